@@ -1,0 +1,6 @@
+//! Record training data from any Bevy game.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod schema;
+pub mod sink;
+pub mod transition;

@@ -1,0 +1,155 @@
+//! Where episodes go.
+//!
+//! A [`Sink`] lives on the exporter's thread and never sees the game: it may block, fail or panic without a frame
+//! being lost. Everything that reaches a sink is a whole [`Episode`].
+
+#[cfg(feature = "arrow")]
+pub mod arrow;
+#[cfg(feature = "arrow")]
+mod channel;
+#[cfg(feature = "dataset")]
+pub mod dataset;
+mod memory;
+
+#[cfg(feature = "arrow")]
+pub use channel::ChannelSink;
+#[cfg(feature = "dataset")]
+pub use dataset::DatasetSink;
+pub use memory::MemorySink;
+
+use crate::{
+    schema::Schema,
+    transition::{Episode, RunId},
+};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, collections::BTreeMap, path::PathBuf, sync::Arc, time::SystemTime};
+
+/// Takes the episodes of one recording.
+///
+/// The exporter calls, on one thread: [`open`](Self::open) once, then [`write`](Self::write) and
+/// [`flush`](Self::flush) any number of times, then [`close`](Self::close) once.
+pub trait Sink: Send + 'static {
+    /// What the sink is, for messages and reports: `dataset data/arena`.
+    fn describe(&self) -> Cow<'_, str>;
+
+    /// Checks, while the app is being set up, that [`open`](Self::open) can be expected to succeed.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do. The app that is being set up panics with it.
+    fn check(&mut self, schema: &Schema) -> Result<(), SinkError> {
+        let _ = schema;
+        Ok(())
+    }
+
+    /// Prepares to take episodes.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do. Everything meant for this sink is then counted as dropped.
+    fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError>;
+
+    /// Takes whole episodes. Each episode is accepted or refused as one.
+    ///
+    /// # Errors
+    /// When none of `episodes` was taken: they are counted as dropped.
+    fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError>;
+
+    /// Makes what was written visible to readers as far as the sink can, and takes note of the run so far.
+    ///
+    /// # Errors
+    /// When something that [`write`](Self::write) took could not be brought to where it goes.
+    fn flush(&mut self, report: &RunReport) -> Result<(), SinkError>;
+
+    /// Finishes: everything taken is visible to readers when this returns.
+    ///
+    /// # Errors
+    /// When something that [`write`](Self::write) took could not be brought to where it goes.
+    fn close(&mut self, report: &RunReport) -> Result<(), SinkError>;
+}
+
+/// What a sink needs to know of the recording that it serves.
+#[derive(Clone, Debug)]
+pub struct RecordingInfo {
+    /// The columns of its episodes.
+    pub schema: Arc<Schema>,
+    /// The run that records.
+    pub run: RunId,
+    /// Ticks in a second of game time, where the recording has a fixed tick.
+    pub tick_rate: Option<f64>,
+    /// When the run began.
+    pub started: SystemTime,
+}
+
+/// The account of one recording of a run, as one sink sees it. All counts are transitions unless they say otherwise.
+///
+/// `recorded = exported + dropped + discarded + pending` always holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Closed by capture.
+    pub recorded: u64,
+    /// Taken by this sink.
+    pub exported: u64,
+    /// Lost: overwritten before export, refused by the sink, or not finite.
+    pub dropped: u64,
+    /// Thrown away on request: by `DoNotRecord`, for example.
+    pub discarded: u64,
+    /// Recorded and not yet exported, dropped or discarded.
+    pub pending: u64,
+    /// Episodes that this sink took.
+    pub episodes: u64,
+    /// Episodes that ended without a transition; they are counted, never written.
+    pub empty_episodes: u64,
+    /// Rewards that were given to a player outside any episode.
+    pub orphaned_rewards: u64,
+    /// Transitions dropped because a value was not finite; also in `dropped`.
+    pub non_finite: u64,
+    /// Ends that were asked for where no episode was open.
+    pub ignored_ends: u64,
+    /// Players that were refused because another living player has their agent id.
+    pub refused_agents: u64,
+    /// Transitions and episodes taken by this sink, by agent.
+    pub agents: BTreeMap<i64, AgentTotals>,
+}
+
+/// What a sink took of one agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AgentTotals {
+    /// Whole episodes.
+    pub episodes: u64,
+    /// Their transitions.
+    pub transitions: u64,
+    /// The sum of their rewards.
+    pub total_reward: f64,
+}
+
+/// Why a sink could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// The file system refused.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was being done: `create`, `write to`, `rename`.
+        action: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder holds something else.
+    #[error("`{}` is not a dataset: {reason}; name an empty or a new folder", path.display())]
+    NotADataset {
+        /// The folder.
+        path: PathBuf,
+        /// What was found there.
+        reason: String,
+    },
+    /// The sink's bounded queue is full: whoever reads it is slower than the game.
+    #[error("the channel is full: its reader is slower than the game")]
+    Full,
+    /// Whoever reads the sink is gone.
+    #[error("the channel's reader is gone")]
+    Disconnected,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}

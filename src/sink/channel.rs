@@ -1,0 +1,4 @@
+//! A channel.
+/// Placeholder.
+#[derive(Debug)]
+pub struct ChannelSink;

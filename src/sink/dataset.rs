@@ -1,0 +1,4 @@
+//! Dataset.
+/// Placeholder.
+#[derive(Debug)]
+pub struct DatasetSink;
