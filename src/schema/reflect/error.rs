@@ -48,7 +48,7 @@ pub(super) enum Reason {
     NotBool,
     Optional,
     NestedOption,
-    TooDeep,
+    Recursive,
     TooLarge,
 }
 
@@ -76,7 +76,7 @@ impl Reason {
             Self::NotBool => "an action mask is made of `bool`s alone",
             Self::Optional => "an action or info is always there",
             Self::NestedOption => "an `Option` in an `Option` has two ways to be absent",
-            Self::TooDeep => "it is nested too deeply",
+            Self::Recursive => "it contains itself",
             Self::TooLarge => "it holds more than a million values",
         }
     }

@@ -18,9 +18,6 @@ use bevy_reflect::{
 };
 use core::{any::TypeId, ops::RangeInclusive};
 
-/// Types nested more deeply than any game's are refused: their information may describe itself.
-const MAX_DEPTH: usize = 32;
-
 /// Columns wider than this are refused.
 const MAX_WIDTH: usize = 1 << 20;
 
@@ -78,9 +75,11 @@ pub(super) fn survey(root: &str, alone: &str, info: &'static TypeInfo, target: T
         root,
         alone,
         target,
+        ancestors: Vec::new(),
         path: Vec::new(),
         steps: Vec::new(),
         shape: Vec::new(),
+        field_type: info.type_path(),
         bounds: None,
         surveyed: Vec::new(),
     };
@@ -93,9 +92,12 @@ struct Surveyor<'a> {
     root: &'a str,
     alone: &'a str,
     target: Target,
+    ancestors: Vec<TypeId>,
     path: Vec<Segment>,
     steps: Vec<Step>,
     shape: Vec<usize>,
+    /// The type of the field, arrays and all.
+    field_type: &'static str,
     bounds: Option<(f64, f64)>,
     surveyed: Vec<Surveyed>,
 }
@@ -105,12 +107,14 @@ impl Surveyor<'_> {
         let Some(info) = info else {
             return self.refuse(type_path, Reason::Opaque);
         };
-        if self.steps.len() > MAX_DEPTH {
-            return self.refuse(type_path, Reason::TooDeep);
+        // No value contains another of its type, but a hand-written description may say so.
+        if self.ancestors.contains(&info.type_id()) {
+            return self.refuse(type_path, Reason::Recursive);
         }
         if let Some(reason) = Reason::of_known(type_path) {
             return self.refuse(type_path, reason);
         }
+        self.ancestors.push(info.type_id());
         match info {
             TypeInfo::Struct(info) => {
                 for (index, field) in info.iter().enumerate() {
@@ -145,11 +149,12 @@ impl Surveyor<'_> {
                     );
                 }
             }
-            TypeInfo::Array(info) => self.array(info.capacity(), info.item_info(), info.item_ty().path(), type_path),
+            TypeInfo::Array(info) => self.array(info.capacity(), info.item_info(), info.item_ty().path()),
             TypeInfo::Enum(info) => self.enumeration(info),
             TypeInfo::Opaque(info) => self.opaque(info.ty().id(), type_path),
             TypeInfo::List(_) | TypeInfo::Map(_) | TypeInfo::Set(_) => self.refuse(type_path, Reason::Collection),
         }
+        self.ancestors.pop();
     }
 
     fn field(
@@ -160,26 +165,21 @@ impl Surveyor<'_> {
         ty: &Type,
         info: Option<&'static TypeInfo>,
     ) {
-        let outer = self.bounds;
-        self.bounds = bounds.or(outer);
+        let outer = (self.bounds, self.field_type);
+        self.bounds = bounds.or(self.bounds);
+        self.field_type = ty.path();
         self.path.push(segment);
         self.steps.push(Step::Field(index));
         self.visit(info, ty.path());
         self.steps.pop();
         self.path.pop();
-        self.bounds = outer;
+        (self.bounds, self.field_type) = outer;
     }
 
-    fn array(
-        &mut self,
-        extent: usize,
-        item: Option<&'static TypeInfo>,
-        item_path: &'static str,
-        type_path: &'static str,
-    ) {
+    fn array(&mut self, extent: usize, item: Option<&'static TypeInfo>, item_path: &'static str) {
         let width = self.shape.iter().try_fold(extent, |width, &n| width.checked_mul(n));
         if width.is_none_or(|width| width > MAX_WIDTH) {
-            return self.refuse(type_path, Reason::TooLarge);
+            return self.refuse(self.field_type, Reason::TooLarge);
         }
         if extent == 0 {
             return;
@@ -220,7 +220,7 @@ impl Surveyor<'_> {
             Target::Observation { .. } => {
                 let width: usize = self.shape.iter().product();
                 if width.saturating_mul(count) > MAX_WIDTH {
-                    return self.refuse(info.type_path(), Reason::TooLarge);
+                    return self.refuse(self.field_type, Reason::TooLarge);
                 }
                 let mut column = self.column(DType::F32, Space::bounded(0.0, 1.0));
                 // Only a single choice can name its alternatives: labels belong to one dimension.
