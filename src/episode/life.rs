@@ -433,6 +433,9 @@ impl Life {
         header.ticks = 0;
         header.continues = continues;
         header.set_outcome(None, 0);
+        // No action led here.
+        let start = context.layout().action().start;
+        bytemuck::cast_slice_mut::<_, u8>(row)[start..].fill(0);
         self.open = true;
         self.push(row);
         if !self.started.is_empty() {
