@@ -11,7 +11,6 @@ use crate::{ArenaPlugin, ArenaSettings};
 ///
 /// The first update starts the app and plays none. Whoever wants game time to follow the clock on the wall waits between
 /// updates.
-#[must_use]
 pub fn headless(settings: ArenaSettings) -> App {
     let mut app = App::new();
     app.add_plugins((TaskPoolPlugin::default(), TimePlugin, ArenaPlugin { settings }))

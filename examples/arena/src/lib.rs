@@ -58,11 +58,13 @@ use bevy_time::{Fixed, Time};
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Reflect)]
 pub struct MatchId(pub u32);
 
-/// Ticks played.
+/// How much has been played.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     /// Ticks played since the arena opened.
     pub tick: u64,
+    /// The same, summed over the fighters who were here at the end of each.
+    pub player_ticks: u64,
 }
 
 /// The parts of a tick, in their order. All run in `FixedUpdate`.
@@ -127,6 +129,7 @@ impl Plugin for ArenaPlugin {
     }
 }
 
-fn advance(mut clock: ResMut<Clock>) {
+fn advance(mut clock: ResMut<Clock>, fighters: Query<(), With<fighter::Fighter>>) {
     clock.tick += 1;
+    clock.player_ticks += fighters.iter().len() as u64;
 }

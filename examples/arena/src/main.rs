@@ -1,9 +1,26 @@
-fn main() {
-    let mut app = arena::headless(arena::ArenaSettings::default());
-    app.update();
-    let start = std::time::Instant::now();
-    for _ in 0..36000 {
-        app.update();
+//! Plays the arena from the command line and leaves a dataset.
+
+mod cli;
+mod progress;
+mod run;
+mod summary;
+
+use std::{
+    io::{Write, stderr, stdout},
+    process::ExitCode,
+};
+
+fn main() -> ExitCode {
+    let args = cli::parse();
+    match run::run(&args) {
+        Ok(played) => {
+            // Whoever closed our output early does not want the rest.
+            let _ = stdout().write_all(played.summary.render(args.summary).as_bytes());
+            ExitCode::from(played.exit_code)
+        }
+        Err(message) => {
+            let _ = writeln!(stderr(), "error: {message}");
+            ExitCode::FAILURE
+        }
     }
-    println!("{:?} {:x}", start.elapsed(), arena::world_hash(app.world_mut()));
 }

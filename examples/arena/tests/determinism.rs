@@ -65,9 +65,8 @@ fn strangers_in_the_world_change_nothing() {
         |fighters: Query<(Entity, &Fighter, Has<Clutter>)>, coins: Query<(Entity, &Coin)>, mut commands: Commands| {
             for (entity, fighter, cluttered) in &fighters {
                 match (fighter.agent % 4, cluttered) {
-                    (0, false) => _ = commands.entity(entity).insert(Clutter),
                     (1, true) => _ = commands.entity(entity).remove::<Clutter>(),
-                    (1, false) => _ = commands.entity(entity).insert(Clutter),
+                    (0 | 1, false) => _ = commands.entity(entity).insert(Clutter),
                     _ => {}
                 }
             }
