@@ -1,7 +1,7 @@
 //! An app that plays the arena without a window.
 
 use bevy_app::{App, First, FixedFirst, FixedLast, FixedPostUpdate, FixedPreUpdate, FixedUpdate, Last, PostUpdate};
-use bevy_app::{PreUpdate, RunFixedMainLoop, TaskPoolPlugin, Update};
+use bevy_app::{PreUpdate, RunFixedMainLoop, TaskPoolOptions, Update};
 use bevy_ecs::schedule::{ScheduleLabel, SingleThreadedExecutor};
 use bevy_time::{TimePlugin, TimeUpdateStrategy};
 
@@ -12,8 +12,11 @@ use crate::{ArenaPlugin, ArenaSettings};
 /// The first update starts the app and plays none. Whoever wants game time to follow the clock on the wall waits between
 /// updates.
 pub fn headless(settings: ArenaSettings) -> App {
+    // Other plugins may count on these pools. `TaskPoolPlugin` would also look for tasks of the main thread in every
+    // update, of which there are none, and take a quarter of a small arena's time for it.
+    TaskPoolOptions::default().create_default_pools();
     let mut app = App::new();
-    app.add_plugins((TaskPoolPlugin::default(), TimePlugin, ArenaPlugin { settings }))
+    app.add_plugins((TimePlugin, ArenaPlugin { settings }))
         .insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
     // A tick of a small arena takes less time than waking another thread.
     single_threaded(&mut app, First);

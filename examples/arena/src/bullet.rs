@@ -69,12 +69,18 @@ pub(crate) fn strike(
     for (entity, match_id, bullet, transform) in &bullets {
         let (from, to) = (bullet.from, transform.translation.xy());
         let reach = 0.5 * from.distance(to) + FIGHTER_RADIUS;
-        let first = field
+        let mut first: Option<(f32, i64)> = None;
+        field
             .fighters
-            .near(*match_id, 0.5 * (from + to), reach)
-            .filter(|(_, spot)| spot.what.health > 0.0 && spot.what.agent != bullet.owner)
-            .filter_map(|(_, spot)| Some((entry(from, to, spot.position)?, spot.what.agent)))
-            .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            .each_near(*match_id, 0.5 * (from + to), reach, |_, spot| {
+                if spot.what.health > 0.0
+                    && spot.what.agent != bullet.owner
+                    && let Some(along) = entry(from, to, spot.position)
+                    && first.is_none_or(|other| (along, spot.what.agent) < other)
+                {
+                    first = Some((along, spot.what.agent));
+                }
+            });
         if let Some((_, target)) = first {
             hits.push(Hit {
                 target,

@@ -57,15 +57,18 @@ pub(crate) fn collect(
         if !body.is_alive() {
             continue;
         }
-        let within = field.coins.near(*match_id, transform.translation.xy(), COIN_REACH);
-        claims.extend(within.map(|(distance, spot)| Claim {
-            match_id: *match_id,
-            number: spot.what.number,
-            distance,
-            agent: fighter.agent,
-            coin: spot.what.coin,
-            fighter: entity,
-        }));
+        field
+            .coins
+            .each_near(*match_id, transform.translation.xy(), COIN_REACH, |distance, spot| {
+                claims.push(Claim {
+                    match_id: *match_id,
+                    number: spot.what.number,
+                    distance,
+                    agent: fighter.agent,
+                    coin: spot.what.coin,
+                    fighter: entity,
+                });
+            });
     }
     claims.sort_unstable_by(|a, b| {
         (a.match_id, a.number)

@@ -70,24 +70,28 @@ impl<T: Copy> Grid<T> {
         }
     }
 
-    /// Everything in a match within `radius` of `center`, with its squared distance. The order means nothing: whoever
-    /// picks one must pick by a key of the spot's own.
-    pub(crate) fn near(
-        &self,
+    /// Shows everything in a match within `radius` of `center`, with its squared distance. The order means nothing:
+    /// whoever picks one must pick by a key of the spot's own.
+    #[inline]
+    pub(crate) fn each_near<'a>(
+        &'a self,
         match_id: MatchId,
         center: Vec2,
         radius: f32,
-    ) -> impl Iterator<Item = (f32, &Spot<T>)> + '_ {
+        mut show: impl FnMut(f32, &'a Spot<T>),
+    ) {
         let (left, right) = (self.lane(center.x - radius), self.lane(center.x + radius));
         let (low, high) = (self.lane(center.y - radius), self.lane(center.y + radius));
-        (low..=high).flat_map(move |lane| {
+        for lane in low..=high {
             let row = self.row(match_id, lane);
             let run = self.starts[row + left] as usize..self.starts[row + right + 1] as usize;
-            self.spots[run].iter().filter_map(move |spot| {
+            for spot in &self.spots[run] {
                 let squared = spot.position.distance_squared(center);
-                (squared <= radius * radius).then_some((squared, spot))
-            })
-        })
+                if squared <= radius * radius {
+                    show(squared, spot);
+                }
+            }
+        }
     }
 
     /// The column, or row, of cells that a coordinate falls into. Whatever lies outside counts to the border.
@@ -130,7 +134,8 @@ mod tests {
             for _ in 0..50 {
                 let (match_id, center) = (MatchId(rng.random_range(0..3)), place(&mut rng, half));
                 let radius = rng.random_range(0.5..30.0);
-                let mut found: Vec<u32> = grid.near(match_id, center, radius).map(|(_, spot)| spot.what).collect();
+                let mut found = Vec::new();
+                grid.each_near(match_id, center, radius, |_, spot| found.push(spot.what));
                 found.sort_unstable();
                 let expected: Vec<u32> = all
                     .iter()
@@ -155,8 +160,13 @@ mod tests {
             )]
             .into_iter(),
         );
-        assert_eq!(grid.near(MatchId(0), Vec2::ZERO, 5.0).count(), 1);
+        let count = |grid: &Grid<u32>| {
+            let mut count = 0;
+            grid.each_near(MatchId(0), Vec2::ZERO, 5.0, |_, _| count += 1);
+            count
+        };
+        assert_eq!(count(&grid), 1);
         grid.fill([].into_iter());
-        assert_eq!(grid.near(MatchId(0), Vec2::ZERO, 5.0).count(), 0);
+        assert_eq!(count(&grid), 0);
     }
 }

@@ -9,8 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     MatchId,
     chance::place,
-    field::Field,
+    field::{Field, Lying, Seen},
     fighter::{Body, Gear},
+    grid::Spot,
     record::RIVALS,
     rules::SIGHT,
 };
@@ -63,22 +64,30 @@ impl<'a> Sight<'a> {
     /// The nearest other who is alive, among the [`RIVALS`] nearest bodies in sight.
     pub(crate) fn rival(&self) -> Option<Rival> {
         // Corpses count among the nearest, as they do in the recording.
-        let mut nearest = [None; RIVALS];
-        for (distance, spot) in self.field.fighters.near(self.match_id, self.position, SIGHT) {
-            if spot.what.agent == self.agent {
-                continue;
-            }
-            let mut candidate = Some((distance, spot));
-            for place in &mut nearest {
-                let Some((distance, spot)) = candidate else { break };
-                let is_nearer = place.is_none_or(|(other, kept): (f32, &crate::grid::Spot<crate::field::Seen>)| {
-                    (distance, spot.what.agent) < (other, kept.what.agent)
-                });
-                if is_nearer {
-                    core::mem::swap(place, &mut candidate);
+        let mut nearest: [Option<(f32, &Spot<Seen>)>; RIVALS] = [None; RIVALS];
+        let mut farthest = f32::INFINITY;
+        self.field
+            .fighters
+            .each_near(self.match_id, self.position, SIGHT, |distance, spot| {
+                // Most are farther than the last of the nearest, and this is all they cost.
+                if distance > farthest || spot.what.agent == self.agent {
+                    return;
                 }
-            }
-        }
+                let mut candidate = (distance, spot);
+                for place in &mut nearest {
+                    match place {
+                        None => {
+                            *place = Some(candidate);
+                            break;
+                        }
+                        Some(kept) if (candidate.0, candidate.1.what.agent) < (kept.0, kept.1.what.agent) => {
+                            core::mem::swap(kept, &mut candidate);
+                        }
+                        Some(_) => {}
+                    }
+                }
+                farthest = nearest[RIVALS - 1].map_or(f32::INFINITY, |(distance, _)| distance);
+            });
         let (_, alive) = nearest.into_iter().flatten().find(|(_, spot)| spot.what.health > 0.0)?;
         Some(Rival {
             offset: alive.position - self.position,
@@ -88,11 +97,15 @@ impl<'a> Sight<'a> {
 
     /// The way to the nearest coin in sight.
     pub(crate) fn coin(&self) -> Option<Vec2> {
+        let mut nearest: Option<(f32, &Spot<Lying>)> = None;
         self.field
             .coins
-            .near(self.match_id, self.position, SIGHT)
-            .min_by(|(a, one), (b, other)| a.total_cmp(b).then(one.what.number.cmp(&other.what.number)))
-            .map(|(_, spot)| spot.position - self.position)
+            .each_near(self.match_id, self.position, SIGHT, |distance, spot| {
+                if nearest.is_none_or(|(other, kept)| (distance, spot.what.number) < (other, kept.what.number)) {
+                    nearest = Some((distance, spot));
+                }
+            });
+        nearest.map(|(_, spot)| spot.position - self.position)
     }
 }
 
