@@ -1,6 +1,7 @@
 //! Bullets: flight, and what they hit.
 
 use bevy_ecs::prelude::*;
+use bevy_experience::prelude::Reward;
 use bevy_math::{Vec2, Vec3Swizzles};
 use bevy_reflect::Reflect;
 use bevy_transform::prelude::Transform;
@@ -9,7 +10,7 @@ use crate::{
     ArenaSettings, MatchId,
     field::Field,
     fighter::{Body, Life, Score},
-    rules::{BULLET_DAMAGE, FIGHTER_RADIUS},
+    rules::{BULLET_DAMAGE, FIGHTER_RADIUS, HIT_REWARD},
     seat::Seats,
 };
 
@@ -57,12 +58,12 @@ pub(crate) fn fly(
     }
 }
 
-/// Lets each bullet strike the first fighter on its way, and deals out the damage.
+/// Lets each bullet strike the first fighter on its way, and deals out damage and reward.
 pub(crate) fn strike(
     field: Res<Field>,
     seats: Res<Seats>,
     bullets: Query<(Entity, &MatchId, &Bullet, &Transform)>,
-    mut fighters: Query<(&mut Body, &mut Score, &Life)>,
+    mut fighters: Query<(&mut Body, &mut Score, &mut Reward, &Life)>,
     mut hits: Local<Vec<Hit>>,
     mut commands: Commands,
 ) {
@@ -99,10 +100,11 @@ pub(crate) fn strike(
         }
         // Two who shoot each other in one tick both score. A corpse does not: its life is over.
         if let Some(owner) = seats.entity(hit.owner)
-            && let Ok((_, mut score, life)) = fighters.get_mut(owner)
+            && let Ok((_, mut score, mut reward, life)) = fighters.get_mut(owner)
             && life.respawn_in == 0.0
         {
             score.hits += 1;
+            reward.add("hit", HIT_REWARD);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Coins: they lie still until the nearest fighter takes them, and turn up elsewhere at once.
 
 use bevy_ecs::prelude::*;
+use bevy_experience::prelude::Reward;
 use bevy_math::Vec3Swizzles;
 use bevy_reflect::Reflect;
 use bevy_transform::prelude::Transform;
@@ -10,7 +11,7 @@ use crate::{
     chance::{Purpose, place, stream},
     field::Field,
     fighter::{Body, Fighter, Score},
-    rules::COIN_REACH,
+    rules::{COIN_REACH, COIN_REWARD},
 };
 
 /// A coin on the floor.
@@ -49,11 +50,11 @@ pub(crate) fn lay(settings: Res<ArenaSettings>, mut commands: Commands) {
 pub(crate) fn collect(
     settings: Res<ArenaSettings>,
     field: Res<Field>,
-    mut fighters: Query<(Entity, &Fighter, &MatchId, &Transform, &Body, &mut Score), Without<Coin>>,
+    mut fighters: Query<(Entity, &Fighter, &MatchId, &Transform, &Body, &mut Score, &mut Reward), Without<Coin>>,
     mut coins: Query<(&mut Coin, &mut Transform)>,
     mut claims: Local<Vec<Claim>>,
 ) {
-    for (entity, fighter, match_id, transform, body, _) in &fighters {
+    for (entity, fighter, match_id, transform, body, ..) in &fighters {
         if !body.is_alive() {
             continue;
         }
@@ -78,10 +79,11 @@ pub(crate) fn collect(
     });
     claims.dedup_by_key(|claim| (claim.match_id, claim.number));
     for claim in claims.drain(..) {
-        if let Ok((.., mut score)) = fighters.get_mut(claim.fighter)
+        if let Ok((.., mut score, mut reward)) = fighters.get_mut(claim.fighter)
             && let Ok((mut coin, mut transform)) = coins.get_mut(claim.coin)
         {
             score.coins += 1;
+            reward.add("coin", COIN_REWARD);
             coin.moves += 1;
             drop_somewhere(&settings, claim.match_id, &coin, &mut transform);
         }

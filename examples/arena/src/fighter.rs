@@ -1,6 +1,7 @@
 //! Fighters: what they are made of, and how an intent becomes movement and shots.
 
 use bevy_ecs::prelude::*;
+use bevy_experience::prelude::{AgentId, Reward};
 use bevy_math::{Vec2, Vec3Swizzles};
 use bevy_reflect::Reflect;
 use bevy_transform::prelude::Transform;
@@ -123,6 +124,7 @@ impl Intent {
 #[derive(Bundle, Debug)]
 pub(crate) struct FighterBundle {
     fighter: Fighter,
+    agent_id: AgentId,
     match_id: MatchId,
     transform: Transform,
     body: Body,
@@ -130,6 +132,7 @@ pub(crate) struct FighterBundle {
     life: Life,
     score: Score,
     intent: Intent,
+    reward: Reward,
 }
 
 impl FighterBundle {
@@ -139,6 +142,7 @@ impl FighterBundle {
         stand_up(settings, &fighter, &life, &mut transform);
         Self {
             fighter,
+            agent_id: AgentId(fighter.agent),
             match_id,
             transform,
             body: Body::default(),
@@ -146,6 +150,7 @@ impl FighterBundle {
             life,
             score: Score::default(),
             intent: Intent::default(),
+            reward: Reward::default(),
         }
     }
 }

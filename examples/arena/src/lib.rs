@@ -1,8 +1,9 @@
 //! A multiplayer arena for recording: a top-down floor on which fighters run, aim, shoot, collect coins, die and stand up
 //! again.
 //!
-//! It is a game like any other that `bevy_experience` records, and knows nothing of datasets outside the rooms `record`
-//! and `scoring`. Scripted bots of three skills play it; they see what a fighter sees and act through
+//! It is a game like any other that `bevy_experience` records: it says what was worth something ([`Reward`]), when a life ends
+//! ([`EndEpisode`]) and when the next begins ([`BeginEpisode`]), and knows nothing else of being recorded. What is recorded
+//! stands in [`record`]. Scripted bots of three skills play it; they see what a fighter sees and act through
 //! [`Intent`](fighter::Intent) alone, as a human or a trained policy would.
 //!
 //! # One tick
@@ -26,6 +27,10 @@
 //! }
 //! assert_eq!(world_hash(one.world_mut()), world_hash(other.world_mut()));
 //! ```
+//!
+//! [`Reward`]: bevy_experience::prelude::Reward
+//! [`EndEpisode`]: bevy_experience::prelude::EndEpisode
+//! [`BeginEpisode`]: bevy_experience::prelude::BeginEpisode
 
 mod app;
 pub mod bot;
@@ -115,10 +120,10 @@ impl Plugin for ArenaPlugin {
                         .in_set(Move),
                     bullet::strike.in_set(Hit),
                     coin::collect.in_set(Collect),
-                    scoring::bury.in_set(Score),
+                    (scoring::reward_the_living, scoring::bury).chain().in_set(Score),
                     (
                         scoring::respawn,
-                        round::restart.run_if(round::is_over),
+                        (round::call_time, round::restart).chain().run_if(round::is_over),
                         churn::churn.run_if(|settings: Res<ArenaSettings>| settings.churn),
                         advance,
                     )

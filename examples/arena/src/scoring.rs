@@ -1,20 +1,32 @@
-//! Deaths, and who stands up again.
+//! What a tick was worth to the living; deaths, and who stands up again.
 
 use bevy_ecs::{prelude::*, query::QueryData};
+use bevy_experience::prelude::{BeginEpisode, EndEpisode, Reward};
 use bevy_transform::prelude::Transform;
 
 use crate::{
     ArenaSettings,
     fighter::{Body, Fighter, Gear, Intent, Life, Score, stand_up},
-    rules::RESPAWN_AFTER,
+    rules::{ALIVE_REWARD, RESPAWN_AFTER},
 };
 
-/// Notes who died in this tick, and lets them lie.
-pub(crate) fn bury(mut fighters: Query<(&Body, &mut Life, &mut Score)>) {
-    for (body, mut life, mut score) in &mut fighters {
+/// Rewards everyone alive for being so.
+pub(crate) fn reward_the_living(mut fighters: Query<(&Body, &mut Reward)>) {
+    for (body, mut reward) in &mut fighters {
+        if body.is_alive() {
+            reward.add("alive", ALIVE_REWARD);
+        }
+    }
+}
+
+/// Ends the lives of those who died in this tick. Their corpses stay as they are until they stand up again, so the final
+/// observation is that of the dead.
+pub(crate) fn bury(mut fighters: Query<(Entity, &Body, &mut Life, &mut Score)>, mut commands: Commands) {
+    for (entity, body, mut life, mut score) in &mut fighters {
         if !body.is_alive() && life.respawn_in == 0.0 {
             life.respawn_in = RESPAWN_AFTER;
             score.deaths += 1;
+            commands.trigger(EndEpisode::terminated(entity, "death"));
         }
     }
 }
@@ -23,17 +35,18 @@ pub(crate) fn bury(mut fighters: Query<(&Body, &mut Life, &mut Score)>) {
 #[derive(QueryData)]
 #[query_data(mutable)]
 pub(crate) struct Fresh {
+    entity: Entity,
     fighter: &'static Fighter,
     transform: &'static mut Transform,
-    body: &'static mut Body,
+    pub(crate) body: &'static mut Body,
     gear: &'static mut Gear,
     life: &'static mut Life,
     intent: &'static mut Intent,
 }
 
 impl FreshItem<'_, '_> {
-    /// Begins the fighter's next life.
-    pub(crate) fn begin(&mut self, settings: &ArenaSettings) {
+    /// Begins the fighter's next life, and with it an episode.
+    pub(crate) fn begin(&mut self, settings: &ArenaSettings, commands: &mut Commands) {
         *self.life = Life {
             number: self.life.number + 1,
             respawn_in: 0.0,
@@ -45,18 +58,19 @@ impl FreshItem<'_, '_> {
         };
         *self.intent = Intent::default();
         stand_up(settings, self.fighter, &self.life, &mut self.transform);
+        commands.trigger(BeginEpisode { entity: self.entity });
     }
 }
 
 /// Stands those up again whose corpse has lain long enough.
-pub(crate) fn respawn(settings: Res<ArenaSettings>, mut fighters: Query<Fresh>) {
+pub(crate) fn respawn(settings: Res<ArenaSettings>, mut fighters: Query<Fresh>, mut commands: Commands) {
     for mut fighter in &mut fighters {
         if fighter.body.is_alive() {
             continue;
         }
         fighter.life.respawn_in -= settings.dt();
         if fighter.life.respawn_in <= 0.0 {
-            fighter.begin(&settings);
+            fighter.begin(&settings, &mut commands);
         }
     }
 }
