@@ -40,7 +40,6 @@ const STEPS_OF_ONE: (usize, usize) = (32, 512);
 ///
 /// A fighter sees itself, the nearest others and the nearest coins: all that bots get to know. A life is an episode: a death
 /// terminates it, the end of a round truncates it, and the three seconds of a corpse are none.
-#[must_use]
 pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
     let half = f64::from(settings.half());
     Recording::new(FIGHTER)
