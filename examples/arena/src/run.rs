@@ -89,7 +89,7 @@ fn record(app: &mut App, args: &Args) -> Result<(), String> {
     };
     let recording = recording(&args.settings())
         .overflow(overflow)
-        .sink(DatasetSink::new(&args.out));
+        .sink(DatasetSink::new(&args.out).with_seed(args.seed));
     app.add_plugins(ExperiencePlugin {
         export,
         ..ExperiencePlugin::default()
