@@ -122,8 +122,8 @@ impl Plugin for ArenaPlugin {
                     coin::collect.in_set(Collect),
                     (scoring::reward_the_living, scoring::bury).chain().in_set(Score),
                     (
-                        scoring::respawn,
                         (round::call_time, round::restart).chain().run_if(round::is_over),
+                        scoring::respawn,
                         churn::churn.run_if(|settings: Res<ArenaSettings>| settings.churn),
                         advance,
                     )

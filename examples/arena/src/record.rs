@@ -22,7 +22,7 @@ use crate::{
     ArenaSettings, MatchId,
     coin::Coin,
     fighter::{Body, Fighter, Gear, Intent},
-    rules::SIGHT,
+    rules::{DASH_EVERY, DASH_SPEED, FULL_HEALTH, SHOT_EVERY, SIGHT},
 };
 
 /// The name of the recording, and of its folder in a dataset.
@@ -41,11 +41,8 @@ const STEPS_OF_ONE: (usize, usize) = (32, 512);
 /// A fighter sees itself, the nearest others and the nearest coins: all that bots get to know. A life is an episode: a death
 /// terminates it, the end of a round truncates it, and the three seconds of a corpse are none.
 pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
-    let half = f64::from(settings.half());
-    Recording::new(FIGHTER)
+    let recording = Recording::new(FIGHTER)
         .observe_fields::<Transform>(["translation.x", "translation.y"])
-        .bounds("transform.translation.x", -half, half)
-        .bounds("transform.translation.y", -half, half)
         .observe::<Body>()
         .observe_fields::<Gear>(["shot_in", "dash_in"])
         .observe_nearest_with(
@@ -59,5 +56,29 @@ pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
         .match_id::<MatchId>()
         .reward_terms(["alive", "coin", "hit"])
         .start(EpisodeStart::OnEvent)
-        .capacity((STEPS / settings.seats().max(1)).clamp(STEPS_OF_ONE.0, STEPS_OF_ONE.1))
+        .capacity((STEPS / settings.seats().max(1)).clamp(STEPS_OF_ONE.0, STEPS_OF_ONE.1));
+    bounded(recording)
+}
+
+/// States the bounds that are the same in every arena. Those of the floor are not, and arenas of all sizes share a dataset.
+fn bounded(mut recording: Recording<Fighter>) -> Recording<Fighter> {
+    for axis in ["x", "y"] {
+        for unit in ["body.facing", "intent.steer", "intent.aim"] {
+            recording = recording.bounds(format!("{unit}.{axis}"), -1.0, 1.0);
+        }
+    }
+    recording = recording
+        .bounds("gear.shot_in", 0.0, SHOT_EVERY.into())
+        .bounds("gear.dash_in", 0.0, DASH_EVERY.into());
+    let bodies = (0..RIVALS)
+        .map(|place| format!("fighter[{place}]."))
+        .chain([String::new()]);
+    for body in bodies {
+        let speed = f64::from(DASH_SPEED);
+        recording = recording
+            .bounds(format!("{body}body.velocity.x"), -speed, speed)
+            .bounds(format!("{body}body.velocity.y"), -speed, speed)
+            .bounds(format!("{body}body.health"), 0.0, FULL_HEALTH.into());
+    }
+    recording
 }

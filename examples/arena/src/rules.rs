@@ -23,13 +23,13 @@ pub const FULL_HEALTH: f32 = 100.0;
 pub const RESPAWN_AFTER: f32 = 3.0;
 
 /// Seconds from one shot to the next.
-pub const SHOT_EVERY: f32 = 0.35;
+pub const SHOT_EVERY: f32 = 0.5;
 /// Speed of a bullet, in units a second.
 pub const BULLET_SPEED: f32 = 24.0;
 /// Seconds after which a bullet is spent.
 pub const BULLET_LIFE: f32 = 0.8;
 /// Health a bullet takes.
-pub const BULLET_DAMAGE: f32 = 25.0;
+pub const BULLET_DAMAGE: f32 = 20.0;
 
 /// How near a fighter must come to a coin to have it.
 pub const COIN_REACH: f32 = 1.0;

@@ -5,10 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arena::{Clock, headless, world_hash};
+use arena::{
+    Clock, headless,
+    record::{FIGHTER, recording},
+    world_hash,
+};
 use bevy_app::{App, AppExit, TerminalCtrlCHandlerPlugin};
+use bevy_experience::{export::ExportSettings, prelude::*, sink::RunReport};
 
 use crate::{cli::Args, progress::Progress, summary::Summary};
+
+/// How long a game at full speed waits for a slow disk before it loses steps, and how long its end may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came of a run.
 pub struct Played {
@@ -23,14 +31,11 @@ pub struct Played {
 /// # Errors
 /// When the dataset cannot go where it should, in words for the user.
 pub fn run(args: &Args) -> Result<Played, String> {
-    if !args.no_record && args.out.is_file() {
-        return Err(format!(
-            "`{}` is a file: name a folder with `--out`",
-            args.out.display()
-        ));
-    }
     let mut app = headless(args.settings());
     app.add_plugins(TerminalCtrlCHandlerPlugin);
+    if !args.no_record {
+        record(&mut app, args)?;
+    }
     app.finish();
     app.cleanup();
     app.update();
@@ -38,17 +43,69 @@ pub fn run(args: &Args) -> Result<Played, String> {
     let exit = play(&mut app, args);
     let clock = *app.world().resource::<Clock>();
     let world_hash = format!("{:016x}", world_hash(app.world_mut()));
+    let experience = app.world_mut().get_resource_mut::<Experience>();
+    if experience.is_some_and(|mut experience| !experience.close(PATIENCE)) {
+        return Err(format!(
+            "`{}` was not finished in time: is the disk full?",
+            args.out.display()
+        ));
+    }
+    let report = report(&app);
     let summary = Summary {
+        recorded: report.recorded,
+        exported: report.exported,
+        dropped: report.dropped,
+        discarded: report.discarded,
+        pending: report.pending,
+        episodes: report.episodes,
         steps_per_second: clock.player_ticks as f64 / started.elapsed().as_secs_f64(),
         world_hash,
-        out: None,
-        ..Summary::default()
+        out: (!args.no_record).then(|| args.out.clone()),
     };
     let exit_code = match exit {
         AppExit::Success => 0,
         AppExit::Error(code) => code.get(),
     };
     Ok(Played { summary, exit_code })
+}
+
+/// Records into the folder that was named.
+fn record(app: &mut App, args: &Args) -> Result<(), String> {
+    if args.out.is_file() {
+        return Err(format!(
+            "`{}` is a file: name a folder with `--out`",
+            args.out.display()
+        ));
+    }
+    let export = ExportSettings {
+        close_timeout: PATIENCE,
+        ..ExportSettings::default()
+    };
+    // A game that outruns the disk waits for it; one that people watch does not.
+    let overflow = if args.realtime {
+        Overflow::DropOldest
+    } else {
+        Overflow::Block(PATIENCE)
+    };
+    let recording = recording(&args.settings())
+        .overflow(overflow)
+        .sink(DatasetSink::new(&args.out).with_seed(args.seed));
+    app.add_plugins(ExperiencePlugin {
+        export,
+        ..ExperiencePlugin::default()
+    })
+    .try_add_recording(recording)
+    .map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// The account so far; all zero where nothing is recorded.
+fn report(app: &App) -> RunReport {
+    let experience = app.world().get_resource::<Experience>();
+    let reports = experience.map(|experience| experience.reports(FIGHTER));
+    reports
+        .and_then(|reports| reports.into_iter().next())
+        .unwrap_or_default()
 }
 
 /// Plays all ticks, or fewer if the app is told to exit.
@@ -62,7 +119,7 @@ fn play(app: &mut App, args: &Args) -> AppExit {
             pace.wait();
         }
         app.update();
-        progress.show(*app.world().resource::<Clock>(), || 0);
+        progress.show(*app.world().resource::<Clock>(), || report(app).dropped);
         if let Some(told) = app.should_exit() {
             exit = told;
             break;

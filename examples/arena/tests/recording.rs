@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use arena::{
-    ArenaSettings,
-    fighter::{Deed, Fighter},
+    ArenaSettings, Seats,
+    fighter::{Body, Deed, Fighter, Score},
     headless,
     record::{FIGHTER, recording},
     rules::{ALIVE_REWARD, COIN_REWARD, FULL_HEALTH, RESPAWN_AFTER, ROUND},
@@ -74,6 +74,10 @@ fn hash_after(ticks: u32, app: &mut App) -> u64 {
 fn play(settings: &ArenaSettings, ticks: u32) -> Played {
     let (mut app, sink) = recorded(settings, true);
     let hash = hash_after(ticks, &mut app);
+    close(&mut app, &sink, hash)
+}
+
+fn close(app: &mut App, sink: &MemorySink, hash: u64) -> Played {
     let mut experience = app.world_mut().resource_mut::<Experience>();
     assert!(experience.close(PATIENCE));
     let report = experience.reports(FIGHTER).remove(0);
@@ -209,6 +213,7 @@ fn the_end_of_a_round_truncates_and_everyone_begins_anew_at_once() {
         .filter(|episode| *episode.reason() == EndReason::TIME_LIMIT)
         .collect();
     assert!(!limited.is_empty());
+    assert_eq!(played.report.ignored_ends, 0);
     for episode in &limited {
         assert_eq!(episode.outcome(), Outcome::Truncated);
         assert_eq!(episode.row(episode.len()).header().tick, i64::from(round) - 1);
@@ -231,6 +236,39 @@ fn the_end_of_a_round_truncates_and_everyone_begins_anew_at_once() {
             x(new.row(0).observation()),
             "the reset is not the final observation"
         );
+    }
+}
+
+#[test]
+fn who_would_stand_up_as_the_round_ends_stands_up_once() {
+    let settings = ArenaSettings {
+        players: 4,
+        hz: 10,
+        ..ArenaSettings::default()
+    };
+    let (mut app, sink) = recorded(&settings, true);
+    let lying = settings.ticks(RESPAWN_AFTER);
+    let round = settings.ticks(ROUND);
+    hash_after((round - lying - 2) as u32, &mut app);
+    // One after the other, around the tick from which on a corpse lies until the very end of the round.
+    for agent in 0..4 {
+        let fighter = app.world().resource::<Seats>().entity(agent).expect("nobody leaves");
+        app.world_mut()
+            .get_mut::<Body>(fighter)
+            .expect("fighters have bodies")
+            .health = 0.0;
+        app.update();
+    }
+    let hash = hash_after(lying as u32, &mut app);
+    let played = close(&mut app, &sink, hash);
+    assert_eq!(played.report.ignored_ends, 0);
+    for agent in 0..4 {
+        let last = played
+            .episodes
+            .iter()
+            .rfind(|episode| episode.info().agent_id == agent)
+            .expect("everyone plays");
+        assert_eq!(last.row(0).header().tick, round as i64 - 1, "agent {agent}");
     }
 }
 
@@ -291,11 +329,7 @@ fn reward_terms_are_what_the_game_gave() {
     }
     // The first tick of all ended in the first observation: what was earned in it is nobody's transition.
     let world = app.world_mut();
-    let total: u32 = world
-        .query::<&arena::fighter::Score>()
-        .iter(world)
-        .map(|score| score.coins)
-        .sum();
+    let total: u32 = world.query::<&Score>().iter(world).map(|score| score.coins).sum();
     let recorded: f64 = coins.values().sum::<f64>() / COIN_REWARD;
     assert!(
         total > 50 && f64::from(total) - recorded <= 1.0,

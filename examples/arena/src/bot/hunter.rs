@@ -12,6 +12,8 @@ use crate::{
 
 /// Where it likes its prey: nearer it backs off, farther it closes in.
 const COMFORT: f32 = 7.0;
+/// How far its aim goes astray.
+const AIM: f32 = 0.15;
 /// Farther than this, it leaps to close in.
 const FAR: f32 = 13.0;
 
@@ -41,7 +43,7 @@ pub(super) fn decide(sight: &Sight, route: &mut Route, rng: &mut ChaCha8Rng) -> 
     };
     Intent {
         steer,
-        aim: astray(lead(&rival, ahead), 0.06, rng),
+        aim: astray(lead(&rival, ahead), AIM, rng),
         deed,
     }
 }
