@@ -23,6 +23,7 @@
 mod episode;
 mod reason;
 
+pub(crate) use episode::values;
 pub use episode::{Episode, EpisodeInfo, StepBytes, Transition};
 pub use reason::{EndReason, ReasonTable};
 

@@ -1,0 +1,17 @@
+//! The primitives that the ring is built on: the standard library's, or loom's when a model checks it.
+
+#[cfg(loom)]
+pub(super) use loom::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU64, Ordering, fence},
+};
+#[cfg(not(loom))]
+pub(super) use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU64, Ordering, fence},
+};
+
+/// Locks, whether or not somebody panicked while holding the lock: a cursor is never left half written.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

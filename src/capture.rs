@@ -1,0 +1,224 @@
+//! Components to rows.
+//!
+//! A [`RowEncoder`] knows everything that a recording reads and where in a row it goes. It walks the archetypes that
+//! hold the recording's players and encodes them in blocks, column by column. It knows nothing of episodes.
+
+mod archetypes;
+pub(crate) mod diff;
+mod nearest;
+mod source;
+
+pub use nearest::Nearest;
+pub(crate) use nearest::NearestSource;
+pub(crate) use source::{MatchSource, Part, ResourceSource, Source};
+
+use crate::{
+    episode::{DoNotRecord, Reward},
+    schema::RowLayout,
+    transition::StepHeader,
+};
+use archetypes::MatchedArchetypes;
+use bevy_ecs::{archetype::ArchetypeEntity, component::ComponentId, entity::Entity, storage::Table, world::World};
+use source::Typed;
+
+/// Rows that are encoded together: enough to make a column's inner loop long, few enough to stay in the first cache.
+const BLOCK: usize = 64;
+
+/// Which halves of a row to encode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Observation, mask and match.
+    pub(crate) seen: bool,
+    /// Action and info.
+    pub(crate) acted: bool,
+}
+
+impl Parts {
+    pub(crate) const ALL: Self = Self {
+        seen: true,
+        acted: true,
+    };
+    pub(crate) const ACTED: Self = Self {
+        seen: false,
+        acted: true,
+    };
+
+    fn include(self, part: Part) -> bool {
+        match part {
+            Part::Observation | Part::Mask => self.seen,
+            Part::Action | Part::Info => self.acted,
+        }
+    }
+}
+
+/// What one capture finds of one player.
+pub(crate) struct Captured<'a> {
+    pub(crate) entity: Entity,
+    pub(crate) row: &'a mut [u64],
+    pub(crate) reward: Option<&'a Reward>,
+}
+
+/// Everything that a recording reads, and where in a row it goes.
+pub(crate) struct RowEncoder {
+    layout: RowLayout,
+    sources: Vec<Source>,
+    resources: Vec<ResourceSource>,
+    nearest: Vec<NearestSource>,
+    match_id: Option<MatchSource>,
+    reward: Typed<Reward>,
+    archetypes: MatchedArchetypes,
+    block: Vec<u64>,
+}
+
+impl RowEncoder {
+    /// An encoder for entities with the component `marker`.
+    pub(crate) fn new(
+        world: &mut World,
+        marker: ComponentId,
+        layout: RowLayout,
+        sources: Vec<Source>,
+        resources: Vec<ResourceSource>,
+        nearest: Vec<NearestSource>,
+        match_id: Option<MatchSource>,
+    ) -> Self {
+        let mut required: Vec<_> = sources.iter().map(Source::component).collect();
+        required.extend(nearest.iter().map(NearestSource::position_component));
+        required.sort_unstable();
+        required.dedup();
+        Self {
+            reward: Typed::new(world),
+            archetypes: MatchedArchetypes::new(world, marker, required),
+            block: vec![0; BLOCK * layout.row_words()],
+            layout,
+            sources,
+            resources,
+            nearest,
+            match_id,
+        }
+    }
+
+    /// Looks at archetypes that are new, and reads what is the same for all players. False when a resource is missing:
+    /// then nothing can be encoded.
+    pub(crate) fn prepare(&mut self, world: &World, parts: Parts) -> bool {
+        self.archetypes.update(world);
+        if !parts.seen {
+            return true;
+        }
+        for nearest in &mut self.nearest {
+            nearest.gather(world, self.match_id.as_ref());
+        }
+        self.resources.iter_mut().all(|resource| resource.read(world))
+    }
+
+    /// Encodes every player, in blocks, and gives each to `take`. Call [`prepare`](Self::prepare) before.
+    pub(crate) fn encode_all(&mut self, world: &World, parts: Parts, mut take: impl FnMut(Captured<'_>)) {
+        let words = self.layout.row_words();
+        for index in 0..self.archetypes.matched().len() {
+            let matched = self.archetypes.matched()[index];
+            let archetype = &world.archetypes()[matched];
+            let Some(table) = world.storages().tables.get(archetype.table_id()) else {
+                continue;
+            };
+            let mut rest = archetype.entities();
+            while !rest.is_empty() {
+                let (block, after) = rest.split_at(run_length(rest));
+                rest = after;
+                let mut rows = core::mem::take(&mut self.block);
+                self.encode_block(world, table, block, parts, &mut rows[..block.len() * words]);
+                for (player, row) in block.iter().zip(rows.chunks_exact_mut(words)) {
+                    take(Captured {
+                        entity: player.id(),
+                        row,
+                        reward: self.reward.of(world, table, player),
+                    });
+                }
+                self.block = rows;
+            }
+        }
+    }
+
+    /// Encodes one player into `row`, wherever it stands now. False when it lacks something that the recording reads,
+    /// or is not to be recorded. Call [`prepare`](Self::prepare) before.
+    pub(crate) fn encode_one(&mut self, world: &World, entity: Entity, parts: Parts, row: &mut [u64]) -> bool {
+        let Ok(found) = world.get_entity(entity) else {
+            return false;
+        };
+        let location = found.location();
+        if !self.archetypes.contains(location.archetype_id) {
+            return false;
+        }
+        let player = &found.archetype().entities()[location.archetype_row.index()];
+        let Some(table) = world.storages().tables.get(location.table_id) else {
+            return false;
+        };
+        self.encode_block(world, table, core::slice::from_ref(player), parts, row);
+        true
+    }
+
+    /// Encodes a run of neighbours of one table into as many rows.
+    fn encode_block(
+        &mut self,
+        world: &World,
+        table: &Table,
+        players: &[ArchetypeEntity],
+        parts: Parts,
+        rows: &mut [u64],
+    ) {
+        let stride = self.layout.row_bytes();
+        let words = self.layout.row_words();
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(rows);
+        for source in &mut self.sources {
+            if parts.include(source.part()) {
+                source.encode(world, table, players, bytes, stride);
+            }
+        }
+        if !parts.seen {
+            return;
+        }
+        for resource in &self.resources {
+            resource.copy_to(bytes, stride);
+        }
+        if let Some(match_id) = &self.match_id {
+            for (player, row) in players.iter().zip(rows.chunks_exact_mut(words)) {
+                StepHeader::of_mut(row).set_match_id(match_id.of(world, table, player));
+            }
+        }
+        for nearest in &mut self.nearest {
+            for (player, row) in players.iter().zip(rows.chunks_exact_mut(words)) {
+                let own_match = StepHeader::of(row).match_id();
+                nearest.encode(world, table, player, own_match, bytemuck::cast_slice_mut(row));
+            }
+        }
+    }
+
+    /// The names of what the marker's holders lack, if some of them are kept from being recorded by it.
+    pub(crate) fn missing_components(&self, world: &World) -> Option<Vec<String>> {
+        self.archetypes.missing(world)
+    }
+
+    /// The first resource that the recording reads and that does not exist.
+    pub(crate) fn missing_resource(&self) -> Option<&str> {
+        self.resources
+            .iter()
+            .find(|resource| !resource.is_present())
+            .map(ResourceSource::name)
+    }
+}
+
+/// How many of the first players stand in neighbouring rows of their table, at most [`BLOCK`].
+///
+/// Usually all do. They do not where a sparse-set component divides one table between several archetypes.
+fn run_length(players: &[ArchetypeEntity]) -> usize {
+    let first = players[0].table_row().index();
+    let limit = players.len().min(BLOCK);
+    (1..limit)
+        .find(|&ahead| players[ahead].table_row().index() != first + ahead)
+        .unwrap_or(limit)
+}
+
+fn excluded_components(world: &mut World) -> [ComponentId; 2] {
+    [
+        world.register_component::<DoNotRecord>(),
+        world.register_component::<bevy_ecs::entity_disabling::Disabled>(),
+    ]
+}

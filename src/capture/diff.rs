@@ -1,0 +1,63 @@
+//! What really changed.
+//!
+//! Bevy's change ticks fire on mutable access, equal value or not, and miss writers that bypass them. So encoded rows
+//! are compared, bit by bit: a NaN equals itself, and zero differs from minus zero.
+
+use crate::schema::RowLayout;
+
+/// Whether two rows show the same observation under the same mask.
+pub(crate) fn same_observation(layout: &RowLayout, a: &[u64], b: &[u64]) -> bool {
+    // Observation and mask stand side by side.
+    let range = layout.observation().start..layout.mask().end;
+    bytemuck::cast_slice::<_, u8>(a)[range.clone()] == bytemuck::cast_slice::<_, u8>(b)[range]
+}
+
+/// Whether two rows hold the same action.
+pub(crate) fn same_action(layout: &RowLayout, a: &[u64], b: &[u64]) -> bool {
+    let range = layout.action();
+    bytemuck::cast_slice::<_, u8>(a)[range.clone()] == bytemuck::cast_slice::<_, u8>(b)[range]
+}
+
+/// Copies what belongs to the observation: its values and its mask.
+pub(crate) fn copy_observation(layout: &RowLayout, from: &[u64], to: &mut [u64]) {
+    let range = layout.observation().start..layout.mask().end;
+    bytemuck::cast_slice_mut::<_, u8>(to)[range.clone()].copy_from_slice(&bytemuck::cast_slice(from)[range]);
+}
+
+/// Copies what belongs to the action: its values and its info.
+pub(crate) fn copy_action(layout: &RowLayout, from: &[u64], to: &mut [u64]) {
+    let range = layout.action().start..layout.info().end;
+    bytemuck::cast_slice_mut::<_, u8>(to)[range.clone()].copy_from_slice(&bytemuck::cast_slice(from)[range]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Column, DType, Schema, Space};
+
+    #[test]
+    fn rows_are_compared_bit_by_bit() {
+        let schema = Schema::new("test")
+            .with_observation([Column::feature("a"), Column::feature("b")])
+            .with_action_mask(3)
+            .with_action([Column::scalar("c", DType::F32, Space::unbounded())]);
+        let layout = schema.layout();
+        let row = |a: f32, mask: u8, action: f32| {
+            let mut row = vec![0_u64; layout.row_words()];
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut row);
+            bytes[layout.observation().start..][..4].copy_from_slice(&a.to_ne_bytes());
+            bytes[layout.mask().start] = mask;
+            bytes[layout.action_offsets()[0]..][..4].copy_from_slice(&action.to_ne_bytes());
+            row
+        };
+        assert!(same_observation(layout, &row(f32::NAN, 1, 0.0), &row(f32::NAN, 1, 9.0)));
+        assert!(!same_observation(layout, &row(0.0, 1, 0.0), &row(-0.0, 1, 0.0)));
+        assert!(!same_observation(layout, &row(0.0, 1, 0.0), &row(0.0, 3, 0.0)));
+        assert!(!same_action(layout, &row(0.0, 1, 0.0), &row(0.0, 1, 0.5)));
+        let mut target = row(1.0, 7, 2.0);
+        copy_observation(layout, &row(5.0, 2, 3.0), &mut target);
+        assert_eq!(target, row(5.0, 2, 2.0));
+        copy_action(layout, &row(5.0, 2, 3.0), &mut target);
+        assert_eq!(target, row(5.0, 2, 3.0));
+    }
+}

@@ -1,0 +1,297 @@
+//! One thing that a recording reads: a component, a resource, or the player's match.
+#![expect(
+    unsafe_code,
+    reason = "columns of tables are read without knowing their type, which is what makes one capture serve all"
+)]
+
+use crate::{
+    schema::{DType, reflect::FieldPlan},
+    transition::values,
+};
+use bevy_ecs::{
+    archetype::ArchetypeEntity,
+    component::{Component, ComponentId, StorageType},
+    resource::Resource,
+    storage::Table,
+    world::World,
+};
+use bevy_reflect::Reflect;
+use core::{marker::PhantomData, ops::Range};
+
+/// Which part of a row a source fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Observation,
+    Mask,
+    Action,
+    Info,
+}
+
+/// How a value becomes bytes of a row.
+pub(crate) enum Encoding {
+    /// The leaves of a reflected type.
+    Fields(FieldPlan),
+    /// A function of the user's, which fills this many bytes.
+    Custom {
+        bytes: Range<usize>,
+        /// Takes a pointer to the type that the source was made for.
+        encode: Box<dyn Fn(Erased<'_>, &mut [u8]) + Send + Sync>,
+    },
+}
+
+/// A pointer to a live value of the type that a source was made for.
+#[derive(Clone, Copy)]
+pub(crate) struct Erased<'a>(bevy_ecs::ptr::Ptr<'a>);
+
+/// A component that a recording reads.
+pub(crate) struct Source {
+    part: Part,
+    component: ComponentId,
+    storage: StorageType,
+    /// Bytes from one value of a column to the next.
+    size: usize,
+    encoding: Encoding,
+    /// Turns an erased value back into what reflection understands.
+    reflect: Option<fn(Erased<'_>) -> &dyn Reflect>,
+}
+
+impl Source {
+    /// The leaves of the component `T`, as `plan` lays them out.
+    pub(crate) fn fields<T: Component + Reflect>(world: &mut World, part: Part, plan: FieldPlan) -> Self {
+        Self {
+            part,
+            component: world.register_component::<T>(),
+            storage: T::STORAGE_TYPE,
+            size: size_of::<T>(),
+            encoding: Encoding::Fields(plan),
+            reflect: Some(reflect::<T>),
+        }
+    }
+
+    /// Whatever `encode` makes of the component `T`, in the given bytes of a row.
+    pub(crate) fn custom<T: Component>(
+        world: &mut World,
+        part: Part,
+        bytes: Range<usize>,
+        encode: impl Fn(&T, &mut [u8]) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            part,
+            component: world.register_component::<T>(),
+            storage: T::STORAGE_TYPE,
+            size: size_of::<T>(),
+            encoding: Encoding::Custom {
+                bytes,
+                // SAFETY: `Source::encode` alone makes `Erased` values for this source, of the component `T`.
+                encode: Box::new(move |value, row| encode(unsafe { value.0.deref::<T>() }, row)),
+            },
+            reflect: None,
+        }
+    }
+
+    pub(crate) fn part(&self) -> Part {
+        self.part
+    }
+
+    pub(crate) fn component(&self) -> ComponentId {
+        self.component
+    }
+
+    /// Encodes the component of `players`, who stand in neighbouring rows of `table`, into rows `stride` bytes apart.
+    pub(crate) fn encode(
+        &mut self,
+        world: &World,
+        table: &Table,
+        players: &[ArchetypeEntity],
+        rows: &mut [u8],
+        stride: usize,
+    ) {
+        match self.storage {
+            StorageType::Table => {
+                let Some(value) = value_of(world, table, &players[0], self.component, self.storage) else {
+                    return;
+                };
+                self.encode_run(value, players.len(), rows, stride);
+            }
+            StorageType::SparseSet => {
+                for (player, row) in players.iter().zip(rows.chunks_exact_mut(stride)) {
+                    if let Some(value) = value_of(world, table, player, self.component, self.storage) {
+                        self.encode_run(value, 1, row, stride);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Encodes `count` values that lie one after the other, `first` being the first.
+    fn encode_run(&mut self, first: Erased<'_>, count: usize, rows: &mut [u8], stride: usize) {
+        match &mut self.encoding {
+            Encoding::Fields(plan) => {
+                if let (false, Some(reflect)) = (plan.is_compiled(), self.reflect) {
+                    plan.compile(reflect(first));
+                }
+                // SAFETY: `first` points to a live value of the plan's type. The caller passes the first of `count`
+                // players that stand in neighbouring rows of one table, so `count` values lie there, `size` bytes
+                // apart, and the shared borrow of the world keeps them from being written to.
+                unsafe { plan.encode(first.0.as_ptr(), self.size, count, rows, stride) };
+            }
+            Encoding::Custom { bytes, encode } => {
+                for (index, row) in rows.chunks_exact_mut(stride).take(count).enumerate() {
+                    // SAFETY: as above, the value `index` places on is live and of the same type.
+                    let value = Erased(unsafe { first.0.byte_add(index * self.size) });
+                    encode(value, &mut row[bytes.clone()]);
+                }
+            }
+        }
+    }
+}
+
+/// The component `component` of `player`, who stands in `table`.
+fn value_of<'w>(
+    world: &'w World,
+    table: &'w Table,
+    player: &ArchetypeEntity,
+    component: ComponentId,
+    storage: StorageType,
+) -> Option<Erased<'w>> {
+    match storage {
+        StorageType::Table => {
+            let column = table.get_column(component)?;
+            let row = player.table_row();
+            debug_assert!(row.index_u32() < table.entity_count());
+            // SAFETY: the player's row lies in its table, and the shared borrow of the world rules out writers.
+            Some(Erased(unsafe { column.get_data_unchecked(row) }))
+        }
+        StorageType::SparseSet => {
+            let set = world.storages().sparse_sets.get(component)?;
+            Some(Erased(set.get(player.id())?))
+        }
+    }
+}
+
+fn reflect<T: Reflect>(value: Erased<'_>) -> &dyn Reflect {
+    // SAFETY: this function is only ever stored beside the component or resource id of `T`, whose values are the only
+    // ones it is given.
+    unsafe { value.0.deref::<T>() }
+}
+
+/// Reads the component `T` of players and others.
+pub(super) struct Typed<T> {
+    component: ComponentId,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: Component> Typed<T> {
+    pub(super) fn new(world: &mut World) -> Self {
+        Self {
+            component: world.register_component::<T>(),
+            of: PhantomData,
+        }
+    }
+
+    pub(super) fn id(&self) -> ComponentId {
+        self.component
+    }
+
+    /// The component of `entity`, who stands in `table`, if it has one.
+    pub(super) fn of<'w>(&self, world: &'w World, table: &'w Table, entity: &ArchetypeEntity) -> Option<&'w T> {
+        let value = value_of(world, table, entity, self.component, T::STORAGE_TYPE)?;
+        // SAFETY: `component` is the id of `T`: `new` took it from the world by that type, and the recording that
+        // holds this reads one world only.
+        Some(unsafe { value.0.deref::<T>() })
+    }
+}
+
+/// A resource that is part of every player's observation. It is encoded once a capture.
+pub(crate) struct ResourceSource {
+    name: String,
+    component: ComponentId,
+    plan: FieldPlan,
+    reflect: fn(Erased<'_>) -> &dyn Reflect,
+    /// The bytes of a row that it fills.
+    bytes: Range<usize>,
+    encoded: Vec<u8>,
+    present: bool,
+}
+
+impl ResourceSource {
+    /// The leaves of the resource `R` in the given bytes of a row. The plan's offsets count from the first of them.
+    pub(crate) fn new<R: Resource + Reflect>(
+        world: &mut World,
+        name: String,
+        plan: FieldPlan,
+        bytes: Range<usize>,
+    ) -> Self {
+        Self {
+            name,
+            component: world.components_registrator().register_component::<R>(),
+            plan,
+            reflect: reflect::<R>,
+            encoded: vec![0; bytes.len()],
+            bytes,
+            present: true,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_present(&self) -> bool {
+        self.present
+    }
+
+    /// Encodes the resource; false when there is none.
+    pub(crate) fn read(&mut self, world: &World) -> bool {
+        let value = world.get_resource_by_id(self.component).map(Erased);
+        self.present = value.is_some();
+        if let Some(value) = value {
+            if !self.plan.is_compiled() {
+                self.plan.compile((self.reflect)(value));
+            }
+            let stride = self.encoded.len();
+            // SAFETY: `value` points to the one live value of the plan's type, borrowed with the world.
+            unsafe { self.plan.encode(value.0.as_ptr(), 0, 1, &mut self.encoded, stride) };
+        }
+        self.present
+    }
+
+    pub(crate) fn copy_to(&self, rows: &mut [u8], stride: usize) {
+        for row in rows.chunks_exact_mut(stride) {
+            row[self.bytes.clone()].copy_from_slice(&self.encoded);
+        }
+    }
+}
+
+/// The component that says which match a player, or anything else, is in.
+pub(crate) struct MatchSource {
+    component: ComponentId,
+    storage: StorageType,
+    plan: FieldPlan,
+    dtype: DType,
+}
+
+impl MatchSource {
+    /// The one integer in the component `T`, which `plan` places at offset 0.
+    pub(crate) fn new<T: Component>(world: &mut World, plan: FieldPlan, dtype: DType) -> Self {
+        Self {
+            component: world.register_component::<T>(),
+            storage: T::STORAGE_TYPE,
+            plan,
+            dtype,
+        }
+    }
+
+    /// The match of an entity; `None` where it has no such component.
+    pub(crate) fn of(&self, world: &World, table: &Table, entity: &ArchetypeEntity) -> Option<i64> {
+        let value = value_of(world, table, entity, self.component, self.storage)?;
+        let mut bytes = [0_u8; 8];
+        // SAFETY: `value` points to a live value of the plan's type, borrowed with the world.
+        unsafe { self.plan.encode(value.0.as_ptr(), 0, 1, &mut bytes, 8) };
+        Some(match self.dtype {
+            // The only integer types that `f64` does not hold exactly.
+            DType::I64 | DType::U64 => i64::from_ne_bytes(bytes),
+            dtype => values(dtype, &bytes[..dtype.size()]).next().unwrap_or(0.0) as i64,
+        })
+    }
+}

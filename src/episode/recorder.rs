@@ -1,0 +1,505 @@
+//! One recording at work: who plays, what each capture makes of it, and what observers have noted since the last.
+
+use super::{
+    agent::{AgentId, DoNotRecord},
+    life::{Clock, Context, Life, Rules},
+    reward::Reward,
+    roster::Roster,
+};
+use crate::{
+    buffer::{BufferSettings, PlayerBuffers, TransitionBuffer, Writer},
+    capture::{Parts, RowEncoder},
+    export::{Count, Counters},
+    schema::Schema,
+    transition::{EndReason, Outcome, ReasonTable},
+};
+use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
+use core::sync::atomic::AtomicU32;
+use crossbeam_queue::SegQueue;
+use std::sync::Arc;
+
+/// What a recorder is made of.
+pub(crate) struct RecorderParts {
+    pub(crate) marker: ComponentId,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) rules: Rules,
+    pub(crate) encoder: RowEncoder,
+    pub(crate) buffers: BufferSettings,
+    pub(crate) enabled: bool,
+    /// The run's counter of episodes.
+    pub(crate) episodes: Arc<AtomicU32>,
+}
+
+/// An end that somebody asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct EndRequest {
+    pub(crate) entity: Entity,
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: EndReason,
+    /// No tick has begun since the last capture.
+    pub(crate) between_ticks: bool,
+}
+
+/// What became of an [`EndRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Staged {
+    /// It ended the player's life.
+    Ended,
+    /// An end was noted before; this one counts if it is the stronger word.
+    Again,
+    /// The player is between episodes.
+    Ignored,
+    /// A player that is not, or not yet, recorded.
+    NotRecorded,
+    /// Not a player of this recording.
+    NotAPlayer,
+}
+
+/// A buffer that the exporter does not know of yet.
+pub(crate) struct NewBuffer {
+    pub(crate) agent_id: i64,
+    pub(crate) buffer: Arc<dyn TransitionBuffer>,
+}
+
+/// One recording at work.
+pub(crate) struct Recorder {
+    marker: ComponentId,
+    context: Context,
+    encoder: RowEncoder,
+    roster: Roster,
+    settings: BufferSettings,
+    players: Arc<PlayerBuffers>,
+    new_buffers: Vec<NewBuffer>,
+    enabled: bool,
+    captures: u64,
+    /// Players found by a capture that nobody knows yet.
+    joining: Vec<Entity>,
+    row: Vec<u64>,
+    said: Said,
+}
+
+/// What was said once and is not said again.
+#[derive(Default)]
+struct Said {
+    undeclared_terms: Vec<&'static str>,
+    refused_agent: bool,
+    missing_component: bool,
+    missing_resource: bool,
+    non_finite: bool,
+    often_non_finite: bool,
+    only_despawns: bool,
+}
+
+impl Recorder {
+    pub(crate) fn new(parts: RecorderParts) -> Self {
+        let features = parts.schema.observation_width();
+        Self {
+            marker: parts.marker,
+            row: vec![0; parts.schema.layout().row_words()],
+            context: Context {
+                rules: parts.rules,
+                counters: Arc::default(),
+                reasons: Arc::default(),
+                episodes: parts.episodes,
+                discarded: Arc::default(),
+                non_finite_features: (0..features).map(|_| Count::default()).collect(),
+                ends: Count::default(),
+                despawn_ends: Count::default(),
+                clock: Clock::default(),
+                schema: parts.schema,
+            },
+            encoder: parts.encoder,
+            roster: Roster::default(),
+            settings: parts.buffers,
+            players: Arc::default(),
+            new_buffers: Vec::new(),
+            enabled: parts.enabled,
+            captures: 0,
+            joining: Vec::new(),
+            said: Said::default(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.context.schema.name()
+    }
+
+    pub(crate) fn marker(&self) -> ComponentId {
+        self.marker
+    }
+
+    pub(crate) fn schema(&self) -> &Arc<Schema> {
+        &self.context.schema
+    }
+
+    pub(crate) fn players(&self) -> &Arc<PlayerBuffers> {
+        &self.players
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.context.counters
+    }
+
+    pub(crate) fn reasons(&self) -> &Arc<ReasonTable> {
+        &self.context.reasons
+    }
+
+    pub(crate) fn discarded(&self) -> &Arc<SegQueue<u32>> {
+        &self.context.discarded
+    }
+
+    pub(crate) fn take_new_buffers(&mut self) -> impl Iterator<Item = NewBuffer> + '_ {
+        self.new_buffers.drain(..)
+    }
+
+    pub(crate) fn settings(&self) -> &BufferSettings {
+        &self.settings
+    }
+
+    /// Whether every player's buffer takes `rows` more without losing one that the exporter has not seen.
+    pub(crate) fn has_room(&self, rows: usize) -> bool {
+        self.roster.lives().iter().all(|life| life.free() >= rows)
+    }
+
+    /// Looks at every player.
+    pub(crate) fn capture(&mut self, world: &World, clock: Clock) {
+        self.context.clock = clock;
+        self.captures += 1;
+        let parts = Parts {
+            seen: self.enabled,
+            acted: self.enabled && !self.context.rules.acts_early,
+        };
+        if self.encoder.prepare(world, parts) {
+            let Self {
+                encoder,
+                roster,
+                context,
+                said,
+                joining,
+                captures,
+                ..
+            } = self;
+            encoder.encode_all(world, parts, |player| match roster.get_mut(player.entity) {
+                Some(life) if !life.leaves() => {
+                    life.seen = *captures;
+                    take_reward(life, player.reward, context, said);
+                    life.capture(context, Some(player.row));
+                }
+                _ => joining.push(player.entity),
+            });
+        } else if let Some(name) = self.encoder.missing_resource()
+            && !core::mem::replace(&mut self.said.missing_resource, true)
+        {
+            let recording = self.name();
+            tracing::warn!(
+                "recording `{recording}` reads the resource `{name}`, which does not exist: nobody is recorded until it is inserted"
+            );
+        }
+        self.sweep(world);
+        self.join(world);
+        self.complain(world);
+    }
+
+    /// Settles what became of players that the capture did not see.
+    fn sweep(&mut self, world: &World) {
+        for place in (0..self.roster.lives().len()).rev() {
+            let context = &self.context;
+            let life = &mut self.roster.lives_mut()[place];
+            if life.seen == self.captures {
+                continue;
+            }
+            let found = world.get_entity(life.entity).ok();
+            let opted_out = found.is_some_and(|entity| entity.contains::<DoNotRecord>());
+            let is_player = found.is_some_and(|entity| {
+                entity.contains_id(self.marker) && !entity.contains::<bevy_ecs::entity_disabling::Disabled>()
+            });
+            if opted_out {
+                life.discard(context);
+            } else if !is_player && !life.leaves() {
+                let (outcome, reason) = left(&context.rules);
+                life.stage(outcome, &reason, true, false);
+            } else if !life.is_staged() {
+                life.end_where_it_stands(context, Outcome::Truncated, &EndReason::COMPONENT_LOST);
+            }
+            let goes = opted_out || life.leaves() || !is_player;
+            life.capture(context, None);
+            if goes {
+                let mut life = self.roster.remove(place);
+                life.close_buffer();
+            }
+        }
+    }
+
+    /// Lets those in who are new, in the order of their agent ids.
+    fn join(&mut self, world: &World) {
+        if self.joining.is_empty() {
+            return;
+        }
+        let mut joining = core::mem::take(&mut self.joining);
+        let key = |&entity: &Entity| {
+            let given = world.get::<AgentId>(entity);
+            (given.is_none(), given.copied(), entity.index_u32())
+        };
+        joining.sort_by_key(key);
+        for entity in joining.drain(..) {
+            let given = world.get::<AgentId>(entity).map(|id| id.0);
+            if let Some(holder) = given.and_then(|id| self.roster.holder(id)) {
+                self.refuse(entity, holder, given.unwrap_or_default());
+                continue;
+            }
+            let agent_id = given.unwrap_or_else(|| self.roster.next_agent());
+            let writer = self.enabled.then(|| self.open_buffer(agent_id)).flatten();
+            let mut life = Life::new(&self.context, entity, agent_id, writer);
+            life.seen = self.captures;
+            if world.get::<Reward>(entity).is_some_and(|reward| !reward.is_clear()) && self.enabled {
+                self.context.counters.orphaned_rewards.add(1);
+            }
+            if self.enabled && self.encoder.encode_one(world, entity, Parts::ALL, &mut self.row) {
+                life.capture(&self.context, Some(&mut self.row));
+            }
+            self.roster.insert(life);
+        }
+        self.joining = joining;
+    }
+
+    fn open_buffer(&mut self, agent_id: i64) -> Option<Writer> {
+        match self.players.open(agent_id, &self.settings, self.row.len()) {
+            Ok((writer, buffer)) => {
+                self.new_buffers.push(NewBuffer { agent_id, buffer });
+                Some(writer)
+            }
+            // The settings were checked when the recording was added.
+            Err(error) => {
+                tracing::error!("recording `{}`: no buffer for agent {agent_id}: {error}", self.name());
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, entity: Entity, holder: Entity, agent_id: i64) {
+        if !self.roster.refuse(entity) {
+            return;
+        }
+        self.context.counters.refused_agents.add(1);
+        if !core::mem::replace(&mut self.said.refused_agent, true) {
+            let recording = self.name();
+            tracing::warn!(
+                "recording `{recording}`: {entity} has agent id {agent_id}, which {holder} plays under: it is not \
+                 recorded until {holder} is gone; give each living player an `AgentId` of its own"
+            );
+        }
+    }
+
+    /// Reads the action of every player, for the capture to come.
+    pub(crate) fn read_actions(&mut self, world: &World) {
+        if !self.enabled || !self.encoder.prepare(world, Parts::ACTED) {
+            return;
+        }
+        let Self {
+            encoder,
+            roster,
+            context,
+            ..
+        } = self;
+        encoder.encode_all(world, Parts::ACTED, |player| {
+            if let Some(slot) = roster
+                .get_mut(player.entity)
+                .and_then(|life| life.action_slot(&context.rules))
+            {
+                crate::capture::diff::copy_action(context.schema.layout(), player.row, slot);
+            }
+        });
+    }
+
+    /// Notes an end, and what the player sees at this moment.
+    pub(crate) fn stage_end(&mut self, world: &World, request: &EndRequest) -> Staged {
+        let entity = request.entity;
+        let Some(life) = self.roster.get_mut(entity) else {
+            let is_player = world
+                .get_entity(entity)
+                .is_ok_and(|found| found.contains_id(self.marker));
+            return if is_player {
+                Staged::NotRecorded
+            } else {
+                Staged::NotAPlayer
+            };
+        };
+        if life.stage(request.outcome, &request.reason, false, request.between_ticks) {
+            self.snapshot(world, entity);
+            Staged::Ended
+        } else if life.is_staged() {
+            Staged::Again
+        } else {
+            self.context.counters.ignored_ends.add(1);
+            Staged::Ignored
+        }
+    }
+
+    /// Notes that a player leaves: it is being despawned, or loses the marker. Its components can still be read.
+    pub(crate) fn stage_left(&mut self, world: &World, entity: Entity, between_ticks: bool) {
+        let Some(life) = self.roster.get_mut(entity).filter(|life| !life.leaves()) else {
+            return;
+        };
+        // The component may be gone at the capture.
+        take_reward(life, world.get::<Reward>(entity), &self.context, &mut self.said);
+        let (outcome, reason) = left(&self.context.rules);
+        life.stage(outcome, &reason, true, between_ticks);
+        self.snapshot(world, entity);
+    }
+
+    /// Reads the final observation, and the action that led to it.
+    fn snapshot(&mut self, world: &World, entity: Entity) {
+        let Self {
+            roster,
+            encoder,
+            context,
+            ..
+        } = self;
+        let Some(life) = roster.get_mut(entity) else { return };
+        let Some((row, seen, acted)) = life.snapshot_slot(&context.rules) else {
+            return;
+        };
+        let parts = Parts { seen, acted };
+        if encoder.prepare(world, parts) && encoder.encode_one(world, entity, parts, row) {
+            life.snapshot_taken(&context.rules, context.schema.layout(), seen, acted);
+        }
+    }
+
+    /// Notes that a player's next episode may begin. False when it is in one.
+    pub(crate) fn stage_begin(&mut self, entity: Entity) -> bool {
+        self.roster.get_mut(entity).is_none_or(Life::ask_begin)
+    }
+
+    /// Whether some player's episode ended since the last tick.
+    pub(crate) fn ended_between_ticks(&self) -> impl Iterator<Item = Entity> + '_ {
+        self.roster
+            .lives()
+            .iter()
+            .filter(|life| life.ended_between_ticks())
+            .map(|life| life.entity)
+    }
+
+    /// A tick begins: `entity`'s rewards until now are taken, and if its episode ended before the tick, rewards from
+    /// now on are not that episode's.
+    pub(crate) fn seal(&mut self, world: &World, entity: Entity) {
+        if let Some(life) = self.roster.get_mut(entity) {
+            take_reward(life, world.get::<Reward>(entity), &self.context, &mut self.said);
+            life.seal();
+        }
+    }
+
+    /// Ends everything in order: the process is about to end. Without a world, what only the world knows is lost.
+    pub(crate) fn shut_down(&mut self, world: Option<&World>) {
+        let ready = world.is_some_and(|world| self.encoder.prepare(world, Parts::ALL));
+        for place in (0..self.roster.lives().len()).rev() {
+            let mut life = self.roster.remove(place);
+            let row = world.filter(|_| ready && life.is_open()).is_some_and(|world| {
+                let entity = life.entity;
+                take_reward(&mut life, world.get::<Reward>(entity), &self.context, &mut self.said);
+                self.encoder.encode_one(world, entity, Parts::ALL, &mut self.row)
+            });
+            life.shut_down(&self.context, row.then_some(self.row.as_mut_slice()));
+            life.close_buffer();
+        }
+        self.enabled = false;
+    }
+
+    /// Says what a developer should know, once.
+    fn complain(&mut self, world: &World) {
+        /// Captures until a player that lacks a component is no longer one that is just being put together.
+        const PATIENCE: u64 = 120;
+        let recording = self.context.schema.name();
+        if self.captures % PATIENCE == 0
+            && !self.said.missing_component
+            && let Some(missing) = self.encoder.missing_components(world)
+        {
+            self.said.missing_component = true;
+            tracing::warn!(
+                "recording `{recording}`: some players are not recorded, because they lack {}; give them these components, \
+                 or do not observe them",
+                missing.join(", ")
+            );
+        }
+        let bad = self.context.counters.non_finite.get();
+        let recorded = self.context.counters.recorded.get();
+        let waiting = self.context.non_finite_features.iter().any(|count| count.get() > 0);
+        if (bad > 0 || waiting) && !core::mem::replace(&mut self.said.non_finite, true) {
+            tracing::warn!(
+                "recording `{recording}` met a value that is NaN or infinite in {}: the transition is dropped and the \
+                 episode ends before it; see `Recording::non_finite`",
+                self.non_finite_features()
+            );
+        }
+        if recorded >= 1000 && bad * 100 > recorded && !core::mem::replace(&mut self.said.often_non_finite, true) {
+            tracing::warn!(
+                "recording `{recording}` dropped {bad} of {recorded} transitions because of values that are NaN or infinite, \
+                 in {}",
+                self.non_finite_features()
+            );
+        }
+        let (ends, despawns) = (self.context.ends.get(), self.context.despawn_ends.get());
+        if despawns >= 20 && ends == despawns && !core::mem::replace(&mut self.said.only_despawns, true) {
+            tracing::warn!(
+                "recording `{recording}`: every episode so far ended `terminated` by a despawn; players who merely left look \
+                 like players who died. Trigger `EndEpisode` for deaths, and leave `on_despawn` as it is"
+            );
+        }
+    }
+
+    /// The features that were not finite, worst first.
+    fn non_finite_features(&self) -> String {
+        let names = self.context.schema.feature_names();
+        let mut worst: Vec<_> = self
+            .context
+            .non_finite_features
+            .iter()
+            .zip(&names)
+            .filter(|(count, _)| count.get() > 0)
+            .map(|(count, name)| (count.get(), name))
+            .collect();
+        worst.sort_by_key(|&(count, _)| core::cmp::Reverse(count));
+        let named: Vec<_> = worst
+            .iter()
+            .take(8)
+            .map(|(count, name)| format!("`{name}` ({count} times)"))
+            .collect();
+        if named.is_empty() {
+            "the action or the reward".to_owned()
+        } else {
+            named.join(", ")
+        }
+    }
+}
+
+fn left(rules: &Rules) -> (Outcome, EndReason) {
+    match rules.on_despawn {
+        Outcome::Truncated => (Outcome::Truncated, EndReason::LEFT),
+        Outcome::Terminated => (Outcome::Terminated, EndReason::from("despawned")),
+    }
+}
+
+/// Adds what a player was given to its transition under way.
+fn take_reward(life: &mut Life, reward: Option<&Reward>, context: &Context, said: &mut Said) {
+    let Some(reward) = reward else { return };
+    let terms = context.schema.reward_terms();
+    let mut orphaned = false;
+    for (name, amount) in reward.for_recording(context.schema.name()) {
+        if !life.takes_rewards() {
+            orphaned = true;
+            continue;
+        }
+        let term = terms.iter().position(|term| term == name);
+        life.add_reward(term, amount);
+        if term.is_none() && !terms.is_empty() && !said.undeclared_terms.contains(&name) {
+            said.undeclared_terms.push(name);
+            tracing::warn!(
+                "recording `{}`: the reward term `{name}` is not among {terms:?}: it counts to the sum, without a column of its \
+                 own; add it to `reward_terms`",
+                context.schema.name()
+            );
+        }
+    }
+    if orphaned && life.is_recorded() {
+        context.counters.orphaned_rewards.add(1);
+    }
+}

@@ -1,0 +1,103 @@
+//! What became of every transition.
+
+use crate::sink::{AgentTotals, RunReport};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// A count that one thread writes and any may read.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `n`. One thread at a time: a load and a store are several times cheaper than an atomic addition.
+    pub fn add(&self, n: u64) {
+        let count = self.0.load(Ordering::Relaxed);
+        // Whoever sees a row counted as exported has seen it counted as recorded.
+        self.0.store(count + n, Ordering::Release);
+    }
+
+    /// The count.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The counts of one recording. The game writes the first group, the exporter the second.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Transitions that capture closed.
+    pub recorded: Count,
+    /// Transitions that capture dropped because a value was not finite.
+    pub non_finite: Count,
+    /// Episodes without a transition.
+    pub empty_episodes: Count,
+    /// Captures at which a player outside any episode had been given a reward.
+    pub orphaned_rewards: Count,
+    /// Ends that found no episode open.
+    pub ignored_ends: Count,
+    /// Players refused because of their agent id.
+    pub refused_agents: Count,
+
+    /// Transitions that were overwritten before the exporter came, or had lost their predecessor.
+    pub lost: Count,
+    /// Transitions thrown away on request.
+    pub discarded: Count,
+}
+
+/// The counts of one sink of a recording. The exporter writes them.
+#[derive(Debug, Default)]
+pub struct SinkCounters {
+    /// Transitions that the sink took.
+    pub exported: Count,
+    /// Transitions that the sink refused.
+    pub refused: Count,
+    /// Episodes that the sink took.
+    pub episodes: Count,
+    /// Written by the exporter, read by whoever asks; never held while a sink works.
+    agents: Mutex<BTreeMap<i64, AgentTotals>>,
+}
+
+impl SinkCounters {
+    /// Counts an episode that the sink took.
+    pub fn took(&self, agent_id: i64, transitions: u64, total_reward: f64) {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let totals = agents.entry(agent_id).or_default();
+        totals.episodes += 1;
+        totals.transitions += transitions;
+        totals.total_reward += total_reward;
+        drop(agents);
+        self.episodes.add(1);
+        self.exported.add(transitions);
+    }
+
+    /// The account as it stands.
+    #[must_use]
+    pub fn report(&self, recording: &Counters) -> RunReport {
+        // What leaves is read before what enters, so that nothing seems to leave that never entered.
+        let exported = self.exported.get();
+        let episodes = self.episodes.get();
+        let dropped = self.refused.get() + recording.lost.get() + recording.non_finite.get();
+        let discarded = recording.discarded.get();
+        let recorded = recording.recorded.get();
+        RunReport {
+            recorded,
+            exported,
+            dropped,
+            discarded,
+            pending: recorded - exported - dropped - discarded,
+            episodes,
+            empty_episodes: recording.empty_episodes.get(),
+            orphaned_rewards: recording.orphaned_rewards.get(),
+            non_finite: recording.non_finite.get(),
+            ignored_ends: recording.ignored_ends.get(),
+            refused_agents: recording.refused_agents.get(),
+            agents: self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

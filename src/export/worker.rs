@@ -1,0 +1,257 @@
+//! What the exporter's thread does.
+
+use super::{
+    Command, ExportSettings, Progress, RecordingExport,
+    account::{Counters, SinkCounters},
+    assembly::{Assembly, Finished, Shop, Toll},
+    outlet::Outlet,
+};
+use crate::{
+    buffer::{PlayerBuffers, TransitionBuffer},
+    sink::RecordingInfo,
+    transition::{EndReason, Outcome},
+};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_queue::SegQueue;
+use std::{collections::HashSet, sync::Arc, time::Instant};
+
+/// Rows taken from one buffer before the next one's turn.
+const TURN: usize = 1024;
+
+/// One player's buffer and what is being put together from it.
+struct Intake {
+    agent_id: i64,
+    buffer: Arc<dyn TransitionBuffer>,
+    assembly: Assembly,
+}
+
+/// One recording and what is on its way to its sinks.
+pub(super) struct Recording {
+    info: RecordingInfo,
+    shop: Shop,
+    counters: Arc<Counters>,
+    players: Arc<PlayerBuffers>,
+    discarded: Arc<SegQueue<u32>>,
+    unwanted: HashSet<u32>,
+    intakes: Vec<Intake>,
+    finished: Vec<Finished>,
+    waiting: usize,
+    outlets: Vec<Outlet>,
+}
+
+impl Recording {
+    pub(super) fn new(export: RecordingExport) -> Self {
+        Self {
+            shop: Shop {
+                schema: export.info.schema.clone(),
+                run: export.info.run,
+                reasons: export.reasons,
+                episodes: export.episodes,
+            },
+            info: export.info,
+            counters: export.counters,
+            players: export.players,
+            discarded: export.discarded,
+            unwanted: HashSet::new(),
+            intakes: Vec::new(),
+            finished: Vec::new(),
+            waiting: 0,
+            outlets: export.sinks.into_iter().map(Outlet::new).collect(),
+        }
+    }
+
+    pub(super) fn account(&self) -> (Arc<Counters>, Vec<Arc<SinkCounters>>) {
+        let sinks = self.outlets.iter().map(|outlet| outlet.counters().clone()).collect();
+        (self.counters.clone(), sinks)
+    }
+
+    /// Takes what the buffers hold, at most a turn from each. How many rows that was.
+    fn drain(&mut self) -> usize {
+        let Self {
+            shop,
+            counters,
+            players,
+            intakes,
+            finished,
+            ..
+        } = self;
+        let before = finished.len();
+        let mut taken = 0;
+        let mut toll = Toll::default();
+        intakes.retain_mut(|intake| {
+            // Asked first: what is pushed before the close is found by the drain after it.
+            let closed = intake.buffer.is_closed();
+            let rows = intake
+                .buffer
+                .drain(TURN, &mut |row| intake.assembly.take(shop, row, finished, &mut toll))
+                .steps;
+            taken += rows;
+            let done = closed && rows == 0;
+            if done {
+                intake
+                    .assembly
+                    .finish(shop, Outcome::Truncated, EndReason::GAP, finished);
+                players.remove_if_same(intake.agent_id, &intake.buffer);
+            }
+            !done
+        });
+        counters.lost.add(toll.lost);
+        counters.discarded.add(toll.discarded);
+        self.waiting += self.finished[before..]
+            .iter()
+            .map(|finished| finished.episode.len())
+            .sum::<usize>();
+        taken
+    }
+
+    /// Hands everything finished to the sinks.
+    fn write(&mut self) {
+        if self.finished.is_empty() {
+            return;
+        }
+        self.waiting = 0;
+        while let Some(episode) = self.discarded.pop() {
+            self.unwanted.insert(episode);
+        }
+        let (unwanted, counters) = (&self.unwanted, &self.counters);
+        let episodes: Vec<_> = self
+            .finished
+            .drain(..)
+            .filter_map(|finished| {
+                if unwanted.contains(&finished.captured_as) {
+                    counters.discarded.add(finished.episode.len() as u64);
+                    return None;
+                }
+                Some(finished.episode)
+            })
+            .collect();
+        for outlet in &mut self.outlets {
+            outlet.write(&episodes);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.write();
+        for outlet in &mut self.outlets {
+            outlet.flush(&self.counters);
+        }
+    }
+
+    fn close(&mut self) {
+        let Self {
+            shop,
+            intakes,
+            finished,
+            ..
+        } = self;
+        for mut intake in intakes.drain(..) {
+            intake
+                .assembly
+                .finish(shop, Outcome::Truncated, EndReason::SHUTDOWN, finished);
+        }
+        self.write();
+        for outlet in &mut self.outlets {
+            outlet.close(&self.counters);
+        }
+    }
+}
+
+/// The state of the thread.
+pub(super) struct Worker {
+    settings: ExportSettings,
+    recordings: Vec<Recording>,
+    inbox: Receiver<Command>,
+    progress: Arc<Progress>,
+    flushed: Instant,
+}
+
+impl Worker {
+    pub(super) fn new(
+        settings: ExportSettings,
+        recordings: Vec<Recording>,
+        inbox: Receiver<Command>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self {
+            settings,
+            recordings,
+            inbox,
+            progress,
+            flushed: Instant::now(),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        for recording in &mut self.recordings {
+            for outlet in &mut recording.outlets {
+                outlet.open(&recording.info);
+            }
+        }
+        loop {
+            let mut flushes = Vec::new();
+            let close = self.read_inbox(&mut flushes);
+            let mut taken = self.drain();
+            if close.is_some() || !flushes.is_empty() {
+                // Writers may be at work still; what they push from here on was not asked for.
+                while taken > 0 {
+                    taken = self.drain();
+                }
+            }
+            let due = self.flushed.elapsed() >= self.settings.flush_interval;
+            for recording in &mut self.recordings {
+                if due || !flushes.is_empty() {
+                    recording.flush();
+                } else if recording.waiting >= self.settings.batch {
+                    recording.write();
+                }
+            }
+            if due {
+                self.flushed = Instant::now();
+            }
+            for done in flushes {
+                let _ = done.send(());
+            }
+            if let Some(done) = close {
+                self.recordings.iter_mut().for_each(Recording::close);
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
+                return;
+            }
+            if taken == 0 {
+                std::thread::park_timeout(self.settings.poll_interval);
+            }
+        }
+    }
+
+    /// Does what was asked. `Some` when the thread is to end, with whom to tell.
+    fn read_inbox(&mut self, flushes: &mut Vec<Sender<()>>) -> Option<Option<Sender<()>>> {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Command::Attach {
+                    recording,
+                    agent_id,
+                    buffer,
+                }) => {
+                    if let Some(recording) = self.recordings.get_mut(recording) {
+                        recording.intakes.push(Intake {
+                            agent_id,
+                            buffer,
+                            assembly: Assembly::default(),
+                        });
+                    }
+                }
+                Ok(Command::Flush(done)) => flushes.push(done),
+                Ok(Command::Close(done)) => return Some(Some(done)),
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => return Some(None),
+            }
+        }
+    }
+
+    fn drain(&mut self) -> usize {
+        let taken = self.recordings.iter_mut().map(Recording::drain).sum();
+        self.progress.advance();
+        taken
+    }
+}

@@ -1,0 +1,162 @@
+//! Wiring: schedules, sets, observers, and the resource that holds everything.
+
+mod experience;
+mod observers;
+mod schedules;
+
+pub use experience::Experience;
+pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
+
+use crate::{
+    episode::{AgentId, DoNotRecord, Reward},
+    export::ExportSettings,
+    recording::{BuildContext, Built, Recording, SetupError},
+    transition::RunId,
+};
+use bevy_app::{App, FixedLast, Plugin};
+use bevy_ecs::{
+    component::Component,
+    schedule::{InternedScheduleLabel, ScheduleLabel},
+};
+use bevy_platform::cell::SyncCell;
+use experience::{Inner, RecordingSlot};
+
+/// Records players' lives.
+///
+/// ```
+/// # use bevy_app::prelude::*;
+/// use bevy_experience::prelude::*;
+///
+/// # let mut app = App::new();
+/// app.add_plugins(ExperiencePlugin::default());
+/// ```
+///
+/// Recordings are added with [`ExperienceAppExt::add_recording`], after the plugin.
+#[derive(Clone, Debug)]
+pub struct ExperiencePlugin {
+    /// Whether anything is recorded. A disabled plugin leaves the game exactly as an enabled one does: the same
+    /// components, observers and resources, and [`EpisodeEnded`](crate::episode::EpisodeEnded) at the same moments.
+    pub enabled: bool,
+    /// The schedule that captures follow at once: one of the fixed loop (`FixedLast`, if not set) or of the main loop
+    /// (`Last`, for a game that does not use the fixed one). For any other, run [`ExperienceCapture`] yourself.
+    pub capture_after: InternedScheduleLabel,
+    /// How episodes reach the sinks.
+    pub export: ExportSettings,
+    /// The run's identity; random if not set.
+    pub run: Option<RunId>,
+}
+
+impl Default for ExperiencePlugin {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            capture_after: FixedLast.intern(),
+            export: ExportSettings::default(),
+            run: None,
+        }
+    }
+}
+
+impl Plugin for ExperiencePlugin {
+    fn build(&self, app: &mut App) {
+        app.register_type::<AgentId>()
+            .register_type::<DoNotRecord>()
+            .register_type::<Reward>();
+        let fixed = schedules::add(app, self.capture_after);
+        app.insert_resource(Experience::new(Inner::new(self, fixed)));
+        observers::add(app);
+    }
+}
+
+/// What this crate adds to [`App`].
+pub trait ExperienceAppExt {
+    /// Adds a recording.
+    ///
+    /// # Panics
+    /// When the recording cannot be set up: the message names what is wrong and the remedy. After the first capture it
+    /// never panics: it logs the error, and the recording is left out.
+    fn add_recording<P: Component>(&mut self, recording: Recording<P>) -> &mut Self;
+
+    /// Adds a recording, or says why it cannot be.
+    ///
+    /// # Errors
+    /// What is wrong with the recording, and the remedy.
+    fn try_add_recording<P: Component>(&mut self, recording: Recording<P>) -> Result<&mut Self, SetupError>;
+}
+
+impl ExperienceAppExt for App {
+    #[track_caller]
+    fn add_recording<P: Component>(&mut self, recording: Recording<P>) -> &mut Self {
+        match self.try_add_recording(recording) {
+            Ok(_) => {}
+            Err(error @ SetupError::TooLate(_)) => tracing::error!("{error}"),
+            Err(error) => panic!("{error}"),
+        }
+        self
+    }
+
+    fn try_add_recording<P: Component>(&mut self, recording: Recording<P>) -> Result<&mut Self, SetupError> {
+        let spec = recording.into_spec();
+        let name = spec.name.clone();
+        let Some(mut inner) = self
+            .world_mut()
+            .get_resource_mut::<Experience>()
+            .and_then(|mut experience| experience.borrow())
+        else {
+            return Err(SetupError::NoPlugin(name));
+        };
+        let result = add_recording::<P>(self, &mut inner, spec, &name);
+        if let Some(mut experience) = self.world_mut().get_resource_mut::<Experience>() {
+            experience.give_back(inner);
+        }
+        result.map(|()| self)
+    }
+}
+
+fn add_recording<P: Component>(
+    app: &mut App,
+    inner: &mut Inner,
+    spec: crate::recording::Spec,
+    name: &str,
+) -> Result<(), SetupError> {
+    if inner.is_frozen() {
+        return Err(SetupError::TooLate(name.to_owned()));
+    }
+    if inner.recording(name).is_some() {
+        return Err(SetupError::DuplicateName(name.to_owned()));
+    }
+    let marker = app.world_mut().register_component::<P>();
+    // It fails where the marker stands in an archetype already; then rewards are given to players as they are met.
+    let comes_with_reward = app.world_mut().try_register_required_components::<P, Reward>().is_ok()
+        || inner
+            .slots()
+            .iter()
+            .any(|slot| slot.recorder.marker() == marker && slot.comes_with_reward);
+    let context = BuildContext {
+        marker,
+        enabled: inner.is_enabled(),
+        episodes: inner.episodes(),
+    };
+    let Built {
+        recorder,
+        sinks,
+        act_in,
+    } = spec.build(app.world_mut(), context)?;
+    if let Some(schedule) = act_in {
+        schedules::add_act(app, schedule).map_err(|schedule| SetupError::Schedule {
+            recording: name.to_owned(),
+            schedule,
+        })?;
+    }
+    if inner.slots().iter().all(|slot| slot.recorder.marker() != marker) {
+        observers::add_leaving::<P>(app);
+    }
+    inner.add(RecordingSlot {
+        recorder,
+        sinks: SyncCell::new(sinks),
+        act_in,
+        comes_with_reward,
+        exported_as: None,
+    });
+    Ok(())
+}

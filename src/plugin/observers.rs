@@ -1,0 +1,121 @@
+//! What the game tells us between captures. Observers only note; captures publish.
+
+use super::experience::{self, Experience, Inner};
+use crate::{
+    episode::{BeginEpisode, EndEpisode, EndRequest, EpisodeEnded, Staged},
+    transition::EndReason,
+};
+use bevy_app::App;
+use bevy_ecs::{
+    component::Component,
+    entity::Entity,
+    lifecycle::{Despawn, Remove},
+    observer::On,
+    world::{DeferredWorld, World},
+};
+
+pub(super) fn add(app: &mut App) {
+    app.add_observer(end_episode).add_observer(begin_episode);
+}
+
+/// Observers for players of the marker `P` who leave. `Despawn` comes before every component is gone; `Remove` tells of
+/// a marker that is taken off.
+pub(super) fn add_leaving<P: Component>(app: &mut App) {
+    app.add_observer(|despawn: On<Despawn, P>, world: DeferredWorld| leave::<P>(despawn.entity, world));
+    app.add_observer(|remove: On<Remove, P>, world: DeferredWorld| leave::<P>(remove.entity, world));
+}
+
+/// Does something with the recorders while the world can be read. They are out of their resource meanwhile, so whatever
+/// `work` may set off finds nobody at home, and nothing is locked.
+fn with_inner<T>(world: &mut DeferredWorld, work: impl FnOnce(&mut Inner, &World) -> T) -> Option<T> {
+    let mut inner = world.get_resource_mut::<Experience>()?.borrow()?;
+    let result = work(&mut inner, world);
+    if let Some(mut experience) = world.get_resource_mut::<Experience>() {
+        experience.give_back(inner);
+    }
+    Some(result)
+}
+
+fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
+    let request = EndRequest {
+        entity: end.entity,
+        outcome: end.outcome,
+        reason: end.reason.clone(),
+        between_ticks: false,
+    };
+    let ended = with_inner(&mut world, |inner, world| {
+        let request = EndRequest {
+            between_ticks: inner.is_between_ticks(),
+            ..request
+        };
+        let mut ended = false;
+        let mut is_player = false;
+        for slot in inner.slots_mut() {
+            if end.recording.is_some_and(|only| only != slot.recorder.name()) {
+                continue;
+            }
+            let staged = slot.recorder.stage_end(world, &request);
+            is_player |= staged != Staged::NotAPlayer;
+            // A player who is kept out of the data must be reset like any other.
+            ended |= matches!(staged, Staged::Ended | Staged::NotRecorded);
+        }
+        if !is_player {
+            inner.warn_stray_end(&end);
+        }
+        ended
+    });
+    if ended == Some(true) {
+        world.commands().trigger(EpisodeEnded {
+            entity: end.entity,
+            outcome: end.outcome,
+            reason: end.reason.clone(),
+            recording: end.recording,
+        });
+    }
+}
+
+fn begin_episode(begin: On<BeginEpisode>, mut world: DeferredWorld) {
+    with_inner(&mut world, |inner, _| {
+        for slot in inner.slots_mut() {
+            slot.recorder.stage_begin(begin.entity);
+        }
+    });
+}
+
+fn leave<P: Component>(entity: Entity, mut world: DeferredWorld) {
+    with_inner(&mut world, |inner, world| {
+        let marker = experience::component_id::<P>(world);
+        let between_ticks = inner.is_between_ticks();
+        for slot in inner.slots_mut() {
+            if Some(slot.recorder.marker()) == marker {
+                slot.recorder.stage_left(world, entity, between_ticks);
+            }
+        }
+    });
+}
+
+impl Inner {
+    fn warn_stray_end(&mut self, end: &EndEpisode) {
+        if self.said_stray_end() {
+            return;
+        }
+        let names: Vec<_> = self
+            .slots()
+            .iter()
+            .map(|slot| format!("`{}`", slot.recorder.name()))
+            .collect();
+        let reason: &EndReason = &end.reason;
+        match end.recording {
+            Some(only) if self.recording(only).is_none() => tracing::warn!(
+                "`EndEpisode` (`{reason}`) is for the recording `{only}`, which does not exist; there are: {}",
+                names.join(", ")
+            ),
+            _ => tracing::warn!(
+                "`EndEpisode` (`{reason}`) was triggered on {}, which is no player of {}: insert the recording's marker, or \
+                 trigger it before the player is despawned",
+                end.entity,
+                names.join(", ")
+            ),
+        }
+    }
+}

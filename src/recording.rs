@@ -1,0 +1,332 @@
+//! What to record about which players.
+
+mod build;
+
+pub use build::SetupError;
+pub(crate) use build::{BuildContext, Built};
+
+use crate::{
+    buffer::{BufferSettings, Overflow},
+    capture::{Nearest, Part},
+    episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode, Rules},
+    schema::{Column, DType, Space, reflect::root_name},
+    sink::Sink,
+    transition::Outcome,
+};
+use bevy_ecs::{
+    component::Component,
+    resource::Resource,
+    schedule::{InternedScheduleLabel, ScheduleLabel},
+};
+use bevy_reflect::{Reflect, TypeInfo, TypePath, Typed};
+use build::{Plan, custom_plan, fields_plan, match_plan, nearest_plan, resource_plan};
+use core::marker::PhantomData;
+
+/// Everything that is recorded about players marked by the component `P`.
+///
+/// A recording is one stream of alike players with one schema: Reverb's table, ML-Agents' behaviour, RLlib's module. The
+/// columns of an observation stand in the order of the calls.
+///
+/// Give it to [`add_recording`](crate::plugin::ExperienceAppExt::add_recording), which refuses what cannot be recorded, by name and with
+/// the remedy.
+///
+/// ```
+/// # use bevy_ecs::prelude::*;
+/// # use bevy_reflect::prelude::*;
+/// use bevy_experience::prelude::*;
+///
+/// # #[derive(Component)] struct Fighter;
+/// # #[derive(Component, Reflect)] struct Health(f32);
+/// # #[derive(Component, Reflect)] struct Intent { turn: f32, shoot: bool }
+/// let recording = Recording::<Fighter>::new("fighter")
+///     .observe::<Health>()
+///     .act::<Intent>()
+///     .reward_terms(["alive", "hit"])
+///     .sink(MemorySink::default());
+/// ```
+#[must_use = "a recording does nothing until it is given to `App::add_recording`"]
+pub struct Recording<P> {
+    spec: Spec,
+    of: PhantomData<fn() -> P>,
+}
+
+/// A recording whose marker is not written in its type any more.
+pub(crate) struct Spec {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    pub(crate) observation: Vec<Plan>,
+    pub(crate) mask: Option<Plan>,
+    pub(crate) action: Vec<Plan>,
+    pub(crate) info: Vec<Plan>,
+    pub(crate) match_id: Option<build::MatchPlan>,
+    pub(crate) reward_terms: Vec<String>,
+    pub(crate) bounds: Vec<(String, f64, f64)>,
+    pub(crate) narrow: bool,
+    pub(crate) rules: Rules,
+    pub(crate) act_in: Option<InternedScheduleLabel>,
+    pub(crate) buffers: BufferSettings,
+    pub(crate) sinks: Vec<Box<dyn Sink>>,
+}
+
+/// The longest episode, in transitions, unless `max_episode_steps` says otherwise.
+const MAX_EPISODE_STEPS: u32 = 65_536;
+
+impl<P: Component> Recording<P> {
+    /// An empty recording. Names must be unique in an app; they name the folder of a dataset.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            spec: Spec {
+                name: name.into(),
+                version: None,
+                observation: Vec::new(),
+                mask: None,
+                action: Vec::new(),
+                info: Vec::new(),
+                match_id: None,
+                reward_terms: Vec::new(),
+                bounds: Vec::new(),
+                narrow: false,
+                rules: Rules {
+                    mode: RecordMode::default(),
+                    every: 1,
+                    decision: DecisionTick::default(),
+                    non_finite: NonFinite::default(),
+                    on_despawn: Outcome::Truncated,
+                    start: EpisodeStart::default(),
+                    final_observation: FinalObservation::default(),
+                    max_episode_steps: MAX_EPISODE_STEPS,
+                    acts_early: false,
+                },
+                act_in: None,
+                buffers: BufferSettings::default(),
+                sinks: Vec::new(),
+            },
+            of: PhantomData,
+        }
+    }
+
+    pub(crate) fn into_spec(self) -> Spec {
+        self.spec
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Spec)) -> Self {
+        change(&mut self.spec);
+        self
+    }
+
+    /// Observes every leaf of the component `T`.
+    pub fn observe<T: Component + Reflect + Typed>(self) -> Self {
+        self.edit(|spec| {
+            spec.observation
+                .push(fields_plan::<T>(Part::Observation, root_name::<T>(), None))
+        })
+    }
+
+    /// Observes these fields of the component `T`, in this order: `"translation.x"`; a path to a struct takes all of its
+    /// leaves.
+    pub fn observe_fields<T: Component + Reflect + Typed>(
+        self,
+        fields: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let fields = fields.into_iter().map(Into::into).collect();
+        self.edit(|spec| {
+            spec.observation
+                .push(fields_plan::<T>(Part::Observation, root_name::<T>(), Some(fields)));
+        })
+    }
+
+    /// Observes what `encode` makes of the component `T`: as many values as there are names. The way out for types that
+    /// reflection cannot flatten. The slice holds zeros, or what was written to it before.
+    pub fn observe_with<T: Component>(
+        self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+        encode: impl Fn(&T, &mut [f32]) + Send + Sync + 'static,
+    ) -> Self {
+        let columns = names.into_iter().map(Column::feature).collect();
+        self.edit(|spec| {
+            spec.observation
+                .push(custom_plan::<T>(Part::Observation, columns, move |value, bytes| {
+                    encode(value, bytemuck::cast_slice_mut(bytes));
+                }));
+        })
+    }
+
+    /// Observes every leaf of the resource `R`, the same for all players.
+    pub fn observe_resource<R: Resource + Reflect + Typed>(self) -> Self {
+        self.edit(|spec| spec.observation.push(resource_plan::<R>()))
+    }
+
+    /// Observes the `count` nearest others with the component `T` at most `within` units away: `present`, `dx`, `dy`, `dz`
+    /// for each. See [`Nearest`] for planes and fields.
+    pub fn observe_nearest<T: Component + TypePath>(self, count: usize, within: f32) -> Self {
+        self.observe_nearest_with(Nearest::<T>::new(count, within))
+    }
+
+    /// Observes the nearest others, as described by `nearest`.
+    pub fn observe_nearest_with<T: Component + TypePath>(self, nearest: Nearest<T>) -> Self {
+        self.edit(|spec| spec.observation.push(nearest_plan(nearest)))
+    }
+
+    /// Records every leaf of the component `T` as part of the action. Numbers keep their types; a fieldless enum, or a
+    /// `bool`, is a discrete choice.
+    pub fn act<T: Component + Reflect + Typed>(self) -> Self {
+        self.edit(|spec| spec.action.push(fields_plan::<T>(Part::Action, root_name::<T>(), None)))
+    }
+
+    /// Records what `encode` makes of the component `T` as a continuous part of the action.
+    pub fn act_with<T: Component>(
+        self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+        encode: impl Fn(&T, &mut [f32]) + Send + Sync + 'static,
+    ) -> Self {
+        let columns = names.into_iter().map(Column::feature).collect();
+        self.edit(|spec| {
+            spec.action
+                .push(custom_plan::<T>(Part::Action, columns, move |value, bytes| {
+                    encode(value, bytemuck::cast_slice_mut(bytes));
+                }));
+        })
+    }
+
+    /// Records what `choose` makes of the component `T` as a discrete part of the action: one of `n`, counted from 0.
+    pub fn act_discrete_with<T: Component>(
+        self,
+        name: impl Into<String>,
+        n: u64,
+        choose: impl Fn(&T) -> i64 + Send + Sync + 'static,
+    ) -> Self {
+        let space = Space::Discrete { n, labels: Vec::new() };
+        let columns = vec![Column::scalar(name, DType::I64, space)];
+        self.edit(|spec| {
+            spec.action
+                .push(custom_plan::<T>(Part::Action, columns, move |value, bytes| {
+                    bytes.copy_from_slice(&choose(value).to_ne_bytes());
+                }));
+        })
+    }
+
+    /// Reads actions and info at the end of `schedule`, not at capture: for games that clear the intent when they use it,
+    /// or write the next one early.
+    ///
+    /// `schedule` is one of the main loop or of the fixed loop, such as `FixedPreUpdate`.
+    pub fn act_in(self, schedule: impl ScheduleLabel) -> Self {
+        self.edit(|spec| {
+            spec.act_in = Some(schedule.intern());
+            spec.rules.acts_early = true;
+        })
+    }
+
+    /// Records which of the discrete alternatives were allowed: every leaf of `T` is a `bool`, in the order of the
+    /// alternatives.
+    pub fn action_mask<T: Component + Reflect + Typed>(self) -> Self {
+        self.edit(|spec| spec.mask = Some(fields_plan::<T>(Part::Mask, root_name::<T>(), None)))
+    }
+
+    /// Records every leaf of `T` beside the action: `behavior_logp`, `policy_version`. Fields of a struct are named by
+    /// their own names alone.
+    pub fn info<T: Component + Reflect + Typed>(self) -> Self {
+        let root = match T::type_info() {
+            TypeInfo::Struct(_) => String::new(),
+            _ => root_name::<T>(),
+        };
+        self.edit(|spec| spec.info.push(fields_plan::<T>(Part::Info, root, None)))
+    }
+
+    /// Says which match of the process a player is in: the one integer in the component `T`.
+    pub fn match_id<T: Component + Reflect + Typed>(self) -> Self {
+        self.edit(|spec| spec.match_id = Some(match_plan::<T>()))
+    }
+
+    /// Declares the terms of the reward, which get columns of their own beside the sum.
+    pub fn reward_terms(self, terms: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.edit(|spec| spec.reward_terms.extend(terms.into_iter().map(Into::into)))
+    }
+
+    /// States the bounds of the column called `name`, for the spaces of a dataset. Values are not clamped.
+    pub fn bounds(self, name: impl Into<String>, low: f64, high: f64) -> Self {
+        self.edit(|spec| spec.bounds.push((name.into(), low, high)))
+    }
+
+    /// Allows `f64` and 64-bit integers in observations, rounded to `f32`.
+    pub fn narrow(self) -> Self {
+        self.edit(|spec| spec.narrow = true)
+    }
+
+    /// Decides every `ticks` ticks: transitions last so long, their rewards sum, and the action is the first tick's.
+    ///
+    /// # Panics
+    /// When `ticks` is 0.
+    #[track_caller]
+    pub fn every(self, ticks: u32) -> Self {
+        assert!(
+            ticks > 0,
+            "a decision takes at least one tick: `every(1)` is every tick"
+        );
+        self.edit(|spec| spec.rules.every = ticks)
+    }
+
+    /// Which tick of a decision gives the action.
+    pub fn decision_tick(self, tick: DecisionTick) -> Self {
+        self.edit(|spec| spec.rules.decision = tick)
+    }
+
+    /// Which captures write a row.
+    pub fn mode(self, mode: RecordMode) -> Self {
+        self.edit(|spec| spec.rules.mode = mode)
+    }
+
+    /// What is done with values that are NaN or infinite.
+    pub fn non_finite(self, rule: NonFinite) -> Self {
+        self.edit(|spec| spec.rules.non_finite = rule)
+    }
+
+    /// Whether a despawn in mid-episode truncates it (the player left) or terminates it (the player died).
+    pub fn on_despawn(self, outcome: Outcome) -> Self {
+        self.edit(|spec| spec.rules.on_despawn = outcome)
+    }
+
+    /// When the next episode of a player begins.
+    pub fn start(self, start: EpisodeStart) -> Self {
+        self.edit(|spec| spec.rules.start = start)
+    }
+
+    /// When the final observation is read.
+    pub fn final_observation(self, when: FinalObservation) -> Self {
+        self.edit(|spec| spec.rules.final_observation = when)
+    }
+
+    /// The longest episode, in transitions; longer ones are split, and linked by `continues`. 65,536 if not set.
+    ///
+    /// # Panics
+    /// When `steps` is 0.
+    #[track_caller]
+    pub fn max_episode_steps(self, steps: u32) -> Self {
+        assert!(steps > 0, "an episode has at least one step");
+        self.edit(|spec| spec.rules.max_episode_steps = steps)
+    }
+
+    /// Names what the columns mean now, as part of the schema's hash: change it when the same columns get a new meaning.
+    pub fn version(self, version: impl Into<String>) -> Self {
+        self.edit(|spec| spec.version = Some(version.into()))
+    }
+
+    /// How many steps each player's buffer holds; rounded up to a power of two.
+    ///
+    /// # Panics
+    /// When `steps` is 0.
+    #[track_caller]
+    pub fn capacity(self, steps: usize) -> Self {
+        assert!(steps > 0, "a buffer holds at least one step");
+        self.edit(|spec| spec.buffers.capacity = steps)
+    }
+
+    /// What happens when a buffer is full of steps that the exporter has not taken yet.
+    pub fn overflow(self, overflow: Overflow) -> Self {
+        self.edit(|spec| spec.buffers.overflow = overflow)
+    }
+
+    /// Adds a sink. Every sink gets every episode.
+    pub fn sink(self, sink: impl Sink) -> Self {
+        self.edit(|spec| spec.sinks.push(Box::new(sink)))
+    }
+}

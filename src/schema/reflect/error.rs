@@ -1,0 +1,169 @@
+//! Why a type cannot be recorded.
+
+use super::Target;
+use core::fmt;
+
+/// Why a type, or some of its fields, cannot be recorded, and what to do instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    type_path: &'static str,
+    target: Target,
+    problem: Problem,
+}
+
+/// What is wrong with a type or with the fields that were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// These fields cannot be recorded. There is at least one.
+    Refused(Vec<Refusal>),
+    /// A field that was asked for is not there.
+    Unknown { path: String, known: Vec<String> },
+    /// A field was asked for twice, or two fields have one name.
+    Twice(String),
+    /// The list of fields is empty.
+    NoneNamed,
+    /// There is no value to record.
+    Empty,
+}
+
+/// A field that cannot be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) name: String,
+    pub(super) type_path: &'static str,
+    pub(super) reason: Reason,
+}
+
+/// Why a field cannot be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Text,
+    Entity,
+    Handle,
+    Opaque,
+    DataEnum,
+    EmptyEnum,
+    Collection,
+    Wide,
+    NotBool,
+    Optional,
+    NestedOption,
+    Recursive,
+    TooLarge,
+}
+
+impl Reason {
+    /// The reason that fits a type which is refused whatever its information says.
+    pub(super) fn of_known(type_path: &str) -> Option<Self> {
+        match type_path {
+            "alloc::string::String" | "alloc::borrow::Cow<str>" | "&str" | "char" => Some(Self::Text),
+            "bevy_ecs::entity::Entity" => Some(Self::Entity),
+            path if path.starts_with("bevy_asset::handle::") => Some(Self::Handle),
+            _ => None,
+        }
+    }
+
+    fn why(self) -> &'static str {
+        match self {
+            Self::Text => "text is not a number",
+            Self::Entity => "an entity's id means nothing outside its world",
+            Self::Handle => "a handle means nothing outside its process",
+            Self::Opaque => "reflection does not see numbers in it",
+            Self::DataEnum => "an enum whose variants hold data has no fixed set of values",
+            Self::EmptyEnum => "an enum without variants has no value",
+            Self::Collection => "a collection has no fixed length",
+            Self::Wide => "an `f32` cannot hold all of its 64 bits",
+            Self::NotBool => "an action mask is made of `bool`s alone",
+            Self::Optional => "an action or info is always there",
+            Self::NestedOption => "an `Option` in an `Option` has two ways to be absent",
+            Self::Recursive => "it contains itself",
+            Self::TooLarge => "it holds more than a million values",
+        }
+    }
+
+    fn remedy(self, target: Target) -> &'static str {
+        match (self, target) {
+            (Self::Wide, _) => {
+                "accept the rounding with `.narrow()`, leave the field out with `observe_fields`, or compute what matters of it with `observe_with`"
+            }
+            (Self::NotBool, _) => "keep the mask in a component of its own, with one `bool` for each alternative",
+            (Self::Optional, _) => "give the field a neutral value, or put a `bool` beside it",
+            (Self::Entity, Target::Observation { .. }) => {
+                "leave it out with `observe_fields`, or observe what matters of that entity with `observe_nearest` or `observe_with`"
+            }
+            (Self::Collection, Target::Observation { .. }) => {
+                "use a fixed array, leave it out with `observe_fields`, or compute what matters of it with `observe_with`"
+            }
+            (_, Target::Observation { .. }) => {
+                "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute what matters of it with `observe_with`"
+            }
+            (_, Target::Exact | Target::Mask) => {
+                "leave it out by naming the fields to keep or with `#[reflect(ignore)]`, or keep what matters of it in a component of its own"
+            }
+        }
+    }
+}
+
+impl FieldError {
+    pub(super) fn new(type_path: &'static str, target: Target, problem: Problem) -> Self {
+        Self {
+            type_path,
+            target,
+            problem,
+        }
+    }
+
+    fn refusal(&self, f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Result {
+        let Refusal {
+            name,
+            type_path,
+            reason,
+        } = refusal;
+        let (why, remedy) = (reason.why(), reason.remedy(self.target));
+        write!(f, "`{name}` is of type `{type_path}`, and {why}: {remedy}")
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let type_path = self.type_path;
+        match &self.problem {
+            Problem::Refused(refusals) => {
+                if let [refusal] = refusals.as_slice() {
+                    return self.refusal(f, refusal);
+                }
+                write!(f, "{} fields of `{type_path}` cannot be recorded", refusals.len())?;
+                for refusal in refusals {
+                    f.write_str("\n- ")?;
+                    self.refusal(f, refusal)?;
+                }
+                Ok(())
+            }
+            Problem::Unknown { path, known } => {
+                write!(f, "`{type_path}` has no field `{path}`; ")?;
+                if known.is_empty() {
+                    return f.write_str("it has no fields that could be recorded");
+                }
+                f.write_str("it has ")?;
+                for (index, name) in known.iter().enumerate() {
+                    write!(f, "{}`{name}`", if index == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Problem::Twice(name) => write!(
+                f,
+                "`{name}` of `{type_path}` would be recorded twice: name each field once, and not beside a field that contains it"
+            ),
+            Problem::NoneNamed => write!(
+                f,
+                "no field of `{type_path}` was named: name at least one, or record all of them"
+            ),
+            Problem::Empty => write!(
+                f,
+                "`{type_path}` holds no value that could be recorded: give it a field that is reflected, or compute one with `observe_with`"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for FieldError {}

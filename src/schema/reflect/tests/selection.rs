@@ -1,0 +1,112 @@
+use super::*;
+use bevy_math::Vec3;
+use bevy_reflect::TypePath;
+use bevy_transform::components::Transform;
+
+#[derive(Reflect)]
+struct Health(f32);
+
+#[derive(Reflect)]
+struct Aim((f32, f32));
+
+#[derive(Reflect)]
+struct Bag {
+    name: String,
+    health: Health,
+    target: Option<Vec3>,
+    owner: Option<String>,
+    cells: [[f32; 2]; 2],
+}
+
+fn names<T: Reflect + Typed>(fields: &[&str]) -> Vec<String> {
+    let plan = FieldPlan::new::<T>("", Some(fields), Target::Observation { narrow: false }).unwrap();
+    plan.columns().iter().map(|column| column.name.clone()).collect()
+}
+
+fn error<T: Reflect + Typed>(fields: &[&str]) -> String {
+    let plan = FieldPlan::new::<T>("", Some(fields), Target::Observation { narrow: false });
+    plan.unwrap_err().to_string()
+}
+
+#[test]
+fn fields_come_in_the_order_that_was_asked_for() {
+    let fields = ["translation.y", "rotation", "translation.x"];
+    let transform = Transform::from_xyz(1.0, 2.0, 3.0);
+    let (names, rows) = observe_fields(Some(&fields), false, vec![transform]);
+    let expected = [
+        "transform.translation.y",
+        "transform.rotation.x",
+        "transform.rotation.y",
+        "transform.rotation.z",
+        "transform.rotation.w",
+        "transform.translation.x",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(rows, [[2.0, 0.0, 0.0, 0.0, 1.0, 1.0]]);
+}
+
+#[test]
+fn a_newtype_may_be_called_by_its_number() {
+    assert_eq!(names::<Health>(&["0"]), ["health"]);
+    assert_eq!(names::<Bag>(&["health"]), ["health"]);
+    assert_eq!(names::<Bag>(&["health.0"]), ["health"]);
+    assert_eq!(names::<Aim>(&["0"]), ["0", "1"]);
+    assert_eq!(names::<Aim>(&["0.1"]), ["1"]);
+    assert_eq!(names::<Aim>(&["1"]), ["1"]);
+}
+
+#[test]
+fn what_is_not_asked_for_is_not_refused() {
+    assert_eq!(names::<Bag>(&["cells"]), ["cells"]);
+    assert_eq!(
+        names::<Bag>(&["target.is_some", "target.z"]),
+        ["target.is_some", "target.z"]
+    );
+    assert_eq!(names::<Bag>(&["owner.is_some"]), ["owner.is_some"]);
+}
+
+#[test]
+fn an_unknown_field_is_answered_with_the_known_ones() {
+    assert_eq!(
+        error::<Bag>(&["helth"]),
+        format!(
+            "`{}` has no field `helth`; it has `health`, `target.x`, `target.y`, `target.z`, `target.is_some`, \
+             `owner.is_some`, `cells`",
+            Bag::type_path()
+        )
+    );
+    for path in ["", ".", "health.1", "cells.0", "target.x.y", "Health", "health."] {
+        assert!(
+            error::<Bag>(&[path]).contains(&format!("has no field `{path}`")),
+            "`{path}`"
+        );
+    }
+    let path = Health::type_path();
+    assert_eq!(
+        error::<Health>(&["1"]),
+        format!("`{path}` has no field `1`; it has `0`")
+    );
+}
+
+#[test]
+fn a_field_is_recorded_once() {
+    let twice = |name: &str| {
+        format!(
+            "`{name}` of `{}` would be recorded twice: name each field once, and not beside a field that contains it",
+            Bag::type_path()
+        )
+    };
+    assert_eq!(error::<Bag>(&["cells", "health", "cells"]), twice("cells"));
+    assert_eq!(error::<Bag>(&["target", "target.y"]), twice("target.y"));
+}
+
+#[test]
+fn at_least_one_field_is_named() {
+    assert_eq!(
+        error::<Bag>(&[]),
+        format!(
+            "no field of `{}` was named: name at least one, or record all of them",
+            Bag::type_path()
+        )
+    );
+}

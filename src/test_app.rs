@@ -1,0 +1,167 @@
+//! A headless app with one fixed tick an update, for tests: ours, and those of games.
+//!
+//! ```
+//! use bevy_ecs::prelude::*;
+//! use bevy_experience::{prelude::*, test_app::TestApp};
+//!
+//! #[derive(Component)]
+//! struct Player;
+//! #[derive(Component)]
+//! struct Place(f32);
+//!
+//! let mut test = TestApp::new();
+//! test.record(Recording::<Player>::new("player").observe_with::<Place>(["place"], |place, out| out[0] = place.0));
+//! let player = test.world_mut().spawn((Player, Place(1.0))).id();
+//! test.ticks(3);
+//! test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
+//! let episodes = test.finish();
+//! assert_eq!(episodes[0].len(), 2);
+//! assert!(episodes[0].transition(1).terminated());
+//! ```
+
+use crate::{
+    plugin::{Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin},
+    recording::Recording,
+    sink::{MemorySink, RunReport},
+    transition::Episode,
+};
+use bevy_app::{App, FixedMainScheduleOrder, TaskPoolPlugin};
+use bevy_diagnostic::FrameCountPlugin;
+use bevy_ecs::{component::Component, schedule::ScheduleLabel, world::World};
+use bevy_time::{TimePlugin, TimeUpdateStrategy};
+use core::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+
+/// How long a test waits for the exporter.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An [`App`] with time, tasks and [`ExperiencePlugin`], in which every update is exactly one fixed tick.
+pub struct TestApp {
+    app: App,
+    sinks: Vec<(String, MemorySink)>,
+}
+
+impl Default for TestApp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestApp {
+    /// An app that records.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_plugin(ExperiencePlugin::default())
+    }
+
+    /// An app with the plugin's settings of your choice.
+    #[must_use]
+    pub fn with_plugin(plugin: ExperiencePlugin) -> Self {
+        let mut app = App::new();
+        app.add_plugins((TaskPoolPlugin::default(), FrameCountPlugin, TimePlugin, plugin));
+        // The very first update has no fixed tick, whatever the strategy says. Where captures are not of the fixed loop
+        // it would be a capture, so there it is left to the test.
+        let fixed = app.world().resource::<FixedMainScheduleOrder>();
+        if fixed.labels.contains(&ExperienceCapture.intern()) {
+            app.insert_resource(TimeUpdateStrategy::FixedTimesteps(0));
+            app.update();
+        }
+        app.insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
+        Self { app, sinks: Vec::new() }
+    }
+
+    /// Adds a recording, with a sink that [`finish`](Self::finish) reads.
+    ///
+    /// # Panics
+    /// When the recording cannot be set up.
+    #[track_caller]
+    pub fn record<P: Component>(&mut self, recording: Recording<P>) -> &mut Self {
+        let sink = MemorySink::default();
+        let names = |app: &App| -> Vec<String> {
+            let experience = app.world().resource::<Experience>();
+            experience.recordings().map(str::to_owned).collect()
+        };
+        let before = names(&self.app).len();
+        self.app.add_recording(recording.sink(sink.clone()));
+        if let Some(name) = names(&self.app).into_iter().nth(before) {
+            self.sinks.push((name, sink));
+        }
+        self
+    }
+
+    /// Runs `n` fixed ticks, one an update.
+    pub fn ticks(&mut self, n: usize) {
+        for _ in 0..n {
+            self.app.update();
+        }
+    }
+
+    /// Runs one update with `ticks` fixed ticks in it.
+    pub fn frame(&mut self, ticks: u32) {
+        self.app.insert_resource(TimeUpdateStrategy::FixedTimesteps(ticks));
+        self.app.update();
+        self.app.insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
+    }
+
+    /// The app's world.
+    pub fn world_mut(&mut self) -> &mut World {
+        self.app.world_mut()
+    }
+
+    /// Ends all recording and returns the first recording's episodes, by agent and then in the order of their ids.
+    ///
+    /// # Panics
+    /// When the exporter does not finish within half a minute, or nothing was recorded at all.
+    #[track_caller]
+    pub fn finish(&mut self) -> Vec<Episode> {
+        let name = self.sinks.first().expect("the test recorded something").0.clone();
+        self.finish_recording(&name)
+    }
+
+    /// Ends all recording and returns the episodes of one recording, by agent and then in the order of their ids.
+    ///
+    /// # Panics
+    /// When the exporter does not finish within half a minute, or there is no such recording.
+    #[track_caller]
+    pub fn finish_recording(&mut self, name: &str) -> Vec<Episode> {
+        let mut experience = self.app.world_mut().resource_mut::<Experience>();
+        assert!(experience.close(PATIENCE), "the exporter did not finish");
+        let sink = self.sinks.iter().find(|(known, _)| known == name);
+        let mut episodes = sink.expect("the test has such a recording").1.episodes();
+        episodes.sort_by_key(|episode| {
+            (
+                episode.info().agent_id,
+                episode.row(0).header().tick,
+                episode.info().episode_id,
+            )
+        });
+        episodes
+    }
+
+    /// The account of the first recording.
+    ///
+    /// # Panics
+    /// When nothing was recorded.
+    #[must_use]
+    pub fn report(&self) -> RunReport {
+        let name = &self.sinks.first().expect("the test recorded something").0;
+        let reports = self.app.world().resource::<Experience>().reports(name);
+        reports.into_iter().next().unwrap_or_default()
+    }
+}
+
+impl Deref for TestApp {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
+
+impl DerefMut for TestApp {
+    fn deref_mut(&mut self) -> &mut App {
+        &mut self.app
+    }
+}
