@@ -87,7 +87,9 @@ fn an_episode_of_t_transitions_has_t_plus_one_observations() {
     test.ticks(4);
     let episode = &test.finish()[0];
     assert_eq!(episode.len(), 3);
-    let places: Vec<_> = (0..=episode.len()).map(|index| episode.row(index).observation()[0]).collect();
+    let places: Vec<_> = (0..=episode.len())
+        .map(|index| episode.row(index).observation()[0])
+        .collect();
     assert_eq!(places, [1.0, 3.0, 6.0, 10.0]);
     for pair in 1..episode.len() {
         assert_eq!(

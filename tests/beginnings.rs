@@ -59,7 +59,10 @@ fn a_player_without_an_id_gets_the_next_free_number() {
 fn a_rejoining_player_keeps_its_agent_id() {
     let mut test = play(Recording::new("player"));
     for life in 0..3 {
-        let player = test.world_mut().spawn((Player, Age(10.0 * life as f32), AgentId(42))).id();
+        let player = test
+            .world_mut()
+            .spawn((Player, Age(10.0 * life as f32), AgentId(42)))
+            .id();
         test.ticks(3);
         test.world_mut().despawn(player);
         test.ticks(2);
@@ -102,7 +105,11 @@ fn an_end_twice_in_one_tick_resets_once() {
 
 #[test]
 fn a_dead_player_of_60_ticks_is_no_episode() {
-    let mut test = play(Recording::new("player").start(EpisodeStart::OnEvent).reward_terms(["late"]));
+    let mut test = play(
+        Recording::new("player")
+            .start(EpisodeStart::OnEvent)
+            .reward_terms(["late"]),
+    );
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.add_systems(FixedUpdate, move |players: Query<&Age>, mut commands: Commands| {
         let Ok(age) = players.single() else { return };
@@ -119,7 +126,12 @@ fn a_dead_player_of_60_ticks_is_no_episode() {
     let episodes = test.finish();
     let seen: Vec<_> = episodes
         .iter()
-        .map(|episode| (episode.row(0).observation()[0], episode.row(episode.len()).observation()[0]))
+        .map(|episode| {
+            (
+                episode.row(0).observation()[0],
+                episode.row(episode.len()).observation()[0],
+            )
+        })
         .collect();
     // `die` sees the age before or after `grow`, the two being unordered: compare what does not depend on it.
     assert_eq!(seen.len(), 2);
@@ -199,7 +211,11 @@ fn a_player_joins_when_it_has_everything_that_is_read() {
 fn players_spawned_before_the_recording_was_added_are_recorded_and_rewarded() {
     let mut test = TestApp::new();
     test.world_mut().spawn((Player, Age(0.0)));
-    test.record(Recording::<Player>::new("player").observe::<Age>().reward_terms(["tick"]));
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .reward_terms(["tick"]),
+    );
     test.add_systems(FixedUpdate, |mut players: Query<&mut Reward>| {
         for mut reward in &mut players {
             reward.add("tick", 1.0);

@@ -45,7 +45,8 @@ fn end_flags_stand_on_the_last_transition_only() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn(player()).id();
     test.ticks(4);
-    test.world_mut().trigger(EndEpisode::truncated(player, EndReason::TIME_LIMIT));
+    test.world_mut()
+        .trigger(EndEpisode::truncated(player, EndReason::TIME_LIMIT));
     test.ticks(3);
     for episode in test.finish() {
         for transition in episode.transitions() {
@@ -61,7 +62,8 @@ fn reasons_are_an_open_list() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn(player()).id();
     test.ticks(3);
-    test.world_mut().trigger(EndEpisode::terminated(player, format!("eaten by {}", "a grue")));
+    test.world_mut()
+        .trigger(EndEpisode::terminated(player, format!("eaten by {}", "a grue")));
     test.ticks(1);
     assert_eq!(test.finish()[0].reason().as_str(), "eaten by a grue");
 }
@@ -318,7 +320,11 @@ fn a_reward_or_an_action_that_is_not_finite_is_one_too() {
     test.ticks(2);
     let episodes = test.finish();
     let endings: Vec<_> = episodes.iter().map(ending).collect();
-    assert_eq!(endings.iter().filter(|ending| ending.2 == "non_finite").count(), 2, "{endings:?}");
+    assert_eq!(
+        endings.iter().filter(|ending| ending.2 == "non_finite").count(),
+        2,
+        "{endings:?}"
+    );
     for episode in &episodes {
         assert!(episode.total_reward().is_finite());
     }

@@ -44,7 +44,9 @@ fn play(recording: Recording<Player>, set_up: impl FnOnce(&mut App)) -> Vec<Epis
 }
 
 fn ages(episode: &Episode) -> Vec<f32> {
-    (0..=episode.len()).map(|row| episode.row(row).observation()[0]).collect()
+    (0..=episode.len())
+        .map(|row| episode.row(row).observation()[0])
+        .collect()
 }
 
 fn reset(ended: On<EpisodeEnded>, mut players: Query<(&mut Age, &mut Choice)>) {
@@ -62,7 +64,11 @@ fn a_reset_in_an_observer_of_episode_ended_is_the_idiom() {
     assert!(episodes[0].transition(1).terminated());
     assert_eq!(episodes[0].reason(), &EndReason::DEATH);
     let actions: Vec<_> = episodes[0].transitions().map(|t| t.action().next().unwrap()).collect();
-    assert_eq!(actions, [2.0, 3.0], "the action that the last tick consumed, not the reset one");
+    assert_eq!(
+        actions,
+        [2.0, 3.0],
+        "the action that the last tick consumed, not the reset one"
+    );
     // The next episode begins where the reset left it.
     assert_eq!(ages(&episodes[1]), [0.0, 1.0, 2.0, 3.0]);
 }
@@ -120,14 +126,18 @@ fn a_reset_in_the_triggering_system_itself_records_the_reset_state() {
 #[test]
 fn an_immediate_trigger_reads_at_once() {
     let episodes = play(recording(), |app| {
-        app.add_systems(FixedUpdate, (grow, |world: &mut World| {
-            let mut players = world.query::<(Entity, &mut Age)>();
-            let (player, age) = players.single_mut(world).unwrap();
-            if age.0 == 3.0 {
-                world.trigger(EndEpisode::terminated(player, "death"));
-                world.get_mut::<Age>(player).unwrap().0 = 0.0;
-            }
-        }).chain());
+        app.add_systems(
+            FixedUpdate,
+            (grow, |world: &mut World| {
+                let mut players = world.query::<(Entity, &mut Age)>();
+                let (player, age) = players.single_mut(world).unwrap();
+                if age.0 == 3.0 {
+                    world.trigger(EndEpisode::terminated(player, "death"));
+                    world.get_mut::<Age>(player).unwrap().0 = 0.0;
+                }
+            })
+                .chain(),
+        );
     });
     assert_eq!(ages(&episodes[0]), [1.0, 2.0, 3.0]);
 }
@@ -189,7 +199,11 @@ fn a_despawn_before_the_end_is_upgraded_by_it() {
     let episodes = play(recording(), |app| {
         app.add_systems(FixedUpdate, (grow, go_and_die).chain());
     });
-    assert_eq!(ages(&episodes[0]), [1.0, 2.0, 3.0], "read by the despawn, before the values were gone");
+    assert_eq!(
+        ages(&episodes[0]),
+        [1.0, 2.0, 3.0],
+        "read by the despawn, before the values were gone"
+    );
     assert!(episodes[0].transition(1).terminated());
     assert_eq!(episodes[0].reason(), &EndReason::DEATH);
 }
@@ -205,7 +219,8 @@ fn a_kill_credited_after_the_victims_end_in_the_same_tick_counts() {
         }
     }
     let episodes = play(recording().reward_terms(["kill"]), |app| {
-        app.add_systems(FixedUpdate, (grow, die, credit).chain()).add_observer(reset);
+        app.add_systems(FixedUpdate, (grow, die, credit).chain())
+            .add_observer(reset);
     });
     assert_eq!(episodes[0].transition(1).reward(), 5.0);
     assert_eq!(episodes[1].transition(0).reward(), 0.0);

@@ -96,7 +96,15 @@ fn a_decision_interval_takes_the_first_ticks_action_and_sums_rewards() {
         let episode = test.finish().remove(0);
         episode
             .transitions()
-            .map(|t| (t.observation()[0], t.action().next().unwrap(), t.reward(), t.ticks(), t.next_observation()[0]))
+            .map(|t| {
+                (
+                    t.observation()[0],
+                    t.action().next().unwrap(),
+                    t.reward(),
+                    t.ticks(),
+                    t.next_observation()[0],
+                )
+            })
             .collect::<Vec<_>>()
     };
     // Capture 0 sees age 1. Decisions cover ages 2–4 and 5–7.
@@ -113,7 +121,11 @@ fn a_decision_interval_takes_the_first_ticks_action_and_sums_rewards() {
 #[test]
 fn an_end_within_a_decision_says_how_long_the_transition_truly_lasted() {
     let mut test = play(recording().every(4));
-    let player = test.world_mut().query_filtered::<Entity, With<Player>>().single(test.world()).unwrap();
+    let player = test
+        .world_mut()
+        .query_filtered::<Entity, With<Player>>()
+        .single(test.world())
+        .unwrap();
     test.ticks(6);
     fn end(mut commands: Commands, players: Query<(Entity, &Age)>) {
         for (player, age) in &players {
@@ -126,7 +138,10 @@ fn an_end_within_a_decision_says_how_long_the_transition_truly_lasted() {
     test.ticks(2);
     assert!(test.world().get_entity(player).is_ok());
     let episodes = test.finish();
-    let lasted: Vec<_> = episodes[0].transitions().map(|t| (t.ticks(), t.action().next().unwrap())).collect();
+    let lasted: Vec<_> = episodes[0]
+        .transitions()
+        .map(|t| (t.ticks(), t.action().next().unwrap()))
+        .collect();
     assert_eq!(lasted, [(4, 200.0), (2, 600.0)]);
     assert!(episodes[0].transition(1).terminated());
 }
@@ -173,7 +188,10 @@ fn an_action_may_be_read_in_a_schedule_of_the_main_loop() {
     test.add_systems(PreUpdate, choose).add_systems(FixedUpdate, grow);
     test.world_mut().spawn((Player, Age(0.0), Choice(0.0)));
     test.ticks(4);
-    let actions: Vec<_> = test.finish()[0].transitions().map(|t| t.action().next().unwrap()).collect();
+    let actions: Vec<_> = test.finish()[0]
+        .transitions()
+        .map(|t| t.action().next().unwrap())
+        .collect();
     // `grow` overwrites the choice; what counts was read before.
     assert_eq!(actions, [2.0, 3.0, 4.0]);
 }

@@ -602,7 +602,9 @@ fn make_finite(context: &Context, row: &mut [u64]) -> bool {
     for (column, &start) in context.schema.action().iter().zip(layout.action_offsets()) {
         let bytes = &mut bytes[start..start + column.width() * column.dtype.size()];
         match column.dtype {
-            DType::F64 => bytemuck::cast_slice_mut::<_, f64>(bytes).iter_mut().for_each(&mut check),
+            DType::F64 => bytemuck::cast_slice_mut::<_, f64>(bytes)
+                .iter_mut()
+                .for_each(&mut check),
             DType::F32 => {
                 for value in bytemuck::cast_slice_mut::<_, f32>(bytes) {
                     let mut wide = f64::from(*value);

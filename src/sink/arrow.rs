@@ -32,9 +32,9 @@
 mod columns;
 mod encode;
 
-pub(crate) use columns::Content;
 #[cfg(feature = "dataset")]
 pub(crate) use columns::is_wide;
+pub(crate) use columns::{Content, content};
 
 use crate::{schema::Schema, sink::SinkError, transition::Episode};
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -75,7 +75,7 @@ impl BatchEncoder {
     /// # Errors
     /// When there is nothing to observe, or when two columns would have one name.
     pub fn new(schema: Arc<Schema>) -> Result<Self, SinkError> {
-        let columns = columns::content(&schema);
+        let columns = content(&schema);
         if schema.observation_width() == 0 {
             return Err(SinkError::Other(format!(
                 "recording `{}` observes nothing; add an `observe` that has at least one feature",

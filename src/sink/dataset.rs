@@ -13,8 +13,8 @@
 //! until it is whole and on the disk: readers see all of it or nothing.
 
 mod account;
-mod card;
-mod experience;
+pub(crate) mod card;
+pub(crate) mod experience;
 pub(crate) mod files;
 pub(crate) mod layout;
 mod place;

@@ -2,7 +2,7 @@
 
 use bevy_experience::{
     schema::{Column, DType, Schema, Space},
-    sink::{AgentTotals, RecordingInfo, RunReport},
+    sink::{AgentTotals, DatasetSink, RecordingInfo, RunReport, Sink},
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
 };
 use std::{sync::Arc, time::SystemTime};
@@ -150,4 +150,48 @@ pub fn report(episodes: &[Episode]) -> RunReport {
         agent.total_reward += episode.total_reward();
     }
     report
+}
+
+/// Everything that an episode says of itself.
+pub fn assert_same(a: &Episode, b: &Episode) {
+    assert_eq!(a.info(), b.info());
+    assert_eq!((a.outcome(), a.reason(), a.len()), (b.outcome(), b.reason(), b.len()));
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    for (a, b) in a.transitions().zip(b.transitions()) {
+        assert_eq!(
+            (a.step(), a.tick(), a.ticks(), a.match_id()),
+            (b.step(), b.tick(), b.ticks(), b.match_id())
+        );
+        assert_eq!(
+            (a.timestamp(), a.reward().to_bits()),
+            (b.timestamp(), b.reward().to_bits())
+        );
+        assert_eq!(
+            (a.terminated(), a.truncated(), a.end_reason()),
+            (b.terminated(), b.truncated(), b.end_reason())
+        );
+        assert_eq!(bits(a.observation()), bits(b.observation()));
+        assert_eq!(bits(a.next_observation()), bits(b.next_observation()));
+        assert_eq!(bits(a.reward_terms()), bits(b.reward_terms()));
+        assert_eq!(a.before().mask_bits(), b.before().mask_bits());
+        assert_eq!(a.after().mask_bits(), b.after().mask_bits());
+        for column in 0..a.episode().schema().action().len() {
+            assert_eq!(a.after().action_bytes(column), b.after().action_bytes(column));
+        }
+        for column in 0..a.episode().schema().info().len() {
+            assert_eq!(a.after().info_bytes(column), b.after().info_bytes(column));
+        }
+    }
+}
+
+/// Writes `episodes` of one run into the dataset at `root`, a few at a time.
+pub fn write(root: &std::path::Path, episodes: &[Episode]) {
+    let (schema, run) = (episodes[0].schema(), episodes[0].info().run);
+    let mut sink = DatasetSink::new(root).with_row_group_rows(50);
+    sink.check(schema).unwrap();
+    sink.open(&recording(schema, run)).unwrap();
+    for some in episodes.chunks(3) {
+        sink.write(some).unwrap();
+    }
+    sink.close(&report(episodes)).unwrap();
 }

@@ -2,5 +2,8 @@
 #![cfg(feature = "dataset")]
 
 mod columns;
+mod damage;
 mod episodes;
 mod folder;
+mod reading;
+mod round_trip;
