@@ -4,6 +4,8 @@
 pub mod buffer;
 #[cfg(feature = "bevy")]
 pub mod capture;
+#[cfg(feature = "dataset")]
+pub mod dataset;
 #[cfg(feature = "bevy")]
 pub mod episode;
 pub mod export;

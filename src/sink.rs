@@ -118,7 +118,13 @@ pub struct AgentTotals {
     /// Their transitions.
     pub transitions: u64,
     /// The sum of their rewards.
+    #[serde(deserialize_with = "number_or_nan")]
     pub total_reward: f64,
+}
+
+/// JSON has no NaN: it stands there as `null`.
+fn number_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// Why a sink could not do what it was asked to.
@@ -142,6 +148,18 @@ pub enum SinkError {
         path: PathBuf,
         /// What was found there.
         reason: String,
+    },
+    /// The recording's folder holds other columns, and the sink was told to refuse that.
+    #[error(
+        "`{}` holds other columns than this recording (here) has: {}; name another folder, or allow one beside it",
+        path.display(),
+        differences.join("; ")
+    )]
+    OtherSchema {
+        /// The recording's folder, "there".
+        path: PathBuf,
+        /// What differs, one sentence each.
+        differences: Vec<String>,
     },
     /// The sink's bounded queue is full: whoever reads it is slower than the game.
     #[error("the channel is full: its reader is slower than the game")]

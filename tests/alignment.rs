@@ -2,52 +2,54 @@
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use bevy_experience::{prelude::*, test_app::TestApp};
+use bevy_experience::{prelude::*, test_app::TestApp, transition::Episode};
+use bevy_reflect::Reflect;
 
 #[derive(Component)]
 struct Walker;
 
-#[derive(Component)]
+#[derive(Component, Reflect)]
 struct Place(f32);
 
 /// How far to go in the coming tick.
-#[derive(Component)]
-struct Step(f32);
+#[derive(Component, Reflect)]
+struct Stride(f32);
 
-fn walk(mut walkers: Query<(&mut Place, &Step, &mut Reward)>) {
-    for (mut place, step, mut reward) in &mut walkers {
-        place.0 += step.0;
-        reward.add("distance", f64::from(10.0 * step.0));
+/// Which strides are allowed where one stands: short, long.
+#[derive(Component, Reflect)]
+struct Allowed([bool; 2]);
+
+/// What the bot thought of its choice.
+#[derive(Component, Reflect)]
+struct Thought {
+    behavior_logp: f32,
+    policy_version: i64,
+}
+
+fn walk(mut walkers: Query<(&mut Place, &Stride, &mut Reward)>) {
+    for (mut place, stride, mut reward) in &mut walkers {
+        place.0 += stride.0;
+        reward.add("distance", f64::from(10.0 * stride.0));
     }
 }
 
 /// The bot decides before the world moves: one unit further each tick.
-fn decide(mut walkers: Query<&mut Step>) {
-    for mut step in &mut walkers {
-        step.0 += 1.0;
+fn decide(mut walkers: Query<&mut Stride>) {
+    for mut stride in &mut walkers {
+        stride.0 += 1.0;
     }
 }
 
 fn recording() -> Recording<Walker> {
     Recording::new("walker")
-        .observe_with::<Place>(["place"], |place, out| out[0] = place.0)
-        .act_with::<Step>(["step"], |step, out| out[0] = step.0)
+        .observe::<Place>()
+        .act::<Stride>()
         .reward_terms(["distance"])
 }
 
-#[test]
-fn reward_and_action_stand_beside_the_observation_they_came_of() {
-    let mut test = TestApp::new();
-    test.record(recording());
-    test.add_systems(FixedPreUpdate, decide).add_systems(FixedUpdate, walk);
-    test.world_mut().spawn((Walker, Place(0.0), Step(0.0)));
-    // Capture 0 sees 1. Then steps of 2, 3, 4 lead to 3, 6, 10.
-    test.ticks(4);
-    let episodes = test.finish();
-    assert_eq!(episodes.len(), 1);
-    let episode = &episodes[0];
-    assert_eq!(episode.len(), 3);
-    let lived: Vec<_> = episode
+/// (observation, action, reward, next observation) of each transition.
+fn lived(episode: &Episode) -> Vec<(f32, f64, f64, f32)> {
+    episode
         .transitions()
         .map(|transition| {
             (
@@ -57,11 +59,127 @@ fn reward_and_action_stand_beside_the_observation_they_came_of() {
                 transition.next_observation()[0],
             )
         })
+        .collect()
+}
+
+/// Capture 0 sees place 1. Then strides of 2, 3, 4 lead to 3, 6, 10.
+const BY_HAND: [(f32, f64, f64, f32); 3] = [(1.0, 2.0, 20.0, 3.0), (3.0, 3.0, 30.0, 6.0), (6.0, 4.0, 40.0, 10.0)];
+
+#[test]
+fn reward_and_action_stand_beside_the_observation_they_came_of() {
+    let mut test = TestApp::new();
+    test.record(recording());
+    test.add_systems(FixedPreUpdate, decide).add_systems(FixedUpdate, walk);
+    test.world_mut().spawn((Walker, Place(0.0), Stride(0.0)));
+    test.ticks(4);
+    let episodes = test.finish();
+    assert_eq!(episodes.len(), 1);
+    assert_eq!(lived(&episodes[0]), BY_HAND);
+    assert_eq!(episodes[0].row(3).reward_terms(), [40.0]);
+}
+
+#[test]
+fn an_episode_of_t_transitions_has_t_plus_one_observations() {
+    let mut test = TestApp::new();
+    test.record(recording());
+    test.add_systems(FixedPreUpdate, decide).add_systems(FixedUpdate, walk);
+    test.world_mut().spawn((Walker, Place(0.0), Stride(0.0)));
+    test.ticks(4);
+    let episode = &test.finish()[0];
+    assert_eq!(episode.len(), 3);
+    let places: Vec<_> = (0..=episode.len())
+        .map(|index| episode.row(index).observation()[0])
         .collect();
-    assert_eq!(
-        lived,
-        [(1.0, 2.0, 20.0, 3.0), (3.0, 3.0, 30.0, 6.0), (6.0, 4.0, 40.0, 10.0)]
-    );
-    assert_eq!(episode.reason(), &EndReason::SHUTDOWN);
-    assert!(episode.transition(2).truncated());
+    assert_eq!(places, [1.0, 3.0, 6.0, 10.0]);
+    for pair in 1..episode.len() {
+        assert_eq!(
+            episode.transition(pair - 1).next_observation(),
+            episode.transition(pair).observation()
+        );
+    }
+}
+
+#[test]
+fn a_game_that_clears_the_intent_on_use_is_read_after_the_schedule_that_decides() {
+    fn walk_and_forget(mut walkers: Query<(&mut Place, &mut Stride, &mut Reward)>, mut next: Local<f32>) {
+        for (mut place, mut stride, mut reward) in &mut walkers {
+            place.0 += stride.0;
+            reward.add("distance", f64::from(10.0 * stride.0));
+            *next = core::mem::take(&mut stride.0);
+        }
+    }
+    fn decide_anew(mut walkers: Query<&mut Stride>, mut next: Local<f32>) {
+        *next += 1.0;
+        for mut stride in &mut walkers {
+            stride.0 = *next;
+        }
+    }
+    let play = |recording: Recording<Walker>| {
+        let mut test = TestApp::new();
+        test.record(recording);
+        test.add_systems(FixedPreUpdate, decide_anew)
+            .add_systems(FixedUpdate, walk_and_forget);
+        test.world_mut().spawn((Walker, Place(0.0), Stride(0.0)));
+        test.ticks(4);
+        lived(&test.finish()[0])
+    };
+    assert_eq!(play(recording().act_in(FixedPreUpdate)), BY_HAND);
+    // At capture there is nothing left to read: the way that must not be used, and why.
+    assert!(play(recording()).iter().all(|&(_, action, _, _)| action == 0.0));
+}
+
+#[test]
+fn a_game_that_writes_the_next_intent_early_is_read_before_it_does() {
+    let play = |recording: Recording<Walker>| {
+        let mut test = TestApp::new();
+        test.record(recording);
+        // The intent for the next tick stands there as soon as this tick has moved.
+        test.add_systems(FixedUpdate, (walk, decide).chain());
+        test.world_mut().spawn((Walker, Place(0.0), Stride(1.0)));
+        test.ticks(4);
+        lived(&test.finish()[0])
+    };
+    assert_eq!(play(recording().act_in(FixedPreUpdate)), BY_HAND);
+    let late: Vec<_> = play(recording()).iter().map(|lived| lived.1).collect();
+    assert_eq!(late, [3.0, 4.0, 5.0], "read at capture, every action is the next one");
+}
+
+#[test]
+fn a_mask_belongs_to_the_observation_and_info_to_the_action() {
+    let mut test = TestApp::new();
+    test.record(recording().action_mask::<Allowed>().info::<Thought>());
+    fn think(mut walkers: Query<(&mut Thought, &Stride)>) {
+        for (mut thought, stride) in &mut walkers {
+            thought.behavior_logp = -stride.0;
+            thought.policy_version += 1;
+        }
+    }
+    fn allow(mut walkers: Query<(&mut Allowed, &Place)>) {
+        for (mut allowed, place) in &mut walkers {
+            allowed.0 = [true, place.0 > 4.0];
+        }
+    }
+    test.add_systems(FixedPreUpdate, (decide, think).chain())
+        .add_systems(FixedUpdate, (walk, allow).chain());
+    test.world_mut().spawn((
+        Walker,
+        Place(0.0),
+        Stride(0.0),
+        Allowed([true, false]),
+        Thought {
+            behavior_logp: 0.0,
+            policy_version: 6,
+        },
+    ));
+    test.ticks(4);
+    let episode = &test.finish()[0];
+    // Places 1, 3, 6, 10: four observations, four masks.
+    let masks: Vec<_> = (0..=3).map(|row| episode.row(row).allows(1)).collect();
+    assert_eq!(masks, [false, false, true, true]);
+    for transition in episode.transitions() {
+        let action = transition.action().next().unwrap();
+        assert_eq!(transition.after().info("behavior_logp"), Some(vec![-action]));
+        let version = 8.0 + transition.step() as f64;
+        assert_eq!(transition.after().info("policy_version"), Some(vec![version]));
+    }
 }

@@ -418,7 +418,7 @@ impl Life {
 
     /// Begins an episode at the observation in `row`. It waits for an observation that is finite, where it must be.
     fn begin(&mut self, context: &Context, row: &mut [u64], continues: u32) {
-        if self.writer.is_none() || !make_finite(context, row) {
+        if self.writer.is_none() || !make_observation_finite(context, row) {
             return;
         }
         self.episode = context.episodes.fetch_add(1, Ordering::Relaxed);
@@ -433,6 +433,9 @@ impl Life {
         header.ticks = 0;
         header.continues = continues;
         header.set_outcome(None, 0);
+        // No action led here.
+        let start = context.layout().action().start;
+        bytemuck::cast_slice_mut::<_, u8>(row)[start..].fill(0);
         self.open = true;
         self.push(row);
         if !self.started.is_empty() {
@@ -581,52 +584,70 @@ impl Life {
     }
 }
 
-/// Applies the recording's rule for values that are not finite. False when the row must not be written.
+/// Applies the recording's rule for values that are not finite to the whole row. False when it must not be written.
 fn make_finite(context: &Context, row: &mut [u64]) -> bool {
-    let replacement = match context.rules.non_finite {
-        NonFinite::Keep => return true,
-        NonFinite::Replace(value) => Some(value),
-        NonFinite::EndEpisode => None,
+    let mut finite = make_observation_finite(context, row);
+    let Some(replacement) = replacement(context) else {
+        return true;
     };
-    let layout = context.layout();
-    let mut finite = true;
-    let header = StepHeader::of_mut(row);
-    if !header.reward.is_finite() {
-        header.reward = replacement.map_or(header.reward, f64::from);
-        finite &= replacement.is_some();
-    }
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(row);
-    let observation: &mut [f32] = bytemuck::cast_slice_mut(&mut bytes[layout.observation()]);
-    // Without an early way out the loop vectorises; nearly always there is nothing to find.
-    if observation.iter().fold(false, |bad, value| bad | !value.is_finite()) {
-        finite &= replacement.is_some();
-        for (value, count) in observation.iter_mut().zip(&context.non_finite_features) {
-            if !value.is_finite() {
-                count.add(1);
-                *value = replacement.unwrap_or(*value);
-            }
-        }
-    }
-    let mut check = |values: &mut [f32]| {
-        for value in values.iter_mut().filter(|value| !value.is_finite()) {
-            *value = replacement.unwrap_or(*value);
+    let mut check = |value: &mut f64| {
+        if !value.is_finite() {
+            *value = replacement.map_or(*value, f64::from);
             finite &= replacement.is_some();
         }
     };
-    check(bytemuck::cast_slice_mut(&mut bytes[layout.reward_terms()]));
+    check(&mut StepHeader::of_mut(row).reward);
+    let layout = context.layout();
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(row);
     for (column, &start) in context.schema.action().iter().zip(layout.action_offsets()) {
-        if column.dtype == DType::F32 {
-            check(bytemuck::cast_slice_mut(&mut bytes[start..start + 4 * column.width()]));
+        let bytes = &mut bytes[start..start + column.width() * column.dtype.size()];
+        match column.dtype {
+            DType::F64 => bytemuck::cast_slice_mut::<_, f64>(bytes)
+                .iter_mut()
+                .for_each(&mut check),
+            DType::F32 => {
+                for value in bytemuck::cast_slice_mut::<_, f32>(bytes) {
+                    let mut wide = f64::from(*value);
+                    check(&mut wide);
+                    *value = wide as f32;
+                }
+            }
+            _ => {}
         }
     }
-    for (column, &start) in context.schema.action().iter().zip(layout.action_offsets()) {
-        if column.dtype == DType::F64 {
-            let values: &mut [f64] = bytemuck::cast_slice_mut(&mut bytes[start..start + 8 * column.width()]);
-            for value in values.iter_mut().filter(|value| !value.is_finite()) {
-                *value = replacement.map_or(*value, f64::from);
-                finite &= replacement.is_some();
-            }
-        }
+    for value in bytemuck::cast_slice_mut::<_, f32>(&mut bytes[layout.reward_terms()]) {
+        let mut wide = f64::from(*value);
+        check(&mut wide);
+        *value = wide as f32;
     }
     finite
+}
+
+/// The same for the observation alone.
+fn make_observation_finite(context: &Context, row: &mut [u64]) -> bool {
+    let Some(replacement) = replacement(context) else {
+        return true;
+    };
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(row);
+    let observation: &mut [f32] = bytemuck::cast_slice_mut(&mut bytes[context.layout().observation()]);
+    // Without an early way out the loop vectorises; nearly always there is nothing to find.
+    if !observation.iter().fold(false, |bad, value| bad | !value.is_finite()) {
+        return true;
+    }
+    for (value, count) in observation.iter_mut().zip(&context.non_finite_features) {
+        if !value.is_finite() {
+            count.add(1);
+            *value = replacement.unwrap_or(*value);
+        }
+    }
+    replacement.is_some()
+}
+
+/// What takes the place of a value that is not finite: `None` where it may stay, `Some(None)` where nothing does.
+fn replacement(context: &Context) -> Option<Option<f32>> {
+    match context.rules.non_finite {
+        NonFinite::Keep => None,
+        NonFinite::EndEpisode => Some(None),
+        NonFinite::Replace(value) => Some(Some(value)),
+    }
 }

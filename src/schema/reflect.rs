@@ -18,6 +18,7 @@
 //! read both ways, and leaves that differ are not loaded again.
 
 mod block;
+mod compile;
 mod encode;
 mod error;
 mod name;
@@ -38,16 +39,14 @@ pub(crate) use name::root_name;
 use super::Column;
 use bevy_reflect::{PartialReflect, Reflect, Typed};
 use core::{
-    any::{Any, TypeId},
+    any::TypeId,
     ops::Range,
     sync::atomic::{AtomicBool, AtomicU32},
 };
 use encode::Values;
-use op::{Action, Found, Op};
-use scalar::Scalar;
-use survey::{Feature, Kind};
+use op::Op;
+use survey::Feature;
 use variants::VariantTable;
-use walk::Step;
 
 /// What the leaves of a type become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,39 +204,6 @@ impl FieldPlan {
         self.compiled
     }
 
-    /// Finds out where the leaves lie in a value of the `T` that the plan was made for; does nothing for any other.
-    ///
-    /// # Panics
-    /// When the columns have not been placed.
-    pub(crate) fn compile(&mut self, instance: &dyn Reflect) {
-        assert!(
-            !self.ops.is_empty(),
-            "`place` the columns of `{}` before",
-            self.type_path
-        );
-        if (instance as &dyn Any).type_id() != self.type_id {
-            return;
-        }
-        let mut found: Vec<_> = self
-            .features
-            .iter()
-            .flat_map(|placed| trust::find(instance, &placed.feature))
-            .collect();
-        // The value and the presence of an `Option` are two leaves in one place.
-        let presences = self
-            .features
-            .iter()
-            .filter(|placed| matches!(placed.feature.kind, Kind::Presence(_)));
-        let shared = presences
-            .map(|placed| placed.first..placed.first + placed.feature.leaves)
-            .collect::<Vec<_>>();
-        for leaf in trust::overlapping(&found, &shared) {
-            found[leaf] = None;
-        }
-        self.build(&found);
-        self.compiled = true;
-    }
-
     /// Encodes `rows` values lying `source_stride` bytes apart into rows of `out` lying `stride` bytes apart.
     ///
     /// Only the bytes of the plan's own columns are written. Does not allocate.
@@ -272,41 +238,5 @@ impl FieldPlan {
 
     fn leaves(&self) -> usize {
         self.features.iter().map(|placed| placed.feature.leaves).sum()
-    }
-
-    /// Makes the ops from where each leaf was found.
-    fn build(&mut self, found: &[Option<Found>]) {
-        self.ops.clear();
-        for index in 0..self.features.len() {
-            let placed = &self.features[index];
-            let (first, target, kind) = (placed.first, (placed.target, placed.unit), placed.feature.kind);
-            let optional = placed.feature.steps.last() == Some(&Step::Some);
-            let found = &found[first..first + placed.feature.leaves];
-            let action = match (kind, self.target) {
-                (Kind::Scalar(Scalar::F32), Target::Observation { .. }) if !optional => Action::Scatter(Scalar::F32),
-                (Kind::Scalar(scalar), Target::Observation { .. }) if optional => Action::Value(scalar),
-                (Kind::Scalar(scalar), Target::Observation { .. }) => Action::Widen(scalar),
-                (Kind::Scalar(scalar @ (Scalar::Bool | Scalar::Usize | Scalar::Isize)), Target::Exact) => {
-                    Action::Normalise(scalar)
-                }
-                (Kind::Scalar(scalar), Target::Exact) => Action::Scatter(scalar),
-                (Kind::Scalar(_), Target::Mask) => Action::Pack,
-                (Kind::Presence(scalar), _) => scalar.map_or(Action::Reflect, Action::Presence),
-                (Kind::Variant { id, count, .. }, _) => Action::Variant {
-                    bytes: found.iter().flatten().next().map_or(0, |found| found.bytes),
-                    table: self.table(id, count),
-                },
-            };
-            op::push(&mut self.ops, first, action, target, found);
-        }
-    }
-
-    /// The number of the table for an enum.
-    fn table(&mut self, id: TypeId, variants: usize) -> usize {
-        let known = self.tables.iter().position(|(known, _)| *known == id);
-        known.unwrap_or_else(|| {
-            self.tables.push((id, VariantTable::new(variants)));
-            self.tables.len() - 1
-        })
     }
 }

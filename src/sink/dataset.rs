@@ -1,4 +1,192 @@
-//! Dataset.
-/// Placeholder.
+//! A folder of Parquet files that trainers open.
+//!
+//! ```text
+//! data/arena/
+//!   README.md                         the dataset card, with a config for each recording
+//!   fighter/
+//!     experience.json                 the schema and its hash, spaces, units
+//!     data/<run>-00000.parquet        whole episodes, with the columns of `sink::arrow`
+//!     runs/<run>.json                 what the run recorded and what became of it
+//! ```
+//!
+//! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has another name
+//! until it is whole and on the disk: readers see all of it or nothing.
+
+mod account;
+pub(crate) mod card;
+pub(crate) mod experience;
+pub(crate) mod files;
+pub(crate) mod layout;
+mod place;
+mod shard;
+mod spool;
+mod writer;
+
+pub use account::{RunAccount, RunStatus};
+pub use shard::ShardAccount;
+
+use super::{RecordingInfo, RunReport, Sink, SinkError};
+use crate::{schema::Schema, transition::Episode};
+use core::time::Duration;
+use parquet::basic::ZstdLevel;
+use shard::Encoding;
+use std::{borrow::Cow, path::PathBuf};
+use writer::DatasetWriter;
+
+/// Writes episodes into a dataset on disk.
+///
+/// ```
+/// use bevy_experience::sink::DatasetSink;
+/// use core::time::Duration;
+///
+/// let sink = DatasetSink::new("data/arena").with_shard_age(Duration::from_secs(60)).with_seed(7);
+/// ```
+///
+/// Shards are finished when they are big or old enough, and at the close; a process that dies loses the shard that was
+/// open. Where the disk is full or gone, what was taken already stays in memory and is tried again at every
+/// [`write`](Sink::write) and [`flush`](Sink::flush); until it has found its place nothing more is taken.
 #[derive(Debug)]
-pub struct DatasetSink;
+pub struct DatasetSink {
+    description: String,
+    settings: Settings,
+    writer: Option<DatasetWriter>,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    root: PathBuf,
+    encoding: Encoding,
+    shard_bytes: usize,
+    shard_age: Duration,
+    others: OtherSchema,
+    seed: Option<u64>,
+    build: Option<String>,
+}
+
+/// What to do where the recording's folder holds other columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OtherSchema {
+    Sibling,
+    Refuse,
+}
+
+impl DatasetSink {
+    /// A sink that writes to the folder `path`, which is made where it does not exist.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let mut root = path.into();
+        if root.as_os_str().is_empty() {
+            // The folder that the process is in, which deserves the same checks as any other.
+            root.push(".");
+        }
+        Self {
+            description: format!("dataset {}", root.display()),
+            settings: Settings {
+                root,
+                encoding: Encoding {
+                    level: ZstdLevel::default(),
+                    row_group_rows: 1 << 16,
+                },
+                shard_bytes: 128 << 20,
+                shard_age: Duration::from_secs(5 * 60),
+                others: OtherSchema::Sibling,
+                seed: None,
+                build: None,
+            },
+            writer: None,
+        }
+    }
+
+    /// Finishes a shard when it has about this many bytes; 128 MiB unless told. Loaders like few large files.
+    #[must_use]
+    pub fn with_shard_bytes(mut self, bytes: usize) -> Self {
+        self.settings.shard_bytes = bytes;
+        self
+    }
+
+    /// Finishes a shard, at the next write or flush, when it was begun this long ago; 5 minutes unless told.
+    ///
+    /// It bounds what a process that dies can lose. [`Duration::ZERO`] finishes one at every write.
+    #[must_use]
+    pub fn with_shard_age(mut self, age: Duration) -> Self {
+        self.settings.shard_age = age;
+        self
+    }
+
+    /// Sets Zstandard's level, from 1 (fast) to 22 (small); 1 unless told.
+    ///
+    /// # Panics
+    /// When there is no such level.
+    #[must_use]
+    #[track_caller]
+    pub fn with_compression_level(mut self, level: i32) -> Self {
+        self.settings.encoding.level = match ZstdLevel::try_new(level) {
+            Ok(level) => level,
+            Err(_) => panic!("there is no compression level {level}; choose one from 1 to 22"),
+        };
+        self
+    }
+
+    /// Closes a row group when it has this many rows; 65,536 unless told. An episode is never divided between two.
+    #[must_use]
+    pub fn with_row_group_rows(mut self, rows: usize) -> Self {
+        self.settings.encoding.row_group_rows = rows;
+        self
+    }
+
+    /// Refuses to record where the recording's folder holds other columns, instead of writing to a folder beside it.
+    #[must_use]
+    pub fn refuse_other_schema(mut self) -> Self {
+        self.settings.others = OtherSchema::Refuse;
+        self
+    }
+
+    /// Notes the seed of the game's random numbers in the run's account.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Notes the build of the game, such as a commit or a version, in the run's account.
+    #[must_use]
+    pub fn with_build(mut self, build: impl Into<String>) -> Self {
+        self.settings.build = Some(build.into());
+        self
+    }
+
+    fn writer(&mut self) -> Result<&mut DatasetWriter, SinkError> {
+        self.writer
+            .as_mut()
+            .ok_or_else(|| SinkError::Other(format!("{} is not open", self.description)))
+    }
+}
+
+impl Sink for DatasetSink {
+    fn describe(&self) -> Cow<'_, str> {
+        self.description.as_str().into()
+    }
+
+    fn check(&mut self, schema: &Schema) -> Result<(), SinkError> {
+        super::arrow::BatchEncoder::new(schema.clone().into_shared())?;
+        place::check(&self.settings.root, schema, self.settings.others)
+    }
+
+    fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError> {
+        self.writer = Some(DatasetWriter::open(self.settings.clone(), recording)?);
+        Ok(())
+    }
+
+    fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
+        self.writer()?.write(episodes)
+    }
+
+    fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        self.writer()?.flush(report)
+    }
+
+    fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        self.writer()?.close(report)?;
+        self.writer = None;
+        Ok(())
+    }
+}

@@ -118,35 +118,25 @@ impl Surveyor<'_> {
         match info {
             TypeInfo::Struct(info) => {
                 for (index, field) in info.iter().enumerate() {
-                    let bounds = bounds(field.custom_attributes());
-                    self.field(
-                        index,
-                        Segment::named(field.name()),
-                        bounds,
-                        field.ty(),
-                        field.type_info(),
-                    );
+                    self.bounded(field.custom_attributes(), |this| {
+                        this.field(index, Segment::named(field.name()), field.ty(), field.type_info());
+                    });
                 }
             }
             TypeInfo::TupleStruct(info) => {
                 for (index, field) in info.iter().enumerate() {
-                    let bounds = bounds(field.custom_attributes());
                     let segment = Segment {
                         silent: info.field_len() == 1,
                         ..Segment::named(index.to_string())
                     };
-                    self.field(index, segment, bounds, field.ty(), field.type_info());
+                    self.bounded(field.custom_attributes(), |this| {
+                        this.field(index, segment, field.ty(), field.type_info());
+                    });
                 }
             }
             TypeInfo::Tuple(info) => {
                 for (index, field) in info.iter().enumerate() {
-                    self.field(
-                        index,
-                        Segment::named(index.to_string()),
-                        None,
-                        field.ty(),
-                        field.type_info(),
-                    );
+                    self.field(index, Segment::named(index.to_string()), field.ty(), field.type_info());
                 }
             }
             TypeInfo::Array(info) => self.array(info.capacity(), info.item_info(), info.item_ty().path()),
@@ -157,23 +147,22 @@ impl Surveyor<'_> {
         self.ancestors.pop();
     }
 
-    fn field(
-        &mut self,
-        index: usize,
-        segment: Segment,
-        bounds: Option<(f64, f64)>,
-        ty: &Type,
-        info: Option<&'static TypeInfo>,
-    ) {
-        let outer = (self.bounds, self.field_type);
-        self.bounds = bounds.or(self.bounds);
-        self.field_type = ty.path();
+    /// Visits a field with the bounds that its attributes give to all numbers in it.
+    fn bounded(&mut self, attributes: &CustomAttributes, visit: impl FnOnce(&mut Self)) {
+        let outer = self.bounds;
+        self.bounds = bounds(attributes).or(outer);
+        visit(self);
+        self.bounds = outer;
+    }
+
+    fn field(&mut self, index: usize, segment: Segment, ty: &Type, info: Option<&'static TypeInfo>) {
+        let outer = core::mem::replace(&mut self.field_type, ty.path());
         self.path.push(segment);
         self.steps.push(Step::Field(index));
         self.visit(info, ty.path());
         self.steps.pop();
         self.path.pop();
-        (self.bounds, self.field_type) = outer;
+        self.field_type = outer;
     }
 
     fn array(&mut self, extent: usize, item: Option<&'static TypeInfo>, item_path: &'static str) {

@@ -11,7 +11,7 @@ mod random;
 mod refusals;
 mod selection;
 
-use super::*;
+use super::{op::Action, *};
 
 /// Bytes before and behind each row that nobody may write to.
 const GUARD: usize = 8;

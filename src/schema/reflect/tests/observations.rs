@@ -58,6 +58,7 @@ fn every_small_number_is_a_feature() {
         [1.0, 0.5, -128.0, 255.0, 3.0, -7.0, 1.5, -2.5, 65535.0, -32768.0]
     );
     assert_eq!(rows[1], [0.0; 10]);
+    let _ = Fighter::default().secret;
 }
 
 #[test]

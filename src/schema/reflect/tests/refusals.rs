@@ -187,5 +187,5 @@ fn nothing_is_refused() {
             )
         );
     }
-    let _ = Hidden(1);
+    let _ = Hidden(1).0;
 }

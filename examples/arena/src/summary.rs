@@ -1,0 +1,123 @@
+//! What came of it, for people and for programs.
+
+use std::path::PathBuf;
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::cli::SummaryFormat;
+
+/// What came of a run. Counts are transitions unless they say otherwise.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// Closed by capture.
+    pub recorded: u64,
+    /// In the dataset.
+    pub exported: u64,
+    /// Lost.
+    pub dropped: u64,
+    /// Thrown away on request.
+    pub discarded: u64,
+    /// None of these.
+    pub pending: u64,
+    /// Episodes in the dataset.
+    pub episodes: u64,
+    /// Ticks played in a second of the wall clock, times the fighters who played them.
+    pub steps_per_second: f64,
+    /// The state of the game at the end, in hexadecimal: JSON numbers cannot hold 64 bits.
+    pub world_hash: String,
+    /// The dataset's folder; none when nothing was to be recorded.
+    pub out: Option<PathBuf>,
+}
+
+impl Summary {
+    /// The summary as text, which ends with a line break.
+    pub fn render(&self, format: SummaryFormat) -> String {
+        match format {
+            SummaryFormat::Json => serde_json::json!(self).to_string() + "\n",
+            SummaryFormat::Text => self.text(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED);
+        if self.out.is_some() {
+            for (what, count) in [
+                ("transitions recorded", self.recorded),
+                ("exported", self.exported),
+                ("dropped", self.dropped),
+                ("discarded", self.discarded),
+                ("pending", self.pending),
+                ("episodes", self.episodes),
+            ] {
+                table.add_row([what.to_owned(), HumanCount(count).to_string()]);
+            }
+        }
+        table.add_row([
+            "steps a second".to_owned(),
+            HumanCount(self.steps_per_second as u64).to_string(),
+        ]);
+        table.add_row(["world hash".to_owned(), self.world_hash.clone()]);
+        if let Some(column) = table.column_mut(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let mut text = format!("{table}\n");
+        if let Some(out) = &self.out
+            && self.episodes > 0
+        {
+            text += &format!(
+                "\nLoad it in Python:\n\n    from datasets import load_dataset\n    \
+                 steps = load_dataset({:?}, \"fighter\", split=\"train\").with_format(\"numpy\")\n    \
+                 print(steps[0][\"observation\"], steps[0][\"action\"], steps[0][\"reward\"])\n",
+                out.display().to_string()
+            );
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        Summary {
+            recorded: 3,
+            episodes: 1,
+            world_hash: "00ff".to_owned(),
+            out: Some("data/arena".into()),
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn json_is_one_object_with_these_names() {
+        let text = summary().render(SummaryFormat::Json);
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let names: Vec<_> = value.as_object().expect("it is an object").keys().cloned().collect();
+        assert_eq!(
+            names,
+            [
+                "recorded",
+                "exported",
+                "dropped",
+                "discarded",
+                "pending",
+                "episodes",
+                "steps_per_second",
+                "world_hash",
+                "out"
+            ]
+        );
+    }
+
+    #[test]
+    fn text_tells_how_to_load_what_there_is() {
+        let text = summary().render(SummaryFormat::Text);
+        assert!(text.contains("load_dataset(\"data/arena\", \"fighter\""), "{text}");
+        let nothing = Summary { out: None, ..summary() };
+        assert!(!nothing.render(SummaryFormat::Text).contains("load_dataset"));
+    }
+}

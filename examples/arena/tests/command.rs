@@ -1,0 +1,127 @@
+//! The arena as its users start it.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn arena(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_arena"));
+    command.args(args).env_remove("RUST_LOG");
+    command
+}
+
+fn output(args: &[&str]) -> Output {
+    arena(args).output().expect("the arena starts")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn play(args: &[&str]) -> Value {
+    let output = output(&[args, &["--ticks", "300", "--summary", "json"]].concat());
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    json(&output)
+}
+
+#[test]
+fn the_same_seed_prints_the_same_hash() {
+    let first = play(&["--no-record", "--seed", "3"]);
+    assert_eq!(first["world_hash"], play(&["--no-record", "--seed", "3"])["world_hash"]);
+    assert_ne!(first["world_hash"], play(&["--no-record", "--seed", "4"])["world_hash"]);
+    assert_eq!((&first["recorded"], &first["out"]), (&Value::from(0), &Value::Null));
+}
+
+#[test]
+fn a_recorded_game_leaves_a_dataset_and_is_the_same_game() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("data");
+    let recorded = play(&["--out", &out.display().to_string(), "--churn", "--matches", "2"]);
+    let count = |name: &str| recorded[name].as_u64().expect("a count");
+    assert_eq!(count("recorded"), count("exported"));
+    assert_eq!((count("dropped"), count("discarded"), count("pending")), (0, 0, 0));
+    assert!(count("episodes") >= 32 && count("exported") > 32 * 200, "{recorded}");
+    assert_eq!(recorded["out"], Value::from(out.display().to_string()));
+    let plain = play(&["--no-record", "--churn", "--matches", "2"]);
+    assert_eq!(recorded["world_hash"], plain["world_hash"]);
+
+    let fighter = out.join("fighter");
+    let shards = std::fs::read_dir(fighter.join("data"))
+        .expect("there are shards")
+        .count();
+    assert!(shards > 0 && fighter.join("experience.json").is_file());
+}
+
+#[test]
+fn realtime_plays_the_same_game_at_the_speed_of_the_wall_clock() {
+    let fast = play(&["--no-record", "--hz", "1000"]);
+    let realtime = play(&["--no-record", "--hz", "1000", "--realtime"]);
+    assert_eq!(fast["world_hash"], realtime["world_hash"]);
+    let speed = realtime["steps_per_second"].as_f64().expect("a number");
+    assert!(speed < 16.0 * 1000.0 * 1.1, "{speed}");
+}
+
+#[test]
+fn nonsense_gets_a_message_and_exit_code_2() {
+    for args in [
+        ["--players", "0"].as_slice(),
+        &["--hz", "0"],
+        &["--hz", "1000000"],
+        &["--ticks", "99999999999999999999"],
+        &["--players", "100000", "--matches", "10000"],
+        &["--colour"],
+    ] {
+        let output = output(args);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(
+            message.contains("error: ") && !message.contains("panicked"),
+            "{message}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_gets_a_message_and_exit_code_1() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let output = output(&["--ticks", "10", "--out", &file.path().display().to_string()]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("is a file") && !message.contains("panicked"),
+        "{message}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_the_game_in_order() {
+    use std::{
+        io::{BufRead, BufReader},
+        process::Stdio,
+    };
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().display().to_string();
+    let mut child = arena(&["--out", &out, "--realtime", "--ticks", "100000", "--summary", "json"])
+        .env("RUST_LOG", "arena=info")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the arena starts");
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    assert!(
+        log.any(|line| line.is_ok_and(|line| line.contains("is open"))),
+        "the log says when the game begins"
+    );
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("`kill` is there").success());
+    let output = child.wait_with_output().expect("the arena ends");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let summary = json(&output);
+    assert_eq!(
+        (&summary["recorded"], &summary["pending"]),
+        (&summary["exported"], &Value::from(0))
+    );
+}

@@ -1,0 +1,104 @@
+//! Reads a dataset back: its recordings, their episodes and transitions, statistics, and who was where at a tick.
+//!
+//! ```no_run
+//! use bevy_experience::dataset::Dataset;
+//!
+//! let dataset = Dataset::open("data/arena")?;
+//! let fighter = dataset.recording("fighter")?;
+//! println!("{:?}", fighter.stats()?);
+//! for episode in fighter.episodes() {
+//!     for transition in episode?.transitions() {
+//!         println!("{:?} → {}", transition.observation(), transition.reward());
+//!     }
+//! }
+//! # Ok::<(), bevy_experience::dataset::DatasetError>(())
+//! ```
+//!
+//! Unfinished files are not looked at, so a dataset can be read while games write to it. Whatever stands in the files, the
+//! answer is data or a [`DatasetError`] that names the file.
+
+mod columns;
+mod episodes;
+mod error;
+mod joint;
+mod recording;
+mod shard;
+mod stats;
+
+pub use crate::sink::dataset::{RunAccount, RunStatus, ShardAccount};
+pub use episodes::Episodes;
+pub use error::DatasetError;
+pub use joint::PlayerAt;
+pub use recording::RecordingData;
+pub use stats::{RecordingStats, Summary};
+
+use crate::sink::dataset::{card, layout};
+use std::path::{Path, PathBuf};
+
+/// A dataset on disk, as a [`DatasetSink`](crate::sink::DatasetSink) writes it.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    path: PathBuf,
+    recordings: Vec<RecordingData>,
+}
+
+impl Dataset {
+    /// Opens the dataset in the folder `path` and reads what its recordings are; their shards are read when asked for.
+    ///
+    /// # Errors
+    /// When there is no such folder, no recording in it, or when the description of one is damaged.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, DatasetError> {
+        let path = path.into();
+        let folders = card::recordings(&path).map_err(DatasetError::io("open", &path))?;
+        if folders.is_empty() {
+            return Err(DatasetError::NotADataset {
+                path,
+                reason: "no folder in it has an `experience.json`",
+            });
+        }
+        let recordings = folders
+            .into_iter()
+            .map(|folder| RecordingData::open(&path, folder))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { path, recordings })
+    }
+
+    /// The dataset's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All recordings, by the names of their folders.
+    ///
+    /// A recording whose columns changed stands here more than once, with a schema of its own each time.
+    #[must_use]
+    pub fn recordings(&self) -> &[RecordingData] {
+        &self.recordings
+    }
+
+    /// The recording of this name. `fighter@<schema hash>` is the one with other columns, where there is more than one.
+    ///
+    /// # Errors
+    /// When there is none; the error names those that there are.
+    pub fn recording(&self, name: &str) -> Result<&RecordingData, DatasetError> {
+        let own = layout::folder_name(name);
+        let of_folder = |folder: &str| {
+            self.recordings
+                .iter()
+                .find(|recording| recording.folder_name() == folder)
+        };
+        of_folder(&own)
+            .filter(|found| found.name() == name)
+            .or_else(|| of_folder(name))
+            .ok_or_else(|| DatasetError::NoSuchRecording {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                known: self
+                    .recordings
+                    .iter()
+                    .map(|recording| recording.folder_name().to_owned())
+                    .collect(),
+            })
+    }
+}

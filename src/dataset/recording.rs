@@ -1,0 +1,144 @@
+//! One recording of a dataset.
+
+use super::{DatasetError, Episodes, PlayerAt, RecordingStats, joint, shard, stats};
+use crate::{
+    schema::Schema,
+    sink::dataset::{
+        RunAccount,
+        experience::{Experience, Unreadable},
+        files, layout,
+    },
+    transition::RunId,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// One recording of a [`Dataset`](super::Dataset): a stream of alike players with one schema.
+#[derive(Clone, Debug)]
+pub struct RecordingData {
+    path: PathBuf,
+    folder: String,
+    schema: Arc<Schema>,
+}
+
+impl RecordingData {
+    pub(super) fn open(dataset: &Path, folder: String) -> Result<Self, DatasetError> {
+        let path = dataset.join(&folder);
+        let document = path.join(layout::EXPERIENCE);
+        let experience = Experience::read(&path).map_err(|error| match error {
+            Unreadable::Io(source) => DatasetError::io("read", &document)(source),
+            Unreadable::Damaged(reason) => DatasetError::damaged(&document, reason),
+        })?;
+        Ok(Self {
+            path,
+            folder,
+            schema: experience.schema.into_shared(),
+        })
+    }
+
+    /// The recording's true name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.schema.name()
+    }
+
+    /// The name of its folder in the dataset.
+    #[must_use]
+    pub fn folder_name(&self) -> &str {
+        &self.folder
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its columns.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// The accounts of all runs, in the order of their names.
+    ///
+    /// # Errors
+    /// When an account cannot be read, or is damaged.
+    pub fn runs(&self) -> Result<Vec<RunAccount>, DatasetError> {
+        let read = |path: PathBuf| {
+            let content = files::read(&path).map_err(DatasetError::io("read", &path))?;
+            serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(&path, error.to_string()))
+        };
+        list(&self.path.join(layout::RUNS), ".json")?
+            .into_iter()
+            .map(read)
+            .collect()
+    }
+
+    /// The Parquet files with its transitions, in the order of their names: run by run, each in the order of its writing.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn shards(&self) -> Result<Vec<PathBuf>, DatasetError> {
+        list(&self.path.join(layout::DATA), layout::SHARD)
+    }
+
+    /// All episodes, one at a time: memory holds no more than one of them and a few thousand rows.
+    ///
+    /// A shard that is damaged yields an error where the damage is met; what follows it are the episodes of the next shard.
+    ///
+    /// The final observation's own time is not in the data: the tick of an episode's last row is its last transition's plus
+    /// what that lasted, and its timestamp follows from the episode's pace.
+    #[must_use]
+    pub fn episodes(&self) -> Episodes {
+        Episodes::new(self.schema.clone(), self.shards())
+    }
+
+    /// Counts, returns, lengths and reasons over all episodes. Reads only the columns that it needs.
+    ///
+    /// # Errors
+    /// When a shard cannot be read, or is damaged.
+    pub fn stats(&self) -> Result<RecordingStats, DatasetError> {
+        stats::stats(&self.schema, &self.shards()?)
+    }
+
+    /// All players of a match of a run at one tick, by agent id: those whose transition was under way at `tick`.
+    ///
+    /// # Errors
+    /// When a shard cannot be read, or is damaged.
+    pub fn joint(&self, run: RunId, match_id: Option<i64>, tick: i64) -> Result<Vec<PlayerAt>, DatasetError> {
+        let moment = joint::Moment { run, match_id, tick };
+        let mut players = Vec::new();
+        for path in self.shards()? {
+            let shard = shard::Shard::open(&self.schema, &path)?;
+            players.extend(joint::players(&shard, moment)?);
+        }
+        players.sort_by_key(|player: &PlayerAt| player.episode().info().agent_id);
+        Ok(players)
+    }
+}
+
+/// The files in `folder` whose names end so, in order. Hidden and unfinished ones have other names.
+fn list(folder: &Path, end: &str) -> Result<Vec<PathBuf>, DatasetError> {
+    let mut found = Vec::new();
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                let entry = entry.map_err(DatasetError::io("list", folder))?;
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if name.ends_with(end) && !name.starts_with('.') {
+                    found.push(entry.path());
+                }
+            }
+        }
+        // A copy without its empty folders is a recording without episodes.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(DatasetError::io("list", folder)(error)),
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,173 @@
+//! One run's writing of one recording.
+
+use super::{
+    Settings,
+    account::{RunAccount, RunStatus},
+    card, layout, place,
+    shard::{FinishedShard, OpenShard},
+};
+use crate::{
+    sink::{RecordingInfo, RunReport, SinkError, arrow::BatchEncoder},
+    transition::Episode,
+};
+use core::fmt;
+use std::path::PathBuf;
+
+/// Episodes are turned into batches of about this many bytes of rows, so that a batch stays small beside a shard.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Writes shards and the account of the run.
+pub(super) struct DatasetWriter {
+    settings: Settings,
+    folder: PathBuf,
+    encoder: BatchEncoder,
+    account: RunAccount,
+    shards: u32,
+    open: Option<OpenShard>,
+    /// Shards that the disk did not take yet, oldest first.
+    finished: Vec<FinishedShard>,
+}
+
+impl DatasetWriter {
+    pub(super) fn open(settings: Settings, recording: &RecordingInfo) -> Result<Self, SinkError> {
+        let encoder = BatchEncoder::new(recording.schema.clone())?;
+        let folder = place::prepare(&settings.root, &recording.schema, settings.others)?;
+        let account = RunAccount::new(recording, settings.seed, settings.build.clone());
+        account.reserve(&folder)?;
+        let writer = Self {
+            settings,
+            folder,
+            encoder,
+            account,
+            shards: 0,
+            open: None,
+            finished: Vec::new(),
+        };
+        writer.update_card();
+        Ok(writer)
+    }
+
+    /// Takes all of `episodes`, or none of them and says why.
+    pub(super) fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
+        if episodes.is_empty() {
+            return Ok(());
+        }
+        self.encoder.accepts(episodes)?;
+        // Whatever can fail is tried before anything is taken. What is taken waits in memory if the disk fails now.
+        self.land()?;
+        self.shard()?.drain()?;
+        let mut rest = episodes;
+        while !rest.is_empty() {
+            let (chunk, later) = rest.split_at(chunk(rest));
+            rest = later;
+            let batch = self.encoder.encode(chunk)?;
+            let shard = self.shard()?;
+            shard.write(&batch, chunk.len())?;
+            if let Err(error) = shard.drain() {
+                tracing::warn!("{error}; trying again");
+            }
+        }
+        // Only now: a shard that cannot be begun must not refuse the second half of what came together.
+        if self.is_due() {
+            self.finish()?;
+            if let Err(error) = self.land() {
+                tracing::warn!("{error}; trying again");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        let landed = if self.is_due() {
+            self.finish()
+        } else {
+            self.open.as_mut().map_or(Ok(()), OpenShard::drain)
+        };
+        let landed = landed.and_then(|()| self.land());
+        // The account says what is visible, so it is brought up to date whether or not all of it is.
+        let noted = self.account.write(&self.folder, report);
+        landed.and(noted)
+    }
+
+    pub(super) fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        let landed = self.finish().and_then(|()| self.land());
+        if landed.is_ok() {
+            self.account.status = RunStatus::Closed;
+        } else {
+            let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
+            tracing::error!(
+                "{lost} transitions did not find their place in `{}`",
+                self.folder.display()
+            );
+        }
+        let noted = self.account.write(&self.folder, report);
+        self.update_card();
+        landed.and(noted)
+    }
+
+    /// The open shard, which is begun where there is none.
+    fn shard(&mut self) -> Result<&mut OpenShard, SinkError> {
+        if self.open.is_none() {
+            let name = layout::shard_name(self.account.run, self.shards);
+            let shard = OpenShard::create(
+                &self.folder.join(layout::DATA),
+                name,
+                self.encoder.arrow_schema(),
+                self.settings.encoding.clone(),
+            )?;
+            self.shards += 1;
+            self.open = Some(shard);
+        }
+        Ok(self.open.as_mut().expect("it was just begun"))
+    }
+
+    /// Whether the open shard is big or old enough.
+    fn is_due(&self) -> bool {
+        let due =
+            |shard: &OpenShard| shard.bytes() >= self.settings.shard_bytes || shard.age() >= self.settings.shard_age;
+        self.open.as_ref().is_some_and(due)
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        if let Some(shard) = self.open.take() {
+            self.finished.push(shard.finish()?);
+        }
+        Ok(())
+    }
+
+    /// Brings finished shards to their places, oldest first.
+    fn land(&mut self) -> Result<(), SinkError> {
+        while let Some(shard) = self.finished.first_mut() {
+            let landed = shard.land()?;
+            self.account.shards.push(landed);
+            self.finished.remove(0);
+        }
+        Ok(())
+    }
+
+    /// A dataset without its card still loads, shard by shard: the card is no reason to lose data.
+    fn update_card(&self) {
+        if let Err(error) = card::update(&self.settings.root) {
+            tracing::warn!("the dataset card is not up to date: {error}");
+        }
+    }
+}
+
+/// How many of `episodes`, at least one, make a batch.
+fn chunk(episodes: &[Episode]) -> usize {
+    let mut bytes = 0;
+    let fitting = episodes.iter().take_while(|episode| {
+        bytes += size_of_val(episode.rows());
+        bytes <= BATCH_BYTES
+    });
+    fitting.count().max(1)
+}
+
+impl fmt::Debug for DatasetWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatasetWriter")
+            .field("folder", &self.folder)
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}

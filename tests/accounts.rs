@@ -1,0 +1,272 @@
+//! Contract, rule 7: nothing is lost silently.
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bevy_experience::{
+    export::ExportSettings,
+    prelude::*,
+    schema::Schema,
+    sink::{RecordingInfo, RunReport, Sink, SinkError},
+    test_app::TestApp,
+    transition::Episode,
+};
+use bevy_reflect::Reflect;
+use core::time::Duration;
+use std::{borrow::Cow, sync::Mutex, time::Instant};
+
+#[derive(Component)]
+struct Player;
+
+#[derive(Component, Reflect)]
+struct Age(f32);
+
+fn grow(mut players: Query<&mut Age>) {
+    for mut age in &mut players {
+        age.0 += 1.0;
+    }
+}
+
+/// A sink that does whatever a test wants.
+struct Odd<F>(Mutex<F>);
+
+impl<F: FnMut(&[Episode]) -> Result<(), SinkError> + Send + 'static> Sink for Odd<F> {
+    fn describe(&self) -> Cow<'_, str> {
+        "odd".into()
+    }
+    fn check(&mut self, _: &Schema) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn open(&mut self, _: &RecordingInfo) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
+        (self.0.get_mut().unwrap())(episodes)
+    }
+    fn flush(&mut self, _: &RunReport) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn close(&mut self, _: &RunReport) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+fn odd(write: impl FnMut(&[Episode]) -> Result<(), SinkError> + Send + 'static) -> impl Sink {
+    Odd(Mutex::new(write))
+}
+
+fn closes(report: &RunReport) {
+    assert_eq!(
+        report.recorded,
+        report.exported + report.dropped + report.discarded + report.pending,
+        "{report:?}"
+    );
+}
+
+/// A test whose exporter looks at the buffers only when it is closed.
+fn asleep() -> TestApp {
+    TestApp::with_plugin(ExperiencePlugin {
+        export: ExportSettings {
+            poll_interval: Duration::from_secs(3600),
+            flush_interval: Duration::from_secs(3600),
+            ..Default::default()
+        },
+        ..Default::default()
+    })
+}
+
+#[test]
+fn the_account_closes_at_any_moment() {
+    let mut test = TestApp::new();
+    test.record(Recording::<Player>::new("player").observe::<Age>().capacity(8));
+    test.add_systems(FixedUpdate, grow);
+    let players: Vec<_> = (0..10)
+        .map(|_| test.world_mut().spawn((Player, Age(0.0))).id())
+        .collect();
+    for tick in 0..300 {
+        test.ticks(1);
+        if tick % 7 == 0 {
+            let player = players[tick % players.len()];
+            test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
+        }
+        closes(&test.report());
+    }
+    let episodes = test.finish();
+    let report = test.report();
+    closes(&report);
+    assert_eq!(report.pending, 0);
+    assert_eq!(
+        report.exported,
+        episodes.iter().map(|episode| episode.len() as u64).sum::<u64>()
+    );
+    assert_eq!(report.episodes, episodes.len() as u64);
+    // Every capture but a player's first closes a transition; an end between ticks costs one, and there were 43.
+    assert_eq!(report.recorded, 10 * 299 - 43);
+}
+
+#[test]
+fn a_drop_ends_the_episode_with_gap_and_is_counted() {
+    let mut test = asleep();
+    test.record(Recording::<Player>::new("player").observe::<Age>().capacity(16));
+    test.add_systems(FixedUpdate, grow);
+    test.world_mut().spawn((Player, Age(0.0)));
+    // The exporter is woken every four captures; it is slower than that now and then, never than this.
+    test.ticks(2);
+    test.ticks(1000);
+    let episodes = test.finish();
+    let report = test.report();
+    closes(&report);
+    assert_eq!(report.pending, 0);
+    assert_eq!(report.recorded, 1001);
+    for pair in episodes.windows(2) {
+        assert_eq!(pair[0].reason(), &EndReason::GAP);
+        assert_eq!(pair[1].info().continues, Some(pair[0].info().episode_id));
+    }
+    for episode in &episodes {
+        for transition in episode.transitions() {
+            assert_eq!(transition.observation()[0] + 1.0, transition.next_observation()[0]);
+        }
+    }
+    assert_eq!(episodes.is_empty(), report.exported == 0);
+}
+
+#[test]
+fn blocking_loses_nothing() {
+    let mut test = TestApp::new();
+    let overflow = Overflow::Block(Duration::from_secs(20));
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .capacity(8)
+            .overflow(overflow),
+    );
+    test.add_systems(FixedUpdate, grow);
+    for _ in 0..5 {
+        test.world_mut().spawn((Player, Age(0.0)));
+    }
+    test.ticks(2000);
+    let episodes = test.finish();
+    let report = test.report();
+    assert_eq!((report.dropped, report.pending), (0, 0));
+    assert_eq!(report.exported, 5 * 1999);
+    assert_eq!(episodes.len(), 5);
+}
+
+#[test]
+fn blocking_waits_no_longer_than_it_was_told_to() {
+    let mut test = TestApp::new();
+    let patience = Duration::from_millis(20);
+    test.add_recording(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .capacity(4)
+            .overflow(Overflow::Block(patience))
+            .max_episode_steps(1)
+            .sink(odd(|_| {
+                std::thread::sleep(Duration::from_secs(2));
+                Ok(())
+            })),
+    );
+    for _ in 0..64 {
+        test.world_mut().spawn((Player, Age(0.0)));
+    }
+    let begun = Instant::now();
+    test.ticks(20);
+    // One deadline for all players: 64 of them a tick would be 25 seconds.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_sink_that_fails_is_counted_and_others_go_on() {
+    let good = MemorySink::default();
+    let mut test = TestApp::new();
+    test.add_recording(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .sink(odd(|_| Err(SinkError::Other("full".to_owned()))))
+            .sink(odd(|_| panic!("a bug in a sink")))
+            .sink(good.clone()),
+    );
+    test.add_systems(FixedUpdate, grow);
+    test.world_mut().spawn((Player, Age(0.0)));
+    test.ticks(50);
+    let mut experience = test.world_mut().resource_mut::<Experience>();
+    assert!(experience.close(Duration::from_secs(20)));
+    let reports = experience.reports("player");
+    for report in &reports {
+        closes(report);
+        assert_eq!(report.pending, 0);
+    }
+    let dropped: Vec<_> = reports.iter().map(|report| report.dropped).collect();
+    assert_eq!(dropped, [49, 49, 0]);
+    assert_eq!(good.episodes().len(), 1);
+}
+
+#[test]
+fn a_sink_that_never_returns_does_not_keep_the_game() {
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        export: ExportSettings {
+            close_timeout: Duration::from_millis(200),
+            ..Default::default()
+        },
+        ..Default::default()
+    });
+    test.add_recording(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .max_episode_steps(1)
+            .sink(odd(|_| {
+                std::thread::sleep(Duration::from_secs(3600));
+                Ok(())
+            })),
+    );
+    test.world_mut().spawn((Player, Age(0.0)));
+    let begun = Instant::now();
+    test.ticks(2000);
+    drop(test);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn totals_by_agent_are_those_of_the_episodes() {
+    let mut test = TestApp::new();
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .reward_terms(["tick"]),
+    );
+    test.add_systems(FixedUpdate, |mut players: Query<&mut Reward>| {
+        for mut reward in &mut players {
+            reward.add("tick", 0.5);
+        }
+    });
+    for id in [4, 9] {
+        test.world_mut().spawn((Player, Age(0.0), AgentId(id)));
+    }
+    test.ticks(11);
+    test.finish();
+    let report = test.report();
+    assert_eq!(report.agents.keys().copied().collect::<Vec<_>>(), [4, 9]);
+    for totals in report.agents.values() {
+        assert_eq!((totals.episodes, totals.transitions, totals.total_reward), (1, 10, 5.0));
+    }
+}
+
+#[test]
+fn players_who_come_and_go_leave_no_buffers_behind() {
+    let mut test = TestApp::new();
+    test.record(Recording::<Player>::new("player").observe::<Age>());
+    for _ in 0..50 {
+        let player = test.world_mut().spawn((Player, Age(0.0))).id();
+        test.ticks(3);
+        test.world_mut().despawn(player);
+        test.ticks(1);
+    }
+    let buffers = test.world().resource::<Experience>().buffers("player").unwrap().clone();
+    test.ticks(1);
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !buffers.is_empty() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(buffers.is_empty());
+    assert_eq!(test.finish().len(), 50);
+}

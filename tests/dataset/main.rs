@@ -1,0 +1,9 @@
+//! A dataset on disk: what goes in comes out, several writers share it, and damage is an error that names its place.
+#![cfg(feature = "dataset")]
+
+mod columns;
+mod damage;
+mod episodes;
+mod folder;
+mod reading;
+mod round_trip;

@@ -1,0 +1,197 @@
+//! Contract, rule 2: which tick a transition belongs to, and how long it lasts.
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bevy_experience::{prelude::*, test_app::TestApp};
+use bevy_reflect::Reflect;
+
+#[derive(Component)]
+struct Player;
+
+#[derive(Component, Reflect)]
+struct Age(f32);
+
+#[derive(Component, Reflect)]
+struct Choice(f32);
+
+fn grow(mut players: Query<(&mut Age, &mut Choice)>) {
+    for (mut age, mut choice) in &mut players {
+        age.0 += 1.0;
+        choice.0 = age.0 * 100.0;
+    }
+}
+
+fn recording() -> Recording<Player> {
+    Recording::new("player").observe::<Age>().act::<Choice>()
+}
+
+fn play(recording: Recording<Player>) -> TestApp {
+    let mut test = TestApp::new();
+    test.record(recording);
+    test.add_systems(FixedUpdate, grow);
+    test.world_mut().spawn((Player, Age(0.0), Choice(0.0)));
+    test
+}
+
+#[test]
+fn a_frame_with_0_1_or_3_fixed_ticks_has_so_many_captures() {
+    let mut test = play(recording());
+    for (ticks, captures) in [(1, 1), (0, 1), (3, 4), (0, 4), (1, 5)] {
+        test.frame(ticks);
+        assert_eq!(test.world().resource::<Experience>().tick(), captures);
+    }
+    let episode = &test.finish()[0];
+    assert_eq!(episode.len(), 4);
+    for transition in episode.transitions() {
+        assert_eq!(transition.ticks(), 1);
+        assert_eq!(transition.tick(), transition.step() as i64);
+        assert_eq!(transition.observation()[0], transition.step() as f32 + 1.0);
+    }
+}
+
+#[test]
+fn rewards_given_in_update_count_to_the_next_capture() {
+    fn pay(mut players: Query<&mut Reward>) {
+        for mut reward in &mut players {
+            reward.add("frame", 1.0);
+        }
+    }
+    let mut test = play(recording().reward_terms(["frame"]));
+    test.add_systems(Update, pay);
+    // Updates run after the fixed ticks of their frame.
+    for ticks in [1, 1, 0, 0, 1, 2] {
+        test.frame(ticks);
+    }
+    let rewards: Vec<_> = test.finish()[0].transitions().map(|t| t.reward()).collect();
+    assert_eq!(rewards, [1.0, 3.0, 1.0, 0.0]);
+}
+
+#[test]
+fn the_last_payment_is_not_lost_when_the_app_ends() {
+    fn pay(mut players: Query<&mut Reward>) {
+        for mut reward in &mut players {
+            reward.add("frame", 1.0);
+        }
+    }
+    let mut test = play(recording());
+    test.add_systems(Update, pay);
+    test.ticks(3);
+    test.world_mut().write_message(AppExit::Success);
+    test.frame(0);
+    let total: f64 = test.finish()[0].transitions().map(|t| t.reward()).sum();
+    assert_eq!(total, 4.0, "two before captures, two after the last one");
+}
+
+#[test]
+fn a_decision_interval_takes_the_first_ticks_action_and_sums_rewards() {
+    fn pay(mut players: Query<(&Age, &mut Reward)>) {
+        for (age, mut reward) in &mut players {
+            reward.add("age", f64::from(age.0));
+        }
+    }
+    let play = |recording| {
+        let mut test = play(recording);
+        test.add_systems(FixedUpdate, pay.after(grow));
+        test.ticks(7);
+        let episode = test.finish().remove(0);
+        episode
+            .transitions()
+            .map(|t| {
+                (
+                    t.observation()[0],
+                    t.action().next().unwrap(),
+                    t.reward(),
+                    t.ticks(),
+                    t.next_observation()[0],
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    // Capture 0 sees age 1. Decisions cover ages 2–4 and 5–7.
+    assert_eq!(
+        play(recording().every(3)),
+        [(1.0, 200.0, 9.0, 3, 4.0), (4.0, 500.0, 18.0, 3, 7.0)]
+    );
+    assert_eq!(
+        play(recording().every(3).decision_tick(DecisionTick::Last)),
+        [(1.0, 400.0, 9.0, 3, 4.0), (4.0, 700.0, 18.0, 3, 7.0)]
+    );
+}
+
+#[test]
+fn an_end_within_a_decision_says_how_long_the_transition_truly_lasted() {
+    let mut test = play(recording().every(4));
+    let player = test
+        .world_mut()
+        .query_filtered::<Entity, With<Player>>()
+        .single(test.world())
+        .unwrap();
+    test.ticks(6);
+    fn end(mut commands: Commands, players: Query<(Entity, &Age)>) {
+        for (player, age) in &players {
+            if age.0 == 7.0 {
+                commands.trigger(EndEpisode::terminated(player, "goal"));
+            }
+        }
+    }
+    test.add_systems(FixedUpdate, end.after(grow));
+    test.ticks(2);
+    assert!(test.world().get_entity(player).is_ok());
+    let episodes = test.finish();
+    let lasted: Vec<_> = episodes[0]
+        .transitions()
+        .map(|t| (t.ticks(), t.action().next().unwrap()))
+        .collect();
+    assert_eq!(lasted, [(4, 200.0), (2, 600.0)]);
+    assert!(episodes[0].transition(1).terminated());
+}
+
+#[test]
+fn timestamps_are_seconds_of_game_time_and_ticks_are_the_authority() {
+    let mut test = play(recording());
+    test.ticks(5);
+    let episode = &test.finish()[0];
+    for transition in episode.transitions() {
+        let seconds = transition.tick() as f64 / 64.0;
+        assert!((transition.timestamp() - seconds).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn a_game_without_fixed_ticks_is_captured_where_it_says() {
+    use bevy_ecs::schedule::ScheduleLabel;
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        capture_after: Last.intern(),
+        ..Default::default()
+    });
+    test.record(recording());
+    test.add_systems(Update, grow);
+    test.world_mut().spawn((Player, Age(0.0), Choice(0.0)));
+    for ticks in [0, 2, 0, 1] {
+        test.frame(ticks);
+    }
+    let episode = &test.finish()[0];
+    let seen: Vec<_> = episode.transitions().map(|t| t.observation()[0]).collect();
+    assert_eq!(seen, [1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn an_action_may_be_read_in_a_schedule_of_the_main_loop() {
+    fn choose(mut players: Query<&mut Choice>, mut count: Local<f32>) {
+        *count += 1.0;
+        for mut choice in &mut players {
+            choice.0 = *count;
+        }
+    }
+    let mut test = TestApp::new();
+    test.record(recording().act_in(PreUpdate));
+    test.add_systems(PreUpdate, choose).add_systems(FixedUpdate, grow);
+    test.world_mut().spawn((Player, Age(0.0), Choice(0.0)));
+    test.ticks(4);
+    let actions: Vec<_> = test.finish()[0]
+        .transitions()
+        .map(|t| t.action().next().unwrap())
+        .collect();
+    // `grow` overwrites the choice; what counts was read before.
+    assert_eq!(actions, [2.0, 3.0, 4.0]);
+}
