@@ -13,7 +13,7 @@ pub(crate) use nearest::NearestSource;
 pub(crate) use source::{MatchSource, Part, ResourceSource, Source};
 
 use crate::{
-    episode::{DoNotRecord, Reward},
+    player::{DoNotRecord, Reward},
     schema::RowLayout,
     transition::StepHeader,
 };

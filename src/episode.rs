@@ -13,14 +13,9 @@
 //! Resetting in the triggering system itself, before its commands are applied, records the reset state as the final
 //! observation.
 
-mod agent;
 mod life;
 mod recorder;
-mod reward;
 mod roster;
-
-pub use agent::{AgentId, DoNotRecord};
-pub use reward::Reward;
 
 pub(crate) use life::{Clock, Rules};
 pub(crate) use recorder::{EndRequest, Recorder, RecorderParts, Staged};

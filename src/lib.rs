@@ -10,6 +10,8 @@ pub mod dataset;
 pub mod episode;
 pub mod export;
 #[cfg(feature = "bevy")]
+pub mod player;
+#[cfg(feature = "bevy")]
 pub mod plugin;
 #[cfg(feature = "bevy")]
 pub mod recording;
@@ -34,9 +36,9 @@ pub mod prelude {
     pub use crate::{
         capture::Nearest,
         episode::{
-            AgentId, BeginEpisode, DecisionTick, DoNotRecord, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation,
-            NonFinite, RecordMode, Reward,
+            BeginEpisode, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation, NonFinite, RecordMode,
         },
+        player::{AgentId, DoNotRecord, Reward},
         plugin::{Experience, ExperienceAppExt, ExperiencePlugin, ExperienceSystems},
         recording::Recording,
     };

@@ -8,8 +8,8 @@ pub use experience::Experience;
 pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
 
 use crate::{
-    episode::{AgentId, DoNotRecord, Reward},
     export::ExportSettings,
+    player::{AgentId, DoNotRecord, Reward},
     recording::{BuildContext, Built, Recording, SetupError},
     transition::RunId,
 };

@@ -2,7 +2,7 @@
 
 use super::source::{MatchSource, Source, Typed};
 use crate::{
-    episode::{AgentId, DoNotRecord},
+    player::{AgentId, DoNotRecord},
     schema::{
         Column, DType, Space,
         reflect::{FieldError, FieldPlan, Target, root_name},

@@ -1,15 +1,14 @@
 //! One recording at work: who plays, what each capture makes of it, and what observers have noted since the last.
 
 use super::{
-    agent::{AgentId, DoNotRecord},
     life::{Clock, Context, Life, Rules},
-    reward::Reward,
     roster::Roster,
 };
 use crate::{
     buffer::{BufferSettings, PlayerBuffers, TransitionBuffer, Writer},
     capture::{Parts, RowEncoder},
     export::{Count, Counters},
+    player::{AgentId, DoNotRecord, Reward},
     schema::Schema,
     transition::{EndReason, Outcome, ReasonTable},
 };

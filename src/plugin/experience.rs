@@ -3,8 +3,9 @@
 use super::ExperiencePlugin;
 use crate::{
     buffer::{Overflow, PlayerBuffers},
-    episode::{Clock, Recorder, Reward},
+    episode::{Clock, Recorder},
     export::{ExportSettings, Exporter, RecordingExport},
+    player::Reward,
     schema::Schema,
     sink::{RecordingInfo, RunReport, Sink},
     transition::RunId,
