@@ -78,7 +78,12 @@ fn game(enabled: bool) -> u64 {
                         3 => commands.entity(player).remove::<DoNotRecord>(),
                         4 => {
                             commands.entity(player).despawn();
-                            commands.spawn((Player, Age(1.0), Noise(noise.0 ^ 0x5555), AgentId(i64::from(noise.0 % 5))));
+                            commands.spawn((
+                                Player,
+                                Age(1.0),
+                                Noise(noise.0 ^ 0x5555),
+                                AgentId(i64::from(noise.0 % 5)),
+                            ));
                             continue;
                         }
                         _ => continue,
@@ -87,14 +92,22 @@ fn game(enabled: bool) -> u64 {
             },
             |players: Query<(Entity, Ref<Age>, &Noise, Ref<Reward>)>, mut order: ResMut<Order>| {
                 for (entity, age, noise, reward) in &players {
-                    (entity.to_bits(), age.0.to_bits(), age.is_changed(), noise.0, reward.is_changed()).hash(&mut order.0);
+                    (
+                        entity.to_bits(),
+                        age.0.to_bits(),
+                        age.is_changed(),
+                        noise.0,
+                        reward.is_changed(),
+                    )
+                        .hash(&mut order.0);
                 }
             },
         )
             .chain(),
     );
     for seed in 0..12_u32 {
-        test.world_mut().spawn((Player, Age(0.0), Noise(seed.wrapping_mul(0x9E37_79B9))));
+        test.world_mut()
+            .spawn((Player, Age(0.0), Noise(seed.wrapping_mul(0x9E37_79B9))));
     }
     test.ticks(600);
     let hash = test.world().resource::<Order>().0.finish();
@@ -179,9 +192,19 @@ fn no_system_of_ours_stands_in_a_schedule_of_the_game() {
         let mut app = App::new();
         if let Some(plugin) = plugin {
             app.add_plugins(plugin);
-            app.add_recording(Recording::<Player>::new("player").observe::<Age>().act_in(FixedPreUpdate));
+            app.add_recording(
+                Recording::<Player>::new("player")
+                    .observe::<Age>()
+                    .act_in(FixedPreUpdate),
+            );
         }
-        let labels = [First.intern(), Last.intern(), FixedFirst.intern(), FixedLast.intern(), FixedPreUpdate.intern()];
+        let labels = [
+            First.intern(),
+            Last.intern(),
+            FixedFirst.intern(),
+            FixedLast.intern(),
+            FixedPreUpdate.intern(),
+        ];
         labels.map(|label| app.get_schedule(label).map_or(0, Schedule::systems_len))
     };
     assert_eq!(systems(Some(ExperiencePlugin::default())), systems(None));
