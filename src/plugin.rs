@@ -3,6 +3,8 @@
 mod experience;
 mod observers;
 mod schedules;
+mod systems;
+mod works;
 
 pub use experience::Experience;
 pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
@@ -19,7 +21,7 @@ use bevy_ecs::{
     schedule::{InternedScheduleLabel, ScheduleLabel},
 };
 use bevy_platform::cell::SyncCell;
-use experience::{Inner, RecordingSlot};
+use works::{RecordingSlot, Works};
 
 /// Records players' lives.
 ///
@@ -63,7 +65,7 @@ impl Plugin for ExperiencePlugin {
             .register_type::<DoNotRecord>()
             .register_type::<Reward>();
         let fixed = schedules::add(app, self.capture_after);
-        app.insert_resource(Experience::new(Inner::new(self, fixed)));
+        app.insert_resource(Experience::new(Works::new(self, fixed)));
         observers::add(app);
     }
 }
@@ -98,16 +100,16 @@ impl ExperienceAppExt for App {
     fn try_add_recording<P: Component>(&mut self, recording: Recording<P>) -> Result<&mut Self, SetupError> {
         let spec = recording.into_spec();
         let name = spec.name.clone();
-        let Some(mut inner) = self
+        let Some(mut works) = self
             .world_mut()
             .get_resource_mut::<Experience>()
             .and_then(|mut experience| experience.borrow())
         else {
             return Err(SetupError::NoPlugin(name));
         };
-        let result = add_recording::<P>(self, &mut inner, spec, &name);
+        let result = add_recording::<P>(self, &mut works, spec, &name);
         if let Some(mut experience) = self.world_mut().get_resource_mut::<Experience>() {
-            experience.give_back(inner);
+            experience.give_back(works);
         }
         result.map(|()| self)
     }
@@ -115,27 +117,27 @@ impl ExperienceAppExt for App {
 
 fn add_recording<P: Component>(
     app: &mut App,
-    inner: &mut Inner,
+    works: &mut Works,
     spec: crate::recording::Spec,
     name: &str,
 ) -> Result<(), SetupError> {
-    if inner.is_frozen() {
+    if works.is_frozen() {
         return Err(SetupError::TooLate(name.to_owned()));
     }
-    if inner.recording(name).is_some() {
+    if works.recording(name).is_some() {
         return Err(SetupError::DuplicateName(name.to_owned()));
     }
     let marker = app.world_mut().register_component::<P>();
     // It fails where the marker stands in an archetype already; then rewards are given to players as they are met.
     let comes_with_reward = app.world_mut().try_register_required_components::<P, Reward>().is_ok()
-        || inner
+        || works
             .slots()
             .iter()
             .any(|slot| slot.recorder.marker() == marker && slot.comes_with_reward);
     let context = BuildContext {
         marker,
-        enabled: inner.is_enabled(),
-        episodes: inner.episodes(),
+        enabled: works.is_enabled(),
+        episodes: works.episodes(),
     };
     let Built {
         recorder,
@@ -148,10 +150,10 @@ fn add_recording<P: Component>(
             schedule,
         })?;
     }
-    if inner.slots().iter().all(|slot| slot.recorder.marker() != marker) {
+    if works.slots().iter().all(|slot| slot.recorder.marker() != marker) {
         observers::add_leaving::<P>(app);
     }
-    inner.add(RecordingSlot {
+    works.add(RecordingSlot {
         recorder,
         sinks: SyncCell::new(sinks),
         act_in,

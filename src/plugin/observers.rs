@@ -1,6 +1,9 @@
 //! What the game tells us between captures. Observers only note; captures publish.
 
-use super::experience::{self, Experience, Inner};
+use super::{
+    experience::Experience,
+    works::{Works, component_id},
+};
 use crate::{
     episode::{BeginEpisode, EndEpisode, EndRequest, EpisodeEnded, Staged},
     transition::EndReason,
@@ -27,11 +30,11 @@ pub(super) fn add_leaving<P: Component>(app: &mut App) {
 
 /// Does something with the recorders while the world can be read. They are out of their resource meanwhile, so whatever
 /// `work` may set off finds nobody at home, and nothing is locked.
-fn with_inner<T>(world: &mut DeferredWorld, work: impl FnOnce(&mut Inner, &World) -> T) -> Option<T> {
-    let mut inner = world.get_resource_mut::<Experience>()?.borrow()?;
-    let result = work(&mut inner, world);
+fn with_works<T>(world: &mut DeferredWorld, work: impl FnOnce(&mut Works, &World) -> T) -> Option<T> {
+    let mut works = world.get_resource_mut::<Experience>()?.borrow()?;
+    let result = work(&mut works, world);
     if let Some(mut experience) = world.get_resource_mut::<Experience>() {
-        experience.give_back(inner);
+        experience.give_back(works);
     }
     Some(result)
 }
@@ -43,14 +46,14 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
         reason: end.reason.clone(),
         between_ticks: false,
     };
-    let ended = with_inner(&mut world, |inner, world| {
+    let ended = with_works(&mut world, |works, world| {
         let request = EndRequest {
-            between_ticks: inner.is_between_ticks(),
+            between_ticks: works.is_between_ticks(),
             ..request
         };
         let mut ended = false;
         let mut is_player = false;
-        for slot in inner.slots_mut() {
+        for slot in works.slots_mut() {
             if end.recording.is_some_and(|only| only != slot.recorder.name()) {
                 continue;
             }
@@ -59,8 +62,8 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
             // A player who is kept out of the data must be reset like any other.
             ended |= matches!(staged, Staged::Ended | Staged::NotRecorded);
         }
-        if !is_player && !inner.slots().is_empty() {
-            inner.warn_stray_end(&end);
+        if !is_player && !works.slots().is_empty() {
+            works.warn_stray_end(&end);
         }
         ended
     });
@@ -75,18 +78,18 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
 }
 
 fn begin_episode(begin: On<BeginEpisode>, mut world: DeferredWorld) {
-    with_inner(&mut world, |inner, _| {
-        for slot in inner.slots_mut() {
+    with_works(&mut world, |works, _| {
+        for slot in works.slots_mut() {
             slot.recorder.stage_begin(begin.entity);
         }
     });
 }
 
 fn leave<P: Component>(entity: Entity, mut world: DeferredWorld) {
-    with_inner(&mut world, |inner, world| {
-        let marker = experience::component_id::<P>(world);
-        let between_ticks = inner.is_between_ticks();
-        for slot in inner.slots_mut() {
+    with_works(&mut world, |works, world| {
+        let marker = component_id::<P>(world);
+        let between_ticks = works.is_between_ticks();
+        for slot in works.slots_mut() {
             if Some(slot.recorder.marker()) == marker {
                 slot.recorder.stage_left(world, entity, between_ticks);
             }
@@ -94,7 +97,7 @@ fn leave<P: Component>(entity: Entity, mut world: DeferredWorld) {
     });
 }
 
-impl Inner {
+impl Works {
     fn warn_stray_end(&mut self, end: &EndEpisode) {
         if self.said_stray_end() {
             return;

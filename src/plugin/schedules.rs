@@ -1,6 +1,6 @@
 //! When things happen.
 
-use super::experience;
+use super::systems;
 use bevy_app::{App, FixedMainScheduleOrder, Last, MainScheduleOrder};
 use bevy_ecs::schedule::{
     InternedScheduleLabel, IntoScheduleConfigs, Schedule, ScheduleLabel, SingleThreadedExecutor, SystemSet,
@@ -58,12 +58,12 @@ pub(super) fn add(app: &mut App, after: InternedScheduleLabel) -> bool {
     app.add_systems(
         ExperienceCapture,
         (
-            experience::capture.in_set(ExperienceSystems::Capture),
-            experience::export.in_set(ExperienceSystems::Export),
+            systems::capture.in_set(ExperienceSystems::Capture),
+            systems::export.in_set(ExperienceSystems::Export),
         ),
     );
-    app.add_systems(ExperienceTick, experience::begin_tick);
-    app.add_systems(ExperienceExit, experience::close_at_exit);
+    app.add_systems(ExperienceTick, systems::begin_tick);
+    app.add_systems(ExperienceExit, systems::close_at_exit);
     let mut fixed = false;
     if let Some(mut order) = app.world_mut().get_resource_mut::<FixedMainScheduleOrder>()
         && let Some(place) = order.labels.iter().position(|label| *label == after)
@@ -105,7 +105,7 @@ pub(super) fn add_act(app: &mut App, schedule: InternedScheduleLabel) -> Result<
         return Err(format!("{schedule:?}"));
     }
     app.add_schedule(single_threaded(label));
-    app.add_systems(label, experience::read_actions(schedule));
+    app.add_systems(label, systems::read_actions(schedule));
     Ok(())
 }
 

@@ -1,0 +1,233 @@
+//! What a life writes: beginnings, transitions and ends.
+
+use super::{Context, Life, StagedEnd, finite, span::Span};
+use crate::{
+    capture::diff,
+    episode::{DecisionTick, RecordMode},
+    transition::{EndReason, Outcome, StepHeader, StepKind},
+};
+use core::sync::atomic::Ordering;
+
+impl Life {
+    /// A tick of an open episode that goes on.
+    pub(super) fn advance(&mut self, context: &Context, row: &mut [u64]) {
+        let rules = &context.rules;
+        self.decision.ticks += 1;
+        self.decision.until = context.clock;
+        if !rules.acts_early && rules.every > 1 && (self.decision.ticks == 1 || rules.decision == DecisionTick::Last) {
+            diff::copy_action(context.layout(), row, &mut self.acted);
+        }
+        if self.decision.ticks < rules.every {
+            return;
+        }
+        if rules.keeps_action() {
+            diff::copy_action(context.layout(), &self.acted, row);
+        }
+        if rules.mode == RecordMode::OnChange {
+            self.close_still_if_acted_otherwise(context, row);
+            if self.open && diff::same_observation(context.layout(), &self.started, row) {
+                if self.still.ticks == 0 {
+                    diff::copy_action(context.layout(), row, &mut self.started);
+                }
+                self.still.absorb(&mut self.decision);
+                return;
+            }
+        }
+        if self.open {
+            self.close(context, row, None);
+        }
+    }
+
+    /// Still decisions that were taken with another action are a transition of their own, which led nowhere new.
+    fn close_still_if_acted_otherwise(&mut self, context: &Context, row: &[u64]) {
+        if self.still.ticks > 0 && !diff::same_action(context.layout(), &self.started, row) {
+            self.close_still(context);
+        }
+    }
+
+    pub(super) fn close_still(&mut self, context: &Context) {
+        let under_way = core::mem::take(&mut self.decision);
+        self.decision = core::mem::take(&mut self.still);
+        let mut started = core::mem::take(&mut self.started);
+        self.write_transition(context, &mut started, None);
+        self.started = started;
+        self.still = core::mem::replace(&mut self.decision, under_way);
+    }
+
+    /// Closes the transition under way at the observation in `row`, which also holds its action.
+    pub(super) fn close(&mut self, context: &Context, row: &mut [u64], outcome: Option<(Outcome, &EndReason)>) {
+        if self.still.ticks > 0 {
+            // The action is the one that the whole stretch was lived with; its info was taken with it.
+            diff::copy_action(context.layout(), &self.started, row);
+            let mut decision = core::mem::take(&mut self.decision);
+            self.still.absorb(&mut decision);
+            core::mem::swap(&mut self.decision, &mut self.still);
+            self.still = decision;
+        }
+        self.write_transition(context, row, outcome);
+    }
+
+    /// Writes what `decision` holds as a transition to `row`.
+    fn write_transition(&mut self, context: &Context, row: &mut [u64], outcome: Option<(Outcome, &EndReason)>) {
+        let at = self.decision.until;
+        let header = StepHeader::of_mut(row);
+        header.set_kind(StepKind::Transition);
+        header.tick = at.tick;
+        header.timestamp = at.timestamp;
+        header.reward = self.decision.reward;
+        header.ticks = self.decision.ticks;
+        header.continues = 0;
+        header.set_outcome(None, 0);
+        let terms = context.layout().reward_terms();
+        let out: &mut [f32] = bytemuck::cast_slice_mut(&mut bytemuck::cast_slice_mut::<_, u8>(row)[terms]);
+        for (value, sum) in out.iter_mut().zip(&self.decision.terms) {
+            *value = *sum as f32;
+        }
+        self.decision.clear();
+        context.counters.recorded.add(1);
+        if !finite::make_row_finite(context, row) {
+            context.counters.non_finite.add(1);
+            self.end_where_it_stands(context, Outcome::Truncated, &EndReason::NON_FINITE);
+            return;
+        }
+        self.step += 1;
+        self.ordinal = self.ordinal.wrapping_add(1);
+        let split = outcome.is_none() && self.step >= context.rules.max_episode_steps;
+        let outcome = if split {
+            Some((Outcome::Truncated, &EndReason::SPLIT))
+        } else {
+            outcome
+        };
+        if let Some((outcome, reason)) = outcome {
+            StepHeader::of_mut(row).set_outcome(Some(outcome), context.reasons.code(reason));
+            self.open = false;
+        }
+        self.push(row);
+        if split {
+            let continues = self.episode + 1;
+            self.begin(context, row, continues);
+        } else if self.open && !self.started.is_empty() {
+            self.started.copy_from_slice(row);
+        }
+    }
+
+    /// Begins an episode at the observation in `row`. It waits for an observation that is finite, where it must be.
+    pub(super) fn begin(&mut self, context: &Context, row: &mut [u64], continues: u32) {
+        if self.writer.is_none() || !finite::make_observation_finite(context, row) {
+            return;
+        }
+        self.episode = context.episodes.fetch_add(1, Ordering::Relaxed);
+        self.step = 0;
+        self.decision.clear();
+        self.still.clear();
+        let header = StepHeader::of_mut(row);
+        header.set_kind(StepKind::Begin);
+        header.tick = context.clock.tick;
+        header.timestamp = context.clock.timestamp;
+        header.reward = 0.0;
+        header.ticks = 0;
+        header.continues = continues;
+        header.set_outcome(None, 0);
+        // No action led here.
+        let start = context.layout().action().start;
+        bytemuck::cast_slice_mut::<_, u8>(row)[start..].fill(0);
+        self.open = true;
+        self.push(row);
+        if !self.started.is_empty() {
+            self.started.copy_from_slice(row);
+        }
+    }
+
+    /// Publishes a staged end. `row` is what the player sees now, if it was seen.
+    pub(super) fn publish(&mut self, context: &Context, staged: &StagedEnd, row: Option<&mut [u64]>) {
+        if !self.open {
+            return;
+        }
+        context.ends.add(1);
+        if staged.by_leaving && staged.outcome == Outcome::Terminated {
+            context.despawn_ends.add(1);
+        }
+        if !staged.between_ticks {
+            self.decision.ticks += 1;
+            self.decision.until = context.clock;
+        }
+        let mut last = core::mem::take(&mut self.last);
+        self.end(context, staged, &mut last, row);
+        self.last = last;
+    }
+
+    fn end(&mut self, context: &Context, staged: &StagedEnd, last: &mut [u64], row: Option<&mut [u64]>) {
+        let end = (staged.outcome, &staged.reason);
+        let layout = context.layout();
+        match (staged.has_observation, row) {
+            (true, _) => {}
+            // What the player sees now is what the user wanted as the final observation.
+            (false, Some(row)) => {
+                diff::copy_observation(layout, row, last);
+                if !staged.has_action {
+                    diff::copy_action(layout, row, last);
+                }
+                let match_id = StepHeader::of(row).match_id();
+                StepHeader::of_mut(last).set_match_id(match_id);
+            }
+            // Nothing tells what the player saw last: the ticks since have no successor.
+            (false, None) => return self.end_where_it_stands(context, end.0, end.1),
+        }
+        if context.rules.keeps_action() && self.decision.ticks > 0 {
+            diff::copy_action(layout, &self.acted, last);
+        }
+        if context.rules.mode == RecordMode::OnChange && self.decision.ticks > 0 {
+            self.close_still_if_acted_otherwise(context, last);
+        }
+        if !self.open {
+            return;
+        }
+        if self.decision.ticks + self.still.ticks == 0 {
+            return self.end_where_it_stands(context, end.0, end.1);
+        }
+        if self.decision.ticks == 0 {
+            self.decision.until = self.still.until;
+        }
+        self.close(context, last, Some(end));
+    }
+
+    /// Ends the open episode at the last row that was written: no transition is invented. Reward that was given since
+    /// still came of the last action.
+    pub(in crate::episode) fn end_where_it_stands(&mut self, context: &Context, outcome: Outcome, reason: &EndReason) {
+        if !core::mem::replace(&mut self.open, false) {
+            return;
+        }
+        if self.step == 0 {
+            context.counters.empty_episodes.add(1);
+        }
+        let mut row = core::mem::take(&mut self.blank);
+        row.fill(0);
+        let header = StepHeader::of_mut(&mut row);
+        header.set_kind(StepKind::End);
+        header.set_outcome(Some(outcome), context.reasons.code(reason));
+        header.tick = context.clock.tick;
+        header.timestamp = context.clock.timestamp;
+        header.reward = self.decision.reward + self.still.reward;
+        let terms = context.layout().reward_terms();
+        let out: &mut [f32] = bytemuck::cast_slice_mut(&mut bytemuck::cast_slice_mut::<_, u8>(&mut row)[terms]);
+        for (index, value) in out.iter_mut().enumerate() {
+            let term = |span: &Span| span.terms.get(index).copied().unwrap_or(0.0);
+            *value = (term(&self.decision) + term(&self.still)) as f32;
+        }
+        self.decision.clear();
+        self.still.clear();
+        self.push(&mut row);
+        self.blank = row;
+    }
+
+    pub(super) fn push(&mut self, row: &mut [u64]) {
+        let header = StepHeader::of_mut(row);
+        header.agent_id = self.agent_id;
+        header.episode = self.episode;
+        header.ordinal = self.ordinal;
+        if let Some(writer) = &mut self.writer {
+            // Only `close_buffer` closes, and it takes the writer away.
+            let _ = writer.push(row);
+        }
+    }
+}
