@@ -11,7 +11,6 @@ mod random;
 mod refusals;
 mod selection;
 
-
 use super::{op::Action, *};
 
 /// Bytes before and behind each row that nobody may write to.
