@@ -98,8 +98,9 @@ impl FieldPlan {
                     count: values.count,
                 };
                 // SAFETY: `values` are live and nobody writes to them. Leaves of the action's type were found at the
-                // run's offsets in a value of the same type, so they lie there in all of them. Every leaf's place in
-                // a row ends before `extent`, and `encode_values` has checked that the last row has so many bytes.
+                // run's offsets in a value of the same type, so they lie there in all of them (what this takes on
+                // trust stands at the top of the room). Every leaf's place in a row ends before `extent`, and
+                // `encode_values` has checked that the last row has so many bytes.
                 unsafe { block::encode(action, &op.run, &rows) };
             }
         }
