@@ -159,18 +159,31 @@ unsafe fn pack(run: &Run, rows: &Rows) {
         while leaf < run.count {
             let bit = run.target + leaf;
             let room = (8 - bit % 8).min(run.count - leaf);
-            let mut byte = 0;
-            for place in 0..room {
-                let offset = row * rows.source_stride + run.source + (leaf + place) * run.source_step;
-                // SAFETY: a `bool` lies there, by the caller's promise.
-                let set = unsafe { bool::load(rows.source.add(offset)) };
-                byte |= u8::from(set) << (bit % 8 + place);
-            }
+            let offset = row * rows.source_stride + run.source + leaf * run.source_step;
+            let byte = if room == 8 && run.source_step == 1 {
+                // SAFETY: eight `bool`s lie there, by the caller's promise.
+                gather(unsafe { bytes(rows.source.add(offset)) })
+            } else {
+                (0..room).fold(0, |byte, place| {
+                    // SAFETY: a `bool` lies there, by the caller's promise.
+                    let set = unsafe { bool::load(rows.source.add(offset + place * run.source_step)) };
+                    byte | u8::from(set) << (bit % 8 + place)
+                })
+            };
             // SAFETY: the byte of a bit that the run may write to.
             unsafe { *rows.target.add(row * rows.target_stride + bit / 8) |= byte };
             leaf += room;
         }
     }
+}
+
+/// The lowest bits of eight bytes, the first byte's lowest.
+///
+/// The product adds up copies of the bytes, each moved by so much that the eight bits meet in the highest byte, in order
+/// and without a carry.
+fn gather(bools: [u8; 8]) -> u8 {
+    let bits = u64::from_le_bytes(bools) & 0x0101_0101_0101_0101;
+    (bits.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
 }
 
 macro_rules! blocks {
@@ -251,6 +264,18 @@ pub(super) unsafe fn discriminant(source: *const u8, bytes: usize) -> u64 {
             2 => u16::load(source).into(),
             4 => u32::load(source).into(),
             _ => u64::load(source),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_bools_are_the_bits_of_a_byte() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(gather(core::array::from_fn(|bit| byte >> bit & 1)), byte);
         }
     }
 }

@@ -98,8 +98,9 @@ impl FieldPlan {
                     count: values.count,
                 };
                 // SAFETY: `values` are live and nobody writes to them. Leaves of the action's type were found at the
-                // run's offsets in a value of the same type, so they lie there in all of them. Every leaf's place in
-                // a row ends before `extent`, and `encode_values` has checked that the last row has so many bytes.
+                // run's offsets in a value of the same type, so they lie there in all of them (what this takes on
+                // trust stands at the top of the room). Every leaf's place in a row ends before `extent`, and
+                // `encode_values` has checked that the last row has so many bytes.
                 unsafe { block::encode(action, &op.run, &rows) };
             }
         }
@@ -110,18 +111,18 @@ impl FieldPlan {
         let table = &self.tables[table].1;
         for row in 0..values.count {
             for leaf in 0..op.run.count {
-                let source = values
-                    .pointer(row)
-                    .wrapping_add(op.run.source + leaf * op.run.source_step);
+                let offset = op.run.source + leaf * op.run.source_step;
+                let source = values.pointer(row).wrapping_add(offset);
                 // SAFETY: an enum without data, of this size, was found at this offset in a value of the same type.
                 let discriminant = unsafe { block::discriminant(source, bytes) };
-                let (placed, place) = self.placed(op.leaves.start + leaf);
                 let variant = table.get(discriminant).or_else(|| {
+                    let (placed, place) = self.placed(op.leaves.start + leaf);
                     let variant = self.variant(placed, reach(self.view(values, row), &placed.feature.steps, place))?;
                     table.learn(discriminant, variant);
                     Some(variant)
                 });
-                self.put_variant(placed, place, variant, &mut out[row * stride..]);
+                let at = row * stride + op.run.target + leaf * op.run.target_step;
+                self.put_variant(variant, &mut out[at..at + op.run.target_step]);
             }
         }
     }
@@ -147,10 +148,14 @@ impl FieldPlan {
 
     fn reflect_leaf(&self, placed: &Placed, place: usize, value: &dyn PartialReflect, row: &mut [u8]) -> bool {
         let reached = reach(value, &placed.feature.steps, place);
+        let at = placed.target + place * placed.unit;
         let number = match placed.feature.kind {
             Kind::Variant { .. } => {
                 let variant = self.variant(placed, reached);
-                return self.put_variant(placed, place, variant, row);
+                let leaf = &mut row[at..at + placed.unit];
+                let changed = !self.holds_variant(variant, leaf);
+                self.put_variant(variant, leaf);
+                return changed;
             }
             Kind::Scalar(scalar) => match reached {
                 Reached::Value(value) => scalar.read(value),
@@ -170,7 +175,6 @@ impl FieldPlan {
             self.report_lost();
             Number::Unsigned(0)
         });
-        let at = placed.target + place * placed.unit;
         match self.target {
             Target::Observation { .. } => put(row, at, &number.to_f32().to_ne_bytes()),
             Target::Exact => put(row, at, &number.to_bytes(placed.unit)[..placed.unit]),
@@ -197,18 +201,26 @@ impl FieldPlan {
         variant
     }
 
-    /// Writes a variant, as a one-hot in an observation. Whether the row was different before.
-    fn put_variant(&self, placed: &Placed, place: usize, variant: Option<usize>, row: &mut [u8]) -> bool {
-        let at = placed.target + place * placed.unit;
+    /// Writes a variant: its index, or a one-hot in an observation.
+    fn put_variant(&self, variant: Option<usize>, leaf: &mut [u8]) {
         if self.target == Target::Exact {
-            return put(row, at, &(variant.unwrap_or(0) as i64).to_ne_bytes());
+            leaf.copy_from_slice(&(variant.unwrap_or(0) as i64).to_ne_bytes());
+            return;
         }
-        let mut changed = false;
-        for index in 0..placed.unit / size_of::<f32>() {
-            let hot = f32::from(variant == Some(index)).to_ne_bytes();
-            changed |= put(row, at + index * size_of::<f32>(), &hot);
+        leaf.fill(0);
+        if let Some(hot) = variant.and_then(|variant| leaf.chunks_exact_mut(size_of::<f32>()).nth(variant)) {
+            hot.copy_from_slice(&1.0_f32.to_ne_bytes());
         }
-        changed
+    }
+
+    /// Whether [`put_variant`](Self::put_variant) wrote `leaf`.
+    fn holds_variant(&self, variant: Option<usize>, leaf: &[u8]) -> bool {
+        if self.target == Target::Exact {
+            return leaf == (variant.unwrap_or(0) as i64).to_ne_bytes();
+        }
+        let values = leaf.chunks_exact(size_of::<f32>()).enumerate();
+        let mut hot = values.map(|(index, value)| value == f32::from(variant == Some(index)).to_ne_bytes());
+        hot.all(|same| same)
     }
 
     /// Which row of this call to look at once more, if any.
