@@ -100,12 +100,21 @@ impl RowEncoder {
     /// Looks at archetypes that are new, and reads what is the same for all players. False when a resource is missing:
     /// then nothing can be encoded.
     pub(crate) fn prepare(&mut self, world: &World, parts: Parts) -> bool {
+        self.prepare_for(world, parts, None)
+    }
+
+    /// The same, for [`encode_one`](Self::encode_one) of `viewer` alone: in a crowd, much less to look at.
+    pub(crate) fn prepare_one(&mut self, world: &World, parts: Parts, viewer: Entity) -> bool {
+        self.prepare_for(world, parts, Some(viewer))
+    }
+
+    fn prepare_for(&mut self, world: &World, parts: Parts, viewer: Option<Entity>) -> bool {
         self.archetypes.update(world);
         if !parts.seen {
             return true;
         }
         for nearest in &mut self.nearest {
-            nearest.gather(world, self.match_id.as_ref());
+            nearest.gather(world, self.match_id.as_ref(), viewer);
         }
         self.resources.iter_mut().all(|resource| resource.read(world))
     }

@@ -207,8 +207,8 @@ impl NearestSource {
         self.bytes = start..start + self.count * (1 + self.axes.len() + self.feature_width) * 4;
     }
 
-    /// Collects everybody who may be seen, as they stand now.
-    pub(crate) fn gather(&mut self, world: &World, match_of: Option<&MatchSource>) {
+    /// Collects everybody who may be seen, as they stand now; only by `viewer`, if one is given.
+    pub(crate) fn gather(&mut self, world: &World, match_of: Option<&MatchSource>, viewer: Option<Entity>) {
         let archetypes = world.archetypes();
         if self.seen != archetypes.generation() {
             self.archetypes.extend(
@@ -225,6 +225,9 @@ impl NearestSource {
         }
         self.others.clear();
         self.features.clear();
+        let around = viewer
+            .and_then(|viewer| world.get::<Transform>(viewer))
+            .map(|transform| transform.translation);
         for &id in &self.archetypes {
             let archetype = &archetypes[id];
             let Some(table) = world.storages().tables.get(archetype.table_id()) else {
@@ -234,6 +237,9 @@ impl NearestSource {
                 let Some(transform) = self.position.of(world, table, entity) else {
                     continue;
                 };
+                if around.is_some_and(|here| self.distance(here, transform.translation) > self.within * self.within) {
+                    continue;
+                }
                 let features = self.features.len();
                 self.features.resize(features + self.feature_width, 0.0);
                 let row: &mut [u8] = bytemuck::cast_slice_mut(&mut self.features[features..]);
@@ -300,6 +306,11 @@ impl NearestSource {
         }
     }
 
+    /// The squared distance along the axes that count.
+    fn distance(&self, a: Vec3, b: Vec3) -> f32 {
+        self.axes.iter().map(|&axis| (a[axis] - b[axis]).powi(2)).sum()
+    }
+
     /// Looks through those of one match, or of none, and keeps the nearest in `found`.
     fn search(&mut self, here: Vec3, player: Entity, group: Option<i64>) {
         let axis = self.axes[0];
@@ -312,11 +323,7 @@ impl NearestSource {
             if other.match_id != group || other.position[axis] > here[axis] + reach {
                 break;
             }
-            let distance: f32 = self
-                .axes
-                .iter()
-                .map(|&axis| (other.position[axis] - here[axis]).powi(2))
-                .sum();
+            let distance = self.distance(here, other.position);
             if other.order.1 == player || distance.is_nan() || distance > reach * reach {
                 continue;
             }

@@ -359,7 +359,7 @@ impl Recorder {
             return;
         };
         let parts = Parts { seen, acted };
-        if encoder.prepare(world, parts) && encoder.encode_one(world, entity, parts, row) {
+        if encoder.prepare_one(world, parts, entity) && encoder.encode_one(world, entity, parts, row) {
             life.snapshot_taken(&context.rules, context.schema.layout(), seen, acted);
         }
     }

@@ -231,7 +231,8 @@ impl Inner {
             .fixed
             .then(|| world.get_resource::<Time<Fixed>>())
             .flatten()
-            .map(|time| 1.0 / time.timestep().as_secs_f64());
+            // The timestep is whole nanoseconds, and 60 is meant where 59.9999988 stands.
+            .map(|time| (1e4 / time.timestep().as_secs_f64()).round() / 1e4);
         let mut exports = Vec::new();
         let mut longest = usize::MAX;
         for slot in &mut self.slots {

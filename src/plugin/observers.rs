@@ -59,7 +59,7 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
             // A player who is kept out of the data must be reset like any other.
             ended |= matches!(staged, Staged::Ended | Staged::NotRecorded);
         }
-        if !is_player {
+        if !is_player && !inner.slots().is_empty() {
             inner.warn_stray_end(&end);
         }
         ended

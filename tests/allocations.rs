@@ -1,0 +1,128 @@
+//! Contract, rule 8: a warm tick allocates nothing more than it does without us.
+#![expect(unsafe_code, reason = "an allocator that counts is unsafe to implement")]
+
+use bevy_app::prelude::*;
+use bevy_ecs::{prelude::*, schedule::SingleThreadedExecutor};
+use bevy_experience::{prelude::*, test_app::TestApp};
+use bevy_math::Vec2;
+use bevy_reflect::Reflect;
+use bevy_transform::components::Transform;
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+/// Counts the allocations of each thread. The exporter's are not the game's.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is passed on to the system's allocator, which keeps the promises; counting touches no memory of
+// theirs, and the thread-local is a plain cell without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: as our caller promised.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as our caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: as our caller promised.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[derive(Component, Reflect)]
+struct Player;
+
+#[derive(Reflect, Clone, Copy)]
+enum Weapon {
+    Bow,
+    Wand,
+}
+
+#[derive(Component, Reflect)]
+struct Kit {
+    weapon: Weapon,
+    charge: Option<f32>,
+    aim: Vec2,
+}
+
+#[derive(Component, Reflect)]
+struct Intent(Vec2);
+
+#[derive(Component, Reflect)]
+struct Allowed([bool; 9]);
+
+fn game(enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player>) -> u64 {
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        enabled,
+        ..Default::default()
+    });
+    test.record(recording(
+        Recording::<Player>::new("player")
+            .observe::<Transform>()
+            .observe::<Kit>()
+            .observe_with::<Intent>(["speed"], |intent, out| out[0] = intent.0.length())
+            .observe_nearest_with(Nearest::<Player>::new(3, 50.0).xy().with_field::<Kit>("aim"))
+            .act::<Intent>()
+            .action_mask::<Allowed>()
+            .reward_terms(["a", "b"]),
+    ));
+    test.add_systems(
+        FixedUpdate,
+        |mut players: Query<(&mut Transform, &mut Kit, &mut Intent, &mut Reward)>, mut tick: Local<u32>| {
+            *tick += 1;
+            for (mut transform, mut kit, mut intent, mut reward) in &mut players {
+                transform.translation.x += 0.5;
+                kit.weapon = if *tick % 3 == 0 { Weapon::Bow } else { Weapon::Wand };
+                kit.charge = (*tick % 2 == 0).then_some(1.0);
+                kit.aim.x += 1.0;
+                intent.0.y += 0.25;
+                reward.add(if *tick % 2 == 0 { "a" } else { "b" }, 1.0);
+            }
+        },
+    );
+    for id in 0..100 {
+        test.world_mut().spawn((
+            Player,
+            Transform::from_xyz(id as f32, 0.0, 0.0),
+            Kit {
+                weapon: Weapon::Bow,
+                charge: None,
+                aim: Vec2::ZERO,
+            },
+            Intent(Vec2::ONE),
+            Allowed([true; 9]),
+        ));
+    }
+    // Many threads allocate as they happen to run; one does what the systems do.
+    for (_, schedule) in test.world_mut().resource_mut::<Schedules>().iter_mut() {
+        schedule.set_executor(SingleThreadedExecutor::new());
+    }
+    test.ticks(60);
+    let before = COUNT.get();
+    test.ticks(200);
+    COUNT.get() - before
+}
+
+#[test]
+fn a_warm_tick_allocates_nothing() {
+    let without = game(false, |recording| recording);
+    let before = COUNT.get();
+    drop(core::hint::black_box(vec![0_u8; 64]));
+    assert_eq!(COUNT.get(), before + 1, "the counter counts");
+    assert_eq!(game(true, |recording| recording), without);
+    assert_eq!(game(true, |recording| recording.every(3)), without);
+    assert_eq!(game(true, |recording| recording.mode(RecordMode::OnChange)), without);
+    assert_eq!(game(true, |recording| recording.act_in(FixedPreUpdate)), without);
+}

@@ -1,0 +1,255 @@
+//! Contract, rule 8: the game comes first.
+
+use bevy_app::prelude::*;
+use bevy_ecs::{
+    prelude::*,
+    schedule::{InternedScheduleLabel, LogLevel, ScheduleBuildSettings, ScheduleLabel},
+};
+use bevy_experience::{plugin::ExperienceCapture, prelude::*, test_app::TestApp};
+use bevy_reflect::Reflect;
+use core::hash::{Hash, Hasher};
+use std::hash::DefaultHasher;
+
+#[derive(Component, Reflect)]
+struct Player;
+
+#[derive(Component, Reflect)]
+struct Age(f32);
+
+#[derive(Component, Reflect)]
+struct Noise(u32);
+
+#[derive(Component)]
+struct Marked;
+
+#[derive(Resource, Default)]
+struct Order(DefaultHasher);
+
+/// A game that depends on everything a recorder could disturb: the order of queries, archetypes, change detection, when
+/// players are reset, and how often.
+fn game(enabled: bool) -> u64 {
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        enabled,
+        ..Default::default()
+    });
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .observe::<Noise>()
+            .act::<Noise>()
+            .start(EpisodeStart::OnEvent)
+            .reward_terms(["x"])
+            .max_episode_steps(20),
+    );
+    test.record(Recording::<Marked>::new("marked").observe::<Age>().every(3).capacity(4));
+    test.init_resource::<Order>();
+    test.add_observer(
+        |ended: On<EpisodeEnded>, mut ages: Query<&mut Age>, mut order: ResMut<Order>, mut commands: Commands| {
+            order.0.write_u32(7);
+            if let Ok(mut age) = ages.get_mut(ended.entity) {
+                age.0 = 0.0;
+            }
+            commands.trigger(BeginEpisode { entity: ended.entity });
+        },
+    );
+    test.add_systems(
+        FixedUpdate,
+        (
+            |mut players: Query<(&mut Age, &mut Noise, &mut Reward)>| {
+                for (mut age, mut noise, mut reward) in &mut players {
+                    noise.0 = noise.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    age.0 += (noise.0 >> 24) as f32;
+                    // A bug in the game: it must not change what the game does when it is recorded.
+                    if noise.0 >> 24 == 3 {
+                        age.0 = f32::NAN;
+                    }
+                    reward.add("x", f64::from(age.0));
+                }
+            },
+            |players: Query<(Entity, &Age, &Noise)>, mut commands: Commands| {
+                for (player, age, noise) in &players {
+                    if age.0 > 900.0 || (age.0.is_nan() && noise.0 & 1 == 0) {
+                        commands.trigger(EndEpisode::terminated(player, "old"));
+                    }
+                    match noise.0 >> 22 & 255 {
+                        0 => commands.entity(player).insert(Marked),
+                        1 => commands.entity(player).remove::<Marked>(),
+                        2 => commands.entity(player).insert(DoNotRecord),
+                        3 => commands.entity(player).remove::<DoNotRecord>(),
+                        4 => {
+                            commands.entity(player).despawn();
+                            commands.spawn((
+                                Player,
+                                Age(1.0),
+                                Noise(noise.0 ^ 0x5555),
+                                AgentId(i64::from(noise.0 % 5)),
+                            ));
+                            continue;
+                        }
+                        _ => continue,
+                    };
+                }
+            },
+            |players: Query<(Entity, Ref<Age>, &Noise, Ref<Reward>)>, mut order: ResMut<Order>| {
+                for (entity, age, noise, reward) in &players {
+                    (
+                        entity.to_bits(),
+                        age.0.to_bits(),
+                        age.is_changed(),
+                        noise.0,
+                        reward.is_changed(),
+                    )
+                        .hash(&mut order.0);
+                }
+            },
+        )
+            .chain(),
+    );
+    for seed in 0..12_u32 {
+        test.world_mut()
+            .spawn((Player, Age(0.0), Noise(seed.wrapping_mul(0x9E37_79B9))));
+    }
+    test.ticks(600);
+    let hash = test.world().resource::<Order>().0.finish();
+    let recorded = test.report().recorded;
+    assert_eq!(recorded > 1000, enabled, "{recorded}");
+    hash
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world_recorded_or_not() {
+    assert_eq!(game(true), game(false));
+}
+
+#[test]
+fn ends_reset_players_whether_recording_is_enabled_or_not() {
+    for enabled in [true, false] {
+        let mut test = TestApp::with_plugin(ExperiencePlugin {
+            enabled,
+            ..Default::default()
+        });
+        test.record(Recording::<Player>::new("player").observe::<Age>());
+        test.add_observer(|ended: On<EpisodeEnded>, mut ages: Query<&mut Age>| {
+            ages.get_mut(ended.entity).unwrap().0 = -1.0;
+        });
+        let player = test.world_mut().spawn((Player, Age(5.0))).id();
+        test.ticks(3);
+        test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
+        test.ticks(1);
+        assert_eq!(test.world().get::<Age>(player).unwrap().0, -1.0);
+    }
+}
+
+#[test]
+fn no_system_of_the_game_is_ambiguous_with_ours() {
+    let mut test = TestApp::new();
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .act::<Noise>()
+            .act_in(FixedPreUpdate),
+    );
+    // Unordered systems of a game, in every schedule that we stand next to; none of them conflicts with another. `First` and
+    // `Last` are left out, because Bevy's own systems are ambiguous there.
+    let labels: [InternedScheduleLabel; 6] = [
+        Update.intern(),
+        FixedFirst.intern(),
+        FixedPreUpdate.intern(),
+        FixedUpdate.intern(),
+        FixedPostUpdate.intern(),
+        FixedLast.intern(),
+    ];
+    for label in labels {
+        test.add_systems(label, |mut ages: Query<&mut Age>| {
+            for mut age in &mut ages {
+                age.0 += 1.0;
+            }
+        });
+        test.add_systems(label, |mut noises: Query<&mut Noise>| {
+            for mut noise in &mut noises {
+                noise.0 += 1;
+            }
+        });
+        test.add_systems(label, |rewards: Query<&Reward>| assert!(rewards.iter().count() < 10));
+    }
+    let strict = ScheduleBuildSettings {
+        ambiguity_detection: LogLevel::Error,
+        ..Default::default()
+    };
+    for label in labels.into_iter().chain([ExperienceCapture.intern()]) {
+        test.edit_schedule(label, |schedule| {
+            schedule.set_build_settings(strict.clone());
+        });
+    }
+    test.world_mut().spawn((Player, Age(0.0), Noise(0)));
+    test.ticks(3);
+    assert_eq!(test.finish()[0].len(), 2);
+}
+
+#[test]
+fn no_system_of_ours_stands_in_a_schedule_of_the_game() {
+    let systems = |plugin: Option<ExperiencePlugin>| {
+        let mut app = App::new();
+        if let Some(plugin) = plugin {
+            app.add_plugins(plugin);
+            app.add_recording(
+                Recording::<Player>::new("player")
+                    .observe::<Age>()
+                    .act_in(FixedPreUpdate),
+            );
+        }
+        let labels = [
+            First.intern(),
+            Last.intern(),
+            FixedFirst.intern(),
+            FixedLast.intern(),
+            FixedPreUpdate.intern(),
+        ];
+        labels.map(|label| app.get_schedule(label).map_or(0, Schedule::systems_len))
+    };
+    assert_eq!(systems(Some(ExperiencePlugin::default())), systems(None));
+}
+
+#[test]
+fn a_bare_update_loop_records() {
+    // No runner, and none of `Plugin::finish`.
+    let sink = MemorySink::default();
+    let mut app = App::new();
+    app.add_plugins((
+        TaskPoolPlugin::default(),
+        bevy_time::TimePlugin,
+        ExperiencePlugin::default(),
+    ))
+    .insert_resource(bevy_time::TimeUpdateStrategy::FixedTimesteps(1))
+    .add_recording(Recording::<Player>::new("player").observe::<Age>().sink(sink.clone()));
+    app.world_mut().spawn((Player, Age(0.0)));
+    for _ in 0..5 {
+        app.update();
+    }
+    drop(app);
+    assert_eq!(sink.episodes()[0].len(), 3);
+}
+
+#[test]
+fn a_runner_records_and_closes() {
+    let sink = MemorySink::default();
+    let mut app = App::new();
+    app.add_plugins((
+        TaskPoolPlugin::default(),
+        bevy_time::TimePlugin,
+        bevy_app::ScheduleRunnerPlugin::run_loop(core::time::Duration::ZERO),
+        ExperiencePlugin::default(),
+    ))
+    .insert_resource(bevy_time::TimeUpdateStrategy::FixedTimesteps(1))
+    .add_recording(Recording::<Player>::new("player").observe::<Age>().sink(sink.clone()))
+    .add_systems(Update, |mut count: Local<u32>, mut exit: MessageWriter<AppExit>| {
+        *count += 1;
+        if *count == 6 {
+            exit.write(AppExit::Success);
+        }
+    });
+    app.world_mut().spawn((Player, Age(0.0)));
+    app.run();
+    assert_eq!(sink.episodes()[0].len(), 4);
+    assert_eq!(sink.episodes()[0].reason(), &EndReason::SHUTDOWN);
+}

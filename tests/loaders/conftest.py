@@ -1,0 +1,89 @@
+"""Where the dataset is, and its rows as each loader sees them."""
+
+import json
+import os
+from pathlib import Path
+
+import datasets
+import duckdb
+import pandas
+import pyarrow.parquet
+import pytest
+
+from rows import Rows, rows_of_arrow, rows_of_pandas
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The dataset's folder."""
+    named = os.environ.get("EXPERIENCE_DATASET")
+    if not named:
+        pytest.exit("name the dataset: EXPERIENCE_DATASET=data/arena", returncode=2)
+    path = Path(named).resolve()
+    if not path.is_dir():
+        pytest.exit(f"EXPERIENCE_DATASET: there is no folder {path}", returncode=2)
+    return path
+
+
+@pytest.fixture(scope="session")
+def recording(root: Path) -> Path:
+    """The recording's folder."""
+    return root / os.environ.get("EXPERIENCE_RECORDING", "fighter")
+
+
+@pytest.fixture(scope="session")
+def experience(recording: Path) -> dict:
+    """What the columns mean."""
+    return json.loads((recording / "experience.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def shards(recording: Path) -> list[Path]:
+    """All finished shards, in order."""
+    found = sorted((recording / "data").glob("*.parquet"))
+    assert found, f"there are no shards in {recording / 'data'}"
+    return found
+
+
+@pytest.fixture(scope="session")
+def runs(recording: Path) -> list[dict]:
+    """The accounts of all runs, oldest first."""
+    found = [json.loads(path.read_text()) for path in sorted((recording / "runs").glob("*.json"))]
+    assert found, f"there are no accounts in {recording / 'runs'}"
+    return sorted(found, key=lambda run: run["started"])
+
+
+@pytest.fixture(scope="session")
+def summary() -> dict:
+    """What the newest run said of itself."""
+    named = os.environ.get("EXPERIENCE_SUMMARY")
+    if not named:
+        pytest.skip("EXPERIENCE_SUMMARY names no file")
+    return json.loads(Path(named).read_text())
+
+
+def load_pyarrow(recording: Path, cache: Path) -> Rows:
+    return rows_of_arrow(pyarrow.parquet.read_table(recording / "data"))
+
+
+def load_pandas(recording: Path, cache: Path) -> Rows:
+    return rows_of_pandas(pandas.read_parquet(recording / "data"))
+
+
+def load_datasets(recording: Path, cache: Path) -> Rows:
+    loaded = datasets.load_dataset(str(recording.parent), recording.name, split="train", cache_dir=str(cache))
+    return rows_of_arrow(loaded.with_format("arrow")[:])
+
+
+def load_duckdb(recording: Path, cache: Path) -> Rows:
+    shards = str(recording / "data" / "*.parquet")
+    return rows_of_arrow(duckdb.sql("SELECT * FROM read_parquet($shards)", params={"shards": shards}).to_arrow_table())
+
+
+LOADERS = {"pyarrow": load_pyarrow, "pandas": load_pandas, "datasets": load_datasets, "duckdb": load_duckdb}
+
+
+@pytest.fixture(scope="session", params=LOADERS)
+def rows(request: pytest.FixtureRequest, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """All rows, by one loader after the other."""
+    return LOADERS[request.param](recording, tmp_path_factory.mktemp("cache"))

@@ -1,0 +1,96 @@
+"""Rows as plain NumPy arrays, sorted by episode and step, whatever they were loaded with."""
+
+from dataclasses import dataclass
+
+import numpy
+import pandas
+import pyarrow
+
+
+@dataclass
+class Rows:
+    """One entry, or one line, for each transition."""
+
+    columns: dict[str, numpy.ndarray]
+    # Whether the row has a next observation: wide ones stand only in last rows.
+    has_next: numpy.ndarray
+    has_reason: numpy.ndarray
+    has_match: numpy.ndarray
+
+    def __post_init__(self) -> None:
+        order = numpy.lexsort((self["step"], self["episode_id"]))
+        self.columns = {name: values[order] for name, values in self.columns.items()}
+        self.has_next, self.has_reason, self.has_match = (
+            mask[order] for mask in (self.has_next, self.has_reason, self.has_match)
+        )
+
+    def __getitem__(self, name: str) -> numpy.ndarray:
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return len(self["episode_id"])
+
+    @property
+    def first(self) -> numpy.ndarray:
+        """Whether the row is its episode's first."""
+        ids = self["episode_id"]
+        return numpy.concatenate(([True], ids[1:] != ids[:-1]))
+
+    @property
+    def last(self) -> numpy.ndarray:
+        """Whether the row is its episode's last."""
+        return numpy.concatenate((self.first[1:], [True]))
+
+
+def bits(values: numpy.ndarray) -> numpy.ndarray:
+    """Floats as integers, so that a NaN equals itself and the two zeros differ."""
+    return values.view(numpy.uint32)
+
+
+def rows_of_arrow(table: pyarrow.Table) -> Rows:
+    columns = {}
+    for name in table.column_names:
+        column = table.column(name).combine_chunks()
+        if isinstance(column, pyarrow.ChunkedArray):
+            column = column.chunk(0)
+        kind = column.type
+        if pyarrow.types.is_fixed_size_list(kind) or pyarrow.types.is_list(kind):
+            columns[name] = lines(column)
+        elif pyarrow.types.is_dictionary(kind) or pyarrow.types.is_string(kind):
+            columns[name] = numpy.array(column.to_pylist(), dtype=object)
+        else:
+            # Nulls become 0; whether there were any is kept beside.
+            zero = pyarrow.scalar(False if pyarrow.types.is_boolean(kind) else 0).cast(kind)
+            columns[name] = column.fill_null(zero).to_numpy(zero_copy_only=False)
+    valid = {name: table.column(name).is_valid().to_numpy() for name in ("next_observation", "end_reason", "match_id")}
+    return Rows(columns, valid["next_observation"], valid["end_reason"], valid["match_id"])
+
+
+def lines(column: pyarrow.Array) -> numpy.ndarray:
+    """A column of lists as lines of a matrix; zeros where a list is null."""
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    width, rest = divmod(len(values), int(valid.sum()))
+    assert rest == 0, "lists of one column have one length"
+    filled = numpy.zeros((len(column), width), values.dtype)
+    filled[valid] = values.reshape(-1, width)
+    return filled
+
+
+def rows_of_pandas(frame: pandas.DataFrame) -> Rows:
+    columns = {}
+    for name in frame.columns:
+        column = frame[name]
+        present = column.notna().to_numpy()
+        if name != "end_reason" and column.dtype == object:
+            stacked = numpy.stack(column[present].to_numpy())
+            filled = numpy.zeros((len(column), stacked.shape[1]), stacked.dtype)
+            filled[present] = stacked
+            columns[name] = filled
+        elif name == "end_reason":
+            columns[name] = column.astype(object).to_numpy()
+        else:
+            # pandas has no null in a column of integers: it makes floats of them, which lose the last bits of an id.
+            columns[name] = column.fillna(0).to_numpy()
+    valid = {name: frame[name].notna().to_numpy() for name in ("next_observation", "end_reason", "match_id")}
+    return Rows(columns, valid["next_observation"], valid["end_reason"], valid["match_id"])
