@@ -118,7 +118,7 @@ impl<P: Component> Recording<P> {
     pub fn observe<T: Component + Reflect + Typed>(self) -> Self {
         self.edit(|spec| {
             spec.observation
-                .push(fields_plan::<T>(Part::Observation, root_name::<T>(), None))
+                .push(fields_plan::<T>(Part::Observation, root_name::<T>(), None));
         })
     }
 

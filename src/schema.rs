@@ -200,10 +200,7 @@ impl TryFrom<Columns> for Schema {
     type Error = String;
 
     fn try_from(columns: Columns) -> Result<Self, String> {
-        let mut values = columns
-            .action_mask
-            .checked_add(columns.reward_terms.len())
-            .unwrap_or(usize::MAX);
+        let mut values = columns.action_mask.saturating_add(columns.reward_terms.len());
         for column in columns.observation.iter().chain(&columns.action).chain(&columns.info) {
             let width = column.shape.iter().try_fold(1_usize, |width, &n| width.checked_mul(n));
             values = values.saturating_add(width.unwrap_or(usize::MAX));

@@ -269,7 +269,7 @@ impl Episode {
     /// The sum of all rewards.
     #[must_use]
     pub fn total_reward(&self) -> f64 {
-        self.transitions().map(|transition| transition.reward()).sum()
+        self.transitions().map(Transition::reward).sum()
     }
 }
 

@@ -21,7 +21,7 @@ impl Recorder {
         /// Captures until a player that lacks a component is no longer one that is just being put together.
         const PATIENCE: u64 = 120;
         let recording = self.context.schema.name();
-        if self.captures % PATIENCE == 0
+        if self.captures.is_multiple_of(PATIENCE)
             && !self.said.missing_component
             && let Some(missing) = self.encoder.missing_components(world)
         {
