@@ -84,11 +84,15 @@ fn game(enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player
             *tick += 1;
             for (mut transform, mut kit, mut intent, mut reward) in &mut players {
                 transform.translation.x += 0.5;
-                kit.weapon = if *tick % 3 == 0 { Weapon::Bow } else { Weapon::Wand };
-                kit.charge = (*tick % 2 == 0).then_some(1.0);
+                kit.weapon = if tick.is_multiple_of(3) {
+                    Weapon::Bow
+                } else {
+                    Weapon::Wand
+                };
+                kit.charge = (tick.is_multiple_of(2)).then_some(1.0);
                 kit.aim.x += 1.0;
                 intent.0.y += 0.25;
-                reward.add(if *tick % 2 == 0 { "a" } else { "b" }, 1.0);
+                reward.add(if tick.is_multiple_of(2) { "a" } else { "b" }, 1.0);
             }
         },
     );

@@ -2,7 +2,11 @@
 
 use bevy_app::prelude::*;
 use bevy_ecs::{change_detection::DetectChangesMut, prelude::*};
-use bevy_experience::{prelude::*, test_app::TestApp, transition::Episode};
+use bevy_experience::{
+    prelude::*,
+    test_app::TestApp,
+    transition::{Episode, Transition},
+};
 use bevy_reflect::Reflect;
 
 #[derive(Component)]
@@ -111,7 +115,7 @@ fn on_change_skips_still_ticks_and_sums_what_they_were_worth() {
             (2.0, 0.0, 489, 489.0, 3.0)
         ]
     );
-    let ticks: Vec<_> = episodes[0].transitions().map(|t| t.tick()).collect();
+    let ticks: Vec<_> = episodes[0].transitions().map(Transition::tick).collect();
     assert_eq!(ticks, [0, 10, 11]);
 }
 
@@ -140,7 +144,7 @@ fn on_change_a_changed_action_is_a_transition_of_its_own() {
             (1.0, 8.0, 1, 1.0, 1.0),
         ]
     );
-    let total: u32 = episodes[0].transitions().map(|t| t.ticks()).sum();
+    let total: u32 = episodes[0].transitions().map(Transition::ticks).sum();
     assert_eq!(total, 7);
 }
 

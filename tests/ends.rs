@@ -2,7 +2,11 @@
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use bevy_experience::{prelude::*, test_app::TestApp, transition::Episode};
+use bevy_experience::{
+    prelude::*,
+    test_app::TestApp,
+    transition::{Episode, Transition},
+};
 use bevy_reflect::Reflect;
 
 #[derive(Component)]
@@ -229,7 +233,7 @@ fn an_episode_longer_than_the_longest_is_split_and_linked() {
     });
     test.ticks(9);
     let episodes = test.finish();
-    let lengths: Vec<_> = episodes.iter().map(|episode| ending(episode)).collect();
+    let lengths: Vec<_> = episodes.iter().map(ending).collect();
     assert_eq!(
         lengths,
         [
@@ -285,7 +289,7 @@ fn the_last_transition_of_a_decision_under_way_is_closed_when_the_app_exits() {
     test.world_mut().write_message(AppExit::Success);
     test.frame(0);
     let episode = &test.finish()[0];
-    let ticks: Vec<_> = episode.transitions().map(|t| t.ticks()).collect();
+    let ticks: Vec<_> = episode.transitions().map(Transition::ticks).collect();
     assert_eq!(ticks, [4, 2]);
     assert_eq!(episode.row(2).observation(), [7.0]);
 }

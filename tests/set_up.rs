@@ -32,7 +32,10 @@ fn recording() -> Recording<Player> {
 
 /// What is said about a recording that cannot be set up.
 fn complaint(recording: Recording<Player>) -> String {
-    app().try_add_recording(recording).err().expect("a mistake").to_string()
+    match app().try_add_recording(recording) {
+        Ok(_) => panic!("it was not refused"),
+        Err(error) => error.to_string(),
+    }
 }
 
 #[test]

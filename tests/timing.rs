@@ -2,7 +2,7 @@
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use bevy_experience::{prelude::*, test_app::TestApp};
+use bevy_experience::{prelude::*, test_app::TestApp, transition::Transition};
 use bevy_reflect::Reflect;
 
 #[derive(Component)]
@@ -62,7 +62,7 @@ fn rewards_given_in_update_count_to_the_next_capture() {
     for ticks in [1, 1, 0, 0, 1, 2] {
         test.frame(ticks);
     }
-    let rewards: Vec<_> = test.finish()[0].transitions().map(|t| t.reward()).collect();
+    let rewards: Vec<_> = test.finish()[0].transitions().map(Transition::reward).collect();
     assert_eq!(rewards, [1.0, 3.0, 1.0, 0.0]);
 }
 
@@ -78,7 +78,7 @@ fn the_last_payment_is_not_lost_when_the_app_ends() {
     test.ticks(3);
     test.world_mut().write_message(AppExit::Success);
     test.frame(0);
-    let total: f64 = test.finish()[0].transitions().map(|t| t.reward()).sum();
+    let total: f64 = test.finish()[0].transitions().map(Transition::reward).sum();
     assert_eq!(total, 4.0, "two before captures, two after the last one");
 }
 

@@ -9,7 +9,7 @@ use arrow_array::{
 use bevy_experience::{
     schema::{Column, DType, Schema, Space},
     sink::arrow::BatchEncoder,
-    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
+    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind, Transition},
 };
 use std::sync::Arc;
 
@@ -232,7 +232,7 @@ fn a_mixed_action_is_packed_and_kept() {
         .to_vec();
     let told: Vec<f32> = episode
         .transitions()
-        .flat_map(|t| t.action())
+        .flat_map(Transition::action)
         .map(|value| value as f32)
         .collect();
     assert_eq!(packed, told);

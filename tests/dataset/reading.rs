@@ -2,7 +2,7 @@
 
 use crate::episodes::{assert_same, fighter, generated, info, recording, report, write};
 use bevy_experience::{
-    dataset::{Dataset, DatasetError, RunStatus},
+    dataset::{Dataset, DatasetError, RecordingData, RunStatus},
     schema::{Column, Schema},
     sink::{DatasetSink, Sink},
     transition::{EndReason, Episode, Outcome, RunId, StepHeader},
@@ -60,11 +60,7 @@ fn recordings_runs_and_shards_are_told_apart() {
     }
     let dataset = Dataset::open(root.path()).unwrap();
     let sibling = format!("fighter@{:016x}", changed.hash());
-    let folders: Vec<_> = dataset
-        .recordings()
-        .iter()
-        .map(|recording| recording.folder_name())
-        .collect();
+    let folders: Vec<_> = dataset.recordings().iter().map(RecordingData::folder_name).collect();
     assert_eq!(folders, ["a%2Fb", "fighter", &sibling]);
     assert_eq!(dataset.recording("a/b").unwrap().name(), "a/b");
     assert_eq!(dataset.recording(&sibling).unwrap().schema(), &changed);

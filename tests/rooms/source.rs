@@ -86,8 +86,7 @@ fn tree<'t, 's>(mut rest: &'t [&'s str], start: &[&'s str], leaves: &mut Vec<Vec
                     rest = match rest {
                         [] => return rest,
                         ["}", after @ ..] => return after,
-                        [",", after @ ..] => after,
-                        ["as", _, after @ ..] => after,
+                        [",", after @ ..] | ["as", _, after @ ..] => after,
                         _ => tree(rest, &path, leaves),
                     };
                 }
