@@ -1,6 +1,7 @@
 //! Record training data from any Bevy game.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod account;
 pub mod buffer;
 #[cfg(feature = "bevy")]
 pub mod capture;
