@@ -8,16 +8,14 @@
 //! For each sink of each recording, at any moment, in transitions:
 //! `recorded = exported + dropped + discarded + pending`. A [`RunReport`] holds one such account.
 
-mod account;
 mod assembly;
 mod outlet;
 mod worker;
 
-pub use account::{Count, Counters, SinkCounters};
-
 use crate::{
+    account::{Counters, RunReport, SinkCounters},
     buffer::{PlayerBuffers, TransitionBuffer},
-    sink::{RecordingInfo, RunReport, Sink},
+    sink::{RecordingInfo, Sink},
     transition::ReasonTable,
 };
 use core::time::Duration;

@@ -243,6 +243,7 @@
 //!   episodes.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod account;
 pub mod buffer;
 #[cfg(feature = "bevy")]
 pub mod capture;

@@ -8,6 +8,7 @@ pub(crate) mod reflect;
 
 mod layout;
 
+pub(crate) use layout::HEADER_BYTES;
 pub use layout::RowLayout;
 
 use core::hash::Hasher;

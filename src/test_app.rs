@@ -20,9 +20,10 @@
 //! ```
 
 use crate::{
+    account::RunReport,
     plugin::{Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin},
     recording::Recording,
-    sink::{MemorySink, RunReport},
+    sink::MemorySink,
     transition::Episode,
 };
 use bevy_app::{App, FixedMainScheduleOrder, TaskPoolPlugin};

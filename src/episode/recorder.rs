@@ -7,9 +7,9 @@ use super::{
     roster::Roster,
 };
 use crate::{
+    account::{Count, Counters},
     buffer::{BufferSettings, PlayerBuffers, TransitionBuffer, Writer},
     capture::{Parts, RowEncoder},
-    export::{Count, Counters},
     player::{AgentId, DoNotRecord, Reward},
     schema::Schema,
     transition::{EndReason, Outcome, ReasonTable},

@@ -1,7 +1,7 @@
 //! One sink, kept from harming anybody.
 
-use super::account::{Counters, SinkCounters};
 use crate::{
+    account::{Counters, SinkCounters},
     sink::{RecordingInfo, Sink, SinkError},
     transition::Episode,
 };

@@ -2,11 +2,11 @@
 
 use super::{
     Command, ExportSettings, Progress, RecordingExport,
-    account::{Counters, SinkCounters},
     assembly::{Assembly, Finished, Shop, Toll},
     outlet::Outlet,
 };
 use crate::{
+    account::{Counters, SinkCounters},
     buffer::{PlayerBuffers, TransitionBuffer},
     sink::RecordingInfo,
     transition::{EndReason, Outcome},

@@ -1,7 +1,7 @@
 //! The resource that holds everything, and what may be asked of it.
 
 use super::works::{RecordingSlot, Works};
-use crate::{buffer::PlayerBuffers, schema::Schema, sink::RunReport, transition::RunId};
+use crate::{account::RunReport, buffer::PlayerBuffers, schema::Schema, transition::RunId};
 use bevy_ecs::resource::Resource;
 use core::time::Duration;
 use std::sync::Arc;

@@ -1,8 +1,10 @@
 //! Where each value of a row lies.
 
 use super::{Column, DType};
-use crate::transition::StepHeader;
 use core::ops::Range;
+
+/// Bytes of a row's fixed part, the [`StepHeader`](crate::transition::StepHeader).
+pub(crate) const HEADER_BYTES: usize = 64;
 
 /// Byte offsets of the parts of one row.
 ///
@@ -28,7 +30,7 @@ pub struct RowLayout {
 
 impl RowLayout {
     pub(super) fn new(observation: &[Column], mask: usize, action: &[Column], info: &[Column], terms: usize) -> Self {
-        let start = size_of::<StepHeader>();
+        let start = HEADER_BYTES;
         let features: usize = observation.iter().map(Column::width).sum();
         let observation = start..start + features * DType::F32.size();
         let mask = observation.end..observation.end + mask.div_ceil(8);

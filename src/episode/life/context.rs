@@ -1,8 +1,8 @@
 //! What all lives of a recording share.
 
 use crate::{
+    account::{Count, Counters},
     episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode},
-    export::{Count, Counters},
     schema::{RowLayout, Schema},
     transition::{Outcome, ReasonTable},
 };

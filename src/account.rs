@@ -1,6 +1,10 @@
 //! What became of every transition.
+//!
+//! For each sink of each recording, at any moment, in transitions:
+//! `recorded = exported + dropped + discarded + pending`. Capture, the exporter and the sinks each write their part; a
+//! [`RunReport`] is the whole.
 
-use crate::sink::{AgentTotals, RunReport};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -8,6 +12,54 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+
+/// The account of one recording of a run, as one sink sees it. All counts are transitions unless they say otherwise.
+///
+/// `recorded = exported + dropped + discarded + pending` always holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Closed by capture.
+    pub recorded: u64,
+    /// Taken by this sink.
+    pub exported: u64,
+    /// Lost: overwritten before export, refused by the sink, or not finite.
+    pub dropped: u64,
+    /// Thrown away on request: by `DoNotRecord`, for example.
+    pub discarded: u64,
+    /// Recorded and not yet exported, dropped or discarded.
+    pub pending: u64,
+    /// Episodes that this sink took.
+    pub episodes: u64,
+    /// Episodes that ended without a transition; they are counted, never written.
+    pub empty_episodes: u64,
+    /// Rewards that were given to a player outside any episode.
+    pub orphaned_rewards: u64,
+    /// Transitions dropped because a value was not finite; also in `dropped`.
+    pub non_finite: u64,
+    /// Ends that were asked for where no episode was open.
+    pub ignored_ends: u64,
+    /// Players that were refused because another living player has their agent id.
+    pub refused_agents: u64,
+    /// Transitions and episodes taken by this sink, by agent.
+    pub agents: BTreeMap<i64, AgentTotals>,
+}
+
+/// What a sink took of one agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AgentTotals {
+    /// Whole episodes.
+    pub episodes: u64,
+    /// Their transitions.
+    pub transitions: u64,
+    /// The sum of their rewards.
+    #[serde(deserialize_with = "number_or_nan")]
+    pub total_reward: f64,
+}
+
+/// JSON has no NaN: it stands there as `null`.
+fn number_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
 
 /// A count that one thread writes and any may read.
 #[derive(Debug, Default)]
