@@ -1,4 +1,246 @@
 //! Record training data from any Bevy game.
+//!
+//! Add one plugin, name the components that matter, and play: every player's life comes out as reinforcement-learning
+//! transitions that trainers load without a converter of their own. The game is not rewritten as an environment. Its
+//! players join, die, leave and come back as they do, people or bots, and what is lost on the way is counted.
+//!
+//! # Quick start
+//! ```no_run
+//! use bevy_app::prelude::*; // `use bevy::prelude::*;` in place of these, with the whole of Bevy
+//! use bevy_ecs::prelude::*;
+//! use bevy_reflect::Reflect;
+//! use bevy_transform::prelude::*;
+//!
+//! use bevy_experience::prelude::*;
+//!
+//! #[derive(Component)]
+//! struct Fighter;
+//!
+//! #[derive(Component, Reflect)]
+//! struct Health(f32);
+//!
+//! /// What a keyboard, or a bot, wants a fighter to do.
+//! #[derive(Component, Reflect)]
+//! struct Intent {
+//!     turn: f32,
+//!     shoot: bool,
+//! }
+//!
+//! App::new()
+//!     .add_plugins(ExperiencePlugin::default()) // after `DefaultPlugins`, or on a server without them
+//!     .add_recording(
+//!         Recording::<Fighter>::new("fighter")
+//!             .observe_fields::<Transform>(["translation.x", "translation.y"])
+//!             .observe::<Health>()
+//!             .act::<Intent>()
+//!             .reward_terms(["alive"])
+//!             .sink(DatasetSink::new("data/my_game")),
+//!     )
+//!     .add_systems(FixedUpdate, score)
+//!     .add_observer(respawn)
+//!     .run();
+//!
+//! fn score(mut fighters: Query<(Entity, &Health, &mut Reward)>, mut commands: Commands) {
+//!     for (fighter, health, mut reward) in &mut fighters {
+//!         reward.add("alive", 0.01);
+//!         if health.0 <= 0.0 {
+//!             commands.trigger(EndEpisode::terminated(fighter, "death"));
+//!         }
+//!     }
+//! }
+//!
+//! // The final observation is taken: now restore the fighter.
+//! fn respawn(ended: On<EpisodeEnded>, mut fighters: Query<(&mut Transform, &mut Health)>) {
+//!     if let Ok((mut transform, mut health)) = fighters.get_mut(ended.entity) {
+//!         *transform = Transform::IDENTITY;
+//!         health.0 = 100.0;
+//!     }
+//! }
+//! ```
+//!
+//! The folder holds Parquet files, one row a transition, and a description of their columns; see [`sink::arrow`] for
+//! the columns and [`dataset`] for reading them back in Rust.
+//!
+//! # Concepts
+//! - A **player** is an entity with the marker component of a recording, `Fighter` above. Nothing else about it is the
+//!   recording's: players are spawned and despawned as the game likes.
+//! - A **recording** ([`Recording`](recording::Recording)) says what is read of its players: one stream of alike
+//!   players with one schema. An app may have several, also of the same players.
+//! - A **capture** is the moment at which players are looked at: once a fixed tick, right after `FixedLast`, unless
+//!   [`ExperiencePlugin::capture_after`](plugin::ExperiencePlugin::capture_after) says otherwise. A frame with 0, 1 or
+//!   3 fixed ticks has as many captures.
+//! - A **transition** is an observation, the action taken in it, the reward that came of that, and the next
+//!   observation. An **episode** is a life: T transitions, T + 1 observations, and how and why it ended. [`transition`]
+//!   states the rules.
+//! - An **agent id** ([`AgentId`](player::AgentId)) says who a player is when it comes back as another entity. Without
+//!   one, players are numbered as they join.
+//! - A **run** is one process's life. Several runs, also at the same time, may write one dataset.
+//!
+//! # What can be recorded
+//! Components and resources need only `Reflect`, and become named columns: `Health(f32)` is `health`, the x of a
+//! `Transform`'s translation is `transform.translation.x`. Numbers, `bool`s, enums without data, arrays, tuples and
+//! structs of these, vectors and quaternions, and `Option`s of single values can be recorded. In an observation
+//! everything is `f32`: an enum is one-hot, an `Option` is its value (0 for `None`) and whether there is one. Actions
+//! and info keep their types. `f64` and 64-bit integers do not fit in an observation without loss, and need
+//! [`narrow`](recording::Recording::narrow).
+//!
+//! What has no fixed width (strings, lists, maps, enums with data) or no meaning outside of the process (entities,
+//! handles) is refused when the recording is added, by path and with the remedy. The way out is
+//! [`observe_with`](recording::Recording::observe_with), a function of your own.
+//!
+//! # Where to reset
+//! An episode's last observation is the state that the player ended in, not the one it was reset to. It is read when
+//! [`EndEpisode`](episode::EndEpisode) is *applied*: `Commands::trigger` applies it at the next sync point,
+//! `World::trigger` at once. Right places to reset a player are
+//! - an observer of [`EpisodeEnded`](episode::EpisodeEnded), which is triggered right after the observation is taken.
+//!   It works for players who are not recorded, and with the plugin disabled, too;
+//! - a system that is ordered after the one that triggers, by `chain` or `after`;
+//! - commands that are queued after the trigger.
+//!
+//! The wrong place is the triggering system itself: what it writes through a query is there before its commands are.
+//! ```
+//! # use bevy_app::prelude::*;
+//! # use bevy_ecs::prelude::*;
+//! # use bevy_experience::{prelude::*, test_app::TestApp};
+//! # use bevy_reflect::Reflect;
+//! # #[derive(Component)]
+//! # struct Fighter;
+//! # #[derive(Component, Reflect)]
+//! # struct Health(f32);
+//! # fn hurt(mut fighters: Query<&mut Health>) {
+//! #     for mut health in &mut fighters {
+//! #         health.0 -= 1.0;
+//! #     }
+//! # }
+//! fn wrong(mut fighters: Query<(Entity, &mut Health)>, mut commands: Commands) {
+//!     for (fighter, mut health) in &mut fighters {
+//!         if health.0 <= 0.0 {
+//!             commands.trigger(EndEpisode::terminated(fighter, "death"));
+//!             health.0 = 3.0; // too early: the final observation will be 3
+//!         }
+//!     }
+//! }
+//!
+//! fn right(fighters: Query<(Entity, &Health)>, mut commands: Commands) {
+//!     for (fighter, health) in &fighters {
+//!         if health.0 <= 0.0 {
+//!             commands.trigger(EndEpisode::terminated(fighter, "death"));
+//!         }
+//!     }
+//! }
+//!
+//! fn respawn(ended: On<EpisodeEnded>, mut fighters: Query<&mut Health>) {
+//!     if let Ok(mut health) = fighters.get_mut(ended.entity) {
+//!         health.0 = 3.0;
+//!     }
+//! }
+//! # fn final_observation(set_up: impl FnOnce(&mut App)) -> f32 {
+//! #     let mut test = TestApp::new();
+//! #     test.record(Recording::<Fighter>::new("fighter").observe::<Health>());
+//! #     set_up(&mut test);
+//! #     test.world_mut().spawn((Fighter, Health(3.0)));
+//! #     test.ticks(5);
+//! #     let episodes = test.finish();
+//! #     episodes[0].transition(episodes[0].len() - 1).next_observation()[0]
+//! # }
+//! # let last = final_observation(|app| { app.add_systems(FixedUpdate, (hurt, wrong).chain()); });
+//! # assert_eq!(last, 3.0);
+//! # let last = final_observation(|app| { app.add_systems(FixedUpdate, (hurt, right).chain()).add_observer(respawn); });
+//! # assert_eq!(last, 0.0);
+//! ```
+//! The next episode begins at the capture of the same tick, where the reset left the player. Where a corpse waits to
+//! respawn, [`EpisodeStart::OnEvent`](episode::EpisodeStart::OnEvent) leaves the wait out until a
+//! [`BeginEpisode`](episode::BeginEpisode). For games that reset later in the tick and compute their sensors late there
+//! is [`FinalObservation::AtCapture`](episode::FinalObservation::AtCapture).
+//!
+//! `terminated` means that the world ended the episode; `truncated`, that watching stopped though it would have gone
+//! on. The difference decides whether a trainer bootstraps, so say which it is. A despawn in mid-episode truncates
+//! (`left`), and so does the end of the app (`shutdown`).
+//!
+//! # System sets and ordering
+//! Captures have a schedule of their own, [`ExperienceCapture`](plugin::ExperienceCapture), so no system of the game is
+//! ambiguous with them. Within it stand [`ExperienceSystems`](plugin::ExperienceSystems), in this order:
+//!
+//! | set | |
+//! |---|---|
+//! | `Stage` | for systems of yours that compute something at the last moment |
+//! | `Capture` | ends are published, transitions close, players join |
+//! | `Export` | what is new is handed to the exporter, which never waits |
+//!
+//! ```
+//! # use bevy_app::prelude::*;
+//! # use bevy_ecs::prelude::*;
+//! # use bevy_experience::prelude::*;
+//! # fn sense() {}
+//! # let mut app = App::new();
+//! # app.add_plugins(ExperiencePlugin::default());
+//! app.add_systems(ExperienceCapture, sense.in_set(ExperienceSystems::Stage));
+//! ```
+//! The **action** of a transition is the one that its tick consumed. It is read at capture, which is right for a game
+//! that leaves the intent where it was until the next tick. A game that clears it on use, or already writes the next
+//! one, names the schedule after which it is to be read: `.act_in(FixedPreUpdate)`. **Rewards** count to the capture
+//! that comes next, wherever they are given; a frame's `Update` comes after its fixed ticks.
+//!
+//! Recording never changes the game: nothing is inserted on players in mid-life, change detection is not touched, and
+//! the same seed gives the same world with `ExperiencePlugin { enabled: false, .. }`.
+//!
+//! # Backpressure
+//! Each player has a buffer of fixed size ([`capacity`](recording::Recording::capacity), 512 steps unless told). A
+//! thread of its own drains them, puts whole episodes together and gives those to the sinks. A sink that is slow, fails
+//! or panics never holds up a tick; the buffers fill meanwhile, and [`Overflow`](buffer::Overflow) says what then
+//! happens:
+//! - `DropOldest`, the default: the oldest step makes room, and is counted. For games that people play.
+//! - `Block(patience)`: the capture waits for the exporter, at most so long a tick. For games that run without a screen
+//!   as fast as they can, and would rather be slow than lose.
+//!
+//! Memory is bounded: by the buffers, and on the exporter's side by the episodes that are still open, each at most
+//! [`max_episode_steps`](recording::Recording::max_episode_steps) long, longer ones being split. A
+//! [`ChannelSink`](sink::ChannelSink) whose reader is slower than the game refuses what does not fit, and counts it.
+//!
+//! # What is honest about loss
+//! For each sink of each recording, in transitions, at any moment: `recorded = exported + dropped + discarded +
+//! pending`. [`Experience::reports`](plugin::Experience::reports) has these counts while the game runs, and a dataset
+//! keeps them in `runs/<run>.json`. Where steps were lost the episode ends at its last transition with a real
+//! successor, `truncated` with the reason `gap`: no transition ever joins two observations that were not neighbours.
+//!
+//! When the app ends, by `AppExit` or by being dropped, also while a panic unwinds, everything is written. A process
+//! that is killed loses what was not on the disk: the buffers, the episodes that were open, and the shard that was
+//! being written, which is at most five minutes old unless [`with_shard_age`](sink::DatasetSink::with_shard_age) says
+//! otherwise. On Unix, SIGTERM kills a process unless it is handled: a server in a container wants a handler that
+//! writes `AppExit`.
+//!
+//! # Consent
+//! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and is not seen by `observe_nearest` in the rows
+//! of others. Inserted in mid-episode, it discards the open episode.
+//! [`AgentId::from_account`](player::AgentId::from_account) makes ids from a platform's accounts that cannot be turned
+//! back into them.
+//!
+//! # Cargo features
+//! | feature | default | |
+//! |---|---|---|
+//! | `bevy` | yes | the plugin, on Bevy's sub-crates; without it, the rooms that need no engine |
+//! | `arrow` | by `dataset` | Arrow record batches and [`ChannelSink`](sink::ChannelSink) |
+//! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
+//!
+//! # Troubleshooting
+//! Problems after start-up never panic: they are logged once each with `tracing`, so look at the log first (an app
+//! without Bevy's `LogPlugin` or another subscriber shows none), then at the account.
+//!
+//! - **Nothing is recorded.** Players need the marker and *every* component that the recording reads; what is missing
+//!   is logged. Captures follow fixed ticks, so `Time` must run: add `TimePlugin`, or capture after `Last`.
+//! - **The dataset stays empty while the game runs.** A shard appears when it is whole: when it is large or old enough,
+//!   and at the close. `DatasetSink::with_shard_age` makes it sooner.
+//! - **Every episode ends with `shutdown`.** Nobody triggers `EndEpisode`.
+//! - **Final observations look like first ones.** The player is reset too early: see [where to reset](#where-to-reset).
+//! - **Actions are zero, or one tick late or early.** The intent is cleared on use, or written early: see `act_in`.
+//! - **`dropped` is not 0.** The disk or the channel's reader is slower than the game; in a run without a screen use
+//!   `Overflow::Block`. If `non_finite` is not 0 either, a value was NaN or infinite; the log names the feature.
+//! - **`orphaned_rewards` is not 0.** Rewards were given to a player between episodes, or before its first capture:
+//!   players join at the end of a tick, so what they earn in the very first one came of no recorded observation.
+//! - **There is a folder `fighter@…`.** The columns are others than those in `fighter`, so the run went to a folder of
+//!   its own; the log names the columns that differ.
+//! - **A test needs all that without a game.** [`test_app`] plays exactly one tick an update and hands out the
+//!   episodes.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod account;
@@ -22,6 +264,11 @@ pub mod sink;
 pub mod test_app;
 pub mod transition;
 
+/// The code of the read-me, which must compile.
+#[cfg(all(doctest, feature = "bevy", feature = "dataset"))]
+#[doc = include_str!("../README.md")]
+struct ReadMe;
+
 /// What a game needs to name.
 pub mod prelude {
     #[cfg(feature = "arrow")]
@@ -40,7 +287,7 @@ pub mod prelude {
             BeginEpisode, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation, NonFinite, RecordMode,
         },
         player::{AgentId, DoNotRecord, Reward},
-        plugin::{Experience, ExperienceAppExt, ExperiencePlugin, ExperienceSystems},
+        plugin::{Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems},
         recording::Recording,
     };
 }
