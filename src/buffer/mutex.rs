@@ -1,43 +1,56 @@
 //! The plain reference: a `VecDeque` behind a mutex.
 
-use super::{BufferError, BufferStats, Closed, Drained, TransitionBuffer, checked_capacity};
+use super::{
+    BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Overflow, TransitionBuffer,
+    settings::checked_capacity,
+};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Rows in a `VecDeque` behind a mutex, the oldest making room for the newest.
+/// Rows in a `VecDeque` behind a mutex.
 ///
 /// It is what the other buffers are tested and measured against. Rows that were drained are gone.
 #[derive(Debug)]
 pub struct MutexBuffer {
     row_words: usize,
     capacity: usize,
+    drops_newest: bool,
     state: Mutex<State>,
+    /// Room for the row that is given out, for one who drains at a time.
+    given: Mutex<Vec<u64>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    words: VecDeque<u64>,
+    /// Each row after its number, counted from 0 over all rows that were pushed, dropped or not.
+    rows: VecDeque<u64>,
+    /// The number of the row that would be drained next if none were missing.
+    expected: u64,
+    /// Rows with a lower number are only drained, not peeked at.
+    floor: u64,
     closed: bool,
-    missed: u64,
     stats: BufferStats,
 }
 
 impl MutexBuffer {
-    /// A buffer of at least `capacity` rows of `row_words` words, and its writer.
+    /// A buffer of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When `capacity` or `row_words` is 0, or so large that the buffer cannot be addressed.
-    pub fn new(row_words: usize, capacity: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        let capacity = checked_capacity(row_words, capacity)?;
+    /// When the settings or the rows have no size, or one so large that the buffer cannot be made.
+    pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+        settings.check(row_words)?;
+        let capacity = checked_capacity(row_words, settings.capacity)?;
         let buffer = Arc::new(Self {
             row_words,
             capacity,
+            drops_newest: settings.overflow == Overflow::DropNewest,
             state: Mutex::new(State {
-                words: VecDeque::with_capacity(row_words * capacity),
+                rows: VecDeque::with_capacity((1 + row_words) * capacity),
                 ..State::default()
             }),
+            given: Mutex::default(),
         });
         Ok((Writer(buffer.clone()), buffer))
     }
@@ -47,11 +60,42 @@ impl MutexBuffer {
     }
 
     fn rows(&self, state: &State) -> usize {
-        state.words.len() / self.row_words
+        state.rows.len() / (1 + self.row_words)
+    }
+
+    /// Takes the next row into `given`, unless rows are missing before it: then says how many, and expects it.
+    fn take(&self, given: &mut Vec<u64>, only_whole: bool) -> Taken {
+        let mut state = self.state();
+        let number = state.rows.front().copied().unwrap_or(state.stats.added);
+        match number - state.expected {
+            0 if state.rows.is_empty() => Taken::Nothing,
+            0 => {
+                given.clear();
+                given.extend(state.rows.drain(..1 + self.row_words).skip(1));
+                state.expected += 1;
+                state.stats.retrieved += 1;
+                Taken::Row
+            }
+            _ if only_whole => Taken::Nothing,
+            missed => {
+                state.expected = number;
+                Taken::Gap(missed)
+            }
+        }
     }
 }
 
+enum Taken {
+    Row,
+    Gap(u64),
+    Nothing,
+}
+
 impl TransitionBuffer for MutexBuffer {
+    fn kind(&self) -> BufferKind {
+        BufferKind::Mutex
+    }
+
     fn row_words(&self) -> usize {
         self.row_words
     }
@@ -73,24 +117,31 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        // Taken out first: whatever `each` does, it does not do it under the lock that the writer waits for.
-        let (words, missed) = {
-            let mut state = self.state();
-            let rows = max.min(self.rows(&state));
-            state.stats.retrieved += rows as u64;
-            let words: Vec<u64> = state.words.drain(..rows * self.row_words).collect();
-            (words, core::mem::take(&mut state.missed))
-        };
-        words.chunks_exact(self.row_words).for_each(each);
-        Drained {
-            steps: words.len() / self.row_words,
-            missed,
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drained = Drained::default();
+        while drained.steps < max {
+            // Not under the lock that the writer waits for, whatever `each` does.
+            match self.take(&mut given, drained.steps > 0) {
+                Taken::Row => {
+                    drained.steps += 1;
+                    each(&given);
+                }
+                Taken::Gap(missed) => drained.missed += missed,
+                Taken::Nothing => break,
+            }
         }
+        drained
     }
 
-    fn peek_all(&self, each: &mut dyn FnMut(&[u64])) {
-        let words: Vec<u64> = self.state().words.iter().copied().collect();
-        words.chunks_exact(self.row_words).for_each(each);
+    fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
+        let (rows, floor): (Vec<u64>, u64) = {
+            let state = self.state();
+            let before = self.rows(&state).saturating_sub(max) * (1 + self.row_words);
+            (state.rows.iter().copied().skip(before).collect(), state.floor)
+        };
+        rows.chunks_exact(1 + self.row_words)
+            .filter(|row| row[0] >= floor)
+            .for_each(|row| each(&row[1..]));
     }
 
     fn stats(&self) -> BufferStats {
@@ -108,7 +159,7 @@ impl TransitionBuffer for MutexBuffer {
 pub struct Writer(Arc<MutexBuffer>);
 
 impl Writer {
-    /// Appends a row; the oldest makes room for it.
+    /// Appends a row. Where there is no room, the oldest row goes, or this one does, as the buffer's [`Overflow`] says.
     ///
     /// # Errors
     /// When the buffer was closed.
@@ -123,13 +174,17 @@ impl Writer {
             state.stats.rejected += 1;
             return Err(Closed);
         }
-        if buffer.rows(&state) == buffer.capacity {
-            state.words.drain(..buffer.row_words);
-            state.stats.dropped += 1;
-            state.missed += 1;
-        }
-        state.words.extend(row);
+        let number = state.stats.added;
         state.stats.added += 1;
+        if buffer.rows(&state) == buffer.capacity {
+            state.stats.dropped += 1;
+            if buffer.drops_newest {
+                return Ok(());
+            }
+            state.rows.drain(..1 + buffer.row_words);
+        }
+        state.rows.push_back(number);
+        state.rows.extend(row);
         Ok(())
     }
 
@@ -137,6 +192,12 @@ impl Writer {
     #[must_use]
     pub fn free(&self) -> usize {
         self.0.capacity - self.0.len()
+    }
+
+    /// Hides the rows pushed so far from everybody who does not drain.
+    pub fn hide(&mut self) {
+        let mut state = self.0.state();
+        state.floor = state.stats.added;
     }
 }
 

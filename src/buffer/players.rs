@@ -1,79 +1,204 @@
 //! Every player's buffer, by agent.
 
-use super::{BufferError, BufferSettings, BufferStats, TransitionBuffer, Writer, create};
-use dashmap::DashMap;
-use std::sync::Arc;
+use super::{BufferError, BufferSettings, BufferStats, Drained, TransitionBuffer, Writer, create};
+use dashmap::{DashMap, Entry};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The buffers of a recording's players, by agent id.
 ///
 /// Capture keeps each player's [`Writer`] with the player, so that a tick looks nothing up; this map is for everybody
 /// else. A buffer stands here from the moment its player joins until the player has left and everything was drained.
+///
+/// ```
+/// use bevy_experience::buffer::{BufferSettings, PlayerBuffers};
+///
+/// let players = PlayerBuffers::new(BufferSettings::default(), 8)?;
+/// let (buffer, writer) = players.get_or_create(7)?;
+/// writer.expect("nobody writes it yet").push(&[0; 8])?;
+/// assert_eq!(buffer.len(), 1);
+/// assert_eq!(players.stats().added, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct PlayerBuffers {
+    settings: BufferSettings,
+    row_words: usize,
+    buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
+    past: Mutex<Past>,
+}
+
+/// Buffers that are no longer in the map.
 #[derive(Debug, Default)]
-pub struct PlayerBuffers(DashMap<i64, Arc<dyn TransitionBuffer>>);
+struct Past {
+    /// Those whose rows were not all drained when they went: whoever drains them holds on to them.
+    leaving: Vec<Arc<dyn TransitionBuffer>>,
+    /// What all others counted.
+    stats: BufferStats,
+}
 
 impl PlayerBuffers {
-    /// Makes a buffer for an agent. One that stands there already, because the agent left and its rows were not drained
-    /// yet, is replaced; whoever drains it holds on to it.
+    /// No buffers yet; each will be made like this.
     ///
     /// # Errors
-    /// When the settings make no buffer.
-    pub fn open(
-        &self,
-        agent_id: i64,
-        settings: &BufferSettings,
-        row_words: usize,
-    ) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
-        let (writer, buffer) = create(settings.kind, row_words, settings.capacity)?;
-        self.0.insert(agent_id, buffer.clone());
+    /// When the settings or the rows have no size, or one so large that a buffer cannot be made.
+    pub fn new(settings: BufferSettings, row_words: usize) -> Result<Self, BufferError> {
+        settings.check(row_words)?;
+        Ok(Self {
+            settings,
+            row_words,
+            buffers: DashMap::new(),
+            past: Mutex::default(),
+        })
+    }
+
+    /// How each buffer is made.
+    #[must_use]
+    pub fn settings(&self) -> &BufferSettings {
+        &self.settings
+    }
+
+    /// Words of a row.
+    #[must_use]
+    pub fn row_words(&self) -> usize {
+        self.row_words
+    }
+
+    /// Makes a buffer for an agent who joins. One that stands there already, because the agent left and its rows were
+    /// not drained yet, is closed and replaced; whoever drains it holds on to it.
+    ///
+    /// # Errors
+    /// When there is no memory for another buffer.
+    pub fn open(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
+        let (writer, buffer) = create(&self.settings, self.row_words)?;
+        if let Some(left) = self.buffers.insert(agent_id, buffer.clone()) {
+            left.close();
+            self.retire(left);
+        }
         Ok((writer, buffer))
+    }
+
+    /// The buffer of an agent, and its writer if this call made it.
+    ///
+    /// Of any number of threads that ask for a new agent at once, one makes the buffer and gets the writer. A closed
+    /// buffer, whose player left, is replaced when the agent comes back; whoever still drains it holds on to it.
+    ///
+    /// # Errors
+    /// When there is no memory for another buffer.
+    pub fn get_or_create(&self, agent_id: i64) -> Result<(Arc<dyn TransitionBuffer>, Option<Writer>), BufferError> {
+        match self.buffers.entry(agent_id) {
+            Entry::Occupied(entry) if !entry.get().is_closed() => Ok((entry.get().clone(), None)),
+            Entry::Occupied(mut entry) => {
+                let (writer, buffer) = create(&self.settings, self.row_words)?;
+                let left = entry.insert(buffer.clone());
+                self.retire(left);
+                Ok((buffer, Some(writer)))
+            }
+            Entry::Vacant(entry) => {
+                let (writer, buffer) = create(&self.settings, self.row_words)?;
+                entry.insert(buffer.clone());
+                Ok((buffer, Some(writer)))
+            }
+        }
     }
 
     /// The buffer of an agent.
     #[must_use]
     pub fn get(&self, agent_id: i64) -> Option<Arc<dyn TransitionBuffer>> {
-        self.0.get(&agent_id).map(|entry| entry.clone())
+        self.buffers.get(&agent_id).map(|entry| entry.clone())
     }
 
-    /// Removes the buffer of an agent, if it is still this one.
+    /// Removes the buffer of an agent, if it is still this one. Its counts stay in the totals.
     pub fn remove_if_same(&self, agent_id: i64, buffer: &Arc<dyn TransitionBuffer>) -> bool {
-        self.0
-            .remove_if(&agent_id, |_, known| Arc::ptr_eq(known, buffer))
-            .is_some()
+        let removed = self.buffers.remove_if(&agent_id, |_, known| Arc::ptr_eq(known, buffer));
+        removed.map(|(_, buffer)| self.retire(buffer)).is_some()
+    }
+
+    /// Closes and removes the buffer of an agent, and gives out what was left in it. `None` where there is none.
+    ///
+    /// A push at the very moment of the close may be left in the buffer; the totals count it as dropped.
+    pub fn remove(&self, agent_id: i64, mut each: impl FnMut(&[u64])) -> Option<(Drained, BufferStats)> {
+        let buffer = self.get(agent_id)?;
+        buffer.close();
+        let mut total = Drained::default();
+        loop {
+            let drained = buffer.drain(usize::MAX, &mut each);
+            if drained == Drained::default() {
+                break;
+            }
+            total.steps += drained.steps;
+            total.missed += drained.missed;
+        }
+        self.remove_if_same(agent_id, &buffer).then(|| (total, buffer.stats()))
     }
 
     /// All agents, in ascending order.
     #[must_use]
     pub fn agents(&self) -> Vec<i64> {
-        let mut agents: Vec<_> = self.0.iter().map(|entry| *entry.key()).collect();
+        let mut agents: Vec<_> = self.buffers.iter().map(|entry| *entry.key()).collect();
         agents.sort_unstable();
         agents
+    }
+
+    /// All agents and their buffers, agents in ascending order. Buffers that come or go meanwhile may be among them.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, Arc<dyn TransitionBuffer>)> + use<> {
+        let mut buffers: Vec<_> = self
+            .buffers
+            .iter()
+            .map(|entry| (*entry.key(), entry.value().clone()))
+            .collect();
+        buffers.sort_unstable_by_key(|&(agent_id, _)| agent_id);
+        buffers.into_iter()
+    }
+
+    /// Gives out the newest `rows` rows of every player, agent by agent in ascending order, each player's oldest first,
+    /// and leaves all in place.
+    pub fn peek_newest(&self, rows: usize, mut each: impl FnMut(i64, &[u64])) {
+        for (agent_id, buffer) in self.iter() {
+            buffer.peek_newest(rows, &mut |row| each(agent_id, row));
+        }
     }
 
     /// How many buffers there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.buffers.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.buffers.is_empty()
     }
 
-    /// The sum of all buffers' counts. Buffers that were removed are no longer among them.
+    /// The sum of all counts, also of the buffers of players who left.
     #[must_use]
     pub fn stats(&self) -> BufferStats {
-        self.0.iter().fold(BufferStats::default(), |sum, entry| {
-            let stats = entry.stats();
-            BufferStats {
-                added: sum.added + stats.added,
-                dropped: sum.dropped + stats.dropped,
-                retrieved: sum.retrieved + stats.retrieved,
-                rejected: sum.rejected + stats.rejected,
-                len: sum.len + stats.len,
-                capacity: sum.capacity + stats.capacity,
+        let living: BufferStats = self.buffers.iter().map(|entry| entry.stats()).sum();
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.settle();
+        let leaving: BufferStats = past.leaving.iter().map(|buffer| buffer.stats()).sum();
+        [living, leaving, past.stats].into_iter().sum()
+    }
+
+    fn retire(&self, buffer: Arc<dyn TransitionBuffer>) {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.settle();
+        past.leaving.push(buffer);
+    }
+}
+
+impl Past {
+    /// Lets go of the buffers that nobody will drain any further.
+    fn settle(&mut self) {
+        self.leaving.retain(|buffer| {
+            let done = (buffer.is_closed() && buffer.is_empty()) || Arc::strong_count(buffer) == 1;
+            if done {
+                let mut stats = buffer.stats();
+                stats.dropped += core::mem::take(&mut stats.len) as u64;
+                stats.capacity = 0;
+                self.stats += stats;
             }
-        })
+            !done
+        });
     }
 }

@@ -2,13 +2,13 @@
 
 #[cfg(loom)]
 pub(super) use loom::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU64, Ordering, fence},
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering, fence},
 };
 #[cfg(not(loom))]
 pub(super) use std::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU64, Ordering, fence},
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering, fence},
 };
 
 /// Locks, whether or not somebody panicked while holding the lock: a cursor is never left half written.

@@ -26,7 +26,7 @@ pub(crate) struct RecorderParts {
     pub(crate) schema: Arc<Schema>,
     pub(crate) rules: Rules,
     pub(crate) encoder: RowEncoder,
-    pub(crate) buffers: BufferSettings,
+    pub(crate) buffers: PlayerBuffers,
     pub(crate) enabled: bool,
     /// The run's counter of episodes.
     pub(crate) episodes: Arc<AtomicU32>,
@@ -69,7 +69,6 @@ pub(crate) struct Recorder {
     context: Context,
     encoder: RowEncoder,
     roster: Roster,
-    settings: BufferSettings,
     players: Arc<PlayerBuffers>,
     new_buffers: Vec<NewBuffer>,
     enabled: bool,
@@ -100,8 +99,7 @@ impl Recorder {
             },
             encoder: parts.encoder,
             roster: Roster::default(),
-            settings: parts.buffers,
-            players: Arc::default(),
+            players: Arc::new(parts.buffers),
             new_buffers: Vec::new(),
             enabled: parts.enabled,
             captures: 0,
@@ -143,7 +141,7 @@ impl Recorder {
     }
 
     pub(crate) fn settings(&self) -> &BufferSettings {
-        &self.settings
+        self.players.settings()
     }
 
     /// Whether every player's buffer takes `rows` more without losing one that the exporter has not seen.
@@ -253,7 +251,7 @@ impl Recorder {
     }
 
     fn open_buffer(&mut self, agent_id: i64) -> Option<Writer> {
-        match self.players.open(agent_id, &self.settings, self.row.len()) {
+        match self.players.open(agent_id) {
             Ok((writer, buffer)) => {
                 self.new_buffers.push(NewBuffer { agent_id, buffer });
                 Some(writer)

@@ -2,7 +2,7 @@
 
 use super::Spec;
 use crate::{
-    buffer::BufferError,
+    buffer::{BufferError, PlayerBuffers},
     capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
     episode::{Recorder, RecorderParts},
     schema::{
@@ -269,12 +269,10 @@ impl Spec {
         }
 
         let layout = schema.layout().clone();
-        self.buffers
-            .check(layout.row_words())
-            .map_err(|source| SetupError::Buffer {
-                recording: recording.clone(),
-                source,
-            })?;
+        let buffers = PlayerBuffers::new(self.buffers, layout.row_words()).map_err(|source| SetupError::Buffer {
+            recording: recording.clone(),
+            source,
+        })?;
         let first = layout.observation().start;
         let features: Vec<_> = schema
             .observation()
@@ -330,7 +328,7 @@ impl Spec {
                 schema: schema.into_shared(),
                 rules: self.rules,
                 encoder,
-                buffers: self.buffers,
+                buffers,
                 enabled: context.enabled,
                 episodes: context.episodes,
             }),

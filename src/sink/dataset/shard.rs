@@ -8,8 +8,8 @@ use crate::sink::SinkError;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::{
-    arrow::ArrowWriter,
-    basic::{Compression, ZstdLevel},
+    arrow::{ArrowSchemaConverter, ArrowWriter},
+    basic::{Compression, Type, ZstdLevel},
     errors::ParquetError,
     file::properties::WriterProperties,
 };
@@ -42,13 +42,21 @@ pub(super) struct Encoding {
 }
 
 impl Encoding {
-    fn properties(&self) -> WriterProperties {
-        WriterProperties::builder()
+    fn properties(&self, schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(self.level))
             .set_created_by(concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned())
             // Row groups are closed between episodes, by hand.
-            .set_max_row_group_row_count(None)
-            .build()
+            .set_max_row_group_row_count(None);
+        for leaf in ArrowSchemaConverter::new().convert(schema)?.columns() {
+            // Vectors of floats hardly repeat a value, and the features that do repeat stand between others. Without a
+            // dictionary the arena's shards are a sixth smaller and written in half the time.
+            let is_list = leaf.max_rep_level() > 0;
+            if is_list && matches!(leaf.physical_type(), Type::FLOAT | Type::DOUBLE) {
+                properties = properties.set_column_dictionary_enabled(leaf.path().clone(), false);
+            }
+        }
+        Ok(properties.build())
     }
 }
 
@@ -73,9 +81,11 @@ impl OpenShard {
         let path = folder.join(&name);
         let unfinished = folder.join(format!("{name}.tmp"));
         let spool = Spool::create(&unfinished).map_err(failed("create", &unfinished))?;
-        let writer = ArrowWriter::try_new(spool, schema.clone(), Some(encoding.properties()));
+        let begun = encoding
+            .properties(schema)
+            .and_then(|properties| ArrowWriter::try_new(spool, schema.clone(), Some(properties)));
         Ok(Self {
-            writer: writer.map_err(|error| {
+            writer: begun.map_err(|error| {
                 remove(&unfinished);
                 encoder_failed(&path, &error)
             })?,

@@ -1,0 +1,366 @@
+//! The words of a ring: how rows are written, and read without being torn.
+
+use crate::buffer::{
+    BufferError, Drained,
+    memory::Words,
+    settings::checked_capacity,
+    sync::{AtomicU64, Ordering, fence},
+    words,
+};
+
+/// The words before the first slot. What the writer writes, and what the one who drains writes, lie 128 bytes apart,
+/// because processors fetch lines in pairs.
+mod place {
+    /// The number of rows ever pushed, which is the number of the next. With one writer this counts rows that are
+    /// written; with several, rows that were given out to be written.
+    pub const HEAD: usize = 16;
+    /// 1 once nothing more may be pushed. Beside the head, because every push looks at it.
+    pub const CLOSED: usize = 17;
+    /// Rows that were refused because the ring was closed.
+    pub const REJECTED: usize = 18;
+    /// Rows that were never pushed, because the ring was full of rows that were not drained.
+    pub const SKIPPED: usize = 19;
+    /// Rows before this one are for the accounting cursor alone.
+    pub const FLOOR: usize = 20;
+    /// The first row that was not drained: the accounting cursor. Who drains writes it.
+    pub const ACCOUNTED: usize = 32;
+    /// Rows that the accounting cursor came too late for.
+    pub const MISSED: usize = 33;
+    /// The first word of slot 0.
+    pub const SLOTS: usize = 48;
+}
+
+/// A ring's words, and where everything lies among them.
+///
+/// Slot `n` is `stride` words from `place::SLOTS + n * stride`: a stamp, then `links` words that belong to the ring's
+/// user, then the row. Row `r` (rows are counted from 0 for ever) lies in slot `r` modulo the capacity. The **stamp** of a
+/// slot that holds row `r` is `2r + 2`. While row `r` is being written into it, it is `2r + 1`. A slot that was never
+/// written has 0. So stamps only grow, and never come back: a 64-bit count of rows does not wrap.
+pub(in crate::buffer) struct Slots {
+    words: Words,
+    stride: usize,
+    links: usize,
+    mask: u64,
+    /// Whether the first link of each row is the number of rows skipped before it.
+    counts_skips: bool,
+}
+
+/// What came of an attempt to read a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::buffer) enum Look {
+    /// It was copied whole.
+    Whole,
+    /// A later row has its place.
+    Overwritten,
+    /// It is not there, or not yet.
+    Absent,
+}
+
+/// What the slots of a ring are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::buffer) struct Shape {
+    pub(in crate::buffer) row_words: usize,
+    /// At least so many rows; there will be the next power of two of them.
+    pub(in crate::buffer) capacity: usize,
+    pub(in crate::buffer) links: Links,
+}
+
+/// The words between a row's stamp and the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::buffer) enum Links {
+    None,
+    /// One word: how many rows were skipped before this one, in the ring's whole life.
+    Skipped,
+}
+
+impl Links {
+    const fn words(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Skipped => 1,
+        }
+    }
+}
+
+impl Shape {
+    fn stride(self) -> usize {
+        self.row_words.saturating_add(1 + self.links.words())
+    }
+
+    /// The words that a ring takes: its rows, a stamp and the links for each, and the places before them.
+    ///
+    /// # Errors
+    /// When there is nothing to hold, or too much.
+    pub(in crate::buffer) fn words(self) -> Result<usize, BufferError> {
+        let capacity = checked_capacity(self.row_words, self.capacity)?;
+        let words = self.stride().checked_mul(capacity);
+        let words = words.and_then(|words| words.checked_add(place::SLOTS));
+        words
+            .filter(|words| {
+                words
+                    .checked_mul(size_of::<u64>())
+                    .is_some_and(|bytes| isize::try_from(bytes).is_ok())
+            })
+            .ok_or(BufferError::TooLarge {
+                rows: self.capacity,
+                words: self.row_words,
+            })
+    }
+}
+
+impl Slots {
+    /// Slots in `words`, which are as many as [`Shape::words`] says.
+    pub(in crate::buffer) fn new(words: Words, shape: Shape) -> Self {
+        let capacity = shape.capacity.next_power_of_two();
+        debug_assert_eq!(words.len(), place::SLOTS + capacity * shape.stride());
+        Self {
+            words,
+            stride: shape.stride(),
+            links: shape.links.words(),
+            mask: capacity as u64 - 1,
+            counts_skips: shape.links == Links::Skipped,
+        }
+    }
+
+    pub(in crate::buffer) fn row_words(&self) -> usize {
+        self.stride - 1 - self.links
+    }
+
+    /// Words of a row and its links: what [`look`](Self::look) copies.
+    pub(in crate::buffer) fn content_words(&self) -> usize {
+        self.stride - 1
+    }
+
+    /// The row in what [`look`](Self::look) copied.
+    pub(in crate::buffer) fn row_of<'a>(&self, content: &'a [u64]) -> &'a [u64] {
+        &content[self.links..]
+    }
+
+    pub(in crate::buffer) fn capacity(&self) -> u64 {
+        self.mask + 1
+    }
+
+    #[inline]
+    pub(in crate::buffer) fn head(&self) -> u64 {
+        // Acquire: whoever learns of a row sees it written.
+        self.words[place::HEAD].load(Ordering::Acquire)
+    }
+
+    /// The oldest row that can still be there when `head` rows were pushed.
+    #[inline]
+    pub(in crate::buffer) fn oldest(&self, head: u64) -> u64 {
+        head.saturating_sub(self.capacity())
+    }
+
+    pub(in crate::buffer) fn accounted(&self) -> u64 {
+        self.words[place::ACCOUNTED].load(Ordering::Acquire)
+    }
+
+    /// Moves the accounting cursor to `next`, having missed `missed` rows before it. Whoever calls holds the lock of
+    /// those who drain.
+    pub(in crate::buffer) fn account(&self, next: u64, missed: u64) {
+        // In this order, so that whoever loads them in the other never sees more rows missed than passed.
+        self.words[place::ACCOUNTED].store(next, Ordering::Release);
+        if missed > 0 {
+            let before = self.words[place::MISSED].load(Ordering::Relaxed);
+            self.words[place::MISSED].store(before + missed, Ordering::Release);
+        }
+    }
+
+    /// Rows that the accounting cursor came too late for so far.
+    pub(in crate::buffer) fn missed(&self) -> u64 {
+        self.words[place::MISSED].load(Ordering::Acquire)
+    }
+
+    pub(in crate::buffer) fn skipped(&self) -> u64 {
+        self.words[place::SKIPPED].load(Ordering::Acquire)
+    }
+
+    pub(in crate::buffer) fn floor(&self) -> u64 {
+        self.words[place::FLOOR].load(Ordering::Acquire)
+    }
+
+    pub(in crate::buffer) fn raise_floor(&self, floor: u64) {
+        self.words[place::FLOOR].fetch_max(floor, Ordering::AcqRel);
+    }
+
+    #[inline]
+    pub(in crate::buffer) fn is_closed(&self) -> bool {
+        self.words[place::CLOSED].load(Ordering::Acquire) != 0
+    }
+
+    pub(in crate::buffer) fn close(&self) {
+        self.words[place::CLOSED].store(1, Ordering::Release);
+    }
+
+    pub(in crate::buffer) fn rejected(&self) -> u64 {
+        self.words[place::REJECTED].load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    pub(in crate::buffer) fn reject(&self) {
+        self.words[place::REJECTED].fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn slot(&self, row: u64) -> (&AtomicU64, &[AtomicU64]) {
+        let index = usize::try_from(row & self.mask).expect("slots are addressable");
+        let start = place::SLOTS + index * self.stride;
+        self.words[start..start + self.stride]
+            .split_first()
+            .expect("a slot has a stamp")
+    }
+
+    /// Writes row `number`, whose slot belongs to the caller.
+    #[inline]
+    fn fill(&self, number: u64, links: &[u64], row: &[u64]) {
+        let (stamp, content) = self.slot(number);
+        let (link_words, row_words) = content.split_at(self.links);
+        stamp.store(2 * number + 1, Ordering::Relaxed);
+        // Whoever reads one of the words below sees the odd stamp above.
+        fence(Ordering::Release);
+        if !links.is_empty() {
+            words::store(link_words, links);
+        }
+        words::store(row_words, row);
+        stamp.store(2 * number + 2, Ordering::Release);
+    }
+
+    /// Writes row `number` and says so. Only the one writer calls this, with the numbers from 0 in order.
+    #[inline]
+    pub(in crate::buffer) fn append(&self, number: u64, links: &[u64], row: &[u64]) {
+        self.fill(number, links, row);
+        self.words[place::HEAD].store(number + 1, Ordering::Release);
+    }
+
+    /// Counts a row that is not pushed, because there is no room for it. Only the one writer calls this.
+    #[cold]
+    pub(in crate::buffer) fn skip(&self) -> u64 {
+        let skipped = self.words[place::SKIPPED].load(Ordering::Relaxed) + 1;
+        self.words[place::SKIPPED].store(skipped, Ordering::Release);
+        skipped
+    }
+
+    /// Looks at row `number`, and copies what it holds into `copy`: all its words, the links first.
+    #[inline]
+    pub(in crate::buffer) fn look(&self, number: u64, copy: &mut [u64]) -> Look {
+        let (stamp, content) = self.slot(number);
+        let whole = 2 * number + 2;
+        // Acquire: the words are read after the stamp that promises them.
+        let before = stamp.load(Ordering::Acquire);
+        if before != whole {
+            return if before > whole {
+                Look::Overwritten
+            } else {
+                Look::Absent
+            };
+        }
+        words::load(copy, content);
+        // If any of these words is a later row's, the fence makes that row's odd stamp visible to the load below.
+        fence(Ordering::Acquire);
+        if stamp.load(Ordering::Relaxed) == whole {
+            Look::Whole
+        } else {
+            Look::Overwritten
+        }
+    }
+
+    /// Gives out rows from `cursor` on, at most `max`, up to the first gap after a row that was given out.
+    ///
+    /// `passed` is told where the cursor is now and how many rows were overwritten since it was told last, before each
+    /// row is given out and at each gap.
+    pub(in crate::buffer) fn read(
+        &self,
+        cursor: &mut Cursor,
+        max: usize,
+        mut passed: impl FnMut(u64, u64),
+        mut each: impl FnMut(&[u64]),
+    ) -> Drained {
+        let mut read = Drained::default();
+        let mut head = self.head();
+        let mut overtaken = 0;
+        while read.steps < max {
+            if cursor.next == head {
+                // In this order: if the head is the same after it, none of these can belong behind a later row.
+                let skipped = self.skipped();
+                head = self.head();
+                if cursor.next == head {
+                    if read.steps == 0 {
+                        read.missed += cursor.skip_to(skipped);
+                    }
+                    break;
+                }
+            }
+            let look = if cursor.next < self.oldest(head) {
+                Look::Overwritten
+            } else {
+                self.look(cursor.next, &mut cursor.copy)
+            };
+            match look {
+                Look::Whole => {
+                    if self.counts_skips {
+                        if read.steps > 0 && cursor.skipped.is_some_and(|skipped| cursor.copy[0] > skipped) {
+                            break;
+                        }
+                        read.missed += cursor.skip_to(cursor.copy[0]);
+                    }
+                    cursor.next += 1;
+                    passed(cursor.next, 0);
+                    read.steps += 1;
+                    each(&cursor.copy[self.links..]);
+                }
+                // Another writer was given the number and is still at it.
+                Look::Absent => break,
+                // The gap is told of by the next read, so that what is missing is always missing before what was given.
+                Look::Overwritten if read.steps > 0 => break,
+                Look::Overwritten => {
+                    // The writer came round; how far it is by now only it knows. A reader that it overtakes again and
+                    // again leaves more and more ground, or it would never read a row.
+                    head = self.head();
+                    let ground = overtaken * (self.capacity() / 8);
+                    overtaken += 1;
+                    let next = (self.oldest(head) + ground).clamp(cursor.next + 1, head);
+                    let missed = next - cursor.next;
+                    cursor.next = next;
+                    read.missed += missed;
+                    passed(next, missed);
+                }
+            }
+        }
+        read
+    }
+}
+
+/// A place in a ring, and room for one row and its links.
+#[derive(Clone)]
+pub(in crate::buffer) struct Cursor {
+    /// The next row to read.
+    pub(in crate::buffer) next: u64,
+    /// Rows that were skipped before it in the ring's whole life; `None` before the first row was looked at.
+    skipped: Option<u64>,
+    copy: Box<[u64]>,
+}
+
+impl Cursor {
+    /// A cursor at row `next`.
+    pub(in crate::buffer) fn new(slots: &Slots, next: u64) -> Self {
+        Self {
+            next,
+            skipped: (next == 0).then_some(0),
+            copy: vec![0; slots.stride - 1].into(),
+        }
+    }
+
+    /// Goes to row `next`. What lies between is not missed.
+    pub(in crate::buffer) fn seek(&mut self, next: u64) {
+        self.next = next;
+        self.skipped = (next == 0).then_some(0);
+    }
+
+    /// How many more rows were skipped when `skipped` had been.
+    fn skip_to(&mut self, skipped: u64) -> u64 {
+        let known = self.skipped.unwrap_or(skipped);
+        self.skipped = Some(known.max(skipped));
+        skipped.saturating_sub(known)
+    }
+}

@@ -1,0 +1,124 @@
+//! How buffers are made.
+
+use core::time::Duration;
+
+/// What happens when a buffer is full of rows that the exporter has not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The oldest row makes room. What is lost is counted, and ends its episode with the reason `gap`.
+    #[default]
+    DropOldest,
+    /// The new row is not taken. What is lost is counted, and ends its episode with the reason `gap`. For those who
+    /// would rather keep how a fight began than how it ended.
+    DropNewest,
+    /// Capture waits for the exporter, at most so long a tick, once for all players together. Then the oldest row makes
+    /// room. For runs without a screen, which would rather be slow than lose.
+    Block(Duration),
+}
+
+/// Which implementation a buffer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BufferKind {
+    /// A lock-free ring: see [`ring`](super::ring).
+    #[default]
+    Ring,
+    /// A `VecDeque` behind a mutex: the plain reference.
+    Mutex,
+}
+
+/// How each player's buffer is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferSettings {
+    /// Which implementation.
+    pub kind: BufferKind,
+    /// Rows that it holds; rounded up to a power of two.
+    pub capacity: usize,
+    /// What happens when it is full.
+    pub overflow: Overflow,
+}
+
+impl Default for BufferSettings {
+    /// A ring of 512 rows, eight seconds at 60 ticks a second, that drops the oldest.
+    fn default() -> Self {
+        Self {
+            kind: BufferKind::default(),
+            capacity: 512,
+            overflow: Overflow::default(),
+        }
+    }
+}
+
+impl BufferSettings {
+    /// Whether buffers of rows of `row_words` words can be made so.
+    ///
+    /// # Errors
+    /// When there is nothing to hold, or too much.
+    pub fn check(&self, row_words: usize) -> Result<(), BufferError> {
+        super::ring::shape(self, row_words).words().map(|_| ())
+    }
+}
+
+/// Why a buffer cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BufferError {
+    /// No rows.
+    #[error("a buffer of 0 rows holds nothing: give it a capacity of at least 1")]
+    ZeroCapacity,
+    /// Rows without words.
+    #[error("rows of 0 words hold nothing")]
+    ZeroWidth,
+    /// More than can be addressed.
+    #[error("a buffer of {rows} rows of {words} words is larger than the address space: give it a smaller capacity")]
+    TooLarge {
+        /// Rows asked for.
+        rows: usize,
+        /// Words of each.
+        words: usize,
+    },
+    /// More than there is.
+    #[error("there is no memory for a buffer of {bytes} bytes: give it a smaller capacity")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
+    },
+}
+
+/// The number of rows that a buffer of at least `capacity` has.
+pub(super) fn checked_capacity(row_words: usize, capacity: usize) -> Result<usize, BufferError> {
+    if capacity == 0 {
+        return Err(BufferError::ZeroCapacity);
+    }
+    if row_words == 0 {
+        return Err(BufferError::ZeroWidth);
+    }
+    capacity.checked_next_power_of_two().ok_or(BufferError::TooLarge {
+        rows: capacity,
+        words: row_words,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(row_words: usize, capacity: usize) -> Result<(), BufferError> {
+        BufferSettings {
+            capacity,
+            ..BufferSettings::default()
+        }
+        .check(row_words)
+    }
+
+    #[test]
+    fn what_has_no_size_or_too_much_is_refused() {
+        assert_eq!(check(4, 0), Err(BufferError::ZeroCapacity));
+        assert_eq!(check(0, 4), Err(BufferError::ZeroWidth));
+        for (words, rows) in [(4, usize::MAX), (usize::MAX, 2), (1 << 40, 1 << 40), (1, (1 << 63) + 1)] {
+            assert_eq!(check(words, rows), Err(BufferError::TooLarge { rows, words }));
+        }
+        assert_eq!(check(4, 1), Ok(()));
+    }
+}

@@ -1,0 +1,147 @@
+//! Copies between plain words and words that another thread may be writing.
+//!
+//! A seqlock's reader copies words while its writer may be overwriting them, and throws the copy away if so. In Rust's
+//! memory model the copy must therefore be made of atomic accesses, and relaxed ones suffice. Compilers never merge
+//! those, so a copy goes word by word, which takes 1.4 times as long as `memcpy` for a row of 256 bytes. What is wanted
+//! is the byte-wise atomic `memcpy` of Hans Boehm's proposal P1478 (ISO C++ WG21, 2022), which Rust does not have yet; on
+//! x86-64, where it matters most, two instructions of the machine's own stand in for it.
+
+use super::sync::{AtomicU64, Ordering};
+
+/// Stores `from` into `to`, relaxed.
+///
+/// # Panics
+/// When the lengths differ.
+#[inline]
+pub(super) fn store(to: &[AtomicU64], from: &[u64]) {
+    assert_eq!(to.len(), from.len(), "a row of another width");
+    let done = vector::store(to, from);
+    for (to, &from) in to[done..].iter().zip(&from[done..]) {
+        to.store(from, Ordering::Relaxed);
+    }
+}
+
+/// Loads `from` into `to`, relaxed.
+///
+/// # Panics
+/// When the lengths differ.
+#[inline]
+pub(super) fn load(to: &mut [u64], from: &[AtomicU64]) {
+    assert_eq!(to.len(), from.len(), "a row of another width");
+    let done = vector::load(to, from);
+    for (to, from) in to[done..].iter_mut().zip(&from[done..]) {
+        *to = from.load(Ordering::Relaxed);
+    }
+}
+
+/// Copies whole blocks of words with vector instructions. Checkers (loom, Miri, sanitizers) cannot look into them and
+/// get the plain loops, by `cfg(loom)`, `cfg(miri)` and `--cfg portable_copy`.
+#[cfg(all(target_arch = "x86_64", not(any(loom, miri, portable_copy))))]
+mod vector {
+    #![expect(
+        unsafe_code,
+        reason = "vector instructions that another thread's stores may race with"
+    )]
+
+    use super::AtomicU64;
+    use core::arch::asm;
+
+    const BLOCK: usize = 8;
+
+    // SAFETY of both: the lengths are equal (asserted by the callers), and a block is only copied where `BLOCK` words
+    // remain of both, so that every access is inside the two slices. The plain side is not shared with anybody who
+    // writes. The other side may be written by other threads meanwhile: that would be undefined behaviour for accesses
+    // of Rust's, but these are the machine's, where a racing vector access gives some mixture of old and new bytes, as
+    // the same number of relaxed accesses to single bytes would; callers accept any mixture. The assembly block counts
+    // as reading and writing any memory (no `nomem`, no `readonly`), so the compiler moves neither fences nor stamps
+    // across it, and x86-64 keeps the order of ordinary vector loads and of ordinary vector stores (Intel SDM volume 3,
+    // 9.2.2). SSE2 is part of every x86-64.
+
+    #[inline]
+    pub(super) fn store(to: &[AtomicU64], from: &[u64]) -> usize {
+        let blocks = from.len() / BLOCK;
+        for word in (0..blocks).map(|block| block * BLOCK) {
+            // Atomics may be written through a shared reference's pointer: they are `UnsafeCell`s.
+            let to = to.as_ptr().cast::<u64>().cast_mut();
+            // SAFETY: see above.
+            unsafe {
+                copy_block(to.add(word), from.as_ptr().add(word));
+            }
+        }
+        blocks * BLOCK
+    }
+
+    #[inline]
+    pub(super) fn load(to: &mut [u64], from: &[AtomicU64]) -> usize {
+        let blocks = from.len() / BLOCK;
+        for word in (0..blocks).map(|block| block * BLOCK) {
+            // SAFETY: see above.
+            unsafe {
+                copy_block(to.as_mut_ptr().add(word), from.as_ptr().cast::<u64>().add(word));
+            }
+        }
+        blocks * BLOCK
+    }
+
+    /// # Safety
+    /// `BLOCK` words at `from` can be read, and as many at `to` written.
+    #[inline(always)]
+    unsafe fn copy_block(to: *mut u64, from: *const u64) {
+        // SAFETY: the caller's.
+        unsafe {
+            asm!(
+                "movups {a}, [{from}]",
+                "movups {b}, [{from} + 16]",
+                "movups {c}, [{from} + 32]",
+                "movups {d}, [{from} + 48]",
+                "movups [{to}], {a}",
+                "movups [{to} + 16], {b}",
+                "movups [{to} + 32], {c}",
+                "movups [{to} + 48], {d}",
+                from = in(reg) from,
+                to = in(reg) to,
+                a = out(xmm_reg) _,
+                b = out(xmm_reg) _,
+                c = out(xmm_reg) _,
+                d = out(xmm_reg) _,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(any(loom, miri, portable_copy)))))]
+mod vector {
+    use super::AtomicU64;
+
+    #[inline]
+    pub(super) fn store(_: &[AtomicU64], _: &[u64]) -> usize {
+        0
+    }
+
+    #[inline]
+    pub(super) fn load(_: &mut [u64], _: &[AtomicU64]) -> usize {
+        0
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_copied_whole_and_nothing_beside_it() {
+        for len in 0..70 {
+            let from: Vec<u64> = (1..=len).collect();
+            let shared: Vec<_> = (0..len + 2).map(|_| AtomicU64::new(u64::MAX)).collect();
+            let inner = 1..1 + from.len();
+            store(&shared[inner.clone()], &from);
+            assert_eq!(shared[0].load(Ordering::Relaxed), u64::MAX);
+            assert_eq!(shared[inner.end].load(Ordering::Relaxed), u64::MAX);
+            let mut to = vec![0; from.len() + 2];
+            load(&mut to[inner.clone()], &shared[inner.clone()]);
+            assert_eq!(&to[inner.clone()], &from);
+            assert_eq!((to[0], to[inner.end]), (0, 0));
+        }
+    }
+}

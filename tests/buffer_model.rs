@@ -1,0 +1,110 @@
+//! Random operations on every kind of buffer, against the plain one.
+
+use bevy_experience::buffer::{BufferKind, BufferSettings, Overflow, TransitionBuffer, Writer, create};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Push(u8),
+    Drain(usize),
+    Pop,
+    Peek,
+    Read(usize),
+    Close,
+}
+
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let operation = prop_oneof![
+        6 => (0..12u8).prop_map(Operation::Push),
+        4 => (0..12usize).prop_map(Operation::Drain),
+        2 => Just(Operation::Pop),
+        1 => Just(Operation::Peek),
+        2 => (0..12usize).prop_map(Operation::Read),
+        // Rare, or most sequences would end early.
+        1 => prop_oneof![19 => Just(Operation::Peek), 1 => Just(Operation::Close)],
+    ];
+    proptest::collection::vec(operation, 0..80)
+}
+
+type Pair = (Writer, Arc<dyn TransitionBuffer>);
+
+fn drain(buffer: &dyn TransitionBuffer, max: usize) -> (u64, Vec<[u64; 3]>) {
+    let mut seen = Vec::new();
+    let drained = buffer.drain(max, &mut |row| seen.push(row.try_into().unwrap()));
+    (drained.missed, seen)
+}
+
+fn peek(buffer: &dyn TransitionBuffer) -> Vec<u64> {
+    let mut seen = Vec::new();
+    buffer.peek_all(&mut |row| seen.push(row[0]));
+    seen
+}
+
+fn compare(tested: &mut Pair, model: &mut Pair, operations: &[Operation]) -> Result<(), TestCaseError> {
+    let mut next = 0;
+    let mut reader = tested.1.reader();
+    let (mut read, mut missed) = (Vec::new(), 0);
+    for operation in operations {
+        match *operation {
+            Operation::Push(rows) => {
+                for _ in 0..rows {
+                    let row = [next, next * 3, !next];
+                    prop_assert_eq!(tested.0.push(&row), model.0.push(&row));
+                    next += 1;
+                }
+            }
+            Operation::Drain(max) => prop_assert_eq!(drain(&*tested.1, max), drain(&*model.1, max)),
+            Operation::Pop => {
+                let (mut a, mut b) = ([0; 3], [0; 3]);
+                prop_assert_eq!(tested.1.pop(&mut a), model.1.pop(&mut b));
+                prop_assert_eq!(a, b);
+            }
+            Operation::Peek => {
+                let (seen, undrained) = (peek(&*tested.1), peek(&*model.1));
+                prop_assert!(seen.ends_with(&undrained), "{:?} {:?}", seen, undrained);
+            }
+            Operation::Read(max) => {
+                if let Some(reader) = &mut reader {
+                    missed += reader.read(max, |row| read.push(row[0])).missed;
+                }
+            }
+            Operation::Close => {
+                tested.1.close();
+                model.1.close();
+            }
+        }
+        let stats = tested.1.stats();
+        prop_assert_eq!(stats, model.1.stats());
+        prop_assert_eq!(stats.added, stats.retrieved + stats.dropped + stats.len as u64);
+        prop_assert_eq!(tested.0.free(), model.0.free());
+        prop_assert_eq!(tested.1.is_closed(), model.1.is_closed());
+    }
+    if let Some(reader) = &mut reader {
+        loop {
+            let last = reader.read(usize::MAX, |row| read.push(row[0]));
+            if last == Default::default() {
+                break;
+            }
+            missed += last.missed;
+        }
+        prop_assert!(read.is_sorted_by(|a, b| a < b));
+        prop_assert_eq!(read.len() as u64 + missed, tested.1.stats().added);
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn every_kind_does_what_the_plain_one_does(
+        kind in prop_oneof![Just(BufferKind::Ring)],
+        overflow in prop_oneof![Just(Overflow::DropOldest), Just(Overflow::DropNewest)],
+        capacity in 1..9usize,
+        operations in operations(),
+    ) {
+        let settings = |kind| BufferSettings { kind, capacity, overflow };
+        let mut tested = create(&settings(kind), 3).unwrap();
+        let mut model = create(&settings(BufferKind::Mutex), 3).unwrap();
+        compare(&mut tested, &mut model, &operations)?;
+    }
+}
