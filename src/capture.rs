@@ -1,6 +1,6 @@
 //! Components to rows.
 //!
-//! A [`RowEncoder`] knows everything that a recording reads and where in a row it goes. It walks the archetypes that
+//! A `RowEncoder` knows everything that a recording reads and where in a row it goes. It walks the archetypes that
 //! hold the recording's players and encodes them in blocks, column by column. It knows nothing of episodes.
 
 mod archetypes;

@@ -190,6 +190,7 @@
 //! or panics never holds up a tick; the buffers fill meanwhile, and [`Overflow`](buffer::Overflow) says what then
 //! happens:
 //! - `DropOldest`, the default: the oldest step makes room, and is counted. For games that people play.
+//! - `DropNewest`: the new step is not taken, and is counted.
 //! - `Block(patience)`: the capture waits for the exporter, at most so long a tick. For games that run without a screen
 //!   as fast as they can, and would rather be slow than lose.
 //!
