@@ -74,6 +74,7 @@ enum Command {
         recording: usize,
         agent_id: i64,
         buffer: Arc<dyn TransitionBuffer>,
+        transitions: Arc<AtomicU32>,
     },
     Flush(Sender<()>),
     Close(Sender<()>),
@@ -135,12 +136,22 @@ impl Exporter {
     }
 
     /// Hands over a player's buffer. Never waits.
-    pub fn attach(&self, recording: usize, agent_id: i64, buffer: Arc<dyn TransitionBuffer>) {
+    ///
+    /// Whoever closes the buffer first stores in `transitions` how many were pushed to it, modulo 2³²: the last of them may
+    /// never have been stored, and no later row tells of it.
+    pub fn attach(
+        &self,
+        recording: usize,
+        agent_id: i64,
+        buffer: Arc<dyn TransitionBuffer>,
+        transitions: Arc<AtomicU32>,
+    ) {
         // A thread that is gone was closed; what comes after is nobody's.
         let _ = self.commands.send(Command::Attach {
             recording,
             agent_id,
             buffer,
+            transitions,
         });
     }
 

@@ -130,6 +130,30 @@ fn a_drop_ends_the_episode_with_gap_and_is_counted() {
 }
 
 #[test]
+fn refusing_the_newest_is_counted_to_the_last_row() {
+    let mut test = asleep();
+    let recording = Recording::<Player>::new("player").observe::<Age>();
+    test.record(recording.capacity(16).overflow(Overflow::DropNewest));
+    test.add_systems(FixedUpdate, grow);
+    let first = test.world_mut().spawn((Player, Age(0.0))).id();
+    test.world_mut().spawn((Player, Age(0.0)));
+    test.ticks(500);
+    test.world_mut().despawn(first);
+    test.ticks(100);
+    let episodes = test.finish();
+    let report = test.report();
+    closes(&report);
+    assert_eq!(report.pending, 0, "also those after which no row tells of them");
+    assert_eq!(report.recorded, 499 + 599);
+    assert!(report.exported >= 15, "the oldest were kept");
+    for episode in &episodes {
+        for transition in episode.transitions() {
+            assert_eq!(transition.observation()[0] + 1.0, transition.next_observation()[0]);
+        }
+    }
+}
+
+#[test]
 fn blocking_loses_nothing() {
     let mut test = TestApp::new();
     let overflow = Overflow::Block(Duration::from_secs(20));

@@ -16,7 +16,9 @@ use crate::{
     transition::{EndReason, Outcome, StepHeader, StepKind},
 };
 use bevy_ecs::entity::Entity;
+use core::sync::atomic::{AtomicU32, Ordering};
 use span::Span;
+use std::sync::Arc;
 
 /// An end that waits for its capture.
 #[derive(Clone, Debug)]
@@ -37,12 +39,19 @@ struct StagedEnd {
     sealed: bool,
 }
 
+/// Where a life is written.
+pub(super) struct Output {
+    pub(super) writer: Writer,
+    /// How many transitions were pushed, once the buffer is closed: the last of them may not have been stored.
+    pub(super) transitions: Arc<AtomicU32>,
+}
+
 /// One player's life in one recording.
 pub(super) struct Life {
     pub(super) entity: Entity,
     pub(super) agent_id: i64,
     /// `None` where recording is disabled: then a life is lived, and nothing is written.
-    writer: Option<Writer>,
+    output: Option<Output>,
     /// The game's view: between a beginning and an end. It must not depend on what the recording could or could not
     /// write, because [`EpisodeEnded`](super::EpisodeEnded) does depend on it.
     alive: bool,
@@ -70,7 +79,7 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn new(context: &Context, entity: Entity, agent_id: i64, writer: Option<Writer>) -> Self {
+    pub(super) fn new(context: &Context, entity: Entity, agent_id: i64, output: Option<Output>) -> Self {
         let terms = context.schema.reward_terms().len();
         let row = |wanted| vec![0; if wanted { context.layout().row_words() } else { 0 }].into_boxed_slice();
         Self {
@@ -85,11 +94,11 @@ impl Life {
             ordinal: 0,
             decision: Span::new(terms),
             still: Span::new(terms),
-            acted: row(writer.is_some() && context.rules.keeps_action()),
-            started: row(writer.is_some() && context.rules.mode == RecordMode::OnChange),
-            last: row(writer.is_some()),
-            blank: row(writer.is_some()),
-            writer,
+            acted: row(output.is_some() && context.rules.keeps_action()),
+            started: row(output.is_some() && context.rules.mode == RecordMode::OnChange),
+            last: row(output.is_some()),
+            blank: row(output.is_some()),
+            output,
             seen: 0,
         }
     }
@@ -100,7 +109,7 @@ impl Life {
 
     /// Whether rows are written of this life at all.
     pub(super) fn is_recorded(&self) -> bool {
-        self.writer.is_some()
+        self.output.is_some()
     }
 
     pub(super) fn is_staged(&self) -> bool {
@@ -118,7 +127,7 @@ impl Life {
 
     /// Rows that can be pushed before one is lost that the exporter has not taken.
     pub(super) fn free(&self) -> usize {
-        self.writer.as_ref().map_or(usize::MAX, Writer::free)
+        self.output.as_ref().map_or(usize::MAX, |output| output.writer.free())
     }
 
     /// Adds to the reward of the transition under way; `term` is its place among the declared terms.
@@ -272,6 +281,9 @@ impl Life {
 
     /// Lets go of the buffer; what is in it can still be drained.
     pub(super) fn close_buffer(&mut self) {
-        self.writer = None;
+        if let Some(output) = self.output.take() {
+            // Before the buffer is closed, which the drop of its writer does.
+            output.transitions.store(self.ordinal, Ordering::Release);
+        }
     }
 }

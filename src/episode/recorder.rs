@@ -3,12 +3,12 @@
 mod complaints;
 
 use super::{
-    life::{Clock, Context, Life, Rules},
+    life::{Clock, Context, Life, Output, Rules},
     roster::Roster,
 };
 use crate::{
     account::{Count, Counters},
-    buffer::{BufferSettings, PlayerBuffers, TransitionBuffer, Writer},
+    buffer::{BufferSettings, PlayerBuffers, TransitionBuffer},
     capture::{Parts, RowEncoder},
     player::{AgentId, DoNotRecord, Reward},
     schema::Schema,
@@ -61,6 +61,8 @@ pub(crate) enum Staged {
 pub(crate) struct NewBuffer {
     pub(crate) agent_id: i64,
     pub(crate) buffer: Arc<dyn TransitionBuffer>,
+    /// How many transitions were pushed, once it is closed.
+    pub(crate) transitions: Arc<AtomicU32>,
 }
 
 /// One recording at work.
@@ -236,8 +238,8 @@ impl Recorder {
                 continue;
             }
             let agent_id = given.unwrap_or_else(|| self.roster.next_agent());
-            let writer = self.enabled.then(|| self.open_buffer(agent_id)).flatten();
-            let mut life = Life::new(&self.context, entity, agent_id, writer);
+            let output = self.enabled.then(|| self.open_buffer(agent_id)).flatten();
+            let mut life = Life::new(&self.context, entity, agent_id, output);
             life.seen = self.captures;
             if world.get::<Reward>(entity).is_some_and(|reward| !reward.is_clear()) && self.enabled {
                 self.context.counters.orphaned_rewards.add(1);
@@ -250,11 +252,16 @@ impl Recorder {
         self.joining = joining;
     }
 
-    fn open_buffer(&mut self, agent_id: i64) -> Option<Writer> {
+    fn open_buffer(&mut self, agent_id: i64) -> Option<Output> {
         match self.players.open(agent_id) {
             Ok((writer, buffer)) => {
-                self.new_buffers.push(NewBuffer { agent_id, buffer });
-                Some(writer)
+                let transitions = Arc::<AtomicU32>::default();
+                self.new_buffers.push(NewBuffer {
+                    agent_id,
+                    buffer,
+                    transitions: transitions.clone(),
+                });
+                Some(Output { writer, transitions })
             }
             // The settings were checked when the recording was added.
             Err(error) => {

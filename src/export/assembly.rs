@@ -113,6 +113,11 @@ impl Assembly {
         }
     }
 
+    /// The buffer is closed and drained: how many of the `total` transitions pushed to it came after the last row.
+    pub(super) fn settle(&mut self, total: u32) -> u64 {
+        u64::from(total.wrapping_sub(core::mem::replace(&mut self.ordinal, total)))
+    }
+
     /// Ends what is open: nothing more will come.
     pub(super) fn finish(
         &mut self,

@@ -11,6 +11,7 @@ use crate::{
     sink::RecordingInfo,
     transition::{EndReason, Outcome},
 };
+use core::sync::atomic::{AtomicU32, Ordering};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use crossbeam_queue::SegQueue;
 use std::{collections::HashSet, sync::Arc, time::Instant};
@@ -22,6 +23,8 @@ const TURN: usize = 1024;
 struct Intake {
     agent_id: i64,
     buffer: Arc<dyn TransitionBuffer>,
+    /// How many were pushed, once the buffer is closed.
+    transitions: Arc<AtomicU32>,
     assembly: Assembly,
 }
 
@@ -88,6 +91,7 @@ impl Recording {
             taken += rows;
             let done = closed && rows == 0;
             if done {
+                toll.lost += intake.assembly.settle(intake.transitions.load(Ordering::Acquire));
                 intake
                     .assembly
                     .finish(shop, Outcome::Truncated, EndReason::GAP, finished);
@@ -140,11 +144,17 @@ impl Recording {
     fn close(&mut self) {
         let Self {
             shop,
+            counters,
             intakes,
             finished,
             ..
         } = self;
         for mut intake in intakes.drain(..) {
+            if intake.buffer.is_closed() {
+                counters
+                    .lost
+                    .add(intake.assembly.settle(intake.transitions.load(Ordering::Acquire)));
+            }
             intake
                 .assembly
                 .finish(shop, Outcome::Truncated, EndReason::SHUTDOWN, finished);
@@ -232,11 +242,13 @@ impl Worker {
                     recording,
                     agent_id,
                     buffer,
+                    transitions,
                 }) => {
                     if let Some(recording) = self.recordings.get_mut(recording) {
                         recording.intakes.push(Intake {
                             agent_id,
                             buffer,
+                            transitions,
                             assembly: Assembly::default(),
                         });
                     }

@@ -272,7 +272,7 @@ impl Works {
         for slot in &mut self.slots {
             let Some(index) = slot.exported_as else { continue };
             for new in slot.recorder.take_new_buffers() {
-                exporter.attach(index, new.agent_id, new.buffer);
+                exporter.attach(index, new.agent_id, new.buffer, new.transitions);
             }
         }
     }

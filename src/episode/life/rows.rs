@@ -113,7 +113,7 @@ impl Life {
 
     /// Begins an episode at the observation in `row`. It waits for an observation that is finite, where it must be.
     pub(super) fn begin(&mut self, context: &Context, row: &mut [u64], continues: u32) {
-        if self.writer.is_none() || !finite::make_observation_finite(context, row) {
+        if self.output.is_none() || !finite::make_observation_finite(context, row) {
             return;
         }
         self.episode = context.episodes.fetch_add(1, Ordering::Relaxed);
@@ -225,9 +225,9 @@ impl Life {
         header.agent_id = self.agent_id;
         header.episode = self.episode;
         header.ordinal = self.ordinal;
-        if let Some(writer) = &mut self.writer {
+        if let Some(output) = &mut self.output {
             // Only `close_buffer` closes, and it takes the writer away.
-            let _ = writer.push(row);
+            let _ = output.writer.push(row);
         }
     }
 }
