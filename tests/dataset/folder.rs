@@ -80,7 +80,12 @@ fn an_open_shard_is_no_shard_yet() {
     let mut sink = DatasetSink::new(root.path());
     sink.open(&recording(&schema, run)).unwrap();
     sink.write(&all).unwrap();
+    let path = root.path().join("fighter/runs/00000001.json");
     sink.flush(&report(&all)).unwrap();
+    assert_eq!(account(&path).account, report(&all));
+    let updated = account(&path).updated;
+    sink.flush(&report(&all)).unwrap();
+    assert_eq!(account(&path).updated, updated, "nothing new is not written again");
     let data = root.path().join("fighter/data");
     assert_eq!(listing(&data), ["00000001-00000.parquet.tmp"]);
     assert!(
