@@ -142,7 +142,7 @@ fn garbage_in_a_shard_is_data_or_an_error() {
     let whole = fs::read(&shard).unwrap();
     let mut numbers = Numbers(1);
     let mut refused = 0;
-    for _ in 0..300 {
+    for _ in 0..200 {
         let mut bytes = whole.clone();
         for _ in 0..1 + numbers.below(4) {
             // Half of the damage goes to the footer, which says where everything is.
@@ -153,7 +153,7 @@ fn garbage_in_a_shard_is_data_or_an_error() {
         fs::write(&shard, &bytes).unwrap();
         refused += usize::from(read(root.path()).is_err());
     }
-    assert!(refused > 100, "{refused}");
+    assert!(refused > 60, "{refused}");
 }
 
 /// Replaces the shard by `batch`.

@@ -1,11 +1,11 @@
-//! Hand-made and generated episodes.
+//! Hand-made and generated episodes, and what they leave in a folder.
 
 use bevy_experience::{
     schema::{Column, DType, Schema, Space},
-    sink::{AgentTotals, DatasetSink, RecordingInfo, RunReport, Sink},
+    sink::{AgentTotals, DatasetSink, RecordingInfo, RunReport, Sink, dataset::RunAccount},
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
 };
-use std::{sync::Arc, time::SystemTime};
+use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
 /// `SplitMix64`: numbers that are the same in every run of the tests.
 pub struct Numbers(pub u64);
@@ -185,7 +185,7 @@ pub fn assert_same(a: &Episode, b: &Episode) {
 }
 
 /// Writes `episodes` of one run into the dataset at `root`, a few at a time.
-pub fn write(root: &std::path::Path, episodes: &[Episode]) {
+pub fn write(root: &Path, episodes: &[Episode]) {
     let (schema, run) = (episodes[0].schema(), episodes[0].info().run);
     let mut sink = DatasetSink::new(root).with_row_group_rows(50);
     sink.check(schema).unwrap();
@@ -194,4 +194,41 @@ pub fn write(root: &std::path::Path, episodes: &[Episode]) {
         sink.write(some).unwrap();
     }
     sink.close(&report(episodes)).unwrap();
+}
+
+/// A few episodes of three agents.
+pub fn episodes(schema: &Arc<Schema>, run: RunId, count: u32) -> Vec<Episode> {
+    let episode = |index| {
+        generated(
+            schema,
+            info(run, index, i64::from(index % 3)),
+            10 * i64::from(index),
+            10,
+            u64::from(index),
+        )
+    };
+    (0..count).map(episode).collect()
+}
+
+/// Everything in a folder, without the dataset card.
+pub fn listing(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path.clone());
+            }
+            found.push(path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/"));
+        }
+    }
+    found.sort();
+    found.retain(|path| path != "README.md");
+    found
+}
+
+/// The account in a file.
+pub fn account(path: &Path) -> RunAccount {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }

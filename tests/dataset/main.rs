@@ -6,4 +6,6 @@ mod damage;
 mod episodes;
 mod folder;
 mod reading;
+mod refusals;
 mod round_trip;
+mod sharing;

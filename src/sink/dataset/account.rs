@@ -92,10 +92,19 @@ impl RunAccount {
 
     /// Brings the file up to date.
     pub(super) fn write(&mut self, recording: &Path, report: &RunReport) -> Result<(), SinkError> {
-        self.account = report.clone();
+        let before = core::mem::replace(&mut self.account, report.clone());
         self.updated = seconds(SystemTime::now());
         self.ended = (self.status == RunStatus::Closed).then_some(self.updated);
-        files::replace(&self.path(recording), &self.to_json())
+        let written = files::replace(&self.path(recording), &self.to_json());
+        if written.is_err() {
+            self.account = before;
+        }
+        written
+    }
+
+    /// Whether the file says already what `report` and these many shards say: a game that stands still writes nothing.
+    pub(super) fn says(&self, report: &RunReport, shards: usize) -> bool {
+        self.account == *report && self.shards.len() == shards
     }
 
     fn path(&self, recording: &Path) -> PathBuf {

@@ -22,6 +22,9 @@ pub(super) struct DatasetWriter {
     folder: PathBuf,
     encoder: BatchEncoder,
     account: RunAccount,
+    /// How many shards the account's file names.
+    noted: usize,
+    /// How many shards were begun.
     shards: u32,
     open: Option<OpenShard>,
     /// Shards that the disk did not take yet, oldest first.
@@ -39,6 +42,7 @@ impl DatasetWriter {
             folder,
             encoder,
             account,
+            noted: 0,
             shards: 0,
             open: None,
             finished: Vec::new(),
@@ -85,7 +89,11 @@ impl DatasetWriter {
         };
         let landed = landed.and_then(|()| self.land());
         // The account says what is visible, so it is brought up to date whether or not all of it is.
-        let noted = self.account.write(&self.folder, report);
+        let noted = if self.account.says(report, self.noted) {
+            Ok(())
+        } else {
+            self.note(report)
+        };
         landed.and(noted)
     }
 
@@ -100,9 +108,15 @@ impl DatasetWriter {
                 self.folder.display()
             );
         }
-        let noted = self.account.write(&self.folder, report);
+        let noted = self.note(report);
         self.update_card();
         landed.and(noted)
+    }
+
+    fn note(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        self.account.write(&self.folder, report)?;
+        self.noted = self.account.shards.len();
+        Ok(())
     }
 
     /// The open shard, which is begun where there is none.
