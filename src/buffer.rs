@@ -7,9 +7,11 @@
 //! A [`TransitionBuffer`] is shared, and its [`drain`](TransitionBuffer::drain) is the exporter's: the one cursor that
 //! counts as "exported". Everybody else peeks, or takes a [`ring::Reader`] with a cursor of its own.
 
+mod cells;
 mod memory;
 pub mod mutex;
 mod players;
+pub mod queue;
 pub mod ring;
 mod settings;
 mod stats;
@@ -19,6 +21,7 @@ mod writer;
 
 pub use mutex::MutexBuffer;
 pub use players::PlayerBuffers;
+pub use queue::QueueBuffer;
 pub use settings::{BufferError, BufferKind, BufferSettings, Overflow};
 pub use stats::{BufferStats, Drained};
 pub use writer::{Writer, create};
@@ -51,7 +54,7 @@ pub trait TransitionBuffer: fmt::Debug + Send + Sync {
 
     /// Whether there is no room for another row unless the oldest undrained one goes.
     fn is_full(&self) -> bool {
-        self.len() == self.capacity()
+        self.len() >= self.capacity()
     }
 
     /// Refuses further pushes. What is inside can still be drained.

@@ -5,7 +5,7 @@ use bevy_experience::buffer::{
 };
 use std::sync::Arc;
 
-const KINDS: [BufferKind; 2] = [BufferKind::Ring, BufferKind::Mutex];
+const KINDS: [BufferKind; 3] = [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex];
 
 fn make(kind: BufferKind, capacity: usize, overflow: Overflow) -> (Writer, Arc<dyn TransitionBuffer>) {
     let settings = BufferSettings {
@@ -271,4 +271,35 @@ fn readers_are_told_of_rows_that_were_refused() {
     let mut late = buffer.reader().unwrap();
     assert_eq!(late.read(9, |_| ()), Drained { steps: 1, missed: 0 });
     assert_eq!(late.read(9, |_| ()), Drained { steps: 1, missed: 3 });
+}
+
+#[test]
+fn consumers_of_a_queue_share_its_rows() {
+    let (mut writer, buffer) = drop_oldest(BufferKind::Queue, 64);
+    push(&mut writer, 0..64);
+    let consumers: Vec<_> = (0..3)
+        .map(|_| {
+            let buffer = buffer.clone();
+            std::thread::spawn(move || {
+                let (mut seen, mut row) = (Vec::new(), [0; 2]);
+                while buffer.pop(&mut row) {
+                    seen.push(row[0]);
+                }
+                seen
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for consumer in consumers {
+        let seen = consumer.join().unwrap();
+        assert!(seen.is_sorted(), "in order for each");
+        all.extend(seen);
+    }
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..64), "each to exactly one");
+}
+
+#[test]
+fn only_rings_have_readers() {
+    assert!(KINDS.map(|kind| drop_oldest(kind, 2).1.reader().is_some()) == [true, false, false]);
 }

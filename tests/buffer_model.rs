@@ -54,7 +54,14 @@ fn compare(tested: &mut Pair, model: &mut Pair, operations: &[Operation]) -> Res
                     next += 1;
                 }
             }
-            Operation::Drain(max) => prop_assert_eq!(drain(&*tested.1, max), drain(&*model.1, max)),
+            Operation::Drain(max) => {
+                let drained = drain(&*tested.1, max);
+                prop_assert_eq!(&drained, &drain(&*model.1, max));
+                if tested.1.kind() == BufferKind::Queue && drained.1.len() < max {
+                    // It may have taken the row behind a gap already, which leaves room for one more.
+                    prop_assert_eq!(drain(&*tested.1, 1), drain(&*model.1, 1));
+                }
+            }
             Operation::Pop => {
                 let (mut a, mut b) = ([0; 3], [0; 3]);
                 prop_assert_eq!(tested.1.pop(&mut a), model.1.pop(&mut b));
@@ -95,9 +102,11 @@ fn compare(tested: &mut Pair, model: &mut Pair, operations: &[Operation]) -> Res
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
     #[test]
     fn every_kind_does_what_the_plain_one_does(
-        kind in prop_oneof![Just(BufferKind::Ring)],
+        kind in prop_oneof![Just(BufferKind::Ring), Just(BufferKind::Queue)],
         overflow in prop_oneof![Just(Overflow::DropOldest), Just(Overflow::DropNewest)],
         capacity in 1..9usize,
         operations in operations(),

@@ -1,6 +1,9 @@
 //! Writers and readers at once: no row is torn, none is counted twice, none is forgotten.
 
-use bevy_experience::buffer::{BufferKind, BufferSettings, Overflow, create, ring::Reader};
+use bevy_experience::buffer::{
+    BufferError, BufferKind, BufferSettings, Overflow, TransitionBuffer, create,
+    ring::{Reader, Ring},
+};
 use std::{
     sync::{
         Arc, Barrier,
@@ -53,6 +56,8 @@ fn nothing_is_torn_and_every_row_is_seen_or_missed() {
     for (kind, overflow) in [
         (BufferKind::Ring, Overflow::DropOldest),
         (BufferKind::Ring, Overflow::DropNewest),
+        (BufferKind::Queue, Overflow::DropOldest),
+        (BufferKind::Queue, Overflow::DropNewest),
         (BufferKind::Mutex, Overflow::DropOldest),
     ] {
         let settings = BufferSettings {
@@ -114,4 +119,63 @@ fn nothing_is_torn_and_every_row_is_seen_or_missed() {
             assert_eq!(seen + missed, ROWS, "{kind:?} {overflow:?}");
         }
     }
+}
+
+#[test]
+fn several_writers_share_a_ring() {
+    const WRITERS: u64 = 4;
+    const ROWS: u64 = 5_000;
+    let (writer, ring) = Ring::new(WORDS, 8).unwrap();
+    let writer = writer.into_shared().unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let mut reader = ring.reader();
+    let reading = {
+        let done = done.clone();
+        thread::spawn(move || {
+            let (mut seen, mut missed, mut last) = (0, 0, [None; WRITERS as usize]);
+            loop {
+                let over = done.load(Ordering::Acquire);
+                let read = reader.read(64, |found| {
+                    let who = found[0] >> 32;
+                    let number = check(who, found);
+                    let last = &mut last[usize::try_from(who).unwrap()];
+                    assert!(last.is_none_or(|last| last < number), "each writer's rows are in order");
+                    *last = Some(number);
+                    seen += 1;
+                });
+                missed += read.missed;
+                if over && read == Default::default() {
+                    return (seen, missed);
+                }
+            }
+        })
+    };
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|who| {
+            let writer = writer.clone();
+            thread::spawn(move || {
+                for number in 0..ROWS {
+                    writer.push(&row(who, who << 32 | number)).unwrap();
+                }
+            })
+        })
+        .collect();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    done.store(true, Ordering::Release);
+    let (seen, missed) = reading.join().unwrap();
+    assert_eq!(seen + missed, WRITERS * ROWS);
+    assert!(!ring.is_closed());
+    drop(writer);
+    assert!(ring.is_closed());
+}
+
+#[test]
+fn a_ring_that_refuses_the_newest_has_one_writer() {
+    let settings = BufferSettings {
+        overflow: Overflow::DropNewest,
+        ..BufferSettings::default()
+    };
+    let (writer, ring) = Ring::with_settings(&settings, 1).unwrap();
+    assert_eq!(writer.into_shared().unwrap_err(), BufferError::SharedDropNewest);
+    assert!(ring.is_closed());
 }

@@ -7,6 +7,8 @@
 //! the stamp counts rows, instead of only changing, is what lets a reader know *how many* rows it missed; queues of
 //! numbered slots go back to Dmitry Vyukov's bounded MPMC queue (2010).
 //!
+//! [`SharedWriter`] is the form for several threads that push to one ring; its pushes are not wait-free.
+//!
 //! A ring keeps its newest rows whether or not they were drained: [`Reader`]s and
 //! [`peek_all`](TransitionBuffer::peek_all) find them until later rows take their places.
 //!
@@ -26,20 +28,23 @@
 //! ```
 
 mod reader;
+mod shared;
 pub(super) mod slots;
 mod writer;
 
 pub use reader::Reader;
+pub use shared::SharedWriter;
 pub use writer::Writer;
 
 use super::{
     BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
+    cells::Look,
     memory::Words,
     settings::{BufferSettings, Overflow},
     sync::{Mutex, lock},
 };
 use core::fmt;
-use slots::{Cursor, Links, Look, Shape, Slots};
+use slots::{Cursor, Links, Shape, Slots};
 use std::sync::Arc;
 
 /// A ring of rows.
@@ -107,7 +112,7 @@ impl TransitionBuffer for Ring {
     }
 
     fn row_words(&self) -> usize {
-        self.slots.row_words()
+        self.slots.cells().row_words()
     }
 
     fn capacity(&self) -> usize {
@@ -137,11 +142,11 @@ impl TransitionBuffer for Ring {
     fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
         let slots = &*self.slots;
         let head = slots.head();
-        let mut row = vec![0; slots.content_words()];
+        let mut row = vec![0; slots.cells().content_words()];
         let wanted = head.saturating_sub(max as u64);
         for number in wanted.max(slots.oldest(head)).max(slots.floor())..head {
             if slots.look(number, &mut row) == Look::Whole {
-                each(slots.row_of(&row));
+                each(&row[slots.cells().row()]);
             }
         }
     }

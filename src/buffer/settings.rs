@@ -24,6 +24,8 @@ pub enum BufferKind {
     /// A lock-free ring: see [`ring`](super::ring).
     #[default]
     Ring,
+    /// A queue whose rows go to one consumer each: see [`queue`](super::queue).
+    Queue,
     /// A `VecDeque` behind a mutex: the plain reference.
     Mutex,
 }
@@ -78,6 +80,9 @@ pub enum BufferError {
         /// Words of each.
         words: usize,
     },
+    /// Several writers cannot agree on what is the newest.
+    #[error("a ring that several push to cannot refuse the newest row: choose `Overflow::DropOldest`")]
+    SharedDropNewest,
     /// More than there is.
     #[error("there is no memory for a buffer of {bytes} bytes: give it a smaller capacity")]
     OutOfMemory {

@@ -15,3 +15,18 @@ pub(super) use std::sync::{
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// Waits a little for another thread. The first waits are short; after `turns` of them the processor is given away.
+pub(super) fn wait(turns: u32) {
+    #[cfg(loom)]
+    {
+        let _ = turns;
+        loom::thread::yield_now();
+    }
+    #[cfg(not(loom))]
+    if turns < 16 {
+        core::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
+    }
+}

@@ -1,6 +1,8 @@
 //! The one who pushes, to whichever kind of buffer.
 
-use super::{BufferError, BufferKind, BufferSettings, Closed, MutexBuffer, TransitionBuffer, mutex, ring};
+use super::{
+    BufferError, BufferKind, BufferSettings, Closed, MutexBuffer, QueueBuffer, TransitionBuffer, mutex, queue, ring,
+};
 use std::sync::Arc;
 
 /// The one who pushes. Dropping it closes the buffer.
@@ -9,6 +11,8 @@ use std::sync::Arc;
 pub enum Writer {
     /// To a [`ring::Ring`].
     Ring(ring::Writer),
+    /// To a [`QueueBuffer`].
+    Queue(queue::Writer),
     /// To a [`MutexBuffer`].
     Mutex(mutex::Writer),
 }
@@ -28,6 +32,7 @@ impl Writer {
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         match self {
             Self::Ring(writer) => writer.push(row),
+            Self::Queue(writer) => writer.push(row),
             Self::Mutex(writer) => writer.push(row),
         }
     }
@@ -37,6 +42,7 @@ impl Writer {
     pub fn free(&self) -> usize {
         match self {
             Self::Ring(writer) => writer.free(),
+            Self::Queue(writer) => writer.free(),
             Self::Mutex(writer) => writer.free(),
         }
     }
@@ -48,6 +54,7 @@ impl Writer {
     pub fn hide(&mut self) {
         match self {
             Self::Ring(writer) => writer.hide(),
+            Self::Queue(writer) => writer.hide(),
             Self::Mutex(writer) => writer.hide(),
         }
     }
@@ -62,6 +69,10 @@ pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Ar
         BufferKind::Ring => {
             let (writer, ring) = ring::Ring::with_settings(settings, row_words)?;
             (Writer::Ring(writer), ring)
+        }
+        BufferKind::Queue => {
+            let (writer, buffer) = QueueBuffer::new(settings, row_words)?;
+            (Writer::Queue(writer), buffer)
         }
         BufferKind::Mutex => {
             let (writer, buffer) = MutexBuffer::new(settings, row_words)?;

@@ -62,7 +62,7 @@ impl Reader {
     /// Words of a row.
     #[must_use]
     pub fn row_words(&self) -> usize {
-        self.slots.row_words()
+        self.slots.cells().row_words()
     }
 }
 

@@ -1,14 +1,14 @@
-//! The words of a ring: how rows are written, and read without being torn.
+//! The numbering of a ring's rows, and what its threads tell each other.
 
 use crate::buffer::{
     BufferError, Drained,
+    cells::{Cells, Look},
     memory::Words,
     settings::checked_capacity,
-    sync::{AtomicU64, Ordering, fence},
-    words,
+    sync::{AtomicU64, Ordering, wait},
 };
 
-/// The words before the first slot. What the writer writes, and what the one who drains writes, lie 128 bytes apart,
+/// The words before the first cell. What the writer writes, and what the one who drains writes, lie 128 bytes apart,
 /// because processors fetch lines in pairs.
 mod place {
     /// The number of rows ever pushed, which is the number of the next. With one writer this counts rows that are
@@ -26,37 +26,21 @@ mod place {
     pub const ACCOUNTED: usize = 32;
     /// Rows that the accounting cursor came too late for.
     pub const MISSED: usize = 33;
-    /// The first word of slot 0.
-    pub const SLOTS: usize = 48;
+    /// The first word of cell 0.
+    pub const CELLS: usize = 48;
 }
 
-/// A ring's words, and where everything lies among them.
+/// A ring's cells, what its threads tell each other, and where everything lies.
 ///
-/// Slot `n` is `stride` words from `place::SLOTS + n * stride`: a stamp, then `links` words that belong to the ring's
-/// user, then the row. Row `r` (rows are counted from 0 for ever) lies in slot `r` modulo the capacity. The **stamp** of a
-/// slot that holds row `r` is `2r + 2`. While row `r` is being written into it, it is `2r + 1`. A slot that was never
-/// written has 0. So stamps only grow, and never come back: a 64-bit count of rows does not wrap.
+/// Row `r` (rows are counted from 0 for ever) lies in cell `r` modulo the capacity.
 pub(in crate::buffer) struct Slots {
-    words: Words,
-    stride: usize,
-    links: usize,
+    cells: Cells,
     mask: u64,
     /// Whether the first link of each row is the number of rows skipped before it.
     counts_skips: bool,
 }
 
-/// What came of an attempt to read a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::buffer) enum Look {
-    /// It was copied whole.
-    Whole,
-    /// A later row has its place.
-    Overwritten,
-    /// It is not there, or not yet.
-    Absent,
-}
-
-/// What the slots of a ring are like.
+/// What a ring is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::buffer) struct Shape {
     pub(in crate::buffer) row_words: usize,
@@ -94,7 +78,7 @@ impl Shape {
     pub(in crate::buffer) fn words(self) -> Result<usize, BufferError> {
         let capacity = checked_capacity(self.row_words, self.capacity)?;
         let words = self.stride().checked_mul(capacity);
-        let words = words.and_then(|words| words.checked_add(place::SLOTS));
+        let words = words.and_then(|words| words.checked_add(place::CELLS));
         words
             .filter(|words| {
                 words
@@ -112,28 +96,21 @@ impl Slots {
     /// Slots in `words`, which are as many as [`Shape::words`] says.
     pub(in crate::buffer) fn new(words: Words, shape: Shape) -> Self {
         let capacity = shape.capacity.next_power_of_two();
-        debug_assert_eq!(words.len(), place::SLOTS + capacity * shape.stride());
+        debug_assert_eq!(words.len(), place::CELLS + capacity * shape.stride());
         Self {
-            words,
-            stride: shape.stride(),
-            links: shape.links.words(),
+            cells: Cells::new(words, place::CELLS, shape.links.words(), shape.row_words),
             mask: capacity as u64 - 1,
             counts_skips: shape.links == Links::Skipped,
         }
     }
 
-    pub(in crate::buffer) fn row_words(&self) -> usize {
-        self.stride - 1 - self.links
+    #[inline]
+    fn word(&self, place: usize) -> &AtomicU64 {
+        &self.cells.header()[place]
     }
 
-    /// Words of a row and its links: what [`look`](Self::look) copies.
-    pub(in crate::buffer) fn content_words(&self) -> usize {
-        self.stride - 1
-    }
-
-    /// The row in what [`look`](Self::look) copied.
-    pub(in crate::buffer) fn row_of<'a>(&self, content: &'a [u64]) -> &'a [u64] {
-        &content[self.links..]
+    pub(in crate::buffer) fn cells(&self) -> &Cells {
+        &self.cells
     }
 
     pub(in crate::buffer) fn capacity(&self) -> u64 {
@@ -143,7 +120,7 @@ impl Slots {
     #[inline]
     pub(in crate::buffer) fn head(&self) -> u64 {
         // Acquire: whoever learns of a row sees it written.
-        self.words[place::HEAD].load(Ordering::Acquire)
+        self.word(place::HEAD).load(Ordering::Acquire)
     }
 
     /// The oldest row that can still be there when `head` rows were pushed.
@@ -153,116 +130,101 @@ impl Slots {
     }
 
     pub(in crate::buffer) fn accounted(&self) -> u64 {
-        self.words[place::ACCOUNTED].load(Ordering::Acquire)
+        self.word(place::ACCOUNTED).load(Ordering::Acquire)
     }
 
     /// Moves the accounting cursor to `next`, having missed `missed` rows before it. Whoever calls holds the lock of
     /// those who drain.
     pub(in crate::buffer) fn account(&self, next: u64, missed: u64) {
         // In this order, so that whoever loads them in the other never sees more rows missed than passed.
-        self.words[place::ACCOUNTED].store(next, Ordering::Release);
+        self.word(place::ACCOUNTED).store(next, Ordering::Release);
         if missed > 0 {
-            let before = self.words[place::MISSED].load(Ordering::Relaxed);
-            self.words[place::MISSED].store(before + missed, Ordering::Release);
+            let before = self.word(place::MISSED).load(Ordering::Relaxed);
+            self.word(place::MISSED).store(before + missed, Ordering::Release);
         }
     }
 
     /// Rows that the accounting cursor came too late for so far.
     pub(in crate::buffer) fn missed(&self) -> u64 {
-        self.words[place::MISSED].load(Ordering::Acquire)
+        self.word(place::MISSED).load(Ordering::Acquire)
     }
 
     pub(in crate::buffer) fn skipped(&self) -> u64 {
-        self.words[place::SKIPPED].load(Ordering::Acquire)
+        self.word(place::SKIPPED).load(Ordering::Acquire)
     }
 
     pub(in crate::buffer) fn floor(&self) -> u64 {
-        self.words[place::FLOOR].load(Ordering::Acquire)
+        self.word(place::FLOOR).load(Ordering::Acquire)
     }
 
     pub(in crate::buffer) fn raise_floor(&self, floor: u64) {
-        self.words[place::FLOOR].fetch_max(floor, Ordering::AcqRel);
+        self.word(place::FLOOR).fetch_max(floor, Ordering::AcqRel);
     }
 
     #[inline]
     pub(in crate::buffer) fn is_closed(&self) -> bool {
-        self.words[place::CLOSED].load(Ordering::Acquire) != 0
+        self.word(place::CLOSED).load(Ordering::Acquire) != 0
     }
 
     pub(in crate::buffer) fn close(&self) {
-        self.words[place::CLOSED].store(1, Ordering::Release);
+        self.word(place::CLOSED).store(1, Ordering::Release);
     }
 
     pub(in crate::buffer) fn rejected(&self) -> u64 {
-        self.words[place::REJECTED].load(Ordering::Relaxed)
+        self.word(place::REJECTED).load(Ordering::Relaxed)
     }
 
     #[cold]
     pub(in crate::buffer) fn reject(&self) {
-        self.words[place::REJECTED].fetch_add(1, Ordering::Relaxed);
+        self.word(place::REJECTED).fetch_add(1, Ordering::Relaxed);
     }
 
     #[inline]
-    fn slot(&self, row: u64) -> (&AtomicU64, &[AtomicU64]) {
-        let index = usize::try_from(row & self.mask).expect("slots are addressable");
-        let start = place::SLOTS + index * self.stride;
-        self.words[start..start + self.stride]
-            .split_first()
-            .expect("a slot has a stamp")
-    }
-
-    /// Writes row `number`, whose slot belongs to the caller.
-    #[inline]
-    fn fill(&self, number: u64, links: &[u64], row: &[u64]) {
-        let (stamp, content) = self.slot(number);
-        let (link_words, row_words) = content.split_at(self.links);
-        stamp.store(2 * number + 1, Ordering::Relaxed);
-        // Whoever reads one of the words below sees the odd stamp above.
-        fence(Ordering::Release);
-        if !links.is_empty() {
-            words::store(link_words, links);
-        }
-        words::store(row_words, row);
-        stamp.store(2 * number + 2, Ordering::Release);
+    fn index(&self, number: u64) -> usize {
+        usize::try_from(number & self.mask).expect("cells are addressable")
     }
 
     /// Writes row `number` and says so. Only the one writer calls this, with the numbers from 0 in order.
     #[inline]
     pub(in crate::buffer) fn append(&self, number: u64, links: &[u64], row: &[u64]) {
-        self.fill(number, links, row);
-        self.words[place::HEAD].store(number + 1, Ordering::Release);
+        self.cells.fill(self.index(number), number, links, row);
+        self.word(place::HEAD).store(number + 1, Ordering::Release);
+    }
+
+    /// Takes the next number and writes its row, as one of several writers. None of the ring's rows have links.
+    pub(in crate::buffer) fn append_shared(&self, row: &[u64]) {
+        // Relaxed: it is the stamps that tell readers what is written.
+        let number = self.word(place::HEAD).fetch_add(1, Ordering::Relaxed);
+        let index = self.index(number);
+        let before = number.checked_sub(self.capacity());
+        let mut turns = 0;
+        while self.cells.number(index) != before {
+            wait(turns);
+            turns = turns.saturating_add(1);
+        }
+        self.cells.fill(index, number, &[], row);
+    }
+
+    /// Rows that can be pushed before one goes that was not drained.
+    pub(in crate::buffer) fn free(&self) -> usize {
+        // In this order: rows pushed in between make the answer too small, never too large.
+        let accounted = self.accounted();
+        let behind = self.head() - accounted;
+        usize::try_from(self.capacity().saturating_sub(behind)).expect("cells are addressable")
     }
 
     /// Counts a row that is not pushed, because there is no room for it. Only the one writer calls this.
     #[cold]
     pub(in crate::buffer) fn skip(&self) -> u64 {
-        let skipped = self.words[place::SKIPPED].load(Ordering::Relaxed) + 1;
-        self.words[place::SKIPPED].store(skipped, Ordering::Release);
+        let skipped = self.word(place::SKIPPED).load(Ordering::Relaxed) + 1;
+        self.word(place::SKIPPED).store(skipped, Ordering::Release);
         skipped
     }
 
-    /// Looks at row `number`, and copies what it holds into `copy`: all its words, the links first.
+    /// Looks at row `number`, and copies what it holds into `copy`: its links, then the row.
     #[inline]
     pub(in crate::buffer) fn look(&self, number: u64, copy: &mut [u64]) -> Look {
-        let (stamp, content) = self.slot(number);
-        let whole = 2 * number + 2;
-        // Acquire: the words are read after the stamp that promises them.
-        let before = stamp.load(Ordering::Acquire);
-        if before != whole {
-            return if before > whole {
-                Look::Overwritten
-            } else {
-                Look::Absent
-            };
-        }
-        words::load(copy, content);
-        // If any of these words is a later row's, the fence makes that row's odd stamp visible to the load below.
-        fence(Ordering::Acquire);
-        if stamp.load(Ordering::Relaxed) == whole {
-            Look::Whole
-        } else {
-            Look::Overwritten
-        }
+        self.cells.look(self.index(number), number, copy)
     }
 
     /// Gives out rows from `cursor` on, at most `max`, up to the first gap after a row that was given out.
@@ -307,7 +269,7 @@ impl Slots {
                     cursor.next += 1;
                     passed(cursor.next, 0);
                     read.steps += 1;
-                    each(&cursor.copy[self.links..]);
+                    each(&cursor.copy[self.cells.row()]);
                 }
                 // Another writer was given the number and is still at it.
                 Look::Absent => break,
@@ -347,7 +309,7 @@ impl Cursor {
         Self {
             next,
             skipped: (next == 0).then_some(0),
-            copy: vec![0; slots.stride - 1].into(),
+            copy: vec![0; slots.cells.content_words()].into(),
         }
     }
 

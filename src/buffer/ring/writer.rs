@@ -15,6 +15,7 @@ pub struct Writer {
     /// What the accounting cursor was when it was looked at last; it may be further by now.
     accounted: u64,
     skipped: u64,
+    leaves_open: bool,
 }
 
 impl Writer {
@@ -25,7 +26,18 @@ impl Writer {
             drops_newest: shape.links == Links::Skipped,
             accounted: 0,
             skipped: 0,
+            leaves_open: false,
         }
+    }
+
+    pub(super) fn drops_newest(&self) -> bool {
+        self.drops_newest
+    }
+
+    /// Ends this writer for another one.
+    pub(super) fn leave_open(&mut self) -> Arc<Slots> {
+        self.leaves_open = true;
+        self.slots.clone()
     }
 
     /// Appends a row. Wait-free, and no allocation.
@@ -55,7 +67,7 @@ impl Writer {
 
     fn push_or_skip(&mut self, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
-        assert_eq!(row.len(), slots.row_words(), "a row of another width");
+        assert_eq!(row.len(), slots.cells().row_words(), "a row of another width");
         if self.next - self.accounted == slots.capacity() {
             self.accounted = slots.accounted();
         }
@@ -71,8 +83,7 @@ impl Writer {
     /// Rows that can be pushed before one goes that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
-        let behind = self.next - self.slots.accounted();
-        usize::try_from(self.slots.capacity().saturating_sub(behind)).expect("slots are addressable")
+        self.slots.free()
     }
 
     /// Hides the rows pushed so far from everybody but the accounting cursor and readers who saw them already.
@@ -86,7 +97,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.slots.close();
+        if !self.leaves_open {
+            self.slots.close();
+        }
     }
 }
 
