@@ -46,6 +46,20 @@ def test_end_flags_stand_on_last_rows_only_and_always(rows: Rows) -> None:
     assert (rows.has_reason == rows.last).all()
 
 
+def test_the_spaces_are_those_of_the_columns(rows: Rows, experience: dict) -> None:
+    for name in ("observation", "action"):
+        space, values = experience[f"{name}_space"], rows[name]
+        if space["type"] == "Discrete":
+            assert ((values >= 0) & (values < space["n"])).all()
+            continue
+        assert list(values.shape[1:]) == space["shape"]
+        low, high = (
+            numpy.array([infinity if bound is None else bound for bound in space[side]])
+            for side, infinity in (("low", -numpy.inf), ("high", numpy.inf))
+        )
+        assert ((values >= low) & (values <= high)).all(), name
+
+
 def test_ticks_lead_from_one_row_to_the_next(rows: Rows) -> None:
     assert (rows["ticks"] >= 0).all()
     inside = ~rows.last[:-1]

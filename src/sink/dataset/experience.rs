@@ -40,6 +40,7 @@ impl Experience {
             "features": schema.feature_names(),
             "observation_space": box_space(schema.observation()),
             "action_space": action_space(schema),
+            "action_parts": action_parts(schema),
             "next_observation": if is_wide(schema) { "last_row" } else { "every_row" },
             "units": {
                 "tick": "ticks of the game since the run began",
@@ -93,19 +94,18 @@ struct Format {
     format: u32,
 }
 
-/// Gymnasium's words for the action.
+/// The space of the column `action`, in Gymnasium's words: one choice, or everything packed into floats.
 fn action_space(schema: &Schema) -> Value {
-    let columns = schema.action();
-    if schema.is_single_discrete() {
-        return column_space(&columns[0], "int64");
+    match schema.action() {
+        [column] if schema.is_single_discrete() => column_space(column, "int64"),
+        columns => box_space(columns),
     }
-    if columns
-        .iter()
-        .all(|column| column.dtype == DType::F32 && matches!(column.space, Space::Box { .. }))
-    {
-        return box_space(columns);
-    }
-    let parts = columns
+}
+
+/// The space of each part of the action, by name.
+fn action_parts(schema: &Schema) -> Value {
+    let parts = schema
+        .action()
         .iter()
         .map(|column| (column.name.clone(), column_space(column, dtype_name(column.dtype))));
     json!({ "type": "Dict", "spaces": parts.collect::<serde_json::Map<_, _>>() })
