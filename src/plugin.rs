@@ -17,7 +17,7 @@ use crate::{
 };
 use bevy_app::{App, FixedLast, Plugin};
 use bevy_ecs::{
-    component::Component,
+    component::{Component, RequiredComponentsError},
     schedule::{InternedScheduleLabel, ScheduleLabel},
 };
 use bevy_platform::cell::SyncCell;
@@ -128,12 +128,14 @@ fn add_recording<P: Component>(
         return Err(SetupError::DuplicateName(name.to_owned()));
     }
     let marker = app.world_mut().register_component::<P>();
-    // It fails where the marker stands in an archetype already; then rewards are given to players as they are met.
-    let comes_with_reward = app.world_mut().try_register_required_components::<P, Reward>().is_ok()
-        || works
-            .slots()
-            .iter()
-            .any(|slot| slot.recorder.marker() == marker && slot.comes_with_reward);
+    // Where the marker stands in an archetype already it is too late; then rewards are given to players as they are met.
+    let comes_with_reward = match app.world_mut().try_register_required_components::<P, Reward>() {
+        Ok(()) | Err(RequiredComponentsError::DuplicateRegistration(..)) => true,
+        Err(_) => {
+            let mut known = works.slots().iter().filter(|slot| slot.recorder.marker() == marker);
+            known.any(|slot| slot.comes_with_reward)
+        }
+    };
     let context = BuildContext {
         marker,
         enabled: works.is_enabled(),

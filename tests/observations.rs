@@ -277,6 +277,30 @@ fn many_others_are_found_as_by_hand() {
 }
 
 #[test]
+fn a_sparse_marker_that_divides_a_table_mixes_nobody_up() {
+    #[derive(Component)]
+    #[component(storage = "SparseSet")]
+    struct Playing;
+    let mut test = TestApp::new();
+    test.record(Recording::<Playing>::new("player").observe::<Health>().act::<Health>());
+    // One table, and every third of its rows is a player's.
+    for id in 0..300 {
+        let mut entity = test.world_mut().spawn((AgentId(id), Health(id as f32)));
+        if id % 3 == 0 {
+            entity.insert(Playing);
+        }
+    }
+    test.ticks(3);
+    let episodes = test.finish();
+    assert_eq!(episodes.len(), 100);
+    for episode in episodes {
+        let id = episode.info().agent_id as f32;
+        assert_eq!(episode.row(2).observation(), [id]);
+        assert_eq!(episode.transition(1).action().next().unwrap() as f32, id);
+    }
+}
+
+#[test]
 fn two_recordings_watch_one_entity() {
     #[derive(Component)]
     struct Watched;

@@ -147,6 +147,29 @@ fn an_end_within_a_decision_says_how_long_the_transition_truly_lasted() {
 }
 
 #[test]
+fn an_end_between_ticks_keeps_the_action_that_led_to_it() {
+    let mut test = TestApp::new();
+    test.record(
+        recording()
+            .every(4)
+            .decision_tick(DecisionTick::Last)
+            .act_in(FixedPreUpdate),
+    );
+    test.add_systems(FixedUpdate, grow);
+    let player = test.world_mut().spawn((Player, Age(0.0), Choice(0.0))).id();
+    test.ticks(3);
+    // Two ticks of a decision: the last of them chose what age 2 left behind.
+    test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
+    test.ticks(2);
+    let episodes = test.finish();
+    let lived: Vec<_> = episodes[0]
+        .transitions()
+        .map(|t| (t.ticks(), t.action().next().unwrap(), t.next_observation()[0]))
+        .collect();
+    assert_eq!(lived, [(2, 200.0, 3.0)]);
+}
+
+#[test]
 fn timestamps_are_seconds_of_game_time_and_ticks_are_the_authority() {
     let mut test = play(recording());
     test.ticks(5);

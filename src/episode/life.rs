@@ -141,7 +141,9 @@ impl Life {
     /// Where an early reading of the action goes, if it is wanted now.
     pub(super) fn action_slot(&mut self, rules: &Rules) -> Option<&mut [u64]> {
         let wanted = self.decision.ticks == 0 || rules.decision == DecisionTick::Last;
-        let staged = self.staged.as_ref().is_some_and(|staged| staged.has_action);
+        // An end between ticks is not led to by what is chosen in the next one.
+        let staged = self.staged.as_ref();
+        let staged = staged.is_some_and(|staged| staged.has_action || staged.between_ticks);
         (self.open && wanted && !staged).then_some(&mut self.acted)
     }
 
