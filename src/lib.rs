@@ -150,8 +150,8 @@
 //! ```
 //! The next episode begins at the capture of the same tick, where the reset left the player. Where a corpse waits to
 //! respawn, [`EpisodeStart::OnEvent`](episode::EpisodeStart::OnEvent) leaves the wait out until a
-//! [`BeginEpisode`](episode::BeginEpisode). For games that reset later in the tick and compute their sensors late there
-//! is [`FinalObservation::AtCapture`](episode::FinalObservation::AtCapture).
+//! [`BeginEpisode`](episode::BeginEpisode). For games that compute their sensors late in the tick, and reset in a later
+//! one, there is [`FinalObservation::AtCapture`](episode::FinalObservation::AtCapture).
 //!
 //! `terminated` means that the world ended the episode; `truncated`, that watching stopped though it would have gone
 //! on. The difference decides whether a trainer bootstraps, so say which it is. A despawn in mid-episode truncates
