@@ -9,8 +9,8 @@ use core::ops::Range;
 
 /// Rows in shared words, each behind a stamp.
 ///
-/// Cell `n` is `stride` words from `first + n * stride`: a stamp, then `links` words that belong to whoever made the
-/// cells, then the row. The **stamp** of a cell that holds row `r` (rows are counted from 0 for ever) is `2r + 2`. While
+/// Cell `n` starts at word `first + n * stride`: a stamp, then `links` words that belong to whoever made the cells, then
+/// the row, at an even word, so that copies 16 bytes at a time do not straddle cache lines. The **stamp** of a cell that holds row `r` (rows are counted from 0 for ever) is `2r + 2`. While
 /// row `r` is being written into it, it is `2r + 1`. A cell that was never written has 0. So a cell's stamp only grows, and
 /// never comes back: a 64-bit count of rows does not wrap.
 ///
@@ -20,6 +20,8 @@ pub(super) struct Cells {
     words: Words,
     first: usize,
     stride: usize,
+    /// Words of a cell that are used.
+    len: usize,
     links: usize,
 }
 
@@ -35,12 +37,26 @@ pub(super) enum Look {
 }
 
 impl Cells {
-    /// Cells in all words from `first` on.
-    pub(super) fn new(words: Words, first: usize, links: usize, row_words: usize) -> Self {
+    /// The words that so many cells take, with room for `header` words before them. `None` when they are too many.
+    pub(super) fn words_needed(header: usize, links: usize, row_words: usize, cells: usize) -> Option<usize> {
+        let stride = row_words.checked_add(1 + links)?.checked_next_multiple_of(2)?;
+        let words = stride.checked_mul(cells)?.checked_add(Self::first(header, links))?;
+        isize::try_from(words.checked_mul(size_of::<u64>())?).ok()?;
+        Some(words)
+    }
+
+    fn first(header: usize, links: usize) -> usize {
+        header + (header + links + 1) % 2
+    }
+
+    /// As many cells as `words` has room for, behind a header of so many words.
+    pub(super) fn new(words: Words, header: usize, links: usize, row_words: usize) -> Self {
+        let len = 1 + links + row_words;
         Self {
             words,
-            first,
-            stride: 1 + links + row_words,
+            first: Self::first(header, links),
+            stride: len.next_multiple_of(2),
+            len,
             links,
         }
     }
@@ -52,52 +68,78 @@ impl Cells {
     }
 
     pub(super) fn row_words(&self) -> usize {
-        self.stride - 1 - self.links
+        self.len - 1 - self.links
     }
 
-    /// Words of a row and its links: what [`look`](Self::look) copies.
+    /// Words of a row and its links: what [`View::look`] copies.
     pub(super) fn content_words(&self) -> usize {
-        self.stride - 1
+        self.len - 1
+    }
+
+    /// The cells, for one who works on several: the compiler cannot know that writing to a cell leaves this struct alone.
+    #[inline]
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            words: &self.words[self.first..],
+            stride: self.stride,
+            len: self.len,
+            links: self.links,
+        }
+    }
+}
+
+/// See [`Cells::view`].
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    words: &'a [AtomicU64],
+    stride: usize,
+    len: usize,
+    links: usize,
+}
+
+impl<'a> View<'a> {
+    #[inline]
+    fn cell(self, index: usize) -> (&'a AtomicU64, &'a [AtomicU64]) {
+        let cell = &self.words[index * self.stride..][..self.len];
+        (&cell[0], &cell[1..])
     }
 
     /// Where the row is in what [`look`](Self::look) copies.
-    pub(super) fn row(&self) -> Range<usize> {
-        self.links..self.stride - 1
-    }
-
     #[inline]
-    fn cell(&self, index: usize) -> (&AtomicU64, &[AtomicU64]) {
-        let start = self.first + index * self.stride;
-        self.words[start..start + self.stride]
-            .split_first()
-            .expect("a cell has a stamp")
+    pub(super) fn row(self) -> Range<usize> {
+        self.links..self.len - 1
     }
 
     /// The number of the row in a cell, unless it has none or is being written. Whoever learns of a row here may write
     /// the next one over it.
-    pub(super) fn number(&self, index: usize) -> Option<u64> {
+    pub(super) fn number(self, index: usize) -> Option<u64> {
         let stamp = self.cell(index).0.load(Ordering::Acquire);
         stamp.is_multiple_of(2).then(|| (stamp / 2).checked_sub(1)).flatten()
     }
 
     /// Writes row `number`. The cell belongs to the caller, and its earlier rows have lower numbers.
-    #[inline]
-    pub(super) fn fill(&self, index: usize, number: u64, links: &[u64], row: &[u64]) {
-        let (stamp, content) = self.cell(index);
-        let (link_words, row_words) = content.split_at(self.links);
+    ///
+    /// # Panics
+    /// When `row` is not as long as the cells' rows, or `links` as their links.
+    #[inline(always)]
+    pub(super) fn fill(self, index: usize, number: u64, links: &[u64], row: &[u64]) {
+        let (stamp, mut content) = self.cell(index);
+        assert!(links.len() + row.len() == content.len(), "a row of another width");
         stamp.store(2 * number + 1, Ordering::Relaxed);
         // Whoever reads one of the words below sees the odd stamp above.
         fence(Ordering::Release);
         if !links.is_empty() {
+            let (link_words, row_words) = content.split_at(links.len());
             words::store(link_words, links);
+            content = row_words;
         }
-        words::store(row_words, row);
+        words::store(content, row);
         stamp.store(2 * number + 2, Ordering::Release);
     }
 
     /// Looks for row `number`, and copies what the cell holds into `copy`: the links, then the row.
-    #[inline]
-    pub(super) fn look(&self, index: usize, number: u64, copy: &mut [u64]) -> Look {
+    #[inline(always)]
+    pub(super) fn look(self, index: usize, number: u64, copy: &mut [u64]) -> Look {
         let (stamp, content) = self.cell(index);
         let whole = 2 * number + 2;
         // Acquire: the words are read after the stamp that promises them.

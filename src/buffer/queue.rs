@@ -68,7 +68,11 @@ impl QueueBuffer {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
         let cells = capacity + IN_HAND;
-        let words = Words::heap(cells * (1 + row_words))?;
+        let words = Cells::words_needed(0, 0, row_words, cells).ok_or(BufferError::TooLarge {
+            rows: settings.capacity,
+            words: row_words,
+        })?;
+        let words = Words::heap(words)?;
         let spare = ArrayQueue::new(cells);
         for cell in 0..cells {
             let _ = spare.push(cell);
@@ -129,7 +133,7 @@ impl QueueBuffer {
 
     /// Copies a row that was taken, and gives its cell back.
     fn redeem(&self, ticket: Ticket, row: &mut [u64]) {
-        let look = self.cells.look(ticket.cell, ticket.number, row);
+        let look = self.cells.view().look(ticket.cell, ticket.number, row);
         debug_assert_eq!(look, Look::Whole, "whoever has the ticket has the cell to themselves");
         self.recycle(ticket.cell);
         self.retrieved.fetch_add(1, Ordering::AcqRel);
@@ -207,7 +211,7 @@ impl TransitionBuffer for QueueBuffer {
             let held = consumers.held.map(|ticket| ticket.number);
             let floor = self.floor.load(Ordering::Acquire);
             (0..self.capacity + IN_HAND)
-                .filter_map(|cell| Some((self.cells.number(cell)?, cell)))
+                .filter_map(|cell| Some((self.cells.view().number(cell)?, cell)))
                 .filter(|&(number, _)| number >= floor && (number >= queued || Some(number) == held))
                 .filter(|&(number, _)| number >= consumers.expected)
                 .collect()
@@ -215,7 +219,7 @@ impl TransitionBuffer for QueueBuffer {
         rows.sort_unstable();
         let mut row = vec![0; self.row_words()];
         for &(number, cell) in &rows[rows.len().saturating_sub(max)..] {
-            if self.cells.look(cell, number, &mut row) == Look::Whole {
+            if self.cells.view().look(cell, number, &mut row) == Look::Whole {
                 each(&row);
             }
         }
@@ -275,7 +279,7 @@ impl Writer {
             buffer.dropped.fetch_add(1, Ordering::AcqRel);
         } else {
             let cell = buffer.spare.pop().expect("the writer's own cell is spare");
-            buffer.cells.fill(cell, number, &[], row);
+            buffer.cells.view().fill(cell, number, &[], row);
             if let Some(oldest) = buffer.queue.force_push(Ticket { number, cell }) {
                 buffer.recycle(oldest.cell);
                 buffer.dropped.fetch_add(1, Ordering::AcqRel);

@@ -146,7 +146,7 @@ impl TransitionBuffer for Ring {
         let wanted = head.saturating_sub(max as u64);
         for number in wanted.max(slots.oldest(head)).max(slots.floor())..head {
             if slots.look(number, &mut row) == Look::Whole {
-                each(&row[slots.cells().row()]);
+                each(&row[slots.cells().view().row()]);
             }
         }
     }

@@ -12,12 +12,13 @@ use super::sync::{AtomicU64, Ordering};
 ///
 /// # Panics
 /// When the lengths differ.
-#[inline]
+#[inline(always)]
 pub(super) fn store(to: &[AtomicU64], from: &[u64]) {
-    assert_eq!(to.len(), from.len(), "a row of another width");
-    let done = vector::store(to, from);
-    for (to, &from) in to[done..].iter().zip(&from[done..]) {
-        to.store(from, Ordering::Relaxed);
+    assert!(to.len() == from.len(), "a row of another width");
+    if !vector::store(to, from) {
+        for (to, &from) in to.iter().zip(from) {
+            to.store(from, Ordering::Relaxed);
+        }
     }
 }
 
@@ -25,16 +26,17 @@ pub(super) fn store(to: &[AtomicU64], from: &[u64]) {
 ///
 /// # Panics
 /// When the lengths differ.
-#[inline]
+#[inline(always)]
 pub(super) fn load(to: &mut [u64], from: &[AtomicU64]) {
-    assert_eq!(to.len(), from.len(), "a row of another width");
-    let done = vector::load(to, from);
-    for (to, from) in to[done..].iter_mut().zip(&from[done..]) {
-        *to = from.load(Ordering::Relaxed);
+    assert!(to.len() == from.len(), "a row of another width");
+    if !vector::load(to, from) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = from.load(Ordering::Relaxed);
+        }
     }
 }
 
-/// Copies whole blocks of words with vector instructions. Checkers (loom, Miri, sanitizers) cannot look into them and
+/// Copies with vector instructions, and says whether it did. Checkers (loom, Miri, sanitizers) cannot look into them and
 /// get the plain loops, by `cfg(loom)`, `cfg(miri)` and `--cfg portable_copy`.
 #[cfg(all(target_arch = "x86_64", not(any(loom, miri, portable_copy))))]
 mod vector {
@@ -48,46 +50,54 @@ mod vector {
 
     const BLOCK: usize = 8;
 
-    // SAFETY of both: the lengths are equal (asserted by the callers), and a block is only copied where `BLOCK` words
-    // remain of both, so that every access is inside the two slices. The plain side is not shared with anybody who
-    // writes. The other side may be written by other threads meanwhile: that would be undefined behaviour for accesses
-    // of Rust's, but these are the machine's, where a racing vector access gives some mixture of old and new bytes, as
-    // the same number of relaxed accesses to single bytes would; callers accept any mixture. The assembly block counts
-    // as reading and writing any memory (no `nomem`, no `readonly`), so the compiler moves neither fences nor stamps
-    // across it, and x86-64 keeps the order of ordinary vector loads and of ordinary vector stores (Intel SDM volume 3,
-    // 9.2.2). SSE2 is part of every x86-64.
-
-    #[inline]
-    pub(super) fn store(to: &[AtomicU64], from: &[u64]) -> usize {
-        let blocks = from.len() / BLOCK;
-        for word in (0..blocks).map(|block| block * BLOCK) {
-            // Atomics may be written through a shared reference's pointer: they are `UnsafeCell`s.
-            let to = to.as_ptr().cast::<u64>().cast_mut();
-            // SAFETY: see above.
-            unsafe {
-                copy_block(to.add(word), from.as_ptr().add(word));
-            }
-        }
-        blocks * BLOCK
+    #[inline(always)]
+    pub(super) fn store(to: &[AtomicU64], from: &[u64]) -> bool {
+        debug_assert_eq!(to.len(), from.len());
+        // Atomics may be written through a shared reference's pointer: they are `UnsafeCell`s.
+        let to = to.as_ptr().cast::<u64>().cast_mut();
+        // SAFETY: both are `from.len()` words long (asserted by the caller).
+        unsafe { copy(to, from.as_ptr(), from.len()) }
     }
 
-    #[inline]
-    pub(super) fn load(to: &mut [u64], from: &[AtomicU64]) -> usize {
-        let blocks = from.len() / BLOCK;
-        for word in (0..blocks).map(|block| block * BLOCK) {
-            // SAFETY: see above.
-            unsafe {
-                copy_block(to.as_mut_ptr().add(word), from.as_ptr().cast::<u64>().add(word));
-            }
+    #[inline(always)]
+    pub(super) fn load(to: &mut [u64], from: &[AtomicU64]) -> bool {
+        debug_assert_eq!(to.len(), from.len());
+        // SAFETY: both are `from.len()` words long (asserted by the caller).
+        unsafe { copy(to.as_mut_ptr(), from.as_ptr().cast(), from.len()) }
+    }
+
+    /// Copies `len` words unless they are fewer than a block. The last block overlaps the one before, if it must: its
+    /// words are then copied twice, which is no different from copying them once a little later.
+    ///
+    /// # Safety
+    /// `len` words at `from` can be read and `len` words at `to` can be written, and at most one of the two sides is
+    /// accessed by other threads meanwhile: atomically, or as here.
+    #[inline(always)]
+    unsafe fn copy(to: *mut u64, from: *const u64, len: usize) -> bool {
+        let Some(last) = len.checked_sub(BLOCK) else {
+            return false;
+        };
+        let mut word = 0;
+        while word < last {
+            // SAFETY: `word + BLOCK` is less than `len`.
+            unsafe { copy_block(to.add(word), from.add(word)) };
+            word += BLOCK;
         }
-        blocks * BLOCK
+        // SAFETY: `last + BLOCK` is `len`.
+        unsafe { copy_block(to.add(last), from.add(last)) };
+        true
     }
 
     /// # Safety
-    /// `BLOCK` words at `from` can be read, and as many at `to` written.
+    /// As for [`copy`], with `BLOCK` words.
     #[inline(always)]
     unsafe fn copy_block(to: *mut u64, from: *const u64) {
-        // SAFETY: the caller's.
+        // SAFETY: every access is inside the two blocks. Where another thread accesses one of them too, an access of
+        // Rust's would be undefined behaviour, but these are the machine's: a racing vector access gives some mixture of
+        // old and new bytes, as the same number of relaxed accesses to single bytes would, and callers accept any
+        // mixture. The block counts as reading and writing any memory (there is no `nomem` and no `readonly`), so the
+        // compiler moves neither fences nor stamps across it, and x86-64 keeps the order of ordinary vector loads and of
+        // ordinary vector stores (Intel SDM volume 3, 9.2.2). SSE2 is part of every x86-64.
         unsafe {
             asm!(
                 "movups {a}, [{from}]",
@@ -114,14 +124,14 @@ mod vector {
 mod vector {
     use super::AtomicU64;
 
-    #[inline]
-    pub(super) fn store(_: &[AtomicU64], _: &[u64]) -> usize {
-        0
+    #[inline(always)]
+    pub(super) fn store(_: &[AtomicU64], _: &[u64]) -> bool {
+        false
     }
 
-    #[inline]
-    pub(super) fn load(_: &mut [u64], _: &[AtomicU64]) -> usize {
-        0
+    #[inline(always)]
+    pub(super) fn load(_: &mut [u64], _: &[AtomicU64]) -> bool {
+        false
     }
 }
 

@@ -7,13 +7,18 @@ use std::sync::Arc;
 
 /// The one who pushes. Dropping it closes the buffer.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Writer {
-    /// To a [`ring::Ring`].
+pub struct Writer(Kind);
+
+#[derive(Debug)]
+enum Kind {
     Ring(ring::Writer),
-    /// To a [`QueueBuffer`].
+    // Together, so that a push to a ring asks one question only.
+    Other(Other),
+}
+
+#[derive(Debug)]
+enum Other {
     Queue(queue::Writer),
-    /// To a [`MutexBuffer`].
     Mutex(mutex::Writer),
 }
 
@@ -30,20 +35,19 @@ impl Writer {
     /// When `row` is not as long as the buffer's rows.
     #[inline]
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
-        match self {
-            Self::Ring(writer) => writer.push(row),
-            Self::Queue(writer) => writer.push(row),
-            Self::Mutex(writer) => writer.push(row),
+        match &mut self.0 {
+            Kind::Ring(writer) => writer.push(row),
+            Kind::Other(other) => other.push(row),
         }
     }
 
     /// Rows that can be pushed before one goes that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
-        match self {
-            Self::Ring(writer) => writer.free(),
-            Self::Queue(writer) => writer.free(),
-            Self::Mutex(writer) => writer.free(),
+        match &self.0 {
+            Kind::Ring(writer) => writer.free(),
+            Kind::Other(Other::Queue(writer)) => writer.free(),
+            Kind::Other(Other::Mutex(writer)) => writer.free(),
         }
     }
 
@@ -52,11 +56,27 @@ impl Writer {
     /// For a player who does not want to be recorded: its open episode is discarded on the way to the sinks, and until
     /// then it must not be sampled or peeked at.
     pub fn hide(&mut self) {
-        match self {
-            Self::Ring(writer) => writer.hide(),
-            Self::Queue(writer) => writer.hide(),
-            Self::Mutex(writer) => writer.hide(),
+        match &mut self.0 {
+            Kind::Ring(writer) => writer.hide(),
+            Kind::Other(Other::Queue(writer)) => writer.hide(),
+            Kind::Other(Other::Mutex(writer)) => writer.hide(),
         }
+    }
+}
+
+impl Other {
+    #[inline(never)]
+    fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
+        match self {
+            Self::Queue(writer) => writer.push(row),
+            Self::Mutex(writer) => writer.push(row),
+        }
+    }
+}
+
+impl From<ring::Writer> for Writer {
+    fn from(writer: ring::Writer) -> Self {
+        Self(Kind::Ring(writer))
     }
 }
 
@@ -68,15 +88,15 @@ pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Ar
     Ok(match settings.kind {
         BufferKind::Ring => {
             let (writer, ring) = ring::Ring::with_settings(settings, row_words)?;
-            (Writer::Ring(writer), ring)
+            (writer.into(), ring)
         }
         BufferKind::Queue => {
             let (writer, buffer) = QueueBuffer::new(settings, row_words)?;
-            (Writer::Queue(writer), buffer)
+            (Writer(Kind::Other(Other::Queue(writer))), buffer)
         }
         BufferKind::Mutex => {
             let (writer, buffer) = MutexBuffer::new(settings, row_words)?;
-            (Writer::Mutex(writer), buffer)
+            (Writer(Kind::Other(Other::Mutex(writer))), buffer)
         }
     })
 }

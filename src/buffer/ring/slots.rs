@@ -26,8 +26,8 @@ mod place {
     pub const ACCOUNTED: usize = 32;
     /// Rows that the accounting cursor came too late for.
     pub const MISSED: usize = 33;
-    /// The first word of cell 0.
-    pub const CELLS: usize = 48;
+    /// How many words stand before the cells.
+    pub const HEADER: usize = 48;
 }
 
 /// A ring's cells, what its threads tell each other, and where everything lies.
@@ -67,28 +67,16 @@ impl Links {
 }
 
 impl Shape {
-    fn stride(self) -> usize {
-        self.row_words.saturating_add(1 + self.links.words())
-    }
-
-    /// The words that a ring takes: its rows, a stamp and the links for each, and the places before them.
+    /// The words that a ring takes.
     ///
     /// # Errors
     /// When there is nothing to hold, or too much.
     pub(in crate::buffer) fn words(self) -> Result<usize, BufferError> {
         let capacity = checked_capacity(self.row_words, self.capacity)?;
-        let words = self.stride().checked_mul(capacity);
-        let words = words.and_then(|words| words.checked_add(place::CELLS));
-        words
-            .filter(|words| {
-                words
-                    .checked_mul(size_of::<u64>())
-                    .is_some_and(|bytes| isize::try_from(bytes).is_ok())
-            })
-            .ok_or(BufferError::TooLarge {
-                rows: self.capacity,
-                words: self.row_words,
-            })
+        Cells::words_needed(place::HEADER, self.links.words(), self.row_words, capacity).ok_or(BufferError::TooLarge {
+            rows: self.capacity,
+            words: self.row_words,
+        })
     }
 }
 
@@ -96,9 +84,9 @@ impl Slots {
     /// Slots in `words`, which are as many as [`Shape::words`] says.
     pub(in crate::buffer) fn new(words: Words, shape: Shape) -> Self {
         let capacity = shape.capacity.next_power_of_two();
-        debug_assert_eq!(words.len(), place::CELLS + capacity * shape.stride());
+        debug_assert_eq!(Ok(words.len()), shape.words());
         Self {
-            cells: Cells::new(words, place::CELLS, shape.links.words(), shape.row_words),
+            cells: Cells::new(words, place::HEADER, shape.links.words(), shape.row_words),
             mask: capacity as u64 - 1,
             counts_skips: shape.links == Links::Skipped,
         }
@@ -185,10 +173,11 @@ impl Slots {
     }
 
     /// Writes row `number` and says so. Only the one writer calls this, with the numbers from 0 in order.
-    #[inline]
+    #[inline(always)]
     pub(in crate::buffer) fn append(&self, number: u64, links: &[u64], row: &[u64]) {
-        self.cells.fill(self.index(number), number, links, row);
-        self.word(place::HEAD).store(number + 1, Ordering::Release);
+        let head = self.word(place::HEAD);
+        self.cells.view().fill(self.index(number), number, links, row);
+        head.store(number + 1, Ordering::Release);
     }
 
     /// Takes the next number and writes its row, as one of several writers. None of the ring's rows have links.
@@ -198,11 +187,11 @@ impl Slots {
         let index = self.index(number);
         let before = number.checked_sub(self.capacity());
         let mut turns = 0;
-        while self.cells.number(index) != before {
+        while self.cells.view().number(index) != before {
             wait(turns);
             turns = turns.saturating_add(1);
         }
-        self.cells.fill(index, number, &[], row);
+        self.cells.view().fill(index, number, &[], row);
     }
 
     /// Rows that can be pushed before one goes that was not drained.
@@ -224,7 +213,7 @@ impl Slots {
     /// Looks at row `number`, and copies what it holds into `copy`: its links, then the row.
     #[inline]
     pub(in crate::buffer) fn look(&self, number: u64, copy: &mut [u64]) -> Look {
-        self.cells.look(self.index(number), number, copy)
+        self.cells.view().look(self.index(number), number, copy)
     }
 
     /// Gives out rows from `cursor` on, at most `max`, up to the first gap after a row that was given out.
@@ -241,35 +230,34 @@ impl Slots {
         let mut read = Drained::default();
         let mut head = self.head();
         let mut overtaken = 0;
+        let cells = self.cells.view();
+        let (row, copy) = (cells.row(), &mut *cursor.copy);
+        let mut next = cursor.next;
         while read.steps < max {
-            if cursor.next == head {
+            if next == head {
                 // In this order: if the head is the same after it, none of these can belong behind a later row.
                 let skipped = self.skipped();
                 head = self.head();
-                if cursor.next == head {
+                if next == head {
                     if read.steps == 0 {
-                        read.missed += cursor.skip_to(skipped);
+                        read.missed += cursor.skipped.rise_to(skipped);
                     }
                     break;
                 }
             }
-            let look = if cursor.next < self.oldest(head) {
-                Look::Overwritten
-            } else {
-                self.look(cursor.next, &mut cursor.copy)
-            };
-            match look {
+            match cells.look(self.index(next), next, copy) {
                 Look::Whole => {
                     if self.counts_skips {
-                        if read.steps > 0 && cursor.skipped.is_some_and(|skipped| cursor.copy[0] > skipped) {
+                        if read.steps > 0 && cursor.skipped.is_below(copy[0]) {
                             break;
                         }
-                        read.missed += cursor.skip_to(cursor.copy[0]);
+                        read.missed += cursor.skipped.rise_to(copy[0]);
                     }
-                    cursor.next += 1;
-                    passed(cursor.next, 0);
+                    next += 1;
+                    cursor.next = next;
+                    passed(next, 0);
                     read.steps += 1;
-                    each(&cursor.copy[self.cells.row()]);
+                    each(&copy[row.clone()]);
                 }
                 // Another writer was given the number and is still at it.
                 Look::Absent => break,
@@ -281,8 +269,8 @@ impl Slots {
                     head = self.head();
                     let ground = overtaken * (self.capacity() / 8);
                     overtaken += 1;
-                    let next = (self.oldest(head) + ground).clamp(cursor.next + 1, head);
-                    let missed = next - cursor.next;
+                    let missed = (self.oldest(head) + ground).clamp(next + 1, head) - next;
+                    next += missed;
                     cursor.next = next;
                     read.missed += missed;
                     passed(next, missed);
@@ -298,9 +286,29 @@ impl Slots {
 pub(in crate::buffer) struct Cursor {
     /// The next row to read.
     pub(in crate::buffer) next: u64,
-    /// Rows that were skipped before it in the ring's whole life; `None` before the first row was looked at.
-    skipped: Option<u64>,
+    skipped: Skipped,
     copy: Box<[u64]>,
+}
+
+/// How many rows were skipped before a cursor's place in the ring's whole life; `None` before it saw a row.
+#[derive(Clone, Copy)]
+struct Skipped(Option<u64>);
+
+impl Skipped {
+    fn before(number: u64) -> Self {
+        Self((number == 0).then_some(0))
+    }
+
+    fn is_below(self, skipped: u64) -> bool {
+        self.0.is_some_and(|known| known < skipped)
+    }
+
+    /// How many more they are when `skipped` were.
+    fn rise_to(&mut self, skipped: u64) -> u64 {
+        let known = self.0.unwrap_or(skipped);
+        self.0 = Some(known.max(skipped));
+        skipped.saturating_sub(known)
+    }
 }
 
 impl Cursor {
@@ -308,7 +316,7 @@ impl Cursor {
     pub(in crate::buffer) fn new(slots: &Slots, next: u64) -> Self {
         Self {
             next,
-            skipped: (next == 0).then_some(0),
+            skipped: Skipped::before(next),
             copy: vec![0; slots.cells.content_words()].into(),
         }
     }
@@ -316,13 +324,6 @@ impl Cursor {
     /// Goes to row `next`. What lies between is not missed.
     pub(in crate::buffer) fn seek(&mut self, next: u64) {
         self.next = next;
-        self.skipped = (next == 0).then_some(0);
-    }
-
-    /// How many more rows were skipped when `skipped` had been.
-    fn skip_to(&mut self, skipped: u64) -> u64 {
-        let known = self.skipped.unwrap_or(skipped);
-        self.skipped = Some(known.max(skipped));
-        skipped.saturating_sub(known)
+        self.skipped = Skipped::before(next);
     }
 }

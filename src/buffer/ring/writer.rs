@@ -50,7 +50,7 @@ impl Writer {
     ///
     /// # Panics
     /// When `row` is not as long as the ring's rows.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
         if slots.is_closed() {
@@ -65,6 +65,7 @@ impl Writer {
         Ok(())
     }
 
+    #[inline(never)]
     fn push_or_skip(&mut self, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
         assert_eq!(row.len(), slots.cells().row_words(), "a row of another width");

@@ -1,0 +1,228 @@
+//! What buffers cost, beside the bare copy of the same bytes.
+//!
+//! ```text
+//! cargo bench --bench buffer               # about fifteen minutes
+//! cargo bench --bench buffer -- --quick    # about three
+//! ```
+
+use bevy_experience::buffer::{BufferKind, BufferSettings, PlayerBuffers, TransitionBuffer, Writer, create};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::{
+    hint::black_box,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Rows of a buffer, and of the memory that the bare copies go round in.
+const ROWS: usize = 1024;
+const BYTES: [usize; 4] = [64, 256, 1024, 16384];
+const KINDS: [(BufferKind, &str); 3] = [
+    (BufferKind::Ring, "ring"),
+    (BufferKind::Queue, "queue"),
+    (BufferKind::Mutex, "mutex"),
+];
+
+fn make(kind: BufferKind, bytes: usize) -> (Writer, Arc<dyn TransitionBuffer>) {
+    let settings = BufferSettings {
+        kind,
+        capacity: ROWS,
+        ..BufferSettings::default()
+    };
+    create(&settings, bytes / 8).expect("it fits")
+}
+
+fn row(bytes: usize) -> Vec<u64> {
+    (0..bytes as u64 / 8).collect()
+}
+
+fn fill(writer: &mut Writer, row: &[u64]) {
+    for _ in 0..ROWS {
+        writer.push(row).expect("it is open");
+    }
+}
+
+/// One row into a full buffer, the oldest making room.
+fn push(c: &mut Criterion) {
+    let mut group = c.benchmark_group("buffer_push");
+    for bytes in BYTES {
+        let row = row(bytes);
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(BenchmarkId::new("memcpy", bytes), |b| {
+            let mut memory = vec![0_u64; ROWS * row.len()];
+            let mut next = 0;
+            b.iter(|| {
+                let place = (next % ROWS) * row.len();
+                memory[place..place + row.len()].copy_from_slice(black_box(&row));
+                next += 1;
+                black_box(&mut memory);
+            });
+        });
+        for (kind, name) in KINDS {
+            group.bench_function(BenchmarkId::new(name, bytes), |b| {
+                let (mut writer, _buffer) = make(kind, bytes);
+                fill(&mut writer, &row);
+                b.iter(|| {
+                    let _ = writer.push(black_box(&row));
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+/// One row out of a full buffer, read in batches of all rows.
+fn read(c: &mut Criterion) {
+    let mut group = c.benchmark_group("buffer_read");
+    for bytes in BYTES {
+        let row = row(bytes);
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(BenchmarkId::new("memcpy", bytes), |b| {
+            let memory = vec![0_u64; ROWS * row.len()];
+            let mut copy = row.clone();
+            per_row(
+                b,
+                || {},
+                || {
+                    for row in memory.chunks_exact(row.len()) {
+                        copy.copy_from_slice(black_box(row));
+                        black_box(&mut copy);
+                    }
+                },
+            );
+        });
+        for (kind, name) in KINDS {
+            group.bench_function(BenchmarkId::new(name, bytes), |b| {
+                let (mut writer, buffer) = make(kind, bytes);
+                per_row(
+                    b,
+                    || fill(&mut writer, &row),
+                    || {
+                        let drained = buffer.drain(ROWS, &mut |row| {
+                            black_box(row);
+                        });
+                        assert_eq!(drained.steps, ROWS);
+                    },
+                );
+            });
+        }
+    }
+    group.finish();
+}
+
+/// Measures `batch`, which handles all rows, and not what prepares it, by the row.
+fn per_row(b: &mut criterion::Bencher<'_>, mut prepare: impl FnMut(), mut batch: impl FnMut()) {
+    b.iter_custom(|rows| {
+        let batches = rows.div_ceil(ROWS as u64);
+        let mut spent = Duration::ZERO;
+        for _ in 0..batches {
+            prepare();
+            let start = Instant::now();
+            batch();
+            spent += start.elapsed();
+        }
+        spent.mul_f64(rows as f64 / (batches * ROWS as u64) as f64)
+    });
+}
+
+/// One row into a buffer while another thread drains all of them, each writer with a thread and a buffer of its own.
+fn contended(c: &mut Criterion) {
+    let bytes = 256;
+    let row = row(bytes);
+    let mut group = c.benchmark_group("buffer_contended");
+    group.throughput(Throughput::Bytes(bytes as u64));
+    for (kind, name) in KINDS {
+        for writers in [1, 2, 4] {
+            group.bench_function(BenchmarkId::new(name, writers), |b| {
+                b.iter_custom(|rows| contend(kind, &row, writers, rows));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn contend(kind: BufferKind, row: &[u64], writers: usize, rows: u64) -> Duration {
+    let (writers, buffers): (Vec<_>, Vec<_>) = (0..writers).map(|_| make(kind, row.len() * 8)).unzip();
+    let start = Barrier::new(writers.len() + 1);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            start.wait();
+            while !done.load(Ordering::Relaxed) {
+                let mut steps = 0;
+                for buffer in &buffers {
+                    steps += buffer
+                        .drain(ROWS, &mut |row| {
+                            black_box(row);
+                        })
+                        .steps;
+                }
+                if steps == 0 {
+                    thread::yield_now();
+                }
+            }
+        });
+        let threads: Vec<_> = writers
+            .into_iter()
+            .map(|mut writer| {
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    let begun = Instant::now();
+                    for _ in 0..rows {
+                        writer.push(black_box(row)).expect("it is open");
+                    }
+                    begun.elapsed()
+                })
+            })
+            .collect();
+        let spent = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no writer panics"))
+            .max();
+        done.store(true, Ordering::Relaxed);
+        spent.expect("there is a writer")
+    })
+}
+
+/// One row for one of 256 players: through the handle that capture keeps, and looked up by agent each time.
+fn players(c: &mut Criterion) {
+    const PLAYERS: i64 = 256;
+    let row = row(256);
+    let mut group = c.benchmark_group("players_push");
+    let players = PlayerBuffers::new(
+        BufferSettings {
+            capacity: 64,
+            ..BufferSettings::default()
+        },
+        row.len(),
+    )
+    .expect("it fits");
+    let mut writers: Vec<_> = (0..PLAYERS)
+        .map(|agent| players.open(agent).expect("it fits").0)
+        .collect();
+    let mut next = 0;
+    group.bench_function("handle", |b| {
+        b.iter(|| {
+            next = (next + 97) % PLAYERS as usize;
+            writers[next].push(black_box(&row))
+        });
+    });
+    let writers: dashmap::DashMap<i64, Writer> = (0..).zip(writers).collect();
+    group.bench_function("lookup", |b| {
+        b.iter(|| {
+            next = (next + 97) % PLAYERS as usize;
+            writers
+                .get_mut(&(next as i64))
+                .expect("it is there")
+                .push(black_box(&row))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, push, read, contended, players);
+criterion_main!(benches);
