@@ -10,9 +10,10 @@ use core::ops::Range;
 /// Rows in shared words, each behind a stamp.
 ///
 /// Cell `n` starts at word `first + n * stride`: a stamp, then `links` words that belong to whoever made the cells, then
-/// the row, at an even word, so that copies 16 bytes at a time do not straddle cache lines. The **stamp** of a cell that holds row `r` (rows are counted from 0 for ever) is `2r + 2`. While
-/// row `r` is being written into it, it is `2r + 1`. A cell that was never written has 0. So a cell's stamp only grows, and
-/// never comes back: a 64-bit count of rows does not wrap.
+/// the row, at an even word, so that copies 16 bytes at a time do not straddle cache lines. The **stamp** of a cell that
+/// holds row `r` (rows are counted from 0 for ever) is `2r + 2`. While row `r` is being written into it, it is `2r + 1`.
+/// A cell that was never written has 0. So a cell's stamp only grows, and never comes back: a 64-bit count of rows does
+/// not wrap.
 ///
 /// This is a seqlock with the orderings of Hans Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?"
 /// (MSPC 2012), figure 6: the words need only be relaxed, between two fences.
