@@ -277,7 +277,7 @@ pub mod prelude {
     #[cfg(feature = "dataset")]
     pub use crate::sink::DatasetSink;
     pub use crate::{
-        buffer::Overflow,
+        buffer::{BufferKind, Overflow},
         sink::MemorySink,
         transition::{EndReason, Outcome},
     };

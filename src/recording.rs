@@ -6,7 +6,7 @@ pub use build::SetupError;
 pub(crate) use build::{BuildContext, Built};
 
 use crate::{
-    buffer::{BufferSettings, Overflow},
+    buffer::{BufferKind, BufferSettings, Overflow},
     capture::{Nearest, Part},
     episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode, Rules},
     schema::{Column, DType, Space, reflect::root_name},
@@ -308,6 +308,11 @@ impl<P: Component> Recording<P> {
     /// Names what the columns mean now, as part of the schema's hash: change it when the same columns get a new meaning.
     pub fn version(self, version: impl Into<String>) -> Self {
         self.edit(|spec| spec.version = Some(version.into()))
+    }
+
+    /// Which implementation each player's buffer has.
+    pub fn buffer(self, kind: BufferKind) -> Self {
+        self.edit(|spec| spec.buffers.kind = kind)
     }
 
     /// How many steps each player's buffer holds; rounded up to a power of two.

@@ -154,6 +154,36 @@ fn refusing_the_newest_is_counted_to_the_last_row() {
 }
 
 #[test]
+fn every_kind_of_buffer_records_the_same() {
+    let play = |kind| {
+        let mut test = TestApp::new();
+        let overflow = Overflow::Block(Duration::from_secs(20));
+        test.record(
+            Recording::<Player>::new("player")
+                .observe::<Age>()
+                .buffer(kind)
+                .overflow(overflow),
+        );
+        test.add_systems(FixedUpdate, grow);
+        let player = test.world_mut().spawn((Player, Age(0.0))).id();
+        test.ticks(700);
+        test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
+        test.ticks(700);
+        let episodes = test.finish();
+        let report = test.report();
+        assert_eq!((report.dropped, report.pending), (0, 0));
+        episodes
+            .iter()
+            .map(|episode| (episode.len(), episode.row(episode.len()).observation()[0]))
+            .collect::<Vec<_>>()
+    };
+    let ring = play(BufferKind::Ring);
+    assert_eq!(ring, [(699, 700.0), (699, 1400.0)]);
+    assert_eq!(play(BufferKind::Queue), ring);
+    assert_eq!(play(BufferKind::Mutex), ring);
+}
+
+#[test]
 fn blocking_loses_nothing() {
     let mut test = TestApp::new();
     let overflow = Overflow::Block(Duration::from_secs(20));
