@@ -111,6 +111,11 @@ impl<'a> View<'a> {
         self.links..self.len - 1
     }
 
+    /// The links of a cell, for its one writer: to be read and written at any time, whole for themselves.
+    pub(super) fn links(self, index: usize) -> &'a [AtomicU64] {
+        &self.cell(index).1[..self.links]
+    }
+
     /// The number of the row in a cell, unless it has none or is being written. Whoever learns of a row here may write
     /// the next one over it.
     pub(super) fn number(self, index: usize) -> Option<u64> {
@@ -141,24 +146,39 @@ impl<'a> View<'a> {
     /// Looks for row `number`, and copies what the cell holds into `copy`: the links, then the row.
     #[inline(always)]
     pub(super) fn look(self, index: usize, number: u64, copy: &mut [u64]) -> Look {
+        match self.inspect(index, number, |content| words::load(copy, content)) {
+            Ok(()) => Look::Whole,
+            Err(look) => look,
+        }
+    }
+
+    /// Looks for row `number`, and lets `read` load what it wants of the links and the row. What it returns is given on
+    /// only if all that it loaded was of that row.
+    #[inline(always)]
+    pub(super) fn inspect<T>(
+        self,
+        index: usize,
+        number: u64,
+        read: impl FnOnce(&'a [AtomicU64]) -> T,
+    ) -> Result<T, Look> {
         let (stamp, content) = self.cell(index);
         let whole = 2 * number + 2;
         // Acquire: the words are read after the stamp that promises them.
         let before = stamp.load(Ordering::Acquire);
         if before != whole {
-            return if before > whole {
+            return Err(if before > whole {
                 Look::Overwritten
             } else {
                 Look::Absent
-            };
+            });
         }
-        words::load(copy, content);
+        let found = read(content);
         // If any of these words is a later row's, the fence makes that row's odd stamp visible to the load below.
         fence(Ordering::Acquire);
         if stamp.load(Ordering::Relaxed) == whole {
-            Look::Whole
+            Ok(found)
         } else {
-            Look::Overwritten
+            Err(Look::Overwritten)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Every player's buffer, by agent.
 
-use super::{BufferError, BufferSettings, BufferStats, Drained, TransitionBuffer, Writer, create};
+use super::{BufferError, BufferSettings, BufferStats, Drained, TransitionBuffer, Writer, create, ring::Reader};
 use dashmap::{DashMap, Entry};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -148,6 +148,12 @@ impl PlayerBuffers {
             .collect();
         buffers.sort_unstable_by_key(|&(agent_id, _)| agent_id);
         buffers.into_iter()
+    }
+
+    /// A reader of every player's buffer, agents in ascending order, for those kinds that have readers: what a
+    /// [`Sampler`](super::Sampler) watches.
+    pub fn readers(&self) -> impl Iterator<Item = Reader> + use<> {
+        self.iter().filter_map(|(_, buffer)| buffer.reader())
     }
 
     /// Gives out the newest `rows` rows of every player, agent by agent in ascending order, each player's oldest first,

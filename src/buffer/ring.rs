@@ -76,11 +76,15 @@ impl Ring {
     pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
         let shape = shape(settings, row_words);
         let slots = Arc::new(Slots::new(Words::heap(shape.words()?)?, shape));
-        let ring = Arc::new(Self {
-            drain: Mutex::new(Cursor::new(&slots, 0)),
-            slots: slots.clone(),
-        });
+        let ring = Arc::new(Self::of(slots.clone()));
         Ok((Writer::new(slots, shape), ring))
+    }
+
+    pub(super) fn of(slots: Arc<Slots>) -> Self {
+        Self {
+            drain: Mutex::new(Cursor::new(&slots, 0)),
+            slots,
+        }
     }
 
     /// A reader that begins with the oldest row that the ring still holds.
@@ -136,7 +140,13 @@ impl TransitionBuffer for Ring {
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
         let mut cursor = lock(&self.drain);
         let slots = &*self.slots;
-        slots.read(&mut cursor, max, |next, missed| slots.account(next, missed), each)
+        slots.read(
+            &mut cursor,
+            max,
+            |_| true,
+            |next, missed| slots.account(next, missed),
+            each,
+        )
     }
 
     fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
@@ -145,7 +155,7 @@ impl TransitionBuffer for Ring {
         let mut row = vec![0; slots.cells().content_words()];
         let wanted = head.saturating_sub(max as u64);
         for number in wanted.max(slots.oldest(head)).max(slots.floor())..head {
-            if slots.look(number, &mut row) == Look::Whole {
+            if slots.look(number, &mut row) == Look::Whole && slots.is_public(&row) {
                 each(&row[slots.cells().view().row()]);
             }
         }

@@ -83,6 +83,28 @@ pub enum BufferError {
     /// Several writers cannot agree on what is the newest.
     #[error("a ring that several push to cannot refuse the newest row: choose `Overflow::DropOldest`")]
     SharedDropNewest,
+    /// A pool's rows have headers, by which players are told apart.
+    #[error("a pool's rows begin with a `StepHeader` of 8 words, and these have {words} words in all")]
+    NoHeader {
+        /// Words of a row.
+        words: usize,
+    },
+    /// A pool with no room for a row in each shard.
+    #[error("a pool of {bytes} bytes has no room for a row in each shard: give it {needed}, or fewer shards")]
+    SmallPool {
+        /// Bytes that the pool was to take.
+        bytes: usize,
+        /// Bytes that it takes at least.
+        needed: usize,
+    },
+    /// The rows are another schema's.
+    #[error("the schema's rows are {wanted} words wide and the buffer's {found}: they are of different recordings")]
+    OtherRows {
+        /// Words of a row, by the schema.
+        wanted: usize,
+        /// Words of a row of the buffer.
+        found: usize,
+    },
     /// More than there is.
     #[error("there is no memory for a buffer of {bytes} bytes: give it a smaller capacity")]
     OutOfMemory {

@@ -36,6 +36,21 @@ pub(super) fn load(to: &mut [u64], from: &[AtomicU64]) {
     }
 }
 
+/// Loads floats of which two lie in each word, as many as `to` holds, relaxed.
+///
+/// # Panics
+/// When `from` does not hold them exactly, but for half a word at its end.
+#[inline(always)]
+pub(super) fn load_floats(to: &mut [f32], from: &[AtomicU64]) {
+    assert!(to.len().div_ceil(2) == from.len(), "a row of another width");
+    if !vector::load_floats(to, from) {
+        for (to, from) in to.chunks_mut(2).zip(from) {
+            let pair: [f32; 2] = bytemuck::cast(from.load(Ordering::Relaxed));
+            to.copy_from_slice(&pair[..to.len()]);
+        }
+    }
+}
+
 /// Copies with vector instructions, and says whether it did. Checkers (loom, Miri, sanitizers) cannot look into them and
 /// get the plain loops, by `cfg(loom)`, `cfg(miri)` and `--cfg portable_copy`.
 #[cfg(all(target_arch = "x86_64", not(any(loom, miri, portable_copy))))]
@@ -48,7 +63,8 @@ mod vector {
     use super::AtomicU64;
     use core::arch::asm;
 
-    const BLOCK: usize = 8;
+    /// Bytes of a block.
+    const BLOCK: usize = 64;
 
     #[inline(always)]
     pub(super) fn store(to: &[AtomicU64], from: &[u64]) -> bool {
@@ -66,32 +82,40 @@ mod vector {
         unsafe { copy(to.as_mut_ptr(), from.as_ptr().cast(), from.len()) }
     }
 
-    /// Copies `len` words unless they are fewer than a block. The last block overlaps the one before, if it must: its
-    /// words are then copied twice, which is no different from copying them once a little later.
+    #[inline(always)]
+    pub(super) fn load_floats(to: &mut [f32], from: &[AtomicU64]) -> bool {
+        debug_assert_eq!(to.len().div_ceil(2), from.len());
+        // SAFETY: `from` has at least `to.len()` floats (asserted by the caller).
+        unsafe { copy(to.as_mut_ptr(), from.as_ptr().cast(), to.len()) }
+    }
+
+    /// Copies `len` values unless they are fewer than a block. The last block overlaps the one before, if it must: its
+    /// values are then copied twice, which is no different from copying them once a little later.
     ///
     /// # Safety
-    /// `len` words at `from` can be read and `len` words at `to` can be written, and at most one of the two sides is
+    /// `len` values at `from` can be read and `len` values at `to` can be written, and at most one of the two sides is
     /// accessed by other threads meanwhile: atomically, or as here.
     #[inline(always)]
-    unsafe fn copy(to: *mut u64, from: *const u64, len: usize) -> bool {
-        let Some(last) = len.checked_sub(BLOCK) else {
+    unsafe fn copy<T: bytemuck::Pod>(to: *mut T, from: *const T, len: usize) -> bool {
+        let block = const { BLOCK / size_of::<T>() };
+        let Some(last) = len.checked_sub(block) else {
             return false;
         };
-        let mut word = 0;
-        while word < last {
-            // SAFETY: `word + BLOCK` is less than `len`.
-            unsafe { copy_block(to.add(word), from.add(word)) };
-            word += BLOCK;
+        let mut place = 0;
+        while place < last {
+            // SAFETY: `place + block` is less than `len`.
+            unsafe { copy_block(to.add(place).cast(), from.add(place).cast()) };
+            place += block;
         }
-        // SAFETY: `last + BLOCK` is `len`.
-        unsafe { copy_block(to.add(last), from.add(last)) };
+        // SAFETY: `last + block` is `len`.
+        unsafe { copy_block(to.add(last).cast(), from.add(last).cast()) };
         true
     }
 
     /// # Safety
-    /// As for [`copy`], with `BLOCK` words.
+    /// As for [`copy`], with `BLOCK` bytes.
     #[inline(always)]
-    unsafe fn copy_block(to: *mut u64, from: *const u64) {
+    unsafe fn copy_block(to: *mut u8, from: *const u8) {
         // SAFETY: every access is inside the two blocks. Where another thread accesses one of them too, an access of
         // Rust's would be undefined behaviour, but these are the machine's: a racing vector access gives some mixture of
         // old and new bytes, as the same number of relaxed accesses to single bytes would, and callers accept any
@@ -130,6 +154,11 @@ mod vector {
     }
 
     #[inline(always)]
+    pub(super) fn load_floats(_: &mut [f32], _: &[AtomicU64]) -> bool {
+        false
+    }
+
+    #[inline(always)]
     pub(super) fn load(_: &mut [u64], _: &[AtomicU64]) -> bool {
         false
     }
@@ -152,6 +181,21 @@ mod tests {
             load(&mut to[inner.clone()], &shared[inner.clone()]);
             assert_eq!(&to[inner.clone()], &from);
             assert_eq!((to[0], to[inner.end]), (0, 0));
+        }
+    }
+
+    #[test]
+    fn floats_are_loaded_two_from_each_word() {
+        for len in 0..70_u16 {
+            let from: Vec<f32> = (1..=len + len % 2).map(f32::from).collect();
+            let shared: Vec<AtomicU64> = bytemuck::pod_collect_to_vec(&from)
+                .into_iter()
+                .map(AtomicU64::new)
+                .collect();
+            let mut to = vec![0.0; usize::from(len) + 1];
+            load_floats(&mut to[..usize::from(len)], &shared);
+            assert_eq!(to[..usize::from(len)], from[..usize::from(len)]);
+            assert_eq!(to[usize::from(len)], 0.0);
         }
     }
 }

@@ -25,6 +25,10 @@ impl Reader {
         reader
     }
 
+    pub(in crate::buffer) fn slots(&self) -> &Arc<Slots> {
+        &self.slots
+    }
+
     /// Gives out at most `max` rows that this reader has not seen, oldest first, each of them whole. No allocation.
     ///
     /// The rows missed stand before the rows given out, as [`Drained`] says.
@@ -34,7 +38,14 @@ impl Reader {
         if self.cursor.next < floor {
             self.cursor.seek(floor);
         }
-        self.slots.read(&mut self.cursor, max, |_, _| (), each)
+        let slots = &*self.slots;
+        slots.read(
+            &mut self.cursor,
+            max,
+            |content| slots.is_public(content),
+            |_, _| (),
+            each,
+        )
     }
 
     /// The number of the next row, counted from 0 over the ring's whole life.

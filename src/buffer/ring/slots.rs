@@ -4,6 +4,7 @@ use crate::buffer::{
     BufferError, Drained,
     cells::{Cells, Look},
     memory::Words,
+    pool::chain,
     settings::checked_capacity,
     sync::{AtomicU64, Ordering, wait},
 };
@@ -36,8 +37,7 @@ mod place {
 pub(in crate::buffer) struct Slots {
     cells: Cells,
     mask: u64,
-    /// Whether the first link of each row is the number of rows skipped before it.
-    counts_skips: bool,
+    links: Links,
 }
 
 /// What a ring is like.
@@ -55,6 +55,9 @@ pub(in crate::buffer) enum Links {
     None,
     /// One word: how many rows were skipped before this one, in the ring's whole life.
     Skipped,
+    /// Two words that tie a player's rows together where several players share a ring; see
+    /// [`chain`](crate::buffer::pool::chain).
+    Chain,
 }
 
 impl Links {
@@ -62,6 +65,7 @@ impl Links {
         match self {
             Self::None => 0,
             Self::Skipped => 1,
+            Self::Chain => 2,
         }
     }
 }
@@ -88,7 +92,7 @@ impl Slots {
         Self {
             cells: Cells::new(words, place::HEADER, shape.links.words(), shape.row_words),
             mask: capacity as u64 - 1,
-            counts_skips: shape.links == Links::Skipped,
+            links: shape.links,
         }
     }
 
@@ -99,6 +103,10 @@ impl Slots {
 
     pub(in crate::buffer) fn cells(&self) -> &Cells {
         &self.cells
+    }
+
+    pub(in crate::buffer) fn links(&self) -> Links {
+        self.links
     }
 
     pub(in crate::buffer) fn capacity(&self) -> u64 {
@@ -167,8 +175,14 @@ impl Slots {
         self.word(place::REJECTED).fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether a row, seen with its links, may be seen by others than the accounting cursor.
     #[inline]
-    fn index(&self, number: u64) -> usize {
+    pub(in crate::buffer) fn is_public(&self, content: &[u64]) -> bool {
+        self.links != Links::Chain || !chain::is_hidden(content)
+    }
+
+    #[inline]
+    pub(in crate::buffer) fn index(&self, number: u64) -> usize {
         usize::try_from(number & self.mask).expect("cells are addressable")
     }
 
@@ -219,11 +233,12 @@ impl Slots {
     /// Gives out rows from `cursor` on, at most `max`, up to the first gap after a row that was given out.
     ///
     /// `passed` is told where the cursor is now and how many rows were overwritten since it was told last, before each
-    /// row is given out and at each gap.
+    /// row is given out and at each gap. Rows that `wanted` refuses, seen with their links, are passed over.
     pub(in crate::buffer) fn read(
         &self,
         cursor: &mut Cursor,
         max: usize,
+        wanted: impl Fn(&[u64]) -> bool,
         mut passed: impl FnMut(u64, u64),
         mut each: impl FnMut(&[u64]),
     ) -> Drained {
@@ -247,7 +262,7 @@ impl Slots {
             }
             match cells.look(self.index(next), next, copy) {
                 Look::Whole => {
-                    if self.counts_skips {
+                    if self.links == Links::Skipped {
                         if read.steps > 0 && cursor.skipped.is_below(copy[0]) {
                             break;
                         }
@@ -256,8 +271,10 @@ impl Slots {
                     next += 1;
                     cursor.next = next;
                     passed(next, 0);
-                    read.steps += 1;
-                    each(&copy[row.clone()]);
+                    if wanted(copy) {
+                        read.steps += 1;
+                        each(&copy[row.clone()]);
+                    }
                 }
                 // Another writer was given the number and is still at it.
                 Look::Absent => break,

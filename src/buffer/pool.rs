@@ -1,0 +1,173 @@
+//! Rings that many players share, for more players than there is memory for buffers.
+//!
+//! A pool has a fixed number of rings, its **shards**, and takes the same memory for ten players as for a hundred thousand.
+//! A player's rows all go to one shard, which its agent id decides; so they stay in order, and the newest rows of all
+//! players are kept, instead of each player's newest. Every row carries its agent and episode in its header, and
+//! the place of the row before it: that is how [`Sampler`](super::Sampler) finds a transition's two halves.
+//!
+//! ```
+//! use bevy_experience::{
+//!     buffer::{BufferPool, TransitionBuffer, pool::PoolSettings},
+//!     transition::{StepHeader, StepKind},
+//! };
+//!
+//! let (mut writer, pool) = BufferPool::new(&PoolSettings { bytes: 1 << 20, shards: 4 }, 8)?;
+//! assert!(pool.bytes() <= 1 << 20);
+//! let mut player = pool.handle(42);
+//! let mut row = [0; 8];
+//! *StepHeader::of_mut(&mut row) = StepHeader::new(StepKind::Begin);
+//! StepHeader::of_mut(&mut row).agent_id = 42;
+//! writer.push(&mut player, &row)?;
+//! assert_eq!(pool.stats().added, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub(super) mod chain;
+mod writer;
+
+pub use writer::{PoolHandle, PoolWriter, ShardWriter};
+
+use super::{
+    BufferError, BufferStats, TransitionBuffer,
+    memory::Words,
+    ring::{
+        Reader, Ring,
+        slots::{Links, Shape, Slots},
+    },
+};
+use crate::transition::StepHeader;
+use core::fmt;
+use std::sync::Arc;
+
+/// How large a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Bytes that all shards together take, at most.
+    pub bytes: usize,
+    /// Shards that there are at least. Those who capture or drain in parallel share them out, so a few times as many as
+    /// threads is right; there will be more, if that uses the bytes better.
+    pub shards: usize,
+}
+
+impl Default for PoolSettings {
+    /// 256 MiB in at least 16 shards.
+    fn default() -> Self {
+        Self {
+            bytes: 256 << 20,
+            shards: 16,
+        }
+    }
+}
+
+impl PoolSettings {
+    /// Shards, and rows of each.
+    fn split(&self, row_words: usize) -> Result<(usize, Shape), BufferError> {
+        if self.shards == 0 {
+            return Err(BufferError::ZeroCapacity);
+        }
+        if row_words < size_of::<StepHeader>() / 8 {
+            return Err(BufferError::NoHeader { words: row_words });
+        }
+        let shape = |capacity| Shape {
+            row_words,
+            capacity,
+            links: Links::Chain,
+        };
+        // As many rows as fit, a power of two of them.
+        let share = self.bytes / self.shards;
+        let fits = |capacity: usize| shape(capacity).words().is_ok_and(|words| words * 8 <= share);
+        let capacity = (0..usize::BITS - 1)
+            .map(|bit| 1 << bit)
+            .take_while(|&rows| fits(rows))
+            .last();
+        let capacity = capacity.ok_or_else(|| BufferError::SmallPool {
+            bytes: self.bytes,
+            needed: shape(1)
+                .words()
+                .map_or(usize::MAX, |words| (words * 8).saturating_mul(self.shards)),
+        })?;
+        let bytes = shape(capacity).words()? * 8;
+        Ok((self.bytes / bytes, shape(capacity)))
+    }
+}
+
+/// The shards of a pool, as everybody but capture sees them.
+pub struct BufferPool {
+    shards: Vec<Arc<Ring>>,
+    bytes: usize,
+}
+
+impl BufferPool {
+    /// A pool of rows of `row_words` words, and its writer. Where there is no room, a shard's oldest row goes.
+    ///
+    /// # Errors
+    /// When there are no shards, a row has no header, or a shard has no room for a row.
+    pub fn new(settings: &PoolSettings, row_words: usize) -> Result<(PoolWriter, Arc<Self>), BufferError> {
+        let (shards, shape) = settings.split(row_words)?;
+        let words = shape.words()?;
+        let mut writers = Vec::with_capacity(shards);
+        let mut rings = Vec::with_capacity(shards);
+        for _ in 0..shards {
+            let slots = Arc::new(Slots::new(Words::heap(words)?, shape));
+            rings.push(Arc::new(Ring::of(slots.clone())));
+            writers.push(ShardWriter::new(slots));
+        }
+        let pool = Arc::new(Self {
+            shards: rings,
+            bytes: shards * words * 8,
+        });
+        Ok((PoolWriter::new(writers), pool))
+    }
+
+    /// The shards. Each has an accounting cursor of its own; what it gives out are rows of many players, each player's in
+    /// order.
+    #[must_use]
+    pub fn shards(&self) -> &[Arc<Ring>] {
+        &self.shards
+    }
+
+    /// What a player pushes with.
+    ///
+    /// An agent has one handle at a time.
+    #[must_use]
+    pub fn handle(&self, agent_id: i64) -> PoolHandle {
+        // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): neighbouring ids go to different shards.
+        let hash = agent_id.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let shard = (u128::from(hash) * self.shards.len() as u128) >> 64;
+        PoolHandle::new(shard as usize)
+    }
+
+    /// A reader of every shard, each with a cursor of its own: what a [`Sampler`](super::Sampler) watches.
+    ///
+    /// Rows of an episode that was discarded are no longer given out, sampled or peeked at.
+    pub fn readers(&self) -> impl Iterator<Item = Reader> + '_ {
+        self.shards.iter().map(|shard| shard.reader())
+    }
+
+    /// Bytes that all shards together take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The sum of all shards' counts.
+    #[must_use]
+    pub fn stats(&self) -> BufferStats {
+        self.shards.iter().map(|shard| shard.stats()).sum()
+    }
+
+    /// Refuses further pushes.
+    pub fn close(&self) {
+        self.shards.iter().for_each(|shard| shard.close());
+    }
+}
+
+impl fmt::Debug for BufferPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufferPool")
+            .field("shards", &self.shards.len())
+            .field("bytes", &self.bytes)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
