@@ -88,13 +88,15 @@ fn counts(sampler: &mut Sampler, draws: usize, seed: u64) -> BTreeMap<(u8, u16),
     let Actions::Values(actions) = &batch.action else {
         panic!("a float is no discrete choice");
     };
-    for index in 0..batch.len() {
-        let [player, step] = batch.observation[2 * index..][..2] else {
-            unreachable!()
-        };
-        let next = &batch.next_observation[2 * index..][..2];
+    assert_eq!(batch.len(), actions.len());
+    let pairs = batch
+        .observation
+        .chunks_exact(2)
+        .zip(batch.next_observation.chunks_exact(2));
+    for ((observation, next), action) in pairs.zip(actions) {
+        let [player, step] = *observation else { unreachable!() };
         assert_eq!(next, [player, step + 1.0], "paired with its successor");
-        assert_eq!(actions[index], step, "with the action between");
+        assert_eq!(*action, step, "with the action between");
         *counts.entry((player as u8, step as u16)).or_default() += 1;
     }
     counts
