@@ -23,7 +23,6 @@
 mod episode;
 mod reason;
 
-#[cfg(feature = "bevy")]
 pub(crate) use episode::values;
 pub use episode::{Episode, EpisodeInfo, StepBytes, Transition};
 pub use reason::{EndReason, ReasonTable};
