@@ -40,7 +40,7 @@ use core::fmt;
 use std::sync::Arc;
 
 /// How large a pool is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
     /// Bytes that all shards together take, at most.
     pub bytes: usize,

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 /// What happens when a buffer is full of rows that the exporter has not taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
     /// The oldest row makes room. What is lost is counted, and ends its episode with the reason `gap`.
@@ -31,7 +31,7 @@ pub enum BufferKind {
 }
 
 /// How each player's buffer is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BufferSettings {
     /// Which implementation.
     pub kind: BufferKind,
