@@ -206,7 +206,7 @@ fn capacities_are_powers_of_two_and_never_zero() {
         assert_eq!(create(&settings, 1).unwrap().1.capacity(), 8, "{kind:?}");
         let none = BufferSettings {
             capacity: 0,
-            ..settings
+            ..settings.clone()
         };
         assert_eq!(create(&none, 1).unwrap_err(), BufferError::ZeroCapacity, "{kind:?}");
         assert_eq!(create(&settings, 0).unwrap_err(), BufferError::ZeroWidth, "{kind:?}");
