@@ -111,7 +111,7 @@ proptest! {
         capacity in 1..9usize,
         operations in operations(),
     ) {
-        let settings = |kind| BufferSettings { kind, capacity, overflow };
+        let settings = |kind| BufferSettings { kind, capacity, overflow: overflow.clone() };
         let mut tested = create(&settings(kind), 3).unwrap();
         let mut model = create(&settings(BufferKind::Mutex), 3).unwrap();
         compare(&mut tested, &mut model, &operations)?;
