@@ -1,0 +1,182 @@
+//! What a capture costs, beside the bare copy of the same bytes.
+//!
+//! ```text
+//! cargo bench --bench capture               # about six minutes
+//! cargo bench --bench capture -- --quick    # about one
+//! ```
+//!
+//! `floor` copies as many bytes as each player's row has from one array to the next place in another, which goes round
+//! like a buffer and is as large as all of them. `plugin` is one run of [`ExperienceCapture`]: every player's components to
+//! a row in its buffer. Both have gone round once before they are measured. Throughput is in players.
+
+use bevy_ecs::prelude::*;
+use bevy_experience::{plugin::ExperienceCapture, prelude::*, test_app::TestApp};
+use bevy_reflect::Reflect;
+use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+
+#[derive(Component)]
+struct Player;
+
+/// Four floats, as a position or a velocity would be.
+macro_rules! components {
+    ($($name:ident),*) => {
+        $(#[derive(Component, Reflect)] struct $name([f32; 4]);)*
+    };
+}
+components!(Place, Motion, Aim, Strength);
+
+#[derive(Component, Reflect)]
+struct Wide([f32; 256]);
+
+/// Bytes of a row's header.
+const HEADER: usize = 64;
+
+/// Bytes that the buffers of all players may take together.
+const MEMORY: usize = 256 << 20;
+
+/// Rows for each player: as many as there is memory for, a power of two, and not more than by default.
+fn rows_each(players: usize, row_bytes: usize) -> usize {
+    let rows = (MEMORY / (players * row_bytes)).clamp(1, 512);
+    1 << rows.ilog2()
+}
+
+fn floor(b: &mut Bencher<'_>, players: usize, values: usize) {
+    let words = (HEADER + values).div_ceil(8);
+    let rows = rows_each(players, words * 8);
+    let from: Vec<u64> = (0..(players * words) as u64).collect();
+    let mut to = from.repeat(rows);
+    let mut tick = 0;
+    b.iter(|| {
+        let to = &mut to[(tick % rows) * from.len()..][..from.len()];
+        for (to, from) in to.chunks_exact_mut(words).zip(black_box(&from).chunks_exact(words)) {
+            to.copy_from_slice(from);
+        }
+        tick += 1;
+    });
+    black_box(&to);
+}
+
+/// An app with `players` players, each of whom `spawn` gives its components.
+fn app<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl Fn(f32) -> B) -> TestApp {
+    let mut test = TestApp::new();
+    test.add_recording(recording);
+    for player in 0..players {
+        test.world_mut().spawn((Player, spawn(player as f32)));
+    }
+    test
+}
+
+fn plugin(b: &mut Bencher<'_>, mut test: TestApp) {
+    test.ticks(520);
+    b.iter(|| test.world_mut().run_schedule(ExperienceCapture));
+}
+
+fn of_four(players: usize) -> TestApp {
+    let recording = Recording::new("player")
+        .observe::<Place>()
+        .observe::<Motion>()
+        .observe::<Aim>()
+        .observe::<Strength>()
+        .capacity(rows_each(players, HEADER + 64));
+    app(recording, players, |player| {
+        (
+            Place([player; 4]),
+            Motion([player + 0.25; 4]),
+            Aim([player + 0.5; 4]),
+            Strength([player + 0.75; 4]),
+        )
+    })
+}
+
+/// 16 floats from 4 components.
+fn capture(c: &mut Criterion) {
+    let mut group = c.benchmark_group("capture");
+    for players in [1, 100, 1000, 10_000, 100_000] {
+        group.throughput(Throughput::Elements(players as u64));
+        group.bench_function(BenchmarkId::new("floor", players), |b| floor(b, players, 64));
+        group.bench_function(BenchmarkId::new("plugin", players), |b| plugin(b, of_four(players)));
+    }
+    group.finish();
+}
+
+/// 256 floats from one component.
+fn wide(c: &mut Criterion) {
+    let players = 1000;
+    let mut group = c.benchmark_group("capture_wide");
+    group.throughput(Throughput::Elements(players as u64));
+    group.bench_function(BenchmarkId::new("floor", players), |b| floor(b, players, 1024));
+    group.bench_function(BenchmarkId::new("plugin", players), |b| {
+        let recording = Recording::new("player")
+            .observe::<Wide>()
+            .capacity(rows_each(players, HEADER + 1024));
+        plugin(b, app(recording, players, |player| Wide([player; 256])));
+    });
+    group.finish();
+}
+
+/// Nothing changes, and what does not change is not written.
+fn still(c: &mut Criterion) {
+    let players = 10_000;
+    let mut group = c.benchmark_group("capture_still");
+    group.throughput(Throughput::Elements(players as u64));
+    group.bench_function(BenchmarkId::new("plugin", players), |b| {
+        let recording = Recording::new("player")
+            .observe::<Place>()
+            .observe::<Motion>()
+            .observe::<Aim>()
+            .observe::<Strength>()
+            .mode(RecordMode::OnChange)
+            .capacity(rows_each(players, HEADER + 64));
+        plugin(
+            b,
+            app(recording, players, |player| {
+                (Place([player; 4]), Motion([1.0; 4]), Aim([2.0; 4]), Strength([3.0; 4]))
+            }),
+        );
+    });
+    group.finish();
+}
+
+/// 9 planes of a board of 20 × 20.
+#[derive(Component, Reflect)]
+struct Board([[[f32; 20]; 20]; 9]);
+
+/// Which of 1,600 moves are allowed.
+#[derive(Component, Reflect)]
+struct Allowed([[bool; 40]; 40]);
+
+/// The move that was chosen.
+#[derive(Component)]
+struct Move(i64);
+
+/// A board game for four: 3,600 floats, a mask of 1,600, a choice and a reward.
+fn board(c: &mut Criterion) {
+    let players = 4;
+    let mut group = c.benchmark_group("board");
+    group.throughput(Throughput::Elements(players as u64));
+    let bytes = 3600 * 4 + 1600 / 8 + 8;
+    group.bench_function(BenchmarkId::new("floor", players), |b| floor(b, players, bytes));
+    group.bench_function(BenchmarkId::new("plugin", players), |b| {
+        let recording = Recording::new("player")
+            .observe::<Board>()
+            .action_mask::<Allowed>()
+            .act_discrete_with::<Move>("move", 1600, |chosen| chosen.0);
+        let mut test = app(recording, players, |player| {
+            (Board([[[player; 20]; 20]; 9]), Allowed([[true; 40]; 40]), Move(7))
+        });
+        test.ticks(520);
+        let mut rewards = test.world_mut().query::<&mut Reward>();
+        b.iter(|| {
+            let world = test.world_mut();
+            for mut reward in rewards.iter_mut(world) {
+                reward.add("score", 1.0);
+            }
+            world.run_schedule(ExperienceCapture);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, capture, wide, still, board);
+criterion_main!(benches);
