@@ -58,6 +58,37 @@ pub(crate) struct Captured<'a> {
     pub(crate) reward: Option<&'a Reward>,
 }
 
+/// What one capture finds of neighbours in a table, at most [`BLOCK`] of them.
+pub(crate) struct Block<'a> {
+    players: &'a [ArchetypeEntity],
+    /// One behind the other.
+    rows: &'a mut [u64],
+    row_words: usize,
+    /// One for each player; `None` where they have none.
+    rewards: Option<&'a [Reward]>,
+}
+
+impl Block<'_> {
+    /// The players, in the order of the table.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = Captured<'_>> {
+        let rewards = self.rewards;
+        self.players
+            .iter()
+            .zip(self.rows.chunks_exact_mut(self.row_words))
+            .enumerate()
+            .map(move |(index, (player, row))| Captured {
+                entity: player.id(),
+                row,
+                reward: rewards.map(|rewards| &rewards[index]),
+            })
+    }
+
+    /// The row of the player at place `index` of the block.
+    pub(crate) fn row_mut(&mut self, index: usize) -> &mut [u64] {
+        &mut self.rows[index * self.row_words..][..self.row_words]
+    }
+}
+
 /// Everything that a recording reads, and where in a row it goes.
 pub(crate) struct RowEncoder {
     layout: RowLayout,
@@ -119,8 +150,8 @@ impl RowEncoder {
         self.resources.iter_mut().all(|resource| resource.read(world))
     }
 
-    /// Encodes every player, in blocks, and gives each to `take`. Call [`prepare`](Self::prepare) before.
-    pub(crate) fn encode_all(&mut self, world: &World, parts: Parts, mut take: impl FnMut(Captured<'_>)) {
+    /// Encodes every player, and gives `take` block after block. Call [`prepare`](Self::prepare) before.
+    pub(crate) fn encode_all(&mut self, world: &World, parts: Parts, mut take: impl FnMut(Block<'_>)) {
         let words = self.layout.row_words();
         for index in 0..self.archetypes.matched().len() {
             let matched = self.archetypes.matched()[index];
@@ -134,13 +165,12 @@ impl RowEncoder {
                 rest = after;
                 let mut rows = core::mem::take(&mut self.block);
                 self.encode_block(world, table, block, parts, &mut rows[..block.len() * words]);
-                for (player, row) in block.iter().zip(rows.chunks_exact_mut(words)) {
-                    take(Captured {
-                        entity: player.id(),
-                        row,
-                        reward: self.reward.of(world, table, player),
-                    });
-                }
+                take(Block {
+                    players: block,
+                    rows: &mut rows[..block.len() * words],
+                    row_words: words,
+                    rewards: self.reward.of_run(table, block),
+                });
                 self.block = rows;
             }
         }

@@ -9,12 +9,13 @@
 //! `recorded = exported + dropped + discarded + pending`. A [`RunReport`] holds one such account.
 
 mod assembly;
+mod intake;
 mod outlet;
 mod worker;
 
 use crate::{
     account::{Counters, RunReport, SinkCounters},
-    buffer::{PlayerBuffers, TransitionBuffer},
+    buffer::{BufferPool, PlayerBuffers, TransitionBuffer, pool::Stream},
     sink::{RecordingInfo, Sink},
     transition::ReasonTable,
 };
@@ -75,6 +76,14 @@ enum Command {
         agent_id: i64,
         buffer: Arc<dyn TransitionBuffer>,
         transitions: Arc<AtomicU32>,
+    },
+    AttachPool {
+        recording: usize,
+        pool: Arc<BufferPool>,
+    },
+    Leave {
+        recording: usize,
+        stream: Stream,
     },
     Flush(Sender<()>),
     Close(Sender<()>),
@@ -153,6 +162,16 @@ impl Exporter {
             buffer,
             transitions,
         });
+    }
+
+    /// Hands over the pool that players of a recording share, once. Never waits.
+    pub fn attach_pool(&self, recording: usize, pool: Arc<BufferPool>) {
+        let _ = self.commands.send(Command::AttachPool { recording, pool });
+    }
+
+    /// Says that nothing more will be pushed to the pool by a player who shared it. Never waits.
+    pub fn leave(&self, recording: usize, stream: Stream) {
+        let _ = self.commands.send(Command::Leave { recording, stream });
     }
 
     /// Wakes the thread before its time. Never waits.

@@ -6,7 +6,7 @@ pub use build::SetupError;
 pub(crate) use build::{BuildContext, Built};
 
 use crate::{
-    buffer::{BufferKind, BufferSettings, Overflow},
+    buffer::{BufferKind, BufferSettings, Overflow, pool::PoolSettings},
     capture::{Nearest, Part},
     episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode, Rules},
     schema::{Column, DType, Space, reflect::root_name},
@@ -65,6 +65,8 @@ pub(crate) struct Spec {
     pub(crate) rules: Rules,
     pub(crate) act_in: Option<InternedScheduleLabel>,
     pub(crate) buffers: BufferSettings,
+    pub(crate) pool_above: Option<usize>,
+    pub(crate) pool: PoolSettings,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
 }
 
@@ -99,6 +101,8 @@ impl<P: Component> Recording<P> {
                 },
                 act_in: None,
                 buffers: BufferSettings::default(),
+                pool_above: None,
+                pool: PoolSettings::default(),
                 sinks: Vec::new(),
             },
             of: PhantomData,
@@ -323,6 +327,20 @@ impl<P: Component> Recording<P> {
     pub fn capacity(self, steps: usize) -> Self {
         assert!(steps > 0, "a buffer holds at least one step");
         self.edit(|spec| spec.buffers.capacity = steps)
+    }
+
+    /// How many players have buffers of their own; 4,096 if not set. Players who join when there are that many share a
+    /// [pool](crate::buffer::pool), which is made for the first of them: it takes the same memory for any number of players,
+    /// and keeps the newest steps of all of them together. With 0 all players share.
+    ///
+    /// A pool drops the oldest: recordings with another [`overflow`](Self::overflow) or [`buffer`](Self::buffer) have none.
+    pub fn pool_above(self, players: usize) -> Self {
+        self.edit(|spec| spec.pool_above = Some(players))
+    }
+
+    /// How large the pool is that players [share](Self::pool_above); 256 MiB if not set.
+    pub fn pool(self, settings: PoolSettings) -> Self {
+        self.edit(|spec| spec.pool = settings)
     }
 
     /// What happens when a buffer is full of steps that the exporter has not taken yet.

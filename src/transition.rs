@@ -84,7 +84,9 @@ pub struct StepHeader {
     pub reason: u16,
     kind: u8,
     flags: u8,
-    padding: u32,
+    /// Which player's rows these are, where players share a buffer: a new number each time that somebody joins. 0 in a
+    /// buffer of one player's own.
+    pub stream: u32,
 }
 
 const _: () = assert!(size_of::<StepHeader>() == crate::schema::HEADER_BYTES);

@@ -123,6 +123,12 @@ impl<'a> View<'a> {
         stamp.is_multiple_of(2).then(|| (stamp / 2).checked_sub(1)).flatten()
     }
 
+    /// Says that a cell will be written soon.
+    #[inline(always)]
+    pub(super) fn prefetch(self, index: usize) {
+        words::prefetch(&self.words[index * self.stride..][..self.len]);
+    }
+
     /// Writes row `number`. The cell belongs to the caller, and its earlier rows have lower numbers.
     ///
     /// # Panics

@@ -1,13 +1,20 @@
 //! Every player's buffer, by agent.
 
-use super::{BufferError, BufferSettings, BufferStats, Drained, TransitionBuffer, Writer, create, ring::Reader};
+use super::{
+    BufferError, BufferPool, BufferSettings, BufferStats, Drained, TransitionBuffer, Writer, create,
+    pool::{PoolSettings, PoolWriter},
+    ring::Reader,
+};
 use dashmap::{DashMap, Entry};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The buffers of a recording's players, by agent id.
 ///
 /// Capture keeps each player's [`Writer`] with the player, so that a tick looks nothing up; this map is for everybody
 /// else. A buffer stands here from the moment its player joins until the player has left and everything was drained.
+///
+/// Where there are very many players, some or all of them may share a [`BufferPool`] instead of having buffers of their
+/// own: see [`share`](Self::share).
 ///
 /// ```
 /// use bevy_experience::buffer::{BufferSettings, PlayerBuffers};
@@ -24,6 +31,7 @@ pub struct PlayerBuffers {
     settings: BufferSettings,
     row_words: usize,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
+    pool: OnceLock<Arc<BufferPool>>,
     past: Mutex<Past>,
 }
 
@@ -47,6 +55,7 @@ impl PlayerBuffers {
             settings,
             row_words,
             buffers: DashMap::new(),
+            pool: OnceLock::new(),
             past: Mutex::default(),
         })
     }
@@ -75,6 +84,22 @@ impl PlayerBuffers {
             self.retire(left);
         }
         Ok((writer, buffer))
+    }
+
+    /// Makes the pool that players share who have no buffer of their own.
+    ///
+    /// # Errors
+    /// When there is a pool already, or this one cannot be made.
+    pub fn share(&self, settings: &PoolSettings) -> Result<PoolWriter, BufferError> {
+        let (writer, pool) = BufferPool::new(settings, self.row_words)?;
+        self.pool.set(pool).map_err(|_| BufferError::SecondPool)?;
+        Ok(writer)
+    }
+
+    /// The pool that players share, if there is one.
+    #[must_use]
+    pub fn pool(&self) -> Option<&Arc<BufferPool>> {
+        self.pool.get()
     }
 
     /// The buffer of an agent, and its writer if this call made it.
@@ -131,7 +156,7 @@ impl PlayerBuffers {
         self.remove_if_same(agent_id, &buffer).then(|| (total, buffer.stats()))
     }
 
-    /// All agents, in ascending order.
+    /// All agents who have buffers of their own, in ascending order.
     #[must_use]
     pub fn agents(&self) -> Vec<i64> {
         let mut agents: Vec<_> = self.buffers.iter().map(|entry| *entry.key()).collect();
@@ -139,7 +164,7 @@ impl PlayerBuffers {
         agents
     }
 
-    /// All agents and their buffers, agents in ascending order. Buffers that come or go meanwhile may be among them.
+    /// All agents who have buffers of their own, and these, agents in ascending order. Buffers that come or go meanwhile may be among them.
     pub fn iter(&self) -> impl Iterator<Item = (i64, Arc<dyn TransitionBuffer>)> + use<> {
         let mut buffers: Vec<_> = self
             .buffers
@@ -150,13 +175,14 @@ impl PlayerBuffers {
         buffers.into_iter()
     }
 
-    /// A reader of every player's buffer, agents in ascending order, for those kinds that have readers: what a
-    /// [`Sampler`](super::Sampler) watches.
+    /// A reader of every player's buffer, agents in ascending order, for those kinds that have readers, and of every shard
+    /// of the pool: what a [`Sampler`](super::Sampler) watches.
     pub fn readers(&self) -> impl Iterator<Item = Reader> + use<> {
-        self.iter().filter_map(|(_, buffer)| buffer.reader())
+        let shards = self.pool.get().map_or_else(Vec::new, |pool| pool.readers().collect());
+        self.iter().filter_map(|(_, buffer)| buffer.reader()).chain(shards)
     }
 
-    /// Gives out the newest `rows` rows of every player, agent by agent in ascending order, each player's oldest first,
+    /// Gives out the newest `rows` rows of every player who has a buffer of its own, agent by agent in ascending order, each player's oldest first,
     /// and leaves all in place.
     pub fn peek_newest(&self, rows: usize, mut each: impl FnMut(i64, &[u64])) {
         for (agent_id, buffer) in self.iter() {
@@ -164,7 +190,7 @@ impl PlayerBuffers {
         }
     }
 
-    /// How many buffers there are.
+    /// How many buffers there are, without the pool.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffers.len()
@@ -176,14 +202,15 @@ impl PlayerBuffers {
         self.buffers.is_empty()
     }
 
-    /// The sum of all counts, also of the buffers of players who left.
+    /// The sum of all counts, also of the pool, and of the buffers of players who left.
     #[must_use]
     pub fn stats(&self) -> BufferStats {
         let living: BufferStats = self.buffers.iter().map(|entry| entry.stats()).sum();
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.settle();
         let leaving: BufferStats = past.leaving.iter().map(|buffer| buffer.stats()).sum();
-        [living, leaving, past.stats].into_iter().sum()
+        let shared = self.pool.get().map(|pool| pool.stats()).unwrap_or_default();
+        [living, leaving, past.stats, shared].into_iter().sum()
     }
 
     fn retire(&self, buffer: Arc<dyn TransitionBuffer>) {

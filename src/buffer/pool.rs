@@ -1,7 +1,7 @@
 //! Rings that many players share, for more players than there is memory for buffers.
 //!
 //! A pool has a fixed number of rings, its **shards**, and takes the same memory for ten players as for a hundred thousand.
-//! A player's rows all go to one shard, which its agent id decides; so they stay in order, and the newest rows of all
+//! A player's rows all go to one shard, which is decided when it gets its handle; so they stay in order, and the newest rows of all
 //! players are kept, instead of each player's newest. Every row carries its agent and episode in its header, and
 //! the place of the row before it: that is how [`Sampler`](super::Sampler) finds a transition's two halves.
 //!
@@ -60,6 +60,14 @@ impl Default for PoolSettings {
 }
 
 impl PoolSettings {
+    /// Whether a pool of rows of `row_words` words can be made so.
+    ///
+    /// # Errors
+    /// When there are no shards, a row has no header, or a shard has no room for a row.
+    pub fn check(&self, row_words: usize) -> Result<(), BufferError> {
+        self.split(row_words).map(|_| ())
+    }
+
     /// Shards, and rows of each.
     fn split(&self, row_words: usize) -> Result<(usize, Shape), BufferError> {
         if self.shards == 0 {
@@ -89,6 +97,17 @@ impl PoolSettings {
         let bytes = shape(capacity).words()? * 8;
         Ok((self.bytes / bytes, shape(capacity)))
     }
+}
+
+/// The rows of a player who shared a pool, from when it joined until it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// The shard that they went to.
+    pub shard: usize,
+    /// Their [`StepHeader::stream`].
+    pub number: u32,
+    /// How many transitions were pushed, modulo 2³².
+    pub transitions: u32,
 }
 
 /// The shards of a pool, as everybody but capture sees them.
@@ -135,6 +154,13 @@ impl BufferPool {
         let hash = agent_id.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let shard = (u128::from(hash) * self.shards.len() as u128) >> 64;
         PoolHandle::new(shard as usize)
+    }
+
+    /// What a player pushes with whose rows are to go to shard `shard`, modulo the number of shards: for those who know
+    /// better which players belong together than their ids do.
+    #[must_use]
+    pub fn handle_in(&self, shard: usize) -> PoolHandle {
+        PoolHandle::new(shard % self.shards.len())
     }
 
     /// A reader of every shard, each with a cursor of its own: what a [`Sampler`](super::Sampler) watches.

@@ -93,6 +93,18 @@ impl Ring {
         Reader::new(self.slots.clone())
     }
 
+    /// How many rows were ever pushed, which is the number of the next one.
+    #[must_use]
+    pub fn pushed(&self) -> u64 {
+        self.slots.head()
+    }
+
+    /// The number of the row that a drain would begin with: all before it were drained, or dropped.
+    #[must_use]
+    pub fn drained_to(&self) -> u64 {
+        self.slots.accounted()
+    }
+
     fn count(rows: u64) -> usize {
         usize::try_from(rows).expect("slots are addressable")
     }

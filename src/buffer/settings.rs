@@ -97,6 +97,9 @@ pub enum BufferError {
         /// Bytes that it takes at least.
         needed: usize,
     },
+    /// Players share one pool.
+    #[error("there is a pool already: players who share share one")]
+    SecondPool,
     /// The rows are another schema's.
     #[error("the schema's rows are {wanted} words wide and the buffer's {found}: they are of different recordings")]
     OtherRows {

@@ -23,6 +23,15 @@ enum Other {
 }
 
 impl Writer {
+    /// Says that a row will be pushed soon. Whoever pushes to many buffers calls this for some of them before the first
+    /// push: then their memory is on its way at the same time, not one buffer's after the other's.
+    #[inline]
+    pub fn prefetch(&self) {
+        if let Kind::Ring(writer) = &self.0 {
+            writer.prefetch();
+        }
+    }
+
     /// Appends a row. No allocation.
     ///
     /// Where there is no room, the oldest row goes, or this one does, as the buffer's [`Overflow`](super::Overflow)

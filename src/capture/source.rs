@@ -200,6 +200,22 @@ impl<T: Component> Typed<T> {
         // holds this reads one world only.
         Some(unsafe { value.0.deref::<T>() })
     }
+
+    /// The components of `entities`, who stand in neighbouring rows of `table`. `None` where they have none, or where
+    /// such components do not lie in tables.
+    pub(super) fn of_run<'w>(&self, table: &'w Table, entities: &[ArchetypeEntity]) -> Option<&'w [T]> {
+        let (first, last) = (entities.first()?.table_row(), entities.last()?.table_row());
+        debug_assert_eq!(last.index() - first.index() + 1, entities.len());
+        debug_assert!(last.index_u32() < table.entity_count());
+        let column = table.get_column(self.component)?;
+        // SAFETY: `component` is the id of `T`, as above, so the column holds values of `T`, one behind the other. The
+        // caller passes neighbours in order, so as many lie there from the first one's row on, and the shared borrow of
+        // the world rules out writers.
+        Some(unsafe {
+            let first = column.get_data_unchecked(first).as_ptr().cast::<T>();
+            core::slice::from_raw_parts(first, entities.len())
+        })
+    }
 }
 
 /// A resource that is part of every player's observation. It is encoded once a capture.

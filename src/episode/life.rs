@@ -10,7 +10,10 @@ pub(crate) use context::{Clock, Rules};
 
 use super::{DecisionTick, EpisodeStart, FinalObservation, RecordMode};
 use crate::{
-    buffer::Writer,
+    buffer::{
+        Writer,
+        pool::{PoolHandle, Stream},
+    },
     capture::diff,
     schema::RowLayout,
     transition::{EndReason, Outcome, StepHeader, StepKind},
@@ -40,28 +43,42 @@ struct StagedEnd {
 }
 
 /// Where a life is written.
-pub(super) struct Output {
-    pub(super) writer: Writer,
-    /// How many transitions were pushed, once the buffer is closed: the last of them may not have been stored.
-    pub(super) transitions: Arc<AtomicU32>,
+pub(super) enum Output {
+    /// To a buffer of its own.
+    Own {
+        writer: Writer,
+        /// How many transitions were pushed, once the buffer is closed: the last of them may not have been stored.
+        transitions: Arc<AtomicU32>,
+    },
+    /// To the pool, as the stream of this number.
+    Shared { handle: PoolHandle, stream: u32 },
 }
 
 /// One player's life in one recording.
+///
+/// Every capture goes over all lives, so what it needs of most of them stands here, and everything else elsewhere.
 pub(super) struct Life {
     pub(super) entity: Entity,
     pub(super) agent_id: i64,
     /// `None` where recording is disabled: then a life is lived, and nothing is written.
     output: Option<Output>,
+    /// The last capture that saw the player.
+    pub(super) seen: u64,
+    staged: Option<Box<StagedEnd>>,
+    episode: u32,
+    step: u32,
+    ordinal: u32,
     /// The game's view: between a beginning and an end. It must not depend on what the recording could or could not
     /// write, because [`EpisodeEnded`](super::EpisodeEnded) does depend on it.
     alive: bool,
     /// The recording's view: an episode is being written.
     open: bool,
     begin_asked: bool,
-    staged: Option<StagedEnd>,
-    episode: u32,
-    step: u32,
-    ordinal: u32,
+    under_way: Box<UnderWay>,
+}
+
+/// What a life needs while something out of the ordinary happens to it, or its transitions take more than a capture.
+struct UnderWay {
     /// The decision that is under way: since the last time that the player's action was looked at.
     decision: Span,
     /// Decisions that changed nothing and so were not written yet. Only with [`RecordMode::OnChange`].
@@ -74,8 +91,6 @@ pub(super) struct Life {
     last: Box<[u64]>,
     /// Where a row without an observation is put together.
     blank: Box<[u64]>,
-    /// The last capture that saw the player.
-    pub(super) seen: u64,
 }
 
 impl Life {
@@ -85,21 +100,23 @@ impl Life {
         Self {
             entity,
             agent_id,
-            alive: true,
-            open: false,
-            begin_asked: false,
+            seen: 0,
             staged: None,
             episode: 0,
             step: 0,
             ordinal: 0,
-            decision: Span::new(terms),
-            still: Span::new(terms),
-            acted: row(output.is_some() && context.rules.keeps_action()),
-            started: row(output.is_some() && context.rules.mode == RecordMode::OnChange),
-            last: row(output.is_some()),
-            blank: row(output.is_some()),
+            alive: true,
+            open: false,
+            begin_asked: false,
+            under_way: Box::new(UnderWay {
+                decision: Span::new(terms),
+                still: Span::new(terms),
+                acted: row(output.is_some() && context.rules.keeps_action()),
+                started: row(output.is_some() && context.rules.mode == RecordMode::OnChange),
+                last: row(output.is_some()),
+                blank: row(output.is_some()),
+            }),
             output,
-            seen: 0,
         }
     }
 
@@ -125,26 +142,29 @@ impl Life {
         self.open && !self.staged.as_ref().is_some_and(|staged| staged.sealed)
     }
 
-    /// Rows that can be pushed before one is lost that the exporter has not taken.
+    /// Rows that can be pushed before one is lost that the exporter has not taken, if the buffer is the player's own.
     pub(super) fn free(&self) -> usize {
-        self.output.as_ref().map_or(usize::MAX, |output| output.writer.free())
+        match &self.output {
+            Some(Output::Own { writer, .. }) => writer.free(),
+            Some(Output::Shared { .. }) | None => usize::MAX,
+        }
     }
 
     /// Adds to the reward of the transition under way; `term` is its place among the declared terms.
     pub(super) fn add_reward(&mut self, term: Option<usize>, amount: f64) {
-        self.decision.reward += amount;
+        self.under_way.decision.reward += amount;
         if let Some(term) = term {
-            self.decision.terms[term] += amount;
+            self.under_way.decision.terms[term] += amount;
         }
     }
 
     /// Where an early reading of the action goes, if it is wanted now.
     pub(super) fn action_slot(&mut self, rules: &Rules) -> Option<&mut [u64]> {
-        let wanted = self.decision.ticks == 0 || rules.decision == DecisionTick::Last;
+        let wanted = self.under_way.decision.ticks == 0 || rules.decision == DecisionTick::Last;
         // An end between ticks is not led to by what is chosen in the next one.
         let staged = self.staged.as_ref();
         let staged = staged.is_some_and(|staged| staged.has_action || staged.between_ticks);
-        (self.open && wanted && !staged).then_some(&mut self.acted)
+        (self.open && wanted && !staged).then_some(&mut self.under_way.acted)
     }
 
     pub(super) fn ask_begin(&mut self) -> bool {
@@ -170,7 +190,7 @@ impl Life {
             return false;
         }
         let was_alive = self.alive;
-        self.staged = Some(StagedEnd {
+        self.staged = Some(Box::new(StagedEnd {
             outcome,
             reason: reason.clone(),
             leaves,
@@ -179,7 +199,7 @@ impl Life {
             has_action: false,
             between_ticks,
             sealed: false,
-        });
+        }));
         was_alive
     }
 
@@ -194,7 +214,7 @@ impl Life {
             staged.leaves || staged.between_ticks || rules.final_observation == FinalObservation::AtTrigger;
         let observation = at_trigger && !staged.has_observation;
         let action = !rules.acts_early && !staged.has_action;
-        (observation || action).then_some((&mut self.last, observation, action))
+        (observation || action).then_some((&mut self.under_way.last, observation, action))
     }
 
     /// The snapshot was taken.
@@ -202,9 +222,9 @@ impl Life {
         let Some(staged) = &mut self.staged else { return };
         staged.has_observation |= observation;
         staged.has_action |= action;
-        let wanted = self.decision.ticks == 0 || rules.decision == DecisionTick::Last;
-        if action && !self.acted.is_empty() && wanted && !staged.between_ticks {
-            diff::copy_action(layout, &self.last, &mut self.acted);
+        let wanted = self.under_way.decision.ticks == 0 || rules.decision == DecisionTick::Last;
+        if action && !self.under_way.acted.is_empty() && wanted && !staged.between_ticks {
+            diff::copy_action(layout, &self.under_way.last, &mut self.under_way.acted);
         }
     }
 
@@ -217,6 +237,32 @@ impl Life {
 
     pub(super) fn ended_between_ticks(&self) -> bool {
         self.staged.as_ref().is_some_and(|staged| staged.between_ticks)
+    }
+
+    /// Whether the next capture has nothing to do but to [`step`](Self::step), where every tick is a decision.
+    #[inline]
+    pub(super) fn goes_on(&self, rules: &Rules) -> bool {
+        self.open && self.staged.is_none() && self.step + 1 < rules.max_episode_steps
+    }
+
+    /// Closes the transition of one tick at the observation in `row`, which also holds its action and the terms of its
+    /// reward. What is left to do is to [`write`](Self::write) the row.
+    #[inline]
+    pub(super) fn step(&mut self, clock: Clock, reward: f64, row: &mut [u64]) {
+        self.step += 1;
+        self.ordinal = self.ordinal.wrapping_add(1);
+        let header = StepHeader::of_mut(row);
+        let mut step = StepHeader::new(StepKind::Transition);
+        step.tick = clock.tick;
+        step.timestamp = clock.timestamp;
+        step.reward = reward;
+        step.ticks = 1;
+        step.agent_id = self.agent_id;
+        step.episode = self.episode;
+        step.ordinal = self.ordinal;
+        step.stream = self.stream();
+        step.set_match_id(header.match_id());
+        *header = step;
     }
 
     /// One capture: `row` holds what the player sees and does now. `None` where the player was not seen.
@@ -245,13 +291,13 @@ impl Life {
             return;
         }
         context.discarded.push(self.episode);
-        let mut row = core::mem::take(&mut self.blank);
+        let mut row = core::mem::take(&mut self.under_way.blank);
         row.fill(0);
         StepHeader::of_mut(&mut row).set_kind(StepKind::Discard);
-        self.decision.clear();
-        self.still.clear();
-        self.push(&mut row);
-        self.blank = row;
+        self.under_way.decision.clear();
+        self.under_way.still.clear();
+        self.push(context, &mut row);
+        self.under_way.blank = row;
     }
 
     /// The process ends: what is under way is closed as far as it is known without looking at the world.
@@ -262,17 +308,17 @@ impl Life {
         if !self.open {
             return;
         }
-        let under_way = self.decision.ticks + self.still.ticks > 0;
+        let under_way = self.under_way.decision.ticks + self.under_way.still.ticks > 0;
         let reason = EndReason::SHUTDOWN;
         match row {
             Some(row) if under_way => {
                 if context.rules.keeps_action() {
-                    diff::copy_action(context.layout(), &self.acted, row);
+                    diff::copy_action(context.layout(), &self.under_way.acted, row);
                 }
                 self.close(context, row, Some((Outcome::Truncated, &reason)));
             }
             _ => {
-                if self.still.ticks > 0 {
+                if self.under_way.still.ticks > 0 {
                     // Nothing changed since, so the observation is the one it started from.
                     self.close_still(context);
                 }
@@ -281,11 +327,28 @@ impl Life {
         }
     }
 
-    /// Lets go of the buffer; what is in it can still be drained.
-    pub(super) fn close_buffer(&mut self) {
-        if let Some(output) = self.output.take() {
-            // Before the buffer is closed, which the drop of its writer does.
-            output.transitions.store(self.ordinal, Ordering::Release);
+    /// The number of the player's rows among those of others in one buffer.
+    #[inline]
+    fn stream(&self) -> u32 {
+        match self.output {
+            Some(Output::Shared { stream, .. }) => stream,
+            Some(Output::Own { .. }) | None => 0,
+        }
+    }
+
+    /// Lets go of the buffer; what is in it can still be drained. The stream that ends, where the buffer is shared.
+    pub(super) fn close_buffer(&mut self) -> Option<Stream> {
+        match self.output.take()? {
+            Output::Own { transitions, .. } => {
+                // Before the buffer is closed, which the drop of its writer does.
+                transitions.store(self.ordinal, Ordering::Release);
+                None
+            }
+            Output::Shared { handle, stream } => Some(Stream {
+                shard: handle.shard(),
+                number: stream,
+                transitions: self.ordinal,
+            }),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! One recording at work: who plays, what each capture makes of it, and what observers have noted since the last.
 
 mod complaints;
+mod steady;
+mod terms;
 
 use super::{
     life::{Clock, Context, Life, Output, Rules},
@@ -8,7 +10,10 @@ use super::{
 };
 use crate::{
     account::{Count, Counters},
-    buffer::{BufferSettings, PlayerBuffers, TransitionBuffer},
+    buffer::{
+        BufferPool, BufferSettings, PlayerBuffers, TransitionBuffer,
+        pool::{PoolSettings, Stream},
+    },
     capture::{Parts, RowEncoder},
     player::{AgentId, DoNotRecord, Reward},
     schema::Schema,
@@ -18,7 +23,9 @@ use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
 use complaints::Said;
 use core::sync::atomic::AtomicU32;
 use crossbeam_queue::SegQueue;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use steady::Steady;
+use terms::Terms;
 
 /// What a recorder is made of.
 pub(crate) struct RecorderParts {
@@ -27,9 +34,18 @@ pub(crate) struct RecorderParts {
     pub(crate) rules: Rules,
     pub(crate) encoder: RowEncoder,
     pub(crate) buffers: PlayerBuffers,
+    pub(crate) crowd: Crowd,
     pub(crate) enabled: bool,
     /// The run's counter of episodes.
     pub(crate) episodes: Arc<AtomicU32>,
+}
+
+/// When players share a pool, and which.
+#[derive(Clone, Debug)]
+pub(crate) struct Crowd {
+    /// So many players have buffers of their own. Those who join when they are that many already share.
+    pub(crate) above: usize,
+    pub(crate) pool: PoolSettings,
 }
 
 /// An end that somebody asked for.
@@ -70,11 +86,20 @@ pub(crate) struct Recorder {
     marker: ComponentId,
     context: Context,
     encoder: RowEncoder,
+    steady: Steady,
+    terms: Terms,
     roster: Roster,
     players: Arc<PlayerBuffers>,
+    crowd: Crowd,
+    /// How many streams there have been in the pool.
+    streams: u32,
     new_buffers: Vec<NewBuffer>,
+    new_pool: Option<Arc<BufferPool>>,
+    ended_streams: Vec<Stream>,
     enabled: bool,
     captures: u64,
+    /// An end was noted since the last capture, and no tick had begun.
+    ended_between_ticks: bool,
     /// Players found by a capture that nobody knows yet.
     joining: Vec<Entity>,
     row: Vec<u64>,
@@ -84,27 +109,36 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(crate) fn new(parts: RecorderParts) -> Self {
         let features = parts.schema.observation_width();
+        let context = Context {
+            rules: parts.rules,
+            counters: Arc::default(),
+            reasons: Arc::default(),
+            episodes: parts.episodes,
+            discarded: Arc::default(),
+            non_finite_features: (0..features).map(|_| Count::default()).collect(),
+            ends: Count::default(),
+            despawn_ends: Count::default(),
+            clock: Clock::default(),
+            pool: Mutex::default(),
+            schema: parts.schema,
+        };
         Self {
             marker: parts.marker,
-            row: vec![0; parts.schema.layout().row_words()],
-            context: Context {
-                rules: parts.rules,
-                counters: Arc::default(),
-                reasons: Arc::default(),
-                episodes: parts.episodes,
-                discarded: Arc::default(),
-                non_finite_features: (0..features).map(|_| Count::default()).collect(),
-                ends: Count::default(),
-                despawn_ends: Count::default(),
-                clock: Clock::default(),
-                schema: parts.schema,
-            },
+            row: vec![0; context.schema.layout().row_words()],
+            steady: Steady::new(&context),
+            terms: Terms::new(context.schema.name(), context.schema.reward_terms()),
+            context,
             encoder: parts.encoder,
             roster: Roster::default(),
             players: Arc::new(parts.buffers),
+            crowd: parts.crowd,
+            streams: 0,
             new_buffers: Vec::new(),
+            new_pool: None,
+            ended_streams: Vec::new(),
             enabled: parts.enabled,
             captures: 0,
+            ended_between_ticks: false,
             joining: Vec::new(),
             said: Said::default(),
         }
@@ -142,6 +176,22 @@ impl Recorder {
         self.new_buffers.drain(..)
     }
 
+    pub(crate) fn take_new_pool(&mut self) -> Option<Arc<BufferPool>> {
+        self.new_pool.take()
+    }
+
+    pub(crate) fn take_ended_streams(&mut self) -> impl Iterator<Item = Stream> + '_ {
+        self.ended_streams.drain(..)
+    }
+
+    /// After how many captures a buffer could be full, if nobody drains it.
+    pub(crate) fn captures_ahead(&self) -> usize {
+        let shared = self.players.pool().map_or(usize::MAX, |pool| {
+            pool.stats().capacity / self.roster.lives().len().max(1)
+        });
+        shared.min(self.settings().capacity)
+    }
+
     pub(crate) fn settings(&self) -> &BufferSettings {
         self.players.settings()
     }
@@ -155,6 +205,8 @@ impl Recorder {
     pub(crate) fn capture(&mut self, world: &World, clock: Clock) {
         self.context.clock = clock;
         self.captures += 1;
+        self.ended_between_ticks = false;
+        let mut seen = 0;
         let parts = Parts {
             seen: self.enabled,
             acted: self.enabled && !self.context.rules.acts_early,
@@ -162,20 +214,31 @@ impl Recorder {
         if self.encoder.prepare(world, parts) {
             let Self {
                 encoder,
+                steady,
+                terms,
                 roster,
                 context,
-                said,
                 joining,
                 captures,
                 ..
             } = self;
-            encoder.encode_all(world, parts, |player| match roster.get_mut(player.entity) {
-                Some(life) if !life.leaves() => {
-                    life.seen = *captures;
-                    take_reward(life, player.reward, context, said);
-                    life.capture(context, Some(player.row));
-                }
-                _ => joining.push(player.entity),
+            encoder.encode_all(world, parts, |block| {
+                seen += steady.take(
+                    block,
+                    context,
+                    roster,
+                    terms,
+                    *captures,
+                    |roster, terms, player| match roster.get_mut(player.entity) {
+                        Some(life) if !life.leaves() => {
+                            life.seen = *captures;
+                            seen += 1;
+                            take_reward(life, player.reward, context, terms);
+                            life.capture(context, Some(player.row));
+                        }
+                        _ => joining.push(player.entity),
+                    },
+                );
             });
         } else if let Some(name) = self.encoder.missing_resource()
             && !core::mem::replace(&mut self.said.missing_resource, true)
@@ -185,7 +248,9 @@ impl Recorder {
                 "recording `{recording}` reads the resource `{name}`, which does not exist: nobody is recorded until it is inserted"
             );
         }
-        self.sweep(world);
+        if seen < self.roster.lives().len() {
+            self.sweep(world);
+        }
         self.join(world);
         self.complain(world);
     }
@@ -215,7 +280,7 @@ impl Recorder {
             life.capture(context, None);
             if goes {
                 let mut life = self.roster.remove(place);
-                life.close_buffer();
+                self.ended_streams.extend(life.close_buffer());
             }
         }
     }
@@ -231,6 +296,7 @@ impl Recorder {
             (given.is_none(), given.copied(), entity.index_u32())
         };
         joining.sort_by_key(key);
+        let crowded = self.roster.lives().len() + joining.len() > self.crowd.above;
         for entity in joining.drain(..) {
             let given = world.get::<AgentId>(entity).map(|id| id.0);
             if let Some(holder) = given.and_then(|id| self.roster.holder(id)) {
@@ -238,7 +304,11 @@ impl Recorder {
                 continue;
             }
             let agent_id = given.unwrap_or_else(|| self.roster.next_agent());
-            let output = self.enabled.then(|| self.open_buffer(agent_id)).flatten();
+            let output = match (self.enabled, crowded) {
+                (false, _) => None,
+                (true, false) => self.open_buffer(agent_id),
+                (true, true) => self.share_buffer(world, entity),
+            };
             let mut life = Life::new(&self.context, entity, agent_id, output);
             life.seen = self.captures;
             if world.get::<Reward>(entity).is_some_and(|reward| !reward.is_clear()) && self.enabled {
@@ -261,7 +331,7 @@ impl Recorder {
                     buffer,
                     transitions: transitions.clone(),
                 });
-                Some(Output { writer, transitions })
+                Some(Output::Own { writer, transitions })
             }
             // The settings were checked when the recording was added.
             Err(error) => {
@@ -269,6 +339,42 @@ impl Recorder {
                 None
             }
         }
+    }
+
+    /// A place in the pool, which is made for the first who needs it.
+    fn share_buffer(&mut self, world: &World, entity: Entity) -> Option<Output> {
+        if self.players.pool().is_none() {
+            match self.players.share(&self.crowd.pool) {
+                Ok(writer) => {
+                    self.context.pool = Mutex::new(writer);
+                    self.new_pool = self.players.pool().cloned();
+                    tracing::info!(
+                        "recording `{}`: from now on players who join share a pool of {} MiB, because there are more than {}; \
+                         see `Recording::pool_above`",
+                        self.name(),
+                        self.crowd.pool.bytes >> 20,
+                        self.crowd.above,
+                    );
+                }
+                Err(error) => {
+                    if !core::mem::replace(&mut self.said.no_pool, true) {
+                        tracing::error!("recording `{}`: no pool for players to share: {error}", self.name());
+                    }
+                    return None;
+                }
+            }
+        }
+        // Neighbours in the world go to the same shard: so they are written side by side.
+        const NEIGHBOURS: usize = 64;
+        let place = world
+            .get_entity(entity)
+            .map_or(0, |entity| entity.location().archetype_row.index());
+        let handle = self.players.pool()?.handle_in(place / NEIGHBOURS);
+        self.streams = self.streams.wrapping_add(1);
+        Some(Output::Shared {
+            handle,
+            stream: self.streams,
+        })
     }
 
     fn refuse(&mut self, entity: Entity, holder: Entity, agent_id: i64) {
@@ -296,12 +402,14 @@ impl Recorder {
             context,
             ..
         } = self;
-        encoder.encode_all(world, Parts::ACTED, |player| {
-            if let Some(slot) = roster
-                .get_mut(player.entity)
-                .and_then(|life| life.action_slot(&context.rules))
-            {
-                crate::capture::diff::copy_action(context.schema.layout(), player.row, slot);
+        encoder.encode_all(world, Parts::ACTED, |mut block| {
+            for player in block.iter_mut() {
+                if let Some(slot) = roster
+                    .get_mut(player.entity)
+                    .and_then(|life| life.action_slot(&context.rules))
+                {
+                    crate::capture::diff::copy_action(context.schema.layout(), player.row, slot);
+                }
             }
         });
     }
@@ -319,6 +427,7 @@ impl Recorder {
                 Staged::NotAPlayer
             };
         };
+        self.ended_between_ticks |= request.between_ticks;
         if life.stage(request.outcome, &request.reason, false, request.between_ticks) {
             self.snapshot(world, entity);
             Staged::Ended
@@ -336,9 +445,10 @@ impl Recorder {
             return;
         };
         // The component may be gone at the capture.
-        take_reward(life, world.get::<Reward>(entity), &self.context, &mut self.said);
+        take_reward(life, world.get::<Reward>(entity), &self.context, &mut self.terms);
         let (outcome, reason) = left(&self.context.rules);
         life.stage(outcome, &reason, true, between_ticks);
+        self.ended_between_ticks |= between_ticks;
         self.snapshot(world, entity);
     }
 
@@ -365,10 +475,15 @@ impl Recorder {
         self.roster.get_mut(entity).is_none_or(Life::ask_begin)
     }
 
-    /// Whether some player's episode ended since the last tick.
+    /// The players whose episodes ended since the last capture, before a tick began.
     pub(crate) fn ended_between_ticks(&self) -> impl Iterator<Item = Entity> + '_ {
-        self.roster
-            .lives()
+        // In a crowd it takes long to ask everybody, and nearly always there is nobody.
+        let lives = if self.ended_between_ticks {
+            self.roster.lives()
+        } else {
+            &[]
+        };
+        lives
             .iter()
             .filter(|life| life.ended_between_ticks())
             .map(|life| life.entity)
@@ -378,7 +493,7 @@ impl Recorder {
     /// now on are not that episode's.
     pub(crate) fn seal(&mut self, world: &World, entity: Entity) {
         if let Some(life) = self.roster.get_mut(entity) {
-            take_reward(life, world.get::<Reward>(entity), &self.context, &mut self.said);
+            take_reward(life, world.get::<Reward>(entity), &self.context, &mut self.terms);
             life.seal();
         }
     }
@@ -390,11 +505,11 @@ impl Recorder {
             let mut life = self.roster.remove(place);
             let row = world.filter(|_| ready && life.is_open()).is_some_and(|world| {
                 let entity = life.entity;
-                take_reward(&mut life, world.get::<Reward>(entity), &self.context, &mut self.said);
+                take_reward(&mut life, world.get::<Reward>(entity), &self.context, &mut self.terms);
                 self.encoder.encode_one(world, entity, Parts::ALL, &mut self.row)
             });
             life.shut_down(&self.context, row.then_some(self.row.as_mut_slice()));
-            life.close_buffer();
+            self.ended_streams.extend(life.close_buffer());
         }
         self.enabled = false;
     }
@@ -408,26 +523,17 @@ fn left(rules: &Rules) -> (Outcome, EndReason) {
 }
 
 /// Adds what a player was given to its transition under way.
-fn take_reward(life: &mut Life, reward: Option<&Reward>, context: &Context, said: &mut Said) {
+fn take_reward(life: &mut Life, reward: Option<&Reward>, context: &Context, terms: &mut Terms) {
     let Some(reward) = reward else { return };
-    let terms = context.schema.reward_terms();
+    let takes = life.takes_rewards();
     let mut orphaned = false;
-    for (name, amount) in reward.for_recording(context.schema.name()) {
-        if !life.takes_rewards() {
+    terms.amounts(reward, |term, amount| {
+        if takes {
+            life.add_reward(term, amount);
+        } else {
             orphaned = true;
-            continue;
         }
-        let term = terms.iter().position(|term| term == name);
-        life.add_reward(term, amount);
-        if term.is_none() && !terms.is_empty() && !said.undeclared_terms.contains(&name) {
-            said.undeclared_terms.push(name);
-            tracing::warn!(
-                "recording `{}`: the reward term `{name}` is not among {terms:?}: it counts to the sum, without a column of its \
-                 own; add it to `reward_terms`",
-                context.schema.name()
-            );
-        }
-    }
+    });
     if orphaned && life.is_recorded() {
         context.counters.orphaned_rewards.add(1);
     }

@@ -22,9 +22,16 @@ pub(super) struct Roster {
 
 impl Roster {
     pub(super) fn get_mut(&mut self, entity: Entity) -> Option<&mut Life> {
+        self.find(entity).map(|(_, life)| life)
+    }
+
+    /// The life of an entity, and its place in [`lives`](Self::lives).
+    #[inline]
+    pub(super) fn find(&mut self, entity: Entity) -> Option<(usize, &mut Life)> {
         let slot = *self.slots.get(entity.index_u32() as usize)?;
-        let life = self.lives.get_mut(slot.checked_sub(1)? as usize)?;
-        (life.entity == entity).then_some(life)
+        let place = slot.checked_sub(1)? as usize;
+        let life = self.lives.get_mut(place)?;
+        (life.entity == entity).then_some((place, life))
     }
 
     pub(super) fn lives_mut(&mut self) -> &mut [Life] {

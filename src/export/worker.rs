@@ -3,30 +3,17 @@
 use super::{
     Command, ExportSettings, Progress, RecordingExport,
     assembly::{Assembly, Finished, Shop, Toll},
+    intake::{OwnIntake, ShardIntake},
     outlet::Outlet,
 };
 use crate::{
     account::{Counters, SinkCounters},
-    buffer::{PlayerBuffers, TransitionBuffer},
+    buffer::PlayerBuffers,
     sink::RecordingInfo,
-    transition::{EndReason, Outcome},
 };
-use core::sync::atomic::{AtomicU32, Ordering};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use crossbeam_queue::SegQueue;
 use std::{collections::HashSet, sync::Arc, time::Instant};
-
-/// Rows taken from one buffer before the next one's turn.
-const TURN: usize = 1024;
-
-/// One player's buffer and what is being put together from it.
-struct Intake {
-    agent_id: i64,
-    buffer: Arc<dyn TransitionBuffer>,
-    /// How many were pushed, once the buffer is closed.
-    transitions: Arc<AtomicU32>,
-    assembly: Assembly,
-}
 
 /// One recording and what is on its way to its sinks.
 pub(super) struct Recording {
@@ -36,7 +23,8 @@ pub(super) struct Recording {
     players: Arc<PlayerBuffers>,
     discarded: Arc<SegQueue<u32>>,
     unwanted: HashSet<u32>,
-    intakes: Vec<Intake>,
+    intakes: Vec<OwnIntake>,
+    shards: Vec<ShardIntake>,
     finished: Vec<Finished>,
     waiting: usize,
     outlets: Vec<Outlet>,
@@ -57,6 +45,7 @@ impl Recording {
             discarded: export.discarded,
             unwanted: HashSet::new(),
             intakes: Vec::new(),
+            shards: Vec::new(),
             finished: Vec::new(),
             waiting: 0,
             outlets: export.sinks.into_iter().map(Outlet::new).collect(),
@@ -75,6 +64,7 @@ impl Recording {
             counters,
             players,
             intakes,
+            shards,
             finished,
             ..
         } = self;
@@ -82,23 +72,16 @@ impl Recording {
         let mut taken = 0;
         let mut toll = Toll::default();
         intakes.retain_mut(|intake| {
-            // Asked first: what is pushed before the close is found by the drain after it.
-            let closed = intake.buffer.is_closed();
-            let rows = intake
-                .buffer
-                .drain(TURN, &mut |row| intake.assembly.take(shop, row, finished, &mut toll))
-                .steps;
+            let (rows, done) = intake.drain(shop, finished, &mut toll);
             taken += rows;
-            let done = closed && rows == 0;
             if done {
-                toll.lost += intake.assembly.settle(intake.transitions.load(Ordering::Acquire));
-                intake
-                    .assembly
-                    .finish(shop, Outcome::Truncated, EndReason::GAP, finished);
                 players.remove_if_same(intake.agent_id, &intake.buffer);
             }
             !done
         });
+        for shard in shards {
+            taken += shard.drain(shop, finished, &mut toll);
+        }
         counters.lost.add(toll.lost);
         counters.discarded.add(toll.discarded);
         self.waiting += self.finished[before..]
@@ -146,19 +129,18 @@ impl Recording {
             shop,
             counters,
             intakes,
+            shards,
             finished,
             ..
         } = self;
-        for mut intake in intakes.drain(..) {
-            if intake.buffer.is_closed() {
-                counters
-                    .lost
-                    .add(intake.assembly.settle(intake.transitions.load(Ordering::Acquire)));
-            }
-            intake
-                .assembly
-                .finish(shop, Outcome::Truncated, EndReason::SHUTDOWN, finished);
+        let mut toll = Toll::default();
+        for intake in intakes.drain(..) {
+            intake.close(shop, finished, &mut toll);
         }
+        for shard in shards.drain(..) {
+            shard.close(shop, finished, &mut toll);
+        }
+        counters.lost.add(toll.lost);
         self.write();
         for outlet in &mut self.outlets {
             outlet.close(&self.counters);
@@ -245,12 +227,23 @@ impl Worker {
                     transitions,
                 }) => {
                     if let Some(recording) = self.recordings.get_mut(recording) {
-                        recording.intakes.push(Intake {
+                        recording.intakes.push(OwnIntake {
                             agent_id,
                             buffer,
                             transitions,
                             assembly: Assembly::default(),
                         });
+                    }
+                }
+                Ok(Command::AttachPool { recording, pool }) => {
+                    if let Some(recording) = self.recordings.get_mut(recording) {
+                        recording.shards = pool.shards().iter().cloned().map(ShardIntake::new).collect();
+                    }
+                }
+                Ok(Command::Leave { recording, stream }) => {
+                    let recording = self.recordings.get_mut(recording);
+                    if let Some(shard) = recording.and_then(|recording| recording.shards.get_mut(stream.shard)) {
+                        shard.leave(stream);
                     }
                 }
                 Ok(Command::Flush(done)) => flushes.push(done),

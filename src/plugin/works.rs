@@ -144,7 +144,7 @@ impl Works {
                 );
                 continue;
             }
-            longest = longest.min(recorder.settings().capacity);
+            longest = longest.min(recorder.captures_ahead());
             slot.exported_as = Some(exports.len());
             exports.push(RecordingExport {
                 info: RecordingInfo {
@@ -274,14 +274,20 @@ impl Works {
             for new in slot.recorder.take_new_buffers() {
                 exporter.attach(index, new.agent_id, new.buffer, new.transitions);
             }
+            if let Some(pool) = slot.recorder.take_new_pool() {
+                exporter.attach_pool(index, pool);
+            }
+            for stream in slot.recorder.take_ended_streams() {
+                exporter.leave(index, stream);
+            }
         }
     }
 
     pub(super) fn export(&mut self) {
         self.hand_over();
         if self.wake_in == 0 {
-            let capacities = self.slots.iter().map(|slot| slot.recorder.settings().capacity);
-            self.wake_in = capacities.min().unwrap_or(usize::MAX) / 4;
+            let ahead = self.slots.iter().map(|slot| slot.recorder.captures_ahead());
+            self.wake_in = ahead.min().unwrap_or(usize::MAX) / 4;
             if let Some(exporter) = &self.exporter {
                 exporter.wake();
             }

@@ -2,9 +2,9 @@
 
 use super::Spec;
 use crate::{
-    buffer::{BufferError, PlayerBuffers},
+    buffer::{BufferError, BufferKind, Overflow, PlayerBuffers, pool::PoolSettings},
     capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
-    episode::{Recorder, RecorderParts},
+    episode::{Crowd, Recorder, RecorderParts},
     schema::{
         Column, DType, Schema, Space,
         reflect::{FieldError, FieldPlan, Target, root_name},
@@ -21,10 +21,21 @@ use bevy_reflect::{Reflect, TypePath, Typed};
 use core::sync::atomic::AtomicU32;
 use std::{collections::HashSet, sync::Arc};
 
+/// Players who have buffers of their own, unless `pool_above` says otherwise. A buffer for each keeps every player's newest
+/// steps, whatever the others do; a pool is faster, because neighbours are written side by side, and takes the same memory
+/// for any number.
+const OWN_BUFFERS: usize = 4096;
+
 /// Why a recording cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
+    /// A pool keeps the newest steps of all players together, and nothing else.
+    #[error(
+        "recording `{0}` asks for a pool, which drops the oldest steps: leave `buffer` and `overflow` as they are, or do not ask \
+         for a pool"
+    )]
+    Pool(String),
     /// There is no plugin to give the recording to.
     #[error("recording `{0}` was added before `ExperiencePlugin`: add the plugin first")]
     NoPlugin(String),
@@ -273,6 +284,7 @@ impl Spec {
             recording: recording.clone(),
             source,
         })?;
+        let crowd = crowd(&recording, self.pool_above, self.pool, &buffers)?;
         let first = layout.observation().start;
         let features: Vec<_> = schema
             .observation()
@@ -329,6 +341,7 @@ impl Spec {
                 rules: self.rules,
                 encoder,
                 buffers,
+                crowd,
                 enabled: context.enabled,
                 episodes: context.episodes,
             }),
@@ -336,6 +349,30 @@ impl Spec {
             act_in: self.act_in,
         })
     }
+}
+
+/// When players share a pool, where it can take the place of their own buffers.
+fn crowd(
+    recording: &str,
+    above: Option<usize>,
+    pool: PoolSettings,
+    buffers: &PlayerBuffers,
+) -> Result<Crowd, SetupError> {
+    let settings = buffers.settings();
+    let can_share = settings.kind == BufferKind::Ring && settings.overflow == Overflow::DropOldest;
+    if !can_share && above.is_some() {
+        return Err(SetupError::Pool(recording.to_owned()));
+    }
+    let above = match (above, pool.check(buffers.row_words())) {
+        (Some(above), Ok(())) => above,
+        (Some(_), Err(source)) => {
+            let recording = recording.to_owned();
+            return Err(SetupError::Buffer { recording, source });
+        }
+        (None, Ok(())) if can_share => OWN_BUFFERS,
+        (None, _) => usize::MAX,
+    };
+    Ok(Crowd { above, pool })
 }
 
 fn columns(planned: &[Planned]) -> Vec<Column> {

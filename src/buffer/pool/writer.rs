@@ -9,7 +9,9 @@ use core::fmt;
 use std::sync::Arc;
 
 /// The one who pushes to a [`BufferPool`](super::BufferPool), for all players. Dropping it closes the pool.
-#[derive(Debug)]
+///
+/// The default is one without a pool, for no players.
+#[derive(Debug, Default)]
 pub struct PoolWriter(Vec<ShardWriter>);
 
 impl PoolWriter {
@@ -27,6 +29,13 @@ impl PoolWriter {
     #[inline]
     pub fn push(&mut self, player: &mut PoolHandle, row: &[u64]) -> Result<(), Closed> {
         self.0[player.shard].append(player, row)
+    }
+
+    /// Says that a row of this player will be pushed soon.
+    #[inline]
+    pub fn prefetch(&self, player: &PoolHandle) {
+        let shard = &self.0[player.shard];
+        shard.slots.prefetch(shard.next);
     }
 
     /// The shards' writers, to be given to as many tasks. A player's is that at [`PoolHandle::shard`].

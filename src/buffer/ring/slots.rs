@@ -7,6 +7,7 @@ use crate::buffer::{
     pool::chain,
     settings::checked_capacity,
     sync::{AtomicU64, Ordering, wait},
+    words,
 };
 
 /// The words before the first cell. What the writer writes, and what the one who drains writes, lie 128 bytes apart,
@@ -192,6 +193,13 @@ impl Slots {
         let head = self.word(place::HEAD);
         self.cells.view().fill(self.index(number), number, links, row);
         head.store(number + 1, Ordering::Release);
+    }
+
+    /// Says that row `number` will be written soon.
+    #[inline(always)]
+    pub(in crate::buffer) fn prefetch(&self, number: u64) {
+        words::prefetch(&self.cells.header()[place::HEAD..=place::CLOSED]);
+        self.cells.view().prefetch(self.index(number));
     }
 
     /// Takes the next number and writes its row, as one of several writers. None of the ring's rows have links.

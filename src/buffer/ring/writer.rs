@@ -40,6 +40,13 @@ impl Writer {
         self.slots.clone()
     }
 
+    /// Says that a row will be pushed soon. Whoever pushes to many rings calls this for some of them before the first push:
+    /// then their memory is on its way at the same time, not one ring's after the other's.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.slots.prefetch(self.next);
+    }
+
     /// Appends a row. Wait-free, and no allocation.
     ///
     /// Where there is no room, the oldest row goes, or this one does, as the ring's

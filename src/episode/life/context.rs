@@ -2,13 +2,14 @@
 
 use crate::{
     account::{Count, Counters},
+    buffer::pool::PoolWriter,
     episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode},
     schema::{RowLayout, Schema},
     transition::{Outcome, ReasonTable},
 };
 use core::sync::atomic::AtomicU32;
 use crossbeam_queue::SegQueue;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the user asked of a recording.
 #[derive(Clone, Debug)]
@@ -57,9 +58,15 @@ pub(in crate::episode) struct Context {
     /// Those among them that a despawn ended as terminated.
     pub(in crate::episode) despawn_ends: Count,
     pub(in crate::episode) clock: Clock,
+    /// Writes the rows of players who share buffers. Capture alone takes this lock.
+    pub(in crate::episode) pool: Mutex<PoolWriter>,
 }
 
 impl Context {
+    pub(in crate::episode) fn pool(&self) -> MutexGuard<'_, PoolWriter> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn layout(&self) -> &RowLayout {
         self.schema.layout()
     }

@@ -1,7 +1,8 @@
 //! What a life writes: beginnings, transitions and ends.
 
-use super::{Context, Life, StagedEnd, finite, span::Span};
+use super::{Context, Life, Output, StagedEnd, finite, span::Span};
 use crate::{
+    buffer::pool::PoolWriter,
     capture::diff,
     episode::{DecisionTick, RecordMode},
     transition::{EndReason, Outcome, StepHeader, StepKind},
@@ -12,24 +13,27 @@ impl Life {
     /// A tick of an open episode that goes on.
     pub(super) fn advance(&mut self, context: &Context, row: &mut [u64]) {
         let rules = &context.rules;
-        self.decision.ticks += 1;
-        self.decision.until = context.clock;
-        if !rules.acts_early && rules.every > 1 && (self.decision.ticks == 1 || rules.decision == DecisionTick::Last) {
-            diff::copy_action(context.layout(), row, &mut self.acted);
+        self.under_way.decision.ticks += 1;
+        self.under_way.decision.until = context.clock;
+        if !rules.acts_early
+            && rules.every > 1
+            && (self.under_way.decision.ticks == 1 || rules.decision == DecisionTick::Last)
+        {
+            diff::copy_action(context.layout(), row, &mut self.under_way.acted);
         }
-        if self.decision.ticks < rules.every {
+        if self.under_way.decision.ticks < rules.every {
             return;
         }
         if rules.keeps_action() {
-            diff::copy_action(context.layout(), &self.acted, row);
+            diff::copy_action(context.layout(), &self.under_way.acted, row);
         }
         if rules.mode == RecordMode::OnChange {
             self.close_still_if_acted_otherwise(context, row);
-            if self.open && diff::same_observation(context.layout(), &self.started, row) {
-                if self.still.ticks == 0 {
-                    diff::copy_action(context.layout(), row, &mut self.started);
+            if self.open && diff::same_observation(context.layout(), &self.under_way.started, row) {
+                if self.under_way.still.ticks == 0 {
+                    diff::copy_action(context.layout(), row, &mut self.under_way.started);
                 }
-                self.still.absorb(&mut self.decision);
+                self.under_way.still.absorb(&mut self.under_way.decision);
                 return;
             }
         }
@@ -40,50 +44,50 @@ impl Life {
 
     /// Still decisions that were taken with another action are a transition of their own, which led nowhere new.
     fn close_still_if_acted_otherwise(&mut self, context: &Context, row: &[u64]) {
-        if self.still.ticks > 0 && !diff::same_action(context.layout(), &self.started, row) {
+        if self.under_way.still.ticks > 0 && !diff::same_action(context.layout(), &self.under_way.started, row) {
             self.close_still(context);
         }
     }
 
     pub(super) fn close_still(&mut self, context: &Context) {
-        let under_way = core::mem::take(&mut self.decision);
-        self.decision = core::mem::take(&mut self.still);
-        let mut started = core::mem::take(&mut self.started);
+        let under_way = core::mem::take(&mut self.under_way.decision);
+        self.under_way.decision = core::mem::take(&mut self.under_way.still);
+        let mut started = core::mem::take(&mut self.under_way.started);
         self.write_transition(context, &mut started, None);
-        self.started = started;
-        self.still = core::mem::replace(&mut self.decision, under_way);
+        self.under_way.started = started;
+        self.under_way.still = core::mem::replace(&mut self.under_way.decision, under_way);
     }
 
     /// Closes the transition under way at the observation in `row`, which also holds its action.
     pub(super) fn close(&mut self, context: &Context, row: &mut [u64], outcome: Option<(Outcome, &EndReason)>) {
-        if self.still.ticks > 0 {
+        if self.under_way.still.ticks > 0 {
             // The action is the one that the whole stretch was lived with; its info was taken with it.
-            diff::copy_action(context.layout(), &self.started, row);
-            let mut decision = core::mem::take(&mut self.decision);
-            self.still.absorb(&mut decision);
-            core::mem::swap(&mut self.decision, &mut self.still);
-            self.still = decision;
+            diff::copy_action(context.layout(), &self.under_way.started, row);
+            let mut decision = core::mem::take(&mut self.under_way.decision);
+            self.under_way.still.absorb(&mut decision);
+            core::mem::swap(&mut self.under_way.decision, &mut self.under_way.still);
+            self.under_way.still = decision;
         }
         self.write_transition(context, row, outcome);
     }
 
     /// Writes what `decision` holds as a transition to `row`.
     fn write_transition(&mut self, context: &Context, row: &mut [u64], outcome: Option<(Outcome, &EndReason)>) {
-        let at = self.decision.until;
+        let at = self.under_way.decision.until;
         let header = StepHeader::of_mut(row);
         header.set_kind(StepKind::Transition);
         header.tick = at.tick;
         header.timestamp = at.timestamp;
-        header.reward = self.decision.reward;
-        header.ticks = self.decision.ticks;
+        header.reward = self.under_way.decision.reward;
+        header.ticks = self.under_way.decision.ticks;
         header.continues = 0;
         header.set_outcome(None, 0);
         let terms = context.layout().reward_terms();
         let out: &mut [f32] = bytemuck::cast_slice_mut(&mut bytemuck::cast_slice_mut::<_, u8>(row)[terms]);
-        for (value, sum) in out.iter_mut().zip(&self.decision.terms) {
+        for (value, sum) in out.iter_mut().zip(&self.under_way.decision.terms) {
             *value = *sum as f32;
         }
-        self.decision.clear();
+        self.under_way.decision.clear();
         context.counters.recorded.add(1);
         if !finite::make_row_finite(context, row) {
             context.counters.non_finite.add(1);
@@ -102,12 +106,12 @@ impl Life {
             StepHeader::of_mut(row).set_outcome(Some(outcome), context.reasons.code(reason));
             self.open = false;
         }
-        self.push(row);
+        self.push(context, row);
         if split {
             let continues = self.episode + 1;
             self.begin(context, row, continues);
-        } else if self.open && !self.started.is_empty() {
-            self.started.copy_from_slice(row);
+        } else if self.open && !self.under_way.started.is_empty() {
+            self.under_way.started.copy_from_slice(row);
         }
     }
 
@@ -118,8 +122,8 @@ impl Life {
         }
         self.episode = context.episodes.fetch_add(1, Ordering::Relaxed);
         self.step = 0;
-        self.decision.clear();
-        self.still.clear();
+        self.under_way.decision.clear();
+        self.under_way.still.clear();
         let header = StepHeader::of_mut(row);
         header.set_kind(StepKind::Begin);
         header.tick = context.clock.tick;
@@ -132,9 +136,9 @@ impl Life {
         let start = context.layout().action().start;
         bytemuck::cast_slice_mut::<_, u8>(row)[start..].fill(0);
         self.open = true;
-        self.push(row);
-        if !self.started.is_empty() {
-            self.started.copy_from_slice(row);
+        self.push(context, row);
+        if !self.under_way.started.is_empty() {
+            self.under_way.started.copy_from_slice(row);
         }
     }
 
@@ -148,12 +152,12 @@ impl Life {
             context.despawn_ends.add(1);
         }
         if !staged.between_ticks {
-            self.decision.ticks += 1;
-            self.decision.until = context.clock;
+            self.under_way.decision.ticks += 1;
+            self.under_way.decision.until = context.clock;
         }
-        let mut last = core::mem::take(&mut self.last);
+        let mut last = core::mem::take(&mut self.under_way.last);
         self.end(context, staged, &mut last, row);
-        self.last = last;
+        self.under_way.last = last;
     }
 
     fn end(&mut self, context: &Context, staged: &StagedEnd, last: &mut [u64], row: Option<&mut [u64]>) {
@@ -173,20 +177,20 @@ impl Life {
             // Nothing tells what the player saw last: the ticks since have no successor.
             (false, None) => return self.end_where_it_stands(context, end.0, end.1),
         }
-        if context.rules.keeps_action() && self.decision.ticks > 0 {
-            diff::copy_action(layout, &self.acted, last);
+        if context.rules.keeps_action() && self.under_way.decision.ticks > 0 {
+            diff::copy_action(layout, &self.under_way.acted, last);
         }
-        if context.rules.mode == RecordMode::OnChange && self.decision.ticks > 0 {
+        if context.rules.mode == RecordMode::OnChange && self.under_way.decision.ticks > 0 {
             self.close_still_if_acted_otherwise(context, last);
         }
         if !self.open {
             return;
         }
-        if self.decision.ticks + self.still.ticks == 0 {
+        if self.under_way.decision.ticks + self.under_way.still.ticks == 0 {
             return self.end_where_it_stands(context, end.0, end.1);
         }
-        if self.decision.ticks == 0 {
-            self.decision.until = self.still.until;
+        if self.under_way.decision.ticks == 0 {
+            self.under_way.decision.until = self.under_way.still.until;
         }
         self.close(context, last, Some(end));
     }
@@ -200,34 +204,53 @@ impl Life {
         if self.step == 0 {
             context.counters.empty_episodes.add(1);
         }
-        let mut row = core::mem::take(&mut self.blank);
+        let mut row = core::mem::take(&mut self.under_way.blank);
         row.fill(0);
         let header = StepHeader::of_mut(&mut row);
         header.set_kind(StepKind::End);
         header.set_outcome(Some(outcome), context.reasons.code(reason));
         header.tick = context.clock.tick;
         header.timestamp = context.clock.timestamp;
-        header.reward = self.decision.reward + self.still.reward;
+        header.reward = self.under_way.decision.reward + self.under_way.still.reward;
         let terms = context.layout().reward_terms();
         let out: &mut [f32] = bytemuck::cast_slice_mut(&mut bytemuck::cast_slice_mut::<_, u8>(&mut row)[terms]);
         for (index, value) in out.iter_mut().enumerate() {
             let term = |span: &Span| span.terms.get(index).copied().unwrap_or(0.0);
-            *value = (term(&self.decision) + term(&self.still)) as f32;
+            *value = (term(&self.under_way.decision) + term(&self.under_way.still)) as f32;
         }
-        self.decision.clear();
-        self.still.clear();
-        self.push(&mut row);
-        self.blank = row;
+        self.under_way.decision.clear();
+        self.under_way.still.clear();
+        self.push(context, &mut row);
+        self.under_way.blank = row;
     }
 
-    pub(super) fn push(&mut self, row: &mut [u64]) {
+    pub(super) fn push(&mut self, context: &Context, row: &mut [u64]) {
         let header = StepHeader::of_mut(row);
         header.agent_id = self.agent_id;
         header.episode = self.episode;
         header.ordinal = self.ordinal;
-        if let Some(output) = &mut self.output {
-            // Only `close_buffer` closes, and it takes the writer away.
-            let _ = output.writer.push(row);
+        header.stream = self.stream();
+        self.write(&mut context.pool(), row);
+    }
+
+    /// Says that a row will be written soon.
+    #[inline]
+    pub(in crate::episode) fn prefetch(&self, pool: &PoolWriter) {
+        match &self.output {
+            Some(Output::Own { writer, .. }) => writer.prefetch(),
+            Some(Output::Shared { handle, .. }) => pool.prefetch(handle),
+            None => {}
         }
+    }
+
+    /// Appends a row that is complete.
+    #[inline]
+    pub(in crate::episode) fn write(&mut self, pool: &mut PoolWriter, row: &[u64]) {
+        // Only `close_buffer` closes, and it takes the output away.
+        let _ = match &mut self.output {
+            Some(Output::Own { writer, .. }) => writer.push(row),
+            Some(Output::Shared { handle, .. }) => pool.push(handle, row),
+            None => Ok(()),
+        };
     }
 }

@@ -6,8 +6,8 @@ use bevy_ecs::world::World;
 /// What was said once and is not said again.
 #[derive(Default)]
 pub(super) struct Said {
-    pub(super) undeclared_terms: Vec<&'static str>,
     pub(super) refused_agent: bool,
+    pub(super) no_pool: bool,
     missing_component: bool,
     pub(super) missing_resource: bool,
     non_finite: bool,

@@ -1,0 +1,140 @@
+//! Where rows come from: buffers of one player, and shards that many share.
+
+use super::assembly::{Assembly, Finished, Shop, Toll};
+use crate::{
+    buffer::{TransitionBuffer, pool::Stream, ring::Ring},
+    transition::{EndReason, Outcome, StepHeader},
+};
+use core::{
+    hash::{BuildHasherDefault, Hasher},
+    sync::atomic::{AtomicU32, Ordering},
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// Rows taken from one player's buffer before the next one's turn.
+const TURN: usize = 1024;
+
+/// Rows taken from one shard before the next one's turn.
+const SHARD_TURN: usize = 16 * TURN;
+
+/// One player's buffer and what is being put together from it.
+pub(super) struct OwnIntake {
+    pub(super) agent_id: i64,
+    pub(super) buffer: Arc<dyn TransitionBuffer>,
+    /// How many were pushed, once the buffer is closed.
+    pub(super) transitions: Arc<AtomicU32>,
+    pub(super) assembly: Assembly,
+}
+
+impl OwnIntake {
+    /// Takes a turn's rows. How many they were, and whether there will never be more.
+    pub(super) fn drain(&mut self, shop: &Shop, finished: &mut Vec<Finished>, toll: &mut Toll) -> (usize, bool) {
+        // Asked first: what is pushed before the close is found by the drain after it.
+        let closed = self.buffer.is_closed();
+        let assembly = &mut self.assembly;
+        let rows = self
+            .buffer
+            .drain(TURN, &mut |row| assembly.take(shop, row, finished, toll))
+            .steps;
+        let done = closed && rows == 0;
+        if done {
+            self.settle(toll);
+            self.assembly.finish(shop, Outcome::Truncated, EndReason::GAP, finished);
+        }
+        (rows, done)
+    }
+
+    /// Ends what is open: the exporter ends.
+    pub(super) fn close(mut self, shop: &Shop, finished: &mut Vec<Finished>, toll: &mut Toll) {
+        if self.buffer.is_closed() {
+            self.settle(toll);
+        }
+        self.assembly
+            .finish(shop, Outcome::Truncated, EndReason::SHUTDOWN, finished);
+    }
+
+    fn settle(&mut self, toll: &mut Toll) {
+        toll.lost += self.assembly.settle(self.transitions.load(Ordering::Acquire));
+    }
+}
+
+/// One shard of a pool and what is being put together from it, player by player.
+pub(super) struct ShardIntake {
+    shard: Arc<Ring>,
+    /// By the number of the stream.
+    assemblies: HashMap<u32, Assembly, BuildHasherDefault<StreamHasher>>,
+    /// Streams that ended before the row of this number.
+    leaving: VecDeque<(u64, Stream)>,
+}
+
+impl ShardIntake {
+    pub(super) fn new(shard: Arc<Ring>) -> Self {
+        Self {
+            shard,
+            assemblies: HashMap::default(),
+            leaving: VecDeque::new(),
+        }
+    }
+
+    /// A stream has ended: all its rows were pushed by now.
+    pub(super) fn leave(&mut self, stream: Stream) {
+        self.leaving.push_back((self.shard.pushed(), stream));
+    }
+
+    /// Takes a turn's rows. How many they were.
+    pub(super) fn drain(&mut self, shop: &Shop, finished: &mut Vec<Finished>, toll: &mut Toll) -> usize {
+        let assemblies = &mut self.assemblies;
+        let rows = self
+            .shard
+            .drain(SHARD_TURN, &mut |row| {
+                let assembly = assemblies.entry(StepHeader::of(row).stream).or_default();
+                assembly.take(shop, row, finished, toll);
+            })
+            .steps;
+        let drained = self.shard.drained_to();
+        while let Some((_, stream)) = self.leaving.pop_front_if(|&mut (end, _)| end <= drained) {
+            let mut assembly = self.assemblies.remove(&stream.number).unwrap_or_default();
+            toll.lost += assembly.settle(stream.transitions);
+            assembly.finish(shop, Outcome::Truncated, EndReason::GAP, finished);
+        }
+        rows
+    }
+
+    /// Ends what is open: the exporter ends.
+    pub(super) fn close(mut self, shop: &Shop, finished: &mut Vec<Finished>, toll: &mut Toll) {
+        for (_, stream) in self.leaving {
+            let assembly = self.assemblies.entry(stream.number).or_default();
+            toll.lost += assembly.settle(stream.transitions);
+        }
+        // In the order of joining, not in that of the map.
+        let mut assemblies: Vec<_> = self.assemblies.into_iter().collect();
+        assemblies.sort_unstable_by_key(|&(stream, _)| stream);
+        for (_, mut assembly) in assemblies {
+            assembly.finish(shop, Outcome::Truncated, EndReason::SHUTDOWN, finished);
+        }
+    }
+}
+
+/// Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): streams are counted, nobody chooses their numbers,
+/// and every row is looked up.
+#[derive(Default)]
+struct StreamHasher(u64);
+
+impl Hasher for StreamHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(byte.into());
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
