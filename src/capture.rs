@@ -21,8 +21,11 @@ use archetypes::MatchedArchetypes;
 use bevy_ecs::{archetype::ArchetypeEntity, component::ComponentId, entity::Entity, storage::Table, world::World};
 use source::Typed;
 
-/// Rows that are encoded together: enough to make a column's inner loop long, few enough to stay in the first cache.
+/// Rows that are encoded together, at most: enough to make a column's inner loop long.
 const BLOCK: usize = 64;
+
+/// Bytes of the rows that are encoded together, unless one row has more: few enough to stay in the first cache.
+const BLOCK_BYTES: usize = 16 << 10;
 
 /// Which halves of a row to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +69,42 @@ pub(crate) struct Block<'a> {
     row_words: usize,
     /// One for each player; `None` where they have none.
     rewards: Option<&'a [Reward]>,
+    /// The players of the next block.
+    next: &'a [ArchetypeEntity],
 }
 
-impl Block<'_> {
+impl<'a> Block<'a> {
+    /// The reward of the player at place `index`.
+    #[inline(always)]
+    pub(crate) fn reward(&self, index: usize) -> Option<&'a Reward> {
+        self.rewards.map(|rewards| &rewards[index])
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.players.len()
+    }
+
+    /// All rows, one behind the other.
+    pub(crate) fn rows(&self) -> &[u64] {
+        self.rows
+    }
+
+    pub(crate) fn row_words(&self) -> usize {
+        self.row_words
+    }
+
     /// The players, in the order of the table.
+    pub(crate) fn players(&self) -> impl Iterator<Item = Entity> {
+        self.players.iter().map(ArchetypeEntity::id)
+    }
+
+    /// The players of the block that comes next.
+    pub(crate) fn next(&self) -> impl Iterator<Item = Entity> {
+        self.next.iter().map(ArchetypeEntity::id)
+    }
+
+    /// What was found of each player, in the order of the table.
+    #[inline(always)]
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = Captured<'_>> {
         let rewards = self.rewards;
         self.players
@@ -83,7 +118,17 @@ impl Block<'_> {
             })
     }
 
-    /// The row of the player at place `index` of the block.
+    /// What was found of the player at place `index`.
+    pub(crate) fn player_mut(&mut self, index: usize) -> Captured<'_> {
+        Captured {
+            entity: self.players[index].id(),
+            reward: self.reward(index),
+            row: self.row_mut(index),
+        }
+    }
+
+    /// The row of the player at place `index`.
+    #[inline(always)]
     pub(crate) fn row_mut(&mut self, index: usize) -> &mut [u64] {
         &mut self.rows[index * self.row_words..][..self.row_words]
     }
@@ -119,7 +164,7 @@ impl RowEncoder {
         Self {
             reward: Typed::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
-            block: vec![0; BLOCK * layout.row_words()],
+            block: vec![0; (BLOCK_BYTES / layout.row_bytes()).clamp(1, BLOCK) * layout.row_words()],
             layout,
             sources,
             resources,
@@ -153,6 +198,7 @@ impl RowEncoder {
     /// Encodes every player, and gives `take` block after block. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_all(&mut self, world: &World, parts: Parts, mut take: impl FnMut(Block<'_>)) {
         let words = self.layout.row_words();
+        let most = self.block.len() / words;
         for index in 0..self.archetypes.matched().len() {
             let matched = self.archetypes.matched()[index];
             let archetype = &world.archetypes()[matched];
@@ -161,8 +207,10 @@ impl RowEncoder {
             };
             let mut rest = archetype.entities();
             while !rest.is_empty() {
-                let (block, after) = rest.split_at(run_length(rest));
+                let (block, after) = rest.split_at(run_length(rest, most));
                 rest = after;
+                let next = &after[..after.len().min(most)];
+                self.prefetch(table, parts, next);
                 let mut rows = core::mem::take(&mut self.block);
                 self.encode_block(world, table, block, parts, &mut rows[..block.len() * words]);
                 take(Block {
@@ -170,10 +218,22 @@ impl RowEncoder {
                     rows: &mut rows[..block.len() * words],
                     row_words: words,
                     rewards: self.reward.of_run(table, block),
+                    next,
                 });
                 self.block = rows;
             }
         }
+    }
+
+    /// Has what will be encoded next brought near. That they stand side by side is likely, and need not be so.
+    #[inline]
+    fn prefetch(&self, table: &Table, parts: Parts, next: &[ArchetypeEntity]) {
+        for source in &self.sources {
+            if parts.include(source.part()) {
+                source.prefetch(table, next);
+            }
+        }
+        self.reward.prefetch(table, next);
     }
 
     /// Encodes one player into `row`, wherever it stands now. False when it lacks something that the recording reads,
@@ -244,12 +304,12 @@ impl RowEncoder {
     }
 }
 
-/// How many of the first players stand in neighbouring rows of their table, at most [`BLOCK`].
+/// How many of the first players stand in neighbouring rows of their table, at most `most`.
 ///
 /// Usually all do. They do not where a sparse-set component divides one table between several archetypes.
-fn run_length(players: &[ArchetypeEntity]) -> usize {
+fn run_length(players: &[ArchetypeEntity], most: usize) -> usize {
     let first = players[0].table_row().index();
-    let limit = players.len().min(BLOCK);
+    let limit = players.len().min(most);
     (1..limit)
         .find(|&ahead| players[ahead].table_row().index() != first + ahead)
         .unwrap_or(limit)

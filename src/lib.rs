@@ -246,6 +246,7 @@
 
 pub mod account;
 pub mod buffer;
+mod cache;
 #[cfg(feature = "bevy")]
 pub mod capture;
 #[cfg(feature = "dataset")]

@@ -5,6 +5,7 @@ use super::{
     sync::{AtomicU64, Ordering, fence},
     words,
 };
+use crate::{cache, transition::StepHeader};
 use core::ops::Range;
 
 /// Rows in shared words, each behind a stamp.
@@ -126,7 +127,7 @@ impl<'a> View<'a> {
     /// Says that a cell will be written soon.
     #[inline(always)]
     pub(super) fn prefetch(self, index: usize) {
-        words::prefetch(&self.words[index * self.stride..][..self.len]);
+        cache::prefetch_all(&self.words[index * self.stride..][..self.len]);
     }
 
     /// Writes row `number`. The cell belongs to the caller, and its earlier rows have lower numbers.
@@ -135,17 +136,45 @@ impl<'a> View<'a> {
     /// When `row` is not as long as the cells' rows, or `links` as their links.
     #[inline(always)]
     pub(super) fn fill(self, index: usize, number: u64, links: &[u64], row: &[u64]) {
-        let (stamp, mut content) = self.cell(index);
-        assert!(links.len() + row.len() == content.len(), "a row of another width");
+        self.fill_with(index, number, links.len() + row.len(), |content| {
+            let (link_words, row_words) = content.split_at(links.len());
+            if !links.is_empty() {
+                words::store(link_words, links);
+            }
+            words::store(row_words, row);
+        });
+    }
+
+    /// The same for a row whose `header` is not in its place yet.
+    ///
+    /// # Panics
+    /// As [`fill`](Self::fill), or when the row has no room for a header.
+    #[inline(always)]
+    pub(super) fn fill_step<const LINKS: usize>(
+        self,
+        index: usize,
+        number: u64,
+        links: [u64; LINKS],
+        header: &StepHeader,
+        row: &[u64],
+    ) {
+        const HEADER: usize = size_of::<StepHeader>() / size_of::<u64>();
+        self.fill_with(index, number, LINKS + row.len(), |content| {
+            let content = words::store_few(content, links);
+            let content = words::store_few::<HEADER>(content, bytemuck::cast(*header));
+            words::store(content, &row[HEADER..]);
+        });
+    }
+
+    /// Writes row `number` with `write`, which is given the words of its links and of itself, `len` together.
+    #[inline(always)]
+    fn fill_with(self, index: usize, number: u64, len: usize, write: impl FnOnce(&[AtomicU64])) {
+        let (stamp, content) = self.cell(index);
+        assert!(len == content.len(), "a row of another width");
         stamp.store(2 * number + 1, Ordering::Relaxed);
         // Whoever reads one of the words below sees the odd stamp above.
         fence(Ordering::Release);
-        if !links.is_empty() {
-            let (link_words, row_words) = content.split_at(links.len());
-            words::store(link_words, links);
-            content = row_words;
-        }
-        words::store(content, row);
+        write(content);
         stamp.store(2 * number + 2, Ordering::Release);
     }
 

@@ -153,14 +153,14 @@ impl BufferPool {
         // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): neighbouring ids go to different shards.
         let hash = agent_id.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let shard = (u128::from(hash) * self.shards.len() as u128) >> 64;
-        PoolHandle::new(shard as usize)
+        PoolHandle::new(shard as u32)
     }
 
     /// What a player pushes with whose rows are to go to shard `shard`, modulo the number of shards: for those who know
     /// better which players belong together than their ids do.
     #[must_use]
     pub fn handle_in(&self, shard: usize) -> PoolHandle {
-        PoolHandle::new(shard % self.shards.len())
+        PoolHandle::new((shard % self.shards.len()) as u32)
     }
 
     /// A reader of every shard, each with a cursor of its own: what a [`Sampler`](super::Sampler) watches.

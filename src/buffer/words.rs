@@ -22,6 +22,20 @@ pub(super) fn store(to: &[AtomicU64], from: &[u64]) {
     }
 }
 
+/// Stores `from` at the beginning of `to`, relaxed, and gives the rest of `to`. For few words, of known number, that need
+/// not be in memory before.
+///
+/// # Panics
+/// When `to` is shorter.
+#[inline(always)]
+pub(super) fn store_few<const N: usize>(to: &[AtomicU64], from: [u64; N]) -> &[AtomicU64] {
+    let (few, rest) = to.split_first_chunk::<N>().expect("a row of another width");
+    for (to, from) in few.iter().zip(from) {
+        to.store(from, Ordering::Relaxed);
+    }
+    rest
+}
+
 /// Loads `from` into `to`, relaxed.
 ///
 /// # Panics
@@ -51,12 +65,6 @@ pub(super) fn load_floats(to: &mut [f32], from: &[AtomicU64]) {
     }
 }
 
-/// Has the memory of these words brought near, for accesses that come soon. It changes nothing but how long they take.
-#[inline(always)]
-pub(super) fn prefetch(words: &[AtomicU64]) {
-    vector::prefetch(words);
-}
-
 /// Copies with vector instructions, and says whether it did. Checkers (loom, Miri, sanitizers) cannot look into them and
 /// get the plain loops, by `cfg(loom)`, `cfg(miri)` and `--cfg portable_copy`.
 #[cfg(all(target_arch = "x86_64", not(any(loom, miri, portable_copy))))]
@@ -67,20 +75,7 @@ mod vector {
     )]
 
     use super::AtomicU64;
-    use core::arch::{
-        asm,
-        x86_64::{_MM_HINT_T0, _mm_prefetch},
-    };
-
-    #[inline(always)]
-    pub(super) fn prefetch(words: &[AtomicU64]) {
-        // The first word of each cache line, and the last of all.
-        let lines = words.iter().step_by(8).chain(words.last());
-        for line in lines {
-            // SAFETY: a prefetch accesses nothing and never faults; SSE is part of every x86-64.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(line).cast()) };
-        }
-    }
+    use core::arch::asm;
 
     /// Bytes of a block.
     const BLOCK: usize = 64;
@@ -166,9 +161,6 @@ mod vector {
 #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri, portable_copy)))))]
 mod vector {
     use super::AtomicU64;
-
-    #[inline(always)]
-    pub(super) fn prefetch(_: &[AtomicU64]) {}
 
     #[inline(always)]
     pub(super) fn store(_: &[AtomicU64], _: &[u64]) -> bool {

@@ -3,6 +3,7 @@
 use super::{
     BufferError, BufferKind, BufferSettings, Closed, MutexBuffer, QueueBuffer, TransitionBuffer, mutex, queue, ring,
 };
+use crate::transition::StepHeader;
 use std::sync::Arc;
 
 /// The one who pushes. Dropping it closes the buffer.
@@ -47,6 +48,18 @@ impl Writer {
         match &mut self.0 {
             Kind::Ring(writer) => writer.push(row),
             Kind::Other(other) => other.push(row),
+        }
+    }
+
+    /// Appends a row whose header is not in its place yet, as a capture has it. Otherwise as [`push`](Self::push).
+    #[inline]
+    pub(crate) fn push_step(&mut self, header: &StepHeader, row: &mut [u64]) -> Result<(), Closed> {
+        match &mut self.0 {
+            Kind::Ring(writer) => writer.push_step(header, row),
+            Kind::Other(other) => {
+                *StepHeader::of_mut(row) = *header;
+                other.push(row)
+            }
         }
     }
 

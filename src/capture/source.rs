@@ -5,6 +5,7 @@
 )]
 
 use crate::{
+    cache,
     schema::{DType, reflect::FieldPlan},
     transition::values,
 };
@@ -97,6 +98,12 @@ impl Source {
         self.component
     }
 
+    /// Has the components of `players` brought near, if they stand in neighbouring rows of `table`.
+    #[inline]
+    pub(crate) fn prefetch(&self, table: &Table, players: &[ArchetypeEntity]) {
+        prefetch(table, players, self.component, self.size);
+    }
+
     /// Encodes the component of `players`, who stand in neighbouring rows of `table`, into rows `stride` bytes apart.
     pub(crate) fn encode(
         &mut self,
@@ -169,6 +176,23 @@ fn value_of<'w>(
     }
 }
 
+/// Has the components of `players` brought near, if they stand in neighbouring rows of `table`. If they do not, something
+/// else is, and if there is too much of it, nothing.
+#[inline]
+fn prefetch(table: &Table, players: &[ArchetypeEntity], component: ComponentId, size: usize) {
+    /// Of larger components, the processor foresees the next byte by itself.
+    const LARGE: usize = 128;
+    let (Some(player), Some(column)) = (players.first(), table.get_column(component)) else {
+        return;
+    };
+    let row = player.table_row();
+    if size <= LARGE && row.index_u32() < table.entity_count() {
+        // SAFETY: the row lies in the table, by the check above. Nothing is read.
+        let first = unsafe { column.get_data_unchecked(row) };
+        cache::prefetch(first.as_ptr(), players.len() * size);
+    }
+}
+
 fn reflect<T: Reflect>(value: Erased<'_>) -> &dyn Reflect {
     // SAFETY: this function is only ever stored beside the component or resource id of `T`, whose values are the only
     // ones it is given.
@@ -199,6 +223,12 @@ impl<T: Component> Typed<T> {
         // SAFETY: `component` is the id of `T`: `new` took it from the world by that type, and the recording that
         // holds this reads one world only.
         Some(unsafe { value.0.deref::<T>() })
+    }
+
+    /// Has the components of `entities` brought near, if they stand in neighbouring rows of `table`.
+    #[inline]
+    pub(super) fn prefetch(&self, table: &Table, entities: &[ArchetypeEntity]) {
+        prefetch(table, entities, self.component, size_of::<T>());
     }
 
     /// The components of `entities`, who stand in neighbouring rows of `table`. `None` where they have none, or where

@@ -12,7 +12,7 @@ use super::{DecisionTick, EpisodeStart, FinalObservation, RecordMode};
 use crate::{
     buffer::{
         Writer,
-        pool::{PoolHandle, Stream},
+        pool::{PoolHandle, PoolWriter, Stream},
     },
     capture::diff,
     schema::RowLayout,
@@ -45,13 +45,16 @@ struct StagedEnd {
 /// Where a life is written.
 pub(super) enum Output {
     /// To a buffer of its own.
-    Own {
-        writer: Writer,
-        /// How many transitions were pushed, once the buffer is closed: the last of them may not have been stored.
-        transitions: Arc<AtomicU32>,
-    },
+    Own(Box<OwnBuffer>),
     /// To the pool, as the stream of this number.
-    Shared { handle: PoolHandle, stream: u32 },
+    Shared { stream: u32, handle: PoolHandle },
+}
+
+/// A buffer of a player's own.
+pub(super) struct OwnBuffer {
+    pub(super) writer: Writer,
+    /// How many transitions were pushed, once the buffer is closed: the last of them may not have been stored.
+    pub(super) transitions: Arc<AtomicU32>,
 }
 
 /// One player's life in one recording.
@@ -62,9 +65,9 @@ pub(super) struct Life {
     pub(super) agent_id: i64,
     /// `None` where recording is disabled: then a life is lived, and nothing is written.
     output: Option<Output>,
-    /// The last capture that saw the player.
-    pub(super) seen: u64,
     staged: Option<Box<StagedEnd>>,
+    /// The last capture that saw the player, modulo 2³².
+    pub(super) seen: u32,
     episode: u32,
     step: u32,
     ordinal: u32,
@@ -93,6 +96,9 @@ struct UnderWay {
     blank: Box<[u64]>,
 }
 
+// Two cache lines, and one for the map that finds it, are all that a capture reads of a life.
+const _: () = assert!(size_of::<Life>() <= 80);
+
 impl Life {
     pub(super) fn new(context: &Context, entity: Entity, agent_id: i64, output: Option<Output>) -> Self {
         let terms = context.schema.reward_terms().len();
@@ -100,8 +106,8 @@ impl Life {
         Self {
             entity,
             agent_id,
-            seen: 0,
             staged: None,
+            seen: 0,
             episode: 0,
             step: 0,
             ordinal: 0,
@@ -145,7 +151,7 @@ impl Life {
     /// Rows that can be pushed before one is lost that the exporter has not taken, if the buffer is the player's own.
     pub(super) fn free(&self) -> usize {
         match &self.output {
-            Some(Output::Own { writer, .. }) => writer.free(),
+            Some(Output::Own(buffer)) => buffer.writer.free(),
             Some(Output::Shared { .. }) | None => usize::MAX,
         }
     }
@@ -246,23 +252,35 @@ impl Life {
     }
 
     /// Closes the transition of one tick at the observation in `row`, which also holds its action and the terms of its
-    /// reward. What is left to do is to [`write`](Self::write) the row.
+    /// reward, and writes it.
     #[inline]
-    pub(super) fn step(&mut self, clock: Clock, reward: f64, row: &mut [u64]) {
+    pub(super) fn step(&mut self, clock: Clock, reward: f64, row: &mut [u64], pool: &mut PoolWriter) {
         self.step += 1;
         self.ordinal = self.ordinal.wrapping_add(1);
-        let header = StepHeader::of_mut(row);
-        let mut step = StepHeader::new(StepKind::Transition);
-        step.tick = clock.tick;
-        step.timestamp = clock.timestamp;
-        step.reward = reward;
-        step.ticks = 1;
-        step.agent_id = self.agent_id;
-        step.episode = self.episode;
-        step.ordinal = self.ordinal;
-        step.stream = self.stream();
-        step.set_match_id(header.match_id());
-        *header = step;
+        let mut header = StepHeader::new(StepKind::Transition);
+        header.tick = clock.tick;
+        header.timestamp = clock.timestamp;
+        header.reward = reward;
+        header.ticks = 1;
+        header.agent_id = self.agent_id;
+        header.episode = self.episode;
+        header.ordinal = self.ordinal;
+        header.stream = self.stream();
+        header.set_match_id(StepHeader::of(row).match_id());
+        // Only `close_buffer` closes, and it takes the output away.
+        let _ = match &mut self.output {
+            Some(Output::Shared { handle, .. }) => pool.push_step(handle, &header, row),
+            Some(Output::Own(buffer)) => buffer.writer.push_step(&header, row),
+            None => Ok(()),
+        };
+    }
+
+    /// Has what the next row is written to brought near, if the buffer is the player's own.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        if let Some(Output::Own(buffer)) = &self.output {
+            buffer.writer.prefetch();
+        }
     }
 
     /// One capture: `row` holds what the player sees and does now. `None` where the player was not seen.
@@ -332,16 +350,16 @@ impl Life {
     fn stream(&self) -> u32 {
         match self.output {
             Some(Output::Shared { stream, .. }) => stream,
-            Some(Output::Own { .. }) | None => 0,
+            Some(Output::Own(_)) | None => 0,
         }
     }
 
     /// Lets go of the buffer; what is in it can still be drained. The stream that ends, where the buffer is shared.
     pub(super) fn close_buffer(&mut self) -> Option<Stream> {
         match self.output.take()? {
-            Output::Own { transitions, .. } => {
+            Output::Own(buffer) => {
                 // Before the buffer is closed, which the drop of its writer does.
-                transitions.store(self.ordinal, Ordering::Release);
+                buffer.transitions.store(self.ordinal, Ordering::Release);
                 None
             }
             Output::Shared { handle, stream } => Some(Stream {

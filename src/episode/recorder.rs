@@ -5,7 +5,7 @@ mod steady;
 mod terms;
 
 use super::{
-    life::{Clock, Context, Life, Output, Rules},
+    life::{Clock, Context, Life, Output, OwnBuffer, Rules},
     roster::Roster,
 };
 use crate::{
@@ -97,7 +97,8 @@ pub(crate) struct Recorder {
     new_pool: Option<Arc<BufferPool>>,
     ended_streams: Vec<Stream>,
     enabled: bool,
-    captures: u64,
+    /// Captures so far, modulo 2³².
+    captures: u32,
     /// An end was noted since the last capture, and no tick had begun.
     ended_between_ticks: bool,
     /// Players found by a capture that nobody knows yet.
@@ -204,7 +205,7 @@ impl Recorder {
     /// Looks at every player.
     pub(crate) fn capture(&mut self, world: &World, clock: Clock) {
         self.context.clock = clock;
-        self.captures += 1;
+        self.captures = self.captures.wrapping_add(1);
         self.ended_between_ticks = false;
         let mut seen = 0;
         let parts = Parts {
@@ -331,7 +332,7 @@ impl Recorder {
                     buffer,
                     transitions: transitions.clone(),
                 });
-                Some(Output::Own { writer, transitions })
+                Some(Output::Own(Box::new(OwnBuffer { writer, transitions })))
             }
             // The settings were checked when the recording was added.
             Err(error) => {

@@ -1,6 +1,7 @@
 //! Who is being recorded: lives in slots, found by entity.
 
 use super::life::Life;
+use crate::cache;
 use bevy_ecs::entity::Entity;
 use std::collections::HashMap;
 
@@ -32,6 +33,14 @@ impl Roster {
         let place = slot.checked_sub(1)? as usize;
         let life = self.lives.get_mut(place)?;
         (life.entity == entity).then_some((place, life))
+    }
+
+    /// Has the life of an entity brought near.
+    #[inline]
+    pub(super) fn prefetch(&self, entity: Entity) {
+        let slot = self.slots.get(entity.index_u32() as usize).copied().unwrap_or(0);
+        let life = self.lives.as_ptr().wrapping_add((slot as usize).wrapping_sub(1));
+        cache::prefetch(life.cast(), size_of::<Life>());
     }
 
     pub(super) fn lives_mut(&mut self) -> &mut [Life] {

@@ -73,13 +73,22 @@ impl Reward {
             .map(|term| (term.name, term.sum))
     }
 
+    /// Whether nothing was ever added.
+    #[inline]
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.terms.is_empty()
+    }
+
     pub(crate) fn is_clear(&self) -> bool {
         self.terms.iter().all(|term| term.sum == 0.0)
     }
 
     pub(crate) fn clear(&mut self) {
         for term in &mut self.terms {
-            term.sum = 0.0;
+            // What is not written to need not be written back.
+            if term.sum != 0.0 {
+                term.sum = 0.0;
+            }
         }
     }
 }

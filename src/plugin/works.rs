@@ -242,10 +242,7 @@ impl Works {
         let Some(rewards) = &mut self.rewards else { return };
         for mut reward in rewards.iter_mut(world) {
             // Change detection is the game's: it is not told of this.
-            let reward = reward.bypass_change_detection();
-            if !reward.is_clear() {
-                reward.clear();
-            }
+            reward.bypass_change_detection().clear();
         }
     }
 

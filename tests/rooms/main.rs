@@ -34,15 +34,16 @@ const fn ecs(name: &'static str, knows: &'static [&'static str]) -> Room {
 const WORDS: [&str; 2] = ["schema", "transition"];
 
 /// All rooms but the words. Only `lib.rs` knows everything.
-const ROOMS: [Room; 11] = [
+const ROOMS: [Room; 12] = [
+    plain("cache", &[]),
     plain("account", &[]),
-    plain("buffer", &[]),
+    plain("buffer", &["cache"]),
     plain("sink", &["account"]),
     plain("export", &["account", "buffer", "sink"]),
     plain("dataset", &["sink"]),
     ecs("player", &[]),
-    ecs("capture", &["player"]),
-    ecs("episode", &["account", "buffer", "capture", "player"]),
+    ecs("capture", &["cache", "player"]),
+    ecs("episode", &["account", "buffer", "cache", "capture", "player"]),
     ecs("recording", &["buffer", "capture", "episode", "sink"]),
     ecs(
         "plugin",

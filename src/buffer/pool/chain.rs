@@ -6,6 +6,7 @@ use crate::buffer::{
     ring::slots::Slots,
     sync::{AtomicU64, Ordering},
 };
+use core::num::NonZeroU64;
 
 /// The number of the episode's row before this one, plus one; 0 for the first. Written with the row.
 const PREVIOUS: usize = 0;
@@ -42,14 +43,25 @@ pub(in crate::buffer) fn is_hidden(links: &[u64]) -> bool {
     links[END] == HIDDEN
 }
 
-/// The links of a row that is written behind `previous`.
-pub(super) fn behind(previous: Option<u64>) -> [u64; 2] {
-    [previous.map_or(0, |number| number + 1), 0]
+/// The number of a row, plus one: so that there is a word for none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link(NonZeroU64);
+
+impl Link {
+    pub(super) fn to(number: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(number))
+    }
 }
 
-/// Says that the `End` row `end` speaks of row `number`. Only the ring's writer calls this.
-pub(super) fn end(slots: &Slots, number: u64, end: u64) {
-    if let Some(links) = links(slots, number) {
+/// The links of a row that is written behind `previous`.
+#[inline]
+pub(super) fn behind(previous: Option<Link>) -> [u64; 2] {
+    [previous.map_or(0, |link| link.0.get()), 0]
+}
+
+/// Says that the `End` row `end` speaks of the row before it. Only the ring's writer calls this.
+pub(super) fn end(slots: &Slots, last: Link, end: u64) {
+    if let Some(links) = links(slots, last.0.get() - 1) {
         links[END].store(end + 1, Ordering::Release);
     }
 }

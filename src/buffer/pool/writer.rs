@@ -1,6 +1,6 @@
 //! Those who push to a pool.
 
-use super::chain;
+use super::chain::{self, Link};
 use crate::{
     buffer::{Closed, ring::slots::Slots},
     transition::{StepHeader, StepKind},
@@ -28,14 +28,18 @@ impl PoolWriter {
     /// When `row` is not as long as the pool's rows, or the handle is another pool's.
     #[inline]
     pub fn push(&mut self, player: &mut PoolHandle, row: &[u64]) -> Result<(), Closed> {
-        self.0[player.shard].append(player, row)
+        self.0[player.shard as usize].append(player, row)
     }
 
-    /// Says that a row of this player will be pushed soon.
+    /// Appends the row of a transition whose header is not in its place yet, as a capture has it.
     #[inline]
-    pub fn prefetch(&self, player: &PoolHandle) {
-        let shard = &self.0[player.shard];
-        shard.slots.prefetch(shard.next);
+    pub(crate) fn push_step(
+        &mut self,
+        player: &mut PoolHandle,
+        header: &StepHeader,
+        row: &mut [u64],
+    ) -> Result<(), Closed> {
+        self.0[player.shard as usize].append_step(player, header, row)
     }
 
     /// The shards' writers, to be given to as many tasks. A player's is that at [`PoolHandle::shard`].
@@ -67,6 +71,23 @@ impl ShardWriter {
     }
 
     #[inline]
+    fn append_step(&mut self, player: &mut PoolHandle, header: &StepHeader, row: &[u64]) -> Result<(), Closed> {
+        /// Rows that are on their way while one is written.
+        const AHEAD: u64 = 8;
+        debug_assert_eq!(header.kind(), StepKind::Transition);
+        let slots = &*self.slots;
+        if slots.is_closed() {
+            slots.reject();
+            return Err(Closed);
+        }
+        slots.prefetch_cell(self.next + AHEAD);
+        slots.append_step(self.next, chain::behind(player.last), header, row);
+        player.last = Some(Link::to(self.next));
+        self.next += 1;
+        Ok(())
+    }
+
+    #[inline]
     fn append(&mut self, player: &mut PoolHandle, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
         if slots.is_closed() {
@@ -75,23 +96,22 @@ impl ShardWriter {
         }
         let number = self.next;
         let kind = StepHeader::of(row).kind();
-        let previous = player.previous.filter(|_| kind != StepKind::Begin);
-        slots.append(number, &chain::behind(previous), row);
+        let last = player.last.filter(|_| kind != StepKind::Begin);
+        slots.append(number, &chain::behind(last), row);
         self.next += 1;
-        player.previous = Some(number);
-        match (kind, previous) {
-            (StepKind::Begin | StepKind::Transition, _) => {}
-            (StepKind::End, previous) => {
-                if let Some(last) = previous {
+        player.last = match kind {
+            StepKind::Begin | StepKind::Transition => Some(Link::to(number)),
+            StepKind::End => {
+                if let Some(last) = last {
                     chain::end(slots, last, number);
                 }
-                player.previous = None;
+                None
             }
-            (StepKind::Discard, _) => {
+            StepKind::Discard => {
                 chain::hide(slots, number);
-                player.previous = None;
+                None
             }
-        }
+        };
         Ok(())
     }
 }
@@ -113,18 +133,20 @@ impl fmt::Debug for ShardWriter {
 /// A player's place in a pool: which shard it pushes to, and where its last row is.
 #[derive(Debug)]
 pub struct PoolHandle {
-    shard: usize,
-    previous: Option<u64>,
+    // There are very many handles, and every capture goes over all of them: so they are small.
+    shard: u32,
+    /// The link to the episode's last row, where it has any.
+    last: Option<Link>,
 }
 
 impl PoolHandle {
-    pub(super) fn new(shard: usize) -> Self {
-        Self { shard, previous: None }
+    pub(super) fn new(shard: u32) -> Self {
+        Self { shard, last: None }
     }
 
     /// Which shard its rows go to.
     #[must_use]
     pub fn shard(&self) -> usize {
-        self.shard
+        self.shard as usize
     }
 }

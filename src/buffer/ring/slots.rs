@@ -1,13 +1,16 @@
 //! The numbering of a ring's rows, and what its threads tell each other.
 
-use crate::buffer::{
-    BufferError, Drained,
-    cells::{Cells, Look},
-    memory::Words,
-    pool::chain,
-    settings::checked_capacity,
-    sync::{AtomicU64, Ordering, wait},
-    words,
+use crate::{
+    buffer::{
+        BufferError, Drained,
+        cells::{Cells, Look},
+        memory::Words,
+        pool::chain,
+        settings::checked_capacity,
+        sync::{AtomicU64, Ordering, wait},
+    },
+    cache,
+    transition::StepHeader,
 };
 
 /// The words before the first cell. What the writer writes, and what the one who drains writes, lie 128 bytes apart,
@@ -195,10 +198,31 @@ impl Slots {
         head.store(number + 1, Ordering::Release);
     }
 
+    /// The same for a row whose header is not in its place yet.
+    #[inline(always)]
+    pub(in crate::buffer) fn append_step<const LINKS: usize>(
+        &self,
+        number: u64,
+        links: [u64; LINKS],
+        header: &StepHeader,
+        row: &[u64],
+    ) {
+        let head = self.word(place::HEAD);
+        let cells = self.cells.view();
+        cells.fill_step(self.index(number), number, links, header, row);
+        head.store(number + 1, Ordering::Release);
+    }
+
     /// Says that row `number` will be written soon.
     #[inline(always)]
     pub(in crate::buffer) fn prefetch(&self, number: u64) {
-        words::prefetch(&self.cells.header()[place::HEAD..=place::CLOSED]);
+        cache::prefetch_all(&self.cells.header()[place::HEAD..=place::CLOSED]);
+        self.prefetch_cell(number);
+    }
+
+    /// The same for one who writes to this ring all the time.
+    #[inline(always)]
+    pub(in crate::buffer) fn prefetch_cell(&self, number: u64) {
         self.cells.view().prefetch(self.index(number));
     }
 

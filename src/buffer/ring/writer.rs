@@ -1,7 +1,7 @@
 //! The one who pushes.
 
 use super::slots::{Links, Shape, Slots};
-use crate::buffer::Closed;
+use crate::{buffer::Closed, transition::StepHeader};
 use core::fmt;
 use std::sync::Arc;
 
@@ -68,6 +68,24 @@ impl Writer {
             return self.push_or_skip(row);
         }
         slots.append(self.next, &[], row);
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Appends a row whose header is not in its place yet. Otherwise as [`push`](Self::push).
+    ///
+    /// # Errors
+    /// When the ring was closed.
+    ///
+    /// # Panics
+    /// When `row` is not as long as the ring's rows, or has no room for a header.
+    #[inline]
+    pub(in crate::buffer) fn push_step(&mut self, header: &StepHeader, row: &mut [u64]) -> Result<(), Closed> {
+        if self.drops_newest || self.slots.is_closed() {
+            *StepHeader::of_mut(row) = *header;
+            return self.push(row);
+        }
+        self.slots.append_step(self.next, [], header, row);
         self.next += 1;
         Ok(())
     }

@@ -2,7 +2,6 @@
 
 use super::{Context, Life, Output, StagedEnd, finite, span::Span};
 use crate::{
-    buffer::pool::PoolWriter,
     capture::diff,
     episode::{DecisionTick, RecordMode},
     transition::{EndReason, Outcome, StepHeader, StepKind},
@@ -230,26 +229,10 @@ impl Life {
         header.episode = self.episode;
         header.ordinal = self.ordinal;
         header.stream = self.stream();
-        self.write(&mut context.pool(), row);
-    }
-
-    /// Says that a row will be written soon.
-    #[inline]
-    pub(in crate::episode) fn prefetch(&self, pool: &PoolWriter) {
-        match &self.output {
-            Some(Output::Own { writer, .. }) => writer.prefetch(),
-            Some(Output::Shared { handle, .. }) => pool.prefetch(handle),
-            None => {}
-        }
-    }
-
-    /// Appends a row that is complete.
-    #[inline]
-    pub(in crate::episode) fn write(&mut self, pool: &mut PoolWriter, row: &[u64]) {
         // Only `close_buffer` closes, and it takes the output away.
         let _ = match &mut self.output {
-            Some(Output::Own { writer, .. }) => writer.push(row),
-            Some(Output::Shared { handle, .. }) => pool.push(handle, row),
+            Some(Output::Own(buffer)) => buffer.writer.push(row),
+            Some(Output::Shared { handle, .. }) => context.pool().push(handle, row),
             None => Ok(()),
         };
     }

@@ -19,7 +19,7 @@ impl Recorder {
     /// Says what a developer should know, once.
     pub(super) fn complain(&mut self, world: &World) {
         /// Captures until a player that lacks a component is no longer one that is just being put together.
-        const PATIENCE: u64 = 120;
+        const PATIENCE: u32 = 120;
         let recording = self.context.schema.name();
         if self.captures.is_multiple_of(PATIENCE)
             && !self.said.missing_component

@@ -21,31 +21,35 @@ impl Terms {
     }
 
     /// What counts for the recording, each amount with its term's place among the declared ones.
+    #[inline]
     pub(super) fn amounts(&mut self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) {
         let Self {
             recording,
             declared,
             met,
         } = self;
-        for (name, amount) in reward.for_recording(recording) {
-            let known = met.iter().find(|(known, _)| core::ptr::eq(*known, name));
-            let place = match known {
-                Some(&(_, place)) => place,
-                None => meet(recording, declared, met, name),
+        for (index, (name, amount)) in reward.for_recording(recording).enumerate() {
+            // Players are given the same terms, and nearly always in the same order.
+            let place = match met.get(index) {
+                Some(&(known, place)) if core::ptr::eq(known, name) => place,
+                _ => meet(recording, declared, met, name),
             };
             each(place, amount);
         }
     }
 }
 
-/// Looks a name up that does not lie where a known one does. Says once that it was not declared.
-#[cold]
+/// Looks a name up that is not the expected one. Says once that it was not declared.
+#[inline(never)]
 fn meet(
     recording: &str,
     declared: &[String],
     met: &mut Vec<(&'static str, Option<usize>)>,
     name: &'static str,
 ) -> Option<usize> {
+    if let Some(&(_, place)) = met.iter().find(|(known, _)| core::ptr::eq(*known, name)) {
+        return place;
+    }
     let place = declared.iter().position(|term| term == name);
     if place.is_none() && !declared.is_empty() && met.iter().all(|&(known, _)| known != name) {
         tracing::warn!(

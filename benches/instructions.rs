@@ -1,0 +1,181 @@
+//! What is counted by the instruction, not by the clock: the same on a busy machine as on an idle one.
+//!
+//! `benches/instructions` runs this under callgrind, scenario by scenario, and compares with `benches/instructions.txt`.
+//! By itself it only shows that the scenarios run.
+
+use bevy_ecs::prelude::*;
+use bevy_experience::{
+    buffer::{
+        BufferKind, BufferPool, BufferSettings, Sampler, TransitionBuffer, Writer, create,
+        pool::{PoolHandle, PoolSettings, PoolWriter},
+    },
+    plugin::ExperienceCapture,
+    prelude::*,
+    schema::{Column, Schema},
+    test_app::TestApp,
+    transition::{StepHeader, StepKind},
+};
+use bevy_reflect::Reflect;
+use rand::{SeedableRng, rngs::StdRng};
+use std::hint::black_box;
+
+/// Counting begins and ends with this function.
+#[inline(never)]
+fn measured(work: &mut dyn FnMut()) {
+    work();
+}
+
+/// What each scenario does so many times: pushes, captures of a player, transitions.
+const TIMES: usize = 4096;
+
+#[derive(Component)]
+struct Player;
+
+#[derive(Component, Reflect)]
+struct Place([f32; 4]);
+
+#[derive(Component, Reflect)]
+struct Motion([f32; 4]);
+
+#[derive(Component, Reflect)]
+struct Aim([f32; 4]);
+
+#[derive(Component, Reflect)]
+struct Intent {
+    turn: f32,
+    shoots: bool,
+}
+
+/// A capture of 1,024 players four times over, each with 12 features, two values of an action and a reward.
+fn capture(recording: Recording<Player>) {
+    const PLAYERS: usize = 1024;
+    let mut test = TestApp::new();
+    test.add_recording(
+        recording
+            .observe::<Place>()
+            .observe::<Motion>()
+            .observe::<Aim>()
+            .act::<Intent>()
+            .reward_terms(["alive"])
+            .capacity(16),
+    );
+    for _ in 0..PLAYERS {
+        let intent = Intent {
+            turn: 0.5,
+            shoots: true,
+        };
+        let world = test.world_mut();
+        world.spawn((Player, Place([1.0; 4]), Motion([2.0; 4]), Aim([3.0; 4]), intent));
+    }
+    test.ticks(20);
+    let mut rewards = test.world_mut().query::<&mut Reward>();
+    for _ in 0..TIMES / PLAYERS {
+        for mut reward in rewards.iter_mut(test.world_mut()) {
+            reward.add("alive", 0.01);
+        }
+        measured(&mut || test.world_mut().run_schedule(ExperienceCapture));
+    }
+}
+
+/// A row of 256 bytes.
+fn row() -> Vec<u64> {
+    let mut row = vec![1; 32];
+    *StepHeader::of_mut(&mut row) = StepHeader::new(StepKind::Transition);
+    row
+}
+
+fn buffer(kind: BufferKind) -> (Writer, std::sync::Arc<dyn TransitionBuffer>) {
+    let settings = BufferSettings {
+        kind,
+        capacity: 512,
+        ..BufferSettings::default()
+    };
+    create(&settings, 32).expect("it fits")
+}
+
+fn push(kind: BufferKind) {
+    let (mut writer, _buffer) = buffer(kind);
+    let row = row();
+    let mut push = || (0..TIMES).for_each(|_| writer.push(black_box(&row)).expect("it is open"));
+    push();
+    measured(&mut push);
+}
+
+fn drain(kind: BufferKind) {
+    let (mut writer, buffer) = buffer(kind);
+    let row = row();
+    for _ in 0..TIMES / 512 {
+        (0..512).for_each(|_| writer.push(&row).expect("it is open"));
+        measured(&mut || {
+            let drained = buffer.drain(512, &mut |row| {
+                black_box(row);
+            });
+            assert_eq!(drained.steps, 512);
+        });
+    }
+}
+
+fn pool() -> (PoolWriter, Vec<PoolHandle>) {
+    let settings = PoolSettings {
+        bytes: 4 << 20,
+        shards: 4,
+    };
+    let (writer, pool) = BufferPool::new(&settings, 32).expect("it fits");
+    (writer, (0..64).map(|agent| pool.handle(agent)).collect())
+}
+
+fn pool_push() {
+    let (mut writer, mut players) = pool();
+    let row = row();
+    measured(&mut || {
+        for _ in 0..TIMES / players.len() {
+            for player in &mut players {
+                writer.push(player, black_box(&row)).expect("it is open");
+            }
+        }
+    });
+}
+
+fn sample() {
+    let schema = Schema::new("walker").with_observation((0..16).map(|n| Column::feature(format!("x{n}"))));
+    let words = schema.layout().row_words();
+    let (mut writer, buffer) = create(&BufferSettings::default(), words).expect("it fits");
+    for step in 0..512_u32 {
+        let mut row = vec![0; words];
+        let kind = if step == 0 {
+            StepKind::Begin
+        } else {
+            StepKind::Transition
+        };
+        *StepHeader::of_mut(&mut row) = StepHeader::new(kind);
+        StepHeader::of_mut(&mut row).ordinal = step;
+        writer.push(&row).expect("it is open");
+    }
+    let mut sampler = Sampler::new(&schema);
+    sampler.watch(buffer.reader()).expect("the rows are the schema's");
+    let mut rng = StdRng::seed_from_u64(7);
+    sampler.sample(TIMES, &mut rng);
+    measured(&mut || assert_eq!(sampler.sample(TIMES, &mut rng).len(), TIMES));
+}
+
+const SCENARIOS: [(&str, fn()); 8] = [
+    ("capture_own", || capture(Recording::new("player"))),
+    ("capture_shared", || capture(Recording::new("player").pool_above(0))),
+    ("ring_push", || push(BufferKind::Ring)),
+    ("queue_push", || push(BufferKind::Queue)),
+    ("mutex_push", || push(BufferKind::Mutex)),
+    ("ring_drain", || drain(BufferKind::Ring)),
+    ("pool_push", pool_push),
+    ("sample", sample),
+];
+
+fn main() {
+    // Cargo adds `--bench`, and `--test` when it only wants to know whether this runs.
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    for (name, run) in SCENARIOS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            println!("{name}");
+            run();
+        }
+    }
+}
