@@ -8,7 +8,7 @@
 //! counts as "exported". Everybody else peeks, or takes a [`ring::Reader`] with a cursor of its own.
 
 mod cells;
-mod memory;
+pub mod memory;
 pub mod mutex;
 mod players;
 pub mod pool;
@@ -21,6 +21,7 @@ mod sync;
 mod words;
 mod writer;
 
+pub use memory::{Label, Memory, MemoryUse};
 pub use mutex::MutexBuffer;
 pub use players::PlayerBuffers;
 pub use pool::BufferPool;
@@ -28,7 +29,7 @@ pub use queue::QueueBuffer;
 pub use sample::{Batch, Sampler};
 pub use settings::{BufferError, BufferKind, BufferSettings, Overflow};
 pub use stats::{BufferStats, Drained};
-pub use writer::{Writer, create};
+pub use writer::{Writer, create, create_for};
 
 use core::fmt;
 

@@ -198,6 +198,9 @@
 //! [`max_episode_steps`](recording::Recording::max_episode_steps) long, longer ones being split. A
 //! [`ChannelSink`](sink::ChannelSink) whose reader is slower than the game refuses what does not fit, and counts it.
 //!
+//! Buffers lie on the heap unless [`memory`](recording::Recording::memory) says otherwise: near the processors of a large
+//! server, or in files, which outlive a process that is killed; see [`buffer::memory`].
+//!
 //! # What is honest about loss
 //! For each sink of each recording, in transitions, at any moment: `recorded = exported + dropped + discarded +
 //! pending`. [`Experience::reports`](plugin::Experience::reports) has these counts while the game runs, and a dataset
@@ -205,9 +208,10 @@
 //! successor, `truncated` with the reason `gap`: no transition ever joins two observations that were not neighbours.
 //!
 //! When the app ends, by `AppExit` or by being dropped, also while a panic unwinds, everything is written. A process
-//! that is killed loses what was not on the disk: the buffers, the episodes that were open, and the shard that was
-//! being written, which is at most five minutes old unless [`with_shard_age`](sink::DatasetSink::with_shard_age) says
-//! otherwise. On Unix, SIGTERM kills a process unless it is handled: a server in a container wants a handler that
+//! that is killed loses what was not on the disk: the buffers (unless they lie in files, which
+//! [`MappedRing`](buffer::ring::MappedRing) opens), the episodes that were open, and the shard that was being written,
+//! which is at most five minutes old unless [`with_shard_age`](sink::DatasetSink::with_shard_age) says otherwise. On
+//! Unix, SIGTERM kills a process unless it is handled: a server in a container wants a handler that
 //! writes `AppExit`.
 //!
 //! # Consent
@@ -277,7 +281,7 @@ pub mod prelude {
     #[cfg(feature = "dataset")]
     pub use crate::sink::DatasetSink;
     pub use crate::{
-        buffer::{BufferKind, Overflow},
+        buffer::{BufferKind, Memory, Overflow},
         sink::MemorySink,
         transition::{EndReason, Outcome},
     };

@@ -140,6 +140,7 @@ fn add_recording<P: Component>(
         marker,
         enabled: works.is_enabled(),
         episodes: works.episodes(),
+        run: works.run,
     };
     let Built {
         recorder,

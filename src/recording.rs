@@ -6,7 +6,7 @@ pub use build::SetupError;
 pub(crate) use build::{BuildContext, Built};
 
 use crate::{
-    buffer::{BufferKind, BufferSettings, Overflow},
+    buffer::{BufferKind, BufferSettings, Memory, Overflow},
     capture::{Nearest, Part},
     episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode, Rules},
     schema::{Column, DType, Space, reflect::root_name},
@@ -328,6 +328,16 @@ impl<P: Component> Recording<P> {
     /// What happens when a buffer is full of steps that the exporter has not taken yet.
     pub fn overflow(self, overflow: Overflow) -> Self {
         self.edit(|spec| spec.buffers.overflow = overflow)
+    }
+
+    /// Where each player's buffer lies: on the heap, near a processor, or in a file that survives the death of the process.
+    pub fn memory(self, memory: Memory) -> Self {
+        self.edit(|spec| spec.buffers.memory = memory)
+    }
+
+    /// Asks the system for transparent huge pages, for buffers of 2 MiB and more.
+    pub fn huge_pages(self) -> Self {
+        self.edit(|spec| spec.buffers.huge_pages = true)
     }
 
     /// Adds a sink. Every sink gets every episode.

@@ -1,8 +1,8 @@
 //! Cells that hold a row each, and tell a reader whether what it copied is one row.
 
 use super::{
-    memory::Words,
-    sync::{AtomicU64, Ordering, fence},
+    memory::{MemoryUse, Words},
+    sync::{AtomicU64, Ordering, acquire, fence},
     words,
 };
 use core::ops::Range;
@@ -68,6 +68,15 @@ impl Cells {
         &self.words[..self.first]
     }
 
+    /// Where the words lie.
+    pub(super) fn memory(&self) -> MemoryUse {
+        self.words.memory()
+    }
+
+    pub(super) fn words_mut(&mut self) -> &mut Words {
+        &mut self.words
+    }
+
     pub(super) fn row_words(&self) -> usize {
         self.len - 1 - self.links
     }
@@ -119,7 +128,7 @@ impl<'a> View<'a> {
     /// The number of the row in a cell, unless it has none or is being written. Whoever learns of a row here may write
     /// the next one over it.
     pub(super) fn number(self, index: usize) -> Option<u64> {
-        let stamp = self.cell(index).0.load(Ordering::Acquire);
+        let stamp = acquire(self.cell(index).0);
         stamp.is_multiple_of(2).then(|| (stamp / 2).checked_sub(1)).flatten()
     }
 
@@ -164,7 +173,7 @@ impl<'a> View<'a> {
         let (stamp, content) = self.cell(index);
         let whole = 2 * number + 2;
         // Acquire: the words are read after the stamp that promises them.
-        let before = stamp.load(Ordering::Acquire);
+        let before = acquire(stamp);
         if before != whole {
             return Err(if before > whole {
                 Look::Overwritten

@@ -1,7 +1,7 @@
 //! The plain reference: a `VecDeque` behind a mutex.
 
 use super::{
-    BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Overflow, TransitionBuffer,
+    BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, MemoryUse, Overflow, TransitionBuffer,
     settings::checked_capacity,
 };
 use std::{
@@ -149,6 +149,10 @@ impl TransitionBuffer for MutexBuffer {
         BufferStats {
             len: self.rows(&state),
             capacity: self.capacity,
+            memory: MemoryUse {
+                heap: state.rows.capacity() * size_of::<u64>(),
+                ..MemoryUse::default()
+            },
             ..state.stats
         }
     }

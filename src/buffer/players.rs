@@ -1,6 +1,10 @@
 //! Every player's buffer, by agent.
 
-use super::{BufferError, BufferSettings, BufferStats, Drained, TransitionBuffer, Writer, create, ring::Reader};
+use super::{
+    BufferError, BufferSettings, BufferStats, Drained, Label, MemoryUse, TransitionBuffer, Writer, create_for,
+    ring::Reader,
+};
+use crate::transition::RunId;
 use dashmap::{DashMap, Entry};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct PlayerBuffers {
     settings: BufferSettings,
     row_words: usize,
+    label: Label,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
     past: Mutex<Past>,
 }
@@ -46,9 +51,25 @@ impl PlayerBuffers {
         Ok(Self {
             settings,
             row_words,
+            label: Label::default(),
             buffers: DashMap::new(),
             past: Mutex::default(),
         })
+    }
+
+    /// Names the run and the schema of the rows, for buffers that lie in files.
+    #[must_use]
+    pub fn with_label(mut self, run: RunId, schema_hash: u64) -> Self {
+        self.label = Label {
+            run,
+            schema_hash,
+            ..self.label
+        };
+        self
+    }
+
+    fn create(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
+        create_for(&self.settings, self.row_words, Label { agent_id, ..self.label })
     }
 
     /// How each buffer is made.
@@ -69,7 +90,7 @@ impl PlayerBuffers {
     /// # Errors
     /// When there is no memory for another buffer.
     pub fn open(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
-        let (writer, buffer) = create(&self.settings, self.row_words)?;
+        let (writer, buffer) = self.create(agent_id)?;
         if let Some(left) = self.buffers.insert(agent_id, buffer.clone()) {
             left.close();
             self.retire(left);
@@ -88,13 +109,13 @@ impl PlayerBuffers {
         match self.buffers.entry(agent_id) {
             Entry::Occupied(entry) if !entry.get().is_closed() => Ok((entry.get().clone(), None)),
             Entry::Occupied(mut entry) => {
-                let (writer, buffer) = create(&self.settings, self.row_words)?;
+                let (writer, buffer) = self.create(agent_id)?;
                 let left = entry.insert(buffer.clone());
                 self.retire(left);
                 Ok((buffer, Some(writer)))
             }
             Entry::Vacant(entry) => {
-                let (writer, buffer) = create(&self.settings, self.row_words)?;
+                let (writer, buffer) = self.create(agent_id)?;
                 entry.insert(buffer.clone());
                 Ok((buffer, Some(writer)))
             }
@@ -202,6 +223,7 @@ impl Past {
                 let mut stats = buffer.stats();
                 stats.dropped += core::mem::take(&mut stats.len) as u64;
                 stats.capacity = 0;
+                stats.memory = MemoryUse::default();
                 self.stats += stats;
             }
             !done

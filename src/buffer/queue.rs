@@ -72,7 +72,7 @@ impl QueueBuffer {
             rows: settings.capacity,
             words: row_words,
         })?;
-        let words = Words::heap(words)?;
+        let words = Words::new(&settings.memory, settings.huge_pages, words)?;
         let spare = ArrayQueue::new(cells);
         for cell in 0..cells {
             let _ = spare.push(cell);
@@ -237,6 +237,7 @@ impl TransitionBuffer for QueueBuffer {
             rejected: self.rejected.load(Ordering::Relaxed),
             len: usize::try_from(added - retrieved - dropped).expect("rows are addressable"),
             capacity: self.capacity,
+            memory: self.cells.memory(),
         }
     }
 }

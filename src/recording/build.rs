@@ -10,6 +10,7 @@ use crate::{
         reflect::{FieldError, FieldPlan, Target, root_name},
     },
     sink::{Sink, SinkError},
+    transition::RunId,
 };
 use bevy_ecs::{
     component::{Component, ComponentId},
@@ -220,6 +221,7 @@ pub(crate) struct BuildContext {
     pub(crate) marker: ComponentId,
     pub(crate) enabled: bool,
     pub(crate) episodes: Arc<AtomicU32>,
+    pub(crate) run: RunId,
 }
 
 /// A recording, ready to record.
@@ -269,10 +271,13 @@ impl Spec {
         }
 
         let layout = schema.layout().clone();
-        let buffers = PlayerBuffers::new(self.buffers, layout.row_words()).map_err(|source| SetupError::Buffer {
+        let refused = |source| SetupError::Buffer {
             recording: recording.clone(),
             source,
-        })?;
+        };
+        let buffers = PlayerBuffers::new(self.buffers, layout.row_words())
+            .map_err(refused)?
+            .with_label(context.run, schema.hash());
         let first = layout.observation().start;
         let features: Vec<_> = schema
             .observation()
@@ -315,6 +320,7 @@ impl Spec {
         let encoder = RowEncoder::new(world, context.marker, layout, sources, resources, nearest, match_id);
         let mut sinks = self.sinks;
         if context.enabled {
+            buffers.settings().memory.prepare().map_err(refused)?;
             for sink in &mut sinks {
                 sink.check(&schema).map_err(|source| SetupError::Sink {
                     recording: recording.clone(),
