@@ -57,6 +57,9 @@ use crate::transition::RunId;
 use core::{iter::Sum, ops::AddAssign};
 use std::path::{Path, PathBuf};
 
+/// Bytes before the ring in a file. What the ring keeps 128 bytes apart stays so.
+pub(super) const PREAMBLE: usize = 512;
+
 /// Where buffers lie.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

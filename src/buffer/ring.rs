@@ -40,12 +40,10 @@ pub use reader::Reader;
 pub use shared::SharedWriter;
 pub use writer::Writer;
 
-#[cfg(not(loom))]
-use super::memory::file::{RingFile, file_len};
 use super::{
     BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
     cells::Look,
-    memory::{Label, Memory, Words},
+    memory::{self, Label, Memory, Words},
     settings::{BufferSettings, Overflow},
     sync::{Mutex, lock},
 };
@@ -132,18 +130,17 @@ pub(super) fn shape(settings: &BufferSettings, row_words: usize) -> Shape {
 
 /// Bytes that a ring of this shape takes in memory of this kind.
 pub(super) fn bytes(memory: &Memory, shape: Shape) -> Result<usize, BufferError> {
-    match memory {
-        #[cfg(not(loom))]
-        Memory::File(_) => file_len(shape),
-        _ => Ok(shape.words()? * size_of::<u64>()),
-    }
+    let preamble = match memory {
+        Memory::File(_) => memory::PREAMBLE,
+        _ => 0,
+    };
+    Ok(preamble + shape.words()? * size_of::<u64>())
 }
 
 /// Slots of this shape in memory of this kind.
 pub(super) fn make(memory: &Memory, huge_pages: bool, shape: Shape, label: Label) -> Result<Slots, BufferError> {
     let words = match memory {
-        #[cfg(not(loom))]
-        Memory::File(folder) => Words::of_file(RingFile::create(folder, shape, label)?),
+        Memory::File(folder) => Words::file(folder, shape, label)?,
         _ => Words::new(memory, huge_pages, shape.words()?)?,
     };
     Ok(Slots::new(words, shape))

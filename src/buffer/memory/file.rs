@@ -1,6 +1,6 @@
 //! Rings in files. The layout is told in [`memory`](super).
 
-use super::{Label, mapped, no_file};
+use super::{Label, PREAMBLE, mapped, no_file};
 use crate::{
     buffer::{
         BufferError,
@@ -26,8 +26,6 @@ use std::{
 const MAGIC: [u8; 8] = *b"bevyring";
 const BYTE_ORDER: u64 = 0x0102_0304_0506_0708;
 const VERSION: u64 = 1;
-/// Bytes before the ring. What the ring keeps 128 bytes apart stays so.
-pub(in crate::buffer) const PREAMBLE: usize = 512;
 /// Where the checksum of all before it is.
 const CHECKSUM: usize = PREAMBLE - 8;
 /// Relaxed loads from memory that can only be read are allowed to be so wide where pointers are. Elsewhere there are no
@@ -135,7 +133,7 @@ impl Preamble {
 }
 
 /// Bytes of the file of a ring.
-pub(in crate::buffer) fn file_len(shape: Shape) -> Result<usize, BufferError> {
+fn file_len(shape: Shape) -> Result<usize, BufferError> {
     Ok(PREAMBLE + shape.words()? * size_of::<u64>())
 }
 

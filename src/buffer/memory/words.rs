@@ -4,9 +4,10 @@
     reason = "one slice, whether an allocation or a mapping owns its words, so that a push asks nothing"
 )]
 
-use super::{Memory, MemoryUse};
-use crate::buffer::{BufferError, sync::AtomicU64};
+use super::{Label, Memory, MemoryUse};
+use crate::buffer::{BufferError, ring::slots::Shape, sync::AtomicU64};
 use core::{ops::Deref, ptr::NonNull};
+use std::path::Path;
 
 #[cfg(not(loom))]
 use super::{file::RingFile, mapped::Anonymous};
@@ -76,6 +77,20 @@ impl Words {
                 ..MemoryUse::default()
             },
         })
+    }
+
+    /// Makes a file in `folder`, of the size of its ring's words.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    #[cfg(not(loom))]
+    pub(in crate::buffer) fn file(folder: &Path, shape: Shape, label: Label) -> Result<Self, BufferError> {
+        RingFile::create(folder, shape, label).map(Self::of_file)
+    }
+
+    #[cfg(loom)]
+    pub(in crate::buffer) fn file(folder: &Path, _: Shape, _: Label) -> Result<Self, BufferError> {
+        Err(super::no_file(folder, "a model has no files"))
     }
 
     /// The words of a file, all but its preamble. Where the file is open for reading alone, they must only be loaded, and

@@ -66,6 +66,7 @@ pub(in crate::buffer) enum Links {
 }
 
 impl Links {
+    #[cfg(not(loom))]
     pub(in crate::buffer) const ALL: [Self; 3] = [Self::None, Self::Skipped, Self::Chain];
 
     pub(in crate::buffer) const fn words(self) -> usize {
