@@ -7,6 +7,7 @@
 //! A [`TransitionBuffer`] is shared, and its [`drain`](TransitionBuffer::drain) is the exporter's: the one cursor that
 //! counts as "exported". Everybody else peeks, or takes a [`ring::Reader`] with a cursor of its own.
 
+mod budget;
 mod cells;
 pub mod memory;
 pub mod mutex;
@@ -21,6 +22,7 @@ mod sync;
 mod words;
 mod writer;
 
+pub use budget::Budget;
 pub use memory::{Label, Memory, MemoryUse};
 pub use mutex::MutexBuffer;
 pub use players::PlayerBuffers;

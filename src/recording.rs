@@ -1,9 +1,11 @@
 //! What to record about which players.
 
 mod build;
+mod need;
 
 pub use build::SetupError;
 pub(crate) use build::{BuildContext, Built};
+pub(crate) use need::Need;
 
 use crate::{
     buffer::{BufferKind, BufferSettings, Memory, Overflow},
@@ -65,11 +67,15 @@ pub(crate) struct Spec {
     pub(crate) rules: Rules,
     pub(crate) act_in: Option<InternedScheduleLabel>,
     pub(crate) buffers: BufferSettings,
+    pub(crate) players: usize,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
 }
 
 /// The longest episode, in transitions, unless `max_episode_steps` says otherwise.
 const MAX_EPISODE_STEPS: u32 = 65_536;
+
+/// Players expected at once, unless `players` says otherwise.
+const PLAYERS: usize = 16;
 
 impl<P: Component> Recording<P> {
     /// An empty recording. Names must be unique in an app; they name the folder of a dataset.
@@ -99,6 +105,7 @@ impl<P: Component> Recording<P> {
                 },
                 act_in: None,
                 buffers: BufferSettings::default(),
+                players: PLAYERS,
                 sinks: Vec::new(),
             },
             of: PhantomData,
@@ -323,6 +330,20 @@ impl<P: Component> Recording<P> {
     pub fn capacity(self, steps: usize) -> Self {
         assert!(steps > 0, "a buffer holds at least one step");
         self.edit(|spec| spec.buffers.capacity = steps)
+    }
+
+    /// How many players are expected at once; 16 if not set.
+    ///
+    /// The buffers of so many, of all recordings together, must fit
+    /// [`memory_budget`](crate::plugin::ExperiencePlugin::memory_budget), or the recording is refused. More may join: those
+    /// for whom nothing is left are not recorded, and counted.
+    ///
+    /// # Panics
+    /// When `players` is 0.
+    #[track_caller]
+    pub fn players(self, players: usize) -> Self {
+        assert!(players > 0, "a recording is of at least one player");
+        self.edit(|spec| spec.players = players)
     }
 
     /// What happens when a buffer is full of steps that the exporter has not taken yet.

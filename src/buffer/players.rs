@@ -1,12 +1,12 @@
 //! Every player's buffer, by agent.
 
 use super::{
-    BufferError, BufferSettings, BufferStats, Drained, Label, MemoryUse, TransitionBuffer, Writer, create_for,
-    ring::Reader,
+    Budget, BufferError, BufferSettings, BufferStats, Drained, Label, MemoryUse, TransitionBuffer, Writer,
+    ring::Reader, writer::create_within,
 };
 use crate::transition::RunId;
 use dashmap::{DashMap, Entry};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The buffers of a recording's players, by agent id.
 ///
@@ -28,6 +28,7 @@ pub struct PlayerBuffers {
     settings: BufferSettings,
     row_words: usize,
     label: Label,
+    budget: Option<Arc<Budget>>,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
     past: Mutex<Past>,
 }
@@ -52,6 +53,7 @@ impl PlayerBuffers {
             settings,
             row_words,
             label: Label::default(),
+            budget: None,
             buffers: DashMap::new(),
             past: Mutex::default(),
         })
@@ -68,8 +70,26 @@ impl PlayerBuffers {
         self
     }
 
+    /// Makes no more buffers than fit this budget, which others may share.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Arc<Budget>) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
     fn create(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
-        create_for(&self.settings, self.row_words, Label { agent_id, ..self.label })
+        let share = match &self.budget {
+            None => None,
+            Some(budget) => {
+                let bytes = self.settings.bytes(self.row_words)?;
+                Some(budget.take(bytes).or_else(|_| {
+                    self.past().settle();
+                    budget.take(bytes)
+                })?)
+            }
+        };
+        let label = Label { agent_id, ..self.label };
+        create_within(&self.settings, self.row_words, label, share)
     }
 
     /// How each buffer is made.
@@ -88,9 +108,15 @@ impl PlayerBuffers {
     /// not drained yet, is closed and replaced; whoever drains it holds on to it.
     ///
     /// # Errors
-    /// When there is no memory for another buffer.
+    /// When there is no memory for another buffer, or the budget leaves none, or no file can be made.
     pub fn open(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
-        let (writer, buffer) = self.create(agent_id)?;
+        let (writer, buffer) = self.create(agent_id).or_else(|error| match error {
+            BufferError::OverBudget { .. } => {
+                self.let_go();
+                self.create(agent_id)
+            }
+            _ => Err(error),
+        })?;
         if let Some(left) = self.buffers.insert(agent_id, buffer.clone()) {
             left.close();
             self.retire(left);
@@ -104,7 +130,7 @@ impl PlayerBuffers {
     /// buffer, whose player left, is replaced when the agent comes back; whoever still drains it holds on to it.
     ///
     /// # Errors
-    /// When there is no memory for another buffer.
+    /// When there is no memory for another buffer, or the budget leaves none, or no file can be made.
     pub fn get_or_create(&self, agent_id: i64) -> Result<(Arc<dyn TransitionBuffer>, Option<Writer>), BufferError> {
         match self.buffers.entry(agent_id) {
             Entry::Occupied(entry) if !entry.get().is_closed() => Ok((entry.get().clone(), None)),
@@ -201,16 +227,33 @@ impl PlayerBuffers {
     #[must_use]
     pub fn stats(&self) -> BufferStats {
         let living: BufferStats = self.buffers.iter().map(|entry| entry.stats()).sum();
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut past = self.past();
         past.settle();
         let leaving: BufferStats = past.leaving.iter().map(|buffer| buffer.stats()).sum();
         [living, leaving, past.stats].into_iter().sum()
     }
 
     fn retire(&self, buffer: Arc<dyn TransitionBuffer>) {
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        past.settle();
+        let mut past = self.past();
         past.leaving.push(buffer);
+        past.settle();
+    }
+
+    /// Lets go of the buffers of players who left that nobody holds who could drain them.
+    fn let_go(&self) {
+        let mut gone = Vec::new();
+        self.buffers.retain(|_, buffer| {
+            let is_wanted = !buffer.is_closed() || Arc::strong_count(buffer) > 1;
+            if !is_wanted {
+                gone.push(buffer.clone());
+            }
+            is_wanted
+        });
+        gone.into_iter().for_each(|buffer| self.retire(buffer));
+    }
+
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

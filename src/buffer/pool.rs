@@ -30,8 +30,8 @@ pub use writer::{PoolHandle, PoolWriter, ShardWriter};
 use super::{
     BufferError, BufferKind, BufferStats, Label, Memory, TransitionBuffer,
     ring::{
-        self, Reader, Ring, make,
-        slots::{Links, Shape},
+        self, Reader, Ring,
+        slots::{Links, Shape, Slots},
     },
 };
 use crate::transition::StepHeader;
@@ -135,7 +135,8 @@ impl BufferPool {
         let mut rings = Vec::with_capacity(shards);
         for agent_id in (0..).take(shards) {
             let label = Label { agent_id, ..label };
-            let slots = Arc::new(make(&settings.memory, settings.huge_pages, shape, label)?);
+            let words = ring::words(&settings.memory, settings.huge_pages, shape, label)?;
+            let slots = Arc::new(Slots::new(words, shape));
             rings.push(Arc::new(Ring::of(slots.clone())));
             writers.push(ShardWriter::new(slots));
         }

@@ -42,6 +42,7 @@ pub use writer::Writer;
 
 use super::{
     BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
+    budget::Share,
     cells::Look,
     memory::{self, Label, Memory, Words},
     settings::{BufferSettings, Overflow},
@@ -91,9 +92,20 @@ impl Ring {
         row_words: usize,
         label: Label,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
+        Self::within(settings, row_words, label, None)
+    }
+
+    /// A ring whose memory is part of a budget.
+    pub(super) fn within(
+        settings: &BufferSettings,
+        row_words: usize,
+        label: Label,
+        share: Option<Share>,
+    ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let shape = shape(settings, row_words);
-        let slots = Arc::new(make(&settings.memory, settings.huge_pages, shape, label)?);
+        let words = words(&settings.memory, settings.huge_pages, shape, label)?;
+        let slots = Arc::new(Slots::new(words.holding(share), shape));
         let ring = Arc::new(Self::of(slots.clone()));
         Ok((Writer::new(slots, shape), ring))
     }
@@ -137,13 +149,12 @@ pub(super) fn bytes(memory: &Memory, shape: Shape) -> Result<usize, BufferError>
     Ok(preamble + shape.words()? * size_of::<u64>())
 }
 
-/// Slots of this shape in memory of this kind.
-pub(super) fn make(memory: &Memory, huge_pages: bool, shape: Shape, label: Label) -> Result<Slots, BufferError> {
-    let words = match memory {
-        Memory::File(folder) => Words::file(folder, shape, label)?,
-        _ => Words::new(memory, huge_pages, shape.words()?)?,
-    };
-    Ok(Slots::new(words, shape))
+/// Words for a ring of this shape in memory of this kind.
+pub(super) fn words(memory: &Memory, huge_pages: bool, shape: Shape, label: Label) -> Result<Words, BufferError> {
+    match memory {
+        Memory::File(folder) => Words::file(folder, shape, label),
+        _ => Words::new(memory, huge_pages, shape.words()?),
+    }
 }
 
 impl TransitionBuffer for Ring {

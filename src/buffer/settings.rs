@@ -73,6 +73,19 @@ impl BufferSettings {
             .map_or(Ok(()), |wish| Err(BufferError::Unplaceable { kind: self.kind, wish }))
     }
 
+    /// Bytes that a buffer of rows of `row_words` words takes: those of its rows, their stamps and its counters.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn bytes(&self, row_words: usize) -> Result<usize, BufferError> {
+        self.check(row_words)?;
+        match self.kind {
+            BufferKind::Ring => super::ring::bytes(&self.memory, super::ring::shape(self, row_words)),
+            BufferKind::Queue => super::queue::bytes(self, row_words),
+            BufferKind::Mutex => super::mutex::bytes(self, row_words),
+        }
+    }
+
     /// What of the memory that is asked for this kind cannot have.
     fn wish_beyond_the_kind(&self) -> Option<&'static str> {
         match (self.kind, &self.memory) {
@@ -146,6 +159,19 @@ pub enum BufferError {
         folder: PathBuf,
         /// What the system says.
         reason: String,
+    },
+    /// More than the buffers may take together.
+    #[error(
+        "a buffer of {bytes} bytes does not fit the memory budget, of which {left} of {limit} bytes are left: give it more \
+         (`ExperiencePlugin::memory_budget`), or each buffer a smaller capacity"
+    )]
+    OverBudget {
+        /// Bytes that the buffer takes.
+        bytes: usize,
+        /// Bytes of the budget that are left.
+        left: usize,
+        /// Bytes of the budget.
+        limit: usize,
     },
     /// More than there is.
     #[error("there is no memory for a buffer of {bytes} bytes: give it a smaller capacity")]

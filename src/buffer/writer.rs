@@ -1,8 +1,8 @@
 //! The one who pushes, to whichever kind of buffer.
 
 use super::{
-    BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer, mutex, queue,
-    ring,
+    BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer, budget::Share,
+    mutex, queue, ring,
 };
 use std::sync::Arc;
 
@@ -99,17 +99,27 @@ pub fn create_for(
     row_words: usize,
     label: Label,
 ) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
+    create_within(settings, row_words, label, None)
+}
+
+/// Makes a buffer that keeps its share of a budget for as long as its memory is there.
+pub(super) fn create_within(
+    settings: &BufferSettings,
+    row_words: usize,
+    label: Label,
+    share: Option<Share>,
+) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     Ok(match settings.kind {
         BufferKind::Ring => {
-            let (writer, ring) = ring::Ring::with_label(settings, row_words, label)?;
+            let (writer, ring) = ring::Ring::within(settings, row_words, label, share)?;
             (writer.into(), ring)
         }
         BufferKind::Queue => {
-            let (writer, buffer) = QueueBuffer::new(settings, row_words)?;
+            let (writer, buffer) = QueueBuffer::within(settings, row_words, share)?;
             (Writer(Kind::Other(Other::Queue(writer))), buffer)
         }
         BufferKind::Mutex => {
-            let (writer, buffer) = MutexBuffer::new(settings, row_words)?;
+            let (writer, buffer) = MutexBuffer::within(settings, row_words, share)?;
             (Writer(Kind::Other(Other::Mutex(writer))), buffer)
         }
     })

@@ -50,7 +50,7 @@ pub(super) struct Output {
 pub(super) struct Life {
     pub(super) entity: Entity,
     pub(super) agent_id: i64,
-    /// `None` where recording is disabled: then a life is lived, and nothing is written.
+    /// `None` where recording is disabled, or there was no memory: then a life is lived, and nothing is written.
     output: Option<Output>,
     /// The game's view: between a beginning and an end. It must not depend on what the recording could or could not
     /// write, because [`EpisodeEnded`](super::EpisodeEnded) does depend on it.

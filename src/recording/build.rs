@@ -1,8 +1,11 @@
 //! From what was asked for to a recorder: columns first, then places, then what fills them.
 
-use super::Spec;
+use super::{
+    Spec,
+    need::{Mib, Need},
+};
 use crate::{
-    buffer::{BufferError, PlayerBuffers},
+    buffer::{Budget, BufferError, PlayerBuffers},
     capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
     episode::{Recorder, RecorderParts},
     schema::{
@@ -94,6 +97,25 @@ pub enum SetupError {
         recording: String,
         /// What is wrong, and what to do.
         source: BufferError,
+    },
+    /// The buffers of all recordings would take more memory than they may.
+    #[error(
+        "recording `{recording}` does not fit the memory budget:{arithmetic}\nThat is {} together, and the budget is {}: \
+         {remedy} or set `ExperiencePlugin::memory_budget` to {together} or more",
+        Mib(*together),
+        Mib(*budget)
+    )]
+    OverBudget {
+        /// The recording that is too much.
+        recording: String,
+        /// Bytes that all recordings' buffers would take.
+        together: usize,
+        /// Bytes that they may take.
+        budget: usize,
+        /// What each recording needs, a line each.
+        arithmetic: String,
+        /// What else would fit.
+        remedy: String,
     },
     /// A sink says that it cannot work.
     #[error("recording `{recording}`: {source}")]
@@ -222,6 +244,10 @@ pub(crate) struct BuildContext {
     pub(crate) enabled: bool,
     pub(crate) episodes: Arc<AtomicU32>,
     pub(crate) run: RunId,
+    /// Of all recordings' buffers.
+    pub(crate) budget: Arc<Budget>,
+    /// What the recordings before this one need of it.
+    pub(crate) needs: Vec<Need>,
 }
 
 /// A recording, ready to record.
@@ -229,6 +255,7 @@ pub(crate) struct Built {
     pub(crate) recorder: Recorder,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) act_in: Option<InternedScheduleLabel>,
+    pub(crate) need: Need,
 }
 
 impl Spec {
@@ -275,9 +302,11 @@ impl Spec {
             recording: recording.clone(),
             source,
         };
+        let need = Need::new(&recording, self.players, &self.buffers, layout.row_words()).map_err(refused)?;
         let buffers = PlayerBuffers::new(self.buffers, layout.row_words())
             .map_err(refused)?
-            .with_label(context.run, schema.hash());
+            .with_label(context.run, schema.hash())
+            .with_budget(context.budget.clone());
         let first = layout.observation().start;
         let features: Vec<_> = schema
             .observation()
@@ -320,6 +349,7 @@ impl Spec {
         let encoder = RowEncoder::new(world, context.marker, layout, sources, resources, nearest, match_id);
         let mut sinks = self.sinks;
         if context.enabled {
+            need.check(&context.needs, context.budget.limit())?;
             buffers.settings().memory.prepare().map_err(refused)?;
             for sink in &mut sinks {
                 sink.check(&schema).map_err(|source| SetupError::Sink {
@@ -340,6 +370,7 @@ impl Spec {
             }),
             sinks,
             act_in: self.act_in,
+            need,
         })
     }
 }

@@ -5,7 +5,7 @@
 )]
 
 use super::{Label, Memory, MemoryUse};
-use crate::buffer::{BufferError, ring::slots::Shape, sync::AtomicU64};
+use crate::buffer::{BufferError, budget::Share, ring::slots::Shape, sync::AtomicU64};
 use core::{ops::Deref, ptr::NonNull};
 use std::path::Path;
 
@@ -17,6 +17,8 @@ pub(in crate::buffer) struct Words {
     words: NonNull<[AtomicU64]>,
     owner: Owner,
     memory: MemoryUse,
+    /// Given back when the words are gone.
+    share: Option<Share>,
 }
 
 /// What frees the words. It keeps them where they are until it is dropped.
@@ -52,6 +54,7 @@ impl Words {
             words: pages.words(len),
             memory: pages.memory(),
             owner: Owner::Anonymous { _pages: pages },
+            share: None,
         })
     }
 
@@ -72,6 +75,7 @@ impl Words {
         Ok(Self {
             words: NonNull::from(Box::leak(words)),
             owner: Owner::Heap,
+            share: None,
             memory: MemoryUse {
                 heap: len * size_of::<u64>(),
                 ..MemoryUse::default()
@@ -104,7 +108,14 @@ impl Words {
                 ..MemoryUse::default()
             },
             owner: Owner::File(file),
+            share: None,
         }
+    }
+
+    /// The same words, as part of a budget.
+    pub(in crate::buffer) fn holding(mut self, share: Option<Share>) -> Self {
+        self.share = share;
+        self
     }
 
     /// Bytes, by where they lie.
