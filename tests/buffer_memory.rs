@@ -183,8 +183,11 @@ fn what_a_killed_run_of_the_same_number_left_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();
     // The names that this process would take next, whichever they are.
     let taken: Vec<_> = (0..500)
-        .flat_map(|counter| ["ring", "draft"].map(|end| format!("12345678-{counter:x}-fffffffffffffff9.{end}")))
-        .map(|name| folder.path().join(name))
+        .map(|counter| {
+            let end = if counter % 2 == 0 { "ring" } else { "draft" };
+            let name = format!("12345678-{counter:x}-fffffffffffffff9.{end}");
+            folder.path().join(name)
+        })
         .collect();
     taken.iter().for_each(|path| fs::write(path, "theirs").unwrap());
     let ring = make(&folder, 2);
@@ -484,6 +487,22 @@ fn counters_that_contradict_each_other_are_refused() {
     assert!(with(&[(664, u64::MAX)]).is_err(), "more refused than ever will be");
     assert!(with(&[(672, 10)]).is_err(), "more hidden than pushed");
     assert!(with(&[(648, 2)]).is_err(), "neither open nor closed");
+}
+
+#[test]
+fn a_row_that_was_being_written_costs_the_one_that_it_took_the_place_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut writer, _buffer) = make(&folder, 64);
+    push(&mut writer, 0..100);
+    let mut bytes = fs::read(file(&folder)).unwrap();
+    // Row 100 has begun to overwrite row 36: its stamp is there, and some of its words may be.
+    let cell = PREAMBLE + 8 * (49 + 36 * 6);
+    assert_eq!(bytes[cell..cell + 8], (2 * 36_u64 + 2).to_ne_bytes());
+    bytes[cell..cell + 8].copy_from_slice(&(2 * 100_u64 + 1).to_ne_bytes());
+    bytes[cell + 8] = 0xaa;
+    let torn = folder.path().join("torn");
+    fs::write(&torn, bytes).unwrap();
+    assert_eq!(undrained(&mut open(&torn)), (37, (37..100).collect()));
 }
 
 proptest! {
