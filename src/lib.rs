@@ -194,7 +194,8 @@
 //! - `Block(patience)`: the capture waits for the exporter, at most so long a tick. For games that run without a screen
 //!   as fast as they can, and would rather be slow than lose.
 //!
-//! Memory is bounded: by the buffers, and on the exporter's side by the episodes that are still open, each at most
+//! Memory is bounded: by [`memory_budget`](plugin::ExperiencePlugin::memory_budget) for all buffers, and on the
+//! exporter's side by the episodes that are still open, each at most
 //! [`max_episode_steps`](recording::Recording::max_episode_steps) long, longer ones being split. A
 //! [`ChannelSink`](sink::ChannelSink) whose reader is slower than the game refuses what does not fit, and counts it.
 //!
@@ -240,6 +241,8 @@
 //! - **Actions are zero, or one tick late or early.** The intent is cleared on use, or written early: see `act_in`.
 //! - **`dropped` is not 0.** The disk or the channel's reader is slower than the game; in a run without a screen use
 //!   `Overflow::Block`. If `non_finite` is not 0 either, a value was NaN or infinite; the log names the feature.
+//! - **`unbuffered_agents` is not 0.** More players joined than the memory budget has buffers for, or a file could not be
+//!   made; the log says which. Raise [`memory_budget`](plugin::ExperiencePlugin::memory_budget), or lower `capacity`.
 //! - **`orphaned_rewards` is not 0.** Rewards were given to a player between episodes, or before its first capture:
 //!   players join at the end of a tick, so what they earn in the very first one came of no recorded observation.
 //! - **There is a folder `fighter@…`.** The columns are others than those in `fighter`, so the run went to a folder of

@@ -2,8 +2,12 @@
 
 use bevy_ecs::prelude::*;
 use bevy_experience::{
-    buffer::ring::MappedRing, export::ExportSettings, prelude::*, recording::SetupError, test_app::TestApp,
-    transition::StepHeader,
+    buffer::ring::MappedRing,
+    export::ExportSettings,
+    prelude::*,
+    recording::SetupError,
+    test_app::TestApp,
+    transition::{Episode, StepHeader},
 };
 use bevy_reflect::Reflect;
 use core::time::Duration;
@@ -85,7 +89,7 @@ fn what_is_on_its_way_to_a_sink_can_be_found_in_files_until_it_is_there() {
     agents.sort_unstable();
     assert_eq!(agents, [0, 1]);
     let episodes = test.finish();
-    assert_eq!(episodes.iter().map(|episode| episode.len()).sum::<usize>(), 18);
+    assert_eq!(episodes.iter().map(Episode::len).sum::<usize>(), 18);
     drop(test);
     assert_eq!(files(folder.path()).len(), 0, "a clean end leaves none");
 }

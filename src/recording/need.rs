@@ -168,7 +168,7 @@ mod tests {
                     capacity,
                     ..settings.clone()
                 };
-                need(&settings, 7).check(&[other.clone()], budget + other.bytes())
+                need(&settings, 7).check(core::slice::from_ref(&other), budget + other.bytes())
             };
             assert!(
                 with(capacity).is_ok() && with(2 * capacity).is_err(),
