@@ -198,6 +198,7 @@ fn what_a_killed_run_of_the_same_number_left_is_not_touched() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn all_of_a_file_is_reserved_when_it_is_made() {
     use std::os::unix::fs::MetadataExt;

@@ -172,8 +172,7 @@ impl<'a> View<'a> {
     ) -> Result<T, Look> {
         let (stamp, content) = self.cell(index);
         let whole = 2 * number + 2;
-        // Acquire: the words are read after the stamp that promises them.
-        let before = acquire(stamp);
+        let before = stamp.load(Ordering::Relaxed);
         if before != whole {
             return Err(if before > whole {
                 Look::Overwritten
@@ -181,6 +180,8 @@ impl<'a> View<'a> {
                 Look::Absent
             });
         }
+        // The words are read after the stamp that promises them.
+        fence(Ordering::Acquire);
         let found = read(content);
         // If any of these words is a later row's, the fence makes that row's odd stamp visible to the load below.
         fence(Ordering::Acquire);

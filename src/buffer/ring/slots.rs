@@ -280,6 +280,7 @@ impl Slots {
     ///
     /// `passed` is told where the cursor is now and how many rows were overwritten since it was told last, before each
     /// row is given out and at each gap. Rows that `wanted` refuses, seen with their links, are passed over.
+    #[inline(always)]
     pub(in crate::buffer) fn read(
         &self,
         cursor: &mut Cursor,
@@ -290,7 +291,7 @@ impl Slots {
     ) -> Drained {
         let mut read = Drained::default();
         let mut head = self.head();
-        let mut overtaken = 0;
+        let mut times = 0;
         let cells = self.cells.view();
         let (row, copy) = (cells.row(), &mut *cursor.copy);
         let mut next = cursor.next;
@@ -328,17 +329,7 @@ impl Slots {
                 // The gap is told of by the next read, so that what is missing is always missing before what was given.
                 Look::Overwritten if read.steps > 0 => break,
                 Look::Overwritten => {
-                    // The writer came round; how far it is by now only it knows. A reader that it overtakes again and
-                    // again leaves more and more ground, or it would never read a row. One who stands still, perhaps for
-                    // ever, is in the midst of one row, and costs no more than that.
-                    let before = core::mem::replace(&mut head, self.head());
-                    let ground = if head == before {
-                        0
-                    } else {
-                        overtaken += 1;
-                        (overtaken - 1) * (self.capacity() / 8)
-                    };
-                    let missed = (self.oldest(head) + ground).min(head).max(next + 1) - next;
+                    let missed = self.overtaken(next, &mut head, &mut times);
                     next += missed;
                     cursor.next = next;
                     read.missed = read.missed.saturating_add(missed);
@@ -347,6 +338,22 @@ impl Slots {
             }
         }
         read
+    }
+
+    /// How many rows one who came to row `next`, and found a later one in its place, must pass over. `head` is what the
+    /// head was when it was looked at last, and `times` how often the writer came round while that one read.
+    #[cold]
+    fn overtaken(&self, next: u64, head: &mut u64, times: &mut u64) -> u64 {
+        // How far the writer is by now only it knows. A reader that it overtakes again and again leaves more and more
+        // ground, or it would never read a row. A writer that stands still, perhaps for ever, is in the midst of one row,
+        // and costs no more than that.
+        let before = core::mem::replace(head, self.head());
+        let mut ground = 0;
+        if *head != before {
+            ground = *times * (self.capacity() / 8);
+            *times += 1;
+        }
+        (self.oldest(*head) + ground).min(*head).max(next + 1) - next
     }
 }
 
