@@ -48,6 +48,8 @@ pub(super) mod file;
 mod mapped;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod numa;
+#[cfg(not(loom))]
+pub(super) mod preamble;
 mod words;
 
 pub(super) use words::Words;

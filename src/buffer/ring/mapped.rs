@@ -6,10 +6,7 @@ use super::{
 };
 use crate::buffer::{
     BufferStats, Drained,
-    memory::{
-        Label, Words,
-        file::{Preamble, RingFile},
-    },
+    memory::{Label, Words, file::RingFile, preamble::Preamble},
 };
 use core::fmt;
 use std::{
