@@ -146,7 +146,7 @@ impl Deref for Words {
 
 impl Drop for Words {
     fn drop(&mut self) {
-        if let Owner::Heap = self.owner {
+        if matches!(self.owner, Owner::Heap) {
             // SAFETY: it was leaked from a box in `heap`, and nobody uses it any more.
             drop(unsafe { Box::from_raw(self.words.as_ptr()) });
         }
