@@ -119,6 +119,7 @@ fn pool() -> (PoolWriter, Vec<PoolHandle>) {
     let settings = PoolSettings {
         bytes: 4 << 20,
         shards: 4,
+        ..PoolSettings::default()
     };
     let (writer, pool) = BufferPool::new(&settings, 32).expect("it fits");
     (writer, (0..64).map(|agent| pool.handle(agent)).collect())

@@ -40,6 +40,9 @@ pub struct RunReport {
     pub ignored_ends: u64,
     /// Players that were refused because another living player has their agent id.
     pub refused_agents: u64,
+    /// Players that were not recorded because there was no memory for their buffer.
+    #[serde(default)]
+    pub unbuffered_agents: u64,
     /// Transitions and episodes taken by this sink, by agent.
     pub agents: BTreeMap<i64, AgentTotals>,
 }
@@ -95,6 +98,8 @@ pub struct Counters {
     pub ignored_ends: Count,
     /// Players refused because of their agent id.
     pub refused_agents: Count,
+    /// Players for whom no buffer could be made.
+    pub unbuffered_agents: Count,
 
     /// Transitions that were overwritten before the exporter came, or had lost their predecessor.
     pub lost: Count,
@@ -149,6 +154,7 @@ impl SinkCounters {
             non_finite: recording.non_finite.get(),
             ignored_ends: recording.ignored_ends.get(),
             refused_agents: recording.refused_agents.get(),
+            unbuffered_agents: recording.unbuffered_agents.get(),
             agents: self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

@@ -7,8 +7,9 @@
 //! A [`TransitionBuffer`] is shared, and its [`drain`](TransitionBuffer::drain) is the exporter's: the one cursor that
 //! counts as "exported". Everybody else peeks, or takes a [`ring::Reader`] with a cursor of its own.
 
+mod budget;
 mod cells;
-mod memory;
+pub mod memory;
 pub mod mutex;
 mod players;
 pub mod pool;
@@ -21,6 +22,8 @@ mod sync;
 mod words;
 mod writer;
 
+pub use budget::Budget;
+pub use memory::{Label, Memory, MemoryUse};
 pub use mutex::MutexBuffer;
 pub use players::PlayerBuffers;
 pub use pool::BufferPool;
@@ -28,7 +31,7 @@ pub use queue::QueueBuffer;
 pub use sample::{Batch, Sampler};
 pub use settings::{BufferError, BufferKind, BufferSettings, Overflow};
 pub use stats::{BufferStats, Drained};
-pub use writer::{Writer, create};
+pub use writer::{Writer, create, create_for};
 
 use core::fmt;
 

@@ -194,9 +194,13 @@
 //! - `Block(patience)`: the capture waits for the exporter, at most so long a tick. For games that run without a screen
 //!   as fast as they can, and would rather be slow than lose.
 //!
-//! Memory is bounded: by the buffers, and on the exporter's side by the episodes that are still open, each at most
+//! Memory is bounded: by [`memory_budget`](plugin::ExperiencePlugin::memory_budget) for all buffers, and on the
+//! exporter's side by the episodes that are still open, each at most
 //! [`max_episode_steps`](recording::Recording::max_episode_steps) long, longer ones being split. A
 //! [`ChannelSink`](sink::ChannelSink) whose reader is slower than the game refuses what does not fit, and counts it.
+//!
+//! Buffers lie on the heap unless [`memory`](recording::Recording::memory) says otherwise: near the processors of a large
+//! server, or in files, which outlive a process that is killed; see [`buffer::memory`].
 //!
 //! # What is honest about loss
 //! For each sink of each recording, in transitions, at any moment: `recorded = exported + dropped + discarded +
@@ -205,9 +209,10 @@
 //! successor, `truncated` with the reason `gap`: no transition ever joins two observations that were not neighbours.
 //!
 //! When the app ends, by `AppExit` or by being dropped, also while a panic unwinds, everything is written. A process
-//! that is killed loses what was not on the disk: the buffers, the episodes that were open, and the shard that was
-//! being written, which is at most five minutes old unless [`with_shard_age`](sink::DatasetSink::with_shard_age) says
-//! otherwise. On Unix, SIGTERM kills a process unless it is handled: a server in a container wants a handler that
+//! that is killed loses what was not on the disk: the buffers (unless they lie in files, which
+//! [`MappedRing`](buffer::ring::MappedRing) opens), the episodes that were open, and the shard that was being written,
+//! which is at most five minutes old unless [`with_shard_age`](sink::DatasetSink::with_shard_age) says otherwise. On
+//! Unix, SIGTERM kills a process unless it is handled: a server in a container wants a handler that
 //! writes `AppExit`.
 //!
 //! # Consent
@@ -236,6 +241,8 @@
 //! - **Actions are zero, or one tick late or early.** The intent is cleared on use, or written early: see `act_in`.
 //! - **`dropped` is not 0.** The disk or the channel's reader is slower than the game; in a run without a screen use
 //!   `Overflow::Block`. If `non_finite` is not 0 either, a value was NaN or infinite; the log names the feature.
+//! - **`unbuffered_agents` is not 0.** More players joined than the memory budget has buffers for, or a file could not be
+//!   made; the log says which. Raise [`memory_budget`](plugin::ExperiencePlugin::memory_budget), or lower `capacity`.
 //! - **`orphaned_rewards` is not 0.** Rewards were given to a player between episodes, or before its first capture:
 //!   players join at the end of a tick, so what they earn in the very first one came of no recorded observation.
 //! - **There is a folder `fighter@…`.** The columns are others than those in `fighter`, so the run went to a folder of
@@ -278,7 +285,7 @@ pub mod prelude {
     #[cfg(feature = "dataset")]
     pub use crate::sink::DatasetSink;
     pub use crate::{
-        buffer::{BufferKind, Overflow},
+        buffer::{BufferKind, Memory, Overflow},
         sink::MemorySink,
         transition::{EndReason, Outcome},
     };

@@ -46,6 +46,12 @@ pub struct ExperiencePlugin {
     pub export: ExportSettings,
     /// The run's identity; random if not set.
     pub run: Option<RunId>,
+    /// Bytes that the buffers of all recordings may take together; 1 GiB if not set.
+    ///
+    /// A recording whose expected [`players`](Recording::players) do not fit beside those of the recordings before it is
+    /// refused. While the game runs, players for whose buffers nothing is left are not recorded until they join again:
+    /// [`RunReport::unbuffered_agents`](crate::account::RunReport::unbuffered_agents) counts them.
+    pub memory_budget: usize,
 }
 
 impl Default for ExperiencePlugin {
@@ -55,6 +61,7 @@ impl Default for ExperiencePlugin {
             capture_after: FixedLast.intern(),
             export: ExportSettings::default(),
             run: None,
+            memory_budget: 1 << 30,
         }
     }
 }
@@ -140,11 +147,15 @@ fn add_recording<P: Component>(
         marker,
         enabled: works.is_enabled(),
         episodes: works.episodes(),
+        run: works.run,
+        budget: works.budget(),
+        needs: works.slots().iter().map(|slot| slot.need.clone()).collect(),
     };
     let Built {
         recorder,
         sinks,
         act_in,
+        need,
     } = spec.build(app.world_mut(), context)?;
     if let Some(schedule) = act_in {
         schedules::add_act(app, schedule).map_err(|schedule| SetupError::Schedule {
@@ -157,6 +168,7 @@ fn add_recording<P: Component>(
     }
     works.add(RecordingSlot {
         recorder,
+        need,
         sinks: SyncCell::new(sinks),
         act_in,
         comes_with_reward,

@@ -1,12 +1,14 @@
 //! What to record about which players.
 
 mod build;
+mod need;
 
 pub use build::SetupError;
 pub(crate) use build::{BuildContext, Built};
+pub(crate) use need::Need;
 
 use crate::{
-    buffer::{BufferKind, BufferSettings, Overflow, pool::PoolSettings},
+    buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::PoolSettings},
     capture::{Nearest, Part},
     episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode, Rules},
     schema::{Column, DType, Space, reflect::root_name},
@@ -66,12 +68,16 @@ pub(crate) struct Spec {
     pub(crate) act_in: Option<InternedScheduleLabel>,
     pub(crate) buffers: BufferSettings,
     pub(crate) pool_above: Option<usize>,
-    pub(crate) pool: PoolSettings,
+    pub(crate) pool: Option<PoolSettings>,
+    pub(crate) players: usize,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
 }
 
 /// The longest episode, in transitions, unless `max_episode_steps` says otherwise.
 const MAX_EPISODE_STEPS: u32 = 65_536;
+
+/// Players expected at once, unless `players` says otherwise.
+const PLAYERS: usize = 16;
 
 impl<P: Component> Recording<P> {
     /// An empty recording. Names must be unique in an app; they name the folder of a dataset.
@@ -102,7 +108,8 @@ impl<P: Component> Recording<P> {
                 act_in: None,
                 buffers: BufferSettings::default(),
                 pool_above: None,
-                pool: PoolSettings::default(),
+                pool: None,
+                players: PLAYERS,
                 sinks: Vec::new(),
             },
             of: PhantomData,
@@ -338,14 +345,39 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.pool_above = Some(players))
     }
 
-    /// How large the pool is that players [share](Self::pool_above); 256 MiB if not set.
+    /// How large the pool is that players [share](Self::pool_above), and where it lies; 256 MiB, where the buffers lie, if
+    /// not set.
     pub fn pool(self, settings: PoolSettings) -> Self {
-        self.edit(|spec| spec.pool = settings)
+        self.edit(|spec| spec.pool = Some(settings))
+    }
+
+    /// How many players are expected at once; 16 if not set.
+    ///
+    /// The buffers of so many, of all recordings together, must fit
+    /// [`memory_budget`](crate::plugin::ExperiencePlugin::memory_budget), or the recording is refused. More may join: those
+    /// for whom nothing is left are not recorded, and counted. Above [`pool_above`](Self::pool_above), players share.
+    ///
+    /// # Panics
+    /// When `players` is 0.
+    #[track_caller]
+    pub fn players(self, players: usize) -> Self {
+        assert!(players > 0, "a recording is of at least one player");
+        self.edit(|spec| spec.players = players)
     }
 
     /// What happens when a buffer is full of steps that the exporter has not taken yet.
     pub fn overflow(self, overflow: Overflow) -> Self {
         self.edit(|spec| spec.buffers.overflow = overflow)
+    }
+
+    /// Where each player's buffer lies: on the heap, near a processor, or in a file that survives the death of the process.
+    pub fn memory(self, memory: Memory) -> Self {
+        self.edit(|spec| spec.buffers.memory = memory)
+    }
+
+    /// Asks the system for transparent huge pages, for buffers of 2 MiB and more.
+    pub fn huge_pages(self) -> Self {
+        self.edit(|spec| spec.buffers.huge_pages = true)
     }
 
     /// Adds a sink. Every sink gets every episode.

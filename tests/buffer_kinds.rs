@@ -1,22 +1,64 @@
 //! What every kind of buffer promises, asked of each of them.
 
 use bevy_experience::buffer::{
-    BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Overflow, TransitionBuffer, Writer, create,
+    BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Memory, Overflow, TransitionBuffer, Writer,
+    create,
 };
 use std::sync::Arc;
+use tempfile::TempDir;
 
-const KINDS: [BufferKind; 3] = [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex];
+/// Where a buffer lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Heap,
+    /// A mapping, on huge pages where the system and the size allow.
+    Huge,
+    Numa,
+    File,
+}
 
-fn make(kind: BufferKind, capacity: usize, overflow: Overflow) -> (Writer, Arc<dyn TransitionBuffer>) {
-    let settings = BufferSettings {
+const RING: (BufferKind, Place) = (BufferKind::Ring, Place::Heap);
+const QUEUE: (BufferKind, Place) = (BufferKind::Queue, Place::Heap);
+const MUTEX: (BufferKind, Place) = (BufferKind::Mutex, Place::Heap);
+
+/// Every kind, wherever it can lie.
+fn kinds() -> impl Iterator<Item = (BufferKind, Place)> {
+    let mapped = [
+        (BufferKind::Ring, Place::Huge),
+        (BufferKind::Ring, Place::Numa),
+        (BufferKind::Ring, Place::File),
+        (BufferKind::Queue, Place::Huge),
+        (BufferKind::Queue, Place::Numa),
+    ];
+    // Miri maps no files and binds nothing.
+    let mapped = mapped.into_iter().filter(|_| cfg!(not(miri)));
+    [RING, QUEUE, MUTEX].into_iter().chain(mapped)
+}
+
+thread_local! {
+    /// For the files of a test. It goes with the test's thread.
+    static FOLDER: TempDir = tempfile::tempdir().unwrap();
+}
+
+fn settings((kind, place): (BufferKind, Place), capacity: usize, overflow: Overflow) -> BufferSettings {
+    BufferSettings {
         kind,
         capacity,
         overflow,
-    };
-    create(&settings, 2).unwrap()
+        memory: match place {
+            Place::Heap | Place::Huge => Memory::Heap,
+            Place::Numa => Memory::Numa,
+            Place::File => Memory::File(FOLDER.with(|folder| folder.path().to_owned())),
+        },
+        huge_pages: place == Place::Huge,
+    }
 }
 
-fn drop_oldest(kind: BufferKind, capacity: usize) -> (Writer, Arc<dyn TransitionBuffer>) {
+fn make(kind: (BufferKind, Place), capacity: usize, overflow: Overflow) -> (Writer, Arc<dyn TransitionBuffer>) {
+    create(&settings(kind, capacity, overflow), 2).unwrap()
+}
+
+fn drop_oldest(kind: (BufferKind, Place), capacity: usize) -> (Writer, Arc<dyn TransitionBuffer>) {
     make(kind, capacity, Overflow::DropOldest)
 }
 
@@ -44,9 +86,9 @@ fn peek(buffer: &dyn TransitionBuffer) -> Vec<u64> {
 
 #[test]
 fn rows_come_out_in_the_order_in_which_they_went_in() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
-        assert_eq!((buffer.kind(), buffer.row_words(), buffer.capacity()), (kind, 2, 4));
+        assert_eq!((buffer.kind(), buffer.row_words(), buffer.capacity()), (kind.0, 2, 4));
         push(&mut writer, 0..3);
         assert_eq!(drain(&*buffer, 2), (0, vec![0, 1]), "{kind:?}");
         push(&mut writer, 3..6);
@@ -57,7 +99,7 @@ fn rows_come_out_in_the_order_in_which_they_went_in() {
 
 #[test]
 fn the_oldest_make_room_and_are_counted_once() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
         push(&mut writer, 0..11);
         assert_eq!(
@@ -75,6 +117,7 @@ fn the_oldest_make_room_and_are_counted_once() {
             rejected: 0,
             len: 0,
             capacity: 4,
+            memory: buffer.stats().memory,
         };
         assert_eq!(buffer.stats(), expected, "{kind:?}");
     }
@@ -82,7 +125,7 @@ fn the_oldest_make_room_and_are_counted_once() {
 
 #[test]
 fn the_newest_are_refused_where_that_is_asked_for() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (mut writer, buffer) = make(kind, 4, Overflow::DropNewest);
         push(&mut writer, 0..7);
         assert_eq!(writer.free(), 0);
@@ -105,7 +148,7 @@ fn the_newest_are_refused_where_that_is_asked_for() {
 
 #[test]
 fn a_closed_buffer_refuses_rows_and_gives_out_what_it_has() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
         push(&mut writer, 0..2);
         assert!(!buffer.is_closed());
@@ -120,7 +163,7 @@ fn a_closed_buffer_refuses_rows_and_gives_out_what_it_has() {
 
 #[test]
 fn a_writer_that_goes_closes_its_buffer() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (writer, buffer) = drop_oldest(kind, 4);
         drop(writer);
         assert!(buffer.is_closed(), "{kind:?}");
@@ -129,7 +172,7 @@ fn a_writer_that_goes_closes_its_buffer() {
 
 #[test]
 fn peeking_leaves_everything_in_place() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
         push(&mut writer, 0..6);
         assert_eq!(peek(&*buffer), [2, 3, 4, 5], "{kind:?}");
@@ -142,7 +185,7 @@ fn peeking_leaves_everything_in_place() {
 
 #[test]
 fn a_ring_keeps_what_was_drained_until_later_rows_come() {
-    let (mut writer, buffer) = drop_oldest(BufferKind::Ring, 4);
+    let (mut writer, buffer) = drop_oldest(RING, 4);
     push(&mut writer, 0..4);
     drain(&*buffer, 9);
     assert_eq!(peek(&*buffer), [0, 1, 2, 3]);
@@ -152,7 +195,7 @@ fn a_ring_keeps_what_was_drained_until_later_rows_come() {
 
 #[test]
 fn what_is_hidden_is_drained_and_otherwise_not_seen() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 8);
         push(&mut writer, 0..3);
         writer.hide();
@@ -169,7 +212,7 @@ fn what_is_hidden_is_drained_and_otherwise_not_seen() {
 
 #[test]
 fn popping_is_draining_one() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 2);
         let mut row = [0; 2];
         assert!(!buffer.pop(&mut row), "{kind:?}");
@@ -182,7 +225,7 @@ fn popping_is_draining_one() {
 
 #[test]
 fn free_says_what_can_be_pushed_without_a_loss() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
         assert_eq!(writer.free(), 4, "{kind:?}");
         push(&mut writer, 0..3);
@@ -197,12 +240,8 @@ fn free_says_what_can_be_pushed_without_a_loss() {
 
 #[test]
 fn capacities_are_powers_of_two_and_never_zero() {
-    for kind in KINDS {
-        let settings = BufferSettings {
-            kind,
-            capacity: 5,
-            ..BufferSettings::default()
-        };
+    for kind in kinds() {
+        let settings = settings(kind, 5, Overflow::DropOldest);
         assert_eq!(create(&settings, 1).unwrap().1.capacity(), 8, "{kind:?}");
         let none = BufferSettings {
             capacity: 0,
@@ -216,13 +255,13 @@ fn capacities_are_powers_of_two_and_never_zero() {
 #[test]
 #[should_panic(expected = "a row of another width")]
 fn a_row_of_another_width_is_a_mistake() {
-    let (mut writer, _buffer) = drop_oldest(BufferKind::Ring, 4);
+    let (mut writer, _buffer) = drop_oldest(RING, 4);
     let _ = writer.push(&[1]);
 }
 
 #[test]
 fn one_row_is_enough_capacity() {
-    for kind in KINDS {
+    for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 1);
         push(&mut writer, 0..3);
         assert_eq!(drain(&*buffer, 9), (2, vec![2]), "{kind:?}");
@@ -231,7 +270,7 @@ fn one_row_is_enough_capacity() {
 
 #[test]
 fn readers_have_cursors_and_losses_of_their_own() {
-    let (mut writer, buffer) = drop_oldest(BufferKind::Ring, 4);
+    let (mut writer, buffer) = drop_oldest(RING, 4);
     let mut early = buffer.reader().unwrap();
     push(&mut writer, 0..2);
     let mut twin = early.clone();
@@ -258,7 +297,7 @@ fn readers_have_cursors_and_losses_of_their_own() {
 
 #[test]
 fn readers_are_told_of_rows_that_were_refused() {
-    let (mut writer, buffer) = make(BufferKind::Ring, 2, Overflow::DropNewest);
+    let (mut writer, buffer) = make(RING, 2, Overflow::DropNewest);
     let mut reader = buffer.reader().unwrap();
     push(&mut writer, 0..5);
     assert_eq!(reader.read(9, |_| ()), Drained { steps: 2, missed: 0 });
@@ -275,7 +314,7 @@ fn readers_are_told_of_rows_that_were_refused() {
 
 #[test]
 fn consumers_of_a_queue_share_its_rows() {
-    let (mut writer, buffer) = drop_oldest(BufferKind::Queue, 64);
+    let (mut writer, buffer) = drop_oldest(QUEUE, 64);
     push(&mut writer, 0..64);
     let consumers: Vec<_> = (0..3)
         .map(|_| {
@@ -301,5 +340,5 @@ fn consumers_of_a_queue_share_its_rows() {
 
 #[test]
 fn only_rings_have_readers() {
-    assert!(KINDS.map(|kind| drop_oldest(kind, 2).1.reader().is_some()) == [true, false, false]);
+    assert!([RING, QUEUE, MUTEX].map(|kind| drop_oldest(kind, 2).1.reader().is_some()) == [true, false, false]);
 }

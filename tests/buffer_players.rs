@@ -1,6 +1,6 @@
 //! The map of all players' buffers.
 
-use bevy_experience::buffer::{BufferError, BufferSettings, PlayerBuffers};
+use bevy_experience::buffer::{Budget, BufferError, BufferKind, BufferSettings, Memory, PlayerBuffers};
 use std::{
     sync::{Arc, Barrier},
     thread,
@@ -122,4 +122,106 @@ fn removing_drains_first() {
     assert!(writer.push(&[6]).is_err());
     assert!(players.remove(1, |_| ()).is_none());
     assert_eq!(players.stats().added, 6, "the totals remember");
+}
+
+#[test]
+fn a_budget_is_what_buffers_take_and_comes_back_when_they_are_gone() {
+    for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
+        let settings = BufferSettings {
+            kind,
+            capacity: 4,
+            ..BufferSettings::default()
+        };
+        let bytes = settings.bytes(3).unwrap();
+        let budget = Budget::new(2 * bytes + bytes / 2);
+        // Two recordings share it.
+        let here = PlayerBuffers::new(settings.clone(), 3)
+            .unwrap()
+            .with_budget(budget.clone());
+        let there = PlayerBuffers::new(settings, 3).unwrap().with_budget(budget.clone());
+        let (mut writer, buffer) = here.open(1).unwrap();
+        let _other = there.open(1).unwrap();
+        assert_eq!(budget.left(), bytes / 2, "{kind:?}");
+        assert_eq!(
+            here.stats().memory.total() + there.stats().memory.total(),
+            2 * bytes,
+            "{kind:?}"
+        );
+        let refused = BufferError::OverBudget {
+            bytes,
+            left: bytes / 2,
+            limit: budget.limit(),
+        };
+        assert_eq!(here.open(2).unwrap_err(), refused);
+        assert_eq!(here.get_or_create(2).unwrap_err(), refused);
+        assert_eq!(here.len(), 1, "nothing half made is left");
+
+        // The player leaves, and is drained.
+        writer.push(&[7; 3]).unwrap();
+        drop(writer);
+        assert_eq!(here.open(2).unwrap_err(), refused, "its row is wanted yet");
+        buffer.drain(9, &mut |_| ());
+        assert!(here.remove_if_same(1, &buffer));
+        let reader = buffer.reader();
+        drop(buffer);
+        if let Some(reader) = reader {
+            assert_eq!(budget.left(), bytes / 2, "somebody reads it yet");
+            drop(reader);
+        }
+        assert_eq!(budget.left(), bytes / 2 + bytes, "{kind:?}");
+        assert!(here.open(2).is_ok());
+    }
+}
+
+#[test]
+fn buffers_that_were_replaced_keep_their_share_until_they_are_let_go() {
+    let settings = BufferSettings {
+        capacity: 4,
+        ..BufferSettings::default()
+    };
+    let bytes = settings.bytes(1).unwrap();
+    let budget = Budget::new(2 * bytes);
+    let players = PlayerBuffers::new(settings, 1).unwrap().with_budget(budget.clone());
+    let (mut writer, first) = players.open(1).unwrap();
+    writer.push(&[1]).unwrap();
+    // The agent comes back before its rows are drained.
+    drop(writer);
+    let _second = players.open(1).unwrap();
+    assert!(matches!(players.open(2), Err(BufferError::OverBudget { .. })));
+    first.drain(9, &mut |_| ());
+    drop(first);
+    assert!(players.open(2).is_ok(), "whoever asks for room finds it");
+    assert_eq!(players.stats().retrieved, 1);
+}
+
+#[test]
+fn where_nobody_drains_those_who_left_make_room() {
+    let settings = BufferSettings {
+        capacity: 4,
+        ..BufferSettings::default()
+    };
+    let budget = Budget::new(2 * settings.bytes(1).unwrap());
+    let players = PlayerBuffers::new(settings, 1).unwrap().with_budget(budget.clone());
+    for agent_id in 0..100 {
+        let (mut writer, _) = players.open(agent_id).unwrap();
+        writer.push(&[7]).unwrap();
+    }
+    let stats = players.stats();
+    assert_eq!(stats.added, 100);
+    assert_eq!(stats.dropped, 100 - stats.len as u64, "and what they held is counted");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "maps files")]
+fn files_count_in_a_budget_with_all_of_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = BufferSettings {
+        memory: Memory::File(folder.path().to_owned()),
+        ..BufferSettings::default()
+    };
+    let budget = Budget::new(1 << 20);
+    let players = PlayerBuffers::new(settings, 5).unwrap().with_budget(budget.clone());
+    let _open = players.open(1).unwrap();
+    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
+    assert_eq!(budget.limit() - budget.left(), file.metadata().unwrap().len() as usize);
 }

@@ -25,7 +25,15 @@ fn row(agent_id: i64, tick: i64) -> [u64; WORDS] {
 fn a_pool_takes_no_more_than_it_was_given_and_most_of_it() {
     for bytes in [1 << 16, 100_000, 1_000_000, 33_333_333] {
         for shards in [1, 3, 16] {
-            let (_writer, pool) = BufferPool::new(&PoolSettings { bytes, shards }, WORDS).unwrap();
+            let (_writer, pool) = BufferPool::new(
+                &PoolSettings {
+                    bytes,
+                    shards,
+                    ..PoolSettings::default()
+                },
+                WORDS,
+            )
+            .unwrap();
             assert!(pool.bytes() <= bytes, "{bytes} {shards}");
             assert!(pool.bytes() >= bytes / 2, "{bytes} {shards}: {}", pool.bytes());
             assert!(pool.shards().len() >= shards);
@@ -35,7 +43,17 @@ fn a_pool_takes_no_more_than_it_was_given_and_most_of_it() {
 
 #[test]
 fn what_cannot_be_a_pool_is_refused() {
-    let refused = |bytes, shards, words| BufferPool::new(&PoolSettings { bytes, shards }, words).unwrap_err();
+    let refused = |bytes, shards, words| {
+        BufferPool::new(
+            &PoolSettings {
+                bytes,
+                shards,
+                ..PoolSettings::default()
+            },
+            words,
+        )
+        .unwrap_err()
+    };
     assert_eq!(refused(1 << 20, 0, WORDS), BufferError::ZeroCapacity);
     assert_eq!(refused(1 << 20, 1, 7), BufferError::NoHeader { words: 7 });
     let BufferError::SmallPool { bytes, needed } = refused(1000, 4, WORDS) else {
@@ -46,7 +64,8 @@ fn what_cannot_be_a_pool_is_refused() {
         BufferPool::new(
             &PoolSettings {
                 bytes: needed,
-                shards: 4
+                shards: 4,
+                ..PoolSettings::default()
             },
             WORDS
         )
@@ -60,6 +79,7 @@ fn a_hundred_thousand_players_fit_in_one_gibibyte() {
     let settings = PoolSettings {
         bytes: 1 << 30,
         shards: 16,
+        ..PoolSettings::default()
     };
     let (mut writer, pool) = BufferPool::new(&settings, WORDS).unwrap();
     let mut players: Vec<_> = (0..PLAYERS).map(|agent| pool.handle(agent)).collect();
@@ -91,6 +111,7 @@ fn each_players_rows_stay_in_order() {
         &PoolSettings {
             bytes: 1 << 16,
             shards: 4,
+            ..PoolSettings::default()
         },
         WORDS,
     )
@@ -121,6 +142,7 @@ fn shards_can_be_written_at_the_same_time() {
         &PoolSettings {
             bytes: 1 << 20,
             shards: 4,
+            ..PoolSettings::default()
         },
         WORDS,
     )

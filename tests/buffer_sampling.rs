@@ -160,6 +160,7 @@ fn each_transition_of_a_pool_is_as_likely_as_any_other() {
     let settings = PoolSettings {
         bytes: 1 << 16,
         shards: 3,
+        ..PoolSettings::default()
     };
     let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
     let mut players: Vec<_> = (0..20)
@@ -194,6 +195,7 @@ fn a_pool_that_went_round_pairs_what_is_left() {
     let settings = PoolSettings {
         bytes: 8 << 10,
         shards: 1,
+        ..PoolSettings::default()
     };
     let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
     let mut players: Vec<_> = (0..5)
@@ -260,6 +262,7 @@ fn ends_and_rewards_are_those_of_the_transition() {
         &PoolSettings {
             bytes: 1 << 15,
             shards: 1,
+            ..PoolSettings::default()
         },
         ring.row_words(),
     )
@@ -317,6 +320,7 @@ fn a_discarded_episode_of_a_pool_is_seen_by_the_accounting_cursor_alone() {
     let settings = PoolSettings {
         bytes: 1 << 15,
         shards: 1,
+        ..PoolSettings::default()
     };
     let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
     let (mut shy, mut bold) = (pool.handle(1), pool.handle(2));

@@ -64,6 +64,7 @@ fn nothing_is_torn_and_every_row_is_seen_or_missed() {
             kind,
             capacity: 16,
             overflow: overflow.clone(),
+            ..BufferSettings::default()
         };
         let (mut writer, buffer) = create(&settings, WORDS).unwrap();
         let done = Arc::new(AtomicBool::new(false));

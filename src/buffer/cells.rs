@@ -1,8 +1,8 @@
 //! Cells that hold a row each, and tell a reader whether what it copied is one row.
 
 use super::{
-    memory::Words,
-    sync::{AtomicU64, Ordering, fence},
+    memory::{MemoryUse, Words},
+    sync::{AtomicU64, Ordering, acquire, fence},
     words,
 };
 use crate::{cache, transition::StepHeader};
@@ -69,6 +69,15 @@ impl Cells {
         &self.words[..self.first]
     }
 
+    /// Where the words lie.
+    pub(super) fn memory(&self) -> MemoryUse {
+        self.words.memory()
+    }
+
+    pub(super) fn words_mut(&mut self) -> &mut Words {
+        &mut self.words
+    }
+
     pub(super) fn row_words(&self) -> usize {
         self.len - 1 - self.links
     }
@@ -120,7 +129,7 @@ impl<'a> View<'a> {
     /// The number of the row in a cell, unless it has none or is being written. Whoever learns of a row here may write
     /// the next one over it.
     pub(super) fn number(self, index: usize) -> Option<u64> {
-        let stamp = self.cell(index).0.load(Ordering::Acquire);
+        let stamp = acquire(self.cell(index).0);
         stamp.is_multiple_of(2).then(|| (stamp / 2).checked_sub(1)).flatten()
     }
 
@@ -198,8 +207,7 @@ impl<'a> View<'a> {
     ) -> Result<T, Look> {
         let (stamp, content) = self.cell(index);
         let whole = 2 * number + 2;
-        // Acquire: the words are read after the stamp that promises them.
-        let before = stamp.load(Ordering::Acquire);
+        let before = stamp.load(Ordering::Relaxed);
         if before != whole {
             return Err(if before > whole {
                 Look::Overwritten
@@ -207,6 +215,8 @@ impl<'a> View<'a> {
                 Look::Absent
             });
         }
+        // The words are read after the stamp that promises them.
+        fence(Ordering::Acquire);
         let found = read(content);
         // If any of these words is a later row's, the fence makes that row's odd stamp visible to the load below.
         fence(Ordering::Acquire);

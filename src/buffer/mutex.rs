@@ -1,8 +1,8 @@
 //! The plain reference: a `VecDeque` behind a mutex.
 
 use super::{
-    BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Overflow, TransitionBuffer,
-    settings::checked_capacity,
+    BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, MemoryUse, Overflow, TransitionBuffer,
+    budget::Share, settings::checked_capacity,
 };
 use std::{
     collections::VecDeque,
@@ -20,6 +20,19 @@ pub struct MutexBuffer {
     state: Mutex<State>,
     /// Room for the row that is given out, for one who drains at a time.
     given: Mutex<Vec<u64>>,
+    _share: Option<Share>,
+}
+
+/// Bytes that a buffer's rows take.
+pub(super) fn bytes(settings: &BufferSettings, row_words: usize) -> Result<usize, BufferError> {
+    let capacity = checked_capacity(row_words, settings.capacity)?;
+    let words = row_words.checked_add(1).and_then(|words| words.checked_mul(capacity));
+    words
+        .and_then(|words| words.checked_mul(size_of::<u64>()))
+        .ok_or(BufferError::TooLarge {
+            rows: settings.capacity,
+            words: row_words,
+        })
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +53,15 @@ impl MutexBuffer {
     /// # Errors
     /// When the settings or the rows have no size, or one so large that the buffer cannot be made.
     pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+        Self::within(settings, row_words, None)
+    }
+
+    /// A buffer whose memory is part of a budget.
+    pub(super) fn within(
+        settings: &BufferSettings,
+        row_words: usize,
+        share: Option<Share>,
+    ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
         let buffer = Arc::new(Self {
@@ -51,6 +73,7 @@ impl MutexBuffer {
                 ..State::default()
             }),
             given: Mutex::default(),
+            _share: share,
         });
         Ok((Writer(buffer.clone()), buffer))
     }
@@ -149,6 +172,10 @@ impl TransitionBuffer for MutexBuffer {
         BufferStats {
             len: self.rows(&state),
             capacity: self.capacity,
+            memory: MemoryUse {
+                heap: state.rows.capacity() * size_of::<u64>(),
+                ..MemoryUse::default()
+            },
             ..state.stats
         }
     }

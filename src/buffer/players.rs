@@ -1,12 +1,14 @@
 //! Every player's buffer, by agent.
 
 use super::{
-    BufferError, BufferPool, BufferSettings, BufferStats, Drained, TransitionBuffer, Writer, create,
+    Budget, BufferError, BufferPool, BufferSettings, BufferStats, Drained, Label, MemoryUse, TransitionBuffer, Writer,
     pool::{PoolSettings, PoolWriter},
     ring::Reader,
+    writer::create_within,
 };
+use crate::transition::RunId;
 use dashmap::{DashMap, Entry};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The buffers of a recording's players, by agent id.
 ///
@@ -30,6 +32,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub struct PlayerBuffers {
     settings: BufferSettings,
     row_words: usize,
+    label: Label,
+    budget: Option<Arc<Budget>>,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
     pool: OnceLock<Arc<BufferPool>>,
     past: Mutex<Past>,
@@ -54,10 +58,45 @@ impl PlayerBuffers {
         Ok(Self {
             settings,
             row_words,
+            label: Label::default(),
+            budget: None,
             buffers: DashMap::new(),
             pool: OnceLock::new(),
             past: Mutex::default(),
         })
+    }
+
+    /// Names the run and the schema of the rows, for buffers that lie in files.
+    #[must_use]
+    pub fn with_label(mut self, run: RunId, schema_hash: u64) -> Self {
+        self.label = Label {
+            run,
+            schema_hash,
+            ..self.label
+        };
+        self
+    }
+
+    /// Makes no more buffers than fit this budget, which others may share.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Arc<Budget>) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    fn create(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
+        let share = match &self.budget {
+            None => None,
+            Some(budget) => {
+                let bytes = self.settings.bytes(self.row_words)?;
+                Some(budget.take(bytes).or_else(|_| {
+                    self.past().settle();
+                    budget.take(bytes)
+                })?)
+            }
+        };
+        let label = Label { agent_id, ..self.label };
+        create_within(&self.settings, self.row_words, label, share)
     }
 
     /// How each buffer is made.
@@ -76,9 +115,15 @@ impl PlayerBuffers {
     /// not drained yet, is closed and replaced; whoever drains it holds on to it.
     ///
     /// # Errors
-    /// When there is no memory for another buffer.
+    /// When there is no memory for another buffer, or the budget leaves none, or no file can be made.
     pub fn open(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
-        let (writer, buffer) = create(&self.settings, self.row_words)?;
+        let (writer, buffer) = self.create(agent_id).or_else(|error| match error {
+            BufferError::OverBudget { .. } => {
+                self.let_go();
+                self.create(agent_id)
+            }
+            _ => Err(error),
+        })?;
         if let Some(left) = self.buffers.insert(agent_id, buffer.clone()) {
             left.close();
             self.retire(left);
@@ -89,9 +134,9 @@ impl PlayerBuffers {
     /// Makes the pool that players share who have no buffer of their own.
     ///
     /// # Errors
-    /// When there is a pool already, or this one cannot be made.
+    /// When there is a pool already, or this one cannot be made, or the budget leaves no memory for it.
     pub fn share(&self, settings: &PoolSettings) -> Result<PoolWriter, BufferError> {
-        let (writer, pool) = BufferPool::new(settings, self.row_words)?;
+        let (writer, pool) = BufferPool::within(settings, self.row_words, self.label, self.budget.as_ref())?;
         self.pool.set(pool).map_err(|_| BufferError::SecondPool)?;
         Ok(writer)
     }
@@ -108,18 +153,18 @@ impl PlayerBuffers {
     /// buffer, whose player left, is replaced when the agent comes back; whoever still drains it holds on to it.
     ///
     /// # Errors
-    /// When there is no memory for another buffer.
+    /// When there is no memory for another buffer, or the budget leaves none, or no file can be made.
     pub fn get_or_create(&self, agent_id: i64) -> Result<(Arc<dyn TransitionBuffer>, Option<Writer>), BufferError> {
         match self.buffers.entry(agent_id) {
             Entry::Occupied(entry) if !entry.get().is_closed() => Ok((entry.get().clone(), None)),
             Entry::Occupied(mut entry) => {
-                let (writer, buffer) = create(&self.settings, self.row_words)?;
+                let (writer, buffer) = self.create(agent_id)?;
                 let left = entry.insert(buffer.clone());
                 self.retire(left);
                 Ok((buffer, Some(writer)))
             }
             Entry::Vacant(entry) => {
-                let (writer, buffer) = create(&self.settings, self.row_words)?;
+                let (writer, buffer) = self.create(agent_id)?;
                 entry.insert(buffer.clone());
                 Ok((buffer, Some(writer)))
             }
@@ -206,7 +251,7 @@ impl PlayerBuffers {
     #[must_use]
     pub fn stats(&self) -> BufferStats {
         let living: BufferStats = self.buffers.iter().map(|entry| entry.stats()).sum();
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut past = self.past();
         past.settle();
         let leaving: BufferStats = past.leaving.iter().map(|buffer| buffer.stats()).sum();
         let shared = self.pool.get().map(|pool| pool.stats()).unwrap_or_default();
@@ -214,9 +259,26 @@ impl PlayerBuffers {
     }
 
     fn retire(&self, buffer: Arc<dyn TransitionBuffer>) {
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        past.settle();
+        let mut past = self.past();
         past.leaving.push(buffer);
+        past.settle();
+    }
+
+    /// Lets go of the buffers of players who left that nobody holds who could drain them.
+    fn let_go(&self) {
+        let mut gone = Vec::new();
+        self.buffers.retain(|_, buffer| {
+            let is_wanted = !buffer.is_closed() || Arc::strong_count(buffer) > 1;
+            if !is_wanted {
+                gone.push(buffer.clone());
+            }
+            is_wanted
+        });
+        gone.into_iter().for_each(|buffer| self.retire(buffer));
+    }
+
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -229,6 +291,7 @@ impl Past {
                 let mut stats = buffer.stats();
                 stats.dropped += core::mem::take(&mut stats.len) as u64;
                 stats.capacity = 0;
+                stats.memory = MemoryUse::default();
                 self.stats += stats;
             }
             !done

@@ -11,7 +11,7 @@
 //!     transition::{StepHeader, StepKind},
 //! };
 //!
-//! let (mut writer, pool) = BufferPool::new(&PoolSettings { bytes: 1 << 20, shards: 4 }, 8)?;
+//! let (mut writer, pool) = BufferPool::new(&PoolSettings { bytes: 1 << 20, shards: 4, ..PoolSettings::default() }, 8)?;
 //! assert!(pool.bytes() <= 1 << 20);
 //! let mut player = pool.handle(42);
 //! let mut row = [0; 8];
@@ -28,10 +28,9 @@ mod writer;
 pub use writer::{PoolHandle, PoolWriter, ShardWriter};
 
 use super::{
-    BufferError, BufferStats, TransitionBuffer,
-    memory::Words,
+    Budget, BufferError, BufferKind, BufferStats, Label, Memory, TransitionBuffer,
     ring::{
-        Reader, Ring,
+        self, Reader, Ring,
         slots::{Links, Shape, Slots},
     },
 };
@@ -47,14 +46,20 @@ pub struct PoolSettings {
     /// Shards that there are at least. Those who capture or drain in parallel share them out, so a few times as many as
     /// threads is right; there will be more, if that uses the bytes better.
     pub shards: usize,
+    /// Where each shard lies.
+    pub memory: Memory,
+    /// Whether the system is asked for transparent huge pages, for shards of 2 MiB and more that do not lie in files.
+    pub huge_pages: bool,
 }
 
 impl Default for PoolSettings {
-    /// 256 MiB in at least 16 shards.
+    /// 256 MiB in at least 16 shards, on the heap.
     fn default() -> Self {
         Self {
             bytes: 256 << 20,
             shards: 16,
+            memory: Memory::default(),
+            huge_pages: false,
         }
     }
 }
@@ -73,6 +78,12 @@ impl PoolSettings {
         if self.shards == 0 {
             return Err(BufferError::ZeroCapacity);
         }
+        if self.huge_pages && matches!(self.memory, Memory::File(_)) {
+            return Err(BufferError::Unplaceable {
+                kind: BufferKind::Ring,
+                wish: "huge pages in a file",
+            });
+        }
         if row_words < size_of::<StepHeader>() / 8 {
             return Err(BufferError::NoHeader { words: row_words });
         }
@@ -83,19 +94,22 @@ impl PoolSettings {
         };
         // As many rows as fit, a power of two of them.
         let share = self.bytes / self.shards;
-        let fits = |capacity: usize| shape(capacity).words().is_ok_and(|words| words * 8 <= share);
+        let fits = |capacity: usize| self.shard_bytes(shape(capacity)).is_ok_and(|bytes| bytes <= share);
         let capacity = (0..usize::BITS - 1)
             .map(|bit| 1 << bit)
             .take_while(|&rows| fits(rows))
             .last();
         let capacity = capacity.ok_or_else(|| BufferError::SmallPool {
             bytes: self.bytes,
-            needed: shape(1)
-                .words()
-                .map_or(usize::MAX, |words| (words * 8).saturating_mul(self.shards)),
+            needed: self
+                .shard_bytes(shape(1))
+                .map_or(usize::MAX, |bytes| bytes.saturating_mul(self.shards)),
         })?;
-        let bytes = shape(capacity).words()? * 8;
-        Ok((self.bytes / bytes, shape(capacity)))
+        Ok((self.bytes / self.shard_bytes(shape(capacity))?, shape(capacity)))
+    }
+
+    fn shard_bytes(&self, shape: Shape) -> Result<usize, BufferError> {
+        ring::bytes(&self.memory, shape)
     }
 }
 
@@ -122,18 +136,46 @@ impl BufferPool {
     /// # Errors
     /// When there are no shards, a row has no header, or a shard has no room for a row.
     pub fn new(settings: &PoolSettings, row_words: usize) -> Result<(PoolWriter, Arc<Self>), BufferError> {
+        Self::with_label(settings, row_words, Label::default())
+    }
+
+    /// A pool of rows of `row_words` words, and its writer. Where its shards lie in files, those say whose rows they are,
+    /// and number the shards where the label has an agent.
+    ///
+    /// # Errors
+    /// When there are no shards, a row has no header, a shard has no room for a row, or the system refuses the memory.
+    pub fn with_label(
+        settings: &PoolSettings,
+        row_words: usize,
+        label: Label,
+    ) -> Result<(PoolWriter, Arc<Self>), BufferError> {
+        Self::within(settings, row_words, label, None)
+    }
+
+    /// A pool that keeps its share of a budget for as long as its memory is there.
+    pub(super) fn within(
+        settings: &PoolSettings,
+        row_words: usize,
+        label: Label,
+        budget: Option<&Arc<Budget>>,
+    ) -> Result<(PoolWriter, Arc<Self>), BufferError> {
         let (shards, shape) = settings.split(row_words)?;
-        let words = shape.words()?;
+        let shard_bytes = settings.shard_bytes(shape)?;
+        // All or nothing, before any memory is taken.
+        let shares = (0..shards).map(|_| budget.map(|budget| budget.take(shard_bytes)).transpose());
+        let shares: Vec<_> = shares.collect::<Result<_, _>>()?;
         let mut writers = Vec::with_capacity(shards);
         let mut rings = Vec::with_capacity(shards);
-        for _ in 0..shards {
-            let slots = Arc::new(Slots::new(Words::heap(words)?, shape));
+        for (agent_id, share) in (0..).zip(shares) {
+            let label = Label { agent_id, ..label };
+            let words = ring::words(&settings.memory, settings.huge_pages, shape, label)?;
+            let slots = Arc::new(Slots::new(words.holding(share), shape));
             rings.push(Arc::new(Ring::of(slots.clone())));
             writers.push(ShardWriter::new(slots));
         }
         let pool = Arc::new(Self {
             shards: rings,
-            bytes: shards * words * 8,
+            bytes: shards * shard_bytes,
         });
         Ok((PoolWriter::new(writers), pool))
     }

@@ -6,6 +6,7 @@
 
 use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Overflow, TransitionBuffer,
+    budget::Share,
     cells::{Cells, Look},
     memory::Words,
     settings::checked_capacity,
@@ -37,6 +38,19 @@ pub struct QueueBuffer {
     floor: AtomicU64,
 }
 
+fn words_needed(settings: &BufferSettings, row_words: usize) -> Result<usize, BufferError> {
+    let cells = checked_capacity(row_words, settings.capacity)?.saturating_add(IN_HAND);
+    Cells::words_needed(0, 0, row_words, cells).ok_or(BufferError::TooLarge {
+        rows: settings.capacity,
+        words: row_words,
+    })
+}
+
+/// Bytes that a queue's rows take.
+pub(super) fn bytes(settings: &BufferSettings, row_words: usize) -> Result<usize, BufferError> {
+    Ok(words_needed(settings, row_words)? * size_of::<u64>())
+}
+
 /// A row's number, counted from 0 over all rows that were pushed, dropped or not, and the cell that it is in.
 #[derive(Clone, Copy, Debug)]
 struct Ticket {
@@ -65,14 +79,20 @@ impl QueueBuffer {
     /// # Errors
     /// When the settings or the rows have no size, or one so large that the queue cannot be made.
     pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+        Self::within(settings, row_words, None)
+    }
+
+    /// A queue whose memory is part of a budget.
+    pub(super) fn within(
+        settings: &BufferSettings,
+        row_words: usize,
+        share: Option<Share>,
+    ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
         let cells = capacity + IN_HAND;
-        let words = Cells::words_needed(0, 0, row_words, cells).ok_or(BufferError::TooLarge {
-            rows: settings.capacity,
-            words: row_words,
-        })?;
-        let words = Words::heap(words)?;
+        let len = words_needed(settings, row_words)?;
+        let words = Words::new(&settings.memory, settings.huge_pages, len)?.holding(share);
         let spare = ArrayQueue::new(cells);
         for cell in 0..cells {
             let _ = spare.push(cell);
@@ -237,6 +257,7 @@ impl TransitionBuffer for QueueBuffer {
             rejected: self.rejected.load(Ordering::Relaxed),
             len: usize::try_from(added - retrieved - dropped).expect("rows are addressable"),
             capacity: self.capacity,
+            memory: self.cells.memory(),
         }
     }
 }

@@ -27,19 +27,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(not(loom))]
+mod mapped;
 mod reader;
 mod shared;
 pub(super) mod slots;
 mod writer;
 
+#[cfg(not(loom))]
+pub use mapped::{MappedRing, OpenError};
 pub use reader::Reader;
 pub use shared::SharedWriter;
 pub use writer::Writer;
 
 use super::{
     BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
+    budget::Share,
     cells::Look,
-    memory::Words,
+    memory::{self, Label, Memory, Words},
     settings::{BufferSettings, Overflow},
     sync::{Mutex, lock},
 };
@@ -74,8 +79,33 @@ impl Ring {
     /// # Errors
     /// When the settings or the rows have no size, or one so large that the ring cannot be made.
     pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+        Self::with_label(settings, row_words, Label::default())
+    }
+
+    /// A ring of rows of `row_words` words, and its writer. Where it lies in a file, that says whose rows they are.
+    ///
+    /// # Errors
+    /// When the settings or the rows have no size, or one so large that the ring cannot be made, or the system refuses the
+    /// file.
+    pub fn with_label(
+        settings: &BufferSettings,
+        row_words: usize,
+        label: Label,
+    ) -> Result<(Writer, Arc<Self>), BufferError> {
+        Self::within(settings, row_words, label, None)
+    }
+
+    /// A ring whose memory is part of a budget.
+    pub(super) fn within(
+        settings: &BufferSettings,
+        row_words: usize,
+        label: Label,
+        share: Option<Share>,
+    ) -> Result<(Writer, Arc<Self>), BufferError> {
+        settings.check(row_words)?;
         let shape = shape(settings, row_words);
-        let slots = Arc::new(Slots::new(Words::heap(shape.words()?)?, shape));
+        let words = words(&settings.memory, settings.huge_pages, shape, label)?;
+        let slots = Arc::new(Slots::new(words.holding(share), shape));
         let ring = Arc::new(Self::of(slots.clone()));
         Ok((Writer::new(slots, shape), ring))
     }
@@ -119,6 +149,23 @@ pub(super) fn shape(settings: &BufferSettings, row_words: usize) -> Shape {
             Overflow::DropNewest => Links::Skipped,
             _ => Links::None,
         },
+    }
+}
+
+/// Bytes that a ring of this shape takes in memory of this kind.
+pub(super) fn bytes(memory: &Memory, shape: Shape) -> Result<usize, BufferError> {
+    let preamble = match memory {
+        Memory::File(_) => memory::PREAMBLE,
+        _ => 0,
+    };
+    Ok(preamble + shape.words()? * size_of::<u64>())
+}
+
+/// Words for a ring of this shape in memory of this kind.
+pub(super) fn words(memory: &Memory, huge_pages: bool, shape: Shape, label: Label) -> Result<Words, BufferError> {
+    match memory {
+        Memory::File(folder) => Words::file(folder, shape, label),
+        _ => Words::new(memory, huge_pages, shape.words()?),
     }
 }
 
@@ -178,22 +225,7 @@ impl TransitionBuffer for Ring {
     }
 
     fn stats(&self) -> BufferStats {
-        let slots = &*self.slots;
-        // In this order, so that none of the differences below is negative while rows come and go.
-        let missed = slots.missed();
-        let accounted = slots.accounted();
-        let head = slots.head();
-        let skipped = slots.skipped();
-        // Those that are overwritten already, though nobody has come to miss them yet, are among the dropped.
-        let len = (head - accounted).min(slots.capacity());
-        BufferStats {
-            added: head + skipped,
-            dropped: missed + (head - accounted - len) + skipped,
-            retrieved: accounted - missed,
-            rejected: slots.rejected(),
-            len: Self::count(len),
-            capacity: self.capacity(),
-        }
+        self.slots.stats()
     }
 }
 

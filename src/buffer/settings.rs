@@ -1,6 +1,8 @@
 //! How buffers are made.
 
+use super::Memory;
 use core::time::Duration;
+use std::path::PathBuf;
 
 /// What happens when a buffer is full of rows that the exporter has not taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,12 @@ pub struct BufferSettings {
     pub capacity: usize,
     /// What happens when it is full.
     pub overflow: Overflow,
+    /// Where it lies. Rings can lie anywhere, queues anywhere but in files, and a [`BufferKind::Mutex`] on the heap.
+    pub memory: Memory,
+    /// Whether the system is asked for transparent huge pages, which take fewer entries of the processor's page tables: for
+    /// rings and queues of 2 MiB and more that do not lie in files. [`MemoryUse`](super::MemoryUse) says for how much it
+    /// agreed.
+    pub huge_pages: bool,
 }
 
 impl Default for BufferSettings {
@@ -48,6 +56,8 @@ impl Default for BufferSettings {
             kind: BufferKind::default(),
             capacity: 512,
             overflow: Overflow::default(),
+            memory: Memory::default(),
+            huge_pages: false,
         }
     }
 }
@@ -56,14 +66,40 @@ impl BufferSettings {
     /// Whether buffers of rows of `row_words` words can be made so.
     ///
     /// # Errors
-    /// When there is nothing to hold, or too much.
+    /// When there is nothing to hold, or too much, or the kind cannot lie in this memory.
     pub fn check(&self, row_words: usize) -> Result<(), BufferError> {
-        super::ring::shape(self, row_words).words().map(|_| ())
+        super::ring::shape(self, row_words).words()?;
+        self.wish_beyond_the_kind()
+            .map_or(Ok(()), |wish| Err(BufferError::Unplaceable { kind: self.kind, wish }))
+    }
+
+    /// Bytes that a buffer of rows of `row_words` words takes: those of its rows, their stamps and its counters.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn bytes(&self, row_words: usize) -> Result<usize, BufferError> {
+        self.check(row_words)?;
+        match self.kind {
+            BufferKind::Ring => super::ring::bytes(&self.memory, super::ring::shape(self, row_words)),
+            BufferKind::Queue => super::queue::bytes(self, row_words),
+            BufferKind::Mutex => super::mutex::bytes(self, row_words),
+        }
+    }
+
+    /// What of the memory that is asked for this kind cannot have.
+    fn wish_beyond_the_kind(&self) -> Option<&'static str> {
+        match (self.kind, &self.memory) {
+            (_, Memory::File(_)) if self.huge_pages => Some("huge pages in a file"),
+            (BufferKind::Queue | BufferKind::Mutex, Memory::File(_)) => Some("a file"),
+            (BufferKind::Mutex, Memory::Numa) => Some("NUMA-bound memory"),
+            (BufferKind::Mutex, Memory::Heap) if self.huge_pages => Some("huge pages"),
+            _ => None,
+        }
     }
 }
 
 /// Why a buffer cannot be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferError {
     /// No rows.
@@ -107,6 +143,38 @@ pub enum BufferError {
         wanted: usize,
         /// Words of a row of the buffer.
         found: usize,
+    },
+    /// This kind cannot lie there.
+    #[error(
+        "a buffer of the kind `{kind:?}` cannot have {wish}: rings can lie anywhere, queues anywhere but in files, all on the \
+         heap, and huge pages are for rings and queues outside of files"
+    )]
+    Unplaceable {
+        /// The kind.
+        kind: BufferKind,
+        /// What it cannot have.
+        wish: &'static str,
+    },
+    /// The system refuses a file for it.
+    #[error("no buffer can be made in the folder `{}`: {reason}; name another, or make room there", folder.display())]
+    File {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// More than the buffers may take together.
+    #[error(
+        "a buffer of {bytes} bytes does not fit the memory budget, of which {left} of {limit} bytes are left: give it more \
+         (`ExperiencePlugin::memory_budget`), or each buffer a smaller capacity"
+    )]
+    OverBudget {
+        /// Bytes that the buffer takes.
+        bytes: usize,
+        /// Bytes of the budget that are left.
+        left: usize,
+        /// Bytes of the budget.
+        limit: usize,
     },
     /// More than there is.
     #[error("there is no memory for a buffer of {bytes} bytes: give it a smaller capacity")]

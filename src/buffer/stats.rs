@@ -1,5 +1,6 @@
 //! Counts.
 
+use super::MemoryUse;
 use core::{iter::Sum, ops::AddAssign};
 
 /// What a read gave.
@@ -29,6 +30,8 @@ pub struct BufferStats {
     pub len: usize,
     /// Rows that it can hold.
     pub capacity: usize,
+    /// Bytes that its rows take, and where.
+    pub memory: MemoryUse,
 }
 
 impl BufferStats {
@@ -50,6 +53,7 @@ impl AddAssign for BufferStats {
         self.rejected += other.rejected;
         self.len += other.len;
         self.capacity += other.capacity;
+        self.memory += other.memory;
     }
 }
 

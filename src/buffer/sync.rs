@@ -11,6 +11,17 @@ pub(super) use std::sync::{
     atomic::{AtomicU64, Ordering, fence},
 };
 
+/// Loads and synchronises with the release that stored the value, also from memory that can only be read.
+///
+/// Of read-only memory Rust allows relaxed loads alone (`std::sync::atomic`, "Atomic accesses to read-only memory"), and
+/// names this pair for whoever needs to acquire. On x86-64 it is the same plain load as the other.
+#[inline(always)]
+pub(super) fn acquire(word: &AtomicU64) -> u64 {
+    let value = word.load(Ordering::Relaxed);
+    fence(Ordering::Acquire);
+    value
+}
+
 /// Locks, whether or not somebody panicked while holding the lock: a cursor is never left half written.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

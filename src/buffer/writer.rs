@@ -1,7 +1,8 @@
 //! The one who pushes, to whichever kind of buffer.
 
 use super::{
-    BufferError, BufferKind, BufferSettings, Closed, MutexBuffer, QueueBuffer, TransitionBuffer, mutex, queue, ring,
+    BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer, budget::Share,
+    mutex, queue, ring,
 };
 use crate::transition::StepHeader;
 use std::sync::Arc;
@@ -105,19 +106,42 @@ impl From<ring::Writer> for Writer {
 /// Makes a buffer of rows of `row_words` words, and its writer.
 ///
 /// # Errors
-/// When the settings or the rows have no size, or one so large that the buffer cannot be made.
+/// When the settings or the rows have no size, or one so large that the buffer cannot be made, or the kind cannot lie in
+/// the memory that they name.
 pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
+    create_for(settings, row_words, Label::default())
+}
+
+/// Makes a buffer of rows of `row_words` words for the player on the label, and its writer.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_for(
+    settings: &BufferSettings,
+    row_words: usize,
+    label: Label,
+) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
+    create_within(settings, row_words, label, None)
+}
+
+/// Makes a buffer that keeps its share of a budget for as long as its memory is there.
+pub(super) fn create_within(
+    settings: &BufferSettings,
+    row_words: usize,
+    label: Label,
+    share: Option<Share>,
+) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     Ok(match settings.kind {
         BufferKind::Ring => {
-            let (writer, ring) = ring::Ring::with_settings(settings, row_words)?;
+            let (writer, ring) = ring::Ring::within(settings, row_words, label, share)?;
             (writer.into(), ring)
         }
         BufferKind::Queue => {
-            let (writer, buffer) = QueueBuffer::new(settings, row_words)?;
+            let (writer, buffer) = QueueBuffer::within(settings, row_words, share)?;
             (Writer(Kind::Other(Other::Queue(writer))), buffer)
         }
         BufferKind::Mutex => {
-            let (writer, buffer) = MutexBuffer::new(settings, row_words)?;
+            let (writer, buffer) = MutexBuffer::within(settings, row_words, share)?;
             (Writer(Kind::Other(Other::Mutex(writer))), buffer)
         }
     })

@@ -63,7 +63,7 @@ pub(super) struct OwnBuffer {
 pub(super) struct Life {
     pub(super) entity: Entity,
     pub(super) agent_id: i64,
-    /// `None` where recording is disabled: then a life is lived, and nothing is written.
+    /// `None` where recording is disabled, or there was no memory: then a life is lived, and nothing is written.
     output: Option<Output>,
     staged: Option<Box<StagedEnd>>,
     /// The last capture that saw the player, modulo 2³².

@@ -334,9 +334,15 @@ impl Recorder {
                 });
                 Some(Output::Own(Box::new(OwnBuffer { writer, transitions })))
             }
-            // The settings were checked when the recording was added.
             Err(error) => {
-                tracing::error!("recording `{}`: no buffer for agent {agent_id}: {error}", self.name());
+                self.context.counters.unbuffered_agents.add(1);
+                if !core::mem::replace(&mut self.said.unbuffered_agent, true) {
+                    let recording = self.name();
+                    tracing::warn!(
+                        "recording `{recording}`: agent {agent_id} is not recorded until it joins again, and others may not \
+                         be: {error}"
+                    );
+                }
                 None
             }
         }

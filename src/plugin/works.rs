@@ -2,10 +2,11 @@
 
 use super::ExperiencePlugin;
 use crate::{
-    buffer::Overflow,
+    buffer::{Budget, Overflow},
     episode::{Clock, Recorder},
     export::{ExportSettings, Exporter, RecordingExport},
     player::Reward,
+    recording::Need,
     sink::{RecordingInfo, Sink},
     transition::RunId,
 };
@@ -28,6 +29,8 @@ use std::{
 /// One recording, and what the plugin must know of it.
 pub(super) struct RecordingSlot {
     pub(super) recorder: Recorder,
+    /// What its expected players take of the memory budget.
+    pub(super) need: Need,
     /// Until the exporter takes them.
     pub(super) sinks: SyncCell<Vec<Box<dyn Sink>>>,
     pub(super) act_in: Option<InternedScheduleLabel>,
@@ -48,6 +51,8 @@ pub(super) struct Works {
     pub(super) settings: ExportSettings,
     pub(super) slots: Vec<RecordingSlot>,
     episodes: Arc<AtomicU32>,
+    /// Of all recordings' buffers.
+    budget: Arc<Budget>,
     pub(super) exporter: Option<Exporter>,
     pub(super) next_tick: i64,
     /// Seconds on the game's clock at the first capture.
@@ -71,6 +76,7 @@ impl Works {
             settings: plugin.export.clone(),
             slots: Vec::new(),
             episodes: Arc::default(),
+            budget: Budget::new(plugin.memory_budget),
             exporter: None,
             next_tick: 0,
             epoch: 0.0,
@@ -91,6 +97,10 @@ impl Works {
 
     pub(super) fn episodes(&self) -> Arc<AtomicU32> {
         self.episodes.clone()
+    }
+
+    pub(super) fn budget(&self) -> Arc<Budget> {
+        self.budget.clone()
     }
 
     pub(super) fn slots(&self) -> &[RecordingSlot] {
@@ -265,10 +275,13 @@ impl Works {
 
     /// Tells the exporter of new buffers, and wakes it before a buffer could fill.
     pub(super) fn hand_over(&mut self) {
-        let Some(exporter) = &self.exporter else { return };
         for slot in &mut self.slots {
-            let Some(index) = slot.exported_as else { continue };
-            for new in slot.recorder.take_new_buffers() {
+            let new_buffers = slot.recorder.take_new_buffers();
+            // Nobody drains the others: they stand in the map, and make room when others need it.
+            let (Some(exporter), Some(index)) = (&self.exporter, slot.exported_as) else {
+                continue;
+            };
+            for new in new_buffers {
                 exporter.attach(index, new.agent_id, new.buffer, new.transitions);
             }
             if let Some(pool) = slot.recorder.take_new_pool() {

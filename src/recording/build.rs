@@ -1,8 +1,11 @@
 //! From what was asked for to a recorder: columns first, then places, then what fills them.
 
-use super::Spec;
+use super::{
+    Spec,
+    need::{Mib, Need},
+};
 use crate::{
-    buffer::{BufferError, BufferKind, Overflow, PlayerBuffers, pool::PoolSettings},
+    buffer::{Budget, BufferError, BufferKind, BufferSettings, Overflow, PlayerBuffers, pool::PoolSettings},
     capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
     episode::{Crowd, Recorder, RecorderParts},
     schema::{
@@ -10,6 +13,7 @@ use crate::{
         reflect::{FieldError, FieldPlan, Target, root_name},
     },
     sink::{Sink, SinkError},
+    transition::RunId,
 };
 use bevy_ecs::{
     component::{Component, ComponentId},
@@ -104,6 +108,25 @@ pub enum SetupError {
         recording: String,
         /// What is wrong, and what to do.
         source: BufferError,
+    },
+    /// The buffers of all recordings would take more memory than they may.
+    #[error(
+        "recording `{recording}` does not fit the memory budget:{arithmetic}\nThat is {} together, and the budget is {}: \
+         {remedy} or set `ExperiencePlugin::memory_budget` to {together} or more",
+        Mib(*together),
+        Mib(*budget)
+    )]
+    OverBudget {
+        /// The recording that is too much.
+        recording: String,
+        /// Bytes that all recordings' buffers would take.
+        together: usize,
+        /// Bytes that they may take.
+        budget: usize,
+        /// What each recording needs, a line each.
+        arithmetic: String,
+        /// What else would fit.
+        remedy: String,
     },
     /// A sink says that it cannot work.
     #[error("recording `{recording}`: {source}")]
@@ -231,6 +254,11 @@ pub(crate) struct BuildContext {
     pub(crate) marker: ComponentId,
     pub(crate) enabled: bool,
     pub(crate) episodes: Arc<AtomicU32>,
+    pub(crate) run: RunId,
+    /// Of all recordings' buffers.
+    pub(crate) budget: Arc<Budget>,
+    /// What the recordings before this one need of it.
+    pub(crate) needs: Vec<Need>,
 }
 
 /// A recording, ready to record.
@@ -238,6 +266,7 @@ pub(crate) struct Built {
     pub(crate) recorder: Recorder,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) act_in: Option<InternedScheduleLabel>,
+    pub(crate) need: Need,
 }
 
 impl Spec {
@@ -280,11 +309,22 @@ impl Spec {
         }
 
         let layout = schema.layout().clone();
-        let buffers = PlayerBuffers::new(self.buffers, layout.row_words()).map_err(|source| SetupError::Buffer {
+        let refused = |source| SetupError::Buffer {
             recording: recording.clone(),
             source,
-        })?;
-        let crowd = crowd(&recording, self.pool_above, self.pool, &buffers)?;
+        };
+        let crowd = crowd(
+            &recording,
+            self.pool_above,
+            self.pool,
+            &self.buffers,
+            layout.row_words(),
+        )?;
+        let need = Need::new(&recording, self.players, &self.buffers, layout.row_words(), &crowd).map_err(refused)?;
+        let buffers = PlayerBuffers::new(self.buffers, layout.row_words())
+            .map_err(refused)?
+            .with_label(context.run, schema.hash())
+            .with_budget(context.budget.clone());
         let first = layout.observation().start;
         let features: Vec<_> = schema
             .observation()
@@ -327,6 +367,8 @@ impl Spec {
         let encoder = RowEncoder::new(world, context.marker, layout, sources, resources, nearest, match_id);
         let mut sinks = self.sinks;
         if context.enabled {
+            need.check(&context.needs, context.budget.limit())?;
+            buffers.settings().memory.prepare().map_err(refused)?;
             for sink in &mut sinks {
                 sink.check(&schema).map_err(|source| SetupError::Sink {
                     recording: recording.clone(),
@@ -347,6 +389,7 @@ impl Spec {
             }),
             sinks,
             act_in: self.act_in,
+            need,
         })
     }
 }
@@ -355,22 +398,27 @@ impl Spec {
 fn crowd(
     recording: &str,
     above: Option<usize>,
-    pool: PoolSettings,
-    buffers: &PlayerBuffers,
+    pool: Option<PoolSettings>,
+    buffers: &BufferSettings,
+    row_words: usize,
 ) -> Result<Crowd, SetupError> {
-    let settings = buffers.settings();
-    let can_share = settings.kind == BufferKind::Ring && settings.overflow == Overflow::DropOldest;
-    if !can_share && above.is_some() {
+    let can_share = buffers.kind == BufferKind::Ring && buffers.overflow == Overflow::DropOldest;
+    let asked = above.is_some() || pool.is_some();
+    if asked && !can_share {
         return Err(SetupError::Pool(recording.to_owned()));
     }
-    let above = match (above, pool.check(buffers.row_words())) {
-        (Some(above), Ok(())) => above,
-        (Some(_), Err(source)) => {
+    let pool = pool.unwrap_or_else(|| PoolSettings {
+        memory: buffers.memory.clone(),
+        huge_pages: buffers.huge_pages,
+        ..PoolSettings::default()
+    });
+    let above = match pool.check(row_words) {
+        Ok(()) if can_share => above.unwrap_or(OWN_BUFFERS),
+        Err(source) if asked => {
             let recording = recording.to_owned();
             return Err(SetupError::Buffer { recording, source });
         }
-        (None, Ok(())) if can_share => OWN_BUFFERS,
-        (None, _) => usize::MAX,
+        _ => usize::MAX,
     };
     Ok(Crowd { above, pool })
 }

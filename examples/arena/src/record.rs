@@ -56,6 +56,7 @@ pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
         .match_id::<MatchId>()
         .reward_terms(["alive", "coin", "hit"])
         .start(EpisodeStart::OnEvent)
+        .players(settings.seats().max(1))
         .capacity((STEPS / settings.seats().max(1)).clamp(STEPS_OF_ONE.0, STEPS_OF_ONE.1));
     bounded(recording)
 }

@@ -18,6 +18,9 @@ use crate::{cli::Args, progress::Progress, summary::Summary};
 /// How long a game at full speed waits for a slow disk before it loses steps, and how long its end may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Bytes that the fighters' buffers take at most, when there are as many as there may be.
+const MEMORY: usize = 3 << 30;
+
 /// What came of a run.
 pub struct Played {
     /// For the user.
@@ -92,6 +95,7 @@ fn record(app: &mut App, args: &Args) -> Result<(), String> {
         .sink(DatasetSink::new(&args.out).with_seed(args.seed));
     app.add_plugins(ExperiencePlugin {
         export,
+        memory_budget: MEMORY,
         ..ExperiencePlugin::default()
     })
     .try_add_recording(recording)

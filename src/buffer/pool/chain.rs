@@ -4,7 +4,7 @@
 
 use crate::buffer::{
     ring::slots::Slots,
-    sync::{AtomicU64, Ordering},
+    sync::{AtomicU64, Ordering, acquire},
 };
 use core::num::NonZeroU64;
 
@@ -28,7 +28,7 @@ impl Chain {
     #[inline]
     pub(in crate::buffer) fn of(links: &[AtomicU64]) -> Self {
         // Acquire: an `End` row that is spoken of is there.
-        let end = links[END].load(Ordering::Acquire);
+        let end = acquire(&links[END]);
         Self {
             previous: links[PREVIOUS].load(Ordering::Relaxed).checked_sub(1),
             end: end.checked_sub(1).filter(|_| end != HIDDEN),

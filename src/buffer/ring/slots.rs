@@ -7,7 +7,8 @@ use crate::{
         memory::Words,
         pool::chain,
         settings::checked_capacity,
-        sync::{AtomicU64, Ordering, wait},
+        stats::BufferStats,
+        sync::{AtomicU64, Ordering, acquire, wait},
     },
     cache,
     transition::StepHeader,
@@ -34,6 +35,10 @@ mod place {
     /// How many words stand before the cells.
     pub const HEADER: usize = 48;
 }
+
+/// More rows than any ring will ever be given.
+#[cfg(not(loom))]
+const MANY: u64 = 1 << 62;
 
 /// A ring's cells, what its threads tell each other, and where everything lies.
 ///
@@ -65,7 +70,10 @@ pub(in crate::buffer) enum Links {
 }
 
 impl Links {
-    const fn words(self) -> usize {
+    #[cfg(not(loom))]
+    pub(in crate::buffer) const ALL: [Self; 3] = [Self::None, Self::Skipped, Self::Chain];
+
+    pub(in crate::buffer) const fn words(self) -> usize {
         match self {
             Self::None => 0,
             Self::Skipped => 1,
@@ -117,10 +125,48 @@ impl Slots {
         self.mask + 1
     }
 
+    /// The account.
+    pub(in crate::buffer) fn stats(&self) -> BufferStats {
+        let count = |rows| usize::try_from(rows).expect("slots are addressable");
+        // In this order, so that none of the differences below is negative while rows come and go.
+        let missed = self.missed();
+        let accounted = self.accounted();
+        let head = self.head();
+        let skipped = self.skipped();
+        // Those that are overwritten already, though nobody has come to miss them yet, are among the dropped.
+        let len = (head - accounted).min(self.capacity());
+        BufferStats {
+            added: head + skipped,
+            dropped: missed + (head - accounted - len) + skipped,
+            retrieved: accounted - missed,
+            rejected: self.rejected(),
+            len: count(len),
+            capacity: count(self.capacity()),
+            memory: self.cells.memory(),
+        }
+    }
+
+    /// Whether what the counters say can be, as it always can unless the words come from a damaged file.
+    #[cfg(not(loom))]
+    pub(in crate::buffer) fn is_sound(&self) -> bool {
+        // In this order: rows may come meanwhile.
+        let (missed, accounted, floor) = (self.missed(), self.accounted(), self.floor());
+        let head = self.head();
+        missed <= accounted
+            && accounted.max(floor) <= head
+            && head.max(self.skipped()).max(self.rejected()) < MANY
+            && self.word(place::CLOSED).load(Ordering::Relaxed) <= 1
+    }
+
+    /// Whether the ring was closed, for one who may only read its memory.
+    pub(in crate::buffer) fn was_closed(&self) -> bool {
+        acquire(self.word(place::CLOSED)) != 0
+    }
+
     #[inline]
     pub(in crate::buffer) fn head(&self) -> u64 {
         // Acquire: whoever learns of a row sees it written.
-        self.word(place::HEAD).load(Ordering::Acquire)
+        acquire(self.word(place::HEAD))
     }
 
     /// The oldest row that can still be there when `head` rows were pushed.
@@ -130,7 +176,7 @@ impl Slots {
     }
 
     pub(in crate::buffer) fn accounted(&self) -> u64 {
-        self.word(place::ACCOUNTED).load(Ordering::Acquire)
+        acquire(self.word(place::ACCOUNTED))
     }
 
     /// Moves the accounting cursor to `next`, having missed `missed` rows before it. Whoever calls holds the lock of
@@ -146,15 +192,15 @@ impl Slots {
 
     /// Rows that the accounting cursor came too late for so far.
     pub(in crate::buffer) fn missed(&self) -> u64 {
-        self.word(place::MISSED).load(Ordering::Acquire)
+        acquire(self.word(place::MISSED))
     }
 
     pub(in crate::buffer) fn skipped(&self) -> u64 {
-        self.word(place::SKIPPED).load(Ordering::Acquire)
+        acquire(self.word(place::SKIPPED))
     }
 
     pub(in crate::buffer) fn floor(&self) -> u64 {
-        self.word(place::FLOOR).load(Ordering::Acquire)
+        acquire(self.word(place::FLOOR))
     }
 
     pub(in crate::buffer) fn raise_floor(&self, floor: u64) {
@@ -266,6 +312,7 @@ impl Slots {
     ///
     /// `passed` is told where the cursor is now and how many rows were overwritten since it was told last, before each
     /// row is given out and at each gap. Rows that `wanted` refuses, seen with their links, are passed over.
+    #[inline(always)]
     pub(in crate::buffer) fn read(
         &self,
         cursor: &mut Cursor,
@@ -276,18 +323,18 @@ impl Slots {
     ) -> Drained {
         let mut read = Drained::default();
         let mut head = self.head();
-        let mut overtaken = 0;
+        let mut times = 0;
         let cells = self.cells.view();
         let (row, copy) = (cells.row(), &mut *cursor.copy);
         let mut next = cursor.next;
         while read.steps < max {
-            if next == head {
+            if next >= head {
                 // In this order: if the head is the same after it, none of these can belong behind a later row.
                 let skipped = self.skipped();
                 head = self.head();
-                if next == head {
+                if next >= head {
                     if read.steps == 0 {
-                        read.missed += cursor.skipped.rise_to(skipped);
+                        read.missed = read.missed.saturating_add(cursor.skipped.rise_to(skipped));
                     }
                     break;
                 }
@@ -298,7 +345,8 @@ impl Slots {
                         if read.steps > 0 && cursor.skipped.is_below(copy[0]) {
                             break;
                         }
-                        read.missed += cursor.skipped.rise_to(copy[0]);
+                        // Saturating, here and below: in a damaged file the words may be any.
+                        read.missed = read.missed.saturating_add(cursor.skipped.rise_to(copy[0]));
                     }
                     next += 1;
                     cursor.next = next;
@@ -313,20 +361,41 @@ impl Slots {
                 // The gap is told of by the next read, so that what is missing is always missing before what was given.
                 Look::Overwritten if read.steps > 0 => break,
                 Look::Overwritten => {
-                    // The writer came round; how far it is by now only it knows. A reader that it overtakes again and
-                    // again leaves more and more ground, or it would never read a row.
-                    head = self.head();
-                    let ground = overtaken * (self.capacity() / 8);
-                    overtaken += 1;
-                    let missed = (self.oldest(head) + ground).clamp(next + 1, head) - next;
+                    let missed = self.overtaken(next, &mut head, &mut times);
                     next += missed;
                     cursor.next = next;
-                    read.missed += missed;
+                    read.missed = read.missed.saturating_add(missed);
                     passed(next, missed);
                 }
             }
         }
         read
+    }
+
+    /// How many rows one who came to row `next`, and found a later one in its place, must pass over. `head` is what the
+    /// head was when it was looked at last, and `times` how often the writer came round while that one read.
+    #[cold]
+    fn overtaken(&self, next: u64, head: &mut u64, times: &mut u64) -> u64 {
+        // How far the writer is by now only it knows. A reader that it overtakes again and again leaves more and more
+        // ground, or it would never read a row. A writer that stands still, perhaps for ever, is in the midst of one row,
+        // and costs no more than that.
+        let before = core::mem::replace(head, self.head());
+        let mut ground = 0;
+        if *head != before {
+            ground = *times * (self.capacity() / 8);
+            *times += 1;
+        }
+        (self.oldest(*head) + ground).min(*head).max(next + 1) - next
+    }
+}
+
+/// The file of a ring goes with the ring, unless it holds rows that were not drained.
+impl Drop for Slots {
+    fn drop(&mut self) {
+        let is_done = |slots: &Self| slots.was_closed() && slots.accounted() >= slots.head();
+        if self.cells.memory().file > 0 && is_done(self) {
+            self.cells.words_mut().remove_file();
+        }
     }
 }
 

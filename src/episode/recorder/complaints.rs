@@ -8,6 +8,7 @@ use bevy_ecs::world::World;
 pub(super) struct Said {
     pub(super) refused_agent: bool,
     pub(super) no_pool: bool,
+    pub(super) unbuffered_agent: bool,
     missing_component: bool,
     pub(super) missing_resource: bool,
     non_finite: bool,

@@ -1,0 +1,130 @@
+//! Which memory is near which processors, as Linux tells it.
+#![expect(unsafe_code, reason = "`mbind` is a bare system call")]
+
+use core::{
+    ffi::{c_int, c_ulong},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+use memmap2::MmapRaw;
+use std::sync::LazyLock;
+
+/// The nodes that have memory. A machine may have nodes of processors alone.
+static NODES: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    ["has_memory", "online"]
+        .iter()
+        .filter_map(|name| std::fs::read_to_string(format!("/sys/devices/system/node/{name}")).ok())
+        .find_map(|list| parse_list(&list))
+        .unwrap_or_default()
+});
+
+/// Whose turn it is.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// The most nodes that Linux can be built for: `1 << CONFIG_NODES_SHIFT`.
+const MOST_NODES: usize = 1024;
+
+/// Prefers the next node's memory for pages of the mapping that are yet to be written. False where there is but one
+/// node, or the process may not choose.
+pub(super) fn bind_to_next(map: &MmapRaw) -> bool {
+    let [_, _, ..] = NODES.as_slice() else {
+        return false;
+    };
+    bind(map, NODES[NEXT.fetch_add(1, Ordering::Relaxed) % NODES.len()])
+}
+
+/// Prefers this node's memory for the mapping. Preferred, not bound: a node that is full must not get the game killed.
+fn bind(map: &MmapRaw, node: usize) -> bool {
+    let mask = mask(node);
+    let bits = mask.len() * c_ulong::BITS as usize;
+    // SAFETY: the address is the first of a mapping of that length, which is ours and lives; the policy changes only where
+    // its later pages come from. The mask has as many bits as are named: the kernel takes one less than it is told.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mbind,
+            map.as_mut_ptr(),
+            map.len(),
+            libc::MPOL_PREFERRED as c_int,
+            mask.as_ptr(),
+            bits + 1,
+            0,
+        )
+    };
+    result == 0
+}
+
+/// A mask with one bit set.
+fn mask(node: usize) -> Vec<c_ulong> {
+    let bits = c_ulong::BITS as usize;
+    let mut mask = vec![0; node / bits + 1];
+    mask[node / bits] = 1 << (node % bits);
+    mask
+}
+
+/// Reads a list such as `0-3,8,10-11`. `None` when it is none, or names a node that no system has.
+fn parse_list(list: &str) -> Option<Vec<usize>> {
+    let mut nodes = Vec::new();
+    for part in list.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        if first > last || last >= MOST_NODES {
+            return None;
+        }
+        nodes.extend(first..=last);
+    }
+    Some(nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_nodes_are_read() {
+        assert_eq!(parse_list("0\n"), Some(vec![0]));
+        assert_eq!(parse_list("0-3,8,10-11\n"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
+        assert_eq!(parse_list("1023"), Some(vec![1023]));
+    }
+
+    #[test]
+    fn what_is_no_list_of_nodes_is_none() {
+        for list in [
+            "",
+            "\n",
+            "a",
+            "3-1",
+            "0-",
+            "-1",
+            "0,,1",
+            "1024",
+            "0-99999999999999999999",
+            "0 1",
+        ] {
+            assert_eq!(parse_list(list), None, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn masks_have_one_bit() {
+        assert_eq!(mask(0), [1]);
+        assert_eq!(mask(5), [1 << 5]);
+        assert_eq!(mask(c_ulong::BITS as usize), [0, 1]);
+        assert_eq!(mask(2 * c_ulong::BITS as usize + 3), [0, 0, 8]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "makes system calls")]
+    fn a_mapping_is_bound_to_a_node_that_there_is_and_to_no_other() {
+        let map = MmapRaw::from(memmap2::MmapOptions::new().len(1 << 16).map_anon().unwrap());
+        assert!(!bind(&map, MOST_NODES - 1), "no machine that runs tests has so many");
+        let Some(&node) = NODES.first() else { return };
+        if !bind(&map, node) {
+            let error = std::io::Error::last_os_error();
+            // A container may forbid it; that is what `MemoryUse::unbound` is for.
+            let forbidden = [libc::EPERM, libc::ENOSYS, libc::EINVAL];
+            assert!(
+                error.raw_os_error().is_some_and(|code| forbidden.contains(&code)),
+                "{error}"
+            );
+        }
+    }
+}

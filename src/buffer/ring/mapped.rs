@@ -1,0 +1,201 @@
+//! Rings that another process wrote, or writes.
+
+use super::{
+    Reader,
+    slots::{Cursor, Slots},
+};
+use crate::buffer::{
+    BufferStats, Drained,
+    memory::{Label, Words, file::RingFile, preamble::Preamble},
+};
+use core::fmt;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A ring in a file, opened for reading alone: see [`memory`](crate::buffer::memory).
+///
+/// Its process may live and go on writing, which disturbs neither, or it may be dead: then everything is here that it
+/// pushed, but for a row that it was writing at that moment.
+///
+/// The file must not be shortened while it is open (nothing here does that); it may be removed.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use bevy_experience::buffer::{BufferSettings, Label, Memory, create_for, ring::MappedRing};
+///
+/// let settings = BufferSettings {
+///     memory: Memory::File(folder.path().to_owned()),
+///     ..BufferSettings::default()
+/// };
+/// let (mut writer, _buffer) = create_for(&settings, 2, Label { schema_hash: 7, agent_id: 3, ..Label::default() })?;
+/// writer.push(&[1, 2])?;
+///
+/// // Here, or in another process, now or after this one was killed:
+/// let file = std::fs::read_dir(&folder)?.next().expect("it lies there")?.path();
+/// let mut ring = MappedRing::open(&file, 7, 2)?;
+/// assert_eq!(ring.label().agent_id, 3);
+/// ring.read_undrained(usize::MAX, |row| assert_eq!(row, [1, 2]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct MappedRing {
+    slots: Arc<Slots>,
+    label: Label,
+    undrained: Cursor,
+}
+
+impl MappedRing {
+    /// Opens the file at `path`, whose rows are `row_words` wide and of the schema with the hash `schema_hash`.
+    ///
+    /// # Errors
+    /// When it cannot be read, is none, is of another version, machine, size, schema or width, is cut, or damaged.
+    pub fn open(path: impl AsRef<Path>, schema_hash: u64, row_words: usize) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let (file, Preamble { shape, label }) = RingFile::open(path)?;
+        if label.schema_hash != schema_hash {
+            return Err(OpenError::Schema {
+                path: path.to_owned(),
+                found: label.schema_hash,
+                wanted: schema_hash,
+            });
+        }
+        if shape.row_words != row_words {
+            return Err(OpenError::Width {
+                path: path.to_owned(),
+                found: shape.row_words,
+                wanted: row_words,
+            });
+        }
+        let slots = Arc::new(Slots::new(Words::of_file(file), shape));
+        if !slots.is_sound() {
+            return Err(OpenError::Damaged { path: path.to_owned() });
+        }
+        Ok(Self {
+            undrained: Cursor::new(&slots, slots.accounted()),
+            slots,
+            label,
+        })
+    }
+
+    /// Whose rows it holds.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        self.label
+    }
+
+    /// Whether its process closed it: the player left, or recording ended. A killed process did not.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.slots.was_closed()
+    }
+
+    /// Counts, as its process would give them.
+    #[must_use]
+    pub fn stats(&self) -> BufferStats {
+        self.slots.stats()
+    }
+
+    /// A reader that begins with the oldest row that the ring still holds, drained or not.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.slots.clone())
+    }
+
+    /// Gives out at most `max` rows that were not drained when this was opened, oldest first, and goes on from there the
+    /// next time: what a [`drain`](crate::buffer::TransitionBuffer::drain) would have given its process, hidden rows and
+    /// all. The file stays as it is.
+    ///
+    /// Where a process with a [`SharedWriter`](super::SharedWriter) was killed while it wrote a row, rows behind that one
+    /// are not given out.
+    pub fn read_undrained(&mut self, max: usize, each: impl FnMut(&[u64])) -> Drained {
+        self.slots.read(&mut self.undrained, max, |_| true, |_, _| (), each)
+    }
+}
+
+impl fmt::Debug for MappedRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MappedRing")
+            .field("label", &self.label)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a file cannot be opened as a ring.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// It cannot be read.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is something else.
+    #[error("`{}` is not a ring's file: open those that end in `.ring`", path.display())]
+    NotARing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its numbers are the other way round.
+    #[error("`{}` is from a machine of the other byte order: open it on one like that", path.display())]
+    ByteOrder {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It has another layout.
+    #[error(
+        "`{}` has layout {found}, and this library knows {known}: open it with the version that wrote it",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: u64,
+        /// The layout that this library knows.
+        known: u64,
+    },
+    /// It is cut, or longer than it says.
+    #[error("`{}` has {found} bytes instead of {expected}: it was cut or copied in part; copy it again, or remove it", path.display())]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        found: u64,
+        /// The bytes that it should have.
+        expected: u64,
+    },
+    /// What it says of itself cannot be.
+    #[error("`{}` is damaged: what it says of itself cannot be; remove it, there is nothing to be had from it", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its rows are of another schema.
+    #[error(
+        "`{}` holds rows of the schema {found:016x}, not of {wanted:016x}: open it with the schema of the recording that wrote it",
+        path.display()
+    )]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's hash.
+        found: u64,
+        /// The hash that was asked for.
+        wanted: u64,
+    },
+    /// Its rows have another width.
+    #[error("`{}` holds rows of {found} words, not of {wanted}: open it with the schema of the recording that wrote it", path.display())]
+    Width {
+        /// The file.
+        path: PathBuf,
+        /// Words of its rows.
+        found: usize,
+        /// Words that were asked for.
+        wanted: usize,
+    },
+}
