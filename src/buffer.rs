@@ -16,6 +16,7 @@ pub mod queue;
 pub mod ring;
 pub mod sample;
 mod settings;
+mod spill;
 mod stats;
 mod sync;
 mod words;
@@ -45,11 +46,15 @@ pub trait TransitionBuffer: fmt::Debug + Send + Sync {
     /// Words of a row.
     fn row_words(&self) -> usize;
 
-    /// Rows that it can hold.
+    /// Rows that it can hold in memory.
     fn capacity(&self) -> usize;
 
-    /// Rows that a drain would find now.
+    /// Rows that a drain would find now, in memory or in the spill file.
     fn len(&self) -> usize;
+
+    /// Rows that can be pushed before one goes that was not drained. Room in a spill file that others use, too, counts
+    /// for each of them.
+    fn free(&self) -> usize;
 
     /// Whether a drain would find nothing.
     fn is_empty(&self) -> bool {
@@ -58,7 +63,7 @@ pub trait TransitionBuffer: fmt::Debug + Send + Sync {
 
     /// Whether there is no room for another row unless the oldest undrained one goes.
     fn is_full(&self) -> bool {
-        self.len() >= self.capacity()
+        self.free() == 0
     }
 
     /// Refuses further pushes. What is inside can still be drained.

@@ -75,6 +75,7 @@ fn the_oldest_make_room_and_are_counted_once() {
             rejected: 0,
             len: 0,
             capacity: 4,
+            ..BufferStats::default()
         };
         assert_eq!(buffer.stats(), expected, "{kind:?}");
     }

@@ -1,6 +1,11 @@
 //! Every player's buffer, by agent.
 
-use super::{BufferError, BufferSettings, BufferStats, Drained, TransitionBuffer, Writer, create, ring::Reader};
+use super::{
+    BufferError, BufferSettings, BufferStats, Drained, TransitionBuffer, Writer,
+    ring::Reader,
+    spill::{self, SpillFile},
+    writer::create_in,
+};
 use dashmap::{DashMap, Entry};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct PlayerBuffers {
     settings: BufferSettings,
     row_words: usize,
+    /// Where all of them spill, if they do.
+    file: Option<Arc<SpillFile>>,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
     past: Mutex<Past>,
 }
@@ -40,10 +47,12 @@ impl PlayerBuffers {
     /// No buffers yet; each will be made like this.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that a buffer cannot be made.
+    /// When the settings or the rows have no size, or one so large that a buffer cannot be made; or when no file can be
+    /// made where rows are to be spilled.
     pub fn new(settings: BufferSettings, row_words: usize) -> Result<Self, BufferError> {
         settings.check(row_words)?;
         Ok(Self {
+            file: spill::file(&settings, row_words)?,
             settings,
             row_words,
             buffers: DashMap::new(),
@@ -69,7 +78,7 @@ impl PlayerBuffers {
     /// # Errors
     /// When there is no memory for another buffer.
     pub fn open(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
-        let (writer, buffer) = create(&self.settings, self.row_words)?;
+        let (writer, buffer) = self.create()?;
         if let Some(left) = self.buffers.insert(agent_id, buffer.clone()) {
             left.close();
             self.retire(left);
@@ -88,13 +97,13 @@ impl PlayerBuffers {
         match self.buffers.entry(agent_id) {
             Entry::Occupied(entry) if !entry.get().is_closed() => Ok((entry.get().clone(), None)),
             Entry::Occupied(mut entry) => {
-                let (writer, buffer) = create(&self.settings, self.row_words)?;
+                let (writer, buffer) = self.create()?;
                 let left = entry.insert(buffer.clone());
                 self.retire(left);
                 Ok((buffer, Some(writer)))
             }
             Entry::Vacant(entry) => {
-                let (writer, buffer) = create(&self.settings, self.row_words)?;
+                let (writer, buffer) = self.create()?;
                 entry.insert(buffer.clone());
                 Ok((buffer, Some(writer)))
             }
@@ -186,6 +195,10 @@ impl PlayerBuffers {
         [living, leaving, past.stats].into_iter().sum()
     }
 
+    fn create(&self) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
+        create_in(self.file.clone(), &self.settings, self.row_words)
+    }
+
     fn retire(&self, buffer: Arc<dyn TransitionBuffer>) {
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.settle();
@@ -202,6 +215,7 @@ impl Past {
                 let mut stats = buffer.stats();
                 stats.dropped += core::mem::take(&mut stats.len) as u64;
                 stats.capacity = 0;
+                stats.in_file = 0;
                 self.stats += stats;
             }
             !done

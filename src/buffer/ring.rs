@@ -41,6 +41,7 @@ use super::{
     cells::Look,
     memory::Words,
     settings::{BufferSettings, Overflow},
+    spill::{self, Hand, SpillFile, Spilling},
     sync::{Mutex, lock},
 };
 use core::fmt;
@@ -52,6 +53,7 @@ pub struct Ring {
     slots: Arc<Slots>,
     /// The accounting cursor's. The writer never takes this lock.
     drain: Mutex<Cursor>,
+    spilling: Option<Arc<Spilling>>,
 }
 
 impl Ring {
@@ -72,18 +74,32 @@ impl Ring {
     /// A ring of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that the ring cannot be made.
+    /// When the settings or the rows have no size, or one so large that the ring cannot be made; or when no file can be
+    /// made where rows are to be spilled.
     pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+        Self::in_file(spill::file(settings, row_words)?, settings, row_words)
+    }
+
+    pub(super) fn in_file(
+        file: Option<Arc<SpillFile>>,
+        settings: &BufferSettings,
+        row_words: usize,
+    ) -> Result<(Writer, Arc<Self>), BufferError> {
         let shape = shape(settings, row_words);
         let slots = Arc::new(Slots::new(Words::heap(shape.words()?)?, shape));
-        let ring = Arc::new(Self::of(slots.clone()));
-        Ok((Writer::new(slots, shape), ring))
+        let spilling = Spilling::new(file, settings, row_words);
+        let ring = Arc::new(Self {
+            spilling: spilling.clone(),
+            ..Self::of(slots.clone())
+        });
+        Ok((Writer::new(slots, shape, spilling), ring))
     }
 
     pub(super) fn of(slots: Arc<Slots>) -> Self {
         Self {
             drain: Mutex::new(Cursor::new(&slots, 0)),
             slots,
+            spilling: None,
         }
     }
 
@@ -93,9 +109,35 @@ impl Ring {
         Reader::new(self.slots.clone())
     }
 
+    fn spilling_stats(&self, spilling: &Spilling) -> BufferStats {
+        let slots = &*self.slots;
+        // What lies between two cursors stays between them meanwhile.
+        let _chain = spilling.lock();
+        let given = spilling.given();
+        let lost = spilling.lost();
+        let (missed, accounted, head) = (slots.missed(), slots.accounted(), slots.head());
+        let in_memory = (head - accounted).min(slots.capacity());
+        let dropped = missed + lost + (head - accounted - in_memory);
+        let stats = BufferStats {
+            added: head,
+            dropped,
+            retrieved: given,
+            rejected: slots.rejected(),
+            len: Self::count(head - dropped - given),
+            capacity: self.capacity(),
+            ..BufferStats::default()
+        };
+        spilling.count(Self::count(in_memory), stats)
+    }
+
     fn count(rows: u64) -> usize {
         usize::try_from(rows).expect("slots are addressable")
     }
+}
+
+/// Rows that can be pushed before one goes that was not drained.
+fn free(slots: &Slots, spilling: Option<&Spilling>) -> usize {
+    slots.free().saturating_add(spilling.map_or(0, Spilling::room))
 }
 
 /// What the slots of a ring with these settings are like.
@@ -124,9 +166,16 @@ impl TransitionBuffer for Ring {
     }
 
     fn len(&self) -> usize {
+        if self.spilling.is_some() {
+            return self.stats().len;
+        }
         // In this order: a drain in between makes the answer too small by what it took, never negative.
         let accounted = self.slots.accounted();
         Self::count((self.slots.head() - accounted).min(self.slots.capacity()))
+    }
+
+    fn free(&self) -> usize {
+        free(&self.slots, self.spilling.as_deref())
     }
 
     fn close(&self) {
@@ -138,15 +187,21 @@ impl TransitionBuffer for Ring {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        let mut cursor = lock(&self.drain);
         let slots = &*self.slots;
-        slots.read(
-            &mut cursor,
-            max,
-            |_| true,
-            |next, missed| slots.account(next, missed),
-            each,
-        )
+        let read = |cursor: &mut Cursor, max, each: &mut dyn FnMut(&[u64])| {
+            slots.read(cursor, max, |_| true, |next, missed| slots.account(next, missed), each)
+        };
+        let Some(spilling) = &self.spilling else {
+            return read(&mut lock(&self.drain), max, each);
+        };
+        let memory = |hand: &mut Hand, max| {
+            let mut cursor = lock(&self.drain);
+            // The writer moves it, too.
+            cursor.seek(slots.accounted());
+            read(&mut cursor, max, &mut |row| hand.push(row));
+            cursor.next
+        };
+        spilling.drain(max, memory, each)
     }
 
     fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
@@ -167,6 +222,9 @@ impl TransitionBuffer for Ring {
 
     fn stats(&self) -> BufferStats {
         let slots = &*self.slots;
+        if let Some(spilling) = &self.spilling {
+            return self.spilling_stats(spilling);
+        }
         // In this order, so that none of the differences below is negative while rows come and go.
         let missed = slots.missed();
         let accounted = slots.accounted();
@@ -181,6 +239,7 @@ impl TransitionBuffer for Ring {
             rejected: slots.rejected(),
             len: Self::count(len),
             capacity: self.capacity(),
+            ..BufferStats::default()
         }
     }
 }

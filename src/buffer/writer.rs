@@ -2,6 +2,7 @@
 
 use super::{
     BufferError, BufferKind, BufferSettings, Closed, MutexBuffer, QueueBuffer, TransitionBuffer, mutex, queue, ring,
+    spill::{self, SpillFile},
 };
 use std::sync::Arc;
 
@@ -83,19 +84,29 @@ impl From<ring::Writer> for Writer {
 /// Makes a buffer of rows of `row_words` words, and its writer.
 ///
 /// # Errors
-/// When the settings or the rows have no size, or one so large that the buffer cannot be made.
+/// When the settings or the rows have no size, or one so large that the buffer cannot be made; or when no file can be
+/// made where rows are to be spilled.
 pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
+    create_in(spill::file(settings, row_words)?, settings, row_words)
+}
+
+/// Makes a buffer that shares a spill file with others.
+pub(super) fn create_in(
+    file: Option<Arc<SpillFile>>,
+    settings: &BufferSettings,
+    row_words: usize,
+) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     Ok(match settings.kind {
         BufferKind::Ring => {
-            let (writer, ring) = ring::Ring::with_settings(settings, row_words)?;
+            let (writer, ring) = ring::Ring::in_file(file, settings, row_words)?;
             (writer.into(), ring)
         }
         BufferKind::Queue => {
-            let (writer, buffer) = QueueBuffer::new(settings, row_words)?;
+            let (writer, buffer) = QueueBuffer::in_file(file, settings, row_words)?;
             (Writer(Kind::Other(Other::Queue(writer))), buffer)
         }
         BufferKind::Mutex => {
-            let (writer, buffer) = MutexBuffer::new(settings, row_words)?;
+            let (writer, buffer) = MutexBuffer::in_file(file, settings, row_words)?;
             (Writer(Kind::Other(Other::Mutex(writer))), buffer)
         }
     })

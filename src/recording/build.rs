@@ -2,7 +2,7 @@
 
 use super::Spec;
 use crate::{
-    buffer::{BufferError, PlayerBuffers},
+    buffer::{BufferError, Overflow, PlayerBuffers},
     capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
     episode::{Recorder, RecorderParts},
     schema::{
@@ -269,7 +269,12 @@ impl Spec {
         }
 
         let layout = schema.layout().clone();
-        let buffers = PlayerBuffers::new(self.buffers, layout.row_words()).map_err(|source| SetupError::Buffer {
+        let mut buffers = self.buffers;
+        if !context.enabled {
+            // Nothing will be pushed, and the disk is left alone.
+            buffers.overflow = Overflow::default();
+        }
+        let buffers = PlayerBuffers::new(buffers, layout.row_words()).map_err(|source| SetupError::Buffer {
             recording: recording.clone(),
             source,
         })?;
