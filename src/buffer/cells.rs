@@ -111,6 +111,19 @@ impl<'a> View<'a> {
         self.links..self.len - 1
     }
 
+    /// Asks for a cell that will be looked at soon.
+    #[inline(always)]
+    pub(super) fn prefetch(self, index: usize) {
+        words::prefetch(&self.words[index * self.stride..][..self.len]);
+    }
+
+    /// Asks for a cell's stamp, links, and the first words of its row.
+    #[inline(always)]
+    pub(super) fn prefetch_head(self, index: usize) {
+        let first = index * self.stride;
+        words::prefetch(&self.words[first..first + self.len.min(self.links + 9)]);
+    }
+
     /// The links of a cell, for its one writer: to be read and written at any time, whole for themselves.
     pub(super) fn links(self, index: usize) -> &'a [AtomicU64] {
         &self.cell(index).1[..self.links]

@@ -28,7 +28,7 @@ use crate::{
 use batch::Plan;
 use core::fmt;
 use rand::Rng;
-use sources::{Drawn, Sources};
+use sources::{Draw, Drawn, Sources};
 
 /// Draws batches of transitions from buffers that are being written.
 ///
@@ -71,6 +71,10 @@ pub struct Sampler {
 /// Draws that may fail for each that is wanted, before a sampler gives up: of two rows at least one is a transition, but
 /// for episodes without any.
 const PATIENCE: usize = 64;
+
+/// Draws that are under way at once. Rows drawn at random lie in no cache: those of later draws are fetched while
+/// earlier ones are copied.
+const AHEAD: usize = 16;
 
 /// Words of a row's header.
 const HEADER: usize = size_of::<StepHeader>() / 8;
@@ -118,8 +122,19 @@ impl Sampler {
         batch.resize(count, plan);
         let mut drawn = 0;
         let mut patience = PATIENCE.saturating_mul(count).max(1024);
+        let mut ahead = [Draw::default(); AHEAD];
+        let (mut begun, mut done) = (0, 0);
         while sources.total() > 0 && drawn < count && patience > 0 {
-            if take(plan, &sources.draw(rng), batch, drawn).is_some() {
+            // Never more than are wanted: a draw that succeeds is used.
+            while begun - done < AHEAD.min(count - drawn) {
+                let draw = sources.draw(rng);
+                prefetch(&sources.find(draw));
+                ahead[begun % AHEAD] = draw;
+                begun += 1;
+            }
+            let draw = sources.find(ahead[done % AHEAD]);
+            done += 1;
+            if take(plan, &draw, batch, drawn).is_some() {
                 drawn += 1;
             } else {
                 patience -= 1;
@@ -127,6 +142,18 @@ impl Sampler {
         }
         batch.resize(drawn, plan);
         batch
+    }
+}
+
+/// Asks for the rows that [`take`] will read, as far as is known which.
+#[inline(always)]
+fn prefetch(drawn: &Drawn<'_>) {
+    let (slots, number) = (drawn.slots, drawn.number);
+    let cells = slots.cells().view();
+    cells.prefetch(slots.index(number));
+    if slots.links() != Links::Chain {
+        cells.prefetch(slots.index(number.wrapping_sub(1)));
+        cells.prefetch_head(slots.index(number + 1));
     }
 }
 
