@@ -111,17 +111,17 @@ impl<'a> View<'a> {
         self.links..self.len - 1
     }
 
-    /// Asks for a cell that will be looked at soon.
+    /// Asks for cells that will be looked at soon: as many words from the beginning of the first, or to the end of all.
     #[inline(always)]
-    pub(super) fn prefetch(self, index: usize) {
-        words::prefetch(&self.words[index * self.stride..][..self.len]);
+    pub(super) fn prefetch(self, first: usize, words: usize) {
+        let rest = &self.words[first * self.stride..];
+        words::prefetch(&rest[..words.min(rest.len())]);
     }
 
-    /// Asks for a cell's stamp, links, and the first words of its row.
+    /// Words from one cell to the next.
     #[inline(always)]
-    pub(super) fn prefetch_head(self, index: usize) {
-        let first = index * self.stride;
-        words::prefetch(&self.words[first..first + self.len.min(self.links + 9)]);
+    pub(super) fn stride(self) -> usize {
+        self.stride
     }
 
     /// The links of a cell, for its one writer: to be read and written at any time, whole for themselves.

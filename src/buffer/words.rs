@@ -44,9 +44,14 @@ pub(super) fn load(to: &mut [u64], from: &[AtomicU64]) {
 pub(super) fn load_floats(to: &mut [f32], from: &[AtomicU64]) {
     assert!(to.len().div_ceil(2) == from.len(), "a row of another width");
     if !vector::load_floats(to, from) {
-        for (to, from) in to.chunks_mut(2).zip(from) {
+        let (pairs, last) = to.as_chunks_mut();
+        let mut from = from.iter();
+        for (to, from) in pairs.iter_mut().zip(&mut from) {
             let pair: [f32; 2] = bytemuck::cast(from.load(Ordering::Relaxed));
-            to.copy_from_slice(&pair[..to.len()]);
+            *to = pair;
+        }
+        if let ([last], Some(from)) = (last, from.next()) {
+            [*last, _] = bytemuck::cast::<u64, [f32; 2]>(from.load(Ordering::Relaxed));
         }
     }
 }
@@ -77,11 +82,16 @@ mod vector {
 
     #[inline(always)]
     pub(super) fn prefetch(words: &[AtomicU64]) {
-        // A word of each cache line; the last one, because the first need not begin a line.
-        for word in words.iter().step_by(8).chain(words.last()) {
+        let bytes = words.as_ptr_range();
+        let mut place = bytes.start.cast::<i8>();
+        // A word of each cache line, and the last, because the first need not begin a line.
+        while place < bytes.end.cast() {
             // SAFETY: a prefetch reads nothing, as far as the program can tell, and SSE is part of every x86-64.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(word).cast()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(place) };
+            place = place.wrapping_add(64);
         }
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.end.cast::<i8>().wrapping_sub(1)) };
     }
 
     #[inline(always)]

@@ -32,14 +32,8 @@ struct Window {
     head: u64,
 }
 
-/// A draw: which row, and of which window it is.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Draw {
-    window: u32,
-    number: u64,
-}
-
 /// A row that was drawn.
+#[derive(Clone, Copy)]
 pub(super) struct Drawn<'a> {
     pub(super) slots: &'a Slots,
     pub(super) number: u64,
@@ -107,26 +101,16 @@ impl Sources {
     /// # Panics
     /// When there is none.
     #[inline]
-    pub(super) fn draw(&self, rng: &mut (impl Rng + ?Sized)) -> Draw {
+    pub(super) fn draw(&self, rng: &mut (impl Rng + ?Sized)) -> Drawn<'_> {
         let draw = rng.random_range(0..self.total);
         let mut window = self.guide[(draw >> self.shift) as usize];
         while self.windows[window as usize].end <= draw {
             window += 1;
         }
-        let found = &self.windows[window as usize];
-        Draw {
-            window,
-            number: found.first + (draw - found.start),
-        }
-    }
-
-    /// Where the row is that was drawn.
-    #[inline]
-    pub(super) fn find(&self, draw: Draw) -> Drawn<'_> {
-        let window = &self.windows[draw.window as usize];
+        let window = &self.windows[window as usize];
         Drawn {
             slots: &self.rings[window.ring as usize],
-            number: draw.number,
+            number: window.first + (draw - window.start),
             first: window.first,
             head: window.head,
         }
