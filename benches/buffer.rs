@@ -146,7 +146,7 @@ fn contended(c: &mut Criterion) {
     let mut group = c.benchmark_group("buffer_contended");
     group.throughput(Throughput::Bytes(bytes as u64));
     group.bench_function(BenchmarkId::new("words", 1), |b| {
-        b.iter_custom(|rows| contend_words(&row, rows))
+        b.iter_custom(|rows| contend_words(&row, rows));
     });
     for (kind, name) in KINDS {
         for writers in [1, 2, 4] {

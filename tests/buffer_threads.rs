@@ -1,6 +1,6 @@
 //! Eight writers and four readers at once: no row is torn, none is counted twice, none is forgotten.
 //!
-//! ThreadSanitizer runs these, too: see `CONTRIBUTING.md`.
+//! `ThreadSanitizer` runs these, too: see `CONTRIBUTING.md`.
 
 use bevy_experience::buffer::{
     BufferError, BufferKind, BufferSettings, BufferStats, Overflow, PlayerBuffers, TransitionBuffer, Writer,

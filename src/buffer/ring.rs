@@ -109,6 +109,25 @@ impl Ring {
         Reader::new(self.slots.clone())
     }
 
+    #[inline(never)]
+    fn drain_spilling(&self, spilling: &Spilling, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+        let slots = &*self.slots;
+        let memory = |hand: &mut Hand, max| {
+            let mut cursor = lock(&self.drain);
+            // The writer moves it, too.
+            cursor.seek(slots.accounted());
+            slots.read(
+                &mut cursor,
+                max,
+                |_| true,
+                |next, missed| slots.account(next, missed),
+                |row| hand.push(row),
+            );
+            cursor.next
+        };
+        spilling.drain(max, memory, each)
+    }
+
     fn spilling_stats(&self, spilling: &Spilling) -> BufferStats {
         let slots = &*self.slots;
         // What lies between two cursors stays between them meanwhile.
@@ -187,21 +206,18 @@ impl TransitionBuffer for Ring {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+        if let Some(spilling) = &self.spilling {
+            return self.drain_spilling(spilling, max, each);
+        }
+        let mut cursor = lock(&self.drain);
         let slots = &*self.slots;
-        let read = |cursor: &mut Cursor, max, each: &mut dyn FnMut(&[u64])| {
-            slots.read(cursor, max, |_| true, |next, missed| slots.account(next, missed), each)
-        };
-        let Some(spilling) = &self.spilling else {
-            return read(&mut lock(&self.drain), max, each);
-        };
-        let memory = |hand: &mut Hand, max| {
-            let mut cursor = lock(&self.drain);
-            // The writer moves it, too.
-            cursor.seek(slots.accounted());
-            read(&mut cursor, max, &mut |row| hand.push(row));
-            cursor.next
-        };
-        spilling.drain(max, memory, each)
+        slots.read(
+            &mut cursor,
+            max,
+            |_| true,
+            |next, missed| slots.account(next, missed),
+            each,
+        )
     }
 
     fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
