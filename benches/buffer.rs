@@ -2,16 +2,24 @@
 //!
 //! ```text
 //! cargo bench --bench buffer               # about fifteen minutes
-//! cargo bench --bench buffer -- --quick    # about three
+//! cargo bench --bench buffer -- --quick    # less than one
 //! ```
 
-use bevy_experience::buffer::{BufferKind, BufferSettings, PlayerBuffers, TransitionBuffer, Writer, create};
+use bevy_experience::{
+    buffer::{
+        BufferKind, BufferPool, BufferSettings, Overflow, PlayerBuffers, Sampler, TransitionBuffer, Writer, create,
+        pool::PoolSettings,
+    },
+    schema::{Column, DType, Schema, Space},
+    transition::{Outcome, StepHeader, StepKind},
+};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rand::{SeedableRng, rngs::StdRng};
 use std::{
     hint::black_box,
     sync::{
         Arc, Barrier,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -129,11 +137,17 @@ fn per_row(b: &mut criterion::Bencher<'_>, mut prepare: impl FnMut(), mut batch:
 }
 
 /// One row into a buffer while another thread drains all of them, each writer with a thread and a buffer of its own.
+///
+/// `words` is what the processor asks for where one core reads at once what another wrote: plain atomic words and the
+/// number of the last row, and nothing that would tell a reader what it missed.
 fn contended(c: &mut Criterion) {
     let bytes = 256;
     let row = row(bytes);
     let mut group = c.benchmark_group("buffer_contended");
     group.throughput(Throughput::Bytes(bytes as u64));
+    group.bench_function(BenchmarkId::new("words", 1), |b| {
+        b.iter_custom(|rows| contend_words(&row, rows));
+    });
     for (kind, name) in KINDS {
         for writers in [1, 2, 4] {
             group.bench_function(BenchmarkId::new(name, writers), |b| {
@@ -188,6 +202,37 @@ fn contend(kind: BufferKind, row: &[u64], writers: usize, rows: u64) -> Duration
     })
 }
 
+fn contend_words(row: &[u64], rows: u64) -> Duration {
+    let memory: Vec<_> = (0..ROWS * row.len()).map(|_| AtomicU64::new(0)).collect();
+    let place = |number: u64| &memory[number as usize % ROWS * row.len()..][..row.len()];
+    let (head, start) = (AtomicU64::new(0), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            start.wait();
+            let (mut next, mut copy) = (0, row.to_vec());
+            while next < rows {
+                let end = head.load(Ordering::Acquire);
+                for number in next.max(end.saturating_sub(ROWS as u64))..end {
+                    for (to, from) in copy.iter_mut().zip(place(number)) {
+                        *to = from.load(Ordering::Relaxed);
+                    }
+                    black_box(&mut copy);
+                }
+                next = end;
+            }
+        });
+        start.wait();
+        let begun = Instant::now();
+        for number in 0..rows {
+            for (to, &from) in place(number).iter().zip(black_box(row)) {
+                to.store(from, Ordering::Relaxed);
+            }
+            head.store(number + 1, Ordering::Release);
+        }
+        begun.elapsed()
+    })
+}
+
 /// One row for one of 256 players: through the handle that capture keeps, and looked up by agent each time.
 fn players(c: &mut Criterion) {
     const PLAYERS: i64 = 256;
@@ -224,5 +269,109 @@ fn players(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, push, read, contended, players);
+/// One row for one of a thousand players of a pool, each shard's oldest row making room.
+fn pool(c: &mut Criterion) {
+    const PLAYERS: usize = 1000;
+    let mut group = c.benchmark_group("pool_push");
+    for bytes in BYTES {
+        let mut row = row(bytes);
+        *StepHeader::of_mut(&mut row) = StepHeader::new(StepKind::Transition);
+        let settings = PoolSettings {
+            bytes: 2 * ROWS * bytes,
+            shards: 4,
+            ..PoolSettings::default()
+        };
+        let (mut writer, pool) = BufferPool::new(&settings, row.len()).expect("it fits");
+        let mut players: Vec<_> = (0..PLAYERS as i64).map(|agent| pool.handle(agent)).collect();
+        let mut next = 0;
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(BenchmarkId::from_parameter(bytes), |b| {
+            b.iter(|| {
+                next = (next + 97) % PLAYERS;
+                writer.push(&mut players[next], black_box(&row))
+            });
+        });
+    }
+    group.finish();
+}
+
+/// One row through the spill file: into a ring that is full all the time, and out again.
+fn spill(c: &mut Criterion) {
+    let row = row(256);
+    let mut group = c.benchmark_group("buffer_spill");
+    group.throughput(Throughput::Bytes(256));
+    let settings = BufferSettings {
+        capacity: 256,
+        overflow: Overflow::Spill {
+            folder: std::env::temp_dir(),
+            bytes: 1 << 20,
+        },
+        ..BufferSettings::default()
+    };
+    let (mut writer, buffer) = create(&settings, row.len()).expect("it fits");
+    group.bench_function("ring", |b| {
+        per_row(
+            b,
+            || while buffer.drain(ROWS, &mut |_| ()).steps > 0 {},
+            || (0..ROWS).for_each(|_| writer.push(&row).expect("it is open")),
+        );
+    });
+    group.bench_function("ring_and_back", |b| {
+        per_row(
+            b,
+            || while buffer.drain(ROWS, &mut |_| ()).steps > 0 {},
+            || {
+                (0..ROWS).for_each(|_| writer.push(&row).expect("it is open"));
+                let drained = buffer.drain(ROWS, &mut |row| {
+                    black_box(row);
+                });
+                assert_eq!(drained.steps, ROWS);
+            },
+        );
+    });
+    group.finish();
+}
+
+/// Transitions of 16 floats, drawn from 64 players' full rings of 512 rows.
+fn sample(c: &mut Criterion) {
+    let schema = Schema::new("walker")
+        .with_observation((0..16).map(|n| Column::feature(format!("o{n}"))))
+        .with_action(["x", "y"].map(|name| Column::scalar(name, DType::F32, Space::unbounded())));
+    let players = PlayerBuffers::new(BufferSettings::default(), schema.layout().row_words()).expect("it fits");
+    let _writers: Vec<_> = (0..64)
+        .map(|agent| {
+            let (mut writer, _) = players.open(agent).expect("it fits");
+            let mut row = vec![0; schema.layout().row_words()];
+            for n in 0..700 {
+                // Episodes of a hundred transitions.
+                let (kind, outcome) = match n % 101 {
+                    0 => (StepKind::Begin, None),
+                    100 => (StepKind::Transition, Some(Outcome::Terminated)),
+                    _ => (StepKind::Transition, None),
+                };
+                let header = StepHeader::of_mut(&mut row);
+                let ordinal = header.ordinal + u32::from(kind == StepKind::Transition);
+                *header = StepHeader::new(kind);
+                header.ordinal = ordinal;
+                header.episode = n / 101;
+                header.set_outcome(outcome, 0);
+                writer.push(&row).expect("it is open");
+            }
+            writer
+        })
+        .collect();
+    let mut sampler = Sampler::new(&schema);
+    sampler.watch(players.readers()).expect("they are this schema's");
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut group = c.benchmark_group("sample");
+    for count in [256, 4096] {
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::from_parameter(count), |b| {
+            b.iter(|| assert_eq!(black_box(sampler.sample(count, &mut rng)).len(), count));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, push, read, contended, players, pool, spill, sample);
 criterion_main!(benches);

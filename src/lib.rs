@@ -193,6 +193,8 @@
 //! - `DropNewest`: the new step is not taken, and is counted.
 //! - `Block(patience)`: the capture waits for the exporter, at most so long a tick. For games that run without a screen
 //!   as fast as they can, and would rather be slow than lose.
+//! - `Spill { folder, bytes }`: the oldest steps go to a file of bounded size without a name, and come back in order.
+//!   Where it is full, too, the oldest step in memory goes, and is counted. For sinks that are slow now and then.
 //!
 //! Memory is bounded: by [`memory_budget`](plugin::ExperiencePlugin::memory_budget) for all buffers, and on the
 //! exporter's side by the episodes that are still open, each at most
@@ -240,7 +242,8 @@
 //! - **Final observations look like first ones.** The player is reset too early: see [where to reset](#where-to-reset).
 //! - **Actions are zero, or one tick late or early.** The intent is cleared on use, or written early: see `act_in`.
 //! - **`dropped` is not 0.** The disk or the channel's reader is slower than the game; in a run without a screen use
-//!   `Overflow::Block`. If `non_finite` is not 0 either, a value was NaN or infinite; the log names the feature.
+//!   `Overflow::Block`, in a game that people play `Overflow::Spill`. If `non_finite` is not 0 either, a value was NaN or
+//!   infinite; the log names the feature.
 //! - **`unbuffered_agents` is not 0.** More players joined than the memory budget has buffers for, or a file could not be
 //!   made; the log says which. Raise [`memory_budget`](plugin::ExperiencePlugin::memory_budget), or lower `capacity`.
 //! - **`orphaned_rewards` is not 0.** Rewards were given to a player between episodes, or before its first capture:

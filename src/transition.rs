@@ -91,6 +91,19 @@ pub struct StepHeader {
 
 const _: () = assert!(size_of::<StepHeader>() == crate::schema::HEADER_BYTES);
 
+/// Which word of a row says what, for those who do not read the whole header.
+pub(crate) mod word {
+    use super::StepHeader;
+    use core::mem::offset_of;
+
+    pub(crate) const REWARD: usize = offset_of!(StepHeader, reward) / 8;
+    pub(crate) const EPISODE: usize = offset_of!(StepHeader, episode) / 8;
+    pub(crate) const ORDINAL: usize = offset_of!(StepHeader, ordinal) / 8;
+    /// The kind and the outcome.
+    pub(crate) const KIND: usize = offset_of!(StepHeader, kind) / 8;
+    const _: () = assert!(offset_of!(StepHeader, flags) / 8 == KIND);
+}
+
 const TERMINATED: u8 = 1;
 const TRUNCATED: u8 = 2;
 const HAS_MATCH: u8 = 4;

@@ -12,7 +12,11 @@ use bevy_experience::{
 };
 use bevy_reflect::Reflect;
 use core::time::Duration;
-use std::{borrow::Cow, sync::Mutex, time::Instant};
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, mpsc},
+    time::Instant,
+};
 
 #[derive(Component)]
 struct Player;
@@ -203,6 +207,106 @@ fn blocking_loses_nothing() {
     assert_eq!((report.dropped, report.pending), (0, 0));
     assert_eq!(report.exported, 5 * 1999);
     assert_eq!(episodes.len(), 5);
+}
+
+/// A sink that is slower than the game, and tells how far it came. Its first write begins before the game goes on.
+fn slow(begun: mpsc::Sender<()>, go: mpsc::Receiver<()>, exported: Arc<Mutex<Vec<Episode>>>) -> impl Sink {
+    let mut held = Some(go);
+    odd(move |episodes| {
+        if let Some(go) = held.take() {
+            begun.send(()).unwrap();
+            go.recv().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        exported.lock().unwrap().extend_from_slice(episodes);
+        Ok(())
+    })
+}
+
+#[test]
+fn spilling_loses_nothing_however_slow_the_sink_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
+        let (begun, has_begun) = mpsc::channel();
+        let (go, goes) = mpsc::channel();
+        let exported = Arc::new(Mutex::new(Vec::new()));
+        let mut test = TestApp::new();
+        test.add_recording(
+            Recording::<Player>::new("player")
+                .observe::<Age>()
+                .buffer(kind)
+                .capacity(8)
+                .overflow(Overflow::Spill {
+                    folder: folder.path().to_owned(),
+                    bytes: 4 << 20,
+                })
+                .max_episode_steps(50)
+                .sink(slow(begun, goes, exported.clone())),
+        );
+        test.add_systems(FixedUpdate, grow);
+        for id in 0..5 {
+            test.world_mut().spawn((Player, Age(0.0), AgentId(id)));
+        }
+        // The sink holds the exporter from its first write on.
+        test.ticks(52);
+        while has_begun.try_recv().is_err() {
+            test.ticks(1);
+        }
+        test.ticks(2000);
+        let reports = test.world().resource::<Experience>().reports("player");
+        let stats = test.world().resource::<Experience>().buffers("player").unwrap().stats();
+        closes(&reports[0]);
+        assert_eq!((reports[0].dropped, stats.dropped), (0, 0), "{kind:?}");
+        assert!(stats.in_file > 5 * 1900, "{kind:?}: {stats:?}");
+        assert!(stats.len - stats.in_file <= 5 * 8, "{kind:?}: {stats:?}");
+        go.send(()).unwrap();
+        let mut experience = test.world_mut().resource_mut::<Experience>();
+        assert!(experience.close(Duration::from_secs(60)));
+        let report = experience.reports("player").remove(0);
+        closes(&report);
+        assert_eq!((report.dropped, report.pending), (0, 0), "{kind:?}");
+        assert_eq!(report.recorded, report.exported, "{kind:?}");
+        let episodes = exported.lock().unwrap();
+        for agent in 0..5 {
+            let own = episodes.iter().filter(|episode| episode.info().agent_id == agent);
+            let ages: Vec<_> = own
+                .flat_map(Episode::transitions)
+                .map(|transition| transition.observation()[0])
+                .collect();
+            assert!(ages.len() as u64 * 5 == report.exported, "{kind:?}");
+            assert!(
+                ages.windows(2).all(|pair| pair[0] + 1.0 == pair[1]),
+                "{kind:?}: in order"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_spilled_to_is_refused_by_name() {
+    let set_up = |enabled| {
+        let mut test = TestApp::with_plugin(ExperiencePlugin {
+            enabled,
+            ..Default::default()
+        });
+        test.record(
+            Recording::<Player>::new("player")
+                .observe::<Age>()
+                .overflow(Overflow::Spill {
+                    folder: "no/such/folder".into(),
+                    bytes: 1 << 20,
+                }),
+        );
+        test.ticks(1);
+    };
+    // Where nothing is recorded the disk does not matter.
+    set_up(false);
+    let refused = std::panic::catch_unwind(|| set_up(true)).unwrap_err();
+    let message = refused.downcast_ref::<String>().unwrap();
+    assert!(
+        message.contains("`player`") && message.contains("`no/such/folder`"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -156,6 +156,34 @@ fn each_transition_is_as_likely_as_any_other() {
 }
 
 #[test]
+fn it_does_not_matter_how_many_rings_there_are() {
+    let players = players(16, Overflow::DropOldest);
+    let mut random = StdRng::seed_from_u64(10);
+    let (mut transitions, mut writers) = (0, Vec::new());
+    for agent in 0..200 {
+        let (mut writer, _) = players.open(agent).unwrap();
+        // Some have nothing, most a little, and one in twenty a whole ring.
+        let steps = match random.random_range(0..20) {
+            0..5 => 0,
+            5 => 15,
+            _ => random.random_range(1..4),
+        };
+        for row in Life::new(agent as u8).episode(steps, Outcome::Terminated) {
+            writer.push(&row).unwrap();
+        }
+        transitions += usize::from(steps);
+        writers.push(writer);
+    }
+    let counts = counts(&mut sampler(players.readers()), 200_000, 11);
+    let statistic = chi_square(&counts, transitions);
+    assert!(
+        statistic < critical(transitions - 1),
+        "{statistic} of {}",
+        transitions - 1
+    );
+}
+
+#[test]
 fn each_transition_of_a_pool_is_as_likely_as_any_other() {
     let settings = PoolSettings {
         bytes: 1 << 16,

@@ -121,6 +121,12 @@ impl<'a> View<'a> {
         self.links..self.len - 1
     }
 
+    /// Words from one cell to the next.
+    #[inline(always)]
+    pub(super) fn stride(self) -> usize {
+        self.stride
+    }
+
     /// The links of a cell, for its one writer: to be read and written at any time, whole for themselves.
     pub(super) fn links(self, index: usize) -> &'a [AtomicU64] {
         &self.cell(index).1[..self.links]
@@ -133,10 +139,11 @@ impl<'a> View<'a> {
         stamp.is_multiple_of(2).then(|| (stamp / 2).checked_sub(1)).flatten()
     }
 
-    /// Says that a cell will be written soon.
+    /// Has cells brought near: as many words from the beginning of the first, or to the end of all.
     #[inline(always)]
-    pub(super) fn prefetch(self, index: usize) {
-        cache::prefetch_all(&self.words[index * self.stride..][..self.len]);
+    pub(super) fn prefetch(self, first: usize, words: usize) {
+        let rest = &self.words[first * self.stride..];
+        cache::prefetch_all(&rest[..words.min(rest.len())]);
     }
 
     /// Writes row `number`. The cell belongs to the caller, and its earlier rows have lower numbers.

@@ -2,7 +2,10 @@
 
 use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, MemoryUse, Overflow, TransitionBuffer,
-    budget::Share, settings::checked_capacity,
+    budget::Share,
+    settings::checked_capacity,
+    spill::{Chain, Hand, Spilling},
+    writer::Supplies,
 };
 use std::{
     collections::VecDeque,
@@ -20,6 +23,8 @@ pub struct MutexBuffer {
     state: Mutex<State>,
     /// Room for the row that is given out, for one who drains at a time.
     given: Mutex<Vec<u64>>,
+    /// Its lock is taken before that of `state`.
+    spilling: Option<Arc<Spilling>>,
     _share: Option<Share>,
 }
 
@@ -51,16 +56,16 @@ impl MutexBuffer {
     /// A buffer of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that the buffer cannot be made.
+    /// When the settings or the rows have no size, or one so large that the buffer cannot be made; or when no file can be
+    /// made where rows are to be spilled.
     pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::within(settings, row_words, None)
+        Self::supplied(settings, row_words, Supplies::of(settings, row_words)?)
     }
 
-    /// A buffer whose memory is part of a budget.
-    pub(super) fn within(
+    pub(super) fn supplied(
         settings: &BufferSettings,
         row_words: usize,
-        share: Option<Share>,
+        supplies: Supplies,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
@@ -73,7 +78,8 @@ impl MutexBuffer {
                 ..State::default()
             }),
             given: Mutex::default(),
-            _share: share,
+            spilling: Spilling::new(supplies.file, settings, row_words),
+            _share: supplies.share,
         });
         Ok((Writer(buffer.clone()), buffer))
     }
@@ -84,6 +90,24 @@ impl MutexBuffer {
 
     fn rows(&self, state: &State) -> usize {
         state.rows.len() / (1 + self.row_words)
+    }
+
+    /// Moves the oldest rows to the file. False where that cannot be done.
+    fn spill(&self, chain: &mut Chain, state: &mut State) -> bool {
+        let Some(spilling) = &self.spilling else { return false };
+        let stride = 1 + self.row_words;
+        let first = state.rows[0];
+        let rows = &state.rows;
+        let stored = spilling.store(chain, first, |index, row| {
+            let start = index as usize * stride + 1;
+            row.iter_mut()
+                .zip(rows.range(start..))
+                .for_each(|(word, &found)| *word = found);
+        });
+        if stored {
+            state.rows.drain(..spilling.block_rows() * stride);
+        }
+        stored
     }
 
     /// Takes the next row into `given`, unless rows are missing before it: then says how many, and expects it.
@@ -128,7 +152,13 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn len(&self) -> usize {
-        self.rows(&self.state())
+        self.stats().len
+    }
+
+    fn free(&self) -> usize {
+        let in_memory = self.rows(&self.state());
+        let room = self.spilling.as_ref().map_or(0, |spilling| spilling.room());
+        (self.capacity - in_memory).saturating_add(room)
     }
 
     fn close(&self) {
@@ -140,6 +170,23 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+        if let Some(spilling) = &self.spilling {
+            let memory = |hand: &mut Hand, max: usize| {
+                let mut state = self.state();
+                let first = state.rows.front().copied().unwrap_or(state.stats.added);
+                let rows = max.min(self.rows(&state));
+                for _ in 0..rows {
+                    state.rows.pop_front();
+                    let (head, tail) = state.rows.as_slices();
+                    let split = head.len().min(self.row_words);
+                    hand.push(&head[..split]);
+                    hand.push(&tail[..self.row_words - split]);
+                    state.rows.drain(..self.row_words);
+                }
+                first + rows as u64
+            };
+            return spilling.drain(max, memory, each);
+        }
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let mut drained = Drained::default();
         while drained.steps < max {
@@ -168,16 +215,27 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn stats(&self) -> BufferStats {
+        let _chain = self.spilling.as_ref().map(|spilling| spilling.lock());
         let state = self.state();
-        BufferStats {
-            len: self.rows(&state),
+        let in_memory = self.rows(&state);
+        let stats = BufferStats {
+            len: in_memory,
             capacity: self.capacity,
             memory: MemoryUse {
                 heap: state.rows.capacity() * size_of::<u64>(),
                 ..MemoryUse::default()
             },
             ..state.stats
-        }
+        };
+        let Some(spilling) = &self.spilling else { return stats };
+        let (retrieved, dropped) = (spilling.given(), state.stats.dropped + spilling.lost());
+        let stats = BufferStats {
+            retrieved,
+            dropped,
+            len: (stats.added - retrieved - dropped) as usize,
+            ..stats
+        };
+        spilling.count(in_memory, stats)
     }
 }
 
@@ -196,6 +254,7 @@ impl Writer {
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         let buffer = &*self.0;
         assert_eq!(row.len(), buffer.row_words, "a row of another width");
+        let mut chain = buffer.spilling.as_ref().map(|spilling| spilling.lock());
         let mut state = buffer.state();
         if state.closed {
             state.stats.rejected += 1;
@@ -203,7 +262,12 @@ impl Writer {
         }
         let number = state.stats.added;
         state.stats.added += 1;
-        if buffer.rows(&state) == buffer.capacity {
+        let is_full = buffer.rows(&state) == buffer.capacity;
+        let spilled = is_full
+            && chain
+                .as_deref_mut()
+                .is_some_and(|chain| buffer.spill(chain, &mut state));
+        if is_full && !spilled {
             state.stats.dropped += 1;
             if buffer.drops_newest {
                 return Ok(());
@@ -218,7 +282,7 @@ impl Writer {
     /// Rows that can be pushed before one goes that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
-        self.0.capacity - self.0.len()
+        self.0.free()
     }
 
     /// Hides the rows pushed so far from everybody who does not drain.

@@ -4,7 +4,8 @@ use super::{
     Budget, BufferError, BufferPool, BufferSettings, BufferStats, Drained, Label, MemoryUse, TransitionBuffer, Writer,
     pool::{PoolSettings, PoolWriter},
     ring::Reader,
-    writer::create_within,
+    spill::{self, SpillFile},
+    writer::{Supplies, create_with},
 };
 use crate::transition::RunId;
 use dashmap::{DashMap, Entry};
@@ -34,6 +35,8 @@ pub struct PlayerBuffers {
     row_words: usize,
     label: Label,
     budget: Option<Arc<Budget>>,
+    /// Where all of them spill, if they do.
+    file: Option<Arc<SpillFile>>,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
     pool: OnceLock<Arc<BufferPool>>,
     past: Mutex<Past>,
@@ -52,10 +55,12 @@ impl PlayerBuffers {
     /// No buffers yet; each will be made like this.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that a buffer cannot be made.
+    /// When the settings or the rows have no size, or one so large that a buffer cannot be made; or when no file can be
+    /// made where rows are to be spilled.
     pub fn new(settings: BufferSettings, row_words: usize) -> Result<Self, BufferError> {
         settings.check(row_words)?;
         Ok(Self {
+            file: spill::file(&settings, row_words)?,
             settings,
             row_words,
             label: Label::default(),
@@ -95,8 +100,12 @@ impl PlayerBuffers {
                 })?)
             }
         };
-        let label = Label { agent_id, ..self.label };
-        create_within(&self.settings, self.row_words, label, share)
+        let supplies = Supplies {
+            label: Label { agent_id, ..self.label },
+            share,
+            file: self.file.clone(),
+        };
+        create_with(&self.settings, self.row_words, supplies)
     }
 
     /// How each buffer is made.
@@ -292,6 +301,7 @@ impl Past {
                 stats.dropped += core::mem::take(&mut stats.len) as u64;
                 stats.capacity = 0;
                 stats.memory = MemoryUse::default();
+                stats.in_file = 0;
                 self.stats += stats;
             }
             !done

@@ -6,11 +6,12 @@
 
 use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Overflow, TransitionBuffer,
-    budget::Share,
     cells::{Cells, Look},
     memory::Words,
     settings::checked_capacity,
+    spill::{Hand, Spilling},
     sync::{AtomicU64, Mutex, Ordering, lock},
+    writer::Supplies,
 };
 use core::fmt;
 use crossbeam_queue::ArrayQueue;
@@ -36,6 +37,7 @@ pub struct QueueBuffer {
     rejected: AtomicU64,
     closed: AtomicU64,
     floor: AtomicU64,
+    spilling: Option<Arc<Spilling>>,
 }
 
 fn words_needed(settings: &BufferSettings, row_words: usize) -> Result<usize, BufferError> {
@@ -77,22 +79,22 @@ impl QueueBuffer {
     /// A queue of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that the queue cannot be made.
+    /// When the settings or the rows have no size, or one so large that the queue cannot be made; or when no file can be
+    /// made where rows are to be spilled.
     pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::within(settings, row_words, None)
+        Self::supplied(settings, row_words, Supplies::of(settings, row_words)?)
     }
 
-    /// A queue whose memory is part of a budget.
-    pub(super) fn within(
+    pub(super) fn supplied(
         settings: &BufferSettings,
         row_words: usize,
-        share: Option<Share>,
+        supplies: Supplies,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
         let cells = capacity + IN_HAND;
         let len = words_needed(settings, row_words)?;
-        let words = Words::new(&settings.memory, settings.huge_pages, len)?.holding(share);
+        let words = Words::new(&settings.memory, settings.huge_pages, len)?.holding(supplies.share);
         let spare = ArrayQueue::new(cells);
         for cell in 0..cells {
             let _ = spare.push(cell);
@@ -114,6 +116,7 @@ impl QueueBuffer {
             rejected: AtomicU64::new(0),
             closed: AtomicU64::new(0),
             floor: AtomicU64::new(0),
+            spilling: Spilling::new(supplies.file, settings, row_words),
         });
         let writer = Writer {
             buffer: buffer.clone(),
@@ -156,7 +159,57 @@ impl QueueBuffer {
         let look = self.cells.view().look(ticket.cell, ticket.number, row);
         debug_assert_eq!(look, Look::Whole, "whoever has the ticket has the cell to themselves");
         self.recycle(ticket.cell);
-        self.retrieved.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn drain_spilling(&self, spilling: &Spilling, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+        let memory = |hand: &mut Hand, max: usize| {
+            let row = &mut lock(&self.consumers).row;
+            // In this order: if the queue is empty after it, every row with a lower number was taken or dropped.
+            let mut end = self.added.load(Ordering::Acquire).max(hand.position());
+            for _ in 0..max {
+                let Some(ticket) = self.queue.pop() else { break };
+                self.redeem(ticket, row);
+                hand.push(row);
+                end = ticket.number + 1;
+            }
+            end
+        };
+        spilling.drain(max, memory, each)
+    }
+
+    /// Makes room for row `next` in a full queue: the oldest go to the file, or where that cannot be done, one is lost.
+    #[cold]
+    fn spill(&self, spilling: &Spilling, next: u64) {
+        let mut chain = spilling.lock();
+        let rows = self.queue.len();
+        if rows < self.capacity {
+            // Somebody drained since it was looked at.
+            return;
+        }
+        let stored = spilling.store(&mut chain, next - rows as u64, |_, row| {
+            if let Some(ticket) = self.queue.pop() {
+                self.redeem(ticket, row);
+            }
+        });
+        if !stored {
+            if self.queue.len() == rows
+                && let Some(oldest) = self.queue.pop()
+            {
+                self.recycle(oldest.cell);
+            }
+            // They cannot be put back before the others.
+            self.dropped
+                .fetch_add((rows - self.queue.len()) as u64, Ordering::AcqRel);
+        }
+    }
+
+    /// Rows in the queue, and none of those in the file.
+    fn in_memory(&self) -> usize {
+        if self.spilling.is_some() {
+            self.queue.len()
+        } else {
+            self.stats().len
+        }
     }
 }
 
@@ -177,6 +230,11 @@ impl TransitionBuffer for QueueBuffer {
         self.stats().len
     }
 
+    fn free(&self) -> usize {
+        let room = self.spilling.as_ref().map_or(0, |spilling| spilling.room());
+        self.capacity.saturating_sub(self.in_memory()).saturating_add(room)
+    }
+
     fn close(&self) {
         self.closed.store(1, Ordering::Release);
     }
@@ -186,6 +244,9 @@ impl TransitionBuffer for QueueBuffer {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+        if let Some(spilling) = &self.spilling {
+            return self.drain_spilling(spilling, max, each);
+        }
         let mut consumers = lock(&self.consumers);
         let consumers = &mut *consumers;
         let mut drained = Drained::default();
@@ -193,6 +254,7 @@ impl TransitionBuffer for QueueBuffer {
             match self.next(consumers, drained.steps > 0) {
                 Next::Row(ticket) => {
                     self.redeem(ticket, &mut consumers.row);
+                    self.retrieved.fetch_add(1, Ordering::AcqRel);
                     drained.steps += 1;
                     each(&consumers.row);
                 }
@@ -205,11 +267,18 @@ impl TransitionBuffer for QueueBuffer {
 
     fn pop(&self, row: &mut [u64]) -> bool {
         assert_eq!(row.len(), self.row_words(), "a row of another width");
+        if let Some(spilling) = &self.spilling {
+            return self
+                .drain_spilling(spilling, 1, &mut |found| row.copy_from_slice(found))
+                .steps
+                == 1;
+        }
         let mut consumers = lock(&self.consumers);
         loop {
             match self.next(&mut consumers, false) {
                 Next::Row(ticket) => {
                     self.redeem(ticket, row);
+                    self.retrieved.fetch_add(1, Ordering::AcqRel);
                     return true;
                 }
                 Next::Gap(_) => {}
@@ -246,11 +315,13 @@ impl TransitionBuffer for QueueBuffer {
     }
 
     fn stats(&self) -> BufferStats {
-        let dropped = self.dropped.load(Ordering::Acquire);
-        let retrieved = self.retrieved.load(Ordering::Acquire);
+        let spilling = self.spilling.as_deref();
+        let _chain = spilling.map(Spilling::lock);
+        let dropped = self.dropped.load(Ordering::Acquire) + spilling.map_or(0, Spilling::lost);
+        let retrieved = spilling.map_or_else(|| self.retrieved.load(Ordering::Acquire), Spilling::given);
         // A row may be taken before it is counted as added.
         let added = self.added.load(Ordering::Acquire).max(retrieved + dropped);
-        BufferStats {
+        let stats = BufferStats {
             added,
             dropped,
             retrieved,
@@ -258,7 +329,9 @@ impl TransitionBuffer for QueueBuffer {
             len: usize::try_from(added - retrieved - dropped).expect("rows are addressable"),
             capacity: self.capacity,
             memory: self.cells.memory(),
-        }
+            ..BufferStats::default()
+        };
+        spilling.map_or(stats, |spilling| spilling.count(self.queue.len(), stats))
     }
 }
 
@@ -295,6 +368,11 @@ impl Writer {
         }
         let number = self.next;
         self.next += 1;
+        if let Some(spilling) = &buffer.spilling
+            && buffer.queue.is_full()
+        {
+            buffer.spill(spilling, number);
+        }
         // Only this writer adds: a queue that has room keeps it.
         if buffer.drops_newest && buffer.len() >= buffer.capacity {
             buffer.dropped.fetch_add(1, Ordering::AcqRel);
@@ -313,7 +391,7 @@ impl Writer {
     /// Rows that can be pushed before one goes that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
-        self.buffer.capacity.saturating_sub(self.buffer.len())
+        self.buffer.free()
     }
 
     /// Hides the rows pushed so far from everybody who does not drain.

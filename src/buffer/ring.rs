@@ -42,11 +42,12 @@ pub use writer::Writer;
 
 use super::{
     BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
-    budget::Share,
     cells::Look,
     memory::{self, Label, Memory, Words},
     settings::{BufferSettings, Overflow},
+    spill::{Hand, Spilling},
     sync::{Mutex, lock},
+    writer::Supplies,
 };
 use core::fmt;
 use slots::{Cursor, Links, Shape, Slots};
@@ -57,6 +58,7 @@ pub struct Ring {
     slots: Arc<Slots>,
     /// The accounting cursor's. The writer never takes this lock.
     drain: Mutex<Cursor>,
+    spilling: Option<Arc<Spilling>>,
 }
 
 impl Ring {
@@ -77,9 +79,10 @@ impl Ring {
     /// A ring of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that the ring cannot be made.
+    /// When the settings or the rows have no size, or one so large that the ring cannot be made; or when no file can be
+    /// made where rows are to be spilled.
     pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::with_label(settings, row_words, Label::default())
+        Self::supplied(settings, row_words, Supplies::of(settings, row_words)?)
     }
 
     /// A ring of rows of `row_words` words, and its writer. Where it lies in a file, that says whose rows they are.
@@ -92,28 +95,35 @@ impl Ring {
         row_words: usize,
         label: Label,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::within(settings, row_words, label, None)
+        let supplies = Supplies {
+            label,
+            ..Supplies::of(settings, row_words)?
+        };
+        Self::supplied(settings, row_words, supplies)
     }
 
-    /// A ring whose memory is part of a budget.
-    pub(super) fn within(
+    pub(super) fn supplied(
         settings: &BufferSettings,
         row_words: usize,
-        label: Label,
-        share: Option<Share>,
+        supplies: Supplies,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let shape = shape(settings, row_words);
-        let words = words(&settings.memory, settings.huge_pages, shape, label)?;
-        let slots = Arc::new(Slots::new(words.holding(share), shape));
-        let ring = Arc::new(Self::of(slots.clone()));
-        Ok((Writer::new(slots, shape), ring))
+        let words = words(&settings.memory, settings.huge_pages, shape, supplies.label)?;
+        let slots = Arc::new(Slots::new(words.holding(supplies.share), shape));
+        let spilling = Spilling::new(supplies.file, settings, row_words);
+        let ring = Arc::new(Self {
+            spilling: spilling.clone(),
+            ..Self::of(slots.clone())
+        });
+        Ok((Writer::new(slots, shape, spilling), ring))
     }
 
     pub(super) fn of(slots: Arc<Slots>) -> Self {
         Self {
             drain: Mutex::new(Cursor::new(&slots, 0)),
             slots,
+            spilling: None,
         }
     }
 
@@ -135,9 +145,55 @@ impl Ring {
         self.slots.accounted()
     }
 
+    #[inline(never)]
+    fn drain_spilling(&self, spilling: &Spilling, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+        let slots = &*self.slots;
+        let memory = |hand: &mut Hand, max| {
+            let mut cursor = lock(&self.drain);
+            // The writer moves it, too.
+            cursor.seek(slots.accounted());
+            slots.read(
+                &mut cursor,
+                max,
+                |_| true,
+                |next, missed| slots.account(next, missed),
+                |row| hand.push(row),
+            );
+            cursor.next
+        };
+        spilling.drain(max, memory, each)
+    }
+
+    fn spilling_stats(&self, spilling: &Spilling) -> BufferStats {
+        let slots = &*self.slots;
+        // What lies between two cursors stays between them meanwhile.
+        let _chain = spilling.lock();
+        let given = spilling.given();
+        let lost = spilling.lost();
+        let (missed, accounted, head) = (slots.missed(), slots.accounted(), slots.head());
+        let in_memory = (head - accounted).min(slots.capacity());
+        let dropped = missed + lost + (head - accounted - in_memory);
+        let stats = BufferStats {
+            added: head,
+            dropped,
+            retrieved: given,
+            rejected: slots.rejected(),
+            len: Self::count(head - dropped - given),
+            capacity: self.capacity(),
+            memory: slots.cells().memory(),
+            ..BufferStats::default()
+        };
+        spilling.count(Self::count(in_memory), stats)
+    }
+
     fn count(rows: u64) -> usize {
         usize::try_from(rows).expect("slots are addressable")
     }
+}
+
+/// Rows that can be pushed before one goes that was not drained.
+fn free(slots: &Slots, spilling: Option<&Spilling>) -> usize {
+    slots.free().saturating_add(spilling.map_or(0, Spilling::room))
 }
 
 /// What the slots of a ring with these settings are like.
@@ -183,9 +239,16 @@ impl TransitionBuffer for Ring {
     }
 
     fn len(&self) -> usize {
+        if self.spilling.is_some() {
+            return self.stats().len;
+        }
         // In this order: a drain in between makes the answer too small by what it took, never negative.
         let accounted = self.slots.accounted();
         Self::count((self.slots.head() - accounted).min(self.slots.capacity()))
+    }
+
+    fn free(&self) -> usize {
+        free(&self.slots, self.spilling.as_deref())
     }
 
     fn close(&self) {
@@ -197,6 +260,9 @@ impl TransitionBuffer for Ring {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+        if let Some(spilling) = &self.spilling {
+            return self.drain_spilling(spilling, max, each);
+        }
         let mut cursor = lock(&self.drain);
         let slots = &*self.slots;
         slots.read(
@@ -225,7 +291,10 @@ impl TransitionBuffer for Ring {
     }
 
     fn stats(&self) -> BufferStats {
-        self.slots.stats()
+        match &self.spilling {
+            Some(spilling) => self.spilling_stats(spilling),
+            None => self.slots.stats(),
+        }
     }
 }
 

@@ -18,12 +18,11 @@ use super::{
         Reader,
         slots::{Links, Slots},
     },
-    sync::AtomicU64,
-    words,
+    sync::{AtomicU64, Ordering},
 };
 use crate::{
     schema::Schema,
-    transition::{Outcome, StepHeader, StepKind},
+    transition::{Outcome, StepHeader, StepKind, word},
 };
 use batch::Plan;
 use core::fmt;
@@ -72,6 +71,10 @@ pub struct Sampler {
 /// for episodes without any.
 const PATIENCE: usize = 64;
 
+/// Draws that are under way at once. Rows drawn at random lie in no cache: those of later draws are fetched while
+/// earlier ones are copied.
+const AHEAD: usize = 16;
+
 /// Words of a row's header.
 const HEADER: usize = size_of::<StepHeader>() / 8;
 
@@ -118,8 +121,19 @@ impl Sampler {
         batch.resize(count, plan);
         let mut drawn = 0;
         let mut patience = PATIENCE.saturating_mul(count).max(1024);
+        let mut ahead = [None; AHEAD];
+        let (mut begun, mut done) = (0, 0);
         while sources.total() > 0 && drawn < count && patience > 0 {
-            if take(plan, &sources.draw(rng), batch, drawn).is_some() {
+            // Never more than are wanted: a draw that succeeds is used.
+            while begun - done < AHEAD.min(count - drawn) {
+                let row = sources.draw(rng);
+                prefetch(&row);
+                ahead[begun % AHEAD] = Some(row);
+                begun += 1;
+            }
+            let row = &ahead[done % AHEAD];
+            done += 1;
+            if row.as_ref().and_then(|row| take(plan, row, batch, drawn)).is_some() {
                 drawn += 1;
             } else {
                 patience -= 1;
@@ -127,6 +141,20 @@ impl Sampler {
         }
         batch.resize(drawn, plan);
         batch
+    }
+}
+
+/// Asks for the rows that [`take`] will read, as far as is known which.
+#[inline(always)]
+fn prefetch(drawn: &Drawn<'_>) {
+    let (slots, number) = (drawn.slots, drawn.number);
+    let cells = slots.cells().view();
+    if slots.links() == Links::Chain {
+        cells.prefetch(slots.index(number), cells.stride());
+    } else {
+        // The row before, the row, and the next one's header.
+        let words = 2 * cells.stride() + cells.row().start + HEADER + 1;
+        cells.prefetch(slots.index(number.wrapping_sub(1)), words);
     }
 }
 
@@ -149,7 +177,7 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
     };
 
     let (after, chain) = look(number).read(|content, row| {
-        let header = header(row);
+        let header = header(row, [word::REWARD, word::EPISODE, word::ORDINAL, word::KIND]);
         if header.kind() == StepKind::Transition {
             plan.observation(row, &mut batch.next_observation, index);
             plan.action(row, &mut batch.action, index);
@@ -165,7 +193,7 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
     };
     let before = look(previous).read(|_, row| {
         plan.observation(row, &mut batch.observation, index);
-        header(row)
+        header(row, [word::EPISODE, word::ORDINAL])
     })?;
     // Neighbours in the buffer may be strangers: the buffer may have refused what stood between.
     if before.episode != after.episode || after.ordinal.wrapping_sub(before.ordinal) != 1 {
@@ -179,7 +207,10 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
     };
     if let Some(end) = end.filter(|_| outcome.is_none()) {
         // If it cannot be read, neither can the row before it, in a moment.
-        let end = look(end).read(|_, row| header(row))?;
+        let end = look(end).read(|_, row| match header(row, [word::KIND]) {
+            other if other.kind() != StepKind::End => other,
+            _ => header(row, [word::REWARD, word::EPISODE, word::KIND]),
+        })?;
         if end.kind() == StepKind::End && end.episode == after.episode {
             outcome = end.outcome();
             reward += end.reward;
@@ -210,10 +241,14 @@ impl<'a> Looking<'a> {
     }
 }
 
+/// The words of a row's header that are wanted; the others are zero.
 #[inline(always)]
-fn header(row: &[AtomicU64]) -> StepHeader {
+fn header<const N: usize>(row: &[AtomicU64], wanted: [usize; N]) -> StepHeader {
+    let row = &row[..HEADER];
     let mut header = [0_u64; HEADER];
-    words::load(&mut header, &row[..HEADER]);
+    for word in wanted {
+        header[word] = row[word].load(Ordering::Relaxed);
+    }
     bytemuck::cast(header)
 }
 

@@ -17,6 +17,19 @@ pub enum Overflow {
     /// Capture waits for the exporter, at most so long a tick, once for all players together. Then the oldest row makes
     /// room. For runs without a screen, which would rather be slow than lose.
     Block(Duration),
+    /// The oldest rows go to a file, and come back in order when they are drained. Where the file is full, or fails, the
+    /// oldest row in memory goes, and is counted. For a disk that is as slow as the sink's only now and then, and a game
+    /// that should not be told to wait.
+    ///
+    /// A push that finds the memory full writes 16 KiB of rows, or half the buffer, at once. That is a copy to the
+    /// system's memory unless the system is behind with its own writing.
+    Spill {
+        /// Where the file is to be. It has no name there, and goes with the process. Not a folder that is itself in
+        /// memory, as the system's folder for temporary files often is.
+        folder: PathBuf,
+        /// The most that the file may take, for all buffers of a recording together.
+        bytes: u64,
+    },
 }
 
 /// Which implementation a buffer has.
@@ -69,6 +82,7 @@ impl BufferSettings {
     /// When there is nothing to hold, or too much, or the kind cannot lie in this memory.
     pub fn check(&self, row_words: usize) -> Result<(), BufferError> {
         super::ring::shape(self, row_words).words()?;
+        super::spill::check(self, row_words)?;
         self.wish_beyond_the_kind()
             .map_or(Ok(()), |wish| Err(BufferError::Unplaceable { kind: self.kind, wish }))
     }
@@ -119,6 +133,25 @@ pub enum BufferError {
     /// Several writers cannot agree on what is the newest.
     #[error("a ring that several push to cannot refuse the newest row: choose `Overflow::DropOldest`")]
     SharedDropNewest,
+    /// Several writers cannot agree on what is the oldest.
+    #[error("a ring that several push to cannot spill: choose `Overflow::DropOldest`")]
+    SharedSpill,
+    /// A file with no room for a block of rows.
+    #[error("a spill file of {bytes} bytes has no room for a block of rows: give it at least {needed}")]
+    SmallSpill {
+        /// Bytes that the file was to take.
+        bytes: u64,
+        /// Bytes that it takes at least.
+        needed: u64,
+    },
+    /// A folder in which no file can be made.
+    #[error("no spill file can be made in `{}`: {reason}; name a folder that is there and can be written", folder.display())]
+    SpillFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
     /// A pool's rows have headers, by which players are told apart.
     #[error("a pool's rows begin with a `StepHeader` of 8 words, and these have {words} words in all")]
     NoHeader {
@@ -203,11 +236,18 @@ mod tests {
     use super::*;
 
     fn check(row_words: usize, capacity: usize) -> Result<(), BufferError> {
-        BufferSettings {
+        let settings = |overflow| BufferSettings {
             capacity,
+            overflow,
             ..BufferSettings::default()
-        }
-        .check(row_words)
+        };
+        let spill = Overflow::Spill {
+            folder: PathBuf::new(),
+            bytes: u64::MAX,
+        };
+        let checked = settings(Overflow::DropOldest).check(row_words);
+        assert_eq!(settings(spill).check(row_words), checked);
+        checked
     }
 
     #[test]

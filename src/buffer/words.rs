@@ -58,9 +58,14 @@ pub(super) fn load(to: &mut [u64], from: &[AtomicU64]) {
 pub(super) fn load_floats(to: &mut [f32], from: &[AtomicU64]) {
     assert!(to.len().div_ceil(2) == from.len(), "a row of another width");
     if !vector::load_floats(to, from) {
-        for (to, from) in to.chunks_mut(2).zip(from) {
+        let (pairs, last) = to.as_chunks_mut();
+        let mut from = from.iter();
+        for (to, from) in pairs.iter_mut().zip(&mut from) {
             let pair: [f32; 2] = bytemuck::cast(from.load(Ordering::Relaxed));
-            to.copy_from_slice(&pair[..to.len()]);
+            *to = pair;
+        }
+        if let ([last], Some(from)) = (last, from.next()) {
+            [*last, _] = bytemuck::cast::<u64, [f32; 2]>(from.load(Ordering::Relaxed));
         }
     }
 }

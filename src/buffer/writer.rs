@@ -1,8 +1,10 @@
 //! The one who pushes, to whichever kind of buffer.
 
 use super::{
-    BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer, budget::Share,
+    BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer,
+    budget::Share,
     mutex, queue, ring,
+    spill::{self, SpillFile},
 };
 use crate::transition::StepHeader;
 use std::sync::Arc;
@@ -107,7 +109,7 @@ impl From<ring::Writer> for Writer {
 ///
 /// # Errors
 /// When the settings or the rows have no size, or one so large that the buffer cannot be made, or the kind cannot lie in
-/// the memory that they name.
+/// the memory that they name; or when no file can be made where rows are to be spilled.
 pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     create_for(settings, row_words, Label::default())
 }
@@ -121,27 +123,50 @@ pub fn create_for(
     row_words: usize,
     label: Label,
 ) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
-    create_within(settings, row_words, label, None)
+    let supplies = Supplies {
+        label,
+        ..Supplies::of(settings, row_words)?
+    };
+    create_with(settings, row_words, supplies)
 }
 
-/// Makes a buffer that keeps its share of a budget for as long as its memory is there.
-pub(super) fn create_within(
+/// What a buffer is given by whoever makes many of them.
+#[derive(Default)]
+pub(super) struct Supplies {
+    pub(super) label: Label,
+    /// Its part of a budget, which it keeps for as long as its memory is there.
+    pub(super) share: Option<Share>,
+    /// Where it spills, if it does.
+    pub(super) file: Option<Arc<SpillFile>>,
+}
+
+impl Supplies {
+    /// Those of a buffer that is made by itself.
+    pub(super) fn of(settings: &BufferSettings, row_words: usize) -> Result<Self, BufferError> {
+        Ok(Self {
+            file: spill::file(settings, row_words)?,
+            ..Self::default()
+        })
+    }
+}
+
+/// Makes a buffer with these supplies.
+pub(super) fn create_with(
     settings: &BufferSettings,
     row_words: usize,
-    label: Label,
-    share: Option<Share>,
+    supplies: Supplies,
 ) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     Ok(match settings.kind {
         BufferKind::Ring => {
-            let (writer, ring) = ring::Ring::within(settings, row_words, label, share)?;
+            let (writer, ring) = ring::Ring::supplied(settings, row_words, supplies)?;
             (writer.into(), ring)
         }
         BufferKind::Queue => {
-            let (writer, buffer) = QueueBuffer::within(settings, row_words, share)?;
+            let (writer, buffer) = QueueBuffer::supplied(settings, row_words, supplies)?;
             (Writer(Kind::Other(Other::Queue(writer))), buffer)
         }
         BufferKind::Mutex => {
-            let (writer, buffer) = MutexBuffer::within(settings, row_words, share)?;
+            let (writer, buffer) = MutexBuffer::supplied(settings, row_words, supplies)?;
             (Writer(Kind::Other(Other::Mutex(writer))), buffer)
         }
     })

@@ -309,19 +309,18 @@ impl Spec {
         }
 
         let layout = schema.layout().clone();
+        let mut buffers = self.buffers;
+        if !context.enabled {
+            // Nothing will be pushed, and the disk is left alone.
+            buffers.overflow = Overflow::default();
+        }
         let refused = |source| SetupError::Buffer {
             recording: recording.clone(),
             source,
         };
-        let crowd = crowd(
-            &recording,
-            self.pool_above,
-            self.pool,
-            &self.buffers,
-            layout.row_words(),
-        )?;
-        let need = Need::new(&recording, self.players, &self.buffers, layout.row_words(), &crowd).map_err(refused)?;
-        let buffers = PlayerBuffers::new(self.buffers, layout.row_words())
+        let crowd = crowd(&recording, self.pool_above, self.pool, &buffers, layout.row_words())?;
+        let need = Need::new(&recording, self.players, &buffers, layout.row_words(), &crowd).map_err(refused)?;
+        let buffers = PlayerBuffers::new(buffers, layout.row_words())
             .map_err(refused)?
             .with_label(context.run, schema.hash())
             .with_budget(context.budget.clone());

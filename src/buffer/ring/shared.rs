@@ -85,11 +85,9 @@ impl Writer {
     /// Lets several push to the ring.
     ///
     /// # Errors
-    /// When the ring refuses the newest rows: that needs one writer, who knows what the newest is.
+    /// When the ring refuses the newest rows, or spills the oldest: that needs one writer, who knows which these are.
     pub fn into_shared(mut self) -> Result<SharedWriter, BufferError> {
-        if self.drops_newest() {
-            return Err(BufferError::SharedDropNewest);
-        }
+        self.check_shared()?;
         Ok(SharedWriter::new(self.leave_open()))
     }
 }

@@ -1,7 +1,10 @@
 //! The one who pushes.
 
 use super::slots::{Links, Shape, Slots};
-use crate::{buffer::Closed, transition::StepHeader};
+use crate::{
+    buffer::{BufferError, Closed, cells::Look, spill::Spilling},
+    transition::StepHeader,
+};
 use core::fmt;
 use std::sync::Arc;
 
@@ -10,8 +13,10 @@ pub struct Writer {
     slots: Arc<Slots>,
     /// The number of the next row.
     next: u64,
-    /// Whether a full ring refuses the row, instead of overwriting the oldest.
-    drops_newest: bool,
+    /// Whether a full ring does anything else than overwrite the oldest row.
+    careful: bool,
+    /// Where a full ring puts its oldest rows. Without it, a careful writer refuses the newest.
+    spilling: Option<Arc<Spilling>>,
     /// What the accounting cursor was when it was looked at last; it may be further by now.
     accounted: u64,
     skipped: u64,
@@ -19,19 +24,25 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(slots: Arc<Slots>, shape: Shape) -> Self {
+    pub(super) fn new(slots: Arc<Slots>, shape: Shape, spilling: Option<Arc<Spilling>>) -> Self {
         Self {
             slots,
             next: 0,
-            drops_newest: shape.links == Links::Skipped,
+            careful: shape.links == Links::Skipped || spilling.is_some(),
+            spilling,
             accounted: 0,
             skipped: 0,
             leaves_open: false,
         }
     }
 
-    pub(super) fn drops_newest(&self) -> bool {
-        self.drops_newest
+    /// Whether several may push instead.
+    pub(super) fn check_shared(&self) -> Result<(), BufferError> {
+        match (self.careful, &self.spilling) {
+            (false, _) => Ok(()),
+            (true, None) => Err(BufferError::SharedDropNewest),
+            (true, Some(_)) => Err(BufferError::SharedSpill),
+        }
     }
 
     /// Ends this writer for another one.
@@ -47,7 +58,7 @@ impl Writer {
         self.slots.prefetch(self.next);
     }
 
-    /// Appends a row. Wait-free, and no allocation.
+    /// Appends a row. No allocation, and wait-free unless it must spill.
     ///
     /// Where there is no room, the oldest row goes, or this one does, as the ring's
     /// [`Overflow`](crate::buffer::Overflow) says; both are counted as dropped, and are no error.
@@ -64,8 +75,8 @@ impl Writer {
             slots.reject();
             return Err(Closed);
         }
-        if self.drops_newest {
-            return self.push_or_skip(row);
+        if self.careful {
+            return self.push_carefully(row);
         }
         slots.append(self.next, &[], row);
         self.next += 1;
@@ -81,7 +92,7 @@ impl Writer {
     /// When `row` is not as long as the ring's rows, or has no room for a header.
     #[inline]
     pub(in crate::buffer) fn push_step(&mut self, header: &StepHeader, row: &mut [u64]) -> Result<(), Closed> {
-        if self.drops_newest || self.slots.is_closed() {
+        if self.careful || self.slots.is_closed() {
             *StepHeader::of_mut(row) = *header;
             return self.push(row);
         }
@@ -91,25 +102,34 @@ impl Writer {
     }
 
     #[inline(never)]
-    fn push_or_skip(&mut self, row: &[u64]) -> Result<(), Closed> {
+    fn push_carefully(&mut self, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
         assert_eq!(row.len(), slots.cells().row_words(), "a row of another width");
-        if self.next - self.accounted == slots.capacity() {
+        if self.next - self.accounted >= slots.capacity() {
             self.accounted = slots.accounted();
         }
-        if self.next - self.accounted == slots.capacity() {
-            self.skipped = slots.skip();
-        } else {
-            slots.append(self.next, &[self.skipped], row);
-            self.next += 1;
+        let is_full = self.next - self.accounted >= slots.capacity();
+        match &self.spilling {
+            Some(spilling) => {
+                if is_full && spilling.room() > 0 {
+                    spill(spilling, slots, self.next);
+                }
+                slots.append(self.next, &[], row);
+            }
+            None if is_full => {
+                self.skipped = slots.skip();
+                return Ok(());
+            }
+            None => slots.append(self.next, &[self.skipped], row),
         }
+        self.next += 1;
         Ok(())
     }
 
     /// Rows that can be pushed before one goes that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
-        self.slots.free()
+        super::free(&self.slots, self.spilling.as_deref())
     }
 
     /// Hides the rows pushed so far from everybody but the accounting cursor and readers who saw them already.
@@ -118,6 +138,25 @@ impl Writer {
     /// then it must not be sampled or peeked at.
     pub fn hide(&mut self) {
         self.slots.raise_floor(self.next);
+    }
+}
+
+/// Moves the oldest rows of a full ring to the file, if that can be done.
+#[cold]
+fn spill(spilling: &Spilling, slots: &Slots, next: u64) {
+    let mut chain = spilling.lock();
+    let accounted = slots.accounted();
+    if next - accounted < slots.capacity() {
+        // Somebody drained since it was looked at.
+        return;
+    }
+    let first = accounted.max(slots.oldest(next));
+    let stored = spilling.store(&mut chain, first, |index, row| {
+        let look = slots.look(first + index, row);
+        debug_assert_eq!(look, Look::Whole, "nobody else writes");
+    });
+    if stored {
+        slots.account(first + spilling.block_rows() as u64, first - accounted);
     }
 }
 

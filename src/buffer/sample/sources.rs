@@ -9,10 +9,12 @@ use std::sync::Arc;
 pub(super) struct Sources {
     rings: Vec<Arc<Slots>>,
     windows: Vec<Window>,
-    /// Where the search for the window of a draw begins, for equal parts of all draws: the guide table of H. C. Chen and
+    /// In which window the search for a draw's begins, for equal parts of all draws: the guide table of H. C. Chen and
     /// Y. Asau, "On generating random variates from an empirical distribution" (AIIE Transactions 6, 1974). It makes a
     /// draw take the same time however many rings there are.
     guide: Vec<u32>,
+    /// The draws of a part are those with the same bits above these.
+    shift: u32,
     total: u64,
 }
 
@@ -31,6 +33,7 @@ struct Window {
 }
 
 /// A row that was drawn.
+#[derive(Clone, Copy)]
 pub(super) struct Drawn<'a> {
     pub(super) slots: &'a Slots,
     pub(super) number: u64,
@@ -47,7 +50,8 @@ impl Sources {
         self.windows.clear();
         self.windows.reserve(self.rings.len());
         self.guide.clear();
-        self.guide.reserve(self.rings.len());
+        self.guide.reserve(2 * self.rings.len());
+        self.total = 0;
     }
 
     /// Looks at what every ring holds now.
@@ -72,12 +76,15 @@ impl Sources {
         }
         self.total = end;
         self.guide.clear();
-        let parts = self.windows.len() as u64;
+        let Some(last) = end.checked_sub(1) else { return };
+        // As many parts as there are windows, or up to twice as many: so that a part's draws are of two windows or so.
+        self.shift = (last / self.windows.len() as u64).checked_ilog2().unwrap_or(0);
+        while (last >> self.shift) + 1 > 2 * self.windows.len() as u64 {
+            self.shift += 1;
+        }
         let mut window = 0;
-        for part in 0..parts {
-            // The first draw of this part, or a little before it.
-            let draw = (u128::from(part) * u128::from(end) / u128::from(parts)) as u64;
-            while self.windows[window].end <= draw {
+        for part in 0..=last >> self.shift {
+            while self.windows[window].end <= part << self.shift {
                 window += 1;
             }
             self.guide.push(window as u32);
@@ -96,12 +103,11 @@ impl Sources {
     #[inline]
     pub(super) fn draw(&self, rng: &mut (impl Rng + ?Sized)) -> Drawn<'_> {
         let draw = rng.random_range(0..self.total);
-        let part = (u128::from(draw) * self.guide.len() as u128 / u128::from(self.total)) as usize;
-        let mut window = self.guide[part] as usize;
-        while self.windows[window].end <= draw {
+        let mut window = self.guide[(draw >> self.shift) as usize];
+        while self.windows[window as usize].end <= draw {
             window += 1;
         }
-        let window = self.windows[window];
+        let window = &self.windows[window as usize];
         Drawn {
             slots: &self.rings[window.ring as usize],
             number: window.first + (draw - window.start),
