@@ -14,7 +14,7 @@ use core::fmt;
 use std::path::PathBuf;
 
 /// Episodes are turned into batches of about this many bytes of rows, so that a batch stays small beside a shard.
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: usize = 512 << 10;
 
 /// Writes shards and the account of the run.
 pub(super) struct DatasetWriter {
