@@ -9,9 +9,9 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::{
     arrow::{ArrowSchemaConverter, ArrowWriter},
-    basic::{Compression, Type, ZstdLevel},
+    basic::{Compression, Encoding as ValueEncoding, Type, ZstdLevel},
     errors::ParquetError,
-    file::properties::WriterProperties,
+    file::properties::{EnabledStatistics, WriterProperties},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -49,11 +49,16 @@ impl Encoding {
             // Row groups are closed between episodes, by hand.
             .set_max_row_group_row_count(None);
         for leaf in ArrowSchemaConverter::new().convert(schema)?.columns() {
-            // Vectors of floats hardly repeat a value, and the features that do repeat stand between others. Without a
-            // dictionary the arena's shards are a sixth smaller and written in half the time.
+            let path = leaf.path();
             let is_list = leaf.max_rep_level() > 0;
-            if is_list && matches!(leaf.physical_type(), Type::FLOAT | Type::DOUBLE) {
-                properties = properties.set_column_dictionary_enabled(leaf.path().clone(), false);
+            if leaf.physical_type() != Type::BYTE_ARRAY {
+                properties = properties.set_column_dictionary_enabled(path.clone(), false);
+            }
+            if is_list {
+                // Nobody asks for the smallest of all features of all rows.
+                properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            } else if matches!(leaf.physical_type(), Type::INT32 | Type::INT64) {
+                properties = properties.set_column_encoding(path.clone(), ValueEncoding::DELTA_BINARY_PACKED);
             }
         }
         Ok(properties.build())
