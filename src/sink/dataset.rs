@@ -13,6 +13,7 @@
 //! until it is whole and on the disk: readers see all of it or nothing.
 
 mod account;
+mod batches;
 pub(crate) mod card;
 pub(crate) mod experience;
 pub(crate) mod files;

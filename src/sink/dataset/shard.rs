@@ -4,7 +4,7 @@ use super::{
     files::{failed, remove, sync_folder},
     spool::Spool,
 };
-use crate::sink::SinkError;
+use crate::sink::{SinkError, arrow::Part};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::{
@@ -106,20 +106,31 @@ impl OpenShard {
         })
     }
 
-    /// Takes whole episodes.
-    pub(super) fn write(&mut self, batch: &RecordBatch, episodes: usize) -> Result<(), SinkError> {
-        let rows = self.writer.in_progress_rows();
-        let full = rows + batch.num_rows() > self.encoding.row_group_rows;
-        if rows > 0 && (full || self.writer.in_progress_size() > ROW_GROUP_BYTES) {
-            self.writer
-                .flush()
-                .map_err(|error| encoder_failed(&self.path, &error))?;
+    /// Takes the batch of these parts of episodes. Whoever begins an episode goes on until its end.
+    pub(super) fn write(&mut self, batch: &RecordBatch, parts: &[Part<'_>]) -> Result<(), SinkError> {
+        let begun = parts.iter().filter(|part| part.steps.start == 0);
+        let episodes = begun.clone().count();
+        if episodes > 0 {
+            // Whole episodes, however long: none is divided between two row groups.
+            self.make_room(begun.map(|part| part.episode.len()).sum())?;
         }
         self.writer
             .write(batch)
             .map_err(|error| encoder_failed(&self.path, &error))?;
         self.account.episodes += episodes as u64;
         self.account.transitions += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Closes the row group where so many more rows are too many for it.
+    fn make_room(&mut self, more: usize) -> Result<(), SinkError> {
+        let rows = self.writer.in_progress_rows();
+        let full = rows + more > self.encoding.row_group_rows;
+        if rows > 0 && (full || self.writer.in_progress_size() > ROW_GROUP_BYTES) {
+            self.writer
+                .flush()
+                .map_err(|error| encoder_failed(&self.path, &error))?;
+        }
         Ok(())
     }
 
