@@ -68,44 +68,57 @@ impl Recording {
         (self.counters.clone(), sinks)
     }
 
-    /// Takes what the buffers hold, at most a turn from each. How many rows that was.
-    fn drain(&mut self) -> usize {
-        let Self {
-            shop,
-            counters,
-            players,
-            intakes,
-            finished,
-            ..
-        } = self;
-        let before = finished.len();
+    /// Takes what the buffers hold, at most a turn from each, and hands over whenever that is enough. How many rows it was.
+    fn drain(&mut self, settings: &ExportSettings) -> usize {
         let mut taken = 0;
-        let mut toll = Toll::default();
+        let mut intakes = core::mem::take(&mut self.intakes);
         intakes.retain_mut(|intake| {
-            // Asked first: what is pushed before the close is found by the drain after it.
-            let closed = intake.buffer.is_closed();
-            let rows = intake
-                .buffer
-                .drain(TURN, &mut |row| intake.assembly.take(shop, row, finished, &mut toll))
-                .steps;
+            let (rows, done) = self.drain_one(intake);
             taken += rows;
-            let done = closed && rows == 0;
-            if done {
-                toll.lost += intake.assembly.settle(intake.transitions.load(Ordering::Acquire));
-                intake
-                    .assembly
-                    .finish(shop, Outcome::Truncated, EndReason::GAP, finished);
-                players.remove_if_same(intake.agent_id, &intake.buffer);
+            // Asked after each turn: what is held must not grow with the number of players.
+            if self.has_enough(settings) {
+                self.write();
             }
             !done
         });
-        counters.lost.add(toll.lost);
-        counters.discarded.add(toll.discarded);
+        self.intakes = intakes;
+        taken
+    }
+
+    /// Takes a turn from one buffer: how many rows, and whether they were the last.
+    fn drain_one(&mut self, intake: &mut Intake) -> (usize, bool) {
+        let Self { shop, finished, .. } = self;
+        let before = finished.len();
+        let mut toll = Toll::default();
+        // Asked first: what is pushed before the close is found by the drain after it.
+        let closed = intake.buffer.is_closed();
+        let rows = intake
+            .buffer
+            .drain(TURN, &mut |row| intake.assembly.take(shop, row, finished, &mut toll))
+            .steps;
+        let done = closed && rows == 0;
+        if done {
+            toll.lost += intake.assembly.settle(intake.transitions.load(Ordering::Acquire));
+            intake
+                .assembly
+                .finish(shop, Outcome::Truncated, EndReason::GAP, finished);
+            self.players.remove_if_same(intake.agent_id, &intake.buffer);
+        }
+        self.counters.lost.add(toll.lost);
+        self.counters.discarded.add(toll.discarded);
         self.waiting += self.finished[before..]
             .iter()
             .map(|finished| finished.episode.len())
             .sum::<usize>();
-        taken
+        (rows, done)
+    }
+
+    /// Whether enough is finished to be handed over before its time.
+    fn has_enough(&self, settings: &ExportSettings) -> bool {
+        // An episode has a row more than it has transitions.
+        let rows = self.waiting + self.finished.len();
+        let bytes = rows.saturating_mul(self.shop.schema.layout().row_bytes());
+        self.waiting >= settings.batch || bytes >= settings.batch_bytes
     }
 
     /// Hands everything finished to the sinks.
@@ -211,8 +224,6 @@ impl Worker {
             for recording in &mut self.recordings {
                 if due || !flushes.is_empty() {
                     recording.flush();
-                } else if recording.waiting >= self.settings.batch {
-                    recording.write();
                 }
             }
             if due {
@@ -262,7 +273,12 @@ impl Worker {
     }
 
     fn drain(&mut self) -> usize {
-        let taken = self.recordings.iter_mut().map(Recording::drain).sum();
+        let settings = &self.settings;
+        let taken = self
+            .recordings
+            .iter_mut()
+            .map(|recording| recording.drain(settings))
+            .sum();
         self.progress.advance();
         taken
     }
