@@ -305,16 +305,11 @@ impl<'a> Rows<'a> {
         let bytes = self.schema.layout().observation();
         let mut bits = Vec::with_capacity(self.len * self.schema.observation_width().div_ceil(8));
         for (before, after) in self.before().zip(self.after()) {
-            let [before, after] = [before, after].map(|row| features(row, &bytes));
-            bits.extend(before.chunks(8).zip(after.chunks(8)).map(|(before, after)| {
-                let differs = before
-                    .iter()
-                    .zip(after)
-                    .map(|(before, after)| u8::from(before != after));
-                differs
-                    .enumerate()
-                    .fold(0_u8, |bits, (index, differs)| bits | differs << index)
-            }));
+            let [before, after] = [before, after].map(|row| features(row, &bytes).as_chunks::<8>());
+            bits.extend(before.0.iter().zip(after.0).map(|(before, after)| differing(before, after)));
+            if !before.1.is_empty() {
+                bits.push(differing(before.1, after.1));
+            }
         }
         Arc::new(PrimitiveArray::<UInt8Type>::new(bits.into(), None))
     }
@@ -323,6 +318,13 @@ impl<'a> Rows<'a> {
 /// The bits of a row's features. As integers: a NaN equals itself, and the two zeros differ.
 fn features<'a>(row: &'a [u64], bytes: &Range<usize>) -> &'a [u32] {
     bytemuck::cast_slice(&bytemuck::cast_slice::<u64, u8>(row)[bytes.clone()])
+}
+
+/// A bit for each of at most 8 pairs that is unequal, the first in the lowest.
+#[inline]
+fn differing(before: &[u32], after: &[u32]) -> u8 {
+    let pairs = before.iter().zip(after).enumerate();
+    pairs.fold(0, |bits, (index, (before, after))| bits | u8::from(before != after) << index)
 }
 
 fn bytes_of(column: &Column, offset: usize) -> Range<usize> {
