@@ -197,7 +197,11 @@ fn wide_rows_are_handed_over_by_their_bytes() {
         ..ExportSettings::default()
     };
     let run = run(&settings, Duration::ZERO, CAPACITY);
-    assert!(run.most < settings.batch_bytes / 64 + TURN, "{} transitions at once", run.most);
+    assert!(
+        run.most < settings.batch_bytes / 64 + TURN,
+        "{} transitions at once",
+        run.most
+    );
     assert_eq!(run.report.exported, run.report.recorded);
 }
 
@@ -218,6 +222,10 @@ fn a_slow_sink_costs_rows_and_no_memory() {
         pending,
         ..
     } = run.report;
-    assert!(dropped > 0, "it kept up in {:?}: the test says nothing", start.elapsed());
+    assert!(
+        dropped > 0,
+        "it kept up in {:?}: the test says nothing",
+        start.elapsed()
+    );
     assert_eq!((exported + dropped, pending), (recorded, 0));
 }

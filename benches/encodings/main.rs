@@ -1,12 +1,17 @@
 //! What each way to encode a shard costs: bytes and nanoseconds a transition, as two Markdown tables for each workload.
 //!
 //! ```text
-//! cargo bench --bench encodings                                # what the crate is built with
-//! cargo bench --features parquet/lz4,parquet/snap --bench encodings    # other compressions too
+//! cargo bench --bench encodings    # about a minute
+//! ```
+//!
+//! Compressions that the crate is not built with come with features of the Parquet writer:
+//!
+//! ```text
+//! cargo bench -p bevy_experience --no-default-features --features dataset,parquet/lz4,parquet/snap --bench encodings
 //! ```
 //!
 //! `EXPERIENCE_DATASET=data/arena` takes the episodes of a recorded arena in place of made up ones. Nothing is written to
-//! a disk.
+//! a disk, and only the time on a processor counts.
 #![expect(clippy::print_stdout, reason = "tables are what this is for")]
 
 #[path = "../export/arena.rs"]
@@ -20,6 +25,7 @@ mod lives;
 
 use arrow_array::RecordBatch;
 use bevy_experience::sink::arrow::BatchEncoder;
+use clock::clock;
 use parquet::{
     arrow::{ArrowSchemaConverter, ArrowWriter},
     basic::{Compression, Encoding, Type, ZstdLevel},
@@ -27,7 +33,6 @@ use parquet::{
     file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
     schema::types::ColumnDescriptor,
 };
-use clock::clock;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
@@ -37,12 +42,20 @@ use std::{
 const ENOUGH: Duration = Duration::from_millis(200);
 
 /// The ways to encode one column, the compression being the same.
-const WAYS: [(&str, fn(&ColumnDescriptor, WriterPropertiesBuilder) -> Option<WriterPropertiesBuilder>); 5] = [
+const WAYS: [(
+    &str,
+    fn(&ColumnDescriptor, WriterPropertiesBuilder) -> Option<WriterPropertiesBuilder>,
+); 5] = [
     ("dictionary, statistics", |_, properties| Some(properties)),
     ("dictionary", |_, properties| Some(bare(properties))),
-    ("plain", |_, properties| Some(bare(properties).set_dictionary_enabled(false))),
+    ("plain", |_, properties| {
+        Some(bare(properties).set_dictionary_enabled(false))
+    }),
     ("byte stream split", |column, properties| {
-        let splits = matches!(column.physical_type(), Type::FLOAT | Type::DOUBLE | Type::INT32 | Type::INT64);
+        let splits = matches!(
+            column.physical_type(),
+            Type::FLOAT | Type::DOUBLE | Type::INT32 | Type::INT64
+        );
         splits.then(|| encoded(properties, Encoding::BYTE_STREAM_SPLIT))
     }),
     ("delta", |column, properties| {
@@ -85,13 +98,23 @@ fn cell(written: Result<(usize, Duration), ParquetError>, steps: usize) -> Strin
     let steps = steps as f64;
     written.map_or_else(
         |_| "-".to_owned(),
-        |(bytes, time)| format!("{:.2} B, {:.0} ns", bytes as f64 / steps, time.as_nanos() as f64 / steps),
+        |(bytes, time)| {
+            format!(
+                "{:.2} B, {:.0} ns",
+                bytes as f64 / steps,
+                time.as_nanos() as f64 / steps
+            )
+        },
     )
 }
 
 fn columns(batches: &[RecordBatch], steps: usize) {
     let names: Vec<_> = WAYS.iter().map(|(name, _)| *name).collect();
-    println!("| column | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
+    println!(
+        "| column | {} |\n|---|{}",
+        names.join(" | "),
+        "---|".repeat(names.len())
+    );
     for (index, field) in batches[0].schema().fields().iter().enumerate() {
         let alone: Vec<_> = batches
             .iter()
@@ -154,7 +177,10 @@ fn main() {
             .map(|episodes| encoder.encode(episodes).expect("its own episodes"))
             .collect();
         let steps = lives.len();
-        println!("\n## {name}: {steps} transitions\n");
+        println!(
+            "\n## {name}: {steps} transitions, {} bytes of rows each\n",
+            lives.bytes() / steps
+        );
         columns(&batches, steps);
         println!();
         compressions(&batches, steps);

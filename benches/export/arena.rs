@@ -1,7 +1,8 @@
 //! A small arena: who records it has the columns of `examples/arena`, and values that compress alike.
 //!
 //! Places drift and turn, health and clocks stand on a few values, rivals and coins are seen only when near, and most
-//! rewards are the same. A transition of it takes 6 % more of a shard than one of the arena.
+//! rewards are the same. A transition takes 183 bytes of a shard where one of the arena takes 200 (`cargo bench --bench
+//! encodings`, all values plain).
 
 use crate::lives::{Lives, Tape};
 use bevy_experience::{
@@ -114,8 +115,16 @@ impl Fighter {
         };
         self.steer = unit(way).map(|part| 0.7 * part);
         self.facing = turned(unit(rival.unwrap_or(way)), rng.random_range(-0.2..0.2));
-        self.shot_in = if self.deed == 1 { 0.5 } else { (self.shot_in - DT).max(0.0) };
-        self.dash_in = if self.deed == 2 { 2.0 } else { (self.dash_in - DT).max(0.0) };
+        self.shot_in = if self.deed == 1 {
+            0.5
+        } else {
+            (self.shot_in - DT).max(0.0)
+        };
+        self.dash_in = if self.deed == 2 {
+            2.0
+        } else {
+            (self.dash_in - DT).max(0.0)
+        };
         for axis in 0..2 {
             let wanted = self.steer[axis] * if self.deed == 2 { 24.0 } else { 6.0 };
             self.velocity[axis] += (wanted - self.velocity[axis]) * 10.0 * DT;
@@ -186,7 +195,11 @@ pub fn play(ticks: i64) -> Lives {
             features.extend([fighter.health, fighter.shot_in, fighter.dash_in]);
             for rival in nearest::<3>(fighter.at, living(index)) {
                 features.extend(rival.map_or([0.0; 6], |(other, [dx, dy])| {
-                    let Fighter { velocity: [x, y], health, .. } = fighters[other];
+                    let Fighter {
+                        velocity: [x, y],
+                        health,
+                        ..
+                    } = fighters[other];
                     [1.0, dx, dy, x, y, health]
                 }));
             }

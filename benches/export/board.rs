@@ -61,22 +61,29 @@ pub fn play(steps: i64) -> Lives {
             }
         }
         for cell in 0..CELLS {
-            let grows = if step % 25 == 0 { 1 } else { u32::from(step % 2 == 0 && cell % 40 == 0) };
+            let grows = if step % 25 == 0 {
+                1
+            } else {
+                u32::from(step % 2 == 0 && cell % 40 == 0)
+            };
             armies[cell] += grows * u32::from(owners[cell] < PLAYERS);
         }
         for (player, tape) in tapes.iter_mut().enumerate() {
             let mut mask = [false; MOVES];
             let mut choices = Vec::new();
-            for choice in 0..MOVES {
+            for (choice, allowed) in mask.iter_mut().enumerate() {
                 let (cell, direction) = (choice / 4, choice % 4);
                 let open = |to: usize| !rock[to];
                 if owners[cell] == player && armies[cell] > 1 && beside(cell, direction).is_some_and(open) {
-                    mask[choice] = true;
+                    *allowed = true;
                     choices.push(choice);
                 }
             }
             let mut reward = 0.0;
-            let choice = choices.get(rng.random_range(0..choices.len().max(1))).copied().unwrap_or(0);
+            let choice = choices
+                .get(rng.random_range(0..choices.len().max(1)))
+                .copied()
+                .unwrap_or(0);
             if let Some(to) = beside(choice / 4, choice % 4).filter(|_| mask[choice]) {
                 let moving = armies[choice / 4] - 1;
                 armies[choice / 4] = 1;

@@ -14,6 +14,7 @@ mod arena;
 mod board;
 mod clock;
 mod lives;
+mod streams;
 
 use arrow_array::RecordBatch;
 use bevy_experience::{
@@ -22,8 +23,8 @@ use bevy_experience::{
     sink::{ChannelSink, DatasetSink, RecordingInfo, RunReport, Sink, arrow::BatchEncoder},
     transition::{Episode, RunId},
 };
-use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use clock::clock;
+use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use lives::Lives;
 use parquet::{
     arrow::ArrowWriter,
@@ -155,7 +156,7 @@ fn thread(c: &mut Criterion) {
     let mut group = c.benchmark_group("export_thread");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     for (name, lives) in workloads() {
-        let streams = lives.streams();
+        let streams = streams::streams(&lives);
         group.throughput(Throughput::Elements(lives.len() as u64));
         group.bench_function(BenchmarkId::new("dataset", name), |b| {
             b.iter_custom(|times| (0..times).map(|_| export(&lives, &streams)).sum());

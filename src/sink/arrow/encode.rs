@@ -306,7 +306,13 @@ impl<'a> Rows<'a> {
         let mut bits = Vec::with_capacity(self.len * self.schema.observation_width().div_ceil(8));
         for (before, after) in self.before().zip(self.after()) {
             let [before, after] = [before, after].map(|row| features(row, &bytes).as_chunks::<8>());
-            bits.extend(before.0.iter().zip(after.0).map(|(before, after)| differing(before, after)));
+            bits.extend(
+                before
+                    .0
+                    .iter()
+                    .zip(after.0)
+                    .map(|(before, after)| differing(before, after)),
+            );
             if !before.1.is_empty() {
                 bits.push(differing(before.1, after.1));
             }
@@ -324,7 +330,9 @@ fn features<'a>(row: &'a [u64], bytes: &Range<usize>) -> &'a [u32] {
 #[inline]
 fn differing(before: &[u32], after: &[u32]) -> u8 {
     let pairs = before.iter().zip(after).enumerate();
-    pairs.fold(0, |bits, (index, (before, after))| bits | u8::from(before != after) << index)
+    pairs.fold(0, |bits, (index, (before, after))| {
+        bits | u8::from(before != after) << index
+    })
 }
 
 fn bytes_of(column: &Column, offset: usize) -> Range<usize> {

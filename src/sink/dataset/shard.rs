@@ -1,18 +1,14 @@
 //! One Parquet file: whole episodes, visible to readers when it is finished and not before.
 
 use super::{
+    encoding::Encoding,
     files::{failed, remove, sync_folder},
     spool::Spool,
 };
 use crate::sink::{SinkError, arrow::Part};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use parquet::{
-    arrow::{ArrowSchemaConverter, ArrowWriter},
-    basic::{Compression, Encoding as ValueEncoding, Type, ZstdLevel},
-    errors::ParquetError,
-    file::properties::{EnabledStatistics, WriterProperties},
-};
+use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -32,37 +28,6 @@ pub struct ShardAccount {
     pub episodes: u64,
     /// Their transitions, one row each.
     pub transitions: u64,
-}
-
-/// How shards are encoded.
-#[derive(Clone, Debug)]
-pub(super) struct Encoding {
-    pub(super) level: ZstdLevel,
-    pub(super) row_group_rows: usize,
-}
-
-impl Encoding {
-    fn properties(&self, schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(self.level))
-            .set_created_by(concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned())
-            // Row groups are closed between episodes, by hand.
-            .set_max_row_group_row_count(None);
-        for leaf in ArrowSchemaConverter::new().convert(schema)?.columns() {
-            let path = leaf.path();
-            let is_list = leaf.max_rep_level() > 0;
-            if leaf.physical_type() != Type::BYTE_ARRAY {
-                properties = properties.set_column_dictionary_enabled(path.clone(), false);
-            }
-            if is_list {
-                // Nobody asks for the smallest of all features of all rows.
-                properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
-            } else if matches!(leaf.physical_type(), Type::INT32 | Type::INT64) {
-                properties = properties.set_column_encoding(path.clone(), ValueEncoding::DELTA_BINARY_PACKED);
-            }
-        }
-        Ok(properties.build())
-    }
 }
 
 /// A shard that takes episodes.
