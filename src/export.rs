@@ -4,6 +4,12 @@
 //! together to whole episodes, and gives those to the sinks. It holds no lock that the game takes while it is inside a
 //! sink: a sink that is slow, fails or panics costs the game nothing but, in the end, rows, which are counted.
 //!
+//! # Memory
+//! For each recording the thread holds the open episodes, each at most `max_episode_steps` long, and of finished ones
+//! [`ExportSettings::batch`] or [`ExportSettings::batch_bytes`] and one turn of one buffer more. While a sink is at work
+//! nothing is taken, so a slow one makes none of that grow: buffers overflow as they were told to, and what they lose is
+//! counted.
+//!
 //! # The account
 //! For each sink of each recording, at any moment, in transitions:
 //! `recorded = exported + dropped + discarded + pending`. A [`RunReport`] holds one such account.
@@ -33,8 +39,10 @@ use std::{
 pub struct ExportSettings {
     /// Longest time from the end of an episode until sinks have it.
     pub flush_interval: Duration,
-    /// Finished transitions of one recording that are handed over before that.
+    /// So many finished transitions of one recording are handed over before that.
     pub batch: usize,
+    /// And so many bytes of their rows, whichever comes first.
+    pub batch_bytes: usize,
     /// How long the thread sleeps when it found nothing to do.
     pub poll_interval: Duration,
     /// How long the end of the app waits for everything to be written. Afterwards the thread is left to itself.
@@ -46,6 +54,7 @@ impl Default for ExportSettings {
         Self {
             flush_interval: Duration::from_secs(1),
             batch: 8192,
+            batch_bytes: 16 << 20,
             poll_interval: Duration::from_millis(5),
             close_timeout: Duration::from_secs(10),
         }

@@ -76,6 +76,7 @@ fn buffers_of_every_kind_and_policy() {
                 kind,
                 capacity: 64,
                 overflow: overflow.clone(),
+                ..BufferSettings::default()
             };
             let (mut writer, buffer) = create(&settings, 16).unwrap();
             let mut reader = buffer.reader();
@@ -173,6 +174,7 @@ fn a_pool_and_a_sampler_of_it() {
     let settings = PoolSettings {
         bytes: 1 << 16,
         shards: 2,
+        ..PoolSettings::default()
     };
     let (mut writer, pool) = BufferPool::new(&settings, schema.layout().row_words()).unwrap();
     let mut players: Vec<_> = (0..20).map(|agent| pool.handle(agent)).collect();

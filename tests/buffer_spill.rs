@@ -26,6 +26,7 @@ fn settings(kind: BufferKind, folder: &Path, bytes: u64) -> BufferSettings {
             folder: folder.to_owned(),
             bytes,
         },
+        ..BufferSettings::default()
     }
 }
 

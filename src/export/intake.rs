@@ -14,11 +14,8 @@ use std::{
     sync::Arc,
 };
 
-/// Rows taken from one player's buffer before the next one's turn.
+/// Rows taken from one buffer, or one shard, before the next one's turn.
 const TURN: usize = 1024;
-
-/// Rows taken from one shard before the next one's turn.
-const SHARD_TURN: usize = 16 * TURN;
 
 /// One player's buffer and what is being put together from it.
 pub(super) struct OwnIntake {
@@ -89,7 +86,7 @@ impl ShardIntake {
         let assemblies = &mut self.assemblies;
         let rows = self
             .shard
-            .drain(SHARD_TURN, &mut |row| {
+            .drain(TURN, &mut |row| {
                 let assembly = assemblies.entry(StepHeader::of(row).stream).or_default();
                 assembly.take(shop, row, finished, toll);
             })

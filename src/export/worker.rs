@@ -57,38 +57,55 @@ impl Recording {
         (self.counters.clone(), sinks)
     }
 
-    /// Takes what the buffers hold, at most a turn from each. How many rows that was.
-    fn drain(&mut self) -> usize {
-        let Self {
-            shop,
-            counters,
-            players,
-            intakes,
-            shards,
-            finished,
-            ..
-        } = self;
-        let before = finished.len();
+    /// Takes what the buffers hold, at most a turn from each, and hands over whenever that is enough. How many rows it was.
+    fn drain(&mut self, settings: &ExportSettings) -> usize {
         let mut taken = 0;
-        let mut toll = Toll::default();
+        let mut intakes = core::mem::take(&mut self.intakes);
         intakes.retain_mut(|intake| {
-            let (rows, done) = intake.drain(shop, finished, &mut toll);
+            let (rows, done) = self.take_turn(settings, |shop, finished, toll| intake.drain(shop, finished, toll));
             taken += rows;
             if done {
-                players.remove_if_same(intake.agent_id, &intake.buffer);
+                self.players.remove_if_same(intake.agent_id, &intake.buffer);
             }
             !done
         });
-        for shard in shards {
-            taken += shard.drain(shop, finished, &mut toll);
+        self.intakes = intakes;
+        let mut shards = core::mem::take(&mut self.shards);
+        for shard in &mut shards {
+            taken += self.take_turn(settings, |shop, finished, toll| shard.drain(shop, finished, toll));
         }
-        counters.lost.add(toll.lost);
-        counters.discarded.add(toll.discarded);
+        self.shards = shards;
+        taken
+    }
+
+    /// Takes what `turn` takes from one source. Whether that is enough to hand over is asked after each, so that what is
+    /// held does not grow with the number of sources.
+    fn take_turn<T>(
+        &mut self,
+        settings: &ExportSettings,
+        turn: impl FnOnce(&Shop, &mut Vec<Finished>, &mut Toll) -> T,
+    ) -> T {
+        let before = self.finished.len();
+        let mut toll = Toll::default();
+        let result = turn(&self.shop, &mut self.finished, &mut toll);
+        self.counters.lost.add(toll.lost);
+        self.counters.discarded.add(toll.discarded);
         self.waiting += self.finished[before..]
             .iter()
             .map(|finished| finished.episode.len())
             .sum::<usize>();
-        taken
+        if self.has_enough(settings) {
+            self.write();
+        }
+        result
+    }
+
+    /// Whether enough is finished to be handed over before its time.
+    fn has_enough(&self, settings: &ExportSettings) -> bool {
+        // An episode has a row more than it has transitions.
+        let rows = self.waiting + self.finished.len();
+        let bytes = rows.saturating_mul(self.shop.schema.layout().row_bytes());
+        self.waiting >= settings.batch || bytes >= settings.batch_bytes
     }
 
     /// Hands everything finished to the sinks.
@@ -193,8 +210,6 @@ impl Worker {
             for recording in &mut self.recordings {
                 if due || !flushes.is_empty() {
                     recording.flush();
-                } else if recording.waiting >= self.settings.batch {
-                    recording.write();
                 }
             }
             if due {
@@ -255,7 +270,12 @@ impl Worker {
     }
 
     fn drain(&mut self) -> usize {
-        let taken = self.recordings.iter_mut().map(Recording::drain).sum();
+        let settings = &self.settings;
+        let taken = self
+            .recordings
+            .iter_mut()
+            .map(|recording| recording.drain(settings))
+            .sum();
         self.progress.advance();
         taken
     }

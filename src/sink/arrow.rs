@@ -35,6 +35,7 @@ mod encode;
 #[cfg(feature = "dataset")]
 pub(crate) use columns::is_wide;
 pub(crate) use columns::{Content, content};
+pub(crate) use encode::Part;
 
 use crate::{schema::Schema, sink::SinkError, transition::Episode};
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -132,7 +133,13 @@ impl BatchEncoder {
     /// When an episode is of another schema.
     pub fn encode(&self, episodes: &[Episode]) -> Result<RecordBatch, SinkError> {
         self.accepts(episodes)?;
-        let rows = encode::Rows::new(&self.schema, episodes);
+        let parts: Vec<_> = episodes.iter().map(Part::whole).collect();
+        self.encode_parts(&parts)
+    }
+
+    /// The transitions of `parts`, of episodes that are known to be [accepted](Self::accepts), as one batch.
+    pub(crate) fn encode_parts(&self, parts: &[Part<'_>]) -> Result<RecordBatch, SinkError> {
+        let rows = encode::Rows::new(&self.schema, parts);
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let columns: Result<_, ArrowError> = self.content.iter().map(|column| rows.array(*column)).collect();
         columns

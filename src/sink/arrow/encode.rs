@@ -17,7 +17,7 @@ use arrow_array::{
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::{ArrowError, DataType};
 use bytemuck::Pod;
-use core::ops::Range;
+use core::{ops::Range, slice::ChunksExact};
 use std::sync::Arc;
 
 /// Calls a macro with the Rust type and the Arrow type of a [`DType`] other than `Bool`.
@@ -39,17 +39,50 @@ macro_rules! primitive_type {
     };
 }
 
+/// Transitions of one episode that follow each other.
+#[derive(Clone, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) episode: &'a Episode,
+    pub(crate) steps: Range<usize>,
+}
+
+impl<'a> Part<'a> {
+    /// All of it.
+    pub(crate) fn whole(episode: &'a Episode) -> Self {
+        Self {
+            episode,
+            steps: 0..episode.len(),
+        }
+    }
+
+    fn words(&self) -> usize {
+        self.episode.schema().layout().row_words()
+    }
+
+    /// The row that each transition starts from.
+    fn before(&self) -> ChunksExact<'a, u64> {
+        let (rows, words) = (self.episode.rows(), self.words());
+        rows[self.steps.start * words..self.steps.end * words].chunks_exact(words)
+    }
+
+    /// The row that each transition leads to.
+    fn after(&self) -> ChunksExact<'a, u64> {
+        let (rows, words) = (self.episode.rows(), self.words());
+        rows[(self.steps.start + 1) * words..(self.steps.end + 1) * words].chunks_exact(words)
+    }
+}
+
 /// The transitions that become one batch.
 pub(super) struct Rows<'a> {
     schema: &'a Schema,
-    episodes: &'a [Episode],
+    parts: &'a [Part<'a>],
     len: usize,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(schema: &'a Schema, episodes: &'a [Episode]) -> Self {
-        let len = episodes.iter().map(Episode::len).sum();
-        Self { schema, episodes, len }
+    pub(super) fn new(schema: &'a Schema, parts: &'a [Part<'a>]) -> Self {
+        let len = parts.iter().map(|part| part.steps.len()).sum();
+        Self { schema, parts, len }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -101,42 +134,35 @@ impl<'a> Rows<'a> {
             Content::NextActionMask => list(&data_type, self.mask(self.after()), None)?,
             Content::Changed => list(&data_type, self.changed(), None)?,
             Content::Continues => nullable(
-                self.episodes
+                self.parts
                     .iter()
-                    .flat_map(|episode| core::iter::repeat_n(episode.info().continues, episode.len())),
+                    .flat_map(|part| core::iter::repeat_n(part.episode.info().continues, part.steps.len())),
                 self.len,
             ),
         })
     }
 
-    /// The row that each transition starts from.
     fn before(&self) -> impl Iterator<Item = &'a [u64]> {
-        let words = self.schema.layout().row_words();
-        self.episodes.iter().flat_map(move |episode| {
-            let rows = episode.rows();
-            rows[..rows.len() - words].chunks_exact(words)
-        })
+        self.parts.iter().flat_map(Part::before)
     }
 
-    /// The row that each transition leads to.
     fn after(&self) -> impl Iterator<Item = &'a [u64]> {
-        let words = self.schema.layout().row_words();
-        self.episodes
-            .iter()
-            .flat_map(move |episode| episode.rows()[words..].chunks_exact(words))
+        self.parts.iter().flat_map(Part::after)
     }
 
-    /// The place in the batch of each episode's last row.
+    /// The place in the batch of the last row of each episode that ends in it.
     fn lasts(&self) -> impl Iterator<Item = (usize, &'a Episode)> {
-        self.episodes.iter().scan(0, |end, episode| {
-            *end += episode.len();
-            Some((*end - 1, episode))
-        })
+        let ends = self.parts.iter().scan(0, |end, part| {
+            *end += part.steps.len();
+            Some((*end - 1, part))
+        });
+        ends.filter(|(_, part)| part.steps.end == part.episode.len())
+            .map(|(last, part)| (last, part.episode))
     }
 
     fn per_episode<T: ArrowPrimitiveType>(&self, value: impl Fn(&Episode) -> T::Native) -> ArrayRef {
-        let repeated = |episode| core::iter::repeat_n(value(episode), episode.len());
-        self.primitive::<T>(self.episodes.iter().flat_map(repeated))
+        let repeated = |part: &Part<'_>| core::iter::repeat_n(value(part.episode), part.steps.len());
+        self.primitive::<T>(self.parts.iter().flat_map(repeated))
     }
 
     fn primitive<T: ArrowPrimitiveType>(&self, from: impl Iterator<Item = T::Native>) -> ArrayRef {
@@ -147,7 +173,7 @@ impl<'a> Rows<'a> {
     }
 
     fn steps(&self) -> ArrayRef {
-        let steps = self.episodes.iter().flat_map(|episode| 0..episode.len());
+        let steps = self.parts.iter().flat_map(|part| part.steps.clone());
         self.primitive::<Int32Type>(steps.map(|step| i32::try_from(step).unwrap_or(i32::MAX)))
     }
 
@@ -279,16 +305,17 @@ impl<'a> Rows<'a> {
         let bytes = self.schema.layout().observation();
         let mut bits = Vec::with_capacity(self.len * self.schema.observation_width().div_ceil(8));
         for (before, after) in self.before().zip(self.after()) {
-            let [before, after] = [before, after].map(|row| features(row, &bytes));
-            bits.extend(before.chunks(8).zip(after.chunks(8)).map(|(before, after)| {
-                let differs = before
+            let [before, after] = [before, after].map(|row| features(row, &bytes).as_chunks::<8>());
+            bits.extend(
+                before
+                    .0
                     .iter()
-                    .zip(after)
-                    .map(|(before, after)| u8::from(before != after));
-                differs
-                    .enumerate()
-                    .fold(0_u8, |bits, (index, differs)| bits | differs << index)
-            }));
+                    .zip(after.0)
+                    .map(|(before, after)| differing(before, after)),
+            );
+            if !before.1.is_empty() {
+                bits.push(differing(before.1, after.1));
+            }
         }
         Arc::new(PrimitiveArray::<UInt8Type>::new(bits.into(), None))
     }
@@ -297,6 +324,15 @@ impl<'a> Rows<'a> {
 /// The bits of a row's features. As integers: a NaN equals itself, and the two zeros differ.
 fn features<'a>(row: &'a [u64], bytes: &Range<usize>) -> &'a [u32] {
     bytemuck::cast_slice(&bytemuck::cast_slice::<u64, u8>(row)[bytes.clone()])
+}
+
+/// A bit for each of at most 8 pairs that is unequal, the first in the lowest.
+#[inline]
+fn differing(before: &[u32], after: &[u32]) -> u8 {
+    let pairs = before.iter().zip(after).enumerate();
+    pairs.fold(0, |bits, (index, (before, after))| {
+        bits | u8::from(before != after) << index
+    })
 }
 
 fn bytes_of(column: &Column, offset: usize) -> Range<usize> {

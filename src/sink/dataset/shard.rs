@@ -1,18 +1,14 @@
 //! One Parquet file: whole episodes, visible to readers when it is finished and not before.
 
 use super::{
+    encoding::Encoding,
     files::{failed, remove, sync_folder},
     spool::Spool,
 };
-use crate::sink::SinkError;
+use crate::sink::{SinkError, arrow::Part};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use parquet::{
-    arrow::{ArrowSchemaConverter, ArrowWriter},
-    basic::{Compression, Type, ZstdLevel},
-    errors::ParquetError,
-    file::properties::WriterProperties,
-};
+use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -32,32 +28,6 @@ pub struct ShardAccount {
     pub episodes: u64,
     /// Their transitions, one row each.
     pub transitions: u64,
-}
-
-/// How shards are encoded.
-#[derive(Clone, Debug)]
-pub(super) struct Encoding {
-    pub(super) level: ZstdLevel,
-    pub(super) row_group_rows: usize,
-}
-
-impl Encoding {
-    fn properties(&self, schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(self.level))
-            .set_created_by(concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned())
-            // Row groups are closed between episodes, by hand.
-            .set_max_row_group_row_count(None);
-        for leaf in ArrowSchemaConverter::new().convert(schema)?.columns() {
-            // Vectors of floats hardly repeat a value, and the features that do repeat stand between others. Without a
-            // dictionary the arena's shards are a sixth smaller and written in half the time.
-            let is_list = leaf.max_rep_level() > 0;
-            if is_list && matches!(leaf.physical_type(), Type::FLOAT | Type::DOUBLE) {
-                properties = properties.set_column_dictionary_enabled(leaf.path().clone(), false);
-            }
-        }
-        Ok(properties.build())
-    }
 }
 
 /// A shard that takes episodes.
@@ -101,20 +71,31 @@ impl OpenShard {
         })
     }
 
-    /// Takes whole episodes.
-    pub(super) fn write(&mut self, batch: &RecordBatch, episodes: usize) -> Result<(), SinkError> {
-        let rows = self.writer.in_progress_rows();
-        let full = rows + batch.num_rows() > self.encoding.row_group_rows;
-        if rows > 0 && (full || self.writer.in_progress_size() > ROW_GROUP_BYTES) {
-            self.writer
-                .flush()
-                .map_err(|error| encoder_failed(&self.path, &error))?;
+    /// Takes the batch of these parts of episodes. Whoever begins an episode goes on until its end.
+    pub(super) fn write(&mut self, batch: &RecordBatch, parts: &[Part<'_>]) -> Result<(), SinkError> {
+        let begun = parts.iter().filter(|part| part.steps.start == 0);
+        let episodes = begun.clone().count();
+        if episodes > 0 {
+            // Whole episodes, however long: none is divided between two row groups.
+            self.make_room(begun.map(|part| part.episode.len()).sum())?;
         }
         self.writer
             .write(batch)
             .map_err(|error| encoder_failed(&self.path, &error))?;
         self.account.episodes += episodes as u64;
         self.account.transitions += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Closes the row group where so many more rows are too many for it.
+    fn make_room(&mut self, more: usize) -> Result<(), SinkError> {
+        let rows = self.writer.in_progress_rows();
+        let full = rows + more > self.encoding.row_group_rows;
+        if rows > 0 && (full || self.writer.in_progress_size() > ROW_GROUP_BYTES) {
+            self.writer
+                .flush()
+                .map_err(|error| encoder_failed(&self.path, &error))?;
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::{
     Settings,
     account::{RunAccount, RunStatus},
+    batches::batches,
     card, layout, place,
     shard::{FinishedShard, OpenShard},
 };
@@ -12,9 +13,6 @@ use crate::{
 };
 use core::fmt;
 use std::path::PathBuf;
-
-/// Episodes are turned into batches of about this many bytes of rows, so that a batch stays small beside a shard.
-const BATCH_BYTES: usize = 8 << 20;
 
 /// Writes shards and the account of the run.
 pub(super) struct DatasetWriter {
@@ -60,13 +58,10 @@ impl DatasetWriter {
         // Whatever can fail is tried before anything is taken. What is taken waits in memory if the disk fails now.
         self.land()?;
         self.shard()?.drain()?;
-        let mut rest = episodes;
-        while !rest.is_empty() {
-            let (chunk, later) = rest.split_at(chunk(rest));
-            rest = later;
-            let batch = self.encoder.encode(chunk)?;
+        for parts in batches(episodes) {
+            let batch = self.encoder.encode_parts(&parts)?;
             let shard = self.shard()?;
-            shard.write(&batch, chunk.len())?;
+            shard.write(&batch, &parts)?;
             if let Err(error) = shard.drain() {
                 tracing::warn!("{error}; trying again");
             }
@@ -165,16 +160,6 @@ impl DatasetWriter {
             tracing::warn!("the dataset card is not up to date: {error}");
         }
     }
-}
-
-/// How many of `episodes`, at least one, make a batch.
-fn chunk(episodes: &[Episode]) -> usize {
-    let mut bytes = 0;
-    let fitting = episodes.iter().take_while(|episode| {
-        bytes += size_of_val(episode.rows());
-        bytes <= BATCH_BYTES
-    });
-    fitting.count().max(1)
 }
 
 impl fmt::Debug for DatasetWriter {
