@@ -2,7 +2,7 @@
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use bevy_experience::{prelude::*, test_app::TestApp};
+use bevy_experience::{buffer::pool::PoolSettings, prelude::*, test_app::TestApp};
 use bevy_reflect::Reflect;
 use proptest::prelude::*;
 
@@ -188,11 +188,19 @@ fn play(lives: &[Vec<Move>], every: u32, longest: usize) -> TestApp {
             .act::<Choice>()
             .reward_terms(["pay"])
             .every(every)
-            .overflow(Overflow::Block(core::time::Duration::from_secs(20)))
     };
-    test.record(recording("every").max_episode_steps(u32::try_from(longest).unwrap()));
-    test.record(recording("whole"));
-    test.record(recording("change").mode(RecordMode::OnChange));
+    let longest = u32::try_from(longest).unwrap();
+    let blocking = |name| recording(name).overflow(Overflow::Block(core::time::Duration::from_secs(20)));
+    test.record(blocking("every").max_episode_steps(longest));
+    test.record(blocking("whole"));
+    test.record(blocking("change").mode(RecordMode::OnChange));
+    // Large enough for a whole game.
+    let pool = PoolSettings {
+        bytes: 1 << 20,
+        shards: 2,
+        ..PoolSettings::default()
+    };
+    test.record(recording("shared").max_episode_steps(longest).pool_above(0).pool(pool));
     let mut entities: Vec<Option<Entity>> = vec![None; lives.len()];
     for tick in 0..lives[0].len() {
         let now: Vec<_> = lives.iter().map(|moves| moves[tick]).collect();
@@ -276,6 +284,7 @@ proptest! {
         };
         for (agent, moves) in lives.iter().enumerate() {
             prop_assert_eq!(recorded(&mut test, "every", agent), model(moves, every, longest));
+            prop_assert_eq!(recorded(&mut test, "shared", agent), model(moves, every, longest));
             let whole = model(moves, every, usize::MAX);
             prop_assert_eq!(&recorded(&mut test, "whole", agent), &whole);
             prop_assert_eq!(recorded(&mut test, "change", agent), compress(whole));

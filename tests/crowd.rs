@@ -1,0 +1,238 @@
+//! Players who share a pool, because there are so many of them.
+
+use bevy_ecs::prelude::*;
+use bevy_experience::{
+    buffer::{BufferError, BufferKind, BufferSettings, Sampler, pool::PoolSettings, sample::Actions},
+    export::ExportSettings,
+    prelude::*,
+    recording::SetupError,
+    test_app::TestApp,
+    transition::Episode,
+};
+use bevy_reflect::Reflect;
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+
+#[derive(Component)]
+struct Player;
+
+#[derive(Component, Reflect)]
+struct Place([f32; 3]);
+
+#[derive(Component, Reflect)]
+struct Speed(f32);
+
+fn recording() -> Recording<Player> {
+    Recording::new("player")
+        .observe::<Place>()
+        .act::<Speed>()
+        .reward_terms(["moved"])
+}
+
+fn pool(bytes: usize) -> PoolSettings {
+    PoolSettings {
+        bytes,
+        shards: 4,
+        ..PoolSettings::default()
+    }
+}
+
+/// A tick of a game in which players come, go, are reset, opt out and see what is not a number, all by chance.
+fn live(world: &mut World, rng: &mut StdRng, players: &mut Vec<Entity>) {
+    for index in (0..players.len()).rev() {
+        let player = players[index];
+        let by = f32::from(rng.random_range(0..4_u8));
+        world.get_mut::<Speed>(player).unwrap().0 = by;
+        world.get_mut::<Place>(player).unwrap().0[0] += by;
+        world.get_mut::<Reward>(player).unwrap().add("moved", f64::from(by));
+        match rng.random_range(0..400) {
+            0..8 => world.trigger(EndEpisode::terminated(player, "death")),
+            8..12 => world.trigger(EndEpisode::truncated(player, "time_limit")),
+            12..20 => {
+                world.despawn(player);
+                players.swap_remove(index);
+            }
+            20 => {
+                world.entity_mut(player).insert(DoNotRecord);
+            }
+            21 => {
+                world.entity_mut(player).remove::<DoNotRecord>();
+            }
+            22 => world.get_mut::<Place>(player).unwrap().0[1] = f32::NAN,
+            23..30 => world.get_mut::<Place>(player).unwrap().0[1] = 0.5,
+            _ => {}
+        }
+    }
+    for _ in 0..rng.random_range(0..3) {
+        players.push(spawn(world, rng));
+    }
+}
+
+fn spawn(world: &mut World, rng: &mut impl Rng) -> Entity {
+    // Some come back under their old names.
+    let agent = rng.random_range(0..1 << 20);
+    world.spawn((Player, Place([0.0; 3]), Speed(0.0), AgentId(agent))).id()
+}
+
+/// What a trainer would see of an episode.
+fn tell(episode: &Episode) -> (i64, i64, String, Vec<String>) {
+    let steps = episode.transitions().map(|step| {
+        format!(
+            "{:?} {:?} {} {:?} {:?} {} {}",
+            step.observation(),
+            step.action().collect::<Vec<_>>(),
+            step.reward(),
+            step.reward_terms(),
+            step.next_observation(),
+            step.terminated(),
+            step.truncated()
+        )
+    });
+    (
+        episode.info().agent_id,
+        episode.row(0).header().tick,
+        episode.reason().to_string(),
+        steps.collect(),
+    )
+}
+
+fn play(recording: Recording<Player>, players: usize, ticks: usize) -> (TestApp, Vec<Entity>) {
+    let mut test = TestApp::new();
+    test.record(recording.players(players + ticks));
+    let mut rng = StdRng::seed_from_u64(11);
+    let mut alive: Vec<_> = (0..players).map(|_| spawn(test.world_mut(), &mut rng)).collect();
+    for _ in 0..ticks {
+        live(test.world_mut(), &mut rng, &mut alive);
+        test.ticks(1);
+    }
+    (test, alive)
+}
+
+#[test]
+fn a_crowd_is_recorded_as_if_each_had_a_buffer() {
+    let told = |recording| {
+        let (mut test, _) = play(recording, 300, 150);
+        let episodes: Vec<_> = test.finish().iter().map(tell).collect();
+        let report = test.report();
+        assert_eq!((report.pending, report.dropped), (0, report.non_finite), "{report:?}");
+        assert!(report.discarded > 0 && report.non_finite > 0, "{report:?}");
+        episodes
+    };
+    let own = told(recording());
+    assert!(own.len() > 500);
+    let shared = told(recording().pool_above(0).pool(pool(64 << 20)));
+    assert_eq!(own, shared);
+    // Some have buffers of their own, and those who came later share.
+    let both = told(recording().pool_above(310).pool(pool(64 << 20)));
+    assert_eq!(own, both);
+}
+
+#[test]
+fn those_who_join_when_there_are_many_share() {
+    let mut test = TestApp::new();
+    test.record(recording().pool_above(2).pool(pool(1 << 20)));
+    let mut rng = StdRng::seed_from_u64(1);
+    let buffers = |test: &mut TestApp| {
+        let players = test
+            .world_mut()
+            .resource::<Experience>()
+            .buffers("player")
+            .unwrap()
+            .clone();
+        (players.len(), players.pool().is_some())
+    };
+    spawn(test.world_mut(), &mut rng);
+    spawn(test.world_mut(), &mut rng);
+    test.ticks(2);
+    assert_eq!(buffers(&mut test), (2, false));
+    spawn(test.world_mut(), &mut rng);
+    test.ticks(2);
+    assert_eq!(buffers(&mut test), (2, true));
+    assert_eq!(test.finish().len(), 3);
+}
+
+#[test]
+fn what_a_pool_loses_is_counted_and_ends_its_episodes() {
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        export: ExportSettings {
+            // The thread sleeps while the pool goes round.
+            poll_interval: core::time::Duration::from_millis(300),
+            ..ExportSettings::default()
+        },
+        ..ExperiencePlugin::default()
+    });
+    test.record(recording().pool_above(0).pool(pool(16 << 10)));
+    let mut rng = StdRng::seed_from_u64(5);
+    let mut alive: Vec<_> = (0..20).map(|_| spawn(test.world_mut(), &mut rng)).collect();
+    for _ in 0..400 {
+        live(test.world_mut(), &mut rng, &mut alive);
+        test.ticks(1);
+    }
+    let episodes = test.finish();
+    let report = test.report();
+    assert_eq!(report.pending, 0, "{report:?}");
+    assert_eq!(
+        report.recorded,
+        report.exported + report.dropped + report.discarded,
+        "{report:?}"
+    );
+    assert!(report.dropped > report.non_finite, "{report:?}");
+    assert!(episodes.iter().any(|episode| episode.reason().to_string() == "gap"));
+    for step in episodes.iter().flat_map(Episode::transitions) {
+        // No two halves of different moments, or of different players.
+        let moved = step.next_observation()[0] - step.observation()[0];
+        assert_eq!(f64::from(moved), step.action().next().unwrap());
+    }
+}
+
+#[test]
+fn a_crowd_can_be_sampled_while_it_plays() {
+    let (mut test, _) = play(recording().pool_above(0).pool(pool(1 << 20)), 100, 60);
+    let experience = test.world_mut().resource::<Experience>();
+    let mut sampler = Sampler::new(experience.schema("player").unwrap());
+    sampler.watch(experience.buffers("player").unwrap().readers()).unwrap();
+    let batch = sampler.sample(1000, &mut StdRng::seed_from_u64(3));
+    assert_eq!(batch.len(), 1000);
+    let Actions::Values(speeds) = &batch.action else {
+        panic!("a speed is a number")
+    };
+    let places = batch.observation.chunks(3).zip(batch.next_observation.chunks(3));
+    for ((before, after), speed) in places.zip(speeds) {
+        assert_eq!(after[0] - before[0], *speed);
+    }
+}
+
+#[test]
+fn a_pool_that_cannot_be_is_refused() {
+    let refused = |recording: Recording<Player>| {
+        let mut test = TestApp::new();
+        test.try_add_recording(recording).err().expect("it is refused")
+    };
+    let blocking = recording().overflow(Overflow::Block(core::time::Duration::from_millis(1)));
+    let error = refused(blocking.pool_above(10));
+    assert!(matches!(error, SetupError::Pool(_)), "{error}");
+    assert!(error.to_string().contains("`player`"), "{error}");
+    let error = refused(recording().buffer(BufferKind::Queue).pool(pool(1 << 20)));
+    assert!(matches!(error, SetupError::Pool(_)), "{error}");
+    let error = refused(recording().pool(pool(100)));
+    let SetupError::Buffer { source, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(matches!(source, BufferError::SmallPool { bytes: 100, .. }), "{error}");
+}
+
+#[test]
+fn a_crowds_pool_counts_against_the_budget() {
+    let budget = |bytes, recording: Recording<Player>| {
+        let mut test = TestApp::with_plugin(ExperiencePlugin {
+            memory_budget: bytes,
+            ..ExperiencePlugin::default()
+        });
+        test.try_add_recording(recording.players(100_000)).map(|_| ())
+    };
+    let buffer = BufferSettings::default().bytes(12).unwrap();
+    let needed = 4096 * buffer + (256 << 20);
+    let error = budget(needed - 1, recording()).unwrap_err();
+    assert!(error.to_string().contains("256.0 MiB for those who share"), "{error}");
+    assert!(budget(256 << 20, recording().pool_above(0)).is_ok());
+    assert!(budget((256 << 20) - 1, recording().pool_above(0)).is_err());
+}
