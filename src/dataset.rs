@@ -21,16 +21,22 @@ mod columns;
 mod episodes;
 mod error;
 mod joint;
+mod overview;
+mod progress;
 mod recording;
 mod shard;
 mod stats;
+pub mod validate;
 
 pub use crate::sink::dataset::{RunAccount, RunStatus, ShardAccount};
 pub use episodes::Episodes;
 pub use error::DatasetError;
 pub use joint::PlayerAt;
+pub use overview::Overview;
+pub use progress::Progress;
 pub use recording::RecordingData;
 pub use stats::{RecordingStats, Summary};
+pub use validate::{Rule, Validation, Violation};
 
 use crate::sink::dataset::{card, layout};
 use std::path::{Path, PathBuf};

@@ -58,6 +58,11 @@ impl Shard {
         &self.schema
     }
 
+    /// How many transitions the shard holds.
+    pub(super) fn rows(&self) -> u64 {
+        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
     /// The rows of the shard, or those of `selection`, with the columns that hold `columns`.
     pub(super) fn batches(
         &self,

@@ -9,3 +9,4 @@ mod reading;
 mod refusals;
 mod round_trip;
 mod sharing;
+mod validate;

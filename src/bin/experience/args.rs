@@ -1,0 +1,67 @@
+//! What the command line takes.
+
+use bevy_experience::dataset::{Dataset, DatasetError, RecordingData};
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it was done, and nothing is wrong
+  1  it was done, and something is wrong with the data
+  2  the arguments make no sense
+  3  it could not be done";
+
+/// Look after datasets that bevy_experience recorded.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "experience", version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// Print JSON for programs, in place of text for people
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Verb {
+    /// Tell what is in a dataset: recordings, columns, runs, and what was lost
+    Info(What),
+    /// Check every rule of the contract, and name each violation by file, episode and step
+    Validate(What),
+}
+
+/// A dataset, or one recording of it.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct What {
+    /// The dataset's folder
+    pub dataset: PathBuf,
+    /// One recording of it; all unless told
+    #[arg(long, short)]
+    pub recording: Option<String>,
+}
+
+impl What {
+    /// The recordings that were asked for.
+    pub fn recordings(&self) -> Result<Vec<RecordingData>, DatasetError> {
+        let dataset = Dataset::open(&self.dataset)?;
+        match &self.recording {
+            Some(name) => Ok(vec![dataset.recording(name)?.clone()]),
+            None => Ok(dataset.recordings().to_vec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_is_sound() {
+        Args::command().debug_assert();
+    }
+}
