@@ -17,11 +17,15 @@
 //! Unfinished files are not looked at, so a dataset can be read while games write to it. Whatever stands in the files, the
 //! answer is data or a [`DatasetError`] that names the file.
 
+mod atomic;
 mod columns;
+pub mod convert;
+pub mod doctor;
 mod episodes;
 mod error;
 mod joint;
 mod overview;
+mod profile;
 mod progress;
 mod recording;
 mod shard;
@@ -29,10 +33,12 @@ mod stats;
 pub mod validate;
 
 pub use crate::sink::dataset::{RunAccount, RunStatus, ShardAccount};
+pub use doctor::{Diagnosis, Finding, Severity, Symptom};
 pub use episodes::Episodes;
 pub use error::DatasetError;
 pub use joint::PlayerAt;
 pub use overview::Overview;
+pub use profile::{Profile, ValueProfile};
 pub use progress::Progress;
 pub use recording::RecordingData;
 pub use stats::{RecordingStats, Summary};

@@ -1,8 +1,8 @@
 //! One recording of a dataset.
 
 use super::{
-    DatasetError, Episodes, Overview, PlayerAt, Progress, RecordingStats, Validation, joint, overview, shard, stats,
-    validate,
+    DatasetError, Diagnosis, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation, doctor,
+    joint, overview, profile, shard, stats, validate,
 };
 use crate::{
     schema::Schema,
@@ -112,6 +112,16 @@ impl RecordingData {
         stats::stats(&self.schema, &self.shards()?)
     }
 
+    /// How many transitions the shards hold, as their footers say.
+    ///
+    /// # Errors
+    /// When a shard cannot be opened, or is damaged.
+    pub fn transitions(&self) -> Result<u64, DatasetError> {
+        self.shards()?.iter().try_fold(0_u64, |sum, path| {
+            Ok(sum.saturating_add(shard::Shard::open(&self.schema, path)?.rows()))
+        })
+    }
+
     /// What there is, in a few numbers, without reading a row.
     ///
     /// # Errors
@@ -128,6 +138,22 @@ impl RecordingData {
     /// When the file system refuses.
     pub fn validate(&self, watch: &mut dyn FnMut(Progress)) -> Result<Validation, DatasetError> {
         validate::validate(self, watch)
+    }
+
+    /// Every column in a few numbers, and each episode's return and length. `watch` is told how far it is.
+    ///
+    /// # Errors
+    /// When a shard cannot be read, or is damaged.
+    pub fn profile(&self, watch: &mut dyn FnMut(Progress)) -> Result<Profile, DatasetError> {
+        profile::profile(self, watch)
+    }
+
+    /// Looks for what ruins training although every rule is kept. `watch` is told how far it is.
+    ///
+    /// # Errors
+    /// When a shard or an account cannot be read, or is damaged.
+    pub fn diagnose(&self, watch: &mut dyn FnMut(Progress)) -> Result<Diagnosis, DatasetError> {
+        doctor::diagnose(self, watch)
     }
 
     /// All players of a match of a run at one tick, by agent id: those whose transition was under way at `tick`.

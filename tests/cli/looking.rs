@@ -56,13 +56,69 @@ fn validate_exits_with_what_it_found() {
 }
 
 #[test]
+fn head_shows_the_first_transitions() {
+    let root = dataset();
+    let told = printed(&["head", text(root.path()), "-n", "12"], 0);
+    for part in ["board[1][3]", "health", "→ jump", "reward", "10 transitions"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let lines = documents(&["head", text(root.path()), "-n", "12"], 0);
+    assert_eq!(lines.len(), 12);
+    assert_eq!((&lines[9]["step"], &lines[10]["step"]), (&9.into(), &0.into()));
+    assert_eq!(lines[0]["next_observation"], lines[1]["observation"]);
+    assert!(lines[9]["end_reason"].is_string() && lines[8]["end_reason"].is_null());
+    assert!(lines[0]["action"].is_u64());
+    assert!(documents(&["head", text(root.path()), "-n", "0"], 0).is_empty());
+}
+
+#[test]
+fn stats_tell_every_column() {
+    let root = dataset();
+    let told = printed(&["stats", text(root.path())], 0);
+    for part in [
+        "60 transitions in 6 episodes",
+        "return",
+        "length",
+        "board[0][0]",
+        "jump",
+        "coin",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let document = &documents(&["stats", text(root.path())], 0)[0];
+    assert_eq!(document["stats"]["episodes"], 6);
+    assert_eq!(document["profile"]["observation"][8]["count"], 66);
+    assert_eq!(document["profile"]["lengths"][5], 10);
+}
+
+#[test]
+fn doctor_names_what_it_found() {
+    let root = dataset();
+    let shard = root.path().join(SHARD);
+    fs::copy(&shard, shard.with_file_name("00000001-00001.parquet")).expect("it can be copied");
+    let told = printed(&["doctor", text(root.path())], 0);
+    assert!(
+        told.contains("nothing found"),
+        "copies of an episode under its own id are for `validate`: {told}"
+    );
+    fs::remove_dir_all(root.path().join("p/data")).expect("it can be removed");
+    let told = printed(&["doctor", text(root.path())], 1);
+    assert!(
+        told.contains("WARNING there is no episode") && told.contains("Likely: "),
+        "{told}"
+    );
+    let document = &documents(&["doctor", text(root.path())], 1)[0];
+    assert_eq!(document["diagnosis"]["findings"][0]["symptom"], "empty");
+}
+
+#[test]
 fn nonsense_is_an_error_that_names_it() {
     let root = dataset();
     let file = root.path().join("README.md");
     let empty = tempdir().expect("a folder can be made");
     let other = tempdir().expect("a folder can be made");
     fs::write(other.path().join("data.csv"), "1,2").expect("it can be written");
-    for verb in ["info", "validate"] {
+    for verb in ["info", "validate", "head", "stats", "doctor"] {
         for (path, part) in [
             (text(&file), "README.md"),
             (text(empty.path()), "is not a dataset"),
@@ -90,10 +146,10 @@ fn a_recording_of_any_name_is_told_without_moving_the_cursor() {
             .with_observation([Column::feature(name)])
             .into_shared();
         write(root.path(), &episodes(&schema, RunId::from_bits(1), 2));
-        for verb in ["info", "validate"] {
+        for verb in ["info", "validate", "head", "stats", "doctor"] {
             let told = printed(&[verb, text(root.path())], 0);
             assert!(told.chars().all(|sign| !sign.is_control() || sign == '\n'), "{told:?}");
-            assert!(told.len() < 10_000, "{}", told.len());
+            assert!(told.len() < 20_000, "{}", told.len());
         }
     }
 }

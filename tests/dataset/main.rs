@@ -3,6 +3,7 @@
 
 mod columns;
 mod damage;
+mod doctor;
 mod episodes;
 mod folder;
 mod reading;

@@ -30,6 +30,12 @@ pub struct Args {
 pub enum Verb {
     /// Tell what is in a dataset: recordings, columns, runs, and what was lost
     Info(What),
+    /// Print the first transitions
+    Head(Head),
+    /// Returns, lengths, ends, and every column in a few numbers
+    Stats(What),
+    /// Look for what ruins training, and tell what it usually comes from
+    Doctor(What),
     /// Check every rule of the contract, and name each violation by file, episode and step
     Validate(What),
 }
@@ -42,6 +48,16 @@ pub struct What {
     /// One recording of it; all unless told
     #[arg(long, short)]
     pub recording: Option<String>,
+}
+
+/// The first transitions.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Head {
+    #[command(flatten)]
+    pub what: What,
+    /// How many
+    #[arg(short = 'n', long, default_value_t = 5)]
+    pub transitions: usize,
 }
 
 impl What {

@@ -41,7 +41,7 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Output) ->
         .map_or_else(String::new, |version| format!(", version {version:?}"));
     output.line(format!(
         "recording `{}`{version}, schema {:016x}",
-        short(recording.name()),
+        recording.name(),
         schema.hash()
     ))?;
     output.line(format!("  in `{}`", recording.path().display()))?;
@@ -89,7 +89,7 @@ fn print_columns(schema: &Schema, output: &mut Output) -> Result<(), Failure> {
     for term in schema.reward_terms() {
         rows.push(vec![
             "reward term".to_owned(),
-            short(term),
+            term.clone(),
             "f32".to_owned(),
             String::new(),
             String::new(),
@@ -107,7 +107,7 @@ fn row(kind: &str, column: &Column) -> Vec<String> {
             format!("{} to {}", bound(low, "-inf"), bound(high, "inf"))
         }
         Space::Discrete { n, labels } if labels.is_empty() => format!("one of {n}"),
-        Space::Discrete { labels, .. } => short(&labels.join(", ")),
+        Space::Discrete { labels, .. } => labels.join(", "),
     };
     let shape = if column.shape.is_empty() {
         String::new()
@@ -116,7 +116,7 @@ fn row(kind: &str, column: &Column) -> Vec<String> {
     };
     vec![
         kind.to_owned(),
-        short(&column.name),
+        column.name.clone(),
         format!("{:?}", column.dtype).to_lowercase(),
         shape,
         values,
@@ -187,13 +187,4 @@ fn print_runs(overview: &Overview, output: &mut Output) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// A name of a length that a terminal bears.
-fn short(name: &str) -> String {
-    const MOST: usize = 80;
-    if name.chars().count() <= MOST {
-        return name.to_owned();
-    }
-    name.chars().take(MOST - 1).chain(['…']).collect()
 }

@@ -4,8 +4,11 @@
 //! printed. `experience help` tells the rest.
 
 mod args;
+mod doctor;
+mod head;
 mod info;
 mod output;
+mod stats;
 mod validate;
 
 use args::{Args, Verb};
@@ -27,6 +30,9 @@ fn main() -> ExitCode {
     let mut output = Output::new(args.json, args.quiet);
     let done = match &args.verb {
         Verb::Info(what) => info::run(what, &mut output),
+        Verb::Head(head) => head::run(head, &mut output),
+        Verb::Stats(what) => stats::run(what, &mut output),
+        Verb::Doctor(what) => doctor::run(what, &mut output),
         Verb::Validate(what) => validate::run(what, &mut output),
     };
     let done = done.and_then(|verdict| output.finish().map(|()| verdict).map_err(Failure::from));

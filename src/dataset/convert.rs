@@ -1,0 +1,5 @@
+//! A dataset in other formats.
+
+mod jsonl;
+
+pub use jsonl::{json_line, to_jsonl};
