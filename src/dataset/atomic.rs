@@ -38,23 +38,29 @@ impl Beside {
         &mut self,
         write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
     ) -> Result<(), DatasetError> {
-        let file = self.file.as_mut().expect("it is taken out by what ends the file");
+        let Some(file) = &mut self.file else {
+            return Err(DatasetError::write(&self.path, "it is sealed"));
+        };
         write(file).map_err(DatasetError::io("write to", &self.path))
     }
 
-    /// Makes what was written last, still beside its place.
-    pub(super) fn sync(&mut self) -> Result<(), DatasetError> {
+    /// Makes what was written last, still beside its place. Nothing more can be written.
+    pub(super) fn seal(&mut self) -> Result<(), DatasetError> {
+        if self.file.is_none() {
+            return Ok(());
+        }
         self.write(|file| {
             file.flush()?;
             file.get_ref().sync_all()
-        })
+        })?;
+        // Windows renames no file that is open, and a system has only so many of them.
+        self.file = None;
+        Ok(())
     }
 
     /// Brings the file to its place: a reader sees what stood there before, or all of it.
     pub(super) fn land(mut self) -> Result<(), DatasetError> {
-        self.sync()?;
-        // Windows renames no file that is open.
-        self.file = None;
+        self.seal()?;
         fs::rename(&self.unfinished, &self.path).map_err(DatasetError::io("replace", &self.path))?;
         files::sync_folder(folder_of(&self.path));
         Ok(())

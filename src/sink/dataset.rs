@@ -18,7 +18,7 @@ pub(crate) mod experience;
 pub(crate) mod files;
 pub(crate) mod layout;
 mod place;
-mod shard;
+pub(crate) mod shard;
 mod spool;
 mod writer;
 
@@ -82,10 +82,7 @@ impl DatasetSink {
             description: format!("dataset {}", root.display()),
             settings: Settings {
                 root,
-                encoding: Encoding {
-                    level: ZstdLevel::default(),
-                    row_group_rows: 1 << 16,
-                },
+                encoding: Encoding::default(),
                 shard_bytes: 128 << 20,
                 shard_age: Duration::from_secs(5 * 60),
                 others: OtherSchema::Sibling,

@@ -5,6 +5,7 @@ mod columns;
 mod damage;
 mod doctor;
 mod episodes;
+mod erase;
 mod folder;
 mod reading;
 mod refusals;

@@ -38,6 +38,23 @@ pub enum Verb {
     Doctor(What),
     /// Check every rule of the contract, and name each violation by file, episode and step
     Validate(What),
+    /// Remove an agent from a dataset, in place: its episodes, and its totals in the accounts
+    ///
+    /// The files are written anew without it and read again, to see that nothing is left. Not reached are: the agent as others
+    /// saw it (a nearest player in their observations), copies and uploads of the dataset, what was trained on it, and the
+    /// blocks that the file system has freed and not yet overwritten. Shards that a process was writing when it died cannot be
+    /// read; they are named, to be removed by hand.
+    Erase(Erase),
+}
+
+/// An agent to be erased.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Erase {
+    /// The dataset's folder
+    pub dataset: PathBuf,
+    /// The agent's id, as the column `agent_id` has it
+    #[arg(long, allow_negative_numbers = true)]
+    pub agent: i64,
 }
 
 /// A dataset, or one recording of it.

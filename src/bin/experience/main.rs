@@ -5,6 +5,7 @@
 
 mod args;
 mod doctor;
+mod erase;
 mod head;
 mod info;
 mod output;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Verb::Head(head) => head::run(head, &mut output),
         Verb::Stats(what) => stats::run(what, &mut output),
         Verb::Doctor(what) => doctor::run(what, &mut output),
+        Verb::Erase(erase) => erase::run(erase, &mut output),
         Verb::Validate(what) => validate::run(what, &mut output),
     };
     let done = done.and_then(|verdict| output.finish().map(|()| verdict).map_err(Failure::from));
