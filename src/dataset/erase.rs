@@ -1,8 +1,8 @@
 //! Removes every trace of an agent from a dataset's files.
 
 use super::{
-    Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, atomic::Beside, overview::unfinished,
-    progress::Meter, shard::Shard,
+    Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, atomic::Beside, make::write_account,
+    overview::unfinished, progress::Meter, shard::Shard,
 };
 use crate::sink::{
     arrow::Content,
@@ -71,8 +71,8 @@ fn erase_from(
 ) -> Result<(), DatasetError> {
     let accounts = recording
         .accounts()?
-        .into_iter()
-        .map(|path| Ok((recording.account(&path)?, path)))
+        .iter()
+        .map(|path| recording.account(path))
         .collect::<Result<Vec<_>, DatasetError>>()?;
     // Whatever can fail is tried first: until everything is written beside, nothing has changed.
     let mut rewritten = Vec::new();
@@ -100,16 +100,11 @@ fn erase_from(
             None => fs::remove_file(&shard.path).map_err(DatasetError::io("remove", &shard.path))?,
         }
     }
-    for (mut account, path) in accounts {
+    for mut account in accounts {
         if touched.contains(&account.run.get()) || account.account.agents.contains_key(&agent) {
             forget(recording, &mut account, agent)?;
             erased.accounts += 1;
-            let mut json =
-                serde_json::to_vec_pretty(&account).expect("an account holds only strings, numbers and lists");
-            json.push(b'\n');
-            let mut file = Beside::create(&path)?;
-            file.write(|to| std::io::Write::write_all(to, &json))?;
-            file.land()?;
+            write_account(recording.path(), &account)?;
         }
         if account.status == RunStatus::Running {
             erased.unreached.push(format!(

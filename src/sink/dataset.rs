@@ -17,7 +17,7 @@ pub(crate) mod card;
 pub(crate) mod experience;
 pub(crate) mod files;
 pub(crate) mod layout;
-mod place;
+pub(crate) mod place;
 pub(crate) mod shard;
 mod spool;
 mod writer;
@@ -65,7 +65,7 @@ struct Settings {
 
 /// What to do where the recording's folder holds other columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OtherSchema {
+pub(crate) enum OtherSchema {
     Sibling,
     Refuse,
 }

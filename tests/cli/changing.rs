@@ -1,6 +1,11 @@
 //! Verbs that change a dataset, or make another.
 
-use crate::command::{dataset, documents, printed, text};
+use crate::{
+    command::{dataset, documents, printed, schema, text},
+    episodes::{episodes, write},
+};
+use bevy_experience::{schema::Column, transition::RunId};
+use tempfile::tempdir;
 
 #[test]
 fn erase_says_what_is_gone_and_what_is_not_reached() {
@@ -30,4 +35,42 @@ fn erase_says_what_is_gone_and_what_is_not_reached() {
     }
     printed(&["erase", "/no/such/folder", "--agent", "1"], 3);
     assert!(printed(&["erase", "--help"], 0).contains("as others saw it"));
+}
+
+#[test]
+fn merge_makes_one_of_two() {
+    let (a, to) = (dataset(), tempdir().expect("a folder can be made"));
+    let b = tempdir().expect("a folder can be made");
+    let wider = schema().with_observation([Column::feature("armour")]).into_shared();
+    write(b.path(), &episodes(&wider, RunId::from_bits(2), 3));
+    let (a, b) = (text(a.path()), text(b.path()));
+    let path = |name: &str| {
+        to.path()
+            .join(name)
+            .to_str()
+            .expect("temporary folders have plain names")
+            .to_owned()
+    };
+    let told = printed(&["merge", a, b, "-o", &path("c")], 3);
+    assert!(told.contains("it has no `armour`"), "{told}");
+    let told = printed(&["merge", a, b, "--fill", "-o", &path("c")], 0);
+    assert!(
+        told.contains("`p`: 90 transitions of 2 runs, from 2 folders") && told.contains("60 of them"),
+        "{told}"
+    );
+    assert!(printed(&["validate", &path("c")], 0).contains("is valid"));
+    let document = &documents(&["merge", a, b, "--fill=-1.5", "-o", &path("d")], 0)[0];
+    assert_eq!(document["merged"][0]["aligned"], 60);
+    let line = &documents(&["head", &path("d"), "-n", "1"], 0)[0];
+    assert_eq!(line["observation"][9], -1.5);
+    printed(&["merge", a, b, "--keep-apart", "-o", &path("e")], 0);
+    assert_eq!(documents(&["info", &path("e")], 0).len(), 2);
+    assert!(printed(&["merge", a, "-o", &path("e")], 3).contains("there is something in it"));
+    for nonsense in [
+        &["merge", "-o", "x"][..],
+        &["merge", a],
+        &["merge", a, "-o", "x", "--fill=much"],
+    ] {
+        printed(nonsense, 2);
+    }
 }

@@ -7,6 +7,7 @@ mod doctor;
 mod episodes;
 mod erase;
 mod folder;
+mod merge;
 mod reading;
 mod refusals;
 mod round_trip;

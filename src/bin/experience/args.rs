@@ -45,6 +45,25 @@ pub enum Verb {
     /// blocks that the file system has freed and not yet overwritten. Shards that a process was writing when it died cannot be
     /// read; they are named, to be removed by hand.
     Erase(Erase),
+    /// Make one dataset of several, with columns aligned by their names
+    Merge(Merge),
+}
+
+/// Datasets to be merged.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Merge {
+    /// The datasets' folders
+    #[arg(required = true)]
+    pub datasets: Vec<PathBuf>,
+    /// The folder of the new dataset: a new or an empty one
+    #[arg(long, short)]
+    pub output: PathBuf,
+    /// Give columns that a dataset lacks this value; 0 unless told
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "0", allow_negative_numbers = true)]
+    pub fill: Option<f64>,
+    /// Leave recordings with other columns apart, in folders of their own
+    #[arg(long, conflicts_with = "fill")]
+    pub keep_apart: bool,
 }
 
 /// An agent to be erased.

@@ -8,6 +8,7 @@ mod doctor;
 mod erase;
 mod head;
 mod info;
+mod merge;
 mod output;
 mod stats;
 mod validate;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Verb::Stats(what) => stats::run(what, &mut output),
         Verb::Doctor(what) => doctor::run(what, &mut output),
         Verb::Erase(erase) => erase::run(erase, &mut output),
+        Verb::Merge(merge) => merge::run(merge, &mut output),
         Verb::Validate(what) => validate::run(what, &mut output),
     };
     let done = done.and_then(|verdict| output.finish().map(|()| verdict).map_err(Failure::from));
