@@ -1,4 +1,4 @@
-//! Files that are written beside their places and brought there whole.
+//! Files and folders that are written beside their places and brought there whole.
 
 use super::DatasetError;
 use crate::sink::dataset::files;
@@ -82,6 +82,73 @@ impl Drop for Beside {
         self.file = None;
         // After landing there is nothing of this name.
         files::remove(&self.unfinished);
+    }
+}
+
+/// A folder that is being filled beside its place. Dropped before it has landed, it is gone.
+pub(super) struct NewFolder {
+    path: PathBuf,
+    to: PathBuf,
+}
+
+impl NewFolder {
+    /// Begins a folder that will stand at `to`, where nothing is yet, or an empty folder.
+    pub(super) fn begin(to: &Path) -> Result<Self, DatasetError> {
+        match fs::read_dir(to) {
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    return Err(DatasetError::write(
+                        to,
+                        "there is something in it; name a new or an empty folder",
+                    ));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(DatasetError::write(to, "it is a file; name a new or an empty folder"));
+            }
+            Err(error) => return Err(DatasetError::io("open", to)(error)),
+        }
+        let parent = folder_of(to);
+        fs::create_dir_all(parent).map_err(DatasetError::io("create", parent))?;
+        let path = files::temporary(parent);
+        fs::create_dir(&path).map_err(DatasetError::io("create", &path))?;
+        Ok(Self {
+            path,
+            to: to.to_owned(),
+        })
+    }
+
+    /// Where it is filled.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it will stand.
+    pub(super) fn to(&self) -> &Path {
+        &self.to
+    }
+
+    /// Brings the folder to its place.
+    pub(super) fn land(self) -> Result<(), DatasetError> {
+        files::sync_folder(&self.path);
+        // An empty folder may be there; one that has been filled meanwhile is not removed.
+        match fs::remove_dir(&self.to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(DatasetError::io("replace", &self.to)(error));
+            }
+            _ => {}
+        }
+        fs::rename(&self.path, &self.to).map_err(DatasetError::io("create", &self.to))?;
+        files::sync_folder(folder_of(&self.to));
+        Ok(())
+    }
+}
+
+impl Drop for NewFolder {
+    fn drop(&mut self) {
+        // After the rename there is nothing of this name; and what is there nobody reads.
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 

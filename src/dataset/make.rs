@@ -1,11 +1,14 @@
 //! A new dataset that comes into being whole.
 
-use super::{Dataset, DatasetError, RunAccount, ShardAccount, atomic::Beside};
+use super::{
+    Dataset, DatasetError, RunAccount, ShardAccount,
+    atomic::{Beside, NewFolder},
+};
 use crate::{
     schema::Schema,
     sink::{
         arrow::BatchEncoder,
-        dataset::{OtherSchema, card, files, layout, place, shard::Encoding},
+        dataset::{OtherSchema, card, layout, place, shard::Encoding},
     },
     transition::{Episode, RunId},
 };
@@ -24,69 +27,28 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// A dataset that is being made beside its place. Dropped before it is finished, it is gone.
 pub(super) struct Maker {
-    root: PathBuf,
-    to: PathBuf,
+    folder: NewFolder,
 }
 
 impl Maker {
     /// Begins a dataset that will stand at `to`, where nothing is yet, or an empty folder.
     pub(super) fn begin(to: &Path) -> Result<Self, DatasetError> {
-        match fs::read_dir(to) {
-            Ok(mut entries) => {
-                if entries.next().is_some() {
-                    return Err(DatasetError::write(
-                        to,
-                        "there is something in it; name a new or an empty folder",
-                    ));
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                return Err(DatasetError::write(to, "it is a file; name a new or an empty folder"));
-            }
-            Err(error) => return Err(DatasetError::io("open", to)(error)),
-        }
-        let parent = match to.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(parent).map_err(DatasetError::io("create", parent))?;
-        let root = files::temporary(parent);
-        fs::create_dir(&root).map_err(DatasetError::io("create", &root))?;
-        Ok(Self {
-            root,
-            to: to.to_owned(),
-        })
+        let folder = NewFolder::begin(to)?;
+        Ok(Self { folder })
     }
 
     /// The folder of a recording, which is made where it is missing; one of other columns and the same name stands beside it.
     pub(super) fn recording(&self, schema: &Schema) -> Result<PathBuf, DatasetError> {
-        place::prepare(&self.root, schema, OtherSchema::Sibling).map_err(|error| DatasetError::write(&self.to, error))
+        place::prepare(self.folder.path(), schema, OtherSchema::Sibling)
+            .map_err(|error| DatasetError::write(self.folder.to(), error))
     }
 
     /// Brings the dataset to its place.
     pub(super) fn finish(self) -> Result<Dataset, DatasetError> {
-        card::update(&self.root).map_err(|error| DatasetError::write(&self.to, error))?;
-        files::sync_folder(&self.root);
-        // An empty folder may be there; one that has been filled meanwhile is not removed.
-        match fs::remove_dir(&self.to) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(DatasetError::io("replace", &self.to)(error));
-            }
-            _ => {}
-        }
-        fs::rename(&self.root, &self.to).map_err(DatasetError::io("create", &self.to))?;
-        if let Some(parent) = self.to.parent() {
-            files::sync_folder(parent);
-        }
-        Dataset::open(&self.to)
-    }
-}
-
-impl Drop for Maker {
-    fn drop(&mut self) {
-        // After the rename there is nothing of this name; and what is there nobody reads.
-        let _ = fs::remove_dir_all(&self.root);
+        card::update(self.folder.path()).map_err(|error| DatasetError::write(self.folder.to(), error))?;
+        let to = self.folder.to().to_owned();
+        self.folder.land()?;
+        Dataset::open(to)
     }
 }
 

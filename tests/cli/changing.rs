@@ -4,7 +4,10 @@ use crate::{
     command::{dataset, documents, printed, schema, text},
     episodes::{episodes, write},
 };
-use bevy_experience::{schema::Column, transition::RunId};
+use bevy_experience::{
+    schema::{Column, Schema},
+    transition::RunId,
+};
 use tempfile::tempdir;
 
 #[test]
@@ -73,4 +76,57 @@ fn merge_makes_one_of_two() {
     ] {
         printed(nonsense, 2);
     }
+}
+
+#[test]
+fn convert_writes_other_formats() {
+    let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
+    let root = text(root.path());
+    let path = |name: &str| {
+        to.path()
+            .join(name)
+            .to_str()
+            .expect("temporary folders have plain names")
+            .to_owned()
+    };
+    for (format, made) in [
+        ("minari", "minari/cards/p-v3/data/main_data.hdf5"),
+        ("lerobot", "lerobot/meta/info.json"),
+        ("jsonl", "jsonl"),
+    ] {
+        let told = printed(
+            &[
+                "convert",
+                root,
+                "--to",
+                format,
+                "-o",
+                &path(format),
+                "--id",
+                "cards/p-v3",
+            ],
+            0,
+        );
+        assert!(told.starts_with("`p` is in "), "{told}");
+        assert!(to.path().join(made).is_file(), "{made}");
+    }
+    assert!(
+        printed(&["convert", root, "--to", "lerobot", "-o", &path("lerobot")], 3).contains("there is something in it")
+    );
+    assert!(
+        printed(
+            &["convert", root, "--to", "minari", "-o", &path("m"), "--id", "../x-v0"],
+            3
+        )
+        .contains("is no name")
+    );
+    printed(&["convert", root, "--to", "csv", "-o", &path("x")], 2);
+    let other = Schema::new("q").with_observation([Column::feature("x")]).into_shared();
+    write(std::path::Path::new(root), &episodes(&other, RunId::from_bits(1), 2));
+    let told = printed(&["convert", root, "--to", "jsonl", "-o", &path("y")], 3);
+    assert!(
+        told.contains("has 2 recordings; name one of them with `--recording`: p, q"),
+        "{told}"
+    );
+    printed(&["convert", root, "-r", "q", "--to", "jsonl", "-o", &path("y")], 0);
 }

@@ -2,6 +2,7 @@
 #![cfg(feature = "dataset")]
 
 mod columns;
+mod convert;
 mod damage;
 mod doctor;
 mod episodes;

@@ -1,7 +1,7 @@
 //! What the command line takes.
 
 use bevy_experience::dataset::{Dataset, DatasetError, RecordingData};
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
@@ -45,8 +45,43 @@ pub enum Verb {
     /// blocks that the file system has freed and not yet overwritten. Shards that a process was writing when it died cannot be
     /// read; they are named, to be removed by hand.
     Erase(Erase),
+    /// Write a recording in another format
+    Convert(Convert),
     /// Make one dataset of several, with columns aligned by their names
     Merge(Merge),
+}
+
+/// A recording to be converted.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Convert {
+    #[command(flatten)]
+    pub what: What,
+    /// The format
+    #[arg(long, value_enum)]
+    pub to: Format,
+    /// Where it goes: the folder that MINARI_DATASETS_PATH names, the new folder of LeRobot's dataset, or the file of lines
+    #[arg(long, short)]
+    pub output: PathBuf,
+    /// Minari: the id of the new dataset; the names of the dataset's folder and of the recording unless told
+    #[arg(long)]
+    pub id: Option<String>,
+    /// LeRobot: what was played, in words; the recording's name unless told
+    #[arg(long)]
+    pub task: Option<String>,
+    /// LeRobot: frames in a second; as the runs' accounts have it unless told
+    #[arg(long)]
+    pub fps: Option<u32>,
+}
+
+/// Another format.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Minari's own files, in HDF5
+    Minari,
+    /// LeRobot v3.0
+    Lerobot,
+    /// JSON Lines, a transition a line
+    Jsonl,
 }
 
 /// Datasets to be merged.

@@ -4,6 +4,7 @@
 //! printed. `experience help` tells the rest.
 
 mod args;
+mod convert;
 mod doctor;
 mod erase;
 mod head;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Verb::Doctor(what) => doctor::run(what, &mut output),
         Verb::Erase(erase) => erase::run(erase, &mut output),
         Verb::Merge(merge) => merge::run(merge, &mut output),
+        Verb::Convert(convert) => convert::run(convert, &mut output),
         Verb::Validate(what) => validate::run(what, &mut output),
     };
     let done = done.and_then(|verdict| output.finish().map(|()| verdict).map_err(Failure::from));

@@ -16,6 +16,8 @@ const MAX_LINE: usize = 1000;
 pub enum Failure {
     /// The dataset is not what it should be, or the file system refused.
     Dataset(DatasetError),
+    /// The arguments do not fit the dataset.
+    Arguments(String),
     /// Nobody can be told.
     Output(io::Error),
 }
@@ -24,6 +26,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dataset(error) => error.fmt(f),
+            Self::Arguments(reason) => f.write_str(reason),
             Self::Output(error) => write!(f, "cannot print: {error}"),
         }
     }
