@@ -20,6 +20,7 @@
 mod atomic;
 mod columns;
 pub mod convert;
+mod densify;
 pub mod doctor;
 mod episodes;
 mod erase;
@@ -36,6 +37,7 @@ mod stats;
 pub mod validate;
 
 pub use crate::sink::dataset::{RunAccount, RunStatus, ShardAccount};
+pub use densify::{Densified, DensifySettings, densify};
 pub use doctor::{Diagnosis, Finding, Severity, Symptom};
 pub use episodes::Episodes;
 pub use erase::{Erased, OUT_OF_REACH};

@@ -1,8 +1,9 @@
 //! A new dataset that comes into being whole.
 
 use super::{
-    Dataset, DatasetError, RunAccount, ShardAccount,
+    Dataset, DatasetError, RecordingData, RunAccount, ShardAccount,
     atomic::{Beside, NewFolder},
+    progress::Meter,
 };
 use crate::{
     schema::Schema,
@@ -14,6 +15,7 @@ use crate::{
 };
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use std::{
+    collections::{BTreeMap, btree_map},
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -52,6 +54,31 @@ impl Maker {
     }
 }
 
+/// Writes every episode of a recording anew, as `each` makes it, into `folder`. Returns the shards of each run.
+pub(super) fn rewrite(
+    recording: &RecordingData,
+    folder: &Path,
+    schema: &Arc<Schema>,
+    meter: &mut Meter,
+    mut each: impl FnMut(&Episode) -> Result<Episode, DatasetError>,
+) -> Result<BTreeMap<RunId, Vec<ShardAccount>>, DatasetError> {
+    let mut writers: BTreeMap<RunId, RunWriter> = BTreeMap::new();
+    for episode in recording.episodes() {
+        let episode = episode?;
+        let made = each(&episode)?;
+        let writer = match writers.entry(episode.info().run) {
+            btree_map::Entry::Occupied(writer) => writer.into_mut(),
+            btree_map::Entry::Vacant(place) => place.insert(RunWriter::new(folder, schema, episode.info().run)?),
+        };
+        writer.write(made)?;
+        meter.add(episode.len());
+    }
+    writers
+        .into_iter()
+        .map(|(run, writer)| Ok((run, writer.finish()?)))
+        .collect()
+}
+
 /// Copies a file as it is.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), DatasetError> {
     fs::copy(from, to).map_err(DatasetError::io("copy", from))?;
@@ -70,7 +97,7 @@ pub(super) fn write_account(recording: &Path, account: &RunAccount) -> Result<()
 }
 
 /// Writes the episodes of a run into shards.
-pub(super) struct RunWriter {
+struct RunWriter {
     folder: PathBuf,
     run: RunId,
     encoder: BatchEncoder,
@@ -85,7 +112,7 @@ struct Open {
 
 impl RunWriter {
     /// Begins with the first shard of a run, in the folder of a recording of `schema`.
-    pub(super) fn new(recording: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Self, DatasetError> {
+    fn new(recording: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Self, DatasetError> {
         let encoder = BatchEncoder::new(schema.clone()).map_err(|error| DatasetError::write(recording, error))?;
         Ok(Self {
             folder: recording.join(layout::DATA),
@@ -96,7 +123,7 @@ impl RunWriter {
         })
     }
 
-    pub(super) fn write(&mut self, episode: Episode) -> Result<(), DatasetError> {
+    fn write(&mut self, episode: Episode) -> Result<(), DatasetError> {
         let transitions = episode.len() as u64;
         let path = self.folder.clone();
         let encode = |error: ParquetError| DatasetError::write(&path, error);
@@ -154,7 +181,7 @@ impl RunWriter {
     }
 
     /// Finishes the last shard, and tells of all of them.
-    pub(super) fn finish(mut self) -> Result<Vec<ShardAccount>, DatasetError> {
+    fn finish(mut self) -> Result<Vec<ShardAccount>, DatasetError> {
         self.end_shard()?;
         Ok(self.shards)
     }

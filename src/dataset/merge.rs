@@ -4,7 +4,7 @@ mod align;
 
 use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount,
-    make::{Maker, RunWriter, copy, write_account},
+    make::{Maker, copy, rewrite, write_account},
     progress::Meter,
     shard::Shard,
 };
@@ -211,29 +211,21 @@ impl<'a> Target<'a> {
     ) -> Result<(), DatasetError> {
         let plan = RowPlan::new(source.schema(), self.schema, self.fill)
             .map_err(|reason| DatasetError::write(source.path(), reason))?;
-        let mut writers: BTreeMap<RunId, RunWriter> = BTreeMap::new();
-        for episode in source.episodes() {
-            let episode = episode?;
-            let len = episode.len();
+        let (found, merged) = (&self.found, &mut self.merged);
+        let shards = rewrite(source, self.folder, self.schema, meter, |episode| {
             let run = episode.info().run;
-            if let Some((other, _)) = self.found.get(&run) {
+            if let Some((other, _)) = found.get(&run) {
                 return Err(twice(run, source.path(), other));
             }
-            let writer = match writers.entry(run) {
-                btree_map::Entry::Occupied(writer) => writer.into_mut(),
-                btree_map::Entry::Vacant(place) => place.insert(RunWriter::new(self.folder, self.schema, run)?),
-            };
-            writer.write(plan.convert(&episode, self.schema))?;
-            self.merged.transitions += len as u64;
-            self.merged.aligned += len as u64;
-            meter.add(len);
-        }
+            merged.transitions += episode.len() as u64;
+            merged.aligned += episode.len() as u64;
+            Ok(plan.convert(episode, self.schema))
+        })?;
         for account in &mut *accounts {
             account.schema_hash = format!("{:016x}", self.schema.hash());
             account.shards.clear();
         }
-        for (run, writer) in writers {
-            let shards = writer.finish()?;
+        for (run, shards) in shards {
             self.found.insert(run, (source.path().to_owned(), false));
             if let Some(account) = accounts.iter_mut().find(|account| account.run == run) {
                 account.shards = shards;

@@ -130,3 +130,25 @@ fn convert_writes_other_formats() {
     );
     printed(&["convert", root, "-r", "q", "--to", "jsonl", "-o", &path("y")], 0);
 }
+
+#[test]
+fn densify_makes_a_dataset_of_single_ticks() {
+    let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
+    let to = text(to.path());
+    let told = printed(&["densify", text(root.path()), "-o", to], 0);
+    assert!(told.contains("`p`: 60 transitions became 60"), "{told}");
+    printed(&["validate", to], 0);
+    assert!(printed(&["densify", text(root.path()), "-o", to], 3).contains("there is something in it"));
+    let told = printed(
+        &[
+            "densify",
+            text(root.path()),
+            "-o",
+            &format!("{to}/x"),
+            "--max-steps",
+            "5",
+        ],
+        3,
+    );
+    assert!(told.contains("would have 10 transitions, and 5 are the most"), "{told}");
+}

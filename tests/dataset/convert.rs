@@ -155,7 +155,9 @@ fn lerobot_has_its_own_names_and_all_frames() {
     let done: Vec<_> = frames["next.done"].as_boolean().iter().map(Option::unwrap).collect();
     assert_eq!(
         done,
-        transitions().map(|transition| transition.is_last()).collect::<Vec<_>>()
+        transitions()
+            .map(bevy_experience::transition::Transition::is_last)
+            .collect::<Vec<_>>()
     );
     assert_eq!(longs("index"), (0..50).collect::<Vec<_>>());
     assert_eq!(
@@ -286,7 +288,10 @@ mod minari {
             let observations = file.dataset(&path("observations")).unwrap();
             assert_eq!(observations.shape().unwrap(), [11, 9]);
             assert_eq!(observations.read_f32().unwrap(), seen);
-            let rewards: Vec<f64> = episode.transitions().map(|transition| transition.reward()).collect();
+            let rewards: Vec<f64> = episode
+                .transitions()
+                .map(bevy_experience::transition::Transition::reward)
+                .collect();
             assert_eq!(file.dataset(&path("rewards")).unwrap().read_f64().unwrap(), rewards);
             let shots: Vec<i64> = episode
                 .transitions()

@@ -38,7 +38,10 @@ fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
 
 fn read(root: &Path) -> Vec<Episode> {
     let dataset = Dataset::open(root).unwrap();
-    let all = dataset.recordings().iter().flat_map(|recording| recording.episodes());
+    let all = dataset
+        .recordings()
+        .iter()
+        .flat_map(bevy_experience::dataset::RecordingData::episodes);
     all.map(Result::unwrap).collect()
 }
 

@@ -4,6 +4,7 @@
 mod columns;
 mod convert;
 mod damage;
+mod densify;
 mod doctor;
 mod episodes;
 mod erase;

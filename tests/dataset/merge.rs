@@ -43,7 +43,10 @@ fn merged(roots: &[&TempDir], to: &Path, settings: MergeSettings) -> Result<Vec<
 
 fn read(root: &Path) -> Vec<Episode> {
     let dataset = Dataset::open(root).unwrap();
-    let all = dataset.recordings().iter().flat_map(|recording| recording.episodes());
+    let all = dataset
+        .recordings()
+        .iter()
+        .flat_map(bevy_experience::dataset::RecordingData::episodes);
     all.map(Result::unwrap).collect()
 }
 

@@ -332,17 +332,17 @@ fn an_account_that_does_not_close_or_is_about_something_else_is_found() {
             run.account.recorded += 1;
         }),
         ("is gone", |run| {
-            run.shards[0].file = "00000001-00009.parquet".to_owned()
+            run.shards[0].file = "00000001-00009.parquet".to_owned();
         }),
         ("no name of a file", |run| {
-            run.shards[0].file = "../../p/data/00000001-00000.parquet".to_owned()
+            run.shards[0].file = "../../p/data/00000001-00000.parquet".to_owned();
         }),
         ("has 21 transitions in 2 episodes", |run| run.shards[0].transitions += 1),
         ("agent 1 is in the shards", |run| {
-            run.account.agents.retain(|agent, _| *agent == 0)
+            run.account.agents.retain(|agent, _| *agent == 0);
         }),
         ("agent 1 has 11 transitions", |run| {
-            run.account.agents.get_mut(&1).unwrap().transitions += 1
+            run.account.agents.get_mut(&1).unwrap().transitions += 1;
         }),
         ("names the schema", |run| run.schema_hash = "0".repeat(16)),
     ];

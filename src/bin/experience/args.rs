@@ -1,6 +1,6 @@
 //! What the command line takes.
 
-use bevy_experience::dataset::{Dataset, DatasetError, RecordingData};
+use bevy_experience::dataset::{Dataset, DatasetError, DensifySettings, RecordingData};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ Exit codes:
   2  the arguments make no sense
   3  it could not be done";
 
-/// Look after datasets that bevy_experience recorded.
+/// Look after datasets that `bevy_experience` recorded.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "experience", version, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Args {
@@ -47,6 +47,12 @@ pub enum Verb {
     Erase(Erase),
     /// Write a recording in another format
     Convert(Convert),
+    /// Make a dataset in which every transition lasts one tick
+    ///
+    /// A transition that lasts longer becomes several: what was seen and done stays until the next row says otherwise, which is
+    /// true of a recording that writes a row when something changed. Of one with a decision every few ticks, what was seen in
+    /// between was never recorded, and stays what it was at the decision.
+    Densify(Densify),
     /// Make one dataset of several, with columns aligned by their names
     Merge(Merge),
 }
@@ -59,16 +65,16 @@ pub struct Convert {
     /// The format
     #[arg(long, value_enum)]
     pub to: Format,
-    /// Where it goes: the folder that MINARI_DATASETS_PATH names, the new folder of LeRobot's dataset, or the file of lines
+    /// Where it goes: the folder that `MINARI_DATASETS_PATH` names, the new folder of `LeRobot`'s dataset, or the file of lines
     #[arg(long, short)]
     pub output: PathBuf,
     /// Minari: the id of the new dataset; the names of the dataset's folder and of the recording unless told
     #[arg(long)]
     pub id: Option<String>,
-    /// LeRobot: what was played, in words; the recording's name unless told
+    /// `LeRobot`: what was played, in words; the recording's name unless told
     #[arg(long)]
     pub task: Option<String>,
-    /// LeRobot: frames in a second; as the runs' accounts have it unless told
+    /// `LeRobot`: frames in a second; as the runs' accounts have it unless told
     #[arg(long)]
     pub fps: Option<u32>,
 }
@@ -78,10 +84,26 @@ pub struct Convert {
 pub enum Format {
     /// Minari's own files, in HDF5
     Minari,
-    /// LeRobot v3.0
+    /// `LeRobot` v3.0
     Lerobot,
     /// JSON Lines, a transition a line
     Jsonl,
+}
+
+/// A dataset whose skipped ticks are filled in.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Densify {
+    /// The dataset's folder
+    pub dataset: PathBuf,
+    /// The folder of the new dataset: a new or an empty one
+    #[arg(long, short)]
+    pub output: PathBuf,
+    /// Spread a reward evenly over the ticks that it was summed over; it goes to the last of them unless told
+    #[arg(long)]
+    pub spread_rewards: bool,
+    /// Refuse episodes that would have more transitions
+    #[arg(long, default_value_t = DensifySettings::default().max_steps)]
+    pub max_steps: u64,
 }
 
 /// Datasets to be merged.

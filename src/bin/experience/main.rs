@@ -5,6 +5,7 @@
 
 mod args;
 mod convert;
+mod densify;
 mod doctor;
 mod erase;
 mod head;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Verb::Erase(erase) => erase::run(erase, &mut output),
         Verb::Merge(merge) => merge::run(merge, &mut output),
         Verb::Convert(convert) => convert::run(convert, &mut output),
+        Verb::Densify(densify) => densify::run(densify, &mut output),
         Verb::Validate(what) => validate::run(what, &mut output),
     };
     let done = done.and_then(|verdict| output.finish().map(|()| verdict).map_err(Failure::from));

@@ -23,7 +23,7 @@ use crate::{
         progress::Meter,
     },
     schema::{Column, DType, Schema, Space},
-    transition::{Episode, Outcome, StepBytes},
+    transition::{Episode, Outcome, StepBytes, Transition, values},
 };
 use hdf5_pure::{
     AttrValue, Datatype, EnumTypeBuilder, FileBuilder, FormatError, GroupBuilder, make_f32_type, make_f64_type,
@@ -200,7 +200,7 @@ impl Action {
     fn write(&self, group: &mut GroupBuilder, episode: &Episode, types: &Types) {
         let schema = episode.schema();
         let steps = episode.len() as u64;
-        let numbers = || episode.transitions().flat_map(|transition| transition.action());
+        let numbers = || episode.transitions().flat_map(Transition::action);
         match self {
             Self::Discrete => {
                 let choices: Vec<i64> = numbers().map(|choice| choice as i64).collect();
@@ -230,9 +230,7 @@ impl Action {
                     {
                         let choices: Vec<i64> = episode
                             .transitions()
-                            .flat_map(|transition| {
-                                crate::transition::values(column.dtype, transition.after().action_bytes(index))
-                            })
+                            .flat_map(|transition| values(column.dtype, transition.after().action_bytes(index)))
                             .map(|choice| choice as i64)
                             .collect();
                         parts.create_dataset(name).with_i64_data(&choices);
@@ -274,7 +272,7 @@ fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action
         .with_f32_data(&observations)
         .with_shape(&shape);
     action.write(group, episode, types);
-    let rewards: Vec<f64> = episode.transitions().map(|transition| transition.reward()).collect();
+    let rewards: Vec<f64> = episode.transitions().map(Transition::reward).collect();
     group.create_dataset("rewards").with_f64_data(&rewards);
     for (name, outcome) in [
         ("terminations", Outcome::Terminated),
