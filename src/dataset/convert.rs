@@ -13,7 +13,7 @@ mod lerobot;
 #[cfg(feature = "minari")]
 mod minari;
 
-pub use jsonl::{json_line, to_jsonl};
+pub use jsonl::{JsonLine, to_jsonl};
 pub use lerobot::to_lerobot;
 #[cfg(feature = "minari")]
 pub use minari::to_minari;

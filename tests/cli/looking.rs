@@ -92,6 +92,29 @@ fn stats_tell_every_column() {
 }
 
 #[test]
+fn stats_draw_a_picture_for_each_recording() {
+    let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
+    let path = to.path().join("out.png");
+    printed(&["stats", text(root.path()), "--plot", text(&path)], 0);
+    let decoder = png::Decoder::new(std::io::BufReader::new(
+        fs::File::open(&path).expect("there is a picture"),
+    ));
+    let info = decoder.read_info().expect("it is a picture");
+    assert_eq!((info.info().width, info.info().height), (960, 630));
+    let other = Schema::new("../q")
+        .with_observation([Column::feature("x")])
+        .into_shared();
+    write(root.path(), &episodes(&other, RunId::from_bits(1), 2));
+    printed(&["stats", text(root.path()), "--plot", text(&path)], 0);
+    assert_eq!(listing(to.path()), ["out-%2E%2E%2Fq.png", "out-p.png", "out.png"]);
+    let told = printed(
+        &["stats", text(root.path()), "-r", "p", "--plot", "/no/such/folder/x.png"],
+        3,
+    );
+    assert!(told.contains("cannot draw `/no/such/folder/x.png`"), "{told}");
+}
+
+#[test]
 fn doctor_names_what_it_found() {
     let root = dataset();
     let shard = root.path().join(SHARD);

@@ -1,6 +1,6 @@
 //! What other formats hold is what the dataset holds.
 
-use crate::episodes::{choice, episodes, fighter, generated, info, listing, tensor, write};
+use crate::episodes::{choice, episodes, fighter, generated, info, listing, write};
 use arrow_array::{
     RecordBatch,
     cast::AsArray,
@@ -251,6 +251,7 @@ fn lerobot_refuses_what_it_cannot_say() {
 #[cfg(feature = "minari")]
 mod minari {
     use super::*;
+    use crate::episodes::tensor;
     use bevy_experience::dataset::convert::to_minari;
     use hdf5_pure::File as Hdf5;
 

@@ -3,7 +3,7 @@
 use crate::episodes::{account, assert_same, fighter, generated, info, listing, write};
 use bevy_experience::{
     dataset::{Dataset, DensifySettings, Rule, densify},
-    transition::{EndReason, Episode, Outcome, RunId, StepHeader},
+    transition::{EndReason, Episode, Outcome, RunId, StepHeader, Transition},
 };
 use std::path::Path;
 use tempfile::tempdir;
@@ -72,10 +72,7 @@ fn what_was_seen_and_done_stays_until_the_next_row() {
         );
         let first = &dense[0];
         assert_eq!(
-            first
-                .transitions()
-                .map(|transition| transition.tick())
-                .collect::<Vec<_>>(),
+            first.transitions().map(Transition::tick).collect::<Vec<_>>(),
             (100..108).collect::<Vec<_>>()
         );
         assert!(first.transitions().all(|transition| transition.ticks() == 1));

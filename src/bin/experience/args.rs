@@ -33,7 +33,7 @@ pub enum Verb {
     /// Print the first transitions
     Head(Head),
     /// Returns, lengths, ends, and every column in a few numbers
-    Stats(What),
+    Stats(Stats),
     /// Look for what ruins training, and tell what it usually comes from
     Doctor(What),
     /// Check every rule of the contract, and name each violation by file, episode and step
@@ -104,6 +104,16 @@ pub struct Densify {
     /// Refuse episodes that would have more transitions
     #[arg(long, default_value_t = DensifySettings::default().max_steps)]
     pub max_steps: u64,
+}
+
+/// A dataset in numbers.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Stats {
+    #[command(flatten)]
+    pub what: What,
+    /// Draw returns and lengths into this PNG file; where there are several recordings, into one for each
+    #[arg(long)]
+    pub plot: Option<PathBuf>,
 }
 
 /// Datasets to be merged.

@@ -6,7 +6,7 @@ use crate::{
     output::{Failure, Output, number},
 };
 use bevy_experience::{
-    dataset::{RecordingData, convert::json_line},
+    dataset::{RecordingData, convert::JsonLine},
     schema::Column,
     transition::{Episode, Transition},
 };
@@ -30,7 +30,7 @@ pub fn run(head: &Head, output: &mut Output) -> Result<Verdict, Failure> {
             left -= shown;
             if output.is_json() {
                 for step in 0..shown {
-                    output.json(&json_line(episode.transition(step)))?;
+                    output.json(&JsonLine(episode.transition(step)))?;
                 }
             } else {
                 print(&recording, &episode, shown, output)?;

@@ -12,6 +12,7 @@ mod head;
 mod info;
 mod merge;
 mod output;
+mod plot;
 mod stats;
 mod validate;
 
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     let done = match &args.verb {
         Verb::Info(what) => info::run(what, &mut output),
         Verb::Head(head) => head::run(head, &mut output),
-        Verb::Stats(what) => stats::run(what, &mut output),
+        Verb::Stats(stats) => stats::run(stats, &mut output),
         Verb::Doctor(what) => doctor::run(what, &mut output),
         Verb::Erase(erase) => erase::run(erase, &mut output),
         Verb::Merge(merge) => merge::run(merge, &mut output),

@@ -2,17 +2,29 @@
 
 use crate::{
     Verdict,
-    args::What,
+    args::Stats,
     output::{Failure, Output, count, number},
+    plot,
 };
 use bevy_experience::dataset::ValueProfile;
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
-pub fn run(what: &What, output: &mut Output) -> Result<Verdict, Failure> {
-    for recording in what.recordings()? {
+pub fn run(arguments: &Stats, output: &mut Output) -> Result<Verdict, Failure> {
+    let recordings = arguments.what.recordings()?;
+    for recording in &recordings {
         let name = recording.folder_name();
         let stats = recording.stats()?;
         let profile = output.watched(name, |watch| recording.profile(watch))?;
+        if let Some(path) = &arguments.plot {
+            let path = match recordings.as_slice() {
+                [_] => path.clone(),
+                _ => beside(path, name),
+            };
+            let title = format!("{}: {} episodes", recording.name(), count(stats.episodes));
+            plot::write(&path, &title, &profile)
+                .map_err(|error| Failure::Arguments(format!("cannot draw `{}`: {error}", path.display())))?;
+        }
         if output.is_json() {
             output.json(&json!({ "recording": name, "stats": stats, "profile": profile }))?;
             continue;
@@ -53,6 +65,18 @@ pub fn run(what: &What, output: &mut Output) -> Result<Verdict, Failure> {
         )?;
     }
     Ok(Verdict::Fine)
+}
+
+/// `out.png` for the recording `fighter`: `out-fighter.png`. A folder's name is never a path.
+fn beside(path: &Path, recording: &str) -> PathBuf {
+    let stem = path
+        .file_stem()
+        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let extension = path.extension().map_or_else(
+        || "png".to_owned(),
+        |extension| extension.to_string_lossy().into_owned(),
+    );
+    path.with_file_name(format!("{stem}-{recording}.{extension}"))
 }
 
 /// How `values` spread; nothing where there are none.
