@@ -115,6 +115,23 @@ impl Diagnosis {
 }
 
 pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress)) -> Result<Diagnosis, DatasetError> {
+    let mut meter = Meter::new(recording.transitions()?, watch);
+    let mut found = Diagnosis::default();
+    // A description without a shard that bears it out may name columns of any width.
+    if meter.is_idle() {
+        empty(&mut found);
+    } else {
+        look(recording, &mut meter, &mut found)?;
+    }
+    accounts(&recording.runs()?, &mut found);
+    found
+        .findings
+        .sort_by_key(|finding| core::cmp::Reverse(finding.severity));
+    Ok(found)
+}
+
+/// Looks at every episode.
+fn look(recording: &RecordingData, meter: &mut Meter, found: &mut Diagnosis) -> Result<(), DatasetError> {
     let schema = recording.schema();
     let mut profile = Profile::new(schema);
     let mut alignment = Alignment::new(schema);
@@ -122,7 +139,6 @@ pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress
     let mut masks = Masks::default();
     let mut ends: BTreeMap<EndReason, u64> = BTreeMap::new();
     let mut terminated = 0;
-    let mut meter = Meter::new(recording.transitions()?, watch);
     for episode in recording.episodes() {
         let episode = episode?;
         profile.add(&episode);
@@ -133,37 +149,31 @@ pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress
         terminated += u64::from(episode.outcome() == Outcome::Terminated);
         meter.add(episode.len());
     }
-    let mut found = Diagnosis {
-        episodes: profile.lengths.len() as u64,
-        transitions: profile.lengths.iter().sum(),
-        findings: Vec::new(),
-    };
-    values(&profile, &mut found);
+    found.episodes = profile.lengths.len() as u64;
+    found.transitions = profile.lengths.iter().sum();
+    values(&profile, found);
     if found.episodes >= FEW_EPISODES && terminated == 0 {
-        all_truncated(&ends, &mut found);
+        all_truncated(&ends, found);
     }
-    alignment.find(schema, &mut found);
-    masks.find(&mut found);
-    lives.find(&mut found);
-    accounts(&recording.runs()?, &mut found);
-    found
-        .findings
-        .sort_by_key(|finding| core::cmp::Reverse(finding.severity));
-    Ok(found)
+    alignment.find(schema, found);
+    masks.find(found);
+    lives.find(found);
+    Ok(())
+}
+
+fn empty(found: &mut Diagnosis) {
+    found.find(
+        Symptom::Empty,
+        Severity::Warning,
+        "there is no episode".to_owned(),
+        Vec::new(),
+        "the run was shorter than an episode, its process died before a shard was finished, or no entity has the \
+         recording's marker: `experience info` shows what the runs recorded",
+    );
 }
 
 /// What the values alone tell.
 fn values(profile: &Profile, found: &mut Diagnosis) {
-    if found.episodes == 0 {
-        return found.find(
-            Symptom::Empty,
-            Severity::Warning,
-            "there is no episode".to_owned(),
-            Vec::new(),
-            "the run was shorter than an episode, its process died before a shard was finished, or no entity has the \
-             recording's marker: `experience info` shows what the runs recorded",
-        );
-    }
     let columns = || {
         profile
             .observation

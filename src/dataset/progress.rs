@@ -25,6 +25,11 @@ impl<'a> Meter<'a> {
         Self { progress, watch }
     }
 
+    /// Whether there is nothing to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.progress.of == 0
+    }
+
     /// Some more transitions are done.
     pub(super) fn add(&mut self, transitions: usize) {
         self.progress.done += transitions as u64;

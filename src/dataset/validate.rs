@@ -153,7 +153,6 @@ impl Validation {
 pub(super) fn validate(recording: &RecordingData, watch: &mut dyn FnMut(Progress)) -> Result<Validation, DatasetError> {
     let mut found = Validation::default();
     let mut tally = Tally::default();
-    let mut rows = Rows::new(recording.schema());
     let mut shards = Vec::new();
     for path in recording.shards()? {
         match Shard::open(recording.schema(), &path) {
@@ -165,8 +164,11 @@ pub(super) fn validate(recording: &RecordingData, watch: &mut dyn FnMut(Progress
         }
     }
     let mut meter = Meter::new(shards.iter().map(Shard::rows).sum(), watch);
+    // Only now: a description without a shard that bears it out may name rows of any width.
+    let mut rows = None;
     for shard in &shards {
-        if let Err(error) = check(shard, &mut rows, &mut tally, &mut found, &mut meter) {
+        let rows = rows.get_or_insert_with(|| Rows::new(shard.schema()));
+        if let Err(error) = check(shard, rows, &mut tally, &mut found, &mut meter) {
             tally.unreadable(shard.path());
             found.note(Rule::File, shard.path(), (None, None), reason(error)?);
         }

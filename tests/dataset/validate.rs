@@ -443,3 +443,27 @@ fn a_flood_of_violations_is_counted_and_not_kept() {
     let found = validation(root.path());
     assert_eq!((found.violations.len(), found.count()), (1000, 2999));
 }
+
+#[test]
+fn a_description_of_endless_rows_allocates_nothing() {
+    let root = tempdir().unwrap();
+    let wide = Schema::new("p").with_observation([Column {
+        space: Space::bounded(0.0, 1.0),
+        ..tensor("x", DType::F32, &[1 << 26])
+    }]);
+    fs::create_dir(root.path().join("p")).unwrap();
+    let document = serde_json::json!({
+        "format": 1,
+        "recording": "p",
+        "schema_hash": format!("{:016x}", wide.hash()),
+        "schema": wide,
+    });
+    fs::write(root.path().join("p/experience.json"), document.to_string()).unwrap();
+    let dataset = Dataset::open(root.path()).unwrap();
+    let recording = &dataset.recordings()[0];
+    // Each of these would take gigabytes and minutes.
+    assert!(recording.validate(&mut |_| {}).unwrap().is_valid());
+    assert!(recording.profile(&mut |_| {}).unwrap().observation.is_empty());
+    assert_eq!(recording.diagnose(&mut |_| {}).unwrap().episodes, 0);
+    assert_eq!(recording.overview().unwrap().transitions, 0);
+}

@@ -322,9 +322,11 @@ impl Rows {
         for (what, observation) in [("", Some(before.observation())), ("the next ", last)] {
             let Some(observation) = observation else { continue };
             for bound in &self.observation {
-                let value = f64::from(observation[bound.index]);
-                if !bound.allows(value) {
-                    note.broken(Rule::Space, bound.complaint(what, value));
+                for (element, value) in observation[bound.values.clone()].iter().enumerate() {
+                    if !bound.allows(f64::from(*value)) {
+                        let column = &self.schema.observation()[bound.column];
+                        note.broken(Rule::Space, bound.complaint(what, column, element, f64::from(*value)));
+                    }
                 }
             }
         }
@@ -332,8 +334,13 @@ impl Rows {
             return;
         }
         let action: Vec<f64> = after.action().collect();
-        for bound in self.action.iter().filter(|bound| !bound.allows(action[bound.index])) {
-            note.broken(Rule::Space, bound.complaint("the action ", action[bound.index]));
+        for bound in &self.action {
+            for (element, value) in action[bound.values.clone()].iter().enumerate() {
+                if !bound.allows(*value) {
+                    let column = &self.schema.action()[bound.column];
+                    note.broken(Rule::Space, bound.complaint("the action ", column, element, *value));
+                }
+            }
         }
     }
 }
@@ -351,10 +358,11 @@ impl Note<'_> {
     }
 }
 
-/// What one value of a row may be. Values that may be anything have none.
+/// What the values of a column may be. Columns whose values may be anything have none.
 struct Bound {
-    index: usize,
-    name: String,
+    column: usize,
+    /// Where the values are among all of the row's.
+    values: Range<usize>,
     low: f64,
     high: f64,
     is_choice: bool,
@@ -366,18 +374,19 @@ impl Bound {
         value.is_nan() || (value >= self.low && value <= self.high && !(self.is_choice && value.fract() != 0.0))
     }
 
-    fn complaint(&self, what: &str, value: f64) -> String {
-        format!(
-            "{what}`{}` is {value}, outside {} to {}",
-            self.name, self.low, self.high
-        )
+    fn complaint(&self, what: &str, column: &Column, element: usize, value: f64) -> String {
+        let name = column
+            .element_names()
+            .nth(element)
+            .unwrap_or_else(|| column.name.clone());
+        format!("{what}`{name}` is {value}, outside {} to {}", self.low, self.high)
     }
 }
 
 fn bounds(columns: &[Column]) -> Vec<Bound> {
     let mut found = Vec::new();
-    let mut index = 0;
-    for column in columns {
+    let mut start = 0;
+    for (index, column) in columns.iter().enumerate() {
         let (low, high, is_choice) = match column.space {
             Space::Box { low, high } => (low, high, false),
             Space::Discrete { n, .. } => (Some(0.0), Some(n.saturating_sub(1) as f64), true),
@@ -387,16 +396,17 @@ fn bounds(columns: &[Column]) -> Vec<Bound> {
             DType::F32 => f64::from(bound as f32),
             _ => bound,
         };
+        let values = start..start + column.width();
+        start = values.end;
         if low.is_some() || high.is_some() {
-            found.extend(column.element_names().enumerate().map(|(element, name)| Bound {
-                index: index + element,
-                name,
+            found.push(Bound {
+                column: index,
+                values,
                 low: low.map_or(f64::NEG_INFINITY, exact),
                 high: high.map_or(f64::INFINITY, exact),
                 is_choice,
-            }));
+            });
         }
-        index += column.width();
     }
     found
 }
@@ -426,9 +436,6 @@ fn differing(a: &[u64], b: &[u64], observation: Range<usize>) -> Vec<usize> {
 }
 
 fn feature_name(schema: &Schema, feature: usize) -> String {
-    schema
-        .feature_names()
-        .into_iter()
-        .nth(feature)
-        .unwrap_or_else(|| format!("feature {feature}"))
+    let mut names = schema.observation().iter().flat_map(Column::element_names);
+    names.nth(feature).unwrap_or_else(|| format!("feature {feature}"))
 }
