@@ -151,6 +151,27 @@ fn actions_that_are_off_by_a_tick_are_found() {
 }
 
 #[test]
+fn a_player_who_answers_what_it_sees_is_healthy() {
+    let mut lives = carts(5);
+    for life in &mut lives {
+        let (mut v, seen) = (0.0, life.observations.clone());
+        for index in 0..life.actions.len() {
+            life.observations[index][1] = v;
+            // Every action follows from the change before it, and changes the speed after it.
+            let wind = if index > 0 {
+                seen[index][2] - seen[index - 1][2]
+            } else {
+                0.0
+            };
+            life.actions[index] = wind / 2.0;
+            v += life.actions[index];
+        }
+        life.observations[seen.len() - 1][1] = v;
+    }
+    assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), []);
+}
+
+#[test]
 fn choices_that_are_off_by_a_tick_are_found() {
     // Left, nothing and right: as numbers they would say nothing of the middle.
     let discrete = || {
