@@ -151,6 +151,24 @@ fn actions_that_are_off_by_a_tick_are_found() {
 }
 
 #[test]
+fn an_action_that_sets_a_feature_is_found_where_it_leads() {
+    // Where a player aims is where it faces: each change follows from two actions, one of them that of the tick before.
+    let mut numbers = Numbers(4);
+    let mut lives = carts(4);
+    for life in &mut lives {
+        for index in 0..life.actions.len() {
+            life.actions[index] = numbers.below(1000) as f32 / 500.0 - 1.0;
+            life.observations[index + 1][1] = life.actions[index];
+        }
+    }
+    assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), []);
+    for life in &mut lives {
+        life.actions.rotate_left(1);
+    }
+    assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), [Symptom::ActionLeads]);
+}
+
+#[test]
 fn a_player_who_answers_what_it_sees_is_healthy() {
     let mut lives = carts(5);
     for life in &mut lives {

@@ -3,11 +3,13 @@
 //! Where they do, the change of some feature in a transition follows in part from the action beside it. Where the recording is
 //! off by one it follows from a neighbour's action instead. Actions resemble their neighbours, and changes theirs, so a plain
 //! correlation with a shifted action proves nothing: here the change of a feature is regressed on the actions before, beside
-//! and after it, and on the change before it, all at once. How much each of them explains that the others do not is its partial
-//! correlation (Fisher 1924, "The distribution of the partial correlation coefficient").
+//! and after it, on the change before it and on what the feature was, all at once. How much each action explains that the
+//! rest does not is its partial correlation (Fisher 1924, "The distribution of the partial correlation coefficient").
 //!
-//! A policy that reacts to what it sees ties an action to the change *before* it, and rightly so. So a neighbour's action must
-//! explain much, and the action beside the change next to nothing, for any feature and any part of the action.
+//! An action that leads its effect is told from a healthy one so: what a player reacted to is among the regressors. An action
+//! that lags is not so easily: a player who reacts to what it sees ties an action to the change *before* it, and rightly so.
+//! There the action beside a change must explain next to nothing in a regression without the feature itself too, and so some
+//! recordings that lag are not found.
 
 use super::{Diagnosis, Severity, Symptom};
 use crate::{
@@ -21,17 +23,19 @@ const MAX_PARTS: usize = 32;
 const MAX_SAMPLES: u64 = 10_000;
 /// With fewer samples the greatest of many correlations is large by chance.
 const MIN_SAMPLES: u64 = 500;
-/// A neighbour's action explains much from here on, and the action beside the change next to nothing up to there.
+/// A neighbour's action explains much from here on. Where it may be a reaction, the action beside the change explains next to
+/// nothing up to there; where it cannot, half as much as the neighbour's.
 const MUCH: f64 = 0.5;
 const LITTLE: f64 = 0.2;
 /// One choice of more alternatives is taken for a number.
 const MAX_ALTERNATIVES: u64 = 16;
 
-/// The intercept, the change before, and the actions before, beside and after.
-const REGRESSORS: usize = 5;
-const BEFORE: usize = 2;
-const BESIDE: usize = 3;
-const AFTER: usize = 4;
+/// The intercept, what the feature was, the change before, and the actions before, beside and after.
+const REGRESSORS: usize = 6;
+const LEVEL: usize = 1;
+const BEFORE: usize = 3;
+const BESIDE: usize = 4;
+const AFTER: usize = 5;
 
 pub(super) struct Alignment {
     features: Vec<usize>,
@@ -39,7 +43,8 @@ pub(super) struct Alignment {
     /// For each feature and part.
     moments: Vec<Moments>,
     samples: u64,
-    changes: Vec<[f64; 2]>,
+    /// What each feature was, the change before, and the change.
+    changes: Vec<[f64; 3]>,
     actions: Vec<[f64; 3]>,
 }
 
@@ -91,7 +96,7 @@ impl Alignment {
         });
         Self {
             moments: vec![Moments::default(); features.len() * parts.len()],
-            changes: vec![[0.0; 2]; features.len()],
+            changes: vec![[0.0; 3]; features.len()],
             actions: vec![[0.0; 3]; parts.len()],
             features,
             parts,
@@ -118,7 +123,8 @@ impl Alignment {
             f64::from(transition.next_observation()[feature]) - f64::from(transition.observation()[feature])
         };
         for (changes, feature) in self.changes.iter_mut().zip(&self.features) {
-            *changes = [change(before, *feature), change(now, *feature)];
+            let level = f64::from(now.observation()[*feature]);
+            *changes = [level, change(before, *feature), change(now, *feature)];
         }
         for (values, part) in self.actions.iter_mut().zip(&self.parts) {
             for (value, action) in values.iter_mut().zip(actions) {
@@ -140,10 +146,10 @@ impl Alignment {
         }
         self.samples += 1;
         let mut moments = self.moments.iter_mut();
-        for [earlier, change] in &self.changes {
+        for [level, earlier, change] in &self.changes {
             for [a, b, c] in &self.actions {
                 if let Some(moments) = moments.next() {
-                    moments.add([1.0, *earlier, *a, *b, *c], *change);
+                    moments.add([1.0, *level, *earlier, *a, *b, *c], *change);
                 }
             }
         }
@@ -153,38 +159,42 @@ impl Alignment {
         if self.samples < MIN_SAMPLES {
             return;
         }
-        // The most that each of the three actions explains, and where.
-        let mut most = [(0.0, 0); 3];
-        for (place, moments) in self.moments.iter().enumerate() {
-            for (most, regressor) in most.iter_mut().zip([BEFORE, BESIDE, AFTER]) {
-                let explained = moments.partial_correlation(regressor);
-                if explained > most.0 {
-                    *most = (explained, place);
-                }
-            }
-        }
-        let [before, beside, after] = most;
-        let (symptom, strongest, where_, cause) = if before.0 >= after.0 {
+        // The most that an action explains, and where; with the feature itself among the regressors, and without.
+        let most = |regressor: usize, without_level: bool| {
+            let explained = self
+                .moments
+                .iter()
+                .map(|moments| moments.partial_correlation(regressor, without_level));
+            explained
+                .enumerate()
+                .map(|(place, explained)| (explained, place))
+                .fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a })
+        };
+        let (before, after, beside) = (most(BEFORE, false), most(AFTER, true), most(BESIDE, false).0);
+        let (symptom, strongest, beside, where_, cause) = if before.0 >= MUCH && 2.0 * beside <= before.0 {
             (
                 Symptom::ActionLeads,
                 before,
+                beside,
                 "the transition before",
                 "the intent is written for the next tick, after the world has moved: name the schedule that decides with \
                  `.act_in(…)`, so that the action is the one which the tick consumed; or the game answers a tick late",
             )
         } else {
+            let beside = beside.max(most(BESIDE, true).0);
+            if after.0 < MUCH || beside > LITTLE {
+                return;
+            }
             (
                 Symptom::ActionLags,
                 after,
+                beside,
                 "the transition after",
                 "the world moves before the capture's tick reads the action, or the observation is captured a tick late: name \
                  the schedule that decides with `.act_in(…)`, and order sensors before the capture; or no action changes \
                  what is observed, and bots only react",
             )
         };
-        if strongest.0 < MUCH || beside.0 > LITTLE {
-            return;
-        }
         let names = schema.feature_names();
         let feature = &names[self.features[strongest.1 / self.parts.len()]];
         let part = &self.parts[strongest.1 % self.parts.len()].name;
@@ -194,7 +204,7 @@ impl Alignment {
             format!(
                 "changes follow from the action of {where_} (partial correlation {:.2}), and not from the action beside them \
                  ({:.2} at most)",
-                strongest.0, beside.0
+                strongest.0, beside
             ),
             vec![format!("`{feature}` follows from `{part}`")],
             cause,
@@ -214,21 +224,25 @@ impl Moments {
     }
 
     /// How much of the change `regressor` explains that the others leave unexplained, from 0 to 1.
-    fn partial_correlation(&self, regressor: usize) -> f64 {
-        let without = self.unexplained(Some(regressor));
+    fn partial_correlation(&self, regressor: usize, without_level: bool) -> f64 {
+        let mut used = [true; REGRESSORS];
+        used[LEVEL] = !without_level;
+        let with = self.unexplained(used);
+        used[regressor] = false;
+        let without = self.unexplained(used);
         // What is explained without it leaves only rounding to it.
         if without <= 1e-9 * self.change_squared {
             return 0.0;
         }
-        (1.0 - self.unexplained(None) / without).clamp(0.0, 1.0).sqrt()
+        (1.0 - with / without).clamp(0.0, 1.0).sqrt()
     }
 
-    /// The sum of squares that a regression on all but `without` leaves, by Gaussian elimination of the normal equations.
-    fn unexplained(&self, without: Option<usize>) -> f64 {
+    /// The sum of squares that a regression on these leaves, by Gaussian elimination of the normal equations.
+    fn unexplained(&self, used: [bool; REGRESSORS]) -> f64 {
         let mut rows = self.products;
         let mut left = self.change_squared;
         let mut change = self.with_change;
-        for pivot in (0..REGRESSORS).filter(|pivot| Some(*pivot) != without) {
+        for pivot in (0..REGRESSORS).filter(|pivot| used[*pivot]) {
             let divisor = rows[pivot][pivot];
             // A regressor that follows from those before it explains nothing more.
             if divisor <= 1e-9 * self.products[pivot][pivot] {
