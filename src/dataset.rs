@@ -17,20 +17,39 @@
 //! Unfinished files are not looked at, so a dataset can be read while games write to it. Whatever stands in the files, the
 //! answer is data or a [`DatasetError`] that names the file.
 
+mod atomic;
 mod columns;
+pub mod convert;
+mod densify;
+pub mod doctor;
 mod episodes;
+mod erase;
 mod error;
 mod joint;
+mod make;
+mod merge;
+mod overview;
+mod profile;
+mod progress;
 mod recording;
 mod shard;
 mod stats;
+pub mod validate;
 
 pub use crate::sink::dataset::{RunAccount, RunStatus, ShardAccount};
+pub use densify::{Densified, DensifySettings, densify};
+pub use doctor::{Diagnosis, Finding, Severity, Symptom};
 pub use episodes::Episodes;
+pub use erase::{Erased, OUT_OF_REACH};
 pub use error::DatasetError;
 pub use joint::PlayerAt;
+pub use merge::{MergeSettings, Merged, merge};
+pub use overview::Overview;
+pub use profile::{Profile, ValueProfile};
+pub use progress::Progress;
 pub use recording::RecordingData;
 pub use stats::{RecordingStats, Summary};
+pub use validate::{Rule, Validation, Violation};
 
 use crate::sink::dataset::{card, layout};
 use std::path::{Path, PathBuf};
@@ -75,6 +94,22 @@ impl Dataset {
     #[must_use]
     pub fn recordings(&self) -> &[RecordingData] {
         &self.recordings
+    }
+
+    /// Removes the agent from all recordings: its episodes from the shards, its totals from the accounts of the runs, where
+    /// its transitions count as discarded from now on. Then all of it is read again, and nothing of the agent is found.
+    ///
+    /// New shards are written beside the old ones before the first is replaced, so a disk that is full changes nothing. Each
+    /// file is the old or the new one at any moment; an erasure that was interrupted half way is finished by another. What is
+    /// out of reach is in [`Erased::unreached`] and in [`OUT_OF_REACH`].
+    ///
+    /// `watch` is told how far it is.
+    ///
+    /// # Errors
+    /// When a shard or an account cannot be read, is damaged, or cannot be replaced; or when the agent is there again at the
+    /// end, because a process writes to the dataset.
+    pub fn erase(&self, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erased, DatasetError> {
+        erase::erase(self, agent, watch)
     }
 
     /// The recording of this name. `fighter@<schema hash>` is the one with other columns, where there is more than one.

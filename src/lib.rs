@@ -229,6 +229,8 @@
 //! | `bevy` | yes | the plugin, on Bevy's sub-crates; without it, the rooms that need no engine |
 //! | `arrow` | by `dataset` | Arrow record batches and [`ChannelSink`](sink::ChannelSink) |
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
+//! | `minari` | no | recordings as Minari's own files |
+//! | `cli` | no | the command `experience`, which looks after datasets |
 //!
 //! # Troubleshooting
 //! Problems after start-up never panic: they are logged once each with `tracing`, so look at the log first (an app

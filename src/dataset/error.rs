@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Why a dataset could not be read.
+/// Why a dataset could not be read, or not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
@@ -34,6 +34,14 @@ pub enum DatasetError {
         /// The folders of the recordings that there are.
         known: Vec<String>,
     },
+    /// A file could not be made, for a reason that is not the file system's.
+    #[error("cannot write `{}`: {reason}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A file holds something else than it should.
     #[error("`{}` is damaged: {reason}; restore it from a copy, or move it out of the dataset", path.display())]
     Damaged {
@@ -50,6 +58,13 @@ impl DatasetError {
             action,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    pub(super) fn write(path: &Path, reason: impl ToString) -> Self {
+        Self::Write {
+            path: path.to_owned(),
+            reason: reason.to_string(),
         }
     }
 

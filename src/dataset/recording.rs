@@ -1,6 +1,9 @@
 //! One recording of a dataset.
 
-use super::{DatasetError, Episodes, PlayerAt, RecordingStats, joint, shard, stats};
+use super::{
+    DatasetError, Diagnosis, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation, doctor,
+    joint, overview, profile, shard, stats, validate,
+};
 use crate::{
     schema::Schema,
     sink::dataset::{
@@ -68,14 +71,18 @@ impl RecordingData {
     /// # Errors
     /// When an account cannot be read, or is damaged.
     pub fn runs(&self) -> Result<Vec<RunAccount>, DatasetError> {
-        let read = |path: PathBuf| {
-            let content = files::read(&path).map_err(DatasetError::io("read", &path))?;
-            serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(&path, error.to_string()))
-        };
-        list(&self.path.join(layout::RUNS), ".json")?
-            .into_iter()
-            .map(read)
-            .collect()
+        self.accounts()?.iter().map(|path| self.account(path)).collect()
+    }
+
+    /// The files with the accounts of all runs, in the order of their names.
+    pub(super) fn accounts(&self) -> Result<Vec<PathBuf>, DatasetError> {
+        list(&self.path.join(layout::RUNS), ".json")
+    }
+
+    /// The account in a file.
+    pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
+        let content = files::read(path).map_err(DatasetError::io("read", path))?;
+        serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(path, error.to_string()))
     }
 
     /// The Parquet files with its transitions, in the order of their names: run by run, each in the order of its writing.
@@ -103,6 +110,50 @@ impl RecordingData {
     /// When a shard cannot be read, or is damaged.
     pub fn stats(&self) -> Result<RecordingStats, DatasetError> {
         stats::stats(&self.schema, &self.shards()?)
+    }
+
+    /// How many transitions the shards hold, as their footers say.
+    ///
+    /// # Errors
+    /// When a shard cannot be opened, or is damaged.
+    pub fn transitions(&self) -> Result<u64, DatasetError> {
+        self.shards()?.iter().try_fold(0_u64, |sum, path| {
+            Ok(sum.saturating_add(shard::Shard::open(&self.schema, path)?.rows()))
+        })
+    }
+
+    /// What there is, in a few numbers, without reading a row.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed. Files that cannot be read are named in [`Overview::damaged`].
+    pub fn overview(&self) -> Result<Overview, DatasetError> {
+        overview::overview(self)
+    }
+
+    /// Checks every [`Rule`](super::Rule) of the contract, row by row. `watch` is told how far it is.
+    ///
+    /// A file that cannot be read is a violation, and what can be read is checked all the same.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn validate(&self, watch: &mut dyn FnMut(Progress)) -> Result<Validation, DatasetError> {
+        validate::validate(self, watch)
+    }
+
+    /// Every column in a few numbers, and each episode's return and length. `watch` is told how far it is.
+    ///
+    /// # Errors
+    /// When a shard cannot be read, or is damaged.
+    pub fn profile(&self, watch: &mut dyn FnMut(Progress)) -> Result<Profile, DatasetError> {
+        profile::profile(self, watch)
+    }
+
+    /// Looks for what ruins training although every rule is kept. `watch` is told how far it is.
+    ///
+    /// # Errors
+    /// When a shard or an account cannot be read, or is damaged.
+    pub fn diagnose(&self, watch: &mut dyn FnMut(Progress)) -> Result<Diagnosis, DatasetError> {
+        doctor::diagnose(self, watch)
     }
 
     /// All players of a match of a run at one tick, by agent id: those whose transition was under way at `tick`.

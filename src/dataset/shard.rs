@@ -6,7 +6,7 @@ use crate::{
     sink::arrow::{Content, SCHEMA_HASH_KEY, content},
 };
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Schema as ArrowSchema};
+use arrow_schema::{DataType, Schema as ArrowSchema, SchemaRef};
 use core::fmt::Display;
 use parquet::{
     arrow::{
@@ -56,6 +56,32 @@ impl Shard {
 
     pub(super) fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// How many transitions the shard holds.
+    pub(super) fn rows(&self) -> u64 {
+        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// The columns as they stand in the file, those that this crate does not know included.
+    pub(super) fn arrow_schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    pub(super) fn row_groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    /// The rows of a row group with every column of the file.
+    pub(super) fn whole_group(&self, group: usize) -> Result<Batches, DatasetError> {
+        let file = self.file.try_clone().map_err(DatasetError::io("open", &self.path))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_batch_size((BATCH_BYTES / self.schema.layout().row_bytes()).clamp(1, BATCH_ROWS));
+        Ok(Batches {
+            path: self.path.clone(),
+            reader: Some(guarded(&self.path, || builder.build())?),
+        })
     }
 
     /// The rows of the shard, or those of `selection`, with the columns that hold `columns`.

@@ -6,10 +6,11 @@ use arrow_array::{
     cast::AsArray,
     types::{Float64Type, Int64Type},
 };
+use serde::Serialize;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// A recording in a few numbers; see [`RecordingData::stats`](super::RecordingData::stats).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RecordingStats {
     /// Whole episodes.
     pub episodes: u64,
@@ -28,7 +29,7 @@ pub struct RecordingStats {
 }
 
 /// Some numbers in three.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// The least.
     pub min: f64,

@@ -15,11 +15,11 @@
 mod account;
 mod batches;
 pub(crate) mod card;
-mod encoding;
+pub(crate) mod encoding;
 pub(crate) mod experience;
 pub(crate) mod files;
 pub(crate) mod layout;
-mod place;
+pub(crate) mod place;
 mod shard;
 mod spool;
 mod writer;
@@ -67,7 +67,7 @@ struct Settings {
 
 /// What to do where the recording's folder holds other columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OtherSchema {
+pub(crate) enum OtherSchema {
     Sibling,
     Refuse,
 }
@@ -84,10 +84,7 @@ impl DatasetSink {
             description: format!("dataset {}", root.display()),
             settings: Settings {
                 root,
-                encoding: Encoding {
-                    level: ZstdLevel::default(),
-                    row_group_rows: 1 << 16,
-                },
+                encoding: Encoding::default(),
                 shard_bytes: 128 << 20,
                 shard_age: Duration::from_secs(5 * 60),
                 others: OtherSchema::Sibling,

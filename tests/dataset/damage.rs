@@ -237,6 +237,21 @@ fn more_columns_and_plain_strings_do_no_harm() {
 }
 
 #[test]
+fn a_shard_that_another_tool_compressed_still_reads() {
+    use parquet::{basic::Compression, file::properties::WriterProperties};
+    let (root, shard) = dataset();
+    let batch = batch();
+    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY] {
+        let properties = WriterProperties::builder().set_compression(compression).build();
+        let file = File::create(&shard).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        assert_eq!(read(root.path()).unwrap(), 2);
+    }
+}
+
+#[test]
 fn rows_that_are_no_episodes_are_refused() {
     let (root, shard) = dataset();
     let batch = batch();

@@ -2,10 +2,16 @@
 #![cfg(feature = "dataset")]
 
 mod columns;
+mod convert;
 mod damage;
+mod densify;
+mod doctor;
 mod episodes;
+mod erase;
 mod folder;
+mod merge;
 mod reading;
 mod refusals;
 mod round_trip;
 mod sharing;
+mod validate;

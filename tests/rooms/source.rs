@@ -1,26 +1,42 @@
 //! Just enough of Rust's grammar to find the paths in a file.
 
-/// A path as a file names it: from the crate's root, or into a crate of Bevy's.
+/// A path as a file names it: from the crate's root, into a crate of Bevy's, or from a binary into the library.
 pub struct FoundPath {
     segments: Vec<String>,
-    in_crate: bool,
+    root: Root,
+}
+
+#[derive(PartialEq, Eq)]
+enum Root {
+    Crate,
+    Bevy,
+    Library,
 }
 
 impl FoundPath {
     /// As one would write it.
     pub fn text(&self) -> String {
         let path = self.segments.join("::");
-        if self.in_crate { format!("crate::{path}") } else { path }
+        match self.root {
+            Root::Crate => format!("crate::{path}"),
+            Root::Bevy => path,
+            Root::Library => format!("bevy_experience::{path}"),
+        }
     }
 
     /// What follows `crate::`.
     pub fn in_crate(&self) -> Option<&[String]> {
-        self.in_crate.then_some(&self.segments)
+        (self.root == Root::Crate).then_some(&self.segments)
+    }
+
+    /// What follows `bevy_experience::`.
+    pub fn in_library(&self) -> Option<&[String]> {
+        (self.root == Root::Library).then_some(&self.segments)
     }
 
     /// Whether it leads into Bevy.
     pub fn names_bevy(&self) -> bool {
-        !self.in_crate
+        self.root == Root::Bevy
     }
 }
 
@@ -60,13 +76,21 @@ pub fn paths(module: &[&str], source: &str) -> Vec<FoundPath> {
                 tree(rest, &start, &mut leaves);
                 found.extend(leaves.into_iter().map(|leaf| FoundPath {
                     segments: leaf.into_iter().map(str::to_owned).collect(),
-                    in_crate: true,
+                    root: Root::Crate,
+                }));
+            }
+            "bevy_experience" if tokens.get(at + 1) == Some(&"::") => {
+                let mut leaves = Vec::new();
+                tree(&tokens[at + 2..], &[], &mut leaves);
+                found.extend(leaves.into_iter().map(|leaf| FoundPath {
+                    segments: leaf.into_iter().map(str::to_owned).collect(),
+                    root: Root::Library,
                 }));
             }
             _ if token == "bevy" || (token.starts_with("bevy_") && token != "bevy_experience") => {
                 found.push(FoundPath {
                     segments: vec![token.to_owned()],
-                    in_crate: false,
+                    root: Root::Bevy,
                 });
             }
             _ => {}

@@ -10,7 +10,7 @@ use std::{fs, io, path::Path};
 const ATTEMPTS: usize = 8;
 
 /// Brings the card of the dataset at `root` up to date with the recordings in it.
-pub(super) fn update(root: &Path) -> Result<(), SinkError> {
+pub(crate) fn update(root: &Path) -> Result<(), SinkError> {
     let path = root.join(layout::CARD);
     for _ in 0..ATTEMPTS {
         let recordings = recordings(root).map_err(files::failed("list", root))?;

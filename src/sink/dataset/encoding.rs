@@ -54,13 +54,22 @@ use parquet::{
 
 /// How shards are encoded.
 #[derive(Clone, Debug)]
-pub(super) struct Encoding {
+pub(crate) struct Encoding {
     pub(super) level: ZstdLevel,
     pub(super) row_group_rows: usize,
 }
 
+impl Default for Encoding {
+    fn default() -> Self {
+        Self {
+            level: ZstdLevel::default(),
+            row_group_rows: 1 << 16,
+        }
+    }
+}
+
 impl Encoding {
-    pub(super) fn properties(&self, schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
+    pub(crate) fn properties(&self, schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(self.level))
             .set_created_by(concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned())

@@ -40,7 +40,7 @@ pub(super) fn check(root: &Path, schema: &Schema, others: OtherSchema) -> Result
 }
 
 /// Makes the folder that episodes of `schema` go to, and returns it.
-pub(super) fn prepare(root: &Path, schema: &Schema, others: OtherSchema) -> Result<PathBuf, SinkError> {
+pub(crate) fn prepare(root: &Path, schema: &Schema, others: OtherSchema) -> Result<PathBuf, SinkError> {
     if nearest_folder(root)? == root {
         inspect(root)?;
     }
