@@ -205,7 +205,7 @@ fn a_crowd_can_be_sampled_while_it_plays() {
 fn a_pool_that_cannot_be_is_refused() {
     let refused = |recording: Recording<Player>| {
         let mut test = TestApp::new();
-        test.try_add_recording(recording).err().expect("it is refused")
+        test.try_add_recording(recording).expect_err("it is refused")
     };
     let blocking = recording().overflow(Overflow::Block(core::time::Duration::from_millis(1)));
     let error = refused(blocking.pool_above(10));
