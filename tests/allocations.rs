@@ -129,4 +129,5 @@ fn a_warm_tick_allocates_nothing() {
     assert_eq!(game(true, |recording| recording.every(3)), without);
     assert_eq!(game(true, |recording| recording.mode(RecordMode::OnChange)), without);
     assert_eq!(game(true, |recording| recording.act_in(FixedPreUpdate)), without);
+    assert_eq!(game(true, |recording| recording.pool_above(0)), without);
 }

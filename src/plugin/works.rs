@@ -276,12 +276,13 @@ impl Works {
     /// Tells the exporter of new buffers, and wakes it before a buffer could fill.
     pub(super) fn hand_over(&mut self) {
         for slot in &mut self.slots {
-            let new_buffers = slot.recorder.take_new_buffers();
-            // Nobody drains the others: they stand in the map, and make room when others need it.
             let (Some(exporter), Some(index)) = (&self.exporter, slot.exported_as) else {
+                // Nobody drains these: buffers stand in the map, and make room when others need it.
+                drop(slot.recorder.take_new_buffers());
+                drop(slot.recorder.take_ended_streams());
                 continue;
             };
-            for new in new_buffers {
+            for new in slot.recorder.take_new_buffers() {
                 exporter.attach(index, new.agent_id, new.buffer, new.transitions);
             }
             if let Some(pool) = slot.recorder.take_new_pool() {

@@ -7,7 +7,6 @@ use bevy_ecs::world::World;
 #[derive(Default)]
 pub(super) struct Said {
     pub(super) refused_agent: bool,
-    pub(super) no_pool: bool,
     pub(super) unbuffered_agent: bool,
     missing_component: bool,
     pub(super) missing_resource: bool,
