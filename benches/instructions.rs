@@ -2,6 +2,7 @@
 //!
 //! `benches/instructions` runs this under callgrind, scenario by scenario, and compares with `benches/instructions.txt`.
 //! By itself it only shows that the scenarios run.
+#![expect(clippy::print_stdout, reason = "the names of the scenarios are what it is asked for")]
 
 use bevy_ecs::prelude::*;
 use bevy_experience::{

@@ -270,8 +270,10 @@ impl Slots {
     /// The same for one who writes to this ring all the time.
     #[inline(always)]
     pub(in crate::buffer) fn prefetch_cell(&self, number: u64) {
+        /// Of a longer row the processor foresees the rest by itself.
+        const WORDS: usize = 64;
         let cells = self.cells.view();
-        cells.prefetch(self.index(number), cells.stride());
+        cells.prefetch(self.index(number), cells.stride().min(WORDS));
     }
 
     /// Takes the next number and writes its row, as one of several writers. None of the ring's rows have links.

@@ -168,6 +168,8 @@ impl Steady {
 /// The floats of a row.
 #[derive(Default)]
 struct Floats {
+    /// Many words, for which a loop with vectors is worth its beginning and its end.
+    runs: Vec<(Range<usize>, Floating<1>)>,
     /// So many words at once, because that takes a few instructions.
     eights: Vec<Floating<8>>,
     ones: Vec<Floating<1>>,
@@ -196,14 +198,20 @@ impl<const N: usize> Floating<N> {
         }
     }
 
-    /// Sets a sign bit where one of the floats in one of these rows is infinite or no number.
+    /// Sets a sign bit where one of the floats in the word is infinite or no number.
+    #[inline(always)]
+    fn carry(&self, word: u64) -> u64 {
+        (word & self.exponents).wrapping_add(self.lowest)
+    }
+
+    /// The same for all words of these rows.
     #[inline(always)]
     fn carries(&self, rows: &[u64], row_words: usize) -> u64 {
         let words = |row: &[u64]| row[self.word..].first_chunk::<N>().copied().unwrap_or([0; N]);
         rows.chunks_exact(row_words).fold(0, |carries, row| {
-            words(row).iter().fold(carries, |carries, word| {
-                carries | (word & self.exponents).wrapping_add(self.lowest)
-            })
+            words(row)
+                .iter()
+                .fold(carries, |carries, &word| carries | self.carry(word))
         })
     }
 }
@@ -234,11 +242,17 @@ impl Floats {
             let bytes = bytes(column, start);
             exponents[bytes.start / 8..bytes.end / 8].fill(DOUBLE);
         }
+        /// Words that are many.
+        const MANY: usize = 64;
         let mut floats = Self::default();
         let mut word = 0;
         while word < exponents.len() {
             let here = exponents[word];
-            if here != 0 && exponents[word..].starts_with(&[here; 8]) {
+            let same = exponents[word..].iter().take_while(|&&next| next == here).count();
+            if here != 0 && same >= MANY {
+                floats.runs.push((word..word + same, Floating::new(word, here)));
+                word += same;
+            } else if here != 0 && exponents[word..].starts_with(&[here; 8]) {
                 floats.eights.push(Floating::new(word, here));
                 word += 8;
             } else {
@@ -255,9 +269,17 @@ impl Floats {
     /// Nothing ends early: nearly always there is nothing to find.
     #[inline]
     fn are_finite(&self, rows: &[u64], row_words: usize) -> bool {
+        let mut carries = 0;
+        for (words, floats) in &self.runs {
+            for row in rows.chunks_exact(row_words) {
+                for &word in &row[words.clone()] {
+                    carries |= floats.carry(word);
+                }
+            }
+        }
         let eights = self.eights.iter().map(|floats| floats.carries(rows, row_words));
         let ones = self.ones.iter().map(|floats| floats.carries(rows, row_words));
-        eights.chain(ones).fold(0, |all, carries| all | carries) & SIGNS == 0
+        eights.chain(ones).fold(carries, |all, carries| all | carries) & SIGNS == 0
     }
 }
 
@@ -269,7 +291,7 @@ mod tests {
     #[test]
     fn every_float_of_a_row_is_looked_at_and_nothing_else() {
         let column = |name, dtype| Column::scalar(name, dtype, Space::unbounded());
-        for features in [1, 2, 3, 16, 17, 40] {
+        for features in [1, 2, 3, 16, 17, 40, 127, 200] {
             let schema = Schema::new("test")
                 .with_observation((0..features).map(|n| Column::feature(format!("x{n}"))))
                 .with_action_mask(40)
