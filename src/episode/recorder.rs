@@ -1,6 +1,7 @@
 //! One recording at work: who plays, what each capture makes of it, and what observers have noted since the last.
 
 mod complaints;
+mod floats;
 mod members;
 mod steady;
 mod terms;
