@@ -268,6 +268,8 @@ pub mod episode;
 pub mod export;
 #[cfg(feature = "bevy")]
 pub mod player;
+#[doc = include_str!("../docs/performance.md")]
+pub mod performance {}
 #[cfg(feature = "bevy")]
 pub mod plugin;
 #[cfg(feature = "bevy")]
