@@ -54,9 +54,16 @@ impl Writer {
         }
     }
 
-    /// Appends a row whose header is not in its place yet, as a capture has it. Otherwise as [`push`](Self::push).
+    /// Appends a row whose header is not in its place yet, which saves a copy of it; what is in its place may be
+    /// overwritten. Otherwise as [`push`](Self::push).
+    ///
+    /// # Errors
+    /// When the buffer was closed.
+    ///
+    /// # Panics
+    /// When `row` is not as long as the buffer's rows, or has no room for a header.
     #[inline]
-    pub(crate) fn push_step(&mut self, header: &StepHeader, row: &mut [u64]) -> Result<(), Closed> {
+    pub fn push_step(&mut self, header: &StepHeader, row: &mut [u64]) -> Result<(), Closed> {
         match &mut self.0 {
             Kind::Ring(writer) => writer.push_step(header, row),
             Kind::Other(other) => {

@@ -46,11 +46,12 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Output) ->
     ))?;
     output.line(format!("  in `{}`", recording.path().display()))?;
     output.line(format!(
-        "  {} transitions in {} episodes of {} agents, in {} shards of {}",
+        "  {} transitions in {} episodes of {} agents, in {} {} of {}",
         count(overview.transitions),
         count(overview.episodes()),
         count(overview.agents),
         count(overview.shards),
+        if overview.shards == 1 { "shard" } else { "shards" },
         bytes(overview.bytes)
     ))?;
     print_columns(schema, output)?;
@@ -167,23 +168,23 @@ fn print_runs(overview: &Overview, output: &mut Output) -> Result<(), Failure> {
     for (number, what) in [
         (
             agents(|report| report.orphaned_rewards),
-            "rewards were given outside of any episode",
+            "rewards given outside of any episode",
         ),
         (
             agents(|report| report.non_finite),
-            "transitions were dropped because a value was not finite",
+            "transitions dropped because a value was not finite",
         ),
         (
             agents(|report| report.refused_agents),
-            "players were refused because another had their agent id",
+            "players refused because another had their agent id",
         ),
         (
             agents(|report| report.empty_episodes),
-            "episodes ended without a transition",
+            "episodes that ended without a transition",
         ),
     ] {
         if number > 0 {
-            output.line(format!("  {} {what}", count(number)))?;
+            output.line(format!("  {what}: {}", count(number)))?;
         }
     }
     Ok(())

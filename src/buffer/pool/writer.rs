@@ -31,14 +31,16 @@ impl PoolWriter {
         self.0[player.shard as usize].append(player, row)
     }
 
-    /// Appends the row of a transition whose header is not in its place yet, as a capture has it.
+    /// Appends the row of a [transition](StepKind::Transition) whose header is not in its place yet, which saves a copy of
+    /// it. Otherwise as [`push`](Self::push).
+    ///
+    /// # Errors
+    /// When the pool was closed.
+    ///
+    /// # Panics
+    /// When `row` is not as long as the pool's rows, or the handle is another pool's.
     #[inline]
-    pub(crate) fn push_step(
-        &mut self,
-        player: &mut PoolHandle,
-        header: &StepHeader,
-        row: &mut [u64],
-    ) -> Result<(), Closed> {
+    pub fn push_step(&mut self, player: &mut PoolHandle, header: &StepHeader, row: &[u64]) -> Result<(), Closed> {
         self.0[player.shard as usize].append_step(player, header, row)
     }
 
