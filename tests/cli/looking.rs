@@ -19,7 +19,7 @@ fn info_tells_what_there_is() {
     let told = printed(&["info", text(root.path())], 0);
     for part in [
         "recording `p`",
-        "60 transitions in 6 episodes of 3 agents, in 1 shards",
+        "60 transitions in 6 episodes of 3 agents, in 1 shard",
         "board",
         "[2, 4]",
         "stay, hop, leap",
