@@ -373,13 +373,7 @@ impl Grid {
     }
 
     #[inline]
-    fn meet(
-        &self,
-        spots: Range<usize>,
-        here: [f32; 3],
-        mut bound: f32,
-        show: &mut impl FnMut(f32, u32) -> f32,
-    ) -> f32 {
+    fn meet(&self, spots: Range<usize>, here: [f32; 3], mut bound: f32, show: &mut impl FnMut(f32, u32) -> f32) -> f32 {
         for spot in &self.spots[spots] {
             let distance = squared_distance(here, spot.at);
             if distance <= bound {
