@@ -184,6 +184,13 @@
 //! Recording never changes the game: nothing is inserted on players in mid-life, change detection is not touched, and
 //! the same seed gives the same world with `ExperiencePlugin { enabled: false, .. }`.
 //!
+//! # Pausing
+//! [`Experience::pause`](plugin::Experience::pause) stops recording, and says why; open episodes end at the next capture,
+//! truncated with the reason `paused`. The game does not notice: players stay known, resets come when they would have.
+//! [`resume`](plugin::Experience::resume) begins new episodes at the next capture. For one recording there are
+//! [`pause_recording`](plugin::Experience::pause_recording) and
+//! [`resume_recording`](plugin::Experience::resume_recording).
+//!
 //! # Backpressure
 //! Each player has a buffer of fixed size ([`capacity`](recording::Recording::capacity), 512 steps unless told). A
 //! thread of its own drains them, puts whole episodes together and gives those to the sinks. A sink that is slow, fails
@@ -303,7 +310,7 @@ pub mod prelude {
             BeginEpisode, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation, NonFinite, RecordMode,
         },
         player::{AgentId, DoNotRecord, Reward},
-        plugin::{Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems},
+        plugin::{Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, PauseReason},
         recording::Recording,
     };
 }

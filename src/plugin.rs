@@ -2,11 +2,13 @@
 
 mod experience;
 mod observers;
+mod pause;
 mod schedules;
 mod systems;
 mod works;
 
 pub use experience::Experience;
+pub use pause::PauseReason;
 pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
 
 use crate::{
@@ -172,6 +174,7 @@ fn add_recording<P: Component>(
         sinks: SyncCell::new(sinks),
         act_in,
         comes_with_reward,
+        pause: None,
         exported_as: None,
     });
     Ok(())

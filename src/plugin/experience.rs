@@ -37,10 +37,20 @@ impl Experience {
         self.0 = Some(works);
     }
 
-    /// Whether anything is recorded: the plugin is enabled and nothing was closed.
+    pub(super) fn works(&self) -> Option<&Works> {
+        self.0.as_deref()
+    }
+
+    pub(super) fn works_mut(&mut self) -> Option<&mut Works> {
+        self.0.as_deref_mut()
+    }
+
+    /// Whether anything is recorded: the plugin is enabled, nothing was closed, and not all of it is
+    /// [paused](Self::pause).
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.0.as_ref().is_some_and(|works| works.enabled && !works.closed)
+        let records = |works: &Works| works.enabled && !works.closed && works.pause.is_none();
+        self.works().is_some_and(records)
     }
 
     /// The identity of this run.

@@ -1,6 +1,6 @@
 //! The works: what a capture does, from waiting for room to handing over.
 
-use super::ExperiencePlugin;
+use super::{ExperiencePlugin, PauseReason};
 use crate::{
     buffer::{Budget, Overflow},
     episode::{Clock, Recorder},
@@ -36,6 +36,8 @@ pub(super) struct RecordingSlot {
     pub(super) act_in: Option<InternedScheduleLabel>,
     /// `Reward` is a required component of the marker.
     pub(super) comes_with_reward: bool,
+    /// Why it is paused, if it alone is.
+    pub(super) pause: Option<PauseReason>,
     /// Its place at the exporter.
     pub(super) exported_as: Option<usize>,
 }
@@ -44,6 +46,8 @@ pub(super) struct RecordingSlot {
 pub(super) struct Works {
     pub(super) enabled: bool,
     pub(super) closed: bool,
+    /// Why all recordings are paused.
+    pub(super) pause: Option<PauseReason>,
     frozen: bool,
     fixed: bool,
     pub(super) run: RunId,
@@ -69,6 +73,7 @@ impl Works {
         Self {
             enabled: plugin.enabled,
             closed: false,
+            pause: None,
             frozen: false,
             fixed,
             run: plugin.run.unwrap_or_else(RunId::random),
@@ -194,6 +199,7 @@ impl Works {
             timestamp: elapsed(world) - self.epoch,
         };
         for slot in &mut self.slots {
+            slot.recorder.set_paused(self.pause.is_some() || slot.pause.is_some());
             slot.recorder.capture(world, clock);
         }
         self.clear_rewards(world);
