@@ -25,6 +25,8 @@ pub mod doctor;
 mod episodes;
 mod erase;
 mod error;
+#[cfg(test)]
+mod faults;
 mod joint;
 mod make;
 mod merge;

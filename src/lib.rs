@@ -270,6 +270,8 @@ mod cache;
 pub mod capture;
 #[cfg(feature = "dataset")]
 pub mod dataset;
+#[cfg(feature = "dataset")]
+mod disk;
 #[cfg(feature = "bevy")]
 pub mod episode;
 pub mod export;
