@@ -1,5 +1,6 @@
 //! Wiring: schedules, sets, observers, and the resource that holds everything.
 
+mod events;
 mod experience;
 mod observers;
 mod pause;
@@ -7,6 +8,7 @@ mod schedules;
 mod systems;
 mod works;
 
+pub use events::{GapDetected, SinkFailed, SinkFailure};
 pub use experience::Experience;
 pub use pause::PauseReason;
 pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};

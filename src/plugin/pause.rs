@@ -10,12 +10,16 @@ use std::borrow::Cow;
 pub enum PauseReason {
     /// It was asked for, by [`Experience::pause`] or [`Experience::pause_recording`], and this is what was said.
     Requested(Cow<'static, str>),
+    /// A sink waits for room on its disk; the recording goes on by itself when there is some. Which sink it is:
+    /// [`Sink::describe`](crate::sink::Sink::describe).
+    StorageFull(String),
 }
 
 impl fmt::Display for PauseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Requested(why) => f.write_str(why),
+            Self::StorageFull(sink) => write!(f, "the disk of `{sink}` is full"),
         }
     }
 }
@@ -54,7 +58,8 @@ impl Experience {
         }
     }
 
-    /// Whether [`pause`](Self::pause) holds.
+    /// Whether [`pause`](Self::pause) holds. A single recording may be paused although it does not:
+    /// [`pause_reason`](Self::pause_reason) knows.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.works().is_some_and(|works| works.pause.is_some())
@@ -70,12 +75,18 @@ impl Experience {
         self.set_pause(recording, None)
     }
 
-    /// Why the recording called `recording` is paused, alone or with all others; `None` where it is not.
+    /// Why the recording called `recording` is paused, alone or with all others; `None` where it is not. A request is named
+    /// before a full disk.
     #[must_use]
     pub fn pause_reason(&self, recording: &str) -> Option<PauseReason> {
         let works = self.works()?;
         let slot = works.recording(recording)?;
-        slot.pause.as_ref().or(works.pause.as_ref()).cloned()
+        let full = || {
+            Some(PauseReason::StorageFull(
+                works.exporter.as_ref()?.full_storage(slot.exported_as?)?,
+            ))
+        };
+        slot.pause.as_ref().or(works.pause.as_ref()).cloned().or_else(full)
     }
 
     fn set_pause(&mut self, recording: &str, pause: Option<PauseReason>) -> bool {

@@ -4,7 +4,7 @@ use super::{ExperiencePlugin, PauseReason};
 use crate::{
     buffer::{Budget, Overflow},
     episode::{Clock, Recorder},
-    export::{ExportSettings, Exporter, RecordingExport},
+    export::{ExportSettings, Exporter, Notice, RecordingExport},
     player::Reward,
     recording::Need,
     sink::{RecordingInfo, Sink},
@@ -199,7 +199,12 @@ impl Works {
             timestamp: elapsed(world) - self.epoch,
         };
         for slot in &mut self.slots {
-            slot.recorder.set_paused(self.pause.is_some() || slot.pause.is_some());
+            let full = match (&self.exporter, slot.exported_as) {
+                (Some(exporter), Some(index)) => exporter.is_storage_full(index),
+                _ => false,
+            };
+            slot.recorder
+                .set_paused(full || self.pause.is_some() || slot.pause.is_some());
             slot.recorder.capture(world, clock);
         }
         self.clear_rewards(world);
@@ -310,6 +315,16 @@ impl Works {
             }
         }
         self.wake_in = self.wake_in.saturating_sub(1);
+    }
+
+    /// The next of what the exporter has to tell.
+    pub(super) fn take_notice(&mut self) -> Option<Notice> {
+        self.exporter.as_ref()?.take_notice()
+    }
+
+    /// The name of the recording that the exporter knows by this place.
+    pub(super) fn exported(&self, place: usize) -> Option<&RecordingSlot> {
+        self.slots.iter().find(|slot| slot.exported_as == Some(place))
     }
 
     pub(super) fn close(&mut self, world: Option<&World>, timeout: Duration) -> bool {
