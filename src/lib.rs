@@ -312,7 +312,10 @@ pub mod prelude {
             BeginEpisode, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation, NonFinite, RecordMode,
         },
         player::{AgentId, DoNotRecord, Reward},
-        plugin::{Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, PauseReason},
+        plugin::{
+            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
+            PauseReason, SinkFailed,
+        },
         recording::Recording,
     };
 }

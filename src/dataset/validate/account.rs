@@ -20,7 +20,7 @@ pub(super) struct Lived {
     pub(super) ticks: Range<i64>,
     pub(super) transitions: u64,
     pub(super) continues: Option<i64>,
-    pub(super) is_split: bool,
+    pub(super) goes_on: bool,
 }
 
 /// What there is, counted for comparison with what the accounts say.
@@ -34,7 +34,7 @@ pub(super) struct Tally {
     lives: Vec<Life>,
     /// Each episode that continues another, the other, and in which file.
     continued: Vec<(i64, i64, usize)>,
-    split: HashSet<i64>,
+    going_on: HashSet<i64>,
     unreadable: HashSet<PathBuf>,
 }
 
@@ -74,8 +74,8 @@ impl Tally {
             .add(lived.transitions);
         self.continued
             .extend(lived.continues.map(|other| (lived.id, other, file)));
-        if lived.is_split {
-            self.split.insert(lived.id);
+        if lived.goes_on {
+            self.going_on.insert(lived.id);
         }
         self.lives.push(Life {
             run: lived.run,
@@ -137,8 +137,8 @@ impl Tally {
         let there: HashSet<i64> = self.lives.iter().map(|life| life.episode).collect();
         for (episode, other, file) in &self.continued {
             // One that is not there was lost, and counted.
-            if there.contains(other) && !self.split.contains(other) {
-                let what = format!("it continues episode {other}, which did not end by `split`");
+            if there.contains(other) && !self.going_on.contains(other) {
+                let what = format!("it continues episode {other}, which ended neither by `split` nor by `gap`");
                 found.note(Rule::Continues, &self.files[*file], (Some(*episode), Some(0)), what);
             }
         }

@@ -28,8 +28,8 @@ pub(super) struct Keeper {
     counters: Arc<SinkCounters>,
     desk: Arc<Desk>,
     retry: RetrySettings,
-    /// It was tried for long enough: until it works again, everything is tried once.
-    refuses: bool,
+    /// What it was asked in vain for long enough: until that works again, everything is tried once.
+    refuses: Option<&'static str>,
     /// It waits for room on its disk.
     waits_for_room: bool,
     /// Something was said about the failure that goes on.
@@ -52,7 +52,7 @@ impl Keeper {
             counters,
             desk,
             retry,
-            refuses: false,
+            refuses: None,
             waits_for_room: false,
             said: false,
         }
@@ -101,7 +101,7 @@ impl Keeper {
     }
 
     /// Lets the sink try until it succeeds, or there is no use in it any more.
-    fn persist(&mut self, action: &str, mut work: impl FnMut(&mut dyn Sink) -> Result<(), SinkError>) -> bool {
+    fn persist(&mut self, action: &'static str, mut work: impl FnMut(&mut dyn Sink) -> Result<(), SinkError>) -> bool {
         let mut begun = Instant::now();
         let mut backoff = Backoff::new(&self.retry);
         loop {
@@ -110,7 +110,7 @@ impl Keeper {
             };
             let error = match catch_unwind(AssertUnwindSafe(|| work(sink))) {
                 Ok(Ok(())) => {
-                    self.works();
+                    self.works(action);
                     return true;
                 }
                 Ok(Err(error)) => error,
@@ -125,7 +125,11 @@ impl Keeper {
                 self.wait_for_room(action, &error);
                 // Only what comes after that tries its patience.
                 begun = Instant::now();
-            } else if out_of_time || self.refuses || !error.may_pass() || begun.elapsed() >= self.retry.patience {
+            } else if out_of_time
+                || self.refuses.is_some()
+                || !error.may_pass()
+                || begun.elapsed() >= self.retry.patience
+            {
                 self.give_up(action, &error);
                 return false;
             } else if !core::mem::replace(&mut self.said, true) {
@@ -135,8 +139,12 @@ impl Keeper {
         }
     }
 
-    fn works(&mut self) {
-        self.refuses = false;
+    fn works(&mut self, action: &str) {
+        // That it can be flushed does not say that it can be written to.
+        if self.refuses.is_some_and(|refused| refused != action) {
+            return;
+        }
+        self.refuses = None;
         self.no_longer_waits();
         if core::mem::replace(&mut self.said, false) {
             tracing::info!("sink `{}` works again", self.name);
@@ -157,11 +165,12 @@ impl Keeper {
         self.post(error.to_string(), SinkFailure::StorageFull);
     }
 
-    fn give_up(&mut self, action: &str, error: &SinkError) {
+    fn give_up(&mut self, action: &'static str, error: &SinkError) {
         self.no_longer_waits();
-        if core::mem::replace(&mut self.refuses, true) {
+        if self.refuses.is_some() {
             return;
         }
+        self.refuses = Some(action);
         self.said = true;
         tracing::error!(
             "could not {action} sink `{}`: {error}; what it refuses is counted as dropped",
