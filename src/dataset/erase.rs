@@ -200,6 +200,7 @@ fn count_others(shard: &Shard, batch: &RecordBatch, agent: i64, gone: &mut BTree
 /// What was exported of the agent is discarded now, so that the account still closes. Shards are counted as they are, not as
 /// they were before: an erasure that was interrupted is finished by another.
 fn forget(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Result<(), DatasetError> {
+    account.forget_retired(agent);
     if let Some(totals) = account.account.agents.remove(&agent) {
         let report = &mut account.account;
         let transitions = totals.transitions.min(report.exported);

@@ -64,6 +64,10 @@ fn record(root: &Path, run: RunId, told: &mut Told) -> Result<(), SinkError> {
 
 /// The same, with something to do after each failure.
 fn record_and_wait(root: &Path, run: RunId, told: &mut Told, wait: &mut dyn FnMut()) -> Result<(), SinkError> {
+    record_with(DatasetSink::new(root), run, told, wait)
+}
+
+fn record_with(sink: DatasetSink, run: RunId, told: &mut Told, wait: &mut dyn FnMut()) -> Result<(), SinkError> {
     let mut again = |work: &mut dyn FnMut() -> Result<(), SinkError>| {
         work()
             .inspect_err(|_| wait())
@@ -71,7 +75,7 @@ fn record_and_wait(root: &Path, run: RunId, told: &mut Told, wait: &mut dyn FnMu
             .inspect_err(|_| wait())
     };
     let schema = schema();
-    let mut sink = DatasetSink::new(root).with_shard_bytes(1);
+    let mut sink = sink.with_shard_bytes(1);
     let info = RecordingInfo {
         schema: schema.clone(),
         run,
@@ -270,6 +274,42 @@ fn a_disk_that_was_full_costs_only_what_was_refused() {
                 told.taken.is_empty() || told.visible.len() >= 4,
                 "{when}: {:?}",
                 told.visible
+            );
+        },
+    );
+}
+
+#[test]
+fn old_shards_that_make_room_leave_a_whole_dataset_at_any_moment() {
+    let (_folder, old) = old();
+    at_every_point(
+        &old,
+        &[Fault::Killed, Fault::PowerLoss],
+        |root, _| {
+            let mut told = Told::default();
+            let _ = record_with(
+                DatasetSink::new(root).with_keep_bytes(1),
+                new_run(),
+                &mut told,
+                &mut || (),
+            );
+            told
+        },
+        |root, _, _, when| {
+            assert_valid(root, when);
+            // And the next run finishes what was begun.
+            record_with(
+                DatasetSink::new(root).with_keep_bytes(1),
+                RunId::from_bits(3),
+                &mut Told::default(),
+                &mut || (),
+            )
+            .unwrap();
+            assert_valid(root, when);
+            let left = episodes(root).unwrap();
+            assert!(
+                left.iter().all(|(episode, _)| *episode >= new_run().episode_id(0)),
+                "{when}: {left:?}"
             );
         },
     );

@@ -83,7 +83,10 @@ impl RecordingData {
     /// The account in a file.
     pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
         let content = disk::read(path).map_err(DatasetError::io("read", path))?;
-        serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(path, error.to_string()))
+        let mut account: RunAccount =
+            serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(path, error.to_string()))?;
+        account.settle(&self.path);
+        Ok(account)
     }
 
     /// The Parquet files with its transitions, in the order of their names: run by run, each in the order of its writing.

@@ -196,9 +196,13 @@ impl Tally {
                 wrong.push(format!("it does not name the shard `{}`", path.display()));
             }
         }
-        let there = counts.values().fold(Counts::default(), |sum, counts| Counts {
-            episodes: sum.episodes + counts.episodes,
-            transitions: sum.transitions + counts.transitions,
+        let retired = Counts {
+            episodes: run.retired.episodes,
+            transitions: run.retired.transitions,
+        };
+        let there = counts.values().fold(retired, |sum, counts| Counts {
+            episodes: sum.episodes.saturating_add(counts.episodes),
+            transitions: sum.transitions.saturating_add(counts.transitions),
         });
         if (report.exported, report.episodes) != (there.transitions, there.episodes) {
             wrong.push(format!(
@@ -211,6 +215,11 @@ impl Tally {
             .range((id, i64::MIN)..=(id, i64::MAX))
             .map(|((_, agent), counts)| (*agent, *counts))
             .collect();
+        for (agent, retired) in &run.retired.agents {
+            let there = agents.entry(*agent).or_default();
+            there.episodes = there.episodes.saturating_add(retired.episodes);
+            there.transitions = there.transitions.saturating_add(retired.transitions);
+        }
         for (agent, totals) in &report.agents {
             let there = agents.remove(agent).unwrap_or_default();
             if (totals.episodes, totals.transitions) != (there.episodes, there.transitions) {

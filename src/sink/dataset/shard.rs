@@ -110,6 +110,10 @@ impl OpenShard {
         self.writer.bytes_written() + self.writer.in_progress_size()
     }
 
+    pub(super) fn episodes(&self) -> u64 {
+        self.account.episodes
+    }
+
     pub(super) fn age(&self) -> Duration {
         self.opened.elapsed()
     }
