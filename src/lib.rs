@@ -233,6 +233,13 @@
 //! being written, which is at most five minutes old unless [`with_shard_age`](sink::DatasetSink::with_shard_age) says
 //! otherwise.
 //!
+//! # Watching it
+//! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) measures each recording as diagnostics of Bevy:
+//! `experience/<recording>/recorded`, `exported`, `dropped`, `pending`, `flush_ms` and `lag`.
+//! [`Experience::progress`](plugin::Experience::progress) has the same numbers. With the level `debug`, `tracing` tells when
+//! captures, drains and sinks begin and end: the spans `experience_capture`, `experience_drain`, `experience_write`,
+//! `experience_flush` and `experience_close`.
+//!
 //! # Consent
 //! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and is not seen by `observe_nearest` in the rows
 //! of others. Inserted in mid-episode, it discards the open episode.
@@ -282,6 +289,8 @@ mod cache;
 pub mod capture;
 #[cfg(feature = "dataset")]
 pub mod dataset;
+#[cfg(feature = "bevy")]
+pub mod diagnostics;
 #[cfg(feature = "dataset")]
 mod disk;
 #[cfg(feature = "bevy")]
@@ -320,6 +329,7 @@ pub mod prelude {
     #[cfg(feature = "bevy")]
     pub use crate::{
         capture::Nearest,
+        diagnostics::ExperienceDiagnosticsPlugin,
         episode::{
             BeginEpisode, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation, NonFinite, RecordMode,
         },

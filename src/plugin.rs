@@ -10,7 +10,7 @@ mod systems;
 mod works;
 
 pub use events::{GapDetected, SinkFailed, SinkFailure};
-pub use experience::Experience;
+pub use experience::{Experience, RecordingProgress};
 pub use pause::PauseReason;
 pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
 

@@ -221,6 +221,7 @@ impl Recorder {
 
     /// Looks at every player.
     pub(crate) fn capture(&mut self, world: &World, clock: Clock) {
+        let _span = tracing::debug_span!("experience_capture", recording = self.name()).entered();
         self.context.clock = clock;
         self.context.was_paused = core::mem::replace(&mut self.context.paused, self.pause_next);
         self.captures = self.captures.wrapping_add(1);

@@ -89,6 +89,7 @@ impl Recording {
 
     /// Takes what the buffers hold, at most a turn from each, and hands over whenever that is enough. How many rows it was.
     fn drain(&mut self, settings: &ExportSettings) -> usize {
+        let _span = tracing::debug_span!("experience_drain", recording = self.shop.schema.name()).entered();
         for outlet in &mut self.outlets {
             outlet.try_again();
         }

@@ -66,10 +66,12 @@ impl Keeper {
         loop {
             match self.desk.take() {
                 Order::Write(parcel) => {
+                    let _span = tracing::debug_span!("experience_write", sink = self.name).entered();
                     self.write(&parcel);
                     self.desk.done(&parcel);
                 }
                 Order::Flush(answer) => {
+                    let _span = tracing::debug_span!("experience_flush", sink = self.name).entered();
                     let begun = Instant::now();
                     let (counters, premises) = (self.counters.clone(), self.premises.clone());
                     self.persist("flush", |sink| sink.flush(&counters.report(&premises.counters)));
@@ -77,6 +79,7 @@ impl Keeper {
                     drop(answer);
                 }
                 Order::Close(answer) => {
+                    let _span = tracing::debug_span!("experience_close", sink = self.name).entered();
                     let (counters, premises) = (self.counters.clone(), self.premises.clone());
                     self.persist("close", |sink| sink.close(&counters.report(&premises.counters)));
                     self.retire();
