@@ -1,7 +1,7 @@
 //! What a recording is doing can be seen from outside.
 
 use bevy_app::prelude::*;
-use bevy_diagnostic::{DiagnosticsPlugin, DiagnosticsStore};
+use bevy_diagnostic::{Diagnostic, DiagnosticsPlugin, DiagnosticsStore};
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};
 use bevy_reflect::Reflect;
@@ -42,7 +42,7 @@ fn each_recording_is_measured() {
     let value = |test: &TestApp, recording: &str, what: &str| {
         let store = test.world().resource::<DiagnosticsStore>();
         let diagnostic = store.get(&ExperienceDiagnosticsPlugin::path(recording, what));
-        diagnostic.and_then(|diagnostic| diagnostic.value())
+        diagnostic.and_then(Diagnostic::value)
     };
     assert_eq!(value(&test, "player", "recorded"), Some(49.0));
     assert_eq!(value(&test, "player", "pending"), Some(49.0));
