@@ -200,7 +200,8 @@
 //! - `DropOldest`, the default: the oldest step makes room, and is counted. For games that people play.
 //! - `DropNewest`: the new step is not taken, and is counted.
 //! - `Block(patience)`: the capture waits for the exporter, at most so long a tick. For games that run without a screen
-//!   as fast as they can, and would rather be slow than lose.
+//!   as fast as they can, and would rather be slow than lose; give a slow sink as much
+//!   [`patience`](export::ExportSettings::patience).
 //! - `Spill { folder, bytes }`: the oldest steps go to a file of bounded size without a name, and come back in order.
 //!   Where it is full, too, the oldest step in memory goes, and is counted. For sinks that are slow now and then.
 //!
