@@ -141,13 +141,7 @@ impl Recording {
         let result = turn(&self.shop, &mut self.finished, &mut toll);
         self.counters.lost.add(toll.lost);
         self.counters.discarded.add(toll.discarded);
-        if toll.lost > 0 {
-            self.notices.post(Notice::Gap {
-                recording: self.place,
-                agent_id,
-                lost: toll.lost,
-            });
-        }
+        self.tell_of_gap(agent_id, toll.lost);
         self.waiting += self.finished[before..]
             .iter()
             .map(|finished| finished.episode.len())
@@ -156,6 +150,17 @@ impl Recording {
             self.hand_over(Outlet::hand_over);
         }
         result
+    }
+
+    fn tell_of_gap(&self, agent_id: Option<i64>, lost: u64) {
+        if lost > 0 {
+            let recording = self.place;
+            self.notices.post(Notice::Gap {
+                recording,
+                agent_id,
+                lost,
+            });
+        }
     }
 
     /// Whether enough is finished to be handed over before its time.
@@ -231,6 +236,7 @@ impl Recording {
             shard.close(shop, finished, &mut toll);
         }
         counters.lost.add(toll.lost);
+        self.tell_of_gap(None, toll.lost);
         self.hand_over(Outlet::hand_over_last);
         for outlet in &mut self.outlets {
             outlet.close(deadline, answer.cloned());
