@@ -420,3 +420,64 @@ fn a_sink_that_cannot_be_opened_is_told_and_counted() {
     let report = reports(&test).remove(0);
     assert_eq!((report.dropped, report.pending), (report.recorded, 0));
 }
+
+#[test]
+fn whatever_many_sinks_do_each_has_its_account_and_its_order() {
+    for seed in 0..4_u32 {
+        let kept: Vec<_> = (0..4).map(|_| MemorySink::default()).collect();
+        let mut recording = Recording::new("player").capacity(64);
+        for (place, kept) in kept.iter().enumerate() {
+            let mut state = seed * 4 + place as u32 + 1;
+            let behaviour = move || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                match state >> 24 {
+                    0..=30 => Err(SinkError::Other("now and then".to_owned())),
+                    31..=33 => Err(no_room()),
+                    34..=36 => Err(SinkError::Full),
+                    37..=60 => {
+                        std::thread::sleep(Duration::from_millis(4 * place as u64 * place as u64));
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                }
+            };
+            recording = recording.sink(Odd(behaviour, kept.clone()));
+        }
+        let export = ExportSettings {
+            queue_bytes: 4096,
+            patience: Duration::from_millis(10),
+            retry: RetrySettings {
+                patience: Duration::from_millis(3),
+                ..settings().retry
+            },
+            ..settings()
+        };
+        let mut test = play(export, recording);
+        for agent in 0..5 {
+            test.world_mut().spawn((Player, Age(0.0), AgentId(agent)));
+        }
+        for round in 0..1500 {
+            test.ticks(1);
+            if round % 10 == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+                reports(&test);
+            }
+        }
+        assert!(close(&mut test));
+        for (report, kept) in reports(&test).iter().zip(&kept) {
+            assert_eq!(report.pending, 0);
+            assert!(report.exported > 0);
+            let episodes = kept.episodes();
+            let transitions: usize = episodes.iter().map(Episode::len).sum();
+            assert_eq!(transitions as u64, report.exported);
+            for agent in [0, 1, 2, 3, 4, 7] {
+                let own = episodes.iter().filter(|episode| episode.info().agent_id == agent);
+                let ticks: Vec<_> = own.map(|episode| episode.row(0).header().tick).collect();
+                assert!(
+                    ticks.windows(2).all(|pair| pair[0] < pair[1]),
+                    "agent {agent}: {ticks:?}"
+                );
+            }
+        }
+    }
+}

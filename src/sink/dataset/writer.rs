@@ -40,9 +40,11 @@ impl DatasetWriter {
         let encoder = BatchEncoder::new(recording.schema.clone())?;
         let folder = place::prepare(&settings.root, &recording.schema, settings.others)?;
         let account = RunAccount::new(recording, settings.seed, settings.build.clone());
-        account.reserve(&folder)?;
+        // Before the account: whoever sees that asks whether the run is alive.
+        let mut lock = RunLock::take(&folder, recording.run);
+        account.reserve(&folder).inspect_err(|_| lock.remove())?;
         let writer = Self {
-            lock: RunLock::take(&folder, recording.run),
+            lock,
             schema: recording.schema.clone(),
             settings,
             folder,
