@@ -153,7 +153,10 @@ fn a_sink_that_fails_for_a_moment_loses_nothing() {
         },
         kept.clone(),
     );
-    let mut test = play(settings(), Recording::new("player").sink(sink));
+    let mut export = settings();
+    // However busy the machine is.
+    export.retry.patience = Duration::from_secs(60);
+    let mut test = play(export, Recording::new("player").sink(sink));
     test.ticks(99);
     assert!(close(&mut test));
     let report = reports(&test).remove(0);
@@ -251,7 +254,7 @@ fn a_sink_that_never_returns_loses_its_own_and_no_others() {
     );
     let export = ExportSettings {
         queue_bytes: 4096,
-        patience: Duration::from_millis(100),
+        patience: Duration::from_secs(1),
         ..settings()
     };
     let recording = Recording::new("player").capacity(4096).sink(sink).sink(good.clone());
@@ -265,8 +268,8 @@ fn a_sink_that_never_returns_loses_its_own_and_no_others() {
     let mut experience = test.world_mut().resource_mut::<Experience>();
     let begun = Instant::now();
     assert!(!experience.flush(Duration::from_millis(100)));
-    assert!(!experience.close(Duration::from_millis(1000)));
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(!experience.close(Duration::from_secs(3)));
+    assert!(begun.elapsed() < Duration::from_secs(20));
     let [odd, other] = &reports(&test)[..] else {
         panic!("two sinks have two accounts");
     };
