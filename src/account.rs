@@ -4,6 +4,7 @@
 //! `recorded = exported + dropped + discarded + pending`. Capture, the exporter and the sinks each write their part; a
 //! [`RunReport`] is the whole.
 
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -43,6 +44,9 @@ pub struct RunReport {
     /// Players that were not recorded because there was no memory for their buffer.
     #[serde(default)]
     pub unbuffered_agents: u64,
+    /// Calls of this sink that failed, and times that it stalled; most of them were made good by another attempt.
+    #[serde(default)]
+    pub failures: u64,
     /// Transitions and episodes taken by this sink, by agent.
     pub agents: BTreeMap<i64, AgentTotals>,
 }
@@ -74,6 +78,11 @@ impl Count {
         let count = self.0.load(Ordering::Relaxed);
         // Whoever sees a row counted as exported has seen it counted as recorded.
         self.0.store(count + n, Ordering::Release);
+    }
+
+    /// Adds `n`. For counts that several threads write, all of them by this.
+    pub fn add_shared(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::AcqRel);
     }
 
     /// The count.
@@ -112,10 +121,14 @@ pub struct Counters {
 pub struct SinkCounters {
     /// Transitions that the sink took.
     pub exported: Count,
-    /// Transitions that the sink refused.
+    /// Transitions that the sink refused, or that did not fit in its queue.
     pub refused: Count,
+    /// Calls of the sink that failed, and times that it stalled.
+    pub failures: Count,
     /// Episodes that the sink took.
     pub episodes: Count,
+    /// How long the last flush took, in nanoseconds.
+    flush_nanos: AtomicU64,
     /// Written by the exporter, read by whoever asks; never held while a sink works.
     agents: Mutex<BTreeMap<i64, AgentTotals>>,
 }
@@ -133,13 +146,39 @@ impl SinkCounters {
         self.exported.add(transitions);
     }
 
+    /// Notes how long a flush took.
+    pub fn flush_took(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.flush_nanos.store(nanos, Ordering::Relaxed);
+    }
+
+    /// How long the last flush took.
+    #[must_use]
+    pub fn last_flush(&self) -> Duration {
+        Duration::from_nanos(self.flush_nanos.load(Ordering::Relaxed))
+    }
+
+    /// Transitions that the sink has neither taken nor lost yet.
+    #[must_use]
+    pub fn pending(&self, recording: &Counters) -> u64 {
+        // What leaves is read before what enters, so that nothing seems to leave that never entered.
+        let left = self.exported.get() + self.dropped(recording) + recording.discarded.get();
+        recording.recorded.get() - left
+    }
+
+    /// Transitions that are lost to the sink.
+    #[must_use]
+    pub fn dropped(&self, recording: &Counters) -> u64 {
+        self.refused.get() + recording.lost.get() + recording.non_finite.get()
+    }
+
     /// The account as it stands.
     #[must_use]
     pub fn report(&self, recording: &Counters) -> RunReport {
         // What leaves is read before what enters, so that nothing seems to leave that never entered.
         let exported = self.exported.get();
         let episodes = self.episodes.get();
-        let dropped = self.refused.get() + recording.lost.get() + recording.non_finite.get();
+        let dropped = self.dropped(recording);
         let discarded = recording.discarded.get();
         let recorded = recording.recorded.get();
         RunReport {
@@ -155,6 +194,7 @@ impl SinkCounters {
             ignored_ends: recording.ignored_ends.get(),
             refused_agents: recording.refused_agents.get(),
             unbuffered_agents: recording.unbuffered_agents.get(),
+            failures: self.failures.get(),
             agents: self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

@@ -25,6 +25,8 @@ pub mod doctor;
 mod episodes;
 mod erase;
 mod error;
+#[cfg(test)]
+mod faults;
 mod joint;
 mod make;
 mod merge;
@@ -36,7 +38,7 @@ mod shard;
 mod stats;
 pub mod validate;
 
-pub use crate::sink::dataset::{RunAccount, RunStatus, ShardAccount};
+pub use crate::sink::dataset::{AgentCounts, Retired, RunAccount, RunStatus, ShardAccount};
 pub use densify::{Densified, DensifySettings, densify};
 pub use doctor::{Diagnosis, Finding, Severity, Symptom};
 pub use episodes::Episodes;

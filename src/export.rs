@@ -1,14 +1,23 @@
 //! From buffers to sinks, on a thread of its own.
 //!
 //! The game hands over each new buffer and otherwise only wakes the thread. The thread drains buffers, puts rows
-//! together to whole episodes, and gives those to the sinks. It holds no lock that the game takes while it is inside a
-//! sink: a sink that is slow, fails or panics costs the game nothing but, in the end, rows, which are counted.
+//! together to whole episodes, and hands those to the sinks, each of which has a thread of its own and a queue. No lock that
+//! the game takes is held while a sink is at work: one that is slow, fails or panics costs the game nothing but, in the end,
+//! rows, which are counted.
+//!
+//! # Sinks that do not keep up
+//! While a sink's queue is full its recording is not drained: buffers fill, and overflow as they were told to. That holds
+//! for [`ExportSettings::patience`]; then the sink has stalled, and loses what does not fit, alone. What a sink answers with
+//! an error is tried again, as [`RetrySettings`] say, and counted as dropped in the end. A sink that panics is retired for
+//! good. A sink whose disk is full ([`SinkError::is_storage_full`](crate::sink::SinkError::is_storage_full)) is tried until
+//! there is room; meanwhile [`Exporter::is_storage_full`] asks whoever captures to pause. What happened is told by
+//! [`Exporter::take_notice`], and said once in the log.
 //!
 //! # Memory
 //! For each recording the thread holds the open episodes, each at most `max_episode_steps` long, and of finished ones
-//! [`ExportSettings::batch`] or [`ExportSettings::batch_bytes`] and one turn of one buffer more. While a sink is at work
-//! nothing is taken, so a slow one makes none of that grow: buffers overflow as they were told to, and what they lose is
-//! counted.
+//! [`ExportSettings::batch`] or [`ExportSettings::batch_bytes`] and one turn of one buffer more. In the queues of the
+//! sinks are [`ExportSettings::queue_bytes`] at most, or one such batch where that is more; sinks share what is in several
+//! queues. Only at the close nothing is held back: what the buffers still hold goes into the queues whole.
 //!
 //! # The account
 //! For each sink of each recording, at any moment, in transitions:
@@ -16,8 +25,14 @@
 
 mod assembly;
 mod intake;
+mod notice;
 mod outlet;
+mod settings;
+mod storage;
 mod worker;
+
+pub use notice::{Notice, SinkFailure};
+pub use settings::{ExportSettings, RetrySettings};
 
 use crate::{
     account::{Counters, RunReport, SinkCounters},
@@ -28,38 +43,14 @@ use crate::{
 use core::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use crossbeam_queue::SegQueue;
+use notice::Notices;
+use outlet::Gauge;
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError, atomic::AtomicU32},
     thread::JoinHandle,
     time::Instant,
 };
-
-/// How episodes are handed to sinks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExportSettings {
-    /// Longest time from the end of an episode until sinks have it.
-    pub flush_interval: Duration,
-    /// So many finished transitions of one recording are handed over before that.
-    pub batch: usize,
-    /// And so many bytes of their rows, whichever comes first.
-    pub batch_bytes: usize,
-    /// How long the thread sleeps when it found nothing to do.
-    pub poll_interval: Duration,
-    /// How long the end of the app waits for everything to be written. Afterwards the thread is left to itself.
-    pub close_timeout: Duration,
-}
-
-impl Default for ExportSettings {
-    fn default() -> Self {
-        Self {
-            flush_interval: Duration::from_secs(1),
-            batch: 8192,
-            batch_bytes: 16 << 20,
-            poll_interval: Duration::from_millis(5),
-            close_timeout: Duration::from_secs(10),
-        }
-    }
-}
+use storage::Storage;
 
 /// A recording, as the exporter sees it.
 pub struct RecordingExport {
@@ -95,7 +86,8 @@ enum Command {
         stream: Stream,
     },
     Flush(Sender<()>),
-    Close(Sender<()>),
+    /// And when to give up.
+    Close(Sender<()>, Instant),
 }
 
 /// Wakes whoever waits for buffers to be drained.
@@ -118,6 +110,22 @@ impl Progress {
     }
 }
 
+/// What can be read of a recording while its exporter works.
+struct Account {
+    counters: Arc<Counters>,
+    sinks: Vec<Gauge>,
+    storage: Arc<Storage>,
+}
+
+/// How a sink keeps up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkPace {
+    /// How long its last flush took, with all attempts.
+    pub flush: Duration,
+    /// How long the oldest of the episodes that were handed to it and that it has not taken yet has waited.
+    pub lag: Duration,
+}
+
 /// The exporter's thread, as the game sees it.
 ///
 /// Dropping it closes it, with [`ExportSettings::close_timeout`].
@@ -125,12 +133,13 @@ pub struct Exporter {
     commands: Sender<Command>,
     thread: Option<JoinHandle<()>>,
     progress: Arc<Progress>,
-    accounts: Vec<(Arc<Counters>, Vec<Arc<SinkCounters>>)>,
+    accounts: Vec<Account>,
+    notices: Arc<Notices>,
     close_timeout: Duration,
 }
 
 impl Exporter {
-    /// Starts the thread. Sinks are opened on it.
+    /// Starts the thread, and one for each sink, on which it is opened.
     ///
     /// # Errors
     /// When the system refuses another thread.
@@ -138,7 +147,12 @@ impl Exporter {
         let (commands, inbox) = crossbeam_channel::unbounded();
         let progress = Arc::<Progress>::default();
         let close_timeout = settings.close_timeout;
-        let recordings: Vec<_> = recordings.into_iter().map(worker::Recording::new).collect();
+        let notices = Arc::<Notices>::default();
+        let recordings = recordings
+            .into_iter()
+            .enumerate()
+            .map(|(place, export)| worker::Recording::spawn(place, export, &settings, &notices))
+            .collect::<Result<Vec<_>, _>>()?;
         let accounts = recordings.iter().map(worker::Recording::account).collect();
         let worker = worker::Worker::new(settings, recordings, inbox, progress.clone());
         let thread = std::thread::Builder::new()
@@ -149,6 +163,7 @@ impl Exporter {
             thread: Some(thread),
             progress,
             accounts,
+            notices,
             close_timeout,
         })
     }
@@ -208,9 +223,54 @@ impl Exporter {
     /// The accounts of a recording, one for each of its sinks.
     #[must_use]
     pub fn reports(&self, recording: usize) -> Vec<RunReport> {
-        self.accounts.get(recording).map_or_else(Vec::new, |(counters, sinks)| {
-            sinks.iter().map(|sink| sink.report(counters)).collect()
+        self.accounts.get(recording).map_or_else(Vec::new, |account| {
+            let reports = account
+                .sinks
+                .iter()
+                .map(|sink| sink.counters().report(&account.counters));
+            reports.collect()
         })
+    }
+
+    /// How each sink of a recording keeps up.
+    pub fn paces(&self, recording: usize) -> impl Iterator<Item = SinkPace> + '_ {
+        let sinks = self.accounts.get(recording).map_or(&[][..], |account| &account.sinks);
+        sinks.iter().map(|sink| SinkPace {
+            flush: sink.counters().last_flush(),
+            lag: sink.lag(),
+        })
+    }
+
+    /// The counters that a recording's capture writes.
+    #[must_use]
+    pub fn counters(&self, recording: usize) -> Option<&Counters> {
+        Some(&self.accounts.get(recording)?.counters)
+    }
+
+    /// The counters of a recording's sinks, in their order.
+    pub fn sink_counters(&self, recording: usize) -> impl Iterator<Item = &SinkCounters> + '_ {
+        let sinks = self.accounts.get(recording).map_or(&[][..], |account| &account.sinks);
+        sinks.iter().map(Gauge::counters)
+    }
+
+    /// Whether a sink of the recording waits for room on its disk. One atomic load: it may be asked every tick.
+    #[must_use]
+    pub fn is_storage_full(&self, recording: usize) -> bool {
+        self.accounts
+            .get(recording)
+            .is_some_and(|account| account.storage.is_full())
+    }
+
+    /// What waits for room on its disk: [`Sink::describe`].
+    #[must_use]
+    pub fn full_storage(&self, recording: usize) -> Option<String> {
+        self.accounts.get(recording)?.storage.waiting()
+    }
+
+    /// The next of what there is to tell. At most 256 wait; of more, the oldest are forgotten.
+    #[must_use]
+    pub fn take_notice(&self) -> Option<Notice> {
+        self.notices.take()
     }
 
     /// Waits until everything that was recorded and has ended is with the sinks. False when that takes longer.
@@ -225,23 +285,30 @@ impl Exporter {
             return true;
         };
         thread.thread().unpark();
-        if !self.ask_thread(Command::Close, timeout, &thread) {
+        // Sinks that fail give up a little earlier, so that what became of them can be said in time.
+        let deadline = Instant::now() + timeout.saturating_sub(timeout / 8);
+        if !self.ask_thread(|done| Command::Close(done, deadline), timeout, &thread) {
             tracing::error!(
-                "what was recorded could not be written within {timeout:?}; the exporter goes on by itself as long as the \
-                 process lives"
+                "what was recorded could not be written within {timeout:?}; the exporter and its sinks go on by themselves as \
+                 long as the process lives"
             );
             return false;
         }
         thread.join().is_ok()
     }
 
-    fn ask(&self, command: fn(Sender<()>) -> Command, timeout: Duration) -> bool {
+    fn ask(&self, command: impl FnOnce(Sender<()>) -> Command, timeout: Duration) -> bool {
         self.thread
             .as_ref()
             .is_some_and(|thread| self.ask_thread(command, timeout, thread))
     }
 
-    fn ask_thread(&self, command: fn(Sender<()>) -> Command, timeout: Duration, thread: &JoinHandle<()>) -> bool {
+    fn ask_thread(
+        &self,
+        command: impl FnOnce(Sender<()>) -> Command,
+        timeout: Duration,
+        thread: &JoinHandle<()>,
+    ) -> bool {
         let (done, answer): (_, Receiver<()>) = crossbeam_channel::bounded(1);
         if self.commands.send(command(done)).is_err() {
             return false;

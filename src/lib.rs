@@ -184,15 +184,24 @@
 //! Recording never changes the game: nothing is inserted on players in mid-life, change detection is not touched, and
 //! the same seed gives the same world with `ExperiencePlugin { enabled: false, .. }`.
 //!
+//! # Pausing
+//! [`Experience::pause`](plugin::Experience::pause) stops recording, and says why; open episodes end at the next capture,
+//! truncated with the reason `paused`. The game does not notice: players stay known, resets come when they would have.
+//! [`resume`](plugin::Experience::resume) begins new episodes at the next capture. For one recording there are
+//! [`pause_recording`](plugin::Experience::pause_recording) and
+//! [`resume_recording`](plugin::Experience::resume_recording).
+//!
 //! # Backpressure
 //! Each player has a buffer of fixed size ([`capacity`](recording::Recording::capacity), 512 steps unless told). A
-//! thread of its own drains them, puts whole episodes together and gives those to the sinks. A sink that is slow, fails
-//! or panics never holds up a tick; the buffers fill meanwhile, and [`Overflow`](buffer::Overflow) says what then
+//! thread of its own drains them, puts whole episodes together and hands those to the sinks, each of which has a thread and a
+//! bounded queue ([`queue_bytes`](export::ExportSettings::queue_bytes)). A sink that is slow, fails or panics never holds up
+//! a tick. While its queue is full nothing is drained; the buffers fill, and [`Overflow`](buffer::Overflow) says what then
 //! happens:
 //! - `DropOldest`, the default: the oldest step makes room, and is counted. For games that people play.
 //! - `DropNewest`: the new step is not taken, and is counted.
 //! - `Block(patience)`: the capture waits for the exporter, at most so long a tick. For games that run without a screen
-//!   as fast as they can, and would rather be slow than lose.
+//!   as fast as they can, and would rather be slow than lose; give a slow sink as much
+//!   [`patience`](export::ExportSettings::patience).
 //! - `Spill { folder, bytes }`: the oldest steps go to a file of bounded size without a name, and come back in order.
 //!   Where it is full, too, the oldest step in memory goes, and is counted. For sinks that are slow now and then.
 //!
@@ -204,18 +213,33 @@
 //! Buffers lie on the heap unless [`memory`](recording::Recording::memory) says otherwise: near the processors of a large
 //! server, or in files, which outlive a process that is killed; see [`buffer::memory`].
 //!
+//! A sink whose queue has been full for [`patience`](export::ExportSettings::patience) has stalled, and loses what does not
+//! fit, alone. One that answers with an error is tried again as [`RetrySettings`](export::RetrySettings) say, and then what
+//! it refuses is dropped. One that panics is retired. One whose disk is full pauses the recording, and is tried until there
+//! is room; [`pause_reason`](plugin::Experience::pause_reason) says so meanwhile, and nothing that was taken is lost. Each
+//! triggers a [`SinkFailed`](plugin::SinkFailed), and buffers that overflowed a [`GapDetected`](plugin::GapDetected), for
+//! observers.
+//!
 //! # What is honest about loss
 //! For each sink of each recording, in transitions, at any moment: `recorded = exported + dropped + discarded +
 //! pending`. [`Experience::reports`](plugin::Experience::reports) has these counts while the game runs, and a dataset
 //! keeps them in `runs/<run>.json`. Where steps were lost the episode ends at its last transition with a real
 //! successor, `truncated` with the reason `gap`: no transition ever joins two observations that were not neighbours.
 //!
-//! When the app ends, by `AppExit` or by being dropped, also while a panic unwinds, everything is written. A process
-//! that is killed loses what was not on the disk: the buffers (unless they lie in files, which
-//! [`MappedRing`](buffer::ring::MappedRing) opens), the episodes that were open, and the shard that was being written,
-//! which is at most five minutes old unless [`with_shard_age`](sink::DatasetSink::with_shard_age) says otherwise. On
-//! Unix, SIGTERM kills a process unless it is handled: a server in a container wants a handler that
-//! writes `AppExit`.
+//! When the app ends, by `AppExit` (a closed window and Ctrl-C are that, too) or by being dropped, also while a panic
+//! unwinds, everything is written, within [`close_timeout`](export::ExportSettings::close_timeout). On Unix, SIGTERM kills a
+//! process unless it is handled: [`handle_sigterm`](plugin::ExperiencePlugin::handle_sigterm), for a server in a container,
+//! makes it an `AppExit`. A process that is killed loses what was not on the disk: the buffers (unless they lie in files,
+//! which [`MappedRing`](buffer::ring::MappedRing) opens), the episodes that were open or in a queue, and the shard that was
+//! being written, which is at most five minutes old unless [`with_shard_age`](sink::DatasetSink::with_shard_age) says
+//! otherwise.
+//!
+//! # Watching it
+//! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) measures each recording as diagnostics of Bevy:
+//! `experience/<recording>/recorded`, `exported`, `dropped`, `pending`, `flush_ms` and `lag`.
+//! [`Experience::progress`](plugin::Experience::progress) has the same numbers. With the level `debug`, `tracing` tells when
+//! captures, drains and sinks begin and end: the spans `experience_capture`, `experience_drain`, `experience_write`,
+//! `experience_flush` and `experience_close`.
 //!
 //! # Consent
 //! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and is not seen by `observe_nearest` in the rows
@@ -243,6 +267,9 @@
 //! - **Every episode ends with `shutdown`.** Nobody triggers `EndEpisode`.
 //! - **Final observations look like first ones.** The player is reset too early: see [where to reset](#where-to-reset).
 //! - **Actions are zero, or one tick late or early.** The intent is cleared on use, or written early: see `act_in`.
+//! - **Nothing is recorded any more.** [`pause_reason`](plugin::Experience::pause_reason) may know why: a disk is full.
+//! - **`failures` is not 0.** A sink answered with an error, which the log names; if `dropped` is 0, another attempt made it
+//!   good.
 //! - **`dropped` is not 0.** The disk or the channel's reader is slower than the game; in a run without a screen use
 //!   `Overflow::Block`, in a game that people play `Overflow::Spill`. If `non_finite` is not 0 either, a value was NaN or
 //!   infinite; the log names the feature.
@@ -263,6 +290,10 @@ mod cache;
 pub mod capture;
 #[cfg(feature = "dataset")]
 pub mod dataset;
+#[cfg(feature = "bevy")]
+pub mod diagnostics;
+#[cfg(feature = "dataset")]
+mod disk;
 #[cfg(feature = "bevy")]
 pub mod episode;
 pub mod export;
@@ -299,11 +330,15 @@ pub mod prelude {
     #[cfg(feature = "bevy")]
     pub use crate::{
         capture::Nearest,
+        diagnostics::ExperienceDiagnosticsPlugin,
         episode::{
             BeginEpisode, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation, NonFinite, RecordMode,
         },
         player::{AgentId, DoNotRecord, Reward},
-        plugin::{Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems},
+        plugin::{
+            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
+            PauseReason, SinkFailed,
+        },
         recording::Recording,
     };
 }

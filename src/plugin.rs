@@ -1,12 +1,17 @@
 //! Wiring: schedules, sets, observers, and the resource that holds everything.
 
+mod events;
 mod experience;
 mod observers;
+mod pause;
 mod schedules;
+mod signal;
 mod systems;
 mod works;
 
-pub use experience::Experience;
+pub use events::{GapDetected, SinkFailed, SinkFailure};
+pub use experience::{Experience, RecordingProgress};
+pub use pause::PauseReason;
 pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
 
 use crate::{
@@ -44,6 +49,12 @@ pub struct ExperiencePlugin {
     pub capture_after: InternedScheduleLabel,
     /// How episodes reach the sinks.
     pub export: ExportSettings,
+    /// Whether SIGTERM, with which a container or a service manager ends a process, ends the app in order: it becomes an
+    /// [`AppExit`](bevy_app::AppExit). A second one ends the process at once. Off unless told; on Unix alone.
+    ///
+    /// Without it SIGTERM kills the process, and nothing is flushed. SIGINT, the Ctrl-C of a terminal, is handled by Bevy's own
+    /// [`TerminalCtrlCHandlerPlugin`](bevy_app::TerminalCtrlCHandlerPlugin), which is one of its `DefaultPlugins`.
+    pub handle_sigterm: bool,
     /// The run's identity; random if not set.
     pub run: Option<RunId>,
     /// Bytes that the buffers of all recordings may take together; 1 GiB if not set.
@@ -60,6 +71,7 @@ impl Default for ExperiencePlugin {
             enabled: true,
             capture_after: FixedLast.intern(),
             export: ExportSettings::default(),
+            handle_sigterm: false,
             run: None,
             memory_budget: 1 << 30,
         }
@@ -74,6 +86,9 @@ impl Plugin for ExperiencePlugin {
         let fixed = schedules::add(app, self.capture_after);
         app.insert_resource(Experience::new(Works::new(self, fixed)));
         observers::add(app);
+        if self.handle_sigterm {
+            signal::handle(app);
+        }
     }
 }
 
@@ -172,6 +187,7 @@ fn add_recording<P: Component>(
         sinks: SyncCell::new(sinks),
         act_in,
         comes_with_reward,
+        pause: None,
         exported_as: None,
     });
     Ok(())

@@ -1,7 +1,7 @@
 //! Where episodes go.
 //!
-//! A [`Sink`] lives on the exporter's thread and never sees the game: it may block, fail or panic without a frame
-//! being lost. Everything that reaches a sink is a whole [`Episode`].
+//! A [`Sink`] lives on a thread of its own and never sees the game: it may block, fail or panic without a frame being
+//! lost. Everything that reaches a sink is a whole [`Episode`].
 
 #[cfg(feature = "arrow")]
 pub mod arrow;
@@ -27,8 +27,9 @@ use std::{borrow::Cow, path::PathBuf, sync::Arc, time::SystemTime};
 
 /// Takes the episodes of one recording.
 ///
-/// The exporter calls, on one thread: [`open`](Self::open) once, then [`write`](Self::write) and
-/// [`flush`](Self::flush) any number of times, then [`close`](Self::close) once.
+/// The exporter calls, on a thread that the sink has for itself: [`open`](Self::open) once, then [`write`](Self::write) and
+/// [`flush`](Self::flush) any number of times, then [`close`](Self::close) once. What fails is tried again, each of them, if
+/// the error [may pass](SinkError::may_pass). A sink that panics is never called again.
 pub trait Sink: Send + 'static {
     /// What the sink is, for messages and reports: `dataset data/arena`.
     fn describe(&self) -> Cow<'_, str>;
@@ -51,7 +52,7 @@ pub trait Sink: Send + 'static {
     /// Takes whole episodes. Each episode is accepted or refused as one.
     ///
     /// # Errors
-    /// When none of `episodes` was taken: they are counted as dropped.
+    /// When none of `episodes` was taken: they are offered again, or in the end counted as dropped.
     fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError>;
 
     /// Makes what was written visible to readers as far as the sink can, and takes note of the run so far.
@@ -123,4 +124,19 @@ pub enum SinkError {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+impl SinkError {
+    /// Whether a disk is full. Recording is paused then, and the sink is tried again until there is room.
+    #[must_use]
+    pub fn is_storage_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
+    /// Whether it may go well another time. A channel is refused at once: its reader decides how much waits.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Other(_))
+    }
 }

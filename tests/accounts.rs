@@ -3,7 +3,7 @@
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
-    export::ExportSettings,
+    export::{ExportSettings, RetrySettings},
     prelude::*,
     schema::Schema,
     sink::{RecordingInfo, RunReport, Sink, SinkError},
@@ -230,7 +230,16 @@ fn spilling_loses_nothing_however_slow_the_sink_is() {
         let (begun, has_begun) = mpsc::channel();
         let (go, goes) = mpsc::channel();
         let exported = Arc::new(Mutex::new(Vec::new()));
-        let mut test = TestApp::new();
+        let mut test = TestApp::with_plugin(ExperiencePlugin {
+            // Only one small batch waits for the sink, for as long as it takes.
+            export: ExportSettings {
+                batch: 256,
+                queue_bytes: 1,
+                patience: Duration::from_secs(3600),
+                ..Default::default()
+            },
+            ..Default::default()
+        });
         test.add_recording(
             Recording::<Player>::new("player")
                 .observe::<Age>()
@@ -247,7 +256,7 @@ fn spilling_loses_nothing_however_slow_the_sink_is() {
         for id in 0..5 {
             test.world_mut().spawn((Player, Age(0.0), AgentId(id)));
         }
-        // The sink holds the exporter from its first write on.
+        // The sink holds the exporter from its second write on.
         test.ticks(52);
         while has_begun.try_recv().is_err() {
             test.ticks(1);
@@ -257,7 +266,7 @@ fn spilling_loses_nothing_however_slow_the_sink_is() {
         let stats = test.world().resource::<Experience>().buffers("player").unwrap().stats();
         closes(&reports[0]);
         assert_eq!((reports[0].dropped, stats.dropped), (0, 0), "{kind:?}");
-        assert!(stats.in_file > 5 * 1900, "{kind:?}: {stats:?}");
+        assert!(stats.in_file > 5 * 1800, "{kind:?}: {stats:?}");
         assert!(stats.len - stats.in_file <= 5 * 8, "{kind:?}: {stats:?}");
         go.send(()).unwrap();
         let mut experience = test.world_mut().resource_mut::<Experience>();
@@ -336,7 +345,16 @@ fn blocking_waits_no_longer_than_it_was_told_to() {
 #[test]
 fn a_sink_that_fails_is_counted_and_others_go_on() {
     let good = MemorySink::default();
-    let mut test = TestApp::new();
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        export: ExportSettings {
+            retry: RetrySettings {
+                patience: Duration::from_millis(100),
+                ..Default::default()
+            },
+            ..Default::default()
+        },
+        ..Default::default()
+    });
     test.add_recording(
         Recording::<Player>::new("player")
             .observe::<Age>()

@@ -209,6 +209,7 @@ fn wide_rows_are_handed_over_by_their_bytes() {
 fn a_slow_sink_costs_rows_and_no_memory() {
     let settings = ExportSettings {
         batch: 100,
+        queue_bytes: 100_000,
         flush_interval: Duration::from_millis(1),
         ..ExportSettings::default()
     };

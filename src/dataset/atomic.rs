@@ -1,16 +1,16 @@
 //! Files and folders that are written beside their places and brought there whole.
 
 use super::DatasetError;
-use crate::sink::dataset::files;
+use crate::disk::{self, DiskFile};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 /// A file that is being written beside its place. Dropped before it has landed, it is gone.
 pub(super) struct Beside {
-    file: Option<BufWriter<File>>,
+    file: Option<BufWriter<DiskFile>>,
     unfinished: PathBuf,
     path: PathBuf,
 }
@@ -19,13 +19,9 @@ impl Beside {
     /// Begins the file that will stand at `path`. The folder is made where it is missing.
     pub(super) fn create(path: &Path) -> Result<Self, DatasetError> {
         let folder = folder_of(path);
-        fs::create_dir_all(folder).map_err(DatasetError::io("create", folder))?;
-        let unfinished = files::temporary(folder);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&unfinished)
-            .map_err(DatasetError::io("create", &unfinished))?;
+        disk::create_folders(folder).map_err(DatasetError::io("create", folder))?;
+        let unfinished = disk::temporary(folder);
+        let file = DiskFile::create_new(&unfinished).map_err(DatasetError::io("create", &unfinished))?;
         Ok(Self {
             file: Some(BufWriter::new(file)),
             unfinished,
@@ -36,7 +32,7 @@ impl Beside {
     /// Writes with what `write` does to the file.
     pub(super) fn write(
         &mut self,
-        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+        write: impl FnOnce(&mut BufWriter<DiskFile>) -> io::Result<()>,
     ) -> Result<(), DatasetError> {
         let Some(file) = &mut self.file else {
             return Err(DatasetError::write(&self.path, "it is sealed"));
@@ -51,7 +47,7 @@ impl Beside {
         }
         self.write(|file| {
             file.flush()?;
-            file.get_ref().sync_all()
+            file.get_ref().sync()
         })?;
         // Windows renames no file that is open, and a system has only so many of them.
         self.file = None;
@@ -61,8 +57,8 @@ impl Beside {
     /// Brings the file to its place: a reader sees what stood there before, or all of it.
     pub(super) fn land(mut self) -> Result<(), DatasetError> {
         self.seal()?;
-        fs::rename(&self.unfinished, &self.path).map_err(DatasetError::io("replace", &self.path))?;
-        files::sync_folder(folder_of(&self.path));
+        disk::rename(&self.unfinished, &self.path).map_err(DatasetError::io("replace", &self.path))?;
+        disk::sync_folder(folder_of(&self.path));
         Ok(())
     }
 }
@@ -81,7 +77,7 @@ impl Drop for Beside {
     fn drop(&mut self) {
         self.file = None;
         // After landing there is nothing of this name.
-        files::remove(&self.unfinished);
+        disk::remove_unfinished(&self.unfinished);
     }
 }
 
@@ -110,9 +106,9 @@ impl NewFolder {
             Err(error) => return Err(DatasetError::io("open", to)(error)),
         }
         let parent = folder_of(to);
-        fs::create_dir_all(parent).map_err(DatasetError::io("create", parent))?;
-        let path = files::temporary(parent);
-        fs::create_dir(&path).map_err(DatasetError::io("create", &path))?;
+        disk::create_folders(parent).map_err(DatasetError::io("create", parent))?;
+        let path = disk::temporary(parent);
+        disk::create_folder(&path).map_err(DatasetError::io("create", &path))?;
         Ok(Self {
             path,
             to: to.to_owned(),
@@ -131,7 +127,7 @@ impl NewFolder {
 
     /// Brings the folder to its place.
     pub(super) fn land(self) -> Result<(), DatasetError> {
-        files::sync_folder(&self.path);
+        disk::sync_folder(&self.path);
         // An empty folder may be there; one that has been filled meanwhile is not removed.
         match fs::remove_dir(&self.to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -139,8 +135,8 @@ impl NewFolder {
             }
             _ => {}
         }
-        fs::rename(&self.path, &self.to).map_err(DatasetError::io("create", &self.to))?;
-        files::sync_folder(folder_of(&self.to));
+        disk::rename(&self.path, &self.to).map_err(DatasetError::io("create", &self.to))?;
+        disk::sync_folder(folder_of(&self.to));
         Ok(())
     }
 }
@@ -148,7 +144,7 @@ impl NewFolder {
 impl Drop for NewFolder {
     fn drop(&mut self) {
         // After the rename there is nothing of this name; and what is there nobody reads.
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = disk::remove_folder(&self.path);
     }
 }
 

@@ -4,9 +4,12 @@ use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, atomic::Beside, make::write_account,
     overview::unfinished, progress::Meter, shard::Shard,
 };
-use crate::sink::{
-    arrow::Content,
-    dataset::{encoding::Encoding, layout},
+use crate::{
+    disk,
+    sink::{
+        arrow::Content,
+        dataset::{encoding::Encoding, layout},
+    },
 };
 use arrow_array::{BooleanArray, RecordBatch, cast::AsArray, types::Int64Type};
 use arrow_select::filter::filter_record_batch;
@@ -14,7 +17,6 @@ use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashSet},
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -97,7 +99,7 @@ fn erase_from(
         erased.shards += 1;
         match shard.file {
             Some(file) => file.land()?,
-            None => fs::remove_file(&shard.path).map_err(DatasetError::io("remove", &shard.path))?,
+            None => disk::remove(&shard.path).map_err(DatasetError::io("remove", &shard.path))?,
         }
     }
     for mut account in accounts {
@@ -198,6 +200,7 @@ fn count_others(shard: &Shard, batch: &RecordBatch, agent: i64, gone: &mut BTree
 /// What was exported of the agent is discarded now, so that the account still closes. Shards are counted as they are, not as
 /// they were before: an erasure that was interrupted is finished by another.
 fn forget(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Result<(), DatasetError> {
+    account.forget_retired(agent);
     if let Some(totals) = account.account.agents.remove(&agent) {
         let report = &mut account.account;
         let transitions = totals.transitions.min(report.exported);

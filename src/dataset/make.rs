@@ -6,6 +6,7 @@ use super::{
     progress::Meter,
 };
 use crate::{
+    disk,
     schema::Schema,
     sink::{
         arrow::BatchEncoder,
@@ -16,7 +17,6 @@ use crate::{
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use std::{
     collections::{BTreeMap, btree_map},
-    fs::{self, File},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -81,10 +81,7 @@ pub(super) fn rewrite(
 
 /// Copies a file as it is.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), DatasetError> {
-    fs::copy(from, to).map_err(DatasetError::io("copy", from))?;
-    File::open(to)
-        .and_then(|file| file.sync_all())
-        .map_err(DatasetError::io("write", to))
+    disk::copy(from, to).map_err(DatasetError::io("copy", from))
 }
 
 /// Writes the account of a run into a recording's folder.

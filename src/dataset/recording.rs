@@ -5,11 +5,12 @@ use super::{
     joint, overview, profile, shard, stats, validate,
 };
 use crate::{
+    disk,
     schema::Schema,
     sink::dataset::{
         RunAccount,
         experience::{Experience, Unreadable},
-        files, layout,
+        layout,
     },
     transition::RunId,
 };
@@ -81,8 +82,11 @@ impl RecordingData {
 
     /// The account in a file.
     pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
-        let content = files::read(path).map_err(DatasetError::io("read", path))?;
-        serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(path, error.to_string()))
+        let content = disk::read(path).map_err(DatasetError::io("read", path))?;
+        let mut account: RunAccount =
+            serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(path, error.to_string()))?;
+        account.settle(&self.path);
+        Ok(account)
     }
 
     /// The Parquet files with its transitions, in the order of their names: run by run, each in the order of its writing.

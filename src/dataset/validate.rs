@@ -51,7 +51,7 @@ pub enum Rule {
     Space,
     /// An agent lives one episode at a time.
     OneLife,
-    /// An episode continues one that ended by `split`.
+    /// An episode continues one that ended by `split` or `gap`.
     Continues,
     /// The account of a run speaks of what is there, and closes.
     Account,
@@ -75,7 +75,7 @@ impl Rule {
             Self::Time => "`tick` plus `ticks` is the next row's `tick`, and time does not run backwards",
             Self::Space => "values lie in their spaces",
             Self::OneLife => "an agent lives one episode at a time",
-            Self::Continues => "an episode continues one that ended by `split`",
+            Self::Continues => "an episode continues one that ended by `split` or `gap`",
             Self::Account => "the account of a run speaks of what is there, and closes",
         }
     }

@@ -42,6 +42,21 @@ struct StagedEnd {
     sealed: bool,
 }
 
+impl StagedEnd {
+    fn new(outcome: Outcome, reason: EndReason) -> Self {
+        Self {
+            outcome,
+            reason,
+            leaves: false,
+            by_leaving: false,
+            has_observation: false,
+            has_action: false,
+            between_ticks: false,
+            sealed: false,
+        }
+    }
+}
+
 /// Where a life is written.
 pub(super) enum Output {
     /// To a buffer of its own.
@@ -197,14 +212,10 @@ impl Life {
         }
         let was_alive = self.alive;
         self.staged = Some(Box::new(StagedEnd {
-            outcome,
-            reason: reason.clone(),
             leaves,
             by_leaving: leaves,
-            has_observation: false,
-            has_action: false,
             between_ticks,
-            sealed: false,
+            ..StagedEnd::new(outcome, reason.clone())
         }));
         was_alive
     }
@@ -290,8 +301,10 @@ impl Life {
             self.alive = !staged.leaves && (context.rules.start == EpisodeStart::AtOnce || self.begin_asked);
             self.begin_asked = false;
         } else if self.open {
-            if let Some(row) = row {
-                self.advance(context, row);
+            match row {
+                Some(row) if context.paused => self.pause(context, row),
+                Some(row) => self.advance(context, row),
+                None => {}
             }
             return;
         } else if self.begin_asked {

@@ -99,6 +99,8 @@ pub(crate) struct Recorder {
     new_pool: Option<Arc<BufferPool>>,
     ended_streams: Vec<Stream>,
     enabled: bool,
+    /// Recording is paused from the next capture on.
+    pause_next: bool,
     /// Captures so far, modulo 2³².
     captures: u32,
     /// An end was noted since the last capture, and no tick had begun.
@@ -122,6 +124,8 @@ impl Recorder {
             ends: Count::default(),
             despawn_ends: Count::default(),
             clock: Clock::default(),
+            paused: false,
+            was_paused: false,
             pool: Mutex::default(),
             schema: parts.schema,
         };
@@ -140,6 +144,7 @@ impl Recorder {
             new_pool: None,
             ended_streams: Vec::new(),
             enabled: parts.enabled,
+            pause_next: false,
             captures: 0,
             ended_between_ticks: false,
             joining: Vec::new(),
@@ -204,15 +209,29 @@ impl Recorder {
         self.roster.lives().iter().all(|life| life.free() >= rows)
     }
 
+    /// Pauses recording at the next capture, or goes on.
+    pub(crate) fn set_paused(&mut self, paused: bool) {
+        self.pause_next = paused;
+    }
+
+    /// Whether anything is recorded now.
+    fn is_watching(&self) -> bool {
+        self.enabled && !self.context.paused
+    }
+
     /// Looks at every player.
     pub(crate) fn capture(&mut self, world: &World, clock: Clock) {
+        let _span = tracing::debug_span!("experience_capture", recording = self.name()).entered();
         self.context.clock = clock;
+        self.context.was_paused = core::mem::replace(&mut self.context.paused, self.pause_next);
         self.captures = self.captures.wrapping_add(1);
         self.ended_between_ticks = false;
         let mut seen = 0;
+        // The capture that pauses still looks: open episodes end at what it sees.
+        let looks = self.enabled && !(self.context.paused && self.context.was_paused);
         let parts = Parts {
-            seen: self.enabled,
-            acted: self.enabled && !self.context.rules.acts_early,
+            seen: looks,
+            acted: looks && !self.context.rules.acts_early,
         };
         if self.encoder.prepare(world, parts) {
             let Self {
@@ -255,12 +274,13 @@ impl Recorder {
             self.sweep(world);
         }
         self.join(world);
+        self.context.was_paused = self.context.paused;
         self.complain(world);
     }
 
     /// Reads the action of every player, for the capture to come.
     pub(crate) fn read_actions(&mut self, world: &World) {
-        if !self.enabled || !self.encoder.prepare(world, Parts::ACTED) {
+        if !self.is_watching() || !self.encoder.prepare(world, Parts::ACTED) {
             return;
         }
         let Self {
@@ -401,7 +421,7 @@ fn take_reward(life: &mut Life, reward: Option<&Reward>, context: &Context, term
             orphaned = true;
         }
     });
-    if orphaned && life.is_recorded() {
+    if orphaned && life.is_recorded() && !context.was_paused {
         context.counters.orphaned_rewards.add(1);
     }
 }

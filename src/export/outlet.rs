@@ -1,111 +1,195 @@
-//! One sink, kept from harming anybody.
+//! One sink, on a thread of its own, kept from harming anybody.
 
+mod desk;
+mod keeper;
+
+pub(super) use desk::{Answer, Parcel};
+
+use super::{
+    ExportSettings,
+    notice::{Notice, Notices, SinkFailure},
+    storage::Storage,
+};
 use crate::{
     account::{Counters, SinkCounters},
-    sink::{RecordingInfo, Sink, SinkError},
-    transition::Episode,
+    sink::{RecordingInfo, Sink},
 };
+use desk::{Desk, Offer};
+use keeper::Keeper;
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
-/// A sink, its account, and what it is called in messages.
+/// What the sinks of one recording share.
+#[derive(Clone)]
+pub(super) struct Premises {
+    /// The place of the recording at the exporter.
+    pub(super) recording: usize,
+    pub(super) info: RecordingInfo,
+    pub(super) counters: Arc<Counters>,
+    pub(super) storage: Arc<Storage>,
+    pub(super) notices: Arc<Notices>,
+}
+
+/// A sink, as the exporter sees it: a place to leave things at.
 pub(super) struct Outlet {
-    /// `None` once it was closed, could not be opened, or panicked: what a sink is like after a panic nobody knows.
-    sink: Option<Box<dyn Sink>>,
     name: String,
+    premises: Premises,
     counters: Arc<SinkCounters>,
-    failing: bool,
+    desk: Arc<Desk>,
+    bound: usize,
+    patience: Duration,
+    /// What found no room, and since when.
+    held: Option<(Arc<Parcel>, Instant)>,
+    stalled: bool,
 }
 
 impl Outlet {
-    pub(super) fn new(sink: Box<dyn Sink>) -> Self {
-        Self {
-            name: sink.describe().into_owned(),
-            sink: Some(sink),
+    /// Starts the sink's thread, which opens it.
+    pub(super) fn spawn(sink: Box<dyn Sink>, premises: Premises, settings: &ExportSettings) -> std::io::Result<Self> {
+        let name = sink.describe().into_owned();
+        let outlet = Self {
+            premises: premises.clone(),
             counters: Arc::default(),
-            failing: false,
+            desk: Arc::default(),
+            bound: settings.queue_bytes,
+            patience: settings.patience,
+            held: None,
+            stalled: false,
+            name,
+        };
+        let keeper = Keeper::new(
+            sink,
+            outlet.name.clone(),
+            premises,
+            outlet.counters.clone(),
+            outlet.desk.clone(),
+            settings.retry.clone(),
+        );
+        std::thread::Builder::new()
+            .name("experience-sink".to_owned())
+            .spawn(move || keeper.run())?;
+        Ok(outlet)
+    }
+
+    /// Whom to wake when there is room again.
+    pub(super) fn wake_for_room(&self, exporter: std::thread::Thread) {
+        self.desk.wake_for_room(exporter);
+    }
+
+    /// Whether something found no room: nothing more may be drained until it has, or is given up.
+    pub(super) fn holds_up(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Hands a parcel over, or holds on to it until there is room.
+    pub(super) fn hand_over(&mut self, parcel: &Arc<Parcel>) {
+        debug_assert!(self.held.is_none(), "what came first goes first");
+        self.offer(parcel.clone(), Instant::now(), self.bound);
+    }
+
+    /// Hands a parcel over beyond the bound, unless the sink has stalled.
+    pub(super) fn hand_over_last(&mut self, parcel: &Arc<Parcel>) {
+        let bound = if self.stalled { self.bound } else { usize::MAX };
+        self.offer(parcel.clone(), Instant::now(), bound);
+    }
+
+    /// Sees whether there is room for what found none.
+    pub(super) fn try_again(&mut self) {
+        if let Some((parcel, since)) = self.held.take() {
+            self.offer(parcel, since, self.bound);
         }
     }
 
-    pub(super) fn counters(&self) -> &Arc<SinkCounters> {
+    /// Everything goes, from here on: what is left is bounded by the buffers.
+    pub(super) fn lift_bound(&mut self) {
+        if !self.stalled {
+            self.bound = usize::MAX;
+        }
+        self.try_again();
+        if let Some((parcel, _)) = self.held.take() {
+            self.refuse(&parcel);
+        }
+    }
+
+    fn offer(&mut self, parcel: Arc<Parcel>, since: Instant, bound: usize) {
+        match self.desk.offer(&parcel, bound) {
+            Offer::Taken => {
+                if core::mem::replace(&mut self.stalled, false) {
+                    tracing::info!("sink `{}` takes episodes again", self.name);
+                }
+            }
+            Offer::Shut => self.refuse(&parcel),
+            Offer::Full if self.stalled => self.refuse(&parcel),
+            // Recording is paused meanwhile, and nothing is lost.
+            Offer::Full if self.premises.storage.is_full() => self.held = Some((parcel, Instant::now())),
+            Offer::Full if since.elapsed() >= self.patience => {
+                self.stall();
+                self.refuse(&parcel);
+            }
+            Offer::Full => self.held = Some((parcel, since)),
+        }
+    }
+
+    fn stall(&mut self) {
+        self.stalled = true;
+        let error = format!("its queue has been full for {:?}", self.patience);
+        tracing::error!(
+            "sink `{}` of recording `{}` has stalled: {error}; what does not fit is counted as dropped",
+            self.name,
+            self.premises.info.schema.name()
+        );
+        self.counters.failures.add_shared(1);
+        self.premises.notices.post(Notice::SinkFailed {
+            recording: self.premises.recording,
+            sink: self.name.clone(),
+            error,
+            consequence: SinkFailure::Stalled,
+        });
+    }
+
+    fn refuse(&self, parcel: &Parcel) {
+        self.counters.refused.add_shared(parcel.transitions);
+    }
+
+    pub(super) fn flush(&mut self, answer: Option<Arc<Answer>>) {
+        self.desk.flush(answer);
+    }
+
+    pub(super) fn close(&mut self, deadline: Instant, answer: Option<Arc<Answer>>) {
+        self.desk.close(deadline, answer);
+    }
+
+    /// Reads how far behind the sink is.
+    pub(super) fn gauge(&self) -> Gauge {
+        Gauge {
+            desk: self.desk.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        // Where nobody closed it, the exporter's thread is gone, and nothing more will come.
+        self.desk.close(Instant::now(), None);
+    }
+}
+
+/// How far behind a sink is.
+pub(super) struct Gauge {
+    desk: Arc<Desk>,
+    counters: Arc<SinkCounters>,
+}
+
+impl Gauge {
+    pub(super) fn counters(&self) -> &SinkCounters {
         &self.counters
     }
 
-    pub(super) fn open(&mut self, info: &RecordingInfo) {
-        if !self.attempt("open", |sink| sink.open(info)) {
-            self.retire();
-        }
-    }
-
-    pub(super) fn write(&mut self, episodes: &[Episode]) {
-        if self.attempt("write to", |sink| sink.write(episodes)) {
-            for episode in episodes {
-                let agent_id = episode.info().agent_id;
-                self.counters
-                    .took(agent_id, episode.len() as u64, episode.total_reward());
-            }
-        } else {
-            self.counters
-                .refused
-                .add(episodes.iter().map(|episode| episode.len() as u64).sum());
-        }
-    }
-
-    pub(super) fn flush(&mut self, recording: &Counters) {
-        let report = self.counters.report(recording);
-        self.attempt("flush", |sink| sink.flush(&report));
-    }
-
-    pub(super) fn close(&mut self, recording: &Counters) {
-        let report = self.counters.report(recording);
-        self.attempt("close", |sink| sink.close(&report));
-        self.retire();
-    }
-
-    /// Lets the sink try, and says so when it fails after it did not, or no longer fails after it did.
-    fn attempt(&mut self, action: &str, work: impl FnOnce(&mut dyn Sink) -> Result<(), SinkError>) -> bool {
-        let Some(sink) = self.sink.as_deref_mut() else {
-            return false;
-        };
-        let result = catch_unwind(AssertUnwindSafe(|| work(sink)));
-        let name = &self.name;
-        let worked = match result {
-            Ok(Ok(())) => {
-                if core::mem::replace(&mut self.failing, false) {
-                    tracing::info!("sink `{name}` works again");
-                }
-                return true;
-            }
-            Ok(Err(error)) => {
-                if !core::mem::replace(&mut self.failing, true) {
-                    tracing::error!("could not {action} sink `{name}`: {error}; what it refuses is counted as dropped");
-                }
-                true
-            }
-            Err(panic) => {
-                let said = panic
-                    .downcast_ref::<&str>()
-                    .map(|text| (*text).to_owned())
-                    .or_else(|| panic.downcast_ref::<String>().cloned())
-                    .unwrap_or_default();
-                tracing::error!(
-                    "sink `{name}` panicked and is not used any more: {said}; what it would have got is counted as dropped"
-                );
-                false
-            }
-        };
-        if !worked {
-            self.retire();
-        }
-        false
-    }
-
-    fn retire(&mut self) {
-        if let Some(sink) = self.sink.take() {
-            // A sink that panicked may panic again when it is dropped.
-            let _ = catch_unwind(AssertUnwindSafe(move || drop(sink)));
-        }
+    /// How long the oldest episode that the sink has not taken has been waiting for it.
+    pub(super) fn lag(&self) -> Duration {
+        self.desk.age()
     }
 }

@@ -1,23 +1,22 @@
 //! What the exporter's thread does.
 
 use super::{
-    Command, ExportSettings, Progress, RecordingExport,
+    Account, Command, ExportSettings, Progress, RecordingExport,
     assembly::{Assembly, Finished, Shop, Toll},
     intake::{OwnIntake, ShardIntake},
-    outlet::Outlet,
+    notice::{Notice, Notices},
+    outlet::{Answer, Outlet, Parcel, Premises},
+    storage::Storage,
 };
-use crate::{
-    account::{Counters, SinkCounters},
-    buffer::PlayerBuffers,
-    sink::RecordingInfo,
-};
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crate::{account::Counters, buffer::PlayerBuffers};
+use crossbeam_channel::{Receiver, TryRecvError};
 use crossbeam_queue::SegQueue;
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
 /// One recording and what is on its way to its sinks.
 pub(super) struct Recording {
-    info: RecordingInfo,
+    /// Its place at the exporter.
+    place: usize,
     shop: Shop,
     counters: Arc<Counters>,
     players: Arc<PlayerBuffers>,
@@ -28,18 +27,42 @@ pub(super) struct Recording {
     finished: Vec<Finished>,
     waiting: usize,
     outlets: Vec<Outlet>,
+    storage: Arc<Storage>,
+    notices: Arc<Notices>,
+    /// The shard whose turn is next.
+    next_shard: usize,
 }
 
 impl Recording {
-    pub(super) fn new(export: RecordingExport) -> Self {
-        Self {
+    /// Starts the threads of the sinks.
+    pub(super) fn spawn(
+        place: usize,
+        export: RecordingExport,
+        settings: &ExportSettings,
+        notices: &Arc<Notices>,
+    ) -> std::io::Result<Self> {
+        let storage = Arc::<Storage>::default();
+        let premises = Premises {
+            recording: place,
+            info: export.info.clone(),
+            counters: export.counters.clone(),
+            storage: storage.clone(),
+            notices: notices.clone(),
+        };
+        let sinks = export.sinks.into_iter();
+        let outlets = sinks.map(|sink| Outlet::spawn(sink, premises.clone(), settings));
+        Ok(Self {
+            place,
+            outlets: outlets.collect::<Result<_, _>>()?,
+            storage,
+            notices: notices.clone(),
+            next_shard: 0,
             shop: Shop {
                 schema: export.info.schema.clone(),
                 run: export.info.run,
                 reasons: export.reasons,
                 episodes: export.episodes,
             },
-            info: export.info,
             counters: export.counters,
             players: export.players,
             discarded: export.discarded,
@@ -48,31 +71,58 @@ impl Recording {
             shards: Vec::new(),
             finished: Vec::new(),
             waiting: 0,
-            outlets: export.sinks.into_iter().map(Outlet::new).collect(),
+        })
+    }
+
+    pub(super) fn account(&self) -> Account {
+        Account {
+            counters: self.counters.clone(),
+            sinks: self.outlets.iter().map(Outlet::gauge).collect(),
+            storage: self.storage.clone(),
         }
     }
 
-    pub(super) fn account(&self) -> (Arc<Counters>, Vec<Arc<SinkCounters>>) {
-        let sinks = self.outlets.iter().map(|outlet| outlet.counters().clone()).collect();
-        (self.counters.clone(), sinks)
+    /// Whether a sink has no room for what it was to get. Until it has, or is given up, nothing is drained.
+    fn is_held_up(&self) -> bool {
+        self.outlets.iter().any(Outlet::holds_up)
     }
 
     /// Takes what the buffers hold, at most a turn from each, and hands over whenever that is enough. How many rows it was.
     fn drain(&mut self, settings: &ExportSettings) -> usize {
+        let _span = tracing::debug_span!("experience_drain", recording = self.shop.schema.name()).entered();
+        for outlet in &mut self.outlets {
+            outlet.try_again();
+        }
         let mut taken = 0;
+        let mut visited = 0;
         let mut intakes = core::mem::take(&mut self.intakes);
         intakes.retain_mut(|intake| {
-            let (rows, done) = self.take_turn(settings, |shop, finished, toll| intake.drain(shop, finished, toll));
+            if self.is_held_up() {
+                return true;
+            }
+            let (rows, done) = self.take_turn(settings, Some(intake.agent_id), |shop, finished, toll| {
+                intake.drain(shop, finished, toll)
+            });
             taken += rows;
             if done {
                 self.players.remove_if_same(intake.agent_id, &intake.buffer);
             }
+            visited += usize::from(!done);
             !done
         });
+        // Those who had no turn are the first of the next pass: a sink that is slow is slow for everybody.
+        if visited < intakes.len() {
+            intakes.rotate_left(visited);
+        }
         self.intakes = intakes;
         let mut shards = core::mem::take(&mut self.shards);
-        for shard in &mut shards {
-            taken += self.take_turn(settings, |shop, finished, toll| shard.drain(shop, finished, toll));
+        for _ in 0..shards.len() {
+            if self.is_held_up() {
+                break;
+            }
+            let shard = &mut shards[self.next_shard];
+            taken += self.take_turn(settings, None, |shop, finished, toll| shard.drain(shop, finished, toll));
+            self.next_shard = (self.next_shard + 1) % shards.len();
         }
         self.shards = shards;
         taken
@@ -83,6 +133,7 @@ impl Recording {
     fn take_turn<T>(
         &mut self,
         settings: &ExportSettings,
+        agent_id: Option<i64>,
         turn: impl FnOnce(&Shop, &mut Vec<Finished>, &mut Toll) -> T,
     ) -> T {
         let before = self.finished.len();
@@ -90,14 +141,26 @@ impl Recording {
         let result = turn(&self.shop, &mut self.finished, &mut toll);
         self.counters.lost.add(toll.lost);
         self.counters.discarded.add(toll.discarded);
+        self.tell_of_gap(agent_id, toll.lost);
         self.waiting += self.finished[before..]
             .iter()
             .map(|finished| finished.episode.len())
             .sum::<usize>();
         if self.has_enough(settings) {
-            self.write();
+            self.hand_over(Outlet::hand_over);
         }
         result
+    }
+
+    fn tell_of_gap(&self, agent_id: Option<i64>, lost: u64) {
+        if lost > 0 {
+            let recording = self.place;
+            self.notices.post(Notice::Gap {
+                recording,
+                agent_id,
+                lost,
+            });
+        }
     }
 
     /// Whether enough is finished to be handed over before its time.
@@ -109,7 +172,7 @@ impl Recording {
     }
 
     /// Hands everything finished to the sinks.
-    fn write(&mut self) {
+    fn hand_over(&mut self, to: impl Fn(&mut Outlet, &Arc<Parcel>)) {
         if self.finished.is_empty() {
             return;
         }
@@ -129,19 +192,34 @@ impl Recording {
                 Some(finished.episode)
             })
             .collect();
+        let parcel = Arc::new(Parcel::new(episodes));
         for outlet in &mut self.outlets {
-            outlet.write(&episodes);
+            to(outlet, &parcel);
         }
     }
 
+    /// A flush that nobody waits for. A sink that has no room at the moment will have the next one.
     fn flush(&mut self) {
-        self.write();
-        for outlet in &mut self.outlets {
-            outlet.flush(&self.counters);
+        if self.is_held_up() {
+            return;
+        }
+        self.hand_over(Outlet::hand_over);
+        for outlet in self.outlets.iter_mut().filter(|outlet| !outlet.holds_up()) {
+            outlet.flush(None);
         }
     }
 
-    fn close(&mut self) {
+    /// A flush that somebody waits for, of a recording that is drained.
+    fn flush_now(&mut self, answers: &[Arc<Answer>]) {
+        self.hand_over(Outlet::hand_over_last);
+        for outlet in &mut self.outlets {
+            for answer in answers {
+                outlet.flush(Some(answer.clone()));
+            }
+        }
+    }
+
+    fn close(&mut self, deadline: Instant, answer: Option<&Arc<Answer>>) {
         let Self {
             shop,
             counters,
@@ -158,9 +236,10 @@ impl Recording {
             shard.close(shop, finished, &mut toll);
         }
         counters.lost.add(toll.lost);
-        self.write();
+        self.tell_of_gap(None, toll.lost);
+        self.hand_over(Outlet::hand_over_last);
         for outlet in &mut self.outlets {
-            outlet.close(&self.counters);
+            outlet.close(deadline, answer.cloned());
         }
     }
 }
@@ -172,6 +251,14 @@ pub(super) struct Worker {
     inbox: Receiver<Command>,
     progress: Arc<Progress>,
     flushed: Instant,
+    /// Whom to answer when everything is with the sinks.
+    flushes: Vec<Arc<Answer>>,
+}
+
+/// The end of the thread.
+struct Close {
+    deadline: Instant,
+    answer: Option<Arc<Answer>>,
 }
 
 impl Worker {
@@ -187,43 +274,30 @@ impl Worker {
             inbox,
             progress,
             flushed: Instant::now(),
+            flushes: Vec::new(),
         }
     }
 
     pub(super) fn run(mut self) {
-        for recording in &mut self.recordings {
-            for outlet in &mut recording.outlets {
-                outlet.open(&recording.info);
-            }
+        for outlet in self.recordings.iter().flat_map(|recording| &recording.outlets) {
+            outlet.wake_for_room(std::thread::current());
         }
         loop {
-            let mut flushes = Vec::new();
-            let close = self.read_inbox(&mut flushes);
-            let mut taken = self.drain();
-            if close.is_some() || !flushes.is_empty() {
-                // Writers may be at work still; what they push from here on was not asked for.
-                while taken > 0 {
-                    taken = self.drain();
-                }
-            }
-            let due = self.flushed.elapsed() >= self.settings.flush_interval;
-            for recording in &mut self.recordings {
-                if due || !flushes.is_empty() {
-                    recording.flush();
-                }
-            }
-            if due {
-                self.flushed = Instant::now();
-            }
-            for done in flushes {
-                let _ = done.send(());
-            }
-            if let Some(done) = close {
-                self.recordings.iter_mut().for_each(Recording::close);
-                if let Some(done) = done {
-                    let _ = done.send(());
-                }
+            if let Some(close) = self.read_inbox() {
+                self.close(&close);
                 return;
+            }
+            let taken = self.drain();
+            let drained = taken == 0 && !self.recordings.iter().any(Recording::is_held_up);
+            if drained && !self.flushes.is_empty() {
+                let answers = core::mem::take(&mut self.flushes);
+                for recording in &mut self.recordings {
+                    recording.flush_now(&answers);
+                }
+            }
+            if self.flushed.elapsed() >= self.settings.flush_interval {
+                self.recordings.iter_mut().for_each(Recording::flush);
+                self.flushed = Instant::now();
             }
             if taken == 0 {
                 std::thread::park_timeout(self.settings.poll_interval);
@@ -231,8 +305,23 @@ impl Worker {
         }
     }
 
-    /// Does what was asked. `Some` when the thread is to end, with whom to tell.
-    fn read_inbox(&mut self, flushes: &mut Vec<Sender<()>>) -> Option<Option<Sender<()>>> {
+    /// Gives everything to the sinks, and closes them. What the buffers hold is bounded, so nothing waits for room.
+    fn close(&mut self, close: &Close) {
+        loop {
+            let outlets = self.recordings.iter_mut().flat_map(|recording| &mut recording.outlets);
+            outlets.for_each(Outlet::lift_bound);
+            // Writers may be at work still; what they push from here on was not asked for.
+            if self.drain() == 0 {
+                break;
+            }
+        }
+        for recording in &mut self.recordings {
+            recording.close(close.deadline, close.answer.as_ref());
+        }
+    }
+
+    /// Does what was asked. `Some` when the thread is to end.
+    fn read_inbox(&mut self) -> Option<Close> {
         loop {
             match self.inbox.try_recv() {
                 Ok(Command::Attach {
@@ -261,10 +350,20 @@ impl Worker {
                         shard.leave(stream);
                     }
                 }
-                Ok(Command::Flush(done)) => flushes.push(done),
-                Ok(Command::Close(done)) => return Some(Some(done)),
+                Ok(Command::Flush(done)) => self.flushes.push(Arc::new(Answer(done))),
+                Ok(Command::Close(done, deadline)) => {
+                    return Some(Close {
+                        deadline,
+                        answer: Some(Arc::new(Answer(done))),
+                    });
+                }
                 Err(TryRecvError::Empty) => return None,
-                Err(TryRecvError::Disconnected) => return Some(None),
+                Err(TryRecvError::Disconnected) => {
+                    return Some(Close {
+                        deadline: Instant::now() + self.settings.close_timeout,
+                        answer: None,
+                    });
+                }
             }
         }
     }

@@ -23,6 +23,25 @@ use std::sync::Arc;
 #[derive(Resource)]
 pub struct Experience(Option<Box<Works>>);
 
+/// How a recording gets on; of several sinks the worst counts. Counts are transitions.
+///
+/// The whole account of each sink is in [`Experience::reports`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordingProgress {
+    /// Closed by capture.
+    pub recorded: u64,
+    /// Taken by every sink.
+    pub exported: u64,
+    /// Lost to one sink, or to all.
+    pub dropped: u64,
+    /// On the way to one of the sinks.
+    pub pending: u64,
+    /// How long the last flush of a sink took, with all attempts.
+    pub flush: Duration,
+    /// How long the oldest of the episodes that a sink was handed has waited for it.
+    pub lag: Duration,
+}
+
 impl Experience {
     pub(super) fn new(works: Works) -> Self {
         Self(Some(Box::new(works)))
@@ -37,10 +56,20 @@ impl Experience {
         self.0 = Some(works);
     }
 
-    /// Whether anything is recorded: the plugin is enabled and nothing was closed.
+    pub(super) fn works(&self) -> Option<&Works> {
+        self.0.as_deref()
+    }
+
+    pub(super) fn works_mut(&mut self) -> Option<&mut Works> {
+        self.0.as_deref_mut()
+    }
+
+    /// Whether anything is recorded: the plugin is enabled, nothing was closed, and not all of it is
+    /// [paused](Self::pause).
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.0.as_ref().is_some_and(|works| works.enabled && !works.closed)
+        let records = |works: &Works| works.enabled && !works.closed && works.pause.is_none();
+        self.works().is_some_and(records)
     }
 
     /// The identity of this run.
@@ -87,6 +116,32 @@ impl Experience {
             (Some(exporter), Some(index)) => exporter.reports(index),
             _ => Vec::new(),
         }
+    }
+
+    /// How the recording called `recording` gets on. It copies nothing and waits for no sink, so it may be asked every frame.
+    #[must_use]
+    pub fn progress(&self, recording: &str) -> Option<RecordingProgress> {
+        let slot = self.slot(recording)?;
+        let mut progress = RecordingProgress::default();
+        let exporter = self.works().and_then(|works| works.exporter.as_ref());
+        let (Some(exporter), Some(index)) = (exporter, slot.exported_as) else {
+            progress.recorded = slot.recorder.counters().recorded.get();
+            return Some(progress);
+        };
+        let counters = slot.recorder.counters();
+        progress.exported = u64::MAX;
+        for sink in exporter.sink_counters(index) {
+            // What leaves is read before what enters.
+            progress.exported = progress.exported.min(sink.exported.get());
+            progress.dropped = progress.dropped.max(sink.dropped(counters));
+            progress.pending = progress.pending.max(sink.pending(counters));
+        }
+        for pace in exporter.paces(index) {
+            progress.flush = progress.flush.max(pace.flush);
+            progress.lag = progress.lag.max(pace.lag);
+        }
+        progress.recorded = counters.recorded.get();
+        Some(progress)
     }
 
     /// Waits until every episode that has ended is with its sinks, at most `timeout`. False when that takes longer.

@@ -2,8 +2,11 @@
 
 use super::systems;
 use bevy_app::{App, FixedMainScheduleOrder, Last, MainScheduleOrder};
-use bevy_ecs::schedule::{
-    InternedScheduleLabel, IntoScheduleConfigs, Schedule, ScheduleLabel, SingleThreadedExecutor, SystemSet,
+use bevy_ecs::{
+    schedule::{
+        InternedScheduleLabel, IntoScheduleConfigs, Schedule, ScheduleLabel, SingleThreadedExecutor, SystemSet,
+    },
+    world::World,
 };
 
 /// The schedule of a capture. It runs right after `FixedLast`, or where
@@ -25,6 +28,19 @@ pub struct ExperienceAct(pub InternedScheduleLabel);
 /// The schedule that sees to the end of the app, after `Last`.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 struct ExperienceExit;
+
+/// The schedule that sees whether the process was asked to end, before everything else in the main loop.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+struct ExperienceSignal;
+
+/// Adds a schedule before everything else in the main loop, for one system.
+pub(super) fn add_signal(app: &mut App, system: fn(&mut World)) {
+    app.add_schedule(single_threaded(ExperienceSignal.intern()));
+    app.add_systems(ExperienceSignal, system);
+    if let Some(mut order) = app.world_mut().get_resource_mut::<MainScheduleOrder>() {
+        order.labels.insert(0, ExperienceSignal.intern());
+    }
+}
 
 /// What happens in [`ExperienceCapture`], in this order.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! The systems. Each takes the works out of their resource, which they are part of the world with, and puts them back.
 
-use super::{experience::Experience, works::Works};
+use super::{events, experience::Experience, works::Works};
 use bevy_app::AppExit;
 use bevy_ecs::{message::Messages, schedule::InternedScheduleLabel, world::World};
 
@@ -28,6 +28,7 @@ pub(super) fn capture(world: &mut World) {
 
 pub(super) fn export(world: &mut World) {
     with_works(world, |works, _| works.export());
+    events::tell(world);
 }
 
 /// The system that reads actions at the end of `schedule`.

@@ -1,10 +1,10 @@
 //! The works: what a capture does, from waiting for room to handing over.
 
-use super::ExperiencePlugin;
+use super::{ExperiencePlugin, PauseReason};
 use crate::{
     buffer::{Budget, Overflow},
     episode::{Clock, Recorder},
-    export::{ExportSettings, Exporter, RecordingExport},
+    export::{ExportSettings, Exporter, Notice, RecordingExport},
     player::Reward,
     recording::Need,
     sink::{RecordingInfo, Sink},
@@ -36,6 +36,8 @@ pub(super) struct RecordingSlot {
     pub(super) act_in: Option<InternedScheduleLabel>,
     /// `Reward` is a required component of the marker.
     pub(super) comes_with_reward: bool,
+    /// Why it is paused, if it alone is.
+    pub(super) pause: Option<PauseReason>,
     /// Its place at the exporter.
     pub(super) exported_as: Option<usize>,
 }
@@ -44,6 +46,8 @@ pub(super) struct RecordingSlot {
 pub(super) struct Works {
     pub(super) enabled: bool,
     pub(super) closed: bool,
+    /// Why all recordings are paused.
+    pub(super) pause: Option<PauseReason>,
     frozen: bool,
     fixed: bool,
     pub(super) run: RunId,
@@ -69,6 +73,7 @@ impl Works {
         Self {
             enabled: plugin.enabled,
             closed: false,
+            pause: None,
             frozen: false,
             fixed,
             run: plugin.run.unwrap_or_else(RunId::random),
@@ -194,6 +199,12 @@ impl Works {
             timestamp: elapsed(world) - self.epoch,
         };
         for slot in &mut self.slots {
+            let full = match (&self.exporter, slot.exported_as) {
+                (Some(exporter), Some(index)) => exporter.is_storage_full(index),
+                _ => false,
+            };
+            slot.recorder
+                .set_paused(full || self.pause.is_some() || slot.pause.is_some());
             slot.recorder.capture(world, clock);
         }
         self.clear_rewards(world);
@@ -304,6 +315,16 @@ impl Works {
             }
         }
         self.wake_in = self.wake_in.saturating_sub(1);
+    }
+
+    /// The next of what the exporter has to tell.
+    pub(super) fn take_notice(&mut self) -> Option<Notice> {
+        self.exporter.as_ref()?.take_notice()
+    }
+
+    /// The name of the recording that the exporter knows by this place.
+    pub(super) fn exported(&self, place: usize) -> Option<&RecordingSlot> {
+        self.slots.iter().find(|slot| slot.exported_as == Some(place))
     }
 
     pub(super) fn close(&mut self, world: Option<&World>, timeout: Duration) -> bool {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has another name
-//! until it is whole and on the disk: readers see all of it or nothing.
+//! until it is whole and on the disk: readers see all of it or nothing. While a run goes on it holds a lock on the hidden file
+//! `runs/.<run>.lock`, which tells it from one whose process died.
 
 mod account;
 mod batches;
@@ -19,12 +20,14 @@ pub(crate) mod encoding;
 pub(crate) mod experience;
 pub(crate) mod files;
 pub(crate) mod layout;
+mod lock;
 pub(crate) mod place;
+mod retention;
 mod shard;
 mod spool;
 mod writer;
 
-pub use account::{RunAccount, RunStatus};
+pub use account::{AgentCounts, Retired, RunAccount, RunStatus};
 pub use shard::ShardAccount;
 
 use super::{RecordingInfo, RunReport, Sink, SinkError};
@@ -60,6 +63,8 @@ struct Settings {
     encoding: Encoding,
     shard_bytes: usize,
     shard_age: Duration,
+    shard_episodes: usize,
+    keep_bytes: Option<u64>,
     others: OtherSchema,
     seed: Option<u64>,
     build: Option<String>,
@@ -87,6 +92,8 @@ impl DatasetSink {
                 encoding: Encoding::default(),
                 shard_bytes: 128 << 20,
                 shard_age: Duration::from_secs(5 * 60),
+                shard_episodes: usize::MAX,
+                keep_bytes: None,
                 others: OtherSchema::Sibling,
                 seed: None,
                 build: None,
@@ -108,6 +115,26 @@ impl DatasetSink {
     #[must_use]
     pub fn with_shard_age(mut self, age: Duration) -> Self {
         self.settings.shard_age = age;
+        self
+    }
+
+    /// Finishes a shard when it has at least this many episodes; as many as fit unless told. What is handed over together is in
+    /// one shard, so it may have some more.
+    #[must_use]
+    pub fn with_shard_episodes(mut self, episodes: usize) -> Self {
+        self.settings.shard_episodes = episodes;
+        self
+    }
+
+    /// Keeps about the last so many bytes of the recording; all of it unless told.
+    ///
+    /// Whenever a shard is finished, the oldest go until no more than `bytes` are left: shards of this run, and of runs that have
+    /// ended or whose process died. Those of a run that is alive are not counted and never go; its own sink sees to them. The
+    /// newest shard stays, however large it is. What went still counts as exported, and
+    /// [`RunAccount::retired`](crate::dataset::RunAccount::retired) says how much it was.
+    #[must_use]
+    pub fn with_keep_bytes(mut self, bytes: u64) -> Self {
+        self.settings.keep_bytes = Some(bytes);
         self
     }
 

@@ -12,6 +12,7 @@ mod folder;
 mod merge;
 mod reading;
 mod refusals;
+mod retention;
 mod round_trip;
 mod sharing;
 mod validate;

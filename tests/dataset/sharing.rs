@@ -159,5 +159,6 @@ fn bounds_come_back_as_the_same_schema() {
             .open(&recording(&schema, RunId::from_bits(bits)))
             .unwrap();
     }
-    assert_eq!(listing(&root.path().join("p/runs")).len(), 2);
+    let runs = listing(&root.path().join("p/runs"));
+    assert_eq!(runs.iter().filter(|name| name.ends_with(".json")).count(), 2);
 }

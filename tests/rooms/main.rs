@@ -34,13 +34,14 @@ const fn ecs(name: &'static str, knows: &'static [&'static str]) -> Room {
 const WORDS: [&str; 2] = ["schema", "transition"];
 
 /// All rooms but the words. Only `lib.rs` knows everything.
-const ROOMS: [Room; 12] = [
+const ROOMS: [Room; 14] = [
     plain("cache", &[]),
+    plain("disk", &[]),
     plain("account", &[]),
     plain("buffer", &["cache"]),
-    plain("sink", &["account"]),
+    plain("sink", &["account", "disk"]),
     plain("export", &["account", "buffer", "sink"]),
-    plain("dataset", &["sink"]),
+    plain("dataset", &["disk", "sink"]),
     ecs("player", &[]),
     ecs("capture", &["cache", "player"]),
     ecs("episode", &["account", "buffer", "cache", "capture", "player"]),
@@ -58,6 +59,7 @@ const ROOMS: [Room; 12] = [
             "sink",
         ],
     ),
+    ecs("diagnostics", &["plugin"]),
     ecs("test_app", &["account", "plugin", "recording", "sink"]),
 ];
 

@@ -81,6 +81,7 @@ fn record(app: &mut App, args: &Args) -> Result<(), String> {
         ));
     }
     let export = ExportSettings {
+        patience: PATIENCE,
         close_timeout: PATIENCE,
         ..ExportSettings::default()
     };

@@ -182,6 +182,22 @@ fn print_runs(overview: &Overview, output: &mut Output) -> Result<(), Failure> {
             agents(|report| report.empty_episodes),
             "episodes that ended without a transition",
         ),
+        (
+            agents(|report| report.unbuffered_agents),
+            "players not recorded because there was no memory for their buffers",
+        ),
+        (
+            agents(|report| report.failures),
+            "times that a sink failed, most of which another attempt made good",
+        ),
+        (
+            overview
+                .runs
+                .iter()
+                .map(|run| run.retired.transitions)
+                .fold(0, u64::saturating_add),
+            "transitions removed to keep no more than was wanted",
+        ),
     ] {
         if number > 0 {
             output.line(format!("  {what}: {}", count(number)))?;

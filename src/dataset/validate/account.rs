@@ -20,7 +20,7 @@ pub(super) struct Lived {
     pub(super) ticks: Range<i64>,
     pub(super) transitions: u64,
     pub(super) continues: Option<i64>,
-    pub(super) is_split: bool,
+    pub(super) goes_on: bool,
 }
 
 /// What there is, counted for comparison with what the accounts say.
@@ -34,7 +34,7 @@ pub(super) struct Tally {
     lives: Vec<Life>,
     /// Each episode that continues another, the other, and in which file.
     continued: Vec<(i64, i64, usize)>,
-    split: HashSet<i64>,
+    going_on: HashSet<i64>,
     unreadable: HashSet<PathBuf>,
 }
 
@@ -74,8 +74,8 @@ impl Tally {
             .add(lived.transitions);
         self.continued
             .extend(lived.continues.map(|other| (lived.id, other, file)));
-        if lived.is_split {
-            self.split.insert(lived.id);
+        if lived.goes_on {
+            self.going_on.insert(lived.id);
         }
         self.lives.push(Life {
             run: lived.run,
@@ -137,8 +137,8 @@ impl Tally {
         let there: HashSet<i64> = self.lives.iter().map(|life| life.episode).collect();
         for (episode, other, file) in &self.continued {
             // One that is not there was lost, and counted.
-            if there.contains(other) && !self.split.contains(other) {
-                let what = format!("it continues episode {other}, which did not end by `split`");
+            if there.contains(other) && !self.going_on.contains(other) {
+                let what = format!("it continues episode {other}, which ended neither by `split` nor by `gap`");
                 found.note(Rule::Continues, &self.files[*file], (Some(*episode), Some(0)), what);
             }
         }
@@ -196,9 +196,13 @@ impl Tally {
                 wrong.push(format!("it does not name the shard `{}`", path.display()));
             }
         }
-        let there = counts.values().fold(Counts::default(), |sum, counts| Counts {
-            episodes: sum.episodes + counts.episodes,
-            transitions: sum.transitions + counts.transitions,
+        let retired = Counts {
+            episodes: run.retired.episodes,
+            transitions: run.retired.transitions,
+        };
+        let there = counts.values().fold(retired, |sum, counts| Counts {
+            episodes: sum.episodes.saturating_add(counts.episodes),
+            transitions: sum.transitions.saturating_add(counts.transitions),
         });
         if (report.exported, report.episodes) != (there.transitions, there.episodes) {
             wrong.push(format!(
@@ -211,6 +215,11 @@ impl Tally {
             .range((id, i64::MIN)..=(id, i64::MAX))
             .map(|((_, agent), counts)| (*agent, *counts))
             .collect();
+        for (agent, retired) in &run.retired.agents {
+            let there = agents.entry(*agent).or_default();
+            there.episodes = there.episodes.saturating_add(retired.episodes);
+            there.transitions = there.transitions.saturating_add(retired.transitions);
+        }
         for (agent, totals) in &report.agents {
             let there = agents.remove(agent).unwrap_or_default();
             if (totals.episodes, totals.transitions) != (there.episodes, there.transitions) {

@@ -47,7 +47,7 @@ struct Open {
     after: Vec<u64>,
     has_after: bool,
     has_ended: bool,
-    is_split: bool,
+    goes_on: bool,
     rows: u64,
 }
 
@@ -129,7 +129,10 @@ impl Rows {
             open.timestamp = columns.timestamp.value(row);
             open.has_after = has_after;
             open.has_ended = ends;
-            open.is_split = columns.reason(row) == Some(EndReason::SPLIT.as_str());
+            let reason = columns.reason(row);
+            open.goes_on = [EndReason::SPLIT, EndReason::GAP]
+                .iter()
+                .any(|goes_on| reason == Some(goes_on.as_str()));
             open.rows += 1;
             open.after.copy_from_slice(&self.after);
             found.transitions += 1;
@@ -163,7 +166,7 @@ impl Rows {
                 ticks: open.began..until,
                 transitions: open.rows,
                 continues: open.continues,
-                is_split: open.is_split,
+                goes_on: open.goes_on,
             },
         );
     }
@@ -198,7 +201,7 @@ impl Rows {
             after: vec![0; self.after.len()],
             has_after: false,
             has_ended: false,
-            is_split: false,
+            goes_on: false,
             rows: 0,
         }
     }

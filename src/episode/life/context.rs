@@ -58,6 +58,10 @@ pub(in crate::episode) struct Context {
     /// Those among them that a despawn ended as terminated.
     pub(in crate::episode) despawn_ends: Count,
     pub(in crate::episode) clock: Clock,
+    /// Nothing is recorded at this capture, nor from here on: recording is paused.
+    pub(in crate::episode) paused: bool,
+    /// It was so at the last capture. What was given since is nobody's, and not worth a word.
+    pub(in crate::episode) was_paused: bool,
     /// Writes the rows of players who share buffers. Capture alone takes this lock.
     pub(in crate::episode) pool: Mutex<PoolWriter>,
 }

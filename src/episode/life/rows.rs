@@ -116,7 +116,7 @@ impl Life {
 
     /// Begins an episode at the observation in `row`. It waits for an observation that is finite, where it must be.
     pub(super) fn begin(&mut self, context: &Context, row: &mut [u64], continues: u32) {
-        if self.output.is_none() || !finite::make_observation_finite(context, row) {
+        if self.output.is_none() || context.paused || !finite::make_observation_finite(context, row) {
             return;
         }
         self.episode = context.episodes.fetch_add(1, Ordering::Relaxed);
@@ -150,6 +150,17 @@ impl Life {
         if staged.by_leaving && staged.outcome == Outcome::Terminated {
             context.despawn_ends.add(1);
         }
+        self.end_at(context, staged, row);
+    }
+
+    /// Ends the open episode at the observation in `row`, because recording is paused. The game's own view of the
+    /// player's life is none of that.
+    pub(super) fn pause(&mut self, context: &Context, row: &mut [u64]) {
+        let staged = StagedEnd::new(Outcome::Truncated, EndReason::PAUSED);
+        self.end_at(context, &staged, Some(row));
+    }
+
+    fn end_at(&mut self, context: &Context, staged: &StagedEnd, row: Option<&mut [u64]>) {
         if !staged.between_ticks {
             self.under_way.decision.ticks += 1;
             self.under_way.decision.until = context.clock;

@@ -75,10 +75,13 @@ impl Recorder {
             }
             let mut life = Life::new(&self.context, entity, agent_id, output);
             life.seen = self.captures;
-            if world.get::<Reward>(entity).is_some_and(|reward| !reward.is_clear()) && self.enabled {
+            if world.get::<Reward>(entity).is_some_and(|reward| !reward.is_clear())
+                && self.enabled
+                && !self.context.was_paused
+            {
                 self.context.counters.orphaned_rewards.add(1);
             }
-            if self.enabled && self.encoder.encode_one(world, entity, Parts::ALL, &mut self.row) {
+            if self.is_watching() && self.encoder.encode_one(world, entity, Parts::ALL, &mut self.row) {
                 life.capture(&self.context, Some(&mut self.row));
             }
             self.roster.insert(life);

@@ -86,7 +86,7 @@ impl Steady {
     fn find(&mut self, block: &Block<'_>, context: &Context, roster: &mut Roster) {
         self.steps.clear();
         self.others.clear();
-        if !self.applies {
+        if !self.applies || context.paused {
             self.others.extend(0..block.len());
             return;
         }

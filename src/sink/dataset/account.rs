@@ -7,6 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -52,8 +53,60 @@ pub struct RunAccount {
     pub ended: Option<f64>,
     /// The counts, in transitions, and the totals of each agent.
     pub account: RunReport,
-    /// The shards that the run has finished.
+    /// The shards that the run has finished, and that were not deleted since.
     pub shards: Vec<ShardAccount>,
+    /// What was deleted of it to make room: see [`DatasetSink::with_keep_bytes`](crate::sink::DatasetSink::with_keep_bytes). It
+    /// still counts as exported.
+    #[serde(default, skip_serializing_if = "Retired::is_nothing")]
+    pub retired: Retired,
+    /// Shards that are being deleted: each of them is there still, or is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retiring: Vec<Retiring>,
+}
+
+/// What was deleted of a run to make room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    /// Shards.
+    pub shards: u64,
+    /// Whole episodes in them.
+    pub episodes: u64,
+    /// Their transitions.
+    pub transitions: u64,
+    /// Whose these were.
+    pub agents: BTreeMap<i64, AgentCounts>,
+}
+
+/// What was deleted of one agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentCounts {
+    /// Whole episodes.
+    pub episodes: u64,
+    /// Their transitions.
+    pub transitions: u64,
+}
+
+impl Retired {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn add(&mut self, retiring: &Retiring) {
+        self.shards += 1;
+        self.episodes += retiring.shard.episodes;
+        self.transitions += retiring.shard.transitions;
+        for (agent, counts) in &retiring.agents {
+            let sum = self.agents.entry(*agent).or_default();
+            sum.episodes += counts.episodes;
+            sum.transitions += counts.transitions;
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Retiring {
+    shard: ShardAccount,
+    agents: BTreeMap<i64, AgentCounts>,
 }
 
 impl RunAccount {
@@ -72,6 +125,8 @@ impl RunAccount {
             ended: None,
             account: RunReport::default(),
             shards: Vec::new(),
+            retired: Retired::default(),
+            retiring: Vec::new(),
         }
     }
 
@@ -100,6 +155,49 @@ impl RunAccount {
             self.account = before;
         }
         written
+    }
+
+    /// Writes the file as the account stands.
+    pub(super) fn save(&self, recording: &Path) -> Result<(), SinkError> {
+        files::replace(&self.path(recording), &self.to_json())
+    }
+
+    /// Names a shard as one that is being deleted, with what of whom is in it.
+    pub(super) fn begin_to_retire(&mut self, file: &str, agents: BTreeMap<i64, AgentCounts>) {
+        if let Some(place) = self.shards.iter().position(|shard| shard.file == file) {
+            let shard = self.shards.remove(place);
+            self.retiring.push(Retiring { shard, agents });
+        }
+    }
+
+    /// Whether shards are being deleted.
+    pub(super) fn is_retiring(&self) -> bool {
+        !self.retiring.is_empty()
+    }
+
+    /// The shards that are being deleted.
+    pub(super) fn retiring(&self) -> impl Iterator<Item = &str> {
+        self.retiring.iter().map(|retiring| retiring.shard.file.as_str())
+    }
+
+    /// Looks what became of shards that were being deleted: they are gone, or they are there like any other.
+    pub(crate) fn settle(&mut self, recording: &Path) {
+        for retiring in core::mem::take(&mut self.retiring) {
+            if recording.join(layout::DATA).join(&retiring.shard.file).exists() {
+                self.shards.push(retiring.shard);
+            } else {
+                self.retired.add(&retiring);
+            }
+        }
+        self.shards.sort_by(|a, b| a.file.cmp(&b.file));
+    }
+
+    /// Forgets whom what was deleted was of, if it was `agent`.
+    pub(crate) fn forget_retired(&mut self, agent: i64) {
+        if let Some(counts) = self.retired.agents.remove(&agent) {
+            self.retired.episodes = self.retired.episodes.saturating_sub(counts.episodes);
+            self.retired.transitions = self.retired.transitions.saturating_sub(counts.transitions);
+        }
     }
 
     /// Whether the file says already what `report` and these many shards say: a game that stands still writes nothing.

@@ -1,7 +1,8 @@
 //! `experience.json`: what the columns of a recording mean. Written once, never changed.
 
-use super::{files, layout};
+use super::layout;
 use crate::{
+    disk,
     schema::{Column, DType, Schema, Space},
     sink::arrow::is_wide,
 };
@@ -63,7 +64,7 @@ impl Experience {
 
     /// Reads the document in the folder of a recording.
     pub(crate) fn read(recording: &Path) -> Result<Self, Unreadable> {
-        let content = files::read(&recording.join(layout::EXPERIENCE)).map_err(Unreadable::Io)?;
+        let content = disk::read(&recording.join(layout::EXPERIENCE)).map_err(Unreadable::Io)?;
         let format =
             serde_json::from_slice::<Format>(&content).map_err(|error| Unreadable::Damaged(error.to_string()))?;
         if format.format != FORMAT {

@@ -79,6 +79,14 @@ pub(crate) fn account_name(run: RunId) -> String {
     format!("{run}.json")
 }
 
+/// The file that a run holds a lock on while it is alive.
+pub(crate) fn lock_name(run: RunId) -> String {
+    format!(".{run}.lock")
+}
+
+/// The file that whoever removes shards of a recording holds a lock on.
+pub(crate) const CLEANING: &str = ".cleaning.lock";
+
 #[cfg(test)]
 mod tests {
     use super::*;

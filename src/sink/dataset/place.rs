@@ -7,7 +7,7 @@ use super::{
     files::{self, failed},
     layout,
 };
-use crate::{schema::Schema, sink::SinkError};
+use crate::{disk, schema::Schema, sink::SinkError};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -44,7 +44,7 @@ pub(crate) fn prepare(root: &Path, schema: &Schema, others: OtherSchema) -> Resu
     if nearest_folder(root)? == root {
         inspect(root)?;
     }
-    fs::create_dir_all(root).map_err(failed("create", root))?;
+    disk::create_folders(root).map_err(failed("create", root))?;
     let own = root.join(layout::folder_name(schema.name()));
     let there = settle(root, &own, schema)?.schema;
     if there.hash() == schema.hash() {
@@ -78,14 +78,14 @@ fn settle(root: &Path, folder: &Path, schema: &Schema) -> Result<Experience, Sin
         Some(there) => there,
         None => {
             let experience = Experience::new(schema);
-            let beside = files::temporary(root);
+            let beside = disk::temporary(root);
             let renamed = build(&beside, &experience)
-                .and_then(|()| fs::rename(&beside, folder).map_err(failed("create", folder)));
+                .and_then(|()| disk::rename(&beside, folder).map_err(failed("create", folder)));
             if renamed.is_err() {
                 // It holds nothing but what was built just now.
-                let _ = fs::remove_dir_all(&beside);
+                let _ = disk::remove_folder(&beside);
             }
-            files::sync_folder(root);
+            disk::sync_folder(root);
             match (renamed, read(folder)?) {
                 (_, Some(there)) => there,
                 (Err(error), None) => return Err(error),
@@ -96,7 +96,7 @@ fn settle(root: &Path, folder: &Path, schema: &Schema) -> Result<Experience, Sin
     for part in [layout::DATA, layout::RUNS] {
         // A folder that was copied without its empty folders gets them back.
         let part = folder.join(part);
-        fs::create_dir_all(&part).map_err(failed("create", &part))?;
+        disk::create_folders(&part).map_err(failed("create", &part))?;
     }
     Ok(experience)
 }
@@ -104,7 +104,7 @@ fn settle(root: &Path, folder: &Path, schema: &Schema) -> Result<Experience, Sin
 fn build(beside: &Path, experience: &Experience) -> Result<(), SinkError> {
     for part in [layout::DATA, layout::RUNS] {
         let part = beside.join(part);
-        fs::create_dir_all(&part).map_err(failed("create", &part))?;
+        disk::create_folders(&part).map_err(failed("create", &part))?;
     }
     files::replace(&beside.join(layout::EXPERIENCE), &experience.to_json())
 }

@@ -1,17 +1,15 @@
 //! One Parquet file: whole episodes, visible to readers when it is finished and not before.
 
-use super::{
-    encoding::Encoding,
-    files::{failed, remove, sync_folder},
-    spool::Spool,
+use super::{encoding::Encoding, files::failed, spool::Spool};
+use crate::{
+    disk,
+    sink::{SinkError, arrow::Part},
 };
-use crate::sink::{SinkError, arrow::Part};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -56,7 +54,7 @@ impl OpenShard {
             .and_then(|properties| ArrowWriter::try_new(spool, schema.clone(), Some(properties)));
         Ok(Self {
             writer: begun.map_err(|error| {
-                remove(&unfinished);
+                disk::remove_unfinished(&unfinished);
                 encoder_failed(&path, &error)
             })?,
             encoding,
@@ -112,6 +110,10 @@ impl OpenShard {
         self.writer.bytes_written() + self.writer.in_progress_size()
     }
 
+    pub(super) fn episodes(&self) -> u64 {
+        self.account.episodes
+    }
+
     pub(super) fn age(&self) -> Duration {
         self.opened.elapsed()
     }
@@ -143,9 +145,9 @@ impl FinishedShard {
     /// Brings the shard to its place, where readers see it. It can be tried again.
     pub(super) fn land(&mut self) -> Result<ShardAccount, SinkError> {
         self.spool.sync().map_err(failed("write to", &self.unfinished))?;
-        fs::rename(&self.unfinished, &self.path).map_err(failed("rename", &self.unfinished))?;
+        disk::rename(&self.unfinished, &self.path).map_err(failed("rename", &self.unfinished))?;
         if let Some(folder) = self.path.parent() {
-            sync_folder(folder);
+            disk::sync_folder(folder);
         }
         Ok(self.account.clone())
     }

@@ -1,7 +1,7 @@
 //! The bytes of a shard on their way to the disk.
 
+use crate::disk::DiskFile;
 use std::{
-    fs::{File, OpenOptions},
     io::{self, Write},
     path::Path,
 };
@@ -12,15 +12,14 @@ use std::{
 /// the writer never sees an error, and bytes that do not fit stay in memory until the disk takes them.
 #[derive(Debug)]
 pub(super) struct Spool {
-    file: File,
+    file: DiskFile,
     waiting: Vec<u8>,
 }
 
 impl Spool {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
         Ok(Self {
-            file,
+            file: DiskFile::create_new(path)?,
             waiting: Vec::new(),
         })
     }
@@ -46,7 +45,7 @@ impl Spool {
     /// Writes what waits, and makes all of it last through a loss of power.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.drain()?;
-        self.file.sync_all()
+        self.file.sync()
     }
 }
 
@@ -61,27 +60,25 @@ impl Write for Spool {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::faults::{Fault, Faults};
 
     #[test]
     fn what_a_full_disk_refuses_waits() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shard");
+        // Making the file and the first write work.
+        let faults = Faults::plan(2, Fault::Full);
         let mut spool = Spool::create(&path).unwrap();
         spool.write_all(b"before ").unwrap();
         spool.drain().unwrap();
-        // This device is a disk that is always full.
-        let disk = std::mem::replace(
-            &mut spool.file,
-            OpenOptions::new().write(true).open("/dev/full").unwrap(),
-        );
         spool.write_all(b"while ").unwrap();
         assert_eq!(spool.drain().unwrap_err().kind(), io::ErrorKind::StorageFull);
         spool.write_all(b"after").unwrap();
         assert!(spool.sync().is_err());
-        spool.file = disk;
+        faults.mend();
         spool.sync().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"before while after");
     }

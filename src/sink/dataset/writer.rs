@@ -4,20 +4,26 @@ use super::{
     Settings,
     account::{RunAccount, RunStatus},
     batches::batches,
-    card, layout, place,
+    card, layout,
+    lock::RunLock,
+    place, retention,
     shard::{FinishedShard, OpenShard},
 };
 use crate::{
+    schema::Schema,
     sink::{RecordingInfo, RunReport, SinkError, arrow::BatchEncoder},
     transition::Episode,
 };
 use core::fmt;
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// Writes shards and the account of the run.
 pub(super) struct DatasetWriter {
     settings: Settings,
     folder: PathBuf,
+    schema: Arc<Schema>,
+    /// Held while the run goes on.
+    lock: RunLock,
     encoder: BatchEncoder,
     account: RunAccount,
     /// How many shards the account's file names.
@@ -34,8 +40,12 @@ impl DatasetWriter {
         let encoder = BatchEncoder::new(recording.schema.clone())?;
         let folder = place::prepare(&settings.root, &recording.schema, settings.others)?;
         let account = RunAccount::new(recording, settings.seed, settings.build.clone());
-        account.reserve(&folder)?;
+        // Before the account: whoever sees that asks whether the run is alive.
+        let mut lock = RunLock::take(&folder, recording.run);
+        account.reserve(&folder).inspect_err(|_| lock.remove())?;
         let writer = Self {
+            lock,
+            schema: recording.schema.clone(),
             settings,
             folder,
             encoder,
@@ -105,7 +115,11 @@ impl DatasetWriter {
         }
         let noted = self.note(report);
         self.update_card();
-        landed.and(noted)
+        let closed = landed.and(noted);
+        if closed.is_ok() {
+            self.lock.remove();
+        }
+        closed
     }
 
     fn note(&mut self, report: &RunReport) -> Result<(), SinkError> {
@@ -132,8 +146,12 @@ impl DatasetWriter {
 
     /// Whether the open shard is big or old enough.
     fn is_due(&self) -> bool {
-        let due =
-            |shard: &OpenShard| shard.bytes() >= self.settings.shard_bytes || shard.age() >= self.settings.shard_age;
+        let settings = &self.settings;
+        let due = |shard: &OpenShard| {
+            shard.bytes() >= settings.shard_bytes
+                || shard.age() >= settings.shard_age
+                || shard.episodes() >= settings.shard_episodes as u64
+        };
         self.open.as_ref().is_some_and(due)
     }
 
@@ -146,12 +164,28 @@ impl DatasetWriter {
 
     /// Brings finished shards to their places, oldest first.
     fn land(&mut self) -> Result<(), SinkError> {
+        let mut landed = false;
         while let Some(shard) = self.finished.first_mut() {
-            let landed = shard.land()?;
-            self.account.shards.push(landed);
+            let account = shard.land()?;
+            self.account.shards.push(account);
             self.finished.remove(0);
+            landed = true;
+        }
+        if landed {
+            self.keep_last();
         }
         Ok(())
+    }
+
+    /// Makes room, where that is wanted. More than was wanted is no reason to lose data.
+    fn keep_last(&mut self) {
+        let Some(keep) = self.settings.keep_bytes else { return };
+        match retention::keep_last(&self.folder, &self.schema, &mut self.account, keep) {
+            // The file was written, with shards that it did not name before.
+            Ok(true) => self.noted = self.account.shards.len(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("cannot remove old shards of `{}`: {error}", self.folder.display()),
+        }
     }
 
     /// A dataset without its card still loads, shard by shard: the card is no reason to lose data.

@@ -1,0 +1,171 @@
+//! A disk that is really full: a small one, mounted for the test, where that is allowed.
+#![cfg(target_os = "linux")]
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bevy_experience::{
+    dataset::{Dataset, RunStatus},
+    export::{ExportSettings, RetrySettings},
+    prelude::*,
+    test_app::TestApp,
+};
+use bevy_reflect::Reflect;
+use core::time::Duration;
+use std::{fs, path::Path, process::Command, time::Instant};
+use tempfile::TempDir;
+
+#[derive(Component)]
+struct Player;
+
+/// Numbers that no compression makes small.
+#[derive(Component, Reflect)]
+struct Noise([f32; 32]);
+
+/// A disk of a mebibyte.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(folder.path())
+            .output();
+        mounted
+            .is_ok_and(|output| output.status.success())
+            .then(|| Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+fn noise(mut players: Query<&mut Noise>, mut state: Local<u32>) {
+    for mut noise in &mut players {
+        for value in &mut noise.0 {
+            *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *value = f32::from_bits(0x3f00_0000 | *state >> 9);
+        }
+    }
+}
+
+fn settings() -> ExportSettings {
+    ExportSettings {
+        flush_interval: Duration::from_millis(5),
+        retry: RetrySettings {
+            first_wait: Duration::from_millis(1),
+            longest_wait: Duration::from_millis(10),
+            patience: Duration::from_millis(200),
+        },
+        ..Default::default()
+    }
+}
+
+#[track_caller]
+fn play_until(test: &mut TestApp, mut done: impl FnMut(&TestApp) -> bool) {
+    let begun = Instant::now();
+    while !done(test) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to be");
+        test.ticks(1);
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+#[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever reads the test's output must learn that nothing was tested"
+)]
+fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("skipped: no disk can be mounted; as root it can");
+        return;
+    };
+    let root = disk.path().join("data");
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        export: settings(),
+        ..Default::default()
+    });
+    test.add_recording(
+        Recording::<Player>::new("player")
+            .observe::<Noise>()
+            .max_episode_steps(16)
+            .sink(DatasetSink::new(&root).with_shard_bytes(64 << 10)),
+    );
+    test.add_systems(FixedUpdate, noise);
+    for _ in 0..4 {
+        test.world_mut().spawn((Player, Noise([0.0; 32])));
+    }
+    let report = |test: &TestApp| test.world().resource::<Experience>().reports("player").remove(0);
+    let reason = |test: &TestApp| test.world().resource::<Experience>().pause_reason("player");
+    // Half of the disk is another's.
+    let other = disk.path().join("other");
+    fs::write(&other, vec![0; 512 << 10]).unwrap();
+    test.ticks(2);
+    for round in 0..2 {
+        play_until(&mut test, |test| reason(test).is_some());
+        assert!(matches!(reason(&test), Some(PauseReason::StorageFull(_))));
+        test.ticks(1);
+        let recorded = report(&test).recorded;
+        assert!(recorded > 200, "{round}: {recorded}");
+        let begun = Instant::now();
+        play_until(&mut test, |_| begun.elapsed() > Duration::from_millis(500));
+        assert_eq!(report(&test).recorded, recorded, "{round}: it is still paused");
+        assert_eq!(report(&test).dropped, 0);
+        if round == 0 {
+            fs::remove_file(&other).unwrap();
+        } else {
+            // What readers have taken away already.
+            let data = root.join("player/data");
+            let mut shards: Vec<_> = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).collect();
+            shards.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
+            shards.sort();
+            fs::create_dir(disk.path().with_extension("taken")).unwrap();
+            for shard in &shards[..shards.len() / 2] {
+                let to = disk.path().with_extension("taken").join(shard.file_name().unwrap());
+                fs::copy(shard, to).unwrap();
+                fs::remove_file(shard).unwrap();
+            }
+        }
+        play_until(&mut test, |test| {
+            reason(test).is_none() && report(test).recorded > recorded
+        });
+    }
+    let mut experience = test.world_mut().resource_mut::<Experience>();
+    assert!(experience.close(Duration::from_secs(30)));
+    let report = report(&test);
+    assert_eq!(
+        (report.exported, report.dropped, report.pending),
+        (report.recorded, 0, 0)
+    );
+    assert!(report.failures > 0);
+    // What was taken away comes back, to be looked at with the rest.
+    let whole = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(&root).arg(whole.path()).status();
+    assert!(copied.unwrap().success());
+    let taken = disk.path().with_extension("taken");
+    for entry in fs::read_dir(&taken).unwrap() {
+        let path = entry.unwrap().path();
+        let to = whole.path().join("data/player/data").join(path.file_name().unwrap());
+        fs::copy(path, to).unwrap();
+    }
+    fs::remove_dir_all(taken).unwrap();
+    let dataset = Dataset::open(whole.path().join("data")).unwrap();
+    let player = dataset.recording("player").unwrap();
+    let validation = player.validate(&mut |_| {}).unwrap();
+    assert!(validation.is_valid(), "{validation:?}");
+    let run = player.runs().unwrap().remove(0);
+    assert_eq!((run.status, run.account), (RunStatus::Closed, report));
+    let mut paused = 0;
+    for episode in player.episodes() {
+        paused += usize::from(episode.unwrap().reason() == &EndReason::PAUSED);
+    }
+    assert!(paused >= 4, "{paused} episodes ended with the pause");
+}

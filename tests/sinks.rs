@@ -1,0 +1,486 @@
+//! Sinks that err, panic, are slow, have no room, and never return.
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bevy_experience::{
+    dataset::Dataset,
+    export::{ExportSettings, RetrySettings},
+    plugin::SinkFailure,
+    prelude::*,
+    sink::{RecordingInfo, RunReport, Sink, SinkError},
+    test_app::TestApp,
+    transition::Episode,
+};
+use bevy_reflect::Reflect;
+use core::time::Duration;
+use std::{
+    borrow::Cow,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+#[derive(Component)]
+struct Player;
+
+#[derive(Component, Reflect)]
+struct Age(f32);
+
+fn grow(mut players: Query<&mut Age>) {
+    for mut age in &mut players {
+        age.0 += 1.0;
+    }
+}
+
+/// A sink that first does what a test wants, and then what the sink within it does.
+struct Odd<F, S>(F, S);
+
+impl<F: FnMut() -> Result<(), SinkError> + Send + 'static, S: Sink> Sink for Odd<F, S> {
+    fn describe(&self) -> Cow<'_, str> {
+        "odd".into()
+    }
+    fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError> {
+        self.1.open(recording)
+    }
+    fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
+        (self.0)()?;
+        self.1.write(episodes)
+    }
+    fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        self.1.flush(report)
+    }
+    fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        self.1.close(report)
+    }
+}
+
+fn no_room() -> SinkError {
+    SinkError::Io {
+        action: "write to",
+        path: "disk".into(),
+        source: io::ErrorKind::StorageFull.into(),
+    }
+}
+
+/// What the game was told.
+#[derive(Resource, Default)]
+struct Told {
+    failures: Vec<SinkFailed>,
+    lost: u64,
+}
+
+fn settings() -> ExportSettings {
+    ExportSettings {
+        flush_interval: Duration::from_millis(5),
+        batch: 16,
+        retry: RetrySettings {
+            first_wait: Duration::from_millis(1),
+            longest_wait: Duration::from_millis(8),
+            patience: Duration::from_millis(200),
+        },
+        ..Default::default()
+    }
+}
+
+fn play(export: ExportSettings, recording: Recording<Player>) -> TestApp {
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        export,
+        ..Default::default()
+    });
+    test.add_recording(recording.observe::<Age>().max_episode_steps(4));
+    test.add_systems(FixedUpdate, grow);
+    test.init_resource::<Told>();
+    test.add_observer(|failed: On<SinkFailed>, mut told: ResMut<Told>| told.failures.push(failed.clone()));
+    test.add_observer(|gap: On<GapDetected>, mut told: ResMut<Told>| {
+        assert_eq!(gap.recording, "player");
+        told.lost += gap.lost;
+    });
+    test.world_mut().spawn((Player, Age(0.0), AgentId(7)));
+    test.ticks(1);
+    test
+}
+
+fn reports(test: &TestApp) -> Vec<RunReport> {
+    let reports = test.world().resource::<Experience>().reports("player");
+    for report in &reports {
+        assert_eq!(
+            report.recorded,
+            report.exported + report.dropped + report.discarded + report.pending,
+            "{report:?}"
+        );
+    }
+    reports
+}
+
+/// Plays on until it is so.
+#[track_caller]
+fn play_until(test: &mut TestApp, mut done: impl FnMut(&mut TestApp) -> bool) {
+    let begun = Instant::now();
+    while !done(test) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to be");
+        test.ticks(1);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn close(test: &mut TestApp) -> bool {
+    let mut experience = test.world_mut().resource_mut::<Experience>();
+    experience.close(Duration::from_secs(30))
+}
+
+fn failures(test: &TestApp) -> Vec<SinkFailure> {
+    let told = test.world().resource::<Told>();
+    for failure in &told.failures {
+        assert_eq!((failure.recording.as_str(), failure.sink.as_str()), ("player", "odd"));
+    }
+    told.failures.iter().map(|failed| failed.consequence).collect()
+}
+
+#[test]
+fn a_sink_that_fails_for_a_moment_loses_nothing() {
+    let kept = MemorySink::default();
+    let mut calls = 0;
+    let sink = Odd(
+        move || {
+            calls += 1;
+            if calls % 5 < 3 {
+                return Err(SinkError::Other("not now".to_owned()));
+            }
+            Ok(())
+        },
+        kept.clone(),
+    );
+    let mut export = settings();
+    // However busy the machine is.
+    export.retry.patience = Duration::from_secs(60);
+    let mut test = play(export, Recording::new("player").sink(sink));
+    test.ticks(99);
+    assert!(close(&mut test));
+    let report = reports(&test).remove(0);
+    assert_eq!((report.exported, report.dropped, report.pending), (99, 0, 0));
+    assert!(report.failures >= 3, "{report:?}");
+    // Each once, and in order.
+    let ages: Vec<_> = kept
+        .episodes()
+        .iter()
+        .flat_map(|episode| {
+            episode
+                .transitions()
+                .map(|step| step.observation()[0])
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(ages.iter().copied().eq((1..100).map(|age| age as f32)), "{ages:?}");
+    assert_eq!(failures(&test), []);
+}
+
+#[test]
+fn a_sink_that_fails_for_long_is_told_once_and_takes_what_comes_when_it_works_again() {
+    let kept = MemorySink::default();
+    let broken = Arc::new(AtomicBool::new(true));
+    let is_broken = broken.clone();
+    let sink = Odd(
+        move || match is_broken.load(Ordering::Relaxed) {
+            true => Err(SinkError::Other("the cable is out".to_owned())),
+            false => Ok(()),
+        },
+        kept.clone(),
+    );
+    let good = MemorySink::default();
+    let recording = Recording::new("player").sink(sink).sink(good.clone());
+    let mut test = play(settings(), recording);
+    play_until(&mut test, |test| {
+        reports(test)[0].dropped >= 64 && !failures(test).is_empty()
+    });
+    assert_eq!(failures(&test), [SinkFailure::Refuses]);
+    assert_eq!(test.world().resource::<Told>().failures[0].error, "the cable is out");
+    broken.store(false, Ordering::Relaxed);
+    play_until(&mut test, |test| reports(test)[0].exported >= 64);
+    broken.store(true, Ordering::Relaxed);
+    play_until(&mut test, |test| failures(test).len() == 2);
+    broken.store(false, Ordering::Relaxed);
+    assert!(close(&mut test));
+    let [odd, other] = &reports(&test)[..] else {
+        panic!("two sinks have two accounts");
+    };
+    assert_eq!((odd.pending, other.pending, other.dropped), (0, 0, 0));
+    let transitions = |sink: &MemorySink| sink.episodes().iter().map(|episode| episode.len() as u64).sum::<u64>();
+    assert_eq!(transitions(&kept), odd.exported);
+    assert_eq!(transitions(&good), other.recorded);
+}
+
+#[test]
+fn a_sink_that_panics_is_retired() {
+    let good = MemorySink::default();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let called = calls.clone();
+    let sink = Odd(
+        move || {
+            called.fetch_add(1, Ordering::Relaxed);
+            panic!("a bug in a sink")
+        },
+        MemorySink::default(),
+    );
+    let mut test = play(settings(), Recording::new("player").sink(sink).sink(good.clone()));
+    play_until(&mut test, |test| {
+        !failures(test).is_empty() && reports(test)[0].dropped > 32
+    });
+    assert_eq!(failures(&test), [SinkFailure::Retired]);
+    assert_eq!(
+        test.world().resource::<Told>().failures[0].error,
+        "it panicked: a bug in a sink"
+    );
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    assert!(close(&mut test));
+    let [odd, other] = &reports(&test)[..] else {
+        panic!("two sinks have two accounts");
+    };
+    assert_eq!((odd.dropped, odd.pending), (odd.recorded, 0));
+    assert_eq!((other.dropped, other.pending), (0, 0));
+}
+
+#[test]
+fn a_sink_that_never_returns_loses_its_own_and_no_others() {
+    let good = MemorySink::default();
+    let sink = Odd(
+        || {
+            std::thread::sleep(Duration::from_secs(3600));
+            Ok(())
+        },
+        MemorySink::default(),
+    );
+    let export = ExportSettings {
+        queue_bytes: 4096,
+        patience: Duration::from_secs(1),
+        ..settings()
+    };
+    let recording = Recording::new("player").capacity(4096).sink(sink).sink(good.clone());
+    let mut test = play(export, recording);
+    play_until(&mut test, |test| {
+        reports(test)[0].dropped > 64 && !failures(test).is_empty()
+    });
+    assert_eq!(failures(&test), [SinkFailure::Stalled]);
+    let exported = reports(&test)[1].exported;
+    play_until(&mut test, |test| reports(test)[1].exported > exported + 64);
+    let mut experience = test.world_mut().resource_mut::<Experience>();
+    let begun = Instant::now();
+    assert!(!experience.flush(Duration::from_millis(100)));
+    assert!(!experience.close(Duration::from_secs(3)));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let [odd, other] = &reports(&test)[..] else {
+        panic!("two sinks have two accounts");
+    };
+    assert_eq!((other.dropped, other.pending), (0, 0), "{other:?}");
+    assert!(odd.pending > 0, "what is in its hands nobody knows");
+    assert_eq!(good.report().exported, other.recorded, "the other one was closed");
+}
+
+#[test]
+fn with_one_slow_sink_the_buffers_overflow_and_every_drop_is_in_the_dataset() {
+    for overflow in [
+        Overflow::DropOldest,
+        Overflow::DropNewest,
+        Overflow::Block(Duration::from_micros(100)),
+    ] {
+        overflow_into_dataset(overflow);
+    }
+}
+
+fn overflow_into_dataset(overflow: Overflow) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("data");
+    let sink = Odd(
+        || {
+            std::thread::sleep(Duration::from_millis(30));
+            Ok(())
+        },
+        DatasetSink::new(&root),
+    );
+    let export = ExportSettings {
+        queue_bytes: 1,
+        ..settings()
+    };
+    let recording = Recording::new("player").capacity(16).overflow(overflow).sink(sink);
+    let mut test = play(export, recording);
+    play_until(&mut test, |test| reports(test)[0].dropped > 200);
+    assert!(close(&mut test));
+    test.ticks(1);
+    let report = reports(&test).remove(0);
+    assert_eq!(report.pending, 0);
+    assert!(report.exported > 0);
+    assert_eq!(failures(&test), []);
+    assert_eq!(test.world().resource::<Told>().lost, report.dropped);
+    let dataset = Dataset::open(&root).unwrap();
+    let player = dataset.recording("player").unwrap();
+    let validation = player.validate(&mut |_| {}).unwrap();
+    assert!(validation.is_valid(), "{validation:?}");
+    assert_eq!(player.runs().unwrap()[0].account, report);
+    let episodes: Vec<_> = player.episodes().map(Result::unwrap).collect();
+    let gaps = episodes.iter().filter(|episode| episode.reason() == &EndReason::GAP);
+    assert!(gaps.count() > 0);
+    for pair in episodes.windows(2) {
+        let (end, begin) = (pair[0].row(pair[0].len()), pair[1].row(0));
+        assert!(pair[0].reason() != &EndReason::GAP || end.observation() != begin.observation());
+    }
+    for step in episodes.iter().flat_map(Episode::transitions) {
+        assert_eq!(step.observation()[0] + 1.0, step.next_observation()[0]);
+    }
+}
+
+#[test]
+fn a_full_disk_pauses_recording_until_there_is_room_and_costs_nothing() {
+    let kept = MemorySink::default();
+    let full = Arc::new(AtomicBool::new(false));
+    let is_full = full.clone();
+    let sink = Odd(
+        move || match is_full.load(Ordering::Relaxed) {
+            true => Err(no_room()),
+            false => Ok(()),
+        },
+        kept.clone(),
+    );
+    let mut test = play(settings(), Recording::new("player").sink(sink));
+    let reason = |test: &TestApp| test.world().resource::<Experience>().pause_reason("player");
+    play_until(&mut test, |test| reports(test)[0].exported > 32);
+    assert_eq!(reason(&test), None);
+    full.store(true, Ordering::Relaxed);
+    play_until(&mut test, |test| reason(test).is_some());
+    assert_eq!(reason(&test), Some(PauseReason::StorageFull("odd".to_owned())));
+    assert_eq!(reason(&test).unwrap().to_string(), "the disk of `odd` is full");
+    // Longer than any patience, and nothing more is captured.
+    test.ticks(1);
+    let recorded = reports(&test)[0].recorded;
+    let begun = Instant::now();
+    play_until(&mut test, |_| begun.elapsed() > 3 * settings().retry.patience);
+    assert_eq!(reports(&test)[0].recorded, recorded);
+    assert_eq!(failures(&test), [SinkFailure::StorageFull]);
+    assert!(
+        !test.world().resource::<Experience>().is_paused(),
+        "nobody asked for it"
+    );
+    full.store(false, Ordering::Relaxed);
+    play_until(&mut test, |test| reports(test)[0].recorded > recorded + 8);
+    assert_eq!(reason(&test), None);
+    assert!(close(&mut test));
+    let report = reports(&test).remove(0);
+    assert_eq!((report.exported, report.dropped), (report.recorded, 0));
+    let paused = kept
+        .episodes()
+        .iter()
+        .filter(|episode| episode.reason() == &EndReason::PAUSED)
+        .count();
+    assert!(paused <= 1);
+}
+
+#[test]
+fn a_disk_that_is_full_to_the_end_does_not_keep_the_game() {
+    let sink = Odd(|| Err(no_room()), MemorySink::default());
+    let mut test = play(settings(), Recording::new("player").sink(sink));
+    play_until(&mut test, |test| !failures(test).is_empty());
+    test.ticks(19);
+    let begun = Instant::now();
+    let mut experience = test.world_mut().resource_mut::<Experience>();
+    assert!(
+        experience.close(Duration::from_secs(1)),
+        "what was refused is known in time"
+    );
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let report = reports(&test).remove(0);
+    // Recording was paused, so that there is not even much to lose.
+    assert!(report.recorded > 0);
+    assert_eq!((report.dropped, report.pending), (report.recorded, 0));
+}
+
+#[test]
+fn a_sink_that_cannot_be_opened_is_told_and_counted() {
+    struct Shut;
+    impl Sink for Shut {
+        fn describe(&self) -> Cow<'_, str> {
+            "odd".into()
+        }
+        fn open(&mut self, _: &RecordingInfo) -> Result<(), SinkError> {
+            Err(SinkError::Other("it is not there".to_owned()))
+        }
+        fn write(&mut self, _: &[Episode]) -> Result<(), SinkError> {
+            panic!("it was never opened")
+        }
+        fn flush(&mut self, _: &RunReport) -> Result<(), SinkError> {
+            panic!("it was never opened")
+        }
+        fn close(&mut self, _: &RunReport) -> Result<(), SinkError> {
+            panic!("it was never opened")
+        }
+    }
+    let mut test = play(settings(), Recording::new("player").sink(Shut));
+    play_until(&mut test, |test| {
+        reports(test)[0].dropped > 0 && !failures(test).is_empty()
+    });
+    assert_eq!(failures(&test), [SinkFailure::Refuses]);
+    assert!(close(&mut test));
+    let report = reports(&test).remove(0);
+    assert_eq!((report.dropped, report.pending), (report.recorded, 0));
+}
+
+#[test]
+fn whatever_many_sinks_do_each_has_its_account_and_its_order() {
+    for seed in 0..4_u32 {
+        let kept: Vec<_> = (0..4).map(|_| MemorySink::default()).collect();
+        let mut recording = Recording::new("player").capacity(64);
+        for (place, kept) in kept.iter().enumerate() {
+            let mut state = seed * 4 + place as u32 + 1;
+            let behaviour = move || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                match state >> 24 {
+                    0..=30 => Err(SinkError::Other("now and then".to_owned())),
+                    31..=33 => Err(no_room()),
+                    34..=36 => Err(SinkError::Full),
+                    37..=60 => {
+                        std::thread::sleep(Duration::from_millis(4 * place as u64 * place as u64));
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                }
+            };
+            recording = recording.sink(Odd(behaviour, kept.clone()));
+        }
+        let export = ExportSettings {
+            queue_bytes: 4096,
+            patience: Duration::from_millis(10),
+            retry: RetrySettings {
+                patience: Duration::from_millis(3),
+                ..settings().retry
+            },
+            ..settings()
+        };
+        let mut test = play(export, recording);
+        for agent in 0..5 {
+            test.world_mut().spawn((Player, Age(0.0), AgentId(agent)));
+        }
+        for round in 0..1500 {
+            test.ticks(1);
+            if round % 10 == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+                reports(&test);
+            }
+        }
+        assert!(close(&mut test));
+        for (report, kept) in reports(&test).iter().zip(&kept) {
+            assert_eq!(report.pending, 0);
+            assert!(report.exported > 0);
+            let episodes = kept.episodes();
+            let transitions: usize = episodes.iter().map(Episode::len).sum();
+            assert_eq!(transitions as u64, report.exported);
+            for agent in [0, 1, 2, 3, 4, 7] {
+                let own = episodes.iter().filter(|episode| episode.info().agent_id == agent);
+                let ticks: Vec<_> = own.map(|episode| episode.row(0).header().tick).collect();
+                assert!(
+                    ticks.windows(2).all(|pair| pair[0] < pair[1]),
+                    "agent {agent}: {ticks:?}"
+                );
+            }
+        }
+    }
+}
