@@ -31,6 +31,16 @@ pub enum Notice {
     },
 }
 
+impl Notice {
+    /// The place of the recording among those that the exporter was given.
+    #[must_use]
+    pub fn recording(&self) -> usize {
+        match self {
+            Self::SinkFailed { recording, .. } | Self::Gap { recording, .. } => *recording,
+        }
+    }
+}
+
 /// What follows from a sink's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

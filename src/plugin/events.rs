@@ -46,49 +46,6 @@ pub struct GapDetected {
     pub lost: u64,
 }
 
-/// An event, as it is told.
-enum Told {
-    SinkFailed(SinkFailed),
-    GapDetected(GapDetected),
-}
-
-fn next(works: &mut Works) -> Option<Told> {
-    loop {
-        let notice = works.take_notice()?;
-        let recording = |place| works.exported(place).map(|slot| slot.recorder.name().to_owned());
-        match notice {
-            Notice::SinkFailed {
-                recording: place,
-                sink,
-                error,
-                consequence,
-            } => {
-                if let Some(recording) = recording(place) {
-                    return Some(Told::SinkFailed(SinkFailed {
-                        recording,
-                        sink,
-                        error,
-                        consequence,
-                    }));
-                }
-            }
-            Notice::Gap {
-                recording: place,
-                agent_id,
-                lost,
-            } => {
-                if let Some(recording) = recording(place) {
-                    return Some(Told::GapDetected(GapDetected {
-                        recording,
-                        agent_id,
-                        lost,
-                    }));
-                }
-            }
-        }
-    }
-}
-
 /// Triggers an event for each thing that the exporter has to tell.
 pub(super) fn tell(world: &mut World) {
     // No more than can have waited, so that a crowd of gaps does not keep the tick.
@@ -96,10 +53,33 @@ pub(super) fn tell(world: &mut World) {
         // Observers may ask the works something, so these are at home while they run.
         let mut experience = world.get_resource_mut::<Experience>();
         let works = experience.as_mut().and_then(|experience| experience.works_mut());
-        match works.and_then(next) {
-            Some(Told::SinkFailed(event)) => world.trigger(event),
-            Some(Told::GapDetected(event)) => world.trigger(event),
-            None => return,
+        let Some((recording, notice)) = works.and_then(next) else {
+            return;
+        };
+        match notice {
+            Notice::SinkFailed {
+                sink,
+                error,
+                consequence,
+                ..
+            } => world.trigger(SinkFailed {
+                recording,
+                sink,
+                error,
+                consequence,
+            }),
+            Notice::Gap { agent_id, lost, .. } => world.trigger(GapDetected {
+                recording,
+                agent_id,
+                lost,
+            }),
         }
     }
+}
+
+/// The next thing to tell, and the name of its recording.
+fn next(works: &mut Works) -> Option<(String, Notice)> {
+    let notice = works.take_notice()?;
+    let recording = works.exported(notice.recording())?.recorder.name().to_owned();
+    Some((recording, notice))
 }

@@ -322,7 +322,7 @@ impl Works {
         self.exporter.as_ref()?.take_notice()
     }
 
-    /// The name of the recording that the exporter knows by this place.
+    /// The recording that the exporter knows by this place.
     pub(super) fn exported(&self, place: usize) -> Option<&RecordingSlot> {
         self.slots.iter().find(|slot| slot.exported_as == Some(place))
     }
