@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench buffer               # about fifteen minutes
-//! cargo bench --bench buffer -- --quick    # less than one
+//! cargo bench --bench buffer -- --quick    # about one
 //! ```
 
 use bevy_experience::{
@@ -138,6 +138,9 @@ fn per_row(b: &mut criterion::Bencher<'_>, mut prepare: impl FnMut(), mut batch:
 
 /// One row into a buffer while another thread drains all of them, each writer with a thread and a buffer of its own.
 ///
+/// That thread looks for rows all the time. In `alone` there is none, and in `polled` it sleeps for a millisecond between its
+/// rounds, as an exporter does for five, and finds a full ring each time.
+///
 /// `words` is what the processor asks for where one core reads at once what another wrote: plain atomic words and the
 /// number of the last row, and nothing that would tell a reader what it missed.
 fn contended(c: &mut Criterion) {
@@ -148,24 +151,44 @@ fn contended(c: &mut Criterion) {
     group.bench_function(BenchmarkId::new("words", 1), |b| {
         b.iter_custom(|rows| contend_words(&row, rows));
     });
+    let polled = Reading::Every(Duration::from_millis(1));
+    for (name, reading) in [("alone", Reading::Never), ("polled", polled)] {
+        group.bench_function(BenchmarkId::new(name, 1), |b| {
+            b.iter_custom(|rows| contend(BufferKind::Ring, &row, 1, rows, reading));
+        });
+    }
     for (kind, name) in KINDS {
         for writers in [1, 2, 4] {
             group.bench_function(BenchmarkId::new(name, writers), |b| {
-                b.iter_custom(|rows| contend(kind, &row, writers, rows));
+                b.iter_custom(|rows| contend(kind, &row, writers, rows, Reading::Always));
             });
         }
     }
     group.finish();
 }
 
-fn contend(kind: BufferKind, row: &[u64], writers: usize, rows: u64) -> Duration {
+/// When the other thread looks for rows.
+#[derive(Clone, Copy)]
+enum Reading {
+    Never,
+    Every(Duration),
+    Always,
+}
+
+fn contend(kind: BufferKind, row: &[u64], writers: usize, rows: u64, reading: Reading) -> Duration {
     let (writers, buffers): (Vec<_>, Vec<_>) = (0..writers).map(|_| make(kind, row.len() * 8)).unzip();
     let start = Barrier::new(writers.len() + 1);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             start.wait();
+            if let Reading::Never = reading {
+                return;
+            }
             while !done.load(Ordering::Relaxed) {
+                if let Reading::Every(pause) = reading {
+                    thread::sleep(pause);
+                }
                 let mut steps = 0;
                 for buffer in &buffers {
                     steps += buffer

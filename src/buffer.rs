@@ -8,24 +8,36 @@
 //! counts as "exported". Everybody else peeks, or takes a [`ring::Reader`] with a cursor of its own.
 //!
 //! # What it costs
-//! Rows of 256 bytes, 1024 of them in a buffer, on two cores of a server (AMD EPYC, 1 MiB of second-level cache each), in
-//! nanoseconds a row, by `cargo bench --bench buffer -- --quick`. Other machines have other figures; the ratios within a
-//! run are what can be compared, and even they differ by a fifth from run to run.
+//! Rows of 256 bytes, 1024 of them in a buffer, on two cores of a busy server (AMD EPYC, 512 KiB of second-level cache each),
+//! in nanoseconds a row: the medians of seven runs of `cargo bench --bench buffer -- --quick`, which takes about a minute.
+//! Other machines have other figures; the ratios within a run are what can be compared.
 //!
 //! | | copy | [`ring`] | [`queue`] | [`mutex`] |
 //! |---|---|---|---|---|
-//! | a push, `buffer_push/*/256` | 4.4 | 6.8 | 22 | 13.8 |
-//! | a row of a drain of all, `buffer_read/*/256` | 3.4 | 7.7 | 20 | 57 |
-//! | a push to a ring that spills all the time, `buffer_spill/ring` | | 28 | | |
-//! | that, and the row drained from the file, `buffer_spill/ring_and_back` | | 45 to 60 | | |
-//! | a push for one of 1000 players of a [`pool`], `pool_push/256` | | 17 | | |
+//! | a push, `buffer_push/*/256` | 7.1 | 9.4 | 32 | 22 |
+//! | a row of a drain of all, `buffer_read/*/256` | 5.8 | 8.6 | 27 | 120 |
+//! | a push to a ring that spills all the time, `buffer_spill/ring` | | 35 | | |
+//! | that, and the row drained from the file, `buffer_spill/ring_and_back` | | 65 | | |
+//! | a push for one of 1000 players of a [`pool`], `pool_push/256` | | 22 | | |
 //!
-//! A push while another core drains all the time, `buffer_contended/*/1`, takes between 8 and 55 nanoseconds: the row's
-//! memory goes from core to core. Plain atomic words that go the same way without a ring (`buffer_contended/words/1`)
-//! take 14 to 52 in the same runs. An exporter that sleeps between its rounds does not come into the way.
+//! The same as ratios, and what was asked of them:
 //!
-//! A [`Sampler`] that draws from 64 players' rings of 512 rows (16 floats, 2 of action; 4.7 MB in all) gives 25 million
-//! transitions a second, 38 nanoseconds each, in batches of 4096 (`sample/4096`) and of 256 (`sample/256`).
+//! | | median | lowest to highest | asked for |
+//! |---|---|---|---|
+//! | a push, against the copy | 1.32 | 1.24 to 1.45 | 1.4, better 1.2 |
+//! | a push to a queue, against one to a ring | 3.4 | 3.0 to 4.8 | 3, better 5 |
+//! | a row of a drain, against the copy | 1.38 | 1.16 to 1.79 | 1.3, better 1.1: **not reached** |
+//! | a push while another core drains every millisecond, against alone (`buffer_contended/{polled,alone}/1`) | 1.06 | 0.8 to 1.1 | 1.5, better 1.2 |
+//! | a push while another core looks for rows all the time, against alone (`buffer_contended/{ring,alone}/1`) | 4.4 | 1.6 to 12 | 1.5: **not reached** |
+//! | plain words that go the same way, against a ring alone (`buffer_contended/{words,alone}/1`) | 6.6 | 2.2 to 13 | |
+//!
+//! Whoever looks for rows all the time takes each row's memory out of the writer's cache as soon as it is written, and the
+//! writer has to fetch it back a round later. The plain words do nothing else, and take as long: no ring that shares memory
+//! is faster there. An exporter that sleeps between its rounds does not come into the way.
+//!
+//! A [`Sampler`] that draws from 64 players' rings of 512 rows (16 floats, 2 of action; 4.7 MB in all) gives 18 million
+//! transitions a second in batches of 4096 (`sample/4096`), 21 million at best and 13 million at worst: 20 million were asked
+//! for.
 //!
 //! A push, a drain, a pop, a read and a sample allocate nothing once they are warm; a buffer that spills takes room for
 //! two blocks when it spills for the first time.
