@@ -19,7 +19,7 @@
 //! |---|---|
 //! | 0 | the letters `bevyring` |
 //! | 8 | `0x0102030405060708`, which tells the byte order |
-//! | 16 | version of this layout: 1; all before it is the same in every version |
+//! | 16 | version of this layout: 2; all before it is the same in every version |
 //! | 24 | length of the file in bytes |
 //! | 32 | hash of the schema |
 //! | 40 | words of a row |
@@ -35,12 +35,13 @@
 //! | 656 | rows refused because the ring was closed |
 //! | 664 | rows refused because the ring was full |
 //! | 672 | rows before this one are hidden from all but the exporter |
+//! | 680 | rows begun so far: one more than pushed, while one is being written |
 //! | 768 | the accounting cursor: the first row that was not drained |
 //! | 776 | rows that the accounting cursor came too late for |
-//! | 896 | where rows then lie at even words, else 904: the cells, each a stamp, the links and the row, and of an even number of words |
+//! | 896 | or 904 where there is one link word, so that rows lie at even words: the cells, each the links and the row, and of an even number of words |
 //!
-//! Row `r`, counted from 0, is in cell `r` modulo the capacity if the cell's stamp is `2r + 2`; a stamp of `2r + 1` says
-//! that it was being written.
+//! Row `r`, counted from 0, is in cell `r` modulo the capacity if `r` is less than the number of rows pushed, and not less
+//! than the number of rows begun minus the capacity.
 
 #[cfg(not(loom))]
 pub(super) mod file;

@@ -5,12 +5,10 @@ use super::{
     budget::Share,
     settings::checked_capacity,
     spill::{Chain, Hand, Spilling},
+    sync::{Mutex, MutexGuard, lock},
     writer::Supplies,
 };
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 /// Rows in a `VecDeque` behind a mutex.
 ///
@@ -85,7 +83,7 @@ impl MutexBuffer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn rows(&self, state: &State) -> usize {
@@ -187,7 +185,7 @@ impl TransitionBuffer for MutexBuffer {
             };
             return spilling.drain(max, memory, each);
         }
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut given = lock(&self.given);
         let mut drained = Drained::default();
         while drained.steps < max {
             // Not under the lock that the writer waits for, whatever `each` does.

@@ -5,11 +5,12 @@ use super::{
     pool::{PoolSettings, PoolWriter},
     ring::Reader,
     spill::{self, SpillFile},
+    sync::{Mutex, MutexGuard, lock},
     writer::{Supplies, create_with},
 };
 use crate::transition::RunId;
 use dashmap::{DashMap, Entry};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// The buffers of a recording's players, by agent id.
 ///
@@ -287,7 +288,7 @@ impl PlayerBuffers {
     }
 
     fn past(&self) -> MutexGuard<'_, Past> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.past)
     }
 }
 

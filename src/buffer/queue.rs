@@ -42,7 +42,7 @@ pub struct QueueBuffer {
 
 fn words_needed(settings: &BufferSettings, row_words: usize) -> Result<usize, BufferError> {
     let cells = checked_capacity(row_words, settings.capacity)?.saturating_add(IN_HAND);
-    Cells::words_needed(0, 0, row_words, cells).ok_or(BufferError::TooLarge {
+    Cells::words_needed(row_words, cells).ok_or(BufferError::TooLarge {
         rows: settings.capacity,
         words: row_words,
     })
@@ -100,7 +100,7 @@ impl QueueBuffer {
             let _ = spare.push(cell);
         }
         let buffer = Arc::new(Self {
-            cells: Cells::new(words, 0, 0, row_words),
+            cells: Cells::new(words, row_words),
             capacity,
             drops_newest: settings.overflow == Overflow::DropNewest,
             queue: ArrayQueue::new(capacity),
@@ -378,7 +378,7 @@ impl Writer {
             buffer.dropped.fetch_add(1, Ordering::AcqRel);
         } else {
             let cell = buffer.spare.pop().expect("the writer's own cell is spare");
-            buffer.cells.view().fill(cell, number, &[], row);
+            buffer.cells.view().fill(cell, number, row);
             if let Some(oldest) = buffer.queue.force_push(Ticket { number, cell }) {
                 buffer.recycle(oldest.cell);
                 buffer.dropped.fetch_add(1, Ordering::AcqRel);

@@ -1,11 +1,11 @@
 //! A lock-free ring of rows: one wait-free writer, any number of readers that never disturb it.
 //!
-//! Each slot is a *seqlock*: a stamp that says which row the slot holds, and the row's words, all of them atomics. The
-//! writer never waits and never looks at readers; a reader copies the words and looks at the stamp again, and so knows
-//! whether what it copied is one row or two halves. The orderings are those of Hans Boehm, "Can Seqlocks Get Along With
-//! Programming Language Memory Models?" (MSPC 2012), figure 6: the words need only be relaxed, between two fences. That
-//! the stamp counts rows, instead of only changing, is what lets a reader know *how many* rows it missed; queues of
-//! numbered slots go back to Dmitry Vyukov's bounded MPMC queue (2010).
+//! The ring is a *seqlock* with two sequence numbers: how many rows were begun, and how many are written. The row's words
+//! are atomics. The writer never waits and never looks at readers; a reader copies rows that are written, many at once, looks
+//! at how many were begun by then, and so knows which of its copies may be two halves. The orderings are those of Hans
+//! Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?" (MSPC 2012), figure 6: the words need only be
+//! relaxed, between two fences. That the numbers count rows, instead of only changing, is what lets a reader know *how
+//! many* rows it missed.
 //!
 //! [`SharedWriter`] is the form for several threads that push to one ring; its pushes are not wait-free.
 //!
@@ -27,9 +27,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cursor;
 #[cfg(not(loom))]
 mod mapped;
 mod reader;
+mod rows;
 mod shared;
 pub(super) mod slots;
 mod writer;
@@ -42,7 +44,6 @@ pub use writer::Writer;
 
 use super::{
     BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
-    cells::Look,
     memory::{self, Label, Memory, Words},
     settings::{BufferSettings, Overflow},
     spill::{Hand, Spilling},
@@ -50,7 +51,8 @@ use super::{
     writer::Supplies,
 };
 use core::fmt;
-use slots::{Cursor, Links, Shape, Slots};
+use cursor::Cursor;
+use slots::{Links, Shape, Slots};
 use std::sync::Arc;
 
 /// A ring of rows.
@@ -121,7 +123,7 @@ impl Ring {
 
     pub(super) fn of(slots: Arc<Slots>) -> Self {
         Self {
-            drain: Mutex::new(Cursor::new(&slots, 0)),
+            drain: Mutex::new(Cursor::new(0)),
             slots,
             spilling: None,
         }
@@ -152,8 +154,8 @@ impl Ring {
             let mut cursor = lock(&self.drain);
             // The writer moves it, too.
             cursor.seek(slots.accounted());
-            slots.read(
-                &mut cursor,
+            cursor.read(
+                slots,
                 max,
                 |_| true,
                 |next, missed| slots.account(next, missed),
@@ -265,13 +267,7 @@ impl TransitionBuffer for Ring {
         }
         let mut cursor = lock(&self.drain);
         let slots = &*self.slots;
-        slots.read(
-            &mut cursor,
-            max,
-            |_| true,
-            |next, missed| slots.account(next, missed),
-            each,
-        )
+        cursor.read(slots, max, |_| true, |next, missed| slots.account(next, missed), each)
     }
 
     fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
@@ -280,7 +276,7 @@ impl TransitionBuffer for Ring {
         let mut row = vec![0; slots.cells().content_words()];
         let wanted = head.saturating_sub(max as u64);
         for number in wanted.max(slots.oldest(head)).max(slots.floor())..head {
-            if slots.look(number, &mut row) == Look::Whole && slots.is_public(&row) {
+            if slots.look(number, &mut row) && slots.is_public(&row) {
                 each(&row[slots.cells().view().row()]);
             }
         }

@@ -12,12 +12,8 @@ pub use batch::{Actions, Batch};
 
 use super::{
     BufferError,
-    cells::View,
     pool::chain::Chain,
-    ring::{
-        Reader,
-        slots::{Links, Slots},
-    },
+    ring::{Reader, slots::Links},
     sync::{AtomicU64, Ordering},
 };
 use crate::{
@@ -168,37 +164,30 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
         head,
     } = drawn;
     let cells = slots.cells().view();
-    let (first, chained) = (cells.row().start, slots.links() == Links::Chain);
-    let look = |number| Looking {
-        slots,
-        cells,
-        first,
-        number,
-    };
-
-    let (after, chain) = look(number).read(|content, row| {
-        let header = header(row, [word::REWARD, word::EPISODE, word::ORDINAL, word::KIND]);
-        if header.kind() == StepKind::Transition {
-            plan.observation(row, &mut batch.next_observation, index);
-            plan.action(row, &mut batch.action, index);
-        }
-        (header, chained.then(|| Chain::of(content)))
-    })?;
+    let links = cells.row().start;
+    let content = |number| cells.content(slots.index(number));
+    // Whatever is loaded here may be of other rows, as long as it is not known that these were there all the time.
+    let read = content(number);
+    let chain = (slots.links() == Links::Chain).then(|| Chain::of(read));
+    let read = &read[links..];
+    let after = header(read, [word::REWARD, word::EPISODE, word::ORDINAL, word::KIND]);
     if after.kind() != StepKind::Transition || chain.is_some_and(|chain| chain.hidden) {
         return None;
     }
+    plan.observation(read, &mut batch.next_observation, index);
+    plan.action(read, &mut batch.action, index);
+
     let previous = match chain {
         None => number.checked_sub(1).filter(|&previous| previous >= oldest)?,
         Some(chain) => chain.previous?,
     };
-    let before = look(previous).read(|_, row| {
-        plan.observation(row, &mut batch.observation, index);
-        header(row, [word::EPISODE, word::ORDINAL])
-    })?;
+    let read = &content(previous)[links..];
+    let before = header(read, [word::EPISODE, word::ORDINAL]);
     // Neighbours in the buffer may be strangers: the buffer may have refused what stood between.
     if before.episode != after.episode || after.ordinal.wrapping_sub(before.ordinal) != 1 {
         return None;
     }
+    plan.observation(read, &mut batch.observation, index);
 
     let (mut outcome, mut reward) = (after.outcome(), after.reward);
     let end = match chain {
@@ -206,39 +195,25 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
         Some(chain) => chain.end,
     };
     if let Some(end) = end.filter(|_| outcome.is_none()) {
-        // If it cannot be read, neither can the row before it, in a moment.
-        let end = look(end).read(|_, row| match header(row, [word::KIND]) {
-            other if other.kind() != StepKind::End => other,
-            _ => header(row, [word::REWARD, word::EPISODE, word::KIND]),
-        })?;
-        if end.kind() == StepKind::End && end.episode == after.episode {
-            outcome = end.outcome();
-            reward += end.reward;
+        let read = &content(end)[links..];
+        let kind = header(read, [word::KIND]);
+        if kind.kind() == StepKind::End {
+            let end = header(read, [word::REWARD, word::EPISODE, word::KIND]);
+            if end.episode == after.episode {
+                outcome = end.outcome();
+                reward += end.reward;
+            }
         }
+    }
+    // The row before is the older one, and its end the younger; but who the row before is, the row itself must be whole to
+    // tell.
+    if !slots.is_whole(number.min(previous)) {
+        return None;
     }
     batch.reward[index] = reward as f32;
     batch.terminated[index] = outcome == Some(Outcome::Terminated);
     batch.truncated[index] = outcome == Some(Outcome::Truncated);
     Some(())
-}
-
-/// A row to be looked at.
-struct Looking<'a> {
-    slots: &'a Slots,
-    cells: View<'a>,
-    first: usize,
-    number: u64,
-}
-
-impl<'a> Looking<'a> {
-    /// Gives the row, with its links and without.
-    #[inline(always)]
-    fn read<T>(self, read: impl FnOnce(&'a [AtomicU64], &'a [AtomicU64]) -> T) -> Option<T> {
-        let index = self.slots.index(self.number);
-        self.cells
-            .inspect(index, self.number, |content| read(content, &content[self.first..]))
-            .ok()
-    }
 }
 
 /// The words of a row's header that are wanted; the others are zero.

@@ -87,7 +87,7 @@ impl BufferSettings {
             .map_or(Ok(()), |wish| Err(BufferError::Unplaceable { kind: self.kind, wish }))
     }
 
-    /// Bytes that a buffer of rows of `row_words` words takes: those of its rows, their stamps and its counters.
+    /// Bytes that a buffer of rows of `row_words` words takes: those of its rows and of its counters.
     ///
     /// # Errors
     /// As [`check`](Self::check).

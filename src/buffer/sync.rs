@@ -23,8 +23,22 @@ pub(super) fn acquire(word: &AtomicU64) -> u64 {
 }
 
 /// Locks, whether or not somebody panicked while holding the lock: a cursor is never left half written.
+#[cfg(any(loom, not(portable_copy)))]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The same for sanitizers, which cannot look into the standard library: there a thread waits that finds the lock taken,
+/// and seems to enter without having been let in.
+#[cfg(all(portable_copy, not(loom)))]
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return guard,
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(std::sync::TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
 }
 
 /// Waits a little for another thread. The first waits are short; after `turns` of them the processor is given away.

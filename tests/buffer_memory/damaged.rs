@@ -9,6 +9,9 @@ use proptest::prelude::*;
 use std::fs;
 use tempfile::TempDir;
 
+/// Where a file says how many rows were begun.
+const BEGUN: usize = 680;
+
 /// What a process leaves that was killed in mid-life, as bytes.
 fn left_behind(capacity: usize, rows: u64) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
@@ -96,7 +99,8 @@ fn refusals_name_the_file_the_reason_and_the_remedy() {
     };
     assert!(said(b"PAR1 and so on").contains("is not a ring's file"));
     assert!(said(&whole[..700]).contains("has 700 bytes instead of"));
-    assert!(said(&forge(&whole, &[(16, 2)])).contains("has layout 2, and this library knows 1"));
+    assert!(said(&forge(&whole, &[(16, 1)])).contains("has layout 1, and this library knows 2"));
+    assert!(said(&forge(&whole, &[(16, 3)])).contains("has layout 3, and this library knows 2"));
     assert!(said(&forge(&whole, &[(8, 0x0807_0605_0403_0201)])).contains("other byte order"));
     assert!(said(&forge(&whole, &[(32, 5)])).contains("the schema 0000000000000005, not of 0123456789abcdef"));
     // Twice as wide and half as many take as much room; only the width tells.
@@ -145,6 +149,8 @@ fn counters_that_contradict_each_other_are_refused() {
     assert!(with(&[(664, u64::MAX)]).is_err(), "more refused than ever will be");
     assert!(with(&[(672, 10)]).is_err(), "more hidden than pushed");
     assert!(with(&[(648, 2)]).is_err(), "neither open nor closed");
+    assert!(with(&[(BEGUN, 8)]).is_err(), "fewer begun than pushed");
+    assert!(with(&[(BEGUN, u64::MAX)]).is_err(), "more begun than ever will be");
 }
 
 #[test]
@@ -153,11 +159,10 @@ fn a_row_that_was_being_written_costs_the_one_that_it_took_the_place_of() {
     let (mut writer, _buffer) = make(&folder, 64);
     push(&mut writer, 0..100);
     let mut bytes = fs::read(file(&folder)).unwrap();
-    // Row 100 has begun to overwrite row 36: its stamp is there, and some of its words may be.
-    let cell = PREAMBLE + 8 * (49 + 36 * 6);
-    assert_eq!(bytes[cell..cell + 8], (2 * 36_u64 + 2).to_ne_bytes());
-    bytes[cell..cell + 8].copy_from_slice(&(2 * 100_u64 + 1).to_ne_bytes());
-    bytes[cell + 8] = 0xaa;
+    // Row 100 has begun to overwrite row 36: that is said, and some of its words may be there.
+    assert_eq!(bytes[BEGUN..BEGUN + 8], 100_u64.to_ne_bytes());
+    bytes[BEGUN..BEGUN + 8].copy_from_slice(&101_u64.to_ne_bytes());
+    bytes[PREAMBLE + 8 * (48 + 36 * 6)] = 0xaa;
     let torn = folder.path().join("torn");
     fs::write(&torn, bytes).unwrap();
     assert_eq!(undrained(&mut open(&torn)), (37, (37..100).collect()));

@@ -15,7 +15,7 @@ use std::path::Path;
 
 const MAGIC: [u8; 8] = *b"bevyring";
 const BYTE_ORDER: u64 = 0x0102_0304_0506_0708;
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Where the checksum of all before it is.
 const CHECKSUM: usize = PREAMBLE - 8;
 

@@ -12,6 +12,10 @@ use std::path::Path;
 #[cfg(not(loom))]
 use super::{file::RingFile, mapped::Anonymous};
 
+/// Words of a line of the processor's caches. Mappings begin with one anyway.
+#[cfg(not(loom))]
+const LINE: usize = 8;
+
 /// Words that all threads may write, zero to begin with: one allocation, or one mapping.
 pub(in crate::buffer) struct Words {
     words: NonNull<[AtomicU64]>,
@@ -23,11 +27,10 @@ pub(in crate::buffer) struct Words {
 
 /// What frees the words. It keeps them where they are until it is dropped.
 enum Owner {
-    Heap,
+    /// The whole allocation, of which the words are a part.
+    Heap(NonNull<[AtomicU64]>),
     #[cfg(not(loom))]
-    Anonymous {
-        _pages: Anonymous,
-    },
+    Anonymous { _pages: Anonymous },
     #[cfg(not(loom))]
     File(RingFile),
 }
@@ -65,16 +68,26 @@ impl Words {
 
     fn heap(len: usize) -> Result<Self, BufferError> {
         #[cfg(loom)]
-        let words: Box<[AtomicU64]> = (0..len).map(|_| AtomicU64::new(0)).collect();
-        // Pages that were never written cost nothing: a buffer that is never filled never takes its memory.
+        let (first, words): (_, Box<[AtomicU64]>) = (0, (0..len).map(|_| AtomicU64::new(0)).collect());
+        // Pages that were never written cost nothing: a buffer that is never filled never takes its memory. Allocators do
+        // not keep that promise where they are asked for alignment, so there are some words more than are used.
         #[cfg(not(loom))]
-        let words: Box<[AtomicU64]> =
-            bytemuck::allocation::try_zeroed_slice_box(len).map_err(|()| BufferError::OutOfMemory {
+        let (first, words) = {
+            let no_memory = || BufferError::OutOfMemory {
                 bytes: len * size_of::<u64>(),
-            })?;
+            };
+            let words = len.checked_add(LINE - 1).ok_or_else(no_memory)?;
+            let words: Box<[AtomicU64]> =
+                bytemuck::allocation::try_zeroed_slice_box(words).map_err(|()| no_memory())?;
+            let first = (words.as_ptr().addr() / size_of::<u64>()).wrapping_neg() % LINE;
+            (first, words)
+        };
+        let all = NonNull::from(Box::leak(words));
+        // SAFETY: the box was leaked just now, and nobody else has it.
+        let words = unsafe { &all.as_ref()[first..first + len] };
         Ok(Self {
-            words: NonNull::from(Box::leak(words)),
-            owner: Owner::Heap,
+            words: NonNull::from(words),
+            owner: Owner::Heap(all),
             share: None,
             memory: MemoryUse {
                 heap: len * size_of::<u64>(),
@@ -146,9 +159,11 @@ impl Deref for Words {
 
 impl Drop for Words {
     fn drop(&mut self) {
-        if matches!(self.owner, Owner::Heap) {
+        match self.owner {
             // SAFETY: it was leaked from a box in `heap`, and nobody uses it any more.
-            drop(unsafe { Box::from_raw(self.words.as_ptr()) });
+            Owner::Heap(all) => drop(unsafe { Box::from_raw(all.as_ptr()) }),
+            #[cfg(not(loom))]
+            _ => {}
         }
     }
 }

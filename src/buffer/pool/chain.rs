@@ -77,6 +77,7 @@ pub(super) fn hide(slots: &Slots, number: u64) {
 
 /// The links of a row, unless a later one has its place.
 fn links(slots: &Slots, number: u64) -> Option<&[AtomicU64]> {
-    let (cells, index) = (slots.cells().view(), slots.index(number));
-    (cells.number(index) == Some(number)).then(|| cells.links(index))
+    slots
+        .holds(number)
+        .then(|| slots.cells().view().links(slots.index(number)))
 }

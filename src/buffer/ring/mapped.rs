@@ -1,9 +1,6 @@
 //! Rings that another process wrote, or writes.
 
-use super::{
-    Reader,
-    slots::{Cursor, Slots},
-};
+use super::{Reader, cursor::Cursor, slots::Slots};
 use crate::buffer::{
     BufferStats, Drained,
     memory::{Label, Words, file::RingFile, preamble::Preamble},
@@ -72,7 +69,7 @@ impl MappedRing {
             return Err(OpenError::Damaged { path: path.to_owned() });
         }
         Ok(Self {
-            undrained: Cursor::new(&slots, slots.accounted()),
+            undrained: Cursor::new(slots.accounted()),
             slots,
             label,
         })
@@ -109,7 +106,7 @@ impl MappedRing {
     /// Where a process with a [`SharedWriter`](super::SharedWriter) was killed while it wrote a row, rows behind that one
     /// are not given out.
     pub fn read_undrained(&mut self, max: usize, each: impl FnMut(&[u64])) -> Drained {
-        self.slots.read(&mut self.undrained, max, |_| true, |_, _| (), each)
+        self.undrained.read(&self.slots, max, |_| true, |_, _| (), each)
     }
 }
 

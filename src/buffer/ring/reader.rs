@@ -1,6 +1,6 @@
 //! Readers with a cursor of their own.
 
-use super::slots::{Cursor, Slots};
+use super::{cursor::Cursor, slots::Slots};
 use crate::buffer::Drained;
 use core::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl Reader {
     /// A reader at the oldest row.
     pub(super) fn new(slots: Arc<Slots>) -> Self {
         let mut reader = Self {
-            cursor: Cursor::new(&slots, 0),
+            cursor: Cursor::new(0),
             slots,
         };
         reader.seek_oldest();
@@ -39,13 +39,8 @@ impl Reader {
             self.cursor.seek(floor);
         }
         let slots = &*self.slots;
-        slots.read(
-            &mut self.cursor,
-            max,
-            |content| slots.is_public(content),
-            |_, _| (),
-            each,
-        )
+        self.cursor
+            .read(slots, max, |content| slots.is_public(content), |_, _| (), each)
     }
 
     /// The number of the next row, counted from 0 over the ring's whole life.

@@ -1,7 +1,10 @@
 //! Several who push to one ring.
 
 use super::{Writer, slots::Slots};
-use crate::buffer::{BufferError, Closed};
+use crate::buffer::{
+    BufferError, Closed,
+    sync::{AtomicU64, Ordering, fence, wait},
+};
 use core::fmt;
 use std::sync::Arc;
 
@@ -10,7 +13,8 @@ use std::sync::Arc;
 /// For code outside the schedule: capture has one [`Writer`] per player, which is cheaper. A push takes the next number
 /// and writes its row into the cell of that number, at the same time as others write theirs. It waits in one case only:
 /// when the others have gone once around the ring while the row that had the cell before is still being written. Readers
-/// stop at a row that is still being written, and see it and those behind it later.
+/// stop at a row that is still being written, and see it and those behind it later; until then, those do not count as
+/// pushed.
 ///
 /// ```
 /// use bevy_experience::buffer::{TransitionBuffer, ring::Ring};
@@ -29,22 +33,62 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct SharedWriter(Arc<Closing>);
 
-/// Closes the ring when it goes.
-struct Closing(Arc<Slots>);
+/// What the writers of a ring share. Closes it when it goes.
+struct Closing {
+    slots: Arc<Slots>,
+    /// For each cell, the number of the last row that was written to it, plus one. Rows are finished in any order, but
+    /// become visible in theirs; numbered slots of this kind go back to Dmitry Vyukov's bounded MPMC queue (2010).
+    finished: Box<[AtomicU64]>,
+}
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.close();
+        self.slots.close();
     }
 }
 
 impl SharedWriter {
     pub(super) fn new(slots: Arc<Slots>) -> Self {
-        Self(Arc::new(Closing(slots)))
+        let head = slots.head();
+        let finished: Box<[_]> = (0..slots.capacity()).map(|_| AtomicU64::new(0)).collect();
+        for number in slots.oldest(head)..head {
+            finished[slots.index(number)].store(number + 1, Ordering::Relaxed);
+        }
+        Self(Arc::new(Closing { slots, finished }))
     }
 
     fn slots(&self) -> &Slots {
-        &self.0.0
+        &self.0.slots
+    }
+
+    fn finished(&self, number: u64) -> &AtomicU64 {
+        &self.0.finished[self.slots().index(number)]
+    }
+
+    fn append(&self, row: &[u64]) {
+        let slots = self.slots();
+        let number = slots.begin();
+        let finished = self.finished(number);
+        let mut turns = 0;
+        // The cell's last row, if there was one, must be finished: two who wrote to one cell would tear both.
+        let before = (number + 1).saturating_sub(slots.capacity());
+        // Acquire: this row's words come after that one's.
+        while finished.load(Ordering::Acquire) < before {
+            wait(turns);
+            turns = turns.saturating_add(1);
+        }
+        slots.write(number, row);
+        finished.store(number + 1, Ordering::Release);
+        // Whoever finishes a row that others wait behind makes all of them visible. Of two who finish at once, the one whose
+        // fence is the later one sees both, so no row is left behind.
+        loop {
+            fence(Ordering::SeqCst);
+            let head = slots.head();
+            if self.finished(head).load(Ordering::Acquire) <= head {
+                break;
+            }
+            slots.publish(head);
+        }
     }
 
     /// Appends a row; the oldest makes room for it. No allocation.
@@ -62,7 +106,7 @@ impl SharedWriter {
             slots.reject();
             return Err(Closed);
         }
-        slots.append_shared(row);
+        self.append(row);
         Ok(())
     }
 

@@ -1,14 +1,14 @@
 //! The numbering of a ring's rows, and what its threads tell each other.
 
+use super::rows::Rows;
 use crate::{
     buffer::{
-        BufferError, Drained,
-        cells::{Cells, Look},
+        BufferError,
         memory::Words,
         pool::chain,
         settings::checked_capacity,
         stats::BufferStats,
-        sync::{AtomicU64, Ordering, acquire, wait},
+        sync::{AtomicU64, Ordering, acquire, fence},
     },
     cache,
     transition::StepHeader,
@@ -17,8 +17,7 @@ use crate::{
 /// The words before the first cell. What the writer writes, and what the one who drains writes, lie 128 bytes apart,
 /// because processors fetch lines in pairs.
 mod place {
-    /// The number of rows ever pushed, which is the number of the next. With one writer this counts rows that are
-    /// written; with several, rows that were given out to be written.
+    /// The number of rows ever pushed, which is the number of the next: all before it are written.
     pub const HEAD: usize = 16;
     /// 1 once nothing more may be pushed. Beside the head, because every push looks at it.
     pub const CLOSED: usize = 17;
@@ -28,6 +27,9 @@ mod place {
     pub const SKIPPED: usize = 19;
     /// Rows before this one are for the accounting cursor alone.
     pub const FLOOR: usize = 20;
+    /// The number of rows that were ever begun. Whoever writes row `r` first makes it more than `r`; so a row that is a
+    /// whole capacity behind it is no longer, or not for long, in its cell.
+    pub const BEGUN: usize = 21;
     /// The first row that was not drained: the accounting cursor. Who drains writes it.
     pub const ACCOUNTED: usize = 32;
     /// Rows that the accounting cursor came too late for.
@@ -42,9 +44,18 @@ const MANY: u64 = 1 << 62;
 
 /// A ring's cells, what its threads tell each other, and where everything lies.
 ///
-/// Row `r` (rows are counted from 0 for ever) lies in cell `r` modulo the capacity.
+/// Row `r` (rows are counted from 0 for ever; a 64-bit count does not wrap) lies in cell `r` modulo the capacity. Two
+/// counters say which rows are there: row `r` is whole if it is less than `HEAD` and not less than `BEGUN` minus the
+/// capacity. The writer raises `BEGUN`, writes, and raises `HEAD`; a reader looks at `HEAD`, copies as many rows as it
+/// likes, and then looks at `BEGUN`, which says how many of the oldest of its copies it must throw away.
+///
+/// This is a seqlock whose sequence number is that of the whole ring, with the orderings of Hans Boehm, "Can Seqlocks Get
+/// Along With Programming Language Memory Models?" (MSPC 2012), figure 6: the words need only be relaxed, between two
+/// fences. Two numbers, of which the reader looks first at the one that is written last, are Leslie Lamport's, "Concurrent
+/// Reading and Writing" (Communications of the ACM 20, 1977). A stamp in every cell, as is more usual, would have to be
+/// looked at twice a row, and would stand between the rows, which could then not be copied together.
 pub(in crate::buffer) struct Slots {
-    cells: Cells,
+    cells: Rows,
     mask: u64,
     links: Links,
 }
@@ -58,7 +69,7 @@ pub(in crate::buffer) struct Shape {
     pub(in crate::buffer) links: Links,
 }
 
-/// The words between a row's stamp and the row.
+/// The words before each row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::buffer) enum Links {
     None,
@@ -89,7 +100,7 @@ impl Shape {
     /// When there is nothing to hold, or too much.
     pub(in crate::buffer) fn words(self) -> Result<usize, BufferError> {
         let capacity = checked_capacity(self.row_words, self.capacity)?;
-        Cells::words_needed(place::HEADER, self.links.words(), self.row_words, capacity).ok_or(BufferError::TooLarge {
+        Rows::words_needed(place::HEADER, self.links.words(), self.row_words, capacity).ok_or(BufferError::TooLarge {
             rows: self.capacity,
             words: self.row_words,
         })
@@ -102,7 +113,7 @@ impl Slots {
         let capacity = shape.capacity.next_power_of_two();
         debug_assert_eq!(Ok(words.len()), shape.words());
         Self {
-            cells: Cells::new(words, place::HEADER, shape.links.words(), shape.row_words),
+            cells: Rows::new(words, place::HEADER, shape.links.words(), shape.row_words),
             mask: capacity as u64 - 1,
             links: shape.links,
         }
@@ -113,7 +124,7 @@ impl Slots {
         &self.cells.header()[place]
     }
 
-    pub(in crate::buffer) fn cells(&self) -> &Cells {
+    pub(in crate::buffer) fn cells(&self) -> &Rows {
         &self.cells
     }
 
@@ -155,6 +166,7 @@ impl Slots {
         let head = self.head();
         missed <= accounted
             && accounted.max(floor) <= head
+            && (head..MANY).contains(&acquire(self.word(place::BEGUN)))
             && head.max(self.skipped()).max(self.rejected()) < MANY
             && self.word(place::CLOSED).load(Ordering::Relaxed) <= 1
     }
@@ -240,9 +252,12 @@ impl Slots {
     /// Writes row `number` and says so. Only the one writer calls this, with the numbers from 0 in order.
     #[inline(always)]
     pub(in crate::buffer) fn append(&self, number: u64, links: &[u64], row: &[u64]) {
-        let head = self.word(place::HEAD);
-        self.cells.view().fill(self.index(number), number, links, row);
-        head.store(number + 1, Ordering::Release);
+        let (counters, cells) = (self.cells.header(), self.cells.view());
+        counters[place::BEGUN].store(number + 1, Ordering::Relaxed);
+        // Whoever reads one of the words below sees above that its cell is being written.
+        fence(Ordering::Release);
+        cells.store(self.index(number), links, row);
+        counters[place::HEAD].store(number + 1, Ordering::Release);
     }
 
     /// The same for a row whose header is not in its place yet.
@@ -254,10 +269,30 @@ impl Slots {
         header: &StepHeader,
         row: &[u64],
     ) {
-        let head = self.word(place::HEAD);
-        let cells = self.cells.view();
-        cells.fill_step(self.index(number), number, links, header, row);
-        head.store(number + 1, Ordering::Release);
+        let (counters, cells) = (self.cells.header(), self.cells.view());
+        counters[place::BEGUN].store(number + 1, Ordering::Relaxed);
+        fence(Ordering::Release);
+        cells.store_step(self.index(number), links, header, row);
+        counters[place::HEAD].store(number + 1, Ordering::Release);
+    }
+
+    /// Takes the next number, as one of several writers, without writing its row yet.
+    pub(super) fn begin(&self) -> u64 {
+        // Relaxed: for readers the fence before the row's words orders it, and for writers it is only a number.
+        self.word(place::BEGUN).fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Writes row `number`, as one of several writers, who was given it and has its cell to themselves.
+    pub(super) fn write(&self, number: u64, row: &[u64]) {
+        fence(Ordering::Release);
+        self.cells.view().store(self.index(number), &[], row);
+    }
+
+    /// Says that row `number` is there, and all before it, unless that was said already.
+    pub(super) fn publish(&self, number: u64) {
+        let _ = self
+            .word(place::HEAD)
+            .compare_exchange(number, number + 1, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Says that row `number` will be written soon.
@@ -276,20 +311,6 @@ impl Slots {
         cells.prefetch(self.index(number), cells.stride().min(WORDS));
     }
 
-    /// Takes the next number and writes its row, as one of several writers. None of the ring's rows have links.
-    pub(in crate::buffer) fn append_shared(&self, row: &[u64]) {
-        // Relaxed: it is the stamps that tell readers what is written.
-        let number = self.word(place::HEAD).fetch_add(1, Ordering::Relaxed);
-        let index = self.index(number);
-        let before = number.checked_sub(self.capacity());
-        let mut turns = 0;
-        while self.cells.view().number(index) != before {
-            wait(turns);
-            turns = turns.saturating_add(1);
-        }
-        self.cells.view().fill(index, number, &[], row);
-    }
-
     /// Rows that can be pushed before one goes that was not drained.
     pub(in crate::buffer) fn free(&self) -> usize {
         // In this order: rows pushed in between make the answer too small, never too large.
@@ -306,91 +327,30 @@ impl Slots {
         skipped
     }
 
-    /// Looks at row `number`, and copies what it holds into `copy`: its links, then the row.
-    #[inline]
-    pub(in crate::buffer) fn look(&self, number: u64, copy: &mut [u64]) -> Look {
-        self.cells.view().look(self.index(number), number, copy)
-    }
-
-    /// Gives out rows from `cursor` on, at most `max`, up to the first gap after a row that was given out.
-    ///
-    /// `passed` is told where the cursor is now and how many rows were overwritten since it was told last, before each
-    /// row is given out and at each gap. Rows that `wanted` refuses, seen with their links, are passed over.
-    // Always inline: as a call, with what it is given behind pointers, it takes more instructions a row.
+    /// Whether row `number`, which was pushed, was in its cell during everything that its caller has loaded from there.
     #[inline(always)]
-    pub(in crate::buffer) fn read(
-        &self,
-        cursor: &mut Cursor,
-        max: usize,
-        wanted: impl Fn(&[u64]) -> bool,
-        mut passed: impl FnMut(u64, u64),
-        mut each: impl FnMut(&[u64]),
-    ) -> Drained {
-        let mut read = Drained::default();
-        let mut head = self.head();
-        let mut times = 0;
-        let cells = self.cells.view();
-        let (row, copy) = (cells.row(), &mut *cursor.copy);
-        let mut next = cursor.next;
-        while read.steps < max {
-            if next >= head {
-                // In this order: if the head is the same after it, none of these can belong behind a later row.
-                let skipped = self.skipped();
-                head = self.head();
-                if next >= head {
-                    if read.steps == 0 {
-                        read.missed = read.missed.saturating_add(cursor.skipped.rise_to(skipped));
-                    }
-                    break;
-                }
-            }
-            match cells.look(self.index(next), next, copy) {
-                Look::Whole => {
-                    if self.links == Links::Skipped {
-                        if read.steps > 0 && cursor.skipped.is_below(copy[0]) {
-                            break;
-                        }
-                        // Saturating, here and below: in a damaged file the words may be any.
-                        read.missed = read.missed.saturating_add(cursor.skipped.rise_to(copy[0]));
-                    }
-                    next += 1;
-                    cursor.next = next;
-                    passed(next, 0);
-                    if wanted(copy) {
-                        read.steps += 1;
-                        each(&copy[row.clone()]);
-                    }
-                }
-                // Another writer was given the number and is still at it.
-                Look::Absent => break,
-                // The gap is told of by the next read, so that what is missing is always missing before what was given.
-                Look::Overwritten if read.steps > 0 => break,
-                Look::Overwritten => {
-                    let missed = self.overtaken(next, &mut head, &mut times);
-                    next += missed;
-                    cursor.next = next;
-                    read.missed = read.missed.saturating_add(missed);
-                    passed(next, missed);
-                }
-            }
-        }
-        read
+    pub(in crate::buffer) fn is_whole(&self, number: u64) -> bool {
+        number >= self.oldest_whole()
     }
 
-    /// How many rows one who came to row `next`, and found a later one in its place, must pass over. `head` is what the
-    /// head was when it was looked at last, and `times` how often the writer came round while that one read.
-    #[cold]
-    fn overtaken(&self, next: u64, head: &mut u64, times: &mut u64) -> u64 {
-        // How far the writer is by now only it knows. A reader that it overtakes again and again leaves more and more
-        // ground, or it would never read a row. A writer that stands still, perhaps for ever, is in the midst of one row,
-        // and costs no more than that.
-        let before = core::mem::replace(head, self.head());
-        let mut ground = 0;
-        if *head != before {
-            ground = *times * (self.capacity() / 8);
-            *times += 1;
-        }
-        (self.oldest(*head) + ground).min(*head).max(next + 1) - next
+    /// The oldest row that was still in its cell during everything that its caller has loaded.
+    #[inline(always)]
+    pub(super) fn oldest_whole(&self) -> u64 {
+        // If any of the words loaded before is a later row's, the fence makes that row's beginning visible to the load below.
+        fence(Ordering::Acquire);
+        self.oldest(self.word(place::BEGUN).load(Ordering::Relaxed))
+    }
+
+    /// Copies row `number`, which was pushed, into `copy`: its links, then the row. False if it is no longer there.
+    #[inline]
+    pub(in crate::buffer) fn look(&self, number: u64, copy: &mut [u64]) -> bool {
+        self.cells.view().load(self.index(number), copy);
+        self.is_whole(number)
+    }
+
+    /// Whether the cell of row `number`, which was pushed, still has it, for the one writer, who may write the next over it.
+    pub(in crate::buffer) fn holds(&self, number: u64) -> bool {
+        number >= self.oldest(self.head())
     }
 }
 
@@ -401,52 +361,5 @@ impl Drop for Slots {
         if self.cells.memory().file > 0 && is_done(self) {
             self.cells.words_mut().remove_file();
         }
-    }
-}
-
-/// A place in a ring, and room for one row and its links.
-#[derive(Clone)]
-pub(in crate::buffer) struct Cursor {
-    /// The next row to read.
-    pub(in crate::buffer) next: u64,
-    skipped: Skipped,
-    copy: Box<[u64]>,
-}
-
-/// How many rows were skipped before a cursor's place in the ring's whole life; `None` before it saw a row.
-#[derive(Clone, Copy)]
-struct Skipped(Option<u64>);
-
-impl Skipped {
-    fn before(number: u64) -> Self {
-        Self((number == 0).then_some(0))
-    }
-
-    fn is_below(self, skipped: u64) -> bool {
-        self.0.is_some_and(|known| known < skipped)
-    }
-
-    /// How many more they are when `skipped` were.
-    fn rise_to(&mut self, skipped: u64) -> u64 {
-        let known = self.0.unwrap_or(skipped);
-        self.0 = Some(known.max(skipped));
-        skipped.saturating_sub(known)
-    }
-}
-
-impl Cursor {
-    /// A cursor at row `next`.
-    pub(in crate::buffer) fn new(slots: &Slots, next: u64) -> Self {
-        Self {
-            next,
-            skipped: Skipped::before(next),
-            copy: vec![0; slots.cells.content_words()].into(),
-        }
-    }
-
-    /// Goes to row `next`. What lies between is not missed.
-    pub(in crate::buffer) fn seek(&mut self, next: u64) {
-        self.next = next;
-        self.skipped = Skipped::before(next);
     }
 }

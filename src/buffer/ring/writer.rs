@@ -2,7 +2,7 @@
 
 use super::slots::{Links, Shape, Slots};
 use crate::{
-    buffer::{BufferError, Closed, cells::Look, spill::Spilling},
+    buffer::{BufferError, Closed, spill::Spilling},
     transition::StepHeader,
 };
 use core::fmt;
@@ -152,8 +152,8 @@ fn spill(spilling: &Spilling, slots: &Slots, next: u64) {
     }
     let first = accounted.max(slots.oldest(next));
     let stored = spilling.store(&mut chain, first, |index, row| {
-        let look = slots.look(first + index, row);
-        debug_assert_eq!(look, Look::Whole, "nobody else writes");
+        let whole = slots.look(first + index, row);
+        debug_assert!(whole, "nobody else writes");
     });
     if stored {
         slots.account(first + spilling.block_rows() as u64, first - accounted);

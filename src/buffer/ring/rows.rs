@@ -1,0 +1,171 @@
+//! Where a ring's rows lie.
+
+use crate::{
+    buffer::{
+        memory::{MemoryUse, Words},
+        sync::{AtomicU64, Ordering},
+        words,
+    },
+    cache,
+    transition::StepHeader,
+};
+use core::ops::Range;
+
+/// Rows in shared words, behind a header.
+///
+/// Cell `n` starts at word `first + n * stride`: `links` words that belong to whoever made the rows, then the row, at an
+/// even word, so that copies 16 bytes at a time do not straddle cache lines. Nothing between the rows says whose they are
+/// or whether they are whole, so neighbours can be copied in one go; that is told by the ring's counters, see
+/// [`Slots`](super::slots::Slots).
+pub(in crate::buffer) struct Rows {
+    words: Words,
+    first: usize,
+    stride: usize,
+    /// Words of a cell that are used.
+    len: usize,
+    links: usize,
+}
+
+impl Rows {
+    /// The words that so many cells take, with room for `header` words before them. `None` when they are too many.
+    pub(super) fn words_needed(header: usize, links: usize, row_words: usize, cells: usize) -> Option<usize> {
+        let stride = row_words.checked_add(links)?.checked_next_multiple_of(2)?;
+        let words = stride.checked_mul(cells)?.checked_add(Self::first(header, links))?;
+        isize::try_from(words.checked_mul(size_of::<u64>())?).ok()?;
+        Some(words)
+    }
+
+    fn first(header: usize, links: usize) -> usize {
+        header + (header + links) % 2
+    }
+
+    /// As many cells as `words` has room for, behind a header of so many words.
+    pub(super) fn new(words: Words, header: usize, links: usize, row_words: usize) -> Self {
+        let len = links + row_words;
+        Self {
+            words,
+            first: Self::first(header, links),
+            stride: len.next_multiple_of(2),
+            len,
+            links,
+        }
+    }
+
+    /// The words before the first cell.
+    #[inline]
+    pub(super) fn header(&self) -> &[AtomicU64] {
+        &self.words[..self.first]
+    }
+
+    /// Where the words lie.
+    pub(in crate::buffer) fn memory(&self) -> MemoryUse {
+        self.words.memory()
+    }
+
+    pub(super) fn words_mut(&mut self) -> &mut Words {
+        &mut self.words
+    }
+
+    pub(in crate::buffer) fn row_words(&self) -> usize {
+        self.len - self.links
+    }
+
+    /// Words of a row and its links: what [`View::load`] copies.
+    pub(in crate::buffer) fn content_words(&self) -> usize {
+        self.len
+    }
+
+    /// The cells, for one who works on several: the compiler cannot know that writing to a cell leaves this struct alone.
+    #[inline]
+    pub(in crate::buffer) fn view(&self) -> View<'_> {
+        View {
+            words: &self.words[self.first..],
+            stride: self.stride,
+            len: self.len,
+            links: self.links,
+        }
+    }
+}
+
+/// See [`Rows::view`].
+#[derive(Clone, Copy)]
+pub(in crate::buffer) struct View<'a> {
+    words: &'a [AtomicU64],
+    stride: usize,
+    len: usize,
+    links: usize,
+}
+
+impl<'a> View<'a> {
+    /// The links and the row of a cell.
+    #[inline(always)]
+    pub(in crate::buffer) fn content(self, index: usize) -> &'a [AtomicU64] {
+        &self.words[index * self.stride..][..self.len]
+    }
+
+    /// Where the row is in a cell's content.
+    #[inline(always)]
+    pub(in crate::buffer) fn row(self) -> Range<usize> {
+        self.links..self.len
+    }
+
+    /// Words from one cell to the next.
+    #[inline(always)]
+    pub(in crate::buffer) fn stride(self) -> usize {
+        self.stride
+    }
+
+    /// The links of a cell: to be read and written at any time, each whole for itself.
+    pub(in crate::buffer) fn links(self, index: usize) -> &'a [AtomicU64] {
+        &self.content(index)[..self.links]
+    }
+
+    /// Copies the cells from `first` on that fit into `copy`, [`stride`](Self::stride) words each; of the last, its content
+    /// is enough.
+    #[inline(always)]
+    pub(super) fn load(self, first: usize, copy: &mut [u64]) {
+        words::load(copy, &self.words[first * self.stride..][..copy.len()]);
+    }
+
+    /// Has cells brought near: as many words from the beginning of the first, or to the end of all.
+    #[inline(always)]
+    pub(in crate::buffer) fn prefetch(self, first: usize, words: usize) {
+        let rest = &self.words[first * self.stride..];
+        cache::prefetch_all(&rest[..words.min(rest.len())]);
+    }
+
+    /// Stores a row and its links.
+    ///
+    /// # Panics
+    /// When `row` is not as long as the rows, or `links` as their links.
+    #[inline(always)]
+    pub(super) fn store(self, index: usize, links: &[u64], row: &[u64]) {
+        let content = self.content(index);
+        assert!(links.len() + row.len() == content.len(), "a row of another width");
+        let (link_words, row_words) = content.split_at(links.len());
+        for (to, &from) in link_words.iter().zip(links) {
+            to.store(from, Ordering::Relaxed);
+        }
+        words::store(row_words, row);
+    }
+
+    /// The same for a row whose `header` is not in its place yet.
+    ///
+    /// # Panics
+    /// As [`store`](Self::store), or when the row has no room for a header.
+    #[inline(always)]
+    pub(super) fn store_step<const LINKS: usize>(
+        self,
+        index: usize,
+        links: [u64; LINKS],
+        header: &StepHeader,
+        row: &[u64],
+    ) {
+        const HEADER: usize = size_of::<StepHeader>() / size_of::<u64>();
+        let content = self.content(index);
+        assert!(LINKS + row.len() == content.len(), "a row of another width");
+        let content = words::store_few(content, links);
+        let content = words::store_few::<HEADER>(content, bytemuck::cast(*header));
+        words::store(content, &row[HEADER..]);
+    }
+}
