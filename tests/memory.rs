@@ -154,10 +154,10 @@ fn number(text: &str, start: &str) -> usize {
 
 #[test]
 fn recordings_that_do_not_fit_the_budget_are_refused_with_the_arithmetic() {
-    // A stamp, a header of 64 bytes, a float and the bit that says whether it changed; and 49 words of counters.
+    // A stamp, a header of 64 bytes, a float and the bit that says whether it changed; and 48 words of counters.
     let error = complaint([recording().players(100)]);
     assert!(
-        error.contains("`player`: 100 players × (512 steps × 80 bytes + 392 bytes) = 3.9 MiB"),
+        error.contains("`player`: 100 players × (512 steps × 80 bytes + 384 bytes) = 3.9 MiB"),
         "{error}"
     );
     assert!(error.contains("3.9 MiB together, and the budget is 1.0 MiB"), "{error}");

@@ -22,8 +22,9 @@ use source::Sight;
 /// (`dx`, `dy`, `dz`, in the world's axes and units), the distance being at most `within`, and the chosen fields. The
 /// nearest comes first; of two at one distance, the one with the lower agent id, then the older entity.
 ///
-/// The player itself is never among them, nor is anybody who is not recorded ([`DoNotRecord`]), nor anybody of another
-/// match, where the recording has `match_id` and both are in one.
+/// The player itself is never among them, nor is anybody who is not recorded
+/// ([`DoNotRecord`](crate::player::DoNotRecord)), nor anybody of another match, where the recording has `match_id` and both
+/// are in one.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;

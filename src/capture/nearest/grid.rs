@@ -119,10 +119,10 @@ impl Grid {
         if at.iter().any(|value| value.is_nan()) {
             return;
         }
-        for axis in 0..3 {
-            if at[axis].is_finite() {
-                self.low[axis] = self.low[axis].min(at[axis]);
-                self.high[axis] = self.high[axis].max(at[axis]);
+        for ((low, high), at) in self.low.iter_mut().zip(&mut self.high).zip(at) {
+            if at.is_finite() {
+                *low = low.min(at);
+                *high = high.max(at);
             }
         }
         let group = match self.staged.last() {
