@@ -9,7 +9,8 @@
 //!
 //! # What it costs
 //! Rows of 256 bytes, 1024 of them in a buffer, on two cores of a busy server (AMD EPYC, 512 KiB of second-level cache each),
-//! in nanoseconds a row: the medians of seven runs of `cargo bench --bench buffer -- --quick`, which takes about a minute.
+//! in nanoseconds a row: the medians of seven runs of `cargo bench --bench buffer -- --quick`, which takes about a minute, of
+//! these groups alone, with nothing else on their cores (`chrt -f 20 taskset -c 0,1`).
 //! Other machines have other figures; the ratios within a run are what can be compared.
 //!
 //! | | copy | [`ring`] | [`queue`] | [`mutex`] |
