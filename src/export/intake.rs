@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-/// Rows taken from one buffer, or one shard, before the next one's turn.
+/// The most rows taken from one buffer, or one shard, before the next one's turn.
 const TURN: usize = 1024;
 
 /// One player's buffer and what is being put together from it.
@@ -32,9 +32,11 @@ impl OwnIntake {
         // Asked first: what is pushed before the close is found by the drain after it.
         let closed = self.buffer.is_closed();
         let assembly = &mut self.assembly;
+        // A drain goes on while more is pushed: a game that is as fast would fill a turn from a buffer however small.
+        let turn = TURN.min(self.buffer.capacity());
         let rows = self
             .buffer
-            .drain(TURN, &mut |row| assembly.take(shop, row, finished, toll))
+            .drain(turn, &mut |row| assembly.take(shop, row, finished, toll))
             .steps;
         let done = closed && rows == 0;
         if done {
