@@ -137,3 +137,88 @@ impl Hasher for StreamHasher {
         self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        buffer::{BufferKind, BufferStats, Drained},
+        schema::{Column, Schema},
+        transition::{RunId, StepKind},
+    };
+
+    /// Filled by a game as fast as it is drained.
+    #[derive(Debug)]
+    struct NeverEmpty {
+        row_words: usize,
+    }
+
+    impl TransitionBuffer for NeverEmpty {
+        fn kind(&self) -> BufferKind {
+            BufferKind::Ring
+        }
+
+        fn row_words(&self) -> usize {
+            self.row_words
+        }
+
+        fn capacity(&self) -> usize {
+            8
+        }
+
+        fn len(&self) -> usize {
+            self.capacity()
+        }
+
+        fn free(&self) -> usize {
+            0
+        }
+
+        fn close(&self) {}
+
+        fn is_closed(&self) -> bool {
+            false
+        }
+
+        fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+            let mut row = vec![0; self.row_words];
+            StepHeader::of_mut(&mut row).set_kind(StepKind::Begin);
+            for _ in 0..max {
+                each(&row);
+            }
+            Drained {
+                steps: max,
+                ..Drained::default()
+            }
+        }
+
+        fn peek_newest(&self, _: usize, _: &mut dyn FnMut(&[u64])) {}
+
+        fn stats(&self) -> BufferStats {
+            BufferStats::default()
+        }
+    }
+
+    #[test]
+    fn a_turn_takes_no_more_than_the_buffer_holds_however_fast_it_fills() {
+        let shop = Shop {
+            schema: Schema::new("test")
+                .with_observation([Column::feature("x")])
+                .into_shared(),
+            run: RunId::from_bits(7),
+            reasons: Arc::default(),
+            episodes: Arc::default(),
+        };
+        let buffer = Arc::new(NeverEmpty {
+            row_words: shop.schema.layout().row_words(),
+        });
+        let mut intake = OwnIntake {
+            agent_id: 0,
+            buffer: buffer.clone(),
+            transitions: Arc::default(),
+            assembly: Assembly::default(),
+        };
+        let taken = intake.drain(&shop, &mut Vec::new(), &mut Toll::default());
+        assert_eq!(taken, (buffer.capacity(), false));
+    }
+}
