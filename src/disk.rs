@@ -8,7 +8,7 @@ pub(crate) mod faults;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -69,6 +69,14 @@ impl DiskFile {
         self.file.sync_all()?;
         #[cfg(test)]
         faults::synced(&self.path);
+        Ok(())
+    }
+
+    /// Cuts the file to `len` bytes, and goes on from there.
+    pub(crate) fn cut(&mut self, len: u64) -> io::Result<()> {
+        check(Operation::Write, &self.path)?;
+        self.file.set_len(len)?;
+        self.file.seek(SeekFrom::Start(len))?;
         Ok(())
     }
 }

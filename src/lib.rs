@@ -297,6 +297,7 @@ mod disk;
 #[cfg(feature = "bevy")]
 pub mod episode;
 pub mod export;
+pub mod journal;
 #[cfg(feature = "bevy")]
 pub mod player;
 #[doc = include_str!("../docs/performance.md")]
