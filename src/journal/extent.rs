@@ -93,10 +93,7 @@ mod tests {
     #[test]
     fn names_are_numbers_and_nothing_else() {
         for segment in [0, 7, 99_999, 100_000, u32::MAX] {
-            assert_eq!(
-                number(path(Path::new(""), segment).to_str().unwrap()),
-                Some(segment)
-            );
+            assert_eq!(number(path(Path::new(""), segment).to_str().unwrap()), Some(segment));
         }
         for name in [
             "",

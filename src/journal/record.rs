@@ -229,6 +229,9 @@ mod tests {
             batch[12..20].copy_from_slice(&length.to_le_bytes());
             assert!(Record::decode(&batch).is_none(), "{length}");
         }
-        assert!(Record::decode(&7_u32.to_le_bytes()).is_none(), "there is no such record");
+        assert!(
+            Record::decode(&7_u32.to_le_bytes()).is_none(),
+            "there is no such record"
+        );
     }
 }

@@ -1,0 +1,242 @@
+//! Reading what a process left behind.
+
+use super::{
+    Extent, Record,
+    extent::{number, path},
+    frame::{self, Foreign, Found, Scanner},
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// No segment is longer; one that is was not written by this crate.
+const MAX_SEGMENT: u64 = 3 << 30;
+
+/// Why a journal cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The file system refused.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It has another format.
+    #[error("`{}` has format {found}, and this version of the crate knows {known}: recover it with the version that wrote it", path.display())]
+    Version {
+        /// The segment.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format that is known here.
+        known: u32,
+    },
+    /// The numbers in its rows are the other way round.
+    #[error("`{}` is from a machine of the other byte order: recover it on one like that", path.display())]
+    ByteOrder {
+        /// The segment.
+        path: PathBuf,
+    },
+}
+
+/// Part of a segment that is no frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The segment.
+    pub path: PathBuf,
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub bytes: u64,
+    /// What it is.
+    pub kind: Unread,
+}
+
+/// Why a part of a segment is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unread {
+    /// The last frame is cut: the process died while it was written, or the disk was full.
+    Torn,
+    /// It is damaged: there are frames behind it.
+    Damaged,
+    /// The file is no segment.
+    NoSegment,
+}
+
+impl core::fmt::Display for Damage {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (path, offset, bytes) = (self.path.display(), self.offset, self.bytes);
+        match self.kind {
+            Unread::Torn => write!(f, "`{path}` ends with {bytes} bytes that are no whole frame"),
+            Unread::Damaged => write!(
+                f,
+                "`{path}` is damaged: {bytes} bytes from byte {offset} on were passed over"
+            ),
+            Unread::NoSegment => write!(f, "`{path}` is no segment of a journal, and was passed over"),
+        }
+    }
+}
+
+/// Where a record was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    segment: u32,
+    bytes: &'a [u8],
+}
+
+impl Place<'_> {
+    /// The segment's number.
+    #[must_use]
+    pub fn segment(&self) -> u32 {
+        self.segment
+    }
+
+    /// Where `rows`, a part of this record, lie.
+    ///
+    /// # Panics
+    /// When they are no part of it.
+    #[must_use]
+    pub fn extent(&self, rows: &[u8]) -> Extent {
+        let offset = rows.as_ptr().addr().wrapping_sub(self.bytes.as_ptr().addr());
+        assert!(
+            offset <= self.bytes.len() && rows.len() <= self.bytes.len() - offset,
+            "rows of another segment"
+        );
+        Extent {
+            segment: self.segment,
+            bytes: rows.len() as u32,
+            offset: offset as u64,
+            sum: crc32c::crc32c(rows),
+        }
+    }
+}
+
+/// Reads the segments in a folder, one after the other: memory holds no more than one of them.
+#[derive(Debug, Default)]
+pub struct JournalReader {
+    /// Frames that are whole.
+    pub frames: u64,
+    /// Frames that are missing between those.
+    pub missing: u64,
+    /// What is no frame.
+    pub damage: Vec<Damage>,
+}
+
+impl JournalReader {
+    /// Gives out every record of the journal in `folder`, in order. Where there is no folder there are none.
+    ///
+    /// # Errors
+    /// When the file system refuses, or the journal is of another version or machine. What is damaged is no error.
+    pub fn read(folder: &Path, mut each: impl FnMut(Place<'_>, Record<'_>)) -> Result<Self, JournalError> {
+        let mut reader = Self::default();
+        let mut last = None;
+        for segment in segments(folder)? {
+            let path = path(folder, segment);
+            let bytes = content(&path)?;
+            last = reader.scan(&path, segment, &bytes, last, &mut each)?;
+        }
+        Ok(reader)
+    }
+
+    /// Gives out every record of one segment, whose content is `bytes`.
+    ///
+    /// # Errors
+    /// When it is of another version or machine. What is damaged is no error.
+    pub fn read_segment(bytes: &[u8], mut each: impl FnMut(Place<'_>, Record<'_>)) -> Result<Self, JournalError> {
+        let mut reader = Self::default();
+        reader.scan(Path::new("00000.journal"), 0, bytes, None, &mut each)?;
+        Ok(reader)
+    }
+
+    fn scan(
+        &mut self,
+        path: &Path,
+        segment: u32,
+        bytes: &[u8],
+        last: Option<u64>,
+        each: &mut dyn FnMut(Place<'_>, Record<'_>),
+    ) -> Result<Option<u64>, JournalError> {
+        let mut damage = |offset: usize, length: usize, kind| {
+            self.damage.push(Damage {
+                path: path.to_owned(),
+                offset: offset as u64,
+                bytes: length as u64,
+                kind,
+            });
+        };
+        match frame::check_preamble(bytes) {
+            Ok(()) => {}
+            Err(Foreign::Cut) => {
+                damage(0, bytes.len(), Unread::Torn);
+                return Ok(last);
+            }
+            Err(Foreign::Other) => {
+                damage(0, bytes.len(), Unread::NoSegment);
+                return Ok(last);
+            }
+            Err(Foreign::Version(found)) => {
+                return Err(JournalError::Version {
+                    path: path.to_owned(),
+                    found,
+                    known: frame::VERSION,
+                });
+            }
+            Err(Foreign::ByteOrder) => return Err(JournalError::ByteOrder { path: path.to_owned() }),
+        }
+        let mut scanner = Scanner::new(bytes, last);
+        loop {
+            let (at, before) = (scanner.at(), scanner.last());
+            match scanner.next() {
+                Some(Found::Frame(frame)) => {
+                    self.frames += 1;
+                    self.missing += before.map_or(0, |before| frame.number - before - 1);
+                    for record in frame.records() {
+                        each(Place { segment, bytes }, record);
+                    }
+                }
+                Some(Found::Damaged(length)) => damage(at, length, Unread::Damaged),
+                Some(Found::Tail(length)) => damage(at, length, Unread::Torn),
+                None => return Ok(scanner.last()),
+            }
+        }
+    }
+}
+
+/// The numbers of the segments in a folder, in order.
+fn segments(folder: &Path) -> Result<Vec<u32>, JournalError> {
+    let failed = |source| JournalError::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut found = Vec::new();
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                let name = entry.map_err(failed)?.file_name();
+                found.extend(name.to_str().and_then(number));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// The whole of a segment of sane size.
+fn content(path: &Path) -> Result<Vec<u8>, JournalError> {
+    let failed = |source| JournalError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    if fs::metadata(path).map_err(failed)?.len() > MAX_SEGMENT {
+        let source = io::Error::other(format!("it is longer than {MAX_SEGMENT} bytes"));
+        return Err(failed(source));
+    }
+    fs::read(path).map_err(failed)
+}
