@@ -1,7 +1,10 @@
 //! What survives a process that dies: episodes in pieces, in files that only grow.
 //!
-//! While a recording goes on its exporter appends what it drained to a journal: first the rows of episodes that are open, then
-//! how each of them ended. An open episode need not stay in memory therefore, and is read back when it has ended.
+//! Whoever keeps a journal appends the rows of episodes that are open, and then how each of them ended. An open episode need not
+//! stay in memory therefore: where its rows lie is an [`Extent`] each, and [`Segments`] reads them back. After a process has
+//! died, [`JournalReader`] gives out what it left.
+//!
+//! The exporter keeps none yet: this is the format, with its writer and its reader.
 //!
 //! A journal is a folder of segments, `00000.journal`, `00001.journal` and so on. A segment is deleted when nothing in it, and in
 //! those before it, is of use any more: every episode in it is durable at every sink, discarded or lost. So no record outlives
@@ -52,6 +55,9 @@ mod frame;
 mod reader;
 mod record;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use extent::{Extent, Segments};
 pub use reader::{Damage, JournalError, JournalReader, Place, Unread};

@@ -297,6 +297,7 @@ mod disk;
 #[cfg(feature = "bevy")]
 pub mod episode;
 pub mod export;
+#[cfg(feature = "dataset")]
 pub mod journal;
 #[cfg(feature = "bevy")]
 pub mod player;
