@@ -26,7 +26,7 @@ fn owner() -> Owner {
 fn create(folder: &Path, segment_bytes: u64) -> std::io::Result<Journal> {
     let settings = JournalSettings {
         segment_bytes,
-        fsync: Fsync::EveryFlush,
+        fsync: Fsync::EveryFlush, // which is when a test asks for it
         ..JournalSettings::default()
     };
     Journal::create(folder, owner(), Arc::default(), settings)
@@ -147,67 +147,91 @@ fn segments_go_oldest_first_and_never_the_one_that_grows() {
     assert_eq!(episodes(folder.path()).0, [4, 5]);
 }
 
-/// Appends all frames; each is tried twice. Those that were committed, and those of them that the disk has for sure.
-fn scenario(folder: &Path, segment_bytes: u64, faults: &Faults) -> (Vec<i64>, Vec<i64>) {
-    let (mut committed, mut durable) = (Vec::new(), Vec::new());
+/// What a scenario got done.
+#[derive(Default)]
+struct Done {
+    /// Frames that were committed, and where their rows lie.
+    committed: Vec<i64>,
+    extents: Vec<Extent>,
+    /// Those of them that the disk has for sure.
+    durable: Vec<i64>,
+}
+
+/// Appends all frames, and waits for the disk after every `sync_every`. What fails is tried again, once.
+fn scenario(folder: &Path, segment_bytes: u64, sync_every: i64, faults: &Faults) -> Done {
+    let mut done = Done::default();
     let mut journal = create(folder, segment_bytes);
     if journal.is_err() {
         faults.mend();
         let _ = fs::remove_dir_all(folder);
         journal = create(folder, segment_bytes);
     }
-    let Ok(mut journal) = journal else {
-        return (committed, durable);
-    };
+    let Ok(mut journal) = journal else { return done };
     for frame in 0..FRAMES {
-        let mut appended = append(&mut journal, frame).is_ok();
-        if !appended {
+        let mut appended = append(&mut journal, frame);
+        if appended.is_err() {
             faults.mend();
-            appended = append(&mut journal, frame).is_ok();
+            appended = append(&mut journal, frame);
         }
-        if appended {
-            committed.push(frame);
+        if let Ok(extent) = appended {
+            done.committed.push(frame);
+            done.extents.push(extent);
         }
-        if journal.sync_if_due().is_ok() {
-            durable.clone_from(&committed);
+        if frame % sync_every == sync_every - 1 && journal.sync_if_due().is_ok() {
+            done.durable.clone_from(&done.committed);
         }
     }
-    (committed, durable)
+    done
 }
 
 #[test]
 fn at_every_moment_the_journal_holds_what_was_committed() {
-    for segment_bytes in [1, 300, 1 << 20] {
+    for (segment_bytes, sync_every) in [(1, 1), (1, 3), (300, 2), (1 << 20, 1), (1 << 20, 2)] {
         let operations = Faults::count(|| {
             let folder = tempfile::tempdir().unwrap();
-            scenario(&folder.path().join("journal"), segment_bytes, &Faults::idle());
+            scenario(
+                &folder.path().join("journal"),
+                segment_bytes,
+                sync_every,
+                &Faults::idle(),
+            );
         });
-        assert!(operations.len() > 2 * FRAMES as usize, "{operations:?}");
+        assert!(operations.len() > FRAMES as usize, "{operations:?}");
         for fault in Fault::ALL {
             for at in 0..operations.len() {
                 let folder = tempfile::tempdir().unwrap();
                 let folder = folder.path().join("journal");
                 let faults = Faults::plan(at, fault);
-                let (committed, durable) = scenario(&folder, segment_bytes, &faults);
+                let done = scenario(&folder, segment_bytes, sync_every, &faults);
                 assert!(faults.struck());
                 drop(faults);
-                let what = format!("{fault:?} at {:?}, segments of {segment_bytes}", operations[at]);
-                let (found, reader) = episodes(&folder);
-                match fault {
-                    // The process lives, tries again, and everything is there.
-                    Fault::Refused | Fault::Full => {
-                        assert_eq!(committed, (0..FRAMES).collect::<Vec<_>>(), "{what}");
-                        assert_eq!(found, committed, "{what}");
-                        assert_eq!(reader.missing, 0, "{what}");
-                    }
-                    Fault::Killed => assert_eq!(found, committed, "{what}"),
-                    // More than what is sure may be there, but no hole before it.
-                    Fault::PowerLoss => {
-                        assert!(found.starts_with(&durable), "{what}: {found:?}, not {durable:?}");
-                        assert!(committed.starts_with(&found), "{what}: {found:?}, not of {committed:?}");
-                    }
-                }
+                let what = format!("{fault:?} at {:?}, {segment_bytes}, {sync_every}", operations[at]);
+                check(&folder, fault, &done, &what);
             }
         }
+    }
+}
+
+fn check(folder: &Path, fault: Fault, done: &Done, what: &str) {
+    let (found, reader) = episodes(folder);
+    if fault == Fault::PowerLoss {
+        // More than what is sure may be there, but no hole before it.
+        let Done { committed, durable, .. } = done;
+        assert!(found.starts_with(durable), "{what}: {found:?}, not {durable:?}");
+        assert!(committed.starts_with(&found), "{what}: {found:?}, not of {committed:?}");
+        return;
+    }
+    assert_eq!(found, done.committed, "{what}");
+    let mut back = Segments::new(folder);
+    for (extent, &frame) in done.extents.iter().zip(&done.committed) {
+        let mut read = Vec::new();
+        back.read(extent, &mut read)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(read, rows(frame), "{what}");
+    }
+    if fault != Fault::Killed {
+        // The process lives, tries again, and everything is there.
+        assert_eq!(done.committed, (0..FRAMES).collect::<Vec<_>>(), "{what}");
+        assert_eq!(reader.missing, 0, "{what}");
     }
 }
