@@ -198,14 +198,14 @@ fn at_every_moment_the_journal_holds_what_was_committed() {
         });
         assert!(operations.len() > FRAMES as usize, "{operations:?}");
         for fault in Fault::ALL {
-            for at in 0..operations.len() {
+            for (at, operation) in operations.iter().enumerate() {
                 let folder = tempfile::tempdir().unwrap();
                 let folder = folder.path().join("journal");
                 let faults = Faults::plan(at, fault);
                 let done = scenario(&folder, segment_bytes, sync_every, &faults);
                 assert!(faults.struck());
                 drop(faults);
-                let what = format!("{fault:?} at {:?}, {segment_bytes}, {sync_every}", operations[at]);
+                let what = format!("{fault:?} at {operation:?}, {segment_bytes}, {sync_every}");
                 check(&folder, fault, &done, &what);
             }
         }
