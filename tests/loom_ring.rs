@@ -6,7 +6,8 @@
 #![cfg(loom)]
 
 use bevy_experience::buffer::{
-    BufferSettings, Overflow, TransitionBuffer,
+    BufferPool, BufferSettings, Overflow, TransitionBuffer,
+    pool::{LINKS, PoolSettings},
     ring::{Reader, Ring, Writer},
 };
 use loom::thread;
@@ -232,5 +233,50 @@ fn writers_who_lap_each_other_wait_for_their_cell() {
             seen += 1;
         });
         assert_eq!((drained.missed, seen), (1, 1));
+    });
+}
+
+#[test]
+fn a_run_is_there_as_a_whole_and_takes_the_place_of_whole_rows() {
+    const WORDS: usize = 8;
+    const CELL: usize = LINKS + WORDS;
+    loom::model(|| {
+        // A shard of two rows: each run of two overwrites the one before.
+        let settings = PoolSettings {
+            bytes: (48 + 2 * CELL) * 8,
+            shards: 1,
+            ..PoolSettings::default()
+        };
+        let (mut writer, pool) = BufferPool::new(&settings, WORDS).unwrap();
+        assert_eq!(pool.stats().capacity, 2);
+        let mut reader = pool.shards()[0].reader();
+        let read = move || {
+            let mut seen = Vec::new();
+            let read = reader.read(usize::MAX, |row| {
+                assert!(row.iter().all(|&word| word == row[0]), "torn");
+                seen.push(row[0]);
+            });
+            assert!(
+                seen.iter()
+                    .copied()
+                    .eq(read.missed + 1..=read.missed + read.steps as u64)
+            );
+            // Of a run, all rows are there or none.
+            assert!(read.missed % 2 == 0 && read.steps % 2 == 0);
+        };
+        let reading = thread::spawn(read);
+        let mut players = [pool.handle(1), pool.handle(2)];
+        for first in [1, 3] {
+            let mut run = writer.begin_run(&players[0], 0);
+            let mut cells = Vec::new();
+            for (number, player) in (first..).zip(&mut players) {
+                assert!(run.takes(player, run.len()));
+                cells.extend(run.add(player));
+                cells.extend([number; WORDS]);
+            }
+            writer.push_run(&run, &cells).unwrap();
+        }
+        writer.publish();
+        reading.join().unwrap();
     });
 }
