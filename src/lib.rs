@@ -284,6 +284,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod account;
+mod assembly;
 pub mod buffer;
 mod cache;
 #[cfg(feature = "bevy")]
@@ -292,12 +293,11 @@ pub mod capture;
 pub mod dataset;
 #[cfg(feature = "bevy")]
 pub mod diagnostics;
-#[cfg(feature = "dataset")]
+#[cfg_attr(not(feature = "dataset"), expect(dead_code, reason = "only datasets need all of it"))]
 mod disk;
 #[cfg(feature = "bevy")]
 pub mod episode;
 pub mod export;
-#[cfg(feature = "dataset")]
 pub mod journal;
 #[cfg(feature = "bevy")]
 pub mod player;

@@ -123,6 +123,7 @@ fn run(settings: &ExportSettings, nap: Duration, rows: usize) -> Run {
         episodes: episodes.clone(),
         discarded: Arc::default(),
         players: players.clone(),
+        rings: None,
         sinks: vec![Box::new(SlowSink {
             opens: opens.clone(),
             nap,

@@ -187,6 +187,7 @@ fn export(lives: &Lives, streams: &[Vec<u64>]) -> Duration {
         episodes: Arc::default(),
         discarded: Arc::default(),
         players: players.clone(),
+        rings: None,
         sinks: vec![Box::new(DatasetSink::new(folder.path()))],
     };
     let start = Instant::now();

@@ -294,6 +294,27 @@ impl Journal {
         }
         Ok(())
     }
+
+    /// Deletes all of it: nothing in it is of use any more.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn remove(self) -> io::Result<()> {
+        remove(&self.folder)
+    }
+}
+
+/// Deletes the journal in `folder`, and the folder of all journals where it was the last. That it is gone is no error.
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
+    match disk::remove_folder(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Some(all) = folder.parent() {
+        // It fails where there are others.
+        let _ = std::fs::remove_dir(all);
+    }
+    Ok(())
 }
 
 impl Segment {

@@ -22,6 +22,7 @@ use bevy_platform::cell::SyncCell;
 use bevy_time::{Fixed, Time};
 use core::{sync::atomic::AtomicU32, time::Duration};
 use std::{
+    path::Path,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -173,6 +174,7 @@ impl Works {
                 episodes: self.episodes.clone(),
                 discarded: recorder.discarded().clone(),
                 players: recorder.players().clone(),
+                rings: recorder.rings().map(Path::to_owned),
                 sinks: core::mem::take(slot.sinks.get()),
             });
         }
