@@ -142,6 +142,16 @@ pub(crate) fn probe(folder: &Path) -> io::Result<()> {
     probed.map(|_| ())
 }
 
+/// Whether `bytes` more find room in `folder`. Nothing stays behind.
+pub(crate) fn probe_room(folder: &Path, bytes: usize) -> io::Result<()> {
+    let path = temporary(folder);
+    let mut file = DiskFile::create_new(&path)?;
+    let probed = file.write_all(&vec![0; bytes]);
+    drop(file);
+    remove_unfinished(&path);
+    probed
+}
+
 /// Renames a file or a folder. Whoever wants it to last through a loss of power syncs the folder.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::Rename, to)?;

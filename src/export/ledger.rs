@@ -42,8 +42,10 @@ pub(super) struct Ledger {
     withdrawn: Vec<u32>,
     /// The last attempt failed, and that was said.
     is_failing: bool,
-    /// Recording waits until the journal has room.
-    waits_for_room: bool,
+    /// Recording waits until the disk has room for so many bytes.
+    waits_for_room: Option<usize>,
+    /// The account as the journal has it.
+    counts: Option<Counts>,
     storage: Arc<Storage>,
     notices: Arc<Notices>,
 }
@@ -87,7 +89,8 @@ impl Ledger {
             settled: Vec::new(),
             withdrawn: Vec::new(),
             is_failing: false,
-            waits_for_room: false,
+            waits_for_room: None,
+            counts: None,
             storage,
             notices,
         }
@@ -149,7 +152,12 @@ impl Ledger {
         let Some(mut journal) = self.journal.take() else { return };
         let mut drafts: Vec<_> = drafts.into_iter().filter(|draft| draft.has_news()).collect();
         self.find_settled();
-        let written = self.try_write(&mut journal, shop, counters, &mut drafts);
+        let written = match self.waits_for_room {
+            // What little there is to write now may fit, and the next frame would not.
+            Some(bytes) => journal.probe(bytes),
+            None => Ok(()),
+        };
+        let written = written.and_then(|()| self.try_write(&mut journal, shop, counts(counters), &mut drafts));
         let place = journal.folder().to_owned();
         self.journal = Some(journal);
         match written {
@@ -162,10 +170,14 @@ impl Ledger {
         &mut self,
         journal: &mut Journal,
         shop: &Shop,
-        counters: &Counters,
+        counts: Counts,
         drafts: &mut [&mut Draft],
     ) -> io::Result<()> {
         let layout = shop.schema.layout();
+        let has_news = !(drafts.is_empty() && self.withdrawn.is_empty() && self.settled.is_empty());
+        if !has_news && self.counts == Some(counts) {
+            return Ok(());
+        }
         journal.begin()?;
         for captured_as in self.withdrawn.iter().copied() {
             journal.put(&Record::Discard { captured_as });
@@ -173,7 +185,7 @@ impl Ledger {
         for episode_id in self.settled.iter().copied() {
             journal.put(&Record::Settled { episode_id });
         }
-        journal.put(&Record::Counts(counts(counters)));
+        journal.put(&Record::Counts(counts));
         let mut first = 0;
         loop {
             let mut last = first;
@@ -189,6 +201,7 @@ impl Ledger {
             committed?;
             self.withdrawn.clear();
             self.settled.clear();
+            self.counts = Some(counts);
             // One that did not fit goes on in the next frame.
             first = if is_whole { last } else { last - 1 };
             if first == drafts.len() {
@@ -282,7 +295,7 @@ impl Ledger {
         if core::mem::replace(&mut self.is_failing, false) {
             tracing::info!("{} works again", self.name);
         }
-        if core::mem::replace(&mut self.waits_for_room, false) {
+        if self.waits_for_room.take().is_some() {
             self.storage.go_on(&self.name);
         }
     }
@@ -292,7 +305,11 @@ impl Ledger {
         let action = "write to";
         let error = SinkError::Io { action, path, source };
         let is_full = error.is_storage_full();
-        if is_full && !core::mem::replace(&mut self.waits_for_room, true) {
+        if is_full && self.waits_for_room.is_none() {
+            /// So much at least, so that recording does not go on and off.
+            const ROOM: usize = 64 << 10;
+            let frame = self.journal.as_ref().map_or(0, Journal::frame_bytes);
+            self.waits_for_room = Some(frame.saturating_mul(2).clamp(ROOM, 64 * ROOM));
             self.storage.wait(&self.name);
         }
         if core::mem::replace(&mut self.is_failing, true) {

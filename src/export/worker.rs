@@ -244,9 +244,13 @@ impl Recording {
         {
             self.ledger.begin(folder, &self.shop);
         }
-        if !self.ledger.wants_all() {
-            return;
+        if self.ledger.wants_all() {
+            self.write_journal();
         }
+    }
+
+    /// Writes to the journal what it has not.
+    fn write_journal(&mut self) {
         let _span = tracing::debug_span!("experience_journal", recording = self.shop.schema.name()).entered();
         let Self {
             finished,
@@ -275,6 +279,7 @@ impl Recording {
 
     /// A flush that somebody waits for, of a recording that is drained.
     fn flush_now(&mut self, answers: &[Arc<Answer>]) {
+        self.write_journal();
         self.hand_over(Outlet::hand_over_last);
         for outlet in &mut self.outlets {
             for answer in answers {

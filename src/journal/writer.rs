@@ -279,11 +279,32 @@ impl Journal {
         Ok(())
     }
 
-    /// Deletes the segments before `segment`, oldest first: nothing in them is of use any more.
+    /// Bytes of the frame that is being filled, or that was committed last.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Whether the disk takes `bytes` more.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn probe(&self, bytes: usize) -> io::Result<()> {
+        disk::probe_room(&self.folder, bytes)
+    }
+
+    /// Deletes the segments before `segment`, oldest first: nothing in them is of use any more. The one that grows goes, too, if it
+    /// is before `segment` and large enough to be worth another.
     ///
     /// # Errors
     /// When the file system refuses. It can be tried again.
     pub fn release(&mut self, segment: u32) -> io::Result<()> {
+        /// A game in which everybody has left, or whose recording is paused, gives back what it took.
+        const WORTH_ANOTHER: u64 = 64 << 10;
+        let goes = |grows: &Segment| grows.index < segment && grows.len >= WORTH_ANOTHER;
+        if self.segment.take_if(|grows| goes(grows)).is_some() {
+            self.is_dirty = false;
+        }
         let current = self.segment();
         while self.oldest < segment.min(current) {
             match disk::remove(&path(&self.folder, self.oldest)) {

@@ -43,7 +43,7 @@ const ROOMS: [Room; 16] = [
     plain("assembly", &["journal"]),
     plain("sink", &["account", "assembly", "buffer", "disk", "journal"]),
     plain("export", &["account", "assembly", "buffer", "journal", "sink"]),
-    plain("dataset", &["disk", "sink"]),
+    plain("dataset", &["disk", "journal", "sink"]),
     ecs("player", &[]),
     ecs("capture", &["cache", "player"]),
     ecs("episode", &["account", "buffer", "cache", "capture", "player"]),

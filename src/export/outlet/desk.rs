@@ -169,6 +169,10 @@ impl Desk {
         state.bytes = 0;
         drop(state);
         drop(orders);
+        if let Some(exporter) = self.exporter.get() {
+            // At the end it waits for this.
+            exporter.unpark();
+        }
     }
 
     /// Waits before another attempt; not longer than until the deadline, nor for all of `wait` when one is set meanwhile.
