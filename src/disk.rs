@@ -7,6 +7,7 @@
 pub(crate) mod faults;
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -98,6 +99,12 @@ impl Write for DiskFile {
 /// A new path in `folder` for something unfinished. It is hidden, and no pattern for data matches it.
 pub(crate) fn temporary(folder: &Path) -> PathBuf {
     folder.join(format!("{TEMPORARY}{:016x}.tmp", rand::random::<u64>()))
+}
+
+/// Whether something of this name is unfinished, or on its way out.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    name.to_str()
+        .is_some_and(|name| name.starts_with(TEMPORARY) && name.ends_with(".tmp"))
 }
 
 /// Replaces the file at `path`: a reader sees the old content or the new one.

@@ -53,7 +53,6 @@ use crossbeam_queue::SegQueue;
 use notice::Notices;
 use outlet::Gauge;
 use std::{
-    path::PathBuf,
     sync::{Arc, Condvar, Mutex, PoisonError, atomic::AtomicU32},
     thread::JoinHandle,
     time::Instant,
@@ -74,8 +73,6 @@ pub struct RecordingExport {
     pub discarded: Arc<SegQueue<u32>>,
     /// The buffers by agent; those of players who left are removed once they are drained.
     pub players: Arc<PlayerBuffers>,
-    /// The folder of the buffers' files, where they lie in files: rows there outlive the process, too.
-    pub rings: Option<PathBuf>,
     /// Where the episodes go.
     pub sinks: Vec<Box<dyn Sink>>,
 }

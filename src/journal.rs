@@ -64,9 +64,9 @@ mod tests;
 pub use extent::{Extent, Segments};
 pub use reader::{Damage, JournalError, JournalReader, Place, Unread};
 pub use record::{Counts, Head, Record};
-#[cfg(feature = "dataset")]
-pub(crate) use writer::remove;
 pub use writer::{Journal, Owner};
+#[cfg(feature = "dataset")]
+pub(crate) use writer::{remove, sweep};
 
 use core::time::Duration;
 

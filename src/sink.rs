@@ -93,6 +93,8 @@ pub struct RecordingInfo {
     pub tick_rate: Option<f64>,
     /// When the run began.
     pub started: SystemTime,
+    /// The folder of the buffers' files, where they lie in files: rows there outlive the process, too.
+    pub buffers: Option<PathBuf>,
 }
 
 /// Why a sink could not do what it was asked to.

@@ -72,6 +72,7 @@ fn info(lives: &Lives) -> RecordingInfo {
         run: RunId::random(),
         tick_rate: Some(60.0),
         started: SystemTime::now(),
+        buffers: None,
     }
 }
 
@@ -187,7 +188,6 @@ fn export(lives: &Lives, streams: &[Vec<u64>]) -> Duration {
         episodes: Arc::default(),
         discarded: Arc::default(),
         players: players.clone(),
-        rings: None,
         sinks: vec![Box::new(DatasetSink::new(folder.path()))],
     };
     let start = Instant::now();

@@ -81,6 +81,7 @@ fn record_with(sink: DatasetSink, run: RunId, told: &mut Told, wait: &mut dyn Fn
         run,
         tick_rate: Some(60.0),
         started: SystemTime::now(),
+        buffers: None,
     };
     again(&mut || sink.open(&info))?;
     for pair in 0..3 {

@@ -62,13 +62,11 @@ impl Ledger {
     pub(super) fn new(
         recording: usize,
         info: &RecordingInfo,
-        rings: Option<&Path>,
         settings: &ExportSettings,
         storage: Arc<Storage>,
         notices: Arc<Notices>,
     ) -> Self {
         let since = info.started.duration_since(UNIX_EPOCH);
-        let rings = rings.and_then(|folder| std::path::absolute(folder).ok());
         Self {
             name: format!("the journal of recording `{}`", info.schema.name()),
             recording,
@@ -79,7 +77,10 @@ impl Ledger {
                 tick_rate: info.tick_rate,
                 started: since.map_or(0.0, |since| since.as_secs_f64()),
                 // A path that is no text cannot be written down; those files are for whoever knows where they are.
-                rings: rings.and_then(|folder| folder.to_str().map(str::to_owned)),
+                rings: info
+                    .buffers
+                    .as_ref()
+                    .and_then(|folder| folder.to_str().map(str::to_owned)),
             },
             journal: None,
             segments: None,

@@ -54,14 +54,7 @@ impl Recording {
             storage: storage.clone(),
             notices: notices.clone(),
         };
-        let ledger = Ledger::new(
-            place,
-            &export.info,
-            export.rings.as_deref(),
-            settings,
-            storage.clone(),
-            notices.clone(),
-        );
+        let ledger = Ledger::new(place, &export.info, settings, storage.clone(), notices.clone());
         let sinks = export.sinks.into_iter();
         let outlets = sinks.map(|sink| Outlet::spawn(sink, premises.clone(), settings));
         Ok(Self {

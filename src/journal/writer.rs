@@ -326,16 +326,31 @@ impl Journal {
 }
 
 /// Deletes the journal in `folder`, and the folder of all journals where it was the last. That it is gone is no error.
+///
+/// It goes under another name first: half a journal would be taken for one with damage.
 pub(crate) fn remove(folder: &Path) -> io::Result<()> {
-    match disk::remove_folder(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    let all = folder.parent().unwrap_or(Path::new("."));
+    let going = disk::temporary(all);
+    match disk::rename(folder, &going) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+        Ok(()) => disk::sync_folder(all),
     }
-    if let Some(all) = folder.parent() {
-        // It fails where there are others.
-        let _ = std::fs::remove_dir(all);
-    }
+    sweep(all);
     Ok(())
+}
+
+/// Deletes what is left of journals that were being deleted in `all`, a folder of journals, and the folder if that was all.
+pub(crate) fn sweep(all: &Path) {
+    let Ok(entries) = std::fs::read_dir(all) else { return };
+    for entry in entries.flatten() {
+        if disk::is_temporary(&entry.file_name()) {
+            // Another process may be at it, too; and what stays nobody reads.
+            let _ = disk::remove_folder(&entry.path());
+        }
+    }
+    // It fails where there are others.
+    let _ = std::fs::remove_dir(all);
 }
 
 impl Segment {

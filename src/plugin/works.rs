@@ -22,7 +22,7 @@ use bevy_platform::cell::SyncCell;
 use bevy_time::{Fixed, Time};
 use core::{sync::atomic::AtomicU32, time::Duration};
 use std::{
-    path::Path,
+    path::absolute,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -168,13 +168,13 @@ impl Works {
                     run: self.run,
                     tick_rate,
                     started: self.started,
+                    buffers: recorder.rings().and_then(|folder| absolute(folder).ok()),
                 },
                 counters: recorder.counters().clone(),
                 reasons: recorder.reasons().clone(),
                 episodes: self.episodes.clone(),
                 discarded: recorder.discarded().clone(),
                 players: recorder.players().clone(),
-                rings: recorder.rings().map(Path::to_owned),
                 sinks: core::mem::take(slot.sinks.get()),
             });
         }

@@ -48,6 +48,9 @@ pub struct RunAccount {
     /// The build of the game, where the game told it.
     #[serde(default)]
     pub build: Option<String>,
+    /// The folder of the buffers' files, where they lie in files and the run goes on, or its process died.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffers: Option<PathBuf>,
     /// What wrote the dataset: `bevy_experience` and its version.
     pub writer: String,
     /// When the run began, in seconds since 1970 (UTC).
@@ -124,6 +127,7 @@ impl RunAccount {
             tick_rate: recording.tick_rate,
             seed,
             build,
+            buffers: recording.buffers.clone(),
             writer: concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned(),
             started: seconds(recording.started),
             updated: seconds(SystemTime::now()),
@@ -142,6 +146,7 @@ impl RunAccount {
             run,
             tick_rate,
             started: UNIX_EPOCH + Duration::try_from_secs_f64(started).unwrap_or_default(),
+            buffers: None,
         };
         Self::new(&recording, None, None)
     }

@@ -88,6 +88,7 @@ impl Recovery {
 /// When the folders cannot be listed.
 pub(crate) fn recover(folder: &Path, schema: &Arc<Schema>, unclear: bool) -> Result<Recovery, SinkError> {
     let mut recovery = Recovery::default();
+    journal::sweep(&folder.join(layout::JOURNALS));
     for run in runs_left_behind(folder)? {
         let mut lock = match RunLock::claim(folder, run) {
             Claim::Dead(lock) => lock,
@@ -191,11 +192,14 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     let journal = journal_of(folder, run);
     let mut remains = Remains::read(&journal, schema, run)?;
     let was_closed = is_closed(folder, run);
-    let rings = remains.rings.take();
-    let ring_files = match &rings {
-        Some(rings) if !was_closed => rings::read(rings, schema, &mut remains),
-        _ => Vec::new(),
-    };
+    let known = RunAccount::read(folder, run).ok();
+    let buffers = remains.rings.take().or_else(|| known.as_ref()?.buffers.clone());
+    let mut rings = buffers.map_or_else(Vec::new, |buffers| {
+        rings::open(&buffers, schema, run, &mut remains.unread)
+    });
+    if !was_closed {
+        rings::read(&mut rings, schema, &mut remains);
+    }
     let mut there = FilesOfRun::read(folder, schema, run)?;
     let mut recovered = RecoveredRun {
         run,
@@ -214,11 +218,10 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     });
     write(folder, schema, &journal, drafts.collect(), &mut there, &mut recovered)?;
     if !was_closed {
-        let mut account = match RunAccount::read(folder, run) {
-            Ok(account) => account,
-            // The process died before it could write one, or the disk lost it: the journal knows as much.
-            Err(_) => RunAccount::found(run, schema, remains.tick_rate, remains.started),
-        };
+        // The process died before it could write one, or the disk lost it: the journal knows as much.
+        let found = || RunAccount::found(run, schema, remains.tick_rate, remains.started);
+        let mut account = known.unwrap_or_else(found);
+        account.buffers = None;
         account.settle(folder);
         account.status = RunStatus::Recovered;
         account.shards = there.accounts();
@@ -227,8 +230,9 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         account.write(folder, &report)?;
     }
     there.remove_unfinished();
-    for file in ring_files {
-        disk::remove_unfinished(&file);
+    // Before the journal, which knows where they are. What is in them is in shards now, or not to be had.
+    for ring in rings {
+        disk::remove_unfinished(&ring.path);
     }
     journal::remove(&journal).map_err(files::failed("remove", &journal))?;
     Ok((!was_closed || recovered.episodes > 0).then_some(recovered))

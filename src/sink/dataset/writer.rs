@@ -142,6 +142,7 @@ impl DatasetWriter {
         let landed = self.finish().and_then(|()| self.land());
         if landed.is_ok() {
             self.account.status = RunStatus::Closed;
+            self.account.buffers = None;
         } else {
             let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
             tracing::error!(

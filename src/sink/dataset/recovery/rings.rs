@@ -2,40 +2,47 @@
 
 use super::remains::{Last, Remains};
 use crate::{
-    assembly::{Assembly, Shop, Toll},
+    assembly::{Assembly, Draft, Shop, Toll},
     buffer::ring::{MappedRing, OpenError},
     schema::Schema,
-    transition::{StepHeader, StepKind},
+    transition::{RunId, StepHeader, StepKind},
 };
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU32},
 };
 
-/// Adds to `remains` what the run's files in `folder` hold beyond it. Returns the files, which are of no more use once that is
-/// written.
+/// A buffer's file of the run.
+pub(super) struct RingOfRun {
+    pub(super) path: PathBuf,
+    ring: MappedRing,
+}
+
+/// The files of the run's buffers in `folder`.
+pub(super) fn open(folder: &Path, schema: &Schema, run: RunId, unread: &mut Vec<String>) -> Vec<RingOfRun> {
+    let words = schema.layout().row_words();
+    let mut rings = Vec::new();
+    for path in list(folder, run) {
+        match MappedRing::open(&path, schema.hash(), words) {
+            Ok(ring) if ring.label().run == run => rings.push(RingOfRun { path, ring }),
+            // Another recording's.
+            Ok(_) | Err(OpenError::Schema { .. }) => {}
+            Err(error) => unread.push(error.to_string()),
+        }
+    }
+    rings
+}
+
+/// Adds to `remains` what the files hold beyond it.
 ///
 /// The journal has a row or it has not; rows of one buffer are in order, and the journal's are the first of them. So whatever
 /// comes behind an agent's last row in the journal is what the journal lacks.
-pub(super) fn read(folder: &Path, schema: &Arc<Schema>, remains: &mut Remains) -> Vec<PathBuf> {
-    let words = schema.layout().row_words();
-    let mut files = Vec::new();
-    let mut rings = Vec::new();
-    for path in list(folder) {
-        match MappedRing::open(&path, schema.hash(), words) {
-            Ok(ring) if ring.label().run == remains.run => {
-                rings.push(ring);
-                files.push(path);
-            }
-            // Another run's, or another recording's.
-            Ok(_) | Err(OpenError::Schema { .. }) => {}
-            Err(error) => remains.unread.push(error.to_string()),
-        }
-    }
+pub(super) fn read(rings: &mut [RingOfRun], schema: &Arc<Schema>, remains: &mut Remains) {
     let mut next_episode = remains.next_episode;
-    for ring in &mut rings {
+    for RingOfRun { ring, .. } in &mut *rings {
         ring.seek_oldest();
         ring.read_undrained(usize::MAX, |row| {
             next_episode = next_episode.max(StepHeader::of(row).episode.saturating_add(1));
@@ -49,21 +56,24 @@ pub(super) fn read(folder: &Path, schema: &Arc<Schema>, remains: &mut Remains) -
         episodes: Arc::new(AtomicU32::new(next_episode)),
     };
     // An agent who left and came back has two files, until the first is drained.
-    rings.sort_by_cached_key(first_episode);
-    for mut ring in rings {
-        go_on(&mut ring, &shop, remains);
+    rings.sort_by_cached_key(|found| first_episode(&found.ring));
+    for found in rings {
+        go_on(&mut found.ring, &shop, remains);
     }
-    files
 }
 
-fn list(folder: &Path) -> Vec<PathBuf> {
+/// Files that a buffer of the run may have made: their names begin with the run's.
+fn list(folder: &Path, run: RunId) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut paths: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "ring"))
-        .collect();
+    let run = format!("{run}-");
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().and_then(OsStr::to_str);
+        name.is_some_and(|name| name.starts_with(&run) && name.ends_with(".ring"))
+    };
+    let mut paths: Vec<_> = paths.filter(is_ours).collect();
     paths.sort();
     paths
 }
@@ -88,7 +98,7 @@ fn go_on(ring: &mut MappedRing, shop: &Shop, remains: &mut Remains) {
         let assembly = assemblies.entry(agent).or_insert_with(|| {
             let is_new = header.kind() == StepKind::Begin && header.ordinal == 0;
             let ordinal = last.filter(|_| !is_new).map_or(0, |last| last.ordinal);
-            let is_open = |draft: &crate::assembly::Draft| draft.agent_id() == agent && !draft.is_closed();
+            let is_open = |draft: &Draft| draft.agent_id() == agent && !draft.is_closed();
             let open = remains.drafts.iter().rposition(is_open);
             Assembly::resume(open.map(|open| remains.drafts.remove(open)), ordinal)
         });
