@@ -3,7 +3,7 @@
 use bevy_app::{PanicHandlerPlugin, ScheduleRunnerPlugin, TerminalCtrlCHandlerPlugin, prelude::*};
 use bevy_ecs::prelude::*;
 use bevy_experience::{
-    dataset::{Dataset, RunStatus},
+    dataset::{Dataset, RecoverSettings, RunStatus},
     export::ExportSettings,
     prelude::*,
     sink::{RecordingInfo, RunReport, Sink, SinkError},
@@ -234,12 +234,18 @@ fn sigterm_kills_where_nobody_asked_for_a_handler() {
     let folder = tempfile::tempdir().unwrap();
     let status = live(folder.path(), "no handler", Some("-TERM"));
     assert_eq!(status.code(), None, "{status}");
-    // What was not written is lost, and what is there is whole.
+    // What was not written is in the journal, and what is there is whole.
     let dataset = Dataset::open(folder.path().join("data")).unwrap();
     let player = dataset.recording("player").unwrap();
     let validation = player.validate(&mut |_| {}).unwrap();
     assert!(validation.is_valid(), "{validation:?}");
     assert_eq!(player.runs().unwrap()[0].status, RunStatus::Running);
+    let recovered = dataset.recover(&RecoverSettings::default()).unwrap();
+    assert_eq!(recovered[0].recovery.recovered.len(), 1, "{recovered:?}");
+    let player = dataset.recording("player").unwrap();
+    let validation = player.validate(&mut |_| {}).unwrap();
+    assert!(validation.is_valid(), "{validation:?}");
+    assert_eq!(player.runs().unwrap()[0].status, RunStatus::Recovered);
 }
 
 #[cfg(unix)]
