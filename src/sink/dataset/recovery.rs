@@ -87,9 +87,21 @@ impl Recovery {
 /// # Errors
 /// When the folders cannot be listed.
 pub(crate) fn recover(folder: &Path, schema: &Arc<Schema>, unclear: bool) -> Result<Recovery, SinkError> {
+    recover_others(folder, schema, unclear, None)
+}
+
+fn recover_others(
+    folder: &Path,
+    schema: &Arc<Schema>,
+    unclear: bool,
+    own: Option<RunId>,
+) -> Result<Recovery, SinkError> {
     let mut recovery = Recovery::default();
     journal::sweep(&folder.join(layout::JOURNALS));
     for run in runs_left_behind(folder)? {
+        if Some(run) == own {
+            continue;
+        }
         let mut lock = match RunLock::claim(folder, run) {
             Claim::Dead(lock) => lock,
             Claim::Alive => {
@@ -120,13 +132,13 @@ pub(crate) fn recover(folder: &Path, schema: &Arc<Schema>, unclear: bool) -> Res
     Ok(recovery)
 }
 
-/// Recovers what earlier processes left, and says in the log what that was.
-pub(super) fn at_start(folder: &Path, schema: &Arc<Schema>) {
-    let recovery = match recover(folder, schema, false) {
+/// Recovers what processes other than that of `own` left, and says in the log what that was. Whether it was anything.
+pub(super) fn at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) -> bool {
+    let recovery = match recover_others(folder, schema, false, Some(own)) {
         Ok(recovery) => recovery,
         Err(error) => {
             tracing::error!("what earlier processes left is not recovered: {error}");
-            return;
+            return false;
         }
     };
     for found in &recovery.recovered {
@@ -150,6 +162,7 @@ pub(super) fn at_start(folder: &Path, schema: &Arc<Schema>) {
             folder.display()
         );
     }
+    !recovery.recovered.is_empty()
 }
 
 /// The runs that have a journal, or an account that says that they go on.

@@ -71,10 +71,13 @@ impl DatasetWriter {
     /// Brings what earlier processes left into shards, on a thread of its own: nothing that is recorded now waits for that.
     fn begin_recovery(&mut self) {
         let (root, folder, schema) = (self.settings.root.clone(), self.folder.clone(), self.schema.clone());
+        let own = self.account.run;
         let begun = std::thread::Builder::new()
             .name("experience-recover".to_owned())
             .spawn(move || {
-                recovery::at_start(&folder, &schema);
+                if !recovery::at_start(&folder, &schema, own) {
+                    return;
+                }
                 if let Err(error) = card::update(&root) {
                     tracing::warn!("the dataset card is not up to date: {error}");
                 }
