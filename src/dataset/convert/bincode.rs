@@ -5,7 +5,12 @@ use crate::{
     journal::{Fsync, Journal, JournalSettings, Owner, Record},
     transition::{Episode, Outcome, RunId},
 };
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
 /// Writes a recording as frames of bincode, in the format of the [journal](crate::journal), to the folder `path`: a new or an
 /// empty one. It has a folder for each run, named like it, which a [`JournalReader`](crate::journal::JournalReader) reads.
@@ -23,23 +28,20 @@ pub fn to_bincode(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(
     for episode in recording.episodes() {
         let episode = episode?;
         let run = episode.info().run;
-        if !journals.contains_key(&run) {
-            let account = known.iter().find(|account| account.run == run);
-            let owner = Owner {
-                run,
-                schema: recording.schema().clone(),
-                tick_rate: account.and_then(|account| account.tick_rate),
-                started: account.map_or(0.0, |account| account.started),
-                rings: None,
-            };
-            let settings = JournalSettings {
-                fsync: Fsync::EveryFlush,
-                ..JournalSettings::default()
-            };
-            let journal = Journal::create(&folder.path().join(run.to_string()), owner, Arc::default(), settings);
-            journals.insert(run, journal.map_err(failed)?);
-        }
-        let journal = journals.get_mut(&run).expect("it was just made");
+        let journal = match journals.entry(run) {
+            Entry::Occupied(journal) => journal.into_mut(),
+            Entry::Vacant(place) => {
+                let account = known.iter().find(|account| account.run == run);
+                let owner = Owner {
+                    run,
+                    schema: recording.schema().clone(),
+                    tick_rate: account.and_then(|account| account.tick_rate),
+                    started: account.map_or(0.0, |account| account.started),
+                    rings: None,
+                };
+                place.insert(create(&folder.path().join(run.to_string()), owner).map_err(failed)?)
+            }
+        };
         write(journal, &episode).map_err(failed)?;
         meter.add(episode.len());
     }
@@ -48,6 +50,14 @@ pub fn to_bincode(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(
     }
     drop(journals);
     folder.land()
+}
+
+fn create(folder: &Path, owner: Owner) -> io::Result<Journal> {
+    let settings = JournalSettings {
+        fsync: Fsync::EveryFlush,
+        ..JournalSettings::default()
+    };
+    Journal::create(folder, owner, Arc::default(), settings)
 }
 
 fn write(journal: &mut Journal, episode: &Episode) -> io::Result<()> {

@@ -303,10 +303,9 @@ fn write(
             shard.drain()?;
         }
         episodes.clear();
-        if open.as_ref().is_some_and(|shard| shard.bytes() >= SHARD_BYTES) || drafts.peek().is_none() {
-            if let Some(shard) = open.take() {
-                there.landed(shard.finish()?.land()?);
-            }
+        let is_last = drafts.peek().is_none();
+        if let Some(shard) = open.take_if(|shard| is_last || shard.bytes() >= SHARD_BYTES) {
+            there.landed(shard.finish()?.land()?);
         }
     }
     Ok(())
