@@ -9,7 +9,7 @@ use bevy_experience::{
     buffer::{Memory, Overflow},
     dataset::{Dataset, RecoverSettings, RecoveredRun, Recovery, RunAccount, RunStatus},
     export::ExportSettings,
-    journal::JournalSettings,
+    journal::{JournalReader, JournalSettings, Record},
     prelude::*,
     sink::{DatasetSink, RecordingInfo, RunReport, Sink, SinkError},
     test_app::TestApp,
@@ -20,6 +20,7 @@ use core::time::Duration;
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Instant,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -503,7 +504,11 @@ fn a_damaged_journal_costs_what_is_damaged_and_no_more() {
 }
 
 /// A sink that has a place for the journal, and nothing for good before it is closed.
-struct Forgetful(PathBuf);
+struct Forgetful {
+    journal: PathBuf,
+    /// How long its close takes.
+    close: Duration,
+}
 
 impl Sink for Forgetful {
     fn describe(&self) -> std::borrow::Cow<'_, str> {
@@ -526,9 +531,10 @@ impl Sink for Forgetful {
         0
     }
     fn journal_folder(&self) -> Option<PathBuf> {
-        Some(self.0.clone())
+        Some(self.journal.clone())
     }
     fn close(&mut self, _: &RunReport) -> Result<(), SinkError> {
+        std::thread::sleep(self.close);
         Ok(())
     }
 }
@@ -542,11 +548,10 @@ fn a_journal_goes_when_every_sink_has_all_of_it_for_good_and_stays_otherwise() {
             export: by_hand(),
             ..ExperiencePlugin::default()
         });
-        test.record(
-            Recording::<Player>::new("player")
-                .observe::<Age>()
-                .sink(Forgetful(journal.clone())),
-        );
+        test.record(Recording::<Player>::new("player").observe::<Age>().sink(Forgetful {
+            journal: journal.clone(),
+            close: Duration::ZERO,
+        }));
         test.world_mut().spawn((Player, Age(0.0), AgentId(1)));
         test.ticks(3);
         for _ in 0..2 {
@@ -564,4 +569,40 @@ fn a_journal_goes_when_every_sink_has_all_of_it_for_good_and_stays_otherwise() {
         test.finish();
         assert_eq!(journal.exists(), stays, "agent {agent}");
     }
+}
+
+#[test]
+fn what_is_not_written_by_the_deadline_is_in_the_journal() {
+    let folder = tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        export: by_hand(),
+        ..ExperiencePlugin::default()
+    });
+    test.record(Recording::<Player>::new("player").observe::<Age>().sink(Forgetful {
+        journal: journal.clone(),
+        close: Duration::from_secs(3600),
+    }));
+    for agent in 0..3 {
+        test.world_mut().spawn((Player, Age(0.0), AgentId(agent)));
+    }
+    test.ticks(3);
+    for _ in 0..2 {
+        assert!(test.world_mut().resource_mut::<Experience>().flush(PATIENCE));
+    }
+    test.ticks(40);
+    let begun = Instant::now();
+    let mut experience = test.world_mut().resource_mut::<Experience>();
+    assert!(!experience.close(Duration::from_millis(500)));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let (mut rows, mut ends) = (0, Vec::new());
+    let row_bytes = experience.schema("player").unwrap().layout().row_bytes();
+    JournalReader::read(&journal, |_, record| match record {
+        Record::Rows { rows: found, .. } => rows += found.len() / row_bytes,
+        Record::Close { reason, .. } => ends.push(reason.to_owned()),
+        _ => {}
+    })
+    .unwrap();
+    assert_eq!(rows, 3 * 43);
+    assert_eq!(ends, ["shutdown"; 3]);
 }
