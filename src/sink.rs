@@ -61,6 +61,20 @@ pub trait Sink: Send + 'static {
     /// When something that [`write`](Self::write) took could not be brought to where it goes.
     fn flush(&mut self, report: &RunReport) -> Result<(), SinkError>;
 
+    /// How many of the first `taken` episodes, in the order in which it took them, the sink has for good: they are still there
+    /// when the process dies. All of them, unless it says otherwise. Asked after each [`write`](Self::write) and
+    /// [`flush`](Self::flush); the others are kept in the [journal](crate::journal).
+    fn durable(&self, taken: u64) -> u64 {
+        taken
+    }
+
+    /// A folder for the [journal](crate::journal) of the run, where whoever opens such a sink again finds it; asked once, after
+    /// [`open`](Self::open). `None` unless the sink says otherwise: then what is in memory dies with the process. Of several
+    /// sinks of a recording, one has the journal.
+    fn journal_folder(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Finishes: everything taken is visible to readers when this returns.
     ///
     /// # Errors
@@ -79,6 +93,8 @@ pub struct RecordingInfo {
     pub tick_rate: Option<f64>,
     /// When the run began.
     pub started: SystemTime,
+    /// The folder of the buffers' files, where they lie in files: rows there outlive the process, too.
+    pub buffers: Option<PathBuf>,
 }
 
 /// Why a sink could not do what it was asked to.

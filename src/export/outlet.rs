@@ -17,7 +17,8 @@ use crate::{
 use desk::{Desk, Offer};
 use keeper::Keeper;
 use std::{
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -43,6 +44,8 @@ pub(super) struct Outlet {
     /// What found no room, and since when.
     held: Option<(Arc<Parcel>, Instant)>,
     stalled: bool,
+    /// Where the sink has a place for the journal; set once it is open, if it has one.
+    journal_folder: Arc<OnceLock<PathBuf>>,
 }
 
 impl Outlet {
@@ -57,6 +60,7 @@ impl Outlet {
             patience: settings.patience,
             held: None,
             stalled: false,
+            journal_folder: Arc::default(),
             name,
         };
         let keeper = Keeper::new(
@@ -65,12 +69,23 @@ impl Outlet {
             premises,
             outlet.counters.clone(),
             outlet.desk.clone(),
+            outlet.journal_folder.clone(),
             settings.retry.clone(),
         );
         std::thread::Builder::new()
             .name("experience-sink".to_owned())
             .spawn(move || keeper.run())?;
         Ok(outlet)
+    }
+
+    /// Where the sink has a place for the journal.
+    pub(super) fn journal_folder(&self) -> Option<&Path> {
+        self.journal_folder.get().map(PathBuf::as_path)
+    }
+
+    /// Whether the sink was closed, and nothing more is done.
+    pub(super) fn is_shut(&self) -> bool {
+        self.desk.is_shut()
     }
 
     /// Whom to wake when there is room again.
