@@ -27,6 +27,9 @@ const BLOCK: usize = 64;
 /// Bytes of the rows that are encoded together, unless one row has more: few enough to stay in the first cache.
 const BLOCK_BYTES: usize = 16 << 10;
 
+/// Words of a line of the processor's caches.
+const LINE: usize = 8;
+
 /// Words in front of each row of a [`Block`], for whoever writes rows behind words of its own.
 pub(crate) const LEAD: usize = 2;
 
@@ -179,7 +182,7 @@ impl RowEncoder {
         Self {
             reward: Typed::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
-            block: vec![0; (BLOCK_BYTES / layout.row_bytes()).clamp(1, BLOCK) * stride(&layout) + LEAD],
+            block: vec![0; (BLOCK_BYTES / layout.row_bytes()).clamp(1, BLOCK) * stride(&layout) + LEAD + LINE],
             layout,
             sources,
             resources,
@@ -213,7 +216,9 @@ impl RowEncoder {
     /// Encodes every player, and gives `take` block after block. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_all(&mut self, world: &World, parts: Parts, mut take: impl FnMut(Block<'_>)) {
         let (stride, row_words) = (stride(&self.layout), self.layout.row_words());
-        let most = self.block.len() / stride;
+        let most = (self.block.len() - LEAD - LINE) / stride;
+        // The first row begins a line: copies of many bytes are faster to there.
+        let first = (self.block.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE;
         for index in 0..self.archetypes.matched().len() {
             let matched = self.archetypes.matched()[index];
             let archetype = &world.archetypes()[matched];
@@ -226,7 +231,7 @@ impl RowEncoder {
                 rest = after;
                 let next = &after[..after.len().min(most)];
                 let mut cells = core::mem::take(&mut self.block);
-                let words = &mut cells[..block.len() * stride + LEAD];
+                let words = &mut cells[first..][..block.len() * stride + LEAD];
                 self.encode_block(world, table, (block, next), parts, &mut words[LEAD..], stride);
                 take(Block {
                     players: block,

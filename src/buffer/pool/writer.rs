@@ -89,6 +89,12 @@ impl PoolWriter {
     }
 }
 
+impl Drop for PoolWriter {
+    fn drop(&mut self) {
+        self.publish();
+    }
+}
+
 /// The one who pushes to one shard.
 pub struct ShardWriter {
     slots: Arc<Slots>,
