@@ -46,7 +46,7 @@ const MANY: u64 = 1 << 62;
 ///
 /// Row `r` (rows are counted from 0 for ever; a 64-bit count does not wrap) lies in cell `r` modulo the capacity. Two
 /// counters say which rows are there: row `r` is whole if it is less than `HEAD` and not less than `BEGUN` minus the
-/// capacity. The writer raises `BEGUN`, writes, and raises `HEAD`; a reader looks at `HEAD`, copies as many rows as it
+/// capacity. The writer raises `BEGUN`, writes one row or a run of them, and raises `HEAD`; a reader looks at `HEAD`, copies as many rows as it
 /// likes, and then looks at `BEGUN`, which says how many of the oldest of its copies it must throw away.
 ///
 /// This is a seqlock whose sequence number is that of the whole ring, with the orderings of Hans Boehm, "Can Seqlocks Get
