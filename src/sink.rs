@@ -17,7 +17,7 @@ pub use channel::ChannelSink;
 pub use dataset::DatasetSink;
 pub use memory::MemorySink;
 
-pub use crate::account::{AgentTotals, RunReport};
+pub use crate::account::{AgentTotals, EpisodeTag, RunReport};
 
 use crate::{
     schema::Schema,
@@ -60,6 +60,11 @@ pub trait Sink: Send + 'static {
     /// # Errors
     /// When something that [`write`](Self::write) took could not be brought to where it goes.
     fn flush(&mut self, report: &RunReport) -> Result<(), SinkError>;
+
+    /// Bytes that this run's episodes take on a disk; 0 for a sink that keeps none there. It is asked after each flush.
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
 
     /// Finishes: everything taken is visible to readers when this returns.
     ///

@@ -1,10 +1,13 @@
 //! One recording at work: who plays, what each capture makes of it, and what observers have noted since the last.
 
+mod asked;
 mod complaints;
 mod floats;
 mod members;
 mod steady;
 mod terms;
+
+pub(crate) use asked::{PlayerView, Refusal};
 
 use super::{
     life::{Clock, Context, Life, Rules},
@@ -25,7 +28,10 @@ use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
 use complaints::Said;
 use core::sync::atomic::AtomicU32;
 use crossbeam_queue::SegQueue;
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 use steady::Steady;
 use terms::Terms;
 
@@ -107,6 +113,8 @@ pub(crate) struct Recorder {
     ended_between_ticks: bool,
     /// Players found by a capture that nobody knows yet.
     joining: Vec<Entity>,
+    /// Agents of whom nothing is to be recorded.
+    excluded: HashSet<i64>,
     row: Vec<u64>,
     said: Said,
 }
@@ -148,6 +156,7 @@ impl Recorder {
             captures: 0,
             ended_between_ticks: false,
             joining: Vec::new(),
+            excluded: HashSet::new(),
             said: Said::default(),
         }
     }
@@ -421,7 +430,7 @@ fn take_reward(life: &mut Life, reward: Option<&Reward>, context: &Context, term
             orphaned = true;
         }
     });
-    if orphaned && life.is_recorded() && !context.was_paused {
+    if orphaned && life.is_recorded() && !life.is_excluded() && !context.was_paused {
         context.counters.orphaned_rewards.add(1);
     }
 }

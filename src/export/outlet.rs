@@ -164,6 +164,7 @@ impl Outlet {
     /// Reads how far behind the sink is.
     pub(super) fn gauge(&self) -> Gauge {
         Gauge {
+            name: self.name.clone(),
             desk: self.desk.clone(),
             counters: self.counters.clone(),
         }
@@ -179,11 +180,17 @@ impl Drop for Outlet {
 
 /// How far behind a sink is.
 pub(super) struct Gauge {
+    name: String,
     desk: Arc<Desk>,
     counters: Arc<SinkCounters>,
 }
 
 impl Gauge {
+    /// What the sink is: [`Sink::describe`].
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn counters(&self) -> &SinkCounters {
         &self.counters
     }

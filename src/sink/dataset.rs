@@ -213,6 +213,10 @@ impl Sink for DatasetSink {
         self.writer()?.flush(report)
     }
 
+    fn disk_bytes(&self) -> u64 {
+        self.writer.as_ref().map_or(0, DatasetWriter::disk_bytes)
+    }
+
     fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
         self.writer()?.close(report)?;
         self.writer = None;

@@ -34,15 +34,16 @@ const fn ecs(name: &'static str, knows: &'static [&'static str]) -> Room {
 const WORDS: [&str; 2] = ["schema", "transition"];
 
 /// All rooms but the words. Only `lib.rs` knows everything.
-const ROOMS: [Room; 15] = [
+const ROOMS: [Room; 16] = [
     plain("cache", &[]),
     plain("disk", &[]),
     plain("journal", &["disk"]),
     plain("account", &[]),
     plain("buffer", &["cache"]),
-    plain("sink", &["account", "disk"]),
-    plain("export", &["account", "buffer", "sink"]),
-    plain("dataset", &["disk", "sink"]),
+    plain("assembly", &["journal"]),
+    plain("sink", &["account", "assembly", "buffer", "disk", "journal"]),
+    plain("export", &["account", "assembly", "buffer", "journal", "sink"]),
+    plain("dataset", &["disk", "journal", "sink"]),
     ecs("player", &[]),
     ecs("capture", &["cache", "player"]),
     ecs("episode", &["account", "buffer", "cache", "capture", "player"]),

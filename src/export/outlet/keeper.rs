@@ -74,7 +74,11 @@ impl Keeper {
                     let _span = tracing::debug_span!("experience_flush", sink = self.name).entered();
                     let begun = Instant::now();
                     let (counters, premises) = (self.counters.clone(), self.premises.clone());
-                    self.persist("flush", |sink| sink.flush(&counters.report(&premises.counters)));
+                    self.persist("flush", |sink| {
+                        let flushed = sink.flush(&counters.report(&premises.counters));
+                        counters.note_disk_bytes(sink.disk_bytes());
+                        flushed
+                    });
                     self.counters.flush_took(begun.elapsed());
                     drop(answer);
                 }
