@@ -70,7 +70,7 @@ pub trait Sink: Send + 'static {
 
     /// A folder for the [journal](crate::journal) of the run, where whoever opens such a sink again finds it; asked once, after
     /// [`open`](Self::open). `None` unless the sink says otherwise: then what is in memory dies with the process. Of several
-    /// sinks of a recording, one has the journal.
+    /// sinks of a recording, one has the journal; if that one fails for good, the journal stays as it is.
     fn journal_folder(&self) -> Option<PathBuf> {
         None
     }

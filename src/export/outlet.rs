@@ -18,7 +18,10 @@ use desk::{Desk, Offer};
 use keeper::Keeper;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -46,6 +49,8 @@ pub(super) struct Outlet {
     stalled: bool,
     /// Where the sink has a place for the journal; set once it is open, if it has one.
     journal_folder: Arc<OnceLock<PathBuf>>,
+    /// It is not used any more, and had not for good all that it took.
+    lost: Arc<AtomicBool>,
 }
 
 impl Outlet {
@@ -61,6 +66,7 @@ impl Outlet {
             held: None,
             stalled: false,
             journal_folder: Arc::default(),
+            lost: Arc::default(),
             name,
         };
         let keeper = Keeper::new(
@@ -70,6 +76,7 @@ impl Outlet {
             outlet.counters.clone(),
             outlet.desk.clone(),
             outlet.journal_folder.clone(),
+            outlet.lost.clone(),
             settings.retry.clone(),
         );
         std::thread::Builder::new()
@@ -81,6 +88,11 @@ impl Outlet {
     /// Where the sink has a place for the journal.
     pub(super) fn journal_folder(&self) -> Option<&Path> {
         self.journal_folder.get().map(PathBuf::as_path)
+    }
+
+    /// Whether the sink is not used any more, and had not for good all that it took.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     /// Whether the sink was closed, and nothing more is done.

@@ -18,7 +18,10 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -31,6 +34,7 @@ pub(super) struct Keeper {
     counters: Arc<SinkCounters>,
     desk: Arc<Desk>,
     journal_folder: Arc<OnceLock<PathBuf>>,
+    lost: Arc<AtomicBool>,
     retry: RetrySettings,
     /// Episodes that the sink took.
     taken: u64,
@@ -52,6 +56,7 @@ impl Keeper {
         counters: Arc<SinkCounters>,
         desk: Arc<Desk>,
         journal_folder: Arc<OnceLock<PathBuf>>,
+        lost: Arc<AtomicBool>,
         retry: RetrySettings,
     ) -> Self {
         Self {
@@ -61,6 +66,7 @@ impl Keeper {
             counters,
             desk,
             journal_folder,
+            lost,
             retry,
             taken: 0,
             receipts: VecDeque::new(),
@@ -249,10 +255,9 @@ impl Keeper {
 
     fn retire(&mut self) {
         self.no_longer_waits();
-        for (_, receipt) in self.receipts.drain(..) {
-            // What it took and had not for good may be gone with it: the journal keeps that for as long as the process lives,
-            // and it is recovered at the next start.
-            core::mem::forget(receipt);
+        if !self.receipts.is_empty() {
+            // What it took and had not for good may be gone with it.
+            self.lost.store(true, Ordering::Release);
         }
         if let Some(sink) = self.sink.take() {
             // A sink that panicked may panic again when it is dropped.
