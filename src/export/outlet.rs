@@ -47,10 +47,16 @@ pub(super) struct Outlet {
     /// What found no room, and since when.
     held: Option<(Arc<Parcel>, Instant)>,
     stalled: bool,
-    /// Where the sink has a place for the journal; set once it is open, if it has one.
-    journal_folder: Arc<OnceLock<PathBuf>>,
+    standing: Arc<Standing>,
+}
+
+/// What the sink's thread lets the exporter know of the sink.
+#[derive(Default)]
+struct Standing {
+    /// Where it has a place for the journal; set once it is open, if it has one.
+    journal_folder: OnceLock<PathBuf>,
     /// It is not used any more, and had not for good all that it took.
-    lost: Arc<AtomicBool>,
+    is_lost: AtomicBool,
 }
 
 impl Outlet {
@@ -65,8 +71,7 @@ impl Outlet {
             patience: settings.patience,
             held: None,
             stalled: false,
-            journal_folder: Arc::default(),
-            lost: Arc::default(),
+            standing: Arc::default(),
             name,
         };
         let keeper = Keeper::new(
@@ -75,8 +80,7 @@ impl Outlet {
             premises,
             outlet.counters.clone(),
             outlet.desk.clone(),
-            outlet.journal_folder.clone(),
-            outlet.lost.clone(),
+            outlet.standing.clone(),
             settings.retry.clone(),
         );
         std::thread::Builder::new()
@@ -87,12 +91,12 @@ impl Outlet {
 
     /// Where the sink has a place for the journal.
     pub(super) fn journal_folder(&self) -> Option<&Path> {
-        self.journal_folder.get().map(PathBuf::as_path)
+        self.standing.journal_folder.get().map(PathBuf::as_path)
     }
 
     /// Whether the sink is not used any more, and had not for good all that it took.
     pub(super) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+        self.standing.is_lost.load(Ordering::Acquire)
     }
 
     /// Whether the sink was closed, and nothing more is done.

@@ -1,7 +1,7 @@
 //! The thread that a sink lives on.
 
 use super::{
-    Premises,
+    Premises, Standing,
     desk::{Desk, Order, Parcel},
 };
 use crate::{
@@ -17,11 +17,7 @@ use std::{
     any::Any,
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -33,8 +29,7 @@ pub(super) struct Keeper {
     premises: Premises,
     counters: Arc<SinkCounters>,
     desk: Arc<Desk>,
-    journal_folder: Arc<OnceLock<PathBuf>>,
-    lost: Arc<AtomicBool>,
+    standing: Arc<Standing>,
     retry: RetrySettings,
     /// Episodes that the sink took.
     taken: u64,
@@ -55,8 +50,7 @@ impl Keeper {
         premises: Premises,
         counters: Arc<SinkCounters>,
         desk: Arc<Desk>,
-        journal_folder: Arc<OnceLock<PathBuf>>,
-        lost: Arc<AtomicBool>,
+        standing: Arc<Standing>,
         retry: RetrySettings,
     ) -> Self {
         Self {
@@ -65,8 +59,7 @@ impl Keeper {
             premises,
             counters,
             desk,
-            journal_folder,
-            lost,
+            standing,
             retry,
             taken: 0,
             receipts: VecDeque::new(),
@@ -87,7 +80,7 @@ impl Keeper {
         if !opened {
             self.retire();
         } else if let Some(folder) = journal_folder {
-            let _ = self.journal_folder.set(folder);
+            let _ = self.standing.journal_folder.set(folder);
         }
         loop {
             match self.desk.take() {
@@ -257,7 +250,7 @@ impl Keeper {
         self.no_longer_waits();
         if !self.receipts.is_empty() {
             // What it took and had not for good may be gone with it.
-            self.lost.store(true, Ordering::Release);
+            self.standing.is_lost.store(true, Ordering::Release);
         }
         if let Some(sink) = self.sink.take() {
             // A sink that panicked may panic again when it is dropped.
