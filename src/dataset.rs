@@ -34,6 +34,7 @@ mod overview;
 mod profile;
 mod progress;
 mod recording;
+mod recover;
 mod shard;
 mod stats;
 pub mod validate;
@@ -50,6 +51,7 @@ pub use overview::Overview;
 pub use profile::{Profile, ValueProfile};
 pub use progress::Progress;
 pub use recording::RecordingData;
+pub use recover::{RecoverSettings, RecoveredRecording, RecoveredRun, Recovery};
 pub use stats::{RecordingStats, Summary};
 pub use validate::{Rule, Validation, Violation};
 
@@ -112,6 +114,20 @@ impl Dataset {
     /// end, because a process writes to the dataset.
     pub fn erase(&self, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erased, DatasetError> {
         erase::erase(self, agent, watch)
+    }
+
+    /// Brings into shards what processes that died have left: the episodes in their journals, and with
+    /// [`Memory::File`](crate::buffer::Memory::File) those in their buffers. Episodes that had not ended are truncated, reason
+    /// [`EndReason::CRASH`](crate::transition::EndReason::CRASH). A game does the same for the recordings that it writes, when it
+    /// starts.
+    ///
+    /// Runs that are alive are left alone. It can be interrupted at any moment: the next recovery finishes it, and changes nothing
+    /// where nothing is left to do. What could not be recovered is in [`Recovery::failed`].
+    ///
+    /// # Errors
+    /// When a folder cannot be listed, or the card not be written.
+    pub fn recover(&self, settings: &RecoverSettings) -> Result<Vec<RecoveredRecording>, DatasetError> {
+        recover::recover(self, settings)
     }
 
     /// The recording of this name. `fighter@<schema hash>` is the one with other columns, where there is more than one.

@@ -7,6 +7,7 @@
 pub(crate) mod faults;
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -100,6 +101,12 @@ pub(crate) fn temporary(folder: &Path) -> PathBuf {
     folder.join(format!("{TEMPORARY}{:016x}.tmp", rand::random::<u64>()))
 }
 
+/// Whether something of this name is unfinished, or on its way out.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    name.to_str()
+        .is_some_and(|name| name.starts_with(TEMPORARY) && name.ends_with(".tmp"))
+}
+
 /// Replaces the file at `path`: a reader sees the old content or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = write_beside(path, content)?;
@@ -140,6 +147,16 @@ pub(crate) fn probe(folder: &Path) -> io::Result<()> {
     let probed = DiskFile::create_new(&path);
     remove_unfinished(&path);
     probed.map(|_| ())
+}
+
+/// Whether `bytes` more find room in `folder`. Nothing stays behind.
+pub(crate) fn probe_room(folder: &Path, bytes: usize) -> io::Result<()> {
+    let path = temporary(folder);
+    let mut file = DiskFile::create_new(&path)?;
+    let probed = file.write_all(&vec![0; bytes]);
+    drop(file);
+    remove_unfinished(&path);
+    probed
 }
 
 /// Renames a file or a folder. Whoever wants it to last through a loss of power syncs the folder.

@@ -14,17 +14,24 @@
 //! [`Exporter::take_notice`], and said once in the log.
 //!
 //! # Memory
-//! For each recording the thread holds the open episodes, each at most `max_episode_steps` long, and of finished ones
+//! For each recording the thread holds the open episodes, each at most `max_episode_steps` long, or where there is a journal
+//! what was drained since its last flush; and of finished ones
 //! [`ExportSettings::batch`] or [`ExportSettings::batch_bytes`] and one turn of one buffer more. In the queues of the
 //! sinks are [`ExportSettings::queue_bytes`] at most, or one such batch where that is more; sinks share what is in several
 //! queues. Only at the close nothing is held back: what the buffers still hold goes into the queues whole.
+//!
+//! # The journal
+//! Where a sink has a [place for it](crate::sink::Sink::journal_folder), what was drained is written to a
+//! [journal](crate::journal) at each of its flushes, and everything that is handed over before it is. So a process that is killed
+//! loses no more than one interval, and memory holds no more of an open episode than that; it is read back from the journal
+//! when it has ended. What every sink has for good leaves the journal. [`ExportSettings::journal`] says how.
 //!
 //! # The account
 //! For each sink of each recording, at any moment, in transitions:
 //! `recorded = exported + dropped + discarded + pending`. A [`RunReport`] holds one such account.
 
-mod assembly;
 mod intake;
+mod ledger;
 mod notice;
 mod outlet;
 mod settings;

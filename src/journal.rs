@@ -4,7 +4,8 @@
 //! stay in memory therefore: where its rows lie is an [`Extent`] each, and [`Segments`] reads them back. After a process has
 //! died, [`JournalReader`] gives out what it left.
 //!
-//! The exporter keeps none yet: this is the format, with its writer and its reader.
+//! The exporter keeps one for each recording with a sink that has a
+//! [place for it](crate::sink::Sink::journal_folder).
 //!
 //! A journal is a folder of segments, `00000.journal`, `00001.journal` and so on. A segment is deleted when nothing in it, and in
 //! those before it, is of use any more: every episode in it is durable at every sink, discarded or lost. So no record outlives
@@ -38,7 +39,8 @@
 //! | 3, close | episode id `i64`, terminated or else truncated `u8`, reason *text*, row that the last reward is in, or nothing *bytes* |
 //! | 4, discard | number that the episode was captured as `u32` |
 //! | 5, reason | code `u16`, reason *text* |
-//! | 6, counts | recorded, not finite, lost, discarded, empty episodes, orphaned rewards, ignored ends, refused agents, unbuffered agents: `u64` each |
+//! | 6, settled | episode id `i64`: every sink has it for good |
+//! | 7, counts | recorded, not finite, lost, discarded, empty episodes, orphaned rewards, ignored ends, refused agents, unbuffered agents: `u64` each |
 //!
 //! *Text* and *bytes* are a `u64` length and so many bytes; *maybe* is a `u8`, and the value where that is 1. This is what
 //! [bincode](https://docs.rs/bincode/2.0.1) makes of the types here with numbers of fixed width. A row is a
@@ -63,6 +65,8 @@ pub use extent::{Extent, Segments};
 pub use reader::{Damage, JournalError, JournalReader, Place, Unread};
 pub use record::{Counts, Head, Record};
 pub use writer::{Journal, Owner};
+#[cfg(feature = "dataset")]
+pub(crate) use writer::{remove, sweep};
 
 use core::time::Duration;
 

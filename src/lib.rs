@@ -207,7 +207,8 @@
 //!
 //! Memory is bounded: by [`memory_budget`](plugin::ExperiencePlugin::memory_budget) for all buffers, and on the
 //! exporter's side by the episodes that are still open, each at most
-//! [`max_episode_steps`](recording::Recording::max_episode_steps) long, longer ones being split. A
+//! [`max_episode_steps`](recording::Recording::max_episode_steps) long, longer ones being split; where there is a journal, it
+//! holds no more of them than what was drained since the journal's last flush. A
 //! [`ChannelSink`](sink::ChannelSink) whose reader is slower than the game refuses what does not fit, and counts it.
 //!
 //! Buffers lie on the heap unless [`memory`](recording::Recording::memory) says otherwise: near the processors of a large
@@ -229,10 +230,13 @@
 //! When the app ends, by `AppExit` (a closed window and Ctrl-C are that, too) or by being dropped, also while a panic
 //! unwinds, everything is written, within [`close_timeout`](export::ExportSettings::close_timeout). On Unix, SIGTERM kills a
 //! process unless it is handled: [`handle_sigterm`](plugin::ExperiencePlugin::handle_sigterm), for a server in a container,
-//! makes it an `AppExit`. A process that is killed loses what was not on the disk: the buffers (unless they lie in files,
-//! which [`MappedRing`](buffer::ring::MappedRing) opens), the episodes that were open or in a queue, and the shard that was
-//! being written, which is at most five minutes old unless [`with_shard_age`](sink::DatasetSink::with_shard_age) says
-//! otherwise.
+//! makes it an `AppExit`.
+//!
+//! What is not in the shards of a dataset yet is in a [`journal`] beside them. A process that is killed loses what was recorded
+//! since the journal's last flush, a second before at most unless [`JournalSettings`](journal::JournalSettings) say otherwise;
+//! and with [`Memory::File`](buffer::Memory::File) not even that. The next start, `experience recover` or
+//! [`Dataset::recover`](dataset::Dataset::recover) brings the rest into shards. Episodes that had not ended are truncated there,
+//! reason `crash`.
 //!
 //! # Watching it
 //! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) measures each recording as diagnostics of Bevy:
@@ -289,6 +293,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod account;
+mod assembly;
 pub mod buffer;
 mod cache;
 #[cfg(feature = "bevy")]
@@ -297,12 +302,11 @@ pub mod capture;
 pub mod dataset;
 #[cfg(feature = "bevy")]
 pub mod diagnostics;
-#[cfg(feature = "dataset")]
+#[cfg_attr(not(feature = "dataset"), expect(dead_code, reason = "only datasets need all of it"))]
 mod disk;
 #[cfg(feature = "bevy")]
 pub mod episode;
 pub mod export;
-#[cfg(feature = "dataset")]
 pub mod journal;
 #[cfg(feature = "bevy")]
 pub mod player;

@@ -66,6 +66,20 @@ pub trait Sink: Send + 'static {
         0
     }
 
+    /// How many of the first `taken` episodes, in the order in which it took them, the sink has for good: they are still there
+    /// when the process dies. All of them, unless it says otherwise. Asked after each [`write`](Self::write) and
+    /// [`flush`](Self::flush); the others are kept in the [journal](crate::journal).
+    fn durable(&self, taken: u64) -> u64 {
+        taken
+    }
+
+    /// A folder for the [journal](crate::journal) of the run, where whoever opens such a sink again finds it; asked once, after
+    /// [`open`](Self::open). `None` unless the sink says otherwise: then what is in memory dies with the process. Of several
+    /// sinks of a recording, one has the journal; if that one fails for good, the journal stays as it is.
+    fn journal_folder(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Finishes: everything taken is visible to readers when this returns.
     ///
     /// # Errors
@@ -84,6 +98,8 @@ pub struct RecordingInfo {
     pub tick_rate: Option<f64>,
     /// When the run began.
     pub started: SystemTime,
+    /// The folder of the buffers' files, where they lie in files: rows there outlive the process, too.
+    pub buffers: Option<PathBuf>,
 }
 
 /// Why a sink could not do what it was asked to.

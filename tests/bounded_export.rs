@@ -117,6 +117,7 @@ fn run(settings: &ExportSettings, nap: Duration, rows: usize) -> Run {
             run: RunId::from_bits(1),
             tick_rate: None,
             started: SystemTime::now(),
+            buffers: None,
         },
         counters: counters.clone(),
         reasons: Arc::default(),

@@ -32,6 +32,7 @@ fn open(sink: &mut ChannelSink) -> Arc<Schema> {
         run: RUN,
         tick_rate: None,
         started: SystemTime::now(),
+        buffers: None,
     };
     sink.check(&schema).unwrap();
     sink.open(&recording).unwrap();

@@ -6,6 +6,7 @@ use bevy_ecs::prelude::*;
 use bevy_experience::{
     dataset::{Dataset, RunStatus},
     export::{ExportSettings, RetrySettings},
+    journal::JournalSettings,
     prelude::*,
     test_app::TestApp,
 };
@@ -64,6 +65,12 @@ fn settings() -> ExportSettings {
             longest_wait: Duration::from_millis(10),
             patience: Duration::from_millis(200),
         },
+        // All of the disk is a sixteenth of a usual segment.
+        journal: Some(JournalSettings {
+            segment_bytes: 32 << 10,
+            flush_interval: Duration::from_millis(5),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }

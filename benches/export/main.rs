@@ -30,6 +30,7 @@ use arrow_array::RecordBatch;
 use bevy_experience::{
     buffer::{BufferSettings, PlayerBuffers},
     export::{ExportSettings, Exporter, RecordingExport},
+    journal::{Journal, JournalSettings, Owner, Record},
     sink::{ChannelSink, DatasetSink, RecordingInfo, RunReport, Sink, arrow::BatchEncoder},
     transition::{Episode, RunId},
 };
@@ -72,6 +73,7 @@ fn info(lives: &Lives) -> RecordingInfo {
         run: RunId::random(),
         tick_rate: Some(60.0),
         started: SystemTime::now(),
+        buffers: None,
     }
 }
 
@@ -147,6 +149,9 @@ fn ways_out(c: &mut Criterion) {
                 spent
             });
         });
+        group.bench_function(BenchmarkId::new("journal", name), |b| {
+            b.iter_custom(|times| (0..times).map(|_| journal(&lives)).sum());
+        });
         let encoder = BatchEncoder::new(lives.schema.clone()).expect("it has columns");
         let encoded: Vec<_> = batches(&lives.episodes)
             .map(|episodes| encoder.encode(episodes).expect("its own episodes"))
@@ -161,6 +166,50 @@ fn ways_out(c: &mut Criterion) {
     group.finish();
 }
 
+/// What the exporter puts into the journal of these episodes, and how it is read back.
+fn journal(lives: &Lives) -> Duration {
+    let folder = tempfile::tempdir().expect("a folder");
+    let owner = Owner {
+        run: RunId::from_bits(1),
+        schema: lives.schema.clone(),
+        tick_rate: Some(60.0),
+        started: 0.0,
+        rings: None,
+    };
+    let start = clock();
+    let settings = JournalSettings::default();
+    let mut journal = Journal::create(folder.path(), owner, Arc::default(), settings).expect("it can be made");
+    let (mut segments, mut rows) = (journal.segments(), Vec::new());
+    for episodes in batches(&lives.episodes) {
+        journal.begin().expect("there is room");
+        let mut extents = Vec::new();
+        for episode in episodes {
+            let episode_id = episode.info().episode_id;
+            journal.put(&Record::Open {
+                episode_id,
+                captured_as: 0,
+                agent_id: 0,
+                continues: None,
+            });
+            extents.push(journal.put_rows(episode_id, episode.rows()));
+            journal.put(&Record::Close {
+                episode_id,
+                terminated: true,
+                reason: "goal",
+                end: &[],
+            });
+        }
+        journal.commit().expect("there is room");
+        journal.sync_if_due().expect("there is a disk");
+        for extent in &extents {
+            rows.clear();
+            segments.read(extent, &mut rows).expect("it was written");
+            black_box(&rows);
+        }
+    }
+    clock() - start
+}
+
 /// All of it: one thread pushes rows to each player's ring, and the exporter's writes a dataset.
 fn thread(c: &mut Criterion) {
     let mut group = c.benchmark_group("export_thread");
@@ -169,13 +218,24 @@ fn thread(c: &mut Criterion) {
         let streams = streams::streams(&lives);
         group.throughput(Throughput::Elements(lives.len() as u64));
         group.bench_function(BenchmarkId::new("dataset", name), |b| {
-            b.iter_custom(|times| (0..times).map(|_| export(&lives, &streams)).sum());
+            b.iter_custom(|times| {
+                (0..times)
+                    .map(|_| export(&lives, &streams, ExportSettings::default()))
+                    .sum()
+            });
+        });
+        group.bench_function(BenchmarkId::new("without_journal", name), |b| {
+            let settings = || ExportSettings {
+                journal: None,
+                ..ExportSettings::default()
+            };
+            b.iter_custom(|times| (0..times).map(|_| export(&lives, &streams, settings())).sum());
         });
     }
     group.finish();
 }
 
-fn export(lives: &Lives, streams: &[Vec<u64>]) -> Duration {
+fn export(lives: &Lives, streams: &[Vec<u64>], settings: ExportSettings) -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
     let words = lives.schema.layout().row_words();
     let players = Arc::new(PlayerBuffers::new(BufferSettings::default(), words).expect("it fits"));
@@ -190,7 +250,7 @@ fn export(lives: &Lives, streams: &[Vec<u64>]) -> Duration {
         sinks: vec![Box::new(DatasetSink::new(folder.path()))],
     };
     let start = Instant::now();
-    let mut exporter = Exporter::spawn(ExportSettings::default(), vec![recording]).expect("a thread");
+    let mut exporter = Exporter::spawn(settings, vec![recording]).expect("a thread");
     let mut writers: Vec<_> = (0..)
         .zip(streams)
         .map(|(agent, stream)| {

@@ -123,11 +123,15 @@ fn erase_from(
             path.display()
         ));
     }
-    let journal = recording.path().join("journal");
+    let journal = recording.path().join(layout::JOURNALS);
     if journal.exists() {
         erased
             .unreached
-            .push(format!("`{}` holds rows on their way into shards", journal.display()));
+            .push(format!(
+                "`{}` holds rows on their way into shards: run `experience recover`, or wait until the game has ended, and erase \
+                 again",
+                journal.display()
+            ));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::sink::dataset::layout;
 use serde::Serialize;
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -26,6 +27,9 @@ pub struct Overview {
     pub damaged: Vec<(PathBuf, String)>,
     /// Files that a process is writing, or was when it died. No reader looks at them.
     pub unfinished: Vec<PathBuf>,
+    /// Journals: of runs that are alive, and of such whose process died and whose rest was not
+    /// [recovered](crate::dataset::Dataset::recover).
+    pub journals: Vec<PathBuf>,
 }
 
 impl Overview {
@@ -69,6 +73,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
     }
     overview.agents = agents.len() as u64;
     overview.unfinished = unfinished(recording)?;
+    overview.journals = journals(recording)?;
     Ok(overview)
 }
 
@@ -78,6 +83,20 @@ pub(super) fn unfinished(recording: &RecordingData) -> Result<Vec<PathBuf>, Data
     for folder in [layout::DATA, layout::RUNS].map(|part| recording.path().join(part)) {
         if folder.is_dir() {
             collect(&folder, &mut found).map_err(DatasetError::io("list", &folder))?;
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn journals(recording: &RecordingData) -> Result<Vec<PathBuf>, DatasetError> {
+    let folder = recording.path().join(layout::JOURNALS);
+    let mut found = Vec::new();
+    if folder.is_dir() {
+        for entry in fs::read_dir(&folder).map_err(DatasetError::io("list", &folder))? {
+            let path = entry.map_err(DatasetError::io("list", &folder))?.path();
+            let name = path.file_name().and_then(OsStr::to_str);
+            found.extend(name.and_then(layout::run).map(|_| path.clone()));
         }
     }
     found.sort();

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     account::{Count, Counters},
     buffer::{
-        BufferPool, BufferSettings, PlayerBuffers, TransitionBuffer,
+        BufferPool, BufferSettings, Memory, PlayerBuffers, TransitionBuffer,
         pool::{PoolSettings, Stream},
     },
     capture::{Parts, RowEncoder},
@@ -30,6 +30,7 @@ use core::sync::atomic::AtomicU32;
 use crossbeam_queue::SegQueue;
 use std::{
     collections::HashSet,
+    path::Path,
     sync::{Arc, Mutex},
 };
 use steady::Steady;
@@ -211,6 +212,14 @@ impl Recorder {
 
     pub(crate) fn settings(&self) -> &BufferSettings {
         self.players.settings()
+    }
+
+    /// The folder of the buffers' files, where they lie in files.
+    pub(crate) fn rings(&self) -> Option<&Path> {
+        match &self.settings().memory {
+            Memory::File(folder) => Some(folder),
+            _ => None,
+        }
     }
 
     /// Whether every player's buffer takes `rows` more without losing one that the exporter has not seen.

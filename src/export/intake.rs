@@ -1,7 +1,7 @@
 //! Where rows come from: buffers of one player, and shards that many share.
 
-use super::assembly::{Assembly, Finished, Shop, Toll};
 use crate::{
+    assembly::{Assembly, Draft, Shop, Toll},
     buffer::{TransitionBuffer, pool::Stream, ring::Ring},
     transition::{EndReason, Outcome, StepHeader},
 };
@@ -28,7 +28,7 @@ pub(super) struct OwnIntake {
 
 impl OwnIntake {
     /// Takes a turn's rows. How many they were, and whether there will never be more.
-    pub(super) fn drain(&mut self, shop: &Shop, finished: &mut Vec<Finished>, toll: &mut Toll) -> (usize, bool) {
+    pub(super) fn drain(&mut self, shop: &Shop, finished: &mut Vec<Draft>, toll: &mut Toll) -> (usize, bool) {
         // Asked first: what is pushed before the close is found by the drain after it.
         let closed = self.buffer.is_closed();
         let assembly = &mut self.assembly;
@@ -41,18 +41,22 @@ impl OwnIntake {
         let done = closed && rows == 0;
         if done {
             self.settle(toll);
-            self.assembly.finish(shop, Outcome::Truncated, EndReason::GAP, finished);
+            self.assembly.finish(Outcome::Truncated, EndReason::GAP, finished);
         }
         (rows, done)
     }
 
     /// Ends what is open: the exporter ends.
-    pub(super) fn close(mut self, shop: &Shop, finished: &mut Vec<Finished>, toll: &mut Toll) {
+    pub(super) fn close(mut self, finished: &mut Vec<Draft>, toll: &mut Toll) {
         if self.buffer.is_closed() {
             self.settle(toll);
         }
-        self.assembly
-            .finish(shop, Outcome::Truncated, EndReason::SHUTDOWN, finished);
+        self.assembly.finish(Outcome::Truncated, EndReason::SHUTDOWN, finished);
+    }
+
+    /// The episode that is open.
+    pub(super) fn open(&mut self) -> Option<&mut Draft> {
+        self.assembly.open_mut()
     }
 
     fn settle(&mut self, toll: &mut Toll) {
@@ -83,8 +87,13 @@ impl ShardIntake {
         self.leaving.push_back((self.shard.pushed(), stream));
     }
 
+    /// The episodes that are open.
+    pub(super) fn open(&mut self) -> impl Iterator<Item = &mut Draft> {
+        self.assemblies.values_mut().filter_map(Assembly::open_mut)
+    }
+
     /// Takes a turn's rows. How many they were.
-    pub(super) fn drain(&mut self, shop: &Shop, finished: &mut Vec<Finished>, toll: &mut Toll) -> usize {
+    pub(super) fn drain(&mut self, shop: &Shop, finished: &mut Vec<Draft>, toll: &mut Toll) -> usize {
         let assemblies = &mut self.assemblies;
         let rows = self
             .shard
@@ -97,13 +106,13 @@ impl ShardIntake {
         while let Some((_, stream)) = self.leaving.pop_front_if(|&mut (end, _)| end <= drained) {
             let mut assembly = self.assemblies.remove(&stream.number).unwrap_or_default();
             toll.lost += assembly.settle(stream.transitions);
-            assembly.finish(shop, Outcome::Truncated, EndReason::GAP, finished);
+            assembly.finish(Outcome::Truncated, EndReason::GAP, finished);
         }
         rows
     }
 
     /// Ends what is open: the exporter ends.
-    pub(super) fn close(mut self, shop: &Shop, finished: &mut Vec<Finished>, toll: &mut Toll) {
+    pub(super) fn close(mut self, finished: &mut Vec<Draft>, toll: &mut Toll) {
         for (_, stream) in self.leaving {
             let assembly = self.assemblies.entry(stream.number).or_default();
             toll.lost += assembly.settle(stream.transitions);
@@ -112,7 +121,7 @@ impl ShardIntake {
         let mut assemblies: Vec<_> = self.assemblies.into_iter().collect();
         assemblies.sort_unstable_by_key(|&(stream, _)| stream);
         for (_, mut assembly) in assemblies {
-            assembly.finish(shop, Outcome::Truncated, EndReason::SHUTDOWN, finished);
+            assembly.finish(Outcome::Truncated, EndReason::SHUTDOWN, finished);
         }
     }
 }

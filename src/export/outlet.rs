@@ -17,7 +17,11 @@ use crate::{
 use desk::{Desk, Offer};
 use keeper::Keeper;
 use std::{
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -43,6 +47,16 @@ pub(super) struct Outlet {
     /// What found no room, and since when.
     held: Option<(Arc<Parcel>, Instant)>,
     stalled: bool,
+    standing: Arc<Standing>,
+}
+
+/// What the sink's thread lets the exporter know of the sink.
+#[derive(Default)]
+struct Standing {
+    /// Where it has a place for the journal; set once it is open, if it has one.
+    journal_folder: OnceLock<PathBuf>,
+    /// It is not used any more, and had not for good all that it took.
+    is_lost: AtomicBool,
 }
 
 impl Outlet {
@@ -57,6 +71,7 @@ impl Outlet {
             patience: settings.patience,
             held: None,
             stalled: false,
+            standing: Arc::default(),
             name,
         };
         let keeper = Keeper::new(
@@ -65,12 +80,28 @@ impl Outlet {
             premises,
             outlet.counters.clone(),
             outlet.desk.clone(),
+            outlet.standing.clone(),
             settings.retry.clone(),
         );
         std::thread::Builder::new()
             .name("experience-sink".to_owned())
             .spawn(move || keeper.run())?;
         Ok(outlet)
+    }
+
+    /// Where the sink has a place for the journal.
+    pub(super) fn journal_folder(&self) -> Option<&Path> {
+        self.standing.journal_folder.get().map(PathBuf::as_path)
+    }
+
+    /// Whether the sink is not used any more, and had not for good all that it took.
+    pub(super) fn is_lost(&self) -> bool {
+        self.standing.is_lost.load(Ordering::Acquire)
+    }
+
+    /// Whether the sink was closed, and nothing more is done.
+    pub(super) fn is_shut(&self) -> bool {
+        self.desk.is_shut()
     }
 
     /// Whom to wake when there is room again.

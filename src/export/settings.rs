@@ -1,5 +1,6 @@
 //! How episodes are handed to sinks.
 
+use crate::journal::JournalSettings;
 use core::time::Duration;
 
 /// How episodes are handed to sinks.
@@ -20,6 +21,9 @@ pub struct ExportSettings {
     pub patience: Duration,
     /// What to do when a sink fails.
     pub retry: RetrySettings,
+    /// How the [journal](crate::journal) is written, where a sink has a place for one. `None` for no journal: what is in memory,
+    /// and in shards that are not finished, dies with the process.
+    pub journal: Option<JournalSettings>,
     /// How long the thread sleeps when it found nothing to do.
     pub poll_interval: Duration,
     /// How long the end of the app waits for everything to be written. Afterwards the threads are left to themselves.
@@ -35,6 +39,7 @@ impl Default for ExportSettings {
             queue_bytes: 32 << 20,
             patience: Duration::from_secs(5),
             retry: RetrySettings::default(),
+            journal: Some(JournalSettings::default()),
             poll_interval: Duration::from_millis(5),
             close_timeout: Duration::from_secs(10),
         }

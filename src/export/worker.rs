@@ -2,13 +2,17 @@
 
 use super::{
     Account, Command, ExportSettings, Progress, RecordingExport,
-    assembly::{Assembly, Finished, Shop, Toll},
     intake::{OwnIntake, ShardIntake},
+    ledger::{Ledger, Receipt},
     notice::{Notice, Notices},
     outlet::{Answer, Outlet, Parcel, Premises},
     storage::Storage,
 };
-use crate::{account::Counters, buffer::PlayerBuffers};
+use crate::{
+    account::Counters,
+    assembly::{Assembly, Draft, Shop, Toll},
+    buffer::PlayerBuffers,
+};
 use crossbeam_channel::{Receiver, TryRecvError};
 use crossbeam_queue::SegQueue;
 use std::{collections::HashSet, sync::Arc, time::Instant};
@@ -24,7 +28,10 @@ pub(super) struct Recording {
     unwanted: HashSet<u32>,
     intakes: Vec<OwnIntake>,
     shards: Vec<ShardIntake>,
-    finished: Vec<Finished>,
+    finished: Vec<Draft>,
+    ledger: Ledger,
+    /// The sink that has the place of the journal.
+    host: Option<usize>,
     waiting: usize,
     outlets: Vec<Outlet>,
     storage: Arc<Storage>,
@@ -49,6 +56,7 @@ impl Recording {
             storage: storage.clone(),
             notices: notices.clone(),
         };
+        let ledger = Ledger::new(place, &export.info, settings, storage.clone(), notices.clone());
         let sinks = export.sinks.into_iter();
         let outlets = sinks.map(|sink| Outlet::spawn(sink, premises.clone(), settings));
         Ok(Self {
@@ -70,6 +78,8 @@ impl Recording {
             intakes: Vec::new(),
             shards: Vec::new(),
             finished: Vec::new(),
+            ledger,
+            host: None,
             waiting: 0,
         })
     }
@@ -125,6 +135,8 @@ impl Recording {
             self.next_shard = (self.next_shard + 1) % shards.len();
         }
         self.shards = shards;
+        self.ledger
+            .drained(taken.saturating_mul(self.shop.schema.layout().row_bytes()));
         taken
     }
 
@@ -134,22 +146,30 @@ impl Recording {
         &mut self,
         settings: &ExportSettings,
         agent_id: Option<i64>,
-        turn: impl FnOnce(&Shop, &mut Vec<Finished>, &mut Toll) -> T,
+        turn: impl FnOnce(&Shop, &mut Vec<Draft>, &mut Toll) -> T,
     ) -> T {
         let before = self.finished.len();
         let mut toll = Toll::default();
         let result = turn(&self.shop, &mut self.finished, &mut toll);
-        self.counters.lost.add(toll.lost);
-        self.counters.discarded.add(toll.discarded);
-        self.tell_of_gap(agent_id, toll.lost);
+        self.pay(agent_id, toll);
         self.waiting += self.finished[before..]
             .iter()
-            .map(|finished| finished.episode.len())
+            .map(|draft| draft.transitions() as usize)
             .sum::<usize>();
         if self.has_enough(settings) {
             self.hand_over(Outlet::hand_over);
         }
         result
+    }
+
+    /// Counts what will be in no episode.
+    fn pay(&mut self, agent_id: Option<i64>, toll: Toll) {
+        self.counters.lost.add(toll.lost);
+        self.counters.discarded.add(toll.discarded);
+        for captured_as in toll.withdrawn {
+            self.ledger.withdraw(captured_as);
+        }
+        self.tell_of_gap(agent_id, toll.lost);
     }
 
     fn tell_of_gap(&self, agent_id: Option<i64>, lost: u64) {
@@ -177,25 +197,79 @@ impl Recording {
             return;
         }
         self.waiting = 0;
-        while let Some(episode) = self.discarded.pop() {
-            self.unwanted.insert(episode);
-        }
-        let (unwanted, counters) = (&self.unwanted, &self.counters);
-        let episodes: Vec<_> = self
-            .finished
-            .drain(..)
-            .filter_map(|finished| {
-                if unwanted.contains(&finished.captured_as) {
-                    counters.discarded.add(finished.episode.len() as u64);
-                    return None;
-                }
-                Some(finished.episode)
-            })
-            .collect();
-        let parcel = Arc::new(Parcel::new(episodes));
+        self.drop_unwanted();
+        // First, so that no sink has what the journal lacks.
+        self.ledger.write(&self.shop, &self.counters, &mut self.finished);
+        let receipt = Arc::new(Receipt);
+        let (episodes, lost) = self.ledger.episodes(&self.shop, self.finished.drain(..), &receipt);
+        self.counters.lost.add(lost);
+        let parcel = Arc::new(Parcel::new(episodes, receipt));
         for outlet in &mut self.outlets {
             to(outlet, &parcel);
         }
+    }
+
+    /// Throws away what was finished of episodes that must not be written.
+    fn drop_unwanted(&mut self) {
+        while let Some(episode) = self.discarded.pop() {
+            self.unwanted.insert(episode);
+        }
+        let Self {
+            finished,
+            unwanted,
+            counters,
+            ledger,
+            ..
+        } = self;
+        finished.retain(|draft| {
+            let is_unwanted = unwanted.contains(&draft.captured_as());
+            if is_unwanted {
+                counters.discarded.add(draft.transitions());
+                if draft.is_in_journal() {
+                    ledger.withdraw(draft.captured_as());
+                }
+            }
+            !is_unwanted
+        });
+    }
+
+    /// Writes to the journal what it has not, if it is time to.
+    fn keep_journal(&mut self) {
+        if self.ledger.is_wanted()
+            && let Some(host) = self.outlets.iter().position(|outlet| outlet.journal_folder().is_some())
+            && let Some(folder) = self.outlets[host].journal_folder()
+        {
+            self.ledger.begin(folder, &self.shop);
+            self.host = Some(host);
+        }
+        self.see_to_host();
+        if self.ledger.wants_all() {
+            self.write_journal();
+        }
+    }
+
+    /// What the sink with the journal's place lost stays there; and what comes from here on, nobody would bring back.
+    fn see_to_host(&mut self) {
+        if self.host.is_some_and(|host| self.outlets[host].is_lost()) {
+            self.ledger.end();
+        }
+    }
+
+    /// Writes to the journal what it has not.
+    fn write_journal(&mut self) {
+        let _span = tracing::debug_span!("experience_journal", recording = self.shop.schema.name()).entered();
+        let Self {
+            finished,
+            intakes,
+            shards,
+            ledger,
+            ..
+        } = self;
+        let open = intakes.iter_mut().filter_map(OwnIntake::open);
+        let shared = shards.iter_mut().flat_map(ShardIntake::open);
+        let mut drafts: Vec<_> = finished.iter_mut().chain(open).chain(shared).collect();
+        ledger.write(&self.shop, &self.counters, drafts.iter_mut().map(|draft| &mut **draft));
+        ledger.wrote_all(drafts.iter().filter_map(|draft| draft.segment()).min());
     }
 
     /// A flush that nobody waits for. A sink that has no room at the moment will have the next one.
@@ -211,6 +285,7 @@ impl Recording {
 
     /// A flush that somebody waits for, of a recording that is drained.
     fn flush_now(&mut self, answers: &[Arc<Answer>]) {
+        self.write_journal();
         self.hand_over(Outlet::hand_over_last);
         for outlet in &mut self.outlets {
             for answer in answers {
@@ -221,8 +296,6 @@ impl Recording {
 
     fn close(&mut self, deadline: Instant, answer: Option<&Arc<Answer>>) {
         let Self {
-            shop,
-            counters,
             intakes,
             shards,
             finished,
@@ -230,13 +303,12 @@ impl Recording {
         } = self;
         let mut toll = Toll::default();
         for intake in intakes.drain(..) {
-            intake.close(shop, finished, &mut toll);
+            intake.close(finished, &mut toll);
         }
         for shard in shards.drain(..) {
-            shard.close(shop, finished, &mut toll);
+            shard.close(finished, &mut toll);
         }
-        counters.lost.add(toll.lost);
-        self.tell_of_gap(None, toll.lost);
+        self.pay(None, toll);
         self.hand_over(Outlet::hand_over_last);
         for outlet in &mut self.outlets {
             outlet.close(deadline, answer.cloned());
@@ -318,6 +390,15 @@ impl Worker {
         for recording in &mut self.recordings {
             recording.close(close.deadline, close.answer.as_ref());
         }
+        // A sink that never returns keeps this thread, too; the game waits for neither beyond its deadline.
+        let is_open = |recording: &Recording| !recording.outlets.iter().all(Outlet::is_shut);
+        while self.recordings.iter().any(is_open) {
+            std::thread::park_timeout(self.settings.poll_interval);
+        }
+        for recording in &mut self.recordings {
+            recording.see_to_host();
+            recording.ledger.finish();
+        }
     }
 
     /// Does what was asked. `Some` when the thread is to end.
@@ -376,6 +457,7 @@ impl Worker {
             .map(|recording| recording.drain(settings))
             .sum();
         self.progress.advance();
+        self.recordings.iter_mut().for_each(Recording::keep_journal);
         taken
     }
 }

@@ -59,6 +59,11 @@ pub enum Record<'a> {
         /// What it means.
         word: &'a str,
     },
+    /// Every sink has it for good: nothing of it is needed any more.
+    Settled {
+        /// The episode.
+        episode_id: i64,
+    },
     /// The account of the recording.
     Counts(Counts),
 }
@@ -131,7 +136,7 @@ mod tests {
         }
     }
 
-    fn records() -> [Record<'static>; 8] {
+    fn records() -> [Record<'static>; 9] {
         [
             Record::Head(head()),
             Record::Open {
@@ -158,6 +163,7 @@ mod tests {
             },
             Record::Discard { captured_as: 7 },
             Record::Reason { code: 3, word: "death" },
+            Record::Settled { episode_id: 5 },
             Record::Counts(Counts {
                 recorded: 1,
                 ..Counts::default()
@@ -230,7 +236,7 @@ mod tests {
             assert!(Record::decode(&batch).is_none(), "{length}");
         }
         assert!(
-            Record::decode(&7_u32.to_le_bytes()).is_none(),
+            Record::decode(&8_u32.to_le_bytes()).is_none(),
             "there is no such record"
         );
     }

@@ -279,11 +279,32 @@ impl Journal {
         Ok(())
     }
 
-    /// Deletes the segments before `segment`, oldest first: nothing in them is of use any more.
+    /// Bytes of the frame that is being filled, or that was committed last.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Whether the disk takes `bytes` more.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn probe(&self, bytes: usize) -> io::Result<()> {
+        disk::probe_room(&self.folder, bytes)
+    }
+
+    /// Deletes the segments before `segment`, oldest first: nothing in them is of use any more. The one that grows goes, too, if it
+    /// is before `segment` and large enough to be worth another.
     ///
     /// # Errors
     /// When the file system refuses. It can be tried again.
     pub fn release(&mut self, segment: u32) -> io::Result<()> {
+        /// A game in which everybody has left, or whose recording is paused, gives back what it took.
+        const WORTH_ANOTHER: u64 = 64 << 10;
+        let goes = |grows: &Segment| grows.index < segment && grows.len >= WORTH_ANOTHER;
+        if self.segment.take_if(|grows| goes(grows)).is_some() {
+            self.is_dirty = false;
+        }
         let current = self.segment();
         while self.oldest < segment.min(current) {
             match disk::remove(&path(&self.folder, self.oldest)) {
@@ -294,6 +315,42 @@ impl Journal {
         }
         Ok(())
     }
+
+    /// Deletes all of it: nothing in it is of use any more.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn remove(self) -> io::Result<()> {
+        remove(&self.folder)
+    }
+}
+
+/// Deletes the journal in `folder`, and the folder of all journals where it was the last. That it is gone is no error.
+///
+/// It goes under another name first: half a journal would be taken for one with damage.
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
+    let all = folder.parent().unwrap_or(Path::new("."));
+    let going = disk::temporary(all);
+    match disk::rename(folder, &going) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+        Ok(()) => disk::sync_folder(all),
+    }
+    sweep(all);
+    Ok(())
+}
+
+/// Deletes what is left of journals that were being deleted in `all`, a folder of journals, and the folder if that was all.
+pub(crate) fn sweep(all: &Path) {
+    let Ok(entries) = std::fs::read_dir(all) else { return };
+    for entry in entries.flatten() {
+        if disk::is_temporary(&entry.file_name()) {
+            // Another process may be at it, too; and what stays nobody reads.
+            let _ = disk::remove_folder(&entry.path());
+        }
+    }
+    // It fails where there are others.
+    let _ = std::fs::remove_dir(all);
 }
 
 impl Segment {

@@ -195,8 +195,8 @@ impl Experience {
             .collect()
     }
 
-    /// Waits until every episode that has ended is with its sinks, at most `timeout`. False when that takes longer: with
-    /// [`Duration::ZERO`] it is asked for, and not waited for.
+    /// Waits until every episode that has ended is with its sinks, and of the others everything is in the journal where there is
+    /// one, at most `timeout`. False when that takes longer: with [`Duration::ZERO`] it is asked for, and not waited for.
     pub fn flush(&mut self, timeout: Duration) -> bool {
         let Some(works) = &mut self.0 else { return false };
         works.hand_over();

@@ -22,6 +22,7 @@ use bevy_platform::cell::SyncCell;
 use bevy_time::{Fixed, Time};
 use core::{sync::atomic::AtomicU32, time::Duration};
 use std::{
+    path::absolute,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -167,6 +168,7 @@ impl Works {
                     run: self.run,
                     tick_rate,
                     started: self.started,
+                    buffers: recorder.rings().and_then(|folder| absolute(folder).ok()),
                 },
                 counters: recorder.counters().clone(),
                 reasons: recorder.reasons().clone(),

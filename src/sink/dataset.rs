@@ -7,6 +7,7 @@
 //!     experience.json                 the schema and its hash, spaces, units
 //!     data/<run>-00000.parquet        whole episodes, with the columns of `sink::arrow`
 //!     runs/<run>.json                 what the run recorded and what became of it
+//!     journal/<run>/                  what is not in shards yet, while the run goes on, or after its process died
 //! ```
 //!
 //! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has another name
@@ -22,12 +23,14 @@ pub(crate) mod files;
 pub(crate) mod layout;
 mod lock;
 pub(crate) mod place;
+pub(crate) mod recovery;
 mod retention;
 mod shard;
 mod spool;
 mod writer;
 
 pub use account::{AgentCounts, Retired, RunAccount, RunStatus};
+pub use recovery::{RecoveredRun, Recovery};
 pub use shard::ShardAccount;
 
 use super::{RecordingInfo, RunReport, Sink, SinkError};
@@ -47,8 +50,9 @@ use writer::DatasetWriter;
 /// let sink = DatasetSink::new("data/arena").with_shard_age(Duration::from_secs(60)).with_seed(7);
 /// ```
 ///
-/// Shards are finished when they are big or old enough, and at the close; a process that dies loses the shard that was
-/// open. Where the disk is full or gone, what was taken already stays in memory and is tried again at every
+/// Shards are finished when they are big or old enough, and at the close. What is not in them yet is in the
+/// [journal](crate::journal): where an earlier process died, the sink brings what that one left into shards, beside its own work,
+/// when it is opened. Where the disk is full or gone, what was taken already stays in memory and is tried again at every
 /// [`write`](Sink::write) and [`flush`](Sink::flush); until it has found its place nothing more is taken.
 #[derive(Debug)]
 pub struct DatasetSink {
@@ -68,6 +72,7 @@ struct Settings {
     others: OtherSchema,
     seed: Option<u64>,
     build: Option<String>,
+    recover: bool,
 }
 
 /// What to do where the recording's folder holds other columns.
@@ -97,6 +102,7 @@ impl DatasetSink {
                 others: OtherSchema::Sibling,
                 seed: None,
                 build: None,
+                recover: true,
             },
             writer: None,
         }
@@ -111,7 +117,7 @@ impl DatasetSink {
 
     /// Finishes a shard, at the next write or flush, when it was begun this long ago; 5 minutes unless told.
     ///
-    /// It bounds what a process that dies can lose. [`Duration::ZERO`] finishes one at every write.
+    /// [`Duration::ZERO`] finishes one at every write.
     #[must_use]
     pub fn with_shard_age(mut self, age: Duration) -> Self {
         self.settings.shard_age = age;
@@ -183,6 +189,14 @@ impl DatasetSink {
         self
     }
 
+    /// Leaves alone what earlier processes that died have left in the recording. `experience recover`, or
+    /// [`Dataset::recover`](crate::dataset::Dataset::recover), brings that into shards at another time.
+    #[must_use]
+    pub fn without_recovery(mut self) -> Self {
+        self.settings.recover = false;
+        self
+    }
+
     fn writer(&mut self) -> Result<&mut DatasetWriter, SinkError> {
         self.writer
             .as_mut()
@@ -215,6 +229,14 @@ impl Sink for DatasetSink {
 
     fn disk_bytes(&self) -> u64 {
         self.writer.as_ref().map_or(0, DatasetWriter::disk_bytes)
+    }
+
+    fn durable(&self, _: u64) -> u64 {
+        self.writer.as_ref().map_or(0, DatasetWriter::landed)
+    }
+
+    fn journal_folder(&self) -> Option<PathBuf> {
+        self.writer.as_ref().map(DatasetWriter::journal_folder)
     }
 
     fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {

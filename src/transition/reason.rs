@@ -98,6 +98,16 @@ impl Default for ReasonTable {
 }
 
 impl ReasonTable {
+    /// The table of another process, whose codes meant these words.
+    #[cfg(feature = "dataset")]
+    pub(crate) fn restored(words: &std::collections::BTreeMap<u16, String>) -> Self {
+        let last = words.last_key_value().map_or(0, |(code, _)| *code);
+        let word = |code| words.get(&code).map_or("unknown", String::as_str);
+        Self(RwLock::new(
+            (1..=last).map(|code| EndReason::from(word(code).to_owned())).collect(),
+        ))
+    }
+
     /// The code of `reason`, which is entered if it is new.
     pub fn code(&self, reason: &EndReason) -> u16 {
         let position = |reasons: &[EndReason]| reasons.iter().position(|known| known == reason);

@@ -152,3 +152,41 @@ fn densify_makes_a_dataset_of_single_ticks() {
     );
     assert!(told.contains("would have 10 transitions, and 5 are the most"), "{told}");
 }
+
+#[test]
+fn recover_says_what_came_back_and_what_may_be_alive() {
+    let root = dataset();
+    let path = text(root.path());
+    assert!(printed(&["recover", path], 0).contains("there is nothing to recover"));
+    // A run without a journal whose process died: its account says that it goes on, and nobody holds its lock.
+    let runs = root.path().join("p/runs");
+    let closed = std::fs::read_dir(&runs)
+        .expect("it can be listed")
+        .map(|entry| entry.expect("it can be listed").path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .expect("there is an account");
+    let account = std::fs::read_to_string(&closed).expect("it can be read");
+    let running = account.replace("\"closed\"", "\"running\"");
+    assert_ne!(account, running);
+    std::fs::write(&closed, &running).expect("it can be written");
+    let told = printed(&["recover", path], 1);
+    assert!(
+        told.contains("may be alive") && told.contains("--include-unclear"),
+        "{told}"
+    );
+    let name = closed.file_stem().and_then(|name| name.to_str()).expect("a plain name");
+    std::fs::write(runs.join(format!(".{name}.lock")), "").expect("it can be written");
+    let told = printed(&["recover", path], 0);
+    assert!(told.contains("0 transitions in 0 episodes were recovered"), "{told}");
+    printed(&["validate", path], 0);
+    assert_eq!(documents(&["recover", path], 0)[0]["recordings"], serde_json::json!([]));
+    std::fs::write(&closed, &running).expect("it can be written");
+    let document = &documents(&["recover", path, "--include-unclear"], 0)[0];
+    assert_eq!(document["recordings"][0]["recovered"][0]["episodes"], 0, "{document}");
+    assert_eq!(document["recordings"][0]["recording"], "p");
+    printed(&["recover", "/no/such/folder"], 3);
+    let frames = root.path().with_extension("frames");
+    printed(&["convert", path, "--to", "bincode", "-o", text(&frames)], 0);
+    assert!(frames.is_dir());
+    std::fs::remove_dir_all(frames).expect("it can be removed");
+}

@@ -9,8 +9,9 @@ use arrow_array::{
 use bevy_experience::{
     dataset::{
         Dataset, DatasetError, RecordingData,
-        convert::{to_jsonl, to_lerobot},
+        convert::{to_bincode, to_jsonl, to_lerobot},
     },
+    journal::{JournalReader, Record},
     schema::{Column, DType, Schema, Space},
     transition::{EndReason, Episode, Outcome, RunId, StepHeader},
 };
@@ -367,4 +368,51 @@ mod minari {
                 .contains("no action")
         );
     }
+}
+
+#[test]
+fn frames_of_bincode_hold_every_row_of_every_run() {
+    let schema = fighter().into_shared();
+    let root = tempdir().unwrap();
+    let mut all = episodes(&schema, RUN, 4);
+    all.extend(episodes(&schema, RunId::from_bits(2), 3));
+    let (first, second) = all.split_at(4);
+    write(root.path(), first);
+    write(root.path(), second);
+    let recording = Dataset::open(root.path()).unwrap().recordings()[0].clone();
+    let to = tempdir().unwrap();
+    let path = to.path().join("frames");
+    to_bincode(&recording, &path, &mut |_| {}).unwrap();
+    let stored: Vec<Episode> = recording.episodes().map(Result::unwrap).collect();
+    let mut found = Vec::new();
+    for run in [RUN, RunId::from_bits(2)] {
+        let reader = JournalReader::read(&path.join(run.to_string()), |_, record| match record {
+            Record::Head(head) => {
+                assert_eq!((head.run, head.schema_hash), (run.get() as u32, schema.hash()));
+                assert_eq!(serde_json::from_str::<Schema>(head.schema).unwrap(), *schema);
+            }
+            Record::Open {
+                episode_id, agent_id, ..
+            } => found.push((episode_id, agent_id, Vec::new(), None)),
+            Record::Rows { rows, .. } => found.last_mut().unwrap().2.extend_from_slice(rows),
+            Record::Close { terminated, reason, .. } => {
+                found.last_mut().unwrap().3 = Some((terminated, reason.to_owned()));
+            }
+            _ => {}
+        });
+        assert!(reader.unwrap().damage.is_empty());
+    }
+    assert_eq!(found.len(), stored.len());
+    for (episode, (id, agent, rows, end)) in stored.iter().zip(&found) {
+        assert_eq!((episode.info().episode_id, episode.info().agent_id), (*id, *agent));
+        assert_eq!(bytes_of_rows(episode), *rows);
+        let terminated = episode.outcome() == Outcome::Terminated;
+        assert_eq!(*end, Some((terminated, episode.reason().as_str().to_owned())));
+    }
+    let error = to_bincode(&recording, &path, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("there is something in it"), "{error}");
+}
+
+fn bytes_of_rows(episode: &Episode) -> Vec<u8> {
+    episode.rows().iter().flat_map(|word| word.to_ne_bytes()).collect()
 }

@@ -133,6 +133,7 @@ pub fn recording(schema: &Arc<Schema>, run: RunId) -> RecordingInfo {
         run,
         tick_rate: Some(60.0),
         started: SystemTime::now(),
+        buffers: None,
     }
 }
 

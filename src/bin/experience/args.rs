@@ -45,6 +45,12 @@ pub enum Verb {
     /// blocks that the file system has freed and not yet overwritten. Shards that a process was writing when it died cannot be
     /// read; they are named, to be removed by hand.
     Erase(Erase),
+    /// Bring into shards what processes that died have left behind, in place
+    ///
+    /// That is what their journals hold, and what their buffers hold where those lie in files. Episodes that had not ended are
+    /// truncated, reason `crash`. Runs that are alive are left alone. A game does the same for the recordings that it writes, when
+    /// it starts.
+    Recover(Recover),
     /// Write a recording in another format
     Convert(Convert),
     /// Make a dataset in which every transition lasts one tick
@@ -65,7 +71,8 @@ pub struct Convert {
     /// The format
     #[arg(long, value_enum)]
     pub to: Format,
-    /// Where it goes: the folder that `MINARI_DATASETS_PATH` names, the new folder of `LeRobot`'s dataset, or the file of lines
+    /// Where it goes: the folder that `MINARI_DATASETS_PATH` names, the new folder of `LeRobot`'s dataset or of
+    /// the frames, or the file of lines
     #[arg(long, short)]
     pub output: PathBuf,
     /// Minari: the id of the new dataset; the names of the dataset's folder and of the recording unless told
@@ -88,6 +95,8 @@ pub enum Format {
     Lerobot,
     /// JSON Lines, a transition a line
     Jsonl,
+    /// Frames of bincode, as the journal has them, a folder for each run
+    Bincode,
 }
 
 /// A dataset whose skipped ticks are filled in.
@@ -131,6 +140,16 @@ pub struct Merge {
     /// Leave recordings with other columns apart, in folders of their own
     #[arg(long, conflicts_with = "fill")]
     pub keep_apart: bool,
+}
+
+/// A dataset to be recovered.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Recover {
+    /// The dataset's folder
+    pub dataset: PathBuf,
+    /// Recover runs, too, whose process cannot be told to be dead because their lock is missing
+    #[arg(long)]
+    pub include_unclear: bool,
 }
 
 /// An agent to be erased.

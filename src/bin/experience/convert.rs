@@ -7,7 +7,7 @@ use crate::{
 };
 use bevy_experience::dataset::{
     RecordingData,
-    convert::{to_jsonl, to_lerobot, to_minari},
+    convert::{to_bincode, to_jsonl, to_lerobot, to_minari},
 };
 use serde_json::json;
 use std::path::Path;
@@ -26,6 +26,9 @@ pub fn run(convert: &Convert, output: &mut Output) -> Result<Verdict, Failure> {
     let to = convert.output.as_path();
     let name = recording.folder_name();
     let made = match convert.to {
+        Format::Bincode => output
+            .watched(name, |watch| to_bincode(recording, to, watch))
+            .map(|()| to.to_owned()),
         Format::Jsonl => output
             .watched(name, |watch| to_jsonl(recording, to, watch))
             .map(|()| to.to_owned()),

@@ -59,6 +59,12 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Output) ->
     for (path, reason) in &overview.damaged {
         output.line(format!("  DAMAGED `{}`: {reason}", path.display()))?;
     }
+    for path in &overview.journals {
+        output.line(format!(
+            "  journal `{}`: of a run that is alive, or died: `experience recover` brings into shards what a dead one left",
+            path.display()
+        ))?;
+    }
     for path in &overview.unfinished {
         output.line(format!(
             "  unfinished `{}`: a process writes it, or died over it; no reader looks at it",

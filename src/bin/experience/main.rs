@@ -13,6 +13,7 @@ mod info;
 mod merge;
 mod output;
 mod plot;
+mod recover;
 mod stats;
 mod validate;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Verb::Doctor(what) => doctor::run(what, &mut output),
         Verb::Erase(erase) => erase::run(erase, &mut output),
         Verb::Merge(merge) => merge::run(merge, &mut output),
+        Verb::Recover(recover) => recover::run(recover, &mut output),
         Verb::Convert(convert) => convert::run(convert, &mut output),
         Verb::Densify(densify) => densify::run(densify, &mut output),
         Verb::Validate(what) => validate::run(what, &mut output),

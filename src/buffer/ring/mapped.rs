@@ -39,7 +39,7 @@ use std::{
 pub struct MappedRing {
     slots: Arc<Slots>,
     label: Label,
-    undrained: Cursor,
+    cursor: Cursor,
 }
 
 impl MappedRing {
@@ -69,7 +69,7 @@ impl MappedRing {
             return Err(OpenError::Damaged { path: path.to_owned() });
         }
         Ok(Self {
-            undrained: Cursor::new(slots.accounted()),
+            cursor: Cursor::new(slots.accounted()),
             slots,
             label,
         })
@@ -99,6 +99,11 @@ impl MappedRing {
         Reader::new(self.slots.clone())
     }
 
+    /// Goes back to the oldest row that the ring still holds, drained or not, for [`read_undrained`](Self::read_undrained).
+    pub fn seek_oldest(&mut self) {
+        self.cursor.seek(self.slots.oldest(self.slots.head()));
+    }
+
     /// Gives out at most `max` rows that were not drained when this was opened, oldest first, and goes on from there the
     /// next time: what a [`drain`](crate::buffer::TransitionBuffer::drain) would have given its process, hidden rows and
     /// all. The file stays as it is.
@@ -106,7 +111,7 @@ impl MappedRing {
     /// Where a process with a [`SharedWriter`](super::SharedWriter) was killed while it wrote a row, rows behind that one
     /// are not given out.
     pub fn read_undrained(&mut self, max: usize, each: impl FnMut(&[u64])) -> Drained {
-        self.undrained.read(&self.slots, max, |_| true, |_, _| (), each)
+        self.cursor.read(&self.slots, max, |_| true, |_, _| (), each)
     }
 }
 

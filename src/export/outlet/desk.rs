@@ -1,6 +1,6 @@
 //! Where the exporter leaves what a sink's thread picks up.
 
-use crate::transition::Episode;
+use crate::{export::ledger::Receipt, transition::Episode};
 use crossbeam_channel::Sender;
 use std::{
     collections::VecDeque,
@@ -15,14 +15,17 @@ pub(in crate::export) struct Parcel {
     pub(super) transitions: u64,
     bytes: usize,
     pub(super) packed: Instant,
+    /// Whoever has taken the episodes, and not for good, holds on to it.
+    pub(super) receipt: Arc<Receipt>,
 }
 
 impl Parcel {
-    pub(in crate::export) fn new(episodes: Vec<Episode>) -> Self {
+    pub(in crate::export) fn new(episodes: Vec<Episode>, receipt: Arc<Receipt>) -> Self {
         Self {
             transitions: episodes.iter().map(|episode| episode.len() as u64).sum(),
             bytes: episodes.iter().map(|episode| size_of_val(episode.rows())).sum(),
             packed: Instant::now(),
+            receipt,
             episodes,
         }
     }
@@ -83,6 +86,11 @@ impl Desk {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in here leaves half-done work behind.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody will pick up anything any more.
+    pub(super) fn is_shut(&self) -> bool {
+        self.state().shut
     }
 
     /// Whom to wake when there is room.
@@ -161,6 +169,10 @@ impl Desk {
         state.bytes = 0;
         drop(state);
         drop(orders);
+        if let Some(exporter) = self.exporter.get() {
+            // At the end it waits for this.
+            exporter.unpark();
+        }
     }
 
     /// Waits before another attempt; not longer than until the deadline, nor for all of `wait` when one is set meanwhile.
@@ -209,7 +221,7 @@ mod tests {
             continues: None,
         };
         let episode = Episode::new(schema, info, rows, Outcome::Truncated, EndReason::GAP);
-        Arc::new(Parcel::new(vec![episode]))
+        Arc::new(Parcel::new(vec![episode], Arc::new(Receipt)))
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The thread that a sink lives on.
 
 use super::{
-    Premises,
+    Premises, Standing,
     desk::{Desk, Order, Parcel},
 };
 use crate::{
     account::SinkCounters,
     export::{
+        ledger::Receipt,
         notice::{Notice, SinkFailure},
         settings::{Backoff, RetrySettings},
     },
@@ -14,8 +15,9 @@ use crate::{
 };
 use std::{
     any::Any,
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -27,7 +29,12 @@ pub(super) struct Keeper {
     premises: Premises,
     counters: Arc<SinkCounters>,
     desk: Arc<Desk>,
+    standing: Arc<Standing>,
     retry: RetrySettings,
+    /// Episodes that the sink took.
+    taken: u64,
+    /// What it took and has not for good: how many it had taken then.
+    receipts: VecDeque<(u64, Arc<Receipt>)>,
     /// What it was asked in vain for long enough: until that works again, everything is tried once.
     refuses: Option<&'static str>,
     /// It waits for room on its disk.
@@ -43,6 +50,7 @@ impl Keeper {
         premises: Premises,
         counters: Arc<SinkCounters>,
         desk: Arc<Desk>,
+        standing: Arc<Standing>,
         retry: RetrySettings,
     ) -> Self {
         Self {
@@ -51,7 +59,10 @@ impl Keeper {
             premises,
             counters,
             desk,
+            standing,
             retry,
+            taken: 0,
+            receipts: VecDeque::new(),
             refuses: None,
             waits_for_room: false,
             said: false,
@@ -60,8 +71,16 @@ impl Keeper {
 
     pub(super) fn run(mut self) {
         let info = self.premises.info.clone();
-        if !self.persist("open", |sink| sink.open(&info)) {
+        let mut journal_folder = None;
+        let opened = self.persist("open", |sink| {
+            sink.open(&info)?;
+            journal_folder = sink.journal_folder();
+            Ok(())
+        });
+        if !opened {
             self.retire();
+        } else if let Some(folder) = journal_folder {
+            let _ = self.standing.journal_folder.set(folder);
         }
         loop {
             match self.desk.take() {
@@ -79,13 +98,16 @@ impl Keeper {
                         counters.note_disk_bytes(sink.disk_bytes());
                         flushed
                     });
+                    self.settle();
                     self.counters.flush_took(begun.elapsed());
                     drop(answer);
                 }
                 Order::Close(answer) => {
                     let _span = tracing::debug_span!("experience_close", sink = self.name).entered();
                     let (counters, premises) = (self.counters.clone(), self.premises.clone());
-                    self.persist("close", |sink| sink.close(&counters.report(&premises.counters)));
+                    if self.persist("close", |sink| sink.close(&counters.report(&premises.counters))) {
+                        self.receipts.clear();
+                    }
                     self.retire();
                     self.desk.shut();
                     drop(answer);
@@ -102,8 +124,20 @@ impl Keeper {
                 self.counters
                     .took(agent_id, episode.len() as u64, episode.total_reward());
             }
+            self.taken += parcel.episodes.len() as u64;
+            self.receipts.push_back((self.taken, parcel.receipt.clone()));
+            self.settle();
         } else {
             self.counters.refused.add_shared(parcel.transitions);
+        }
+    }
+
+    /// Lets go of what the sink has for good.
+    fn settle(&mut self) {
+        let Some(sink) = self.sink.as_deref() else { return };
+        match catch_unwind(AssertUnwindSafe(|| sink.durable(self.taken))) {
+            Ok(durable) => while self.receipts.pop_front_if(|(taken, _)| *taken <= durable).is_some() {},
+            Err(panic) => self.panicked(panic),
         }
     }
 
@@ -218,6 +252,10 @@ impl Keeper {
 
     fn retire(&mut self) {
         self.no_longer_waits();
+        if !self.receipts.is_empty() {
+            // What it took and had not for good may be gone with it.
+            self.standing.is_lost.store(true, Ordering::Release);
+        }
         if let Some(sink) = self.sink.take() {
             // A sink that panicked may panic again when it is dropped.
             let _ = catch_unwind(AssertUnwindSafe(move || drop(sink)));

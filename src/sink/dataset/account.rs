@@ -2,24 +2,29 @@
 
 use super::{files, layout, shard::ShardAccount};
 use crate::{
+    disk,
+    schema::Schema,
     sink::{RecordingInfo, RunReport, SinkError},
     transition::RunId,
 };
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Whether a run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
-    /// It goes on, or its process died.
+    /// It goes on, or its process died and nothing was recovered yet.
     Running,
     /// It ended in order: everything that the dataset took is in its shards.
     Closed,
+    /// Its process died, and what it left was brought into shards: all of it that could be found is there.
+    Recovered,
 }
 
 /// What a run recorded, and what became of it. One file for each run, in the recording's `runs` folder.
@@ -43,13 +48,16 @@ pub struct RunAccount {
     /// The build of the game, where the game told it.
     #[serde(default)]
     pub build: Option<String>,
+    /// The folder of the buffers' files, where they lie in files and the run goes on, or its process died.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffers: Option<PathBuf>,
     /// What wrote the dataset: `bevy_experience` and its version.
     pub writer: String,
     /// When the run began, in seconds since 1970 (UTC).
     pub started: f64,
     /// When the account was last brought up to date, in seconds since 1970 (UTC).
     pub updated: f64,
-    /// When the run ended, in seconds since 1970 (UTC); `None` while [`Running`](RunStatus::Running).
+    /// When the run ended, or was recovered, in seconds since 1970 (UTC); `None` while [`Running`](RunStatus::Running).
     pub ended: Option<f64>,
     /// The counts, in transitions, and the totals of each agent.
     pub account: RunReport,
@@ -119,6 +127,7 @@ impl RunAccount {
             tick_rate: recording.tick_rate,
             seed,
             build,
+            buffers: recording.buffers.clone(),
             writer: concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned(),
             started: seconds(recording.started),
             updated: seconds(SystemTime::now()),
@@ -128,6 +137,24 @@ impl RunAccount {
             retired: Retired::default(),
             retiring: Vec::new(),
         }
+    }
+
+    /// The account of a run that left none.
+    pub(super) fn found(run: RunId, schema: &Schema, tick_rate: Option<f64>, started: f64) -> Self {
+        let recording = RecordingInfo {
+            schema: schema.clone().into_shared(),
+            run,
+            tick_rate,
+            started: UNIX_EPOCH + Duration::try_from_secs_f64(started).unwrap_or_default(),
+            buffers: None,
+        };
+        Self::new(&recording, None, None)
+    }
+
+    /// Reads the account of a run in `recording`, the folder.
+    pub(super) fn read(recording: &Path, run: RunId) -> io::Result<Self> {
+        let content = disk::read(&recording.join(layout::RUNS).join(layout::account_name(run)))?;
+        serde_json::from_slice(&content).map_err(io::Error::other)
     }
 
     /// Takes possession of the run's place in `recording`, the folder.
@@ -149,7 +176,7 @@ impl RunAccount {
     pub(super) fn write(&mut self, recording: &Path, report: &RunReport) -> Result<(), SinkError> {
         let before = core::mem::replace(&mut self.account, report.clone());
         self.updated = seconds(SystemTime::now());
-        self.ended = (self.status == RunStatus::Closed).then_some(self.updated);
+        self.ended = (self.status != RunStatus::Running).then_some(self.updated);
         let written = files::replace(&self.path(recording), &self.to_json());
         if written.is_err() {
             self.account = before;

@@ -7,6 +7,7 @@
 //!     experience.json
 //!     data/<run>-00000.parquet
 //!     runs/<run>.json
+//!     journal/<run>/00000.journal      while the run goes on, or after its process died
 //! ```
 
 use crate::transition::RunId;
@@ -20,6 +21,8 @@ pub(crate) const EXPERIENCE: &str = "experience.json";
 pub(crate) const DATA: &str = "data";
 /// The folder of a recording's accounts.
 pub(crate) const RUNS: &str = "runs";
+/// The folder of a recording's journals, one for each run that is alive or whose process died.
+pub(crate) const JOURNALS: &str = "journal";
 /// The dataset card, in the dataset's folder.
 pub(crate) const CARD: &str = "README.md";
 /// How the names of whole shards end.
@@ -72,6 +75,22 @@ pub(crate) fn sibling_name(name: &str, hash: u64) -> String {
 /// The `index`-th shard of a run.
 pub(crate) fn shard_name(run: RunId, index: u32) -> String {
     format!("{run}-{index:05}{SHARD}")
+}
+
+/// Which shard of `run` the file of this name is.
+pub(crate) fn shard_index(run: RunId, name: &str) -> Option<u32> {
+    let index = name
+        .strip_suffix(SHARD)?
+        .strip_prefix(&format!("{run}-"))?
+        .parse()
+        .ok()?;
+    (shard_name(run, index) == name).then_some(index)
+}
+
+/// The run that something of this name belongs to.
+pub(crate) fn run(name: &str) -> Option<RunId> {
+    let run = RunId::from_bits(u32::from_str_radix(name, 16).ok()?);
+    (run.to_string() == name).then_some(run)
 }
 
 /// The account of a run.

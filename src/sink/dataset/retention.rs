@@ -85,7 +85,7 @@ fn over(recording: &Path, own: RunId) -> Result<Vec<RunAccount>, SinkError> {
             .ok()
             .and_then(|content| serde_json::from_slice::<RunAccount>(&content).ok());
         let is_over = |account: &RunAccount| {
-            account.run != own && (account.status == RunStatus::Closed || lock::is_dead(recording, account.run))
+            account.run != own && (account.status != RunStatus::Running || lock::is_dead(recording, account.run))
         };
         over.extend(account.filter(is_over));
     }

@@ -6,7 +6,7 @@ use super::{
     batches::batches,
     card, layout,
     lock::RunLock,
-    place, retention,
+    place, recovery, retention,
     shard::{FinishedShard, OpenShard, ShardAccount},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     transition::Episode,
 };
 use core::fmt;
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 /// Writes shards and the account of the run.
 pub(super) struct DatasetWriter {
@@ -35,6 +35,10 @@ pub(super) struct DatasetWriter {
     finished: Vec<FinishedShard>,
     /// What the shards that found their places take.
     landed_bytes: u64,
+    /// Episodes in shards that found their place.
+    landed: u64,
+    /// Brings what earlier processes left into shards.
+    recovering: Option<JoinHandle<()>>,
 }
 
 impl DatasetWriter {
@@ -45,7 +49,7 @@ impl DatasetWriter {
         // Before the account: whoever sees that asks whether the run is alive.
         let mut lock = RunLock::take(&folder, recording.run);
         account.reserve(&folder).inspect_err(|_| lock.remove())?;
-        let writer = Self {
+        let mut writer = Self {
             lock,
             schema: recording.schema.clone(),
             settings,
@@ -57,9 +61,44 @@ impl DatasetWriter {
             open: None,
             finished: Vec::new(),
             landed_bytes: 0,
+            landed: 0,
+            recovering: None,
         };
         writer.update_card();
+        if writer.settings.recover {
+            writer.begin_recovery();
+        }
         Ok(writer)
+    }
+
+    /// Brings what earlier processes left into shards, on a thread of its own: nothing that is recorded now waits for that.
+    fn begin_recovery(&mut self) {
+        let (root, folder, schema) = (self.settings.root.clone(), self.folder.clone(), self.schema.clone());
+        let own = self.account.run;
+        let begun = std::thread::Builder::new()
+            .name("experience-recover".to_owned())
+            .spawn(move || {
+                if !recovery::at_start(&folder, &schema, own) {
+                    return;
+                }
+                if let Err(error) = card::update(&root) {
+                    tracing::warn!("the dataset card is not up to date: {error}");
+                }
+            });
+        match begun {
+            Ok(thread) => self.recovering = Some(thread),
+            Err(error) => tracing::warn!("what earlier processes left is not recovered now: {error}"),
+        }
+    }
+
+    /// How many of the episodes that it took, in their order, are in shards that readers see.
+    pub(super) fn landed(&self) -> u64 {
+        self.landed
+    }
+
+    /// Where the journal of the run belongs.
+    pub(super) fn journal_folder(&self) -> PathBuf {
+        recovery::journal_of(&self.folder, self.account.run)
     }
 
     /// Takes all of `episodes`, or none of them and says why.
@@ -109,6 +148,7 @@ impl DatasetWriter {
         let landed = self.finish().and_then(|()| self.land());
         if landed.is_ok() {
             self.account.status = RunStatus::Closed;
+            self.account.buffers = None;
         } else {
             let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
             tracing::error!(
@@ -117,6 +157,10 @@ impl DatasetWriter {
             );
         }
         let noted = self.note(report);
+        if let Some(recovering) = self.recovering.take() {
+            // It has said what went wrong; and it is done soon, for all that it does is copy what an earlier process had in memory.
+            let _ = recovering.join();
+        }
         self.update_card();
         let closed = landed.and(noted);
         if closed.is_ok() {
@@ -170,6 +214,7 @@ impl DatasetWriter {
         let mut landed = false;
         while let Some(shard) = self.finished.first_mut() {
             let account = shard.land()?;
+            self.landed += account.episodes;
             self.account.shards.push(account);
             self.finished.remove(0);
             landed = true;

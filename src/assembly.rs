@@ -1,41 +1,33 @@
 //! Rows to whole episodes.
 
+mod draft;
+
+pub(crate) use draft::Draft;
+
 use crate::{
-    schema::{RowLayout, Schema},
-    transition::{EndReason, Episode, EpisodeInfo, Outcome, ReasonTable, RunId, StepHeader, StepKind},
+    schema::Schema,
+    transition::{EndReason, Outcome, ReasonTable, RunId, StepHeader, StepKind},
 };
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 /// What the assemblies of one recording share.
-pub(super) struct Shop {
-    pub(super) schema: Arc<Schema>,
-    pub(super) run: RunId,
-    pub(super) reasons: Arc<ReasonTable>,
-    pub(super) episodes: Arc<AtomicU32>,
-}
-
-/// An episode that is whole.
-pub(super) struct Finished {
-    /// The run's number of the episode that it was captured as. The pieces of an episode with gaps share it.
-    pub(super) captured_as: u32,
-    pub(super) episode: Episode,
+pub(crate) struct Shop {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) run: RunId,
+    pub(crate) reasons: Arc<ReasonTable>,
+    pub(crate) episodes: Arc<AtomicU32>,
 }
 
 /// What became of rows that will be in no episode.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Toll {
+pub(crate) struct Toll {
     /// Transitions that are gone, or whose first observation is.
-    pub(super) lost: u64,
+    pub(crate) lost: u64,
     /// Transitions of episodes that were thrown away.
-    pub(super) discarded: u64,
-}
-
-struct Open {
-    captured_as: u32,
-    episode_id: i64,
-    continues: Option<i64>,
-    rows: Vec<u64>,
+    pub(crate) discarded: u64,
+    /// The numbers, as they were captured, of those of these episodes that the journal knows.
+    pub(crate) withdrawn: Vec<u32>,
 }
 
 /// Puts the rows of one buffer together.
@@ -43,70 +35,78 @@ struct Open {
 /// It trusts the rows alone. Each carries its episode and the buffer's count of transitions, and that is enough to
 /// see, at any row, exactly how many transitions are missing before it.
 #[derive(Default)]
-pub(super) struct Assembly {
-    open: Option<Open>,
+pub(crate) struct Assembly {
+    open: Option<Draft>,
     ordinal: u32,
 }
 
 impl Assembly {
+    /// Goes on with what another process left: the episode that was open, and the count of transitions of the last row.
+    #[cfg(feature = "dataset")]
+    pub(crate) fn resume(open: Option<Draft>, ordinal: u32) -> Self {
+        Self { open, ordinal }
+    }
+
+    /// The episode that is open, as it stands.
+    #[cfg(feature = "dataset")]
+    pub(crate) fn into_open(self) -> Option<Draft> {
+        self.open
+    }
+
     /// Takes the next row.
-    pub(super) fn take(&mut self, shop: &Shop, row: &[u64], finished: &mut Vec<Finished>, toll: &mut Toll) {
+    pub(crate) fn take(&mut self, shop: &Shop, row: &[u64], finished: &mut Vec<Draft>, toll: &mut Toll) {
         let header = *StepHeader::of(row);
         let passed = header.ordinal.wrapping_sub(self.ordinal);
         self.ordinal = header.ordinal;
         match header.kind() {
             StepKind::Begin => {
                 toll.lost += u64::from(passed);
-                self.finish(shop, Outcome::Truncated, EndReason::GAP, finished);
-                self.open = Some(Open {
-                    captured_as: header.episode,
-                    episode_id: shop.run.episode_id(header.episode),
-                    continues: header.continues.checked_sub(1).map(|from| shop.run.episode_id(from)),
-                    rows: row.to_vec(),
-                });
+                self.finish(Outcome::Truncated, EndReason::GAP, finished);
+                let continues = header.continues.checked_sub(1).map(|from| shop.run.episode_id(from));
+                self.open = Some(Draft::begin(shop.run.episode_id(header.episode), continues, row));
             }
             StepKind::Transition => {
                 if passed == 1
-                    && let Some(open) = self.open.as_mut().filter(|open| open.captured_as == header.episode)
+                    && let Some(open) = self.open.as_mut().filter(|open| open.captured_as() == header.episode)
                 {
-                    open.rows.extend_from_slice(row);
+                    open.push(row);
                     self.finish_if_ended(shop, &header, finished);
                 } else {
                     // The observation before is gone, and with it this transition; what it led to is a beginning.
                     toll.lost += u64::from(passed);
-                    let before = self.finish(shop, Outcome::Truncated, EndReason::GAP, finished);
+                    let before = self.finish(Outcome::Truncated, EndReason::GAP, finished);
                     if header.outcome().is_none() {
-                        self.open = Some(Open {
-                            captured_as: header.episode,
-                            episode_id: shop.run.episode_id(shop.episodes.fetch_add(1, Ordering::Relaxed)),
-                            continues: before
-                                .filter(|&(captured_as, _)| captured_as == header.episode)
-                                .map(|(_, id)| id),
-                            rows: row.to_vec(),
-                        });
+                        let continues = before.filter(|&(captured_as, _)| captured_as == header.episode);
+                        self.open = Some(Draft::begin(
+                            shop.run.episode_id(shop.episodes.fetch_add(1, Ordering::Relaxed)),
+                            continues.map(|(_, id)| id),
+                            row,
+                        ));
                     }
                 }
             }
             StepKind::End => {
                 toll.lost += u64::from(passed);
-                match self.open.as_mut().filter(|open| open.captured_as == header.episode) {
+                match self.open.as_mut().filter(|open| open.captured_as() == header.episode) {
                     Some(open) if passed == 0 => {
-                        add_reward(shop.schema.layout(), row, &mut open.rows);
+                        open.end(shop.schema.layout(), row);
                         self.finish_if_ended(shop, &header, finished);
                     }
                     _ => {
-                        self.finish(shop, Outcome::Truncated, EndReason::GAP, finished);
+                        self.finish(Outcome::Truncated, EndReason::GAP, finished);
                     }
                 }
             }
             StepKind::Discard => {
                 toll.lost += u64::from(passed);
                 if let Some(open) = self.open.take() {
-                    if open.captured_as == header.episode {
-                        toll.discarded += transitions(shop, &open);
+                    if open.captured_as() == header.episode {
+                        toll.discarded += open.transitions();
+                        toll.withdrawn
+                            .extend(open.is_in_journal().then_some(open.captured_as()));
                     } else {
                         self.open = Some(open);
-                        self.finish(shop, Outcome::Truncated, EndReason::GAP, finished);
+                        self.finish(Outcome::Truncated, EndReason::GAP, finished);
                     }
                 }
             }
@@ -114,73 +114,44 @@ impl Assembly {
     }
 
     /// The buffer is closed and drained: how many of the `total` transitions pushed to it came after the last row.
-    pub(super) fn settle(&mut self, total: u32) -> u64 {
+    pub(crate) fn settle(&mut self, total: u32) -> u64 {
         u64::from(total.wrapping_sub(core::mem::replace(&mut self.ordinal, total)))
     }
 
     /// Ends what is open: nothing more will come.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &mut self,
-        shop: &Shop,
         outcome: Outcome,
         reason: EndReason,
-        finished: &mut Vec<Finished>,
+        finished: &mut Vec<Draft>,
     ) -> Option<(u32, i64)> {
-        let open = self.open.take()?;
-        if transitions(shop, &open) == 0 {
+        let mut open = self.open.take()?;
+        if open.transitions() == 0 {
             return None;
         }
-        let info = EpisodeInfo {
-            episode_id: open.episode_id,
-            agent_id: StepHeader::of(&open.rows).agent_id,
-            run: shop.run,
-            continues: open.continues,
-        };
-        finished.push(Finished {
-            captured_as: open.captured_as,
-            episode: Episode::new(shop.schema.clone(), info, open.rows, outcome, reason),
-        });
-        Some((open.captured_as, info.episode_id))
+        let whose = (open.captured_as(), open.episode_id());
+        open.close(outcome, reason);
+        finished.push(open);
+        Some(whose)
     }
 
-    fn finish_if_ended(&mut self, shop: &Shop, header: &StepHeader, finished: &mut Vec<Finished>) {
+    /// The episode that is open.
+    pub(crate) fn open_mut(&mut self) -> Option<&mut Draft> {
+        self.open.as_mut()
+    }
+
+    fn finish_if_ended(&mut self, shop: &Shop, header: &StepHeader, finished: &mut Vec<Draft>) {
         if let Some(outcome) = header.outcome() {
             let reason = shop.reasons.reason(header.reason);
-            self.finish(
-                shop,
-                outcome,
-                reason.unwrap_or_else(|| EndReason::from("unknown")),
-                finished,
-            );
+            self.finish(outcome, reason.unwrap_or_else(|| EndReason::from("unknown")), finished);
         }
-    }
-}
-
-fn transitions(shop: &Shop, open: &Open) -> u64 {
-    (open.rows.len() / shop.schema.layout().row_words() - 1) as u64
-}
-
-/// Adds the reward of an `End` row, given after the last transition had been closed, to that transition.
-fn add_reward(layout: &RowLayout, end: &[u64], rows: &mut [u64]) {
-    let words = layout.row_words();
-    if rows.len() == words {
-        return;
-    }
-    let last = rows.len() - words;
-    let last = &mut rows[last..];
-    StepHeader::of_mut(last).reward += StepHeader::of(end).reward;
-    let end: &[f32] = bytemuck::cast_slice(&bytemuck::cast_slice::<_, u8>(end)[layout.reward_terms()]);
-    let last: &mut [f32] =
-        bytemuck::cast_slice_mut(&mut bytemuck::cast_slice_mut::<_, u8>(last)[layout.reward_terms()]);
-    for (sum, term) in last.iter_mut().zip(end) {
-        *sum += term;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Column;
+    use crate::{schema::Column, transition::Episode};
 
     /// A buffer's worth of rows: the observation of each row is its place.
     struct Rows {
@@ -248,8 +219,9 @@ mod tests {
             for (_, row) in self.rows.iter().enumerate().filter(|&(place, _)| !missing(place)) {
                 assembly.take(&self.shop, row, &mut finished, &mut toll);
             }
-            assembly.finish(&self.shop, Outcome::Truncated, EndReason::SHUTDOWN, &mut finished);
-            (finished.into_iter().map(|finished| finished.episode).collect(), toll)
+            assembly.finish(Outcome::Truncated, EndReason::SHUTDOWN, &mut finished);
+            let whole = |draft: Draft| draft.into_episode(&self.shop.schema, self.shop.run, None).unwrap();
+            (finished.into_iter().map(whole).collect(), toll)
         }
     }
 
@@ -334,6 +306,10 @@ mod tests {
             .episode(1);
         let (episodes, toll) = rows.assemble(|_| false);
         assert_eq!(episodes.len(), 1);
-        assert_eq!(toll, Toll { lost: 0, discarded: 1 });
+        let expected = Toll {
+            discarded: 1,
+            ..Toll::default()
+        };
+        assert_eq!(toll, expected);
     }
 }
