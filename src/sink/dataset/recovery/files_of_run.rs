@@ -197,6 +197,7 @@ impl FilesOfRun {
             ignored_ends: before.ignored_ends.max(counts.ignored_ends),
             refused_agents: before.refused_agents.max(counts.refused_agents),
             unbuffered_agents: before.unbuffered_agents.max(counts.unbuffered_agents),
+            tags: before.tags.clone(),
             failures: before.failures,
             agents,
         }
