@@ -1,6 +1,9 @@
 //! The players of a recording as it sees them, and what may be asked about one of them.
 
-use super::{experience::Experience, works::RecordingSlot};
+use super::{
+    experience::Experience,
+    works::{RecordingSlot, Works},
+};
 use crate::{
     buffer::BufferStats,
     episode::{PlayerView, Refusal},
@@ -228,7 +231,7 @@ impl Experience {
     }
 
     fn slot_mut(&mut self, recording: &str) -> Result<&mut RecordingSlot, PlayerError> {
-        let slots = self.works_mut().map(|works| works.slots_mut()).unwrap_or_default();
+        let slots = self.works_mut().map(Works::slots_mut).unwrap_or_default();
         let slot = slots.iter_mut().find(|slot| slot.recorder.name() == recording);
         slot.ok_or_else(|| PlayerError::NoSuchRecording(recording.to_owned()))
     }
