@@ -7,7 +7,7 @@
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -49,6 +49,20 @@ pub struct RunReport {
     pub failures: u64,
     /// Transitions and episodes taken by this sink, by agent.
     pub agents: BTreeMap<i64, AgentTotals>,
+    /// What episodes were marked with, in the order of their ids. Not each of them need have reached the sink.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<EpisodeTag>,
+}
+
+/// A word that an episode was marked with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EpisodeTag {
+    /// The episode.
+    pub episode_id: i64,
+    /// Whose it is.
+    pub agent_id: i64,
+    /// The word.
+    pub tag: String,
 }
 
 /// What a sink took of one agent.
@@ -114,6 +128,34 @@ pub struct Counters {
     pub lost: Count,
     /// Transitions thrown away on request.
     pub discarded: Count,
+
+    /// The game writes it, and whoever reports reads it; never held while a sink works.
+    tags: Mutex<BTreeSet<EpisodeTag>>,
+}
+
+impl Counters {
+    /// Marks an episode.
+    pub fn tag(&self, episode_id: i64, agent_id: i64, tag: String) {
+        let tag = EpisodeTag {
+            episode_id,
+            agent_id,
+            tag,
+        };
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner).insert(tag);
+    }
+
+    /// Takes all marks off an episode.
+    pub fn untag(&self, episode_id: i64) {
+        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        tags.retain(|tag| tag.episode_id != episode_id);
+    }
+
+    /// What episodes were marked with, in the order of their ids.
+    #[must_use]
+    pub fn tags(&self) -> Vec<EpisodeTag> {
+        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        tags.iter().cloned().collect()
+    }
 }
 
 /// The counts of one sink of a recording. The exporter writes them.
@@ -129,6 +171,8 @@ pub struct SinkCounters {
     pub episodes: Count,
     /// How long the last flush took, in nanoseconds.
     flush_nanos: AtomicU64,
+    /// What the sink keeps on a disk.
+    disk_bytes: AtomicU64,
     /// Written by the exporter, read by whoever asks; never held while a sink works.
     agents: Mutex<BTreeMap<i64, AgentTotals>>,
 }
@@ -156,6 +200,17 @@ impl SinkCounters {
     #[must_use]
     pub fn last_flush(&self) -> Duration {
         Duration::from_nanos(self.flush_nanos.load(Ordering::Relaxed))
+    }
+
+    /// Notes what the sink keeps on a disk.
+    pub fn note_disk_bytes(&self, bytes: u64) {
+        self.disk_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that the sink kept on a disk at its last flush.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        self.disk_bytes.load(Ordering::Relaxed)
     }
 
     /// Transitions that the sink has neither taken nor lost yet.
@@ -196,6 +251,7 @@ impl SinkCounters {
             unbuffered_agents: recording.unbuffered_agents.get(),
             failures: self.failures.get(),
             agents: self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            tags: recording.tags(),
         }
     }
 }

@@ -18,7 +18,7 @@ mod recorder;
 mod roster;
 
 pub(crate) use life::{Clock, Rules};
-pub(crate) use recorder::{Crowd, EndRequest, Recorder, RecorderParts, Staged};
+pub(crate) use recorder::{Crowd, EndRequest, PlayerView, Recorder, RecorderParts, Refusal, Staged};
 
 use crate::transition::{EndReason, Outcome};
 use bevy_ecs::{entity::Entity, event::EntityEvent};

@@ -260,6 +260,12 @@ impl Exporter {
         sinks.iter().map(Gauge::counters)
     }
 
+    /// What a recording's sinks are, in their order: [`Sink::describe`].
+    pub fn sink_names(&self, recording: usize) -> impl Iterator<Item = &str> + '_ {
+        let sinks = self.accounts.get(recording).map_or(&[][..], |account| &account.sinks);
+        sinks.iter().map(Gauge::name)
+    }
+
     /// Whether a sink of the recording waits for room on its disk. One atomic load: it may be asked every tick.
     #[must_use]
     pub fn is_storage_full(&self, recording: usize) -> bool {

@@ -245,6 +245,11 @@
 //! captures, drains and sinks begin and end: the spans `experience_capture`, `experience_drain`, `experience_write`,
 //! `experience_flush` and `experience_close`.
 //!
+//! [`Experience::players`](plugin::Experience::players) says what each player does at this moment, and
+//! [`sinks`](plugin::Experience::sinks) how each sink gets on. An episode can be [ended](plugin::Experience::end_episode),
+//! [thrown away](plugin::Experience::discard_episode) or [tagged](plugin::Experience::tag_episode), and a player
+//! [excluded](plugin::Experience::exclude), without the game noticing.
+//!
 //! # Consent
 //! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and is not seen by `observe_nearest` in the rows
 //! of others. Inserted in mid-episode, it discards the open episode.

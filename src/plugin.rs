@@ -4,14 +4,16 @@ mod events;
 mod experience;
 mod observers;
 mod pause;
+mod players;
 mod schedules;
 mod signal;
 mod systems;
 mod works;
 
 pub use events::{GapDetected, SinkFailed, SinkFailure};
-pub use experience::{Experience, RecordingProgress};
+pub use experience::{Experience, RecordingProgress, SinkProgress};
 pub use pause::PauseReason;
+pub use players::{LastEnd, PlayerError, PlayerState};
 pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
 
 use crate::{

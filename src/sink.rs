@@ -17,7 +17,7 @@ pub use channel::ChannelSink;
 pub use dataset::DatasetSink;
 pub use memory::MemorySink;
 
-pub use crate::account::{AgentTotals, RunReport};
+pub use crate::account::{AgentTotals, EpisodeTag, RunReport};
 
 use crate::{
     schema::Schema,
@@ -61,6 +61,11 @@ pub trait Sink: Send + 'static {
     /// When something that [`write`](Self::write) took could not be brought to where it goes.
     fn flush(&mut self, report: &RunReport) -> Result<(), SinkError>;
 
+    /// Bytes that this run's episodes take on a disk; 0 for a sink that keeps none there. It is asked after each flush.
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+
     /// How many of the first `taken` episodes, in the order in which it took them, the sink has for good: they are still there
     /// when the process dies. All of them, unless it says otherwise. Asked after each [`write`](Self::write) and
     /// [`flush`](Self::flush); the others are kept in the [journal](crate::journal).
@@ -70,7 +75,7 @@ pub trait Sink: Send + 'static {
 
     /// A folder for the [journal](crate::journal) of the run, where whoever opens such a sink again finds it; asked once, after
     /// [`open`](Self::open). `None` unless the sink says otherwise: then what is in memory dies with the process. Of several
-    /// sinks of a recording, one has the journal.
+    /// sinks of a recording, one has the journal; if that one fails for good, the journal stays as it is.
     fn journal_folder(&self) -> Option<PathBuf> {
         None
     }

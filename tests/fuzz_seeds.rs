@@ -13,10 +13,10 @@ use std::{fs, path::Path, sync::Arc, time::Instant};
 /// Files of the corpus, and what each target makes of one.
 fn feed(name: &str, target: fn(&[u8]), changes: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
-    let mut seeds: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let entries = fs::read_dir(&folder).unwrap().map(Result::unwrap);
+    // Beside them may lie what a run of the fuzzer has added.
+    let is_seed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("seed");
+    let mut seeds: Vec<_> = entries.filter(is_seed).map(|entry| entry.path()).collect();
     seeds.sort();
     assert!(!seeds.is_empty(), "{} is empty", folder.display());
     for seed in seeds {

@@ -103,7 +103,7 @@ fn erase_from(
         }
     }
     for mut account in accounts {
-        if touched.contains(&account.run.get()) || account.account.agents.contains_key(&agent) {
+        if touched.contains(&account.run.get()) || names(&account, agent) {
             forget(recording, &mut account, agent)?;
             erased.accounts += 1;
             write_account(recording.path(), &account)?;
@@ -205,6 +205,7 @@ fn count_others(shard: &Shard, batch: &RecordBatch, agent: i64, gone: &mut BTree
 /// they were before: an erasure that was interrupted is finished by another.
 fn forget(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Result<(), DatasetError> {
     account.forget_retired(agent);
+    account.account.tags.retain(|tag| tag.agent_id != agent);
     if let Some(totals) = account.account.agents.remove(&agent) {
         let report = &mut account.account;
         let transitions = totals.transitions.min(report.exported);
@@ -231,6 +232,12 @@ fn forget(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Re
     Ok(())
 }
 
+/// Whether an account has something of the agent beside its shards.
+fn names(account: &RunAccount, agent: i64) -> bool {
+    let account = &account.account;
+    account.agents.contains_key(&agent) || account.tags.iter().any(|tag| tag.agent_id == agent)
+}
+
 fn episodes(shard: &Shard) -> Result<u64, DatasetError> {
     let mut count = 0;
     for batch in shard.batches(&[Content::Terminated, Content::Truncated], None)? {
@@ -255,7 +262,7 @@ fn verify(recording: &RecordingData, agent: i64) -> Result<(), DatasetError> {
         }
     }
     for path in recording.accounts()? {
-        if recording.account(&path)?.account.agents.contains_key(&agent) {
+        if names(&recording.account(&path)?, agent) {
             return Err(remains(&path));
         }
     }

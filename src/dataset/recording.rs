@@ -15,6 +15,7 @@ use crate::{
     transition::RunId,
 };
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -73,6 +74,19 @@ impl RecordingData {
     /// When an account cannot be read, or is damaged.
     pub fn runs(&self) -> Result<Vec<RunAccount>, DatasetError> {
         self.accounts()?.iter().map(|path| self.account(path)).collect()
+    }
+
+    /// What episodes were marked with while they were recorded, of all runs: the tags of each, in order. Episodes that never
+    /// came to the dataset may be among them.
+    ///
+    /// # Errors
+    /// When an account cannot be read, or is damaged.
+    pub fn tags(&self) -> Result<BTreeMap<i64, BTreeSet<String>>, DatasetError> {
+        let mut tags = BTreeMap::<i64, BTreeSet<String>>::new();
+        for found in self.runs()?.into_iter().flat_map(|run| run.account.tags) {
+            tags.entry(found.episode_id).or_default().insert(found.tag);
+        }
+        Ok(tags)
     }
 
     /// The files with the accounts of all runs, in the order of their names.

@@ -1,10 +1,12 @@
 //! One player's life: when its episodes begin and end, and when a transition closes.
 
+mod asked;
 mod context;
 mod finite;
 mod rows;
 mod span;
 
+pub(super) use asked::Ended;
 pub(super) use context::Context;
 pub(crate) use context::{Clock, Rules};
 
@@ -92,6 +94,8 @@ pub(super) struct Life {
     /// The recording's view: an episode is being written.
     open: bool,
     begin_asked: bool,
+    /// No episode begins until somebody takes that back.
+    excluded: bool,
     under_way: Box<UnderWay>,
 }
 
@@ -109,6 +113,8 @@ struct UnderWay {
     last: Box<[u64]>,
     /// Where a row without an observation is put together.
     blank: Box<[u64]>,
+    /// How the last episode ended.
+    ended: Option<Ended>,
 }
 
 // Two cache lines, and one for the map that finds it, are all that a capture reads of a life.
@@ -129,6 +135,7 @@ impl Life {
             alive: true,
             open: false,
             begin_asked: false,
+            excluded: false,
             under_way: Box::new(UnderWay {
                 decision: Span::new(terms),
                 still: Span::new(terms),
@@ -136,6 +143,7 @@ impl Life {
                 started: row(output.is_some() && context.rules.mode == RecordMode::OnChange),
                 last: row(output.is_some()),
                 blank: row(output.is_some()),
+                ended: None,
             }),
             output,
         }
@@ -308,7 +316,7 @@ impl Life {
             self.alive = true;
             self.begin_asked = false;
         }
-        if let (true, Some(row)) = (self.alive, row) {
+        if let (true, Some(row)) = (self.alive && !self.excluded, row) {
             self.begin(context, row, 0);
         }
     }

@@ -1,10 +1,13 @@
 //! One recording at work: who plays, what each capture makes of it, and what observers have noted since the last.
 
+mod asked;
 mod complaints;
 mod floats;
 mod members;
 mod steady;
 mod terms;
+
+pub(crate) use asked::{PlayerView, Refusal};
 
 use super::{
     life::{Clock, Context, Life, Rules},
@@ -26,6 +29,7 @@ use complaints::Said;
 use core::sync::atomic::AtomicU32;
 use crossbeam_queue::SegQueue;
 use std::{
+    collections::HashSet,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -110,6 +114,8 @@ pub(crate) struct Recorder {
     ended_between_ticks: bool,
     /// Players found by a capture that nobody knows yet.
     joining: Vec<Entity>,
+    /// Agents of whom nothing is to be recorded.
+    excluded: HashSet<i64>,
     row: Vec<u64>,
     said: Said,
 }
@@ -151,6 +157,7 @@ impl Recorder {
             captures: 0,
             ended_between_ticks: false,
             joining: Vec::new(),
+            excluded: HashSet::new(),
             said: Said::default(),
         }
     }
@@ -434,7 +441,7 @@ fn take_reward(life: &mut Life, reward: Option<&Reward>, context: &Context, term
             orphaned = true;
         }
     });
-    if orphaned && life.is_recorded() && !context.was_paused {
+    if orphaned && life.is_recorded() && !life.is_excluded() && !context.was_paused {
         context.counters.orphaned_rewards.add(1);
     }
 }

@@ -75,6 +75,11 @@ impl Roster {
         &self.lives
     }
 
+    /// The life of the living player with this agent id.
+    pub(super) fn agent_mut(&mut self, agent_id: i64) -> Option<&mut Life> {
+        self.holder(agent_id).and_then(|entity| self.get_mut(entity))
+    }
+
     /// The living player with this agent id.
     pub(super) fn holder(&self, agent_id: i64) -> Option<Entity> {
         self.agents.get(&agent_id).copied()

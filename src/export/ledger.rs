@@ -115,6 +115,18 @@ impl Ledger {
         }
     }
 
+    /// Nothing is written from here on, and nothing deleted.
+    pub(super) fn end(&mut self) {
+        self.settings = None;
+        self.works();
+        if let Some(journal) = self.journal.take() {
+            tracing::error!(
+                "`{}` stays: not everything in it found its place, and it is recovered at the next start",
+                journal.folder().display()
+            );
+        }
+    }
+
     /// So many bytes of rows were drained.
     pub(super) fn drained(&mut self, bytes: usize) {
         self.unwritten = self.unwritten.saturating_add(bytes);
@@ -274,18 +286,9 @@ impl Ledger {
         (episodes, lost)
     }
 
-    /// The run has ended, and every sink was closed. What none of them needs is deleted; otherwise the journal stays, for the
-    /// next start to recover.
+    /// The run has ended, and every sink has all of it for good, or lost it.
     pub(super) fn finish(&mut self) {
-        self.find_settled();
         let Some(journal) = self.journal.take() else { return };
-        if !self.unsettled.is_empty() {
-            tracing::error!(
-                "`{}` stays: not everything in it found its place, and it is recovered at the next start",
-                journal.folder().display()
-            );
-            return;
-        }
         let place = journal.folder().to_owned();
         if let Err(error) = journal.remove() {
             tracing::warn!("cannot remove `{}`: {error}; nothing in it is needed", place.display());

@@ -18,7 +18,10 @@ use desk::{Desk, Offer};
 use keeper::Keeper;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -44,8 +47,16 @@ pub(super) struct Outlet {
     /// What found no room, and since when.
     held: Option<(Arc<Parcel>, Instant)>,
     stalled: bool,
-    /// Where the sink has a place for the journal; set once it is open, if it has one.
-    journal_folder: Arc<OnceLock<PathBuf>>,
+    standing: Arc<Standing>,
+}
+
+/// What the sink's thread lets the exporter know of the sink.
+#[derive(Default)]
+struct Standing {
+    /// Where it has a place for the journal; set once it is open, if it has one.
+    journal_folder: OnceLock<PathBuf>,
+    /// It is not used any more, and had not for good all that it took.
+    is_lost: AtomicBool,
 }
 
 impl Outlet {
@@ -60,7 +71,7 @@ impl Outlet {
             patience: settings.patience,
             held: None,
             stalled: false,
-            journal_folder: Arc::default(),
+            standing: Arc::default(),
             name,
         };
         let keeper = Keeper::new(
@@ -69,7 +80,7 @@ impl Outlet {
             premises,
             outlet.counters.clone(),
             outlet.desk.clone(),
-            outlet.journal_folder.clone(),
+            outlet.standing.clone(),
             settings.retry.clone(),
         );
         std::thread::Builder::new()
@@ -80,7 +91,12 @@ impl Outlet {
 
     /// Where the sink has a place for the journal.
     pub(super) fn journal_folder(&self) -> Option<&Path> {
-        self.journal_folder.get().map(PathBuf::as_path)
+        self.standing.journal_folder.get().map(PathBuf::as_path)
+    }
+
+    /// Whether the sink is not used any more, and had not for good all that it took.
+    pub(super) fn is_lost(&self) -> bool {
+        self.standing.is_lost.load(Ordering::Acquire)
     }
 
     /// Whether the sink was closed, and nothing more is done.
@@ -179,6 +195,7 @@ impl Outlet {
     /// Reads how far behind the sink is.
     pub(super) fn gauge(&self) -> Gauge {
         Gauge {
+            name: self.name.clone(),
             desk: self.desk.clone(),
             counters: self.counters.clone(),
         }
@@ -194,11 +211,17 @@ impl Drop for Outlet {
 
 /// How far behind a sink is.
 pub(super) struct Gauge {
+    name: String,
     desk: Arc<Desk>,
     counters: Arc<SinkCounters>,
 }
 
 impl Gauge {
+    /// What the sink is: [`Sink::describe`].
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn counters(&self) -> &SinkCounters {
         &self.counters
     }

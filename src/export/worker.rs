@@ -30,6 +30,8 @@ pub(super) struct Recording {
     shards: Vec<ShardIntake>,
     finished: Vec<Draft>,
     ledger: Ledger,
+    /// The sink that has the place of the journal.
+    host: Option<usize>,
     waiting: usize,
     outlets: Vec<Outlet>,
     storage: Arc<Storage>,
@@ -77,6 +79,7 @@ impl Recording {
             shards: Vec::new(),
             finished: Vec::new(),
             ledger,
+            host: None,
             waiting: 0,
         })
     }
@@ -233,12 +236,22 @@ impl Recording {
     /// Writes to the journal what it has not, if it is time to.
     fn keep_journal(&mut self) {
         if self.ledger.is_wanted()
-            && let Some(folder) = self.outlets.iter().find_map(Outlet::journal_folder)
+            && let Some(host) = self.outlets.iter().position(|outlet| outlet.journal_folder().is_some())
+            && let Some(folder) = self.outlets[host].journal_folder()
         {
             self.ledger.begin(folder, &self.shop);
+            self.host = Some(host);
         }
+        self.see_to_host();
         if self.ledger.wants_all() {
             self.write_journal();
+        }
+    }
+
+    /// What the sink with the journal's place lost stays there; and what comes from here on, nobody would bring back.
+    fn see_to_host(&mut self) {
+        if self.host.is_some_and(|host| self.outlets[host].is_lost()) {
+            self.ledger.end();
         }
     }
 
@@ -383,6 +396,7 @@ impl Worker {
             std::thread::park_timeout(self.settings.poll_interval);
         }
         for recording in &mut self.recordings {
+            recording.see_to_host();
             recording.ledger.finish();
         }
     }

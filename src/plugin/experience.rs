@@ -42,6 +42,29 @@ pub struct RecordingProgress {
     pub lag: Duration,
 }
 
+/// How one sink of a recording gets on. Counts are transitions unless they say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkProgress {
+    /// What it is: [`Sink::describe`](crate::sink::Sink::describe).
+    pub sink: String,
+    /// Whole episodes that it took.
+    pub episodes: u64,
+    /// Taken.
+    pub exported: u64,
+    /// Lost to it.
+    pub dropped: u64,
+    /// On the way to it.
+    pub pending: u64,
+    /// Calls that failed, and times that it stalled; most of them were made good by another attempt.
+    pub failures: u64,
+    /// Bytes of this run that it kept on a disk at its last flush: [`Sink::disk_bytes`](crate::sink::Sink::disk_bytes).
+    pub disk_bytes: u64,
+    /// How long its last flush took, with all attempts.
+    pub flush: Duration,
+    /// How long the oldest of the episodes that it was handed has waited for it.
+    pub lag: Duration,
+}
+
 impl Experience {
     pub(super) fn new(works: Works) -> Self {
         Self(Some(Box::new(works)))
@@ -144,8 +167,36 @@ impl Experience {
         Some(progress)
     }
 
+    /// How each sink of the recording called `recording` gets on, in their order; empty before the first capture. It waits for no
+    /// sink, so it may be asked every frame.
+    #[must_use]
+    pub fn sinks(&self, recording: &str) -> Vec<SinkProgress> {
+        let exporter = self.works().and_then(|works| works.exporter.as_ref());
+        let slot = self.slot(recording);
+        let (Some(exporter), Some(slot), Some(index)) = (exporter, slot, slot.and_then(|slot| slot.exported_as)) else {
+            return Vec::new();
+        };
+        let recorded = slot.recorder.counters();
+        let sinks = exporter.sink_names(index).zip(exporter.sink_counters(index));
+        sinks
+            .zip(exporter.paces(index))
+            .map(|((sink, counters), pace)| SinkProgress {
+                sink: sink.to_owned(),
+                // What leaves is read before what enters.
+                episodes: counters.episodes.get(),
+                exported: counters.exported.get(),
+                dropped: counters.dropped(recorded),
+                pending: counters.pending(recorded),
+                failures: counters.failures.get(),
+                disk_bytes: counters.disk_bytes(),
+                flush: pace.flush,
+                lag: pace.lag,
+            })
+            .collect()
+    }
+
     /// Waits until every episode that has ended is with its sinks, and of the others everything is in the journal where there is
-    /// one, at most `timeout`. False when that takes longer.
+    /// one, at most `timeout`. False when that takes longer: with [`Duration::ZERO`] it is asked for, and not waited for.
     pub fn flush(&mut self, timeout: Duration) -> bool {
         let Some(works) = &mut self.0 else { return false };
         works.hand_over();

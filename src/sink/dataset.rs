@@ -227,6 +227,10 @@ impl Sink for DatasetSink {
         self.writer()?.flush(report)
     }
 
+    fn disk_bytes(&self) -> u64 {
+        self.writer.as_ref().map_or(0, DatasetWriter::disk_bytes)
+    }
+
     fn durable(&self, _: u64) -> u64 {
         self.writer.as_ref().map_or(0, DatasetWriter::landed)
     }

@@ -103,6 +103,7 @@ impl Life {
         };
         if let Some((outcome, reason)) = outcome {
             StepHeader::of_mut(row).set_outcome(Some(outcome), context.reasons.code(reason));
+            self.note_end(context, outcome, reason);
             self.open = false;
         }
         self.push(context, row);
@@ -211,6 +212,7 @@ impl Life {
         if !core::mem::replace(&mut self.open, false) {
             return;
         }
+        self.note_end(context, outcome, reason);
         if self.step == 0 {
             context.counters.empty_episodes.add(1);
         }

@@ -75,6 +75,7 @@ impl Recorder {
             }
             let mut life = Life::new(&self.context, entity, agent_id, output);
             life.seen = self.captures;
+            life.set_excluded(self.excluded.contains(&agent_id));
             if world.get::<Reward>(entity).is_some_and(|reward| !reward.is_clear())
                 && self.enabled
                 && !self.context.was_paused

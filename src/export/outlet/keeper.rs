@@ -1,7 +1,7 @@
 //! The thread that a sink lives on.
 
 use super::{
-    Premises,
+    Premises, Standing,
     desk::{Desk, Order, Parcel},
 };
 use crate::{
@@ -17,8 +17,7 @@ use std::{
     any::Any,
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -30,7 +29,7 @@ pub(super) struct Keeper {
     premises: Premises,
     counters: Arc<SinkCounters>,
     desk: Arc<Desk>,
-    journal_folder: Arc<OnceLock<PathBuf>>,
+    standing: Arc<Standing>,
     retry: RetrySettings,
     /// Episodes that the sink took.
     taken: u64,
@@ -51,7 +50,7 @@ impl Keeper {
         premises: Premises,
         counters: Arc<SinkCounters>,
         desk: Arc<Desk>,
-        journal_folder: Arc<OnceLock<PathBuf>>,
+        standing: Arc<Standing>,
         retry: RetrySettings,
     ) -> Self {
         Self {
@@ -60,7 +59,7 @@ impl Keeper {
             premises,
             counters,
             desk,
-            journal_folder,
+            standing,
             retry,
             taken: 0,
             receipts: VecDeque::new(),
@@ -81,7 +80,7 @@ impl Keeper {
         if !opened {
             self.retire();
         } else if let Some(folder) = journal_folder {
-            let _ = self.journal_folder.set(folder);
+            let _ = self.standing.journal_folder.set(folder);
         }
         loop {
             match self.desk.take() {
@@ -94,7 +93,11 @@ impl Keeper {
                     let _span = tracing::debug_span!("experience_flush", sink = self.name).entered();
                     let begun = Instant::now();
                     let (counters, premises) = (self.counters.clone(), self.premises.clone());
-                    self.persist("flush", |sink| sink.flush(&counters.report(&premises.counters)));
+                    self.persist("flush", |sink| {
+                        let flushed = sink.flush(&counters.report(&premises.counters));
+                        counters.note_disk_bytes(sink.disk_bytes());
+                        flushed
+                    });
                     self.settle();
                     self.counters.flush_took(begun.elapsed());
                     drop(answer);
@@ -249,10 +252,9 @@ impl Keeper {
 
     fn retire(&mut self) {
         self.no_longer_waits();
-        for (_, receipt) in self.receipts.drain(..) {
-            // What it took and had not for good may be gone with it: the journal keeps that for as long as the process lives,
-            // and it is recovered at the next start.
-            core::mem::forget(receipt);
+        if !self.receipts.is_empty() {
+            // What it took and had not for good may be gone with it.
+            self.standing.is_lost.store(true, Ordering::Release);
         }
         if let Some(sink) = self.sink.take() {
             // A sink that panicked may panic again when it is dropped.

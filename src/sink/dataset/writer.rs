@@ -7,7 +7,7 @@ use super::{
     card, layout,
     lock::RunLock,
     place, recovery, retention,
-    shard::{FinishedShard, OpenShard},
+    shard::{FinishedShard, OpenShard, ShardAccount},
 };
 use crate::{
     schema::Schema,
@@ -15,7 +15,7 @@ use crate::{
     transition::Episode,
 };
 use core::fmt;
-use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
+use std::{fs, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 /// Writes shards and the account of the run.
 pub(super) struct DatasetWriter {
@@ -33,6 +33,8 @@ pub(super) struct DatasetWriter {
     open: Option<OpenShard>,
     /// Shards that the disk did not take yet, oldest first.
     finished: Vec<FinishedShard>,
+    /// What the shards that found their places take.
+    landed_bytes: u64,
     /// Episodes in shards that found their place.
     landed: u64,
     /// Brings what earlier processes left into shards.
@@ -58,6 +60,7 @@ impl DatasetWriter {
             shards: 0,
             open: None,
             finished: Vec::new(),
+            landed_bytes: 0,
             landed: 0,
             recovering: None,
         };
@@ -218,8 +221,17 @@ impl DatasetWriter {
         }
         if landed {
             self.keep_last();
+            let data = self.folder.join(layout::DATA);
+            let shards = self.account.shards.iter();
+            let bytes = |shard: &ShardAccount| fs::metadata(data.join(&shard.file)).map_or(0, |found| found.len());
+            self.landed_bytes = shards.map(bytes).sum();
         }
         Ok(())
+    }
+
+    /// What the run's shards take on the disk, with the one that is open.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.landed_bytes + self.open.as_ref().map_or(0, |shard| shard.bytes() as u64)
     }
 
     /// Makes room, where that is wanted. More than was wanted is no reason to lose data.

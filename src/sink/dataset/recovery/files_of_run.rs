@@ -13,9 +13,8 @@ use crate::{
 };
 use arrow_array::{
     cast::AsArray,
-    types::{Float32Type, Float64Type, Int64Type},
+    types::{Float64Type, Int64Type},
 };
-use arrow_schema::DataType;
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -111,17 +110,9 @@ impl FilesOfRun {
                 .as_primitive_opt::<Int64Type>()
                 .ok_or("`agent_id` is no integer")?;
             let rewards = column(2)?;
-            let reward: Box<dyn Fn(usize) -> f64> = match rewards.data_type() {
-                DataType::Float64 => {
-                    let rewards = rewards.as_primitive::<Float64Type>().clone();
-                    Box::new(move |row| rewards.value(row))
-                }
-                DataType::Float32 => {
-                    let rewards = rewards.as_primitive::<Float32Type>().clone();
-                    Box::new(move |row| f64::from(rewards.value(row)))
-                }
-                _ => return Err("the reward is no number".into()),
-            };
+            let rewards = rewards
+                .as_primitive_opt::<Float64Type>()
+                .ok_or("`reward` is no number")?;
             let flags = [column(3)?, column(4)?].map(|flag| flag.as_boolean_opt().cloned());
             let [Some(terminated), Some(truncated)] = flags else {
                 return Err("a flag is none".into());
@@ -131,7 +122,7 @@ impl FilesOfRun {
                 let totals = self.agents.entry(agents.value(row)).or_default();
                 totals.transitions += 1;
                 totals.episodes += u64::from(ends);
-                totals.total_reward += reward(row);
+                totals.total_reward += rewards.value(row);
                 shard.transitions += 1;
                 shard.episodes += u64::from(ends);
                 self.episodes.insert(ids.value(row));
@@ -197,6 +188,7 @@ impl FilesOfRun {
             ignored_ends: before.ignored_ends.max(counts.ignored_ends),
             refused_agents: before.refused_agents.max(counts.refused_agents),
             unbuffered_agents: before.unbuffered_agents.max(counts.unbuffered_agents),
+            tags: before.tags.clone(),
             failures: before.failures,
             agents,
         }

@@ -1,0 +1,254 @@
+//! What may be asked about single players: what they do at this moment, ends and marks of their episodes, leaving them out.
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bevy_experience::{
+    plugin::{PlayerError, PlayerState},
+    prelude::*,
+    test_app::TestApp,
+    transition::Episode,
+};
+use bevy_reflect::Reflect;
+use core::time::Duration;
+
+#[derive(Component)]
+struct Player;
+
+#[derive(Component, Reflect)]
+struct Age(f32);
+
+fn grow(mut players: Query<(&mut Age, &mut Reward)>) {
+    for (mut age, mut reward) in &mut players {
+        age.0 += 1.0;
+        reward.add("step", 1.0);
+    }
+}
+
+fn play(recording: Recording<Player>) -> TestApp {
+    let mut test = TestApp::new();
+    test.record(recording.observe::<Age>().reward_terms(["step"]));
+    test.add_systems(FixedUpdate, grow);
+    test
+}
+
+fn join(test: &mut TestApp, agent: i64) -> Entity {
+    test.world_mut().spawn((Player, Age(0.0), AgentId(agent))).id()
+}
+
+fn experience(test: &mut TestApp) -> Mut<'_, Experience> {
+    test.world_mut().resource_mut::<Experience>()
+}
+
+fn state(test: &mut TestApp, agent: i64) -> PlayerState {
+    let experience = experience(test);
+    let mut players = experience.players("player");
+    players
+        .find(|player| player.agent_id == agent)
+        .expect("the player lives")
+}
+
+/// Whose each episode is, its first and last observation, and why it ended.
+fn lives(episodes: &[Episode]) -> Vec<(i64, f32, f32, String)> {
+    let life = |episode: &Episode| {
+        (
+            episode.info().agent_id,
+            episode.row(0).observation()[0],
+            episode.row(episode.len()).observation()[0],
+            episode.reason().to_string(),
+        )
+    };
+    episodes.iter().map(life).collect()
+}
+
+#[test]
+fn a_player_is_seen_as_it_is() {
+    let mut test = play(Recording::new("player"));
+    let entity = join(&mut test, 7);
+    test.ticks(3);
+    let player = state(&mut test, 7);
+    assert_eq!(
+        (player.entity, player.steps, player.last_end.clone()),
+        (entity, 2, None)
+    );
+    assert!(player.is_recorded && !player.is_excluded);
+    assert_eq!(player.buffer.unwrap().added, 3);
+    test.world_mut().trigger(EndEpisode::terminated(entity, "goal"));
+    let before = player.episode_id.unwrap();
+    test.ticks(1);
+    let player = state(&mut test, 7);
+    let end = player.last_end.unwrap();
+    assert_eq!(
+        (end.episode_id, end.steps, end.outcome),
+        (before, 2, Outcome::Terminated)
+    );
+    assert_eq!(end.reason, EndReason::GOAL);
+    assert_ne!(player.episode_id, Some(before));
+    let recorded = test.finish();
+    assert_eq!(recorded[0].info().episode_id, before);
+    assert_eq!(recorded[0].len(), 2);
+    let experience = experience(&mut test);
+    assert_eq!(experience.players("player").count(), 0, "recording is over");
+    assert_eq!(experience.players("nobody").count(), 0);
+}
+
+#[test]
+fn an_end_that_is_asked_for_cuts_at_the_last_capture_and_the_game_does_not_notice() {
+    let mut test = play(Recording::new("player"));
+    test.add_observer(|_: On<EpisodeEnded>| panic!("the game was told"));
+    join(&mut test, 7);
+    test.ticks(3);
+    let before = state(&mut test, 7).episode_id.unwrap();
+    let ended = experience(&mut test).end_episode("player", 7, "level_change");
+    assert_eq!(ended, Ok(before));
+    assert_eq!(state(&mut test, 7).episode_id, None);
+    let again = experience(&mut test).end_episode("player", 7, "level_change");
+    assert!(matches!(again, Err(PlayerError::NoOpenEpisode { agent_id: 7, .. })));
+    test.ticks(3);
+    let episodes = test.finish();
+    assert_eq!(
+        lives(&episodes),
+        [
+            (7, 1.0, 3.0, "level_change".to_owned()),
+            (7, 4.0, 6.0, "shutdown".to_owned())
+        ]
+    );
+    assert_eq!(episodes[0].outcome(), Outcome::Truncated);
+    let report = test.report();
+    assert_eq!((report.recorded, report.exported, report.dropped), (4, 4, 0));
+}
+
+#[test]
+fn an_open_episode_can_be_thrown_away_and_one_that_ended_cannot() {
+    let mut test = play(Recording::new("player"));
+    let entity = join(&mut test, 7);
+    test.ticks(4);
+    let thrown = state(&mut test, 7).episode_id.unwrap();
+    experience(&mut test).tag_episode("player", 7, "odd").unwrap();
+    assert_eq!(experience(&mut test).discard_episode("player", 7), Ok(thrown));
+    let again = experience(&mut test).discard_episode("player", 7);
+    assert!(matches!(again, Err(PlayerError::NoOpenEpisode { .. })));
+    test.ticks(3);
+    test.world_mut().trigger(EndEpisode::terminated(entity, "goal"));
+    let late = experience(&mut test).discard_episode("player", 7);
+    assert!(matches!(late, Err(PlayerError::AlreadyEnding { .. })));
+    test.ticks(1);
+    let episodes = test.finish();
+    assert_eq!(lives(&episodes), [(7, 5.0, 7.0, "goal".to_owned())]);
+    let report = test.report();
+    assert_eq!((report.recorded, report.exported, report.discarded), (5, 2, 3));
+    assert_eq!((report.pending, report.tags), (0, vec![]));
+}
+
+#[test]
+fn an_excluded_player_leaves_no_row_until_it_is_included() {
+    let mut test = play(Recording::new("player"));
+    join(&mut test, 1);
+    join(&mut test, 2);
+    test.ticks(3);
+    experience(&mut test).exclude("player", 1).unwrap();
+    assert!(state(&mut test, 1).is_excluded && !state(&mut test, 2).is_excluded);
+    test.ticks(3);
+    assert_eq!(state(&mut test, 1).episode_id, None);
+    experience(&mut test).include("player", 1).unwrap();
+    test.ticks(3);
+    let lives = lives(&test.finish());
+    assert_eq!(
+        lives,
+        [
+            (1, 1.0, 3.0, "excluded".to_owned()),
+            (1, 7.0, 9.0, "shutdown".to_owned()),
+            (2, 1.0, 9.0, "shutdown".to_owned())
+        ]
+    );
+    // Those of the tick before each player's first capture, and before the first that looks again; none in between.
+    assert_eq!(test.report().orphaned_rewards, 3);
+}
+
+#[test]
+fn an_exclusion_outlasts_a_despawn_and_an_end_of_the_games_is_published_all_the_same() {
+    let mut test = play(Recording::new("player"));
+    let entity = join(&mut test, 1);
+    test.ticks(3);
+    test.world_mut().trigger(EndEpisode::terminated(entity, "goal"));
+    experience(&mut test).exclude("player", 1).unwrap();
+    test.ticks(2);
+    test.world_mut().despawn(entity);
+    test.ticks(1);
+    assert!(experience(&mut test).is_excluded("player", 1));
+    join(&mut test, 1);
+    test.ticks(3);
+    assert!(state(&mut test, 1).is_excluded);
+    assert_eq!(lives(&test.finish()), [(1, 1.0, 3.0, "goal".to_owned())]);
+}
+
+#[test]
+fn a_tag_is_of_the_open_episode_or_of_the_last_one() {
+    let mut test = play(Recording::new("player").start(EpisodeStart::OnEvent));
+    let entity = join(&mut test, 7);
+    test.ticks(3);
+    let first = experience(&mut test).tag_episode("player", 7, "funny").unwrap();
+    test.world_mut().trigger(EndEpisode::terminated(entity, "goal"));
+    test.ticks(2);
+    assert_eq!(state(&mut test, 7).episode_id, None);
+    assert_eq!(experience(&mut test).tag_episode("player", 7, "short"), Ok(first));
+    assert_eq!(experience(&mut test).tag_episode("player", 7, "short"), Ok(first));
+    let tags = test.report().tags;
+    let words: Vec<_> = tags.iter().map(|tag| tag.tag.as_str()).collect();
+    assert_eq!(words, ["funny", "short"]);
+    assert!(tags.iter().all(|tag| (tag.episode_id, tag.agent_id) == (first, 7)));
+    assert_eq!(test.finish()[0].info().episode_id, first);
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let mut test = play(Recording::new("player"));
+    test.ticks(1);
+    let error = experience(&mut test).end_episode("nobody", 7, "x").unwrap_err();
+    assert!(error.to_string().contains("`nobody`"), "{error}");
+    let error = experience(&mut test).tag_episode("player", 7, "x").unwrap_err();
+    assert!(error.to_string().contains("agent id 7"), "{error}");
+    assert!(experience(&mut test).exclude("nobody", 7).is_err());
+}
+
+#[cfg(feature = "dataset")]
+#[test]
+fn a_dataset_keeps_tags_and_forgets_those_of_an_agent_that_is_erased() {
+    use bevy_experience::dataset::Dataset;
+    let folder = tempfile::tempdir().unwrap();
+    let mut test = TestApp::new();
+    test.add_recording(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .sink(DatasetSink::new(folder.path())),
+    );
+    join(&mut test, 1);
+    join(&mut test, 2);
+    test.ticks(3);
+    let sink = |test: &mut TestApp| experience(test).sinks("player").remove(0);
+    assert!(sink(&mut test).sink.starts_with("dataset "));
+    let ids = [1, 2].map(|agent| experience(&mut test).tag_episode("player", agent, "speedrun").unwrap());
+    experience(&mut test).end_episode("player", 1, "level_change").unwrap();
+    assert!(experience(&mut test).flush(Duration::from_secs(30)));
+    let flushed = sink(&mut test);
+    assert_eq!((flushed.episodes, flushed.exported, flushed.dropped), (1, 2, 0));
+    assert!(flushed.disk_bytes > 0);
+    drop(test);
+    let open = || Dataset::open(folder.path()).unwrap();
+    let tags = open().recording("player").unwrap().tags().unwrap();
+    assert_eq!(tags.keys().copied().collect::<Vec<_>>(), ids);
+    assert!(
+        tags.values()
+            .all(|words| words.contains("speedrun") && words.len() == 1)
+    );
+    open().erase(2, &mut |_| {}).unwrap();
+    let tags = open().recording("player").unwrap().tags().unwrap();
+    assert_eq!(tags.keys().copied().collect::<Vec<_>>(), ids[..1]);
+    assert!(
+        open()
+            .recording("player")
+            .unwrap()
+            .validate(&mut |_| {})
+            .unwrap()
+            .is_valid()
+    );
+}
