@@ -47,35 +47,75 @@ struct Intent {
     shoots: bool,
 }
 
-/// A capture of 1,024 players four times over, each with 12 features, two values of an action and a reward.
-fn capture(recording: Recording<Player>) {
-    const PLAYERS: usize = 1024;
+#[derive(Component, Reflect)]
+struct Wide([f32; 256]);
+
+/// 9 planes of a board of 20 × 20.
+#[derive(Component, Reflect)]
+struct Board([[[f32; 20]; 20]; 9]);
+
+/// Which of 1,600 moves are allowed.
+#[derive(Component, Reflect)]
+struct Allowed([[bool; 40]; 40]);
+
+/// Captures of `players` players, as many as make [`TIMES`] of them, each given a reward before.
+fn captures<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl Fn() -> B) {
     let mut test = TestApp::new();
-    test.add_recording(
-        recording
-            .observe::<Place>()
-            .observe::<Motion>()
-            .observe::<Aim>()
-            .act::<Intent>()
-            .reward_terms(["alive"])
-            .capacity(16),
-    );
-    for _ in 0..PLAYERS {
-        let intent = Intent {
-            turn: 0.5,
-            shoots: true,
-        };
-        let world = test.world_mut();
-        world.spawn((Player, Place([1.0; 4]), Motion([2.0; 4]), Aim([3.0; 4]), intent));
+    test.add_recording(recording.capacity(16));
+    for _ in 0..players {
+        test.world_mut().spawn((Player, spawn()));
     }
     test.ticks(20);
     let mut rewards = test.world_mut().query::<&mut Reward>();
-    for _ in 0..TIMES / PLAYERS {
+    for _ in 0..TIMES / players {
         for mut reward in rewards.iter_mut(test.world_mut()) {
             reward.add("alive", 0.01);
         }
         measured(&mut || test.world_mut().run_schedule(ExperienceCapture));
     }
+}
+
+/// Players with 12 features, two values of an action and a reward.
+fn capture(recording: Recording<Player>) {
+    let recording = recording
+        .observe::<Place>()
+        .observe::<Motion>()
+        .observe::<Aim>()
+        .act::<Intent>()
+        .reward_terms(["alive"]);
+    captures(recording, 1024, || {
+        let intent = Intent {
+            turn: 0.5,
+            shoots: true,
+        };
+        (Place([1.0; 4]), Motion([2.0; 4]), Aim([3.0; 4]), intent)
+    });
+}
+
+/// The same features, none of which changes, and nothing is written.
+fn still() {
+    let recording = Recording::new("player")
+        .observe::<Place>()
+        .observe::<Motion>()
+        .observe::<Aim>()
+        .mode(RecordMode::OnChange);
+    captures(recording, 1024, || (Place([1.0; 4]), Motion([2.0; 4]), Aim([3.0; 4])));
+}
+
+/// 256 floats of one component.
+fn wide() {
+    captures(Recording::new("player").observe::<Wide>(), 256, || Wide([1.0; 256]));
+}
+
+/// A board game for four: 3,600 floats, a mask of 1,600 and a choice.
+fn board() {
+    let recording = Recording::new("player")
+        .observe::<Board>()
+        .action_mask::<Allowed>()
+        .act_discrete_with::<Place>("move", 1600, |place| place.0[0] as i64);
+    captures(recording, 4, || {
+        (Board([[[1.0; 20]; 20]; 9]), Allowed([[true; 40]; 40]), Place([7.0; 4]))
+    });
 }
 
 /// A row of 256 bytes.
@@ -160,9 +200,12 @@ fn sample() {
     measured(&mut || assert_eq!(sampler.sample(TIMES, &mut rng).len(), TIMES));
 }
 
-const SCENARIOS: [(&str, fn()); 8] = [
+const SCENARIOS: [(&str, fn()); 11] = [
     ("capture_own", || capture(Recording::new("player"))),
     ("capture_shared", || capture(Recording::new("player").pool_above(0))),
+    ("capture_wide", wide),
+    ("capture_still", still),
+    ("capture_board", board),
     ("ring_push", || push(BufferKind::Ring)),
     ("queue_push", || push(BufferKind::Queue)),
     ("mutex_push", || push(BufferKind::Mutex)),

@@ -27,6 +27,12 @@ const BLOCK: usize = 64;
 /// Bytes of the rows that are encoded together, unless one row has more: few enough to stay in the first cache.
 const BLOCK_BYTES: usize = 16 << 10;
 
+/// Words of a line of the processor's caches.
+const LINE: usize = 8;
+
+/// Words in front of each row of a [`Block`], for whoever writes rows behind words of its own.
+pub(crate) const LEAD: usize = 2;
+
 /// Which halves of a row to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parts {
@@ -64,13 +70,13 @@ pub(crate) struct Captured<'a> {
 /// What one capture finds of neighbours in a table, at most [`BLOCK`] of them.
 pub(crate) struct Block<'a> {
     players: &'a [ArchetypeEntity],
-    /// One behind the other.
-    rows: &'a mut [u64],
+    /// A cell for each: [`LEAD`] words, the row, and perhaps one word more, which is 0, so that they are even.
+    cells: &'a mut [u64],
+    /// Words of a cell.
+    stride: usize,
     row_words: usize,
     /// One for each player; `None` where they have none.
     rewards: Option<&'a [Reward]>,
-    /// The players of the next block.
-    next: &'a [ArchetypeEntity],
 }
 
 impl<'a> Block<'a> {
@@ -84,36 +90,48 @@ impl<'a> Block<'a> {
         self.players.len()
     }
 
-    /// All rows, one behind the other.
+    /// All rows, [`stride`](Self::stride) words apart.
     pub(crate) fn rows(&self) -> &[u64] {
-        self.rows
+        &self.cells[LEAD..]
     }
 
     pub(crate) fn row_words(&self) -> usize {
         self.row_words
     }
 
-    /// The players, in the order of the table.
-    pub(crate) fn players(&self) -> impl Iterator<Item = Entity> {
-        self.players.iter().map(ArchetypeEntity::id)
+    /// Words from one row to the next.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
     }
 
-    /// The players of the block that comes next.
-    pub(crate) fn next(&self) -> impl Iterator<Item = Entity> {
-        self.next.iter().map(ArchetypeEntity::id)
+    /// All rows, each with the words in front of it.
+    pub(crate) fn cells(&self) -> &[u64] {
+        &self.cells[..self.players.len() * self.stride]
+    }
+
+    /// Fills in the words in front of the row at place `index`.
+    #[inline(always)]
+    pub(crate) fn put_lead(&mut self, index: usize, lead: [u64; LEAD]) {
+        self.cells[index * self.stride..][..LEAD].copy_from_slice(&lead);
+    }
+
+    /// The player at place `index`, in the order of the table.
+    #[inline(always)]
+    pub(crate) fn entity(&self, index: usize) -> Entity {
+        self.players[index].id()
     }
 
     /// What was found of each player, in the order of the table.
     #[inline(always)]
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = Captured<'_>> {
-        let rewards = self.rewards;
+        let (rewards, row_words) = (self.rewards, self.row_words);
         self.players
             .iter()
-            .zip(self.rows.chunks_exact_mut(self.row_words))
+            .zip(self.cells[LEAD..].chunks_exact_mut(self.stride))
             .enumerate()
             .map(move |(index, (player, row))| Captured {
                 entity: player.id(),
-                row,
+                row: &mut row[..row_words],
                 reward: rewards.map(|rewards| &rewards[index]),
             })
     }
@@ -130,7 +148,7 @@ impl<'a> Block<'a> {
     /// The row of the player at place `index`.
     #[inline(always)]
     pub(crate) fn row_mut(&mut self, index: usize) -> &mut [u64] {
-        &mut self.rows[index * self.row_words..][..self.row_words]
+        &mut self.cells[index * self.stride + LEAD..][..self.row_words]
     }
 }
 
@@ -164,7 +182,7 @@ impl RowEncoder {
         Self {
             reward: Typed::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
-            block: vec![0; (BLOCK_BYTES / layout.row_bytes()).clamp(1, BLOCK) * layout.row_words()],
+            block: vec![0; (BLOCK_BYTES / layout.row_bytes()).clamp(1, BLOCK) * stride(&layout) + LEAD + LINE],
             layout,
             sources,
             resources,
@@ -197,8 +215,10 @@ impl RowEncoder {
 
     /// Encodes every player, and gives `take` block after block. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_all(&mut self, world: &World, parts: Parts, mut take: impl FnMut(Block<'_>)) {
-        let words = self.layout.row_words();
-        let most = self.block.len() / words;
+        let (stride, row_words) = (stride(&self.layout), self.layout.row_words());
+        let most = (self.block.len() - LEAD - LINE) / stride;
+        // The first row begins a line: copies of many bytes are faster to there.
+        let first = (self.block.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE;
         for index in 0..self.archetypes.matched().len() {
             let matched = self.archetypes.matched()[index];
             let archetype = &world.archetypes()[matched];
@@ -210,30 +230,19 @@ impl RowEncoder {
                 let (block, after) = rest.split_at(run_length(rest, most));
                 rest = after;
                 let next = &after[..after.len().min(most)];
-                self.prefetch(table, parts, next);
-                let mut rows = core::mem::take(&mut self.block);
-                self.encode_block(world, table, block, parts, &mut rows[..block.len() * words]);
+                let mut cells = core::mem::take(&mut self.block);
+                let words = &mut cells[first..][..block.len() * stride + LEAD];
+                self.encode_block(world, table, (block, next), parts, &mut words[LEAD..], stride);
                 take(Block {
                     players: block,
-                    rows: &mut rows[..block.len() * words],
-                    row_words: words,
+                    cells: words,
+                    stride,
+                    row_words,
                     rewards: self.reward.of_run(table, block),
-                    next,
                 });
-                self.block = rows;
+                self.block = cells;
             }
         }
-    }
-
-    /// Has what will be encoded next brought near. That they stand side by side is likely, and need not be so.
-    #[inline]
-    fn prefetch(&self, table: &Table, parts: Parts, next: &[ArchetypeEntity]) {
-        for source in &self.sources {
-            if parts.include(source.part()) {
-                source.prefetch(table, next);
-            }
-        }
-        self.reward.prefetch(table, next);
     }
 
     /// Encodes one player into `row`, wherever it stands now. False when it lacks something that the recording reads,
@@ -250,27 +259,32 @@ impl RowEncoder {
         let Some(table) = world.storages().tables.get(location.table_id) else {
             return false;
         };
-        self.encode_block(world, table, core::slice::from_ref(player), parts, row);
+        let words = row.len();
+        self.encode_block(world, table, (core::slice::from_ref(player), &[]), parts, row, words);
         true
     }
 
-    /// Encodes a run of neighbours of one table into as many rows.
+    /// Encodes a run of neighbours of one table into as many rows, `words` apart, and has brought near what will be encoded
+    /// next. That those stand side by side is likely, and need not be so.
     fn encode_block(
         &mut self,
         world: &World,
         table: &Table,
-        players: &[ArchetypeEntity],
+        (players, next): (&[ArchetypeEntity], &[ArchetypeEntity]),
         parts: Parts,
         rows: &mut [u64],
+        words: usize,
     ) {
-        let stride = self.layout.row_bytes();
-        let words = self.layout.row_words();
+        let stride = words * size_of::<u64>();
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(rows);
         for source in &mut self.sources {
             if parts.include(source.part()) {
+                // One after the other, not all at once: a processor waits for so many lines at a time.
+                source.prefetch(table, next);
                 source.encode(world, table, players, bytes, stride);
             }
         }
+        self.reward.prefetch(table, next);
         if !parts.seen {
             return;
         }
@@ -302,6 +316,11 @@ impl RowEncoder {
             .find(|resource| !resource.is_present())
             .map(ResourceSource::name)
     }
+}
+
+/// Words of a cell that holds a row of this layout.
+fn stride(layout: &RowLayout) -> usize {
+    (LEAD + layout.row_words()).next_multiple_of(2)
 }
 
 /// How many of the first players stand in neighbouring rows of their table, at most `most`.

@@ -1,7 +1,10 @@
 //! Rings that many players share.
 
 use bevy_experience::{
-    buffer::{BufferError, BufferPool, TransitionBuffer, pool::PoolSettings},
+    buffer::{
+        BufferError, BufferPool, TransitionBuffer,
+        pool::{LINKS, PoolSettings},
+    },
     transition::{StepHeader, StepKind},
 };
 
@@ -134,6 +137,71 @@ fn each_players_rows_stay_in_order() {
     }
     assert_eq!(next, [20; 10]);
     assert_eq!(pool.stats().retrieved, 200);
+}
+
+/// The rows that a pool still holds, in order, shard by shard.
+fn drain(pool: &BufferPool) -> Vec<Vec<u64>> {
+    let mut rows = Vec::new();
+    for shard in pool.shards() {
+        shard.drain(usize::MAX, &mut |row| rows.push(row.to_vec()));
+    }
+    rows
+}
+
+#[test]
+fn a_run_is_what_its_rows_would_have_been_one_by_one() {
+    const CELL: usize = (LINKS + WORDS).next_multiple_of(2);
+    // Two shards of few rows, which a run fills more than once; and such as are written past the caches.
+    for bytes in [2 * (48 + 8 * CELL) * 8, 32 << 20] {
+        for players in [1, 5, 8, 13, 64] {
+            let settings = PoolSettings {
+                bytes,
+                shards: 2,
+                ..PoolSettings::default()
+            };
+            let (mut together, runs) = BufferPool::new(&settings, WORDS).unwrap();
+            let (mut single, rows) = BufferPool::new(&settings, WORDS).unwrap();
+            let mut handles: Vec<_> = (0..players).map(|_| (runs.handle_in(1), rows.handle_in(1))).collect();
+            for tick in 0..7 {
+                let mut cells = Vec::new();
+                let mut run = together.begin_run(&handles[0].0, 0);
+                for (agent, (in_run, alone)) in (0..).zip(&mut handles) {
+                    let row = row(agent, tick + 1);
+                    assert!(run.takes(in_run, run.len()) && !run.takes(in_run, run.len() + 1));
+                    assert!(!run.takes(&runs.handle_in(0), run.len()));
+                    cells.extend(run.add(in_run));
+                    cells.extend(row);
+                    cells.resize(run.len() * CELL, 0);
+                    single.push(alone, &row).unwrap();
+                }
+                together.push_run(&run, &cells).unwrap();
+                if tick == 3 {
+                    // A push goes behind the run before it.
+                    let end = row(0, 99);
+                    together.push(&mut handles[0].0, &end).unwrap();
+                    single.push(&mut handles[0].1, &end).unwrap();
+                }
+            }
+            together.publish();
+            assert_eq!(runs.stats().added, rows.stats().added);
+            let (runs, rows) = (drain(&runs), drain(&rows));
+            assert!(!rows.is_empty());
+            assert_eq!(runs, rows, "{bytes} {players}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_comes_too_late_is_counted() {
+    let (mut writer, pool) = BufferPool::new(&PoolSettings::default(), 8).unwrap();
+    let mut player = pool.handle(1);
+    let mut run = writer.begin_run(&player, 0);
+    let cells: Vec<u64> = (0..3)
+        .flat_map(|_| run.add(&mut player).into_iter().chain([0; 8]))
+        .collect();
+    pool.close();
+    assert!(writer.push_run(&run, &cells).is_err());
+    assert_eq!((pool.stats().rejected, pool.stats().added), (3, 0));
 }
 
 #[test]

@@ -6,7 +6,8 @@
 #![cfg(loom)]
 
 use bevy_experience::buffer::{
-    BufferSettings, Overflow, TransitionBuffer,
+    BufferPool, BufferSettings, Overflow, TransitionBuffer,
+    pool::{LINKS, PoolSettings},
     ring::{Reader, Ring, Writer},
 };
 use loom::thread;
@@ -232,5 +233,45 @@ fn writers_who_lap_each_other_wait_for_their_cell() {
             seen += 1;
         });
         assert_eq!((drained.missed, seen), (1, 1));
+    });
+}
+
+#[test]
+fn a_run_is_there_as_a_whole_and_takes_the_place_of_whole_rows() {
+    const WORDS: usize = 8;
+    const CELL: usize = LINKS + WORDS;
+    loom::model(|| {
+        // A shard of two rows. A run of two fills it, and one more row takes the first one's cell.
+        let settings = PoolSettings {
+            bytes: (48 + 2 * CELL) * 8,
+            shards: 1,
+            ..PoolSettings::default()
+        };
+        let (mut writer, pool) = BufferPool::new(&settings, WORDS).unwrap();
+        assert_eq!(pool.stats().capacity, 2);
+        let mut reader = pool.shards()[0].reader();
+        let reading = thread::spawn(move || {
+            let mut seen = None;
+            // One row at a time: loom tries every mixture of a row's words.
+            let read = reader.read(1, |row| {
+                assert!(row.iter().all(|&word| word == row[0]), "torn");
+                seen = Some(row[0]);
+            });
+            assert_eq!(seen, (read.steps > 0).then_some(read.missed + 1));
+        });
+        let mut player = pool.handle(1);
+        let mut number = 0;
+        for rows in [2, 1] {
+            let mut run = writer.begin_run(&player, 0);
+            let mut cells = Vec::new();
+            for _ in 0..rows {
+                number += 1;
+                cells.extend(run.add(&mut player));
+                cells.extend([number; WORDS]);
+            }
+            writer.push_run(&run, &cells).unwrap();
+        }
+        writer.publish();
+        reading.join().unwrap();
     });
 }

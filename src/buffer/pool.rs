@@ -25,7 +25,7 @@
 pub(super) mod chain;
 mod writer;
 
-pub use writer::{PoolHandle, PoolWriter, ShardWriter};
+pub use writer::{PoolHandle, PoolWriter, Run, ShardWriter};
 
 use super::{
     Budget, BufferError, BufferKind, BufferStats, Label, Memory, TransitionBuffer,
@@ -37,6 +37,12 @@ use super::{
 use crate::transition::StepHeader;
 use core::fmt;
 use std::sync::Arc;
+
+/// Words before each row of a pool: its links.
+pub const LINKS: usize = Links::Chain.words();
+
+/// A pool of so many bytes does not stay in the caches until it is drained, so its rows are written past them.
+const STREAMED: usize = 16 << 20;
 
 /// How large a pool is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,6 +170,7 @@ impl BufferPool {
         // All or nothing, before any memory is taken.
         let shares = (0..shards).map(|_| budget.map(|budget| budget.take(shard_bytes)).transpose());
         let shares: Vec<_> = shares.collect::<Result<_, _>>()?;
+        let streams = shards * shard_bytes >= STREAMED;
         let mut writers = Vec::with_capacity(shards);
         let mut rings = Vec::with_capacity(shards);
         for (agent_id, share) in (0..).zip(shares) {
@@ -171,7 +178,7 @@ impl BufferPool {
             let words = ring::words(&settings.memory, settings.huge_pages, shape, label)?;
             let slots = Arc::new(Slots::new(words.holding(share), shape));
             rings.push(Arc::new(Ring::of(slots.clone())));
-            writers.push(ShardWriter::new(slots));
+            writers.push(ShardWriter::new(slots, streams));
         }
         let pool = Arc::new(Self {
             shards: rings,

@@ -6,7 +6,6 @@ use super::{
     mutex, queue, ring,
     spill::{self, SpillFile},
 };
-use crate::transition::StepHeader;
 use std::sync::Arc;
 
 /// The one who pushes. Dropping it closes the buffer.
@@ -51,25 +50,6 @@ impl Writer {
         match &mut self.0 {
             Kind::Ring(writer) => writer.push(row),
             Kind::Other(other) => other.push(row),
-        }
-    }
-
-    /// Appends a row whose header is not in its place yet, which saves a copy of it; what is in its place may be
-    /// overwritten. Otherwise as [`push`](Self::push).
-    ///
-    /// # Errors
-    /// When the buffer was closed.
-    ///
-    /// # Panics
-    /// When `row` is not as long as the buffer's rows, or has no room for a header.
-    #[inline]
-    pub fn push_step(&mut self, header: &StepHeader, row: &mut [u64]) -> Result<(), Closed> {
-        match &mut self.0 {
-            Kind::Ring(writer) => writer.push_step(header, row),
-            Kind::Other(other) => {
-                *StepHeader::of_mut(row) = *header;
-                other.push(row)
-            }
         }
     }
 

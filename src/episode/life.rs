@@ -14,7 +14,7 @@ use super::{DecisionTick, EpisodeStart, FinalObservation, RecordMode};
 use crate::{
     buffer::{
         Writer,
-        pool::{PoolHandle, PoolWriter, Stream},
+        pool::{PoolHandle, Stream},
     },
     capture::diff,
     schema::RowLayout,
@@ -270,35 +270,32 @@ impl Life {
         self.open && self.staged.is_none() && self.step + 1 < rules.max_episode_steps
     }
 
-    /// Closes the transition of one tick at the observation in `row`, which also holds its action and the terms of its
-    /// reward, and writes it.
-    #[inline]
-    pub(super) fn step(&mut self, clock: Clock, reward: f64, row: &mut [u64], pool: &mut PoolWriter) {
+    /// Closes the transition of one tick, where that is all there is to do: fills in the header of its row, but for the match,
+    /// which is there. Where the row goes.
+    #[inline(always)]
+    pub(super) fn step(&mut self, clock: Clock, reward: f64, header: &mut StepHeader) -> Option<&mut Output> {
         self.step += 1;
         self.ordinal = self.ordinal.wrapping_add(1);
-        let mut header = StepHeader::new(StepKind::Transition);
         header.tick = clock.tick;
         header.timestamp = clock.timestamp;
         header.reward = reward;
-        header.ticks = 1;
         header.agent_id = self.agent_id;
         header.episode = self.episode;
+        header.continues = 0;
         header.ordinal = self.ordinal;
+        header.ticks = 1;
+        header.set_outcome(None, 0);
+        header.set_kind(StepKind::Transition);
         header.stream = self.stream();
-        header.set_match_id(StepHeader::of(row).match_id());
-        // Only `close_buffer` closes, and it takes the output away.
-        let _ = match &mut self.output {
-            Some(Output::Shared { handle, .. }) => pool.push_step(handle, &header, row),
-            Some(Output::Own(buffer)) => buffer.writer.push_step(&header, row),
-            None => Ok(()),
-        };
+        self.output.as_mut()
     }
 
-    /// Has what the next row is written to brought near, if the buffer is the player's own.
+    /// The buffer of the player's own, if it has one.
     #[inline]
-    pub(super) fn prefetch(&self) {
-        if let Some(Output::Own(buffer)) = &self.output {
-            buffer.writer.prefetch();
+    pub(super) fn own_buffer(&mut self) -> Option<&mut OwnBuffer> {
+        match &mut self.output {
+            Some(Output::Own(buffer)) => Some(buffer),
+            Some(Output::Shared { .. }) | None => None,
         }
     }
 

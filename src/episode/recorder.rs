@@ -262,6 +262,7 @@ impl Recorder {
                 captures,
                 ..
             } = self;
+            steady.begin();
             encoder.encode_all(world, parts, |block| {
                 seen += steady.take(
                     block,
@@ -288,6 +289,7 @@ impl Recorder {
                 "recording `{recording}` reads the resource `{name}`, which does not exist: nobody is recorded until it is inserted"
             );
         }
+        self.context.pool().publish();
         if seen < self.roster.lives().len() {
             self.sweep(world);
         }

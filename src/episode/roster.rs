@@ -23,24 +23,48 @@ pub(super) struct Roster {
 
 impl Roster {
     pub(super) fn get_mut(&mut self, entity: Entity) -> Option<&mut Life> {
-        self.find(entity).map(|(_, life)| life)
+        let place = self.place(entity)?;
+        self.lives.get_mut(place)
     }
 
-    /// The life of an entity, and its place in [`lives`](Self::lives).
-    #[inline]
-    pub(super) fn find(&mut self, entity: Entity) -> Option<(usize, &mut Life)> {
+    /// The place in [`lives`](Self::lives) of an entity's life.
+    fn place(&self, entity: Entity) -> Option<usize> {
         let slot = *self.slots.get(entity.index_u32() as usize)?;
         let place = slot.checked_sub(1)? as usize;
-        let life = self.lives.get_mut(place)?;
-        (life.entity == entity).then_some((place, life))
+        (self.lives.get(place)?.entity == entity).then_some(place)
     }
 
-    /// Has the life of an entity brought near.
+    /// The life of the entity that a capture meets after those whose lives stand before `place`.
+    ///
+    /// It is moved there, so that lives stand in the order in which captures meet them. Nearly always they do already: then
+    /// nobody is looked up, and memory is read from one end to the other.
     #[inline]
-    pub(super) fn prefetch(&self, entity: Entity) {
-        let slot = self.slots.get(entity.index_u32() as usize).copied().unwrap_or(0);
-        let life = self.lives.as_ptr().wrapping_add((slot as usize).wrapping_sub(1));
-        cache::prefetch(life.cast(), size_of::<Life>());
+    pub(super) fn meet(&mut self, place: usize, entity: Entity) -> Option<&mut Life> {
+        if self.lives.get(place).is_none_or(|life| life.entity != entity) {
+            self.move_to(place, entity)?;
+        }
+        self.lives.get_mut(place)
+    }
+
+    /// Exchanges the life of an entity with the one at `place`. `None` where it has none, or one before `place`.
+    #[cold]
+    fn move_to(&mut self, place: usize, entity: Entity) -> Option<()> {
+        let found = self.place(entity).filter(|&found| found > place)?;
+        let slot = |place: usize| u32::try_from(place + 1).expect("a place was a slot before");
+        let moved = self.lives[place].entity.index_u32() as usize;
+        // A newer entity may have taken over the index already.
+        if self.slots[moved] == slot(place) {
+            self.slots[moved] = slot(found);
+        }
+        self.slots[entity.index_u32() as usize] = slot(place);
+        self.lives.swap(place, found);
+        Some(())
+    }
+
+    /// Has the life at `place` brought near, if there is one.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, place: usize) {
+        cache::prefetch(self.lives.as_ptr().wrapping_add(place).cast(), size_of::<Life>());
     }
 
     pub(super) fn lives_mut(&mut self) -> &mut [Life] {

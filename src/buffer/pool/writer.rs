@@ -1,22 +1,32 @@
 //! Those who push to a pool.
 
-use super::chain::{self, Link};
+use super::{
+    LINKS,
+    chain::{self, Link},
+};
 use crate::{
     buffer::{Closed, ring::slots::Slots},
     transition::{StepHeader, StepKind},
 };
-use core::fmt;
+use core::{fmt, ops::Range};
 use std::sync::Arc;
 
 /// The one who pushes to a [`BufferPool`](super::BufferPool), for all players. Dropping it closes the pool.
 ///
 /// The default is one without a pool, for no players.
 #[derive(Debug, Default)]
-pub struct PoolWriter(Vec<ShardWriter>);
+pub struct PoolWriter {
+    shards: Vec<ShardWriter>,
+    /// The shard whose last run is written, but not there for readers.
+    unpublished: Option<usize>,
+}
 
 impl PoolWriter {
     pub(super) fn new(shards: Vec<ShardWriter>) -> Self {
-        Self(shards)
+        Self {
+            shards,
+            unpublished: None,
+        }
     }
 
     /// Appends a player's row; the shard's oldest makes room for it, whosever that is. Wait-free, and no allocation.
@@ -28,25 +38,60 @@ impl PoolWriter {
     /// When `row` is not as long as the pool's rows, or the handle is another pool's.
     #[inline]
     pub fn push(&mut self, player: &mut PoolHandle, row: &[u64]) -> Result<(), Closed> {
-        self.0[player.shard as usize].append(player, row)
+        self.publish();
+        self.shards[player.shard as usize].append(player, row)
     }
 
-    /// Appends the row of a [transition](StepKind::Transition) whose header is not in its place yet, which saves a copy of
-    /// it. Otherwise as [`push`](Self::push).
+    /// Begins a [`Run`] of rows for the shard of `player`, of which the first is put together in cell `cell`.
+    ///
+    /// # Panics
+    /// When the handle is another pool's.
+    #[inline]
+    pub fn begin_run(&self, player: &PoolHandle, cell: usize) -> Run {
+        Run {
+            shard: player.shard,
+            number: self.shards[player.shard as usize].next,
+            cells: cell..cell,
+        }
+    }
+
+    /// Appends the rows of a run: [transitions](StepKind::Transition) that lie in `cells`, each behind its links, as many words
+    /// apart as is even. Nothing else was pushed to their shard since the run was begun.
+    ///
+    /// Readers find them after the next [`publish`](Self::publish), or whatever else is called here: by then the rows have left
+    /// the processor, which nobody should wait for. Until then they find so many of the shard's oldest rows less.
     ///
     /// # Errors
     /// When the pool was closed.
     ///
     /// # Panics
-    /// When `row` is not as long as the pool's rows, or the handle is another pool's.
+    /// When the run has cells that are not in `cells`.
     #[inline]
-    pub fn push_step(&mut self, player: &mut PoolHandle, header: &StepHeader, row: &[u64]) -> Result<(), Closed> {
-        self.0[player.shard as usize].append_step(player, header, row)
+    pub fn push_run(&mut self, run: &Run, cells: &[u64]) -> Result<(), Closed> {
+        self.publish();
+        self.unpublished = Some(run.shard as usize);
+        self.shards[run.shard as usize].append_run(run, cells)
+    }
+
+    /// Says that all rows that were pushed are there.
+    #[inline]
+    pub fn publish(&mut self) {
+        if let Some(shard) = self.unpublished.take() {
+            let shard = &self.shards[shard];
+            shard.slots.publish_cells(shard.next);
+        }
     }
 
     /// The shards' writers, to be given to as many tasks. A player's is that at [`PoolHandle::shard`].
     pub fn shards_mut(&mut self) -> &mut [ShardWriter] {
-        &mut self.0
+        self.publish();
+        &mut self.shards
+    }
+}
+
+impl Drop for PoolWriter {
+    fn drop(&mut self) {
+        self.publish();
     }
 }
 
@@ -54,11 +99,17 @@ impl PoolWriter {
 pub struct ShardWriter {
     slots: Arc<Slots>,
     next: u64,
+    /// Whether rows are written past the caches.
+    streams: bool,
 }
 
 impl ShardWriter {
-    pub(super) fn new(slots: Arc<Slots>) -> Self {
-        Self { slots, next: 0 }
+    pub(super) fn new(slots: Arc<Slots>, streams: bool) -> Self {
+        Self {
+            slots,
+            next: 0,
+            streams,
+        }
     }
 
     /// Appends a row of a player of this shard, as [`PoolWriter::push`] does.
@@ -72,20 +123,27 @@ impl ShardWriter {
         self.append(player, row)
     }
 
-    #[inline]
-    fn append_step(&mut self, player: &mut PoolHandle, header: &StepHeader, row: &[u64]) -> Result<(), Closed> {
-        /// Rows that are on their way while one is written.
-        const AHEAD: u64 = 8;
-        debug_assert_eq!(header.kind(), StepKind::Transition);
+    fn append_run(&mut self, run: &Run, cells: &[u64]) -> Result<(), Closed> {
+        /// Fewer rows than this are not worth waiting for the caches before and behind them.
+        const MANY: u64 = 8;
         let slots = &*self.slots;
+        let stride = slots.cells().view().stride();
+        let cells = &cells[run.cells.start * stride..run.cells.end * stride];
         if slots.is_closed() {
-            slots.reject();
+            slots.reject(run.cells.len() as u64);
             return Err(Closed);
         }
-        slots.prefetch_cell(self.next + AHEAD);
-        slots.append_step(self.next, chain::behind(player.last), header, row);
-        player.last = Some(Link::to(self.next));
-        self.next += 1;
+        debug_assert_eq!(run.number, self.next + run.cells.len() as u64, "rows came in between");
+        let most = usize::try_from(slots.capacity()).unwrap_or(usize::MAX);
+        for cells in cells.chunks(most.saturating_mul(stride)) {
+            let rows = (cells.len() / stride) as u64;
+            if self.next != slots.head() {
+                // The run is longer than the ring.
+                slots.publish_cells(self.next);
+            }
+            slots.write_cells(self.next, cells, self.streams && rows >= MANY);
+            self.next += rows;
+        }
         Ok(())
     }
 
@@ -93,7 +151,7 @@ impl ShardWriter {
     fn append(&mut self, player: &mut PoolHandle, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
         if slots.is_closed() {
-            slots.reject();
+            slots.reject(1);
             return Err(Closed);
         }
         let number = self.next;
@@ -129,6 +187,60 @@ impl fmt::Debug for ShardWriter {
         f.debug_struct("ShardWriter")
             .field("next", &self.next)
             .finish_non_exhaustive()
+    }
+}
+
+/// Rows that lie behind one another where they are put together, in cells as a shard's, and so are written in one go.
+///
+/// The default is one without a shard, which takes nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    shard: u32,
+    /// The number of the next row.
+    number: u64,
+    cells: Range<usize>,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            shard: u32::MAX,
+            number: 0,
+            cells: 0..0,
+        }
+    }
+}
+
+impl Run {
+    /// Whether the row of `player` in cell `cell` can be the next of this run.
+    #[inline]
+    #[must_use]
+    pub fn takes(&self, player: &PoolHandle, cell: usize) -> bool {
+        self.shard == player.shard && self.cells.end == cell
+    }
+
+    /// Whether it has no rows.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// How many rows it has.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Takes the next cell to the run, for a row of `player`. The links, which belong in front of that row.
+    #[inline]
+    pub fn add(&mut self, player: &mut PoolHandle) -> [u64; LINKS] {
+        let links = chain::behind(player.last);
+        player.last = Some(Link::to(self.number));
+        self.number += 1;
+        self.cells.end += 1;
+        links
     }
 }
 

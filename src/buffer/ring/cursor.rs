@@ -139,7 +139,7 @@ impl Cursor {
 #[cold]
 fn overtaken(slots: &Slots, next: u64, oldest: u64, head: &mut u64, times: &mut u64) -> u64 {
     // A reader that is overtaken again and again leaves more and more ground, or it would never read a row. A writer that
-    // stands still, perhaps for ever, is in the midst of one row, and costs no more than that.
+    // stands still, perhaps for ever, is in the midst of one row or one run, and costs no more than that.
     let before = core::mem::replace(head, slots.head());
     let mut ground = 0;
     if *head != before {

@@ -7,7 +7,6 @@ use crate::{
         words,
     },
     cache,
-    transition::StepHeader,
 };
 use core::ops::Range;
 
@@ -149,23 +148,14 @@ impl<'a> View<'a> {
         words::store(row_words, row);
     }
 
-    /// The same for a row whose `header` is not in its place yet.
-    ///
-    /// # Panics
-    /// As [`store`](Self::store), or when the row has no room for a header.
+    /// Stores whole cells, [`stride`](Self::stride) words each, from cell `first` on; past the caches if `streams`.
     #[inline(always)]
-    pub(super) fn store_step<const LINKS: usize>(
-        self,
-        index: usize,
-        links: [u64; LINKS],
-        header: &StepHeader,
-        row: &[u64],
-    ) {
-        const HEADER: usize = size_of::<StepHeader>() / size_of::<u64>();
-        let content = self.content(index);
-        assert!(LINKS + row.len() == content.len(), "a row of another width");
-        let content = words::store_few(content, links);
-        let content = words::store_few::<HEADER>(content, bytemuck::cast(*header));
-        words::store(content, &row[HEADER..]);
+    pub(super) fn store_cells(self, first: usize, cells: &[u64], streams: bool) {
+        let to = &self.words[first * self.stride..][..cells.len()];
+        if streams {
+            words::stream(to, cells);
+        } else {
+            words::store(to, cells);
+        }
     }
 }

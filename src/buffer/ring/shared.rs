@@ -103,7 +103,7 @@ impl SharedWriter {
         // Before a number is taken: a row that is never written would stop every reader.
         assert_eq!(row.len(), slots.cells().row_words(), "a row of another width");
         if slots.is_closed() {
-            slots.reject();
+            slots.reject(1);
             return Err(Closed);
         }
         self.append(row);

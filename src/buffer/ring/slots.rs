@@ -9,9 +9,9 @@ use crate::{
         settings::checked_capacity,
         stats::BufferStats,
         sync::{AtomicU64, Ordering, acquire, fence},
+        words,
     },
     cache,
-    transition::StepHeader,
 };
 
 /// The words before the first cell. What the writer writes, and what the one who drains writes, lie 128 bytes apart,
@@ -46,7 +46,7 @@ const MANY: u64 = 1 << 62;
 ///
 /// Row `r` (rows are counted from 0 for ever; a 64-bit count does not wrap) lies in cell `r` modulo the capacity. Two
 /// counters say which rows are there: row `r` is whole if it is less than `HEAD` and not less than `BEGUN` minus the
-/// capacity. The writer raises `BEGUN`, writes, and raises `HEAD`; a reader looks at `HEAD`, copies as many rows as it
+/// capacity. The writer raises `BEGUN`, writes one row or a run of them, and raises `HEAD`; a reader looks at `HEAD`, copies as many rows as it
 /// likes, and then looks at `BEGUN`, which says how many of the oldest of its copies it must throw away.
 ///
 /// This is a seqlock whose sequence number is that of the whole ring, with the orderings of Hans Boehm, "Can Seqlocks Get
@@ -234,8 +234,8 @@ impl Slots {
     }
 
     #[cold]
-    pub(in crate::buffer) fn reject(&self) {
-        self.word(place::REJECTED).fetch_add(1, Ordering::Relaxed);
+    pub(in crate::buffer) fn reject(&self, rows: u64) {
+        self.word(place::REJECTED).fetch_add(rows, Ordering::Relaxed);
     }
 
     /// Whether a row, seen with its links, may be seen by others than the accounting cursor.
@@ -260,20 +260,32 @@ impl Slots {
         counters[place::HEAD].store(number + 1, Ordering::Release);
     }
 
-    /// The same for a row whose header is not in its place yet.
-    #[inline(always)]
-    pub(in crate::buffer) fn append_step<const LINKS: usize>(
-        &self,
-        number: u64,
-        links: [u64; LINKS],
-        header: &StepHeader,
-        row: &[u64],
-    ) {
-        let (counters, cells) = (self.cells.header(), self.cells.view());
-        counters[place::BEGUN].store(number + 1, Ordering::Relaxed);
+    /// Writes the rows from `number` on, whose cells lie behind one another in `cells`: not more than the ring holds. They are
+    /// there once [`publish_cells`](Self::publish_cells) has said so; until then the oldest rows, so many of them, are there for
+    /// nobody. Only the one writer calls this.
+    #[inline]
+    pub(in crate::buffer) fn write_cells(&self, number: u64, cells: &[u64], streams: bool) {
+        let (counters, view) = (self.cells.header(), self.cells.view());
+        let rows = cells.len() / view.stride();
+        assert_eq!(rows * view.stride(), cells.len(), "cells of another width");
+        debug_assert!(rows as u64 <= self.capacity());
+        let after = number + rows as u64;
+        counters[place::BEGUN].store(after, Ordering::Relaxed);
         fence(Ordering::Release);
-        cells.store_step(self.index(number), links, header, row);
-        counters[place::HEAD].store(number + 1, Ordering::Release);
+        let index = self.index(number);
+        let before_end = usize::try_from(self.capacity()).map_or(rows, |all| rows.min(all - index));
+        let (before_end, from_start) = cells.split_at(before_end * view.stride());
+        view.store_cells(index, before_end, streams);
+        if !from_start.is_empty() {
+            view.store_cells(0, from_start, streams);
+        }
+    }
+
+    /// Says that the rows before `next` are there.
+    #[inline]
+    pub(in crate::buffer) fn publish_cells(&self, next: u64) {
+        words::settle();
+        self.cells.header()[place::HEAD].store(next, Ordering::Release);
     }
 
     /// Takes the next number, as one of several writers, without writing its row yet.
@@ -298,15 +310,9 @@ impl Slots {
     /// Says that row `number` will be written soon.
     #[inline(always)]
     pub(in crate::buffer) fn prefetch(&self, number: u64) {
-        cache::prefetch_all(&self.cells.header()[place::HEAD..=place::CLOSED]);
-        self.prefetch_cell(number);
-    }
-
-    /// The same for one who writes to this ring all the time.
-    #[inline(always)]
-    pub(in crate::buffer) fn prefetch_cell(&self, number: u64) {
         /// Of a longer row the processor foresees the rest by itself.
         const WORDS: usize = 64;
+        cache::prefetch_all(&self.cells.header()[place::HEAD..=place::CLOSED]);
         let cells = self.cells.view();
         cells.prefetch(self.index(number), cells.stride().min(WORDS));
     }

@@ -1,10 +1,7 @@
 //! The one who pushes.
 
 use super::slots::{Links, Shape, Slots};
-use crate::{
-    buffer::{BufferError, Closed, spill::Spilling},
-    transition::StepHeader,
-};
+use crate::buffer::{BufferError, Closed, spill::Spilling};
 use core::fmt;
 use std::sync::Arc;
 
@@ -72,31 +69,13 @@ impl Writer {
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
         if slots.is_closed() {
-            slots.reject();
+            slots.reject(1);
             return Err(Closed);
         }
         if self.careful {
             return self.push_carefully(row);
         }
         slots.append(self.next, &[], row);
-        self.next += 1;
-        Ok(())
-    }
-
-    /// Appends a row whose header is not in its place yet. Otherwise as [`push`](Self::push).
-    ///
-    /// # Errors
-    /// When the ring was closed.
-    ///
-    /// # Panics
-    /// When `row` is not as long as the ring's rows, or has no room for a header.
-    #[inline]
-    pub(in crate::buffer) fn push_step(&mut self, header: &StepHeader, row: &mut [u64]) -> Result<(), Closed> {
-        if self.careful || self.slots.is_closed() {
-            *StepHeader::of_mut(row) = *header;
-            return self.push(row);
-        }
-        self.slots.append_step(self.next, [], header, row);
         self.next += 1;
         Ok(())
     }
