@@ -9,7 +9,6 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
 #[path = "../tests/inspector/game.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
 mod game;
 
 const PLAYERS: usize = 1000;
