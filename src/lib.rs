@@ -250,6 +250,8 @@
 //! [thrown away](plugin::Experience::discard_episode) or [tagged](plugin::Experience::tag_episode), and a player
 //! [excluded](plugin::Experience::exclude), without the game noticing.
 //!
+//! The feature `inspector` shows all that in a window over the game.
+//!
 //! # Consent
 //! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and is not seen by `observe_nearest` in the rows
 //! of others. Inserted in mid-episode, it discards the open episode.
@@ -264,6 +266,8 @@
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
 //! | `minari` | no | recordings as Minari's own files |
 //! | `cli` | no | the command `experience`, which looks after datasets |
+//! | `inspector` | no | the module `inspector`: a window of egui that shows what is recorded; builds Bevy's renderer |
+//! | `inspector_ui` | no | the same, for an app that brings what draws egui itself |
 //!
 //! # Troubleshooting
 //! Problems after start-up never panic: they are logged once each with `tracing`, so look at the log first (an app
@@ -307,6 +311,8 @@ mod disk;
 #[cfg(feature = "bevy")]
 pub mod episode;
 pub mod export;
+#[cfg(feature = "inspector_ui")]
+pub mod inspector;
 pub mod journal;
 #[cfg(feature = "bevy")]
 pub mod player;

@@ -34,7 +34,7 @@ const fn ecs(name: &'static str, knows: &'static [&'static str]) -> Room {
 const WORDS: [&str; 2] = ["schema", "transition"];
 
 /// All rooms but the words. Only `lib.rs` knows everything.
-const ROOMS: [Room; 16] = [
+const ROOMS: [Room; 17] = [
     plain("cache", &[]),
     plain("disk", &[]),
     plain("journal", &["disk"]),
@@ -62,6 +62,7 @@ const ROOMS: [Room; 16] = [
         ],
     ),
     ecs("diagnostics", &["plugin"]),
+    ecs("inspector", &["buffer", "plugin"]),
     ecs("test_app", &["account", "plugin", "recording", "sink"]),
 ];
 
