@@ -160,6 +160,8 @@ impl DatasetWriter {
         if let Some(recovering) = self.recovering.take() {
             // It has said what went wrong; and it is done soon, for all that it does is copy what an earlier process had in memory.
             let _ = recovering.join();
+            // While it was at work it alone changed the accounts of others, and what it recovered takes room, too.
+            self.keep_last();
         }
         self.update_card();
         let closed = landed.and(noted);
