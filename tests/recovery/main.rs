@@ -3,171 +3,21 @@
 //! A copy of a dataset whose game still runs is what a process leaves that is killed at that moment: nothing was closed, and
 //! nobody holds a lock on the copy.
 
-use bevy_app::prelude::*;
-use bevy_ecs::prelude::*;
+mod game;
+mod journal;
+
 use bevy_experience::{
     buffer::{Memory, Overflow},
-    dataset::{Dataset, RecoverSettings, RecoveredRun, Recovery, RunAccount, RunStatus},
+    dataset::{Dataset, RecoverSettings, RunStatus},
     export::ExportSettings,
     journal::JournalSettings,
     prelude::*,
-    sink::DatasetSink,
-    test_app::TestApp,
     transition::{Episode, Outcome},
 };
-use bevy_reflect::Reflect;
 use core::time::Duration;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-use tempfile::{TempDir, tempdir};
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-fn grow(mut players: Query<(&mut Age, &mut Reward)>) {
-    for (mut age, mut reward) in &mut players {
-        age.0 += 1.0;
-        reward.add("age", f64::from(age.0) / 2.0);
-    }
-}
-
-/// A game that writes the dataset at `data`.
-struct Game {
-    test: TestApp,
-    data: PathBuf,
-    _folder: TempDir,
-}
-
-impl Game {
-    fn new(settings: ExportSettings, edit: impl FnOnce(Recording<Player>) -> Recording<Player>) -> Self {
-        let folder = tempdir().unwrap();
-        let data = folder.path().join("data");
-        let mut game = Self {
-            test: game(&data, settings, edit),
-            data,
-            _folder: folder,
-        };
-        game.test.ticks(1);
-        // Once for the sink to be open, and once for the journal to be begun.
-        game.flush();
-        game.flush();
-        game
-    }
-
-    fn spawn(&mut self, agent: i64) -> Entity {
-        self.test
-            .world_mut()
-            .spawn((Player, Age(agent as f32 * 1000.0), AgentId(agent)))
-            .id()
-    }
-
-    fn flush(&mut self) {
-        let mut experience = self.test.world_mut().resource_mut::<Experience>();
-        assert!(experience.flush(PATIENCE));
-    }
-
-    /// What is left when the process is killed now.
-    fn killed(&self) -> Left {
-        let folder = tempdir().unwrap();
-        let data = folder.path().join("data");
-        copy(&self.data, &data);
-        Left { data, _folder: folder }
-    }
-
-    fn end(&mut self) -> Vec<Episode> {
-        self.test.finish()
-    }
-}
-
-fn game(data: &Path, export: ExportSettings, edit: impl FnOnce(Recording<Player>) -> Recording<Player>) -> TestApp {
-    let mut test = TestApp::with_plugin(ExperiencePlugin {
-        export,
-        ..ExperiencePlugin::default()
-    });
-    let recording = Recording::<Player>::new("player")
-        .observe::<Age>()
-        .reward_terms(["age", "prize"])
-        .sink(DatasetSink::new(data).with_shard_age(Duration::from_secs(3600)));
-    test.record(edit(recording));
-    test.add_systems(FixedUpdate, grow);
-    test
-}
-
-/// Flushes and hand-overs come when the test asks for them.
-fn by_hand() -> ExportSettings {
-    ExportSettings {
-        flush_interval: Duration::from_secs(3600),
-        journal: Some(JournalSettings {
-            flush_interval: Duration::from_secs(3600),
-            ..JournalSettings::default()
-        }),
-        ..ExportSettings::default()
-    }
-}
-
-struct Left {
-    data: PathBuf,
-    _folder: TempDir,
-}
-
-impl Left {
-    fn recover(&self) -> Vec<RecoveredRun> {
-        let recovery = self.try_recover();
-        assert!(recovery.failed.is_empty(), "{recovery:?}");
-        recovery.recovered
-    }
-
-    fn try_recover(&self) -> Recovery {
-        let dataset = Dataset::open(&self.data).unwrap();
-        let found = dataset.recover(&RecoverSettings::default()).unwrap();
-        found
-            .into_iter()
-            .next()
-            .map_or_else(Recovery::default, |found| found.recovery)
-    }
-
-    fn episodes(&self) -> Vec<Episode> {
-        let dataset = Dataset::open(&self.data).unwrap();
-        let recording = dataset.recording("player").unwrap();
-        let validation = recording.validate(&mut |_| {}).unwrap();
-        assert!(validation.is_valid(), "{validation:?}");
-        let mut episodes: Vec<_> = recording.episodes().map(Result::unwrap).collect();
-        episodes.sort_by_key(|episode| (episode.info().agent_id, episode.row(0).header().tick));
-        episodes
-    }
-
-    fn runs(&self) -> Vec<RunAccount> {
-        Dataset::open(&self.data)
-            .unwrap()
-            .recording("player")
-            .unwrap()
-            .runs()
-            .unwrap()
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.data.join("player/journal")
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (from, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
-        if from.is_dir() {
-            copy(&from, &to.join(name));
-        } else {
-            fs::copy(&from, to.join(name)).unwrap();
-        }
-    }
-}
+use game::{Age, Game, Left, Player, by_hand, copy, game};
+use std::fs;
+use tempfile::tempdir;
 
 /// What is in a transition, by which it is compared with another.
 fn steps(episode: &Episode) -> Vec<(Vec<f32>, f64, Vec<f32>, i64)> {

@@ -1,38 +1,16 @@
 //! When the exporter's journal is written, and when it goes.
 
-use bevy_ecs::prelude::*;
+use crate::game::{Age, PATIENCE, Player, by_hand};
 use bevy_experience::{
-    export::ExportSettings,
-    journal::{JournalReader, JournalSettings, Record},
+    journal::{JournalReader, Record},
     prelude::*,
     sink::{RecordingInfo, RunReport, Sink, SinkError},
     test_app::TestApp,
     transition::Episode,
 };
-use bevy_reflect::Reflect;
 use core::time::Duration;
 use std::{fs, path::PathBuf, time::Instant};
 use tempfile::tempdir;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-/// Flushes and hand-overs come when the test asks for them.
-fn by_hand() -> ExportSettings {
-    ExportSettings {
-        flush_interval: Duration::from_secs(3600),
-        journal: Some(JournalSettings {
-            flush_interval: Duration::from_secs(3600),
-            ..JournalSettings::default()
-        }),
-        ..ExportSettings::default()
-    }
-}
 
 /// A sink that has a place for the journal, and nothing for good before it is closed.
 struct Forgetful {
