@@ -204,7 +204,7 @@ impl Draft {
         segments: Option<&mut Segments>,
     ) -> io::Result<Episode> {
         let layout = schema.layout();
-        let rows = if self.extents.is_empty() {
+        let mut rows = if self.extents.is_empty() {
             self.tail
         } else {
             let segments = segments.ok_or_else(|| io::Error::other("there is no journal"))?;
@@ -222,7 +222,6 @@ impl Draft {
             continues: self.continues,
         };
         let (outcome, reason) = self.closed.expect("only what has ended is handed over");
-        let mut rows = rows;
         if !self.end.is_empty() {
             let last = rows.len() - layout.row_words();
             add_reward(layout, &self.end, &mut rows[last..]);

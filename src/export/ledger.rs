@@ -171,11 +171,11 @@ impl Ledger {
             None => Ok(()),
         };
         let written = written.and_then(|()| self.try_write(&mut journal, shop, counts(counters), &mut drafts));
-        let place = journal.folder().to_owned();
+        let written = written.map_err(|error| (journal.folder().to_owned(), error));
         self.journal = Some(journal);
         match written {
             Ok(()) => self.works(),
-            Err(error) => self.fails(place, error),
+            Err((place, error)) => self.fails(place, error),
         }
     }
 

@@ -108,7 +108,9 @@ fn recover_others(
                 recovery.alive.push(run);
                 continue;
             }
-            Claim::Unclear if unclear || is_closed(folder, run) => RunLock::take(folder, run),
+            Claim::Unclear if unclear || RunAccount::read(folder, run).is_ok_and(|account| is_over(&account)) => {
+                RunLock::take(folder, run)
+            }
             Claim::Unclear => {
                 recovery.unclear.push(run);
                 continue;
@@ -187,12 +189,12 @@ fn runs_left_behind(folder: &Path) -> Result<BTreeSet<RunId>, SinkError> {
 }
 
 fn is_left_behind(folder: &Path, run: RunId) -> bool {
-    journal_of(folder, run).is_dir()
-        || RunAccount::read(folder, run).is_ok_and(|account| account.status == RunStatus::Running)
+    journal_of(folder, run).is_dir() || RunAccount::read(folder, run).is_ok_and(|account| !is_over(&account))
 }
 
-fn is_closed(folder: &Path, run: RunId) -> bool {
-    RunAccount::read(folder, run).is_ok_and(|account| account.status != RunStatus::Running)
+/// Whether the run ended in order, or was recovered.
+fn is_over(account: &RunAccount) -> bool {
+    account.status != RunStatus::Running
 }
 
 /// Where the journal of a run lies.
@@ -204,8 +206,8 @@ pub(super) fn journal_of(folder: &Path, run: RunId) -> PathBuf {
 fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option<RecoveredRun>, SinkError> {
     let journal = journal_of(folder, run);
     let mut remains = Remains::read(&journal, schema, run)?;
-    let was_closed = is_closed(folder, run);
     let known = RunAccount::read(folder, run).ok();
+    let was_closed = known.as_ref().is_some_and(is_over);
     let buffers = remains.rings.take().or_else(|| known.as_ref()?.buffers.clone());
     let mut rings = buffers.map_or_else(Vec::new, |buffers| {
         rings::open(&buffers, schema, run, &mut remains.unread)
