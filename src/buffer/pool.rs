@@ -25,7 +25,7 @@
 pub(super) mod chain;
 mod writer;
 
-pub use writer::{PoolHandle, PoolWriter, Run, ShardWriter};
+pub use writer::{PoolHandle, PoolPart, PoolWriter, Run, ShardWriter};
 
 use super::{
     Budget, BufferError, BufferKind, BufferStats, Label, Memory, TransitionBuffer,

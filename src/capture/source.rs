@@ -104,9 +104,24 @@ impl Source {
         prefetch(table, players, self.component, self.size);
     }
 
+    /// Whether it could be encoded faster, if it were shown a component once.
+    pub(crate) fn wants_a_look(&self) -> bool {
+        matches!(&self.encoding, Encoding::Fields(plan) if !plan.is_compiled())
+    }
+
+    /// Looks at the component of `player`, who stands in `table`, to encode all of them faster from here on.
+    pub(crate) fn look_at(&mut self, world: &World, table: &Table, player: &ArchetypeEntity) {
+        if let (Encoding::Fields(plan), Some(reflect)) = (&mut self.encoding, self.reflect)
+            && !plan.is_compiled()
+            && let Some(value) = value_of(world, table, player, self.component, self.storage)
+        {
+            plan.compile(reflect(value));
+        }
+    }
+
     /// Encodes the component of `players`, who stand in neighbouring rows of `table`, into rows `stride` bytes apart.
     pub(crate) fn encode(
-        &mut self,
+        &self,
         world: &World,
         table: &Table,
         players: &[ArchetypeEntity],
@@ -131,12 +146,9 @@ impl Source {
     }
 
     /// Encodes `count` values that lie one after the other, `first` being the first.
-    fn encode_run(&mut self, first: Erased<'_>, count: usize, rows: &mut [u8], stride: usize) {
-        match &mut self.encoding {
+    fn encode_run(&self, first: Erased<'_>, count: usize, rows: &mut [u8], stride: usize) {
+        match &self.encoding {
             Encoding::Fields(plan) => {
-                if let (false, Some(reflect)) = (plan.is_compiled(), self.reflect) {
-                    plan.compile(reflect(first));
-                }
                 // SAFETY: `first` points to a live value of the plan's type. The caller passes the first of `count`
                 // players that stand in neighbouring rows of one table, so `count` values lie there, `size` bytes
                 // apart, and the shared borrow of the world keeps them from being written to.

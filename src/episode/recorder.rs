@@ -2,6 +2,7 @@
 
 mod asked;
 mod complaints;
+mod crew;
 mod floats;
 mod members;
 mod steady;
@@ -19,7 +20,7 @@ use crate::{
         BufferPool, BufferSettings, Memory, PlayerBuffers, TransitionBuffer,
         pool::{PoolSettings, Stream},
     },
-    capture::{Parts, RowEncoder},
+    capture::{Captured, Parts, RowEncoder},
     player::Reward,
     schema::Schema,
     transition::{EndReason, Outcome, ReasonTable},
@@ -27,13 +28,14 @@ use crate::{
 use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
 use complaints::Said;
 use core::sync::atomic::AtomicU32;
+use crew::Crew;
 use crossbeam_queue::SegQueue;
 use std::{
     collections::HashSet,
     path::Path,
     sync::{Arc, Mutex},
 };
-use steady::Steady;
+use steady::{Hand, Steady};
 use terms::Terms;
 
 /// What a recorder is made of.
@@ -44,6 +46,8 @@ pub(crate) struct RecorderParts {
     pub(crate) encoder: RowEncoder,
     pub(crate) buffers: PlayerBuffers,
     pub(crate) crowd: Crowd,
+    /// More players than this are captured in parallel.
+    pub(crate) parallel_above: usize,
     pub(crate) enabled: bool,
     /// The run's counter of episodes.
     pub(crate) episodes: Arc<AtomicU32>,
@@ -96,6 +100,8 @@ pub(crate) struct Recorder {
     context: Context,
     encoder: RowEncoder,
     steady: Steady,
+    hand: Hand,
+    crew: Crew,
     terms: Terms,
     roster: Roster,
     players: Arc<PlayerBuffers>,
@@ -138,10 +144,13 @@ impl Recorder {
             pool: Mutex::default(),
             schema: parts.schema,
         };
+        let steady = Steady::new(&context);
         Self {
             marker: parts.marker,
             row: vec![0; context.schema.layout().row_words()],
-            steady: Steady::new(&context),
+            hand: steady.hand(),
+            steady,
+            crew: Crew::new(parts.parallel_above),
             terms: Terms::new(context.schema.name(), context.schema.reward_terms()),
             context,
             encoder: parts.encoder,
@@ -252,35 +261,7 @@ impl Recorder {
             acted: looks && !self.context.rules.acts_early,
         };
         if self.encoder.prepare(world, parts) {
-            let Self {
-                encoder,
-                steady,
-                terms,
-                roster,
-                context,
-                joining,
-                captures,
-                ..
-            } = self;
-            steady.begin();
-            encoder.encode_all(world, parts, |block| {
-                seen += steady.take(
-                    block,
-                    context,
-                    roster,
-                    terms,
-                    *captures,
-                    |roster, terms, player| match roster.get_mut(player.entity) {
-                        Some(life) if !life.leaves() => {
-                            life.seen = *captures;
-                            seen += 1;
-                            take_reward(life, player.reward, context, terms);
-                            life.capture(context, Some(player.row));
-                        }
-                        _ => joining.push(player.entity),
-                    },
-                );
-            });
+            seen = self.see(world, parts);
         } else if let Some(name) = self.encoder.missing_resource()
             && !core::mem::replace(&mut self.said.missing_resource, true)
         {
@@ -296,6 +277,48 @@ impl Recorder {
         self.join(world);
         self.context.was_paused = self.context.paused;
         self.complain(world);
+    }
+
+    /// Takes what every player sees and does. How many players there are whom somebody knows.
+    fn see(&mut self, world: &World, parts: Parts) -> usize {
+        let Self {
+            encoder,
+            steady,
+            hand,
+            crew,
+            terms,
+            roster,
+            context,
+            joining,
+            captures,
+            ..
+        } = self;
+        let captures = *captures;
+        let threads = if steady.applies(context) {
+            crew.threads(roster.lives().len())
+        } else {
+            1
+        };
+        let mut settling = Settling {
+            context,
+            terms,
+            joining,
+            captures,
+        };
+        if threads > 1 {
+            return crew::capture(threads, crew, encoder, steady, (world, parts), roster, &mut settling);
+        }
+        crew.is_in_order();
+        let (mut seen, mut met) = (0, 0);
+        encoder.encode_all(world, parts, |mut block| {
+            let terms = &*settling.terms;
+            seen += steady.take_block(&mut block, hand, (context, captures), roster, &mut met, terms);
+            for &index in hand.others.iter().chain(&hand.strays) {
+                let player = block.player_mut(index);
+                seen += usize::from(settling.settle(roster, player));
+            }
+        });
+        seen
     }
 
     /// Reads the action of every player, for the capture to come.
@@ -419,6 +442,32 @@ impl Recorder {
             self.ended_streams.extend(life.close_buffer());
         }
         self.enabled = false;
+    }
+}
+
+/// What it takes to settle what became of a player for whom it was more than a step.
+struct Settling<'a> {
+    context: &'a Context,
+    terms: &'a mut Terms,
+    joining: &'a mut Vec<Entity>,
+    captures: u32,
+}
+
+impl Settling<'_> {
+    /// Leaves a player to its life. False where it has none yet, or none any more: then it may join.
+    fn settle(&mut self, roster: &mut Roster, player: Captured<'_>) -> bool {
+        match roster.get_mut(player.entity) {
+            Some(life) if !life.leaves() => {
+                life.seen = self.captures;
+                take_reward(life, player.reward, self.context, self.terms);
+                life.capture(self.context, Some(player.row));
+                true
+            }
+            _ => {
+                self.joining.push(player.entity);
+                false
+            }
+        }
     }
 }
 
