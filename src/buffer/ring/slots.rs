@@ -312,9 +312,9 @@ impl Slots {
     pub(in crate::buffer) fn prefetch(&self, number: u64) {
         /// Of a longer row the processor foresees the rest by itself.
         const WORDS: usize = 64;
-        cache::prefetch_all(&self.cells.header()[place::HEAD..=place::CLOSED]);
-        let cells = self.cells.view();
-        cells.prefetch(self.index(number), cells.stride().min(WORDS));
+        cache::prefetch_to_write(&self.cells.header()[place::HEAD..=place::CLOSED]);
+        let content = self.cells.view().content(self.index(number));
+        cache::prefetch_to_write(&content[..content.len().min(WORDS)]);
     }
 
     /// Rows that can be pushed before one goes that was not drained.
