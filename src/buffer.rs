@@ -52,6 +52,7 @@
 
 mod budget;
 mod cells;
+mod error;
 pub mod memory;
 pub mod mutex;
 mod players;
@@ -60,29 +61,27 @@ pub mod queue;
 pub mod ring;
 pub mod sample;
 mod settings;
+mod shape;
 mod spill;
 mod stats;
+mod supplies;
 mod sync;
 mod words;
 mod writer;
 
 pub use budget::Budget;
+pub use error::{BufferError, Closed};
 pub use memory::{Label, Memory, MemoryUse};
 pub use mutex::MutexBuffer;
 pub use players::PlayerBuffers;
 pub use pool::BufferPool;
 pub use queue::QueueBuffer;
 pub use sample::{Batch, Sampler};
-pub use settings::{BufferError, BufferKind, BufferSettings, Overflow};
+pub use settings::{BufferKind, BufferSettings, Overflow};
 pub use stats::{BufferStats, Drained};
 pub use writer::{Writer, create, create_for};
 
 use core::fmt;
-
-/// The buffer is closed: nothing more can be pushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the buffer is closed: its player left, or recording ended")]
-pub struct Closed;
 
 /// A player's rows, as everybody but capture sees them.
 pub trait TransitionBuffer: fmt::Debug + Send + Sync {
