@@ -16,7 +16,7 @@ use bevy_experience::{
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{SeedableRng, rngs::StdRng};
 use std::{
-    hint::black_box,
+    hint::{self, black_box},
     sync::{
         Arc, Barrier,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -141,6 +141,9 @@ fn per_row(b: &mut criterion::Bencher<'_>, mut prepare: impl FnMut(), mut batch:
 /// That thread looks for rows all the time. In `alone` there is none, and in `polled` it sleeps for a millisecond between its
 /// rounds, as an exporter does for five, and finds a full ring each time.
 ///
+/// In `tick_drained` there is a row for each of many players, as a tick of a game has it, and another core takes all of them
+/// before the next tick: each row's memory goes to that core and back, once. In `tick_alone` nobody takes them.
+///
 /// `words` is what the processor asks for where one core reads at once what another wrote: plain atomic words and the
 /// number of the last row, and nothing that would tell a reader what it missed.
 fn contended(c: &mut Criterion) {
@@ -155,6 +158,11 @@ fn contended(c: &mut Criterion) {
     for (name, reading) in [("alone", Reading::Never), ("polled", polled)] {
         group.bench_function(BenchmarkId::new(name, 1), |b| {
             b.iter_custom(|rows| contend(BufferKind::Ring, &row, 1, rows, reading));
+        });
+    }
+    for (name, is_drained) in [("tick_alone", false), ("tick_drained", true)] {
+        group.bench_function(BenchmarkId::new(name, PLAYERS), |b| {
+            b.iter_custom(|rows| ticks(&row, rows, is_drained));
         });
     }
     for (kind, name) in KINDS {
@@ -223,6 +231,60 @@ fn contend(kind: BufferKind, row: &[u64], writers: usize, rows: u64, reading: Re
         done.store(true, Ordering::Relaxed);
         spent.expect("there is a writer")
     })
+}
+
+/// Players of a tick, more than a core's own caches have room for.
+const PLAYERS: usize = 256;
+
+fn ticks(row: &[u64], rows: u64, are_drained: bool) -> Duration {
+    let settings = BufferSettings {
+        capacity: 64,
+        ..BufferSettings::default()
+    };
+    let (mut writers, buffers): (Vec<_>, Vec<_>) = (0..PLAYERS)
+        .map(|_| create(&settings, row.len()).expect("it fits"))
+        .unzip();
+    // Once round before anything is measured.
+    let warm = settings.capacity as u64;
+    let ticks = warm + rows.div_ceil(PLAYERS as u64).max(100);
+    let (pushed, drained) = (AtomicU64::new(0), AtomicU64::new(0));
+    let mut spent = Duration::ZERO;
+    thread::scope(|scope| {
+        if are_drained {
+            scope.spawn(|| {
+                for tick in 1..=ticks {
+                    while pushed.load(Ordering::Acquire) < tick {
+                        hint::spin_loop();
+                    }
+                    for buffer in &buffers {
+                        let found = buffer.drain(1, &mut |row| {
+                            black_box(row);
+                        });
+                        assert_eq!(found.steps, 1);
+                    }
+                    drained.store(tick, Ordering::Release);
+                }
+            });
+        }
+        for tick in 1..=ticks {
+            let begun = Instant::now();
+            // As capture does.
+            for writers in writers.chunks_mut(64) {
+                writers.iter().for_each(Writer::prefetch);
+                for writer in writers {
+                    writer.push(black_box(row)).expect("it is open");
+                }
+            }
+            if tick > warm {
+                spent += begun.elapsed();
+            }
+            pushed.store(tick, Ordering::Release);
+            while are_drained && drained.load(Ordering::Acquire) < tick {
+                hint::spin_loop();
+            }
+        }
+    });
+    spent.mul_f64(rows as f64 / ((ticks - warm) * PLAYERS as u64) as f64)
 }
 
 fn contend_words(row: &[u64], rows: u64) -> Duration {

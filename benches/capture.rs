@@ -73,7 +73,11 @@ fn plugin(b: &mut Bencher<'_>, mut test: TestApp) {
 }
 
 fn of_four(players: usize) -> TestApp {
-    let recording = Recording::new("player")
+    of_four_as(Recording::new("player"), players)
+}
+
+fn of_four_as(recording: Recording<Player>, players: usize) -> TestApp {
+    let recording = recording
         .observe::<Place>()
         .observe::<Motion>()
         .observe::<Aim>()
@@ -100,6 +104,27 @@ fn capture(c: &mut Criterion) {
     group.finish();
 }
 
+/// The same with one thread and with all, for players who share a pool and for those who have buffers of their own.
+fn threads(c: &mut Criterion) {
+    let mut group = c.benchmark_group("capture_threads");
+    for players in [1000, 2000, 4000, 10_000, 20_000, 100_000] {
+        group.throughput(Throughput::Elements(players as u64));
+        let memory = |own| if own { usize::MAX } else { 0 };
+        for (name, own, above) in [
+            ("shared_one", false, usize::MAX),
+            ("shared_all", false, 0),
+            ("own_one", true, usize::MAX),
+            ("own_all", true, 0),
+        ] {
+            let recording = || Recording::new("player").pool_above(memory(own)).parallel_above(above);
+            group.bench_function(BenchmarkId::new(name, players), |b| {
+                plugin(b, of_four_as(recording(), players));
+            });
+        }
+    }
+    group.finish();
+}
+
 /// 256 floats from one component.
 fn wide(c: &mut Criterion) {
     let players = 1000;
@@ -120,20 +145,12 @@ fn still(c: &mut Criterion) {
     let players = 10_000;
     let mut group = c.benchmark_group("capture_still");
     group.throughput(Throughput::Elements(players as u64));
+    let recording = || Recording::new("player").mode(RecordMode::OnChange);
     group.bench_function(BenchmarkId::new("plugin", players), |b| {
-        let recording = Recording::new("player")
-            .observe::<Place>()
-            .observe::<Motion>()
-            .observe::<Aim>()
-            .observe::<Strength>()
-            .mode(RecordMode::OnChange)
-            .capacity(rows_each(players, HEADER + 64));
-        plugin(
-            b,
-            app(recording, players, |player| {
-                (Place([player; 4]), Motion([1.0; 4]), Aim([2.0; 4]), Strength([3.0; 4]))
-            }),
-        );
+        plugin(b, of_four_as(recording(), players));
+    });
+    group.bench_function(BenchmarkId::new("trusting", players), |b| {
+        plugin(b, of_four_as(recording().trust_change_ticks(), players));
     });
     group.finish();
 }
@@ -178,5 +195,5 @@ fn board(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, capture, wide, still, board);
+criterion_group!(benches, capture, threads, wide, still, board);
 criterion_main!(benches);

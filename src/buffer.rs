@@ -8,43 +8,51 @@
 //! counts as "exported". Everybody else peeks, or takes a [`ring::Reader`] with a cursor of its own.
 //!
 //! # What it costs
-//! Rows of 256 bytes, 1024 of them in a buffer, on two cores of a busy server (AMD EPYC, 512 KiB of second-level cache each),
+//! Rows of 256 bytes, 1024 of them in a buffer, on two cores of a busy server (AMD EPYC, 1 MiB of second-level cache each),
 //! in nanoseconds a row: the medians of seven runs of `cargo bench --bench buffer -- --quick`, which takes about a minute, of
-//! these groups alone, with nothing else on their cores (`chrt -f 20 taskset -c 0,1`).
-//! Other machines have other figures; the ratios within a run are what can be compared.
+//! these groups alone (`chrt -f 20 taskset -c 0,1`). Other machines have other figures; the ratios within a run are what can
+//! be compared.
 //!
 //! | | copy | [`ring`] | [`queue`] | [`mutex`] |
 //! |---|---|---|---|---|
-//! | a push, `buffer_push/*/256` | 7.1 | 9.4 | 32 | 22 |
-//! | a row of a drain of all, `buffer_read/*/256` | 5.8 | 8.6 | 27 | 120 |
-//! | a push to a ring that spills all the time, `buffer_spill/ring` | | 35 | | |
-//! | that, and the row drained from the file, `buffer_spill/ring_and_back` | | 65 | | |
-//! | a push for one of 1000 players of a [`pool`], `pool_push/256` | | 22 | | |
+//! | a push, `buffer_push/*/256` | 3.2 | 4.0 | 36 | 17 |
+//! | a row of a drain of all, `buffer_read/*/256` | 3.1 | 3.0 | 21 | 40 |
+//! | a push to a ring that spills all the time, `buffer_spill/ring` | | 16 | | |
+//! | that, and the row drained from the file, `buffer_spill/ring_and_back` | | 28 | | |
+//! | a push for one of 1000 players of a [`pool`], `pool_push/256` | | 7.8 | | |
 //!
 //! The same as ratios, and what was asked of them:
 //!
 //! | | median | lowest to highest | asked for |
 //! |---|---|---|---|
-//! | a push, against the copy | 1.32 | 1.24 to 1.45 | 1.4, better 1.2 |
-//! | a push to a queue, against one to a ring | 3.4 | 3.0 to 4.8 | 3, better 5 |
-//! | a row of a drain, against the copy | 1.38 | 1.16 to 1.79 | 1.3, better 1.1: **not reached** |
-//! | a push while another core drains every millisecond, against alone (`buffer_contended/{polled,alone}/1`) | 1.06 | 0.8 to 1.1 | 1.5, better 1.2 |
-//! | a push while another core looks for rows all the time, against alone (`buffer_contended/{ring,alone}/1`) | 4.4 | 1.6 to 12 | 1.5: **not reached** |
-//! | plain words that go the same way, against a ring alone (`buffer_contended/{words,alone}/1`) | 6.6 | 2.2 to 13 | |
+//! | a push, against the copy | 1.25 | 1.16 to 1.30 | 1.4, better 1.2 |
+//! | a push to a queue, against one to a ring | 9.2 | 9.0 to 9.2 | 3, better 5 |
+//! | a row of a drain, against the copy | 0.97 | 0.96 to 0.97 | 1.3, better 1.1 |
+//! | a push while another core drains every millisecond, against alone (`buffer_contended/{polled,alone}/1`) | 1.04 | 1.03 to 1.07 | 1.5, better 1.2 |
+//! | a push while another core looks for rows all the time, against alone (`buffer_contended/{ring,alone}/1`) | 25 | 24 to 26 | 1.5: **not reached** |
+//! | plain words that go the same way, against a ring alone (`buffer_contended/{words,alone}/1`) | 44 | 43 to 47 | |
+//!
+//! On an older server (512 KiB of second-level cache) they were 1.32, 3.4, 1.38, 1.06, 4.4 and 6.6.
 //!
 //! Whoever looks for rows all the time takes each row's memory out of the writer's cache as soon as it is written, and the
-//! writer has to fetch it back a round later. The plain words do nothing else, and take as long: no ring that shares memory
-//! is faster there. An exporter that sleeps between its rounds does not come into the way.
+//! writer has to fetch it back a round later. How long that takes is a matter of where the two cores are; these are far from
+//! each other. The plain words do nothing else, and take longer: no ring that shares memory is fast there.
 //!
-//! A [`Sampler`] that draws from 64 players' rings of 512 rows (16 floats, 2 of action; 4.7 MB in all) gives 18 million
-//! transitions a second in batches of 4096 (`sample/4096`), 21 million at best and 13 million at worst: 20 million were asked
-//! for.
+//! Rows that are drained between one tick and the next go to the other core and back once. With 256 players, a row each a
+//! tick (`buffer_contended/tick_{alone,drained}/256`), a push takes 9.4 where nobody drains and 35 where another core does,
+//! because their memory is asked for beforehand, to be written ([`Writer::prefetch`]); asked for as if to be read, it took 30
+//! to 55.
+//!
+//! A [`Sampler`] that draws from 64 players' rings of 512 rows (16 floats, 2 of action; 4.7 MB in all) gives 40 million
+//! transitions a second in batches of 4096 (`sample/4096`), and 39 to 41 million in each of the seven runs. 20 million were
+//! asked for.
 //!
 //! A push, a drain, a pop, a read and a sample allocate nothing once they are warm; a buffer that spills takes room for
 //! two blocks when it spills for the first time.
 
 mod budget;
 mod cells;
+mod error;
 pub mod memory;
 pub mod mutex;
 mod players;
@@ -53,29 +61,27 @@ pub mod queue;
 pub mod ring;
 pub mod sample;
 mod settings;
+mod shape;
 mod spill;
 mod stats;
+mod supplies;
 mod sync;
 mod words;
 mod writer;
 
 pub use budget::Budget;
+pub use error::{BufferError, Closed};
 pub use memory::{Label, Memory, MemoryUse};
 pub use mutex::MutexBuffer;
 pub use players::PlayerBuffers;
 pub use pool::BufferPool;
 pub use queue::QueueBuffer;
 pub use sample::{Batch, Sampler};
-pub use settings::{BufferError, BufferKind, BufferSettings, Overflow};
+pub use settings::{BufferKind, BufferSettings, Overflow};
 pub use stats::{BufferStats, Drained};
 pub use writer::{Writer, create, create_for};
 
 use core::fmt;
-
-/// The buffer is closed: nothing more can be pushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the buffer is closed: its player left, or recording ended")]
-pub struct Closed;
 
 /// A player's rows, as everybody but capture sees them.
 pub trait TransitionBuffer: fmt::Debug + Send + Sync {

@@ -4,13 +4,17 @@
 //! hold the recording's players and encodes them in blocks, column by column. It knows nothing of episodes.
 
 mod archetypes;
+mod block;
 pub(crate) mod diff;
 mod nearest;
 mod source;
+mod still;
 
+pub(crate) use block::{Block, Captured, LEAD};
 pub use nearest::Nearest;
 pub(crate) use nearest::NearestSource;
 pub(crate) use source::{MatchSource, Part, ResourceSource, Source};
+pub(crate) use still::Visit;
 
 use crate::{
     player::{DoNotRecord, Reward},
@@ -18,7 +22,15 @@ use crate::{
     transition::StepHeader,
 };
 use archetypes::MatchedArchetypes;
-use bevy_ecs::{archetype::ArchetypeEntity, component::ComponentId, entity::Entity, storage::Table, world::World};
+use bevy_ecs::{
+    archetype::{ArchetypeEntity, ArchetypeId},
+    component::ComponentId,
+    entity::Entity,
+    storage::Table,
+    world::World,
+};
+use core::ops::Range;
+use nearest::Found;
 use source::Typed;
 
 /// Rows that are encoded together, at most: enough to make a column's inner loop long.
@@ -29,9 +41,6 @@ const BLOCK_BYTES: usize = 16 << 10;
 
 /// Words of a line of the processor's caches.
 const LINE: usize = 8;
-
-/// Words in front of each row of a [`Block`], for whoever writes rows behind words of its own.
-pub(crate) const LEAD: usize = 2;
 
 /// Which halves of a row to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,98 +69,6 @@ impl Parts {
     }
 }
 
-/// What one capture finds of one player.
-pub(crate) struct Captured<'a> {
-    pub(crate) entity: Entity,
-    pub(crate) row: &'a mut [u64],
-    pub(crate) reward: Option<&'a Reward>,
-}
-
-/// What one capture finds of neighbours in a table, at most [`BLOCK`] of them.
-pub(crate) struct Block<'a> {
-    players: &'a [ArchetypeEntity],
-    /// A cell for each: [`LEAD`] words, the row, and perhaps one word more, which is 0, so that they are even.
-    cells: &'a mut [u64],
-    /// Words of a cell.
-    stride: usize,
-    row_words: usize,
-    /// One for each player; `None` where they have none.
-    rewards: Option<&'a [Reward]>,
-}
-
-impl<'a> Block<'a> {
-    /// The reward of the player at place `index`.
-    #[inline(always)]
-    pub(crate) fn reward(&self, index: usize) -> Option<&'a Reward> {
-        self.rewards.map(|rewards| &rewards[index])
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.players.len()
-    }
-
-    /// All rows, [`stride`](Self::stride) words apart.
-    pub(crate) fn rows(&self) -> &[u64] {
-        &self.cells[LEAD..]
-    }
-
-    pub(crate) fn row_words(&self) -> usize {
-        self.row_words
-    }
-
-    /// Words from one row to the next.
-    pub(crate) fn stride(&self) -> usize {
-        self.stride
-    }
-
-    /// All rows, each with the words in front of it.
-    pub(crate) fn cells(&self) -> &[u64] {
-        &self.cells[..self.players.len() * self.stride]
-    }
-
-    /// Fills in the words in front of the row at place `index`.
-    #[inline(always)]
-    pub(crate) fn put_lead(&mut self, index: usize, lead: [u64; LEAD]) {
-        self.cells[index * self.stride..][..LEAD].copy_from_slice(&lead);
-    }
-
-    /// The player at place `index`, in the order of the table.
-    #[inline(always)]
-    pub(crate) fn entity(&self, index: usize) -> Entity {
-        self.players[index].id()
-    }
-
-    /// What was found of each player, in the order of the table.
-    #[inline(always)]
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = Captured<'_>> {
-        let (rewards, row_words) = (self.rewards, self.row_words);
-        self.players
-            .iter()
-            .zip(self.cells[LEAD..].chunks_exact_mut(self.stride))
-            .enumerate()
-            .map(move |(index, (player, row))| Captured {
-                entity: player.id(),
-                row: &mut row[..row_words],
-                reward: rewards.map(|rewards| &rewards[index]),
-            })
-    }
-
-    /// What was found of the player at place `index`.
-    pub(crate) fn player_mut(&mut self, index: usize) -> Captured<'_> {
-        Captured {
-            entity: self.players[index].id(),
-            reward: self.reward(index),
-            row: self.row_mut(index),
-        }
-    }
-
-    /// The row of the player at place `index`.
-    #[inline(always)]
-    pub(crate) fn row_mut(&mut self, index: usize) -> &mut [u64] {
-        &mut self.cells[index * self.stride + LEAD..][..self.row_words]
-    }
-}
-
 /// Everything that a recording reads, and where in a row it goes.
 pub(crate) struct RowEncoder {
     layout: RowLayout,
@@ -161,7 +78,29 @@ pub(crate) struct RowEncoder {
     match_id: Option<MatchSource>,
     reward: Typed<Reward>,
     archetypes: MatchedArchetypes,
+    desk: Desk,
+}
+
+/// What whoever encodes needs for itself: one for each who does at the same time.
+#[derive(Default)]
+pub(crate) struct Desk {
     block: Vec<u64>,
+    /// One for each kind of neighbours.
+    found: Vec<Found>,
+}
+
+/// Players who stand together in the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    archetype: ArchetypeId,
+    /// Their places among the archetype's entities.
+    places: Range<usize>,
+}
+
+impl Group {
+    pub(crate) fn players<'w>(&self, world: &'w World) -> &'w [ArchetypeEntity] {
+        &world.archetypes()[self.archetype].entities()[self.places.clone()]
+    }
 }
 
 impl RowEncoder {
@@ -179,15 +118,26 @@ impl RowEncoder {
         required.extend(nearest.iter().map(NearestSource::position_component));
         required.sort_unstable();
         required.dedup();
-        Self {
+        let mut encoder = Self {
             reward: Typed::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
-            block: vec![0; (BLOCK_BYTES / layout.row_bytes()).clamp(1, BLOCK) * stride(&layout) + LEAD + LINE],
             layout,
             sources,
             resources,
             nearest,
             match_id,
+            desk: Desk::default(),
+        };
+        encoder.desk = encoder.desk();
+        encoder
+    }
+
+    /// What somebody else needs who encodes at the same time.
+    pub(crate) fn desk(&self) -> Desk {
+        let rows = (BLOCK_BYTES / self.layout.row_bytes()).clamp(1, BLOCK);
+        Desk {
+            block: vec![0; rows * stride(&self.layout) + LEAD + LINE],
+            found: self.nearest.iter().map(NearestSource::found).collect(),
         }
     }
 
@@ -204,6 +154,7 @@ impl RowEncoder {
 
     fn prepare_for(&mut self, world: &World, parts: Parts, viewer: Option<Entity>) -> bool {
         self.archetypes.update(world);
+        self.look(world, parts);
         if !parts.seen {
             return true;
         }
@@ -213,35 +164,79 @@ impl RowEncoder {
         self.resources.iter_mut().all(|resource| resource.read(world))
     }
 
+    /// Shows sources that have not seen a component yet one of the first player's.
+    fn look(&mut self, world: &World, parts: Parts) {
+        let wanting = |source: &&mut Source| parts.include(source.part()) && source.wants_a_look();
+        for source in self.sources.iter_mut().filter(wanting) {
+            let archetypes = self.archetypes.matched().iter().map(|&id| &world.archetypes()[id]);
+            for archetype in archetypes {
+                let table = world.storages().tables.get(archetype.table_id());
+                if let (Some(table), Some(player)) = (table, archetype.entities().first()) {
+                    source.look_at(world, table, player);
+                    break;
+                }
+            }
+        }
+    }
+
     /// Encodes every player, and gives `take` block after block. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_all(&mut self, world: &World, parts: Parts, mut take: impl FnMut(Block<'_>)) {
+        let mut desk = core::mem::take(&mut self.desk);
+        for group in self.groups(world, usize::MAX) {
+            self.encode_group(world, parts, &mut desk, &group, None, &mut take);
+        }
+        self.desk = desk;
+    }
+
+    /// All players, in the order in which they are encoded, in groups that begin at every `most`th of an archetype.
+    pub(crate) fn groups<'a>(&'a self, world: &'a World, most: usize) -> impl Iterator<Item = Group> + 'a {
+        self.archetypes.matched().iter().flat_map(move |&archetype| {
+            let all = world.archetypes()[archetype].len() as usize;
+            (0..all).step_by(most.min(all.max(1))).map(move |start| Group {
+                archetype,
+                places: start..start.saturating_add(most).min(all),
+            })
+        })
+    }
+
+    /// Encodes the players of a group, and gives `take` block after block. `next` is the one that comes then. Call
+    /// [`prepare`](Self::prepare) before.
+    pub(crate) fn encode_group(
+        &self,
+        world: &World,
+        parts: Parts,
+        desk: &mut Desk,
+        group: &Group,
+        next: Option<&Group>,
+        mut take: impl FnMut(Block<'_>),
+    ) {
         let (stride, row_words) = (stride(&self.layout), self.layout.row_words());
-        let most = (self.block.len() - LEAD - LINE) / stride;
+        let Desk { block: cells, found } = desk;
+        let most = (cells.len() - LEAD - LINE) / stride;
         // The first row begins a line: copies of many bytes are faster to there.
-        let first = (self.block.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE;
-        for index in 0..self.archetypes.matched().len() {
-            let matched = self.archetypes.matched()[index];
-            let archetype = &world.archetypes()[matched];
-            let Some(table) = world.storages().tables.get(archetype.table_id()) else {
-                continue;
-            };
-            let mut rest = archetype.entities();
-            while !rest.is_empty() {
-                let (block, after) = rest.split_at(run_length(rest, most));
-                rest = after;
-                let next = &after[..after.len().min(most)];
-                let mut cells = core::mem::take(&mut self.block);
-                let words = &mut cells[first..][..block.len() * stride + LEAD];
-                self.encode_block(world, table, (block, next), parts, &mut words[LEAD..], stride);
-                take(Block {
-                    players: block,
-                    cells: words,
-                    stride,
-                    row_words,
-                    rewards: self.reward.of_run(table, block),
-                });
-                self.block = cells;
-            }
+        let first = (cells.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE;
+        let archetype = &world.archetypes()[group.archetype];
+        let Some(table) = world.storages().tables.get(archetype.table_id()) else {
+            return;
+        };
+        let after_all = next
+            .filter(|next| next.archetype == group.archetype)
+            .map_or(&[][..], |next| next.players(world));
+        let mut rest = group.players(world);
+        while !rest.is_empty() {
+            let (block, after) = rest.split_at(run_length(rest, most));
+            rest = after;
+            let next = if after.is_empty() { after_all } else { after };
+            let next = &next[..next.len().min(most)];
+            let words = &mut cells[first..][..block.len() * stride + LEAD];
+            self.encode_block(world, table, (block, next), parts, found, &mut words[LEAD..], stride);
+            take(Block {
+                players: block,
+                cells: words,
+                stride,
+                row_words,
+                rewards: self.reward.of_run(table, block),
+            });
         }
     }
 
@@ -260,24 +255,36 @@ impl RowEncoder {
             return false;
         };
         let words = row.len();
-        self.encode_block(world, table, (core::slice::from_ref(player), &[]), parts, row, words);
+        let mut found = core::mem::take(&mut self.desk.found);
+        self.encode_block(
+            world,
+            table,
+            (core::slice::from_ref(player), &[]),
+            parts,
+            &mut found,
+            row,
+            words,
+        );
+        self.desk.found = found;
         true
     }
 
     /// Encodes a run of neighbours of one table into as many rows, `words` apart, and has brought near what will be encoded
     /// next. That those stand side by side is likely, and need not be so.
+    #[expect(clippy::too_many_arguments, reason = "it is the one place where all of these meet")]
     fn encode_block(
-        &mut self,
+        &self,
         world: &World,
         table: &Table,
         (players, next): (&[ArchetypeEntity], &[ArchetypeEntity]),
         parts: Parts,
+        found: &mut [Found],
         rows: &mut [u64],
         words: usize,
     ) {
         let stride = words * size_of::<u64>();
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(rows);
-        for source in &mut self.sources {
+        for source in &self.sources {
             if parts.include(source.part()) {
                 // One after the other, not all at once: a processor waits for so many lines at a time.
                 source.prefetch(table, next);
@@ -296,10 +303,10 @@ impl RowEncoder {
                 StepHeader::of_mut(row).set_match_id(match_id.of(world, table, player));
             }
         }
-        for nearest in &mut self.nearest {
+        for (nearest, found) in self.nearest.iter().zip(found) {
             for (player, row) in players.iter().zip(rows.chunks_exact_mut(words)) {
                 let own_match = StepHeader::of(row).match_id();
-                nearest.encode(world, table, player, own_match, bytemuck::cast_slice_mut(row));
+                nearest.encode(found, world, table, player, own_match, bytemuck::cast_slice_mut(row));
             }
         }
     }

@@ -8,8 +8,11 @@
 //! [place for it](crate::sink::Sink::journal_folder).
 //!
 //! A journal is a folder of segments, `00000.journal`, `00001.journal` and so on. A segment is deleted when nothing in it, and in
-//! those before it, is of use any more: every episode in it is durable at every sink, discarded or lost. So no record outlives
-//! another that it speaks of.
+//! those before it, is of use any more: every episode in it is durable at every sink, discarded or lost.
+//!
+//! An episode that stays open would keep every segment since it began, and what everybody else did meanwhile. Where less than a
+//! quarter of that is of use, it is told again from its beginning, and goes on from there; then the segments before can go. What is
+//! read of it before that is a beginning or an end of the same rows, and whichever telling is longer counts.
 //!
 //! # The format
 //! Numbers are little-endian and of fixed width, but for those in rows, which are in the machine's byte order. A segment begins

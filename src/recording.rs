@@ -69,6 +69,7 @@ pub(crate) struct Spec {
     pub(crate) buffers: BufferSettings,
     pub(crate) pool_above: Option<usize>,
     pub(crate) pool: Option<PoolSettings>,
+    pub(crate) parallel_above: usize,
     pub(crate) players: usize,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
 }
@@ -78,6 +79,9 @@ const MAX_EPISODE_STEPS: u32 = 65_536;
 
 /// Players expected at once, unless `players` says otherwise.
 const PLAYERS: usize = 16;
+
+/// Players who are captured one after the other, unless `parallel_above` says otherwise. Measured: see `docs/performance.md`.
+const PARALLEL_ABOVE: usize = 10_000;
 
 impl<P: Component> Recording<P> {
     /// An empty recording. Names must be unique in an app; they name the folder of a dataset.
@@ -104,11 +108,13 @@ impl<P: Component> Recording<P> {
                     final_observation: FinalObservation::default(),
                     max_episode_steps: MAX_EPISODE_STEPS,
                     acts_early: false,
+                    trusts_ticks: false,
                 },
                 act_in: None,
                 buffers: BufferSettings::default(),
                 pool_above: None,
                 pool: None,
+                parallel_above: PARALLEL_ABOVE,
                 players: PLAYERS,
                 sinks: Vec::new(),
             },
@@ -286,6 +292,24 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.rules.mode = mode)
     }
 
+    /// Leaves a player unread whose components nobody accessed mutably since the last capture, by Bevy's change ticks, where
+    /// [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange): what is left unread counts as unchanged. The rows are the
+    /// same as without, as long as ticks tell of every change. They do not tell of
+    ///
+    /// - writes through [`bypass_change_detection`](bevy_ecs::change_detection::DetectChangesMut::bypass_change_detection), and
+    ///   unsafe code that leaves ticks alone;
+    /// - values behind a shared reference: atomics, cells, locks;
+    /// - what a function given to [`observe_with`](Self::observe_with) or the like reads besides the component.
+    ///
+    /// Such a change is recorded late, with the next one that ticks tell of.
+    ///
+    /// A player who was not seen at the last capture is read in any case. So are all where a resource that is
+    /// [observed](Self::observe_resource) has changed, and always where [others](Self::observe_nearest) are. With
+    /// [`every`](Self::every) or [`act_in`](Self::act_in), and where every tick writes a row, this changes nothing.
+    pub fn trust_change_ticks(self) -> Self {
+        self.edit(|spec| spec.rules.trusts_ticks = true)
+    }
+
     /// What is done with values that are NaN or infinite.
     pub fn non_finite(self, rule: NonFinite) -> Self {
         self.edit(|spec| spec.rules.non_finite = rule)
@@ -349,6 +373,20 @@ impl<P: Component> Recording<P> {
     /// not set.
     pub fn pool(self, settings: PoolSettings) -> Self {
         self.edit(|spec| spec.pool = Some(settings))
+    }
+
+    /// How many players are captured one after the other; 10,000 if not set. When there are more, the threads of the
+    /// [`ComputeTaskPool`](bevy_tasks::ComputeTaskPool) share them out, and the rows are the same. With `usize::MAX` one thread
+    /// captures all.
+    ///
+    /// Where there is no such pool, or one processor, one thread does in any case; and where a recording does not write a row
+    /// of every player at every tick, because it has [`every`](Self::every), [`mode`](Self::mode) or
+    /// [`act_in`](Self::act_in), or because it is paused. When very many players come, go or move between archetypes at once,
+    /// one thread does for a capture. A thread that captures allocates a fixed number of times for it.
+    ///
+    /// Functions given to [`observe_with`](Self::observe_with) and the like are called by several threads at once.
+    pub fn parallel_above(self, players: usize) -> Self {
+        self.edit(|spec| spec.parallel_above = players)
     }
 
     /// How many players are expected at once; 16 if not set.

@@ -10,6 +10,7 @@ use bevy_transform::components::Transform;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    thread::available_parallelism,
 };
 
 /// Counts the allocations of each thread. The exporter's are not the game's.
@@ -64,6 +65,14 @@ struct Intent(Vec2);
 struct Allowed([bool; 9]);
 
 fn game(enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player>) -> u64 {
+    let mut test = warm(100, enabled, recording);
+    let before = COUNT.get();
+    test.ticks(200);
+    COUNT.get() - before
+}
+
+/// A game in which everything has been allocated that stays.
+fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player>) -> TestApp {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         enabled,
         ..Default::default()
@@ -76,7 +85,9 @@ fn game(enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player
             .observe_nearest_with(Nearest::<Player>::new(3, 50.0).xy().with_field::<Kit>("aim"))
             .act::<Intent>()
             .action_mask::<Allowed>()
-            .reward_terms(["a", "b"]),
+            .reward_terms(["a", "b"])
+            .players(usize::from(players))
+            .capacity(32),
     ));
     test.add_systems(
         FixedUpdate,
@@ -96,10 +107,10 @@ fn game(enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player
             }
         },
     );
-    for id in 0..100 {
+    for id in 0..players {
         test.world_mut().spawn((
             Player,
-            Transform::from_xyz(id as f32, 0.0, 0.0),
+            Transform::from_xyz(f32::from(id), 0.0, 0.0),
             Kit {
                 weapon: Weapon::Bow,
                 charge: None,
@@ -114,9 +125,7 @@ fn game(enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player
         schedule.set_executor(SingleThreadedExecutor::new());
     }
     test.ticks(60);
-    let before = COUNT.get();
-    test.ticks(200);
-    COUNT.get() - before
+    test
 }
 
 #[test]
@@ -128,6 +137,46 @@ fn a_warm_tick_allocates_nothing() {
     assert_eq!(game(true, |recording| recording), without);
     assert_eq!(game(true, |recording| recording.every(3)), without);
     assert_eq!(game(true, |recording| recording.mode(RecordMode::OnChange)), without);
+    assert_eq!(
+        game(true, |recording| recording
+            .mode(RecordMode::OnChange)
+            .trust_change_ticks()),
+        without
+    );
     assert_eq!(game(true, |recording| recording.act_in(FixedPreUpdate)), without);
     assert_eq!(game(true, |recording| recording.pool_above(0)), without);
+}
+
+/// The most, and the least, that one of 200 ticks allocates on the game's thread.
+fn each_tick(
+    players: u16,
+    enabled: bool,
+    recording: impl Fn(Recording<Player>) -> Recording<Player>,
+) -> (Option<u64>, Option<u64>) {
+    let mut test = warm(players, enabled, recording);
+    let tick = |_| {
+        let before = COUNT.get();
+        test.ticks(1);
+        COUNT.get() - before
+    };
+    let ticks: Vec<u64> = (0..200).map(tick).collect();
+    (ticks.iter().min().copied(), ticks.iter().max().copied())
+}
+
+#[test]
+fn threads_that_capture_together_allocate_for_themselves_and_not_for_players() {
+    let threads = available_parallelism().map_or(1, |threads| threads.get() as u64);
+    if threads == 1 {
+        return;
+    }
+    assert_eq!(each_tick(300, false, |recording| recording), (Some(0), Some(0)));
+    for players in [300, 3000] {
+        for pool_above in [0, usize::MAX] {
+            let parallel = |recording: Recording<Player>| recording.parallel_above(0).pool_above(pool_above);
+            let (least, most) = each_tick(players, true, parallel);
+            // Each thread's list and task, and their frame. How long one waits for another decides about the last few.
+            assert!(least >= Some(1), "one thread did everything");
+            assert!(most <= Some(2 * threads + 6), "{players} players: {most:?}");
+        }
+    }
 }

@@ -146,7 +146,8 @@ fn a_sink_that_fails_for_a_moment_loses_nothing() {
     let sink = Odd(
         move || {
             calls += 1;
-            if calls % 5 < 3 {
+            // The first three, too: a busy machine may leave time for no more than one that works.
+            if calls <= 3 || calls % 5 < 3 {
                 return Err(SinkError::Other("not now".to_owned()));
             }
             Ok(())

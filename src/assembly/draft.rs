@@ -88,6 +88,11 @@ impl Draft {
         self.agent_id
     }
 
+    #[cfg(feature = "dataset")]
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
     pub(crate) fn transitions(&self) -> u64 {
         self.rows.saturating_sub(1) as u64
     }
@@ -122,7 +127,6 @@ impl Draft {
         self.closed = Some((outcome, reason));
     }
 
-    #[cfg(feature = "dataset")]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
@@ -136,6 +140,11 @@ impl Draft {
         self.noted.opened.is_some()
     }
 
+    /// Bytes of it that are in the journal alone.
+    pub(crate) fn bytes_in_journal(&self) -> u64 {
+        self.extents.iter().map(|extent| u64::from(extent.bytes)).sum()
+    }
+
     /// Whether there is something that the journal has not.
     pub(crate) fn has_news(&self) -> bool {
         self.noted.words < self.tail.len() || (self.closed.is_some() && !self.noted.closed)
@@ -145,12 +154,7 @@ impl Draft {
     pub(crate) fn write(&mut self, layout: &RowLayout, journal: &mut Journal) -> bool {
         let episode_id = self.episode_id;
         if self.noted.opened.is_none() {
-            journal.put(&Record::Open {
-                episode_id,
-                captured_as: self.captured_as,
-                agent_id: self.agent_id,
-                continues: self.continues,
-            });
+            journal.put(&self.opening());
             self.pending.opened = Some(journal.segment());
         }
         let words = layout.row_words();
@@ -172,6 +176,47 @@ impl Draft {
             self.pending.closed = true;
         }
         is_whole
+    }
+
+    fn opening(&self) -> Record<'static> {
+        Record::Open {
+            episode_id: self.episode_id,
+            captured_as: self.captured_as,
+            agent_id: self.agent_id,
+            continues: self.continues,
+        }
+    }
+
+    /// Tells all of it to the journal once more, behind everything else, so that the segments with what was told before are of
+    /// no more use to it. It has not ended, and there is nothing that the journal has not.
+    ///
+    /// # Errors
+    /// When it cannot be read back, or the file system refuses. Then everything is as it was: readers of the journal take
+    /// whichever of the two is longer.
+    pub(crate) fn tell_again(&mut self, journal: &mut Journal, segments: &mut Segments) -> io::Result<()> {
+        debug_assert!(!self.has_news() && !self.is_closed());
+        let (mut opened, mut extents, mut rows) = (None, Vec::new(), Vec::new());
+        let mut old = self.extents.iter().peekable();
+        while let Some(extent) = old.next() {
+            segments.read(extent, &mut rows)?;
+            let fits = |next: &Extent| size_of_val(&*rows) + next.bytes as usize <= journal.frame_limit();
+            if old.peek().is_some_and(|next| fits(next)) {
+                continue;
+            }
+            journal.begin()?;
+            if opened.is_none() {
+                journal.put(&self.opening());
+                opened = Some(journal.segment());
+            }
+            extents.push(journal.put_rows(self.episode_id, &rows));
+            journal.commit()?;
+            rows.clear();
+        }
+        if opened.is_some() {
+            self.noted.opened = opened;
+            self.extents = extents;
+        }
+        Ok(())
     }
 
     /// The frame that it was written to is in the journal, or nothing of it is.

@@ -57,7 +57,7 @@ mod words;
 
 pub(super) use words::Words;
 
-use super::BufferError;
+use super::{BufferError, shape::Shape};
 use crate::transition::RunId;
 use core::{iter::Sum, ops::AddAssign};
 use std::path::{Path, PathBuf};
@@ -96,6 +96,15 @@ impl Memory {
             #[cfg(loom)]
             Self::File(folder) => Err(no_file(folder, "a model has no files")),
         }
+    }
+
+    /// Bytes that a ring of this shape takes here.
+    pub(super) fn bytes(&self, shape: Shape) -> Result<usize, BufferError> {
+        let preamble = match self {
+            Self::File(_) => PREAMBLE,
+            _ => 0,
+        };
+        Ok(preamble + shape.words()? * size_of::<u64>())
     }
 }
 

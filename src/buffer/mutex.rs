@@ -3,10 +3,10 @@
 use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, MemoryUse, Overflow, TransitionBuffer,
     budget::Share,
-    settings::checked_capacity,
+    shape::checked_capacity,
     spill::{Chain, Hand, Spilling},
+    supplies::Supplies,
     sync::{Mutex, MutexGuard, lock},
-    writer::Supplies,
 };
 use std::{collections::VecDeque, sync::Arc};
 

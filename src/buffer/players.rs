@@ -5,8 +5,9 @@ use super::{
     pool::{PoolSettings, PoolWriter},
     ring::Reader,
     spill::{self, SpillFile},
+    supplies::Supplies,
     sync::{Mutex, MutexGuard, lock},
-    writer::{Supplies, create_with},
+    writer::create_with,
 };
 use crate::transition::RunId;
 use dashmap::{DashMap, Entry};

@@ -25,14 +25,12 @@
 pub(super) mod chain;
 mod writer;
 
-pub use writer::{PoolHandle, PoolWriter, Run, ShardWriter};
+pub use writer::{PoolHandle, PoolPart, PoolWriter, Run, ShardWriter};
 
 use super::{
     Budget, BufferError, BufferKind, BufferStats, Label, Memory, TransitionBuffer,
-    ring::{
-        self, Reader, Ring,
-        slots::{Links, Shape, Slots},
-    },
+    ring::{self, Reader, Ring, slots::Slots},
+    shape::{Links, Shape},
 };
 use crate::transition::StepHeader;
 use core::fmt;
@@ -115,7 +113,7 @@ impl PoolSettings {
     }
 
     fn shard_bytes(&self, shape: Shape) -> Result<usize, BufferError> {
-        ring::bytes(&self.memory, shape)
+        self.memory.bytes(shape)
     }
 }
 

@@ -8,10 +8,10 @@ use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Overflow, TransitionBuffer,
     cells::{Cells, Look},
     memory::Words,
-    settings::checked_capacity,
+    shape::checked_capacity,
     spill::{Hand, Spilling},
+    supplies::Supplies,
     sync::{AtomicU64, Mutex, Ordering, lock},
-    writer::Supplies,
 };
 use core::fmt;
 use crossbeam_queue::ArrayQueue;

@@ -28,6 +28,7 @@
 //! ```
 
 mod cursor;
+pub(super) mod links;
 #[cfg(not(loom))]
 mod mapped;
 mod reader;
@@ -37,22 +38,25 @@ pub(super) mod slots;
 mod writer;
 
 #[cfg(not(loom))]
-pub use mapped::{MappedRing, OpenError};
+pub use super::error::OpenError;
+#[cfg(not(loom))]
+pub use mapped::MappedRing;
 pub use reader::Reader;
 pub use shared::SharedWriter;
 pub use writer::Writer;
 
 use super::{
     BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
-    memory::{self, Label, Memory, Words},
-    settings::{BufferSettings, Overflow},
+    memory::{Label, Memory, Words},
+    settings::BufferSettings,
+    shape::Shape,
     spill::{Hand, Spilling},
+    supplies::Supplies,
     sync::{Mutex, lock},
-    writer::Supplies,
 };
 use core::fmt;
 use cursor::Cursor;
-use slots::{Links, Shape, Slots};
+use slots::Slots;
 use std::sync::Arc;
 
 /// A ring of rows.
@@ -110,7 +114,7 @@ impl Ring {
         supplies: Supplies,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
-        let shape = shape(settings, row_words);
+        let shape = settings.shape(row_words);
         let words = words(&settings.memory, settings.huge_pages, shape, supplies.label)?;
         let slots = Arc::new(Slots::new(words.holding(supplies.share), shape));
         let spilling = Spilling::new(supplies.file, settings, row_words);
@@ -196,27 +200,6 @@ impl Ring {
 /// Rows that can be pushed before one goes that was not drained.
 fn free(slots: &Slots, spilling: Option<&Spilling>) -> usize {
     slots.free().saturating_add(spilling.map_or(0, Spilling::room))
-}
-
-/// What the slots of a ring with these settings are like.
-pub(super) fn shape(settings: &BufferSettings, row_words: usize) -> Shape {
-    Shape {
-        row_words,
-        capacity: settings.capacity,
-        links: match settings.overflow {
-            Overflow::DropNewest => Links::Skipped,
-            _ => Links::None,
-        },
-    }
-}
-
-/// Bytes that a ring of this shape takes in memory of this kind.
-pub(super) fn bytes(memory: &Memory, shape: Shape) -> Result<usize, BufferError> {
-    let preamble = match memory {
-        Memory::File(_) => memory::PREAMBLE,
-        _ => 0,
-    };
-    Ok(preamble + shape.words()? * size_of::<u64>())
 }
 
 /// Words for a ring of this shape in memory of this kind.

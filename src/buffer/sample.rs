@@ -12,8 +12,8 @@ pub use batch::{Actions, Batch};
 
 use super::{
     BufferError,
-    pool::chain::Chain,
-    ring::{Reader, slots::Links},
+    ring::{Reader, links::Chain},
+    shape::Links,
     sync::{AtomicU64, Ordering},
 };
 use crate::{

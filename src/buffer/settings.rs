@@ -1,6 +1,9 @@
 //! How buffers are made.
 
-use super::Memory;
+use super::{
+    BufferError, Memory,
+    shape::{Links, Shape},
+};
 use core::time::Duration;
 use std::path::PathBuf;
 
@@ -81,23 +84,46 @@ impl BufferSettings {
     /// # Errors
     /// When there is nothing to hold, or too much, or the kind cannot lie in this memory.
     pub fn check(&self, row_words: usize) -> Result<(), BufferError> {
-        super::ring::shape(self, row_words).words()?;
-        super::spill::check(self, row_words)?;
+        self.shape(row_words).words()?;
+        self.spill_blocks(row_words)?;
         self.wish_beyond_the_kind()
             .map_or(Ok(()), |wish| Err(BufferError::Unplaceable { kind: self.kind, wish }))
     }
 
-    /// Bytes that a buffer of rows of `row_words` words takes: those of its rows and of its counters.
+    /// What a ring with these settings is like.
+    pub(super) fn shape(&self, row_words: usize) -> Shape {
+        Shape {
+            row_words,
+            capacity: self.capacity,
+            links: match self.overflow {
+                Overflow::DropNewest => Links::Skipped,
+                _ => Links::None,
+            },
+        }
+    }
+
+    /// Rows that go to the spill file at once.
+    pub(super) fn spill_block_rows(&self, row_words: usize) -> usize {
+        /// Bytes of them, about. More save system calls, and take longer at once: they all tend to be due in the same tick,
+        /// because all players began in the same one.
+        const BLOCK: usize = 16 << 10;
+        let half = self.capacity.next_power_of_two() / 2;
+        (BLOCK / (row_words * 8)).min(half).max(1)
+    }
+
+    /// The number of such blocks that there is room for, and the bytes of one; `None` where nothing is to be spilled.
     ///
     /// # Errors
-    /// As [`check`](Self::check).
-    pub fn bytes(&self, row_words: usize) -> Result<usize, BufferError> {
-        self.check(row_words)?;
-        match self.kind {
-            BufferKind::Ring => super::ring::bytes(&self.memory, super::ring::shape(self, row_words)),
-            BufferKind::Queue => super::queue::bytes(self, row_words),
-            BufferKind::Mutex => super::mutex::bytes(self, row_words),
+    /// When there is no room for a block.
+    pub(super) fn spill_blocks(&self, row_words: usize) -> Result<Option<(u64, u64)>, BufferError> {
+        let Overflow::Spill { bytes, .. } = self.overflow else {
+            return Ok(None);
+        };
+        let needed = (self.spill_block_rows(row_words) * row_words * 8) as u64;
+        if bytes < needed {
+            return Err(BufferError::SmallSpill { bytes, needed });
         }
+        Ok(Some((bytes / needed, needed)))
     }
 
     /// What of the memory that is asked for this kind cannot have.
@@ -110,125 +136,6 @@ impl BufferSettings {
             _ => None,
         }
     }
-}
-
-/// Why a buffer cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BufferError {
-    /// No rows.
-    #[error("a buffer of 0 rows holds nothing: give it a capacity of at least 1")]
-    ZeroCapacity,
-    /// Rows without words.
-    #[error("rows of 0 words hold nothing")]
-    ZeroWidth,
-    /// More than can be addressed.
-    #[error("a buffer of {rows} rows of {words} words is larger than the address space: give it a smaller capacity")]
-    TooLarge {
-        /// Rows asked for.
-        rows: usize,
-        /// Words of each.
-        words: usize,
-    },
-    /// Several writers cannot agree on what is the newest.
-    #[error("a ring that several push to cannot refuse the newest row: choose `Overflow::DropOldest`")]
-    SharedDropNewest,
-    /// Several writers cannot agree on what is the oldest.
-    #[error("a ring that several push to cannot spill: choose `Overflow::DropOldest`")]
-    SharedSpill,
-    /// A file with no room for a block of rows.
-    #[error("a spill file of {bytes} bytes has no room for a block of rows: give it at least {needed}")]
-    SmallSpill {
-        /// Bytes that the file was to take.
-        bytes: u64,
-        /// Bytes that it takes at least.
-        needed: u64,
-    },
-    /// A folder in which no file can be made.
-    #[error("no spill file can be made in `{}`: {reason}; name a folder that is there and can be written", folder.display())]
-    SpillFolder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// A pool's rows have headers, by which players are told apart.
-    #[error("a pool's rows begin with a `StepHeader` of 8 words, and these have {words} words in all")]
-    NoHeader {
-        /// Words of a row.
-        words: usize,
-    },
-    /// A pool with no room for a row in each shard.
-    #[error("a pool of {bytes} bytes has no room for a row in each shard: give it {needed}, or fewer shards")]
-    SmallPool {
-        /// Bytes that the pool was to take.
-        bytes: usize,
-        /// Bytes that it takes at least.
-        needed: usize,
-    },
-    /// Players share one pool.
-    #[error("there is a pool already: players who share share one")]
-    SecondPool,
-    /// The rows are another schema's.
-    #[error("the schema's rows are {wanted} words wide and the buffer's {found}: they are of different recordings")]
-    OtherRows {
-        /// Words of a row, by the schema.
-        wanted: usize,
-        /// Words of a row of the buffer.
-        found: usize,
-    },
-    /// This kind cannot lie there.
-    #[error(
-        "a buffer of the kind `{kind:?}` cannot have {wish}: rings can lie anywhere, queues anywhere but in files, all on the \
-         heap, and huge pages are for rings and queues outside of files"
-    )]
-    Unplaceable {
-        /// The kind.
-        kind: BufferKind,
-        /// What it cannot have.
-        wish: &'static str,
-    },
-    /// The system refuses a file for it.
-    #[error("no buffer can be made in the folder `{}`: {reason}; name another, or make room there", folder.display())]
-    File {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// More than the buffers may take together.
-    #[error(
-        "a buffer of {bytes} bytes does not fit the memory budget, of which {left} of {limit} bytes are left: give it more \
-         (`ExperiencePlugin::memory_budget`), or each buffer a smaller capacity"
-    )]
-    OverBudget {
-        /// Bytes that the buffer takes.
-        bytes: usize,
-        /// Bytes of the budget that are left.
-        left: usize,
-        /// Bytes of the budget.
-        limit: usize,
-    },
-    /// More than there is.
-    #[error("there is no memory for a buffer of {bytes} bytes: give it a smaller capacity")]
-    OutOfMemory {
-        /// Bytes asked for.
-        bytes: usize,
-    },
-}
-
-/// The number of rows that a buffer of at least `capacity` has.
-pub(super) fn checked_capacity(row_words: usize, capacity: usize) -> Result<usize, BufferError> {
-    if capacity == 0 {
-        return Err(BufferError::ZeroCapacity);
-    }
-    if row_words == 0 {
-        return Err(BufferError::ZeroWidth);
-    }
-    capacity.checked_next_power_of_two().ok_or(BufferError::TooLarge {
-        rows: capacity,
-        words: row_words,
-    })
 }
 
 #[cfg(test)]

@@ -23,31 +23,6 @@ use std::{collections::VecDeque, sync::Arc};
 
 pub(super) use file::SpillFile;
 
-/// Bytes of a block, about. Larger ones save system calls, and take longer at once: they all tend to be due in the same
-/// tick, because all players began in the same one.
-const BLOCK: usize = 16 << 10;
-
-/// Rows of a block of a buffer like this.
-fn block_rows(settings: &BufferSettings, row_words: usize) -> usize {
-    let half = settings.capacity.next_power_of_two() / 2;
-    (BLOCK / (row_words * 8)).min(half).max(1)
-}
-
-/// The number of blocks that the settings have room for, and the bytes of one; `None` where nothing is to be spilled.
-///
-/// # Errors
-/// When there is no room for a block.
-pub(super) fn check(settings: &BufferSettings, row_words: usize) -> Result<Option<(u64, u64)>, BufferError> {
-    let Overflow::Spill { bytes, .. } = settings.overflow else {
-        return Ok(None);
-    };
-    let needed = (block_rows(settings, row_words) * row_words * 8) as u64;
-    if bytes < needed {
-        return Err(BufferError::SmallSpill { bytes, needed });
-    }
-    Ok(Some((bytes / needed, needed)))
-}
-
 /// The file that buffers of these settings share, if they spill.
 ///
 /// # Errors
@@ -55,7 +30,7 @@ pub(super) fn check(settings: &BufferSettings, row_words: usize) -> Result<Optio
 pub(super) fn file(settings: &BufferSettings, row_words: usize) -> Result<Option<Arc<SpillFile>>, BufferError> {
     settings.check(row_words)?;
     let (Some((blocks, block_bytes)), Overflow::Spill { folder, .. }) =
-        (check(settings, row_words)?, &settings.overflow)
+        (settings.spill_blocks(row_words)?, &settings.overflow)
     else {
         return Ok(None);
     };
@@ -132,7 +107,7 @@ impl Spilling {
         let file = file?;
         Some(Arc::new(Self {
             row_words,
-            block_rows: block_rows(settings, row_words),
+            block_rows: settings.spill_block_rows(row_words),
             chain: Mutex::new(Chain {
                 blocks: VecDeque::new(),
                 rows: Vec::new(),

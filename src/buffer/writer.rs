@@ -1,10 +1,8 @@
 //! The one who pushes, to whichever kind of buffer.
 
 use super::{
-    BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer,
-    budget::Share,
-    mutex, queue, ring,
-    spill::{self, SpillFile},
+    BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer, mutex, queue,
+    ring, supplies::Supplies,
 };
 use std::sync::Arc;
 
@@ -117,26 +115,6 @@ pub fn create_for(
     create_with(settings, row_words, supplies)
 }
 
-/// What a buffer is given by whoever makes many of them.
-#[derive(Default)]
-pub(super) struct Supplies {
-    pub(super) label: Label,
-    /// Its part of a budget, which it keeps for as long as its memory is there.
-    pub(super) share: Option<Share>,
-    /// Where it spills, if it does.
-    pub(super) file: Option<Arc<SpillFile>>,
-}
-
-impl Supplies {
-    /// Those of a buffer that is made by itself.
-    pub(super) fn of(settings: &BufferSettings, row_words: usize) -> Result<Self, BufferError> {
-        Ok(Self {
-            file: spill::file(settings, row_words)?,
-            ..Self::default()
-        })
-    }
-}
-
 /// Makes a buffer with these supplies.
 pub(super) fn create_with(
     settings: &BufferSettings,
@@ -157,4 +135,20 @@ pub(super) fn create_with(
             (Writer(Kind::Other(Other::Mutex(writer))), buffer)
         }
     })
+}
+
+// Here, because it asks every kind.
+impl BufferSettings {
+    /// Bytes that a buffer of rows of `row_words` words takes: those of its rows and of its counters.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn bytes(&self, row_words: usize) -> Result<usize, BufferError> {
+        self.check(row_words)?;
+        match self.kind {
+            BufferKind::Ring => self.memory.bytes(self.shape(row_words)),
+            BufferKind::Queue => queue::bytes(self, row_words),
+            BufferKind::Mutex => mutex::bytes(self, row_words),
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod found;
 mod grid;
 mod source;
 
+pub(super) use found::Found;
 pub(crate) use source::NearestSource;
 
 use super::{Part, Source};

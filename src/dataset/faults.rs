@@ -1,5 +1,7 @@
 //! A dataset on a disk that refuses, and in a process that dies, at every single moment.
 
+mod told_again;
+
 use super::{Dataset, DatasetError, MergeSettings, RecordingData, RecoverSettings, RunStatus, merge};
 use crate::{
     disk::faults::{Fault, Faults},

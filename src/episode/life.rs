@@ -290,6 +290,17 @@ impl Life {
         self.output.as_mut()
     }
 
+    /// Where it is written, if it is.
+    pub(super) fn output(&self) -> Option<&Output> {
+        self.output.as_ref()
+    }
+
+    /// Writes the row of a [`step`](Self::step).
+    pub(super) fn push_step(&mut self, context: &Context, row: &mut [u64]) {
+        context.counters.recorded.add(1);
+        self.push(context, row);
+    }
+
     /// The buffer of the player's own, if it has one.
     #[inline]
     pub(super) fn own_buffer(&mut self) -> Option<&mut OwnBuffer> {

@@ -2,8 +2,11 @@
 
 mod asked;
 mod complaints;
+mod crew;
 mod floats;
+mod looking;
 mod members;
+mod seeing;
 mod steady;
 mod terms;
 
@@ -24,16 +27,18 @@ use crate::{
     schema::Schema,
     transition::{EndReason, Outcome, ReasonTable},
 };
-use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
+use bevy_ecs::{change_detection::Tick, component::ComponentId, entity::Entity, world::World};
 use complaints::Said;
 use core::sync::atomic::AtomicU32;
+use crew::Crew;
 use crossbeam_queue::SegQueue;
+use seeing::take_reward;
 use std::{
     collections::HashSet,
     path::Path,
     sync::{Arc, Mutex},
 };
-use steady::Steady;
+use steady::{Hand, Steady};
 use terms::Terms;
 
 /// What a recorder is made of.
@@ -44,6 +49,8 @@ pub(crate) struct RecorderParts {
     pub(crate) encoder: RowEncoder,
     pub(crate) buffers: PlayerBuffers,
     pub(crate) crowd: Crowd,
+    /// More players than this are captured in parallel.
+    pub(crate) parallel_above: usize,
     pub(crate) enabled: bool,
     /// The run's counter of episodes.
     pub(crate) episodes: Arc<AtomicU32>,
@@ -96,6 +103,8 @@ pub(crate) struct Recorder {
     context: Context,
     encoder: RowEncoder,
     steady: Steady,
+    hand: Hand,
+    crew: Crew,
     terms: Terms,
     roster: Roster,
     players: Arc<PlayerBuffers>,
@@ -110,6 +119,8 @@ pub(crate) struct Recorder {
     pause_next: bool,
     /// Captures so far, modulo 2³².
     captures: u32,
+    /// The world's change tick at the last capture that read players.
+    last_read: Option<Tick>,
     /// An end was noted since the last capture, and no tick had begun.
     ended_between_ticks: bool,
     /// Players found by a capture that nobody knows yet.
@@ -138,10 +149,13 @@ impl Recorder {
             pool: Mutex::default(),
             schema: parts.schema,
         };
+        let steady = Steady::new(&context);
         Self {
             marker: parts.marker,
             row: vec![0; context.schema.layout().row_words()],
-            steady: Steady::new(&context),
+            hand: steady.hand(),
+            steady,
+            crew: Crew::new(parts.parallel_above),
             terms: Terms::new(context.schema.name(), context.schema.reward_terms()),
             context,
             encoder: parts.encoder,
@@ -155,6 +169,7 @@ impl Recorder {
             enabled: parts.enabled,
             pause_next: false,
             captures: 0,
+            last_read: None,
             ended_between_ticks: false,
             joining: Vec::new(),
             excluded: HashSet::new(),
@@ -210,6 +225,11 @@ impl Recorder {
         shared.min(self.settings().capacity)
     }
 
+    /// Whether it looks at change ticks.
+    pub(crate) fn trusts_ticks(&self) -> bool {
+        self.context.rules.trusts_ticks
+    }
+
     pub(crate) fn settings(&self) -> &BufferSettings {
         self.players.settings()
     }
@@ -252,35 +272,7 @@ impl Recorder {
             acted: looks && !self.context.rules.acts_early,
         };
         if self.encoder.prepare(world, parts) {
-            let Self {
-                encoder,
-                steady,
-                terms,
-                roster,
-                context,
-                joining,
-                captures,
-                ..
-            } = self;
-            steady.begin();
-            encoder.encode_all(world, parts, |block| {
-                seen += steady.take(
-                    block,
-                    context,
-                    roster,
-                    terms,
-                    *captures,
-                    |roster, terms, player| match roster.get_mut(player.entity) {
-                        Some(life) if !life.leaves() => {
-                            life.seen = *captures;
-                            seen += 1;
-                            take_reward(life, player.reward, context, terms);
-                            life.capture(context, Some(player.row));
-                        }
-                        _ => joining.push(player.entity),
-                    },
-                );
-            });
+            seen = self.see(world, parts);
         } else if let Some(name) = self.encoder.missing_resource()
             && !core::mem::replace(&mut self.said.missing_resource, true)
         {
@@ -426,22 +418,5 @@ fn left(rules: &Rules) -> (Outcome, EndReason) {
     match rules.on_despawn {
         Outcome::Truncated => (Outcome::Truncated, EndReason::LEFT),
         Outcome::Terminated => (Outcome::Terminated, EndReason::from("despawned")),
-    }
-}
-
-/// Adds what a player was given to its transition under way.
-fn take_reward(life: &mut Life, reward: Option<&Reward>, context: &Context, terms: &mut Terms) {
-    let Some(reward) = reward else { return };
-    let takes = life.takes_rewards();
-    let mut orphaned = false;
-    terms.amounts(reward, |term, amount| {
-        if takes {
-            life.add_reward(term, amount);
-        } else {
-            orphaned = true;
-        }
-    });
-    if orphaned && life.is_recorded() && !life.is_excluded() && !context.was_paused {
-        context.counters.orphaned_rewards.add(1);
     }
 }

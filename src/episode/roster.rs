@@ -28,7 +28,7 @@ impl Roster {
     }
 
     /// The place in [`lives`](Self::lives) of an entity's life.
-    fn place(&self, entity: Entity) -> Option<usize> {
+    pub(super) fn place(&self, entity: Entity) -> Option<usize> {
         let slot = *self.slots.get(entity.index_u32() as usize)?;
         let place = slot.checked_sub(1)? as usize;
         (self.lives.get(place)?.entity == entity).then_some(place)

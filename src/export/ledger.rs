@@ -42,6 +42,10 @@ pub(super) struct Ledger {
     withdrawn: Vec<u32>,
     /// The last attempt failed, and that was said.
     is_failing: bool,
+    /// Episodes that stay open cannot be told again, and that was said.
+    stays_long: bool,
+    /// Something was told again, and the disk not waited for since.
+    is_unsecured: bool,
     /// Recording waits until the disk has room for so many bytes.
     waits_for_room: Option<usize>,
     /// The account as the journal has it.
@@ -90,6 +94,8 @@ impl Ledger {
             settled: Vec::new(),
             withdrawn: Vec::new(),
             is_failing: false,
+            stays_long: false,
+            is_unsecured: false,
             waits_for_room: None,
             counts: None,
             storage,
@@ -224,6 +230,53 @@ impl Ledger {
         }
     }
 
+    /// An episode keeps every segment since it began, and with it what everybody else did meanwhile. Where little in the oldest
+    /// segments is of use, tells that again, so that they can go: never more than a quarter of what goes, so that few rows are
+    /// written twice, and not much at once. All of `drafts` were written, as far as that was possible.
+    pub(super) fn shorten(&mut self, drafts: &mut [&mut Draft]) {
+        /// So many times as much goes as is told again.
+        const WORTH: u64 = 4;
+        if self.is_failing || self.stays_long {
+            return;
+        }
+        let (Some(journal), Some(segments)) = (&mut self.journal, &mut self.segments) else {
+            return;
+        };
+        // From here on the segments are of use to others than open episodes.
+        let busy = drafts.iter().filter(|draft| draft.is_closed() || draft.has_news());
+        let busy = busy.filter_map(|draft| draft.segment());
+        let unsettled = self.unsettled.iter().map(|unsettled| unsettled.segment);
+        let end = busy.chain(unsettled).chain([journal.segment()]).min().unwrap_or(0);
+        let all = journal.bytes_before(end);
+        if all < WORTH * journal.segment_limit() {
+            return;
+        }
+        let is_long = |draft: &Draft| draft.segment().is_some_and(|segment| segment < end);
+        let mut long: Vec<_> = drafts.iter_mut().filter(|draft| is_long(draft)).collect();
+        let useful: u64 = long.iter().map(|draft| draft.bytes_in_journal()).sum();
+        if useful * WORTH > all {
+            return;
+        }
+        long.sort_by_key(|draft| draft.segment());
+        let mut told = 0;
+        let mut result = Ok(());
+        for draft in long {
+            if result.is_err() || told >= journal.segment_limit() {
+                break;
+            }
+            told += draft.bytes_in_journal();
+            result = draft.tell_again(journal, segments);
+            self.is_unsecured = true;
+        }
+        if let Err(error) = result {
+            self.stays_long = true;
+            tracing::warn!(
+                "cannot shorten {}: {error}; it keeps all since the episodes began that are open",
+                self.name
+            );
+        }
+    }
+
     /// All drafts were written, as far as that was possible. Waits for the disk if it is time to, and deletes what is of no more
     /// use: `oldest` is the oldest segment that a draft needs.
     pub(super) fn wrote_all(&mut self, oldest: Option<u32>) {
@@ -232,8 +285,14 @@ impl Ledger {
         let Some(journal) = &mut self.journal else { return };
         let unsettled = self.unsettled.iter().map(|unsettled| unsettled.segment);
         let needed = oldest.into_iter().chain(unsettled).min().unwrap_or(u32::MAX);
-        let done = journal.sync_if_due().and_then(|()| journal.release(needed));
-        if let Err(error) = done {
+        let synced = if self.is_unsecured {
+            // It is all that there is, once what was told before is deleted.
+            journal.secure()
+        } else {
+            journal.sync_if_due()
+        };
+        self.is_unsecured &= synced.is_err();
+        if let Err(error) = synced.and_then(|()| journal.release(needed)) {
             let place = journal.folder().to_owned();
             self.fails(place, error);
         }
@@ -297,6 +356,7 @@ impl Ledger {
 
     fn works(&mut self) {
         if core::mem::replace(&mut self.is_failing, false) {
+            self.stays_long = false;
             tracing::info!("{} works again", self.name);
         }
         if self.waits_for_room.take().is_some() {

@@ -269,6 +269,7 @@ impl Recording {
         let shared = shards.iter_mut().flat_map(ShardIntake::open);
         let mut drafts: Vec<_> = finished.iter_mut().chain(open).chain(shared).collect();
         ledger.write(&self.shop, &self.counters, drafts.iter_mut().map(|draft| &mut **draft));
+        ledger.shorten(&mut drafts);
         ledger.wrote_all(drafts.iter().filter_map(|draft| draft.segment()).min());
     }
 

@@ -11,6 +11,7 @@ use crate::{
     transition::{ReasonTable, RunId},
 };
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -49,6 +50,8 @@ pub struct Journal {
     reasons: Arc<ReasonTable>,
     settings: JournalSettings,
     segment: Option<Segment>,
+    /// Bytes of the segments that grow no more and were not deleted.
+    ended: BTreeMap<u32, u64>,
     next_segment: u32,
     /// The oldest segment that was not deleted.
     oldest: u32,
@@ -93,6 +96,7 @@ impl Journal {
             reasons,
             settings,
             segment: None,
+            ended: BTreeMap::new(),
             next_segment: 0,
             oldest: 0,
             number: 0,
@@ -123,7 +127,7 @@ impl Journal {
     /// # Errors
     /// When the file system refuses another segment.
     pub fn begin(&mut self) -> io::Result<()> {
-        let limit = self.settings.segment_bytes.min(MAX_SEGMENT);
+        let limit = self.segment_limit();
         if let Some(segment) = &mut self.segment {
             segment.mend();
         }
@@ -140,10 +144,8 @@ impl Journal {
     }
 
     fn begin_segment(&mut self) -> io::Result<()> {
-        if self.is_dirty && self.settings.fsync != Fsync::Never {
-            // Nobody waits for it later.
-            self.sync()?;
-        }
+        // Nobody waits for it later.
+        self.secure()?;
         let index = self.next_segment;
         self.next_segment += 1;
         let path = path(&self.folder, index);
@@ -177,12 +179,13 @@ impl Journal {
         if self.settings.fsync != Fsync::Never {
             disk::sync_folder(&self.folder);
         }
-        self.segment = Some(Segment {
+        let before = self.segment.replace(Segment {
             index,
             len: (frame::PREAMBLE + self.frame.len()) as u64,
             file,
             is_torn: false,
         });
+        self.ended.extend(before.map(|before| (before.index, before.len)));
         Ok(())
     }
 
@@ -224,10 +227,22 @@ impl Journal {
     /// Bytes of rows that the frame should still take at most. It takes more, where a single row is larger.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.settings
-            .frame_bytes
-            .min(MAX_FRAME)
-            .saturating_sub(self.frame.len())
+        self.frame_limit().saturating_sub(self.frame.len())
+    }
+
+    /// Bytes that a frame should have at most.
+    pub(crate) fn frame_limit(&self) -> usize {
+        self.settings.frame_bytes.min(MAX_FRAME)
+    }
+
+    /// Bytes that a segment has before another is begun, more or less.
+    pub(crate) fn segment_limit(&self) -> u64 {
+        self.settings.segment_bytes.min(MAX_SEGMENT)
+    }
+
+    /// Bytes of the segments before `segment` that were not deleted and grow no more.
+    pub(crate) fn bytes_before(&self, segment: u32) -> u64 {
+        self.ended.range(..segment).map(|(_, bytes)| bytes).sum()
     }
 
     /// Appends the frame, if there is anything in it.
@@ -270,6 +285,17 @@ impl Journal {
         if due && self.is_dirty { self.sync() } else { Ok(()) }
     }
 
+    /// Waits for the disk, unless it is never waited for.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn secure(&mut self) -> io::Result<()> {
+        if self.is_dirty && self.settings.fsync != Fsync::Never {
+            return self.sync();
+        }
+        Ok(())
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         if let Some(segment) = &self.segment {
             segment.file.sync()?;
@@ -302,7 +328,8 @@ impl Journal {
         /// A game in which everybody has left, or whose recording is paused, gives back what it took.
         const WORTH_ANOTHER: u64 = 64 << 10;
         let goes = |grows: &Segment| grows.index < segment && grows.len >= WORTH_ANOTHER;
-        if self.segment.take_if(|grows| goes(grows)).is_some() {
+        if let Some(last) = self.segment.take_if(|grows| goes(grows)) {
+            self.ended.insert(last.index, last.len);
             self.is_dirty = false;
         }
         let current = self.segment();
@@ -310,7 +337,10 @@ impl Journal {
             match disk::remove(&path(&self.folder, self.oldest)) {
                 // One that is not there could not be begun.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => self.oldest += 1,
+                _ => {
+                    self.ended.remove(&self.oldest);
+                    self.oldest += 1;
+                }
             }
         }
         Ok(())

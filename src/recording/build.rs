@@ -383,6 +383,7 @@ impl Spec {
                 encoder,
                 buffers,
                 crowd,
+                parallel_above: self.parallel_above,
                 enabled: context.enabled,
                 episodes: context.episodes,
             }),

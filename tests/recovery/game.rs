@@ -43,10 +43,19 @@ pub struct Game {
 
 impl Game {
     pub fn new(settings: ExportSettings, edit: impl FnOnce(Recording<Player>) -> Recording<Player>) -> Self {
+        Self::made(|data| game(data, settings, edit))
+    }
+
+    /// A game with a sink that writes and forgets when `edit` says so.
+    pub fn with_sink(settings: ExportSettings, edit: impl FnOnce(DatasetSink) -> DatasetSink) -> Self {
+        Self::made(|data| game_with(settings, edit(sink(data)), |recording| recording))
+    }
+
+    fn made(make: impl FnOnce(&Path) -> TestApp) -> Self {
         let folder = tempdir().unwrap();
         let data = folder.path().join("data");
         let mut game = Self {
-            test: game(&data, settings, edit),
+            test: make(&data),
             data,
             _folder: folder,
         };
@@ -77,12 +86,29 @@ impl Game {
         Left { data, _folder: folder }
     }
 
+    /// The folder of all journals.
+    pub fn journal(&self) -> PathBuf {
+        self.data.join("player/journal")
+    }
+
     pub fn end(&mut self) -> Vec<Episode> {
         self.test.finish()
     }
 }
 
+fn sink(data: &Path) -> DatasetSink {
+    DatasetSink::new(data).with_shard_age(Duration::from_secs(3600))
+}
+
 pub fn game(data: &Path, export: ExportSettings, edit: impl FnOnce(Recording<Player>) -> Recording<Player>) -> TestApp {
+    game_with(export, sink(data), edit)
+}
+
+fn game_with(
+    export: ExportSettings,
+    sink: DatasetSink,
+    edit: impl FnOnce(Recording<Player>) -> Recording<Player>,
+) -> TestApp {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         export,
         ..ExperiencePlugin::default()
@@ -90,7 +116,7 @@ pub fn game(data: &Path, export: ExportSettings, edit: impl FnOnce(Recording<Pla
     let recording = Recording::<Player>::new("player")
         .observe::<Age>()
         .reward_terms(["age", "prize"])
-        .sink(DatasetSink::new(data).with_shard_age(Duration::from_secs(3600)));
+        .sink(sink);
     test.record(edit(recording));
     test.add_systems(FixedUpdate, grow);
     test

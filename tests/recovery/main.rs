@@ -5,6 +5,7 @@
 
 mod game;
 mod journal;
+mod long_lives;
 
 use bevy_experience::{
     buffer::{Memory, Overflow},

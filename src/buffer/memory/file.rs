@@ -4,11 +4,7 @@ use super::{
     Label, PREAMBLE, mapped, no_file,
     preamble::{Preamble, file_len},
 };
-use crate::buffer::{
-    BufferError,
-    ring::{OpenError, slots::Shape},
-    sync::AtomicU64,
-};
+use crate::buffer::{BufferError, error::OpenError, shape::Shape, sync::AtomicU64};
 use core::{
     ptr::NonNull,
     sync::atomic::{AtomicU64 as Counter, Ordering},

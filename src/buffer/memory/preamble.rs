@@ -4,10 +4,8 @@ use super::{Label, PREAMBLE};
 use crate::{
     buffer::{
         BufferError,
-        ring::{
-            OpenError,
-            slots::{Links, Shape},
-        },
+        error::OpenError,
+        shape::{Links, Shape},
     },
     transition::RunId,
 };

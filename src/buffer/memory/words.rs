@@ -5,7 +5,7 @@
 )]
 
 use super::{Label, Memory, MemoryUse};
-use crate::buffer::{BufferError, budget::Share, ring::slots::Shape, sync::AtomicU64};
+use crate::buffer::{BufferError, budget::Share, shape::Shape, sync::AtomicU64};
 use core::{ops::Deref, ptr::NonNull};
 use std::path::Path;
 

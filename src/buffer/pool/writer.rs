@@ -48,11 +48,7 @@ impl PoolWriter {
     /// When the handle is another pool's.
     #[inline]
     pub fn begin_run(&self, player: &PoolHandle, cell: usize) -> Run {
-        Run {
-            shard: player.shard,
-            number: self.shards[player.shard as usize].next,
-            cells: cell..cell,
-        }
+        self.shards[player.shard as usize].begin_run(player, cell)
     }
 
     /// Appends the rows of a run: [transitions](StepKind::Transition) that lie in `cells`, each behind its links, as many words
@@ -77,8 +73,7 @@ impl PoolWriter {
     #[inline]
     pub fn publish(&mut self) {
         if let Some(shard) = self.unpublished.take() {
-            let shard = &self.shards[shard];
-            shard.slots.publish_cells(shard.next);
+            self.shards[shard].publish();
         }
     }
 
@@ -87,9 +82,87 @@ impl PoolWriter {
         self.publish();
         &mut self.shards
     }
+
+    /// All shards in `parts` parts, to be given to as many tasks. Some are empty, where there are fewer shards.
+    pub fn parts(&mut self, parts: usize) -> impl Iterator<Item = PoolPart<'_>> {
+        let all = self.shards.len();
+        let mut first = 0;
+        let mut rest = self.shards_mut();
+        (1..=parts).map(move |part| {
+            let end = part * all / parts;
+            let (shards, after) = core::mem::take(&mut rest).split_at_mut(end - first);
+            rest = after;
+            let begins = core::mem::replace(&mut first, end);
+            PoolPart {
+                shards,
+                first: begins,
+                unpublished: None,
+            }
+        })
+    }
 }
 
 impl Drop for PoolWriter {
+    fn drop(&mut self) {
+        self.publish();
+    }
+}
+
+/// The one who pushes runs to some of a pool's shards, that stand side by side, while others push to other ones.
+///
+/// Dropping it publishes what was pushed, and closes nothing.
+#[derive(Debug)]
+pub struct PoolPart<'a> {
+    shards: &'a mut [ShardWriter],
+    /// The number of the first of them in the pool.
+    first: usize,
+    /// As in the [`PoolWriter`].
+    unpublished: Option<usize>,
+}
+
+impl PoolPart<'_> {
+    /// Whether the shard of `player` is among these.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, player: &PoolHandle) -> bool {
+        player.shard().wrapping_sub(self.first) < self.shards.len()
+    }
+
+    /// As [`PoolWriter::begin_run`].
+    ///
+    /// # Panics
+    /// When the shard of `player` is not among these.
+    #[inline]
+    #[must_use]
+    pub fn begin_run(&self, player: &PoolHandle, cell: usize) -> Run {
+        self.shards[player.shard().wrapping_sub(self.first)].begin_run(player, cell)
+    }
+
+    /// As [`PoolWriter::push_run`].
+    ///
+    /// # Errors
+    /// When the pool was closed.
+    ///
+    /// # Panics
+    /// When the run has cells that are not in `cells`, or its shard is not among these.
+    #[inline]
+    pub fn push_run(&mut self, run: &Run, cells: &[u64]) -> Result<(), Closed> {
+        self.publish();
+        let shard = (run.shard as usize).wrapping_sub(self.first);
+        self.unpublished = Some(shard);
+        self.shards[shard].append_run(run, cells)
+    }
+
+    /// As [`PoolWriter::publish`].
+    #[inline]
+    pub fn publish(&mut self) {
+        if let Some(shard) = self.unpublished.take() {
+            self.shards[shard].publish();
+        }
+    }
+}
+
+impl Drop for PoolPart<'_> {
     fn drop(&mut self) {
         self.publish();
     }
@@ -121,6 +194,20 @@ impl ShardWriter {
     /// When `row` is not as long as the pool's rows.
     pub fn push(&mut self, player: &mut PoolHandle, row: &[u64]) -> Result<(), Closed> {
         self.append(player, row)
+    }
+
+    #[inline]
+    fn begin_run(&self, player: &PoolHandle, cell: usize) -> Run {
+        Run {
+            shard: player.shard,
+            number: self.next,
+            cells: cell..cell,
+        }
+    }
+
+    #[inline]
+    fn publish(&self) {
+        self.slots.publish_cells(self.next);
     }
 
     fn append_run(&mut self, run: &Run, cells: &[u64]) -> Result<(), Closed> {

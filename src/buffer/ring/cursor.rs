@@ -1,7 +1,7 @@
 //! A place in a ring, and how rows are read from there.
 
-use super::slots::{Links, Slots};
-use crate::buffer::Drained;
+use super::slots::Slots;
+use crate::buffer::{Drained, shape::Links};
 use core::cell::Cell;
 
 thread_local! {

@@ -3,13 +3,11 @@
 use super::{Reader, cursor::Cursor, slots::Slots};
 use crate::buffer::{
     BufferStats, Drained,
+    error::OpenError,
     memory::{Label, Words, file::RingFile, preamble::Preamble},
 };
 use core::fmt;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 /// A ring in a file, opened for reading alone: see [`memory`](crate::buffer::memory).
 ///
@@ -122,82 +120,4 @@ impl fmt::Debug for MappedRing {
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
-}
-
-/// Why a file cannot be opened as a ring.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// It cannot be read.
-    #[error("`{}` cannot be read: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// It is something else.
-    #[error("`{}` is not a ring's file: open those that end in `.ring`", path.display())]
-    NotARing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Its numbers are the other way round.
-    #[error("`{}` is from a machine of the other byte order: open it on one like that", path.display())]
-    ByteOrder {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It has another layout.
-    #[error(
-        "`{}` has layout {found}, and this library knows {known}: open it with the version that wrote it",
-        path.display()
-    )]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Its layout.
-        found: u64,
-        /// The layout that this library knows.
-        known: u64,
-    },
-    /// It is cut, or longer than it says.
-    #[error("`{}` has {found} bytes instead of {expected}: it was cut or copied in part; copy it again, or remove it", path.display())]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// Its bytes.
-        found: u64,
-        /// The bytes that it should have.
-        expected: u64,
-    },
-    /// What it says of itself cannot be.
-    #[error("`{}` is damaged: what it says of itself cannot be; remove it, there is nothing to be had from it", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Its rows are of another schema.
-    #[error(
-        "`{}` holds rows of the schema {found:016x}, not of {wanted:016x}: open it with the schema of the recording that wrote it",
-        path.display()
-    )]
-    Schema {
-        /// The file.
-        path: PathBuf,
-        /// Its schema's hash.
-        found: u64,
-        /// The hash that was asked for.
-        wanted: u64,
-    },
-    /// Its rows have another width.
-    #[error("`{}` holds rows of {found} words, not of {wanted}: open it with the schema of the recording that wrote it", path.display())]
-    Width {
-        /// The file.
-        path: PathBuf,
-        /// Words of its rows.
-        found: usize,
-        /// Words that were asked for.
-        wanted: usize,
-    },
 }

@@ -3,6 +3,7 @@
 use crate::{
     buffer::{
         memory::{MemoryUse, Words},
+        shape::Shape,
         sync::{AtomicU64, Ordering},
         words,
     },
@@ -12,10 +13,8 @@ use core::ops::Range;
 
 /// Rows in shared words, behind a header.
 ///
-/// Cell `n` starts at word `first + n * stride`: `links` words that belong to whoever made the rows, then the row, at an
-/// even word, so that copies 16 bytes at a time do not straddle cache lines. Nothing between the rows says whose they are
-/// or whether they are whole, so neighbours can be copied in one go; that is told by the ring's counters, see
-/// [`Slots`](super::slots::Slots).
+/// They lie as [`Shape`] says. Nothing between the rows says whose they are or whether they are whole, so neighbours can be
+/// copied in one go; that is told by the ring's counters, see [`Slots`](super::slots::Slots).
 pub(in crate::buffer) struct Rows {
     words: Words,
     first: usize,
@@ -26,27 +25,14 @@ pub(in crate::buffer) struct Rows {
 }
 
 impl Rows {
-    /// The words that so many cells take, with room for `header` words before them. `None` when they are too many.
-    pub(super) fn words_needed(header: usize, links: usize, row_words: usize, cells: usize) -> Option<usize> {
-        let stride = row_words.checked_add(links)?.checked_next_multiple_of(2)?;
-        let words = stride.checked_mul(cells)?.checked_add(Self::first(header, links))?;
-        isize::try_from(words.checked_mul(size_of::<u64>())?).ok()?;
-        Some(words)
-    }
-
-    fn first(header: usize, links: usize) -> usize {
-        header + (header + links) % 2
-    }
-
-    /// As many cells as `words` has room for, behind a header of so many words.
-    pub(super) fn new(words: Words, header: usize, links: usize, row_words: usize) -> Self {
-        let len = links + row_words;
+    /// As many cells as there are rows, in `words`, which are as many as [`Shape::words`] says.
+    pub(super) fn new(words: Words, shape: Shape) -> Self {
         Self {
             words,
-            first: Self::first(header, links),
-            stride: len.next_multiple_of(2),
-            len,
-            links,
+            first: shape.first(),
+            stride: shape.stride(),
+            len: shape.content(),
+            links: shape.links.words(),
         }
     }
 

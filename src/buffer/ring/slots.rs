@@ -1,12 +1,10 @@
 //! The numbering of a ring's rows, and what its threads tell each other.
 
-use super::rows::Rows;
+use super::{links, rows::Rows};
 use crate::{
     buffer::{
-        BufferError,
         memory::Words,
-        pool::chain,
-        settings::checked_capacity,
+        shape::{Links, Shape},
         stats::BufferStats,
         sync::{AtomicU64, Ordering, acquire, fence},
         words,
@@ -34,8 +32,6 @@ mod place {
     pub const ACCOUNTED: usize = 32;
     /// Rows that the accounting cursor came too late for.
     pub const MISSED: usize = 33;
-    /// How many words stand before the cells.
-    pub const HEADER: usize = 48;
 }
 
 /// More rows than any ring will ever be given.
@@ -60,60 +56,13 @@ pub(in crate::buffer) struct Slots {
     links: Links,
 }
 
-/// What a ring is like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::buffer) struct Shape {
-    pub(in crate::buffer) row_words: usize,
-    /// At least so many rows; there will be the next power of two of them.
-    pub(in crate::buffer) capacity: usize,
-    pub(in crate::buffer) links: Links,
-}
-
-/// The words before each row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::buffer) enum Links {
-    None,
-    /// One word: how many rows were skipped before this one, in the ring's whole life.
-    Skipped,
-    /// Two words that tie a player's rows together where several players share a ring; see
-    /// [`chain`](crate::buffer::pool::chain).
-    Chain,
-}
-
-impl Links {
-    #[cfg(not(loom))]
-    pub(in crate::buffer) const ALL: [Self; 3] = [Self::None, Self::Skipped, Self::Chain];
-
-    pub(in crate::buffer) const fn words(self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Skipped => 1,
-            Self::Chain => 2,
-        }
-    }
-}
-
-impl Shape {
-    /// The words that a ring takes.
-    ///
-    /// # Errors
-    /// When there is nothing to hold, or too much.
-    pub(in crate::buffer) fn words(self) -> Result<usize, BufferError> {
-        let capacity = checked_capacity(self.row_words, self.capacity)?;
-        Rows::words_needed(place::HEADER, self.links.words(), self.row_words, capacity).ok_or(BufferError::TooLarge {
-            rows: self.capacity,
-            words: self.row_words,
-        })
-    }
-}
-
 impl Slots {
     /// Slots in `words`, which are as many as [`Shape::words`] says.
     pub(in crate::buffer) fn new(words: Words, shape: Shape) -> Self {
         let capacity = shape.capacity.next_power_of_two();
         debug_assert_eq!(Ok(words.len()), shape.words());
         Self {
-            cells: Rows::new(words, place::HEADER, shape.links.words(), shape.row_words),
+            cells: Rows::new(words, shape),
             mask: capacity as u64 - 1,
             links: shape.links,
         }
@@ -241,7 +190,7 @@ impl Slots {
     /// Whether a row, seen with its links, may be seen by others than the accounting cursor.
     #[inline]
     pub(in crate::buffer) fn is_public(&self, content: &[u64]) -> bool {
-        self.links != Links::Chain || !chain::is_hidden(content)
+        self.links != Links::Chain || !links::is_hidden(content)
     }
 
     #[inline]
@@ -312,9 +261,9 @@ impl Slots {
     pub(in crate::buffer) fn prefetch(&self, number: u64) {
         /// Of a longer row the processor foresees the rest by itself.
         const WORDS: usize = 64;
-        cache::prefetch_all(&self.cells.header()[place::HEAD..=place::CLOSED]);
-        let cells = self.cells.view();
-        cells.prefetch(self.index(number), cells.stride().min(WORDS));
+        cache::prefetch_to_write(&self.cells.header()[place::HEAD..=place::CLOSED]);
+        let content = self.cells.view().content(self.index(number));
+        cache::prefetch_to_write(&content[..content.len().min(WORDS)]);
     }
 
     /// Rows that can be pushed before one goes that was not drained.

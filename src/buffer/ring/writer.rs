@@ -1,7 +1,11 @@
 //! The one who pushes.
 
-use super::slots::{Links, Shape, Slots};
-use crate::buffer::{BufferError, Closed, spill::Spilling};
+use super::slots::Slots;
+use crate::buffer::{
+    BufferError, Closed,
+    shape::{Links, Shape},
+    spill::Spilling,
+};
 use core::fmt;
 use std::sync::Arc;
 

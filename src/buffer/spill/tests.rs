@@ -1,10 +1,7 @@
 //! Files that fail, and how large they get.
 
 use super::*;
-use crate::buffer::{
-    BufferKind, TransitionBuffer, Writer,
-    writer::{Supplies, create_with},
-};
+use crate::buffer::{BufferKind, TransitionBuffer, Writer, supplies::Supplies, writer::create_with};
 use std::{fs::File, path::Path};
 
 const KINDS: [BufferKind; 3] = [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex];

@@ -4,7 +4,7 @@
 ///
 /// Of two at one distance, the one with the lower `order` is the nearer. It is looked up only then: nearly always the
 /// distance decides.
-pub(super) struct Found {
+pub(crate) struct Found {
     count: usize,
     /// The squared distance beyond which nobody counts.
     reach: f32,

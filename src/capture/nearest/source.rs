@@ -70,7 +70,6 @@ pub(crate) struct NearestSource {
     /// The chosen fields of each of them.
     features: Vec<f32>,
     grid: Grid,
-    found: Found,
 }
 
 impl NearestSource {
@@ -91,13 +90,17 @@ impl NearestSource {
             others: Vec::new(),
             features: Vec::new(),
             grid: Grid::new(sight.within, sight.axes.len() < 3),
-            found: Found::new(sight.count, sight.within),
             sight,
         }
     }
 
     pub(crate) fn position_component(&self) -> ComponentId {
         self.position.id()
+    }
+
+    /// Where those whom one player sees are collected.
+    pub(crate) fn found(&self) -> Found {
+        Found::new(self.sight.count, self.sight.within)
     }
 
     /// Says which bytes of a row the places fill.
@@ -192,6 +195,9 @@ impl NearestSource {
             self.features.resize(before + run.len() * width, 0.0);
             let rows: &mut [u8] = bytemuck::cast_slice_mut(&mut self.features[before..]);
             for field in &mut self.fields {
+                if field.wants_a_look() {
+                    field.look_at(world, table, &run[0]);
+                }
                 field.encode(world, table, run, rows, width * 4);
             }
         }
@@ -199,7 +205,8 @@ impl NearestSource {
 
     /// Fills the places of one player's row.
     pub(crate) fn encode(
-        &mut self,
+        &self,
+        found: &mut Found,
         world: &World,
         table: &Table,
         player: &ArchetypeEntity,
@@ -217,7 +224,6 @@ impl NearestSource {
             others,
             features,
             grid,
-            found,
             ..
         } = self;
         found.clear();

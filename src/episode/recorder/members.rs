@@ -1,6 +1,6 @@
 //! Who comes and who goes, and where each is written.
 
-use super::{NewBuffer, Recorder, left};
+use super::{NewBuffer, Recorder, crew::NEIGHBOURS, left};
 use crate::{
     capture::Parts,
     episode::life::{Life, Output, OwnBuffer},
@@ -10,10 +10,6 @@ use crate::{
 use bevy_ecs::{entity::Entity, world::World};
 use core::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
-
-/// Players who stand together in the world, so many of them, go to the same shard of the pool: they are written side by
-/// side.
-const NEIGHBOURS: usize = 64;
 
 impl Recorder {
     /// Settles what became of players that the capture did not see.
@@ -40,6 +36,7 @@ impl Recorder {
             let goes = opted_out || life.leaves() || !is_player;
             life.capture(context, None);
             if goes {
+                self.crew.moved(1);
                 let mut life = self.roster.remove(place);
                 self.ended_streams.extend(life.close_buffer());
             }
@@ -86,6 +83,7 @@ impl Recorder {
                 life.capture(&self.context, Some(&mut self.row));
             }
             self.roster.insert(life);
+            self.crew.moved(1);
         }
         self.joining = joining;
     }

@@ -6,12 +6,18 @@
 
 use super::{Context, floats::Floats, terms::Terms};
 use crate::{
-    buffer::pool::{LINKS, PoolWriter, Run},
-    capture::{Block, Captured, LEAD},
-    episode::{NonFinite, RecordMode, life::Output, roster::Roster},
+    account::Counters,
+    buffer::pool::{LINKS, PoolHandle, PoolWriter, Run},
+    capture::{Block, LEAD},
+    episode::{
+        NonFinite, RecordMode,
+        life::{Life, Output},
+        roster::Roster,
+    },
     player::Reward,
     transition::StepHeader,
 };
+use bevy_ecs::entity::Entity;
 use core::ops::Range;
 
 // A block's rows are put together as they will lie in a pool.
@@ -28,13 +34,94 @@ pub(super) struct Steady {
     finite: Option<Floats>,
     /// Where the terms of the reward lie in a row, in halves of words.
     terms: Range<usize>,
+    /// How many there are.
+    sums: usize,
+}
+
+/// What whoever writes needs for itself: one for each who does at the same time.
+#[derive(Default)]
+pub(super) struct Hand {
     sums: Vec<f64>,
-    /// How many lives this capture met so far: the roster's first ones.
-    met: usize,
-    /// Those in the block who have buffers of their own: their places in the roster, and in the block.
+    /// Those in the block who have buffers of their own: their places among the lives, and in the block.
     own: Vec<(usize, usize)>,
     /// The places in the block of those who are left to their lives.
-    others: Vec<usize>,
+    pub(super) others: Vec<usize>,
+    /// The places of those whose lives were not met.
+    pub(super) strays: Vec<usize>,
+    /// Those who took their step, and whose rows belong to a shard that is not at hand: their places in the block.
+    pub(super) foreign: Vec<usize>,
+}
+
+/// Lives in the order in which a capture meets their players.
+pub(super) trait Lives {
+    /// Has lives brought near that will be met soon.
+    fn prefetch(&self);
+    /// The life of the entity that is met now, and its place. `None` where it has none, or that is not at hand.
+    fn meet(&mut self, entity: Entity) -> Option<(usize, &mut Life)>;
+    fn at(&mut self, place: usize) -> Option<&mut Life>;
+}
+
+/// Where rows of players go who share a pool.
+pub(super) trait Shards {
+    /// Whether the player's shard is at hand.
+    fn has(&self, player: &PoolHandle) -> bool;
+    fn begin_run(&self, player: &PoolHandle, cell: usize) -> Run;
+    fn push_run(&mut self, run: &Run, cells: &[u64]);
+    /// Counts transitions. Before they are pushed: whoever sees one exported sees it recorded.
+    fn count(&self, counters: &Counters, transitions: usize);
+}
+
+/// How many lives ahead one is brought near: a crowd is more than the caches hold.
+pub(super) const AHEAD: usize = 16;
+
+/// All lives. One that stands elsewhere is moved.
+pub(super) struct All<'a> {
+    pub(super) roster: &'a mut Roster,
+    /// How many this capture met so far: the roster's first ones.
+    pub(super) met: usize,
+}
+
+impl Lives for All<'_> {
+    #[inline(always)]
+    fn prefetch(&self) {
+        self.roster.prefetch(self.met + AHEAD);
+    }
+
+    #[inline(always)]
+    fn meet(&mut self, entity: Entity) -> Option<(usize, &mut Life)> {
+        let place = self.met;
+        let life = self.roster.meet(place, entity)?;
+        self.met = place + 1;
+        Some((place, life))
+    }
+
+    #[inline(always)]
+    fn at(&mut self, place: usize) -> Option<&mut Life> {
+        self.roster.lives_mut().get_mut(place)
+    }
+}
+
+impl Shards for PoolWriter {
+    #[inline(always)]
+    fn has(&self, _: &PoolHandle) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn begin_run(&self, player: &PoolHandle, cell: usize) -> Run {
+        self.begin_run(player, cell)
+    }
+
+    #[inline(always)]
+    fn push_run(&mut self, run: &Run, cells: &[u64]) {
+        // Only `close_buffer` closes, and it takes the output away.
+        let _ = self.push_run(run, cells);
+    }
+
+    #[inline(always)]
+    fn count(&self, counters: &Counters, transitions: usize) {
+        counters.recorded.add(transitions as u64);
+    }
 }
 
 impl Steady {
@@ -50,89 +137,90 @@ impl Steady {
                 let bytes = schema.layout().reward_terms();
                 bytes.start / 4..bytes.end / 4
             },
-            sums: vec![0.0; schema.reward_terms().len()],
-            met: 0,
-            own: Vec::new(),
-            others: Vec::new(),
+            sums: schema.reward_terms().len(),
         }
     }
 
-    /// A capture begins.
-    pub(super) fn begin(&mut self) {
-        self.met = 0;
+    /// Whether there are such players at this capture.
+    pub(super) fn applies(&self, context: &Context) -> bool {
+        self.applies && !context.paused
     }
 
-    /// Writes a step for each player of the block for whom that is all there is to do, and gives the others to `rest`.
-    /// For how many it wrote one.
-    pub(super) fn take(
-        &mut self,
-        mut block: Block<'_>,
-        context: &Context,
-        roster: &mut Roster,
-        terms: &mut Terms,
-        captures: u32,
-        mut rest: impl FnMut(&mut Roster, &mut Terms, Captured<'_>),
+    pub(super) fn hand(&self) -> Hand {
+        Hand {
+            sums: vec![0.0; self.sums],
+            ..Hand::default()
+        }
+    }
+
+    /// Writes a step for each player of the block for whom that is all there is to do, and says in `hand` who the others are. For
+    /// how many it wrote one.
+    pub(super) fn take_block(
+        &self,
+        block: &mut Block<'_>,
+        hand: &mut Hand,
+        (context, captures): (&Context, u32),
+        lives: &mut All<'_>,
+        terms: &Terms,
     ) -> usize {
-        self.own.clear();
-        self.others.clear();
-        let mut steps = 0;
-        if self.applies && !context.paused {
-            steps += self.step_all(&mut block, context, roster, terms, captures);
-            steps += self.push_own(&mut block, context, roster);
-        } else {
-            self.others.extend(0..block.len());
-        }
-        for &index in &self.others {
-            rest(roster, terms, block.player_mut(index));
-        }
-        steps
+        self.take(block, hand, (context, captures), terms, lives, &mut *context.pool())
+    }
+
+    /// The same, with these lives and these shards.
+    #[inline]
+    pub(super) fn take(
+        &self,
+        block: &mut Block<'_>,
+        hand: &mut Hand,
+        (context, captures): (&Context, u32),
+        terms: &Terms,
+        lives: &mut impl Lives,
+        shards: &mut impl Shards,
+    ) -> usize {
+        hand.own.clear();
+        hand.others.clear();
+        hand.strays.clear();
+        hand.foreign.clear();
+        self.step_all(block, hand, (context, captures), terms, lives, shards)
+            + push_own(block, hand, context, lives, shards)
     }
 
     /// Puts together the rows of those for whom a step is all there is to do, and writes those of players who share a buffer.
     /// For how many it wrote one.
     #[inline(never)]
     fn step_all(
-        &mut self,
+        &self,
         block: &mut Block<'_>,
-        context: &Context,
-        roster: &mut Roster,
-        terms: &mut Terms,
-        captures: u32,
+        hand: &mut Hand,
+        (context, captures): (&Context, u32),
+        terms: &Terms,
+        lives: &mut impl Lives,
+        shards: &mut impl Shards,
     ) -> usize {
-        /// How many lives ahead one is brought near: a crowd is more than the caches hold.
-        const AHEAD: usize = 16;
-        let Self {
-            finite,
-            terms: columns,
+        let Hand {
             sums,
-            met,
             own,
             others,
-            ..
-        } = self;
+            strays,
+            foreign,
+        } = hand;
         let (rules, clock, row_words) = (&context.rules, context.clock, block.row_words());
-        let finite = finite.as_ref();
+        let finite = self.finite.as_ref();
         // Nearly always all are. Where not, each is asked.
         let all_finite = are_finite(finite, block.rows(), block.stride());
-        let mut guard = context.pool();
-        let pool = &mut *guard;
         let mut run = Run::default();
         let mut steps = 0;
-        let mut push = |run: &Run, block: &Block<'_>, pool: &mut PoolWriter| {
-            // Before the rows: whoever sees one exported sees it recorded.
-            context.counters.recorded.add(run.len() as u64);
+        let mut push = |run: &Run, block: &Block<'_>, shards: &mut _| {
+            Shards::count(shards, &context.counters, run.len());
             steps += run.len();
-            // Only `close_buffer` closes, and it takes the output away.
-            let _ = pool.push_run(run, block.cells());
+            Shards::push_run(shards, run, block.cells());
         };
         for index in 0..block.len() {
-            let place = *met;
-            roster.prefetch(place + AHEAD);
-            let Some(life) = roster.meet(place, block.entity(index)) else {
-                others.push(index);
+            lives.prefetch();
+            let Some((place, life)) = lives.meet(block.entity(index)) else {
+                strays.push(index);
                 continue;
             };
-            *met = place + 1;
             if !life.goes_on(rules) {
                 others.push(index);
                 continue;
@@ -140,7 +228,12 @@ impl Steady {
             let reward = block.reward(index).filter(|reward| !reward.is_untouched());
             let row = block.row_mut(index);
             let (reward, mut is_finite) = if reward.is_some() || !sums.is_empty() {
-                sum_up(reward, terms, sums, &mut bytemuck::cast_slice_mut(row)[columns.clone()])
+                let columns = &mut bytemuck::cast_slice_mut(row)[self.terms.clone()];
+                let Some(summed) = sum_up(reward, terms, sums, columns) else {
+                    others.push(index);
+                    continue;
+                };
+                summed
             } else {
                 (0.0, true)
             };
@@ -153,10 +246,14 @@ impl Steady {
             match life.step(clock, reward, StepHeader::of_mut(row)) {
                 Some(Output::Shared { handle, .. }) => {
                     if !run.takes(handle, index) {
-                        if !run.is_empty() {
-                            push(&run, block, pool);
+                        if !shards.has(handle) {
+                            foreign.push(index);
+                            continue;
                         }
-                        run = pool.begin_run(handle, index);
+                        if !run.is_empty() {
+                            push(&run, block, shards);
+                        }
+                        run = shards.begin_run(handle, index);
                     }
                     block.put_lead(index, run.add(handle));
                 }
@@ -169,44 +266,56 @@ impl Steady {
             }
         }
         if !run.is_empty() {
-            push(&run, block, pool);
+            push(&run, block, shards);
         }
         steps
     }
-
-    /// Writes the rows of those who have buffers of their own. For how many it did.
-    #[inline(never)]
-    fn push_own(&self, block: &mut Block<'_>, context: &Context, roster: &mut Roster) -> usize {
-        context.counters.recorded.add(self.own.len() as u64);
-        let lives = roster.lives_mut();
-        for &(life, index) in &self.own {
-            if let Some(buffer) = lives[life].own_buffer() {
-                // Only `close_buffer` closes, and it takes the buffer away.
-                let _ = buffer.writer.push(block.row_mut(index));
-            }
-        }
-        self.own.len()
-    }
 }
 
-/// What a player was given, and whether that and its terms are finite. Fills in the terms' columns.
-fn sum_up(reward: Option<&Reward>, terms: &mut Terms, sums: &mut [f64], columns: &mut [f32]) -> (f64, bool) {
+/// Writes the rows of those who have buffers of their own. For how many it did.
+#[inline(never)]
+fn push_own(
+    block: &mut Block<'_>,
+    hand: &Hand,
+    context: &Context,
+    lives: &mut impl Lives,
+    shards: &impl Shards,
+) -> usize {
+    if hand.own.is_empty() {
+        return 0;
+    }
+    shards.count(&context.counters, hand.own.len());
+    for &(place, index) in &hand.own {
+        if let Some(buffer) = lives.at(place).and_then(Life::own_buffer) {
+            // Only `close_buffer` closes, and it takes the buffer away.
+            let _ = buffer.writer.push(block.row_mut(index));
+        }
+    }
+    hand.own.len()
+}
+
+/// What a player was given, and whether that and its terms are finite. Fills in the terms' columns. `None` where there is a
+/// term under a name that was not met before.
+fn sum_up(reward: Option<&Reward>, terms: &Terms, sums: &mut [f64], columns: &mut [f32]) -> Option<(f64, bool)> {
     let mut total = 0.0;
     sums.fill(0.0);
     if let Some(reward) = reward {
-        terms.amounts(reward, |term, amount| {
+        let known = terms.known_amounts(reward, |term, amount| {
             total += amount;
             if let Some(term) = term {
                 sums[term] += amount;
             }
         });
+        if !known {
+            return None;
+        }
     }
     let mut finite = total.is_finite();
     for (column, sum) in columns.iter_mut().zip(sums) {
         *column = *sum as f32;
         finite &= column.is_finite();
     }
-    (total, finite)
+    Some((total, finite))
 }
 
 /// Whether all values of these rows are finite that must be.

@@ -39,6 +39,25 @@ impl Terms {
     }
 }
 
+impl Terms {
+    /// The same, for several at once, who know the names that were met before. False at one that was not: what was given out
+    /// until then is not all.
+    #[inline]
+    pub(super) fn known_amounts(&self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) -> bool {
+        for (index, (name, amount)) in reward.for_recording(&self.recording).enumerate() {
+            let place = match self.met.get(index) {
+                Some(&(known, place)) if core::ptr::eq(known, name) => place,
+                _ => match self.met.iter().find(|(known, _)| core::ptr::eq(*known, name)) {
+                    Some(&(_, place)) => place,
+                    None => return false,
+                },
+            };
+            each(place, amount);
+        }
+        true
+    }
+}
+
 /// Looks a name up that is not the expected one. Says once that it was not declared.
 #[inline(never)]
 fn meet(

@@ -19,8 +19,10 @@ pub(super) struct Remains {
     pub(super) run: RunId,
     /// In the order in which they began.
     pub(super) drafts: Vec<Draft>,
-    /// Which of them a record speaks of, and the ordinal of its last row.
-    places: HashMap<i64, Whereabouts>,
+    /// Which of them a record speaks of.
+    places: HashMap<i64, Told>,
+    /// Episodes that are told again, from their beginning.
+    retold: HashMap<i64, Retold>,
     /// The last row of each agent.
     pub(super) last: HashMap<i64, Last>,
     /// Episodes that every sink has for good.
@@ -44,17 +46,50 @@ pub(super) struct Remains {
     is_foreign: bool,
 }
 
-#[derive(Clone, Copy)]
-struct Whereabouts {
-    draft: usize,
+/// What the journal told of an episode.
+#[derive(Default)]
+struct Told {
+    /// Its pieces: one, unless rows are missing.
+    drafts: Vec<usize>,
+    /// The ordinal of its last row.
+    ordinal: Option<u32>,
+    /// Transitions that are missing between the pieces.
+    lost: u64,
+}
+
+/// What it told once more: the beginning of the same, unless the segments with what it told before are gone.
+struct Retold {
+    draft: Draft,
     ordinal: Option<u32>,
 }
 
 /// The last row of an agent that is in the journal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Last {
-    pub(super) episode: u32,
+    episode: u32,
     pub(super) ordinal: u32,
+}
+
+impl Last {
+    pub(super) fn of(row: &StepHeader) -> Self {
+        Self {
+            episode: row.episode,
+            ordinal: row.ordinal,
+        }
+    }
+
+    /// Whether another row of the agent comes behind it.
+    pub(super) fn is_before(self, row: &StepHeader) -> bool {
+        if row.episode != self.episode {
+            return row.episode > self.episode;
+        }
+        match row.kind() {
+            StepKind::Begin => false,
+            StepKind::Transition => row.ordinal.wrapping_sub(self.ordinal).wrapping_sub(1) < u32::MAX / 2,
+            // Where the journal knows of it the episode is closed, and this changes nothing.
+            StepKind::End | StepKind::Discard => row.ordinal == self.ordinal,
+        }
+    }
 }
 
 impl Remains {
@@ -64,6 +99,7 @@ impl Remains {
             run,
             drafts: Vec::new(),
             places: HashMap::new(),
+            retold: HashMap::new(),
             last: HashMap::new(),
             settled: HashSet::new(),
             withdrawn: HashSet::new(),
@@ -81,6 +117,13 @@ impl Remains {
         let reader = JournalReader::read(journal, |place, record| remains.take(place, record))
             .map_err(|error| SinkError::Other(error.to_string()))?;
         remains.unread.extend(reader.damage.iter().map(ToString::to_string));
+        let retold: Vec<_> = remains.retold.keys().copied().collect();
+        for episode_id in retold {
+            remains.choose(episode_id);
+        }
+        let Self { places, settled, .. } = &remains;
+        let told = places.iter().filter(|(episode_id, _)| !settled.contains(episode_id));
+        remains.lost = told.map(|(_, told)| told.lost).sum();
         Ok(remains)
     }
 
@@ -138,10 +181,47 @@ impl Remains {
     fn open(&mut self, episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) {
         self.note_number(captured_as);
         self.note_number(episode_id as u32);
-        let draft = self.drafts.len();
-        self.places.insert(episode_id, Whereabouts { draft, ordinal: None });
-        self.drafts
-            .push(Draft::found(episode_id, captured_as, agent_id, continues));
+        let draft = Draft::found(episode_id, captured_as, agent_id, continues);
+        if self.places.contains_key(&episode_id) {
+            self.choose(episode_id);
+            self.retold.insert(episode_id, Retold { draft, ordinal: None });
+        } else {
+            self.begin(episode_id, draft);
+        }
+    }
+
+    fn begin(&mut self, episode_id: i64, draft: Draft) {
+        let told = self.places.entry(episode_id).or_default();
+        told.drafts.push(self.drafts.len());
+        told.ordinal = None;
+        self.drafts.push(draft);
+    }
+
+    /// Takes whichever is longer, of what was told of an episode and what was told again.
+    ///
+    /// Nothing is deleted of the one before all of the other is there. So the one that is shorter is its beginning, or, where
+    /// segments are gone, its end.
+    fn choose(&mut self, episode_id: i64) {
+        let Some(Retold { draft, ordinal }) = self.retold.remove(&episode_id) else {
+            return;
+        };
+        let Some(told) = self.places.get_mut(&episode_id) else {
+            return;
+        };
+        let before: usize = told.drafts.iter().map(|&piece| self.drafts[piece].rows()).sum();
+        if draft.rows() < before {
+            return;
+        }
+        for &piece in &told.drafts {
+            let mut empty = Draft::found(episode_id, draft.captured_as(), draft.agent_id(), None);
+            empty.close(Outcome::Truncated, EndReason::GAP);
+            self.drafts[piece] = empty;
+        }
+        // In its old place: it began when it began.
+        told.drafts.truncate(1);
+        let first = told.drafts[0];
+        (told.ordinal, told.lost) = (ordinal, 0);
+        self.drafts[first] = draft;
     }
 
     fn rows(&mut self, place: Place<'_>, episode_id: i64, rows: &[u8]) {
@@ -155,50 +235,71 @@ impl Remains {
                 .push(format!("rows of episode {episode_id} are no whole rows"));
             return;
         }
+        let extent = place.extent(rows);
+        let count = rows.len() / row_bytes;
+        self.note_last(&last);
+        if let Some(retold) = self.retold.get_mut(&episode_id) {
+            if retold
+                .ordinal
+                .is_none_or(|ordinal| first.ordinal.wrapping_sub(ordinal) == 1)
+            {
+                retold.ordinal = Some(last.ordinal);
+                retold.draft.push_extent(extent, count);
+                return;
+            }
+            self.choose(episode_id);
+        }
         if !self.places.contains_key(&episode_id) {
-            // What told of its beginning is damaged.
+            // What told of its beginning is damaged, or gone because it was told again.
             self.open(episode_id, first.episode, first.agent_id, None);
         }
-        let found = self.places[&episode_id];
-        match found.ordinal.map(|ordinal| first.ordinal.wrapping_sub(ordinal)) {
+        match self.places[&episode_id]
+            .ordinal
+            .map(|ordinal| first.ordinal.wrapping_sub(ordinal))
+        {
             Some(1) => {}
             None if first.kind() == StepKind::Begin => {}
             // Rows that are there already.
             Some(passed) if passed == 0 || passed > u32::MAX / 2 => return,
             passed => self.bridge(episode_id, first, passed),
         }
-        let found = self.places.get_mut(&episode_id).expect("it was opened");
-        found.ordinal = Some(last.ordinal);
-        self.drafts[found.draft].push_extent(place.extent(rows), rows.len() / row_bytes);
-        let (episode, ordinal) = (last.episode, last.ordinal);
-        self.last.insert(last.agent_id, Last { episode, ordinal });
+        let told = self.places.get_mut(&episode_id).expect("it was opened");
+        told.ordinal = Some(last.ordinal);
+        let piece = told.drafts[told.drafts.len() - 1];
+        self.drafts[piece].push_extent(extent, count);
+    }
+
+    fn note_last(&mut self, row: &StepHeader) {
+        let last = self.last.entry(row.agent_id).or_insert_with(|| Last::of(row));
+        if last.is_before(row) {
+            *last = Last::of(row);
+        }
     }
 
     /// Rows are missing before `first`: what was there ends, and the row is the beginning of what is left.
     fn bridge(&mut self, episode_id: i64, first: StepHeader, passed: Option<u32>) {
-        self.lost += u64::from(passed.unwrap_or(1));
-        let before = self.places[&episode_id].draft;
+        let told = self.places.get_mut(&episode_id).expect("it was opened");
+        told.lost += u64::from(passed.unwrap_or(1));
         if passed.is_none() {
             // Nothing of it is there: it begins here.
             return;
         }
+        let before = told.drafts[told.drafts.len() - 1];
         if !self.drafts[before].is_closed() {
             self.drafts[before].close(Outcome::Truncated, EndReason::GAP);
         }
         let continues = Some(self.drafts[before].episode_id());
         let id = self.run.episode_id(self.next_episode);
-        let draft = self.drafts.len();
         self.note_number(self.next_episode);
-        self.drafts
-            .push(Draft::found(id, first.episode, first.agent_id, continues));
-        self.places.insert(episode_id, Whereabouts { draft, ordinal: None });
+        self.begin(episode_id, Draft::found(id, first.episode, first.agent_id, continues));
     }
 
     fn close(&mut self, episode_id: i64, terminated: bool, reason: &str, end: &[u8]) {
-        let Some(found) = self.places.get(&episode_id) else {
+        self.choose(episode_id);
+        let Some(piece) = self.places.get(&episode_id).and_then(|told| told.drafts.last()) else {
             return;
         };
-        let draft = &mut self.drafts[found.draft];
+        let draft = &mut self.drafts[*piece];
         let layout = self.schema.layout();
         if end.len() == layout.row_bytes() {
             draft.end(layout, &bytemuck::pod_collect_to_vec::<u8, u64>(end));

@@ -92,7 +92,7 @@ fn go_on(ring: &mut MappedRing, shop: &Shop, remains: &mut Remains) {
         let header = StepHeader::of(row);
         let agent = header.agent_id;
         let last = remains.last.get(&agent).copied();
-        if last.is_some_and(|last| !is_behind(header, last)) {
+        if last.is_some_and(|last| !last.is_before(header)) {
             return;
         }
         let assembly = assemblies.entry(agent).or_insert_with(|| {
@@ -103,13 +103,7 @@ fn go_on(ring: &mut MappedRing, shop: &Shop, remains: &mut Remains) {
             Assembly::resume(open.map(|open| remains.drafts.remove(open)), ordinal)
         });
         assembly.take(shop, row, &mut finished, &mut toll);
-        remains.last.insert(
-            agent,
-            Last {
-                episode: header.episode,
-                ordinal: header.ordinal,
-            },
-        );
+        remains.last.insert(agent, Last::of(header));
     });
     remains.drafts.append(&mut finished);
     for assembly in assemblies.into_values() {
@@ -117,17 +111,4 @@ fn go_on(ring: &mut MappedRing, shop: &Shop, remains: &mut Remains) {
     }
     remains.lost += toll.lost;
     remains.discarded += toll.discarded;
-}
-
-/// Whether a row comes behind the last one that the journal has of its agent.
-fn is_behind(header: &StepHeader, last: Last) -> bool {
-    if header.episode != last.episode {
-        return header.episode > last.episode;
-    }
-    match header.kind() {
-        StepKind::Begin => false,
-        StepKind::Transition => header.ordinal.wrapping_sub(last.ordinal).wrapping_sub(1) < u32::MAX / 2,
-        // Where the journal knows of it the episode is closed, and this changes nothing.
-        StepKind::End | StepKind::Discard => header.ordinal == last.ordinal,
-    }
 }

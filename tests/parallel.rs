@@ -1,0 +1,211 @@
+//! A crowd that several threads capture is recorded as one thread would record it.
+
+use bevy_ecs::{entity_disabling::Disabled, prelude::*};
+use bevy_experience::{
+    account::RunReport,
+    buffer::pool::PoolSettings,
+    prelude::*,
+    test_app::TestApp,
+    transition::{Episode, RunId},
+};
+use bevy_reflect::Reflect;
+use bevy_transform::components::Transform;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    thread::{ThreadId, available_parallelism},
+};
+
+#[derive(Component, Reflect)]
+struct Player;
+
+#[derive(Component, Reflect)]
+struct Place([f32; 3]);
+
+#[derive(Component, Reflect)]
+struct Speed(f32);
+
+#[derive(Component, Reflect)]
+struct Match(i32);
+
+/// A player with it stands in another table.
+#[derive(Component)]
+struct Banner;
+
+/// The same, but its table is the one without it.
+#[derive(Component)]
+#[component(storage = "SparseSet")]
+struct Ribbon;
+
+type Threads = Arc<Mutex<HashSet<ThreadId>>>;
+
+fn recording(threads: &Threads) -> Recording<Player> {
+    let threads = threads.clone();
+    Recording::new("player")
+        .observe::<Place>()
+        .observe_with::<Speed>(["speed"], move |speed, out| {
+            threads.lock().unwrap().insert(std::thread::current().id());
+            out[0] = speed.0;
+        })
+        .match_id::<Match>()
+        .act::<Speed>()
+        .reward_terms(["moved", "found"])
+        .max_episode_steps(40)
+        .players(1000)
+        .pool(PoolSettings {
+            bytes: 32 << 20,
+            shards: 5,
+            ..PoolSettings::default()
+        })
+}
+
+fn spawn(world: &mut World, rng: &mut StdRng) -> Entity {
+    // Some come back under their old names, and some have none.
+    let agent = AgentId(rng.random_range(0..1 << 14));
+    let at = Transform::from_xyz(rng.random_range(0.0..20.0), rng.random_range(0.0..20.0), 0.0);
+    let player = (Player, Place([0.0; 3]), Speed(0.0), Match(rng.random_range(0..3)), at);
+    match rng.random_range(0..4) {
+        0 => world.spawn(player).id(),
+        _ => world.spawn((player, agent)).id(),
+    }
+}
+
+/// A tick of a game in which everything happens to players, by chance.
+fn live(world: &mut World, rng: &mut StdRng, players: &mut Vec<Entity>, tick: usize) {
+    for index in (0..players.len()).rev() {
+        let player = players[index];
+        let by = f32::from(rng.random_range(0..4_u8));
+        world.get_mut::<Speed>(player).unwrap().0 = by;
+        world.get_mut::<Place>(player).unwrap().0[0] += by;
+        let mut reward = world.get_mut::<Reward>(player).unwrap();
+        reward.add("moved", f64::from(by));
+        if tick > 50 && rng.random_range(0..9) == 0 {
+            reward.add("found", 1.0);
+        }
+        match rng.random_range(0..6000) {
+            0..8 => world.trigger(EndEpisode::terminated(player, "death")),
+            8..12 => world.trigger(EndEpisode::truncated(player, "time_limit")),
+            12..20 => {
+                world.despawn(player);
+                players.swap_remove(index);
+            }
+            20 => {
+                world.entity_mut(player).insert(DoNotRecord);
+            }
+            21..23 => {
+                world.entity_mut(player).remove::<DoNotRecord>();
+            }
+            23 => world.get_mut::<Place>(player).unwrap().0[1] = f32::NAN,
+            24..31 => world.get_mut::<Place>(player).unwrap().0[1] = 0.5,
+            31..35 => {
+                world.entity_mut(player).insert(Banner);
+            }
+            35..39 => {
+                world.entity_mut(player).remove::<Banner>();
+            }
+            39..43 => {
+                world.entity_mut(player).insert(Ribbon);
+            }
+            43..47 => {
+                world.entity_mut(player).remove::<Ribbon>();
+            }
+            47 => {
+                world.entity_mut(player).insert(Disabled);
+            }
+            48..50 => {
+                world.entity_mut(player).remove::<Disabled>();
+            }
+            _ => {}
+        }
+    }
+    let crowd = if tick % 60 == 59 { 100 } else { 4 };
+    for _ in 0..rng.random_range(0..crowd) {
+        players.push(spawn(world, rng));
+    }
+}
+
+/// Every byte of every row of an episode, and whatever else there is to know of it.
+fn tell(episode: &Episode) -> (String, Vec<u64>) {
+    let told = format!("{:?} {:?}", episode.info(), episode.reason());
+    (told, episode.rows().to_vec())
+}
+
+/// The episodes of a game, the account, and on how many threads players were looked at.
+fn play(adjust: impl Fn(Recording<Player>) -> Recording<Player>) -> (Vec<(String, Vec<u64>)>, RunReport, usize) {
+    let threads = Threads::default();
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        run: Some(RunId::from_bits(7)),
+        ..ExperiencePlugin::default()
+    });
+    test.record(adjust(recording(&threads)));
+    let mut rng = StdRng::seed_from_u64(11);
+    let mut players: Vec<_> = (0..700).map(|_| spawn(test.world_mut(), &mut rng)).collect();
+    for tick in 0..150 {
+        live(test.world_mut(), &mut rng, &mut players, tick);
+        test.ticks(1);
+    }
+    let episodes = test.finish().iter().map(tell).collect();
+    let threads = threads.lock().unwrap().len();
+    (episodes, test.report(), threads)
+}
+
+/// Plays one game twice.
+fn compare(adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
+    compare_with(true, adjust);
+}
+
+fn compare_with(shared_out: bool, adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
+    let (serial, report, threads) = play(|recording| adjust(recording).parallel_above(usize::MAX));
+    assert_eq!(threads, 1);
+    assert!(serial.len() > 2000, "{}", serial.len());
+    assert!(
+        report.discarded > 0 && report.non_finite > 0 && report.refused_agents > 0,
+        "{report:?}"
+    );
+    let (parallel, beside, threads) = play(|recording| adjust(recording).parallel_above(0));
+    if shared_out && available_parallelism().is_ok_and(|processors| processors.get() > 1) {
+        assert!(threads > 1, "one thread did everything");
+    }
+    assert_eq!(serial.len(), parallel.len());
+    for (serial, parallel) in serial.iter().zip(&parallel) {
+        assert_eq!(serial, parallel);
+    }
+    assert_eq!(report, beside);
+}
+
+#[test]
+fn players_with_buffers_of_their_own() {
+    compare(|recording| recording);
+}
+
+#[test]
+fn players_who_share_a_pool() {
+    compare(|recording| recording.pool_above(0));
+}
+
+#[test]
+fn some_with_buffers_of_their_own_and_some_who_share() {
+    compare(|recording| recording.pool_above(720));
+}
+
+#[test]
+fn a_pool_of_one_shard() {
+    // Whoever has the shard does everything.
+    compare_with(false, |recording| {
+        recording.pool_above(0).pool(PoolSettings {
+            bytes: 4 << 20,
+            shards: 1,
+            ..PoolSettings::default()
+        })
+    });
+}
+
+#[test]
+fn players_who_see_each_other() {
+    compare(|recording| {
+        recording
+            .pool_above(0)
+            .observe_nearest_with(Nearest::<Player>::new(2, 3.0).xy().with_field::<Speed>(""))
+    });
+}
