@@ -88,7 +88,7 @@ fn a_shorter_flush_interval_hands_over_sooner() {
     let arrives = |_: &mut TestApp| !sink.episodes().is_empty();
     assert!(!happens(&mut test, Duration::from_millis(300), arrives));
     set(&mut test, |settings| {
-        settings.flush_interval = Duration::from_millis(10)
+        settings.flush_interval = Duration::from_millis(10);
     });
     assert!(happens(&mut test, Duration::from_secs(30), arrives));
     let experience = test.world_mut().resource::<Experience>();
