@@ -357,3 +357,20 @@ fn the_eye_goes_from_one_to_the_next_and_round() {
     shown.follow_next(&[]);
     assert_eq!(shown.followed, None);
 }
+
+#[test]
+fn the_last_tick_is_the_last_even_in_the_middle_of_a_frame() {
+    let mut app = watched(settings());
+    app.insert_resource(LastTick(100));
+    app.insert_resource(TimeUpdateStrategy::FixedTimesteps(7));
+    (0..30).for_each(|_| app.update());
+    assert_eq!(app.world().resource::<Clock>().tick, 100);
+    assert_eq!(hash_of_plain(100), world_hash(app.world_mut()));
+}
+
+/// The hash of the game that nobody watches, after so many ticks.
+fn hash_of_plain(ticks: u64) -> u64 {
+    let mut app = headless(settings());
+    (0..=ticks).for_each(|_| app.update());
+    world_hash(app.world_mut())
+}

@@ -76,7 +76,14 @@ pub fn open(screen: &Screen) -> Result<App, String> {
                 ..WindowPlugin::default()
             };
             let plugins = DefaultPlugins.set(log).set(window);
-            quietly(|| _ = app.add_plugins(plugins)).map_err(|said| no_display(&said))?;
+            quietly(|| _ = app.add_plugins(plugins)).map_err(|said| {
+                let lacks_driver = said.contains("GPU");
+                if lacks_driver {
+                    no_driver(&said)
+                } else {
+                    no_display(&said)
+                }
+            })?;
         }
         Screen::Picture(picture) => {
             let window = WindowPlugin {
@@ -85,7 +92,8 @@ pub fn open(screen: &Screen) -> Result<App, String> {
                 ..WindowPlugin::default()
             };
             let plugins = DefaultPlugins.set(log).set(window).disable::<WinitPlugin>();
-            app.add_plugins((plugins, ScheduleRunnerPlugin::run_loop(Duration::ZERO)));
+            quietly(|| _ = app.add_plugins(plugins)).map_err(|said| no_driver(&said))?;
+            app.add_plugins(ScheduleRunnerPlugin::run_loop(Duration::ZERO));
             set_up(&mut app, picture);
         }
     }
@@ -141,6 +149,12 @@ fn no_display(said: &str) -> String {
     format!(
         "no window can be opened ({said}): start it where there is a display, play without `--window`, or take a picture with \
          `--screenshot <FILE>`"
+    )
+}
+
+fn no_driver(said: &str) -> String {
+    format!(
+        "nothing can be drawn ({said}): install a Vulkan driver; Debian's `libvulkan1 mesa-vulkan-drivers` need no graphics card"
     )
 }
 
