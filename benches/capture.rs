@@ -145,20 +145,12 @@ fn still(c: &mut Criterion) {
     let players = 10_000;
     let mut group = c.benchmark_group("capture_still");
     group.throughput(Throughput::Elements(players as u64));
+    let recording = || Recording::new("player").mode(RecordMode::OnChange);
     group.bench_function(BenchmarkId::new("plugin", players), |b| {
-        let recording = Recording::new("player")
-            .observe::<Place>()
-            .observe::<Motion>()
-            .observe::<Aim>()
-            .observe::<Strength>()
-            .mode(RecordMode::OnChange)
-            .capacity(rows_each(players, HEADER + 64));
-        plugin(
-            b,
-            app(recording, players, |player| {
-                (Place([player; 4]), Motion([1.0; 4]), Aim([2.0; 4]), Strength([3.0; 4]))
-            }),
-        );
+        plugin(b, of_four_as(recording(), players));
+    });
+    group.bench_function(BenchmarkId::new("trusting", players), |b| {
+        plugin(b, of_four_as(recording().trust_change_ticks(), players));
     });
     group.finish();
 }

@@ -8,11 +8,13 @@ mod block;
 pub(crate) mod diff;
 mod nearest;
 mod source;
+mod still;
 
 pub(crate) use block::{Block, Captured, LEAD};
 pub use nearest::Nearest;
 pub(crate) use nearest::NearestSource;
 pub(crate) use source::{MatchSource, Part, ResourceSource, Source};
+pub(crate) use still::Visit;
 
 use crate::{
     player::{DoNotRecord, Reward},

@@ -108,6 +108,7 @@ impl<P: Component> Recording<P> {
                     final_observation: FinalObservation::default(),
                     max_episode_steps: MAX_EPISODE_STEPS,
                     acts_early: false,
+                    trusts_ticks: false,
                 },
                 act_in: None,
                 buffers: BufferSettings::default(),
@@ -289,6 +290,24 @@ impl<P: Component> Recording<P> {
     /// Which captures write a row.
     pub fn mode(self, mode: RecordMode) -> Self {
         self.edit(|spec| spec.rules.mode = mode)
+    }
+
+    /// Leaves a player unread whose components nobody accessed mutably since the last capture, by Bevy's change ticks, where
+    /// [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange): what is left unread counts as unchanged. The rows are the
+    /// same as without, as long as ticks tell of every change. They do not tell of
+    ///
+    /// - writes through [`bypass_change_detection`](bevy_ecs::change_detection::DetectChangesMut::bypass_change_detection), and
+    ///   unsafe code that leaves ticks alone;
+    /// - values behind a shared reference: atomics, cells, locks;
+    /// - what a function given to [`observe_with`](Self::observe_with) or the like reads besides the component.
+    ///
+    /// Such a change is recorded late, with the next one that ticks tell of.
+    ///
+    /// A player who was not seen at the last capture is read in any case. So are all where a resource that is
+    /// [observed](Self::observe_resource) has changed, and always where [others](Self::observe_nearest) are. With
+    /// [`every`](Self::every) or [`act_in`](Self::act_in), and where every tick writes a row, this changes nothing.
+    pub fn trust_change_ticks(self) -> Self {
+        self.edit(|spec| spec.rules.trusts_ticks = true)
     }
 
     /// What is done with values that are NaN or infinite.

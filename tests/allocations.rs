@@ -107,6 +107,12 @@ fn a_warm_tick_allocates_nothing() {
     assert_eq!(game(true, |recording| recording), without);
     assert_eq!(game(true, |recording| recording.every(3)), without);
     assert_eq!(game(true, |recording| recording.mode(RecordMode::OnChange)), without);
+    assert_eq!(
+        game(true, |recording| recording
+            .mode(RecordMode::OnChange)
+            .trust_change_ticks()),
+        without
+    );
     assert_eq!(game(true, |recording| recording.act_in(FixedPreUpdate)), without);
     assert_eq!(game(true, |recording| recording.pool_above(0)), without);
 }

@@ -11,13 +11,14 @@ use crate::{
 };
 use bevy_ecs::{
     archetype::ArchetypeEntity,
+    change_detection::{MAX_CHANGE_AGE, Tick},
     component::{Component, ComponentId, StorageType},
     resource::Resource,
     storage::Table,
     world::World,
 };
 use bevy_reflect::Reflect;
-use core::{marker::PhantomData, ops::Range};
+use core::{cell::UnsafeCell, marker::PhantomData, ops::Range};
 
 /// Which part of a row a source fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +141,47 @@ impl Source {
                     if let Some(value) = value_of(world, table, player, self.component, self.storage) {
                         self.encode_run(value, 1, row, stride);
                     }
+                }
+            }
+        }
+    }
+
+    /// Notes which of `players`, who stand in neighbouring rows of `table`, have a component that was accessed mutably, or given
+    /// to them, between the ticks `last` and `now`.
+    pub(super) fn note_changed(
+        &self,
+        world: &World,
+        table: &Table,
+        players: &[ArchetypeEntity],
+        (last, now): (Tick, Tick),
+        changed: &mut [bool],
+    ) {
+        // As `Tick::is_newer_than`, which the compiler does not put into vectors.
+        let age = now.get().wrapping_sub(last.get()).min(MAX_CHANGE_AGE);
+        let is_newer = |tick: &UnsafeCell<Tick>| {
+            // SAFETY: ticks are written to by whoever may write to their component, which the shared borrow of the world rules
+            // out.
+            let tick = unsafe { *tick.get() };
+            now.get().wrapping_sub(tick.get()) < age
+        };
+        match self.storage {
+            StorageType::Table => {
+                let first = players[0].table_row().index();
+                let ticks = table.get_changed_ticks_slice_for(self.component);
+                match ticks.and_then(|ticks| ticks.get(first..first + players.len())) {
+                    Some(ticks) => {
+                        for (changed, tick) in changed.iter_mut().zip(ticks) {
+                            *changed |= is_newer(tick);
+                        }
+                    }
+                    None => changed.fill(true),
+                }
+            }
+            StorageType::SparseSet => {
+                let set = world.storages().sparse_sets.get(self.component);
+                for (changed, player) in changed.iter_mut().zip(players) {
+                    let tick = set.and_then(|set| set.get_changed_tick(player.id()));
+                    *changed |= tick.is_none_or(is_newer);
                 }
             }
         }
@@ -269,6 +311,8 @@ pub(crate) struct ResourceSource {
     /// The bytes of a row that it fills.
     bytes: Range<usize>,
     encoded: Vec<u8>,
+    /// As it was when somebody asked whether it changed.
+    before: Vec<u8>,
     present: bool,
 }
 
@@ -286,6 +330,7 @@ impl ResourceSource {
             plan,
             reflect: reflect::<R>,
             encoded: vec![0; bytes.len()],
+            before: Vec::with_capacity(bytes.len()),
             bytes,
             present: true,
         }
@@ -297,6 +342,13 @@ impl ResourceSource {
 
     pub(crate) fn is_present(&self) -> bool {
         self.present
+    }
+
+    /// Whether it is not as it was when this was asked the time before.
+    pub(super) fn has_changed(&mut self) -> bool {
+        let changed = self.encoded != self.before;
+        self.before.clone_from(&self.encoded);
+        changed
     }
 
     /// Encodes the resource; false when there is none.

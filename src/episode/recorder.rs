@@ -4,7 +4,9 @@ mod asked;
 mod complaints;
 mod crew;
 mod floats;
+mod looking;
 mod members;
+mod seeing;
 mod steady;
 mod terms;
 
@@ -20,16 +22,17 @@ use crate::{
         BufferPool, BufferSettings, Memory, PlayerBuffers, TransitionBuffer,
         pool::{PoolSettings, Stream},
     },
-    capture::{Captured, Parts, RowEncoder},
+    capture::{Parts, RowEncoder},
     player::Reward,
     schema::Schema,
     transition::{EndReason, Outcome, ReasonTable},
 };
-use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
+use bevy_ecs::{change_detection::Tick, component::ComponentId, entity::Entity, world::World};
 use complaints::Said;
 use core::sync::atomic::AtomicU32;
 use crew::Crew;
 use crossbeam_queue::SegQueue;
+use seeing::take_reward;
 use std::{
     collections::HashSet,
     path::Path,
@@ -116,6 +119,8 @@ pub(crate) struct Recorder {
     pause_next: bool,
     /// Captures so far, modulo 2³².
     captures: u32,
+    /// The world's change tick at the last capture that read players.
+    last_read: Option<Tick>,
     /// An end was noted since the last capture, and no tick had begun.
     ended_between_ticks: bool,
     /// Players found by a capture that nobody knows yet.
@@ -164,6 +169,7 @@ impl Recorder {
             enabled: parts.enabled,
             pause_next: false,
             captures: 0,
+            last_read: None,
             ended_between_ticks: false,
             joining: Vec::new(),
             excluded: HashSet::new(),
@@ -217,6 +223,11 @@ impl Recorder {
             pool.stats().capacity / self.roster.lives().len().max(1)
         });
         shared.min(self.settings().capacity)
+    }
+
+    /// Whether it looks at change ticks.
+    pub(crate) fn trusts_ticks(&self) -> bool {
+        self.context.rules.trusts_ticks
     }
 
     pub(crate) fn settings(&self) -> &BufferSettings {
@@ -277,48 +288,6 @@ impl Recorder {
         self.join(world);
         self.context.was_paused = self.context.paused;
         self.complain(world);
-    }
-
-    /// Takes what every player sees and does. How many players there are whom somebody knows.
-    fn see(&mut self, world: &World, parts: Parts) -> usize {
-        let Self {
-            encoder,
-            steady,
-            hand,
-            crew,
-            terms,
-            roster,
-            context,
-            joining,
-            captures,
-            ..
-        } = self;
-        let captures = *captures;
-        let threads = if steady.applies(context) {
-            crew.threads(roster.lives().len())
-        } else {
-            1
-        };
-        let mut settling = Settling {
-            context,
-            terms,
-            joining,
-            captures,
-        };
-        if threads > 1 {
-            return crew::capture(threads, crew, encoder, steady, (world, parts), roster, &mut settling);
-        }
-        crew.is_in_order();
-        let (mut seen, mut met) = (0, 0);
-        encoder.encode_all(world, parts, |mut block| {
-            let terms = &*settling.terms;
-            seen += steady.take_block(&mut block, hand, (context, captures), roster, &mut met, terms);
-            for &index in hand.others.iter().chain(&hand.strays) {
-                let player = block.player_mut(index);
-                seen += usize::from(settling.settle(roster, player));
-            }
-        });
-        seen
     }
 
     /// Reads the action of every player, for the capture to come.
@@ -445,52 +414,9 @@ impl Recorder {
     }
 }
 
-/// What it takes to settle what became of a player for whom it was more than a step.
-struct Settling<'a> {
-    context: &'a Context,
-    terms: &'a mut Terms,
-    joining: &'a mut Vec<Entity>,
-    captures: u32,
-}
-
-impl Settling<'_> {
-    /// Leaves a player to its life. False where it has none yet, or none any more: then it may join.
-    fn settle(&mut self, roster: &mut Roster, player: Captured<'_>) -> bool {
-        match roster.get_mut(player.entity) {
-            Some(life) if !life.leaves() => {
-                life.seen = self.captures;
-                take_reward(life, player.reward, self.context, self.terms);
-                life.capture(self.context, Some(player.row));
-                true
-            }
-            _ => {
-                self.joining.push(player.entity);
-                false
-            }
-        }
-    }
-}
-
 fn left(rules: &Rules) -> (Outcome, EndReason) {
     match rules.on_despawn {
         Outcome::Truncated => (Outcome::Truncated, EndReason::LEFT),
         Outcome::Terminated => (Outcome::Terminated, EndReason::from("despawned")),
-    }
-}
-
-/// Adds what a player was given to its transition under way.
-fn take_reward(life: &mut Life, reward: Option<&Reward>, context: &Context, terms: &mut Terms) {
-    let Some(reward) = reward else { return };
-    let takes = life.takes_rewards();
-    let mut orphaned = false;
-    terms.amounts(reward, |term, amount| {
-        if takes {
-            life.add_reward(term, amount);
-        } else {
-            orphaned = true;
-        }
-    });
-    if orphaned && life.is_recorded() && !life.is_excluded() && !context.was_paused {
-        context.counters.orphaned_rewards.add(1);
     }
 }

@@ -24,9 +24,16 @@ pub(crate) struct Rules {
     pub(crate) max_episode_steps: u32,
     /// Actions are read at the end of another schedule, not at capture.
     pub(crate) acts_early: bool,
+    /// What was not accessed mutably has not changed.
+    pub(crate) trusts_ticks: bool,
 }
 
 impl Rules {
+    /// Whether players can be left unread of whom nothing changed.
+    pub(in crate::episode) fn leaves_unread(&self) -> bool {
+        self.trusts_ticks && self.mode == RecordMode::OnChange && !self.keeps_action()
+    }
+
     /// Whether a transition's action is read before the capture that closes it.
     pub(in crate::episode) fn keeps_action(&self) -> bool {
         self.acts_early || self.every > 1

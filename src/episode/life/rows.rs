@@ -1,6 +1,6 @@
 //! What a life writes: beginnings, transitions and ends.
 
-use super::{Context, Life, Output, StagedEnd, finite, span::Span};
+use super::{Context, Life, Output, StagedEnd, UnderWay, finite, span::Span};
 use crate::{
     capture::diff,
     episode::{DecisionTick, RecordMode},
@@ -39,6 +39,22 @@ impl Life {
         if self.open {
             self.close(context, row, None);
         }
+    }
+
+    /// Whether, if nothing of the player changed since the last capture, this capture has nothing to do but to
+    /// [`stay`](Self::stay).
+    #[inline]
+    pub(in crate::episode) fn may_stay(&self, captures: u32) -> bool {
+        // The first still decision tells with which action the stretch is lived.
+        self.open && self.staged.is_none() && self.seen.wrapping_add(1) == captures && self.under_way.still.ticks > 0
+    }
+
+    /// Takes a tick at which nothing changed to those before it.
+    pub(in crate::episode) fn stay(&mut self, context: &Context) {
+        let UnderWay { decision, still, .. } = &mut *self.under_way;
+        decision.ticks += 1;
+        decision.until = context.clock;
+        still.absorb(decision);
     }
 
     /// Still decisions that were taken with another action are a transition of their own, which led nowhere new.

@@ -6,7 +6,8 @@
 //! the order in which one thread would have met them. So episodes have the same numbers, and rows are the same.
 
 use super::{
-    Context, Settling,
+    Context,
+    seeing::Settling,
     steady::{AHEAD, Hand, Lives, Shards, Steady},
     terms::Terms,
 };

@@ -75,23 +75,23 @@ pub(super) trait Shards {
 pub(super) const AHEAD: usize = 16;
 
 /// All lives. One that stands elsewhere is moved.
-struct All<'a> {
-    roster: &'a mut Roster,
+pub(super) struct All<'a> {
+    pub(super) roster: &'a mut Roster,
     /// How many this capture met so far: the roster's first ones.
-    met: &'a mut usize,
+    pub(super) met: usize,
 }
 
 impl Lives for All<'_> {
     #[inline(always)]
     fn prefetch(&self) {
-        self.roster.prefetch(*self.met + AHEAD);
+        self.roster.prefetch(self.met + AHEAD);
     }
 
     #[inline(always)]
     fn meet(&mut self, entity: Entity) -> Option<(usize, &mut Life)> {
-        let place = *self.met;
+        let place = self.met;
         let life = self.roster.meet(place, entity)?;
-        *self.met = place + 1;
+        self.met = place + 1;
         Some((place, life))
     }
 
@@ -154,23 +154,15 @@ impl Steady {
     }
 
     /// Writes a step for each player of the block for whom that is all there is to do, and says in `hand` who the others are. For
-    /// how many it wrote one. `met` is how many lives this capture met so far.
+    /// how many it wrote one.
     pub(super) fn take_block(
         &self,
         block: &mut Block<'_>,
         hand: &mut Hand,
         (context, captures): (&Context, u32),
-        roster: &mut Roster,
-        met: &mut usize,
+        lives: &mut All<'_>,
         terms: &Terms,
     ) -> usize {
-        if !self.applies(context) {
-            hand.strays.clear();
-            hand.others.clear();
-            hand.others.extend(0..block.len());
-            return 0;
-        }
-        let lives = &mut All { roster, met };
         self.take(block, hand, (context, captures), terms, lives, &mut *context.pool())
     }
 

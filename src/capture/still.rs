@@ -1,0 +1,71 @@
+//! Players of whom nothing changed, as far as change ticks tell.
+
+use super::{BLOCK, Block, LEAD, LINE, Parts, RowEncoder, run_length, stride};
+use crate::player::Reward;
+use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
+
+/// Who is shown players whose components may be left unread.
+pub(crate) trait Visit {
+    /// A player, with whether nothing that is recorded of it was accessed mutably since the last capture. True when its row is
+    /// not wanted.
+    fn stays(&mut self, entity: Entity, reward: Option<&Reward>, is_still: bool) -> bool;
+
+    /// The rows of neighbours that are wanted.
+    fn take(&mut self, block: Block<'_>);
+}
+
+impl RowEncoder {
+    /// Shows `visit` every player, and encodes those whose rows it wants; `last` is the world's change tick at the last capture.
+    /// Call [`prepare`](Self::prepare) before.
+    pub(crate) fn encode_changed(&mut self, world: &World, parts: Parts, last: Tick, visit: &mut impl Visit) {
+        let mut desk = core::mem::take(&mut self.desk);
+        let (stride, row_words) = (stride(&self.layout), self.layout.row_words());
+        let most = (desk.block.len() - LEAD - LINE) / stride;
+        let first = (desk.block.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE;
+        let now = world.read_change_tick();
+        // What all see changes everybody's row, and so may whoever passes by.
+        let mut all_change = !self.nearest.is_empty();
+        for resource in &mut self.resources {
+            all_change |= resource.has_changed();
+        }
+        for &id in self.archetypes.matched() {
+            let archetype = &world.archetypes()[id];
+            let Some(table) = world.storages().tables.get(archetype.table_id()) else {
+                continue;
+            };
+            let mut rest = archetype.entities();
+            while !rest.is_empty() {
+                let (players, after) = rest.split_at(run_length(rest, BLOCK));
+                rest = after;
+                let mut wanted = [all_change; BLOCK];
+                let wanted = &mut wanted[..players.len()];
+                for source in self.sources.iter().filter(|source| parts.include(source.part())) {
+                    source.note_changed(world, table, players, (last, now), wanted);
+                }
+                let rewards = self.reward.of_run(table, players);
+                self.reward.prefetch(table, &after[..after.len().min(BLOCK)]);
+                for (index, player) in players.iter().enumerate() {
+                    let reward = rewards.map(|rewards| &rewards[index]);
+                    wanted[index] = !visit.stays(player.id(), reward, !wanted[index]);
+                }
+                let mut place = 0;
+                while let Some(start) = wanted[place..].iter().position(|&wanted| wanted) {
+                    let start = place + start;
+                    let run = wanted[start..].iter().take(most).take_while(|&&wanted| wanted).count();
+                    place = start + run;
+                    let words = &mut desk.block[first..][..run * stride + LEAD];
+                    let (run, rows) = (&players[start..place], &mut words[LEAD..]);
+                    self.encode_block(world, table, (run, &[]), parts, &mut desk.found, rows, stride);
+                    visit.take(Block {
+                        players: run,
+                        cells: words,
+                        stride,
+                        row_words,
+                        rewards: rewards.map(|rewards| &rewards[start..place]),
+                    });
+                }
+            }
+        }
+        self.desk = desk;
+    }
+}

@@ -1,0 +1,212 @@
+//! Players of whom nothing changed by their change ticks, where a recording trusts these.
+
+use bevy_app::prelude::*;
+use bevy_ecs::{change_detection::DetectChangesMut, entity_disabling::Disabled, prelude::*};
+use bevy_experience::{
+    account::RunReport,
+    prelude::*,
+    test_app::TestApp,
+    transition::{Episode, RunId},
+};
+use bevy_reflect::Reflect;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+#[derive(Component)]
+struct Player;
+
+#[derive(Component, Reflect)]
+struct Place([f32; 2]);
+
+/// It does not lie in a table.
+#[derive(Component, Reflect)]
+#[component(storage = "SparseSet")]
+struct Mood(f32);
+
+#[derive(Component, Reflect)]
+struct Choice(f32);
+
+/// A player with it stands in another table.
+#[derive(Component)]
+struct Banner;
+
+#[derive(Resource, Reflect)]
+struct Weather(f32);
+
+#[derive(Resource)]
+struct Chance(StdRng);
+
+/// Somebody is pushed.
+#[derive(EntityEvent)]
+struct Push {
+    entity: Entity,
+}
+
+/// Changes things in all the ways that ticks tell of.
+fn live(
+    mut chance: ResMut<Chance>,
+    mut weather: ResMut<Weather>,
+    mut players: Query<(Entity, &mut Place, &mut Mood, &mut Choice, &mut Reward)>,
+    mut commands: Commands,
+) {
+    let rng = &mut chance.0;
+    for (entity, mut place, mut mood, mut choice, mut reward) in &mut players {
+        match rng.random_range(0..120) {
+            0 => place.0[0] += 1.0,
+            1 => mood.0 += 1.0,
+            2 => choice.0 += 1.0,
+            // Accessed, and as it was.
+            3 => place.set_changed(),
+            4 => commands.trigger(Push { entity }),
+            5 => {
+                commands.entity(entity).try_insert(Banner);
+            }
+            6 => {
+                commands.entity(entity).try_remove::<Banner>();
+            }
+            7 => drop(commands.entity(entity).try_insert(Place([9.0; 2]))),
+            8 => commands.entity(entity).despawn(),
+            9 => commands.trigger(EndEpisode::terminated(entity, "death")),
+            10 => {
+                commands.entity(entity).try_insert(Disabled);
+            }
+            11..14 => reward.add("luck", 1.0),
+            _ => {}
+        }
+    }
+    for _ in 0..rng.random_range(0..4) {
+        commands.spawn((Player, Place([0.0; 2]), Mood(0.0), Choice(0.0)));
+    }
+    if rng.random_range(0..30) == 0 {
+        weather.0 += 1.0;
+    }
+}
+
+fn push(push: On<Push>, mut players: Query<&mut Place>) {
+    if let Ok(mut place) = players.get_mut(push.entity) {
+        place.0[1] += 1.0;
+    }
+}
+
+fn recording(looks: &Arc<AtomicUsize>) -> Recording<Player> {
+    let looks = looks.clone();
+    Recording::new("player")
+        .observe::<Place>()
+        .observe_with::<Mood>(["mood"], move |mood, out| {
+            looks.fetch_add(1, Ordering::Relaxed);
+            out[0] = mood.0;
+        })
+        .act::<Choice>()
+        .reward_terms(["luck"])
+        .mode(RecordMode::OnChange)
+        .capacity(1024)
+        .players(1000)
+}
+
+/// The episodes of a game, with every byte of their rows, the account, and how often a player was looked at.
+fn play(adjust: impl Fn(Recording<Player>) -> Recording<Player>) -> (Vec<(String, Vec<u64>)>, RunReport, usize) {
+    let looks = Arc::default();
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        run: Some(RunId::from_bits(7)),
+        ..ExperiencePlugin::default()
+    });
+    test.record(adjust(recording(&looks)));
+    test.insert_resource(Chance(StdRng::seed_from_u64(3)))
+        .insert_resource(Weather(0.0))
+        .add_systems(FixedUpdate, live)
+        .add_observer(push);
+    for _ in 0..200 {
+        test.world_mut()
+            .spawn((Player, Place([0.0; 2]), Mood(0.0), Choice(0.0)));
+    }
+    let mut rng = StdRng::seed_from_u64(5);
+    for _ in 0..200 {
+        test.ticks(1);
+        // Right after a capture, with nothing between.
+        let world = test.world_mut();
+        let mut disabled = world.query_filtered::<Entity, With<Disabled>>();
+        for player in disabled.iter(world).collect::<Vec<_>>() {
+            if rng.random_range(0..3) == 0 {
+                world.entity_mut(player).remove::<Disabled>();
+            }
+        }
+        let mut choices = world.query::<&mut Choice>();
+        for mut choice in choices.iter_mut(world) {
+            if rng.random_range(0..100) == 0 {
+                choice.0 -= 0.5;
+            }
+        }
+    }
+    let tell = |episode: &Episode| {
+        (
+            format!("{:?} {}", episode.info(), episode.reason()),
+            episode.rows().to_vec(),
+        )
+    };
+    let episodes = test.finish().iter().map(tell).collect();
+    (episodes, test.report(), looks.load(Ordering::Relaxed))
+}
+
+fn compare(adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
+    let (read, report, looks) = play(&adjust);
+    let (trusted, same, fewer) = play(|recording| adjust(recording).trust_change_ticks());
+    assert!(read.len() > 400, "{}", read.len());
+    assert_eq!(read, trusted);
+    assert_eq!(report, same);
+    assert!(fewer * 3 < looks, "{fewer} of {looks} looks");
+}
+
+#[test]
+fn the_rows_are_the_same() {
+    compare(|recording| recording);
+    compare(|recording| recording.pool_above(0));
+}
+
+#[test]
+fn a_resource_that_changes_changes_what_all_see() {
+    compare(|recording| recording.observe_resource::<Weather>());
+}
+
+#[test]
+fn where_ticks_cannot_tell_everybody_is_read() {
+    for adjust in [
+        |recording: Recording<Player>| recording.every(2),
+        |recording: Recording<Player>| recording.act_in(FixedPreUpdate),
+        |recording: Recording<Player>| recording.mode(RecordMode::EveryTick),
+    ] {
+        let (read, report, looks) = play(adjust);
+        let (trusted, same, as_often) = play(|recording| adjust(recording).trust_change_ticks());
+        assert_eq!((read, report, looks), (trusted, same, as_often));
+    }
+}
+
+/// What is documented as missed is missed, and seen with the next change.
+#[test]
+fn what_bypasses_change_detection_is_seen_late() {
+    let places = |recording: Recording<Player>| {
+        let mut test = TestApp::new();
+        test.record(recording.observe::<Place>().mode(RecordMode::OnChange));
+        let player = test.world_mut().spawn((Player, Place([0.0; 2]))).id();
+        for tick in 0..12 {
+            let mut place = test.world_mut().get_mut::<Place>(player).unwrap();
+            match tick {
+                5 => place.bypass_change_detection().0[0] = 1.0,
+                8 => place.0[1] = 1.0,
+                _ => {}
+            }
+            test.ticks(1);
+        }
+        let episodes = test.finish();
+        let transitions = episodes[0].transitions();
+        transitions
+            .map(|step| (step.ticks(), step.next_observation().to_vec()))
+            .collect::<Vec<_>>()
+    };
+    let read = places(Recording::new("read"));
+    let trusted = places(Recording::new("trusted").trust_change_ticks());
+    assert_eq!(read, [(5, vec![1.0, 0.0]), (3, vec![1.0, 1.0]), (3, vec![1.0, 1.0])]);
+    assert_eq!(trusted, [(8, vec![1.0, 1.0]), (3, vec![1.0, 1.0])]);
+}
