@@ -13,6 +13,7 @@ use arena::{
 use bevy_experience::{
     dataset::{Dataset, RunStatus},
     export::ExportSettings,
+    journal::JournalSettings,
     prelude::*,
 };
 
@@ -39,6 +40,11 @@ fn memory_is_flat_and_the_accounts_are_equal() {
             export: ExportSettings {
                 batch: 1024,
                 patience: PATIENCE,
+                // The room for a frame has its full size at once, and not when the machine is busy for the first time.
+                journal: Some(JournalSettings {
+                    frame_bytes: 64 << 10,
+                    ..JournalSettings::default()
+                }),
                 ..Default::default()
             },
             ..Default::default()
