@@ -270,6 +270,16 @@ impl Life {
         self.open && self.staged.is_none() && self.step + 1 < rules.max_episode_steps
     }
 
+    /// Whether it writes to this shard, or to a buffer of its own where `None`.
+    #[inline]
+    pub(super) fn writes_to(&self, shard: Option<usize>) -> bool {
+        match &self.output {
+            Some(Output::Shared { handle, .. }) => shard == Some(handle.shard()),
+            Some(Output::Own(_)) => shard.is_none(),
+            None => false,
+        }
+    }
+
     /// Closes the transition of one tick, where that is all there is to do: fills in the header of its row, but for the match,
     /// which is there. Where the row goes.
     #[inline(always)]
