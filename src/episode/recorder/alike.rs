@@ -9,7 +9,8 @@ use super::{
     terms::Terms,
 };
 use crate::{
-    capture::Block,
+    cache,
+    capture::{Block, LEAD},
     episode::life::{Life, Output},
     transition::StepHeader,
 };
@@ -62,9 +63,9 @@ impl Steady {
         if let (Some(_), Some(Output::Shared { handle, .. })) = (shard, first.output()) {
             let mut run = shards.begin_run(handle, 0);
             for (life, cell) in now.iter_mut().zip(block.cells_mut()) {
-                let (lead, row) = cell.split_at_mut(crate::capture::LEAD);
+                let (lead, row) = cell.split_at_mut(LEAD);
                 let header = StepHeader::of_mut(row);
-                life.seen = captures;
+                life.see(captures);
                 let reward = if given { header.reward } else { 0.0 };
                 if let Some(Output::Shared { handle, .. }) = life.step(clock, reward, header) {
                     lead.copy_from_slice(&run.add(handle));
@@ -73,8 +74,8 @@ impl Steady {
             shards.push_run(&run, block.cells());
         } else {
             for (life, cell) in now.iter_mut().zip(block.cells_mut()) {
-                let header = StepHeader::of_mut(&mut cell[crate::capture::LEAD..]);
-                life.seen = captures;
+                let header = StepHeader::of_mut(&mut cell[LEAD..]);
+                life.see(captures);
                 let reward = if given { header.reward } else { 0.0 };
                 if let Some(Output::Own(buffer)) = life.step(clock, reward, header) {
                     // They lie far from each other.
@@ -97,6 +98,6 @@ impl Steady {
 #[inline(always)]
 fn prefetch(after: &[Life], index: usize) {
     if let Some(life) = after.get(index) {
-        crate::cache::prefetch_all(core::slice::from_ref(life));
+        cache::line(core::ptr::from_ref(life).cast());
     }
 }

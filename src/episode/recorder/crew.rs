@@ -373,7 +373,7 @@ impl Lives for Near<'_> {
     fn prefetch(&self) {
         // Beyond these are somebody else's, whom that would disturb.
         if let Some(life) = self.lives.get(self.met + AHEAD) {
-            cache::prefetch_all(core::slice::from_ref(life));
+            cache::line(core::ptr::from_ref(life).cast());
         }
     }
 

@@ -181,18 +181,6 @@ impl Steady {
 
     /// Writes a step for each player of the block for whom that is all there is to do, and says in `hand` who the others are. For
     /// how many it wrote one.
-    pub(super) fn take_block(
-        &self,
-        block: &mut Block<'_>,
-        hand: &mut Hand,
-        (context, captures): (&Context, u32),
-        lives: &mut All<'_>,
-        terms: &Terms,
-    ) -> usize {
-        self.take(block, hand, (context, captures), terms, lives, &mut *context.pool())
-    }
-
-    /// The same, with these lives and these shards.
     #[inline]
     pub(super) fn take(
         &self,
@@ -275,7 +263,7 @@ impl Steady {
                 others.push(index);
                 continue;
             }
-            life.seen = captures;
+            life.see(captures);
             match life.step(clock, reward, StepHeader::of_mut(row)) {
                 Some(Output::Shared { handle, .. }) => {
                     if !run.takes(handle, index) {
