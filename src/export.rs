@@ -93,6 +93,8 @@ enum Command {
         stream: Stream,
     },
     Flush(Sender<()>),
+    /// What of the settings can be changed is as they say from here on.
+    Set(Box<ExportSettings>),
     /// And when to give up.
     Close(Sender<()>, Instant),
 }
@@ -203,6 +205,14 @@ impl Exporter {
     /// Says that nothing more will be pushed to the pool by a player who shared it. Never waits.
     pub fn leave(&self, recording: usize, stream: Stream) {
         let _ = self.commands.send(Command::Leave { recording, stream });
+    }
+
+    /// Changes what of the settings can be changed from here on: everything but the `journal`, how to `retry`, and the
+    /// `poll_interval`, which hold as they were when the exporter started. Never waits.
+    pub fn set(&mut self, settings: ExportSettings) {
+        self.close_timeout = settings.close_timeout;
+        let _ = self.commands.send(Command::Set(Box::new(settings)));
+        self.wake();
     }
 
     /// Wakes the thread before its time. Never waits.

@@ -250,7 +250,8 @@
 //! [thrown away](plugin::Experience::discard_episode) or [tagged](plugin::Experience::tag_episode), and a player
 //! [excluded](plugin::Experience::exclude), without the game noticing.
 //!
-//! The feature `inspector` shows all that in a window over the game.
+//! The feature `inspector` shows all that in a window over the game. How soon and how much is handed over can be changed while the
+//! game runs: [`LiveSettings`](plugin::LiveSettings).
 //!
 //! # Consent
 //! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and is not seen by `observe_nearest` in the rows

@@ -2,6 +2,7 @@
 
 mod events;
 mod experience;
+mod live;
 mod observers;
 mod pause;
 mod players;
@@ -12,6 +13,7 @@ mod works;
 
 pub use events::{GapDetected, SinkFailed, SinkFailure};
 pub use experience::{Experience, RecordingProgress, SinkProgress};
+pub use live::LiveSettings;
 pub use pause::PauseReason;
 pub use players::{LastEnd, PlayerError, PlayerState};
 pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
@@ -84,7 +86,9 @@ impl Plugin for ExperiencePlugin {
     fn build(&self, app: &mut App) {
         app.register_type::<AgentId>()
             .register_type::<DoNotRecord>()
-            .register_type::<Reward>();
+            .register_type::<Reward>()
+            .register_type::<LiveSettings>()
+            .insert_resource(LiveSettings::of(&self.export));
         let fixed = schedules::add(app, self.capture_after);
         app.insert_resource(Experience::new(Works::new(self, fixed)));
         observers::add(app);

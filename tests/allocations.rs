@@ -1,46 +1,16 @@
 //! Contract, rule 8: a warm tick allocates nothing more than it does without us.
-#![expect(unsafe_code, reason = "an allocator that counts is unsafe to implement")]
 
+#[path = "support/allocations.rs"]
+mod allocations;
+
+use allocations::allocations;
 use bevy_app::prelude::*;
 use bevy_ecs::{prelude::*, schedule::SingleThreadedExecutor};
 use bevy_experience::{prelude::*, test_app::TestApp};
 use bevy_math::Vec2;
 use bevy_reflect::Reflect;
 use bevy_transform::components::Transform;
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    thread::available_parallelism,
-};
-
-/// Counts the allocations of each thread. The exporter's are not the game's.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator, which keeps the promises; counting touches no memory of
-// theirs, and the thread-local is a plain cell without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: as our caller promised.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as our caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: as our caller promised.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use std::thread::available_parallelism;
 
 #[derive(Component, Reflect)]
 struct Player;
@@ -66,9 +36,9 @@ struct Allowed([bool; 9]);
 
 fn game(enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player>) -> u64 {
     let mut test = warm(100, enabled, recording);
-    let before = COUNT.get();
+    let before = allocations();
     test.ticks(200);
-    COUNT.get() - before
+    allocations() - before
 }
 
 /// A game in which everything has been allocated that stays.
@@ -131,9 +101,9 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
 #[test]
 fn a_warm_tick_allocates_nothing() {
     let without = game(false, |recording| recording);
-    let before = COUNT.get();
+    let before = allocations();
     drop(core::hint::black_box(vec![0_u8; 64]));
-    assert_eq!(COUNT.get(), before + 1, "the counter counts");
+    assert_eq!(allocations(), before + 1, "the counter counts");
     assert_eq!(game(true, |recording| recording), without);
     assert_eq!(game(true, |recording| recording.every(3)), without);
     assert_eq!(game(true, |recording| recording.mode(RecordMode::OnChange)), without);
@@ -155,9 +125,9 @@ fn each_tick(
 ) -> (Option<u64>, Option<u64>) {
     let mut test = warm(players, enabled, recording);
     let tick = |_| {
-        let before = COUNT.get();
+        let before = allocations();
         test.ticks(1);
-        COUNT.get() - before
+        allocations() - before
     };
     let ticks: Vec<u64> = (0..200).map(tick).collect();
     (ticks.iter().min().copied(), ticks.iter().max().copied())

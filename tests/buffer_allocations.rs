@@ -1,6 +1,9 @@
 //! A warm buffer, pool or sampler allocates nothing.
-#![expect(unsafe_code, reason = "an allocator that counts is unsafe to implement")]
 
+#[path = "support/allocations.rs"]
+mod allocations;
+
+use allocations::allocations;
 use bevy_experience::{
     buffer::{
         BufferKind, BufferPool, BufferSettings, Overflow, PlayerBuffers, Sampler, TransitionBuffer, create,
@@ -11,46 +14,13 @@ use bevy_experience::{
 };
 use core::time::Duration;
 use rand::{SeedableRng, rngs::StdRng};
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
-/// Counts the allocations of each thread: tests run in parallel.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator, which keeps the promises; counting touches no memory of
-// theirs, and the thread-local is a plain cell without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: as our caller promised.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as our caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: as our caller promised.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Allocations of the second of two runs: the first warms it up.
 fn warm(mut work: impl FnMut()) -> u64 {
     work();
-    let before = COUNT.get();
+    let before = allocations();
     work();
-    COUNT.get() - before
+    allocations() - before
 }
 
 #[test]

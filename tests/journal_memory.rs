@@ -1,5 +1,7 @@
 //! An open episode lies in the journal: a player of three weeks takes no more memory than one of three minutes.
-#![expect(unsafe_code, reason = "an allocator that counts is unsafe to implement")]
+
+#[path = "support/memory_held.rs"]
+mod memory_held;
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
@@ -7,38 +9,7 @@ use bevy_experience::{export::ExportSettings, journal::JournalSettings, prelude:
 use bevy_reflect::Reflect;
 use bevy_time::{TimePlugin, TimeUpdateStrategy};
 use core::time::Duration;
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering},
-};
-
-/// Counts the bytes that all threads hold.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is passed on to the system's allocator, which keeps the promises; counting touches no memory of theirs.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: as our caller promised.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as our caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        HELD.fetch_add(size, Ordering::Relaxed);
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as our caller promised.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use memory_held::memory_held;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -85,7 +56,7 @@ fn growth(journal: Option<JournalSettings>) -> usize {
             }
             assert!(app.world_mut().resource_mut::<Experience>().flush(PATIENCE));
         }
-        HELD.load(Ordering::Relaxed)
+        memory_held()
     };
     let before = live(4_000);
     let after = live(16_000);

@@ -89,6 +89,12 @@ impl Outlet {
         Ok(outlet)
     }
 
+    /// Takes over what can be changed while the sink is at work.
+    pub(super) fn set(&mut self, settings: &ExportSettings) {
+        self.bound = settings.queue_bytes;
+        self.patience = settings.patience;
+    }
+
     /// Where the sink has a place for the journal.
     pub(super) fn journal_folder(&self) -> Option<&Path> {
         self.standing.journal_folder.get().map(PathBuf::as_path)

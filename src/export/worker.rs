@@ -432,6 +432,7 @@ impl Worker {
                         shard.leave(stream);
                     }
                 }
+                Ok(Command::Set(settings)) => self.set(*settings),
                 Ok(Command::Flush(done)) => self.flushes.push(Arc::new(Answer(done))),
                 Ok(Command::Close(done, deadline)) => {
                     return Some(Close {
@@ -448,6 +449,18 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn set(&mut self, settings: ExportSettings) {
+        for outlet in self.recordings.iter_mut().flat_map(|recording| &mut recording.outlets) {
+            outlet.set(&settings);
+        }
+        self.settings = ExportSettings {
+            journal: self.settings.journal.take(),
+            retry: self.settings.retry.clone(),
+            poll_interval: self.settings.poll_interval,
+            ..settings
+        };
     }
 
     fn drain(&mut self) -> usize {

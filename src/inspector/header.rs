@@ -60,8 +60,13 @@ impl ExperienceInspector {
                 };
                 ui.label(RichText::new(&sink.sink).monospace());
                 ui.colored_label(colour, word);
+                // What is well goes without saying, and leaves room for the rest.
+                let unless_none = |count: u64, what: &str| match count {
+                    0 => String::new(),
+                    count => format!(", {} {what}", look::count(count)),
+                };
                 let counts = format!(
-                    "{} episodes, {} transitions{}; {} pending, {} dropped, {} failures",
+                    "{} episodes, {} transitions{}; {} pending{}{}",
                     look::count(sink.episodes),
                     look::count(sink.exported),
                     match usize::try_from(sink.disk_bytes) {
@@ -69,8 +74,8 @@ impl ExperienceInspector {
                         Ok(bytes) => format!(", {} on disk", look::bytes(bytes)),
                     },
                     look::count(sink.pending),
-                    look::count(sink.dropped),
-                    look::count(sink.failures),
+                    unless_none(sink.dropped, "dropped"),
+                    unless_none(sink.failures, if sink.failures == 1 { "failure" } else { "failures" }),
                 );
                 ui.weak(counts);
                 if let Some(failure) = failure {
@@ -119,7 +124,7 @@ fn buttons(ui: &mut Ui, names: &[String], seen: &Snapshot, actions: &mut Vec<Act
 fn figures(ui: &mut Ui, seen: &Snapshot) {
     let progress = &seen.progress;
     ui.horizontal_wrapped(|ui| {
-        let per_second = format!("{:.0}", seen.rate);
+        let per_second = look::count(seen.rate.round() as u64);
         look::figure(ui, "steps / s", per_second, "Transitions recorded in a second.");
         look::figure(
             ui,

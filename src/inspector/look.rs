@@ -112,6 +112,15 @@ pub(super) fn value(number: f64) -> String {
     }
 }
 
+/// A value that stands below others of its kind: with as many digits behind the point as they have.
+pub(super) fn aligned(number: f64) -> String {
+    if number.is_finite() && number.abs() < 1e7 {
+        format!("{number:.3}")
+    } else {
+        value(number)
+    }
+}
+
 /// Bytes, in the unit that fits.
 pub(super) fn bytes(bytes: usize) -> String {
     match bytes {
@@ -160,6 +169,10 @@ mod tests {
             "0", "1", "-3.250", "0.0123", "1234.6", "1.00e-9", "3.00e12", "NaN", "-inf",
         ];
         assert_eq!(values.map(value), shown);
+        assert_eq!(
+            [0.0, -3.25, 12.0, 1e9].map(aligned),
+            ["0.000", "-3.250", "12.000", "1.00e9"]
+        );
         assert_eq!(bytes(2048), "2.0 KiB");
         assert_eq!(bytes(5 << 30), "5.00 GiB");
         assert_eq!(time(Duration::from_millis(1500)), "1.5 s");

@@ -17,18 +17,18 @@ pub(super) struct View {
 }
 
 const COLUMNS: [Column; 8] = [
-    Column::number("Agent", 1.0, "The agent id in the data."),
-    Column::text("Entity", 0.9, "The entity that plays under it."),
-    Column::text("Episode", 1.7, "The id of the open episode."),
-    Column::number("Step", 0.8, "Transitions of the open episode so far."),
+    Column::number("Agent", 0.8, "The agent id in the data."),
+    Column::text("Entity", 0.75, "The entity that plays under it."),
+    Column::text("Episode", 1.9, "The id of the open episode."),
+    Column::number("Step", 0.65, "Transitions of the open episode so far."),
     Column::number(
         "Return",
-        1.0,
+        0.95,
         "The sum of the open episode's rewards. With a ~ before it, of those that were still in the buffer when it was first seen.",
     ),
-    Column::number("Buffer", 1.2, "How much of the buffer waits for the exporter."),
-    Column::number("Dropped", 0.9, "Steps that were overwritten before the exporter came."),
-    Column::text("Last end", 1.5, "How the last episode ended, and why."),
+    Column::number("Buffer", 0.95, "How much of the buffer waits for the exporter."),
+    Column::number("Dropped", 0.8, "Steps that were overwritten before the exporter came."),
+    Column::text("Last end", 2.1, "How the last episode ended, and why."),
 ];
 
 impl ExperienceInspector {
@@ -136,7 +136,7 @@ fn cell(player: &Player, column: usize, [alarm, notice]: [bevy_egui::egui::Color
         3 => Cell::new(look::count(state.steps.into())),
         4 => {
             let mark = if player.is_whole { "" } else { "~" };
-            Cell::new(format!("{mark}{}", look::value(player.total_reward)))
+            Cell::new(format!("{mark}{}", look::aligned(player.total_reward)))
         }
         5 => match state.buffer {
             Some(buffer) => Cell {

@@ -1,7 +1,7 @@
 //! The resource that holds everything, and what may be asked of it.
 
 use super::works::{RecordingSlot, Works};
-use crate::{account::RunReport, buffer::PlayerBuffers, schema::Schema, transition::RunId};
+use crate::{account::RunReport, buffer::PlayerBuffers, export::ExportSettings, schema::Schema, transition::RunId};
 use bevy_ecs::resource::Resource;
 use core::time::Duration;
 use std::sync::Arc;
@@ -99,6 +99,19 @@ impl Experience {
     #[must_use]
     pub fn run(&self) -> Option<RunId> {
         self.0.as_ref().map(|works| works.run)
+    }
+
+    /// How episodes are handed to sinks at this moment: as the plugin was told, but for what
+    /// [`LiveSettings`](super::LiveSettings) changed.
+    #[must_use]
+    pub fn export_settings(&self) -> Option<&ExportSettings> {
+        self.0.as_ref().map(|works| &works.settings)
+    }
+
+    /// Bytes that the buffers of all recordings may take together: [`memory_budget`](super::ExperiencePlugin::memory_budget).
+    #[must_use]
+    pub fn memory_budget(&self) -> Option<usize> {
+        self.0.as_ref().map(|works| works.budget().limit())
     }
 
     /// The number of captures so far, which is the tick of the next one.

@@ -1,6 +1,6 @@
 //! The systems. Each takes the works out of their resource, which they are part of the world with, and puts them back.
 
-use super::{events, experience::Experience, works::Works};
+use super::{LiveSettings, events, experience::Experience, works::Works};
 use bevy_app::AppExit;
 use bevy_ecs::{message::Messages, schedule::InternedScheduleLabel, world::World};
 
@@ -27,7 +27,12 @@ pub(super) fn capture(world: &mut World) {
 }
 
 pub(super) fn export(world: &mut World) {
-    with_works(world, |works, _| works.export());
+    with_works(world, |works, world| {
+        if let Some(live) = world.get_resource::<LiveSettings>() {
+            works.heed(live);
+        }
+        works.export();
+    });
     events::tell(world);
 }
 

@@ -1,6 +1,6 @@
 //! The works: what a capture does, from waiting for room to handing over.
 
-use super::{ExperiencePlugin, PauseReason};
+use super::{ExperiencePlugin, LiveSettings, PauseReason};
 use crate::{
     buffer::{Budget, Overflow},
     episode::{Clock, Recorder},
@@ -308,6 +308,15 @@ impl Works {
             for stream in slot.recorder.take_ended_streams() {
                 exporter.leave(index, stream);
             }
+        }
+    }
+
+    /// Takes settings over that were changed.
+    pub(super) fn heed(&mut self, live: &LiveSettings) {
+        if live.put_into(&mut self.settings)
+            && let Some(exporter) = &mut self.exporter
+        {
+            exporter.set(self.settings.clone());
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where there is nothing to show, or something is broken, the panel says so, and what to do.
 
 use crate::{game, panel::Panel};
+use bevy_egui::egui::Theme;
 use bevy_experience::{
     export::{ExportSettings, RetrySettings},
     inspector::{ExperienceInspectorPlugin, Tab},
@@ -40,7 +41,7 @@ fn without_players_every_tab_says_what_is_missing() {
     panel.show(Tab::Schema);
     assert!(panel.shows("health"));
     panel.show(Tab::Settings);
-    assert!(panel.shows("Captures so far"));
+    assert!(panel.shows("Settled at the first capture"));
 }
 
 #[test]
@@ -92,8 +93,8 @@ impl Sink for Broken {
     }
 }
 
-#[test]
-fn a_sink_that_failed_is_named_with_what_it_said() {
+/// A game whose sink takes nothing, once that is known.
+pub fn with_a_broken_sink(size: [u16; 2], theme: Theme) -> Panel {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         export: ExportSettings {
             retry: RetrySettings {
@@ -109,7 +110,7 @@ fn a_sink_that_failed_is_named_with_what_it_said() {
     test.add_recording(game::recording().sink(Broken));
     game::join(&mut test, 0);
     test.ticks(10);
-    let mut panel = Panel::new(test);
+    let mut panel = Panel::sized(test, size, theme);
     panel.experience().end_episode("fighter", 100, "test").unwrap();
     let said = (0..500).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
@@ -117,6 +118,12 @@ fn a_sink_that_failed_is_named_with_what_it_said() {
         panel.shows("the cable is out")
     });
     assert!(said, "{:?}", panel.texts());
+    panel
+}
+
+#[test]
+fn a_sink_that_failed_is_named_with_what_it_said() {
+    let panel = with_a_broken_sink([1000, 700], Theme::Dark);
     assert!(panel.shows("✖ refuses episodes") && panel.shows("⏶ rising"));
 }
 

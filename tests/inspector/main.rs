@@ -9,3 +9,4 @@ mod game;
 mod paint;
 mod panel;
 mod pictures;
+mod settings;

@@ -95,7 +95,7 @@ impl Panel {
     }
 
     #[track_caller]
-    fn place(&self, text: &str) -> Rect {
+    pub fn place(&self, text: &str) -> Rect {
         let texts = self.texts();
         let exact = texts.iter().find(|found| found.text.trim() == text);
         let found = exact.or_else(|| texts.iter().find(|found| found.text.contains(text)));

@@ -18,9 +18,9 @@ pub struct Args {
     /// Matches side by side in this process
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
     pub matches: u32,
-    /// Ticks to play
-    #[arg(long, default_value_t = 36_000, value_parser = value_parser!(u64).range(1..=1_000_000_000))]
-    pub ticks: u64,
+    /// Ticks to play [default: 36000; in a window, until it is closed; for a picture, 1200]
+    #[arg(long, value_parser = value_parser!(u64).range(1..=1_000_000_000))]
+    pub ticks: Option<u64>,
     /// Ticks in a second of the game
     #[arg(long, default_value_t = 60, value_parser = value_parser!(u32).range(1..=1_000))]
     pub hz: u32,
@@ -39,6 +39,24 @@ pub struct Args {
     /// Play without recording
     #[arg(long)]
     pub no_record: bool,
+    /// Play in a window, at the speed of the clock on the wall. Takes a build with `--features window`
+    #[arg(long)]
+    pub window: bool,
+    /// Play the first fighter at the keyboard
+    #[arg(long, requires = "window")]
+    pub human: bool,
+    /// Follow this fighter from the start; they count from 0
+    #[arg(long, value_name = "AGENT", requires = "window", value_parser = value_parser!(i64).range(0..))]
+    pub follow: Option<i64>,
+    /// Open the inspector of what is recorded at once; otherwise F9 does
+    #[arg(long, requires = "window")]
+    pub inspector: bool,
+    /// Take a picture of the window after the last tick, without a display, and leave
+    #[arg(long, value_name = "FILE", requires = "window")]
+    pub screenshot: Option<PathBuf>,
+    /// Width and height of the picture, in pixels
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x800", requires = "screenshot", value_parser = size)]
+    pub size: [u32; 2],
     /// How to print what came of it
     #[arg(long, value_enum, default_value_t)]
     pub summary: SummaryFormat,
@@ -65,6 +83,15 @@ impl Args {
             churn: self.churn,
         }
     }
+}
+
+/// Two numbers of pixels with an `x` between them.
+fn size(text: &str) -> Result<[u32; 2], String> {
+    let sides = text.split_once('x').and_then(|(width, height)| {
+        let side = |text: &str| text.parse().ok().filter(|side| (64..=8192).contains(side));
+        Some([side(width)?, side(height)?])
+    });
+    sides.ok_or_else(|| "two numbers from 64 to 8192 are wanted, as in `1280x800`".to_owned())
 }
 
 /// The arguments of this process. Leaves it, with a message and exit code 2, when they make no sense.
@@ -101,11 +128,24 @@ mod tests {
             ["--ticks", "0"],
             ["--ticks", "many"],
             ["--summary", "yaml"],
+            // What is of the window alone.
+            ["--human", "--churn"],
+            ["--inspector", "--churn"],
+            ["--screenshot", "picture.png"],
         ] {
             assert!(
                 Args::try_parse_from(["arena"].iter().chain(&nonsense)).is_err(),
                 "{nonsense:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_picture_has_a_size() {
+        let parse = |size| Args::try_parse_from(["arena", "--window", "--screenshot", "a.png", "--size", size]);
+        assert_eq!(parse("1920x1080").map(|args| args.size).ok(), Some([1920, 1080]));
+        for nonsense in ["1920", "x", "0x10", "1920x1080x3", "99999x100"] {
+            assert!(parse(nonsense).is_err(), "{nonsense}");
         }
     }
 }

@@ -42,15 +42,21 @@ mod field;
 pub mod fighter;
 mod grid;
 mod hash;
+pub mod human;
+mod last_tick;
 pub mod record;
 mod round;
 pub mod rules;
 mod scoring;
 mod seat;
 mod settings;
+pub mod view;
+#[cfg(feature = "window")]
+pub mod window;
 
 pub use app::headless;
 pub use hash::world_hash;
+pub use last_tick::{LastTick, LastTickPlugin};
 pub use seat::Seats;
 pub use settings::ArenaSettings;
 

@@ -4,6 +4,8 @@ mod cli;
 mod progress;
 mod run;
 mod summary;
+#[cfg(feature = "window")]
+mod windowed;
 
 use std::{
     io::{Write, stderr, stdout},

@@ -62,6 +62,18 @@ fn realtime_plays_the_same_game_at_the_speed_of_the_wall_clock() {
 }
 
 #[test]
+#[cfg(not(feature = "window"))]
+fn a_build_without_a_window_says_how_to_get_one() {
+    let output = output(&["--window"]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.starts_with("error: ") && message.contains("--features window"),
+        "{message}"
+    );
+}
+
+#[test]
 fn nonsense_gets_a_message_and_exit_code_2() {
     for args in [
         ["--players", "0"].as_slice(),

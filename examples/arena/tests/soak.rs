@@ -1,12 +1,10 @@
 //! Ten minutes of the game at full speed, with players who come and go: memory stays flat, and the accounts are equal.
-#![expect(unsafe_code, reason = "an allocator that counts is unsafe to implement")]
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    fs,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+#[path = "../../../tests/support/memory_held.rs"]
+mod memory_held;
+
+use memory_held::memory_held;
+use std::{fs, time::Duration};
 
 use arena::{
     ArenaSettings, Clock, headless,
@@ -15,36 +13,9 @@ use arena::{
 use bevy_experience::{
     dataset::{Dataset, RunStatus},
     export::ExportSettings,
+    journal::JournalSettings,
     prelude::*,
 };
-
-/// Counts the bytes that all threads hold.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is passed on to the system's allocator, which keeps the promises; counting touches no memory of theirs.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: as our caller promised.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as our caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        HELD.fetch_add(size, Ordering::Relaxed);
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as our caller promised.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const MINUTES: u32 = 10;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,6 +40,11 @@ fn memory_is_flat_and_the_accounts_are_equal() {
             export: ExportSettings {
                 batch: 1024,
                 patience: PATIENCE,
+                // The room for a frame has its full size at once, and not when the machine is busy for the first time.
+                journal: Some(JournalSettings {
+                    frame_bytes: 64 << 10,
+                    ..JournalSettings::default()
+                }),
                 ..Default::default()
             },
             ..Default::default()
@@ -83,7 +59,7 @@ fn memory_is_flat_and_the_accounts_are_equal() {
         }
         let mut experience = app.world_mut().resource_mut::<Experience>();
         assert!(experience.flush(PATIENCE));
-        held.push(HELD.load(Ordering::Relaxed));
+        held.push(memory_held());
     }
     // Two minutes to warm up: capacities of the game, the first shards, everybody's first life.
     let most = held[2..5].iter().max().unwrap();
