@@ -40,8 +40,9 @@ fn for_lines(start: *const u8, bytes: usize, each: impl Fn(*const u8)) {
     each(start.wrapping_add(bytes).wrapping_sub(1));
 }
 
+/// The same for the one line that `at` is in.
 #[inline(always)]
-fn line(at: *const u8) {
+pub(crate) fn line(at: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -32,6 +32,19 @@ impl<'a> Block<'a> {
         self.rewards.map(|rewards| &rewards[index])
     }
 
+    /// Whether anybody was ever given a reward.
+    #[inline]
+    pub(crate) fn has_rewards(&self) -> bool {
+        let mut rewards = self.rewards.into_iter().flatten();
+        rewards.any(|reward| !reward.is_untouched())
+    }
+
+    /// The cells, to be put together: [`LEAD`] words, the row, and perhaps a word more.
+    #[inline]
+    pub(crate) fn cells_mut(&mut self) -> impl Iterator<Item = &mut [u64]> {
+        self.cells.chunks_exact_mut(self.stride).take(self.players.len())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.players.len()
     }

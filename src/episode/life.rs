@@ -76,31 +76,36 @@ pub(super) struct OwnBuffer {
 
 /// One player's life in one recording.
 ///
-/// Every capture goes over all lives, so what it needs of most of them stands here, and everything else elsewhere.
+/// Every capture goes over all lives, so what it needs of most of them stands here, in one line of the processor's caches, and
+/// everything else elsewhere.
+#[repr(align(64))]
 pub(super) struct Life {
     pub(super) entity: Entity,
     pub(super) agent_id: i64,
     /// `None` where recording is disabled, or there was no memory: then a life is lived, and nothing is written.
     output: Option<Output>,
-    staged: Option<Box<StagedEnd>>,
-    /// The last capture that saw the player, modulo 2³².
-    pub(super) seen: u32,
     episode: u32,
     step: u32,
     ordinal: u32,
-    /// The game's view: between a beginning and an end. It must not depend on what the recording could or could not
-    /// write, because [`EpisodeEnded`](super::EpisodeEnded) does depend on it.
-    alive: bool,
+    /// The last capture that saw the player, modulo 2¹⁶.
+    seen: u16,
     /// The recording's view: an episode is being written.
     open: bool,
-    begin_asked: bool,
-    /// No episode begins until somebody takes that back.
-    excluded: bool,
+    /// Whether an end waits for its capture.
+    is_staged: bool,
     under_way: Box<UnderWay>,
 }
 
 /// What a life needs while something out of the ordinary happens to it, or its transitions take more than a capture.
 struct UnderWay {
+    /// The end that waits for its capture.
+    staged: Option<StagedEnd>,
+    /// The game's view: between a beginning and an end. It must not depend on what the recording could or could not
+    /// write, because [`EpisodeEnded`](super::EpisodeEnded) does depend on it.
+    alive: bool,
+    begin_asked: bool,
+    /// No episode begins until somebody takes that back.
+    excluded: bool,
     /// The decision that is under way: since the last time that the player's action was looked at.
     decision: Span,
     /// Decisions that changed nothing and so were not written yet. Only with [`RecordMode::OnChange`].
@@ -117,8 +122,7 @@ struct UnderWay {
     ended: Option<Ended>,
 }
 
-// Two cache lines, and one for the map that finds it, are all that a capture reads of a life.
-const _: () = assert!(size_of::<Life>() <= 80);
+const _: () = assert!(size_of::<Life>() == 64);
 
 impl Life {
     pub(super) fn new(context: &Context, entity: Entity, agent_id: i64, output: Option<Output>) -> Self {
@@ -127,16 +131,17 @@ impl Life {
         Self {
             entity,
             agent_id,
-            staged: None,
-            seen: 0,
             episode: 0,
             step: 0,
             ordinal: 0,
-            alive: true,
+            seen: 0,
             open: false,
-            begin_asked: false,
-            excluded: false,
+            is_staged: false,
             under_way: Box::new(UnderWay {
+                staged: None,
+                alive: true,
+                begin_asked: false,
+                excluded: false,
                 decision: Span::new(terms),
                 still: Span::new(terms),
                 acted: row(output.is_some() && context.rules.keeps_action()),
@@ -159,16 +164,46 @@ impl Life {
     }
 
     pub(super) fn is_staged(&self) -> bool {
-        self.staged.is_some()
+        self.is_staged
+    }
+
+    /// The end that waits for its capture.
+    fn staged(&self) -> Option<&StagedEnd> {
+        // Nearly always there is none, and what is elsewhere need not be read.
+        if self.is_staged {
+            self.under_way.staged.as_ref()
+        } else {
+            None
+        }
+    }
+
+    /// Takes the end that waits for its capture.
+    fn take_staged(&mut self) -> Option<StagedEnd> {
+        match core::mem::replace(&mut self.is_staged, false) {
+            true => self.under_way.staged.take(),
+            false => None,
+        }
+    }
+
+    /// A capture sees the player.
+    #[inline(always)]
+    pub(super) fn see(&mut self, capture: u32) {
+        self.seen = capture as u16;
+    }
+
+    /// Whether this capture was the last that saw the player.
+    #[inline(always)]
+    pub(super) fn was_seen(&self, capture: u32) -> bool {
+        self.seen == capture as u16
     }
 
     pub(super) fn leaves(&self) -> bool {
-        self.staged.as_ref().is_some_and(|staged| staged.leaves)
+        self.staged().is_some_and(|staged| staged.leaves)
     }
 
     /// Whether rewards given now belong to the open episode.
     pub(super) fn takes_rewards(&self) -> bool {
-        self.open && !self.staged.as_ref().is_some_and(|staged| staged.sealed)
+        self.open && !self.staged().is_some_and(|staged| staged.sealed)
     }
 
     /// Rows that can be pushed before one is lost that the exporter has not taken, if the buffer is the player's own.
@@ -191,21 +226,21 @@ impl Life {
     pub(super) fn action_slot(&mut self, rules: &Rules) -> Option<&mut [u64]> {
         let wanted = self.under_way.decision.ticks == 0 || rules.decision == DecisionTick::Last;
         // An end between ticks is not led to by what is chosen in the next one.
-        let staged = self.staged.as_ref();
+        let staged = self.staged();
         let staged = staged.is_some_and(|staged| staged.has_action || staged.between_ticks);
         (self.open && wanted && !staged).then_some(&mut self.under_way.acted)
     }
 
     pub(super) fn ask_begin(&mut self) -> bool {
-        let wanted = !self.alive || self.staged.is_some();
-        self.begin_asked |= wanted;
+        let wanted = !self.under_way.alive || self.is_staged;
+        self.under_way.begin_asked |= wanted;
         wanted
     }
 
     /// Notes an end. False when the player is between episodes already, or the end was noted before; then a stronger
     /// word replaces the weaker one.
     pub(super) fn stage(&mut self, outcome: Outcome, reason: &EndReason, leaves: bool, between_ticks: bool) -> bool {
-        if let Some(staged) = &mut self.staged {
+        if let Some(staged) = &mut self.under_way.staged {
             let weaker = staged.outcome < outcome || (staged.outcome == outcome && staged.by_leaving);
             if weaker && !leaves {
                 staged.outcome = outcome;
@@ -215,22 +250,23 @@ impl Life {
             staged.leaves |= leaves;
             return false;
         }
-        if !self.alive && !leaves {
+        if !self.under_way.alive && !leaves {
             return false;
         }
-        let was_alive = self.alive;
-        self.staged = Some(Box::new(StagedEnd {
+        let was_alive = self.under_way.alive;
+        self.is_staged = true;
+        self.under_way.staged = Some(StagedEnd {
             leaves,
             by_leaving: leaves,
             between_ticks,
             ..StagedEnd::new(outcome, reason.clone())
-        }));
+        });
         was_alive
     }
 
     /// Where the snapshot of a staged end goes: (row, whether the observation is wanted, whether the action is).
     pub(super) fn snapshot_slot(&mut self, rules: &Rules) -> Option<(&mut [u64], bool, bool)> {
-        let staged = self.staged.as_ref()?;
+        let staged = self.under_way.staged.as_ref()?;
         if !self.open {
             return None;
         }
@@ -244,7 +280,9 @@ impl Life {
 
     /// The snapshot was taken.
     pub(super) fn snapshot_taken(&mut self, rules: &Rules, layout: &RowLayout, observation: bool, action: bool) {
-        let Some(staged) = &mut self.staged else { return };
+        let Some(staged) = &mut self.under_way.staged else {
+            return;
+        };
         staged.has_observation |= observation;
         staged.has_action |= action;
         let wanted = self.under_way.decision.ticks == 0 || rules.decision == DecisionTick::Last;
@@ -255,19 +293,29 @@ impl Life {
 
     /// A tick begins: rewards from here on do not belong to an episode that ended before it.
     pub(super) fn seal(&mut self) {
-        if let Some(staged) = &mut self.staged {
+        if let Some(staged) = &mut self.under_way.staged {
             staged.sealed |= staged.between_ticks;
         }
     }
 
     pub(super) fn ended_between_ticks(&self) -> bool {
-        self.staged.as_ref().is_some_and(|staged| staged.between_ticks)
+        self.staged().is_some_and(|staged| staged.between_ticks)
     }
 
     /// Whether the next capture has nothing to do but to [`step`](Self::step), where every tick is a decision.
     #[inline]
     pub(super) fn goes_on(&self, rules: &Rules) -> bool {
-        self.open && self.staged.is_none() && self.step + 1 < rules.max_episode_steps
+        self.open && !self.is_staged && self.step + 1 < rules.max_episode_steps
+    }
+
+    /// Whether it writes to this shard, or to a buffer of its own where `None`.
+    #[inline]
+    pub(super) fn writes_to(&self, shard: Option<usize>) -> bool {
+        match &self.output {
+            Some(Output::Shared { handle, .. }) => shard == Some(handle.shard()),
+            Some(Output::Own(_)) => shard.is_none(),
+            None => false,
+        }
     }
 
     /// Closes the transition of one tick, where that is all there is to do: fills in the header of its row, but for the match,
@@ -312,10 +360,11 @@ impl Life {
 
     /// One capture: `row` holds what the player sees and does now. `None` where the player was not seen.
     pub(super) fn capture(&mut self, context: &Context, mut row: Option<&mut [u64]>) {
-        if let Some(staged) = self.staged.take() {
+        if let Some(staged) = self.take_staged() {
             self.publish(context, &staged, row.as_deref_mut());
-            self.alive = !staged.leaves && (context.rules.start == EpisodeStart::AtOnce || self.begin_asked);
-            self.begin_asked = false;
+            let at_once = context.rules.start == EpisodeStart::AtOnce || self.under_way.begin_asked;
+            self.under_way.alive = !staged.leaves && at_once;
+            self.under_way.begin_asked = false;
         } else if self.open {
             match row {
                 Some(row) if context.paused => self.pause(context, row),
@@ -323,11 +372,11 @@ impl Life {
                 None => {}
             }
             return;
-        } else if self.begin_asked {
-            self.alive = true;
-            self.begin_asked = false;
+        } else if self.under_way.begin_asked {
+            self.under_way.alive = true;
+            self.under_way.begin_asked = false;
         }
-        if let (true, Some(row)) = (self.alive && !self.excluded, row) {
+        if let (true, Some(row)) = (self.under_way.alive && !self.under_way.excluded, row) {
             self.begin(context, row, 0);
         }
     }
@@ -349,7 +398,7 @@ impl Life {
 
     /// The process ends: what is under way is closed as far as it is known without looking at the world.
     pub(super) fn shut_down(&mut self, context: &Context, row: Option<&mut [u64]>) {
-        if let Some(staged) = self.staged.take() {
+        if let Some(staged) = self.take_staged() {
             self.publish(context, &staged, None);
         }
         if !self.open {

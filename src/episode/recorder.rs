@@ -1,5 +1,6 @@
 //! One recording at work: who plays, what each capture makes of it, and what observers have noted since the last.
 
+mod alike;
 mod asked;
 mod complaints;
 mod crew;

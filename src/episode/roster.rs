@@ -64,7 +64,7 @@ impl Roster {
     /// Has the life at `place` brought near, if there is one.
     #[inline(always)]
     pub(super) fn prefetch(&self, place: usize) {
-        cache::prefetch(self.lives.as_ptr().wrapping_add(place).cast(), size_of::<Life>());
+        cache::line(self.lives.as_ptr().wrapping_add(place).cast());
     }
 
     pub(super) fn lives_mut(&mut self) -> &mut [Life] {

@@ -46,10 +46,10 @@ impl Life {
     }
 
     pub(in crate::episode) fn is_excluded(&self) -> bool {
-        self.excluded
+        self.under_way.excluded
     }
 
     pub(in crate::episode) fn set_excluded(&mut self, excluded: bool) {
-        self.excluded = excluded;
+        self.under_way.excluded = excluded;
     }
 }

@@ -46,7 +46,7 @@ impl Life {
     #[inline]
     pub(in crate::episode) fn may_stay(&self, captures: u32) -> bool {
         // The first still decision tells with which action the stretch is lived.
-        self.open && self.staged.is_none() && self.seen.wrapping_add(1) == captures && self.under_way.still.ticks > 0
+        self.open && !self.is_staged && self.was_seen(captures.wrapping_sub(1)) && self.under_way.still.ticks > 0
     }
 
     /// Takes a tick at which nothing changed to those before it.

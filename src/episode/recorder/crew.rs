@@ -316,13 +316,11 @@ impl Share<'_> {
         let mut pieces = pieces.into_iter().peekable();
         while let Some(piece) = pieces.next() {
             let next = pieces.peek();
-            if let Some(next) = next {
-                cache::prefetch_all(&next.lives[..next.lives.len().min(AHEAD)]);
-            }
             let mut first = piece.first;
             let mut lives = Near {
                 lives: piece.lives,
                 met: 0,
+                after: next.map_or(&[], |next| &*next.lives),
             };
             let next = next.map(|next| next.group);
             encoder.encode_group(world, scene.parts, desk, piece.group, next, |mut block| {
@@ -354,6 +352,8 @@ struct Near<'a> {
     lives: &'a mut [Life],
     /// How many were met.
     met: usize,
+    /// Those of the next piece.
+    after: &'a [Life],
 }
 
 impl Near<'_> {
@@ -373,7 +373,7 @@ impl Lives for Near<'_> {
     fn prefetch(&self) {
         // Beyond these are somebody else's, whom that would disturb.
         if let Some(life) = self.lives.get(self.met + AHEAD) {
-            cache::prefetch_all(core::slice::from_ref(life));
+            cache::line(core::ptr::from_ref(life).cast());
         }
     }
 
@@ -390,6 +390,19 @@ impl Lives for Near<'_> {
     #[inline(always)]
     fn at(&mut self, place: usize) -> Option<&mut Life> {
         self.lives.get_mut(place)
+    }
+
+    #[inline(always)]
+    fn next(&mut self, players: usize) -> (&mut [Life], &[Life]) {
+        let met = self.met.min(self.lives.len());
+        let rest = &mut self.lives[met..];
+        let (now, after) = rest.split_at_mut(players.min(rest.len()));
+        (now, if after.is_empty() { self.after } else { after })
+    }
+
+    #[inline(always)]
+    fn pass(&mut self, players: usize) {
+        self.met += players;
     }
 }
 

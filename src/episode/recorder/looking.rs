@@ -51,7 +51,7 @@ impl Visit for Looking<'_, '_> {
         self.met += 1;
         let stays = is_still && life.may_stay(*captures);
         if stays {
-            life.seen = *captures;
+            life.see(*captures);
             take_reward(life, reward.filter(|reward| !reward.is_untouched()), context, terms);
             life.stay(context);
             self.seen += 1;

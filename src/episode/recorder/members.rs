@@ -17,7 +17,7 @@ impl Recorder {
         for place in (0..self.roster.lives().len()).rev() {
             let context = &self.context;
             let life = &mut self.roster.lives_mut()[place];
-            if life.seen == self.captures {
+            if life.was_seen(self.captures) {
                 continue;
             }
             let found = world.get_entity(life.entity).ok();
@@ -71,7 +71,7 @@ impl Recorder {
                 self.context.counters.unbuffered_agents.add(1);
             }
             let mut life = Life::new(&self.context, entity, agent_id, output);
-            life.seen = self.captures;
+            life.see(self.captures);
             life.set_excluded(self.excluded.contains(&agent_id));
             if world.get::<Reward>(entity).is_some_and(|reward| !reward.is_clear())
                 && self.enabled

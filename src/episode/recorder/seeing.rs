@@ -60,10 +60,13 @@ impl Recorder {
             });
             return seen;
         }
+        // Kept from block to block: whoever gives a lock back waits until all rows have left the processor.
+        let mut pool = None;
         encoder.encode_all(world, parts, |mut block| {
-            let terms = &*settling.terms;
-            seen += steady.take_block(&mut block, hand, (context, captures), &mut lives, terms);
+            let (terms, shards) = (&*settling.terms, &mut **pool.get_or_insert_with(|| context.pool()));
+            seen += steady.take(&mut block, hand, (context, captures), terms, &mut lives, shards);
             for &index in hand.others.iter().chain(&hand.strays) {
+                pool = None;
                 seen += usize::from(settling.settle(lives.roster, block.player_mut(index)));
             }
         });
@@ -89,7 +92,7 @@ impl Settling<'_> {
     fn settle_life(&mut self, life: Option<&mut Life>, player: Captured<'_>) -> bool {
         match life {
             Some(life) if !life.leaves() => {
-                life.seen = self.captures;
+                life.see(self.captures);
                 take_reward(life, player.reward, self.context, self.terms);
                 life.capture(self.context, Some(player.row));
                 true

@@ -59,6 +59,10 @@ pub(super) trait Lives {
     /// The life of the entity that is met now, and its place. `None` where it has none, or that is not at hand.
     fn meet(&mut self, entity: Entity) -> Option<(usize, &mut Life)>;
     fn at(&mut self, place: usize) -> Option<&mut Life>;
+    /// The lives of the next so many players, if they stand in order, and those after them. There may be fewer.
+    fn next(&mut self, players: usize) -> (&mut [Life], &[Life]);
+    /// The next so many players have been met.
+    fn pass(&mut self, players: usize);
 }
 
 /// Where rows of players go who share a pool.
@@ -98,6 +102,18 @@ impl Lives for All<'_> {
     #[inline(always)]
     fn at(&mut self, place: usize) -> Option<&mut Life> {
         self.roster.lives_mut().get_mut(place)
+    }
+
+    #[inline(always)]
+    fn next(&mut self, players: usize) -> (&mut [Life], &[Life]) {
+        let rest = &mut self.roster.lives_mut()[self.met..];
+        let (now, after) = rest.split_at_mut(players.min(rest.len()));
+        (now, after)
+    }
+
+    #[inline(always)]
+    fn pass(&mut self, players: usize) {
+        self.met += players;
     }
 }
 
@@ -146,6 +162,16 @@ impl Steady {
         self.applies && !context.paused
     }
 
+    /// Where the terms of the reward lie in a row, in halves of words.
+    pub(super) fn terms(&self) -> Range<usize> {
+        self.terms.clone()
+    }
+
+    /// Whether values must be finite.
+    pub(super) fn wants_finite(&self) -> bool {
+        self.finite.is_some()
+    }
+
     pub(super) fn hand(&self) -> Hand {
         Hand {
             sums: vec![0.0; self.sums],
@@ -155,18 +181,6 @@ impl Steady {
 
     /// Writes a step for each player of the block for whom that is all there is to do, and says in `hand` who the others are. For
     /// how many it wrote one.
-    pub(super) fn take_block(
-        &self,
-        block: &mut Block<'_>,
-        hand: &mut Hand,
-        (context, captures): (&Context, u32),
-        lives: &mut All<'_>,
-        terms: &Terms,
-    ) -> usize {
-        self.take(block, hand, (context, captures), terms, lives, &mut *context.pool())
-    }
-
-    /// The same, with these lives and these shards.
     #[inline]
     pub(super) fn take(
         &self,
@@ -181,12 +195,20 @@ impl Steady {
         hand.others.clear();
         hand.strays.clear();
         hand.foreign.clear();
-        self.step_all(block, hand, (context, captures), terms, lives, shards)
+        // Nearly always all are. Where not, each is asked.
+        let all_finite = are_finite(self.finite.as_ref(), block.rows(), block.stride());
+        if all_finite
+            && let Some(steps) = self.step_alike(block, &mut hand.sums, (context, captures), terms, lives, shards)
+        {
+            return steps;
+        }
+        self.step_all(block, hand, (context, captures), terms, all_finite, lives, shards)
             + push_own(block, hand, context, lives, shards)
     }
 
     /// Puts together the rows of those for whom a step is all there is to do, and writes those of players who share a buffer.
     /// For how many it wrote one.
+    #[expect(clippy::too_many_arguments, reason = "it is the one place where all of these meet")]
     #[inline(never)]
     fn step_all(
         &self,
@@ -194,6 +216,7 @@ impl Steady {
         hand: &mut Hand,
         (context, captures): (&Context, u32),
         terms: &Terms,
+        all_finite: bool,
         lives: &mut impl Lives,
         shards: &mut impl Shards,
     ) -> usize {
@@ -206,8 +229,6 @@ impl Steady {
         } = hand;
         let (rules, clock, row_words) = (&context.rules, context.clock, block.row_words());
         let finite = self.finite.as_ref();
-        // Nearly always all are. Where not, each is asked.
-        let all_finite = are_finite(finite, block.rows(), block.stride());
         let mut run = Run::default();
         let mut steps = 0;
         let mut push = |run: &Run, block: &Block<'_>, shards: &mut _| {
@@ -242,7 +263,7 @@ impl Steady {
                 others.push(index);
                 continue;
             }
-            life.seen = captures;
+            life.see(captures);
             match life.step(clock, reward, StepHeader::of_mut(row)) {
                 Some(Output::Shared { handle, .. }) => {
                     if !run.takes(handle, index) {
@@ -296,7 +317,13 @@ fn push_own(
 
 /// What a player was given, and whether that and its terms are finite. Fills in the terms' columns. `None` where there is a
 /// term under a name that was not met before.
-fn sum_up(reward: Option<&Reward>, terms: &Terms, sums: &mut [f64], columns: &mut [f32]) -> Option<(f64, bool)> {
+#[inline]
+pub(super) fn sum_up(
+    reward: Option<&Reward>,
+    terms: &Terms,
+    sums: &mut [f64],
+    columns: &mut [f32],
+) -> Option<(f64, bool)> {
     let mut total = 0.0;
     sums.fill(0.0);
     if let Some(reward) = reward {
