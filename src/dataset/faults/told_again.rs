@@ -8,7 +8,7 @@ use crate::{
     journal::{Fsync, Journal, JournalSettings, Owner},
     schema::Schema,
     sink::{DatasetSink, RecordingInfo, Sink},
-    transition::{Episode, StepHeader, StepKind},
+    transition::{Episode, StepHeader, StepKind, Transition},
 };
 use std::{io, path::Path, sync::Arc, time::SystemTime};
 
@@ -110,7 +110,7 @@ fn nothing_of_an_episode_that_is_told_again_is_lost_or_doubled() {
             let episodes: Vec<Episode> = open(root).episodes().map(Result::unwrap).collect();
             let mut lives = episodes.iter().filter(|episode| episode.info().run == new_run());
             let ticks: Vec<i64> = lives.next().map_or_else(Vec::new, |episode| {
-                episode.transitions().map(|transition| transition.tick()).collect()
+                episode.transitions().map(Transition::tick).collect()
             });
             assert!(lives.next().is_none(), "{when}");
             let last = ticks.len() as u64;
