@@ -157,8 +157,8 @@ fn features(ui: &mut Ui, seen: &Snapshot, sums: &super::watch::Sums) {
             table::row(ui, &COLUMNS, number, false, |column| match column {
                 0 => Cell::new(names[feature].clone()),
                 1 | 2 if sum.finite == 0 => Cell::new("–"),
-                1 => Cell::new(look::value(sum.low.into())),
-                2 => Cell::new(look::value(sum.high.into())),
+                1 => Cell::new(look::cell(sum.low.into())),
+                2 => Cell::new(look::cell(sum.high.into())),
                 3 => Cell::new(look::count(sum.non_finite)),
                 _ if sum.non_finite > 0 => Cell::new("✖ not finite").coloured(colours[1]),
                 _ if sum.is_constant() => Cell::new("⚠ never changed").coloured(colours[0]),

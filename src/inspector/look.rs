@@ -121,6 +121,16 @@ pub(super) fn aligned(number: f64) -> String {
     }
 }
 
+/// A value among others of its kind: as [`aligned`], but for whole numbers, which need no digits behind the point, and small
+/// ones, which need more.
+pub(super) fn cell(number: f64) -> String {
+    if number.fract() == 0.0 || number.abs() < 0.01 {
+        value(number)
+    } else {
+        aligned(number)
+    }
+}
+
 /// Bytes, in the unit that fits.
 pub(super) fn bytes(bytes: usize) -> String {
     match bytes {
@@ -173,6 +183,7 @@ mod tests {
             [0.0, -3.25, 12.0, 1e9].map(aligned),
             ["0.000", "-3.250", "12.000", "1.00e9"]
         );
+        assert_eq!([0.0, 7.0, 0.25, 0.001_25].map(cell), ["0", "7", "0.250", "0.0013"]);
         assert_eq!(bytes(2048), "2.0 KiB");
         assert_eq!(bytes(5 << 30), "5.00 GiB");
         assert_eq!(time(Duration::from_millis(1500)), "1.5 s");

@@ -87,18 +87,25 @@ fn write(ui: &Ui, cell: Rect, text: &str, is_number: bool, font: FontId, colour:
     } else {
         (cell.left_center(), Align2::LEFT_CENTER)
     };
-    // What does not fit ends with dots, rather than in the middle of a letter.
+    // What does not fit loses its middle: names and ids of one kind often begin alike.
     let fits = |text: &str| ui.painter().layout_no_wrap(text.to_owned(), font.clone(), colour);
     let mut galley = fits(text);
     let mut characters = text.chars().count();
     while galley.size().x > cell.width() && characters > 1 {
         let keep = ((characters as f32) * cell.width() / galley.size().x) as usize;
         characters = keep.min(characters - 1).max(1);
-        let short: String = text.chars().take(characters.saturating_sub(1)).collect();
-        galley = fits(&format!("{short}…"));
+        galley = fits(&without_middle(text, characters - 1));
     }
     let place = anchor.anchor_size(at, galley.size());
     ui.painter().galley(place.min, galley, colour);
+}
+
+/// So many characters of a text, in whose place of the others stand dots.
+fn without_middle(text: &str, keep: usize) -> String {
+    let count = text.chars().count();
+    let head: String = text.chars().take(keep / 2).collect();
+    let tail: String = text.chars().skip(count - (keep - keep / 2)).collect();
+    format!("{head}…{tail}")
 }
 
 /// The titles. A click on one sorts by it.
@@ -192,4 +199,16 @@ pub(super) fn row(
         write(ui, at, &found.text, column.is_number, mono.clone(), colour);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_names_apart_is_kept() {
+        assert_eq!(without_middle("transform.translation.x", 9), "tran…ion.x");
+        assert_eq!(without_middle("dé", 1), "…é");
+        assert_eq!(without_middle("ab", 0), "…");
+    }
 }

@@ -83,7 +83,9 @@ impl Plugin for ArenaWindowPlugin {
             .add_systems(
                 Update,
                 (
-                    (controls::heed, controls::leave_typing_alone).in_set(Control),
+                    (controls::heed, controls::follow_selected, controls::leave_typing_alone)
+                        .chain()
+                        .in_set(Control),
                     camera::look.in_set(Look),
                     (
                         (dress::dress, dress::fighters, dress::name_tags).chain(),

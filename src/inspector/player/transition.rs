@@ -77,7 +77,7 @@ impl View {
                 let feature = shown[number];
                 let row = table::row(ui, &COLUMNS, number, false, |column| {
                     let cell = |value: f32| {
-                        let cell = Cell::new(look::value(f64::from(value)));
+                        let cell = Cell::new(look::cell(f64::from(value)));
                         match (value.is_finite(), differs(feature)) {
                             (false, _) => cell.coloured(colours[1]),
                             (true, true) => cell.coloured(colours[0]),

@@ -2,9 +2,10 @@
 
 use bevy::prelude::*;
 use bevy_egui::input::EguiWantsInput;
+use bevy_experience::inspector::ExperienceInspector;
 
 use super::camera::Zoom;
-use crate::{ArenaSettings, MatchId, fighter::Fighter, human::Human, view::Shown};
+use crate::{ArenaSettings, MatchId, Seats, fighter::Fighter, human::Human, view::Shown};
 
 /// What the keys do, for the panel.
 pub(super) const KEYS: [[&str; 2]; 6] = [
@@ -60,6 +61,23 @@ pub(super) fn heed(
     if nearer != farther {
         let factor = if nearer { 0.8 } else { 1.25 };
         zoom.around = (zoom.around * factor).clamp(8.0, 2.0 * settings.half().max(16.0));
+    }
+}
+
+/// The eye follows whom the inspector has just selected.
+pub(super) fn follow_selected(
+    inspector: Option<Res<ExperienceInspector>>,
+    seats: Res<Seats>,
+    mut shown: ResMut<Shown>,
+    mut last: Local<Option<i64>>,
+) {
+    let selected = inspector.and_then(|inspector| inspector.selected);
+    if *last != selected {
+        *last = selected;
+        if let Some(agent) = selected.filter(|&agent| seats.entity(agent).is_some()) {
+            shown.match_id = seats.match_of(agent);
+            shown.followed = Some(agent);
+        }
     }
 }
 
