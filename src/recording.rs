@@ -69,7 +69,7 @@ pub(crate) struct Spec {
     pub(crate) buffers: BufferSettings,
     pub(crate) pool_above: Option<usize>,
     pub(crate) pool: Option<PoolSettings>,
-    pub(crate) parallel_above: usize,
+    pub(crate) parallel_above: Option<usize>,
     pub(crate) players: usize,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
 }
@@ -79,9 +79,6 @@ const MAX_EPISODE_STEPS: u32 = 65_536;
 
 /// Players expected at once, unless `players` says otherwise.
 const PLAYERS: usize = 16;
-
-/// Players who are captured one after the other, unless `parallel_above` says otherwise. Measured: see `docs/performance.md`.
-const PARALLEL_ABOVE: usize = 10_000;
 
 impl<P: Component> Recording<P> {
     /// An empty recording. Names must be unique in an app; they name the folder of a dataset.
@@ -114,7 +111,7 @@ impl<P: Component> Recording<P> {
                 buffers: BufferSettings::default(),
                 pool_above: None,
                 pool: None,
-                parallel_above: PARALLEL_ABOVE,
+                parallel_above: None,
                 players: PLAYERS,
                 sinks: Vec::new(),
             },
@@ -375,7 +372,8 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.pool = Some(settings))
     }
 
-    /// How many players are captured one after the other; 10,000 if not set. When there are more, the threads of the
+    /// How many players are captured one after the other; if not set 10,000, or 600 where they
+    /// [see the nearest others](Self::observe_nearest), which takes longer than all else. When there are more, the threads of the
     /// [`ComputeTaskPool`](bevy_tasks::ComputeTaskPool) share them out, and the rows are the same. With `usize::MAX` one thread
     /// captures all.
     ///
@@ -386,7 +384,7 @@ impl<P: Component> Recording<P> {
     ///
     /// Functions given to [`observe_with`](Self::observe_with) and the like are called by several threads at once.
     pub fn parallel_above(self, players: usize) -> Self {
-        self.edit(|spec| spec.parallel_above = players)
+        self.edit(|spec| spec.parallel_above = Some(players))
     }
 
     /// How many players are expected at once; 16 if not set.

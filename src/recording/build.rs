@@ -30,6 +30,13 @@ use std::{collections::HashSet, sync::Arc};
 /// for any number.
 const OWN_BUFFERS: usize = 4096;
 
+/// Players who are captured one after the other, unless `parallel_above` says otherwise: where two threads are faster than one
+/// by more than the measurement's spread. See `docs/performance.md`.
+const PARALLEL_ABOVE: usize = 10_000;
+
+/// The same where players see the nearest others, which takes each so many times as long.
+const PARALLEL_ABOVE_IF_SEARCHING: usize = 600;
+
 /// Why a recording cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -363,6 +370,11 @@ impl Spec {
                 Reader::Nearest(source) => nearest.push(source),
             }
         }
+        let parallel_above = self.parallel_above.unwrap_or(if nearest.is_empty() {
+            PARALLEL_ABOVE
+        } else {
+            PARALLEL_ABOVE_IF_SEARCHING
+        });
         let encoder = RowEncoder::new(world, context.marker, layout, sources, resources, nearest, match_id);
         let mut sinks = self.sinks;
         if context.enabled {
@@ -383,7 +395,7 @@ impl Spec {
                 encoder,
                 buffers,
                 crowd,
-                parallel_above: self.parallel_above,
+                parallel_above,
                 enabled: context.enabled,
                 episodes: context.episodes,
             }),
