@@ -167,7 +167,7 @@ fn the_rows_are_the_same() {
 
 #[test]
 fn a_resource_that_changes_changes_what_all_see() {
-    compare(|recording| recording.observe_resource::<Weather>());
+    compare(Recording::observe_resource::<Weather>);
 }
 
 #[test]
