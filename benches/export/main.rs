@@ -8,15 +8,7 @@
 //! All but `export_thread` count the time for which their thread is on a processor, so that others who use the machine and
 //! waits for the disk do not count.
 //!
-//! What was seen, on two shared x86-64 cores, in transitions a second:
-//!
-//! | | arena (rows of 264 bytes) | board (rows of 14.7 KB) |
-//! |---|---|---|
-//! | `memcpy` | 53 M | 614 k |
-//! | `channel` | 8.7 M | 88 k |
-//! | `dataset` | 659 k | 32.9 k |
-//! | `arrow_rs` | 468 k | 12.1 k |
-//! | `export_thread/dataset`, by the clock on the wall | 334 k | 17.6 k |
+//! What was seen is on the page `docs/performance.md`.
 //!
 //! `EXPERIENCE_DATASET=data/arena` takes the episodes of a recorded arena in place of made up ones.
 
