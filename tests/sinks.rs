@@ -306,7 +306,11 @@ fn overflow_into_dataset(overflow: Overflow) {
     };
     let recording = Recording::new("player").capacity(16).overflow(overflow).sink(sink);
     let mut test = play(export, recording);
-    play_until(&mut test, |test| reports(test)[0].dropped > 200);
+    // Over many hand-overs: some find the buffer's end at the end of an episode, which no gap cuts short then.
+    play_until(&mut test, |test| {
+        let report = &reports(test)[0];
+        report.dropped > 200 && report.exported > 200
+    });
     assert!(close(&mut test));
     test.ticks(1);
     let report = reports(&test).remove(0);
