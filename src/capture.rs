@@ -89,6 +89,20 @@ pub(crate) struct Desk {
     found: Vec<Found>,
 }
 
+impl Desk {
+    /// How many cells of `stride` words there is room for.
+    fn room(&self, stride: usize) -> usize {
+        (self.block.len() - LEAD - LINE) / stride
+    }
+
+    /// So many cells, and what it takes to find neighbours for their players.
+    fn cells(&mut self, count: usize, stride: usize) -> (&mut [u64], &mut [Found]) {
+        // The first row begins a line: copies of many bytes are faster to there.
+        let first = (self.block.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE;
+        (&mut self.block[first..][..count * stride + LEAD], &mut self.found)
+    }
+}
+
 /// Players who stand together in the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
@@ -211,10 +225,7 @@ impl RowEncoder {
         mut take: impl FnMut(Block<'_>),
     ) {
         let (stride, row_words) = (stride(&self.layout), self.layout.row_words());
-        let Desk { block: cells, found } = desk;
-        let most = (cells.len() - LEAD - LINE) / stride;
-        // The first row begins a line: copies of many bytes are faster to there.
-        let first = (cells.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE;
+        let most = desk.room(stride);
         let archetype = &world.archetypes()[group.archetype];
         let Some(table) = world.storages().tables.get(archetype.table_id()) else {
             return;
@@ -228,7 +239,7 @@ impl RowEncoder {
             rest = after;
             let next = if after.is_empty() { after_all } else { after };
             let next = &next[..next.len().min(most)];
-            let words = &mut cells[first..][..block.len() * stride + LEAD];
+            let (words, found) = desk.cells(block.len(), stride);
             self.encode_block(world, table, (block, next), parts, found, &mut words[LEAD..], stride);
             take(Block {
                 players: block,

@@ -1,6 +1,6 @@
 //! Players of whom nothing changed, as far as change ticks tell.
 
-use super::{BLOCK, Block, LEAD, LINE, Parts, RowEncoder, run_length, stride};
+use super::{BLOCK, Block, LEAD, Parts, RowEncoder, run_length, stride};
 use crate::player::Reward;
 use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
 
@@ -20,20 +20,19 @@ impl RowEncoder {
     pub(crate) fn encode_changed(&mut self, world: &World, parts: Parts, last: Tick, visit: &mut impl Visit) {
         let mut desk = core::mem::take(&mut self.desk);
         let (stride, row_words) = (stride(&self.layout), self.layout.row_words());
-        let most = (desk.block.len() - LEAD - LINE) / stride;
-        let first = (desk.block.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE;
+        let most = desk.room(stride);
         let now = world.read_change_tick();
         // What all see changes everybody's row, and so may whoever passes by.
         let mut all_change = !self.nearest.is_empty();
         for resource in &mut self.resources {
             all_change |= resource.has_changed();
         }
-        for &id in self.archetypes.matched() {
-            let archetype = &world.archetypes()[id];
-            let Some(table) = world.storages().tables.get(archetype.table_id()) else {
+        for group in self.groups(world, usize::MAX) {
+            let table_id = world.archetypes()[group.archetype].table_id();
+            let Some(table) = world.storages().tables.get(table_id) else {
                 continue;
             };
-            let mut rest = archetype.entities();
+            let mut rest = group.players(world);
             while !rest.is_empty() {
                 let (players, after) = rest.split_at(run_length(rest, BLOCK));
                 rest = after;
@@ -53,11 +52,11 @@ impl RowEncoder {
                     let start = place + start;
                     let run = wanted[start..].iter().take(most).take_while(|&&wanted| wanted).count();
                     place = start + run;
-                    let words = &mut desk.block[first..][..run * stride + LEAD];
-                    let (run, rows) = (&players[start..place], &mut words[LEAD..]);
-                    self.encode_block(world, table, (run, &[]), parts, &mut desk.found, rows, stride);
+                    let players = &players[start..place];
+                    let (words, found) = desk.cells(run, stride);
+                    self.encode_block(world, table, (players, &[]), parts, found, &mut words[LEAD..], stride);
                     visit.take(Block {
-                        players: run,
+                        players,
                         cells: words,
                         stride,
                         row_words,

@@ -1,31 +1,9 @@
+#[path = "../../../../tests/support/allocations.rs"]
+mod counting;
+
 use super::*;
 use bevy_math::{Vec2, Vec3};
-use core::cell::Cell;
-use std::alloc::{GlobalAlloc, Layout, System};
-
-/// The system's allocator; it counts what each thread asks of it.
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use counting::allocations;
 
 #[derive(Reflect, Clone, Copy)]
 enum Mode {
@@ -65,14 +43,14 @@ fn encoding_does_not_allocate() {
         let stride = plan.extent;
         let mut out = vec![0; 2 * stride];
         for compiled in [false, true] {
-            let before = ALLOCATIONS.get();
+            let before = allocations();
             // More calls than lie between two samples.
             for _ in 0..40 {
                 let (source, size) = (players.as_ptr().cast(), size_of::<Player>());
                 // SAFETY: two live values.
                 unsafe { plan.encode(source, size, players.len(), &mut out, stride) };
             }
-            assert_eq!(ALLOCATIONS.get() - before, 0, "{target:?}, compiled: {compiled}");
+            assert_eq!(allocations() - before, 0, "{target:?}, compiled: {compiled}");
             plan.compile(&players[0]);
         }
     }
@@ -80,7 +58,7 @@ fn encoding_does_not_allocate() {
 
 #[test]
 fn the_counter_counts() {
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     drop(core::hint::black_box(Box::new(1)));
-    assert_eq!(ALLOCATIONS.get() - before, 1);
+    assert_eq!(allocations() - before, 1);
 }
