@@ -239,14 +239,14 @@ impl Ledger {
         if self.is_failing || self.stays_long {
             return;
         }
+        let unsettled = self.oldest_unsettled();
         let (Some(journal), Some(segments)) = (&mut self.journal, &mut self.segments) else {
             return;
         };
         // From here on the segments are of use to others than open episodes.
         let busy = drafts.iter().filter(|draft| draft.is_closed() || draft.has_news());
         let busy = busy.filter_map(|draft| draft.segment());
-        let unsettled = self.unsettled.iter().map(|unsettled| unsettled.segment);
-        let end = busy.chain(unsettled).chain([journal.segment()]).min().unwrap_or(0);
+        let end = busy.fold(unsettled.min(journal.segment()), u32::min);
         let all = journal.bytes_before(end);
         if all < WORTH * journal.segment_limit() {
             return;
@@ -282,9 +282,9 @@ impl Ledger {
     pub(super) fn wrote_all(&mut self, oldest: Option<u32>) {
         self.written = Instant::now();
         self.unwritten = 0;
+        let unsettled = self.oldest_unsettled();
         let Some(journal) = &mut self.journal else { return };
-        let unsettled = self.unsettled.iter().map(|unsettled| unsettled.segment);
-        let needed = oldest.into_iter().chain(unsettled).min().unwrap_or(u32::MAX);
+        let needed = oldest.map_or(unsettled, |oldest| oldest.min(unsettled));
         let synced = if self.is_unsecured {
             // It is all that there is, once what was told before is deleted.
             journal.secure()
@@ -296,6 +296,12 @@ impl Ledger {
             let place = journal.folder().to_owned();
             self.fails(place, error);
         }
+    }
+
+    /// The oldest segment that something needs that was handed over.
+    fn oldest_unsettled(&self) -> u32 {
+        let segments = self.unsettled.iter().map(|unsettled| unsettled.segment);
+        segments.min().unwrap_or(u32::MAX)
     }
 
     fn find_settled(&mut self) {
