@@ -85,12 +85,17 @@ fn settings() -> ExportSettings {
     }
 }
 
+/// Plays episodes of four steps.
 fn play(export: ExportSettings, recording: Recording<Player>) -> TestApp {
+    play_episodes_of(4, export, recording)
+}
+
+fn play_episodes_of(steps: u32, export: ExportSettings, recording: Recording<Player>) -> TestApp {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         export,
         ..Default::default()
     });
-    test.add_recording(recording.observe::<Age>().max_episode_steps(4));
+    test.add_recording(recording.observe::<Age>().max_episode_steps(steps));
     test.add_systems(FixedUpdate, grow);
     test.init_resource::<Told>();
     test.add_observer(|failed: On<SinkFailed>, mut told: ResMut<Told>| told.failures.push(failed.clone()));
@@ -120,7 +125,11 @@ fn reports(test: &TestApp) -> Vec<RunReport> {
 fn play_until(test: &mut TestApp, mut done: impl FnMut(&mut TestApp) -> bool) {
     let begun = Instant::now();
     while !done(test) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to be");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "it never came to be: {:?}",
+            reports(test)
+        );
         test.ticks(1);
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -293,9 +302,18 @@ fn with_one_slow_sink_the_buffers_overflow_and_every_drop_is_in_the_dataset() {
 fn overflow_into_dataset(overflow: Overflow) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
+    // As slow as the game is fast: while it writes an episode, three more are played, and each time it takes a tick more,
+    // so that the buffer's last row is not always the last of an episode, which no gap cuts short.
+    let played = Arc::new(AtomicUsize::new(0));
+    let now = played.clone();
+    let mut takes = 64;
     let sink = Odd(
-        || {
-            std::thread::sleep(Duration::from_millis(30));
+        move || {
+            takes += 1;
+            let until = now.load(Ordering::Relaxed).saturating_add(takes);
+            while now.load(Ordering::Relaxed) < until {
+                std::thread::sleep(Duration::from_micros(100));
+            }
             Ok(())
         },
         DatasetSink::new(&root),
@@ -305,12 +323,13 @@ fn overflow_into_dataset(overflow: Overflow) {
         ..settings()
     };
     let recording = Recording::new("player").capacity(16).overflow(overflow).sink(sink);
-    let mut test = play(export, recording);
-    // Over many hand-overs: some find the buffer's end at the end of an episode, which no gap cuts short then.
+    let mut test = play_episodes_of(20, export, recording);
     play_until(&mut test, |test| {
+        played.fetch_add(1, Ordering::Relaxed);
         let report = &reports(test)[0];
-        report.dropped > 200 && report.exported > 200
+        report.dropped > 400 && report.exported > 200
     });
+    played.store(usize::MAX, Ordering::Relaxed);
     assert!(close(&mut test));
     test.ticks(1);
     let report = reports(&test).remove(0);
