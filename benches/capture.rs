@@ -11,11 +11,14 @@
 
 use bevy_ecs::prelude::*;
 use bevy_experience::{plugin::ExperienceCapture, prelude::*, test_app::TestApp};
+use bevy_math::{Vec2, Vec3};
 use bevy_reflect::Reflect;
+use bevy_transform::components::Transform;
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::hint::black_box;
 
-#[derive(Component)]
+#[derive(Component, Reflect)]
 struct Player;
 
 /// Four floats, as a position or a velocity would be.
@@ -195,5 +198,38 @@ fn board(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, capture, threads, wide, still, board);
+/// The three nearest others of each, on a floor where about 25 are in sight; one thread looks for them. Everybody goes on
+/// between two captures: where all stand still, a processor knows after a while what comes of each comparison.
+fn nearest(c: &mut Criterion) {
+    let mut group = c.benchmark_group("capture_nearest");
+    for players in [100, 1000, 10_000] {
+        group.throughput(Throughput::Elements(players as u64));
+        let mut rng = StdRng::seed_from_u64(9);
+        let side = (players as f32 * 50.0).sqrt();
+        group.bench_function(BenchmarkId::new("plugin", players), |b| {
+            let recording = Recording::new("player")
+                .observe_nearest_with(Nearest::<Player>::new(3, 20.0).xy())
+                .parallel_above(usize::MAX)
+                .capacity(rows_each(players, HEADER + 36));
+            let mut test = app(recording, players, |_| Transform::default());
+            let mut places = test.world_mut().query::<&mut Transform>();
+            let mut along = || rng.random_range(0.0..side);
+            for mut place in places.iter_mut(test.world_mut()) {
+                place.translation = Vec3::new(along(), along(), 0.0);
+            }
+            test.ticks(520);
+            b.iter(|| {
+                let world = test.world_mut();
+                for (player, mut place) in places.iter_mut(world).enumerate() {
+                    let to = Vec2::from_angle(player as f32).extend(0.0);
+                    place.translation = (place.translation + to).map(|along| along.rem_euclid(side));
+                }
+                world.run_schedule(ExperienceCapture);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, capture, threads, wide, still, board, nearest);
 criterion_main!(benches);

@@ -6,14 +6,16 @@
 mod archetypes;
 mod block;
 pub(crate) mod diff;
+mod matches;
 mod nearest;
 mod source;
 mod still;
 
 pub(crate) use block::{Block, Captured, LEAD};
+pub(crate) use matches::MatchSource;
 pub use nearest::Nearest;
 pub(crate) use nearest::NearestSource;
-pub(crate) use source::{MatchSource, Part, ResourceSource, Source};
+pub(crate) use source::{Part, ResourceSource, Source};
 pub(crate) use still::Visit;
 
 use crate::{
@@ -180,8 +182,9 @@ impl RowEncoder {
 
     /// Shows sources that have not seen a component yet one of the first player's.
     fn look(&mut self, world: &World, parts: Parts) {
-        let wanting = |source: &&mut Source| parts.include(source.part()) && source.wants_a_look();
-        for source in self.sources.iter_mut().filter(wanting) {
+        let sources = self.sources.iter_mut().filter(|source| parts.include(source.part()));
+        let match_id = self.match_id.iter_mut().map(MatchSource::source_mut);
+        for source in sources.chain(match_id).filter(|source| source.wants_a_look()) {
             let archetypes = self.archetypes.matched().iter().map(|&id| &world.archetypes()[id]);
             for archetype in archetypes {
                 let table = world.storages().tables.get(archetype.table_id());
@@ -310,9 +313,9 @@ impl RowEncoder {
             resource.copy_to(bytes, stride);
         }
         if let Some(match_id) = &self.match_id {
-            for (player, row) in players.iter().zip(rows.chunks_exact_mut(words)) {
-                StepHeader::of_mut(row).set_match_id(match_id.of(world, table, player));
-            }
+            match_id.each(world, table, players, |index, match_id| {
+                StepHeader::of_mut(&mut rows[index * words..][..words]).set_match_id(match_id);
+            });
         }
         for (nearest, found) in self.nearest.iter().zip(found) {
             for (player, row) in players.iter().zip(rows.chunks_exact_mut(words)) {

@@ -1,14 +1,10 @@
-//! One thing that a recording reads: a component, a resource, or the player's match.
+//! One thing that a recording reads: a component, or a resource.
 #![expect(
     unsafe_code,
     reason = "columns of tables are read without knowing their type, which is what makes one capture serve all"
 )]
 
-use crate::{
-    cache,
-    schema::{DType, reflect::FieldPlan},
-    transition::values,
-};
+use crate::{cache, schema::reflect::FieldPlan};
 use bevy_ecs::{
     archetype::ArchetypeEntity,
     change_detection::{MAX_CHANGE_AGE, Tick},
@@ -118,6 +114,16 @@ impl Source {
         {
             plan.compile(reflect(value));
         }
+    }
+
+    /// Whether `player`, who stands in `table`, has the component.
+    pub(super) fn has(&self, world: &World, table: &Table, player: &ArchetypeEntity) -> bool {
+        value_of(world, table, player, self.component, self.storage).is_some()
+    }
+
+    /// Whether neighbours in a table all have the component, or all lack it.
+    pub(super) fn is_in_tables(&self) -> bool {
+        self.storage == StorageType::Table
     }
 
     /// Encodes the component of `players`, who stand in neighbouring rows of `table`, into rows `stride` bytes apart.
@@ -370,38 +376,5 @@ impl ResourceSource {
         for row in rows.chunks_exact_mut(stride) {
             row[self.bytes.clone()].copy_from_slice(&self.encoded);
         }
-    }
-}
-
-/// The component that says which match a player, or anything else, is in.
-pub(crate) struct MatchSource {
-    component: ComponentId,
-    storage: StorageType,
-    plan: FieldPlan,
-    dtype: DType,
-}
-
-impl MatchSource {
-    /// The one integer in the component `T`, which `plan` places at offset 0.
-    pub(crate) fn new<T: Component>(world: &mut World, plan: FieldPlan, dtype: DType) -> Self {
-        Self {
-            component: world.register_component::<T>(),
-            storage: T::STORAGE_TYPE,
-            plan,
-            dtype,
-        }
-    }
-
-    /// The match of an entity; `None` where it has no such component.
-    pub(crate) fn of(&self, world: &World, table: &Table, entity: &ArchetypeEntity) -> Option<i64> {
-        let value = value_of(world, table, entity, self.component, self.storage)?;
-        let mut bytes = [0_u8; 8];
-        // SAFETY: `value` points to a live value of the plan's type, borrowed with the world.
-        unsafe { self.plan.encode(value.0.as_ptr(), 0, 1, &mut bytes, 8) };
-        Some(match self.dtype {
-            // The only integer types that `f64` does not hold exactly.
-            DType::I64 | DType::U64 => i64::from_ne_bytes(bytes),
-            dtype => values(dtype, &bytes[..dtype.size()]).next().unwrap_or(0.0) as i64,
-        })
     }
 }

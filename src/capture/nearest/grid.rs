@@ -65,10 +65,20 @@ struct Group {
     strides: [u32; 2],
 }
 
+/// A member, and where it is.
 #[derive(Clone, Copy)]
-struct Spot {
-    at: [f32; 3],
-    other: u32,
+pub(super) struct Spot {
+    pub(super) at: [f32; 3],
+    pub(super) other: u32,
+}
+
+/// Somebody's look around.
+pub(super) trait Look {
+    /// Meets members as one who is `here` does. Some may be met twice.
+    fn meet(&mut self, here: [f32; 3], spots: &[Spot]);
+
+    /// Whoever is farther than the square root of this need not be met any more.
+    fn bound(&self) -> f32;
 }
 
 struct Staged {
@@ -261,47 +271,32 @@ impl Grid {
         }
     }
 
-    /// Shows those of the match `own_match` and of none; or everybody, where that is `None`. Whoever is farther from `here`
-    /// than the square root of what `show` returned last, or of `bound` in the beginning, may be left out. Others may be
-    /// shown twice.
+    /// Looks at those of the match `own_match` and of none; or at everybody, where that is `None`.
     #[inline]
-    pub(super) fn look(
-        &self,
-        here: [f32; 3],
-        own_match: Option<i64>,
-        bound: f32,
-        mut show: impl FnMut(f32, u32) -> f32,
-    ) {
-        let mut bound = bound;
+    pub(super) fn look(&self, here: [f32; 3], own_match: Option<i64>, look: &mut impl Look) {
         if own_match.is_none() || self.groups.len() == 1 {
             for group in &self.groups {
                 if own_match.is_none() || group.match_id.is_none() || group.match_id == own_match {
-                    bound = self.look_through(group, here, bound, &mut show);
+                    self.look_through(group, here, look);
                 }
             }
             return;
         }
         for match_id in [None, own_match] {
             if let Some(&group) = self.by_match.get(&match_id) {
-                bound = self.look_through(&self.groups[group], here, bound, &mut show);
+                self.look_through(&self.groups[group], here, look);
             }
         }
     }
 
-    fn look_through(
-        &self,
-        group: &Group,
-        here: [f32; 3],
-        mut bound: f32,
-        show: &mut impl FnMut(f32, u32) -> f32,
-    ) -> f32 {
+    fn look_through(&self, group: &Group, here: [f32; 3], look: &mut impl Look) {
         if group.places.is_empty() {
-            return self.meet(group.spots.clone(), here, bound, show);
+            return look.meet(here, &self.spots[group.spots.clone()]);
         }
         let place = here.map(|value| value * self.cells_a_unit);
         let [x, y, z] = place.map(cell_of);
         let inside = [place[0] - x as f32, place[1] - y as f32, place[2] - z as f32];
-        let far = place.iter().fold(0.0, |far: f32, value| far.max(value.abs()));
+        let far = place.iter().fold(0.0, |far: f32, value| larger(far, value.abs()));
         let slack = SLACK + far * FAR_SLACK;
         // How far it is at least to a cell so many cells away.
         let gap = |inside: f32, away: i32| {
@@ -310,77 +305,54 @@ impl Grid {
                 1.. => away as f32 - inside,
                 _ => inside - (away + 1) as f32,
             };
-            (cells - slack).max(0.0) * self.cell
+            larger(cells - slack, 0.0) * self.cell
         };
         let axes = if self.flat { 2 } else { 3 };
         let edge = inside[..axes]
             .iter()
-            .fold(0.5, |edge: f32, &inside| edge.min(inside).min(1.0 - inside));
+            .fold(0.5, |edge: f32, &inside| smaller(edge, smaller(inside, 1.0 - inside)));
         let mut met = 0;
         for radius in 1_i32.. {
             let side = 2 * radius as usize + 1;
             let layers = if self.flat { 1 } else { side };
             met += side * layers;
             if met > group.len.max(27) || side > group.places.len() {
-                return self.meet(group.spots.clone(), here, bound, show);
+                return look.meet(here, &self.spots[group.spots.clone()]);
             }
             for layer in (0..layers).map(outward) {
                 let layer_gap = gap(inside[2], layer).powi(2);
                 for row in (0..side).map(outward) {
-                    if gap(inside[1], row).powi(2) + layer_gap > bound {
+                    if gap(inside[1], row).powi(2) + layer_gap > look.bound() {
                         continue;
                     }
                     let start = group.row(y + row, z + layer);
                     if radius == 1 || row.abs() == radius || layer.abs() == radius {
-                        bound = self.run(group, x - radius, start, side, here, bound, show);
+                        self.run(group, x - radius, start, side, here, look);
                     } else {
-                        bound = self.run(group, x - radius, start, 1, here, bound, show);
-                        bound = self.run(group, x + radius, start, 1, here, bound, show);
+                        self.run(group, x - radius, start, 1, here, look);
+                        self.run(group, x + radius, start, 1, here, look);
                     }
                 }
             }
-            let next = (radius as f32 + edge - slack).max(0.0) * self.cell;
-            if next * next > bound {
-                return bound;
+            let next = larger(radius as f32 + edge - slack, 0.0) * self.cell;
+            if next * next > look.bound() {
+                return;
             }
         }
-        bound
     }
 
     /// Meets those in `cells` cells of a row, from the cell `x` on.
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "they are one look's")]
-    fn run(
-        &self,
-        group: &Group,
-        x: i32,
-        row: u32,
-        cells: usize,
-        here: [f32; 3],
-        mut bound: f32,
-        show: &mut impl FnMut(f32, u32) -> f32,
-    ) -> f32 {
+    fn run(&self, group: &Group, x: i32, row: u32, cells: usize, here: [f32; 3], look: &mut impl Look) {
         let starts = &self.starts[group.places.start..=group.places.end];
         let places = group.places.len();
         let first = group.place(x, row);
         let last = first + cells;
-        let spots = |places: Range<usize>| starts[places.start] as usize..starts[places.end] as usize;
-        bound = self.meet(spots(first..last.min(places)), here, bound, show);
+        let spots = |places: Range<usize>| &self.spots[starts[places.start] as usize..starts[places.end] as usize];
+        look.meet(here, spots(first..last.min(places)));
         if last > places {
-            bound = self.meet(spots(0..last - places), here, bound, show);
+            look.meet(here, spots(0..last - places));
         }
-        bound
-    }
-
-    #[inline]
-    fn meet(&self, spots: Range<usize>, here: [f32; 3], mut bound: f32, show: &mut impl FnMut(f32, u32) -> f32) -> f32 {
-        for spot in &self.spots[spots] {
-            let distance = squared_distance(here, spot.at);
-            if distance <= bound {
-                bound = show(distance, spot.other);
-            }
-        }
-        bound
     }
 }
 
@@ -402,6 +374,17 @@ impl Group {
 
 pub(super) fn squared_distance(a: [f32; 3], b: [f32; 3]) -> f32 {
     (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2) + (a[2] - b[2]).powi(2)
+}
+
+/// Of two that are numbers: `f32::max` takes several instructions, to say what is larger than none.
+#[inline]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+#[inline]
+fn smaller(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
 }
 
 /// The cell of a coordinate that is counted in cells. It never falls where the coordinate grows.

@@ -2,10 +2,11 @@
 
 use super::{
     super::{
+        matches::MatchSource,
         run_length,
-        source::{MatchSource, Source, Typed},
+        source::{Source, Typed},
     },
-    found::Found,
+    found::{Found, Order},
     grid::{Grid, squared_distance},
 };
 use crate::player::{AgentId, DoNotRecord};
@@ -52,7 +53,7 @@ impl Sight {
 struct Other {
     at: [f32; 3],
     /// Decides between two at one distance.
-    order: (Option<i64>, Entity),
+    order: Order,
 }
 
 /// Fills the places of a [`Nearest`](super::Nearest).
@@ -181,13 +182,18 @@ impl NearestSource {
             return;
         };
         let agents = self.agent.of_run(table, run);
-        for (index, (other, transform)) in run.iter().zip(positions).enumerate() {
-            let at = self.sight.project(transform.translation);
-            let agent = agents.map(|agents| agents[index].0);
-            let order = (agent, other.id());
-            self.others.push(Other { at, order });
-            self.grid
-                .add(match_of.and_then(|source| source.of(world, table, other)), at);
+        let Self {
+            sight, others, grid, ..
+        } = self;
+        let mut add = |index: usize, match_id| {
+            let at = sight.project(positions[index].translation);
+            let order = (agents.map(|agents| agents[index].0), run[index].id());
+            others.push(Other { at, order });
+            grid.add(match_id, at);
+        };
+        match match_of {
+            Some(match_of) => match_of.each(world, table, run, add),
+            None => (0..run.len()).for_each(|index| add(index, None)),
         }
         let width = self.sight.feature_width;
         if width > 0 {
@@ -226,13 +232,7 @@ impl NearestSource {
             grid,
             ..
         } = self;
-        found.clear();
-        grid.look(here, own_match, found.bound(), |distance, other| {
-            if others[other as usize].order.1 != player.id() {
-                found.offer(distance, other, |other| others[other as usize].order);
-            }
-            found.bound()
-        });
+        found.find(grid, here, own_match, player.id(), |other| others[other as usize].order);
         let axes = sight.axes.len();
         for (place, other) in out.chunks_exact_mut(sight.width()).zip(found.iter()) {
             let other = other as usize;
