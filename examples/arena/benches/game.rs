@@ -6,21 +6,26 @@
 //! ```
 //!
 //! `without` has no plugin, `disabled` has it with `enabled: false`, and `with` records what [`recording`] says into a
-//! dataset in a temporary folder, the exporter's thread running beside the game. An update is one tick, in which every
+//! dataset in a temporary folder, the exporter's thread running beside the game. `copied` has no plugin, either: it copies
+//! as many bytes as there would be rows of into buffers of the same size, once a tick. No recording can be faster. An update is one tick, in which every
 //! schedule of the arena runs on this thread. They are played as fast as they can be, so the exporter has more to do, and
 //! takes more of the caches from the game, than at 60 ticks a second.
 //!
-//! `lockstep` plays the same game three times over, a few ticks of each in turn: bullet for bullet the same ticks, under
+//! `lockstep` plays the same game four times over, a few ticks of each in turn: bullet for bullet the same ticks, under
 //! the same weather. It says how much longer they took than without.
 //!
 //! Times are those for which this thread was on a processor, so that others who use the machine do not count. A game that
 //! records so never waits.
 
 use arena::{ArenaSettings, headless, record::recording};
-use bevy_app::App;
+use bevy_app::{App, Last};
+use bevy_ecs::prelude::*;
 use bevy_experience::prelude::*;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use std::time::{Duration, Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 
 const PLAYERS: [u32; 3] = [100, 1000, 10_000];
@@ -35,16 +40,18 @@ const AT_ONCE: u32 = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Recorded {
     Without,
+    Copied,
     Disabled,
     With,
 }
 
 impl Recorded {
-    const ALL: [Self; 3] = [Self::Without, Self::Disabled, Self::With];
+    const ALL: [Self; 4] = [Self::Without, Self::Copied, Self::Disabled, Self::With];
 
     fn name(self) -> &'static str {
         match self {
             Self::Without => "without",
+            Self::Copied => "copied",
             Self::Disabled => "disabled",
             Self::With => "with",
         }
@@ -65,7 +72,10 @@ impl Game {
         };
         let folder = tempfile::tempdir().expect("a folder");
         let mut app = headless(settings.clone());
-        if recorded != Recorded::Without {
+        if recorded == Recorded::Copied {
+            app.insert_resource(Copies::new(players as usize));
+            app.add_systems(Last, copy);
+        } else if recorded != Recorded::Without {
             app.add_plugins(ExperiencePlugin {
                 enabled: recorded == Recorded::With,
                 ..ExperiencePlugin::default()
@@ -85,6 +95,43 @@ impl Game {
         (0..updates).for_each(|_| self.app.update());
         on_processor() - start
     }
+}
+
+/// Words of a fighter's row, and rows of its buffer, as [`recording`] has them.
+const ROW: usize = 264 / 8;
+const ROWS: std::ops::RangeInclusive<usize> = 32..=512;
+
+/// Everybody's row, and where rows are copied to.
+#[derive(Resource)]
+struct Copies {
+    row: Vec<u64>,
+    buffers: Vec<u64>,
+    tick: usize,
+}
+
+impl Copies {
+    fn new(players: usize) -> Self {
+        let rows = ((1 << 20) / players)
+            .clamp(*ROWS.start(), *ROWS.end())
+            .next_power_of_two();
+        let row = vec![1; players * ROW];
+        Self {
+            buffers: row.repeat(rows),
+            row,
+            tick: 0,
+        }
+    }
+}
+
+fn copy(mut copies: ResMut<Copies>) {
+    let Copies { row, buffers, tick } = &mut *copies;
+    let rows = buffers.len() / row.len();
+    // As buffers of their own lie: each player's rows behind each other.
+    let places = buffers.chunks_exact_mut(rows * ROW);
+    for (place, row) in places.zip(row.chunks_exact(ROW)) {
+        place[*tick % rows * ROW..][..ROW].copy_from_slice(black_box(row));
+    }
+    *tick += 1;
 }
 
 /// For how long this thread has been on a processor.
@@ -118,19 +165,19 @@ fn game(c: &mut Criterion) {
     group.finish();
 }
 
-/// Plays the same ticks in all three ways, and says how much longer they took.
+/// Plays the same ticks in all ways, and says how much longer they took.
 #[expect(clippy::print_stdout, reason = "a benchmark says what it found")]
 fn lockstep(players: u32) {
     let mut games = Recorded::ALL.map(|recorded| Game::new(players, recorded));
-    let mut spent: [Vec<Duration>; 3] = Default::default();
+    let mut spent: [Vec<Duration>; 4] = Default::default();
     let start = Instant::now();
     // Who comes first finds the caches as the last left them: each does so as often.
-    for first in (0..3).cycle() {
-        for place in 0..3 {
-            let which = (first + place) % 3;
+    for first in (0..spent.len()).cycle() {
+        for place in 0..spent.len() {
+            let which = (first + place) % spent.len();
             spent[which].push(games[which].play(AT_ONCE.into()));
         }
-        if start.elapsed() > LOCKSTEP && first == 2 {
+        if start.elapsed() > LOCKSTEP && first + 1 == spent.len() {
             break;
         }
     }
