@@ -150,7 +150,7 @@ impl Recorder {
             pool: Mutex::default(),
             schema: parts.schema,
         };
-        let steady = Steady::new(&context);
+        let steady = Steady::new(&context, parts.enabled);
         Self {
             marker: parts.marker,
             row: vec![0; context.schema.layout().row_words()],

@@ -1,4 +1,5 @@
-//! Blocks of players who are all alike: each takes a step, and all write to one shard, or all to buffers of their own.
+//! Blocks of players who are all alike: each takes a step, and all write to one shard, or all to buffers of their own, or none
+//! to anything.
 //!
 //! Nearly all blocks of a crowd are. First everybody is asked, and then everybody written, so that neither loop has a way out of
 //! the ordinary to keep open.
@@ -16,7 +17,7 @@ use crate::{
 };
 
 impl Steady {
-    /// Writes a step for each player of the block, whose values are finite. How many there are; `None` where they are not alike:
+    /// Takes a step for each player of the block, whose values are finite. How many there are; `None` where they are not alike:
     /// then nothing has happened.
     #[inline(never)]
     pub(super) fn step_alike(
@@ -34,13 +35,19 @@ impl Steady {
         let first = now.first()?;
         match first.output() {
             Some(Output::Shared { handle, .. }) if shards.has(handle) => shard = Some(handle.shard()),
-            Some(Output::Own(_)) => {}
-            Some(Output::Shared { .. }) | None => return None,
+            Some(Output::Shared { .. }) => return None,
+            Some(Output::Own(_)) | None => {}
         }
+        let is_written = first.output().is_some();
         let mut alike = now.len() == players;
         for (index, life) in now.iter().enumerate() {
             prefetch(after, index);
-            alike &= life.entity == block.entity(index) && life.goes_on(rules) && life.writes_to(shard);
+            alike &= life.entity == block.entity(index) && life.goes_on(rules);
+            alike &= if is_written {
+                life.writes_to(shard)
+            } else {
+                life.output().is_none()
+            };
         }
         if !alike {
             return None;
@@ -57,6 +64,14 @@ impl Steady {
                 }
                 StepHeader::of_mut(row).reward = reward;
             }
+        }
+        if !is_written {
+            for (life, cell) in now.iter_mut().zip(block.cells_mut()) {
+                life.see(captures);
+                let _ = life.step(clock, 0.0, StepHeader::of_mut(&mut cell[LEAD..]));
+            }
+            lives.pass(players);
+            return Some(players);
         }
         // Before the rows: whoever sees one exported sees it recorded.
         shards.count(&context.counters, players);

@@ -30,7 +30,9 @@ const _: () = assert!(LEAD == LINKS);
 pub(super) struct Steady {
     /// Whether the recording's rules leave any.
     applies: bool,
-    /// The values of a row that must be finite. `None` where none must.
+    /// Whether values must be finite.
+    wants_finite: bool,
+    /// The values of a row that must be. `None` where none must, or none are read.
     finite: Option<Floats>,
     /// Where the terms of the reward lie in a row, in halves of words.
     terms: Range<usize>,
@@ -141,14 +143,17 @@ impl Shards for PoolWriter {
 }
 
 impl Steady {
-    pub(super) fn new(context: &Context) -> Self {
+    /// For a recorder that is `enabled`, or for one that reads nothing of anybody.
+    pub(super) fn new(context: &Context, enabled: bool) -> Self {
         let (rules, schema) = (&context.rules, &*context.schema);
+        let wants_finite = match rules.non_finite {
+            NonFinite::Keep => false,
+            NonFinite::EndEpisode | NonFinite::Replace(_) => true,
+        };
         Self {
             applies: rules.every == 1 && rules.mode == RecordMode::EveryTick && !rules.acts_early,
-            finite: match rules.non_finite {
-                NonFinite::Keep => None,
-                NonFinite::EndEpisode | NonFinite::Replace(_) => Some(Floats::new(schema)),
-            },
+            wants_finite,
+            finite: (enabled && wants_finite).then(|| Floats::new(schema)),
             terms: {
                 let bytes = schema.layout().reward_terms();
                 bytes.start / 4..bytes.end / 4
@@ -169,7 +174,7 @@ impl Steady {
 
     /// Whether values must be finite.
     pub(super) fn wants_finite(&self) -> bool {
-        self.finite.is_some()
+        self.wants_finite
     }
 
     pub(super) fn hand(&self) -> Hand {
@@ -179,8 +184,8 @@ impl Steady {
         }
     }
 
-    /// Writes a step for each player of the block for whom that is all there is to do, and says in `hand` who the others are. For
-    /// how many it wrote one.
+    /// Takes a step for each player of the block for whom that is all there is to do, and says in `hand` who the others are. How
+    /// many took one.
     #[inline]
     pub(super) fn take(
         &self,
@@ -207,7 +212,7 @@ impl Steady {
     }
 
     /// Puts together the rows of those for whom a step is all there is to do, and writes those of players who share a buffer.
-    /// For how many it wrote one.
+    /// How many those are, and those whose steps nobody writes.
     #[expect(clippy::too_many_arguments, reason = "it is the one place where all of these meet")]
     #[inline(never)]
     fn step_all(
@@ -230,7 +235,7 @@ impl Steady {
         let (rules, clock, row_words) = (&context.rules, context.clock, block.row_words());
         let finite = self.finite.as_ref();
         let mut run = Run::default();
-        let mut steps = 0;
+        let (mut steps, mut unwritten) = (0, 0);
         let mut push = |run: &Run, block: &Block<'_>, shards: &mut _| {
             Shards::count(shards, &context.counters, run.len());
             steps += run.len();
@@ -259,7 +264,7 @@ impl Steady {
                 (0.0, true)
             };
             is_finite &= all_finite || are_finite(finite, row, row_words);
-            if finite.is_some() && !is_finite {
+            if self.wants_finite && !is_finite {
                 others.push(index);
                 continue;
             }
@@ -283,13 +288,13 @@ impl Steady {
                     buffer.writer.prefetch();
                     own.push((place, index));
                 }
-                None => {}
+                None => unwritten += 1,
             }
         }
         if !run.is_empty() {
             push(&run, block, shards);
         }
-        steps
+        steps + unwritten
     }
 }
 
