@@ -85,6 +85,7 @@ fn of_four_as(recording: Recording<Player>, players: usize) -> TestApp {
         .observe::<Motion>()
         .observe::<Aim>()
         .observe::<Strength>()
+        .players(players)
         .capacity(rows_each(players, HEADER + 64));
     app(recording, players, |player| {
         (

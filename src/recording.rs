@@ -393,6 +393,10 @@ impl<P: Component> Recording<P> {
     /// [`memory_budget`](crate::plugin::ExperiencePlugin::memory_budget), or the recording is refused. More may join: those
     /// for whom nothing is left are not recorded, and counted. Above [`pool_above`](Self::pool_above), players share.
     ///
+    /// If so many share, their pool is made while the app is set up, on huge pages where the system has some, and all of its
+    /// memory is taken at once. A crowd that nobody expected is captured more slowly: its pool is made when it is there, on
+    /// ordinary pages, and the game waits a little for each when it is first written.
+    ///
     /// # Panics
     /// When `players` is 0.
     #[track_caller]

@@ -126,28 +126,53 @@ fn a_crowd_is_recorded_as_if_each_had_a_buffer() {
     assert_eq!(own, both);
 }
 
+/// How many players have buffers of their own, and whether there is a pool.
+fn buffers(test: &TestApp) -> (usize, bool) {
+    let players = test.world().resource::<Experience>().buffers("player").unwrap();
+    (players.len(), players.pool().is_some())
+}
+
 #[test]
 fn those_who_join_when_there_are_many_share() {
     let mut test = TestApp::new();
-    test.record(recording().pool_above(2).pool(pool(1 << 20)));
+    test.record(recording().pool_above(2).pool(pool(1 << 20)).players(2));
     let mut rng = StdRng::seed_from_u64(1);
-    let buffers = |test: &mut TestApp| {
-        let players = test
-            .world_mut()
-            .resource::<Experience>()
-            .buffers("player")
-            .unwrap()
-            .clone();
-        (players.len(), players.pool().is_some())
-    };
     spawn(test.world_mut(), &mut rng);
     spawn(test.world_mut(), &mut rng);
     test.ticks(2);
-    assert_eq!(buffers(&mut test), (2, false));
+    assert_eq!(buffers(&test), (2, false));
     spawn(test.world_mut(), &mut rng);
     test.ticks(2);
-    assert_eq!(buffers(&mut test), (2, true));
+    assert_eq!(buffers(&test), (2, true));
     assert_eq!(test.finish().len(), 3);
+}
+
+#[test]
+fn a_crowd_that_is_expected_finds_its_pool_and_all_of_its_memory() {
+    let mut test = TestApp::new();
+    test.record(recording().pool_above(2).players(3));
+    test.ticks(1);
+    assert_eq!(buffers(&test), (0, true));
+    let players = test.world().resource::<Experience>().buffers("player").unwrap();
+    let memory = players.pool().unwrap().stats().memory;
+    assert!(memory.heap > 200 << 20, "{memory:?}");
+    #[cfg(target_os = "linux")]
+    {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kib: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(kib << 10 > memory.heap, "{kib} KiB of {memory:?}");
+        // On huge pages, where it gives them to those who ask.
+        let enabled = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+        let gives = enabled.contains("[always]") || enabled.contains("[madvise]");
+        assert_eq!(memory.huge_pages > memory.heap / 2, gives, "{memory:?}");
+    }
+    let mut rng = StdRng::seed_from_u64(1);
+    let alive: Vec<_> = (0..5).map(|_| spawn(test.world_mut(), &mut rng)).collect();
+    test.ticks(2);
+    // They joined in one tick, when there were too many.
+    assert_eq!((buffers(&test), alive.len()), ((0, true), 5));
+    assert_eq!(test.finish().len(), 5);
 }
 
 #[test]

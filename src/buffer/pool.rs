@@ -217,6 +217,12 @@ impl BufferPool {
         self.shards.iter().map(|shard| shard.reader())
     }
 
+    /// Takes all of the memory now, unless it lies in files. Otherwise the system gives a page when it is first written, and
+    /// whoever writes waits for it.
+    pub fn prefault(&self) {
+        self.shards.iter().for_each(|shard| shard.prefault());
+    }
+
     /// Bytes that all shards together take.
     #[must_use]
     pub fn bytes(&self) -> usize {

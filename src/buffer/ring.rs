@@ -192,6 +192,10 @@ impl Ring {
         spilling.count(Self::count(in_memory), stats)
     }
 
+    pub(super) fn prefault(&self) {
+        self.slots.cells().prefault();
+    }
+
     fn count(rows: u64) -> usize {
         usize::try_from(rows).expect("slots are addressable")
     }

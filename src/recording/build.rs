@@ -5,7 +5,7 @@ use super::{
     need::{Mib, Need},
 };
 use crate::{
-    buffer::{Budget, BufferError, BufferKind, BufferSettings, Overflow, PlayerBuffers, pool::PoolSettings},
+    buffer::{Budget, BufferError, BufferKind, BufferSettings, Memory, Overflow, PlayerBuffers, pool::PoolSettings},
     capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
     episode::{Crowd, Recorder, RecorderParts},
     schema::{
@@ -325,7 +325,14 @@ impl Spec {
             recording: recording.clone(),
             source,
         };
-        let crowd = crowd(&recording, self.pool_above, self.pool, &buffers, layout.row_words())?;
+        let crowd = crowd(
+            &recording,
+            (self.pool_above, self.players),
+            self.pool,
+            &buffers,
+            layout.row_words(),
+        )?;
+        let expects_crowd = self.players > crowd.above;
         let need = Need::new(&recording, self.players, &buffers, layout.row_words(), &crowd).map_err(refused)?;
         let buffers = PlayerBuffers::new(buffers, layout.row_words())
             .map_err(refused)?
@@ -387,18 +394,22 @@ impl Spec {
                 })?;
             }
         }
+        let mut recorder = Recorder::new(RecorderParts {
+            marker: context.marker,
+            schema: schema.into_shared(),
+            rules: self.rules,
+            encoder,
+            buffers,
+            crowd,
+            parallel_above,
+            enabled: context.enabled,
+            episodes: context.episodes,
+        });
+        if context.enabled && expects_crowd {
+            recorder.expect_crowd().map_err(refused)?;
+        }
         Ok(Built {
-            recorder: Recorder::new(RecorderParts {
-                marker: context.marker,
-                schema: schema.into_shared(),
-                rules: self.rules,
-                encoder,
-                buffers,
-                crowd,
-                parallel_above,
-                enabled: context.enabled,
-                episodes: context.episodes,
-            }),
+            recorder,
             sinks,
             act_in: self.act_in,
             need,
@@ -409,19 +420,21 @@ impl Spec {
 /// When players share a pool, where it can take the place of their own buffers.
 fn crowd(
     recording: &str,
-    above: Option<usize>,
+    (above, players): (Option<usize>, usize),
     pool: Option<PoolSettings>,
     buffers: &BufferSettings,
     row_words: usize,
 ) -> Result<Crowd, SetupError> {
     let can_share = buffers.kind == BufferKind::Ring && buffers.overflow == Overflow::DropOldest;
     let asked = above.is_some() || pool.is_some();
+    let expected = players > above.unwrap_or(OWN_BUFFERS);
     if asked && !can_share {
         return Err(SetupError::Pool(recording.to_owned()));
     }
     let pool = pool.unwrap_or_else(|| PoolSettings {
         memory: buffers.memory.clone(),
-        huge_pages: buffers.huge_pages,
+        // Those of a pool that is made when there are so many already, the game would wait for.
+        huge_pages: buffers.huge_pages || (expected && !matches!(buffers.memory, Memory::File(_))),
         ..PoolSettings::default()
     });
     let above = match pool.check(row_words) {

@@ -5,7 +5,12 @@
 )]
 
 use super::{Label, Memory, MemoryUse};
-use crate::buffer::{BufferError, budget::Share, shape::Shape, sync::AtomicU64};
+use crate::buffer::{
+    BufferError,
+    budget::Share,
+    shape::Shape,
+    sync::{AtomicU64, Ordering},
+};
 use core::{ops::Deref, ptr::NonNull};
 use std::path::Path;
 
@@ -134,6 +139,18 @@ impl Words {
     /// Bytes, by where they lie.
     pub(in crate::buffer) fn memory(&self) -> MemoryUse {
         self.memory
+    }
+
+    /// Has the system give all pages now, unless they are a file's.
+    pub(in crate::buffer) fn prefault(&self) {
+        /// The smallest pages that there are.
+        const PAGE: usize = 4096 / size_of::<u64>();
+        if self.memory.file == 0 {
+            for word in self.iter().step_by(PAGE) {
+                // A store, which compilers keep, and which changes nothing: where there is something, there is a page.
+                let _ = word.compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Removes the file that they lie in, if they do and it is ours, once they are unmapped.

@@ -42,6 +42,11 @@ impl Rows {
         &self.words[..self.first]
     }
 
+    /// Has the system give all of their memory now, unless they lie in a file.
+    pub(in crate::buffer) fn prefault(&self) {
+        self.words.prefault();
+    }
+
     /// Where the words lie.
     pub(in crate::buffer) fn memory(&self) -> MemoryUse {
         self.words.memory()

@@ -2,6 +2,7 @@
 
 use super::{NewBuffer, Recorder, crew::NEIGHBOURS, left};
 use crate::{
+    buffer::BufferError,
     capture::Parts,
     episode::life::{Life, Output, OwnBuffer},
     player::{AgentId, DoNotRecord, Reward},
@@ -125,11 +126,35 @@ impl Recorder {
         })
     }
 
+    /// Makes the pool that a crowd will share, before there is one, and takes all of its memory: a page that is first written
+    /// while the game plays is one that the game waits for.
+    ///
+    /// # Errors
+    /// When there is not so much memory.
+    pub(crate) fn expect_crowd(&mut self) -> Result<(), BufferError> {
+        self.make_pool()?;
+        if let Some(pool) = self.players.pool() {
+            pool.prefault();
+        }
+        tracing::info!(
+            "recording `{}`: a pool of {} MiB is ready for players beyond the first {}; see `Recording::pool_above`",
+            self.name(),
+            self.crowd.pool.bytes >> 20,
+            self.crowd.above,
+        );
+        Ok(())
+    }
+
+    fn make_pool(&mut self) -> Result<(), BufferError> {
+        let writer = self.players.share(&self.crowd.pool)?;
+        self.context.pool = Mutex::new(writer);
+        self.new_pool = self.players.pool().cloned();
+        Ok(())
+    }
+
     fn open_pool(&mut self) {
-        match self.players.share(&self.crowd.pool) {
-            Ok(writer) => {
-                self.context.pool = Mutex::new(writer);
-                self.new_pool = self.players.pool().cloned();
+        match self.make_pool() {
+            Ok(()) => {
                 tracing::info!(
                     "recording `{}`: players who join from now on share a pool of {} MiB, because there are more than {}; see \
                      `Recording::pool_above`",
