@@ -372,7 +372,7 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.pool = Some(settings))
     }
 
-    /// How many players are captured one after the other; if not set 10,000, or 600 where they
+    /// How many players are captured one after the other; if not set 20,000, or 600 where they
     /// [see the nearest others](Self::observe_nearest), which takes longer than all else. When there are more, the threads of the
     /// [`ComputeTaskPool`](bevy_tasks::ComputeTaskPool) share them out, and the rows are the same. With `usize::MAX` one thread
     /// captures all.

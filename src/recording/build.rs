@@ -32,7 +32,7 @@ const OWN_BUFFERS: usize = 4096;
 
 /// Players who are captured one after the other, unless `parallel_above` says otherwise: where two threads are faster than one
 /// by more than the measurement's spread. See `docs/performance.md`.
-const PARALLEL_ABOVE: usize = 10_000;
+const PARALLEL_ABOVE: usize = 20_000;
 
 /// The same where players see the nearest others, which takes each so many times as long.
 const PARALLEL_ABOVE_IF_SEARCHING: usize = 600;
