@@ -415,7 +415,9 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.buffers.memory = memory)
     }
 
-    /// Asks the system for transparent huge pages, for buffers of 2 MiB and more.
+    /// Asks the system for transparent huge pages, for buffers of 2 MiB and more. Whoever writes such a page first waits until
+    /// the system has cleared it, and has room for it: that can take longer than a tick. A pool for players who are
+    /// [expected](Self::players) lies on huge pages anyway, and nobody waits for those.
     pub fn huge_pages(self) -> Self {
         self.edit(|spec| spec.buffers.huge_pages = true)
     }

@@ -52,7 +52,8 @@ pub struct PoolSettings {
     pub shards: usize,
     /// Where each shard lies.
     pub memory: Memory,
-    /// Whether the system is asked for transparent huge pages, for shards of 2 MiB and more that do not lie in files.
+    /// Whether the system is asked for transparent huge pages, for shards of 2 MiB and more that do not lie in files. Without
+    /// [`prefault`](BufferPool::prefault), whoever writes one first waits for it, which can take longer than a tick.
     pub huge_pages: bool,
 }
 
