@@ -17,6 +17,8 @@ use bevy_experience::{
     transition::{StepHeader, StepKind},
 };
 use bevy_reflect::Reflect;
+use bevy_transform::components::Transform;
+use core::cell::Cell;
 use rand::{SeedableRng, rngs::StdRng};
 use std::hint::black_box;
 
@@ -29,8 +31,11 @@ fn measured(work: &mut dyn FnMut()) {
 /// What each scenario does so many times: pushes, captures of a player, transitions.
 const TIMES: usize = 4096;
 
-#[derive(Component)]
+#[derive(Component, Reflect)]
 struct Player;
+
+#[derive(Component, Reflect)]
+struct Match(u8);
 
 #[derive(Component, Reflect)]
 struct Place([f32; 4]);
@@ -118,6 +123,22 @@ fn board() {
     });
 }
 
+/// The three nearest others, of whom some are in another match.
+fn nearest() {
+    let recording = Recording::new("player")
+        .observe_nearest_with(Nearest::<Player>::new(3, 20.0).xy())
+        .match_id::<Match>()
+        .parallel_above(usize::MAX);
+    let spawned = Cell::new(0);
+    captures(recording, 1024, || {
+        let player = spawned.replace(spawned.get() + 1);
+        // Spread evenly, and without a pattern, by multiples of two numbers that have no common measure.
+        let along = |section: f32| (player as f32 * section).fract() * 226.0;
+        let place = Transform::from_xyz(along(0.754_877_7), along(0.569_840_3), 0.0);
+        (place, Match(u8::from(player % 16 == 0)))
+    });
+}
+
 /// A row of 256 bytes.
 fn row() -> Vec<u64> {
     let mut row = vec![1; 32];
@@ -200,12 +221,13 @@ fn sample() {
     measured(&mut || assert_eq!(sampler.sample(TIMES, &mut rng).len(), TIMES));
 }
 
-const SCENARIOS: [(&str, fn()); 11] = [
+const SCENARIOS: [(&str, fn()); 12] = [
     ("capture_own", || capture(Recording::new("player"))),
     ("capture_shared", || capture(Recording::new("player").pool_above(0))),
     ("capture_wide", wide),
     ("capture_still", still),
     ("capture_board", board),
+    ("capture_nearest", nearest),
     ("ring_push", || push(BufferKind::Ring)),
     ("queue_push", || push(BufferKind::Queue)),
     ("mutex_push", || push(BufferKind::Mutex)),

@@ -296,7 +296,7 @@ impl Grid {
         let place = here.map(|value| value * self.cells_a_unit);
         let [x, y, z] = place.map(cell_of);
         let inside = [place[0] - x as f32, place[1] - y as f32, place[2] - z as f32];
-        let far = place.iter().fold(0.0, |far: f32, value| larger(far, value.abs()));
+        let far = place.iter().fold(0.0, |far: f32, value| far.max(value.abs()));
         let slack = SLACK + far * FAR_SLACK;
         // How far it is at least to a cell so many cells away.
         let gap = |inside: f32, away: i32| {
@@ -305,12 +305,12 @@ impl Grid {
                 1.. => away as f32 - inside,
                 _ => inside - (away + 1) as f32,
             };
-            larger(cells - slack, 0.0) * self.cell
+            (cells - slack).max(0.0) * self.cell
         };
         let axes = if self.flat { 2 } else { 3 };
         let edge = inside[..axes]
             .iter()
-            .fold(0.5, |edge: f32, &inside| smaller(edge, smaller(inside, 1.0 - inside)));
+            .fold(0.5, |edge: f32, &inside| edge.min(inside).min(1.0 - inside));
         let mut met = 0;
         for radius in 1_i32.. {
             let side = 2 * radius as usize + 1;
@@ -334,7 +334,7 @@ impl Grid {
                     }
                 }
             }
-            let next = larger(radius as f32 + edge - slack, 0.0) * self.cell;
+            let next = (radius as f32 + edge - slack).max(0.0) * self.cell;
             if next * next > look.bound() {
                 return;
             }
@@ -374,17 +374,6 @@ impl Group {
 
 pub(super) fn squared_distance(a: [f32; 3], b: [f32; 3]) -> f32 {
     (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2) + (a[2] - b[2]).powi(2)
-}
-
-/// Of two that are numbers: `f32::max` takes several instructions, to say what is larger than none.
-#[inline]
-fn larger(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
-}
-
-#[inline]
-fn smaller(a: f32, b: f32) -> f32 {
-    if a < b { a } else { b }
 }
 
 /// The cell of a coordinate that is counted in cells. It never falls where the coordinate grows.
