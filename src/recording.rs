@@ -1,10 +1,12 @@
 //! What to record about which players.
 
 mod build;
+mod crowd;
+mod error;
 mod need;
 
-pub use build::SetupError;
 pub(crate) use build::{BuildContext, Built};
+pub use error::SetupError;
 pub(crate) use need::Need;
 
 use crate::{

@@ -8,6 +8,7 @@ mod floats;
 mod looking;
 mod members;
 mod seeing;
+mod settling;
 mod steady;
 mod terms;
 
@@ -33,7 +34,7 @@ use complaints::Said;
 use core::sync::atomic::AtomicU32;
 use crew::Crew;
 use crossbeam_queue::SegQueue;
-use seeing::take_reward;
+use settling::take_reward;
 use std::{
     collections::HashSet,
     path::Path,

@@ -1,18 +1,15 @@
 //! From what was asked for to a recorder: columns first, then places, then what fills them.
 
-use super::{
-    Spec,
-    need::{Mib, Need},
-};
+use super::{Spec, crowd, error::SetupError, need::Need};
 use crate::{
-    buffer::{Budget, BufferError, BufferKind, BufferSettings, Memory, Overflow, PlayerBuffers, pool::PoolSettings},
+    buffer::{Budget, Overflow, PlayerBuffers},
     capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
-    episode::{Crowd, Recorder, RecorderParts},
+    episode::{Recorder, RecorderParts},
     schema::{
         Column, DType, Schema, Space,
         reflect::{FieldError, FieldPlan, Target, root_name},
     },
-    sink::{Sink, SinkError},
+    sink::Sink,
     transition::RunId,
 };
 use bevy_ecs::{
@@ -24,126 +21,6 @@ use bevy_ecs::{
 use bevy_reflect::{Reflect, TypePath, Typed};
 use core::sync::atomic::AtomicU32;
 use std::{collections::HashSet, sync::Arc};
-
-/// Players who have buffers of their own, unless `pool_above` says otherwise. A buffer for each keeps every player's newest
-/// steps, whatever the others do; a pool is faster, because neighbours are written side by side, and takes the same memory
-/// for any number.
-const OWN_BUFFERS: usize = 4096;
-
-/// Players who are captured one after the other, unless `parallel_above` says otherwise: where two threads are faster than one
-/// by more than the measurement's spread. See `docs/performance.md`.
-const PARALLEL_ABOVE: usize = 20_000;
-
-/// The same where players see the nearest others, which takes each so many times as long.
-const PARALLEL_ABOVE_IF_SEARCHING: usize = 600;
-
-/// Why a recording cannot be set up.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SetupError {
-    /// A pool keeps the newest steps of all players together, and nothing else.
-    #[error(
-        "recording `{0}` asks for a pool, which drops the oldest steps: leave `buffer` and `overflow` as they are, or do not ask \
-         for a pool"
-    )]
-    Pool(String),
-    /// There is no plugin to give the recording to.
-    #[error("recording `{0}` was added before `ExperiencePlugin`: add the plugin first")]
-    NoPlugin(String),
-    /// Captures have begun.
-    #[error("recording `{0}` was added after the first capture: add recordings while the app is being set up")]
-    TooLate(String),
-    /// The name is taken, or empty.
-    #[error("there is a recording `{0}` already: give each recording a name of its own")]
-    DuplicateName(String),
-    /// The name is empty.
-    #[error("a recording needs a name: it names the folder of its data")]
-    NoName,
-    /// Nothing is observed.
-    #[error("recording `{0}` observes nothing: add `observe::<T>()` for what its players see")]
-    NoObservation(String),
-    /// Two columns have one name.
-    #[error(
-        "recording `{recording}` has two columns `{column}`: observe one of them with `observe_with`, which names its own"
-    )]
-    DuplicateColumn {
-        /// The recording.
-        recording: String,
-        /// The name.
-        column: String,
-    },
-    /// Bounds were stated for a column that does not exist.
-    #[error("recording `{recording}` states bounds for `{column}`, which is none of its columns: {known}")]
-    UnknownColumn {
-        /// The recording.
-        recording: String,
-        /// The name.
-        column: String,
-        /// The columns that there are.
-        known: String,
-    },
-    /// A field cannot be recorded.
-    #[error("recording `{recording}`: {source}")]
-    Field {
-        /// The recording.
-        recording: String,
-        /// Which field, why, and what to do.
-        source: FieldError,
-    },
-    /// The match is not one integer.
-    #[error("recording `{recording}`: `match_id` takes a component with one integer, and `{component}` is not one")]
-    MatchId {
-        /// The recording.
-        recording: String,
-        /// The component's name.
-        component: String,
-    },
-    /// `act_in` names a schedule that is neither of the main nor of the fixed loop.
-    #[error(
-        "recording `{recording}`: `act_in` takes a schedule of the main or the fixed loop, and `{schedule}` is neither"
-    )]
-    Schedule {
-        /// The recording.
-        recording: String,
-        /// The schedule.
-        schedule: String,
-    },
-    /// Buffers of this size cannot be made.
-    #[error("recording `{recording}`: {source}")]
-    Buffer {
-        /// The recording.
-        recording: String,
-        /// What is wrong, and what to do.
-        source: BufferError,
-    },
-    /// The buffers of all recordings would take more memory than they may.
-    #[error(
-        "recording `{recording}` does not fit the memory budget:{arithmetic}\nThat is {} together, and the budget is {}: \
-         {remedy} or set `ExperiencePlugin::memory_budget` to {together} or more",
-        Mib(*together),
-        Mib(*budget)
-    )]
-    OverBudget {
-        /// The recording that is too much.
-        recording: String,
-        /// Bytes that all recordings' buffers would take.
-        together: usize,
-        /// Bytes that they may take.
-        budget: usize,
-        /// What each recording needs, a line each.
-        arithmetic: String,
-        /// What else would fit.
-        remedy: String,
-    },
-    /// A sink says that it cannot work.
-    #[error("recording `{recording}`: {source}")]
-    Sink {
-        /// The recording.
-        recording: String,
-        /// What is wrong, and what to do.
-        source: SinkError,
-    },
-}
 
 /// Something to read, before its place in a row is known.
 pub(crate) type Plan = Box<dyn FnOnce(&mut World, bool) -> Result<Planned, FieldError> + Send + Sync>;
@@ -325,7 +202,7 @@ impl Spec {
             recording: recording.clone(),
             source,
         };
-        let crowd = crowd(
+        let crowd = crowd::crowd(
             &recording,
             (self.pool_above, self.players),
             self.pool,
@@ -377,11 +254,9 @@ impl Spec {
                 Reader::Nearest(source) => nearest.push(source),
             }
         }
-        let parallel_above = self.parallel_above.unwrap_or(if nearest.is_empty() {
-            PARALLEL_ABOVE
-        } else {
-            PARALLEL_ABOVE_IF_SEARCHING
-        });
+        let parallel_above = self
+            .parallel_above
+            .unwrap_or_else(|| crowd::parallel_above(!nearest.is_empty()));
         let encoder = RowEncoder::new(world, context.marker, layout, sources, resources, nearest, match_id);
         let mut sinks = self.sinks;
         if context.enabled {
@@ -415,37 +290,6 @@ impl Spec {
             need,
         })
     }
-}
-
-/// When players share a pool, where it can take the place of their own buffers.
-fn crowd(
-    recording: &str,
-    (above, players): (Option<usize>, usize),
-    pool: Option<PoolSettings>,
-    buffers: &BufferSettings,
-    row_words: usize,
-) -> Result<Crowd, SetupError> {
-    let can_share = buffers.kind == BufferKind::Ring && buffers.overflow == Overflow::DropOldest;
-    let asked = above.is_some() || pool.is_some();
-    let expected = players > above.unwrap_or(OWN_BUFFERS);
-    if asked && !can_share {
-        return Err(SetupError::Pool(recording.to_owned()));
-    }
-    let pool = pool.unwrap_or_else(|| PoolSettings {
-        memory: buffers.memory.clone(),
-        // Those of a pool that is made when there are so many already, the game would wait for.
-        huge_pages: buffers.huge_pages || (expected && !matches!(buffers.memory, Memory::File(_))),
-        ..PoolSettings::default()
-    });
-    let above = match pool.check(row_words) {
-        Ok(()) if can_share => above.unwrap_or(OWN_BUFFERS),
-        Err(source) if asked => {
-            let recording = recording.to_owned();
-            return Err(SetupError::Buffer { recording, source });
-        }
-        _ => usize::MAX,
-    };
-    Ok(Crowd { above, pool })
 }
 
 fn columns(planned: &[Planned]) -> Vec<Column> {

@@ -1,6 +1,6 @@
 //! How much memory the players of a recording need, and whether there is so much.
 
-use super::SetupError;
+use super::error::{Mib, SetupError};
 use crate::{
     buffer::{BufferError, BufferSettings},
     episode::Crowd,
@@ -119,15 +119,6 @@ impl fmt::Display for Need {
             write!(f, " + {} for those who share", Mib(*pool))?;
         }
         write!(f, " = {mib}")
-    }
-}
-
-/// Bytes, as one reads them.
-pub(super) struct Mib(pub(super) usize);
-
-impl fmt::Display for Mib {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} MiB", self.0 as f64 / f64::from(1 << 20))
     }
 }
 

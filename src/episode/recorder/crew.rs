@@ -7,7 +7,7 @@
 
 use super::{
     Context,
-    seeing::Settling,
+    settling::Settling,
     steady::{AHEAD, Hand, Lives, Shards, Steady},
     terms::Terms,
 };

@@ -1,7 +1,7 @@
 //! Players who may stand still, and then are not read.
 
 use super::{
-    seeing::{Settling, take_reward},
+    settling::{Settling, take_reward},
     steady::AHEAD,
 };
 use crate::{

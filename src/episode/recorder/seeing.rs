@@ -1,15 +1,13 @@
 //! What a capture takes of players.
 
 use super::{
-    Context, Life, Recorder, Roster, Terms, crew,
+    Recorder, crew,
     looking::Looking,
+    settling::Settling,
     steady::{All, Lives},
 };
-use crate::{
-    capture::{Captured, Parts},
-    player::Reward,
-};
-use bevy_ecs::{entity::Entity, world::World};
+use crate::capture::Parts;
+use bevy_ecs::world::World;
 
 impl Recorder {
     /// Takes what every player sees and does. How many players there are whom somebody knows.
@@ -71,53 +69,5 @@ impl Recorder {
             }
         });
         seen
-    }
-}
-
-/// What it takes to settle what became of a player for whom it was more than a step.
-pub(super) struct Settling<'a> {
-    pub(super) context: &'a Context,
-    pub(super) terms: &'a mut Terms,
-    joining: &'a mut Vec<Entity>,
-    pub(super) captures: u32,
-}
-
-impl Settling<'_> {
-    /// Leaves a player to its life. False where it has none yet, or none any more: then it may join.
-    pub(super) fn settle(&mut self, roster: &mut Roster, player: Captured<'_>) -> bool {
-        self.settle_life(roster.get_mut(player.entity), player)
-    }
-
-    /// The same, where its life was found.
-    fn settle_life(&mut self, life: Option<&mut Life>, player: Captured<'_>) -> bool {
-        match life {
-            Some(life) if !life.leaves() => {
-                life.see(self.captures);
-                take_reward(life, player.reward, self.context, self.terms);
-                life.capture(self.context, Some(player.row));
-                true
-            }
-            _ => {
-                self.joining.push(player.entity);
-                false
-            }
-        }
-    }
-}
-
-/// Adds what a player was given to its transition under way.
-pub(super) fn take_reward(life: &mut Life, reward: Option<&Reward>, context: &Context, terms: &mut Terms) {
-    let Some(reward) = reward else { return };
-    let takes = life.takes_rewards();
-    let mut orphaned = false;
-    terms.amounts(reward, |term, amount| {
-        if takes {
-            life.add_reward(term, amount);
-        } else {
-            orphaned = true;
-        }
-    });
-    if orphaned && life.is_recorded() && !life.is_excluded() && !context.was_paused {
-        context.counters.orphaned_rewards.add(1);
     }
 }
