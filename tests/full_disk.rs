@@ -117,14 +117,17 @@ fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
     fs::write(&other, vec![0; 512 << 10]).unwrap();
     test.ticks(2);
     for round in 0..2 {
-        play_until(&mut test, |test| reason(test).is_some());
+        // What was on its way when the disk became full may still find room, and go on for a while.
+        let (mut recorded, mut since) = (0, Instant::now());
+        play_until(&mut test, |test| {
+            let now = report(test).recorded;
+            if reason(test).is_none() || now != recorded {
+                (recorded, since) = (now, Instant::now());
+            }
+            since.elapsed() > Duration::from_millis(500)
+        });
         assert!(matches!(reason(&test), Some(PauseReason::StorageFull(_))));
-        test.ticks(1);
-        let recorded = report(&test).recorded;
         assert!(recorded > 200, "{round}: {recorded}");
-        let begun = Instant::now();
-        play_until(&mut test, |_| begun.elapsed() > Duration::from_millis(500));
-        assert_eq!(report(&test).recorded, recorded, "{round}: it is still paused");
         assert_eq!(report(&test).dropped, 0);
         if round == 0 {
             fs::remove_file(&other).unwrap();
