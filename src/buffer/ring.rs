@@ -192,6 +192,7 @@ impl Ring {
         spilling.count(Self::count(in_memory), stats)
     }
 
+    /// Takes all of its memory now, unless that lies in a file.
     pub(super) fn prefault(&self) {
         self.slots.cells().prefault();
     }

@@ -16,45 +16,6 @@ use crate::{
 };
 
 impl Steady {
-    /// Takes a step for each player of the block, of whom nothing is written. How many there are; `None` where they are not
-    /// alike: then nothing has happened.
-    #[inline(never)]
-    pub(super) fn step_unwritten(
-        &self,
-        block: &mut Block<'_>,
-        sums: &mut [f64],
-        (context, captures): (&Context, u32),
-        terms: &Terms,
-        lives: &mut impl Lives,
-    ) -> Option<usize> {
-        let (rules, clock, players) = (&context.rules, context.clock, block.len());
-        let (now, _) = lives.next(players);
-        let mut alike = now.len() == players;
-        for (index, life) in now.iter().enumerate() {
-            alike &= life.entity == block.entity(index) && life.goes_on(rules) && life.output().is_none();
-        }
-        if !alike {
-            return None;
-        }
-        for index in 0..players {
-            // What is not finite ends an episode here as well.
-            let Some(reward) = block.reward(index).filter(|reward| !reward.is_untouched()) else {
-                continue;
-            };
-            let columns = &mut bytemuck::cast_slice_mut(block.row_mut(index))[self.terms()];
-            let (_, is_finite) = sum_up(Some(reward), terms, sums, columns)?;
-            if !is_finite && self.wants_finite() {
-                return None;
-            }
-        }
-        for (life, cell) in now.iter_mut().zip(block.cells_mut()) {
-            life.see(captures);
-            let _ = life.step(clock, 0.0, StepHeader::of_mut(&mut cell[LEAD..]));
-        }
-        lives.pass(players);
-        Some(players)
-    }
-
     /// Writes a step for each player of the block, whose values are finite. How many there are; `None` where they are not alike:
     /// then nothing has happened.
     #[inline(never)]

@@ -30,8 +30,6 @@ const _: () = assert!(LEAD == LINKS);
 pub(super) struct Steady {
     /// Whether the recording's rules leave any.
     applies: bool,
-    /// Whether anything is read and written at all.
-    enabled: bool,
     /// Whether values must be finite.
     wants_finite: bool,
     /// The values of a row that must be. `None` where none must, or none are read.
@@ -154,7 +152,6 @@ impl Steady {
         };
         Self {
             applies: rules.every == 1 && rules.mode == RecordMode::EveryTick && !rules.acts_early,
-            enabled,
             wants_finite,
             finite: (enabled && wants_finite).then(|| Floats::new(schema)),
             terms: {
@@ -203,11 +200,6 @@ impl Steady {
         hand.others.clear();
         hand.strays.clear();
         hand.foreign.clear();
-        if !self.enabled
-            && let Some(steps) = self.step_unwritten(block, &mut hand.sums, (context, captures), terms, lives)
-        {
-            return steps;
-        }
         // Nearly always all are. Where not, each is asked.
         let all_finite = are_finite(self.finite.as_ref(), block.rows(), block.stride());
         if all_finite
