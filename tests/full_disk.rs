@@ -12,7 +12,7 @@ use bevy_experience::{
 };
 use bevy_reflect::Reflect;
 use core::time::Duration;
-use std::{fs, path::Path, process::Command, time::Instant};
+use std::{fs, io::Write, path::Path, process::Command, time::Instant};
 use tempfile::TempDir;
 
 #[derive(Component)]
@@ -147,6 +147,16 @@ fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
         play_until(&mut test, |test| {
             reason(test).is_none() && report(test).recorded > recorded
         });
+        // All at once, while rows are on their way: so the sink meets the end of the disk, and not the journal alone.
+        let rest = disk.path().join("rest");
+        let mut filler = fs::File::create(&rest).unwrap();
+        while filler.write_all(&[0; 4096]).is_ok() {}
+        drop(filler);
+        play_until(&mut test, |test| reason(test).is_some());
+        let begun = Instant::now();
+        play_until(&mut test, |_| begun.elapsed() > Duration::from_millis(100));
+        fs::remove_file(&rest).unwrap();
+        play_until(&mut test, |test| reason(test).is_none());
     }
     let mut experience = test.world_mut().resource_mut::<Experience>();
     assert!(experience.close(Duration::from_secs(30)));
