@@ -1,12 +1,15 @@
 //! What is fed with anything at all. Here and in `tests/fuzz_seeds.rs` the same.
 
-use bevy_experience::{
-    buffer::ring::MappedRing,
-    dataset::{Dataset, RecoverSettings},
-    journal::{JournalReader, Record},
+use experience_buffer::ring::MappedRing;
+use experience_core::{
+    account::RunReport,
     schema::{Column, Schema},
-    sink::{DatasetSink, RecordingInfo, RunReport, Sink},
     transition::RunId,
+};
+use experience_dataset::{Dataset, DatasetSink, RecoverSettings};
+use experience_export::{
+    RecordingInfo, Sink,
+    journal::{JournalReader, Record},
 };
 use std::{fs, path::Path, time::SystemTime};
 

@@ -18,11 +18,7 @@ pub(crate) use nearest::NearestSource;
 pub(crate) use source::{Part, ResourceSource, Source};
 pub(crate) use still::Visit;
 
-use crate::{
-    player::{DoNotRecord, Reward},
-    schema::RowLayout,
-    transition::StepHeader,
-};
+use crate::player::{DoNotRecord, Reward};
 use archetypes::MatchedArchetypes;
 use bevy_ecs::{
     archetype::{ArchetypeEntity, ArchetypeId},
@@ -32,6 +28,7 @@ use bevy_ecs::{
     world::World,
 };
 use core::ops::Range;
+use experience_core::{schema::RowLayout, transition::StepHeader};
 use nearest::Found;
 use source::Typed;
 

@@ -20,9 +20,9 @@ mod roster;
 pub(crate) use life::{Clock, Rules};
 pub(crate) use recorder::{Crowd, EndRequest, PlayerView, Recorder, RecorderParts, Refusal, Staged};
 
-use crate::transition::{EndReason, Outcome};
 use bevy_ecs::{entity::Entity, event::EntityEvent};
 use bevy_reflect::Reflect;
+use experience_core::transition::{EndReason, Outcome};
 
 /// Ends the player's episode.
 ///

@@ -19,10 +19,8 @@ pub use players::{LastEnd, PlayerError, PlayerState};
 pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
 
 use crate::{
-    export::ExportSettings,
     player::{AgentId, DoNotRecord, Reward},
     recording::{BuildContext, Built, Recording, SetupError},
-    transition::RunId,
 };
 use bevy_app::{App, FixedLast, Plugin};
 use bevy_ecs::{
@@ -30,6 +28,8 @@ use bevy_ecs::{
     schedule::{InternedScheduleLabel, ScheduleLabel},
 };
 use bevy_platform::cell::SyncCell;
+use experience_core::transition::RunId;
+use experience_export::ExportSettings;
 use works::{RecordingSlot, Works};
 
 /// Records players' lives.
@@ -65,7 +65,7 @@ pub struct ExperiencePlugin {
     ///
     /// A recording whose expected [`players`](Recording::players) do not fit beside those of the recordings before it is
     /// refused. While the game runs, players for whose buffers nothing is left are not recorded until they join again:
-    /// [`RunReport::unbuffered_agents`](crate::account::RunReport::unbuffered_agents) counts them.
+    /// [`RunReport::unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents) counts them.
     pub memory_budget: usize,
 }
 

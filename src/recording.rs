@@ -10,12 +10,9 @@ pub use error::SetupError;
 pub(crate) use need::Need;
 
 use crate::{
-    buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::PoolSettings},
     capture::{Nearest, Part},
     episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode, Rules},
-    schema::{Column, DType, Space, reflect::root_name},
-    sink::Sink,
-    transition::Outcome,
+    reflect::root_name,
 };
 use bevy_ecs::{
     component::Component,
@@ -25,6 +22,12 @@ use bevy_ecs::{
 use bevy_reflect::{Reflect, TypeInfo, TypePath, Typed};
 use build::{Plan, custom_plan, fields_plan, match_plan, nearest_plan, resource_plan};
 use core::marker::PhantomData;
+use experience_buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::PoolSettings};
+use experience_core::{
+    schema::{Column, DType, Space},
+    transition::Outcome,
+};
+use experience_export::Sink;
 
 /// Everything that is recorded about players marked by the component `P`.
 ///
@@ -360,7 +363,7 @@ impl<P: Component> Recording<P> {
     }
 
     /// How many players have buffers of their own; 4,096 if not set. Players who join when there are that many share a
-    /// [pool](crate::buffer::pool), which is made for the first of them: it takes the same memory for any number of players,
+    /// [pool](experience_buffer::pool), which is made for the first of them: it takes the same memory for any number of players,
     /// and keeps the newest steps of all of them together. With 0 all players share.
     ///
     /// A pool drops the oldest: recordings with another [`overflow`](Self::overflow) or [`buffer`](Self::buffer) have none.

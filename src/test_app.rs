@@ -20,11 +20,8 @@
 //! ```
 
 use crate::{
-    account::RunReport,
     plugin::{Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin},
     recording::Recording,
-    sink::MemorySink,
-    transition::Episode,
 };
 use bevy_app::{App, FixedMainScheduleOrder, TaskPoolPlugin};
 use bevy_diagnostic::FrameCountPlugin;
@@ -34,6 +31,8 @@ use core::{
     ops::{Deref, DerefMut},
     time::Duration,
 };
+use experience_core::{account::RunReport, transition::Episode};
+use experience_export::MemorySink;
 
 /// How long a test waits for the exporter.
 const PATIENCE: Duration = Duration::from_secs(30);

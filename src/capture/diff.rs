@@ -3,7 +3,7 @@
 //! Bevy's change ticks fire on mutable access, equal value or not, and miss writers that bypass them. So encoded rows
 //! are compared, bit by bit: a NaN equals itself, and zero differs from minus zero.
 
-use crate::schema::RowLayout;
+use experience_core::schema::RowLayout;
 
 /// Whether two rows show the same observation under the same mask.
 pub(crate) fn same_observation(layout: &RowLayout, a: &[u64], b: &[u64]) -> bool {
@@ -33,7 +33,7 @@ pub(crate) fn copy_action(layout: &RowLayout, from: &[u64], to: &mut [u64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Column, DType, Schema, Space};
+    use experience_core::schema::{Column, DType, Schema, Space};
 
     #[test]
     fn rows_are_compared_bit_by_bit() {

@@ -1,12 +1,10 @@
 //! Which match a player, or anything else, is in.
 
 use super::source::{Part, Source};
-use crate::{
-    schema::{DType, reflect::FieldPlan},
-    transition::values,
-};
+use crate::reflect::FieldPlan;
 use bevy_ecs::{archetype::ArchetypeEntity, component::Component, storage::Table, world::World};
 use bevy_reflect::Reflect;
+use experience_core::{schema::DType, transition::values};
 
 /// So many are read at once, at most.
 const AT_ONCE: usize = 64;

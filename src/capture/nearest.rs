@@ -8,13 +8,11 @@ pub(super) use found::Found;
 pub(crate) use source::NearestSource;
 
 use super::{Part, Source};
-use crate::schema::{
-    Column, DType, Space,
-    reflect::{FieldError, FieldPlan, Target, root_name},
-};
+use crate::reflect::{FieldError, FieldPlan, Target, root_name};
 use bevy_ecs::{component::Component, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
 use core::marker::PhantomData;
+use experience_core::schema::{Column, DType, Space};
 use source::Sight;
 
 /// Which others with the component `T` a player sees, for `Recording::observe_nearest_with`.

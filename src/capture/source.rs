@@ -4,7 +4,7 @@
     reason = "columns of tables are read without knowing their type, which is what makes one capture serve all"
 )]
 
-use crate::{cache, schema::reflect::FieldPlan};
+use crate::reflect::FieldPlan;
 use bevy_ecs::{
     archetype::ArchetypeEntity,
     change_detection::{MAX_CHANGE_AGE, Tick},
@@ -15,6 +15,7 @@ use bevy_ecs::{
 };
 use bevy_reflect::Reflect;
 use core::{cell::UnsafeCell, marker::PhantomData, ops::Range};
+use experience_buffer::prefetch;
 
 /// Which part of a row a source fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,7 +250,7 @@ fn prefetch(table: &Table, players: &[ArchetypeEntity], component: ComponentId, 
     if size <= LARGE && row.index_u32() < table.entity_count() {
         // SAFETY: the row lies in the table, by the check above. Nothing is read.
         let first = unsafe { column.get_data_unchecked(row) };
-        cache::prefetch(first.as_ptr(), players.len() * size);
+        prefetch::range(first.as_ptr(), players.len() * size);
     }
 }
 

@@ -11,17 +11,17 @@ pub(super) use context::Context;
 pub(crate) use context::{Clock, Rules};
 
 use super::{DecisionTick, EpisodeStart, FinalObservation, RecordMode};
-use crate::{
-    buffer::{
-        Writer,
-        pool::{PoolHandle, Stream},
-    },
-    capture::diff,
+use crate::capture::diff;
+use bevy_ecs::entity::Entity;
+use core::sync::atomic::{AtomicU32, Ordering};
+use experience_buffer::{
+    Writer,
+    pool::{PoolHandle, Stream},
+};
+use experience_core::{
     schema::RowLayout,
     transition::{EndReason, Outcome, StepHeader, StepKind},
 };
-use bevy_ecs::entity::Entity;
-use core::sync::atomic::{AtomicU32, Ordering};
 use span::Span;
 use std::sync::Arc;
 

@@ -19,21 +19,23 @@ use super::{
     roster::Roster,
 };
 use crate::{
-    account::{Count, Counters},
-    buffer::{
-        BufferPool, BufferSettings, Memory, PlayerBuffers, TransitionBuffer,
-        pool::{PoolSettings, Stream},
-    },
     capture::{Parts, RowEncoder},
     player::Reward,
-    schema::Schema,
-    transition::{EndReason, Outcome, ReasonTable},
 };
 use bevy_ecs::{change_detection::Tick, component::ComponentId, entity::Entity, world::World};
 use complaints::Said;
 use core::sync::atomic::AtomicU32;
 use crew::Crew;
 use crossbeam_queue::SegQueue;
+use experience_buffer::{
+    BufferPool, BufferSettings, Memory, PlayerBuffers, TransitionBuffer,
+    pool::{PoolSettings, Stream},
+};
+use experience_core::{
+    account::{Count, Counters},
+    schema::Schema,
+    transition::{EndReason, Outcome, ReasonTable},
+};
 use settling::take_reward;
 use std::{
     collections::HashSet,

@@ -1,8 +1,8 @@
 //! Who is being recorded: lives in slots, found by entity.
 
 use super::life::Life;
-use crate::cache;
 use bevy_ecs::entity::Entity;
+use experience_buffer::prefetch;
 use std::collections::HashMap;
 
 /// The living players of one recording.
@@ -64,7 +64,7 @@ impl Roster {
     /// Has the life at `place` brought near, if there is one.
     #[inline(always)]
     pub(super) fn prefetch(&self, place: usize) {
-        cache::line(self.lives.as_ptr().wrapping_add(place).cast());
+        prefetch::line(self.lives.as_ptr().wrapping_add(place).cast());
     }
 
     pub(super) fn lives_mut(&mut self) -> &mut [Life] {

@@ -1,10 +1,10 @@
 //! What the game may want to know while it plays.
 
 use super::{experience::Experience, works::Works};
-use crate::export::Notice;
 use bevy_ecs::{event::Event, world::World};
+use experience_export::Notice;
 
-pub use crate::export::SinkFailure;
+pub use experience_export::SinkFailure;
 
 /// A sink failed, and not only for a moment: attempts to make it good were in vain, or it does not come back.
 ///
@@ -24,7 +24,7 @@ pub use crate::export::SinkFailure;
 pub struct SinkFailed {
     /// The name of its recording.
     pub recording: String,
-    /// What it is: [`Sink::describe`](crate::sink::Sink::describe).
+    /// What it is: [`Sink::describe`](experience_export::Sink::describe).
     pub sink: String,
     /// What it said.
     pub error: String,

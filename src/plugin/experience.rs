@@ -1,9 +1,11 @@
 //! The resource that holds everything, and what may be asked of it.
 
 use super::works::{RecordingSlot, Works};
-use crate::{account::RunReport, buffer::PlayerBuffers, export::ExportSettings, schema::Schema, transition::RunId};
 use bevy_ecs::resource::Resource;
 use core::time::Duration;
+use experience_buffer::PlayerBuffers;
+use experience_core::{account::RunReport, schema::Schema, transition::RunId};
+use experience_export::ExportSettings;
 use std::sync::Arc;
 
 /// Everything that is being recorded, as a resource: accounts, schemas, live buffers, flushing and closing.
@@ -45,7 +47,7 @@ pub struct RecordingProgress {
 /// How one sink of a recording gets on. Counts are transitions unless they say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkProgress {
-    /// What it is: [`Sink::describe`](crate::sink::Sink::describe).
+    /// What it is: [`Sink::describe`](experience_export::Sink::describe).
     pub sink: String,
     /// Whole episodes that it took.
     pub episodes: u64,
@@ -57,7 +59,7 @@ pub struct SinkProgress {
     pub pending: u64,
     /// Calls that failed, and times that it stalled; most of them were made good by another attempt.
     pub failures: u64,
-    /// Bytes of this run that it kept on a disk at its last flush: [`Sink::disk_bytes`](crate::sink::Sink::disk_bytes).
+    /// Bytes of this run that it kept on a disk at its last flush: [`Sink::disk_bytes`](experience_export::Sink::disk_bytes).
     pub disk_bytes: u64,
     /// How long its last flush took, with all attempts.
     pub flush: Duration,

@@ -1,9 +1,9 @@
 //! Settings that may be changed while the game runs.
 
-use crate::export::ExportSettings;
 use bevy_ecs::{reflect::ReflectResource, resource::Resource};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 use core::time::Duration;
+use experience_export::ExportSettings;
 
 /// What of the [`ExportSettings`] may be changed while the game runs: edit this resource, and from the next capture on the new
 /// values hold.

@@ -4,10 +4,7 @@ use super::{
     experience::Experience,
     works::{Works, component_id},
 };
-use crate::{
-    episode::{BeginEpisode, EndEpisode, EndRequest, EpisodeEnded, Staged},
-    transition::EndReason,
-};
+use crate::episode::{BeginEpisode, EndEpisode, EndRequest, EpisodeEnded, Staged};
 use bevy_app::App;
 use bevy_ecs::{
     component::Component,
@@ -16,6 +13,7 @@ use bevy_ecs::{
     observer::On,
     world::{DeferredWorld, World},
 };
+use experience_core::transition::EndReason;
 
 pub(super) fn add(app: &mut App) {
     app.add_observer(end_episode).add_observer(begin_episode);

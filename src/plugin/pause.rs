@@ -11,7 +11,7 @@ pub enum PauseReason {
     /// It was asked for, by [`Experience::pause`] or [`Experience::pause_recording`], and this is what was said.
     Requested(Cow<'static, str>),
     /// A sink waits for room on its disk; the recording goes on by itself when there is some. Which sink it is:
-    /// [`Sink::describe`](crate::sink::Sink::describe).
+    /// [`Sink::describe`](experience_export::Sink::describe).
     StorageFull(String),
 }
 

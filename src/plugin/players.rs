@@ -4,12 +4,10 @@ use super::{
     experience::Experience,
     works::{RecordingSlot, Works},
 };
-use crate::{
-    buffer::BufferStats,
-    episode::{PlayerView, Refusal},
-    transition::{EndReason, Outcome},
-};
+use crate::episode::{PlayerView, Refusal};
 use bevy_ecs::entity::Entity;
+use experience_buffer::BufferStats;
+use experience_core::transition::{EndReason, Outcome};
 
 /// A living player, as its recording sees it at this moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,9 +167,9 @@ impl Experience {
 
     /// Marks the open episode of an agent with a word, or its last one where none is open. The id of the episode.
     ///
-    /// A dataset keeps tags in the account of the run, [`RunReport::tags`](crate::account::RunReport::tags), from its next flush
+    /// A dataset keeps tags in the account of the run, [`RunReport::tags`](experience_core::account::RunReport::tags), from its next flush
     /// on. The tag stays with this id: what follows a split or a gap is another episode, which
-    /// [`continues`](crate::transition::EpisodeInfo::continues) it.
+    /// [`continues`](experience_core::transition::EpisodeInfo::continues) it.
     ///
     /// # Errors
     /// When there is no such player, or it had no episode since it joined.

@@ -2,13 +2,9 @@
 
 use super::{ExperiencePlugin, LiveSettings, PauseReason};
 use crate::{
-    buffer::{Budget, Overflow},
     episode::{Clock, Recorder},
-    export::{ExportSettings, Exporter, Notice, RecordingExport},
     player::Reward,
     recording::Need,
-    sink::{RecordingInfo, Sink},
-    transition::RunId,
 };
 use bevy_ecs::{
     change_detection::DetectChangesMut,
@@ -21,6 +17,9 @@ use bevy_ecs::{
 use bevy_platform::cell::SyncCell;
 use bevy_time::{Fixed, Time};
 use core::{sync::atomic::AtomicU32, time::Duration};
+use experience_buffer::{Budget, Overflow};
+use experience_core::transition::RunId;
+use experience_export::{ExportSettings, Exporter, Notice, RecordingExport, RecordingInfo, Sink};
 use std::{
     path::absolute,
     sync::Arc,

@@ -2,15 +2,9 @@
 
 use super::{Spec, crowd, error::SetupError, need::Need};
 use crate::{
-    buffer::{Budget, Overflow, PlayerBuffers},
     capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
     episode::{Recorder, RecorderParts},
-    schema::{
-        Column, DType, Schema, Space,
-        reflect::{FieldError, FieldPlan, Target, root_name},
-    },
-    sink::Sink,
-    transition::RunId,
+    reflect::{FieldError, FieldPlan, Target, root_name},
 };
 use bevy_ecs::{
     component::{Component, ComponentId},
@@ -20,6 +14,12 @@ use bevy_ecs::{
 };
 use bevy_reflect::{Reflect, TypePath, Typed};
 use core::sync::atomic::AtomicU32;
+use experience_buffer::{Budget, Overflow, PlayerBuffers};
+use experience_core::{
+    schema::{Column, DType, Schema, Space},
+    transition::RunId,
+};
+use experience_export::Sink;
 use std::{collections::HashSet, sync::Arc};
 
 /// Something to read, before its place in a row is known.

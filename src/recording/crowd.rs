@@ -1,10 +1,8 @@
 //! Many players: from how many on they share a pool, and are captured by several threads.
 
 use super::error::SetupError;
-use crate::{
-    buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::PoolSettings},
-    episode::Crowd,
-};
+use crate::episode::Crowd;
+use experience_buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::PoolSettings};
 
 /// Players who have buffers of their own, unless `pool_above` says otherwise. A buffer for each keeps every player's newest
 /// steps, whatever the others do; a pool is faster, because neighbours are written side by side, and takes the same memory

@@ -1,7 +1,9 @@
 //! Why a recording cannot be set up, and what to do.
 
-use crate::{buffer::BufferError, schema::reflect::FieldError, sink::SinkError};
+use crate::reflect::FieldError;
 use core::fmt;
+use experience_buffer::BufferError;
+use experience_export::SinkError;
 
 /// Why a recording cannot be set up.
 #[derive(Debug, thiserror::Error)]

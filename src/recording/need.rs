@@ -1,11 +1,9 @@
 //! How much memory the players of a recording need, and whether there is so much.
 
 use super::error::{Mib, SetupError};
-use crate::{
-    buffer::{BufferError, BufferSettings},
-    episode::Crowd,
-};
+use crate::episode::Crowd;
 use core::fmt;
+use experience_buffer::{BufferError, BufferSettings};
 
 /// What the buffers of one recording need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +123,7 @@ impl fmt::Display for Need {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffer::{BufferKind, Memory, pool::PoolSettings};
+    use experience_buffer::{BufferKind, Memory, pool::PoolSettings};
 
     fn need(settings: &BufferSettings, players: usize) -> Need {
         let crowd = Crowd {

@@ -4,7 +4,7 @@
 //! player, and stays as it is.
 
 use super::{Context, Life};
-use crate::transition::{EndReason, Outcome};
+use experience_core::transition::{EndReason, Outcome};
 
 /// How an episode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

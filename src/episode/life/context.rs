@@ -1,14 +1,14 @@
 //! What all lives of a recording share.
 
-use crate::{
+use crate::episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode};
+use core::sync::atomic::AtomicU32;
+use crossbeam_queue::SegQueue;
+use experience_buffer::pool::PoolWriter;
+use experience_core::{
     account::{Count, Counters},
-    buffer::pool::PoolWriter,
-    episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode},
     schema::{RowLayout, Schema},
     transition::{Outcome, ReasonTable},
 };
-use core::sync::atomic::AtomicU32;
-use crossbeam_queue::SegQueue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the user asked of a recording.

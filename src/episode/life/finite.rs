@@ -1,7 +1,8 @@
 //! Values that are NaN or infinite.
 
 use super::Context;
-use crate::{episode::NonFinite, schema::DType, transition::StepHeader};
+use crate::episode::NonFinite;
+use experience_core::{schema::DType, transition::StepHeader};
 
 /// Applies the recording's rule for values that are not finite to the whole row. False when it must not be written.
 pub(super) fn make_row_finite(context: &Context, row: &mut [u64]) -> bool {

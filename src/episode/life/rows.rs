@@ -4,9 +4,9 @@ use super::{Context, Life, Output, StagedEnd, UnderWay, finite, span::Span};
 use crate::{
     capture::diff,
     episode::{DecisionTick, RecordMode},
-    transition::{EndReason, Outcome, StepHeader, StepKind},
 };
 use core::sync::atomic::Ordering;
+use experience_core::transition::{EndReason, Outcome, StepHeader, StepKind};
 
 impl Life {
     /// A tick of an open episode that goes on.

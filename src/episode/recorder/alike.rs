@@ -9,11 +9,11 @@ use super::{
     terms::Terms,
 };
 use crate::{
-    cache,
     capture::{Block, LEAD},
     episode::life::{Life, Output},
-    transition::StepHeader,
 };
+use experience_buffer::prefetch;
+use experience_core::transition::StepHeader;
 
 impl Steady {
     /// Writes a step for each player of the block, whose values are finite. How many there are; `None` where they are not alike:
@@ -98,6 +98,6 @@ impl Steady {
 #[inline(always)]
 fn prefetch(after: &[Life], index: usize) {
     if let Some(life) = after.get(index) {
-        cache::line(core::ptr::from_ref(life).cast());
+        prefetch::line(core::ptr::from_ref(life).cast());
     }
 }

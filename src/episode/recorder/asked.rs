@@ -4,11 +4,9 @@
 //! in no episode, and the next one begins at the coming capture.
 
 use super::Recorder;
-use crate::{
-    episode::life::Life,
-    transition::{EndReason, Outcome},
-};
+use crate::episode::life::Life;
 use bevy_ecs::entity::Entity;
+use experience_core::transition::{EndReason, Outcome};
 
 /// Why what was asked cannot be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

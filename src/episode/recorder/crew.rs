@@ -12,9 +12,6 @@ use super::{
     terms::Terms,
 };
 use crate::{
-    account::Counters,
-    buffer::pool::{PoolHandle, PoolPart, Run},
-    cache,
     capture::{Block, Captured, Desk, Group, Parts, RowEncoder},
     episode::{
         life::{Life, Output},
@@ -24,6 +21,11 @@ use crate::{
 };
 use bevy_ecs::{entity::Entity, world::World};
 use bevy_tasks::{ComputeTaskPool, available_parallelism};
+use experience_buffer::{
+    pool::{PoolHandle, PoolPart, Run},
+    prefetch,
+};
+use experience_core::account::Counters;
 use std::sync::LazyLock;
 
 /// So many neighbours are one thread's. Those who join together share a shard, as many of them.
@@ -373,7 +375,7 @@ impl Lives for Near<'_> {
     fn prefetch(&self) {
         // Beyond these are somebody else's, whom that would disturb.
         if let Some(life) = self.lives.get(self.met + AHEAD) {
-            cache::line(core::ptr::from_ref(life).cast());
+            prefetch::line(core::ptr::from_ref(life).cast());
         }
     }
 

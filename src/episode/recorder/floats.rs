@@ -1,7 +1,7 @@
 //! Whether the values of rows are finite, many at a time.
 
-use crate::schema::{Column, DType, Schema};
 use core::ops::Range;
+use experience_core::schema::{Column, DType, Schema};
 
 /// The floats of a row.
 #[derive(Default)]
@@ -125,7 +125,7 @@ impl Floats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Space;
+    use experience_core::schema::Space;
 
     #[test]
     fn every_float_of_a_row_is_looked_at_and_nothing_else() {

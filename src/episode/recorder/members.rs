@@ -2,14 +2,14 @@
 
 use super::{NewBuffer, Recorder, crew::NEIGHBOURS, left};
 use crate::{
-    buffer::BufferError,
     capture::Parts,
     episode::life::{Life, Output, OwnBuffer},
     player::{AgentId, DoNotRecord, Reward},
-    transition::{EndReason, Outcome},
 };
 use bevy_ecs::{entity::Entity, world::World};
 use core::sync::atomic::AtomicU32;
+use experience_buffer::BufferError;
+use experience_core::transition::{EndReason, Outcome};
 use std::sync::{Arc, Mutex};
 
 impl Recorder {

@@ -6,8 +6,6 @@
 
 use super::{Context, floats::Floats, terms::Terms};
 use crate::{
-    account::Counters,
-    buffer::pool::{LINKS, PoolHandle, PoolWriter, Run},
     capture::{Block, LEAD},
     episode::{
         NonFinite, RecordMode,
@@ -15,10 +13,11 @@ use crate::{
         roster::Roster,
     },
     player::Reward,
-    transition::StepHeader,
 };
 use bevy_ecs::entity::Entity;
 use core::ops::Range;
+use experience_buffer::pool::{LINKS, PoolHandle, PoolWriter, Run};
+use experience_core::{account::Counters, transition::StepHeader};
 
 // A block's rows are put together as they will lie in a pool.
 const _: () = assert!(LEAD == LINKS);

@@ -1,0 +1,102 @@
+//! Mappings.
+
+use super::MemoryUse;
+use crate::{BufferError, sync::AtomicU64};
+use core::ptr::NonNull;
+use memmap2::{MmapOptions, MmapRaw};
+#[cfg(target_os = "linux")]
+use std::sync::LazyLock;
+
+/// The `len` words that begin at the byte `start` of a mapping.
+///
+/// # Panics
+/// When they are not aligned, or the mapping ends before.
+pub(super) fn words(map: &MmapRaw, start: usize, len: usize) -> NonNull<[AtomicU64]> {
+    assert!(
+        start.is_multiple_of(align_of::<AtomicU64>()) && len <= (map.len() - start) / size_of::<AtomicU64>(),
+        "words lie inside their mapping"
+    );
+    let first = map.as_mut_ptr().wrapping_add(start).cast::<AtomicU64>();
+    NonNull::slice_from_raw_parts(NonNull::new(first).expect("a mapping is somewhere"), len)
+}
+
+/// Zeroed memory from the system.
+pub(super) struct Anonymous {
+    map: MmapRaw,
+    start: usize,
+    memory: MemoryUse,
+}
+
+impl Anonymous {
+    /// Maps `bytes`, bound to a NUMA node or on huge pages where that is asked for and can be had.
+    ///
+    /// # Errors
+    /// When there is not so much memory, or there are too many mappings.
+    pub(super) fn new(bytes: usize, bound: bool, huge_pages: bool) -> Result<Self, BufferError> {
+        let refused = || BufferError::OutOfMemory { bytes };
+        let page = huge_pages.then(huge_page).flatten().filter(|&page| page <= bytes);
+        // Room to begin at a boundary of huge pages. What is not touched costs nothing.
+        let len = bytes.checked_add(page.unwrap_or(0)).ok_or_else(refused)?;
+        let map = MmapOptions::new().len(len).map_anon().map_err(|_| refused())?;
+        let map = MmapRaw::from(map);
+        let address = map.as_mut_ptr().addr();
+        let start = page.map_or(0, |page| address.next_multiple_of(page) - address);
+        let mut memory = MemoryUse {
+            huge_pages: page.map_or(0, |page| huge_bytes(&map, start, bytes, page)),
+            ..MemoryUse::default()
+        };
+        let place = if !bound {
+            &mut memory.heap
+        } else if bind(&map) {
+            &mut memory.numa
+        } else {
+            &mut memory.unbound
+        };
+        *place = bytes;
+        Ok(Self { map, start, memory })
+    }
+
+    pub(super) fn words(&self, len: usize) -> NonNull<[AtomicU64]> {
+        words(&self.map, self.start, len)
+    }
+
+    pub(super) fn memory(&self) -> MemoryUse {
+        self.memory
+    }
+}
+
+/// Bytes of a huge page, where the system gives them to those who ask.
+fn huge_page() -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    {
+        static HUGE_PAGE: LazyLock<Option<usize>> = LazyLock::new(|| {
+            let read = |name| std::fs::read_to_string(format!("/sys/kernel/mm/transparent_hugepage/{name}")).ok();
+            let page: usize = read("hpage_pmd_size")?.trim().parse().ok()?;
+            (page.is_power_of_two() && !read("enabled")?.contains("[never]")).then_some(page)
+        });
+        *HUGE_PAGE
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// Asks for huge pages, and says for how many bytes the system agreed: a last page that is not full is an ordinary one.
+fn huge_bytes(map: &MmapRaw, start: usize, bytes: usize, page: usize) -> usize {
+    #[cfg(target_os = "linux")]
+    if map.advise_range(memmap2::Advice::HugePage, start, bytes).is_ok() {
+        return bytes - bytes % page;
+    }
+    let _ = (map, start, bytes, page);
+    0
+}
+
+/// Binds the mapping to the next NUMA node, and says whether that was done.
+fn bind(map: &MmapRaw) -> bool {
+    #[cfg(target_os = "linux")]
+    return super::numa::bind_to_next(map);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = map;
+        false
+    }
+}

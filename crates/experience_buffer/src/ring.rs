@@ -1,0 +1,291 @@
+//! A lock-free ring of rows: one wait-free writer, any number of readers that never disturb it.
+//!
+//! The ring is a *seqlock* with two sequence numbers: how many rows were begun, and how many are written. The row's words
+//! are atomics. The writer never waits and never looks at readers; a reader copies rows that are written, many at once, looks
+//! at how many were begun by then, and so knows which of its copies may be two halves. The orderings are those of Hans
+//! Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?" (MSPC 2012), figure 6: the words need only be
+//! relaxed, between two fences. That the numbers count rows, instead of only changing, is what lets a reader know *how
+//! many* rows it missed.
+//!
+//! [`SharedWriter`] is the form for several threads that push to one ring; its pushes are not wait-free.
+//!
+//! A ring keeps its newest rows whether or not they were drained: [`Reader`]s and
+//! [`peek_all`](TransitionBuffer::peek_all) find them until later rows take their places.
+//!
+//! ```
+//! use experience_buffer::{ring::Ring, TransitionBuffer};
+//!
+//! let (mut writer, ring) = Ring::new(2, 4)?;
+//! let mut reader = ring.reader();
+//! for n in 0..6 {
+//!     writer.push(&[n, n])?;
+//! }
+//! // Four rows fit, so the first two are gone, and this reader is told so.
+//! let mut seen = Vec::new();
+//! let read = reader.read(usize::MAX, |row| seen.push(row[0]));
+//! assert_eq!((read.missed, seen), (2, vec![2, 3, 4, 5]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod cursor;
+pub(super) mod links;
+#[cfg(not(loom))]
+mod mapped;
+mod reader;
+mod rows;
+mod shared;
+pub(super) mod slots;
+mod writer;
+
+#[cfg(not(loom))]
+pub use super::error::OpenError;
+#[cfg(not(loom))]
+pub use mapped::MappedRing;
+pub use reader::Reader;
+pub use shared::SharedWriter;
+pub use writer::Writer;
+
+use super::{
+    BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
+    memory::{Label, Memory, Words},
+    settings::BufferSettings,
+    shape::Shape,
+    spill::{Hand, Spilling},
+    supplies::Supplies,
+    sync::{Mutex, lock},
+};
+use core::fmt;
+use cursor::Cursor;
+use slots::Slots;
+use std::sync::Arc;
+
+/// A ring of rows.
+pub struct Ring {
+    slots: Arc<Slots>,
+    /// The accounting cursor's. The writer never takes this lock.
+    drain: Mutex<Cursor>,
+    spilling: Option<Arc<Spilling>>,
+}
+
+impl Ring {
+    /// A ring of at least `capacity` rows of `row_words` words that drops the oldest, and its writer.
+    ///
+    /// # Errors
+    /// When `capacity` or `row_words` is 0, or so large that the ring cannot be made.
+    pub fn new(row_words: usize, capacity: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+        Self::with_settings(
+            &BufferSettings {
+                capacity,
+                ..BufferSettings::default()
+            },
+            row_words,
+        )
+    }
+
+    /// A ring of rows of `row_words` words, and its writer.
+    ///
+    /// # Errors
+    /// When the settings or the rows have no size, or one so large that the ring cannot be made; or when no file can be
+    /// made where rows are to be spilled.
+    pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+        Self::supplied(settings, row_words, Supplies::of(settings, row_words)?)
+    }
+
+    /// A ring of rows of `row_words` words, and its writer. Where it lies in a file, that says whose rows they are.
+    ///
+    /// # Errors
+    /// When the settings or the rows have no size, or one so large that the ring cannot be made, or the system refuses the
+    /// file.
+    pub fn with_label(
+        settings: &BufferSettings,
+        row_words: usize,
+        label: Label,
+    ) -> Result<(Writer, Arc<Self>), BufferError> {
+        let supplies = Supplies {
+            label,
+            ..Supplies::of(settings, row_words)?
+        };
+        Self::supplied(settings, row_words, supplies)
+    }
+
+    pub(super) fn supplied(
+        settings: &BufferSettings,
+        row_words: usize,
+        supplies: Supplies,
+    ) -> Result<(Writer, Arc<Self>), BufferError> {
+        settings.check(row_words)?;
+        let shape = settings.shape(row_words);
+        let words = words(&settings.memory, settings.huge_pages, shape, supplies.label)?;
+        let slots = Arc::new(Slots::new(words.holding(supplies.share), shape));
+        let spilling = Spilling::new(supplies.file, settings, row_words);
+        let ring = Arc::new(Self {
+            spilling: spilling.clone(),
+            ..Self::of(slots.clone())
+        });
+        Ok((Writer::new(slots, shape, spilling), ring))
+    }
+
+    pub(super) fn of(slots: Arc<Slots>) -> Self {
+        Self {
+            drain: Mutex::new(Cursor::new(0)),
+            slots,
+            spilling: None,
+        }
+    }
+
+    /// A reader that begins with the oldest row that the ring still holds.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.slots.clone())
+    }
+
+    /// How many rows were ever pushed, which is the number of the next one.
+    #[must_use]
+    pub fn pushed(&self) -> u64 {
+        self.slots.head()
+    }
+
+    /// The number of the row that a drain would begin with: all before it were drained, or dropped.
+    #[must_use]
+    pub fn drained_to(&self) -> u64 {
+        self.slots.accounted()
+    }
+
+    #[inline(never)]
+    fn drain_spilling(&self, spilling: &Spilling, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+        let slots = &*self.slots;
+        let memory = |hand: &mut Hand, max| {
+            let mut cursor = lock(&self.drain);
+            // The writer moves it, too.
+            cursor.seek(slots.accounted());
+            cursor.read(
+                slots,
+                max,
+                |_| true,
+                |next, missed| slots.account(next, missed),
+                |row| hand.push(row),
+            );
+            cursor.next
+        };
+        spilling.drain(max, memory, each)
+    }
+
+    fn spilling_stats(&self, spilling: &Spilling) -> BufferStats {
+        let slots = &*self.slots;
+        // What lies between two cursors stays between them meanwhile.
+        let _chain = spilling.lock();
+        let given = spilling.given();
+        let lost = spilling.lost();
+        let (missed, accounted, head) = (slots.missed(), slots.accounted(), slots.head());
+        let in_memory = (head - accounted).min(slots.capacity());
+        let dropped = missed + lost + (head - accounted - in_memory);
+        let stats = BufferStats {
+            added: head,
+            dropped,
+            retrieved: given,
+            rejected: slots.rejected(),
+            len: Self::count(head - dropped - given),
+            capacity: self.capacity(),
+            memory: slots.cells().memory(),
+            ..BufferStats::default()
+        };
+        spilling.count(Self::count(in_memory), stats)
+    }
+
+    /// Takes all of its memory now, unless that lies in a file.
+    pub(super) fn prefault(&self) {
+        self.slots.cells().prefault();
+    }
+
+    fn count(rows: u64) -> usize {
+        usize::try_from(rows).expect("slots are addressable")
+    }
+}
+
+/// Rows that can be pushed before one goes that was not drained.
+fn free(slots: &Slots, spilling: Option<&Spilling>) -> usize {
+    slots.free().saturating_add(spilling.map_or(0, Spilling::room))
+}
+
+/// Words for a ring of this shape in memory of this kind.
+pub(super) fn words(memory: &Memory, huge_pages: bool, shape: Shape, label: Label) -> Result<Words, BufferError> {
+    match memory {
+        Memory::File(folder) => Words::file(folder, shape, label),
+        _ => Words::new(memory, huge_pages, shape.words()?),
+    }
+}
+
+impl TransitionBuffer for Ring {
+    fn kind(&self) -> BufferKind {
+        BufferKind::Ring
+    }
+
+    fn row_words(&self) -> usize {
+        self.slots.cells().row_words()
+    }
+
+    fn capacity(&self) -> usize {
+        Self::count(self.slots.capacity())
+    }
+
+    fn len(&self) -> usize {
+        if self.spilling.is_some() {
+            return self.stats().len;
+        }
+        // In this order: a drain in between makes the answer too small by what it took, never negative.
+        let accounted = self.slots.accounted();
+        Self::count((self.slots.head() - accounted).min(self.slots.capacity()))
+    }
+
+    fn free(&self) -> usize {
+        free(&self.slots, self.spilling.as_deref())
+    }
+
+    fn close(&self) {
+        self.slots.close();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.slots.is_closed()
+    }
+
+    fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
+        if let Some(spilling) = &self.spilling {
+            return self.drain_spilling(spilling, max, each);
+        }
+        let mut cursor = lock(&self.drain);
+        let slots = &*self.slots;
+        cursor.read(slots, max, |_| true, |next, missed| slots.account(next, missed), each)
+    }
+
+    fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
+        let slots = &*self.slots;
+        let head = slots.head();
+        let mut row = vec![0; slots.cells().content_words()];
+        let wanted = head.saturating_sub(max as u64);
+        for number in wanted.max(slots.oldest(head)).max(slots.floor())..head {
+            if slots.look(number, &mut row) && slots.is_public(&row) {
+                each(&row[slots.cells().view().row()]);
+            }
+        }
+    }
+
+    fn reader(&self) -> Option<Reader> {
+        Some(self.reader())
+    }
+
+    fn stats(&self) -> BufferStats {
+        match &self.spilling {
+            Some(spilling) => self.spilling_stats(spilling),
+            None => self.slots.stats(),
+        }
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! Flat arrays of sampled transitions.
+
+use crate::{sync::AtomicU64, words};
+use core::ops::Range;
+use experience_core::{
+    schema::{DType, Schema},
+    transition::values,
+};
+
+/// Sampled transitions, one array for each part, in the order in which they were drawn.
+///
+/// Transition `i` of a recording with N features and M action values has its observation at `i * N..(i + 1) * N` and its
+/// action at `i * M..(i + 1) * M`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// What was seen before acting, `[len, N]`.
+    pub observation: Vec<f32>,
+    /// What was done.
+    pub action: Actions,
+    /// What came of it, `[len]`. In a row it is an `f64`.
+    pub reward: Vec<f32>,
+    /// What was seen after, `[len, N]`.
+    pub next_observation: Vec<f32>,
+    /// Whether the world ended the episode there: nothing to bootstrap from. `[len]`
+    pub terminated: Vec<bool>,
+    /// Whether watching stopped there: bootstrap from the next observation. `[len]`
+    pub truncated: Vec<bool>,
+}
+
+/// The actions of a [`Batch`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Actions {
+    /// One discrete choice each, `[len]`.
+    Discrete(Vec<i64>),
+    /// All values of all action columns, `[len, M]`, whatever their types are in the row.
+    Values(Vec<f32>),
+}
+
+impl Default for Actions {
+    fn default() -> Self {
+        Self::Values(Vec::new())
+    }
+}
+
+impl Batch {
+    /// How many transitions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.reward.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.reward.is_empty()
+    }
+
+    /// Makes room for `len` transitions, or leaves out those from `len` on.
+    pub(super) fn resize(&mut self, len: usize, plan: &Plan) {
+        self.observation.resize(len * plan.features, 0.0);
+        self.next_observation.resize(len * plan.features, 0.0);
+        self.reward.resize(len, 0.0);
+        self.terminated.resize(len, false);
+        self.truncated.resize(len, false);
+        match &mut self.action {
+            Actions::Discrete(actions) => actions.resize(len, 0),
+            Actions::Values(actions) => actions.resize(len * plan.action_values, 0.0),
+        }
+    }
+}
+
+/// Which words of a row go where in a [`Batch`].
+pub(super) struct Plan {
+    pub(super) row_words: usize,
+    pub(super) features: usize,
+    action_values: usize,
+    observation: Range<usize>,
+    action: Range<usize>,
+    columns: Vec<(DType, Range<usize>)>,
+    /// Whether the action is nothing but floats, one behind the other.
+    plain_action: bool,
+    /// A row's action, where it must be converted.
+    scratch: Vec<u64>,
+}
+
+impl Plan {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let layout = schema.layout();
+        let words = |bytes: Range<usize>| bytes.start / 8..bytes.end.div_ceil(8);
+        let action = words(layout.action());
+        let start = layout.action().start;
+        let columns: Vec<_> = schema
+            .action()
+            .iter()
+            .zip(layout.action_offsets())
+            .map(|(column, offset)| {
+                let offset = offset - start;
+                (column.dtype, offset..offset + column.width() * column.dtype.size())
+            })
+            .collect();
+        Self {
+            row_words: layout.row_words(),
+            features: schema.observation_width(),
+            action_values: schema.action_width(),
+            observation: words(layout.observation()),
+            plain_action: columns.iter().all(|&(dtype, _)| dtype == DType::F32),
+            scratch: vec![0; action.len()],
+            action,
+            columns,
+        }
+    }
+
+    pub(super) fn empty_batch(schema: &Schema) -> Batch {
+        Batch {
+            action: if schema.is_single_discrete() {
+                Actions::Discrete(Vec::new())
+            } else {
+                Actions::default()
+            },
+            ..Batch::default()
+        }
+    }
+
+    /// Copies a row's observation to place `index` of `to`.
+    #[inline(always)]
+    pub(super) fn observation(&self, row: &[AtomicU64], to: &mut [f32], index: usize) {
+        let to = &mut to[index * self.features..][..self.features];
+        words::load_floats(to, &row[self.observation.clone()]);
+    }
+
+    /// Copies a row's action to place `index` of `to`.
+    #[inline(always)]
+    pub(super) fn action(&mut self, row: &[AtomicU64], to: &mut Actions, index: usize) {
+        let words = &row[self.action.clone()];
+        match to {
+            Actions::Values(to) if self.plain_action => {
+                words::load_floats(&mut to[index * self.action_values..][..self.action_values], words);
+            }
+            Actions::Values(to) => {
+                let to = &mut to[index * self.action_values..][..self.action_values];
+                words::load(&mut self.scratch, words);
+                let found = self
+                    .columns
+                    .iter()
+                    .flat_map(|(dtype, bytes)| values(*dtype, &bytemuck::cast_slice(&self.scratch)[bytes.clone()]));
+                for (to, value) in to.iter_mut().zip(found) {
+                    *to = value as f32;
+                }
+            }
+            Actions::Discrete(to) => {
+                words::load(&mut self.scratch, words);
+                let (dtype, bytes) = &self.columns[0];
+                let choice = values(*dtype, &bytemuck::cast_slice(&self.scratch)[bytes.clone()]).next();
+                to[index] = choice.unwrap_or_default() as i64;
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Models of the ring, in which loom tries every order in which threads can run and every value that a load may see.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test -p bevy_experience --no-default-features --release --test loom_ring
+//! ```
+#![cfg(loom)]
+
+use experience_buffer::{
+    BufferPool, BufferSettings, Overflow, TransitionBuffer,
+    pool::{LINKS, PoolSettings},
+    ring::{Reader, Ring, Writer},
+};
+use loom::thread;
+use std::sync::Arc;
+
+/// Rows whose words are equal, so that a torn one is seen.
+fn push(writer: &mut Writer, n: u64) {
+    writer.push(&[n, n]).unwrap();
+}
+
+/// Reads once, and checks that what is given is whole, in order and accounted for.
+fn read(reader: &mut Reader) {
+    let before = reader.position();
+    let mut seen = Vec::new();
+    let read = reader.read(usize::MAX, |row| {
+        assert_eq!(row[0], row[1], "torn");
+        seen.push(row[0]);
+    });
+    let first = before + read.missed;
+    assert!(
+        seen.iter().copied().eq(first..first + read.steps as u64),
+        "what is missed stands before what is given"
+    );
+    assert_eq!(reader.position(), first + read.steps as u64);
+}
+
+#[test]
+fn two_readers_see_whole_rows_and_know_what_they_missed() {
+    loom::model(|| {
+        let (mut writer, ring) = Ring::new(2, 1).unwrap();
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let mut reader = ring.reader();
+                thread::spawn(move || read(&mut reader))
+            })
+            .collect();
+        // The second takes the first one's slot.
+        push(&mut writer, 0);
+        push(&mut writer, 1);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_reader_that_is_lapped_is_told_exactly() {
+    loom::model(|| {
+        let (mut writer, ring) = Ring::new(2, 1).unwrap();
+        let mut reader = ring.reader();
+        let thread = thread::spawn(move || {
+            read(&mut reader);
+            reader
+        });
+        for n in 0..3 {
+            push(&mut writer, n);
+        }
+        let mut reader = thread.join().unwrap();
+        read(&mut reader);
+        assert_eq!(reader.position(), 3);
+    });
+}
+
+#[test]
+fn the_account_closes_when_a_drain_is_lapped() {
+    loom::model(|| {
+        let (mut writer, ring) = Ring::new(2, 1).unwrap();
+        let drainer = {
+            let ring = ring.clone();
+            thread::spawn(move || ring.drain(4, &mut |row| assert_eq!(row[0], row[1], "torn")))
+        };
+        for n in 0..3 {
+            push(&mut writer, n);
+        }
+        let stats = ring.stats();
+        assert_eq!(
+            stats.added,
+            stats.retrieved + stats.dropped + stats.len as u64,
+            "at any moment"
+        );
+        let first = drainer.join().unwrap();
+        let second = ring.drain(4, &mut |row| assert_eq!(row[0], row[1], "torn"));
+        let stats = ring.stats();
+        assert_eq!(stats.retrieved, (first.steps + second.steps) as u64);
+        assert_eq!(stats.dropped, first.missed + second.missed);
+        assert_eq!((stats.added, stats.len), (3, 0));
+        assert_eq!(stats.added, stats.retrieved + stats.dropped);
+    });
+}
+
+#[test]
+fn rows_that_are_refused_are_told_of_in_their_place() {
+    loom::model(|| {
+        let settings = BufferSettings {
+            capacity: 1,
+            overflow: Overflow::DropNewest,
+            ..BufferSettings::default()
+        };
+        let (mut writer, ring) = Ring::with_settings(&settings, 2).unwrap();
+        let drainer = {
+            let ring = ring.clone();
+            thread::spawn(move || drain_numbers(&ring, 0))
+        };
+        for n in 0..3 {
+            push(&mut writer, n);
+        }
+        let mut next = drainer.join().unwrap();
+        while next < 3 {
+            next = drain_numbers(&ring, next);
+        }
+        assert_eq!(ring.stats().added, ring.stats().retrieved + ring.stats().dropped);
+    });
+}
+
+/// Drains once; `next` is the number of the first row that was neither seen nor missed.
+fn drain_numbers(ring: &Ring, next: u64) -> u64 {
+    let mut seen = Vec::new();
+    let drained = ring.drain(4, &mut |row| {
+        assert_eq!(row[0], row[1], "torn");
+        seen.push(row[0]);
+    });
+    let first = next + drained.missed;
+    assert!(seen.iter().copied().eq(first..first + drained.steps as u64));
+    first + drained.steps as u64
+}
+
+/// A ring of one row that spills into so many blocks of one row.
+fn spilling(blocks: u64) -> (Writer, Arc<Ring>) {
+    let settings = BufferSettings {
+        capacity: 1,
+        overflow: Overflow::Spill {
+            folder: std::env::temp_dir(),
+            bytes: blocks * 2 * 8,
+        },
+        ..BufferSettings::default()
+    };
+    Ring::with_settings(&settings, 2).unwrap()
+}
+
+#[test]
+fn what_is_spilled_comes_back_in_order() {
+    loom::model(|| {
+        let (mut writer, ring) = spilling(3);
+        let drainer = {
+            let ring = ring.clone();
+            thread::spawn(move || drain_numbers(&ring, 0))
+        };
+        for n in 0..3 {
+            push(&mut writer, n);
+        }
+        let next = drainer.join().unwrap();
+        assert_eq!(drain_numbers(&ring, next), 3);
+        let stats = ring.stats();
+        assert_eq!((stats.added, stats.retrieved, stats.dropped), (3, 3, 0));
+    });
+}
+
+#[test]
+fn the_account_closes_when_the_file_is_full() {
+    loom::model(|| {
+        let (mut writer, ring) = spilling(1);
+        let drainer = {
+            let ring = ring.clone();
+            thread::spawn(move || drain_numbers(&ring, 0))
+        };
+        for n in 0..3 {
+            push(&mut writer, n);
+        }
+        let stats = ring.stats();
+        assert_eq!(
+            stats.added,
+            stats.retrieved + stats.dropped + stats.len as u64,
+            "at any moment"
+        );
+        let mut next = drainer.join().unwrap();
+        while next < 3 {
+            next = drain_numbers(&ring, next);
+        }
+        let stats = ring.stats();
+        assert_eq!(stats.added, stats.retrieved + stats.dropped);
+    });
+}
+
+#[test]
+fn what_was_pushed_before_a_close_is_drained_after_it() {
+    loom::model(|| {
+        let (mut writer, ring) = Ring::new(1, 2).unwrap();
+        let closer = thread::spawn(move || {
+            writer.push(&[7]).unwrap();
+            drop(writer);
+        });
+        let closed = ring.is_closed();
+        let mut seen = Vec::new();
+        ring.drain(4, &mut |row| seen.push(row[0]));
+        if closed {
+            assert_eq!(seen, [7]);
+        }
+        closer.join().unwrap();
+    });
+}
+
+#[test]
+fn writers_who_lap_each_other_wait_for_their_cell() {
+    loom::model(|| {
+        let (writer, ring) = Ring::new(2, 1).unwrap();
+        let writer = writer.into_shared().unwrap();
+        let mut reader = ring.reader();
+        let other = {
+            let writer = writer.clone();
+            thread::spawn(move || writer.push(&[1, 1]).unwrap())
+        };
+        let reading = thread::spawn(move || {
+            reader.read(4, |row| assert_eq!(row[0], row[1], "torn"));
+            reader
+        });
+        writer.push(&[2, 2]).unwrap();
+        other.join().unwrap();
+        let mut reader = reading.join().unwrap();
+        // Now that nothing is being written, everything is there to be seen or missed.
+        reader.read(4, |row| assert_eq!(row[0], row[1], "torn"));
+        assert_eq!(reader.position(), 2);
+        let mut seen = 0;
+        let drained = ring.drain(4, &mut |row| {
+            assert_eq!(row[0], row[1], "torn");
+            seen += 1;
+        });
+        assert_eq!((drained.missed, seen), (1, 1));
+    });
+}
+
+#[test]
+fn a_run_is_there_as_a_whole_and_takes_the_place_of_whole_rows() {
+    const WORDS: usize = 8;
+    const CELL: usize = LINKS + WORDS;
+    loom::model(|| {
+        // A shard of two rows. A run of two fills it, and one more row takes the first one's cell.
+        let settings = PoolSettings {
+            bytes: (48 + 2 * CELL) * 8,
+            shards: 1,
+            ..PoolSettings::default()
+        };
+        let (mut writer, pool) = BufferPool::new(&settings, WORDS).unwrap();
+        assert_eq!(pool.stats().capacity, 2);
+        let mut reader = pool.shards()[0].reader();
+        let reading = thread::spawn(move || {
+            let mut seen = None;
+            // One row at a time: loom tries every mixture of a row's words.
+            let read = reader.read(1, |row| {
+                assert!(row.iter().all(|&word| word == row[0]), "torn");
+                seen = Some(row[0]);
+            });
+            assert_eq!(seen, (read.steps > 0).then_some(read.missed + 1));
+        });
+        let mut player = pool.handle(1);
+        let mut number = 0;
+        for rows in [2, 1] {
+            let mut run = writer.begin_run(&player, 0);
+            let mut cells = Vec::new();
+            for _ in 0..rows {
+                number += 1;
+                cells.extend(run.add(&mut player));
+                cells.extend([number; WORDS]);
+            }
+            writer.push_run(&run, &cells).unwrap();
+        }
+        writer.publish();
+        reading.join().unwrap();
+    });
+}

@@ -1,0 +1,193 @@
+//! Random operations on every kind of buffer, against the plain one.
+
+use experience_buffer::{
+    BufferKind, BufferSettings, BufferStats, Memory, MemoryUse, Overflow, TransitionBuffer, Writer, create,
+};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Push(u8),
+    Drain(usize),
+    Pop,
+    Peek,
+    Read(usize),
+    Close,
+}
+
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let operation = prop_oneof![
+        6 => (0..12u8).prop_map(Operation::Push),
+        4 => (0..12usize).prop_map(Operation::Drain),
+        2 => Just(Operation::Pop),
+        1 => Just(Operation::Peek),
+        2 => (0..12usize).prop_map(Operation::Read),
+        // Rare, or most sequences would end early.
+        1 => prop_oneof![19 => Just(Operation::Peek), 1 => Just(Operation::Close)],
+    ];
+    proptest::collection::vec(operation, 0..80)
+}
+
+type Pair = (Writer, Arc<dyn TransitionBuffer>);
+
+fn drain(buffer: &dyn TransitionBuffer, max: usize) -> (u64, Vec<[u64; 3]>) {
+    let mut seen = Vec::new();
+    let drained = buffer.drain(max, &mut |row| seen.push(row.try_into().unwrap()));
+    (drained.missed, seen)
+}
+
+fn peek(buffer: &dyn TransitionBuffer) -> Vec<u64> {
+    let mut seen = Vec::new();
+    buffer.peek_all(&mut |row| seen.push(row[0]));
+    seen
+}
+
+fn compare(tested: &mut Pair, model: &mut Pair, operations: &[Operation]) -> Result<(), TestCaseError> {
+    let mut next = 0;
+    let mut reader = tested.1.reader();
+    let (mut read, mut missed) = (Vec::new(), 0);
+    for operation in operations {
+        match *operation {
+            Operation::Push(rows) => {
+                for _ in 0..rows {
+                    let row = [next, next * 3, !next];
+                    prop_assert_eq!(tested.0.push(&row), model.0.push(&row));
+                    next += 1;
+                }
+            }
+            Operation::Drain(max) => {
+                let drained = drain(&*tested.1, max);
+                prop_assert_eq!(&drained, &drain(&*model.1, max));
+                if tested.1.kind() == BufferKind::Queue && drained.1.len() < max {
+                    // It may have taken the row behind a gap already, which leaves room for one more.
+                    prop_assert_eq!(drain(&*tested.1, 1), drain(&*model.1, 1));
+                }
+            }
+            Operation::Pop => {
+                let (mut a, mut b) = ([0; 3], [0; 3]);
+                prop_assert_eq!(tested.1.pop(&mut a), model.1.pop(&mut b));
+                prop_assert_eq!(a, b);
+            }
+            Operation::Peek => {
+                let (seen, undrained) = (peek(&*tested.1), peek(&*model.1));
+                prop_assert!(seen.ends_with(&undrained), "{:?} {:?}", seen, undrained);
+            }
+            Operation::Read(max) => {
+                if let Some(reader) = &mut reader {
+                    missed += reader.read(max, |row| read.push(row[0])).missed;
+                }
+            }
+            Operation::Close => {
+                tested.1.close();
+                model.1.close();
+            }
+        }
+        let stats = tested.1.stats();
+        let counts = |stats| BufferStats {
+            memory: MemoryUse::default(),
+            ..stats
+        };
+        prop_assert_eq!(counts(stats), counts(model.1.stats()));
+        prop_assert_eq!(stats.added, stats.retrieved + stats.dropped + stats.len as u64);
+        prop_assert_eq!(tested.0.free(), model.0.free());
+        prop_assert_eq!(tested.1.is_closed(), model.1.is_closed());
+    }
+    if let Some(reader) = &mut reader {
+        loop {
+            let last = reader.read(usize::MAX, |row| read.push(row[0]));
+            if last == Default::default() {
+                break;
+            }
+            missed += last.missed;
+        }
+        prop_assert!(read.is_sorted_by(|a, b| a < b));
+        prop_assert_eq!(read.len() as u64 + missed, tested.1.stats().added);
+    }
+    Ok(())
+}
+
+fn pair(kind: BufferKind, memory: Memory, capacity: usize, overflow: Overflow) -> (Pair, Pair) {
+    let settings = |kind, memory| BufferSettings {
+        kind,
+        capacity,
+        overflow: overflow.clone(),
+        memory,
+        ..BufferSettings::default()
+    };
+    let tested = create(&settings(kind, memory), 3).unwrap();
+    (tested, create(&settings(BufferKind::Mutex, Memory::Heap), 3).unwrap())
+}
+
+fn spill(bytes: u64) -> Overflow {
+    Overflow::Spill {
+        folder: std::env::temp_dir(),
+        bytes,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn every_kind_does_what_the_plain_one_does(
+        kind in prop_oneof![Just(BufferKind::Ring), Just(BufferKind::Queue)],
+        overflow in prop_oneof![
+            Just(Overflow::DropOldest),
+            Just(Overflow::DropNewest),
+            // Blocks of up to 4 rows of 24 bytes: room for none or a few more than one.
+            (96..500u64).prop_map(spill),
+        ],
+        capacity in 1..9usize,
+        operations in operations(),
+    ) {
+        let (mut tested, mut model) = pair(kind, Memory::Heap, capacity, overflow);
+        compare(&mut tested, &mut model, &operations)?;
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "maps memory")]
+    fn a_ring_does_so_wherever_it_lies(
+        lies_in_file in any::<bool>(),
+        overflow in prop_oneof![Just(Overflow::DropOldest), Just(Overflow::DropNewest)],
+        capacity in 1..9usize,
+        operations in operations(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = if lies_in_file { Memory::File(folder.path().to_owned()) } else { Memory::Numa };
+        let (mut tested, mut model) = pair(BufferKind::Ring, memory, capacity, overflow);
+        compare(&mut tested, &mut model, &operations)?;
+    }
+
+    #[test]
+    fn a_buffer_that_spills_is_one_that_is_never_full(
+        kind in prop_oneof![Just(BufferKind::Ring), Just(BufferKind::Queue), Just(BufferKind::Mutex)],
+        capacity in 1..9usize,
+        operations in operations(),
+    ) {
+        let settings = BufferSettings { kind, capacity, overflow: spill(1 << 20), ..BufferSettings::default() };
+        let endless = BufferSettings { kind: BufferKind::Mutex, capacity: 1 << 10, ..BufferSettings::default() };
+        let (mut tested, mut model) = (create(&settings, 3).unwrap(), create(&endless, 3).unwrap());
+        let mut next = 0;
+        for operation in &operations {
+            match *operation {
+                Operation::Push(rows) => for _ in 0..rows {
+                    let row = [next, next * 3, !next];
+                    prop_assert_eq!(tested.0.push(&row), model.0.push(&row));
+                    next += 1;
+                },
+                Operation::Drain(max) => prop_assert_eq!(drain(&*tested.1, max), drain(&*model.1, max)),
+                Operation::Pop => prop_assert_eq!(drain(&*tested.1, 1), drain(&*model.1, 1)),
+                Operation::Close => {
+                    tested.1.close();
+                    model.1.close();
+                }
+                Operation::Peek | Operation::Read(_) => {}
+            }
+            let (stats, expected) = (tested.1.stats(), model.1.stats());
+            prop_assert_eq!((stats.added, stats.retrieved, stats.len), (expected.added, expected.retrieved, expected.len));
+            prop_assert_eq!((stats.dropped, stats.spill_errors), (0, 0));
+            prop_assert!(stats.len - stats.in_file <= tested.1.capacity());
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The map of all players' buffers.
+
+use experience_buffer::{Budget, BufferError, BufferKind, BufferSettings, Memory, PlayerBuffers};
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+};
+
+fn players() -> PlayerBuffers {
+    let settings = BufferSettings {
+        capacity: 4,
+        ..BufferSettings::default()
+    };
+    PlayerBuffers::new(settings, 1).unwrap()
+}
+
+#[test]
+fn settings_that_make_no_buffer_are_refused_at_once() {
+    let settings = BufferSettings {
+        capacity: 0,
+        ..BufferSettings::default()
+    };
+    assert_eq!(PlayerBuffers::new(settings, 1).unwrap_err(), BufferError::ZeroCapacity);
+}
+
+#[test]
+fn of_many_who_ask_one_makes_the_buffer() {
+    let players = Arc::new(players());
+    for agent_id in 0..50 {
+        let start = Arc::new(Barrier::new(4));
+        let asked: Vec<_> = (0..4)
+            .map(|_| {
+                let (players, start) = (players.clone(), start.clone());
+                thread::spawn(move || {
+                    start.wait();
+                    players.get_or_create(agent_id).unwrap()
+                })
+            })
+            .collect();
+        let given: Vec<_> = asked.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(given.iter().filter(|(_, writer)| writer.is_some()).count(), 1);
+        assert!(given.iter().all(|(buffer, _)| Arc::ptr_eq(buffer, &given[0].0)));
+    }
+    assert_eq!(players.len(), 50);
+}
+
+#[test]
+fn an_agent_who_comes_back_gets_a_new_buffer_while_the_old_one_is_drained() {
+    let players = players();
+    let (old, writer) = players.get_or_create(7).unwrap();
+    let mut writer = writer.unwrap();
+    writer.push(&[1]).unwrap();
+    drop(writer);
+
+    let (new, writer) = players.get_or_create(7).unwrap();
+    assert!(!Arc::ptr_eq(&old, &new));
+    writer.unwrap().push(&[2]).unwrap();
+    assert_eq!((players.stats().added, players.stats().len), (2, 2));
+
+    assert!(!players.remove_if_same(7, &old), "the new one stays");
+    let mut seen = Vec::new();
+    old.drain(9, &mut |row| seen.push(row[0]));
+    drop(old);
+    let (drained, _) = players.remove(7, |row| seen.push(row[0])).unwrap();
+    assert_eq!((drained.steps, seen), (1, vec![1, 2]));
+    assert!(players.is_empty());
+    let stats = players.stats();
+    assert_eq!((stats.added, stats.retrieved, stats.len, stats.capacity), (2, 2, 0, 0));
+}
+
+#[test]
+fn a_buffer_that_nobody_drains_any_more_counts_as_dropped() {
+    let players = players();
+    let (mut writer, buffer) = players.open(7).unwrap();
+    for n in 0..3 {
+        writer.push(&[n]).unwrap();
+    }
+    assert!(players.remove_if_same(7, &buffer));
+    assert_eq!((players.stats().len, players.stats().dropped), (3, 0));
+    drop((writer, buffer));
+    assert_eq!((players.stats().len, players.stats().dropped), (0, 3));
+}
+
+#[test]
+fn opening_again_closes_what_was_there() {
+    let players = players();
+    let (mut writer, old) = players.open(7).unwrap();
+    let (_writer, new) = players.open(7).unwrap();
+    assert!(writer.push(&[1]).is_err());
+    assert!(old.is_closed() && !new.is_closed());
+    assert!(Arc::ptr_eq(&players.get(7).unwrap(), &new));
+}
+
+#[test]
+fn agents_come_in_ascending_order_with_their_newest_rows() {
+    let players = players();
+    let mut writers: Vec<_> = [30, -2, 7].map(|agent| (agent, players.open(agent).unwrap().0)).into();
+    for n in 0..6 {
+        for (agent, writer) in &mut writers {
+            writer.push(&[agent.unsigned_abs() * 100 + n]).unwrap();
+        }
+    }
+    assert_eq!(players.agents(), [-2, 7, 30]);
+    assert!(players.iter().map(|(agent, _)| agent).eq([-2, 7, 30]));
+    let mut seen = Vec::new();
+    players.peek_newest(2, |agent, row| seen.push((agent, row[0])));
+    assert_eq!(seen, [(-2, 204), (-2, 205), (7, 704), (7, 705), (30, 3004), (30, 3005)]);
+    assert_eq!(players.stats().len, 12, "all is left in place");
+}
+
+#[test]
+fn removing_drains_first() {
+    let players = players();
+    let (mut writer, _) = players.open(1).unwrap();
+    for n in 0..6 {
+        writer.push(&[n]).unwrap();
+    }
+    let mut seen = Vec::new();
+    let (drained, stats) = players.remove(1, |row| seen.push(row[0])).unwrap();
+    assert_eq!((drained.missed, seen), (2, vec![2, 3, 4, 5]));
+    assert_eq!((stats.added, stats.dropped, stats.retrieved), (6, 2, 4));
+    assert!(writer.push(&[6]).is_err());
+    assert!(players.remove(1, |_| ()).is_none());
+    assert_eq!(players.stats().added, 6, "the totals remember");
+}
+
+#[test]
+fn a_budget_is_what_buffers_take_and_comes_back_when_they_are_gone() {
+    for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
+        let settings = BufferSettings {
+            kind,
+            capacity: 4,
+            ..BufferSettings::default()
+        };
+        let bytes = settings.bytes(3).unwrap();
+        let budget = Budget::new(2 * bytes + bytes / 2);
+        // Two recordings share it.
+        let here = PlayerBuffers::new(settings.clone(), 3)
+            .unwrap()
+            .with_budget(budget.clone());
+        let there = PlayerBuffers::new(settings, 3).unwrap().with_budget(budget.clone());
+        let (mut writer, buffer) = here.open(1).unwrap();
+        let _other = there.open(1).unwrap();
+        assert_eq!(budget.left(), bytes / 2, "{kind:?}");
+        assert_eq!(
+            here.stats().memory.total() + there.stats().memory.total(),
+            2 * bytes,
+            "{kind:?}"
+        );
+        let refused = BufferError::OverBudget {
+            bytes,
+            left: bytes / 2,
+            limit: budget.limit(),
+        };
+        assert_eq!(here.open(2).unwrap_err(), refused);
+        assert_eq!(here.get_or_create(2).unwrap_err(), refused);
+        assert_eq!(here.len(), 1, "nothing half made is left");
+
+        // The player leaves, and is drained.
+        writer.push(&[7; 3]).unwrap();
+        drop(writer);
+        assert_eq!(here.open(2).unwrap_err(), refused, "its row is wanted yet");
+        buffer.drain(9, &mut |_| ());
+        assert!(here.remove_if_same(1, &buffer));
+        let reader = buffer.reader();
+        drop(buffer);
+        if let Some(reader) = reader {
+            assert_eq!(budget.left(), bytes / 2, "somebody reads it yet");
+            drop(reader);
+        }
+        assert_eq!(budget.left(), bytes / 2 + bytes, "{kind:?}");
+        assert!(here.open(2).is_ok());
+    }
+}
+
+#[test]
+fn buffers_that_were_replaced_keep_their_share_until_they_are_let_go() {
+    let settings = BufferSettings {
+        capacity: 4,
+        ..BufferSettings::default()
+    };
+    let bytes = settings.bytes(1).unwrap();
+    let budget = Budget::new(2 * bytes);
+    let players = PlayerBuffers::new(settings, 1).unwrap().with_budget(budget.clone());
+    let (mut writer, first) = players.open(1).unwrap();
+    writer.push(&[1]).unwrap();
+    // The agent comes back before its rows are drained.
+    drop(writer);
+    let _second = players.open(1).unwrap();
+    assert!(matches!(players.open(2), Err(BufferError::OverBudget { .. })));
+    first.drain(9, &mut |_| ());
+    drop(first);
+    assert!(players.open(2).is_ok(), "whoever asks for room finds it");
+    assert_eq!(players.stats().retrieved, 1);
+}
+
+#[test]
+fn where_nobody_drains_those_who_left_make_room() {
+    let settings = BufferSettings {
+        capacity: 4,
+        ..BufferSettings::default()
+    };
+    let budget = Budget::new(2 * settings.bytes(1).unwrap());
+    let players = PlayerBuffers::new(settings, 1).unwrap().with_budget(budget.clone());
+    for agent_id in 0..100 {
+        let (mut writer, _) = players.open(agent_id).unwrap();
+        writer.push(&[7]).unwrap();
+    }
+    let stats = players.stats();
+    assert_eq!(stats.added, 100);
+    assert_eq!(stats.dropped, 100 - stats.len as u64, "and what they held is counted");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "maps files")]
+fn files_count_in_a_budget_with_all_of_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = BufferSettings {
+        memory: Memory::File(folder.path().to_owned()),
+        ..BufferSettings::default()
+    };
+    let budget = Budget::new(1 << 20);
+    let players = PlayerBuffers::new(settings, 5).unwrap().with_budget(budget.clone());
+    let _open = players.open(1).unwrap();
+    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
+    assert_eq!(budget.limit() - budget.left(), file.metadata().unwrap().len() as usize);
+}

@@ -1,0 +1,481 @@
+//! Sampling: what is drawn, and how often.
+
+use experience_buffer::{
+    BufferError, BufferPool, BufferSettings, Overflow, PlayerBuffers, Sampler, TransitionBuffer, pool::PoolSettings,
+    ring::Ring, sample::Actions,
+};
+use experience_core::{
+    schema::{Column, DType, Schema, Space},
+    transition::{Outcome, StepHeader, StepKind},
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use std::collections::BTreeMap;
+
+/// Two features, of which the first tells the player and the second the step, and an action that tells the step again.
+fn schema() -> Schema {
+    Schema::new("walker")
+        .with_observation([Column::feature("player"), Column::feature("step")])
+        .with_action([Column::scalar("a", DType::F32, Space::unbounded())])
+}
+
+/// Writes a player's rows.
+struct Life {
+    schema: Schema,
+    agent: u8,
+    step: u16,
+    episode: u32,
+    ordinal: u32,
+}
+
+impl Life {
+    fn new(agent: u8) -> Self {
+        Self {
+            schema: schema(),
+            agent,
+            step: 0,
+            episode: u32::from(agent) << 16,
+            ordinal: 0,
+        }
+    }
+
+    fn row(&mut self, kind: StepKind, outcome: Option<Outcome>, reward: f64) -> Vec<u64> {
+        let layout = self.schema.layout();
+        let mut row = vec![0; layout.row_words()];
+        if kind == StepKind::Begin {
+            self.episode += 1;
+        }
+        if kind == StepKind::Transition {
+            self.ordinal += 1;
+        }
+        let mut header = StepHeader::new(kind);
+        header.agent_id = i64::from(self.agent);
+        header.episode = self.episode;
+        header.ordinal = self.ordinal;
+        header.reward = reward;
+        header.set_outcome(outcome, 0);
+        *StepHeader::of_mut(&mut row) = header;
+        if matches!(kind, StepKind::Begin | StepKind::Transition) {
+            self.step += 1;
+            let floats: &mut [f32] = bytemuck::cast_slice_mut(&mut row);
+            floats[layout.observation().start / 4] = f32::from(self.agent);
+            floats[layout.observation().start / 4 + 1] = f32::from(self.step);
+            floats[layout.action_offsets()[0] / 4] = f32::from(self.step) - 1.0;
+        }
+        row
+    }
+
+    /// The rows of a whole episode.
+    fn episode(&mut self, transitions: u16, outcome: Outcome) -> Vec<Vec<u64>> {
+        let mut rows = vec![self.row(StepKind::Begin, None, 0.0)];
+        for step in 1..=transitions {
+            let ends = (step == transitions).then_some(outcome);
+            rows.push(self.row(StepKind::Transition, ends, f64::from(step)));
+        }
+        rows
+    }
+}
+
+fn sampler(readers: impl IntoIterator<Item = experience_buffer::ring::Reader>) -> Sampler {
+    let mut sampler = Sampler::new(&schema());
+    sampler.watch(readers).unwrap();
+    sampler
+}
+
+/// How often each (player, step) was drawn, having checked that every sample is one transition and not two halves.
+fn counts(sampler: &mut Sampler, draws: usize, seed: u64) -> BTreeMap<(u8, u16), u64> {
+    let mut counts = BTreeMap::new();
+    let batch = sampler.sample(draws, &mut StdRng::seed_from_u64(seed));
+    let Actions::Values(actions) = &batch.action else {
+        panic!("a float is no discrete choice");
+    };
+    assert_eq!(batch.len(), actions.len());
+    let pairs = batch
+        .observation
+        .chunks_exact(2)
+        .zip(batch.next_observation.chunks_exact(2));
+    for ((observation, next), action) in pairs.zip(actions) {
+        let [player, step] = *observation else { unreachable!() };
+        assert_eq!(next, [player, step + 1.0], "paired with its successor");
+        assert_eq!(*action, step, "with the action between");
+        *counts.entry((player as u8, step as u16)).or_default() += 1;
+    }
+    counts
+}
+
+/// Pearson's statistic of draws that should be equally likely.
+fn chi_square(counts: &BTreeMap<(u8, u16), u64>, transitions: usize) -> f64 {
+    assert_eq!(counts.len(), transitions, "every transition is drawn");
+    let expected = counts.values().sum::<u64>() as f64 / transitions as f64;
+    counts
+        .values()
+        .map(|&seen| (seen as f64 - expected).powi(2) / expected)
+        .sum()
+}
+
+/// The quantile of the chi-square distribution that one in a thousand exceeds, after Wilson and Hilferty (1931).
+fn critical(degrees: usize) -> f64 {
+    let k = degrees as f64;
+    k * (1.0 - 2.0 / (9.0 * k) + 3.09 * (2.0 / (9.0 * k)).sqrt()).powi(3)
+}
+
+fn players(capacity: usize, overflow: Overflow) -> PlayerBuffers {
+    let settings = BufferSettings {
+        capacity,
+        overflow,
+        ..BufferSettings::default()
+    };
+    PlayerBuffers::new(settings, schema().layout().row_words()).unwrap()
+}
+
+#[test]
+fn each_transition_is_as_likely_as_any_other() {
+    let players = players(64, Overflow::DropOldest);
+    let mut transitions = 0;
+    let mut writers = Vec::new();
+    // Very unlike players: many short episodes, one long one, and one that has gone round.
+    for (agent, episodes, steps) in [(1, 12, 2), (2, 1, 30), (3, 1, 1), (4, 5, 40)] {
+        let (mut writer, buffer) = players.open(agent).unwrap();
+        let mut life = Life::new(agent as u8);
+        for _ in 0..episodes {
+            for row in life.episode(steps, Outcome::Terminated) {
+                writer.push(&row).unwrap();
+            }
+        }
+        let mut rows = Vec::new();
+        buffer.peek_all(&mut |row| rows.push(StepHeader::of(row).kind()));
+        transitions += rows.windows(2).filter(|pair| pair[1] == StepKind::Transition).count();
+        writers.push(writer);
+    }
+    let counts = counts(&mut sampler(players.readers()), 40_000, 1);
+    let statistic = chi_square(&counts, transitions);
+    assert!(
+        statistic < critical(transitions - 1),
+        "{statistic} of {}",
+        transitions - 1
+    );
+}
+
+#[test]
+fn it_does_not_matter_how_many_rings_there_are() {
+    let players = players(16, Overflow::DropOldest);
+    let mut random = StdRng::seed_from_u64(10);
+    let (mut transitions, mut writers) = (0, Vec::new());
+    for agent in 0..200 {
+        let (mut writer, _) = players.open(agent).unwrap();
+        // Some have nothing, most a little, and one in twenty a whole ring.
+        let steps = match random.random_range(0..20) {
+            0..5 => 0,
+            5 => 15,
+            _ => random.random_range(1..4),
+        };
+        for row in Life::new(agent as u8).episode(steps, Outcome::Terminated) {
+            writer.push(&row).unwrap();
+        }
+        transitions += usize::from(steps);
+        writers.push(writer);
+    }
+    let counts = counts(&mut sampler(players.readers()), 200_000, 11);
+    let statistic = chi_square(&counts, transitions);
+    assert!(
+        statistic < critical(transitions - 1),
+        "{statistic} of {}",
+        transitions - 1
+    );
+}
+
+#[test]
+fn each_transition_of_a_pool_is_as_likely_as_any_other() {
+    let settings = PoolSettings {
+        bytes: 1 << 16,
+        shards: 3,
+        ..PoolSettings::default()
+    };
+    let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
+    let mut players: Vec<_> = (0..20)
+        .map(|agent| (pool.handle(agent), Life::new(agent as u8)))
+        .collect();
+    // They play at the same time, so that their rows lie mixed.
+    let mut transitions = 0;
+    for _ in 0..2 {
+        let mut episodes: Vec<_> = players
+            .iter_mut()
+            .map(|(handle, life)| (handle, life.episode(4, Outcome::Truncated).into_iter()))
+            .collect();
+        for _ in 0..5 {
+            for (handle, rows) in &mut episodes {
+                writer.push(handle, &rows.next().unwrap()).unwrap();
+            }
+        }
+        transitions += 20 * 4;
+    }
+    assert_eq!(pool.stats().dropped, 0);
+    let counts = counts(&mut sampler(pool.readers()), 40_000, 2);
+    let statistic = chi_square(&counts, transitions);
+    assert!(
+        statistic < critical(transitions - 1),
+        "{statistic} of {}",
+        transitions - 1
+    );
+}
+
+#[test]
+fn a_pool_that_went_round_pairs_what_is_left() {
+    let settings = PoolSettings {
+        bytes: 8 << 10,
+        shards: 1,
+        ..PoolSettings::default()
+    };
+    let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
+    let mut players: Vec<_> = (0..5)
+        .map(|agent| (pool.handle(agent), Life::new(agent as u8)))
+        .collect();
+    let mut random = StdRng::seed_from_u64(3);
+    let mut open = [false; 5];
+    for _ in 0..3000 {
+        let who = random.random_range(0..5);
+        let (handle, life) = &mut players[who];
+        let kind = if open[who] {
+            StepKind::Transition
+        } else {
+            StepKind::Begin
+        };
+        let ends = (open[who] && random.random_range(0..10) == 0).then_some(Outcome::Terminated);
+        open[who] = ends.is_none();
+        let row = life.row(kind, ends, 1.0);
+        writer.push(handle, &row).unwrap();
+    }
+    assert!(pool.stats().dropped > 2000);
+    let drawn = counts(&mut sampler(pool.readers()), 5_000, 4);
+    assert!(drawn.len() > 20, "{}", drawn.len());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_batch() {
+    let players = players(64, Overflow::DropOldest);
+    let mut writers = Vec::new();
+    for agent in [9, 3, 5] {
+        let (mut writer, _) = players.open(agent).unwrap();
+        for row in Life::new(agent as u8).episode(20, Outcome::Truncated) {
+            writer.push(&row).unwrap();
+        }
+        writers.push(writer);
+    }
+    let draw = |seed| {
+        sampler(players.readers())
+            .sample(50, &mut StdRng::seed_from_u64(seed))
+            .clone()
+    };
+    assert_eq!(draw(1), draw(1));
+    assert_ne!(draw(1), draw(2));
+}
+
+#[test]
+fn ends_and_rewards_are_those_of_the_transition() {
+    let (mut writer, ring) = Ring::new(schema().layout().row_words(), 64).unwrap();
+    let mut life = Life::new(1);
+    for row in life.episode(3, Outcome::Terminated) {
+        writer.push(&row).unwrap();
+    }
+    // An episode that is ended by a row of its own, which adds to the reward.
+    for row in life.episode(3, Outcome::Truncated).iter_mut() {
+        StepHeader::of_mut(row).set_outcome(None, 0);
+        writer.push(row).unwrap();
+    }
+    writer
+        .push(&life.row(StepKind::End, Some(Outcome::Truncated), 10.0))
+        .unwrap();
+    check_ends(&mut sampler([ring.reader()]));
+
+    let (mut writer, pool) = BufferPool::new(
+        &PoolSettings {
+            bytes: 1 << 15,
+            shards: 1,
+            ..PoolSettings::default()
+        },
+        ring.row_words(),
+    )
+    .unwrap();
+    let (mut player, mut stranger, mut other) = (pool.handle(1), pool.handle(2), Life::new(2));
+    ring.peek_all(&mut |row| {
+        writer.push(&mut player, row).unwrap();
+        writer
+            .push(&mut stranger, &other.row(StepKind::Begin, None, 0.0))
+            .unwrap();
+    });
+    check_ends(&mut sampler(pool.readers()));
+}
+
+fn check_ends(sampler: &mut Sampler) {
+    let batch = sampler.sample(200, &mut StdRng::seed_from_u64(5));
+    let mut seen = BTreeMap::new();
+    for index in 0..batch.len() {
+        let step = batch.observation[2 * index + 1] as u16;
+        let found = (batch.reward[index], batch.terminated[index], batch.truncated[index]);
+        assert_eq!(*seen.entry(step).or_insert(found), found);
+    }
+    let expected = [
+        (1, (1.0, false, false)),
+        (2, (2.0, false, false)),
+        (3, (3.0, true, false)),
+        (5, (1.0, false, false)),
+        (6, (2.0, false, false)),
+        (7, (13.0, false, true)),
+    ];
+    assert_eq!(seen, BTreeMap::from(expected));
+}
+
+#[test]
+fn what_is_hidden_is_not_sampled() {
+    let (mut writer, ring) = Ring::new(schema().layout().row_words(), 64).unwrap();
+    let mut life = Life::new(1);
+    for row in life.episode(5, Outcome::Truncated) {
+        writer.push(&row).unwrap();
+    }
+    writer.hide();
+    let mut sampler = sampler([ring.reader()]);
+    assert!(sampler.sample(10, &mut StdRng::seed_from_u64(6)).is_empty());
+    writer.push(&life.row(StepKind::Transition, None, 0.0)).unwrap();
+    assert!(
+        sampler.sample(10, &mut StdRng::seed_from_u64(6)).is_empty(),
+        "its first half is hidden"
+    );
+    writer.push(&life.row(StepKind::Transition, None, 0.0)).unwrap();
+    assert_eq!(sampler.sample(10, &mut StdRng::seed_from_u64(6)).len(), 10);
+}
+
+#[test]
+fn a_discarded_episode_of_a_pool_is_seen_by_the_accounting_cursor_alone() {
+    let settings = PoolSettings {
+        bytes: 1 << 15,
+        shards: 1,
+        ..PoolSettings::default()
+    };
+    let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
+    let (mut shy, mut bold) = (pool.handle(1), pool.handle(2));
+    let (mut shy_life, mut bold_life) = (Life::new(1), Life::new(2));
+    let kept = shy_life.episode(2, Outcome::Truncated);
+    let thrown_away = shy_life.episode(4, Outcome::Truncated);
+    for row in kept.iter().chain(&thrown_away) {
+        writer.push(&mut shy, row).unwrap();
+    }
+    for row in bold_life.episode(4, Outcome::Truncated) {
+        writer.push(&mut bold, &row).unwrap();
+    }
+    writer
+        .push(&mut shy, &shy_life.row(StepKind::Discard, None, 0.0))
+        .unwrap();
+
+    let steps: Vec<_> = counts(&mut sampler(pool.readers()), 500, 7).into_keys().collect();
+    assert_eq!(steps, [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (2, 4)]);
+    let shard = &pool.shards()[0];
+    let (mut peeked, mut read, mut drained) = (0, 0, 0);
+    shard.peek_all(&mut |_| peeked += 1);
+    shard.reader().read(99, |_| read += 1);
+    shard.drain(99, &mut |_| drained += 1);
+    assert_eq!((peeked, read, drained), (8, 8, 14));
+}
+
+#[test]
+fn neighbours_with_a_gap_between_are_no_transition() {
+    let players = players(4, Overflow::DropNewest);
+    let (mut writer, buffer) = players.open(1).unwrap();
+    let mut life = Life::new(1);
+    let rows = life.episode(8, Outcome::Truncated);
+    for row in &rows[..6] {
+        writer.push(row).unwrap();
+    }
+    buffer.drain(2, &mut |_| ());
+    // The sixth row was refused; the seventh stands behind the fourth.
+    writer.push(&rows[6]).unwrap();
+    writer.push(&rows[7]).unwrap();
+    let steps: Vec<_> = counts(&mut sampler(players.readers()), 100, 8).into_keys().collect();
+    assert_eq!(steps, [(1, 3), (1, 7)]);
+}
+
+#[test]
+fn where_there_is_no_transition_there_is_no_sample() {
+    let (mut writer, ring) = Ring::new(schema().layout().row_words(), 64).unwrap();
+    let mut sampler = sampler([ring.reader()]);
+    assert!(sampler.sample(10, &mut StdRng::seed_from_u64(9)).is_empty());
+    let mut life = Life::new(1);
+    for _ in 0..20 {
+        writer.push(&life.row(StepKind::Begin, None, 0.0)).unwrap();
+    }
+    assert!(sampler.sample(10, &mut StdRng::seed_from_u64(9)).is_empty());
+}
+
+#[test]
+fn rows_of_another_schema_are_refused() {
+    let (_writer, ring) = Ring::new(30, 64).unwrap();
+    let mut sampler = Sampler::new(&schema());
+    let wanted = schema().layout().row_words();
+    assert_eq!(
+        sampler.watch([ring.reader()]),
+        Err(BufferError::OtherRows { wanted, found: 30 })
+    );
+    assert!(sampler.sample(1, &mut StdRng::seed_from_u64(1)).is_empty());
+}
+
+#[test]
+fn actions_keep_their_meaning_whatever_their_type() {
+    let mixed = Schema::new("mixed")
+        .with_observation([Column::feature("x")])
+        .with_action([
+            Column::scalar("turn", DType::I8, Space::unbounded()),
+            Column::scalar("speed", DType::F64, Space::unbounded()),
+            Column::scalar("jump", DType::Bool, Space::Discrete { n: 2, labels: vec![] }),
+        ]);
+    let single = Schema::new("single")
+        .with_observation([Column::feature("x")])
+        .with_action([Column::scalar(
+            "a",
+            DType::U16,
+            Space::Discrete { n: 900, labels: vec![] },
+        )]);
+    for (schema, expected) in [
+        (mixed, Actions::Values(vec![-3.0, 0.5, 1.0])),
+        (single, Actions::Discrete(vec![777])),
+    ] {
+        let layout = schema.layout();
+        let (mut writer, ring) = Ring::new(layout.row_words(), 4).unwrap();
+        let mut row = vec![0; layout.row_words()];
+        writer.push(&row).unwrap();
+        *StepHeader::of_mut(&mut row) = StepHeader::new(StepKind::Transition);
+        StepHeader::of_mut(&mut row).ordinal = 1;
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut row);
+        for (column, &at) in schema.action().iter().zip(layout.action_offsets()) {
+            match column.name.as_str() {
+                "turn" => bytes[at] = (-3_i8).cast_unsigned(),
+                "speed" => bytes[at..at + 8].copy_from_slice(&0.5_f64.to_ne_bytes()),
+                "jump" => bytes[at] = 1,
+                _ => bytes[at..at + 2].copy_from_slice(&777_u16.to_ne_bytes()),
+            }
+        }
+        writer.push(&row).unwrap();
+        let mut sampler = Sampler::new(&schema);
+        sampler.watch([ring.reader()]).unwrap();
+        assert_eq!(sampler.sample(1, &mut StdRng::seed_from_u64(1)).action, expected);
+    }
+}
+
+#[test]
+fn samples_taken_while_rows_are_written_are_whole() {
+    let (mut writer, ring) = Ring::new(schema().layout().row_words(), 32).unwrap();
+    let mut life = Life::new(1);
+    let rows = life.episode(20_000, Outcome::Truncated);
+    for row in &rows[..32] {
+        writer.push(row).unwrap();
+    }
+    let mut sampler = sampler([ring.reader()]);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for row in &rows[32..] {
+                writer.push(row).unwrap();
+                std::thread::yield_now();
+            }
+        });
+        for seed in 0..200 {
+            counts(&mut sampler, 64, seed);
+        }
+    });
+}

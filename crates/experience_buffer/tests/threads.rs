@@ -1,0 +1,261 @@
+//! Eight writers and four readers at once: no row is torn, none is counted twice, none is forgotten.
+//!
+//! `ThreadSanitizer` runs these, too: see `CONTRIBUTING.md`.
+
+use experience_buffer::{
+    BufferError, BufferKind, BufferSettings, BufferStats, Overflow, PlayerBuffers, TransitionBuffer, Writer,
+    ring::{Reader, Ring},
+};
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+const WRITERS: usize = 8;
+const READERS: usize = 4;
+/// Rows of each writer.
+const ROWS: u64 = 4_000;
+/// Words of a row: whose it is, which it is, what it holds, and their checksum.
+const WORDS: usize = 33;
+
+fn checksum(words: &[u64]) -> u64 {
+    // FNV-1a, a word at a time.
+    words.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| {
+        (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+fn row(writer: usize, number: u64) -> [u64; WORDS] {
+    let mut row = [0; WORDS];
+    row[0] = writer as u64;
+    row[1] = number;
+    for place in 2..WORDS - 1 {
+        row[place] = (row[place - 1] ^ row[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ place as u64;
+    }
+    row[WORDS - 1] = checksum(&row[..WORDS - 1]);
+    row
+}
+
+/// What somebody saw of every writer's rows.
+#[derive(Default)]
+struct Seen {
+    last: [Option<u64>; WRITERS],
+    rows: u64,
+    missed: u64,
+}
+
+impl Seen {
+    fn take(&mut self, row: &[u64]) {
+        assert_eq!(row[WORDS - 1], checksum(&row[..WORDS - 1]), "torn");
+        let writer = usize::try_from(row[0]).unwrap();
+        assert!(self.last[writer].is_none_or(|last| last < row[1]), "out of order");
+        self.last[writer] = Some(row[1]);
+        self.rows += 1;
+    }
+}
+
+fn write(writers: Vec<impl FnMut(&[u64]) + Send>, start: &Barrier) {
+    thread::scope(|scope| {
+        for (who, mut push) in writers.into_iter().enumerate() {
+            scope.spawn(move || {
+                start.wait();
+                for number in 0..ROWS {
+                    push(&row(who, number));
+                    if number % 256 == 0 {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Reads every ring until it is told to stop, wherever that is, and then what is left.
+fn read(readers: &mut [Reader], stop: &AtomicBool, start: &Barrier) {
+    start.wait();
+    let mut seen: Vec<_> = readers.iter().map(|_| Seen::default()).collect();
+    let read = |reader: &mut Reader, seen: &mut Seen| {
+        let read = reader.read(50, |row| seen.take(row));
+        seen.missed += read.missed;
+        read.steps > 0 || read.missed > 0
+    };
+    while !stop.load(Ordering::Acquire) {
+        for (reader, seen) in readers.iter_mut().zip(&mut seen) {
+            read(reader, seen);
+        }
+        thread::yield_now();
+    }
+    for (reader, seen) in readers.iter_mut().zip(&mut seen) {
+        while read(reader, seen) {}
+    }
+    for (reader, seen) in readers.iter().zip(&seen) {
+        assert_eq!(seen.rows + seen.missed, reader.position());
+    }
+}
+
+fn closes(stats: BufferStats) {
+    assert_eq!(
+        stats.added,
+        stats.retrieved + stats.dropped + stats.len as u64,
+        "{stats:?}"
+    );
+}
+
+fn buffers(kind: BufferKind, overflow: &Overflow) -> (Vec<Writer>, Vec<Arc<dyn TransitionBuffer>>) {
+    let settings = BufferSettings {
+        kind,
+        capacity: 16,
+        overflow: overflow.clone(),
+        ..BufferSettings::default()
+    };
+    let players = PlayerBuffers::new(settings, WORDS).unwrap();
+    (0..WRITERS as i64).map(|agent| players.open(agent).unwrap()).unzip()
+}
+
+/// A buffer for each writer. All four drain all of them, and share the rows.
+fn drained_by_four(kind: BufferKind, overflow: &Overflow) {
+    let (writers, buffers) = buffers(kind, overflow);
+    let start = Barrier::new(WRITERS + READERS);
+    let over = AtomicBool::new(false);
+    let seen: Vec<Vec<Seen>> = thread::scope(|scope| {
+        let drainers: Vec<_> = (0..READERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    let mut seen: Vec<_> = buffers.iter().map(|_| Seen::default()).collect();
+                    loop {
+                        let last = over.load(Ordering::Acquire);
+                        let mut found = false;
+                        for (buffer, seen) in buffers.iter().zip(&mut seen) {
+                            closes(buffer.stats());
+                            let drained = buffer.drain(50, &mut |row| seen.take(row));
+                            seen.missed += drained.missed;
+                            found |= drained.steps > 0 || drained.missed > 0;
+                        }
+                        if last && !found {
+                            return seen;
+                        }
+                        thread::yield_now();
+                    }
+                })
+            })
+            .collect();
+        let pushes = writers
+            .into_iter()
+            .map(|mut writer| move |row: &[u64]| writer.push(row).unwrap())
+            .collect();
+        write(pushes, &start);
+        over.store(true, Ordering::Release);
+        drainers.into_iter().map(|drainer| drainer.join().unwrap()).collect()
+    });
+    for (index, buffer) in buffers.iter().enumerate() {
+        let rows: u64 = seen.iter().map(|seen| seen[index].rows).sum();
+        let missed: u64 = seen.iter().map(|seen| seen[index].missed).sum();
+        let stats = buffer.stats();
+        assert_eq!((stats.added, stats.len), (ROWS, 0), "{kind:?} {overflow:?}");
+        assert_eq!(
+            (stats.retrieved, stats.dropped),
+            (rows, missed),
+            "{kind:?} {overflow:?}"
+        );
+        assert_eq!(rows + missed, ROWS, "{kind:?} {overflow:?}");
+    }
+}
+
+#[test]
+fn four_drain_what_eight_write() {
+    let spill = Overflow::Spill {
+        folder: std::env::temp_dir(),
+        bytes: 1 << 20,
+    };
+    for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
+        for overflow in [&Overflow::DropOldest, &Overflow::DropNewest, &spill] {
+            drained_by_four(kind, overflow);
+        }
+    }
+}
+
+#[test]
+fn four_readers_see_or_miss_what_eight_write_to_rings_of_their_own() {
+    let (writers, buffers) = buffers(BufferKind::Ring, &Overflow::DropOldest);
+    let start = Barrier::new(WRITERS + READERS);
+    let stop = AtomicBool::new(false);
+    let mut readers: Vec<Vec<_>> = (0..READERS)
+        .map(|_| buffers.iter().map(|buffer| buffer.reader().unwrap()).collect())
+        .collect();
+    thread::scope(|scope| {
+        for readers in &mut readers {
+            scope.spawn(|| read(readers, &stop, &start));
+        }
+        let pushes = writers
+            .into_iter()
+            .map(|mut writer| move |row: &[u64]| writer.push(row).unwrap())
+            .collect();
+        write(pushes, &start);
+        stop.store(true, Ordering::Release);
+    });
+    for reader in readers.iter().flatten() {
+        assert_eq!(reader.position(), ROWS);
+    }
+}
+
+#[test]
+fn eight_writers_share_a_ring_with_four_readers() {
+    let (writer, ring) = Ring::new(WORDS, 16).unwrap();
+    let writer = writer.into_shared().unwrap();
+    let start = Barrier::new(WRITERS + READERS + 1);
+    let (stop, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let mut readers: Vec<_> = (0..READERS).map(|_| [ring.reader()]).collect();
+    let (retrieved, missed) = thread::scope(|scope| {
+        for reader in &mut readers {
+            scope.spawn(|| read(reader, &stop, &start));
+        }
+        let drainer = scope.spawn(|| {
+            start.wait();
+            let mut seen = Seen::default();
+            loop {
+                let last = over.load(Ordering::Acquire);
+                let drained = ring.drain(50, &mut |row| seen.take(row));
+                seen.missed += drained.missed;
+                if last && drained.steps == 0 && drained.missed == 0 {
+                    return (seen.rows, seen.missed);
+                }
+                thread::yield_now();
+            }
+        });
+        let pushes = (0..WRITERS)
+            .map(|_| {
+                let writer = writer.clone();
+                move |row: &[u64]| writer.push(row).unwrap()
+            })
+            .collect();
+        write(pushes, &start);
+        stop.store(true, Ordering::Release);
+        over.store(true, Ordering::Release);
+        drainer.join().unwrap()
+    });
+    let stats = ring.stats();
+    assert_eq!(stats.added, WRITERS as u64 * ROWS);
+    assert_eq!((stats.retrieved, stats.dropped), (retrieved, missed));
+    closes(stats);
+    for [reader] in &readers {
+        assert_eq!(reader.position(), stats.added);
+    }
+    assert!(!ring.is_closed());
+    drop(writer);
+    assert!(ring.is_closed());
+}
+
+#[test]
+fn a_ring_that_refuses_the_newest_has_one_writer() {
+    let settings = BufferSettings {
+        overflow: Overflow::DropNewest,
+        ..BufferSettings::default()
+    };
+    let (writer, ring) = Ring::with_settings(&settings, 1).unwrap();
+    assert_eq!(writer.into_shared().unwrap_err(), BufferError::SharedDropNewest);
+    assert!(ring.is_closed());
+}

@@ -1,0 +1,93 @@
+//! `experience head`.
+
+use crate::{
+    Verdict,
+    args::Head,
+    output::{Failure, Output, number},
+};
+use experience_core::{
+    schema::Column,
+    transition::{Episode, Transition},
+};
+use experience_dataset::{RecordingData, convert::JsonLine};
+
+/// A table shows this many transitions side by side, and this many features.
+const MAX_COLUMNS: usize = 8;
+const MAX_FEATURES: usize = 64;
+
+pub fn run(head: &Head, output: &mut Output) -> Result<Verdict, Failure> {
+    for recording in head.what.recordings()? {
+        let mut left = head.transitions;
+        if !output.is_json() {
+            output.line(format!("`{}`", recording.folder_name()))?;
+        }
+        for episode in recording.episodes() {
+            if left == 0 {
+                break;
+            }
+            let episode = episode?;
+            let shown = episode.len().min(left);
+            left -= shown;
+            if output.is_json() {
+                for step in 0..shown {
+                    output.json(&JsonLine(episode.transition(step)))?;
+                }
+            } else {
+                print(&recording, &episode, shown, output)?;
+            }
+        }
+    }
+    Ok(Verdict::Fine)
+}
+
+/// Transitions side by side: a table with a line for each value stays readable where a line for each transition would not.
+fn print(recording: &RecordingData, episode: &Episode, shown: usize, output: &mut Output) -> Result<(), Failure> {
+    let info = episode.info();
+    output.line(format!(
+        "episode {} of agent {}, run {}: {} transitions, {:?}, {}",
+        info.episode_id,
+        info.agent_id,
+        info.run,
+        episode.len(),
+        episode.outcome(),
+        episode.reason()
+    ))?;
+    let schema = recording.schema();
+    let features = schema.feature_names();
+    let actions: Vec<String> = schema.action().iter().flat_map(Column::element_names).collect();
+    for start in (0..shown).step_by(MAX_COLUMNS) {
+        let some: Vec<_> = (start..shown.min(start + MAX_COLUMNS))
+            .map(|step| episode.transition(step))
+            .collect();
+        let line = |name: &str, value: &dyn Fn(&Transition<'_>) -> String| {
+            [name.to_owned()]
+                .into_iter()
+                .chain(some.iter().map(value))
+                .collect::<Vec<_>>()
+        };
+        let mut rows = vec![line("tick", &|transition| transition.tick().to_string())];
+        for (index, name) in features.iter().enumerate().take(MAX_FEATURES) {
+            rows.push(line(name, &|transition| {
+                number(f64::from(transition.observation()[index]))
+            }));
+        }
+        for (index, name) in actions.iter().enumerate().take(MAX_FEATURES) {
+            rows.push(line(&format!("→ {name}"), &|transition| {
+                transition.action().nth(index).map_or_else(String::new, number)
+            }));
+        }
+        rows.push(line("reward", &|transition| number(transition.reward())));
+        let head: Vec<String> = ["step".to_owned()]
+            .into_iter()
+            .chain(some.iter().map(|transition| transition.step().to_string()))
+            .collect();
+        output.table(&head.iter().map(String::as_str).collect::<Vec<_>>(), rows)?;
+    }
+    if features.len() > MAX_FEATURES {
+        output.line(format!(
+            "and {} more features: `--json` shows all",
+            features.len() - MAX_FEATURES
+        ))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! `experience merge`.
+
+use crate::{
+    Verdict,
+    args::Merge,
+    output::{Failure, Output, count},
+};
+use experience_dataset::{Dataset, MergeSettings, merge};
+use serde_json::json;
+
+pub fn run(arguments: &Merge, output: &mut Output) -> Result<Verdict, Failure> {
+    let datasets = arguments
+        .datasets
+        .iter()
+        .map(Dataset::open)
+        .collect::<Result<Vec<_>, _>>()?;
+    let settings = MergeSettings {
+        fill: arguments.fill,
+        keep_apart: arguments.keep_apart,
+    };
+    let to = &arguments.output;
+    let merged = output.watched("merging", |watch| merge(&datasets, to, settings, watch))?;
+    if output.is_json() {
+        output.json(&json!({ "output": to, "merged": merged }))?;
+        return Ok(Verdict::Fine);
+    }
+    for recording in merged {
+        output.line(format!(
+            "`{}`: {} transitions of {} runs, from {} folders",
+            recording.recording,
+            count(recording.transitions),
+            count(recording.runs as u64),
+            count(recording.sources as u64)
+        ))?;
+        if recording.aligned > 0 {
+            output.line(format!(
+                "  {} of them had other columns, and were aligned",
+                count(recording.aligned)
+            ))?;
+        }
+        if recording.same > 0 {
+            output.line(format!(
+                "  {} shards were in two datasets, and are there once",
+                count(recording.same as u64)
+            ))?;
+        }
+    }
+    output.line(format!("in `{}`", to.display()))?;
+    Ok(Verdict::Fine)
+}

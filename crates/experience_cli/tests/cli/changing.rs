@@ -1,0 +1,192 @@
+//! Verbs that change a dataset, or make another.
+
+use crate::{
+    command::{dataset, documents, printed, schema, text},
+    episodes::{episodes, write},
+};
+use experience_core::{
+    schema::{Column, Schema},
+    transition::RunId,
+};
+use tempfile::tempdir;
+
+#[test]
+fn erase_says_what_is_gone_and_what_is_not_reached() {
+    let root = dataset();
+    let told = printed(&["erase", text(root.path()), "--agent", "1"], 0);
+    assert!(
+        told.contains("erased 20 transitions in 2 episodes of agent 1"),
+        "{told}"
+    );
+    assert!(told.contains("as others saw it"), "{told}");
+    printed(&["validate", text(root.path())], 0);
+    let told = printed(&["erase", text(root.path()), "--agent", "-1"], 0);
+    assert!(told.contains("agent -1 is nowhere"), "{told}");
+    let document = &documents(&["erase", text(root.path()), "--agent", "2"], 0)[0];
+    assert_eq!(document["erased"]["episodes"], 2);
+    std::fs::write(root.path().join("p/data/00000009-00000.parquet.tmp"), "half").expect("it can be written");
+    let told = printed(&["erase", text(root.path()), "--agent", "0"], 1);
+    assert!(
+        told.contains("NOT REACHED") && told.contains("00000009-00000.parquet.tmp"),
+        "{told}"
+    );
+    for nonsense in [
+        &["erase", text(root.path())][..],
+        &["erase", text(root.path()), "--agent", "../x"],
+    ] {
+        printed(nonsense, 2);
+    }
+    printed(&["erase", "/no/such/folder", "--agent", "1"], 3);
+    assert!(printed(&["erase", "--help"], 0).contains("as others saw it"));
+}
+
+#[test]
+fn merge_makes_one_of_two() {
+    let (a, to) = (dataset(), tempdir().expect("a folder can be made"));
+    let b = tempdir().expect("a folder can be made");
+    let wider = schema().with_observation([Column::feature("armour")]).into_shared();
+    write(b.path(), &episodes(&wider, RunId::from_bits(2), 3));
+    let (a, b) = (text(a.path()), text(b.path()));
+    let path = |name: &str| {
+        to.path()
+            .join(name)
+            .to_str()
+            .expect("temporary folders have plain names")
+            .to_owned()
+    };
+    let told = printed(&["merge", a, b, "-o", &path("c")], 3);
+    assert!(told.contains("it has no `armour`"), "{told}");
+    let told = printed(&["merge", a, b, "--fill", "-o", &path("c")], 0);
+    assert!(
+        told.contains("`p`: 90 transitions of 2 runs, from 2 folders") && told.contains("60 of them"),
+        "{told}"
+    );
+    assert!(printed(&["validate", &path("c")], 0).contains("is valid"));
+    let document = &documents(&["merge", a, b, "--fill=-1.5", "-o", &path("d")], 0)[0];
+    assert_eq!(document["merged"][0]["aligned"], 60);
+    let line = &documents(&["head", &path("d"), "-n", "1"], 0)[0];
+    assert_eq!(line["observation"][9], -1.5);
+    printed(&["merge", a, b, "--keep-apart", "-o", &path("e")], 0);
+    assert_eq!(documents(&["info", &path("e")], 0).len(), 2);
+    assert!(printed(&["merge", a, "-o", &path("e")], 3).contains("there is something in it"));
+    for nonsense in [
+        &["merge", "-o", "x"][..],
+        &["merge", a],
+        &["merge", a, "-o", "x", "--fill=much"],
+    ] {
+        printed(nonsense, 2);
+    }
+}
+
+#[test]
+fn convert_writes_other_formats() {
+    let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
+    let root = text(root.path());
+    let path = |name: &str| {
+        to.path()
+            .join(name)
+            .to_str()
+            .expect("temporary folders have plain names")
+            .to_owned()
+    };
+    for (format, made) in [
+        ("minari", "minari/cards/p-v3/data/main_data.hdf5"),
+        ("lerobot", "lerobot/meta/info.json"),
+        ("jsonl", "jsonl"),
+    ] {
+        let told = printed(
+            &[
+                "convert",
+                root,
+                "--to",
+                format,
+                "-o",
+                &path(format),
+                "--id",
+                "cards/p-v3",
+            ],
+            0,
+        );
+        assert!(told.starts_with("`p` is in "), "{told}");
+        assert!(to.path().join(made).is_file(), "{made}");
+    }
+    assert!(
+        printed(&["convert", root, "--to", "lerobot", "-o", &path("lerobot")], 3).contains("there is something in it")
+    );
+    assert!(
+        printed(
+            &["convert", root, "--to", "minari", "-o", &path("m"), "--id", "../x-v0"],
+            3
+        )
+        .contains("is no name")
+    );
+    printed(&["convert", root, "--to", "csv", "-o", &path("x")], 2);
+    let other = Schema::new("q").with_observation([Column::feature("x")]).into_shared();
+    write(std::path::Path::new(root), &episodes(&other, RunId::from_bits(1), 2));
+    let told = printed(&["convert", root, "--to", "jsonl", "-o", &path("y")], 3);
+    assert!(
+        told.contains("has 2 recordings; name one of them with `--recording`: p, q"),
+        "{told}"
+    );
+    printed(&["convert", root, "-r", "q", "--to", "jsonl", "-o", &path("y")], 0);
+}
+
+#[test]
+fn densify_makes_a_dataset_of_single_ticks() {
+    let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
+    let to = text(to.path());
+    let told = printed(&["densify", text(root.path()), "-o", to], 0);
+    assert!(told.contains("`p`: 60 transitions became 60"), "{told}");
+    printed(&["validate", to], 0);
+    assert!(printed(&["densify", text(root.path()), "-o", to], 3).contains("there is something in it"));
+    let told = printed(
+        &[
+            "densify",
+            text(root.path()),
+            "-o",
+            &format!("{to}/x"),
+            "--max-steps",
+            "5",
+        ],
+        3,
+    );
+    assert!(told.contains("would have 10 transitions, and 5 are the most"), "{told}");
+}
+
+#[test]
+fn recover_says_what_came_back_and_what_may_be_alive() {
+    let root = dataset();
+    let path = text(root.path());
+    assert!(printed(&["recover", path], 0).contains("there is nothing to recover"));
+    // A run without a journal whose process died: its account says that it goes on, and nobody holds its lock.
+    let runs = root.path().join("p/runs");
+    let closed = std::fs::read_dir(&runs)
+        .expect("it can be listed")
+        .map(|entry| entry.expect("it can be listed").path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .expect("there is an account");
+    let account = std::fs::read_to_string(&closed).expect("it can be read");
+    let running = account.replace("\"closed\"", "\"running\"");
+    assert_ne!(account, running);
+    std::fs::write(&closed, &running).expect("it can be written");
+    let told = printed(&["recover", path], 1);
+    assert!(
+        told.contains("may be alive") && told.contains("--include-unclear"),
+        "{told}"
+    );
+    let name = closed.file_stem().and_then(|name| name.to_str()).expect("a plain name");
+    std::fs::write(runs.join(format!(".{name}.lock")), "").expect("it can be written");
+    let told = printed(&["recover", path], 0);
+    assert!(told.contains("0 transitions in 0 episodes were recovered"), "{told}");
+    printed(&["validate", path], 0);
+    assert_eq!(documents(&["recover", path], 0)[0]["recordings"], serde_json::json!([]));
+    std::fs::write(&closed, &running).expect("it can be written");
+    let document = &documents(&["recover", path, "--include-unclear"], 0)[0];
+    assert_eq!(document["recordings"][0]["recovered"][0]["episodes"], 0, "{document}");
+    assert_eq!(document["recordings"][0]["recording"], "p");
+    printed(&["recover", "/no/such/folder"], 3);
+    let frames = root.path().with_extension("frames");
+    printed(&["convert", path, "--to", "bincode", "-o", text(&frames)], 0);
+    assert!(frames.is_dir());
+    std::fs::remove_dir_all(frames).expect("it can be removed");
+}

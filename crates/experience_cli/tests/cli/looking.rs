@@ -1,0 +1,178 @@
+//! Verbs that only look.
+
+use crate::{
+    command::{dataset, documents, printed, text},
+    episodes::{episodes, listing, write},
+};
+use experience_core::{
+    schema::{Column, Schema},
+    transition::RunId,
+};
+use std::fs;
+use tempfile::tempdir;
+
+const SHARD: &str = "p/data/00000001-00000.parquet";
+
+#[test]
+fn info_tells_what_there_is() {
+    let root = dataset();
+    let told = printed(&["info", text(root.path())], 0);
+    for part in [
+        "recording `p`",
+        "60 transitions in 6 episodes of 3 agents, in 1 shard",
+        "board",
+        "[2, 4]",
+        "stay, hop, leap",
+        "coin",
+        "00000001",
+        "closed",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let documents = documents(&["info", text(root.path())], 0);
+    assert_eq!(documents[0]["recording"], "p");
+    assert_eq!(documents[0]["overview"]["transitions"], 60);
+    assert_eq!(documents[0]["overview"]["runs"][0]["account"]["exported"], 60);
+}
+
+#[test]
+fn validate_exits_with_what_it_found() {
+    let root = dataset();
+    assert_eq!(
+        printed(&["validate", text(root.path())], 0),
+        "`p` is valid: 60 transitions in 6 episodes\n"
+    );
+    assert_eq!(documents(&["validate", text(root.path())], 0)[0]["valid"], true);
+    fs::write(root.path().join(SHARD), "gone").expect("it can be written");
+    let told = printed(&["validate", text(root.path())], 1);
+    assert!(
+        told.contains("NOT valid") && told.contains("00000001-00000.parquet"),
+        "{told}"
+    );
+    let documents = documents(&["validate", text(root.path())], 1);
+    assert_eq!(documents[0]["validation"]["violations"][0]["rule"], "file");
+    let told = printed(&["info", text(root.path())], 1);
+    assert!(told.contains("DAMAGED"), "{told}");
+}
+
+#[test]
+fn head_shows_the_first_transitions() {
+    let root = dataset();
+    let told = printed(&["head", text(root.path()), "-n", "12"], 0);
+    for part in ["board[1][3]", "health", "→ jump", "reward", "10 transitions"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let lines = documents(&["head", text(root.path()), "-n", "12"], 0);
+    assert_eq!(lines.len(), 12);
+    assert_eq!((&lines[9]["step"], &lines[10]["step"]), (&9.into(), &0.into()));
+    assert_eq!(lines[0]["next_observation"], lines[1]["observation"]);
+    assert!(lines[9]["end_reason"].is_string() && lines[8]["end_reason"].is_null());
+    assert!(lines[0]["action"].is_u64());
+    assert!(documents(&["head", text(root.path()), "-n", "0"], 0).is_empty());
+}
+
+#[test]
+fn stats_tell_every_column() {
+    let root = dataset();
+    let told = printed(&["stats", text(root.path())], 0);
+    for part in [
+        "60 transitions in 6 episodes",
+        "return",
+        "length",
+        "board[0][0]",
+        "jump",
+        "coin",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let document = &documents(&["stats", text(root.path())], 0)[0];
+    assert_eq!(document["stats"]["episodes"], 6);
+    assert_eq!(document["profile"]["observation"][8]["count"], 66);
+    assert_eq!(document["profile"]["lengths"][5], 10);
+}
+
+#[test]
+fn stats_draw_a_picture_for_each_recording() {
+    let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
+    let path = to.path().join("out.png");
+    printed(&["stats", text(root.path()), "--plot", text(&path)], 0);
+    let decoder = png::Decoder::new(std::io::BufReader::new(
+        fs::File::open(&path).expect("there is a picture"),
+    ));
+    let info = decoder.read_info().expect("it is a picture");
+    assert_eq!((info.info().width, info.info().height), (960, 630));
+    let other = Schema::new("../q")
+        .with_observation([Column::feature("x")])
+        .into_shared();
+    write(root.path(), &episodes(&other, RunId::from_bits(1), 2));
+    printed(&["stats", text(root.path()), "--plot", text(&path)], 0);
+    assert_eq!(listing(to.path()), ["out-%2E%2E%2Fq.png", "out-p.png", "out.png"]);
+    let told = printed(
+        &["stats", text(root.path()), "-r", "p", "--plot", "/no/such/folder/x.png"],
+        3,
+    );
+    assert!(told.contains("cannot draw `/no/such/folder/x.png`"), "{told}");
+}
+
+#[test]
+fn doctor_names_what_it_found() {
+    let root = dataset();
+    let shard = root.path().join(SHARD);
+    fs::copy(&shard, shard.with_file_name("00000001-00001.parquet")).expect("it can be copied");
+    let told = printed(&["doctor", text(root.path())], 0);
+    assert!(
+        told.contains("nothing found"),
+        "copies of an episode under its own id are for `validate`: {told}"
+    );
+    fs::remove_dir_all(root.path().join("p/data")).expect("it can be removed");
+    let told = printed(&["doctor", text(root.path())], 1);
+    assert!(
+        told.contains("WARNING there is no episode") && told.contains("Likely: "),
+        "{told}"
+    );
+    let document = &documents(&["doctor", text(root.path())], 1)[0];
+    assert_eq!(document["diagnosis"]["findings"][0]["symptom"], "empty");
+}
+
+#[test]
+fn nonsense_is_an_error_that_names_it() {
+    let root = dataset();
+    let file = root.path().join("README.md");
+    let empty = tempdir().expect("a folder can be made");
+    let other = tempdir().expect("a folder can be made");
+    fs::write(other.path().join("data.csv"), "1,2").expect("it can be written");
+    for verb in ["info", "validate", "head", "stats", "doctor"] {
+        for (path, part) in [
+            (text(&file), "README.md"),
+            (text(empty.path()), "is not a dataset"),
+            (text(other.path()), "is not a dataset"),
+            ("/no/such/folder", "/no/such/folder"),
+            ("../\u{1f980}", "\u{1f980}"),
+        ] {
+            let told = printed(&[verb, path], 3);
+            assert!(told.contains(part), "{verb} {path}: {told}");
+        }
+        let told = printed(&[verb, text(root.path()), "--recording", "../p"], 3);
+        assert!(told.contains("has no recording `../p`; it has p"), "{told}");
+    }
+    printed(&["frobnicate"], 2);
+    printed(&[], 2);
+    assert!(printed(&["help"], 0).contains("Exit codes"));
+    assert_eq!(listing(root.path()).len(), 6, "nothing came to be by looking");
+}
+
+#[test]
+fn a_recording_of_any_name_is_told_without_moving_the_cursor() {
+    for name in ["../up", "a\0b", "\u{1f980}", &"x".repeat(10_000), "\u{1b}[2J"] {
+        let root = tempdir().expect("a folder can be made");
+        let schema = Schema::new(name)
+            .with_observation([Column::feature(name)])
+            .into_shared();
+        write(root.path(), &episodes(&schema, RunId::from_bits(1), 2));
+        for verb in ["info", "validate", "head", "stats", "doctor"] {
+            let told = printed(&[verb, text(root.path())], 0);
+            assert!(told.chars().all(|sign| !sign.is_control() || sign == '\n'), "{told:?}");
+            assert!(told.len() < 20_000, "{}", told.len());
+        }
+    }
+}

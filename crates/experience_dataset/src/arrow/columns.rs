@@ -1,0 +1,179 @@
+//! Which columns a recording has, and of which type. One list says it to whoever writes and to whoever reads.
+
+use arrow_schema::{DataType, Field};
+use experience_core::schema::{Column, DType, Schema, Space};
+
+/// Observations of more bytes than this are not repeated as `next_observation` in every row.
+const WIDE_OBSERVATION: usize = 1024;
+
+/// What one column of a batch holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    EpisodeId,
+    AgentId,
+    MatchId,
+    Run,
+    Step,
+    Tick,
+    Ticks,
+    Timestamp,
+    Observation,
+    /// The whole action, as one integer or packed as `f32`.
+    Action,
+    /// The action column of this index.
+    ActionPart(usize),
+    Reward,
+    /// The reward term of this index.
+    RewardTerm(usize),
+    NextObservation,
+    Terminated,
+    Truncated,
+    EndReason,
+    ActionMask,
+    NextActionMask,
+    Changed,
+    /// The info column of this index.
+    Info(usize),
+    Continues,
+}
+
+/// The columns of `schema`, in the order in which they are written.
+pub(crate) fn content(schema: &Schema) -> Vec<Content> {
+    use Content::*;
+    let mut columns = vec![
+        EpisodeId,
+        AgentId,
+        MatchId,
+        Run,
+        Step,
+        Tick,
+        Ticks,
+        Timestamp,
+        Observation,
+    ];
+    if schema.action_width() > 0 {
+        columns.push(Action);
+        if has_parts(schema) {
+            columns.extend(filled(schema.action()).map(ActionPart));
+        }
+    }
+    columns.push(Reward);
+    columns.extend((0..schema.reward_terms().len()).map(RewardTerm));
+    columns.extend([NextObservation, Terminated, Truncated, EndReason]);
+    if schema.action_mask_width() > 0 {
+        columns.extend([ActionMask, NextActionMask]);
+    }
+    columns.push(Changed);
+    columns.extend(filled(schema.info()).map(Info));
+    columns.push(Continues);
+    columns
+}
+
+fn filled(columns: &[Column]) -> impl Iterator<Item = usize> + '_ {
+    (0..columns.len()).filter(|&index| columns[index].width() > 0)
+}
+
+/// Whether `action` alone would lose what an action column's own type or space says.
+fn has_parts(schema: &Schema) -> bool {
+    if schema.is_single_discrete() {
+        // An integer or a bool is the same value as an `i64`; a fraction is not.
+        return schema.action()[0].dtype.is_float();
+    }
+    let discrete = |column: &&Column| matches!(column.space, Space::Discrete { .. });
+    let choices = schema.action().iter().filter(discrete).count();
+    schema.action().iter().any(|column| column.dtype != DType::F32) || (choices > 0 && choices < schema.action().len())
+}
+
+/// Whether `next_observation` stands only in the last row of an episode: an observation is over 1 KiB.
+pub(crate) fn is_wide(schema: &Schema) -> bool {
+    schema.layout().observation().len() > WIDE_OBSERVATION
+}
+
+impl Content {
+    /// The name of the column.
+    pub(crate) fn name(self, schema: &Schema) -> String {
+        let fixed = match self {
+            Self::EpisodeId => "episode_id",
+            Self::AgentId => "agent_id",
+            Self::MatchId => "match_id",
+            Self::Run => "run",
+            Self::Step => "step",
+            Self::Tick => "tick",
+            Self::Ticks => "ticks",
+            Self::Timestamp => "timestamp",
+            Self::Observation => "observation",
+            Self::Action => "action",
+            Self::ActionPart(index) => return format!("action.{}", schema.action()[index].name),
+            Self::Reward => "reward",
+            Self::RewardTerm(index) => return format!("reward.{}", schema.reward_terms()[index]),
+            Self::NextObservation => "next_observation",
+            Self::Terminated => "terminated",
+            Self::Truncated => "truncated",
+            Self::EndReason => "end_reason",
+            Self::ActionMask => "action_mask",
+            Self::NextActionMask => "next_action_mask",
+            Self::Changed => "changed",
+            Self::Info(index) => return format!("info.{}", schema.info()[index].name),
+            Self::Continues => "continues",
+        };
+        fixed.to_owned()
+    }
+
+    /// The type of the column.
+    pub(crate) fn data_type(self, schema: &Schema) -> DataType {
+        match self {
+            Self::EpisodeId | Self::AgentId | Self::MatchId | Self::Run | Self::Tick | Self::Continues => {
+                DataType::Int64
+            }
+            Self::Step | Self::Ticks => DataType::Int32,
+            Self::Timestamp | Self::Reward => DataType::Float64,
+            Self::Observation | Self::NextObservation => list(DataType::Float32, schema.observation_width()),
+            Self::Action if schema.is_single_discrete() => DataType::Int64,
+            Self::Action => list(DataType::Float32, schema.action_width()),
+            Self::ActionPart(index) => own(&schema.action()[index]),
+            Self::RewardTerm(_) => DataType::Float32,
+            Self::Terminated | Self::Truncated => DataType::Boolean,
+            Self::EndReason => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            Self::ActionMask | Self::NextActionMask => list(DataType::Boolean, schema.action_mask_width()),
+            Self::Changed => list(DataType::UInt8, schema.observation_width().div_ceil(8)),
+            Self::Info(index) => own(&schema.info()[index]),
+        }
+    }
+
+    fn is_nullable(self) -> bool {
+        matches!(
+            self,
+            Self::MatchId | Self::NextObservation | Self::EndReason | Self::Continues
+        )
+    }
+
+    pub(super) fn field(self, schema: &Schema) -> Field {
+        Field::new(self.name(schema), self.data_type(schema), self.is_nullable())
+    }
+}
+
+fn own(column: &Column) -> DataType {
+    let item = match column.dtype {
+        DType::F32 => DataType::Float32,
+        DType::F64 => DataType::Float64,
+        DType::I8 => DataType::Int8,
+        DType::I16 => DataType::Int16,
+        DType::I32 => DataType::Int32,
+        DType::I64 => DataType::Int64,
+        DType::U8 => DataType::UInt8,
+        DType::U16 => DataType::UInt16,
+        DType::U32 => DataType::UInt32,
+        DType::U64 => DataType::UInt64,
+        DType::Bool => DataType::Boolean,
+    };
+    if column.shape.is_empty() {
+        item
+    } else {
+        list(item, column.width())
+    }
+}
+
+fn list(item: DataType, width: usize) -> DataType {
+    let width = i32::try_from(width).expect("a schema holds fewer values than an `i32` can count");
+    DataType::FixedSizeList(Field::new_list_field(item, false).into(), width)
+}

@@ -1,0 +1,380 @@
+//! Fills columns from the rows of episodes.
+//!
+//! A column is filled in one pass over all rows, with its type decided before the pass: nothing is decided per value.
+
+use super::Content;
+use arrow_array::{
+    ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeListArray, PrimitiveArray, StringArray,
+    types::{
+        Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
+        UInt64Type,
+    },
+};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+use arrow_schema::{ArrowError, DataType};
+use bytemuck::Pod;
+use core::{ops::Range, slice::ChunksExact};
+use experience_core::{
+    schema::{Column, DType, Schema},
+    transition::{Episode, Outcome, StepHeader},
+};
+use std::sync::Arc;
+
+/// Calls a macro with the Rust type and the Arrow type of a [`DType`] other than `Bool`.
+macro_rules! primitive_type {
+    ($dtype:expr, $use:ident, $bool:expr) => {
+        match $dtype {
+            DType::F32 => $use!(f32, Float32Type),
+            DType::F64 => $use!(f64, Float64Type),
+            DType::I8 => $use!(i8, Int8Type),
+            DType::I16 => $use!(i16, Int16Type),
+            DType::I32 => $use!(i32, Int32Type),
+            DType::I64 => $use!(i64, Int64Type),
+            DType::U8 => $use!(u8, UInt8Type),
+            DType::U16 => $use!(u16, UInt16Type),
+            DType::U32 => $use!(u32, UInt32Type),
+            DType::U64 => $use!(u64, UInt64Type),
+            DType::Bool => $bool,
+        }
+    };
+}
+
+/// Transitions of one episode that follow each other.
+#[derive(Clone, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) episode: &'a Episode,
+    pub(crate) steps: Range<usize>,
+}
+
+impl<'a> Part<'a> {
+    /// All of it.
+    pub(crate) fn whole(episode: &'a Episode) -> Self {
+        Self {
+            episode,
+            steps: 0..episode.len(),
+        }
+    }
+
+    fn words(&self) -> usize {
+        self.episode.schema().layout().row_words()
+    }
+
+    /// The row that each transition starts from.
+    fn before(&self) -> ChunksExact<'a, u64> {
+        let (rows, words) = (self.episode.rows(), self.words());
+        rows[self.steps.start * words..self.steps.end * words].chunks_exact(words)
+    }
+
+    /// The row that each transition leads to.
+    fn after(&self) -> ChunksExact<'a, u64> {
+        let (rows, words) = (self.episode.rows(), self.words());
+        rows[(self.steps.start + 1) * words..(self.steps.end + 1) * words].chunks_exact(words)
+    }
+}
+
+/// The transitions that become one batch.
+pub(super) struct Rows<'a> {
+    schema: &'a Schema,
+    parts: &'a [Part<'a>],
+    len: usize,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(schema: &'a Schema, parts: &'a [Part<'a>]) -> Self {
+        let len = parts.iter().map(|part| part.steps.len()).sum();
+        Self { schema, parts, len }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The column that holds `content`.
+    pub(super) fn array(&self, content: Content) -> Result<ArrayRef, ArrowError> {
+        let layout = self.schema.layout();
+        let data_type = content.data_type(self.schema);
+        Ok(match content {
+            Content::EpisodeId => self.per_episode::<Int64Type>(|episode| episode.info().episode_id),
+            Content::AgentId => self.per_episode::<Int64Type>(|episode| episode.info().agent_id),
+            Content::Run => self.per_episode::<Int64Type>(|episode| episode.info().run.get()),
+            Content::Step => self.steps(),
+            Content::MatchId => nullable(self.before().map(|row| StepHeader::of(row).match_id()), self.len),
+            Content::Tick => self.primitive::<Int64Type>(self.before().map(|row| StepHeader::of(row).tick)),
+            Content::Timestamp => self.primitive::<Float64Type>(self.before().map(|row| StepHeader::of(row).timestamp)),
+            Content::Ticks => {
+                let ticks = |row| i32::try_from(StepHeader::of(row).ticks).unwrap_or(i32::MAX);
+                self.primitive::<Int32Type>(self.after().map(ticks))
+            }
+            Content::Reward => self.primitive::<Float64Type>(self.after().map(|row| StepHeader::of(row).reward)),
+            Content::RewardTerm(index) => {
+                let start = layout.reward_terms().start + index * size_of::<f32>();
+                scalars::<Float32Type>(gather(self.after(), start..start + size_of::<f32>(), self.len))
+            }
+            Content::Observation => list(
+                &data_type,
+                scalars::<Float32Type>(gather(self.before(), layout.observation(), self.len)),
+                None,
+            )?,
+            Content::NextObservation if super::columns::is_wide(self.schema) => self.last_observations(&data_type)?,
+            Content::NextObservation => list(
+                &data_type,
+                scalars::<Float32Type>(gather(self.after(), layout.observation(), self.len)),
+                None,
+            )?,
+            Content::Action if self.schema.is_single_discrete() => self.choices(),
+            Content::Action => list(&data_type, self.packed_actions(), None)?,
+            Content::ActionPart(index) => {
+                self.own(&self.schema.action()[index], layout.action_offsets()[index], &data_type)?
+            }
+            Content::Info(index) => self.own(&self.schema.info()[index], layout.info_offsets()[index], &data_type)?,
+            Content::Terminated => self.flags(Outcome::Terminated),
+            Content::Truncated => self.flags(Outcome::Truncated),
+            Content::EndReason => self.reasons()?,
+            Content::ActionMask => list(&data_type, self.mask(self.before()), None)?,
+            Content::NextActionMask => list(&data_type, self.mask(self.after()), None)?,
+            Content::Changed => list(&data_type, self.changed(), None)?,
+            Content::Continues => nullable(
+                self.parts
+                    .iter()
+                    .flat_map(|part| core::iter::repeat_n(part.episode.info().continues, part.steps.len())),
+                self.len,
+            ),
+        })
+    }
+
+    fn before(&self) -> impl Iterator<Item = &'a [u64]> {
+        self.parts.iter().flat_map(Part::before)
+    }
+
+    fn after(&self) -> impl Iterator<Item = &'a [u64]> {
+        self.parts.iter().flat_map(Part::after)
+    }
+
+    /// The place in the batch of the last row of each episode that ends in it.
+    fn lasts(&self) -> impl Iterator<Item = (usize, &'a Episode)> {
+        let ends = self.parts.iter().scan(0, |end, part| {
+            *end += part.steps.len();
+            Some((*end - 1, part))
+        });
+        ends.filter(|(_, part)| part.steps.end == part.episode.len())
+            .map(|(last, part)| (last, part.episode))
+    }
+
+    fn per_episode<T: ArrowPrimitiveType>(&self, value: impl Fn(&Episode) -> T::Native) -> ArrayRef {
+        let repeated = |part: &Part<'_>| core::iter::repeat_n(value(part.episode), part.steps.len());
+        self.primitive::<T>(self.parts.iter().flat_map(repeated))
+    }
+
+    fn primitive<T: ArrowPrimitiveType>(&self, from: impl Iterator<Item = T::Native>) -> ArrayRef {
+        // `flat_map` cannot say how long it is, hence the capacity.
+        let mut values = Vec::with_capacity(self.len);
+        values.extend(from);
+        Arc::new(PrimitiveArray::<T>::new(values.into(), None))
+    }
+
+    fn steps(&self) -> ArrayRef {
+        let steps = self.parts.iter().flat_map(|part| part.steps.clone());
+        self.primitive::<Int32Type>(steps.map(|step| i32::try_from(step).unwrap_or(i32::MAX)))
+    }
+
+    fn flags(&self, outcome: Outcome) -> ArrayRef {
+        let mut flags = BooleanBufferBuilder::new(self.len);
+        flags.append_n(self.len, false);
+        for (last, _) in self.lasts().filter(|(_, episode)| episode.outcome() == outcome) {
+            flags.set_bit(last, true);
+        }
+        Arc::new(BooleanArray::new(flags.finish(), None))
+    }
+
+    fn reasons(&self) -> Result<ArrayRef, ArrowError> {
+        let mut words: Vec<&str> = Vec::new();
+        let mut keys = vec![0_i32; self.len];
+        let mut valid = BooleanBufferBuilder::new(self.len);
+        valid.append_n(self.len, false);
+        for (last, episode) in self.lasts() {
+            let word = episode.reason().as_str();
+            let key = words.iter().position(|known| *known == word).unwrap_or_else(|| {
+                words.push(word);
+                words.len() - 1
+            });
+            keys[last] = i32::try_from(key).map_err(|_| ArrowError::DictionaryKeyOverflowError)?;
+            valid.set_bit(last, true);
+        }
+        let keys = PrimitiveArray::<Int32Type>::new(keys.into(), Some(NullBuffer::new(valid.finish())));
+        Ok(Arc::new(DictionaryArray::try_new(
+            keys,
+            Arc::new(StringArray::from(words)),
+        )?))
+    }
+
+    /// The final observation of each episode, and null in its other rows.
+    fn last_observations(&self, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+        let width = self.schema.observation_width();
+        let mut values = vec![0_f32; self.len * width];
+        let mut valid = BooleanBufferBuilder::new(self.len);
+        valid.append_n(self.len, false);
+        for (last, episode) in self.lasts() {
+            values[last * width..][..width].copy_from_slice(episode.row(episode.len()).observation());
+            valid.set_bit(last, true);
+        }
+        let values = Arc::new(PrimitiveArray::<Float32Type>::new(values.into(), None));
+        list(data_type, values, Some(NullBuffer::new(valid.finish())))
+    }
+
+    /// One discrete action as integers.
+    fn choices(&self) -> ArrayRef {
+        let column = &self.schema.action()[0];
+        let bytes = bytes_of(column, self.schema.layout().action_offsets()[0]);
+        macro_rules! convert {
+            ($native:ty, $arrow:ty) => {{
+                let choices: Vec<$native> = gather(self.after(), bytes, self.len);
+                self.primitive::<Int64Type>(choices.into_iter().map(|choice| choice as i64))
+            }};
+        }
+        primitive_type!(column.dtype, convert, {
+            let flags: Vec<u8> = gather(self.after(), bytes, self.len);
+            self.primitive::<Int64Type>(flags.into_iter().map(|flag| i64::from(flag != 0)))
+        })
+    }
+
+    /// All action columns side by side as `f32`.
+    fn packed_actions(&self) -> ArrayRef {
+        let width = self.schema.action_width();
+        let mut packed = vec![0_f32; self.len * width];
+        let mut start = 0;
+        for (column, &offset) in self.schema.action().iter().zip(self.schema.layout().action_offsets()) {
+            let bytes = bytes_of(column, offset);
+            let slots = start..start + column.width();
+            let rows = || {
+                self.after()
+                    .map(|row| &bytemuck::cast_slice::<u64, u8>(row)[bytes.clone()])
+            };
+            macro_rules! convert {
+                ($native:ty, $arrow:ty) => {
+                    for (row, packed) in rows().zip(packed.chunks_exact_mut(width)) {
+                        let values = bytemuck::cast_slice::<u8, $native>(row);
+                        for (slot, value) in packed[slots.clone()].iter_mut().zip(values) {
+                            *slot = *value as f32;
+                        }
+                    }
+                };
+            }
+            primitive_type!(column.dtype, convert, {
+                for (row, packed) in rows().zip(packed.chunks_exact_mut(width)) {
+                    for (slot, value) in packed[slots.clone()].iter_mut().zip(row) {
+                        *slot = f32::from(u8::from(*value != 0));
+                    }
+                }
+            });
+            start = slots.end;
+        }
+        Arc::new(PrimitiveArray::<Float32Type>::new(packed.into(), None))
+    }
+
+    /// A column in its own type, from where it lies in the row that a transition leads to.
+    fn own(&self, column: &Column, offset: usize, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+        let bytes = bytes_of(column, offset);
+        macro_rules! array {
+            ($native:ty, $arrow:ty) => {
+                scalars::<$arrow>(gather(self.after(), bytes, self.len))
+            };
+        }
+        let values: ArrayRef = primitive_type!(column.dtype, array, {
+            let flags: Vec<u8> = gather(self.after(), bytes, self.len);
+            Arc::new(BooleanArray::new(flags.iter().map(|flag| *flag != 0).collect(), None))
+        });
+        if column.shape.is_empty() {
+            Ok(values)
+        } else {
+            list(data_type, values, None)
+        }
+    }
+
+    fn mask(&self, rows: impl Iterator<Item = &'a [u64]>) -> ArrayRef {
+        let width = self.schema.action_mask_width();
+        let bytes = self.schema.layout().mask();
+        let mut bits = BooleanBufferBuilder::new(self.len * width);
+        for row in rows {
+            bits.append_packed_range(0..width, &bytemuck::cast_slice(row)[bytes.clone()]);
+        }
+        Arc::new(BooleanArray::new(bits.finish(), None))
+    }
+
+    /// A bit for each feature of which the two observations of a transition differ in any bit.
+    fn changed(&self) -> ArrayRef {
+        let bytes = self.schema.layout().observation();
+        let mut bits = Vec::with_capacity(self.len * self.schema.observation_width().div_ceil(8));
+        for (before, after) in self.before().zip(self.after()) {
+            let [before, after] = [before, after].map(|row| features(row, &bytes).as_chunks::<8>());
+            bits.extend(
+                before
+                    .0
+                    .iter()
+                    .zip(after.0)
+                    .map(|(before, after)| differing(before, after)),
+            );
+            if !before.1.is_empty() {
+                bits.push(differing(before.1, after.1));
+            }
+        }
+        Arc::new(PrimitiveArray::<UInt8Type>::new(bits.into(), None))
+    }
+}
+
+/// The bits of a row's features. As integers: a NaN equals itself, and the two zeros differ.
+fn features<'a>(row: &'a [u64], bytes: &Range<usize>) -> &'a [u32] {
+    bytemuck::cast_slice(&bytemuck::cast_slice::<u64, u8>(row)[bytes.clone()])
+}
+
+/// A bit for each of at most 8 pairs that is unequal, the first in the lowest.
+#[inline]
+fn differing(before: &[u32], after: &[u32]) -> u8 {
+    let pairs = before.iter().zip(after).enumerate();
+    pairs.fold(0, |bits, (index, (before, after))| {
+        bits | u8::from(before != after) << index
+    })
+}
+
+fn bytes_of(column: &Column, offset: usize) -> Range<usize> {
+    offset..offset + column.width() * column.dtype.size()
+}
+
+/// The values at one place of each row, one after the other.
+fn gather<'a, N: Pod>(rows: impl Iterator<Item = &'a [u64]>, bytes: Range<usize>, len: usize) -> Vec<N> {
+    let mut gathered = Vec::with_capacity(len * bytes.len() / size_of::<N>());
+    for row in rows {
+        // The layout places every value at a multiple of its size.
+        gathered.extend_from_slice(bytemuck::cast_slice(
+            &bytemuck::cast_slice::<u64, u8>(row)[bytes.clone()],
+        ));
+    }
+    gathered
+}
+
+fn scalars<T: ArrowPrimitiveType>(values: Vec<T::Native>) -> ArrayRef {
+    Arc::new(PrimitiveArray::<T>::new(values.into(), None))
+}
+
+fn nullable(values: impl Iterator<Item = Option<i64>>, len: usize) -> ArrayRef {
+    let mut plain = Vec::with_capacity(len);
+    let mut valid = BooleanBufferBuilder::new(len);
+    for value in values {
+        plain.push(value.unwrap_or(0));
+        valid.append(value.is_some());
+    }
+    let valid = NullBuffer::new(valid.finish());
+    let valid = (valid.null_count() > 0).then_some(valid);
+    Arc::new(PrimitiveArray::<Int64Type>::new(plain.into(), valid))
+}
+
+fn list(data_type: &DataType, values: ArrayRef, valid: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+    let DataType::FixedSizeList(item, width) = data_type else {
+        unreachable!("only list columns are filled here");
+    };
+    Ok(Arc::new(FixedSizeListArray::try_new(
+        item.clone(),
+        *width,
+        values,
+        valid,
+    )?))
+}

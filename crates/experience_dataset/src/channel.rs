@@ -1,0 +1,87 @@
+//! Record batches for a trainer in the same process.
+
+use crate::arrow::BatchEncoder;
+use arrow_array::RecordBatch;
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use experience_core::account::RunReport;
+use experience_core::{schema::Schema, transition::Episode};
+use experience_export::{RecordingInfo, Sink, SinkError};
+use std::{borrow::Cow, sync::Arc};
+
+/// Sends whole episodes through a bounded channel, as Arrow record batches with the columns of
+/// [`sink::arrow`](super::arrow).
+///
+/// It never waits: a batch that finds the channel full is refused with [`SinkError::Full`] and counted as dropped, so
+/// that a slow trainer holds up neither the game nor other sinks. The reader's loop ends when the recording has closed
+/// and the channel is empty.
+///
+/// ```
+/// use experience_dataset::ChannelSink;
+///
+/// let (sink, batches) = ChannelSink::bounded(64);
+/// // … `.sink(sink)`, and on a thread of your own:
+/// # drop(sink);
+/// for batch in batches {
+///     println!("{} transitions", batch.num_rows());
+/// }
+/// ```
+#[derive(Debug)]
+pub struct ChannelSink {
+    /// Dropped at the close: that is what ends the reader's loop.
+    sender: Option<Sender<Arc<RecordBatch>>>,
+    encoder: Option<BatchEncoder>,
+}
+
+impl ChannelSink {
+    /// A sink and the receiver of its batches, at most `capacity` of which wait.
+    ///
+    /// With a capacity of 0 a batch is taken only if the reader is waiting for it at that moment.
+    #[must_use]
+    pub fn bounded(capacity: usize) -> (Self, Receiver<Arc<RecordBatch>>) {
+        let (sender, receiver) = crossbeam_channel::bounded(capacity);
+        let sink = Self {
+            sender: Some(sender),
+            encoder: None,
+        };
+        (sink, receiver)
+    }
+}
+
+impl Sink for ChannelSink {
+    fn describe(&self) -> Cow<'_, str> {
+        "channel".into()
+    }
+
+    fn check(&mut self, schema: &Schema) -> Result<(), SinkError> {
+        BatchEncoder::new(Arc::new(schema.clone())).map(|_| ())
+    }
+
+    fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError> {
+        self.encoder = Some(BatchEncoder::new(recording.schema.clone())?);
+        Ok(())
+    }
+
+    fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
+        let (Some(encoder), Some(sender)) = (&self.encoder, &self.sender) else {
+            return Err(SinkError::Other("the channel is not open".to_owned()));
+        };
+        if episodes.is_empty() {
+            return Ok(());
+        }
+        // Made before it is known whether there is room: a full channel does not tell whether its reader is gone.
+        let batch = encoder.encode(episodes)?;
+        sender.try_send(Arc::new(batch)).map_err(|error| match error {
+            TrySendError::Full(_) => SinkError::Full,
+            TrySendError::Disconnected(_) => SinkError::Disconnected,
+        })
+    }
+
+    fn flush(&mut self, _: &RunReport) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn close(&mut self, _: &RunReport) -> Result<(), SinkError> {
+        self.sender = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! What is in a recording's folder, told without reading a row.
+
+use super::{DatasetError, RecordingData, RunAccount, RunStatus, shard::Shard};
+use crate::sink::layout;
+use serde::Serialize;
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A recording's folder in a few numbers; see [`RecordingData::overview`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Overview {
+    /// Transitions in shards that can be read.
+    pub transitions: u64,
+    /// Shards that can be read.
+    pub shards: u64,
+    /// Bytes of all shards.
+    pub bytes: u64,
+    /// Different agents, as the accounts of the runs name them.
+    pub agents: u64,
+    /// The accounts of all runs that can be read, in the order of their names.
+    pub runs: Vec<RunAccount>,
+    /// Shards and accounts that cannot be read, and why.
+    pub damaged: Vec<(PathBuf, String)>,
+    /// Files that a process is writing, or was when it died. No reader looks at them.
+    pub unfinished: Vec<PathBuf>,
+    /// Journals: of runs that are alive, and of such whose process died and whose rest was not
+    /// [recovered](crate::Dataset::recover).
+    pub journals: Vec<PathBuf>,
+}
+
+impl Overview {
+    /// Runs that go on, or whose process died.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.runs.iter().filter(|run| run.status == RunStatus::Running).count()
+    }
+
+    /// Episodes that the finished shards hold, as the accounts of the runs name them.
+    #[must_use]
+    pub fn episodes(&self) -> u64 {
+        self.runs
+            .iter()
+            .flat_map(|run| &run.shards)
+            .fold(0, |sum, shard| sum.saturating_add(shard.episodes))
+    }
+}
+
+pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetError> {
+    let mut overview = Overview::default();
+    for path in recording.shards()? {
+        overview.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        match Shard::open(recording.schema(), &path) {
+            Ok(shard) => {
+                overview.shards += 1;
+                overview.transitions += shard.rows();
+            }
+            Err(error) => overview.damaged.push((path, reason(error))),
+        }
+    }
+    let mut agents = BTreeSet::new();
+    for path in recording.accounts()? {
+        match recording.account(&path) {
+            Ok(run) => {
+                agents.extend(run.account.agents.keys().copied());
+                overview.runs.push(run);
+            }
+            Err(error) => overview.damaged.push((path, reason(error))),
+        }
+    }
+    overview.agents = agents.len() as u64;
+    overview.unfinished = unfinished(recording)?;
+    overview.journals = journals(recording)?;
+    Ok(overview)
+}
+
+/// Files in the recording's folders that have not found their names yet.
+pub(super) fn unfinished(recording: &RecordingData) -> Result<Vec<PathBuf>, DatasetError> {
+    let mut found = Vec::new();
+    for folder in [layout::DATA, layout::RUNS].map(|part| recording.path().join(part)) {
+        if folder.is_dir() {
+            collect(&folder, &mut found).map_err(DatasetError::io("list", &folder))?;
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn journals(recording: &RecordingData) -> Result<Vec<PathBuf>, DatasetError> {
+    let folder = recording.path().join(layout::JOURNALS);
+    let mut found = Vec::new();
+    if folder.is_dir() {
+        for entry in fs::read_dir(&folder).map_err(DatasetError::io("list", &folder))? {
+            let path = entry.map_err(DatasetError::io("list", &folder))?.path();
+            let name = path.file_name().and_then(OsStr::to_str);
+            found.extend(name.and_then(layout::run).map(|_| path.clone()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn reason(error: DatasetError) -> String {
+    match error {
+        DatasetError::Damaged { reason, .. } => reason,
+        DatasetError::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,155 @@
+//! Every column of a recording in a few numbers.
+
+use super::{DatasetError, Progress, RecordingData, progress::Meter};
+use experience_core::{
+    schema::{Column, Schema},
+    transition::Episode,
+};
+use serde::Serialize;
+
+/// What the values of a recording are; see [`RecordingData::profile`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Profile {
+    /// Each feature of the observation, over all T + 1 observations of every episode.
+    pub observation: Vec<ValueProfile>,
+    /// Each value of the action.
+    pub action: Vec<ValueProfile>,
+    /// The reward of a transition.
+    pub reward: ValueProfile,
+    /// Each term of the reward.
+    pub reward_terms: Vec<ValueProfile>,
+    /// The sum of each episode's rewards, in the order of the episodes.
+    pub returns: Vec<f64>,
+    /// The number of each episode's transitions, in the same order.
+    pub lengths: Vec<u64>,
+}
+
+/// One value of a row, over all rows. Numbers that are not finite are counted, and are in no other figure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ValueProfile {
+    /// Its name: `transform.translation.x`, `board[1][3]`.
+    pub name: String,
+    /// How many finite values there are.
+    pub count: u64,
+    /// How many are NaN or infinite.
+    pub non_finite: u64,
+    /// The least; 0 where there is none.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation, of the values as a whole population.
+    pub deviation: f64,
+    /// The greatest.
+    pub max: f64,
+    /// The sum of squared distances from the mean, as Welford's method carries it.
+    #[serde(skip)]
+    squares: f64,
+}
+
+impl ValueProfile {
+    fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether all values are the same finite one.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        self.count > 0 && self.non_finite == 0 && self.min == self.max
+    }
+
+    /// Takes one more value (Welford 1962, "Note on a method for calculating corrected sums of squares and products").
+    pub(super) fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            self.non_finite += 1;
+            return;
+        }
+        (self.min, self.max) = match self.count {
+            0 => (value, value),
+            _ => (self.min.min(value), self.max.max(value)),
+        };
+        self.count += 1;
+        let distance = value - self.mean;
+        self.mean += distance / self.count as f64;
+        self.squares += distance * (value - self.mean);
+        self.deviation = (self.squares / self.count as f64).max(0.0).sqrt();
+    }
+}
+
+impl Profile {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let named = |columns: &[Column]| {
+            columns
+                .iter()
+                .flat_map(Column::element_names)
+                .map(ValueProfile::new)
+                .collect()
+        };
+        Self {
+            observation: named(schema.observation()),
+            action: named(schema.action()),
+            reward: ValueProfile::new("reward"),
+            reward_terms: schema.reward_terms().iter().map(ValueProfile::new).collect(),
+            returns: Vec::new(),
+            lengths: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, episode: &Episode) {
+        for index in 0..=episode.len() {
+            for (feature, value) in self.observation.iter_mut().zip(episode.row(index).observation()) {
+                feature.add(f64::from(*value));
+            }
+        }
+        let mut total = 0.0;
+        for transition in episode.transitions() {
+            for (part, value) in self.action.iter_mut().zip(transition.action()) {
+                part.add(value);
+            }
+            for (term, value) in self.reward_terms.iter_mut().zip(transition.reward_terms()) {
+                term.add(f64::from(*value));
+            }
+            self.reward.add(transition.reward());
+            total += transition.reward();
+        }
+        self.returns.push(total);
+        self.lengths.push(episode.len() as u64);
+    }
+}
+
+pub(super) fn profile(recording: &RecordingData, watch: &mut dyn FnMut(Progress)) -> Result<Profile, DatasetError> {
+    let mut meter = Meter::new(recording.transitions()?, watch);
+    if meter.is_idle() {
+        // A description without a shard that bears it out may name columns of any width.
+        return Ok(Profile::default());
+    }
+    let mut profile = Profile::new(recording.schema());
+    for episode in recording.episodes() {
+        let episode = episode?;
+        profile.add(&episode);
+        meter.add(episode.len());
+    }
+    Ok(profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_of_the_finite_values() {
+        let mut profile = ValueProfile::new("x");
+        assert!(!profile.is_constant());
+        for value in [2.0, f64::NAN, 4.0, 4.0, f64::INFINITY, 4.0, 5.0, 5.0, 7.0, 9.0] {
+            profile.add(value);
+        }
+        assert_eq!((profile.count, profile.non_finite), (8, 2));
+        assert_eq!((profile.min, profile.max), (2.0, 9.0));
+        assert!(
+            (profile.mean - 5.0).abs() < 1e-12 && (profile.deviation - 2.0).abs() < 1e-12,
+            "{profile:?}"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! `experience.json`: what the columns of a recording mean. Written once, never changed.
+
+use super::layout;
+use crate::arrow::is_wide;
+use experience_core::schema::{Column, DType, Schema, Space};
+use experience_export::disk;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{io, path::Path};
+
+/// The version of the folder's layout and of the columns.
+const FORMAT: u32 = 1;
+
+/// The document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Experience {
+    format: u32,
+    /// The recording's true name, which the folder's may only resemble.
+    recording: String,
+    /// The schema's hash, 16 hexadecimal digits.
+    schema_hash: String,
+    pub(crate) schema: Schema,
+    /// For people and for programs that do not want to work it out: names, spaces and units.
+    #[serde(flatten)]
+    derived: serde_json::Map<String, Value>,
+}
+
+/// Why a document could not be read.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    Io(io::Error),
+    /// There is something else in it.
+    Damaged(String),
+}
+
+impl Experience {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let derived = json!({
+            "features": schema.feature_names(),
+            "observation_space": box_space(schema.observation()),
+            "action_space": action_space(schema),
+            "action_parts": action_parts(schema),
+            "next_observation": if is_wide(schema) { "last_row" } else { "every_row" },
+            "units": {
+                "tick": "ticks of the game since the run began",
+                "ticks": "ticks",
+                "timestamp": "seconds since the run began",
+                "changed": "one bit for each feature of the observation, lowest bit first",
+            },
+        });
+        Self {
+            format: FORMAT,
+            recording: schema.name().to_owned(),
+            schema_hash: format!("{:016x}", schema.hash()),
+            schema: schema.clone(),
+            derived: match derived {
+                Value::Object(derived) => derived,
+                _ => serde_json::Map::new(),
+            },
+        }
+    }
+
+    /// Reads the document in the folder of a recording.
+    pub(crate) fn read(recording: &Path) -> Result<Self, Unreadable> {
+        let content = disk::read(&recording.join(layout::EXPERIENCE)).map_err(Unreadable::Io)?;
+        let format =
+            serde_json::from_slice::<Format>(&content).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+        if format.format != FORMAT {
+            return Err(Unreadable::Damaged(format!(
+                "its format is {}, and this version of the crate knows only {FORMAT}",
+                format.format
+            )));
+        }
+        let read: Self = serde_json::from_slice(&content).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+        if read.schema_hash != format!("{:016x}", read.schema.hash()) {
+            return Err(Unreadable::Damaged(
+                "its columns do not have the hash that it names".to_owned(),
+            ));
+        }
+        Ok(read)
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("a schema holds only strings, numbers and lists");
+        json.push(b'\n');
+        json
+    }
+}
+
+/// Read before all else, so that a later format is told from damage.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// The space of the column `action`, in Gymnasium's words: one choice, or everything packed into floats.
+fn action_space(schema: &Schema) -> Value {
+    match schema.action() {
+        [column] if schema.is_single_discrete() => column_space(column, "int64"),
+        columns => box_space(columns),
+    }
+}
+
+/// The space of each part of the action, by name.
+fn action_parts(schema: &Schema) -> Value {
+    let parts = schema
+        .action()
+        .iter()
+        .map(|column| (column.name.clone(), column_space(column, dtype_name(column.dtype))));
+    json!({ "type": "Dict", "spaces": parts.collect::<serde_json::Map<_, _>>() })
+}
+
+fn column_space(column: &Column, dtype: &str) -> Value {
+    match &column.space {
+        Space::Discrete { n, .. } if column.shape.is_empty() => json!({ "type": "Discrete", "n": n, "dtype": dtype }),
+        Space::Discrete { n, .. } => {
+            json!({ "type": "Box", "dtype": dtype, "shape": column.shape, "low": 0, "high": n.saturating_sub(1) })
+        }
+        Space::Box { low, high } => {
+            json!({ "type": "Box", "dtype": dtype, "shape": column.shape, "low": low, "high": high })
+        }
+    }
+}
+
+/// All columns as one flat box. `null` is no bound.
+fn box_space(columns: &[Column]) -> Value {
+    let bounds = |column: &Column| match column.space {
+        Space::Box { low, high } => (low, high),
+        Space::Discrete { n, .. } => (Some(0.0), Some(n.saturating_sub(1) as f64)),
+    };
+    let (low, high): (Vec<_>, Vec<_>) = columns
+        .iter()
+        .flat_map(|column| core::iter::repeat_n(bounds(column), column.width()))
+        .unzip();
+    json!({ "type": "Box", "dtype": "float32", "shape": [low.len()], "low": low, "high": high })
+}
+
+/// The name that numeric Python has for the type.
+fn dtype_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 => "float32",
+        DType::F64 => "float64",
+        DType::I8 => "int8",
+        DType::I16 => "int16",
+        DType::I32 => "int32",
+        DType::I64 => "int64",
+        DType::U8 => "uint8",
+        DType::U16 => "uint16",
+        DType::U32 => "uint32",
+        DType::U64 => "uint64",
+        DType::Bool => "bool",
+    }
+}

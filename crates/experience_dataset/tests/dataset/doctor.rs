@@ -1,0 +1,365 @@
+//! What ruins training is found, and healthy play is not complained of.
+
+use crate::episodes::{Numbers, choice, info, write};
+use experience_core::{
+    schema::{Column, DType, Schema, Space},
+    transition::{EndReason, Episode, Outcome, RunId, StepHeader},
+};
+use experience_dataset::{Dataset, Diagnosis, Severity, Symptom};
+use std::sync::Arc;
+use tempfile::tempdir;
+
+const RUN: RunId = RunId::from_bits(1);
+
+/// A cart on rails that a push accelerates: where it is, how fast, and a number that nothing changes but chance.
+fn schema() -> Schema {
+    Schema::new("cart")
+        .with_observation(["x", "v", "weather"].map(Column::feature))
+        .with_action([Column::scalar("push", DType::F32, Space::bounded(-1.0, 1.0))])
+}
+
+/// What happened in an episode, before it is written.
+struct Life {
+    observations: Vec<Vec<f32>>,
+    actions: Vec<f32>,
+    rewards: Vec<f64>,
+    masks: Vec<u8>,
+    outcome: Outcome,
+    reason: EndReason,
+}
+
+impl Life {
+    /// A player pushes the cart to the middle, with trembling hands and slowly changing its mind.
+    fn of_cart(numbers: &mut Numbers, len: usize) -> Self {
+        let mut noise = || numbers.below(2001) as f32 / 1000.0 - 1.0;
+        let (mut x, mut v, mut push) = (noise() * 5.0, noise(), 0.0_f32);
+        let mut life = Self {
+            observations: vec![vec![x, v, noise()]],
+            actions: Vec::new(),
+            rewards: Vec::new(),
+            masks: vec![0xff; len + 1],
+            outcome: Outcome::Terminated,
+            reason: EndReason::GOAL,
+        };
+        for _ in 0..len {
+            push = (0.9 * push - 0.1 * x - 0.2 * v + 0.1 * noise()).clamp(-1.0, 1.0);
+            v += 0.2 * push + 0.01 * noise();
+            x += 0.1 * v;
+            life.observations.push(vec![x, v, noise()]);
+            life.actions.push(push);
+            life.rewards.push(f64::from(-x.abs()));
+        }
+        life
+    }
+
+    fn episode(&self, schema: &Arc<Schema>, counter: u32, agent: i64, tick: i64) -> Episode {
+        let layout = schema.layout();
+        let mut rows = vec![0_u64; (self.actions.len() + 1) * layout.row_words()];
+        for (index, row) in rows.chunks_exact_mut(layout.row_words()).enumerate() {
+            let header = StepHeader::of_mut(row);
+            (header.tick, header.ticks) = (tick + index as i64, 1);
+            if index > 0 {
+                header.reward = self.rewards[index - 1];
+            }
+            let bytes = bytemuck::cast_slice_mut::<u64, u8>(row);
+            bytes[layout.observation()].copy_from_slice(bytemuck::cast_slice(&self.observations[index]));
+            if schema.action_mask_width() > 0 {
+                bytes[layout.mask()][0] = self.masks[index];
+            }
+            if index > 0 {
+                let action = self.actions[index - 1];
+                let at = layout.action_offsets()[0];
+                match schema.action()[0].dtype {
+                    DType::F32 => bytes[at..at + 4].copy_from_slice(&action.to_ne_bytes()),
+                    _ => bytes[at] = action as u8,
+                }
+            }
+        }
+        let info = info(RUN, counter, agent);
+        Episode::new(schema.clone(), info, rows, self.outcome, self.reason.clone())
+    }
+}
+
+/// What the doctor says of lives of one schema, each of an agent of its own.
+fn diagnosis_of(schema: Schema, lives: &[Life]) -> Diagnosis {
+    let schema = schema.into_shared();
+    let episodes: Vec<_> = lives
+        .iter()
+        .enumerate()
+        .map(|(index, life)| life.episode(&schema, index as u32, index as i64, 0))
+        .collect();
+    diagnosis(&episodes)
+}
+
+fn diagnosis(episodes: &[Episode]) -> Diagnosis {
+    let root = tempdir().unwrap();
+    write(root.path(), episodes);
+    let dataset = Dataset::open(root.path()).unwrap();
+    dataset.recordings()[0].diagnose(&mut |_| {}).unwrap()
+}
+
+fn symptoms(found: &Diagnosis) -> Vec<Symptom> {
+    assert!(
+        found
+            .findings
+            .iter()
+            .all(|finding| !finding.cause.is_empty() && !finding.what.is_empty())
+    );
+    assert!(
+        found
+            .findings
+            .is_sorted_by_key(|finding| core::cmp::Reverse(finding.severity))
+    );
+    found.findings.iter().map(|finding| finding.symptom).collect()
+}
+
+fn carts(seed: u64) -> Vec<Life> {
+    let mut numbers = Numbers(seed);
+    (0..12).map(|_| Life::of_cart(&mut numbers, 100)).collect()
+}
+
+#[test]
+fn healthy_play_has_no_symptoms() {
+    for seed in 0..20 {
+        let found = diagnosis_of(schema(), &carts(seed));
+        assert_eq!(symptoms(&found), [], "{seed}: {found:#?}");
+        assert_eq!((found.episodes, found.transitions), (12, 1200));
+    }
+}
+
+#[test]
+fn actions_that_are_off_by_a_tick_are_found() {
+    for seed in 0..20 {
+        let mut early = carts(seed);
+        for life in &mut early {
+            // Beside each change stands what was decided for the next one.
+            life.actions.rotate_left(1);
+        }
+        let found = diagnosis_of(schema(), &early);
+        assert_eq!(symptoms(&found), [Symptom::ActionLeads], "{seed}: {found:#?}");
+        assert!(
+            found.findings[0].places[0].contains("follows from `push`"),
+            "{found:#?}"
+        );
+        let mut late = carts(seed);
+        for life in &mut late {
+            life.actions.rotate_right(1);
+        }
+        let found = diagnosis_of(schema(), &late);
+        assert_eq!(symptoms(&found), [Symptom::ActionLags], "{seed}: {found:#?}");
+    }
+}
+
+#[test]
+fn an_action_that_sets_a_feature_is_found_where_it_leads() {
+    // Where a player aims is where it faces: each change follows from two actions, one of them that of the tick before.
+    let mut numbers = Numbers(4);
+    let mut lives = carts(4);
+    for life in &mut lives {
+        for index in 0..life.actions.len() {
+            life.actions[index] = numbers.below(1000) as f32 / 500.0 - 1.0;
+            life.observations[index + 1][1] = life.actions[index];
+        }
+    }
+    assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), []);
+    for life in &mut lives {
+        life.actions.rotate_left(1);
+    }
+    assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), [Symptom::ActionLeads]);
+}
+
+#[test]
+fn a_player_who_answers_what_it_sees_is_healthy() {
+    let mut lives = carts(5);
+    for life in &mut lives {
+        let (mut v, seen) = (0.0, life.observations.clone());
+        for index in 0..life.actions.len() {
+            life.observations[index][1] = v;
+            // Every action follows from the change before it, and changes the speed after it.
+            let wind = if index > 0 {
+                seen[index][2] - seen[index - 1][2]
+            } else {
+                0.0
+            };
+            life.actions[index] = wind / 2.0;
+            v += life.actions[index];
+        }
+        life.observations[seen.len() - 1][1] = v;
+    }
+    assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), []);
+}
+
+#[test]
+fn choices_that_are_off_by_a_tick_are_found() {
+    // Left, nothing and right: as numbers they would say nothing of the middle.
+    let discrete = || {
+        Schema::new("walk")
+            .with_observation(["x", "y", "z"].map(Column::feature))
+            .with_action([Column::scalar("go", DType::U8, choice(3))])
+    };
+    let mut numbers = Numbers(3);
+    let mut lives = carts(3);
+    for life in &mut lives {
+        let mut place = [0.0_f32; 3];
+        for index in 0..life.actions.len() {
+            let go = numbers.below(3) as usize;
+            life.observations[index] = place.to_vec();
+            place[go] += 1.0;
+            life.actions[index] = go as f32;
+        }
+        let last = life.actions.len();
+        life.observations[last] = place.to_vec();
+    }
+    assert_eq!(symptoms(&diagnosis_of(discrete(), &lives)), []);
+    for life in &mut lives {
+        life.actions.rotate_left(1);
+    }
+    assert_eq!(symptoms(&diagnosis_of(discrete(), &lives)), [Symptom::ActionLeads]);
+}
+
+#[test]
+fn values_that_teach_nothing_are_found() {
+    let changed = |change: &dyn Fn(&mut Life)| {
+        let mut lives = carts(1);
+        lives.iter_mut().for_each(change);
+        diagnosis_of(schema(), &lives)
+    };
+    let found = changed(&|life| life.observations.iter_mut().for_each(|seen| seen[2] = 4.0));
+    assert_eq!(symptoms(&found), [Symptom::ConstantFeature]);
+    assert_eq!(found.findings[0].places, ["weather = 4"]);
+
+    let found = changed(&|life| life.observations[7][2] = f32::NAN);
+    assert_eq!(symptoms(&found), [Symptom::NonFinite]);
+    assert_eq!(
+        (found.findings[0].severity, &*found.findings[0].places[0]),
+        (Severity::Error, "weather: 12 times")
+    );
+    assert_eq!(
+        symptoms(&changed(&|life| life.rewards[3] = f64::INFINITY)),
+        [Symptom::NonFinite]
+    );
+
+    assert_eq!(
+        symptoms(&changed(&|life| life.actions.fill(0.5))),
+        [Symptom::ConstantAction]
+    );
+    assert_eq!(
+        symptoms(&changed(&|life| life.rewards.fill(0.0))),
+        [Symptom::ConstantReward]
+    );
+}
+
+#[test]
+fn ends_that_never_terminate_are_found_with_their_cause() {
+    for (reason, cause) in [
+        (EndReason::LEFT, "on_despawn"),
+        (EndReason::TIME_LIMIT, "EndEpisode::truncated"),
+    ] {
+        let mut lives = carts(1);
+        for life in &mut lives {
+            (life.outcome, life.reason) = (Outcome::Truncated, reason.clone());
+        }
+        let found = diagnosis_of(schema(), &lives);
+        assert_eq!(symptoms(&found), [Symptom::AllTruncated]);
+        assert!(found.findings[0].cause.contains(cause), "{found:#?}");
+        lives[0].outcome = Outcome::Terminated;
+        assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), []);
+    }
+}
+
+#[test]
+fn repeated_torn_and_reset_lives_are_found() {
+    let schema = schema().into_shared();
+    let lives = carts(1);
+    // The third life is lived again, by another agent at another time.
+    let mut all: Vec<_> = (0..12_u32)
+        .map(|index| lives[index as usize].episode(&schema, index, 0, 200 * i64::from(index)))
+        .collect();
+    assert_eq!(symptoms(&diagnosis(&all)), []);
+    all.push(lives[3].episode(&schema, 12, 5, 9000));
+    let found = diagnosis(&all);
+    assert_eq!(symptoms(&found), [Symptom::Duplicates]);
+    let [again, first] = [12, 3].map(|counter| RUN.episode_id(counter));
+    assert_eq!(
+        found.findings[0].places,
+        [format!("episode {again} is episode {first}")]
+    );
+
+    let mut torn = carts(2);
+    for life in &mut torn[..3] {
+        (life.outcome, life.reason) = (Outcome::Truncated, EndReason::GAP);
+    }
+    let found = diagnosis_of(Schema::clone(&schema), &torn);
+    assert_eq!(symptoms(&found), [Symptom::Gaps]);
+    assert_eq!(found.findings[0].places.len(), 3);
+
+    // The final observation is the one after the reset.
+    let mut reset = carts(3);
+    for index in 0..11 {
+        let next = reset[index + 1].observations[0].clone();
+        *reset[index].observations.last_mut().unwrap() = next;
+    }
+    let all: Vec<_> = (0..12_u32)
+        .map(|index| reset[index as usize].episode(&schema, index, 0, 200 * i64::from(index)))
+        .collect();
+    assert_eq!(symptoms(&diagnosis(&all)), [Symptom::ResetTooEarly]);
+}
+
+#[test]
+fn forbidden_actions_are_found() {
+    let masked = Schema::new("walk")
+        .with_observation(["x", "y", "z"].map(Column::feature))
+        .with_action([Column::scalar("go", DType::U8, choice(3))])
+        .with_action_mask(3);
+    let mut lives = carts(1);
+    for life in &mut lives {
+        for (index, action) in life.actions.iter_mut().enumerate() {
+            *action = (index % 3) as f32;
+            life.masks[index] = 1 << (index % 3);
+        }
+    }
+    assert_eq!(symptoms(&diagnosis_of(masked.clone(), &lives)), []);
+    lives[2].masks[4] = 0b101;
+    let found = diagnosis_of(masked, &lives);
+    assert_eq!(symptoms(&found), [Symptom::ForbiddenAction]);
+    assert!(found.findings[0].places[0].ends_with("step 4: action 1"), "{found:#?}");
+}
+
+#[test]
+fn a_handful_of_transitions_is_no_statistic() {
+    let mut numbers = Numbers(1);
+    let mut life = Life::of_cart(&mut numbers, 9);
+    life.rewards.fill(0.0);
+    life.observations.iter_mut().for_each(|seen| seen.fill(1.0));
+    assert_eq!(symptoms(&diagnosis_of(schema(), &[life])), []);
+}
+
+#[test]
+fn an_empty_recording_is_found() {
+    use crate::episodes::recording;
+    use experience_core::account::RunReport;
+    use experience_dataset::DatasetSink;
+    use experience_export::Sink;
+    let root = tempdir().unwrap();
+    let schema = schema().into_shared();
+    let mut sink = DatasetSink::new(root.path());
+    sink.open(&recording(&schema, RUN)).unwrap();
+    let report = RunReport {
+        recorded: 9,
+        dropped: 9,
+        orphaned_rewards: 2,
+        ..RunReport::default()
+    };
+    sink.flush(&report).unwrap();
+    let dataset = Dataset::open(root.path()).unwrap();
+    let found = dataset.recordings()[0].diagnose(&mut |_| {}).unwrap();
+    assert_eq!(
+        symptoms(&found),
+        [
+            Symptom::Empty,
+            Symptom::Lost,
+            Symptom::OrphanedRewards,
+            Symptom::Unfinished
+        ]
+    );
+}

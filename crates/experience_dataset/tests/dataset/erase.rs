@@ -1,0 +1,252 @@
+//! An agent that is erased leaves no trace in the files, and what is left is a sound dataset.
+
+use crate::episodes::{
+    account, assert_same, episodes, fighter, generated, info, listing, recording, report, tensor, write,
+};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use experience_core::{
+    schema::{Column, DType, Schema},
+    transition::{Episode, RunId},
+};
+use experience_dataset::{Dataset, DatasetError, DatasetSink, Rule, arrow::BatchEncoder};
+use experience_export::Sink;
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    file::reader::{FileReader, SerializedFileReader},
+};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+};
+use tempfile::tempdir;
+
+const RUN: RunId = RunId::from_bits(1);
+
+fn schema() -> Schema {
+    Schema::new("p").with_observation([tensor("board", DType::F32, &[2, 4]), Column::feature("health")])
+}
+
+/// Every file of the dataset, whole.
+fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = listing(root).into_iter().filter(|path| root.join(path).is_file());
+    files
+        .map(|path| (path.clone(), fs::read(root.join(path)).unwrap()))
+        .collect()
+}
+
+fn read(root: &Path) -> Vec<Episode> {
+    let dataset = Dataset::open(root).unwrap();
+    let all = dataset
+        .recordings()
+        .iter()
+        .flat_map(experience_dataset::RecordingData::episodes);
+    all.map(Result::unwrap).collect()
+}
+
+fn assert_sound(root: &Path) {
+    for recording in Dataset::open(root).unwrap().recordings() {
+        let mut found = recording.validate(&mut |_| {}).unwrap();
+        // The generated fighter moves beyond its bounds.
+        found.broken.remove(&Rule::Space);
+        assert!(found.is_valid(), "{:#?}", found.violations);
+    }
+}
+
+#[test]
+fn an_agent_is_gone_from_all_runs_and_recordings_and_the_others_stay() {
+    let root = tempdir().unwrap();
+    let mut told = Vec::new();
+    for schema in [schema(), fighter()] {
+        let schema = schema.into_shared();
+        for bits in [1, 2] {
+            let all = episodes(&schema, RunId::from_bits(bits), 20);
+            write(root.path(), &all);
+            told.extend(all);
+        }
+    }
+    let erased = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
+    assert_eq!(
+        (erased.episodes, erased.transitions, erased.shards, erased.accounts),
+        (28, 280, 4, 4)
+    );
+    assert_eq!(erased.unreached, [""; 0]);
+    assert_sound(root.path());
+    told.retain(|episode| episode.info().agent_id != 1);
+    let left = read(root.path());
+    assert_eq!(left.len(), told.len());
+    for episode in &left {
+        let same = told
+            .iter()
+            .find(|other| other.info() == episode.info() && other.schema() == episode.schema());
+        assert_same(episode, same.expect("nothing else came to be"));
+    }
+    for (path, content) in contents(root.path()) {
+        if let Some(shard) = path
+            .strip_suffix(".json")
+            .and_then(|path| path.contains("runs/").then_some(path))
+        {
+            let text = String::from_utf8(content).unwrap();
+            assert!(!text.contains("\"1\": {"), "{shard}: {text}");
+            let run = account(&root.path().join(&path));
+            assert_eq!(
+                (run.account.recorded, run.account.exported, run.account.discarded),
+                (200, 130, 70)
+            );
+        }
+    }
+    let again = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
+    assert_eq!((again.transitions, again.shards, again.accounts), (0, 0, 0));
+}
+
+#[test]
+fn who_is_nowhere_changes_no_byte() {
+    let root = tempdir().unwrap();
+    write(root.path(), &episodes(&schema().into_shared(), RUN, 6));
+    let before = contents(root.path());
+    for agent in [7, -1, i64::MIN, i64::MAX] {
+        let erased = Dataset::open(root.path()).unwrap().erase(agent, &mut |_| {}).unwrap();
+        assert_eq!((erased.transitions, erased.accounts), (0, 0));
+    }
+    assert_eq!(contents(root.path()), before);
+}
+
+#[test]
+fn a_shard_with_nobody_else_in_it_is_removed() {
+    let root = tempdir().unwrap();
+    let schema = schema().into_shared();
+    let all: Vec<_> = (0..3)
+        .map(|index| generated(&schema, info(RUN, index, i64::MIN), 10 * i64::from(index), 5, 1))
+        .collect();
+    write(root.path(), &all);
+    let erased = Dataset::open(root.path())
+        .unwrap()
+        .erase(i64::MIN, &mut |_| {})
+        .unwrap();
+    assert_eq!((erased.episodes, erased.shards), (3, 1));
+    assert_eq!(listing(&root.path().join("p/data")), [""; 0]);
+    assert_sound(root.path());
+}
+
+#[test]
+fn columns_metadata_and_row_groups_that_are_there_stay() {
+    let root = tempdir().unwrap();
+    let schema = schema().into_shared();
+    let all = episodes(&schema, RUN, 12);
+    write(root.path(), &all);
+    let path = root.path().join("p/data/00000001-00000.parquet");
+    let batch = BatchEncoder::new(schema).unwrap().encode(&all).unwrap();
+    // A column of somebody else's, and a row group for each four episodes.
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..batch.num_rows() as i64));
+    let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+    fields.push(Arc::new(arrow_schema::Field::new(
+        "theirs",
+        arrow_schema::DataType::Int64,
+        false,
+    )));
+    let wider = arrow_schema::Schema::new_with_metadata(fields, batch.schema().metadata().clone());
+    let batch = RecordBatch::try_new(Arc::new(wider), [batch.columns(), &[numbers]].concat()).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    for start in [0, 40, 80] {
+        writer.write(&batch.slice(start, 40)).unwrap();
+        writer.flush().unwrap();
+    }
+    writer.close().unwrap();
+    Dataset::open(root.path()).unwrap().erase(2, &mut |_| {}).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
+    assert_eq!(reader.schema(), &batch.schema());
+    assert_eq!(reader.metadata().num_row_groups(), 3);
+    assert_sound(root.path());
+    // The statistics in the footer tell nothing of the agent either.
+    let file = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+    let agents = file.metadata().row_group(0).column(1).statistics().unwrap();
+    assert_eq!(agents.max_bytes_opt().unwrap(), 1_i64.to_le_bytes());
+}
+
+#[test]
+fn a_damaged_dataset_is_refused_and_not_changed() {
+    let root = tempdir().unwrap();
+    let schema = schema().into_shared();
+    for bits in [1, 2] {
+        write(root.path(), &episodes(&schema, RunId::from_bits(bits), 6));
+    }
+    for file in ["p/data/00000002-00000.parquet", "p/runs/00000002.json"] {
+        let whole = fs::read(root.path().join(file)).unwrap();
+        fs::write(root.path().join(file), &whole[..whole.len() / 2]).unwrap();
+        let before = contents(root.path());
+        let refusal = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap_err();
+        assert!(matches!(refusal, DatasetError::Damaged { .. }), "{refusal}");
+        assert_eq!(contents(root.path()), before);
+        fs::write(root.path().join(file), whole).unwrap();
+    }
+}
+
+#[test]
+fn an_erasure_that_was_interrupted_is_finished_by_another() {
+    // The state between two steps: shards of the new dataset beside accounts of the old one, and one shard of two.
+    let make = || {
+        let root = tempdir().unwrap();
+        let schema = schema().into_shared();
+        let all = episodes(&schema, RUN, 12);
+        let mut sink = DatasetSink::new(root.path()).with_shard_age(core::time::Duration::ZERO);
+        sink.open(&recording(&schema, RUN)).unwrap();
+        all.chunks(6).for_each(|some| sink.write(some).unwrap());
+        sink.close(&report(&all)).unwrap();
+        root
+    };
+    let finished = make();
+    Dataset::open(finished.path()).unwrap().erase(1, &mut |_| {}).unwrap();
+    let (old, new) = (contents(make().path()), contents(finished.path()));
+    for files in [
+        &["p/data/00000001-00000.parquet"][..],
+        &["p/data/00000001-00000.parquet", "p/data/00000001-00001.parquet"],
+    ] {
+        let root = make();
+        for file in files {
+            assert_ne!(old[*file], new[*file]);
+            fs::write(root.path().join(file), &new[*file]).unwrap();
+        }
+        // What is there can be read, half done as it is.
+        read(root.path());
+        Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
+        assert_sound(root.path());
+        let run = account(&root.path().join("p/runs/00000001.json"));
+        let whole = account(&finished.path().join("p/runs/00000001.json"));
+        assert_eq!((run.account, run.shards), (whole.account, whole.shards));
+    }
+}
+
+#[test]
+fn what_is_out_of_reach_is_named() {
+    let root = tempdir().unwrap();
+    let schema = schema().into_shared();
+    let all = episodes(&schema, RUN, 6);
+    let mut sink = DatasetSink::new(root.path());
+    sink.open(&recording(&schema, RUN)).unwrap();
+    sink.write(&all).unwrap();
+    sink.flush(&report(&all)).unwrap();
+    let erased = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
+    assert_eq!(erased.unreached.len(), 2, "{erased:#?}");
+    assert!(erased.unreached[0].contains("run 00000001 of `p` did not end in order"));
+    assert!(erased.unreached[1].contains("00000001-00000.parquet.tmp"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_takes_nothing_leaves_the_old() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempdir().unwrap();
+    write(root.path(), &episodes(&schema().into_shared(), RUN, 6));
+    let before = contents(root.path());
+    let data = root.path().join("p/data");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).unwrap();
+    // Whoever may do everything is not kept out by permissions.
+    let is_kept_out = File::create(data.join("probe")).is_err();
+    let erased = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {});
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    if is_kept_out {
+        assert!(erased.unwrap_err().to_string().contains("cannot create"));
+        assert_eq!(contents(root.path()), before);
+    }
+}

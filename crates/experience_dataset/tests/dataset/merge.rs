@@ -1,0 +1,349 @@
+//! Several datasets become one, with columns aligned by name.
+
+use crate::episodes::{
+    account, assert_same, choice, episodes, fighter, generated, info, listing, recording, report, tensor, write,
+};
+use experience_core::{
+    schema::{Column, DType, Schema, Space},
+    transition::{Episode, RunId},
+};
+use experience_dataset::{Dataset, DatasetError, DatasetSink, MergeSettings, Merged, Rule, merge};
+use experience_export::Sink;
+use std::{fs, path::Path};
+use tempfile::{TempDir, tempdir};
+
+const FILL: MergeSettings = MergeSettings {
+    fill: Some(0.0),
+    keep_apart: false,
+};
+const APART: MergeSettings = MergeSettings {
+    fill: None,
+    keep_apart: true,
+};
+
+fn dataset(schema: Schema, bits: u32) -> (TempDir, Vec<Episode>) {
+    let root = tempdir().unwrap();
+    let all = episodes(&schema.into_shared(), RunId::from_bits(bits), 6);
+    write(root.path(), &all);
+    (root, all)
+}
+
+fn merged(roots: &[&TempDir], to: &Path, settings: MergeSettings) -> Result<Vec<Merged>, DatasetError> {
+    let datasets: Vec<_> = roots.iter().map(|root| Dataset::open(root.path()).unwrap()).collect();
+    let mut told = Vec::new();
+    let merged = merge(&datasets, to, settings, &mut |progress| told.push(progress));
+    if merged.is_ok() {
+        assert_eq!(
+            told.last().map(|progress| progress.done),
+            told.last().map(|progress| progress.of)
+        );
+    }
+    merged
+}
+
+fn read(root: &Path) -> Vec<Episode> {
+    let dataset = Dataset::open(root).unwrap();
+    let all = dataset
+        .recordings()
+        .iter()
+        .flat_map(experience_dataset::RecordingData::episodes);
+    all.map(Result::unwrap).collect()
+}
+
+fn assert_sound(root: &Path) {
+    for recording in Dataset::open(root).unwrap().recordings() {
+        let mut found = recording.validate(&mut |_| {}).unwrap();
+        // The generated fighter moves beyond its bounds.
+        found.broken.remove(&Rule::Space);
+        assert!(found.is_valid(), "{:#?}", found.violations);
+    }
+}
+
+fn refusal(roots: &[&TempDir], settings: MergeSettings) -> String {
+    let to = tempdir().unwrap();
+    let refusal = merged(roots, &to.path().join("c"), settings).unwrap_err().to_string();
+    assert_eq!(listing(to.path()), [""; 0], "nothing is left behind");
+    refusal
+}
+
+#[test]
+fn the_same_columns_are_put_together_as_they_are() {
+    let ((a, first), (b, second)) = (dataset(fighter(), 1), dataset(fighter(), 2));
+    let to = tempdir().unwrap();
+    let c = to.path().join("not/yet");
+    let told = merged(&[&a, &b], &c, MergeSettings::default()).unwrap();
+    assert_eq!(
+        (told[0].transitions, told[0].runs, told[0].sources, told[0].aligned),
+        (120, 2, 2, 0)
+    );
+    for shard in ["fighter/data/00000001-00000.parquet", "fighter/runs/00000001.json"] {
+        assert_eq!(
+            fs::read(a.path().join(shard)).unwrap(),
+            fs::read(c.join(shard)).unwrap()
+        );
+    }
+    for (read, told) in read(&c).iter().zip(first.iter().chain(&second)) {
+        assert_same(read, told);
+    }
+    assert_sound(&c);
+    assert_eq!(
+        listing(to.path()).iter().filter(|path| path.contains(".tmp")).count(),
+        0
+    );
+    let card = fs::read_to_string(c.join("README.md")).unwrap();
+    assert!(card.contains("config_name: \"fighter\""), "{card}");
+}
+
+#[test]
+fn recordings_of_other_names_stand_side_by_side() {
+    let other = Schema::new("coin").with_observation([Column::feature("x")]);
+    let ((a, _), (b, _)) = (dataset(fighter(), 1), dataset(other, 1));
+    let to = tempdir().unwrap();
+    let told = merged(&[&a, &b], to.path(), MergeSettings::default()).unwrap();
+    assert_eq!(
+        told.iter().map(|merged| &*merged.recording).collect::<Vec<_>>(),
+        ["coin", "fighter"]
+    );
+    assert_eq!(read(to.path()).len(), 12);
+}
+
+#[test]
+fn columns_in_another_order_find_their_places() {
+    let here = Schema::new("p")
+        .with_observation([tensor("board", DType::F32, &[2, 4]), Column::feature("health")])
+        .with_action([
+            Column::scalar("a", DType::F64, Space::bounded(-1.0, 1.0)),
+            tensor("b", DType::U8, &[3]),
+        ])
+        .with_info([Column::scalar("logp", DType::F32, Space::unbounded())])
+        .with_reward_terms(["coin", "hit"]);
+    let there = Schema::new("p")
+        .with_observation([Column::feature("health"), tensor("board", DType::F32, &[2, 4])])
+        .with_action([
+            tensor("b", DType::U8, &[3]),
+            Column::scalar("a", DType::F64, Space::bounded(0.0, 9.0)),
+        ])
+        .with_info([Column::scalar("logp", DType::F32, Space::unbounded())])
+        .with_reward_terms(["hit", "coin"]);
+    let ((a, _), (b, second)) = (dataset(here, 1), dataset(there, 2));
+    let to = tempdir().unwrap();
+    let told = merged(&[&a, &b], to.path(), MergeSettings::default()).unwrap();
+    // The bounds of `a` became wider, so the rows of both were laid out anew.
+    assert_eq!((told.len(), told[0].aligned), (1, 120));
+    let all = read(to.path());
+    let schema = all[0].schema();
+    assert_eq!(schema.feature_names()[8], "health");
+    assert_eq!(schema.action()[0].space, Space::bounded(-1.0, 9.0));
+    for (read, told) in all[6..].iter().zip(&second) {
+        assert_eq!(
+            (read.info(), read.reason(), read.len()),
+            (told.info(), told.reason(), told.len())
+        );
+        for (read, told) in read.transitions().zip(told.transitions()) {
+            assert_eq!(read.observation()[8], told.observation()[0]);
+            assert_eq!(read.observation()[..8], told.observation()[1..]);
+            assert_eq!(read.next_observation()[..8], told.next_observation()[1..]);
+            assert_eq!(read.after().action_bytes(0), told.after().action_bytes(1));
+            assert_eq!(read.after().action_bytes(1), told.after().action_bytes(0));
+            assert_eq!(read.after().info_bytes(0), told.after().info_bytes(0));
+            assert_eq!(read.reward_terms(), [told.reward_terms()[1], told.reward_terms()[0]]);
+            assert_eq!(
+                (read.reward(), read.tick(), read.ticks()),
+                (told.reward(), told.tick(), told.ticks())
+            );
+            assert_eq!((read.timestamp(), read.match_id()), (told.timestamp(), told.match_id()));
+        }
+    }
+}
+
+#[test]
+fn missing_columns_are_refused_by_name_and_filled_on_request() {
+    let more = || {
+        fighter()
+            .with_observation([Column::feature("armour")])
+            .with_info([Column::scalar("seed", DType::U64, Space::unbounded())])
+            .with_reward_terms(["alive"])
+    };
+    let ((a, first), (b, second)) = (dataset(fighter(), 1), dataset(more(), 2));
+    for roots in [[&a, &b], [&b, &a]] {
+        let told = refusal(&roots, MergeSettings::default());
+        assert!(told.contains("it has no `armour`, `seed`, `reward.alive`"), "{told}");
+        let to = tempdir().unwrap();
+        merged(
+            &roots,
+            to.path(),
+            MergeSettings {
+                fill: Some(7.0),
+                ..FILL
+            },
+        )
+        .unwrap();
+        assert_sound(to.path());
+        let all = read(to.path());
+        for (read, told) in all
+            .iter()
+            .filter(|episode| episode.info().run == RunId::from_bits(1))
+            .zip(&first)
+        {
+            assert!(read.transitions().all(|transition| transition.observation()[9] == 7.0));
+            for (read, told) in read.transitions().zip(told.transitions()) {
+                assert_eq!(read.observation()[..9], *told.observation());
+                assert_eq!(
+                    (read.after().info("seed"), read.reward_terms()[2]),
+                    (Some(vec![7.0]), 0.0)
+                );
+                assert_eq!(read.before().mask_bits(), told.before().mask_bits());
+            }
+        }
+        for (read, told) in all
+            .iter()
+            .filter(|episode| episode.info().run == RunId::from_bits(2))
+            .zip(&second)
+        {
+            assert_same(
+                read,
+                &Episode::new(
+                    told.schema().clone(),
+                    *told.info(),
+                    told.rows().to_vec(),
+                    told.outcome(),
+                    told.reason().clone(),
+                ),
+            );
+        }
+        let run = account(&to.path().join("fighter/runs/00000001.json"));
+        assert_eq!((run.account, run.seed), (report(&first), None));
+    }
+    let to = tempdir().unwrap();
+    let told = merged(&[&a, &b], to.path(), APART).unwrap();
+    assert_eq!((told.len(), told[0].aligned, told[1].aligned), (2, 0, 0));
+    assert_eq!(Dataset::open(to.path()).unwrap().recordings().len(), 2);
+    assert_sound(to.path());
+}
+
+#[test]
+fn a_missing_mask_allows_everything() {
+    let one = || {
+        Schema::new("p")
+            .with_observation([Column::feature("x")])
+            .with_action([Column::scalar("c", DType::U8, choice(5))])
+    };
+    let ((a, _), (b, _)) = (dataset(one(), 1), dataset(one().with_action_mask(5), 2));
+    assert!(refusal(&[&a, &b], MergeSettings::default()).contains("`action_mask`"));
+    let to = tempdir().unwrap();
+    merged(&[&a, &b], to.path(), FILL).unwrap();
+    let all = read(to.path());
+    assert!(
+        all[..6]
+            .iter()
+            .flat_map(Episode::transitions)
+            .all(|transition| transition.before().mask_bits() == [0b11111])
+    );
+    assert_sound(to.path());
+}
+
+#[test]
+fn what_means_something_else_is_refused() {
+    let one = |column: Column| {
+        Schema::new("p")
+            .with_observation([Column::feature("x")])
+            .with_action([column])
+    };
+    let number = |dtype| Column::scalar("a", dtype, Space::unbounded());
+    let base = one(number(DType::F32));
+    for (other, what) in [
+        (base.clone().with_version("2"), "version Some(\"2\")"),
+        (one(number(DType::F64)), "`a` is F64 there, and F32 elsewhere"),
+        (one(tensor("a", DType::F32, &[2])), "another shape"),
+        (one(Column::scalar("a", DType::F32, choice(2))), "other alternatives"),
+        (
+            base.clone().with_observation([Column::feature("x")]),
+            "stands there twice",
+        ),
+    ] {
+        let ((a, _), (b, _)) = (dataset(base.clone(), 1), dataset(other, 2));
+        let told = refusal(&[&a, &b], FILL);
+        assert!(told.contains(what), "{what}: {told}");
+    }
+    let masked = |width| base.clone().with_action_mask(width);
+    let ((a, _), (b, _)) = (dataset(masked(2), 1), dataset(masked(3), 2));
+    assert!(refusal(&[&a, &b], FILL).contains("mask is 3 wide, and another 2"));
+    // A number that the missing column cannot hold.
+    for (column, fill) in [
+        (Column::scalar("c", DType::U8, Space::unbounded()), 256.0),
+        (Column::scalar("c", DType::U8, Space::unbounded()), 0.5),
+        (Column::scalar("c", DType::I64, Space::unbounded()), f64::NAN),
+        (Column::scalar("c", DType::Bool, Space::unbounded()), 2.0),
+        (Column::scalar("c", DType::U8, choice(3)), 3.0),
+        (Column::scalar("c", DType::F32, Space::bounded(1.0, 2.0)), 0.0),
+    ] {
+        let ((a, _), (b, _)) = (dataset(base.clone(), 1), dataset(base.clone().with_action([column]), 2));
+        let told = refusal(
+            &[&a, &b],
+            MergeSettings {
+                fill: Some(fill),
+                ..FILL
+            },
+        );
+        assert!(told.contains("is no value of its missing column `c`"), "{told}");
+    }
+}
+
+#[test]
+fn a_run_in_two_datasets_is_taken_once_or_refused() {
+    let schema = fighter().into_shared();
+    let run = RunId::from_bits(1);
+    let all = episodes(&schema, run, 12);
+    let root = tempdir().unwrap();
+    let mut sink = DatasetSink::new(root.path()).with_shard_age(core::time::Duration::ZERO);
+    sink.open(&recording(&schema, run)).unwrap();
+    sink.write(&all[..6]).unwrap();
+    sink.flush(&report(&all[..6])).unwrap();
+    // A copy is made while the run goes on.
+    let copy = tempdir().unwrap();
+    merged(&[&root], copy.path(), MergeSettings::default()).unwrap();
+    sink.write(&all[6..]).unwrap();
+    sink.close(&report(&all)).unwrap();
+    for roots in [[&root, &copy], [&copy, &root]] {
+        let to = tempdir().unwrap();
+        let told = merged(&roots, to.path(), MergeSettings::default()).unwrap();
+        assert_eq!((told[0].transitions, told[0].runs, told[0].same), (120, 1, 1));
+        assert_eq!(
+            account(&to.path().join("fighter/runs/00000001.json")).account,
+            report(&all)
+        );
+        assert_sound(to.path());
+    }
+    // Another run drew the same number.
+    let (other, _) = dataset(fighter(), 1);
+    let changed = tempdir().unwrap();
+    write(changed.path(), &[generated(&schema, info(run, 0, 9), 0, 3, 5)]);
+    assert!(refusal(&[&other, &changed], MergeSettings::default()).contains("holds something else"));
+    let (wider, _) = dataset(fighter().with_observation([Column::feature("armour")]), 1);
+    assert!(refusal(&[&other, &wider], FILL).contains("would stand there twice"));
+}
+
+#[test]
+fn only_a_new_or_an_empty_folder_is_written_to() {
+    let (a, _) = dataset(fighter(), 1);
+    let before = listing(a.path());
+    let into = |to: &Path| merged(&[&a], to, MergeSettings::default()).map(|_| ());
+    assert!(
+        into(a.path())
+            .unwrap_err()
+            .to_string()
+            .contains("there is something in it")
+    );
+    assert!(
+        into(&a.path().join("README.md"))
+            .unwrap_err()
+            .to_string()
+            .contains("it is a file")
+    );
+    assert!(into(&a.path().join("README.md/c")).is_err());
+    assert_eq!(listing(a.path()), before);
+    let shard = a.path().join("fighter/data/00000001-00000.parquet");
+    let whole = fs::read(&shard).unwrap();
+    fs::write(&shard, &whole[..whole.len() / 2]).unwrap();
+    assert!(refusal(&[&a], MergeSettings::default()).contains("is damaged"));
+}

@@ -1,0 +1,165 @@
+//! One dataset, many writers: other runs, other recordings, other columns.
+
+use crate::episodes::{episodes, fighter, listing, recording, report};
+use experience_core::{
+    schema::{Column, Schema},
+    transition::RunId,
+};
+use experience_dataset::DatasetSink;
+use experience_export::{Sink, SinkError};
+use std::fs;
+use tempfile::tempdir;
+
+#[test]
+fn many_runs_start_and_write_at_once() {
+    let root = tempdir().unwrap();
+    let schema = fighter().into_shared();
+    std::thread::scope(|scope| {
+        for bits in 0..8 {
+            let (schema, root) = (&schema, root.path());
+            scope.spawn(move || {
+                for again in 0..3 {
+                    let run = RunId::from_bits(bits * 10 + again);
+                    let all = episodes(schema, run, 3);
+                    let mut sink = DatasetSink::new(root);
+                    sink.check(schema).unwrap();
+                    sink.open(&recording(schema, run)).unwrap();
+                    sink.write(&all).unwrap();
+                    sink.flush(&report(&all)).unwrap();
+                    sink.close(&report(&all)).unwrap();
+                }
+            });
+        }
+    });
+    let found = listing(root.path());
+    assert_eq!(found.iter().filter(|path| path.ends_with(".parquet")).count(), 24);
+    assert_eq!(
+        found.iter().filter(|path| path.starts_with("fighter/runs/")).count(),
+        24
+    );
+    assert!(
+        !found.iter().any(|path| path.contains('@') || path.ends_with(".tmp")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn the_card_names_recordings_that_begin_at_once_and_keeps_a_users_words() {
+    let root = tempdir().unwrap();
+    fs::write(root.path().join("README.md"), "---\nlicense: mit\n---\nMy words.\n").unwrap();
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c", "d"] {
+            let root = root.path();
+            scope.spawn(move || {
+                let schema = Schema::new(name).with_observation([Column::feature("x")]).into_shared();
+                let mut sink = DatasetSink::new(root);
+                sink.check(&schema).unwrap();
+                sink.open(&recording(&schema, RunId::from_bits(1))).unwrap();
+            });
+        }
+    });
+    let card = fs::read_to_string(root.path().join("README.md")).unwrap();
+    assert!(card.starts_with("---\nlicense: mit\nconfigs:\n"), "{card}");
+    assert!(card.ends_with("\n---\nMy words.\n"), "{card}");
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(card.matches(&format!("config_name: \"{name}\"")).count(), 1, "{card}");
+    }
+}
+
+#[test]
+fn one_run_cannot_write_one_recording_twice() {
+    let root = tempdir().unwrap();
+    let schema = fighter().into_shared();
+    let open = || DatasetSink::new(root.path()).open(&recording(&schema, RunId::from_bits(1)));
+    open().unwrap();
+    assert!(
+        open()
+            .unwrap_err()
+            .to_string()
+            .contains("run 00000001 already writes to")
+    );
+}
+
+#[test]
+fn other_columns_go_to_a_folder_beside() {
+    let root = tempdir().unwrap();
+    let old = fighter().into_shared();
+    let new = fighter().with_observation([Column::feature("armour")]).into_shared();
+    for (schema, bits) in [(&old, 1), (&new, 2), (&new, 3), (&old, 4)] {
+        let run = RunId::from_bits(bits);
+        let all = episodes(schema, run, 1);
+        let mut sink = DatasetSink::new(root.path());
+        sink.check(schema).unwrap();
+        sink.open(&recording(schema, run)).unwrap();
+        sink.write(&all).unwrap();
+        sink.close(&report(&all)).unwrap();
+    }
+    let sibling = format!("fighter@{:016x}", new.hash());
+    let data = |folder: &str| listing(&root.path().join(folder).join("data"));
+    assert_eq!(data("fighter"), ["00000001-00000.parquet", "00000004-00000.parquet"]);
+    assert_eq!(data(&sibling), ["00000002-00000.parquet", "00000003-00000.parquet"]);
+    let card = fs::read_to_string(root.path().join("README.md")).unwrap();
+    assert!(card.contains(&format!("config_name: \"{sibling}\"")), "{card}");
+}
+
+#[test]
+fn other_columns_are_refused_by_name_on_request() {
+    let root = tempdir().unwrap();
+    let old = fighter().into_shared();
+    let new = fighter().with_observation([Column::feature("armour")]).into_shared();
+    DatasetSink::new(root.path())
+        .open(&recording(&old, RunId::from_bits(1)))
+        .unwrap();
+    let before = listing(root.path());
+    let mut sink = DatasetSink::new(root.path()).refuse_other_schema();
+    sink.check(&old).unwrap();
+    for refusal in [sink.check(&new), sink.open(&recording(&new, RunId::from_bits(2)))] {
+        let refusal = refusal.unwrap_err();
+        assert!(matches!(refusal, SinkError::OtherSchema { .. }));
+        assert!(
+            refusal.to_string().contains("observation column `armour` is only here"),
+            "{refusal}"
+        );
+    }
+    assert_eq!(listing(root.path()), before);
+}
+
+#[test]
+fn a_users_version_is_another_meaning_of_the_same_columns() {
+    let root = tempdir().unwrap();
+    for (schema, bits) in [(fighter(), 1), (fighter().with_version("reward-v2"), 2)] {
+        DatasetSink::new(root.path())
+            .open(&recording(&schema.into_shared(), RunId::from_bits(bits)))
+            .unwrap();
+    }
+    assert_eq!(
+        listing(root.path())
+            .iter()
+            .filter(|path| path.ends_with("experience.json"))
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn bounds_come_back_as_the_same_schema() {
+    use experience_core::schema::{DType, Space};
+    let root = tempdir().unwrap();
+    let bounds = [
+        Space::bounded(0.1, 1.0 / 3.0),
+        Space::bounded(f64::NEG_INFINITY, f64::from(0.1_f32)),
+        Space::bounded(5e-324, f64::MAX),
+    ];
+    let columns = bounds
+        .into_iter()
+        .enumerate()
+        .map(|(index, space)| Column::scalar(format!("f{index}"), DType::F32, space));
+    let schema = Schema::new("p").with_observation(columns).into_shared();
+    for bits in 0..2 {
+        DatasetSink::new(root.path())
+            .open(&recording(&schema, RunId::from_bits(bits)))
+            .unwrap();
+    }
+    let runs = listing(&root.path().join("p/runs"));
+    assert_eq!(runs.iter().filter(|name| name.ends_with(".json")).count(), 2);
+}

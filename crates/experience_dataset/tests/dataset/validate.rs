@@ -1,0 +1,469 @@
+//! Every rule of the contract, kept and broken.
+
+use crate::episodes::{choice, episodes, generated, info, recording, report, tensor, write};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, UInt8Array,
+    cast::AsArray,
+    types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type},
+};
+use experience_core::{
+    schema::{Column, DType, Schema, Space},
+    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader},
+};
+use experience_dataset::{Dataset, DatasetSink, Rule, RunAccount, Validation, arrow::BatchEncoder};
+use experience_export::Sink;
+use parquet::arrow::ArrowWriter;
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+};
+use tempfile::{TempDir, tempdir};
+
+const RUN: RunId = RunId::from_bits(1);
+const SHARD: &str = "p/data/00000001-00000.parquet";
+const ACCOUNT: &str = "p/runs/00000001.json";
+
+fn schema() -> Schema {
+    Schema::new("p")
+        .with_observation([
+            tensor("board", DType::F32, &[2, 4]),
+            Column::scalar("health", DType::F32, Space::bounded(-50.0, 50.0)),
+        ])
+        .with_action([Column::scalar("jump", DType::U8, choice(5))])
+        .with_action_mask(5)
+        .with_reward_terms(["coin"])
+}
+
+/// Two episodes of ten steps each, of two agents, at the same time.
+fn sound(schema: &Arc<Schema>) -> Vec<Episode> {
+    (0..2)
+        .map(|index| generated(schema, info(RUN, index, i64::from(index)), 0, 10, u64::from(index)))
+        .collect()
+}
+
+fn validation(root: &Path) -> Validation {
+    let dataset = Dataset::open(root).unwrap();
+    let mut told = Vec::new();
+    let found = dataset.recordings()[0]
+        .validate(&mut |progress| told.push(progress))
+        .unwrap();
+    assert!(told.iter().all(|progress| progress.done <= progress.of), "{told:?}");
+    found
+}
+
+fn broken(root: &Path) -> Vec<Rule> {
+    validation(root).broken.into_keys().collect()
+}
+
+/// A sound dataset, and its rows after a change.
+fn changed(change: impl FnOnce(RecordBatch) -> RecordBatch) -> TempDir {
+    let root = tempdir().unwrap();
+    let schema = schema().into_shared();
+    let all = sound(&schema);
+    write(root.path(), &all);
+    let batch = change(BatchEncoder::new(schema).unwrap().encode(&all).unwrap());
+    let mut writer =
+        ArrowWriter::try_new(File::create(root.path().join(SHARD)).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    root
+}
+
+fn with(batch: RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
+    let mut columns = batch.columns().to_vec();
+    let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+    let index = batch.schema().index_of(name).unwrap();
+    fields[index] = Arc::new(
+        fields[index]
+            .as_ref()
+            .clone()
+            .with_data_type(column.data_type().clone()),
+    );
+    columns[index] = column;
+    let schema = arrow_schema::Schema::new_with_metadata(fields, batch.schema().metadata().clone());
+    RecordBatch::try_new(Arc::new(schema), columns).unwrap()
+}
+
+fn long(name: &'static str, row: usize, value: i64) -> impl FnOnce(RecordBatch) -> RecordBatch {
+    move |batch| {
+        let mut values: Vec<Option<i64>> = batch[name].as_primitive::<Int64Type>().iter().collect();
+        values[row] = Some(value);
+        with(batch, name, Arc::new(Int64Array::from(values)))
+    }
+}
+
+fn int(name: &'static str, row: usize, value: i32) -> impl FnOnce(RecordBatch) -> RecordBatch {
+    move |batch| {
+        let mut values = batch[name].as_primitive::<Int32Type>().values().to_vec();
+        values[row] = value;
+        with(batch, name, Arc::new(Int32Array::from(values)))
+    }
+}
+
+fn double(name: &'static str, row: usize, value: f64) -> impl FnOnce(RecordBatch) -> RecordBatch {
+    move |batch| {
+        let mut values = batch[name].as_primitive::<Float64Type>().values().to_vec();
+        values[row] = value;
+        with(batch, name, Arc::new(Float64Array::from(values)))
+    }
+}
+
+fn flag(name: &'static str, row: usize, value: bool) -> impl FnOnce(RecordBatch) -> RecordBatch {
+    move |batch| {
+        let mut values: Vec<_> = batch[name].as_boolean().iter().collect();
+        values[row] = Some(value);
+        with(batch, name, Arc::new(BooleanArray::from(values)))
+    }
+}
+
+fn items(name: &'static str, change: impl FnOnce(&ArrayRef) -> ArrayRef) -> impl FnOnce(RecordBatch) -> RecordBatch {
+    move |batch| {
+        let list = batch[name].as_fixed_size_list().clone();
+        let (field, width, values, valid) = list.into_parts();
+        let list = FixedSizeListArray::new(field, width, change(&values), valid);
+        with(batch, name, Arc::new(list))
+    }
+}
+
+fn float_item(name: &'static str, item: usize, value: f32) -> impl FnOnce(RecordBatch) -> RecordBatch {
+    items(name, move |values| {
+        let mut values = values.as_primitive::<Float32Type>().values().to_vec();
+        values[item] = value;
+        Arc::new(Float32Array::from(values))
+    })
+}
+
+fn reason(row: usize, value: Option<&'static str>) -> impl FnOnce(RecordBatch) -> RecordBatch {
+    move |batch| {
+        let mut words = words(&batch["end_reason"]);
+        words[row] = value.map(str::to_owned);
+        with(batch, "end_reason", Arc::new(StringArray::from(words)))
+    }
+}
+
+fn words(array: &ArrayRef) -> Vec<Option<String>> {
+    let dictionary = array.as_dictionary::<Int32Type>();
+    let words = dictionary.values().as_string::<i32>();
+    (0..array.len())
+        .map(|row| dictionary.key(row).map(|key| words.value(key).to_owned()))
+        .collect()
+}
+
+#[test]
+fn what_the_sink_wrote_keeps_every_rule() {
+    for schema in [
+        schema(),
+        Schema::new("p").with_observation([tensor("image", DType::F32, &[30, 30])]),
+        crate::episodes::fighter().with_action([]),
+    ] {
+        let root = tempdir().unwrap();
+        let schema = schema.into_shared();
+        for run in [RUN, RunId::from_bits(9)] {
+            write(root.path(), &episodes(&schema, run, 7));
+        }
+        let found = validation(root.path());
+        let outside = found.broken.keys().all(|rule| *rule == Rule::Space);
+        // The generated fighter moves beyond its bounds; the others have none, or keep to them.
+        assert!(
+            if schema.name() == "fighter" {
+                outside
+            } else {
+                found.is_valid()
+            },
+            "{found:#?}"
+        );
+        assert_eq!((found.episodes, found.transitions), (14, 140));
+    }
+}
+
+#[test]
+fn each_rule_is_found_where_it_is_broken() {
+    type Change = Box<dyn FnOnce(RecordBatch) -> RecordBatch>;
+    let cases: Vec<(Change, &[Rule], Option<i32>)> = vec![
+        (Box::new(|batch| batch), &[], None),
+        (Box::new(int("step", 4, 9)), &[Rule::Steps], Some(9)),
+        (Box::new(int("step", 0, 7)), &[Rule::Steps], Some(7)),
+        (Box::new(long("agent_id", 4, 77)), &[Rule::Identity], Some(4)),
+        (Box::new(long("continues", 4, 77)), &[Rule::Identity], Some(4)),
+        (Box::new(long("run", 4, 2)), &[Rule::Identity], Some(4)),
+        (
+            Box::new(flag("terminated", 4, true)),
+            &[Rule::End, Rule::Reason],
+            Some(4),
+        ),
+        (Box::new(reason(4, Some("death"))), &[Rule::Reason], Some(4)),
+        (Box::new(reason(9, None)), &[Rule::Reason], Some(9)),
+        (
+            Box::new(float_item("observation", 4 * 9 + 2, 7.5)),
+            &[Rule::NextObservation, Rule::Changed],
+            Some(4),
+        ),
+        (Box::new(int("ticks", 4, 3)), &[Rule::Time], Some(5)),
+        (Box::new(int("ticks", 4, -1)), &[Rule::Time], Some(4)),
+        (Box::new(long("tick", 4, 40)), &[Rule::Time], Some(4)),
+        (Box::new(double("timestamp", 4, -1.0)), &[Rule::Time], Some(4)),
+        (Box::new(double("timestamp", 9, f64::NAN)), &[Rule::Time], Some(9)),
+        (Box::new(long("action", 4, 5)), &[Rule::Space], Some(4)),
+        (Box::new(long("action", 4, -1)), &[Rule::Space], Some(4)),
+        // 261 is 5 in the byte that the component has.
+        (Box::new(long("action", 4, 257)), &[Rule::Space], Some(4)),
+        (
+            Box::new(float_item("observation", 8, 51.0)),
+            &[Rule::Changed, Rule::Space],
+            Some(0),
+        ),
+        (
+            Box::new(items("changed", |values| {
+                let mut values = values.as_primitive::<UInt8Type>().values().to_vec();
+                values[4 * 2] ^= 1 << 3;
+                Arc::new(UInt8Array::from(values))
+            })),
+            &[Rule::Changed],
+            Some(4),
+        ),
+        (
+            Box::new(items("action_mask", |values| {
+                let mut values: Vec<_> = values.as_boolean().iter().map(Option::unwrap).collect();
+                values[4 * 5] ^= true;
+                Arc::new(BooleanArray::from(values))
+            })),
+            &[Rule::NextMask],
+            Some(4),
+        ),
+    ];
+    for (place, (change, rules, step)) in cases.into_iter().enumerate() {
+        let root = changed(change);
+        let found = validation(root.path());
+        // Rows that are of no agent, or of another run, do not fit the account either.
+        let rows = found.broken.keys().filter(|rule| **rule != Rule::Account).copied();
+        assert_eq!(rows.collect::<Vec<_>>(), rules, "case {place}: {found:#?}");
+        if let Some(first) = found.violations.first() {
+            assert_eq!(
+                (first.episode_id, first.step),
+                (Some(RUN.episode_id(0)), step),
+                "case {place}: {first}"
+            );
+            assert!(first.file.ends_with(SHARD), "{first}");
+        }
+    }
+}
+
+#[test]
+fn an_end_that_is_missing_or_said_twice_is_found() {
+    let both = |batch| flag("truncated", 9, true)(flag("terminated", 9, true)(batch));
+    let neither = |batch| flag("truncated", 9, false)(flag("terminated", 9, false)(batch));
+    assert_eq!(broken(changed(both).path()), [Rule::End]);
+    assert_eq!(broken(changed(neither).path()), [Rule::End, Rule::Reason]);
+    let cut = changed(|batch| batch.slice(0, 15));
+    assert_eq!(broken(cut.path()), [Rule::End, Rule::Account]);
+    let torn = changed(|batch| {
+        let parts = [batch.slice(0, 5), batch.slice(10, 10), batch.slice(5, 5)];
+        arrow_select::concat::concat_batches(&batch.schema(), &parts).unwrap()
+    });
+    assert_eq!(broken(torn.path()), [Rule::OnePiece, Rule::End, Rule::Account]);
+}
+
+#[test]
+fn an_episode_in_two_shards_is_found() {
+    let root = changed(|batch| batch);
+    let shard = root.path().join(SHARD);
+    fs::copy(&shard, shard.with_file_name("00000001-00001.parquet")).unwrap();
+    let found = validation(root.path());
+    assert_eq!(found.broken[&Rule::OnePiece], 2, "{found:#?}");
+    assert!(found.broken.contains_key(&Rule::Account));
+}
+
+#[test]
+fn an_agent_that_lives_twice_at_once_is_found() {
+    let schema = schema().into_shared();
+    for (second, overlaps) in [(9, true), (10, false), (11, false), (0, true)] {
+        let root = tempdir().unwrap();
+        let lives = [
+            generated(&schema, info(RUN, 0, 5), 0, 10, 1),
+            generated(&schema, info(RUN, 1, 5), second, 10, 2),
+        ];
+        write(root.path(), &lives);
+        let expected: &[Rule] = if overlaps { &[Rule::OneLife] } else { &[] };
+        assert_eq!(broken(root.path()), expected, "{second}");
+    }
+}
+
+#[test]
+fn an_episode_that_continues_a_whole_one_is_found() {
+    let schema = schema().into_shared();
+    for (why, expected) in [(EndReason::SPLIT, &[][..]), (EndReason::DEATH, &[Rule::Continues])] {
+        let root = tempdir().unwrap();
+        let rows = generated(&schema, info(RUN, 0, 5), 0, 10, 1).rows().to_vec();
+        let first = Episode::new(schema.clone(), info(RUN, 0, 5), rows, Outcome::Truncated, why);
+        let info = EpisodeInfo {
+            continues: Some(RUN.episode_id(0)),
+            ..info(RUN, 1, 5)
+        };
+        let second = generated(&schema, info, 10, 10, 2);
+        write(root.path(), &[first, second]);
+        assert_eq!(broken(root.path()), expected);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_the_rest_is_checked() {
+    let root = tempdir().unwrap();
+    let schema = schema().into_shared();
+    write(root.path(), &sound(&schema));
+    write(root.path(), &episodes(&schema, RunId::from_bits(2), 4));
+    let whole = fs::read(root.path().join(SHARD)).unwrap();
+    for len in [0, 3, whole.len() / 2, whole.len() - 1] {
+        fs::write(root.path().join(SHARD), &whole[..len]).unwrap();
+        let found = validation(root.path());
+        assert_eq!(found.broken.keys().collect::<Vec<_>>(), [&Rule::File], "{found:#?}");
+        assert!(found.violations[0].file.ends_with(SHARD));
+        assert_eq!(found.episodes, 4);
+    }
+}
+
+#[test]
+fn an_account_that_does_not_close_or_is_about_something_else_is_found() {
+    let cases: [(&str, fn(&mut RunAccount)); 8] = [
+        ("does not close", |run| run.account.dropped += 1),
+        ("were exported", |run| {
+            run.account.exported += 1;
+            run.account.recorded += 1;
+        }),
+        ("is gone", |run| {
+            run.shards[0].file = "00000001-00009.parquet".to_owned();
+        }),
+        ("no name of a file", |run| {
+            run.shards[0].file = "../../p/data/00000001-00000.parquet".to_owned();
+        }),
+        ("has 21 transitions in 2 episodes", |run| run.shards[0].transitions += 1),
+        ("agent 1 is in the shards", |run| {
+            run.account.agents.retain(|agent, _| *agent == 0);
+        }),
+        ("agent 1 has 11 transitions", |run| {
+            run.account.agents.get_mut(&1).unwrap().transitions += 1;
+        }),
+        ("names the schema", |run| run.schema_hash = "0".repeat(16)),
+    ];
+    for (what, change) in cases {
+        let root = changed(|batch| batch);
+        let path = root.path().join(ACCOUNT);
+        let mut run: RunAccount = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut run);
+        fs::write(&path, serde_json::to_vec(&run).unwrap()).unwrap();
+        let found = validation(root.path());
+        assert_eq!(found.broken.keys().collect::<Vec<_>>(), [&Rule::Account], "{found:#?}");
+        assert!(
+            found.violations.iter().any(|violation| violation.what.contains(what)),
+            "{what}: {found:#?}"
+        );
+        fs::write(&path, "{").unwrap();
+        assert!(validation(root.path()).broken.contains_key(&Rule::File));
+        fs::remove_file(&path).unwrap();
+        let found = validation(root.path());
+        assert!(found.violations[0].what.contains("no account"), "{found:#?}");
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_has_more_than_readers_see() {
+    let root = tempdir().unwrap();
+    let schema = schema().into_shared();
+    let all = episodes(&schema, RUN, 6);
+    let mut sink = DatasetSink::new(root.path()).with_shard_age(core::time::Duration::ZERO);
+    sink.open(&recording(&schema, RUN)).unwrap();
+    sink.write(&all[..4]).unwrap();
+    sink.flush(&report(&all)).unwrap();
+    assert!(validation(root.path()).is_valid());
+}
+
+#[test]
+fn a_choice_among_others_and_numbers_beyond_bounds_are_found() {
+    let schema = Schema::new("p")
+        .with_observation([Column::scalar("x", DType::F32, Space::bounded(-50.0, 0.1))])
+        .with_action([
+            Column::scalar("aim", DType::F32, Space::unbounded()),
+            Column::scalar("gun", DType::U8, choice(3)),
+        ])
+        .into_shared();
+    let at = schema.layout().action_offsets()[1];
+    let observation = schema.layout().observation().start;
+    for (gun, x, expected) in [
+        (2_u8, 0.1_f32, 0),
+        (3, 0.1, 1),
+        (2, 0.11, 1),
+        (2, f32::NAN, 0),
+        (2, f32::INFINITY, 1),
+    ] {
+        let mut rows = vec![0_u64; 2 * schema.layout().row_words()];
+        for row in rows.chunks_exact_mut(schema.layout().row_words()) {
+            StepHeader::of_mut(row).ticks = 0;
+            let bytes = bytemuck::cast_slice_mut::<u64, u8>(row);
+            bytes[at] = gun;
+            bytes[observation..][..4].copy_from_slice(&0.1_f32.to_ne_bytes());
+        }
+        let last = &mut rows[schema.layout().row_words()..];
+        bytemuck::cast_slice_mut::<u64, u8>(last)[observation..][..4].copy_from_slice(&x.to_ne_bytes());
+        let episode = Episode::new(
+            schema.clone(),
+            info(RUN, 0, 1),
+            rows,
+            Outcome::Terminated,
+            EndReason::GOAL,
+        );
+        let root = tempdir().unwrap();
+        write(root.path(), &[episode]);
+        let found = validation(root.path());
+        assert_eq!(
+            found.broken.get(&Rule::Space).copied().unwrap_or(0),
+            expected,
+            "{gun} {x}: {found:#?}"
+        );
+        assert_eq!(found.count(), expected);
+    }
+}
+
+#[test]
+fn a_flood_of_violations_is_counted_and_not_kept() {
+    let root = tempdir().unwrap();
+    let schema = schema().with_version("flood").into_shared();
+    write(root.path(), &[generated(&schema, info(RUN, 0, 1), 0, 3000, 1)]);
+    let all = generated(&schema, info(RUN, 0, 1), 0, 3000, 1);
+    let batch = BatchEncoder::new(schema).unwrap().encode(&[all]).unwrap();
+    let batch = with(
+        batch,
+        "timestamp",
+        Arc::new(Float64Array::from_iter_values((0..3000).map(|row| -f64::from(row)))),
+    );
+    let mut writer =
+        ArrowWriter::try_new(File::create(root.path().join(SHARD)).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let found = validation(root.path());
+    assert_eq!((found.violations.len(), found.count()), (1000, 2999));
+}
+
+#[test]
+fn a_description_of_endless_rows_allocates_nothing() {
+    let root = tempdir().unwrap();
+    let wide = Schema::new("p").with_observation([Column {
+        space: Space::bounded(0.0, 1.0),
+        ..tensor("x", DType::F32, &[1 << 26])
+    }]);
+    fs::create_dir(root.path().join("p")).unwrap();
+    let document = serde_json::json!({
+        "format": 1,
+        "recording": "p",
+        "schema_hash": format!("{:016x}", wide.hash()),
+        "schema": wide,
+    });
+    fs::write(root.path().join("p/experience.json"), document.to_string()).unwrap();
+    let dataset = Dataset::open(root.path()).unwrap();
+    let recording = &dataset.recordings()[0];
+    // Each of these would take gigabytes and minutes.
+    assert!(recording.validate(&mut |_| {}).unwrap().is_valid());
+    assert!(recording.profile(&mut |_| {}).unwrap().observation.is_empty());
+    assert_eq!(recording.diagnose(&mut |_| {}).unwrap().episodes, 0);
+    assert_eq!(recording.overview().unwrap().transitions, 0);
+}

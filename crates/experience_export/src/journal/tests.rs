@@ -1,0 +1,237 @@
+//! What is appended is what is read, whatever the disk does meanwhile.
+
+use super::*;
+use crate::disk::faults::{Fault, Faults};
+use experience_core::{
+    schema::{Column, Schema},
+    transition::{EndReason, ReasonTable, RunId},
+};
+use std::{fs, path::Path, sync::Arc};
+
+const FRAMES: i64 = 5;
+const WORDS: usize = 10;
+
+fn owner() -> Owner {
+    Owner {
+        run: RunId::from_bits(7),
+        schema: Schema::new("test")
+            .with_observation([Column::feature("x")])
+            .into_shared(),
+        tick_rate: Some(60.0),
+        started: 5.0,
+        rings: None,
+    }
+}
+
+fn create(folder: &Path, segment_bytes: u64) -> std::io::Result<Journal> {
+    let settings = JournalSettings {
+        segment_bytes,
+        fsync: Fsync::EveryFlush, // which is when a test asks for it
+        ..JournalSettings::default()
+    };
+    Journal::create(folder, owner(), Arc::default(), settings)
+}
+
+fn rows(frame: i64) -> [u64; WORDS] {
+    core::array::from_fn(|word| (frame as u64) << 32 | word as u64)
+}
+
+/// Appends one frame with the rows of one episode.
+fn append(journal: &mut Journal, frame: i64) -> std::io::Result<Extent> {
+    journal.begin()?;
+    let extent = journal.put_rows(frame, &rows(frame));
+    journal.commit()?;
+    Ok(extent)
+}
+
+/// The episodes whose rows are in the journal, in order. Every one of them is whole.
+fn episodes(folder: &Path) -> (Vec<i64>, JournalReader) {
+    let mut found = Vec::new();
+    let reader = JournalReader::read(folder, |_, record| {
+        if let Record::Rows {
+            episode_id,
+            rows: bytes,
+        } = record
+        {
+            assert_eq!(bytes, bytemuck::cast_slice::<_, u8>(&rows(episode_id)));
+            found.push(episode_id);
+        }
+    })
+    .unwrap();
+    (found, reader)
+}
+
+fn segments(folder: &Path) -> usize {
+    fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn records_are_read_in_the_order_in_which_they_were_put() {
+    let folder = tempfile::tempdir().unwrap();
+    let reasons = Arc::<ReasonTable>::default();
+    let code = reasons.code(&EndReason::from("fell off the world"));
+    let mut journal = Journal::create(folder.path(), owner(), reasons, JournalSettings::default()).unwrap();
+    journal.begin().unwrap();
+    let put = [
+        Record::Open {
+            episode_id: 1,
+            captured_as: 2,
+            agent_id: -3,
+            continues: None,
+        },
+        Record::Close {
+            episode_id: 1,
+            terminated: true,
+            reason: "fell off the world",
+            end: &[],
+        },
+        Record::Discard { captured_as: 9 },
+        Record::Counts(Counts {
+            recorded: 4,
+            ..Counts::default()
+        }),
+    ];
+    put.iter().for_each(|record| journal.put(record));
+    journal.commit().unwrap();
+    let (mut at, mut heads, mut known) = (0, 0, false);
+    let reader = JournalReader::read(folder.path(), |_, record| match record {
+        Record::Head(head) => {
+            heads += 1;
+            assert_eq!(head.schema_hash, owner().schema.hash());
+            let schema: Schema = serde_json::from_str(head.schema).unwrap();
+            assert_eq!(schema.hash(), head.schema_hash);
+        }
+        Record::Reason { code: found, word } => known |= found == code && word == "fell off the world",
+        record => {
+            assert_eq!(record, put[at]);
+            at += 1;
+        }
+    })
+    .unwrap();
+    assert_eq!((at, heads, known), (put.len(), 1, true));
+    assert_eq!((reader.missing, reader.damage.len()), (0, 0));
+}
+
+#[test]
+fn rows_are_read_back_from_any_segment_and_refused_when_they_are_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = create(folder.path(), 1).unwrap();
+    let extents: Vec<_> = (0..FRAMES).map(|frame| append(&mut journal, frame).unwrap()).collect();
+    assert!(segments(folder.path()) > 1);
+    let mut back = journal.segments();
+    for frame in [3, 0, 4, 1] {
+        let mut found = vec![u64::MAX];
+        back.read(&extents[frame as usize], &mut found).unwrap();
+        assert_eq!((found[0], &found[1..]), (u64::MAX, &rows(frame)[..]));
+    }
+    let damaged = extents[2];
+    let path = extent::path(folder.path(), damaged.segment);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[damaged.offset as usize] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let mut found = vec![u64::MAX];
+    assert!(journal.segments().read(&damaged, &mut found).is_err());
+    assert_eq!(found, [u64::MAX], "what could not be read left nothing");
+}
+
+#[test]
+fn segments_go_oldest_first_and_never_the_one_that_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = create(folder.path(), 1).unwrap();
+    let extents: Vec<_> = (0..FRAMES).map(|frame| append(&mut journal, frame).unwrap()).collect();
+    journal.release(extents[2].segment).unwrap();
+    assert_eq!(episodes(folder.path()).0, [2, 3, 4]);
+    journal.release(u32::MAX).unwrap();
+    assert_eq!(episodes(folder.path()).0, [4]);
+    append(&mut journal, 5).unwrap();
+    assert_eq!(episodes(folder.path()).0, [4, 5]);
+}
+
+/// What a scenario got done.
+#[derive(Default)]
+struct Done {
+    /// Frames that were committed, and where their rows lie.
+    committed: Vec<i64>,
+    extents: Vec<Extent>,
+    /// Those of them that the disk has for sure.
+    durable: Vec<i64>,
+}
+
+/// Appends all frames, and waits for the disk after every `sync_every`. What fails is tried again, once.
+fn scenario(folder: &Path, segment_bytes: u64, sync_every: i64, faults: &Faults) -> Done {
+    let mut done = Done::default();
+    let mut journal = create(folder, segment_bytes);
+    if journal.is_err() {
+        faults.mend();
+        let _ = fs::remove_dir_all(folder);
+        journal = create(folder, segment_bytes);
+    }
+    let Ok(mut journal) = journal else { return done };
+    for frame in 0..FRAMES {
+        let mut appended = append(&mut journal, frame);
+        if appended.is_err() {
+            faults.mend();
+            appended = append(&mut journal, frame);
+        }
+        if let Ok(extent) = appended {
+            done.committed.push(frame);
+            done.extents.push(extent);
+        }
+        if frame % sync_every == sync_every - 1 && journal.sync_if_due().is_ok() {
+            done.durable.clone_from(&done.committed);
+        }
+    }
+    done
+}
+
+#[test]
+fn at_every_moment_the_journal_holds_what_was_committed() {
+    for (segment_bytes, sync_every) in [(1, 1), (1, 3), (300, 2), (1 << 20, 1), (1 << 20, 2)] {
+        let operations = Faults::count(|| {
+            let folder = tempfile::tempdir().unwrap();
+            scenario(
+                &folder.path().join("journal"),
+                segment_bytes,
+                sync_every,
+                &Faults::idle(),
+            );
+        });
+        assert!(operations.len() > FRAMES as usize, "{operations:?}");
+        for fault in Fault::ALL {
+            for (at, operation) in operations.iter().enumerate() {
+                let folder = tempfile::tempdir().unwrap();
+                let folder = folder.path().join("journal");
+                let faults = Faults::plan(at, fault);
+                let done = scenario(&folder, segment_bytes, sync_every, &faults);
+                assert!(faults.struck());
+                drop(faults);
+                let what = format!("{fault:?} at {operation:?}, {segment_bytes}, {sync_every}");
+                check(&folder, fault, &done, &what);
+            }
+        }
+    }
+}
+
+fn check(folder: &Path, fault: Fault, done: &Done, what: &str) {
+    let (found, reader) = episodes(folder);
+    if fault == Fault::PowerLoss {
+        // More than what is sure may be there, but no hole before it.
+        let Done { committed, durable, .. } = done;
+        assert!(found.starts_with(durable), "{what}: {found:?}, not {durable:?}");
+        assert!(committed.starts_with(&found), "{what}: {found:?}, not of {committed:?}");
+        return;
+    }
+    assert_eq!(found, done.committed, "{what}");
+    let mut back = Segments::new(folder);
+    for (extent, &frame) in done.extents.iter().zip(&done.committed) {
+        let mut read = Vec::new();
+        back.read(extent, &mut read)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(read, rows(frame), "{what}");
+    }
+    if fault != Fault::Killed {
+        // The process lives, tries again, and everything is there.
+        assert_eq!(done.committed, (0..FRAMES).collect::<Vec<_>>(), "{what}");
+        assert_eq!(reader.missing, 0, "{what}");
+    }
+}

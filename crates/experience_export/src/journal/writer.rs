@@ -1,0 +1,406 @@
+//! Appending to a journal.
+
+use super::{
+    Extent, Fsync, Head, JournalSettings, Record, Segments,
+    extent::path,
+    frame::{self, NUMBER},
+};
+use crate::disk::{self, DiskFile};
+use experience_core::{
+    schema::Schema,
+    transition::{ReasonTable, RunId},
+};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+/// A segment has at most so many bytes and one frame.
+const MAX_SEGMENT: u64 = 1 << 30;
+/// A frame has at most about so many.
+const MAX_FRAME: usize = 256 << 20;
+
+/// Whose journal it is; see [`Head`].
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The run that records.
+    pub run: RunId,
+    /// The columns of its rows.
+    pub schema: Arc<Schema>,
+    /// Ticks in a second of game time, where the recording has a fixed tick.
+    pub tick_rate: Option<f64>,
+    /// When the run began, in seconds since 1970 (UTC).
+    pub started: f64,
+    /// Where the buffers' files lie, where they do.
+    pub rings: Option<String>,
+}
+
+/// The journal of one recording of a run, for writing.
+///
+/// A frame is begun, filled, and committed. What fails can be tried again: the journal then holds what it held before.
+#[derive(Debug)]
+pub struct Journal {
+    folder: PathBuf,
+    owner: Owner,
+    /// The schema, as JSON.
+    schema: String,
+    reasons: Arc<ReasonTable>,
+    settings: JournalSettings,
+    segment: Option<Segment>,
+    /// Bytes of the segments that grow no more and were not deleted.
+    ended: BTreeMap<u32, u64>,
+    next_segment: u32,
+    /// The oldest segment that was not deleted.
+    oldest: u32,
+    /// The number of the next frame.
+    number: u64,
+    /// The frame that is being filled.
+    frame: Vec<u8>,
+    /// How many reasons the segment holds.
+    noted: usize,
+    synced: Instant,
+    /// Something was written that the disk was not waited for.
+    is_dirty: bool,
+}
+
+/// The segment that grows.
+#[derive(Debug)]
+struct Segment {
+    index: u32,
+    file: DiskFile,
+    /// Bytes of whole frames.
+    len: u64,
+    /// What stands behind them is half a frame.
+    is_torn: bool,
+}
+
+impl Journal {
+    /// Begins a journal in `folder`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn create(
+        folder: &Path,
+        owner: Owner,
+        reasons: Arc<ReasonTable>,
+        settings: JournalSettings,
+    ) -> io::Result<Self> {
+        create_folder(folder)?;
+        let mut journal = Self {
+            folder: folder.to_owned(),
+            schema: serde_json::to_string(&*owner.schema).map_err(io::Error::other)?,
+            owner,
+            reasons,
+            settings,
+            segment: None,
+            ended: BTreeMap::new(),
+            next_segment: 0,
+            oldest: 0,
+            number: 0,
+            frame: Vec::new(),
+            noted: 0,
+            synced: Instant::now(),
+            is_dirty: false,
+        };
+        journal.begin()?;
+        journal.commit()?;
+        Ok(journal)
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The segments that were written, for reading rows back.
+    #[must_use]
+    pub fn segments(&self) -> Segments {
+        Segments::new(&self.folder)
+    }
+
+    /// Begins a frame, in a new segment where the last one has enough or is torn.
+    ///
+    /// # Errors
+    /// When the file system refuses another segment.
+    pub fn begin(&mut self) -> io::Result<()> {
+        let limit = self.segment_limit();
+        if let Some(segment) = &mut self.segment {
+            segment.mend();
+        }
+        if self
+            .segment
+            .as_ref()
+            .is_none_or(|segment| segment.is_torn || segment.len >= limit)
+        {
+            self.begin_segment()?;
+        }
+        frame::begin(&mut self.frame, self.number);
+        self.note_reasons();
+        Ok(())
+    }
+
+    fn begin_segment(&mut self) -> io::Result<()> {
+        // Nobody waits for it later.
+        self.secure()?;
+        let index = self.next_segment;
+        self.next_segment += 1;
+        let path = path(&self.folder, index);
+        let mut file = DiskFile::create_new(&path)?;
+        frame::begin(&mut self.frame, self.number);
+        let head = Record::Head(Head {
+            run: self.owner.run.get() as u32,
+            segment: index,
+            schema_hash: self.owner.schema.hash(),
+            row_bytes: u32::try_from(self.owner.schema.layout().row_bytes()).unwrap_or(u32::MAX),
+            schema: &self.schema,
+            tick_rate: self.owner.tick_rate,
+            started: self.owner.started,
+            rings: self.owner.rings.as_deref(),
+            writer: concat!("bevy_experience ", env!("CARGO_PKG_VERSION")),
+        });
+        head.encode(&mut self.frame);
+        self.noted = 0;
+        self.note_reasons();
+        frame::seal(&mut self.frame);
+        let written = file
+            .write_all(&frame::preamble())
+            .and_then(|()| file.write_all(&self.frame));
+        if let Err(error) = written {
+            // Nothing is in it that is of use.
+            disk::remove_unfinished(&path);
+            return Err(error);
+        }
+        self.number += 1;
+        self.is_dirty = true;
+        if self.settings.fsync != Fsync::Never {
+            disk::sync_folder(&self.folder);
+        }
+        let before = self.segment.replace(Segment {
+            index,
+            len: (frame::PREAMBLE + self.frame.len()) as u64,
+            file,
+            is_torn: false,
+        });
+        self.ended.extend(before.map(|before| (before.index, before.len)));
+        Ok(())
+    }
+
+    /// Writes down what the codes of reasons mean that are new.
+    fn note_reasons(&mut self) {
+        while let Ok(code) = u16::try_from(self.noted + 1)
+            && let Some(reason) = self.reasons.reason(code)
+        {
+            let word = reason.as_str();
+            Record::Reason { code, word }.encode(&mut self.frame);
+            self.noted += 1;
+        }
+    }
+
+    /// The number of the segment that the frame goes to.
+    #[must_use]
+    pub fn segment(&self) -> u32 {
+        self.segment.as_ref().map_or(self.next_segment, |segment| segment.index)
+    }
+
+    /// Adds a record to the frame.
+    pub fn put(&mut self, record: &Record<'_>) {
+        record.encode(&mut self.frame);
+    }
+
+    /// Adds rows to the frame. They lie there once it is committed.
+    pub fn put_rows(&mut self, episode_id: i64, rows: &[u64]) -> Extent {
+        let rows: &[u8] = bytemuck::cast_slice(rows);
+        Record::Rows { episode_id, rows }.encode(&mut self.frame);
+        let place = self.frame.len() - rows.len();
+        Extent {
+            segment: self.segment(),
+            bytes: rows.len() as u32,
+            offset: self.segment.as_ref().map_or(0, |segment| segment.len) + place as u64,
+            sum: crc32c::crc32c(rows),
+        }
+    }
+
+    /// Bytes of rows that the frame should still take at most. It takes more, where a single row is larger.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.frame_limit().saturating_sub(self.frame.len())
+    }
+
+    /// Bytes that a frame should have at most.
+    pub(crate) fn frame_limit(&self) -> usize {
+        self.settings.frame_bytes.min(MAX_FRAME)
+    }
+
+    /// Bytes that a segment has before another is begun, more or less.
+    pub(crate) fn segment_limit(&self) -> u64 {
+        self.settings.segment_bytes.min(MAX_SEGMENT)
+    }
+
+    /// Bytes of the segments before `segment` that were not deleted and grow no more.
+    pub(crate) fn bytes_before(&self, segment: u32) -> u64 {
+        self.ended.range(..segment).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Appends the frame, if there is anything in it.
+    ///
+    /// # Errors
+    /// When the file system refuses. The frame is gone then, and nothing of it is in the journal.
+    pub fn commit(&mut self) -> io::Result<()> {
+        let Some(segment) = &mut self.segment else {
+            return Err(io::Error::other("there is no segment"));
+        };
+        if self.frame.len() <= frame::HEADER + NUMBER {
+            return Ok(());
+        }
+        if !frame::seal(&mut self.frame) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if let Err(error) = segment.file.write_all(&self.frame) {
+            // What reasons it held is written again.
+            self.noted = 0;
+            segment.is_torn = true;
+            segment.mend();
+            return Err(error);
+        }
+        segment.len += self.frame.len() as u64;
+        self.number += 1;
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    /// Waits for the disk, if it is time to.
+    ///
+    /// # Errors
+    /// When the file system refuses. What was committed is in the journal all the same.
+    pub fn sync_if_due(&mut self) -> io::Result<()> {
+        let due = match self.settings.fsync {
+            Fsync::Never => false,
+            Fsync::EveryFlush => true,
+            Fsync::Interval(interval) => self.synced.elapsed() >= interval,
+        };
+        if due && self.is_dirty { self.sync() } else { Ok(()) }
+    }
+
+    /// Waits for the disk, unless it is never waited for.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn secure(&mut self) -> io::Result<()> {
+        if self.is_dirty && self.settings.fsync != Fsync::Never {
+            return self.sync();
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if let Some(segment) = &self.segment {
+            segment.file.sync()?;
+        }
+        self.is_dirty = false;
+        self.synced = Instant::now();
+        Ok(())
+    }
+
+    /// Bytes of the frame that is being filled, or that was committed last.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Whether the disk takes `bytes` more.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn probe(&self, bytes: usize) -> io::Result<()> {
+        disk::probe_room(&self.folder, bytes)
+    }
+
+    /// Deletes the segments before `segment`, oldest first: nothing in them is of use any more. The one that grows goes, too, if it
+    /// is before `segment` and large enough to be worth another.
+    ///
+    /// # Errors
+    /// When the file system refuses. It can be tried again.
+    pub fn release(&mut self, segment: u32) -> io::Result<()> {
+        /// A game in which everybody has left, or whose recording is paused, gives back what it took.
+        const WORTH_ANOTHER: u64 = 64 << 10;
+        let goes = |grows: &Segment| grows.index < segment && grows.len >= WORTH_ANOTHER;
+        if let Some(last) = self.segment.take_if(|grows| goes(grows)) {
+            self.ended.insert(last.index, last.len);
+            self.is_dirty = false;
+        }
+        let current = self.segment();
+        while self.oldest < segment.min(current) {
+            match disk::remove(&path(&self.folder, self.oldest)) {
+                // One that is not there could not be begun.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {
+                    self.ended.remove(&self.oldest);
+                    self.oldest += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes all of it: nothing in it is of use any more.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn remove(self) -> io::Result<()> {
+        remove(&self.folder)
+    }
+}
+
+/// Deletes the journal in `folder`, and the folder of all journals where it was the last. That it is gone is no error.
+///
+/// It goes under another name first: half a journal would be taken for one with damage.
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
+    let all = folder.parent().unwrap_or(Path::new("."));
+    let going = disk::temporary(all);
+    match disk::rename(folder, &going) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+        Ok(()) => disk::sync_folder(all),
+    }
+    sweep(all);
+    Ok(())
+}
+
+/// Deletes what is left of journals that were being deleted in `all`, a folder of journals, and the folder if that was all.
+pub(crate) fn sweep(all: &Path) {
+    let Ok(entries) = std::fs::read_dir(all) else { return };
+    for entry in entries.flatten() {
+        if disk::is_temporary(&entry.file_name()) {
+            // Another process may be at it, too; and what stays nobody reads.
+            let _ = disk::remove_folder(&entry.path());
+        }
+    }
+    // It fails where there are others.
+    let _ = std::fs::remove_dir(all);
+}
+
+impl Segment {
+    /// Cuts off half a frame. Where that fails, another segment is begun.
+    fn mend(&mut self) {
+        if self.is_torn && self.file.cut(self.len).is_ok() {
+            self.is_torn = false;
+        }
+    }
+}
+
+/// Another process may remove the folder of all journals, at a moment when it is empty.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    const ATTEMPTS: usize = 10;
+    let mut result = disk::create_folders(folder);
+    for _ in 1..ATTEMPTS {
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => result = disk::create_folders(folder),
+            _ => break,
+        }
+    }
+    result
+}

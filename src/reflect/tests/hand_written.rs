@@ -1,0 +1,294 @@
+//! Implementations of `Reflect` that are not what they seem. All of them are safe code, so none may do harm.
+
+use super::*;
+use crate::reflect::op::Found;
+use bevy_reflect::{
+    ApplyError, NamedField, PartialReflect, ReflectMut, ReflectOwned, ReflectRef, TypeInfo, TypePath,
+    structs::{FieldIter, Struct, StructInfo},
+    utility::NonGenericTypeInfoCell,
+};
+use core::any::Any;
+
+/// Implements `Reflect` for a struct whose fields are whatever is said here.
+macro_rules! by_hand {
+    ($name:ident { $($field:ident: $type:ty => |$this:ident| $value:expr),* $(,)? }) => {
+        impl Typed for $name {
+            fn type_info() -> &'static TypeInfo {
+                static CELL: NonGenericTypeInfoCell = NonGenericTypeInfoCell::new();
+                CELL.get_or_set(|| {
+                    TypeInfo::Struct(StructInfo::new::<Self>(&[$(NamedField::new::<$type>(stringify!($field))),*]))
+                })
+            }
+        }
+
+        impl Struct for $name {
+            fn field(&self, name: &str) -> Option<&dyn PartialReflect> {
+                self.field_at(self.index_of_name(name)?)
+            }
+            fn field_mut(&mut self, _: &str) -> Option<&mut dyn PartialReflect> {
+                None
+            }
+            fn field_at(&self, index: usize) -> Option<&dyn PartialReflect> {
+                let fields: &[fn(&Self) -> Option<&dyn PartialReflect>] = &[$(|$this| $value),*];
+                fields.get(index)?(self)
+            }
+            fn field_at_mut(&mut self, _: usize) -> Option<&mut dyn PartialReflect> {
+                None
+            }
+            fn name_at(&self, index: usize) -> Option<&str> {
+                [$(stringify!($field)),*].get(index).copied()
+            }
+            fn index_of_name(&self, name: &str) -> Option<usize> {
+                [$(stringify!($field)),*].iter().position(|&field| field == name)
+            }
+            fn field_len(&self) -> usize {
+                [$(stringify!($field)),*].len()
+            }
+            fn iter_fields(&self) -> FieldIter<'_> {
+                FieldIter::new(self)
+            }
+        }
+
+        impl PartialReflect for $name {
+            fn get_represented_type_info(&self) -> Option<&'static TypeInfo> {
+                Some(Self::type_info())
+            }
+            fn into_partial_reflect(self: Box<Self>) -> Box<dyn PartialReflect> {
+                self
+            }
+            fn as_partial_reflect(&self) -> &dyn PartialReflect {
+                self
+            }
+            fn as_partial_reflect_mut(&mut self) -> &mut dyn PartialReflect {
+                self
+            }
+            fn try_into_reflect(self: Box<Self>) -> Result<Box<dyn Reflect>, Box<dyn PartialReflect>> {
+                Ok(self)
+            }
+            fn try_as_reflect(&self) -> Option<&dyn Reflect> {
+                Some(self)
+            }
+            fn try_as_reflect_mut(&mut self) -> Option<&mut dyn Reflect> {
+                Some(self)
+            }
+            fn try_apply(&mut self, _: &dyn PartialReflect) -> Result<(), ApplyError> {
+                Ok(())
+            }
+            fn reflect_ref(&self) -> ReflectRef<'_> {
+                ReflectRef::Struct(self)
+            }
+            fn reflect_mut(&mut self) -> ReflectMut<'_> {
+                ReflectMut::Struct(self)
+            }
+            fn reflect_owned(self: Box<Self>) -> ReflectOwned {
+                ReflectOwned::Struct(self)
+            }
+        }
+
+        impl Reflect for $name {
+            fn into_any(self: Box<Self>) -> Box<dyn Any> {
+                self
+            }
+            fn as_any(&self) -> &dyn Any {
+                self
+            }
+            fn as_any_mut(&mut self) -> &mut dyn Any {
+                self
+            }
+            fn into_reflect(self: Box<Self>) -> Box<dyn Reflect> {
+                self
+            }
+            fn as_reflect(&self) -> &dyn Reflect {
+                self
+            }
+            fn as_reflect_mut(&mut self) -> &mut dyn Reflect {
+                self
+            }
+            fn set(&mut self, value: Box<dyn Reflect>) -> Result<(), Box<dyn Reflect>> {
+                Err(value)
+            }
+        }
+    };
+}
+
+const OBSERVED: Target = Target::Observation { narrow: false };
+
+fn floats(rows: &[Vec<u8>]) -> Vec<Vec<f32>> {
+    rows.iter().map(|row| bytemuck::pod_collect_to_vec(row)).collect()
+}
+
+#[test]
+fn values_elsewhere_are_read_through_reflection() {
+    static ELSEWHERE: f32 = 7.0;
+    #[derive(TypePath)]
+    struct Scattered {
+        here: f32,
+        there: Box<f32>,
+    }
+    by_hand!(Scattered {
+        here: f32 => |this| Some(&this.here),
+        there: f32 => |this| Some(&*this.there),
+        anywhere: f32 => |_this| Some(&ELSEWHERE),
+    });
+    let value = |x: f32| Scattered {
+        here: x,
+        there: Box::new(x * 10.0),
+    };
+    let mut plan = planned::<Scattered>(None, OBSERVED);
+    let rows = record(&mut plan, vec![value(1.0), value(2.0)]);
+    assert_eq!(floats(&rows), [[1.0, 10.0, 7.0], [2.0, 20.0, 7.0]]);
+    assert_eq!(reflected_leaves(&plan), 2);
+}
+
+#[test]
+fn a_struct_elsewhere_takes_its_leaves_with_it() {
+    #[derive(TypePath)]
+    struct Outer(Box<bevy_math::Vec2>, f32);
+    by_hand!(Outer {
+        inner: bevy_math::Vec2 => |this| Some(&*this.0),
+        own: f32 => |this| Some(&this.1),
+    });
+    let mut plan = planned::<Outer>(None, OBSERVED);
+    let rows = record(&mut plan, vec![Outer(Box::new(bevy_math::Vec2::new(1.0, 2.0)), 3.0)]);
+    assert_eq!(floats(&rows), [[1.0, 2.0, 3.0]]);
+    assert_eq!(reflected_leaves(&plan), 2);
+}
+
+#[test]
+fn leaves_that_share_bytes_are_not_loaded() {
+    #[derive(TypePath)]
+    struct Twins(f32, f32);
+    by_hand!(Twins {
+        left: f32 => |this| Some(&this.0),
+        right: f32 => |this| Some(&this.0),
+        own: f32 => |this| Some(&this.1),
+    });
+    let mut plan = planned::<Twins>(None, OBSERVED);
+    let rows = record(&mut plan, vec![Twins(1.0, 2.0)]);
+    assert_eq!(floats(&rows), [[1.0, 1.0, 2.0]]);
+    assert_eq!(reflected_leaves(&plan), 2);
+}
+
+#[test]
+fn overlaps_are_found_wherever_they_are() {
+    let found = |ranges: &[(usize, usize)]| -> Vec<_> {
+        let found = ranges.iter().map(|&(start, end)| {
+            Some(Found {
+                offset: start,
+                bytes: end - start,
+            })
+        });
+        found.collect()
+    };
+    let mut overlapping = trust::overlapping(&found(&[(8, 12), (0, 4), (4, 8), (0, 12), (12, 16), (5, 5)]), &[]);
+    overlapping.sort_unstable();
+    assert_eq!(overlapping, [0, 1, 2, 3]);
+    assert!(trust::overlapping(&found(&[(0, 8), (0, 8), (8, 9)]), &[1..2, 3..3]).is_empty());
+}
+
+#[test]
+fn a_leaf_of_another_type_is_recorded_as_zero() {
+    #[derive(TypePath)]
+    struct Liar(u32, f32);
+    by_hand!(Liar {
+        float: f32 => |this| Some(&this.0),
+        missing: f32 => |_this| None,
+        pair: bevy_math::Vec2 => |this| Some(&this.1),
+        flag: bool => |this| Some(&this.0),
+        choice: Option<f32> => |this| Some(&this.1),
+    });
+    let mut plan = planned::<Liar>(None, OBSERVED);
+    let rows = record(&mut plan, vec![Liar(u32::MAX, 5.0)]);
+    assert_eq!(floats(&rows), [[0.0; 7]]);
+    assert_eq!(reflected_leaves(&plan), 7);
+}
+
+#[test]
+fn a_leaf_that_wanders_is_found_out() {
+    #[derive(TypePath)]
+    struct Wanderer {
+        first: f32,
+        second: f32,
+        other: u8,
+        is_second: bool,
+    }
+    by_hand!(Wanderer {
+        other: u8 => |this| Some(&this.other),
+        value: f32 => |this| Some(if this.is_second { &this.second } else { &this.first }),
+    });
+    let value = |is_second| Wanderer {
+        first: 1.0,
+        second: 2.0,
+        other: 3,
+        is_second,
+    };
+    let mut plan = planned::<Wanderer>(None, OBSERVED);
+    plan.compile(&value(false));
+    assert_eq!(floats(&encode(&plan, &[value(false)])), [[3.0, 1.0]]);
+    assert_eq!(reflected_leaves(&plan), 0);
+    for _ in 0..32 {
+        encode(&plan, &[value(true), value(true)]);
+    }
+    assert_eq!(
+        floats(&encode(&plan, &[value(true), value(false)])),
+        [[3.0, 2.0], [3.0, 1.0]]
+    );
+    // Only the op that was wrong is slow.
+    assert_eq!(reflected_leaves(&plan), 1);
+}
+
+#[test]
+fn a_type_that_contains_itself_is_refused() {
+    #[derive(TypePath)]
+    struct Tree(Option<Box<Tree>>);
+    by_hand!(Tree {
+        left: Tree => |this| this.0.as_deref().map(|tree| -> &dyn PartialReflect { tree }),
+        right: Tree => |this| this.0.as_deref().map(|tree| -> &dyn PartialReflect { tree }),
+    });
+    let message = FieldPlan::new::<Tree>("tree", Some(&["right"]), OBSERVED)
+        .unwrap_err()
+        .to_string();
+    let path = Tree::type_path();
+    assert!(message.starts_with(&format!(
+        "`tree.right` is of type `{path}`, and it contains itself: leave it out"
+    )));
+    let _ = Tree(None);
+}
+
+#[test]
+fn a_plan_is_compiled_with_its_own_type_only() {
+    let mut plan = planned::<[f32; 2]>(None, OBSERVED);
+    plan.compile(&[1_u64, 2]);
+    assert!(!plan.is_compiled());
+    assert_eq!(floats(&encode(&plan, &[[1.0_f32, 2.0]])), [[1.0, 2.0]]);
+}
+
+#[test]
+fn rows_that_do_not_fit_are_refused() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let mut plan = FieldPlan::new::<[f32; 2]>("", None, OBSERVED).unwrap();
+    let values = [[1.0_f32, 2.0]; 3];
+    let encode = |plan: &FieldPlan, bytes: usize, stride: usize| {
+        let mut out = vec![0; bytes];
+        // SAFETY: three live values.
+        let encode = || unsafe { plan.encode(values.as_ptr().cast(), 8, 3, &mut out, stride) };
+        catch_unwind(AssertUnwindSafe(encode)).is_ok()
+    };
+    assert!(!encode(&plan, 100, 8), "not placed");
+    plan.place(&[4]);
+    assert!(encode(&plan, 28, 8));
+    assert!(!encode(&plan, 27, 8));
+    assert!(!encode(&plan, 28, 9));
+    assert!(!encode(&plan, 28, usize::MAX));
+    plan.compile(&values[0]);
+    assert!(encode(&plan, 28, 8));
+    assert!(!encode(&plan, 27, 8));
+    // SAFETY: no value is looked at.
+    unsafe { plan.encode(core::ptr::dangling(), 8, 0, &mut [], 8) };
+}
+
+#[test]
+fn plans_go_from_thread_to_thread() {
+    fn shared<T: Send + Sync>() {}
+    shared::<FieldPlan>();
+}

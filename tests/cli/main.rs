@@ -1,8 +1,0 @@
-//! The command `experience`: what it prints, and how it exits.
-
-mod changing;
-mod command;
-#[expect(dead_code, reason = "the tests of datasets use all of it")]
-#[path = "../dataset/episodes.rs"]
-mod episodes;
-mod looking;
