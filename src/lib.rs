@@ -297,40 +297,39 @@
 //!   episodes.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-pub mod account;
-mod assembly;
-pub mod buffer;
-mod cache;
-#[cfg(feature = "bevy")]
 pub mod capture;
-#[cfg(feature = "dataset")]
-pub mod dataset;
-#[cfg(feature = "bevy")]
 pub mod diagnostics;
-#[cfg_attr(not(feature = "dataset"), expect(dead_code, reason = "only datasets need all of it"))]
-mod disk;
-#[cfg(feature = "bevy")]
 pub mod episode;
-pub mod export;
-#[cfg(feature = "inspector_ui")]
-pub mod inspector;
-pub mod journal;
-#[cfg(feature = "bevy")]
-pub mod player;
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
-#[cfg(feature = "bevy")]
+pub mod player;
 pub mod plugin;
-#[cfg(feature = "bevy")]
 pub mod recording;
-pub mod schema;
-pub mod sink;
-#[cfg(feature = "bevy")]
+mod reflect;
 pub mod test_app;
-pub mod transition;
+
+#[doc(inline)]
+pub use experience_buffer as buffer;
+#[doc(inline)]
+pub use experience_core::{account, schema, transition};
+#[doc(inline)]
+#[cfg(feature = "dataset")]
+pub use experience_dataset as dataset;
+#[doc(inline)]
+pub use experience_export::{self as export, journal};
+
+/// Destinations of episodes.
+pub mod sink {
+    pub use experience_core::account::RunReport;
+    #[cfg(feature = "dataset")]
+    pub use experience_dataset::DatasetSink;
+    #[cfg(feature = "arrow")]
+    pub use experience_dataset::{ChannelSink, arrow};
+    pub use experience_export::{MemorySink, RecordingInfo, Sink, SinkError};
+}
 
 /// The code of the read-me, which must compile.
-#[cfg(all(doctest, feature = "bevy", feature = "dataset"))]
+#[cfg(all(doctest, feature = "dataset"))]
 #[doc = include_str!("../README.md")]
 struct ReadMe;
 
@@ -345,7 +344,6 @@ pub mod prelude {
         sink::MemorySink,
         transition::{EndReason, Outcome},
     };
-    #[cfg(feature = "bevy")]
     pub use crate::{
         capture::Nearest,
         diagnostics::ExperienceDiagnosticsPlugin,

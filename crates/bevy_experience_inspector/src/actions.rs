@@ -3,8 +3,8 @@
 use super::ExperienceInspector;
 use bevy_ecs::world::World;
 use bevy_experience::plugin::Experience;
+use bevy_experience::transition::EndReason;
 use core::time::Duration;
-use experience_core::transition::EndReason;
 
 /// Something that a button asks for.
 #[derive(Clone, Debug, PartialEq)]

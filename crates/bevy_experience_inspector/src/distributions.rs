@@ -7,8 +7,8 @@ use super::{
     watch::Samples,
 };
 use bevy_egui::egui::{ScrollArea, Ui, vec2};
+use bevy_experience::schema::Space;
 use egui_plot::{Bar, BarChart, Plot};
-use experience_core::schema::Space;
 
 const COLUMNS: [Column; 5] = [
     Column::text("Feature", 2.5, ""),

@@ -6,8 +6,8 @@ use super::{
     table::{self, Cell, Column, Sort},
 };
 use bevy_egui::egui::{TextEdit, Ui};
+use bevy_experience::transition::Outcome;
 use core::cmp::Ordering;
-use experience_core::transition::Outcome;
 
 /// How the players are shown.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use super::{
     table::{self, Cell, Column},
 };
 use bevy_egui::egui::Ui;
-use experience_core::schema::{self, Schema, Space};
+use bevy_experience::schema::{self, Schema, Space};
 
 const COLUMNS: [Column; 5] = [
     Column::text("Part", 0.9, "What of a transition it is."),

@@ -1,9 +1,9 @@
 //! What one frame shows of a recording.
 
 use super::{InspectorSettings, watch::Watch};
+use bevy_experience::buffer::{BufferSettings, BufferStats};
 use bevy_experience::plugin::{Experience, PauseReason, PlayerState, RecordingProgress, SinkProgress};
-use experience_buffer::{BufferSettings, BufferStats};
-use experience_core::schema::Schema;
+use bevy_experience::schema::Schema;
 use std::sync::Arc;
 
 /// What one frame shows of a recording.

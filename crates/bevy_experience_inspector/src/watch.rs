@@ -5,13 +5,13 @@ mod sums;
 pub(super) use sums::{FeatureSum, Samples};
 
 use super::InspectorSettings;
+use bevy_experience::buffer::PlayerBuffers;
 use bevy_experience::plugin::{PlayerState, RecordingProgress};
-use core::time::Duration;
-use experience_buffer::PlayerBuffers;
-use experience_core::{
+use bevy_experience::{
     schema::Schema,
     transition::{StepBytes, StepHeader, StepKind},
 };
+use core::time::Duration;
 use std::{collections::HashMap, time::Instant};
 
 /// What was seen of one player.
@@ -220,8 +220,8 @@ impl Sums {
 mod tests {
     use super::*;
     use bevy_ecs::entity::Entity;
-    use experience_buffer::BufferSettings;
-    use experience_core::{
+    use bevy_experience::buffer::BufferSettings;
+    use bevy_experience::{
         schema::{Column, DType, Space},
         transition::{Outcome, RunId},
     };
@@ -240,7 +240,7 @@ mod tests {
     struct Game {
         schema: Schema,
         buffers: PlayerBuffers,
-        writer: experience_buffer::Writer,
+        writer: bevy_experience::buffer::Writer,
         ordinal: u32,
         episode: u32,
     }

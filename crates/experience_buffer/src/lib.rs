@@ -57,6 +57,7 @@ pub mod memory;
 pub mod mutex;
 mod players;
 pub mod pool;
+pub mod prefetch;
 pub mod queue;
 pub mod ring;
 pub mod sample;

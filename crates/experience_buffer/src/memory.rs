@@ -9,7 +9,7 @@
 //! the pages belong to the system. It does not survive a power cut: nothing waits for the disk.
 //! [`MappedRing`](super::ring::MappedRing) opens such a file, from any process, also while it is being written.
 //!
-//! What such a process left is recovered with the [journal](experience_export::journal) of its recording, and the files are removed then.
+//! What such a process left is recovered with the journal of its recording, and the files are removed then.
 //!
 //! A file is removed once its ring is closed, drained and no longer used, so those that are found belong to a process
 //! that lives, or died with rows that nobody had drained. They are named `<run>-<counter>-<agent>.ring` after the

@@ -13,7 +13,7 @@ const LINE: usize = 64;
 /// Has `bytes` bytes from `start` on brought near, for accesses that come soon. It changes nothing but how long they take,
 /// wherever `start` points to.
 #[inline(always)]
-pub(crate) fn range(start: *const u8, bytes: usize) {
+pub fn range(start: *const u8, bytes: usize) {
     for_lines(start, bytes, line);
 }
 
@@ -42,7 +42,7 @@ fn for_lines(start: *const u8, bytes: usize, each: impl Fn(*const u8)) {
 
 /// The same for the one line that `at` is in.
 #[inline(always)]
-pub(crate) fn line(at: *const u8) {
+pub fn line(at: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -3,12 +3,9 @@
 //! A [`Schema`] is computed once, when a recording is set up, and never changes afterwards. Everything downstream
 //! (buffers, the exporter, sinks, readers of a dataset) takes its widths and offsets from here.
 
-#[cfg(feature = "bevy")]
-pub(crate) mod reflect;
-
 mod layout;
 
-pub(crate) use layout::HEADER_BYTES;
+pub use layout::HEADER_BYTES;
 pub use layout::RowLayout;
 
 use core::hash::Hasher;

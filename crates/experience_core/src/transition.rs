@@ -23,7 +23,7 @@
 mod episode;
 mod reason;
 
-pub(crate) use episode::values;
+pub use episode::values;
 pub use episode::{Episode, EpisodeInfo, StepBytes, Transition};
 pub use reason::{EndReason, ReasonTable};
 
@@ -92,15 +92,15 @@ pub struct StepHeader {
 const _: () = assert!(size_of::<StepHeader>() == crate::schema::HEADER_BYTES);
 
 /// Which word of a row says what, for those who do not read the whole header.
-pub(crate) mod word {
+pub mod word {
     use super::StepHeader;
     use core::mem::offset_of;
 
-    pub(crate) const REWARD: usize = offset_of!(StepHeader, reward) / 8;
-    pub(crate) const EPISODE: usize = offset_of!(StepHeader, episode) / 8;
-    pub(crate) const ORDINAL: usize = offset_of!(StepHeader, ordinal) / 8;
+    pub const REWARD: usize = offset_of!(StepHeader, reward) / 8;
+    pub const EPISODE: usize = offset_of!(StepHeader, episode) / 8;
+    pub const ORDINAL: usize = offset_of!(StepHeader, ordinal) / 8;
     /// The kind and the outcome.
-    pub(crate) const KIND: usize = offset_of!(StepHeader, kind) / 8;
+    pub const KIND: usize = offset_of!(StepHeader, kind) / 8;
     const _: () = assert!(offset_of!(StepHeader, flags) / 8 == KIND);
 }
 

@@ -32,7 +32,7 @@
 mod columns;
 mod encode;
 
-#[cfg(feature = "dataset")]
+#[cfg(feature = "parquet")]
 pub(crate) use columns::is_wide;
 pub(crate) use columns::{Content, content};
 pub(crate) use encode::Part;

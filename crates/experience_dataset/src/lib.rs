@@ -16,142 +16,87 @@
 //!
 //! Unfinished files are not looked at, so a dataset can be read while games write to it. Whatever stands in the files, the
 //! answer is data or a [`DatasetError`] that names the file.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod arrow;
+mod channel;
+pub use channel::ChannelSink;
+
+#[cfg(feature = "parquet")]
 mod atomic;
+#[cfg(feature = "parquet")]
 mod columns;
+#[cfg(feature = "parquet")]
 pub mod convert;
+#[cfg(feature = "parquet")]
+mod dataset;
+#[cfg(feature = "parquet")]
 mod densify;
+#[cfg(feature = "parquet")]
 pub mod doctor;
+#[cfg(feature = "parquet")]
 mod episodes;
+#[cfg(feature = "parquet")]
 mod erase;
+#[cfg(feature = "parquet")]
 mod error;
-#[cfg(test)]
+#[cfg(all(test, feature = "parquet"))]
 mod faults;
+#[cfg(feature = "parquet")]
 mod joint;
+#[cfg(feature = "parquet")]
 mod make;
+#[cfg(feature = "parquet")]
 mod merge;
+#[cfg(feature = "parquet")]
 mod overview;
+#[cfg(feature = "parquet")]
 mod profile;
+#[cfg(feature = "parquet")]
 mod progress;
+#[cfg(feature = "parquet")]
 mod recording;
+#[cfg(feature = "parquet")]
 mod recover;
+#[cfg(feature = "parquet")]
 mod shard;
+#[cfg(feature = "parquet")]
+pub mod sink;
+#[cfg(feature = "parquet")]
 mod stats;
+#[cfg(feature = "parquet")]
 pub mod validate;
-
+#[cfg(feature = "parquet")]
 pub use crate::sink::{AgentCounts, Retired, RunAccount, RunStatus, ShardAccount};
+#[cfg(feature = "parquet")]
+pub use dataset::Dataset;
+#[cfg(feature = "parquet")]
 pub use densify::{Densified, DensifySettings, densify};
+#[cfg(feature = "parquet")]
 pub use doctor::{Diagnosis, Finding, Severity, Symptom};
+#[cfg(feature = "parquet")]
 pub use episodes::Episodes;
+#[cfg(feature = "parquet")]
 pub use erase::{Erased, OUT_OF_REACH};
+#[cfg(feature = "parquet")]
 pub use error::DatasetError;
+#[cfg(feature = "parquet")]
 pub use joint::PlayerAt;
+#[cfg(feature = "parquet")]
 pub use merge::{MergeSettings, Merged, merge};
+#[cfg(feature = "parquet")]
 pub use overview::Overview;
+#[cfg(feature = "parquet")]
 pub use profile::{Profile, ValueProfile};
+#[cfg(feature = "parquet")]
 pub use progress::Progress;
+#[cfg(feature = "parquet")]
 pub use recording::RecordingData;
+#[cfg(feature = "parquet")]
 pub use recover::{RecoverSettings, RecoveredRecording, RecoveredRun, Recovery};
+#[cfg(feature = "parquet")]
+pub use sink::DatasetSink;
+#[cfg(feature = "parquet")]
 pub use stats::{RecordingStats, Summary};
+#[cfg(feature = "parquet")]
 pub use validate::{Rule, Validation, Violation};
-
-use crate::sink::{card, layout};
-use std::path::{Path, PathBuf};
-
-/// A dataset on disk, as a [`DatasetSink`](crate::sink::DatasetSink) writes it.
-#[derive(Clone, Debug)]
-pub struct Dataset {
-    path: PathBuf,
-    recordings: Vec<RecordingData>,
-}
-
-impl Dataset {
-    /// Opens the dataset in the folder `path` and reads what its recordings are; their shards are read when asked for.
-    ///
-    /// # Errors
-    /// When there is no such folder, no recording in it, or when the description of one is damaged.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, DatasetError> {
-        let path = path.into();
-        let folders = card::recordings(&path).map_err(DatasetError::io("open", &path))?;
-        if folders.is_empty() {
-            return Err(DatasetError::NotADataset {
-                path,
-                reason: "no folder in it has an `experience.json`",
-            });
-        }
-        let recordings = folders
-            .into_iter()
-            .map(|folder| RecordingData::open(&path, folder))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { path, recordings })
-    }
-
-    /// The dataset's folder.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// All recordings, by the names of their folders.
-    ///
-    /// A recording whose columns changed stands here more than once, with a schema of its own each time.
-    #[must_use]
-    pub fn recordings(&self) -> &[RecordingData] {
-        &self.recordings
-    }
-
-    /// Removes the agent from all recordings: its episodes from the shards, its totals from the accounts of the runs, where
-    /// its transitions count as discarded from now on. Then all of it is read again, and nothing of the agent is found.
-    ///
-    /// New shards are written beside the old ones before the first is replaced, so a disk that is full changes nothing. Each
-    /// file is the old or the new one at any moment; an erasure that was interrupted half way is finished by another. What is
-    /// out of reach is in [`Erased::unreached`] and in [`OUT_OF_REACH`].
-    ///
-    /// `watch` is told how far it is.
-    ///
-    /// # Errors
-    /// When a shard or an account cannot be read, is damaged, or cannot be replaced; or when the agent is there again at the
-    /// end, because a process writes to the dataset.
-    pub fn erase(&self, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erased, DatasetError> {
-        erase::erase(self, agent, watch)
-    }
-
-    /// Brings into shards what processes that died have left: the episodes in their journals, and with
-    /// [`Memory::File`](experience_buffer::Memory::File) those in their buffers. Episodes that had not ended are truncated, reason
-    /// [`EndReason::CRASH`](experience_core::transition::EndReason::CRASH). A game does the same for the recordings that it writes, when it
-    /// starts.
-    ///
-    /// Runs that are alive are left alone. It can be interrupted at any moment: the next recovery finishes it, and changes nothing
-    /// where nothing is left to do. What could not be recovered is in [`Recovery::failed`].
-    ///
-    /// # Errors
-    /// When a folder cannot be listed, or the card not be written.
-    pub fn recover(&self, settings: &RecoverSettings) -> Result<Vec<RecoveredRecording>, DatasetError> {
-        recover::recover(self, settings)
-    }
-
-    /// The recording of this name. `fighter@<schema hash>` is the one with other columns, where there is more than one.
-    ///
-    /// # Errors
-    /// When there is none; the error names those that there are.
-    pub fn recording(&self, name: &str) -> Result<&RecordingData, DatasetError> {
-        let own = layout::folder_name(name);
-        let of_folder = |folder: &str| {
-            self.recordings
-                .iter()
-                .find(|recording| recording.folder_name() == folder)
-        };
-        of_folder(&own)
-            .filter(|found| found.name() == name)
-            .or_else(|| of_folder(name))
-            .ok_or_else(|| DatasetError::NoSuchRecording {
-                path: self.path.clone(),
-                name: name.to_owned(),
-                known: self
-                    .recordings
-                    .iter()
-                    .map(|recording| recording.folder_name().to_owned())
-                    .collect(),
-            })
-    }
-}

@@ -1,5 +1,4 @@
 //! `ChannelSink`: bounded, never waiting, and over when the recording is.
-#![cfg(feature = "arrow")]
 
 use experience_core::{
     account::RunReport,

@@ -2,7 +2,7 @@
 
 mod draft;
 
-pub(crate) use draft::Draft;
+pub use draft::Draft;
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use experience_core::{
@@ -12,20 +12,20 @@ use experience_core::{
 use std::sync::Arc;
 
 /// What the assemblies of one recording share.
-pub(crate) struct Shop {
-    pub(crate) schema: Arc<Schema>,
-    pub(crate) run: RunId,
-    pub(crate) reasons: Arc<ReasonTable>,
-    pub(crate) episodes: Arc<AtomicU32>,
+pub struct Shop {
+    pub schema: Arc<Schema>,
+    pub run: RunId,
+    pub reasons: Arc<ReasonTable>,
+    pub episodes: Arc<AtomicU32>,
 }
 
 /// What became of rows that will be in no episode.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Toll {
+pub struct Toll {
     /// Transitions that are gone, or whose first observation is.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// Transitions of episodes that were thrown away.
-    pub(crate) discarded: u64,
+    pub discarded: u64,
     /// The numbers, as they were captured, of those of these episodes that the journal knows.
     pub(crate) withdrawn: Vec<u32>,
 }
@@ -35,24 +35,24 @@ pub(crate) struct Toll {
 /// It trusts the rows alone. Each carries its episode and the buffer's count of transitions, and that is enough to
 /// see, at any row, exactly how many transitions are missing before it.
 #[derive(Default)]
-pub(crate) struct Assembly {
+pub struct Assembly {
     open: Option<Draft>,
     ordinal: u32,
 }
 
 impl Assembly {
     /// Goes on with what another process left: the episode that was open, and the count of transitions of the last row.
-    pub(crate) fn resume(open: Option<Draft>, ordinal: u32) -> Self {
+    pub fn resume(open: Option<Draft>, ordinal: u32) -> Self {
         Self { open, ordinal }
     }
 
     /// The episode that is open, as it stands.
-    pub(crate) fn into_open(self) -> Option<Draft> {
+    pub fn into_open(self) -> Option<Draft> {
         self.open
     }
 
     /// Takes the next row.
-    pub(crate) fn take(&mut self, shop: &Shop, row: &[u64], finished: &mut Vec<Draft>, toll: &mut Toll) {
+    pub fn take(&mut self, shop: &Shop, row: &[u64], finished: &mut Vec<Draft>, toll: &mut Toll) {
         let header = *StepHeader::of(row);
         let passed = header.ordinal.wrapping_sub(self.ordinal);
         self.ordinal = header.ordinal;

@@ -3,8 +3,8 @@
 //! Everything that changes a dataset or a journal goes through here, so that a test can refuse any of it, or have the
 //! process die or the power fail at that very moment: see `faults`.
 
-#[cfg(test)]
-pub(crate) mod faults;
+#[cfg(any(test, feature = "fault_injection"))]
+pub mod faults;
 
 use std::{
     ffi::OsStr,
@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fault_injection"))]
 use faults::check;
 
 /// Documents of more bytes than this are refused: they come from a damaged disk, not from a recording.
@@ -23,7 +23,7 @@ const TEMPORARY: &str = ".experience-";
 
 /// What can be asked of a disk, and can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
+pub enum Operation {
     CreateFile,
     CreateFolder,
     Write,
@@ -34,7 +34,7 @@ pub(crate) enum Operation {
     Remove,
 }
 
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "fault_injection")))]
 #[inline(always)]
 fn check(_: Operation, _: &Path) -> io::Result<()> {
     Ok(())
@@ -42,21 +42,21 @@ fn check(_: Operation, _: &Path) -> io::Result<()> {
 
 /// A file that is being written.
 #[derive(Debug)]
-pub(crate) struct DiskFile {
+pub struct DiskFile {
     file: File,
     path: PathBuf,
 }
 
 impl DiskFile {
     /// Makes the file `path`, where there is none.
-    pub(crate) fn create_new(path: &Path) -> io::Result<Self> {
+    pub fn create_new(path: &Path) -> io::Result<Self> {
         check(Operation::CreateFile, path)?;
         Self::open(path, OpenOptions::new().write(true).create_new(true))
     }
 
     fn open(path: &Path, options: &OpenOptions) -> io::Result<Self> {
         let file = options.open(path)?;
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fault_injection"))]
         faults::opened(path, &file);
         Ok(Self {
             file,
@@ -65,10 +65,10 @@ impl DiskFile {
     }
 
     /// Makes what was written last through a loss of power.
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    pub fn sync(&self) -> io::Result<()> {
         check(Operation::Sync, &self.path)?;
         self.file.sync_all()?;
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fault_injection"))]
         faults::synced(&self.path);
         Ok(())
     }
@@ -84,9 +84,9 @@ impl DiskFile {
 
 impl Write for DiskFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(not(test))]
+        #[cfg(not(any(test, feature = "fault_injection")))]
         check(Operation::Write, &self.path)?;
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fault_injection"))]
         let bytes = &bytes[..faults::check_write(&self.path, &mut self.file, bytes)?];
         self.file.write(bytes)
     }
@@ -97,7 +97,7 @@ impl Write for DiskFile {
 }
 
 /// A new path in `folder` for something unfinished. It is hidden, and no pattern for data matches it.
-pub(crate) fn temporary(folder: &Path) -> PathBuf {
+pub fn temporary(folder: &Path) -> PathBuf {
     folder.join(format!("{TEMPORARY}{:016x}.tmp", rand::random::<u64>()))
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
 }
 
 /// Replaces the file at `path`: a reader sees the old content or the new one.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = write_beside(path, content)?;
     rename(&beside, path).inspect_err(|_| remove_unfinished(&beside))?;
     sync_folder(parent(path));
@@ -116,7 +116,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Creates the file at `path` with all its content at once; `false` where there is one already.
-pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
+pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     let beside = write_beside(path, content)?;
     let linked = match link(&beside, path) {
         Ok(()) => Ok(true),
@@ -142,7 +142,7 @@ fn write_beside(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
 }
 
 /// Whether files can be made in `folder`. Nothing stays behind.
-pub(crate) fn probe(folder: &Path) -> io::Result<()> {
+pub fn probe(folder: &Path) -> io::Result<()> {
     let path = temporary(folder);
     let probed = DiskFile::create_new(&path);
     remove_unfinished(&path);
@@ -160,9 +160,9 @@ pub(crate) fn probe_room(folder: &Path, bytes: usize) -> io::Result<()> {
 }
 
 /// Renames a file or a folder. Whoever wants it to last through a loss of power syncs the folder.
-pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::Rename, to)?;
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fault_injection"))]
     faults::renaming(from, to);
     fs::rename(from, to)
 }
@@ -170,30 +170,30 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::Link, to)?;
     fs::hard_link(from, to)?;
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fault_injection"))]
     faults::linked(to);
     Ok(())
 }
 
 /// Makes a folder, where there is none, in one that there is.
-pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
+pub fn create_folder(folder: &Path) -> io::Result<()> {
     check(Operation::CreateFolder, folder)?;
     fs::create_dir(folder)
 }
 
 /// Makes a folder and those that it is in, where there are none.
-pub(crate) fn create_folders(folder: &Path) -> io::Result<()> {
+pub fn create_folders(folder: &Path) -> io::Result<()> {
     check(Operation::CreateFolder, folder)?;
     fs::create_dir_all(folder)
 }
 
 /// Makes a rename in `folder` last through a loss of power, where the system can.
-pub(crate) fn sync_folder(folder: &Path) {
+pub fn sync_folder(folder: &Path) {
     // Windows cannot open a folder, and some network file systems cannot sync one. The rename stands all the same.
     let synced = check(Operation::SyncFolder, folder)
         .and_then(|()| File::open(folder))
         .and_then(|opened| opened.sync_all());
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fault_injection"))]
     if synced.is_ok() {
         faults::folder_synced(folder);
     }
@@ -201,32 +201,32 @@ pub(crate) fn sync_folder(folder: &Path) {
 }
 
 /// Copies a file as it is, and makes the copy last through a loss of power.
-pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::CreateFile, to)?;
     fs::copy(from, to)?;
     DiskFile::open(to, OpenOptions::new().write(true))?.sync()
 }
 
 /// Removes a file.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
+pub fn remove(path: &Path) -> io::Result<()> {
     check(Operation::Remove, path)?;
     fs::remove_file(path)
 }
 
 /// Removes something unfinished that is of no more use.
-pub(crate) fn remove_unfinished(path: &Path) {
+pub fn remove_unfinished(path: &Path) {
     // It may never have come to be; and if it stays, nobody reads it.
     let _ = remove(path);
 }
 
 /// Removes a folder that is of no more use, with all that is in it.
-pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
+pub fn remove_folder(folder: &Path) -> io::Result<()> {
     check(Operation::Remove, folder)?;
     fs::remove_dir_all(folder)
 }
 
 /// The whole of a document of sane size.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(MAX_DOCUMENT + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_DOCUMENT {

@@ -68,7 +68,7 @@ pub use extent::{Extent, Segments};
 pub use reader::{Damage, JournalError, JournalReader, Place, Unread};
 pub use record::{Counts, Head, Record};
 pub use writer::{Journal, Owner};
-pub(crate) use writer::{remove, sweep};
+pub use writer::{remove, sweep};
 
 use core::time::Duration;
 

@@ -3,21 +3,12 @@
 //! A [`Sink`] lives on a thread of its own and never sees the game: it may block, fail or panic without a frame being
 //! lost. Everything that reaches a sink is a whole [`Episode`].
 
-#[cfg(feature = "arrow")]
-pub mod arrow;
-#[cfg(feature = "arrow")]
-mod channel;
-pub mod dataset;
 mod memory;
 
-#[cfg(feature = "arrow")]
-pub use channel::ChannelSink;
-pub use dataset::DatasetSink;
 pub use memory::MemorySink;
 
-pub use experience_core::account::{AgentTotals, EpisodeTag, RunReport};
-
 use experience_core::{
+    account::RunReport,
     schema::Schema,
     transition::{Episode, RunId},
 };

@@ -17,7 +17,7 @@ pub use screen::{Picture, Screen, open, refuse_file};
 
 use bevy::prelude::*;
 use bevy_egui::{EguiGlobalSettings, EguiPlugin};
-use bevy_experience::inspector::ExperienceInspectorPlugin;
+use bevy_experience_inspector::ExperienceInspectorPlugin;
 
 use crate::{
     LastTickPlugin, Seats,

@@ -6,7 +6,8 @@
 //! it.
 
 use bevy::prelude::*;
-use bevy_experience::{inspector::ExperienceInspectorPlugin, prelude::*};
+use bevy_experience::prelude::*;
+use bevy_experience_inspector::ExperienceInspectorPlugin;
 
 #[derive(Component)]
 struct Ball;

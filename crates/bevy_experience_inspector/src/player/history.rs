@@ -1,7 +1,7 @@
 //! The steps of a player that its buffer still holds.
 
-use experience_buffer::TransitionBuffer;
-use experience_core::{
+use bevy_experience::buffer::TransitionBuffer;
+use bevy_experience::{
     schema::Schema,
     transition::{Outcome, StepBytes, StepHeader, StepKind},
 };

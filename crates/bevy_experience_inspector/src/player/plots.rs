@@ -2,8 +2,8 @@
 
 use super::{super::look, View};
 use bevy_egui::egui::Ui;
+use bevy_experience::schema::Schema;
 use egui_plot::{Legend, Line, Plot, PlotPoints};
-use experience_core::schema::Schema;
 
 impl View {
     /// Plots over the last `steps` steps that the buffer holds.

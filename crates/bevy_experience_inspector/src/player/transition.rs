@@ -8,7 +8,7 @@ use super::{
     View,
 };
 use bevy_egui::egui::{RichText, Slider, Ui};
-use experience_core::{
+use bevy_experience::{
     schema::Schema,
     transition::{Outcome, StepBytes},
 };
@@ -124,7 +124,7 @@ fn summary(ui: &mut Ui, schema: &Schema, before: StepBytes<'_>, after: StepBytes
     ui.horizontal_wrapped(|ui| {
         ui.strong("Action");
         for (index, column) in schema.action().iter().enumerate() {
-            let values = experience_core::transition::values(column.dtype, after.action_bytes(index));
+            let values = bevy_experience::transition::values(column.dtype, after.action_bytes(index));
             let shown: Vec<String> = values.take(8).map(look::value).collect();
             ui.label(RichText::new(format!("{} {}", column.name, shown.join(" "))).monospace());
         }

@@ -3,9 +3,9 @@
 use crate::game;
 use bevy_egui::{EguiContext, EguiPrimaryContextPass, PrimaryEguiContext, egui::RawInput};
 use bevy_experience::test_app::TestApp;
+use bevy_experience::transition::Episode;
 use bevy_experience_inspector::{ExperienceInspector, ExperienceInspectorPlugin};
 use bevy_input::{ButtonInput, keyboard::KeyCode};
-use experience_core::transition::Episode;
 
 #[test]
 fn without_a_window_it_does_nothing_and_does_not_panic() {

@@ -2,11 +2,11 @@
 
 use crate::{game, panel::Panel};
 use bevy_egui::egui::Theme;
+use bevy_experience::export::{ExportSettings, RecordingInfo, RetrySettings, Sink, SinkError};
+use bevy_experience::{account::RunReport, transition::Episode};
 use bevy_experience::{prelude::*, test_app::TestApp};
 use bevy_experience_inspector::{ExperienceInspectorPlugin, Tab};
 use core::time::Duration;
-use experience_core::{account::RunReport, transition::Episode};
-use experience_export::{ExportSettings, RecordingInfo, RetrySettings, Sink, SinkError};
 use std::borrow::Cow;
 
 #[test]

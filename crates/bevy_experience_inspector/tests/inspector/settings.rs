@@ -2,10 +2,10 @@
 
 use crate::{game, panel::Panel};
 use bevy_egui::egui::{Event, Key, Modifiers};
+use bevy_experience::export::ExportSettings;
 use bevy_experience::{plugin::LiveSettings, prelude::*, test_app::TestApp};
 use bevy_experience_inspector::{ExperienceInspectorPlugin, Tab};
 use core::time::Duration;
-use experience_export::ExportSettings;
 
 fn panel(export: ExportSettings) -> Panel {
     let mut test = TestApp::with_plugin(ExperiencePlugin {

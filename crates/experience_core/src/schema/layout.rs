@@ -4,7 +4,7 @@ use super::{Column, DType};
 use core::ops::Range;
 
 /// Bytes of a row's fixed part, the [`StepHeader`](crate::transition::StepHeader).
-pub(crate) const HEADER_BYTES: usize = 64;
+pub const HEADER_BYTES: usize = 64;
 
 /// Byte offsets of the parts of one row.
 ///

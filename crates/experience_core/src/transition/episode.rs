@@ -118,7 +118,7 @@ impl fmt::Debug for StepBytes<'_> {
 }
 
 /// The values of a column's bytes as `f64`. Trailing bytes that are no whole value are left out.
-pub(crate) fn values(dtype: DType, bytes: &[u8]) -> impl Iterator<Item = f64> + '_ {
+pub fn values(dtype: DType, bytes: &[u8]) -> impl Iterator<Item = f64> + '_ {
     macro_rules! read {
         ($type:ty, $chunk:ident) => {
             <$type>::from_ne_bytes($chunk.try_into().expect("chunks are one value long")) as f64

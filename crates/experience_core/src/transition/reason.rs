@@ -99,7 +99,7 @@ impl Default for ReasonTable {
 
 impl ReasonTable {
     /// The table of another process, whose codes meant these words.
-    pub(crate) fn restored(words: &std::collections::BTreeMap<u16, String>) -> Self {
+    pub fn restored(words: &std::collections::BTreeMap<u16, String>) -> Self {
         let last = words.last_key_value().map_or(0, |(code, _)| *code);
         let word = |code| words.get(&code).map_or("unknown", String::as_str);
         Self(RwLock::new(

@@ -1,5 +1,5 @@
 //! A dataset on disk: what goes in comes out, several writers share it, and damage is an error that names its place.
-#![cfg(feature = "dataset")]
+#![cfg(feature = "parquet")]
 
 mod columns;
 mod convert;

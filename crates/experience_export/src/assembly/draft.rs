@@ -9,7 +9,7 @@ use std::{io, sync::Arc};
 
 /// An episode whose rows come one after the other. Where there is a journal, those of an open one lie there, and only what it
 /// has not been given yet is in memory.
-pub(crate) struct Draft {
+pub struct Draft {
     captured_as: u32,
     episode_id: i64,
     agent_id: i64,
@@ -48,7 +48,7 @@ struct Pending {
 
 impl Draft {
     /// Begins an episode with the row of its first observation.
-    pub(crate) fn begin(episode_id: i64, continues: Option<i64>, row: &[u64]) -> Self {
+    pub fn begin(episode_id: i64, continues: Option<i64>, row: &[u64]) -> Self {
         let header = StepHeader::of(row);
         Self {
             rows: 1,
@@ -58,7 +58,7 @@ impl Draft {
     }
 
     /// An episode that a journal tells of, without any of its rows.
-    pub(crate) fn found(episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) -> Self {
+    pub fn found(episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) -> Self {
         Self {
             captured_as,
             episode_id,
@@ -75,41 +75,41 @@ impl Draft {
     }
 
     /// The number that it was captured as. The pieces of an episode with gaps share it.
-    pub(crate) fn captured_as(&self) -> u32 {
+    pub fn captured_as(&self) -> u32 {
         self.captured_as
     }
 
-    pub(crate) fn episode_id(&self) -> i64 {
+    pub fn episode_id(&self) -> i64 {
         self.episode_id
     }
 
-    pub(crate) fn agent_id(&self) -> i64 {
+    pub fn agent_id(&self) -> i64 {
         self.agent_id
     }
 
-    pub(crate) fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.rows
     }
 
-    pub(crate) fn transitions(&self) -> u64 {
+    pub fn transitions(&self) -> u64 {
         self.rows.saturating_sub(1) as u64
     }
 
     /// The next row.
-    pub(crate) fn push(&mut self, row: &[u64]) {
+    pub fn push(&mut self, row: &[u64]) {
         self.tail.extend_from_slice(row);
         self.rows += 1;
     }
 
     /// The next rows, which lie in a journal.
-    pub(crate) fn push_extent(&mut self, extent: Extent, rows: usize) {
+    pub fn push_extent(&mut self, extent: Extent, rows: usize) {
         debug_assert!(self.tail.is_empty(), "what is in memory comes last");
         self.extents.push(extent);
         self.rows += rows;
     }
 
     /// Adds the reward of an `End` row, given after the last transition had been closed, to that transition.
-    pub(crate) fn end(&mut self, layout: &RowLayout, end: &[u64]) {
+    pub fn end(&mut self, layout: &RowLayout, end: &[u64]) {
         if self.rows < 2 {
             return;
         }
@@ -120,16 +120,16 @@ impl Draft {
     }
 
     /// Nothing more will come.
-    pub(crate) fn close(&mut self, outcome: Outcome, reason: EndReason) {
+    pub fn close(&mut self, outcome: Outcome, reason: EndReason) {
         self.closed = Some((outcome, reason));
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
 
     /// The oldest segment of the journal that holds something of it.
-    pub(crate) fn segment(&self) -> Option<u32> {
+    pub fn segment(&self) -> Option<u32> {
         self.noted.opened
     }
 
@@ -148,7 +148,7 @@ impl Draft {
     }
 
     /// Adds to the journal's frame what the journal has not, as far as there is room. Whether that was all.
-    pub(crate) fn write(&mut self, layout: &RowLayout, journal: &mut Journal) -> bool {
+    pub fn write(&mut self, layout: &RowLayout, journal: &mut Journal) -> bool {
         let episode_id = self.episode_id;
         if self.noted.opened.is_none() {
             journal.put(&self.opening());
@@ -190,7 +190,7 @@ impl Draft {
     /// # Errors
     /// When it cannot be read back, or the file system refuses. Then everything is as it was: readers of the journal take
     /// whichever of the two is longer.
-    pub(crate) fn tell_again(&mut self, journal: &mut Journal, segments: &mut Segments) -> io::Result<()> {
+    pub fn tell_again(&mut self, journal: &mut Journal, segments: &mut Segments) -> io::Result<()> {
         debug_assert!(!self.has_news() && !self.is_closed());
         let (mut opened, mut extents, mut rows) = (None, Vec::new(), Vec::new());
         let mut old = self.extents.iter().peekable();
@@ -217,7 +217,7 @@ impl Draft {
     }
 
     /// The frame that it was written to is in the journal, or nothing of it is.
-    pub(crate) fn settle(&mut self, committed: bool) {
+    pub fn settle(&mut self, committed: bool) {
         let pending = core::mem::take(&mut self.pending);
         if !committed {
             return;
@@ -239,7 +239,7 @@ impl Draft {
     ///
     /// # Panics
     /// When it has no transition, or was not closed.
-    pub(crate) fn into_episode(
+    pub fn into_episode(
         self,
         schema: &Arc<Schema>,
         run: RunId,

@@ -25,7 +25,7 @@ use std::{
 
 /// What happens at the planned operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It is refused, as by a full disk; a write is torn. The ones after it work.
     Refused,
     /// It and every one after it is refused, until [`Faults::mend`].
@@ -37,7 +37,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 4] = [Self::Refused, Self::Full, Self::Killed, Self::PowerLoss];
+    pub const ALL: [Self; 4] = [Self::Refused, Self::Full, Self::Killed, Self::PowerLoss];
 }
 
 struct Plan {
@@ -75,13 +75,13 @@ thread_local! {
 }
 
 /// A plan at work, until it is dropped.
-pub(crate) struct Faults {
+pub struct Faults {
     is_at_work: bool,
 }
 
 impl Faults {
     /// The operation of number `at` fails.
-    pub(crate) fn plan(at: usize, fault: Fault) -> Self {
+    pub fn plan(at: usize, fault: Fault) -> Self {
         PLAN.set(Some(Plan {
             at,
             fault,
@@ -96,12 +96,12 @@ impl Faults {
     }
 
     /// No plan: for a scenario that is counted.
-    pub(crate) fn idle() -> Self {
+    pub fn idle() -> Self {
         Self { is_at_work: false }
     }
 
     /// All operations that `scenario` asks for, none of which fails.
-    pub(crate) fn count(scenario: impl FnOnce()) -> Vec<(Operation, PathBuf)> {
+    pub fn count(scenario: impl FnOnce()) -> Vec<(Operation, PathBuf)> {
         let faults = Self::plan(usize::MAX, Fault::Refused);
         scenario();
         let done = PLAN.with_borrow_mut(|plan| core::mem::take(&mut plan.as_mut().expect("it is at work").done));
@@ -110,12 +110,12 @@ impl Faults {
     }
 
     /// Whether the fault has come to pass.
-    pub(crate) fn struck(&self) -> bool {
+    pub fn struck(&self) -> bool {
         PLAN.with_borrow(|plan| plan.as_ref().is_some_and(|plan| plan.struck))
     }
 
     /// A disk that was full has room again.
-    pub(crate) fn mend(&self) {
+    pub fn mend(&self) {
         let _ = with_plan(|plan| plan.mended = true);
     }
 }

@@ -7,7 +7,6 @@ const MOST: usize = 256;
 
 /// Something that the exporter has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Notice {
     /// A sink failed, and not only for a moment.
     SinkFailed {

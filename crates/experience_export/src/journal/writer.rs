@@ -289,7 +289,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn secure(&mut self) -> io::Result<()> {
+    pub fn secure(&mut self) -> io::Result<()> {
         if self.is_dirty && self.settings.fsync != Fsync::Never {
             return self.sync();
         }
@@ -358,7 +358,7 @@ impl Journal {
 /// Deletes the journal in `folder`, and the folder of all journals where it was the last. That it is gone is no error.
 ///
 /// It goes under another name first: half a journal would be taken for one with damage.
-pub(crate) fn remove(folder: &Path) -> io::Result<()> {
+pub fn remove(folder: &Path) -> io::Result<()> {
     let all = folder.parent().unwrap_or(Path::new("."));
     let going = disk::temporary(all);
     match disk::rename(folder, &going) {
@@ -371,7 +371,7 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
 }
 
 /// Deletes what is left of journals that were being deleted in `all`, a folder of journals, and the folder if that was all.
-pub(crate) fn sweep(all: &Path) {
+pub fn sweep(all: &Path) {
     let Ok(entries) = std::fs::read_dir(all) else { return };
     for entry in entries.flatten() {
         if disk::is_temporary(&entry.file_name()) {

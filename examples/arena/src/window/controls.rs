@@ -2,7 +2,7 @@
 
 use bevy::prelude::*;
 use bevy_egui::input::EguiWantsInput;
-use bevy_experience::inspector::ExperienceInspector;
+use bevy_experience_inspector::ExperienceInspector;
 
 use super::camera::Zoom;
 use crate::{ArenaSettings, MatchId, Seats, fighter::Fighter, human::Human, view::Shown};
