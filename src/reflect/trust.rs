@@ -1,13 +1,13 @@
-//! Where a leaf lies in its value, if reflection can be believed.
+//! Locates leaves in a live value, for ops that read them at fixed offsets.
 //!
-//! `Reflect` is a safe trait: a hand-written implementation may hand out references to anything. So an offset is taken
-//! only from a leaf that a live value really holds: every step of the way ends inside of what it was taken from, by
-//! the true sizes and types that the compiler keeps with each reference.
+//! `Reflect` is a safe trait, so an implementation may return references to anything. A location is taken from the addresses,
+//! sizes and types of the references themselves, and only where each part lies inside of its container. The safety argument is
+//! in the docs of the [parent module](super#safety).
 
 use super::{
-    op::Found,
-    survey::{Feature, Kind},
-    walk::{Reached, Step, take},
+    op::LeafLocation,
+    survey::{LeafKind, LeafSet},
+    walk::{PathStep, Resolved, resolve_step},
 };
 use bevy_reflect::{PartialReflect, Reflect};
 use core::{
@@ -15,22 +15,23 @@ use core::{
     ops::Range,
 };
 
-/// Where a value lies and what it is. Neither can be forged: both come from the reference and its vtable.
+/// Address, layout and type of a referenced value. An implementation of `Reflect` cannot forge them: the address comes from the
+/// reference, the rest from its vtable.
 #[derive(Clone, Copy)]
-struct Region {
+struct MemoryRegion {
     start: usize,
     size: usize,
     align: usize,
-    id: TypeId,
+    type_id: TypeId,
 }
 
-impl Region {
+impl MemoryRegion {
     fn of(value: &dyn Reflect) -> Self {
         Self {
             start: (&raw const *value).addr(),
             size: size_of_val(value),
             align: align_of_val(value),
-            id: (value as &dyn Any).type_id(),
+            type_id: (value as &dyn Any).type_id(),
         }
     }
 
@@ -38,8 +39,8 @@ impl Region {
         value.try_as_reflect().map(Self::of)
     }
 
-    /// Whether `part` lies in `self`, where it lies in every value of the same type.
-    fn holds(&self, part: &Self) -> bool {
+    /// Whether `part` lies inside of `self`, and its offset is aligned in every value of the same type.
+    fn contains(&self, part: &Self) -> bool {
         part.start
             .checked_sub(self.start)
             .is_some_and(|offset| offset <= self.size && part.size <= self.size - offset && offset % part.align == 0)
@@ -47,60 +48,68 @@ impl Region {
     }
 }
 
-/// Where each leaf of `feature` lies in `instance`, or `None` for a leaf that must be read through reflection.
-pub(super) fn find<'a>(instance: &'a dyn Reflect, feature: &'a Feature) -> impl Iterator<Item = Option<Found>> + 'a {
-    (0..feature.leaves).map(move |place| find_leaf(instance, feature, place))
+/// Locates each leaf of `leaves` in `instance`. `None` for a leaf that has to be read through getters.
+pub(super) fn locate<'a>(
+    instance: &'a dyn Reflect,
+    leaves: &'a LeafSet,
+) -> impl Iterator<Item = Option<LeafLocation>> + 'a {
+    (0..leaves.count).map(move |index| locate_leaf(instance, leaves, index))
 }
 
-fn find_leaf(instance: &dyn Reflect, feature: &Feature, place: usize) -> Option<Found> {
-    let root = Region::of(instance);
+fn locate_leaf(instance: &dyn Reflect, leaves: &LeafSet, index: usize) -> Option<LeafLocation> {
+    let root = MemoryRegion::of(instance);
     let mut value: &dyn PartialReflect = instance;
     let mut region = root;
-    // The value of an `Option` is read together with its presence, so the way ends at the `Option`.
-    let (way, expected) = match (feature.kind, feature.steps.split_last()) {
-        (Kind::Scalar(scalar), Some((Step::Some, way))) => (way, scalar.option_id()),
-        (Kind::Scalar(scalar), _) => (&*feature.steps, scalar.type_id()),
-        (Kind::Presence(scalar), _) => (&*feature.steps, scalar?.option_id()),
-        (Kind::Variant { id, unit, .. }, _) => (&*feature.steps, unit.then_some(id)?),
+    // An `Option` of a scalar is read as a whole, so the path to its value ends at the `Option`.
+    let (path, expected) = match (leaves.kind, leaves.path.split_last()) {
+        (LeafKind::Scalar(scalar), Some((PathStep::Some, path))) => (path, scalar.option_type_id()),
+        (LeafKind::Scalar(scalar), _) => (&*leaves.path, scalar.type_id()),
+        (LeafKind::Presence(scalar), _) => (&*leaves.path, scalar?.option_type_id()),
+        (
+            LeafKind::Variant {
+                type_id, is_fieldless, ..
+            },
+            _,
+        ) => (&*leaves.path, is_fieldless.then_some(type_id)?),
     };
-    for &step in way {
-        // What lies in an `Option` lies nowhere while there is none.
-        if step == Step::Some {
+    for &step in path {
+        // The content of any other `Option` has no location while the `Option` is `None`.
+        if step == PathStep::Some {
             return None;
         }
-        let Reached::Value(part) = take(value, step, place) else {
+        let Resolved::Value(part) = resolve_step(value, step, index) else {
             return None;
         };
-        let inner = Region::of_part(part)?;
-        if !region.holds(&inner) {
+        let inner = MemoryRegion::of_part(part)?;
+        if !region.contains(&inner) {
             return None;
         }
         (value, region) = (part, inner);
     }
-    // An enum without data is its discriminant, and those have such sizes only.
-    let readable = !matches!(feature.kind, Kind::Variant { .. }) || matches!(region.size, 0 | 1 | 2 | 4 | 8);
-    (region.id == expected && readable).then(|| Found {
+    let is_variant = matches!(leaves.kind, LeafKind::Variant { .. });
+    let is_readable = !is_variant || matches!(region.size, 0 | 1 | 2 | 4 | 8);
+    (region.type_id == expected && is_readable).then(|| LeafLocation {
         offset: region.start - root.start,
-        bytes: region.size,
+        size: region.size,
     })
 }
 
-/// The leaves that share bytes with another: one of the two is not what it says. Those numbered in `shared` may.
-pub(super) fn overlapping(found: &[Option<Found>], shared: &[Range<usize>]) -> Vec<usize> {
-    let mut order: Vec<_> = (0..found.len())
-        .filter(|leaf| !shared.iter().any(|shared| shared.contains(leaf)))
-        .filter_map(|leaf| found[leaf].map(|found| (found.offset, found.offset + found.bytes, leaf)))
+/// The leaves that share a byte with another leaf. Leaves in `exempt` are left out of the comparison.
+pub(super) fn overlapping(locations: &[Option<LeafLocation>], exempt: &[Range<usize>]) -> Vec<usize> {
+    let mut order: Vec<_> = (0..locations.len())
+        .filter(|leaf| !exempt.iter().any(|exempt| exempt.contains(leaf)))
+        .filter_map(|leaf| locations[leaf].map(|found| (found.offset, found.offset + found.size, leaf)))
         .filter(|(start, end, _)| start < end)
         .collect();
     order.sort_unstable();
     let mut overlapping = Vec::new();
-    let mut reached = 0;
+    let mut previous_end = 0;
     for (index, &(start, end, leaf)) in order.iter().enumerate() {
-        let next = order.get(index + 1).map_or(usize::MAX, |&(start, ..)| start);
-        if start < reached || next < end {
+        let next_start = order.get(index + 1).map_or(usize::MAX, |&(start, ..)| start);
+        if start < previous_end || next_start < end {
             overlapping.push(leaf);
         }
-        reached = reached.max(end);
+        previous_end = previous_end.max(end);
     }
     overlapping
 }

@@ -1,71 +1,71 @@
-//! From a value to one of its leaves, through `dyn Reflect`.
+//! Paths from a value to its leaves, resolved through the getters of `Reflect`.
 
 use bevy_math::{BVec3A, BVec4A};
 use bevy_reflect::{PartialReflect, ReflectRef, enums::Enum};
 
-/// One step from a value to a part of it.
+/// One step of a path, from a value to a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// The field of a struct, a tuple struct or a tuple.
+pub(super) enum PathStep {
+    /// A field of a struct, a tuple struct or a tuple.
     Field(usize),
-    /// The element of an array. Which one follows from a leaf's place in its column: `place / divisor % extent`.
+    /// An element of an array. Its index is `index / divisor % extent`, where `index` is the leaf's index in its leaf set.
     Element { extent: usize, divisor: usize },
     /// The value of an `Option`.
     Some,
-    /// A lane of glam's SIMD masks, which reflection does not look into.
+    /// A lane of glam's SIMD masks, which are opaque to reflection.
     Lane(usize),
 }
 
-/// What stands at the end of a path.
-pub(super) enum Reached<'a> {
+/// What a path leads to.
+pub(super) enum Resolved<'a> {
     Value(&'a dyn PartialReflect),
-    /// An `Option` on the way is `None`.
+    /// An `Option` on the path is `None`.
     Absent,
-    /// The value is not what its type information said it is.
-    Lost,
+    /// The value does not have the structure that its type information describes.
+    Mismatch,
 }
 
-impl<'a> From<Option<&'a dyn PartialReflect>> for Reached<'a> {
+impl<'a> From<Option<&'a dyn PartialReflect>> for Resolved<'a> {
     fn from(value: Option<&'a dyn PartialReflect>) -> Self {
-        value.map_or(Self::Lost, Self::Value)
+        value.map_or(Self::Mismatch, Self::Value)
     }
 }
 
-/// Follows `steps` to the leaf at `place` of its column. Does not allocate.
-pub(super) fn reach<'a>(root: &'a dyn PartialReflect, steps: &[Step], place: usize) -> Reached<'a> {
+/// Follows `path` from `root` to leaf `index` of its leaf set. Does not allocate.
+pub(super) fn resolve<'a>(root: &'a dyn PartialReflect, path: &[PathStep], index: usize) -> Resolved<'a> {
     let mut value = root;
-    for &step in steps {
-        match take(value, step, place) {
-            Reached::Value(part) => value = part,
+    for &step in path {
+        match resolve_step(value, step, index) {
+            Resolved::Value(part) => value = part,
             other => return other,
         }
     }
-    Reached::Value(value)
+    Resolved::Value(value)
 }
 
-/// Takes one step.
-pub(super) fn take(value: &dyn PartialReflect, step: Step, place: usize) -> Reached<'_> {
+/// Follows one step.
+pub(super) fn resolve_step(value: &dyn PartialReflect, step: PathStep, index: usize) -> Resolved<'_> {
     match (step, value.reflect_ref()) {
-        (Step::Field(index), ReflectRef::Struct(value)) => value.field_at(index).into(),
-        (Step::Field(index), ReflectRef::TupleStruct(value)) => value.field(index).into(),
-        (Step::Field(index), ReflectRef::Tuple(value)) => value.field(index).into(),
-        (Step::Element { extent, divisor }, ReflectRef::Array(value)) => value.get(place / divisor % extent).into(),
-        (Step::Some, ReflectRef::Enum(value)) => match presence(value) {
+        (PathStep::Field(field), ReflectRef::Struct(value)) => value.field_at(field).into(),
+        (PathStep::Field(field), ReflectRef::TupleStruct(value)) => value.field(field).into(),
+        (PathStep::Field(field), ReflectRef::Tuple(value)) => value.field(field).into(),
+        (PathStep::Element { extent, divisor }, ReflectRef::Array(value)) => value.get(index / divisor % extent).into(),
+        (PathStep::Some, ReflectRef::Enum(value)) => match is_some(value) {
             Some(true) => value.field_at(0).into(),
-            Some(false) => Reached::Absent,
-            None => Reached::Lost,
+            Some(false) => Resolved::Absent,
+            None => Resolved::Mismatch,
         },
-        (Step::Lane(lane), ReflectRef::Opaque(value)) => lane_of(value, lane)
+        (PathStep::Lane(lane), ReflectRef::Opaque(value)) => mask_lane(value, lane)
             .map(|set| -> &dyn PartialReflect {
                 if set { &true } else { &false }
             })
             .into(),
-        _ => Reached::Lost,
+        _ => Resolved::Mismatch,
     }
 }
 
-/// Whether an `Option` is `Some`; `None` where the value is no `Option`.
-pub(super) fn presence(value: &dyn Enum) -> Option<bool> {
+/// Whether an `Option` is `Some`; `None` where `value` is not an `Option`.
+pub(super) fn is_some(value: &dyn Enum) -> Option<bool> {
     match value.variant_name() {
         "Some" => Some(true),
         "None" => Some(false),
@@ -73,7 +73,7 @@ pub(super) fn presence(value: &dyn Enum) -> Option<bool> {
     }
 }
 
-fn lane_of(value: &dyn PartialReflect, lane: usize) -> Option<bool> {
+fn mask_lane(value: &dyn PartialReflect, lane: usize) -> Option<bool> {
     if let Some(mask) = value.try_downcast_ref::<BVec3A>() {
         return (lane < 3).then(|| mask.test(lane));
     }
