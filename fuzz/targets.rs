@@ -1,7 +1,7 @@
 //! The fuzz targets: one function per file format, each of which reads arbitrary bytes as a file of that format.
 //!
-//! A target passes if it does not panic, hang or exhaust memory; damaged input is an error or is skipped. The binaries in
-//! `fuzz_targets/` run the functions under libFuzzer, and the test `tests/fuzz_seeds.rs` on mutations of the corpus.
+//! A target passes if it does not panic, hang or exhaust memory; damaged input is an error or is skipped. The binaries
+//! in `fuzz_targets/` run the functions under libFuzzer, and the test `tests/fuzz_seeds.rs` on mutations of the corpus.
 
 use experience_buffer::ring::MappedRing;
 use experience_core::{
@@ -62,8 +62,8 @@ pub fn journal(bytes: &[u8]) {
     }
 }
 
-/// Opens `bytes` as a ring file and reads its rows. The expected schema hash and row width are those in the file's header, so
-/// that the checks behind them are reached.
+/// Opens `bytes` as a ring file and reads its rows. The expected schema hash and row width are those in the file's
+/// header, so that the checks behind them are reached.
 pub fn ring(bytes: &[u8]) {
     let folder = temporary_directory();
     let path = folder.path().join("1-0-0.ring");

@@ -1,60 +1,61 @@
 //! Field plans: compiled encoders from values of a reflected type to bytes of a row.
 //!
-//! A [`FieldPlan`] covers the leaves of one type: scalars, fieldless enums and the presence of `Option`s, reached through fields,
-//! tuples and arrays. Compiled, it is a list of ops. Each [op](op::Op) reads a run of leaves at fixed byte offsets of a value and
-//! writes them at fixed byte offsets of a row, without a call through `dyn Reflect`: as `f32` in an observation, in the leaf's own
-//! type in an action or info, as bits in a mask.
+//! A [`FieldPlan`] covers the leaves of one type: scalars, fieldless enums and the presence of `Option`s, reached
+//! through fields, tuples and arrays. Compiled, it is a list of ops. Each [op](op::Op) reads a run of leaves at fixed
+//! byte offsets of a value and writes them at fixed byte offsets of a row, without a call through `dyn Reflect`: as
+//! `f32` in an observation, in the leaf's own type in an action or info, as bits in a mask.
 //!
 //! # Stages
 //! | stage | module | result |
 //! |---|---|---|
 //! | [`FieldPlan::new`] | [`survey`], [`select`] | leaves, column names and refusals, from type information |
 //! | [`FieldPlan::place`] | | the offset of each column in the row |
-//! | [`FieldPlan::compile`] | [`trust`], [`compile`], [`op`] | the offset of each leaf, from one live value, and the ops |
-//! | [`FieldPlan::encode`] | [`encode`](mod@encode), [`block`] | rows, for any number of values at a time |
+//! | [`FieldPlan::compile`] | [`locate`], [`compile`], [`op`] | offsets of the leaves, from a live value, and the ops |
+//! | [`FieldPlan::encode`] | [`encode`](mod@encode), [`kernel`] | rows, for any number of values at a time |
 //!
 //! # When `Reflect` getters are used
 //! The getters visit a leaf by its path: exact for every value, and many times slower than an op. They are used for
 //! - all leaves, until the plan is compiled;
-//! - leaves without an offset: behind a pointer, below an `Option` other than that of a scalar, in the lanes of a SIMD mask, and in an
-//!   enum with ignored fields;
-//! - leaves of which a hand-written `Reflect` implementation returns something else than its type information says. They are
-//!   recorded as 0, and logged once;
+//! - leaves without an offset: behind a pointer, below an `Option` other than that of a scalar, in the lanes of a SIMD
+//!   mask, and in an enum with ignored fields;
+//! - leaves of which a hand-written `Reflect` implementation returns something else than its type information says.
+//!   They are recorded as 0, and logged once;
 //! - an enum's discriminant, the first time that it occurs;
 //! - ops that were demoted because a sample did not match.
 //!
 //! # Safety
-//! `Reflect` is a safe trait, so its answers are not proof of anything. An op may read a leaf of type `L` at offset `o` because in
-//! every live value of the plan's type `T` there is an initialised `L` at `o`:
+//! `Reflect` is a safe trait, so its answers are not proof of anything. An op may read a leaf of type `L` at offset `o`
+//! because in every live value of the plan's type `T` there is an initialised `L` at `o`:
 //!
-//! 1. **Type.** `L` is known from the `TypeId` in the vtable of a reference that the getters returned, not from type information. It is
-//!    in a closed list: scalars, `Option`s of scalars, and enums whose variants are all units. Scalars are valid for every bit
-//!    pattern, except for `bool`, which is read as a byte. An enum of units consists of its discriminant, and is read as an integer
-//!    of its size.
-//! 2. **Containment.** In the value that the plan was compiled with, each part on the path lies inside of the part before, by the
-//!    addresses, sizes and alignments of the references. So `o + size_of::<L>()` is at most `size_of::<T>()`, and `o` is aligned for `L`
-//!    in every `T`. Paths lead through fields and array elements only, whose offsets are constants of the types.
-//! 3. **Disjointness.** No two leaves share a byte, except for the value and the presence of one `Option`. An implementation that
-//!    returns one field under two names fails this check, and both leaves use the getters.
-//! 4. **Uniformity.** The leaf lies at `o` in *every* value of `T`. With `#[derive(Reflect)]` this holds, because a getter returns the
-//!    same field of each value. A hand-written implementation can break it, by returning one field of some values and another field of
-//!    others. This is the one premise that is not proven. It is sampled: [`FieldPlan::encode`] encodes some rows both ways, and an op
-//!    that differs is demoted to getters.
+//! 1. **Type.** `L` is known from the `TypeId` in the vtable of a reference that the getters returned, not from type
+//!    information. It is in a closed list: scalars, `Option`s of scalars, and enums whose variants are all units.
+//!    Scalars are valid for every bit pattern, except for `bool`, which is read as a byte. An enum of units consists of
+//!    its discriminant, and is read as an integer of its size.
+//! 2. **Containment.** In the value that the plan was compiled with, each part on the path lies inside of the part
+//!    before, by the addresses, sizes and alignments of the references. So `o + size_of::<L>()` is at most
+//!    `size_of::<T>()`, and `o` is aligned for `L` in every `T`. Paths lead through fields and array elements only,
+//!    whose offsets are constants of the types.
+//! 3. **Disjointness.** No two leaves share a byte, except for the value and the presence of one `Option`. An
+//!    implementation that returns one field under two names fails this check, and both leaves use the getters.
+//! 4. **Uniformity.** The leaf lies at `o` in *every* value of `T`. With `#[derive(Reflect)]` this holds, because a
+//!    getter returns the same field of each value. A hand-written implementation can break it, by returning one field
+//!    of some values and another field of others. This is the one premise that is not proven. It is sampled:
+//!    [`FieldPlan::encode`] encodes some rows both ways, and an op that differs is demoted to getters.
 //!
 //! The pointers to values are the caller's promise, stated at [`FieldPlan::encode`].
 
-mod block;
 mod compile;
 mod encode;
 mod error;
+mod kernel;
+mod locate;
 mod name;
 mod op;
+mod path;
 mod scalar;
 mod select;
 mod survey;
-mod trust;
 mod variants;
-mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -77,14 +78,15 @@ use variants::VariantTable;
 /// How leaves are encoded, which depends on the part of the row that they go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeafEncoding {
-    /// `f32` features. A number is converted; a `bool` is 0 or 1; a fieldless enum is a one-hot; an `Option` is its value, 0 for
-    /// `None`, and its presence, 0 or 1.
+    /// `f32` features. A number is converted; a `bool` is 0 or 1; a fieldless enum is a one-hot; an `Option` is its
+    /// value, 0 for `None`, and its presence, 0 or 1.
     Observation {
-        /// Whether `f64` and 64-bit integers are accepted, and rounded. 32-bit integers beyond 2²⁴ are rounded in any case.
+        /// Whether `f64` and 64-bit integers are accepted, and rounded. 32-bit integers beyond 2²⁴ are rounded in any
+        /// case.
         narrow: bool,
     },
-    /// Columns of the leaves' own types, for actions and info. A fieldless enum is the index of its variant as `i64`; an `Option` is
-    /// refused.
+    /// Columns of the leaves' own types, for actions and info. A fieldless enum is the index of its variant as `i64`;
+    /// an `Option` is refused.
     Exact,
     /// One bit per `bool`, least significant bit first. All other leaves are refused.
     Mask,
@@ -128,8 +130,9 @@ struct PlacedLeaves {
 impl FieldPlan {
     /// Plans the leaves of `T`, or those at and below the dotted paths `fields`, in the order of the paths.
     ///
-    /// Column names begin with `root` unless it is empty. The only field of a tuple struct has the name of the struct: `Health(f32)` is
-    /// `health`, though `fields` can also name it `0`. An array adds a dimension to each column below it.
+    /// Column names begin with `root` unless it is empty. The only field of a tuple struct has the name of the struct:
+    /// `Health(f32)` is `health`, though `fields` can also name it `0`. An array adds a dimension to each column below
+    /// it.
     ///
     /// # Errors
     /// When a selected leaf cannot be recorded or does not exist, or when there is none.
@@ -235,8 +238,8 @@ impl FieldPlan {
     /// Writes only the bytes of the plan's own columns. Does not allocate.
     ///
     /// # Safety
-    /// `source` points to `rows` live values of the `T` that the plan was made for, `source_stride` bytes apart. They are not
-    /// written to during the call.
+    /// `source` points to `rows` live values of the `T` that the plan was made for, `source_stride` bytes apart. They
+    /// are not written to during the call.
     ///
     /// # Panics
     /// When the columns have not been placed, or the rows do not fit into `out`.

@@ -1,20 +1,19 @@
 //! Compilation: from the locations of the leaves in a live value to the ops of a plan.
 
 use super::{
-    FieldPlan, LeafEncoding,
+    FieldPlan, LeafEncoding, locate,
     op::{self, LeafLocation, OpKind},
+    path::PathStep,
     scalar::Scalar,
     survey::{LeafKind, LeafSet},
-    trust,
     variants::VariantTable,
-    walk::PathStep,
 };
 use bevy_reflect::Reflect;
 use core::any::{Any, TypeId};
 
 impl FieldPlan {
-    /// Locates the leaves in `instance`, a value of the plan's type, and builds the ops that read them there. Does nothing for a
-    /// value of another type.
+    /// Locates the leaves in `instance`, a value of the plan's type, and builds the ops that read them there. Does
+    /// nothing for a value of another type.
     ///
     /// # Panics
     /// When the columns have not been placed.
@@ -26,7 +25,7 @@ impl FieldPlan {
         let mut locations: Vec<_> = self
             .leaf_sets
             .iter()
-            .flat_map(|placed| trust::locate(instance, &placed.leaves))
+            .flat_map(|placed| locate::locate(instance, &placed.leaves))
             .collect();
         // Value and presence of an `Option` are two leaves with one location.
         let presences: Vec<_> = self
@@ -35,7 +34,7 @@ impl FieldPlan {
             .filter(|placed| matches!(placed.leaves.kind, LeafKind::Presence(_)))
             .map(|placed| placed.first..placed.first + placed.leaves.count)
             .collect();
-        for leaf in trust::overlapping(&locations, &presences) {
+        for leaf in locate::overlapping(&locations, &presences) {
             locations[leaf] = None;
         }
         self.build_ops(&locations);

@@ -6,11 +6,11 @@
 
 use super::{
     FieldPlan, LeafEncoding, PlacedLeaves,
-    block::{self, RowBlock},
+    kernel::{self, RowBlock},
     op::{Op, OpKind},
+    path::{Resolved, is_some, resolve},
     scalar::Number,
     survey::LeafKind,
-    walk::{Resolved, is_some, resolve},
 };
 use bevy_reflect::{PartialReflect, ReflectRef};
 use core::{ops::Range, sync::atomic::Ordering};
@@ -28,8 +28,8 @@ pub(super) struct StridedValues {
 
 impl StridedValues {
     /// # Safety
-    /// `first` points to `count` live values of a plan's type, `stride` bytes apart, that are not written to while the result is
-    /// in use. The result is passed to that plan only.
+    /// `first` points to `count` live values of a plan's type, `stride` bytes apart, that are not written to while the
+    /// result is in use. The result is passed to that plan only.
     pub(super) unsafe fn new(first: *const u8, stride: usize, count: usize) -> Self {
         Self { first, stride, count }
     }
@@ -96,11 +96,11 @@ impl FieldPlan {
                     target_stride: stride,
                     count: values.count,
                 };
-                // SAFETY: by the promise of `StridedValues::new`, the values are live and not written to. Leaves of the type
-                // that `kind` names are at the run's offsets in all of them, as the docs of the parent module argue. The place
-                // of each leaf in a row ends at or before `row_end`, and `encode_values` has checked that the last row is at
-                // least that long.
-                unsafe { block::encode(kind, &op.run, &rows) };
+                // SAFETY: by the promise of `StridedValues::new`, the values are live and not written to. Leaves of the
+                // type that `kind` names are at the run's offsets in all of them, as the docs of the parent module
+                // argue. The place of each leaf in a row ends at or before `row_end`, and `encode_values` has checked
+                // that the last row is at least that long.
+                unsafe { kernel::encode(kind, &op.run, &rows) };
             }
         }
     }
@@ -120,9 +120,9 @@ impl FieldPlan {
             for leaf in 0..op.run.count {
                 let offset = op.run.source + leaf * op.run.source_step;
                 let source = values.pointer(row).wrapping_add(offset);
-                // SAFETY: an enum with unit variants only, of this size, is at this offset in all values of the type, as the docs
-                // of the parent module argue.
-                let discriminant = unsafe { block::load_discriminant(source, size) };
+                // SAFETY: an enum with unit variants only, of this size, is at this offset in all values of the type,
+                // as the docs of the parent module argue.
+                let discriminant = unsafe { kernel::load_discriminant(source, size) };
                 let variant = table.get(discriminant).or_else(|| {
                     let (placed, index) = self.placed_leaf(op.leaves.start + leaf);
                     let resolved = resolve(self.reflected(values, row), &placed.leaves.path, index);
@@ -232,8 +232,8 @@ impl FieldPlan {
         }
     }
 
-    /// Whether `place` holds what [`write_variant`](Self::write_variant) writes. Compared before writing, so that the common path of
-    /// `write_variant` does no comparison.
+    /// Whether `place` holds what [`write_variant`](Self::write_variant) writes. Compared before writing, so that the
+    /// common path of `write_variant` does no comparison.
     fn is_written_variant(&self, variant: Option<usize>, place: &[u8]) -> bool {
         if self.encoding == LeafEncoding::Exact {
             return place == (variant.unwrap_or(0) as i64).to_ne_bytes();
@@ -244,8 +244,8 @@ impl FieldPlan {
 
     /// The row of this call to verify, if any.
     ///
-    /// With debug assertions that is one row of each sixteenth call. Without, it is one row of the 1st, 2nd, 4th, 8th… call, whose
-    /// cost vanishes over time.
+    /// With debug assertions that is one row of each sixteenth call. Without, it is one row of the 1st, 2nd, 4th, 8th…
+    /// call, whose cost vanishes over time.
     fn row_to_verify(&self, rows: usize) -> Option<usize> {
         // A race between two calls loses a count, which does no harm and saves an atomic addition.
         let call = self.encode_calls.load(Ordering::Relaxed).wrapping_add(1);
@@ -271,8 +271,8 @@ impl FieldPlan {
             if !op.is_demoted.swap(true, Ordering::Relaxed) {
                 let leaf = self.placed_leaf(op.leaves.start).0.first;
                 tracing::error!(
-                    "the `Reflect` implementation of `{}` returns a field that moves within the value (leaf {leaf}): it is read \
-                     through reflection from now on, which is slower; derive `Reflect`, or use `observe_with`",
+                    "the `Reflect` implementation of `{}` returns a field that moves within the value (leaf {leaf}): it is \
+                     read through reflection from now on, which is slower; derive `Reflect`, or use `observe_with`",
                     self.type_path
                 );
             }
@@ -297,8 +297,8 @@ impl FieldPlan {
     fn report_mismatch(&self) {
         if !self.has_reported_mismatch.swap(true, Ordering::Relaxed) {
             tracing::error!(
-                "a value of `{}` lacks a field that its type information lists: missing values are recorded as 0; derive \
-                 `Reflect`, or use `observe_with`",
+                "a value of `{}` lacks a field that its type information lists: missing values are recorded as 0; \
+                 derive `Reflect`, or use `observe_with`",
                 self.type_path
             );
         }

@@ -38,7 +38,8 @@ pub(super) enum OpKind {
     CopyStrided(Scalar),
     /// Each scalar is converted to `f32`.
     ToF32(Scalar),
-    /// Each scalar is converted to the form that its column stores: a `bool` to the byte 0 or 1, `usize` and `isize` to 64 bits.
+    /// Each scalar is converted to the form that its column stores: a `bool` to the byte 0 or 1, `usize` and `isize` to
+    /// 64 bits.
     Canonicalize(Scalar),
     /// Each `bool` becomes a bit.
     PackBits,
@@ -59,8 +60,8 @@ pub(super) struct LeafLocation {
 
 /// Appends ops for consecutive leaves of one kind.
 ///
-/// `locations` has one element per leaf; leaves without a location are read through getters. `first` is the number of the first
-/// leaf in the plan. In the row, leaves begin at `target` and are `target_step` apart.
+/// `locations` has one element per leaf; leaves without a location are read through getters. `first` is the number of
+/// the first leaf in the plan. In the row, leaves begin at `target` and are `target_step` apart.
 pub(super) fn push(
     ops: &mut Vec<Op>,
     first: usize,

@@ -75,7 +75,8 @@ macro_rules! impl_scalar {
 for_each_scalar!(impl_scalar);
 
 impl Scalar {
-    /// The element type of a column that stores this scalar unchanged. `usize` and `isize` are stored as 64 bits on all targets.
+    /// The element type of a column that stores this scalar unchanged. `usize` and `isize` are stored as 64 bits on all
+    /// targets.
     pub(super) fn dtype(self) -> DType {
         match self {
             Self::Bool => DType::Bool,

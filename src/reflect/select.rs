@@ -9,8 +9,8 @@ use std::collections::HashSet;
 
 /// Selects the leaves at `paths` in the order of the paths, or all leaves where `paths` is `None`.
 ///
-/// A path selects a leaf, or all leaves below it. It may contain or omit elided segments: `health.0` and `health` both select the
-/// field of `struct Health(f32)`.
+/// A path selects a leaf, or all leaves below it. It may contain or omit elided segments: `health.0` and `health` both
+/// select the field of `struct Health(f32)`.
 ///
 /// # Errors
 /// When a path selects nothing or a leaf twice, a selected leaf is refused, two have one name, or there is none.
@@ -62,7 +62,8 @@ pub(super) fn select(
 /// The indices of the entries that `path` selects.
 fn matching(entries: &[SurveyEntry], path: &str) -> Result<Vec<usize>, FieldErrorKind> {
     let wanted: Vec<_> = path.split('.').collect();
-    // A match of the full path takes precedence over one that omits segments: in `struct Aim((f32, f32))`, `0` selects the tuple.
+    // A match of the full path takes precedence over one that omits segments: in `struct Aim((f32, f32))`, `0` selects
+    // the tuple.
     for may_omit in [false, true] {
         let matches: Vec<_> = (0..entries.len())
             .filter(|&index| starts_with(&entries[index].path, &wanted, may_omit))

@@ -1,13 +1,13 @@
 //! The survey of a type: its leaves with their columns, and the fields that are refused, from type information alone.
 //!
-//! An array adds its length to the shape of each column below it. `[[f32; 20]; 20]` is one column of shape `[20, 20]`, and a field
-//! `coins: [Vec2; 4]` is two columns of shape `[4]`, `coins.x` and `coins.y`.
+//! An array adds its length to the shape of each column below it. `[[f32; 20]; 20]` is one column of shape `[20, 20]`,
+//! and a field `coins: [Vec2; 4]` is two columns of shape `[4]`, `coins.x` and `coins.y`.
 
 use super::{
     LeafEncoding,
     error::{RefusalReason, RefusedField},
+    path::PathStep,
     scalar::Scalar,
-    walk::PathStep,
 };
 use bevy_math::{BVec3A, BVec4A};
 use bevy_reflect::{
@@ -70,8 +70,8 @@ pub(super) struct SurveyEntry {
     pub(super) result: Result<(LeafSet, Column), RefusedField>,
 }
 
-/// Lists the fields of a type in order of declaration. Column names begin with `root`; a column whose name would be empty is
-/// called `fallback_name`.
+/// Lists the fields of a type in order of declaration. Column names begin with `root`; a column whose name would be
+/// empty is called `fallback_name`.
 pub(super) fn survey(
     root: &str,
     fallback_name: &str,
@@ -94,7 +94,8 @@ pub(super) fn survey(
     visitor.entries
 }
 
-/// A depth-first visitor of type information. Its fields describe the position of the visit, except for the entries found so far.
+/// A depth-first visitor of type information. Its fields describe the position of the visit, except for the entries
+/// found so far.
 struct TypeVisitor<'a> {
     root: &'a str,
     fallback_name: &'a str,

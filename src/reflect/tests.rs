@@ -69,8 +69,8 @@ fn encode<T: Reflect>(plan: &FieldPlan, values: &[T]) -> Vec<Vec<u8>> {
     unsafe { encode_at(plan, values.as_ptr(), size_of::<T>(), values.len()) }
 }
 
-/// The rows of `values`, without guard bytes. Encodes them through getters, compiled, and compiled with another stride, and asserts
-/// that all results are equal.
+/// The rows of `values`, without guard bytes. Encodes them through getters, compiled, and compiled with another stride,
+/// and asserts that all results are equal.
 fn encode_all_ways<T: Reflect + Typed>(plan: &mut FieldPlan, values: Vec<T>) -> Vec<Vec<u8>> {
     assert!(!plan.is_compiled());
     let by_getters = encode(plan, &values);

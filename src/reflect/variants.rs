@@ -4,9 +4,9 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 /// The variants of an enum by discriminant.
 ///
-/// Type information lists the variants without their discriminants, and a value cannot be constructed from the name of its variant.
-/// So the first value with a discriminant is read through `Reflect`, and its variant is stored here. Any number of threads can read
-/// and insert at once, since they all insert the same variant for a discriminant.
+/// Type information lists the variants without their discriminants, and a value cannot be constructed from the name of
+/// its variant. So the first value with a discriminant is read through `Reflect`, and its variant is stored here. Any
+/// number of threads can read and insert at once, since they all insert the same variant for a discriminant.
 #[derive(Debug)]
 pub(super) struct VariantTable {
     /// For each discriminant below 256, 1 + its variant, or 0 where it is unknown.

@@ -1,8 +1,8 @@
 //! Prefetch instructions: hints that memory will be accessed soon.
 //!
-//! A capture reads and writes one small region per player, thousands of regions in total: more memory than the caches hold,
-//! and more streams than hardware prefetchers track. The capture loop knows the addresses some players ahead, prefetches
-//! them, and goes on with the current player while the lines arrive.
+//! A capture reads and writes one small region per player, thousands of regions in total: more memory than the caches
+//! hold, and more streams than hardware prefetchers track. The capture loop knows the addresses some players ahead,
+//! prefetches them, and goes on with the current player while the lines arrive.
 //!
 //! Prefetches are issued on x86-64. On other targets, and under Miri, these functions do nothing.
 #![cfg_attr(
@@ -30,8 +30,8 @@ pub(crate) fn slice<T>(values: &[T]) {
 
 /// Prefetches a slice for writing.
 ///
-/// The lines are requested in exclusive state. After a read prefetch, the first write to a line that another core has read
-/// lately would wait once more, until that core's copy is invalidated.
+/// The lines are requested in exclusive state. After a read prefetch, the first write to a line that another core has
+/// read lately would wait once more, until that core's copy is invalidated.
 #[inline(always)]
 pub(crate) fn slice_for_write<T>(values: &[T]) {
     for_each_line(values.as_ptr().cast(), size_of_val(values), prefetch_line_for_write);
@@ -68,7 +68,11 @@ fn prefetch_line_for_write(address: *const u8) {
     // SAFETY: a prefetch performs no access and never faults, so any address is allowed. x86-64 processors without the
     // instruction execute it as a no-op (Intel SDM volume 2, PREFETCHW; AMD APM volume 3, PREFETCH).
     unsafe {
-        core::arch::asm!("prefetchw [{address}]", address = in(reg) address, options(nostack, preserves_flags, readonly));
+        core::arch::asm!(
+            "prefetchw [{address}]",
+            address = in(reg) address,
+            options(nostack, preserves_flags, readonly)
+        );
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = address;

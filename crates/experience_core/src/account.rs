@@ -6,8 +6,8 @@
 //! recorded = exported + dropped + discarded + pending
 //! ```
 //!
-//! Capture and the exporter thread write [`Counters`], one per recording. The exporter thread and the sink's worker thread write
-//! [`SinkCounters`], one per sink. [`SinkCounters::report`] combines the two in a [`RunReport`].
+//! Capture and the exporter thread write [`Counters`], one per recording. The exporter thread and the sink's worker
+//! thread write [`SinkCounters`], one per sink. [`SinkCounters::report`] combines the two in a [`RunReport`].
 //!
 //! ```
 //! use experience_core::account::{Counters, SinkCounters};
@@ -39,7 +39,8 @@ pub struct RunReport {
     pub recorded: u64,
     /// Transitions that this sink accepted.
     pub exported: u64,
-    /// Transitions that were lost: overwritten before the exporter thread read them, refused by the sink, or not finite.
+    /// Transitions that were lost: overwritten before the exporter thread read them, refused by the sink, or not
+    /// finite.
     pub dropped: u64,
     /// Transitions that were discarded on request, by a player's opt-out for example.
     pub discarded: u64,
@@ -60,7 +61,8 @@ pub struct RunReport {
     /// Players that were not recorded because no buffer could be allocated for them.
     #[serde(default)]
     pub unbuffered_agents: u64,
-    /// Failed calls of this sink, and times that it stalled. A call that succeeded on retry counts here and loses nothing.
+    /// Failed calls of this sink, and times that it stalled. A call that succeeded on retry counts here and loses
+    /// nothing.
     #[serde(default)]
     pub failures: u64,
     /// Totals of the episodes that this sink accepted, by agent id.
@@ -100,13 +102,14 @@ fn number_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Er
 
 /// A counter that any thread can read.
 ///
-/// Writers use either [`add`](Count::add), one thread at a time, or [`add_shared`](Count::add_shared), any number of threads;
-/// never both for one counter at the same time.
+/// Writers use either [`add`](Count::add), one thread at a time, or [`add_shared`](Count::add_shared), any number of
+/// threads; never both for one counter at the same time.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Adds `n`, from one thread at a time: a load and a store, which are several times cheaper than an atomic addition.
+    /// Adds `n`, from one thread at a time: a load and a store, which are several times cheaper than an atomic
+    /// addition.
     pub fn add(&self, n: u64) {
         let count = self.0.load(Ordering::Relaxed);
         // Pairs with the acquire load in `get`: a reader that sees this count also sees the counts stored before it.
@@ -268,8 +271,8 @@ impl SinkCounters {
     }
 
     fn balance(&self, recording: &Counters) -> Balance {
-        // The fields are evaluated in this order. `recorded` comes last: a transition is counted there before it is counted
-        // anywhere else, so the others never add up to more.
+        // The fields are evaluated in this order. `recorded` comes last: a transition is counted there before it is
+        // counted anywhere else, so the others never add up to more.
         Balance {
             exported: self.exported.get(),
             dropped: self.dropped(recording),

@@ -17,8 +17,8 @@
 //!
 //! # Rows
 //! A row is the in-memory encoding of one step: a 64-byte [`StepHeader`](crate::transition::StepHeader) followed by the
-//! five groups at fixed offsets. All rows of a schema have the same size. What consecutive rows mean together is defined by
-//! [`transition`](crate::transition).
+//! five groups at fixed offsets. All rows of a schema have the same size. What consecutive rows mean together is
+//! defined by [`transition`](crate::transition).
 //!
 //! # Layout
 //! [`RowLayout`] holds the offsets. An encoder writes through it; [`StepBytes`](crate::transition::StepBytes) reads
@@ -220,7 +220,8 @@ impl Schema {
         self.edit(|definition| definition.reward_terms.extend(terms.into_iter().map(Into::into)))
     }
 
-    /// Sets the user-defined version. It is part of the hash, for columns that keep their names and change their meaning.
+    /// Sets the user-defined version. It is part of the hash, for columns that keep their names and change their
+    /// meaning.
     #[must_use]
     pub fn with_version(self, version: impl Into<String>) -> Self {
         self.edit(|definition| definition.version = Some(version.into()))

@@ -1,4 +1,5 @@
-//! Hand-written implementations of `Reflect` that break its conventions. They are safe code, so encoding them must be sound.
+//! Hand-written implementations of `Reflect` that break its conventions. They are safe code, so encoding them must be
+//! sound.
 
 use super::op::LeafLocation;
 use super::*;
@@ -180,10 +181,10 @@ fn overlapping_finds_all_leaves_that_share_bytes() {
         });
         locations.collect()
     };
-    let mut overlapping = trust::overlapping(&locations(&[(8, 12), (0, 4), (4, 8), (0, 12), (12, 16), (5, 5)]), &[]);
+    let mut overlapping = locate::overlapping(&locations(&[(8, 12), (0, 4), (4, 8), (0, 12), (12, 16), (5, 5)]), &[]);
     overlapping.sort_unstable();
     assert_eq!(overlapping, [0, 1, 2, 3]);
-    assert!(trust::overlapping(&locations(&[(0, 8), (0, 8), (8, 9)]), &[1..2, 3..3]).is_empty());
+    assert!(locate::overlapping(&locations(&[(0, 8), (0, 8), (8, 9)]), &[1..2, 3..3]).is_empty());
 }
 
 #[test]

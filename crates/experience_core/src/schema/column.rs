@@ -121,7 +121,8 @@ impl Column {
         self.shape.iter().product()
     }
 
-    /// One name per element, in C order: `name` for a scalar, `name=label` for labelled elements, `name[i][j]` otherwise.
+    /// One name per element, in C order: `name` for a scalar, `name=label` for labelled elements, `name[i][j]`
+    /// otherwise.
     ///
     /// ```
     /// use experience_core::schema::Column;

@@ -32,8 +32,8 @@ pub struct Episode {
 impl Episode {
     /// Builds an episode from T + 1 encoded rows.
     ///
-    /// The kinds and outcomes in the rows' headers are overwritten: the first row becomes the `Begin`, and `outcome` and
-    /// `reason` replace the flags.
+    /// The kinds and outcomes in the rows' headers are overwritten: the first row becomes the `Begin`, and `outcome`
+    /// and `reason` replace the flags.
     ///
     /// # Panics
     /// When `rows` is not a whole number of the schema's rows, or fewer than two.

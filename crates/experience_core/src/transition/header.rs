@@ -11,8 +11,8 @@ pub enum StepKind {
     Begin = 0,
     /// An action, its reward, and the observation that it led to.
     Transition = 1,
-    /// The end of an episode whose final observation is its last row. Outcome and reason are those of this row, its reward is
-    /// added to the last transition's, and it has no observation.
+    /// The end of an episode whose final observation is its last row. Outcome and reason are those of this row, its
+    /// reward is added to the last transition's, and it has no observation.
     End = 2,
     /// The open episode is withdrawn: its player opted out. No reader returns its rows.
     Discard = 3,
@@ -53,13 +53,13 @@ pub struct StepHeader {
     pub ordinal: u32,
     /// Length of the transition in ticks.
     pub ticks: u32,
-    /// Code of the [`EndReason`](super::EndReason) in the recording's [`ReasonTable`](super::ReasonTable), 0 where the episode
-    /// goes on.
+    /// Code of the [`EndReason`](super::EndReason) in the recording's [`ReasonTable`](super::ReasonTable), 0 where the
+    /// episode goes on.
     pub reason: u16,
     kind: u8,
     flags: u8,
-    /// The player that the row belongs to, in a buffer that several share: a new number at each join. 0 in a buffer of a
-    /// single player.
+    /// The player that the row belongs to, in a buffer that several share: a new number at each join. 0 in a buffer of
+    /// a single player.
     pub stream: u32,
 }
 

@@ -9,8 +9,8 @@ use std::{
 
 /// Why an episode ended: a short word that is stored with the data.
 ///
-/// The list is open: any string is a reason. The constants are the reasons that the library writes itself, and common ones of
-/// games.
+/// The list is open: any string is a reason. The constants are the reasons that the library writes itself, and common
+/// ones of games.
 ///
 /// ```
 /// use experience_core::transition::EndReason;
@@ -87,13 +87,13 @@ impl fmt::Display for EndReason {
 
 /// The mapping between end reasons and the codes in [`StepHeader::reason`](super::StepHeader::reason).
 ///
-/// Codes from 1 are the constants of [`EndReason`]; a game's own reasons follow in the order of their first use. Threads share a
-/// table.
+/// Codes from 1 are the constants of [`EndReason`]; a game's own reasons follow in the order of their first use.
+/// Threads share a table.
 #[derive(Debug)]
 pub struct ReasonTable(RwLock<Vec<EndReason>>);
 
-/// The largest number of reasons in a table. Further reasons share the code of `other`, which bounds the memory of a game that
-/// makes a new reason for each episode.
+/// The largest number of reasons in a table. Further reasons share the code of `other`, which bounds the memory of a
+/// game that makes a new reason for each episode.
 const MAX_REASONS: usize = 4096;
 
 impl Default for ReasonTable {
@@ -103,7 +103,8 @@ impl Default for ReasonTable {
 }
 
 impl ReasonTable {
-    /// The table of another process, from the codes in its journal. Codes between them that are missing stand for `unknown`.
+    /// The table of another process, from the codes in its journal. Codes between them that are missing stand for
+    /// `unknown`.
     pub(crate) fn from_codes(reasons: &std::collections::BTreeMap<u16, String>) -> Self {
         let last = reasons.last_key_value().map_or(0, |(code, _)| *code);
         let reason = |code| reasons.get(&code).map_or("unknown", String::as_str);

@@ -77,8 +77,8 @@ impl<'a> StepBytes<'a> {
         )
     }
 
-    /// All elements of the action in order, `[action_width]`, converted to `f64`. Exact except for 64-bit integers beyond
-    /// 2⁵³.
+    /// All elements of the action in order, `[action_width]`, converted to `f64`. Exact except for 64-bit integers
+    /// beyond 2⁵³.
     pub fn action(self) -> impl Iterator<Item = f64> + 'a {
         self.schema
             .action()

@@ -20,11 +20,13 @@ pub(super) struct RowBlock {
 /// Encodes the leaves of `run`. Does nothing for [`OpKind::Reflect`] and [`OpKind::Variant`], which have no kernel.
 ///
 /// # Safety
-/// - `rows.source` points to `rows.count` live values, `rows.source_stride` bytes apart, that are not written to during the call.
-/// - At each source offset of `run`, each value has a leaf of the type that `kind` names: its scalar, an `Option` of it for
-///   [`OpKind::OptionValue`] and [`OpKind::OptionPresence`], a `bool` for [`OpKind::PackBits`]. For [`OpKind::Copy`], all bytes of
-///   the run belong to leaves.
-/// - At each target offset of `run`, each of `rows.count` rows, `rows.target_stride` bytes apart from `rows.target`, is writable.
+/// - `rows.source` points to `rows.count` live values, `rows.source_stride` bytes apart, that are not written to during
+///   the call.
+/// - At each source offset of `run`, each value has a leaf of the type that `kind` names: its scalar, an `Option` of it
+///   for [`OpKind::OptionValue`] and [`OpKind::OptionPresence`], a `bool` for [`OpKind::PackBits`]. For
+///   [`OpKind::Copy`], all bytes of the run belong to leaves.
+/// - At each target offset of `run`, each of `rows.count` rows, `rows.target_stride` bytes apart from `rows.target`, is
+///   writable.
 pub(super) unsafe fn encode(kind: OpKind, run: &LeafRun, rows: &RowBlock) {
     // SAFETY: each kernel requires what the caller promises for the type that `kind` names.
     unsafe {
@@ -51,7 +53,8 @@ trait LoadScalar: IntoNumber {
 impl LoadScalar for bool {
     #[inline]
     unsafe fn load(source: *const u8) -> Self {
-        // SAFETY: a live `bool` is one initialised byte. It is loaded as a byte, so that no bit pattern is undefined behaviour.
+        // SAFETY: a live `bool` is one initialised byte. It is loaded as a byte, so that no bit pattern is undefined
+        // behaviour.
         unsafe { source.read() != 0 }
     }
 }
@@ -77,8 +80,8 @@ impl_load_scalar!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize f32 f64);
 unsafe fn for_each_leaf<const N: usize>(run: &LeafRun, rows: &RowBlock, read: impl Fn(*const u8) -> [u8; N]) {
     for row in 0..rows.count {
         for leaf in 0..run.count {
-            // SAFETY: by the caller's promise, `source` points to a leaf and `target` to its writable place in the row. Arrays of
-            // bytes need no alignment.
+            // SAFETY: by the caller's promise, `source` points to a leaf and `target` to its writable place in the row.
+            // Arrays of bytes need no alignment.
             unsafe {
                 let source = rows
                     .source
@@ -108,8 +111,8 @@ unsafe fn load_bytes<const N: usize>(source: *const u8) -> [u8; N] {
 /// As for [`encode`].
 unsafe fn copy(run: &LeafRun, rows: &RowBlock) {
     let once = LeafRun { count: 1, ..*run };
-    // A constant size compiles to loads and stores. These are the sizes of common scalars, vectors, rotations and transforms.
-    // SAFETY: all bytes of the run belong to leaves, so they are initialised.
+    // A constant size compiles to loads and stores. These are the sizes of common scalars, vectors, rotations and
+    // transforms. SAFETY: all bytes of the run belong to leaves, so they are initialised.
     unsafe {
         match run.count {
             4 => for_each_leaf::<4>(&once, rows, |source| load_bytes(source)),
@@ -178,8 +181,8 @@ unsafe fn pack_bits(run: &LeafRun, rows: &RowBlock) {
 
 /// Packs the lowest bit of each of eight bytes into one byte, the first byte's into the lowest bit.
 ///
-/// The multiplication adds shifted copies of the eight bits such that all of them meet in the highest byte, in order and
-/// without a carry.
+/// The multiplication adds shifted copies of the eight bits such that all of them meet in the highest byte, in order
+/// and without a carry.
 fn pack_byte(bools: [u8; 8]) -> u8 {
     let bits = u64::from_le_bytes(bools) & 0x0101_0101_0101_0101;
     (bits.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8

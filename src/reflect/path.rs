@@ -8,7 +8,8 @@ use bevy_reflect::{PartialReflect, ReflectRef, enums::Enum};
 pub(super) enum PathStep {
     /// A field of a struct, a tuple struct or a tuple.
     Field(usize),
-    /// An element of an array. Its index is `index / divisor % extent`, where `index` is the leaf's index in its leaf set.
+    /// An element of an array. Its index is `index / divisor % extent`, where `index` is the leaf's index in its leaf
+    /// set.
     Element { extent: usize, divisor: usize },
     /// The value of an `Option`.
     Some,

@@ -1,13 +1,13 @@
 //! Locates leaves in a live value, for ops that read them at fixed offsets.
 //!
-//! `Reflect` is a safe trait, so an implementation may return references to anything. A location is taken from the addresses,
-//! sizes and types of the references themselves, and only where each part lies inside of its container. The safety argument is
-//! in the docs of the [parent module](super#safety).
+//! `Reflect` is a safe trait, so an implementation may return references to anything. A location is taken from the
+//! addresses, sizes and types of the references themselves, and only where each part lies inside of its container. The
+//! safety argument is in the docs of the [parent module](super#safety).
 
 use super::{
     op::LeafLocation,
+    path::{PathStep, Resolved, resolve_step},
     survey::{LeafKind, LeafSet},
-    walk::{PathStep, Resolved, resolve_step},
 };
 use bevy_reflect::{PartialReflect, Reflect};
 use core::{
@@ -15,8 +15,8 @@ use core::{
     ops::Range,
 };
 
-/// Address, layout and type of a referenced value. An implementation of `Reflect` cannot forge them: the address comes from the
-/// reference, the rest from its vtable.
+/// Address, layout and type of a referenced value. An implementation of `Reflect` cannot forge them: the address comes
+/// from the reference, the rest from its vtable.
 #[derive(Clone, Copy)]
 struct MemoryRegion {
     start: usize,
