@@ -156,7 +156,7 @@ impl TypeVisitor<'_> {
             TypeInfo::Enum(info) => self.enumeration(info),
             TypeInfo::Opaque(info) => self.opaque(info.ty().id(), type_path),
             TypeInfo::List(_) | TypeInfo::Map(_) | TypeInfo::Set(_) => {
-                self.refuse(type_path, RefusalReason::Collection)
+                self.refuse(type_path, RefusalReason::Collection);
             }
         }
         self.ancestors.pop();
