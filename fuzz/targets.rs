@@ -1,4 +1,7 @@
-//! What is fed with anything at all. Here and in `tests/fuzz_seeds.rs` the same.
+//! The fuzz targets: one function per file format, each of which reads arbitrary bytes as a file of that format.
+//!
+//! A target passes if it does not panic, hang or exhaust memory; damaged input is an error or is skipped. The binaries
+//! in `fuzz_targets/` run the functions under libFuzzer, and the test `tests/fuzz_seeds.rs` on mutations of the corpus.
 
 use experience_buffer::ring::MappedRing;
 use experience_core::{
@@ -13,13 +16,13 @@ use experience_export::{
 };
 use std::{fs, path::Path, time::SystemTime};
 
-/// The columns of the recordings that are damaged here.
+/// The schema of the recording `p`, whose files the targets replace.
 pub fn schema() -> Schema {
     Schema::new("p").with_observation([Column::feature("x")])
 }
 
-/// A dataset without episodes, of run 1.
-pub fn dataset(root: &Path) {
+/// Writes a dataset to `root` with the recording `p`, run 1, and no episodes.
+pub fn write_empty_dataset(root: &Path) {
     let recording = RecordingInfo {
         schema: schema().into_shared(),
         run: RunId::from_bits(1),
@@ -28,78 +31,85 @@ pub fn dataset(root: &Path) {
         buffers: None,
     };
     let mut sink = DatasetSink::new(root);
-    sink.open(&recording).expect("there is a disk");
-    sink.close(&RunReport::default()).expect("there is a disk");
+    sink.open(&recording).expect("the temporary directory is writable");
+    sink.close(&RunReport::default())
+        .expect("the temporary directory is writable");
 }
 
-/// A segment of a journal: read record by record, and recovered.
+/// Reads `bytes` as a journal segment, record by record, and recovers a dataset that contains it.
 pub fn journal(bytes: &[u8]) {
-    let mut rows = 0;
+    let mut row_bytes = 0;
     let _ = JournalReader::read_segment(bytes, |_, record| {
-        if let Record::Rows { rows: found, .. } = record {
-            rows += found.len();
+        if let Record::Rows { rows, .. } = record {
+            row_bytes += rows.len();
         }
     });
-    assert!(rows <= bytes.len(), "nothing is in it twice");
-    let root = tempfile::tempdir().expect("there is a disk");
-    dataset(root.path());
+    assert!(row_bytes <= bytes.len(), "no part of a segment is read twice");
+    let root = temporary_directory();
+    write_empty_dataset(root.path());
     let folder = root.path().join("p/journal/00000002");
-    fs::create_dir_all(&folder).expect("there is a disk");
-    fs::write(folder.join("00000.journal"), bytes).expect("there is a disk");
+    fs::create_dir_all(&folder).expect("the temporary directory is writable");
+    fs::write(folder.join("00000.journal"), bytes).expect("the temporary directory is writable");
     let settings = RecoverSettings { include_unclear: true };
-    let dataset = Dataset::open(root.path()).expect("it was just made");
-    let found = dataset.recover(&settings).expect("what is damaged is no error");
-    if found.iter().all(|found| found.recovery.failed.is_empty()) {
+    let dataset = Dataset::open(root.path()).expect("the dataset is intact");
+    let recovered = dataset
+        .recover(&settings)
+        .expect("recovery of a damaged journal is no error");
+    if recovered.iter().all(|recording| recording.recovery.failed.is_empty()) {
         for episode in dataset.recordings()[0].episodes() {
-            episode.expect("what was recovered can be read");
+            episode.expect("a recovered episode is readable");
         }
     }
 }
 
-/// The file of a ring, with a schema and a width that somebody expects.
+/// Opens `bytes` as a ring file and reads its rows. The expected schema hash and row width are those in the file's
+/// header, so that the checks behind them are reached.
 pub fn ring(bytes: &[u8]) {
-    let folder = tempfile::tempdir().expect("there is a disk");
+    let folder = temporary_directory();
     let path = folder.path().join("1-0-0.ring");
-    fs::write(&path, bytes).expect("there is a disk");
-    let hash = bytes
-        .get(32..40)
-        .and_then(|hash| Some(u64::from_ne_bytes(hash.try_into().ok()?)));
-    let words = bytes
-        .get(40..48)
-        .and_then(|words| Some(u64::from_ne_bytes(words.try_into().ok()?)));
-    let words = words.and_then(|words| usize::try_from(words).ok()).unwrap_or(1);
-    let Ok(mut ring) = MappedRing::open(&path, hash.unwrap_or(0), words) else {
+    fs::write(&path, bytes).expect("the temporary directory is writable");
+    let word = |at: usize| {
+        let word = bytes.get(at..at + 8)?;
+        Some(u64::from_ne_bytes(word.try_into().ok()?))
+    };
+    let schema_hash = word(32).unwrap_or(0);
+    let row_words = word(40).and_then(|words| usize::try_from(words).ok()).unwrap_or(1);
+    let Ok(mut ring) = MappedRing::open(&path, schema_hash, row_words) else {
         return;
     };
-    let mut rows = 0;
-    ring.read_undrained(1 << 16, |row| rows += row.len());
+    let mut words = 0;
+    ring.read_undrained(1 << 16, |row| words += row.len());
     ring.seek_oldest();
-    ring.reader().read(1 << 16, |row| rows += row.len());
+    ring.reader().read(1 << 16, |row| words += row.len());
     let _ = (ring.stats(), ring.label(), ring.is_closed());
 }
 
-/// The description of a recording.
+/// Opens a dataset whose `experience.json`, the description of a recording, is `bytes`.
 pub fn experience(bytes: &[u8]) {
-    let root = tempfile::tempdir().expect("there is a disk");
-    dataset(root.path());
-    fs::write(root.path().join("p/experience.json"), bytes).expect("there is a disk");
+    let root = temporary_directory();
+    write_empty_dataset(root.path());
+    fs::write(root.path().join("p/experience.json"), bytes).expect("the temporary directory is writable");
     if let Ok(dataset) = Dataset::open(root.path()) {
-        look(&dataset);
+        read_everything(&dataset);
     }
 }
 
-/// The account of a run.
+/// Opens and recovers a dataset whose `runs/00000001.json`, the account of a run, is `bytes`.
 pub fn account(bytes: &[u8]) {
-    let root = tempfile::tempdir().expect("there is a disk");
-    dataset(root.path());
-    fs::write(root.path().join("p/runs/00000001.json"), bytes).expect("there is a disk");
-    let dataset = Dataset::open(root.path()).expect("its description is whole");
-    look(&dataset);
+    let root = temporary_directory();
+    write_empty_dataset(root.path());
+    fs::write(root.path().join("p/runs/00000001.json"), bytes).expect("the temporary directory is writable");
+    let dataset = Dataset::open(root.path()).expect("`experience.json` is intact");
+    read_everything(&dataset);
     let _ = dataset.recover(&RecoverSettings { include_unclear: true });
-    look(&dataset);
+    read_everything(&dataset);
 }
 
-fn look(dataset: &Dataset) {
+fn temporary_directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("the system has a temporary directory")
+}
+
+fn read_everything(dataset: &Dataset) {
     for recording in dataset.recordings() {
         let _ = (recording.runs(), recording.overview(), recording.stats());
         let _ = recording.validate(&mut |_| {});

@@ -1,34 +1,61 @@
-//! A reflected type as features: from its type information to the bytes of a row.
+//! Field plans: compiled encoders from values of a reflected type to bytes of a row.
 //!
-//! A [`FieldPlan`] is made in two steps. [`FieldPlan::new`] takes names, kinds and refusals from type information, when
-//! registrations freeze. [`FieldPlan::compile`] finds, in the first live value, where the leaves lie; from then on
-//! [`FieldPlan::encode`] loads them from there, many values at a time, without a `dyn Reflect`.
+//! A [`FieldPlan`] covers the leaves of one type: scalars, fieldless enums and the presence of `Option`s, reached
+//! through fields, tuples and arrays. Compiled, it is a list of ops. Each [op](op::Op) reads a run of leaves at fixed
+//! byte offsets of a value and writes them at fixed byte offsets of a row, without a call through `dyn Reflect`: as
+//! `f32` in an observation, in the leaf's own type in an action or info, as bits in a mask.
 //!
-//! # What is trusted
-//! `Reflect` is a safe trait, so what it says is not a proof. A leaf is loaded only where all of this holds, and is read
-//! through `dyn Reflect` otherwise:
-//! - its type, as the compiler knows it, is in a closed list (scalars, `Option`s of them) or an enum whose variants are
-//!   all units;
-//! - it was reached through structs, tuples and arrays alone, each of them inside of what it is a part of, so it lies
-//!   inside the value, aligned in every value of the type;
-//! - no other leaf shares a byte with it.
+//! # Stages
+//! | stage | module | result |
+//! |---|---|---|
+//! | [`FieldPlan::new`] | [`survey`], [`select`] | leaves, column names and refusals, from type information |
+//! | [`FieldPlan::place`] | | the offset of each column in the row |
+//! | [`FieldPlan::compile`] | [`locate`], [`compile`], [`op`] | offsets of the leaves, from a live value, and the ops |
+//! | [`FieldPlan::encode`] | [`encode`](mod@encode), [`kernel`] | rows, for any number of values at a time |
 //!
-//! What remains to be believed is that the leaf lies there in *every* value of the type. `#[derive(Reflect)]` cannot break
-//! that. A hand-written implementation could, by handing out one field of some values and another of others; so samples are
-//! read both ways, and leaves that differ are not loaded again.
+//! # When `Reflect` getters are used
+//! The getters visit a leaf by its path: exact for every value, and many times slower than an op. They are used for
+//! - all leaves, until the plan is compiled;
+//! - leaves without an offset: behind a pointer, below an `Option` other than that of a scalar, in the lanes of a SIMD
+//!   mask, and in an enum with ignored fields;
+//! - leaves of which a hand-written `Reflect` implementation returns something else than its type information says.
+//!   They are recorded as 0, and logged once;
+//! - an enum's discriminant, the first time that it occurs;
+//! - ops that were demoted because a sample did not match.
+//!
+//! # Safety
+//! `Reflect` is a safe trait, so its answers are not proof of anything. An op may read a leaf of type `L` at offset `o`
+//! because in every live value of the plan's type `T` there is an initialised `L` at `o`:
+//!
+//! 1. **Type.** `L` is known from the `TypeId` in the vtable of a reference that the getters returned, not from type
+//!    information. It is in a closed list: scalars, `Option`s of scalars, and enums whose variants are all units.
+//!    Scalars are valid for every bit pattern, except for `bool`, which is read as a byte. An enum of units consists of
+//!    its discriminant, and is read as an integer of its size.
+//! 2. **Containment.** In the value that the plan was compiled with, each part on the path lies inside of the part
+//!    before, by the addresses, sizes and alignments of the references. So `o + size_of::<L>()` is at most
+//!    `size_of::<T>()`, and `o` is aligned for `L` in every `T`. Paths lead through fields and array elements only,
+//!    whose offsets are constants of the types.
+//! 3. **Disjointness.** No two leaves share a byte, except for the value and the presence of one `Option`. An
+//!    implementation that returns one field under two names fails this check, and both leaves use the getters.
+//! 4. **Uniformity.** The leaf lies at `o` in *every* value of `T`. With `#[derive(Reflect)]` this holds, because a
+//!    getter returns the same field of each value. A hand-written implementation can break it, by returning one field
+//!    of some values and another field of others. This is the one premise that is not proven. It is sampled:
+//!    [`FieldPlan::encode`] encodes some rows both ways, and an op that differs is demoted to getters.
+//!
+//! The pointers to values are the caller's promise, stated at [`FieldPlan::encode`].
 
-mod block;
 mod compile;
 mod encode;
 mod error;
+mod kernel;
+mod locate;
 mod name;
 mod op;
+mod path;
 mod scalar;
 mod select;
 mod survey;
-mod trust;
 mod variants;
-mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -42,113 +69,116 @@ use core::{
     ops::Range,
     sync::atomic::{AtomicBool, AtomicU32},
 };
-use encode::Values;
+use encode::StridedValues;
 use experience_core::schema::Column;
 use op::Op;
-use survey::Feature;
+use survey::LeafSet;
 use variants::VariantTable;
 
-/// What the leaves of a type become.
+/// How leaves are encoded, which depends on the part of the row that they go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// `f32` features: numbers, 0 or 1 for a `bool`, a one-hot for an enum without data, and for an `Option` its value
-    /// (0 where there is none) and its presence.
+pub(crate) enum LeafEncoding {
+    /// `f32` features. A number is converted; a `bool` is 0 or 1; a fieldless enum is a one-hot; an `Option` is its
+    /// value, 0 for `None`, and its presence, 0 or 1.
     Observation {
-        /// Whether `f64` and 64-bit integers may be rounded. They are refused otherwise. 32-bit integers beyond 2²⁴ are
-        /// rounded in any case.
+        /// Whether `f64` and 64-bit integers are accepted, and rounded. 32-bit integers beyond 2²⁴ are rounded in any
+        /// case.
         narrow: bool,
     },
-    /// Columns of the leaves' own types, for actions and info. An enum without data is the index of its variant.
+    /// Columns of the leaves' own types, for actions and info. A fieldless enum is the index of its variant as `i64`;
+    /// an `Option` is refused.
     Exact,
-    /// Bits, from the lowest of the first byte. Every leaf is a `bool`.
+    /// One bit per `bool`, least significant bit first. All other leaves are refused.
     Mask,
 }
 
-/// How the values of one type become the bytes of a row.
+/// A compiled encoder from values of one type to a part of a row. See the [module docs](self).
 #[derive(Debug)]
 pub(crate) struct FieldPlan {
     type_path: &'static str,
     type_id: TypeId,
-    /// Turns a pointer to a value into one that knows its type. It does not look at the value.
-    view: fn(*const u8) -> *const dyn PartialReflect,
-    target: Target,
+    /// Casts a pointer to a value of the plan's type, without dereferencing it.
+    as_reflect: fn(*const u8) -> *const dyn PartialReflect,
+    encoding: LeafEncoding,
+    /// Empty for a mask.
     columns: Vec<Column>,
-    /// In the order of their leaves' numbers.
-    features: Vec<Placed>,
-    tables: Vec<(TypeId, VariantTable)>,
+    /// One per column, in the order of their leaves.
+    leaf_sets: Vec<PlacedLeaves>,
+    variant_tables: Vec<(TypeId, VariantTable)>,
     /// Empty until the columns are placed.
     ops: Vec<Op>,
-    /// The bytes of a mask.
-    mask: Range<usize>,
     /// The end of the last byte that is written in a row.
-    extent: usize,
-    compiled: bool,
-    /// How often rows were encoded, modulo 2³².
-    calls: AtomicU32,
-    /// Whether it was said that values lack leaves.
-    lost: AtomicBool,
+    row_end: usize,
+    is_compiled: bool,
+    /// Number of calls of `encode`, modulo 2³². It determines which rows are verified.
+    encode_calls: AtomicU32,
+    has_reported_mismatch: AtomicBool,
 }
 
-/// A feature with its place in the row.
+/// The leaves of one column, with their place in the row.
 #[derive(Debug)]
-struct Placed {
-    feature: Feature,
-    /// The number of its first leaf among all leaves of the plan.
+struct PlacedLeaves {
+    leaves: LeafSet,
+    /// The number of the first leaf in the plan.
     first: usize,
-    /// Where its first leaf begins: in bytes, but in bits for a mask.
+    /// Offset of the first leaf in the row, in bytes; in bits for a mask.
     target: usize,
-    /// How much each leaf takes there.
-    unit: usize,
+    /// Size of each leaf in the row, in bytes; 1 bit for a mask.
+    leaf_size: usize,
 }
 
 impl FieldPlan {
-    /// Plans the leaves of `T`, or those at the dotted paths `fields` and below, in the order given.
+    /// Plans the leaves of `T`, or those at and below the dotted paths `fields`, in the order of the paths.
     ///
-    /// Each name begins with `root`, unless that is empty. The only field of a tuple struct goes by the name of the struct:
-    /// `Health(f32)` is `health`, though `fields` may call it `0`. An array adds to the shape of every column below it.
+    /// Column names begin with `root` unless it is empty. The only field of a tuple struct has the name of the struct:
+    /// `Health(f32)` is `health`, though `fields` can also name it `0`. An array adds a dimension to each column below
+    /// it.
     ///
     /// # Errors
-    /// When a leaf that was asked for cannot be recorded or does not exist, or when there is none.
+    /// When a selected leaf cannot be recorded or does not exist, or when there is none.
     pub(crate) fn new<T: Reflect + Typed>(
         root: &str,
         fields: Option<&[&str]>,
-        target: Target,
+        encoding: LeafEncoding,
     ) -> Result<Self, FieldError> {
-        let surveyed = survey::survey(root, &root_name::<T>(), T::type_info(), target);
-        let (features, columns) =
-            select::select(surveyed, fields).map_err(|problem| FieldError::new(T::type_path(), target, problem))?;
-        let mut first = 0;
-        let features = features
+        let entries = survey::survey(root, &root_name::<T>(), T::type_info(), encoding);
+        let (leaf_sets, columns) =
+            select::select(entries, fields).map_err(|kind| FieldError::new(T::type_path(), encoding, kind))?;
+        let mut end = 0;
+        let leaf_sets = leaf_sets
             .into_iter()
             .zip(&columns)
-            .map(|(feature, column)| {
-                let leaves = feature.leaves;
-                first += leaves;
-                Placed {
-                    first: first - leaves,
+            .map(|(leaves, column)| {
+                let first = end;
+                end += leaves.count;
+                PlacedLeaves {
+                    first,
                     target: 0,
-                    unit: match target {
-                        Target::Mask => 1,
-                        _ => column.width() / leaves * column.dtype.size(),
+                    leaf_size: match encoding {
+                        LeafEncoding::Mask => 1,
+                        _ => column.width() / leaves.count * column.dtype.size(),
                     },
-                    feature,
+                    leaves,
                 }
             })
             .collect();
         Ok(Self {
             type_path: T::type_path(),
             type_id: TypeId::of::<T>(),
-            view: |value| value.cast::<T>() as *const dyn PartialReflect,
-            target,
-            columns: if target == Target::Mask { Vec::new() } else { columns },
-            features,
-            tables: Vec::new(),
+            as_reflect: |value| value.cast::<T>() as *const dyn PartialReflect,
+            encoding,
+            columns: if encoding == LeafEncoding::Mask {
+                Vec::new()
+            } else {
+                columns
+            },
+            leaf_sets,
+            variant_tables: Vec::new(),
             ops: Vec::new(),
-            mask: 0..0,
-            extent: 0,
-            compiled: false,
-            calls: AtomicU32::new(0),
-            lost: AtomicBool::new(false),
+            row_end: 0,
+            is_compiled: false,
+            encode_calls: AtomicU32::new(0),
+            has_reported_mismatch: AtomicBool::new(false),
         })
     }
 
@@ -157,66 +187,65 @@ impl FieldPlan {
         &self.columns
     }
 
-    /// The number of bits of a mask; 0 for anything else.
+    /// The number of bits of a mask; 0 for the other encodings.
     pub(crate) fn mask_width(&self) -> usize {
-        match self.target {
-            Target::Mask => self.leaves(),
+        match self.encoding {
+            LeafEncoding::Mask => self.leaf_count(),
             _ => 0,
         }
     }
 
-    /// Says where each column begins in a row, in bytes; for a mask, where its only run of bits begins.
+    /// Sets the byte offset of each column in a row. A mask has one offset, that of its first byte.
     ///
-    /// The plan has to be compiled again afterwards.
+    /// Discards the result of an earlier [`compile`](Self::compile).
     ///
     /// # Panics
-    /// When there are more or fewer offsets than columns.
+    /// When the number of offsets is not that of the columns.
     pub(crate) fn place(&mut self, offsets: &[usize]) {
-        let expected = match self.target {
-            Target::Mask => 1,
+        let expected = match self.encoding {
+            LeafEncoding::Mask => 1,
             _ => self.columns.len(),
         };
         assert_eq!(
             offsets.len(),
             expected,
-            "one offset for each column of `{}`",
+            "one offset is needed for each column of `{}`",
             self.type_path
         );
-        self.extent = 0;
-        if self.target == Target::Mask {
-            self.mask = offsets[0]..offsets[0] + self.leaves().div_ceil(8);
-            self.extent = self.mask.end;
-            for placed in &mut self.features {
-                placed.target = self.mask.start * 8 + placed.first;
+        if self.encoding == LeafEncoding::Mask {
+            self.row_end = offsets[0] + self.leaf_count().div_ceil(8);
+            for placed in &mut self.leaf_sets {
+                placed.target = offsets[0] * 8 + placed.first;
             }
         } else {
-            for (placed, &offset) in self.features.iter_mut().zip(offsets) {
+            self.row_end = 0;
+            for (placed, &offset) in self.leaf_sets.iter_mut().zip(offsets) {
                 placed.target = offset;
-                self.extent = self.extent.max(offset + placed.feature.leaves * placed.unit);
+                self.row_end = self.row_end.max(offset + placed.leaves.count * placed.leaf_size);
             }
         }
-        self.compiled = false;
-        self.build(&vec![None; self.leaves()]);
+        self.is_compiled = false;
+        self.build_ops(&vec![None; self.leaf_count()]);
     }
 
-    /// Whether a live value has been looked at. Until then all values are read through `dyn Reflect`.
+    /// Whether the plan has been compiled with a live value. Until then all leaves are read through getters.
     pub(crate) fn is_compiled(&self) -> bool {
-        self.compiled
+        self.is_compiled
     }
 
-    /// Encodes `rows` values lying `source_stride` bytes apart into rows of `out` lying `stride` bytes apart.
+    /// Encodes `rows` values, `source_stride` bytes apart, into rows of `out`, `stride` bytes apart.
     ///
-    /// Only the bytes of the plan's own columns are written. Does not allocate.
+    /// Writes only the bytes of the plan's own columns. Does not allocate.
     ///
     /// # Safety
-    /// `source` points to `rows` live, initialised values of the `T` that the plan was made for, `source_stride` bytes
-    /// apart and not written to meanwhile.
+    /// `source` points to `rows` live values of the `T` that the plan was made for, `source_stride` bytes apart. They
+    /// are not written to during the call.
     ///
     /// # Panics
     /// When the columns have not been placed, or the rows do not fit into `out`.
     #[expect(
         unsafe_code,
-        reason = "values are given as pointers, so that any column of a table will do"
+        reason = "values are passed as pointers, which fits columns of ECS tables of any type"
     )]
     pub(crate) unsafe fn encode(
         &self,
@@ -226,17 +255,26 @@ impl FieldPlan {
         out: &mut [u8],
         stride: usize,
     ) {
-        assert!(
-            !self.ops.is_empty(),
-            "`place` the columns of `{}` before",
-            self.type_path
-        );
-        // SAFETY: the caller's promise, and the values are used here alone.
-        let values = unsafe { Values::new(source, source_stride, rows) };
+        self.assert_placed();
+        // SAFETY: by the caller's promise, and the result is passed to this plan only.
+        let values = unsafe { StridedValues::new(source, source_stride, rows) };
         self.encode_values(values, out, stride);
     }
 
-    fn leaves(&self) -> usize {
-        self.features.iter().map(|placed| placed.feature.leaves).sum()
+    fn assert_placed(&self) {
+        assert!(
+            !self.ops.is_empty(),
+            "the columns of `{}` have no offsets: call `FieldPlan::place` first",
+            self.type_path
+        );
+    }
+
+    fn leaf_count(&self) -> usize {
+        self.leaf_sets.iter().map(|placed| placed.leaves.count).sum()
+    }
+
+    /// The bytes of a mask in a row.
+    fn mask_bytes(&self) -> Range<usize> {
+        self.leaf_sets.first().map_or(0, |placed| placed.target / 8)..self.row_end
     }
 }

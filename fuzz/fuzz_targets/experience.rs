@@ -1,7 +1,8 @@
+//! Fuzzes `experience.json`, the description of a recording.
 #![no_main]
 
 #[path = "../targets.rs"]
-#[expect(dead_code, reason = "each target is one of them")]
+#[expect(dead_code, reason = "each binary runs one of the targets")]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::experience(bytes));

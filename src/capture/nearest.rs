@@ -8,7 +8,7 @@ pub(super) use found::Found;
 pub(crate) use source::NearestSource;
 
 use super::{Part, Source};
-use crate::reflect::{FieldError, FieldPlan, Target, root_name};
+use crate::reflect::{FieldError, FieldPlan, LeafEncoding, root_name};
 use bevy_ecs::{component::Component, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
 use core::marker::PhantomData;
@@ -85,7 +85,7 @@ impl<T: Component + TypePath> Nearest<T> {
             plan: |path, narrow| {
                 let fields = [path];
                 let fields = (!path.is_empty()).then_some(fields.as_slice());
-                FieldPlan::new::<C>(&root_name::<C>(), fields, Target::Observation { narrow })
+                FieldPlan::new::<C>(&root_name::<C>(), fields, LeafEncoding::Observation { narrow })
             },
             source: |world, plan| Source::fields::<C>(world, Part::Observation, plan),
             path,

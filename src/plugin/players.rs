@@ -160,7 +160,7 @@ impl Experience {
     pub fn discard_episode(&mut self, recording: &str, agent_id: i64) -> Result<i64, PlayerError> {
         let episode_id = self.ask(recording, agent_id, |slot| slot.recorder.throw_away(agent_id))?;
         if let Some(slot) = self.works().and_then(|works| works.recording(recording)) {
-            slot.recorder.counters().untag(episode_id);
+            slot.recorder.counters().remove_tags(episode_id);
         }
         Ok(episode_id)
     }
@@ -176,7 +176,7 @@ impl Experience {
     pub fn tag_episode(&mut self, recording: &str, agent_id: i64, tag: impl Into<String>) -> Result<i64, PlayerError> {
         let episode_id = self.ask(recording, agent_id, |slot| slot.recorder.newest_episode(agent_id))?;
         if let Some(slot) = self.works().and_then(|works| works.recording(recording)) {
-            slot.recorder.counters().tag(episode_id, agent_id, tag.into());
+            slot.recorder.counters().add_tag(episode_id, agent_id, tag.into());
         }
         Ok(episode_id)
     }

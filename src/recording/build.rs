@@ -4,7 +4,7 @@ use super::{Spec, crowd, error::SetupError, need::Need};
 use crate::{
     capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
     episode::{Recorder, RecorderParts},
-    reflect::{FieldError, FieldPlan, Target, root_name},
+    reflect::{FieldError, FieldPlan, LeafEncoding, root_name},
 };
 use bevy_ecs::{
     component::{Component, ComponentId},
@@ -49,15 +49,15 @@ pub(super) fn fields_plan<T: Component + Reflect + Typed>(
     fields: Option<Vec<String>>,
 ) -> Plan {
     Box::new(move |_, narrow| {
-        let target = match part {
-            Part::Observation => Target::Observation { narrow },
-            Part::Mask => Target::Mask,
-            Part::Action | Part::Info => Target::Exact,
+        let encoding = match part {
+            Part::Observation => LeafEncoding::Observation { narrow },
+            Part::Mask => LeafEncoding::Mask,
+            Part::Action | Part::Info => LeafEncoding::Exact,
         };
         let fields: Option<Vec<&str>> = fields
             .as_ref()
             .map(|fields| fields.iter().map(String::as_str).collect());
-        let mut plan = FieldPlan::new::<T>(&root, fields.as_deref(), target)?;
+        let mut plan = FieldPlan::new::<T>(&root, fields.as_deref(), encoding)?;
         Ok(Planned {
             columns: plan.columns().to_vec(),
             mask_width: plan.mask_width(),
@@ -90,7 +90,7 @@ pub(super) fn custom_plan<T: Component>(
 pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> Plan {
     Box::new(|_, narrow| {
         let name = root_name::<R>();
-        let mut plan = FieldPlan::new::<R>(&name, None, Target::Observation { narrow })?;
+        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { narrow })?;
         let columns = plan.columns().to_vec();
         Ok(Planned {
             columns: columns.clone(),
@@ -123,7 +123,7 @@ pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> Plan
 
 pub(super) fn match_plan<T: Component + Reflect + Typed>() -> MatchPlan {
     |world| {
-        let mut plan = FieldPlan::new::<T>(&root_name::<T>(), None, Target::Exact)?;
+        let mut plan = FieldPlan::new::<T>(&root_name::<T>(), None, LeafEncoding::Exact)?;
         let dtype = match plan.columns() {
             [column] if column.width() == 1 && !column.dtype.is_float() && column.dtype != DType::Bool => column.dtype,
             _ => return Ok(Err(T::type_path())),

@@ -1,92 +1,87 @@
-//! From a live value to the ops that encode all values of its type.
+//! Compilation: from the locations of the leaves in a live value to the ops of a plan.
 
 use super::{
-    FieldPlan, Target,
-    op::{self, Action, Found},
+    FieldPlan, LeafEncoding, locate,
+    op::{self, LeafLocation, OpKind},
+    path::PathStep,
     scalar::Scalar,
-    survey::{Feature, Kind},
-    trust,
+    survey::{LeafKind, LeafSet},
     variants::VariantTable,
-    walk::Step,
 };
 use bevy_reflect::Reflect;
 use core::any::{Any, TypeId};
 
 impl FieldPlan {
-    /// Finds out where the leaves lie in a value of the `T` that the plan was made for; does nothing for any other.
+    /// Locates the leaves in `instance`, a value of the plan's type, and builds the ops that read them there. Does
+    /// nothing for a value of another type.
     ///
     /// # Panics
     /// When the columns have not been placed.
     pub(crate) fn compile(&mut self, instance: &dyn Reflect) {
-        assert!(
-            !self.ops.is_empty(),
-            "`place` the columns of `{}` before",
-            self.type_path
-        );
+        self.assert_placed();
         if (instance as &dyn Any).type_id() != self.type_id {
             return;
         }
-        let mut found: Vec<_> = self
-            .features
+        let mut locations: Vec<_> = self
+            .leaf_sets
             .iter()
-            .flat_map(|placed| trust::find(instance, &placed.feature))
+            .flat_map(|placed| locate::locate(instance, &placed.leaves))
             .collect();
-        // The value and the presence of an `Option` are two leaves in one place.
-        let presences = self
-            .features
+        // Value and presence of an `Option` are two leaves with one location.
+        let presences: Vec<_> = self
+            .leaf_sets
             .iter()
-            .filter(|placed| matches!(placed.feature.kind, Kind::Presence(_)));
-        let shared = presences
-            .map(|placed| placed.first..placed.first + placed.feature.leaves)
-            .collect::<Vec<_>>();
-        for leaf in trust::overlapping(&found, &shared) {
-            found[leaf] = None;
+            .filter(|placed| matches!(placed.leaves.kind, LeafKind::Presence(_)))
+            .map(|placed| placed.first..placed.first + placed.leaves.count)
+            .collect();
+        for leaf in locate::overlapping(&locations, &presences) {
+            locations[leaf] = None;
         }
-        self.build(&found);
-        self.compiled = true;
+        self.build_ops(&locations);
+        self.is_compiled = true;
     }
 
-    /// Makes the ops from where each leaf was found.
-    pub(super) fn build(&mut self, found: &[Option<Found>]) {
+    /// Builds the ops from the location of each leaf.
+    pub(super) fn build_ops(&mut self, locations: &[Option<LeafLocation>]) {
         self.ops.clear();
-        for index in 0..self.features.len() {
-            let placed = &self.features[index];
-            let (first, target) = (placed.first, (placed.target, placed.unit));
-            let found = &found[first..first + placed.feature.leaves];
-            let mut action = action(&placed.feature, self.target);
-            if let Kind::Variant { id, count, .. } = placed.feature.kind {
-                action = Action::Variant {
-                    bytes: found.iter().flatten().next().map_or(0, |found| found.bytes),
-                    table: self.table(id, count),
+        for index in 0..self.leaf_sets.len() {
+            let placed = &self.leaf_sets[index];
+            let (first, target) = (placed.first, (placed.target, placed.leaf_size));
+            let locations = &locations[first..first + placed.leaves.count];
+            let mut kind = op_kind(&placed.leaves, self.encoding);
+            if let LeafKind::Variant { type_id, count, .. } = placed.leaves.kind {
+                kind = OpKind::Variant {
+                    size: locations.iter().flatten().next().map_or(0, |location| location.size),
+                    table: self.variant_table(type_id, count),
                 };
             }
-            op::push(&mut self.ops, first, action, target, found);
+            op::push(&mut self.ops, first, kind, target, locations);
         }
     }
 
-    /// The number of the table for an enum.
-    fn table(&mut self, id: TypeId, variants: usize) -> usize {
-        let known = self.tables.iter().position(|(known, _)| *known == id);
+    /// The number of the table for an enum, which is created if there is none.
+    fn variant_table(&mut self, type_id: TypeId, variants: usize) -> usize {
+        let known = self.variant_tables.iter().position(|(known, _)| *known == type_id);
         known.unwrap_or_else(|| {
-            self.tables.push((id, VariantTable::new(variants)));
-            self.tables.len() - 1
+            self.variant_tables.push((type_id, VariantTable::new(variants)));
+            self.variant_tables.len() - 1
         })
     }
 }
 
-/// What happens to a feature's leaves where their offsets are known, if they are no enums.
-fn action(feature: &Feature, target: Target) -> Action {
-    let optional = feature.steps.last() == Some(&Step::Some);
-    match (feature.kind, target) {
-        (Kind::Variant { .. } | Kind::Presence(None), _) => Action::Reflect,
-        (Kind::Presence(Some(scalar)), _) => Action::Presence(scalar),
-        (Kind::Scalar(_), Target::Mask) => Action::Pack,
-        (Kind::Scalar(scalar), Target::Observation { .. }) if optional => Action::Value(scalar),
-        (Kind::Scalar(Scalar::F32), Target::Observation { .. }) => Action::Scatter(Scalar::F32),
-        (Kind::Scalar(scalar), Target::Observation { .. }) => Action::Widen(scalar),
-        (Kind::Scalar(scalar @ (Scalar::Bool | Scalar::Usize | Scalar::Isize)), Target::Exact) => {
-            Action::Normalise(scalar)
+/// How leaves are encoded where they have locations. Enums are left to the caller, who knows their table.
+fn op_kind(leaves: &LeafSet, encoding: LeafEncoding) -> OpKind {
+    let is_optional = leaves.path.last() == Some(&PathStep::Some);
+    match (leaves.kind, encoding) {
+        (LeafKind::Variant { .. } | LeafKind::Presence(None), _) => OpKind::Reflect,
+        (LeafKind::Presence(Some(scalar)), _) => OpKind::OptionPresence(scalar),
+        (LeafKind::Scalar(_), LeafEncoding::Mask) => OpKind::PackBits,
+        (LeafKind::Scalar(scalar), LeafEncoding::Observation { .. }) if is_optional => OpKind::OptionValue(scalar),
+        (LeafKind::Scalar(Scalar::F32), LeafEncoding::Observation { .. }) => OpKind::CopyStrided(Scalar::F32),
+        (LeafKind::Scalar(scalar), LeafEncoding::Observation { .. }) => OpKind::ToF32(scalar),
+        (LeafKind::Scalar(scalar @ (Scalar::Bool | Scalar::Usize | Scalar::Isize)), LeafEncoding::Exact) => {
+            OpKind::Canonicalize(scalar)
         }
-        (Kind::Scalar(scalar), Target::Exact) => Action::Scatter(scalar),
+        (LeafKind::Scalar(scalar), LeafEncoding::Exact) => OpKind::CopyStrided(scalar),
     }
 }

@@ -1,45 +1,46 @@
-//! From values to rows: the compiled way, or through reflection where there is none.
+//! Encoding: runs the ops of a plan over values, and samples rows to verify the ops against the `Reflect` getters.
 #![expect(
     unsafe_code,
-    reason = "values are given as pointers, so that any column of a table will do"
+    reason = "values are passed as pointers, which fits columns of ECS tables of any type"
 )]
 
 use super::{
-    FieldPlan, Placed, Target,
-    block::{self, Rows},
-    op::{Action, Op},
+    FieldPlan, LeafEncoding, PlacedLeaves,
+    kernel::{self, RowBlock},
+    op::{Op, OpKind},
+    path::{Resolved, is_some, resolve},
     scalar::Number,
-    survey::Kind,
-    walk::{Reached, presence, reach},
+    survey::LeafKind,
 };
 use bevy_reflect::{PartialReflect, ReflectRef};
 use core::{ops::Range, sync::atomic::Ordering};
 
-/// This many values go through all ops before the next: they stay in the nearest cache.
+/// Values per block. All ops run over one block before the next, while its values are in the L1 cache.
 const BLOCK: usize = 64;
 
-/// Values that lie at equal distances.
+/// Values of a plan's type at equal distances in memory.
 #[derive(Clone, Copy)]
-pub(super) struct Values {
+pub(super) struct StridedValues {
     first: *const u8,
     stride: usize,
     count: usize,
 }
 
-impl Values {
+impl StridedValues {
     /// # Safety
-    /// `first` points to `count` live values of a plan's type, `stride` bytes apart, that nobody writes to while the
-    /// result is used; and it is used with that plan alone.
+    /// `first` points to `count` live values of a plan's type, `stride` bytes apart, that are not written to while the
+    /// result is in use. The result is passed to that plan only.
     pub(super) unsafe fn new(first: *const u8, stride: usize, count: usize) -> Self {
         Self { first, stride, count }
     }
 
     fn pointer(self, index: usize) -> *const u8 {
         debug_assert!(index < self.count);
-        // A wrapping sum does not reach beyond what the pointer was made from: `index` is one of the values.
+        // In bounds of the allocation, since `index` is that of a value. `wrapping_add` needs no `unsafe`.
         self.first.wrapping_add(index * self.stride)
     }
 
+    /// Splits the values into blocks: the index of each block's first value, and the block.
     fn blocks(self) -> impl Iterator<Item = (usize, Self)> {
         (0..self.count).step_by(BLOCK).map(move |start| {
             let block = Self {
@@ -53,246 +54,267 @@ impl Values {
 }
 
 impl FieldPlan {
-    pub(super) fn encode_values(&self, values: Values, out: &mut [u8], stride: usize) {
+    pub(super) fn encode_values(&self, values: StridedValues, out: &mut [u8], stride: usize) {
         if values.count == 0 {
             return;
         }
         let end = (values.count - 1)
             .checked_mul(stride)
-            .and_then(|start| start.checked_add(self.extent));
+            .and_then(|start| start.checked_add(self.row_end));
         assert!(
             end.is_some_and(|end| end <= out.len()),
             "{} rows, {stride} bytes apart, do not fit into {} bytes",
             values.count,
             out.len()
         );
-        if !self.mask.is_empty() {
+        if self.encoding == LeafEncoding::Mask {
             for row in 0..values.count {
-                out[row * stride..][self.mask.clone()].fill(0);
+                out[row * stride..][self.mask_bytes()].fill(0);
             }
         }
         for (start, block) in values.blocks() {
             let rows = &mut out[start * stride..];
             for op in &self.ops {
-                self.apply(op, block, rows, stride);
+                self.run_op(op, block, rows, stride);
             }
         }
-        if let Some(row) = self.sample(values.count) {
-            self.check(row, values, out, stride);
+        if let Some(row) = self.row_to_verify(values.count) {
+            self.verify_row(row, values, out, stride);
         }
     }
 
-    fn apply(&self, op: &Op, values: Values, out: &mut [u8], stride: usize) {
-        match op.action {
-            _ if op.distrusted.load(Ordering::Relaxed) => self.reflect(&op.leaves, values, out, stride),
-            Action::Reflect => self.reflect(&op.leaves, values, out, stride),
-            Action::Variant { bytes, table } => {
-                self.look_up(op, (bytes, table), values, out, stride);
-            }
-            action => {
-                let rows = Rows {
+    fn run_op(&self, op: &Op, values: StridedValues, out: &mut [u8], stride: usize) {
+        match op.kind {
+            _ if op.is_demoted.load(Ordering::Relaxed) => self.encode_by_getters(&op.leaves, values, out, stride),
+            OpKind::Reflect => self.encode_by_getters(&op.leaves, values, out, stride),
+            OpKind::Variant { size, table } => self.encode_variants(op, size, table, values, out, stride),
+            kind => {
+                let rows = RowBlock {
                     source: values.first,
                     source_stride: values.stride,
                     target: out.as_mut_ptr(),
                     target_stride: stride,
                     count: values.count,
                 };
-                // SAFETY: `values` are live and nobody writes to them. Leaves of the action's type were found at the
-                // run's offsets in a value of the same type, so they lie there in all of them (what this takes on
-                // trust stands at the top of the room). Every leaf's place in a row ends before `extent`, and
-                // `encode_values` has checked that the last row has so many bytes.
-                unsafe { block::encode(action, &op.run, &rows) };
+                // SAFETY: by the promise of `StridedValues::new`, the values are live and not written to. Leaves of the
+                // type that `kind` names are at the run's offsets in all of them, as the docs of the parent module
+                // argue. The place of each leaf in a row ends at or before `row_end`, and `encode_values` has checked
+                // that the last row is at least that long.
+                unsafe { kernel::encode(kind, &op.run, &rows) };
             }
         }
     }
 
-    /// Encodes enums without data.
-    fn look_up(&self, op: &Op, (bytes, table): (usize, usize), values: Values, out: &mut [u8], stride: usize) {
-        let table = &self.tables[table].1;
+    /// Encodes fieldless enums by their discriminants.
+    fn encode_variants(
+        &self,
+        op: &Op,
+        size: usize,
+        table: usize,
+        values: StridedValues,
+        out: &mut [u8],
+        stride: usize,
+    ) {
+        let table = &self.variant_tables[table].1;
         for row in 0..values.count {
             for leaf in 0..op.run.count {
                 let offset = op.run.source + leaf * op.run.source_step;
                 let source = values.pointer(row).wrapping_add(offset);
-                // SAFETY: an enum without data, of this size, was found at this offset in a value of the same type.
-                let discriminant = unsafe { block::discriminant(source, bytes) };
+                // SAFETY: an enum with unit variants only, of this size, is at this offset in all values of the type,
+                // as the docs of the parent module argue.
+                let discriminant = unsafe { kernel::load_discriminant(source, size) };
                 let variant = table.get(discriminant).or_else(|| {
-                    let (placed, place) = self.placed(op.leaves.start + leaf);
-                    let variant = self.variant(placed, reach(self.view(values, row), &placed.feature.steps, place))?;
-                    table.learn(discriminant, variant);
+                    let (placed, index) = self.placed_leaf(op.leaves.start + leaf);
+                    let resolved = resolve(self.reflected(values, row), &placed.leaves.path, index);
+                    let variant = self.variant_index(placed, resolved)?;
+                    table.insert(discriminant, variant);
                     Some(variant)
                 });
                 let at = row * stride + op.run.target + leaf * op.run.target_step;
-                self.put_variant(variant, &mut out[at..at + op.run.target_step]);
+                self.write_variant(variant, &mut out[at..at + op.run.target_step]);
             }
         }
     }
 
-    fn reflect(&self, leaves: &Range<usize>, values: Values, out: &mut [u8], stride: usize) {
+    fn encode_by_getters(&self, leaves: &Range<usize>, values: StridedValues, out: &mut [u8], stride: usize) {
         for row in 0..values.count {
-            self.reflect_one(leaves, self.view(values, row), &mut out[row * stride..]);
+            self.encode_row_by_getters(leaves, self.reflected(values, row), &mut out[row * stride..]);
         }
     }
 
-    /// Encodes `leaves` of one value. Whether its row was different before.
-    fn reflect_one(&self, leaves: &Range<usize>, value: &dyn PartialReflect, row: &mut [u8]) -> bool {
-        let mut changed = false;
-        for placed in &self.features {
-            let all = placed.first..placed.first + placed.feature.leaves;
-            let (start, end) = (all.start.max(leaves.start), all.end.min(leaves.end));
+    /// Encodes `leaves` of one value, and returns whether that changed the row.
+    fn encode_row_by_getters(&self, leaves: &Range<usize>, value: &dyn PartialReflect, row: &mut [u8]) -> bool {
+        let mut has_changed = false;
+        for placed in &self.leaf_sets {
+            let start = placed.first.max(leaves.start);
+            let end = (placed.first + placed.leaves.count).min(leaves.end);
             for leaf in start..end {
-                changed |= self.reflect_leaf(placed, leaf - placed.first, value, row);
+                has_changed |= self.encode_leaf_by_getters(placed, leaf - placed.first, value, row);
             }
         }
-        changed
+        has_changed
     }
 
-    fn reflect_leaf(&self, placed: &Placed, place: usize, value: &dyn PartialReflect, row: &mut [u8]) -> bool {
-        let reached = reach(value, &placed.feature.steps, place);
-        let at = placed.target + place * placed.unit;
-        let number = match placed.feature.kind {
-            Kind::Variant { .. } => {
-                let variant = self.variant(placed, reached);
-                let leaf = &mut row[at..at + placed.unit];
-                let changed = !self.holds_variant(variant, leaf);
-                self.put_variant(variant, leaf);
-                return changed;
+    /// Encodes leaf `index` of a leaf set, and returns whether that changed the row.
+    fn encode_leaf_by_getters(
+        &self,
+        placed: &PlacedLeaves,
+        index: usize,
+        value: &dyn PartialReflect,
+        row: &mut [u8],
+    ) -> bool {
+        let resolved = resolve(value, &placed.leaves.path, index);
+        let at = placed.target + index * placed.leaf_size;
+        let number = match placed.leaves.kind {
+            LeafKind::Variant { .. } => {
+                let variant = self.variant_index(placed, resolved);
+                let place = &mut row[at..at + placed.leaf_size];
+                let has_changed = !self.is_written_variant(variant, place);
+                self.write_variant(variant, place);
+                return has_changed;
             }
-            Kind::Scalar(scalar) => match reached {
-                Reached::Value(value) => scalar.read(value),
-                Reached::Absent => Some(Number::Unsigned(0)),
-                Reached::Lost => None,
+            LeafKind::Scalar(scalar) => match resolved {
+                Resolved::Value(value) => scalar.read(value),
+                Resolved::Absent => Some(Number::Unsigned(0)),
+                Resolved::Mismatch => None,
             },
-            Kind::Presence(_) => match reached {
-                Reached::Value(value) => match value.reflect_ref() {
-                    ReflectRef::Enum(value) => presence(value).map(|is_some| Number::Unsigned(is_some.into())),
+            LeafKind::Presence(_) => match resolved {
+                Resolved::Value(value) => match value.reflect_ref() {
+                    ReflectRef::Enum(value) => is_some(value).map(|is_some| Number::Unsigned(is_some.into())),
                     _ => None,
                 },
-                Reached::Absent => Some(Number::Unsigned(0)),
-                Reached::Lost => None,
+                Resolved::Absent => Some(Number::Unsigned(0)),
+                Resolved::Mismatch => None,
             },
         };
         let number = number.unwrap_or_else(|| {
-            self.report_lost();
+            self.report_mismatch();
             Number::Unsigned(0)
         });
-        match self.target {
-            Target::Observation { .. } => put(row, at, &number.to_f32().to_ne_bytes()),
-            Target::Exact => put(row, at, &number.to_bytes(placed.unit)[..placed.unit]),
-            Target::Mask => put_bit(row, at, number != Number::Unsigned(0)),
+        match self.encoding {
+            LeafEncoding::Observation { .. } => write_bytes(row, at, &number.to_f32().to_ne_bytes()),
+            LeafEncoding::Exact => {
+                let bytes = number.to_bytes(placed.leaf_size);
+                write_bytes(row, at, &bytes[..placed.leaf_size])
+            }
+            LeafEncoding::Mask => write_bit(row, at, number != Number::Unsigned(0)),
         }
     }
 
-    /// The variant at the end of a path; `None` where an `Option` on the way is.
-    fn variant(&self, placed: &Placed, reached: Reached<'_>) -> Option<usize> {
-        let Kind::Variant { count, .. } = placed.feature.kind else {
+    /// The index of the variant that a path leads to; `None` where an `Option` on the path is `None`.
+    fn variant_index(&self, placed: &PlacedLeaves, resolved: Resolved<'_>) -> Option<usize> {
+        let LeafKind::Variant { count, .. } = placed.leaves.kind else {
             return None;
         };
-        let variant = match reached {
-            Reached::Value(value) => match value.reflect_ref() {
+        let variant = match resolved {
+            Resolved::Value(value) => match value.reflect_ref() {
                 ReflectRef::Enum(value) => Some(value.variant_index()).filter(|&variant| variant < count),
                 _ => None,
             },
-            Reached::Absent => return None,
-            Reached::Lost => None,
+            Resolved::Absent => return None,
+            Resolved::Mismatch => None,
         };
         if variant.is_none() {
-            self.report_lost();
+            self.report_mismatch();
         }
         variant
     }
 
-    /// Writes a variant: its index, or a one-hot in an observation.
-    fn put_variant(&self, variant: Option<usize>, leaf: &mut [u8]) {
-        if self.target == Target::Exact {
-            leaf.copy_from_slice(&(variant.unwrap_or(0) as i64).to_ne_bytes());
+    /// Writes a variant: a one-hot in an observation, the variant's index as `i64` otherwise. `None` is all zeros.
+    fn write_variant(&self, variant: Option<usize>, place: &mut [u8]) {
+        if self.encoding == LeafEncoding::Exact {
+            place.copy_from_slice(&(variant.unwrap_or(0) as i64).to_ne_bytes());
             return;
         }
-        leaf.fill(0);
-        if let Some(hot) = variant.and_then(|variant| leaf.chunks_exact_mut(size_of::<f32>()).nth(variant)) {
+        place.fill(0);
+        if let Some(hot) = variant.and_then(|variant| place.chunks_exact_mut(size_of::<f32>()).nth(variant)) {
             hot.copy_from_slice(&1.0_f32.to_ne_bytes());
         }
     }
 
-    /// Whether [`put_variant`](Self::put_variant) wrote `leaf`.
-    fn holds_variant(&self, variant: Option<usize>, leaf: &[u8]) -> bool {
-        if self.target == Target::Exact {
-            return leaf == (variant.unwrap_or(0) as i64).to_ne_bytes();
+    /// Whether `place` holds what [`write_variant`](Self::write_variant) writes. Compared before writing, so that the
+    /// common path of `write_variant` does no comparison.
+    fn is_written_variant(&self, variant: Option<usize>, place: &[u8]) -> bool {
+        if self.encoding == LeafEncoding::Exact {
+            return place == (variant.unwrap_or(0) as i64).to_ne_bytes();
         }
-        let values = leaf.chunks_exact(size_of::<f32>()).enumerate();
-        let mut hot = values.map(|(index, value)| value == f32::from(variant == Some(index)).to_ne_bytes());
-        hot.all(|same| same)
+        let mut elements = place.chunks_exact(size_of::<f32>()).enumerate();
+        elements.all(|(index, element)| element == f32::from(variant == Some(index)).to_ne_bytes())
     }
 
-    /// Which row of this call to look at once more, if any.
+    /// The row of this call to verify, if any.
     ///
-    /// That is one row of every sixteenth call where debug assertions are on. Elsewhere it is one row of the 1st, 2nd,
-    /// 4th, 8th… call, which costs nothing in the long run.
-    fn sample(&self, rows: usize) -> Option<usize> {
-        // Calls that run at the same time may count as one.
-        let call = self.calls.load(Ordering::Relaxed).wrapping_add(1);
-        self.calls.store(call, Ordering::Relaxed);
-        let due = if cfg!(debug_assertions) {
+    /// With debug assertions that is one row of each sixteenth call. Without, it is one row of the 1st, 2nd, 4th, 8th…
+    /// call, whose cost vanishes over time.
+    fn row_to_verify(&self, rows: usize) -> Option<usize> {
+        // A race between two calls loses a count, which does no harm and saves an atomic addition.
+        let call = self.encode_calls.load(Ordering::Relaxed).wrapping_add(1);
+        self.encode_calls.store(call, Ordering::Relaxed);
+        let is_due = if cfg!(debug_assertions) {
             call % 16 == 1
         } else {
             call.is_power_of_two()
         };
-        due.then(|| (call.wrapping_mul(0x9e37_79b9) >> 8) as usize % rows)
+        // Multiplicative hashing spreads the choice over the rows.
+        is_due.then(|| (call.wrapping_mul(0x9e37_79b9) >> 8) as usize % rows)
     }
 
-    /// Compares one row with what reflection says. An op that disagrees is not trusted any more.
-    fn check(&self, row: usize, values: Values, out: &mut [u8], stride: usize) {
+    /// Encodes one row by getters and compares. An op whose bytes differ is demoted, and its leaves are encoded again.
+    fn verify_row(&self, row: usize, values: StridedValues, out: &mut [u8], stride: usize) {
         for op in &self.ops {
-            if op.action == Action::Reflect || op.distrusted.load(Ordering::Relaxed) {
+            if op.kind == OpKind::Reflect || op.is_demoted.load(Ordering::Relaxed) {
                 continue;
             }
-            if !self.reflect_one(&op.leaves, self.view(values, row), &mut out[row * stride..]) {
+            if !self.encode_row_by_getters(&op.leaves, self.reflected(values, row), &mut out[row * stride..]) {
                 continue;
             }
-            if !op.distrusted.swap(true, Ordering::Relaxed) {
-                let leaf = self.placed(op.leaves.start).0.first;
+            if !op.is_demoted.swap(true, Ordering::Relaxed) {
+                let leaf = self.placed_leaf(op.leaves.start).0.first;
                 tracing::error!(
-                    "`{}` does not keep its values where it had them (leaf {leaf}): they are read through reflection \
-                     from now on, which is slower; derive `Reflect`, or use `observe_with`",
+                    "the `Reflect` implementation of `{}` returns a field that moves within the value (leaf {leaf}): it is \
+                     read through reflection from now on, which is slower; derive `Reflect`, or use `observe_with`",
                     self.type_path
                 );
             }
-            self.reflect(&op.leaves, values, out, stride);
+            self.encode_by_getters(&op.leaves, values, out, stride);
         }
     }
 
-    fn view(&self, values: Values, index: usize) -> &dyn PartialReflect {
-        let value = (self.view)(values.pointer(index));
-        // SAFETY: `values` are live values of the type that `view` was made for.
+    fn reflected(&self, values: StridedValues, index: usize) -> &dyn PartialReflect {
+        let value = (self.as_reflect)(values.pointer(index));
+        // SAFETY: by the promise of `StridedValues::new`, this is a live value of the type that `as_reflect` casts to.
         unsafe { &*value }
     }
 
-    /// The feature of a leaf, and the leaf's place in it.
-    fn placed(&self, leaf: usize) -> (&Placed, usize) {
-        let index = self.features.partition_point(|placed| placed.first <= leaf) - 1;
-        let placed = &self.features[index];
+    /// The leaf set of a leaf of the plan, and the leaf's index in it.
+    fn placed_leaf(&self, leaf: usize) -> (&PlacedLeaves, usize) {
+        let index = self.leaf_sets.partition_point(|placed| placed.first <= leaf) - 1;
+        let placed = &self.leaf_sets[index];
         (placed, leaf - placed.first)
     }
 
-    fn report_lost(&self) {
-        if !self.lost.swap(true, Ordering::Relaxed) {
+    /// Logs, once per plan, that a value lacks a leaf.
+    fn report_mismatch(&self) {
+        if !self.has_reported_mismatch.swap(true, Ordering::Relaxed) {
             tracing::error!(
-                "a value of `{}` lacks what its type information says: missing values are recorded as 0",
+                "a value of `{}` lacks a field that its type information lists: missing values are recorded as 0; \
+                 derive `Reflect`, or use `observe_with`",
                 self.type_path
             );
         }
     }
 }
 
-/// Writes bytes. Whether they were different before.
-fn put(row: &mut [u8], at: usize, bytes: &[u8]) -> bool {
+/// Writes bytes, and returns whether they were different before.
+fn write_bytes(row: &mut [u8], at: usize, bytes: &[u8]) -> bool {
     let place = &mut row[at..at + bytes.len()];
-    let changed = place != bytes;
+    let has_changed = place != bytes;
     place.copy_from_slice(bytes);
-    changed
+    has_changed
 }
 
-/// Writes a bit. Whether it was different before.
-fn put_bit(row: &mut [u8], bit: usize, set: bool) -> bool {
+/// Writes a bit, and returns whether it was different before.
+fn write_bit(row: &mut [u8], bit: usize, set: bool) -> bool {
     let byte = &mut row[bit / 8];
     let before = *byte;
     let mask = 1 << (bit % 8);

@@ -1,42 +1,42 @@
-//! Why a type cannot be recorded.
+//! The error of a type or a field that cannot be recorded.
 
-use super::Target;
+use super::LeafEncoding;
 use core::fmt;
 
 /// Why a type, or some of its fields, cannot be recorded, and what to do instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     type_path: &'static str,
-    target: Target,
-    problem: Problem,
+    encoding: LeafEncoding,
+    kind: FieldErrorKind,
 }
 
-/// What is wrong with a type or with the fields that were asked for.
+/// What is wrong with a type or with a selection of its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Problem {
-    /// These fields cannot be recorded. There is at least one.
-    Refused(Vec<Refusal>),
-    /// A field that was asked for is not there.
+pub(super) enum FieldErrorKind {
+    /// Selected fields, at least one, cannot be recorded.
+    Refused(Vec<RefusedField>),
+    /// The type has no field at `path`; `known` lists those that can be recorded.
     Unknown { path: String, known: Vec<String> },
-    /// A field was asked for twice, or two fields have one name.
+    /// A field is selected twice, or two selected fields have one name.
     Twice(String),
-    /// The list of fields is empty.
+    /// The selection is an empty list.
     NoneNamed,
-    /// There is no value to record.
+    /// The type has no leaf.
     Empty,
 }
 
-/// A field that cannot be recorded.
+/// A field that cannot be recorded, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct RefusedField {
     pub(super) name: String,
     pub(super) type_path: &'static str,
-    pub(super) reason: Reason,
+    pub(super) reason: RefusalReason,
 }
 
 /// Why a field cannot be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum RefusalReason {
     Text,
     Entity,
     Handle,
@@ -52,9 +52,9 @@ pub(super) enum Reason {
     TooLarge,
 }
 
-impl Reason {
-    /// The reason that fits a type which is refused whatever its information says.
-    pub(super) fn of_known(type_path: &str) -> Option<Self> {
+impl RefusalReason {
+    /// The reason for a well-known type that is refused whatever its type information says.
+    pub(super) fn of_type(type_path: &str) -> Option<Self> {
         match type_path {
             "alloc::string::String" | "alloc::borrow::Cow<str>" | "&str" | "char" => Some(Self::Text),
             "bevy_ecs::entity::Entity" => Some(Self::Entity),
@@ -63,7 +63,7 @@ impl Reason {
         }
     }
 
-    fn why(self) -> &'static str {
+    fn explanation(self) -> &'static str {
         match self {
             Self::Text => "text is not a number",
             Self::Entity => "an entity's id means nothing outside its world",
@@ -81,23 +81,23 @@ impl Reason {
         }
     }
 
-    fn remedy(self, target: Target) -> &'static str {
-        match (self, target) {
+    fn remedy(self, encoding: LeafEncoding) -> &'static str {
+        match (self, encoding) {
             (Self::Wide, _) => {
                 "accept the rounding with `.narrow()`, leave the field out with `observe_fields`, or compute what matters of it with `observe_with`"
             }
             (Self::NotBool, _) => "keep the mask in a component of its own, with one `bool` for each alternative",
             (Self::Optional, _) => "give the field a neutral value, or put a `bool` beside it",
-            (Self::Entity, Target::Observation { .. }) => {
+            (Self::Entity, LeafEncoding::Observation { .. }) => {
                 "leave it out with `observe_fields`, or observe what matters of that entity with `observe_nearest` or `observe_with`"
             }
-            (Self::Collection, Target::Observation { .. }) => {
+            (Self::Collection, LeafEncoding::Observation { .. }) => {
                 "use a fixed array, leave it out with `observe_fields`, or compute what matters of it with `observe_with`"
             }
-            (_, Target::Observation { .. }) => {
+            (_, LeafEncoding::Observation { .. }) => {
                 "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute what matters of it with `observe_with`"
             }
-            (_, Target::Exact | Target::Mask) => {
+            (_, LeafEncoding::Exact | LeafEncoding::Mask) => {
                 "leave it out by naming the fields to keep or with `#[reflect(ignore)]`, or keep what matters of it in a component of its own"
             }
         }
@@ -105,41 +105,41 @@ impl Reason {
 }
 
 impl FieldError {
-    pub(super) fn new(type_path: &'static str, target: Target, problem: Problem) -> Self {
+    pub(super) fn new(type_path: &'static str, encoding: LeafEncoding, kind: FieldErrorKind) -> Self {
         Self {
             type_path,
-            target,
-            problem,
+            encoding,
+            kind,
         }
     }
 
-    fn refusal(&self, f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Result {
-        let Refusal {
+    fn write_refused(&self, f: &mut fmt::Formatter<'_>, field: &RefusedField) -> fmt::Result {
+        let RefusedField {
             name,
             type_path,
             reason,
-        } = refusal;
-        let (why, remedy) = (reason.why(), reason.remedy(self.target));
-        write!(f, "`{name}` is of type `{type_path}`, and {why}: {remedy}")
+        } = field;
+        let (explanation, remedy) = (reason.explanation(), reason.remedy(self.encoding));
+        write!(f, "`{name}` is of type `{type_path}`, and {explanation}: {remedy}")
     }
 }
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let type_path = self.type_path;
-        match &self.problem {
-            Problem::Refused(refusals) => {
-                if let [refusal] = refusals.as_slice() {
-                    return self.refusal(f, refusal);
+        match &self.kind {
+            FieldErrorKind::Refused(fields) => {
+                if let [field] = fields.as_slice() {
+                    return self.write_refused(f, field);
                 }
-                write!(f, "{} fields of `{type_path}` cannot be recorded", refusals.len())?;
-                for refusal in refusals {
+                write!(f, "{} fields of `{type_path}` cannot be recorded", fields.len())?;
+                for field in fields {
                     f.write_str("\n- ")?;
-                    self.refusal(f, refusal)?;
+                    self.write_refused(f, field)?;
                 }
                 Ok(())
             }
-            Problem::Unknown { path, known } => {
+            FieldErrorKind::Unknown { path, known } => {
                 write!(f, "`{type_path}` has no field `{path}`; ")?;
                 if known.is_empty() {
                     return f.write_str("it has no fields that could be recorded");
@@ -150,15 +150,15 @@ impl fmt::Display for FieldError {
                 }
                 Ok(())
             }
-            Problem::Twice(name) => write!(
+            FieldErrorKind::Twice(name) => write!(
                 f,
                 "`{name}` of `{type_path}` would be recorded twice: name each field once, and not beside a field that contains it"
             ),
-            Problem::NoneNamed => write!(
+            FieldErrorKind::NoneNamed => write!(
                 f,
                 "no field of `{type_path}` was named: name at least one, or record all of them"
             ),
-            Problem::Empty => write!(
+            FieldErrorKind::Empty => write!(
                 f,
                 "`{type_path}` holds no value that could be recorded: give it a field that is reflected, or compute one with `observe_with`"
             ),

@@ -1,10 +1,11 @@
-//! The name of a type in a dataset.
+//! Column name prefixes from type names.
 
 use bevy_reflect::TypePath;
 
-/// The `snake_case` of a type's short name: `Health` is `health`, `Cooldown<Dash>` is `cooldown_dash`.
+/// The default prefix of a type's columns: its short name in `snake_case`. `Health` is `health`, `Cooldown<Dash>` is
+/// `cooldown_dash`.
 ///
-/// It comes from [`TypePath`], which is the same in every build.
+/// The short name comes from [`TypePath`], which does not depend on the build as `core::any::type_name` does.
 pub(crate) fn root_name<T: TypePath>() -> String {
     snake_case(T::short_type_path())
 }
@@ -41,7 +42,7 @@ mod tests {
     struct Cooldown<T: Send + Sync + 'static>(f32, #[reflect(ignore)] core::marker::PhantomData<T>);
 
     #[test]
-    fn words_are_found_in_camel_case() {
+    fn snake_case_splits_words() {
         for (name, snake) in [
             ("Health", "health"),
             ("HTTPThing2", "http_thing2"),
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generic_type_names_its_argument() {
+    fn a_generic_type_includes_its_argument() {
         assert_eq!(root_name::<Cooldown<bevy_math::Vec3>>(), "cooldown_vec3");
     }
 }

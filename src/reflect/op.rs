@@ -1,131 +1,133 @@
-//! A compiled plan: which bytes of a value become which bytes of a row.
+//! The ops of a compiled plan, and how leaves are merged into as few of them as possible.
 
 use super::scalar::Scalar;
 use core::{ops::Range, sync::atomic::AtomicBool};
 
-/// Leaves that are encoded together.
+/// Consecutive leaves of a plan that are encoded in one loop.
 #[derive(Debug)]
 pub(super) struct Op {
-    pub(super) action: Action,
-    pub(super) run: Run,
-    /// Which of the plan's leaves these are, counted through all features.
+    pub(super) kind: OpKind,
+    pub(super) run: LeafRun,
+    /// The leaves that the op encodes, counted over the whole plan.
     pub(super) leaves: Range<usize>,
-    /// Set when the compiled way and reflection disagreed; from then on reflection is asked.
-    pub(super) distrusted: AtomicBool,
+    /// Set when a sample differed from what the `Reflect` getters return. From then on the op uses the getters.
+    pub(super) is_demoted: AtomicBool,
 }
 
-/// Where leaves come from and where they go, in bytes from the start of a value and of a row.
+/// Where leaves lie in a value and where they go in a row: arithmetic progressions of byte offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Run {
+pub(super) struct LeafRun {
+    /// Offset of the first leaf in the value.
     pub(super) source: usize,
     pub(super) source_step: usize,
-    /// In a mask this counts bits, and so does the step.
+    /// Offset of the first leaf in the row. In a mask this and the step count bits.
     pub(super) target: usize,
     pub(super) target_step: usize,
-    /// How many there are: leaves, or bytes of a copy.
+    /// Number of leaves; number of bytes for [`OpKind::Copy`].
     pub(super) count: usize,
 }
 
-/// What happens to the leaves of an [`Op`].
+/// How an [`Op`] encodes its leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Each is read through reflection.
+pub(super) enum OpKind {
+    /// Each leaf is read through the getters of `Reflect`. The run's source is unused.
     Reflect,
-    /// Bytes are copied as they are.
+    /// One copy of contiguous bytes.
     Copy,
-    /// Each is copied as it is, from between other bytes.
-    Scatter(Scalar),
-    /// Each becomes an `f32`.
-    Widen(Scalar),
-    /// Each becomes a `bool` of one byte, or an integer of 64 bits.
-    Normalise(Scalar),
-    /// Each becomes a bit.
-    Pack,
-    /// The value of an `Option` becomes an `f32`: 0 where there is none.
-    Value(Scalar),
-    /// Whether an `Option` is `Some` becomes an `f32`.
-    Presence(Scalar),
-    /// The discriminant of an enum, of this many bytes, is looked up in a table.
-    Variant { bytes: usize, table: usize },
+    /// Each scalar is copied unchanged.
+    CopyStrided(Scalar),
+    /// Each scalar is converted to `f32`.
+    ToF32(Scalar),
+    /// Each scalar is converted to the form that its column stores: a `bool` to the byte 0 or 1, `usize` and `isize` to
+    /// 64 bits.
+    Canonicalize(Scalar),
+    /// Each `bool` becomes a bit.
+    PackBits,
+    /// The value of an `Option` of the scalar becomes an `f32`, 0 for `None`.
+    OptionValue(Scalar),
+    /// The presence of an `Option` of the scalar becomes an `f32`, 0 for `None` and 1 for `Some`.
+    OptionPresence(Scalar),
+    /// The discriminant of a fieldless enum of `size` bytes is looked up in table number `table`.
+    Variant { size: usize, table: usize },
 }
 
-/// Where a leaf lies in a value, and how many bytes it has there.
+/// Where a leaf lies in every value of the plan's type, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct LeafLocation {
     pub(super) offset: usize,
-    pub(super) bytes: usize,
+    pub(super) size: usize,
 }
 
-/// Appends the ops for the leaves of one feature, in as few ops as possible.
+/// Appends ops for consecutive leaves of one kind.
 ///
-/// The leaves are `action`ed on, and lie `target_step` apart in the row from `target` on; `first` is the number of the
-/// first of them among all leaves of the plan.
+/// `locations` has one element per leaf; leaves without a location are read through getters. `first` is the number of
+/// the first leaf in the plan. In the row, leaves begin at `target` and are `target_step` apart.
 pub(super) fn push(
     ops: &mut Vec<Op>,
     first: usize,
-    action: Action,
+    kind: OpKind,
     (target, target_step): (usize, usize),
-    found: &[Option<Found>],
+    locations: &[Option<LeafLocation>],
 ) {
     let mut done = 0;
-    while let Some(&leaf) = found.get(done) {
-        let rest = &found[done..];
+    while let Some(&location) = locations.get(done) {
+        let rest = &locations[done..];
         let target = target + done * target_step;
-        let (leaves, action, run) = match leaf {
+        let (leaves, kind, run) = match location {
             None => {
-                let count = rest.iter().take_while(|leaf| leaf.is_none()).count();
-                let run = Run {
+                let count = rest.iter().take_while(|location| location.is_none()).count();
+                let run = LeafRun {
                     source: 0,
                     source_step: 0,
                     target,
                     target_step,
                     count,
                 };
-                (count, Action::Reflect, run)
+                (count, OpKind::Reflect, run)
             }
-            Some(leaf) => {
-                let (source_step, count) = regular(leaf, rest);
-                let run = Run {
-                    source: leaf.offset,
+            Some(location) => {
+                let (source_step, count) = regular_prefix(location, rest);
+                let run = LeafRun {
+                    source: location.offset,
                     source_step,
                     target,
                     target_step,
                     count,
                 };
-                let (action, run) = close(action, run, leaf.bytes);
-                (count, action, run)
+                let (kind, run) = contiguous_as_copy(kind, run, location.size);
+                (count, kind, run)
             }
         };
         let start = first + done;
         done += leaves;
-        append(ops, action, run, start..first + done);
+        push_or_extend(ops, kind, run, start..first + done);
     }
 }
 
-/// How far apart the first leaves lie, and how many of them lie so far apart.
-fn regular(first: Found, leaves: &[Option<Found>]) -> (usize, usize) {
+/// The distance between the first two leaves, and the number of leaves at that distance from each other.
+fn regular_prefix(first: LeafLocation, leaves: &[Option<LeafLocation>]) -> (usize, usize) {
     let second = leaves.get(1).copied().flatten();
     let step = second
         .and_then(|second| second.offset.checked_sub(first.offset))
         .filter(|&step| step > 0);
     let Some(step) = step else {
-        return (first.bytes, 1);
+        return (first.size, 1);
     };
-    let is_regular = |&(index, leaf): &(usize, &Option<Found>)| {
-        leaf.is_some_and(|leaf| leaf.offset == first.offset + index * step && leaf.bytes == first.bytes)
+    let is_regular = |&(index, leaf): &(usize, &Option<LeafLocation>)| {
+        leaf.is_some_and(|leaf| leaf.offset == first.offset + index * step && leaf.size == first.size)
     };
     (step, leaves.iter().enumerate().take_while(is_regular).count())
 }
 
-/// Leaves that are copied as they are, with nothing between them, are one copy of bytes.
-fn close(action: Action, run: Run, bytes: usize) -> (Action, Run) {
-    match action {
-        Action::Scatter(_) if run.source_step == bytes && run.target_step == bytes => (
-            Action::Copy,
-            Run {
+/// Turns leaves that are copied unchanged and contiguous on both sides into one copy of bytes.
+fn contiguous_as_copy(kind: OpKind, run: LeafRun, leaf_size: usize) -> (OpKind, LeafRun) {
+    match kind {
+        OpKind::CopyStrided(_) if run.source_step == leaf_size && run.target_step == leaf_size => (
+            OpKind::Copy,
+            LeafRun {
                 source_step: 1,
                 target_step: 1,
-                count: run.count * bytes,
+                count: run.count * leaf_size,
                 ..run
             },
         ),
@@ -133,25 +135,25 @@ fn close(action: Action, run: Run, bytes: usize) -> (Action, Run) {
     }
 }
 
-/// Appends an op, or makes the last one longer where the new one continues it.
-fn append(ops: &mut Vec<Op>, action: Action, run: Run, leaves: Range<usize>) {
+/// Appends an op, or extends the last one where the new one continues it.
+fn push_or_extend(ops: &mut Vec<Op>, kind: OpKind, run: LeafRun, leaves: Range<usize>) {
     if let Some(last) = ops.last_mut()
-        && last.action == action
-        && (action == Action::Reflect || last.run.is_continued_by(&run))
+        && last.kind == kind
+        && (kind == OpKind::Reflect || last.run.is_continued_by(&run))
     {
         last.run.count += run.count;
         last.leaves.end = leaves.end;
         return;
     }
     ops.push(Op {
-        action,
+        kind,
         run,
         leaves,
-        distrusted: AtomicBool::new(false),
+        is_demoted: AtomicBool::new(false),
     });
 }
 
-impl Run {
+impl LeafRun {
     fn is_continued_by(&self, next: &Self) -> bool {
         (self.source_step, self.target_step) == (next.source_step, next.target_step)
             && next.source == self.source + self.count * self.source_step

@@ -1,13 +1,13 @@
-//! The closed list of types whose value is one number.
+//! The scalar types: the closed list of types that a leaf can hold as one number.
 
 use bevy_reflect::PartialReflect;
 use core::any::TypeId;
 use experience_core::schema::{DType, Space};
 
-/// Calls `$then!(variant, type)` once for each type of the list.
+/// Expands `$callback!` with a list of `Variant type` pairs, one for each scalar type.
 macro_rules! for_each_scalar {
-    ($then:ident) => {
-        $then! {
+    ($callback:ident) => {
+        $callback! {
             Bool bool, I8 i8, I16 i16, I32 i32, I64 i64, Isize isize, U8 u8, U16 u16, U32 u32, U64 u64, Usize usize,
             F32 f32, F64 f64
         }
@@ -15,7 +15,7 @@ macro_rules! for_each_scalar {
 }
 pub(super) use for_each_scalar;
 
-/// A type whose value is one number. All of them are valid for every bit pattern but `bool`, which is read as a byte.
+/// A scalar type. Every bit pattern is valid for all of them except `bool`, which is therefore read as a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scalar {
     Bool,
@@ -33,12 +33,12 @@ pub(super) enum Scalar {
     F64,
 }
 
-macro_rules! list {
+macro_rules! impl_scalar {
     ($($scalar:ident $type:ident),*) => {
         impl Scalar {
-            /// The scalar with this type.
-            pub(super) fn of(id: TypeId) -> Option<Self> {
-                $(if id == TypeId::of::<$type>() {
+            /// The scalar of a Rust type.
+            pub(super) fn of(type_id: TypeId) -> Option<Self> {
+                $(if type_id == TypeId::of::<$type>() {
                     return Some(Self::$scalar);
                 })*
                 None
@@ -50,8 +50,8 @@ macro_rules! list {
                 }
             }
 
-            /// The type of an `Option` of it.
-            pub(super) fn option_id(self) -> TypeId {
+            /// The type of an `Option` of this scalar.
+            pub(super) fn option_type_id(self) -> TypeId {
                 match self {
                     $(Self::$scalar => TypeId::of::<Option<$type>>(),)*
                 }
@@ -63,7 +63,7 @@ macro_rules! list {
                 }
             }
 
-            /// The number in `value`, where `value` is of this type.
+            /// The number in `value`; `None` where `value` is of another type.
             pub(super) fn read(self, value: &dyn PartialReflect) -> Option<Number> {
                 match self {
                     $(Self::$scalar => value.try_downcast_ref::<$type>().map(|&value| value.into_number()),)*
@@ -72,10 +72,11 @@ macro_rules! list {
         }
     };
 }
-for_each_scalar!(list);
+for_each_scalar!(impl_scalar);
 
 impl Scalar {
-    /// How the number is stored as it is. `usize` is stored as if every machine had 64 bits.
+    /// The element type of a column that stores this scalar unchanged. `usize` and `isize` are stored as 64 bits on all
+    /// targets.
     pub(super) fn dtype(self) -> DType {
         match self {
             Self::Bool => DType::Bool,
@@ -92,12 +93,12 @@ impl Scalar {
         }
     }
 
-    /// Whether an `f32` would lose what makes the type worth its 64 bits.
+    /// Whether this is a 64-bit type, for which `f32` loses too much precision to be the default.
     pub(super) fn is_wide(self) -> bool {
         self.dtype().size() == 8
     }
 
-    /// The lowest and the highest value, as far as an `f64` holds them exactly.
+    /// The lowest and highest value; `None` where there is none that an `f64` represents exactly.
     fn limits(self) -> (Option<f64>, Option<f64>) {
         match self {
             Self::Bool => (Some(0.0), Some(1.0)),
@@ -112,7 +113,7 @@ impl Scalar {
         }
     }
 
-    /// What the number may be in a column of its own type.
+    /// The space of a column of the scalar's own type.
     pub(super) fn exact_space(self) -> Space {
         if self == Self::Bool {
             return Space::Discrete {
@@ -124,7 +125,7 @@ impl Scalar {
         Space::Box { low, high }
     }
 
-    /// What the number may be as an `f32`, after rounding.
+    /// The space of an `f32` column, with the bounds rounded as the values are.
     pub(super) fn feature_space(self) -> Space {
         let (low, high) = self.limits();
         let round = |limit: f64| f64::from(limit as f32);
@@ -135,7 +136,7 @@ impl Scalar {
     }
 }
 
-/// The value of a scalar.
+/// The value of a scalar, without loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
     Signed(i64),
@@ -154,7 +155,7 @@ impl Number {
         }
     }
 
-    /// The first eight bytes hold the number: integers `size` bytes wide.
+    /// The native-endian bytes of the number, at the start of the array. Integers are `size` bytes wide.
     pub(super) fn to_bytes(self, size: usize) -> [u8; 8] {
         let mut bytes = [0; 8];
         match self {
@@ -167,7 +168,7 @@ impl Number {
     }
 }
 
-/// Truncating a two's complement number keeps its value in the narrower type that it came from.
+/// Writes the lowest `size` bytes of `value`. The number came from a type of that size, so truncation restores it.
 fn put_integer(bytes: &mut [u8; 8], value: u64, size: usize) {
     match size {
         1 => bytes[..1].copy_from_slice(&(value as u8).to_ne_bytes()),
@@ -177,12 +178,12 @@ fn put_integer(bytes: &mut [u8; 8], value: u64, size: usize) {
     }
 }
 
-/// Turns a scalar into its number; without rounding.
+/// Conversion of a scalar into a [`Number`], without loss.
 pub(super) trait IntoNumber: Copy {
     fn into_number(self) -> Number;
 }
 
-macro_rules! numbers {
+macro_rules! impl_into_number {
     ($($number:ident($wide:ident): $($type:ident)*;)*) => {
         $($(impl IntoNumber for $type {
             #[inline]
@@ -192,7 +193,7 @@ macro_rules! numbers {
         })*)*
     };
 }
-numbers! {
+impl_into_number! {
     Unsigned(u64): bool u8 u16 u32 u64 usize;
     Signed(i64): i8 i16 i32 i64 isize;
     F32(f32): f32;

@@ -1,95 +1,102 @@
-//! Which of a type's leaves are recorded, and in which order.
+//! Selection: the leaves at the paths that a recording names, in that order.
 
 use super::{
-    error::Problem,
-    survey::{Feature, Segment, Surveyed},
+    error::FieldErrorKind,
+    survey::{LeafSet, NameSegment, SurveyEntry},
 };
 use experience_core::schema::Column;
 use std::collections::HashSet;
 
-/// Takes the leaves at `paths`, in that order, or every leaf.
+/// Selects the leaves at `paths` in the order of the paths, or all leaves where `paths` is `None`.
 ///
-/// A path selects the leaf or all leaves below it. The number of a tuple struct's only field, which the leaf's name
-/// leaves out, may be written or left out.
-pub(super) fn select(surveyed: Vec<Surveyed>, paths: Option<&[&str]>) -> Result<(Vec<Feature>, Vec<Column>), Problem> {
+/// A path selects a leaf, or all leaves below it. It may contain or omit elided segments: `health.0` and `health` both
+/// select the field of `struct Health(f32)`.
+///
+/// # Errors
+/// When a path selects nothing or a leaf twice, a selected leaf is refused, two have one name, or there is none.
+pub(super) fn select(
+    entries: Vec<SurveyEntry>,
+    paths: Option<&[&str]>,
+) -> Result<(Vec<LeafSet>, Vec<Column>), FieldErrorKind> {
     let order = match paths {
-        None => (0..surveyed.len()).collect(),
-        Some([]) => return Err(Problem::NoneNamed),
+        None => (0..entries.len()).collect(),
+        Some([]) => return Err(FieldErrorKind::NoneNamed),
         Some(paths) => {
             let mut order = Vec::new();
             for path in paths {
-                order.extend(find(&surveyed, path)?);
+                order.extend(matching(&entries, path)?);
             }
             order
         }
     };
-    let mut taken = HashSet::new();
-    if let Some(&twice) = order.iter().find(|&&index| !taken.insert(index)) {
-        return Err(Problem::Twice(spell(&surveyed[twice].path)));
+    let mut selected = HashSet::new();
+    if let Some(&twice) = order.iter().find(|&&index| !selected.insert(index)) {
+        return Err(FieldErrorKind::Twice(display_path(&entries[twice].path)));
     }
-    let mut surveyed: Vec<_> = surveyed.into_iter().map(Some).collect();
+    let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
     let mut names = HashSet::new();
     let mut refusals = Vec::new();
-    let mut features = Vec::new();
+    let mut leaf_sets = Vec::new();
     let mut columns = Vec::new();
-    for leaf in order.into_iter().filter_map(|index| surveyed[index].take()) {
-        match leaf.found {
-            Ok((feature, column)) => {
+    for entry in order.into_iter().filter_map(|index| entries[index].take()) {
+        match entry.result {
+            Ok((leaves, column)) => {
                 if !names.insert(column.name.clone()) {
-                    return Err(Problem::Twice(column.name));
+                    return Err(FieldErrorKind::Twice(column.name));
                 }
-                features.push(feature);
+                leaf_sets.push(leaves);
                 columns.push(column);
             }
             Err(refusal) => refusals.push(refusal),
         }
     }
     if !refusals.is_empty() {
-        Err(Problem::Refused(refusals))
-    } else if features.is_empty() {
-        Err(Problem::Empty)
+        Err(FieldErrorKind::Refused(refusals))
+    } else if leaf_sets.is_empty() {
+        Err(FieldErrorKind::Empty)
     } else {
-        Ok((features, columns))
+        Ok((leaf_sets, columns))
     }
 }
 
-/// The leaves that `path` selects.
-fn find(surveyed: &[Surveyed], path: &str) -> Result<Vec<usize>, Problem> {
+/// The indices of the entries that `path` selects.
+fn matching(entries: &[SurveyEntry], path: &str) -> Result<Vec<usize>, FieldErrorKind> {
     let wanted: Vec<_> = path.split('.').collect();
-    // What is written out in full goes before what leaves something out: in `struct Aim((f32, f32))`, `0` is the tuple.
-    for may_skip in [false, true] {
-        let found: Vec<_> = (0..surveyed.len())
-            .filter(|&index| begins_with(&surveyed[index].path, &wanted, may_skip))
+    // A match of the full path takes precedence over one that omits segments: in `struct Aim((f32, f32))`, `0` selects
+    // the tuple.
+    for may_omit in [false, true] {
+        let matches: Vec<_> = (0..entries.len())
+            .filter(|&index| starts_with(&entries[index].path, &wanted, may_omit))
             .collect();
-        if !found.is_empty() {
-            return Ok(found);
+        if !matches.is_empty() {
+            return Ok(matches);
         }
     }
-    Err(Problem::Unknown {
+    Err(FieldErrorKind::Unknown {
         path: path.to_owned(),
-        known: surveyed
+        known: entries
             .iter()
-            .filter(|leaf| leaf.found.is_ok() && !leaf.path.is_empty())
-            .map(|leaf| spell(&leaf.path))
+            .filter(|entry| entry.result.is_ok() && !entry.path.is_empty())
+            .map(|entry| display_path(&entry.path))
             .collect(),
     })
 }
 
-fn begins_with(path: &[Segment], wanted: &[&str], may_skip: bool) -> bool {
+fn starts_with(path: &[NameSegment], wanted: &[&str], may_omit: bool) -> bool {
     let Some((first, rest)) = wanted.split_first() else {
         return true;
     };
     path.split_first().is_some_and(|(segment, below)| {
-        (segment.text == *first && begins_with(below, rest, may_skip))
-            || (may_skip && segment.silent && begins_with(below, wanted, may_skip))
+        (segment.text == *first && starts_with(below, rest, may_omit))
+            || (may_omit && segment.is_elided && starts_with(below, wanted, may_omit))
     })
 }
 
-/// How a leaf is selected: its name below the root, or the number of the only field where there is nothing else.
-fn spell(path: &[Segment]) -> String {
-    let join = |path: &mut dyn Iterator<Item = &Segment>| {
+/// The shortest path that selects a leaf. Elided segments appear only where there are no others.
+fn display_path(path: &[NameSegment]) -> String {
+    let join = |path: &mut dyn Iterator<Item = &NameSegment>| {
         path.map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(".")
     };
-    let name = join(&mut path.iter().filter(|segment| !segment.silent));
+    let name = join(&mut path.iter().filter(|segment| !segment.is_elided));
     if name.is_empty() { join(&mut path.iter()) } else { name }
 }

@@ -1,13 +1,13 @@
-//! From type information alone: which leaves a type has, what they are called, and which of them are refused.
+//! The survey of a type: its leaves with their columns, and the fields that are refused, from type information alone.
 //!
-//! An array adds its length to the shape of every leaf below it. So `[[f32; 20]; 20]` is one column of shape `[20, 20]`,
-//! and `[Vec2; 4]` in a field `coins` is two columns of shape `[4]`: `coins.x` and `coins.y`.
+//! An array adds its length to the shape of each column below it. `[[f32; 20]; 20]` is one column of shape `[20, 20]`,
+//! and a field `coins: [Vec2; 4]` is two columns of shape `[4]`, `coins.x` and `coins.y`.
 
 use super::{
-    Target,
-    error::{Reason, Refusal},
+    LeafEncoding,
+    error::{RefusalReason, RefusedField},
+    path::PathStep,
     scalar::Scalar,
-    walk::Step,
 };
 use bevy_math::{BVec3A, BVec4A};
 use bevy_reflect::{
@@ -18,100 +18,108 @@ use bevy_reflect::{
 use core::{any::TypeId, ops::RangeInclusive};
 use experience_core::schema::{Column, DType, Space};
 
-/// Columns wider than this are refused.
+/// Columns with more elements are refused.
 const MAX_WIDTH: usize = 1 << 20;
 
-/// The leaves of one column: the same path but for the indices of arrays.
+/// The leaves of one column. They share a path, in which the indices of arrays are left open.
 #[derive(Clone, Debug)]
-pub(super) struct Feature {
-    pub(super) steps: Box<[Step]>,
-    pub(super) kind: Kind,
-    /// How many leaves there are.
-    pub(super) leaves: usize,
+pub(super) struct LeafSet {
+    pub(super) path: Box<[PathStep]>,
+    pub(super) kind: LeafKind,
+    /// The number of leaves: the product of the lengths of the arrays on the path.
+    pub(super) count: usize,
 }
 
-/// What a leaf is.
+/// What a leaf holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LeafKind {
     Scalar(Scalar),
-    /// The variant of an enum without data.
+    /// The variant of an enum whose variants have no reflected fields.
     Variant {
-        id: TypeId,
+        type_id: TypeId,
+        /// The number of variants.
         count: usize,
-        /// Whether the variants cannot even hold data that reflection does not see.
-        unit: bool,
+        /// Whether all variants are units, so that they have no ignored fields either.
+        is_fieldless: bool,
     },
-    /// Whether an `Option` is `Some`; of this scalar, if of any.
+    /// Whether an `Option` is `Some`, with its scalar if it is an `Option` of one.
     Presence(Option<Scalar>),
 }
 
-/// A part of a leaf's path.
+/// One segment of the dotted path of a leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
+pub(super) struct NameSegment {
     pub(super) text: String,
-    /// Whether the leaf's name leaves it out: the only field of a tuple struct.
-    pub(super) silent: bool,
+    /// Whether column names leave the segment out, as they do for the only field of a tuple struct.
+    pub(super) is_elided: bool,
 }
 
-impl Segment {
+impl NameSegment {
     fn named(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
-            silent: false,
+            is_elided: false,
         }
     }
 }
 
-/// A column, or why there is none.
+/// A field of a surveyed type: its leaves and their column, or why it is refused.
 #[derive(Debug)]
-pub(super) struct Surveyed {
-    pub(super) path: Vec<Segment>,
-    pub(super) found: Result<(Feature, Column), Refusal>,
+pub(super) struct SurveyEntry {
+    pub(super) path: Vec<NameSegment>,
+    pub(super) result: Result<(LeafSet, Column), RefusedField>,
 }
 
-/// Lists the leaves of a type, each name beginning with `root`. A leaf that has no name otherwise is called `alone`.
-pub(super) fn survey(root: &str, alone: &str, info: &'static TypeInfo, target: Target) -> Vec<Surveyed> {
-    let mut surveyor = Surveyor {
+/// Lists the fields of a type in order of declaration. Column names begin with `root`; a column whose name would be
+/// empty is called `fallback_name`.
+pub(super) fn survey(
+    root: &str,
+    fallback_name: &str,
+    info: &'static TypeInfo,
+    encoding: LeafEncoding,
+) -> Vec<SurveyEntry> {
+    let mut visitor = TypeVisitor {
         root,
-        alone,
-        target,
+        fallback_name,
+        encoding,
         ancestors: Vec::new(),
         path: Vec::new(),
         steps: Vec::new(),
         shape: Vec::new(),
         field_type: info.type_path(),
         bounds: None,
-        surveyed: Vec::new(),
+        entries: Vec::new(),
     };
-    surveyor.visit(Some(info), info.type_path());
-    surveyor.surveyed
+    visitor.visit(Some(info), info.type_path());
+    visitor.entries
 }
 
-/// The way to where the survey is.
-struct Surveyor<'a> {
+/// A depth-first visitor of type information. Its fields describe the position of the visit, except for the entries
+/// found so far.
+struct TypeVisitor<'a> {
     root: &'a str,
-    alone: &'a str,
-    target: Target,
+    fallback_name: &'a str,
+    encoding: LeafEncoding,
     ancestors: Vec<TypeId>,
-    path: Vec<Segment>,
-    steps: Vec<Step>,
+    path: Vec<NameSegment>,
+    steps: Vec<PathStep>,
     shape: Vec<usize>,
-    /// The type of the field, arrays and all.
+    /// The type of the innermost field, including the arrays around the current type.
     field_type: &'static str,
     bounds: Option<(f64, f64)>,
-    surveyed: Vec<Surveyed>,
+    entries: Vec<SurveyEntry>,
 }
 
-impl Surveyor<'_> {
+impl TypeVisitor<'_> {
     fn visit(&mut self, info: Option<&'static TypeInfo>, type_path: &'static str) {
         let Some(info) = info else {
-            return self.refuse(type_path, Reason::Opaque);
+            return self.refuse(type_path, RefusalReason::Opaque);
         };
-        // No value contains another of its type, but a hand-written description may say so.
+        // A type cannot contain itself by value, but hand-written type information can say that it does.
         if self.ancestors.contains(&info.type_id()) {
-            return self.refuse(type_path, Reason::Recursive);
+            return self.refuse(type_path, RefusalReason::Recursive);
         }
-        if let Some(reason) = Reason::of_known(type_path) {
+        if let Some(reason) = RefusalReason::of_type(type_path) {
             return self.refuse(type_path, reason);
         }
         self.ancestors.push(info.type_id());
@@ -119,15 +127,15 @@ impl Surveyor<'_> {
             TypeInfo::Struct(info) => {
                 for (index, field) in info.iter().enumerate() {
                     self.bounded(field.custom_attributes(), |this| {
-                        this.field(index, Segment::named(field.name()), field.ty(), field.type_info());
+                        this.field(index, NameSegment::named(field.name()), field.ty(), field.type_info());
                     });
                 }
             }
             TypeInfo::TupleStruct(info) => {
                 for (index, field) in info.iter().enumerate() {
-                    let segment = Segment {
-                        silent: info.field_len() == 1,
-                        ..Segment::named(index.to_string())
+                    let segment = NameSegment {
+                        is_elided: info.field_len() == 1,
+                        ..NameSegment::named(index.to_string())
                     };
                     self.bounded(field.custom_attributes(), |this| {
                         this.field(index, segment, field.ty(), field.type_info());
@@ -136,18 +144,25 @@ impl Surveyor<'_> {
             }
             TypeInfo::Tuple(info) => {
                 for (index, field) in info.iter().enumerate() {
-                    self.field(index, Segment::named(index.to_string()), field.ty(), field.type_info());
+                    self.field(
+                        index,
+                        NameSegment::named(index.to_string()),
+                        field.ty(),
+                        field.type_info(),
+                    );
                 }
             }
             TypeInfo::Array(info) => self.array(info.capacity(), info.item_info(), info.item_ty().path()),
             TypeInfo::Enum(info) => self.enumeration(info),
             TypeInfo::Opaque(info) => self.opaque(info.ty().id(), type_path),
-            TypeInfo::List(_) | TypeInfo::Map(_) | TypeInfo::Set(_) => self.refuse(type_path, Reason::Collection),
+            TypeInfo::List(_) | TypeInfo::Map(_) | TypeInfo::Set(_) => {
+                self.refuse(type_path, RefusalReason::Collection);
+            }
         }
         self.ancestors.pop();
     }
 
-    /// Visits a field with the bounds that its attributes give to all numbers in it.
+    /// Runs `visit` for a field, with the bounds that the field's attributes set for all numbers in it.
     fn bounded(&mut self, attributes: &CustomAttributes, visit: impl FnOnce(&mut Self)) {
         let outer = self.bounds;
         self.bounds = bounds(attributes).or(outer);
@@ -155,10 +170,10 @@ impl Surveyor<'_> {
         self.bounds = outer;
     }
 
-    fn field(&mut self, index: usize, segment: Segment, ty: &Type, info: Option<&'static TypeInfo>) {
+    fn field(&mut self, index: usize, segment: NameSegment, ty: &Type, info: Option<&'static TypeInfo>) {
         let outer = core::mem::replace(&mut self.field_type, ty.path());
         self.path.push(segment);
-        self.steps.push(Step::Field(index));
+        self.steps.push(PathStep::Field(index));
         self.visit(info, ty.path());
         self.steps.pop();
         self.path.pop();
@@ -168,13 +183,13 @@ impl Surveyor<'_> {
     fn array(&mut self, extent: usize, item: Option<&'static TypeInfo>, item_path: &'static str) {
         let width = self.shape.iter().try_fold(extent, |width, &n| width.checked_mul(n));
         if width.is_none_or(|width| width > MAX_WIDTH) {
-            return self.refuse(self.field_type, Reason::TooLarge);
+            return self.refuse(self.field_type, RefusalReason::TooLarge);
         }
         if extent == 0 {
             return;
         }
         self.shape.push(extent);
-        self.steps.push(Step::Element { extent, divisor: 1 });
+        self.steps.push(PathStep::Element { extent, divisor: 1 });
         self.visit(item, item_path);
         self.steps.pop();
         self.shape.pop();
@@ -193,57 +208,57 @@ impl Surveyor<'_> {
             VariantInfo::Unit(_) => 0,
         };
         if info.iter().any(|variant| fields(variant) > 0) {
-            return self.refuse(info.type_path(), Reason::DataEnum);
+            return self.refuse(info.type_path(), RefusalReason::DataEnum);
         }
         if info.variant_len() == 0 {
-            return self.refuse(info.type_path(), Reason::EmptyEnum);
+            return self.refuse(info.type_path(), RefusalReason::EmptyEnum);
         }
         let count = info.variant_len();
         let labels: Vec<_> = info.iter().map(|variant| variant.name().to_owned()).collect();
-        let kind = Kind::Variant {
-            id: info.ty().id(),
+        let kind = LeafKind::Variant {
+            type_id: info.ty().id(),
             count,
-            unit: info.iter().all(|variant| matches!(variant, VariantInfo::Unit(_))),
+            is_fieldless: info.iter().all(|variant| matches!(variant, VariantInfo::Unit(_))),
         };
-        match self.target {
-            Target::Observation { .. } => {
+        match self.encoding {
+            LeafEncoding::Observation { .. } => {
                 let width: usize = self.shape.iter().product();
                 if width.saturating_mul(count) > MAX_WIDTH {
-                    return self.refuse(self.field_type, Reason::TooLarge);
+                    return self.refuse(self.field_type, RefusalReason::TooLarge);
                 }
                 let mut column = self.column(DType::F32, Space::bounded(0.0, 1.0));
-                // Only a single choice can name its alternatives: labels belong to one dimension.
+                // Labels name the elements of one dimension, so an array of enums has none.
                 if column.shape.is_empty() {
                     column.labels = labels;
                 }
                 column.shape.push(count);
-                self.keep(kind, column);
+                self.push_leaves(kind, column);
             }
-            Target::Exact => {
+            LeafEncoding::Exact => {
                 let n = count as u64;
                 let column = self.column(DType::I64, Space::Discrete { n, labels });
-                self.keep(kind, column);
+                self.push_leaves(kind, column);
             }
-            Target::Mask => self.refuse(info.type_path(), Reason::NotBool),
+            LeafEncoding::Mask => self.refuse(info.type_path(), RefusalReason::NotBool),
         }
     }
 
     fn option(&mut self, type_path: &'static str, value: Option<&'static TypeInfo>, value_path: &'static str) {
-        match self.target {
-            Target::Observation { .. } => {}
-            Target::Exact => return self.refuse(type_path, Reason::Optional),
-            Target::Mask => return self.refuse(type_path, Reason::NotBool),
+        match self.encoding {
+            LeafEncoding::Observation { .. } => {}
+            LeafEncoding::Exact => return self.refuse(type_path, RefusalReason::Optional),
+            LeafEncoding::Mask => return self.refuse(type_path, RefusalReason::NotBool),
         }
         if matches!(value, Some(TypeInfo::Enum(info)) if option(info).is_some()) {
-            return self.refuse(type_path, Reason::NestedOption);
+            return self.refuse(type_path, RefusalReason::NestedOption);
         }
-        self.steps.push(Step::Some);
+        self.steps.push(PathStep::Some);
         self.visit(value, value_path);
         self.steps.pop();
-        self.path.push(Segment::named("is_some"));
+        self.path.push(NameSegment::named("is_some"));
         let column = self.column(DType::F32, Space::bounded(0.0, 1.0));
         let scalar = value.and_then(|info| Scalar::of(info.type_id()));
-        self.keep(Kind::Presence(scalar), column);
+        self.push_leaves(LeafKind::Presence(scalar), column);
         self.path.pop();
     }
 
@@ -256,8 +271,8 @@ impl Surveyor<'_> {
             0
         };
         for (lane, name) in ["x", "y", "z", "w"].into_iter().take(lanes).enumerate() {
-            self.path.push(Segment::named(name));
-            self.steps.push(Step::Lane(lane));
+            self.path.push(NameSegment::named(name));
+            self.steps.push(PathStep::Lane(lane));
             self.scalar(Scalar::Bool, type_path);
             self.steps.pop();
             self.path.pop();
@@ -265,16 +280,18 @@ impl Surveyor<'_> {
         match Scalar::of(id) {
             Some(scalar) => self.scalar(scalar, type_path),
             None if lanes > 0 => {}
-            None => self.refuse(type_path, Reason::Opaque),
+            None => self.refuse(type_path, RefusalReason::Opaque),
         }
     }
 
     fn scalar(&mut self, scalar: Scalar, type_path: &'static str) {
-        let (dtype, mut space) = match self.target {
-            Target::Observation { narrow: false } if scalar.is_wide() => return self.refuse(type_path, Reason::Wide),
-            Target::Mask if scalar != Scalar::Bool => return self.refuse(type_path, Reason::NotBool),
-            Target::Observation { .. } => (DType::F32, scalar.feature_space()),
-            Target::Exact | Target::Mask => (scalar.dtype(), scalar.exact_space()),
+        let (dtype, mut space) = match self.encoding {
+            LeafEncoding::Observation { narrow: false } if scalar.is_wide() => {
+                return self.refuse(type_path, RefusalReason::Wide);
+            }
+            LeafEncoding::Mask if scalar != Scalar::Bool => return self.refuse(type_path, RefusalReason::NotBool),
+            LeafEncoding::Observation { .. } => (DType::F32, scalar.feature_space()),
+            LeafEncoding::Exact | LeafEncoding::Mask => (scalar.dtype(), scalar.exact_space()),
         };
         if let Some((low, high)) = self.bounds
             && scalar != Scalar::Bool
@@ -282,29 +299,28 @@ impl Surveyor<'_> {
             space = Space::bounded(low, high);
         }
         let column = self.column(dtype, space);
-        self.keep(Kind::Scalar(scalar), column);
+        self.push_leaves(LeafKind::Scalar(scalar), column);
     }
 
-    fn keep(&mut self, kind: Kind, column: Column) {
-        let mut steps: Box<[_]> = self.steps.as_slice().into();
-        let mut leaves = 1;
-        for step in steps.iter_mut().rev() {
-            if let Step::Element { extent, divisor } = step {
-                *divisor = leaves;
-                leaves *= *extent;
+    fn push_leaves(&mut self, kind: LeafKind, column: Column) {
+        let mut path: Box<[_]> = self.steps.as_slice().into();
+        let mut count = 1;
+        for step in path.iter_mut().rev() {
+            if let PathStep::Element { extent, divisor } = step {
+                *divisor = count;
+                count *= *extent;
             }
         }
-        let feature = Feature { steps, kind, leaves };
-        self.surveyed.push(Surveyed {
+        self.entries.push(SurveyEntry {
             path: self.path.clone(),
-            found: Ok((feature, column)),
+            result: Ok((LeafSet { path, kind, count }, column)),
         });
     }
 
-    fn refuse(&mut self, type_path: &'static str, reason: Reason) {
-        self.surveyed.push(Surveyed {
+    fn refuse(&mut self, type_path: &'static str, reason: RefusalReason) {
+        self.entries.push(SurveyEntry {
             path: self.path.clone(),
-            found: Err(Refusal {
+            result: Err(RefusedField {
                 name: self.name(),
                 type_path,
                 reason,
@@ -321,24 +337,28 @@ impl Surveyor<'_> {
 
     fn name(&self) -> String {
         let mut name = self.root.to_owned();
-        for segment in self.path.iter().filter(|segment| !segment.silent) {
+        for segment in self.path.iter().filter(|segment| !segment.is_elided) {
             if !name.is_empty() {
                 name.push('.');
             }
             name.push_str(&segment.text);
         }
-        if name.is_empty() { self.alone.to_owned() } else { name }
+        if name.is_empty() {
+            self.fallback_name.to_owned()
+        } else {
+            name
+        }
     }
 }
 
-/// The `Some` of an `Option`.
+/// The `Some` variant of `core::option::Option`; `None` for any other enum.
 fn option(info: &EnumInfo) -> Option<&VariantInfo> {
     let table = info.type_path_table();
     let is_option = table.module_path() == Some("core::option") && table.ident() == Some("Option");
     info.variant("Some").filter(|_| is_option)
 }
 
-/// The bounds that a field was given with an attribute: `#[reflect(@-1.0..=1.0_f32)]`.
+/// The bounds in the attributes of a field: a range, as in `#[reflect(@-1.0..=1.0_f32)]`.
 fn bounds(attributes: &CustomAttributes) -> Option<(f64, f64)> {
     fn range<T: Copy + Into<f64>>(range: &RangeInclusive<T>) -> (f64, f64) {
         ((*range.start()).into(), (*range.end()).into())

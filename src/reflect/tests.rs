@@ -1,4 +1,4 @@
-//! What every test of the room needs: values encoded in all ways at once.
+//! Tests of field plans, and helpers that encode values in every way and compare.
 #![expect(unsafe_code, reason = "plans take values as pointers")]
 
 mod allocations;
@@ -11,23 +11,23 @@ mod random;
 mod refusals;
 mod selection;
 
-use super::{op::Action, *};
+use super::{op::OpKind, *};
 
-/// Bytes before and behind each row that nobody may write to.
+/// Number of bytes before the first column and after the last one that must not be written.
 const GUARD: usize = 8;
-const UNTOUCHED: u8 = 0xa5;
+const GUARD_BYTE: u8 = 0xa5;
 
-/// A value among other things, as in a table of structs.
+/// A value with other fields around it, for a stride that is not the size of the value.
 #[repr(C)]
-struct Among<T> {
+struct Embedded<T> {
     before: u8,
     value: T,
-    behind: [u16; 3],
+    after: [u16; 3],
 }
 
-/// A plan with its columns one behind the other, as in a row.
-fn planned<T: Reflect + Typed>(fields: Option<&[&str]>, target: Target) -> FieldPlan {
-    let mut plan = FieldPlan::new::<T>(&root_name::<T>(), fields, target).unwrap();
+/// A plan whose columns are placed one after the other, as in a row.
+fn placed_plan<T: Reflect + Typed>(fields: Option<&[&str]>, encoding: LeafEncoding) -> FieldPlan {
+    let mut plan = FieldPlan::new::<T>(&root_name::<T>(), fields, encoding).unwrap();
     let mut end = GUARD;
     let mut offsets = Vec::new();
     for column in plan.columns() {
@@ -35,77 +35,78 @@ fn planned<T: Reflect + Typed>(fields: Option<&[&str]>, target: Target) -> Field
         offsets.push(offset);
         end = offset + column.width() * column.dtype.size();
     }
-    if target == Target::Mask {
+    if encoding == LeafEncoding::Mask {
         offsets.push(GUARD);
     }
     plan.place(&offsets);
     plan
 }
 
-/// Encodes values at `source`, and looks whether only the plan's rows were written to.
+/// Encodes the values at `source`, and asserts that no guard byte was written.
 ///
 /// # Safety
 /// As for [`FieldPlan::encode`].
 unsafe fn encode_at<T: Reflect>(plan: &FieldPlan, source: *const T, source_stride: usize, rows: usize) -> Vec<Vec<u8>> {
     assert_eq!(plan.type_id, TypeId::of::<T>());
-    let stride = plan.extent.next_multiple_of(8) + GUARD;
-    let mut out = vec![UNTOUCHED; rows * stride];
+    let stride = plan.row_end.next_multiple_of(8) + GUARD;
+    let mut out = vec![GUARD_BYTE; rows * stride];
     // SAFETY: the caller's promise.
     unsafe { plan.encode(source.cast(), source_stride, rows, &mut out, stride) };
     let rows = out.chunks_exact(stride);
     rows.map(|row| {
-        assert_eq!(row[..GUARD], [UNTOUCHED; GUARD], "bytes before the first column");
+        assert_eq!(row[..GUARD], [GUARD_BYTE; GUARD], "bytes before the first column");
         assert!(
-            row[plan.extent..].iter().all(|&byte| byte == UNTOUCHED),
-            "bytes behind the last column"
+            row[plan.row_end..].iter().all(|&byte| byte == GUARD_BYTE),
+            "bytes after the last column"
         );
-        row[GUARD..plan.extent].to_vec()
+        row[GUARD..plan.row_end].to_vec()
     })
     .collect()
 }
 
 fn encode<T: Reflect>(plan: &FieldPlan, values: &[T]) -> Vec<Vec<u8>> {
-    // SAFETY: a slice holds as many live values as it is long, and is borrowed.
+    // SAFETY: the elements of a borrowed slice are live and not written to.
     unsafe { encode_at(plan, values.as_ptr(), size_of::<T>(), values.len()) }
 }
 
-/// The rows of `values`, without what surrounds them: through reflection, compiled, and from between other things.
-fn record<T: Reflect + Typed>(plan: &mut FieldPlan, values: Vec<T>) -> Vec<Vec<u8>> {
+/// The rows of `values`, without guard bytes. Encodes them through getters, compiled, and compiled with another stride,
+/// and asserts that all results are equal.
+fn encode_all_ways<T: Reflect + Typed>(plan: &mut FieldPlan, values: Vec<T>) -> Vec<Vec<u8>> {
     assert!(!plan.is_compiled());
-    let reflected = encode(plan, &values);
+    let by_getters = encode(plan, &values);
     plan.compile(&values[0]);
     assert!(plan.is_compiled());
-    // The second time, all that is learned has been.
+    // The second call finds the discriminants that the first one inserted.
     for _ in 0..2 {
-        assert_eq!(encode(plan, &values), reflected, "compiled");
+        assert_eq!(encode(plan, &values), by_getters, "compiled");
     }
-    let among: Vec<_> = values
+    let embedded: Vec<_> = values
         .into_iter()
-        .map(|value| Among {
+        .map(|value| Embedded {
             before: 255,
             value,
-            behind: [u16::MAX; 3],
+            after: [u16::MAX; 3],
         })
         .collect();
-    // SAFETY: as many live values as `among` is long, so far apart as its elements.
-    let apart = unsafe {
+    // SAFETY: the values in the elements of a `Vec` are live, and as far apart as the elements.
+    let strided = unsafe {
         encode_at(
             plan,
-            &raw const (*among.as_ptr()).value,
-            size_of::<Among<T>>(),
-            among.len(),
+            &raw const (*embedded.as_ptr()).value,
+            size_of::<Embedded<T>>(),
+            embedded.len(),
         )
     };
-    assert_eq!(apart, reflected, "among other things");
+    assert_eq!(strided, by_getters, "with another stride");
     assert!(
-        among
+        embedded
             .iter()
-            .all(|among| among.before == 255 && among.behind == [u16::MAX; 3])
+            .all(|embedded| embedded.before == 255 && embedded.after == [u16::MAX; 3])
     );
-    reflected
+    by_getters
 }
 
-/// The names and the values of the features of `values`.
+/// The feature names of `T`, and the features of each of `values`.
 fn observe<T: Reflect + Typed>(values: Vec<T>) -> (Vec<String>, Vec<Vec<f32>>) {
     observe_fields(None, false, values)
 }
@@ -115,8 +116,8 @@ fn observe_fields<T: Reflect + Typed>(
     narrow: bool,
     values: Vec<T>,
 ) -> (Vec<String>, Vec<Vec<f32>>) {
-    let mut plan = planned::<T>(fields, Target::Observation { narrow });
-    let rows = record(&mut plan, values)
+    let mut plan = placed_plan::<T>(fields, LeafEncoding::Observation { narrow });
+    let rows = encode_all_ways(&mut plan, values)
         .iter()
         .map(|row| {
             row.chunks_exact(4)
@@ -128,12 +129,12 @@ fn observe_fields<T: Reflect + Typed>(
     (names, rows)
 }
 
-/// How many leaves of a compiled plan are still read through reflection.
-fn reflected_leaves(plan: &FieldPlan) -> usize {
+/// Number of leaves of a compiled plan that are read through getters.
+fn getter_leaves(plan: &FieldPlan) -> usize {
     assert!(plan.is_compiled());
-    let reflected = plan
+    let by_getters = plan
         .ops
         .iter()
-        .filter(|op| op.action == Action::Reflect || op.distrusted.load(core::sync::atomic::Ordering::Relaxed));
-    reflected.map(|op| op.leaves.len()).sum()
+        .filter(|op| op.kind == OpKind::Reflect || op.is_demoted.load(core::sync::atomic::Ordering::Relaxed));
+    by_getters.map(|op| op.leaves.len()).sum()
 }

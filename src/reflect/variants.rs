@@ -1,61 +1,60 @@
-//! Which variant of an enum without data a discriminant stands for.
+//! The mapping from discriminants to variants of a fieldless enum, learned from live values.
 
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
-/// Learns, from live values, which discriminant belongs to which variant.
+/// The variants of an enum by discriminant.
 ///
-/// Type information names the variants, but not their discriminants, and a value of a variant cannot be made from its name.
-/// So the first value with a discriminant is looked at through reflection, and the answer is kept. Any number of
-/// threads may read and learn at once: what they learn about one discriminant is the same.
+/// Type information lists the variants without their discriminants, and a value cannot be constructed from the name of
+/// its variant. So the first value with a discriminant is read through `Reflect`, and its variant is stored here. Any
+/// number of threads can read and insert at once, since they all insert the same variant for a discriminant.
 #[derive(Debug)]
 pub(super) struct VariantTable {
-    /// For each discriminant below 256, its variant plus one, or 0 where it is not known yet.
-    near: Box<[AtomicU16; 256]>,
-    /// For each variant, a discriminant from 256 upwards.
-    far: Box<[Far]>,
+    /// For each discriminant below 256, 1 + its variant, or 0 where it is unknown.
+    small: Box<[AtomicU16; 256]>,
+    /// For each variant, its discriminant if that is 256 or greater.
+    large: Box<[LargeDiscriminant]>,
 }
 
 #[derive(Debug, Default)]
-struct Far {
-    known: AtomicBool,
-    discriminant: AtomicU64,
+struct LargeDiscriminant {
+    is_known: AtomicBool,
+    value: AtomicU64,
 }
 
 impl VariantTable {
     pub(super) fn new(variants: usize) -> Self {
         Self {
-            near: Box::new([const { AtomicU16::new(0) }; 256]),
-            far: (0..variants).map(|_| Far::default()).collect(),
+            small: Box::new([const { AtomicU16::new(0) }; 256]),
+            large: (0..variants).map(|_| LargeDiscriminant::default()).collect(),
         }
     }
 
-    /// The variant that `discriminant` stands for, if a value with it has been seen.
+    /// The variant of `discriminant`; `None` until it is inserted.
     #[inline]
     pub(super) fn get(&self, discriminant: u64) -> Option<usize> {
-        if let Some(near) = usize::try_from(discriminant)
-            .ok()
-            .and_then(|index| self.near.get(index))
-        {
-            return usize::from(near.load(Ordering::Relaxed)).checked_sub(1);
+        if let Some(entry) = self.small_entry(discriminant) {
+            return usize::from(entry.load(Ordering::Relaxed)).checked_sub(1);
         }
-        self.far.iter().position(|far| {
-            // Acquire pairs with the release in `learn`: a known entry's discriminant has been written.
-            far.known.load(Ordering::Acquire) && far.discriminant.load(Ordering::Relaxed) == discriminant
+        self.large.iter().position(|large| {
+            // Pairs with the release store in `insert`: the value of a known entry has been written.
+            large.is_known.load(Ordering::Acquire) && large.value.load(Ordering::Relaxed) == discriminant
         })
     }
 
-    /// Keeps that `discriminant` stands for `variant`.
-    pub(super) fn learn(&self, discriminant: u64, variant: usize) {
-        if let Some(near) = usize::try_from(discriminant)
-            .ok()
-            .and_then(|index| self.near.get(index))
-        {
-            let entry = variant.checked_add(1).and_then(|entry| u16::try_from(entry).ok());
-            near.store(entry.unwrap_or(0), Ordering::Relaxed);
-        } else if let Some(far) = self.far.get(variant) {
-            far.discriminant.store(discriminant, Ordering::Relaxed);
-            far.known.store(true, Ordering::Release);
+    /// Stores the variant of `discriminant`. A variant that is outside of the table is ignored.
+    pub(super) fn insert(&self, discriminant: u64, variant: usize) {
+        if let Some(entry) = self.small_entry(discriminant) {
+            let code = variant.checked_add(1).and_then(|code| u16::try_from(code).ok());
+            entry.store(code.unwrap_or(0), Ordering::Relaxed);
+        } else if let Some(large) = self.large.get(variant) {
+            large.value.store(discriminant, Ordering::Relaxed);
+            large.is_known.store(true, Ordering::Release);
         }
+    }
+
+    #[inline]
+    fn small_entry(&self, discriminant: u64) -> Option<&AtomicU16> {
+        self.small.get(usize::try_from(discriminant).ok()?)
     }
 }
 
@@ -64,14 +63,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_and_far_discriminants_are_learned_apart() {
+    fn small_and_large_discriminants_do_not_collide() {
         let table = VariantTable::new(3);
         for discriminant in [0, 255, 256, u64::MAX] {
             assert_eq!(table.get(discriminant), None);
         }
-        table.learn(0, 2);
-        table.learn(256, 0);
-        table.learn(u64::MAX, 1);
+        table.insert(0, 2);
+        table.insert(256, 0);
+        table.insert(u64::MAX, 1);
         assert_eq!(table.get(0), Some(2));
         assert_eq!(table.get(256), Some(0));
         assert_eq!(table.get(u64::MAX), Some(1));
@@ -80,10 +79,10 @@ mod tests {
     }
 
     #[test]
-    fn a_variant_beyond_the_table_is_not_learned() {
+    fn a_variant_outside_of_the_table_is_ignored() {
         let table = VariantTable::new(1);
-        table.learn(1000, 5);
-        table.learn(3, usize::MAX);
+        table.insert(1000, 5);
+        table.insert(3, usize::MAX);
         assert_eq!((table.get(1000), table.get(3)), (None, None));
     }
 }

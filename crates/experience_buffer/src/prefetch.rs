@@ -1,67 +1,79 @@
-//! Hints to the processor's caches.
+//! Prefetch instructions: hints that memory will be accessed soon.
 //!
-//! A capture goes over more memory than the caches hold, in many places side by side: too many for the processor to
-//! foresee. Whoever knows what comes next says so, and goes on with something else meanwhile.
+//! A capture reads and writes one small region per player, thousands of regions in total: more memory than the caches
+//! hold, and more streams than hardware prefetchers track. The capture loop knows the addresses some players ahead,
+//! prefetches them, and goes on with the current player while the lines arrive.
+//!
+//! Prefetches are issued on x86-64. On other targets, and under Miri, these functions do nothing.
 #![cfg_attr(
     target_arch = "x86_64",
-    expect(unsafe_code, reason = "the instruction is not in the standard library's safe part")
+    expect(
+        unsafe_code,
+        reason = "`prefetchw` has no safe wrapper in the standard library, and `_mm_prefetch` is unsafe"
+    )
 )]
 
-/// Bytes that a cache holds together.
+/// Size of a cache line in bytes.
 const LINE: usize = 64;
 
-/// Has `bytes` bytes from `start` on brought near, for accesses that come soon. It changes nothing but how long they take,
-/// wherever `start` points to.
+/// Prefetches `bytes` bytes from `start` for reading. `start` may be any address, since a prefetch never faults.
 #[inline(always)]
 pub fn range(start: *const u8, bytes: usize) {
-    for_lines(start, bytes, line);
+    for_each_line(start, bytes, prefetch_line);
 }
 
-/// The same for values that are there.
+/// Prefetches a slice for reading.
 #[inline(always)]
-pub(crate) fn slice<T>(values: &[T]) {
+pub fn slice<T>(values: &[T]) {
     range(values.as_ptr().cast(), size_of_val(values));
 }
 
-/// Has values brought near that will be written, and taken from the other cores: what one of them has read lately would
-/// otherwise be fetched first and asked for again when it is written.
+/// Prefetches a slice for writing.
+///
+/// The lines are requested in exclusive state. After a read prefetch, the first write to a line that another core has
+/// read lately would wait once more, until that core's copy is invalidated.
 #[inline(always)]
-pub(crate) fn slice_for_write<T>(values: &[T]) {
-    for_lines(values.as_ptr().cast(), size_of_val(values), line_to_write);
+pub fn slice_for_write<T>(values: &[T]) {
+    for_each_line(values.as_ptr().cast(), size_of_val(values), prefetch_line_for_write);
 }
 
 #[inline(always)]
-fn for_lines(start: *const u8, bytes: usize, each: impl Fn(*const u8)) {
+fn for_each_line(start: *const u8, bytes: usize, prefetch: impl Fn(*const u8)) {
     let mut offset = 0;
     while offset < bytes {
-        each(start.wrapping_add(offset));
+        prefetch(start.wrapping_add(offset));
         offset += LINE;
     }
-    each(start.wrapping_add(bytes).wrapping_sub(1));
+    // Where `start` is not aligned to a line, the last bytes can lie in one line more.
+    prefetch(start.wrapping_add(bytes).wrapping_sub(1));
 }
 
-/// The same for the one line that `at` is in.
+/// Prefetches the line at `address` for reading.
 #[inline(always)]
-pub fn line(at: *const u8) {
+pub fn line(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch accesses nothing and never faults, so it may be given any address; SSE is part of every
-        // x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+        // SAFETY: a prefetch performs no access and never faults, so any address is allowed. SSE is part of the x86-64
+        // baseline.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = at;
+    let _ = address;
 }
 
 #[inline(always)]
-fn line_to_write(at: *const u8) {
+fn prefetch_line_for_write(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: as above: it accesses nothing and never faults, whatever the address. Processors of x86-64 that do not know
-    // this hint take the instruction for one that does nothing (Intel SDM volume 2, PREFETCHW; AMD APM volume 3, PREFETCH).
+    // SAFETY: a prefetch performs no access and never faults, so any address is allowed. x86-64 processors without the
+    // instruction execute it as a no-op (Intel SDM volume 2, PREFETCHW; AMD APM volume 3, PREFETCH).
     unsafe {
-        core::arch::asm!("prefetchw [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly));
+        core::arch::asm!(
+            "prefetchw [{address}]",
+            address = in(reg) address,
+            options(nostack, preserves_flags, readonly)
+        );
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = at;
+    let _ = address;
 }

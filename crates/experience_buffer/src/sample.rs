@@ -20,7 +20,7 @@ use batch::Plan;
 use core::fmt;
 use experience_core::{
     schema::Schema,
-    transition::{Outcome, StepHeader, StepKind, word},
+    transition::{Outcome, StepHeader, StepKind, header_words},
 };
 use rand::Rng;
 use sources::{Drawn, Sources};
@@ -167,7 +167,15 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
     let read = content(number);
     let chain = (slots.links() == Links::Chain).then(|| Chain::of(read));
     let read = &read[links..];
-    let after = header(read, [word::REWARD, word::EPISODE, word::ORDINAL, word::KIND]);
+    let after = header(
+        read,
+        [
+            header_words::REWARD,
+            header_words::EPISODE,
+            header_words::ORDINAL,
+            header_words::KIND,
+        ],
+    );
     if after.kind() != StepKind::Transition || chain.is_some_and(|chain| chain.hidden) {
         return None;
     }
@@ -179,7 +187,7 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
         Some(chain) => chain.previous?,
     };
     let read = &content(previous)[links..];
-    let before = header(read, [word::EPISODE, word::ORDINAL]);
+    let before = header(read, [header_words::EPISODE, header_words::ORDINAL]);
     // Neighbours in the buffer may be strangers: the buffer may have refused what stood between.
     if before.episode != after.episode || after.ordinal.wrapping_sub(before.ordinal) != 1 {
         return None;
@@ -193,9 +201,9 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
     };
     if let Some(end) = end.filter(|_| outcome.is_none()) {
         let read = &content(end)[links..];
-        let kind = header(read, [word::KIND]);
+        let kind = header(read, [header_words::KIND]);
         if kind.kind() == StepKind::End {
-            let end = header(read, [word::REWARD, word::EPISODE, word::KIND]);
+            let end = header(read, [header_words::REWARD, header_words::EPISODE, header_words::KIND]);
             if end.episode == after.episode {
                 outcome = end.outcome();
                 reward += end.reward;

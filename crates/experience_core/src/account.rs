@@ -1,8 +1,24 @@
-//! What became of every transition.
+//! Loss accounting: counters of what became of each transition, and the reports made of them.
 //!
 //! For each sink of each recording, at any moment, in transitions:
-//! `recorded = exported + dropped + discarded + pending`. Capture, the exporter and the sinks each write their part; a
-//! [`RunReport`] is the whole.
+//!
+//! ```text
+//! recorded = exported + dropped + discarded + pending
+//! ```
+//!
+//! Capture and the exporter thread write [`Counters`], one per recording. The exporter thread and the sink's worker
+//! thread write [`SinkCounters`], one per sink. [`SinkCounters::report`] combines the two in a [`RunReport`].
+//!
+//! ```
+//! use experience_core::account::{Counters, SinkCounters};
+//!
+//! let (recording, sink) = (Counters::default(), SinkCounters::default());
+//! recording.recorded.add(100);
+//! recording.lost.add(3);
+//! sink.count_episode(7, 90, 1.5);
+//! let report = sink.report(&recording);
+//! assert_eq!((report.exported, report.dropped, report.pending), (90, 3, 7));
+//! ```
 
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -14,128 +30,134 @@ use std::{
     },
 };
 
-/// The account of one recording of a run, as one sink sees it. All counts are transitions unless they say otherwise.
+/// The counts of one sink of a recording, over one run. Units are transitions unless the field says otherwise.
 ///
 /// `recorded = exported + dropped + discarded + pending` always holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
-    /// Closed by capture.
+    /// Transitions that capture closed.
     pub recorded: u64,
-    /// Taken by this sink.
+    /// Transitions that this sink accepted.
     pub exported: u64,
-    /// Lost: overwritten before export, refused by the sink, or not finite.
+    /// Transitions that were lost: overwritten before the exporter thread read them, refused by the sink, or not
+    /// finite.
     pub dropped: u64,
-    /// Thrown away on request: by `DoNotRecord`, for example.
+    /// Transitions that were discarded on request, by a player's opt-out for example.
     pub discarded: u64,
-    /// Recorded and not yet exported, dropped or discarded.
+    /// Transitions that are recorded and not yet exported, dropped or discarded.
     pub pending: u64,
-    /// Episodes that this sink took.
+    /// Episodes that this sink accepted.
     pub episodes: u64,
-    /// Episodes that ended without a transition; they are counted, never written.
+    /// Episodes that ended without a transition. They are not exported.
     pub empty_episodes: u64,
-    /// Rewards that were given to a player outside any episode.
+    /// Captures at which a player outside of any episode had been given a reward.
     pub orphaned_rewards: u64,
-    /// Transitions dropped because a value was not finite; also in `dropped`.
+    /// Transitions dropped because a value was NaN or infinite. Included in `dropped`.
     pub non_finite: u64,
-    /// Ends that were asked for where no episode was open.
+    /// End events for players without an open episode.
     pub ignored_ends: u64,
-    /// Players that were refused because another living player has their agent id.
+    /// Players that were not recorded because another living player has their agent id.
     pub refused_agents: u64,
-    /// Players that were not recorded because there was no memory for their buffer.
+    /// Players that were not recorded because no buffer could be allocated for them.
     #[serde(default)]
     pub unbuffered_agents: u64,
-    /// Calls of this sink that failed, and times that it stalled; most of them were made good by another attempt.
+    /// Failed calls of this sink, and times that it stalled. A call that succeeded on retry counts here and loses
+    /// nothing.
     #[serde(default)]
     pub failures: u64,
-    /// Transitions and episodes taken by this sink, by agent.
+    /// Totals of the episodes that this sink accepted, by agent id.
     pub agents: BTreeMap<i64, AgentTotals>,
-    /// What episodes were marked with, in the order of their ids. Not each of them need have reached the sink.
+    /// The tags of episodes, in ascending order of episode id. They include episodes that this sink did not accept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<EpisodeTag>,
 }
 
-/// A word that an episode was marked with.
+/// A tag of an episode.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EpisodeTag {
-    /// The episode.
+    /// The tagged episode.
     pub episode_id: i64,
-    /// Whose it is.
+    /// The agent of the episode.
     pub agent_id: i64,
-    /// The word.
+    /// The tag.
     pub tag: String,
 }
 
-/// What a sink took of one agent.
+/// Totals of the episodes of one agent that a sink accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentTotals {
-    /// Whole episodes.
+    /// Number of episodes.
     pub episodes: u64,
-    /// Their transitions.
+    /// Number of transitions.
     pub transitions: u64,
-    /// The sum of their rewards.
+    /// Sum of the rewards.
     #[serde(deserialize_with = "number_or_nan")]
     pub total_reward: f64,
 }
 
-/// JSON has no NaN: it stands there as `null`.
+/// Reads `null` as NaN, because JSON has no NaN and `serde_json` writes it as `null`.
 fn number_or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
-/// A count that one thread writes and any may read.
+/// A counter that any thread can read.
+///
+/// Writers use either [`add`](Count::add), one thread at a time, or [`add_shared`](Count::add_shared), any number of
+/// threads; never both for one counter at the same time.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Adds `n`. One thread at a time: a load and a store are several times cheaper than an atomic addition.
+    /// Adds `n`, from one thread at a time: a load and a store, which are several times cheaper than an atomic
+    /// addition.
     pub fn add(&self, n: u64) {
         let count = self.0.load(Ordering::Relaxed);
-        // Whoever sees a row counted as exported has seen it counted as recorded.
+        // Pairs with the acquire load in `get`: a reader that sees this count also sees the counts stored before it.
         self.0.store(count + n, Ordering::Release);
     }
 
-    /// Adds `n`. For counts that several threads write, all of them by this.
+    /// Adds `n` atomically, from any number of threads.
     pub fn add_shared(&self, n: u64) {
         self.0.fetch_add(n, Ordering::AcqRel);
     }
 
-    /// The count.
+    /// The current count.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// The counts of one recording. The game writes the first group, the exporter the second.
+/// The counters of one recording. Capture writes those down to `unbuffered_agents`, the exporter thread the rest.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Transitions that capture closed.
     pub recorded: Count,
     /// Transitions that capture dropped because a value was not finite.
     pub non_finite: Count,
-    /// Episodes without a transition.
+    /// Episodes that ended without a transition.
     pub empty_episodes: Count,
-    /// Captures at which a player outside any episode had been given a reward.
+    /// Captures at which a player outside of any episode had been given a reward.
     pub orphaned_rewards: Count,
-    /// Ends that found no episode open.
+    /// End events for players without an open episode.
     pub ignored_ends: Count,
-    /// Players refused because of their agent id.
+    /// Players that were not recorded because another living player has their agent id.
     pub refused_agents: Count,
-    /// Players for whom no buffer could be made.
+    /// Players that were not recorded because no buffer could be allocated for them.
     pub unbuffered_agents: Count,
 
-    /// Transitions that were overwritten before the exporter came, or had lost their predecessor.
+    /// Transitions that were overwritten before the exporter thread read them, or whose observation was.
     pub lost: Count,
-    /// Transitions thrown away on request.
+    /// Transitions that were discarded on request.
     pub discarded: Count,
 
-    /// The game writes it, and whoever reports reads it; never held while a sink works.
+    /// Written by the game, read by reports. Never locked during a call of a sink.
     tags: Mutex<BTreeSet<EpisodeTag>>,
 }
 
 impl Counters {
-    /// Marks an episode.
-    pub fn tag(&self, episode_id: i64, agent_id: i64, tag: String) {
+    /// Tags an episode. An episode can have several tags; adding one again has no effect.
+    pub fn add_tag(&self, episode_id: i64, agent_id: i64, tag: String) {
         let tag = EpisodeTag {
             episode_id,
             agent_id,
@@ -144,13 +166,13 @@ impl Counters {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner).insert(tag);
     }
 
-    /// Takes all marks off an episode.
-    pub fn untag(&self, episode_id: i64) {
+    /// Removes all tags of an episode.
+    pub fn remove_tags(&self, episode_id: i64) {
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         tags.retain(|tag| tag.episode_id != episode_id);
     }
 
-    /// What episodes were marked with, in the order of their ids.
+    /// The tags of all episodes, in ascending order of episode id.
     #[must_use]
     pub fn tags(&self) -> Vec<EpisodeTag> {
         let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
@@ -158,28 +180,28 @@ impl Counters {
     }
 }
 
-/// The counts of one sink of a recording. The exporter writes them.
+/// The counters of one sink of a recording. The exporter thread and the sink's worker thread write them.
 #[derive(Debug, Default)]
 pub struct SinkCounters {
-    /// Transitions that the sink took.
+    /// Transitions that the sink accepted.
     pub exported: Count,
-    /// Transitions that the sink refused, or that did not fit in its queue.
+    /// Transitions that the sink refused, or that did not fit into its queue.
     pub refused: Count,
-    /// Calls of the sink that failed, and times that it stalled.
+    /// Failed calls of the sink, and times that it stalled.
     pub failures: Count,
-    /// Episodes that the sink took.
+    /// Episodes that the sink accepted.
     pub episodes: Count,
-    /// How long the last flush took, in nanoseconds.
+    /// Duration of the last flush in nanoseconds.
     flush_nanos: AtomicU64,
-    /// What the sink keeps on a disk.
+    /// Bytes on disk after the last flush.
     disk_bytes: AtomicU64,
-    /// Written by the exporter, read by whoever asks; never held while a sink works.
+    /// Written by the sink's worker thread, read by reports. Never locked during a call of a sink.
     agents: Mutex<BTreeMap<i64, AgentTotals>>,
 }
 
 impl SinkCounters {
-    /// Counts an episode that the sink took.
-    pub fn took(&self, agent_id: i64, transitions: u64, total_reward: f64) {
+    /// Counts an episode that the sink accepted.
+    pub fn count_episode(&self, agent_id: i64, transitions: u64, total_reward: f64) {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         let totals = agents.entry(agent_id).or_default();
         totals.episodes += 1;
@@ -190,35 +212,33 @@ impl SinkCounters {
         self.exported.add(transitions);
     }
 
-    /// Notes how long a flush took.
-    pub fn flush_took(&self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    /// Sets the duration of the last flush.
+    pub fn set_last_flush(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.flush_nanos.store(nanos, Ordering::Relaxed);
     }
 
-    /// How long the last flush took.
+    /// Duration of the last flush; zero before the first.
     #[must_use]
     pub fn last_flush(&self) -> Duration {
         Duration::from_nanos(self.flush_nanos.load(Ordering::Relaxed))
     }
 
-    /// Notes what the sink keeps on a disk.
-    pub fn note_disk_bytes(&self, bytes: u64) {
+    /// Sets the number of bytes that the sink keeps on disk.
+    pub fn set_disk_bytes(&self, bytes: u64) {
         self.disk_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes that the sink kept on a disk at its last flush.
+    /// Bytes that the sink kept on disk at its last flush.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
         self.disk_bytes.load(Ordering::Relaxed)
     }
 
-    /// Transitions that the sink has neither taken nor lost yet.
+    /// Transitions that the sink has neither accepted nor lost yet.
     #[must_use]
     pub fn pending(&self, recording: &Counters) -> u64 {
-        // What leaves is read before what enters, so that nothing seems to leave that never entered.
-        let left = self.exported.get() + self.dropped(recording) + recording.discarded.get();
-        recording.recorded.get() - left
+        self.balance(recording).pending()
     }
 
     /// Transitions that are lost to the sink.
@@ -227,22 +247,17 @@ impl SinkCounters {
         self.refused.get() + recording.lost.get() + recording.non_finite.get()
     }
 
-    /// The account as it stands.
+    /// All counts at this moment.
     #[must_use]
     pub fn report(&self, recording: &Counters) -> RunReport {
-        // What leaves is read before what enters, so that nothing seems to leave that never entered.
-        let exported = self.exported.get();
-        let episodes = self.episodes.get();
-        let dropped = self.dropped(recording);
-        let discarded = recording.discarded.get();
-        let recorded = recording.recorded.get();
+        let balance = self.balance(recording);
         RunReport {
-            recorded,
-            exported,
-            dropped,
-            discarded,
-            pending: recorded - exported - dropped - discarded,
-            episodes,
+            recorded: balance.recorded,
+            exported: balance.exported,
+            dropped: balance.dropped,
+            discarded: balance.discarded,
+            pending: balance.pending(),
+            episodes: self.episodes.get(),
             empty_episodes: recording.empty_episodes.get(),
             orphaned_rewards: recording.orphaned_rewards.get(),
             non_finite: recording.non_finite.get(),
@@ -253,5 +268,30 @@ impl SinkCounters {
             agents: self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             tags: recording.tags(),
         }
+    }
+
+    fn balance(&self, recording: &Counters) -> Balance {
+        // The fields are evaluated in this order. `recorded` comes last: a transition is counted there before it is
+        // counted anywhere else, so the others never add up to more.
+        Balance {
+            exported: self.exported.get(),
+            dropped: self.dropped(recording),
+            discarded: recording.discarded.get(),
+            recorded: recording.recorded.get(),
+        }
+    }
+}
+
+/// The terms of `recorded = exported + dropped + discarded + pending` for one sink, as of one moment.
+struct Balance {
+    exported: u64,
+    dropped: u64,
+    discarded: u64,
+    recorded: u64,
+}
+
+impl Balance {
+    fn pending(&self) -> u64 {
+        self.recorded - self.exported - self.dropped - self.discarded
     }
 }

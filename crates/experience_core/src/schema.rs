@@ -1,188 +1,102 @@
-//! What a row means: named, typed columns, and the hash that tells two meanings apart.
+//! Schemas: the named, typed columns of a recording, and the byte layout of its rows.
 //!
-//! A [`Schema`] is computed once, when a recording is set up, and never changes afterwards. Everything downstream
-//! (buffers, the exporter, sinks, readers of a dataset) takes its widths and offsets from here.
+//! A [`Schema`] is computed once, when a recording is set up, and is immutable afterwards. Buffers, the exporter, sinks
+//! and dataset readers take names, widths and offsets from it.
+//!
+//! # Columns
+//! A [`Column`] has a name, an element type ([`DType`]), a shape and a [`Space`], the set of values that an element can
+//! take. A schema has five groups of columns:
+//!
+//! | group | elements | semantics |
+//! |---|---|---|
+//! | observation | `f32` | what the player observes: the input of a policy |
+//! | action mask | bits | which alternatives of the action that observation allows |
+//! | action | any [`DType`] | what the player did in the preceding observation |
+//! | info | any [`DType`] | facts about that action, such as `behavior_logp` or `policy_version` |
+//! | reward terms | `f32` | the named summands of the reward for that action |
+//!
+//! # Rows
+//! A row is the in-memory encoding of one step: a 64-byte [`StepHeader`](crate::transition::StepHeader) followed by the
+//! five groups at fixed offsets. All rows of a schema have the same size. What consecutive rows mean together is
+//! defined by [`transition`](crate::transition).
+//!
+//! # Layout
+//! [`RowLayout`] holds the offsets. An encoder writes through it; [`StepBytes`](crate::transition::StepBytes) reads
+//! through it:
+//!
+//! ```
+//! use experience_core::{schema::{Column, DType, Schema, Space}, transition::{StepBytes, StepHeader, StepKind}};
+//!
+//! let schema = Schema::new("fighter")
+//!     .with_observation([Column::feature("health"), Column::feature("position.x")])
+//!     .with_action([Column::scalar("jump", DType::Bool, Space::Discrete { n: 2, labels: vec![] })])
+//!     .with_reward_terms(["coin", "hit"]);
+//! let layout = schema.layout();
+//! assert_eq!(layout.observation(), 64..72); // two `f32` after the header
+//! assert_eq!(layout.action_offsets(), [72]); // one `bool`
+//! assert_eq!(layout.reward_terms(), 80..88); // two `f32`
+//! assert_eq!(layout.row_bytes(), 88);
+//!
+//! let mut row = vec![0_u64; layout.row_words()];
+//! *StepHeader::of_mut(&mut row) = StepHeader::new(StepKind::Transition);
+//! let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut row);
+//! bytes[layout.observation()].copy_from_slice(bytemuck::cast_slice(&[0.5_f32, 3.0]));
+//! bytes[layout.action_offsets()[0]] = 1;
+//!
+//! let step = StepBytes::new(&schema, &row);
+//! assert_eq!(step.observation(), [0.5, 3.0]);
+//! assert_eq!(step.action().collect::<Vec<_>>(), [1.0]);
+//! ```
+//!
+//! # Identity
+//! [`Schema::hash`] identifies a schema across processes and machines. Datasets, journals and ring files store it, so
+//! that rows are never decoded with another schema. [`Schema::differences`] names the columns that differ.
 
+mod column;
+mod difference;
 mod layout;
 
 pub use layout::HEADER_BYTES;
-pub use layout::RowLayout;
+pub use {
+    column::{Column, DType, Space},
+    layout::RowLayout,
+};
 
 use core::hash::Hasher;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 use std::sync::Arc;
 
-/// The storage type of one value of a [`Column`].
+/// The columns of one recording, the layout of its rows, and a hash of both.
 ///
-/// Observations are always [`F32`](DType::F32). Actions and info keep the type that the component has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the variants are the names of Rust's own types")]
-pub enum DType {
-    F32,
-    F64,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-    Bool,
-}
-
-impl DType {
-    /// Bytes that one value takes in a row; also its alignment there.
-    #[must_use]
-    pub const fn size(self) -> usize {
-        match self {
-            Self::I8 | Self::U8 | Self::Bool => 1,
-            Self::I16 | Self::U16 => 2,
-            Self::F32 | Self::I32 | Self::U32 => 4,
-            Self::F64 | Self::I64 | Self::U64 => 8,
-        }
-    }
-
-    /// Whether this is a floating-point type.
-    #[must_use]
-    pub const fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F64)
-    }
-}
-
-/// The values that a column may take: Gymnasium's `Box` and `Discrete`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type")]
-pub enum Space {
-    /// A number between two bounds; an absent bound is infinite.
-    Box {
-        /// The lowest value, or `None` for no bound.
-        low: Option<f64>,
-        /// The highest value, or `None` for no bound.
-        high: Option<f64>,
-    },
-    /// One of `n` alternatives, counted from 0.
-    Discrete {
-        /// How many alternatives there are.
-        n: u64,
-        /// Their names, in order, where the type has names for them (a fieldless enum); otherwise empty.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        labels: Vec<String>,
-    },
-}
-
-impl Space {
-    /// A number without bounds.
-    #[must_use]
-    pub const fn unbounded() -> Self {
-        Self::Box { low: None, high: None }
-    }
-
-    /// A number from `low` to `high`.
-    #[must_use]
-    pub const fn bounded(low: f64, high: f64) -> Self {
-        Self::Box {
-            low: Some(low),
-            high: Some(high),
-        }
-    }
-}
-
-/// A named value, or a tensor of values, with one type and one shape.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Column {
-    /// The dotted path of the value, such as `transform.translation.x`.
-    pub name: String,
-    /// How one value is stored.
-    pub dtype: DType,
-    /// The shape in C order: empty for a scalar, `[20, 20]` for a board of 20 by 20.
-    #[serde(default)]
-    pub shape: Vec<usize>,
-    /// What each value may be.
-    pub space: Space,
-    /// Names of the elements of a one-dimensional column, where they have names (the alternatives of a one-hot).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub labels: Vec<String>,
-}
-
-impl Column {
-    /// A scalar column.
-    pub fn scalar(name: impl Into<String>, dtype: DType, space: Space) -> Self {
-        Self {
-            name: name.into(),
-            dtype,
-            shape: Vec::new(),
-            space,
-            labels: Vec::new(),
-        }
-    }
-
-    /// An unbounded `f32`, which is what most features of an observation are.
-    pub fn feature(name: impl Into<String>) -> Self {
-        Self::scalar(name, DType::F32, Space::unbounded())
-    }
-
-    /// How many values the column holds: the product of its shape, 1 for a scalar.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// One name for each value: `name` itself for a scalar, `name=label` for labelled elements, `name[i][j]` otherwise.
-    pub fn element_names(&self) -> impl Iterator<Item = String> + '_ {
-        (0..self.width()).map(|flat| {
-            if self.shape.is_empty() {
-                return self.name.clone();
-            }
-            if let Some(label) = self.labels.get(flat) {
-                return format!("{}={label}", self.name);
-            }
-            let mut index = vec![0; self.shape.len()];
-            let mut rest = flat;
-            for (place, extent) in index.iter_mut().zip(&self.shape).rev() {
-                *place = rest % extent;
-                rest /= extent;
-            }
-            index
-                .iter()
-                .fold(self.name.clone(), |name, place| format!("{name}[{place}]"))
-        })
-    }
-}
-
-/// The columns of one recording and what they mean.
-///
-/// Two recordings with equal schemas have the same [`hash`](Schema::hash), and their data may stand in one folder.
+/// Schemas with equal [hashes](Schema::hash) are interchangeable, and their data can share one dataset directory.
 ///
 /// ```
-/// use experience_core::schema::{Column, DType, Schema, Space};
+/// use experience_core::schema::{Column, Schema};
 ///
-/// let schema = Schema::new("fighter")
-///     .with_observation([Column::feature("health"), Column::feature("position.x")])
-///     .with_action([Column::scalar("jump", DType::Bool, Space::Discrete { n: 2, labels: vec![] })])
-///     .with_reward_terms(["coin", "hit"]);
+/// let schema = Schema::new("fighter").with_observation([Column::feature("health"), Column::feature("position.x")]);
 /// assert_eq!(schema.observation_width(), 2);
-/// assert_eq!(schema.layout().row_bytes() % 8, 0);
+/// assert_eq!(schema.feature_names(), ["health", "position.x"]);
+/// assert_ne!(schema.hash(), schema.clone().with_version("2").hash());
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Columns", into = "Columns")]
+#[serde(try_from = "SchemaDefinition", into = "SchemaDefinition")]
 pub struct Schema {
-    columns: Columns,
+    definition: SchemaDefinition,
     hash: u64,
     layout: RowLayout,
 }
 
-/// The part of a schema that is written down; hash and layout follow from it.
+/// The serialized part of a schema. Hash and layout are computed from it, so field order and defaults are part of the
+/// hash.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Columns {
+struct SchemaDefinition {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     observation: Vec<Column>,
     action: Vec<Column>,
-    /// Width of the action mask, 0 where there is none.
+    /// Bits of the action mask, 0 where there is none.
     #[serde(default)]
     action_mask: usize,
     #[serde(default)]
@@ -191,15 +105,21 @@ struct Columns {
     reward_terms: Vec<String>,
 }
 
-/// Rows wider than this are refused: they come from a damaged file, not from a game.
+/// Schemas with more elements per row are refused on deserialization: they come from a damaged file, and their layout
+/// could overflow.
 const MAX_ROW_VALUES: usize = 1 << 26;
 
-impl TryFrom<Columns> for Schema {
+impl TryFrom<SchemaDefinition> for Schema {
     type Error = String;
 
-    fn try_from(columns: Columns) -> Result<Self, String> {
-        let mut values = columns.action_mask.saturating_add(columns.reward_terms.len());
-        for column in columns.observation.iter().chain(&columns.action).chain(&columns.info) {
+    fn try_from(definition: SchemaDefinition) -> Result<Self, String> {
+        let mut values = definition.action_mask.saturating_add(definition.reward_terms.len());
+        for column in definition
+            .observation
+            .iter()
+            .chain(&definition.action)
+            .chain(&definition.info)
+        {
             let width = column.shape.iter().try_fold(1_usize, |width, &n| width.checked_mul(n));
             values = values.saturating_add(width.unwrap_or(usize::MAX));
         }
@@ -208,23 +128,23 @@ impl TryFrom<Columns> for Schema {
                 "the columns hold {values} values a row, more than {MAX_ROW_VALUES}"
             ));
         }
-        if columns.observation.iter().any(|column| column.dtype != DType::F32) {
+        if definition.observation.iter().any(|column| column.dtype != DType::F32) {
             return Err("an observation column is not `f32`".to_owned());
         }
-        Ok(Self::from_columns(columns))
+        Ok(Self::from_definition(definition))
     }
 }
 
-impl From<Schema> for Columns {
+impl From<Schema> for SchemaDefinition {
     fn from(schema: Schema) -> Self {
-        schema.columns
+        schema.definition
     }
 }
 
 impl Schema {
     /// An empty schema for the recording `name`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self::from_columns(Columns {
+        Self::from_definition(SchemaDefinition {
             name: name.into(),
             version: None,
             observation: Vec::new(),
@@ -235,34 +155,34 @@ impl Schema {
         })
     }
 
-    fn from_columns(columns: Columns) -> Self {
+    fn from_definition(definition: SchemaDefinition) -> Self {
         Self {
-            hash: hash(&columns),
+            hash: hash(&definition),
             layout: RowLayout::new(
-                &columns.observation,
-                columns.action_mask,
-                &columns.action,
-                &columns.info,
-                columns.reward_terms.len(),
+                &definition.observation,
+                definition.action_mask,
+                &definition.action,
+                &definition.info,
+                definition.reward_terms.len(),
             ),
-            columns,
+            definition,
         }
     }
 
-    fn edit(mut self, change: impl FnOnce(&mut Columns)) -> Self {
-        change(&mut self.columns);
-        Self::from_columns(self.columns)
+    fn edit(mut self, change: impl FnOnce(&mut SchemaDefinition)) -> Self {
+        change(&mut self.definition);
+        Self::from_definition(self.definition)
     }
 
-    /// Appends columns to the observation. Their `dtype` must be [`DType::F32`].
+    /// Appends observation columns.
     ///
     /// # Panics
-    /// When a column is not `f32`.
+    /// When a column's `dtype` is not [`DType::F32`].
     #[must_use]
     pub fn with_observation(self, columns: impl IntoIterator<Item = Column>) -> Self {
-        self.edit(|schema| {
-            schema.observation.extend(columns);
-            for column in &schema.observation {
+        self.edit(|definition| {
+            definition.observation.extend(columns);
+            for column in &definition.observation {
                 assert_eq!(
                     column.dtype,
                     DType::F32,
@@ -273,76 +193,77 @@ impl Schema {
         })
     }
 
-    /// Appends columns to the action.
+    /// Appends action columns.
     #[must_use]
     pub fn with_action(self, columns: impl IntoIterator<Item = Column>) -> Self {
-        self.edit(|schema| schema.action.extend(columns))
+        self.edit(|definition| definition.action.extend(columns))
     }
 
-    /// Sets the width of the action mask; 0 means that there is none.
+    /// Sets the number of alternatives that the action mask covers. 0, the default, means no mask.
     #[must_use]
     pub fn with_action_mask(self, width: usize) -> Self {
-        self.edit(|schema| schema.action_mask = width)
+        self.edit(|definition| definition.action_mask = width)
     }
 
-    /// Appends info columns, which belong to the action (`behavior_logp`, `policy_version`).
+    /// Appends info columns, such as `behavior_logp` and `policy_version`. They describe the action.
     #[must_use]
     pub fn with_info(self, columns: impl IntoIterator<Item = Column>) -> Self {
-        self.edit(|schema| schema.info.extend(columns))
+        self.edit(|definition| definition.info.extend(columns))
     }
 
-    /// Names the terms that the reward is the sum of.
+    /// Appends the names of the terms whose sum is the reward.
     #[must_use]
     pub fn with_reward_terms<S: Into<String>>(self, terms: impl IntoIterator<Item = S>) -> Self {
-        self.edit(|schema| schema.reward_terms.extend(terms.into_iter().map(Into::into)))
+        self.edit(|definition| definition.reward_terms.extend(terms.into_iter().map(Into::into)))
     }
 
-    /// Sets the user's own version, which is part of the hash: same columns, new meaning.
+    /// Sets the user-defined version. It is part of the hash, for columns that keep their names and change their
+    /// meaning.
     #[must_use]
     pub fn with_version(self, version: impl Into<String>) -> Self {
-        self.edit(|schema| schema.version = Some(version.into()))
+        self.edit(|definition| definition.version = Some(version.into()))
     }
 
     /// The recording's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.columns.name
+        &self.definition.name
     }
 
-    /// The user's own version of what the columns mean.
+    /// The user-defined version of the columns' meaning.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.columns.version.as_deref()
+        self.definition.version.as_deref()
     }
 
-    /// The observation's columns, in order.
+    /// The observation columns, in order.
     #[must_use]
     pub fn observation(&self) -> &[Column] {
-        &self.columns.observation
+        &self.definition.observation
     }
 
-    /// The action's columns, in order.
+    /// The action columns, in order.
     #[must_use]
     pub fn action(&self) -> &[Column] {
-        &self.columns.action
+        &self.definition.action
     }
 
-    /// How many alternatives the action mask speaks of; 0 where there is no mask.
+    /// The number of alternatives that the action mask covers, one bit each; 0 where there is no mask.
     #[must_use]
     pub fn action_mask_width(&self) -> usize {
-        self.columns.action_mask
+        self.definition.action_mask
     }
 
     /// The info columns, in order.
     #[must_use]
     pub fn info(&self) -> &[Column] {
-        &self.columns.info
+        &self.definition.info
     }
 
-    /// The names of the reward's terms, in order.
+    /// The names of the reward terms, in order.
     #[must_use]
     pub fn reward_terms(&self) -> &[String] {
-        &self.columns.reward_terms
+        &self.definition.reward_terms
     }
 
     /// Number of `f32` values in one observation.
@@ -351,103 +272,50 @@ impl Schema {
         self.layout.observation_width()
     }
 
-    /// Number of values in one action.
+    /// Number of elements in one action, over all its columns.
     #[must_use]
     pub fn action_width(&self) -> usize {
-        self.columns.action.iter().map(Column::width).sum()
+        self.definition.action.iter().map(Column::width).sum()
     }
 
-    /// Whether the action is one discrete choice, which datasets store as a plain integer.
+    /// Whether the action is a single [`Space::Discrete`] scalar. Datasets store such an action as a plain integer.
     #[must_use]
     pub fn is_single_discrete(&self) -> bool {
-        matches!(self.columns.action.as_slice(), [column]
+        matches!(self.definition.action.as_slice(), [column]
             if column.width() == 1 && matches!(column.space, Space::Discrete { .. }))
     }
 
-    /// The name of every `f32` of the observation.
+    /// The name of each `f32` of the observation, `[observation_width]`.
     #[must_use]
     pub fn feature_names(&self) -> Vec<String> {
-        self.columns
+        self.definition
             .observation
             .iter()
             .flat_map(Column::element_names)
             .collect()
     }
 
-    /// A 64-bit hash (SipHash-2-4 of the columns as JSON) that is the same in every process and on every machine.
+    /// The identity of the schema: SipHash-2-4 (zero key) of its JSON, equal in every process and on every machine.
     #[must_use]
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    /// Where each value of a row lies.
+    /// The byte offsets of a row.
     #[must_use]
     pub fn layout(&self) -> &RowLayout {
         &self.layout
     }
 
-    /// What differs between this schema and `other`, one sentence for each difference; empty when they are equal.
-    #[must_use]
-    pub fn differences(&self, other: &Self) -> Vec<String> {
-        let mut found = Vec::new();
-        if self.version() != other.version() {
-            found.push(format!(
-                "version is {:?} here and {:?} there",
-                self.version(),
-                other.version()
-            ));
-        }
-        for (what, here, there) in [
-            ("observation", self.observation(), other.observation()),
-            ("action", self.action(), other.action()),
-            ("info", self.info(), other.info()),
-        ] {
-            let same = |a: &Column, b: &Column| a.name == b.name;
-            for column in here {
-                match there.iter().find(|b| same(column, b)) {
-                    None => found.push(format!("{what} column `{}` is only here", column.name)),
-                    Some(other) if other != column => {
-                        found.push(format!(
-                            "{what} column `{}` has another type, shape or space",
-                            column.name
-                        ));
-                    }
-                    Some(_) => {}
-                }
-            }
-            for column in there.iter().filter(|b| !here.iter().any(|a| same(a, b))) {
-                found.push(format!("{what} column `{}` is only there", column.name));
-            }
-        }
-        if self.action_mask_width() != other.action_mask_width() {
-            found.push(format!(
-                "the action mask is {} wide here and {} there",
-                self.action_mask_width(),
-                other.action_mask_width()
-            ));
-        }
-        if self.reward_terms() != other.reward_terms() {
-            found.push(format!(
-                "reward terms are {:?} here and {:?} there",
-                self.reward_terms(),
-                other.reward_terms()
-            ));
-        }
-        if found.is_empty() && self != other {
-            found.push("the same columns stand in another order".to_owned());
-        }
-        found
-    }
-
-    /// Shares the schema.
+    /// Wraps the schema in an [`Arc`].
     #[must_use]
     pub fn into_shared(self) -> Arc<Self> {
         Arc::new(self)
     }
 }
 
-fn hash(columns: &Columns) -> u64 {
-    let json = serde_json::to_vec(columns).expect("columns hold only strings, numbers and lists");
+fn hash(definition: &SchemaDefinition) -> u64 {
+    let json = serde_json::to_vec(definition).expect("a schema holds only strings, numbers and lists");
     let mut hasher = SipHasher24::new();
     hasher.write(&json);
     hasher.finish()

@@ -139,7 +139,7 @@ fn write_seeds(to: &Path) {
     copy(&fs::read_dir(&rings).unwrap().next().unwrap().unwrap().path(), "ring");
 
     let root = tempfile::tempdir().unwrap();
-    targets::dataset(root.path());
+    targets::write_empty_dataset(root.path());
     copy(&root.path().join("p/experience.json"), "experience");
     copy(&root.path().join("p/runs/00000001.json"), "account");
 }

@@ -1,3 +1,5 @@
+//! Encoding does not allocate, neither through getters nor compiled.
+
 #[path = "../../../tests/support/allocations.rs"]
 mod counting;
 
@@ -34,30 +36,30 @@ fn encoding_does_not_allocate() {
         lives: 3,
     };
     let players = [player(Mode::Walk), player(Mode::Run)];
-    for (fields, target) in [
-        (None, Target::Observation { narrow: false }),
-        (Some(&["at", "mode", "lives", "flags"][..]), Target::Exact),
-        (Some(&["flags"][..]), Target::Mask),
+    for (fields, encoding) in [
+        (None, LeafEncoding::Observation { narrow: false }),
+        (Some(&["at", "mode", "lives", "flags"][..]), LeafEncoding::Exact),
+        (Some(&["flags"][..]), LeafEncoding::Mask),
     ] {
-        let mut plan = planned::<Player>(fields, target);
-        let stride = plan.extent;
+        let mut plan = placed_plan::<Player>(fields, encoding);
+        let stride = plan.row_end;
         let mut out = vec![0; 2 * stride];
         for compiled in [false, true] {
             let before = allocations();
-            // More calls than lie between two samples.
+            // More calls than there are between two verified rows.
             for _ in 0..40 {
                 let (source, size) = (players.as_ptr().cast(), size_of::<Player>());
                 // SAFETY: two live values.
                 unsafe { plan.encode(source, size, players.len(), &mut out, stride) };
             }
-            assert_eq!(allocations() - before, 0, "{target:?}, compiled: {compiled}");
+            assert_eq!(allocations() - before, 0, "{encoding:?}, compiled: {compiled}");
             plan.compile(&players[0]);
         }
     }
 }
 
 #[test]
-fn the_counter_counts() {
+fn the_allocation_counter_counts() {
     let before = allocations();
     drop(core::hint::black_box(Box::new(1)));
     assert_eq!(allocations() - before, 1);

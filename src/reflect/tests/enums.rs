@@ -1,3 +1,5 @@
+//! Fieldless enums: one-hots and indices, for all sizes of discriminants.
+
 use super::*;
 use experience_core::schema::Space;
 
@@ -75,7 +77,7 @@ fn an_observed_enum_is_a_one_hot() {
         }
         assert_eq!(row[21..], [1.0]);
     }
-    let plan = planned::<Plain>(None, Target::Observation { narrow: false });
+    let plan = placed_plan::<Plain>(None, LeafEncoding::Observation { narrow: false });
     let [column] = plan.columns() else { panic!() };
     assert_eq!((&*column.name, &*column.shape), ("plain", &[3][..]));
     assert_eq!(column.labels, ["A", "B", "C"]);
@@ -84,8 +86,8 @@ fn an_observed_enum_is_a_one_hot() {
 
 #[test]
 fn an_exact_enum_is_the_index_of_its_variant() {
-    let mut plan = planned::<All>(None, Target::Exact);
-    let rows = record(&mut plan, all());
+    let mut plan = placed_plan::<All>(None, LeafEncoding::Exact);
+    let rows = encode_all_ways(&mut plan, all());
     for (variant, row) in rows.iter().enumerate() {
         let indices: Vec<i64> = bytemuck::pod_collect_to_vec(row);
         let variant = variant as i64;
@@ -94,12 +96,12 @@ fn an_exact_enum_is_the_index_of_its_variant() {
             [variant, variant, variant, variant, variant, variant, variant, 0]
         );
     }
-    assert_eq!(reflected_leaves(&plan), 0);
+    assert_eq!(getter_leaves(&plan), 0);
 }
 
 #[test]
-fn a_variant_that_comes_late_is_found() {
-    let mut plan = planned::<[Word; 2]>(None, Target::Exact);
+fn a_variant_that_occurs_after_compilation_is_encoded() {
+    let mut plan = placed_plan::<[Word; 2]>(None, LeafEncoding::Exact);
     plan.compile(&[Word::B, Word::B]);
     for values in [[Word::B, Word::C], [Word::A, Word::C], [Word::C, Word::B]] {
         let row = encode(&plan, &[values]).remove(0);
@@ -114,9 +116,9 @@ fn a_variant_that_comes_late_is_found() {
 }
 
 #[test]
-fn an_array_of_enums_is_a_table_of_one_hots() {
-    let mut plan = planned::<[Plain; 4]>(None, Target::Observation { narrow: false });
-    let rows = record(&mut plan, vec![[Plain::C, Plain::A, Plain::B, Plain::A]]);
+fn an_array_of_enums_is_an_array_of_one_hots() {
+    let mut plan = placed_plan::<[Plain; 4]>(None, LeafEncoding::Observation { narrow: false });
+    let rows = encode_all_ways(&mut plan, vec![[Plain::C, Plain::A, Plain::B, Plain::A]]);
     assert_eq!(plan.columns()[0].shape, [4, 3]);
     let values: Vec<f32> = bytemuck::pod_collect_to_vec(&rows[0]);
     assert_eq!(values, [0., 0., 1., 1., 0., 0., 0., 1., 0., 1., 0., 0.]);
@@ -128,7 +130,7 @@ fn an_array_of_enums_is_a_table_of_one_hots() {
 }
 
 #[test]
-fn an_optional_enum_has_no_hot_value_while_there_is_none() {
+fn an_optional_enum_is_all_zeros_for_none() {
     #[derive(Reflect)]
     struct Mode {
         next: Option<Plain>,
@@ -142,15 +144,15 @@ fn an_optional_enum_has_no_hot_value_while_there_is_none() {
 }
 
 #[test]
-fn data_that_reflection_does_not_see_is_not_loaded() {
+fn an_enum_with_ignored_fields_is_read_through_getters() {
     #[derive(Reflect)]
     enum Hidden {
         Some(#[reflect(ignore)] u8),
         Empty,
     }
-    let mut plan = planned::<Hidden>(None, Target::Exact);
-    let rows = record(&mut plan, vec![Hidden::Some(1), Hidden::Empty, Hidden::Some(2)]);
+    let mut plan = placed_plan::<Hidden>(None, LeafEncoding::Exact);
+    let rows = encode_all_ways(&mut plan, vec![Hidden::Some(1), Hidden::Empty, Hidden::Some(2)]);
     assert_eq!(rows, [0_i64, 1, 0].map(|index| index.to_ne_bytes().to_vec()));
-    // Its size is 2 bytes, and of `Empty` one of them is never written.
-    assert_eq!(reflected_leaves(&plan), 1);
+    // It is 2 bytes large, and `Empty` leaves one of them uninitialised.
+    assert_eq!(getter_leaves(&plan), 1);
 }

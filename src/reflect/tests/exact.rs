@@ -1,3 +1,5 @@
+//! Actions and info: columns of the leaves' own types.
+
 use super::*;
 use bevy_math::{IVec2, Vec2};
 use experience_core::schema::{DType, Space};
@@ -25,8 +27,8 @@ struct Intent {
 
 #[test]
 fn every_leaf_keeps_its_type() {
-    let mut plan = planned::<Intent>(None, Target::Exact);
-    let row = record(
+    let mut plan = placed_plan::<Intent>(None, LeafEncoding::Exact);
+    let row = encode_all_ways(
         &mut plan,
         vec![Intent {
             jump: true,
@@ -73,8 +75,8 @@ fn every_leaf_keeps_its_type() {
 }
 
 #[test]
-fn spaces_are_those_of_the_types() {
-    let plan = planned::<Intent>(None, Target::Exact);
+fn spaces_are_the_limits_of_the_types() {
+    let plan = placed_plan::<Intent>(None, LeafEncoding::Exact);
     let column = |name: &str| plan.columns().iter().find(|column| column.name == name).unwrap();
     let stances = Space::Discrete {
         n: 2,
@@ -103,9 +105,9 @@ fn spaces_are_those_of_the_types() {
 }
 
 #[test]
-fn equal_neighbours_are_copied_together() {
-    let mut plan = planned::<[u16; 5]>(None, Target::Exact);
-    record(&mut plan, vec![[1_u16, 2, 3, 4, 5]]);
-    let ops: Vec<_> = plan.ops.iter().map(|op| (op.action, op.run.count)).collect();
-    assert_eq!(ops, [(Action::Copy, 10)]);
+fn contiguous_leaves_are_one_copy() {
+    let mut plan = placed_plan::<[u16; 5]>(None, LeafEncoding::Exact);
+    encode_all_ways(&mut plan, vec![[1_u16, 2, 3, 4, 5]]);
+    let ops: Vec<_> = plan.ops.iter().map(|op| (op.kind, op.run.count)).collect();
+    assert_eq!(ops, [(OpKind::Copy, 10)]);
 }

@@ -1,7 +1,8 @@
-//! Implementations of `Reflect` that are not what they seem. All of them are safe code, so none may do harm.
+//! Hand-written implementations of `Reflect` that break its conventions. They are safe code, so encoding them must be
+//! sound.
 
+use super::op::LeafLocation;
 use super::*;
-use crate::reflect::op::Found;
 use bevy_reflect::{
     ApplyError, NamedField, PartialReflect, ReflectMut, ReflectOwned, ReflectRef, TypeInfo, TypePath,
     structs::{FieldIter, Struct, StructInfo},
@@ -9,8 +10,8 @@ use bevy_reflect::{
 };
 use core::any::Any;
 
-/// Implements `Reflect` for a struct whose fields are whatever is said here.
-macro_rules! by_hand {
+/// Implements `Reflect` for a struct with the given fields, each of which is returned by an expression.
+macro_rules! impl_reflect {
     ($name:ident { $($field:ident: $type:ty => |$this:ident| $value:expr),* $(,)? }) => {
         impl Typed for $name {
             fn type_info() -> &'static TypeInfo {
@@ -111,121 +112,121 @@ macro_rules! by_hand {
     };
 }
 
-const OBSERVED: Target = Target::Observation { narrow: false };
+const OBSERVED: LeafEncoding = LeafEncoding::Observation { narrow: false };
 
 fn floats(rows: &[Vec<u8>]) -> Vec<Vec<f32>> {
     rows.iter().map(|row| bytemuck::pod_collect_to_vec(row)).collect()
 }
 
 #[test]
-fn values_elsewhere_are_read_through_reflection() {
-    static ELSEWHERE: f32 = 7.0;
+fn a_leaf_behind_a_pointer_is_read_through_getters() {
+    static STATIC: f32 = 7.0;
     #[derive(TypePath)]
     struct Scattered {
         here: f32,
         there: Box<f32>,
     }
-    by_hand!(Scattered {
+    impl_reflect!(Scattered {
         here: f32 => |this| Some(&this.here),
         there: f32 => |this| Some(&*this.there),
-        anywhere: f32 => |_this| Some(&ELSEWHERE),
+        anywhere: f32 => |_this| Some(&STATIC),
     });
     let value = |x: f32| Scattered {
         here: x,
         there: Box::new(x * 10.0),
     };
-    let mut plan = planned::<Scattered>(None, OBSERVED);
-    let rows = record(&mut plan, vec![value(1.0), value(2.0)]);
+    let mut plan = placed_plan::<Scattered>(None, OBSERVED);
+    let rows = encode_all_ways(&mut plan, vec![value(1.0), value(2.0)]);
     assert_eq!(floats(&rows), [[1.0, 10.0, 7.0], [2.0, 20.0, 7.0]]);
-    assert_eq!(reflected_leaves(&plan), 2);
+    assert_eq!(getter_leaves(&plan), 2);
 }
 
 #[test]
-fn a_struct_elsewhere_takes_its_leaves_with_it() {
+fn leaves_of_a_struct_behind_a_pointer_are_read_through_getters() {
     #[derive(TypePath)]
     struct Outer(Box<bevy_math::Vec2>, f32);
-    by_hand!(Outer {
+    impl_reflect!(Outer {
         inner: bevy_math::Vec2 => |this| Some(&*this.0),
         own: f32 => |this| Some(&this.1),
     });
-    let mut plan = planned::<Outer>(None, OBSERVED);
-    let rows = record(&mut plan, vec![Outer(Box::new(bevy_math::Vec2::new(1.0, 2.0)), 3.0)]);
+    let mut plan = placed_plan::<Outer>(None, OBSERVED);
+    let rows = encode_all_ways(&mut plan, vec![Outer(Box::new(bevy_math::Vec2::new(1.0, 2.0)), 3.0)]);
     assert_eq!(floats(&rows), [[1.0, 2.0, 3.0]]);
-    assert_eq!(reflected_leaves(&plan), 2);
+    assert_eq!(getter_leaves(&plan), 2);
 }
 
 #[test]
-fn leaves_that_share_bytes_are_not_loaded() {
+fn leaves_that_share_bytes_are_read_through_getters() {
     #[derive(TypePath)]
     struct Twins(f32, f32);
-    by_hand!(Twins {
+    impl_reflect!(Twins {
         left: f32 => |this| Some(&this.0),
         right: f32 => |this| Some(&this.0),
         own: f32 => |this| Some(&this.1),
     });
-    let mut plan = planned::<Twins>(None, OBSERVED);
-    let rows = record(&mut plan, vec![Twins(1.0, 2.0)]);
+    let mut plan = placed_plan::<Twins>(None, OBSERVED);
+    let rows = encode_all_ways(&mut plan, vec![Twins(1.0, 2.0)]);
     assert_eq!(floats(&rows), [[1.0, 1.0, 2.0]]);
-    assert_eq!(reflected_leaves(&plan), 2);
+    assert_eq!(getter_leaves(&plan), 2);
 }
 
 #[test]
-fn overlaps_are_found_wherever_they_are() {
-    let found = |ranges: &[(usize, usize)]| -> Vec<_> {
-        let found = ranges.iter().map(|&(start, end)| {
-            Some(Found {
+fn overlapping_finds_all_leaves_that_share_bytes() {
+    let locations = |ranges: &[(usize, usize)]| -> Vec<_> {
+        let locations = ranges.iter().map(|&(start, end)| {
+            Some(LeafLocation {
                 offset: start,
-                bytes: end - start,
+                size: end - start,
             })
         });
-        found.collect()
+        locations.collect()
     };
-    let mut overlapping = trust::overlapping(&found(&[(8, 12), (0, 4), (4, 8), (0, 12), (12, 16), (5, 5)]), &[]);
+    let mut overlapping = locate::overlapping(&locations(&[(8, 12), (0, 4), (4, 8), (0, 12), (12, 16), (5, 5)]), &[]);
     overlapping.sort_unstable();
     assert_eq!(overlapping, [0, 1, 2, 3]);
-    assert!(trust::overlapping(&found(&[(0, 8), (0, 8), (8, 9)]), &[1..2, 3..3]).is_empty());
+    assert!(locate::overlapping(&locations(&[(0, 8), (0, 8), (8, 9)]), &[1..2, 3..3]).is_empty());
 }
 
 #[test]
 fn a_leaf_of_another_type_is_recorded_as_zero() {
     #[derive(TypePath)]
-    struct Liar(u32, f32);
-    by_hand!(Liar {
+    struct Mistyped(u32, f32);
+    impl_reflect!(Mistyped {
         float: f32 => |this| Some(&this.0),
         missing: f32 => |_this| None,
         pair: bevy_math::Vec2 => |this| Some(&this.1),
         flag: bool => |this| Some(&this.0),
         choice: Option<f32> => |this| Some(&this.1),
     });
-    let mut plan = planned::<Liar>(None, OBSERVED);
-    let rows = record(&mut plan, vec![Liar(u32::MAX, 5.0)]);
+    let mut plan = placed_plan::<Mistyped>(None, OBSERVED);
+    let rows = encode_all_ways(&mut plan, vec![Mistyped(u32::MAX, 5.0)]);
     assert_eq!(floats(&rows), [[0.0; 7]]);
-    assert_eq!(reflected_leaves(&plan), 7);
+    assert_eq!(getter_leaves(&plan), 7);
 }
 
 #[test]
-fn a_leaf_that_wanders_is_found_out() {
+fn an_op_whose_leaf_moves_is_demoted() {
     #[derive(TypePath)]
-    struct Wanderer {
+    struct Moving {
         first: f32,
         second: f32,
         other: u8,
         is_second: bool,
     }
-    by_hand!(Wanderer {
+    impl_reflect!(Moving {
         other: u8 => |this| Some(&this.other),
         value: f32 => |this| Some(if this.is_second { &this.second } else { &this.first }),
     });
-    let value = |is_second| Wanderer {
+    let value = |is_second| Moving {
         first: 1.0,
         second: 2.0,
         other: 3,
         is_second,
     };
-    let mut plan = planned::<Wanderer>(None, OBSERVED);
+    let mut plan = placed_plan::<Moving>(None, OBSERVED);
     plan.compile(&value(false));
     assert_eq!(floats(&encode(&plan, &[value(false)])), [[3.0, 1.0]]);
-    assert_eq!(reflected_leaves(&plan), 0);
+    assert_eq!(getter_leaves(&plan), 0);
     for _ in 0..32 {
         encode(&plan, &[value(true), value(true)]);
     }
@@ -233,15 +234,15 @@ fn a_leaf_that_wanders_is_found_out() {
         floats(&encode(&plan, &[value(true), value(false)])),
         [[3.0, 2.0], [3.0, 1.0]]
     );
-    // Only the op that was wrong is slow.
-    assert_eq!(reflected_leaves(&plan), 1);
+    // Only the op that differed is demoted.
+    assert_eq!(getter_leaves(&plan), 1);
 }
 
 #[test]
 fn a_type_that_contains_itself_is_refused() {
     #[derive(TypePath)]
     struct Tree(Option<Box<Tree>>);
-    by_hand!(Tree {
+    impl_reflect!(Tree {
         left: Tree => |this| this.0.as_deref().map(|tree| -> &dyn PartialReflect { tree }),
         right: Tree => |this| this.0.as_deref().map(|tree| -> &dyn PartialReflect { tree }),
     });
@@ -257,14 +258,14 @@ fn a_type_that_contains_itself_is_refused() {
 
 #[test]
 fn a_plan_is_compiled_with_its_own_type_only() {
-    let mut plan = planned::<[f32; 2]>(None, OBSERVED);
+    let mut plan = placed_plan::<[f32; 2]>(None, OBSERVED);
     plan.compile(&[1_u64, 2]);
     assert!(!plan.is_compiled());
     assert_eq!(floats(&encode(&plan, &[[1.0_f32, 2.0]])), [[1.0, 2.0]]);
 }
 
 #[test]
-fn rows_that_do_not_fit_are_refused() {
+fn encode_panics_for_rows_that_do_not_fit() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     let mut plan = FieldPlan::new::<[f32; 2]>("", None, OBSERVED).unwrap();
     let values = [[1.0_f32, 2.0]; 3];
@@ -283,12 +284,12 @@ fn rows_that_do_not_fit_are_refused() {
     plan.compile(&values[0]);
     assert!(encode(&plan, 28, 8));
     assert!(!encode(&plan, 27, 8));
-    // SAFETY: no value is looked at.
+    // SAFETY: there are no values.
     unsafe { plan.encode(core::ptr::dangling(), 8, 0, &mut [], 8) };
 }
 
 #[test]
-fn plans_go_from_thread_to_thread() {
-    fn shared<T: Send + Sync>() {}
-    shared::<FieldPlan>();
+fn a_plan_is_send_and_sync() {
+    fn assert_send_sync<T: Send + Sync>() {}
+    assert_send_sync::<FieldPlan>();
 }

@@ -1,3 +1,5 @@
+//! Action masks: one bit per `bool`.
+
 use super::*;
 use bevy_math::BVec3;
 
@@ -10,11 +12,11 @@ struct Legal {
 }
 
 #[test]
-fn bits_are_packed_from_the_lowest() {
-    let mut plan = planned::<Legal>(None, Target::Mask);
+fn bits_are_packed_least_significant_first() {
+    let mut plan = placed_plan::<Legal>(None, LeafEncoding::Mask);
     assert_eq!(plan.mask_width(), 14);
     assert!(plan.columns().is_empty());
-    let rows = record(
+    let rows = encode_all_ways(
         &mut plan,
         vec![
             Legal {
@@ -35,7 +37,7 @@ fn bits_are_packed_from_the_lowest() {
 }
 
 #[test]
-fn a_run_may_begin_and_end_inside_of_a_byte() {
+fn a_run_can_begin_and_end_within_a_byte() {
     for width in [1_usize, 7, 8, 9, 15, 16, 17, 64, 65] {
         check_width(width);
     }
@@ -46,9 +48,9 @@ fn check_width(width: usize) {
         ($($n:literal)*) => {
             match width {
                 $($n => {
-                    let mut plan = planned::<(bool, [bool; $n])>(None, Target::Mask);
+                    let mut plan = placed_plan::<(bool, [bool; $n])>(None, LeafEncoding::Mask);
                     let value: [bool; $n] = core::array::from_fn(|i| i % 3 == 0);
-                    let rows = record(&mut plan, vec![(false, value)]);
+                    let rows = encode_all_ways(&mut plan, vec![(false, value)]);
                     for bit in 0..rows[0].len() * 8 {
                         let set = rows[0][bit / 8] >> (bit % 8) & 1 == 1;
                         let expected = (1..=width).contains(&bit) && (bit - 1) % 3 == 0;
@@ -63,18 +65,18 @@ fn check_width(width: usize) {
 }
 
 #[test]
-fn what_a_row_held_before_is_gone() {
-    let mut plan = planned::<[bool; 3]>(None, Target::Mask);
+fn earlier_bits_of_a_row_are_cleared() {
+    let mut plan = placed_plan::<[bool; 3]>(None, LeafEncoding::Mask);
     plan.compile(&[true; 3]);
-    // The rows of `encode` hold other bits before.
+    // The rows of `encode` are filled with other bits before.
     assert_eq!(encode(&plan, &[[false, true, false]]), [[0b010]]);
 }
 
 #[test]
-fn fields_of_a_mask_can_be_chosen() {
-    let mut plan = planned::<Legal>(Some(&["resign", "pass"]), Target::Mask);
+fn fields_of_a_mask_can_be_selected() {
+    let mut plan = placed_plan::<Legal>(Some(&["resign", "pass"]), LeafEncoding::Mask);
     assert_eq!(plan.mask_width(), 2);
-    let rows = record(
+    let rows = encode_all_ways(
         &mut plan,
         vec![Legal {
             pass: false,

@@ -1,3 +1,5 @@
+//! Observations: `f32` features of numbers, vectors, arrays and `Option`s.
+
 use super::*;
 use bevy_math::{Affine3A, BVec2, BVec3A, BVec4A, DVec2, Dir3, IVec2, Mat4, Quat, UVec3, Vec2, Vec3, Vec3A};
 use bevy_transform::components::{GlobalTransform, Transform};
@@ -62,7 +64,7 @@ fn every_small_number_is_a_feature() {
 }
 
 #[test]
-fn a_newtype_goes_by_its_own_name() {
+fn a_newtype_is_named_after_the_struct() {
     #[derive(Reflect)]
     struct Stats {
         health: Health,
@@ -73,12 +75,12 @@ fn a_newtype_goes_by_its_own_name() {
 }
 
 #[test]
-fn nothing_is_left_without_a_name() {
+fn every_column_has_a_name() {
     for (plan, name) in [
-        (FieldPlan::new::<Health>("", None, Target::Exact), "health"),
-        (FieldPlan::new::<f32>("", None, Target::Exact), "f32"),
-        (FieldPlan::new::<Vec2>("", Some(&["y"]), Target::Exact), "y"),
-        (FieldPlan::new::<Health>("hp", None, Target::Exact), "hp"),
+        (FieldPlan::new::<Health>("", None, LeafEncoding::Exact), "health"),
+        (FieldPlan::new::<f32>("", None, LeafEncoding::Exact), "f32"),
+        (FieldPlan::new::<Vec2>("", Some(&["y"]), LeafEncoding::Exact), "y"),
+        (FieldPlan::new::<Health>("hp", None, LeafEncoding::Exact), "hp"),
     ] {
         assert_eq!(plan.unwrap().columns()[0].name, name);
     }
@@ -111,8 +113,8 @@ fn arrays_keep_their_shape() {
         flags: [bool; 3],
         nothing: [f32; 0],
     }
-    let mut plan = planned::<Board>(None, Target::Observation { narrow: false });
-    let rows = record(
+    let mut plan = placed_plan::<Board>(None, LeafEncoding::Observation { narrow: false });
+    let rows = encode_all_ways(
         &mut plan,
         vec![Board {
             cells: [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
@@ -134,11 +136,11 @@ fn arrays_keep_their_shape() {
     assert_eq!(shapes, expected);
     let values: Vec<f32> = bytemuck::pod_collect_to_vec(&rows[0]);
     assert_eq!(values, [1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 1., 0., 1.]);
-    assert_eq!(plan.ops.len(), 3, "one op for each column: {:?}", plan.ops);
+    assert_eq!(plan.ops.len(), 3, "one op per column: {:?}", plan.ops);
 }
 
 #[test]
-fn an_array_of_structs_is_a_column_for_each_field() {
+fn an_array_of_structs_is_one_column_per_field() {
     #[derive(Reflect)]
     struct Coin {
         at: Vec2,
@@ -162,28 +164,28 @@ fn an_array_of_structs_is_a_column_for_each_field() {
         ]
     );
     assert_eq!(rows, [[1., 2., 3., 4., -1., -2., -3., -4., 10., 20., 30., 40.]]);
-    let mut plan = planned::<Coins>(None, Target::Observation { narrow: false });
+    let mut plan = placed_plan::<Coins>(None, LeafEncoding::Observation { narrow: false });
     plan.compile(&Coins([[coin(1.0), coin(2.0)], [coin(3.0), coin(4.0)]]));
-    assert_eq!(plan.ops.len(), 3, "one op for each column: {:?}", plan.ops);
+    assert_eq!(plan.ops.len(), 3, "one op per column: {:?}", plan.ops);
 }
 
 #[test]
-fn neighbouring_floats_are_one_copy() {
-    let mut plan = planned::<Transform>(None, Target::Observation { narrow: false });
+fn contiguous_floats_are_one_copy() {
+    let mut plan = placed_plan::<Transform>(None, LeafEncoding::Observation { narrow: false });
     plan.compile(&Transform::IDENTITY);
     let copied: usize = plan.ops.iter().map(|op| op.run.count).sum();
-    assert!(plan.ops.iter().all(|op| op.action == Action::Copy));
+    assert!(plan.ops.iter().all(|op| op.kind == OpKind::Copy));
     assert_eq!(copied, 40);
-    // `rotation` is aligned to 16 bytes, so it stands elsewhere than between the others.
+    // `rotation` is aligned to 16 bytes, so the compiler does not place it between the other fields.
     assert!(plan.ops.len() <= 3, "{:?}", plan.ops);
 
-    let mut plan = planned::<Quat>(None, Target::Observation { narrow: false });
+    let mut plan = placed_plan::<Quat>(None, LeafEncoding::Observation { narrow: false });
     plan.compile(&Quat::IDENTITY);
     assert_eq!(plan.ops.len(), 1);
 }
 
 #[test]
-fn the_types_of_glam_are_features() {
+fn glam_types_are_features() {
     #[derive(Reflect)]
     struct All {
         padded: Vec3A,
@@ -325,7 +327,7 @@ fn an_option_is_its_value_and_its_presence() {
 }
 
 #[test]
-fn bits_of_floats_are_kept() {
+fn float_bits_are_preserved() {
     let odd = [f32::from_bits(0x7fc0_1234), -0.0, f32::MIN_POSITIVE / 2.0];
     let (_, rows) = observe(vec![Vec3::from_array(odd)].into_iter().map(|v| v.to_array()).collect());
     assert_eq!(
@@ -335,7 +337,7 @@ fn bits_of_floats_are_kept() {
 }
 
 #[test]
-fn spaces_are_those_of_the_types() {
+fn spaces_are_the_limits_of_the_types_or_the_bounds_of_the_attributes() {
     #[derive(Reflect)]
     struct Spaces {
         flag: bool,
@@ -347,7 +349,7 @@ fn spaces_are_those_of_the_types() {
         #[reflect(@0..=10_i32)]
         tens: u32,
     }
-    let plan = planned::<Spaces>(None, Target::Observation { narrow: false });
+    let plan = placed_plan::<Spaces>(None, LeafEncoding::Observation { narrow: false });
     let spaces: Vec<_> = plan.columns().iter().map(|column| column.space.clone()).collect();
     let expected = [
         Space::bounded(0.0, 1.0),

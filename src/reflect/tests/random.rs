@@ -1,4 +1,4 @@
-//! Random values: what is loaded is what reflection reads.
+//! Property tests: compiled plans encode the same bytes as the getters do.
 
 use super::*;
 use bevy_math::{Mat3A, Quat, Vec3A};
@@ -103,8 +103,8 @@ const FIELDS: [&str; 12] = [
     "pair.1",
 ];
 
-/// More than two blocks of values, where that does not take hours.
-const MANY: usize = if cfg!(miri) { 4 } else { 150 };
+/// More than two blocks of values, except under Miri, where that takes hours.
+const MAX_VALUES: usize = if cfg!(miri) { 4 } else { 150 };
 
 fn config() -> ProptestConfig {
     ProptestConfig {
@@ -119,36 +119,36 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn features_are_the_same_both_ways(values in prop::collection::vec(everything(), 1..MANY)) {
-        let mut plan = planned::<Everything>(None, Target::Observation { narrow: true });
-        record(&mut plan, values);
-        // Only the optional enum is not in the closed list: its variants' three values.
-        prop_assert_eq!(reflected_leaves(&plan), 2);
+    fn observations_are_equal(values in prop::collection::vec(everything(), 1..MAX_VALUES)) {
+        let mut plan = placed_plan::<Everything>(None, LeafEncoding::Observation { narrow: true });
+        encode_all_ways(&mut plan, values);
+        // The value and the presence of the optional enum, which is not in the closed list.
+        prop_assert_eq!(getter_leaves(&plan), 2);
     }
 
     #[test]
-    fn chosen_fields_are_the_same_both_ways(
-        values in prop::collection::vec(everything(), 1..MANY),
+    fn observations_of_selected_fields_are_equal(
+        values in prop::collection::vec(everything(), 1..MAX_VALUES),
         fields in prop::sample::subsequence(&FIELDS[..], 1..FIELDS.len()).prop_shuffle(),
     ) {
-        let mut plan = planned::<Everything>(Some(&fields), Target::Observation { narrow: true });
-        record(&mut plan, values);
-        prop_assert_eq!(reflected_leaves(&plan), 0);
+        let mut plan = placed_plan::<Everything>(Some(&fields), LeafEncoding::Observation { narrow: true });
+        encode_all_ways(&mut plan, values);
+        prop_assert_eq!(getter_leaves(&plan), 0);
     }
 
     #[test]
-    fn exact_values_are_the_same_both_ways(
-        values in prop::collection::vec((any::<bool>(), any::<[i16; 3]>(), any::<(u64, isize)>(), phase(), item()), 1..MANY),
+    fn exact_columns_are_equal(
+        values in prop::collection::vec((any::<bool>(), any::<[i16; 3]>(), any::<(u64, isize)>(), phase(), item()), 1..MAX_VALUES),
     ) {
-        let mut plan = planned::<(bool, [i16; 3], (u64, isize), Phase, Item)>(None, Target::Exact);
-        record(&mut plan, values);
-        prop_assert_eq!(reflected_leaves(&plan), 0);
+        let mut plan = placed_plan::<(bool, [i16; 3], (u64, isize), Phase, Item)>(None, LeafEncoding::Exact);
+        encode_all_ways(&mut plan, values);
+        prop_assert_eq!(getter_leaves(&plan), 0);
     }
 
     #[test]
-    fn masks_are_the_same_both_ways(values in prop::collection::vec(any::<([bool; 5], bool, [[bool; 3]; 7])>(), 1..MANY)) {
-        let mut plan = planned::<([bool; 5], bool, [[bool; 3]; 7])>(None, Target::Mask);
-        record(&mut plan, values);
-        prop_assert_eq!(reflected_leaves(&plan), 0);
+    fn masks_are_equal(values in prop::collection::vec(any::<([bool; 5], bool, [[bool; 3]; 7])>(), 1..MAX_VALUES)) {
+        let mut plan = placed_plan::<([bool; 5], bool, [[bool; 3]; 7])>(None, LeafEncoding::Mask);
+        encode_all_ways(&mut plan, values);
+        prop_assert_eq!(getter_leaves(&plan), 0);
     }
 }

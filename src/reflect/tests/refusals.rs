@@ -1,3 +1,5 @@
+//! Fields that cannot be recorded, and the errors that name the remedy.
+
 use super::*;
 use bevy_ecs::entity::Entity;
 use bevy_math::DVec2;
@@ -8,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-const OBSERVED: Target = Target::Observation { narrow: false };
-const LEAVE_OUT: &str =
+const OBSERVED: LeafEncoding = LeafEncoding::Observation { narrow: false };
+const OBSERVATION_REMEDY: &str =
     "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute what matters of it with `observe_with`";
-const KEEP_APART: &str = "leave it out by naming the fields to keep or with `#[reflect(ignore)]`, or keep what matters of it in a component of its own";
+const EXACT_REMEDY: &str = "leave it out by naming the fields to keep or with `#[reflect(ignore)]`, or keep what matters of it in a component of its own";
 
-fn refusal<T: Reflect + Typed>(target: Target) -> String {
-    FieldPlan::new::<T>("player", None, target).unwrap_err().to_string()
+fn refusal<T: Reflect + Typed>(encoding: LeafEncoding) -> String {
+    FieldPlan::new::<T>("player", None, encoding).unwrap_err().to_string()
 }
 
 #[derive(Reflect)]
@@ -24,13 +26,13 @@ struct Named<T: Reflect + Typed + bevy_reflect::FromReflect + bevy_reflect::GetT
 }
 
 macro_rules! refused {
-    ($type:ty, $target:expr, $why:expr, $remedy:expr) => {
+    ($type:ty, $encoding:expr, $explanation:expr, $remedy:expr) => {
         assert_eq!(
-            refusal::<Named<$type>>($target),
+            refusal::<Named<$type>>($encoding),
             format!(
                 "`player.bad` is of type `{}`, and {}: {}",
                 <$type as TypePath>::type_path(),
-                $why,
+                $explanation,
                 $remedy
             )
         );
@@ -45,40 +47,45 @@ enum Weapon {
 
 #[test]
 fn text_is_refused() {
-    refused!(String, OBSERVED, "text is not a number", LEAVE_OUT);
-    refused!(&'static str, OBSERVED, "text is not a number", LEAVE_OUT);
-    refused!(Cow<'static, str>, Target::Exact, "text is not a number", KEEP_APART);
-    refused!(char, Target::Exact, "text is not a number", KEEP_APART);
+    refused!(String, OBSERVED, "text is not a number", OBSERVATION_REMEDY);
+    refused!(&'static str, OBSERVED, "text is not a number", OBSERVATION_REMEDY);
+    refused!(
+        Cow<'static, str>,
+        LeafEncoding::Exact,
+        "text is not a number",
+        EXACT_REMEDY
+    );
+    refused!(char, LeafEncoding::Exact, "text is not a number", EXACT_REMEDY);
 }
 
 #[test]
 fn an_entity_is_refused() {
-    let why = "an entity's id means nothing outside its world";
+    let explanation = "an entity's id means nothing outside its world";
     refused!(
         Entity,
         OBSERVED,
-        why,
+        explanation,
         "leave it out with `observe_fields`, or observe what matters of that entity with `observe_nearest` or `observe_with`"
     );
-    refused!(Entity, Target::Exact, why, KEEP_APART);
+    refused!(Entity, LeafEncoding::Exact, explanation, EXACT_REMEDY);
 }
 
 #[test]
-fn what_has_no_fixed_length_is_refused() {
-    let why = "a collection has no fixed length";
+fn a_collection_is_refused() {
+    let explanation = "a collection has no fixed length";
     let remedy =
         "use a fixed array, leave it out with `observe_fields`, or compute what matters of it with `observe_with`";
-    refused!(Vec<f32>, OBSERVED, why, remedy);
-    refused!(BTreeMap<u8, f32>, OBSERVED, why, remedy);
-    refused!(HashSet<u8>, Target::Exact, why, KEEP_APART);
+    refused!(Vec<f32>, OBSERVED, explanation, remedy);
+    refused!(BTreeMap<u8, f32>, OBSERVED, explanation, remedy);
+    refused!(HashSet<u8>, LeafEncoding::Exact, explanation, EXACT_REMEDY);
 }
 
 #[test]
-fn what_reflection_does_not_look_into_is_refused() {
-    let why = "reflection does not see numbers in it";
-    refused!(Duration, OBSERVED, why, LEAVE_OUT);
-    refused!(u128, Target::Exact, why, KEEP_APART);
-    refused!(core::num::NonZeroU8, OBSERVED, why, LEAVE_OUT);
+fn an_opaque_type_is_refused() {
+    let explanation = "reflection does not see numbers in it";
+    refused!(Duration, OBSERVED, explanation, OBSERVATION_REMEDY);
+    refused!(u128, LeafEncoding::Exact, explanation, EXACT_REMEDY);
+    refused!(core::num::NonZeroU8, OBSERVED, explanation, OBSERVATION_REMEDY);
 }
 
 #[test]
@@ -87,28 +94,28 @@ fn an_enum_with_data_is_refused() {
         Weapon,
         OBSERVED,
         "an enum whose variants hold data has no fixed set of values",
-        LEAVE_OUT
+        OBSERVATION_REMEDY
     );
     let _ = (Weapon::Sword(1.0), Weapon::None);
 }
 
 #[test]
-fn wide_numbers_are_refused_in_observations() {
-    let why = "an `f32` cannot hold all of its 64 bits";
+fn sixty_four_bit_numbers_are_refused_in_observations() {
+    let explanation = "an `f32` cannot hold all of its 64 bits";
     let remedy = "accept the rounding with `.narrow()`, leave the field out with `observe_fields`, or compute what matters of it with `observe_with`";
-    refused!(f64, OBSERVED, why, remedy);
-    refused!(i64, OBSERVED, why, remedy);
-    refused!(u64, OBSERVED, why, remedy);
-    refused!(usize, OBSERVED, why, remedy);
-    refused!(isize, OBSERVED, why, remedy);
+    refused!(f64, OBSERVED, explanation, remedy);
+    refused!(i64, OBSERVED, explanation, remedy);
+    refused!(u64, OBSERVED, explanation, remedy);
+    refused!(usize, OBSERVED, explanation, remedy);
+    refused!(isize, OBSERVED, explanation, remedy);
     assert!(refusal::<DVec2>(OBSERVED).contains("`player.y` is of type `f64`"));
-    assert!(FieldPlan::new::<Named<f64>>("", None, Target::Observation { narrow: true }).is_ok());
-    assert!(FieldPlan::new::<Named<u64>>("", None, Target::Exact).is_ok());
+    assert!(FieldPlan::new::<Named<f64>>("", None, LeafEncoding::Observation { narrow: true }).is_ok());
+    assert!(FieldPlan::new::<Named<u64>>("", None, LeafEncoding::Exact).is_ok());
 }
 
 #[test]
-fn a_mask_is_made_of_bools() {
-    let message = FieldPlan::new::<Named<bool>>("legal", None, Target::Mask)
+fn a_leaf_of_a_mask_that_is_no_bool_is_refused() {
+    let message = FieldPlan::new::<Named<bool>>("legal", None, LeafEncoding::Mask)
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -116,14 +123,14 @@ fn a_mask_is_made_of_bools() {
         "`legal.ok` is of type `f32`, and an action mask is made of `bool`s alone: keep the mask in a component of its own, \
          with one `bool` for each alternative"
     );
-    assert!(refusal::<Option<bool>>(Target::Mask).contains("made of `bool`s alone"));
+    assert!(refusal::<Option<bool>>(LeafEncoding::Mask).contains("made of `bool`s alone"));
 }
 
 #[test]
-fn an_action_is_always_there() {
+fn an_option_is_refused_in_actions() {
     refused!(
         Option<f32>,
-        Target::Exact,
+        LeafEncoding::Exact,
         "an action or info is always there",
         "give the field a neutral value, or put a `bool` beside it"
     );
@@ -135,22 +142,22 @@ fn an_option_in_an_option_is_refused() {
         Option<Option<f32>>,
         OBSERVED,
         "an `Option` in an `Option` has two ways to be absent",
-        LEAVE_OUT
+        OBSERVATION_REMEDY
     );
 }
 
 #[test]
-fn too_much_is_refused_before_it_is_counted() {
+fn a_column_that_is_too_wide_is_refused() {
     refused!(
         [[f32; 2000]; 2000],
         OBSERVED,
         "it holds more than a million values",
-        LEAVE_OUT
+        OBSERVATION_REMEDY
     );
 }
 
 #[test]
-fn all_refusals_are_named_at_once() {
+fn one_error_lists_all_refused_fields() {
     #[derive(Reflect)]
     struct Inventory {
         gold: u32,
@@ -166,7 +173,7 @@ fn all_refusals_are_named_at_once() {
 }
 
 #[test]
-fn nothing_is_refused() {
+fn a_type_without_leaves_is_refused() {
     #[derive(Reflect)]
     struct Marker;
     #[derive(Reflect)]
@@ -175,8 +182,8 @@ fn nothing_is_refused() {
     struct Void([f32; 0], ());
     for (message, path) in [
         (refusal::<Marker>(OBSERVED), Marker::type_path()),
-        (refusal::<Hidden>(Target::Exact), Hidden::type_path()),
-        (refusal::<Void>(Target::Mask), Void::type_path()),
+        (refusal::<Hidden>(LeafEncoding::Exact), Hidden::type_path()),
+        (refusal::<Void>(LeafEncoding::Mask), Void::type_path()),
         (refusal::<()>(OBSERVED), "()"),
     ] {
         assert_eq!(

@@ -1,3 +1,5 @@
+//! The selection of fields by dotted paths.
+
 use super::*;
 use bevy_math::Vec3;
 use bevy_reflect::TypePath;
@@ -19,17 +21,17 @@ struct Bag {
 }
 
 fn names<T: Reflect + Typed>(fields: &[&str]) -> Vec<String> {
-    let plan = FieldPlan::new::<T>("", Some(fields), Target::Observation { narrow: false }).unwrap();
+    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { narrow: false }).unwrap();
     plan.columns().iter().map(|column| column.name.clone()).collect()
 }
 
 fn error<T: Reflect + Typed>(fields: &[&str]) -> String {
-    let plan = FieldPlan::new::<T>("", Some(fields), Target::Observation { narrow: false });
+    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { narrow: false });
     plan.unwrap_err().to_string()
 }
 
 #[test]
-fn fields_come_in_the_order_that_was_asked_for() {
+fn fields_are_in_the_order_of_the_paths() {
     let fields = ["translation.y", "rotation", "translation.x"];
     let transform = Transform::from_xyz(1.0, 2.0, 3.0);
     let (names, rows) = observe_fields(Some(&fields), false, vec![transform]);
@@ -46,7 +48,7 @@ fn fields_come_in_the_order_that_was_asked_for() {
 }
 
 #[test]
-fn a_newtype_may_be_called_by_its_number() {
+fn the_field_of_a_newtype_can_be_selected_by_number() {
     assert_eq!(names::<Health>(&["0"]), ["health"]);
     assert_eq!(names::<Bag>(&["health"]), ["health"]);
     assert_eq!(names::<Bag>(&["health.0"]), ["health"]);
@@ -56,7 +58,7 @@ fn a_newtype_may_be_called_by_its_number() {
 }
 
 #[test]
-fn what_is_not_asked_for_is_not_refused() {
+fn unselected_fields_are_not_refused() {
     assert_eq!(names::<Bag>(&["cells"]), ["cells"]);
     assert_eq!(
         names::<Bag>(&["target.is_some", "target.z"]),
@@ -66,7 +68,7 @@ fn what_is_not_asked_for_is_not_refused() {
 }
 
 #[test]
-fn an_unknown_field_is_answered_with_the_known_ones() {
+fn the_error_of_an_unknown_field_lists_the_known_ones() {
     assert_eq!(
         error::<Bag>(&["helth"]),
         format!(
@@ -89,7 +91,7 @@ fn an_unknown_field_is_answered_with_the_known_ones() {
 }
 
 #[test]
-fn a_field_is_recorded_once() {
+fn a_field_cannot_be_selected_twice() {
     let twice = |name: &str| {
         format!(
             "`{name}` of `{}` would be recorded twice: name each field once, and not beside a field that contains it",
@@ -101,7 +103,7 @@ fn a_field_is_recorded_once() {
 }
 
 #[test]
-fn at_least_one_field_is_named() {
+fn an_empty_selection_is_refused() {
     assert_eq!(
         error::<Bag>(&[]),
         format!(

@@ -1,62 +1,67 @@
-//! Where each value of a row lies.
+//! The byte layout of a row: header, observation, action mask, action, info and reward terms.
 
 use super::{Column, DType};
 use core::ops::Range;
 
-/// Bytes of a row's fixed part, the [`StepHeader`](crate::transition::StepHeader).
+/// Size of the [`StepHeader`](crate::transition::StepHeader) that each row begins with, in bytes.
 pub const HEADER_BYTES: usize = 64;
 
-/// Byte offsets of the parts of one row.
-///
-/// A row is a whole number of 64-bit words, so that buffers can hold it in atomics:
+/// Byte offsets of the parts of a row.
 ///
 /// ```text
-/// header (64) │ observation f32 × N │ action mask, bits │ action │ info │ reward terms f32 × R │ padding to 8
+/// header (64) │ observation f32 × N │ action mask bits │ action │ info │ reward terms f32 × R │ padding to 8
 /// ```
 ///
-/// Every value lies at a multiple of its own size. Mask bits are packed from the lowest bit of the first byte, as
-/// Arrow packs booleans. Numbers are in the machine's byte order: rows do not leave the machine.
+/// - A row is a whole number of 64-bit words, so that a buffer can store it in `AtomicU64`s.
+/// - Each element is aligned to its own size.
+/// - Mask bits are packed least significant bit first, as Arrow packs booleans.
+/// - Numbers are in native byte order. Rows are exchanged between threads, and through files of one machine only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowLayout {
     observation: Range<usize>,
     mask: Range<usize>,
-    action: Vec<usize>,
-    action_bytes: Range<usize>,
-    info: Vec<usize>,
-    info_bytes: Range<usize>,
-    terms: Range<usize>,
+    action: Range<usize>,
+    action_offsets: Vec<usize>,
+    info: Range<usize>,
+    info_offsets: Vec<usize>,
+    reward_terms: Range<usize>,
     row_bytes: usize,
 }
 
 impl RowLayout {
-    pub(super) fn new(observation: &[Column], mask: usize, action: &[Column], info: &[Column], terms: usize) -> Self {
-        let start = HEADER_BYTES;
+    pub(super) fn new(
+        observation: &[Column],
+        mask_bits: usize,
+        action: &[Column],
+        info: &[Column],
+        reward_terms: usize,
+    ) -> Self {
         let features: usize = observation.iter().map(Column::width).sum();
-        let observation = start..start + features * DType::F32.size();
-        let mask = observation.end..observation.end + mask.div_ceil(8);
-        let (action, action_bytes) = place(action, mask.end.next_multiple_of(8));
-        let (info, info_bytes) = place(info, action_bytes.end.next_multiple_of(8));
-        let terms_start = info_bytes.end.next_multiple_of(4);
-        let terms = terms_start..terms_start + terms * DType::F32.size();
+        let observation = HEADER_BYTES..HEADER_BYTES + features * DType::F32.size();
+        let mask = observation.end..observation.end + mask_bits.div_ceil(8);
+        let (action, action_offsets) = column_offsets(action, mask.end.next_multiple_of(8));
+        let (info, info_offsets) = column_offsets(info, action.end.next_multiple_of(8));
+        let start = info.end.next_multiple_of(DType::F32.size());
+        let reward_terms = start..start + reward_terms * DType::F32.size();
         Self {
-            row_bytes: terms.end.next_multiple_of(8),
+            row_bytes: reward_terms.end.next_multiple_of(8),
             observation,
             mask,
             action,
-            action_bytes,
+            action_offsets,
             info,
-            info_bytes,
-            terms,
+            info_offsets,
+            reward_terms,
         }
     }
 
-    /// Bytes of a row, a multiple of 8.
+    /// Size of a row in bytes, a multiple of 8.
     #[must_use]
     pub fn row_bytes(&self) -> usize {
         self.row_bytes
     }
 
-    /// 64-bit words of a row.
+    /// Size of a row in 64-bit words.
     #[must_use]
     pub fn row_words(&self) -> usize {
         self.row_bytes / 8
@@ -68,50 +73,51 @@ impl RowLayout {
         self.observation.len() / DType::F32.size()
     }
 
-    /// The observation's bytes.
+    /// The bytes of the observation, without padding.
     #[must_use]
     pub fn observation(&self) -> Range<usize> {
         self.observation.clone()
     }
 
-    /// The action mask's bytes.
+    /// The bytes of the action mask; empty where there is no mask.
     #[must_use]
     pub fn mask(&self) -> Range<usize> {
         self.mask.clone()
     }
 
-    /// The bytes of all action columns, padding between them included.
+    /// The bytes of all action columns, including the padding between them.
     #[must_use]
     pub fn action(&self) -> Range<usize> {
-        self.action_bytes.clone()
+        self.action.clone()
     }
 
     /// The first byte of each action column, from the start of the row.
     #[must_use]
     pub fn action_offsets(&self) -> &[usize] {
-        &self.action
+        &self.action_offsets
     }
 
-    /// The bytes of all info columns, padding between them included.
+    /// The bytes of all info columns, including the padding between them.
     #[must_use]
     pub fn info(&self) -> Range<usize> {
-        self.info_bytes.clone()
+        self.info.clone()
     }
 
     /// The first byte of each info column, from the start of the row.
     #[must_use]
     pub fn info_offsets(&self) -> &[usize] {
-        &self.info
+        &self.info_offsets
     }
 
-    /// The reward terms' bytes.
+    /// The bytes of the reward terms, without padding.
     #[must_use]
     pub fn reward_terms(&self) -> Range<usize> {
-        self.terms.clone()
+        self.reward_terms.clone()
     }
 }
 
-fn place(columns: &[Column], start: usize) -> (Vec<usize>, Range<usize>) {
+/// Places `columns` one after the other from byte `start`: the bytes of all of them, and the offset of each.
+fn column_offsets(columns: &[Column], start: usize) -> (Range<usize>, Vec<usize>) {
     let mut end = start;
     let offsets = columns
         .iter()
@@ -121,7 +127,7 @@ fn place(columns: &[Column], start: usize) -> (Vec<usize>, Range<usize>) {
             offset
         })
         .collect();
-    (offsets, start..end)
+    (start..end, offsets)
 }
 
 #[cfg(test)]
@@ -130,7 +136,7 @@ mod tests {
     use crate::schema::Space;
 
     #[test]
-    fn every_value_lies_at_a_multiple_of_its_size() {
+    fn elements_are_aligned_to_their_size() {
         let column = |dtype| Column::scalar("x", dtype, Space::unbounded());
         let action = [
             column(DType::U8),

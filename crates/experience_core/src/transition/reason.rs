@@ -1,4 +1,4 @@
-//! Why episodes end.
+//! End reasons, and the codes that stand for them in rows.
 
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -7,9 +7,10 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// Why an episode ended: a short word, kept in the data.
+/// Why an episode ended: a short word that is stored with the data.
 ///
-/// The list is open. The constants are the words that this crate writes itself, and the common ones of games.
+/// The list is open: any string is a reason. The constants are the reasons that the library writes itself, and common
+/// ones of games.
 ///
 /// ```
 /// use experience_core::transition::EndReason;
@@ -25,41 +26,41 @@ macro_rules! reasons {
         impl EndReason {
             $($(#[$doc])* pub const $name: Self = Self(Cow::Borrowed($text));)*
 
-            /// The reasons that have a fixed code, in the order of their codes from 1.
+            /// The reasons with fixed codes, in the order of the codes from 1.
             const KNOWN: &[Self] = &[$(Self::$name),*];
         }
     };
 }
 
 reasons! {
-    /// The player reached what it was playing for.
+    /// The player reached its goal.
     GOAL = "goal";
     /// The player died.
     DEATH = "death";
-    /// The game's own limit of time was reached.
+    /// The game's time limit was reached.
     TIME_LIMIT = "time_limit";
-    /// The player left: it was despawned or lost the recording's marker.
+    /// The player was despawned or lost the recording's marker component.
     LEFT = "left";
     /// Recording was paused.
     PAUSED = "paused";
     /// Rows were lost between capture and export.
     GAP = "gap";
-    /// The episode was longer than `max_episode_steps`; the next one continues it.
+    /// The episode reached the recording's maximum length. The next one continues it.
     SPLIT = "split";
-    /// The player lost a component that its recording reads.
+    /// The player lost a component that the recording reads.
     COMPONENT_LOST = "component_lost";
     /// A value was NaN or infinite.
     NON_FINITE = "non_finite";
-    /// The player opted out of being recorded.
+    /// The player was excluded from recording while the game ran.
     EXCLUDED = "excluded";
-    /// The process ended in order.
+    /// The process shut down in an orderly way.
     SHUTDOWN = "shutdown";
-    /// The process died.
+    /// The process died, and the episode was recovered from its journal or ring file.
     CRASH = "crash";
 }
 
 impl EndReason {
-    /// The word.
+    /// The reason as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -67,14 +68,14 @@ impl EndReason {
 }
 
 impl From<&'static str> for EndReason {
-    fn from(word: &'static str) -> Self {
-        Self(Cow::Borrowed(word))
+    fn from(reason: &'static str) -> Self {
+        Self(Cow::Borrowed(reason))
     }
 }
 
 impl From<String> for EndReason {
-    fn from(word: String) -> Self {
-        Self(Cow::Owned(word))
+    fn from(reason: String) -> Self {
+        Self(Cow::Owned(reason))
     }
 }
 
@@ -84,11 +85,15 @@ impl fmt::Display for EndReason {
     }
 }
 
-/// The codes that rows hold in place of reasons: the constants of [`EndReason`] from 1, a game's own words after them.
+/// The mapping between end reasons and the codes in [`StepHeader::reason`](super::StepHeader::reason).
+///
+/// Codes from 1 are the constants of [`EndReason`]; a game's own reasons follow in the order of their first use.
+/// Threads share a table.
 #[derive(Debug)]
 pub struct ReasonTable(RwLock<Vec<EndReason>>);
 
-/// How many reasons a table holds. A game that makes a new word for every episode gets `other` from here on.
+/// The largest number of reasons in a table. Further reasons share the code of `other`, which bounds the memory of a
+/// game that makes a new reason for each episode.
 const MAX_REASONS: usize = 4096;
 
 impl Default for ReasonTable {
@@ -98,34 +103,37 @@ impl Default for ReasonTable {
 }
 
 impl ReasonTable {
-    /// The table of another process, whose codes meant these words.
-    pub fn restored(words: &std::collections::BTreeMap<u16, String>) -> Self {
-        let last = words.last_key_value().map_or(0, |(code, _)| *code);
-        let word = |code| words.get(&code).map_or("unknown", String::as_str);
+    /// The table of another process, from the codes in its journal. Codes between them that are missing stand for
+    /// `unknown`.
+    pub fn from_codes(reasons: &std::collections::BTreeMap<u16, String>) -> Self {
+        let last = reasons.last_key_value().map_or(0, |(code, _)| *code);
+        let reason = |code| reasons.get(&code).map_or("unknown", String::as_str);
         Self(RwLock::new(
-            (1..=last).map(|code| EndReason::from(word(code).to_owned())).collect(),
+            (1..=last)
+                .map(|code| EndReason::from(reason(code).to_owned()))
+                .collect(),
         ))
     }
 
-    /// The code of `reason`, which is entered if it is new.
+    /// The code of `reason`. A new reason gets the next free code, or that of `other` when the table is full.
     pub fn code(&self, reason: &EndReason) -> u16 {
         let position = |reasons: &[EndReason]| reasons.iter().position(|known| known == reason);
         if let Some(index) = position(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
-            return code(index);
+            return code_of_index(index);
         }
         let mut reasons = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = position(&reasons) {
-            return code(index);
+            return code_of_index(index);
         }
         match reasons.len() {
             len if len < MAX_REASONS => reasons.push(reason.clone()),
             MAX_REASONS => reasons.push(EndReason::from("other")),
             _ => {}
         }
-        code(reasons.len() - 1)
+        code_of_index(reasons.len() - 1)
     }
 
-    /// The reason that `code` stands for; `None` for 0 and for codes never given out.
+    /// The reason of `code`; `None` for 0 and for codes that were never assigned.
     #[must_use]
     pub fn reason(&self, code: u16) -> Option<EndReason> {
         let reasons = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -133,8 +141,8 @@ impl ReasonTable {
     }
 }
 
-fn code(index: usize) -> u16 {
-    u16::try_from(index + 1).expect("a table holds fewer reasons than a `u16` can count")
+fn code_of_index(index: usize) -> u16 {
+    u16::try_from(index + 1).expect("`MAX_REASONS` fits in a `u16`")
 }
 
 #[cfg(test)]
@@ -142,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_come_back_as_their_reasons() {
+    fn codes_resolve_to_their_reasons() {
         let table = ReasonTable::default();
         let own = EndReason::from("fell_off");
         let code = table.code(&own);
@@ -154,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_reasons_share_one_code() {
+    fn reasons_beyond_the_maximum_share_one_code() {
         let table = ReasonTable::default();
         for index in 0..2 * MAX_REASONS {
             table.code(&EndReason::from(format!("r{index}")));

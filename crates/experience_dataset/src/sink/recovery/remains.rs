@@ -320,7 +320,7 @@ impl Remains {
 
     /// What the codes in rows mean.
     pub(super) fn reasons(&self) -> ReasonTable {
-        ReasonTable::restored(&self.words)
+        ReasonTable::from_codes(&self.words)
     }
 }
 

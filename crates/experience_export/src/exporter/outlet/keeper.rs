@@ -95,11 +95,11 @@ impl Keeper {
                     let (counters, premises) = (self.counters.clone(), self.premises.clone());
                     self.persist("flush", |sink| {
                         let flushed = sink.flush(&counters.report(&premises.counters));
-                        counters.note_disk_bytes(sink.disk_bytes());
+                        counters.set_disk_bytes(sink.disk_bytes());
                         flushed
                     });
                     self.settle();
-                    self.counters.flush_took(begun.elapsed());
+                    self.counters.set_last_flush(begun.elapsed());
                     drop(answer);
                 }
                 Order::Close(answer) => {
@@ -122,7 +122,7 @@ impl Keeper {
             for episode in &parcel.episodes {
                 let agent_id = episode.info().agent_id;
                 self.counters
-                    .took(agent_id, episode.len() as u64, episode.total_reward());
+                    .count_episode(agent_id, episode.len() as u64, episode.total_reward());
             }
             self.taken += parcel.episodes.len() as u64;
             self.receipts.push_back((self.taken, parcel.receipt.clone()));

@@ -1,0 +1,185 @@
+//! The header of a row: kind, outcome, ids, time and reward of a step.
+
+use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
+
+/// What a row adds to its episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum StepKind {
+    /// The first observation of an episode. The row has no action.
+    Begin = 0,
+    /// An action, its reward, and the observation that it led to.
+    Transition = 1,
+    /// The end of an episode whose final observation is its last row. Outcome and reason are those of this row, its
+    /// reward is added to the last transition's, and it has no observation.
+    End = 2,
+    /// The open episode is withdrawn: its player opted out. No reader returns its rows.
+    Discard = 3,
+}
+
+/// How an episode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Recording stopped; the world would have continued. A trainer bootstraps from the final observation.
+    Truncated,
+    /// The world ended the episode. A trainer does not bootstrap.
+    Terminated,
+}
+
+/// The fixed part of a row: 64 bytes, one cache line.
+///
+/// [`StepHeader::default`] is a [`StepKind::Begin`] of episode 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct StepHeader {
+    /// The tick of this row's observation.
+    pub tick: i64,
+    /// Seconds from the start of the run to this row's observation.
+    pub timestamp: f64,
+    /// The reward of the transition that this row closes.
+    pub reward: f64,
+    /// The agent that the row belongs to.
+    pub agent_id: i64,
+    /// The match that the player is in, 0 where there is none. [`match_id`](Self::match_id) tells the two apart.
+    pub match_id: i64,
+    /// The episode, counted from 0 within the run.
+    pub episode: u32,
+    /// 1 + the episode that this one continues after a split, 0 where it continues none. Set in `Begin` rows only.
+    pub continues: u32,
+    /// Transitions pushed to the buffer up to and including this row, modulo 2³². The difference between two rows that
+    /// were read is the number of transitions between them, missed ones included.
+    pub ordinal: u32,
+    /// Length of the transition in ticks.
+    pub ticks: u32,
+    /// Code of the [`EndReason`](super::EndReason) in the recording's [`ReasonTable`](super::ReasonTable), 0 where the
+    /// episode goes on.
+    pub reason: u16,
+    kind: u8,
+    flags: u8,
+    /// The player that the row belongs to, in a buffer that several share: a new number at each join. 0 in a buffer of
+    /// a single player.
+    pub stream: u32,
+}
+
+const _: () = assert!(size_of::<StepHeader>() == crate::schema::HEADER_BYTES);
+
+/// Indices of the 64-bit words of a row that hold header fields, for readers that load single words.
+pub mod header_words {
+    use super::StepHeader;
+    use core::mem::offset_of;
+
+    pub const REWARD: usize = offset_of!(StepHeader, reward) / 8;
+    pub const EPISODE: usize = offset_of!(StepHeader, episode) / 8;
+    pub const ORDINAL: usize = offset_of!(StepHeader, ordinal) / 8;
+    /// Kind and outcome.
+    pub const KIND: usize = offset_of!(StepHeader, kind) / 8;
+    const _: () = assert!(offset_of!(StepHeader, flags) / 8 == KIND);
+}
+
+const TERMINATED: u8 = 1;
+const TRUNCATED: u8 = 2;
+const HAS_MATCH: u8 = 4;
+
+impl StepHeader {
+    /// A header of the given kind with all other fields 0.
+    #[must_use]
+    pub fn new(kind: StepKind) -> Self {
+        Self {
+            kind: kind as u8,
+            ..Self::zeroed()
+        }
+    }
+
+    /// The header of an encoded row.
+    ///
+    /// # Panics
+    /// When the row is shorter than a header.
+    #[must_use]
+    pub fn of(row: &[u64]) -> &Self {
+        bytemuck::from_bytes(&bytemuck::cast_slice(row)[..size_of::<Self>()])
+    }
+
+    /// The header of an encoded row, for writing.
+    ///
+    /// # Panics
+    /// When the row is shorter than a header.
+    #[must_use]
+    pub fn of_mut(row: &mut [u64]) -> &mut Self {
+        bytemuck::from_bytes_mut(&mut bytemuck::cast_slice_mut(row)[..size_of::<Self>()])
+    }
+
+    /// What the row adds to its episode.
+    #[must_use]
+    pub fn kind(&self) -> StepKind {
+        match self.kind {
+            0 => StepKind::Begin,
+            1 => StepKind::Transition,
+            2 => StepKind::End,
+            _ => StepKind::Discard,
+        }
+    }
+
+    /// Sets what the row adds to its episode.
+    pub fn set_kind(&mut self, kind: StepKind) {
+        self.kind = kind as u8;
+    }
+
+    /// How the episode ended at this row, or `None` where it goes on.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        if self.flags & TERMINATED != 0 {
+            Some(Outcome::Terminated)
+        } else if self.flags & TRUNCATED != 0 {
+            Some(Outcome::Truncated)
+        } else {
+            None
+        }
+    }
+
+    /// Sets how the episode ended at this row, and the code of the reason.
+    pub fn set_outcome(&mut self, outcome: Option<Outcome>, reason: u16) {
+        self.flags &= !(TERMINATED | TRUNCATED);
+        self.flags |= match outcome {
+            Some(Outcome::Terminated) => TERMINATED,
+            Some(Outcome::Truncated) => TRUNCATED,
+            None => 0,
+        };
+        self.reason = reason;
+    }
+
+    /// The match of the process that the player is in, or `None` where the recording has no match component.
+    #[must_use]
+    pub fn match_id(&self) -> Option<i64> {
+        (self.flags & HAS_MATCH != 0).then_some(self.match_id)
+    }
+
+    /// Sets the match that the player is in.
+    pub fn set_match_id(&mut self, id: Option<i64>) {
+        self.flags &= !HAS_MATCH;
+        if id.is_some() {
+            self.flags |= HAS_MATCH;
+        }
+        self.match_id = id.unwrap_or(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_independent() {
+        let mut header = StepHeader::new(StepKind::Transition);
+        header.set_match_id(Some(-3));
+        header.set_outcome(Some(Outcome::Terminated), 7);
+        assert_eq!(header.match_id(), Some(-3));
+        assert_eq!(header.outcome(), Some(Outcome::Terminated));
+        header.set_outcome(Some(Outcome::Truncated), 2);
+        assert_eq!((header.outcome(), header.reason), (Some(Outcome::Truncated), 2));
+        header.set_match_id(None);
+        assert_eq!(header.match_id(), None);
+        assert_eq!(header.kind(), StepKind::Transition);
+    }
+}
