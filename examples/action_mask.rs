@@ -8,7 +8,7 @@
 
 use bevy_app::{TaskPoolPlugin, prelude::*};
 use bevy_ecs::prelude::*;
-use bevy_experience::prelude::*;
+use bevy_experience::{prelude::*, transition::Episode};
 use bevy_reflect::Reflect;
 use bevy_time::{TimePlugin, TimeUpdateStrategy};
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn main() {
         .resource_mut::<Experience>()
         .close(Duration::from_secs(10));
 
-    for transition in sink.episodes().iter().flat_map(|episode| episode.transitions()) {
+    for transition in sink.episodes().iter().flat_map(Episode::transitions) {
         let mask: Vec<bool> = (0..3).map(|index| transition.before().allows(index)).collect();
         let action: Vec<f64> = transition.action().collect();
         println!(
