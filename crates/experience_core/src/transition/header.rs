@@ -70,8 +70,11 @@ pub mod header_words {
     use super::StepHeader;
     use core::mem::offset_of;
 
+    /// The reward.
     pub const REWARD: usize = offset_of!(StepHeader, reward) / 8;
+    /// The episode number.
     pub const EPISODE: usize = offset_of!(StepHeader, episode) / 8;
+    /// The count of transitions.
     pub const ORDINAL: usize = offset_of!(StepHeader, ordinal) / 8;
     /// Kind and outcome.
     pub const KIND: usize = offset_of!(StepHeader, kind) / 8;
