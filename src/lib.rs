@@ -341,7 +341,7 @@ pub mod prelude {
     #[cfg(feature = "dataset")]
     pub use crate::sink::DatasetSink;
     pub use crate::{
-        buffer::{BufferKind, Memory, Overflow},
+        buffer::{BufferKind, BufferSettings, Memory, Overflow},
         sink::MemorySink,
         transition::{EndReason, Outcome},
     };
@@ -354,9 +354,10 @@ pub mod prelude {
         },
         player::{AgentId, DoNotRecord, Reward},
         plugin::{
-            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
-            PauseReason, SinkFailed,
+            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperiencePlugins, ExperienceSystems,
+            GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed,
         },
-        recording::Recording,
+        recording::{EpisodeRules, PlayerScaling, Recording},
+        schema::{ColumnBounds, ColumnName},
     };
 }

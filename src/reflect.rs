@@ -17,6 +17,7 @@
 //! that. A hand-written implementation could, by handing out one field of some values and another of others; so samples are
 //! read both ways, and leaves that differ are not loaded again.
 
+mod attributes;
 mod block;
 mod compile;
 mod encode;
@@ -33,6 +34,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use attributes::{ColumnBounds, ColumnName};
 pub use error::FieldError;
 pub(crate) use name::root_name;
 
@@ -43,6 +45,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU32},
 };
 use encode::Values;
+use error::{Problem, Reason, Refusal};
 use experience_core::schema::Column;
 use op::Op;
 use survey::Feature;
@@ -104,8 +107,9 @@ struct Placed {
 impl FieldPlan {
     /// Plans the leaves of `T`, or those at the dotted paths `fields` and below, in the order given.
     ///
-    /// Each name begins with `root`, unless that is empty. The only field of a tuple struct goes by the name of the struct:
-    /// `Health(f32)` is `health`, though `fields` may call it `0`. An array adds to the shape of every column below it.
+    /// Each name begins with `root`, unless that is empty; a [`ColumnName`] of the type replaces its own name as the root.
+    /// The only field of a tuple struct goes by the name of the struct: `Health(f32)` is `health`, though `fields` may call
+    /// it `0`. An array adds to the shape of every column below it.
     ///
     /// # Errors
     /// When a leaf that was asked for cannot be recorded or does not exist, or when there is none.
@@ -114,7 +118,19 @@ impl FieldPlan {
         fields: Option<&[&str]>,
         target: Target,
     ) -> Result<Self, FieldError> {
-        let surveyed = survey::survey(root, &root_name::<T>(), T::type_info(), target);
+        let own_name = root_name::<T>();
+        let stated_name = attributes::type_name(T::type_info());
+        let alone = stated_name.unwrap_or(&own_name);
+        let root = if root == own_name { alone } else { root };
+        if stated_name == Some("") {
+            let problem = Problem::Refused(vec![Refusal {
+                name: own_name.clone(),
+                type_path: T::type_path(),
+                reason: Reason::EmptyName,
+            }]);
+            return Err(FieldError::new(T::type_path(), target, problem));
+        }
+        let surveyed = survey::survey(root, alone, T::type_info(), target);
         let (features, columns) =
             select::select(surveyed, fields).map_err(|problem| FieldError::new(T::type_path(), target, problem))?;
         let mut first = 0;

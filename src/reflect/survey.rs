@@ -5,6 +5,7 @@
 
 use super::{
     Target,
+    attributes::{self, ColumnBounds},
     error::{Reason, Refusal},
     scalar::Scalar,
     walk::Step,
@@ -15,7 +16,7 @@ use bevy_reflect::{
     attributes::CustomAttributes,
     enums::{EnumInfo, VariantInfo},
 };
-use core::{any::TypeId, ops::RangeInclusive};
+use core::any::TypeId;
 use experience_core::schema::{Column, DType, Space};
 
 /// Columns wider than this are refused.
@@ -48,9 +49,12 @@ pub(super) enum Kind {
 /// A part of a leaf's path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
+    /// The name of the field in Rust, by which it is selected.
     pub(super) text: String,
     /// Whether the leaf's name leaves it out: the only field of a tuple struct.
     pub(super) silent: bool,
+    /// What replaces the field's name in the names of columns.
+    column: Option<&'static str>,
 }
 
 impl Segment {
@@ -58,7 +62,16 @@ impl Segment {
         Self {
             text: text.into(),
             silent: false,
+            column: None,
         }
+    }
+
+    /// The segment of a field with these attributes.
+    fn with_attributes(mut self, attributes: &CustomAttributes) -> Self {
+        self.column = attributes::name(attributes);
+        // A name for the only field of a tuple struct is part of the column's name.
+        self.silent &= self.column.is_none();
+        self
     }
 }
 
@@ -98,7 +111,7 @@ struct Surveyor<'a> {
     shape: Vec<usize>,
     /// The type of the field, arrays and all.
     field_type: &'static str,
-    bounds: Option<(f64, f64)>,
+    bounds: Option<ColumnBounds>,
     surveyed: Vec<Surveyed>,
 }
 
@@ -118,8 +131,9 @@ impl Surveyor<'_> {
         match info {
             TypeInfo::Struct(info) => {
                 for (index, field) in info.iter().enumerate() {
+                    let segment = Segment::named(field.name()).with_attributes(field.custom_attributes());
                     self.bounded(field.custom_attributes(), |this| {
-                        this.field(index, Segment::named(field.name()), field.ty(), field.type_info());
+                        this.field(index, segment, field.ty(), field.type_info());
                     });
                 }
             }
@@ -128,7 +142,8 @@ impl Surveyor<'_> {
                     let segment = Segment {
                         silent: info.field_len() == 1,
                         ..Segment::named(index.to_string())
-                    };
+                    }
+                    .with_attributes(field.custom_attributes());
                     self.bounded(field.custom_attributes(), |this| {
                         this.field(index, segment, field.ty(), field.type_info());
                     });
@@ -150,7 +165,7 @@ impl Surveyor<'_> {
     /// Visits a field with the bounds that its attributes give to all numbers in it.
     fn bounded(&mut self, attributes: &CustomAttributes, visit: impl FnOnce(&mut Self)) {
         let outer = self.bounds;
-        self.bounds = bounds(attributes).or(outer);
+        self.bounds = attributes::bounds(attributes).or(outer);
         visit(self);
         self.bounds = outer;
     }
@@ -159,7 +174,10 @@ impl Surveyor<'_> {
         let outer = core::mem::replace(&mut self.field_type, ty.path());
         self.path.push(segment);
         self.steps.push(Step::Field(index));
-        self.visit(info, ty.path());
+        match self.path.last() {
+            Some(Segment { column: Some(""), .. }) => self.refuse(ty.path(), Reason::EmptyName),
+            _ => self.visit(info, ty.path()),
+        }
         self.steps.pop();
         self.path.pop();
         self.field_type = outer;
@@ -276,10 +294,13 @@ impl Surveyor<'_> {
             Target::Observation { .. } => (DType::F32, scalar.feature_space()),
             Target::Exact | Target::Mask => (scalar.dtype(), scalar.exact_space()),
         };
-        if let Some((low, high)) = self.bounds
+        if let Some(bounds) = self.bounds
             && scalar != Scalar::Bool
         {
-            space = Space::bounded(low, high);
+            match bounds.space() {
+                Some(bounded) => space = bounded,
+                None => return self.refuse(type_path, Reason::BadBounds),
+            }
         }
         let column = self.column(dtype, space);
         self.keep(Kind::Scalar(scalar), column);
@@ -325,7 +346,7 @@ impl Surveyor<'_> {
             if !name.is_empty() {
                 name.push('.');
             }
-            name.push_str(&segment.text);
+            name.push_str(segment.column.unwrap_or(&segment.text));
         }
         if name.is_empty() { self.alone.to_owned() } else { name }
     }
@@ -336,15 +357,4 @@ fn option(info: &EnumInfo) -> Option<&VariantInfo> {
     let table = info.type_path_table();
     let is_option = table.module_path() == Some("core::option") && table.ident() == Some("Option");
     info.variant("Some").filter(|_| is_option)
-}
-
-/// The bounds that a field was given with an attribute: `#[reflect(@-1.0..=1.0_f32)]`.
-fn bounds(attributes: &CustomAttributes) -> Option<(f64, f64)> {
-    fn range<T: Copy + Into<f64>>(range: &RangeInclusive<T>) -> (f64, f64) {
-        ((*range.start()).into(), (*range.end()).into())
-    }
-    let float = attributes.get::<RangeInclusive<f32>>().map(range);
-    let double = || attributes.get::<RangeInclusive<f64>>().map(range);
-    let integer = || attributes.get::<RangeInclusive<i32>>().map(range);
-    float.or_else(double).or_else(integer)
 }

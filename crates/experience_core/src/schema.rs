@@ -10,6 +10,8 @@ mod layout;
 
 pub(crate) use layout::HEADER_BYTES;
 pub use layout::RowLayout;
+#[cfg(feature = "bevy")]
+pub use reflect::{ColumnBounds, ColumnName};
 
 use core::hash::Hasher;
 use serde::{Deserialize, Serialize};
