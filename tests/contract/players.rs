@@ -183,7 +183,10 @@ fn an_exclusion_outlasts_a_despawn_and_an_end_of_the_games_is_published_all_the_
 
 #[test]
 fn a_tag_is_of_the_open_episode_or_of_the_last_one() {
-    let mut test = play(Recording::new("player").start(EpisodeStart::OnEvent));
+    let mut test = play(Recording::new("player").episodes(EpisodeRules {
+        start: EpisodeStart::OnEvent,
+        ..Default::default()
+    }));
     let entity = join(&mut test, 7);
     test.ticks(3);
     let first = experience(&mut test).tag_episode("player", 7, "funny").unwrap();

@@ -82,8 +82,8 @@ fn what_cannot_be_a_feature_is_refused_by_path_with_the_remedy() {
         "{error}"
     );
     let error = complaint(recording().observe::<Fine>());
-    assert!(error.contains("narrow"), "{error}");
-    app().add_recording(recording().observe::<Fine>().narrow());
+    assert!(error.contains("allow_lossy"), "{error}");
+    app().add_recording(recording().observe::<Fine>().allow_lossy());
     app().add_recording(recording().observe_fields::<Named>(["age"]));
 }
 
@@ -115,7 +115,7 @@ fn a_match_is_one_integer() {
 
 #[test]
 fn a_schedule_of_neither_loop_is_refused() {
-    let error = complaint(recording().act_in(Startup));
+    let error = complaint(recording().read_actions_after(Startup));
     assert!(error.contains("Startup"), "{error}");
 }
 
@@ -153,18 +153,24 @@ fn an_end_for_nobody_does_no_harm() {
 #[test]
 #[should_panic(expected = "at least one tick")]
 fn a_decision_of_no_ticks_is_refused() {
-    let _ = recording().every(0);
+    let _ = recording().decision_interval(0);
 }
 
 #[test]
 #[should_panic(expected = "at least one step")]
 fn a_buffer_of_no_steps_is_refused() {
-    let _ = recording().capacity(0);
+    let _ = recording().buffers(BufferSettings {
+        capacity: 0,
+        ..Default::default()
+    });
 }
 
 #[test]
 fn a_buffer_larger_than_memory_is_refused() {
-    let error = complaint(recording().capacity(usize::MAX / 2));
+    let error = complaint(recording().buffers(BufferSettings {
+        capacity: usize::MAX / 2,
+        ..Default::default()
+    }));
     assert!(error.contains("larger than the address space"), "{error}");
 }
 
