@@ -5,6 +5,7 @@ mod episode_rules;
 mod error;
 mod memory_estimate;
 mod scaling;
+mod sources;
 
 pub(crate) use build::{BuildContext, BuiltRecording};
 pub use episode_rules::EpisodeRules;
@@ -23,11 +24,11 @@ use bevy_ecs::{
     schedule::{InternedScheduleLabel, ScheduleLabel},
 };
 use bevy_reflect::{Reflect, TypeInfo, TypePath, Typed};
-use build::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, nearest_plan, resource_plan};
 use core::marker::PhantomData;
 use experience_buffer::BufferSettings;
 use experience_core::schema::{Column, DType, Space};
 use experience_export::Sink;
+use sources::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, nearest_plan, resource_plan};
 
 /// The declaration of a recording of all entities with the marker component `P`, its players.
 ///

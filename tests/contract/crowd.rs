@@ -43,7 +43,7 @@ fn with_pool(pool: PoolSettings) -> PlayerScaling {
     }
 }
 
-/// Those who join when there are so many players share a pool.
+/// A pool for players beyond the first `above`.
 fn sharing(above: usize, pool: PoolSettings) -> PlayerScaling {
     PlayerScaling {
         pool_above: Some(above),

@@ -178,7 +178,7 @@ fn compare_with(shared_out: bool, scaling: PlayerScaling, adjust: impl Fn(Record
             parallel_above,
             ..scaling.clone()
         };
-        play(|recording| adjust(recording).scaling(scaling))
+        play(|recording| adjust(recording).scaling(scaling.clone()))
     };
     let (serial, report, threads) = play(usize::MAX);
     assert_eq!(threads, 1);

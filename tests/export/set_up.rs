@@ -66,6 +66,36 @@ fn the_plugin_added_twice_is_refused_by_bevy() {
 }
 
 #[test]
+fn the_plugins_come_as_a_group_too() {
+    let mut app = App::new();
+    app.add_plugins(ExperiencePlugins.set(ExperiencePlugin {
+        memory_budget: 1 << 20,
+        ..Default::default()
+    }));
+    assert!(app.is_plugin_added::<ExperienceDiagnosticsPlugin>());
+    assert_eq!(app.world().resource::<Experience>().memory_budget(), 1 << 20);
+    app.add_recording(recording());
+}
+
+#[test]
+#[should_panic(expected = "at least one step")]
+fn episodes_of_no_steps_are_refused() {
+    let _ = recording().episodes(EpisodeRules {
+        max_steps: 0,
+        ..Default::default()
+    });
+}
+
+#[test]
+#[should_panic(expected = "at least one player")]
+fn a_recording_of_no_players_is_refused() {
+    let _ = recording().scaling(PlayerScaling {
+        expected_players: 0,
+        ..Default::default()
+    });
+}
+
+#[test]
 fn a_recording_that_observes_nothing_is_refused() {
     let error = complaint(Recording::new("player").act::<Age>());
     assert!(error.contains("observes nothing"), "{error}");

@@ -44,7 +44,7 @@ reasons! {
     PAUSED = "paused";
     /// Rows were lost between capture and export.
     GAP = "gap";
-    /// The episode was longer than `max_episode_steps`; the next one continues it.
+    /// The episode was longer than `EpisodeRules::max_steps`; the next one continues it.
     SPLIT = "split";
     /// The player lost a component that its recording reads.
     COMPONENT_LOST = "component_lost";
