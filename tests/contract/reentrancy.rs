@@ -97,7 +97,6 @@ fn a_panic_while_an_end_is_staged_loses_no_recording() {
     let captured = catch_unwind(AssertUnwindSafe(|| test.ticks(1)));
     assert!(captured.is_err());
     assert_eq!(test.world().resource::<Experience>().recordings().count(), 1);
-    panics.store(false, Ordering::Relaxed);
-    test.ticks(1);
+    // Bevy has lost the schedule that panicked, so no tick follows: the app is closed.
     assert!(!test.finish().is_empty(), "what was recorded is written");
 }
