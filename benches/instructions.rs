@@ -233,7 +233,7 @@ const SCENARIOS: [(&str, fn()); 12] = [
         capture(Recording::new("player").scaling(PlayerScaling {
             pool_above: Some(0),
             ..Default::default()
-        }))
+        }));
     }),
     ("capture_wide", wide),
     ("capture_still", still),
