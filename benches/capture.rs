@@ -75,18 +75,28 @@ fn plugin(b: &mut Bencher<'_>, mut test: TestApp) {
     b.iter(|| test.world_mut().run_schedule(ExperienceCapture));
 }
 
-fn of_four(players: usize) -> TestApp {
-    of_four_as(Recording::new("player"), players)
+fn holding(capacity: usize) -> BufferSettings {
+    BufferSettings {
+        capacity,
+        ..Default::default()
+    }
 }
 
-fn of_four_as(recording: Recording<Player>, players: usize) -> TestApp {
+fn of_four(players: usize) -> TestApp {
+    of_four_as(Recording::new("player"), PlayerScaling::default(), players)
+}
+
+fn of_four_as(recording: Recording<Player>, scaling: PlayerScaling, players: usize) -> TestApp {
     let recording = recording
         .observe::<Place>()
         .observe::<Motion>()
         .observe::<Aim>()
         .observe::<Strength>()
-        .players(players)
-        .capacity(rows_each(players, HEADER + 64));
+        .scaling(PlayerScaling {
+            expected_players: players,
+            ..scaling
+        })
+        .buffers(holding(rows_each(players, HEADER + 64)));
     app(recording, players, |player| {
         (
             Place([player; 4]),
@@ -120,9 +130,13 @@ fn threads(c: &mut Criterion) {
             ("own_one", true, usize::MAX),
             ("own_all", true, 0),
         ] {
-            let recording = || Recording::new("player").pool_above(memory(own)).parallel_above(above);
+            let scaling = || PlayerScaling {
+                pool_above: Some(memory(own)),
+                parallel_above: Some(above),
+                ..Default::default()
+            };
             group.bench_function(BenchmarkId::new(name, players), |b| {
-                plugin(b, of_four_as(recording(), players));
+                plugin(b, of_four_as(Recording::new("player"), scaling(), players));
             });
         }
     }
@@ -138,7 +152,7 @@ fn wide(c: &mut Criterion) {
     group.bench_function(BenchmarkId::new("plugin", players), |b| {
         let recording = Recording::new("player")
             .observe::<Wide>()
-            .capacity(rows_each(players, HEADER + 1024));
+            .buffers(holding(rows_each(players, HEADER + 1024)));
         plugin(b, app(recording, players, |player| Wide([player; 256])));
     });
     group.finish();
@@ -151,10 +165,13 @@ fn still(c: &mut Criterion) {
     group.throughput(Throughput::Elements(players as u64));
     let recording = || Recording::new("player").mode(RecordMode::OnChange);
     group.bench_function(BenchmarkId::new("plugin", players), |b| {
-        plugin(b, of_four_as(recording(), players));
+        plugin(b, of_four_as(recording(), PlayerScaling::default(), players));
     });
     group.bench_function(BenchmarkId::new("trusting", players), |b| {
-        plugin(b, of_four_as(recording().trust_change_ticks(), players));
+        plugin(
+            b,
+            of_four_as(recording().trust_change_ticks(), PlayerScaling::default(), players),
+        );
     });
     group.finish();
 }
@@ -210,8 +227,11 @@ fn nearest(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("plugin", players), |b| {
             let recording = Recording::new("player")
                 .observe_nearest_with(Nearest::<Player>::new(3, 20.0).xy())
-                .parallel_above(usize::MAX)
-                .capacity(rows_each(players, HEADER + 36));
+                .scaling(PlayerScaling {
+                    parallel_above: Some(usize::MAX),
+                    ..Default::default()
+                })
+                .buffers(holding(rows_each(players, HEADER + 36)));
             let mut test = app(recording, players, |_| Transform::default());
             let mut places = test.world_mut().query::<&mut Transform>();
             let mut along = || rng.random_range(0.0..side);

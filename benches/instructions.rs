@@ -66,7 +66,10 @@ struct Allowed([[bool; 40]; 40]);
 /// Captures of `players` players, as many as make [`TIMES`] of them, each given a reward before.
 fn captures<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl Fn() -> B) {
     let mut test = TestApp::new();
-    test.add_recording(recording.capacity(16));
+    test.add_recording(recording.buffers(BufferSettings {
+        capacity: 16,
+        ..Default::default()
+    }));
     for _ in 0..players {
         test.world_mut().spawn((Player, spawn()));
     }
@@ -128,7 +131,10 @@ fn nearest() {
     let recording = Recording::new("player")
         .observe_nearest_with(Nearest::<Player>::new(3, 20.0).xy())
         .match_id::<Match>()
-        .parallel_above(usize::MAX);
+        .scaling(PlayerScaling {
+            parallel_above: Some(usize::MAX),
+            ..Default::default()
+        });
     let spawned = Cell::new(0);
     captures(recording, 1024, || {
         let player = spawned.replace(spawned.get() + 1);
@@ -223,7 +229,12 @@ fn sample() {
 
 const SCENARIOS: [(&str, fn()); 12] = [
     ("capture_own", || capture(Recording::new("player"))),
-    ("capture_shared", || capture(Recording::new("player").pool_above(0))),
+    ("capture_shared", || {
+        capture(Recording::new("player").scaling(PlayerScaling {
+            pool_above: Some(0),
+            ..Default::default()
+        }));
+    }),
     ("capture_wide", wide),
     ("capture_still", still),
     ("capture_board", board),

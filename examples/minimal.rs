@@ -34,7 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .act::<Step>()
                 .reward_terms(["closer", "goal"])
                 // Nobody watches, so it may wait for the disk rather than lose anything.
-                .overflow(Overflow::Block(Duration::from_secs(10)))
+                .buffers(BufferSettings {
+                    overflow: Overflow::Block(Duration::from_secs(10)),
+                    ..Default::default()
+                })
                 .sink(DatasetSink::new("data/minimal")),
         )
         // The game.

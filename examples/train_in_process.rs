@@ -72,7 +72,10 @@ fn main() {
                 .act_discrete_with::<Lever>("lever", LEVERS as u64, |lever| lever.0 as i64)
                 .reward_terms(["payout"])
                 // Episodes are handed over whole: split them, and the trainer need not wait for an end.
-                .max_episode_steps(32)
+                .episodes(EpisodeRules {
+                    max_steps: 32,
+                    ..Default::default()
+                })
                 .sink(sink),
         )
         .insert_resource(Chance(StdRng::seed_from_u64(7)))

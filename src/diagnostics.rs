@@ -1,4 +1,4 @@
-//! What recordings are doing, as diagnostics of Bevy: in its log, in an overlay, wherever a game shows such things.
+//! Diagnostics of recordings for `bevy_diagnostic`.
 
 use crate::plugin::Experience;
 use bevy_app::{App, Plugin, PostUpdate};
@@ -6,26 +6,26 @@ use bevy_diagnostic::{Diagnostic, DiagnosticMeasurement, DiagnosticPath, Diagnos
 use bevy_ecs::system::{Local, Res, ResMut};
 use bevy_platform::time::Instant;
 
-/// Measures every recording once an update, under `experience/<recording>/<what>`:
+/// Measures every recording once per update, under the paths `experience/<recording>/<name>`:
 ///
-/// | what | |
+/// | name | |
 /// |---|---|
-/// | `recorded` | transitions that capture closed |
-/// | `exported` | transitions that all of its sinks took |
-/// | `dropped` | transitions that were lost to one of its sinks, or to all |
-/// | `pending` | transitions that are on the way to one of its sinks |
-/// | `flush_ms` | milliseconds that the last flush of a sink took, with all attempts |
-/// | `lag` | seconds that the oldest episode which a sink was handed has waited for it |
+/// | `recorded` | transitions closed by captures |
+/// | `exported` | transitions written by every sink |
+/// | `dropped` | transitions lost by at least one sink |
+/// | `pending` | transitions not yet written by at least one sink |
+/// | `flush_ms` | duration of the last flush of a sink in milliseconds, including retries |
+/// | `lag` | age in seconds of the oldest episode that a sink was given and has not written |
 ///
-/// Where a recording has several sinks it is the worst of them that counts.
+/// With several sinks, each number is that of the worst sink.
 ///
 /// ```
 /// # use bevy_app::prelude::*;
 /// use bevy_experience::prelude::*;
 ///
 /// # let mut app = App::new();
-/// app.add_plugins((ExperiencePlugin::default(), ExperienceDiagnosticsPlugin));
-/// // Bevy's `LogDiagnosticsPlugin` writes them into the log.
+/// app.add_plugins(ExperiencePlugins); // or `ExperienceDiagnosticsPlugin`, after `ExperiencePlugin`
+/// // Bevy's `LogDiagnosticsPlugin` writes them to the log.
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExperienceDiagnosticsPlugin;
@@ -33,8 +33,8 @@ pub struct ExperienceDiagnosticsPlugin;
 impl ExperienceDiagnosticsPlugin {
     /// The path of a diagnostic: `ExperienceDiagnosticsPlugin::path("fighter", "lag")`.
     #[must_use]
-    pub fn path(recording: &str, what: &str) -> DiagnosticPath {
-        DiagnosticPath::new(format!("experience/{}/{what}", component(recording)))
+    pub fn path(recording: &str, name: &str) -> DiagnosticPath {
+        DiagnosticPath::new(format!("experience/{}/{name}", path_component(recording)))
     }
 }
 
@@ -44,15 +44,15 @@ impl Plugin for ExperienceDiagnosticsPlugin {
     }
 }
 
-/// A recording's name as a part of a path: whatever it is, it is one, and not empty.
-fn component(recording: &str) -> String {
+/// The name of a recording as exactly one component of a path.
+fn path_component(recording: &str) -> String {
     if recording.is_empty() {
         return "_".to_owned();
     }
     recording.replace('/', "_")
 }
 
-/// What is measured of a recording, and in which unit.
+/// The diagnostics of a recording: name and unit.
 const MEASURED: [(&str, &str); 6] = [
     ("recorded", ""),
     ("exported", ""),
@@ -71,9 +71,9 @@ fn measure(
     let now = Instant::now();
     for (place, recording) in experience.recordings().enumerate() {
         if place == known.len() {
-            // Recordings are never removed, so each is met once.
-            known.push(MEASURED.map(|(what, unit)| {
-                let path = ExperienceDiagnosticsPlugin::path(recording, what);
+            // Recordings are never removed, so each place stays that of one recording.
+            known.push(MEASURED.map(|(name, unit)| {
+                let path = ExperienceDiagnosticsPlugin::path(recording, name);
                 store.add(
                     Diagnostic::new(path.clone())
                         .with_suffix(unit)

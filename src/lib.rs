@@ -1,8 +1,8 @@
-//! Record training data from any Bevy game.
+//! Records reinforcement-learning transitions from any Bevy game.
 //!
-//! Add one plugin, name the components that matter, and play: every player's life comes out as reinforcement-learning
-//! transitions that trainers load without a converter of their own. The game is not rewritten as an environment. Its
-//! players join, die, leave and come back as they do, people or bots, and what is lost on the way is counted.
+//! Add one plugin and declare which components are observations and actions. Every episode of every player is then written
+//! as transitions that trainers load without a converter. The game is not rewritten as an environment: its players, people
+//! or bots, join, die, leave and come back as before. Transitions that are lost on the way to a sink are counted.
 //!
 //! # Quick start
 //! ```no_run
@@ -19,7 +19,7 @@
 //! #[derive(Component, Reflect)]
 //! struct Health(f32);
 //!
-//! /// What a keyboard, or a bot, wants a fighter to do.
+//! /// The input of a fighter, from a keyboard or a bot.
 //! #[derive(Component, Reflect)]
 //! struct Intent {
 //!     turn: f32,
@@ -27,7 +27,7 @@
 //! }
 //!
 //! App::new()
-//!     .add_plugins(ExperiencePlugin::default()) // after `DefaultPlugins`, or on a server without them
+//!     .add_plugins(ExperiencePlugins) // after `DefaultPlugins`, or on a server without them
 //!     .add_recording(
 //!         Recording::<Fighter>::new("fighter")
 //!             .observe_fields::<Transform>(["translation.x", "translation.y"])
@@ -49,7 +49,7 @@
 //!     }
 //! }
 //!
-//! // The final observation is taken: now restore the fighter.
+//! // The final observation has been read, so the fighter can be reset.
 //! fn respawn(ended: On<EpisodeEnded>, mut fighters: Query<(&mut Transform, &mut Health)>) {
 //!     if let Ok((mut transform, mut health)) = fighters.get_mut(ended.entity) {
 //!         *transform = Transform::IDENTITY;
@@ -58,46 +58,76 @@
 //! }
 //! ```
 //!
-//! The folder holds Parquet files, one row a transition, and a description of their columns; see [`sink::arrow`] for
-//! the columns and [`dataset`] for reading them back in Rust.
+//! The folder holds Parquet files with one row per transition, and a description of their columns. [`sink::arrow`]
+//! documents the columns, [`dataset`] reads them back in Rust.
 //!
 //! # Concepts
-//! - A **player** is an entity with the marker component of a recording, `Fighter` above. Nothing else about it is the
-//!   recording's: players are spawned and despawned as the game likes.
-//! - A **recording** ([`Recording`](recording::Recording)) says what is read of its players: one stream of alike
-//!   players with one schema. An app may have several, also of the same players.
-//! - A **capture** is the moment at which players are looked at: once a fixed tick, right after `FixedLast`, unless
-//!   [`ExperiencePlugin::capture_after`](plugin::ExperiencePlugin::capture_after) says otherwise. A frame with 0, 1 or
-//!   3 fixed ticks has as many captures.
-//! - A **transition** is an observation, the action taken in it, the reward that came of that, and the next
-//!   observation. An **episode** is a life: T transitions, T + 1 observations, and how and why it ended. [`transition`]
-//!   states the rules.
-//! - An **agent id** ([`AgentId`](player::AgentId)) says who a player is when it comes back as another entity. Without
-//!   one, players are numbered as they join.
-//! - A **run** is one process's life. Several runs, also at the same time, may write one dataset.
+//! - A **player** is an entity with the marker component of a recording, `Fighter` above. The game spawns and despawns
+//!   players as it likes.
+//! - A **recording** ([`Recording`](recording::Recording)) declares what is read from its players: one stream of
+//!   transitions with one schema. An app can have several, also of the same players.
+//! - A **capture** reads all players: once per fixed tick, right after `FixedLast`, unless
+//!   [`ExperiencePlugin::capture_after`](plugin::ExperiencePlugin::capture_after) names another schedule. A frame with 0,
+//!   1 or 3 fixed ticks has as many captures.
+//! - A **transition** is an observation, the action taken in it, the reward that followed, and the next observation. An
+//!   **episode** has T transitions, T + 1 observations, and an outcome with a reason. [`transition`] states the rules.
+//! - An **agent id** ([`AgentId`](player::AgentId)) identifies a player across entities. Players without one are numbered
+//!   in the order in which they join.
+//! - A **run** is the lifetime of one process. Several runs can write to one dataset, also at the same time.
 //!
-//! # What can be recorded
-//! Components and resources need only `Reflect`, and become named columns: `Health(f32)` is `health`, the x of a
-//! `Transform`'s translation is `transform.translation.x`. Numbers, `bool`s, enums without data, arrays, tuples and
-//! structs of these, vectors and quaternions, and `Option`s of single values can be recorded. In an observation
-//! everything is `f32`: an enum is one-hot, an `Option` is its value (0 for `None`) and whether there is one. Actions
-//! and info keep their types. `f64` and 64-bit integers do not fit in an observation without loss, and need
-//! [`narrow`](recording::Recording::narrow).
+//! # Supported types
+//! Components and resources need only `Reflect`. Their leaves become named columns: `Health(f32)` is `health`, the x of a
+//! `Transform`'s translation is `transform.translation.x`. Supported leaves are numbers, `bool`s, enums without data,
+//! vectors, quaternions and `Option`s of single values, in structs, tuples and arrays. In an observation every value is
+//! `f32`: an enum is one-hot, an `Option` is its value (0 for `None`) and a flag. Actions and info keep their types. `f64`
+//! and 64-bit integers do not fit into an observation without loss, and need
+//! [`allow_lossy`](recording::Recording::allow_lossy).
 //!
-//! What has no fixed width (strings, lists, maps, enums with data) or no meaning outside of the process (entities,
-//! handles) is refused when the recording is added, by path and with the remedy. The way out is
-//! [`observe_with`](recording::Recording::observe_with), a function of your own.
+//! Types without a fixed width (strings, lists, maps, enums with data) or without a meaning outside of the process
+//! (entities, handles) are refused when the recording is added, with the path of the field and the remedy. For these,
+//! [`observe_with`](recording::Recording::observe_with) takes a function.
+//!
+//! Attributes of `Reflect` name columns ([`ColumnName`](recording::ColumnName)) and state the bounds of their values
+//! ([`ColumnBounds`](recording::ColumnBounds)), which become the spaces of a dataset:
+//! ```
+//! # use bevy_ecs::prelude::*;
+//! # use bevy_experience::prelude::*;
+//! # use bevy_reflect::Reflect;
+//! #[derive(Component, Reflect)]
+//! struct Steering {
+//!     #[reflect(@ColumnName("turn"), @ColumnBounds::new(-1.0, 1.0))]
+//!     wheel_angle: f32,
+//! }
+//! ```
+//!
+//! # Settings of a recording
+//! | method | settings |
+//! |---|---|
+//! | [`episodes`](recording::Recording::episodes) | [`EpisodeRules`](recording::EpisodeRules): when episodes start, end and are split |
+//! | [`buffers`](recording::Recording::buffers) | [`BufferSettings`](buffer::BufferSettings): kind, capacity, overflow and memory of each player's buffer |
+//! | [`scaling`](recording::Recording::scaling) | [`PlayerScaling`](recording::PlayerScaling): expected players, the shared pool, parallel capture |
+//!
+//! ```
+//! # use bevy_ecs::prelude::*;
+//! # use bevy_experience::prelude::*;
+//! # #[derive(Component)]
+//! # struct Fighter;
+//! let recording = Recording::<Fighter>::new("fighter")
+//!     .episodes(EpisodeRules { start: EpisodeStart::OnEvent, ..Default::default() })
+//!     .buffers(BufferSettings { capacity: 1024, overflow: Overflow::DropNewest, ..Default::default() })
+//!     .scaling(PlayerScaling { expected_players: 200, ..Default::default() });
+//! ```
 //!
 //! # Where to reset
-//! An episode's last observation is the state that the player ended in, not the one it was reset to. It is read when
-//! [`EndEpisode`](episode::EndEpisode) is *applied*: `Commands::trigger` applies it at the next sync point,
-//! `World::trigger` at once. Right places to reset a player are
-//! - an observer of [`EpisodeEnded`](episode::EpisodeEnded), which is triggered right after the observation is taken.
-//!   It works for players who are not recorded, and with the plugin disabled, too;
-//! - a system that is ordered after the one that triggers, by `chain` or `after`;
+//! The last observation of an episode is the state that the player ended in, not the state after its reset. It is read when
+//! [`EndEpisode`](episode::EndEpisode) is *applied*: at the next sync point with `Commands::trigger`, at once with
+//! `World::trigger`. A player can be reset in
+//! - an observer of [`EpisodeEnded`](episode::EpisodeEnded), which is triggered right after the observation is read, also
+//!   for players that are not recorded, and with the plugin disabled;
+//! - a system that is ordered after the triggering system, by `chain` or `after`;
 //! - commands that are queued after the trigger.
 //!
-//! The wrong place is the triggering system itself: what it writes through a query is there before its commands are.
+//! The triggering system itself is the wrong place: its writes through a query take effect before its commands.
 //! ```
 //! # use bevy_app::prelude::*;
 //! # use bevy_ecs::prelude::*;
@@ -148,24 +178,24 @@
 //! # let last = final_observation(|app| { app.add_systems(FixedUpdate, (hurt, right).chain()).add_observer(respawn); });
 //! # assert_eq!(last, 0.0);
 //! ```
-//! The next episode begins at the capture of the same tick, where the reset left the player. Where a corpse waits to
-//! respawn, [`EpisodeStart::OnEvent`](episode::EpisodeStart::OnEvent) leaves the wait out until a
-//! [`BeginEpisode`](episode::BeginEpisode). For games that compute their sensors late in the tick, and reset in a later
-//! one, there is [`FinalObservation::AtCapture`](episode::FinalObservation::AtCapture).
+//! The next episode starts at the capture of the same tick, with the state after the reset. Where a dead player waits to
+//! respawn, [`EpisodeStart::OnEvent`](episode::EpisodeStart::OnEvent) starts it at a
+//! [`BeginEpisode`](episode::BeginEpisode) instead. For games that compute observations late in the tick and reset in a
+//! later one, there is [`FinalObservation::AtCapture`](episode::FinalObservation::AtCapture).
 //!
-//! `terminated` means that the world ended the episode; `truncated`, that watching stopped though it would have gone
-//! on. The difference decides whether a trainer bootstraps, so say which it is. A despawn in mid-episode truncates
-//! (`left`), and so does the end of the app (`shutdown`).
+//! `terminated` means that the world ended the episode; `truncated` means that recording stopped while the world would have
+//! gone on. Trainers bootstrap only in the second case. A despawn during an episode truncates it (reason `left`), and so
+//! does the end of the app (`shutdown`).
 //!
 //! # System sets and ordering
-//! Captures have a schedule of their own, [`ExperienceCapture`](plugin::ExperienceCapture), so no system of the game is
-//! ambiguous with them. Within it stand [`ExperienceSystems`](plugin::ExperienceSystems), in this order:
+//! Captures run in a schedule of their own, [`ExperienceCapture`](plugin::ExperienceCapture), so no system of the game is
+//! ambiguous with them. Its sets, [`ExperienceSystems`](plugin::ExperienceSystems), run in this order:
 //!
 //! | set | |
 //! |---|---|
-//! | `Stage` | for systems of yours that compute something at the last moment |
-//! | `Capture` | ends are published, transitions close, players join |
-//! | `Export` | what is new is handed to the exporter, which never waits |
+//! | `Stage` | systems of the game that compute observations at the last moment |
+//! | `Capture` | publishes episodes that ended, closes transitions, adds players that joined |
+//! | `Export` | hands new buffers to the exporter thread, without waiting |
 //!
 //! ```
 //! # use bevy_app::prelude::*;
@@ -176,131 +206,136 @@
 //! # app.add_plugins(ExperiencePlugin::default());
 //! app.add_systems(ExperienceCapture, sense.in_set(ExperienceSystems::Stage));
 //! ```
-//! The **action** of a transition is the one that its tick consumed. It is read at capture, which is right for a game
-//! that leaves the intent where it was until the next tick. A game that clears it on use, or already writes the next
-//! one, names the schedule after which it is to be read: `.act_in(FixedPreUpdate)`. **Rewards** count to the capture
-//! that comes next, wherever they are given; a frame's `Update` comes after its fixed ticks.
+//! The **action** of a transition is the one that its tick consumed. It is read at capture, which is right for a game that
+//! keeps the intent until the next tick. A game that clears the intent when it consumes it, or writes the next one before
+//! the capture, names the schedule after which to read it: `.read_actions_after(FixedPreUpdate)`. A **reward** belongs to
+//! the next capture, whichever system adds it; `Update` of a frame runs after its fixed ticks.
 //!
-//! Recording never changes the game: nothing is inserted on players in mid-life, change detection is not touched, and
-//! the same seed gives the same world with `ExperiencePlugin { enabled: false, .. }`.
+//! Recording never changes the game: no component is inserted on players during play, change detection is not triggered, and
+//! the same seed produces the same world as with `ExperiencePlugin { enabled: false, .. }`.
+//!
+//! # Recordings and players at run time
+//! The resource [`Experience`](plugin::Experience) has reports, schemas, live buffers and the state of
+//! [players](plugin::Experience::players) and [sinks](plugin::Experience::sinks). Its methods accept a recording by name or
+//! by [`RecordingId`](plugin::RecordingId), and a player by `Entity` or [`AgentId`](player::AgentId):
+//! ```
+//! # use bevy_ecs::prelude::*;
+//! # use bevy_experience::prelude::*;
+//! # #[derive(Component)]
+//! # struct Fighter;
+//! fn exclude(fighter: Entity, experience: &mut Experience) {
+//!     if let Some(fighters) = experience.recording::<Fighter>() {
+//!         experience.exclude(fighters, fighter).ok();
+//!     }
+//! }
+//! ```
+//! An episode can be [ended](plugin::Experience::end_episode), [discarded](plugin::Experience::discard_episode) or
+//! [tagged](plugin::Experience::tag_episode), and a player [excluded](plugin::Experience::exclude). The game does not
+//! notice.
 //!
 //! # Pausing
-//! [`Experience::pause`](plugin::Experience::pause) stops recording, and says why; open episodes end at the next capture,
-//! truncated with the reason `paused`. The game does not notice: players stay known, resets come when they would have.
-//! [`resume`](plugin::Experience::resume) begins new episodes at the next capture. For one recording there are
+//! [`Experience::pause`](plugin::Experience::pause) pauses recording with a reason. The next capture ends open episodes:
+//! truncated, with the reason `paused`. The game does not notice: players stay known, and resets are requested at the same
+//! moments. After [`resume`](plugin::Experience::resume) the next capture starts new episodes.
 //! [`pause_recording`](plugin::Experience::pause_recording) and
-//! [`resume_recording`](plugin::Experience::resume_recording).
+//! [`resume_recording`](plugin::Experience::resume_recording) do the same for one recording.
 //!
 //! # Backpressure
-//! Each player has a buffer of fixed size ([`capacity`](recording::Recording::capacity), 512 steps unless told). A
-//! thread of its own drains them, puts whole episodes together and hands those to the sinks, each of which has a thread and a
-//! bounded queue ([`queue_bytes`](export::ExportSettings::queue_bytes)). A sink that is slow, fails or panics never holds up
-//! a tick. While its queue is full nothing is drained; the buffers fill, and [`Overflow`](buffer::Overflow) says what then
-//! happens:
-//! - `DropOldest`, the default: the oldest step makes room, and is counted. For games that people play.
-//! - `DropNewest`: the new step is not taken, and is counted.
-//! - `Block(patience)`: the capture waits for the exporter, at most so long a tick. For games that run without a screen
-//!   as fast as they can, and would rather be slow than lose; give a slow sink as much
-//!   [`patience`](export::ExportSettings::patience).
-//! - `Spill { folder, bytes }`: the oldest steps go to a file of bounded size without a name, and come back in order.
-//!   Where it is full, too, the oldest step in memory goes, and is counted. For sinks that are slow now and then.
+//! Each player has a buffer of fixed size ([`capacity`](buffer::BufferSettings::capacity), 512 steps by default). The
+//! exporter thread drains the buffers, assembles complete episodes and hands them to the sinks. Each sink has a thread and a
+//! bounded queue ([`queue_bytes`](export::ExportSettings::queue_bytes)), so a sink that is slow, fails or panics never stalls
+//! a tick. While a queue is full, buffers are not drained and fill up. [`Overflow`](buffer::Overflow) selects what happens
+//! when one is full:
+//! - `DropOldest`, the default: the oldest step is overwritten, and counted. For games that people play.
+//! - `DropNewest`: the new step is dropped, and counted.
+//! - `Block(patience)`: the capture waits for the exporter thread, at most this long per tick. For headless runs that
+//!   should lose nothing; set [`patience`](export::ExportSettings::patience) to the same for slow sinks.
+//! - `Spill { folder, bytes }`: the oldest steps move to an unnamed file of bounded size, and are exported in order. When the
+//!   file is full, too, the oldest step in memory is dropped, and counted. For sinks that are slow at times.
 //!
-//! Memory is bounded: by [`memory_budget`](plugin::ExperiencePlugin::memory_budget) for all buffers, and on the
-//! exporter's side by the episodes that are still open, each at most
-//! [`max_episode_steps`](recording::Recording::max_episode_steps) long, longer ones being split; where there is a journal, it
-//! holds no more of them than what was drained since the journal's last flush. A
-//! [`ChannelSink`](sink::ChannelSink) whose reader is slower than the game refuses what does not fit, and counts it.
+//! Memory is bounded by [`memory_budget`](plugin::ExperiencePlugin::memory_budget) for all buffers, and in the exporter by the
+//! open episodes, each at most [`max_steps`](recording::EpisodeRules::max_steps) long; longer ones are split. With a
+//! journal, the exporter holds only what was drained since the last flush of the journal. A
+//! [`ChannelSink`](sink::ChannelSink) whose reader is slower than the game drops what does not fit, and counts it.
 //!
-//! Buffers lie on the heap unless [`memory`](recording::Recording::memory) says otherwise: near the processors of a large
-//! server, or in files, which outlive a process that is killed; see [`buffer::memory`].
+//! Buffers are on the heap unless [`BufferSettings::memory`](buffer::BufferSettings::memory) selects NUMA-bound memory, or
+//! files that outlive a process that is killed: see [`buffer::memory`].
 //!
 //! A sink whose queue has been full for [`patience`](export::ExportSettings::patience) has stalled, and loses what does not
-//! fit, alone. One that answers with an error is tried again as [`RetrySettings`](export::RetrySettings) say, and then what
-//! it refuses is dropped. One that panics is retired. One whose disk is full pauses the recording, and is tried until there
-//! is room; [`pause_reason`](plugin::Experience::pause_reason) says so meanwhile, and nothing that was taken is lost. Each
-//! triggers a [`SinkFailed`](plugin::SinkFailed), and buffers that overflowed a [`GapDetected`](plugin::GapDetected), for
-//! observers.
+//! fit; other sinks do not. A sink that returns an error is retried as [`RetrySettings`](export::RetrySettings) state, and
+//! then loses the batch. A sink that panics is retired. A sink whose disk is full pauses the recording, and is retried until
+//! there is space; meanwhile [`pause_reason`](plugin::Experience::pause_reason) reports it, and no captured step is lost.
+//! Each of these triggers a [`SinkFailed`](plugin::SinkFailed), and a buffer that overflowed a
+//! [`GapDetected`](plugin::GapDetected).
 //!
-//! # What is honest about loss
-//! For each sink of each recording, in transitions, at any moment: `recorded = exported + dropped + discarded +
-//! pending`. [`Experience::reports`](plugin::Experience::reports) has these counts while the game runs, and a dataset
-//! keeps them in `runs/<run>.json`. Where steps were lost the episode ends at its last transition with a real
-//! successor, `truncated` with the reason `gap`: no transition ever joins two observations that were not neighbours.
+//! # Accounting of losses
+//! For each sink of each recording, in transitions, at any moment: `recorded = exported + dropped + discarded + pending`.
+//! [`Experience::reports`](plugin::Experience::reports) has these counts during play, and a dataset keeps them in
+//! `runs/<run>.json`. Where steps were lost, the episode ends at its last transition with a real successor: `truncated`,
+//! with the reason `gap`. No transition ever joins two observations that were not consecutive.
 //!
-//! When the app ends, by `AppExit` (a closed window and Ctrl-C are that, too) or by being dropped, also while a panic
-//! unwinds, everything is written, within [`close_timeout`](export::ExportSettings::close_timeout). On Unix, SIGTERM kills a
-//! process unless it is handled: [`handle_sigterm`](plugin::ExperiencePlugin::handle_sigterm), for a server in a container,
-//! makes it an `AppExit`.
+//! When the app ends by `AppExit`, which includes a closed window and Ctrl-C, or is dropped, also while a panic unwinds,
+//! everything is written within [`close_timeout`](export::ExportSettings::close_timeout). On Unix, SIGTERM kills a process
+//! that does not handle it: [`handle_sigterm`](plugin::ExperiencePlugin::handle_sigterm), for servers in containers, makes it
+//! an `AppExit`.
 //!
-//! What is not in the shards of a dataset yet is in a [`journal`] beside them. A process that is killed loses what was recorded
-//! since the journal's last flush, a second before at most unless [`JournalSettings`](journal::JournalSettings) say otherwise;
-//! and with [`Memory::File`](buffer::Memory::File) not even that. The next start, `experience recover` or
-//! [`Dataset::recover`](dataset::Dataset::recover) brings the rest into shards. Episodes that had not ended are truncated there,
-//! reason `crash`.
+//! Steps that are not in the shards of a dataset yet are in a [`journal`] beside them. A process that is killed loses the
+//! steps since the last flush of the journal, at most a second before unless
+//! [`JournalSettings`](journal::JournalSettings) state otherwise; with [`Memory::File`](buffer::Memory::File) it loses none.
+//! The next start, `experience recover` or [`Dataset::recover`](dataset::Dataset::recover) moves the rest into shards. Episodes
+//! that had not ended are truncated, with the reason `crash`.
 //!
-//! # Watching it
-//! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) measures each recording as diagnostics of Bevy:
+//! # Monitoring
+//! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) publishes diagnostics of each recording:
 //! `experience/<recording>/recorded`, `exported`, `dropped`, `pending`, `flush_ms` and `lag`.
-//! [`Experience::progress`](plugin::Experience::progress) has the same numbers. With the level `debug`, `tracing` tells when
-//! captures, drains and sinks begin and end: the spans `experience_capture`, `experience_drain`, `experience_write`,
-//! `experience_flush` and `experience_close`.
+//! [`Experience::progress`](plugin::Experience::progress) returns the same numbers. At level `debug`, `tracing` has the spans
+//! `experience_capture`, `experience_drain`, `experience_write`, `experience_flush` and `experience_close`.
 //!
-//! [`Experience::players`](plugin::Experience::players) says what each player does at this moment, and
-//! [`sinks`](plugin::Experience::sinks) how each sink gets on. An episode can be [ended](plugin::Experience::end_episode),
-//! [thrown away](plugin::Experience::discard_episode) or [tagged](plugin::Experience::tag_episode), and a player
-//! [excluded](plugin::Experience::exclude), without the game noticing.
-//!
-//! The feature `inspector` shows all that in a window over the game. How soon and how much is handed over can be changed while the
-//! game runs: [`LiveSettings`](plugin::LiveSettings).
+//! The feature `inspector` shows recordings, players and sinks in a window over the game.
+//! [`LiveSettings`](plugin::LiveSettings) changes when and in which portions data is exported, during play.
 //!
 //! # Consent
-//! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and is not seen by `observe_nearest` in the rows
-//! of others. Inserted in mid-episode, it discards the open episode.
-//! [`AgentId::from_account`](player::AgentId::from_account) makes ids from a platform's accounts that cannot be turned
-//! back into them.
+//! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and does not appear in `observe_nearest` of others.
+//! Inserting it during an episode discards the episode. [`AgentId::from_account`](player::AgentId::from_account) derives ids
+//! from accounts of a platform that cannot be turned back into them.
 //!
 //! # Cargo features
 //! | feature | default | |
 //! |---|---|---|
-//! | `bevy` | yes | the plugin, on Bevy's sub-crates; without it, the rooms that need no engine |
 //! | `arrow` | by `dataset` | Arrow record batches and [`ChannelSink`](sink::ChannelSink) |
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
-//! | `minari` | no | recordings as Minari's own files |
-//! | `cli` | no | the command `experience`, which looks after datasets |
-//! | `inspector` | no | the module `inspector`: a window of egui that shows what is recorded; builds Bevy's renderer |
-//! | `inspector_ui` | no | the same, for an app that brings what draws egui itself |
 //!
 //! # Troubleshooting
-//! Problems after start-up never panic: they are logged once each with `tracing`, so look at the log first (an app
-//! without Bevy's `LogPlugin` or another subscriber shows none), then at the account.
+//! Problems after set-up never panic. Each is logged once with `tracing`, so read the log first (an app without Bevy's
+//! `LogPlugin` or another subscriber has none), then the account.
 //!
-//! - **Nothing is recorded.** Players need the marker and *every* component that the recording reads; what is missing
-//!   is logged. Captures follow fixed ticks, so `Time` must run: add `TimePlugin`, or capture after `Last`.
-//! - **The dataset stays empty while the game runs.** A shard appears when it is whole: when it is large or old enough,
-//!   and at the close. `DatasetSink::with_shard_age` makes it sooner.
-//! - **Every episode ends with `shutdown`.** Nobody triggers `EndEpisode`.
+//! - **Nothing is recorded.** Players need the marker and *every* component that the recording reads; missing components
+//!   are logged. Captures follow fixed ticks, so `Time` must advance: add `TimePlugin`, or capture after `Last`.
+//! - **The dataset stays empty during play.** A shard appears when it is complete: when it is large or old enough, and at
+//!   the close. `DatasetSink::with_shard_age` makes that sooner.
+//! - **Every episode ends with `shutdown`.** No system triggers `EndEpisode`.
 //! - **Final observations look like first ones.** The player is reset too early: see [where to reset](#where-to-reset).
-//! - **Actions are zero, or one tick late or early.** The intent is cleared on use, or written early: see `act_in`.
-//! - **Nothing is recorded any more.** [`pause_reason`](plugin::Experience::pause_reason) may know why: a disk is full.
-//! - **`failures` is not 0.** A sink answered with an error, which the log names; if `dropped` is 0, another attempt made it
-//!   good.
-//! - **`dropped` is not 0.** The disk or the channel's reader is slower than the game; in a run without a screen use
-//!   `Overflow::Block`, in a game that people play `Overflow::Spill`. If `non_finite` is not 0 either, a value was NaN or
-//!   infinite; the log names the feature.
+//! - **Actions are zero, or one tick late or early.** The intent is cleared when it is consumed, or written early: see
+//!   [`read_actions_after`](recording::Recording::read_actions_after).
+//! - **Recording has stopped.** [`pause_reason`](plugin::Experience::pause_reason) reports whether a disk is full.
+//! - **`failures` is not 0.** A sink returned an error, which the log names; where `dropped` is 0, a retry succeeded.
+//! - **`dropped` is not 0.** The disk or the reader of the channel is slower than the game. Use `Overflow::Block` in headless
+//!   runs, and `Overflow::Spill` in games that people play. Where `non_finite` is not 0 either, a value was NaN or infinite;
+//!   the log names the feature.
 //! - **`unbuffered_agents` is not 0.** More players joined than the memory budget has buffers for, or a file could not be
-//!   made; the log says which. Raise [`memory_budget`](plugin::ExperiencePlugin::memory_budget), or lower `capacity`.
-//! - **`orphaned_rewards` is not 0.** Rewards were given to a player between episodes, or before its first capture:
-//!   players join at the end of a tick, so what they earn in the very first one came of no recorded observation.
-//! - **There is a folder `fighter@…`.** The columns are others than those in `fighter`, so the run went to a folder of
-//!   its own; the log names the columns that differ.
-//! - **A test needs all that without a game.** [`test_app`] plays exactly one tick an update and hands out the
-//!   episodes.
+//!   created; the log says which. Raise [`memory_budget`](plugin::ExperiencePlugin::memory_budget), or lower
+//!   [`capacity`](buffer::BufferSettings::capacity).
+//! - **`orphaned_rewards` is not 0.** Rewards were added to a player between episodes, or before its first capture: players
+//!   join at the end of a tick, so rewards of the first tick follow no recorded observation.
+//! - **There is a folder `fighter@…`.** The columns differ from those in `fighter`, so the run has a folder of its own; the
+//!   log names the columns.
+//! - **Tests without a game.** [`test_app`] runs exactly one tick per update and returns the episodes.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod capture;
 pub mod diagnostics;
 pub mod episode;
-#[doc = include_str!("../docs/performance.md")]
+#[doc = include_str!("../docs/src/performance.md")]
 pub mod performance {}
 pub mod player;
 pub mod plugin;
@@ -328,19 +363,19 @@ pub mod sink {
     pub use experience_export::{MemorySink, RecordingInfo, Sink, SinkError};
 }
 
-/// The code of the read-me, which must compile.
+/// Compiles the code of the README.
 #[cfg(all(doctest, feature = "dataset"))]
 #[doc = include_str!("../README.md")]
 struct ReadMe;
 
-/// What a game needs to name.
+/// The types that games use.
 pub mod prelude {
     #[cfg(feature = "arrow")]
     pub use crate::sink::ChannelSink;
     #[cfg(feature = "dataset")]
     pub use crate::sink::DatasetSink;
     pub use crate::{
-        buffer::{BufferKind, Memory, Overflow},
+        buffer::{BufferKind, BufferSettings, Memory, Overflow},
         sink::MemorySink,
         transition::{EndReason, Outcome},
     };
@@ -352,9 +387,10 @@ pub mod prelude {
         },
         player::{AgentId, DoNotRecord, Reward},
         plugin::{
-            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
-            PauseReason, SinkFailed,
+            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperiencePlugins, ExperienceSystems,
+            GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed,
         },
-        recording::Recording,
+        recording::{EpisodeRules, PlayerScaling, Recording},
+        schema::{ColumnBounds, ColumnName},
     };
 }

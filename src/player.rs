@@ -1,6 +1,6 @@
-//! The components that a game puts on its players, and reads and writes itself.
+//! Components of players: rewards, agent ids and consent.
 //!
-//! All of them are optional but [`Reward`], which comes with a recording's marker.
+//! [`Reward`] is a required component of a recording's marker. The others are optional.
 
 mod agent;
 mod reward;

@@ -1,38 +1,67 @@
-//! Wiring: schedules, sets, observers, and the resource that holds everything.
+//! The Bevy plugin: schedules, system sets, observers and the resource [`Experience`].
 
 mod events;
 mod experience;
+mod exporting;
 mod live;
 mod observers;
 mod pause;
 mod players;
+mod refs;
+mod rewards;
 mod schedules;
 mod signal;
+mod state;
 mod systems;
-mod works;
 
 pub use events::{GapDetected, SinkFailed, SinkFailure};
 pub use experience::{Experience, RecordingProgress, SinkProgress};
 pub use live::LiveSettings;
 pub use pause::PauseReason;
 pub use players::{LastEnd, PlayerError, PlayerState};
-pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceSystems, ExperienceTick};
+pub use refs::{PlayerRef, RecordingId, RecordingRef};
+pub use schedules::{ExperienceCapture, ExperienceReadActions, ExperienceSystems, ExperienceTick};
 
 use crate::{
+    diagnostics::ExperienceDiagnosticsPlugin,
     player::{AgentId, DoNotRecord, Reward},
-    recording::{BuildContext, Built, Recording, SetupError},
+    recording::{BuildContext, BuiltRecording, Recording, SetupError},
 };
-use bevy_app::{App, FixedLast, Plugin};
+use bevy_app::{App, FixedLast, Plugin, PluginGroup, PluginGroupBuilder};
 use bevy_ecs::{
     component::{Component, RequiredComponentsError},
     schedule::{InternedScheduleLabel, ScheduleLabel},
 };
 use bevy_platform::cell::SyncCell;
+use core::any::TypeId;
 use experience_core::transition::RunId;
 use experience_export::ExportSettings;
-use works::{RecordingSlot, Works};
+use state::{RecorderState, RecordingSlot};
 
-/// Records players' lives.
+/// The plugins of this crate: [`ExperiencePlugin`] and [`ExperienceDiagnosticsPlugin`].
+///
+/// ```
+/// # use bevy_app::prelude::*;
+/// use bevy_experience::prelude::*;
+///
+/// # let mut app = App::new();
+/// app.add_plugins(ExperiencePlugins.set(ExperiencePlugin {
+///     handle_sigterm: true,
+///     ..Default::default()
+/// }));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExperiencePlugins;
+
+impl PluginGroup for ExperiencePlugins {
+    fn build(self) -> PluginGroupBuilder {
+        PluginGroupBuilder::start::<Self>()
+            .add(ExperiencePlugin::default())
+            .add(ExperienceDiagnosticsPlugin)
+    }
+}
+
+/// Records the players of [recordings](Recording) as reinforcement-learning transitions.
 ///
 /// ```
 /// # use bevy_app::prelude::*;
@@ -42,30 +71,30 @@ use works::{RecordingSlot, Works};
 /// app.add_plugins(ExperiencePlugin::default());
 /// ```
 ///
-/// Recordings are added with [`ExperienceAppExt::add_recording`], after the plugin.
+/// Add recordings with [`ExperienceAppExt::add_recording`], after the plugin. [`ExperiencePlugins`] adds diagnostics, too.
 #[derive(Clone, Debug)]
 pub struct ExperiencePlugin {
-    /// Whether anything is recorded. A disabled plugin leaves the game exactly as an enabled one does: the same
+    /// Whether anything is recorded. A disabled plugin leaves the game exactly as an enabled one does: with the same
     /// components, observers and resources, and [`EpisodeEnded`](crate::episode::EpisodeEnded) at the same moments.
     pub enabled: bool,
-    /// The schedule that captures follow at once: one of the fixed loop (`FixedLast`, if not set) or of the main loop
-    /// (`Last`, for a game that does not use the fixed one). For any other, run [`ExperienceCapture`] yourself.
+    /// The schedule after which players are captured: one of the fixed loop (`FixedLast` by default), or of the main loop
+    /// (`Last`, for a game without fixed updates). With any other label, run [`ExperienceCapture`] yourself.
     pub capture_after: InternedScheduleLabel,
     /// How episodes reach the sinks.
     pub export: ExportSettings,
-    /// Whether SIGTERM, with which a container or a service manager ends a process, ends the app in order: it becomes an
-    /// [`AppExit`](bevy_app::AppExit). A second one ends the process at once. Off unless told; on Unix alone.
+    /// Whether SIGTERM, with which a container or service manager ends a process, exits the app: it becomes an
+    /// [`AppExit`](bevy_app::AppExit). A second SIGTERM ends the process at once. False by default; only on Unix.
     ///
-    /// Without it SIGTERM kills the process, and nothing is flushed. SIGINT, the Ctrl-C of a terminal, is handled by Bevy's own
-    /// [`TerminalCtrlCHandlerPlugin`](bevy_app::TerminalCtrlCHandlerPlugin), which is one of its `DefaultPlugins`.
+    /// Without it, SIGTERM ends the process without a flush. SIGINT, the Ctrl-C of a terminal, is handled by
+    /// [`TerminalCtrlCHandlerPlugin`](bevy_app::TerminalCtrlCHandlerPlugin), one of Bevy's `DefaultPlugins`.
     pub handle_sigterm: bool,
-    /// The run's identity; random if not set.
+    /// The id of the run; random where `None`.
     pub run: Option<RunId>,
-    /// Bytes that the buffers of all recordings may take together; 1 GiB if not set.
+    /// The memory limit of the buffers of all recordings, in bytes; 1 GiB by default.
     ///
-    /// A recording whose expected [`players`](Recording::players) do not fit beside those of the recordings before it is
-    /// refused. While the game runs, players for whose buffers nothing is left are not recorded until they join again:
-    /// [`RunReport::unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents) counts them.
+    /// A recording whose [`expected_players`](crate::recording::PlayerScaling::expected_players) do not fit in addition to
+    /// those of earlier recordings is refused. During play, a player for whose buffer no memory is left is not recorded until
+    /// it joins again, and is counted in [`RunReport::unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents).
     pub memory_budget: usize,
 }
 
@@ -89,8 +118,8 @@ impl Plugin for ExperiencePlugin {
             .register_type::<Reward>()
             .register_type::<LiveSettings>()
             .insert_resource(LiveSettings::of(&self.export));
-        let fixed = schedules::add(app, self.capture_after);
-        app.insert_resource(Experience::new(Works::new(self, fixed)));
+        let captures_fixed = schedules::add(app, self.capture_after);
+        app.insert_resource(Experience::new(RecorderState::new(self, captures_fixed)));
         observers::add(app);
         if self.handle_sigterm {
             signal::handle(app);
@@ -98,19 +127,19 @@ impl Plugin for ExperiencePlugin {
     }
 }
 
-/// What this crate adds to [`App`].
+/// Methods that this crate adds to [`App`].
 pub trait ExperienceAppExt {
     /// Adds a recording.
     ///
     /// # Panics
-    /// When the recording cannot be set up: the message names what is wrong and the remedy. After the first capture it
-    /// never panics: it logs the error, and the recording is left out.
+    /// When the recording cannot be set up, with the message of the [`SetupError`]. After the first capture it does not panic
+    /// but logs the error, and the recording is not added.
     fn add_recording<P: Component>(&mut self, recording: Recording<P>) -> &mut Self;
 
-    /// Adds a recording, or says why it cannot be.
+    /// Adds a recording.
     ///
     /// # Errors
-    /// What is wrong with the recording, and the remedy.
+    /// When the recording cannot be set up: the cause and the remedy.
     fn try_add_recording<P: Component>(&mut self, recording: Recording<P>) -> Result<&mut Self, SetupError>;
 }
 
@@ -128,73 +157,60 @@ impl ExperienceAppExt for App {
     fn try_add_recording<P: Component>(&mut self, recording: Recording<P>) -> Result<&mut Self, SetupError> {
         let spec = recording.into_spec();
         let name = spec.name.clone();
-        let Some(mut works) = self
-            .world_mut()
-            .get_resource_mut::<Experience>()
-            .and_then(|mut experience| experience.borrow())
-        else {
+        let Some(experience) = self.world().get_resource::<Experience>() else {
             return Err(SetupError::NoPlugin(name));
         };
-        let result = add_recording::<P>(self, &mut works, spec, &name);
-        if let Some(mut experience) = self.world_mut().get_resource_mut::<Experience>() {
-            experience.give_back(works);
+        let state = experience.state();
+        if state.is_frozen() {
+            return Err(SetupError::TooLate(name));
         }
-        result.map(|()| self)
-    }
-}
-
-fn add_recording<P: Component>(
-    app: &mut App,
-    works: &mut Works,
-    spec: crate::recording::Spec,
-    name: &str,
-) -> Result<(), SetupError> {
-    if works.is_frozen() {
-        return Err(SetupError::TooLate(name.to_owned()));
-    }
-    if works.recording(name).is_some() {
-        return Err(SetupError::DuplicateName(name.to_owned()));
-    }
-    let marker = app.world_mut().register_component::<P>();
-    // Where the marker stands in an archetype already it is too late; then rewards are given to players as they are met.
-    let comes_with_reward = match app.world_mut().try_register_required_components::<P, Reward>() {
-        Ok(()) | Err(RequiredComponentsError::DuplicateRegistration(..)) => true,
-        Err(_) => {
-            let mut known = works.slots().iter().filter(|slot| slot.recorder.marker() == marker);
-            known.any(|slot| slot.comes_with_reward)
+        if state.find(&name).is_some() {
+            return Err(SetupError::DuplicateName(name));
         }
-    };
-    let context = BuildContext {
-        marker,
-        enabled: works.is_enabled(),
-        episodes: works.episodes(),
-        run: works.run,
-        budget: works.budget(),
-        needs: works.slots().iter().map(|slot| slot.need.clone()).collect(),
-    };
-    let Built {
-        recorder,
-        sinks,
-        act_in,
-        need,
-    } = spec.build(app.world_mut(), context)?;
-    if let Some(schedule) = act_in {
-        schedules::add_act(app, schedule).map_err(|schedule| SetupError::Schedule {
-            recording: name.to_owned(),
-            schedule,
-        })?;
+        let marker = self.world_mut().register_component::<P>();
+        // Fails where the marker is in an archetype already. Rewards are then inserted on players as captures find them.
+        let required = self.world_mut().try_register_required_components::<P, Reward>();
+        let state = self.world().resource::<Experience>().state();
+        let mut same_marker = state.slots.iter().filter(|slot| slot.recorder.marker() == marker);
+        let marker_requires_reward = match required {
+            Ok(()) | Err(RequiredComponentsError::DuplicateRegistration(..)) => true,
+            Err(_) => same_marker.clone().any(|slot| slot.marker_requires_reward),
+        };
+        let is_new_marker = same_marker.next().is_none();
+        let context = BuildContext {
+            marker,
+            enabled: state.enabled,
+            episodes: state.episodes.clone(),
+            run: state.run,
+            budget: state.budget.clone(),
+            estimates: state.slots.iter().map(|slot| slot.estimate.clone()).collect(),
+        };
+        let BuiltRecording {
+            recorder,
+            sinks,
+            read_actions_after,
+            estimate,
+        } = spec.build(self.world_mut(), context)?;
+        if let Some(schedule) = read_actions_after {
+            schedules::add_read_actions(self, schedule).map_err(|schedule| SetupError::Schedule {
+                recording: name,
+                schedule,
+            })?;
+        }
+        if is_new_marker {
+            observers::add_leaving::<P>(self);
+        }
+        let mut experience = self.world_mut().resource_mut::<Experience>();
+        experience.state_mut().slots.push(RecordingSlot {
+            recorder,
+            marker_type: TypeId::of::<P>(),
+            estimate,
+            sinks: SyncCell::new(sinks),
+            read_actions_after,
+            marker_requires_reward,
+            pause: None,
+            export_index: None,
+        });
+        Ok(self)
     }
-    if works.slots().iter().all(|slot| slot.recorder.marker() != marker) {
-        observers::add_leaving::<P>(app);
-    }
-    works.add(RecordingSlot {
-        recorder,
-        need,
-        sinks: SyncCell::new(sinks),
-        act_in,
-        comes_with_reward,
-        pause: None,
-        exported_as: None,
-    });
-    Ok(())
 }

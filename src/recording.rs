@@ -1,17 +1,22 @@
-//! What to record about which players.
+//! Declaration of a recording: what to observe, which actions and rewards to record, and where to send them.
 
 mod build;
-mod crowd;
+mod episode_rules;
 mod error;
-mod need;
+mod memory_estimate;
+mod scaling;
+mod sources;
 
-pub(crate) use build::{BuildContext, Built};
+pub(crate) use build::{BuildContext, BuiltRecording};
+pub use episode_rules::EpisodeRules;
+pub use crate::reflect::{ColumnBounds, ColumnName};
 pub use error::SetupError;
-pub(crate) use need::Need;
+pub(crate) use memory_estimate::MemoryEstimate;
+pub use scaling::PlayerScaling;
 
 use crate::{
     capture::{Nearest, Part},
-    episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode, Rules},
+    episode::{DecisionTick, RecordMode},
     reflect::root_name,
 };
 use bevy_ecs::{
@@ -20,22 +25,19 @@ use bevy_ecs::{
     schedule::{InternedScheduleLabel, ScheduleLabel},
 };
 use bevy_reflect::{Reflect, TypeInfo, TypePath, Typed};
-use build::{Plan, custom_plan, fields_plan, match_plan, nearest_plan, resource_plan};
 use core::marker::PhantomData;
-use experience_buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::PoolSettings};
-use experience_core::{
-    schema::{Column, DType, Space},
-    transition::Outcome,
-};
+use experience_buffer::BufferSettings;
+use experience_core::schema::{Column, DType, Space};
 use experience_export::Sink;
+use sources::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, nearest_plan, resource_plan};
 
-/// Everything that is recorded about players marked by the component `P`.
+/// The declaration of a recording of all entities with the marker component `P`, its players.
 ///
-/// A recording is one stream of alike players with one schema: Reverb's table, ML-Agents' behaviour, RLlib's module. The
-/// columns of an observation stand in the order of the calls.
+/// A recording is one stream of transitions with one schema, like a table of Reverb, a behavior of ML-Agents or a module of
+/// RLlib. Columns of the observation are in the order of the calls.
 ///
-/// Give it to [`add_recording`](crate::plugin::ExperienceAppExt::add_recording), which refuses what cannot be recorded, by name and with
-/// the remedy.
+/// [`add_recording`](crate::plugin::ExperienceAppExt::add_recording) takes it, and refuses what cannot be recorded with the
+/// path of the field and the remedy.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -51,45 +53,49 @@ use experience_export::Sink;
 ///     .reward_terms(["alive", "hit"])
 ///     .sink(MemorySink::default());
 /// ```
+///
+/// # Names and bounds of columns
+/// A component can name its columns and state their bounds with [`ColumnName`](crate::recording::ColumnName) and
+/// [`ColumnBounds`](crate::recording::ColumnBounds), as attributes of `Reflect`. [`bounds`](Self::bounds) overrides them for one
+/// recording.
+///
+/// # Settings
+/// [`episodes`](Self::episodes) takes the rules of episodes, [`buffers`](Self::buffers) how one buffer is made, and
+/// [`scaling`](Self::scaling) how many players to prepare for. Each call replaces all settings of its kind.
 #[must_use = "a recording does nothing until it is given to `App::add_recording`"]
 pub struct Recording<P> {
-    spec: Spec,
-    of: PhantomData<fn() -> P>,
+    spec: RecordingSpec,
+    marker: PhantomData<fn() -> P>,
 }
 
-/// A recording whose marker is not written in its type any more.
-pub(crate) struct Spec {
+/// A [`Recording`] without the type of its marker.
+pub(crate) struct RecordingSpec {
     pub(crate) name: String,
-    pub(crate) version: Option<String>,
-    pub(crate) observation: Vec<Plan>,
-    pub(crate) mask: Option<Plan>,
-    pub(crate) action: Vec<Plan>,
-    pub(crate) info: Vec<Plan>,
-    pub(crate) match_id: Option<build::MatchPlan>,
-    pub(crate) reward_terms: Vec<String>,
-    pub(crate) bounds: Vec<(String, f64, f64)>,
-    pub(crate) narrow: bool,
-    pub(crate) rules: Rules,
-    pub(crate) act_in: Option<InternedScheduleLabel>,
-    pub(crate) buffers: BufferSettings,
-    pub(crate) pool_above: Option<usize>,
-    pub(crate) pool: Option<PoolSettings>,
-    pub(crate) parallel_above: Option<usize>,
-    pub(crate) players: usize,
-    pub(crate) sinks: Vec<Box<dyn Sink>>,
+    version: Option<String>,
+    observation: Vec<SourcePlan>,
+    mask: Option<SourcePlan>,
+    action: Vec<SourcePlan>,
+    info: Vec<SourcePlan>,
+    match_id: Option<MatchPlan>,
+    reward_terms: Vec<String>,
+    bounds: Vec<(String, f64, f64)>,
+    allows_lossy: bool,
+    mode: RecordMode,
+    decision_interval: u32,
+    decision_tick: DecisionTick,
+    trusts_change_ticks: bool,
+    episodes: EpisodeRules,
+    read_actions_after: Option<InternedScheduleLabel>,
+    buffers: BufferSettings,
+    scaling: PlayerScaling,
+    sinks: Vec<Box<dyn Sink>>,
 }
-
-/// The longest episode, in transitions, unless `max_episode_steps` says otherwise.
-const MAX_EPISODE_STEPS: u32 = 65_536;
-
-/// Players expected at once, unless `players` says otherwise.
-const PLAYERS: usize = 16;
 
 impl<P: Component> Recording<P> {
-    /// An empty recording. Names must be unique in an app; they name the folder of a dataset.
+    /// A recording without columns. Its name must be unique in the app, and names the folder of its dataset.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
-            spec: Spec {
+            spec: RecordingSpec {
                 name: name.into(),
                 version: None,
                 observation: Vec::new(),
@@ -99,36 +105,26 @@ impl<P: Component> Recording<P> {
                 match_id: None,
                 reward_terms: Vec::new(),
                 bounds: Vec::new(),
-                narrow: false,
-                rules: Rules {
-                    mode: RecordMode::default(),
-                    every: 1,
-                    decision: DecisionTick::default(),
-                    non_finite: NonFinite::default(),
-                    on_despawn: Outcome::Truncated,
-                    start: EpisodeStart::default(),
-                    final_observation: FinalObservation::default(),
-                    max_episode_steps: MAX_EPISODE_STEPS,
-                    acts_early: false,
-                    trusts_ticks: false,
-                },
-                act_in: None,
+                allows_lossy: false,
+                mode: RecordMode::default(),
+                decision_interval: 1,
+                decision_tick: DecisionTick::default(),
+                trusts_change_ticks: false,
+                episodes: EpisodeRules::default(),
+                read_actions_after: None,
                 buffers: BufferSettings::default(),
-                pool_above: None,
-                pool: None,
-                parallel_above: None,
-                players: PLAYERS,
+                scaling: PlayerScaling::default(),
                 sinks: Vec::new(),
             },
-            of: PhantomData,
+            marker: PhantomData,
         }
     }
 
-    pub(crate) fn into_spec(self) -> Spec {
+    pub(crate) fn into_spec(self) -> RecordingSpec {
         self.spec
     }
 
-    fn edit(mut self, change: impl FnOnce(&mut Spec)) -> Self {
+    fn edit(mut self, change: impl FnOnce(&mut RecordingSpec)) -> Self {
         change(&mut self.spec);
         self
     }
@@ -141,8 +137,8 @@ impl<P: Component> Recording<P> {
         })
     }
 
-    /// Observes these fields of the component `T`, in this order: `"translation.x"`; a path to a struct takes all of its
-    /// leaves.
+    /// Observes the given fields of the component `T`, in this order. A field is a path such as `"translation.x"`, of the
+    /// names that the Rust fields have; a path to a struct selects all of its leaves.
     pub fn observe_fields<T: Component + Reflect + Typed>(
         self,
         fields: impl IntoIterator<Item = impl Into<String>>,
@@ -154,8 +150,8 @@ impl<P: Component> Recording<P> {
         })
     }
 
-    /// Observes what `encode` makes of the component `T`: as many values as there are names. The way out for types that
-    /// reflection cannot flatten. The slice holds zeros, or what was written to it before.
+    /// Observes values that `encode` computes from the component `T`, one per name. For types that reflection cannot
+    /// flatten. `encode` gets a slice of as many values as there are names; it holds zeros, or values of an earlier call.
     pub fn observe_with<T: Component>(
         self,
         names: impl IntoIterator<Item = impl Into<String>>,
@@ -170,18 +166,18 @@ impl<P: Component> Recording<P> {
         })
     }
 
-    /// Observes every leaf of the resource `R`, the same for all players.
+    /// Observes every leaf of the resource `R`, with the same values for all players.
     pub fn observe_resource<R: Resource + Reflect + Typed>(self) -> Self {
         self.edit(|spec| spec.observation.push(resource_plan::<R>()))
     }
 
-    /// Observes the `count` nearest others with the component `T` at most `within` units away: `present`, `dx`, `dy`, `dz`
-    /// for each. See [`Nearest`] for planes and fields.
+    /// Observes the `count` nearest other entities with the component `T` within a distance of `within`: columns `present`,
+    /// `dx`, `dy` and `dz` for each. [`Nearest`] has the plane and further fields.
     pub fn observe_nearest<T: Component + TypePath>(self, count: usize, within: f32) -> Self {
         self.observe_nearest_with(Nearest::<T>::new(count, within))
     }
 
-    /// Observes the nearest others, as described by `nearest`.
+    /// Observes the nearest other entities with the settings of `nearest`.
     pub fn observe_nearest_with<T: Component + TypePath>(self, nearest: Nearest<T>) -> Self {
         self.edit(|spec| spec.observation.push(nearest_plan(nearest)))
     }
@@ -192,7 +188,7 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.action.push(fields_plan::<T>(Part::Action, root_name::<T>(), None)))
     }
 
-    /// Records what `encode` makes of the component `T` as a continuous part of the action.
+    /// Records values that `encode` computes from the component `T`, one per name, as a continuous part of the action.
     pub fn act_with<T: Component>(
         self,
         names: impl IntoIterator<Item = impl Into<String>>,
@@ -207,7 +203,7 @@ impl<P: Component> Recording<P> {
         })
     }
 
-    /// Records what `choose` makes of the component `T` as a discrete part of the action: one of `n`, counted from 0.
+    /// Records the choice that `choose` computes from the component `T` as a discrete part of the action: in `0..n`.
     pub fn act_discrete_with<T: Component>(
         self,
         name: impl Into<String>,
@@ -224,25 +220,21 @@ impl<P: Component> Recording<P> {
         })
     }
 
-    /// Reads actions and info at the end of `schedule`, not at capture: for games that clear the intent when they use it,
-    /// or write the next one early.
+    /// Reads actions and info right after `schedule` instead of at capture. For games that clear the intent when they
+    /// consume it, or write the next one before the capture.
     ///
-    /// `schedule` is one of the main loop or of the fixed loop, such as `FixedPreUpdate`.
-    pub fn act_in(self, schedule: impl ScheduleLabel) -> Self {
-        self.edit(|spec| {
-            spec.act_in = Some(schedule.intern());
-            spec.rules.acts_early = true;
-        })
+    /// `schedule` is a schedule of the main loop or the fixed loop, such as `FixedPreUpdate`.
+    pub fn read_actions_after(self, schedule: impl ScheduleLabel) -> Self {
+        self.edit(|spec| spec.read_actions_after = Some(schedule.intern()))
     }
 
-    /// Records which of the discrete alternatives were allowed: every leaf of `T` is a `bool`, in the order of the
-    /// alternatives.
+    /// Records which choices of the discrete action are valid: every leaf of `T` is a `bool`, in the order of the choices.
     pub fn action_mask<T: Component + Reflect + Typed>(self) -> Self {
         self.edit(|spec| spec.mask = Some(fields_plan::<T>(Part::Mask, root_name::<T>(), None)))
     }
 
-    /// Records every leaf of `T` beside the action: `behavior_logp`, `policy_version`. Fields of a struct are named by
-    /// their own names alone.
+    /// Records every leaf of `T` in addition to the action, such as `behavior_logp` or `policy_version`. Columns of a struct
+    /// have the names of its fields, without the name of the struct.
     pub fn info<T: Component + Reflect + Typed>(self) -> Self {
         let root = match T::type_info() {
             TypeInfo::Struct(_) => String::new(),
@@ -251,183 +243,117 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.info.push(fields_plan::<T>(Part::Info, root, None)))
     }
 
-    /// Says which match of the process a player is in: the one integer in the component `T`.
+    /// Records the match that a player is in: the one integer in the component `T`.
     pub fn match_id<T: Component + Reflect + Typed>(self) -> Self {
         self.edit(|spec| spec.match_id = Some(match_plan::<T>()))
     }
 
-    /// Declares the terms of the reward, which get columns of their own beside the sum.
+    /// Declares terms of the reward. Each gets a column in addition to the column of the sum.
     pub fn reward_terms(self, terms: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.edit(|spec| spec.reward_terms.extend(terms.into_iter().map(Into::into)))
     }
 
-    /// States the bounds of the column called `name`, for the spaces of a dataset. Values are not clamped.
+    /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its
+    /// [`ColumnBounds`](crate::recording::ColumnBounds). An infinite bound is no bound. Values are not clamped.
+    ///
+    /// A column that does not exist, and `low > high` or NaN, are refused at set-up.
     pub fn bounds(self, name: impl Into<String>, low: f64, high: f64) -> Self {
         self.edit(|spec| spec.bounds.push((name.into(), low, high)))
     }
 
-    /// Allows `f64` and 64-bit integers in observations, rounded to `f32`.
-    pub fn narrow(self) -> Self {
-        self.edit(|spec| spec.narrow = true)
+    /// Allows `f64` and 64-bit integers in observations. They are rounded to `f32`.
+    pub fn allow_lossy(self) -> Self {
+        self.edit(|spec| spec.allows_lossy = true)
     }
 
-    /// Decides every `ticks` ticks: transitions last so long, their rewards sum, and the action is the first tick's.
+    /// The number of ticks per decision, 1 by default. A transition lasts this many ticks and sums their rewards.
     ///
     /// # Panics
     /// When `ticks` is 0.
     #[track_caller]
-    pub fn every(self, ticks: u32) -> Self {
+    pub fn decision_interval(self, ticks: u32) -> Self {
         assert!(
             ticks > 0,
-            "a decision takes at least one tick: `every(1)` is every tick"
+            "a decision takes at least one tick: `decision_interval(1)` decides at every tick"
         );
-        self.edit(|spec| spec.rules.every = ticks)
+        self.edit(|spec| spec.decision_interval = ticks)
     }
 
-    /// Which tick of a decision gives the action.
+    /// The tick of a decision interval that provides the action.
     pub fn decision_tick(self, tick: DecisionTick) -> Self {
-        self.edit(|spec| spec.rules.decision = tick)
+        self.edit(|spec| spec.decision_tick = tick)
     }
 
-    /// Which captures write a row.
+    /// The captures that write a row.
     pub fn mode(self, mode: RecordMode) -> Self {
-        self.edit(|spec| spec.rules.mode = mode)
+        self.edit(|spec| spec.mode = mode)
     }
 
-    /// Leaves a player unread whose components nobody accessed mutably since the last capture, by Bevy's change ticks, where
-    /// [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange): what is left unread counts as unchanged. The rows are the
-    /// same as without, as long as ticks tell of every change. They do not tell of
+    /// Skips reading a player when no component of it was accessed mutably since the last capture, by Bevy's change ticks.
+    /// The player counts as unchanged. Applies where [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange).
+    ///
+    /// Rows are the same as without it as long as change ticks report every change. They do not report
     ///
     /// - writes through [`bypass_change_detection`](bevy_ecs::change_detection::DetectChangesMut::bypass_change_detection), and
-    ///   unsafe code that leaves ticks alone;
-    /// - values behind a shared reference: atomics, cells, locks;
-    /// - what a function given to [`observe_with`](Self::observe_with) or the like reads besides the component.
+    ///   unsafe code that does not set ticks;
+    /// - writes through a shared reference: atomics, cells, locks;
+    /// - inputs of a function given to [`observe_with`](Self::observe_with) or similar other than the component.
     ///
-    /// Such a change is recorded late, with the next one that ticks tell of.
+    /// Such a change is recorded late, with the next change that ticks report.
     ///
-    /// A player who was not seen at the last capture is read in any case. So are all where a resource that is
-    /// [observed](Self::observe_resource) has changed, and always where [others](Self::observe_nearest) are. With
-    /// [`every`](Self::every) or [`act_in`](Self::act_in), and where every tick writes a row, this changes nothing.
+    /// A player that was missing at the last capture is always read. All players are read when an
+    /// [observed resource](Self::observe_resource) has changed, and always with [`observe_nearest`](Self::observe_nearest).
+    /// Has no effect with [`decision_interval`](Self::decision_interval), with
+    /// [`read_actions_after`](Self::read_actions_after), and where every tick writes a row.
     pub fn trust_change_ticks(self) -> Self {
-        self.edit(|spec| spec.rules.trusts_ticks = true)
+        self.edit(|spec| spec.trusts_change_ticks = true)
     }
 
-    /// What is done with values that are NaN or infinite.
-    pub fn non_finite(self, rule: NonFinite) -> Self {
-        self.edit(|spec| spec.rules.non_finite = rule)
-    }
-
-    /// Whether a despawn in mid-episode truncates it (the player left) or terminates it (the player died).
-    pub fn on_despawn(self, outcome: Outcome) -> Self {
-        self.edit(|spec| spec.rules.on_despawn = outcome)
-    }
-
-    /// When the next episode of a player begins.
-    pub fn start(self, start: EpisodeStart) -> Self {
-        self.edit(|spec| spec.rules.start = start)
-    }
-
-    /// When the final observation is read.
-    pub fn final_observation(self, when: FinalObservation) -> Self {
-        self.edit(|spec| spec.rules.final_observation = when)
-    }
-
-    /// The longest episode, in transitions; longer ones are split, and linked by `continues`. 65,536 if not set.
+    /// When episodes start, end and are split.
     ///
     /// # Panics
-    /// When `steps` is 0.
+    /// When `max_steps` is 0.
     #[track_caller]
-    pub fn max_episode_steps(self, steps: u32) -> Self {
-        assert!(steps > 0, "an episode has at least one step");
-        self.edit(|spec| spec.rules.max_episode_steps = steps)
+    pub fn episodes(self, rules: EpisodeRules) -> Self {
+        assert!(
+            rules.max_steps > 0,
+            "an episode has at least one step: set `EpisodeRules::max_steps` to 1 or more"
+        );
+        self.edit(|spec| spec.episodes = rules)
     }
 
-    /// Names what the columns mean now, as part of the schema's hash: change it when the same columns get a new meaning.
+    /// How the buffer of each player is made.
+    ///
+    /// # Panics
+    /// When `capacity` is 0.
+    #[track_caller]
+    pub fn buffers(self, settings: BufferSettings) -> Self {
+        assert!(
+            settings.capacity > 0,
+            "a buffer holds at least one step: set `BufferSettings::capacity` to 1 or more"
+        );
+        self.edit(|spec| spec.buffers = settings)
+    }
+
+    /// How many players to prepare for, and from which numbers on they share a pool and are captured in parallel.
+    ///
+    /// # Panics
+    /// When `expected_players` is 0.
+    #[track_caller]
+    pub fn scaling(self, scaling: PlayerScaling) -> Self {
+        assert!(
+            scaling.expected_players > 0,
+            "a recording has at least one player: set `PlayerScaling::expected_players` to 1 or more"
+        );
+        self.edit(|spec| spec.scaling = scaling)
+    }
+
+    /// A version of the meaning of the columns, part of the schema's hash. Change it when the same columns get a new meaning.
     pub fn version(self, version: impl Into<String>) -> Self {
         self.edit(|spec| spec.version = Some(version.into()))
     }
 
-    /// Which implementation each player's buffer has.
-    pub fn buffer(self, kind: BufferKind) -> Self {
-        self.edit(|spec| spec.buffers.kind = kind)
-    }
-
-    /// How many steps each player's buffer holds; rounded up to a power of two.
-    ///
-    /// # Panics
-    /// When `steps` is 0.
-    #[track_caller]
-    pub fn capacity(self, steps: usize) -> Self {
-        assert!(steps > 0, "a buffer holds at least one step");
-        self.edit(|spec| spec.buffers.capacity = steps)
-    }
-
-    /// How many players have buffers of their own; 4,096 if not set. Players who join when there are that many share a
-    /// [pool](experience_buffer::pool), which is made for the first of them: it takes the same memory for any number of players,
-    /// and keeps the newest steps of all of them together. With 0 all players share.
-    ///
-    /// A pool drops the oldest: recordings with another [`overflow`](Self::overflow) or [`buffer`](Self::buffer) have none.
-    pub fn pool_above(self, players: usize) -> Self {
-        self.edit(|spec| spec.pool_above = Some(players))
-    }
-
-    /// How large the pool is that players [share](Self::pool_above), and where it lies; 256 MiB, where the buffers lie, if
-    /// not set.
-    pub fn pool(self, settings: PoolSettings) -> Self {
-        self.edit(|spec| spec.pool = Some(settings))
-    }
-
-    /// How many players are captured one after the other; if not set 20,000, or 600 where they
-    /// [see the nearest others](Self::observe_nearest), which takes longer than all else. When there are more, the threads of the
-    /// [`ComputeTaskPool`](bevy_tasks::ComputeTaskPool) share them out, and the rows are the same. With `usize::MAX` one thread
-    /// captures all.
-    ///
-    /// Where there is no such pool, or one processor, one thread does in any case; and where a recording does not write a row
-    /// of every player at every tick, because it has [`every`](Self::every), [`mode`](Self::mode) or
-    /// [`act_in`](Self::act_in), or because it is paused. When very many players come, go or move between archetypes at once,
-    /// one thread does for a capture. A thread that captures allocates a fixed number of times for it.
-    ///
-    /// Functions given to [`observe_with`](Self::observe_with) and the like are called by several threads at once.
-    pub fn parallel_above(self, players: usize) -> Self {
-        self.edit(|spec| spec.parallel_above = Some(players))
-    }
-
-    /// How many players are expected at once; 16 if not set.
-    ///
-    /// The buffers of so many, of all recordings together, must fit
-    /// [`memory_budget`](crate::plugin::ExperiencePlugin::memory_budget), or the recording is refused. More may join: those
-    /// for whom nothing is left are not recorded, and counted. Above [`pool_above`](Self::pool_above), players share.
-    ///
-    /// If so many share, their pool is made while the app is set up, on huge pages where the system has some, and all of its
-    /// memory is taken at once. A crowd that nobody expected is captured more slowly: its pool is made when it is there, on
-    /// ordinary pages, and the game waits a little for each when it is first written.
-    ///
-    /// # Panics
-    /// When `players` is 0.
-    #[track_caller]
-    pub fn players(self, players: usize) -> Self {
-        assert!(players > 0, "a recording is of at least one player");
-        self.edit(|spec| spec.players = players)
-    }
-
-    /// What happens when a buffer is full of steps that the exporter has not taken yet.
-    pub fn overflow(self, overflow: Overflow) -> Self {
-        self.edit(|spec| spec.buffers.overflow = overflow)
-    }
-
-    /// Where each player's buffer lies: on the heap, near a processor, or in a file that survives the death of the process.
-    pub fn memory(self, memory: Memory) -> Self {
-        self.edit(|spec| spec.buffers.memory = memory)
-    }
-
-    /// Asks the system for transparent huge pages, for buffers of 2 MiB and more. Whoever writes such a page first waits until
-    /// the system has cleared it, and has room for it: that can take longer than a tick. A pool for players who are
-    /// [expected](Self::players) lies on huge pages anyway, and nobody waits for those.
-    pub fn huge_pages(self) -> Self {
-        self.edit(|spec| spec.buffers.huge_pages = true)
-    }
-
-    /// Adds a sink. Every sink gets every episode.
+    /// Adds a sink. Each sink of a recording gets every episode.
     pub fn sink(self, sink: impl Sink) -> Self {
         self.edit(|spec| spec.sinks.push(Box::new(sink)))
     }

@@ -44,6 +44,7 @@
 //!
 //! The pointers to values are the caller's promise, stated at [`FieldPlan::encode`].
 
+mod attributes;
 mod compile;
 mod encode;
 mod error;
@@ -60,6 +61,7 @@ mod variants;
 #[cfg(test)]
 mod tests;
 
+pub use attributes::{ColumnBounds, ColumnName};
 pub use error::FieldError;
 pub(crate) use name::root_name;
 
@@ -70,6 +72,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU32},
 };
 use encode::StridedValues;
+use error::{FieldErrorKind, RefusalReason, RefusedField};
 use experience_core::schema::Column;
 use op::Op;
 use survey::LeafSet;
@@ -130,9 +133,9 @@ struct PlacedLeaves {
 impl FieldPlan {
     /// Plans the leaves of `T`, or those at and below the dotted paths `fields`, in the order of the paths.
     ///
-    /// Column names begin with `root` unless it is empty. The only field of a tuple struct has the name of the struct:
-    /// `Health(f32)` is `health`, though `fields` can also name it `0`. An array adds a dimension to each column below
-    /// it.
+    /// Column names begin with `root` unless it is empty. A [`ColumnName`] of the type replaces the type's name. The only
+    /// field of a tuple struct has the name of the struct: `Health(f32)` is `health`, though `fields` can also name it `0`.
+    /// An array adds a dimension to each column below it.
     ///
     /// # Errors
     /// When a selected leaf cannot be recorded or does not exist, or when there is none.
@@ -141,7 +144,19 @@ impl FieldPlan {
         fields: Option<&[&str]>,
         encoding: LeafEncoding,
     ) -> Result<Self, FieldError> {
-        let entries = survey::survey(root, &root_name::<T>(), T::type_info(), encoding);
+        let type_name = root_name::<T>();
+        let attribute = attributes::type_name(T::type_info());
+        if attribute == Some("") {
+            let kind = FieldErrorKind::Refused(vec![RefusedField {
+                name: type_name,
+                type_path: T::type_path(),
+                reason: RefusalReason::EmptyName,
+            }]);
+            return Err(FieldError::new(T::type_path(), encoding, kind));
+        }
+        let fallback_name = attribute.unwrap_or(&type_name);
+        let root = if root == type_name { fallback_name } else { root };
+        let entries = survey::survey(root, fallback_name, T::type_info(), encoding);
         let (leaf_sets, columns) =
             select::select(entries, fields).map_err(|kind| FieldError::new(T::type_path(), encoding, kind))?;
         let mut end = 0;

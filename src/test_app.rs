@@ -1,4 +1,4 @@
-//! A headless app with one fixed tick an update, for tests: ours, and those of games.
+//! A headless app with one fixed tick per update, for tests of recordings.
 //!
 //! ```
 //! use bevy_ecs::prelude::*;
@@ -34,7 +34,7 @@ use core::{
 use experience_core::{account::RunReport, transition::Episode};
 use experience_export::MemorySink;
 
-/// How long a test waits for the exporter.
+/// The longest wait for the exporter.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An [`App`] with time, tasks and [`ExperiencePlugin`], in which every update is exactly one fixed tick.
@@ -50,19 +50,19 @@ impl Default for TestApp {
 }
 
 impl TestApp {
-    /// An app that records.
+    /// An app with the default plugin.
     #[must_use]
     pub fn new() -> Self {
         Self::with_plugin(ExperiencePlugin::default())
     }
 
-    /// An app with the plugin's settings of your choice.
+    /// An app with this plugin.
     #[must_use]
     pub fn with_plugin(plugin: ExperiencePlugin) -> Self {
         let mut app = App::new();
         app.add_plugins((TaskPoolPlugin::default(), FrameCountPlugin, TimePlugin, plugin));
-        // The very first update has no fixed tick, whatever the strategy says. Where captures are not of the fixed loop
-        // it would be a capture, so there it is left to the test.
+        // The very first update has no fixed tick under any strategy, so it is run here. Where captures belong to the main
+        // loop it would be a capture, and is left to the test.
         let fixed = app.world().resource::<FixedMainScheduleOrder>();
         if fixed.labels.contains(&ExperienceCapture.intern()) {
             app.insert_resource(TimeUpdateStrategy::FixedTimesteps(0));
@@ -72,7 +72,7 @@ impl TestApp {
         Self { app, sinks: Vec::new() }
     }
 
-    /// Adds a recording, with a sink that [`finish`](Self::finish) reads.
+    /// Adds a recording with a sink from which [`finish`](Self::finish) returns the episodes.
     ///
     /// # Panics
     /// When the recording cannot be set up.
@@ -113,7 +113,7 @@ impl TestApp {
     /// Ends all recording and returns the first recording's episodes, by agent and then in the order of their ids.
     ///
     /// # Panics
-    /// When the exporter does not finish within half a minute, or nothing was recorded at all.
+    /// When the exporter does not finish within 30 seconds, or there is no recording.
     #[track_caller]
     pub fn finish(&mut self) -> Vec<Episode> {
         let name = self.sinks.first().expect("the test recorded something").0.clone();
@@ -123,7 +123,7 @@ impl TestApp {
     /// Ends all recording and returns the episodes of one recording, by agent and then in the order of their ids.
     ///
     /// # Panics
-    /// When the exporter does not finish within half a minute, or there is no such recording.
+    /// When the exporter does not finish within 30 seconds, or there is no such recording.
     #[track_caller]
     pub fn finish_recording(&mut self, name: &str) -> Vec<Episode> {
         let mut experience = self.app.world_mut().resource_mut::<Experience>();
@@ -143,7 +143,7 @@ impl TestApp {
     /// The account of the first recording.
     ///
     /// # Panics
-    /// When nothing was recorded.
+    /// When there is no recording.
     #[must_use]
     pub fn report(&self) -> RunReport {
         let name = &self.sinks.first().expect("the test recorded something").0;

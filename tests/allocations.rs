@@ -34,6 +34,13 @@ struct Intent(Vec2);
 #[derive(Component, Reflect)]
 struct Allowed([bool; 9]);
 
+fn expecting(players: u16) -> PlayerScaling {
+    PlayerScaling {
+        expected_players: usize::from(players),
+        ..Default::default()
+    }
+}
+
 fn game(enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player>) -> u64 {
     let mut test = warm(100, enabled, recording);
     let before = allocations();
@@ -56,8 +63,11 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
             .act::<Intent>()
             .action_mask::<Allowed>()
             .reward_terms(["a", "b"])
-            .players(usize::from(players))
-            .capacity(32),
+            .scaling(expecting(players))
+            .buffers(BufferSettings {
+                capacity: 32,
+                ..Default::default()
+            }),
     ));
     test.add_systems(
         FixedUpdate,
@@ -105,7 +115,7 @@ fn a_warm_tick_allocates_nothing() {
     drop(core::hint::black_box(vec![0_u8; 64]));
     assert_eq!(allocations(), before + 1, "the counter counts");
     assert_eq!(game(true, |recording| recording), without);
-    assert_eq!(game(true, |recording| recording.every(3)), without);
+    assert_eq!(game(true, |recording| recording.decision_interval(3)), without);
     assert_eq!(game(true, |recording| recording.mode(RecordMode::OnChange)), without);
     assert_eq!(
         game(true, |recording| recording
@@ -113,8 +123,17 @@ fn a_warm_tick_allocates_nothing() {
             .trust_change_ticks()),
         without
     );
-    assert_eq!(game(true, |recording| recording.act_in(FixedPreUpdate)), without);
-    assert_eq!(game(true, |recording| recording.pool_above(0)), without);
+    assert_eq!(
+        game(true, |recording| recording.read_actions_after(FixedPreUpdate)),
+        without
+    );
+    assert_eq!(
+        game(true, |recording| recording.scaling(PlayerScaling {
+            pool_above: Some(0),
+            ..expecting(100)
+        })),
+        without
+    );
 }
 
 /// The most, and the least, that one of 200 ticks allocates on the game's thread.
@@ -142,7 +161,13 @@ fn threads_that_capture_together_allocate_for_themselves_and_not_for_players() {
     assert_eq!(each_tick(300, false, |recording| recording), (Some(0), Some(0)));
     for players in [300, 3000] {
         for pool_above in [0, usize::MAX] {
-            let parallel = |recording: Recording<Player>| recording.parallel_above(0).pool_above(pool_above);
+            let parallel = |recording: Recording<Player>| {
+                recording.scaling(PlayerScaling {
+                    parallel_above: Some(0),
+                    pool_above: Some(pool_above),
+                    ..expecting(players)
+                })
+            };
             let (least, most) = each_tick(players, true, parallel);
             // Each thread's list and task, and their frame. How long one waits for another decides about the last few.
             assert!(least >= Some(1), "one thread did everything");

@@ -103,7 +103,10 @@ fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
     test.add_recording(
         Recording::<Player>::new("player")
             .observe::<Noise>()
-            .max_episode_steps(16)
+            .episodes(EpisodeRules {
+                max_steps: 16,
+                ..Default::default()
+            })
             .sink(DatasetSink::new(&root).with_shard_bytes(64 << 10)),
     );
     test.add_systems(FixedUpdate, noise);

@@ -44,7 +44,10 @@ fn growth(journal: Option<JournalSettings>) -> usize {
     .add_recording(
         Recording::<Player>::new("player")
             .observe::<Senses>()
-            .overflow(Overflow::Block(PATIENCE))
+            .buffers(BufferSettings {
+                overflow: Overflow::Block(PATIENCE),
+                ..Default::default()
+            })
             .sink(DatasetSink::new(folder.path())),
     )
     .add_systems(FixedUpdate, feel);

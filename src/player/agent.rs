@@ -1,24 +1,23 @@
-//! Who a player is.
+//! Identity and consent of a player.
 
 use bevy_ecs::{component::Component, reflect::ReflectComponent};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 use core::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
-/// The player's id in the data, stable across despawn and rejoin.
+/// The agent id of a player in the data, stable across despawn and rejoin.
 ///
-/// Optional: a player without one gets the next free number of its recording when it joins, and another when it comes
-/// back. Two living players of one recording cannot share an id: the second is refused and counted, and joins when the
-/// first is gone.
+/// Optional: a player without one gets the next free number of its recording each time it joins. Two living players of one
+/// recording cannot have the same id: the second is refused and counted, and joins once the first has left.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Reflect)]
 #[reflect(Component, Debug, PartialEq, Hash)]
 pub struct AgentId(pub i64);
 
 impl AgentId {
-    /// An id for a platform's account: a keyed hash (SipHash-2-4), never negative, that cannot be turned back into the
+    /// The id for an account of a platform: a keyed hash (SipHash-2-4), never negative, that cannot be turned back into the
     /// account without `key`.
     ///
-    /// Keep `key` secret and the same for as long as the ids must stay the same.
+    /// Keep `key` secret. Ids stay the same as long as it does.
     ///
     /// ```
     /// use bevy_experience::prelude::AgentId;
@@ -37,9 +36,9 @@ impl AgentId {
 
 /// Keeps a player out of all data.
 ///
-/// A player with this component leaves no row of its own, and is not seen by `observe_nearest` in the rows of others.
-/// Inserting it in mid-episode discards the open episode. Values that the game itself computes about others and puts
-/// into components are beyond its reach.
+/// A player with this component has no rows, and does not appear in the rows of others through `observe_nearest`. Inserting
+/// it during an episode discards the episode. It does not affect values that the game computes about the player and writes
+/// to components of others.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 #[reflect(Component, Debug, Default, PartialEq)]
 pub struct DoNotRecord;

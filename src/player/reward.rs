@@ -1,12 +1,12 @@
-//! What a player is given for what it did.
+//! The reward of a player, by named term.
 
 use bevy_ecs::{component::Component, reflect::ReflectComponent};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 
-/// The reward that a player has been given since the last capture, by named term.
+/// The reward of a player since the last capture, by named term.
 ///
-/// Every player has one: it comes with the recording's marker. Captures read it and set it back to zero. Rewards given
-/// between two captures count to the next one, wherever they are given.
+/// A required component of the marker of a recording. Each capture reads it and sets it to zero. A reward belongs to the next
+/// capture, whichever system adds it.
 ///
 /// ```
 /// use bevy_experience::prelude::Reward;
@@ -19,28 +19,28 @@ use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 #[derive(Component, Clone, Debug, Default, PartialEq, Reflect)]
 #[reflect(Component, Debug, Default, PartialEq)]
 pub struct Reward {
-    /// A handful at most, so a scan beats a map. Entries stay when they are cleared: a warm tick allocates nothing.
+    /// Few, so a linear search is faster than a map. Entries stay when they are cleared, so that a warm tick does not
+    /// allocate.
     terms: Vec<Term>,
 }
 
 #[derive(Clone, Debug, PartialEq, Reflect)]
 struct Term {
     name: &'static str,
-    /// The one recording that the amount is for.
+    /// The only recording that the amount counts in; all where `None`.
     recording: Option<&'static str>,
     sum: f64,
 }
 
 impl Reward {
-    /// Adds `amount` to the term `name`, in all recordings that watch the player.
+    /// Adds `amount` to the term `name`, in all recordings of the player.
     ///
-    /// An amount of a term that a recording did not declare with `reward_terms` counts to the sum all the same; the
-    /// recording warns once.
+    /// A term that a recording does not declare with `reward_terms` counts in the sum only, and is logged once.
     pub fn add(&mut self, name: &'static str, amount: f64) {
         self.add_in(None, name, amount);
     }
 
-    /// Adds `amount` to the term `name` in the recording called `recording` alone.
+    /// Adds `amount` to the term `name`, in one recording.
     pub fn add_to(&mut self, recording: &'static str, name: &'static str, amount: f64) {
         self.add_in(Some(recording), name, amount);
     }
@@ -59,13 +59,13 @@ impl Reward {
         });
     }
 
-    /// The sum of all terms since the last capture, those for single recordings included.
+    /// The sum of all terms since the last capture, including those for one recording.
     #[must_use]
     pub fn total(&self) -> f64 {
         self.terms.iter().map(|term| term.sum).sum()
     }
 
-    /// What counts for the recording called `recording`, term by term; terms without any amount are left out.
+    /// The terms that count in one recording, except those that are zero.
     pub(crate) fn for_recording<'a>(&'a self, recording: &'a str) -> impl Iterator<Item = (&'static str, f64)> + 'a {
         self.terms
             .iter()
@@ -73,7 +73,7 @@ impl Reward {
             .map(|term| (term.name, term.sum))
     }
 
-    /// Whether nothing was ever added.
+    /// Whether no term was ever added.
     #[inline]
     pub(crate) fn is_untouched(&self) -> bool {
         self.terms.is_empty()
@@ -85,7 +85,7 @@ impl Reward {
 
     pub(crate) fn clear(&mut self) {
         for term in &mut self.terms {
-            // What is not written to need not be written back.
+            // Avoids dirtying the cache line.
             if term.sum != 0.0 {
                 term.sum = 0.0;
             }

@@ -1,14 +1,14 @@
-//! What the game may want to know while it plays.
+//! Events that the plugin triggers: failures of sinks and gaps in buffers.
 
-use super::{experience::Experience, works::Works};
+use super::{experience::Experience, state::RecorderState};
 use bevy_ecs::{event::Event, world::World};
 use experience_export::Notice;
 
 pub use experience_export::SinkFailure;
 
-/// A sink failed, and not only for a moment: attempts to make it good were in vain, or it does not come back.
+/// A sink failed: retries were exhausted, or it cannot recover.
 ///
-/// Triggered after a capture, for observers. Each failure is told once, until the sink works again.
+/// Triggered after a capture, for observers. Each failure is reported once until the sink works again.
 ///
 /// ```
 /// # use bevy_app::prelude::*;
@@ -22,38 +22,38 @@ pub use experience_export::SinkFailure;
 /// ```
 #[derive(Event, Clone, Debug, PartialEq, Eq)]
 pub struct SinkFailed {
-    /// The name of its recording.
+    /// The name of the recording.
     pub recording: String,
-    /// What it is: [`Sink::describe`](experience_export::Sink::describe).
+    /// The description of the sink: [`Sink::describe`](experience_export::Sink::describe).
     pub sink: String,
-    /// What it said.
+    /// The message of its error.
     pub error: String,
-    /// What follows.
+    /// The consequence for the sink and the recording.
     pub consequence: SinkFailure,
 }
 
-/// Transitions were lost between capture and export: a sink is slower than the game, and the buffers overflowed.
+/// Transitions were lost between capture and export: a sink is slower than the game, and a buffer overflowed.
 ///
-/// Triggered after a capture, for observers; once for every time that the exporter came to a buffer and found a gap, at most
-/// 256 times a capture.
+/// Triggered after a capture, for observers: once for each gap that the exporter thread finds in a buffer, at most 256 times
+/// per capture.
 #[derive(Event, Clone, Debug, PartialEq, Eq)]
 pub struct GapDetected {
     /// The name of the recording.
     pub recording: String,
-    /// Whose transitions they were; `None` where players share a pool.
+    /// The agent id of the player that they belong to; `None` where players share a pool.
     pub agent_id: Option<i64>,
-    /// How many.
+    /// The number of lost transitions.
     pub lost: u64,
 }
 
-/// Triggers an event for each thing that the exporter has to tell.
-pub(super) fn tell(world: &mut World) {
-    // No more than can have waited, so that a crowd of gaps does not keep the tick.
+/// Triggers an event for each notice of the exporter thread.
+pub(super) fn emit_events(world: &mut World) {
+    // Limited, so that a burst of gaps does not stall the tick. The rest waits for the next capture.
     for _ in 0..256 {
-        // Observers may ask the works something, so these are at home while they run.
+        // Fetched anew each time: observers may use the resource.
         let mut experience = world.get_resource_mut::<Experience>();
-        let works = experience.as_mut().and_then(|experience| experience.works_mut());
-        let Some((recording, notice)) = works.and_then(next) else {
+        let state = experience.as_mut().map(|experience| experience.state_mut());
+        let Some((recording, notice)) = state.and_then(next_notice) else {
             return;
         };
         match notice {
@@ -77,9 +77,9 @@ pub(super) fn tell(world: &mut World) {
     }
 }
 
-/// The next thing to tell, and the name of its recording.
-fn next(works: &mut Works) -> Option<(String, Notice)> {
-    let notice = works.take_notice()?;
-    let recording = works.exported(notice.recording())?.recorder.name().to_owned();
+/// The next notice, with the name of its recording.
+fn next_notice(state: &mut RecorderState) -> Option<(String, Notice)> {
+    let notice = state.take_notice()?;
+    let recording = state.exported(notice.recording())?.recorder.name().to_owned();
     Some((recording, notice))
 }

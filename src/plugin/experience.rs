@@ -1,14 +1,19 @@
-//! The resource that holds everything, and what may be asked of it.
+//! The resource `Experience`: reports, schemas, live buffers, flushing and closing.
 
-use super::works::{RecordingSlot, Works};
-use bevy_ecs::resource::Resource;
-use core::time::Duration;
+use super::{
+    refs::{RecordingId, RecordingRef},
+    state::{RecorderState, RecordingSlot},
+};
+use bevy_ecs::{component::Component, resource::Resource};
+use core::{any::TypeId, time::Duration};
 use experience_buffer::PlayerBuffers;
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
 use experience_export::ExportSettings;
 use std::sync::Arc;
 
-/// Everything that is being recorded, as a resource: accounts, schemas, live buffers, flushing and closing.
+/// All recordings of the app, as a resource: reports, schemas, live buffers, flushing and closing.
+///
+/// Methods that take a recording accept its name or a [`RecordingId`].
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -21,155 +26,169 @@ use std::sync::Arc;
 /// }
 /// ```
 ///
-/// Dropping it closes everything: so does the end of the app, however it ends, as long as the app is dropped.
+/// Dropping it closes all recordings. So does the end of the app, in whatever way it ends, as long as the app is dropped.
 #[derive(Resource)]
-pub struct Experience(Option<Box<Works>>);
+pub struct Experience(Box<RecorderState>);
 
-/// How a recording gets on; of several sinks the worst counts. Counts are transitions.
+/// Progress of a recording, in transitions. With several sinks, each number is that of the worst sink.
 ///
-/// The whole account of each sink is in [`Experience::reports`].
+/// The full account of each sink is in [`Experience::reports`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordingProgress {
-    /// Closed by capture.
+    /// Closed by captures.
     pub recorded: u64,
-    /// Taken by every sink.
+    /// Written by every sink.
     pub exported: u64,
-    /// Lost to one sink, or to all.
+    /// Lost by at least one sink.
     pub dropped: u64,
-    /// On the way to one of the sinks.
+    /// Not yet written by at least one sink.
     pub pending: u64,
-    /// How long the last flush of a sink took, with all attempts.
+    /// Duration of the last flush of a sink, including retries.
     pub flush: Duration,
-    /// How long the oldest of the episodes that a sink was handed has waited for it.
+    /// Age of the oldest episode that a sink was given and has not written.
     pub lag: Duration,
 }
 
-/// How one sink of a recording gets on. Counts are transitions unless they say otherwise.
+/// Progress of one sink of a recording. Counts are transitions unless stated otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkProgress {
-    /// What it is: [`Sink::describe`](experience_export::Sink::describe).
+    /// The description of the sink: [`Sink::describe`](experience_export::Sink::describe).
     pub sink: String,
-    /// Whole episodes that it took.
+    /// Complete episodes that it has written.
     pub episodes: u64,
-    /// Taken.
+    /// Written.
     pub exported: u64,
-    /// Lost to it.
+    /// Lost.
     pub dropped: u64,
-    /// On the way to it.
+    /// Not yet written.
     pub pending: u64,
-    /// Calls that failed, and times that it stalled; most of them were made good by another attempt.
+    /// Failed calls and stalls, most of which a retry has made good.
     pub failures: u64,
-    /// Bytes of this run that it kept on a disk at its last flush: [`Sink::disk_bytes`](experience_export::Sink::disk_bytes).
+    /// Bytes of this run on disk at the last flush: [`Sink::disk_bytes`](experience_export::Sink::disk_bytes).
     pub disk_bytes: u64,
-    /// How long its last flush took, with all attempts.
+    /// Duration of the last flush, including retries.
     pub flush: Duration,
-    /// How long the oldest of the episodes that it was handed has waited for it.
+    /// Age of the oldest episode that it was given and has not written.
     pub lag: Duration,
 }
 
 impl Experience {
-    pub(super) fn new(works: Works) -> Self {
-        Self(Some(Box::new(works)))
+    pub(super) fn new(state: RecorderState) -> Self {
+        Self(Box::new(state))
     }
 
-    /// Takes the works out while they need the world, which they are part of.
-    pub(super) fn borrow(&mut self) -> Option<Box<Works>> {
-        self.0.take()
+    pub(super) fn state(&self) -> &RecorderState {
+        &self.0
     }
 
-    pub(super) fn give_back(&mut self, works: Box<Works>) {
-        self.0 = Some(works);
+    pub(super) fn state_mut(&mut self) -> &mut RecorderState {
+        &mut self.0
     }
 
-    pub(super) fn works(&self) -> Option<&Works> {
-        self.0.as_deref()
+    /// The id of `recording`, where it exists.
+    pub(super) fn resolve(&self, recording: RecordingRef<'_>) -> Option<RecordingId> {
+        match recording {
+            RecordingRef::Id(id) => self.0.recording(id).map(|_| id),
+            RecordingRef::Name(name) => self.0.find(name),
+        }
     }
 
-    pub(super) fn works_mut(&mut self) -> Option<&mut Works> {
-        self.0.as_deref_mut()
+    pub(super) fn slot(&self, recording: RecordingRef<'_>) -> Option<&RecordingSlot> {
+        self.0.recording(self.resolve(recording)?)
     }
 
-    /// Whether anything is recorded: the plugin is enabled, nothing was closed, and not all of it is
-    /// [paused](Self::pause).
+    pub(super) fn slot_mut(&mut self, recording: RecordingRef<'_>) -> Option<&mut RecordingSlot> {
+        let id = self.resolve(recording)?;
+        self.0.recording_mut(id)
+    }
+
+    /// Whether anything is recorded: the plugin is enabled, not closed, and not [paused](Self::pause) as a whole.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        let records = |works: &Works| works.enabled && !works.closed && works.pause.is_none();
-        self.works().is_some_and(records)
+        self.0.enabled && !self.0.closed && self.0.pause.is_none()
     }
 
-    /// The identity of this run.
+    /// The id of this run.
     #[must_use]
-    pub fn run(&self) -> Option<RunId> {
-        self.0.as_ref().map(|works| works.run)
+    pub fn run(&self) -> RunId {
+        self.0.run
     }
 
-    /// How episodes are handed to sinks at this moment: as the plugin was told, but for what
-    /// [`LiveSettings`](super::LiveSettings) changed.
+    /// The export settings in effect: those of the plugin, with the changes made through
+    /// [`LiveSettings`](super::LiveSettings).
     #[must_use]
-    pub fn export_settings(&self) -> Option<&ExportSettings> {
-        self.0.as_ref().map(|works| &works.settings)
+    pub fn export_settings(&self) -> &ExportSettings {
+        &self.0.settings
     }
 
-    /// Bytes that the buffers of all recordings may take together: [`memory_budget`](super::ExperiencePlugin::memory_budget).
+    /// The memory limit of the buffers of all recordings, in bytes:
+    /// [`memory_budget`](super::ExperiencePlugin::memory_budget).
     #[must_use]
-    pub fn memory_budget(&self) -> Option<usize> {
-        self.0.as_ref().map(|works| works.budget().limit())
+    pub fn memory_budget(&self) -> usize {
+        self.0.budget.limit()
     }
 
-    /// The number of captures so far, which is the tick of the next one.
+    /// The number of captures so far, which is the tick of the next capture.
     #[must_use]
     pub fn tick(&self) -> i64 {
-        self.0.as_ref().map_or(0, |works| works.next_tick)
+        self.0.next_tick
     }
 
     /// The names of the recordings, in the order in which they were added.
     pub fn recordings(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .flat_map(|works| works.slots.iter().map(|slot| slot.recorder.name()))
+        self.0.slots.iter().map(|slot| slot.recorder.name())
     }
 
-    fn slot(&self, recording: &str) -> Option<&RecordingSlot> {
-        self.0.as_ref()?.recording(recording)
-    }
-
-    /// The columns of the recording called `recording`.
+    /// The recording with the marker component `P`. `None` where there is none, or more than one.
     #[must_use]
-    pub fn schema(&self, recording: &str) -> Option<&Arc<Schema>> {
-        Some(self.slot(recording)?.recorder.schema())
+    pub fn recording<P: Component>(&self) -> Option<RecordingId> {
+        let slots = self.0.slots.iter().enumerate();
+        let mut with_marker = slots.filter(|(_, slot)| slot.marker_type == TypeId::of::<P>());
+        let (index, _) = with_marker.next()?;
+        with_marker.next().is_none().then(|| RecordingId::new(index))
     }
 
-    /// The live buffers of the recording called `recording`, by agent.
+    /// The recording with this name.
     #[must_use]
-    pub fn buffers(&self, recording: &str) -> Option<&Arc<PlayerBuffers>> {
-        Some(self.slot(recording)?.recorder.players())
+    pub fn recording_named(&self, name: &str) -> Option<RecordingId> {
+        self.0.find(name)
     }
 
-    /// The accounts of the recording called `recording`, one for each of its sinks in their order; empty before the first
-    /// capture.
+    /// The schema of a recording.
     #[must_use]
-    pub fn reports(&self, recording: &str) -> Vec<RunReport> {
-        let exporter = self.0.as_ref().and_then(|works| works.exporter.as_ref());
-        match (exporter, self.slot(recording).and_then(|slot| slot.exported_as)) {
+    pub fn schema<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<&Arc<Schema>> {
+        Some(self.slot(recording.into())?.recorder.schema())
+    }
+
+    /// The live buffers of a recording, by agent id.
+    #[must_use]
+    pub fn buffers<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<&Arc<PlayerBuffers>> {
+        Some(self.slot(recording.into())?.recorder.players())
+    }
+
+    /// The accounts of a recording, one for each sink in their order. Empty before the first capture.
+    #[must_use]
+    pub fn reports<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Vec<RunReport> {
+        let slot = self.slot(recording.into());
+        match (&self.0.exporter, slot.and_then(|slot| slot.export_index)) {
             (Some(exporter), Some(index)) => exporter.reports(index),
             _ => Vec::new(),
         }
     }
 
-    /// How the recording called `recording` gets on. It copies nothing and waits for no sink, so it may be asked every frame.
+    /// The progress of a recording. Copies a few numbers and does not wait for sinks, so it can be called every frame.
     #[must_use]
-    pub fn progress(&self, recording: &str) -> Option<RecordingProgress> {
-        let slot = self.slot(recording)?;
+    pub fn progress<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<RecordingProgress> {
+        let slot = self.slot(recording.into())?;
         let mut progress = RecordingProgress::default();
-        let exporter = self.works().and_then(|works| works.exporter.as_ref());
-        let (Some(exporter), Some(index)) = (exporter, slot.exported_as) else {
-            progress.recorded = slot.recorder.counters().recorded.get();
+        let counters = slot.recorder.counters();
+        let (Some(exporter), Some(index)) = (&self.0.exporter, slot.export_index) else {
+            progress.recorded = counters.recorded.get();
             return Some(progress);
         };
-        let counters = slot.recorder.counters();
         progress.exported = u64::MAX;
         for sink in exporter.sink_counters(index) {
-            // What leaves is read before what enters.
+            // Outputs are read before inputs, so that they never exceed them.
             progress.exported = progress.exported.min(sink.exported.get());
             progress.dropped = progress.dropped.max(sink.dropped(counters));
             progress.pending = progress.pending.max(sink.pending(counters));
@@ -182,13 +201,14 @@ impl Experience {
         Some(progress)
     }
 
-    /// How each sink of the recording called `recording` gets on, in their order; empty before the first capture. It waits for no
-    /// sink, so it may be asked every frame.
+    /// The progress of each sink of a recording, in their order. Empty before the first capture. Does not wait for sinks, so
+    /// it can be called every frame.
     #[must_use]
-    pub fn sinks(&self, recording: &str) -> Vec<SinkProgress> {
-        let exporter = self.works().and_then(|works| works.exporter.as_ref());
-        let slot = self.slot(recording);
-        let (Some(exporter), Some(slot), Some(index)) = (exporter, slot, slot.and_then(|slot| slot.exported_as)) else {
+    pub fn sinks<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Vec<SinkProgress> {
+        let slot = self.slot(recording.into());
+        let (Some(exporter), Some(slot), Some(index)) =
+            (&self.0.exporter, slot, slot.and_then(|slot| slot.export_index))
+        else {
             return Vec::new();
         };
         let recorded = slot.recorder.counters();
@@ -197,7 +217,7 @@ impl Experience {
             .zip(exporter.paces(index))
             .map(|((sink, counters), pace)| SinkProgress {
                 sink: sink.to_owned(),
-                // What leaves is read before what enters.
+                // Outputs are read before inputs, so that they never exceed them.
                 episodes: counters.episodes.get(),
                 exported: counters.exported.get(),
                 dropped: counters.dropped(recorded),
@@ -210,17 +230,16 @@ impl Experience {
             .collect()
     }
 
-    /// Waits until every episode that has ended is with its sinks, and of the others everything is in the journal where there is
-    /// one, at most `timeout`. False when that takes longer: with [`Duration::ZERO`] it is asked for, and not waited for.
+    /// Waits until the sinks have every episode that has ended, and the journal, where there is one, has all steps of open
+    /// episodes. Returns false where that takes longer than `timeout`. [`Duration::ZERO`] requests the flush without waiting.
     pub fn flush(&mut self, timeout: Duration) -> bool {
-        let Some(works) = &mut self.0 else { return false };
-        works.hand_over();
-        works.exporter.as_ref().is_none_or(|exporter| exporter.flush(timeout))
+        self.0.hand_over();
+        self.0.exporter.as_ref().is_none_or(|exporter| exporter.flush(timeout))
     }
 
-    /// Ends all recording: open episodes are truncated (reason `shutdown`), and everything is written, within `timeout`. False
-    /// when that takes longer; then the exporter's thread is left to finish by itself.
+    /// Closes all recordings: open episodes are truncated (reason `shutdown`), and everything is written. Returns false where
+    /// that takes longer than `timeout`; the exporter thread is then left to finish on its own.
     pub fn close(&mut self, timeout: Duration) -> bool {
-        self.0.as_mut().is_none_or(|works| works.close(None, timeout))
+        self.0.close(None, timeout)
     }
 }

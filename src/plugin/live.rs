@@ -1,22 +1,22 @@
-//! Settings that may be changed while the game runs.
+//! Export settings that can be changed during play.
 
 use bevy_ecs::{reflect::ReflectResource, resource::Resource};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 use core::time::Duration;
 use experience_export::ExportSettings;
 
-/// What of the [`ExportSettings`] may be changed while the game runs: edit this resource, and from the next capture on the new
-/// values hold.
+/// The fields of [`ExportSettings`] that can be changed during play. Edits of this resource apply from the next capture on.
 ///
-/// They say when and how much is handed over, never what is recorded: whatever they are, everything is handed over or counted.
-/// The plugin inserts the resource with the values it was given. What is not here was settled when the exporter started.
+/// The plugin inserts it with the values of [`ExperiencePlugin::export`](super::ExperiencePlugin::export). These settings
+/// control when and in which portions data is handed over, never what is recorded: with any values, every transition is
+/// exported or counted as lost. The other settings are fixed when the exporter starts.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
 /// use bevy_experience::plugin::LiveSettings;
 /// use core::time::Duration;
 ///
-/// fn hand_over_at_once(mut settings: ResMut<LiveSettings>) {
+/// fn export_at_once(mut settings: ResMut<LiveSettings>) {
 ///     settings.flush_interval = Duration::from_millis(100);
 /// }
 /// ```
@@ -44,7 +44,7 @@ impl Default for LiveSettings {
 }
 
 impl LiveSettings {
-    /// Those of all settings that may be changed.
+    /// The live part of `settings`.
     #[must_use]
     pub fn of(settings: &ExportSettings) -> Self {
         Self {
@@ -57,8 +57,8 @@ impl LiveSettings {
         }
     }
 
-    /// Puts them in the place of what was there, and says whether that changed anything.
-    pub(super) fn put_into(&self, settings: &mut ExportSettings) -> bool {
+    /// Copies the fields into `settings`. Returns whether that changed any.
+    pub(super) fn apply_to(&self, settings: &mut ExportSettings) -> bool {
         let changes = *self != Self::of(settings);
         if changes {
             settings.flush_interval = self.flush_interval;

@@ -1,8 +1,8 @@
-//! What the game tells us between captures. Observers only note; captures publish.
+//! Observers of what the game triggers between captures. They stage ends and starts, which the next capture publishes.
 
 use super::{
     experience::Experience,
-    works::{Works, component_id},
+    state::{RecorderState, RecordingSlot, component_id},
 };
 use crate::episode::{BeginEpisode, EndEpisode, EndRequest, EpisodeEnded, Staged};
 use bevy_app::App;
@@ -11,7 +11,7 @@ use bevy_ecs::{
     entity::Entity,
     lifecycle::{Despawn, Remove},
     observer::On,
-    world::{DeferredWorld, World},
+    world::DeferredWorld,
 };
 use experience_core::transition::EndReason;
 
@@ -19,22 +19,40 @@ pub(super) fn add(app: &mut App) {
     app.add_observer(end_episode).add_observer(begin_episode);
 }
 
-/// Observers for players of the marker `P` who leave. `Despawn` comes before every component is gone; `Remove` tells of
-/// a marker that is taken off.
+/// Adds observers of players with the marker `P` that leave: by a despawn, which is observed while all components are
+/// present, or by removal of the marker.
 pub(super) fn add_leaving<P: Component>(app: &mut App) {
     app.add_observer(|despawn: On<Despawn, P>, world: DeferredWorld| leave::<P>(despawn.entity, world));
     app.add_observer(|remove: On<Remove, P>, world: DeferredWorld| leave::<P>(remove.entity, world));
 }
 
-/// Does something with the recorders while the world can be read. They are out of their resource meanwhile, so whatever
-/// `work` may set off finds nobody at home, and nothing is locked.
-fn with_works<T>(world: &mut DeferredWorld, work: impl FnOnce(&mut Works, &World) -> T) -> Option<T> {
-    let mut works = world.get_resource_mut::<Experience>()?.borrow()?;
-    let result = work(&mut works, world);
-    if let Some(mut experience) = world.get_resource_mut::<Experience>() {
-        experience.give_back(works);
+/// The recordings, taken out of [`Experience`] for as long as this lives, so that their recorders can be mutated while they
+/// read the world. A [`DeferredWorld`] has no `resource_scope`. Put back on drop, also while a panic unwinds.
+struct TakenSlots<'w> {
+    world: DeferredWorld<'w>,
+    slots: Vec<RecordingSlot>,
+}
+
+impl<'w> TakenSlots<'w> {
+    /// `None` where there is no [`Experience`].
+    fn new(mut world: DeferredWorld<'w>) -> Option<Self> {
+        let mut experience = world.get_resource_mut::<Experience>()?;
+        let slots = core::mem::take(&mut experience.state_mut().slots);
+        Some(Self { world, slots })
     }
-    Some(result)
+}
+
+impl Drop for TakenSlots<'_> {
+    fn drop(&mut self) {
+        if let Some(mut experience) = self.world.get_resource_mut::<Experience>() {
+            experience.state_mut().slots = core::mem::take(&mut self.slots);
+        }
+    }
+}
+
+fn is_between_ticks(world: &DeferredWorld) -> bool {
+    let experience = world.get_resource::<Experience>();
+    experience.is_some_and(|experience| experience.state().is_between_ticks())
 }
 
 fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
@@ -42,30 +60,31 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
         entity: end.entity,
         outcome: end.outcome,
         reason: end.reason.clone(),
-        between_ticks: false,
+        between_ticks: is_between_ticks(&world),
     };
-    let ended = with_works(&mut world, |works, world| {
-        let request = EndRequest {
-            between_ticks: works.is_between_ticks(),
-            ..request
+    let mut ended = false;
+    let mut is_player = false;
+    {
+        let Some(mut taken) = TakenSlots::new(world.reborrow()) else {
+            return;
         };
-        let mut ended = false;
-        let mut is_player = false;
-        for slot in works.slots_mut() {
+        let TakenSlots { world, slots } = &mut taken;
+        // Without recordings there is nothing to end, and nothing to warn of.
+        is_player |= slots.is_empty();
+        for slot in slots {
             if end.recording.is_some_and(|only| only != slot.recorder.name()) {
                 continue;
             }
             let staged = slot.recorder.stage_end(world, &request);
             is_player |= staged != Staged::NotAPlayer;
-            // A player who is kept out of the data must be reset like any other.
+            // A player that is not recorded is reset like any other.
             ended |= matches!(staged, Staged::Ended | Staged::NotRecorded);
         }
-        if !is_player && !works.slots().is_empty() {
-            works.warn_stray_end(&end);
-        }
-        ended
-    });
-    if ended == Some(true) {
+    }
+    if !is_player && let Some(mut experience) = world.get_resource_mut::<Experience>() {
+        experience.state_mut().warn_stray_end(&end);
+    }
+    if ended {
         world.commands().trigger(EpisodeEnded {
             entity: end.entity,
             outcome: end.outcome,
@@ -76,46 +95,48 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
 }
 
 fn begin_episode(begin: On<BeginEpisode>, mut world: DeferredWorld) {
-    with_works(&mut world, |works, _| {
-        for slot in works.slots_mut() {
+    if let Some(mut experience) = world.get_resource_mut::<Experience>() {
+        for slot in &mut experience.state_mut().slots {
             slot.recorder.stage_begin(begin.entity);
         }
-    });
+    }
 }
 
-fn leave<P: Component>(entity: Entity, mut world: DeferredWorld) {
-    with_works(&mut world, |works, world| {
-        let marker = component_id::<P>(world);
-        let between_ticks = works.is_between_ticks();
-        for slot in works.slots_mut() {
-            if Some(slot.recorder.marker()) == marker {
-                slot.recorder.stage_left(world, entity, between_ticks);
-            }
+fn leave<P: Component>(entity: Entity, world: DeferredWorld) {
+    let marker = component_id::<P>(&world);
+    let between_ticks = is_between_ticks(&world);
+    let Some(mut taken) = TakenSlots::new(world) else {
+        return;
+    };
+    let TakenSlots { world, slots } = &mut taken;
+    for slot in slots {
+        if Some(slot.recorder.marker()) == marker {
+            slot.recorder.stage_left(world, entity, between_ticks);
         }
-    });
+    }
 }
 
-impl Works {
+impl RecorderState {
+    /// Warns, once, of an [`EndEpisode`] that no recording has a player for.
     fn warn_stray_end(&mut self, end: &EndEpisode) {
-        if self.said_stray_end() {
+        if core::mem::replace(&mut self.warned_stray_end, true) {
             return;
         }
         let names: Vec<_> = self
-            .slots()
+            .slots
             .iter()
             .map(|slot| format!("`{}`", slot.recorder.name()))
             .collect();
+        let names = names.join(", ");
         let reason: &EndReason = &end.reason;
         match end.recording {
-            Some(only) if self.recording(only).is_none() => tracing::warn!(
-                "`EndEpisode` (`{reason}`) is for the recording `{only}`, which does not exist; there are: {}",
-                names.join(", ")
+            Some(only) if self.find(only).is_none() => tracing::warn!(
+                "`EndEpisode` (`{reason}`) is for the recording `{only}`, which does not exist; the recordings are {names}"
             ),
             _ => tracing::warn!(
-                "`EndEpisode` (`{reason}`) was triggered on {}, which is no player of {}: insert the recording's marker, or \
-                 trigger it before the player is despawned",
-                end.entity,
-                names.join(", ")
+                "`EndEpisode` (`{reason}`) was triggered on {}, which is not a player of {names}: insert the marker of the \
+                 recording, or trigger it before the player is despawned",
+                end.entity
             ),
         }
     }

@@ -1,6 +1,6 @@
-//! Recording that stands still while the game goes on.
+//! Pausing of recordings.
 
-use super::{experience::Experience, works::Works};
+use super::{experience::Experience, refs::RecordingRef};
 use core::fmt;
 use std::borrow::Cow;
 
@@ -8,9 +8,9 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PauseReason {
-    /// It was asked for, by [`Experience::pause`] or [`Experience::pause_recording`], and this is what was said.
+    /// [`Experience::pause`] or [`Experience::pause_recording`] was called, with this reason.
     Requested(Cow<'static, str>),
-    /// A sink waits for room on its disk; the recording goes on by itself when there is some. Which sink it is:
+    /// The disk of a sink is full; recording continues once it has space. Holds the description of the sink:
     /// [`Sink::describe`](experience_export::Sink::describe).
     StorageFull(String),
 }
@@ -25,8 +25,8 @@ impl fmt::Display for PauseReason {
 }
 
 /// # Pausing
-/// While a recording is paused nothing is captured, and the game does not notice: players stay known, rewards are taken
-/// off them at each capture, [`EpisodeEnded`](crate::episode::EpisodeEnded) is triggered at the same moments.
+/// A paused recording captures nothing, and the game does not notice: players stay known, their rewards are cleared at each
+/// capture, and [`EpisodeEnded`](crate::episode::EpisodeEnded) is triggered at the same moments.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -41,57 +41,54 @@ impl fmt::Display for PauseReason {
 /// }
 /// ```
 impl Experience {
-    /// Pauses all recordings. At the next capture open episodes end, truncated with the reason `paused`.
+    /// Pauses all recordings. The next capture ends open episodes: truncated, with the reason `paused`.
     ///
-    /// Rewards given to a player while nothing is recorded are nobody's; they do not count as orphans.
+    /// Rewards during a pause belong to no episode, and do not count as orphaned.
     pub fn pause(&mut self, reason: impl Into<Cow<'static, str>>) {
-        if let Some(works) = self.works_mut() {
-            works.pause = Some(PauseReason::Requested(reason.into()));
-        }
+        self.state_mut().pause = Some(PauseReason::Requested(reason.into()));
     }
 
-    /// Takes [`pause`](Self::pause) back: at the next capture new episodes begin. A recording that was paused by its name
-    /// stays so until [`resume_recording`](Self::resume_recording).
+    /// Reverts [`pause`](Self::pause). The next capture starts new episodes. A recording that was paused by
+    /// [`pause_recording`](Self::pause_recording) stays paused until [`resume_recording`](Self::resume_recording).
     pub fn resume(&mut self) {
-        if let Some(works) = self.works_mut() {
-            works.pause = None;
-        }
+        self.state_mut().pause = None;
     }
 
-    /// Whether [`pause`](Self::pause) holds. A single recording may be paused although it does not:
-    /// [`pause_reason`](Self::pause_reason) knows.
+    /// Whether [`pause`](Self::pause) is in effect. [`pause_reason`](Self::pause_reason) includes pauses of one recording.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.works().is_some_and(|works| works.pause.is_some())
+        self.state().pause.is_some()
     }
 
-    /// Pauses the recording called `recording` alone. False when there is none of that name.
-    pub fn pause_recording(&mut self, recording: &str, reason: impl Into<Cow<'static, str>>) -> bool {
-        self.set_pause(recording, Some(PauseReason::Requested(reason.into())))
+    /// Pauses one recording. Returns false where it does not exist.
+    pub fn pause_recording<'a>(
+        &mut self,
+        recording: impl Into<RecordingRef<'a>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> bool {
+        self.set_pause(recording.into(), Some(PauseReason::Requested(reason.into())))
     }
 
-    /// Takes [`pause_recording`](Self::pause_recording) back. False when there is no recording of that name.
-    pub fn resume_recording(&mut self, recording: &str) -> bool {
-        self.set_pause(recording, None)
+    /// Reverts [`pause_recording`](Self::pause_recording). Returns false where the recording does not exist.
+    pub fn resume_recording<'a>(&mut self, recording: impl Into<RecordingRef<'a>>) -> bool {
+        self.set_pause(recording.into(), None)
     }
 
-    /// Why the recording called `recording` is paused, alone or with all others; `None` where it is not. A request is named
-    /// before a full disk.
+    /// Why a recording is paused, by itself or with all others; `None` where it is not. A request takes precedence over a
+    /// full disk.
     #[must_use]
-    pub fn pause_reason(&self, recording: &str) -> Option<PauseReason> {
-        let works = self.works()?;
-        let slot = works.recording(recording)?;
+    pub fn pause_reason<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<PauseReason> {
+        let state = self.state();
+        let slot = self.slot(recording.into())?;
         let full = || {
-            Some(PauseReason::StorageFull(
-                works.exporter.as_ref()?.full_storage(slot.exported_as?)?,
-            ))
+            let sink = state.exporter.as_ref()?.full_storage(slot.export_index?)?;
+            Some(PauseReason::StorageFull(sink))
         };
-        slot.pause.as_ref().or(works.pause.as_ref()).cloned().or_else(full)
+        slot.pause.as_ref().or(state.pause.as_ref()).cloned().or_else(full)
     }
 
-    fn set_pause(&mut self, recording: &str, pause: Option<PauseReason>) -> bool {
-        let slots = self.works_mut().map_or(&mut [][..], Works::slots_mut);
-        let slot = slots.iter_mut().find(|slot| slot.recorder.name() == recording);
+    fn set_pause(&mut self, recording: RecordingRef<'_>, pause: Option<PauseReason>) -> bool {
+        let slot = self.slot_mut(recording);
         slot.map(|slot| slot.pause = pause).is_some()
     }
 }

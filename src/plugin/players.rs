@@ -1,67 +1,70 @@
-//! The players of a recording as it sees them, and what may be asked about one of them.
+//! Players of a recording: their state, and operations on their episodes.
 
 use super::{
     experience::Experience,
-    works::{RecordingSlot, Works},
+    refs::{PlayerRef, RecordingRef},
+    state::RecordingSlot,
 };
-use crate::episode::{PlayerView, Refusal};
+use crate::{
+    episode::{PlayerView, Recorder, Refusal},
+    player::AgentId,
+};
 use bevy_ecs::entity::Entity;
 use experience_buffer::BufferStats;
 use experience_core::transition::{EndReason, Outcome};
 
-/// A living player, as its recording sees it at this moment.
+/// The state of a living player in one recording.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlayerState {
-    /// Its id in the data.
+    /// Its agent id in the data.
     pub agent_id: i64,
     /// Its entity.
     pub entity: Entity,
-    /// The open episode; `None` between episodes.
+    /// The id of the open episode; `None` between episodes.
     pub episode_id: Option<i64>,
     /// Transitions of the open episode so far; 0 between episodes.
     pub steps: u32,
-    /// Whether there was a buffer for it. Without one nothing of it is recorded until it joins again.
+    /// Whether it has a buffer. Without one it is not recorded until it joins again.
     pub is_recorded: bool,
-    /// Whether it was [excluded](Experience::exclude).
+    /// Whether it is [excluded](Experience::exclude).
     pub is_excluded: bool,
-    /// The counts of its buffer; `None` for players who share a pool, or have no buffer.
+    /// The counts of its buffer; `None` for players that share a pool, or have no buffer.
     pub buffer: Option<BufferStats>,
-    /// How its last episode ended, if one did since it joined.
+    /// The end of its last episode since it joined, if one has ended.
     pub last_end: Option<LastEnd>,
 }
 
-/// How an episode ended.
+/// The end of an episode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastEnd {
-    /// The episode.
+    /// The id of the episode.
     pub episode_id: i64,
-    /// Its transitions.
+    /// Its number of transitions.
     pub steps: u32,
-    /// Whether the world ended it, or watching stopped.
+    /// Whether it was terminated or truncated.
     pub outcome: Outcome,
     /// Why.
     pub reason: EndReason,
 }
 
-/// Why something cannot be done about a player's episode.
+/// Why an operation on a player's episode failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlayerError {
-    /// There is no recording of that name.
-    #[error("there is no recording `{0}`; `Experience::recordings` names those that there are")]
+    /// The recording does not exist.
+    #[error("there is no recording `{0}`: `Experience::recordings` lists the names")]
     NoSuchRecording(String),
-    /// No living player of the recording has this agent id.
-    #[error("recording `{recording}` has no living player with agent id {agent_id}")]
+    /// No living player of the recording has this entity or agent id.
+    #[error("recording `{recording}` has no living player with {player}")]
     NoSuchPlayer {
         /// The recording.
         recording: String,
-        /// The agent id.
-        agent_id: i64,
+        /// The player.
+        player: PlayerRef,
     },
-    /// The player is between episodes. What has ended is on its way to the sinks, or with them.
+    /// The player is between episodes. The last episode is with the sinks, or on its way.
     #[error(
-        "agent {agent_id} of recording `{recording}` has no open episode; one that has ended is with the sinks, or on its way: \
-         tag it, or take it out of the dataset later"
+        "agent {agent_id} of recording `{recording}` has no open episode: tag the last one, or remove it from the dataset later"
     )]
     NoOpenEpisode {
         /// The recording.
@@ -69,9 +72,9 @@ pub enum PlayerError {
         /// The agent id.
         agent_id: i64,
     },
-    /// The game has ended the episode, and the coming capture publishes that.
+    /// The game has ended the episode since the last capture, and the next capture publishes it.
     #[error(
-        "the game has just ended the episode of agent {agent_id} of recording `{recording}`; the coming capture publishes that"
+        "the game has just ended the episode of agent {agent_id} of recording `{recording}`, and the next capture publishes it"
     )]
     AlreadyEnding {
         /// The recording.
@@ -82,51 +85,54 @@ pub enum PlayerError {
 }
 
 /// # Players
-/// What is asked here is asked of the recording alone: the game is not told and does not notice, as with
-/// [pauses](Self::pause). A game ends episodes with [`EndEpisode`](crate::episode::EndEpisode), and keeps a player out of all
-/// data, also of what others see, with [`DoNotRecord`](crate::player::DoNotRecord).
+/// These operations affect a recording, not the game, as [pauses](Self::pause) do. A game ends episodes with
+/// [`EndEpisode`](crate::episode::EndEpisode), and keeps a player out of all data, including what others observe, with
+/// [`DoNotRecord`](crate::player::DoNotRecord).
 ///
-/// An episode that is ended or thrown away stops at the last capture. What the tick under way brings is in no episode; the next
-/// one begins at the coming capture.
+/// A player is given by its entity, its [`AgentId`] or the number of its agent id. An episode that is ended or discarded here
+/// stops at the last capture. The tick in progress belongs to no episode, and the next capture starts a new one.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
 /// use bevy_experience::prelude::*;
 ///
-/// /// Whoever stood up from the keyboard did not play.
-/// fn gone_away(mut experience: ResMut<Experience>) {
-///     let away: Vec<i64> = experience.players("fighter").filter(|player| player.steps > 10_000).map(|player| player.agent_id).collect();
-///     for agent in away {
-///         if let Err(error) = experience.discard_episode("fighter", agent) {
+/// # #[derive(Component)] struct Fighter;
+/// /// Discards episodes of players that are away from the keyboard.
+/// fn discard_idle(mut experience: ResMut<Experience>) {
+///     let Some(fighters) = experience.recording::<Fighter>() else { return };
+///     let idle: Vec<Entity> =
+///         experience.players(fighters).filter(|player| player.steps > 10_000).map(|player| player.entity).collect();
+///     for player in idle {
+///         if let Err(error) = experience.discard_episode(fighters, player) {
 ///             println!("{error}");
 ///         }
 ///     }
 /// }
 /// ```
 impl Experience {
-    /// The living players of the recording called `recording`, in no particular order; none where there is no such recording.
+    /// The living players of a recording, in no particular order. Empty where the recording does not exist.
     ///
-    /// It copies counts and waits for nobody, so a thousand players may be asked every frame. What their steps hold is in their
+    /// Copies counts and waits for no thread, so it can be called every frame for a thousand players. Their steps are in their
     /// [buffers](Self::buffers).
-    pub fn players(&self, recording: &str) -> impl Iterator<Item = PlayerState> + '_ {
-        let slot = self.works().and_then(|works| works.recording(recording));
+    pub fn players<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> impl Iterator<Item = PlayerState> {
+        let slot = self.slot(recording.into());
         slot.into_iter()
-            .flat_map(|slot| slot.recorder.views().map(|view| self.state(slot, view)))
+            .flat_map(|slot| slot.recorder.views().map(|view| self.player_state(slot, view)))
     }
 
-    fn state(&self, slot: &RecordingSlot, view: PlayerView) -> PlayerState {
-        let id = |episode| self.run().map_or(0, |run| run.episode_id(episode));
+    fn player_state(&self, slot: &RecordingSlot, view: PlayerView) -> PlayerState {
+        let run = self.run();
         let buffer = slot.recorder.players().get(view.agent_id);
         PlayerState {
             agent_id: view.agent_id,
             entity: view.entity,
-            episode_id: view.episode.map(id),
+            episode_id: view.episode.map(|episode| run.episode_id(episode)),
             steps: view.steps,
             is_recorded: view.is_recorded,
             is_excluded: view.is_excluded,
             buffer: buffer.map(|buffer| buffer.stats()),
             last_end: view.last_end.map(|(episode, steps, outcome, reason)| LastEnd {
-                episode_id: id(episode),
+                episode_id: run.episode_id(episode),
                 steps,
                 outcome,
                 reason,
@@ -134,103 +140,151 @@ impl Experience {
         }
     }
 
-    /// Ends the open episode of an agent in one recording: truncated, for this `reason`. The id of the episode.
+    /// Ends the open episode of a player in one recording: truncated, with this `reason`. Returns the id of the episode.
     ///
     /// # Errors
-    /// When there is no such player, or it is between episodes.
-    pub fn end_episode(
+    /// When the recording or the player does not exist, or the player is between episodes.
+    pub fn end_episode<'a>(
         &mut self,
-        recording: &str,
-        agent_id: i64,
+        recording: impl Into<RecordingRef<'a>>,
+        player: impl Into<PlayerRef>,
         reason: impl Into<EndReason>,
     ) -> Result<i64, PlayerError> {
-        let reason = reason.into();
-        self.ask(recording, agent_id, |slot| slot.recorder.cut(agent_id, &reason))
+        let run = self.run();
+        let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
+        let episode = recorder.cut(agent_id, &reason.into());
+        let episode = episode.map_err(|refusal| refused(recorder, agent_id, refusal))?;
+        Ok(run.episode_id(episode))
     }
 
-    /// Throws the open episode of an agent away in one recording: no sink gets it, and its transitions count as discarded, with
-    /// its tags. The id of the episode.
+    /// Discards the open episode of a player in one recording: no sink gets it, its transitions count as discarded, and its
+    /// tags are dropped. Returns the id of the episode.
     ///
-    /// An episode that has ended cannot be thrown away: it may be in a shard already. [Tag](Self::tag_episode) it, and leave it
-    /// out when reading. Readers of the player's buffer, such as samplers, may have seen the steps, and may see them for as long
-    /// as the buffer holds them.
+    /// An episode that has ended cannot be discarded, because it may be in a shard: [tag](Self::tag_episode) it, and skip it
+    /// when reading. Readers of the player's buffer, such as samplers, may have read the steps, and may read them until the
+    /// buffer overwrites them.
     ///
     /// # Errors
-    /// When there is no such player, or it is between episodes.
-    pub fn discard_episode(&mut self, recording: &str, agent_id: i64) -> Result<i64, PlayerError> {
-        let episode_id = self.ask(recording, agent_id, |slot| slot.recorder.throw_away(agent_id))?;
-        if let Some(slot) = self.works().and_then(|works| works.recording(recording)) {
-            slot.recorder.counters().remove_tags(episode_id);
-        }
+    /// When the recording or the player does not exist, or the player is between episodes.
+    pub fn discard_episode<'a>(
+        &mut self,
+        recording: impl Into<RecordingRef<'a>>,
+        player: impl Into<PlayerRef>,
+    ) -> Result<i64, PlayerError> {
+        let run = self.run();
+        let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
+        let episode = recorder.throw_away(agent_id);
+        let episode = episode.map_err(|refusal| refused(recorder, agent_id, refusal))?;
+        let episode_id = run.episode_id(episode);
+        recorder.counters().remove_tags(episode_id);
         Ok(episode_id)
     }
 
-    /// Marks the open episode of an agent with a word, or its last one where none is open. The id of the episode.
+    /// Tags the open episode of a player, or its last episode where none is open. Returns the id of the episode.
     ///
-    /// A dataset keeps tags in the account of the run, [`RunReport::tags`](experience_core::account::RunReport::tags), from its next flush
-    /// on. The tag stays with this id: what follows a split or a gap is another episode, which
-    /// [`continues`](experience_core::transition::EpisodeInfo::continues) it.
+    /// A dataset stores tags in the account of the run, [`RunReport::tags`](experience_core::account::RunReport::tags), from the next
+    /// flush on. A tag belongs to one episode id: after a split or a gap, the episode that
+    /// [`continues`](experience_core::transition::EpisodeInfo::continues) it is not tagged.
     ///
     /// # Errors
-    /// When there is no such player, or it had no episode since it joined.
-    pub fn tag_episode(&mut self, recording: &str, agent_id: i64, tag: impl Into<String>) -> Result<i64, PlayerError> {
-        let episode_id = self.ask(recording, agent_id, |slot| slot.recorder.newest_episode(agent_id))?;
-        if let Some(slot) = self.works().and_then(|works| works.recording(recording)) {
-            slot.recorder.counters().add_tag(episode_id, agent_id, tag.into());
-        }
+    /// When the recording or the player does not exist, or the player has had no episode since it joined.
+    pub fn tag_episode<'a>(
+        &mut self,
+        recording: impl Into<RecordingRef<'a>>,
+        player: impl Into<PlayerRef>,
+        tag: impl Into<String>,
+    ) -> Result<i64, PlayerError> {
+        let run = self.run();
+        let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
+        let episode = recorder.newest_episode(agent_id);
+        let episode = episode.map_err(|refusal| refused(recorder, agent_id, refusal))?;
+        let episode_id = run.episode_id(episode);
+        recorder.counters().add_tag(episode_id, agent_id, tag.into());
         Ok(episode_id)
     }
 
-    /// Records nothing more of an agent in one recording, until it is [included](Self::include): an open episode ends, truncated
-    /// with the reason `excluded`. It holds for the agent id, also while nobody plays under it.
+    /// Excludes a player from one recording until it is [included](Self::include) again. An open episode ends: truncated, with
+    /// the reason `excluded`. The exclusion is of the agent id: it also holds after the player has left and come back.
     ///
     /// # Errors
-    /// When there is no such recording.
-    pub fn exclude(&mut self, recording: &str, agent_id: i64) -> Result<(), PlayerError> {
-        self.set_excluded(recording, agent_id, true)
+    /// When the recording does not exist, or the player is given by an entity that is not one of its living players.
+    pub fn exclude<'a>(
+        &mut self,
+        recording: impl Into<RecordingRef<'a>>,
+        player: impl Into<PlayerRef>,
+    ) -> Result<(), PlayerError> {
+        self.set_excluded(recording.into(), player.into(), true)
     }
 
-    /// Takes [`exclude`](Self::exclude) back: at the next capture an episode begins.
+    /// Reverts [`exclude`](Self::exclude). The next capture starts an episode.
     ///
     /// # Errors
-    /// When there is no such recording.
-    pub fn include(&mut self, recording: &str, agent_id: i64) -> Result<(), PlayerError> {
-        self.set_excluded(recording, agent_id, false)
+    /// When the recording does not exist, or the player is given by an entity that is not one of its living players.
+    pub fn include<'a>(
+        &mut self,
+        recording: impl Into<RecordingRef<'a>>,
+        player: impl Into<PlayerRef>,
+    ) -> Result<(), PlayerError> {
+        self.set_excluded(recording.into(), player.into(), false)
     }
 
-    /// Whether an agent was excluded from the recording called `recording`.
+    /// Whether a player is excluded from a recording.
     #[must_use]
-    pub fn is_excluded(&self, recording: &str, agent_id: i64) -> bool {
-        let slot = self.works().and_then(|works| works.recording(recording));
-        slot.is_some_and(|slot| slot.recorder.is_excluded(agent_id))
+    pub fn is_excluded<'a>(&self, recording: impl Into<RecordingRef<'a>>, player: impl Into<PlayerRef>) -> bool {
+        let player = player.into();
+        self.slot(recording.into()).is_some_and(|slot| {
+            let agent_id = agent_id(&slot.recorder, player);
+            agent_id.is_some_and(|agent_id| slot.recorder.is_excluded(agent_id))
+        })
     }
 
-    fn set_excluded(&mut self, recording: &str, agent_id: i64, excluded: bool) -> Result<(), PlayerError> {
-        let slot = self.slot_mut(recording)?;
-        slot.recorder.set_excluded(agent_id, excluded);
+    fn set_excluded(
+        &mut self,
+        recording: RecordingRef<'_>,
+        player: PlayerRef,
+        excluded: bool,
+    ) -> Result<(), PlayerError> {
+        let (recorder, agent_id) = self.player_mut(recording, player)?;
+        recorder.set_excluded(agent_id, excluded);
         Ok(())
     }
 
-    fn ask(
+    /// The recorder of a recording, and the agent id of a player.
+    fn player_mut(
         &mut self,
-        recording: &str,
-        agent_id: i64,
-        ask: impl FnOnce(&mut RecordingSlot) -> Result<u32, Refusal>,
-    ) -> Result<i64, PlayerError> {
-        let run = self.run();
-        let answer = ask(self.slot_mut(recording)?);
-        let recording = recording.to_owned();
-        match answer {
-            Ok(episode) => Ok(run.map_or(0, |run| run.episode_id(episode))),
-            Err(Refusal::NoSuchPlayer) => Err(PlayerError::NoSuchPlayer { recording, agent_id }),
-            Err(Refusal::NoOpenEpisode) => Err(PlayerError::NoOpenEpisode { recording, agent_id }),
-            Err(Refusal::AlreadyEnding) => Err(PlayerError::AlreadyEnding { recording, agent_id }),
+        recording: RecordingRef<'_>,
+        player: PlayerRef,
+    ) -> Result<(&mut Recorder, i64), PlayerError> {
+        let Some(slot) = self.slot_mut(recording) else {
+            return Err(PlayerError::NoSuchRecording(recording.to_string()));
+        };
+        let recorder = &mut slot.recorder;
+        match agent_id(recorder, player) {
+            Some(agent_id) => Ok((recorder, agent_id)),
+            None => Err(PlayerError::NoSuchPlayer {
+                recording: recorder.name().to_owned(),
+                player,
+            }),
         }
     }
+}
 
-    fn slot_mut(&mut self, recording: &str) -> Result<&mut RecordingSlot, PlayerError> {
-        let slots = self.works_mut().map(Works::slots_mut).unwrap_or_default();
-        let slot = slots.iter_mut().find(|slot| slot.recorder.name() == recording);
-        slot.ok_or_else(|| PlayerError::NoSuchRecording(recording.to_owned()))
+/// The agent id of a player. `None` for an entity that is not a living player of the recording.
+fn agent_id(recorder: &Recorder, player: PlayerRef) -> Option<i64> {
+    match player {
+        PlayerRef::Agent(AgentId(id)) => Some(id),
+        PlayerRef::Entity(entity) => recorder.agent_id(entity),
+    }
+}
+
+fn refused(recorder: &Recorder, agent_id: i64, refusal: Refusal) -> PlayerError {
+    let recording = recorder.name().to_owned();
+    match refusal {
+        Refusal::NoSuchPlayer => PlayerError::NoSuchPlayer {
+            recording,
+            player: agent_id.into(),
+        },
+        Refusal::NoOpenEpisode => PlayerError::NoOpenEpisode { recording, agent_id },
+        Refusal::AlreadyEnding => PlayerError::AlreadyEnding { recording, agent_id },
     }
 }

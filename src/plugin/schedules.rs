@@ -1,4 +1,4 @@
-//! When things happen.
+//! Schedules and system sets of the plugin, and their places in the main loop and the fixed loop.
 
 use super::systems;
 use bevy_app::{App, FixedMainScheduleOrder, Last, MainScheduleOrder};
@@ -9,123 +9,139 @@ use bevy_ecs::{
     world::World,
 };
 
-/// The schedule of a capture. It runs right after `FixedLast`, or where
-/// [`ExperiencePlugin::capture_after`](super::ExperiencePlugin::capture_after) puts it.
+/// The schedule of a capture. It runs right after `FixedLast`, or after the schedule that
+/// [`ExperiencePlugin::capture_after`](super::ExperiencePlugin::capture_after) names.
 ///
-/// It is a schedule of its own so that no system of the game is ambiguous with ours, and single-threaded because
-/// waking the executor costs more than a capture.
+/// Captures have a schedule of their own so that no system of the game is ambiguous with them. It is single-threaded,
+/// because waking the multi-threaded executor takes longer than a capture.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct ExperienceCapture;
 
-/// The schedule that begins a tick: before everything else in the loop that captures belong to.
+/// The schedule that begins a tick, before all other schedules of the loop that captures belong to.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct ExperienceTick;
 
-/// The schedule that reads actions right after the schedule it names, for `Recording::act_in`.
+/// The schedule that reads actions, right after the named schedule. It exists for each schedule that is given to
+/// [`Recording::read_actions_after`](crate::recording::Recording::read_actions_after).
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ExperienceAct(pub InternedScheduleLabel);
+pub struct ExperienceReadActions(pub InternedScheduleLabel);
 
-/// The schedule that sees to the end of the app, after `Last`.
+/// The schedule that closes recordings when the app exits, after `Last`.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 struct ExperienceExit;
 
-/// The schedule that sees whether the process was asked to end, before everything else in the main loop.
+/// The schedule that turns a signal of the operating system into an `AppExit`, before all other schedules of the main loop.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 struct ExperienceSignal;
 
-/// Adds a schedule before everything else in the main loop, for one system.
+/// The sets of [`ExperienceCapture`], which run in this order.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExperienceSystems {
+    /// For systems of the game that compute observations at the last moment.
+    Stage,
+    /// Publishes episodes that ended, closes transitions, and adds players that joined.
+    Capture,
+    /// Hands new buffers to the exporter thread. Never waits for it.
+    Export,
+}
+
+/// Adds the schedules of captures and of the exit. Returns whether captures belong to the fixed loop.
+pub(super) fn add(app: &mut App, capture_after: InternedScheduleLabel) -> bool {
+    app.add_schedule(single_threaded(ExperienceTick))
+        .add_schedule(single_threaded(ExperienceCapture))
+        .add_schedule(single_threaded(ExperienceExit))
+        .configure_sets(
+            ExperienceCapture,
+            (
+                ExperienceSystems::Stage,
+                ExperienceSystems::Capture,
+                ExperienceSystems::Export,
+            )
+                .chain(),
+        )
+        .add_systems(
+            ExperienceCapture,
+            (
+                systems::capture.in_set(ExperienceSystems::Capture),
+                systems::export.in_set(ExperienceSystems::Export),
+            ),
+        )
+        .add_systems(ExperienceTick, systems::begin_tick)
+        .add_systems(ExperienceExit, systems::close_at_exit);
+    let world = app.world_mut();
+    let mut captures_fixed = false;
+    if let Some(mut order) = world.get_resource_mut::<FixedMainScheduleOrder>() {
+        captures_fixed = place_capture(&mut order.labels, capture_after);
+    }
+    if let Some(mut order) = world.get_resource_mut::<MainScheduleOrder>() {
+        // Before the capture is placed, so that a capture after `Last` runs before the exit.
+        insert_after(&mut order.labels, Last.intern(), ExperienceExit.intern());
+        place_capture(&mut order.labels, capture_after);
+    }
+    captures_fixed
+}
+
+/// Places the capture after a schedule of a loop, and the beginning of the tick before all others. Returns false where the
+/// loop does not contain the schedule.
+fn place_capture(labels: &mut Vec<InternedScheduleLabel>, after: InternedScheduleLabel) -> bool {
+    let is_placed = insert_after(labels, after, ExperienceCapture.intern());
+    if is_placed {
+        labels.insert(0, ExperienceTick.intern());
+    }
+    is_placed
+}
+
+/// Adds the schedule that reads actions after `schedule`, unless it exists.
+///
+/// # Errors
+/// The name of `schedule`, where it is in neither loop.
+pub(super) fn add_read_actions(app: &mut App, schedule: InternedScheduleLabel) -> Result<(), String> {
+    let label = ExperienceReadActions(schedule);
+    if app.get_schedule(label).is_some() {
+        return Ok(());
+    }
+    let world = app.world_mut();
+    let in_fixed = world
+        .get_resource_mut::<FixedMainScheduleOrder>()
+        .is_some_and(|mut order| insert_after(&mut order.labels, schedule, label.intern()));
+    let is_placed = in_fixed
+        || world
+            .get_resource_mut::<MainScheduleOrder>()
+            .is_some_and(|mut order| insert_after(&mut order.labels, schedule, label.intern()));
+    if !is_placed {
+        return Err(format!("{schedule:?}"));
+    }
+    app.add_schedule(single_threaded(label))
+        .add_systems(label, systems::read_actions(schedule));
+    Ok(())
+}
+
+/// Adds a schedule with one system, before all other schedules of the main loop.
 pub(super) fn add_signal(app: &mut App, system: fn(&mut World)) {
-    app.add_schedule(single_threaded(ExperienceSignal.intern()));
-    app.add_systems(ExperienceSignal, system);
+    app.add_schedule(single_threaded(ExperienceSignal))
+        .add_systems(ExperienceSignal, system);
     if let Some(mut order) = app.world_mut().get_resource_mut::<MainScheduleOrder>() {
         order.labels.insert(0, ExperienceSignal.intern());
     }
 }
 
-/// What happens in [`ExperienceCapture`], in this order.
-#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ExperienceSystems {
-    /// In [`ExperienceCapture`], before everything: for systems of yours that compute sensors at the last moment.
-    Stage,
-    /// In [`ExperienceCapture`]: ends are published, transitions close, players join.
-    Capture,
-    /// In [`ExperienceCapture`]: what is new is handed to the exporter. It never waits.
-    Export,
-}
-
-/// Adds the schedules. Whether captures belong to the fixed loop.
-pub(super) fn add(app: &mut App, after: InternedScheduleLabel) -> bool {
-    for label in [
-        ExperienceTick.intern(),
-        ExperienceCapture.intern(),
-        ExperienceExit.intern(),
-    ] {
-        app.add_schedule(single_threaded(label));
-    }
-    app.configure_sets(
-        ExperienceCapture,
-        (
-            ExperienceSystems::Stage,
-            ExperienceSystems::Capture,
-            ExperienceSystems::Export,
-        )
-            .chain(),
-    );
-    app.add_systems(
-        ExperienceCapture,
-        (
-            systems::capture.in_set(ExperienceSystems::Capture),
-            systems::export.in_set(ExperienceSystems::Export),
-        ),
-    );
-    app.add_systems(ExperienceTick, systems::begin_tick);
-    app.add_systems(ExperienceExit, systems::close_at_exit);
-    let mut fixed = false;
-    if let Some(mut order) = app.world_mut().get_resource_mut::<FixedMainScheduleOrder>()
-        && let Some(place) = order.labels.iter().position(|label| *label == after)
-    {
-        order.labels.insert(place + 1, ExperienceCapture.intern());
-        order.labels.insert(0, ExperienceTick.intern());
-        fixed = true;
-    }
-    if let Some(mut order) = app.world_mut().get_resource_mut::<MainScheduleOrder>() {
-        if let Some(place) = order.labels.iter().position(|label| *label == after) {
-            order.labels.insert(place + 1, ExperienceCapture.intern());
-            order.labels.insert(0, ExperienceTick.intern());
-        }
-        if let Some(place) = order.labels.iter().position(|label| *label == Last.intern()) {
-            let captured_last = usize::from(after == Last.intern());
-            order.labels.insert(place + 1 + captured_last, ExperienceExit.intern());
-        }
-    }
-    fixed
-}
-
-/// Adds the schedule that reads actions after `schedule`, once. The name of `schedule` when it is in neither loop.
-pub(super) fn add_act(app: &mut App, schedule: InternedScheduleLabel) -> Result<(), String> {
-    let label = ExperienceAct(schedule).intern();
-    if app.get_schedule(label).is_some() {
-        return Ok(());
-    }
-    let insert = |labels: &mut Vec<InternedScheduleLabel>| {
-        let place = labels.iter().position(|known| *known == schedule)?;
+/// Inserts `label` right after `after`. Returns false where the loop does not contain `after`.
+///
+/// The methods `insert_after` of Bevy's orders panic there, and take `after` by its own type: they do not find a label that
+/// is given as an [`InternedScheduleLabel`], as settings are.
+fn insert_after(
+    labels: &mut Vec<InternedScheduleLabel>,
+    after: InternedScheduleLabel,
+    label: InternedScheduleLabel,
+) -> bool {
+    let place = labels.iter().position(|present| *present == after);
+    if let Some(place) = place {
         labels.insert(place + 1, label);
-        Some(())
-    };
-    let world = app.world_mut();
-    let in_fixed = world
-        .get_resource_mut::<FixedMainScheduleOrder>()
-        .and_then(|mut order| insert(&mut order.labels));
-    let found = in_fixed.or_else(|| insert(&mut world.get_resource_mut::<MainScheduleOrder>()?.labels));
-    if found.is_none() {
-        return Err(format!("{schedule:?}"));
     }
-    app.add_schedule(single_threaded(label));
-    app.add_systems(label, systems::read_actions(schedule));
-    Ok(())
+    place.is_some()
 }
 
-fn single_threaded(label: InternedScheduleLabel) -> Schedule {
+fn single_threaded(label: impl ScheduleLabel) -> Schedule {
     let mut schedule = Schedule::new(label);
     schedule.set_executor(SingleThreadedExecutor::new());
     schedule

@@ -1,4 +1,4 @@
-//! The end that a container asks for.
+//! SIGTERM handling: the signal becomes an `AppExit`.
 
 use super::schedules;
 use bevy_app::{App, AppExit};
@@ -8,49 +8,49 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// Whether SIGTERM came.
+/// Set by the signal handler when SIGTERM is received.
 #[derive(Resource)]
-struct Terminated(Arc<AtomicBool>);
+struct SigtermReceived(Arc<AtomicBool>);
 
-/// Has SIGTERM end the app in order. A second one ends the process at once.
+/// Makes SIGTERM exit the app. A second SIGTERM ends the process at once.
 pub(super) fn handle(app: &mut App) {
-    let asked = Arc::<AtomicBool>::default();
-    if let Err(error) = register(&asked) {
-        tracing::error!("cannot handle SIGTERM, which will kill the process: {error}");
+    let received = Arc::<AtomicBool>::default();
+    if let Err(error) = register(&received) {
+        tracing::error!("cannot handle SIGTERM, which will end the process without a flush: {error}");
     }
-    app.insert_resource(Terminated(asked));
+    app.insert_resource(SigtermReceived(received));
     schedules::add_signal(app, exit_if_terminated);
 }
 
 #[cfg(unix)]
-fn register(asked: &Arc<AtomicBool>) -> std::io::Result<()> {
+fn register(received: &Arc<AtomicBool>) -> std::io::Result<()> {
     use signal_hook::{consts::SIGTERM, flag};
-    // What a shell reports of a process that SIGTERM ended.
+    // The status by which shells report a process that SIGTERM ended.
     const STATUS: i32 = 128 + SIGTERM;
-    // In this order: the first one finds the flag down, and the next raises it.
-    flag::register_conditional_shutdown(SIGTERM, STATUS, asked.clone())?;
-    flag::register(SIGTERM, asked.clone())?;
+    // The conditional shutdown is registered first: the first signal finds the flag unset, and then sets it.
+    flag::register_conditional_shutdown(SIGTERM, STATUS, received.clone())?;
+    flag::register(SIGTERM, received.clone())?;
     Ok(())
 }
 
-/// Elsewhere there is no such signal.
+/// Other systems have no SIGTERM.
 #[cfg(not(unix))]
 fn register(_: &Arc<AtomicBool>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Asks the app to end, if the process was asked to.
+/// Writes an `AppExit` once SIGTERM was received.
 fn exit_if_terminated(world: &mut World) {
-    let asked = world
-        .get_resource::<Terminated>()
-        .is_some_and(|asked| asked.0.load(Ordering::Relaxed));
-    if !asked {
+    let received = world
+        .get_resource::<SigtermReceived>()
+        .is_some_and(|received| received.0.load(Ordering::Relaxed));
+    if !received {
         return;
     }
     if let Some(mut exits) = world.get_resource_mut::<Messages<AppExit>>()
         && exits.is_empty()
     {
-        tracing::info!("SIGTERM came: the app ends");
+        tracing::info!("received SIGTERM: exiting the app");
         exits.write(AppExit::Success);
     }
 }

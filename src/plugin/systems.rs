@@ -1,60 +1,57 @@
-//! The systems. Each takes the works out of their resource, which they are part of the world with, and puts them back.
+//! Exclusive systems of the plugin. Each takes [`Experience`] out of the world with [`World::try_resource_scope`], because
+//! the recorders read the world while they are mutated.
+//!
+//! Nothing in these scopes runs code of the game, so no observer finds the resource missing. What does run such code, giving
+//! rewards and triggering events, is outside of them.
 
-use super::{LiveSettings, events, experience::Experience, works::Works};
+use super::{LiveSettings, events, experience::Experience, rewards, state::RecorderState};
 use bevy_app::AppExit;
-use bevy_ecs::{message::Messages, schedule::InternedScheduleLabel, world::World};
+use bevy_ecs::{
+    message::Messages,
+    schedule::InternedScheduleLabel,
+    world::{Mut, World},
+};
 
-/// Does something with the works and the world that they are part of.
-fn with_works(world: &mut World, work: impl FnOnce(&mut Works, &mut World)) {
-    let Some(mut works) = world
-        .get_resource_mut::<Experience>()
-        .and_then(|mut experience| experience.borrow())
-    else {
-        return;
-    };
-    work(&mut works, world);
-    if let Some(mut experience) = world.get_resource_mut::<Experience>() {
-        experience.give_back(works);
-    }
+/// Runs `f` with the recorder state and the rest of the world. `None` where there is no [`Experience`].
+fn recorder_scope<R>(world: &mut World, f: impl FnOnce(&mut World, &mut RecorderState) -> R) -> Option<R> {
+    world.try_resource_scope(|world, mut experience: Mut<Experience>| f(world, experience.state_mut()))
 }
 
 pub(super) fn begin_tick(world: &mut World) {
-    with_works(world, Works::begin_tick);
+    recorder_scope(world, |world, state| state.begin_tick(world));
 }
 
 pub(super) fn capture(world: &mut World) {
-    with_works(world, Works::capture);
+    // Inserts components, which may run observers.
+    rewards::insert_missing(world);
+    recorder_scope(world, |world, state| state.capture(world));
 }
 
 pub(super) fn export(world: &mut World) {
-    with_works(world, |works, world| {
+    recorder_scope(world, |world, state| {
         if let Some(live) = world.get_resource::<LiveSettings>() {
-            works.heed(live);
+            state.apply_live_settings(live);
         }
-        works.export();
+        state.export();
     });
-    events::tell(world);
+    // Runs observers.
+    events::emit_events(world);
 }
 
-/// The system that reads actions at the end of `schedule`.
+/// The system that reads actions right after `schedule`.
 pub(super) fn read_actions(schedule: InternedScheduleLabel) -> impl FnMut(&mut World) + Send + Sync + 'static {
     move |world| {
-        with_works(world, |works, world| {
-            for slot in works.slots.iter_mut().filter(|slot| slot.act_in == Some(schedule)) {
-                slot.recorder.read_actions(world);
-            }
-        });
+        recorder_scope(world, |world, state| state.read_actions(world, schedule));
     }
 }
 
 pub(super) fn close_at_exit(world: &mut World) {
-    let leaving = world
+    let exits = world
         .get_resource::<Messages<AppExit>>()
         .is_some_and(|exits| !exits.is_empty());
-    if leaving {
-        with_works(world, |works, world| {
-            let timeout = works.settings.close_timeout;
-            works.close(Some(world), timeout);
+    if exits {
+        recorder_scope(world, |world, state| {
+            state.close(Some(world), state.settings.close_timeout)
         });
     }
 }

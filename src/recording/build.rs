@@ -1,171 +1,62 @@
-//! From what was asked for to a recorder: columns first, then places, then what fills them.
+//! Builds a recorder from a recording: plans columns, lays out rows, then creates the sources that fill them.
 
-use super::{Spec, crowd, error::SetupError, need::Need};
+use super::{
+    EpisodeRules, RecordingSpec,
+    error::SetupError,
+    memory_estimate::MemoryEstimate,
+    sources::{PlacedSource, PlannedSource, SourcePlan},
+};
 use crate::{
-    capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, RowEncoder, Source},
-    episode::{Recorder, RecorderParts},
-    reflect::{FieldError, FieldPlan, LeafEncoding, root_name},
+    capture::RowEncoder,
+    episode::{Recorder, RecorderParts, Rules},
 };
-use bevy_ecs::{
-    component::{Component, ComponentId},
-    resource::Resource,
-    schedule::InternedScheduleLabel,
-    world::World,
-};
-use bevy_reflect::{Reflect, TypePath, Typed};
+use bevy_ecs::{component::ComponentId, schedule::InternedScheduleLabel, world::World};
 use core::sync::atomic::AtomicU32;
 use experience_buffer::{Budget, Overflow, PlayerBuffers};
 use experience_core::{
-    schema::{Column, DType, Schema, Space},
+    schema::{Column, DType, Schema},
     transition::RunId,
 };
 use experience_export::Sink;
 use std::{collections::HashSet, sync::Arc};
 
-/// Something to read, before its place in a row is known.
-pub(crate) type Plan = Box<dyn FnOnce(&mut World, bool) -> Result<Planned, FieldError> + Send + Sync>;
-
-/// Something to read, with its columns.
-pub(crate) struct Planned {
-    columns: Vec<Column>,
-    mask_width: usize,
-    /// Makes the source, given the first byte of each column.
-    finish: Box<dyn FnOnce(&mut World, &[usize]) -> Reader>,
-}
-
-/// What reads it.
-pub(crate) enum Reader {
-    Component(Source),
-    Resource(ResourceSource),
-    Nearest(NearestSource),
-}
-
-/// The match component, before it is known to be one integer.
-pub(crate) type MatchPlan = fn(&mut World) -> Result<Result<MatchSource, &'static str>, FieldError>;
-
-pub(super) fn fields_plan<T: Component + Reflect + Typed>(
-    part: Part,
-    root: String,
-    fields: Option<Vec<String>>,
-) -> Plan {
-    Box::new(move |_, narrow| {
-        let encoding = match part {
-            Part::Observation => LeafEncoding::Observation { narrow },
-            Part::Mask => LeafEncoding::Mask,
-            Part::Action | Part::Info => LeafEncoding::Exact,
-        };
-        let fields: Option<Vec<&str>> = fields
-            .as_ref()
-            .map(|fields| fields.iter().map(String::as_str).collect());
-        let mut plan = FieldPlan::new::<T>(&root, fields.as_deref(), encoding)?;
-        Ok(Planned {
-            columns: plan.columns().to_vec(),
-            mask_width: plan.mask_width(),
-            finish: Box::new(move |world, offsets| {
-                plan.place(offsets);
-                Reader::Component(Source::fields::<T>(world, part, plan))
-            }),
-        })
-    })
-}
-
-pub(super) fn custom_plan<T: Component>(
-    part: Part,
-    columns: Vec<Column>,
-    encode: impl Fn(&T, &mut [u8]) + Send + Sync + 'static,
-) -> Plan {
-    Box::new(move |_, _| {
-        let bytes: usize = columns.iter().map(|column| column.width() * column.dtype.size()).sum();
-        Ok(Planned {
-            columns,
-            mask_width: 0,
-            finish: Box::new(move |world, offsets| {
-                let start = offsets.first().copied().unwrap_or(0);
-                Reader::Component(Source::custom::<T>(world, part, start..start + bytes, encode))
-            }),
-        })
-    })
-}
-
-pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> Plan {
-    Box::new(|_, narrow| {
-        let name = root_name::<R>();
-        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { narrow })?;
-        let columns = plan.columns().to_vec();
-        Ok(Planned {
-            columns: columns.clone(),
-            mask_width: 0,
-            finish: Box::new(move |world, offsets| {
-                let start = offsets.first().copied().unwrap_or(0);
-                let width: usize = columns.iter().map(Column::width).sum();
-                let local: Vec<_> = offsets.iter().map(|offset| offset - start).collect();
-                plan.place(&local);
-                let bytes = start..start + width * DType::F32.size();
-                Reader::Resource(ResourceSource::new::<R>(world, name, plan, bytes))
-            }),
-        })
-    })
-}
-
-pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> Plan {
-    Box::new(move |world, narrow| {
-        let (columns, mut source) = nearest.build(world, narrow)?;
-        Ok(Planned {
-            columns,
-            mask_width: 0,
-            finish: Box::new(move |_, offsets| {
-                source.place(offsets.first().copied().unwrap_or(0));
-                Reader::Nearest(source)
-            }),
-        })
-    })
-}
-
-pub(super) fn match_plan<T: Component + Reflect + Typed>() -> MatchPlan {
-    |world| {
-        let mut plan = FieldPlan::new::<T>(&root_name::<T>(), None, LeafEncoding::Exact)?;
-        let dtype = match plan.columns() {
-            [column] if column.width() == 1 && !column.dtype.is_float() && column.dtype != DType::Bool => column.dtype,
-            _ => return Ok(Err(T::type_path())),
-        };
-        plan.place(&[0]);
-        Ok(Ok(MatchSource::new::<T>(world, plan, dtype)))
-    }
-}
-
-/// What a recording is built in.
+/// State of the app that building a recording depends on.
 pub(crate) struct BuildContext {
     pub(crate) marker: ComponentId,
     pub(crate) enabled: bool,
     pub(crate) episodes: Arc<AtomicU32>,
     pub(crate) run: RunId,
-    /// Of all recordings' buffers.
+    /// The memory budget of the buffers of all recordings.
     pub(crate) budget: Arc<Budget>,
-    /// What the recordings before this one need of it.
-    pub(crate) needs: Vec<Need>,
+    /// The estimates of the recordings that were added before.
+    pub(crate) estimates: Vec<MemoryEstimate>,
 }
 
-/// A recording, ready to record.
-pub(crate) struct Built {
+/// A recorder with its sinks, before the exporter has taken them.
+pub(crate) struct BuiltRecording {
     pub(crate) recorder: Recorder,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
-    pub(crate) act_in: Option<InternedScheduleLabel>,
-    pub(crate) need: Need,
+    pub(crate) read_actions_after: Option<InternedScheduleLabel>,
+    pub(crate) estimate: MemoryEstimate,
 }
 
-impl Spec {
-    /// Lays the columns out, makes the sources, and asks the sinks whether they can work.
-    pub(crate) fn build(self, world: &mut World, context: BuildContext) -> Result<Built, SetupError> {
+impl RecordingSpec {
+    /// Builds the schema, the sources and the recorder, and lets each sink check the schema.
+    ///
+    /// # Errors
+    /// When a setting is refused, the memory budget is exceeded, or a sink cannot work.
+    pub(crate) fn build(self, world: &mut World, context: BuildContext) -> Result<BuiltRecording, SetupError> {
+        let rules = self.rules();
         let recording = self.name;
         if recording.is_empty() {
             return Err(SetupError::NoName);
         }
-        let narrow = self.narrow;
-        let mut plan = |plans: Vec<Plan>| -> Result<Vec<Planned>, SetupError> {
+        let allows_lossy = self.allows_lossy;
+        let mut plan = |plans: Vec<SourcePlan>| -> Result<Vec<PlannedSource>, SetupError> {
             plans
                 .into_iter()
                 .map(|plan| {
-                    plan(world, narrow).map_err(|source| SetupError::Field {
+                    plan(world, allows_lossy).map_err(|source| SetupError::Field {
                         recording: recording.clone(),
                         source,
                     })
@@ -176,7 +67,7 @@ impl Spec {
         let mask = plan(self.mask.into_iter().collect())?;
         let mut action = plan(self.action)?;
         let info = plan(self.info)?;
-        bound(&recording, &self.bounds, observation.iter_mut().chain(&mut action))?;
+        set_bounds(&recording, &self.bounds, observation.iter_mut().chain(&mut action))?;
 
         let mut schema = Schema::new(recording.clone())
             .with_observation(columns(&observation))
@@ -195,22 +86,18 @@ impl Spec {
         let layout = schema.layout().clone();
         let mut buffers = self.buffers;
         if !context.enabled {
-            // Nothing will be pushed, and the disk is left alone.
+            // Nothing is pushed, so no file is created for it.
             buffers.overflow = Overflow::default();
         }
         let refused = |source| SetupError::Buffer {
             recording: recording.clone(),
             source,
         };
-        let crowd = crowd::crowd(
-            &recording,
-            (self.pool_above, self.players),
-            self.pool,
-            &buffers,
-            layout.row_words(),
-        )?;
-        let expects_crowd = self.players > crowd.above;
-        let need = Need::new(&recording, self.players, &buffers, layout.row_words(), &crowd).map_err(refused)?;
+        let crowd = self.scaling.shared_pool(&recording, &buffers, layout.row_words())?;
+        let players = self.scaling.expected_players;
+        let expects_pool = players > crowd.above;
+        let estimate =
+            MemoryEstimate::new(&recording, players, &buffers, layout.row_words(), &crowd).map_err(refused)?;
         let buffers = PlayerBuffers::new(buffers, layout.row_words())
             .map_err(refused)?
             .with_label(context.run, schema.hash())
@@ -225,13 +112,13 @@ impl Spec {
                 Some(offset)
             })
             .collect();
-        let mut readers = Vec::new();
-        place(world, observation, &features, &mut readers);
+        let mut placed = Vec::new();
+        place(world, observation, &features, &mut placed);
         for planned in mask {
-            readers.push((planned.finish)(world, &[layout.mask().start]));
+            placed.push((planned.finish)(world, &[layout.mask().start]));
         }
-        place(world, action, layout.action_offsets(), &mut readers);
-        place(world, info, layout.info_offsets(), &mut readers);
+        place(world, action, layout.action_offsets(), &mut placed);
+        place(world, info, layout.info_offsets(), &mut placed);
 
         let match_id = match self.match_id {
             None => None,
@@ -247,20 +134,18 @@ impl Spec {
             },
         };
         let (mut sources, mut resources, mut nearest) = (Vec::new(), Vec::new(), Vec::new());
-        for reader in readers {
-            match reader {
-                Reader::Component(source) => sources.push(source),
-                Reader::Resource(source) => resources.push(source),
-                Reader::Nearest(source) => nearest.push(source),
+        for source in placed {
+            match source {
+                PlacedSource::Component(source) => sources.push(source),
+                PlacedSource::Resource(source) => resources.push(source),
+                PlacedSource::Nearest(source) => nearest.push(source),
             }
         }
-        let parallel_above = self
-            .parallel_above
-            .unwrap_or_else(|| crowd::parallel_above(!nearest.is_empty()));
+        let parallel_above = self.scaling.parallel_threshold(!nearest.is_empty());
         let encoder = RowEncoder::new(world, context.marker, layout, sources, resources, nearest, match_id);
         let mut sinks = self.sinks;
         if context.enabled {
-            need.check(&context.needs, context.budget.limit())?;
+            estimate.check(&context.estimates, context.budget.limit())?;
             buffers.settings().memory.prepare().map_err(refused)?;
             for sink in &mut sinks {
                 sink.check(&schema).map_err(|source| SetupError::Sink {
@@ -272,7 +157,7 @@ impl Spec {
         let mut recorder = Recorder::new(RecorderParts {
             marker: context.marker,
             schema: schema.into_shared(),
-            rules: self.rules,
+            rules,
             encoder,
             buffers,
             crowd,
@@ -280,40 +165,62 @@ impl Spec {
             enabled: context.enabled,
             episodes: context.episodes,
         });
-        if context.enabled && expects_crowd {
+        if context.enabled && expects_pool {
             recorder.expect_crowd().map_err(refused)?;
         }
-        Ok(Built {
+        Ok(BuiltRecording {
             recorder,
             sinks,
-            act_in: self.act_in,
-            need,
+            read_actions_after: self.read_actions_after,
+            estimate,
         })
+    }
+
+    fn rules(&self) -> Rules {
+        let EpisodeRules {
+            start,
+            final_observation,
+            on_despawn,
+            non_finite,
+            max_steps,
+        } = self.episodes;
+        Rules {
+            mode: self.mode,
+            every: self.decision_interval,
+            decision: self.decision_tick,
+            non_finite,
+            on_despawn,
+            start,
+            final_observation,
+            max_episode_steps: max_steps,
+            acts_early: self.read_actions_after.is_some(),
+            trusts_ticks: self.trusts_change_ticks,
+        }
     }
 }
 
-fn columns(planned: &[Planned]) -> Vec<Column> {
+fn columns(planned: &[PlannedSource]) -> Vec<Column> {
     planned
         .iter()
         .flat_map(|planned| planned.columns.iter().cloned())
         .collect()
 }
 
-/// Tells each source where its columns begin; `offsets` are those of all columns, in order.
-fn place(world: &mut World, planned: Vec<Planned>, offsets: &[usize], readers: &mut Vec<Reader>) {
+/// Creates the sources, given the offsets of all their columns in order.
+fn place(world: &mut World, planned: Vec<PlannedSource>, offsets: &[usize], placed: &mut Vec<PlacedSource>) {
     let mut rest = offsets;
     for planned in planned {
         let (own, after) = rest.split_at(planned.columns.len());
         rest = after;
-        readers.push((planned.finish)(world, own));
+        placed.push((planned.finish)(world, own));
     }
 }
 
-/// Writes the stated bounds into the columns.
-fn bound<'a>(
+/// Sets the bounds of columns by name.
+fn set_bounds<'a>(
     recording: &str,
     bounds: &[(String, f64, f64)],
-    planned: impl Iterator<Item = &'a mut Planned>,
+    planned: impl Iterator<Item = &'a mut PlannedSource>,
 ) -> Result<(), SetupError> {
     let mut columns: Vec<_> = planned.flat_map(|planned| planned.columns.iter_mut()).collect();
     for (name, low, high) in bounds {
@@ -325,7 +232,14 @@ fn bound<'a>(
                 known: known.join(", "),
             });
         };
-        column.space = Space::bounded(*low, *high);
+        column.space = ColumnBounds::new(*low, *high)
+            .space()
+            .ok_or_else(|| SetupError::Bounds {
+                recording: recording.to_owned(),
+                column: name.clone(),
+                low: *low,
+                high: *high,
+            })?;
     }
     Ok(())
 }

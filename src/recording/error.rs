@@ -1,4 +1,4 @@
-//! Why a recording cannot be set up, and what to do.
+//! The error of setting up a recording.
 
 use crate::reflect::FieldError;
 use core::fmt;
@@ -9,30 +9,31 @@ use experience_export::SinkError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// A pool keeps the newest steps of all players together, and nothing else.
+    /// A pool was asked for with buffers that admit none: a pool overwrites the oldest steps.
     #[error(
-        "recording `{0}` asks for a pool, which drops the oldest steps: leave `buffer` and `overflow` as they are, or do not ask \
-         for a pool"
+        "recording `{0}` sets `pool_above` or `pool` of `PlayerScaling`, and a pool overwrites the oldest steps: leave `kind` and \
+         `overflow` of `BufferSettings` at their defaults, or leave `pool_above` and `pool` unset"
     )]
     Pool(String),
-    /// There is no plugin to give the recording to.
+    /// `ExperiencePlugin` was not added before.
     #[error("recording `{0}` was added before `ExperiencePlugin`: add the plugin first")]
     NoPlugin(String),
     /// Captures have begun.
     #[error("recording `{0}` was added after the first capture: add recordings while the app is being set up")]
     TooLate(String),
-    /// The name is taken, or empty.
-    #[error("there is a recording `{0}` already: give each recording a name of its own")]
+    /// Another recording has this name.
+    #[error("there is a recording `{0}` already: give each recording a unique name")]
     DuplicateName(String),
     /// The name is empty.
     #[error("a recording needs a name: it names the folder of its data")]
     NoName,
-    /// Nothing is observed.
-    #[error("recording `{0}` observes nothing: add `observe::<T>()` for what its players see")]
+    /// The observation is empty.
+    #[error("recording `{0}` observes nothing: add `observe::<T>()` for a component of its players")]
     NoObservation(String),
-    /// Two columns have one name.
+    /// Two columns have the same name.
     #[error(
-        "recording `{recording}` has two columns `{column}`: observe one of them with `observe_with`, which names its own"
+        "recording `{recording}` has two columns `{column}`: rename one with `#[reflect(@ColumnName(\"..\"))]`, or observe it \
+         with `observe_with`, which takes names"
     )]
     DuplicateColumn {
         /// The recording.
@@ -40,14 +41,28 @@ pub enum SetupError {
         /// The name.
         column: String,
     },
-    /// Bounds were stated for a column that does not exist.
-    #[error("recording `{recording}` states bounds for `{column}`, which is none of its columns: {known}")]
+    /// Bounds of a column that are not an interval.
+    #[error(
+        "recording `{recording}` sets the bounds of `{column}` to {low} and {high}: give two numbers with `low <= high`"
+    )]
+    Bounds {
+        /// The recording.
+        recording: String,
+        /// The column.
+        column: String,
+        /// The lower bound.
+        low: f64,
+        /// The upper bound.
+        high: f64,
+    },
+    /// Bounds for a column that does not exist.
+    #[error("recording `{recording}` sets the bounds of `{column}`, which is not one of its columns: {known}")]
     UnknownColumn {
         /// The recording.
         recording: String,
         /// The name.
         column: String,
-        /// The columns that there are.
+        /// The names of the columns, separated by commas.
         known: String,
     },
     /// A field cannot be recorded.
@@ -55,20 +70,21 @@ pub enum SetupError {
     Field {
         /// The recording.
         recording: String,
-        /// Which field, why, and what to do.
+        /// The field, the reason and the remedy.
         source: FieldError,
     },
-    /// The match is not one integer.
+    /// The component of the match id does not hold exactly one integer.
     #[error("recording `{recording}`: `match_id` takes a component with one integer, and `{component}` is not one")]
     MatchId {
         /// The recording.
         recording: String,
-        /// The component's name.
+        /// The type path of the component.
         component: String,
     },
-    /// `act_in` names a schedule that is neither of the main nor of the fixed loop.
+    /// The schedule of `read_actions_after` is neither in the main loop nor in the fixed loop.
     #[error(
-        "recording `{recording}`: `act_in` takes a schedule of the main or the fixed loop, and `{schedule}` is neither"
+        "recording `{recording}`: `read_actions_after` takes a schedule of the main loop or the fixed loop, and `{schedule}` is \
+         in neither"
     )]
     Schedule {
         /// The recording.
@@ -76,15 +92,15 @@ pub enum SetupError {
         /// The schedule.
         schedule: String,
     },
-    /// Buffers of this size cannot be made.
+    /// Buffers with these settings cannot be created.
     #[error("recording `{recording}`: {source}")]
     Buffer {
         /// The recording.
         recording: String,
-        /// What is wrong, and what to do.
+        /// The reason and the remedy.
         source: BufferError,
     },
-    /// The buffers of all recordings would take more memory than they may.
+    /// The buffers of all recordings together exceed the memory budget.
     #[error(
         "recording `{recording}` does not fit the memory budget:{arithmetic}\nThat is {} together, and the budget is {}: \
          {remedy} or set `ExperiencePlugin::memory_budget` to {together} or more",
@@ -92,28 +108,28 @@ pub enum SetupError {
         Mib(*budget)
     )]
     OverBudget {
-        /// The recording that is too much.
+        /// The recording that exceeds it.
         recording: String,
-        /// Bytes that all recordings' buffers would take.
+        /// Bytes of the buffers of all recordings.
         together: usize,
-        /// Bytes that they may take.
+        /// Bytes of the budget.
         budget: usize,
-        /// What each recording needs, a line each.
+        /// The estimate of each recording, one per line.
         arithmetic: String,
-        /// What else would fit.
+        /// Settings that would fit.
         remedy: String,
     },
-    /// A sink says that it cannot work.
+    /// A sink refused the recording.
     #[error("recording `{recording}`: {source}")]
     Sink {
         /// The recording.
         recording: String,
-        /// What is wrong, and what to do.
+        /// The reason and the remedy.
         source: SinkError,
     },
 }
 
-/// Bytes, as one reads them.
+/// Displays a number of bytes in MiB.
 pub(super) struct Mib(pub(super) usize);
 
 impl fmt::Display for Mib {

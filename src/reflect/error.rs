@@ -50,6 +50,8 @@ pub(super) enum RefusalReason {
     NestedOption,
     Recursive,
     TooLarge,
+    BadBounds,
+    EmptyName,
 }
 
 impl RefusalReason {
@@ -78,14 +80,18 @@ impl RefusalReason {
             Self::NestedOption => "an `Option` in an `Option` has two ways to be absent",
             Self::Recursive => "it contains itself",
             Self::TooLarge => "it holds more than a million values",
+            Self::BadBounds => "the bounds in its attributes are not an interval",
+            Self::EmptyName => "the `ColumnName` in its attributes is empty",
         }
     }
 
     fn remedy(self, encoding: LeafEncoding) -> &'static str {
         match (self, encoding) {
             (Self::Wide, _) => {
-                "accept the rounding with `.narrow()`, leave the field out with `observe_fields`, or compute what matters of it with `observe_with`"
+                "accept the rounding with `.allow_lossy()`, leave the field out with `observe_fields`, or compute what matters of it with `observe_with`"
             }
+            (Self::BadBounds, _) => "give `ColumnBounds::new(low, high)`, or the range, two numbers with `low <= high`",
+            (Self::EmptyName, _) => "give it a name, or remove the attribute",
             (Self::NotBool, _) => "keep the mask in a component of its own, with one `bool` for each alternative",
             (Self::Optional, _) => "give the field a neutral value, or put a `bool` beside it",
             (Self::Entity, LeafEncoding::Observation { .. }) => {

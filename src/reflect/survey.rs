@@ -5,6 +5,7 @@
 
 use super::{
     LeafEncoding,
+    attributes::{self, ColumnBounds},
     error::{RefusalReason, RefusedField},
     path::PathStep,
     scalar::Scalar,
@@ -15,7 +16,7 @@ use bevy_reflect::{
     attributes::CustomAttributes,
     enums::{EnumInfo, VariantInfo},
 };
-use core::{any::TypeId, ops::RangeInclusive};
+use core::any::TypeId;
 use experience_core::schema::{Column, DType, Space};
 
 /// Columns with more elements are refused.
@@ -49,9 +50,12 @@ pub(super) enum LeafKind {
 /// One segment of the dotted path of a leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NameSegment {
+    /// The name of the field in Rust, by which it is selected.
     pub(super) text: String,
     /// Whether column names leave the segment out, as they do for the only field of a tuple struct.
     pub(super) is_elided: bool,
+    /// The name that replaces `text` in column names.
+    column: Option<&'static str>,
 }
 
 impl NameSegment {
@@ -59,7 +63,16 @@ impl NameSegment {
         Self {
             text: text.into(),
             is_elided: false,
+            column: None,
         }
+    }
+
+    /// The segment of a field with these attributes.
+    fn with_attributes(mut self, attributes: &CustomAttributes) -> Self {
+        self.column = attributes::name(attributes);
+        // A name for the only field of a tuple struct is part of the column's name.
+        self.is_elided &= self.column.is_none();
+        self
     }
 }
 
@@ -106,7 +119,7 @@ struct TypeVisitor<'a> {
     shape: Vec<usize>,
     /// The type of the innermost field, including the arrays around the current type.
     field_type: &'static str,
-    bounds: Option<(f64, f64)>,
+    bounds: Option<ColumnBounds>,
     entries: Vec<SurveyEntry>,
 }
 
@@ -126,8 +139,9 @@ impl TypeVisitor<'_> {
         match info {
             TypeInfo::Struct(info) => {
                 for (index, field) in info.iter().enumerate() {
+                    let segment = NameSegment::named(field.name()).with_attributes(field.custom_attributes());
                     self.bounded(field.custom_attributes(), |this| {
-                        this.field(index, NameSegment::named(field.name()), field.ty(), field.type_info());
+                        this.field(index, segment, field.ty(), field.type_info());
                     });
                 }
             }
@@ -136,7 +150,8 @@ impl TypeVisitor<'_> {
                     let segment = NameSegment {
                         is_elided: info.field_len() == 1,
                         ..NameSegment::named(index.to_string())
-                    };
+                    }
+                    .with_attributes(field.custom_attributes());
                     self.bounded(field.custom_attributes(), |this| {
                         this.field(index, segment, field.ty(), field.type_info());
                     });
@@ -165,7 +180,7 @@ impl TypeVisitor<'_> {
     /// Runs `visit` for a field, with the bounds that the field's attributes set for all numbers in it.
     fn bounded(&mut self, attributes: &CustomAttributes, visit: impl FnOnce(&mut Self)) {
         let outer = self.bounds;
-        self.bounds = bounds(attributes).or(outer);
+        self.bounds = attributes::bounds(attributes).or(outer);
         visit(self);
         self.bounds = outer;
     }
@@ -174,7 +189,10 @@ impl TypeVisitor<'_> {
         let outer = core::mem::replace(&mut self.field_type, ty.path());
         self.path.push(segment);
         self.steps.push(PathStep::Field(index));
-        self.visit(info, ty.path());
+        match self.path.last() {
+            Some(NameSegment { column: Some(""), .. }) => self.refuse(ty.path(), RefusalReason::EmptyName),
+            _ => self.visit(info, ty.path()),
+        }
         self.steps.pop();
         self.path.pop();
         self.field_type = outer;
@@ -293,10 +311,13 @@ impl TypeVisitor<'_> {
             LeafEncoding::Observation { .. } => (DType::F32, scalar.feature_space()),
             LeafEncoding::Exact | LeafEncoding::Mask => (scalar.dtype(), scalar.exact_space()),
         };
-        if let Some((low, high)) = self.bounds
+        if let Some(bounds) = self.bounds
             && scalar != Scalar::Bool
         {
-            space = Space::bounded(low, high);
+            match bounds.space() {
+                Some(bounded) => space = bounded,
+                None => return self.refuse(type_path, RefusalReason::BadBounds),
+            }
         }
         let column = self.column(dtype, space);
         self.push_leaves(LeafKind::Scalar(scalar), column);
@@ -341,7 +362,7 @@ impl TypeVisitor<'_> {
             if !name.is_empty() {
                 name.push('.');
             }
-            name.push_str(&segment.text);
+            name.push_str(segment.column.unwrap_or(&segment.text));
         }
         if name.is_empty() {
             self.fallback_name.to_owned()
@@ -356,15 +377,4 @@ fn option(info: &EnumInfo) -> Option<&VariantInfo> {
     let table = info.type_path_table();
     let is_option = table.module_path() == Some("core::option") && table.ident() == Some("Option");
     info.variant("Some").filter(|_| is_option)
-}
-
-/// The bounds in the attributes of a field: a range, as in `#[reflect(@-1.0..=1.0_f32)]`.
-fn bounds(attributes: &CustomAttributes) -> Option<(f64, f64)> {
-    fn range<T: Copy + Into<f64>>(range: &RangeInclusive<T>) -> (f64, f64) {
-        ((*range.start()).into(), (*range.end()).into())
-    }
-    let float = attributes.get::<RangeInclusive<f32>>().map(range);
-    let double = || attributes.get::<RangeInclusive<f64>>().map(range);
-    let integer = || attributes.get::<RangeInclusive<i32>>().map(range);
-    float.or_else(double).or_else(integer)
 }

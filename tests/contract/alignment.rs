@@ -123,7 +123,7 @@ fn a_game_that_clears_the_intent_on_use_is_read_after_the_schedule_that_decides(
         test.ticks(4);
         lived(&test.finish()[0])
     };
-    assert_eq!(play(recording().act_in(FixedPreUpdate)), BY_HAND);
+    assert_eq!(play(recording().read_actions_after(FixedPreUpdate)), BY_HAND);
     // At capture there is nothing left to read: the way that must not be used, and why.
     assert!(play(recording()).iter().all(|&(_, action, _, _)| action == 0.0));
 }
@@ -139,7 +139,7 @@ fn a_game_that_writes_the_next_intent_early_is_read_before_it_does() {
         test.ticks(4);
         lived(&test.finish()[0])
     };
-    assert_eq!(play(recording().act_in(FixedPreUpdate)), BY_HAND);
+    assert_eq!(play(recording().read_actions_after(FixedPreUpdate)), BY_HAND);
     let late: Vec<_> = play(recording()).iter().map(|lived| lived.1).collect();
     assert_eq!(late, [3.0, 4.0, 5.0], "read at capture, every action is the next one");
 }

@@ -77,7 +77,10 @@ fn a_rejoining_player_keeps_its_agent_id() {
 
 #[test]
 fn further_ends_between_episodes_are_counted_and_do_nothing() {
-    let mut test = play(Recording::new("player").start(EpisodeStart::OnEvent));
+    let mut test = play(Recording::new("player").episodes(EpisodeRules {
+        start: EpisodeStart::OnEvent,
+        ..Default::default()
+    }));
     test.init_resource::<Endings>().add_observer(count);
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(3);
@@ -107,7 +110,10 @@ fn an_end_twice_in_one_tick_resets_once() {
 fn a_dead_player_of_60_ticks_is_no_episode() {
     let mut test = play(
         Recording::new("player")
-            .start(EpisodeStart::OnEvent)
+            .episodes(EpisodeRules {
+                start: EpisodeStart::OnEvent,
+                ..Default::default()
+            })
             .reward_terms(["late"]),
     );
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
@@ -144,7 +150,10 @@ fn a_dead_player_of_60_ticks_is_no_episode() {
 
 #[test]
 fn an_end_and_a_beginning_in_one_tick_are_two_episodes() {
-    let mut test = play(Recording::new("player").start(EpisodeStart::OnEvent));
+    let mut test = play(Recording::new("player").episodes(EpisodeRules {
+        start: EpisodeStart::OnEvent,
+        ..Default::default()
+    }));
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(3);
     test.world_mut().trigger(EndEpisode::terminated(player, "death"));

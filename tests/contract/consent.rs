@@ -83,7 +83,14 @@ fn opting_out_is_kept_even_when_the_buffer_overflows() {
         },
         ..Default::default()
     });
-    test.record(Recording::<Player>::new("player").observe::<Age>().capacity(1024));
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .buffers(BufferSettings {
+                capacity: 1024,
+                ..Default::default()
+            }),
+    );
     test.add_systems(FixedUpdate, grow);
     let player = test.world_mut().spawn((Player, Age(0.0), AgentId(1))).id();
     test.ticks(10);

@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use bevy_experience::{
-    buffer::{BufferError, BufferKind, BufferSettings, Sampler, pool::PoolSettings, sample::Actions},
+    buffer::{BufferError, Sampler, pool::PoolSettings, sample::Actions},
     export::ExportSettings,
     prelude::*,
     recording::SetupError,
@@ -33,6 +33,21 @@ fn pool(bytes: usize) -> PoolSettings {
         bytes,
         shards: 4,
         ..PoolSettings::default()
+    }
+}
+
+fn with_pool(pool: PoolSettings) -> PlayerScaling {
+    PlayerScaling {
+        pool: Some(pool),
+        ..Default::default()
+    }
+}
+
+/// A pool for players beyond the first `above`.
+fn sharing(above: usize, pool: PoolSettings) -> PlayerScaling {
+    PlayerScaling {
+        pool_above: Some(above),
+        ..with_pool(pool)
     }
 }
 
@@ -95,9 +110,12 @@ fn tell(episode: &Episode) -> (i64, i64, String, Vec<String>) {
     )
 }
 
-fn play(recording: Recording<Player>, players: usize, ticks: usize) -> (TestApp, Vec<Entity>) {
+fn play(scaling: PlayerScaling, players: usize, ticks: usize) -> (TestApp, Vec<Entity>) {
     let mut test = TestApp::new();
-    test.record(recording.players(players + ticks));
+    test.record(recording().scaling(PlayerScaling {
+        expected_players: players + ticks,
+        ..scaling
+    }));
     let mut rng = StdRng::seed_from_u64(11);
     let mut alive: Vec<_> = (0..players).map(|_| spawn(test.world_mut(), &mut rng)).collect();
     for _ in 0..ticks {
@@ -109,20 +127,20 @@ fn play(recording: Recording<Player>, players: usize, ticks: usize) -> (TestApp,
 
 #[test]
 fn a_crowd_is_recorded_as_if_each_had_a_buffer() {
-    let told = |recording| {
-        let (mut test, _) = play(recording, 300, 150);
+    let told = |scaling| {
+        let (mut test, _) = play(scaling, 300, 150);
         let episodes: Vec<_> = test.finish().iter().map(tell).collect();
         let report = test.report();
         assert_eq!((report.pending, report.dropped), (0, report.non_finite), "{report:?}");
         assert!(report.discarded > 0 && report.non_finite > 0, "{report:?}");
         episodes
     };
-    let own = told(recording());
+    let own = told(PlayerScaling::default());
     assert!(own.len() > 500);
-    let shared = told(recording().pool_above(0).pool(pool(64 << 20)));
+    let shared = told(sharing(0, pool(64 << 20)));
     assert_eq!(own, shared);
     // Some have buffers of their own, and those who came later share.
-    let both = told(recording().pool_above(310).pool(pool(64 << 20)));
+    let both = told(sharing(310, pool(64 << 20)));
     assert_eq!(own, both);
 }
 
@@ -135,7 +153,10 @@ fn buffers(test: &TestApp) -> (usize, bool) {
 #[test]
 fn those_who_join_when_there_are_many_share() {
     let mut test = TestApp::new();
-    test.record(recording().pool_above(2).pool(pool(1 << 20)).players(2));
+    test.record(recording().scaling(PlayerScaling {
+        expected_players: 2,
+        ..sharing(2, pool(1 << 20))
+    }));
     let mut rng = StdRng::seed_from_u64(1);
     spawn(test.world_mut(), &mut rng);
     spawn(test.world_mut(), &mut rng);
@@ -150,7 +171,11 @@ fn those_who_join_when_there_are_many_share() {
 #[test]
 fn a_crowd_that_is_expected_finds_its_pool_and_all_of_its_memory() {
     let mut test = TestApp::new();
-    test.record(recording().pool_above(2).players(3));
+    test.record(recording().scaling(PlayerScaling {
+        pool_above: Some(2),
+        expected_players: 3,
+        ..Default::default()
+    }));
     test.ticks(1);
     assert_eq!(buffers(&test), (0, true));
     let players = test.world().resource::<Experience>().buffers("player").unwrap();
@@ -185,7 +210,7 @@ fn what_a_pool_loses_is_counted_and_ends_its_episodes() {
         },
         ..ExperiencePlugin::default()
     });
-    test.record(recording().pool_above(0).pool(pool(16 << 10)));
+    test.record(recording().scaling(sharing(0, pool(16 << 10))));
     let mut rng = StdRng::seed_from_u64(5);
     let mut alive: Vec<_> = (0..20).map(|_| spawn(test.world_mut(), &mut rng)).collect();
     for _ in 0..400 {
@@ -211,7 +236,7 @@ fn what_a_pool_loses_is_counted_and_ends_its_episodes() {
 
 #[test]
 fn a_crowd_can_be_sampled_while_it_plays() {
-    let (mut test, _) = play(recording().pool_above(0).pool(pool(1 << 20)), 100, 60);
+    let (mut test, _) = play(sharing(0, pool(1 << 20)), 100, 60);
     let experience = test.world_mut().resource::<Experience>();
     let mut sampler = Sampler::new(experience.schema("player").unwrap());
     sampler.watch(experience.buffers("player").unwrap().readers()).unwrap();
@@ -232,13 +257,27 @@ fn a_pool_that_cannot_be_is_refused() {
         let mut test = TestApp::new();
         test.try_add_recording(recording).expect_err("it is refused")
     };
-    let blocking = recording().overflow(Overflow::Block(core::time::Duration::from_millis(1)));
-    let error = refused(blocking.pool_above(10));
+    let blocking = recording().buffers(BufferSettings {
+        overflow: Overflow::Block(core::time::Duration::from_millis(1)),
+        ..Default::default()
+    });
+    let pool_above = Some(10);
+    let error = refused(blocking.scaling(PlayerScaling {
+        pool_above,
+        ..Default::default()
+    }));
     assert!(matches!(error, SetupError::Pool(_)), "{error}");
     assert!(error.to_string().contains("`player`"), "{error}");
-    let error = refused(recording().buffer(BufferKind::Queue).pool(pool(1 << 20)));
+    let error = refused(
+        recording()
+            .buffers(BufferSettings {
+                kind: BufferKind::Queue,
+                ..Default::default()
+            })
+            .scaling(with_pool(pool(1 << 20))),
+    );
     assert!(matches!(error, SetupError::Pool(_)), "{error}");
-    let error = refused(recording().pool(pool(100)));
+    let error = refused(recording().scaling(with_pool(pool(100))));
     let SetupError::Buffer { source, .. } = &error else {
         panic!("{error}")
     };
@@ -247,17 +286,22 @@ fn a_pool_that_cannot_be_is_refused() {
 
 #[test]
 fn a_crowds_pool_counts_against_the_budget() {
-    let budget = |bytes, recording: Recording<Player>| {
+    let budget = |bytes, pool_above| {
         let mut test = TestApp::with_plugin(ExperiencePlugin {
             memory_budget: bytes,
             ..ExperiencePlugin::default()
         });
-        test.try_add_recording(recording.players(100_000)).map(|_| ())
+        let scaling = PlayerScaling {
+            expected_players: 100_000,
+            pool_above,
+            ..Default::default()
+        };
+        test.try_add_recording(recording().scaling(scaling)).map(|_| ())
     };
     let buffer = BufferSettings::default().bytes(12).unwrap();
     let needed = 4096 * buffer + (256 << 20);
-    let error = budget(needed - 1, recording()).unwrap_err();
-    assert!(error.to_string().contains("256.0 MiB for those who share"), "{error}");
-    assert!(budget(256 << 20, recording().pool_above(0)).is_ok());
-    assert!(budget((256 << 20) - 1, recording().pool_above(0)).is_err());
+    let error = budget(needed - 1, None).unwrap_err();
+    assert!(error.to_string().contains("256.0 MiB for the shared pool"), "{error}");
+    assert!(budget(256 << 20, Some(0)).is_ok());
+    assert!(budget((256 << 20) - 1, Some(0)).is_err());
 }

@@ -133,7 +133,10 @@ fn a_marker_inserted_again_is_not_an_end() {
 
 #[test]
 fn a_despawn_terminates_where_the_recording_says_so() {
-    let mut test = play(Recording::new("player").on_despawn(Outcome::Terminated));
+    let mut test = play(Recording::new("player").episodes(EpisodeRules {
+        on_despawn: Outcome::Terminated,
+        ..Default::default()
+    }));
     let player = test.world_mut().spawn(player()).id();
     test.ticks(3);
     test.world_mut().despawn(player);
@@ -226,7 +229,14 @@ fn a_lost_resource_truncates_all_and_a_found_one_begins_anew() {
 
 #[test]
 fn an_episode_longer_than_the_longest_is_split_and_linked() {
-    let mut test = play(Recording::new("player").max_episode_steps(3).reward_terms(["tick"]));
+    let mut test = play(
+        Recording::new("player")
+            .episodes(EpisodeRules {
+                max_steps: 3,
+                ..Default::default()
+            })
+            .reward_terms(["tick"]),
+    );
     test.world_mut().spawn(player());
     test.add_systems(FixedUpdate, |mut players: Query<&mut Reward>| {
         players.single_mut().unwrap().add("tick", 1.0);
@@ -283,7 +293,7 @@ fn a_panic_in_a_system_loses_nothing_that_was_captured() {
 
 #[test]
 fn the_last_transition_of_a_decision_under_way_is_closed_when_the_app_exits() {
-    let mut test = play(Recording::new("player").every(4));
+    let mut test = play(Recording::new("player").decision_interval(4));
     test.world_mut().spawn(player());
     test.ticks(7);
     test.world_mut().write_message(AppExit::Success);
@@ -337,7 +347,10 @@ fn a_reward_or_an_action_that_is_not_finite_is_one_too() {
 #[test]
 fn values_that_are_not_finite_are_kept_or_replaced_on_request() {
     for (rule, expected) in [(NonFinite::Keep, f32::NAN), (NonFinite::Replace(-1.0), -1.0)] {
-        let mut test = play(Recording::new("player").observe::<Mood>().non_finite(rule));
+        let mut test = play(Recording::new("player").observe::<Mood>().episodes(EpisodeRules {
+            non_finite: rule,
+            ..Default::default()
+        }));
         let player = test.world_mut().spawn(player()).id();
         test.ticks(3);
         test.world_mut().get_mut::<Mood>(player).unwrap().0 = f32::NAN;

@@ -157,10 +157,16 @@ fn at_capture_reads_sensors_that_are_computed_late() {
         }
     }
     let end_with = |when| {
-        let episodes = play(recording().final_observation(when), |app| {
-            app.add_systems(FixedUpdate, (grow, die).chain())
-                .add_systems(FixedPostUpdate, late);
-        });
+        let episodes = play(
+            recording().episodes(EpisodeRules {
+                final_observation: when,
+                ..Default::default()
+            }),
+            |app| {
+                app.add_systems(FixedUpdate, (grow, die).chain())
+                    .add_systems(FixedPostUpdate, late);
+            },
+        );
         ages(&episodes[0])
     };
     assert_eq!(end_with(FinalObservation::AtCapture), [1.5, 3.0, 4.5]);

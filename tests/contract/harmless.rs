@@ -37,11 +37,22 @@ fn game(enabled: bool) -> u64 {
             .observe::<Age>()
             .observe::<Noise>()
             .act::<Noise>()
-            .start(EpisodeStart::OnEvent)
             .reward_terms(["x"])
-            .max_episode_steps(20),
+            .episodes(EpisodeRules {
+                start: EpisodeStart::OnEvent,
+                max_steps: 20,
+                ..Default::default()
+            }),
     );
-    test.record(Recording::<Marked>::new("marked").observe::<Age>().every(3).capacity(4));
+    test.record(
+        Recording::<Marked>::new("marked")
+            .observe::<Age>()
+            .decision_interval(3)
+            .buffers(BufferSettings {
+                capacity: 4,
+                ..Default::default()
+            }),
+    );
     test.init_resource::<Order>();
     test.add_observer(
         |ended: On<EpisodeEnded>, mut ages: Query<&mut Age>, mut order: ResMut<Order>, mut commands: Commands| {
@@ -147,7 +158,7 @@ fn no_system_of_the_game_is_ambiguous_with_ours() {
         Recording::<Player>::new("player")
             .observe::<Age>()
             .act::<Noise>()
-            .act_in(FixedPreUpdate),
+            .read_actions_after(FixedPreUpdate),
     );
     // Unordered systems of a game, in every schedule that we stand next to; none of them conflicts with another. `First` and
     // `Last` are left out, because Bevy's own systems are ambiguous there.
@@ -195,7 +206,7 @@ fn no_system_of_ours_stands_in_a_schedule_of_the_game() {
             app.add_recording(
                 Recording::<Player>::new("player")
                     .observe::<Age>()
-                    .act_in(FixedPreUpdate),
+                    .read_actions_after(FixedPreUpdate),
             );
         }
         let labels = [

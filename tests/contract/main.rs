@@ -3,6 +3,7 @@
 mod alignment;
 mod beginnings;
 mod changes;
+mod column_attributes;
 mod consent;
 mod crowd;
 mod ends;
@@ -14,6 +15,7 @@ mod observations;
 mod parallel;
 mod pausing;
 mod players;
+mod reentrancy;
 mod regrouping;
 mod timing;
 mod trust;

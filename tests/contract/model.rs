@@ -187,11 +187,20 @@ fn play(lives: &[Vec<Move>], every: u32, longest: usize) -> TestApp {
             .observe::<Place>()
             .act::<Choice>()
             .reward_terms(["pay"])
-            .every(every)
+            .decision_interval(every)
     };
     let longest = u32::try_from(longest).unwrap();
-    let blocking = |name| recording(name).overflow(Overflow::Block(core::time::Duration::from_secs(20)));
-    test.record(blocking("every").max_episode_steps(longest));
+    let blocking = |name| {
+        recording(name).buffers(BufferSettings {
+            overflow: Overflow::Block(core::time::Duration::from_secs(20)),
+            ..Default::default()
+        })
+    };
+    let rules = EpisodeRules {
+        max_steps: longest,
+        ..Default::default()
+    };
+    test.record(blocking("every").episodes(rules.clone()));
     test.record(blocking("whole"));
     test.record(blocking("change").mode(RecordMode::OnChange));
     // Large enough for a whole game.
@@ -200,7 +209,11 @@ fn play(lives: &[Vec<Move>], every: u32, longest: usize) -> TestApp {
         shards: 2,
         ..PoolSettings::default()
     };
-    test.record(recording("shared").max_episode_steps(longest).pool_above(0).pool(pool));
+    test.record(recording("shared").episodes(rules).scaling(PlayerScaling {
+        pool_above: Some(0),
+        pool: Some(pool),
+        ..Default::default()
+    }));
     let mut entities: Vec<Option<Entity>> = vec![None; lives.len()];
     for tick in 0..lives[0].len() {
         let now: Vec<_> = lives.iter().map(|moves| moves[tick]).collect();

@@ -313,7 +313,7 @@ fn two_recordings_watch_one_entity() {
     test.record(
         Recording::<Watched>::new("b")
             .observe::<Kit>()
-            .every(2)
+            .decision_interval(2)
             .reward_terms(["all"]),
     );
     test.record(Recording::<Player>::new("c").observe::<Health>());

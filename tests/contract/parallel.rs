@@ -51,13 +51,29 @@ fn recording(threads: &Threads) -> Recording<Player> {
         .match_id::<Match>()
         .act::<Speed>()
         .reward_terms(["moved", "found"])
-        .max_episode_steps(40)
-        .players(1000)
-        .pool(PoolSettings {
+        .episodes(EpisodeRules {
+            max_steps: 40,
+            ..Default::default()
+        })
+}
+
+fn scaling() -> PlayerScaling {
+    PlayerScaling {
+        expected_players: 1000,
+        pool: Some(PoolSettings {
             bytes: 32 << 20,
             shards: 5,
             ..PoolSettings::default()
-        })
+        }),
+        ..Default::default()
+    }
+}
+
+fn sharing_above(players: usize) -> PlayerScaling {
+    PlayerScaling {
+        pool_above: Some(players),
+        ..scaling()
+    }
 }
 
 fn spawn(world: &mut World, rng: &mut StdRng) -> Entity {
@@ -151,19 +167,27 @@ fn play(adjust: impl Fn(Recording<Player>) -> Recording<Player>) -> (Vec<(String
 }
 
 /// Plays one game twice.
-fn compare(adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
-    compare_with(true, adjust);
+fn compare(scaling: PlayerScaling, adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
+    compare_with(true, scaling, adjust);
 }
 
-fn compare_with(shared_out: bool, adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
-    let (serial, report, threads) = play(|recording| adjust(recording).parallel_above(usize::MAX));
+fn compare_with(shared_out: bool, scaling: PlayerScaling, adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
+    let play = |parallel_above| {
+        let parallel_above = Some(parallel_above);
+        let scaling = PlayerScaling {
+            parallel_above,
+            ..scaling.clone()
+        };
+        play(|recording| adjust(recording).scaling(scaling.clone()))
+    };
+    let (serial, report, threads) = play(usize::MAX);
     assert_eq!(threads, 1);
     assert!(serial.len() > 2000, "{}", serial.len());
     assert!(
         report.discarded > 0 && report.non_finite > 0 && report.refused_agents > 0,
         "{report:?}"
     );
-    let (parallel, beside, threads) = play(|recording| adjust(recording).parallel_above(0));
+    let (parallel, beside, threads) = play(0);
     if shared_out && available_parallelism().is_ok_and(|processors| processors.get() > 1) {
         assert!(threads > 1, "one thread did everything");
     }
@@ -176,36 +200,36 @@ fn compare_with(shared_out: bool, adjust: impl Fn(Recording<Player>) -> Recordin
 
 #[test]
 fn players_with_buffers_of_their_own() {
-    compare(|recording| recording);
+    compare(scaling(), |recording| recording);
 }
 
 #[test]
 fn players_who_share_a_pool() {
-    compare(|recording| recording.pool_above(0));
+    compare(sharing_above(0), |recording| recording);
 }
 
 #[test]
 fn some_with_buffers_of_their_own_and_some_who_share() {
-    compare(|recording| recording.pool_above(720));
+    compare(sharing_above(720), |recording| recording);
 }
 
 #[test]
 fn a_pool_of_one_shard() {
     // Whoever has the shard does everything.
-    compare_with(false, |recording| {
-        recording.pool_above(0).pool(PoolSettings {
+    let one_shard = PlayerScaling {
+        pool: Some(PoolSettings {
             bytes: 4 << 20,
             shards: 1,
             ..PoolSettings::default()
-        })
-    });
+        }),
+        ..sharing_above(0)
+    };
+    compare_with(false, one_shard, |recording| recording);
 }
 
 #[test]
 fn players_who_see_each_other() {
-    compare(|recording| {
-        recording
-            .pool_above(0)
-            .observe_nearest_with(Nearest::<Player>::new(2, 3.0).xy().with_field::<Speed>(""))
+    compare(sharing_above(0), |recording| {
+        recording.observe_nearest_with(Nearest::<Player>::new(2, 3.0).xy().with_field::<Speed>(""))
     });
 }

@@ -135,7 +135,7 @@ fn an_end_at_the_capture_that_pauses_is_the_games() {
 
 #[test]
 fn a_pause_in_mid_decision_ends_at_what_is_seen_then() {
-    let mut test = play(Recording::new("player").every(4));
+    let mut test = play(Recording::new("player").decision_interval(4));
     test.world_mut().spawn((Player, Age(0.0)));
     test.ticks(7);
     experience(&mut test).pause("lunch");
@@ -190,7 +190,10 @@ fn who_comes_and_goes_in_a_pause_is_known_after_it() {
 
 #[test]
 fn a_corpse_that_waits_through_a_pause_waits_on() {
-    let mut test = play(Recording::new("player").start(EpisodeStart::OnEvent));
+    let mut test = play(Recording::new("player").episodes(EpisodeRules {
+        start: EpisodeStart::OnEvent,
+        ..Default::default()
+    }));
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(2);
     experience(&mut test).pause("lunch");
@@ -228,9 +231,15 @@ struct Story(DefaultHasher);
 fn story(pauses: bool) -> u64 {
     let mut test = play(
         Recording::new("player")
-            .start(EpisodeStart::OnEvent)
-            .max_episode_steps(7)
-            .capacity(16),
+            .episodes(EpisodeRules {
+                start: EpisodeStart::OnEvent,
+                max_steps: 7,
+                ..Default::default()
+            })
+            .buffers(BufferSettings {
+                capacity: 16,
+                ..Default::default()
+            }),
     );
     test.init_resource::<Story>();
     test.add_observer(

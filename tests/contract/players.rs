@@ -183,7 +183,10 @@ fn an_exclusion_outlasts_a_despawn_and_an_end_of_the_games_is_published_all_the_
 
 #[test]
 fn a_tag_is_of_the_open_episode_or_of_the_last_one() {
-    let mut test = play(Recording::new("player").start(EpisodeStart::OnEvent));
+    let mut test = play(Recording::new("player").episodes(EpisodeRules {
+        start: EpisodeStart::OnEvent,
+        ..Default::default()
+    }));
     let entity = join(&mut test, 7);
     test.ticks(3);
     let first = experience(&mut test).tag_episode("player", 7, "funny").unwrap();
@@ -208,6 +211,70 @@ fn what_is_not_there_is_named() {
     let error = experience(&mut test).tag_episode("player", 7, "x").unwrap_err();
     assert!(error.to_string().contains("agent id 7"), "{error}");
     assert!(experience(&mut test).exclude("nobody", 7).is_err());
+}
+
+#[derive(Component)]
+struct Spectator;
+
+#[test]
+fn recordings_and_players_are_given_by_id_by_name_and_by_entity() {
+    let mut test = play(Recording::new("player"));
+    test.record(Recording::<Spectator>::new("slow").observe::<Age>());
+    test.record(Recording::<Spectator>::new("fast").observe::<Age>());
+    let player = join(&mut test, 7);
+    let other = join(&mut test, 8);
+    test.ticks(3);
+    let mut all = experience(&mut test);
+    let id = all.recording::<Player>().unwrap();
+    assert_eq!(all.recording_named("player"), Some(id));
+    // Two recordings have this marker, and none has the other.
+    assert_eq!(all.recording::<Spectator>(), None);
+    assert_eq!(all.recording::<Age>(), None);
+    assert_eq!(all.recording_named("nobody"), None);
+    assert!(all.recording_named("slow") != all.recording_named("fast"));
+    let name = String::from("player");
+    assert_eq!(all.players(id).count(), all.players(&name).count());
+    assert_eq!(all.schema(id).unwrap().name(), "player");
+    assert_eq!(all.progress(id), all.progress("player"));
+    assert_eq!(all.reports(id), all.reports("player"));
+    assert_eq!(all.sinks(id).len(), 1);
+    assert!(all.buffers(id).is_some());
+
+    let tagged = all.tag_episode(id, player, "odd").unwrap();
+    assert_eq!(all.tag_episode("player", AgentId(7), "odd"), Ok(tagged));
+    assert_eq!(all.end_episode(&name, 7, "test"), Ok(tagged));
+    assert!(all.discard_episode(id, other).is_ok());
+    all.exclude(id, player).unwrap();
+    assert!(all.is_excluded("player", 7) && all.is_excluded(id, player) && !all.is_excluded(id, other));
+    all.include("player", player).unwrap();
+    assert!(!all.is_excluded(id, AgentId(7)));
+
+    assert!(all.pause_recording(id, "enough"));
+    assert_eq!(all.pause_reason(id), all.pause_reason("player"));
+    assert!(all.resume_recording(id));
+
+    // An entity is a player while it lives.
+    test.world_mut().despawn(player);
+    test.ticks(1);
+    let error = experience(&mut test).exclude(id, player).unwrap_err();
+    assert_eq!(
+        error,
+        PlayerError::NoSuchPlayer {
+            recording: "player".to_owned(),
+            player: player.into(),
+        }
+    );
+    assert!(error.to_string().contains(&format!("entity {player}")), "{error}");
+    assert!(!experience(&mut test).is_excluded(id, player));
+    assert!(
+        experience(&mut test).exclude(id, 7).is_ok(),
+        "an agent id need not be alive"
+    );
+    // The id of another app.
+    let mut empty = TestApp::new();
+    assert!(experience(&mut empty).schema(id).is_none());
+    let error = experience(&mut empty).end_episode(id, 7, "x").unwrap_err();
+    assert!(error.to_string().contains("`#0`"), "{error}");
 }
 
 #[cfg(feature = "dataset")]

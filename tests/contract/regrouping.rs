@@ -85,7 +85,13 @@ fn play(recording: Recording<Player>) -> usize {
 #[test]
 fn each_row_is_its_own_players_wherever_that_stands() {
     let own = play(Recording::new("own"));
-    let shared = play(Recording::new("shared").pool_above(0));
-    let some = play(Recording::new("some").pool_above(310));
+    let shared = play(Recording::new("shared").scaling(PlayerScaling {
+        pool_above: Some(0),
+        ..Default::default()
+    }));
+    let some = play(Recording::new("some").scaling(PlayerScaling {
+        pool_above: Some(310),
+        ..Default::default()
+    }));
     assert_eq!((own, own), (shared, some));
 }

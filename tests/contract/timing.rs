@@ -109,18 +109,18 @@ fn a_decision_interval_takes_the_first_ticks_action_and_sums_rewards() {
     };
     // Capture 0 sees age 1. Decisions cover ages 2–4 and 5–7.
     assert_eq!(
-        play(recording().every(3)),
+        play(recording().decision_interval(3)),
         [(1.0, 200.0, 9.0, 3, 4.0), (4.0, 500.0, 18.0, 3, 7.0)]
     );
     assert_eq!(
-        play(recording().every(3).decision_tick(DecisionTick::Last)),
+        play(recording().decision_interval(3).decision_tick(DecisionTick::Last)),
         [(1.0, 400.0, 9.0, 3, 4.0), (4.0, 700.0, 18.0, 3, 7.0)]
     );
 }
 
 #[test]
 fn an_end_within_a_decision_says_how_long_the_transition_truly_lasted() {
-    let mut test = play(recording().every(4));
+    let mut test = play(recording().decision_interval(4));
     let player = test
         .world_mut()
         .query_filtered::<Entity, With<Player>>()
@@ -151,9 +151,9 @@ fn an_end_between_ticks_keeps_the_action_that_led_to_it() {
     let mut test = TestApp::new();
     test.record(
         recording()
-            .every(4)
+            .decision_interval(4)
             .decision_tick(DecisionTick::Last)
-            .act_in(FixedPreUpdate),
+            .read_actions_after(FixedPreUpdate),
     );
     test.add_systems(FixedUpdate, grow);
     let player = test.world_mut().spawn((Player, Age(0.0), Choice(0.0))).id();
@@ -207,7 +207,7 @@ fn an_action_may_be_read_in_a_schedule_of_the_main_loop() {
         }
     }
     let mut test = TestApp::new();
-    test.record(recording().act_in(PreUpdate));
+    test.record(recording().read_actions_after(PreUpdate));
     test.add_systems(PreUpdate, choose).add_systems(FixedUpdate, grow);
     test.world_mut().spawn((Player, Age(0.0), Choice(0.0)));
     test.ticks(4);

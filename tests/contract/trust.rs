@@ -102,8 +102,18 @@ fn recording(looks: &Arc<AtomicUsize>) -> Recording<Player> {
         .act::<Choice>()
         .reward_terms(["luck"])
         .mode(RecordMode::OnChange)
-        .capacity(1024)
-        .players(1000)
+        .buffers(BufferSettings {
+            capacity: 1024,
+            ..Default::default()
+        })
+        .scaling(scaling())
+}
+
+fn scaling() -> PlayerScaling {
+    PlayerScaling {
+        expected_players: 1000,
+        ..Default::default()
+    }
 }
 
 /// The episodes of a game, with every byte of their rows, the account, and how often a player was looked at.
@@ -162,7 +172,12 @@ fn compare(adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
 #[test]
 fn the_rows_are_the_same() {
     compare(|recording| recording);
-    compare(|recording| recording.pool_above(0));
+    compare(|recording| {
+        recording.scaling(PlayerScaling {
+            pool_above: Some(0),
+            ..scaling()
+        })
+    });
 }
 
 #[test]
@@ -173,8 +188,8 @@ fn a_resource_that_changes_changes_what_all_see() {
 #[test]
 fn where_ticks_cannot_tell_everybody_is_read() {
     for adjust in [
-        |recording: Recording<Player>| recording.every(2),
-        |recording: Recording<Player>| recording.act_in(FixedPreUpdate),
+        |recording: Recording<Player>| recording.decision_interval(2),
+        |recording: Recording<Player>| recording.read_actions_after(FixedPreUpdate),
         |recording: Recording<Player>| recording.mode(RecordMode::EveryTick),
     ] {
         let (read, report, looks) = play(adjust);

@@ -81,7 +81,14 @@ fn asleep() -> TestApp {
 #[test]
 fn the_account_closes_at_any_moment() {
     let mut test = TestApp::new();
-    test.record(Recording::<Player>::new("player").observe::<Age>().capacity(8));
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .buffers(BufferSettings {
+                capacity: 8,
+                ..Default::default()
+            }),
+    );
     test.add_systems(FixedUpdate, grow);
     let players: Vec<_> = (0..10)
         .map(|_| test.world_mut().spawn((Player, Age(0.0))).id())
@@ -110,7 +117,14 @@ fn the_account_closes_at_any_moment() {
 #[test]
 fn a_drop_ends_the_episode_with_gap_and_is_counted() {
     let mut test = asleep();
-    test.record(Recording::<Player>::new("player").observe::<Age>().capacity(16));
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .buffers(BufferSettings {
+                capacity: 16,
+                ..Default::default()
+            }),
+    );
     test.add_systems(FixedUpdate, grow);
     test.world_mut().spawn((Player, Age(0.0)));
     // The exporter is woken every four captures; it is slower than that now and then, never than this.
@@ -137,7 +151,11 @@ fn a_drop_ends_the_episode_with_gap_and_is_counted() {
 fn refusing_the_newest_is_counted_to_the_last_row() {
     let mut test = asleep();
     let recording = Recording::<Player>::new("player").observe::<Age>();
-    test.record(recording.capacity(16).overflow(Overflow::DropNewest));
+    test.record(recording.buffers(BufferSettings {
+        capacity: 16,
+        overflow: Overflow::DropNewest,
+        ..Default::default()
+    }));
     test.add_systems(FixedUpdate, grow);
     let first = test.world_mut().spawn((Player, Age(0.0))).id();
     test.world_mut().spawn((Player, Age(0.0)));
@@ -165,8 +183,11 @@ fn every_kind_of_buffer_records_the_same() {
         test.record(
             Recording::<Player>::new("player")
                 .observe::<Age>()
-                .buffer(kind)
-                .overflow(overflow),
+                .buffers(BufferSettings {
+                    kind,
+                    overflow,
+                    ..Default::default()
+                }),
         );
         test.add_systems(FixedUpdate, grow);
         let player = test.world_mut().spawn((Player, Age(0.0))).id();
@@ -194,8 +215,11 @@ fn blocking_loses_nothing() {
     test.record(
         Recording::<Player>::new("player")
             .observe::<Age>()
-            .capacity(8)
-            .overflow(overflow),
+            .buffers(BufferSettings {
+                capacity: 8,
+                overflow,
+                ..Default::default()
+            }),
     );
     test.add_systems(FixedUpdate, grow);
     for _ in 0..5 {
@@ -243,13 +267,19 @@ fn spilling_loses_nothing_however_slow_the_sink_is() {
         test.add_recording(
             Recording::<Player>::new("player")
                 .observe::<Age>()
-                .buffer(kind)
-                .capacity(8)
-                .overflow(Overflow::Spill {
-                    folder: folder.path().to_owned(),
-                    bytes: 4 << 20,
+                .buffers(BufferSettings {
+                    kind,
+                    capacity: 8,
+                    overflow: Overflow::Spill {
+                        folder: folder.path().to_owned(),
+                        bytes: 4 << 20,
+                    },
+                    ..Default::default()
                 })
-                .max_episode_steps(50)
+                .episodes(EpisodeRules {
+                    max_steps: 50,
+                    ..Default::default()
+                })
                 .sink(slow(begun, goes, exported.clone())),
         );
         test.add_systems(FixedUpdate, grow);
@@ -301,9 +331,12 @@ fn a_folder_that_cannot_be_spilled_to_is_refused_by_name() {
         test.record(
             Recording::<Player>::new("player")
                 .observe::<Age>()
-                .overflow(Overflow::Spill {
-                    folder: "no/such/folder".into(),
-                    bytes: 1 << 20,
+                .buffers(BufferSettings {
+                    overflow: Overflow::Spill {
+                        folder: "no/such/folder".into(),
+                        bytes: 1 << 20,
+                    },
+                    ..Default::default()
                 }),
         );
         test.ticks(1);
@@ -325,9 +358,15 @@ fn blocking_waits_no_longer_than_it_was_told_to() {
     test.add_recording(
         Recording::<Player>::new("player")
             .observe::<Age>()
-            .capacity(4)
-            .overflow(Overflow::Block(patience))
-            .max_episode_steps(1)
+            .buffers(BufferSettings {
+                capacity: 4,
+                overflow: Overflow::Block(patience),
+                ..Default::default()
+            })
+            .episodes(EpisodeRules {
+                max_steps: 1,
+                ..Default::default()
+            })
             .sink(odd(|_| {
                 std::thread::sleep(Duration::from_secs(2));
                 Ok(())
@@ -389,7 +428,10 @@ fn a_sink_that_never_returns_does_not_keep_the_game() {
     test.add_recording(
         Recording::<Player>::new("player")
             .observe::<Age>()
-            .max_episode_steps(1)
+            .episodes(EpisodeRules {
+                max_steps: 1,
+                ..Default::default()
+            })
             .sink(odd(|_| {
                 std::thread::sleep(Duration::from_secs(3600));
                 Ok(())

@@ -75,10 +75,13 @@ fn a_recording_stays_in_its_dataset_whatever_it_is_called() {
         test.record(
             Recording::<Player>::new(name)
                 .observe::<Age>()
-                .memory(Memory::File(buffers.clone()))
-                .overflow(Overflow::Spill {
-                    folder: spill,
-                    bytes: 1 << 20,
+                .buffers(BufferSettings {
+                    memory: Memory::File(buffers.clone()),
+                    overflow: Overflow::Spill {
+                        folder: spill,
+                        bytes: 1 << 20,
+                    },
+                    ..Default::default()
                 })
                 .sink(DatasetSink::new(&root)),
         );

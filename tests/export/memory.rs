@@ -23,6 +23,20 @@ fn recording() -> Recording<Player> {
     Recording::new("player").observe::<Age>()
 }
 
+fn expecting(expected_players: usize) -> PlayerScaling {
+    PlayerScaling {
+        expected_players,
+        ..Default::default()
+    }
+}
+
+fn holding(capacity: usize) -> BufferSettings {
+    BufferSettings {
+        capacity,
+        ..Default::default()
+    }
+}
+
 /// A test whose exporter looks at the buffers only when it is closed.
 fn asleep() -> TestApp {
     TestApp::with_plugin(ExperiencePlugin {
@@ -59,13 +73,16 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 fn what_is_on_its_way_to_a_sink_can_be_found_in_files_until_it_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let mut test = asleep();
-    test.record(recording().memory(Memory::File(folder.path().to_owned())));
+    test.record(recording().buffers(BufferSettings {
+        memory: Memory::File(folder.path().to_owned()),
+        ..Default::default()
+    }));
     for age in [1.0, 2.0] {
         test.world_mut().spawn((Player, Age(age)));
     }
     test.ticks(10);
     let experience = test.world_mut().resource::<Experience>();
-    let (run, schema) = (experience.run().unwrap(), experience.schema("player").unwrap());
+    let (run, schema) = (experience.run(), experience.schema("player").unwrap());
     assert!(experience.buffers("player").unwrap().stats().memory.file > 0);
     let mut agents = Vec::new();
     for file in files(folder.path()) {
@@ -100,13 +117,20 @@ fn a_folder_in_which_no_file_can_be_made_is_refused_while_the_app_is_set_up() {
     let file = folder.path().join("thesis.txt");
     fs::write(&file, "do not touch").unwrap();
     let error = TestApp::new()
-        .try_add_recording(recording().memory(Memory::File(file.clone())))
+        .try_add_recording(recording().buffers(BufferSettings {
+            memory: Memory::File(file.clone()),
+            ..Default::default()
+        }))
         .err()
         .unwrap();
     assert!(matches!(error, SetupError::Buffer { .. }));
     assert!(error.to_string().contains("thesis.txt"), "{error}");
     let error = TestApp::new()
-        .try_add_recording(recording().buffer(BufferKind::Queue).memory(Memory::File(file)))
+        .try_add_recording(recording().buffers(BufferSettings {
+            kind: BufferKind::Queue,
+            memory: Memory::File(file),
+            ..Default::default()
+        }))
         .err()
         .unwrap();
     assert!(error.to_string().contains("cannot have a file"), "{error}");
@@ -119,7 +143,10 @@ fn a_disabled_plugin_makes_no_files() {
         enabled: false,
         ..Default::default()
     });
-    test.record(recording().memory(Memory::File(folder.path().join("rings"))));
+    test.record(recording().buffers(BufferSettings {
+        memory: Memory::File(folder.path().join("rings")),
+        ..Default::default()
+    }));
     test.world_mut().spawn((Player, Age(0.0)));
     test.ticks(3);
     assert_eq!(files(folder.path()).len(), 0);
@@ -155,7 +182,7 @@ fn number(text: &str, start: &str) -> usize {
 #[test]
 fn recordings_that_do_not_fit_the_budget_are_refused_with_the_arithmetic() {
     // A stamp, a header of 64 bytes, a float and the bit that says whether it changed; and 48 words of counters.
-    let error = complaint([recording().players(100)]);
+    let error = complaint([recording().scaling(expecting(100))]);
     assert!(
         error.contains("`player`: 100 players × (512 steps × 80 bytes + 384 bytes) = 3.9 MiB"),
         "{error}"
@@ -163,15 +190,15 @@ fn recordings_that_do_not_fit_the_budget_are_refused_with_the_arithmetic() {
     assert!(error.contains("3.9 MiB together, and the budget is 1.0 MiB"), "{error}");
 
     // What it says would fit does, and a byte less would not.
-    let capacity = number(&error, "`.capacity(");
+    let capacity = number(&error, "BufferSettings { capacity: ");
     assert!(
         small()
-            .try_add_recording(recording().players(100).capacity(capacity))
+            .try_add_recording(recording().scaling(expecting(100)).buffers(holding(capacity)))
             .is_ok()
     );
     assert!(
         small()
-            .try_add_recording(recording().players(100).capacity(2 * capacity))
+            .try_add_recording(recording().scaling(expecting(100)).buffers(holding(2 * capacity)))
             .is_err()
     );
     let memory_budget = number(&error, "`ExperiencePlugin::memory_budget` to ");
@@ -180,33 +207,40 @@ fn recordings_that_do_not_fit_the_budget_are_refused_with_the_arithmetic() {
             memory_budget,
             ..Default::default()
         });
-        assert_eq!(test.try_add_recording(recording().players(100)).is_ok(), fits);
+        assert_eq!(
+            test.try_add_recording(recording().scaling(expecting(100))).is_ok(),
+            fits
+        );
     }
 }
 
 #[test]
 fn all_recordings_share_the_budget_and_stand_in_the_arithmetic() {
-    let other = || Recording::<Player>::new("other").observe::<Age>().players(20);
-    let error = complaint([other(), recording().players(12)]);
+    let other = || {
+        Recording::<Player>::new("other")
+            .observe::<Age>()
+            .scaling(expecting(20))
+    };
+    let error = complaint([other(), recording().scaling(expecting(12))]);
     let lines: Vec<_> = error.lines().collect();
     assert!(
         lines[1].contains("`other`: 20 players") && lines[2].contains("`player`: 12 players"),
         "{error}"
     );
-    let capacity = number(&error, "`.capacity(");
+    let capacity = number(&error, "BufferSettings { capacity: ");
     let mut test = small();
     test.add_recording(other());
     assert!(
-        test.try_add_recording(recording().players(12).capacity(capacity))
+        test.try_add_recording(recording().scaling(expecting(12)).buffers(holding(capacity)))
             .is_ok()
     );
     // Where not even one step fits, a capacity is no remedy.
-    let error = complaint([recording().players(100_000)]);
+    let error = complaint([recording().scaling(expecting(100_000))]);
     assert!(
-        !error.contains(".capacity(") && error.contains("fewer `.players(..)`"),
+        !error.contains("capacity: ") && error.contains("lower `PlayerScaling::expected_players`"),
         "{error}"
     );
-    let error = complaint([recording().players(usize::MAX)]);
+    let error = complaint([recording().scaling(expecting(usize::MAX))]);
     assert!(error.contains("does not fit"), "{error}");
 }
 
@@ -226,7 +260,7 @@ struct Ends(u32);
 #[test]
 fn players_beyond_the_budget_are_counted_and_play_on_unrecorded() {
     let mut test = with_room_for(2);
-    test.record(recording().players(1));
+    test.record(recording().scaling(expecting(1)));
     test.init_resource::<Ends>();
     test.add_observer(|_: On<EpisodeEnded>, mut ends: ResMut<Ends>| ends.0 += 1);
     let players: Vec<_> = (0..5)
@@ -253,7 +287,7 @@ fn players_beyond_the_budget_are_counted_and_play_on_unrecorded() {
 #[test]
 fn who_leaves_makes_room_for_who_comes() {
     let mut test = with_room_for(2);
-    test.record(recording().players(1));
+    test.record(recording().scaling(expecting(1)));
     let spawn = |test: &mut TestApp, id| test.world_mut().spawn((Player, Age(0.0), AgentId(id))).id();
     let _stays = spawn(&mut test, 0);
     let mut leaves = spawn(&mut test, 1);
@@ -277,7 +311,7 @@ fn who_leaves_makes_room_for_who_comes() {
 #[test]
 fn without_a_sink_the_players_of_now_have_the_memory() {
     let mut test = with_room_for(2);
-    test.add_recording(recording().players(1));
+    test.add_recording(recording().scaling(expecting(1)));
     for _ in 0..20 {
         let player = test.world_mut().spawn((Player, Age(0.0))).id();
         test.ticks(3);

@@ -66,6 +66,36 @@ fn the_plugin_added_twice_is_refused_by_bevy() {
 }
 
 #[test]
+fn the_plugins_come_as_a_group_too() {
+    let mut app = App::new();
+    app.add_plugins(ExperiencePlugins.set(ExperiencePlugin {
+        memory_budget: 1 << 20,
+        ..Default::default()
+    }));
+    assert!(app.is_plugin_added::<ExperienceDiagnosticsPlugin>());
+    assert_eq!(app.world().resource::<Experience>().memory_budget(), 1 << 20);
+    app.add_recording(recording());
+}
+
+#[test]
+#[should_panic(expected = "at least one step")]
+fn episodes_of_no_steps_are_refused() {
+    let _ = recording().episodes(EpisodeRules {
+        max_steps: 0,
+        ..Default::default()
+    });
+}
+
+#[test]
+#[should_panic(expected = "at least one player")]
+fn a_recording_of_no_players_is_refused() {
+    let _ = recording().scaling(PlayerScaling {
+        expected_players: 0,
+        ..Default::default()
+    });
+}
+
+#[test]
 fn a_recording_that_observes_nothing_is_refused() {
     let error = complaint(Recording::new("player").act::<Age>());
     assert!(error.contains("observes nothing"), "{error}");
@@ -82,8 +112,8 @@ fn what_cannot_be_a_feature_is_refused_by_path_with_the_remedy() {
         "{error}"
     );
     let error = complaint(recording().observe::<Fine>());
-    assert!(error.contains("narrow"), "{error}");
-    app().add_recording(recording().observe::<Fine>().narrow());
+    assert!(error.contains("allow_lossy"), "{error}");
+    app().add_recording(recording().observe::<Fine>().allow_lossy());
     app().add_recording(recording().observe_fields::<Named>(["age"]));
 }
 
@@ -115,7 +145,7 @@ fn a_match_is_one_integer() {
 
 #[test]
 fn a_schedule_of_neither_loop_is_refused() {
-    let error = complaint(recording().act_in(Startup));
+    let error = complaint(recording().read_actions_after(Startup));
     assert!(error.contains("Startup"), "{error}");
 }
 
@@ -153,18 +183,24 @@ fn an_end_for_nobody_does_no_harm() {
 #[test]
 #[should_panic(expected = "at least one tick")]
 fn a_decision_of_no_ticks_is_refused() {
-    let _ = recording().every(0);
+    let _ = recording().decision_interval(0);
 }
 
 #[test]
 #[should_panic(expected = "at least one step")]
 fn a_buffer_of_no_steps_is_refused() {
-    let _ = recording().capacity(0);
+    let _ = recording().buffers(BufferSettings {
+        capacity: 0,
+        ..Default::default()
+    });
 }
 
 #[test]
 fn a_buffer_larger_than_memory_is_refused() {
-    let error = complaint(recording().capacity(usize::MAX / 2));
+    let error = complaint(recording().buffers(BufferSettings {
+        capacity: usize::MAX / 2,
+        ..Default::default()
+    }));
     assert!(error.contains("larger than the address space"), "{error}");
 }
 

@@ -95,7 +95,10 @@ fn play_episodes_of(steps: u32, export: ExportSettings, recording: Recording<Pla
         export,
         ..Default::default()
     });
-    test.add_recording(recording.observe::<Age>().max_episode_steps(steps));
+    test.add_recording(recording.observe::<Age>().episodes(EpisodeRules {
+        max_steps: steps,
+        ..Default::default()
+    }));
     test.add_systems(FixedUpdate, grow);
     test.init_resource::<Told>();
     test.add_observer(|failed: On<SinkFailed>, mut told: ResMut<Told>| told.failures.push(failed.clone()));
@@ -267,7 +270,13 @@ fn a_sink_that_never_returns_loses_its_own_and_no_others() {
         patience: Duration::from_secs(1),
         ..settings()
     };
-    let recording = Recording::new("player").capacity(4096).sink(sink).sink(good.clone());
+    let recording = Recording::new("player")
+        .buffers(BufferSettings {
+            capacity: 4096,
+            ..Default::default()
+        })
+        .sink(sink)
+        .sink(good.clone());
     let mut test = play(export, recording);
     play_until(&mut test, |test| {
         reports(test)[0].dropped > 64 && !failures(test).is_empty()
@@ -322,7 +331,13 @@ fn overflow_into_dataset(overflow: Overflow) {
         queue_bytes: 1,
         ..settings()
     };
-    let recording = Recording::new("player").capacity(16).overflow(overflow).sink(sink);
+    let recording = Recording::new("player")
+        .buffers(BufferSettings {
+            capacity: 16,
+            overflow,
+            ..Default::default()
+        })
+        .sink(sink);
     let mut test = play_episodes_of(20, export, recording);
     play_until(&mut test, |test| {
         played.fetch_add(1, Ordering::Relaxed);
@@ -452,7 +467,10 @@ fn a_sink_that_cannot_be_opened_is_told_and_counted() {
 fn whatever_many_sinks_do_each_has_its_account_and_its_order() {
     for seed in 0..4_u32 {
         let kept: Vec<_> = (0..4).map(|_| MemorySink::default()).collect();
-        let mut recording = Recording::new("player").capacity(64);
+        let mut recording = Recording::new("player").buffers(BufferSettings {
+            capacity: 64,
+            ..Default::default()
+        });
         for (place, kept) in kept.iter().enumerate() {
             let mut state = seed * 4 + place as u32 + 1;
             let behaviour = move || {

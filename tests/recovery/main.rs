@@ -261,15 +261,18 @@ fn with_buffers_in_files_even_what_was_not_drained_comes_back() {
         };
         fs::create_dir(rings.path().join("spill")).unwrap();
         let mut game = Game::new(settings, |recording| {
-            let recording = recording.memory(Memory::File(rings.path().to_owned()));
-            if spill {
-                recording.overflow(Overflow::Spill {
-                    folder: rings.path().join("spill"),
-                    bytes: 1 << 20,
-                })
-            } else {
-                recording
-            }
+            recording.buffers(BufferSettings {
+                memory: Memory::File(rings.path().to_owned()),
+                overflow: if spill {
+                    Overflow::Spill {
+                        folder: rings.path().join("spill"),
+                        bytes: 1 << 20,
+                    }
+                } else {
+                    Overflow::default()
+                },
+                ..Default::default()
+            })
         });
         let player = game.spawn(1);
         game.test.ticks(10);

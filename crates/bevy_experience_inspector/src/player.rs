@@ -64,7 +64,7 @@ impl ExperienceInspector {
             let (what, remedy) = if seen.is_pooled && state.buffer.is_none() {
                 (
                     "Its steps lie in a pool",
-                    "Players who share a pool cannot be looked at one by one: see `Recording::pool_above`.",
+                    "Players who share a pool cannot be looked at one by one: see `PlayerScaling::pool_above`.",
                 )
             } else {
                 (

@@ -3,9 +3,9 @@
 use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, MemoryUse, Overflow, TransitionBuffer,
     budget::Share,
+    resources::BufferResources,
     shape::checked_capacity,
     spill::{Chain, Hand, Spilling},
-    supplies::Supplies,
     sync::{Mutex, MutexGuard, lock},
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -57,13 +57,13 @@ impl MutexBuffer {
     /// When the settings or the rows have no size, or one so large that the buffer cannot be made; or when no file can be
     /// made where rows are to be spilled.
     pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::supplied(settings, row_words, Supplies::of(settings, row_words)?)
+        Self::with_resources(settings, row_words, BufferResources::of(settings, row_words)?)
     }
 
-    pub(super) fn supplied(
+    pub(super) fn with_resources(
         settings: &BufferSettings,
         row_words: usize,
-        supplies: Supplies,
+        resources: BufferResources,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
@@ -76,8 +76,8 @@ impl MutexBuffer {
                 ..State::default()
             }),
             given: Mutex::default(),
-            spilling: Spilling::new(supplies.file, settings, row_words),
-            _share: supplies.share,
+            spilling: Spilling::new(resources.file, settings, row_words),
+            _share: resources.share,
         });
         Ok((Writer(buffer.clone()), buffer))
     }

@@ -3,9 +3,9 @@
 use super::{
     Budget, BufferError, BufferPool, BufferSettings, BufferStats, Drained, Label, MemoryUse, TransitionBuffer, Writer,
     pool::{PoolSettings, PoolWriter},
+    resources::BufferResources,
     ring::Reader,
     spill::{self, SpillFile},
-    supplies::Supplies,
     sync::{Mutex, MutexGuard, lock},
     writer::create_with,
 };
@@ -102,12 +102,12 @@ impl PlayerBuffers {
                 })?)
             }
         };
-        let supplies = Supplies {
+        let resources = BufferResources {
             label: Label { agent_id, ..self.label },
             share,
             file: self.file.clone(),
         };
-        create_with(&self.settings, self.row_words, supplies)
+        create_with(&self.settings, self.row_words, resources)
     }
 
     /// How each buffer is made.

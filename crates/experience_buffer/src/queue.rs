@@ -8,9 +8,9 @@ use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Overflow, TransitionBuffer,
     cells::{Cells, Look},
     memory::Words,
+    resources::BufferResources,
     shape::checked_capacity,
     spill::{Hand, Spilling},
-    supplies::Supplies,
     sync::{AtomicU64, Mutex, Ordering, lock},
 };
 use core::fmt;
@@ -82,19 +82,19 @@ impl QueueBuffer {
     /// When the settings or the rows have no size, or one so large that the queue cannot be made; or when no file can be
     /// made where rows are to be spilled.
     pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::supplied(settings, row_words, Supplies::of(settings, row_words)?)
+        Self::with_resources(settings, row_words, BufferResources::of(settings, row_words)?)
     }
 
-    pub(super) fn supplied(
+    pub(super) fn with_resources(
         settings: &BufferSettings,
         row_words: usize,
-        supplies: Supplies,
+        resources: BufferResources,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
         let cells = capacity + IN_HAND;
         let len = words_needed(settings, row_words)?;
-        let words = Words::new(&settings.memory, settings.huge_pages, len)?.holding(supplies.share);
+        let words = Words::new(&settings.memory, settings.huge_pages, len)?.holding(resources.share);
         let spare = ArrayQueue::new(cells);
         for cell in 0..cells {
             let _ = spare.push(cell);
@@ -116,7 +116,7 @@ impl QueueBuffer {
             rejected: AtomicU64::new(0),
             closed: AtomicU64::new(0),
             floor: AtomicU64::new(0),
-            spilling: Spilling::new(supplies.file, settings, row_words),
+            spilling: Spilling::new(resources.file, settings, row_words),
         });
         let writer = Writer {
             buffer: buffer.clone(),

@@ -48,10 +48,10 @@ pub use writer::Writer;
 use super::{
     BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
     memory::{Label, Memory, Words},
+    resources::BufferResources,
     settings::BufferSettings,
     shape::Shape,
     spill::{Hand, Spilling},
-    supplies::Supplies,
     sync::{Mutex, lock},
 };
 use core::fmt;
@@ -88,7 +88,7 @@ impl Ring {
     /// When the settings or the rows have no size, or one so large that the ring cannot be made; or when no file can be
     /// made where rows are to be spilled.
     pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::supplied(settings, row_words, Supplies::of(settings, row_words)?)
+        Self::with_resources(settings, row_words, BufferResources::of(settings, row_words)?)
     }
 
     /// A ring of rows of `row_words` words, and its writer. Where it lies in a file, that says whose rows they are.
@@ -101,23 +101,23 @@ impl Ring {
         row_words: usize,
         label: Label,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
-        let supplies = Supplies {
+        let resources = BufferResources {
             label,
-            ..Supplies::of(settings, row_words)?
+            ..BufferResources::of(settings, row_words)?
         };
-        Self::supplied(settings, row_words, supplies)
+        Self::with_resources(settings, row_words, resources)
     }
 
-    pub(super) fn supplied(
+    pub(super) fn with_resources(
         settings: &BufferSettings,
         row_words: usize,
-        supplies: Supplies,
+        resources: BufferResources,
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let shape = settings.shape(row_words);
-        let words = words(&settings.memory, settings.huge_pages, shape, supplies.label)?;
-        let slots = Arc::new(Slots::new(words.holding(supplies.share), shape));
-        let spilling = Spilling::new(supplies.file, settings, row_words);
+        let words = words(&settings.memory, settings.huge_pages, shape, resources.label)?;
+        let slots = Arc::new(Slots::new(words.holding(resources.share), shape));
+        let spilling = Spilling::new(resources.file, settings, row_words);
         let ring = Arc::new(Self {
             spilling: spilling.clone(),
             ..Self::of(slots.clone())

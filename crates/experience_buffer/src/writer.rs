@@ -2,7 +2,7 @@
 
 use super::{
     BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer, mutex, queue,
-    ring, supplies::Supplies,
+    resources::BufferResources, ring,
 };
 use std::sync::Arc;
 
@@ -108,30 +108,30 @@ pub fn create_for(
     row_words: usize,
     label: Label,
 ) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
-    let supplies = Supplies {
+    let resources = BufferResources {
         label,
-        ..Supplies::of(settings, row_words)?
+        ..BufferResources::of(settings, row_words)?
     };
-    create_with(settings, row_words, supplies)
+    create_with(settings, row_words, resources)
 }
 
-/// Makes a buffer with these supplies.
+/// Makes a buffer with these resources.
 pub(super) fn create_with(
     settings: &BufferSettings,
     row_words: usize,
-    supplies: Supplies,
+    resources: BufferResources,
 ) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     Ok(match settings.kind {
         BufferKind::Ring => {
-            let (writer, ring) = ring::Ring::supplied(settings, row_words, supplies)?;
+            let (writer, ring) = ring::Ring::with_resources(settings, row_words, resources)?;
             (writer.into(), ring)
         }
         BufferKind::Queue => {
-            let (writer, buffer) = QueueBuffer::supplied(settings, row_words, supplies)?;
+            let (writer, buffer) = QueueBuffer::with_resources(settings, row_words, resources)?;
             (Writer(Kind::Other(Other::Queue(writer))), buffer)
         }
         BufferKind::Mutex => {
-            let (writer, buffer) = MutexBuffer::supplied(settings, row_words, supplies)?;
+            let (writer, buffer) = MutexBuffer::with_resources(settings, row_words, resources)?;
             (Writer(Kind::Other(Other::Mutex(writer))), buffer)
         }
     })

@@ -193,7 +193,7 @@ fn values(profile: &Profile, found: &mut Diagnosis) {
             Severity::Error,
             format!("{} columns hold NaN or infinite values; one of them in a batch ruins a network", odd.len()),
             places,
-            "a division by zero or the normalisation of a zero vector in the game, kept by `.non_finite(NonFinite::Keep)`; \
+            "a division by zero or the normalisation of a zero vector in the game, kept by `EpisodeRules { non_finite: NonFinite::Keep, .. }`; \
              leave the default, which ends the episode there and counts it",
         );
     }
@@ -223,7 +223,7 @@ fn values(profile: &Profile, found: &mut Diagnosis) {
             "the action is the same in every transition".to_owned(),
             actions,
             "the game clears the intent before the capture sees it: name the schedule that decides with \
-             `.act_in(FixedPreUpdate)`; or nobody played",
+             `.read_actions_after(FixedPreUpdate)`; or nobody played",
         );
     } else if !actions.is_empty() {
         found.find(
@@ -258,7 +258,7 @@ fn all_truncated(ends: &BTreeMap<EndReason, u64>, found: &mut Diagnosis) {
     let left = ends.get(&EndReason::LEFT).copied().unwrap_or(0);
     let cause = if 2 * left > found.episodes {
         "deaths despawn the player without a word: trigger `EndEpisode::terminated` before the despawn, or say \
-         `.on_despawn(Outcome::Terminated)`; a value function bootstraps beyond every one of these ends"
+         `EpisodeRules { on_despawn: Outcome::Terminated, .. }`; a value function bootstraps beyond every one of these ends"
     } else {
         "deaths and goals are told with `EndEpisode::truncated`, or not at all; a value function bootstraps beyond every \
          end, which is right only where the world truly goes on"
@@ -284,7 +284,7 @@ fn accounts(runs: &[RunAccount], found: &mut Diagnosis) {
             Severity::Warning,
             format!("{lost} transitions were recorded and dropped"),
             places,
-            "buffers overflowed, the disk refused, or values were not finite: raise `.capacity(…)`, or take \
+            "buffers overflowed, the disk refused, or values were not finite: raise `BufferSettings::capacity`, or take \
              `Overflow::Block` in headless runs; which of it is in the run's account",
         );
     }

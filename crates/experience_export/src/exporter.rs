@@ -14,7 +14,7 @@
 //! [`Exporter::take_notice`], and said once in the log.
 //!
 //! # Memory
-//! For each recording the thread holds the open episodes, each at most `max_episode_steps` long, or where there is a journal
+//! For each recording the thread holds the open episodes, each at most `EpisodeRules::max_steps` long, or where there is a journal
 //! what was drained since its last flush; and of finished ones
 //! [`ExportSettings::batch`] or [`ExportSettings::batch_bytes`] and one turn of one buffer more. In the queues of the
 //! sinks are [`ExportSettings::queue_bytes`] at most, or one such batch where that is more; sinks share what is in several

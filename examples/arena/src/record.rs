@@ -55,10 +55,24 @@ pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
         .act::<Intent>()
         .match_id::<MatchId>()
         .reward_terms(["alive", "coin", "hit"])
-        .start(EpisodeStart::OnEvent)
-        .players(settings.seats().max(1))
-        .capacity((STEPS / settings.seats().max(1)).clamp(STEPS_OF_ONE.0, STEPS_OF_ONE.1));
+        .episodes(EpisodeRules {
+            start: EpisodeStart::OnEvent,
+            ..Default::default()
+        })
+        .scaling(PlayerScaling {
+            expected_players: settings.seats().max(1),
+            ..Default::default()
+        })
+        .buffers(buffers(settings));
     bounded(recording)
+}
+
+/// The buffers of [`recording`].
+pub fn buffers(settings: &ArenaSettings) -> BufferSettings {
+    BufferSettings {
+        capacity: (STEPS / settings.seats().max(1)).clamp(STEPS_OF_ONE.0, STEPS_OF_ONE.1),
+        ..Default::default()
+    }
 }
 
 /// States the bounds that are the same in every arena. Those of the floor are not, and arenas of all sizes share a dataset.

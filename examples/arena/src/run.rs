@@ -7,7 +7,7 @@ use std::{
 
 use arena::{
     Clock, headless,
-    record::{FIGHTER, recording},
+    record::{FIGHTER, buffers, recording},
     world_hash,
 };
 use bevy_app::{App, AppExit, TerminalCtrlCHandlerPlugin};
@@ -127,8 +127,12 @@ pub fn record(app: &mut App, args: &Args) -> Result<(), String> {
     } else {
         Overflow::Block(PATIENCE)
     };
-    let recording = recording(&args.settings())
-        .overflow(overflow)
+    let settings = args.settings();
+    let recording = recording(&settings)
+        .buffers(BufferSettings {
+            overflow,
+            ..buffers(&settings)
+        })
         .sink(DatasetSink::new(&args.out).with_seed(args.seed));
     app.add_plugins(ExperiencePlugin {
         export,

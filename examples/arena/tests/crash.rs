@@ -12,7 +12,7 @@ use std::{
 
 use arena::{
     ArenaSettings, headless,
-    record::{FIGHTER, recording},
+    record::{FIGHTER, buffers, recording},
 };
 use bevy_app::App;
 use bevy_experience::{
@@ -77,7 +77,10 @@ fn play_until_killed() {
         let sink = DatasetSink::new(data).with_shard_bytes(48 << 10);
         let recording = recording.sink(sink);
         match std::env::var(RINGS) {
-            Ok(rings) => recording.memory(Memory::File(rings.into())),
+            Ok(rings) => recording.buffers(BufferSettings {
+                memory: Memory::File(rings.into()),
+                ..buffers(&settings())
+            }),
             Err(_) => recording,
         }
     });

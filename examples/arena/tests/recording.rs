@@ -6,7 +6,7 @@ use arena::{
     ArenaSettings, Seats,
     fighter::{Body, Deed, Fighter, Score},
     headless,
-    record::{FIGHTER, recording},
+    record::{FIGHTER, buffers, recording},
     rules::{ALIVE_REWARD, COIN_REWARD, FULL_HEALTH, RESPAWN_AFTER, ROUND},
     world_hash,
 };
@@ -56,7 +56,10 @@ fn recorded(settings: &ArenaSettings, enabled: bool) -> (App, MemorySink) {
     })
     .add_recording(
         recording(settings)
-            .overflow(Overflow::Block(PATIENCE))
+            .buffers(BufferSettings {
+                overflow: Overflow::Block(PATIENCE),
+                ..buffers(settings)
+            })
             .sink(sink.clone()),
     )
     .init_resource::<Deaths>()

@@ -8,7 +8,7 @@ use std::{fs, time::Duration};
 
 use arena::{
     ArenaSettings, Clock, headless,
-    record::{FIGHTER, recording},
+    record::{FIGHTER, buffers, recording},
 };
 use bevy_experience::{
     dataset::{Dataset, RunStatus},
@@ -51,7 +51,14 @@ fn memory_is_flat_and_the_accounts_are_equal() {
         },
         ExperienceDiagnosticsPlugin,
     ))
-    .add_recording(recording(&settings).overflow(Overflow::Block(PATIENCE)).sink(sink));
+    .add_recording(
+        recording(&settings)
+            .buffers(BufferSettings {
+                overflow: Overflow::Block(PATIENCE),
+                ..buffers(&settings)
+            })
+            .sink(sink),
+    );
     let mut held = Vec::new();
     for _ in 0..MINUTES {
         for _ in 0..60 * settings.hz {

@@ -52,6 +52,12 @@ impl Recorder {
         })
     }
 
+    /// The agent id of a living player.
+    pub(crate) fn agent_id(&self, entity: Entity) -> Option<i64> {
+        let place = self.roster.place(entity)?;
+        Some(self.roster.lives()[place].agent_id())
+    }
+
     /// Ends an agent's open episode at its last row: truncated. The run's number of the episode.
     pub(crate) fn cut(&mut self, agent_id: i64, reason: &EndReason) -> Result<u32, Refusal> {
         let life = self.roster.agent_mut(agent_id).ok_or(Refusal::NoSuchPlayer)?;

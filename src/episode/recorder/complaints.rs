@@ -38,7 +38,7 @@ impl Recorder {
         if (bad > 0 || waiting) && !core::mem::replace(&mut self.said.non_finite, true) {
             tracing::warn!(
                 "recording `{recording}` met a value that is NaN or infinite in {}: the transition is dropped and the \
-                 episode ends before it; see `Recording::non_finite`",
+                 episode ends before it; see `EpisodeRules::non_finite`",
                 self.non_finite_features()
             );
         }

@@ -137,7 +137,7 @@ impl Recorder {
             pool.prefault();
         }
         tracing::info!(
-            "recording `{}`: a pool of {} MiB is ready for players beyond the first {}; see `Recording::pool_above`",
+            "recording `{}`: a pool of {} MiB is ready for players beyond the first {}; see `PlayerScaling::pool_above`",
             self.name(),
             self.crowd.pool.bytes >> 20,
             self.crowd.above,
@@ -157,7 +157,7 @@ impl Recorder {
             Ok(()) => {
                 tracing::info!(
                     "recording `{}`: players who join from now on share a pool of {} MiB, because there are more than {}; see \
-                     `Recording::pool_above`",
+                     `PlayerScaling::pool_above`",
                     self.name(),
                     self.crowd.pool.bytes >> 20,
                     self.crowd.above,

@@ -102,7 +102,7 @@ fn an_enum_with_data_is_refused() {
 #[test]
 fn sixty_four_bit_numbers_are_refused_in_observations() {
     let explanation = "an `f32` cannot hold all of its 64 bits";
-    let remedy = "accept the rounding with `.narrow()`, leave the field out with `observe_fields`, or compute what matters of it with `observe_with`";
+    let remedy = "accept the rounding with `.allow_lossy()`, leave the field out with `observe_fields`, or compute what matters of it with `observe_with`";
     refused!(f64, OBSERVED, explanation, remedy);
     refused!(i64, OBSERVED, explanation, remedy);
     refused!(u64, OBSERVED, explanation, remedy);

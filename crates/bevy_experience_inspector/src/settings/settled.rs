@@ -36,23 +36,24 @@ pub(super) fn show(world: &World, ui: &mut Ui, seen: &Snapshot) {
         ),
         ("When it is full", format!("{:?}", settings.overflow), WRITERS),
     ];
-    if let Some(bytes) = experience.memory_budget() {
-        lines.push(("Memory for all buffers", look::bytes(bytes), ACCEPTED));
-    }
-    if let Some(export) = experience.export_settings() {
-        let journal = export.journal.as_ref().map_or_else(
-            || "none".to_owned(),
-            |journal| format!("every {}", look::time(journal.flush_interval)),
-        );
-        let retry = format!(
-            "after {} to {}, for {}",
-            look::time(export.retry.first_wait),
-            look::time(export.retry.longest_wait),
-            look::time(export.retry.patience)
-        );
-        lines.push(("Journal", journal, THREADS));
-        lines.push(("Sinks that fail are tried again", retry, THREADS));
-    }
+    lines.push((
+        "Memory for all buffers",
+        look::bytes(experience.memory_budget()),
+        ACCEPTED,
+    ));
+    let export = experience.export_settings();
+    let journal = export.journal.as_ref().map_or_else(
+        || "none".to_owned(),
+        |journal| format!("every {}", look::time(journal.flush_interval)),
+    );
+    let retry = format!(
+        "after {} to {}, for {}",
+        look::time(export.retry.first_wait),
+        look::time(export.retry.longest_wait),
+        look::time(export.retry.patience)
+    );
+    lines.push(("Journal", journal, THREADS));
+    lines.push(("Sinks that fail are tried again", retry, THREADS));
     grid(ui, "settled settings", &lines);
     ui.add_space(10.0);
     ui.strong("At this moment");
@@ -61,11 +62,7 @@ pub(super) fn show(world: &World, ui: &mut Ui, seen: &Snapshot) {
         ("Of these, in the spill file", look::count(stats.in_file as u64), ""),
         ("Memory of all buffers", look::bytes(stats.memory.total()), ""),
         ("Captures so far", look::count(experience.tick().unsigned_abs()), ""),
-        (
-            "Run",
-            experience.run().map_or_else(String::new, |run| run.to_string()),
-            "",
-        ),
+        ("Run", experience.run().to_string(), ""),
     ];
     grid(ui, "state of the recording", &lines);
 }

@@ -1,7 +1,7 @@
 //! Files that fail, and how large they get.
 
 use super::*;
-use crate::{BufferKind, TransitionBuffer, Writer, supplies::Supplies, writer::create_with};
+use crate::{BufferKind, TransitionBuffer, Writer, resources::BufferResources, writer::create_with};
 use std::{fs::File, path::Path};
 
 const KINDS: [BufferKind; 3] = [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex];
@@ -27,11 +27,11 @@ fn buffer(kind: BufferKind, folder: &Path, bytes: u64) -> Buffer {
         ..BufferSettings::default()
     };
     let file = file(&settings, ROW).unwrap().unwrap();
-    let supplies = Supplies {
+    let resources = BufferResources {
         file: Some(file.clone()),
-        ..Supplies::default()
+        ..BufferResources::default()
     };
-    let (writer, shared) = create_with(&settings, ROW, supplies).unwrap();
+    let (writer, shared) = create_with(&settings, ROW, resources).unwrap();
     Buffer { writer, shared, file }
 }
 

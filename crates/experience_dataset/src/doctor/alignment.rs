@@ -178,7 +178,7 @@ impl Alignment {
                 beside,
                 "the transition before",
                 "the intent is written for the next tick, after the world has moved: name the schedule that decides with \
-                 `.act_in(…)`, so that the action is the one which the tick consumed; or the game answers a tick late",
+                 `.read_actions_after(…)`, so that the action is the one which the tick consumed; or the game answers a tick late",
             )
         } else {
             let beside = beside.max(most(BESIDE, true).0);
@@ -191,7 +191,7 @@ impl Alignment {
                 beside,
                 "the transition after",
                 "the world moves before the capture's tick reads the action, or the observation is captured a tick late: name \
-                 the schedule that decides with `.act_in(…)`, and order sensors before the capture; or no action changes \
+                 the schedule that decides with `.read_actions_after(…)`, and order sensors before the capture; or no action changes \
                  what is observed, and bots only react",
             )
         };

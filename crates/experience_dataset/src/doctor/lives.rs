@@ -84,7 +84,7 @@ impl Lives {
             Severity::Warning,
             format!("{episodes} episodes of {} agents end where rows were lost", torn.len()),
             torn.iter().map(|(agent, (gaps, all))| format!("agent {agent}: {gaps} of {all} episodes")).collect(),
-            "buffers overflowed before the exporter came: raise `.capacity(…)`, or take `Overflow::Block` in headless runs",
+            "buffers overflowed before the exporter came: raise `BufferSettings::capacity`, or take `Overflow::Block` in headless runs",
         );
     }
 }

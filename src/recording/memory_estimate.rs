@@ -1,30 +1,30 @@
-//! How much memory the players of a recording need, and whether there is so much.
+//! Memory estimate of a recording's buffers, checked against the memory budget at set-up.
 
 use super::error::{Mib, SetupError};
 use crate::episode::Crowd;
 use core::fmt;
 use experience_buffer::{BufferError, BufferSettings};
 
-/// What the buffers of one recording need.
+/// Bytes that the buffers of one recording take for its expected players.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Need {
+pub(crate) struct MemoryEstimate {
     recording: String,
     players: usize,
-    /// Steps that a buffer holds.
+    /// Steps per buffer.
     steps: usize,
-    /// Bytes of a step.
+    /// Bytes per step.
     step: usize,
-    /// Bytes of a buffer besides its steps.
+    /// Bytes per buffer in addition to its steps.
     fixed: usize,
-    /// Bytes of the pool that further players share.
+    /// Bytes of the shared pool; 0 where the expected players do not need one.
     pool: usize,
 }
 
-impl Need {
-    /// What `players` players need, with rows of `row_words` words: those have buffers like this who do not share a pool.
+impl MemoryEstimate {
+    /// The estimate for `players` players with rows of `row_words` words. Players beyond `crowd.above` share the pool.
     ///
     /// # Errors
-    /// When a buffer cannot be like this at all.
+    /// When a buffer with these settings cannot be created.
     pub(crate) fn new(
         recording: &str,
         players: usize,
@@ -40,7 +40,7 @@ impl Need {
             .bytes(row_words)
         };
         settings.check(row_words)?;
-        // Bytes grow evenly with steps, whatever the kind.
+        // The size of a buffer is linear in its capacity for every kind.
         let (one, two) = (bytes(1)?, bytes(2)?);
         Ok(Self {
             recording: recording.to_owned(),
@@ -52,7 +52,7 @@ impl Need {
         })
     }
 
-    /// Bytes in all; more than can be addressed is as much as can be.
+    /// Bytes in total, saturating.
     fn bytes(&self) -> usize {
         self.steps
             .saturating_mul(self.step)
@@ -61,32 +61,36 @@ impl Need {
             .saturating_add(self.pool)
     }
 
-    /// The largest capacity with which the players fit in so many bytes.
+    /// The largest capacity with which the expected players fit into `bytes`.
     fn capacity_within(&self, bytes: usize) -> Option<usize> {
         let bytes = bytes.checked_sub(self.pool)?;
         let steps = (bytes / self.players.max(1)).checked_sub(self.fixed)? / self.step;
-        // The power of two that is not above it.
+        // Capacities are powers of two: round down.
         Some(1 << steps.checked_ilog2()?)
     }
 
-    /// Whether this fits a budget of so many bytes beside the needs of other recordings.
+    /// Checks that this estimate and those of `others` fit into a budget of `budget` bytes.
     ///
     /// # Errors
-    /// When it does not: the arithmetic, and what would fit.
+    /// [`SetupError::OverBudget`], with the arithmetic and settings that would fit.
     pub(crate) fn check(&self, others: &[Self], budget: usize) -> Result<(), SetupError> {
         let taken = others
             .iter()
-            .fold(0_usize, |sum, need| sum.saturating_add(need.bytes()));
+            .fold(0_usize, |sum, other| sum.saturating_add(other.bytes()));
         let together = taken.saturating_add(self.bytes());
         if together <= budget {
             return Ok(());
         }
-        let lines = others.iter().chain([self]).map(|need| format!("\n  {need}"));
+        let lines = others.iter().chain([self]).map(|estimate| format!("\n  {estimate}"));
         let name = &self.recording;
         let smaller = budget.checked_sub(taken).and_then(|left| self.capacity_within(left));
         let remedy = match smaller {
-            Some(capacity) => format!("give `{name}` a `.capacity({capacity})`, expect fewer `.players(..)`,"),
-            None => format!("expect fewer `.players(..)` of `{name}`"),
+            Some(capacity) => {
+                format!(
+                    "give `{name}` `BufferSettings {{ capacity: {capacity}, .. }}`, lower its `PlayerScaling::expected_players`,"
+                )
+            }
+            None => format!("lower `PlayerScaling::expected_players` of `{name}`"),
         };
         Err(SetupError::OverBudget {
             recording: name.clone(),
@@ -98,7 +102,7 @@ impl Need {
     }
 }
 
-impl fmt::Display for Need {
+impl fmt::Display for MemoryEstimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             recording,
@@ -114,7 +118,7 @@ impl fmt::Display for Need {
             "`{recording}`: {players} players × ({steps} steps × {step} bytes + {fixed} bytes)"
         )?;
         if *pool > 0 {
-            write!(f, " + {} for those who share", Mib(*pool))?;
+            write!(f, " + {} for the shared pool", Mib(*pool))?;
         }
         write!(f, " = {mib}")
     }
@@ -125,30 +129,30 @@ mod tests {
     use super::*;
     use experience_buffer::{BufferKind, Memory, pool::PoolSettings};
 
-    fn need(settings: &BufferSettings, players: usize) -> Need {
+    fn estimate(settings: &BufferSettings, players: usize) -> MemoryEstimate {
         let crowd = Crowd {
             above: 1000,
             pool: PoolSettings::default(),
         };
-        Need::new("fighter", players, settings, 21, &crowd).unwrap()
+        MemoryEstimate::new("fighter", players, settings, 21, &crowd).unwrap()
     }
 
     #[test]
-    fn those_who_share_take_the_pool_and_nothing_else() {
+    fn players_of_the_pool_take_no_memory_beyond_it() {
         let settings = BufferSettings::default();
-        let own = need(&settings, 1000).bytes();
+        let own = estimate(&settings, 1000).bytes();
         assert_eq!(own, 1000 * settings.bytes(21).unwrap());
-        let many = need(&settings, 100_000);
+        let many = estimate(&settings, 100_000);
         assert_eq!(many.bytes(), own + PoolSettings::default().bytes);
         assert!(
-            many.to_string().contains("+ 256.0 MiB for those who share = "),
+            many.to_string().contains("+ 256.0 MiB for the shared pool = "),
             "{many}"
         );
         assert_eq!(many.capacity_within(1 << 20), None);
     }
 
     #[test]
-    fn the_arithmetic_is_that_of_the_buffers() {
+    fn estimate_equals_size_of_buffers() {
         let kinds = [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex];
         for (kind, memory) in kinds
             .map(|kind| (kind, Memory::Heap))
@@ -163,7 +167,7 @@ mod tests {
                     ..BufferSettings::default()
                 };
                 assert_eq!(
-                    need(&settings, 3).bytes(),
+                    estimate(&settings, 3).bytes(),
                     3 * settings.bytes(21).unwrap(),
                     "{settings:?}"
                 );
@@ -172,11 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_offered_fits_and_twice_as_much_does_not() {
+    fn suggested_capacity_fits_and_twice_as_much_does_not() {
         let settings = BufferSettings::default();
-        let other = need(&settings, 2);
+        let other = estimate(&settings, 2);
         for budget in [50_000, 300_000, 1_000_000, 5_000_000] {
-            let wanted = need(
+            let wanted = estimate(
                 &BufferSettings {
                     capacity: 1 << 20,
                     ..settings.clone()
@@ -189,7 +193,7 @@ mod tests {
                     capacity,
                     ..settings.clone()
                 };
-                need(&settings, 7).check(core::slice::from_ref(&other), budget + other.bytes())
+                estimate(&settings, 7).check(core::slice::from_ref(&other), budget + other.bytes())
             };
             assert!(
                 with(capacity).is_ok() && with(2 * capacity).is_err(),

@@ -1,4 +1,4 @@
-//! What a buffer is given when it is made, besides its settings.
+//! What one buffer takes from its owner besides settings: a label, a budget share and a spill file.
 
 use super::{
     BufferError, BufferSettings, Label,
@@ -7,18 +7,18 @@ use super::{
 };
 use std::sync::Arc;
 
-/// What a buffer is given by whoever makes many of them.
+/// Resources that a buffer gets when it is created.
 #[derive(Default)]
-pub(super) struct Supplies {
+pub(super) struct BufferResources {
     pub(super) label: Label,
-    /// Its part of a budget, which it keeps for as long as its memory is there.
+    /// The buffer's share of a budget. It is released with the buffer's memory.
     pub(super) share: Option<Share>,
-    /// Where it spills, if it does.
+    /// The file for rows that overflow, where the buffer spills.
     pub(super) file: Option<Arc<SpillFile>>,
 }
 
-impl Supplies {
-    /// Those of a buffer that is made by itself.
+impl BufferResources {
+    /// Resources for a buffer that belongs to no recording.
     pub(super) fn of(settings: &BufferSettings, row_words: usize) -> Result<Self, BufferError> {
         Ok(Self {
             file: spill::file(settings, row_words)?,

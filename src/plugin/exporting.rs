@@ -1,0 +1,136 @@
+//! The plugin's side of the exporter: starts it, hands buffers over, waits for room and takes notices.
+
+use super::{
+    LiveSettings,
+    state::{RecorderState, RecordingSlot},
+};
+use bevy_ecs::world::World;
+use bevy_time::{Fixed, Time};
+use experience_buffer::Overflow;
+use experience_export::{Exporter, Notice, RecordingExport, RecordingInfo};
+use std::{path::absolute, time::Instant};
+
+impl RecorderState {
+    /// Starts the exporter thread with the sinks of all recordings.
+    pub(super) fn start_exporter(&mut self, world: &World) {
+        let tick_rate = self
+            .captures_fixed
+            .then(|| world.get_resource::<Time<Fixed>>())
+            .flatten()
+            // The timestep is a whole number of nanoseconds: 59.9999988 stands for 60.
+            .map(|time| (1e4 / time.timestep().as_secs_f64()).round() / 1e4);
+        let mut exports = Vec::new();
+        let mut shortest = usize::MAX;
+        for slot in &mut self.slots {
+            let recorder = &slot.recorder;
+            if slot.sinks.get().is_empty() {
+                tracing::warn!(
+                    "recording `{}` has no sink: its steps stay in the buffers until they are overwritten",
+                    recorder.name()
+                );
+                continue;
+            }
+            shortest = shortest.min(recorder.captures_ahead());
+            slot.export_index = Some(exports.len());
+            exports.push(RecordingExport {
+                info: RecordingInfo {
+                    schema: recorder.schema().clone(),
+                    run: self.run,
+                    tick_rate,
+                    started: self.started,
+                    buffers: recorder.rings().and_then(|folder| absolute(folder).ok()),
+                },
+                counters: recorder.counters().clone(),
+                reasons: recorder.reasons().clone(),
+                episodes: self.episodes.clone(),
+                discarded: recorder.discarded().clone(),
+                players: recorder.players().clone(),
+                sinks: core::mem::take(slot.sinks.get()),
+            });
+        }
+        self.wake_in = shortest / 4;
+        if exports.is_empty() {
+            return;
+        }
+        match Exporter::spawn(self.settings.clone(), exports) {
+            Ok(exporter) => self.exporter = Some(exporter),
+            Err(error) => tracing::error!("cannot start the exporter thread, nothing will be written: {error}"),
+        }
+    }
+
+    /// With [`Overflow::Block`], waits until all buffers have room for a capture. All players share one deadline.
+    pub(super) fn wait_for_room(&self) {
+        /// The most rows that one capture writes for one player: the end of an unchanged stretch, the last transition, and
+        /// the start of the next episode.
+        const ROWS: usize = 3;
+        let Some(exporter) = &self.exporter else { return };
+        let blocking = || {
+            self.slots
+                .iter()
+                .filter_map(|slot| match slot.recorder.settings().overflow {
+                    Overflow::Block(patience) if slot.export_index.is_some() => Some((slot, patience)),
+                    _ => None,
+                })
+        };
+        let Some(patience) = blocking().map(|(_, patience)| patience).max() else {
+            return;
+        };
+        let has_room = || blocking().all(|(slot, _)| slot.recorder.has_room(ROWS));
+        if !has_room() {
+            exporter.wait_for_room(Instant::now() + patience, has_room);
+        }
+    }
+
+    /// Applies settings that were changed during play.
+    pub(super) fn apply_live_settings(&mut self, live: &LiveSettings) {
+        if live.apply_to(&mut self.settings)
+            && let Some(exporter) = &mut self.exporter
+        {
+            exporter.set(self.settings.clone());
+        }
+    }
+
+    /// Hands new buffers to the exporter thread, and wakes it before a buffer can fill up.
+    pub(super) fn export(&mut self) {
+        self.hand_over();
+        if self.wake_in == 0 {
+            let ahead = self.slots.iter().map(|slot| slot.recorder.captures_ahead());
+            self.wake_in = ahead.min().unwrap_or(usize::MAX) / 4;
+            if let Some(exporter) = &self.exporter {
+                exporter.wake();
+            }
+        }
+        self.wake_in = self.wake_in.saturating_sub(1);
+    }
+
+    /// Hands new buffers, and streams of the pool that ended, to the exporter thread.
+    pub(super) fn hand_over(&mut self) {
+        for slot in &mut self.slots {
+            let (Some(exporter), Some(index)) = (&self.exporter, slot.export_index) else {
+                // Without an exporter, buffers stay in `PlayerBuffers` and are evicted when others need memory.
+                drop(slot.recorder.take_new_buffers());
+                drop(slot.recorder.take_ended_streams());
+                continue;
+            };
+            for new in slot.recorder.take_new_buffers() {
+                exporter.attach(index, new.agent_id, new.buffer, new.transitions);
+            }
+            if let Some(pool) = slot.recorder.take_new_pool() {
+                exporter.attach_pool(index, pool);
+            }
+            for stream in slot.recorder.take_ended_streams() {
+                exporter.leave(index, stream);
+            }
+        }
+    }
+
+    /// The next notice of the exporter thread.
+    pub(super) fn take_notice(&mut self) -> Option<Notice> {
+        self.exporter.as_ref()?.take_notice()
+    }
+
+    /// The recording with this index in the exporter.
+    pub(super) fn exported(&self, index: usize) -> Option<&RecordingSlot> {
+        self.slots.iter().find(|slot| slot.export_index == Some(index))
+    }
+}

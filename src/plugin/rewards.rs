@@ -1,0 +1,62 @@
+//! The [`Reward`] component of players: inserted where it is missing, cleared after each capture.
+
+use super::{
+    experience::Experience,
+    state::{RecordingSlot, component_id},
+};
+use crate::player::Reward;
+use bevy_ecs::{
+    archetype::ArchetypeEntity, change_detection::DetectChangesMut, entity::Entity, query::QueryState, world::World,
+};
+
+/// Inserts a [`Reward`] on players that have none: before the first capture on all, later on those whose marker does not
+/// require it.
+pub(super) fn insert_missing(world: &mut World) {
+    let Some(experience) = world.get_resource::<Experience>() else {
+        return;
+    };
+    let state = experience.state();
+    let is_first = !state.is_frozen();
+    let slots = state
+        .slots
+        .iter()
+        .filter(|slot| is_first || !slot.marker_requires_reward);
+    // Nearly always empty, and then without allocation.
+    let mut players = Vec::new();
+    for slot in slots {
+        players.extend(without_reward(world, slot));
+    }
+    for player in players {
+        // An observer of an earlier insertion may have despawned the player.
+        if let Ok(mut player) = world.get_entity_mut(player)
+            && !player.contains::<Reward>()
+        {
+            player.insert(Reward::default());
+        }
+    }
+}
+
+/// The players of a recording that have no [`Reward`].
+fn without_reward<'w>(world: &'w World, slot: &RecordingSlot) -> impl Iterator<Item = Entity> + 'w {
+    let marker = slot.recorder.marker();
+    let reward = component_id::<Reward>(world);
+    let archetypes = world
+        .archetypes()
+        .iter()
+        .filter(move |archetype| archetype.contains(marker) && reward.is_none_or(|reward| !archetype.contains(reward)));
+    archetypes.flat_map(|archetype| archetype.entities().iter().map(ArchetypeEntity::id))
+}
+
+/// Sets all rewards to zero without change detection, which is the game's.
+pub(super) fn clear(rewards: &mut QueryState<&'static mut Reward>, world: &mut World) {
+    for mut reward in rewards.iter_mut(world) {
+        reward.bypass_change_detection().clear();
+    }
+}
+
+/// Sets the rewards of one player to zero without change detection.
+pub(super) fn clear_of(player: Entity, world: &mut World) {
+    if let Some(mut reward) = world.get_mut::<Reward>(player) {
+        reward.bypass_change_detection().clear();
+    }
+}

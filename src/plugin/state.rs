@@ -1,0 +1,214 @@
+//! State of the plugin: recordings with their recorders, the clock of captures, and the exporter.
+
+use super::{ExperiencePlugin, PauseReason, RecordingId, rewards};
+use crate::{
+    episode::{Clock, Recorder},
+    player::Reward,
+    recording::MemoryEstimate,
+};
+use bevy_ecs::{
+    component::{Component, ComponentId},
+    entity::Entity,
+    query::QueryState,
+    schedule::InternedScheduleLabel,
+    world::World,
+};
+use bevy_platform::cell::SyncCell;
+use bevy_time::Time;
+use core::{any::TypeId, sync::atomic::AtomicU32, time::Duration};
+use experience_buffer::Budget;
+use experience_core::transition::RunId;
+use experience_export::{ExportSettings, Exporter, Sink};
+use std::{sync::Arc, time::SystemTime};
+
+/// A recording and its settings that the plugin applies.
+pub(super) struct RecordingSlot {
+    pub(super) recorder: Recorder,
+    pub(super) marker_type: TypeId,
+    /// Memory of the buffers of its expected players.
+    pub(super) estimate: MemoryEstimate,
+    /// Empty once the exporter has taken them.
+    pub(super) sinks: SyncCell<Vec<Box<dyn Sink>>>,
+    pub(super) read_actions_after: Option<InternedScheduleLabel>,
+    /// Whether [`Reward`] is a required component of the marker.
+    pub(super) marker_requires_reward: bool,
+    /// Why this recording is paused, apart from a pause of all recordings.
+    pub(super) pause: Option<PauseReason>,
+    /// Its index in the exporter. `None` before the first capture, and without sinks.
+    pub(super) export_index: Option<usize>,
+}
+
+/// All state of the plugin. Held by the resource [`Experience`](super::Experience).
+pub(super) struct RecorderState {
+    pub(super) enabled: bool,
+    pub(super) closed: bool,
+    /// Why all recordings are paused.
+    pub(super) pause: Option<PauseReason>,
+    /// Set by the first capture: no recording can be added afterwards.
+    frozen: bool,
+    /// Whether captures belong to the fixed loop.
+    pub(super) captures_fixed: bool,
+    pub(super) run: RunId,
+    pub(super) started: SystemTime,
+    pub(super) settings: ExportSettings,
+    /// In the order in which they were added. Observers take them while they read the world.
+    pub(super) slots: Vec<RecordingSlot>,
+    /// The counter of the run's episodes.
+    pub(super) episodes: Arc<AtomicU32>,
+    /// The memory budget of the buffers of all recordings.
+    pub(super) budget: Arc<Budget>,
+    pub(super) exporter: Option<Exporter>,
+    /// The tick of the next capture.
+    pub(super) next_tick: i64,
+    /// Seconds on the clock of the game at the first capture.
+    epoch: f64,
+    /// Whether a tick has begun since the last capture.
+    in_tick: bool,
+    /// Captures until the exporter thread is woken.
+    pub(super) wake_in: usize,
+    rewards: Option<QueryState<&'static mut Reward>>,
+    pub(super) warned_stray_end: bool,
+}
+
+impl RecorderState {
+    pub(super) fn new(plugin: &ExperiencePlugin, captures_fixed: bool) -> Self {
+        Self {
+            enabled: plugin.enabled,
+            closed: false,
+            pause: None,
+            frozen: false,
+            captures_fixed,
+            run: plugin.run.unwrap_or_else(RunId::random),
+            started: SystemTime::now(),
+            settings: plugin.export.clone(),
+            slots: Vec::new(),
+            episodes: Arc::default(),
+            budget: Budget::new(plugin.memory_budget),
+            exporter: None,
+            next_tick: 0,
+            epoch: 0.0,
+            in_tick: true,
+            wake_in: 0,
+            rewards: None,
+            warned_stray_end: false,
+        }
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Whether no tick has begun since the last capture.
+    pub(super) fn is_between_ticks(&self) -> bool {
+        !self.in_tick
+    }
+
+    pub(super) fn recording(&self, id: RecordingId) -> Option<&RecordingSlot> {
+        self.slots.get(id.index())
+    }
+
+    pub(super) fn recording_mut(&mut self, id: RecordingId) -> Option<&mut RecordingSlot> {
+        self.slots.get_mut(id.index())
+    }
+
+    /// The recording with this name.
+    pub(super) fn find(&self, name: &str) -> Option<RecordingId> {
+        let index = self.slots.iter().position(|slot| slot.recorder.name() == name)?;
+        Some(RecordingId::new(index))
+    }
+
+    /// Fixes the recordings at the first capture, and starts the exporter.
+    fn freeze(&mut self, world: &mut World) {
+        self.frozen = true;
+        self.epoch = elapsed(world);
+        self.started = SystemTime::now();
+        self.rewards = Some(QueryState::new(world));
+        if self.enabled {
+            self.start_exporter(world);
+        }
+    }
+
+    /// One capture: reads all players, closes transitions, and clears rewards.
+    pub(super) fn capture(&mut self, world: &mut World) {
+        if !self.frozen {
+            self.freeze(world);
+        }
+        self.wait_for_room();
+        let clock = Clock {
+            tick: self.next_tick,
+            timestamp: elapsed(world) - self.epoch,
+        };
+        for slot in &mut self.slots {
+            let storage_full = match (&self.exporter, slot.export_index) {
+                (Some(exporter), Some(index)) => exporter.is_storage_full(index),
+                _ => false,
+            };
+            slot.recorder
+                .set_paused(storage_full || self.pause.is_some() || slot.pause.is_some());
+            slot.recorder.capture(world, clock);
+        }
+        if self.slots.iter().any(|slot| slot.recorder.trusts_ticks()) {
+            // So that later writes have newer ticks than the values that were read.
+            world.increment_change_tick();
+        }
+        if let Some(rewards) = &mut self.rewards {
+            rewards::clear(rewards, world);
+        }
+        self.next_tick += 1;
+        self.in_tick = false;
+    }
+
+    /// Reads the actions of recordings that read them right after `schedule`.
+    pub(super) fn read_actions(&mut self, world: &World, schedule: InternedScheduleLabel) {
+        for slot in &mut self.slots {
+            if slot.read_actions_after == Some(schedule) {
+                slot.recorder.read_actions(world);
+            }
+        }
+    }
+
+    /// Begins a tick. Rewards from now on do not belong to episodes that ended since the last capture.
+    pub(super) fn begin_tick(&mut self, world: &mut World) {
+        self.in_tick = true;
+        let slots = self.slots.iter();
+        let mut ended: Vec<Entity> = slots.flat_map(|slot| slot.recorder.ended_between_ticks()).collect();
+        ended.sort_unstable();
+        ended.dedup();
+        for player in ended {
+            for slot in &mut self.slots {
+                slot.recorder.seal(world, player);
+            }
+            rewards::clear_of(player, world);
+        }
+    }
+
+    /// Closes all recordings and the exporter. Returns false where that takes longer than `timeout`.
+    ///
+    /// Without a world, open episodes end with the last captured observation.
+    pub(super) fn close(&mut self, world: Option<&World>, timeout: Duration) -> bool {
+        if core::mem::replace(&mut self.closed, true) {
+            return true;
+        }
+        for slot in &mut self.slots {
+            slot.recorder.shut_down(world);
+        }
+        self.hand_over();
+        self.exporter.as_mut().is_none_or(|exporter| exporter.close(timeout))
+    }
+}
+
+impl Drop for RecorderState {
+    fn drop(&mut self) {
+        // May run while a panic unwinds, when players may be half updated. So it does not read the world.
+        self.close(None, self.settings.close_timeout);
+    }
+}
+
+fn elapsed(world: &World) -> f64 {
+    world.get_resource::<Time>().map_or(0.0, Time::elapsed_secs_f64)
+}
+
+/// The id of the component `T`, where it is registered.
+pub(super) fn component_id<T: Component>(world: &World) -> Option<ComponentId> {
+    world.components().component_id::<T>()
+}
