@@ -43,7 +43,7 @@ const MAX_CELL: f32 = (1 << 29) as f32;
 /// Space is divided into cubic cells without bounds, which are hashed into a table of two to four buckets a point, so an
 /// outlier costs no memory. A row of cells along x is contiguous in the table, and rows begin a golden section of the table
 /// apart, so rows of a world of any shape fill it evenly. The width of a cell adapts to the density of the points at every
-/// rebuild. Rebuilds and queries allocate nothing once the grid has held as many points.
+/// build. Builds and queries allocate nothing once the grid has held as many points.
 ///
 /// Points in a plane keep the third coordinate at 0.
 ///
@@ -53,7 +53,10 @@ const MAX_CELL: f32 = (1 << 29) as f32;
 ///
 /// let positions = [Vec3::ZERO, Vec3::X, 3.0 * Vec3::X, 9.0 * Vec3::Y];
 /// let mut grid = SpatialGrid::new(1.0);
-/// grid.rebuild((0..).zip(positions));
+/// for (id, position) in (0..).zip(positions) {
+///     grid.insert(id, position);
+/// }
+/// grid.build();
 ///
 /// // The two nearest points at most 5 units from the origin, with squared distances.
 /// let mut neighbors = Neighbors::new(2, 5.0);
@@ -68,7 +71,7 @@ const MAX_CELL: f32 = (1 << 29) as f32;
 pub struct SpatialGrid {
     /// A power of two, so that dividing by it is exact.
     cell_width: f32,
-    /// Points in the average point's bucket, as of the last rebuild.
+    /// Points in the average point's bucket, as of the last build.
     sharing: f32,
     /// The bounding box of all points.
     min: Vec3,
@@ -107,14 +110,42 @@ impl SpatialGrid {
         }
     }
 
-    /// Replaces all points; ids are less than [`u32::MAX`]. A point with a coordinate that is NaN is left out, since it is at
-    /// no distance from anything.
-    pub fn rebuild(&mut self, points: impl IntoIterator<Item = (u32, Vec3)>) {
-        self.clear();
-        for (id, position) in points {
-            self.insert(id, position);
+    /// Removes all points.
+    pub fn clear(&mut self) {
+        self.min = Vec3::INFINITY;
+        self.max = Vec3::NEG_INFINITY;
+        self.inserted.clear();
+    }
+
+    /// Adds a point, whose id is less than [`u32::MAX`]. Queries find it after the next [`build`](Self::build).
+    ///
+    /// A point with a coordinate that is NaN is left out, since it is at no distance from anything.
+    #[inline]
+    pub fn insert(&mut self, id: u32, position: Vec3) {
+        if position.is_nan() {
+            return;
         }
-        self.build();
+        self.min = self.min.min(position);
+        self.max = self.max.max(position);
+        self.inserted.push(Point { position, id, row: 0 });
+    }
+
+    /// Sorts the points into cells. Call it after [`clear`](Self::clear) and [`insert`](Self::insert), before queries.
+    pub fn build(&mut self) {
+        self.starts.clear();
+        if self.inserted.len() <= UNSORTED_MAX {
+            self.points.clone_from(&self.inserted);
+            return;
+        }
+        if self.sharing < SPARSE && self.cell_width < MAX_WIDTH {
+            self.cell_width *= 2.0;
+        }
+        self.assign_buckets();
+        while self.sharing > CROWDED && self.cell_width > MIN_WIDTH {
+            self.cell_width /= 2.0;
+            self.assign_buckets();
+        }
+        self.sort();
     }
 
     /// Calls `each` with the id and the squared distance of every point at most `radius` from `center`, in no particular
@@ -150,40 +181,6 @@ impl SpatialGrid {
             radius = if neighbors.is_full() { needed } else { 2.0 * radius };
             neighbors.restore();
         }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.min = Vec3::INFINITY;
-        self.max = Vec3::NEG_INFINITY;
-        self.inserted.clear();
-    }
-
-    /// Adds a point, which queries find after the next [`build`](Self::build).
-    #[inline]
-    pub(super) fn insert(&mut self, id: u32, position: Vec3) {
-        if position.is_nan() {
-            return;
-        }
-        self.min = self.min.min(position);
-        self.max = self.max.max(position);
-        self.inserted.push(Point { position, id, row: 0 });
-    }
-
-    pub(super) fn build(&mut self) {
-        self.starts.clear();
-        if self.inserted.len() <= UNSORTED_MAX {
-            self.points.clone_from(&self.inserted);
-            return;
-        }
-        if self.sharing < SPARSE && self.cell_width < MAX_WIDTH {
-            self.cell_width *= 2.0;
-        }
-        self.assign_buckets();
-        while self.sharing > CROWDED && self.cell_width > MIN_WIDTH {
-            self.cell_width /= 2.0;
-            self.assign_buckets();
-        }
-        self.sort();
     }
 
     /// Finds the bucket of each point, and counts the points of each bucket.

@@ -50,6 +50,7 @@
 //! A push, a drain, a pop, a read and a sample allocate nothing once they are warm; a buffer that spills takes room for
 //! two blocks when it spills for the first time.
 
+mod atomic_copy;
 mod budget;
 mod cells;
 mod error;
@@ -66,7 +67,6 @@ mod spill;
 mod stats;
 mod supplies;
 mod sync;
-mod words;
 mod writer;
 
 pub use budget::Budget;

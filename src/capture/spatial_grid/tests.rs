@@ -28,6 +28,14 @@ fn points() -> impl Strategy<Value = Vec<Vec3>> {
     })
 }
 
+fn fill(grid: &mut SpatialGrid, points: impl Iterator<Item = (u32, Vec3)>) {
+    grid.clear();
+    for (id, point) in points {
+        grid.insert(id, point);
+    }
+    grid.build();
+}
+
 /// Ids and squared distances of the points within `max_distance`, the nearest first.
 fn brute_force(points: &[Vec3], center: Vec3, max_distance: f32) -> Vec<(u32, f32)> {
     let distances = (0..).zip(points.iter().map(|point| point.distance_squared(center)));
@@ -43,15 +51,15 @@ proptest! {
 
     #[test]
     fn queries_find_what_a_scan_of_all_points_finds(
-        rebuilds in prop::collection::vec(points(), 1..4),
+        worlds in prop::collection::vec(points(), 1..4),
         cell_width in prop_oneof![0.01..30.0_f32, Just(0.0), Just(f32::INFINITY)],
         max_distance in prop_oneof![0.5..30.0_f32, (0..5_i8).prop_map(f32::from), Just(1e7), Just(f32::INFINITY)],
         count in 0..9_usize,
     ) {
         let mut grid = SpatialGrid::new(cell_width);
         let mut neighbors = Neighbors::new(count, max_distance);
-        for points in rebuilds {
-            grid.rebuild((0..).zip(points.iter().copied()));
+        for points in worlds {
+            fill(&mut grid, (0..).zip(points.iter().copied()));
             for &center in points.iter().chain(&[Vec3::ZERO, Vec3::splat(2.5)]) {
                 let expected = brute_force(&points, center, max_distance);
                 let mut within = Vec::new();
@@ -71,7 +79,7 @@ proptest! {
         let mut grids = [SpatialGrid::new(1.0), SpatialGrid::new(10.0)];
         for (parity, grid) in grids.iter_mut().enumerate() {
             let half = (0..).zip(points.iter().copied()).filter(|(id, _)| *id as usize % 2 == parity);
-            grid.rebuild(half);
+            fill(grid, half);
         }
         let mut neighbors = Neighbors::new(count, 20.0);
         for &center in &points {
