@@ -135,7 +135,7 @@ impl QueueBuffer {
         let added = self.added.load(Ordering::Acquire);
         consumers.pending = consumers.pending.or_else(|| self.queue.pop());
         let number = consumers
-            .held
+            .pending
             .map_or(added.max(consumers.expected), |queued_row| queued_row.number);
         let missed = number - consumers.expected;
         if missed > 0 {
@@ -156,9 +156,9 @@ impl QueueBuffer {
 
     /// Copies a row that was taken from the queue, and recycles its cell.
     fn copy_and_recycle(&self, queued_row: QueuedRow, row: &mut [u64]) {
-        let look = self.cells.view().read(queued_row.cell, queued_row.number, row);
+        let outcome = self.cells.view().read(queued_row.cell, queued_row.number, row);
         debug_assert_eq!(
-            look,
+            outcome,
             ReadOutcome::Copied,
             "the consumer owns the cell of a row that it took"
         );
