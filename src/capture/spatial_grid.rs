@@ -95,6 +95,7 @@ struct Point {
 impl SpatialGrid {
     /// An empty grid. `cell_width` is the first guess at the width of a cell, such as the radius of the queries to come.
     #[must_use]
+    #[expect(clippy::manual_clamp, reason = "unlike `clamp`, this replaces NaN")]
     pub fn new(cell_width: f32) -> Self {
         // Without its mantissa, a float is a power of two.
         let width = cell_width.abs().max(MIN_WIDTH).min(MAX_WIDTH).to_bits() & !((1 << 23) - 1);

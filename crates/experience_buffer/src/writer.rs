@@ -90,16 +90,16 @@ impl From<ring::Writer> for Writer {
     }
 }
 
-/// Makes a buffer of rows of `row_words` words, and its writer.
+/// Creates a buffer of rows of `row_words` words, and its writer.
 ///
 /// # Errors
-/// When the settings or the rows have no size, or one so large that the buffer cannot be made, or the kind cannot lie in
-/// the memory that they name; or when no file can be made where rows are to be spilled.
+/// When the settings are invalid for such rows: see [`BufferSettings::check`]; or when the memory or a file cannot be
+/// allocated.
 pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     create_for(settings, row_words, Label::default())
 }
 
-/// Makes a buffer of rows of `row_words` words for the player on the label, and its writer.
+/// Creates a buffer of rows of `row_words` words with this origin, and its writer.
 ///
 /// # Errors
 /// As [`create`].
