@@ -1,22 +1,24 @@
-//! Components to rows.
+//! Encodes the components of players into rows.
 //!
-//! A `RowEncoder` knows everything that a recording reads and where in a row it goes. It walks the archetypes that
-//! hold the recording's players and encodes them in blocks, column by column. It knows nothing of episodes.
+//! A `RowEncoder` holds everything that a recording reads, and where in a row each value goes. It walks the archetypes that
+//! hold the recording's players and encodes them in blocks, one source after the other. Episodes are built elsewhere.
 
 mod archetypes;
 mod block;
 pub(crate) mod diff;
-mod matches;
+mod match_source;
 mod nearest;
 mod source;
-mod still;
+mod spatial_grid;
+mod unchanged;
 
 pub(crate) use block::{Block, Captured, LEAD};
-pub(crate) use matches::MatchSource;
+pub(crate) use match_source::MatchSource;
 pub use nearest::Nearest;
 pub(crate) use nearest::NearestSource;
 pub(crate) use source::{Part, ResourceSource, Source};
-pub(crate) use still::Visit;
+pub use spatial_grid::{Neighbors, SpatialGrid};
+pub(crate) use unchanged::ChangeVisitor;
 
 use crate::player::{DoNotRecord, Reward};
 use archetypes::MatchedArchetypes;
@@ -29,22 +31,21 @@ use bevy_ecs::{
 };
 use core::ops::Range;
 use experience_core::{schema::RowLayout, transition::StepHeader};
-use nearest::Found;
-use source::Typed;
+use source::ComponentReader;
 
-/// Rows that are encoded together, at most: enough to make a column's inner loop long.
+/// Maximum rows of a block: enough to make the inner loop of a source long.
 const BLOCK: usize = 64;
 
-/// Bytes of the rows that are encoded together, unless one row has more: few enough to stay in the first cache.
+/// Maximum bytes of a block, unless one row has more: few enough to stay in the first-level cache.
 const BLOCK_BYTES: usize = 16 << 10;
 
-/// Words of a line of the processor's caches.
-const LINE: usize = 8;
+/// Words of a cache line.
+const LINE_WORDS: usize = 8;
 
-/// Which halves of a row to encode.
+/// Which parts of a row to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parts {
-    /// Observation, mask and match.
+    /// Observation, mask and match id.
     pub(crate) seen: bool,
     /// Action and info.
     pub(crate) acted: bool,
@@ -75,44 +76,44 @@ pub(crate) struct RowEncoder {
     resources: Vec<ResourceSource>,
     nearest: Vec<NearestSource>,
     match_id: Option<MatchSource>,
-    reward: Typed<Reward>,
+    reward: ComponentReader<Reward>,
     archetypes: MatchedArchetypes,
-    desk: Desk,
+    scratch: EncodeScratch,
 }
 
-/// What whoever encodes needs for itself: one for each who does at the same time.
+/// Memory that a thread needs to encode players.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct EncodeScratch {
     block: Vec<u64>,
-    /// One for each kind of neighbours.
-    found: Vec<Found>,
+    /// One for each [`NearestSource`].
+    neighbors: Vec<Neighbors>,
 }
 
-impl Desk {
-    /// How many cells of `stride` words there is room for.
-    fn room(&self, stride: usize) -> usize {
-        (self.block.len() - LEAD - LINE) / stride
+impl EncodeScratch {
+    /// How many cells of `stride` words fit.
+    fn cell_capacity(&self, stride: usize) -> usize {
+        (self.block.len() - LEAD - LINE_WORDS) / stride
     }
 
-    /// So many cells, and what it takes to find neighbours for their players.
-    fn cells(&mut self, count: usize, stride: usize) -> (&mut [u64], &mut [Found]) {
-        // The first row begins a line: copies of many bytes are faster to there.
-        let first = (self.block.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE;
-        (&mut self.block[first..][..count * stride + LEAD], &mut self.found)
+    /// `count` cells of `stride` words, and the scratch memory of the nearest sources.
+    fn cells(&mut self, count: usize, stride: usize) -> (&mut [u64], &mut [Neighbors]) {
+        // The first row begins a cache line, which makes long copies faster.
+        let first = (self.block.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE_WORDS;
+        (&mut self.block[first..][..count * stride + LEAD], &mut self.neighbors)
     }
 }
 
-/// Players who stand together in the world.
+/// Players of one archetype.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     archetype: ArchetypeId,
-    /// Their places among the archetype's entities.
-    places: Range<usize>,
+    /// Their indices among the archetype's entities.
+    rows: Range<usize>,
 }
 
 impl Group {
     pub(crate) fn players<'w>(&self, world: &'w World) -> &'w [ArchetypeEntity] {
-        &world.archetypes()[self.archetype].entities()[self.places.clone()]
+        &world.archetypes()[self.archetype].entities()[self.rows.clone()]
     }
 }
 
@@ -132,42 +133,43 @@ impl RowEncoder {
         required.sort_unstable();
         required.dedup();
         let mut encoder = Self {
-            reward: Typed::new(world),
+            reward: ComponentReader::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
             layout,
             sources,
             resources,
             nearest,
             match_id,
-            desk: Desk::default(),
+            scratch: EncodeScratch::default(),
         };
-        encoder.desk = encoder.desk();
+        encoder.scratch = encoder.scratch();
         encoder
     }
 
-    /// What somebody else needs who encodes at the same time.
-    pub(crate) fn desk(&self) -> Desk {
+    /// Scratch memory for another thread that encodes at the same time.
+    pub(crate) fn scratch(&self) -> EncodeScratch {
         let rows = (BLOCK_BYTES / self.layout.row_bytes()).clamp(1, BLOCK);
-        Desk {
-            block: vec![0; rows * stride(&self.layout) + LEAD + LINE],
-            found: self.nearest.iter().map(NearestSource::found).collect(),
+        EncodeScratch {
+            block: vec![0; rows * stride(&self.layout) + LEAD + LINE_WORDS],
+            neighbors: self.nearest.iter().map(NearestSource::neighbors).collect(),
         }
     }
 
-    /// Looks at archetypes that are new, and reads what is the same for all players. False when a resource is missing:
-    /// then nothing can be encoded.
+    /// Matches new archetypes, and reads what is the same for all players. False when a resource is missing: then nothing
+    /// can be encoded.
     pub(crate) fn prepare(&mut self, world: &World, parts: Parts) -> bool {
         self.prepare_for(world, parts, None)
     }
 
-    /// The same, for [`encode_one`](Self::encode_one) of `viewer` alone: in a crowd, much less to look at.
+    /// As [`prepare`](Self::prepare), for [`encode_one`](Self::encode_one) of `viewer` alone: neighbours out of its reach are
+    /// not collected.
     pub(crate) fn prepare_one(&mut self, world: &World, parts: Parts, viewer: Entity) -> bool {
         self.prepare_for(world, parts, Some(viewer))
     }
 
     fn prepare_for(&mut self, world: &World, parts: Parts, viewer: Option<Entity>) -> bool {
         self.archetypes.update(world);
-        self.look(world, parts);
+        self.compile_sources(world, parts);
         if !parts.seen {
             return true;
         }
@@ -177,70 +179,78 @@ impl RowEncoder {
         self.resources.iter_mut().all(|resource| resource.read(world))
     }
 
-    /// Shows sources that have not seen a component yet one of the first player's.
-    fn look(&mut self, world: &World, parts: Parts) {
+    /// Compiles the sources that have not been compiled yet with the components of the first player that has them.
+    fn compile_sources(&mut self, world: &World, parts: Parts) {
         let sources = self.sources.iter_mut().filter(|source| parts.include(source.part()));
         let match_id = self.match_id.iter_mut().map(MatchSource::source_mut);
-        for source in sources.chain(match_id).filter(|source| source.wants_a_look()) {
+        for source in sources.chain(match_id).filter(|source| source.needs_compiling()) {
             let archetypes = self.archetypes.matched().iter().map(|&id| &world.archetypes()[id]);
             for archetype in archetypes {
                 let table = world.storages().tables.get(archetype.table_id());
                 if let (Some(table), Some(player)) = (table, archetype.entities().first()) {
-                    source.look_at(world, table, player);
+                    source.compile(world, table, player);
                     break;
                 }
             }
         }
     }
 
-    /// Encodes every player, and gives `take` block after block. Call [`prepare`](Self::prepare) before.
+    /// Encodes every player, and calls `take` with block after block. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_all(&mut self, world: &World, parts: Parts, mut take: impl FnMut(Block<'_>)) {
-        let mut desk = core::mem::take(&mut self.desk);
+        let mut scratch = core::mem::take(&mut self.scratch);
         for group in self.groups(world, usize::MAX) {
-            self.encode_group(world, parts, &mut desk, &group, None, &mut take);
+            self.encode_group(world, parts, &mut scratch, &group, None, &mut take);
         }
-        self.desk = desk;
+        self.scratch = scratch;
     }
 
-    /// All players, in the order in which they are encoded, in groups that begin at every `most`th of an archetype.
+    /// All players in the order in which they are encoded, in groups of at most `most` players of one archetype.
     pub(crate) fn groups<'a>(&'a self, world: &'a World, most: usize) -> impl Iterator<Item = Group> + 'a {
         self.archetypes.matched().iter().flat_map(move |&archetype| {
             let all = world.archetypes()[archetype].len() as usize;
             (0..all).step_by(most.min(all.max(1))).map(move |start| Group {
                 archetype,
-                places: start..start.saturating_add(most).min(all),
+                rows: start..start.saturating_add(most).min(all),
             })
         })
     }
 
-    /// Encodes the players of a group, and gives `take` block after block. `next` is the one that comes then. Call
-    /// [`prepare`](Self::prepare) before.
+    /// Encodes the players of a group, and calls `take` with block after block. Components of the group `next`, which is
+    /// encoded after this one, are prefetched. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_group(
         &self,
         world: &World,
         parts: Parts,
-        desk: &mut Desk,
+        scratch: &mut EncodeScratch,
         group: &Group,
         next: Option<&Group>,
         mut take: impl FnMut(Block<'_>),
     ) {
         let (stride, row_words) = (stride(&self.layout), self.layout.row_words());
-        let most = desk.room(stride);
+        let most = scratch.cell_capacity(stride);
         let archetype = &world.archetypes()[group.archetype];
         let Some(table) = world.storages().tables.get(archetype.table_id()) else {
             return;
         };
-        let after_all = next
+        let next_group = next
             .filter(|next| next.archetype == group.archetype)
             .map_or(&[][..], |next| next.players(world));
         let mut rest = group.players(world);
         while !rest.is_empty() {
             let (block, after) = rest.split_at(run_length(rest, most));
             rest = after;
-            let next = if after.is_empty() { after_all } else { after };
+            let next = if after.is_empty() { next_group } else { after };
             let next = &next[..next.len().min(most)];
-            let (words, found) = desk.cells(block.len(), stride);
-            self.encode_block(world, table, (block, next), parts, found, &mut words[LEAD..], stride);
+            let (words, neighbors) = scratch.cells(block.len(), stride);
+            self.encode_block(
+                world,
+                table,
+                (block, next),
+                parts,
+                neighbors,
+                &mut words[LEAD..],
+                stride,
+            );
             take(Block {
                 players: block,
                 cells: words,
@@ -251,8 +261,7 @@ impl RowEncoder {
         }
     }
 
-    /// Encodes one player into `row`, wherever it stands now. False when it lacks something that the recording reads,
-    /// or is not to be recorded. Call [`prepare`](Self::prepare) before.
+    /// Encodes one player into `row`. False when it lacks something that the recording reads, or is not to be recorded. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_one(&mut self, world: &World, entity: Entity, parts: Parts, row: &mut [u64]) -> bool {
         let Ok(found) = world.get_entity(entity) else {
             return false;
@@ -266,30 +275,30 @@ impl RowEncoder {
             return false;
         };
         let words = row.len();
-        let mut found = core::mem::take(&mut self.desk.found);
+        let mut neighbors = core::mem::take(&mut self.scratch.neighbors);
         self.encode_block(
             world,
             table,
             (core::slice::from_ref(player), &[]),
             parts,
-            &mut found,
+            &mut neighbors,
             row,
             words,
         );
-        self.desk.found = found;
+        self.scratch.neighbors = neighbors;
         true
     }
 
-    /// Encodes a run of neighbours of one table into as many rows, `words` apart, and has brought near what will be encoded
-    /// next. That those stand side by side is likely, and need not be so.
-    #[expect(clippy::too_many_arguments, reason = "it is the one place where all of these meet")]
+    /// Encodes `players`, which are in neighbouring rows of `table`, into rows that are `words` words apart, and prefetches the
+    /// components of `next`, which probably are in neighbouring rows too.
+    #[expect(clippy::too_many_arguments, reason = "callers differ in each of these")]
     fn encode_block(
         &self,
         world: &World,
         table: &Table,
         (players, next): (&[ArchetypeEntity], &[ArchetypeEntity]),
         parts: Parts,
-        found: &mut [Found],
+        neighbors: &mut [Neighbors],
         rows: &mut [u64],
         words: usize,
     ) {
@@ -297,7 +306,7 @@ impl RowEncoder {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(rows);
         for source in &self.sources {
             if parts.include(source.part()) {
-                // One after the other, not all at once: a processor waits for so many lines at a time.
+                // Source by source: a processor waits for a limited number of cache lines at a time.
                 source.prefetch(table, next);
                 source.encode(world, table, players, bytes, stride);
             }
@@ -310,19 +319,26 @@ impl RowEncoder {
             resource.copy_to(bytes, stride);
         }
         if let Some(match_id) = &self.match_id {
-            match_id.each(world, table, players, |index, match_id| {
+            match_id.for_each(world, table, players, |index, match_id| {
                 StepHeader::of_mut(&mut rows[index * words..][..words]).set_match_id(match_id);
             });
         }
-        for (nearest, found) in self.nearest.iter().zip(found) {
+        for (nearest, neighbors) in self.nearest.iter().zip(neighbors) {
             for (player, row) in players.iter().zip(rows.chunks_exact_mut(words)) {
                 let own_match = StepHeader::of(row).match_id();
-                nearest.encode(found, world, table, player, own_match, bytemuck::cast_slice_mut(row));
+                nearest.encode(
+                    neighbors,
+                    world,
+                    table,
+                    player,
+                    own_match,
+                    bytemuck::cast_slice_mut(row),
+                );
             }
         }
     }
 
-    /// The names of what the marker's holders lack, if some of them are kept from being recorded by it.
+    /// The names of the components that entities with the marker lack, if any entity is not recorded for lack of them.
     pub(crate) fn missing_components(&self, world: &World) -> Option<Vec<String>> {
         self.archetypes.missing(world)
     }
@@ -341,9 +357,9 @@ fn stride(layout: &RowLayout) -> usize {
     (LEAD + layout.row_words()).next_multiple_of(2)
 }
 
-/// How many of the first players stand in neighbouring rows of their table, at most `most`.
+/// How many of the first players are in neighbouring rows of their table, at most `most`.
 ///
-/// Usually all do. They do not where a sparse-set component divides one table between several archetypes.
+/// Usually all are. A sparse-set component divides the rows of one table between several archetypes.
 fn run_length(players: &[ArchetypeEntity], most: usize) -> usize {
     let first = players[0].table_row().index();
     let limit = players.len().min(most);

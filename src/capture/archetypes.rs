@@ -1,4 +1,4 @@
-//! Which archetypes hold a recording's players.
+//! The archetypes that hold a recording's players.
 
 use super::excluded_components;
 use bevy_ecs::{
@@ -9,14 +9,14 @@ use bevy_ecs::{
 
 /// The archetypes that hold the marker and everything that the recording reads.
 ///
-/// Archetypes are never removed from a world, so only those made since the last look have to be examined.
+/// Archetypes are never removed from a world, so only those made since the last update are checked.
 pub(super) struct MatchedArchetypes {
     marker: ComponentId,
     required: Vec<ComponentId>,
     excluded: [ComponentId; 2],
-    seen: ArchetypeGeneration,
+    checked: ArchetypeGeneration,
     matched: Vec<ArchetypeId>,
-    /// Those that hold the marker and lack something.
+    /// Archetypes that hold the marker and lack a required component.
     incomplete: Vec<ArchetypeId>,
 }
 
@@ -26,7 +26,7 @@ impl MatchedArchetypes {
             marker,
             required,
             excluded: excluded_components(world),
-            seen: ArchetypeGeneration::initial(),
+            checked: ArchetypeGeneration::initial(),
             matched: Vec::new(),
             incomplete: Vec::new(),
         }
@@ -34,10 +34,10 @@ impl MatchedArchetypes {
 
     pub(super) fn update(&mut self, world: &World) {
         let archetypes = world.archetypes();
-        if self.seen == archetypes.generation() {
+        if self.checked == archetypes.generation() {
             return;
         }
-        for archetype in &archetypes[self.seen..] {
+        for archetype in &archetypes[self.checked..] {
             if !archetype.contains(self.marker) || self.excluded.iter().any(|&id| archetype.contains(id)) {
                 continue;
             }
@@ -47,19 +47,19 @@ impl MatchedArchetypes {
                 self.incomplete.push(archetype.id());
             }
         }
-        self.seen = archetypes.generation();
+        self.checked = archetypes.generation();
     }
 
     pub(super) fn matched(&self) -> &[ArchetypeId] {
         &self.matched
     }
 
-    /// In order, so a search is quick; archetypes are met in the order of their ids.
+    /// Archetypes are matched in the order of their ids, so `matched` is sorted.
     pub(super) fn contains(&self, id: ArchetypeId) -> bool {
         self.matched.binary_search(&id).is_ok()
     }
 
-    /// What living holders of the marker lack, by name.
+    /// The names of the components that entities with the marker lack.
     pub(super) fn missing(&self, world: &World) -> Option<Vec<String>> {
         let lacks = |archetype: &Archetype| {
             self.required

@@ -1,30 +1,30 @@
-//! What really changed.
+//! Comparison of encoded rows.
 //!
-//! Bevy's change ticks fire on mutable access, equal value or not, and miss writers that bypass them. So encoded rows
-//! are compared, bit by bit: a NaN equals itself, and zero differs from minus zero.
+//! Bevy's change ticks report mutable access, whether or not a value changed, and miss writes that bypass them. So rows are
+//! compared bit by bit: a NaN equals itself, and zero differs from minus zero.
 
 use experience_core::schema::RowLayout;
 
-/// Whether two rows show the same observation under the same mask.
+/// Whether two rows have the same observation and the same mask.
 pub(crate) fn same_observation(layout: &RowLayout, a: &[u64], b: &[u64]) -> bool {
-    // Observation and mask stand side by side.
+    // Observation and mask are adjacent.
     let range = layout.observation().start..layout.mask().end;
     bytemuck::cast_slice::<_, u8>(a)[range.clone()] == bytemuck::cast_slice::<_, u8>(b)[range]
 }
 
-/// Whether two rows hold the same action.
+/// Whether two rows have the same action.
 pub(crate) fn same_action(layout: &RowLayout, a: &[u64], b: &[u64]) -> bool {
     let range = layout.action();
     bytemuck::cast_slice::<_, u8>(a)[range.clone()] == bytemuck::cast_slice::<_, u8>(b)[range]
 }
 
-/// Copies what belongs to the observation: its values and its mask.
+/// Copies the observation and the mask.
 pub(crate) fn copy_observation(layout: &RowLayout, from: &[u64], to: &mut [u64]) {
     let range = layout.observation().start..layout.mask().end;
     bytemuck::cast_slice_mut::<_, u8>(to)[range.clone()].copy_from_slice(&bytemuck::cast_slice(from)[range]);
 }
 
-/// Copies what belongs to the action: its values and its info.
+/// Copies the action and the info.
 pub(crate) fn copy_action(layout: &RowLayout, from: &[u64], to: &mut [u64]) {
     let range = layout.action().start..layout.info().end;
     bytemuck::cast_slice_mut::<_, u8>(to)[range.clone()].copy_from_slice(&bytemuck::cast_slice(from)[range]);

@@ -1,10 +1,8 @@
-//! The nearest others that have a component.
+//! Observations of the nearest entities that have a component.
 
-mod found;
-mod grid;
+mod match_grids;
 mod source;
 
-pub(super) use found::Found;
 pub(crate) use source::NearestSource;
 
 use super::{Part, Source};
@@ -13,17 +11,25 @@ use bevy_ecs::{component::Component, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
 use core::marker::PhantomData;
 use experience_core::schema::{Column, DType, Space};
-use source::Sight;
+use source::Search;
 
-/// Which others with the component `T` a player sees, for `Recording::observe_nearest_with`.
+/// Which entities with the component `T` a player observes, for
+/// [`Recording::observe_nearest_with`](crate::recording::Recording::observe_nearest_with).
 ///
-/// Each of the `count` places holds: `present` (1, or 0 and everything else is 0), the position relative to the player
-/// (`dx`, `dy`, `dz`, in the world's axes and units), the distance being at most `within`, and the chosen fields. The
-/// nearest comes first; of two at one distance, the one with the lower agent id, then the older entity.
+/// A player observes up to `count` neighbours, the nearest first. Each takes `1 + D + F` values of a row, all 0 where fewer
+/// are in reach:
 ///
-/// The player itself is never among them, nor is anybody who is not recorded
-/// ([`DoNotRecord`](crate::player::DoNotRecord)), nor anybody of another match, where the recording has `match_id` and both
-/// are in one.
+/// | values | content |
+/// |---|---|
+/// | 1 | `present`: 1 |
+/// | D | `dx`, `dy`, `dz`: the position relative to the player, in the axes and units of the world |
+/// | F | the chosen fields |
+///
+/// Of two neighbours at one distance, the one with the lower agent id comes first, then the older entity.
+///
+/// Left out are the player itself, entities with [`DoNotRecord`](crate::player::DoNotRecord) or `Disabled`, entities with a
+/// coordinate that is NaN, and, where the recording has a `match_id`, entities of another match than the player's. An entity
+/// or a player without a match is in all of them.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -38,7 +44,7 @@ use source::Sight;
 /// ```
 pub struct Nearest<T> {
     count: usize,
-    within: f32,
+    max_distance: f32,
     axes: &'static [usize],
     fields: Vec<FieldSpec>,
     of: PhantomData<fn() -> T>,
@@ -51,34 +57,34 @@ struct FieldSpec {
 }
 
 impl<T: Component + TypePath> Nearest<T> {
-    /// The `count` nearest others at most `within` units away, in three dimensions.
+    /// The `count` nearest entities at most `max_distance` units away, in three dimensions.
     #[must_use]
-    pub fn new(count: usize, within: f32) -> Self {
+    pub fn new(count: usize, max_distance: f32) -> Self {
         Self {
             count,
-            within,
+            max_distance,
             axes: &[0, 1, 2],
             fields: Vec::new(),
             of: PhantomData,
         }
     }
 
-    /// Looks at x and y alone, as games in two dimensions do.
+    /// Measures distances along x and y alone, for games in two dimensions.
     #[must_use]
     pub fn xy(mut self) -> Self {
         self.axes = &[0, 1];
         self
     }
 
-    /// Looks at x and z alone, as games on a ground plane do.
+    /// Measures distances along x and z alone, for games on a ground plane.
     #[must_use]
     pub fn xz(mut self) -> Self {
         self.axes = &[0, 2];
         self
     }
 
-    /// Adds the field at `path` of the other's component `C`; an empty path adds all fields. It is 0 for others that
-    /// lack the component.
+    /// Adds the field at `path` of a neighbour's component `C`; an empty path adds all fields. A neighbour that lacks the
+    /// component has zeros.
     #[must_use]
     pub fn with_field<C: Component + Reflect + Typed>(mut self, path: &'static str) -> Self {
         self.fields.push(FieldSpec {
@@ -93,20 +99,20 @@ impl<T: Component + TypePath> Nearest<T> {
         self
     }
 
-    /// Names the columns and makes the source that fills them, from byte `start` of a row.
+    /// The columns of this observation, and the source that encodes them.
     pub(crate) fn build(self, world: &mut World, narrow: bool) -> Result<(Vec<Column>, NearestSource), FieldError> {
         let name = root_name::<T>();
-        let mut each = vec![Column::scalar("present", DType::F32, Space::bounded(0.0, 1.0))];
+        let mut neighbor = vec![Column::scalar("present", DType::F32, Space::bounded(0.0, 1.0))];
         for &axis in self.axes {
-            let bound = f64::from(self.within);
-            each.push(Column::scalar(
+            let bound = f64::from(self.max_distance);
+            neighbor.push(Column::scalar(
                 ["dx", "dy", "dz"][axis],
                 DType::F32,
                 Space::bounded(-bound, bound),
             ));
         }
         let mut fields = Vec::new();
-        let mut width = each.len();
+        let mut width = neighbor.len();
         for spec in self.fields {
             let mut plan = (spec.plan)(spec.path, narrow)?;
             let mut offsets = Vec::new();
@@ -114,18 +120,18 @@ impl<T: Component + TypePath> Nearest<T> {
                 offsets.push((width - 1 - self.axes.len()) * 4);
                 width += column.width();
                 let mut column = column.clone();
-                // The component's own name says nothing where it is the one looked for.
+                // The component's name is the prefix of every column already.
                 if let Some(rest) = column.name.strip_prefix(&format!("{name}.")) {
                     column.name = rest.to_owned();
                 }
-                each.push(column);
+                neighbor.push(column);
             }
             plan.place(&offsets);
             fields.push((spec.source)(world, plan));
         }
         let columns = (0..self.count)
             .flat_map(|place| {
-                each.iter().map({
+                neighbor.iter().map({
                     let name = &name;
                     move |column| Column {
                         name: format!("{name}[{place}].{}", column.name),
@@ -134,12 +140,12 @@ impl<T: Component + TypePath> Nearest<T> {
                 })
             })
             .collect();
-        let sight = Sight {
+        let search = Search {
             count: self.count,
-            within: self.within,
+            max_distance: self.max_distance,
             axes: self.axes,
             feature_width: width - 1 - self.axes.len(),
         };
-        Ok((columns, NearestSource::new::<T>(world, sight, fields)))
+        Ok((columns, NearestSource::new::<T>(world, search, fields)))
     }
 }

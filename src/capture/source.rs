@@ -1,7 +1,7 @@
-//! One thing that a recording reads: a component, or a resource.
+//! The components and resources that a recording reads, and their encoding.
 #![expect(
     unsafe_code,
-    reason = "columns of tables are read without knowing their type, which is what makes one capture serve all"
+    reason = "columns of tables are read through erased pointers, so that one encoder serves all component types"
 )]
 
 use crate::reflect::FieldPlan;
@@ -30,8 +30,9 @@ pub(crate) enum Part {
 pub(crate) enum Encoding {
     /// The leaves of a reflected type.
     Fields(FieldPlan),
-    /// A function of the user's, which fills this many bytes.
+    /// A function of the application.
     Custom {
+        /// The bytes of a row that it fills.
         bytes: Range<usize>,
         /// Takes a pointer to the type that the source was made for.
         encode: Box<dyn Fn(Erased<'_>, &mut [u8]) + Send + Sync>,
@@ -50,7 +51,7 @@ pub(crate) struct Source {
     /// Bytes from one value of a column to the next.
     size: usize,
     encoding: Encoding,
-    /// Turns an erased value back into what reflection understands.
+    /// Restores the type of an erased value.
     reflect: Option<fn(Erased<'_>) -> &dyn Reflect>,
 }
 
@@ -67,7 +68,7 @@ impl Source {
         }
     }
 
-    /// Whatever `encode` makes of the component `T`, in the given bytes of a row.
+    /// What `encode` writes for the component `T`, in the given bytes of a row.
     pub(crate) fn custom<T: Component>(
         world: &mut World,
         part: Part,
@@ -96,19 +97,19 @@ impl Source {
         self.component
     }
 
-    /// Has the components of `players` brought near, if they stand in neighbouring rows of `table`.
+    /// Prefetches the components of `players`, if they are in neighbouring rows of `table`.
     #[inline]
     pub(crate) fn prefetch(&self, table: &Table, players: &[ArchetypeEntity]) {
         prefetch(table, players, self.component, self.size);
     }
 
-    /// Whether it could be encoded faster, if it were shown a component once.
-    pub(crate) fn wants_a_look(&self) -> bool {
+    /// Whether encoding is faster after [`compile`](Self::compile).
+    pub(crate) fn needs_compiling(&self) -> bool {
         matches!(&self.encoding, Encoding::Fields(plan) if !plan.is_compiled())
     }
 
-    /// Looks at the component of `player`, who stands in `table`, to encode all of them faster from here on.
-    pub(crate) fn look_at(&mut self, world: &World, table: &Table, player: &ArchetypeEntity) {
+    /// Compiles the encoding with the component of `player`, which is in `table`, as an example.
+    pub(crate) fn compile(&mut self, world: &World, table: &Table, player: &ArchetypeEntity) {
         if let (Encoding::Fields(plan), Some(reflect)) = (&mut self.encoding, self.reflect)
             && !plan.is_compiled()
             && let Some(value) = value_of(world, table, player, self.component, self.storage)
@@ -117,17 +118,17 @@ impl Source {
         }
     }
 
-    /// Whether `player`, who stands in `table`, has the component.
+    /// Whether `player`, which is in `table`, has the component.
     pub(super) fn has(&self, world: &World, table: &Table, player: &ArchetypeEntity) -> bool {
         value_of(world, table, player, self.component, self.storage).is_some()
     }
 
-    /// Whether neighbours in a table all have the component, or all lack it.
+    /// Whether all entities of a table have the component, or all lack it.
     pub(super) fn is_in_tables(&self) -> bool {
         self.storage == StorageType::Table
     }
 
-    /// Encodes the component of `players`, who stand in neighbouring rows of `table`, into rows `stride` bytes apart.
+    /// Encodes the component of `players`, which are in neighbouring rows of `table`, into rows `stride` bytes apart.
     pub(crate) fn encode(
         &self,
         world: &World,
@@ -153,9 +154,9 @@ impl Source {
         }
     }
 
-    /// Notes which of `players`, who stand in neighbouring rows of `table`, have a component that was accessed mutably, or given
-    /// to them, between the ticks `last` and `now`.
-    pub(super) fn note_changed(
+    /// Sets `changed` for those of `players`, which are in neighbouring rows of `table`, whose component was added or accessed
+    /// mutably between the ticks `last` and `now`.
+    pub(super) fn mark_changed(
         &self,
         world: &World,
         table: &Table,
@@ -163,11 +164,11 @@ impl Source {
         (last, now): (Tick, Tick),
         changed: &mut [bool],
     ) {
-        // As `Tick::is_newer_than`, which the compiler does not put into vectors.
+        // As `Tick::is_newer_than`, which the compiler does not vectorize.
         let age = now.get().wrapping_sub(last.get()).min(MAX_CHANGE_AGE);
         let is_newer = |tick: &UnsafeCell<Tick>| {
-            // SAFETY: ticks are written to by whoever may write to their component, which the shared borrow of the world rules
-            // out.
+            // SAFETY: ticks are written only through access that may write to their component, which the shared borrow of the
+            // world rules out.
             let tick = unsafe { *tick.get() };
             now.get().wrapping_sub(tick.get()) < age
         };
@@ -194,13 +195,13 @@ impl Source {
         }
     }
 
-    /// Encodes `count` values that lie one after the other, `first` being the first.
+    /// Encodes `count` consecutive values of a column, from `first` on.
     fn encode_run(&self, first: Erased<'_>, count: usize, rows: &mut [u8], stride: usize) {
         match &self.encoding {
             Encoding::Fields(plan) => {
-                // SAFETY: `first` points to a live value of the plan's type. The caller passes the first of `count`
-                // players that stand in neighbouring rows of one table, so `count` values lie there, `size` bytes
-                // apart, and the shared borrow of the world keeps them from being written to.
+                // SAFETY: `first` points to a live value of the plan's type. The caller passes the first of `count` players
+                // in neighbouring rows of one table, so `count` values follow each other there, `size` bytes apart, and the
+                // shared borrow of the world rules out writers.
                 unsafe { plan.encode(first.0.as_ptr(), self.size, count, rows, stride) };
             }
             Encoding::Custom { bytes, encode } => {
@@ -214,7 +215,7 @@ impl Source {
     }
 }
 
-/// The component `component` of `player`, who stands in `table`.
+/// The component `component` of `player`, which is in `table`.
 fn value_of<'w>(
     world: &'w World,
     table: &'w Table,
@@ -227,7 +228,7 @@ fn value_of<'w>(
             let column = table.get_column(component)?;
             let row = player.table_row();
             debug_assert!(row.index_u32() < table.entity_count());
-            // SAFETY: the player's row lies in its table, and the shared borrow of the world rules out writers.
+            // SAFETY: the player's row is in its table, and the shared borrow of the world rules out writers.
             Some(Erased(unsafe { column.get_data_unchecked(row) }))
         }
         StorageType::SparseSet => {
@@ -237,18 +238,18 @@ fn value_of<'w>(
     }
 }
 
-/// Has the components of `players` brought near, if they stand in neighbouring rows of `table`. If they do not, something
-/// else is, and if there is too much of it, nothing.
+/// Prefetches the components of `players`, if they are in neighbouring rows of `table`. If they are not, other components
+/// are prefetched, which is harmless.
 #[inline]
 fn prefetch(table: &Table, players: &[ArchetypeEntity], component: ComponentId, size: usize) {
-    /// Of larger components, the processor foresees the next byte by itself.
+    /// The hardware prefetcher follows larger components.
     const LARGE: usize = 128;
     let (Some(player), Some(column)) = (players.first(), table.get_column(component)) else {
         return;
     };
     let row = player.table_row();
     if size <= LARGE && row.index_u32() < table.entity_count() {
-        // SAFETY: the row lies in the table, by the check above. Nothing is read.
+        // SAFETY: the row is in the table, by the check above. Nothing is read.
         let first = unsafe { column.get_data_unchecked(row) };
         prefetch::range(first.as_ptr(), players.len() * size);
     }
@@ -260,13 +261,13 @@ fn reflect<T: Reflect>(value: Erased<'_>) -> &dyn Reflect {
     unsafe { value.0.deref::<T>() }
 }
 
-/// Reads the component `T` of players and others.
-pub(super) struct Typed<T> {
+/// Reads the component `T` of entities without a query.
+pub(super) struct ComponentReader<T> {
     component: ComponentId,
     of: PhantomData<fn() -> T>,
 }
 
-impl<T: Component> Typed<T> {
+impl<T: Component> ComponentReader<T> {
     pub(super) fn new(world: &mut World) -> Self {
         Self {
             component: world.register_component::<T>(),
@@ -278,7 +279,7 @@ impl<T: Component> Typed<T> {
         self.component
     }
 
-    /// The component of `entity`, who stands in `table`, if it has one.
+    /// The component of `entity`, which is in `table`, if it has one.
     pub(super) fn of<'w>(&self, world: &'w World, table: &'w Table, entity: &ArchetypeEntity) -> Option<&'w T> {
         let value = value_of(world, table, entity, self.component, T::STORAGE_TYPE)?;
         // SAFETY: `component` is the id of `T`: `new` took it from the world by that type, and the recording that
@@ -286,21 +287,21 @@ impl<T: Component> Typed<T> {
         Some(unsafe { value.0.deref::<T>() })
     }
 
-    /// Has the components of `entities` brought near, if they stand in neighbouring rows of `table`.
+    /// Prefetches the components of `entities`, if they are in neighbouring rows of `table`.
     #[inline]
     pub(super) fn prefetch(&self, table: &Table, entities: &[ArchetypeEntity]) {
         prefetch(table, entities, self.component, size_of::<T>());
     }
 
-    /// The components of `entities`, who stand in neighbouring rows of `table`. `None` where they have none, or where
-    /// such components do not lie in tables.
+    /// The components of `entities`, which are in neighbouring rows of `table`. `None` where they have none, or where the
+    /// component is not stored in tables.
     pub(super) fn of_run<'w>(&self, table: &'w Table, entities: &[ArchetypeEntity]) -> Option<&'w [T]> {
         let (first, last) = (entities.first()?.table_row(), entities.last()?.table_row());
         debug_assert_eq!(last.index() - first.index() + 1, entities.len());
         debug_assert!(last.index_u32() < table.entity_count());
         let column = table.get_column(self.component)?;
-        // SAFETY: `component` is the id of `T`, as above, so the column holds values of `T`, one behind the other. The
-        // caller passes neighbours in order, so as many lie there from the first one's row on, and the shared borrow of
+        // SAFETY: `component` is the id of `T`, as above, so the column is an array of `T`. The caller passes
+        // entities of neighbouring rows in order, so as many values begin at the first one's row, and the shared borrow of
         // the world rules out writers.
         Some(unsafe {
             let first = column.get_data_unchecked(first).as_ptr().cast::<T>();
@@ -318,13 +319,13 @@ pub(crate) struct ResourceSource {
     /// The bytes of a row that it fills.
     bytes: Range<usize>,
     encoded: Vec<u8>,
-    /// As it was when somebody asked whether it changed.
+    /// As of the last [`has_changed`](Self::has_changed).
     before: Vec<u8>,
     present: bool,
 }
 
 impl ResourceSource {
-    /// The leaves of the resource `R` in the given bytes of a row. The plan's offsets count from the first of them.
+    /// The leaves of the resource `R` in the given bytes of a row. The plan's offsets count from the first of these bytes.
     pub(crate) fn new<R: Resource + Reflect>(
         world: &mut World,
         name: String,
@@ -351,14 +352,14 @@ impl ResourceSource {
         self.present
     }
 
-    /// Whether it is not as it was when this was asked the time before.
+    /// Whether it differs from what it was at the last call.
     pub(super) fn has_changed(&mut self) -> bool {
         let changed = self.encoded != self.before;
         self.before.clone_from(&self.encoded);
         changed
     }
 
-    /// Encodes the resource; false when there is none.
+    /// Encodes the resource; false when it does not exist.
     pub(crate) fn read(&mut self, world: &World) -> bool {
         let value = world.get_resource_by_id(self.component).map(Erased);
         self.present = value.is_some();

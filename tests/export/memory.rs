@@ -133,7 +133,7 @@ fn a_folder_in_which_no_file_can_be_made_is_refused_while_the_app_is_set_up() {
         }))
         .err()
         .unwrap();
-    assert!(error.to_string().contains("cannot have a file"), "{error}");
+    assert!(error.to_string().contains("does not support a file"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How much memory all buffers together may take.
+//! A memory budget shared by many buffers.
 
 use super::BufferError;
 use std::sync::{
@@ -6,7 +6,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// The memory that buffers share: each takes its bytes when it is made, and gives them back when it is gone.
+/// A limit for the memory of many buffers. A buffer takes its bytes when it is created, and returns them when its memory is
+/// freed.
 ///
 /// ```
 /// use experience_buffer::{Budget, BufferSettings, PlayerBuffers};
@@ -26,7 +27,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of `bytes` bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -35,13 +36,13 @@ impl Budget {
         })
     }
 
-    /// All of its bytes.
+    /// The limit in bytes.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Bytes that no buffer has.
+    /// Bytes that no buffer has taken.
     #[must_use]
     pub fn left(&self) -> usize {
         self.limit - self.taken.load(Ordering::Relaxed)
@@ -53,7 +54,7 @@ impl Budget {
     /// When fewer are left.
     pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Result<Share, BufferError> {
         let fits = |taken: usize| taken.checked_add(bytes).filter(|&taken| taken <= self.limit);
-        // Relaxed: it is only a number, and orders nothing.
+        // Relaxed: the count orders no other memory.
         self.taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .map(|_| Share {
@@ -68,7 +69,7 @@ impl Budget {
     }
 }
 
-/// A buffer's bytes of a [`Budget`]. Whatever frees the buffer's memory drops this with it.
+/// A buffer's bytes of a [`Budget`], returned when this is dropped. The owner of the buffer's memory keeps it.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Arc<Budget>,
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_taken_than_there_is_and_all_comes_back() {
+    fn a_budget_is_never_exceeded_and_all_bytes_are_returned() {
         let budget = Budget::new(100);
         let first = budget.take(60).unwrap();
         let refused = BufferError::OverBudget {
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_together_take_no_more_than_there_is() {
+    fn threads_together_never_exceed_the_budget() {
         let budget = Budget::new(1000);
         let taken = AtomicUsize::new(0);
         std::thread::scope(|scope| {

@@ -1,43 +1,42 @@
-//! Cells that hold a queue's rows, in any order, and tell a reader whether what it copied is one row.
+//! Seqlock cells: the memory of a queue's rows, in any order. A reader can tell whether what it copied is one row.
 
 use super::{
+    atomic_copy,
     memory::{MemoryUse, Words},
     sync::{AtomicU64, Ordering, acquire, fence},
-    words,
 };
 
-/// Rows in shared words, each behind a stamp.
+/// Rows in shared words, each with a sequence number in front.
 ///
-/// Cell `n` starts at word `1 + n * stride`: a stamp, then the row, at an even word, so that copies 16 bytes at a time do
-/// not straddle cache lines. The **stamp** of a cell that holds row `r` (rows are counted from 0 for ever) is `2r + 2`.
-/// While row `r` is being written into it, it is `2r + 1`. A cell that was never written has 0. So a cell's stamp only
-/// grows, and never comes back: a 64-bit count of rows does not wrap.
+/// Cell `n` starts at word `1 + n * stride` with its stamp, and the row follows at an even word, so that copies of 16 bytes do
+/// not straddle cache lines. The **stamp** is `2r + 2` where the cell holds row `r` (rows are counted from 0), `2r + 1` while
+/// row `r` is being written, and 0 where it was never written. A stamp only grows, and a 64-bit count of rows does not wrap.
 ///
 /// This is a seqlock with the orderings of Hans Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?"
-/// (MSPC 2012), figure 6: the words need only be relaxed, between two fences.
+/// (MSPC 2012), figure 6: between two fences, the accesses to the words may be relaxed.
 pub(super) struct Cells {
     words: Words,
     stride: usize,
-    /// Words of a cell that are used.
+    /// Words of a cell without padding.
     len: usize,
 }
 
 /// Words before the first cell.
 const FIRST: usize = 1;
 
-/// What came of an attempt to read a row.
+/// The result of reading a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    /// It was copied whole.
-    Whole,
-    /// A later row has its place.
+pub(super) enum ReadOutcome {
+    /// The row was copied.
+    Copied,
+    /// A later row took its cell before or during the copy.
     Overwritten,
-    /// It is not there, or not yet.
+    /// The cell does not hold the row, or not yet.
     Absent,
 }
 
 impl Cells {
-    /// The words that so many cells take. `None` when they are too many.
+    /// Words of `cells` cells. `None` when they do not fit in the address space.
     pub(super) fn words_needed(row_words: usize, cells: usize) -> Option<usize> {
         let stride = row_words.checked_add(1)?.checked_next_multiple_of(2)?;
         let words = stride.checked_mul(cells)?.checked_add(FIRST)?;
@@ -45,7 +44,7 @@ impl Cells {
         Some(words)
     }
 
-    /// As many cells as `words` has room for.
+    /// As many cells as fit in `words`.
     pub(super) fn new(words: Words, row_words: usize) -> Self {
         let len = 1 + row_words;
         Self {
@@ -55,7 +54,7 @@ impl Cells {
         }
     }
 
-    /// Where the words lie.
+    /// Bytes, by kind of memory.
     pub(super) fn memory(&self) -> MemoryUse {
         self.words.memory()
     }
@@ -64,7 +63,8 @@ impl Cells {
         self.len - 1
     }
 
-    /// The cells, for one who works on several: the compiler cannot know that writing to a cell leaves this struct alone.
+    /// A copy of the dimensions, for code that accesses several cells: the compiler cannot know that a write to a cell leaves
+    /// this struct unchanged.
     #[inline]
     pub(super) fn view(&self) -> View<'_> {
         View {
@@ -90,49 +90,49 @@ impl<'a> View<'a> {
         (&cell[0], &cell[1..])
     }
 
-    /// The number of the row in a cell, unless it has none or is being written. Whoever learns of a row here may write
-    /// the next one over it.
+    /// The number of the row in a cell, unless the cell is empty or being written. Acquire, so that the caller may write the
+    /// next row into the cell.
     pub(super) fn number(self, index: usize) -> Option<u64> {
         let stamp = acquire(self.cell(index).0);
         stamp.is_multiple_of(2).then(|| (stamp / 2).checked_sub(1)).flatten()
     }
 
-    /// Writes row `number`. The cell belongs to the caller, and its earlier rows have lower numbers.
+    /// Writes row `number`. The caller owns the cell, and its earlier rows have lower numbers.
     ///
     /// # Panics
     /// When `row` is not as long as the cells' rows.
     #[inline(always)]
-    pub(super) fn fill(self, index: usize, number: u64, row: &[u64]) {
+    pub(super) fn write(self, index: usize, number: u64, row: &[u64]) {
         let (stamp, content) = self.cell(index);
         stamp.store(2 * number + 1, Ordering::Relaxed);
-        // Whoever reads one of the words below sees the odd stamp above.
+        // A reader that reads one of the words below also sees the odd stamp above.
         fence(Ordering::Release);
-        words::store(content, row);
+        atomic_copy::store(content, row);
         stamp.store(2 * number + 2, Ordering::Release);
     }
 
-    /// Looks for row `number`, and copies what the cell holds into `copy`.
+    /// Copies row `number` into `copy`, whose content is unspecified unless the row was copied.
     #[inline(always)]
-    pub(super) fn look(self, index: usize, number: u64, copy: &mut [u64]) -> Look {
+    pub(super) fn read(self, index: usize, number: u64, copy: &mut [u64]) -> ReadOutcome {
         let (stamp, content) = self.cell(index);
         let whole = 2 * number + 2;
         let before = stamp.load(Ordering::Relaxed);
         if before != whole {
             return if before > whole {
-                Look::Overwritten
+                ReadOutcome::Overwritten
             } else {
-                Look::Absent
+                ReadOutcome::Absent
             };
         }
-        // The words are read after the stamp that promises them.
+        // The words are loaded after the stamp.
         fence(Ordering::Acquire);
-        words::load(copy, content);
-        // If any of these words is a later row's, the fence makes that row's odd stamp visible to the load below.
+        atomic_copy::load(copy, content);
+        // If one of these words is of a later row, the fence makes that row's odd stamp visible to the load below.
         fence(Ordering::Acquire);
         if stamp.load(Ordering::Relaxed) == whole {
-            Look::Whole
+            ReadOutcome::Copied
         } else {
-            Look::Overwritten
+            ReadOutcome::Overwritten
         }
     }
 }

@@ -1,37 +1,31 @@
-//! What can be wrong with a buffer.
+//! The errors of buffers.
 
 use super::BufferKind;
 use std::path::PathBuf;
 
-/// The buffer is closed: nothing more can be pushed.
+/// The buffer is closed, and refuses pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the buffer is closed: its player left, or recording ended")]
 pub struct Closed;
 
-/// Why a buffer cannot be made.
+/// Why a buffer cannot be created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferError {
-    /// No rows.
+    /// The capacity is 0.
     #[error("a buffer of 0 rows holds nothing: give it a capacity of at least 1")]
     ZeroCapacity,
-    /// Rows without words.
+    /// The width of a row is 0.
     #[error("rows of 0 words hold nothing")]
     ZeroWidth,
-    /// More than can be addressed.
+    /// The buffer does not fit in the address space.
     #[error("a buffer of {rows} rows of {words} words is larger than the address space: give it a smaller capacity")]
     TooLarge {
-        /// Rows asked for.
+        /// The capacity in rows.
         rows: usize,
-        /// Words of each.
+        /// Words of a row.
         words: usize,
     },
-    /// Several writers cannot agree on what is the newest.
-    #[error("a ring that several push to cannot refuse the newest row: choose `Overflow::DropOldest`")]
-    SharedDropNewest,
-    /// Several writers cannot agree on what is the oldest.
-    #[error("a ring that several push to cannot spill: choose `Overflow::DropOldest`")]
-    SharedSpill,
     /// A file with no room for a block of rows.
     #[error("a spill file of {bytes} bytes has no room for a block of rows: give it at least {needed}")]
     SmallSpill {
@@ -45,70 +39,70 @@ pub enum BufferError {
     SpillFolder {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         reason: String,
     },
-    /// A pool's rows have headers, by which players are told apart.
+    /// The rows have no header, by which a pool identifies players.
     #[error("a pool's rows begin with a `StepHeader` of 8 words, and these have {words} words in all")]
     NoHeader {
         /// Words of a row.
         words: usize,
     },
-    /// A pool with no room for a row in each shard.
+    /// The shards of a pool have no room for a row.
     #[error("a pool of {bytes} bytes has no room for a row in each shard: give it {needed}, or fewer shards")]
     SmallPool {
-        /// Bytes that the pool was to take.
+        /// Bytes of the pool.
         bytes: usize,
-        /// Bytes that it takes at least.
+        /// The minimum.
         needed: usize,
     },
-    /// Players share one pool.
+    /// The players have a pool already.
     #[error("there is a pool already: players who share share one")]
     SecondPool,
-    /// The rows are another schema's.
+    /// The rows are of another schema.
     #[error("the schema's rows are {wanted} words wide and the buffer's {found}: they are of different recordings")]
     OtherRows {
-        /// Words of a row, by the schema.
+        /// Words of a row of the schema.
         wanted: usize,
         /// Words of a row of the buffer.
         found: usize,
     },
-    /// This kind cannot lie there.
+    /// The kind of buffer does not support the kind of memory.
     #[error(
-        "a buffer of the kind `{kind:?}` cannot have {wish}: rings can lie anywhere, queues anywhere but in files, all on the \
+        "a buffer of the kind `{kind:?}` does not support {memory}: rings support all memory, queues all but files, every kind the \
          heap, and huge pages are for rings and queues outside of files"
     )]
-    Unplaceable {
-        /// The kind.
+    UnsupportedMemory {
+        /// The kind of buffer.
         kind: BufferKind,
-        /// What it cannot have.
-        wish: &'static str,
+        /// The memory that it does not support.
+        memory: &'static str,
     },
-    /// The system refuses a file for it.
-    #[error("no buffer can be made in the folder `{}`: {reason}; name another, or make room there", folder.display())]
+    /// The file of the buffer cannot be created.
+    #[error("no buffer can be created in the folder `{}`: {reason}; choose another folder, or free disk space", folder.display())]
     File {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         reason: String,
     },
-    /// More than the buffers may take together.
+    /// The memory budget is exhausted.
     #[error(
         "a buffer of {bytes} bytes does not fit the memory budget, of which {left} of {limit} bytes are left: give it more \
          (`ExperiencePlugin::memory_budget`), or each buffer a smaller capacity"
     )]
     OverBudget {
-        /// Bytes that the buffer takes.
+        /// Bytes of the buffer.
         bytes: usize,
-        /// Bytes of the budget that are left.
+        /// Bytes left in the budget.
         left: usize,
-        /// Bytes of the budget.
+        /// The budget's limit in bytes.
         limit: usize,
     },
-    /// More than there is.
+    /// The allocation failed.
     #[error("there is no memory for a buffer of {bytes} bytes: give it a smaller capacity")]
     OutOfMemory {
-        /// Bytes asked for.
+        /// Bytes of the buffer.
         bytes: usize,
     },
 }
@@ -118,27 +112,27 @@ pub enum BufferError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("`{}` cannot be read: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It is something else.
+    /// The file is not a ring's.
     #[error("`{}` is not a ring's file: open those that end in `.ring`", path.display())]
     NotARing {
         /// The file.
         path: PathBuf,
     },
-    /// Its numbers are the other way round.
+    /// The file was written on a machine of the other byte order.
     #[error("`{}` is from a machine of the other byte order: open it on one like that", path.display())]
     ByteOrder {
         /// The file.
         path: PathBuf,
     },
-    /// It has another layout.
+    /// The file has another version of the layout.
     #[error(
         "`{}` has layout {found}, and this library knows {known}: open it with the version that wrote it",
         path.display()
@@ -146,28 +140,28 @@ pub enum OpenError {
     Version {
         /// The file.
         path: PathBuf,
-        /// Its layout.
+        /// The file's version.
         found: u64,
-        /// The layout that this library knows.
+        /// The version that this crate reads.
         known: u64,
     },
-    /// It is cut, or longer than it says.
-    #[error("`{}` has {found} bytes instead of {expected}: it was cut or copied in part; copy it again, or remove it", path.display())]
+    /// The file's length differs from the one in its header.
+    #[error("`{}` has {found} bytes instead of {expected}: it was truncated or not completely copied; copy it again, or remove it", path.display())]
     Size {
         /// The file.
         path: PathBuf,
-        /// Its bytes.
+        /// The file's length in bytes.
         found: u64,
-        /// The bytes that it should have.
+        /// The length in its header.
         expected: u64,
     },
-    /// What it says of itself cannot be.
-    #[error("`{}` is damaged: what it says of itself cannot be; remove it, there is nothing to be had from it", path.display())]
+    /// The file's header or counters are inconsistent.
+    #[error("`{}` is damaged: its header or its counters are inconsistent; remove it, its rows cannot be recovered", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
     },
-    /// Its rows are of another schema.
+    /// The file's rows are of another schema.
     #[error(
         "`{}` holds rows of the schema {found:016x}, not of {wanted:016x}: open it with the schema of the recording that wrote it",
         path.display()
@@ -175,19 +169,19 @@ pub enum OpenError {
     Schema {
         /// The file.
         path: PathBuf,
-        /// Its schema's hash.
+        /// The schema hash in the file.
         found: u64,
-        /// The hash that was asked for.
+        /// The expected schema hash.
         wanted: u64,
     },
-    /// Its rows have another width.
+    /// The file's rows have another width.
     #[error("`{}` holds rows of {found} words, not of {wanted}: open it with the schema of the recording that wrote it", path.display())]
     Width {
         /// The file.
         path: PathBuf,
-        /// Words of its rows.
+        /// Words of a row in the file.
         found: usize,
-        /// Words that were asked for.
+        /// The expected words of a row.
         wanted: usize,
     },
 }

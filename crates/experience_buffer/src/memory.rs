@@ -1,46 +1,46 @@
-//! Where the words of a buffer lie: on the heap, near a processor, or in a file that outlives the process.
+//! The memory of buffers: heap, NUMA nodes, or memory-mapped files that outlive the process.
 //!
-//! [`Memory::Heap`] is right for most. The others are for a [`Ring`](super::ring::Ring)'s rows, and
-//! [`Memory::Numa`] for a queue's too; kinds that cannot are refused.
+//! [`Memory::Heap`] is the default. A [`Ring`](super::ring::Ring) supports all kinds, a queue also supports
+//! [`Memory::Numa`], and other combinations are refused.
 //!
 //! # Files
-//! With [`Memory::File`] every ring lies in a file of its own, mapped into memory: a push costs what it costs
-//! elsewhere, and what was pushed survives the death of the process (`kill -9`, a crash, the out-of-memory killer), because
-//! the pages belong to the system. It does not survive a power cut: nothing waits for the disk.
+//! With [`Memory::File`] every ring is a file of its own, mapped into memory. A push costs the same as on the heap, and the
+//! rows survive the end of the process (`kill -9`, a crash, the out-of-memory killer), because the pages belong to the
+//! operating system. They do not survive a power failure: no push waits for the disk.
 //! [`MappedRing`](super::ring::MappedRing) opens such a file, from any process, also while it is being written.
 //!
-//! What such a process left is recovered with the journal of its recording, and the files are removed then.
+//! The files of a process that was killed are recovered with the journal of its recording, and removed then.
 //!
-//! A file is removed once its ring is closed, drained and no longer used, so those that are found belong to a process
-//! that lives, or died with rows that nobody had drained. They are named `<run>-<counter>-<agent>.ring` after the
-//! [`Label`], in hexadecimal, and never replaced. All blocks are reserved when the file is made: a page that is written for
-//! the first time on a full disk would end the process. A file system that copies on every write (a snapshot of btrfs or
-//! ZFS) can break that promise, as can whoever shortens the file; keep the folder on a plain one, or on tmpfs.
+//! A file is removed when its ring is closed, drained and dropped. So a file in the folder is of a process that is running,
+//! or that ended with rows that were not drained. Files are named `<run>-<counter>-<agent>.ring` after the [`Label`], in
+//! hexadecimal, and never replaced. All blocks are allocated when a file is created, because the first write of a page on a
+//! full disk would kill the process. A copy-on-write file system (a snapshot of btrfs or ZFS) can break that guarantee, as can
+//! a process that truncates the file; keep the folder on another file system, or on tmpfs.
 //!
-//! | bytes | what (numbers are 64 bits wide, in the byte order of the machine) |
+//! | byte | content (64-bit numbers in the byte order of the machine) |
 //! |---|---|
 //! | 0 | the letters `bevyring` |
-//! | 8 | `0x0102030405060708`, which tells the byte order |
-//! | 16 | version of this layout: 2; all before it is the same in every version |
+//! | 8 | `0x0102030405060708`, as a check of the byte order |
+//! | 16 | version of this layout: 2; the bytes before are the same in every version |
 //! | 24 | length of the file in bytes |
 //! | 32 | hash of the schema |
 //! | 40 | words of a row |
-//! | 48 | rows that the ring holds, a power of two |
+//! | 48 | capacity in rows, a power of two |
 //! | 56 | link words before each row: 0, 1 (rows refused so far) or 2 (a pool's chain) |
 //! | 64 | agent, or the number of a pool's shard |
 //! | 72 | run |
 //! | 80 | zeros |
 //! | 504 | CRC-32C of bytes 0 to 503 |
-//! | 512 | the ring, exactly as in memory; its counters come first: |
-//! | 640 | rows pushed so far, which is the number of the next |
+//! | 512 | the ring as in memory; its counters come first: |
+//! | 640 | rows pushed, which is the number of the next |
 //! | 648 | 1 once the ring is closed |
 //! | 656 | rows refused because the ring was closed |
 //! | 664 | rows refused because the ring was full |
 //! | 672 | rows before this one are hidden from all but the exporter |
-//! | 680 | rows begun so far: one more than pushed, while one is being written |
+//! | 680 | rows begun: more than pushed while rows are being written |
 //! | 768 | the accounting cursor: the first row that was not drained |
-//! | 776 | rows that the accounting cursor came too late for |
-//! | 896 | or 904 where there is one link word, so that rows lie at even words: the cells, each the links and the row, and of an even number of words |
+//! | 776 | rows that were overwritten before the accounting cursor reached them |
+//! | 896 | the cells (at 904 where there is one link word, so that rows begin at even words): links, row, and padding to an even number of words |
 //!
 //! Row `r`, counted from 0, is in cell `r` modulo the capacity if `r` is less than the number of rows pushed, and not less
 //! than the number of rows begun minus the capacity.
@@ -62,32 +62,31 @@ use core::{iter::Sum, ops::AddAssign};
 use experience_core::transition::RunId;
 use std::path::{Path, PathBuf};
 
-/// Bytes before the ring in a file. What the ring keeps 128 bytes apart stays so.
+/// Bytes before the ring in a file, a multiple of 128 so that the ring's counters keep their alignment.
 pub(super) const PREAMBLE: usize = 512;
 
-/// Where buffers lie.
+/// The kind of memory that a buffer takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Memory {
-    /// In ordinary memory. Pages that are never written cost nothing.
+    /// The heap. Pages that are never written take no memory.
     #[default]
     Heap,
-    /// Near the processors: buffers and shards go round the machine's NUMA nodes in turn. On a machine with one node, or
-    /// where the process may not choose, this is ordinary memory, and [`MemoryUse::unbound`] says so. Linux only.
+    /// NUMA nodes in turn, one for each buffer or shard. Linux only. On a machine with one node, or where the process may not
+    /// choose, this is ordinary memory, counted by [`MemoryUse::unbound`].
     ///
-    /// Each buffer is a mapping, of which Linux gives a process 65,530 unless told otherwise: for more players, take a
-    /// [pool](super::pool).
+    /// Each buffer is a mapping, of which Linux by default allows a process 65,530. Use a [pool](super::pool) for more players.
     Numa,
-    /// In files in this folder, one for each ring, which outlive the process: see [the module](self). Making one takes some
-    /// system calls, when a player joins.
+    /// Memory-mapped files in this folder, one for each ring, which outlive the process: see [the module](self). A ring takes a
+    /// few system calls to create.
     File(PathBuf),
 }
 
 impl Memory {
-    /// Makes the folder, and tries whether files can be made in it. Ordinary memory is always ready.
+    /// Creates the folder of [`Memory::File`], and checks that files can be created in it.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When a system call fails.
     pub fn prepare(&self) -> Result<(), BufferError> {
         match self {
             Self::Heap | Self::Numa => Ok(()),
@@ -115,14 +114,14 @@ fn no_file(folder: &Path, reason: impl core::fmt::Display) -> BufferError {
     }
 }
 
-/// Whose rows a buffer holds: what its file says of it.
+/// The origin of a buffer's rows, which is stored in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// The process's life that they are from.
+    /// The run of the process.
     pub run: RunId,
     /// The hash of their [`Schema`](experience_core::schema::Schema).
     pub schema_hash: u64,
-    /// The player, or the number of a pool's shard.
+    /// The agent, or the number of a pool's shard.
     pub agent_id: i64,
 }
 
@@ -137,23 +136,23 @@ impl Default for Label {
     }
 }
 
-/// Bytes of buffers, by where they lie.
+/// Bytes of buffers, by kind of memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// In ordinary memory.
+    /// On the heap.
     pub heap: usize,
     /// In files.
     pub file: usize,
     /// Bound to NUMA nodes.
     pub numa: usize,
-    /// In ordinary memory though [`Memory::Numa`] was asked for: there is one node, or the process may not choose.
+    /// In ordinary memory although [`Memory::Numa`] was chosen: there is one node, or the process may not choose.
     pub unbound: usize,
-    /// Of all these, what the system agreed to put on huge pages.
+    /// The part of all these for which the operating system agreed to use huge pages.
     pub huge_pages: usize,
 }
 
 impl MemoryUse {
-    /// All of it.
+    /// The sum of all kinds.
     #[must_use]
     pub fn total(&self) -> usize {
         self.heap + self.file + self.numa + self.unbound

@@ -1,4 +1,4 @@
-//! The plain reference: a `VecDeque` behind a mutex.
+//! The reference implementation: a `VecDeque` behind a mutex.
 
 use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, MemoryUse, Overflow, TransitionBuffer,
@@ -12,15 +12,15 @@ use std::{collections::VecDeque, sync::Arc};
 
 /// Rows in a `VecDeque` behind a mutex.
 ///
-/// It is what the other buffers are tested and measured against. Rows that were drained are gone.
+/// The other buffers are tested and measured against it. Drained rows are removed.
 #[derive(Debug)]
 pub struct MutexBuffer {
     row_words: usize,
     capacity: usize,
     drops_newest: bool,
     state: Mutex<State>,
-    /// Room for the row that is given out, for one who drains at a time.
-    given: Mutex<Vec<u64>>,
+    /// The row that a drain passes to its caller. Also serializes drains.
+    scratch: Mutex<Vec<u64>>,
     /// Its lock is taken before that of `state`.
     spilling: Option<Arc<Spilling>>,
     _share: Option<Share>,
@@ -40,9 +40,9 @@ pub(super) fn bytes(settings: &BufferSettings, row_words: usize) -> Result<usize
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each row after its number, counted from 0 over all rows that were pushed, dropped or not.
+    /// Each row behind its number, counted from 0 over all rows that were pushed, dropped or not.
     rows: VecDeque<u64>,
-    /// The number of the row that would be drained next if none were missing.
+    /// The number of the next row to drain unless rows are missing.
     expected: u64,
     /// Rows with a lower number are only drained, not peeked at.
     floor: u64,
@@ -75,7 +75,7 @@ impl MutexBuffer {
                 rows: VecDeque::with_capacity((1 + row_words) * capacity),
                 ..State::default()
             }),
-            given: Mutex::default(),
+            scratch: Mutex::default(),
             spilling: Spilling::new(resources.file, settings, row_words),
             _share: resources.share,
         });
@@ -108,29 +108,30 @@ impl MutexBuffer {
         stored
     }
 
-    /// Takes the next row into `given`, unless rows are missing before it: then says how many, and expects it.
-    fn take(&self, given: &mut Vec<u64>, only_whole: bool) -> Taken {
+    /// Takes the next row into `scratch`, or returns the gap before it, which is reported once. With `stop_at_gap`, a gap is left
+    /// for the next call.
+    fn take(&self, scratch: &mut Vec<u64>, stop_at_gap: bool) -> NextRow {
         let mut state = self.state();
         let number = state.rows.front().copied().unwrap_or(state.stats.added);
         match number - state.expected {
-            0 if state.rows.is_empty() => Taken::Nothing,
+            0 if state.rows.is_empty() => NextRow::Nothing,
             0 => {
-                given.clear();
-                given.extend(state.rows.drain(..1 + self.row_words).skip(1));
+                scratch.clear();
+                scratch.extend(state.rows.drain(..1 + self.row_words).skip(1));
                 state.expected += 1;
                 state.stats.retrieved += 1;
-                Taken::Row
+                NextRow::Row
             }
-            _ if only_whole => Taken::Nothing,
+            _ if stop_at_gap => NextRow::Nothing,
             missed => {
                 state.expected = number;
-                Taken::Gap(missed)
+                NextRow::Gap(missed)
             }
         }
     }
 }
 
-enum Taken {
+enum NextRow {
     Row,
     Gap(u64),
     Nothing,
@@ -185,17 +186,17 @@ impl TransitionBuffer for MutexBuffer {
             };
             return spilling.drain(max, memory, each);
         }
-        let mut given = lock(&self.given);
+        let mut scratch = lock(&self.scratch);
         let mut drained = Drained::default();
         while drained.steps < max {
-            // Not under the lock that the writer waits for, whatever `each` does.
-            match self.take(&mut given, drained.steps > 0) {
-                Taken::Row => {
+            // `each` is not called under the lock of `state`, which the writer takes.
+            match self.take(&mut scratch, drained.steps > 0) {
+                NextRow::Row => {
                     drained.steps += 1;
-                    each(&given);
+                    each(&scratch);
                 }
-                Taken::Gap(missed) => drained.missed += missed,
-                Taken::Nothing => break,
+                NextRow::Gap(missed) => drained.missed += missed,
+                NextRow::Nothing => break,
             }
         }
         drained
@@ -237,18 +238,18 @@ impl TransitionBuffer for MutexBuffer {
     }
 }
 
-/// The one who pushes to a [`MutexBuffer`]. Dropping it closes the buffer.
+/// Pushes to a [`MutexBuffer`]. Dropping it closes the buffer.
 #[derive(Debug)]
 pub struct Writer(Arc<MutexBuffer>);
 
 impl Writer {
-    /// Appends a row. Where there is no room, the oldest row goes, or this one does, as the buffer's [`Overflow`] says.
+    /// Appends a row. A full buffer drops its oldest row or this one, by its [`Overflow`].
     ///
     /// # Errors
     /// When the buffer was closed.
     ///
     /// # Panics
-    /// When `row` is not as long as the buffer's rows.
+    /// When `row` has another length than the buffer's rows.
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         let buffer = &*self.0;
         assert_eq!(row.len(), buffer.row_words, "a row of another width");
@@ -277,13 +278,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Rows that can be pushed before one goes that was not drained.
+    /// Rows that can be pushed before one is lost that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
         self.0.free()
     }
 
-    /// Hides the rows pushed so far from everybody who does not drain.
+    /// Hides the rows pushed so far from peeks.
     pub fn hide(&mut self) {
         let mut state = self.0.state();
         state.floor = state.stats.added;

@@ -1,4 +1,4 @@
-//! Every player's buffer, by agent.
+//! A concurrent map of per-player buffers.
 
 use super::{
     Budget, BufferError, BufferPool, BufferSettings, BufferStats, Drained, Label, MemoryUse, TransitionBuffer, Writer,
@@ -15,18 +15,17 @@ use std::sync::{Arc, OnceLock};
 
 /// The buffers of a recording's players, by agent id.
 ///
-/// Capture keeps each player's [`Writer`] with the player, so that a tick looks nothing up; this map is for everybody
-/// else. A buffer stands here from the moment its player joins until the player has left and everything was drained.
+/// Capture keeps the [`Writer`] of each player, so that a tick needs no lookup; this map is for the other threads. It holds a
+/// buffer from the time its player joins until the player has left and all rows were drained.
 ///
-/// Where there are very many players, some or all of them may share a [`BufferPool`] instead of having buffers of their
-/// own: see [`share`](Self::share).
+/// With very many players, some or all of them may share a [`BufferPool`]: see [`share`](Self::share).
 ///
 /// ```
 /// use experience_buffer::{BufferSettings, PlayerBuffers};
 ///
 /// let players = PlayerBuffers::new(BufferSettings::default(), 8)?;
 /// let (buffer, writer) = players.get_or_create(7)?;
-/// writer.expect("nobody writes it yet").push(&[0; 8])?;
+/// writer.expect("this call created the buffer").push(&[0; 8])?;
 /// assert_eq!(buffer.len(), 1);
 /// assert_eq!(players.stats().added, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -41,24 +40,24 @@ pub struct PlayerBuffers {
     file: Option<Arc<SpillFile>>,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
     pool: OnceLock<Arc<BufferPool>>,
-    past: Mutex<Past>,
+    retired: Mutex<RetiredBuffers>,
 }
 
-/// Buffers that are no longer in the map.
+/// Buffers that were removed from the map.
 #[derive(Debug, Default)]
-struct Past {
-    /// Those whose rows were not all drained when they went: whoever drains them holds on to them.
-    leaving: Vec<Arc<dyn TransitionBuffer>>,
-    /// What all others counted.
+struct RetiredBuffers {
+    /// Buffers with rows that another thread may still drain.
+    undrained: Vec<Arc<dyn TransitionBuffer>>,
+    /// The sum of all others' statistics.
     stats: BufferStats,
 }
 
 impl PlayerBuffers {
-    /// No buffers yet; each will be made like this.
+    /// An empty map of buffers with these settings, of rows of `row_words` words.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that a buffer cannot be made; or when no file can be
-    /// made where rows are to be spilled.
+    /// When the settings are invalid for such rows: see [`BufferSettings::check`]; or when the file for spilled rows cannot be
+    /// created.
     pub fn new(settings: BufferSettings, row_words: usize) -> Result<Self, BufferError> {
         settings.check(row_words)?;
         Ok(Self {
@@ -69,11 +68,11 @@ impl PlayerBuffers {
             budget: None,
             buffers: DashMap::new(),
             pool: OnceLock::new(),
-            past: Mutex::default(),
+            retired: Mutex::default(),
         })
     }
 
-    /// Names the run and the schema of the rows, for buffers that lie in files.
+    /// Sets the run and the schema hash of the rows, which buffers in files store.
     #[must_use]
     pub fn with_label(mut self, run: RunId, schema_hash: u64) -> Self {
         self.label = Label {
@@ -84,7 +83,7 @@ impl PlayerBuffers {
         self
     }
 
-    /// Makes no more buffers than fit this budget, which others may share.
+    /// Limits the memory of all buffers to a budget, which may be shared.
     #[must_use]
     pub fn with_budget(mut self, budget: Arc<Budget>) -> Self {
         self.budget = Some(budget);
@@ -97,7 +96,7 @@ impl PlayerBuffers {
             Some(budget) => {
                 let bytes = self.settings.bytes(self.row_words)?;
                 Some(budget.take(bytes).or_else(|_| {
-                    self.past().settle();
+                    self.retired().release_drained();
                     budget.take(bytes)
                 })?)
             }
@@ -110,7 +109,7 @@ impl PlayerBuffers {
         create_with(&self.settings, self.row_words, resources)
     }
 
-    /// How each buffer is made.
+    /// The settings of each buffer.
     #[must_use]
     pub fn settings(&self) -> &BufferSettings {
         &self.settings
@@ -122,15 +121,15 @@ impl PlayerBuffers {
         self.row_words
     }
 
-    /// Makes a buffer for an agent who joins. One that stands there already, because the agent left and its rows were
-    /// not drained yet, is closed and replaced; whoever drains it holds on to it.
+    /// Creates a buffer for an agent that joins. A buffer of the same agent is closed and replaced; threads that hold it can
+    /// still drain it.
     ///
     /// # Errors
-    /// When there is no memory for another buffer, or the budget leaves none, or no file can be made.
+    /// When the memory or the file cannot be allocated, or the budget is exhausted.
     pub fn open(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
         let (writer, buffer) = self.create(agent_id).or_else(|error| match error {
             BufferError::OverBudget { .. } => {
-                self.let_go();
+                self.retire_abandoned();
                 self.create(agent_id)
             }
             _ => Err(error),
@@ -142,29 +141,29 @@ impl PlayerBuffers {
         Ok((writer, buffer))
     }
 
-    /// Makes the pool that players share who have no buffer of their own.
+    /// Creates the pool for players without a buffer of their own.
     ///
     /// # Errors
-    /// When there is a pool already, or this one cannot be made, or the budget leaves no memory for it.
+    /// When there is a pool already, it cannot be created, or the budget is exhausted.
     pub fn share(&self, settings: &PoolSettings) -> Result<PoolWriter, BufferError> {
         let (writer, pool) = BufferPool::within(settings, self.row_words, self.label, self.budget.as_ref())?;
         self.pool.set(pool).map_err(|_| BufferError::SecondPool)?;
         Ok(writer)
     }
 
-    /// The pool that players share, if there is one.
+    /// The pool, if there is one.
     #[must_use]
     pub fn pool(&self) -> Option<&Arc<BufferPool>> {
         self.pool.get()
     }
 
-    /// The buffer of an agent, and its writer if this call made it.
+    /// The buffer of an agent, and its writer if this call created it.
     ///
-    /// Of any number of threads that ask for a new agent at once, one makes the buffer and gets the writer. A closed
-    /// buffer, whose player left, is replaced when the agent comes back; whoever still drains it holds on to it.
+    /// Of several concurrent calls for a new agent, one creates the buffer and returns the writer. A closed buffer is replaced;
+    /// threads that hold it can still drain it.
     ///
     /// # Errors
-    /// When there is no memory for another buffer, or the budget leaves none, or no file can be made.
+    /// When the memory or the file cannot be allocated, or the budget is exhausted.
     pub fn get_or_create(&self, agent_id: i64) -> Result<(Arc<dyn TransitionBuffer>, Option<Writer>), BufferError> {
         match self.buffers.entry(agent_id) {
             Entry::Occupied(entry) if !entry.get().is_closed() => Ok((entry.get().clone(), None)),
@@ -188,15 +187,15 @@ impl PlayerBuffers {
         self.buffers.get(&agent_id).map(|entry| entry.clone())
     }
 
-    /// Removes the buffer of an agent, if it is still this one. Its counts stay in the totals.
+    /// Removes the buffer of an agent, if it is still this one. Its statistics remain part of the totals.
     pub fn remove_if_same(&self, agent_id: i64, buffer: &Arc<dyn TransitionBuffer>) -> bool {
         let removed = self.buffers.remove_if(&agent_id, |_, known| Arc::ptr_eq(known, buffer));
         removed.map(|(_, buffer)| self.retire(buffer)).is_some()
     }
 
-    /// Closes and removes the buffer of an agent, and gives out what was left in it. `None` where there is none.
+    /// Closes and removes the buffer of an agent, and calls `each` with its remaining rows. `None` where there is none.
     ///
-    /// A push at the very moment of the close may be left in the buffer; the totals count it as dropped.
+    /// A row whose push is concurrent with the close may remain in the buffer; the totals count it as dropped.
     pub fn remove(&self, agent_id: i64, mut each: impl FnMut(&[u64])) -> Option<(Drained, BufferStats)> {
         let buffer = self.get(agent_id)?;
         buffer.close();
@@ -212,7 +211,7 @@ impl PlayerBuffers {
         self.remove_if_same(agent_id, &buffer).then(|| (total, buffer.stats()))
     }
 
-    /// All agents who have buffers of their own, in ascending order.
+    /// The agents with buffers of their own, in ascending order.
     #[must_use]
     pub fn agents(&self) -> Vec<i64> {
         let mut agents: Vec<_> = self.buffers.iter().map(|entry| *entry.key()).collect();
@@ -220,7 +219,8 @@ impl PlayerBuffers {
         agents
     }
 
-    /// All agents who have buffers of their own, and these, agents in ascending order. Buffers that come or go meanwhile may be among them.
+    /// The agents with buffers of their own, in ascending order, and these buffers. A snapshot: buffers that are added or
+    /// removed at the same time may be part of it or not.
     pub fn iter(&self) -> impl Iterator<Item = (i64, Arc<dyn TransitionBuffer>)> + use<> {
         let mut buffers: Vec<_> = self
             .buffers
@@ -231,72 +231,72 @@ impl PlayerBuffers {
         buffers.into_iter()
     }
 
-    /// A reader of every player's buffer, agents in ascending order, for those kinds that have readers, and of every shard
-    /// of the pool: what a [`Sampler`](super::Sampler) watches.
+    /// A reader of every ring, agents in ascending order, and of every shard of the pool, for
+    /// [`Sampler::watch`](super::Sampler::watch).
     pub fn readers(&self) -> impl Iterator<Item = Reader> + use<> {
         let shards = self.pool.get().map_or_else(Vec::new, |pool| pool.readers().collect());
         self.iter().filter_map(|(_, buffer)| buffer.reader()).chain(shards)
     }
 
-    /// Gives out the newest `rows` rows of every player who has a buffer of its own, agent by agent in ascending order, each player's oldest first,
-    /// and leaves all in place.
+    /// Calls `each` with the newest `rows` rows of every player with a buffer of its own, oldest first, agents in ascending
+    /// order. The rows stay in the buffers.
     pub fn peek_newest(&self, rows: usize, mut each: impl FnMut(i64, &[u64])) {
         for (agent_id, buffer) in self.iter() {
             buffer.peek_newest(rows, &mut |row| each(agent_id, row));
         }
     }
 
-    /// How many buffers there are, without the pool.
+    /// The number of buffers without the pool.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffers.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no buffers of players.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.buffers.is_empty()
     }
 
-    /// The sum of all counts, also of the pool, and of the buffers of players who left.
+    /// The sum of all statistics, with those of the pool and of removed buffers.
     #[must_use]
     pub fn stats(&self) -> BufferStats {
-        let living: BufferStats = self.buffers.iter().map(|entry| entry.stats()).sum();
-        let mut past = self.past();
-        past.settle();
-        let leaving: BufferStats = past.leaving.iter().map(|buffer| buffer.stats()).sum();
+        let open: BufferStats = self.buffers.iter().map(|entry| entry.stats()).sum();
+        let mut retired = self.retired();
+        retired.release_drained();
+        let undrained: BufferStats = retired.undrained.iter().map(|buffer| buffer.stats()).sum();
         let shared = self.pool.get().map(|pool| pool.stats()).unwrap_or_default();
-        [living, leaving, past.stats, shared].into_iter().sum()
+        [open, undrained, retired.stats, shared].into_iter().sum()
     }
 
     fn retire(&self, buffer: Arc<dyn TransitionBuffer>) {
-        let mut past = self.past();
-        past.leaving.push(buffer);
-        past.settle();
+        let mut retired = self.retired();
+        retired.undrained.push(buffer);
+        retired.release_drained();
     }
 
-    /// Lets go of the buffers of players who left that nobody holds who could drain them.
-    fn let_go(&self) {
+    /// Removes closed buffers that no other thread can drain.
+    fn retire_abandoned(&self) {
         let mut gone = Vec::new();
         self.buffers.retain(|_, buffer| {
-            let is_wanted = !buffer.is_closed() || Arc::strong_count(buffer) > 1;
-            if !is_wanted {
+            let is_in_use = !buffer.is_closed() || Arc::strong_count(buffer) > 1;
+            if !is_in_use {
                 gone.push(buffer.clone());
             }
-            is_wanted
+            is_in_use
         });
         gone.into_iter().for_each(|buffer| self.retire(buffer));
     }
 
-    fn past(&self) -> MutexGuard<'_, Past> {
-        lock(&self.past)
+    fn retired(&self) -> MutexGuard<'_, RetiredBuffers> {
+        lock(&self.retired)
     }
 }
 
-impl Past {
-    /// Lets go of the buffers that nobody will drain any further.
-    fn settle(&mut self) {
-        self.leaving.retain(|buffer| {
+impl RetiredBuffers {
+    /// Drops the buffers that are drained, or that no other thread can drain.
+    fn release_drained(&mut self) {
+        self.undrained.retain(|buffer| {
             let done = (buffer.is_closed() && buffer.is_empty()) || Arc::strong_count(buffer) == 1;
             if done {
                 let mut stats = buffer.stats();

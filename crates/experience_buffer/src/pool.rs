@@ -1,9 +1,9 @@
-//! Rings that many players share, for more players than there is memory for buffers.
+//! A sharded pool of rings that many players share, in a fixed amount of memory.
 //!
 //! A pool has a fixed number of rings, its **shards**, and takes the same memory for ten players as for a hundred thousand.
-//! A player's rows all go to one shard, which is decided when it gets its handle; so they stay in order, and the newest rows of all
-//! players are kept, instead of each player's newest. Every row carries its agent and episode in its header, and
-//! the place of the row before it: that is how [`Sampler`](super::Sampler) finds a transition's two halves.
+//! All rows of a player go to one shard, which its handle determines, so they stay in order. The pool keeps the newest rows
+//! of all players together, instead of the newest of each. Every row has its agent and episode in its header, and a link to
+//! the episode's row before it, by which a [`Sampler`](super::Sampler) finds both observations of a transition.
 //!
 //! ```
 //! use experience_buffer::{BufferPool, pool::PoolSettings, TransitionBuffer};
@@ -34,24 +34,24 @@ use core::fmt;
 use experience_core::transition::StepHeader;
 use std::sync::Arc;
 
-/// Words before each row of a pool: its links.
+/// Link words in front of each row of a pool.
 pub const LINKS: usize = Links::Chain.words();
 
-/// A pool of so many bytes does not stay in the caches until it is drained, so its rows are written past them.
-const STREAMED: usize = 16 << 20;
+/// Minimum bytes of a pool whose rows are written with non-temporal stores: it does not fit in the caches.
+const STREAMED_BYTES: usize = 16 << 20;
 
-/// How large a pool is.
+/// The settings of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Bytes that all shards together take, at most.
+    /// Maximum bytes of all shards together.
     pub bytes: usize,
-    /// Shards that there are at least. Those who capture or drain in parallel share them out, so a few times as many as
-    /// threads is right; there will be more, if that uses the bytes better.
+    /// Minimum number of shards; there are more where that uses the bytes better. Threads that capture or drain in parallel divide
+    /// the shards, so a few times the number of threads is appropriate.
     pub shards: usize,
-    /// Where each shard lies.
+    /// The kind of memory of each shard.
     pub memory: Memory,
-    /// Whether the system is asked for transparent huge pages, for shards of 2 MiB and more that do not lie in files. Without
-    /// [`prefault`](BufferPool::prefault), whoever writes one first waits for it, which can take longer than a tick.
+    /// Whether to request transparent huge pages, for shards of at least 2 MiB that are not in files. Without
+    /// [`prefault`](BufferPool::prefault), the first write to a page waits for it, which can take longer than a tick.
     pub huge_pages: bool,
 }
 
@@ -68,7 +68,7 @@ impl Default for PoolSettings {
 }
 
 impl PoolSettings {
-    /// Whether a pool of rows of `row_words` words can be made so.
+    /// Checks the settings for rows of `row_words` words.
     ///
     /// # Errors
     /// When there are no shards, a row has no header, or a shard has no room for a row.
@@ -76,15 +76,15 @@ impl PoolSettings {
         self.split(row_words).map(|_| ())
     }
 
-    /// Shards, and rows of each.
+    /// The number of shards, and their dimensions.
     fn split(&self, row_words: usize) -> Result<(usize, Shape), BufferError> {
         if self.shards == 0 {
             return Err(BufferError::ZeroCapacity);
         }
         if self.huge_pages && matches!(self.memory, Memory::File(_)) {
-            return Err(BufferError::Unplaceable {
+            return Err(BufferError::UnsupportedMemory {
                 kind: BufferKind::Ring,
-                wish: "huge pages in a file",
+                memory: "huge pages in a file",
             });
         }
         if row_words < size_of::<StepHeader>() / 8 {
@@ -95,7 +95,7 @@ impl PoolSettings {
             capacity,
             links: Links::Chain,
         };
-        // As many rows as fit, a power of two of them.
+        // The largest power of two of rows that fits.
         let share = self.bytes / self.shards;
         let fits = |capacity: usize| self.shard_bytes(shape(capacity)).is_ok_and(|bytes| bytes <= share);
         let capacity = (0..usize::BITS - 1)
@@ -116,25 +116,25 @@ impl PoolSettings {
     }
 }
 
-/// The rows of a player who shared a pool, from when it joined until it left.
+/// The rows of a player in a pool, from the time it joined until it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
-    /// The shard that they went to.
+    /// The shard of its rows.
     pub shard: usize,
-    /// Their [`StepHeader::stream`].
+    /// The [`StepHeader::stream`] of its rows.
     pub number: u32,
-    /// How many transitions were pushed, modulo 2³².
+    /// Transitions pushed, modulo 2³².
     pub transitions: u32,
 }
 
-/// The shards of a pool, as everybody but capture sees them.
+/// The shards of a pool, for all threads but the one that pushes.
 pub struct BufferPool {
     shards: Vec<Arc<Ring>>,
     bytes: usize,
 }
 
 impl BufferPool {
-    /// A pool of rows of `row_words` words, and its writer. Where there is no room, a shard's oldest row goes.
+    /// A pool of rows of `row_words` words, and its writer. A full shard overwrites its oldest row.
     ///
     /// # Errors
     /// When there are no shards, a row has no header, or a shard has no room for a row.
@@ -142,11 +142,11 @@ impl BufferPool {
         Self::with_label(settings, row_words, Label::default())
     }
 
-    /// A pool of rows of `row_words` words, and its writer. Where its shards lie in files, those say whose rows they are,
-    /// and number the shards where the label has an agent.
+    /// A pool of rows of `row_words` words, and its writer. Shards in files store the label there, with the number of the shard
+    /// in place of the agent.
     ///
     /// # Errors
-    /// When there are no shards, a row has no header, a shard has no room for a row, or the system refuses the memory.
+    /// When there are no shards, a row has no header, a shard has no room for a row, or the memory cannot be allocated.
     pub fn with_label(
         settings: &PoolSettings,
         row_words: usize,
@@ -155,7 +155,7 @@ impl BufferPool {
         Self::within(settings, row_words, label, None)
     }
 
-    /// A pool that keeps its share of a budget for as long as its memory is there.
+    /// A pool that holds its share of a budget until its memory is freed.
     pub(super) fn within(
         settings: &PoolSettings,
         row_words: usize,
@@ -164,10 +164,10 @@ impl BufferPool {
     ) -> Result<(PoolWriter, Arc<Self>), BufferError> {
         let (shards, shape) = settings.split(row_words)?;
         let shard_bytes = settings.shard_bytes(shape)?;
-        // All or nothing, before any memory is taken.
+        // All shares are taken before any memory is allocated.
         let shares = (0..shards).map(|_| budget.map(|budget| budget.take(shard_bytes)).transpose());
         let shares: Vec<_> = shares.collect::<Result<_, _>>()?;
-        let streams = shards * shard_bytes >= STREAMED;
+        let streams = shards * shard_bytes >= STREAMED_BYTES;
         let mut writers = Vec::with_capacity(shards);
         let mut rings = Vec::with_capacity(shards);
         for (agent_id, share) in (0..).zip(shares) {
@@ -184,51 +184,46 @@ impl BufferPool {
         Ok((PoolWriter::new(writers), pool))
     }
 
-    /// The shards. Each has an accounting cursor of its own; what it gives out are rows of many players, each player's in
-    /// order.
+    /// The shards. Each has its own accounting cursor, and holds rows of many players, those of each player in order.
     #[must_use]
     pub fn shards(&self) -> &[Arc<Ring>] {
         &self.shards
     }
 
-    /// What a player pushes with.
-    ///
-    /// An agent has one handle at a time.
+    /// The handle with which a player's rows are pushed. An agent has one handle at a time.
     #[must_use]
     pub fn handle(&self, agent_id: i64) -> PoolHandle {
-        // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): neighbouring ids go to different shards.
+        // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): consecutive ids go to different shards.
         let hash = agent_id.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let shard = (u128::from(hash) * self.shards.len() as u128) >> 64;
         PoolHandle::new(shard as u32)
     }
 
-    /// What a player pushes with whose rows are to go to shard `shard`, modulo the number of shards: for those who know
-    /// better which players belong together than their ids do.
+    /// A handle for shard `shard`, modulo the number of shards, for callers that group players better than by their ids.
     #[must_use]
     pub fn handle_in(&self, shard: usize) -> PoolHandle {
         PoolHandle::new((shard % self.shards.len()) as u32)
     }
 
-    /// A reader of every shard, each with a cursor of its own: what a [`Sampler`](super::Sampler) watches.
+    /// A reader of every shard, for [`Sampler::watch`](super::Sampler::watch).
     ///
-    /// Rows of an episode that was discarded are no longer given out, sampled or peeked at.
+    /// Rows of a discarded episode are not read, sampled or peeked at.
     pub fn readers(&self) -> impl Iterator<Item = Reader> + '_ {
         self.shards.iter().map(|shard| shard.reader())
     }
 
-    /// Takes all of the memory now, unless it lies in files. Otherwise the system gives a page when it is first written, and
-    /// whoever writes waits for it.
+    /// Maps all of the memory now, unless it is in files. Otherwise the first write to a page waits for it.
     pub fn prefault(&self) {
         self.shards.iter().for_each(|shard| shard.prefault());
     }
 
-    /// Bytes that all shards together take.
+    /// Bytes of all shards together.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The sum of all shards' counts.
+    /// The sum of all shards' statistics.
     #[must_use]
     pub fn stats(&self) -> BufferStats {
         self.shards.iter().map(|shard| shard.stats()).sum()

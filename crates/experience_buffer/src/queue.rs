@@ -1,12 +1,12 @@
-//! A strict first-in, first-out queue, for several consumers that share the work.
+//! A strict first-in, first-out queue of rows for one writer and several competing consumers.
 //!
-//! Every row goes to exactly one of those who pop or drain; nobody else sees it, and there are no readers with cursors
-//! of their own. The order is [`crossbeam_queue::ArrayQueue`]'s. What it holds are numbers of cells: the rows themselves
-//! lie in one allocation, go round between writer and consumers without being boxed, and can be peeked at.
+//! Every row goes to exactly one of the threads that pop or drain, and there are no readers with cursors of their own. A
+//! [`crossbeam_queue::ArrayQueue`] of cell numbers defines the order. The rows are in one allocation, whose cells circulate
+//! between the writer and the consumers, and can be peeked at.
 
 use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Overflow, TransitionBuffer,
-    cells::{Cells, Look},
+    cells::{Cells, ReadOutcome},
     memory::Words,
     resources::BufferResources,
     shape::checked_capacity,
@@ -17,20 +17,20 @@ use core::fmt;
 use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
 
-/// Cells beyond the capacity: the writer fills one while the queue is full and a consumer, of whom one at a time holds
-/// the lock, has taken another. So the writer always finds a spare one.
-const IN_HAND: usize = 2;
+/// Cells beyond the capacity: while the queue is full, the writer fills one more, and the consumer that holds the lock may
+/// have taken another. So the writer always finds a spare cell.
+const EXTRA_CELLS: usize = 2;
 
-/// Rows that go to one consumer each.
+/// A bounded FIFO queue whose rows go to one consumer each.
 pub struct QueueBuffer {
     cells: Cells,
     capacity: usize,
     drops_newest: bool,
-    queue: ArrayQueue<Ticket>,
-    /// Cells that hold nothing of interest.
+    queue: ArrayQueue<QueuedRow>,
+    /// Cells without a queued row.
     spare: ArrayQueue<usize>,
     consumers: Mutex<Consumers>,
-    /// Rows that were queued or refused: stored after that was done.
+    /// Rows that were queued or refused. Stored after that.
     added: AtomicU64,
     dropped: AtomicU64,
     retrieved: AtomicU64,
@@ -41,7 +41,7 @@ pub struct QueueBuffer {
 }
 
 fn words_needed(settings: &BufferSettings, row_words: usize) -> Result<usize, BufferError> {
-    let cells = checked_capacity(row_words, settings.capacity)?.saturating_add(IN_HAND);
+    let cells = checked_capacity(row_words, settings.capacity)?.saturating_add(EXTRA_CELLS);
     Cells::words_needed(row_words, cells).ok_or(BufferError::TooLarge {
         rows: settings.capacity,
         words: row_words,
@@ -53,24 +53,24 @@ pub(super) fn bytes(settings: &BufferSettings, row_words: usize) -> Result<usize
     Ok(words_needed(settings, row_words)? * size_of::<u64>())
 }
 
-/// A row's number, counted from 0 over all rows that were pushed, dropped or not, and the cell that it is in.
+/// The number of a row, counted from 0 over all rows that were pushed, dropped or not, and its cell.
 #[derive(Clone, Copy, Debug)]
-struct Ticket {
+struct QueuedRow {
     number: u64,
     cell: usize,
 }
 
-/// What consumers share.
+/// The state of the consumers.
 struct Consumers {
-    /// The number of the row that would come next if none were missing.
+    /// The number of the next row unless rows are missing.
     expected: u64,
-    /// A row that was taken from the queue behind a gap, which is told of first.
-    held: Option<Ticket>,
+    /// A row that was taken from the queue behind a gap, which is reported first.
+    pending: Option<QueuedRow>,
     row: Box<[u64]>,
 }
 
 enum Next {
-    Row(Ticket),
+    Row(QueuedRow),
     Gap(u64),
     Nothing,
 }
@@ -92,7 +92,7 @@ impl QueueBuffer {
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
-        let cells = capacity + IN_HAND;
+        let cells = capacity + EXTRA_CELLS;
         let len = words_needed(settings, row_words)?;
         let words = Words::new(&settings.memory, settings.huge_pages, len)?.holding(resources.share);
         let spare = ArrayQueue::new(cells);
@@ -107,7 +107,7 @@ impl QueueBuffer {
             spare,
             consumers: Mutex::new(Consumers {
                 expected: 0,
-                held: None,
+                pending: None,
                 row: vec![0; row_words].into(),
             }),
             added: AtomicU64::new(0),
@@ -126,51 +126,55 @@ impl QueueBuffer {
     }
 
     fn recycle(&self, cell: usize) {
-        self.spare.push(cell).expect("there is room for every cell");
+        self.spare.push(cell).expect("`spare` has the capacity of all cells");
     }
 
-    /// The next row, unless rows are missing before it. That is told first, once, and where `whole` is asked for, not now.
-    fn next(&self, consumers: &mut Consumers, whole: bool) -> Next {
-        // In this order: if the queue is empty after it, every row with a lower number was taken or dropped.
+    /// The next row, or the gap before it, which is reported once. With `stop_at_gap`, a gap is left for the next call.
+    fn next(&self, consumers: &mut Consumers, stop_at_gap: bool) -> Next {
+        // In this order: if the queue is empty afterwards, every row with a lower number was taken or dropped.
         let added = self.added.load(Ordering::Acquire);
-        consumers.held = consumers.held.or_else(|| self.queue.pop());
+        consumers.pending = consumers.pending.or_else(|| self.queue.pop());
         let number = consumers
-            .held
-            .map_or(added.max(consumers.expected), |ticket| ticket.number);
+            .pending
+            .map_or(added.max(consumers.expected), |queued_row| queued_row.number);
         let missed = number - consumers.expected;
         if missed > 0 {
-            if whole {
+            if stop_at_gap {
                 return Next::Nothing;
             }
             consumers.expected = number;
             return Next::Gap(missed);
         }
-        match consumers.held.take() {
-            Some(ticket) => {
+        match consumers.pending.take() {
+            Some(queued_row) => {
                 consumers.expected += 1;
-                Next::Row(ticket)
+                Next::Row(queued_row)
             }
             None => Next::Nothing,
         }
     }
 
-    /// Copies a row that was taken, and gives its cell back.
-    fn redeem(&self, ticket: Ticket, row: &mut [u64]) {
-        let look = self.cells.view().look(ticket.cell, ticket.number, row);
-        debug_assert_eq!(look, Look::Whole, "whoever has the ticket has the cell to themselves");
-        self.recycle(ticket.cell);
+    /// Copies a row that was taken from the queue, and recycles its cell.
+    fn copy_and_recycle(&self, queued_row: QueuedRow, row: &mut [u64]) {
+        let outcome = self.cells.view().read(queued_row.cell, queued_row.number, row);
+        debug_assert_eq!(
+            outcome,
+            ReadOutcome::Copied,
+            "the consumer owns the cell of a row that it took"
+        );
+        self.recycle(queued_row.cell);
     }
 
     fn drain_spilling(&self, spilling: &Spilling, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
         let memory = |hand: &mut Hand, max: usize| {
             let row = &mut lock(&self.consumers).row;
-            // In this order: if the queue is empty after it, every row with a lower number was taken or dropped.
+            // In this order: if the queue is empty afterwards, every row with a lower number was taken or dropped.
             let mut end = self.added.load(Ordering::Acquire).max(hand.position());
             for _ in 0..max {
-                let Some(ticket) = self.queue.pop() else { break };
-                self.redeem(ticket, row);
+                let Some(queued_row) = self.queue.pop() else { break };
+                self.copy_and_recycle(queued_row, row);
                 hand.push(row);
-                end = ticket.number + 1;
+                end = queued_row.number + 1;
             }
             end
         };
@@ -187,8 +191,8 @@ impl QueueBuffer {
             return;
         }
         let stored = spilling.store(&mut chain, next - rows as u64, |_, row| {
-            if let Some(ticket) = self.queue.pop() {
-                self.redeem(ticket, row);
+            if let Some(queued_row) = self.queue.pop() {
+                self.copy_and_recycle(queued_row, row);
             }
         });
         if !stored {
@@ -252,8 +256,8 @@ impl TransitionBuffer for QueueBuffer {
         let mut drained = Drained::default();
         while drained.steps < max {
             match self.next(consumers, drained.steps > 0) {
-                Next::Row(ticket) => {
-                    self.redeem(ticket, &mut consumers.row);
+                Next::Row(queued_row) => {
+                    self.copy_and_recycle(queued_row, &mut consumers.row);
                     self.retrieved.fetch_add(1, Ordering::AcqRel);
                     drained.steps += 1;
                     each(&consumers.row);
@@ -276,8 +280,8 @@ impl TransitionBuffer for QueueBuffer {
         let mut consumers = lock(&self.consumers);
         loop {
             match self.next(&mut consumers, false) {
-                Next::Row(ticket) => {
-                    self.redeem(ticket, row);
+                Next::Row(queued_row) => {
+                    self.copy_and_recycle(queued_row, row);
                     self.retrieved.fetch_add(1, Ordering::AcqRel);
                     return true;
                 }
@@ -289,7 +293,7 @@ impl TransitionBuffer for QueueBuffer {
 
     fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
         let mut rows: Vec<(u64, usize)> = {
-            // Nobody takes rows meanwhile, and the writer only adds some or drops the oldest.
+            // No consumer takes rows meanwhile, and the writer only adds rows or drops the oldest.
             let consumers = lock(&self.consumers);
             let added = self.added.load(Ordering::Acquire);
             let queued = if self.drops_newest {
@@ -297,18 +301,18 @@ impl TransitionBuffer for QueueBuffer {
             } else {
                 added.saturating_sub(self.queue.len() as u64)
             };
-            let held = consumers.held.map(|ticket| ticket.number);
+            let pending = consumers.pending.map(|queued_row| queued_row.number);
             let floor = self.floor.load(Ordering::Acquire);
-            (0..self.capacity + IN_HAND)
+            (0..self.capacity + EXTRA_CELLS)
                 .filter_map(|cell| Some((self.cells.view().number(cell)?, cell)))
-                .filter(|&(number, _)| number >= floor && (number >= queued || Some(number) == held))
+                .filter(|&(number, _)| number >= floor && (number >= queued || Some(number) == pending))
                 .filter(|&(number, _)| number >= consumers.expected)
                 .collect()
         };
         rows.sort_unstable();
         let mut row = vec![0; self.row_words()];
         for &(number, cell) in &rows[rows.len().saturating_sub(max)..] {
-            if self.cells.view().look(cell, number, &mut row) == Look::Whole {
+            if self.cells.view().read(cell, number, &mut row) == ReadOutcome::Copied {
                 each(&row);
             }
         }
@@ -319,7 +323,7 @@ impl TransitionBuffer for QueueBuffer {
         let _chain = spilling.map(Spilling::lock);
         let dropped = self.dropped.load(Ordering::Acquire) + spilling.map_or(0, Spilling::lost);
         let retrieved = spilling.map_or_else(|| self.retrieved.load(Ordering::Acquire), Spilling::given);
-        // A row may be taken before it is counted as added.
+        // A row may be taken before it counts as added.
         let added = self.added.load(Ordering::Acquire).max(retrieved + dropped);
         let stats = BufferStats {
             added,
@@ -343,7 +347,7 @@ impl fmt::Debug for QueueBuffer {
     }
 }
 
-/// The one who pushes to a [`QueueBuffer`]. Dropping it closes the buffer.
+/// Pushes to a [`QueueBuffer`]. Dropping it closes the buffer.
 #[derive(Debug)]
 pub struct Writer {
     buffer: Arc<QueueBuffer>,
@@ -351,14 +355,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Appends a row. Where there is no room, the oldest row goes, or this one does, as the buffer's [`Overflow`] says.
-    /// No allocation.
+    /// Appends a row. A full buffer drops its oldest row or this one, by its [`Overflow`]. Allocates nothing.
     ///
     /// # Errors
     /// When the buffer was closed.
     ///
     /// # Panics
-    /// When `row` is not as long as the buffer's rows.
+    /// When `row` has another length than the buffer's rows.
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         let buffer = &*self.buffer;
         assert_eq!(row.len(), buffer.cells.row_words(), "a row of another width");
@@ -373,13 +376,13 @@ impl Writer {
         {
             buffer.spill(spilling, number);
         }
-        // Only this writer adds: a queue that has room keeps it.
+        // Only this writer adds rows, so a queue that is not full stays so.
         if buffer.drops_newest && buffer.len() >= buffer.capacity {
             buffer.dropped.fetch_add(1, Ordering::AcqRel);
         } else {
-            let cell = buffer.spare.pop().expect("the writer's own cell is spare");
-            buffer.cells.view().fill(cell, number, row);
-            if let Some(oldest) = buffer.queue.force_push(Ticket { number, cell }) {
+            let cell = buffer.spare.pop().expect("a spare cell for the writer");
+            buffer.cells.view().write(cell, number, row);
+            if let Some(oldest) = buffer.queue.force_push(QueuedRow { number, cell }) {
                 buffer.recycle(oldest.cell);
                 buffer.dropped.fetch_add(1, Ordering::AcqRel);
             }
@@ -388,13 +391,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Rows that can be pushed before one goes that was not drained.
+    /// Rows that can be pushed before one is lost that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
         self.buffer.free()
     }
 
-    /// Hides the rows pushed so far from everybody who does not drain.
+    /// Hides the rows pushed so far from peeks.
     pub fn hide(&mut self) {
         self.buffer.floor.store(self.next, Ordering::Release);
     }

@@ -1,16 +1,12 @@
-//! A lock-free ring of rows: one wait-free writer, any number of readers that never disturb it.
+//! A lock-free ring buffer of rows with one wait-free writer and any number of independent readers.
 //!
-//! The ring is a *seqlock* with two sequence numbers: how many rows were begun, and how many are written. The row's words
-//! are atomics. The writer never waits and never looks at readers; a reader copies rows that are written, many at once, looks
-//! at how many were begun by then, and so knows which of its copies may be two halves. The orderings are those of Hans
-//! Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?" (MSPC 2012), figure 6: the words need only be
-//! relaxed, between two fences. That the numbers count rows, instead of only changing, is what lets a reader know *how
-//! many* rows it missed.
-//!
-//! [`SharedWriter`] is the form for several threads that push to one ring; its pushes are not wait-free.
+//! The ring is a *seqlock* with two sequence numbers: the rows begun, and the rows written. Row words are atomics. The writer
+//! never waits for readers. A reader copies written rows, many at once, then loads how many rows were begun, and discards the
+//! copies that may be torn. The orderings are those of Hans Boehm, "Can Seqlocks Get Along With Programming Language Memory
+//! Models?" (MSPC 2012), figure 6. Since the sequence numbers count rows, a reader also knows *how many* rows it missed.
 //!
 //! A ring keeps its newest rows whether or not they were drained: [`Reader`]s and
-//! [`peek_all`](TransitionBuffer::peek_all) find them until later rows take their places.
+//! [`peek_all`](TransitionBuffer::peek_all) find them until later rows overwrite them.
 //!
 //! ```
 //! use experience_buffer::{ring::Ring, TransitionBuffer};
@@ -20,7 +16,7 @@
 //! for n in 0..6 {
 //!     writer.push(&[n, n])?;
 //! }
-//! // Four rows fit, so the first two are gone, and this reader is told so.
+//! // Four rows fit, so this reader missed the first two.
 //! let mut seen = Vec::new();
 //! let read = reader.read(usize::MAX, |row| seen.push(row[0]));
 //! assert_eq!((read.missed, seen), (2, vec![2, 3, 4, 5]));
@@ -33,7 +29,6 @@ pub(super) mod links;
 mod mapped;
 mod reader;
 mod rows;
-mod shared;
 pub(super) mod slots;
 mod writer;
 
@@ -42,7 +37,6 @@ pub use super::error::OpenError;
 #[cfg(not(loom))]
 pub use mapped::MappedRing;
 pub use reader::Reader;
-pub use shared::SharedWriter;
 pub use writer::Writer;
 
 use super::{
@@ -62,7 +56,7 @@ use std::sync::Arc;
 /// A ring of rows.
 pub struct Ring {
     slots: Arc<Slots>,
-    /// The accounting cursor's. The writer never takes this lock.
+    /// The accounting cursor. The writer never takes this lock.
     drain: Mutex<Cursor>,
     spilling: Option<Arc<Spilling>>,
 }
@@ -91,7 +85,7 @@ impl Ring {
         Self::with_resources(settings, row_words, BufferResources::of(settings, row_words)?)
     }
 
-    /// A ring of rows of `row_words` words, and its writer. Where it lies in a file, that says whose rows they are.
+    /// A ring of rows of `row_words` words, and its writer. A ring in a file stores the label there.
     ///
     /// # Errors
     /// When the settings or the rows have no size, or one so large that the ring cannot be made, or the system refuses the
@@ -133,19 +127,19 @@ impl Ring {
         }
     }
 
-    /// A reader that begins with the oldest row that the ring still holds.
+    /// A reader at the oldest row that the ring holds.
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader::new(self.slots.clone())
     }
 
-    /// How many rows were ever pushed, which is the number of the next one.
+    /// Rows pushed since the ring was created, which is the number of the next row.
     #[must_use]
     pub fn pushed(&self) -> u64 {
         self.slots.head()
     }
 
-    /// The number of the row that a drain would begin with: all before it were drained, or dropped.
+    /// The accounting cursor: all rows before it were drained or dropped.
     #[must_use]
     pub fn drained_to(&self) -> u64 {
         self.slots.accounted()
@@ -192,7 +186,7 @@ impl Ring {
         spilling.count(Self::count(in_memory), stats)
     }
 
-    /// Takes all of its memory now, unless that lies in a file.
+    /// Maps all of its memory now, unless it is a file.
     pub(super) fn prefault(&self) {
         self.slots.cells().prefault();
     }
@@ -202,7 +196,7 @@ impl Ring {
     }
 }
 
-/// Rows that can be pushed before one goes that was not drained.
+/// Rows that can be pushed before one is lost that was not drained.
 fn free(slots: &Slots, spilling: Option<&Spilling>) -> usize {
     slots.free().saturating_add(spilling.map_or(0, Spilling::room))
 }
@@ -232,7 +226,7 @@ impl TransitionBuffer for Ring {
         if self.spilling.is_some() {
             return self.stats().len;
         }
-        // In this order: a drain in between makes the answer too small by what it took, never negative.
+        // In this order: a drain in between makes the result too small by what it took, never negative.
         let accounted = self.slots.accounted();
         Self::count((self.slots.head() - accounted).min(self.slots.capacity()))
     }
@@ -264,7 +258,7 @@ impl TransitionBuffer for Ring {
         let mut row = vec![0; slots.cells().content_words()];
         let wanted = head.saturating_sub(max as u64);
         for number in wanted.max(slots.oldest(head)).max(slots.floor())..head {
-            if slots.look(number, &mut row) && slots.is_public(&row) {
+            if slots.read(number, &mut row) && slots.is_public(&row) {
                 each(&row[slots.cells().view().row()]);
             }
         }

@@ -1,9 +1,8 @@
-//! Transitions drawn at random from live buffers, while they are being written.
+//! Uniform random sampling of transitions from rings that are being written.
 //!
-//! Each *transition* is as likely as any other, whichever player it belongs to: a player with twice as many rows is drawn
-//! twice as often. A draw picks a row; one that is no transition (an episode's beginning), or whose observation before is
-//! gone, is put back and another drawn, which leaves the rest equally likely. A row that the writer overtakes while it is
-//! being copied is put back too, so no sample is torn and none pairs two episodes.
+//! Every *transition* is equally likely, whichever player it is of. This is rejection sampling: a draw picks a row, and is
+//! rejected if the row is not a transition (but the beginning of an episode), if the observation before it is no longer in the
+//! ring, or if the row is overwritten while it is copied. So no sample is torn, and none combines two episodes.
 
 mod batch;
 mod sources;
@@ -12,7 +11,7 @@ pub use batch::{Actions, Batch};
 
 use super::{
     BufferError,
-    ring::{Reader, links::Chain},
+    ring::{Reader, links::RowLinks},
     shape::Links,
     sync::{AtomicU64, Ordering},
 };
@@ -25,9 +24,9 @@ use experience_core::{
 use rand::Rng;
 use sources::{Drawn, Sources};
 
-/// Draws batches of transitions from buffers that are being written.
+/// Draws batches of transitions from rings, while they are being written.
 ///
-/// Nothing is allocated once a batch of the wanted size was drawn.
+/// Allocates nothing after the first batch of a size.
 ///
 /// ```
 /// use experience_buffer::{BufferSettings, PlayerBuffers, Sampler};
@@ -60,19 +59,18 @@ pub struct Sampler {
     batch: Batch,
 }
 
-/// Draws that may fail for each that is wanted, before a sampler gives up: of two rows at least one is a transition, but
-/// for episodes without any.
-const PATIENCE: usize = 64;
+/// Rejected draws for each requested transition before a batch is returned short. Usually at least every second row is a
+/// transition.
+const MAX_REJECTIONS: usize = 64;
 
-/// Draws that are under way at once. Rows drawn at random lie in no cache: those of later draws are fetched while
-/// earlier ones are copied.
-const AHEAD: usize = 16;
+/// Draws that are prefetched ahead: rows drawn at random are in no cache.
+const PREFETCHED: usize = 16;
 
 /// Words of a row's header.
 const HEADER: usize = size_of::<StepHeader>() / 8;
 
 impl Sampler {
-    /// A sampler of a recording's transitions, which watches nothing yet.
+    /// A sampler of transitions with this schema, which watches no rings yet.
     #[must_use]
     pub fn new(schema: &Schema) -> Self {
         Self {
@@ -82,12 +80,12 @@ impl Sampler {
         }
     }
 
-    /// Draws from these rings from now on, and no longer from those before. Where the readers stand does not matter.
+    /// Replaces the rings to draw from. The positions of the readers do not matter.
     ///
-    /// To be called again when players have joined or left: a ring that is watched keeps its memory.
+    /// Call this again when players have joined or left: the sampler keeps the memory of the rings that it watches.
     ///
     /// # Errors
-    /// When a ring's rows are not the schema's. The sampler then watches nothing.
+    /// When the rows of a ring have another width than the schema's. The sampler then watches no rings.
     pub fn watch(&mut self, readers: impl IntoIterator<Item = Reader>) -> Result<(), BufferError> {
         let (wanted, mut found) = (self.plan.row_words, None);
         self.sources.set(readers.into_iter().map(|reader| {
@@ -105,31 +103,35 @@ impl Sampler {
         }
     }
 
-    /// Draws `count` transitions, with replacement. They are fewer, or none, where there are hardly any.
+    /// Draws `count` transitions with replacement. Returns fewer, or none, where the rings hold hardly any.
     ///
-    /// The same generator gives the same batch while nothing is pushed.
+    /// With the same state of `rng`, it returns the same batch as long as no row is pushed.
     pub fn sample(&mut self, count: usize, rng: &mut (impl Rng + ?Sized)) -> &Batch {
         let Self { plan, sources, batch } = self;
-        sources.look();
+        sources.update();
         batch.resize(count, plan);
         let mut drawn = 0;
-        let mut patience = PATIENCE.saturating_mul(count).max(1024);
-        let mut ahead = [None; AHEAD];
+        let mut rejections_left = MAX_REJECTIONS.saturating_mul(count).max(1024);
+        let mut prefetched = [None; PREFETCHED];
         let (mut begun, mut done) = (0, 0);
-        while sources.total() > 0 && drawn < count && patience > 0 {
-            // Never more than are wanted: a draw that succeeds is used.
-            while begun - done < AHEAD.min(count - drawn) {
+        while sources.total() > 0 && drawn < count && rejections_left > 0 {
+            // At most as many as are needed: every draw that is not rejected is used.
+            while begun - done < PREFETCHED.min(count - drawn) {
                 let row = sources.draw(rng);
                 prefetch(&row);
-                ahead[begun % AHEAD] = Some(row);
+                prefetched[begun % PREFETCHED] = Some(row);
                 begun += 1;
             }
-            let row = &ahead[done % AHEAD];
+            let row = &prefetched[done % PREFETCHED];
             done += 1;
-            if row.as_ref().and_then(|row| take(plan, row, batch, drawn)).is_some() {
+            if row
+                .as_ref()
+                .and_then(|row| copy_transition(plan, row, batch, drawn))
+                .is_some()
+            {
                 drawn += 1;
             } else {
-                patience -= 1;
+                rejections_left -= 1;
             }
         }
         batch.resize(drawn, plan);
@@ -137,7 +139,7 @@ impl Sampler {
     }
 }
 
-/// Asks for the rows that [`take`] will read, as far as is known which.
+/// Prefetches the rows that [`copy_transition`] will read, as far as they are known.
 #[inline(always)]
 fn prefetch(drawn: &Drawn<'_>) {
     let (slots, number) = (drawn.slots, drawn.number);
@@ -151,9 +153,9 @@ fn prefetch(drawn: &Drawn<'_>) {
     }
 }
 
-/// Copies the transition that the row closes to place `index` of the batch. `None` if it closes none that is there.
+/// Copies the transition that ends with the drawn row to index `index` of the batch. `None` if the draw is rejected.
 #[inline]
-fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> Option<()> {
+fn copy_transition(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> Option<()> {
     let &Drawn {
         slots,
         number,
@@ -163,9 +165,9 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
     let cells = slots.cells().view();
     let links = cells.row().start;
     let content = |number| cells.content(slots.index(number));
-    // Whatever is loaded here may be of other rows, as long as it is not known that these were there all the time.
+    // All that is loaded here may be of later rows, until `is_whole` at the end.
     let read = content(number);
-    let chain = (slots.links() == Links::Chain).then(|| Chain::of(read));
+    let chain = (slots.links() == Links::Chain).then(|| RowLinks::of(read));
     let read = &read[links..];
     let after = header(
         read,
@@ -188,7 +190,7 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
     };
     let read = &content(previous)[links..];
     let before = header(read, [header_words::EPISODE, header_words::ORDINAL]);
-    // Neighbours in the buffer may be strangers: the buffer may have refused what stood between.
+    // The rows may not be consecutive in their episode: a ring may have refused those in between.
     if before.episode != after.episode || after.ordinal.wrapping_sub(before.ordinal) != 1 {
         return None;
     }
@@ -210,8 +212,7 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
             }
         }
     }
-    // The row before is the older one, and its end the younger; but who the row before is, the row itself must be whole to
-    // tell.
+    // The older of the two rows decides; but `previous` was read from the row itself, so that must be whole too.
     if !slots.is_whole(number.min(previous)) {
         return None;
     }
@@ -221,7 +222,7 @@ fn take(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> 
     Some(())
 }
 
-/// The words of a row's header that are wanted; the others are zero.
+/// The header of a row with the words `wanted`; the others are 0.
 #[inline(always)]
 fn header<const N: usize>(row: &[AtomicU64], wanted: [usize; N]) -> StepHeader {
     let row = &row[..HEADER];

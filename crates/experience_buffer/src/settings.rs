@@ -1,4 +1,4 @@
-//! How buffers are made.
+//! The settings of a buffer.
 
 use super::{
     BufferError, Memory,
@@ -11,14 +11,14 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The oldest row makes room. What is lost is counted, and ends its episode with the reason `gap`.
+    /// The oldest row is overwritten. Lost rows are counted, and end their episode with the reason `gap`.
     #[default]
     DropOldest,
-    /// The new row is not taken. What is lost is counted, and ends its episode with the reason `gap`. For those who
-    /// would rather keep how a fight began than how it ended.
+    /// The new row is refused. Lost rows are counted, and end their episode with the reason `gap`. For recordings in which the
+    /// beginning of an episode is worth more than its end.
     DropNewest,
-    /// Capture waits for the exporter, at most so long a tick, once for all players together. Then the oldest row makes
-    /// room. For runs without a screen, which would rather be slow than lose.
+    /// Capture waits for the exporter, at most this long a tick for all players together; then the oldest row is overwritten.
+    /// For headless runs, which prefer a slow tick to lost rows.
     Block(Duration),
     /// The oldest rows go to a file, and come back in order when they are drained. Where the file is full, or fails, the
     /// oldest row in memory goes, and is counted. For a disk that is as slow as the sink's only now and then, and a game
@@ -35,33 +35,32 @@ pub enum Overflow {
     },
 }
 
-/// Which implementation a buffer has.
+/// The implementation of a buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BufferKind {
     /// A lock-free ring: see [`ring`](super::ring).
     #[default]
     Ring,
-    /// A queue whose rows go to one consumer each: see [`queue`](super::queue).
+    /// A FIFO queue whose rows go to one consumer each: see [`queue`](super::queue).
     Queue,
-    /// A `VecDeque` behind a mutex: the plain reference.
+    /// A `VecDeque` behind a mutex, as a reference.
     Mutex,
 }
 
-/// How each player's buffer is made.
+/// The settings of a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BufferSettings {
-    /// Which implementation.
+    /// The implementation.
     pub kind: BufferKind,
-    /// Rows that it holds; rounded up to a power of two.
+    /// Capacity in rows, rounded up to a power of two.
     pub capacity: usize,
     /// What happens when it is full.
     pub overflow: Overflow,
-    /// Where it lies. Rings can lie anywhere, queues anywhere but in files, and a [`BufferKind::Mutex`] on the heap.
+    /// The kind of memory. Rings support all kinds, queues all but files, and [`BufferKind::Mutex`] the heap.
     pub memory: Memory,
-    /// Whether the system is asked for transparent huge pages, which take fewer entries of the processor's page tables: for
-    /// rings and queues of 2 MiB and more that do not lie in files. [`MemoryUse`](super::MemoryUse) says for how much it
-    /// agreed.
+    /// Whether to request transparent huge pages, which cause fewer TLB misses. For rings and queues of at least 2 MiB that are
+    /// not in files. [`MemoryUse`](super::MemoryUse) tells for how many bytes the operating system agreed.
     pub huge_pages: bool,
 }
 
@@ -79,18 +78,23 @@ impl Default for BufferSettings {
 }
 
 impl BufferSettings {
-    /// Whether buffers of rows of `row_words` words can be made so.
+    /// Checks the settings for rows of `row_words` words.
     ///
     /// # Errors
-    /// When there is nothing to hold, or too much, or the kind cannot lie in this memory.
+    /// When the capacity or the row has no size, the buffer does not fit in the address space, or the kind does not support the
+    /// memory.
     pub fn check(&self, row_words: usize) -> Result<(), BufferError> {
         self.shape(row_words).words()?;
         self.spill_blocks(row_words)?;
-        self.wish_beyond_the_kind()
-            .map_or(Ok(()), |wish| Err(BufferError::Unplaceable { kind: self.kind, wish }))
+        self.unsupported_memory().map_or(Ok(()), |memory| {
+            Err(BufferError::UnsupportedMemory {
+                kind: self.kind,
+                memory,
+            })
+        })
     }
 
-    /// What a ring with these settings is like.
+    /// The dimensions of a ring with these settings.
     pub(super) fn shape(&self, row_words: usize) -> Shape {
         Shape {
             row_words,
@@ -126,8 +130,8 @@ impl BufferSettings {
         Ok(Some((bytes / needed, needed)))
     }
 
-    /// What of the memory that is asked for this kind cannot have.
-    fn wish_beyond_the_kind(&self) -> Option<&'static str> {
+    /// The requested kind of memory, if the buffer does not support it.
+    fn unsupported_memory(&self) -> Option<&'static str> {
         match (self.kind, &self.memory) {
             (_, Memory::File(_)) if self.huge_pages => Some("huge pages in a file"),
             (BufferKind::Queue | BufferKind::Mutex, Memory::File(_)) => Some("a file"),
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_size_or_too_much_is_refused() {
+    fn sizes_of_zero_and_beyond_the_address_space_are_refused() {
         assert_eq!(check(4, 0), Err(BufferError::ZeroCapacity));
         assert_eq!(check(0, 4), Err(BufferError::ZeroWidth));
         for (words, rows) in [(4, usize::MAX), (usize::MAX, 2), (1 << 40, 1 << 40), (1, (1 << 63) + 1)] {

@@ -1,19 +1,19 @@
-//! What a ring is like: how many rows, how wide, what stands before each, and so where everything lies.
+//! The dimensions of a ring, and the layout of its words.
 
 use super::BufferError;
 
-/// Words before the cells, for what the ring's threads tell each other.
+/// Words before the cells: the ring's counters.
 pub(super) const HEADER: usize = 48;
 
-/// What a ring is like.
+/// The dimensions of a ring.
 ///
-/// Behind its header it has as many cells as rows. Cell `n` starts at word [`first`](Self::first) `+ n *`
-/// [`stride`](Self::stride): the links, which belong to whoever made the rows, then the row, at an even word, so that copies 16
-/// bytes at a time do not straddle cache lines.
+/// A ring is a header of counters and a cell for each row. Cell `n` starts at word [`first`](Self::first) `+ n *`
+/// [`stride`](Self::stride) with the row's links, and the row follows at an even word, so that copies of 16 bytes do not
+/// straddle cache lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) row_words: usize,
-    /// At least so many rows; there will be the next power of two of them.
+    /// Minimum number of rows; the ring has the next power of two.
     pub(super) capacity: usize,
     pub(super) links: Links,
 }
@@ -22,10 +22,10 @@ pub(super) struct Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Links {
     None,
-    /// One word: how many rows were skipped before this one, in the ring's whole life.
+    /// One word: the number of rows refused before this one since the ring was created.
     Skipped,
-    /// Two words that tie a player's rows together where several players share a ring; see
-    /// [`Chain`](super::ring::links::Chain).
+    /// Two words that link the rows of a player where several players share a ring; see
+    /// [`RowLinks`](super::ring::links::RowLinks).
     Chain,
 }
 
@@ -58,10 +58,10 @@ impl Shape {
         HEADER + (HEADER + self.links.words()) % 2
     }
 
-    /// The words that the ring takes.
+    /// Words of the ring.
     ///
     /// # Errors
-    /// When there is nothing to hold, or too much.
+    /// When a dimension is 0, or the ring does not fit in the address space.
     pub(super) fn words(self) -> Result<usize, BufferError> {
         let capacity = checked_capacity(self.row_words, self.capacity)?;
         let stride = self.row_words.checked_add(self.links.words());
@@ -84,7 +84,7 @@ impl Shape {
     }
 }
 
-/// The number of rows that a buffer of at least `capacity` has.
+/// The rows of a buffer that is to hold at least `capacity`.
 pub(super) fn checked_capacity(row_words: usize, capacity: usize) -> Result<usize, BufferError> {
     if capacity == 0 {
         return Err(BufferError::ZeroCapacity);

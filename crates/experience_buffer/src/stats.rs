@@ -1,36 +1,36 @@
-//! Counts.
+//! Counters of buffers.
 
 use super::MemoryUse;
 use core::{iter::Sum, ops::AddAssign};
 
-/// What a read gave.
+/// The result of a drain or a read.
 ///
-/// The rows that were missed stand before the rows that were given out: a read ends at the first gap after a row. So
-/// fewer rows than asked for do not mean that there are no more; a read that gave and missed nothing does.
+/// Missed rows come before the rows that were returned: a read ends at the first gap behind a row. So a read of fewer rows
+/// than asked for may leave more; a read with no rows and none missed leaves none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
-    /// Rows that were given out, one after the other without a gap.
+    /// Rows that were returned, consecutive ones.
     pub steps: usize,
-    /// Rows that were dropped between the last row of the read before and the first row of this one.
+    /// Rows that were dropped between the last row of the previous read and the first row of this one.
     pub missed: u64,
 }
 
-/// The life of a buffer so far, in rows. `added = retrieved + dropped + len` always.
+/// The counters of a buffer since it was created, in rows. `added = retrieved + dropped + len` always holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferStats {
     /// Rows pushed.
     pub added: u64,
-    /// Rows that went, or were not taken, because the buffer was full of rows that were not drained.
+    /// Rows that were overwritten before they were drained, or refused because the buffer was full.
     pub dropped: u64,
     /// Rows drained.
     pub retrieved: u64,
-    /// Rows refused because the buffer was closed. They are not among those added.
+    /// Rows refused because the buffer was closed. They do not count as added.
     pub rejected: u64,
     /// Rows that a drain would find now, in memory or in the spill file.
     pub len: usize,
-    /// Rows that it can hold in memory.
+    /// Rows that fit in memory.
     pub capacity: usize,
-    /// Bytes that its rows take, and where.
+    /// Bytes of its rows, by kind of memory.
     pub memory: MemoryUse,
     /// Rows that went to the spill file, in total: see [`Overflow::Spill`](super::Overflow::Spill).
     pub spilled: u64,
@@ -41,7 +41,7 @@ pub struct BufferStats {
 }
 
 impl BufferStats {
-    /// How full its memory is, from 0 to 1; 0 where there is no buffer at all.
+    /// The part of its memory that is in use, from 0 to 1; 0 for the sum of no buffers.
     #[must_use]
     pub fn utilisation(&self) -> f64 {
         if self.capacity == 0 {

@@ -1,4 +1,4 @@
-//! The primitives that the ring is built on: the standard library's, or loom's when a model checks it.
+//! Atomics, fences and locks of the standard library, or loom's when a model is checked.
 
 #[cfg(loom)]
 pub(super) use loom::sync::{
@@ -11,10 +11,10 @@ pub(super) use std::sync::{
     atomic::{AtomicU64, Ordering, fence},
 };
 
-/// Loads and synchronises with the release that stored the value, also from memory that can only be read.
+/// An acquire load that is also sound on read-only memory, such as a file that is mapped for reading.
 ///
-/// Of read-only memory Rust allows relaxed loads alone (`std::sync::atomic`, "Atomic accesses to read-only memory"), and
-/// names this pair for whoever needs to acquire. On x86-64 it is the same plain load as the other.
+/// Rust allows only relaxed loads of read-only memory, and documents this pair in place of an acquire load
+/// (`std::sync::atomic`, "Atomic accesses to read-only memory"). On x86-64 both compile to one plain load.
 #[inline(always)]
 pub(super) fn acquire(word: &AtomicU64) -> u64 {
     let value = word.load(Ordering::Relaxed);
@@ -22,14 +22,14 @@ pub(super) fn acquire(word: &AtomicU64) -> u64 {
     value
 }
 
-/// Locks, whether or not somebody panicked while holding the lock: a cursor is never left half written.
+/// Locks, and ignores poisoning: no panic leaves what the buffers' locks guard half written.
 #[cfg(any(loom, not(portable_copy)))]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// The same for sanitizers, which cannot look into the standard library: there a thread waits that finds the lock taken,
-/// and seems to enter without having been let in.
+/// As the other one, for sanitizers. The standard library is not instrumented, so a thread that blocks on a lock would seem
+/// to enter without synchronization; this one never blocks.
 #[cfg(all(portable_copy, not(loom)))]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     loop {
@@ -38,20 +38,5 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
             Err(std::sync::TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
             Err(std::sync::TryLockError::WouldBlock) => std::thread::yield_now(),
         }
-    }
-}
-
-/// Waits a little for another thread. The first waits are short; after `turns` of them the processor is given away.
-pub(super) fn wait(turns: u32) {
-    #[cfg(loom)]
-    {
-        let _ = turns;
-        loom::thread::yield_now();
-    }
-    #[cfg(not(loom))]
-    if turns < 16 {
-        core::hint::spin_loop();
-    } else {
-        std::thread::yield_now();
     }
 }

@@ -1,4 +1,4 @@
-//! The one who pushes, to whichever kind of buffer.
+//! The writer of a buffer of any kind.
 
 use super::{
     BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer, mutex, queue,
@@ -6,14 +6,14 @@ use super::{
 };
 use std::sync::Arc;
 
-/// The one who pushes. Dropping it closes the buffer.
+/// Pushes to a buffer of any kind. There is one writer for each buffer; dropping it closes the buffer.
 #[derive(Debug)]
 pub struct Writer(Kind);
 
 #[derive(Debug)]
 enum Kind {
     Ring(ring::Writer),
-    // Together, so that a push to a ring asks one question only.
+    // One variant for the others, so that a push to a ring has one branch.
     Other(Other),
 }
 
@@ -24,8 +24,8 @@ enum Other {
 }
 
 impl Writer {
-    /// Says that a row will be pushed soon. Whoever pushes to many buffers calls this for some of them before the first
-    /// push: then their memory is on its way at the same time, not one buffer's after the other's.
+    /// Prefetches the memory of the next push. A thread that pushes to many buffers calls this for a few of them before the
+    /// first push, so that their cache misses overlap.
     #[inline]
     pub fn prefetch(&self) {
         if let Kind::Ring(writer) = &self.0 {
@@ -33,16 +33,16 @@ impl Writer {
         }
     }
 
-    /// Appends a row. No allocation.
+    /// Appends a row. Allocates nothing.
     ///
-    /// Where there is no room, the oldest row goes, or this one does, as the buffer's [`Overflow`](super::Overflow)
-    /// says; both are counted as dropped, and are no error.
+    /// A full buffer drops its oldest row or this one, by its [`Overflow`](super::Overflow). Either counts as dropped, and is not an
+    /// error.
     ///
     /// # Errors
     /// When the buffer was closed.
     ///
     /// # Panics
-    /// When `row` is not as long as the buffer's rows.
+    /// When `row` has another length than the buffer's rows.
     #[inline]
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         match &mut self.0 {
@@ -51,7 +51,7 @@ impl Writer {
         }
     }
 
-    /// Rows that can be pushed before one goes that was not drained.
+    /// Rows that can be pushed before one is lost that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
         match &self.0 {
@@ -61,10 +61,10 @@ impl Writer {
         }
     }
 
-    /// Hides the rows pushed so far from everybody but the accounting cursor, and readers who saw them already.
+    /// Hides the rows pushed so far from all readers but the accounting cursor.
     ///
-    /// For a player who does not want to be recorded: its open episode is discarded on the way to the sinks, and until
-    /// then it must not be sampled or peeked at.
+    /// For a player that withdraws its consent: its open episode is discarded when it is drained, and must not be sampled or
+    /// peeked at until then.
     pub fn hide(&mut self) {
         match &mut self.0 {
             Kind::Ring(writer) => writer.hide(),
@@ -90,16 +90,16 @@ impl From<ring::Writer> for Writer {
     }
 }
 
-/// Makes a buffer of rows of `row_words` words, and its writer.
+/// Creates a buffer of rows of `row_words` words, and its writer.
 ///
 /// # Errors
-/// When the settings or the rows have no size, or one so large that the buffer cannot be made, or the kind cannot lie in
-/// the memory that they name; or when no file can be made where rows are to be spilled.
+/// When the settings are invalid for such rows: see [`BufferSettings::check`]; or when the memory or a file cannot be
+/// allocated.
 pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     create_for(settings, row_words, Label::default())
 }
 
-/// Makes a buffer of rows of `row_words` words for the player on the label, and its writer.
+/// Creates a buffer of rows of `row_words` words with this origin, and its writer.
 ///
 /// # Errors
 /// As [`create`].
@@ -137,7 +137,6 @@ pub(super) fn create_with(
     })
 }
 
-// Here, because it asks every kind.
 impl BufferSettings {
     /// Bytes that a buffer of rows of `row_words` words takes: those of its rows and of its counters.
     ///

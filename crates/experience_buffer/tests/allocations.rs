@@ -7,7 +7,7 @@ use allocations::allocations;
 use core::time::Duration;
 use experience_buffer::{
     BufferKind, BufferPool, BufferSettings, Overflow, PlayerBuffers, Sampler, TransitionBuffer, create,
-    pool::PoolSettings, ring::Ring,
+    pool::PoolSettings,
 };
 use experience_core::{
     schema::{Column, DType, Schema, Space},
@@ -68,17 +68,6 @@ fn buffers_of_every_kind_and_policy() {
             assert_eq!(buffer.stats().spilled > 0, *overflow == spill, "{kind:?} {overflow:?}");
         }
     }
-}
-
-#[test]
-fn a_ring_that_several_push_to() {
-    let (writer, ring) = Ring::new(16, 64).unwrap();
-    let writer = writer.into_shared().unwrap();
-    let allocations = warm(|| {
-        (0..200).for_each(|_| writer.push(&[1; 16]).unwrap());
-        assert_eq!(ring.drain(1000, &mut |_| ()).steps, 64);
-    });
-    assert_eq!(allocations, 0);
 }
 
 fn schema(action: &[(DType, Space)]) -> Schema {

@@ -1,7 +1,7 @@
 //! Rows that go to a file when their buffer is full, and come back.
 
 use experience_buffer::{
-    BufferError, BufferKind, BufferSettings, Overflow, PlayerBuffers, TransitionBuffer, Writer, create, ring::Ring,
+    BufferError, BufferKind, BufferSettings, Overflow, PlayerBuffers, TransitionBuffer, Writer, create,
 };
 use std::{
     fs,
@@ -175,12 +175,6 @@ fn what_cannot_spill_is_refused_at_once() {
             }
         );
     }
-}
-
-#[test]
-fn a_ring_that_spills_has_one_writer() {
-    let (writer, _ring) = Ring::with_settings(&settings(BufferKind::Ring, &std::env::temp_dir(), 1 << 20), 2).unwrap();
-    assert_eq!(writer.into_shared().unwrap_err(), BufferError::SharedSpill);
 }
 
 /// A writer, who spills all the time, two who drain and one who asks how much there is.

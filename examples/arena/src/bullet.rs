@@ -73,7 +73,7 @@ pub(crate) fn strike(
         let mut first: Option<(f32, i64)> = None;
         field
             .fighters
-            .each_near(*match_id, 0.5 * (from + to), reach, |_, spot| {
+            .for_each_within(*match_id, 0.5 * (from + to), reach, |_, spot| {
                 if spot.what.health > 0.0
                     && spot.what.agent != bullet.owner
                     && let Some(along) = entry(from, to, spot.position)

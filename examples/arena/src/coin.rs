@@ -60,7 +60,7 @@ pub(crate) fn collect(
         }
         field
             .coins
-            .each_near(*match_id, transform.translation.xy(), COIN_REACH, |distance, spot| {
+            .for_each_within(*match_id, transform.translation.xy(), COIN_REACH, |distance, spot| {
                 claims.push(Claim {
                     match_id: *match_id,
                     number: spot.what.number,

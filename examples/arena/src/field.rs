@@ -8,7 +8,7 @@ use crate::{
     ArenaSettings, MatchId,
     coin::Coin,
     fighter::{Body, Fighter},
-    grid::{Grid, Spot},
+    grid::{MatchGrids, Spot},
 };
 
 /// A fighter as seen from outside.
@@ -32,20 +32,19 @@ pub(crate) struct Field {
     /// Half the side of the floor.
     pub half: f32,
     /// Every fighter and corpse, as of the last `survey`.
-    pub fighters: Grid<Seen>,
+    pub fighters: MatchGrids<Seen>,
     /// Every coin. They lie still, so this is rebuilt when one has moved.
-    pub coins: Grid<Lying>,
+    pub coins: MatchGrids<Lying>,
 }
 
 impl FromWorld for Field {
     fn from_world(world: &mut World) -> Self {
         let settings = world.resource::<ArenaSettings>();
-        let half = settings.half();
         let matches = settings.matches;
         Self {
-            half,
-            fighters: Grid::new(half, matches),
-            coins: Grid::new(half, matches),
+            half: settings.half(),
+            fighters: MatchGrids::new(matches),
+            coins: MatchGrids::new(matches),
         }
     }
 }

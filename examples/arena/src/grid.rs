@@ -1,8 +1,6 @@
-//! Who is near: all matches in one uniform grid, sorted into cells by counting.
-//!
-//! A cell is as wide as a fighter sees, so a look around touches three rows of three cells, and each row is one
-//! contiguous run of spots. Building reuses its memory; nothing is allocated once the arena has warmed up.
+//! Who is near, by match.
 
+use bevy_experience::capture::SpatialGrid;
 use bevy_math::Vec2;
 
 use crate::{MatchId, rules::SIGHT};
@@ -16,93 +14,47 @@ pub(crate) struct Spot<T> {
     pub what: T,
 }
 
-/// Spots of all matches, by cell.
+/// Spots of all matches, with a spatial grid for each match.
 #[derive(Debug)]
-pub(crate) struct Grid<T> {
-    half: f32,
-    /// Cells along one side of the floor.
-    side: usize,
-    matches: usize,
-    /// `spots[starts[c]..starts[c + 1]]` are the spots of cell `c`; cells run by match, then row, then column.
-    starts: Vec<u32>,
+pub(crate) struct MatchGrids<T> {
+    grids: Vec<SpatialGrid>,
+    /// A spot's id in its grid is its index here.
     spots: Vec<Spot<T>>,
-    staged: Vec<(u32, Spot<T>)>,
 }
 
-impl<T: Copy> Grid<T> {
-    pub(crate) fn new(half: f32, matches: u32) -> Self {
-        let side = ((2.0 * half / SIGHT).ceil() as usize).max(1);
-        let matches = matches as usize;
+impl<T> MatchGrids<T> {
+    pub(crate) fn new(matches: u32) -> Self {
         Self {
-            half,
-            side,
-            matches,
-            starts: vec![0; matches * side * side + 1],
+            grids: vec![SpatialGrid::new(SIGHT); matches as usize],
             spots: Vec::new(),
-            staged: Vec::new(),
         }
     }
 
-    /// Replaces everything in the grid. Spots of one cell keep the order in which they come.
+    /// Replaces all spots.
     pub(crate) fn fill(&mut self, all: impl Iterator<Item = (MatchId, Spot<T>)>) {
-        self.staged.clear();
-        self.starts.fill(0);
+        self.grids.iter_mut().for_each(SpatialGrid::clear);
+        self.spots.clear();
         for (match_id, spot) in all {
-            let cell = self.row(match_id, self.lane(spot.position.y)) + self.lane(spot.position.x);
-            self.starts[cell] += 1;
-            self.staged.push((cell as u32, spot));
+            let id = self.spots.len() as u32;
+            self.grids[match_id.0 as usize].insert(id, spot.position.extend(0.0));
+            self.spots.push(spot);
         }
-        let mut end = 0;
-        for start in &mut self.starts {
-            end += *start;
-            *start = end;
-        }
-        // Each cell's end walks back to its start as its spots are laid down, the last one first.
-        let Some(&(_, filler)) = self.staged.first() else {
-            self.spots.clear();
-            return;
-        };
-        self.spots.resize(self.staged.len(), filler);
-        for &(cell, spot) in self.staged.iter().rev() {
-            let at = &mut self.starts[cell as usize];
-            *at -= 1;
-            self.spots[*at as usize] = spot;
-        }
+        self.grids.iter_mut().for_each(SpatialGrid::build);
     }
 
-    /// Shows everything in a match within `radius` of `center`, with its squared distance. The order means nothing:
-    /// whoever picks one must pick by a key of the spot's own.
+    /// Calls `each` with every spot of a match at most `radius` from `center`, and its squared distance. The order is
+    /// unspecified: to pick one spot, compare by a key of its own.
     #[inline]
-    pub(crate) fn each_near<'a>(
+    pub(crate) fn for_each_within<'a>(
         &'a self,
         match_id: MatchId,
         center: Vec2,
         radius: f32,
-        mut show: impl FnMut(f32, &'a Spot<T>),
+        mut each: impl FnMut(f32, &'a Spot<T>),
     ) {
-        let (left, right) = (self.lane(center.x - radius), self.lane(center.x + radius));
-        let (low, high) = (self.lane(center.y - radius), self.lane(center.y + radius));
-        for lane in low..=high {
-            let row = self.row(match_id, lane);
-            let run = self.starts[row + left] as usize..self.starts[row + right + 1] as usize;
-            for spot in &self.spots[run] {
-                let squared = spot.position.distance_squared(center);
-                if squared <= radius * radius {
-                    show(squared, spot);
-                }
-            }
-        }
-    }
-
-    /// The column, or row, of cells that a coordinate falls into. Whatever lies outside counts to the border.
-    fn lane(&self, coordinate: f32) -> usize {
-        (((coordinate + self.half) / SIGHT) as usize).min(self.side - 1)
-    }
-
-    /// The first cell of a row of a match.
-    fn row(&self, match_id: MatchId, lane: usize) -> usize {
-        debug_assert!((match_id.0 as usize) < self.matches);
-        (match_id.0 as usize * self.side + lane) * self.side
+        self.grids[match_id.0 as usize].for_each_within(center.extend(0.0), radius, |id, squared_distance| {
+            each(squared_distance, &self.spots[id as usize]);
+        });
     }
 }
 
@@ -117,7 +69,7 @@ mod tests {
     fn near_finds_what_a_full_search_finds() {
         let half = 47.0;
         let mut rng = stream(5, Purpose::Spawn, 0, 0);
-        let mut grid = Grid::new(half, 3);
+        let mut grid = MatchGrids::new(3);
         for round in 0..3 {
             let all: Vec<(MatchId, Spot<u32>)> = (0..200)
                 .map(|what| {
@@ -135,7 +87,7 @@ mod tests {
                 let (match_id, center) = (MatchId(rng.random_range(0..3)), place(&mut rng, half));
                 let radius = rng.random_range(0.5..30.0);
                 let mut found = Vec::new();
-                grid.each_near(match_id, center, radius, |_, spot| found.push(spot.what));
+                grid.for_each_within(match_id, center, radius, |_, spot| found.push(spot.what));
                 found.sort_unstable();
                 let expected: Vec<u32> = all
                     .iter()
@@ -149,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_emptied_grid_is_empty() {
-        let mut grid = Grid::new(16.0, 1);
+        let mut grid = MatchGrids::new(1);
         grid.fill(
             [(
                 MatchId(0),
@@ -160,9 +112,9 @@ mod tests {
             )]
             .into_iter(),
         );
-        let count = |grid: &Grid<u32>| {
+        let count = |grid: &MatchGrids<u32>| {
             let mut count = 0;
-            grid.each_near(MatchId(0), Vec2::ZERO, 5.0, |_, _| count += 1);
+            grid.for_each_within(MatchId(0), Vec2::ZERO, 5.0, |_, _| count += 1);
             count
         };
         assert_eq!(count(&grid), 1);

@@ -1,20 +1,20 @@
-//! What players see of the others: gathered once a capture, looked up for each player.
+//! Encodes a [`Nearest`](super::Nearest): candidates are collected once a capture, and searched for each player.
 
 use super::{
     super::{
-        matches::MatchSource,
+        excluded_components,
+        match_source::MatchSource,
         run_length,
-        source::{Source, Typed},
+        source::{ComponentReader, Source},
+        spatial_grid::Neighbors,
     },
-    found::{Found, Order},
-    grid::{Grid, squared_distance},
+    match_grids::MatchGrids,
 };
-use crate::player::{AgentId, DoNotRecord};
+use crate::player::AgentId;
 use bevy_ecs::{
     archetype::{Archetype, ArchetypeEntity, ArchetypeGeneration, ArchetypeId},
     component::{Component, ComponentId},
     entity::Entity,
-    entity_disabling::Disabled,
     storage::Table,
     world::World,
 };
@@ -22,76 +22,78 @@ use bevy_math::Vec3;
 use bevy_transform::components::Transform;
 use core::ops::Range;
 
-/// How many others a player sees, how far and in which plane, and how many values of each.
+/// How many neighbours a player observes, how far and along which axes, and how many values of each.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sight {
+pub(super) struct Search {
     pub(super) count: usize,
-    pub(super) within: f32,
+    pub(super) max_distance: f32,
     pub(super) axes: &'static [usize],
-    /// Values of each other's chosen fields.
+    /// Values of each neighbour's chosen fields.
     pub(super) feature_width: usize,
 }
 
-impl Sight {
-    /// Values of each place in a row.
+impl Search {
+    /// Values of each neighbour in a row.
     fn width(&self) -> usize {
         1 + self.axes.len() + self.feature_width
     }
 
-    /// The coordinates that count, and 0 for those that do not.
+    /// The coordinates along the axes that count, and 0 behind them.
     #[inline]
-    fn project(&self, position: Vec3) -> [f32; 3] {
-        let mut at = [0.0; 3];
-        for (value, &axis) in at.iter_mut().zip(self.axes) {
-            *value = position[axis];
+    fn project(&self, position: Vec3) -> Vec3 {
+        let mut projected = Vec3::ZERO;
+        for (index, &axis) in self.axes.iter().enumerate() {
+            projected[index] = position[axis];
         }
-        at
+        projected
     }
 }
 
-/// Somebody, or something, that players may see.
-struct Other {
-    at: [f32; 3],
-    /// Decides between two at one distance.
-    order: Order,
+/// An entity that players may observe.
+struct Candidate {
+    position: Vec3,
+    match_id: Option<i64>,
+    /// Of two candidates at one distance, the one with the lower rank comes first.
+    rank: (Option<i64>, Entity),
+    /// Where its features begin.
+    features: usize,
 }
 
-/// Fills the places of a [`Nearest`](super::Nearest).
+/// The source of a [`Nearest`](super::Nearest)'s columns.
 pub(crate) struct NearestSource {
     target: ComponentId,
     excluded: [ComponentId; 2],
-    position: Typed<Transform>,
-    agent: Typed<AgentId>,
-    sight: Sight,
+    position: ComponentReader<Transform>,
+    agent: ComponentReader<AgentId>,
+    search: Search,
     fields: Vec<Source>,
+    /// The bytes of a row that it fills.
     bytes: Range<usize>,
-    seen: ArchetypeGeneration,
+    checked: ArchetypeGeneration,
     archetypes: Vec<ArchetypeId>,
-    others: Vec<Other>,
-    /// The chosen fields of each of them.
+    /// By rank. A candidate's id in `grids` is its index here, so that ids break ties as ranks do.
+    candidates: Vec<Candidate>,
+    /// The chosen fields of the candidates, in the order in which they were collected.
     features: Vec<f32>,
-    grid: Grid,
+    grids: MatchGrids,
 }
 
 impl NearestSource {
-    /// Sees those with the component `T`; each of `fields` fills its part of an other's features.
-    pub(super) fn new<T: Component>(world: &mut World, sight: Sight, fields: Vec<Source>) -> Self {
+    /// Searches the entities with the component `T`; each of `fields` fills its part of a candidate's features.
+    pub(super) fn new<T: Component>(world: &mut World, search: Search, fields: Vec<Source>) -> Self {
         Self {
             target: world.register_component::<T>(),
-            excluded: [
-                world.register_component::<DoNotRecord>(),
-                world.register_component::<Disabled>(),
-            ],
-            position: Typed::new(world),
-            agent: Typed::new(world),
+            excluded: excluded_components(world),
+            position: ComponentReader::new(world),
+            agent: ComponentReader::new(world),
             fields,
             bytes: 0..0,
-            seen: ArchetypeGeneration::initial(),
+            checked: ArchetypeGeneration::initial(),
             archetypes: Vec::new(),
-            others: Vec::new(),
+            candidates: Vec::new(),
             features: Vec::new(),
-            grid: Grid::new(sight.within, sight.axes.len() < 3),
-            sight,
+            grids: MatchGrids::new(search.max_distance),
+            search,
         }
     }
 
@@ -99,25 +101,24 @@ impl NearestSource {
         self.position.id()
     }
 
-    /// Where those whom one player sees are collected.
-    pub(crate) fn found(&self) -> Found {
-        Found::new(self.sight.count, self.sight.within)
+    /// Scratch memory for [`encode`](Self::encode), with room for one more than are observed: a player may find itself.
+    pub(crate) fn neighbors(&self) -> Neighbors {
+        Neighbors::new(self.search.count + 1, self.search.max_distance)
     }
 
-    /// Says which bytes of a row the places fill.
+    /// Sets the byte of a row at which this source begins.
     pub(crate) fn place(&mut self, start: usize) {
-        self.bytes = start..start + self.sight.count * self.sight.width() * 4;
+        self.bytes = start..start + self.search.count * self.search.width() * size_of::<f32>();
     }
 
-    /// Collects everybody who may be seen, as they stand now; only by `viewer`, if one is given.
+    /// Collects all candidates as they are now; where only the player `viewer` is encoded, those within its reach.
     pub(crate) fn gather(&mut self, world: &World, match_of: Option<&MatchSource>, viewer: Option<Entity>) {
-        self.find_archetypes(world);
-        self.others.clear();
+        self.update_archetypes(world);
+        self.candidates.clear();
         self.features.clear();
-        self.grid.clear();
-        let around = viewer
+        let center = viewer
             .and_then(|viewer| world.get::<Transform>(viewer))
-            .map(|transform| self.sight.project(transform.translation));
+            .map(|transform| self.search.project(transform.translation));
         for index in 0..self.archetypes.len() {
             let archetype = &world.archetypes()[self.archetypes[index]];
             let Some(table) = world.storages().tables.get(archetype.table_id()) else {
@@ -127,26 +128,27 @@ impl NearestSource {
             while !rest.is_empty() {
                 let (run, after) = rest.split_at(run_length(rest, rest.len()));
                 rest = after;
-                match around {
-                    None => self.take(world, table, run, match_of),
-                    Some(here) => {
-                        for other in run {
-                            self.take_near(world, table, other, match_of, here);
+                match center {
+                    None => self.collect(world, table, run, match_of),
+                    Some(center) => {
+                        for entity in run {
+                            self.collect_within(world, table, entity, match_of, center);
                         }
                     }
                 }
             }
         }
-        self.grid.sort();
+        self.build_grids();
     }
 
-    fn find_archetypes(&mut self, world: &World) {
+    /// Archetypes are never removed from a world, so only those made since the last capture are checked.
+    fn update_archetypes(&mut self, world: &World) {
         let archetypes = world.archetypes();
-        if self.seen == archetypes.generation() {
+        if self.checked == archetypes.generation() {
             return;
         }
         self.archetypes.extend(
-            archetypes[self.seen..]
+            archetypes[self.checked..]
                 .iter()
                 .filter(|archetype| {
                     archetype.contains(self.target)
@@ -155,64 +157,81 @@ impl NearestSource {
                 })
                 .map(Archetype::id),
         );
-        self.seen = archetypes.generation();
+        self.checked = archetypes.generation();
     }
 
-    /// Takes one, unless it is too far from the only one who looks.
-    fn take_near(
+    /// Collects an entity if it is within reach of the only player that is encoded.
+    fn collect_within(
         &mut self,
         world: &World,
         table: &Table,
-        other: &ArchetypeEntity,
+        entity: &ArchetypeEntity,
         match_of: Option<&MatchSource>,
-        here: [f32; 3],
+        center: Vec3,
     ) {
-        let near = self.position.of(world, table, other).is_some_and(|transform| {
-            let at = self.sight.project(transform.translation);
-            squared_distance(here, at) <= self.sight.within * self.sight.within
+        let is_within = self.position.of(world, table, entity).is_some_and(|transform| {
+            let position = self.search.project(transform.translation);
+            center.distance_squared(position) <= self.search.max_distance * self.search.max_distance
         });
-        if near {
-            self.take(world, table, core::slice::from_ref(other), match_of);
+        if is_within {
+            self.collect(world, table, core::slice::from_ref(entity), match_of);
         }
     }
 
-    /// Takes neighbours of one table.
-    fn take(&mut self, world: &World, table: &Table, run: &[ArchetypeEntity], match_of: Option<&MatchSource>) {
+    /// Collects entities in neighbouring rows of a table.
+    fn collect(&mut self, world: &World, table: &Table, run: &[ArchetypeEntity], match_of: Option<&MatchSource>) {
         let Some(positions) = self.position.of_run(table, run) else {
             return;
         };
         let agents = self.agent.of_run(table, run);
         let Self {
-            sight, others, grid, ..
+            search,
+            candidates,
+            features,
+            ..
         } = self;
+        let (first, width) = (features.len(), search.feature_width);
         let mut add = |index: usize, match_id| {
-            let at = sight.project(positions[index].translation);
-            let order = (agents.map(|agents| agents[index].0), run[index].id());
-            others.push(Other { at, order });
-            grid.add(match_id, at);
+            candidates.push(Candidate {
+                position: search.project(positions[index].translation),
+                match_id,
+                rank: (agents.map(|agents| agents[index].0), run[index].id()),
+                features: first + index * width,
+            });
         };
         match match_of {
-            Some(match_of) => match_of.each(world, table, run, add),
+            Some(match_of) => match_of.for_each(world, table, run, add),
             None => (0..run.len()).for_each(|index| add(index, None)),
         }
-        let width = self.sight.feature_width;
         if width > 0 {
-            let before = self.features.len();
-            self.features.resize(before + run.len() * width, 0.0);
-            let rows: &mut [u8] = bytemuck::cast_slice_mut(&mut self.features[before..]);
+            features.resize(first + run.len() * width, 0.0);
+            let rows: &mut [u8] = bytemuck::cast_slice_mut(&mut features[first..]);
             for field in &mut self.fields {
-                if field.wants_a_look() {
-                    field.look_at(world, table, &run[0]);
+                if field.needs_compiling() {
+                    field.compile(world, table, &run[0]);
                 }
-                field.encode(world, table, run, rows, width * 4);
+                field.encode(world, table, run, rows, width * size_of::<f32>());
             }
         }
     }
 
-    /// Fills the places of one player's row.
+    fn build_grids(&mut self) {
+        let Self { candidates, grids, .. } = self;
+        // Entities are mostly stored in the order in which they were spawned, which is often that of their agent ids.
+        if !candidates.is_sorted_by_key(|candidate| candidate.rank) {
+            candidates.sort_unstable_by_key(|candidate| candidate.rank);
+        }
+        grids.clear();
+        for (id, candidate) in (0..).zip(candidates) {
+            grids.insert(candidate.match_id, id, candidate.position);
+        }
+        grids.build();
+    }
+
+    /// Encodes the neighbours of one player into its row.
     pub(crate) fn encode(
         &self,
-        found: &mut Found,
+        neighbors: &mut Neighbors,
         world: &World,
         table: &Table,
         player: &ArchetypeEntity,
@@ -224,23 +243,16 @@ impl NearestSource {
         let Some(transform) = self.position.of(world, table, player) else {
             return;
         };
-        let here = self.sight.project(transform.translation);
-        let Self {
-            sight,
-            others,
-            features,
-            grid,
-            ..
-        } = self;
-        found.find(grid, here, own_match, player.id(), |other| others[other as usize].order);
-        let axes = sight.axes.len();
-        for (place, other) in out.chunks_exact_mut(sight.width()).zip(found.iter()) {
-            let other = other as usize;
-            place[0] = 1.0;
-            for (axis, value) in place[1..=axes].iter_mut().enumerate() {
-                *value = others[other].at[axis] - here[axis];
-            }
-            place[1 + axes..].copy_from_slice(&features[other * sight.feature_width..][..sight.feature_width]);
+        let center = self.search.project(transform.translation);
+        self.grids.nearest(own_match, center, neighbors);
+        let found = neighbors.iter().map(|(id, _)| &self.candidates[id as usize]);
+        let others = found.filter(|candidate| candidate.rank.1 != player.id());
+        let (axes, width) = (self.search.axes.len(), self.search.feature_width);
+        for (values, candidate) in out.chunks_exact_mut(self.search.width()).zip(others) {
+            values[0] = 1.0;
+            let offset = candidate.position - center;
+            values[1..=axes].copy_from_slice(&offset.to_array()[..axes]);
+            values[1 + axes..].copy_from_slice(&self.features[candidate.features..][..width]);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     terms::Terms,
 };
 use crate::{
-    capture::{Block, Captured, Desk, Group, Parts, RowEncoder},
+    capture::{Block, Captured, EncodeScratch, Group, Parts, RowEncoder},
     episode::{
         life::{Life, Output},
         roster::Roster,
@@ -50,7 +50,7 @@ pub(super) struct Crew {
 
 /// What one thread needs for itself.
 struct Mate {
-    desk: Desk,
+    scratch: EncodeScratch,
     hand: Hand,
     /// For how many players it wrote a step.
     steps: usize,
@@ -163,7 +163,7 @@ pub(super) fn capture(
     let context = settling.context;
     while crew.mates.len() < threads {
         crew.mates.push(Mate {
-            desk: encoder.desk(),
+            scratch: encoder.scratch(),
             hand: steady.hand(),
             steps: 0,
             left: Vec::new(),
@@ -306,7 +306,7 @@ impl Share<'_> {
         } = scene;
         let Self { mate, mut part, pieces } = self;
         let Mate {
-            desk,
+            scratch,
             hand,
             steps,
             left,
@@ -325,7 +325,7 @@ impl Share<'_> {
                 after: next.map_or(&[], |next| &*next.lives),
             };
             let next = next.map(|next| next.group);
-            encoder.encode_group(world, scene.parts, desk, piece.group, next, |mut block| {
+            encoder.encode_group(world, scene.parts, scratch, piece.group, next, |mut block| {
                 *steps += steady.take(&mut block, hand, (context, captures), terms, &mut lives, &mut part);
                 leave(&mut block, hand, first, left, rows);
                 first += block.len();

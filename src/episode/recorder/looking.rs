@@ -5,7 +5,7 @@ use super::{
     steady::AHEAD,
 };
 use crate::{
-    capture::{Block, Visit},
+    capture::{Block, ChangeVisitor},
     episode::roster::Roster,
     player::Reward,
 };
@@ -36,8 +36,8 @@ impl<'a, 'b> Looking<'a, 'b> {
     }
 }
 
-impl Visit for Looking<'_, '_> {
-    fn stays(&mut self, entity: Entity, reward: Option<&Reward>, is_still: bool) -> bool {
+impl ChangeVisitor for Looking<'_, '_> {
+    fn skips(&mut self, entity: Entity, reward: Option<&Reward>, is_unchanged: bool) -> bool {
         let Settling {
             context,
             terms,
@@ -49,7 +49,7 @@ impl Visit for Looking<'_, '_> {
             return false;
         };
         self.met += 1;
-        let stays = is_still && life.may_stay(*captures);
+        let stays = is_unchanged && life.may_stay(*captures);
         if stays {
             life.see(*captures);
             take_reward(life, reward.filter(|reward| !reward.is_untouched()), context, terms);

@@ -1,4 +1,4 @@
-//! The files themselves: made, mapped, opened and removed. What they say is told in [`memory`](super).
+//! Creates, maps, opens and removes the files of rings. Their layout is described in [`memory`](super).
 
 use super::{
     Label, PREAMBLE, mapped, no_file,
@@ -16,38 +16,38 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Relaxed loads from memory that can only be read are allowed to be so wide where pointers are. Elsewhere there are no
-/// files.
+/// Rust allows relaxed loads from read-only memory only up to the width of a pointer, and the words are 64 bits wide.
 const SUPPORTED: bool = cfg!(target_pointer_width = "64");
 
 /// A ring's file, mapped.
 pub(crate) struct RingFile {
-    // In this order they are dropped: some systems keep a file for as long as it is mapped.
+    // Dropped in this order: some systems do not remove a file that is mapped.
     map: MmapRaw,
-    place: Place,
+    path: OwnedPath,
 }
 
-/// Where the file is, and what becomes of it.
-struct Place {
+/// The path of a file, which may be removed with this.
+struct OwnedPath {
     path: PathBuf,
-    is_ours: bool,
-    goes: bool,
+    /// Whether this process created the file.
+    is_creator: bool,
+    remove_on_drop: bool,
 }
 
-impl Drop for Place {
+impl Drop for OwnedPath {
     fn drop(&mut self) {
-        if self.goes {
-            // One that stays is found and opened like one of a process that was killed, and has nothing to give.
+        if self.remove_on_drop {
+            // A file that remains is recovered like that of a killed process, and has no rows left.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
 impl RingFile {
-    /// Makes a file in `folder` for a ring like this, all of it reserved and zero, and maps it.
+    /// Creates and maps a file in `folder` for a ring of this shape, with all blocks allocated and zero.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When a system call fails.
     pub(crate) fn create(folder: &Path, shape: Shape, label: Label) -> Result<Self, BufferError> {
         let len = file_len(shape)?;
         let bytes = Preamble { shape, label }.encode()?;
@@ -55,29 +55,29 @@ impl RingFile {
         if !SUPPORTED {
             return Err(no_file(folder, "rings in files are for systems with 64-bit pointers"));
         }
-        let (mut file, draft, path) = claim(folder, label).map_err(refused)?;
-        // Under a name that nobody opens until it is whole.
-        let mut place = Place {
+        let (mut file, draft, path) = create_unique(folder, label).map_err(refused)?;
+        // The file has a temporary name until it is complete.
+        let mut owned = OwnedPath {
             path: draft,
-            is_ours: true,
-            goes: true,
+            is_creator: true,
+            remove_on_drop: true,
         };
         reserve(&mut file, len).map_err(refused)?;
         write_first(&mut file, &bytes).map_err(refused)?;
         let map = MmapRaw::map_raw(&file).map_err(refused)?;
         if map.len() != len {
-            return Err(no_file(folder, "it is not as long as it was made"));
+            return Err(no_file(folder, "the file was truncated while it was created"));
         }
-        fs::rename(&place.path, &path).map_err(refused)?;
-        place.path = path;
-        place.goes = false;
-        Ok(Self { map, place })
+        fs::rename(&owned.path, &path).map_err(refused)?;
+        owned.path = path;
+        owned.remove_on_drop = false;
+        Ok(Self { map, path: owned })
     }
 
     /// Opens a file for reading, and maps it.
     ///
     /// # Errors
-    /// When it cannot be read, or is not the whole file of a ring.
+    /// When it cannot be read, or is not a complete file of a ring.
     pub(crate) fn open(path: &Path) -> Result<(Self, Preamble), OpenError> {
         let unreadable = |source| OpenError::Io {
             path: path.to_owned(),
@@ -101,19 +101,19 @@ impl RingFile {
             .map_raw_read_only(&file)
             .map_err(unreadable)?;
         if map.len() as u64 != about.len() {
-            // It was cut between the question and the mapping.
+            // It was truncated between the two system calls.
             return Err(OpenError::Size {
                 path: path.to_owned(),
                 found: map.len() as u64,
                 expected: about.len(),
             });
         }
-        let place = Place {
+        let path = OwnedPath {
             path: path.to_owned(),
-            is_ours: false,
-            goes: false,
+            is_creator: false,
+            remove_on_drop: false,
         };
-        Ok((Self { map, place }, preamble))
+        Ok((Self { map, path }, preamble))
     }
 
     /// All words behind the preamble.
@@ -126,36 +126,35 @@ impl RingFile {
         self.map.len()
     }
 
-    /// Removes the file once it is unmapped, if it was made here.
+    /// Removes the file after it is unmapped, if this process created it.
     pub(super) fn remove_when_dropped(&mut self) {
-        self.place.goes = self.place.is_ours;
+        self.path.remove_on_drop = self.path.is_creator;
     }
 }
 
-/// Makes a file for a ring with this label under a name that no other has: the file, its name until it is whole, and
-/// that from then on.
-fn claim(folder: &Path, label: Label) -> IoResult<(File, PathBuf, PathBuf)> {
-    /// How many rings this process has made files for.
-    static MADE: Counter = Counter::new(0);
+/// Creates a file for a ring with this label under a unique name. Returns the file, its temporary path and its final path.
+fn create_unique(folder: &Path, label: Label) -> IoResult<(File, PathBuf, PathBuf)> {
+    /// Files that this process has created.
+    static CREATED: Counter = Counter::new(0);
     loop {
-        let counter = MADE.fetch_add(1, Ordering::Relaxed);
+        let counter = CREATED.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{counter:x}-{:x}", label.run, label.agent_id);
         let (draft, path) = (
             folder.join(format!("{name}.draft")),
             folder.join(format!("{name}.ring")),
         );
         match OpenOptions::new().read(true).write(true).create_new(true).open(&draft) {
-            // Nobody makes the other name without having made this one.
+            // A file gets its final name only after its temporary one.
             Ok(_) if path.try_exists()? => fs::remove_file(&draft)?,
             Ok(file) => return Ok((file, draft, path)),
-            // A run of the same number left it.
+            // Another run has the same id.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Makes the file `len` zeros long, with all of its blocks.
+/// Extends the file to `len` zeros, with all blocks allocated.
 fn reserve(file: &mut File, len: usize) -> IoResult<()> {
     #[cfg(target_os = "linux")]
     if reserve_blocks(file, len)? {
@@ -171,7 +170,7 @@ fn reserve(file: &mut File, len: usize) -> IoResult<()> {
     Ok(())
 }
 
-/// Has the file system do it, and says whether it can.
+/// Lets the file system allocate the blocks. False if it does not support that.
 #[cfg(target_os = "linux")]
 fn reserve_blocks(file: &File, len: usize) -> IoResult<bool> {
     #![expect(unsafe_code, reason = "`fallocate` is a bare system call")]
@@ -181,8 +180,8 @@ fn reserve_blocks(file: &File, len: usize) -> IoResult<bool> {
         return Err(ErrorKind::FileTooLarge.into());
     };
     loop {
-        // SAFETY: it takes numbers alone, and the descriptor is open as long as `file` is borrowed. Not `posix_fallocate`:
-        // where the file system cannot, that reads and writes a byte of every block, and one who asks cannot tell.
+        // SAFETY: the arguments are numbers, and the descriptor is open as long as `file` is borrowed. `posix_fallocate` would
+        // write to every block where the file system does not support this, without telling the caller.
         if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, len) } == 0 {
             return Ok(true);
         }
@@ -201,12 +200,12 @@ fn write_first(file: &mut File, bytes: &[u8]) -> IoResult<()> {
     file.write_all(bytes)
 }
 
-/// Makes the folder, and tries whether a file can be made in it.
+/// Creates the folder, and checks that a file can be created in it.
 pub(super) fn prepare(folder: &Path) -> Result<(), BufferError> {
     let refused = |error: std::io::Error| no_file(folder, error);
     fs::create_dir_all(folder).map_err(refused)?;
     let label = Label::default();
-    let (file, draft, _) = claim(folder, label).map_err(refused)?;
+    let (file, draft, _) = create_unique(folder, label).map_err(refused)?;
     drop(file);
     fs::remove_file(draft).map_err(refused)
 }

@@ -1,4 +1,4 @@
-//! Mappings.
+//! Anonymous memory mappings, optionally bound to a NUMA node or on huge pages.
 
 use super::MemoryUse;
 use crate::{BufferError, sync::AtomicU64};
@@ -10,32 +10,32 @@ use std::sync::LazyLock;
 /// The `len` words that begin at the byte `start` of a mapping.
 ///
 /// # Panics
-/// When they are not aligned, or the mapping ends before.
+/// When they are not aligned, or the mapping is shorter.
 pub(super) fn words(map: &MmapRaw, start: usize, len: usize) -> NonNull<[AtomicU64]> {
     assert!(
         start.is_multiple_of(align_of::<AtomicU64>()) && len <= (map.len() - start) / size_of::<AtomicU64>(),
-        "words lie inside their mapping"
+        "words are inside of their mapping"
     );
     let first = map.as_mut_ptr().wrapping_add(start).cast::<AtomicU64>();
-    NonNull::slice_from_raw_parts(NonNull::new(first).expect("a mapping is somewhere"), len)
+    NonNull::slice_from_raw_parts(NonNull::new(first).expect("the address of a mapping is not null"), len)
 }
 
-/// Zeroed memory from the system.
-pub(super) struct Anonymous {
+/// A zeroed anonymous mapping.
+pub(super) struct AnonymousMap {
     map: MmapRaw,
     start: usize,
     memory: MemoryUse,
 }
 
-impl Anonymous {
-    /// Maps `bytes`, bound to a NUMA node or on huge pages where that is asked for and can be had.
+impl AnonymousMap {
+    /// Maps `bytes`, bound to a NUMA node or on huge pages where that is requested and possible.
     ///
     /// # Errors
-    /// When there is not so much memory, or there are too many mappings.
+    /// When there is not enough memory, or the process has too many mappings.
     pub(super) fn new(bytes: usize, bound: bool, huge_pages: bool) -> Result<Self, BufferError> {
         let refused = || BufferError::OutOfMemory { bytes };
         let page = huge_pages.then(huge_page).flatten().filter(|&page| page <= bytes);
-        // Room to begin at a boundary of huge pages. What is not touched costs nothing.
+        // Longer, to begin at a huge page. Pages that are not touched take no memory.
         let len = bytes.checked_add(page.unwrap_or(0)).ok_or_else(refused)?;
         let map = MmapOptions::new().len(len).map_anon().map_err(|_| refused())?;
         let map = MmapRaw::from(map);
@@ -45,14 +45,14 @@ impl Anonymous {
             huge_pages: page.map_or(0, |page| huge_bytes(&map, start, bytes, page)),
             ..MemoryUse::default()
         };
-        let place = if !bound {
+        let kind = if !bound {
             &mut memory.heap
         } else if bind(&map) {
             &mut memory.numa
         } else {
             &mut memory.unbound
         };
-        *place = bytes;
+        *kind = bytes;
         Ok(Self { map, start, memory })
     }
 
@@ -65,7 +65,7 @@ impl Anonymous {
     }
 }
 
-/// Bytes of a huge page, where the system gives them to those who ask.
+/// The size of a huge page, where a process can request them.
 fn huge_page() -> Option<usize> {
     #[cfg(target_os = "linux")]
     {
@@ -80,7 +80,7 @@ fn huge_page() -> Option<usize> {
     None
 }
 
-/// Asks for huge pages, and says for how many bytes the system agreed: a last page that is not full is an ordinary one.
+/// Requests huge pages. Returns the bytes for which the system agreed: a last page that is not full is an ordinary one.
 fn huge_bytes(map: &MmapRaw, start: usize, bytes: usize, page: usize) -> usize {
     #[cfg(target_os = "linux")]
     if map.advise_range(memmap2::Advice::HugePage, start, bytes).is_ok() {
@@ -90,7 +90,7 @@ fn huge_bytes(map: &MmapRaw, start: usize, bytes: usize, page: usize) -> usize {
     0
 }
 
-/// Binds the mapping to the next NUMA node, and says whether that was done.
+/// Binds the mapping to the next NUMA node. False where that is not possible.
 fn bind(map: &MmapRaw) -> bool {
     #[cfg(target_os = "linux")]
     return super::numa::bind_to_next(map);

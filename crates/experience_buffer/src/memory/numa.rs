@@ -1,4 +1,4 @@
-//! Which memory is near which processors, as Linux tells it.
+//! NUMA nodes on Linux.
 #![expect(unsafe_code, reason = "`mbind` is a bare system call")]
 
 use core::{
@@ -8,7 +8,7 @@ use core::{
 use memmap2::MmapRaw;
 use std::sync::LazyLock;
 
-/// The nodes that have memory. A machine may have nodes of processors alone.
+/// The nodes that have memory; others have only processors.
 static NODES: LazyLock<Vec<usize>> = LazyLock::new(|| {
     ["has_memory", "online"]
         .iter()
@@ -17,14 +17,14 @@ static NODES: LazyLock<Vec<usize>> = LazyLock::new(|| {
         .unwrap_or_default()
 });
 
-/// Whose turn it is.
+/// Round-robin counter.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// The most nodes that Linux can be built for: `1 << CONFIG_NODES_SHIFT`.
-const MOST_NODES: usize = 1024;
+/// The maximum number of nodes that Linux can be built for: `1 << CONFIG_NODES_SHIFT`.
+const MAX_NODES: usize = 1024;
 
-/// Prefers the next node's memory for pages of the mapping that are yet to be written. False where there is but one
-/// node, or the process may not choose.
+/// Prefers the next node for pages of the mapping that were not written yet. False where there is one node, or the process
+/// may not choose.
 pub(super) fn bind_to_next(map: &MmapRaw) -> bool {
     let [_, _, ..] = NODES.as_slice() else {
         return false;
@@ -32,12 +32,12 @@ pub(super) fn bind_to_next(map: &MmapRaw) -> bool {
     bind(map, NODES[NEXT.fetch_add(1, Ordering::Relaxed) % NODES.len()])
 }
 
-/// Prefers this node's memory for the mapping. Preferred, not bound: a node that is full must not get the game killed.
+/// Prefers a node for the mapping. Preferred instead of bound, so that a full node does not get the process killed.
 fn bind(map: &MmapRaw, node: usize) -> bool {
     let mask = mask(node);
     let bits = mask.len() * c_ulong::BITS as usize;
-    // SAFETY: the address is the first of a mapping of that length, which is ours and lives; the policy changes only where
-    // its later pages come from. The mask has as many bits as are named: the kernel takes one less than it is told.
+    // SAFETY: address and length are those of a live mapping that this process owns, and the policy affects only the node of
+    // pages. The mask has as many bits as are passed: the kernel reads one less than it is told.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mbind,
@@ -60,13 +60,13 @@ fn mask(node: usize) -> Vec<c_ulong> {
     mask
 }
 
-/// Reads a list such as `0-3,8,10-11`. `None` when it is none, or names a node that no system has.
+/// Parses a list such as `0-3,8,10-11`. `None` when it is malformed, or a node is out of range.
 fn parse_list(list: &str) -> Option<Vec<usize>> {
     let mut nodes = Vec::new();
     for part in list.trim().split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        if first > last || last >= MOST_NODES {
+        if first > last || last >= MAX_NODES {
             return None;
         }
         nodes.extend(first..=last);
@@ -79,14 +79,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_nodes_are_read() {
+    fn lists_of_nodes_are_parsed() {
         assert_eq!(parse_list("0\n"), Some(vec![0]));
         assert_eq!(parse_list("0-3,8,10-11\n"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
         assert_eq!(parse_list("1023"), Some(vec![1023]));
     }
 
     #[test]
-    fn what_is_no_list_of_nodes_is_none() {
+    fn malformed_lists_are_none() {
         for list in [
             "",
             "\n",
@@ -113,13 +113,13 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "makes system calls")]
-    fn a_mapping_is_bound_to_a_node_that_there_is_and_to_no_other() {
+    fn a_mapping_is_bound_to_existing_nodes_only() {
         let map = MmapRaw::from(memmap2::MmapOptions::new().len(1 << 16).map_anon().unwrap());
-        assert!(!bind(&map, MOST_NODES - 1), "no machine that runs tests has so many");
+        assert!(!bind(&map, MAX_NODES - 1), "no test machine has that many nodes");
         let Some(&node) = NODES.first() else { return };
         if !bind(&map, node) {
             let error = std::io::Error::last_os_error();
-            // A container may forbid it; that is what `MemoryUse::unbound` is for.
+            // A container may forbid it: see `MemoryUse::unbound`.
             let forbidden = [libc::EPERM, libc::ENOSYS, libc::EINVAL];
             assert!(
                 error.raw_os_error().is_some_and(|code| forbidden.contains(&code)),

@@ -1,4 +1,4 @@
-//! What a file says of its ring, before the ring. The layout is told in [`memory`](super).
+//! The header of a ring's file. Its layout is described in [`memory`](super).
 
 use super::{Label, PREAMBLE};
 use crate::{
@@ -12,10 +12,10 @@ use std::path::Path;
 const MAGIC: [u8; 8] = *b"bevyring";
 const BYTE_ORDER: u64 = 0x0102_0304_0506_0708;
 const VERSION: u64 = 2;
-/// Where the checksum of all before it is.
+/// The byte of the checksum of all bytes before it.
 const CHECKSUM: usize = PREAMBLE - 8;
 
-/// What a file says of its ring.
+/// The decoded header of a ring's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Preamble {
     pub(crate) shape: Shape,
@@ -46,7 +46,7 @@ impl Preamble {
         Ok(bytes)
     }
 
-    /// Reads the preamble of the file at `path`, which is `len` bytes long.
+    /// Decodes the header of the file at `path`, which is `len` bytes long.
     pub(super) fn decode(bytes: &[u8], path: &Path, len: u64) -> Result<Self, OpenError> {
         let path = || path.to_owned();
         let word = |index: usize| {
@@ -70,7 +70,7 @@ impl Preamble {
             });
         }
         let version = word(2).ok_or_else(cut)?;
-        // Up to here all versions are alike.
+        // All versions are alike up to here.
         if version != VERSION {
             return Err(OpenError::Version {
                 path: path(),
@@ -103,7 +103,7 @@ impl Preamble {
                 run: RunId::from_bits(field(9)? as u32),
             },
         };
-        // The checksum is right, but whoever wrote it may have been wrong.
+        // The checksum does not rule out a faulty writer.
         let expected = file_len(preamble.shape).map_err(|_| OpenError::Damaged { path: path() })? as u64;
         if !preamble.shape.capacity.is_power_of_two() || field(3)? != expected {
             return Err(OpenError::Damaged { path: path() });

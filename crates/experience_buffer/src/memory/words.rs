@@ -1,7 +1,7 @@
-//! The words themselves, wherever they lie.
+//! Atomic words in any kind of memory.
 #![expect(
     unsafe_code,
-    reason = "one slice, whether an allocation or a mapping owns its words, so that a push asks nothing"
+    reason = "one slice for allocations and mappings, so that a push does not branch on the kind of memory"
 )]
 
 use super::{Label, Memory, MemoryUse};
@@ -15,49 +15,48 @@ use core::{ops::Deref, ptr::NonNull};
 use std::path::Path;
 
 #[cfg(not(loom))]
-use super::{file::RingFile, mapped::Anonymous};
+use super::{file::RingFile, mapped::AnonymousMap};
 
-/// Words of a line of the processor's caches. Mappings begin with one anyway.
+/// Words of a cache line. Mappings are aligned to pages.
 #[cfg(not(loom))]
-const LINE: usize = 8;
+const LINE_WORDS: usize = 8;
 
-/// Words that all threads may write, zero to begin with: one allocation, or one mapping.
+/// Words that all threads may access, initially zero: one allocation or one mapping.
 pub(crate) struct Words {
     words: NonNull<[AtomicU64]>,
     owner: Owner,
     memory: MemoryUse,
-    /// Given back when the words are gone.
+    /// Returned to the budget when the words are freed.
     share: Option<Share>,
 }
 
-/// What frees the words. It keeps them where they are until it is dropped.
+/// The owner of the words, which frees them when it is dropped.
 enum Owner {
     /// The whole allocation, of which the words are a part.
     Heap(NonNull<[AtomicU64]>),
     #[cfg(not(loom))]
-    Anonymous { _pages: Anonymous },
+    Anonymous { _pages: AnonymousMap },
     #[cfg(not(loom))]
     File(RingFile),
 }
 
-// SAFETY: the words belong to this as those of a box would, whoever frees them, and atomics may be sent and shared. A
-// mapping may be unmapped by any thread.
+// SAFETY: this owns the words as a box would, and atomics are `Send` and `Sync`. A mapping may be unmapped by any thread.
 unsafe impl Send for Words {}
-// SAFETY: as above: all that is shared is a slice of atomics.
+// SAFETY: as above: a shared reference gives access to a slice of atomics only.
 unsafe impl Sync for Words {}
 
 impl Words {
     /// Allocates `len` words in memory of this kind, which is not a file.
     ///
     /// # Errors
-    /// When there is not so much memory.
+    /// When there is not enough memory.
     #[cfg(not(loom))]
     pub(crate) fn new(memory: &Memory, huge_pages: bool, len: usize) -> Result<Self, BufferError> {
         let bound = *memory == Memory::Numa;
         if !bound && !huge_pages {
             return Self::heap(len);
         }
-        let pages = Anonymous::new(len * size_of::<u64>(), bound, huge_pages)?;
+        let pages = AnonymousMap::new(len * size_of::<u64>(), bound, huge_pages)?;
         Ok(Self {
             words: pages.words(len),
             memory: pages.memory(),
@@ -74,21 +73,21 @@ impl Words {
     fn heap(len: usize) -> Result<Self, BufferError> {
         #[cfg(loom)]
         let (first, words): (_, Box<[AtomicU64]>) = (0, (0..len).map(|_| AtomicU64::new(0)).collect());
-        // Pages that were never written cost nothing: a buffer that is never filled never takes its memory. Allocators do
-        // not keep that promise where they are asked for alignment, so there are some words more than are used.
+        // Pages of a zeroed allocation take no memory until they are written. Allocators do not guarantee that for an aligned
+        // allocation, so this one has some words more, and begins with the first aligned one.
         #[cfg(not(loom))]
         let (first, words) = {
             let no_memory = || BufferError::OutOfMemory {
                 bytes: len * size_of::<u64>(),
             };
-            let words = len.checked_add(LINE - 1).ok_or_else(no_memory)?;
+            let words = len.checked_add(LINE_WORDS - 1).ok_or_else(no_memory)?;
             let words: Box<[AtomicU64]> =
                 bytemuck::allocation::try_zeroed_slice_box(words).map_err(|()| no_memory())?;
-            let first = (words.as_ptr().addr() / size_of::<u64>()).wrapping_neg() % LINE;
+            let first = (words.as_ptr().addr() / size_of::<u64>()).wrapping_neg() % LINE_WORDS;
             (first, words)
         };
         let all = NonNull::from(Box::leak(words));
-        // SAFETY: the box was leaked just now, and nobody else has it.
+        // SAFETY: the box was just leaked, and there is no other reference to it.
         let words = unsafe { &all.as_ref()[first..first + len] };
         Ok(Self {
             words: NonNull::from(words),
@@ -101,10 +100,10 @@ impl Words {
         })
     }
 
-    /// Makes a file in `folder`, of the size of its ring's words.
+    /// Creates a file in `folder` for a ring of this shape.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When a system call fails.
     #[cfg(not(loom))]
     pub(crate) fn file(folder: &Path, shape: Shape, label: Label) -> Result<Self, BufferError> {
         RingFile::create(folder, shape, label).map(Self::of_file)
@@ -115,8 +114,8 @@ impl Words {
         Err(super::no_file(folder, "a model has no files"))
     }
 
-    /// The words of a file, all but its preamble. Where the file is open for reading alone, they must only be loaded, and
-    /// relaxed: see [`acquire`](crate::sync::acquire).
+    /// The words of a file behind its header. Where the file is mapped for reading, only relaxed loads are sound: see
+    /// [`acquire`](crate::sync::acquire).
     #[cfg(not(loom))]
     pub(crate) fn of_file(file: RingFile) -> Self {
         Self {
@@ -130,30 +129,30 @@ impl Words {
         }
     }
 
-    /// The same words, as part of a budget.
+    /// Keeps the words' share of a budget until they are freed.
     pub(crate) fn holding(mut self, share: Option<Share>) -> Self {
         self.share = share;
         self
     }
 
-    /// Bytes, by where they lie.
+    /// Bytes, by kind of memory.
     pub(crate) fn memory(&self) -> MemoryUse {
         self.memory
     }
 
-    /// Has the system give all pages now, unless they are a file's.
+    /// Maps all pages now, unless they are of a file.
     pub(crate) fn prefault(&self) {
-        /// The smallest pages that there are.
-        const PAGE: usize = 4096 / size_of::<u64>();
+        /// Words of the smallest page of any platform.
+        const PAGE_WORDS: usize = 4096 / size_of::<u64>();
         if self.memory.file == 0 {
-            for word in self.iter().step_by(PAGE) {
-                // A store, which compilers keep, and which changes nothing: where there is something, there is a page.
+            for word in self.iter().step_by(PAGE_WORDS) {
+                // A write access that changes nothing and is not optimized away. A word that is not 0 has a page already.
                 let _ = word.compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);
             }
         }
     }
 
-    /// Removes the file that they lie in, if they do and it is ours, once they are unmapped.
+    /// Removes the file of the words after they are unmapped, if this process created it.
     pub(crate) fn remove_file(&mut self) {
         #[cfg(not(loom))]
         if let Owner::File(file) = &mut self.owner {
@@ -167,9 +166,9 @@ impl Deref for Words {
 
     #[inline]
     fn deref(&self) -> &[AtomicU64] {
-        // SAFETY: `owner` keeps as many initialised words at one place, and gives no other access to them, for as long as
-        // `self` lives: an allocation of that length, or pages of a mapping of at least that length, aligned and zeroed or
-        // filled from a file, in which every pattern of bits is a number.
+        // SAFETY: for as long as `self` lives, `owner` keeps the words at their address and gives no other access to them. They
+        // are an allocation of that length, or part of a mapping of at least that length, aligned, and initialized with zeros or
+        // with the bytes of a file, of which every bit pattern is valid.
         unsafe { self.words.as_ref() }
     }
 }
@@ -177,7 +176,7 @@ impl Deref for Words {
 impl Drop for Words {
     fn drop(&mut self) {
         match self.owner {
-            // SAFETY: it was leaked from a box in `heap`, and nobody uses it any more.
+            // SAFETY: it was leaked from a box in `heap`, and `self` was its last user.
             Owner::Heap(all) => drop(unsafe { Box::from_raw(all.as_ptr()) }),
             #[cfg(not(loom))]
             _ => {}

@@ -1,8 +1,8 @@
-//! A player's rows, tied together by their [links](crate::ring::links) after they were written.
+//! Updates the [links](crate::ring::links) of rows that were written before.
 
 use crate::{
     ring::{
-        links::{self, Chain},
+        links::{self, RowLinks},
         slots::Slots,
     },
     sync::AtomicU64,
@@ -10,23 +10,23 @@ use crate::{
 
 pub(super) use crate::ring::links::{Link, behind};
 
-/// Says that the `End` row `end` speaks of the row before it. Only the ring's writer calls this.
+/// Links the `End` row `end` to the episode's row before it. Only the ring's writer calls this.
 pub(super) fn end(slots: &Slots, last: Link, end: u64) {
     if let Some(found) = links_of(slots, last.number()) {
         links::note_end(found, end);
     }
 }
 
-/// Hides row `number` and those of its episode before it. Only the ring's writer calls this.
+/// Hides row `number` and the earlier rows of its episode. Only the ring's writer calls this.
 pub(super) fn hide(slots: &Slots, number: u64) {
     let mut next = Some(number);
     while let Some(found) = next.and_then(|number| links_of(slots, number)) {
         links::hide(found);
-        next = Chain::of(found).previous;
+        next = RowLinks::of(found).previous;
     }
 }
 
-/// The links of a row, unless a later one has its place.
+/// The links of a row, unless a later row took its cell.
 fn links_of(slots: &Slots, number: u64) -> Option<&[AtomicU64]> {
     slots
         .holds(number)

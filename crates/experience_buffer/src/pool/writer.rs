@@ -1,4 +1,4 @@
-//! Those who push to a pool.
+//! The writers of a pool.
 
 use super::{
     LINKS,
@@ -9,13 +9,13 @@ use core::{fmt, ops::Range};
 use experience_core::transition::{StepHeader, StepKind};
 use std::sync::Arc;
 
-/// The one who pushes to a [`BufferPool`](super::BufferPool), for all players. Dropping it closes the pool.
+/// Pushes to a [`BufferPool`](super::BufferPool) for all players. Dropping it closes the pool.
 ///
-/// The default is one without a pool, for no players.
+/// The default has no pool, and accepts no players.
 #[derive(Debug, Default)]
 pub struct PoolWriter {
     shards: Vec<ShardWriter>,
-    /// The shard whose last run is written, but not there for readers.
+    /// The shard whose last run is written but not published.
     unpublished: Option<usize>,
 }
 
@@ -27,39 +27,39 @@ impl PoolWriter {
         }
     }
 
-    /// Appends a player's row; the shard's oldest makes room for it, whosever that is. Wait-free, and no allocation.
+    /// Appends a player's row; a full shard overwrites its oldest row, of whichever player. Wait-free, and allocates nothing.
     ///
     /// # Errors
     /// When the pool was closed.
     ///
     /// # Panics
-    /// When `row` is not as long as the pool's rows, or the handle is another pool's.
+    /// When `row` has another length than the pool's rows, or the handle is of another pool.
     #[inline]
     pub fn push(&mut self, player: &mut PoolHandle, row: &[u64]) -> Result<(), Closed> {
         self.publish();
         self.shards[player.shard as usize].append(player, row)
     }
 
-    /// Begins a [`Run`] of rows for the shard of `player`, of which the first is put together in cell `cell`.
+    /// Begins a [`Run`] of rows for the shard of `player`, the first of which is in cell `cell`.
     ///
     /// # Panics
-    /// When the handle is another pool's.
+    /// When the handle is of another pool.
     #[inline]
     pub fn begin_run(&self, player: &PoolHandle, cell: usize) -> Run {
         self.shards[player.shard as usize].begin_run(player, cell)
     }
 
-    /// Appends the rows of a run: [transitions](StepKind::Transition) that lie in `cells`, each behind its links, as many words
-    /// apart as is even. Nothing else was pushed to their shard since the run was begun.
+    /// Appends the rows of a run, which are [transitions](StepKind::Transition). Each cell of `cells` is the links, the row, and
+    /// padding to an even number of words. Nothing else may have been pushed to the shard since the run was begun.
     ///
-    /// Readers find them after the next [`publish`](Self::publish), or whatever else is called here: by then the rows have left
-    /// the processor, which nobody should wait for. Until then they find so many of the shard's oldest rows less.
+    /// Readers find the rows after the next [`publish`](Self::publish) or the next call of another method, by which time the
+    /// stores have left the processor. Until then the shard holds as many of its oldest rows less.
     ///
     /// # Errors
     /// When the pool was closed.
     ///
     /// # Panics
-    /// When the run has cells that are not in `cells`.
+    /// When `cells` is shorter than the run's cells.
     #[inline]
     pub fn push_run(&mut self, run: &Run, cells: &[u64]) -> Result<(), Closed> {
         self.publish();
@@ -67,7 +67,7 @@ impl PoolWriter {
         self.shards[run.shard as usize].append_run(run, cells)
     }
 
-    /// Says that all rows that were pushed are there.
+    /// Publishes all rows that were pushed.
     #[inline]
     pub fn publish(&mut self) {
         if let Some(shard) = self.unpublished.take() {
@@ -75,13 +75,13 @@ impl PoolWriter {
         }
     }
 
-    /// The shards' writers, to be given to as many tasks. A player's is that at [`PoolHandle::shard`].
+    /// The writers of the shards, for as many tasks. A player's is at [`PoolHandle::shard`].
     pub fn shards_mut(&mut self) -> &mut [ShardWriter] {
         self.publish();
         &mut self.shards
     }
 
-    /// All shards in `parts` parts, to be given to as many tasks. Some are empty, where there are fewer shards.
+    /// Divides the shards into `parts` parts for as many tasks. Some are empty where there are fewer shards.
     pub fn parts(&mut self, parts: usize) -> impl Iterator<Item = PoolPart<'_>> {
         let all = self.shards.len();
         let mut first = 0;
@@ -106,13 +106,13 @@ impl Drop for PoolWriter {
     }
 }
 
-/// The one who pushes runs to some of a pool's shards, that stand side by side, while others push to other ones.
+/// Pushes runs to consecutive shards of a pool, while other tasks push to others.
 ///
-/// Dropping it publishes what was pushed, and closes nothing.
+/// Dropping it publishes what was pushed, and does not close the pool.
 #[derive(Debug)]
 pub struct PoolPart<'a> {
     shards: &'a mut [ShardWriter],
-    /// The number of the first of them in the pool.
+    /// The index of the first of them in the pool.
     first: usize,
     /// As in the [`PoolWriter`].
     unpublished: Option<usize>,
@@ -142,7 +142,7 @@ impl PoolPart<'_> {
     /// When the pool was closed.
     ///
     /// # Panics
-    /// When the run has cells that are not in `cells`, or its shard is not among these.
+    /// When `cells` is shorter than the run's cells, or its shard is not among these.
     #[inline]
     pub fn push_run(&mut self, run: &Run, cells: &[u64]) -> Result<(), Closed> {
         self.publish();
@@ -166,11 +166,11 @@ impl Drop for PoolPart<'_> {
     }
 }
 
-/// The one who pushes to one shard.
+/// Pushes to one shard.
 pub struct ShardWriter {
     slots: Arc<Slots>,
     next: u64,
-    /// Whether rows are written past the caches.
+    /// Whether runs are written with non-temporal stores.
     streams: bool,
 }
 
@@ -209,8 +209,8 @@ impl ShardWriter {
     }
 
     fn append_run(&mut self, run: &Run, cells: &[u64]) -> Result<(), Closed> {
-        /// Fewer rows than this are not worth waiting for the caches before and behind them.
-        const MANY: u64 = 8;
+        /// Minimum rows for which non-temporal stores are worth their two fences.
+        const MIN_STREAMED_ROWS: u64 = 8;
         let slots = &*self.slots;
         let stride = slots.cells().view().stride();
         let cells = &cells[run.cells.start * stride..run.cells.end * stride];
@@ -218,7 +218,11 @@ impl ShardWriter {
             slots.reject(run.cells.len() as u64);
             return Err(Closed);
         }
-        debug_assert_eq!(run.number, self.next + run.cells.len() as u64, "rows came in between");
+        debug_assert_eq!(
+            run.number,
+            self.next + run.cells.len() as u64,
+            "rows were pushed in between"
+        );
         let most = usize::try_from(slots.capacity()).unwrap_or(usize::MAX);
         for cells in cells.chunks(most.saturating_mul(stride)) {
             let rows = (cells.len() / stride) as u64;
@@ -226,7 +230,7 @@ impl ShardWriter {
                 // The run is longer than the ring.
                 slots.publish_cells(self.next);
             }
-            slots.write_cells(self.next, cells, self.streams && rows >= MANY);
+            slots.write_cells(self.next, cells, self.streams && rows >= MIN_STREAMED_ROWS);
             self.next += rows;
         }
         Ok(())
@@ -275,9 +279,9 @@ impl fmt::Debug for ShardWriter {
     }
 }
 
-/// Rows that lie behind one another where they are put together, in cells as a shard's, and so are written in one go.
+/// Consecutive rows of one shard, laid out in cells like the shard's, that are written at once.
 ///
-/// The default is one without a shard, which takes nobody.
+/// The default has no shard, and accepts no player.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     shard: u32,
@@ -297,7 +301,7 @@ impl Default for Run {
 }
 
 impl Run {
-    /// Whether the row of `player` in cell `cell` can be the next of this run.
+    /// Whether the row of `player` in cell `cell` can be added to this run.
     #[inline]
     #[must_use]
     pub fn takes(&self, player: &PoolHandle, cell: usize) -> bool {
@@ -311,14 +315,14 @@ impl Run {
         self.cells.is_empty()
     }
 
-    /// How many rows it has.
+    /// The number of rows.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.cells.len()
     }
 
-    /// Takes the next cell to the run, for a row of `player`. The links, which belong in front of that row.
+    /// Adds the next cell, which holds a row of `player`. Returns the links to store in front of that row.
     #[inline]
     pub fn add(&mut self, player: &mut PoolHandle) -> [u64; LINKS] {
         let links = chain::behind(player.last);
@@ -329,12 +333,12 @@ impl Run {
     }
 }
 
-/// A player's place in a pool: which shard it pushes to, and where its last row is.
+/// The state of a player in a pool: its shard, and its last row.
 #[derive(Debug)]
 pub struct PoolHandle {
-    // There are very many handles, and every capture goes over all of them: so they are small.
+    // Handles are small because every capture iterates over all of them.
     shard: u32,
-    /// The link to the episode's last row, where it has any.
+    /// The link to the last row of the open episode.
     last: Option<Link>,
 }
 
@@ -343,7 +347,7 @@ impl PoolHandle {
         Self { shard, last: None }
     }
 
-    /// Which shard its rows go to.
+    /// The shard of its rows.
     #[must_use]
     pub fn shard(&self) -> usize {
         self.shard as usize

@@ -1,19 +1,19 @@
-//! A place in a ring, and how rows are read from there.
+//! A position in a ring, and the read loop of the accounting cursor and of readers.
 
 use super::slots::Slots;
 use crate::{Drained, shape::Links};
 use core::cell::Cell;
 
 thread_local! {
-    /// Where rows are copied to before they are given out: one for all rings that a thread reads, so that it stays in the
-    /// processor's first cache.
-    static ROOM: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
+    /// Rows are copied here before the caller sees them. One for all rings that a thread reads, so that it stays in the
+    /// first-level cache.
+    static SCRATCH: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
 }
 
-/// Words that are copied in one go, unless a row has more.
-const RUN: usize = 512;
+/// Words that are copied at once, unless a row has more.
+const RUN_WORDS: usize = 512;
 
-/// A place in a ring.
+/// A position in a ring.
 #[derive(Clone)]
 pub(crate) struct Cursor {
     /// The next row to read.
@@ -21,7 +21,7 @@ pub(crate) struct Cursor {
     skipped: Skipped,
 }
 
-/// How many rows were skipped before a cursor's place in the ring's whole life; `None` before it saw a row.
+/// How many rows the ring refused before the cursor's row; `None` before the cursor has read a row.
 #[derive(Clone, Copy)]
 struct Skipped(Option<u64>);
 
@@ -34,7 +34,7 @@ impl Skipped {
         self.0.is_some_and(|known| known < skipped)
     }
 
-    /// How many more they are when `skipped` were.
+    /// Raises the count to `skipped`, and returns the difference.
     fn rise_to(&mut self, skipped: u64) -> u64 {
         let known = self.0.unwrap_or(skipped);
         self.0 = Some(known.max(skipped));
@@ -51,16 +51,16 @@ impl Cursor {
         }
     }
 
-    /// Goes to row `next`. What lies between is not missed.
+    /// Seeks to row `next`. Rows in between do not count as missed.
     pub(crate) fn seek(&mut self, next: u64) {
         *self = Self::new(next);
     }
 
-    /// Gives out rows of `slots` from here on, at most `max`, up to the first gap after a row that was given out.
+    /// Calls `each` with at most `max` rows from here on, up to the first gap behind a row.
     ///
-    /// `passed` is told where the cursor is now and how many rows were overwritten since it was told last, before each
-    /// row is given out and at each gap. Rows that `wanted` refuses, seen with their links, are passed over.
-    // Always inline: as a call, with what it is given behind pointers, it takes more instructions a row.
+    /// `passed` is called before each row and at each gap with the cursor's position, and the number of rows that were
+    /// overwritten since the last call. Rows for which `wanted`, called with links and words, is false are skipped.
+    // Always inline: a call with closures behind pointers takes more instructions a row.
     #[inline(always)]
     pub(crate) fn read(
         &mut self,
@@ -76,15 +76,15 @@ impl Cursor {
         let cells = slots.cells().view();
         let (row, stride) = (cells.row(), cells.stride());
         let has_skipped = slots.links() == Links::Skipped;
-        let run = (RUN / stride).max(1);
-        // Whoever reads another ring while it is given rows of this one finds an empty room, and makes its own.
-        let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
-        if room.len() < run * stride {
-            room.resize(RUN.max(run * stride), 0);
+        let run = (RUN_WORDS / stride).max(1);
+        // A read of another ring inside of `each` finds no scratch memory, and allocates its own.
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        if scratch.len() < run * stride {
+            scratch.resize(RUN_WORDS.max(run * stride), 0);
         }
         'runs: while read.steps < max {
             if self.next >= head {
-                // In this order: if the head is the same after it, none of these can belong behind a later row.
+                // In this order: if the head is unchanged after it, no row follows the refused ones.
                 let skipped = slots.skipped();
                 head = slots.head();
                 if self.next >= head {
@@ -94,19 +94,19 @@ impl Cursor {
                     break;
                 }
             }
-            // As many as lie behind one another, of those that are there and wanted.
+            // As many rows as are pushed, wanted and consecutive in memory.
             let index = slots.index(self.next);
             let behind = usize::try_from((head - self.next).min(slots.capacity() - index as u64)).unwrap_or(usize::MAX);
             let rows = run.min(max - read.steps).min(behind);
-            let copies = &mut room[..rows * stride];
+            let copies = &mut scratch[..rows * stride];
             cells.load(index, copies);
             let oldest = slots.oldest_whole();
             if self.next < oldest {
-                // The gap is told of by the next read, so that what is missing is always missing before what was given.
+                // The next read reports the gap, so that missed rows always come before the rows of a read.
                 if read.steps > 0 {
                     break;
                 }
-                let missed = overtaken(slots, self.next, oldest, &mut head, &mut times);
+                let missed = rows_to_skip(slots, self.next, oldest, &mut head, &mut times);
                 self.next += missed;
                 read.missed = read.missed.saturating_add(missed);
                 passed(self.next, missed);
@@ -117,7 +117,7 @@ impl Cursor {
                     if read.steps > 0 && self.skipped.is_below(copy[0]) {
                         break 'runs;
                     }
-                    // Saturating, here and below: in a damaged file the words may be any.
+                    // Saturating, here and below: the words of a damaged file are arbitrary.
                     read.missed = read.missed.saturating_add(self.skipped.rise_to(copy[0]));
                 }
                 self.next += 1;
@@ -128,23 +128,22 @@ impl Cursor {
                 }
             }
         }
-        let _ = ROOM.try_with(|place| place.set(room));
+        let _ = SCRATCH.try_with(|place| place.set(scratch));
         read
     }
 }
 
-/// How many rows one who came to row `next`, and found it overwritten by the time that `oldest` was the oldest, must pass
-/// over. `head` is what the head was when it was looked at last, and `times` how often the writer came round while that one
-/// read.
+/// How many rows a reader skips that found row `next` overwritten when `oldest` was the oldest row. `head` is the head at the
+/// last check, and `times` how often the writer overtook this read.
 #[cold]
-fn overtaken(slots: &Slots, next: u64, oldest: u64, head: &mut u64, times: &mut u64) -> u64 {
-    // A reader that is overtaken again and again leaves more and more ground, or it would never read a row. A writer that
-    // stands still, perhaps for ever, is in the midst of one row or one run, and costs no more than that.
+fn rows_to_skip(slots: &Slots, next: u64, oldest: u64, head: &mut u64, times: &mut u64) -> u64 {
+    // A reader that is overtaken again skips more rows each time, or it might never read one. A writer that has stopped in
+    // the middle of a row or a run, perhaps forever, costs no more than that.
     let before = core::mem::replace(head, slots.head());
-    let mut ground = 0;
+    let mut margin = 0;
     if *head != before {
-        ground = *times * (slots.capacity() / 8);
+        margin = *times * (slots.capacity() / 8);
         *times += 1;
     }
-    (oldest + ground).min(*head).max(next + 1) - next
+    (oldest + margin).min(*head).max(next + 1) - next
 }

@@ -1,4 +1,4 @@
-//! Rings that another process wrote, or writes.
+//! A ring in a file that another process wrote, or is writing.
 
 use super::{Reader, cursor::Cursor, slots::Slots};
 use crate::{
@@ -11,10 +11,10 @@ use std::{path::Path, sync::Arc};
 
 /// A ring in a file, opened for reading alone: see [`memory`](crate::memory).
 ///
-/// Its process may live and go on writing, which disturbs neither, or it may be dead: then everything is here that it
-/// pushed, but for a row that it was writing at that moment.
+/// The process that wrote it may still push; neither process disturbs the other. If it was killed, the file holds every row
+/// that it pushed, except one that it was writing at that moment.
 ///
-/// The file must not be shortened while it is open (nothing here does that); it may be removed.
+/// The file may be removed while it is open. It must not be truncated then; this crate never truncates one.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -27,8 +27,8 @@ use std::{path::Path, sync::Arc};
 /// let (mut writer, _buffer) = create_for(&settings, 2, Label { schema_hash: 7, agent_id: 3, ..Label::default() })?;
 /// writer.push(&[1, 2])?;
 ///
-/// // Here, or in another process, now or after this one was killed:
-/// let file = std::fs::read_dir(&folder)?.next().expect("it lies there")?.path();
+/// // In this or another process, now or after this one was killed:
+/// let file = std::fs::read_dir(&folder)?.next().expect("a file")?.path();
 /// let mut ring = MappedRing::open(&file, 7, 2)?;
 /// assert_eq!(ring.label().agent_id, 3);
 /// ring.read_undrained(usize::MAX, |row| assert_eq!(row, [1, 2]));
@@ -41,10 +41,11 @@ pub struct MappedRing {
 }
 
 impl MappedRing {
-    /// Opens the file at `path`, whose rows are `row_words` wide and of the schema with the hash `schema_hash`.
+    /// Opens the file at `path`, whose rows have `row_words` words and the schema with the hash `schema_hash`.
     ///
     /// # Errors
-    /// When it cannot be read, is none, is of another version, machine, size, schema or width, is cut, or damaged.
+    /// When the file cannot be read, is not a ring's, is damaged or truncated, or has another version, byte order, schema or
+    /// row width.
     pub fn open(path: impl AsRef<Path>, schema_hash: u64, row_words: usize) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let (file, Preamble { shape, label }) = RingFile::open(path)?;
@@ -63,7 +64,7 @@ impl MappedRing {
             });
         }
         let slots = Arc::new(Slots::new(Words::of_file(file), shape));
-        if !slots.is_sound() {
+        if !slots.is_consistent() {
             return Err(OpenError::Damaged { path: path.to_owned() });
         }
         Ok(Self {
@@ -73,19 +74,19 @@ impl MappedRing {
         })
     }
 
-    /// Whose rows it holds.
+    /// The origin of its rows.
     #[must_use]
     pub fn label(&self) -> Label {
         self.label
     }
 
-    /// Whether its process closed it: the player left, or recording ended. A killed process did not.
+    /// Whether its process closed it, as it does when the writer is dropped. A process that was killed did not.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.slots.was_closed()
     }
 
-    /// Counts, as its process would give them.
+    /// The counters, as its process would return them.
     #[must_use]
     pub fn stats(&self) -> BufferStats {
         self.slots.stats()
@@ -102,12 +103,8 @@ impl MappedRing {
         self.cursor.seek(self.slots.oldest(self.slots.head()));
     }
 
-    /// Gives out at most `max` rows that were not drained when this was opened, oldest first, and goes on from there the
-    /// next time: what a [`drain`](crate::TransitionBuffer::drain) would have given its process, hidden rows and
-    /// all. The file stays as it is.
-    ///
-    /// Where a process with a [`SharedWriter`](super::SharedWriter) was killed while it wrote a row, rows behind that one
-    /// are not given out.
+    /// Calls `each` with at most `max` rows that were not drained when the file was opened, oldest first, and advances. These
+    /// are the rows of a [`drain`](crate::TransitionBuffer::drain), including hidden ones. The file is not changed.
     pub fn read_undrained(&mut self, max: usize, each: impl FnMut(&[u64])) -> Drained {
         self.cursor.read(&self.slots, max, |_| true, |_, _| (), each)
     }

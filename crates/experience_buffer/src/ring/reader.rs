@@ -1,13 +1,13 @@
-//! Readers with a cursor of their own.
+//! A reader of a ring with a cursor of its own.
 
 use super::{cursor::Cursor, slots::Slots};
 use crate::Drained;
 use core::fmt;
 use std::sync::Arc;
 
-/// Reads a [`Ring`](super::Ring) with a cursor of its own. Clones go on from the same place, each by itself.
+/// Reads a [`Ring`](super::Ring) with a cursor of its own. A clone starts at the same row and advances independently.
 ///
-/// A reader takes nothing from anybody: rows that it reads stay, and the buffer's account does not know of it.
+/// Reading removes nothing, and does not change the statistics of the ring.
 #[derive(Clone)]
 pub struct Reader {
     slots: Arc<Slots>,
@@ -29,11 +29,12 @@ impl Reader {
         &self.slots
     }
 
-    /// Gives out at most `max` rows that this reader has not seen, oldest first, each of them whole. No allocation.
+    /// Calls `each` with at most `max` rows that this reader has not read, oldest first, and advances. Rows are never torn.
+    /// Allocates nothing.
     ///
-    /// The rows missed stand before the rows given out, as [`Drained`] says.
+    /// Rows that were missed come before the rows that were read: see [`Drained`].
     pub fn read(&mut self, max: usize, each: impl FnMut(&[u64])) -> Drained {
-        // What was hidden before this reader came to it, it does not see, and does not miss.
+        // Rows that were hidden before this reader reached them are skipped, and do not count as missed.
         let floor = self.slots.floor();
         if self.cursor.next < floor {
             self.cursor.seek(floor);
@@ -43,23 +44,23 @@ impl Reader {
             .read(slots, max, |content| slots.is_public(content), |_, _| (), each)
     }
 
-    /// The number of the next row, counted from 0 over the ring's whole life.
+    /// The number of the next row, counted from 0 since the ring was created.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.cursor.next
     }
 
-    /// Goes to the oldest row that the ring still holds.
+    /// Seeks to the oldest row that the ring holds.
     pub fn seek_oldest(&mut self) {
         self.cursor.seek(self.slots.oldest(self.slots.head()));
     }
 
-    /// Goes to the end: only rows that are pushed from now on are read.
+    /// Seeks to the end: only rows that are pushed from now on are read.
     pub fn seek_newest(&mut self) {
         self.seek_back(0);
     }
 
-    /// Goes to the newest `rows` rows, or to the oldest where the ring holds fewer.
+    /// Seeks to the newest `rows` rows, or to the oldest row where the ring holds fewer.
     pub fn seek_back(&mut self, rows: u64) {
         let head = self.slots.head();
         self.cursor.seek(head.saturating_sub(rows).max(self.slots.oldest(head)));

@@ -1,29 +1,29 @@
-//! Where a ring's rows lie.
+//! The memory of a ring.
 
 use crate::{
+    atomic_copy,
     memory::{MemoryUse, Words},
     prefetch,
     shape::Shape,
     sync::{AtomicU64, Ordering},
-    words,
 };
 use core::ops::Range;
 
-/// Rows in shared words, behind a header.
+/// Shared words with the layout of a [`Shape`]: a header, and the rows.
 ///
-/// They lie as [`Shape`] says. Nothing between the rows says whose they are or whether they are whole, so neighbours can be
-/// copied in one go; that is told by the ring's counters, see [`Slots`](super::slots::Slots).
+/// There is no sequence number between the rows, so consecutive rows can be copied at once. Which of them are valid is told
+/// by the ring's counters: see [`Slots`](super::slots::Slots).
 pub(crate) struct Rows {
     words: Words,
     first: usize,
     stride: usize,
-    /// Words of a cell that are used.
+    /// Words of a cell without padding.
     len: usize,
     links: usize,
 }
 
 impl Rows {
-    /// As many cells as there are rows, in `words`, which are as many as [`Shape::words`] says.
+    /// Rows in `words`, which are [`Shape::words`] words.
     pub(super) fn new(words: Words, shape: Shape) -> Self {
         Self {
             words,
@@ -40,12 +40,12 @@ impl Rows {
         &self.words[..self.first]
     }
 
-    /// Has the system give all of their memory now, unless they lie in a file.
+    /// Maps all pages now, unless they are of a file.
     pub(crate) fn prefault(&self) {
         self.words.prefault();
     }
 
-    /// Where the words lie.
+    /// Bytes, by kind of memory.
     pub(crate) fn memory(&self) -> MemoryUse {
         self.words.memory()
     }
@@ -63,7 +63,8 @@ impl Rows {
         self.len
     }
 
-    /// The cells, for one who works on several: the compiler cannot know that writing to a cell leaves this struct alone.
+    /// A copy of the dimensions, for code that accesses several cells: the compiler cannot know that a write to a cell leaves
+    /// this struct unchanged.
     #[inline]
     pub(crate) fn view(&self) -> View<'_> {
         View {
@@ -91,7 +92,7 @@ impl<'a> View<'a> {
         &self.words[index * self.stride..][..self.len]
     }
 
-    /// Where the row is in a cell's content.
+    /// The row in a cell's content.
     #[inline(always)]
     pub(crate) fn row(self) -> Range<usize> {
         self.links..self.len
@@ -103,19 +104,18 @@ impl<'a> View<'a> {
         self.stride
     }
 
-    /// The links of a cell: to be read and written at any time, each whole for itself.
+    /// The links of a cell, each of which can be read and written at any time.
     pub(crate) fn links(self, index: usize) -> &'a [AtomicU64] {
         &self.content(index)[..self.links]
     }
 
-    /// Copies the cells from `first` on that fit into `copy`, [`stride`](Self::stride) words each; of the last, its content
-    /// is enough.
+    /// Copies cells from `first` on into `copy`, [`stride`](Self::stride) words each; padding of the last may be left out.
     #[inline(always)]
     pub(super) fn load(self, first: usize, copy: &mut [u64]) {
-        words::load(copy, &self.words[first * self.stride..][..copy.len()]);
+        atomic_copy::load(copy, &self.words[first * self.stride..][..copy.len()]);
     }
 
-    /// Has cells brought near: as many words from the beginning of the first, or to the end of all.
+    /// Prefetches `words` words from the beginning of cell `first`, or as many as follow.
     #[inline(always)]
     pub(crate) fn prefetch(self, first: usize, words: usize) {
         let rest = &self.words[first * self.stride..];
@@ -125,7 +125,7 @@ impl<'a> View<'a> {
     /// Stores a row and its links.
     ///
     /// # Panics
-    /// When `row` is not as long as the rows, or `links` as their links.
+    /// When `row` or `links` has another length than the ring's.
     #[inline(always)]
     pub(super) fn store(self, index: usize, links: &[u64], row: &[u64]) {
         let content = self.content(index);
@@ -134,17 +134,17 @@ impl<'a> View<'a> {
         for (to, &from) in link_words.iter().zip(links) {
             to.store(from, Ordering::Relaxed);
         }
-        words::store(row_words, row);
+        atomic_copy::store(row_words, row);
     }
 
-    /// Stores whole cells, [`stride`](Self::stride) words each, from cell `first` on; past the caches if `streams`.
+    /// Stores whole cells, [`stride`](Self::stride) words each, from cell `first` on; with non-temporal stores if `streams`.
     #[inline(always)]
     pub(super) fn store_cells(self, first: usize, cells: &[u64], streams: bool) {
         let to = &self.words[first * self.stride..][..cells.len()];
         if streams {
-            words::stream(to, cells);
+            atomic_copy::stream(to, cells);
         } else {
-            words::store(to, cells);
+            atomic_copy::store(to, cells);
         }
     }
 }

@@ -1,53 +1,53 @@
-//! The numbering of a ring's rows, and what its threads tell each other.
+//! The shared state of a ring: its rows and its counters.
 
 use super::{links, rows::Rows};
 use crate::{
+    atomic_copy,
     memory::Words,
     prefetch,
     shape::{Links, Shape},
     stats::BufferStats,
     sync::{AtomicU64, Ordering, acquire, fence},
-    words,
 };
 
-/// The words before the first cell. What the writer writes, and what the one who drains writes, lie 128 bytes apart,
-/// because processors fetch lines in pairs.
-mod place {
-    /// The number of rows ever pushed, which is the number of the next: all before it are written.
+/// The counters, by their word in the header. Those that the writer writes and those that the draining thread writes are
+/// 128 bytes apart, because processors fetch cache lines in pairs.
+mod counter {
+    /// Rows pushed, which is the number of the next row: all before it are written.
     pub const HEAD: usize = 16;
-    /// 1 once nothing more may be pushed. Beside the head, because every push looks at it.
+    /// 1 once the ring is closed. Beside the head, because every push reads it.
     pub const CLOSED: usize = 17;
-    /// Rows that were refused because the ring was closed.
+    /// Rows refused because the ring was closed.
     pub const REJECTED: usize = 18;
-    /// Rows that were never pushed, because the ring was full of rows that were not drained.
+    /// Rows refused because the ring was full.
     pub const SKIPPED: usize = 19;
-    /// Rows before this one are for the accounting cursor alone.
+    /// Only the accounting cursor reads rows before this one.
     pub const FLOOR: usize = 20;
-    /// The number of rows that were ever begun. Whoever writes row `r` first makes it more than `r`; so a row that is a
-    /// whole capacity behind it is no longer, or not for long, in its cell.
+    /// Rows begun: greater than `r` before the first word of row `r` is written. So a row that is more than a capacity behind
+    /// it is overwritten, or about to be.
     pub const BEGUN: usize = 21;
-    /// The first row that was not drained: the accounting cursor. Who drains writes it.
+    /// The accounting cursor: the first row that was not drained. Written by the draining thread.
     pub const ACCOUNTED: usize = 32;
-    /// Rows that the accounting cursor came too late for.
+    /// Rows that were overwritten before the accounting cursor reached them.
     pub const MISSED: usize = 33;
 }
 
-/// More rows than any ring will ever be given.
+/// Greater than any count of rows in a file that is not damaged.
 #[cfg(not(loom))]
-const MANY: u64 = 1 << 62;
+const MAX_COUNT: u64 = 1 << 62;
 
-/// A ring's cells, what its threads tell each other, and where everything lies.
+/// The rows and the counters of a ring, which its writer and its readers share.
 ///
-/// Row `r` (rows are counted from 0 for ever; a 64-bit count does not wrap) lies in cell `r` modulo the capacity. Two
-/// counters say which rows are there: row `r` is whole if it is less than `HEAD` and not less than `BEGUN` minus the
-/// capacity. The writer raises `BEGUN`, writes one row or a run of them, and raises `HEAD`; a reader looks at `HEAD`, copies as many rows as it
-/// likes, and then looks at `BEGUN`, which says how many of the oldest of its copies it must throw away.
+/// Row `r` (rows are counted from 0, and a 64-bit count does not wrap) is in cell `r` modulo the capacity. Two counters tell
+/// which rows are valid: row `r` is if it is less than `HEAD` and not less than `BEGUN` minus the capacity. The writer raises
+/// `BEGUN`, writes one row or a run of rows, and raises `HEAD`. A reader loads `HEAD`, copies any number of rows, and then
+/// loads `BEGUN`, which tells how many of the oldest copies it must discard.
 ///
-/// This is a seqlock whose sequence number is that of the whole ring, with the orderings of Hans Boehm, "Can Seqlocks Get
-/// Along With Programming Language Memory Models?" (MSPC 2012), figure 6: the words need only be relaxed, between two
-/// fences. Two numbers, of which the reader looks first at the one that is written last, are Leslie Lamport's, "Concurrent
-/// Reading and Writing" (Communications of the ACM 20, 1977). A stamp in every cell, as is more usual, would have to be
-/// looked at twice a row, and would stand between the rows, which could then not be copied together.
+/// This is a seqlock with one pair of sequence numbers for the whole ring, with the orderings of Hans Boehm, "Can Seqlocks
+/// Get Along With Programming Language Memory Models?" (MSPC 2012), figure 6: between two fences, the accesses to the words
+/// may be relaxed. Two numbers, of which the reader loads first the one that is written last, are Leslie Lamport's,
+/// "Concurrent Reading and Writing" (Communications of the ACM 20, 1977). A sequence number in every cell, as is more usual,
+/// would be loaded twice a row, and consecutive rows could not be copied at once.
 pub(crate) struct Slots {
     cells: Rows,
     mask: u64,
@@ -55,7 +55,7 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// Slots in `words`, which are as many as [`Shape::words`] says.
+    /// A ring in `words`, which are [`Shape::words`] words.
     pub(crate) fn new(words: Words, shape: Shape) -> Self {
         let capacity = shape.capacity.next_power_of_two();
         debug_assert_eq!(Ok(words.len()), shape.words());
@@ -67,8 +67,8 @@ impl Slots {
     }
 
     #[inline]
-    fn word(&self, place: usize) -> &AtomicU64 {
-        &self.cells.header()[place]
+    fn counter(&self, index: usize) -> &AtomicU64 {
+        &self.cells.header()[index]
     }
 
     pub(crate) fn cells(&self) -> &Rows {
@@ -83,15 +83,15 @@ impl Slots {
         self.mask + 1
     }
 
-    /// The account.
+    /// The counters as statistics.
     pub(crate) fn stats(&self) -> BufferStats {
         let count = |rows| usize::try_from(rows).expect("slots are addressable");
-        // In this order, so that none of the differences below is negative while rows come and go.
+        // Loaded in this order, none of the differences below is negative while rows are pushed and drained.
         let missed = self.missed();
         let accounted = self.accounted();
         let head = self.head();
         let skipped = self.skipped();
-        // Those that are overwritten already, though nobody has come to miss them yet, are among the dropped.
+        // Rows that are overwritten count as dropped before the accounting cursor reaches them.
         let len = (head - accounted).min(self.capacity());
         BufferStats {
             added: head + skipped,
@@ -105,87 +105,86 @@ impl Slots {
         }
     }
 
-    /// Whether what the counters say can be, as it always can unless the words come from a damaged file.
+    /// Whether the counters are consistent, as they are unless the words are of a damaged file.
     #[cfg(not(loom))]
-    pub(crate) fn is_sound(&self) -> bool {
-        // In this order: rows may come meanwhile.
+    pub(crate) fn is_consistent(&self) -> bool {
+        // In this order: rows may be pushed meanwhile.
         let (missed, accounted, floor) = (self.missed(), self.accounted(), self.floor());
         let head = self.head();
         missed <= accounted
             && accounted.max(floor) <= head
-            && (head..MANY).contains(&acquire(self.word(place::BEGUN)))
-            && head.max(self.skipped()).max(self.rejected()) < MANY
-            && self.word(place::CLOSED).load(Ordering::Relaxed) <= 1
+            && (head..MAX_COUNT).contains(&acquire(self.counter(counter::BEGUN)))
+            && head.max(self.skipped()).max(self.rejected()) < MAX_COUNT
+            && self.counter(counter::CLOSED).load(Ordering::Relaxed) <= 1
     }
 
-    /// Whether the ring was closed, for one who may only read its memory.
+    /// Whether the ring was closed. Also sound on read-only memory.
     pub(crate) fn was_closed(&self) -> bool {
-        acquire(self.word(place::CLOSED)) != 0
+        acquire(self.counter(counter::CLOSED)) != 0
     }
 
     #[inline]
     pub(crate) fn head(&self) -> u64 {
-        // Acquire: whoever learns of a row sees it written.
-        acquire(self.word(place::HEAD))
+        // Acquire: a thread that learns of a row sees its words.
+        acquire(self.counter(counter::HEAD))
     }
 
-    /// The oldest row that can still be there when `head` rows were pushed.
+    /// The oldest row that can be valid when `head` rows were pushed.
     #[inline]
     pub(crate) fn oldest(&self, head: u64) -> u64 {
         head.saturating_sub(self.capacity())
     }
 
     pub(crate) fn accounted(&self) -> u64 {
-        acquire(self.word(place::ACCOUNTED))
+        acquire(self.counter(counter::ACCOUNTED))
     }
 
-    /// Moves the accounting cursor to `next`, having missed `missed` rows before it. Whoever calls holds the lock of
-    /// those who drain.
+    /// Moves the accounting cursor to `next`, having missed `missed` rows before it. The caller holds the lock of the cursor.
     pub(crate) fn account(&self, next: u64, missed: u64) {
-        // In this order, so that whoever loads them in the other never sees more rows missed than passed.
-        self.word(place::ACCOUNTED).store(next, Ordering::Release);
+        // In this order: a thread that loads them in the other order never sees more rows missed than passed.
+        self.counter(counter::ACCOUNTED).store(next, Ordering::Release);
         if missed > 0 {
-            let before = self.word(place::MISSED).load(Ordering::Relaxed);
-            self.word(place::MISSED).store(before + missed, Ordering::Release);
+            let before = self.counter(counter::MISSED).load(Ordering::Relaxed);
+            self.counter(counter::MISSED).store(before + missed, Ordering::Release);
         }
     }
 
-    /// Rows that the accounting cursor came too late for so far.
+    /// Rows that were overwritten before the accounting cursor reached them.
     pub(crate) fn missed(&self) -> u64 {
-        acquire(self.word(place::MISSED))
+        acquire(self.counter(counter::MISSED))
     }
 
     pub(crate) fn skipped(&self) -> u64 {
-        acquire(self.word(place::SKIPPED))
+        acquire(self.counter(counter::SKIPPED))
     }
 
     pub(crate) fn floor(&self) -> u64 {
-        acquire(self.word(place::FLOOR))
+        acquire(self.counter(counter::FLOOR))
     }
 
     pub(crate) fn raise_floor(&self, floor: u64) {
-        self.word(place::FLOOR).fetch_max(floor, Ordering::AcqRel);
+        self.counter(counter::FLOOR).fetch_max(floor, Ordering::AcqRel);
     }
 
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
-        self.word(place::CLOSED).load(Ordering::Acquire) != 0
+        self.counter(counter::CLOSED).load(Ordering::Acquire) != 0
     }
 
     pub(crate) fn close(&self) {
-        self.word(place::CLOSED).store(1, Ordering::Release);
+        self.counter(counter::CLOSED).store(1, Ordering::Release);
     }
 
     pub(crate) fn rejected(&self) -> u64 {
-        self.word(place::REJECTED).load(Ordering::Relaxed)
+        self.counter(counter::REJECTED).load(Ordering::Relaxed)
     }
 
     #[cold]
     pub(crate) fn reject(&self, rows: u64) {
-        self.word(place::REJECTED).fetch_add(rows, Ordering::Relaxed);
+        self.counter(counter::REJECTED).fetch_add(rows, Ordering::Relaxed);
     }
 
-    /// Whether a row, seen with its links, may be seen by others than the accounting cursor.
+    /// Whether readers other than the accounting cursor may read a row, given its links and words.
     #[inline]
     pub(crate) fn is_public(&self, content: &[u64]) -> bool {
         self.links != Links::Chain || !links::is_hidden(content)
@@ -196,20 +195,20 @@ impl Slots {
         usize::try_from(number & self.mask).expect("cells are addressable")
     }
 
-    /// Writes row `number` and says so. Only the one writer calls this, with the numbers from 0 in order.
+    /// Writes and publishes row `number`. Only the writer calls this, with the numbers from 0 in order.
     #[inline(always)]
     pub(crate) fn append(&self, number: u64, links: &[u64], row: &[u64]) {
         let (counters, cells) = (self.cells.header(), self.cells.view());
-        counters[place::BEGUN].store(number + 1, Ordering::Relaxed);
-        // Whoever reads one of the words below sees above that its cell is being written.
+        counters[counter::BEGUN].store(number + 1, Ordering::Relaxed);
+        // A reader that reads one of the words below also sees the count above.
         fence(Ordering::Release);
         cells.store(self.index(number), links, row);
-        counters[place::HEAD].store(number + 1, Ordering::Release);
+        counters[counter::HEAD].store(number + 1, Ordering::Release);
     }
 
-    /// Writes the rows from `number` on, whose cells lie behind one another in `cells`: not more than the ring holds. They are
-    /// there once [`publish_cells`](Self::publish_cells) has said so; until then the oldest rows, so many of them, are there for
-    /// nobody. Only the one writer calls this.
+    /// Writes the rows from `number` on, whose cells are consecutive in `cells`, and at most as many as the ring holds. Readers
+    /// find them after [`publish_cells`](Self::publish_cells); until then the ring holds as many of its oldest rows less. Only
+    /// the writer calls this.
     #[inline]
     pub(crate) fn write_cells(&self, number: u64, cells: &[u64], streams: bool) {
         let (counters, view) = (self.cells.header(), self.cells.view());
@@ -217,7 +216,7 @@ impl Slots {
         assert_eq!(rows * view.stride(), cells.len(), "cells of another width");
         debug_assert!(rows as u64 <= self.capacity());
         let after = number + rows as u64;
-        counters[place::BEGUN].store(after, Ordering::Relaxed);
+        counters[counter::BEGUN].store(after, Ordering::Relaxed);
         fence(Ordering::Release);
         let index = self.index(number);
         let before_end = usize::try_from(self.capacity()).map_or(rows, |all| rows.min(all - index));
@@ -228,86 +227,67 @@ impl Slots {
         }
     }
 
-    /// Says that the rows before `next` are there.
+    /// Publishes the rows before `next`.
     #[inline]
     pub(crate) fn publish_cells(&self, next: u64) {
-        words::settle();
-        self.cells.header()[place::HEAD].store(next, Ordering::Release);
+        atomic_copy::flush_streamed();
+        self.cells.header()[counter::HEAD].store(next, Ordering::Release);
     }
 
-    /// Takes the next number, as one of several writers, without writing its row yet.
-    pub(super) fn begin(&self) -> u64 {
-        // Relaxed: for readers the fence before the row's words orders it, and for writers it is only a number.
-        self.word(place::BEGUN).fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Writes row `number`, as one of several writers, who was given it and has its cell to themselves.
-    pub(super) fn write(&self, number: u64, row: &[u64]) {
-        fence(Ordering::Release);
-        self.cells.view().store(self.index(number), &[], row);
-    }
-
-    /// Says that row `number` is there, and all before it, unless that was said already.
-    pub(super) fn publish(&self, number: u64) {
-        let _ = self
-            .word(place::HEAD)
-            .compare_exchange(number, number + 1, Ordering::AcqRel, Ordering::Relaxed);
-    }
-
-    /// Says that row `number` will be written soon.
+    /// Prefetches the memory that [`append`](Self::append) of row `number` will write.
     #[inline(always)]
     pub(crate) fn prefetch(&self, number: u64) {
-        /// Of a longer row the processor foresees the rest by itself.
+        /// The hardware prefetcher follows longer rows.
         const WORDS: usize = 64;
-        prefetch::slice_for_write(&self.cells.header()[place::HEAD..=place::CLOSED]);
+        prefetch::slice_for_write(&self.cells.header()[counter::HEAD..=counter::CLOSED]);
         let content = self.cells.view().content(self.index(number));
         prefetch::slice_for_write(&content[..content.len().min(WORDS)]);
     }
 
-    /// Rows that can be pushed before one goes that was not drained.
+    /// Rows that can be pushed before one is overwritten that was not drained.
     pub(crate) fn free(&self) -> usize {
-        // In this order: rows pushed in between make the answer too small, never too large.
+        // In this order: rows pushed in between make the result too small, never too large.
         let accounted = self.accounted();
         let behind = self.head() - accounted;
         usize::try_from(self.capacity().saturating_sub(behind)).expect("cells are addressable")
     }
 
-    /// Counts a row that is not pushed, because there is no room for it. Only the one writer calls this.
+    /// Counts a row that is refused because the ring is full. Only the writer calls this.
     #[cold]
     pub(crate) fn skip(&self) -> u64 {
-        let skipped = self.word(place::SKIPPED).load(Ordering::Relaxed) + 1;
-        self.word(place::SKIPPED).store(skipped, Ordering::Release);
+        let skipped = self.counter(counter::SKIPPED).load(Ordering::Relaxed) + 1;
+        self.counter(counter::SKIPPED).store(skipped, Ordering::Release);
         skipped
     }
 
-    /// Whether row `number`, which was pushed, was in its cell during everything that its caller has loaded from there.
+    /// Whether row `number`, which was pushed, was in its cell during all of the caller's loads from there.
     #[inline(always)]
     pub(crate) fn is_whole(&self, number: u64) -> bool {
         number >= self.oldest_whole()
     }
 
-    /// The oldest row that was still in its cell during everything that its caller has loaded.
+    /// The oldest row that was in its cell during all of the caller's loads from there.
     #[inline(always)]
     pub(super) fn oldest_whole(&self) -> u64 {
-        // If any of the words loaded before is a later row's, the fence makes that row's beginning visible to the load below.
+        // If one of the words loaded before is of a later row, the fence makes that row's `BEGUN` visible to the load below.
         fence(Ordering::Acquire);
-        self.oldest(self.word(place::BEGUN).load(Ordering::Relaxed))
+        self.oldest(self.counter(counter::BEGUN).load(Ordering::Relaxed))
     }
 
-    /// Copies row `number`, which was pushed, into `copy`: its links, then the row. False if it is no longer there.
+    /// Copies the links and the words of row `number`, which was pushed, into `copy`. False if it was overwritten.
     #[inline]
-    pub(crate) fn look(&self, number: u64, copy: &mut [u64]) -> bool {
+    pub(crate) fn read(&self, number: u64, copy: &mut [u64]) -> bool {
         self.cells.view().load(self.index(number), copy);
         self.is_whole(number)
     }
 
-    /// Whether the cell of row `number`, which was pushed, still has it, for the one writer, who may write the next over it.
+    /// Whether row `number`, which was pushed, is still in its cell. Only the writer calls this: no other thread overwrites it.
     pub(crate) fn holds(&self, number: u64) -> bool {
         number >= self.oldest(self.head())
     }
 }
 
-/// The file of a ring goes with the ring, unless it holds rows that were not drained.
+/// Removes the ring's file, unless it holds rows that were not drained.
 impl Drop for Slots {
     fn drop(&mut self) {
         let is_done = |slots: &Self| slots.was_closed() && slots.accounted() >= slots.head();

@@ -1,27 +1,26 @@
-//! The one who pushes.
+//! The writer of a ring.
 
 use super::slots::Slots;
 use crate::{
-    BufferError, Closed,
+    Closed,
     shape::{Links, Shape},
     spill::Spilling,
 };
 use core::fmt;
 use std::sync::Arc;
 
-/// The one who pushes to a [`Ring`](super::Ring). Dropping it closes the ring.
+/// Pushes to a [`Ring`](super::Ring). There is one writer for each ring; dropping it closes the ring.
 pub struct Writer {
     slots: Arc<Slots>,
     /// The number of the next row.
     next: u64,
     /// Whether a full ring does anything else than overwrite the oldest row.
-    careful: bool,
-    /// Where a full ring puts its oldest rows. Without it, a careful writer refuses the newest.
+    checks_capacity: bool,
+    /// Where a full ring puts its oldest rows. A writer that checks the capacity refuses the newest without it.
     spilling: Option<Arc<Spilling>>,
-    /// What the accounting cursor was when it was looked at last; it may be further by now.
+    /// The accounting cursor when it was last loaded; it may have advanced.
     accounted: u64,
     skipped: u64,
-    leaves_open: bool,
 }
 
 impl Writer {
@@ -29,46 +28,30 @@ impl Writer {
         Self {
             slots,
             next: 0,
-            careful: shape.links == Links::Skipped || spilling.is_some(),
+            checks_capacity: shape.links == Links::Skipped || spilling.is_some(),
             spilling,
             accounted: 0,
             skipped: 0,
-            leaves_open: false,
         }
     }
 
-    /// Whether several may push instead.
-    pub(super) fn check_shared(&self) -> Result<(), BufferError> {
-        match (self.careful, &self.spilling) {
-            (false, _) => Ok(()),
-            (true, None) => Err(BufferError::SharedDropNewest),
-            (true, Some(_)) => Err(BufferError::SharedSpill),
-        }
-    }
-
-    /// Ends this writer for another one.
-    pub(super) fn leave_open(&mut self) -> Arc<Slots> {
-        self.leaves_open = true;
-        self.slots.clone()
-    }
-
-    /// Says that a row will be pushed soon. Whoever pushes to many rings calls this for some of them before the first push:
-    /// then their memory is on its way at the same time, not one ring's after the other's.
+    /// Prefetches the memory of the next push. A thread that pushes to many rings calls this for a few of them before the first
+    /// push, so that their cache misses overlap.
     #[inline]
     pub fn prefetch(&self) {
         self.slots.prefetch(self.next);
     }
 
-    /// Appends a row. No allocation, and wait-free unless it must spill.
+    /// Appends a row. Allocates nothing, and is wait-free unless it must spill.
     ///
-    /// Where there is no room, the oldest row goes, or this one does, as the ring's
-    /// [`Overflow`](crate::Overflow) says; both are counted as dropped, and are no error.
+    /// A full ring drops its oldest row or this one, by its [`Overflow`](crate::Overflow). Either counts as dropped, and is
+    /// not an error.
     ///
     /// # Errors
-    /// When the ring was closed. A push at the very moment of the close may do either.
+    /// When the ring was closed. A push that is concurrent with the close may succeed.
     ///
     /// # Panics
-    /// When `row` is not as long as the ring's rows.
+    /// When `row` has another length than the ring's rows.
     #[inline(always)]
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
@@ -76,8 +59,8 @@ impl Writer {
             slots.reject(1);
             return Err(Closed);
         }
-        if self.careful {
-            return self.push_carefully(row);
+        if self.checks_capacity {
+            return self.push_checked(row);
         }
         slots.append(self.next, &[], row);
         self.next += 1;
@@ -85,7 +68,7 @@ impl Writer {
     }
 
     #[inline(never)]
-    fn push_carefully(&mut self, row: &[u64]) -> Result<(), Closed> {
+    fn push_checked(&mut self, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
         assert_eq!(row.len(), slots.cells().row_words(), "a row of another width");
         if self.next - self.accounted >= slots.capacity() {
@@ -109,16 +92,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Rows that can be pushed before one goes that was not drained.
+    /// Rows that can be pushed before one is lost that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
         super::free(&self.slots, self.spilling.as_deref())
     }
 
-    /// Hides the rows pushed so far from everybody but the accounting cursor and readers who saw them already.
+    /// Hides the rows pushed so far from all readers but the accounting cursor.
     ///
-    /// For a player who does not want to be recorded: its open episode is discarded on the way to the sinks, and until
-    /// then it must not be sampled or peeked at.
+    /// For a player that withdraws its consent: its open episode is discarded when it is drained, and must not be sampled or
+    /// peeked at until then.
     pub fn hide(&mut self) {
         self.slots.raise_floor(self.next);
     }
@@ -135,7 +118,7 @@ fn spill(spilling: &Spilling, slots: &Slots, next: u64) {
     }
     let first = accounted.max(slots.oldest(next));
     let stored = spilling.store(&mut chain, first, |index, row| {
-        let whole = slots.look(first + index, row);
+        let whole = slots.read(first + index, row);
         debug_assert!(whole, "nobody else writes");
     });
     if stored {
@@ -145,9 +128,7 @@ fn spill(spilling: &Spilling, slots: &Slots, next: u64) {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if !self.leaves_open {
-            self.slots.close();
-        }
+        self.slots.close();
     }
 }
 

@@ -1,29 +1,28 @@
-//! Flat arrays of sampled transitions.
+//! A batch of transitions as flat arrays.
 
-use crate::{sync::AtomicU64, words};
+use crate::{atomic_copy, sync::AtomicU64};
 use core::ops::Range;
 use experience_core::{
     schema::{DType, Schema},
     transition::values,
 };
 
-/// Sampled transitions, one array for each part, in the order in which they were drawn.
+/// Sampled transitions in the order in which they were drawn, as row-major arrays of N features and M action values.
 ///
-/// Transition `i` of a recording with N features and M action values has its observation at `i * N..(i + 1) * N` and its
-/// action at `i * M..(i + 1) * M`.
+/// The observation of transition `i` is at `i * N..(i + 1) * N`, and its action at `i * M..(i + 1) * M`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
-    /// What was seen before acting, `[len, N]`.
+    /// Observations before the action, `[len, N]`.
     pub observation: Vec<f32>,
-    /// What was done.
+    /// Actions.
     pub action: Actions,
-    /// What came of it, `[len]`. In a row it is an `f64`.
+    /// Rewards, `[len]`, rounded from the `f64` of a row.
     pub reward: Vec<f32>,
-    /// What was seen after, `[len, N]`.
+    /// Observations after the action, `[len, N]`.
     pub next_observation: Vec<f32>,
-    /// Whether the world ended the episode there: nothing to bootstrap from. `[len]`
+    /// Whether the episode ended in a terminal state, so that there is nothing to bootstrap from, `[len]`.
     pub terminated: Vec<bool>,
-    /// Whether watching stopped there: bootstrap from the next observation. `[len]`
+    /// Whether the episode was cut off, so that a trainer bootstraps from the next observation, `[len]`.
     pub truncated: Vec<bool>,
 }
 
@@ -43,19 +42,19 @@ impl Default for Actions {
 }
 
 impl Batch {
-    /// How many transitions there are.
+    /// The number of transitions.
     #[must_use]
     pub fn len(&self) -> usize {
         self.reward.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no transitions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.reward.is_empty()
     }
 
-    /// Makes room for `len` transitions, or leaves out those from `len` on.
+    /// Resizes the arrays to `len` transitions.
     pub(super) fn resize(&mut self, len: usize, plan: &Plan) {
         self.observation.resize(len * plan.features, 0.0);
         self.next_observation.resize(len * plan.features, 0.0);
@@ -69,7 +68,7 @@ impl Batch {
     }
 }
 
-/// Which words of a row go where in a [`Batch`].
+/// The words of a row that a [`Batch`] takes.
 pub(super) struct Plan {
     pub(super) row_words: usize,
     pub(super) features: usize,
@@ -77,9 +76,9 @@ pub(super) struct Plan {
     observation: Range<usize>,
     action: Range<usize>,
     columns: Vec<(DType, Range<usize>)>,
-    /// Whether the action is nothing but floats, one behind the other.
+    /// Whether all action columns are `f32`.
     plain_action: bool,
-    /// A row's action, where it must be converted.
+    /// The action of a row, where it must be converted.
     scratch: Vec<u64>,
 }
 
@@ -121,24 +120,24 @@ impl Plan {
         }
     }
 
-    /// Copies a row's observation to place `index` of `to`.
+    /// Copies the observation of a row to index `index` of `to`.
     #[inline(always)]
     pub(super) fn observation(&self, row: &[AtomicU64], to: &mut [f32], index: usize) {
         let to = &mut to[index * self.features..][..self.features];
-        words::load_floats(to, &row[self.observation.clone()]);
+        atomic_copy::load_floats(to, &row[self.observation.clone()]);
     }
 
-    /// Copies a row's action to place `index` of `to`.
+    /// Copies the action of a row to index `index` of `to`.
     #[inline(always)]
     pub(super) fn action(&mut self, row: &[AtomicU64], to: &mut Actions, index: usize) {
         let words = &row[self.action.clone()];
         match to {
             Actions::Values(to) if self.plain_action => {
-                words::load_floats(&mut to[index * self.action_values..][..self.action_values], words);
+                atomic_copy::load_floats(&mut to[index * self.action_values..][..self.action_values], words);
             }
             Actions::Values(to) => {
                 let to = &mut to[index * self.action_values..][..self.action_values];
-                words::load(&mut self.scratch, words);
+                atomic_copy::load(&mut self.scratch, words);
                 let found = self
                     .columns
                     .iter()
@@ -148,7 +147,7 @@ impl Plan {
                 }
             }
             Actions::Discrete(to) => {
-                words::load(&mut self.scratch, words);
+                atomic_copy::load(&mut self.scratch, words);
                 let (dtype, bytes) = &self.columns[0];
                 let choice = values(*dtype, &bytemuck::cast_slice(&self.scratch)[bytes.clone()]).next();
                 to[index] = choice.unwrap_or_default() as i64;

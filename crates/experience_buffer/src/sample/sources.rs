@@ -1,34 +1,33 @@
-//! Which row of which ring.
+//! Draws a row uniformly from several rings.
 
 use crate::ring::slots::Slots;
 use rand::{Rng, RngExt};
 use std::sync::Arc;
 
-/// Rings, of whose rows each can be drawn with the same probability.
+/// Rings, and a uniform distribution over their rows.
 #[derive(Default)]
 pub(super) struct Sources {
     rings: Vec<Arc<Slots>>,
     windows: Vec<Window>,
-    /// In which window the search for a draw's begins, for equal parts of all draws: the guide table of H. C. Chen and
-    /// Y. Asau, "On generating random variates from an empirical distribution" (AIIE Transactions 6, 1974). It makes a
-    /// draw take the same time however many rings there are.
+    /// A guide table, by which a draw takes constant time for any number of rings: the window at which the search for a draw
+    /// begins, for equal parts of the range of draws. See H. C. Chen and Y. Asau, "On generating random variates from an
+    /// empirical distribution" (AIIE Transactions 6, 1974).
     guide: Vec<u32>,
-    /// The draws of a part are those with the same bits above these.
+    /// Draws of one part have the same bits above this many.
     shift: u32,
     total: u64,
 }
 
-/// The rows of one ring that can be drawn now.
+/// The rows of one ring as of the last update.
 #[derive(Clone, Copy)]
 struct Window {
     ring: u32,
-    /// Draws below this one, and not below the window before's, are for this window.
+    /// Draws from `start` to before `end` are of this window.
     end: u64,
-    /// The row of the lowest of them.
+    /// The row of the draw `start`.
     first: u64,
-    /// The lowest of them.
     start: u64,
-    /// The first row that is not there yet.
+    /// The first row that was not pushed yet.
     head: u64,
 }
 
@@ -37,9 +36,9 @@ struct Window {
 pub(super) struct Drawn<'a> {
     pub(super) slots: &'a Slots,
     pub(super) number: u64,
-    /// The ring's first row that could be drawn.
+    /// The first row of the ring that could be drawn.
     pub(super) first: u64,
-    /// The ring's first row that was not there yet.
+    /// The first row of the ring that was not pushed yet.
     pub(super) head: u64,
 }
 
@@ -54,8 +53,8 @@ impl Sources {
         self.total = 0;
     }
 
-    /// Looks at what every ring holds now.
-    pub(super) fn look(&mut self) {
+    /// Updates the windows to the rows that the rings hold now.
+    pub(super) fn update(&mut self) {
         self.windows.clear();
         let mut end = 0;
         for (ring, slots) in (0..).zip(&self.rings) {
@@ -77,7 +76,7 @@ impl Sources {
         self.total = end;
         self.guide.clear();
         let Some(last) = end.checked_sub(1) else { return };
-        // As many parts as there are windows, or up to twice as many: so that a part's draws are of two windows or so.
+        // Between one and two parts for each window, so that the draws of a part are of about two windows.
         self.shift = (last / self.windows.len() as u64).checked_ilog2().unwrap_or(0);
         while (last >> self.shift) + 1 > 2 * self.windows.len() as u64 {
             self.shift += 1;
@@ -91,7 +90,7 @@ impl Sources {
         }
     }
 
-    /// How many rows can be drawn.
+    /// The number of rows that can be drawn.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
@@ -99,7 +98,7 @@ impl Sources {
     /// Draws one row.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there are no rows.
     #[inline]
     pub(super) fn draw(&self, rng: &mut (impl Rng + ?Sized)) -> Drawn<'_> {
         let draw = rng.random_range(0..self.total);

@@ -235,7 +235,7 @@ fn kinds_refuse_memory_that_they_cannot_have() {
         };
         let error = create(&settings, WORDS).unwrap_err();
         assert!(
-            matches!(error, BufferError::Unplaceable { .. }),
+            matches!(error, BufferError::UnsupportedMemory { .. }),
             "{settings:?}: {error}"
         );
         assert_eq!(PlayerBuffers::new(settings, WORDS).unwrap_err(), error);

@@ -68,7 +68,7 @@ impl<'a> Sight<'a> {
         let mut farthest = f32::INFINITY;
         self.field
             .fighters
-            .each_near(self.match_id, self.position, SIGHT, |distance, spot| {
+            .for_each_within(self.match_id, self.position, SIGHT, |distance, spot| {
                 // Most are farther than the last of the nearest, and this is all they cost.
                 if distance > farthest || spot.what.agent == self.agent {
                     return;
@@ -100,7 +100,7 @@ impl<'a> Sight<'a> {
         let mut nearest: Option<(f32, &Spot<Lying>)> = None;
         self.field
             .coins
-            .each_near(self.match_id, self.position, SIGHT, |distance, spot| {
+            .for_each_within(self.match_id, self.position, SIGHT, |distance, spot| {
                 if nearest.is_none_or(|(other, kept)| (distance, spot.what.number) < (other, kept.what.number)) {
                     nearest = Some((distance, spot));
                 }

@@ -1,4 +1,4 @@
-//! Which match a player, or anything else, is in.
+//! Reads the match id of an entity.
 
 use super::source::{Part, Source};
 use crate::reflect::FieldPlan;
@@ -6,10 +6,10 @@ use bevy_ecs::{archetype::ArchetypeEntity, component::Component, storage::Table,
 use bevy_reflect::Reflect;
 use experience_core::{schema::DType, transition::values};
 
-/// So many are read at once, at most.
-const AT_ONCE: usize = 64;
+/// Maximum match ids that are encoded together.
+const BATCH: usize = 64;
 
-/// The component that says which match an entity is in.
+/// The component that holds an entity's match id.
 pub(crate) struct MatchSource {
     source: Source,
     dtype: DType,
@@ -28,26 +28,28 @@ impl MatchSource {
         &mut self.source
     }
 
-    /// Tells the match of each of `entities`, who stand in neighbouring rows of `table`; `None` where it has no such component.
+    /// Calls `each` with the index and the match id of each of `entities`, which are in neighbouring rows of `table`. The match id
+    /// is `None` where an entity lacks the component.
     #[inline]
-    pub(super) fn each(
+    pub(super) fn for_each(
         &self,
         world: &World,
         table: &Table,
         entities: &[ArchetypeEntity],
-        mut tell: impl FnMut(usize, Option<i64>),
+        mut each: impl FnMut(usize, Option<i64>),
     ) {
-        let most = if self.source.is_in_tables() { AT_ONCE } else { 1 };
+        let most = if self.source.is_in_tables() { BATCH } else { 1 };
         let mut first = 0;
         for entities in entities.chunks(most) {
-            let mut found = [[0_u8; 8]; AT_ONCE];
-            let found = &mut found[..entities.len()];
-            let have_one = self.source.has(world, table, &entities[0]);
-            if have_one {
-                self.source.encode(world, table, entities, found.as_flattened_mut(), 8);
+            let mut encoded = [[0_u8; 8]; BATCH];
+            let encoded = &mut encoded[..entities.len()];
+            let has_component = self.source.has(world, table, &entities[0]);
+            if has_component {
+                self.source
+                    .encode(world, table, entities, encoded.as_flattened_mut(), 8);
             }
-            for (index, &bytes) in found.iter().enumerate() {
-                tell(first + index, have_one.then(|| self.number(bytes)));
+            for (index, &bytes) in encoded.iter().enumerate() {
+                each(first + index, has_component.then(|| self.number(bytes)));
             }
             first += entities.len();
         }
@@ -56,7 +58,7 @@ impl MatchSource {
     #[inline]
     fn number(&self, bytes: [u8; 8]) -> i64 {
         match self.dtype {
-            // The only integer types that `f64` does not hold exactly.
+            // `f64` holds the values of all other integer types exactly.
             DType::I64 | DType::U64 => i64::from_ne_bytes(bytes),
             dtype => values(dtype, &bytes[..dtype.size()]).next().unwrap_or(0.0) as i64,
         }

@@ -1,0 +1,75 @@
+//! A spatial grid for each match.
+
+use crate::capture::spatial_grid::{Neighbors, SpatialGrid};
+use bevy_math::Vec3;
+use std::collections::HashMap;
+
+/// Candidates by match: a player in a match finds those of its match and those of none, any other player finds all.
+pub(super) struct MatchGrids {
+    max_distance: f32,
+    by_match: HashMap<Option<i64>, usize>,
+    /// The first of them are in use; the others keep their memory for the matches of later captures.
+    grids: Vec<SpatialGrid>,
+    /// The match of the last candidate, and its grid: neighbours in a table tend to be of one match.
+    last: Option<(Option<i64>, usize)>,
+}
+
+impl MatchGrids {
+    pub(super) fn new(max_distance: f32) -> Self {
+        Self {
+            max_distance,
+            by_match: HashMap::new(),
+            grids: Vec::new(),
+            last: None,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.by_match.clear();
+        self.last = None;
+    }
+
+    #[inline]
+    pub(super) fn insert(&mut self, match_id: Option<i64>, id: u32, position: Vec3) {
+        let grid = match self.last {
+            Some((last, grid)) if last == match_id => grid,
+            _ => self.grid_of(match_id),
+        };
+        self.grids[grid].insert(id, position);
+    }
+
+    fn grid_of(&mut self, match_id: Option<i64>) -> usize {
+        let next = self.by_match.len();
+        let grid = *self.by_match.entry(match_id).or_insert(next);
+        if grid == self.grids.len() {
+            self.grids.push(SpatialGrid::new(self.max_distance));
+        }
+        if grid == next {
+            self.grids[grid].clear();
+        }
+        self.last = Some((match_id, grid));
+        grid
+    }
+
+    /// Call this after the last [`insert`](Self::insert).
+    pub(super) fn build(&mut self) {
+        let used = self.by_match.len();
+        self.grids[..used].iter_mut().for_each(SpatialGrid::build);
+    }
+
+    /// Finds the candidates nearest to a player who is in the match `own_match`.
+    #[inline]
+    pub(super) fn nearest(&self, own_match: Option<i64>, center: Vec3, neighbors: &mut Neighbors) {
+        neighbors.clear();
+        let used = &self.grids[..self.by_match.len()];
+        if own_match.is_none() {
+            used.iter().for_each(|grid| grid.nearest(center, neighbors));
+            return;
+        }
+        for match_id in [own_match, None] {
+            if let Some(&grid) = self.by_match.get(&match_id) {
+                used[grid].nearest(center, neighbors);
+            }
+        }
+    }
+}
