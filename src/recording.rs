@@ -11,7 +11,7 @@ pub(crate) use need::Need;
 
 use crate::{
     capture::{Nearest, Part},
-    episode::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode, Rules},
+    episode::{CaptureRules, DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode},
     reflect::root_name,
 };
 use bevy_ecs::{
@@ -69,7 +69,7 @@ pub(crate) struct Spec {
     pub(crate) reward_terms: Vec<String>,
     pub(crate) bounds: Vec<(String, f64, f64)>,
     pub(crate) narrow: bool,
-    pub(crate) rules: Rules,
+    pub(crate) rules: CaptureRules,
     pub(crate) act_in: Option<InternedScheduleLabel>,
     pub(crate) buffers: BufferSettings,
     pub(crate) pool_above: Option<usize>,
@@ -100,7 +100,7 @@ impl<P: Component> Recording<P> {
                 reward_terms: Vec::new(),
                 bounds: Vec::new(),
                 narrow: false,
-                rules: Rules {
+                rules: CaptureRules {
                     mode: RecordMode::default(),
                     every: 1,
                     decision: DecisionTick::default(),

@@ -142,7 +142,7 @@ impl Experience {
     /// The live buffers of the recording called `recording`, by agent.
     #[must_use]
     pub fn buffers(&self, recording: &str) -> Option<&Arc<PlayerBuffers>> {
-        Some(self.slot(recording)?.recorder.players())
+        Some(self.slot(recording)?.recorder.buffers())
     }
 
     /// The accounts of the recording called `recording`, one for each of its sinks in their order; empty before the first

@@ -4,7 +4,7 @@ use super::{
     experience::Experience,
     works::{Works, component_id},
 };
-use crate::episode::{BeginEpisode, EndEpisode, EndRequest, EpisodeEnded, Staged};
+use crate::episode::{BeginEpisode, EndDisposition, EndEpisode, EndRequest, EpisodeEnded};
 use bevy_app::App;
 use bevy_ecs::{
     component::Component,
@@ -56,9 +56,9 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
                 continue;
             }
             let staged = slot.recorder.stage_end(world, &request);
-            is_player |= staged != Staged::NotAPlayer;
+            is_player |= staged != EndDisposition::NotAPlayer;
             // A player who is kept out of the data must be reset like any other.
-            ended |= matches!(staged, Staged::Ended | Staged::NotRecorded);
+            ended |= matches!(staged, EndDisposition::Staged | EndDisposition::NotRecorded);
         }
         if !is_player && !works.slots().is_empty() {
             works.warn_stray_end(&end);
@@ -89,7 +89,7 @@ fn leave<P: Component>(entity: Entity, mut world: DeferredWorld) {
         let between_ticks = works.is_between_ticks();
         for slot in works.slots_mut() {
             if Some(slot.recorder.marker()) == marker {
-                slot.recorder.stage_left(world, entity, between_ticks);
+                slot.recorder.stage_leave(world, entity, between_ticks);
             }
         }
     });

@@ -4,7 +4,7 @@ use super::{
     experience::Experience,
     works::{RecordingSlot, Works},
 };
-use crate::episode::{PlayerView, Refusal};
+use crate::episode::{ControlError, PlayerInfo};
 use bevy_ecs::entity::Entity;
 use experience_buffer::BufferStats;
 use experience_core::transition::{EndReason, Outcome};
@@ -111,21 +111,21 @@ impl Experience {
     pub fn players(&self, recording: &str) -> impl Iterator<Item = PlayerState> + '_ {
         let slot = self.works().and_then(|works| works.recording(recording));
         slot.into_iter()
-            .flat_map(|slot| slot.recorder.views().map(|view| self.state(slot, view)))
+            .flat_map(|slot| slot.recorder.player_infos().map(|info| self.state(slot, info)))
     }
 
-    fn state(&self, slot: &RecordingSlot, view: PlayerView) -> PlayerState {
+    fn state(&self, slot: &RecordingSlot, info: PlayerInfo) -> PlayerState {
         let id = |episode| self.run().map_or(0, |run| run.episode_id(episode));
-        let buffer = slot.recorder.players().get(view.agent_id);
+        let buffer = slot.recorder.buffers().get(info.agent_id);
         PlayerState {
-            agent_id: view.agent_id,
-            entity: view.entity,
-            episode_id: view.episode.map(id),
-            steps: view.steps,
-            is_recorded: view.is_recorded,
-            is_excluded: view.is_excluded,
+            agent_id: info.agent_id,
+            entity: info.entity,
+            episode_id: info.episode.map(id),
+            steps: info.steps,
+            is_recorded: info.is_recorded,
+            is_excluded: info.is_excluded,
             buffer: buffer.map(|buffer| buffer.stats()),
-            last_end: view.last_end.map(|(episode, steps, outcome, reason)| LastEnd {
+            last_end: info.last_end.map(|(episode, steps, outcome, reason)| LastEnd {
                 episode_id: id(episode),
                 steps,
                 outcome,
@@ -145,7 +145,7 @@ impl Experience {
         reason: impl Into<EndReason>,
     ) -> Result<i64, PlayerError> {
         let reason = reason.into();
-        self.ask(recording, agent_id, |slot| slot.recorder.cut(agent_id, &reason))
+        self.ask(recording, agent_id, |slot| slot.recorder.cut_episode(agent_id, &reason))
     }
 
     /// Throws the open episode of an agent away in one recording: no sink gets it, and its transitions count as discarded, with
@@ -158,7 +158,7 @@ impl Experience {
     /// # Errors
     /// When there is no such player, or it is between episodes.
     pub fn discard_episode(&mut self, recording: &str, agent_id: i64) -> Result<i64, PlayerError> {
-        let episode_id = self.ask(recording, agent_id, |slot| slot.recorder.throw_away(agent_id))?;
+        let episode_id = self.ask(recording, agent_id, |slot| slot.recorder.discard_episode(agent_id))?;
         if let Some(slot) = self.works().and_then(|works| works.recording(recording)) {
             slot.recorder.counters().untag(episode_id);
         }
@@ -174,7 +174,7 @@ impl Experience {
     /// # Errors
     /// When there is no such player, or it had no episode since it joined.
     pub fn tag_episode(&mut self, recording: &str, agent_id: i64, tag: impl Into<String>) -> Result<i64, PlayerError> {
-        let episode_id = self.ask(recording, agent_id, |slot| slot.recorder.newest_episode(agent_id))?;
+        let episode_id = self.ask(recording, agent_id, |slot| slot.recorder.latest_episode(agent_id))?;
         if let Some(slot) = self.works().and_then(|works| works.recording(recording)) {
             slot.recorder.counters().tag(episode_id, agent_id, tag.into());
         }
@@ -215,16 +215,16 @@ impl Experience {
         &mut self,
         recording: &str,
         agent_id: i64,
-        ask: impl FnOnce(&mut RecordingSlot) -> Result<u32, Refusal>,
+        ask: impl FnOnce(&mut RecordingSlot) -> Result<u32, ControlError>,
     ) -> Result<i64, PlayerError> {
         let run = self.run();
         let answer = ask(self.slot_mut(recording)?);
         let recording = recording.to_owned();
         match answer {
             Ok(episode) => Ok(run.map_or(0, |run| run.episode_id(episode))),
-            Err(Refusal::NoSuchPlayer) => Err(PlayerError::NoSuchPlayer { recording, agent_id }),
-            Err(Refusal::NoOpenEpisode) => Err(PlayerError::NoOpenEpisode { recording, agent_id }),
-            Err(Refusal::AlreadyEnding) => Err(PlayerError::AlreadyEnding { recording, agent_id }),
+            Err(ControlError::NoSuchPlayer) => Err(PlayerError::NoSuchPlayer { recording, agent_id }),
+            Err(ControlError::NoOpenEpisode) => Err(PlayerError::NoOpenEpisode { recording, agent_id }),
+            Err(ControlError::AlreadyEnding) => Err(PlayerError::AlreadyEnding { recording, agent_id }),
         }
     }
 

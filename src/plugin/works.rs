@@ -2,7 +2,7 @@
 
 use super::{ExperiencePlugin, LiveSettings, PauseReason};
 use crate::{
-    episode::{Clock, Recorder},
+    episode::{CaptureTime, Recorder},
     player::Reward,
     recording::Need,
 };
@@ -159,7 +159,7 @@ impl Works {
                 );
                 continue;
             }
-            longest = longest.min(recorder.captures_ahead());
+            longest = longest.min(recorder.captures_until_full());
             slot.exported_as = Some(exports.len());
             exports.push(RecordingExport {
                 info: RecordingInfo {
@@ -167,13 +167,13 @@ impl Works {
                     run: self.run,
                     tick_rate,
                     started: self.started,
-                    buffers: recorder.rings().and_then(|folder| absolute(folder).ok()),
+                    buffers: recorder.buffer_folder().and_then(|folder| absolute(folder).ok()),
                 },
                 counters: recorder.counters().clone(),
                 reasons: recorder.reasons().clone(),
                 episodes: self.episodes.clone(),
-                discarded: recorder.discarded().clone(),
-                players: recorder.players().clone(),
+                discarded: recorder.discarded_episodes().clone(),
+                players: recorder.buffers().clone(),
                 sinks: core::mem::take(slot.sinks.get()),
             });
         }
@@ -195,7 +195,7 @@ impl Works {
             self.give_rewards(world, |slot| !slot.comes_with_reward);
         }
         self.wait_for_room();
-        let clock = Clock {
+        let time = CaptureTime {
             tick: self.next_tick,
             timestamp: elapsed(world) - self.epoch,
         };
@@ -206,7 +206,7 @@ impl Works {
             };
             slot.recorder
                 .set_paused(full || self.pause.is_some() || slot.pause.is_some());
-            slot.recorder.capture(world, clock);
+            slot.recorder.capture(world, time);
         }
         if self.slots.iter().any(|slot| slot.recorder.trusts_ticks()) {
             // Whatever is written from here on is newer than what was read.
@@ -250,7 +250,7 @@ impl Works {
         let blocking = || {
             self.slots
                 .iter()
-                .filter_map(|slot| match slot.recorder.settings().overflow {
+                .filter_map(|slot| match slot.recorder.buffer_settings().overflow {
                     Overflow::Block(patience) if slot.exported_as.is_some() => Some((slot, patience)),
                     _ => None,
                 })
@@ -258,7 +258,7 @@ impl Works {
         let Some(patience) = blocking().map(|(_, patience)| patience).max() else {
             return;
         };
-        let has_room = || blocking().all(|(slot, _)| slot.recorder.has_room(ROWS));
+        let has_room = || blocking().all(|(slot, _)| slot.recorder.has_free_rows(ROWS));
         if !has_room() {
             exporter.wait_for_room(Instant::now() + patience, has_room);
         }
@@ -281,7 +281,7 @@ impl Works {
         ended.dedup();
         for player in ended {
             for slot in &mut self.slots {
-                slot.recorder.seal(world, player);
+                slot.recorder.seal_rewards(world, player);
             }
             if let Some(mut reward) = world.get_mut::<Reward>(player) {
                 reward.bypass_change_detection().clear();
@@ -322,7 +322,7 @@ impl Works {
     pub(super) fn export(&mut self) {
         self.hand_over();
         if self.wake_in == 0 {
-            let ahead = self.slots.iter().map(|slot| slot.recorder.captures_ahead());
+            let ahead = self.slots.iter().map(|slot| slot.recorder.captures_until_full());
             self.wake_in = ahead.min().unwrap_or(usize::MAX) / 4;
             if let Some(exporter) = &self.exporter {
                 exporter.wake();

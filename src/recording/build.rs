@@ -275,13 +275,13 @@ impl Spec {
             rules: self.rules,
             encoder,
             buffers,
-            crowd,
+            pool_policy: crowd,
             parallel_above,
             enabled: context.enabled,
-            episodes: context.episodes,
+            episode_counter: context.episodes,
         });
         if context.enabled && expects_crowd {
-            recorder.expect_crowd().map_err(refused)?;
+            recorder.preallocate_pool().map_err(refused)?;
         }
         Ok(Built {
             recorder,

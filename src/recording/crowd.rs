@@ -1,7 +1,7 @@
 //! Many players: from how many on they share a pool, and are captured by several threads.
 
 use super::error::SetupError;
-use crate::episode::Crowd;
+use crate::episode::PoolPolicy;
 use experience_buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::PoolSettings};
 
 /// Players who have buffers of their own, unless `pool_above` says otherwise. A buffer for each keeps every player's newest
@@ -32,7 +32,7 @@ pub(super) fn crowd(
     pool: Option<PoolSettings>,
     buffers: &BufferSettings,
     row_words: usize,
-) -> Result<Crowd, SetupError> {
+) -> Result<PoolPolicy, SetupError> {
     let can_share = buffers.kind == BufferKind::Ring && buffers.overflow == Overflow::DropOldest;
     let asked = above.is_some() || pool.is_some();
     let expected = players > above.unwrap_or(OWN_BUFFERS);
@@ -53,5 +53,5 @@ pub(super) fn crowd(
         }
         _ => usize::MAX,
     };
-    Ok(Crowd { above, pool })
+    Ok(PoolPolicy { above, pool })
 }

@@ -1,7 +1,7 @@
 //! How much memory the players of a recording need, and whether there is so much.
 
 use super::error::{Mib, SetupError};
-use crate::episode::Crowd;
+use crate::episode::PoolPolicy;
 use core::fmt;
 use experience_buffer::{BufferError, BufferSettings};
 
@@ -30,7 +30,7 @@ impl Need {
         players: usize,
         settings: &BufferSettings,
         row_words: usize,
-        crowd: &Crowd,
+        crowd: &PoolPolicy,
     ) -> Result<Self, BufferError> {
         let bytes = |capacity| {
             BufferSettings {
@@ -126,7 +126,7 @@ mod tests {
     use experience_buffer::{BufferKind, Memory, pool::PoolSettings};
 
     fn need(settings: &BufferSettings, players: usize) -> Need {
-        let crowd = Crowd {
+        let crowd = PoolPolicy {
             above: 1000,
             pool: PoolSettings::default(),
         };
