@@ -1,21 +1,13 @@
 //! The recorder of one recording: captures its players once a tick, and stages what is requested between captures.
 //!
-//! [`Recorder::capture`] shows the order of a capture. A player is handled by one of these, which write the same rows:
-//! - `fast_path`: one more transition of an open episode, a block of players at a time; run by one thread, or by several in
-//!   `parallel_capture`;
-//! - `slow_path`: everything else;
-//! - `change_scan`: players whose components did not change, where change ticks are trusted.
+//! [`Recorder::capture`] shows the order of a capture.
 
 mod capture_pass;
-mod change_scan;
 mod controls;
-mod fast_path;
 mod log_warnings;
 mod membership;
 mod outputs;
-mod parallel_capture;
 mod reward_terms;
-mod slow_path;
 mod staging;
 
 pub(crate) use controls::{ControlError, PlayerInfo};
@@ -30,7 +22,8 @@ use crate::{
     capture::{Parts, RowEncoder},
     player::Reward,
 };
-use bevy_ecs::{change_detection::Tick, component::ComponentId, entity::Entity, world::World};
+use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
+use capture_pass::CapturePass;
 use core::sync::atomic::AtomicU32;
 use crossbeam_queue::SegQueue;
 use experience_buffer::PlayerBuffers;
@@ -39,12 +32,9 @@ use experience_core::{
     schema::Schema,
     transition::ReasonTable,
 };
-use fast_path::{FastPath, FastPathScratch};
 use log_warnings::Warnings;
 use outputs::Outputs;
-use parallel_capture::ParallelCapture;
 use reward_terms::RewardTerms;
-use slow_path::credit_reward;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
@@ -73,14 +63,10 @@ pub(crate) struct Recorder {
     encoder: RowEncoder,
     players: PlayerTable,
     outputs: Outputs,
-    fast_path: FastPath,
-    fast_path_scratch: FastPathScratch,
-    parallel_capture: ParallelCapture,
+    capture_pass: CapturePass,
     reward_terms: RewardTerms,
     /// Captures so far, modulo 2³².
     capture_count: u32,
-    /// The world's change tick at the last capture that read players in one thread.
-    last_read_tick: Option<Tick>,
     /// Recording is paused from the next capture on.
     pause_next: bool,
     /// A player's end was requested since the last capture, before a tick began.
@@ -111,19 +97,15 @@ impl Recorder {
             pool_writer: Mutex::default(),
             schema: parts.schema,
         };
-        let fast_path = FastPath::new(&context, parts.enabled);
         Self {
             marker: parts.marker,
             enabled: parts.enabled,
             encoder: parts.encoder,
             players: PlayerTable::default(),
             outputs: Outputs::new(parts.buffers, parts.pool_policy),
-            fast_path_scratch: fast_path.scratch(),
-            fast_path,
-            parallel_capture: ParallelCapture::new(parts.parallel_above),
+            capture_pass: CapturePass::new(&context, parts.enabled, parts.parallel_above),
             reward_terms: RewardTerms::new(context.schema.name(), context.schema.reward_terms()),
             capture_count: 0,
-            last_read_tick: None,
             pause_next: false,
             has_ends_between_ticks: false,
             joining: Vec::new(),
@@ -171,7 +153,7 @@ impl Recorder {
             let mut slot = self.players.remove(position);
             let was_read = world.filter(|_| can_read && slot.is_open()).is_some_and(|world| {
                 let reward = world.get::<Reward>(slot.entity);
-                credit_reward(&mut slot, reward, &self.context, &mut self.reward_terms);
+                self.reward_terms.credit(reward, &mut slot, &self.context);
                 self.encoder
                     .encode_one(world, slot.entity, Parts::ALL, &mut self.scratch_row)
             });

@@ -1,14 +1,52 @@
 //! The pass of a capture over all players: chooses how they are captured, and runs it.
+//!
+//! All ways write the same rows:
+//! - `fast_path`: one more transition of an open episode, a block of players at a time; by one thread, or by several in
+//!   `parallel_capture`;
+//! - `slow_path`: everything else, one player at a time;
+//! - `change_scan`: the slow path, except that players without changes are not encoded, if change ticks are trusted.
 
-use super::{
-    Recorder,
-    change_scan::ChangeScan,
-    fast_path::{SlotCursor, StepInputs, TableCursor},
-    parallel_capture::EncodeInputs,
-    slow_path::SlowPath,
-};
-use crate::capture::Parts;
-use bevy_ecs::world::World;
+mod change_scan;
+mod fast_path;
+mod parallel_capture;
+mod slow_path;
+
+pub(super) use parallel_capture::GROUP_PLAYERS;
+
+use super::Recorder;
+use crate::{capture::Parts, episode::context::RecordingContext};
+use bevy_ecs::{change_detection::Tick, world::World};
+use change_scan::ChangeScan;
+use fast_path::{FastPath, FastPathScratch, SlotCursor, StepInputs, TableCursor};
+use parallel_capture::{EncodeInputs, ParallelCapture};
+use slow_path::SlowPath;
+
+/// What the pass keeps between captures.
+pub(super) struct CapturePass {
+    fast_path: FastPath,
+    fast_path_scratch: FastPathScratch,
+    parallel: ParallelCapture,
+    /// The world's change tick at the last capture by one thread.
+    last_read_tick: Option<Tick>,
+}
+
+impl CapturePass {
+    /// More players than `parallel_above` are captured in parallel. `is_recording` is false if recording is disabled.
+    pub(super) fn new(context: &RecordingContext, is_recording: bool, parallel_above: usize) -> Self {
+        let fast_path = FastPath::new(context, is_recording);
+        Self {
+            fast_path_scratch: fast_path.scratch(),
+            fast_path,
+            parallel: ParallelCapture::new(parallel_above),
+            last_read_tick: None,
+        }
+    }
+
+    /// A player joined or left, which may have moved a slot.
+    pub(super) fn note_moved(&mut self) {
+        self.parallel.note_moved();
+    }
+}
 
 impl Recorder {
     /// Reads and captures every player. Returns how many of those found have a slot.
@@ -39,15 +77,18 @@ impl Recorder {
             context,
             encoder,
             players,
-            fast_path,
-            fast_path_scratch,
-            parallel_capture,
+            capture_pass,
             reward_terms,
             capture_count,
-            last_read_tick,
             joining,
             ..
         } = self;
+        let CapturePass {
+            fast_path,
+            fast_path_scratch,
+            parallel,
+            last_read_tick,
+        } = capture_pass;
         let (context, capture) = (&*context, *capture_count);
         let uses_fast_path = fast_path.applies(context);
         let mut slow_path = SlowPath {
@@ -58,7 +99,7 @@ impl Recorder {
         };
 
         if uses_fast_path {
-            let threads = parallel_capture.threads(players.len());
+            let threads = parallel.threads(players.len());
             if threads > 1 {
                 let inputs = EncodeInputs {
                     world,
@@ -66,11 +107,11 @@ impl Recorder {
                     encoder,
                     fast_path,
                 };
-                return parallel_capture.capture(threads, inputs, players, &mut slow_path);
+                return parallel.capture(threads, inputs, players, &mut slow_path);
             }
         }
         // From here on one thread visits all players, and puts the slots in the order of the visit.
-        parallel_capture.note_ordered();
+        parallel.note_ordered();
 
         let last_read = last_read_tick.replace(world.read_change_tick());
         let can_skip_reads = parts == Parts::ALL && context.rules.can_skip_reads() && !context.paused;

@@ -40,7 +40,7 @@ impl Recorder {
             if is_removed {
                 let mut slot = self.players.remove(position);
                 self.outputs.close(&mut slot);
-                self.parallel_capture.note_moved();
+                self.capture_pass.note_moved();
             }
         }
     }
@@ -102,7 +102,7 @@ impl Recorder {
             slot.capture(&self.context, Some(&mut self.scratch_row));
         }
         self.players.insert(slot);
-        self.parallel_capture.note_moved();
+        self.capture_pass.note_moved();
     }
 
     /// Does not record a player whose agent id belongs to another live player.

@@ -1,7 +1,7 @@
 //! Where the rows of players go: dedicated buffers, or the pool that players share, and what the exporter has to be told of
 //! them.
 
-use super::{Recorder, log_warnings::Warnings, parallel_capture::GROUP_PLAYERS};
+use super::{Recorder, capture_pass::GROUP_PLAYERS, log_warnings::Warnings};
 use crate::episode::{
     context::RecordingContext,
     player_slot::{DedicatedBuffer, PlayerSlot, RowOutput},

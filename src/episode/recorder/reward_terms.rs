@@ -1,6 +1,9 @@
 //! Maps the named terms of a [`Reward`] to the reward columns of a recording.
 
-use crate::player::Reward;
+use crate::{
+    episode::{context::RecordingContext, player_slot::PlayerSlot},
+    player::Reward,
+};
 
 /// The reward terms that a recording declared, and a cache of the names that rewards were given under.
 pub(super) struct RewardTerms {
@@ -26,10 +29,28 @@ impl RewardTerms {
         }
     }
 
+    /// Adds the reward given since the last capture to the player's transition in progress. Outside an episode it is counted as
+    /// orphaned.
+    pub(super) fn credit(&mut self, reward: Option<&Reward>, slot: &mut PlayerSlot, context: &RecordingContext) {
+        let Some(reward) = reward else { return };
+        let accepts_rewards = slot.accepts_rewards();
+        let mut is_orphaned = false;
+        self.for_each_amount(reward, |term, amount| {
+            if accepts_rewards {
+                slot.add_reward(term, amount);
+            } else {
+                is_orphaned = true;
+            }
+        });
+        if is_orphaned && slot.is_recorded() && !slot.is_excluded() && !context.was_paused {
+            context.counters.orphaned_rewards.add(1);
+        }
+    }
+
     /// Calls `each` with every amount that counts for the recording, and the index of its declared term. The index is `None`
     /// for a term that was not declared.
     #[inline]
-    pub(super) fn for_each_amount(&mut self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) {
+    fn for_each_amount(&mut self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) {
         let Self { recording, columns } = self;
         for (index, (name, amount)) in reward.for_recording(recording).enumerate() {
             let column = match columns.lookup(index, name) {

@@ -2,7 +2,7 @@
 //!
 //! Contract, true final observation: the player is read when the trigger is applied. The next capture publishes the end.
 
-use super::{Recorder, slow_path::credit_reward};
+use super::Recorder;
 use crate::{
     capture::{Parts, diff},
     player::Reward,
@@ -67,7 +67,8 @@ impl Recorder {
             return;
         };
         // At the capture the component may be gone.
-        credit_reward(slot, world.get::<Reward>(entity), &self.context, &mut self.reward_terms);
+        self.reward_terms
+            .credit(world.get::<Reward>(entity), slot, &self.context);
         let (outcome, reason) = self.context.rules.leave_end();
         slot.request_end(outcome, &reason, true, between_ticks);
         self.has_ends_between_ticks |= between_ticks;
@@ -139,7 +140,8 @@ impl Recorder {
     /// not belong to that episode.
     pub(crate) fn seal_rewards(&mut self, world: &World, entity: Entity) {
         if let Some(slot) = self.players.get_mut(entity) {
-            credit_reward(slot, world.get::<Reward>(entity), &self.context, &mut self.reward_terms);
+            self.reward_terms
+                .credit(world.get::<Reward>(entity), slot, &self.context);
             slot.seal_rewards();
         }
     }

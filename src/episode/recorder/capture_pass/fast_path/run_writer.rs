@@ -3,7 +3,7 @@
 use experience_buffer::pool::{PoolHandle, PoolPart, PoolWriter, Run};
 
 /// Writes runs to the shards of a pool, or to some of them.
-pub(in crate::episode::recorder) trait RunWriter {
+pub(in crate::episode::recorder::capture_pass) trait RunWriter {
     /// Whether the player's shard is one of this writer's.
     fn has_shard_of(&self, player: &PoolHandle) -> bool;
 

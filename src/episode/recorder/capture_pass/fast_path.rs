@@ -11,13 +11,13 @@ mod uniform_block;
 pub(super) use run_writer::RunWriter;
 pub(super) use slot_cursor::{ChunkCursor, SlotCursor, TableCursor};
 
-use super::reward_terms::RewardTerms;
 use crate::{
     capture::{Block, LEAD},
     episode::{
         NonFinite, RecordMode,
         context::RecordingContext,
         player_slot::{PlayerSlot, RowOutput},
+        recorder::reward_terms::RewardTerms,
     },
     player::Reward,
 };

@@ -10,7 +10,7 @@ const PREFETCH_DISTANCE: usize = 16;
 /// A position among player slots.
 ///
 /// Slots are usually in the order of the visit, so the slot of the next player is usually at the cursor.
-pub(in crate::episode::recorder) trait SlotCursor {
+pub(in crate::episode::recorder::capture_pass) trait SlotCursor {
     /// Prefetches a slot that will be visited soon.
     fn prefetch(&self);
 
@@ -29,13 +29,13 @@ pub(in crate::episode::recorder) trait SlotCursor {
 }
 
 /// A cursor over the whole table. A slot that is elsewhere is moved to the cursor.
-pub(in crate::episode::recorder) struct TableCursor<'a> {
-    pub(in crate::episode::recorder) players: &'a mut PlayerTable,
+pub(in crate::episode::recorder::capture_pass) struct TableCursor<'a> {
+    pub(in crate::episode::recorder::capture_pass) players: &'a mut PlayerTable,
     position: usize,
 }
 
 impl<'a> TableCursor<'a> {
-    pub(in crate::episode::recorder) fn new(players: &'a mut PlayerTable) -> Self {
+    pub(in crate::episode::recorder::capture_pass) fn new(players: &'a mut PlayerTable) -> Self {
         Self { players, position: 0 }
     }
 }
@@ -73,7 +73,7 @@ impl SlotCursor for TableCursor<'_> {
 }
 
 /// A cursor over the slots of one group of players in a parallel capture. Slots cannot be moved.
-pub(in crate::episode::recorder) struct ChunkCursor<'a> {
+pub(in crate::episode::recorder::capture_pass) struct ChunkCursor<'a> {
     slots: &'a mut [PlayerSlot],
     position: usize,
     /// The slots of the worker's next group.
@@ -81,7 +81,10 @@ pub(in crate::episode::recorder) struct ChunkCursor<'a> {
 }
 
 impl<'a> ChunkCursor<'a> {
-    pub(in crate::episode::recorder) fn new(slots: &'a mut [PlayerSlot], next_chunk: &'a [PlayerSlot]) -> Self {
+    pub(in crate::episode::recorder::capture_pass) fn new(
+        slots: &'a mut [PlayerSlot],
+        next_chunk: &'a [PlayerSlot],
+    ) -> Self {
         Self {
             slots,
             position: 0,

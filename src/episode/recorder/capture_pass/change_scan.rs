@@ -4,7 +4,7 @@
 
 use super::{
     fast_path::{SlotCursor, TableCursor},
-    slow_path::{SlowPath, credit_reward},
+    slow_path::SlowPath,
 };
 use crate::{
     capture::{Block, Visit},
@@ -35,7 +35,7 @@ impl<'a, 'b> ChangeScan<'a, 'b> {
 }
 
 impl Visit for ChangeScan<'_, '_> {
-    /// True if the player needs not be encoded: its tick was added to the unchanged stretch.
+    /// True if the player is not to be encoded: its tick was added to the unchanged stretch.
     fn stays(&mut self, entity: Entity, reward: Option<&Reward>, is_still: bool) -> bool {
         let SlowPath {
             context,
@@ -50,12 +50,7 @@ impl Visit for ChangeScan<'_, '_> {
         let is_skipped = is_still && slot.can_skip_read(*capture);
         if is_skipped {
             slot.mark_captured(*capture);
-            credit_reward(
-                slot,
-                reward.filter(|reward| !reward.is_untouched()),
-                context,
-                reward_terms,
-            );
+            reward_terms.credit(reward.filter(|reward| !reward.is_untouched()), slot, context);
             slot.skip_read(context);
             self.captured += 1;
         }

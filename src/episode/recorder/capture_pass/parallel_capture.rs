@@ -7,7 +7,7 @@
 
 mod partition;
 
-pub(super) use partition::GROUP_PLAYERS;
+pub(in crate::episode::recorder) use partition::GROUP_PLAYERS;
 
 use super::{
     fast_path::{ChunkCursor, FastPath, FastPathScratch, StepInputs},
