@@ -391,6 +391,6 @@ pub mod prelude {
             GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed,
         },
         recording::{EpisodeRules, PlayerScaling, Recording},
-        schema::{ColumnBounds, ColumnName},
+        recording::{ColumnBounds, ColumnName},
     };
 }

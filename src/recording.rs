@@ -7,9 +7,9 @@ mod memory_estimate;
 mod scaling;
 mod sources;
 
+pub use crate::reflect::{ColumnBounds, ColumnName};
 pub(crate) use build::{BuildContext, BuiltRecording};
 pub use episode_rules::EpisodeRules;
-pub use crate::reflect::{ColumnBounds, ColumnName};
 pub use error::SetupError;
 pub(crate) use memory_estimate::MemoryEstimate;
 pub use scaling::PlayerScaling;

@@ -163,7 +163,7 @@ impl Experience {
     /// The live buffers of a recording, by agent id.
     #[must_use]
     pub fn buffers<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<&Arc<PlayerBuffers>> {
-        Some(self.slot(recording.into())?.recorder.players())
+        Some(self.slot(recording.into())?.recorder.buffers())
     }
 
     /// The accounts of a recording, one for each sink in their order. Empty before the first capture.

@@ -30,7 +30,7 @@ impl RecorderState {
                 );
                 continue;
             }
-            shortest = shortest.min(recorder.captures_ahead());
+            shortest = shortest.min(recorder.captures_until_full());
             slot.export_index = Some(exports.len());
             exports.push(RecordingExport {
                 info: RecordingInfo {
@@ -38,13 +38,13 @@ impl RecorderState {
                     run: self.run,
                     tick_rate,
                     started: self.started,
-                    buffers: recorder.rings().and_then(|folder| absolute(folder).ok()),
+                    buffers: recorder.buffer_folder().and_then(|folder| absolute(folder).ok()),
                 },
                 counters: recorder.counters().clone(),
                 reasons: recorder.reasons().clone(),
                 episodes: self.episodes.clone(),
-                discarded: recorder.discarded().clone(),
-                players: recorder.players().clone(),
+                discarded: recorder.discarded_episodes().clone(),
+                players: recorder.buffers().clone(),
                 sinks: core::mem::take(slot.sinks.get()),
             });
         }
@@ -67,7 +67,7 @@ impl RecorderState {
         let blocking = || {
             self.slots
                 .iter()
-                .filter_map(|slot| match slot.recorder.settings().overflow {
+                .filter_map(|slot| match slot.recorder.buffer_settings().overflow {
                     Overflow::Block(patience) if slot.export_index.is_some() => Some((slot, patience)),
                     _ => None,
                 })
@@ -75,7 +75,7 @@ impl RecorderState {
         let Some(patience) = blocking().map(|(_, patience)| patience).max() else {
             return;
         };
-        let has_room = || blocking().all(|(slot, _)| slot.recorder.has_room(ROWS));
+        let has_room = || blocking().all(|(slot, _)| slot.recorder.has_free_rows(ROWS));
         if !has_room() {
             exporter.wait_for_room(Instant::now() + patience, has_room);
         }
@@ -94,7 +94,7 @@ impl RecorderState {
     pub(super) fn export(&mut self) {
         self.hand_over();
         if self.wake_in == 0 {
-            let ahead = self.slots.iter().map(|slot| slot.recorder.captures_ahead());
+            let ahead = self.slots.iter().map(|slot| slot.recorder.captures_until_full());
             self.wake_in = ahead.min().unwrap_or(usize::MAX) / 4;
             if let Some(exporter) = &self.exporter {
                 exporter.wake();

@@ -4,7 +4,7 @@ use super::{
     experience::Experience,
     state::{RecorderState, RecordingSlot, component_id},
 };
-use crate::episode::{BeginEpisode, EndEpisode, EndRequest, EpisodeEnded, Staged};
+use crate::episode::{BeginEpisode, EndDisposition, EndEpisode, EndRequest, EpisodeEnded};
 use bevy_app::App;
 use bevy_ecs::{
     component::Component,
@@ -76,9 +76,9 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
                 continue;
             }
             let staged = slot.recorder.stage_end(world, &request);
-            is_player |= staged != Staged::NotAPlayer;
+            is_player |= staged != EndDisposition::NotAPlayer;
             // A player that is not recorded is reset like any other.
-            ended |= matches!(staged, Staged::Ended | Staged::NotRecorded);
+            ended |= matches!(staged, EndDisposition::Staged | EndDisposition::NotRecorded);
         }
     }
     if !is_player && let Some(mut experience) = world.get_resource_mut::<Experience>() {
@@ -111,7 +111,7 @@ fn leave<P: Component>(entity: Entity, world: DeferredWorld) {
     let TakenSlots { world, slots } = &mut taken;
     for slot in slots {
         if Some(slot.recorder.marker()) == marker {
-            slot.recorder.stage_left(world, entity, between_ticks);
+            slot.recorder.stage_leave(world, entity, between_ticks);
         }
     }
 }

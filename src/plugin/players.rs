@@ -6,7 +6,7 @@ use super::{
     state::RecordingSlot,
 };
 use crate::{
-    episode::{PlayerView, Recorder, Refusal},
+    episode::{ControlError, PlayerInfo, Recorder},
     player::AgentId,
 };
 use bevy_ecs::entity::Entity;
@@ -117,21 +117,21 @@ impl Experience {
     pub fn players<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> impl Iterator<Item = PlayerState> {
         let slot = self.slot(recording.into());
         slot.into_iter()
-            .flat_map(|slot| slot.recorder.views().map(|view| self.player_state(slot, view)))
+            .flat_map(|slot| slot.recorder.player_infos().map(|info| self.player_state(slot, info)))
     }
 
-    fn player_state(&self, slot: &RecordingSlot, view: PlayerView) -> PlayerState {
+    fn player_state(&self, slot: &RecordingSlot, info: PlayerInfo) -> PlayerState {
         let run = self.run();
-        let buffer = slot.recorder.players().get(view.agent_id);
+        let buffer = slot.recorder.buffers().get(info.agent_id);
         PlayerState {
-            agent_id: view.agent_id,
-            entity: view.entity,
-            episode_id: view.episode.map(|episode| run.episode_id(episode)),
-            steps: view.steps,
-            is_recorded: view.is_recorded,
-            is_excluded: view.is_excluded,
+            agent_id: info.agent_id,
+            entity: info.entity,
+            episode_id: info.episode.map(|episode| run.episode_id(episode)),
+            steps: info.steps,
+            is_recorded: info.is_recorded,
+            is_excluded: info.is_excluded,
             buffer: buffer.map(|buffer| buffer.stats()),
-            last_end: view.last_end.map(|(episode, steps, outcome, reason)| LastEnd {
+            last_end: info.last_end.map(|(episode, steps, outcome, reason)| LastEnd {
                 episode_id: run.episode_id(episode),
                 steps,
                 outcome,
@@ -152,8 +152,8 @@ impl Experience {
     ) -> Result<i64, PlayerError> {
         let run = self.run();
         let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
-        let episode = recorder.cut(agent_id, &reason.into());
-        let episode = episode.map_err(|refusal| refused(recorder, agent_id, refusal))?;
+        let episode = recorder.cut_episode(agent_id, &reason.into());
+        let episode = episode.map_err(|error| refused(recorder, agent_id, error))?;
         Ok(run.episode_id(episode))
     }
 
@@ -173,8 +173,8 @@ impl Experience {
     ) -> Result<i64, PlayerError> {
         let run = self.run();
         let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
-        let episode = recorder.throw_away(agent_id);
-        let episode = episode.map_err(|refusal| refused(recorder, agent_id, refusal))?;
+        let episode = recorder.discard_episode(agent_id);
+        let episode = episode.map_err(|error| refused(recorder, agent_id, error))?;
         let episode_id = run.episode_id(episode);
         recorder.counters().remove_tags(episode_id);
         Ok(episode_id)
@@ -196,8 +196,8 @@ impl Experience {
     ) -> Result<i64, PlayerError> {
         let run = self.run();
         let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
-        let episode = recorder.newest_episode(agent_id);
-        let episode = episode.map_err(|refusal| refused(recorder, agent_id, refusal))?;
+        let episode = recorder.latest_episode(agent_id);
+        let episode = episode.map_err(|error| refused(recorder, agent_id, error))?;
         let episode_id = run.episode_id(episode);
         recorder.counters().add_tag(episode_id, agent_id, tag.into());
         Ok(episode_id)
@@ -277,14 +277,14 @@ fn agent_id(recorder: &Recorder, player: PlayerRef) -> Option<i64> {
     }
 }
 
-fn refused(recorder: &Recorder, agent_id: i64, refusal: Refusal) -> PlayerError {
+fn refused(recorder: &Recorder, agent_id: i64, error: ControlError) -> PlayerError {
     let recording = recorder.name().to_owned();
-    match refusal {
-        Refusal::NoSuchPlayer => PlayerError::NoSuchPlayer {
+    match error {
+        ControlError::NoSuchPlayer => PlayerError::NoSuchPlayer {
             recording,
             player: agent_id.into(),
         },
-        Refusal::NoOpenEpisode => PlayerError::NoOpenEpisode { recording, agent_id },
-        Refusal::AlreadyEnding => PlayerError::AlreadyEnding { recording, agent_id },
+        ControlError::NoOpenEpisode => PlayerError::NoOpenEpisode { recording, agent_id },
+        ControlError::AlreadyEnding => PlayerError::AlreadyEnding { recording, agent_id },
     }
 }

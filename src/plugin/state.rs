@@ -2,7 +2,7 @@
 
 use super::{ExperiencePlugin, PauseReason, RecordingId, rewards};
 use crate::{
-    episode::{Clock, Recorder},
+    episode::{CaptureTime, Recorder},
     player::Reward,
     recording::MemoryEstimate,
 };
@@ -134,7 +134,7 @@ impl RecorderState {
             self.freeze(world);
         }
         self.wait_for_room();
-        let clock = Clock {
+        let clock = CaptureTime {
             tick: self.next_tick,
             timestamp: elapsed(world) - self.epoch,
         };
@@ -176,7 +176,7 @@ impl RecorderState {
         ended.dedup();
         for player in ended {
             for slot in &mut self.slots {
-                slot.recorder.seal(world, player);
+                slot.recorder.seal_rewards(world, player);
             }
             rewards::clear_of(player, world);
         }

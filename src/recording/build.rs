@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     capture::RowEncoder,
-    episode::{Recorder, RecorderParts, Rules},
+    episode::{CaptureRules, Recorder, RecorderParts},
 };
 use bevy_ecs::{component::ComponentId, schedule::InternedScheduleLabel, world::World};
 use core::sync::atomic::AtomicU32;
@@ -160,13 +160,13 @@ impl RecordingSpec {
             rules,
             encoder,
             buffers,
-            crowd,
+            pool_policy: crowd,
             parallel_above,
             enabled: context.enabled,
-            episodes: context.episodes,
+            episode_counter: context.episodes,
         });
         if context.enabled && expects_pool {
-            recorder.expect_crowd().map_err(refused)?;
+            recorder.preallocate_pool().map_err(refused)?;
         }
         Ok(BuiltRecording {
             recorder,
@@ -176,7 +176,7 @@ impl RecordingSpec {
         })
     }
 
-    fn rules(&self) -> Rules {
+    fn rules(&self) -> CaptureRules {
         let EpisodeRules {
             start,
             final_observation,
@@ -184,7 +184,7 @@ impl RecordingSpec {
             non_finite,
             max_steps,
         } = self.episodes;
-        Rules {
+        CaptureRules {
             mode: self.mode,
             every: self.decision_interval,
             decision: self.decision_tick,
@@ -232,7 +232,7 @@ fn set_bounds<'a>(
                 known: known.join(", "),
             });
         };
-        column.space = ColumnBounds::new(*low, *high)
+        column.space = crate::reflect::ColumnBounds::new(*low, *high)
             .space()
             .ok_or_else(|| SetupError::Bounds {
                 recording: recording.to_owned(),

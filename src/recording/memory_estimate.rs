@@ -1,7 +1,7 @@
 //! Memory estimate of a recording's buffers, checked against the memory budget at set-up.
 
 use super::error::{Mib, SetupError};
-use crate::episode::Crowd;
+use crate::episode::PoolPolicy;
 use core::fmt;
 use experience_buffer::{BufferError, BufferSettings};
 
@@ -30,7 +30,7 @@ impl MemoryEstimate {
         players: usize,
         settings: &BufferSettings,
         row_words: usize,
-        crowd: &Crowd,
+        crowd: &PoolPolicy,
     ) -> Result<Self, BufferError> {
         let bytes = |capacity| {
             BufferSettings {
@@ -130,7 +130,7 @@ mod tests {
     use experience_buffer::{BufferKind, Memory, pool::PoolSettings};
 
     fn estimate(settings: &BufferSettings, players: usize) -> MemoryEstimate {
-        let crowd = Crowd {
+        let crowd = PoolPolicy {
             above: 1000,
             pool: PoolSettings::default(),
         };

@@ -1,7 +1,7 @@
 //! Scaling of a recording with its number of players: memory reservation, the shared pool, parallel capture.
 
 use super::error::SetupError;
-use crate::episode::Crowd;
+use crate::episode::PoolPolicy;
 use experience_buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::PoolSettings};
 
 /// Default of [`PlayerScaling::pool_above`].
@@ -100,7 +100,7 @@ impl PlayerScaling {
         recording: &str,
         buffers: &BufferSettings,
         row_words: usize,
-    ) -> Result<Crowd, SetupError> {
+    ) -> Result<PoolPolicy, SetupError> {
         let can_share = buffers.kind == BufferKind::Ring && buffers.overflow == Overflow::DropOldest;
         let is_explicit = self.pool_above.is_some() || self.pool.is_some();
         if is_explicit && !can_share {
@@ -124,6 +124,6 @@ impl PlayerScaling {
             }
             _ => usize::MAX,
         };
-        Ok(Crowd { above, pool })
+        Ok(PoolPolicy { above, pool })
     }
 }

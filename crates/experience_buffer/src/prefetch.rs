@@ -19,7 +19,7 @@ const LINE: usize = 64;
 /// Prefetches `bytes` bytes from `start` for reading. `start` may be any address, since a prefetch never faults.
 #[inline(always)]
 pub fn range(start: *const u8, bytes: usize) {
-    for_each_line(start, bytes, prefetch_line);
+    for_each_line(start, bytes, line);
 }
 
 /// Prefetches a slice for reading.

@@ -1,0 +1,95 @@
+//! Per-recording state that every [`PlayerSlot`](super::player_slot::PlayerSlot) reads: capture rules, the time of the
+//! capture, and shared counters.
+
+use super::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode};
+use core::sync::atomic::AtomicU32;
+use crossbeam_queue::SegQueue;
+use experience_buffer::pool::PoolWriter;
+use experience_core::{
+    account::{Count, Counters},
+    schema::{RowLayout, Schema},
+    transition::{EndReason, Outcome, ReasonTable},
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What the user configured on the `Recording` about episodes and rows.
+#[derive(Clone, Debug)]
+pub(crate) struct CaptureRules {
+    pub(crate) mode: RecordMode,
+    /// Ticks of a decision interval.
+    pub(crate) every: u32,
+    pub(crate) decision: DecisionTick,
+    pub(crate) non_finite: NonFinite,
+    pub(crate) on_despawn: Outcome,
+    pub(crate) start: EpisodeStart,
+    pub(crate) final_observation: FinalObservation,
+    /// Transitions after which an episode is split.
+    pub(crate) max_episode_steps: u32,
+    /// Actions are read at the end of the schedule given to `act_in`, not at the capture.
+    pub(crate) acts_early: bool,
+    /// A component whose change tick is old counts as unchanged.
+    pub(crate) trusts_ticks: bool,
+}
+
+impl CaptureRules {
+    /// Whether a player without changes can be captured without being encoded.
+    pub(super) fn can_skip_reads(&self) -> bool {
+        self.trusts_ticks && self.mode == RecordMode::OnChange && !self.keeps_action()
+    }
+
+    /// Whether a transition's action is read before the capture that closes the transition.
+    pub(super) fn keeps_action(&self) -> bool {
+        self.acts_early || self.every > 1
+    }
+
+    /// How an episode ends when its player is despawned or loses the recording's marker.
+    pub(super) fn leave_end(&self) -> (Outcome, EndReason) {
+        match self.on_despawn {
+            Outcome::Truncated => (Outcome::Truncated, EndReason::LEFT),
+            Outcome::Terminated => (Outcome::Terminated, EndReason::from("despawned")),
+        }
+    }
+}
+
+/// The time of a capture, as it is written to row headers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CaptureTime {
+    pub(crate) tick: i64,
+    /// Seconds since the run began.
+    pub(crate) timestamp: f64,
+}
+
+/// State of one recording that all of its player slots share.
+pub(super) struct RecordingContext {
+    pub(super) schema: Arc<Schema>,
+    pub(super) rules: CaptureRules,
+    pub(super) counters: Arc<Counters>,
+    pub(super) reasons: Arc<ReasonTable>,
+    /// The next episode number of the run, shared by all recordings.
+    pub(super) episode_counter: Arc<AtomicU32>,
+    /// Discarded episodes. The exporter drops them even if their `Discard` row was overwritten.
+    pub(super) discarded_episodes: Arc<SegQueue<u32>>,
+    /// For each feature, how many non-finite values were read.
+    pub(super) non_finite_counts: Box<[Count]>,
+    /// Published ends that the game requested or a leaving player caused.
+    pub(super) published_ends: Count,
+    /// Those of `published_ends` that a despawn caused, with the outcome `Terminated`.
+    pub(super) terminated_despawns: Count,
+    pub(super) time: CaptureTime,
+    /// Recording is paused as of this capture.
+    pub(super) paused: bool,
+    /// Recording was paused as of the previous capture. Rewards given since then are not counted as orphaned.
+    pub(super) was_paused: bool,
+    /// Writes the rows of players who share the pool. Only captures take this lock.
+    pub(super) pool_writer: Mutex<PoolWriter>,
+}
+
+impl RecordingContext {
+    pub(super) fn pool_writer(&self) -> MutexGuard<'_, PoolWriter> {
+        self.pool_writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn layout(&self) -> &RowLayout {
+        self.schema.layout()
+    }
+}

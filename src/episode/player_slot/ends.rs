@@ -1,0 +1,185 @@
+//! Ends of an episode, as rows: published, discarded, or forced by the recording.
+
+use super::{ColdState, PlayerSlot, pending_end::PendingEnd, set_step};
+use crate::{
+    capture::diff,
+    episode::{RecordMode, context::RecordingContext},
+};
+use experience_core::transition::{EndReason, Outcome, StepHeader, StepKind};
+
+/// How an episode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::episode) struct EpisodeEnd {
+    /// The run's number of the episode.
+    pub(in crate::episode) episode: u32,
+    /// Transitions of the episode.
+    pub(in crate::episode) steps: u32,
+    pub(in crate::episode) outcome: Outcome,
+    /// The reason's code in the recording's [`ReasonTable`](experience_core::transition::ReasonTable).
+    pub(in crate::episode) reason_code: u16,
+}
+
+impl PlayerSlot {
+    /// How the last episode ended, if one did since the player joined.
+    pub(in crate::episode) fn last_end(&self) -> Option<EpisodeEnd> {
+        self.cold.last_end
+    }
+
+    /// Closes the open episode in this slot, without a row. Returns the code of the reason.
+    pub(super) fn close_episode(&mut self, context: &RecordingContext, outcome: Outcome, reason: &EndReason) -> u16 {
+        let reason_code = context.reasons.code(reason);
+        self.cold.last_end = Some(EpisodeEnd {
+            episode: self.episode,
+            steps: self.step,
+            outcome,
+            reason_code,
+        });
+        self.is_open = false;
+        reason_code
+    }
+
+    /// Publishes a pending end. `row` is the player as read by this capture, or `None` if it was not read.
+    pub(super) fn publish_end(&mut self, context: &RecordingContext, end: &PendingEnd, row: Option<&mut [u64]>) {
+        if !self.is_open {
+            return;
+        }
+        context.published_ends.add(1);
+        if end.caused_by_leaving && end.outcome == Outcome::Terminated {
+            context.terminated_despawns.add(1);
+        }
+        self.end_episode(context, end, row);
+    }
+
+    /// Ends the open episode at the observation in `row`, because recording is paused. In the game's view the player's
+    /// episode goes on.
+    pub(super) fn end_for_pause(&mut self, context: &RecordingContext, row: &mut [u64]) {
+        let end = PendingEnd::new(Outcome::Truncated, EndReason::PAUSED);
+        self.end_episode(context, &end, Some(row));
+    }
+
+    fn end_episode(&mut self, context: &RecordingContext, end: &PendingEnd, row: Option<&mut [u64]>) {
+        if !end.is_between_ticks {
+            self.cold.decision.add_tick(context.time);
+        }
+        let mut final_row = core::mem::take(&mut self.cold.final_row);
+        self.end_with_final_row(context, end, &mut final_row, row);
+        self.cold.final_row = final_row;
+    }
+
+    fn end_with_final_row(
+        &mut self,
+        context: &RecordingContext,
+        end: &PendingEnd,
+        final_row: &mut [u64],
+        row: Option<&mut [u64]>,
+    ) {
+        let (outcome, reason) = (end.outcome, &end.reason);
+        let layout = context.layout();
+        match (end.has_observation, row) {
+            (true, _) => {}
+            // `FinalObservation::AtCapture`, or a pause.
+            (false, Some(row)) => {
+                diff::copy_observation(layout, row, final_row);
+                if !end.has_action {
+                    diff::copy_action(layout, row, final_row);
+                }
+                let match_id = StepHeader::of(row).match_id();
+                StepHeader::of_mut(final_row).set_match_id(match_id);
+            }
+            // The final observation is unknown, so the ticks since the last row have no successor.
+            (false, None) => return self.end_at_last_row(context, outcome, reason),
+        }
+        if context.rules.keeps_action() && self.cold.decision.ticks > 0 {
+            diff::copy_action(layout, &self.cold.action_row, final_row);
+        }
+        if context.rules.mode == RecordMode::OnChange && self.cold.decision.ticks > 0 {
+            self.close_unchanged_if_action_differs(context, final_row);
+        }
+        if !self.is_open {
+            return;
+        }
+        let ColdState {
+            decision, unchanged, ..
+        } = &mut *self.cold;
+        if decision.ticks + unchanged.ticks == 0 {
+            return self.end_at_last_row(context, outcome, reason);
+        }
+        if decision.ticks == 0 {
+            decision.until = unchanged.until;
+        }
+        self.close_transition(context, final_row, Some((outcome, reason)));
+    }
+
+    /// Ends the open episode at the last row that was written, without another transition. Reward that was given since is
+    /// added to the last transition by the exporter.
+    pub(in crate::episode) fn end_at_last_row(
+        &mut self,
+        context: &RecordingContext,
+        outcome: Outcome,
+        reason: &EndReason,
+    ) {
+        if !self.is_open {
+            return;
+        }
+        let reason_code = self.close_episode(context, outcome, reason);
+        if self.step == 0 {
+            context.counters.empty_episodes.add(1);
+        }
+        let ColdState {
+            decision, unchanged, ..
+        } = &mut *self.cold;
+        // Both are cleared, so it does not matter which one holds the sum. `unchanged` may have no terms, see
+        // `close_unchanged`.
+        decision.absorb(unchanged);
+        let mut row = core::mem::take(&mut self.cold.scratch_row);
+        row.fill(0);
+        set_step(StepHeader::of_mut(&mut row), StepKind::End, context.time, 0);
+        StepHeader::of_mut(&mut row).set_outcome(Some(outcome), reason_code);
+        self.cold.decision.write_reward(context.layout(), &mut row);
+        self.cold.decision.clear();
+        self.push(context, &mut row);
+        self.cold.scratch_row = row;
+    }
+
+    /// Discards the open episode. Contract, consent: neither the exporter nor a sampler gives out its rows.
+    pub(in crate::episode) fn discard_episode(&mut self, context: &RecordingContext) {
+        if !core::mem::replace(&mut self.is_open, false) {
+            return;
+        }
+        context.discarded_episodes.push(self.episode);
+        let mut row = core::mem::take(&mut self.cold.scratch_row);
+        row.fill(0);
+        StepHeader::of_mut(&mut row).set_kind(StepKind::Discard);
+        self.cold.decision.clear();
+        self.cold.unchanged.clear();
+        self.push(context, &mut row);
+        self.cold.scratch_row = row;
+    }
+
+    /// Closes the open episode because the process ends. `row` is the player as it is now, or `None` without a world.
+    pub(in crate::episode) fn shut_down(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
+        if let Some(end) = self.take_pending_end() {
+            self.publish_end(context, &end, None);
+        }
+        if !self.is_open {
+            return;
+        }
+        let reason = EndReason::SHUTDOWN;
+        let ticks = self.cold.decision.ticks + self.cold.unchanged.ticks;
+        match row {
+            Some(row) if ticks > 0 => {
+                if context.rules.keeps_action() {
+                    diff::copy_action(context.layout(), &self.cold.action_row, row);
+                }
+                self.close_transition(context, row, Some((Outcome::Truncated, &reason)));
+            }
+            _ => {
+                if self.cold.unchanged.ticks > 0 {
+                    // Nothing changed, so the final observation is the one that the transition began at.
+                    self.close_unchanged(context);
+                }
+                self.end_at_last_row(context, Outcome::Truncated, &reason);
+            }
+        }
+    }
+}

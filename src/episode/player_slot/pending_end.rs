@@ -1,0 +1,162 @@
+//! Ends that were requested between captures and wait for the next capture to publish them.
+//!
+//! Contract, true final observation: an observer only stages an end here, together with the observation at that moment. The
+//! capture publishes it, with all reward given until then. If several ends are requested, the strongest wins.
+
+use super::PlayerSlot;
+use crate::{
+    capture::{Parts, diff},
+    episode::{DecisionTick, FinalObservation, context::CaptureRules},
+};
+use experience_core::{
+    schema::RowLayout,
+    transition::{EndReason, Outcome},
+};
+
+/// An end that the next capture publishes.
+#[derive(Clone, Debug)]
+pub(super) struct PendingEnd {
+    pub(super) outcome: Outcome,
+    pub(super) reason: EndReason,
+    /// The player is being despawned, or lost the recording's marker.
+    pub(super) is_leaving: bool,
+    /// The episode ends only because the player leaves. An end that the game requests replaces this one.
+    pub(super) caused_by_leaving: bool,
+    /// The final observation was read when the end was requested.
+    pub(super) has_observation: bool,
+    /// The action was read when the end was requested.
+    pub(super) has_action: bool,
+    /// No tick has begun between the last capture and the request.
+    pub(super) is_between_ticks: bool,
+    /// Rewards given from now on do not belong to the episode.
+    pub(super) rewards_sealed: bool,
+}
+
+impl PendingEnd {
+    pub(super) fn new(outcome: Outcome, reason: EndReason) -> Self {
+        Self {
+            outcome,
+            reason,
+            is_leaving: false,
+            caused_by_leaving: false,
+            has_observation: false,
+            has_action: false,
+            is_between_ticks: false,
+            rewards_sealed: false,
+        }
+    }
+}
+
+impl PlayerSlot {
+    pub(in crate::episode) fn has_pending_end(&self) -> bool {
+        self.has_pending_end
+    }
+
+    pub(super) fn pending_end(&self) -> Option<&PendingEnd> {
+        // The flag is in the slot's cache line. The end itself is not, and is rarely set.
+        if self.has_pending_end {
+            self.cold.pending_end.as_ref()
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn take_pending_end(&mut self) -> Option<PendingEnd> {
+        if core::mem::replace(&mut self.has_pending_end, false) {
+            self.cold.pending_end.take()
+        } else {
+            None
+        }
+    }
+
+    pub(in crate::episode) fn is_leaving(&self) -> bool {
+        self.pending_end().is_some_and(|end| end.is_leaving)
+    }
+
+    pub(in crate::episode) fn has_end_between_ticks(&self) -> bool {
+        self.pending_end().is_some_and(|end| end.is_between_ticks)
+    }
+
+    /// Stages an end. True if it ended the episode that the game has the player in. False if the player is between episodes,
+    /// or an end is pending already; a stronger outcome then replaces the weaker one.
+    pub(in crate::episode) fn request_end(
+        &mut self,
+        outcome: Outcome,
+        reason: &EndReason,
+        is_leaving: bool,
+        is_between_ticks: bool,
+    ) -> bool {
+        if let Some(pending) = &mut self.cold.pending_end {
+            let is_weaker = pending.outcome < outcome || (pending.outcome == outcome && pending.caused_by_leaving);
+            if is_weaker && !is_leaving {
+                pending.outcome = outcome;
+                pending.reason = reason.clone();
+                pending.caused_by_leaving = false;
+            }
+            pending.is_leaving |= is_leaving;
+            return false;
+        }
+        let in_game_episode = self.cold.in_game_episode;
+        if !in_game_episode && !is_leaving {
+            return false;
+        }
+        self.has_pending_end = true;
+        self.cold.pending_end = Some(PendingEnd {
+            is_leaving,
+            caused_by_leaving: is_leaving,
+            is_between_ticks,
+            ..PendingEnd::new(outcome, reason.clone())
+        });
+        in_game_episode
+    }
+
+    /// The row to read the final observation into, and which parts of it are to be read now.
+    pub(in crate::episode) fn final_row_request(&mut self, rules: &CaptureRules) -> Option<(&mut [u64], Parts)> {
+        let end = self.cold.pending_end.as_ref()?;
+        if !self.is_open {
+            return None;
+        }
+        // For a player who leaves, and between ticks, the next capture is too late: the state has changed by then.
+        let at_trigger =
+            end.is_leaving || end.is_between_ticks || rules.final_observation == FinalObservation::AtTrigger;
+        let parts = Parts {
+            seen: at_trigger && !end.has_observation,
+            acted: !rules.acts_early && !end.has_action,
+        };
+        (parts.seen || parts.acted).then_some((&mut self.cold.final_row, parts))
+    }
+
+    /// Records which parts of the final row were read.
+    pub(in crate::episode) fn final_row_read(&mut self, rules: &CaptureRules, layout: &RowLayout, parts: Parts) {
+        let takes_action = self.takes_action(rules);
+        let Some(end) = &mut self.cold.pending_end else {
+            return;
+        };
+        end.has_observation |= parts.seen;
+        end.has_action |= parts.acted;
+        if parts.acted && !self.cold.action_row.is_empty() && takes_action && !end.is_between_ticks {
+            diff::copy_action(layout, &self.cold.final_row, &mut self.cold.action_row);
+        }
+    }
+
+    /// The row to copy an action into that is read before the capture, if the action of this tick is recorded.
+    pub(in crate::episode) fn early_action_row(&mut self, rules: &CaptureRules) -> Option<&mut [u64]> {
+        // An action that is chosen after the end did not lead to it.
+        let action_is_final = self
+            .pending_end()
+            .is_some_and(|end| end.has_action || end.is_between_ticks);
+        (self.is_open && self.takes_action(rules) && !action_is_final).then_some(&mut self.cold.action_row)
+    }
+
+    /// Whether the current tick gives the action of the decision in progress.
+    fn takes_action(&self, rules: &CaptureRules) -> bool {
+        self.cold.decision.ticks == 0 || rules.decision == DecisionTick::Last
+    }
+
+    /// A tick begins: rewards given from now on do not belong to an episode that ended before it.
+    pub(in crate::episode) fn seal_rewards(&mut self) {
+        if let Some(end) = &mut self.cold.pending_end {
+            end.rewards_sealed |= end.is_between_ticks;
+        }
+    }
+}

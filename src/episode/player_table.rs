@@ -1,0 +1,144 @@
+//! Sparse set of [`PlayerSlot`]s, keyed by entity.
+
+use super::player_slot::PlayerSlot;
+use bevy_ecs::entity::Entity;
+use experience_buffer::prefetch;
+use std::collections::HashMap;
+
+/// The players of one recording.
+///
+/// The state is kept here and not in components: inserting a component on a live entity moves it to another table, which
+/// changes the order in which the game's own queries visit it. Contract, "the game comes first".
+#[derive(Default)]
+pub(super) struct PlayerTable {
+    /// Dense, in the order in which captures visit the players.
+    slots: Vec<PlayerSlot>,
+    /// Sparse, by entity index: the position in `slots` plus one, or 0. A `Vec`, because it may be read once for each player
+    /// at each capture.
+    positions: Vec<u32>,
+    entities_by_agent: HashMap<i64, Entity>,
+    /// Players who wait for an agent id that is in use. Kept so that each is counted once.
+    refused: Vec<Entity>,
+    next_agent_id: i64,
+}
+
+impl PlayerTable {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn slots(&self) -> &[PlayerSlot] {
+        &self.slots
+    }
+
+    pub(super) fn slots_mut(&mut self) -> &mut [PlayerSlot] {
+        &mut self.slots
+    }
+
+    pub(super) fn get_mut(&mut self, entity: Entity) -> Option<&mut PlayerSlot> {
+        let position = self.position(entity)?;
+        self.slots.get_mut(position)
+    }
+
+    /// The index of an entity's slot in [`slots`](Self::slots).
+    pub(super) fn position(&self, entity: Entity) -> Option<usize> {
+        let entry = *self.positions.get(entity.index_u32() as usize)?;
+        let position = entry.checked_sub(1)? as usize;
+        (self.slots.get(position)?.entity == entity).then_some(position)
+    }
+
+    /// The slot of `entity`, which is moved to `position` first.
+    ///
+    /// A capture calls this with ascending positions, so that slots end up in the order of the visit. Usually they are in
+    /// that order already: then no entity is looked up, and memory is read sequentially. `None` if the entity has no slot,
+    /// or has one before `position`.
+    #[inline]
+    pub(super) fn get_at(&mut self, position: usize, entity: Entity) -> Option<&mut PlayerSlot> {
+        if self.slots.get(position).is_none_or(|slot| slot.entity != entity) {
+            self.move_to(position, entity)?;
+        }
+        self.slots.get_mut(position)
+    }
+
+    /// Swaps the slot of `entity` with the one at `position`.
+    #[cold]
+    fn move_to(&mut self, position: usize, entity: Entity) -> Option<()> {
+        let found = self.position(entity).filter(|&found| found > position)?;
+        let displaced = self.slots[position].entity;
+        self.relocate(displaced, position, found);
+        self.positions[entity.index_u32() as usize] = entry(position);
+        self.slots.swap(position, found);
+        Some(())
+    }
+
+    /// Changes the entry of an entity whose slot moves, unless a newer entity has reused the index.
+    fn relocate(&mut self, entity: Entity, from: usize, to: usize) {
+        let current = &mut self.positions[entity.index_u32() as usize];
+        if *current == entry(from) {
+            *current = entry(to);
+        }
+    }
+
+    /// Prefetches the slot at `position`, which may be out of bounds.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, position: usize) {
+        prefetch::line(self.slots.as_ptr().wrapping_add(position).cast());
+    }
+
+    pub(super) fn agent_mut(&mut self, agent_id: i64) -> Option<&mut PlayerSlot> {
+        self.agent_entity(agent_id).and_then(|entity| self.get_mut(entity))
+    }
+
+    pub(super) fn agent_entity(&self, agent_id: i64) -> Option<Entity> {
+        self.entities_by_agent.get(&agent_id).copied()
+    }
+
+    /// A new agent id, for a player without an `AgentId`.
+    pub(super) fn next_agent_id(&mut self) -> i64 {
+        while self.entities_by_agent.contains_key(&self.next_agent_id) {
+            self.next_agent_id += 1;
+        }
+        self.next_agent_id += 1;
+        self.next_agent_id - 1
+    }
+
+    pub(super) fn insert(&mut self, slot: PlayerSlot) {
+        let index = slot.entity.index_u32() as usize;
+        if self.positions.len() <= index {
+            self.positions.resize((index + 1).next_power_of_two(), 0);
+        }
+        self.refused.retain(|&entity| entity != slot.entity);
+        self.entities_by_agent.insert(slot.agent_id, slot.entity);
+        self.positions[index] = entry(self.slots.len());
+        self.slots.push(slot);
+    }
+
+    /// Removes the slot at `position`; the last slot takes its position.
+    pub(super) fn remove(&mut self, position: usize) -> PlayerSlot {
+        let slot = self.slots.swap_remove(position);
+        let current = &mut self.positions[slot.entity.index_u32() as usize];
+        // A newer entity may have reused the index.
+        if *current == entry(position) {
+            *current = 0;
+        }
+        if let Some(moved) = self.slots.get(position).map(|slot| slot.entity) {
+            self.relocate(moved, self.slots.len(), position);
+        }
+        self.entities_by_agent.remove(&slot.agent_id);
+        slot
+    }
+
+    /// Marks a player as refused. True the first time.
+    pub(super) fn refuse(&mut self, entity: Entity) -> bool {
+        let is_new = !self.refused.contains(&entity);
+        if is_new {
+            self.refused.push(entity);
+        }
+        is_new
+    }
+}
+
+/// The entry in `positions` of a slot at `position`.
+fn entry(position: usize) -> u32 {
+    u32::try_from(position + 1).expect("there are at most as many slots as entity indices, which are 32 bits")
+}

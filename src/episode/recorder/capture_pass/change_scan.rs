@@ -1,0 +1,67 @@
+//! Captures players by change ticks: a player without changes is not encoded.
+//!
+//! Contract, change detection: only on request, with `Recording::trust_change_ticks`.
+
+use super::{
+    fast_path::{SlotCursor, TableCursor},
+    slow_path::SlowPath,
+};
+use crate::{
+    capture::{Block, ChangeVisitor},
+    player::Reward,
+};
+use bevy_ecs::entity::Entity;
+
+/// One capture of all players, as a visitor of the encoder.
+pub(super) struct ChangeScan<'a, 'b> {
+    cursor: TableCursor<'a>,
+    slow_path: SlowPath<'b>,
+    /// Players with a slot that were found.
+    captured: usize,
+}
+
+impl<'a, 'b> ChangeScan<'a, 'b> {
+    pub(super) fn new(cursor: TableCursor<'a>, slow_path: SlowPath<'b>) -> Self {
+        Self {
+            cursor,
+            slow_path,
+            captured: 0,
+        }
+    }
+
+    pub(super) fn captured(&self) -> usize {
+        self.captured
+    }
+}
+
+impl ChangeVisitor for ChangeScan<'_, '_> {
+    /// True if the player is not to be encoded: its tick was added to the unchanged stretch.
+    fn skips(&mut self, entity: Entity, reward: Option<&Reward>, is_unchanged: bool) -> bool {
+        let SlowPath {
+            context,
+            capture,
+            reward_terms,
+            ..
+        } = &mut self.slow_path;
+        self.cursor.prefetch();
+        let Some((_, slot)) = self.cursor.advance_to(entity) else {
+            return false;
+        };
+        let is_skipped = is_unchanged && slot.can_skip_read(*capture);
+        if is_skipped {
+            slot.mark_captured(*capture);
+            reward_terms.credit(reward.filter(|reward| !reward.is_untouched()), slot, context);
+            slot.skip_read(context);
+            self.captured += 1;
+        }
+        is_skipped
+    }
+
+    fn take(&mut self, mut block: Block<'_>) {
+        for index in 0..block.len() {
+            let slot = self.cursor.players.get_mut(block.entity(index));
+            let is_captured = self.slow_path.capture(slot, block.player_mut(index));
+            self.captured += usize::from(is_captured);
+        }
+    }
+}

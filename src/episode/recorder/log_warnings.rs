@@ -1,0 +1,113 @@
+//! Warnings for the developer, each logged once.
+
+use super::Recorder;
+use bevy_ecs::world::World;
+
+/// A condition that is logged only the first time.
+#[derive(Default)]
+pub(super) struct WarnOnce {
+    has_fired: bool,
+}
+
+impl WarnOnce {
+    /// True the first time.
+    pub(super) fn fire(&mut self) -> bool {
+        !core::mem::replace(&mut self.has_fired, true)
+    }
+}
+
+/// The warnings of one recording.
+#[derive(Default)]
+pub(super) struct Warnings {
+    pub(super) duplicate_agent: WarnOnce,
+    pub(super) no_buffer: WarnOnce,
+    pub(super) missing_resource: WarnOnce,
+    missing_component: WarnOnce,
+    non_finite: WarnOnce,
+    frequent_non_finite: WarnOnce,
+    only_despawns: WarnOnce,
+}
+
+impl Recorder {
+    /// Logs the conditions that are checked at each capture.
+    pub(super) fn log_warnings(&mut self, world: &World) {
+        self.warn_missing_component(world);
+        self.warn_non_finite();
+        self.warn_only_despawns();
+    }
+
+    fn warn_missing_component(&mut self, world: &World) {
+        /// Captures between two checks. A player that lacks a component for less time may still be under construction.
+        const INTERVAL: u32 = 120;
+        if self.capture_count.is_multiple_of(INTERVAL)
+            && !self.warnings.missing_component.has_fired
+            && let Some(missing) = self.encoder.missing_components(world)
+            && self.warnings.missing_component.fire()
+        {
+            tracing::warn!(
+                "recording `{}`: some players are not recorded, because they lack {}; give them these components, or do not \
+                 observe them",
+                self.name(),
+                missing.join(", ")
+            );
+        }
+    }
+
+    fn warn_non_finite(&mut self) {
+        let dropped = self.context.counters.non_finite.get();
+        let recorded = self.context.counters.recorded.get();
+        let is_found = dropped > 0 || self.context.non_finite_counts.iter().any(|count| count.get() > 0);
+        if is_found && self.warnings.non_finite.fire() {
+            tracing::warn!(
+                "recording `{}` met a value that is NaN or infinite in {}: the transition is dropped and the episode ends \
+                 before it; see `EpisodeRules::non_finite`",
+                self.name(),
+                self.non_finite_features()
+            );
+        }
+        if recorded >= 1000 && dropped * 100 > recorded && self.warnings.frequent_non_finite.fire() {
+            tracing::warn!(
+                "recording `{}` dropped {dropped} of {recorded} transitions because of values that are NaN or infinite, in {}",
+                self.name(),
+                self.non_finite_features()
+            );
+        }
+    }
+
+    /// The features that were not finite, most frequent first.
+    fn non_finite_features(&self) -> String {
+        let names = self.context.schema.feature_names();
+        let mut found: Vec<_> = self
+            .context
+            .non_finite_counts
+            .iter()
+            .zip(&names)
+            .filter(|(count, _)| count.get() > 0)
+            .map(|(count, name)| (count.get(), name))
+            .collect();
+        found.sort_by_key(|&(count, _)| core::cmp::Reverse(count));
+        let found: Vec<_> = found
+            .iter()
+            .take(8)
+            .map(|(count, name)| format!("`{name}` ({count} times)"))
+            .collect();
+        if found.is_empty() {
+            "the action or the reward".to_owned()
+        } else {
+            found.join(", ")
+        }
+    }
+
+    /// Contract, termination: with `on_despawn(Terminated)`, a player who left is recorded like one who died.
+    fn warn_only_despawns(&mut self) {
+        let ends = self.context.published_ends.get();
+        let despawns = self.context.terminated_despawns.get();
+        if despawns >= 20 && ends == despawns && self.warnings.only_despawns.fire() {
+            tracing::warn!(
+                "recording `{}`: every episode so far ended `terminated` by a despawn; players who merely left look like \
+                 players who died. Trigger `EndEpisode` for deaths, and leave `on_despawn` as it is",
+                self.name()
+            );
+        }
+    }
+}

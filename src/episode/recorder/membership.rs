@@ -1,0 +1,129 @@
+//! Which players have a slot: who joins at a capture, and who leaves.
+
+use super::Recorder;
+use crate::{
+    capture::Parts,
+    episode::player_slot::PlayerSlot,
+    player::{AgentId, DoNotRecord, Reward},
+};
+use bevy_ecs::{entity::Entity, entity_disabling::Disabled, world::World};
+use experience_core::transition::{EndReason, Outcome};
+
+impl Recorder {
+    /// Handles players with a slot whom the capture did not find.
+    ///
+    /// - `DoNotRecord`: the open episode is discarded, and the slot is removed. Contract, consent.
+    /// - Despawned, disabled or without the marker: the episode ends as after a despawn, and the slot is removed. A pending
+    ///   end, with the observation read at the time, takes precedence. Contract, termination.
+    /// - Without a component that the recording reads: the episode ends at its last row.
+    pub(super) fn sweep_missing_players(&mut self, world: &World) {
+        for position in (0..self.players.len()).rev() {
+            let context = &self.context;
+            let slot = &mut self.players.slots_mut()[position];
+            if slot.was_captured(self.capture_count) {
+                continue;
+            }
+            let entity = world.get_entity(slot.entity).ok();
+            let opted_out = entity.is_some_and(|entity| entity.contains::<DoNotRecord>());
+            let is_player =
+                entity.is_some_and(|entity| entity.contains_id(self.marker) && !entity.contains::<Disabled>());
+            if opted_out {
+                slot.discard_episode(context);
+            } else if !is_player && !slot.is_leaving() {
+                let (outcome, reason) = context.rules.leave_end();
+                slot.request_end(outcome, &reason, true, false);
+            } else if !slot.has_pending_end() {
+                slot.end_at_last_row(context, Outcome::Truncated, &EndReason::COMPONENT_LOST);
+            }
+            let is_removed = opted_out || slot.is_leaving() || !is_player;
+            slot.capture(context, None);
+            if is_removed {
+                let mut slot = self.players.remove(position);
+                self.outputs.close(&mut slot);
+                self.capture_pass.note_moved();
+            }
+        }
+    }
+
+    /// Gives a slot to each player that the capture found without one, and begins its first episode.
+    ///
+    /// Contract, beginnings: players join in the order of their agent ids, those without an `AgentId` last.
+    pub(super) fn join_players(&mut self, world: &World) {
+        if self.joining.is_empty() {
+            return;
+        }
+        let mut joining = core::mem::take(&mut self.joining);
+        joining.sort_by_key(|&entity| {
+            let agent_id = world.get::<AgentId>(entity);
+            (agent_id.is_none(), agent_id.copied(), entity.index_u32())
+        });
+        let shares_pool = self.outputs.shares_pool(self.players.len() + joining.len());
+        for entity in joining.drain(..) {
+            self.join_player(world, entity, shares_pool);
+        }
+        // Keeps the allocation.
+        self.joining = joining;
+    }
+
+    fn join_player(&mut self, world: &World, entity: Entity, shares_pool: bool) {
+        let agent_id = match world.get::<AgentId>(entity) {
+            Some(&AgentId(agent_id)) => {
+                if let Some(holder) = self.players.agent_entity(agent_id) {
+                    self.refuse_player(entity, holder, agent_id);
+                    return;
+                }
+                agent_id
+            }
+            None => self.players.next_agent_id(),
+        };
+        let output = match (self.enabled, shares_pool) {
+            (false, _) => None,
+            (true, false) => self.outputs.open_dedicated(agent_id, &self.context, &mut self.warnings),
+            (true, true) => {
+                let row = archetype_row(world, entity);
+                self.outputs.open_pooled(row, &mut self.context, &mut self.warnings)
+            }
+        };
+        if self.enabled && output.is_none() {
+            self.context.counters.unbuffered_agents.add(1);
+        }
+        let mut slot = PlayerSlot::new(&self.context, entity, agent_id, output);
+        slot.mark_captured(self.capture_count);
+        slot.set_excluded(self.excluded_agents.contains(&agent_id));
+        let has_reward = world.get::<Reward>(entity).is_some_and(|reward| !reward.is_clear());
+        if has_reward && self.enabled && !self.context.was_paused {
+            self.context.counters.orphaned_rewards.add(1);
+        }
+        if self.is_recording()
+            && self
+                .encoder
+                .encode_one(world, entity, Parts::ALL, &mut self.scratch_row)
+        {
+            slot.capture(&self.context, Some(&mut self.scratch_row));
+        }
+        self.players.insert(slot);
+        self.capture_pass.note_moved();
+    }
+
+    /// Does not record a player whose agent id belongs to another live player.
+    fn refuse_player(&mut self, entity: Entity, holder: Entity, agent_id: i64) {
+        if !self.players.refuse(entity) {
+            return;
+        }
+        self.context.counters.refused_agents.add(1);
+        if self.warnings.duplicate_agent.fire() {
+            let recording = self.name();
+            tracing::warn!(
+                "recording `{recording}`: {entity} has agent id {agent_id}, which {holder} plays under: it is not \
+                 recorded until {holder} is gone; give each living player an `AgentId` of its own"
+            );
+        }
+    }
+}
+
+/// An entity's row in its archetype.
+fn archetype_row(world: &World, entity: Entity) -> usize {
+    world
+        .get_entity(entity)
+        .map_or(0, |entity| entity.location().archetype_row.index())
+}

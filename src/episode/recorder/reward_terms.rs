@@ -1,0 +1,137 @@
+//! Maps the named terms of a [`Reward`] to the reward columns of a recording.
+
+use crate::{
+    episode::{context::RecordingContext, player_slot::PlayerSlot},
+    player::Reward,
+};
+
+/// The reward terms that a recording declared, and a cache of the names that rewards were given under.
+pub(super) struct RewardTerms {
+    recording: String,
+    columns: TermColumns,
+}
+
+struct TermColumns {
+    declared: Box<[String]>,
+    /// Names in the order in which they were first given, each with its index among the declared terms. Compared by address:
+    /// a name is nearly always the same constant of the game.
+    known: Vec<(&'static str, Option<usize>)>,
+}
+
+impl RewardTerms {
+    pub(super) fn new(recording: &str, declared: &[String]) -> Self {
+        Self {
+            recording: recording.to_owned(),
+            columns: TermColumns {
+                declared: declared.into(),
+                known: Vec::new(),
+            },
+        }
+    }
+
+    /// Adds the reward given since the last capture to the player's transition in progress. Outside an episode it is counted as
+    /// orphaned.
+    pub(super) fn credit(&mut self, reward: Option<&Reward>, slot: &mut PlayerSlot, context: &RecordingContext) {
+        let Some(reward) = reward else { return };
+        let accepts_rewards = slot.accepts_rewards();
+        let mut is_orphaned = false;
+        self.for_each_amount(reward, |term, amount| {
+            if accepts_rewards {
+                slot.add_reward(term, amount);
+            } else {
+                is_orphaned = true;
+            }
+        });
+        if is_orphaned && slot.is_recorded() && !slot.is_excluded() && !context.was_paused {
+            context.counters.orphaned_rewards.add(1);
+        }
+    }
+
+    /// Calls `each` with every amount that counts for the recording, and the index of its declared term. The index is `None`
+    /// for a term that was not declared.
+    #[inline]
+    fn for_each_amount(&mut self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) {
+        let Self { recording, columns } = self;
+        for (index, (name, amount)) in reward.for_recording(recording).enumerate() {
+            let column = match columns.lookup(index, name) {
+                Some(column) => column,
+                None => columns.register(recording, name),
+            };
+            each(column, amount);
+        }
+    }
+
+    /// As [`for_each_amount`](Self::for_each_amount), without exclusive access. False if a name is not known yet: then `each`
+    /// may have been called for some of the amounts.
+    #[inline]
+    pub(super) fn try_for_each_amount(&self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) -> bool {
+        for (index, (name, amount)) in reward.for_recording(&self.recording).enumerate() {
+            let Some(column) = self.columns.lookup(index, name) else {
+                return false;
+            };
+            each(column, amount);
+        }
+        true
+    }
+}
+
+impl TermColumns {
+    /// The column of a known name. `index` is where the name is expected: players are usually given the same terms in the
+    /// same order.
+    #[inline]
+    fn lookup(&self, index: usize, name: &'static str) -> Option<Option<usize>> {
+        match self.known.get(index) {
+            Some(&(known, column)) if core::ptr::eq(known, name) => Some(column),
+            _ => self.search(name),
+        }
+    }
+
+    #[inline(never)]
+    fn search(&self, name: &'static str) -> Option<Option<usize>> {
+        let mut known = self.known.iter();
+        known
+            .find(|(known, _)| core::ptr::eq(*known, name))
+            .map(|&(_, column)| column)
+    }
+
+    /// Adds a name that was given for the first time. Warns if it was not declared.
+    #[cold]
+    fn register(&mut self, recording: &str, name: &'static str) -> Option<usize> {
+        let Self { declared, known } = self;
+        let column = declared.iter().position(|term| term == name);
+        if column.is_none() && !declared.is_empty() && known.iter().all(|&(known, _)| known != name) {
+            tracing::warn!(
+                "recording `{recording}`: the reward term `{name}` is not among {declared:?}: it counts to the sum, without a \
+                 column of its own; add it to `reward_terms`"
+            );
+        }
+        known.push((name, column));
+        column
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_is_found_by_its_name_at_any_address() {
+        let mut terms = RewardTerms::new("fighter", &["coin".to_owned(), "hit".to_owned()]);
+        // The same name at another address.
+        let elsewhere: &'static str = String::from("hit").leak();
+        let mut reward = Reward::default();
+        reward.add("hit", 1.0);
+        reward.add("luck", 2.0);
+        reward.add_to("other", "coin", 4.0);
+        let mut amounts = |reward: &Reward| {
+            let mut found = Vec::new();
+            terms.for_each_amount(reward, |term, amount| found.push((term, amount)));
+            found
+        };
+        assert_eq!(amounts(&reward), [(Some(1), 1.0), (None, 2.0)]);
+        assert_eq!(amounts(&reward), [(Some(1), 1.0), (None, 2.0)]);
+        let mut same = Reward::default();
+        same.add(elsewhere, 3.0);
+        assert_eq!(amounts(&same), [(Some(1), 3.0)]);
+    }
+}

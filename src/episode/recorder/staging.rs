@@ -1,0 +1,148 @@
+//! What observers and schedules of the game stage between captures: ends, departures, beginnings and early actions.
+//!
+//! Contract, true final observation: the player is read when the trigger is applied. The next capture publishes the end.
+
+use super::Recorder;
+use crate::{
+    capture::{Parts, diff},
+    player::Reward,
+};
+use bevy_ecs::{entity::Entity, world::World};
+use experience_core::transition::{EndReason, Outcome};
+
+/// An [`EndEpisode`](crate::episode::EndEpisode) for one recording.
+#[derive(Clone, Debug)]
+pub(crate) struct EndRequest {
+    pub(crate) entity: Entity,
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: EndReason,
+    /// No tick has begun since the last capture.
+    pub(crate) between_ticks: bool,
+}
+
+/// What became of an [`EndRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndDisposition {
+    /// It ends the player's episode.
+    Staged,
+    /// An end was staged before. The stronger of the two is published.
+    AlreadyStaged,
+    /// The player is between episodes.
+    Ignored,
+    /// The player is not recorded, or not yet.
+    NotRecorded,
+    /// The entity is not a player of this recording.
+    NotAPlayer,
+}
+
+impl Recorder {
+    /// Stages the end of an episode, and reads the final observation.
+    pub(crate) fn stage_end(&mut self, world: &World, request: &EndRequest) -> EndDisposition {
+        let entity = request.entity;
+        let Some(slot) = self.players.get_mut(entity) else {
+            let is_player = world
+                .get_entity(entity)
+                .is_ok_and(|found| found.contains_id(self.marker));
+            return if is_player {
+                EndDisposition::NotRecorded
+            } else {
+                EndDisposition::NotAPlayer
+            };
+        };
+        self.has_ends_between_ticks |= request.between_ticks;
+        if slot.request_end(request.outcome, &request.reason, false, request.between_ticks) {
+            self.read_final_row(world, entity);
+            EndDisposition::Staged
+        } else if slot.has_pending_end() {
+            EndDisposition::AlreadyStaged
+        } else {
+            self.context.counters.ignored_ends.add(1);
+            EndDisposition::Ignored
+        }
+    }
+
+    /// Stages that a player leaves: it is being despawned or loses the marker, and its components can still be read.
+    pub(crate) fn stage_leave(&mut self, world: &World, entity: Entity, between_ticks: bool) {
+        let Some(slot) = self.players.get_mut(entity).filter(|slot| !slot.is_leaving()) else {
+            return;
+        };
+        // At the capture the component may be gone.
+        self.reward_terms
+            .credit(world.get::<Reward>(entity), slot, &self.context);
+        let (outcome, reason) = self.context.rules.leave_end();
+        slot.request_end(outcome, &reason, true, between_ticks);
+        self.has_ends_between_ticks |= between_ticks;
+        self.read_final_row(world, entity);
+    }
+
+    /// Reads the final observation of a staged end, and the action that led to it, unless the capture reads them.
+    fn read_final_row(&mut self, world: &World, entity: Entity) {
+        let Self {
+            players,
+            encoder,
+            context,
+            ..
+        } = self;
+        let Some(slot) = players.get_mut(entity) else { return };
+        let Some((row, parts)) = slot.final_row_request(&context.rules) else {
+            return;
+        };
+        if encoder.prepare_one(world, parts, entity) && encoder.encode_one(world, entity, parts, row) {
+            slot.final_row_read(&context.rules, context.layout(), parts);
+        }
+    }
+
+    /// Stages that a player's next episode may begin. Ignored if the player is in an episode.
+    pub(crate) fn stage_begin(&mut self, entity: Entity) {
+        if let Some(slot) = self.players.get_mut(entity) {
+            slot.request_begin();
+        }
+    }
+
+    /// Reads the action of every player early, at the end of the schedule given to `act_in`.
+    ///
+    /// Contract, timing: the recorded action is the one that this tick consumed.
+    pub(crate) fn read_actions(&mut self, world: &World) {
+        if !self.is_recording() || !self.encoder.prepare(world, Parts::ACTED) {
+            return;
+        }
+        let Self {
+            encoder,
+            players,
+            context,
+            ..
+        } = self;
+        encoder.encode_all(world, Parts::ACTED, |mut block| {
+            for player in block.iter_mut() {
+                let slot = players.get_mut(player.entity);
+                if let Some(row) = slot.and_then(|slot| slot.early_action_row(&context.rules)) {
+                    diff::copy_action(context.layout(), player.row, row);
+                }
+            }
+        });
+    }
+
+    /// The players whose end was staged since the last capture, before a tick began.
+    pub(crate) fn ended_between_ticks(&self) -> impl Iterator<Item = Entity> + '_ {
+        // Avoids a scan of all slots: such ends are rare.
+        let slots = if self.has_ends_between_ticks {
+            self.players.slots()
+        } else {
+            &[]
+        };
+        slots
+            .iter()
+            .filter(|slot| slot.has_end_between_ticks())
+            .map(|slot| slot.entity)
+    }
+
+    /// A tick begins: credits `entity`'s rewards until now. If its episode ended before the tick, rewards given from now on do
+    /// not belong to that episode.
+    pub(crate) fn seal_rewards(&mut self, world: &World, entity: Entity) {
+        if let Some(slot) = self.players.get_mut(entity) {
+            self.reward_terms
+                .credit(world.get::<Reward>(entity), slot, &self.context);
+            slot.seal_rewards();
+        }
+    }
+}
