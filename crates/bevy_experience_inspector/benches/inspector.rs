@@ -1,8 +1,8 @@
 //! Cost of the inspector for a recording of 1,000 players, per tick and frame.
 //!
-//! `without` and `closed` are one tick without the inspector and with it closed. `open*` are one tick and one frame of the panel at
-//! 1000×700 with one of its tabs, tessellated on the CPU; the GPU is not part of it. `opening` is the first frame over full buffers
-//! alone, which reads more rows than any later frame.
+//! `without` and `closed` are one tick without the inspector and with it closed. `open*` are one tick and one frame of
+//! the panel at 1000×700 with one of its tabs, tessellated on the CPU; the GPU is not part of it. `opening` is the
+//! first frame over full buffers alone, which reads more rows than any later frame.
 
 use bevy_egui::egui::{CentralPanel, Context, Pos2, RawInput, Rect, vec2};
 use bevy_experience::test_app::TestApp;

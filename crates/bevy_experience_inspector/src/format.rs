@@ -47,7 +47,8 @@ pub(super) fn aligned(number: f64) -> String {
     }
 }
 
-/// A value in a column of mixed magnitudes: as [`value`] for whole numbers and those below 0.01, as [`aligned`] otherwise.
+/// A value in a column of mixed magnitudes: as [`value`] for whole numbers and those below 0.01, as [`aligned`]
+/// otherwise.
 pub(super) fn table_value(number: f64) -> String {
     if number.fract() == 0.0 || number.abs() < 0.01 {
         value(number)

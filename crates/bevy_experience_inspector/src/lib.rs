@@ -11,11 +11,11 @@
 //!     .run();
 //! ```
 //! The plugin draws a floating window, which F9 opens and closes by default. A game with its own windows or docks calls
-//! [`ui_for_experience`] in any [`egui::Ui`] instead, without the plugin or with [`toggle`](ExperienceInspectorPlugin::toggle)
-//! set to `None`.
+//! [`ui_for_experience`] in any [`egui::Ui`] instead, without the plugin or with
+//! [`toggle`](ExperienceInspectorPlugin::toggle) set to `None`.
 //!
-//! The panel reads counters and copies rows out of buffers without draining them, and its buttons take effect between ticks, so
-//! it never blocks a capture. While the window is closed only the system that reads the key runs.
+//! The panel reads counters and copies rows out of buffers without draining them, and its buttons take effect between
+//! ticks, so it never blocks a capture. While the window is closed only the system that reads the key runs.
 
 mod commands;
 mod distributions;
@@ -51,9 +51,9 @@ use std::collections::HashMap;
 
 /// Draws [`ui_for_experience`] in a floating egui window over the game.
 ///
-/// The window is drawn on the primary egui context, which belongs to one of the game's cameras; the plugin spawns no camera. If
-/// the inspector is open and no context draws it, a warning is logged once. `EguiPlugin` is added if the app has a `WindowPlugin`
-/// and no `EguiPlugin` yet.
+/// The window is drawn on the primary egui context, which belongs to one of the game's cameras; the plugin spawns no
+/// camera. If the inspector is open and no context draws it, a warning is logged once. `EguiPlugin` is added if the app
+/// has a `WindowPlugin` and no `EguiPlugin` yet.
 #[derive(Clone, Debug)]
 pub struct ExperienceInspectorPlugin {
     /// The key that opens and closes the window; F9 by default. With `None`, only [`ExperienceInspector::open`] does.
@@ -143,7 +143,8 @@ pub struct ExperienceInspector {
     pub open: bool,
     /// The selected tab.
     pub tab: Tab,
-    /// The name of the recording that is shown. The first recording is shown where this is `None` or names no recording.
+    /// The name of the recording that is shown. The first recording is shown where this is `None` or names no
+    /// recording.
     pub recording: Option<String>,
     /// The agent id of the selected player.
     pub selected: Option<i64>,
@@ -164,7 +165,8 @@ pub struct ExperienceInspector {
 struct ReportedSinkFailure {
     error: String,
     consequence: SinkFailure,
-    /// Episodes that the sink had accepted when the failure was first shown. A larger count means that it has recovered.
+    /// Episodes that the sink had accepted when the failure was first shown. A larger count means that it has
+    /// recovered.
     accepted_episodes: Option<u64>,
 }
 
@@ -219,9 +221,9 @@ fn warn_if_never_drawn(inspector: Res<ExperienceInspector>, mut updates: Local<u
 
 /// Draws the inspector in `ui`, for games with their own windows or docks.
 ///
-/// Works without [`ExperienceInspectorPlugin`]: the [`ExperienceInspector`] resource is inserted on the first call, and the
-/// settings are then shown read-only. Without [`ExperiencePlugin`](bevy_experience::plugin::ExperiencePlugin), a recording or a player, the
-/// panel names what is missing.
+/// Works without [`ExperienceInspectorPlugin`]: the [`ExperienceInspector`] resource is inserted on the first call, and
+/// the settings are then shown read-only. Without [`ExperiencePlugin`](bevy_experience::plugin::ExperiencePlugin), a recording or
+/// a player, the panel names what is missing.
 pub fn ui_for_experience(world: &mut World, ui: &mut egui::Ui) {
     world.init_resource::<ExperienceInspector>();
     world.resource_scope(|world, mut inspector: Mut<ExperienceInspector>| {
@@ -300,8 +302,8 @@ impl ExperienceInspector {
         self.tab = Tab::Player;
     }
 
-    /// The entity of the selected player, for example to show it in a world inspector. `None` if no player is selected, or it is
-    /// not in the recording that is shown.
+    /// The entity of the selected player, for example to show it in a world inspector. `None` if no player is selected,
+    /// or it is not in the recording that is shown.
     #[must_use]
     pub fn selected_entity(&self, experience: &Experience) -> Option<Entity> {
         let chosen = self.recording.as_deref();

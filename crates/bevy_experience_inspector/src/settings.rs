@@ -17,9 +17,9 @@ use core::any::TypeId;
 pub struct InspectorSettings {
     /// Transitions in the plots of a player, as far as its buffer holds that many; at least 2, 256 by default.
     pub plot_steps: usize,
-    /// The number of buffered rows, of all players together, after which no further player's buffer is read in one frame; at least
-    /// 1, 16,384 by default. If more rows are captured per frame, statistics lag behind the game, and miss rows that are overwritten
-    /// before they are read.
+    /// The number of buffered rows, of all players together, after which no further player's buffer is read in one
+    /// frame; at least 1, 16,384 by default. If more rows are captured per frame, statistics lag behind the game, and
+    /// miss rows that are overwritten before they are read.
     pub rows_per_frame: usize,
 }
 

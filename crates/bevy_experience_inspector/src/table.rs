@@ -107,7 +107,8 @@ fn elide_middle(text: &str, keep: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// Draws the row of column titles. With `sort`, a click on a title sorts by its column, and a second click reverses the order.
+/// Draws the row of column titles. With `sort`, a click on a title sorts by its column, and a second click reverses the
+/// order.
 pub(super) fn header(ui: &mut Ui, columns: &[TableColumn], mut sort: Option<&mut TableSort>) {
     let height = style::row_height(ui);
     let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());

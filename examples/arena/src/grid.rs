@@ -111,12 +111,12 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::chance::{Purpose, place, stream};
+    use crate::random::{StreamPurpose, random_position, stream};
 
     #[test]
     fn near_finds_what_a_full_search_finds() {
         let half = 47.0;
-        let mut rng = stream(5, Purpose::Spawn, 0, 0);
+        let mut rng = stream(5, StreamPurpose::Spawn, 0, 0);
         let mut grid = Grid::new(half, 3);
         for round in 0..3 {
             let all: Vec<(MatchId, Spot<u32>)> = (0..200)
@@ -124,7 +124,7 @@ mod tests {
                     (
                         MatchId(rng.random_range(0..3)),
                         Spot {
-                            position: place(&mut rng, 1.2 * half),
+                            position: random_position(&mut rng, 1.2 * half),
                             what,
                         },
                     )
@@ -132,7 +132,7 @@ mod tests {
                 .collect();
             grid.fill(all.iter().copied());
             for _ in 0..50 {
-                let (match_id, center) = (MatchId(rng.random_range(0..3)), place(&mut rng, half));
+                let (match_id, center) = (MatchId(rng.random_range(0..3)), random_position(&mut rng, half));
                 let radius = rng.random_range(0.5..30.0);
                 let mut found = Vec::new();
                 grid.each_near(match_id, center, radius, |_, spot| found.push(spot.what));

@@ -77,8 +77,8 @@ impl SampleWindow {
         (count > 0).then(|| sum / f64::from(count))
     }
 
-    /// A histogram of the finite values with at most `max_bins` bins of equal width: that width, and the centre and count of each
-    /// bin. Where all values are integers within a range of `max_bins`, there is one bin per integer.
+    /// A histogram of the finite values with at most `max_bins` bins of equal width: that width, and the centre and
+    /// count of each bin. Where all values are integers within a range of `max_bins`, there is one bin per integer.
     pub(crate) fn histogram(&self, max_bins: usize) -> (f64, Vec<(f64, usize)>) {
         let Some((min, max)) = self.range() else {
             return (1.0, Vec::new());

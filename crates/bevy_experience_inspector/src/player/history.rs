@@ -52,8 +52,8 @@ impl StepHistory {
         StepBytes::new(schema, &self.rows[index * self.row_words..][..self.row_words])
     }
 
-    /// The outcome of the episode, if it ended with the transition that row `index` closes. The outcome is in that row, or in an
-    /// `End` row after it.
+    /// The outcome of the episode, if it ended with the transition that row `index` closes. The outcome is in that row,
+    /// or in an `End` row after it.
     pub(super) fn outcome(&self, index: usize) -> Option<Outcome> {
         let header = |index: usize| {
             let row = self.rows.get(index * self.row_words..)?.get(..self.row_words)?;

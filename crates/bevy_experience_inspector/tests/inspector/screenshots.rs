@@ -22,8 +22,8 @@ fn save(panel: &mut Panel, name: &str) {
     save_with_at_least(panel, name, 5_000);
 }
 
-/// Saves a screenshot. Asserts that at least `min_pixels` differ from the background, and that no text is clipped at its left or
-/// right.
+/// Saves a screenshot. Asserts that at least `min_pixels` differ from the background, and that no text is clipped at
+/// its left or right.
 fn save_with_at_least(panel: &mut Panel, name: &str, min_pixels: usize) {
     panel.frames(2);
     for text in panel.texts() {
