@@ -1,36 +1,20 @@
 //! Statistics of one recording, updated once per frame with the rows that are new in its buffers.
 
 mod distribution;
+mod episode;
 
 pub(super) use distribution::{FeatureRange, SampleWindow, WINDOW_LEN};
 
 use super::InspectorSettings;
 use bevy_experience::plugin::{PlayerState, RecordingProgress};
 use core::time::Duration;
+use episode::EpisodeTracker;
 use experience_buffer::PlayerBuffers;
-use experience_core::{
-    schema::Schema,
-    transition::{StepBytes, StepHeader, StepKind},
-};
+use experience_core::{schema::Schema, transition::StepBytes};
 use std::{
     collections::{HashMap, VecDeque},
     time::Instant,
 };
-
-/// The position in one player's buffer up to which rows were read, and totals of its open episode.
-#[derive(Default)]
-struct EpisodeTracker {
-    /// [`BufferStats::added`](experience_buffer::BufferStats::added) at the last read.
-    added: u64,
-    episode: u32,
-    ordinal: u32,
-    steps: u32,
-    total_reward: f64,
-    /// Every row of the episode was read.
-    is_complete: bool,
-    /// The update in which the player was last present.
-    last_update: u64,
-}
 
 /// Statistics of one recording since the inspector was first drawn.
 #[derive(Default)]
@@ -88,10 +72,8 @@ impl RecordingMetrics {
             let Some(stats) = player.buffer else { continue };
             if stats.added < tracker.added {
                 // The agent left and joined again with a new buffer.
-                *tracker = EpisodeTracker {
-                    last_update: self.updates,
-                    ..EpisodeTracker::default()
-                };
+                *tracker = EpisodeTracker::default();
+                tracker.last_update = self.updates;
             }
             let new_rows = usize::try_from(stats.added - tracker.added).unwrap_or(usize::MAX);
             let new_rows = new_rows.min(stats.capacity);
@@ -164,61 +146,6 @@ impl RecordingMetrics {
     }
 }
 
-impl EpisodeTracker {
-    fn read_row(&mut self, schema: &Schema, row: &[u64], distributions: &mut Distributions) {
-        let header = StepHeader::of(row);
-        let step = StepBytes::new(schema, row);
-        let ordinals_advanced = header.ordinal.wrapping_sub(self.ordinal);
-        self.ordinal = header.ordinal;
-        match header.kind() {
-            StepKind::Begin => {
-                self.episode = header.episode;
-                self.steps = 0;
-                self.total_reward = 0.0;
-                self.is_complete = true;
-                distributions.add_observation(step);
-            }
-            StepKind::Transition => {
-                self.continue_episode(header, ordinals_advanced == 1);
-                self.steps += 1;
-                self.total_reward += header.reward;
-                distributions.add_observation(step);
-                for (window, value) in distributions.actions.iter_mut().zip(step.action()) {
-                    window.push(value);
-                }
-                self.finish_episode(header, distributions);
-            }
-            StepKind::End => {
-                self.continue_episode(header, ordinals_advanced == 0);
-                self.total_reward += header.reward;
-                self.finish_episode(header, distributions);
-            }
-            StepKind::Discard => self.is_complete = false,
-        }
-    }
-
-    /// Marks the episode as incomplete where its `Begin` row, or a row before this one, was not read.
-    fn continue_episode(&mut self, header: &StepHeader, follows_last_row: bool) {
-        if header.episode != self.episode {
-            *self = Self {
-                episode: header.episode,
-                steps: 0,
-                total_reward: 0.0,
-                is_complete: false,
-                ..*self
-            };
-        }
-        self.is_complete &= follows_last_row;
-    }
-
-    fn finish_episode(&mut self, header: &StepHeader, distributions: &mut Distributions) {
-        if header.outcome().is_some() && self.is_complete && self.steps > 0 {
-            distributions.lengths.push(f64::from(self.steps));
-            distributions.returns.push(self.total_reward);
-        }
-    }
-}
-
 impl Distributions {
     fn add_observation(&mut self, step: StepBytes<'_>) {
         self.observations += 1;
@@ -235,7 +162,7 @@ mod tests {
     use experience_buffer::{BufferSettings, Writer};
     use experience_core::{
         schema::{Column, DType, Space},
-        transition::{Outcome, RunId},
+        transition::{Outcome, RunId, StepHeader, StepKind},
     };
 
     fn schema() -> Schema {

@@ -59,11 +59,11 @@ impl ExperienceInspector {
             let failure = self.sink_failures.get(&(snapshot.name.clone(), sink.sink.clone()));
             ui.horizontal_wrapped(|ui| {
                 let (state, color) = match failure.map(|failure| failure.consequence) {
-                    None => ("✔ accepting episodes", style::ok_color(ui)),
-                    Some(SinkFailure::StorageFull) => ("⚠ disk full", style::warning_color(ui)),
-                    Some(SinkFailure::Refuses) => ("✖ refuses episodes", style::error_color(ui)),
-                    Some(SinkFailure::Stalled) => ("✖ stalled", style::error_color(ui)),
-                    Some(SinkFailure::Retired) => ("✖ retired", style::error_color(ui)),
+                    None => ("✔ accepting episodes".to_owned(), style::ok_color(ui)),
+                    Some(SinkFailure::StorageFull) => ("⚠ disk full".to_owned(), style::warning_color(ui)),
+                    Some(SinkFailure::Refuses) => ("✖ refuses episodes".to_owned(), style::error_color(ui)),
+                    // `Stalled`, `Retired`, and variants that are added to this non-exhaustive enum later.
+                    Some(other) => (format!("✖ {other:?}").to_lowercase(), style::error_color(ui)),
                 };
                 ui.label(RichText::new(&sink.sink).monospace());
                 ui.colored_label(color, state);
