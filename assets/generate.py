@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws the pictures of the arena: `assets/arena/*.png`. Needs nothing but Python.
+"""Generates the textures of the arena, `assets/arena/*.png`, with the standard library of Python alone.
 
-    assets/generate.py            draws them
-    assets/generate.py --check    sees that the files hold what would be drawn
+    assets/generate.py            writes the files
+    assets/generate.py --check    fails if a file differs from what would be written
 """
 
 import math
@@ -13,17 +13,18 @@ import zlib
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "arena"
 
-# Pixels of a side of a sprite, and samples along a side of a pixel.
+# The side length of a sprite, in pixels.
 SIDE = 64
+# Antialiasing samples along each side of a pixel.
 SAMPLES = 4
 
-# A letter is 5 pixels wide and 7 high, and 2 more where it hangs below the line; a column and a row are left between two.
-LETTER = (6, 10)
-LETTERS_IN_A_ROW = 16
+# The cell of a glyph in pixels: 5 wide, 7 above and 2 below the baseline, and an empty column and row to separate it from the next.
+GLYPH_CELL = (6, 10)
+GLYPHS_PER_ROW = 16
 
 
 def png(width, height, pixels):
-    """The bytes of a picture; `pixels` are rows of (red, green, blue, alpha)."""
+    """The bytes of a PNG file; `pixels` are rows of (red, green, blue, alpha)."""
 
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -39,16 +40,16 @@ def png(width, height, pixels):
 
 
 def unpack(data):
-    """What is drawn in a picture that `png` wrote, whichever zlib compressed it."""
-    chunks, at = {}, 8
-    while at < len(data):
-        (length,) = struct.unpack(">I", data[at : at + 4])
-        chunks.setdefault(data[at + 4 : at + 8], data[at + 8 : at + 8 + length])
-        at += length + 12
+    """The header and the decompressed pixels of a file that `png` wrote: equal for equal images with any version of zlib."""
+    chunks, offset = {}, 8
+    while offset < len(data):
+        (length,) = struct.unpack(">I", data[offset : offset + 4])
+        chunks.setdefault(data[offset + 4 : offset + 8], data[offset + 8 : offset + 8 + length])
+        offset += length + 12
     return chunks[b"IHDR"], zlib.decompress(chunks[b"IDAT"])
 
 
-# Shapes say how far a point is from them, in sides of a sprite: below 0 it is inside. The middle is the origin, and up is up.
+# Signed distance functions, in units of a sprite's side: negative inside the shape. The origin is the centre, and y points up.
 
 
 def disc(x, y, cx, cy, radius):
@@ -71,25 +72,25 @@ DARK = (22, 26, 34, 255)
 
 
 def fighter(x, y):
-    """Seen from above, looking to the right. Light, so that it takes any colour."""
+    """A fighter seen from above, facing right. Light grey, so that it can be tinted with any colour."""
     if disc(x, y, 0.0, 0.0, 0.17) < 0:
         shine = disc(x, y, -0.03, 0.05, 0.07) < 0
         return (255, 255, 255, 255) if shine else (226, 228, 232, 255)
     if disc(x, y, 0.0, 0.0, 0.20) < 0:
         return DARK
-    for hand in (0.17, -0.17):
-        if disc(x, y, 0.20, hand * 0.72, 0.065) < 0:
+    for side in (0.17, -0.17):
+        if disc(x, y, 0.20, side * 0.72, 0.065) < 0:
             return (255, 255, 255, 255)
-        if disc(x, y, 0.20, hand * 0.72, 0.095) < 0:
+        if disc(x, y, 0.20, side * 0.72, 0.095) < 0:
             return DARK
     if box(x, y, 0.29, 0.0, 0.15, 0.045, 0.02) < 0:
         return (92, 98, 110, 255)
     if box(x, y, 0.29, 0.0, 0.18, 0.075, 0.03) < 0:
         return DARK
     if disc(x, y, -0.02, 0.0, 0.33) < 0:
-        lit = 0.80 + 0.35 * (y - x * 0.4)
-        light = max(150, min(236, int(236 * lit)))
-        return (light, light, light, 255)
+        shade = 0.80 + 0.35 * (y - x * 0.4)
+        grey = max(150, min(236, int(236 * shade)))
+        return (grey, grey, grey, 255)
     if disc(x, y, -0.02, 0.0, 0.375) < 0:
         return DARK
     return None
@@ -121,14 +122,14 @@ def coin(x, y):
 
 
 def bullet(x, y):
-    near = stroke(x, y, -0.34, 0.0, 0.30, 0.0, 0.0)
-    # Its tail is thinner than its head.
+    distance = stroke(x, y, -0.34, 0.0, 0.30, 0.0, 0.0)
+    # The tail is thinner than the head.
     width = 0.05 + 0.09 * (x + 0.4)
-    if near < width * 0.6:
+    if distance < width * 0.6:
         return (255, 255, 240, 255)
-    if near < width:
+    if distance < width:
         return (255, 196, 96, 255)
-    glow = max(0.0, 1.0 - (near - width) / 0.12)
+    glow = max(0.0, 1.0 - (distance - width) / 0.12)
     return (255, 150, 40, int(120 * glow * glow)) if glow > 0 else None
 
 
@@ -162,8 +163,8 @@ def skull(x, y):
 SPRITES = [fighter, corpse, coin, bullet, ring, shadow, crosshair, skull]
 
 
-def sampled(shape, column, row):
-    """The mean of a pixel's samples."""
+def sample_pixel(shape, column, row):
+    """The mean colour of a pixel's samples, weighted by alpha."""
     total = [0.0] * 4
     for sample in range(SAMPLES * SAMPLES):
         x = (column + (sample % SAMPLES + 0.5) / SAMPLES) / SIDE - 0.5
@@ -175,7 +176,7 @@ def sampled(shape, column, row):
             total[3] += colour[3]
     if total[3] == 0:
         return (0, 0, 0, 0)
-    return (*(round(part / total[3]) for part in total[:3]), round(total[3] / SAMPLES**2))
+    return (*(round(channel / total[3]) for channel in total[:3]), round(total[3] / SAMPLES**2))
 
 
 def sprites():
@@ -183,7 +184,7 @@ def sprites():
     rows = len(SPRITES) // columns
     pixels = [
         [
-            sampled(SPRITES[row // SIDE * columns + column // SIDE], column % SIDE, row % SIDE)
+            sample_pixel(SPRITES[row // SIDE * columns + column // SIDE], column % SIDE, row % SIDE)
             for column in range(columns * SIDE)
         ]
         for row in range(rows * SIDE)
@@ -192,20 +193,20 @@ def sprites():
 
 
 def floor():
-    """A tile, which fits to itself on all sides."""
+    """A tile that repeats seamlessly on all sides."""
 
     def pixel(column, row):
         if column in (0, SIDE - 1) or row in (0, SIDE - 1):
             return (31, 36, 46, 255)
-        light = (column // (SIDE // 2) + row // (SIDE // 2)) % 2
-        # A little dust, the same every time.
-        dust = ((column * 73 + row * 151 + column * row * 31) % 97) // 24
-        return (37 + 3 * light + dust, 43 + 3 * light + dust, 54 + 3 * light + dust, 255)
+        checker = (column // (SIDE // 2) + row // (SIDE // 2)) % 2
+        # Deterministic noise.
+        noise = ((column * 73 + row * 151 + column * row * 31) % 97) // 24
+        return (37 + 3 * checker + noise, 43 + 3 * checker + noise, 54 + 3 * checker + noise, 255)
 
     return png(SIDE, SIDE, [[pixel(column, row) for column in range(SIDE)] for row in range(SIDE)])
 
 
-LETTERS = """
+GLYPHS = """
 ! " # $ % & ' (
 ..#.. .#.#. .#.#. ..#.. ##..# .##.. ..#.. ...#.
 ..#.. .#.#. .#.#. .#### ##..# #..#. ..#.. ..#..
@@ -326,32 +327,32 @@ y z { | } ~
 """
 
 
-def letters():
-    """The pixels of each letter, by its character."""
+def glyphs():
+    """The rows of pixels of each glyph, by its character."""
     found = {" ": []}
-    for block in LETTERS.strip("\n").split("\n\n"):
+    for block in GLYPHS.strip("\n").split("\n\n"):
         names, *rows = [line.split(" ") for line in block.split("\n")]
         for row in rows:
-            if len(row) != len(names) or any(len(part) != LETTER[0] - 1 for part in row):
-                raise ValueError(f"a row of `{' '.join(names)}` is not as long as the others: {row}")
-        for place, name in enumerate(names):
-            found[name] = [row[place] for row in rows]
+            if len(row) != len(names) or any(len(line) != GLYPH_CELL[0] - 1 for line in row):
+                raise ValueError(f"a row of glyphs `{' '.join(names)}` has a wrong length: {row}")
+        for index, name in enumerate(names):
+            found[name] = [row[index] for row in rows]
     missing = [chr(code) for code in range(32, 127) if chr(code) not in found]
     if missing or len(found) != 95:
-        raise ValueError(f"letters are missing: {missing}")
+        raise ValueError(f"glyphs are missing: {missing}")
     return found
 
 
 def font():
-    """Letters of ASCII from the space on, white, in cells of one size."""
-    width, height = LETTER[0] * LETTERS_IN_A_ROW, LETTER[1] * 6
+    """The printable ASCII characters from the space on, white, in cells of one size."""
+    width, height = GLYPH_CELL[0] * GLYPHS_PER_ROW, GLYPH_CELL[1] * 6
     pixels = [[(255, 255, 255, 0)] * width for _ in range(height)]
-    for name, rows in letters().items():
-        down, right = divmod(ord(name) - 32, LETTERS_IN_A_ROW)
+    for name, rows in glyphs().items():
+        cell_row, cell_column = divmod(ord(name) - 32, GLYPHS_PER_ROW)
         for row, line in enumerate(rows):
             for column, mark in enumerate(line):
                 if mark == "#":
-                    pixels[down * LETTER[1] + row][right * LETTER[0] + column] = (255, 255, 255, 255)
+                    pixels[cell_row * GLYPH_CELL[1] + row][cell_column * GLYPH_CELL[0] + column] = (255, 255, 255, 255)
     return png(width, height, pixels)
 
 
@@ -359,13 +360,13 @@ def main():
     check = sys.argv[1:] == ["--check"]
     if sys.argv[1:] and not check:
         sys.exit(__doc__.strip())
-    for name, picture in (("sprites", sprites()), ("floor", floor()), ("font", font())):
+    for name, image in (("sprites", sprites()), ("floor", floor()), ("font", font())):
         path = FOLDER / f"{name}.png"
         if not check:
             FOLDER.mkdir(exist_ok=True)
-            path.write_bytes(picture)
-        elif not path.is_file() or unpack(path.read_bytes()) != unpack(picture):
-            sys.exit(f"`{path}` is not what would be drawn: run `assets/generate.py`")
+            path.write_bytes(image)
+        elif not path.is_file() or unpack(path.read_bytes()) != unpack(image):
+            sys.exit(f"`{path}` is out of date: run `assets/generate.py`")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-//! What the inspector costs with 1,000 players: a tick and a frame without it, with it closed, and with it open.
+//! Cost of the inspector for a recording of 1,000 players, per tick and frame.
 //!
-//! Open, a frame is the panel at 1000×700 with one of its tabs, down to triangles; what a graphics card does with these is not part
-//! of it. Opening is its first frame over buffers that are full, which looks at more rows than any other: no tick is in it.
+//! `without` and `closed` are one tick without the inspector and with it closed. `open*` are one tick and one frame of
+//! the panel at 1000×700 with one of its tabs, tessellated on the CPU; the GPU is not part of it. `opening` is the
+//! first frame over full buffers alone, which reads more rows than any later frame.
 
 use bevy_egui::egui::{CentralPanel, Context, Pos2, RawInput, Rect, vec2};
 use bevy_experience::test_app::TestApp;
@@ -9,12 +10,13 @@ use bevy_experience_inspector::{ExperienceInspector, Tab, ui_for_experience};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
-#[path = "../tests/inspector/game.rs"]
+#[path = "../tests/inspector/support/game.rs"]
 mod game;
 
 const PLAYERS: usize = 1000;
 
-fn frame(context: &Context, test: &mut TestApp) -> usize {
+/// Draws and tessellates one frame, and returns its mesh count.
+fn draw_frame(context: &Context, test: &mut TestApp) -> usize {
     let input = RawInput {
         screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(1000.0, 700.0))),
         ..RawInput::default()
@@ -49,13 +51,13 @@ fn inspector(c: &mut Criterion) {
             let mut inspector = test.world_mut().resource_mut::<ExperienceInspector>();
             inspector.tab = tab;
             inspector.selected = Some(107);
-            // What was played before is summed up over the first frames.
+            // The first frames read the rows of all earlier ticks.
             for _ in 0..100 {
-                frame(&context, &mut test);
+                draw_frame(&context, &mut test);
             }
             b.iter(|| {
                 test.ticks(1);
-                black_box(frame(&context, &mut test))
+                black_box(draw_frame(&context, &mut test))
             });
         });
     }
@@ -63,11 +65,11 @@ fn inspector(c: &mut Criterion) {
         let mut test = game::play(PLAYERS, 600);
         let context = Context::default();
         for _ in 0..3 {
-            frame(&context, &mut test);
+            draw_frame(&context, &mut test);
         }
         b.iter(|| {
             test.world_mut().insert_resource(ExperienceInspector::default());
-            black_box(frame(&context, &mut test))
+            black_box(draw_frame(&context, &mut test))
         });
     });
     group.finish();

@@ -1,43 +1,47 @@
-//! What actions, features, lengths and returns are like: here bugs show that ruin training.
+//! The Distributions tab: histograms of actions, episode lengths and returns, and the value range of each feature.
+//!
+//! It shows faults that ruin training: actions that never vary, features that are constant or not finite.
 
 use super::{
-    ExperienceInspector, look,
-    snapshot::Snapshot,
-    table::{self, Cell, Column},
-    watch::Samples,
+    ExperienceInspector, format,
+    metrics::{Distributions, SampleWindow, WINDOW_LEN},
+    snapshot::RecordingSnapshot,
+    style,
+    table::{self, TableCell, TableColumn},
 };
 use bevy_egui::egui::{ScrollArea, Ui, vec2};
-use bevy_experience::schema::Space;
 use egui_plot::{Bar, BarChart, Plot};
+use bevy_experience::schema::Space;
 
-const COLUMNS: [Column; 5] = [
-    Column::text("Feature", 2.5, ""),
-    Column::number("Lowest", 1.0, ""),
-    Column::number("Highest", 1.0, ""),
-    Column::number("Not finite", 1.0, "How often it was NaN or infinite."),
-    Column::text("", 1.7, ""),
+const COLUMNS: [TableColumn; 5] = [
+    TableColumn::text("Feature", 2.5, ""),
+    TableColumn::number("Min", 1.0, ""),
+    TableColumn::number("Max", 1.0, ""),
+    TableColumn::number("Not finite", 1.0, "Count of NaN and infinite values."),
+    TableColumn::text("", 1.7, ""),
 ];
 
 impl ExperienceInspector {
-    pub(super) fn distributions_tab(&mut self, ui: &mut Ui, seen: &Snapshot) {
-        let Some(watch) = self.watches.get_mut(&seen.name) else {
+    pub(super) fn draw_distributions_tab(&mut self, ui: &mut Ui, snapshot: &RecordingSnapshot) {
+        let Some(metrics) = self.metrics.get_mut(&snapshot.name) else {
             return;
         };
-        if watch.sums.observations == 0 {
-            let remedy = "What is captured from now on is summed up here, while the inspector is open.";
-            look::empty(ui, "Nothing is recorded yet", remedy);
+        if metrics.distributions.observations == 0 {
+            let remedy = "Statistics cover what is captured while the inspector is open.";
+            style::placeholder(ui, "Nothing recorded yet", remedy);
             return;
         }
         ui.horizontal(|ui| {
-            let observations = look::count(watch.sums.observations);
+            let observations = format::count(metrics.distributions.observations);
+            let window = format::count(WINDOW_LEN as u64);
             ui.weak(format!(
-                "{observations} observations, while this was open; of actions and episodes the last 4,096 each"
+                "{observations} observations since the inspector was opened; the last {window} actions and episodes"
             ));
-            if ui.button("Begin anew").clicked() {
-                watch.forget();
+            if ui.button("Reset").clicked() {
+                metrics.reset_distributions();
             }
         });
-        let sums = &watch.sums;
+        let distributions = &metrics.distributions;
         let left = ui.available_width() * 0.38;
         let height = ui.available_height();
         ui.horizontal_top(|ui| {
@@ -47,66 +51,64 @@ impl ExperienceInspector {
                     ScrollArea::vertical()
                         .id_salt("histograms")
                         .auto_shrink([false, false])
-                        .show(ui, |ui| histograms(ui, seen, sums));
+                        .show(ui, |ui| draw_histograms(ui, snapshot, distributions));
                 });
             });
             ui.separator();
-            ui.vertical(|ui| features(ui, seen, sums));
+            ui.vertical(|ui| draw_feature_table(ui, snapshot, distributions));
         });
     }
 }
 
-fn histograms(ui: &mut Ui, seen: &Snapshot, sums: &super::watch::Sums) {
-    let mut number = 0;
-    let mut place = 0;
-    for column in seen.schema.action() {
+fn draw_histograms(ui: &mut Ui, snapshot: &RecordingSnapshot, distributions: &Distributions) {
+    let mut windows = distributions.actions.iter();
+    let mut series = 0;
+    for column in snapshot.schema.action() {
+        let labels = match &column.space {
+            Space::Discrete { labels, .. } => labels.as_slice(),
+            Space::Box { .. } => &[],
+        };
         for name in column.element_names() {
-            if let Some(samples) = sums.actions.get(place) {
-                let labels = match &column.space {
-                    Space::Discrete { labels, .. } => labels.as_slice(),
-                    Space::Box { .. } => &[],
-                };
-                histogram(ui, &format!("Action {name}"), samples, labels, number);
-                number += 1;
+            if let Some(window) = windows.next() {
+                draw_histogram(ui, &format!("Action {name}"), window, labels, series);
+                series += 1;
             }
-            place += 1;
         }
     }
-    histogram(ui, "Length of episodes", &sums.lengths, &[], number);
-    histogram(ui, "Return of episodes", &sums.returns, &[], number + 1);
+    draw_histogram(ui, "Episode length", &distributions.lengths, &[], series);
+    draw_histogram(ui, "Episode return", &distributions.returns, &[], series + 1);
 }
 
-fn histogram(ui: &mut Ui, title: &str, samples: &Samples, labels: &[String], number: usize) {
-    /// The most bars.
-    const BINS: usize = 32;
+fn draw_histogram(ui: &mut Ui, title: &str, window: &SampleWindow, labels: &[String], series: usize) {
+    const MAX_BINS: usize = 32;
     ui.horizontal_wrapped(|ui| {
         ui.strong(title);
-        if let (Some((low, high)), Some(mean)) = (samples.range(), samples.mean()) {
+        if let (Some((min, max)), Some(mean)) = (window.range(), window.mean()) {
             let text = format!(
                 "{} to {}, mean {}",
-                look::value(low),
-                look::value(high),
-                look::value(mean)
+                format::value(min),
+                format::value(max),
+                format::value(mean)
             );
             ui.weak(text);
         } else {
-            ui.weak("none yet");
+            ui.weak("no values yet");
         }
     });
-    if samples.len() == 0 {
+    if window.len() == 0 {
         ui.add_space(6.0);
         return;
     }
-    let colour = look::line(ui, number);
-    let (width, bins) = samples.histogram(BINS);
-    let bars = bins.into_iter().map(|(middle, count)| {
-        let name = labels.get(middle.max(0.0) as usize).cloned().unwrap_or_default();
-        Bar::new(middle, count as f64)
+    let color = style::series_color(ui, series);
+    let (width, bins) = window.histogram(MAX_BINS);
+    let bars = bins.into_iter().map(|(center, count)| {
+        let name = labels.get(center.max(0.0) as usize).cloned().unwrap_or_default();
+        Bar::new(center, count as f64)
             .width(width * 0.92)
             .name(name)
-            .fill(colour)
+            .fill(color)
     });
-    let chart = BarChart::new(title, bars.collect()).color(colour);
+    let chart = BarChart::new(title, bars.collect()).color(color);
     let mut plot = Plot::new(title)
         .height(110.0)
         .allow_scroll(false)
@@ -117,8 +119,8 @@ fn histogram(ui: &mut Ui, title: &str, samples: &Samples, labels: &[String], num
     if !labels.is_empty() {
         let labels = labels.to_vec();
         plot = plot.x_axis_formatter(move |mark, _| {
-            let is_one = mark.value >= 0.0 && mark.value.fract() == 0.0;
-            let label = labels.get(mark.value as usize).filter(|_| is_one);
+            let is_index = mark.value >= 0.0 && mark.value.fract() == 0.0;
+            let label = labels.get(mark.value as usize).filter(|_| is_index);
             label.cloned().unwrap_or_default()
         });
     }
@@ -126,43 +128,44 @@ fn histogram(ui: &mut Ui, title: &str, samples: &Samples, labels: &[String], num
     ui.add_space(6.0);
 }
 
-fn features(ui: &mut Ui, seen: &Snapshot, sums: &super::watch::Sums) {
-    let names = seen.schema.feature_names();
-    let constant = sums.features.iter().filter(|sum| sum.is_constant()).count();
-    let broken = sums.features.iter().filter(|sum| sum.non_finite > 0).count();
+fn draw_feature_table(ui: &mut Ui, snapshot: &RecordingSnapshot, distributions: &Distributions) {
+    let names = snapshot.schema.feature_names();
+    let ranges = &distributions.features;
+    let constant = ranges.iter().filter(|range| range.is_constant()).count();
+    let non_finite = ranges.iter().filter(|range| range.non_finite > 0).count();
     ui.horizontal_wrapped(|ui| {
         ui.strong("Features");
-        if broken > 0 {
-            ui.colored_label(look::alarm(ui), format!("✖ {broken} not finite"));
+        if non_finite > 0 {
+            ui.colored_label(style::error_color(ui), format!("✖ {non_finite} not finite"));
         }
         if constant > 0 {
-            ui.colored_label(look::notice(ui), format!("⚠ {constant} never changed"));
+            ui.colored_label(style::warning_color(ui), format!("⚠ {constant} constant"));
         }
-        if broken + constant == 0 {
-            ui.colored_label(look::good(ui), "✔ all change, all are finite");
+        if non_finite + constant == 0 {
+            ui.colored_label(style::ok_color(ui), "✔ all vary and are finite");
         }
     });
-    // What is wrong goes first.
-    let mut order: Vec<usize> = (0..names.len().min(sums.features.len())).collect();
+    // Features with problems come first.
+    let mut order: Vec<usize> = (0..names.len().min(ranges.len())).collect();
     order.sort_by_key(|&feature| {
-        let sum = &sums.features[feature];
-        (sum.non_finite == 0, !sum.is_constant(), feature)
+        let range = &ranges[feature];
+        (range.non_finite == 0, !range.is_constant(), feature)
     });
-    table::titles(ui, &COLUMNS, None);
-    let colours = [look::notice(ui), look::alarm(ui)];
-    table::rows(ui, "feature sums", order.len(), |ui, range| {
-        for number in range {
-            let feature = order[number];
-            let sum = &sums.features[feature];
-            table::row(ui, &COLUMNS, number, false, |column| match column {
-                0 => Cell::new(names[feature].clone()),
-                1 | 2 if sum.finite == 0 => Cell::new("–"),
-                1 => Cell::new(look::cell(sum.low.into())),
-                2 => Cell::new(look::cell(sum.high.into())),
-                3 => Cell::new(look::count(sum.non_finite)),
-                _ if sum.non_finite > 0 => Cell::new("✖ not finite").coloured(colours[1]),
-                _ if sum.is_constant() => Cell::new("⚠ never changed").coloured(colours[0]),
-                _ => Cell::new("varies"),
+    table::header(ui, &COLUMNS, None);
+    let (error, warning) = (style::error_color(ui), style::warning_color(ui));
+    table::body(ui, "feature ranges", order.len(), |ui, visible| {
+        for index in visible {
+            let feature = order[index];
+            let range = &ranges[feature];
+            table::row(ui, &COLUMNS, index, false, |column| match column {
+                0 => TableCell::new(names[feature].clone()),
+                1 | 2 if range.finite == 0 => TableCell::new("–"),
+                1 => TableCell::new(format::table_value(range.min.into())),
+                2 => TableCell::new(format::table_value(range.max.into())),
+                3 => TableCell::new(format::count(range.non_finite)),
+                _ if range.non_finite > 0 => TableCell::new("✖ not finite").colored(error),
+                _ if range.is_constant() => TableCell::new("⚠ constant").colored(warning),
+                _ => TableCell::new("varies"),
             });
         }
     });

@@ -1,4 +1,4 @@
-//! What is recorded, to look at while the game runs: a window of egui.
+//! An egui panel that shows the state of recordings while the game runs, and controls them.
 //!
 //! ```no_run
 //! # use bevy_app::prelude::*;
@@ -10,110 +10,58 @@
 //!     .add_plugins((ExperiencePlugin::default(), ExperienceInspectorPlugin::default()))
 //!     .run();
 //! ```
-//! F9 opens it, unless told otherwise. A game with windows or docks of its own leaves the plugin out, or `toggle` unset, and calls
-//! [`ui_for_experience`] where it likes.
+//! The plugin draws a floating window, which F9 opens and closes by default. A game with its own windows or docks calls
+//! [`ui_for_experience`] in any [`egui::Ui`] instead, without the plugin or with
+//! [`toggle`](ExperienceInspectorPlugin::toggle) set to `None`.
 //!
-//! It reads counters and peeks at buffers, and what its buttons ask for is asked between ticks: it never holds up a tick. While
-//! it is closed nothing of it runs but the question whether its key was pressed.
+//! The panel reads counters and copies rows out of buffers without draining them, and its buttons take effect between
+//! ticks, so it never blocks a capture. While the window is closed only the system that reads the key runs.
 
-mod actions;
+mod commands;
 mod distributions;
-mod header;
-mod look;
+mod format;
+mod metrics;
 mod player;
 mod players;
+mod plugin;
 mod schema;
 mod settings;
 mod snapshot;
+mod status_bar;
+mod style;
 mod table;
-mod watch;
 
+pub use plugin::ExperienceInspectorPlugin;
 pub use settings::InspectorSettings;
 
-use bevy_app::{App, Plugin, Update};
 use bevy_ecs::{
     entity::Entity,
-    observer::On,
-    query::With,
     resource::Resource,
-    schedule::{IntoScheduleConfigs, common_conditions::resource_exists},
-    system::{Local, Res, ResMut},
     world::{Mut, World},
 };
-use bevy_egui::{EguiContext, EguiPlugin, EguiPrimaryContextPass, PrimaryEguiContext, egui};
-use bevy_experience::plugin::{Experience, SinkFailed, SinkFailure};
-use bevy_input::{ButtonInput, keyboard::KeyCode};
-use bevy_window::WindowPlugin;
-use snapshot::Snapshot;
+use bevy_egui::egui;
+use bevy_experience::plugin::{Experience, SinkFailure};
+use snapshot::RecordingSnapshot;
 use std::collections::HashMap;
 
-/// Shows what is recorded in a window over the game.
-///
-/// It needs something that egui is drawn with, which is a camera of the game's: it spawns none. Where nothing ever draws it, it
-/// says so once in the log. `EguiPlugin` is added if the app has windows and nobody added it before.
-#[derive(Clone, Debug)]
-pub struct ExperienceInspectorPlugin {
-    /// The key that opens and closes it; F9 unless told. With `None` only [`ExperienceInspector::open`] does.
-    pub toggle: Option<KeyCode>,
-    /// Whether it is open from the start.
-    pub open: bool,
-}
-
-impl Default for ExperienceInspectorPlugin {
-    fn default() -> Self {
-        Self {
-            toggle: Some(KeyCode::F9),
-            open: false,
-        }
-    }
-}
-
-impl Plugin for ExperienceInspectorPlugin {
-    fn build(&self, app: &mut App) {
-        // Without windows egui's own plugin would wait for messages that nobody sends.
-        if app.is_plugin_added::<WindowPlugin>() && !app.is_plugin_added::<EguiPlugin>() {
-            app.add_plugins(EguiPlugin::default());
-        }
-        settings::register_editors(app);
-        app.insert_resource(ExperienceInspector {
-            open: self.open,
-            ..ExperienceInspector::default()
-        })
-        .register_type::<InspectorSettings>()
-        .add_observer(note_failure)
-        .add_systems(EguiPrimaryContextPass, show.run_if(is_open))
-        .add_systems(Update, say_if_never_drawn.run_if(is_open));
-        if let Some(key) = self.toggle {
-            let toggle = move |keys: Res<ButtonInput<KeyCode>>, inspector: Option<ResMut<ExperienceInspector>>| {
-                if let Some(mut inspector) = inspector
-                    && keys.just_pressed(key)
-                {
-                    inspector.open = !inspector.open;
-                }
-            };
-            app.add_systems(Update, toggle.run_if(resource_exists::<ButtonInput<KeyCode>>));
-        }
-    }
-}
-
-/// The parts of the inspector.
+/// The tabs of the inspector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Tab {
-    /// All players, to sort, search and select.
+    /// A table of all players, which can be sorted and searched. A click on a row selects the player.
     #[default]
     Players,
-    /// The selected player: its transitions, and what it got for them.
+    /// The selected player: its buffered transitions, and plots of its rewards, returns and features.
     Player,
-    /// What actions, features, lengths and returns are like.
+    /// Histograms of actions, episode lengths and returns, and the value range of each feature.
     Distributions,
-    /// The columns that are recorded.
+    /// The columns of the recording's schema.
     Schema,
-    /// How it is recorded, and how the inspector shows it.
+    /// Export settings, buffer settings, and those of the inspector.
     Settings,
 }
 
 impl Tab {
-    /// All of them, as they stand in the window.
+    /// All tabs, from left to right.
     pub const ALL: [Self; 5] = [
         Self::Players,
         Self::Player,
@@ -133,178 +81,129 @@ impl Tab {
     }
 }
 
-/// What the inspector shows.
+/// The state of the inspector: what it shows, and the statistics that it has collected.
 #[derive(Resource, Default)]
 pub struct ExperienceInspector {
-    /// Whether its window is open.
+    /// Whether the plugin's window is open. [`ui_for_experience`] does not read it.
     pub open: bool,
-    /// The tab that is shown.
+    /// The selected tab.
     pub tab: Tab,
-    /// The recording that is shown; the first where it is `None`, or there is none of that name.
+    /// The name of the recording that is shown. The first recording is shown where this is `None` or names no
+    /// recording.
     pub recording: Option<String>,
-    /// The agent id of the player that is selected.
+    /// The agent id of the selected player.
     pub selected: Option<i64>,
-    /// How things are shown.
+    /// Settings of the inspector itself.
     pub settings: InspectorSettings,
-    players: players::View,
-    player: player::View,
-    /// What was seen of each recording's steps.
-    watches: HashMap<String, watch::Watch>,
-    /// What was last said about the sinks of each recording.
-    failures: HashMap<(String, String), Failure>,
-    /// What came of the last thing that was asked for.
-    answer: Option<Result<String, String>>,
-    drawn: bool,
+    players_tab: players::PlayersTab,
+    player_tab: player::PlayerTab,
+    /// Statistics by recording name.
+    metrics: HashMap<String, metrics::RecordingMetrics>,
+    /// The last failure of each sink that has not recovered, by recording name and sink description.
+    sink_failures: HashMap<(String, String), ReportedSinkFailure>,
+    /// The result of the last command, shown beside the tabs.
+    last_result: Option<Result<String, String>>,
+    was_drawn: bool,
 }
 
-/// What was last said about a sink.
-struct Failure {
+/// The last [`SinkFailed`] of a sink.
+struct ReportedSinkFailure {
     error: String,
     consequence: SinkFailure,
-    /// Episodes that it had taken by then, once somebody looked: if it takes more, it works again.
-    episodes: Option<u64>,
+    /// Episodes that the sink had accepted when the failure was first shown. A larger count means that it has
+    /// recovered.
+    accepted_episodes: Option<u64>,
 }
 
-fn is_open(inspector: Option<Res<ExperienceInspector>>) -> bool {
-    inspector.is_some_and(|inspector| inspector.open)
-}
-
-fn note_failure(failed: On<SinkFailed>, inspector: Option<ResMut<ExperienceInspector>>) {
-    let Some(mut inspector) = inspector else { return };
-    let failure = Failure {
-        error: failed.error.clone(),
-        consequence: failed.consequence,
-        episodes: None,
-    };
-    let sink = (failed.recording.clone(), failed.sink.clone());
-    inspector.failures.insert(sink, failure);
-}
-
-/// Draws the window over what the primary context of egui belongs to.
-fn show(world: &mut World) {
-    let mut contexts = world.query_filtered::<&mut EguiContext, With<PrimaryEguiContext>>();
-    let Ok(mut context) = contexts.single_mut(world) else {
-        return;
-    };
-    let context = context.get_mut().clone();
-    let mut open = true;
-    egui::Window::new("Experience")
-        .open(&mut open)
-        .default_size([760.0, 560.0])
-        .min_size([420.0, 240.0])
-        .show(&context, |ui| ui_for_experience(world, ui));
-    if !open && let Some(mut inspector) = world.get_resource_mut::<ExperienceInspector>() {
-        inspector.open = false;
-    }
-}
-
-/// Says once that the inspector is open and nothing draws it.
-fn say_if_never_drawn(inspector: Res<ExperienceInspector>, mut updates: Local<u32>) {
-    /// Updates until a camera that is just being set up should be there.
-    const PATIENCE: u32 = 120;
-    if inspector.drawn {
-        return;
-    }
-    *updates = updates.saturating_add(1);
-    if *updates == PATIENCE {
-        tracing::warn!(
-            "the experience inspector is open, and nothing draws it: it needs `EguiPlugin` and a camera of the game's, or a call \
-             of `ui_for_experience`"
-        );
-    }
-}
-
-/// Shows what is recorded, in any `ui`: for games with windows or docks of their own.
+/// Draws the inspector in `ui`, for games with their own windows or docks.
 ///
-/// It needs no [`ExperienceInspectorPlugin`]. Without [`ExperiencePlugin`](bevy_experience::plugin::ExperiencePlugin), a recording or a
-/// player it says what is missing.
+/// Works without [`ExperienceInspectorPlugin`]: the [`ExperienceInspector`] resource is inserted on the first call, and
+/// the settings are then shown read-only. Without [`ExperiencePlugin`](bevy_experience::plugin::ExperiencePlugin), a recording or
+/// a player, the panel names what is missing.
 pub fn ui_for_experience(world: &mut World, ui: &mut egui::Ui) {
     world.init_resource::<ExperienceInspector>();
     world.resource_scope(|world, mut inspector: Mut<ExperienceInspector>| {
-        inspector.drawn = true;
-        inspector.show(world, ui);
+        inspector.was_drawn = true;
+        inspector.draw(world, ui);
     });
 }
 
 impl ExperienceInspector {
-    fn show(&mut self, world: &mut World, ui: &mut egui::Ui) {
+    fn draw(&mut self, world: &mut World, ui: &mut egui::Ui) {
         let Some(experience) = world.get_resource::<Experience>() else {
-            look::empty(ui, "Nothing is recorded", "Add `ExperiencePlugin` to the app.");
+            style::placeholder(ui, "Not recording", "Add `ExperiencePlugin` to the app.");
             return;
         };
         let names: Vec<String> = experience.recordings().map(str::to_owned).collect();
         let Some(first) = names.first() else {
-            look::empty(
-                ui,
-                "There is no recording",
-                "Say what is to be recorded with `App::add_recording`.",
-            );
+            style::placeholder(ui, "No recordings", "Add one with `App::add_recording`.");
             return;
         };
-        let shown = self.recording.clone().filter(|name| names.contains(name));
-        let name = shown.unwrap_or_else(|| first.clone());
-        let watch = self.watches.entry(name.clone()).or_default();
-        let Some(snapshot) = Snapshot::take(experience, &name, watch, &self.settings) else {
+        let chosen = self.recording.clone().filter(|name| names.contains(name));
+        let name = chosen.unwrap_or_else(|| first.clone());
+        let metrics = self.metrics.entry(name.clone()).or_default();
+        let Some(snapshot) = RecordingSnapshot::new(experience, &name, metrics, &self.settings) else {
             return;
         };
-        self.look_after_failures(&snapshot);
-        let mut actions = Vec::new();
-        self.header(ui, &names, &snapshot, &mut actions);
+        self.clear_recovered_sinks(&snapshot);
+        let mut commands = Vec::new();
+        self.draw_status_bar(ui, &names, &snapshot, &mut commands);
         ui.separator();
-        self.tabs(ui);
+        self.draw_tab_bar(ui);
         ui.separator();
         match self.tab {
-            Tab::Players => self.players_tab(ui, &snapshot),
-            Tab::Player => self.player_tab(world, ui, &snapshot, &mut actions),
-            Tab::Distributions => self.distributions_tab(ui, &snapshot),
-            Tab::Schema => schema::show(ui, &snapshot.schema),
-            Tab::Settings => self.settings_tab(world, ui, &snapshot),
+            Tab::Players => self.draw_players_tab(ui, &snapshot),
+            Tab::Player => self.draw_player_tab(world, ui, &snapshot, &mut commands),
+            Tab::Distributions => self.draw_distributions_tab(ui, &snapshot),
+            Tab::Schema => schema::draw_schema_tab(ui, &snapshot.schema),
+            Tab::Settings => self.draw_settings_tab(world, ui, &snapshot),
         }
-        self.act(world, &name, actions);
+        self.run_commands(world, &name, commands);
     }
 
-    fn tabs(&mut self, ui: &mut egui::Ui) {
+    fn draw_tab_bar(&mut self, ui: &mut egui::Ui) {
         ui.horizontal(|ui| {
             for tab in Tab::ALL {
                 ui.selectable_value(&mut self.tab, tab, tab.title());
             }
-            match &self.answer {
-                Some(Ok(said)) => ui.weak(said),
-                Some(Err(said)) => ui.colored_label(look::alarm(ui), said),
+            match &self.last_result {
+                Some(Ok(message)) => ui.weak(message),
+                Some(Err(message)) => ui.colored_label(style::error_color(ui), message),
                 None => return,
             };
         });
     }
 
-    /// A sink that takes episodes again has recovered.
-    fn look_after_failures(&mut self, snapshot: &Snapshot) {
+    /// Removes the failure of each sink that has accepted episodes since the failure was first shown.
+    fn clear_recovered_sinks(&mut self, snapshot: &RecordingSnapshot) {
         for sink in &snapshot.sinks {
             let key = (snapshot.name.clone(), sink.sink.clone());
-            let Some(failure) = self.failures.get_mut(&key) else {
+            let Some(failure) = self.sink_failures.get_mut(&key) else {
                 continue;
             };
-            match failure.episodes {
-                None => failure.episodes = Some(sink.episodes),
+            match failure.accepted_episodes {
+                None => failure.accepted_episodes = Some(sink.episodes),
                 Some(episodes) if sink.episodes > episodes && failure.consequence != SinkFailure::Retired => {
-                    self.failures.remove(&key);
+                    self.sink_failures.remove(&key);
                 }
                 Some(_) => {}
             }
         }
     }
 
-    /// Selects a player, and shows it.
+    /// Selects a player and switches to its tab.
     fn select(&mut self, agent_id: i64) {
         self.selected = Some(agent_id);
-        self.player = player::View::default();
+        self.player_tab = player::PlayerTab::default();
         self.tab = Tab::Player;
     }
 
-    /// The entity of the player that is selected, for a world inspector to follow.
+    /// The entity of the selected player, for example to show it in a world inspector. `None` if no player is selected,
+    /// or it is not in the recording that is shown.
     #[must_use]
     pub fn selected_entity(&self, experience: &Experience) -> Option<Entity> {
-        let shown = self.recording.as_deref();
-        let name = shown.or_else(|| experience.recordings().next())?;
+        let chosen = self.recording.as_deref();
+        let name = chosen.or_else(|| experience.recordings().next())?;
         let mut players = experience.players(name);
         players
             .find(|player| Some(player.agent_id) == self.selected)

@@ -1,144 +1,161 @@
-//! One player: what it saw, did and got, step by step.
+//! The Player tab: the buffered transitions of one player, plots, and buttons that act on its open episode.
 
 mod history;
 mod plots;
 mod transition;
 
-use super::{ExperienceInspector, actions::Action, look, snapshot::Snapshot};
-use bevy_ecs::{reflect::AppTypeRegistry, world::World};
-use bevy_egui::egui::{RichText, ScrollArea, TextEdit, Ui};
-use history::History;
+use super::{ExperienceInspector, commands::InspectorCommand, format, snapshot::RecordingSnapshot, style};
+use bevy_ecs::{entity::Entity, reflect::AppTypeRegistry, world::World};
+use bevy_egui::egui::{Button, RichText, ScrollArea, TextEdit, Ui, vec2};
+use bevy_experience::plugin::Experience;
+use history::StepHistory;
 use std::collections::BTreeSet;
 
-/// How a player is shown.
+/// The state of the tab for the selected player.
 #[derive(Default)]
-pub(super) struct View {
-    history: History,
-    /// The steps stand still, to be looked at.
-    hold: bool,
-    /// How far back the transition that is shown lies.
-    back: usize,
+pub(super) struct PlayerTab {
+    history: StepHistory,
+    /// `history` is not read again, so that the transition that is shown stays in place.
+    is_frozen: bool,
+    /// Index of the transition that is shown, counted back from the newest.
+    steps_back: usize,
+    /// The text of the tag field.
     tag: String,
-    /// Only features that changed are shown.
+    /// The feature table shows only features that changed.
     only_changed: bool,
-    /// Features that are plotted.
-    plotted: BTreeSet<usize>,
+    /// Indices of the features that are plotted.
+    plotted_features: BTreeSet<usize>,
+    /// The entity's components are shown in place of its transitions.
     shows_components: bool,
 }
 
 impl ExperienceInspector {
-    pub(super) fn player_tab(&mut self, world: &mut World, ui: &mut Ui, seen: &Snapshot, actions: &mut Vec<Action>) {
-        let Some(agent) = self.selected else {
-            look::empty(ui, "No player is selected", "Click on one in the tab Players.");
+    pub(super) fn draw_player_tab(
+        &mut self,
+        world: &mut World,
+        ui: &mut Ui,
+        snapshot: &RecordingSnapshot,
+        commands: &mut Vec<InspectorCommand>,
+    ) {
+        let Some(agent_id) = self.selected else {
+            style::placeholder(ui, "No player selected", "Click on a row of the Players tab.");
             return;
         };
-        let Some(player) = seen.player(agent) else {
+        let Some(player) = snapshot.player(agent_id) else {
             let remedy =
-                "It left, or plays in another recording. When it comes back under this agent id, it is shown again.";
-            look::empty(ui, &format!("Agent {agent} does not play"), remedy);
+                "It left, or belongs to another recording. It is shown again when a player joins with this agent id.";
+            style::placeholder(ui, &format!("Agent {agent_id} is not playing"), remedy);
             return;
         };
         let state = &player.state;
         ui.horizontal_wrapped(|ui| {
-            ui.label(RichText::new(format!("Agent {agent}")).strong().size(16.0));
+            ui.label(RichText::new(format!("Agent {agent_id}")).strong().size(16.0));
             ui.weak(state.entity.to_string());
             match state.episode_id {
-                Some(id) => ui.label(format!("episode {id}, step {}", look::count(state.steps.into()))),
+                Some(id) => ui.label(format!("episode {id}, step {}", format::count(state.steps.into()))),
                 None => ui.label("between episodes"),
             };
-            let mark = if player.is_whole { "" } else { "at least the last of " };
-            ui.label(format!("{mark}return {}", look::value(player.total_reward)));
+            let mark = if player.is_complete { "" } else { "~" };
+            ui.label(format!("return {mark}{}", format::value(player.total_reward)));
         });
-        self.player_buttons(ui, agent, state.is_excluded, state.episode_id.is_some(), actions);
+        self.player_tab
+            .draw_buttons(ui, agent_id, state.is_excluded, state.episode_id.is_some(), commands);
         ui.separator();
-        if self.player.shows_components {
-            components(world, ui, state.entity);
+        if self.player_tab.shows_components {
+            draw_components(world, ui, state.entity);
             return;
         }
-        if !self.player.hold {
-            let buffers = world.get_resource::<bevy_experience::plugin::Experience>();
-            let buffer = buffers.and_then(|experience| experience.buffers(&seen.name)?.get(agent));
-            self.player.history.read(buffer.as_deref(), &seen.schema);
+        if !self.player_tab.is_frozen {
+            let experience = world.get_resource::<Experience>();
+            let buffer = experience.and_then(|experience| experience.buffers(&snapshot.name)?.get(agent_id));
+            self.player_tab.history.read(buffer.as_deref(), &snapshot.schema);
         }
-        if self.player.history.transitions().is_empty() {
-            let (what, remedy) = if seen.is_pooled && state.buffer.is_none() {
+        if self.player_tab.history.transition_rows().is_empty() {
+            let (title, remedy) = if snapshot.is_pooled && state.buffer.is_none() {
                 (
-                    "Its steps lie in a pool",
-                    "Players who share a pool cannot be looked at one by one: see `PlayerScaling::pool_above`.",
+                    "Rows are in a shared pool",
+                    "Players that share a pool cannot be inspected one by one: see `PlayerScaling::pool_above`.",
                 )
             } else {
                 (
-                    "Nothing is recorded yet",
-                    "A transition takes two captures. Where the game stands still, nothing is captured.",
+                    "Nothing recorded yet",
+                    "A transition takes two captures. While the game is paused, nothing is captured.",
                 )
             };
-            look::empty(ui, what, remedy);
+            style::placeholder(ui, title, remedy);
             return;
         }
-        self.player.scrub(ui, self.settings.plot_steps);
-        let steps = self.settings.plot_steps;
-        let half = ui.available_width() * 0.55;
+        let plot_steps = self.settings.plot_steps;
+        self.player_tab.draw_transition_slider(ui, plot_steps);
+        let left = ui.available_width() * 0.55;
         let height = ui.available_height();
         ui.horizontal_top(|ui| {
-            ui.allocate_ui(bevy_egui::egui::vec2(half, height), |ui| {
+            ui.allocate_ui(vec2(left, height), |ui| {
                 ui.vertical(|ui| {
-                    ui.set_min_width(half);
-                    self.player.show_transition(ui, &seen.schema);
+                    ui.set_min_width(left);
+                    self.player_tab.draw_transition(ui, &snapshot.schema);
                 });
             });
             ui.separator();
-            ui.vertical(|ui| self.player.show_plots(ui, &seen.schema, steps));
-        });
-    }
-
-    fn player_buttons(&mut self, ui: &mut Ui, agent: i64, is_excluded: bool, is_open: bool, actions: &mut Vec<Action>) {
-        let view = &mut self.player;
-        ui.horizontal_wrapped(|ui| {
-            ui.add_enabled_ui(is_open, |ui| {
-                let hint = "Ends it in the recording alone: truncated, reason `inspector`. The game is not told.";
-                if ui.button("End episode").on_hover_text(hint).clicked() {
-                    actions.push(Action::End(agent));
-                }
-                let hint = "No sink gets the open episode: its transitions count as discarded.";
-                if ui.button("Throw away episode").on_hover_text(hint).clicked() {
-                    actions.push(Action::Discard(agent));
-                }
-            });
-            if is_excluded {
-                let hint = "An episode begins at the next capture.";
-                if ui.button("Include").on_hover_text(hint).clicked() {
-                    actions.push(Action::Include(agent));
-                }
-            } else {
-                let hint =
-                    "Nothing more of this agent is recorded. The open episode ends: truncated, reason `excluded`.";
-                if ui.button("Exclude").on_hover_text(hint).clicked() {
-                    actions.push(Action::Exclude(agent));
-                }
-            }
-            ui.add_space(8.0);
-            ui.add(
-                TextEdit::singleline(&mut view.tag)
-                    .hint_text("a word")
-                    .desired_width(90.0),
-            );
-            let hint = "Marks the open episode, or the last one, with this word: see `RunReport::tags`.";
-            let tag = view.tag.trim();
-            let button = ui.add_enabled(!tag.is_empty(), bevy_egui::egui::Button::new("Tag"));
-            if button.on_hover_text(hint).clicked() {
-                actions.push(Action::Tag(agent, tag.to_owned()));
-            }
-            ui.add_space(8.0);
-            ui.toggle_value(&mut view.shows_components, "Components")
-                .on_hover_text("The components of its entity, in the world inspector.");
+            ui.vertical(|ui| self.player_tab.draw_plots(ui, &snapshot.schema, plot_steps));
         });
     }
 }
 
-/// The entity in the world inspector.
-fn components(world: &mut World, ui: &mut Ui, entity: bevy_ecs::entity::Entity) {
+impl PlayerTab {
+    fn draw_buttons(
+        &mut self,
+        ui: &mut Ui,
+        agent_id: i64,
+        is_excluded: bool,
+        has_open_episode: bool,
+        commands: &mut Vec<InspectorCommand>,
+    ) {
+        ui.horizontal_wrapped(|ui| {
+            ui.add_enabled_ui(has_open_episode, |ui| {
+                let tooltip = "Truncates the open episode with reason `inspector`, in the recording only. The game does not notice.";
+                if ui.button("End episode").on_hover_text(tooltip).clicked() {
+                    commands.push(InspectorCommand::EndEpisode(agent_id));
+                }
+                let tooltip = "Discards the open episode: no sink gets it, and its transitions count as discarded.";
+                if ui.button("Discard episode").on_hover_text(tooltip).clicked() {
+                    commands.push(InspectorCommand::DiscardEpisode(agent_id));
+                }
+            });
+            if is_excluded {
+                let tooltip = "Records this agent again: an episode begins at the next capture.";
+                if ui.button("Include").on_hover_text(tooltip).clicked() {
+                    commands.push(InspectorCommand::Include(agent_id));
+                }
+            } else {
+                let tooltip = "Stops recording this agent. The open episode is truncated with reason `excluded`.";
+                if ui.button("Exclude").on_hover_text(tooltip).clicked() {
+                    commands.push(InspectorCommand::Exclude(agent_id));
+                }
+            }
+            ui.add_space(8.0);
+            ui.add(
+                TextEdit::singleline(&mut self.tag)
+                    .hint_text("tag name")
+                    .desired_width(90.0),
+            );
+            let tooltip = "Tags the open episode, or the last one where none is open: see `RunReport::tags`.";
+            let tag = self.tag.trim();
+            let button = ui.add_enabled(!tag.is_empty(), Button::new("Tag"));
+            if button.on_hover_text(tooltip).clicked() {
+                commands.push(InspectorCommand::TagEpisode(agent_id, tag.to_owned()));
+            }
+            ui.add_space(8.0);
+            ui.toggle_value(&mut self.shows_components, "Components")
+                .on_hover_text("Shows and edits the components of the player's entity.");
+        });
+    }
+}
+
+/// Draws the editor of bevy-inspector-egui for all components of an entity.
+fn draw_components(world: &mut World, ui: &mut Ui, entity: Entity) {
     if !world.contains_resource::<AppTypeRegistry>() {
-        look::empty(ui, "No type is registered", "The app has no `AppTypeRegistry`.");
+        style::placeholder(ui, "No type registry", "Insert an `AppTypeRegistry` into the world.");
         return;
     }
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {

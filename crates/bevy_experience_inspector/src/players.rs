@@ -1,112 +1,113 @@
-//! All players, to sort, search and select.
+//! The Players tab: a table of all players that can be sorted and searched.
 
 use super::{
-    ExperienceInspector, look,
-    snapshot::{Player, Snapshot},
-    table::{self, Cell, Column, Sort},
+    ExperienceInspector, format,
+    snapshot::{PlayerSnapshot, RecordingSnapshot},
+    style,
+    table::{self, TableCell, TableColumn, TableSort},
 };
-use bevy_egui::egui::{TextEdit, Ui};
-use bevy_experience::transition::Outcome;
+use bevy_egui::egui::{Color32, TextEdit, Ui};
 use core::cmp::Ordering;
+use bevy_experience::transition::Outcome;
 
-/// How the players are shown.
+/// The search text and sort order.
 #[derive(Default)]
-pub(super) struct View {
+pub(super) struct PlayersTab {
     search: String,
-    sort: Sort,
+    sort: TableSort,
 }
 
-const COLUMNS: [Column; 8] = [
-    Column::number("Agent", 0.8, "The agent id in the data."),
-    Column::text("Entity", 0.75, "The entity that plays under it."),
-    Column::text("Episode", 1.9, "The id of the open episode."),
-    Column::number("Step", 0.65, "Transitions of the open episode so far."),
-    Column::number(
+const COLUMNS: [TableColumn; 8] = [
+    TableColumn::number("Agent", 0.8, "The agent id in the data."),
+    TableColumn::text("Entity", 0.75, "The player's entity."),
+    TableColumn::text("Episode", 1.9, "The id of the open episode."),
+    TableColumn::number("Step", 0.65, "Transitions of the open episode so far."),
+    TableColumn::number(
         "Return",
         0.95,
-        "The sum of the open episode's rewards. With a ~ before it, of those that were still in the buffer when it was first seen.",
+        "The sum of rewards of the open episode. A `~` means that earlier rows were overwritten before the inspector read them.",
     ),
-    Column::number("Buffer", 0.95, "How much of the buffer waits for the exporter."),
-    Column::number("Dropped", 0.8, "Steps that were overwritten before the exporter came."),
-    Column::text("Last end", 2.1, "How the last episode ended, and why."),
+    TableColumn::number("Buffer", 0.95, "The share of the buffer that waits for export."),
+    TableColumn::number("Dropped", 0.8, "Rows that were overwritten before export."),
+    TableColumn::text("Last end", 2.1, "The reason and outcome of the last episode."),
 ];
 
 impl ExperienceInspector {
-    pub(super) fn players_tab(&mut self, ui: &mut Ui, seen: &Snapshot) {
-        if seen.players.is_empty() {
-            let remedy =
-                "Players have the recording's marker and every component that it reads; what is missing is in the log.";
-            look::empty(ui, "Nobody plays", remedy);
+    pub(super) fn draw_players_tab(&mut self, ui: &mut Ui, snapshot: &RecordingSnapshot) {
+        if snapshot.players.is_empty() {
+            let remedy = "A player has the recording's marker component and every component that the recording reads. Missing \
+                          components are logged.";
+            style::placeholder(ui, "No players", remedy);
             return;
         }
-        let shown = self.players.shown(seen);
+        let players = self.players_tab.matching_players(snapshot);
         ui.horizontal(|ui| {
             ui.label("Search");
-            let search = TextEdit::singleline(&mut self.players.search)
-                .hint_text("agent, entity, or why it ended")
+            let search = TextEdit::singleline(&mut self.players_tab.search)
+                .hint_text("agent, entity or end reason")
                 .desired_width(220.0);
             ui.add(search);
-            let players = look::count(seen.players.len() as u64);
-            ui.weak(format!("{} of {players} players", look::count(shown.len() as u64)));
+            let total = format::count(snapshot.players.len() as u64);
+            ui.weak(format!("{} of {total} players", format::count(players.len() as u64)));
         });
-        table::titles(ui, &COLUMNS, Some(&mut self.players.sort));
+        table::header(ui, &COLUMNS, Some(&mut self.players_tab.sort));
         let mut clicked = None;
-        table::rows(ui, "players", shown.len(), |ui, range| {
-            for number in range {
-                let player = shown[number];
+        table::body(ui, "players", players.len(), |ui, range| {
+            for index in range {
+                let player = players[index];
                 let is_selected = self.selected == Some(player.state.agent_id);
-                let colours = [look::alarm(ui), look::notice(ui)];
-                let row = table::row(ui, &COLUMNS, number, is_selected, |column| {
-                    cell(player, column, colours)
+                let (error, warning) = (style::error_color(ui), style::warning_color(ui));
+                let row = table::row(ui, &COLUMNS, index, is_selected, |column| {
+                    cell(player, column, error, warning)
                 });
                 if row.clicked() {
                     clicked = Some(player.state.agent_id);
                 }
             }
         });
-        if let Some(agent) = clicked {
-            self.select(agent);
+        if let Some(agent_id) = clicked {
+            self.select(agent_id);
         }
     }
 }
 
-impl View {
-    /// Those whom the search finds, in the order that was asked for.
-    fn shown<'a>(&self, seen: &'a Snapshot) -> Vec<&'a Player> {
+impl PlayersTab {
+    /// The players that match the search text, sorted.
+    fn matching_players<'a>(&self, snapshot: &'a RecordingSnapshot) -> Vec<&'a PlayerSnapshot> {
         let search = self.search.trim().to_lowercase();
-        let is_found = |player: &&Player| {
+        let matches = |player: &&PlayerSnapshot| {
             search.is_empty()
                 || player.state.agent_id.to_string().contains(&search)
                 || player.state.entity.to_string().to_lowercase().contains(&search)
-                || end(player).to_lowercase().contains(&search)
+                || last_end(player).to_lowercase().contains(&search)
         };
-        let mut shown: Vec<&Player> = seen.players.iter().filter(is_found).collect();
-        // They stand in the order of their agents, and stay so where nothing else tells them apart.
-        shown.sort_by(|a, b| {
+        let mut players: Vec<&PlayerSnapshot> = snapshot.players.iter().filter(matches).collect();
+        // The sort is stable, so that players with equal values stay in the order of their agent ids.
+        players.sort_by(|a, b| {
             let order = compare(a, b, self.sort.column);
             if self.sort.descending { order.reverse() } else { order }
         });
-        shown
+        players
     }
 }
 
-fn compare(a: &Player, b: &Player, column: usize) -> Ordering {
-    let fill = |player: &Player| player.state.buffer.map_or(0.0, |buffer| buffer.utilisation());
-    let dropped = |player: &Player| player.state.buffer.map_or(0, |buffer| buffer.dropped);
+fn compare(a: &PlayerSnapshot, b: &PlayerSnapshot, column: usize) -> Ordering {
+    let utilisation = |player: &PlayerSnapshot| player.state.buffer.map_or(0.0, |buffer| buffer.utilisation());
+    let dropped = |player: &PlayerSnapshot| player.state.buffer.map_or(0, |buffer| buffer.dropped);
     match column {
         1 => a.state.entity.cmp(&b.state.entity),
         2 => a.state.episode_id.cmp(&b.state.episode_id),
         3 => a.state.steps.cmp(&b.state.steps),
         4 => a.total_reward.total_cmp(&b.total_reward),
-        5 => fill(a).total_cmp(&fill(b)),
+        5 => utilisation(a).total_cmp(&utilisation(b)),
         6 => dropped(a).cmp(&dropped(b)),
-        7 => end(a).cmp(&end(b)),
+        7 => last_end(a).cmp(&last_end(b)),
         _ => a.state.agent_id.cmp(&b.state.agent_id),
     }
 }
 
-/// How the last episode ended, in a few words; what keeps the player from being recorded goes first.
-fn end(player: &Player) -> String {
+/// The reason and outcome of the last episode; for a player that is not recorded, why it is not.
+fn last_end(player: &PlayerSnapshot) -> String {
     let state = &player.state;
     if state.is_excluded {
         return "excluded".to_owned();
@@ -123,39 +124,35 @@ fn end(player: &Player) -> String {
     })
 }
 
-fn cell(player: &Player, column: usize, [alarm, notice]: [bevy_egui::egui::Color32; 2]) -> Cell {
+fn cell(player: &PlayerSnapshot, column: usize, error: Color32, warning: Color32) -> TableCell {
     let state = &player.state;
     match column {
-        0 => Cell::new(state.agent_id.to_string()),
-        1 => Cell::new(state.entity.to_string()),
-        2 => Cell::new(
-            state
-                .episode_id
-                .map_or_else(|| "between".to_owned(), |id| id.to_string()),
-        ),
-        3 => Cell::new(look::count(state.steps.into())),
+        0 => TableCell::new(state.agent_id.to_string()),
+        1 => TableCell::new(state.entity.to_string()),
+        2 => TableCell::new(state.episode_id.map_or_else(|| "none".to_owned(), |id| id.to_string())),
+        3 => TableCell::new(format::count(state.steps.into())),
         4 => {
-            let mark = if player.is_whole { "" } else { "~" };
-            Cell::new(format!("{mark}{}", look::aligned(player.total_reward)))
+            let mark = if player.is_complete { "" } else { "~" };
+            TableCell::new(format!("{mark}{}", format::aligned(player.total_reward)))
         }
         5 => match state.buffer {
-            Some(buffer) => Cell {
+            Some(buffer) => TableCell {
                 text: format!("{:.0} %", 100.0 * buffer.utilisation()),
                 bar: Some(buffer.utilisation() as f32),
-                colour: None,
+                color: None,
             },
-            None if state.is_recorded => Cell::new("shared"),
-            None => Cell::new("none").coloured(alarm),
+            None if state.is_recorded => TableCell::new("pooled"),
+            None => TableCell::new("none").colored(error),
         },
         6 => {
             let dropped = state.buffer.map_or(0, |buffer| buffer.dropped);
-            let cell = Cell::new(look::count(dropped));
-            if dropped > 0 { cell.coloured(alarm) } else { cell }
+            let cell = TableCell::new(format::count(dropped));
+            if dropped > 0 { cell.colored(error) } else { cell }
         }
         _ => {
-            let cell = Cell::new(end(player));
+            let cell = TableCell::new(last_end(player));
             if state.is_excluded || !state.is_recorded {
-                cell.coloured(notice)
+                cell.colored(warning)
             } else {
                 cell
             }

@@ -1,30 +1,42 @@
-//! The columns that are recorded.
+//! The Schema tab: a table of the recorded columns.
 
 use super::{
-    look,
-    table::{self, Cell, Column},
+    format,
+    table::{self, TableCell, TableColumn},
 };
 use bevy_egui::egui::Ui;
-use bevy_experience::schema::{self, Schema, Space};
+use bevy_experience::schema::{Column, Schema, Space};
 
-const COLUMNS: [Column; 5] = [
-    Column::text("Part", 0.9, "What of a transition it is."),
-    Column::text("Name", 2.2, ""),
-    Column::text("Type", 0.6, "How one value is stored."),
-    Column::text("Shape", 0.8, "Empty for a single value."),
-    Column::text("Values", 2.0, "What each value may be."),
+const COLUMNS: [TableColumn; 5] = [
+    TableColumn::text("Part", 0.9, "The part of a transition that the column belongs to."),
+    TableColumn::text("Name", 2.2, ""),
+    TableColumn::text("Type", 0.6, "The data type of one value."),
+    TableColumn::text("Shape", 0.8, "Empty for a scalar."),
+    TableColumn::text("Values", 2.0, "The range, or the labels, of a value."),
 ];
 
-pub(super) fn show(ui: &mut Ui, schema: &Schema) {
+pub(super) fn draw_schema_tab(ui: &mut Ui, schema: &Schema) {
     ui.horizontal_wrapped(|ui| {
         ui.strong(schema.name());
         let version = schema
             .version()
             .map(|version| format!(", version {version}"))
             .unwrap_or_default();
-        let bytes = look::bytes(schema.layout().row_words() * 8);
-        ui.weak(format!("hash {:016x}{version}; a step takes {bytes}", schema.hash()));
+        let bytes = format::bytes(schema.layout().row_bytes());
+        ui.weak(format!("hash {:016x}{version}; {bytes} per row", schema.hash()));
     });
+    let rows = rows(schema);
+    table::header(ui, &COLUMNS, None);
+    table::body(ui, "schema", rows.len(), |ui, range| {
+        for index in range {
+            table::row(ui, &COLUMNS, index, false, |column| {
+                TableCell::new(rows[index][column].clone())
+            });
+        }
+    });
+}
+
+fn rows(schema: &Schema) -> Vec<[String; 5]> {
     let mut rows = Vec::new();
     rows.extend(schema.observation().iter().map(|column| row("observation", column)));
     rows.extend(schema.action().iter().map(|column| row("action", column)));
@@ -34,31 +46,23 @@ pub(super) fn show(ui: &mut Ui, schema: &Schema) {
             String::new(),
             "bool".to_owned(),
             format!("[{}]", schema.action_mask_width()),
-            "which alternatives are allowed".to_owned(),
+            "whether each action is legal".to_owned(),
         ]);
     }
-    let term = |name: &String| {
+    rows.extend(schema.reward_terms().iter().map(|name| {
         [
             "reward".to_owned(),
             name.clone(),
             "f32".to_owned(),
             String::new(),
-            "a term of the sum".to_owned(),
+            "a term of the reward".to_owned(),
         ]
-    };
-    rows.extend(schema.reward_terms().iter().map(term));
+    }));
     rows.extend(schema.info().iter().map(|column| row("info", column)));
-    table::titles(ui, &COLUMNS, None);
-    table::rows(ui, "schema", rows.len(), |ui, range| {
-        for number in range {
-            table::row(ui, &COLUMNS, number, false, |column| {
-                Cell::new(rows[number][column].clone())
-            });
-        }
-    });
+    rows
 }
 
-fn row(part: &str, column: &schema::Column) -> [String; 5] {
+fn row(part: &str, column: &Column) -> [String; 5] {
     let shape = if column.shape.is_empty() {
         String::new()
     } else {
@@ -74,9 +78,9 @@ fn row(part: &str, column: &schema::Column) -> [String; 5] {
 }
 
 fn space(space: &Space) -> String {
-    let bound = |bound: Option<f64>, none: &str| bound.map_or_else(|| none.to_owned(), look::value);
+    let bound = |bound: Option<f64>, none: &str| bound.map_or_else(|| none.to_owned(), format::value);
     match space {
-        Space::Box { low: None, high: None } => "any number".to_owned(),
+        Space::Box { low: None, high: None } => "unbounded".to_owned(),
         Space::Box { low, high } => format!("{} to {}", bound(*low, "-inf"), bound(*high, "inf")),
         Space::Discrete { n, labels } if labels.is_empty() => format!("0 to {}", n.saturating_sub(1)),
         Space::Discrete { labels, .. } => labels.join(", "),

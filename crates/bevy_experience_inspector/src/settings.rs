@@ -1,9 +1,9 @@
-//! How it is recorded, and how that is shown.
+//! The Settings tab: settings that can be edited at runtime, and those that are fixed.
 
-mod live;
-mod settled;
+mod export;
+mod fixed;
 
-use super::{ExperienceInspector, snapshot::Snapshot};
+use super::{ExperienceInspector, snapshot::RecordingSnapshot};
 use bevy_app::App;
 use bevy_ecs::{reflect::AppTypeRegistry, world::World};
 use bevy_egui::egui::{ScrollArea, Ui};
@@ -11,29 +11,31 @@ use bevy_inspector_egui::inspector_egui_impls::InspectorEguiImpl;
 use bevy_reflect::{Reflect, TypeRegistry, std_traits::ReflectDefault};
 use core::any::TypeId;
 
-/// How the inspector shows things. Edited in its tab Settings, too.
+/// Settings of the inspector itself. They can also be edited in its Settings tab.
 #[derive(Clone, Debug, PartialEq, Eq, Reflect)]
 #[reflect(Default)]
 pub struct InspectorSettings {
-    /// Over so many of the last steps things are plotted, as far as the player's buffer holds them.
+    /// Transitions in the plots of a player, as far as its buffer holds that many; at least 2, 256 by default.
     pub plot_steps: usize,
-    /// The most rows that are looked at in a frame, of all players together. With more players than that, what is summed up
-    /// lags behind, and misses what is overwritten meanwhile.
-    pub rows_a_frame: usize,
+    /// The number of buffered rows, of all players together, after which no further player's buffer is read in one
+    /// frame; at least 1, 16,384 by default. If more rows are captured per frame, statistics lag behind the game, and
+    /// miss rows that are overwritten before they are read.
+    pub rows_per_frame: usize,
 }
 
 impl Default for InspectorSettings {
     fn default() -> Self {
         Self {
             plot_steps: 256,
-            rows_a_frame: 16_384,
+            rows_per_frame: 16_384,
         }
     }
 }
 
-/// Registers how plain values are shown and edited: those of the settings, and of the components of players. The plugin of
-/// bevy-inspector-egui that knows all types panics in apps without assets.
-pub(super) fn register_editors(app: &mut App) {
+/// Registers egui editors for primitive types, which settings and most components consist of.
+///
+/// `DefaultInspectorConfigPlugin` of bevy-inspector-egui registers more types, but panics in apps without assets.
+pub(super) fn register_value_editors(app: &mut App) {
     macro_rules! register {
         ($($value:ty),*) => {
             $(if app
@@ -50,39 +52,39 @@ pub(super) fn register_editors(app: &mut App) {
     );
 }
 
-/// Whether values can be edited: somebody registered how.
-fn can_edit(registry: &TypeRegistry) -> bool {
+/// Whether egui editors for primitive types are registered.
+fn has_value_editors(registry: &TypeRegistry) -> bool {
     let data = registry.get_type_data::<InspectorEguiImpl>(TypeId::of::<usize>());
     data.is_some()
 }
 
 impl ExperienceInspector {
-    pub(super) fn settings_tab(&mut self, world: &mut World, ui: &mut Ui, seen: &Snapshot) {
+    pub(super) fn draw_settings_tab(&mut self, world: &mut World, ui: &mut Ui, snapshot: &RecordingSnapshot) {
         ScrollArea::vertical()
             .id_salt("settings")
             .auto_shrink([false, false])
             .show(ui, |ui| {
-                ui.strong("The inspector");
-                self.own(world, ui);
+                ui.strong("Inspector");
+                self.draw_own_settings(world, ui);
                 ui.add_space(10.0);
-                live::show(world, ui);
+                export::draw_live_settings(world, ui);
                 ui.add_space(10.0);
-                settled::show(world, ui, seen);
+                fixed::draw_fixed_settings(world, ui, snapshot);
             });
     }
 
-    fn own(&mut self, world: &World, ui: &mut Ui) {
+    fn draw_own_settings(&mut self, world: &World, ui: &mut Ui) {
         let registry = world.get_resource::<AppTypeRegistry>().map(|registry| registry.read());
         match registry {
-            Some(registry) if can_edit(&registry) => {
+            Some(registry) if has_value_editors(&registry) => {
                 bevy_inspector_egui::reflect_inspector::ui_for_value(&mut self.settings, ui, &registry);
             }
             _ => {
-                ui.weak("They can be edited here with `ExperienceInspectorPlugin`.");
+                ui.weak("Read-only: add `ExperienceInspectorPlugin` to edit them.");
             }
         }
-        // Nothing could be seen with none.
+        // A line needs two points, and statistics need at least one row per frame.
         self.settings.plot_steps = self.settings.plot_steps.max(2);
-        self.settings.rows_a_frame = self.settings.rows_a_frame.max(1);
+        self.settings.rows_per_frame = self.settings.rows_per_frame.max(1);
     }
 }

@@ -1,48 +1,51 @@
-//! What one frame shows of a recording.
+//! The state of one recording, read once per frame and shown by all tabs.
 
-use super::{InspectorSettings, watch::Watch};
-use bevy_experience::buffer::{BufferSettings, BufferStats};
+use super::{InspectorSettings, metrics::RecordingMetrics};
 use bevy_experience::plugin::{Experience, PauseReason, PlayerState, RecordingProgress, SinkProgress};
+use bevy_experience::buffer::{BufferSettings, BufferStats};
 use bevy_experience::schema::Schema;
 use std::sync::Arc;
 
-/// What one frame shows of a recording.
-pub(super) struct Snapshot {
+/// The state of one recording in one frame.
+pub(super) struct RecordingSnapshot {
     pub(super) name: String,
     pub(super) schema: Arc<Schema>,
+    /// Captures so far.
     pub(super) tick: i64,
     pub(super) progress: RecordingProgress,
     pub(super) pause: Option<PauseReason>,
     /// All recordings are paused.
     pub(super) all_paused: bool,
-    /// Anything may be recorded at all: the plugin is enabled, and nothing was closed.
-    pub(super) is_over: bool,
+    /// Nothing is recorded and nothing can be resumed: the plugin is disabled, or `Experience` was closed.
+    pub(super) is_stopped: bool,
     pub(super) sinks: Vec<SinkProgress>,
-    pub(super) players: Vec<Player>,
+    /// Sorted by agent id.
+    pub(super) players: Vec<PlayerSnapshot>,
     pub(super) buffers: BufferStats,
     pub(super) buffer_settings: BufferSettings,
-    /// Players share a pool, whose steps cannot be looked at one player at a time.
+    /// Players share a pool, whose rows cannot be read by player.
     pub(super) is_pooled: bool,
-    /// Transitions a second.
-    pub(super) rate: f64,
-    /// Transitions were dropped in the last seconds.
-    pub(super) drops_rise: bool,
+    pub(super) transitions_per_second: f64,
+    /// Transitions were dropped within the last seconds.
+    pub(super) drops_are_rising: bool,
 }
 
-/// A player, and what its steps so far say.
-pub(super) struct Player {
+/// A player, with the return of its open episode.
+pub(super) struct PlayerSnapshot {
     pub(super) state: PlayerState,
-    /// The sum of the open episode's rewards.
+    /// The sum of the rewards of the open episode that were read from the buffer; 0 between episodes.
     pub(super) total_reward: f64,
-    /// All of the open episode was seen, so `total_reward` is of all of it.
-    pub(super) is_whole: bool,
+    /// Every row of the open episode was read, so that `total_reward` is its return so far.
+    pub(super) is_complete: bool,
 }
 
-impl Snapshot {
-    pub(super) fn take(
+impl RecordingSnapshot {
+    /// Reads the recording called `name` and updates `metrics` with its new rows. `None` where there is no such
+    /// recording.
+    pub(super) fn new(
         experience: &Experience,
         name: &str,
-        watch: &mut Watch,
+        metrics: &mut RecordingMetrics,
         settings: &InspectorSettings,
     ) -> Option<Self> {
         let schema = experience.schema(name)?.clone();
@@ -50,15 +53,15 @@ impl Snapshot {
         let progress = experience.progress(name)?;
         let all_paused = experience.is_paused();
         let states: Vec<PlayerState> = experience.players(name).collect();
-        watch.look(&schema, buffers, &states, progress, settings);
-        let mut players: Vec<Player> = states
+        metrics.update(&schema, buffers, &states, progress, settings);
+        let mut players: Vec<PlayerSnapshot> = states
             .into_iter()
             .map(|state| {
-                let (total_reward, is_whole) = watch.total_reward(&state);
-                Player {
+                let (total_reward, is_complete) = metrics.total_reward(&state);
+                PlayerSnapshot {
                     state,
                     total_reward,
-                    is_whole,
+                    is_complete,
                 }
             })
             .collect();
@@ -70,21 +73,21 @@ impl Snapshot {
             progress,
             pause: experience.pause_reason(name),
             all_paused,
-            is_over: !experience.is_recording() && !all_paused,
+            is_stopped: !experience.is_recording() && !all_paused,
             sinks: experience.sinks(name),
             players,
             buffers: buffers.stats(),
             buffer_settings: buffers.settings().clone(),
             is_pooled: buffers.pool().is_some(),
-            rate: watch.rate(),
-            drops_rise: watch.drops_rise(),
+            transitions_per_second: metrics.transitions_per_second(),
+            drops_are_rising: metrics.drops_are_rising(),
         })
     }
 
-    pub(super) fn player(&self, agent_id: i64) -> Option<&Player> {
-        let place = self
+    pub(super) fn player(&self, agent_id: i64) -> Option<&PlayerSnapshot> {
+        let index = self
             .players
             .binary_search_by_key(&agent_id, |player| player.state.agent_id);
-        place.ok().map(|place| &self.players[place])
+        index.ok().map(|index| &self.players[index])
     }
 }

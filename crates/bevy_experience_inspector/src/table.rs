@@ -1,52 +1,51 @@
-//! Tables of which only the rows that are seen are made.
+//! A table widget that lays out only the rows in view.
 
-use super::look;
+use super::style;
 use bevy_egui::egui::{
     Align2, Color32, CursorIcon, FontId, Rect, Response, ScrollArea, Sense, TextStyle, Ui, pos2, vec2,
 };
 use core::ops::Range;
 
-/// A column.
-pub(super) struct Column {
+pub(super) struct TableColumn {
     pub(super) title: &'static str,
-    /// Its part of the width, beside those of the others.
-    pub(super) share: f32,
-    /// It holds numbers, whose last digits stand below each other.
+    /// The column's width, relative to those of the other columns.
+    pub(super) width: f32,
+    /// Numbers are aligned to the right, text to the left.
     pub(super) is_number: bool,
-    pub(super) hint: &'static str,
+    /// Shown when the pointer is over the title; none where it is empty.
+    pub(super) tooltip: &'static str,
 }
 
-impl Column {
-    pub(super) const fn text(title: &'static str, share: f32, hint: &'static str) -> Self {
+impl TableColumn {
+    pub(super) const fn text(title: &'static str, width: f32, tooltip: &'static str) -> Self {
         Self {
             title,
-            share,
+            width,
             is_number: false,
-            hint,
+            tooltip,
         }
     }
 
-    pub(super) const fn number(title: &'static str, share: f32, hint: &'static str) -> Self {
+    pub(super) const fn number(title: &'static str, width: f32, tooltip: &'static str) -> Self {
         Self {
             title,
-            share,
+            width,
             is_number: true,
-            hint,
+            tooltip,
         }
     }
 }
 
-/// What stands in a cell.
 #[derive(Default)]
-pub(super) struct Cell {
+pub(super) struct TableCell {
     pub(super) text: String,
-    /// That of text where it is `None`.
-    pub(super) colour: Option<Color32>,
-    /// A bar behind the text, as long as this part of the cell.
+    /// The colour of the text; the default text colour where it is `None`.
+    pub(super) color: Option<Color32>,
+    /// The filled fraction of a bar behind the text, from 0 to 1.
     pub(super) bar: Option<f32>,
 }
 
-impl Cell {
+impl TableCell {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -54,149 +53,150 @@ impl Cell {
         }
     }
 
-    pub(super) fn coloured(mut self, colour: Color32) -> Self {
-        self.colour = Some(colour);
+    pub(super) fn colored(mut self, color: Color32) -> Self {
+        self.color = Some(color);
         self
     }
 }
 
-/// By which column a table is sorted.
+/// The column by which a table is sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sort {
+pub(super) struct TableSort {
     pub(super) column: usize,
     pub(super) descending: bool,
 }
 
-/// The places of the columns' cells in a row.
-fn cells<'a>(columns: &'a [Column], row: Rect) -> impl Iterator<Item = Rect> + 'a {
-    /// What keeps the text of a cell from that of the next.
-    const GAP: f32 = 6.0;
-    let shares: f32 = columns.iter().map(|column| column.share).sum();
+/// The rectangle of each column's cell in a row.
+fn cell_rects<'a>(columns: &'a [TableColumn], row: Rect) -> impl Iterator<Item = Rect> + 'a {
+    /// Padding at the left and right of each cell, in points.
+    const PADDING: f32 = 6.0;
+    let total: f32 = columns.iter().map(|column| column.width).sum();
     let mut left = row.left();
     columns.iter().map(move |column| {
-        let width = row.width() * column.share / shares;
+        let width = row.width() * column.width / total;
         let cell = Rect::from_min_size(pos2(left, row.top()), vec2(width, row.height()));
         left += width;
-        cell.shrink2(vec2(GAP, 0.0))
+        cell.shrink2(vec2(PADDING, 0.0))
     })
 }
 
-fn write(ui: &Ui, cell: Rect, text: &str, is_number: bool, font: FontId, colour: Color32) {
-    let (at, anchor) = if is_number {
+fn paint_text(ui: &Ui, cell: Rect, text: &str, is_number: bool, font: FontId, color: Color32) {
+    let (position, anchor) = if is_number {
         (cell.right_center(), Align2::RIGHT_CENTER)
     } else {
         (cell.left_center(), Align2::LEFT_CENTER)
     };
-    // What does not fit loses its middle: names and ids of one kind often begin alike.
-    let fits = |text: &str| ui.painter().layout_no_wrap(text.to_owned(), font.clone(), colour);
-    let mut galley = fits(text);
+    // Long text is elided in the middle, because names and ids of one kind often share their first characters.
+    let layout = |text: &str| ui.painter().layout_no_wrap(text.to_owned(), font.clone(), color);
+    let mut galley = layout(text);
     let mut characters = text.chars().count();
     while galley.size().x > cell.width() && characters > 1 {
-        let keep = ((characters as f32) * cell.width() / galley.size().x) as usize;
-        characters = keep.min(characters - 1).max(1);
-        galley = fits(&without_middle(text, characters - 1));
+        let fitting = ((characters as f32) * cell.width() / galley.size().x) as usize;
+        characters = fitting.min(characters - 1).max(1);
+        galley = layout(&elide_middle(text, characters - 1));
     }
-    let place = anchor.anchor_size(at, galley.size());
-    ui.painter().galley(place.min, galley, colour);
+    let rect = anchor.anchor_size(position, galley.size());
+    ui.painter().galley(rect.min, galley, color);
 }
 
-/// So many characters of a text, in whose place of the others stand dots.
-fn without_middle(text: &str, keep: usize) -> String {
+/// The first and last characters of a text, `keep` in all, with an ellipsis between them.
+fn elide_middle(text: &str, keep: usize) -> String {
     let count = text.chars().count();
     let head: String = text.chars().take(keep / 2).collect();
     let tail: String = text.chars().skip(count - (keep - keep / 2)).collect();
     format!("{head}…{tail}")
 }
 
-/// The titles. A click on one sorts by it.
-pub(super) fn titles(ui: &mut Ui, columns: &[Column], mut sort: Option<&mut Sort>) {
-    let height = look::row_height(ui);
+/// Draws the row of column titles. With `sort`, a click on a title sorts by its column, and a second click reverses the
+/// order.
+pub(super) fn header(ui: &mut Ui, columns: &[TableColumn], mut sort: Option<&mut TableSort>) {
+    let height = style::row_height(ui);
     let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
     let font = TextStyle::Body.resolve(ui.style());
-    for (place, (column, cell)) in columns.iter().zip(cells(columns, row)).enumerate() {
-        let mark = match &sort {
-            Some(sort) if sort.column == place && sort.descending => " ⏷",
-            Some(sort) if sort.column == place => " ⏶",
+    for (index, (column, cell)) in columns.iter().zip(cell_rects(columns, row)).enumerate() {
+        let arrow = match &sort {
+            Some(sort) if sort.column == index && sort.descending => " ⏷",
+            Some(sort) if sort.column == index => " ⏶",
             _ => "",
         };
         let sense = if sort.is_some() { Sense::click() } else { Sense::hover() };
         let response = ui.interact(cell, ui.id().with(("title", column.title)), sense);
-        let colour = if response.hovered() && sort.is_some() {
+        let color = if response.hovered() && sort.is_some() {
             ui.ctx().set_cursor_icon(CursorIcon::PointingHand);
             ui.visuals().strong_text_color()
         } else {
             ui.visuals().text_color()
         };
-        let title = format!("{}{mark}", column.title);
-        write(ui, cell, &title, column.is_number, font.clone(), colour);
+        let title = format!("{}{arrow}", column.title);
+        paint_text(ui, cell, &title, column.is_number, font.clone(), color);
         if response.clicked()
             && let Some(sort) = &mut sort
         {
-            **sort = Sort {
-                column: place,
-                descending: sort.column == place && !sort.descending,
+            **sort = TableSort {
+                column: index,
+                descending: sort.column == index && !sort.descending,
             };
         }
-        if !column.hint.is_empty() {
-            response.on_hover_text(column.hint);
+        if !column.tooltip.is_empty() {
+            response.on_hover_text(column.tooltip);
         }
     }
     let line = ui.visuals().widgets.noninteractive.bg_stroke;
     ui.painter().hline(row.x_range(), row.bottom(), line);
 }
 
-/// All rows, of which those are asked for that are seen.
-pub(super) fn rows(ui: &mut Ui, name: &str, count: usize, add: impl FnOnce(&mut Ui, Range<usize>)) {
-    let height = look::row_height(ui);
+/// A scroll area of `count` rows. `draw` is called with the range of rows in view, and draws each with [`row`].
+pub(super) fn body(ui: &mut Ui, id: &str, count: usize, draw: impl FnOnce(&mut Ui, Range<usize>)) {
+    let height = style::row_height(ui);
     ui.scope(|ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         ScrollArea::vertical()
-            .id_salt(name)
+            .id_salt(id)
             .auto_shrink([false, false])
-            .show_rows(ui, height, count, add);
+            .show_rows(ui, height, count, draw);
     });
 }
 
-/// A row.
+/// Draws the row at `index`. `cell` is called with the index of each column.
 pub(super) fn row(
     ui: &mut Ui,
-    columns: &[Column],
-    number: usize,
+    columns: &[TableColumn],
+    index: usize,
     is_selected: bool,
-    mut cell: impl FnMut(usize) -> Cell,
+    mut cell: impl FnMut(usize) -> TableCell,
 ) -> Response {
-    let size = vec2(ui.available_width(), look::row_height(ui));
-    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    let size = vec2(ui.available_width(), style::row_height(ui));
+    let (row_rect, response) = ui.allocate_exact_size(size, Sense::click());
     let visuals = ui.visuals();
     let fill = if is_selected {
         visuals.selection.bg_fill
     } else if response.hovered() {
         visuals.widgets.hovered.weak_bg_fill
-    } else if number % 2 == 1 {
+    } else if index % 2 == 1 {
         visuals.faint_bg_color
     } else {
         Color32::TRANSPARENT
     };
-    let text = if is_selected {
+    let text_color = if is_selected {
         visuals.selection.stroke.color
     } else {
         visuals.text_color()
     };
-    ui.painter().rect_filled(rect, 2.0, fill);
-    let mono = TextStyle::Monospace.resolve(ui.style());
-    for (place, (column, at)) in columns.iter().zip(cells(columns, rect)).enumerate() {
-        let found = cell(place);
-        if let Some(part) = found.bar {
-            let mut bar = at.shrink2(vec2(0.0, 3.0));
+    ui.painter().rect_filled(row_rect, 2.0, fill);
+    let font = TextStyle::Monospace.resolve(ui.style());
+    for (column_index, (column, rect)) in columns.iter().zip(cell_rects(columns, row_rect)).enumerate() {
+        let cell = cell(column_index);
+        if let Some(filled) = cell.bar {
+            let mut bar = rect.shrink2(vec2(0.0, 3.0));
             ui.painter().rect_filled(bar, 2.0, ui.visuals().extreme_bg_color);
-            bar.set_width(bar.width() * part.clamp(0.0, 1.0));
-            ui.painter().rect_filled(bar, 2.0, look::bar(ui));
+            bar.set_width(bar.width() * filled.clamp(0.0, 1.0));
+            ui.painter().rect_filled(bar, 2.0, style::bar_color(ui));
         }
-        let colour = match found.colour {
-            Some(colour) if !is_selected => colour,
-            _ => text,
+        let color = match cell.color {
+            Some(color) if !is_selected => color,
+            _ => text_color,
         };
-        write(ui, at, &found.text, column.is_number, mono.clone(), colour);
+        paint_text(ui, rect, &cell.text, column.is_number, font.clone(), color);
     }
     response
 }
@@ -206,9 +206,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_tells_names_apart_is_kept() {
-        assert_eq!(without_middle("transform.translation.x", 9), "tran…ion.x");
-        assert_eq!(without_middle("dé", 1), "…é");
-        assert_eq!(without_middle("ab", 0), "…");
+    fn elided_text_keeps_its_first_and_last_characters() {
+        assert_eq!(elide_middle("transform.translation.x", 9), "tran…ion.x");
+        assert_eq!(elide_middle("dé", 1), "…é");
+        assert_eq!(elide_middle("ab", 0), "…");
     }
 }

@@ -1,21 +1,21 @@
-//! What a game feels of being recorded: whole updates of the arena, with and without.
+//! Cost of recording for a game: whole updates of the arena, with and without it.
 //!
 //! ```text
 //! cargo bench -p arena --bench game                 # about four minutes
 //! cargo bench -p arena --bench game -- lockstep     # the ratios alone: about one
 //! ```
 //!
-//! `without` has no plugin, `disabled` has it with `enabled: false`, and `with` records what [`recording`] says into a
-//! dataset in a temporary folder, the exporter's thread running beside the game. `copied` has no plugin, either: it copies
-//! as many bytes as there would be rows of into buffers of the same size, once a tick. No recording can be faster. An update is one tick, in which every
-//! schedule of the arena runs on this thread. They are played as fast as they can be, so the exporter has more to do, and
-//! takes more of the caches from the game, than at 60 ticks a second.
+//! `without` has no plugin, `disabled` has it with `enabled: false`, and `with` records [`recording`] into a dataset in
+//! a temporary folder, with the exporter thread beside the game. `copied` has no plugin and copies one row per player
+//! and tick into buffers of the same size, which is a lower bound of the cost of any recording. An update is one tick,
+//! in which all schedules of the arena run on this thread. Ticks run without pause, so the exporter has more work, and
+//! displaces more of the game's cache lines, than at 60 ticks per second.
 //!
-//! `lockstep` plays the same game four times over, a few ticks of each in turn: bullet for bullet the same ticks, under
-//! the same weather. It says how much longer they took than without.
+//! `lockstep` interleaves four instances of the same game, a few ticks of each in turn, so that all are measured on the
+//! same ticks and under the same load of the machine. It prints the ratio of each to `without`.
 //!
-//! Times are those for which this thread was on a processor, so that others who use the machine do not count. A game that
-//! records so never waits.
+//! Times are CPU time of this thread, which excludes other processes. The game never waits for the exporter with these
+//! settings.
 
 use arena::{ArenaSettings, headless, record::recording};
 use bevy_app::{App, Last};
@@ -30,22 +30,24 @@ use tempfile::TempDir;
 
 const PLAYERS: [u32; 3] = [100, 1000, 10_000];
 
-/// Ticks that are played before it counts: buffers have gone round, and bullets fly.
-const WARM_UP: usize = 600;
+/// Ticks before the measurement, after which buffers are full and bullets are in flight.
+const WARM_UP_TICKS: usize = 600;
 
-/// For how long each size is played in lockstep, and how many ticks at once.
-const LOCKSTEP: Duration = Duration::from_secs(10);
-const AT_ONCE: u32 = 16;
+/// How long each size is measured in lockstep.
+const LOCKSTEP_DURATION: Duration = Duration::from_secs(10);
+/// Ticks of one game before the next takes its turn.
+const LOCKSTEP_TICKS: u32 = 16;
 
+/// The configurations that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Recorded {
+enum RecordingMode {
     Without,
     Copied,
     Disabled,
     With,
 }
 
-impl Recorded {
+impl RecordingMode {
     const ALL: [Self; 4] = [Self::Without, Self::Copied, Self::Disabled, Self::With];
 
     fn name(self) -> &'static str {
@@ -58,26 +60,26 @@ impl Recorded {
     }
 }
 
-/// A game under way, and where it is recorded to.
+/// A running game, and the folder of its dataset.
 struct Game {
     app: App,
     _folder: TempDir,
 }
 
 impl Game {
-    fn new(players: u32, recorded: Recorded) -> Self {
+    fn new(players: u32, mode: RecordingMode) -> Self {
         let settings = ArenaSettings {
             players,
             ..ArenaSettings::default()
         };
         let folder = tempfile::tempdir().expect("a folder");
         let mut app = headless(settings.clone());
-        if recorded == Recorded::Copied {
-            app.insert_resource(Copies::new(players as usize));
-            app.add_systems(Last, copy);
-        } else if recorded != Recorded::Without {
+        if mode == RecordingMode::Copied {
+            app.insert_resource(RowCopies::new(players as usize));
+            app.add_systems(Last, copy_rows);
+        } else if mode != RecordingMode::Without {
             app.add_plugins(ExperiencePlugin {
-                enabled: recorded == Recorded::With,
+                enabled: mode == RecordingMode::With,
                 ..ExperiencePlugin::default()
             })
             .add_recording(recording(&settings).sink(DatasetSink::new(folder.path())));
@@ -85,36 +87,37 @@ impl Game {
         app.finish();
         app.cleanup();
         let mut game = Self { app, _folder: folder };
-        (0..WARM_UP).for_each(|_| game.app.update());
+        (0..WARM_UP_TICKS).for_each(|_| game.app.update());
         game
     }
 
-    /// How long so many updates take.
+    /// The CPU time of `updates` updates.
     fn play(&mut self, updates: u64) -> Duration {
-        let start = on_processor();
+        let start = thread_time();
         (0..updates).for_each(|_| self.app.update());
-        on_processor() - start
+        thread_time() - start
     }
 }
 
-/// Words of a fighter's row, and rows of its buffer, as [`recording`] has them.
-const ROW: usize = 264 / 8;
-const ROWS: std::ops::RangeInclusive<usize> = 32..=512;
+/// Words of a fighter's row in [`recording`].
+const ROW_WORDS: usize = 264 / 8;
+/// The smallest and largest capacity of its buffer, in rows.
+const BUFFER_ROWS: std::ops::RangeInclusive<usize> = 32..=512;
 
-/// Everybody's row, and where rows are copied to.
+/// One row of every player, and the buffers that it is copied to.
 #[derive(Resource)]
-struct Copies {
+struct RowCopies {
     row: Vec<u64>,
     buffers: Vec<u64>,
     tick: usize,
 }
 
-impl Copies {
+impl RowCopies {
     fn new(players: usize) -> Self {
         let rows = ((1 << 20) / players)
-            .clamp(*ROWS.start(), *ROWS.end())
+            .clamp(*BUFFER_ROWS.start(), *BUFFER_ROWS.end())
             .next_power_of_two();
-        let row = vec![1; players * ROW];
+        let row = vec![1; players * ROW_WORDS];
         Self {
             buffers: row.repeat(rows),
             row,
@@ -123,28 +126,28 @@ impl Copies {
     }
 }
 
-fn copy(mut copies: ResMut<Copies>) {
-    let Copies { row, buffers, tick } = &mut *copies;
+fn copy_rows(mut copies: ResMut<RowCopies>) {
+    let RowCopies { row, buffers, tick } = &mut *copies;
     let rows = buffers.len() / row.len();
-    // As buffers of their own lie: each player's rows behind each other.
-    let places = buffers.chunks_exact_mut(rows * ROW);
-    for (place, row) in places.zip(row.chunks_exact(ROW)) {
-        place[*tick % rows * ROW..][..ROW].copy_from_slice(black_box(row));
+    // As in separate buffers, the rows of one player are contiguous.
+    let player_buffers = buffers.chunks_exact_mut(rows * ROW_WORDS);
+    for (buffer, row) in player_buffers.zip(row.chunks_exact(ROW_WORDS)) {
+        buffer[*tick % rows * ROW_WORDS..][..ROW_WORDS].copy_from_slice(black_box(row));
     }
     *tick += 1;
 }
 
-/// For how long this thread has been on a processor.
+/// The CPU time of this thread.
 #[cfg(unix)]
-fn on_processor() -> Duration {
+fn thread_time() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     let spent = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(spent.tv_sec.cast_unsigned(), spent.tv_nsec as u32)
 }
 
-/// The clock on the wall, where the system does not tell.
+/// Wall-clock time, on systems without CPU time of threads.
 #[cfg(not(unix))]
-fn on_processor() -> Duration {
+fn thread_time() -> Duration {
     static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     START.elapsed()
 }
@@ -154,10 +157,10 @@ fn game(c: &mut Criterion) {
     group.sample_size(20);
     for players in PLAYERS {
         group.throughput(Throughput::Elements(players.into()));
-        for recorded in Recorded::ALL {
+        for mode in RecordingMode::ALL {
             let mut game = None;
-            group.bench_function(BenchmarkId::new(recorded.name(), players), |b| {
-                let game = game.get_or_insert_with(|| Game::new(players, recorded));
+            group.bench_function(BenchmarkId::new(mode.name(), players), |b| {
+                let game = game.get_or_insert_with(|| Game::new(players, mode));
                 b.iter_custom(|updates| game.play(updates));
             });
         }
@@ -165,19 +168,19 @@ fn game(c: &mut Criterion) {
     group.finish();
 }
 
-/// Plays the same ticks in all ways, and says how much longer they took.
-#[expect(clippy::print_stdout, reason = "a benchmark says what it found")]
+/// Plays the same ticks in all modes, and prints times and ratios.
+#[expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 fn lockstep(players: u32) {
-    let mut games = Recorded::ALL.map(|recorded| Game::new(players, recorded));
+    let mut games = RecordingMode::ALL.map(|mode| Game::new(players, mode));
     let mut spent: [Vec<Duration>; 4] = Default::default();
     let start = Instant::now();
-    // Who comes first finds the caches as the last left them: each does so as often.
+    // Rotating the order lets each mode start equally often with the caches of every other.
     for first in (0..spent.len()).cycle() {
-        for place in 0..spent.len() {
-            let which = (first + place) % spent.len();
-            spent[which].push(games[which].play(AT_ONCE.into()));
+        for offset in 0..spent.len() {
+            let index = (first + offset) % spent.len();
+            spent[index].push(games[index].play(LOCKSTEP_TICKS.into()));
         }
-        if start.elapsed() > LOCKSTEP && first + 1 == spent.len() {
+        if start.elapsed() > LOCKSTEP_DURATION && first + 1 == spent.len() {
             break;
         }
     }
@@ -187,14 +190,14 @@ fn lockstep(players: u32) {
     };
     let seconds = |times: &[Duration]| times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>();
     let without = seconds(&spent[0]);
-    for (recorded, times) in Recorded::ALL.into_iter().zip(&spent) {
+    for (mode, times) in RecordingMode::ALL.into_iter().zip(&spent) {
         let times = seconds(times);
         let ratios = times.iter().zip(&without).map(|(time, without)| time / without);
         println!(
-            "lockstep/{}/{players}: {:.1} µs an update in {} ticks, {:.3} times as long as without (median {:.3})",
-            recorded.name(),
-            times.iter().sum::<f64>() * 1e6 / f64::from(AT_ONCE) / times.len() as f64,
-            times.len() * AT_ONCE as usize,
+            "lockstep/{}/{players}: {:.1} µs per update in {} ticks, {:.3} times `without` (median {:.3})",
+            mode.name(),
+            times.iter().sum::<f64>() * 1e6 / f64::from(LOCKSTEP_TICKS) / times.len() as f64,
+            times.len() * LOCKSTEP_TICKS as usize,
             times.iter().sum::<f64>() / without.iter().sum::<f64>(),
             median(ratios.collect()),
         );
@@ -202,16 +205,16 @@ fn lockstep(players: u32) {
 }
 
 fn main() {
-    // Cargo adds `--bench`, and `--test` when it only wants to know whether this runs.
+    // Cargo passes `--bench` to measure, and `--test` to check only that the benchmark runs.
     let args: Vec<_> = std::env::args().skip(1).collect();
-    let measures = args.iter().any(|arg| arg == "--bench");
-    let wanted: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let asks_for_lockstep = |players: u32| {
+    let is_measured = args.iter().any(|arg| arg == "--bench");
+    let filters: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let includes_lockstep = |players: u32| {
         let name = format!("lockstep/{players}");
-        wanted.is_empty() || wanted.iter().any(|wanted| name.contains(wanted.as_str()))
+        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
     };
     for players in PLAYERS {
-        if measures && asks_for_lockstep(players) {
+        if is_measured && includes_lockstep(players) {
             lockstep(players);
         }
     }

@@ -7,18 +7,17 @@ use bevy_time::{TimePlugin, TimeUpdateStrategy};
 
 use crate::{ArenaPlugin, ArenaSettings};
 
-/// An app without a window, in which every update after the first plays exactly one tick, as fast as it can.
+/// An app without a window, in which every update after the first runs exactly one fixed tick.
 ///
-/// The first update starts the app and plays none. Whoever wants game time to follow the clock on the wall waits between
-/// updates.
+/// The first update runs `Startup` and no tick. Updates do not sleep: to follow wall-clock time, sleep between them.
 pub fn headless(settings: ArenaSettings) -> App {
-    // Other plugins may count on these pools. `TaskPoolPlugin` would also look for tasks of the main thread in every
-    // update, of which there are none, and take a quarter of a small arena's time for it.
+    // Other plugins may use these pools. `TaskPoolPlugin` would also tick main-thread tasks in every update: there are
+    // none, and it takes a quarter of the time of a small arena's update.
     TaskPoolOptions::default().create_default_pools();
     let mut app = App::new();
     app.add_plugins((TimePlugin, ArenaPlugin { settings }))
         .insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
-    // A tick of a small arena takes less time than waking another thread.
+    // A tick of a small arena takes less time than to wake another thread.
     single_threaded(&mut app, First);
     single_threaded(&mut app, PreUpdate);
     single_threaded(&mut app, RunFixedMainLoop);

@@ -1,4 +1,4 @@
-//! Bots of three skills, who see only what a fighter sees and act only through [`Intent`].
+//! Scripted bots of three skills. They read what the recording observes, and act only through [`Intent`].
 
 mod collector;
 mod hunter;
@@ -12,50 +12,50 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     ArenaSettings, MatchId,
-    chance::{Purpose, stream},
-    field::Field,
     fighter::{Body, Fighter, Gear, Intent},
+    random::{StreamPurpose, stream},
+    spatial_index::SpatialIndex,
 };
 use sight::{Route, Sight};
 
-/// How a bot plays, from clumsy to deadly.
+/// The policy of a bot, from weakest to strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Skill {
-    /// Strolls from place to place and fires at random.
+    /// Walks between random positions and fires at random.
     Wanderer,
-    /// Goes for coins, keeps away from others and shoots only in need.
+    /// Collects coins, and dashes away from or shoots at fighters that come near.
     Collector,
-    /// Chases others and leads its aim.
+    /// Pursues the nearest fighter and aims ahead of it.
     Hunter,
 }
 
 impl Skill {
-    /// All skills, the clumsiest first.
+    /// All skills, weakest first.
     pub const ALL: [Self; 3] = [Self::Wanderer, Self::Collector, Self::Hunter];
 }
 
-/// Steers a fighter by script. A fighter without it is left to whoever writes its [`Intent`].
+/// Writes the [`Intent`] of its fighter in every tick. The intent of a fighter without it is written by other systems.
 #[derive(Component, Clone, Debug)]
 pub struct Bot {
-    /// How it plays.
+    /// Its policy.
     pub skill: Skill,
-    /// Where it goes when it sees nothing better.
+    /// The random position that it walks to while nothing else is in sight.
     pub(crate) route: Route,
-    /// Its whims.
+    /// The source of its random decisions.
     pub(crate) rng: ChaCha8Rng,
 }
 
 impl Bot {
-    /// The bot for a fighter whose seat is the `place`th of its match.
-    pub(crate) fn new(seed: u64, fighter: &Fighter, place: i64) -> Self {
+    /// A bot for the fighter with number `index_in_match` of its match, which determines the skill.
+    pub(crate) fn new(seed: u64, fighter: &Fighter, index_in_match: i64) -> Self {
         Self {
-            skill: Skill::ALL[place as usize % Skill::ALL.len()],
+            skill: Skill::ALL[index_in_match as usize % Skill::ALL.len()],
             route: Route::default(),
             rng: stream(
                 seed,
-                Purpose::Bot,
+                StreamPurpose::Bot,
                 fighter.agent.cast_unsigned(),
-                u64::from(fighter.visit),
+                u64::from(fighter.session),
             ),
         }
     }
@@ -69,17 +69,17 @@ impl Bot {
     }
 }
 
-/// Lets every bot alive decide what it wants.
-pub(crate) fn think(
+/// Writes the intent of every fighter that has a bot and is alive.
+pub(crate) fn write_intents(
     settings: Res<ArenaSettings>,
-    field: Res<Field>,
+    index: Res<SpatialIndex>,
     mut bots: Query<(&Fighter, &MatchId, &Transform, &Body, &Gear, &mut Bot, &mut Intent)>,
 ) {
     let dt = settings.dt();
     for (fighter, match_id, transform, body, gear, mut bot, mut intent) in &mut bots {
         if body.is_alive() {
             let position = transform.translation.xy();
-            let sight = Sight::new(&field, dt, *match_id, fighter.agent, position, body, gear);
+            let sight = Sight::new(&index, dt, *match_id, fighter.agent, position, body, gear);
             *intent = bot.decide(&sight);
         }
     }

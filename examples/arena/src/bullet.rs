@@ -1,4 +1,4 @@
-//! Bullets: flight, and what they hit.
+//! Bullets: movement, collision with fighters, and damage.
 
 use bevy_ecs::prelude::*;
 use bevy_experience::prelude::Reward;
@@ -8,30 +8,30 @@ use bevy_transform::prelude::Transform;
 
 use crate::{
     ArenaSettings, MatchId,
-    field::Field,
-    fighter::{Body, Life, Score},
+    fighter::{Body, RespawnState, Score},
     rules::{BULLET_DAMAGE, FIGHTER_RADIUS, HIT_REWARD},
-    seat::Seats,
+    slots::AgentSlots,
+    spatial_index::SpatialIndex,
 };
 
 /// A bullet in flight.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Reflect)]
 pub struct Bullet {
-    /// The agent who fired it. It may be dead or gone by now.
+    /// The agent that fired it, which may have died or left since.
     pub owner: i64,
-    /// Which of the owner's bullets this is; no two alive at once share it.
+    /// Tells the owner's bullets apart: unique among those in flight.
     pub number: u64,
-    /// In units a second.
+    /// In units per second.
     pub velocity: Vec2,
-    /// Where it was before this tick's flight.
-    pub from: Vec2,
-    /// Seconds of flight left.
-    pub life: f32,
+    /// Its position before this tick's movement.
+    pub previous_position: Vec2,
+    /// Seconds until it despawns.
+    pub time_left: f32,
 }
 
-/// A bullet that reached someone in this tick.
+/// A bullet's collision in this tick.
 ///
-/// The fields' order is the order in which hits are dealt out, so that it does not hang on the order of entities.
+/// Hits are applied in the order of these fields, so that the result does not depend on the order of entities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Hit {
     target: i64,
@@ -39,47 +39,47 @@ pub(crate) struct Hit {
     number: u64,
 }
 
-/// Moves bullets and takes away those that are spent or have left the floor.
-pub(crate) fn fly(
+/// Moves bullets, and despawns those whose time is over or that left the floor.
+pub(crate) fn move_bullets(
     settings: Res<ArenaSettings>,
     mut bullets: Query<(Entity, &mut Bullet, &mut Transform)>,
     mut commands: Commands,
 ) {
     let dt = settings.dt();
-    let half = settings.half();
+    let half = settings.half_extent();
     for (entity, mut bullet, mut transform) in &mut bullets {
-        bullet.life -= dt;
-        bullet.from = transform.translation.xy();
-        let reached = bullet.from + bullet.velocity * dt;
-        transform.translation = reached.extend(0.0);
-        if bullet.life <= 0.0 || reached.abs().max_element() > half {
+        bullet.time_left -= dt;
+        bullet.previous_position = transform.translation.xy();
+        let position = bullet.previous_position + bullet.velocity * dt;
+        transform.translation = position.extend(0.0);
+        if bullet.time_left <= 0.0 || position.abs().max_element() > half {
             commands.entity(entity).despawn();
         }
     }
 }
 
-/// Lets each bullet strike the first fighter on its way, and deals out damage and reward.
-pub(crate) fn strike(
-    field: Res<Field>,
-    seats: Res<Seats>,
+/// Finds the first fighter on each bullet's path in this tick, then applies damage and rewards.
+pub(crate) fn apply_hits(
+    index: Res<SpatialIndex>,
+    slots: Res<AgentSlots>,
     bullets: Query<(Entity, &MatchId, &Bullet, &Transform)>,
-    mut fighters: Query<(&mut Body, &mut Score, &mut Reward, &Life)>,
+    mut fighters: Query<(&mut Body, &mut Score, &mut Reward, &RespawnState)>,
     mut hits: Local<Vec<Hit>>,
     mut commands: Commands,
 ) {
     for (entity, match_id, bullet, transform) in &bullets {
-        let (from, to) = (bullet.from, transform.translation.xy());
-        let reach = 0.5 * from.distance(to) + FIGHTER_RADIUS;
+        let (from, to) = (bullet.previous_position, transform.translation.xy());
+        let radius = 0.5 * from.distance(to) + FIGHTER_RADIUS;
         let mut first: Option<(f32, i64)> = None;
-        field
+        index
             .fighters
-            .for_each_within(*match_id, 0.5 * (from + to), reach, |_, spot| {
+            .for_each_within(*match_id, 0.5 * (from + to), radius, |_, spot| {
                 if spot.what.health > 0.0
                     && spot.what.agent != bullet.owner
-                    && let Some(along) = entry(from, to, spot.position)
-                    && first.is_none_or(|other| (along, spot.what.agent) < other)
+                    && let Some(fraction) = closest_approach(from, to, spot.position)
+                    && first.is_none_or(|other| (fraction, spot.what.agent) < other)
                 {
-                    first = Some((along, spot.what.agent));
+                    first = Some((fraction, spot.what.agent));
                 }
             });
         if let Some((_, target)) = first {
@@ -93,15 +93,16 @@ pub(crate) fn strike(
     }
     hits.sort_unstable();
     for hit in hits.drain(..) {
-        if let Some(target) = seats.entity(hit.target)
+        if let Some(target) = slots.entity(hit.target)
             && let Ok((mut body, ..)) = fighters.get_mut(target)
         {
             body.health = (body.health - BULLET_DAMAGE).max(0.0);
         }
-        // Two who shoot each other in one tick both score. A corpse does not: its life is over.
-        if let Some(owner) = seats.entity(hit.owner)
-            && let Ok((_, mut score, mut reward, life)) = fighters.get_mut(owner)
-            && life.respawn_in == 0.0
+        // Fighters that kill each other in one tick both score. One that died in an earlier tick does not: its episode
+        // has ended.
+        if let Some(owner) = slots.entity(hit.owner)
+            && let Ok((_, mut score, mut reward, respawn)) = fighters.get_mut(owner)
+            && respawn.respawn_in == 0.0
         {
             score.hits += 1;
             reward.add("hit", HIT_REWARD);
@@ -109,13 +110,13 @@ pub(crate) fn strike(
     }
 }
 
-/// How far along the way from `from` to `to`, from 0 to 1, a bullet comes nearest to a fighter at `center`; `None` if it
-/// misses.
-fn entry(from: Vec2, to: Vec2, center: Vec2) -> Option<f32> {
-    let way = to - from;
-    let along = ((center - from).dot(way) / way.length_squared().max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
-    let nearest = from + way * along;
-    (nearest.distance_squared(center) <= FIGHTER_RADIUS * FIGHTER_RADIUS).then_some(along)
+/// The fraction of the path from `from` to `to`, from 0 to 1, at which it is closest to a fighter at `center`; `None`
+/// where it misses the fighter.
+fn closest_approach(from: Vec2, to: Vec2, center: Vec2) -> Option<f32> {
+    let path = to - from;
+    let fraction = ((center - from).dot(path) / path.length_squared().max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
+    let nearest = from + path * fraction;
+    (nearest.distance_squared(center) <= FIGHTER_RADIUS * FIGHTER_RADIUS).then_some(fraction)
 }
 
 #[cfg(test)]
@@ -123,12 +124,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bullet_strikes_what_lies_on_its_way_and_nothing_beside_it() {
+    fn a_bullet_hits_fighters_on_its_path_and_none_beside_it() {
         let (from, to) = (Vec2::ZERO, Vec2::new(10.0, 0.0));
-        assert_eq!(entry(from, to, Vec2::new(5.0, 0.3)), Some(0.5));
-        assert_eq!(entry(from, to, Vec2::new(5.0, 0.6)), None);
-        assert_eq!(entry(from, to, Vec2::new(-0.4, 0.0)), Some(0.0));
-        assert_eq!(entry(from, to, Vec2::new(10.6, 0.0)), None);
-        assert_eq!(entry(from, from, Vec2::new(0.1, 0.0)), Some(0.0));
+        assert_eq!(closest_approach(from, to, Vec2::new(5.0, 0.3)), Some(0.5));
+        assert_eq!(closest_approach(from, to, Vec2::new(5.0, 0.6)), None);
+        assert_eq!(closest_approach(from, to, Vec2::new(-0.4, 0.0)), Some(0.0));
+        assert_eq!(closest_approach(from, to, Vec2::new(10.6, 0.0)), None);
+        assert_eq!(closest_approach(from, from, Vec2::new(0.1, 0.0)), Some(0.0));
     }
 }

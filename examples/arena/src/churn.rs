@@ -1,50 +1,50 @@
-//! Coming and going: agents who leave in mid-match and come back under the same id.
+//! Player churn: agents that leave in mid-match and join again under the same id.
 
 use bevy_ecs::prelude::*;
 use rand::RngExt;
 
 use crate::{
     ArenaSettings, Clock,
-    chance::{Purpose, stream},
-    rules::{ABSENCE, STAY},
-    seat::Seats,
+    random::{StreamPurpose, stream},
+    rules::{ABSENCE_SECONDS, SESSION_SECONDS},
+    slots::AgentSlots,
 };
 
-/// The tick at which the next agent comes or goes, so that all other ticks need not look through the seats.
+/// The tick at which the next agent joins or leaves. Earlier ticks need not search the slots.
 #[derive(Resource, Clone, Copy, Debug, Default)]
-pub(crate) struct NextMove(u64);
+pub(crate) struct NextChurn(u64);
 
-/// Lets agents whose time has come leave or come back, in the order of their ids.
+/// Makes agents that are due leave or join, in the order of their ids.
 pub(crate) fn churn(
     settings: Res<ArenaSettings>,
     clock: Res<Clock>,
-    mut next: ResMut<NextMove>,
-    mut seats: ResMut<Seats>,
+    mut next: ResMut<NextChurn>,
+    mut slots: ResMut<AgentSlots>,
     mut commands: Commands,
 ) {
     if clock.tick < next.0 {
         return;
     }
     next.0 = u64::MAX;
-    for agent in 0..seats.all.len() as i64 {
-        let seat = seats.all[agent as usize];
-        let mut next_move = seat.next_move;
-        if next_move <= clock.tick {
-            // Nobody leaves at the first look, which only decides how long everyone stays.
-            if next_move > 0 {
-                match seat.fighter {
-                    Some(_) => seats.leave(agent, &mut commands),
-                    None => seats.sit_down(agent, &settings, &mut commands),
+    for agent in 0..slots.all.len() as i64 {
+        let slot = slots.all[agent as usize];
+        let mut next_churn = slot.next_churn;
+        if next_churn <= clock.tick {
+            // The first call only schedules the first leave of each agent.
+            if next_churn > 0 {
+                match slot.fighter {
+                    Some(_) => slots.leave(agent, &mut commands),
+                    None => slots.join(agent, &settings, &mut commands),
                 }
             }
-            let seat = &mut seats.all[agent as usize];
-            let here = seat.fighter.is_some();
-            let (shortest, longest) = if here { STAY } else { ABSENCE };
-            let occasion = u64::from(seat.visits) << 1 | u64::from(here);
-            let mut rng = stream(settings.seed, Purpose::Churn, agent.cast_unsigned(), occasion);
-            next_move = clock.tick + settings.ticks(rng.random_range(shortest..longest));
-            seat.next_move = next_move;
+            let slot = &mut slots.all[agent as usize];
+            let is_present = slot.fighter.is_some();
+            let (min, max) = if is_present { SESSION_SECONDS } else { ABSENCE_SECONDS };
+            let occasion = u64::from(slot.sessions) << 1 | u64::from(is_present);
+            let mut rng = stream(settings.seed, StreamPurpose::Churn, agent.cast_unsigned(), occasion);
+            next_churn = clock.tick + settings.ticks(rng.random_range(min..max));
+            slot.next_churn = next_churn;
         }
-        next.0 = next.0.min(next_move);
+        next.0 = next.0.min(next_churn);
     }
 }

@@ -1,71 +1,71 @@
-//! What the command line takes.
+//! Command-line arguments of the arena.
 
 use std::path::PathBuf;
 
 use arena::ArenaSettings;
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind, value_parser};
 
-/// The most fighters in all matches together: a few kilobytes of memory for each.
-const MOST_FIGHTERS: usize = 200_000;
+/// The limit on fighters in all matches together. Each takes a few kilobytes of memory.
+const MAX_FIGHTERS: usize = 200_000;
 
-/// Play a multiplayer arena with scripted bots, and record every fighter's life as training data.
+/// Run a multiplayer arena of scripted bots, and record each life of a fighter as an episode
 #[derive(Parser, Clone, Debug)]
 #[command(version)]
 pub struct Args {
     /// Fighters in each match
     #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..=100_000))]
     pub players: u32,
-    /// Matches side by side in this process
+    /// Matches in this process
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=10_000))]
     pub matches: u32,
-    /// Ticks to play [default: 36000; in a window, until it is closed; for a picture, 1200]
+    /// Ticks to play [default: 36000; in a window, until it is closed; for a screenshot, 1200]
     #[arg(long, value_parser = value_parser!(u64).range(1..=1_000_000_000))]
     pub ticks: Option<u64>,
-    /// Ticks in a second of the game
+    /// Ticks per second of game time
     #[arg(long, default_value_t = 60, value_parser = value_parser!(u32).range(1..=1_000))]
     pub hz: u32,
-    /// Where all chance starts from: the same seed, the same game
+    /// Random seed: the same seed and settings give the same game
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// The dataset's folder: a new one, or one that holds a dataset already
+    /// Folder of the dataset, which is created or added to
     #[arg(long, default_value = "data/arena")]
     pub out: PathBuf,
-    /// Play at the speed of the clock on the wall, not as fast as possible
+    /// Play in real time, not as fast as possible
     #[arg(long)]
     pub realtime: bool,
-    /// Let fighters leave in mid-match and come back later
+    /// Make fighters leave in mid-match and join again later
     #[arg(long)]
     pub churn: bool,
     /// Play without recording
     #[arg(long)]
     pub no_record: bool,
-    /// Play in a window, at the speed of the clock on the wall. Takes a build with `--features window`
+    /// Play in a window, in real time. Needs a build with `--features window`
     #[arg(long)]
     pub window: bool,
-    /// Play the first fighter at the keyboard
+    /// Control the first fighter with the keyboard
     #[arg(long, requires = "window")]
     pub human: bool,
-    /// Follow this fighter from the start; they count from 0
+    /// Follow this fighter with the camera; agent ids start at 0
     #[arg(long, value_name = "AGENT", requires = "window", value_parser = value_parser!(i64).range(0..))]
     pub follow: Option<i64>,
-    /// Open the inspector of what is recorded at once; otherwise F9 does
+    /// Open the recording inspector at the start; F9 toggles it
     #[arg(long, requires = "window")]
     pub inspector: bool,
-    /// Take a picture of the window after the last tick, without a display, and leave
+    /// Save a screenshot after the last tick, without a display, and exit
     #[arg(long, value_name = "FILE", requires = "window")]
     pub screenshot: Option<PathBuf>,
-    /// Width and height of the picture, in pixels
-    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x800", requires = "screenshot", value_parser = size)]
+    /// Width and height of the screenshot, in pixels
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x800", requires = "screenshot", value_parser = parse_size)]
     pub size: [u32; 2],
-    /// How to print what came of it
+    /// Format of the summary on standard output
     #[arg(long, value_enum, default_value_t)]
     pub summary: SummaryFormat,
 }
 
-/// For whom the summary is.
+/// The format of the summary.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SummaryFormat {
-    /// A table, and how to load the data
+    /// A table, and code that loads the dataset
     #[default]
     Text,
     /// One JSON object
@@ -73,7 +73,7 @@ pub enum SummaryFormat {
 }
 
 impl Args {
-    /// The arena that was asked for.
+    /// The settings of the arena.
     pub fn settings(&self) -> ArenaSettings {
         ArenaSettings {
             players: self.players,
@@ -85,24 +85,24 @@ impl Args {
     }
 }
 
-/// Two numbers of pixels with an `x` between them.
-fn size(text: &str) -> Result<[u32; 2], String> {
+/// Parses `WIDTHxHEIGHT`, each from 64 to 8192 pixels.
+fn parse_size(text: &str) -> Result<[u32; 2], String> {
     let sides = text.split_once('x').and_then(|(width, height)| {
         let side = |text: &str| text.parse().ok().filter(|side| (64..=8192).contains(side));
         Some([side(width)?, side(height)?])
     });
-    sides.ok_or_else(|| "two numbers from 64 to 8192 are wanted, as in `1280x800`".to_owned())
+    sides.ok_or_else(|| "expected two numbers from 64 to 8192, as in `1280x800`".to_owned())
 }
 
-/// The arguments of this process. Leaves it, with a message and exit code 2, when they make no sense.
+/// The arguments of this process. Exits with a message and code 2 where they are invalid.
 pub fn parse() -> Args {
     let args = Args::parse();
-    if args.settings().seats() > MOST_FIGHTERS {
+    if args.settings().agent_count() > MAX_FIGHTERS {
         let message = format!(
-            "{} players in each of {} matches are {} fighters, and {MOST_FIGHTERS} are the most: lower `--players` or `--matches`",
+            "{} players in each of {} matches are {} fighters, more than the limit of {MAX_FIGHTERS}: lower `--players` or `--matches`",
             args.players,
             args.matches,
-            args.settings().seats()
+            args.settings().agent_count()
         );
         Args::command().error(ErrorKind::ValueValidation, message).exit();
     }
@@ -114,13 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_is_sound() {
+    fn the_command_definition_is_valid() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn nonsense_is_refused() {
-        for nonsense in [
+    fn invalid_arguments_are_rejected() {
+        for invalid in [
             ["--players", "0"],
             ["--players", "4294967296"],
             ["--matches", "-1"],
@@ -128,24 +128,24 @@ mod tests {
             ["--ticks", "0"],
             ["--ticks", "many"],
             ["--summary", "yaml"],
-            // What is of the window alone.
+            // These need `--window`.
             ["--human", "--churn"],
             ["--inspector", "--churn"],
-            ["--screenshot", "picture.png"],
+            ["--screenshot", "screenshot.png"],
         ] {
             assert!(
-                Args::try_parse_from(["arena"].iter().chain(&nonsense)).is_err(),
-                "{nonsense:?}"
+                Args::try_parse_from(["arena"].iter().chain(&invalid)).is_err(),
+                "{invalid:?}"
             );
         }
     }
 
     #[test]
-    fn a_picture_has_a_size() {
+    fn a_screenshot_size_has_two_numbers() {
         let parse = |size| Args::try_parse_from(["arena", "--window", "--screenshot", "a.png", "--size", size]);
         assert_eq!(parse("1920x1080").map(|args| args.size).ok(), Some([1920, 1080]));
-        for nonsense in ["1920", "x", "0x10", "1920x1080x3", "99999x100"] {
-            assert!(parse(nonsense).is_err(), "{nonsense}");
+        for invalid in ["1920", "x", "0x10", "1920x1080x3", "99999x100"] {
+            assert!(parse(invalid).is_err(), "{invalid}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Coins: they lie still until the nearest fighter takes them, and turn up elsewhere at once.
+//! Coins: each is given to the nearest fighter within reach, and moved to another position at once.
 
 use bevy_ecs::prelude::*;
 use bevy_experience::prelude::Reward;
@@ -8,91 +8,94 @@ use bevy_transform::prelude::Transform;
 
 use crate::{
     ArenaSettings, MatchId,
-    chance::{Purpose, place, stream},
-    field::Field,
     fighter::{Body, Fighter, Score},
-    rules::{COIN_REACH, COIN_REWARD},
+    random::{StreamPurpose, random_position, stream},
+    rules::{COIN_RADIUS, COIN_REWARD},
+    spatial_index::SpatialIndex,
 };
 
 /// A coin on the floor.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Reflect)]
 pub struct Coin {
-    /// Which coin of its match.
+    /// Its number within the match.
     pub number: u32,
-    /// How often it has been taken, or laid anew.
-    pub moves: u32,
+    /// How often it was moved: when it was collected, and at the start of each round.
+    pub relocations: u32,
 }
 
-/// A fighter within reach of a coin.
+/// A pair of a coin and a fighter within reach of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Claim {
+pub(crate) struct PickupCandidate {
     match_id: MatchId,
     number: u32,
-    distance: f32,
+    squared_distance: f32,
     agent: i64,
     coin: Entity,
     fighter: Entity,
 }
 
-/// Lays out the coins of all matches.
-pub(crate) fn lay(settings: Res<ArenaSettings>, mut commands: Commands) {
+/// Spawns the coins of all matches.
+pub(crate) fn spawn_coins(settings: Res<ArenaSettings>, mut commands: Commands) {
     for match_id in (0..settings.matches).map(MatchId) {
         for number in 0..settings.coins() {
-            let coin = Coin { number, moves: 0 };
+            let coin = Coin { number, relocations: 0 };
             let mut transform = Transform::default();
-            drop_somewhere(&settings, match_id, &coin, &mut transform);
+            place_coin(&settings, match_id, &coin, &mut transform);
             commands.spawn((coin, match_id, transform));
         }
     }
 }
 
-/// Gives each coin to the nearest fighter within reach, and drops it elsewhere.
+/// Gives each coin to the nearest fighter within reach, the lower agent id where two are equally near, and moves it.
 pub(crate) fn collect(
     settings: Res<ArenaSettings>,
-    field: Res<Field>,
+    index: Res<SpatialIndex>,
     mut fighters: Query<(Entity, &Fighter, &MatchId, &Transform, &Body, &mut Score, &mut Reward), Without<Coin>>,
     mut coins: Query<(&mut Coin, &mut Transform)>,
-    mut claims: Local<Vec<Claim>>,
+    mut candidates: Local<Vec<PickupCandidate>>,
 ) {
     for (entity, fighter, match_id, transform, body, ..) in &fighters {
         if !body.is_alive() {
             continue;
         }
-        field
-            .coins
-            .for_each_within(*match_id, transform.translation.xy(), COIN_REACH, |distance, spot| {
-                claims.push(Claim {
+        index.coins.for_each_within(
+            *match_id,
+            transform.translation.xy(),
+            COIN_RADIUS,
+            |squared_distance, spot| {
+                candidates.push(PickupCandidate {
                     match_id: *match_id,
                     number: spot.what.number,
-                    distance,
+                    squared_distance,
                     agent: fighter.agent,
                     coin: spot.what.coin,
                     fighter: entity,
                 });
-            });
+            },
+        );
     }
-    claims.sort_unstable_by(|a, b| {
+    candidates.sort_unstable_by(|a, b| {
         (a.match_id, a.number)
             .cmp(&(b.match_id, b.number))
-            .then(a.distance.total_cmp(&b.distance))
+            .then(a.squared_distance.total_cmp(&b.squared_distance))
             .then(a.agent.cmp(&b.agent))
     });
-    claims.dedup_by_key(|claim| (claim.match_id, claim.number));
-    for claim in claims.drain(..) {
-        if let Ok((.., mut score, mut reward)) = fighters.get_mut(claim.fighter)
-            && let Ok((mut coin, mut transform)) = coins.get_mut(claim.coin)
+    candidates.dedup_by_key(|candidate| (candidate.match_id, candidate.number));
+    for candidate in candidates.drain(..) {
+        if let Ok((.., mut score, mut reward)) = fighters.get_mut(candidate.fighter)
+            && let Ok((mut coin, mut transform)) = coins.get_mut(candidate.coin)
         {
             score.coins += 1;
             reward.add("coin", COIN_REWARD);
-            coin.moves += 1;
-            drop_somewhere(&settings, claim.match_id, &coin, &mut transform);
+            coin.relocations += 1;
+            place_coin(&settings, candidate.match_id, &coin, &mut transform);
         }
     }
 }
 
-/// Puts a coin where it belongs after so many moves.
-pub(crate) fn drop_somewhere(settings: &ArenaSettings, match_id: MatchId, coin: &Coin, transform: &mut Transform) {
+/// Moves a coin to the random position that belongs to its count of relocations.
+pub(crate) fn place_coin(settings: &ArenaSettings, match_id: MatchId, coin: &Coin, transform: &mut Transform) {
     let subject = u64::from(match_id.0) << 32 | u64::from(coin.number);
-    let mut rng = stream(settings.seed, Purpose::Coin, subject, u64::from(coin.moves));
-    transform.translation = place(&mut rng, settings.half()).extend(0.0);
+    let mut rng = stream(settings.seed, StreamPurpose::Coin, subject, u64::from(coin.relocations));
+    transform.translation = random_position(&mut rng, settings.half_extent()).extend(0.0);
 }

@@ -1,4 +1,4 @@
-//! Fighters: what they are made of, and how an intent becomes movement and shots.
+//! Fighters: their components, and the systems that turn intents into movement, dashes and bullets.
 
 use bevy_ecs::prelude::*;
 use bevy_experience::prelude::{AgentId, Reward};
@@ -9,29 +9,30 @@ use bevy_transform::prelude::Transform;
 use crate::{
     ArenaSettings, MatchId,
     bullet::Bullet,
-    chance::{Purpose, place, stream},
+    random::{StreamPurpose, random_position, stream},
     rules::{
-        BULLET_LIFE, BULLET_SPEED, DASH_EVERY, DASH_SPEED, FIGHTER_RADIUS, FULL_HEALTH, GRIP, RUN_SPEED, SHOT_EVERY,
+        ACCELERATION, BULLET_LIFETIME, BULLET_SPEED, DASH_COOLDOWN, DASH_SPEED, FIGHTER_RADIUS, FULL_HEALTH, RUN_SPEED,
+        SHOT_COOLDOWN,
     },
 };
 
-/// The marker of a fighter, and who it is.
+/// The marker component of a fighter, with its identity.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Reflect)]
 pub struct Fighter {
-    /// Stable for as long as the arena exists, over deaths and absences. Ids count from 0 through all matches.
+    /// The agent id, which outlives deaths and absences. Ids start at 0 and are unique among all matches.
     pub agent: i64,
-    /// How often this agent has come before.
-    pub visit: u32,
+    /// How often this agent has joined before.
+    pub session: u32,
 }
 
-/// What everyone who looks at a fighter sees of it, beside the place where it stands.
+/// The state of a fighter that others observe, besides its position.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Reflect)]
 pub struct Body {
-    /// In units a second.
+    /// In units per second.
     pub velocity: Vec2,
-    /// Where the weapon points: a unit vector.
+    /// The direction of the weapon, a unit vector.
     pub facing: Vec2,
-    /// From 0, a corpse, to [`FULL_HEALTH`].
+    /// From 0, which is dead, to [`FULL_HEALTH`].
     pub health: f32,
 }
 
@@ -46,71 +47,71 @@ impl Default for Body {
 }
 
 impl Body {
-    /// Whether it has any health left.
+    /// Whether health is above 0.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.health > 0.0
     }
 }
 
-/// What a fighter carries.
+/// Cooldowns of a fighter's abilities.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Reflect)]
 pub struct Gear {
-    /// Seconds until the weapon is ready; 0 when it is.
+    /// Seconds until the next shot is possible; 0 when it is.
     pub shot_in: f32,
-    /// Seconds until the legs are ready for another dash; 0 when they are.
+    /// Seconds until the next dash is possible; 0 when it is.
     pub dash_in: f32,
-    /// Shots fired in this visit.
+    /// Shots fired since the agent joined.
     pub shots: u32,
 }
 
-/// Where a fighter is between standing up and standing up again.
+/// Deaths and respawns of a fighter.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Reflect)]
-pub struct Life {
-    /// Lives before this one, in this visit.
-    pub number: u32,
-    /// Seconds for which the corpse still lies; 0 for the living.
+pub struct RespawnState {
+    /// Lives before this one, since the agent joined.
+    pub completed_lives: u32,
+    /// Seconds until a dead fighter respawns; 0 while it is alive.
     pub respawn_in: f32,
 }
 
-/// What a fighter has achieved in this round.
+/// What a fighter has achieved in the current round.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 pub struct Score {
     /// Coins collected.
     pub coins: u32,
-    /// Bullets that found their mark.
+    /// Bullets that hit a fighter.
     pub hits: u32,
-    /// Times died.
+    /// Deaths.
     pub deaths: u32,
 }
 
-/// What a fighter does with its hands in a tick.
+/// The ability that a fighter uses in a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect)]
 pub enum Deed {
     /// Nothing.
     #[default]
     Hold,
-    /// Fire along the aim, if the weapon is ready.
+    /// Fire in the direction of aim, if the cooldown is over.
     Shoot,
-    /// Leap in the direction of movement, if the legs are ready.
+    /// Dash in the direction of movement, if the cooldown is over.
     Dash,
 }
 
-/// What a fighter wants to do in this tick. Bots, keyboards and trained policies all act through this alone; it stays
-/// until somebody writes another.
+/// The action of a fighter. Bots, the keyboard and trained policies control a fighter through this component alone. It
+/// applies in every tick until it is overwritten.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Reflect)]
 pub struct Intent {
-    /// Where to run, and how fast: at full speed for a unit vector, and never faster.
+    /// The direction and speed of running: a unit vector is full speed, longer ones are shortened.
     pub steer: Vec2,
-    /// Where to point the weapon; zero leaves it as it is.
+    /// The direction to point the weapon in; zero leaves it unchanged.
     pub aim: Vec2,
-    /// What to do.
+    /// The ability to use.
     pub deed: Deed,
 }
 
 impl Intent {
-    /// The intent with everything in it that no fighter can do taken out.
-    fn sane(self) -> Self {
+    /// The intent with non-finite vectors replaced by zero and `steer` limited to unit length.
+    fn sanitized(self) -> Self {
         let finite = |direction: Vec2| if direction.is_finite() { direction } else { Vec2::ZERO };
         Self {
             steer: finite(self.steer).clamp_length_max(1.0),
@@ -120,7 +121,7 @@ impl Intent {
     }
 }
 
-/// Everything that a fresh fighter is made of, without anyone to steer it.
+/// The components of a new fighter, without a bot.
 #[derive(Bundle, Debug)]
 pub(crate) struct FighterBundle {
     fighter: Fighter,
@@ -129,7 +130,7 @@ pub(crate) struct FighterBundle {
     transform: Transform,
     body: Body,
     gear: Gear,
-    life: Life,
+    respawn: RespawnState,
     score: Score,
     intent: Intent,
     reward: Reward,
@@ -137,9 +138,9 @@ pub(crate) struct FighterBundle {
 
 impl FighterBundle {
     pub(crate) fn new(settings: &ArenaSettings, match_id: MatchId, fighter: Fighter) -> Self {
-        let life = Life::default();
+        let respawn = RespawnState::default();
         let mut transform = Transform::default();
-        stand_up(settings, &fighter, &life, &mut transform);
+        move_to_spawn_point(settings, &fighter, &respawn, &mut transform);
         Self {
             fighter,
             agent_id: AgentId(fighter.agent),
@@ -147,7 +148,7 @@ impl FighterBundle {
             transform,
             body: Body::default(),
             gear: Gear::default(),
-            life,
+            respawn,
             score: Score::default(),
             intent: Intent::default(),
             reward: Reward::default(),
@@ -155,44 +156,54 @@ impl FighterBundle {
     }
 }
 
-/// Puts a fighter where its coming life begins.
-pub(crate) fn stand_up(settings: &ArenaSettings, fighter: &Fighter, life: &Life, transform: &mut Transform) {
-    let occasion = u64::from(fighter.visit) << 32 | u64::from(life.number);
-    let mut rng = stream(settings.seed, Purpose::Spawn, fighter.agent.cast_unsigned(), occasion);
-    transform.translation = place(&mut rng, settings.half()).extend(0.0);
+/// Moves a fighter to the random position that belongs to its next life.
+pub(crate) fn move_to_spawn_point(
+    settings: &ArenaSettings,
+    fighter: &Fighter,
+    respawn: &RespawnState,
+    transform: &mut Transform,
+) {
+    let occasion = u64::from(fighter.session) << 32 | u64::from(respawn.completed_lives);
+    let mut rng = stream(
+        settings.seed,
+        StreamPurpose::Spawn,
+        fighter.agent.cast_unsigned(),
+        occasion,
+    );
+    transform.translation = random_position(&mut rng, settings.half_extent()).extend(0.0);
 }
 
 /// Turns intents into velocities, facings, dashes and bullets.
-pub(crate) fn act(
+pub(crate) fn apply_intents(
     settings: Res<ArenaSettings>,
     mut fighters: Query<(&Fighter, &MatchId, &Transform, &Intent, &mut Body, &mut Gear)>,
     mut commands: Commands,
 ) {
     let dt = settings.dt();
-    let grip = (GRIP * dt).min(1.0);
+    let blend = (ACCELERATION * dt).min(1.0);
     for (fighter, match_id, transform, intent, mut body, mut gear) in &mut fighters {
         if !body.is_alive() {
             continue;
         }
-        let intent = intent.sane();
+        let intent = intent.sanitized();
         gear.shot_in = (gear.shot_in - dt).max(0.0);
         gear.dash_in = (gear.dash_in - dt).max(0.0);
         body.facing = intent.aim.normalize_or(body.facing);
-        let wanted = intent.steer * RUN_SPEED;
+        let target_velocity = intent.steer * RUN_SPEED;
         let velocity = body.velocity;
-        body.velocity += (wanted - velocity) * grip;
+        body.velocity += (target_velocity - velocity) * blend;
         match intent.deed {
             Deed::Shoot if gear.shot_in == 0.0 => {
-                gear.shot_in = SHOT_EVERY;
+                gear.shot_in = SHOT_COOLDOWN;
                 gear.shots += 1;
                 let muzzle = transform.translation.xy() + body.facing * FIGHTER_RADIUS;
                 commands.spawn((
                     Bullet {
                         owner: fighter.agent,
-                        number: u64::from(fighter.visit) << 32 | u64::from(gear.shots),
+                        number: u64::from(fighter.session) << 32 | u64::from(gear.shots),
                         velocity: body.facing * BULLET_SPEED,
-                        from: muzzle,
-                        life: BULLET_LIFE,
+                        previous_position: muzzle,
+                        time_left: BULLET_LIFETIME,
                     },
                     *match_id,
                     Transform::from_translation(muzzle.extend(0.0)),
@@ -200,7 +211,7 @@ pub(crate) fn act(
             }
             Deed::Dash if gear.dash_in == 0.0 => {
                 if let Some(direction) = intent.steer.try_normalize() {
-                    gear.dash_in = DASH_EVERY;
+                    gear.dash_in = DASH_COOLDOWN;
                     body.velocity = direction * DASH_SPEED;
                 }
             }
@@ -209,22 +220,22 @@ pub(crate) fn act(
     }
 }
 
-/// Moves everyone alive, up to the walls.
+/// Moves all living fighters, and stops them at the walls.
 pub(crate) fn move_fighters(settings: Res<ArenaSettings>, mut fighters: Query<(&mut Transform, &mut Body)>) {
     let dt = settings.dt();
-    let wall = Vec2::splat(settings.half() - FIGHTER_RADIUS);
+    let limit = Vec2::splat(settings.half_extent() - FIGHTER_RADIUS);
     for (mut transform, mut body) in &mut fighters {
         if !body.is_alive() {
             continue;
         }
-        let wanted = transform.translation.xy() + body.velocity * dt;
-        let reached = wanted.clamp(-wall, wall);
-        if reached.x != wanted.x {
+        let target = transform.translation.xy() + body.velocity * dt;
+        let position = target.clamp(-limit, limit);
+        if position.x != target.x {
             body.velocity.x = 0.0;
         }
-        if reached.y != wanted.y {
+        if position.y != target.y {
             body.velocity.y = 0.0;
         }
-        transform.translation = reached.extend(0.0);
+        transform.translation = position.extend(0.0);
     }
 }

@@ -1,20 +1,18 @@
-//! Who is near, by match.
+//! Positions of fighters and coins, in a spatial grid for each match.
 
 use bevy_experience::capture::SpatialGrid;
 use bevy_math::Vec2;
 
 use crate::{MatchId, rules::SIGHT};
 
-/// Something that lies at a place.
+/// A value at a position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spot<T> {
-    /// Where it is.
     pub position: Vec2,
-    /// What it is.
     pub what: T,
 }
 
-/// Spots of all matches, with a spatial grid for each match.
+/// The spots of all matches.
 #[derive(Debug)]
 pub(crate) struct MatchGrids<T> {
     grids: Vec<SpatialGrid>,
@@ -63,12 +61,12 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::chance::{Purpose, place, stream};
+    use crate::random::{StreamPurpose, random_position, stream};
 
     #[test]
-    fn near_finds_what_a_full_search_finds() {
+    fn a_radius_query_returns_what_a_full_scan_returns() {
         let half = 47.0;
-        let mut rng = stream(5, Purpose::Spawn, 0, 0);
+        let mut rng = stream(5, StreamPurpose::Spawn, 0, 0);
         let mut grid = MatchGrids::new(3);
         for round in 0..3 {
             let all: Vec<(MatchId, Spot<u32>)> = (0..200)
@@ -76,7 +74,7 @@ mod tests {
                     (
                         MatchId(rng.random_range(0..3)),
                         Spot {
-                            position: place(&mut rng, 1.2 * half),
+                            position: random_position(&mut rng, 1.2 * half),
                             what,
                         },
                     )
@@ -84,7 +82,7 @@ mod tests {
                 .collect();
             grid.fill(all.iter().copied());
             for _ in 0..50 {
-                let (match_id, center) = (MatchId(rng.random_range(0..3)), place(&mut rng, half));
+                let (match_id, center) = (MatchId(rng.random_range(0..3)), random_position(&mut rng, half));
                 let radius = rng.random_range(0.5..30.0);
                 let mut found = Vec::new();
                 grid.for_each_within(match_id, center, radius, |_, spot| found.push(spot.what));
@@ -100,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emptied_grid_is_empty() {
+    fn a_refill_with_no_spots_empties_the_grid() {
         let mut grid = MatchGrids::new(1);
         grid.fill(
             [(

@@ -1,4 +1,4 @@
-//! One number for the whole state of the game.
+//! A hash of the whole simulation state, to compare runs.
 
 use bevy_ecs::prelude::*;
 use bevy_math::{Vec2, Vec3Swizzles};
@@ -9,18 +9,18 @@ use crate::{
     bot::Bot,
     bullet::Bullet,
     coin::Coin,
-    fighter::{Body, Deed, Fighter, Gear, Intent, Life, Score},
-    seat::Seats,
+    fighter::{Body, Deed, Fighter, Gear, Intent, RespawnState, Score},
+    slots::AgentSlots,
 };
 
-/// The state of the game in one number: equal for worlds in which everything is equal, and different, for all one will
-/// ever see, when anything differs.
+/// A 64-bit hash of the simulation state. Equal states have equal hashes on every machine; different states have
+/// different hashes, except for collisions.
 ///
-/// Everything is hashed in an order of its own ids, never in that of entities. Only the game counts: other plugins, and a
-/// recording, may add to the world what they like.
+/// Items are hashed in the order of their own ids, not of entities. Components and resources that other plugins add to
+/// the world do not change the hash.
 #[must_use]
 pub fn world_hash(world: &mut World) -> u64 {
-    let mut hash = Hash::default();
+    let mut hash = Fnv1a::default();
     hash.word(world.resource::<Clock>().tick);
     hash_seats(world, &mut hash);
     hash_fighters(world, &mut hash);
@@ -29,39 +29,45 @@ pub fn world_hash(world: &mut World) -> u64 {
     hash.0
 }
 
-fn hash_seats(world: &World, hash: &mut Hash) {
-    for seat in &world.resource::<Seats>().all {
-        hash.word(u64::from(seat.fighter.is_some()));
-        hash.word(u64::from(seat.visits));
-        hash.word(seat.next_move);
+fn hash_seats(world: &World, hash: &mut Fnv1a) {
+    for slot in &world.resource::<AgentSlots>().all {
+        hash.word(u64::from(slot.fighter.is_some()));
+        hash.word(u64::from(slot.sessions));
+        hash.word(slot.next_churn);
     }
 }
 
-fn hash_fighters(world: &mut World, hash: &mut Hash) {
+fn hash_fighters(world: &mut World, hash: &mut Fnv1a) {
     let mut query = world.query::<(
         &MatchId,
         &Fighter,
         &Transform,
         &Body,
         &Gear,
-        &Life,
+        &RespawnState,
         &Score,
         &Intent,
         Option<&Bot>,
     )>();
     let mut fighters: Vec<_> = query.iter(world).collect();
     fighters.sort_unstable_by_key(|(match_id, fighter, ..)| (match_id.0, fighter.agent));
-    for (match_id, fighter, transform, body, gear, life, score, intent, bot) in fighters {
+    for (match_id, fighter, transform, body, gear, respawn, score, intent, bot) in fighters {
         hash.word(u64::from(match_id.0));
         hash.word(fighter.agent.cast_unsigned());
-        hash.word(u64::from(fighter.visit));
+        hash.word(u64::from(fighter.session));
         hash.vector(transform.translation.xy());
         hash.vector(body.velocity);
         hash.vector(body.facing);
-        for value in [body.health, gear.shot_in, gear.dash_in, life.respawn_in] {
+        for value in [body.health, gear.shot_in, gear.dash_in, respawn.respawn_in] {
             hash.number(value);
         }
-        for count in [gear.shots, life.number, score.coins, score.hits, score.deaths] {
+        for count in [
+            gear.shots,
+            respawn.completed_lives,
+            score.coins,
+            score.hits,
+            score.deaths,
+        ] {
             hash.word(u64::from(count));
         }
         hash.vector(intent.steer);
@@ -79,7 +85,7 @@ fn hash_fighters(world: &mut World, hash: &mut Hash) {
     }
 }
 
-fn hash_bullets(world: &mut World, hash: &mut Hash) {
+fn hash_bullets(world: &mut World, hash: &mut Fnv1a) {
     let mut query = world.query::<(&MatchId, &Bullet, &Transform)>();
     let mut bullets: Vec<_> = query.iter(world).collect();
     bullets.sort_unstable_by_key(|(match_id, bullet, _)| (match_id.0, bullet.owner, bullet.number));
@@ -89,32 +95,32 @@ fn hash_bullets(world: &mut World, hash: &mut Hash) {
         hash.word(bullet.number);
         hash.vector(transform.translation.xy());
         hash.vector(bullet.velocity);
-        hash.number(bullet.life);
+        hash.number(bullet.time_left);
     }
 }
 
-fn hash_coins(world: &mut World, hash: &mut Hash) {
+fn hash_coins(world: &mut World, hash: &mut Fnv1a) {
     let mut query = world.query::<(&MatchId, &Coin, &Transform)>();
     let mut coins: Vec<_> = query.iter(world).collect();
     coins.sort_unstable_by_key(|(match_id, coin, _)| (match_id.0, coin.number));
     for (match_id, coin, transform) in coins {
         hash.word(u64::from(match_id.0));
-        hash.word(u64::from(coin.number) << 32 | u64::from(coin.moves));
+        hash.word(u64::from(coin.number) << 32 | u64::from(coin.relocations));
         hash.vector(transform.translation.xy());
     }
 }
 
-/// FNV-1a over 64-bit words: the same on every machine and in every release, which the standard library's hasher does not
-/// promise.
-struct Hash(u64);
+/// FNV-1a. Unlike the hasher of the standard library, its result is the same on every machine and in every Rust
+/// release.
+struct Fnv1a(u64);
 
-impl Default for Hash {
+impl Default for Fnv1a {
     fn default() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 }
 
-impl Hash {
+impl Fnv1a {
     fn word(&mut self, word: u64) {
         for byte in word.to_le_bytes() {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

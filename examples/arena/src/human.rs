@@ -1,7 +1,7 @@
-//! A human at the keyboard, who plays one of the fighters.
+//! Keyboard control of one fighter.
 //!
-//! Keys become an [`Intent`], written where a bot would write its own; nothing else in the game knows who plays. What is
-//! pressed comes from `ButtonInput<KeyCode>`, which a window fills.
+//! Keys are turned into the fighter's [`Intent`], in the system set in which bots write theirs; the rest of the game
+//! treats it like any other fighter. Keys are read from `ButtonInput<KeyCode>`, which a window fills.
 
 use bevy_app::{App, FixedUpdate, Plugin, RunFixedMainLoop, RunFixedMainLoopSystems};
 use bevy_ecs::prelude::*;
@@ -9,16 +9,16 @@ use bevy_input::{ButtonInput, keyboard::KeyCode};
 use bevy_math::Vec2;
 
 use crate::{
-    ArenaSystems, Seats,
+    AgentSlots, ArenaSystems,
     bot::{self, Bot},
     fighter::{Body, Deed, Fighter, Intent},
 };
 
-/// Keys of one direction each: left, right, down, up.
-type Cross = [KeyCode; 4];
+/// The keys for left, right, down and up.
+type DirectionKeys = [KeyCode; 4];
 
-const RUN: Cross = [KeyCode::KeyA, KeyCode::KeyD, KeyCode::KeyS, KeyCode::KeyW];
-const AIM: Cross = [
+const RUN: DirectionKeys = [KeyCode::KeyA, KeyCode::KeyD, KeyCode::KeyS, KeyCode::KeyW];
+const AIM: DirectionKeys = [
     KeyCode::ArrowLeft,
     KeyCode::ArrowRight,
     KeyCode::ArrowDown,
@@ -33,12 +33,12 @@ const SHOOT: [KeyCode; 5] = [
 ];
 const DASH: [KeyCode; 2] = [KeyCode::ShiftLeft, KeyCode::ShiftRight];
 
-/// Gives an agent's fighter to whoever sits at the keyboard. Add it before the app's first update.
+/// Lets the keyboard control the fighter of one agent, which then has no bot. Add it before the app's first update.
 ///
-/// W, A, S and D run; the arrows aim and shoot; the space bar shoots straight ahead; shift dashes.
+/// W, A, S and D run; the arrow keys aim and shoot; the space bar shoots straight ahead; shift dashes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HumanPlugin {
-    /// Whose fighter: agents count from 0.
+    /// The agent id of the fighter; ids start at 0.
     pub agent: i64,
 }
 
@@ -46,65 +46,68 @@ impl Plugin for HumanPlugin {
     fn build(&self, app: &mut App) {
         app.insert_resource(Human {
             agent: self.agent,
-            away: false,
-            hands: Hands::default(),
+            is_suspended: false,
+            keys: FighterKeys::default(),
         })
         .init_resource::<ButtonInput<KeyCode>>()
-        .add_observer(take_over)
+        .add_observer(remove_bot)
         .add_systems(
             RunFixedMainLoop,
-            listen.in_set(RunFixedMainLoopSystems::BeforeFixedMainLoop),
+            read_keyboard.in_set(RunFixedMainLoopSystems::BeforeFixedMainLoop),
         )
-        .add_systems(FixedUpdate, play.in_set(ArenaSystems::Think).after(bot::think));
+        .add_systems(
+            FixedUpdate,
+            write_intent.in_set(ArenaSystems::Think).after(bot::write_intents),
+        );
     }
 }
 
-/// Who plays by hand.
+/// The state of keyboard control.
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct Human {
-    /// Whose fighter is steered.
+    /// The agent id of the fighter.
     pub agent: i64,
-    /// The keys are meant for something else at the moment, such as a field of text.
-    pub away: bool,
-    hands: Hands,
+    /// Whether keys are ignored, for example while they go to a text field.
+    pub is_suspended: bool,
+    keys: FighterKeys,
 }
 
-/// What the hands do.
+/// The keys of a fighter that are pressed.
 #[derive(Clone, Copy, Debug, Default)]
-struct Hands {
+struct FighterKeys {
     steer: Vec2,
     aim: Vec2,
-    shoots: Button,
-    dashes: Button,
+    shoot: KeyLatch,
+    dash: KeyLatch,
 }
 
-/// A button, seen once a frame and asked for once a tick.
+/// A key that is read once per frame and used once per tick.
 #[derive(Clone, Copy, Debug, Default)]
-struct Button {
+struct KeyLatch {
     is_down: bool,
-    /// It was pressed since the last tick, and may be up again: frames can be shorter than ticks.
+    /// It was pressed since the last tick, and may have been released: a tick can span several frames.
     was_pressed: bool,
 }
 
-impl Button {
-    fn see(&mut self, keys: &ButtonInput<KeyCode>, any_of: &[KeyCode]) {
+impl KeyLatch {
+    fn update(&mut self, keys: &ButtonInput<KeyCode>, any_of: &[KeyCode]) {
         self.is_down = keys.any_pressed(any_of.iter().copied());
         self.was_pressed |= keys.any_just_pressed(any_of.iter().copied());
     }
 
-    fn is_wanted(self) -> bool {
+    fn is_active(self) -> bool {
         self.is_down || self.was_pressed
     }
 }
 
-impl Hands {
+impl FighterKeys {
     fn intent(&self) -> Intent {
         Intent {
             steer: self.steer,
             aim: self.aim,
-            deed: if self.dashes.is_wanted() {
+            deed: if self.dash.is_active() {
                 Deed::Dash
-            } else if self.shoots.is_wanted() {
+            } else if self.shoot.is_active() {
                 Deed::Shoot
             } else {
                 Deed::Hold
@@ -113,8 +116,8 @@ impl Hands {
     }
 }
 
-/// The human's fighter has no bot, whenever it comes.
-fn take_over(added: On<Add, Bot>, human: Res<Human>, fighters: Query<&Fighter>, mut commands: Commands) {
+/// Removes the bot of the controlled fighter each time that the agent joins.
+fn remove_bot(added: On<Add, Bot>, human: Res<Human>, fighters: Query<&Fighter>, mut commands: Commands) {
     if fighters
         .get(added.entity)
         .is_ok_and(|fighter| fighter.agent == human.agent)
@@ -123,40 +126,40 @@ fn take_over(added: On<Add, Bot>, human: Res<Human>, fighters: Query<&Fighter>, 
     }
 }
 
-fn direction(keys: &ButtonInput<KeyCode>, [left, right, down, up]: Cross) -> Vec2 {
-    // A key that was pressed and released within a frame counts for that frame.
-    let is_down = |key| f32::from(u8::from(keys.pressed(key) || keys.just_pressed(key)));
-    let along = |less, more| is_down(more) - is_down(less);
-    Vec2::new(along(left, right), along(down, up)).normalize_or_zero()
+fn direction(keys: &ButtonInput<KeyCode>, [left, right, down, up]: DirectionKeys) -> Vec2 {
+    // A key that was pressed and released within one frame counts for that frame.
+    let axis_value = |key| f32::from(u8::from(keys.pressed(key) || keys.just_pressed(key)));
+    let axis = |negative, positive| axis_value(positive) - axis_value(negative);
+    Vec2::new(axis(left, right), axis(down, up)).normalize_or_zero()
 }
 
-/// Sees what is pressed, once a frame.
-fn listen(keys: Res<ButtonInput<KeyCode>>, mut human: ResMut<Human>) {
-    if human.away {
-        human.hands = Hands::default();
+/// Reads the keyboard, once per frame.
+fn read_keyboard(input: Res<ButtonInput<KeyCode>>, mut human: ResMut<Human>) {
+    if human.is_suspended {
+        human.keys = FighterKeys::default();
         return;
     }
-    let hands = &mut human.hands;
-    hands.steer = direction(&keys, RUN);
-    let aim = direction(&keys, AIM);
+    let keys = &mut human.keys;
+    keys.steer = direction(&input, RUN);
+    let aim = direction(&input, AIM);
     if aim != Vec2::ZERO {
-        hands.aim = aim;
-    } else if !hands.shoots.was_pressed {
-        // The weapon looks ahead, unless a shot that nobody has fired yet went elsewhere.
-        hands.aim = hands.steer;
+        keys.aim = aim;
+    } else if !keys.shoot.was_pressed {
+        // The weapon points ahead, unless a shot with another aim waits for the next tick.
+        keys.aim = keys.steer;
     }
-    hands.shoots.see(&keys, &SHOOT);
-    hands.dashes.see(&keys, &DASH);
+    keys.shoot.update(&input, &SHOOT);
+    keys.dash.update(&input, &DASH);
 }
 
-/// Writes the intent, once a tick.
-fn play(mut human: ResMut<Human>, seats: Res<Seats>, mut fighters: Query<(&Body, &mut Intent)>) {
-    if let Some(fighter) = seats.entity(human.agent)
+/// Writes the fighter's intent, once per tick.
+fn write_intent(mut human: ResMut<Human>, slots: Res<AgentSlots>, mut fighters: Query<(&Body, &mut Intent)>) {
+    if let Some(fighter) = slots.entity(human.agent)
         && let Ok((body, mut intent)) = fighters.get_mut(fighter)
         && body.is_alive()
     {
-        *intent = human.hands.intent();
+        *intent = human.keys.intent();
     }
-    human.hands.shoots.was_pressed = false;
-    human.hands.dashes.was_pressed = false;
+    human.keys.shoot.was_pressed = false;
+    human.keys.dash.was_pressed = false;
 }

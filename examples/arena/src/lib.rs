@@ -1,19 +1,19 @@
-//! A multiplayer arena for recording: a top-down floor on which fighters run, aim, shoot, collect coins, die and stand up
-//! again.
+//! A multiplayer arena, as an example of a game that is recorded: fighters on a top-down floor run, aim, shoot, collect
+//! coins, die and respawn.
 //!
-//! It is a game like any other that `bevy_experience` records: it says what was worth something ([`Reward`]), when a life ends
-//! ([`EndEpisode`]) and when the next begins ([`BeginEpisode`]), and knows nothing else of being recorded. What is recorded
-//! stands in [`record`]. Scripted bots of three skills play it; they see what a fighter sees and act through
-//! [`Intent`](fighter::Intent) alone, as a human or a trained policy would.
+//! The game gives rewards ([`Reward`]), and announces when an episode ends ([`EndEpisode`]) and when the next begins
+//! ([`BeginEpisode`]). It does not otherwise depend on the recording, which is defined in [`record`]. Scripted bots of
+//! three skills play it. They read the same observations that are recorded, and act through [`Intent`](fighter::Intent)
+//! alone, as a human or a trained policy would.
 //!
 //! # One tick
-//! Everything happens in `FixedUpdate`, in the order of [`ArenaSystems`]. What makes the world larger or smaller, or puts
-//! someone elsewhere, comes last, so that bots decide about just what was recorded at the end of the tick before.
+//! All systems run in `FixedUpdate`, in the order of [`ArenaSystems`]. Respawns, joins and leaves come last, so that
+//! bots decide on the state that was recorded at the end of the tick before.
 //!
-//! # The same again
-//! Two arenas of equal [`ArenaSettings`] stay equal, whatever other plugins put into their worlds: chance comes from
-//! streams named by agent and coin, ties are broken by agent, and nothing depends on entity ids or on the order of queries.
-//! [`world_hash`] shows it.
+//! # Determinism
+//! Arenas with equal [`ArenaSettings`] play the same game, whatever other plugins add to their worlds: random numbers
+//! come from streams keyed by agent and coin, ties are broken by agent id, and nothing depends on entity ids or query
+//! order. Compare [`world_hash`].
 //!
 //! ```
 //! use arena::{ArenaSettings, headless, world_hash};
@@ -35,72 +35,72 @@
 mod app;
 pub mod bot;
 pub mod bullet;
-mod chance;
 mod churn;
 pub mod coin;
-mod field;
 pub mod fighter;
 mod grid;
 mod hash;
 pub mod human;
-mod last_tick;
+mod random;
 pub mod record;
 mod round;
 pub mod rules;
 mod scoring;
-mod seat;
 mod settings;
+mod slots;
+mod spatial_index;
+mod tick_limit;
 pub mod view;
 #[cfg(feature = "window")]
 pub mod window;
 
 pub use app::headless;
 pub use hash::world_hash;
-pub use last_tick::{LastTick, LastTickPlugin};
-pub use seat::Seats;
 pub use settings::ArenaSettings;
+pub use slots::AgentSlots;
+pub use tick_limit::{TickLimit, TickLimitPlugin};
 
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use bevy_time::{Fixed, Time};
 
-/// Which match something belongs to. Nothing of one match ever touches another.
+/// The match that an entity belongs to. Entities of different matches never interact.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Reflect)]
 pub struct MatchId(pub u32);
 
-/// How much has been played.
+/// Counts of ticks played.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
-    /// Ticks played since the arena opened.
+    /// Ticks since the arena was opened.
     pub tick: u64,
-    /// The same, summed over the fighters who were here at the end of each.
+    /// Fighters present at the end of each tick, summed over all ticks.
     pub player_ticks: u64,
 }
 
-/// The parts of a tick, in their order. All run in `FixedUpdate`.
+/// The system sets of a tick, in order. All run in `FixedUpdate`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ArenaSystems {
-    /// Bots look around and write their intents. Write those of humans and policies here as well.
+    /// Bots write their intents. Systems of human players and policies belong here as well.
     Think,
     /// Intents become velocities, dashes and bullets.
     Act,
     /// Fighters and bullets move.
     Move,
-    /// Bullets hurt whom they reach.
+    /// Bullets hit fighters.
     Hit,
-    /// Coins go to whom they belong.
+    /// Fighters collect coins.
     Collect,
-    /// What all this was worth; deaths.
+    /// Survival rewards and deaths.
     Score,
-    /// The dead stand up, rounds begin, agents come and go.
+    /// Fighters respawn, rounds begin, agents join and leave.
     Reset,
 }
 
-/// Plays an arena in any app that runs `FixedUpdate`, and sets its fixed time step to that of the settings.
+/// The simulation, for any app that runs `FixedUpdate`. Sets the fixed time step to that of the settings.
 #[derive(Clone, Debug, Default)]
 pub struct ArenaPlugin {
-    /// What to play.
+    /// The settings of the arena.
     pub settings: ArenaSettings,
 }
 
@@ -111,27 +111,41 @@ impl Plugin for ArenaPlugin {
         app.insert_resource(Time::<Fixed>::from_hz(f64::from(settings.hz)))
             .insert_resource(settings)
             .init_resource::<Clock>()
-            .init_resource::<field::Field>()
-            .init_resource::<Seats>()
-            .init_resource::<churn::NextMove>()
+            .init_resource::<spatial_index::SpatialIndex>()
+            .init_resource::<AgentSlots>()
+            .init_resource::<churn::NextChurn>()
             .configure_sets(FixedUpdate, (Think, Act, Move, Hit, Collect, Score, Reset).chain())
-            .add_systems(Startup, (seat::open, coin::lay).chain())
+            .add_systems(Startup, (slots::join_all, coin::spawn_coins).chain())
             .add_systems(
                 FixedUpdate,
                 (
-                    (field::survey, field::survey_coins, bot::think).chain().in_set(Think),
-                    fighter::act.in_set(Act),
-                    (fighter::move_fighters, bullet::fly, field::survey)
+                    (
+                        spatial_index::index_fighters,
+                        spatial_index::index_coins,
+                        bot::write_intents,
+                    )
+                        .chain()
+                        .in_set(Think),
+                    fighter::apply_intents.in_set(Act),
+                    (
+                        fighter::move_fighters,
+                        bullet::move_bullets,
+                        spatial_index::index_fighters,
+                    )
                         .chain()
                         .in_set(Move),
-                    bullet::strike.in_set(Hit),
+                    bullet::apply_hits.in_set(Hit),
                     coin::collect.in_set(Collect),
-                    (scoring::reward_the_living, scoring::bury).chain().in_set(Score),
+                    (scoring::reward_survivors, scoring::process_deaths)
+                        .chain()
+                        .in_set(Score),
                     (
-                        (round::call_time, round::restart).chain().run_if(round::is_over),
-                        scoring::respawn,
+                        (round::truncate_episodes, round::restart)
+                            .chain()
+                            .run_if(round::is_last_tick),
+                        scoring::respawn_fighters,
                         churn::churn.run_if(|settings: Res<ArenaSettings>| settings.churn),
-                        advance,
+                        advance_clock,
                     )
                         .chain()
                         .in_set(Reset),
@@ -140,7 +154,7 @@ impl Plugin for ArenaPlugin {
     }
 }
 
-fn advance(mut clock: ResMut<Clock>, fighters: Query<(), With<fighter::Fighter>>) {
+fn advance_clock(mut clock: ResMut<Clock>, fighters: Query<(), With<fighter::Fighter>>) {
     clock.tick += 1;
     clock.player_ticks += fighters.iter().len() as u64;
 }

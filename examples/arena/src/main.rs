@@ -1,4 +1,4 @@
-//! Plays the arena from the command line and leaves a dataset.
+//! The `arena` command: plays the arena and records a dataset.
 
 mod cli;
 mod progress;
@@ -15,10 +15,10 @@ use std::{
 fn main() -> ExitCode {
     let args = cli::parse();
     match run::run(&args) {
-        Ok(played) => {
-            // Whoever closed our output early does not want the rest.
-            let _ = stdout().write_all(played.summary.render(args.summary).as_bytes());
-            ExitCode::from(played.exit_code)
+        Ok(run) => {
+            // A reader that closed the pipe early is no failure of the run.
+            let _ = stdout().write_all(run.summary.render(args.summary).as_bytes());
+            ExitCode::from(run.exit_code)
         }
         Err(message) => {
             let _ = writeln!(stderr(), "error: {message}");

@@ -1,4 +1,4 @@
-//! The progress bar, on standard error; hidden where that is no terminal.
+//! A progress bar on standard error, hidden where that is not a terminal.
 
 use std::{
     io::{self, Write},
@@ -9,22 +9,22 @@ use arena::Clock;
 use env_logger::{Builder, Env, Target};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-/// How often the bar is drawn anew.
-const EVERY: Duration = Duration::from_millis(100);
+/// The time between two updates of the bar.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Shows how far the game has come.
-pub struct Progress {
+/// The progress bar of a run.
+pub struct RunProgress {
     bar: ProgressBar,
     started: Instant,
     drawn: Instant,
 }
 
-impl Progress {
-    /// Shows the bar, and lets log messages appear above it from now on.
+impl RunProgress {
+    /// Shows the bar, and initializes a logger that prints above it.
     pub fn start(ticks: u64) -> Self {
         let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {human_pos}/{human_len} ticks  {msg}");
         let bar = ProgressBar::new(ticks).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        // A logger that is there already keeps its place.
+        // Fails if a logger was initialized before, which then stays.
         let _ = Builder::from_env(Env::default().default_filter_or("warn"))
             .target(Target::Pipe(Box::new(AboveBar(bar.clone()))))
             .try_init();
@@ -36,10 +36,10 @@ impl Progress {
         }
     }
 
-    /// Shows how far it is, if it is time to. `dropped` is asked only then.
-    pub fn show(&mut self, clock: Clock, dropped: impl FnOnce() -> u64) {
+    /// Updates the bar, at most once per [`UPDATE_INTERVAL`]. `dropped` is called only for an update.
+    pub fn update(&mut self, clock: Clock, dropped: impl FnOnce() -> u64) {
         let now = Instant::now();
-        if now - self.drawn < EVERY {
+        if now - self.drawn < UPDATE_INTERVAL {
             return;
         }
         self.drawn = now;
@@ -49,13 +49,13 @@ impl Progress {
         self.bar.set_message(format!("{rate} steps/s  {dropped} dropped"));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Writes to standard error without tearing the bar.
+/// Writes to standard error, above the bar.
 struct AboveBar(ProgressBar);
 
 impl Write for AboveBar {

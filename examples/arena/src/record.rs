@@ -1,4 +1,4 @@
-//! What is recorded: the one place that names the game's components for the recording.
+//! The recording of the fighters: its observations, actions, rewards and bounds.
 //!
 //! ```
 //! use arena::{ArenaSettings, headless, record::recording};
@@ -22,24 +22,26 @@ use crate::{
     ArenaSettings, MatchId,
     coin::Coin,
     fighter::{Body, Fighter, Gear, Intent},
-    rules::{DASH_EVERY, DASH_SPEED, FULL_HEALTH, SHOT_EVERY, SIGHT},
+    rules::{DASH_COOLDOWN, DASH_SPEED, FULL_HEALTH, SHOT_COOLDOWN, SIGHT},
 };
 
 /// The name of the recording, and of its folder in a dataset.
 pub const FIGHTER: &str = "fighter";
-/// Others in an observation, the nearest first.
+/// Other fighters in an observation, nearest first.
 pub const RIVALS: usize = 3;
-/// Coins in an observation, the nearest first.
+/// Coins in an observation, nearest first.
 pub const COINS: usize = 4;
 
-/// Steps that all buffers together hold at most, and those that each holds at least and at most.
-const STEPS: usize = 1 << 20;
-const STEPS_OF_ONE: (usize, usize) = (32, 512);
+/// Rows that all buffers together hold, as far as [`BUFFER_ROWS`] allows.
+const TOTAL_ROWS: usize = 1 << 20;
+/// The smallest and largest capacity of one buffer, in rows.
+const BUFFER_ROWS: (usize, usize) = (32, 512);
 
-/// A recording of every fighter's lives, which still wants a sink.
+/// The recording of all fighters, without a sink.
 ///
-/// A fighter sees itself, the nearest others and the nearest coins: all that bots get to know. A life is an episode: a death
-/// terminates it, the end of a round truncates it, and the three seconds of a corpse are none.
+/// An observation holds the fighter itself, the nearest other fighters and the nearest coins, which is all that bots
+/// read. An episode lasts from a spawn to a death, which terminates it, or to the end of the round, which truncates it.
+/// Dead fighters have no episode.
 pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
     let recording = Recording::new(FIGHTER)
         .observe_fields::<Transform>(["translation.x", "translation.y"])
@@ -60,40 +62,42 @@ pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
             ..Default::default()
         })
         .scaling(PlayerScaling {
-            expected_players: settings.seats().max(1),
+            expected_players: settings.agent_count().max(1),
             ..Default::default()
         })
         .buffers(buffers(settings));
-    bounded(recording)
+    with_bounds(recording)
 }
 
 /// The buffers of [`recording`].
 pub fn buffers(settings: &ArenaSettings) -> BufferSettings {
     BufferSettings {
-        capacity: (STEPS / settings.seats().max(1)).clamp(STEPS_OF_ONE.0, STEPS_OF_ONE.1),
+        capacity: (TOTAL_ROWS / settings.agent_count().max(1)).clamp(BUFFER_ROWS.0, BUFFER_ROWS.1),
         ..Default::default()
     }
 }
 
-/// States the bounds that are the same in every arena. Those of the floor are not, and arenas of all sizes share a dataset.
-fn bounded(mut recording: Recording<Fighter>) -> Recording<Fighter> {
+/// Adds bounds of features and actions that do not depend on the size of the floor, so that arenas of all sizes have
+/// one schema.
+fn with_bounds(mut recording: Recording<Fighter>) -> Recording<Fighter> {
     for axis in ["x", "y"] {
-        for unit in ["body.facing", "intent.steer", "intent.aim"] {
-            recording = recording.bounds(format!("{unit}.{axis}"), -1.0, 1.0);
+        for vector in ["body.facing", "intent.steer", "intent.aim"] {
+            recording = recording.bounds(format!("{vector}.{axis}"), -1.0, 1.0);
         }
     }
-    recording = recording
-        .bounds("gear.shot_in", 0.0, SHOT_EVERY.into())
-        .bounds("gear.dash_in", 0.0, DASH_EVERY.into());
-    let bodies = (0..RIVALS)
-        .map(|place| format!("fighter[{place}]."))
+    recording =
+        recording
+            .bounds("gear.shot_in", 0.0, SHOT_COOLDOWN.into())
+            .bounds("gear.dash_in", 0.0, DASH_COOLDOWN.into());
+    let prefixes = (0..RIVALS)
+        .map(|index| format!("fighter[{index}]."))
         .chain([String::new()]);
-    for body in bodies {
+    for prefix in prefixes {
         let speed = f64::from(DASH_SPEED);
         recording = recording
-            .bounds(format!("{body}body.velocity.x"), -speed, speed)
-            .bounds(format!("{body}body.velocity.y"), -speed, speed)
-            .bounds(format!("{body}body.health"), 0.0, FULL_HEALTH.into());
+            .bounds(format!("{prefix}body.velocity.x"), -speed, speed)
+            .bounds(format!("{prefix}body.velocity.y"), -speed, speed)
+            .bounds(format!("{prefix}body.health"), 0.0, FULL_HEALTH.into());
     }
     recording
 }

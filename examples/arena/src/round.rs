@@ -1,4 +1,4 @@
-//! Rounds: every so often the match starts afresh, whoever is alive.
+//! Rounds: after a fixed time, all matches restart and open episodes are truncated.
 
 use bevy_ecs::prelude::*;
 use bevy_experience::prelude::EndEpisode;
@@ -7,18 +7,18 @@ use bevy_transform::prelude::Transform;
 use crate::{
     ArenaSettings, Clock, MatchId,
     bullet::Bullet,
-    coin::{Coin, drop_somewhere},
+    coin::{Coin, place_coin},
     fighter::{Body, Fighter, Score},
-    scoring::Fresh,
+    scoring::RespawnQuery,
 };
 
-/// Whether the tick that is being played is the last of a round.
-pub(crate) fn is_over(settings: Res<ArenaSettings>, clock: Res<Clock>) -> bool {
+/// Whether the current tick is the last of a round.
+pub(crate) fn is_last_tick(settings: Res<ArenaSettings>, clock: Res<Clock>) -> bool {
     (clock.tick + 1).is_multiple_of(settings.round_ticks())
 }
 
-/// Ends the lives of everyone alive, who would have gone on.
-pub(crate) fn call_time(fighters: Query<(Entity, &Body), With<Fighter>>, mut commands: Commands) {
+/// Truncates the episodes of all fighters that are alive.
+pub(crate) fn truncate_episodes(fighters: Query<(Entity, &Body), With<Fighter>>, mut commands: Commands) {
     for (entity, body) in &fighters {
         if body.is_alive() {
             commands.trigger(EndEpisode::truncated(entity, "time_limit"));
@@ -26,23 +26,23 @@ pub(crate) fn call_time(fighters: Query<(Entity, &Body), With<Fighter>>, mut com
     }
 }
 
-/// Gives everyone a new life and an empty score, lays all coins anew and takes bullets out of the air.
+/// Respawns all fighters, resets their scores, moves all coins and despawns all bullets.
 ///
-/// Runs a sync point after [`call_time`]: by then the final observations have been taken.
+/// Runs a sync point after [`truncate_episodes`], when the final observations have been captured.
 pub(crate) fn restart(
     settings: Res<ArenaSettings>,
-    mut fighters: Query<(Fresh, &mut Score), Without<Coin>>,
+    mut fighters: Query<(RespawnQuery, &mut Score), Without<Coin>>,
     mut coins: Query<(&MatchId, &mut Coin, &mut Transform)>,
     bullets: Query<Entity, With<Bullet>>,
     mut commands: Commands,
 ) {
     for (mut fighter, mut score) in &mut fighters {
-        fighter.begin(&settings, &mut commands);
+        fighter.respawn(&settings, &mut commands);
         *score = Score::default();
     }
     for (match_id, mut coin, mut transform) in &mut coins {
-        coin.moves += 1;
-        drop_somewhere(&settings, *match_id, &coin, &mut transform);
+        coin.relocations += 1;
+        place_coin(&settings, *match_id, &coin, &mut transform);
     }
     for bullet in &bullets {
         commands.entity(bullet).despawn();

@@ -1,4 +1,4 @@
-//! From arguments to a summary.
+//! Runs the arena as the command-line arguments specify, and summarizes it.
 
 use std::{
     thread::sleep,
@@ -14,61 +14,61 @@ use bevy_app::{App, AppExit, TerminalCtrlCHandlerPlugin};
 use bevy_ecs::world::World;
 use bevy_experience::{export::ExportSettings, prelude::*, sink::RunReport};
 
-use crate::{cli::Args, progress::Progress, summary::Summary};
+use crate::{cli::Args, progress::RunProgress, summary::Summary};
 
-/// How long a game at full speed waits for a slow disk before it loses steps, and how long its end may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a full buffer blocks the game before it drops rows, and how long closing may take.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Ticks to play, unless told.
-const TICKS: u64 = 36_000;
+/// Ticks to play by default.
+const DEFAULT_TICKS: u64 = 36_000;
 
-/// Bytes that the fighters' buffers take at most, when there are as many as there may be.
-const MEMORY: usize = 3 << 30;
+/// Memory budget of the buffers in bytes, enough for the largest number of fighters.
+const MEMORY_BUDGET: usize = 3 << 30;
 
-/// What came of a run.
-pub struct Played {
-    /// For the user.
+/// A run that has ended.
+pub struct CompletedRun {
+    /// The summary to print.
     pub summary: Summary,
-    /// For the shell: 0, or what the signal that ended the game says.
+    /// The exit code of the process: 0, or that of the signal that ended the run.
     pub exit_code: u8,
 }
 
-/// Plays what was asked for.
+/// Plays the arena, records it and closes the dataset.
 ///
 /// # Errors
-/// When the dataset cannot go where it should, or there is no window to play in, in words for the user.
-pub fn run(args: &Args) -> Result<Played, String> {
+/// A message for the user when the dataset cannot be created or finished, or no window can be opened.
+pub fn run(args: &Args) -> Result<CompletedRun, String> {
     if args.window {
-        return in_window(args);
+        return run_in_window(args);
     }
     let mut app = headless(args.settings());
     app.add_plugins(TerminalCtrlCHandlerPlugin);
     if !args.no_record {
-        record(&mut app, args)?;
+        add_recording(&mut app, args)?;
     }
     app.finish();
     app.cleanup();
     app.update();
     let started = Instant::now();
     let exit = play(&mut app, args);
-    Ok(Played {
-        summary: conclude(app.world_mut(), args, started)?,
+    Ok(CompletedRun {
+        summary: finish(app.world_mut(), args, started)?,
         exit_code: exit_code(&exit),
     })
 }
 
 #[cfg(feature = "window")]
-use crate::windowed::run as in_window;
+use crate::windowed::run as run_in_window;
 
 #[cfg(not(feature = "window"))]
-fn in_window(_: &Args) -> Result<Played, String> {
+fn run_in_window(_: &Args) -> Result<CompletedRun, String> {
     Err(
-        "this arena was built without its window: run `cargo run --release -p arena --features window -- --window`"
+        "the arena was built without its window: run `cargo run --release -p arena --features window -- --window`"
             .to_owned(),
     )
 }
 
-/// What the shell is told.
+/// The exit code of the process.
 pub fn exit_code(exit: &AppExit) -> u8 {
     match exit {
         AppExit::Success => 0,
@@ -76,17 +76,17 @@ pub fn exit_code(exit: &AppExit) -> u8 {
     }
 }
 
-/// Finishes the dataset, and sums up.
+/// Closes the recording and summarizes the run.
 ///
 /// # Errors
-/// When the dataset could not be finished, in words for the user.
-pub fn conclude(world: &mut World, args: &Args, started: Instant) -> Result<Summary, String> {
+/// A message for the user when the dataset could not be finished.
+pub fn finish(world: &mut World, args: &Args, started: Instant) -> Result<Summary, String> {
     let clock = *world.resource::<Clock>();
     let world_hash = format!("{:016x}", world_hash(world));
     let experience = world.get_resource_mut::<Experience>();
-    if experience.is_some_and(|mut experience| !experience.close(PATIENCE)) {
+    if experience.is_some_and(|mut experience| !experience.close(EXPORT_TIMEOUT)) {
         return Err(format!(
-            "`{}` was not finished in time: is the disk full?",
+            "`{}` was not finished within a minute: check whether its disk is full",
             args.out.display()
         ));
     }
@@ -104,11 +104,11 @@ pub fn conclude(world: &mut World, args: &Args, started: Instant) -> Result<Summ
     })
 }
 
-/// Records into the folder that was named.
+/// Adds the recording, with a dataset in the output folder.
 ///
 /// # Errors
-/// When the dataset cannot go there, in words for the user.
-pub fn record(app: &mut App, args: &Args) -> Result<(), String> {
+/// A message for the user when the dataset cannot be created there.
+pub fn add_recording(app: &mut App, args: &Args) -> Result<(), String> {
     if args.out.is_file() {
         return Err(format!(
             "`{}` is a file: name a folder with `--out`",
@@ -116,16 +116,16 @@ pub fn record(app: &mut App, args: &Args) -> Result<(), String> {
         ));
     }
     let export = ExportSettings {
-        patience: PATIENCE,
-        close_timeout: PATIENCE,
+        patience: EXPORT_TIMEOUT,
+        close_timeout: EXPORT_TIMEOUT,
         ..ExportSettings::default()
     };
-    // A game that outruns the disk waits for it; one that people watch does not.
-    let is_watched = args.realtime || (args.window && args.screenshot.is_none());
-    let overflow = if is_watched {
+    // At full speed the game waits for a slow disk. In real time it drops rows and does not stutter.
+    let is_realtime = args.realtime || (args.window && args.screenshot.is_none());
+    let overflow = if is_realtime {
         Overflow::DropOldest
     } else {
-        Overflow::Block(PATIENCE)
+        Overflow::Block(EXPORT_TIMEOUT)
     };
     let settings = args.settings();
     let recording = recording(&settings)
@@ -136,7 +136,7 @@ pub fn record(app: &mut App, args: &Args) -> Result<(), String> {
         .sink(DatasetSink::new(&args.out).with_seed(args.seed));
     app.add_plugins(ExperiencePlugin {
         export,
-        memory_budget: MEMORY,
+        memory_budget: MEMORY_BUDGET,
         ..ExperiencePlugin::default()
     })
     .try_add_recording(recording)
@@ -144,7 +144,7 @@ pub fn record(app: &mut App, args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// The account so far; all zero where nothing is recorded.
+/// The counts of the recording so far; all zero without a recording.
 fn report(world: &World) -> RunReport {
     let experience = world.get_resource::<Experience>();
     let reports = experience.map(|experience| experience.reports(FIGHTER));
@@ -153,21 +153,21 @@ fn report(world: &World) -> RunReport {
         .unwrap_or_default()
 }
 
-/// Plays all ticks, or fewer if the app is told to exit.
+/// Plays all ticks, or until the app exits.
 fn play(app: &mut App, args: &Args) -> AppExit {
-    let ticks = args.ticks.unwrap_or(TICKS);
-    let mut progress = Progress::start(ticks);
-    tracing::info!("`arena` is open: {} matches of {} players", args.matches, args.players);
-    let mut pace = args.realtime.then(|| Pace::new(args.hz));
+    let ticks = args.ticks.unwrap_or(DEFAULT_TICKS);
+    let mut progress = RunProgress::start(ticks);
+    tracing::info!("arena is open: {} matches of {} players", args.matches, args.players);
+    let mut pacer = args.realtime.then(|| TickPacer::new(args.hz));
     let mut exit = AppExit::Success;
     for _ in 0..ticks {
-        if let Some(pace) = &mut pace {
-            pace.wait();
+        if let Some(pacer) = &mut pacer {
+            pacer.wait();
         }
         app.update();
-        progress.show(*app.world().resource::<Clock>(), || report(app.world()).dropped);
-        if let Some(told) = app.should_exit() {
-            exit = told;
+        progress.update(*app.world().resource::<Clock>(), || report(app.world()).dropped);
+        if let Some(requested) = app.should_exit() {
+            exit = requested;
             break;
         }
     }
@@ -175,15 +175,16 @@ fn play(app: &mut App, args: &Args) -> AppExit {
     exit
 }
 
-/// Keeps ticks to the clock on the wall.
-struct Pace {
+/// Sleeps between ticks, so that they follow wall-clock time.
+struct TickPacer {
     tick: Duration,
     next: Instant,
 }
 
-impl Pace {
-    /// More than this behind, lost time is given up: a machine that slept does not play the night in a rush.
-    const PATIENCE: Duration = Duration::from_millis(250);
+impl TickPacer {
+    /// When ticks are later than this, the schedule restarts from now, so that a machine that was suspended does not
+    /// catch up.
+    const MAX_DELAY: Duration = Duration::from_millis(250);
 
     fn new(hz: u32) -> Self {
         Self {
@@ -192,12 +193,12 @@ impl Pace {
         }
     }
 
-    /// Waits for the time of the next tick.
+    /// Sleeps until the next tick is due.
     fn wait(&mut self) {
         let now = Instant::now();
         if let Some(early) = self.next.checked_duration_since(now) {
             sleep(early);
-        } else if now - self.next > Self::PATIENCE {
+        } else if now - self.next > Self::MAX_DELAY {
             self.next = now;
         }
         self.next += self.tick;

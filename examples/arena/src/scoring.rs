@@ -1,4 +1,4 @@
-//! What a tick was worth to the living; deaths, and who stands up again.
+//! The survival reward, deaths and respawns.
 
 use bevy_ecs::{prelude::*, query::QueryData};
 use bevy_experience::prelude::{BeginEpisode, EndEpisode, Reward};
@@ -6,12 +6,12 @@ use bevy_transform::prelude::Transform;
 
 use crate::{
     ArenaSettings,
-    fighter::{Body, Fighter, Gear, Intent, Life, Score, stand_up},
-    rules::{ALIVE_REWARD, RESPAWN_AFTER},
+    fighter::{Body, Fighter, Gear, Intent, RespawnState, Score, move_to_spawn_point},
+    rules::{ALIVE_REWARD, RESPAWN_SECONDS},
 };
 
-/// Rewards everyone alive for being so.
-pub(crate) fn reward_the_living(mut fighters: Query<(&Body, &mut Reward)>) {
+/// Gives every living fighter the reward for surviving a tick.
+pub(crate) fn reward_survivors(mut fighters: Query<(&Body, &mut Reward)>) {
     for (body, mut reward) in &mut fighters {
         if body.is_alive() {
             reward.add("alive", ALIVE_REWARD);
@@ -19,36 +19,39 @@ pub(crate) fn reward_the_living(mut fighters: Query<(&Body, &mut Reward)>) {
     }
 }
 
-/// Ends the lives of those who died in this tick. Their corpses stay as they are until they stand up again, so the final
-/// observation is that of the dead.
-pub(crate) fn bury(mut fighters: Query<(Entity, &Body, &mut Life, &mut Score)>, mut commands: Commands) {
-    for (entity, body, mut life, mut score) in &mut fighters {
-        if !body.is_alive() && life.respawn_in == 0.0 {
-            life.respawn_in = RESPAWN_AFTER;
+/// Terminates the episodes of fighters that died in this tick. Their components stay unchanged until they respawn, so
+/// the final observation shows a dead fighter.
+pub(crate) fn process_deaths(
+    mut fighters: Query<(Entity, &Body, &mut RespawnState, &mut Score)>,
+    mut commands: Commands,
+) {
+    for (entity, body, mut respawn, mut score) in &mut fighters {
+        if !body.is_alive() && respawn.respawn_in == 0.0 {
+            respawn.respawn_in = RESPAWN_SECONDS;
             score.deaths += 1;
             commands.trigger(EndEpisode::terminated(entity, "death"));
         }
     }
 }
 
-/// All that changes when a fighter begins another life.
+/// The components that a respawn resets.
 #[derive(QueryData)]
 #[query_data(mutable)]
-pub(crate) struct Fresh {
+pub(crate) struct RespawnQuery {
     entity: Entity,
     fighter: &'static Fighter,
     transform: &'static mut Transform,
     pub(crate) body: &'static mut Body,
     gear: &'static mut Gear,
-    life: &'static mut Life,
+    state: &'static mut RespawnState,
     intent: &'static mut Intent,
 }
 
-impl FreshItem<'_, '_> {
-    /// Begins the fighter's next life, and with it an episode.
-    pub(crate) fn begin(&mut self, settings: &ArenaSettings, commands: &mut Commands) {
-        *self.life = Life {
-            number: self.life.number + 1,
+impl RespawnQueryItem<'_, '_> {
+    /// Moves the fighter to a new spawn point with full health, and begins an episode.
+    pub(crate) fn respawn(&mut self, settings: &ArenaSettings, commands: &mut Commands) {
+        *self.state = RespawnState {
+            completed_lives: self.state.completed_lives + 1,
             respawn_in: 0.0,
         };
         *self.body = Body::default();
@@ -57,20 +60,24 @@ impl FreshItem<'_, '_> {
             ..Gear::default()
         };
         *self.intent = Intent::default();
-        stand_up(settings, self.fighter, &self.life, &mut self.transform);
+        move_to_spawn_point(settings, self.fighter, &self.state, &mut self.transform);
         commands.trigger(BeginEpisode { entity: self.entity });
     }
 }
 
-/// Stands those up again whose corpse has lain long enough.
-pub(crate) fn respawn(settings: Res<ArenaSettings>, mut fighters: Query<Fresh>, mut commands: Commands) {
+/// Respawns fighters whose respawn time is over.
+pub(crate) fn respawn_fighters(
+    settings: Res<ArenaSettings>,
+    mut fighters: Query<RespawnQuery>,
+    mut commands: Commands,
+) {
     for mut fighter in &mut fighters {
         if fighter.body.is_alive() {
             continue;
         }
-        fighter.life.respawn_in -= settings.dt();
-        if fighter.life.respawn_in <= 0.0 {
-            fighter.begin(&settings, &mut commands);
+        fighter.state.respawn_in -= settings.dt();
+        if fighter.state.respawn_in <= 0.0 {
+            fighter.respawn(&settings, &mut commands);
         }
     }
 }

@@ -1,21 +1,21 @@
-//! What can be chosen about an arena.
+//! Settings of an arena.
 
 use bevy_ecs::prelude::*;
 
-use crate::rules::{COINS_PER_FIGHTER, FLOOR_PER_FIGHTER, ROUND};
+use crate::rules::{COINS_PER_FIGHTER, FLOOR_PER_FIGHTER, ROUND_SECONDS};
 
-/// How many play, how fast the clock ticks, and where chance starts from.
+/// The size, tick rate and random seed of an arena.
 #[derive(Resource, Clone, Debug, PartialEq)]
 pub struct ArenaSettings {
     /// Fighters in each match.
     pub players: u32,
-    /// Matches side by side in this world. Nothing of one ever touches another.
+    /// Independent matches in this world. Entities of one never interact with those of another.
     pub matches: u32,
-    /// Ticks in a second of the game.
+    /// Ticks per second of game time.
     pub hz: u32,
-    /// Where all chance starts from: two arenas of equal settings stay equal forever.
+    /// Random seed: arenas with equal settings play the same game.
     pub seed: u64,
-    /// Whether fighters leave in mid-match and come back later.
+    /// Whether fighters leave in mid-match and join again later.
     pub churn: bool,
 }
 
@@ -32,9 +32,9 @@ impl Default for ArenaSettings {
 }
 
 impl ArenaSettings {
-    /// Seats in all matches together: the number of agent ids, which count from 0.
+    /// Agents in all matches together. Their ids start at 0.
     #[must_use]
-    pub fn seats(&self) -> usize {
+    pub fn agent_count(&self) -> usize {
         self.players as usize * self.matches as usize
     }
 
@@ -44,25 +44,25 @@ impl ArenaSettings {
         self.players * COINS_PER_FIGHTER
     }
 
-    /// Half the side of the square floor, whose middle is the origin.
+    /// Half the side length of the square floor, which is centred on the origin.
     #[must_use]
-    pub fn half(&self) -> f32 {
+    pub fn half_extent(&self) -> f32 {
         0.5 * (self.players.max(4) as f32 * FLOOR_PER_FIGHTER).sqrt()
     }
 
-    /// Seconds of one tick.
+    /// Seconds per tick.
     #[must_use]
     pub fn dt(&self) -> f32 {
         1.0 / self.hz as f32
     }
 
-    /// Ticks of one round.
+    /// Ticks per round.
     #[must_use]
     pub fn round_ticks(&self) -> u64 {
-        self.ticks(ROUND)
+        self.ticks(ROUND_SECONDS)
     }
 
-    /// Whole ticks in so many seconds, at least one.
+    /// Whole ticks in `seconds`, at least one.
     #[must_use]
     pub fn ticks(&self, seconds: f32) -> u64 {
         ((seconds * self.hz as f32) as u64).max(1)

@@ -1,4 +1,4 @@
-//! What came of it, for people and for programs.
+//! The summary of a run, as text or JSON.
 
 use std::path::PathBuf;
 
@@ -8,31 +8,31 @@ use serde::Serialize;
 
 use crate::cli::SummaryFormat;
 
-/// What came of a run. Counts are transitions unless they say otherwise.
+/// The result of a run. Counts are of transitions unless stated otherwise.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
-    /// Closed by capture.
+    /// Captured.
     pub recorded: u64,
-    /// In the dataset.
+    /// Written to the dataset.
     pub exported: u64,
-    /// Lost.
+    /// Lost on the way to the dataset.
     pub dropped: u64,
-    /// Thrown away on request.
+    /// Discarded on request.
     pub discarded: u64,
-    /// None of these.
+    /// Neither exported, dropped nor discarded.
     pub pending: u64,
     /// Episodes in the dataset.
     pub episodes: u64,
-    /// Ticks played in a second of the wall clock, times the fighters who played them.
+    /// Ticks per second of wall-clock time, times the fighters present in each.
     pub steps_per_second: f64,
-    /// The state of the game at the end, in hexadecimal: JSON numbers cannot hold 64 bits.
+    /// The final [`world_hash`](arena::world_hash) in hexadecimal, because JSON numbers cannot hold 64 bits.
     pub world_hash: String,
-    /// The dataset's folder; none when nothing was to be recorded.
+    /// The folder of the dataset; `None` without a recording.
     pub out: Option<PathBuf>,
 }
 
 impl Summary {
-    /// The summary as text, which ends with a line break.
+    /// The summary in the given format, with a line break at the end.
     pub fn render(&self, format: SummaryFormat) -> String {
         match format {
             SummaryFormat::Json => serde_json::json!(self).to_string() + "\n",
@@ -44,7 +44,7 @@ impl Summary {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
         if self.out.is_some() {
-            for (what, count) in [
+            for (name, count) in [
                 ("transitions recorded", self.recorded),
                 ("exported", self.exported),
                 ("dropped", self.dropped),
@@ -52,11 +52,11 @@ impl Summary {
                 ("pending", self.pending),
                 ("episodes", self.episodes),
             ] {
-                table.add_row([what.to_owned(), HumanCount(count).to_string()]);
+                table.add_row([name.to_owned(), HumanCount(count).to_string()]);
             }
         }
         table.add_row([
-            "steps a second".to_owned(),
+            "steps per second".to_owned(),
             HumanCount(self.steps_per_second as u64).to_string(),
         ]);
         table.add_row(["world hash".to_owned(), self.world_hash.clone()]);
@@ -114,10 +114,10 @@ mod tests {
     }
 
     #[test]
-    fn text_tells_how_to_load_what_there_is() {
+    fn text_shows_how_to_load_the_dataset() {
         let text = summary().render(SummaryFormat::Text);
         assert!(text.contains("load_dataset(\"data/arena\", \"fighter\""), "{text}");
-        let nothing = Summary { out: None, ..summary() };
-        assert!(!nothing.render(SummaryFormat::Text).contains("load_dataset"));
+        let unrecorded = Summary { out: None, ..summary() };
+        assert!(!unrecorded.render(SummaryFormat::Text).contains("load_dataset"));
     }
 }

@@ -1,7 +1,8 @@
-//! What a screen shows of the arena, read from the simulation without drawing anything.
+//! View entities: interpolated positions of everything in one match, to draw between ticks.
 //!
-//! Whatever is on the floor of one match has an entity of its own beside it, a [`View`], which glides between ticks. A window
-//! puts sprites on views; the simulation never meets them.
+//! Each fighter, coin and bullet (each *actor*) of the match that the [`Spectator`] watches has a separate entity with
+//! an [`ActorView`], whose `Transform` is interpolated between the last two ticks. The window adds sprites to these
+//! entities; the simulation does not access them.
 
 mod standings;
 
@@ -23,49 +24,50 @@ use crate::{
     rules::DASH_SPEED,
 };
 
-/// Keeps views of everything in the match that is [shown](Shown).
+/// Keeps one view entity for every actor of the match that the [`Spectator`] watches.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ViewPlugin;
 
-/// After these, in `Update`, every view is where it is to be drawn.
+/// The systems that update view entities, in `Update`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ViewSystems;
 
 impl Plugin for ViewPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Shown>()
-            .add_systems(FixedLast, remember)
-            .add_systems(Update, (attend, glide).chain().in_set(ViewSystems));
+        app.init_resource::<Spectator>()
+            .add_systems(FixedLast, record_positions)
+            .add_systems(Update, (sync_views, interpolate).chain().in_set(ViewSystems));
     }
 }
 
-/// What is looked at.
+/// The match and the fighter that the camera shows.
 #[derive(Resource, Clone, Debug, Default)]
-pub struct Shown {
-    /// The match whose floor is seen.
+pub struct Spectator {
+    /// The match that is watched.
     pub match_id: MatchId,
-    /// The agent whom the eye follows; the whole floor is seen where there is none.
+    /// The agent that the camera follows; with `None` it shows the whole floor.
     pub followed: Option<i64>,
+    /// The view entity of each actor.
     views: HashMap<Entity, Entity>,
 }
 
-impl Shown {
-    /// Goes on to the next match, and from the last one to the first.
+impl Spectator {
+    /// Watches the next match, and the first after the last.
     pub fn next_match(&mut self, settings: &ArenaSettings) {
         self.match_id = MatchId((self.match_id.0 + 1) % settings.matches.max(1));
         self.followed = None;
     }
 
-    /// Follows the next of `agents`, which are in order, and the first after the last.
+    /// Follows the next of `agents`, which are sorted, and the first after the last.
     pub fn follow_next(&mut self, agents: &[i64]) {
         let next = agents.iter().find(|&&agent| Some(agent) > self.followed);
         self.followed = next.or(agents.first()).copied();
     }
 }
 
-/// What is seen.
+/// The kind of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum ActorKind {
     /// A [`Fighter`], alive or dead.
     Fighter,
     /// A [`Coin`].
@@ -74,79 +76,88 @@ pub enum Sight {
     Bullet,
 }
 
-/// Beside something on the floor: where it is to be drawn is this entity's `Transform`.
+/// Marks the view entity of an actor. The entity's `Transform` is where to draw the actor.
 #[derive(Component, Clone, Copy, Debug)]
-pub struct View {
-    /// What is seen.
-    pub of: Entity,
-    /// What kind of thing that is.
-    pub sight: Sight,
-    /// Where it was one tick ago, and where it is.
-    way: [Vec2; 2],
+pub struct ActorView {
+    /// The actor's entity in the simulation.
+    pub actor: Entity,
+    /// The kind of the actor.
+    pub kind: ActorKind,
+    /// The actor's positions one tick ago and now.
+    positions: [Vec2; 2],
 }
 
-/// Moves every view on by a tick.
-fn remember(settings: Res<ArenaSettings>, places: Query<&Transform, Without<View>>, mut views: Query<&mut View>) {
-    // What is faster than anything on the floor has been put elsewhere.
-    let farthest = 2.0 * DASH_SPEED * settings.dt();
+/// Records the position of every actor after a tick.
+fn record_positions(
+    settings: Res<ArenaSettings>,
+    actors: Query<&Transform, Without<ActorView>>,
+    mut views: Query<&mut ActorView>,
+) {
+    // An actor that moved farther than any can move in a tick was teleported, and is not interpolated.
+    let max_distance = 2.0 * DASH_SPEED * settings.dt();
     for mut view in &mut views {
-        let Ok(place) = places.get(view.of) else { continue };
-        let (before, now) = (view.way[1], place.translation.xy());
-        let leapt = before.distance_squared(now) > farthest * farthest;
-        view.way = [if leapt { now } else { before }, now];
+        let Ok(transform) = actors.get(view.actor) else {
+            continue;
+        };
+        let (before, now) = (view.positions[1], transform.translation.xy());
+        let was_teleported = before.distance_squared(now) > max_distance * max_distance;
+        view.positions = [if was_teleported { now } else { before }, now];
     }
 }
 
-/// Gives a view to whatever has come, and takes away those of what has gone.
-fn attend(
-    mut shown: ResMut<Shown>,
+/// Spawns views of new actors, and despawns those of actors that are gone or belong to another match.
+fn sync_views(
+    mut spectator: ResMut<Spectator>,
     actors: Query<
         (Entity, &MatchId, &Transform, Has<Fighter>, Has<Coin>),
         Or<(With<Fighter>, With<Coin>, With<Bullet>)>,
     >,
     mut commands: Commands,
 ) {
-    let Shown { match_id, views, .. } = &mut *shown;
+    let Spectator { match_id, views, .. } = &mut *spectator;
     views.retain(|&actor, &mut view| {
-        let is_there = actors.get(actor).is_ok_and(|(_, its, ..)| its == match_id);
-        if !is_there {
+        let is_present = actors
+            .get(actor)
+            .is_ok_and(|(_, actor_match, ..)| actor_match == match_id);
+        if !is_present {
             commands.entity(view).despawn();
         }
-        is_there
+        is_present
     });
-    for (actor, its, transform, is_fighter, is_coin) in &actors {
-        if its != match_id {
+    for (actor, actor_match, transform, is_fighter, is_coin) in &actors {
+        if actor_match != match_id {
             continue;
         }
         views.entry(actor).or_insert_with(|| {
-            let place = transform.translation.xy();
-            let sight = match (is_fighter, is_coin) {
-                (true, _) => Sight::Fighter,
-                (_, true) => Sight::Coin,
-                _ => Sight::Bullet,
+            let position = transform.translation.xy();
+            let kind = match (is_fighter, is_coin) {
+                (true, _) => ActorKind::Fighter,
+                (_, true) => ActorKind::Coin,
+                _ => ActorKind::Bullet,
             };
-            let view = View {
-                of: actor,
-                sight,
-                way: [place; 2],
+            let view = ActorView {
+                actor,
+                kind,
+                positions: [position; 2],
             };
             commands
-                .spawn((view, Transform::from_translation(place.extend(0.0))))
+                .spawn((view, Transform::from_translation(position.extend(0.0))))
                 .id()
         });
     }
 }
 
-/// Puts every view between its last two places, as far along as the clock is between two ticks; the dead lie below the living.
-fn glide(time: Res<Time<Fixed>>, bodies: Query<&Body>, mut views: Query<(&View, &mut Transform)>) {
-    let along = time.overstep_fraction().min(1.0);
+/// Interpolates every view by the time since the last tick. Bullets are drawn over fighters, and living fighters over
+/// dead ones.
+fn interpolate(time: Res<Time<Fixed>>, bodies: Query<&Body>, mut views: Query<(&ActorView, &mut Transform)>) {
+    let fraction = time.overstep_fraction().min(1.0);
     for (view, mut transform) in &mut views {
-        let height = match view.sight {
-            Sight::Coin => 1.0,
-            Sight::Fighter if bodies.get(view.of).is_ok_and(|body| !body.is_alive()) => 2.0,
-            Sight::Fighter => 3.0,
-            Sight::Bullet => 4.0,
+        let z = match view.kind {
+            ActorKind::Coin => 1.0,
+            ActorKind::Fighter if bodies.get(view.actor).is_ok_and(|body| !body.is_alive()) => 2.0,
+            ActorKind::Fighter => 3.0,
+            ActorKind::Bullet => 4.0,
         };
-        transform.translation = view.way[0].lerp(view.way[1], along).extend(height);
+        transform.translation = view.positions[0].lerp(view.positions[1], fraction).extend(z);
     }
 }

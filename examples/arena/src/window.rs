@@ -1,66 +1,66 @@
-//! A window to watch the arena in, and to play in.
+//! A window to watch the arena and to play in it.
 //!
-//! It stands beside the simulation and only reads it: sprites sit on [views](crate::view), and what a
-//! [human](crate::human) presses becomes the intent of one fighter. So it is the same game, and the same data, as without it.
+//! It only reads the simulation, through [view entities](crate::view), and writes the intent of one fighter for
+//! [keyboard control](crate::human). The game and its data are the same as without it.
 
-mod art;
 mod camera;
 mod controls;
-mod dress;
 mod floor;
-mod letters;
+mod output;
 mod palette;
 mod panel;
-mod screen;
+mod pixel_text;
+mod sprites;
+mod textures;
 
-pub use screen::{Picture, Screen, open, refuse_file};
+pub use output::{RenderOutput, ScreenshotFile, check_screenshot_path, create_app};
 
 use bevy::prelude::*;
 use bevy_egui::{EguiGlobalSettings, EguiPlugin};
 use bevy_experience_inspector::ExperienceInspectorPlugin;
 
 use crate::{
-    LastTickPlugin, Seats,
+    AgentSlots, TickLimitPlugin,
     human::HumanPlugin,
-    view::{Shown, ViewPlugin, ViewSystems},
+    view::{Spectator, ViewPlugin, ViewSystems},
 };
 
-/// Shows the arena, with the inspector of what is recorded at the key F9. Add it after
-/// [`ArenaPlugin`](crate::ArenaPlugin), to an app that [`open`] has opened.
+/// Draws the arena, with the recording inspector at F9. Add it after [`ArenaPlugin`](crate::ArenaPlugin), to an app of
+/// [`create_app`].
 #[derive(Clone, Debug, Default)]
 pub struct ArenaWindowPlugin {
-    /// Whose fighter is played at the keyboard, if any is.
+    /// The agent that the keyboard controls, if any.
     pub human: Option<i64>,
-    /// Whom the eye follows from the start; the human, if there is one and this is not set.
+    /// The agent that the camera follows at the start; by default that of `human`.
     pub follow: Option<i64>,
-    /// Whether the inspector is open from the start.
+    /// Whether the inspector is open at the start.
     pub inspector: bool,
 }
 
-/// What is drawn from in a frame, in their order. All run in `Update`, after the views are in their places.
+/// The system sets of a frame, in order. All run in `Update`; [`ViewSystems`] run after `Control`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum WindowSystems {
-    /// Keys are heeded.
+    /// Keys are handled.
     Control,
-    /// The camera goes where it looks.
-    Look,
-    /// Sprites and letters become what they show.
+    /// The camera moves.
+    Camera,
+    /// Sprites and text are updated.
     Draw,
 }
 
 impl Plugin for ArenaWindowPlugin {
     fn build(&self, app: &mut App) {
-        use WindowSystems::{Control, Draw, Look};
+        use WindowSystems::{Camera, Control, Draw};
         if !app.is_plugin_added::<EguiPlugin>() {
             app.add_plugins(EguiPlugin::default());
         }
-        // The inspector is drawn over the panel, whose camera draws last.
+        // The inspector is drawn on the context of the panel's camera, which is drawn last.
         app.world_mut()
             .resource_mut::<EguiGlobalSettings>()
             .auto_create_primary_context = false;
         app.add_plugins((
             ViewPlugin,
-            LastTickPlugin,
+            TickLimitPlugin,
             ExperienceInspectorPlugin {
                 open: self.inspector,
                 ..ExperienceInspectorPlugin::default()
@@ -70,32 +70,39 @@ impl Plugin for ArenaWindowPlugin {
             app.add_plugins(HumanPlugin { agent });
         }
         if let Some(agent) = self.follow.or(self.human) {
-            let match_id = app.world().get_resource::<Seats>().map(|seats| seats.match_of(agent));
-            let mut shown = app.world_mut().resource_mut::<Shown>();
-            shown.followed = Some(agent);
-            shown.match_id = match_id.unwrap_or_default();
+            let match_id = app
+                .world()
+                .get_resource::<AgentSlots>()
+                .map(|slots| slots.match_of(agent));
+            let mut spectator = app.world_mut().resource_mut::<Spectator>();
+            spectator.followed = Some(agent);
+            spectator.match_id = match_id.unwrap_or_default();
         }
-        app.insert_resource(ClearColor(palette::VOID))
-            .init_resource::<art::Art>()
+        app.insert_resource(ClearColor(palette::BACKGROUND))
+            .init_resource::<textures::Textures>()
             .init_resource::<camera::Zoom>()
-            .configure_sets(Update, (Control, ViewSystems, Look, Draw).chain())
-            .add_systems(Startup, (camera::set_up, floor::lay, panel::hang))
+            .configure_sets(Update, (Control, ViewSystems, Camera, Draw).chain())
+            .add_systems(Startup, (camera::spawn_cameras, floor::spawn_floor, panel::spawn_panel))
             .add_systems(
                 Update,
                 (
-                    (controls::heed, controls::follow_selected, controls::leave_typing_alone)
+                    (
+                        controls::handle_keys,
+                        controls::follow_selected,
+                        controls::suspend_while_typing,
+                    )
                         .chain()
                         .in_set(Control),
-                    camera::look.in_set(Look),
+                    camera::move_camera.in_set(Camera),
                     (
-                        (dress::dress, dress::fighters, dress::name_tags).chain(),
-                        panel::fit,
-                        panel::tell,
-                        panel::rank,
+                        (sprites::add_sprites, sprites::update_fighters, sprites::scale_name_tags).chain(),
+                        panel::resize,
+                        panel::update_status,
+                        panel::update_scoreboard,
                     )
                         .in_set(Draw),
                 ),
             )
-            .add_systems(PostUpdate, letters::write.before(TransformSystems::Propagate));
+            .add_systems(PostUpdate, pixel_text::lay_out.before(TransformSystems::Propagate));
     }
 }

@@ -1,4 +1,4 @@
-//! The same in a window, or for a picture of it.
+//! Runs the arena in a window, or offscreen for a screenshot.
 
 use std::{
     fs,
@@ -7,30 +7,31 @@ use std::{
 };
 
 use arena::{
-    ArenaPlugin, Clock, LastTick,
-    window::{ArenaWindowPlugin, Picture, Screen, open, refuse_file},
+    ArenaPlugin, Clock, TickLimit,
+    window::{ArenaWindowPlugin, RenderOutput, ScreenshotFile, check_screenshot_path, create_app},
 };
 use bevy::{prelude::*, window::ExitSystems};
 
 use crate::{
     cli::Args,
-    run::{Played, conclude, exit_code, record},
+    run::{CompletedRun, add_recording, exit_code, finish},
     summary::Summary,
 };
 
-/// Ticks to play before a picture, unless told.
-const TICKS_TO_PICTURE: u64 = 1200;
+/// Ticks to play before a screenshot by default.
+const DEFAULT_SCREENSHOT_TICKS: u64 = 1200;
 
-/// What came of the game, once it is over.
-type Outcome = Arc<Mutex<Option<Result<Summary, String>>>>;
+/// The summary, once the app exits.
+type SharedSummary = Arc<Mutex<Option<Result<Summary, String>>>>;
 
-/// Plays what was asked for in a window, until it is closed.
+/// Plays the arena in a window until it is closed, or until the screenshot is taken.
 ///
 /// # Errors
-/// When no window can be opened, no picture taken, or the dataset cannot go where it should, in words for the user.
-pub fn run(args: &Args) -> Result<Played, String> {
-    let screen = screen(args)?;
-    let mut app = open(&screen)?;
+/// A message for the user when no window can be opened, no screenshot taken, or the dataset cannot be created or
+/// finished.
+pub fn run(args: &Args) -> Result<CompletedRun, String> {
+    let output = render_output(args)?;
+    let mut app = create_app(&output)?;
     app.add_plugins((
         ArenaPlugin {
             settings: args.settings(),
@@ -41,63 +42,64 @@ pub fn run(args: &Args) -> Result<Played, String> {
             inspector: args.inspector,
         },
     ));
-    let ticks = match screen {
-        Screen::Window => args.ticks,
-        Screen::Picture(_) => args.ticks.or(Some(TICKS_TO_PICTURE)),
+    let ticks = match output {
+        RenderOutput::Window => args.ticks,
+        RenderOutput::Screenshot(_) => args.ticks.or(Some(DEFAULT_SCREENSHOT_TICKS)),
     };
     if let Some(ticks) = ticks {
-        app.insert_resource(LastTick(ticks));
+        app.insert_resource(TickLimit(ticks));
     }
-    if matches!(screen, Screen::Window) {
-        app.add_systems(PostUpdate, leave.run_if(resource_exists::<LastTick>));
+    if matches!(output, RenderOutput::Window) {
+        app.add_systems(PostUpdate, exit_at_limit.run_if(resource_exists::<TickLimit>));
     }
     if !args.no_record {
-        record(&mut app, args)?;
+        add_recording(&mut app, args)?;
     }
-    // The app does not come back from its event loop: what there is to say is said before it is gone.
-    let outcome = Outcome::default();
-    let (told, asked) = (outcome.clone(), args.clone());
+    // `App::run` may not return the world, so the run is summarized in the last schedule before it exits.
+    let shared = SharedSummary::default();
+    let (summary, args_copy) = (shared.clone(), args.clone());
     let started = Instant::now();
-    let sum_up = move |world: &mut World| {
+    let summarize = move |world: &mut World| {
         if world.resource::<Messages<AppExit>>().is_empty() {
             return;
         }
-        let concluded = conclude(world, &asked, started);
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.get_or_insert(concluded);
+        let finished = finish(world, &args_copy, started);
+        let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.get_or_insert(finished);
     };
-    app.add_systems(Last, sum_up.after(ExitSystems));
+    app.add_systems(Last, summarize.after(ExitSystems));
     let before = SystemTime::now();
     let exit = app.run();
-    if let Screen::Picture(Picture { file, .. }) = &screen {
-        let written = fs::metadata(file).and_then(|file| file.modified());
+    if let RenderOutput::Screenshot(ScreenshotFile { path, .. }) = &output {
+        let written = fs::metadata(path).and_then(|file| file.modified());
         if exit.is_success() && !written.is_ok_and(|written| written >= before) {
-            return Err(format!("`{}` was not written: the log says why", file.display()));
+            return Err(format!(
+                "`{}` was not written: see the log for the reason",
+                path.display()
+            ));
         }
     }
-    let summary = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-    Ok(Played {
-        summary: summary.ok_or("the window closed before the game was over, and nothing can be said of it")??,
+    let summary = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+    Ok(CompletedRun {
+        summary: summary.ok_or("the window closed before the run could be summarized")??,
         exit_code: exit_code(&exit),
     })
 }
 
-fn screen(args: &Args) -> Result<Screen, String> {
-    let Some(file) = &args.screenshot else {
-        return Ok(Screen::Window);
+fn render_output(args: &Args) -> Result<RenderOutput, String> {
+    let Some(path) = &args.screenshot else {
+        return Ok(RenderOutput::Window);
     };
-    match refuse_file(file) {
-        Some(wrong) => Err(format!("no picture can be taken: {wrong}")),
-        None => Ok(Screen::Picture(Picture {
-            file: file.clone(),
-            size: args.size,
-        })),
-    }
+    check_screenshot_path(path).map_err(|error| format!("no screenshot can be saved: {error}"))?;
+    Ok(RenderOutput::Screenshot(ScreenshotFile {
+        path: path.clone(),
+        size: args.size,
+    }))
 }
 
 /// Closes the window after the last tick.
-fn leave(last: Res<LastTick>, clock: Res<Clock>, mut exit: MessageWriter<AppExit>) {
-    if last.is_over(&clock) {
+fn exit_at_limit(limit: Res<TickLimit>, clock: Res<Clock>, mut exit: MessageWriter<AppExit>) {
+    if limit.is_reached(&clock) {
         exit.write(AppExit::Success);
     }
 }

@@ -1,4 +1,4 @@
-//! The arena as its users start it.
+//! The `arena` command, as a child process.
 
 use std::process::{Command, Output};
 
@@ -11,13 +11,15 @@ fn arena(args: &[&str]) -> Command {
 }
 
 fn output(args: &[&str]) -> Output {
-    arena(args).output().expect("the arena starts")
+    arena(args).output().expect("the command starts")
 }
 
+/// The JSON summary on standard output.
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
+/// Plays 300 ticks and returns the JSON summary.
 fn play(args: &[&str]) -> Value {
     let output = output(&[args, &["--ticks", "300", "--summary", "json"]].concat());
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
@@ -25,7 +27,7 @@ fn play(args: &[&str]) -> Value {
 }
 
 #[test]
-fn the_same_seed_prints_the_same_hash() {
+fn equal_seeds_print_equal_hashes() {
     let first = play(&["--no-record", "--seed", "3"]);
     assert_eq!(first["world_hash"], play(&["--no-record", "--seed", "3"])["world_hash"]);
     assert_ne!(first["world_hash"], play(&["--no-record", "--seed", "4"])["world_hash"]);
@@ -33,8 +35,8 @@ fn the_same_seed_prints_the_same_hash() {
 }
 
 #[test]
-fn a_recorded_game_leaves_a_dataset_and_is_the_same_game() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn recording_writes_a_dataset_and_does_not_change_the_game() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("data");
     let recorded = play(&["--out", &out.display().to_string(), "--churn", "--matches", "2"]);
     let count = |name: &str| recorded[name].as_u64().expect("a count");
@@ -47,13 +49,13 @@ fn a_recorded_game_leaves_a_dataset_and_is_the_same_game() {
 
     let fighter = out.join("fighter");
     let shards = std::fs::read_dir(fighter.join("data"))
-        .expect("there are shards")
+        .expect("the folder of shards exists")
         .count();
     assert!(shards > 0 && fighter.join("experience.json").is_file());
 }
 
 #[test]
-fn realtime_plays_the_same_game_at_the_speed_of_the_wall_clock() {
+fn realtime_plays_the_same_game_in_wall_clock_time() {
     let fast = play(&["--no-record", "--hz", "1000"]);
     let realtime = play(&["--no-record", "--hz", "1000", "--realtime"]);
     assert_eq!(fast["world_hash"], realtime["world_hash"]);
@@ -63,7 +65,7 @@ fn realtime_plays_the_same_game_at_the_speed_of_the_wall_clock() {
 
 #[test]
 #[cfg(not(feature = "window"))]
-fn a_build_without_a_window_says_how_to_get_one() {
+fn a_build_without_a_window_names_the_feature() {
     let output = output(&["--window"]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
@@ -74,7 +76,7 @@ fn a_build_without_a_window_says_how_to_get_one() {
 }
 
 #[test]
-fn nonsense_gets_a_message_and_exit_code_2() {
+fn invalid_arguments_exit_with_code_2() {
     for args in [
         ["--players", "0"].as_slice(),
         &["--hz", "0"],
@@ -95,8 +97,8 @@ fn nonsense_gets_a_message_and_exit_code_2() {
 }
 
 #[test]
-fn a_file_in_place_of_the_folder_gets_a_message_and_exit_code_1() {
-    let file = tempfile::NamedTempFile::new().expect("a file");
+fn a_file_as_output_folder_exits_with_code_1() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let output = output(&["--ticks", "10", "--out", &file.path().display().to_string()]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
@@ -108,15 +110,15 @@ fn a_file_in_place_of_the_folder_gets_a_message_and_exit_code_1() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_interrupt_ends_the_game_in_order() {
+fn an_interrupt_closes_the_dataset() {
     use std::{
         io::{BufRead, BufReader},
         process::Stdio,
     };
 
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().display().to_string();
-    // Whoever runs the tests in the background may ignore interrupts, and what is started then does, too.
+    // A test runner in the background may ignore SIGINT, which child processes inherit.
     let mut child = Command::new("env")
         .args(["--default-signal=INT", env!("CARGO_BIN_EXE_arena"), "--out", &out])
         .args(["--realtime", "--ticks", "100000", "--summary", "json"])
@@ -124,15 +126,15 @@ fn an_interrupt_ends_the_game_in_order() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the arena starts");
-    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        .expect("the command starts");
+    let mut log = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
     assert!(
         log.any(|line| line.is_ok_and(|line| line.contains("is open"))),
-        "the log says when the game begins"
+        "the command logged no start"
     );
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(killed.expect("`kill` is there").success());
-    let output = child.wait_with_output().expect("the arena ends");
+    assert!(killed.expect("`kill` runs").success());
+    let output = child.wait_with_output().expect("the command ends");
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     let summary = json(&output);
     assert_eq!(

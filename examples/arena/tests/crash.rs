@@ -1,5 +1,6 @@
-//! A process that is killed at any moment leaves every player's steps up to that moment, without a hole, but for one flush
-//! interval; with buffers in files, without even that. Whoever is killed while it recovers what another left does no harm.
+//! Recovery after SIGKILL at random moments. The dataset holds every player's transitions without gaps up to one
+//! journal flush before the kill, and with file-backed buffers up to the kill itself. A kill during recovery loses
+//! nothing.
 
 use std::{
     collections::BTreeMap,
@@ -24,18 +25,21 @@ use bevy_experience::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-/// Where the child writes, where it says how far it is, and which run it is.
+/// Environment variables that the child reads: the dataset's folder, the progress file, the run id, and the folder of
+/// file-backed buffers.
 const DATA: &str = "BEVY_EXPERIENCE_CRASH_DATA";
 const PROGRESS: &str = "BEVY_EXPERIENCE_CRASH_PROGRESS";
 const RUN: &str = "BEVY_EXPERIENCE_CRASH_RUN";
 const RINGS: &str = "BEVY_EXPERIENCE_CRASH_RINGS";
 
-const ROUNDS: u32 = 16;
-const FLUSH: Duration = Duration::from_millis(50);
-/// On a machine that is busy with other things the exporter's thread may have to wait so long for its turn.
-const BUSY: Duration = Duration::from_millis(400);
-/// No child lives to see this tick.
-const TICKS: u64 = 40_000;
+/// Children that are started and killed, one after the other.
+const CHILDREN: u32 = 16;
+/// The flush interval of the journal and of the exporter.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the exporter thread may wait for a processor on a busy machine.
+const SCHEDULING_DELAY: Duration = Duration::from_millis(400);
+/// More ticks than a child plays before it is killed.
+const MAX_TICKS: u64 = 40_000;
 
 fn settings() -> ArenaSettings {
     ArenaSettings {
@@ -51,10 +55,10 @@ fn app(run: RunId, edit: impl FnOnce(Recording<arena::fighter::Fighter>) -> Reco
     app.add_plugins(ExperiencePlugin {
         run: Some(run),
         export: ExportSettings {
-            flush_interval: FLUSH,
+            flush_interval: FLUSH_INTERVAL,
             journal: Some(JournalSettings {
-                flush_interval: FLUSH,
-                // Many segments come and go.
+                flush_interval: FLUSH_INTERVAL,
+                // Small, so that many segments are written and deleted.
                 segment_bytes: 64 << 10,
                 ..JournalSettings::default()
             }),
@@ -66,9 +70,9 @@ fn app(run: RunId, edit: impl FnOnce(Recording<arena::fighter::Fighter>) -> Reco
     app
 }
 
-/// The child: plays until it is killed, and notes each tick when it is over.
+/// The child process: plays until it is killed, and writes each finished tick with its time to the progress file.
 #[test]
-#[ignore = "run as a child of the other test"]
+#[ignore = "runs only as a child process of the other tests"]
 fn play_until_killed() {
     let Ok(data) = std::env::var(DATA) else { return };
     let run: u32 = std::env::var(RUN).unwrap().parse().unwrap();
@@ -84,51 +88,51 @@ fn play_until_killed() {
             Err(_) => recording,
         }
     });
-    // The first plays no tick.
+    // The first update plays no tick.
     app.update();
-    for tick in 0..TICKS {
+    for tick in 0..MAX_TICKS {
         app.update();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-        let mut note = [0; 16];
-        note[..8].copy_from_slice(&tick.to_le_bytes());
-        note[8..].copy_from_slice(&now.to_le_bytes());
-        progress.write_all(&note).unwrap();
-        // A game's pace, more or less; without any, a second would be an hour.
+        let mut entry = [0; 16];
+        entry[..8].copy_from_slice(&tick.to_le_bytes());
+        entry[8..].copy_from_slice(&now.to_le_bytes());
+        progress.write_all(&entry).unwrap();
+        // Roughly real time: at full speed, much more would be recorded per flush interval than in a game.
         std::thread::sleep(Duration::from_micros(500));
     }
-    panic!("nobody killed it");
+    panic!("the child was not killed");
 }
 
-/// How far a child came: the tick that was over when it was killed, and the one that was over so long before.
+/// The last tick that a child finished, and the last that it had finished `before` that; `None` if it finished none.
 fn progress(path: &Path, before: Duration) -> Option<(i64, i64)> {
-    let notes = fs::read(path).unwrap_or_default();
-    let notes: Vec<(u64, u64)> = notes
+    let entries = fs::read(path).unwrap_or_default();
+    let entries: Vec<(u64, u64)> = entries
         .chunks_exact(16)
-        .map(|note| {
-            let number = |at: usize| u64::from_le_bytes(note[at..at + 8].try_into().unwrap());
+        .map(|entry| {
+            let number = |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().unwrap());
             (number(0), number(8))
         })
         .collect();
-    let (last, killed) = *notes.last()?;
-    let early = notes
+    let (last, killed) = *entries.last()?;
+    let early = entries
         .iter()
         .rev()
         .find(|(_, at)| killed - at >= before.as_nanos() as u64);
     Some((last as i64, early.map_or(-1, |(tick, _)| *tick as i64)))
 }
 
-/// One step of a player, as it is compared.
+/// A transition, to compare with that of the uninterrupted game.
 #[derive(Clone, Debug, PartialEq)]
 struct Step {
     tick: i64,
-    seen: Vec<f32>,
-    done: Vec<f64>,
+    observation: Vec<f32>,
+    action: Vec<f64>,
     reward: f64,
-    led_to: Vec<f32>,
-    ended: Option<String>,
+    next_observation: Vec<f32>,
+    end_reason: Option<String>,
 }
 
-/// Every player's steps, in order.
+/// The transitions of every agent, by tick.
 fn steps(episodes: impl Iterator<Item = Episode>) -> BTreeMap<i64, Vec<Step>> {
     let mut players: BTreeMap<i64, Vec<Step>> = BTreeMap::new();
     for episode in episodes {
@@ -136,11 +140,11 @@ fn steps(episodes: impl Iterator<Item = Episode>) -> BTreeMap<i64, Vec<Step>> {
         for transition in episode.transitions() {
             steps.push(Step {
                 tick: transition.tick(),
-                seen: transition.observation().to_vec(),
-                done: transition.action().collect(),
+                observation: transition.observation().to_vec(),
+                action: transition.action().collect(),
                 reward: transition.reward(),
-                led_to: transition.next_observation().to_vec(),
-                ended: (transition.terminated() || transition.truncated()).then(|| episode.reason().to_string()),
+                next_observation: transition.next_observation().to_vec(),
+                end_reason: (transition.terminated() || transition.truncated()).then(|| episode.reason().to_string()),
             });
         }
     }
@@ -150,13 +154,13 @@ fn steps(episodes: impl Iterator<Item = Episode>) -> BTreeMap<i64, Vec<Step>> {
     players
 }
 
-/// The same game, played to its end by somebody whom nobody kills.
-fn lived(ticks: u64) -> BTreeMap<i64, Vec<Step>> {
+/// The transitions of the same game, without a kill.
+fn uninterrupted(ticks: u64) -> BTreeMap<i64, Vec<Step>> {
     let sink = MemorySink::default();
     let mut app = app(RunId::from_bits(1), |recording| recording.sink(sink.clone()));
     for _ in 0..=ticks {
         app.update();
-        // Nothing is overwritten, however slow the exporter is.
+        // Flushing here keeps a slow exporter from losing rows to overwrites.
         let reports = app.world().resource::<Experience>().reports(FIGHTER);
         if reports.first().is_some_and(|report| report.pending > 1000) {
             let mut experience = app.world_mut().resource_mut::<Experience>();
@@ -170,13 +174,14 @@ fn lived(ticks: u64) -> BTreeMap<i64, Vec<Step>> {
     steps(sink.episodes().into_iter())
 }
 
-struct Killed {
+/// A child that was killed.
+struct KilledRun {
     run: RunId,
     progress: PathBuf,
 }
 
-/// Starts a child on the dataset, and kills it after a while.
-fn kill_one(folder: &Path, number: u32, rings: Option<&Path>, chance: &mut StdRng) -> Killed {
+/// Starts a child on the dataset, and kills it after a random time.
+fn run_and_kill(folder: &Path, number: u32, rings: Option<&Path>, rng: &mut StdRng) -> KilledRun {
     let progress = folder.join(format!("progress-{number}"));
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -190,56 +195,72 @@ fn kill_one(folder: &Path, number: u32, rings: Option<&Path>, chance: &mut StdRn
         command.env(RINGS, rings);
     }
     let mut child = command.spawn().unwrap();
-    if chance.random_ratio(3, 4) {
-        // Most are killed while they play, and the others while they set up or recover.
-        let begun = Instant::now();
+    if rng.random_ratio(3, 4) {
+        // Three quarters are killed while they play, the others during set-up or recovery.
+        let started = Instant::now();
         while fs::metadata(&progress).map_or(0, |found| found.len()) == 0 {
-            assert!(begun.elapsed() < Duration::from_secs(60), "it never played");
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "the child finished no tick"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-    std::thread::sleep(Duration::from_micros(chance.random_range(1_000..700_000)));
+    std::thread::sleep(Duration::from_micros(rng.random_range(1_000..700_000)));
     child.kill().unwrap();
     let status = child.wait().unwrap();
-    assert!(!status.success(), "it ended by itself");
-    Killed {
+    assert!(!status.success(), "the child exited before it was killed");
+    KilledRun {
         run: RunId::from_bits(number),
         progress,
     }
 }
 
 #[track_caller]
-fn check(recording: &RecordingData, killed: &Killed, in_files: bool, lived: &BTreeMap<i64, Vec<Step>>) -> u64 {
+/// Compares the transitions of a killed run with the uninterrupted game, and returns their count.
+fn check(recording: &RecordingData, killed: &KilledRun, in_files: bool, expected: &BTreeMap<i64, Vec<Step>>) -> u64 {
     let run = killed.run;
-    // Of a run that was killed before it had an account nobody knows.
+    // A run that was killed before it wrote its account has no recorded transitions.
     let is_known = recording.path().join(format!("runs/{run}.json")).exists();
-    let Some((last, early)) = progress(&killed.progress, FLUSH + BUSY) else {
+    let Some((last, early)) = progress(&killed.progress, FLUSH_INTERVAL + SCHEDULING_DELAY) else {
         return 0;
     };
     let episodes = recording.episodes().map(Result::unwrap);
     let found = steps(episodes.filter(|episode| episode.info().run == run));
-    let due = match (is_known, in_files) {
+    let must_have = match (is_known, in_files) {
         (false, _) => -1,
         (true, false) => early,
         (true, true) => last,
     };
-    for (agent, lived) in lived {
+    for (agent, expected) in expected {
         let found = found.get(agent).map_or(&[][..], Vec::as_slice);
-        for (index, (step, lived)) in found.iter().zip(lived).enumerate() {
+        for (index, (step, expected)) in found.iter().zip(expected).enumerate() {
             let is_last = index + 1 == found.len();
-            if is_last && step.ended.as_deref() == Some("crash") {
-                let ended = lived.ended.clone();
-                assert_eq!(Step { ended, ..step.clone() }, *lived, "run {run}, agent {agent}");
+            if is_last && step.end_reason.as_deref() == Some("crash") {
+                let end_reason = expected.end_reason.clone();
+                assert_eq!(
+                    Step {
+                        end_reason,
+                        ..step.clone()
+                    },
+                    *expected,
+                    "run {run}, agent {agent}"
+                );
             } else {
-                assert_eq!(step, lived, "run {run}, agent {agent}, step {index} of {}", found.len());
+                assert_eq!(
+                    step,
+                    expected,
+                    "run {run}, agent {agent}, step {index} of {}",
+                    found.len()
+                );
             }
         }
-        assert!(found.len() <= lived.len());
-        // The next step that it would have had ends after what had to be saved.
-        if let Some(missing) = lived.get(found.len()) {
+        assert!(found.len() <= expected.len());
+        // The first missing transition ends after the last tick that had to be saved.
+        if let Some(missing) = expected.get(found.len()) {
             assert!(
-                missing.tick + 1 > due,
-                "run {run}, agent {agent}: the step of tick {} is missing, and those up to {due} were to be saved ({last} was over)",
+                missing.tick + 1 > must_have,
+                "run {run}, agent {agent}: the transition of tick {} is missing, but all up to tick {must_have} had to be saved, of {last}",
                 missing.tick
             );
         }
@@ -251,33 +272,33 @@ fn crash(in_files: bool) {
     let folder = tempfile::tempdir().unwrap();
     let rings = folder.path().join("rings");
     let rings = in_files.then_some(rings.as_path());
-    let mut chance = StdRng::seed_from_u64(u64::from(in_files));
-    let killed: Vec<_> = (0..ROUNDS)
-        // Each finds what all before it left, and recovers what the last of them had.
-        .map(|round| kill_one(folder.path(), round + 1, rings, &mut chance))
+    let mut rng = StdRng::seed_from_u64(u64::from(in_files));
+    let killed: Vec<_> = (0..CHILDREN)
+        // Each child recovers what the one before it left.
+        .map(|round| run_and_kill(folder.path(), round + 1, rings, &mut rng))
         .collect();
     let data = folder.path().join("data");
     let dataset = Dataset::open(&data).unwrap();
     for found in dataset.recover(&RecoverSettings::default()).unwrap() {
         let recovery = found.recovery;
         assert!(recovery.failed.is_empty() && recovery.alive.is_empty(), "{recovery:?}");
-        // A run that was killed before it had a lock has left nothing but perhaps its account.
         for recovered in &recovery.recovered {
-            let torn = |unread: &String| unread.contains("no whole frame");
-            assert!(recovered.unread.iter().all(torn), "{recovered:?}");
+            // A journal file that was created just before the kill may hold no whole frame.
+            let is_torn = |unread: &String| unread.contains("no whole frame");
+            assert!(recovered.unread.iter().all(is_torn), "{recovered:?}");
         }
     }
     let last = killed
         .iter()
-        .filter_map(|killed| Some(progress(&killed.progress, FLUSH)?.0))
+        .filter_map(|killed| Some(progress(&killed.progress, FLUSH_INTERVAL)?.0))
         .max();
-    let lived = lived(last.unwrap() as u64 + 2);
+    let expected = uninterrupted(last.unwrap() as u64 + 2);
     let recording = Dataset::open(&data).unwrap().recording(FIGHTER).unwrap().clone();
     let validation = recording.validate(&mut |_| {}).unwrap();
     assert!(validation.is_valid(), "{validation:?}");
     let transitions: u64 = killed
         .iter()
-        .map(|killed| check(&recording, killed, in_files, &lived))
+        .map(|killed| check(&recording, killed, in_files, &expected))
         .sum();
     assert!(transitions > 1000, "{transitions}");
     assert_eq!(transitions, validation.transitions);
@@ -291,25 +312,22 @@ fn crash(in_files: bool) {
     }
     assert!(!recording.path().join("journal").exists());
     if let Some(rings) = rings {
-        let known = |name: &str| {
+        let has_account = |name: &str| {
             let run = name.split('-').next().unwrap();
             recording.path().join(format!("runs/{run}.json")).exists()
         };
         let names = fs::read_dir(rings).unwrap().map(|entry| entry.unwrap().file_name());
-        let left: Vec<_> = names.filter(|name| known(name.to_str().unwrap())).collect();
-        assert!(
-            left.is_empty(),
-            "files of buffers that were recovered are not left to lie about: {left:?}"
-        );
+        let left: Vec<_> = names.filter(|name| has_account(name.to_str().unwrap())).collect();
+        assert!(left.is_empty(), "files of recovered buffers were not deleted: {left:?}");
     }
 }
 
 #[test]
-fn killed_players_are_short_of_one_flush_at_most() {
+fn a_kill_loses_at_most_one_journal_flush() {
     crash(false);
 }
 
 #[test]
-fn killed_players_with_buffers_in_files_are_short_of_nothing() {
+fn a_kill_loses_nothing_with_file_backed_buffers() {
     crash(true);
 }

@@ -1,4 +1,4 @@
-//! Ten minutes of the game at full speed, with players who come and go: memory stays flat, and the accounts are equal.
+//! Ten minutes of game time at full speed with churn: memory stays constant, and all counts add up.
 
 #[path = "../../../tests/support/memory_held.rs"]
 mod memory_held;
@@ -18,13 +18,14 @@ use bevy_experience::{
 };
 
 const MINUTES: u32 = 10;
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What comes and goes with shards and batches, of which a minute's end sees now more and now less.
-const BREATH: usize = 1 << 20;
-const KEPT: u64 = 2 << 20;
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes by which memory in use varies, with the shards and batches that are open at the moment.
+const TOLERANCE: usize = 1 << 20;
+/// The size limit of the dataset, in bytes.
+const KEEP_BYTES: u64 = 2 << 20;
 
 #[test]
-fn memory_is_flat_and_the_accounts_are_equal() {
+fn memory_is_constant_and_counts_add_up() {
     let folder = tempfile::tempdir().unwrap();
     let settings = ArenaSettings {
         players: 12,
@@ -34,13 +35,13 @@ fn memory_is_flat_and_the_accounts_are_equal() {
     let mut app = headless(settings.clone());
     let sink = DatasetSink::new(folder.path())
         .with_shard_bytes(256 << 10)
-        .with_keep_bytes(KEPT);
+        .with_keep_bytes(KEEP_BYTES);
     app.add_plugins((
         ExperiencePlugin {
             export: ExportSettings {
                 batch: 1024,
-                patience: PATIENCE,
-                // The room for a frame has its full size at once, and not when the machine is busy for the first time.
+                patience: EXPORT_TIMEOUT,
+                // Small enough that the frame buffer reaches its full size at once, not when the machine is first busy.
                 journal: Some(JournalSettings {
                     frame_bytes: 64 << 10,
                     ..JournalSettings::default()
@@ -54,7 +55,7 @@ fn memory_is_flat_and_the_accounts_are_equal() {
     .add_recording(
         recording(&settings)
             .buffers(BufferSettings {
-                overflow: Overflow::Block(PATIENCE),
+                overflow: Overflow::Block(EXPORT_TIMEOUT),
                 ..buffers(&settings)
             })
             .sink(sink),
@@ -65,24 +66,27 @@ fn memory_is_flat_and_the_accounts_are_equal() {
             app.update();
         }
         let mut experience = app.world_mut().resource_mut::<Experience>();
-        assert!(experience.flush(PATIENCE));
+        assert!(experience.flush(EXPORT_TIMEOUT));
         held.push(memory_held());
     }
-    // Two minutes to warm up: capacities of the game, the first shards, everybody's first life.
+    // The first two minutes warm up: allocations of the game grow, and the first shards are written.
     let most = held[2..5].iter().max().unwrap();
     let last = held[7..].iter().max().unwrap();
-    assert!(*last <= most + BREATH, "bytes held at the end of each minute: {held:?}");
+    assert!(
+        *last <= most + TOLERANCE,
+        "bytes held at the end of each minute: {held:?}"
+    );
 
     let played = app.world().resource::<Clock>().player_ticks;
     let mut experience = app.world_mut().resource_mut::<Experience>();
-    assert!(experience.close(PATIENCE));
+    assert!(experience.close(EXPORT_TIMEOUT));
     let report = experience.reports(FIGHTER).remove(0);
     assert_eq!(
         (report.exported, report.dropped, report.pending),
         (report.recorded, 0, 0)
     );
     assert_eq!((report.failures, report.unbuffered_agents), (0, 0));
-    // A player's first tick after each of its beginnings is no transition; everything else is one.
+    // Every tick of a player is a transition, except the first of each episode and those while it is dead.
     assert!(
         report.recorded <= played && report.recorded * 10 >= played * 8,
         "{report:?}, {played}"
@@ -93,7 +97,7 @@ fn memory_is_flat_and_the_accounts_are_equal() {
     assert!(validation.is_valid(), "{validation:?}");
     let run = fighter.runs().unwrap().remove(0);
     assert_eq!((run.status, &run.account), (RunStatus::Closed, &report));
-    assert!(run.retired.shards > 0, "old shards went");
+    assert!(run.retired.shards > 0, "no old shard was deleted");
     assert_eq!(run.retired.transitions + validation.transitions, report.exported);
     let bytes: u64 = fighter
         .shards()
@@ -101,5 +105,5 @@ fn memory_is_flat_and_the_accounts_are_equal() {
         .iter()
         .map(|shard| fs::metadata(shard).unwrap().len())
         .sum();
-    assert!(bytes <= KEPT, "{bytes}");
+    assert!(bytes <= KEEP_BYTES, "{bytes}");
 }

@@ -1,9 +1,8 @@
-//! The inspector in the smallest game with a window: balls that fly about, and a panel that shows what is recorded of them.
+//! The inspector's window over a small game of bouncing balls.
 //!
 //!     cargo run -p inspector
 //!
-//! One plugin is all. It brings no camera and no states of its own: it is drawn by the game's camera, and F9 closes and opens
-//! it.
+//! One plugin is all it takes. The window is drawn by the game's own camera, and F9 closes and opens it.
 
 use bevy::prelude::*;
 use bevy_experience::prelude::*;
@@ -12,9 +11,9 @@ use bevy_experience_inspector::ExperienceInspectorPlugin;
 #[derive(Component)]
 struct Ball;
 
-/// Where a ball flies, in pixels a second.
+/// In pixels per second.
 #[derive(Component, Reflect)]
-struct Flight(Vec2);
+struct Velocity(Vec2);
 
 fn main() {
     App::new()
@@ -26,44 +25,48 @@ fn main() {
         .add_recording(
             Recording::<Ball>::new("ball")
                 .observe_fields::<Transform>(["translation.x", "translation.y"])
-                .act::<Flight>()
+                .act::<Velocity>()
                 .reward_terms(["wall"])
                 .sink(DatasetSink::new("data/balls")),
         )
-        .add_systems(Startup, set_up)
-        .add_systems(FixedUpdate, fly)
-        .add_observer(throw)
+        .add_systems(Startup, spawn_balls)
+        .add_systems(FixedUpdate, move_balls)
+        .add_observer(relaunch)
         .run();
 }
 
-fn set_up(mut commands: Commands) {
+fn spawn_balls(mut commands: Commands) {
     commands.spawn(Camera2d);
-    for number in 0..20 {
-        let part = number as f32 / 20.0;
-        let sprite = Sprite::from_color(Color::hsl(360.0 * part, 0.7, 0.6), Vec2::splat(24.0));
-        let place = Transform::from_xyz(1000.0 * part - 500.0, 0.0, 0.0);
-        commands.spawn((Ball, Flight(Vec2::new(250.0, 400.0 * part)), sprite, place));
+    for index in 0..20 {
+        let fraction = index as f32 / 20.0;
+        let sprite = Sprite::from_color(Color::hsl(360.0 * fraction, 0.7, 0.6), Vec2::splat(24.0));
+        let transform = Transform::from_xyz(1000.0 * fraction - 500.0, 0.0, 0.0);
+        commands.spawn((Ball, Velocity(Vec2::new(250.0, 400.0 * fraction)), sprite, transform));
     }
 }
 
-fn fly(time: Res<Time>, mut balls: Query<(Entity, &mut Transform, &mut Flight, &mut Reward)>, mut commands: Commands) {
-    for (ball, mut place, mut flight, mut reward) in &mut balls {
-        flight.0.y -= 400.0 * time.delta_secs();
-        place.translation += (flight.0 * time.delta_secs()).extend(0.0);
-        if place.translation.x * flight.0.x.signum() > 600.0 {
-            flight.0.x *= -1.0;
+fn move_balls(
+    time: Res<Time>,
+    mut balls: Query<(Entity, &mut Transform, &mut Velocity, &mut Reward)>,
+    mut commands: Commands,
+) {
+    for (ball, mut transform, mut velocity, mut reward) in &mut balls {
+        velocity.0.y -= 400.0 * time.delta_secs();
+        transform.translation += (velocity.0 * time.delta_secs()).extend(0.0);
+        if transform.translation.x * velocity.0.x.signum() > 600.0 {
+            velocity.0.x *= -1.0;
             reward.add("wall", 1.0);
         }
-        if place.translation.y < -300.0 {
+        if transform.translation.y < -300.0 {
             commands.trigger(EndEpisode::terminated(ball, "ground"));
         }
     }
 }
 
-/// The final observation is taken: up again, a little lower or higher than before.
-fn throw(ended: On<EpisodeEnded>, mut balls: Query<(&mut Transform, &mut Flight)>) {
-    if let Ok((mut place, mut flight)) = balls.get_mut(ended.entity) {
-        flight.0.y = 500.0 + 0.2 * place.translation.x;
-        place.translation.y = -300.0;
+/// Launches a ball again at the end of its episode, after the final observation.
+fn relaunch(ended: On<EpisodeEnded>, mut balls: Query<(&mut Transform, &mut Velocity)>) {
+    if let Ok((mut transform, mut velocity)) = balls.get_mut(ended.entity) {
+        velocity.0.y = 500.0 + 0.2 * transform.translation.x;
+        transform.translation.y = -300.0;
     }
 }

@@ -1,4 +1,4 @@
-//! The steps of a player that its buffer still holds.
+//! A copy of the rows in a player's buffer, and the transitions that they form.
 
 use bevy_experience::buffer::TransitionBuffer;
 use bevy_experience::{
@@ -6,59 +6,63 @@ use bevy_experience::{
     transition::{Outcome, StepBytes, StepHeader, StepKind},
 };
 
-/// The steps of a player that its buffer still holds.
+/// A copy of the rows in a player's buffer.
 #[derive(Default)]
-pub(super) struct History {
+pub(super) struct StepHistory {
     rows: Vec<u64>,
-    /// The places of the rows that close a transition whose first observation is there, too.
-    transitions: Vec<usize>,
+    /// Indices of the rows that close a transition, where the row before holds its first observation.
+    transition_rows: Vec<usize>,
     row_words: usize,
 }
 
-impl History {
-    /// Copies what the buffer holds. A buffer that is gone leaves nothing.
+impl StepHistory {
+    /// Replaces the rows by those that the buffer holds now; by none where `buffer` is `None`.
     pub(super) fn read(&mut self, buffer: Option<&dyn TransitionBuffer>, schema: &Schema) {
         self.rows.clear();
         self.row_words = schema.layout().row_words();
         if let Some(buffer) = buffer {
             buffer.peek_all(&mut |row| self.rows.extend_from_slice(row));
         }
-        self.transitions.clear();
+        self.transition_rows.clear();
         let rows = self.rows.chunks_exact(self.row_words);
         let pairs = rows.clone().zip(rows.skip(1));
-        let closed = pairs.enumerate().filter(|(_, (before, after))| {
+        let closing = pairs.enumerate().filter(|(_, (before, after))| {
             let (before, after) = (StepHeader::of(before), StepHeader::of(after));
-            let begins = match before.kind() {
+            let opens_transition = match before.kind() {
                 StepKind::Begin => true,
                 StepKind::Transition => before.outcome().is_none(),
                 StepKind::End | StepKind::Discard => false,
             };
-            let follows = after.ordinal.wrapping_sub(before.ordinal) == 1;
-            begins && follows && after.kind() == StepKind::Transition && before.episode == after.episode
+            let is_next = after.ordinal.wrapping_sub(before.ordinal) == 1;
+            opens_transition && is_next && after.kind() == StepKind::Transition && before.episode == after.episode
         });
-        self.transitions.extend(closed.map(|(place, _)| place + 1));
+        self.transition_rows.extend(closing.map(|(index, _)| index + 1));
     }
 
-    /// The places of the rows that close a transition, oldest first.
-    pub(super) fn transitions(&self) -> &[usize] {
-        &self.transitions
+    /// Indices of the rows that close a transition, oldest first.
+    pub(super) fn transition_rows(&self) -> &[usize] {
+        &self.transition_rows
     }
 
-    /// The row at a place.
-    pub(super) fn row<'a>(&'a self, schema: &'a Schema, place: usize) -> StepBytes<'a> {
-        StepBytes::new(schema, &self.rows[place * self.row_words..][..self.row_words])
+    /// The row at an index.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub(super) fn row<'a>(&'a self, schema: &'a Schema, index: usize) -> StepBytes<'a> {
+        StepBytes::new(schema, &self.rows[index * self.row_words..][..self.row_words])
     }
 
-    /// How the episode ended at the transition that the row at `place` closes, if it did: there, or in a row of its own after it.
-    pub(super) fn outcome(&self, place: usize) -> Option<Outcome> {
-        let header = |place: usize| {
-            let row = self.rows.get(place * self.row_words..)?.get(..self.row_words)?;
+    /// The outcome of the episode, if it ended with the transition that row `index` closes. The outcome is in that row,
+    /// or in an `End` row after it.
+    pub(super) fn outcome(&self, index: usize) -> Option<Outcome> {
+        let header = |index: usize| {
+            let row = self.rows.get(index * self.row_words..)?.get(..self.row_words)?;
             Some(*StepHeader::of(row))
         };
-        let own = header(place)?;
-        own.outcome().or_else(|| {
-            header(place + 1)
-                .filter(|next| next.kind() == StepKind::End && next.episode == own.episode)?
+        let closing = header(index)?;
+        closing.outcome().or_else(|| {
+            header(index + 1)
+                .filter(|next| next.kind() == StepKind::End && next.episode == closing.episode)?
                 .outcome()
         })
     }

@@ -1,67 +1,84 @@
-//! What a player got and saw over its last steps.
+//! Plots of a player's returns, rewards and selected features over its last transitions.
 
-use super::{super::look, View};
+use super::{super::style, PlayerTab};
 use bevy_egui::egui::Ui;
-use bevy_experience::schema::Schema;
 use egui_plot::{Legend, Line, Plot, PlotPoints};
+use bevy_experience::schema::Schema;
 
-impl View {
-    /// Plots over the last `steps` steps that the buffer holds.
-    pub(super) fn show_plots(&self, ui: &mut Ui, schema: &Schema, steps: usize) {
-        let transitions = self.history.transitions();
-        let last = &transitions[transitions.len().saturating_sub(steps)..];
-        let ticks: Vec<f64> = last
-            .iter()
-            .map(|&place| self.history.row(schema, place).header().tick as f64)
-            .collect();
-        let series = |value: &dyn Fn(usize) -> f64| -> Vec<[f64; 2]> {
-            let points = ticks.iter().zip(last).map(|(&tick, &place)| [tick, value(place)]);
-            points.filter(|point| point[1].is_finite()).collect()
-        };
-        let mut total = 0.0;
-        let mut episode = None;
-        let mut returns = Vec::new();
-        for (&tick, &place) in ticks.iter().zip(last) {
-            let header = self.history.row(schema, place).header();
-            if episode != Some(header.episode) {
-                (total, episode) = (0.0, Some(header.episode));
-            }
-            total += header.reward;
-            returns.push([tick, total]);
-        }
-        let terms: Vec<(String, Vec<[f64; 2]>)> = if schema.reward_terms().is_empty() {
-            let reward = series(&|place| self.history.row(schema, place).header().reward);
-            vec![("reward".to_owned(), reward)]
-        } else {
-            let term = |term: usize| series(&|place| f64::from(self.history.row(schema, place).reward_terms()[term]));
-            let names = schema.reward_terms().iter().cloned();
-            names.enumerate().map(|(place, name)| (name, term(place))).collect()
-        };
-        let names = schema.feature_names();
-        let features: Vec<_> = self
-            .plotted
-            .iter()
-            .filter_map(|&feature| {
-                let name = names.get(feature)?.clone();
-                let points = series(&|place| f64::from(self.history.row(schema, place).observation()[feature]));
-                Some((name, points))
-            })
-            .collect();
+/// A line of a plot: its name, and points of tick and value.
+type Series = (String, Vec<[f64; 2]>);
+
+impl PlayerTab {
+    /// Draws the plots over the last `steps` transitions in the history.
+    pub(super) fn draw_plots(&self, ui: &mut Ui, schema: &Schema, steps: usize) {
+        let rows = self.history.transition_rows();
+        let rows = &rows[rows.len().saturating_sub(steps)..];
+        let returns = self.returns(schema, rows);
+        let rewards = self.rewards(schema, rows);
+        let features = self.features(schema, rows);
         let plots = if features.is_empty() { 2.0 } else { 3.0 };
         let height = (ui.available_height() - 20.0 * (plots + 1.0)).max(120.0) / plots;
-        plot(ui, "Return", height, vec![("return".to_owned(), returns)]);
-        plot(ui, "Reward", height, terms);
+        draw_plot(ui, "Return", height, vec![("return".to_owned(), returns)]);
+        draw_plot(ui, "Reward", height, rewards);
         if features.is_empty() {
             ui.weak("Click on features to plot them.");
         } else {
-            plot(ui, "Features", height, features);
+            draw_plot(ui, "Features", height, features);
         }
+    }
+
+    /// Points of tick and value, without values that are not finite.
+    fn points(&self, schema: &Schema, rows: &[usize], value: impl Fn(usize) -> f64) -> Vec<[f64; 2]> {
+        let tick = |row| self.history.row(schema, row).header().tick as f64;
+        let points = rows.iter().map(|&row| [tick(row), value(row)]);
+        points.filter(|point| point[1].is_finite()).collect()
+    }
+
+    /// The sum of rewards, which starts from zero at each episode.
+    fn returns(&self, schema: &Schema, rows: &[usize]) -> Vec<[f64; 2]> {
+        let mut total = 0.0;
+        let mut episode = None;
+        let headers = rows.iter().map(|&row| self.history.row(schema, row).header());
+        headers
+            .map(|header| {
+                if episode != Some(header.episode) {
+                    (total, episode) = (0.0, Some(header.episode));
+                }
+                total += header.reward;
+                [header.tick as f64, total]
+            })
+            .collect()
+    }
+
+    /// One series per reward term, or that of the reward where the schema has no terms.
+    fn rewards(&self, schema: &Schema, rows: &[usize]) -> Vec<Series> {
+        if schema.reward_terms().is_empty() {
+            let reward = self.points(schema, rows, |row| self.history.row(schema, row).header().reward);
+            return vec![("reward".to_owned(), reward)];
+        }
+        let points = |term: usize| {
+            self.points(schema, rows, |row| {
+                f64::from(self.history.row(schema, row).reward_terms()[term])
+            })
+        };
+        let names = schema.reward_terms().iter().cloned();
+        names.enumerate().map(|(term, name)| (name, points(term))).collect()
+    }
+
+    fn features(&self, schema: &Schema, rows: &[usize]) -> Vec<Series> {
+        let names = schema.feature_names();
+        let series = self.plotted_features.iter().filter_map(|&feature| {
+            let name = names.get(feature)?.clone();
+            let value = |row| f64::from(self.history.row(schema, row).observation()[feature]);
+            Some((name, self.points(schema, rows, value)))
+        });
+        series.collect()
     }
 }
 
-fn plot(ui: &mut Ui, title: &str, height: f32, lines: Vec<(String, Vec<[f64; 2]>)>) {
+fn draw_plot(ui: &mut Ui, title: &str, height: f32, series: Vec<Series>) {
     ui.strong(title);
-    let colours: Vec<_> = (0..lines.len()).map(|number| look::line(ui, number)).collect();
+    let colors: Vec<_> = (0..series.len()).map(|index| style::series_color(ui, index)).collect();
     let mut plot = Plot::new(title)
         .height(height)
         .allow_scroll(false)
@@ -70,12 +87,12 @@ fn plot(ui: &mut Ui, title: &str, height: f32, lines: Vec<(String, Vec<[f64; 2]>
         .allow_boxed_zoom(false)
         .include_y(0.0)
         .link_axis("experience ticks", [true, false]);
-    if lines.len() > 1 {
+    if series.len() > 1 {
         plot = plot.legend(Legend::default());
     }
     plot.show(ui, |ui| {
-        for ((name, points), colour) in lines.into_iter().zip(colours) {
-            ui.line(Line::new(name, PlotPoints::from(points)).color(colour).width(1.5));
+        for ((name, points), color) in series.into_iter().zip(colors) {
+            ui.line(Line::new(name, PlotPoints::from(points)).color(color).width(1.5));
         }
     });
 }

@@ -1,11 +1,11 @@
-//! One transition as tables.
+//! One transition: action, reward and info above a table of both observations.
 
 use super::{
     super::{
-        look,
-        table::{self, Cell, Column},
+        format, style,
+        table::{self, TableCell, TableColumn},
     },
-    View,
+    PlayerTab,
 };
 use bevy_egui::egui::{RichText, Slider, Ui};
 use bevy_experience::{
@@ -13,86 +13,92 @@ use bevy_experience::{
     transition::{Outcome, StepBytes},
 };
 
-const COLUMNS: [Column; 4] = [
-    Column::text("Feature", 2.4, "A mark shows that it changed. Click on it to plot it."),
-    Column::number("Before", 1.0, "In the observation."),
-    Column::number("After", 1.0, "In the next observation."),
-    Column::text("Plot", 0.5, ""),
+const COLUMNS: [TableColumn; 4] = [
+    TableColumn::text(
+        "Feature",
+        2.4,
+        "A dot marks features that changed. Click on a row to plot it.",
+    ),
+    TableColumn::number("Before", 1.0, "The value in the observation."),
+    TableColumn::number("After", 1.0, "The value in the next observation."),
+    TableColumn::text("Plot", 0.5, ""),
 ];
 
-impl View {
-    /// Which transition is shown.
-    pub(super) fn scrub(&mut self, ui: &mut Ui, plot_steps: usize) {
-        let held = self.history.transitions().len();
+impl PlayerTab {
+    /// Draws the slider that selects the transition that is shown.
+    pub(super) fn draw_transition_slider(&mut self, ui: &mut Ui, plot_steps: usize) {
+        let buffered = self.history.transition_rows().len();
         ui.horizontal_wrapped(|ui| {
-            let oldest = held - 1;
-            self.back = self.back.min(oldest);
-            let before = self.back;
+            let oldest = buffered - 1;
+            self.steps_back = self.steps_back.min(oldest);
+            let before = self.steps_back;
             ui.label("Steps back");
             ui.spacing_mut().slider_width = 260.0;
-            ui.add(Slider::new(&mut self.back, 0..=oldest));
-            if ui.button("◀").on_hover_text("One step back").clicked() {
-                self.back = (self.back + 1).min(oldest);
+            ui.add(Slider::new(&mut self.steps_back, 0..=oldest));
+            if ui.button("◀").on_hover_text("The transition before").clicked() {
+                self.steps_back = (self.steps_back + 1).min(oldest);
             }
-            if ui.button("▶").on_hover_text("One step on").clicked() {
-                self.back = self.back.saturating_sub(1);
+            if ui.button("▶").on_hover_text("The transition after").clicked() {
+                self.steps_back = self.steps_back.saturating_sub(1);
             }
-            // What is looked at does not run away.
-            if self.back != before && self.back > 0 {
-                self.hold = true;
+            // Otherwise the selected transition would move with every capture.
+            if self.steps_back != before && self.steps_back > 0 {
+                self.is_frozen = true;
             }
-            ui.checkbox(&mut self.hold, "Hold")
-                .on_hover_text("The steps stand still, and the game goes on.");
+            ui.checkbox(&mut self.is_frozen, "Freeze")
+                .on_hover_text("Stops updating these transitions. The game goes on.");
             ui.weak(format!(
-                "of {} held, the last {} plotted",
-                look::count(held as u64),
-                plot_steps.min(held)
+                "of {} buffered, the last {} plotted",
+                format::count(buffered as u64),
+                plot_steps.min(buffered)
             ));
         });
     }
 
-    pub(super) fn show_transition(&mut self, ui: &mut Ui, schema: &Schema) {
-        let transitions = self.history.transitions();
-        let place = transitions[transitions.len() - 1 - self.back.min(transitions.len() - 1)];
-        let before = self.history.row(schema, place - 1);
-        let after = self.history.row(schema, place);
-        summary(ui, schema, before, after, self.history.outcome(place));
+    pub(super) fn draw_transition(&mut self, ui: &mut Ui, schema: &Schema) {
+        let rows = self.history.transition_rows();
+        let row = rows[rows.len() - 1 - self.steps_back.min(rows.len() - 1)];
+        let before = self.history.row(schema, row - 1);
+        let after = self.history.row(schema, row);
+        draw_summary(ui, schema, before, after, self.history.outcome(row));
         let names = schema.feature_names();
-        let differs =
+        let has_changed =
             |feature: usize| before.observation()[feature].to_bits() != after.observation()[feature].to_bits();
-        let shown: Vec<usize> = (0..names.len())
-            .filter(|&feature| !self.only_changed || differs(feature))
+        let listed: Vec<usize> = (0..names.len())
+            .filter(|&feature| !self.only_changed || has_changed(feature))
             .collect();
-        let changed = (0..names.len()).filter(|&feature| differs(feature)).count();
+        let changed = (0..names.len()).filter(|&feature| has_changed(feature)).count();
         ui.horizontal(|ui| {
             ui.strong("Observation");
             ui.weak(format!("{changed} of {} features changed", names.len()));
-            ui.checkbox(&mut self.only_changed, "only these");
+            ui.checkbox(&mut self.only_changed, "only changed");
         });
         let mut clicked = None;
-        table::titles(ui, &COLUMNS, None);
-        let colours = [look::notice(ui), look::alarm(ui)];
-        table::rows(ui, "features", shown.len(), |ui, range| {
-            for number in range {
-                let feature = shown[number];
-                let row = table::row(ui, &COLUMNS, number, false, |column| {
-                    let cell = |value: f32| {
-                        let cell = Cell::new(look::cell(f64::from(value)));
-                        match (value.is_finite(), differs(feature)) {
-                            (false, _) => cell.coloured(colours[1]),
-                            (true, true) => cell.coloured(colours[0]),
-                            (true, false) => cell,
-                        }
-                    };
-                    match column {
-                        0 => {
-                            let mark = if differs(feature) { "●" } else { "  " };
-                            Cell::new(format!("{mark} {}", names[feature]))
-                        }
-                        1 => cell(before.observation()[feature]),
-                        2 => cell(after.observation()[feature]),
-                        _ => Cell::new(if self.plotted.contains(&feature) { "☑" } else { "☐" }),
+        table::header(ui, &COLUMNS, None);
+        let (error, warning) = (style::error_color(ui), style::warning_color(ui));
+        table::body(ui, "features", listed.len(), |ui, range| {
+            for index in range {
+                let feature = listed[index];
+                let value_cell = |value: f32| {
+                    let cell = TableCell::new(format::table_value(f64::from(value)));
+                    match (value.is_finite(), has_changed(feature)) {
+                        (false, _) => cell.colored(error),
+                        (true, true) => cell.colored(warning),
+                        (true, false) => cell,
                     }
+                };
+                let row = table::row(ui, &COLUMNS, index, false, |column| match column {
+                    0 => {
+                        let mark = if has_changed(feature) { "●" } else { "  " };
+                        TableCell::new(format!("{mark} {}", names[feature]))
+                    }
+                    1 => value_cell(before.observation()[feature]),
+                    2 => value_cell(after.observation()[feature]),
+                    _ => TableCell::new(if self.plotted_features.contains(&feature) {
+                        "☑"
+                    } else {
+                        "☐"
+                    }),
                 });
                 if row.clicked() {
                     clicked = Some(feature);
@@ -100,36 +106,38 @@ impl View {
             }
         });
         if let Some(feature) = clicked
-            && !self.plotted.remove(&feature)
+            && !self.plotted_features.remove(&feature)
         {
-            self.plotted.insert(feature);
+            self.plotted_features.insert(feature);
         }
     }
 }
 
-/// Everything of a transition but its observations.
-fn summary(ui: &mut Ui, schema: &Schema, before: StepBytes<'_>, after: StepBytes<'_>, outcome: Option<Outcome>) {
+/// Draws everything of a transition except its observations.
+fn draw_summary(ui: &mut Ui, schema: &Schema, before: StepBytes<'_>, after: StepBytes<'_>, outcome: Option<Outcome>) {
     let header = after.header();
     ui.horizontal_wrapped(|ui| {
-        ui.label(format!("tick {}, lasted {}", before.header().tick, header.ticks));
+        ui.label(format!("tick {}, duration {}", before.header().tick, header.ticks));
         if let Some(id) = header.match_id() {
             ui.label(format!("match {id}"));
         }
         match outcome {
-            Some(Outcome::Terminated) => ui.colored_label(look::notice(ui), "terminated"),
-            Some(Outcome::Truncated) => ui.colored_label(look::notice(ui), "truncated"),
-            None => ui.weak("goes on"),
+            Some(Outcome::Terminated) => ui.colored_label(style::warning_color(ui), "terminated"),
+            Some(Outcome::Truncated) => ui.colored_label(style::warning_color(ui), "truncated"),
+            None => ui.weak("not the last"),
         };
     });
     ui.horizontal_wrapped(|ui| {
+        /// Values shown of one column.
+        const MAX_VALUES: usize = 8;
         ui.strong("Action");
-        for (index, column) in schema.action().iter().enumerate() {
-            let values = bevy_experience::transition::values(column.dtype, after.action_bytes(index));
-            let shown: Vec<String> = values.take(8).map(look::value).collect();
-            ui.label(RichText::new(format!("{} {}", column.name, shown.join(" "))).monospace());
+        let mut values = after.action();
+        for column in schema.action() {
+            let values: Vec<f64> = values.by_ref().take(column.width()).collect();
+            column_label(ui, &column.name, &values, MAX_VALUES);
         }
         if schema.action().is_empty() {
-            ui.weak("none is recorded");
+            ui.weak("not recorded");
         }
     });
     if schema.action_mask_width() > 0 {
@@ -141,20 +149,27 @@ fn summary(ui: &mut Ui, schema: &Schema, before: StepBytes<'_>, after: StepBytes
     }
     ui.horizontal_wrapped(|ui| {
         ui.strong("Reward");
-        ui.label(RichText::new(look::value(header.reward)).monospace());
-        for (term, &amount) in schema.reward_terms().iter().zip(after.reward_terms()) {
-            let text = RichText::new(format!("{term} {}", look::value(f64::from(amount)))).monospace();
-            ui.label(if amount == 0.0 { text.weak() } else { text });
+        ui.label(RichText::new(format::value(header.reward)).monospace());
+        for (term, &value) in schema.reward_terms().iter().zip(after.reward_terms()) {
+            let text = RichText::new(format!("{term} {}", format::value(f64::from(value)))).monospace();
+            ui.label(if value == 0.0 { text.weak() } else { text });
         }
     });
     if !schema.info().is_empty() {
         ui.horizontal_wrapped(|ui| {
+            /// Values shown of one column.
+            const MAX_VALUES: usize = 4;
             ui.strong("Info");
             for column in schema.info() {
                 let values = after.info(&column.name).unwrap_or_default();
-                let shown: Vec<String> = values.into_iter().take(4).map(look::value).collect();
-                ui.label(RichText::new(format!("{} {}", column.name, shown.join(" "))).monospace());
+                column_label(ui, &column.name, &values, MAX_VALUES);
             }
         });
     }
+}
+
+/// A label with a column's name and its first values.
+fn column_label(ui: &mut Ui, name: &str, values: &[f64], max_values: usize) {
+    let values: Vec<String> = values.iter().take(max_values).copied().map(format::value).collect();
+    ui.label(RichText::new(format!("{name} {}", values.join(" "))).monospace());
 }

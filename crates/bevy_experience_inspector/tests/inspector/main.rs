@@ -1,12 +1,10 @@
-//! The inspector: what it shows, what its buttons do, and what it looks like.
+//! Tests of the inspector: the text that it shows, the effects of its buttons, and screenshots of every tab.
 //!
-//! It is drawn without a window, and painted without a graphics card: `paint` does what one would do.
+//! egui runs without a window, and [`support::rasterizer`] paints its output without a GPU.
 
-mod clicks;
-mod closed;
-mod empty;
-mod game;
-mod paint;
-mod panel;
-mod pictures;
+mod interaction;
+mod messages;
+mod plugin;
+mod screenshots;
 mod settings;
+mod support;

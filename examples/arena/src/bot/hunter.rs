@@ -1,21 +1,21 @@
-//! The hunter: chases the nearest other, leads its aim, keeps its distance.
+//! The hunter's policy: approach the nearest fighter, circle it at a distance, and aim ahead of it.
 
 use bevy_math::Vec2;
 use rand_chacha::ChaCha8Rng;
 
 use super::sight::{Rival, Route, Sight};
 use crate::{
-    chance::astray,
     fighter::{Deed, Intent},
-    rules::{BULLET_LIFE, BULLET_SPEED},
+    random::perturb,
+    rules::{BULLET_LIFETIME, BULLET_SPEED},
 };
 
-/// Where it likes its prey: nearer it backs off, farther it closes in.
-const COMFORT: f32 = 7.0;
-/// How far its aim goes astray.
-const AIM: f32 = 0.15;
-/// Farther than this, it leaps to close in.
-const FAR: f32 = 13.0;
+/// The distance from its target that it holds.
+const PREFERRED_DISTANCE: f32 = 7.0;
+/// The spread of its aim; see [`perturb`].
+const AIM_SPREAD: f32 = 0.15;
+/// It dashes towards a target beyond this distance.
+const DASH_DISTANCE: f32 = 13.0;
 
 pub(super) fn decide(sight: &Sight, route: &mut Route, rng: &mut ChaCha8Rng) -> Intent {
     let Some(rival) = sight.rival() else {
@@ -31,25 +31,26 @@ pub(super) fn decide(sight: &Sight, route: &mut Route, rng: &mut ChaCha8Rng) -> 
     };
     let distance = rival.offset.length();
     let ahead = rival.offset.normalize_or(sight.body.facing);
-    // It circles at the distance that it likes, the more sideways the closer it is to it.
-    let closing = ((distance - COMFORT) / COMFORT).clamp(-1.0, 1.0);
-    let steer = (ahead * closing + ahead.perp() * (1.0 - closing.abs())).normalize_or(ahead);
-    let deed = if sight.gear.shot_in == 0.0 && distance < 0.8 * BULLET_SPEED * BULLET_LIFE {
+    // Positive to approach, negative to retreat. Near the preferred distance the fighter moves sideways, around its
+    // target.
+    let approach = ((distance - PREFERRED_DISTANCE) / PREFERRED_DISTANCE).clamp(-1.0, 1.0);
+    let steer = (ahead * approach + ahead.perp() * (1.0 - approach.abs())).normalize_or(ahead);
+    let deed = if sight.gear.shot_in == 0.0 && distance < 0.8 * BULLET_SPEED * BULLET_LIFETIME {
         Deed::Shoot
-    } else if distance > FAR && sight.gear.dash_in == 0.0 {
+    } else if distance > DASH_DISTANCE && sight.gear.dash_in == 0.0 {
         Deed::Dash
     } else {
         Deed::Hold
     };
     Intent {
         steer,
-        aim: astray(lead(&rival, ahead), AIM, rng),
+        aim: perturb(lead_target(&rival, ahead), AIM_SPREAD, rng),
         deed,
     }
 }
 
-/// Where to point so that a bullet meets a rival who keeps going.
-fn lead(rival: &Rival, ahead: Vec2) -> Vec2 {
-    let flight = rival.offset.length() / BULLET_SPEED;
-    (rival.offset + rival.velocity * flight).normalize_or(ahead)
+/// The direction in which a bullet meets a rival of constant velocity, to first order.
+fn lead_target(rival: &Rival, ahead: Vec2) -> Vec2 {
+    let flight_time = rival.offset.length() / BULLET_SPEED;
+    (rival.offset + rival.velocity * flight_time).normalize_or(ahead)
 }

@@ -8,12 +8,12 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     MatchId,
-    chance::place,
-    field::{Field, Lying, Seen},
     fighter::{Body, Gear},
     grid::Spot,
+    random::random_position,
     record::RIVALS,
     rules::SIGHT,
+    spatial_index::{IndexedCoin, IndexedFighter, SpatialIndex},
 };
 
 /// Another fighter, as a bot sees it.
@@ -27,7 +27,7 @@ pub(crate) struct Rival {
 
 /// The world through a fighter's eyes.
 pub(crate) struct Sight<'a> {
-    field: &'a Field,
+    field: &'a SpatialIndex,
     match_id: MatchId,
     agent: i64,
     /// Seconds since the last look.
@@ -42,7 +42,7 @@ pub(crate) struct Sight<'a> {
 
 impl<'a> Sight<'a> {
     pub(crate) fn new(
-        field: &'a Field,
+        field: &'a SpatialIndex,
         dt: f32,
         match_id: MatchId,
         agent: i64,
@@ -64,7 +64,7 @@ impl<'a> Sight<'a> {
     /// The nearest other who is alive, among the [`RIVALS`] nearest bodies in sight.
     pub(crate) fn rival(&self) -> Option<Rival> {
         // Corpses count among the nearest, as they do in the recording.
-        let mut nearest: [Option<(f32, &Spot<Seen>)>; RIVALS] = [None; RIVALS];
+        let mut nearest: [Option<(f32, &Spot<IndexedFighter>)>; RIVALS] = [None; RIVALS];
         let mut farthest = f32::INFINITY;
         self.field
             .fighters
@@ -97,7 +97,7 @@ impl<'a> Sight<'a> {
 
     /// The way to the nearest coin in sight.
     pub(crate) fn coin(&self) -> Option<Vec2> {
-        let mut nearest: Option<(f32, &Spot<Lying>)> = None;
+        let mut nearest: Option<(f32, &Spot<IndexedCoin>)> = None;
         self.field
             .coins
             .for_each_within(self.match_id, self.position, SIGHT, |distance, spot| {
@@ -123,7 +123,7 @@ impl Route {
     pub(crate) fn follow(&mut self, sight: &Sight, rng: &mut ChaCha8Rng) -> Vec2 {
         self.patience -= sight.dt;
         if self.patience <= 0.0 || self.goal.distance_squared(sight.position) < 1.0 {
-            self.goal = place(rng, sight.field.half);
+            self.goal = random_position(rng, sight.field.half);
             self.patience = rng.random_range(2.0..8.0);
         }
         (self.goal - sight.position).normalize_or_zero()

@@ -1,34 +1,36 @@
-//! The wanderer: strolls, and fires at random.
+//! The wanderer's policy: walk between random positions, and fire and dash at random.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::sight::{Route, Sight};
 use crate::{
-    chance::astray,
     fighter::{Deed, Intent},
+    random::perturb,
 };
 
-/// Shots in a second, on average.
-const WHIM: f32 = 0.5;
-/// Dashes in a second, on average.
-const LEAP: f32 = 0.1;
+/// Mean shots per second.
+const SHOT_RATE: f32 = 0.5;
+/// Mean dashes per second.
+const DASH_RATE: f32 = 0.1;
 
 pub(super) fn decide(sight: &Sight, route: &mut Route, rng: &mut ChaCha8Rng) -> Intent {
-    let way = route.follow(sight, rng);
-    let whim: f32 = rng.random();
-    let deed = if whim < WHIM * sight.dt {
+    let direction = route.follow(sight, rng);
+    let sample: f32 = rng.random();
+    let deed = if sample < SHOT_RATE * sight.dt {
         Deed::Shoot
-    } else if whim < (WHIM + LEAP) * sight.dt {
+    } else if sample < (SHOT_RATE + DASH_RATE) * sight.dt {
         Deed::Dash
     } else {
         Deed::Hold
     };
-    // It points at whom it sees, roughly, and otherwise where it goes.
-    let aim = sight.rival().map_or(way, |rival| rival.offset.normalize_or(way));
+    // It aims roughly at a rival in sight, otherwise in the direction of its walk.
+    let aim = sight
+        .rival()
+        .map_or(direction, |rival| rival.offset.normalize_or(direction));
     Intent {
-        steer: 0.7 * way,
-        aim: astray(aim, 1.0, rng),
+        steer: 0.7 * direction,
+        aim: perturb(aim, 1.0, rng),
         deed,
     }
 }

@@ -1,4 +1,4 @@
-//! Who leads.
+//! The ranking of a match.
 
 use bevy_ecs::prelude::*;
 
@@ -9,35 +9,37 @@ use crate::{
     rules::{COIN_REWARD, HIT_REWARD},
 };
 
-/// How a fighter gets on in this round.
+/// A fighter's result in the current round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
-    /// Whose it is.
+    /// The fighter's agent id.
     pub agent: i64,
-    /// How its bot plays; `None` where no bot does.
+    /// The skill of its bot; `None` without a bot.
     pub skill: Option<Skill>,
-    /// What it has achieved.
+    /// Its score.
     pub score: Score,
-    /// Whether it is alive at this moment.
+    /// Whether it is alive.
     pub is_alive: bool,
 }
 
 impl Standing {
-    /// What that was worth.
+    /// The rewards for coins and hits.
     #[must_use]
     pub fn points(&self) -> f64 {
         f64::from(self.score.coins) * COIN_REWARD + f64::from(self.score.hits) * HIT_REWARD
     }
 }
 
-/// The fighters of a match, the best first; of equals the one who died less often, then the lower agent.
+/// The fighters of a match, best first. Ties go to fewer deaths, then to the lower agent id.
 #[must_use]
 pub fn standings(
     fighters: &Query<(&MatchId, &Fighter, &Score, &Body, Option<&Bot>)>,
     match_id: MatchId,
 ) -> Vec<Standing> {
-    let here = fighters.iter().filter(|(its, ..)| **its == match_id);
-    let mut all: Vec<_> = here
+    let in_match = fighters
+        .iter()
+        .filter(|(fighter_match, ..)| **fighter_match == match_id);
+    let mut all: Vec<_> = in_match
         .map(|(_, fighter, score, body, bot)| Standing {
             agent: fighter.agent,
             skill: bot.map(|bot| bot.skill),

@@ -1,4 +1,4 @@
-//! Two cameras: one looks at the floor, the other at the panel, and is drawn over the first.
+//! Two cameras: one for the floor, and one for the panel, which is drawn over the first.
 
 use bevy::{
     camera::{ClearColorConfig, RenderTarget, visibility::RenderLayers},
@@ -6,37 +6,37 @@ use bevy::{
 };
 use bevy_egui::PrimaryEguiContext;
 
-use super::{panel, screen::Canvas};
+use super::{output::OffscreenTarget, panel};
 use crate::{
-    ArenaSettings, Seats,
-    view::{Shown, View},
+    AgentSlots, ArenaSettings,
+    view::{ActorView, Spectator},
 };
 
-/// The layer of the panel.
+/// The render layer of the panel.
 pub(super) const PANEL_LAYER: usize = 1;
 
-/// Looks at the floor.
+/// Marks the camera of the floor.
 #[derive(Component)]
 pub(super) struct FloorCamera;
 
-/// Looks at the panel, at a unit a pixel; its origin is the upper left corner.
+/// Marks the camera of the panel: one unit per pixel, origin at the upper left corner.
 #[derive(Component)]
 pub(super) struct PanelCamera;
 
-/// How near the eye is.
+/// The zoom of the floor camera while it follows a fighter.
 #[derive(Resource, Clone, Copy, Debug)]
 pub(super) struct Zoom {
-    /// Units of the floor that are seen around whom the eye follows.
-    pub(super) around: f32,
+    /// The smaller side of the visible area, in units of the floor.
+    pub(super) span: f32,
 }
 
 impl Default for Zoom {
     fn default() -> Self {
-        Self { around: 32.0 }
+        Self { span: 32.0 }
     }
 }
 
-pub(super) fn set_up(canvas: Option<Res<Canvas>>, mut commands: Commands) {
+pub(super) fn spawn_cameras(offscreen: Option<Res<OffscreenTarget>>, mut commands: Commands) {
     let floor = (FloorCamera, Camera2d, Msaa::Off);
     let panel = (
         PanelCamera,
@@ -55,45 +55,45 @@ pub(super) fn set_up(canvas: Option<Res<Canvas>>, mut commands: Commands) {
         PrimaryEguiContext,
     );
     let (floor, panel) = (commands.spawn(floor).id(), commands.spawn(panel).id());
-    if let Some(canvas) = canvas {
+    if let Some(offscreen) = offscreen {
         for camera in [floor, panel] {
             commands
                 .entity(camera)
-                .insert(RenderTarget::Image(canvas.image.clone().into()));
+                .insert(RenderTarget::Image(offscreen.image.clone().into()));
         }
     }
 }
 
-/// Goes where it looks: at the whole floor, or at whom it follows, beside the panel.
-pub(super) fn look(
+/// Centres the followed fighter, or the whole floor, in the area beside the panel.
+pub(super) fn move_camera(
     settings: Res<ArenaSettings>,
-    shown: Res<Shown>,
+    spectator: Res<Spectator>,
     zoom: Res<Zoom>,
-    seats: Res<Seats>,
-    views: Query<(&View, &Transform), Without<FloorCamera>>,
+    slots: Res<AgentSlots>,
+    views: Query<(&ActorView, &Transform), Without<FloorCamera>>,
     camera: Single<(&Camera, &mut Projection, &mut Transform), With<FloorCamera>>,
 ) {
-    /// Units of the walls and a little more.
+    /// Units around the floor, which show the walls.
     const MARGIN: f32 = 2.0;
     let (camera, mut projection, mut transform) = camera.into_inner();
     let (Some(size), Projection::Orthographic(projection)) = (camera.logical_viewport_size(), &mut *projection) else {
         return;
     };
-    let room = Vec2::new((size.x - panel::width(size)).max(1.0), size.y.max(1.0));
-    let followed = shown.followed.and_then(|agent| seats.entity(agent));
-    let followed = views.iter().find(|(view, _)| Some(view.of) == followed);
-    let (middle, span) = match followed {
-        Some((_, place)) => (place.translation.truncate(), zoom.around),
-        // Whoever is followed is away for a moment: the eye stays.
-        None if shown.followed.is_some() => (seen_middle(&transform, projection.scale, size), zoom.around),
-        None => (Vec2::ZERO, 2.0 * (settings.half() + MARGIN)),
+    let free_area = Vec2::new((size.x - panel::width(size)).max(1.0), size.y.max(1.0));
+    let followed = spectator.followed.and_then(|agent| slots.entity(agent));
+    let followed = views.iter().find(|(view, _)| Some(view.actor) == followed);
+    let (center, span) = match followed {
+        Some((_, transform)) => (transform.translation.truncate(), zoom.span),
+        // While the followed agent is absent, the camera stays where it is.
+        None if spectator.followed.is_some() => (visible_center(&transform, projection.scale, size), zoom.span),
+        None => (Vec2::ZERO, 2.0 * (settings.half_extent() + MARGIN)),
     };
-    projection.scale = span / room.min_element();
-    let middle = middle + Vec2::X * (0.5 * panel::width(size) * projection.scale);
-    transform.translation = middle.extend(transform.translation.z);
+    projection.scale = span / free_area.min_element();
+    let center = center + Vec2::X * (0.5 * panel::width(size) * projection.scale);
+    transform.translation = center.extend(transform.translation.z);
 }
 
-/// What is in the middle of the room beside the panel.
-fn seen_middle(transform: &Transform, scale: f32, size: Vec2) -> Vec2 {
+/// The position that is shown at the centre of the area beside the panel.
+fn visible_center(transform: &Transform, scale: f32, size: Vec2) -> Vec2 {
     transform.translation.truncate() - Vec2::X * (0.5 * panel::width(size) * scale)
 }

@@ -1,23 +1,23 @@
-//! Keys of the window. Those of a fighter are in [`human`](crate::human).
+//! Keys that control the camera and the clock. Those of a fighter are in [`human`](crate::human).
 
 use bevy::prelude::*;
 use bevy_egui::input::EguiWantsInput;
 use bevy_experience_inspector::ExperienceInspector;
 
 use super::camera::Zoom;
-use crate::{ArenaSettings, MatchId, Seats, fighter::Fighter, human::Human, view::Shown};
+use crate::{AgentSlots, ArenaSettings, MatchId, fighter::Fighter, human::Human, view::Spectator};
 
-/// What the keys do, for the panel.
+/// Keys and what they do, as the panel lists them.
 pub(super) const KEYS: [[&str; 2]; 6] = [
     ["F9", "inspector"],
-    ["TAB", "follow the next"],
-    ["O", "see the whole floor"],
+    ["TAB", "follow next"],
+    ["O", "whole floor"],
     ["M", "next match"],
-    ["+ -", "nearer, farther"],
-    ["P", "stand still, go on"],
+    ["+ -", "zoom in, out"],
+    ["P", "pause, resume"],
 ];
 
-/// The same, for whoever plays.
+/// The keys of a fighter under keyboard control.
 pub(super) const HUMAN_KEYS: [[&str; 2]; 4] = [
     ["WASD", "run"],
     ["ARROWS", "aim and shoot"],
@@ -25,12 +25,12 @@ pub(super) const HUMAN_KEYS: [[&str; 2]; 4] = [
     ["SHIFT", "dash"],
 ];
 
-pub(super) fn heed(
+pub(super) fn handle_keys(
     keys: Res<ButtonInput<KeyCode>>,
     egui: Option<Res<EguiWantsInput>>,
     settings: Res<ArenaSettings>,
     fighters: Query<(&MatchId, &Fighter)>,
-    mut shown: ResMut<Shown>,
+    mut spectator: ResMut<Spectator>,
     mut zoom: ResMut<Zoom>,
     mut time: ResMut<Time<Virtual>>,
 ) {
@@ -38,16 +38,16 @@ pub(super) fn heed(
         return;
     }
     if keys.just_pressed(KeyCode::Tab) {
-        let here = fighters.iter().filter(|(its, _)| **its == shown.match_id);
-        let mut agents: Vec<i64> = here.map(|(_, fighter)| fighter.agent).collect();
+        let in_match = fighters.iter().filter(|(match_id, _)| **match_id == spectator.match_id);
+        let mut agents: Vec<i64> = in_match.map(|(_, fighter)| fighter.agent).collect();
         agents.sort_unstable();
-        shown.follow_next(&agents);
+        spectator.follow_next(&agents);
     }
     if keys.just_pressed(KeyCode::KeyO) {
-        shown.followed = None;
+        spectator.followed = None;
     }
     if keys.just_pressed(KeyCode::KeyM) && settings.matches > 1 {
-        shown.next_match(&settings);
+        spectator.next_match(&settings);
     }
     if keys.just_pressed(KeyCode::KeyP) {
         if time.is_paused() {
@@ -56,37 +56,37 @@ pub(super) fn heed(
             time.pause();
         }
     }
-    let nearer = keys.any_just_pressed([KeyCode::Equal, KeyCode::NumpadAdd]);
-    let farther = keys.any_just_pressed([KeyCode::Minus, KeyCode::NumpadSubtract]);
-    if nearer != farther {
-        let factor = if nearer { 0.8 } else { 1.25 };
-        zoom.around = (zoom.around * factor).clamp(8.0, 2.0 * settings.half().max(16.0));
+    let zoom_in = keys.any_just_pressed([KeyCode::Equal, KeyCode::NumpadAdd]);
+    let zoom_out = keys.any_just_pressed([KeyCode::Minus, KeyCode::NumpadSubtract]);
+    if zoom_in != zoom_out {
+        let factor = if zoom_in { 0.8 } else { 1.25 };
+        zoom.span = (zoom.span * factor).clamp(8.0, 2.0 * settings.half_extent().max(16.0));
     }
 }
 
-/// The eye follows whom the inspector has just selected.
+/// Follows a player when it is selected in the inspector.
 pub(super) fn follow_selected(
     inspector: Option<Res<ExperienceInspector>>,
-    seats: Res<Seats>,
-    mut shown: ResMut<Shown>,
+    slots: Res<AgentSlots>,
+    mut spectator: ResMut<Spectator>,
     mut last: Local<Option<i64>>,
 ) {
     let selected = inspector.and_then(|inspector| inspector.selected);
     if *last != selected {
         *last = selected;
-        if let Some(agent) = selected.filter(|&agent| seats.entity(agent).is_some()) {
-            shown.match_id = seats.match_of(agent);
-            shown.followed = Some(agent);
+        if let Some(agent) = selected.filter(|&agent| slots.entity(agent).is_some()) {
+            spectator.match_id = slots.match_of(agent);
+            spectator.followed = Some(agent);
         }
     }
 }
 
-/// What is typed into a field of text steers nobody.
-pub(super) fn leave_typing_alone(egui: Option<Res<EguiWantsInput>>, human: Option<ResMut<Human>>) {
+/// Suspends keyboard control while egui takes keyboard input.
+pub(super) fn suspend_while_typing(egui: Option<Res<EguiWantsInput>>, human: Option<ResMut<Human>>) {
     if let (Some(egui), Some(mut human)) = (egui, human) {
-        let away = egui.wants_any_keyboard_input();
-        if human.away != away {
-            human.away = away;
+        let is_typing = egui.wants_any_keyboard_input();
+        if human.is_suspended != is_typing {
+            human.is_suspended = is_typing;
         }
     }
 }

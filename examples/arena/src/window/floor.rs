@@ -2,22 +2,26 @@
 
 use bevy::prelude::*;
 
-use super::{art::Art, palette};
+use super::{palette, textures::Textures};
 use crate::ArenaSettings;
 
-/// Units of a tile's side, and of the walls.
+/// The side length of a floor tile, in units.
 const TILE: f32 = 4.0;
+/// The thickness of the walls, in units.
 const WALL: f32 = 0.5;
 
-pub(super) fn lay(settings: Res<ArenaSettings>, art: Res<Art>, mut commands: Commands) {
-    let half = settings.half();
-    commands.spawn((art.floor(2.0 * half, TILE), Transform::from_xyz(0.0, 0.0, 0.0)));
+pub(super) fn spawn_floor(settings: Res<ArenaSettings>, textures: Res<Textures>, mut commands: Commands) {
+    let half_extent = settings.half_extent();
+    commands.spawn((
+        textures.floor(2.0 * half_extent, TILE),
+        Transform::from_xyz(0.0, 0.0, 0.0),
+    ));
     for side in [Vec2::X, Vec2::NEG_X, Vec2::Y, Vec2::NEG_Y] {
-        let middle = side * (half + 0.5 * WALL);
-        let size = Vec2::splat(WALL) + side.perp().abs() * (2.0 * half + WALL);
+        let center = side * (half_extent + 0.5 * WALL);
+        let size = Vec2::splat(WALL) + side.perp().abs() * (2.0 * half_extent + WALL);
         commands.spawn((
             Sprite::from_color(palette::WALL, size),
-            Transform::from_translation(middle.extend(0.5)),
+            Transform::from_translation(center.extend(0.5)),
         ));
     }
 }

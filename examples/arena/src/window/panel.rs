@@ -1,254 +1,274 @@
-//! The panel at the right: the round, what is recorded, who leads, and the keys.
+//! The panel at the right: time left in the round, counts of the recording, scoreboard and keys.
 
 use bevy::{camera::visibility::RenderLayers, prelude::*, sprite::Anchor};
 use bevy_experience::prelude::Experience;
 
 use super::{
-    art::{Art, Drawing, LETTER},
     camera::{PANEL_LAYER, PanelCamera},
     controls::{HUMAN_KEYS, KEYS},
-    letters::Letters,
     palette,
+    pixel_text::PixelText,
+    textures::{GLYPH_SIZE, SpriteId, Textures},
 };
 use crate::{
-    ArenaSettings, Clock, LastTick, MatchId,
+    ArenaSettings, Clock, MatchId, TickLimit,
     bot::Bot,
     fighter::{Body, Fighter, Score},
     human::Human,
     record::FIGHTER,
-    view::{Shown, Standing, standings},
+    view::{Spectator, Standing, standings},
 };
 
-/// Letters in a line.
-const LINE: f32 = 30.0;
-/// Pixels of the font around the text, and from one line to the next.
+/// Characters per line.
+const LINE_LENGTH: f32 = 30.0;
+/// The margin around the text, in pixels of the font.
 const MARGIN: f32 = 8.0;
-const STEP: f32 = 11.0;
+/// The height of a line, in pixels of the font.
+const LINE_HEIGHT: f32 = 11.0;
 /// Lines above the scoreboard.
-const HEAD: usize = 5;
-/// Places on the scoreboard, of which as many are used as fit.
-const PLACES: usize = 64;
+const STATUS_LINES: usize = 5;
+/// Rows of the scoreboard that are spawned. Those that do not fit on the screen stay empty.
+const SCOREBOARD_ROWS: usize = 64;
 
-/// How large a pixel of the font is on a screen of this size.
-fn magnification(size: Vec2) -> f32 {
-    (size.y / 540.0).round().max(2.0)
+/// Screen pixels per pixel of the font.
+fn magnification(screen: Vec2) -> f32 {
+    (screen.y / 540.0).round().max(2.0)
 }
 
-/// Pixels that the panel takes of the width.
-pub(super) fn width(size: Vec2) -> f32 {
-    (LINE * LETTER.x + 2.0 * MARGIN) * magnification(size)
+/// The width of the panel, in screen pixels.
+pub(super) fn width(screen: Vec2) -> f32 {
+    (LINE_LENGTH * GLYPH_SIZE.x + 2.0 * MARGIN) * magnification(screen)
 }
 
-/// Its upper left corner; what stands in it is measured in pixels of the font.
+/// The root of the panel, at its upper left corner. Its children are in pixels of the font.
 #[derive(Component)]
 pub(super) struct Panel;
 
-/// What lies behind it.
+/// The background of the panel.
 #[derive(Component)]
-pub(super) struct Backdrop;
+pub(super) struct PanelBackground;
 
-/// The keys at its foot.
+/// The parent of the list of keys, at the bottom.
 #[derive(Component)]
-pub(super) struct Foot;
+pub(super) struct KeyList;
 
-/// A line above the scoreboard.
+/// A line above the scoreboard, by its index.
 #[derive(Component)]
-pub(super) struct Head(usize);
+pub(super) struct StatusLine(usize);
 
-/// A place on the scoreboard.
+/// A row of the scoreboard, by its index.
 #[derive(Component)]
-pub(super) struct Place(usize);
+pub(super) struct ScoreboardRow(usize);
 
-fn at(column: f32, line: f32) -> Transform {
-    Transform::from_xyz(MARGIN + column * LETTER.x, -MARGIN - line * STEP, 1.0)
+/// The position of a character cell.
+fn cell(column: f32, line: f32) -> Transform {
+    Transform::from_xyz(MARGIN + column * GLYPH_SIZE.x, -MARGIN - line * LINE_HEIGHT, 1.0)
 }
 
-pub(super) fn hang(art: Res<Art>, human: Option<Res<Human>>, mut commands: Commands) {
+pub(super) fn spawn_panel(textures: Res<Textures>, human: Option<Res<Human>>, mut commands: Commands) {
     let layer = RenderLayers::layer(PANEL_LAYER);
     let panel = commands
         .spawn((Panel, Transform::default(), Visibility::default()))
         .id();
-    let foot = commands
-        .spawn((Foot, Transform::default(), Visibility::default(), ChildOf(panel)))
-        .id();
     commands.spawn((
-        Backdrop,
+        PanelBackground,
         Sprite::from_color(palette::PANEL, Vec2::ONE),
         Anchor::TOP_LEFT,
         layer.clone(),
         ChildOf(panel),
     ));
-    let empty = Letters::left("", palette::TEXT);
-    for line in 0..HEAD {
+    let empty = PixelText::left("", palette::TEXT);
+    for index in 0..STATUS_LINES {
+        let position = cell(0.0, index as f32);
         commands.spawn((
-            Head(line),
+            StatusLine(index),
             empty.clone(),
-            at(0.0, line as f32),
+            position,
             layer.clone(),
             ChildOf(panel),
         ));
     }
-    for place in 0..PLACES {
-        let line = at(0.0, (HEAD + 1 + place) as f32);
-        commands.spawn((Place(place), empty.clone(), line, layer.clone(), ChildOf(panel)));
+    for index in 0..SCOREBOARD_ROWS {
+        let position = cell(0.0, (STATUS_LINES + 1 + index) as f32);
+        commands.spawn((
+            ScoreboardRow(index),
+            empty.clone(),
+            position,
+            layer.clone(),
+            ChildOf(panel),
+        ));
     }
+    spawn_scoreboard_header(panel, &textures, &layer, &mut commands);
+    spawn_key_list(panel, human.is_some(), &layer, &mut commands);
+}
+
+fn spawn_scoreboard_header(panel: Entity, textures: &Textures, layer: &RenderLayers, commands: &mut Commands) {
     let icons = [
-        (Drawing::Coin, 16.5),
-        (Drawing::Crosshair, 20.5),
-        (Drawing::Skull, 24.5),
+        (SpriteId::Coin, 16.5),
+        (SpriteId::Crosshair, 20.5),
+        (SpriteId::Skull, 24.5),
     ];
     for (icon, column) in icons {
-        let mut place = at(column, HEAD as f32);
-        place.translation.y -= 4.0;
-        let colour = if icon == Drawing::Coin {
+        let mut position = cell(column, STATUS_LINES as f32);
+        position.translation.y -= 4.0;
+        let color = if icon == SpriteId::Coin {
             Color::WHITE
         } else {
             palette::FAINT
         };
-        commands.spawn((art.sprite(icon, 11.0, colour), place, layer.clone(), ChildOf(panel)));
+        let sprite = textures.sprite(icon, 11.0, color);
+        commands.spawn((sprite, position, layer.clone(), ChildOf(panel)));
     }
-    let sum = Letters::left("sum", palette::FAINT);
-    commands.spawn((sum, at(LINE - 3.0, HEAD as f32), layer.clone(), ChildOf(panel)));
-    let keys = KEYS.iter().chain(human.iter().flat_map(|_| &HUMAN_KEYS));
-    for (line, [key, what]) in keys.enumerate() {
-        let key = Letters::left(*key, palette::TEXT);
-        commands.spawn((key, at(0.0, line as f32), layer.clone(), ChildOf(foot)));
-        let what = Letters::left(*what, palette::FAINT);
-        commands.spawn((what, at(8.0, line as f32), layer.clone(), ChildOf(foot)));
+    let sum = PixelText::left("sum", palette::FAINT);
+    let position = cell(LINE_LENGTH - 3.0, STATUS_LINES as f32);
+    commands.spawn((sum, position, layer.clone(), ChildOf(panel)));
+}
+
+fn spawn_key_list(panel: Entity, has_human: bool, layer: &RenderLayers, commands: &mut Commands) {
+    let list = commands
+        .spawn((KeyList, Transform::default(), Visibility::default(), ChildOf(panel)))
+        .id();
+    let human_keys: &[_] = if has_human { &HUMAN_KEYS } else { &[] };
+    for (line, [key, action]) in KEYS.iter().chain(human_keys).enumerate() {
+        let key = PixelText::left(*key, palette::TEXT);
+        commands.spawn((key, cell(0.0, line as f32), layer.clone(), ChildOf(list)));
+        let action = PixelText::left(*action, palette::FAINT);
+        commands.spawn((action, cell(8.0, line as f32), layer.clone(), ChildOf(list)));
     }
 }
 
-fn keys(human: Option<&Human>) -> usize {
+fn key_lines(human: Option<&Human>) -> usize {
     KEYS.len() + human.map_or(0, |_| HUMAN_KEYS.len())
 }
 
-/// Fits it to the screen.
-pub(super) fn fit(
+/// Adapts the panel to the size of the screen.
+pub(super) fn resize(
     camera: Single<&Camera, With<PanelCamera>>,
     human: Option<Res<Human>>,
     panel: Single<&mut Transform, With<Panel>>,
-    foot: Single<&mut Transform, (With<Foot>, Without<Panel>)>,
-    backdrop: Single<&mut Sprite, With<Backdrop>>,
+    key_list: Single<&mut Transform, (With<KeyList>, Without<Panel>)>,
+    background: Single<&mut Sprite, With<PanelBackground>>,
 ) {
-    let Some(size) = camera.logical_viewport_size() else {
+    let Some(screen) = camera.logical_viewport_size() else {
         return;
     };
-    let pixel = magnification(size);
+    let pixel = magnification(screen);
     let mut panel = panel.into_inner();
-    panel.translation = Vec3::new((size.x - width(size)).round(), 0.0, 0.0);
+    panel.translation = Vec3::new((screen.x - width(screen)).round(), 0.0, 0.0);
     panel.scale = Vec3::new(pixel, pixel, 1.0);
-    let height = keys(human.as_deref()) as f32 * STEP + 2.0 * MARGIN;
-    foot.into_inner().translation.y = -(size.y / pixel - height).round();
-    backdrop.into_inner().custom_size = Some(Vec2::new(width(size), size.y + pixel) / pixel);
+    let height = key_lines(human.as_deref()) as f32 * LINE_HEIGHT + 2.0 * MARGIN;
+    key_list.into_inner().translation.y = -(screen.y / pixel - height).round();
+    background.into_inner().custom_size = Some(Vec2::new(width(screen), screen.y + pixel) / pixel);
 }
 
-/// Says how the match stands. Letters are laid out anew only where they changed.
-pub(super) fn tell(
+/// Updates the status lines. Only text that changed is laid out again.
+pub(super) fn update_status(
     settings: Res<ArenaSettings>,
     clock: Res<Clock>,
     time: Res<Time<Virtual>>,
-    last: Option<Res<LastTick>>,
-    shown: Res<Shown>,
+    limit: Option<Res<TickLimit>>,
+    spectator: Res<Spectator>,
     experience: Option<Res<Experience>>,
-    mut heads: Query<(&Head, &mut Letters)>,
+    mut lines: Query<(&StatusLine, &mut PixelText)>,
 ) {
-    let is_over = last.is_some_and(|last| last.is_over(&clock));
+    let is_over = limit.is_some_and(|limit| limit.is_reached(&clock));
     let is_paused = time.is_paused() && !is_over;
-    let lines = head(&settings, &clock, &shown, is_paused, experience.as_deref());
-    for (head, mut letters) in &mut heads {
-        letters.set_if_neq(lines[head.0].clone());
+    let texts = status_texts(&settings, &clock, &spectator, is_paused, experience.as_deref());
+    for (line, mut text) in &mut lines {
+        text.set_if_neq(texts[line.0].clone());
     }
 }
 
-/// Says who leads, as far down as there is room.
-pub(super) fn rank(
+/// Updates the scoreboard, with as many rows as fit on the screen.
+pub(super) fn update_scoreboard(
     camera: Single<&Camera, With<PanelCamera>>,
-    shown: Res<Shown>,
+    spectator: Res<Spectator>,
     human: Option<Res<Human>>,
     fighters: Query<(&MatchId, &Fighter, &Score, &Body, Option<&Bot>)>,
-    mut places: Query<(&Place, &mut Letters)>,
+    mut rows: Query<(&ScoreboardRow, &mut PixelText)>,
 ) {
-    let Some(size) = camera.logical_viewport_size() else {
+    let Some(screen) = camera.logical_viewport_size() else {
         return;
     };
-    let lines = (size.y / magnification(size) - 3.0 * MARGIN) / STEP - keys(human.as_deref()) as f32 - 1.0;
-    let room = (lines.max(0.0) as usize).saturating_sub(HEAD + 1);
-    let mut ranked = standings(&fighters, shown.match_id);
-    let own = human.and_then(|human| ranked.iter().position(|standing| standing.agent == human.agent));
-    if let Some(own) = own
-        && own >= room
-        && room > 0
+    let lines = (screen.y / magnification(screen) - 3.0 * MARGIN) / LINE_HEIGHT;
+    let lines = lines - key_lines(human.as_deref()) as f32 - 1.0;
+    let visible_rows = (lines.max(0.0) as usize).saturating_sub(STATUS_LINES + 1);
+    let mut ranked = standings(&fighters, spectator.match_id);
+    let human_rank = human.and_then(|human| ranked.iter().position(|standing| standing.agent == human.agent));
+    if let Some(human_rank) = human_rank
+        && human_rank >= visible_rows
+        && visible_rows > 0
     {
-        // Who plays is there, however far behind.
-        ranked.swap(own, room - 1);
+        // The human's fighter is always listed: in the last row where its rank is lower.
+        ranked.swap(human_rank, visible_rows - 1);
     }
-    for (place, mut letters) in &mut places {
-        let standing = ranked.get(place.0).filter(|_| place.0 < room);
-        letters.set_if_neq(standing.map_or_else(|| Letters::left("", palette::TEXT), row));
+    for (row, mut text) in &mut rows {
+        let standing = ranked.get(row.0).filter(|_| row.0 < visible_rows);
+        text.set_if_neq(standing.map_or_else(|| PixelText::left("", palette::TEXT), scoreboard_text));
     }
 }
 
-fn head(
+fn status_texts(
     settings: &ArenaSettings,
     clock: &Clock,
-    shown: &Shown,
+    spectator: &Spectator,
     is_paused: bool,
     experience: Option<&Experience>,
-) -> [Letters; HEAD] {
+) -> [PixelText; STATUS_LINES] {
     let round = settings.round_ticks();
-    let left = (round - clock.tick % round) / u64::from(settings.hz);
-    let width = LINE as usize;
+    let seconds_left = (round - clock.tick % round) / u64::from(settings.hz);
+    let length = LINE_LENGTH as usize;
     let title = format!(
         "{:<6}{:>pad$}",
         "ARENA",
-        format!("{}:{:02}", left / 60, left % 60),
-        pad = width - 6
+        format!("{}:{:02}", seconds_left / 60, seconds_left % 60),
+        pad = length - 6
     );
-    let place = if is_paused {
-        "stands still".to_owned()
+    let state = if is_paused {
+        "paused".to_owned()
     } else {
-        format!("match {} of {}", shown.match_id.0 + 1, settings.matches)
+        format!("match {} of {}", spectator.match_id.0 + 1, settings.matches)
     };
     let (recorded, dropped) = match experience.and_then(|experience| experience.progress(FIGHTER)) {
         None => (
-            Letters::left("not recorded", palette::FAINT),
-            Letters::left("", palette::FAINT),
+            PixelText::left("not recorded", palette::FAINT),
+            PixelText::left("", palette::FAINT),
         ),
         Some(progress) => {
-            let dropped = format!("{:<9}{:>pad$}", "dropped", progress.dropped, pad = width - 9);
-            let colour = if progress.dropped == 0 {
+            let recorded = format!("{:<9}{:>pad$}", "recorded", progress.recorded, pad = length - 9);
+            let dropped = format!("{:<9}{:>pad$}", "dropped", progress.dropped, pad = length - 9);
+            let color = if progress.dropped == 0 {
                 palette::FAINT
             } else {
-                palette::ALARM
+                palette::ERROR
             };
-            let recorded = format!("{:<9}{:>pad$}", "recorded", progress.recorded, pad = width - 9);
-            (Letters::left(recorded, palette::GOOD), Letters::left(dropped, colour))
+            (PixelText::left(recorded, palette::OK), PixelText::left(dropped, color))
         }
     };
     [
-        Letters::left(title, palette::TEXT),
-        Letters::left(place, palette::FAINT),
+        PixelText::left(title, palette::TEXT),
+        PixelText::left(state, palette::FAINT),
         recorded,
         dropped,
-        Letters::left("", palette::TEXT),
+        PixelText::left("", palette::TEXT),
     ]
 }
 
-fn row(standing: &Standing) -> Letters {
+fn scoreboard_text(standing: &Standing) -> PixelText {
     let text = format!(
         "{:>3} {:<9}{:>4}{:>4}{:>4}{:>5.1}",
         standing.agent,
-        palette::name(standing.skill),
+        palette::skill_name(standing.skill),
         standing.score.coins,
         standing.score.hits,
         standing.score.deaths,
         standing.points()
     );
-    let colour = palette::of(standing.skill);
-    let colour = if standing.is_alive {
-        colour
+    let color = palette::skill_color(standing.skill);
+    let color = if standing.is_alive {
+        color
     } else {
-        colour.with_alpha(0.45)
+        color.with_alpha(0.45)
     };
-    Letters::left(text, colour)
+    PixelText::left(text, color)
 }

@@ -1,14 +1,13 @@
-//! The arena as it is recorded.
+//! The recorded data of the arena, compared with what the game did.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use arena::{
-    ArenaSettings, Seats,
+    ArenaSettings,
     fighter::{Body, Deed, Fighter, Score},
     headless,
     record::{FIGHTER, buffers, recording},
-    rules::{ALIVE_REWARD, COIN_REWARD, FULL_HEALTH, RESPAWN_AFTER, ROUND},
-    world_hash,
+    rules::{ALIVE_REWARD, COIN_REWARD, FULL_HEALTH, RESPAWN_SECONDS, ROUND_SECONDS},
 };
 use bevy_app::App;
 use bevy_ecs::prelude::*;
@@ -18,10 +17,10 @@ use bevy_experience::{
     transition::{Episode, Transition},
 };
 
-/// Nothing that is checked here may be lost to a slow disk or a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::{EXPORT_TIMEOUT, close, fighter_of, hash_after, update};
 
-fn busy() -> ArenaSettings {
+/// Two matches with churn.
+fn settings() -> ArenaSettings {
     ArenaSettings {
         players: 9,
         matches: 2,
@@ -30,24 +29,26 @@ fn busy() -> ArenaSettings {
     }
 }
 
-/// Deaths that the game told of.
+/// Count of `EndEpisode` events with reason `death`.
 #[derive(Resource, Default)]
-struct Deaths(u64);
+struct DeathCount(u64);
 
-fn count_deaths(ended: On<EndEpisode>, mut deaths: ResMut<Deaths>) {
+fn count_deaths(ended: On<EndEpisode>, mut deaths: ResMut<DeathCount>) {
     if ended.reason == EndReason::DEATH {
         deaths.0 += 1;
     }
 }
 
-struct Played {
+/// What a closed recording contains, and what the game did.
+struct RecordedGame {
     episodes: Vec<Episode>,
     report: RunReport,
     deaths: u64,
     hash: u64,
 }
 
-fn recorded(settings: &ArenaSettings, enabled: bool) -> (App, MemorySink) {
+/// An arena that records into memory, before its first update.
+fn recorded_app(settings: &ArenaSettings, enabled: bool) -> (App, MemorySink) {
     let sink = MemorySink::default();
     let mut app = headless(settings.clone());
     app.add_plugins(ExperiencePlugin {
@@ -57,50 +58,41 @@ fn recorded(settings: &ArenaSettings, enabled: bool) -> (App, MemorySink) {
     .add_recording(
         recording(settings)
             .buffers(BufferSettings {
-                overflow: Overflow::Block(PATIENCE),
+                overflow: Overflow::Block(EXPORT_TIMEOUT),
                 ..buffers(settings)
             })
             .sink(sink.clone()),
     )
-    .init_resource::<Deaths>()
+    .init_resource::<DeathCount>()
     .add_observer(count_deaths);
     (app, sink)
 }
 
-fn hash_after(ticks: u32, app: &mut App) -> u64 {
-    for _ in 0..=ticks {
-        app.update();
-    }
-    world_hash(app.world_mut())
-}
-
-fn play(settings: &ArenaSettings, ticks: u32) -> Played {
-    let (mut app, sink) = recorded(settings, true);
+/// Plays and records `ticks` ticks.
+fn play(settings: &ArenaSettings, ticks: u64) -> RecordedGame {
+    let (mut app, sink) = recorded_app(settings, true);
     let hash = hash_after(ticks, &mut app);
-    close(&mut app, &sink, hash)
+    finish(&mut app, &sink, hash)
 }
 
-fn close(app: &mut App, sink: &MemorySink, hash: u64) -> Played {
-    let mut experience = app.world_mut().resource_mut::<Experience>();
-    assert!(experience.close(PATIENCE));
-    let report = experience.reports(FIGHTER).remove(0);
-    let mut episodes = sink.episodes();
-    episodes.sort_by_key(|episode| (episode.info().agent_id, episode.row(0).header().tick));
-    Played {
+fn finish(app: &mut App, sink: &MemorySink, hash: u64) -> RecordedGame {
+    let episodes = close(app, sink);
+    let report = app.world().resource::<Experience>().reports(FIGHTER).remove(0);
+    RecordedGame {
         episodes,
         report,
-        deaths: app.world().resource::<Deaths>().0,
+        deaths: app.world().resource::<DeathCount>().0,
         hash,
     }
 }
 
-/// The features and the parts of the action by name.
-struct Names {
+/// Names of features and action values, to look values up by.
+struct ColumnNames {
     features: Vec<String>,
     actions: Vec<String>,
 }
 
-impl Names {
+impl ColumnNames {
     fn of(episode: &Episode) -> Self {
         let actions = episode
             .schema()
@@ -114,28 +106,32 @@ impl Names {
     }
 
     fn feature(&self, observation: &[f32], name: &str) -> f32 {
-        let place = self.features.iter().position(|feature| feature == name);
-        observation[place.unwrap_or_else(|| panic!("`{name}` is none of {:?}", self.features))]
+        let index = self.features.iter().position(|feature| feature == name);
+        observation[index.unwrap_or_else(|| panic!("feature `{name}` is not among {:?}", self.features))]
     }
 
     fn action(&self, transition: &Transition, name: &str) -> f64 {
-        let place = self.actions.iter().position(|action| action == name);
-        let place = place.unwrap_or_else(|| panic!("`{name}` is none of {:?}", self.actions));
-        transition.action().nth(place).expect("the action is whole")
+        let index = self.actions.iter().position(|action| action == name);
+        let index = index.unwrap_or_else(|| panic!("action `{name}` is not among {:?}", self.actions));
+        transition.action().nth(index).expect("the action has a value per name")
     }
 }
 
 #[test]
-fn recording_leaves_the_game_as_it_is() {
+fn recording_does_not_change_the_game() {
     let ticks = 1200;
-    let plain = hash_after(ticks, &mut headless(busy()));
-    assert_eq!(plain, hash_after(ticks, &mut recorded(&busy(), false).0), "disabled");
-    assert_eq!(plain, play(&busy(), ticks).hash, "enabled");
+    let plain = hash_after(ticks, &mut headless(settings()));
+    assert_eq!(
+        plain,
+        hash_after(ticks, &mut recorded_app(&settings(), false).0),
+        "disabled"
+    );
+    assert_eq!(plain, play(&settings(), ticks).hash, "enabled");
 }
 
 #[test]
-fn everything_is_exported_and_every_death_is_a_terminated_episode() {
-    let played = play(&busy(), 3000);
+fn all_transitions_are_exported_and_each_death_terminates_an_episode() {
+    let played = play(&settings(), 3000);
     let report = &played.report;
     assert_eq!(report.recorded, report.exported);
     assert_eq!(
@@ -143,8 +139,8 @@ fn everything_is_exported_and_every_death_is_a_terminated_episode() {
         (0, 0, 0, 0)
     );
     assert_eq!((report.ignored_ends, report.refused_agents), (0, 0));
-    // For being alive in the tick that led to the very first observations.
-    assert_eq!(report.orphaned_rewards, busy().seats() as u64);
+    // The survival rewards of the tick before the first observations belong to no transition.
+    assert_eq!(report.orphaned_rewards, settings().agent_count() as u64);
     assert_eq!(
         report.exported,
         played.episodes.iter().map(|episode| episode.len() as u64).sum::<u64>()
@@ -158,7 +154,7 @@ fn everything_is_exported_and_every_death_is_a_terminated_episode() {
         .collect();
     assert!(played.deaths > 20, "{}", played.deaths);
     assert_eq!(terminated.len() as u64, played.deaths);
-    let names = Names::of(&played.episodes[0]);
+    let names = ColumnNames::of(&played.episodes[0]);
     for episode in &played.episodes {
         let last = episode.row(episode.len()).observation();
         let died = episode.outcome() == Outcome::Terminated;
@@ -166,7 +162,7 @@ fn everything_is_exported_and_every_death_is_a_terminated_episode() {
         assert_eq!(
             names.feature(last, "body.health") == 0.0,
             died,
-            "the dead are seen dead"
+            "the final observation shows a dead fighter"
         );
         assert_eq!(names.feature(episode.row(0).observation(), "body.health"), FULL_HEALTH);
     }
@@ -182,8 +178,11 @@ fn everything_is_exported_and_every_death_is_a_terminated_episode() {
 }
 
 #[test]
-fn a_corpse_is_no_episode() {
-    let settings = ArenaSettings { churn: false, ..busy() };
+fn dead_fighters_have_no_episode() {
+    let settings = ArenaSettings {
+        churn: false,
+        ..settings()
+    };
     let played = play(&settings, 2500);
     let mut gaps = 0;
     for pair in played.episodes.windows(2) {
@@ -193,8 +192,11 @@ fn a_corpse_is_no_episode() {
         if before.info().agent_id == after.info().agent_id {
             assert_eq!(*before.reason(), EndReason::DEATH);
             let end = before.row(before.len()).header().tick;
-            let lying = after.row(0).header().tick - end;
-            assert!((lying - settings.ticks(RESPAWN_AFTER) as i64).abs() <= 1, "{lying}");
+            let respawn_ticks = after.row(0).header().tick - end;
+            assert!(
+                (respawn_ticks - settings.ticks(RESPAWN_SECONDS) as i64).abs() <= 1,
+                "{respawn_ticks}"
+            );
             gaps += 1;
         }
     }
@@ -202,95 +204,101 @@ fn a_corpse_is_no_episode() {
 }
 
 #[test]
-fn the_end_of_a_round_truncates_and_everyone_begins_anew_at_once() {
+fn the_end_of_a_round_truncates_episodes_and_begins_new_ones() {
     let settings = ArenaSettings {
         players: 3,
         hz: 10,
         ..ArenaSettings::default()
     };
-    let round = settings.ticks(ROUND) as u32;
+    let round = settings.ticks(ROUND_SECONDS);
     let played = play(&settings, round + 5);
-    let limited: Vec<_> = played
+    let truncated: Vec<_> = played
         .episodes
         .iter()
         .filter(|episode| *episode.reason() == EndReason::TIME_LIMIT)
         .collect();
-    assert!(!limited.is_empty());
+    assert!(!truncated.is_empty());
     assert_eq!(played.report.ignored_ends, 0);
-    for episode in &limited {
+    for episode in &truncated {
         assert_eq!(episode.outcome(), Outcome::Truncated);
-        assert_eq!(episode.row(episode.len()).header().tick, i64::from(round) - 1);
+        assert_eq!(episode.row(episode.len()).header().tick, round as i64 - 1);
     }
     let begun: Vec<_> = played
         .episodes
         .iter()
-        .filter(|episode| episode.row(0).header().tick == i64::from(round) - 1)
+        .filter(|episode| episode.row(0).header().tick == round as i64 - 1)
         .collect();
-    assert_eq!(begun.len(), 3, "corpses stand up as well");
-    let names = Names::of(limited[0]);
+    assert_eq!(begun.len(), 3, "dead fighters respawn as well");
+    let names = ColumnNames::of(truncated[0]);
     let x = |observation: &[f32]| names.feature(observation, "transform.translation.x");
-    for old in &limited {
+    for old in &truncated {
         let new = begun
             .iter()
             .find(|new| new.info().agent_id == old.info().agent_id)
-            .expect("everyone begins anew");
+            .expect("every fighter begins a new episode");
         assert_ne!(
             x(old.row(old.len()).observation()),
             x(new.row(0).observation()),
-            "the reset is not the final observation"
+            "the final observation was captured after the reset"
         );
     }
 }
 
 #[test]
-fn who_would_stand_up_as_the_round_ends_stands_up_once() {
+fn a_respawn_that_is_due_at_the_end_of_a_round_happens_once() {
     let settings = ArenaSettings {
         players: 4,
         hz: 10,
         ..ArenaSettings::default()
     };
-    let (mut app, sink) = recorded(&settings, true);
-    let lying = settings.ticks(RESPAWN_AFTER);
-    let round = settings.ticks(ROUND);
-    hash_after((round - lying - 2) as u32, &mut app);
-    // One after the other, around the tick from which on a corpse lies until the very end of the round.
+    let (mut app, sink) = recorded_app(&settings, true);
+    let respawn_ticks = settings.ticks(RESPAWN_SECONDS);
+    let round = settings.ticks(ROUND_SECONDS);
+    update(&mut app, round - respawn_ticks - 1);
+    // Deaths in consecutive ticks, around the one whose respawn is due in the last tick of the round.
     for agent in 0..4 {
-        let fighter = app.world().resource::<Seats>().entity(agent).expect("nobody leaves");
+        let fighter = fighter_of(&app, agent);
         app.world_mut()
             .get_mut::<Body>(fighter)
-            .expect("fighters have bodies")
+            .expect("fighters have a body")
             .health = 0.0;
         app.update();
     }
-    let hash = hash_after(lying as u32, &mut app);
-    let played = close(&mut app, &sink, hash);
+    let hash = hash_after(respawn_ticks, &mut app);
+    let played = finish(&mut app, &sink, hash);
     assert_eq!(played.report.ignored_ends, 0);
     for agent in 0..4 {
         let last = played
             .episodes
             .iter()
             .rfind(|episode| episode.info().agent_id == agent)
-            .expect("everyone plays");
+            .expect("every agent has an episode");
         assert_eq!(last.row(0).header().tick, round as i64 - 1, "agent {agent}");
     }
 }
 
 #[test]
-fn actions_stand_beside_the_observation_they_were_chosen_from() {
-    let settings = ArenaSettings { churn: false, ..busy() };
+fn actions_are_recorded_with_the_observation_they_were_chosen_from() {
+    let settings = ArenaSettings {
+        churn: false,
+        ..settings()
+    };
     let played = play(&settings, 400);
-    let names = Names::of(&played.episodes[0]);
+    let names = ColumnNames::of(&played.episodes[0]);
     let mut checked = 0;
-    // Collectors steer straight to the nearest coin that they see.
+    // Collectors steer straight to the nearest coin in their observation.
     for episode in played
         .episodes
         .iter()
         .filter(|episode| episode.info().agent_id % 9 % 3 == 1)
     {
         for transition in episode.transitions() {
-            let seen = transition.observation();
-            let (dx, dy) = (names.feature(seen, "coin[0].dx"), names.feature(seen, "coin[0].dy"));
-            if names.feature(seen, "coin[0].present") == 0.0
+            let observation = transition.observation();
+            let (dx, dy) = (
+                names.feature(observation, "coin[0].dx"),
+                names.feature(observation, "coin[0].dy"),
+            );
+            if names.feature(observation, "coin[0].present") == 0.0
                 || names.action(&transition, "intent.deed") == Deed::Dash as i64 as f64
             {
                 continue;
@@ -300,9 +308,9 @@ fn actions_stand_beside_the_observation_they_were_chosen_from() {
                 names.action(&transition, "intent.steer.x"),
                 names.action(&transition, "intent.steer.y"),
             );
-            let along = (steer.0 * f64::from(dx) + steer.1 * f64::from(dy)) / length;
+            let cosine = (steer.0 * f64::from(dx) + steer.1 * f64::from(dy)) / length;
             assert!(
-                (along - 1.0).abs() < 1e-4,
+                (cosine - 1.0).abs() < 1e-4,
                 "step {}: {steer:?} towards ({dx}, {dy})",
                 transition.step()
             );
@@ -313,16 +321,19 @@ fn actions_stand_beside_the_observation_they_were_chosen_from() {
 }
 
 #[test]
-fn reward_terms_are_what_the_game_gave() {
-    let settings = ArenaSettings { churn: false, ..busy() };
-    let (mut app, sink) = recorded(&settings, true);
+fn recorded_reward_terms_equal_those_of_the_game() {
+    let settings = ArenaSettings {
+        churn: false,
+        ..settings()
+    };
+    let (mut app, sink) = recorded_app(&settings, true);
     hash_after(1500, &mut app);
-    assert!(app.world_mut().resource_mut::<Experience>().close(PATIENCE));
+    let episodes = close(&mut app, &sink);
     let mut coins = BTreeMap::<i64, f64>::new();
-    for episode in sink.episodes() {
+    for episode in &episodes {
         for transition in episode.transitions() {
             let [alive, coin, hit] = transition.reward_terms() else {
-                panic!("there are three terms")
+                panic!("the schema has three reward terms")
             };
             let died = transition.terminated();
             assert_eq!(*alive, if died { 0.0 } else { ALIVE_REWARD as f32 });
@@ -330,13 +341,13 @@ fn reward_terms_are_what_the_game_gave() {
             *coins.entry(episode.info().agent_id).or_default() += f64::from(*coin);
         }
     }
-    // The first tick of all ended in the first observation: what was earned in it is nobody's transition.
+    // Rewards of the first tick precede the first observation, and belong to no transition.
     let world = app.world_mut();
     let total: u32 = world.query::<&Score>().iter(world).map(|score| score.coins).sum();
     let recorded: f64 = coins.values().sum::<f64>() / COIN_REWARD;
     assert!(
         total > 50 && f64::from(total) - recorded <= 1.0,
-        "{total} against {recorded}"
+        "{total} collected, {recorded} recorded"
     );
-    assert_eq!(world.query::<&Fighter>().iter(world).count(), settings.seats());
+    assert_eq!(world.query::<&Fighter>().iter(world).count(), settings.agent_count());
 }

@@ -1,24 +1,24 @@
-//! The plugin without a window: it neither panics nor does anything.
+//! The plugin's window and its key, and that a closed inspector changes nothing.
 
-use crate::game;
+use crate::support::{game, panel::Panel};
 use bevy_egui::{EguiContext, EguiPrimaryContextPass, PrimaryEguiContext, egui::RawInput};
 use bevy_experience::test_app::TestApp;
-use bevy_experience::transition::Episode;
-use bevy_experience_inspector::{ExperienceInspector, ExperienceInspectorPlugin};
+use bevy_experience_inspector::{ExperienceInspector, ExperienceInspectorPlugin, Tab};
 use bevy_input::{ButtonInput, keyboard::KeyCode};
+use bevy_experience::transition::Episode;
 
 #[test]
-fn without_a_window_it_does_nothing_and_does_not_panic() {
+fn an_open_inspector_without_a_window_does_not_panic() {
     let mut test = game::play(2, 3);
     test.world_mut().resource_mut::<ExperienceInspector>().open = true;
-    // Long enough to say that nothing draws it.
+    // Enough updates for the warning that nothing draws it.
     test.ticks(200);
     assert!(test.world_mut().resource::<ExperienceInspector>().open);
     assert!(test.finish().len() >= 2);
 }
 
 #[test]
-fn a_key_opens_and_closes_it() {
+fn the_toggle_key_opens_and_closes_the_window() {
     let mut test = TestApp::new();
     test.add_plugins(ExperienceInspectorPlugin {
         toggle: Some(KeyCode::F3),
@@ -38,7 +38,7 @@ fn a_key_opens_and_closes_it() {
 }
 
 #[test]
-fn recording_is_the_same_with_it_and_without() {
+fn a_closed_inspector_does_not_change_the_recording() {
     let episodes = |inspected: bool| {
         let mut test = TestApp::new();
         game::set_up(&mut test, 3);
@@ -46,26 +46,26 @@ fn recording_is_the_same_with_it_and_without() {
             test.add_plugins(ExperienceInspectorPlugin::default());
         }
         test.ticks(300);
-        let life = |episode: &Episode| (episode.info().agent_id, episode.len(), episode.total_reward().to_bits());
-        test.finish().iter().map(life).collect::<Vec<_>>()
+        let summary = |episode: &Episode| (episode.info().agent_id, episode.len(), episode.total_reward().to_bits());
+        test.finish().iter().map(summary).collect::<Vec<_>>()
     };
     let without = episodes(false);
-    assert!(without.len() > 3, "somebody died");
+    assert!(without.len() > 3, "no episode ended before the app was closed");
     assert_eq!(episodes(true), without);
 }
 
 #[test]
-fn a_setting_below_what_can_be_shown_is_put_right() {
-    let mut panel = crate::panel::Panel::new(game::play(1, 20));
+fn a_setting_below_its_minimum_is_raised() {
+    let mut panel = Panel::new(game::play(1, 20));
     panel.inspector().settings.plot_steps = 0;
-    panel.show(bevy_experience_inspector::Tab::Settings);
+    panel.show(Tab::Settings);
     assert!(panel.shows("plot_steps"));
     assert!(panel.inspector().settings.plot_steps >= 2);
     assert!(panel.experience().is_recording());
 }
 
 #[test]
-fn the_window_is_drawn_over_the_primary_context_while_it_is_open() {
+fn an_open_window_is_drawn_on_the_primary_context() {
     let mut test = game::play(2, 5);
     let context = test.world_mut().spawn(PrimaryEguiContext).id();
     let context = test
@@ -81,7 +81,7 @@ fn the_window_is_drawn_over_the_primary_context_while_it_is_open() {
                 test.world_mut().run_schedule(EguiPrimaryContextPass);
             })
         };
-        // The first frame of a window measures it.
+        // egui measures a window in its first frame and draws it in the second.
         draw();
         draw().shapes.len()
     };

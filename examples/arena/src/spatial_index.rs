@@ -1,4 +1,4 @@
-//! The field: where everyone and every coin is, ready to be looked up by place.
+//! The positions of all fighters and coins, indexed for neighbourhood queries.
 
 use bevy_ecs::prelude::*;
 use bevy_math::{Vec2, Vec3Swizzles};
@@ -11,50 +11,54 @@ use crate::{
     grid::{MatchGrids, Spot},
 };
 
-/// A fighter as seen from outside.
+/// The state of a fighter that others observe.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct IndexedFighter {
     pub agent: i64,
     pub velocity: Vec2,
     pub health: f32,
 }
 
-/// A coin on the floor.
+/// A coin, and its number within the match.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lying {
+pub(crate) struct IndexedCoin {
     pub number: u32,
     pub coin: Entity,
 }
 
-/// Where everyone and every coin is.
+/// Grids of all fighters and coins.
 #[derive(Resource, Debug)]
-pub(crate) struct Field {
-    /// Half the side of the floor.
+pub(crate) struct SpatialIndex {
+    /// Half the side length of the floor.
     pub half: f32,
-    /// Every fighter and corpse, as of the last `survey`.
-    pub fighters: MatchGrids<Seen>,
-    /// Every coin. They lie still, so this is rebuilt when one has moved.
-    pub coins: MatchGrids<Lying>,
+    /// All fighters, alive and dead, as of the last [`index_fighters`].
+    pub fighters: MatchGrids<IndexedFighter>,
+    /// All coins. They do not move by themselves, so it is rebuilt only when one was moved.
+    pub coins: MatchGrids<IndexedCoin>,
 }
 
-impl FromWorld for Field {
+impl FromWorld for SpatialIndex {
     fn from_world(world: &mut World) -> Self {
         let settings = world.resource::<ArenaSettings>();
+        let half = settings.half_extent();
         let matches = settings.matches;
         Self {
-            half: settings.half(),
+            half,
             fighters: MatchGrids::new(matches),
             coins: MatchGrids::new(matches),
         }
     }
 }
 
-/// Notes where everyone is. Runs before anyone looks: ahead of the bots, and again once all have moved.
-pub(crate) fn survey(mut field: ResMut<Field>, fighters: Query<(&MatchId, &Fighter, &Transform, &Body)>) {
-    field
+/// Rebuilds the grid of fighters. Runs before bots decide, and again after fighters have moved.
+pub(crate) fn index_fighters(
+    mut index: ResMut<SpatialIndex>,
+    fighters: Query<(&MatchId, &Fighter, &Transform, &Body)>,
+) {
+    index
         .fighters
         .fill(fighters.iter().map(|(match_id, fighter, transform, body)| {
-            let seen = Seen {
+            let indexed = IndexedFighter {
                 agent: fighter.agent,
                 velocity: body.velocity,
                 health: body.health,
@@ -63,25 +67,25 @@ pub(crate) fn survey(mut field: ResMut<Field>, fighters: Query<(&MatchId, &Fight
                 *match_id,
                 Spot {
                     position: transform.translation.xy(),
-                    what: seen,
+                    what: indexed,
                 },
             )
         }));
 }
 
-/// Notes where the coins lie, when one has moved.
-pub(crate) fn survey_coins(
-    mut field: ResMut<Field>,
+/// Rebuilds the grid of coins, if one was moved.
+pub(crate) fn index_coins(
+    mut index: ResMut<SpatialIndex>,
     moved: Query<(), (With<Coin>, Changed<Transform>)>,
     coins: Query<(Entity, &MatchId, &Coin, &Transform)>,
 ) {
     if moved.is_empty() {
         return;
     }
-    field
+    index
         .coins
         .fill(coins.iter().map(|(entity, match_id, coin, transform)| {
-            let lying = Lying {
+            let indexed = IndexedCoin {
                 number: coin.number,
                 coin: entity,
             };
@@ -89,7 +93,7 @@ pub(crate) fn survey_coins(
                 *match_id,
                 Spot {
                     position: transform.translation.xy(),
-                    what: lying,
+                    what: indexed,
                 },
             )
         }));

@@ -1,9 +1,10 @@
-//! Whatever a window adds, but its drawing: the game and its data are the same with it.
+//! What the window adds, apart from drawing: views, keyboard control and the tick limit. The game and its data stay the
+//! same.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use arena::{
-    ArenaSettings, Clock, LastTick, LastTickPlugin, MatchId, Seats,
+    AgentSlots, ArenaSettings, Clock, MatchId, TickLimit, TickLimitPlugin,
     bot::Bot,
     bullet::Bullet,
     coin::Coin,
@@ -11,7 +12,7 @@ use arena::{
     headless,
     human::{Human, HumanPlugin},
     record::recording,
-    view::{Shown, Sight, View, ViewPlugin, standings},
+    view::{ActorKind, ActorView, Spectator, ViewPlugin, standings},
     world_hash,
 };
 use bevy_app::App;
@@ -22,6 +23,8 @@ use bevy_math::Vec2;
 use bevy_time::TimeUpdateStrategy;
 use bevy_transform::prelude::Transform;
 
+use crate::support::{close, fighter_of, get, hash_after, update};
+
 fn settings() -> ArenaSettings {
     ArenaSettings {
         players: 8,
@@ -31,14 +34,14 @@ fn settings() -> ArenaSettings {
     }
 }
 
-/// The arena as a window plays it, without the window: frames are longer or shorter than ticks.
-fn watched(settings: ArenaSettings) -> App {
+/// A headless arena with the plugins of the window that do not draw.
+fn with_views(settings: ArenaSettings) -> App {
     let mut app = headless(settings);
-    app.add_plugins((ViewPlugin, LastTickPlugin));
+    app.add_plugins((ViewPlugin, TickLimitPlugin));
     app
 }
 
-/// Frames of uneven length: some without a tick, some with several.
+/// Runs one frame. Lengths vary with `number`, so that some frames have no tick and others several.
 fn frame(app: &mut App, number: u32) {
     let lengths = [3, 40, 17, 0, 61, 8, 16];
     let length = Duration::from_millis(lengths[number as usize % lengths.len()]);
@@ -59,17 +62,10 @@ fn record(app: &mut App) -> MemorySink {
     sink
 }
 
-/// The rows of every episode, by agent, in order.
-fn rows(app: &mut App, sink: &MemorySink) -> BTreeMap<i64, Vec<String>> {
-    assert!(
-        app.world_mut()
-            .resource_mut::<Experience>()
-            .close(Duration::from_secs(60))
-    );
+/// Closes the recording and formats all transitions, by agent.
+fn recorded_rows(app: &mut App, sink: &MemorySink) -> BTreeMap<i64, Vec<String>> {
     let mut found = BTreeMap::<i64, Vec<String>>::new();
-    let mut episodes = sink.episodes();
-    episodes.sort_by_key(|episode| (episode.info().agent_id, episode.info().episode_id));
-    for episode in &episodes {
+    for episode in close(app, sink) {
         let rows = found.entry(episode.info().agent_id).or_default();
         rows.push(format!("{}", episode.reason()));
         for transition in episode.transitions() {
@@ -87,41 +83,40 @@ fn rows(app: &mut App, sink: &MemorySink) -> BTreeMap<i64, Vec<String>> {
 }
 
 #[test]
-fn a_game_that_is_watched_is_the_same_game_with_the_same_data() {
+fn views_do_not_change_the_game_or_its_data() {
     let mut plain = headless(settings());
     let plain_sink = record(&mut plain);
-    for _ in 0..=TICKS {
-        plain.update();
-    }
-    let mut seen = watched(settings());
-    let seen_sink = record(&mut seen);
-    seen.insert_resource(LastTick(TICKS));
+    update(&mut plain, TICKS + 1);
+    let mut viewed = with_views(settings());
+    let viewed_sink = record(&mut viewed);
+    viewed.insert_resource(TickLimit(TICKS));
     let mut frames = 0;
-    while !LastTick(TICKS).is_over(seen.world().resource::<Clock>()) {
-        frame(&mut seen, frames);
+    while !TickLimit(TICKS).is_reached(viewed.world().resource::<Clock>()) {
+        frame(&mut viewed, frames);
         if frames.is_multiple_of(50) {
             let settings = settings();
-            seen.world_mut().resource_mut::<Shown>().next_match(&settings);
+            viewed.world_mut().resource_mut::<Spectator>().next_match(&settings);
         }
         frames += 1;
     }
-    // It stands still from then on.
-    (0..20).for_each(|number| frame(&mut seen, number));
-    assert_eq!(seen.world().resource::<Clock>().tick, TICKS);
-    assert_eq!(world_hash(seen.world_mut()), world_hash(plain.world_mut()));
-    let (plain, seen) = (rows(&mut plain, &plain_sink), rows(&mut seen, &seen_sink));
+    // Further frames run no tick.
+    (0..20).for_each(|number| frame(&mut viewed, number));
+    assert_eq!(viewed.world().resource::<Clock>().tick, TICKS);
+    assert_eq!(world_hash(viewed.world_mut()), world_hash(plain.world_mut()));
+    let plain = recorded_rows(&mut plain, &plain_sink);
+    let viewed = recorded_rows(&mut viewed, &viewed_sink);
     assert!(plain.len() == 16 && plain.values().all(|rows| rows.len() > 100));
-    assert!(plain == seen, "other data");
+    assert!(plain == viewed, "the recorded data differs");
 }
 
-/// What is on the floor of the match that is shown, and what is seen of it.
-fn floor_and_views(app: &mut App) -> [BTreeMap<Entity, &'static str>; 2] {
+/// The actors of the match that is watched, and the actors that have a view.
+fn actors_and_views(app: &mut App) -> [BTreeMap<Entity, &'static str>; 2] {
     let world = app.world_mut();
-    let shown = world.resource::<Shown>().match_id;
+    let watched = world.resource::<Spectator>().match_id;
     let mut actors = world.query::<(Entity, &MatchId, Has<Fighter>, Has<Coin>, Has<Bullet>)>();
-    let floor = actors
+    let actors = actors
         .iter(world)
-        .filter(|(_, its, ..)| **its == shown)
+        .filter(|(_, match_id, ..)| **match_id == watched)
         .map(|(entity, _, is_fighter, is_coin, _)| {
             let kind = if is_fighter {
                 "fighter"
@@ -133,34 +128,34 @@ fn floor_and_views(app: &mut App) -> [BTreeMap<Entity, &'static str>; 2] {
             (entity, kind)
         })
         .collect();
-    let mut views = world.query::<&View>();
+    let mut views = world.query::<&ActorView>();
     let views = views
         .iter(world)
         .map(|view| {
-            let kind = match view.sight {
-                Sight::Fighter => "fighter",
-                Sight::Coin => "coin",
-                Sight::Bullet => "bullet",
+            let kind = match view.kind {
+                ActorKind::Fighter => "fighter",
+                ActorKind::Coin => "coin",
+                ActorKind::Bullet => "bullet",
             };
-            (view.of, kind)
+            (view.actor, kind)
         })
         .collect();
-    [floor, views]
+    [actors, views]
 }
 
 #[test]
-fn everything_of_the_match_that_is_shown_is_seen_and_nothing_else() {
-    let mut app = watched(settings());
+fn exactly_the_actors_of_the_watched_match_have_views() {
+    let mut app = with_views(settings());
     let (mut most_bullets, mut fewest_fighters) = (0, usize::MAX);
     for number in 0..1500 {
         frame(&mut app, number);
         if number % 100 == 99 {
             let settings = settings();
-            app.world_mut().resource_mut::<Shown>().next_match(&settings);
+            app.world_mut().resource_mut::<Spectator>().next_match(&settings);
             frame(&mut app, 3);
         }
-        let [floor, views] = floor_and_views(&mut app);
-        assert_eq!(views, floor, "in frame {number}");
+        let [actors, views] = actors_and_views(&mut app);
+        assert_eq!(views, actors, "in frame {number}");
         let count = |wanted| views.values().filter(|&&kind| kind == wanted).count();
         assert_eq!(count("coin"), 16);
         most_bullets = most_bullets.max(count("bullet"));
@@ -173,65 +168,72 @@ fn everything_of_the_match_that_is_shown_is_seen_and_nothing_else() {
 }
 
 #[test]
-fn views_glide_between_two_ticks_and_leap_with_those_who_are_put_elsewhere() {
+fn views_are_interpolated_between_ticks_but_not_over_teleports() {
     let settings = ArenaSettings {
         players: 4,
         hz: 10,
         ..ArenaSettings::default()
     };
-    let mut app = watched(settings);
-    let mut places: Vec<Vec2> = Vec::new();
-    let view_of = |app: &mut App, milliseconds| {
+    let mut app = with_views(settings);
+    let mut positions: Vec<Vec2> = Vec::new();
+    // Runs a frame and returns the positions of a fighter's view and of the fighter.
+    let frame_positions = |app: &mut App, milliseconds| {
         app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::from_millis(milliseconds)));
         app.update();
         let world = app.world_mut();
-        let fighter = world.resource::<Seats>().entity(2).expect("it is here");
-        let mut views = world.query::<(&View, &Transform)>();
-        let view = views.iter(world).find(|(view, _)| view.of == fighter);
-        let at = view.expect("it is seen").1.translation.truncate();
+        let fighter = world.resource::<AgentSlots>().entity(2).expect("the agent is present");
+        let mut views = world.query::<(&ActorView, &Transform)>();
+        let view = views.iter(world).find(|(view, _)| view.actor == fighter);
+        let position = view.expect("the fighter has a view").1.translation.truncate();
         (
-            at,
+            position,
             world
                 .get::<Transform>(fighter)
-                .expect("it stands")
+                .expect("fighters have a transform")
                 .translation
                 .truncate(),
         )
     };
-    view_of(&mut app, 0);
+    frame_positions(&mut app, 0);
     for _ in 0..40 {
-        view_of(&mut app, 100);
+        frame_positions(&mut app, 100);
     }
-    // Four frames a tick: each goes on as far as the last.
+    // Four frames per tick, in each of which the view moves equally far.
     for _ in 0..5 {
-        places.push(view_of(&mut app, 25).0);
+        positions.push(frame_positions(&mut app, 25).0);
     }
-    let steps: Vec<f32> = places.windows(2).map(|pair| pair[0].distance(pair[1])).collect();
-    assert!(steps[0] > 0.01, "it stands still: {places:?}");
+    let steps: Vec<f32> = positions.windows(2).map(|pair| pair[0].distance(pair[1])).collect();
+    assert!(steps[0] > 0.01, "the view does not move: {positions:?}");
     for step in &steps[..3] {
         assert!((step - steps[0]).abs() < 0.02, "{steps:?}");
     }
-    // Nobody runs so far in a tick.
+    // Farther than any fighter moves in a tick.
     let world = app.world_mut();
-    let fighter = world.resource::<Seats>().entity(2).expect("it is here");
-    world.get_mut::<Transform>(fighter).expect("it stands").translation.x += 9.0;
-    let (seen, stands) = view_of(&mut app, 110);
-    assert!(seen.distance(stands) < 0.01, "{seen} is not {stands}");
+    let fighter = world.resource::<AgentSlots>().entity(2).expect("the agent is present");
+    world
+        .get_mut::<Transform>(fighter)
+        .expect("fighters have a transform")
+        .translation
+        .x += 9.0;
+    let (view, fighter) = frame_positions(&mut app, 110);
+    assert!(view.distance(fighter) < 0.01, "{view} is not {fighter}");
 }
 
+/// Releases all keys and presses these.
 fn press(app: &mut App, keys: &[KeyCode]) {
     let mut pressed = app.world_mut().resource_mut::<ButtonInput<KeyCode>>();
     pressed.reset_all();
     keys.iter().for_each(|&key| pressed.press(key));
 }
 
-fn of_human<T: Component + Clone>(app: &App) -> T {
-    let fighter = app.world().resource::<Seats>().entity(1).expect("it is here");
-    app.world().get::<T>(fighter).expect("it has that").clone()
+/// A component of the fighter under keyboard control.
+fn of_human<T: Component + Copy>(app: &App) -> T {
+    get(app, fighter_of(app, 1))
 }
 
-fn played_by_hand() -> App {
-    let mut app = watched(ArenaSettings {
+/// An arena in which the keyboard controls agent 1.
+fn with_keyboard() -> App {
+    let mut app = with_views(ArenaSettings {
         players: 4,
         ..ArenaSettings::default()
     });
@@ -241,19 +243,19 @@ fn played_by_hand() -> App {
 }
 
 #[test]
-fn the_keyboard_plays_one_fighter_and_bots_play_the_others() {
-    let mut app = played_by_hand();
+fn the_keyboard_controls_one_fighter_and_bots_the_others() {
+    let mut app = with_keyboard();
     let mut bots = app.world_mut().query::<(&Fighter, Has<Bot>)>();
-    let by_hand: Vec<_> = bots
+    let without_bot: Vec<_> = bots
         .iter(app.world())
-        .filter(|(_, has)| !has)
-        .map(|(f, _)| f.agent)
+        .filter(|(_, has_bot)| !has_bot)
+        .map(|(fighter, _)| fighter.agent)
         .collect();
-    assert_eq!(by_hand, [1]);
+    assert_eq!(without_bot, [1]);
     app.update();
     assert_eq!(of_human::<Intent>(&app), Intent::default());
     press(&mut app, &[KeyCode::KeyW, KeyCode::KeyD]);
-    (0..30).for_each(|_| app.update());
+    update(&mut app, 30);
     let body = of_human::<Body>(&app);
     assert!(
         body.velocity.x > 3.0 && (body.velocity.x - body.velocity.y).abs() < 1e-3,
@@ -261,7 +263,7 @@ fn the_keyboard_plays_one_fighter_and_bots_play_the_others() {
     );
     assert!(
         body.facing.distance(Vec2::ONE.normalize()) < 1e-5,
-        "it looks ahead: {body:?}"
+        "the weapon does not point ahead: {body:?}"
     );
     press(&mut app, &[KeyCode::KeyW, KeyCode::ArrowLeft]);
     app.update();
@@ -273,23 +275,23 @@ fn the_keyboard_plays_one_fighter_and_bots_play_the_others() {
 }
 
 #[test]
-fn a_key_that_is_pressed_and_released_between_two_ticks_fires_once() {
-    let mut app = played_by_hand();
-    let short = |app: &mut App| {
+fn a_key_pressed_and_released_between_two_ticks_fires_once() {
+    let mut app = with_keyboard();
+    let short_frame = |app: &mut App| {
         app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::from_millis(1)));
         app.update();
     };
-    short(&mut app);
+    short_frame(&mut app);
     press(&mut app, &[KeyCode::ArrowUp]);
     app.world_mut()
         .resource_mut::<ButtonInput<KeyCode>>()
         .release(KeyCode::ArrowUp);
-    short(&mut app);
+    short_frame(&mut app);
     app.world_mut().resource_mut::<ButtonInput<KeyCode>>().reset_all();
-    short(&mut app);
-    assert_eq!(of_human::<Gear>(&app).shots, 0, "there was a tick");
+    short_frame(&mut app);
+    assert_eq!(of_human::<Gear>(&app).shots, 0, "a tick ran in a short frame");
     app.insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
-    (0..60).for_each(|_| app.update());
+    update(&mut app, 60);
     assert_eq!(
         (of_human::<Gear>(&app).shots, of_human::<Body>(&app).facing),
         (1, Vec2::Y)
@@ -297,80 +299,73 @@ fn a_key_that_is_pressed_and_released_between_two_ticks_fires_once() {
 }
 
 #[test]
-fn keys_that_are_meant_for_something_else_do_nothing() {
-    let mut app = played_by_hand();
+fn keys_do_nothing_while_keyboard_control_is_suspended() {
+    let mut app = with_keyboard();
     press(&mut app, &[KeyCode::KeyW, KeyCode::Space]);
     app.update();
     assert_eq!(of_human::<Gear>(&app).shots, 1);
-    app.world_mut().resource_mut::<Human>().away = true;
+    app.world_mut().resource_mut::<Human>().is_suspended = true;
     app.update();
     assert_eq!(of_human::<Intent>(&app), Intent::default());
 }
 
 #[test]
-fn a_human_who_left_and_came_back_still_plays_by_hand() {
+fn keyboard_control_outlives_an_absence_of_its_agent() {
     let mut app = headless(settings());
     app.add_plugins(HumanPlugin { agent: 1 });
-    let mut was_away = false;
+    let mut was_absent = false;
     for _ in 0..6000 {
         app.update();
-        match app.world().resource::<Seats>().entity(1) {
-            None => was_away = true,
-            Some(fighter) if was_away => {
+        match app.world().resource::<AgentSlots>().entity(1) {
+            None => was_absent = true,
+            Some(fighter) if was_absent => {
                 assert!(app.world().get::<Bot>(fighter).is_none());
                 return;
             }
             Some(_) => {}
         }
     }
-    panic!("it never left and came back");
+    panic!("the agent never left and joined again");
 }
 
 #[test]
-fn the_best_come_first() {
+fn standings_are_sorted_by_points() {
     let mut app = headless(settings());
-    (0..3000).for_each(|_| app.update());
+    update(&mut app, 3000);
     let ranked =
         app.world_mut()
             .run_system_cached(|fighters: Query<(&MatchId, &Fighter, &Score, &Body, Option<&Bot>)>| {
                 standings(&fighters, MatchId(1))
             });
-    let ranked = ranked.expect("it runs");
+    let ranked = ranked.expect("the system runs");
     assert!(ranked.len() > 3 && ranked.iter().all(|standing| standing.agent >= 8));
     assert!(ranked[0].points() > 0.0);
     assert!(ranked.windows(2).all(|pair| pair[0].points() >= pair[1].points()));
 }
 
 #[test]
-fn the_eye_goes_from_one_to_the_next_and_round() {
-    let mut shown = Shown::default();
-    let mut seen = Vec::new();
+fn following_cycles_through_agents_and_matches() {
+    let mut spectator = Spectator::default();
+    let mut followed = Vec::new();
     for _ in 0..4 {
-        shown.follow_next(&[3, 5, 9]);
-        seen.push(shown.followed);
+        spectator.follow_next(&[3, 5, 9]);
+        followed.push(spectator.followed);
     }
-    assert_eq!(seen, [Some(3), Some(5), Some(9), Some(3)]);
-    shown.next_match(&settings());
-    assert_eq!((shown.match_id, shown.followed), (MatchId(1), None));
-    shown.next_match(&settings());
-    assert_eq!(shown.match_id, MatchId(0));
-    shown.follow_next(&[]);
-    assert_eq!(shown.followed, None);
+    assert_eq!(followed, [Some(3), Some(5), Some(9), Some(3)]);
+    spectator.next_match(&settings());
+    assert_eq!((spectator.match_id, spectator.followed), (MatchId(1), None));
+    spectator.next_match(&settings());
+    assert_eq!(spectator.match_id, MatchId(0));
+    spectator.follow_next(&[]);
+    assert_eq!(spectator.followed, None);
 }
 
 #[test]
-fn the_last_tick_is_the_last_even_in_the_middle_of_a_frame() {
-    let mut app = watched(settings());
-    app.insert_resource(LastTick(100));
+fn the_tick_limit_holds_in_the_middle_of_a_frame() {
+    let mut app = with_views(settings());
+    app.insert_resource(TickLimit(100));
     app.insert_resource(TimeUpdateStrategy::FixedTimesteps(7));
-    (0..30).for_each(|_| app.update());
+    update(&mut app, 30);
     assert_eq!(app.world().resource::<Clock>().tick, 100);
-    assert_eq!(hash_of_plain(100), world_hash(app.world_mut()));
-}
-
-/// The hash of the game that nobody watches, after so many ticks.
-fn hash_of_plain(ticks: u64) -> u64 {
-    let mut app = headless(settings());
-    (0..=ticks).for_each(|_| app.update());
-    world_hash(app.world_mut())
+    assert_eq!(hash_after(100, &mut headless(settings())), world_hash(app.world_mut()));
 }

@@ -3,21 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arena::{
-    ArenaSettings, Clock, MatchId, Seats,
+    ArenaSettings, Clock, MatchId,
     bot::{Bot, Skill},
     bullet::Bullet,
     coin::Coin,
-    fighter::{Body, Deed, Fighter, Gear, Intent, Life, Score},
+    fighter::{Body, Deed, Fighter, Gear, Intent, RespawnState, Score},
     headless,
-    rules::{BULLET_DAMAGE, COIN_REACH, FULL_HEALTH, RESPAWN_AFTER, ROUND, RUN_SPEED, SHOT_EVERY},
+    rules::{BULLET_DAMAGE, COIN_RADIUS, FULL_HEALTH, RESPAWN_SECONDS, ROUND_SECONDS, RUN_SPEED, SHOT_COOLDOWN},
 };
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bevy_math::{Vec2, Vec3, Vec3Swizzles};
 use bevy_transform::prelude::Transform;
 
-/// An arena that has opened, in which nobody moves: the bots are gone and the coins out of reach.
-fn still(settings: ArenaSettings) -> App {
+use crate::support::{fighter_of, get, set, update};
+
+/// An arena after startup, without bots, and with all coins in a corner.
+fn without_bots(settings: ArenaSettings) -> App {
     let mut app = headless(settings);
     app.update();
     let world = app.world_mut();
@@ -25,45 +27,31 @@ fn still(settings: ArenaSettings) -> App {
     for bot in bots {
         world.entity_mut(bot).remove::<Bot>();
     }
-    let corner = 0.99 * world.resource::<ArenaSettings>().half();
+    let corner = 0.99 * world.resource::<ArenaSettings>().half_extent();
     for mut transform in world.query_filtered::<&mut Transform, With<Coin>>().iter_mut(world) {
         transform.translation = Vec3::new(corner, corner, 0.0);
     }
     app
 }
 
+/// Two fighters without bots.
 fn duel() -> App {
-    still(ArenaSettings {
+    without_bots(ArenaSettings {
         players: 2,
         ..ArenaSettings::default()
     })
 }
 
-fn put(app: &mut App, agent: i64, position: Vec2) -> Entity {
-    let entity = app
-        .world()
-        .resource::<Seats>()
-        .entity(agent)
-        .expect("the agent is here");
-    app.world_mut()
-        .get_mut::<Transform>(entity)
-        .expect("fighters stand somewhere")
-        .translation = position.extend(0.0);
-    entity
+/// Moves an agent's fighter, and returns its entity.
+fn place_fighter(app: &mut App, agent: i64, position: Vec2) -> Entity {
+    let fighter = fighter_of(app, agent);
+    set(app, fighter, Transform::from_translation(position.extend(0.0)));
+    fighter
 }
 
-fn set<T: Component<Mutability = bevy_ecs::component::Mutable>>(app: &mut App, entity: Entity, value: T) {
-    *app.world_mut().get_mut::<T>(entity).expect("fighters have it") = value;
-}
-
-fn get<T: Component + Copy>(app: &App, entity: Entity) -> T {
-    *app.world().get::<T>(entity).expect("fighters have it")
-}
-
+/// Plays at the default tick rate.
 fn play(app: &mut App, seconds: f32) {
-    for _ in 0..(seconds * 60.0).round() as u32 {
-        app.update();
-    }
+    update(app, (seconds * 60.0).round() as u64);
 }
 
 fn shoot_right() -> Intent {
@@ -75,9 +63,9 @@ fn shoot_right() -> Intent {
 }
 
 #[test]
-fn a_fighter_runs_where_it_steers_and_never_faster_than_it_can() {
+fn a_fighter_runs_where_it_steers_at_running_speed_at_most() {
     let mut app = duel();
-    let fighter = put(&mut app, 0, Vec2::new(-10.0, 0.0));
+    let fighter = place_fighter(&mut app, 0, Vec2::new(-10.0, 0.0));
     set(
         &mut app,
         fighter,
@@ -93,10 +81,10 @@ fn a_fighter_runs_where_it_steers_and_never_faster_than_it_can() {
 }
 
 #[test]
-fn walls_hold() {
+fn walls_stop_fighters() {
     let mut app = duel();
-    let fighter = put(&mut app, 0, Vec2::ZERO);
-    let half = app.world().resource::<ArenaSettings>().half();
+    let fighter = place_fighter(&mut app, 0, Vec2::ZERO);
+    let half = app.world().resource::<ArenaSettings>().half_extent();
     set(
         &mut app,
         fighter,
@@ -115,24 +103,24 @@ fn walls_hold() {
 }
 
 #[test]
-fn an_intent_that_is_no_number_moves_nobody() {
+fn a_non_finite_intent_does_not_move_a_fighter() {
     let mut app = duel();
-    let fighter = put(&mut app, 0, Vec2::ZERO);
-    let nonsense = Intent {
+    let fighter = place_fighter(&mut app, 0, Vec2::ZERO);
+    let non_finite = Intent {
         steer: Vec2::splat(f32::NAN),
         aim: Vec2::splat(f32::INFINITY),
         deed: Deed::Shoot,
     };
-    set(&mut app, fighter, nonsense);
+    set(&mut app, fighter, non_finite);
     play(&mut app, 1.0);
     assert_eq!(get::<Transform>(&app, fighter).translation, Vec3::ZERO);
     assert!(get::<Body>(&app, fighter).facing.is_normalized());
 }
 
 #[test]
-fn a_dash_is_faster_than_a_run_and_takes_a_rest() {
+fn a_dash_is_faster_than_running_and_has_a_cooldown() {
     let mut app = duel();
-    let fighter = put(&mut app, 0, Vec2::ZERO);
+    let fighter = place_fighter(&mut app, 0, Vec2::ZERO);
     set(
         &mut app,
         fighter,
@@ -150,10 +138,10 @@ fn a_dash_is_faster_than_a_run_and_takes_a_rest() {
 }
 
 #[test]
-fn bullets_hurt_whom_they_meet_and_reward_who_fired() {
+fn a_hit_damages_the_target_and_scores_for_the_shooter() {
     let mut app = duel();
-    let shooter = put(&mut app, 0, Vec2::ZERO);
-    let target = put(&mut app, 1, Vec2::new(5.0, 0.3));
+    let shooter = place_fighter(&mut app, 0, Vec2::ZERO);
+    let target = place_fighter(&mut app, 1, Vec2::new(5.0, 0.3));
     set(&mut app, shooter, shoot_right());
     app.update();
     set(&mut app, shooter, Intent::default());
@@ -165,21 +153,21 @@ fn bullets_hurt_whom_they_meet_and_reward_who_fired() {
 }
 
 #[test]
-fn the_weapon_takes_its_time() {
+fn shots_have_a_cooldown() {
     let mut app = duel();
-    let shooter = put(&mut app, 0, Vec2::ZERO);
-    put(&mut app, 1, Vec2::new(0.0, 9.0));
+    let shooter = place_fighter(&mut app, 0, Vec2::ZERO);
+    place_fighter(&mut app, 1, Vec2::new(0.0, 9.0));
     set(&mut app, shooter, shoot_right());
-    play(&mut app, 10.0 * SHOT_EVERY);
+    play(&mut app, 10.0 * SHOT_COOLDOWN);
     let shots = get::<Gear>(&app, shooter).shots;
     assert!((9..=11).contains(&shots), "{shots}");
 }
 
 #[test]
-fn the_dead_lie_for_a_while_and_stand_up_elsewhere() {
+fn a_dead_fighter_does_nothing_and_respawns_elsewhere() {
     let mut app = duel();
-    put(&mut app, 0, Vec2::new(0.0, 9.0));
-    let victim = put(&mut app, 1, Vec2::ZERO);
+    place_fighter(&mut app, 0, Vec2::new(0.0, 9.0));
+    let victim = place_fighter(&mut app, 1, Vec2::ZERO);
     set(
         &mut app,
         victim,
@@ -197,22 +185,22 @@ fn the_dead_lie_for_a_while_and_stand_up_elsewhere() {
             deed: Deed::Shoot,
         },
     );
-    play(&mut app, RESPAWN_AFTER - 0.1);
+    play(&mut app, RESPAWN_SECONDS - 0.1);
     assert_eq!(
         get::<Transform>(&app, victim).translation,
         Vec3::ZERO,
-        "corpses do not move"
+        "dead fighters do not move"
     );
-    assert_eq!(get::<Gear>(&app, victim).shots, 0, "nor do they shoot");
+    assert_eq!(get::<Gear>(&app, victim).shots, 0, "dead fighters do not shoot");
     assert_eq!(get::<Score>(&app, victim).deaths, 1);
     assert!(!get::<Body>(&app, victim).is_alive());
     play(&mut app, 0.2);
     assert_eq!(get::<Body>(&app, victim).health, FULL_HEALTH);
     assert_ne!(get::<Transform>(&app, victim).translation, Vec3::ZERO);
     assert_eq!(
-        get::<Life>(&app, victim),
-        Life {
-            number: 1,
+        get::<RespawnState>(&app, victim),
+        RespawnState {
+            completed_lives: 1,
             respawn_in: 0.0
         }
     );
@@ -220,9 +208,12 @@ fn the_dead_lie_for_a_while_and_stand_up_elsewhere() {
 }
 
 #[test]
-fn two_who_shoot_each_other_in_one_tick_both_score_and_both_die() {
+fn fighters_that_kill_each_other_in_one_tick_both_score() {
     let mut app = duel();
-    let pair = [put(&mut app, 0, Vec2::ZERO), put(&mut app, 1, Vec2::new(5.0, 0.0))];
+    let pair = [
+        place_fighter(&mut app, 0, Vec2::ZERO),
+        place_fighter(&mut app, 1, Vec2::new(5.0, 0.0)),
+    ];
     for (fighter, aim) in pair.into_iter().zip([Vec2::X, Vec2::NEG_X]) {
         set(
             &mut app,
@@ -256,10 +247,10 @@ fn two_who_shoot_each_other_in_one_tick_both_score_and_both_die() {
 }
 
 #[test]
-fn a_coin_goes_to_the_nearest_and_turns_up_elsewhere() {
+fn a_coin_goes_to_the_nearest_fighter_and_moves() {
     let mut app = duel();
-    let near = put(&mut app, 1, Vec2::new(0.2, 0.0));
-    let far = put(&mut app, 0, Vec2::new(-0.4 * COIN_REACH, 0.0));
+    let near = place_fighter(&mut app, 1, Vec2::new(0.2, 0.0));
+    let far = place_fighter(&mut app, 0, Vec2::new(-0.4 * COIN_RADIUS, 0.0));
     let world = app.world_mut();
     let coin = world
         .query_filtered::<Entity, With<Coin>>()
@@ -268,23 +259,23 @@ fn a_coin_goes_to_the_nearest_and_turns_up_elsewhere() {
         .expect("there are coins");
     world
         .get_mut::<Transform>(coin)
-        .expect("coins lie somewhere")
+        .expect("coins have a transform")
         .translation = Vec3::ZERO;
     app.update();
     assert_eq!((get::<Score>(&app, near).coins, get::<Score>(&app, far).coins), (1, 0));
     assert_ne!(get::<Transform>(&app, coin).translation, Vec3::ZERO);
-    assert_eq!(get::<Coin>(&app, coin).moves, 1);
+    assert_eq!(get::<Coin>(&app, coin).relocations, 1);
 }
 
 #[test]
 fn neither_bullets_nor_coins_reach_another_match() {
-    let mut app = still(ArenaSettings {
+    let mut app = without_bots(ArenaSettings {
         players: 1,
         matches: 2,
         ..ArenaSettings::default()
     });
-    let shooter = put(&mut app, 0, Vec2::ZERO);
-    let other = put(&mut app, 1, Vec2::new(3.0, 0.0));
+    let shooter = place_fighter(&mut app, 0, Vec2::ZERO);
+    let other = place_fighter(&mut app, 1, Vec2::new(3.0, 0.0));
     let world = app.world_mut();
     for (match_id, mut transform) in world
         .query_filtered::<(&MatchId, &mut Transform), With<Coin>>()
@@ -305,10 +296,10 @@ fn neither_bullets_nor_coins_reach_another_match() {
 }
 
 #[test]
-fn a_round_ends_for_everyone() {
+fn the_end_of_a_round_resets_all_fighters() {
     let mut app = duel();
-    let corpse = put(&mut app, 0, Vec2::ZERO);
-    let alive = put(&mut app, 1, Vec2::new(0.0, 9.0));
+    let dead = place_fighter(&mut app, 0, Vec2::ZERO);
+    let alive = place_fighter(&mut app, 1, Vec2::new(0.0, 9.0));
     set(
         &mut app,
         alive,
@@ -318,10 +309,10 @@ fn a_round_ends_for_everyone() {
             deaths: 0,
         },
     );
-    play(&mut app, ROUND - 1.0);
+    play(&mut app, ROUND_SECONDS - 1.0);
     set(
         &mut app,
-        corpse,
+        dead,
         Body {
             health: 0.0,
             ..Body::default()
@@ -329,37 +320,37 @@ fn a_round_ends_for_everyone() {
     );
     set(&mut app, alive, shoot_right());
     play(&mut app, 1.0);
-    for fighter in [corpse, alive] {
+    for fighter in [dead, alive] {
         assert_eq!(get::<Score>(&app, fighter), Score::default());
         assert_eq!(get::<Body>(&app, fighter).health, FULL_HEALTH);
-        assert_eq!(get::<Life>(&app, fighter).number, 1);
+        assert_eq!(get::<RespawnState>(&app, fighter).completed_lives, 1);
     }
     assert_eq!(app.world_mut().query::<&Bullet>().iter(app.world()).count(), 0);
 }
 
 #[test]
-fn with_churn_agents_leave_and_come_back_under_their_ids() {
+fn with_churn_agents_leave_and_join_again_under_their_ids() {
     let mut app = headless(ArenaSettings {
         players: 6,
         matches: 2,
         churn: true,
         ..ArenaSettings::default()
     });
-    let mut visits = BTreeMap::<i64, BTreeSet<u32>>::new();
+    let mut sessions = BTreeMap::<i64, BTreeSet<u32>>::new();
     let (mut fewest, mut most) = (usize::MAX, 0);
     for _ in 0..60 * 60 * 2 {
         app.update();
         let world = app.world_mut();
         let present: Vec<Fighter> = world.query::<&Fighter>().iter(world).copied().collect();
         let agents: BTreeSet<i64> = present.iter().map(|fighter| fighter.agent).collect();
-        assert_eq!(agents.len(), present.len(), "nobody is here twice");
+        assert_eq!(agents.len(), present.len(), "an agent is present twice");
         for fighter in &present {
-            visits.entry(fighter.agent).or_default().insert(fighter.visit);
+            sessions.entry(fighter.agent).or_default().insert(fighter.session);
         }
         (fewest, most) = (fewest.min(present.len()), most.max(present.len()));
     }
-    assert!(visits.keys().copied().eq(0..12));
-    assert!(visits.values().all(|visits| visits.len() >= 2), "{visits:?}");
+    assert!(sessions.keys().copied().eq(0..12));
+    assert!(sessions.values().all(|sessions| sessions.len() >= 2), "{sessions:?}");
     assert!(fewest < 12 && most == 12);
     assert_eq!(app.world().resource::<Clock>().tick, 60 * 60 * 2 - 1);
 }
@@ -371,9 +362,7 @@ fn the_skills_differ() {
         matches: 4,
         ..ArenaSettings::default()
     });
-    for _ in 0..3000 {
-        app.update();
-    }
+    update(&mut app, 3000);
     let mut totals = BTreeMap::<usize, Score>::new();
     let world = app.world_mut();
     for (bot, score) in world.query::<(&Bot, &Score)>().iter(world) {

@@ -1,4 +1,4 @@
-//! A game to look at: fighters who run, get hurt, collect coins and die.
+//! A small recorded game: fighters move, take damage, collect coins and die, on a fixed schedule without randomness.
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
@@ -23,7 +23,7 @@ pub struct Sight {
     pub nearest_coin: [f32; 2],
     pub nearest_enemy: [f32; 2],
     pub coins_in_reach: f32,
-    /// Nothing ever sets it.
+    /// Constant.
     pub shield: f32,
 }
 
@@ -41,11 +41,11 @@ pub struct Intent {
     pub stance: Stance,
 }
 
-/// How long fighters live.
+/// Ticks since the fighter was spawned.
 #[derive(Component)]
 pub struct Age(u32);
 
-/// The recording of the fighters.
+/// A recording of the fighters, without a sink.
 pub fn recording() -> Recording<Fighter> {
     Recording::<Fighter>::new("fighter")
         .observe::<Place>()
@@ -53,17 +53,12 @@ pub fn recording() -> Recording<Fighter> {
         .observe::<Sight>()
         .act::<Intent>()
         .reward_terms(["alive", "coin", "hit"])
-        .episodes(EpisodeRules {
-            non_finite: NonFinite::Keep,
-            ..Default::default()
-        })
-        .scaling(PlayerScaling {
-            expected_players: 1000,
-            ..Default::default()
-        })
+        .non_finite(NonFinite::Keep)
+        .capacity(512)
+        .players(1000)
 }
 
-/// A game of so many fighters that has been played for so many ticks, with the inspector.
+/// An app with the inspector and `fighters` fighters, after `ticks` ticks.
 pub fn play(fighters: usize, ticks: usize) -> TestApp {
     let mut test = TestApp::new();
     test.add_plugins(ExperienceInspectorPlugin::default());
@@ -72,21 +67,23 @@ pub fn play(fighters: usize, ticks: usize) -> TestApp {
     test
 }
 
-/// The game itself.
+/// Adds the game and its recording to an app, without the inspector.
 pub fn set_up(test: &mut TestApp, fighters: usize) {
     test.record(recording());
-    test.add_systems(FixedUpdate, (live, die).chain()).add_observer(respawn);
-    for number in 0..fighters {
-        join(test, number);
+    test.add_systems(FixedUpdate, (simulate, end_dead_episodes).chain())
+        .add_observer(restore_health);
+    for index in 0..fighters {
+        spawn_fighter(test, index);
     }
 }
 
-pub fn join(test: &mut TestApp, number: usize) -> Entity {
-    let number = number as f32;
+/// Spawns the fighter with agent id `100 + index`.
+pub fn spawn_fighter(test: &mut TestApp, index: usize) -> Entity {
+    let offset = index as f32;
     let fighter = (
         Fighter,
-        AgentId(100 + number as i64),
-        Place { x: number, y: -number },
+        AgentId(100 + index as i64),
+        Place { x: offset, y: -offset },
         Health(100.0),
         Sight {
             nearest_coin: [0.0; 2],
@@ -104,7 +101,7 @@ pub fn join(test: &mut TestApp, number: usize) -> Entity {
     test.world_mut().spawn(fighter).id()
 }
 
-fn live(
+fn simulate(
     mut fighters: Query<(
         &AgentId,
         &mut Place,
@@ -126,8 +123,8 @@ fn live(
         intent.turn = (phase * 2.0).sin();
         intent.fire = age.0.is_multiple_of(7);
         intent.stance = match (phase * 0.2).sin() {
-            mood if mood > 0.4 => Stance::Chase,
-            mood if mood < -0.6 => Stance::Flee,
+            wave if wave > 0.4 => Stance::Chase,
+            wave if wave < -0.6 => Stance::Flee,
             _ => Stance::Hold,
         };
         reward.add("alive", 0.01);
@@ -141,7 +138,7 @@ fn live(
     }
 }
 
-fn die(fighters: Query<(Entity, &Health)>, mut commands: Commands) {
+fn end_dead_episodes(fighters: Query<(Entity, &Health)>, mut commands: Commands) {
     for (fighter, health) in &fighters {
         if health.0 <= 0.0 {
             commands.trigger(EndEpisode::terminated(fighter, "death"));
@@ -149,7 +146,7 @@ fn die(fighters: Query<(Entity, &Health)>, mut commands: Commands) {
     }
 }
 
-fn respawn(ended: On<EpisodeEnded>, mut fighters: Query<&mut Health>) {
+fn restore_health(ended: On<EpisodeEnded>, mut fighters: Query<&mut Health>) {
     if let Ok(mut health) = fighters.get_mut(ended.entity) {
         health.0 = 100.0;
     }

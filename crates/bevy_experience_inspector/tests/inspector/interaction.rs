@@ -1,30 +1,30 @@
-//! What clicks do, to what is shown and to the recording.
+//! Effects of clicks and typed text on the panel and on the recording.
 
-use crate::{game, panel::Panel};
+use crate::support::{game, panel::Panel};
 use bevy_experience::prelude::*;
 use bevy_experience_inspector::{ExperienceInspector, Tab};
 
-/// The agents of the rows that are seen, from the top.
+/// The agent ids of the visible rows of the player table, from the top.
 fn agents(panel: &Panel) -> Vec<i64> {
     let mut rows: Vec<_> = panel
         .texts()
         .into_iter()
-        .filter_map(|text| Some((text.at.center(), text.text.parse::<i64>().ok()?)))
-        .filter(|(at, agent)| at.x < 120.0 && at.y > 165.0 && (100..10_000).contains(agent))
+        .filter_map(|text| Some((text.rect.center(), text.text.parse::<i64>().ok()?)))
+        .filter(|(center, agent)| center.x < 120.0 && center.y > 165.0 && (100..10_000).contains(agent))
         .collect();
     rows.sort_by(|(a, _), (b, _)| a.y.total_cmp(&b.y));
     rows.into_iter().map(|(_, agent)| agent).collect()
 }
 
 #[test]
-fn a_click_on_a_title_sorts_and_another_turns_the_order_round() {
+fn a_click_on_a_title_sorts_and_a_second_reverses_the_order() {
     let mut panel = Panel::new(game::play(6, 20));
     assert_eq!(agents(&panel), [100, 101, 102, 103, 104, 105]);
     panel.click("Agent");
     assert_eq!(agents(&panel), [105, 104, 103, 102, 101, 100]);
     panel.click("Agent");
     assert_eq!(agents(&panel), [100, 101, 102, 103, 104, 105]);
-    // Whose episode was cut begins anew, and has the fewest steps.
+    // An agent whose episode was ended begins a new one, and has the fewest steps.
     panel
         .experience()
         .end_episode("fighter", 103, EndReason::from("test"))
@@ -35,15 +35,15 @@ fn a_click_on_a_title_sorts_and_another_turns_the_order_round() {
 }
 
 #[test]
-fn what_is_typed_is_searched_for() {
+fn the_search_field_filters_players() {
     let mut panel = Panel::new(game::play(30, 10));
-    panel.type_at("agent, entity, or why it ended", "117");
+    panel.type_at("agent, entity or end reason", "117");
     assert_eq!(agents(&panel), [117]);
     assert!(panel.shows("1 of 30 players"));
 }
 
 #[test]
-fn a_click_on_a_player_selects_it_and_shows_what_it_did() {
+fn a_click_on_a_player_selects_it_and_shows_its_transitions() {
     let mut panel = Panel::new(game::play(6, 20));
     panel.click("104");
     let inspector = panel.inspector();
@@ -58,26 +58,26 @@ fn a_click_on_a_player_selects_it_and_shows_what_it_did() {
 }
 
 #[test]
-fn scrubbing_goes_back_and_holds_what_is_looked_at() {
+fn stepping_back_freezes_the_transition_that_is_shown() {
     let mut panel = Panel::new(game::play(2, 30));
     panel.click("100");
-    // 30 captures are 29 transitions; the last began at the tick before the last.
-    assert!(panel.shows("tick 28, lasted 1"));
+    // 30 captures are 29 transitions, of which the last begins at tick 28.
+    assert!(panel.shows("tick 28, duration 1"));
     panel.click("◀");
     panel.click("◀");
-    assert!(panel.shows("tick 26, lasted 1"));
+    assert!(panel.shows("tick 26, duration 1"));
     panel.tick();
     panel.tick();
-    assert!(panel.shows("tick 26, lasted 1"), "it ran away");
+    assert!(panel.shows("tick 26, duration 1"), "a frozen transition moved");
     panel.click("▶");
-    assert!(panel.shows("tick 27, lasted 1"));
-    panel.click("Hold");
+    assert!(panel.shows("tick 27, duration 1"));
+    panel.click("Freeze");
     panel.click("▶");
-    assert!(panel.shows("tick 30, lasted 1"));
+    assert!(panel.shows("tick 30, duration 1"));
 }
 
 #[test]
-fn a_feature_that_is_clicked_is_plotted() {
+fn a_click_on_a_feature_plots_it() {
     let mut panel = Panel::new(game::play(2, 30));
     panel.click("100");
     assert!(panel.shows("Click on features to plot them."));
@@ -87,13 +87,13 @@ fn a_feature_that_is_clicked_is_plotted() {
 }
 
 #[test]
-fn pause_and_resume_reach_the_recording() {
+fn pause_and_resume_buttons_act_on_the_recording() {
     let mut panel = Panel::new(game::play(2, 10));
     assert!(panel.shows("⏺ recording"));
     panel.click("Pause");
-    let why = panel.experience().pause_reason("fighter").unwrap();
+    let reason = panel.experience().pause_reason("fighter").unwrap();
     panel.frames(1);
-    assert!(panel.shows(&format!("⏸ paused: {why}")));
+    assert!(panel.shows(&format!("⏸ paused: {reason}")));
     panel.tick();
     panel.click("Resume");
     assert_eq!(panel.experience().pause_reason("fighter"), None);
@@ -105,16 +105,16 @@ fn pause_and_resume_reach_the_recording() {
 }
 
 #[test]
-fn an_episode_is_thrown_away_tagged_and_ended_and_a_player_excluded() {
+fn player_buttons_discard_tag_end_exclude_and_include() {
     let mut panel = Panel::new(game::play(2, 10));
     panel.click("101");
-    panel.click("Throw away episode");
-    assert!(panel.shows("was thrown away"));
+    panel.click("Discard episode");
+    assert!(panel.shows("discarded"));
     panel.tick();
     panel.tick();
-    panel.type_at("a word", "odd");
+    panel.type_at("tag name", "odd");
     panel.click("Tag");
-    assert!(panel.shows("is tagged `odd`"));
+    assert!(panel.shows("tagged `odd`"));
     panel.click("End episode");
     panel.tick();
     panel.tick();
@@ -132,34 +132,34 @@ fn an_episode_is_thrown_away_tagged_and_ended_and_a_player_excluded() {
         .collect();
     assert_eq!(reasons, ["inspector", "excluded"]);
     let report = panel.test.report();
-    // Ten captures are nine transitions.
+    // 10 captures are 9 transitions.
     assert_eq!(report.discarded, 9);
-    let words: Vec<_> = report.tags.iter().map(|tag| (tag.agent_id, tag.tag.as_str())).collect();
-    assert_eq!(words, [(101, "odd")]);
+    let tags: Vec<_> = report.tags.iter().map(|tag| (tag.agent_id, tag.tag.as_str())).collect();
+    assert_eq!(tags, [(101, "odd")]);
 }
 
 #[test]
-fn what_cannot_be_done_is_said() {
+fn a_command_that_fails_shows_its_error() {
     let mut panel = Panel::new(game::play(1, 10));
     panel.click("100");
-    // The game ends the episode in the same moment.
+    // The game ends the episode between the frame and the click.
     let world = panel.test.world_mut();
     let experience = world.resource::<Experience>();
     let fighter = experience.players("fighter").next().unwrap().entity;
     world.trigger(EndEpisode::terminated(fighter, "death"));
-    panel.click("Throw away episode");
+    panel.click("Discard episode");
     assert!(panel.shows("the game has just ended the episode"));
 }
 
 #[test]
-fn a_flush_is_asked_for() {
+fn the_flush_button_exports_ended_episodes() {
     let mut panel = Panel::new(game::play(1, 10));
     panel.experience().end_episode("fighter", 100, "test").unwrap();
     panel.click("Flush now");
-    assert!(panel.shows("a flush was asked for"));
+    assert!(panel.shows("flush requested"));
     let exported = (0..500).any(|_| {
         std::thread::sleep(core::time::Duration::from_millis(10));
         panel.experience().progress("fighter").unwrap().exported == 9
     });
-    assert!(exported, "it was not flushed");
+    assert!(exported, "nothing was exported");
 }

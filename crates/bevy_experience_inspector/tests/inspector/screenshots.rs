@@ -1,0 +1,129 @@
+//! Screenshots of every tab at two sizes and in both themes: drawn completely, with no text clipped.
+//!
+//! They are written to `target/tmp/inspector`, or to the folder that `EXPERIENCE_PICTURES` names.
+
+use crate::support::{game, panel::Panel};
+use bevy_egui::egui::Theme;
+use bevy_experience::test_app::TestApp;
+use bevy_experience_inspector::Tab;
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    let folder = std::env::var_os("EXPERIENCE_PICTURES").map_or_else(
+        || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("inspector"),
+        PathBuf::from,
+    );
+    std::fs::create_dir_all(&folder).expect("the folder of screenshots can be created");
+    folder
+}
+
+/// Saves a screenshot of a panel with content.
+fn save(panel: &mut Panel, name: &str) {
+    save_with_at_least(panel, name, 5_000);
+}
+
+/// Saves a screenshot. Asserts that at least `min_pixels` differ from the background, and that no text is clipped at
+/// its left or right.
+fn save_with_at_least(panel: &mut Panel, name: &str, min_pixels: usize) {
+    panel.frames(2);
+    for text in panel.texts() {
+        let is_clipped = text.rect.left() < text.clip.left() - 1.0 || text.rect.right() > text.clip.right() + 1.0;
+        assert!(
+            !is_clipped,
+            "{name}: `{}` at {:?} is clipped by {:?}",
+            text.text, text.rect, text.clip
+        );
+    }
+    let screenshot = panel.screenshot();
+    assert!(screenshot.foreground_pixels() > min_pixels, "{name} is empty");
+    screenshot.save(&folder().join(format!("{name}.png")));
+}
+
+fn theme_name(theme: Theme) -> &'static str {
+    match theme {
+        Theme::Dark => "dark",
+        Theme::Light => "light",
+    }
+}
+
+/// Screenshots of failed and paused recordings, and of placeholders.
+fn save_states(size: [u16; 2], theme: Theme) {
+    let name = |state: &str| format!("{state}-{}x{}-{}", size[0], size[1], theme_name(theme));
+    let mut panel = Panel::with_failing_sink(size, theme);
+    save(&mut panel, &name("failed"));
+
+    let mut panel = Panel::sized(game::play(24, 200), size, theme);
+    panel.click("Pause");
+    panel.tick();
+    save(&mut panel, &name("paused"));
+    panel.click("104");
+    save(&mut panel, &name("paused-player"));
+
+    let mut panel = Panel::sized(game::play(3, 1), size, theme);
+    save_with_at_least(&mut panel, &name("empty"), 500);
+    panel.click("101");
+    save_with_at_least(&mut panel, &name("empty-player"), 500);
+
+    let mut panel = Panel::sized(TestApp::new(), size, theme);
+    save_with_at_least(&mut panel, &name("no-recording"), 500);
+}
+
+fn save_tabs(size: [u16; 2], theme: Theme) {
+    let mut panel = Panel::sized(game::play(24, 3), size, theme);
+    for _ in 0..400 {
+        panel.test.ticks(1);
+    }
+    panel.frames(2);
+    for _ in 0..20 {
+        panel.tick();
+    }
+    let name = |tab: &str| format!("{tab}-{}x{}-{}", size[0], size[1], theme_name(theme));
+    save(&mut panel, &name("players"));
+    panel.click("107");
+    panel.click("health");
+    panel.click("place.x");
+    save(&mut panel, &name("player"));
+    panel.show(Tab::Distributions);
+    save(&mut panel, &name("distributions"));
+    panel.show(Tab::Schema);
+    save(&mut panel, &name("schema"));
+    panel.show(Tab::Settings);
+    save(&mut panel, &name("settings"));
+}
+
+#[test]
+fn small_and_dark() {
+    save_tabs([1000, 700], Theme::Dark);
+}
+
+#[test]
+fn small_and_light() {
+    save_tabs([1000, 700], Theme::Light);
+}
+
+#[test]
+fn large_and_dark() {
+    save_tabs([1920, 1080], Theme::Dark);
+}
+
+#[test]
+fn large_and_light() {
+    save_tabs([1920, 1080], Theme::Light);
+}
+
+#[test]
+fn a_thousand_players_and_none() {
+    let mut panel = Panel::new(game::play(1000, 40));
+    save(&mut panel, "thousand-1000x700-dark");
+    let mut panel = Panel::new(game::play(0, 3));
+    save(&mut panel, "none-1000x700-dark");
+}
+
+#[test]
+fn failures_pauses_and_placeholders() {
+    for size in [[1000, 700], [1920, 1080]] {
+        for theme in [Theme::Dark, Theme::Light] {
+            save_states(size, theme);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of the arena in this process: its rules, determinism, recording, views and keyboard control.
+
+mod determinism;
+mod recording;
+mod rules;
+mod support;
+mod view;
