@@ -390,7 +390,7 @@ pub mod prelude {
             Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperiencePlugins, ExperienceSystems,
             GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed,
         },
-        recording::{EpisodeRules, PlayerScaling, Recording},
         recording::{ColumnBounds, ColumnName},
+        recording::{EpisodeRules, PlayerScaling, Recording},
     };
 }

@@ -3,8 +3,8 @@
 use super::ExperienceInspector;
 use bevy_ecs::world::World;
 use bevy_experience::plugin::{Experience, PlayerError};
-use core::time::Duration;
 use bevy_experience::transition::EndReason;
+use core::time::Duration;
 
 /// A change to the recording that a button requests. Agents are given by agent id.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,8 +10,8 @@ use super::{
     table::{self, TableCell, TableColumn},
 };
 use bevy_egui::egui::{ScrollArea, Ui, vec2};
-use egui_plot::{Bar, BarChart, Plot};
 use bevy_experience::schema::Space;
+use egui_plot::{Bar, BarChart, Plot};
 
 const COLUMNS: [TableColumn; 5] = [
     TableColumn::text("Feature", 2.5, ""),

@@ -6,11 +6,11 @@ mod episode;
 pub(super) use distribution::{FeatureRange, SampleWindow, WINDOW_LEN};
 
 use super::InspectorSettings;
+use bevy_experience::buffer::PlayerBuffers;
 use bevy_experience::plugin::{PlayerState, RecordingProgress};
+use bevy_experience::{schema::Schema, transition::StepBytes};
 use core::time::Duration;
 use episode::EpisodeTracker;
-use bevy_experience::buffer::PlayerBuffers;
-use bevy_experience::{schema::Schema, transition::StepBytes};
 use std::{
     collections::{HashMap, VecDeque},
     time::Instant,

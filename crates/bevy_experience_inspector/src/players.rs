@@ -7,8 +7,8 @@ use super::{
     table::{self, TableCell, TableColumn, TableSort},
 };
 use bevy_egui::egui::{Color32, TextEdit, Ui};
-use core::cmp::Ordering;
 use bevy_experience::transition::Outcome;
+use core::cmp::Ordering;
 
 /// The search text and sort order.
 #[derive(Default)]

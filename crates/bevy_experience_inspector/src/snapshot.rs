@@ -1,8 +1,8 @@
 //! The state of one recording, read once per frame and shown by all tabs.
 
 use super::{InspectorSettings, metrics::RecordingMetrics};
-use bevy_experience::plugin::{Experience, PauseReason, PlayerState, RecordingProgress, SinkProgress};
 use bevy_experience::buffer::{BufferSettings, BufferStats};
+use bevy_experience::plugin::{Experience, PauseReason, PlayerState, RecordingProgress, SinkProgress};
 use bevy_experience::schema::Schema;
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 
 use super::{super::style, PlayerTab};
 use bevy_egui::egui::Ui;
-use egui_plot::{Legend, Line, Plot, PlotPoints};
 use bevy_experience::schema::Schema;
+use egui_plot::{Legend, Line, Plot, PlotPoints};
 
 /// A line of a plot: its name, and points of tick and value.
 type Series = (String, Vec<[f64; 2]>);

@@ -61,7 +61,7 @@ pub(super) fn draw_fixed_settings(world: &World, ui: &mut Ui, snapshot: &Recordi
 fn draw_current_state(experience: &Experience, ui: &mut Ui, snapshot: &RecordingSnapshot) {
     ui.strong("Current state");
     let stats = &snapshot.buffers;
-    let run = experience.run().map_or_else(String::new, |run| run.to_string());
+    let run = experience.run().to_string();
     let rows = [
         ("Rows waiting for export", format::count(stats.len as u64), ""),
         ("Of these in the spill file", format::count(stats.in_file as u64), ""),

@@ -3,9 +3,9 @@
 use crate::support::{game, panel::Panel};
 use bevy_egui::{EguiContext, EguiPrimaryContextPass, PrimaryEguiContext, egui::RawInput};
 use bevy_experience::test_app::TestApp;
+use bevy_experience::transition::Episode;
 use bevy_experience_inspector::{ExperienceInspector, ExperienceInspectorPlugin, Tab};
 use bevy_input::{ButtonInput, keyboard::KeyCode};
-use bevy_experience::transition::Episode;
 
 #[test]
 fn an_open_inspector_without_a_window_does_not_panic() {

@@ -2,10 +2,10 @@
 
 use crate::support::{game, panel::Panel};
 use bevy_egui::egui::{Event, Key, Modifiers};
+use bevy_experience::export::ExportSettings;
 use bevy_experience::{plugin::LiveSettings, prelude::*, test_app::TestApp};
 use bevy_experience_inspector::{ExperienceInspectorPlugin, Tab};
 use core::time::Duration;
-use bevy_experience::export::ExportSettings;
 
 /// The Settings tab of a game with these export settings.
 fn settings_tab(export: ExportSettings) -> Panel {

@@ -53,9 +53,14 @@ pub fn recording() -> Recording<Fighter> {
         .observe::<Sight>()
         .act::<Intent>()
         .reward_terms(["alive", "coin", "hit"])
-        .non_finite(NonFinite::Keep)
-        .capacity(512)
-        .players(1000)
+        .episodes(EpisodeRules {
+            non_finite: NonFinite::Keep,
+            ..Default::default()
+        })
+        .scaling(PlayerScaling {
+            expected_players: 1000,
+            ..Default::default()
+        })
 }
 
 /// An app with the inspector and `fighters` fighters, after `ticks` ticks.

@@ -8,11 +8,11 @@ use bevy_egui::egui::{
     CentralPanel, Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, Theme, epaint::ClippedShape,
     vec2,
 };
+use bevy_experience::export::{ExportSettings, RecordingInfo, RetrySettings, Sink, SinkError};
+use bevy_experience::{account::RunReport, transition::Episode};
 use bevy_experience::{prelude::*, test_app::TestApp};
 use bevy_experience_inspector::{ExperienceInspector, ExperienceInspectorPlugin, Tab, ui_for_experience};
 use core::time::Duration;
-use bevy_experience::{account::RunReport, transition::Episode};
-use bevy_experience::export::{ExportSettings, RecordingInfo, RetrySettings, Sink, SinkError};
 use std::borrow::Cow;
 
 /// An app, and an egui context that shows its inspector.
