@@ -29,25 +29,6 @@ pub enum BufferError {
     /// Several writers cannot agree on what is the newest.
     #[error("a ring that several push to cannot refuse the newest row: choose `Overflow::DropOldest`")]
     SharedDropNewest,
-    /// Several writers cannot agree on what is the oldest.
-    #[error("a ring that several push to cannot spill: choose `Overflow::DropOldest`")]
-    SharedSpill,
-    /// A file with no room for a block of rows.
-    #[error("a spill file of {bytes} bytes has no room for a block of rows: give it at least {needed}")]
-    SmallSpill {
-        /// Bytes that the file was to take.
-        bytes: u64,
-        /// Bytes that it takes at least.
-        needed: u64,
-    },
-    /// A folder in which no file can be made.
-    #[error("no spill file can be made in `{}`: {reason}; name a folder that is there and can be written", folder.display())]
-    SpillFolder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
     /// A pool's rows have headers, by which players are told apart.
     #[error("a pool's rows begin with a `StepHeader` of 8 words, and these have {words} words in all")]
     NoHeader {

@@ -17,8 +17,6 @@
 //! |---|---|---|---|---|
 //! | a push, `buffer_push/*/256` | 3.2 | 4.0 | 36 | 17 |
 //! | a row of a drain of all, `buffer_read/*/256` | 3.1 | 3.0 | 21 | 40 |
-//! | a push to a ring that spills all the time, `buffer_spill/ring` | | 16 | | |
-//! | that, and the row drained from the file, `buffer_spill/ring_and_back` | | 28 | | |
 //! | a push for one of 1000 players of a [`pool`], `pool_push/256` | | 7.8 | | |
 //!
 //! The same as ratios, and what was asked of them:
@@ -47,8 +45,7 @@
 //! transitions a second in batches of 4096 (`sample/4096`), and 39 to 41 million in each of the seven runs. 20 million were
 //! asked for.
 //!
-//! A push, a drain, a pop, a read and a sample allocate nothing once they are warm; a buffer that spills takes room for
-//! two blocks when it spills for the first time.
+//! A push, a drain, a pop, a read and a sample allocate nothing once they are warm.
 
 mod budget;
 mod cells;
@@ -62,7 +59,6 @@ pub mod ring;
 pub mod sample;
 mod settings;
 mod shape;
-mod spill;
 mod stats;
 mod supplies;
 mod sync;
@@ -91,14 +87,13 @@ pub trait TransitionBuffer: fmt::Debug + Send + Sync {
     /// Words of a row.
     fn row_words(&self) -> usize;
 
-    /// Rows that it can hold in memory.
+    /// Rows that it can hold.
     fn capacity(&self) -> usize;
 
-    /// Rows that a drain would find now, in memory or in the spill file.
+    /// Rows that a drain would find now.
     fn len(&self) -> usize;
 
-    /// Rows that can be pushed before one goes that was not drained. Room in a spill file that others use, too, counts
-    /// for each of them.
+    /// Rows that can be pushed before one goes that was not drained.
     fn free(&self) -> usize;
 
     /// Whether a drain would find nothing.

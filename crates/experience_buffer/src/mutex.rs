@@ -4,7 +4,6 @@ use super::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, MemoryUse, Overflow, TransitionBuffer,
     budget::Share,
     shape::checked_capacity,
-    spill::{Chain, Hand, Spilling},
     supplies::Supplies,
     sync::{Mutex, MutexGuard, lock},
 };
@@ -21,8 +20,6 @@ pub struct MutexBuffer {
     state: Mutex<State>,
     /// Room for the row that is given out, for one who drains at a time.
     given: Mutex<Vec<u64>>,
-    /// Its lock is taken before that of `state`.
-    spilling: Option<Arc<Spilling>>,
     _share: Option<Share>,
 }
 
@@ -54,10 +51,9 @@ impl MutexBuffer {
     /// A buffer of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that the buffer cannot be made; or when no file can be
-    /// made where rows are to be spilled.
+    /// When the settings or the rows have no size, or one so large that the buffer cannot be made.
     pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::supplied(settings, row_words, Supplies::of(settings, row_words)?)
+        Self::supplied(settings, row_words, Supplies::default())
     }
 
     pub(super) fn supplied(
@@ -76,7 +72,6 @@ impl MutexBuffer {
                 ..State::default()
             }),
             given: Mutex::default(),
-            spilling: Spilling::new(supplies.file, settings, row_words),
             _share: supplies.share,
         });
         Ok((Writer(buffer.clone()), buffer))
@@ -88,24 +83,6 @@ impl MutexBuffer {
 
     fn rows(&self, state: &State) -> usize {
         state.rows.len() / (1 + self.row_words)
-    }
-
-    /// Moves the oldest rows to the file. False where that cannot be done.
-    fn spill(&self, chain: &mut Chain, state: &mut State) -> bool {
-        let Some(spilling) = &self.spilling else { return false };
-        let stride = 1 + self.row_words;
-        let first = state.rows[0];
-        let rows = &state.rows;
-        let stored = spilling.store(chain, first, |index, row| {
-            let start = index as usize * stride + 1;
-            row.iter_mut()
-                .zip(rows.range(start..))
-                .for_each(|(word, &found)| *word = found);
-        });
-        if stored {
-            state.rows.drain(..spilling.block_rows() * stride);
-        }
-        stored
     }
 
     /// Takes the next row into `given`, unless rows are missing before it: then says how many, and expects it.
@@ -154,9 +131,7 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn free(&self) -> usize {
-        let in_memory = self.rows(&self.state());
-        let room = self.spilling.as_ref().map_or(0, |spilling| spilling.room());
-        (self.capacity - in_memory).saturating_add(room)
+        self.capacity - self.rows(&self.state())
     }
 
     fn close(&self) {
@@ -168,23 +143,6 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        if let Some(spilling) = &self.spilling {
-            let memory = |hand: &mut Hand, max: usize| {
-                let mut state = self.state();
-                let first = state.rows.front().copied().unwrap_or(state.stats.added);
-                let rows = max.min(self.rows(&state));
-                for _ in 0..rows {
-                    state.rows.pop_front();
-                    let (head, tail) = state.rows.as_slices();
-                    let split = head.len().min(self.row_words);
-                    hand.push(&head[..split]);
-                    hand.push(&tail[..self.row_words - split]);
-                    state.rows.drain(..self.row_words);
-                }
-                first + rows as u64
-            };
-            return spilling.drain(max, memory, each);
-        }
         let mut given = lock(&self.given);
         let mut drained = Drained::default();
         while drained.steps < max {
@@ -213,27 +171,16 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn stats(&self) -> BufferStats {
-        let _chain = self.spilling.as_ref().map(|spilling| spilling.lock());
         let state = self.state();
-        let in_memory = self.rows(&state);
-        let stats = BufferStats {
-            len: in_memory,
+        BufferStats {
+            len: self.rows(&state),
             capacity: self.capacity,
             memory: MemoryUse {
                 heap: state.rows.capacity() * size_of::<u64>(),
                 ..MemoryUse::default()
             },
             ..state.stats
-        };
-        let Some(spilling) = &self.spilling else { return stats };
-        let (retrieved, dropped) = (spilling.given(), state.stats.dropped + spilling.lost());
-        let stats = BufferStats {
-            retrieved,
-            dropped,
-            len: (stats.added - retrieved - dropped) as usize,
-            ..stats
-        };
-        spilling.count(in_memory, stats)
+        }
     }
 }
 
@@ -252,7 +199,6 @@ impl Writer {
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         let buffer = &*self.0;
         assert_eq!(row.len(), buffer.row_words, "a row of another width");
-        let mut chain = buffer.spilling.as_ref().map(|spilling| spilling.lock());
         let mut state = buffer.state();
         if state.closed {
             state.stats.rejected += 1;
@@ -260,12 +206,7 @@ impl Writer {
         }
         let number = state.stats.added;
         state.stats.added += 1;
-        let is_full = buffer.rows(&state) == buffer.capacity;
-        let spilled = is_full
-            && chain
-                .as_deref_mut()
-                .is_some_and(|chain| buffer.spill(chain, &mut state));
-        if is_full && !spilled {
+        if buffer.rows(&state) == buffer.capacity {
             state.stats.dropped += 1;
             if buffer.drops_newest {
                 return Ok(());

@@ -4,7 +4,6 @@ use super::{
     Budget, BufferError, BufferPool, BufferSettings, BufferStats, Drained, Label, MemoryUse, TransitionBuffer, Writer,
     pool::{PoolSettings, PoolWriter},
     ring::Reader,
-    spill::{self, SpillFile},
     supplies::Supplies,
     sync::{Mutex, MutexGuard, lock},
     writer::create_with,
@@ -37,8 +36,6 @@ pub struct PlayerBuffers {
     row_words: usize,
     label: Label,
     budget: Option<Arc<Budget>>,
-    /// Where all of them spill, if they do.
-    file: Option<Arc<SpillFile>>,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
     pool: OnceLock<Arc<BufferPool>>,
     past: Mutex<Past>,
@@ -57,12 +54,10 @@ impl PlayerBuffers {
     /// No buffers yet; each will be made like this.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that a buffer cannot be made; or when no file can be
-    /// made where rows are to be spilled.
+    /// When the settings or the rows have no size, or one so large that a buffer cannot be made.
     pub fn new(settings: BufferSettings, row_words: usize) -> Result<Self, BufferError> {
         settings.check(row_words)?;
         Ok(Self {
-            file: spill::file(&settings, row_words)?,
             settings,
             row_words,
             label: Label::default(),
@@ -105,7 +100,6 @@ impl PlayerBuffers {
         let supplies = Supplies {
             label: Label { agent_id, ..self.label },
             share,
-            file: self.file.clone(),
         };
         create_with(&self.settings, self.row_words, supplies)
     }
@@ -303,7 +297,6 @@ impl Past {
                 stats.dropped += core::mem::take(&mut stats.len) as u64;
                 stats.capacity = 0;
                 stats.memory = MemoryUse::default();
-                stats.in_file = 0;
                 self.stats += stats;
             }
             !done

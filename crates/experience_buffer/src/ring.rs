@@ -50,7 +50,6 @@ use super::{
     memory::{Label, Memory, Words},
     settings::BufferSettings,
     shape::Shape,
-    spill::{Hand, Spilling},
     supplies::Supplies,
     sync::{Mutex, lock},
 };
@@ -64,7 +63,6 @@ pub struct Ring {
     slots: Arc<Slots>,
     /// The accounting cursor's. The writer never takes this lock.
     drain: Mutex<Cursor>,
-    spilling: Option<Arc<Spilling>>,
 }
 
 impl Ring {
@@ -85,10 +83,9 @@ impl Ring {
     /// A ring of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that the ring cannot be made; or when no file can be
-    /// made where rows are to be spilled.
+    /// When the settings or the rows have no size, or one so large that the ring cannot be made.
     pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::supplied(settings, row_words, Supplies::of(settings, row_words)?)
+        Self::supplied(settings, row_words, Supplies::default())
     }
 
     /// A ring of rows of `row_words` words, and its writer. Where it lies in a file, that says whose rows they are.
@@ -103,7 +100,7 @@ impl Ring {
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         let supplies = Supplies {
             label,
-            ..Supplies::of(settings, row_words)?
+            ..Supplies::default()
         };
         Self::supplied(settings, row_words, supplies)
     }
@@ -117,19 +114,14 @@ impl Ring {
         let shape = settings.shape(row_words);
         let words = words(&settings.memory, settings.huge_pages, shape, supplies.label)?;
         let slots = Arc::new(Slots::new(words.holding(supplies.share), shape));
-        let spilling = Spilling::new(supplies.file, settings, row_words);
-        let ring = Arc::new(Self {
-            spilling: spilling.clone(),
-            ..Self::of(slots.clone())
-        });
-        Ok((Writer::new(slots, shape, spilling), ring))
+        let ring = Arc::new(Self::of(slots.clone()));
+        Ok((Writer::new(slots, shape), ring))
     }
 
     pub(super) fn of(slots: Arc<Slots>) -> Self {
         Self {
             drain: Mutex::new(Cursor::new(0)),
             slots,
-            spilling: None,
         }
     }
 
@@ -151,47 +143,6 @@ impl Ring {
         self.slots.accounted()
     }
 
-    #[inline(never)]
-    fn drain_spilling(&self, spilling: &Spilling, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        let slots = &*self.slots;
-        let memory = |hand: &mut Hand, max| {
-            let mut cursor = lock(&self.drain);
-            // The writer moves it, too.
-            cursor.seek(slots.accounted());
-            cursor.read(
-                slots,
-                max,
-                |_| true,
-                |next, missed| slots.account(next, missed),
-                |row| hand.push(row),
-            );
-            cursor.next
-        };
-        spilling.drain(max, memory, each)
-    }
-
-    fn spilling_stats(&self, spilling: &Spilling) -> BufferStats {
-        let slots = &*self.slots;
-        // What lies between two cursors stays between them meanwhile.
-        let _chain = spilling.lock();
-        let given = spilling.given();
-        let lost = spilling.lost();
-        let (missed, accounted, head) = (slots.missed(), slots.accounted(), slots.head());
-        let in_memory = (head - accounted).min(slots.capacity());
-        let dropped = missed + lost + (head - accounted - in_memory);
-        let stats = BufferStats {
-            added: head,
-            dropped,
-            retrieved: given,
-            rejected: slots.rejected(),
-            len: Self::count(head - dropped - given),
-            capacity: self.capacity(),
-            memory: slots.cells().memory(),
-            ..BufferStats::default()
-        };
-        spilling.count(Self::count(in_memory), stats)
-    }
-
     /// Takes all of its memory now, unless that lies in a file.
     pub(super) fn prefault(&self) {
         self.slots.cells().prefault();
@@ -200,11 +151,6 @@ impl Ring {
     fn count(rows: u64) -> usize {
         usize::try_from(rows).expect("slots are addressable")
     }
-}
-
-/// Rows that can be pushed before one goes that was not drained.
-fn free(slots: &Slots, spilling: Option<&Spilling>) -> usize {
-    slots.free().saturating_add(spilling.map_or(0, Spilling::room))
 }
 
 /// Words for a ring of this shape in memory of this kind.
@@ -229,16 +175,13 @@ impl TransitionBuffer for Ring {
     }
 
     fn len(&self) -> usize {
-        if self.spilling.is_some() {
-            return self.stats().len;
-        }
         // In this order: a drain in between makes the answer too small by what it took, never negative.
         let accounted = self.slots.accounted();
         Self::count((self.slots.head() - accounted).min(self.slots.capacity()))
     }
 
     fn free(&self) -> usize {
-        free(&self.slots, self.spilling.as_deref())
+        self.slots.free()
     }
 
     fn close(&self) {
@@ -250,9 +193,6 @@ impl TransitionBuffer for Ring {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        if let Some(spilling) = &self.spilling {
-            return self.drain_spilling(spilling, max, each);
-        }
         let mut cursor = lock(&self.drain);
         let slots = &*self.slots;
         cursor.read(slots, max, |_| true, |next, missed| slots.account(next, missed), each)
@@ -275,10 +215,7 @@ impl TransitionBuffer for Ring {
     }
 
     fn stats(&self) -> BufferStats {
-        match &self.spilling {
-            Some(spilling) => self.spilling_stats(spilling),
-            None => self.slots.stats(),
-        }
+        self.slots.stats()
     }
 }
 

@@ -94,7 +94,7 @@ impl From<ring::Writer> for Writer {
 ///
 /// # Errors
 /// When the settings or the rows have no size, or one so large that the buffer cannot be made, or the kind cannot lie in
-/// the memory that they name; or when no file can be made where rows are to be spilled.
+/// the memory that they name.
 pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     create_for(settings, row_words, Label::default())
 }
@@ -110,7 +110,7 @@ pub fn create_for(
 ) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     let supplies = Supplies {
         label,
-        ..Supplies::of(settings, row_words)?
+        ..Supplies::default()
     };
     create_with(settings, row_words, supplies)
 }

@@ -129,7 +129,7 @@ impl Writer {
     /// Lets several push to the ring.
     ///
     /// # Errors
-    /// When the ring refuses the newest rows, or spills the oldest: that needs one writer, who knows which these are.
+    /// When the ring refuses the newest rows: that needs one writer, who knows which these are.
     pub fn into_shared(mut self) -> Result<SharedWriter, BufferError> {
         self.check_shared()?;
         Ok(SharedWriter::new(self.leave_open()))

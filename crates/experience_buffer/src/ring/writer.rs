@@ -4,7 +4,6 @@ use super::slots::Slots;
 use crate::{
     BufferError, Closed,
     shape::{Links, Shape},
-    spill::Spilling,
 };
 use core::fmt;
 use std::sync::Arc;
@@ -14,10 +13,8 @@ pub struct Writer {
     slots: Arc<Slots>,
     /// The number of the next row.
     next: u64,
-    /// Whether a full ring does anything else than overwrite the oldest row.
-    careful: bool,
-    /// Where a full ring puts its oldest rows. Without it, a careful writer refuses the newest.
-    spilling: Option<Arc<Spilling>>,
+    /// Whether a full ring refuses the newest row instead of overwriting the oldest.
+    refuses_newest: bool,
     /// What the accounting cursor was when it was looked at last; it may be further by now.
     accounted: u64,
     skipped: u64,
@@ -25,12 +22,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(slots: Arc<Slots>, shape: Shape, spilling: Option<Arc<Spilling>>) -> Self {
+    pub(super) fn new(slots: Arc<Slots>, shape: Shape) -> Self {
         Self {
             slots,
             next: 0,
-            careful: shape.links == Links::Skipped || spilling.is_some(),
-            spilling,
+            refuses_newest: shape.links == Links::Skipped,
             accounted: 0,
             skipped: 0,
             leaves_open: false,
@@ -39,11 +35,10 @@ impl Writer {
 
     /// Whether several may push instead.
     pub(super) fn check_shared(&self) -> Result<(), BufferError> {
-        match (self.careful, &self.spilling) {
-            (false, _) => Ok(()),
-            (true, None) => Err(BufferError::SharedDropNewest),
-            (true, Some(_)) => Err(BufferError::SharedSpill),
+        if self.refuses_newest {
+            return Err(BufferError::SharedDropNewest);
         }
+        Ok(())
     }
 
     /// Ends this writer for another one.
@@ -59,7 +54,7 @@ impl Writer {
         self.slots.prefetch(self.next);
     }
 
-    /// Appends a row. No allocation, and wait-free unless it must spill.
+    /// Appends a row. No allocation, and wait-free.
     ///
     /// Where there is no room, the oldest row goes, or this one does, as the ring's
     /// [`Overflow`](crate::Overflow) says; both are counted as dropped, and are no error.
@@ -76,8 +71,8 @@ impl Writer {
             slots.reject(1);
             return Err(Closed);
         }
-        if self.careful {
-            return self.push_carefully(row);
+        if self.refuses_newest {
+            return self.push_or_skip(row);
         }
         slots.append(self.next, &[], row);
         self.next += 1;
@@ -85,26 +80,17 @@ impl Writer {
     }
 
     #[inline(never)]
-    fn push_carefully(&mut self, row: &[u64]) -> Result<(), Closed> {
+    fn push_or_skip(&mut self, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
         assert_eq!(row.len(), slots.cells().row_words(), "a row of another width");
         if self.next - self.accounted >= slots.capacity() {
             self.accounted = slots.accounted();
         }
-        let is_full = self.next - self.accounted >= slots.capacity();
-        match &self.spilling {
-            Some(spilling) => {
-                if is_full && spilling.room() > 0 {
-                    spill(spilling, slots, self.next);
-                }
-                slots.append(self.next, &[], row);
-            }
-            None if is_full => {
-                self.skipped = slots.skip();
-                return Ok(());
-            }
-            None => slots.append(self.next, &[self.skipped], row),
+        if self.next - self.accounted >= slots.capacity() {
+            self.skipped = slots.skip();
+            return Ok(());
         }
+        slots.append(self.next, &[self.skipped], row);
         self.next += 1;
         Ok(())
     }
@@ -112,7 +98,7 @@ impl Writer {
     /// Rows that can be pushed before one goes that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
-        super::free(&self.slots, self.spilling.as_deref())
+        self.slots.free()
     }
 
     /// Hides the rows pushed so far from everybody but the accounting cursor and readers who saw them already.
@@ -121,25 +107,6 @@ impl Writer {
     /// then it must not be sampled or peeked at.
     pub fn hide(&mut self) {
         self.slots.raise_floor(self.next);
-    }
-}
-
-/// Moves the oldest rows of a full ring to the file, if that can be done.
-#[cold]
-fn spill(spilling: &Spilling, slots: &Slots, next: u64) {
-    let mut chain = spilling.lock();
-    let accounted = slots.accounted();
-    if next - accounted < slots.capacity() {
-        // Somebody drained since it was looked at.
-        return;
-    }
-    let first = accounted.max(slots.oldest(next));
-    let stored = spilling.store(&mut chain, first, |index, row| {
-        let whole = slots.look(first + index, row);
-        debug_assert!(whole, "nobody else writes");
-    });
-    if stored {
-        slots.account(first + spilling.block_rows() as u64, first - accounted);
     }
 }
 

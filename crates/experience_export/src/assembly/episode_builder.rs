@@ -1,5 +1,6 @@
-//! An episode that is being put together.
+//! Builder of one episode, from rows that arrive one at a time and may already lie in the journal.
 
+use super::stored_episode::{StoredEpisode, add_reward};
 use crate::journal::{Extent, Journal, Record, Segments};
 use experience_core::{
     schema::{RowLayout, Schema},
@@ -7,37 +8,41 @@ use experience_core::{
 };
 use std::{io, sync::Arc};
 
-/// An episode whose rows come one after the other. Where there is a journal, those of an open one lie there, and only what it
-/// has not been given yet is in memory.
-pub(crate) struct Draft {
+/// An episode whose rows arrive one at a time.
+///
+/// With a journal, the rows of an open episode lie there, and memory holds only those not written yet. Rows written after
+/// the episode was closed are in both: a closed episode is dispatched at once, and most sinks take it from memory.
+pub(crate) struct EpisodeBuilder {
     captured_as: u32,
     episode_id: i64,
     agent_id: i64,
     continues: Option<i64>,
-    /// How many, wherever they lie.
+    /// Number of rows, in the journal and in memory.
     rows: usize,
-    /// Those that are in the journal alone, oldest first.
+    /// Rows in the journal, oldest first.
     extents: Vec<Extent>,
-    /// The others.
+    /// The first extents, whose rows are not in `tail`. The other extents hold the first words of `tail`.
+    only_in_journal: usize,
+    /// Rows in memory, the newest.
     tail: Vec<u64>,
-    /// A row whose reward adds to that of the last, which is in the journal alone; or nothing.
+    /// A row whose reward is added to that of the last row, which is only in the journal; or empty.
     end: Vec<u64>,
     closed: Option<(Outcome, EndReason)>,
-    noted: Noted,
+    written: Written,
     pending: Pending,
 }
 
-/// What the journal has of a draft.
+/// What the journal holds of an episode.
 #[derive(Clone, Copy, Default)]
-struct Noted {
-    /// The segment with its beginning.
+struct Written {
+    /// Segment with the `Open` record.
     opened: Option<u32>,
-    /// So many words of the tail: those of an episode that has ended stay in memory, for it is handed over at once.
+    /// Words of `tail` that are also in the journal. 0 while the episode is open.
     words: usize,
     closed: bool,
 }
 
-/// What a frame that is not committed yet adds to it.
+/// What the journal frame that is not committed yet adds to [`Written`].
 #[derive(Default)]
 struct Pending {
     opened: Option<u32>,
@@ -46,19 +51,19 @@ struct Pending {
     closed: bool,
 }
 
-impl Draft {
+impl EpisodeBuilder {
     /// Begins an episode with the row of its first observation.
     pub(crate) fn begin(episode_id: i64, continues: Option<i64>, row: &[u64]) -> Self {
         let header = StepHeader::of(row);
         Self {
             rows: 1,
             tail: row.to_vec(),
-            ..Self::found(episode_id, header.episode, header.agent_id, continues)
+            ..Self::from_journal(episode_id, header.episode, header.agent_id, continues)
         }
     }
 
-    /// An episode that a journal tells of, without any of its rows.
-    pub(crate) fn found(episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) -> Self {
+    /// An episode read from a journal, without any of its rows yet.
+    pub(crate) fn from_journal(episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) -> Self {
         Self {
             captured_as,
             episode_id,
@@ -66,15 +71,16 @@ impl Draft {
             continues,
             rows: 0,
             extents: Vec::new(),
+            only_in_journal: 0,
             tail: Vec::new(),
             end: Vec::new(),
             closed: None,
-            noted: Noted::default(),
+            written: Written::default(),
             pending: Pending::default(),
         }
     }
 
-    /// The number that it was captured as. The pieces of an episode with gaps share it.
+    /// The number under which capture recorded the episode. The pieces of an episode with gaps share it.
     pub(crate) fn captured_as(&self) -> u32 {
         self.captured_as
     }
@@ -95,21 +101,25 @@ impl Draft {
         self.rows.saturating_sub(1) as u64
     }
 
-    /// The next row.
+    /// Appends a row.
     pub(crate) fn push(&mut self, row: &[u64]) {
         self.tail.extend_from_slice(row);
         self.rows += 1;
     }
 
-    /// The next rows, which lie in a journal.
+    /// Appends `rows` rows that lie in a journal.
     pub(crate) fn push_extent(&mut self, extent: Extent, rows: usize) {
-        debug_assert!(self.tail.is_empty(), "what is in memory comes last");
+        debug_assert!(
+            self.tail.is_empty(),
+            "rows in memory are newer than those in the journal"
+        );
         self.extents.push(extent);
+        self.only_in_journal += 1;
         self.rows += rows;
     }
 
-    /// Adds the reward of an `End` row, given after the last transition had been closed, to that transition.
-    pub(crate) fn end(&mut self, layout: &RowLayout, end: &[u64]) {
+    /// Adds the reward of an `End` row, given after the last transition was recorded, to that transition.
+    pub(crate) fn add_end(&mut self, layout: &RowLayout, end: &[u64]) {
         if self.rows < 2 {
             return;
         }
@@ -119,7 +129,7 @@ impl Draft {
         }
     }
 
-    /// Nothing more will come.
+    /// Ends the episode. No row may follow.
     pub(crate) fn close(&mut self, outcome: Outcome, reason: EndReason) {
         self.closed = Some((outcome, reason));
     }
@@ -128,34 +138,35 @@ impl Draft {
         self.closed.is_some()
     }
 
-    /// The oldest segment of the journal that holds something of it.
+    /// The oldest journal segment that holds a part of the episode.
     pub(crate) fn segment(&self) -> Option<u32> {
-        self.noted.opened
+        self.written.opened
     }
 
     pub(crate) fn is_in_journal(&self) -> bool {
-        self.noted.opened.is_some()
+        self.written.opened.is_some()
     }
 
-    /// Bytes of it that are in the journal alone.
+    /// Bytes of rows that are in the journal and not in memory.
     pub(crate) fn bytes_in_journal(&self) -> u64 {
-        self.extents.iter().map(|extent| u64::from(extent.bytes)).sum()
+        let extents = &self.extents[..self.only_in_journal];
+        extents.iter().map(|extent| u64::from(extent.bytes)).sum()
     }
 
-    /// Whether there is something that the journal has not.
-    pub(crate) fn has_news(&self) -> bool {
-        self.noted.words < self.tail.len() || (self.closed.is_some() && !self.noted.closed)
+    /// Whether the episode has rows or an end that the journal lacks.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.written.words < self.tail.len() || (self.closed.is_some() && !self.written.closed)
     }
 
-    /// Adds to the journal's frame what the journal has not, as far as there is room. Whether that was all.
+    /// Adds what the journal lacks to its current frame, up to the frame's limit. Returns whether that was all.
     pub(crate) fn write(&mut self, layout: &RowLayout, journal: &mut Journal) -> bool {
         let episode_id = self.episode_id;
-        if self.noted.opened.is_none() {
-            journal.put(&self.opening());
+        if self.written.opened.is_none() {
+            journal.put(&self.open_record());
             self.pending.opened = Some(journal.segment());
         }
         let words = layout.row_words();
-        let rest = &self.tail[self.noted.words..];
+        let rest = &self.tail[self.written.words..];
         let room = (journal.room() / layout.row_bytes()).max(1).saturating_mul(words);
         let next = &rest[..rest.len().min(room)];
         if !next.is_empty() {
@@ -175,7 +186,7 @@ impl Draft {
         is_whole
     }
 
-    fn opening(&self) -> Record<'static> {
+    fn open_record(&self) -> Record<'static> {
         Record::Open {
             episode_id: self.episode_id,
             captured_as: self.captured_as,
@@ -184,14 +195,31 @@ impl Draft {
         }
     }
 
-    /// Tells all of it to the journal once more, behind everything else, so that the segments with what was told before are of
-    /// no more use to it. It has not ended, and there is nothing that the journal has not.
+    /// Ends a [`write`](Self::write): the frame is in the journal, or (`committed` is false) nothing of it is.
+    pub(crate) fn confirm_write(&mut self, committed: bool) {
+        let pending = core::mem::take(&mut self.pending);
+        if !committed {
+            return;
+        }
+        self.written.opened = self.written.opened.or(pending.opened);
+        self.written.closed |= pending.closed;
+        self.extents.extend(pending.extent);
+        if self.closed.is_some() {
+            self.written.words += pending.words;
+        } else {
+            self.only_in_journal = self.extents.len();
+            self.tail.drain(..pending.words);
+        }
+    }
+
+    /// Writes the whole open episode to the end of the journal again, so that the segments with the older copy can be
+    /// deleted. Nothing of the episode may be unwritten.
     ///
     /// # Errors
-    /// When it cannot be read back, or the file system refuses. Then everything is as it was: readers of the journal take
-    /// whichever of the two is longer.
-    pub(crate) fn tell_again(&mut self, journal: &mut Journal, segments: &mut Segments) -> io::Result<()> {
-        debug_assert!(!self.has_news() && !self.is_closed());
+    /// When the rows cannot be read back, or the file system refuses a write. The builder is unchanged then: readers of the
+    /// journal take the longer of two copies.
+    pub(crate) fn rewrite(&mut self, journal: &mut Journal, segments: &mut Segments) -> io::Result<()> {
+        debug_assert!(!self.has_unwritten() && !self.is_closed());
         let (mut opened, mut extents, mut rows) = (None, Vec::new(), Vec::new());
         let mut old = self.extents.iter().peekable();
         while let Some(extent) = old.next() {
@@ -202,7 +230,7 @@ impl Draft {
             }
             journal.begin()?;
             if opened.is_none() {
-                journal.put(&self.opening());
+                journal.put(&self.open_record());
                 opened = Some(journal.segment());
             }
             extents.push(journal.put_rows(self.episode_id, &rows));
@@ -210,35 +238,36 @@ impl Draft {
             rows.clear();
         }
         if opened.is_some() {
-            self.noted.opened = opened;
+            self.written.opened = opened;
+            self.only_in_journal = extents.len();
             self.extents = extents;
         }
         Ok(())
     }
 
-    /// The frame that it was written to is in the journal, or nothing of it is.
-    pub(crate) fn settle(&mut self, committed: bool) {
-        let pending = core::mem::take(&mut self.pending);
-        if !committed {
-            return;
-        }
-        self.noted.opened = self.noted.opened.or(pending.opened);
-        self.noted.closed |= pending.closed;
-        if self.closed.is_some() {
-            self.noted.words += pending.words;
-        } else if let Some(extent) = pending.extent {
-            self.extents.push(extent);
-            self.tail.drain(..pending.words);
-        }
+    /// The closed episode by its location in the journal. `None` unless the journal holds all of it.
+    pub(crate) fn stored(&self) -> Option<StoredEpisode> {
+        let (outcome, reason) = self.closed.clone()?;
+        let is_stored = self.is_in_journal() && !self.has_unwritten();
+        is_stored.then(|| StoredEpisode {
+            episode_id: self.episode_id,
+            agent_id: self.agent_id,
+            continues: self.continues,
+            rows: self.rows,
+            extents: self.extents.as_slice().into(),
+            end: self.end.as_slice().into(),
+            outcome,
+            reason,
+        })
     }
 
-    /// The whole episode, with the rows that lie in the journal read back.
+    /// The closed episode in memory. Rows that are only in the journal are read back from `segments`.
     ///
     /// # Errors
     /// When they cannot be read.
     ///
     /// # Panics
-    /// When it has no transition, or was not closed.
+    /// When the episode has no transition, or is open.
     pub(crate) fn into_episode(
         self,
         schema: &Arc<Schema>,
@@ -246,12 +275,12 @@ impl Draft {
         segments: Option<&mut Segments>,
     ) -> io::Result<Episode> {
         let layout = schema.layout();
-        let mut rows = if self.extents.is_empty() {
+        let mut rows = if self.only_in_journal == 0 {
             self.tail
         } else {
             let segments = segments.ok_or_else(|| io::Error::other("there is no journal"))?;
             let mut rows = Vec::with_capacity(self.rows * layout.row_words());
-            for extent in &self.extents {
+            for extent in &self.extents[..self.only_in_journal] {
                 segments.read(extent, &mut rows)?;
             }
             rows.extend_from_slice(&self.tail);
@@ -263,22 +292,11 @@ impl Draft {
             run,
             continues: self.continues,
         };
-        let (outcome, reason) = self.closed.expect("only what has ended is handed over");
+        let (outcome, reason) = self.closed.expect("only closed episodes are dispatched");
         if !self.end.is_empty() {
             let last = rows.len() - layout.row_words();
             add_reward(layout, &self.end, &mut rows[last..]);
         }
         Ok(Episode::new(schema.clone(), info, rows, outcome, reason))
-    }
-}
-
-/// Adds the reward of the row `end`, and its terms, to those of the row `last`.
-fn add_reward(layout: &RowLayout, end: &[u64], last: &mut [u64]) {
-    StepHeader::of_mut(last).reward += StepHeader::of(end).reward;
-    let end: &[f32] = bytemuck::cast_slice(&bytemuck::cast_slice::<_, u8>(end)[layout.reward_terms()]);
-    let last: &mut [f32] =
-        bytemuck::cast_slice_mut(&mut bytemuck::cast_slice_mut::<_, u8>(last)[layout.reward_terms()]);
-    for (sum, term) in last.iter_mut().zip(end) {
-        *sum += term;
     }
 }
