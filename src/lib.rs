@@ -195,15 +195,19 @@
 //! Each player has a buffer of fixed size ([`capacity`](recording::Recording::capacity), 512 steps unless told). A
 //! thread of its own drains them, puts whole episodes together and hands those to the sinks, each of which has a thread and a
 //! bounded queue ([`queue_bytes`](export::ExportSettings::queue_bytes)). A sink that is slow, fails or panics never holds up
-//! a tick. While its queue is full nothing is drained; the buffers fill, and [`Overflow`](buffer::Overflow) says what then
-//! happens:
+//! a tick.
+//!
+//! Episodes that do not fit in a sink's queue wait in the [`journal`], on disk, and reach the sink in order: its **backlog**.
+//! Meanwhile draining goes on, and the recording's other sinks get everything. A dataset has a journal; for recordings whose
+//! sinks have none, such as a [`ChannelSink`](sink::ChannelSink) alone, [`JournalSettings::folder`](journal::JournalSettings::folder)
+//! names a folder for one. When the backlog reaches
+//! [`backlog_bytes`](journal::JournalSettings::backlog_bytes) (a gibibyte unless told), or there is no journal, the recording is
+//! not drained while the sink's queue is full; the buffers fill, and [`Overflow`](buffer::Overflow) says what then happens:
 //! - `DropOldest`, the default: the oldest step makes room, and is counted. For games that people play.
 //! - `DropNewest`: the new step is not taken, and is counted.
 //! - `Block(patience)`: the capture waits for the exporter, at most so long a tick. For games that run without a screen
 //!   as fast as they can, and would rather be slow than lose; give a slow sink as much
 //!   [`patience`](export::ExportSettings::patience).
-//! - `Spill { folder, bytes }`: the oldest steps go to a file of bounded size without a name, and come back in order.
-//!   Where it is full, too, the oldest step in memory goes, and is counted. For sinks that are slow now and then.
 //!
 //! Memory is bounded: by [`memory_budget`](plugin::ExperiencePlugin::memory_budget) for all buffers, and on the
 //! exporter's side by the episodes that are still open, each at most
@@ -214,8 +218,8 @@
 //! Buffers lie on the heap unless [`memory`](recording::Recording::memory) says otherwise: near the processors of a large
 //! server, or in files, which outlive a process that is killed; see [`buffer::memory`].
 //!
-//! A sink whose queue has been full for [`patience`](export::ExportSettings::patience) has stalled, and loses what does not
-//! fit, alone. One that answers with an error is tried again as [`RetrySettings`](export::RetrySettings) say, and then what
+//! A sink that has held up its recording for [`patience`](export::ExportSettings::patience) without taking anything has stalled,
+//! and loses what fits neither in its queue nor in its backlog, alone. One that answers with an error is tried again as [`RetrySettings`](export::RetrySettings) say, and then what
 //! it refuses is dropped. One that panics is retired. One whose disk is full pauses the recording, and is tried until there
 //! is room; [`pause_reason`](plugin::Experience::pause_reason) says so meanwhile, and nothing that was taken is lost. Each
 //! triggers a [`SinkFailed`](plugin::SinkFailed), and buffers that overflowed a [`GapDetected`](plugin::GapDetected), for
@@ -285,7 +289,8 @@
 //! - **`failures` is not 0.** A sink answered with an error, which the log names; if `dropped` is 0, another attempt made it
 //!   good.
 //! - **`dropped` is not 0.** The disk or the channel's reader is slower than the game; in a run without a screen use
-//!   `Overflow::Block`, in a game that people play `Overflow::Spill`. If `non_finite` is not 0 either, a value was NaN or
+//!   `Overflow::Block`, in a game that people play a larger [`backlog_bytes`](journal::JournalSettings::backlog_bytes), with a
+//!   [`folder`](journal::JournalSettings::folder) where the recording writes no dataset. If `non_finite` is not 0 either, a value was NaN or
 //!   infinite; the log names the feature.
 //! - **`unbuffered_agents` is not 0.** More players joined than the memory budget has buffers for, or a file could not be
 //!   made; the log says which. Raise [`memory_budget`](plugin::ExperiencePlugin::memory_budget), or lower `capacity`.

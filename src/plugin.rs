@@ -30,6 +30,7 @@ use bevy_ecs::{
 use bevy_platform::cell::SyncCell;
 use experience_core::transition::RunId;
 use experience_export::ExportSettings;
+use std::path::Path;
 use works::{RecordingSlot, Works};
 
 /// Records players' lives.
@@ -84,6 +85,12 @@ impl Default for ExperiencePlugin {
 
 impl Plugin for ExperiencePlugin {
     fn build(&self, app: &mut App) {
+        if let Some(journal) = self.export.journal.as_ref().filter(|_| self.enabled)
+            && let Err(error) = journal.prepare_folder()
+        {
+            let folder = journal.folder.as_deref().unwrap_or(Path::new("")).display();
+            panic!("no journal can be created in `{folder}` (`JournalSettings::folder`): {error}; name another folder");
+        }
         app.register_type::<AgentId>()
             .register_type::<DoNotRecord>()
             .register_type::<Reward>()

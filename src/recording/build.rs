@@ -14,7 +14,7 @@ use bevy_ecs::{
 };
 use bevy_reflect::{Reflect, TypePath, Typed};
 use core::sync::atomic::AtomicU32;
-use experience_buffer::{Budget, Overflow, PlayerBuffers};
+use experience_buffer::{Budget, PlayerBuffers};
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::RunId,
@@ -193,11 +193,7 @@ impl Spec {
         }
 
         let layout = schema.layout().clone();
-        let mut buffers = self.buffers;
-        if !context.enabled {
-            // Nothing will be pushed, and the disk is left alone.
-            buffers.overflow = Overflow::default();
-        }
+        let buffers = self.buffers;
         let refused = |source| SetupError::Buffer {
             recording: recording.clone(),
             source,

@@ -44,6 +44,10 @@ pub(super) fn show(world: &World, ui: &mut Ui, seen: &Snapshot) {
             || "none".to_owned(),
             |journal| format!("every {}", look::time(journal.flush_interval)),
         );
+        let backlog = export.journal.as_ref().map_or_else(
+            || "none".to_owned(),
+            |journal| look::bytes(usize::try_from(journal.backlog_bytes).unwrap_or(usize::MAX)),
+        );
         let retry = format!(
             "after {} to {}, for {}",
             look::time(export.retry.first_wait),
@@ -51,6 +55,7 @@ pub(super) fn show(world: &World, ui: &mut Ui, seen: &Snapshot) {
             look::time(export.retry.patience)
         );
         lines.push(("Journal", journal, THREADS));
+        lines.push(("Backlog of a sink in it, at most", backlog, THREADS));
         lines.push(("Sinks that fail are tried again", retry, THREADS));
     }
     grid(ui, "settled settings", &lines);
@@ -58,7 +63,6 @@ pub(super) fn show(world: &World, ui: &mut Ui, seen: &Snapshot) {
     ui.strong("At this moment");
     let lines = [
         ("Steps that wait for the exporter", look::count(stats.len as u64), ""),
-        ("Of these, in the spill file", look::count(stats.in_file as u64), ""),
         ("Memory of all buffers", look::bytes(stats.memory.total()), ""),
         ("Captures so far", look::count(experience.tick().unsigned_abs()), ""),
         (

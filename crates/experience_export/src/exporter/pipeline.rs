@@ -211,6 +211,9 @@ impl RecordingPipeline {
         if self.finished.is_empty() {
             return;
         }
+        if self.journal.is_wanted() {
+            self.begin_journal();
+        }
         // Before the dispatch, so that no sink holds an episode that the journal lacks.
         self.journal.write(&self.context, &self.counters, &mut self.finished);
         let (created, token) = (Instant::now(), Arc::new(DurabilityToken));
