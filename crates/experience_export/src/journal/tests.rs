@@ -23,7 +23,7 @@ fn owner() -> Owner {
     }
 }
 
-fn create(folder: &Path, segment_bytes: u64) -> std::io::Result<Journal> {
+fn create(folder: &Path, segment_bytes: u64) -> io::Result<Journal> {
     let settings = JournalSettings {
         segment_bytes,
         fsync: Fsync::EveryFlush, // at each `sync_if_due`
@@ -37,7 +37,7 @@ fn rows(frame: i64) -> [u64; WORDS] {
 }
 
 /// Appends one frame with the rows of one episode.
-fn append(journal: &mut Journal, frame: i64) -> std::io::Result<Extent> {
+fn append(journal: &mut Journal, frame: i64) -> io::Result<Extent> {
     journal.begin()?;
     let extent = journal.put_rows(frame, &rows(frame));
     journal.commit()?;
