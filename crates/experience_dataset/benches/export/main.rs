@@ -22,7 +22,7 @@ use arrow_array::RecordBatch;
 use clock::clock;
 use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use crossbeam_channel::{Receiver, bounded};
-use experience_buffer::{BufferSettings, PlayerBuffers, TransitionBuffer, Writer};
+use experience_buffer::{BufferSettings, PlayerBuffers, Writer};
 use experience_core::{
     account::{Counters, RunReport},
     transition::{Episode, RunId},
