@@ -244,14 +244,19 @@
 //! Each player has a buffer of fixed size ([`capacity`](buffer::BufferSettings::capacity), 512 steps by default). The
 //! exporter thread drains the buffers, assembles complete episodes and hands them to the sinks. Each sink has a thread and a
 //! bounded queue ([`queue_bytes`](export::ExportSettings::queue_bytes)), so a sink that is slow, fails or panics never stalls
-//! a tick. While a queue is full, buffers are not drained and fill up. [`Overflow`](buffer::Overflow) selects what happens
-//! when one is full:
+//! a tick.
+//!
+//! Episodes that do not fit in a sink's queue wait in the [`journal`], on disk, and reach the sink in order: its **backlog**.
+//! Draining goes on meanwhile, and the other sinks of the recording receive everything. A dataset has a journal. For
+//! recordings whose sinks have none, such as a [`ChannelSink`](sink::ChannelSink) alone,
+//! [`JournalSettings::folder`](journal::JournalSettings::folder) names a folder for one. When the backlog reaches
+//! [`backlog_bytes`](journal::JournalSettings::backlog_bytes) (1 GiB by default), or where there is no journal, the recording
+//! is not drained while the sink's queue is full. Then the buffers fill up, and [`Overflow`](buffer::Overflow) selects what
+//! happens when one is full:
 //! - `DropOldest`, the default: the oldest step is overwritten, and counted. For games that people play.
 //! - `DropNewest`: the new step is dropped, and counted.
 //! - `Block(patience)`: the capture waits for the exporter thread, at most this long per tick. For headless runs that
 //!   should lose nothing; set [`patience`](export::ExportSettings::patience) to the same for slow sinks.
-//! - `Spill { folder, bytes }`: the oldest steps move to an unnamed file of bounded size, and are exported in order. When the
-//!   file is full, too, the oldest step in memory is dropped, and counted. For sinks that are slow at times.
 //!
 //! Memory is bounded by [`memory_budget`](plugin::ExperiencePlugin::memory_budget) for all buffers, and in the exporter by the
 //! open episodes, each at most [`max_steps`](recording::EpisodeRules::max_steps) long; longer ones are split. With a
@@ -261,8 +266,8 @@
 //! Buffers are on the heap unless [`BufferSettings::memory`](buffer::BufferSettings::memory) selects NUMA-bound memory, or
 //! files that outlive a process that is killed: see [`buffer::memory`].
 //!
-//! A sink whose queue has been full for [`patience`](export::ExportSettings::patience) has stalled, and loses what does not
-//! fit; other sinks do not. A sink that returns an error is retried as [`RetrySettings`](export::RetrySettings) state, and
+//! A sink that takes nothing for [`patience`](export::ExportSettings::patience) while its queue and its backlog are full has
+//! stalled, and loses what fits in neither; other sinks do not. A sink that returns an error is retried as [`RetrySettings`](export::RetrySettings) state, and
 //! then loses the batch. A sink that panics is retired. A sink whose disk is full pauses the recording, and is retried until
 //! there is space; meanwhile [`pause_reason`](plugin::Experience::pause_reason) reports it, and no captured step is lost.
 //! Each of these triggers a [`SinkFailed`](plugin::SinkFailed), and a buffer that overflowed a
@@ -320,7 +325,8 @@
 //! - **Recording has stopped.** [`pause_reason`](plugin::Experience::pause_reason) reports whether a disk is full.
 //! - **`failures` is not 0.** A sink returned an error, which the log names; where `dropped` is 0, a retry succeeded.
 //! - **`dropped` is not 0.** The disk or the reader of the channel is slower than the game. Use `Overflow::Block` in headless
-//!   runs, and `Overflow::Spill` in games that people play. Where `non_finite` is not 0 either, a value was NaN or infinite;
+//!   runs, and a larger [`backlog_bytes`](journal::JournalSettings::backlog_bytes) in games that people play, with a
+//!   [`folder`](journal::JournalSettings::folder) where the recording writes no dataset. Where `non_finite` is not 0 either, a value was NaN or infinite;
 //!   the log names the feature.
 //! - **`unbuffered_agents` is not 0.** More players joined than the memory budget has buffers for, or a file could not be
 //!   created; the log says which. Raise [`memory_budget`](plugin::ExperiencePlugin::memory_budget), or lower

@@ -37,6 +37,7 @@ use core::any::TypeId;
 use experience_core::transition::RunId;
 use experience_export::ExportSettings;
 use state::{RecorderState, RecordingSlot};
+use std::path::Path;
 
 /// The plugins of this crate: [`ExperiencePlugin`] and [`ExperienceDiagnosticsPlugin`].
 ///
@@ -113,6 +114,12 @@ impl Default for ExperiencePlugin {
 
 impl Plugin for ExperiencePlugin {
     fn build(&self, app: &mut App) {
+        if let Some(journal) = self.export.journal.as_ref().filter(|_| self.enabled)
+            && let Err(error) = journal.prepare_folder()
+        {
+            let folder = journal.folder.as_deref().unwrap_or(Path::new("")).display();
+            panic!("no journal can be created in `{folder}` (`JournalSettings::folder`): {error}; name another folder");
+        }
         app.register_type::<AgentId>()
             .register_type::<DoNotRecord>()
             .register_type::<Reward>()

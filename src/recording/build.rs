@@ -12,7 +12,7 @@ use crate::{
 };
 use bevy_ecs::{component::ComponentId, schedule::InternedScheduleLabel, world::World};
 use core::sync::atomic::AtomicU32;
-use experience_buffer::{Budget, Overflow, PlayerBuffers};
+use experience_buffer::{Budget, PlayerBuffers};
 use experience_core::{
     schema::{Column, DType, Schema},
     transition::RunId,
@@ -84,11 +84,7 @@ impl RecordingSpec {
         }
 
         let layout = schema.layout().clone();
-        let mut buffers = self.buffers;
-        if !context.enabled {
-            // Nothing is pushed, so no file is created for it.
-            buffers.overflow = Overflow::default();
-        }
+        let buffers = self.buffers;
         let refused = |source| SetupError::Buffer {
             recording: recording.clone(),
             source,

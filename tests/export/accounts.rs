@@ -4,6 +4,7 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
     export::{ExportSettings, RetrySettings},
+    journal::JournalSettings,
     prelude::*,
     schema::Schema,
     sink::{RecordingInfo, RunReport, Sink, SinkError},
@@ -248,18 +249,22 @@ fn slow(begun: mpsc::Sender<()>, go: mpsc::Receiver<()>, exported: Arc<Mutex<Vec
 }
 
 #[test]
-fn spilling_loses_nothing_however_slow_the_sink_is() {
+fn a_backlog_loses_nothing_however_slow_the_sink_is() {
     let folder = tempfile::tempdir().unwrap();
     for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
         let (begun, has_begun) = mpsc::channel();
         let (go, goes) = mpsc::channel();
         let exported = Arc::new(Mutex::new(Vec::new()));
         let mut test = TestApp::with_plugin(ExperiencePlugin {
-            // Only one small batch waits for the sink, for as long as it takes.
+            // Only one small batch waits in memory for the sink, for as long as it takes.
             export: ExportSettings {
                 batch: 256,
                 queue_bytes: 1,
                 patience: Duration::from_secs(3600),
+                journal: Some(JournalSettings {
+                    folder: Some(folder.path().to_owned()),
+                    ..Default::default()
+                }),
                 ..Default::default()
             },
             ..Default::default()
@@ -270,10 +275,8 @@ fn spilling_loses_nothing_however_slow_the_sink_is() {
                 .buffers(BufferSettings {
                     kind,
                     capacity: 8,
-                    overflow: Overflow::Spill {
-                        folder: folder.path().to_owned(),
-                        bytes: 4 << 20,
-                    },
+                    // The exporter has to keep up with the game, and waits for no sink.
+                    overflow: Overflow::Block(Duration::from_secs(20)),
                     ..Default::default()
                 })
                 .episodes(EpisodeRules {
@@ -286,7 +289,7 @@ fn spilling_loses_nothing_however_slow_the_sink_is() {
         for id in 0..5 {
             test.world_mut().spawn((Player, Age(0.0), AgentId(id)));
         }
-        // The sink holds the exporter from its second write on.
+        // The sink is in its first write from here on.
         test.ticks(52);
         while has_begun.try_recv().is_err() {
             test.ticks(1);
@@ -296,8 +299,8 @@ fn spilling_loses_nothing_however_slow_the_sink_is() {
         let stats = test.world().resource::<Experience>().buffers("player").unwrap().stats();
         closes(&reports[0]);
         assert_eq!((reports[0].dropped, stats.dropped), (0, 0), "{kind:?}");
-        assert!(stats.in_file > 5 * 1800, "{kind:?}: {stats:?}");
-        assert!(stats.len - stats.in_file <= 5 * 8, "{kind:?}: {stats:?}");
+        assert!(reports[0].pending > 5 * 1900, "{kind:?}: {reports:?}");
+        assert!(stats.len <= 5 * 8, "{kind:?}: {stats:?}");
         go.send(()).unwrap();
         let mut experience = test.world_mut().resource_mut::<Experience>();
         assert!(experience.close(Duration::from_secs(60)));
@@ -318,27 +321,28 @@ fn spilling_loses_nothing_however_slow_the_sink_is() {
                 "{kind:?}: in order"
             );
         }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{kind:?}");
     }
 }
 
 #[test]
-fn a_folder_that_cannot_be_spilled_to_is_refused_by_name() {
+fn a_journal_folder_that_cannot_be_created_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a file");
+    std::fs::write(&file, "").unwrap();
     let set_up = |enabled| {
         let mut test = TestApp::with_plugin(ExperiencePlugin {
             enabled,
-            ..Default::default()
-        });
-        test.record(
-            Recording::<Player>::new("player")
-                .observe::<Age>()
-                .buffers(BufferSettings {
-                    overflow: Overflow::Spill {
-                        folder: "no/such/folder".into(),
-                        bytes: 1 << 20,
-                    },
+            export: ExportSettings {
+                journal: Some(JournalSettings {
+                    folder: Some(file.join("journals")),
                     ..Default::default()
                 }),
-        );
+                ..Default::default()
+            },
+            ..Default::default()
+        });
+        test.record(Recording::<Player>::new("player").observe::<Age>());
         test.ticks(1);
     };
     // Where nothing is recorded the disk does not matter.
@@ -346,7 +350,7 @@ fn a_folder_that_cannot_be_spilled_to_is_refused_by_name() {
     let refused = std::panic::catch_unwind(|| set_up(true)).unwrap_err();
     let message = refused.downcast_ref::<String>().unwrap();
     assert!(
-        message.contains("`player`") && message.contains("`no/such/folder`"),
+        message.contains("JournalSettings::folder") && message.contains("a file/journals"),
         "{message}"
     );
 }

@@ -1,7 +1,9 @@
 //! Whatever recordings and agents are called, no name is a path.
 
 use bevy_ecs::prelude::*;
-use bevy_experience::{dataset::Dataset, prelude::*, test_app::TestApp};
+use bevy_experience::{
+    dataset::Dataset, export::ExportSettings, journal::JournalSettings, prelude::*, test_app::TestApp,
+};
 use bevy_reflect::Reflect;
 use std::{
     collections::BTreeSet,
@@ -69,18 +71,28 @@ fn a_recording_stays_in_its_dataset_whatever_it_is_called() {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("a/b/c");
         fs::create_dir_all(&home).unwrap();
-        let (root, buffers, spill) = (home.join("data"), home.join("buffers"), home.join("spill"));
-        fs::create_dir(&spill).unwrap();
-        let mut test = TestApp::new();
+        let (root, buffers, journals) = (home.join("data"), home.join("buffers"), home.join("journals"));
+        let mut test = TestApp::with_plugin(ExperiencePlugin {
+            export: ExportSettings {
+                journal: Some(JournalSettings {
+                    folder: Some(journals.clone()),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            },
+            ..Default::default()
+        });
+        // Its journal lies in the folder of the settings, because its sink has none.
+        test.add_recording(
+            Recording::<Player>::new(format!("{name}/beside"))
+                .observe::<Age>()
+                .sink(MemorySink::default()),
+        );
         test.record(
             Recording::<Player>::new(name)
                 .observe::<Age>()
                 .buffers(BufferSettings {
                     memory: Memory::File(buffers.clone()),
-                    overflow: Overflow::Spill {
-                        folder: spill,
-                        bytes: 1 << 20,
-                    },
                     ..Default::default()
                 })
                 .sink(DatasetSink::new(&root)),
@@ -113,9 +125,10 @@ fn a_recording_stays_in_its_dataset_whatever_it_is_called() {
         assert!(
             children
                 .iter()
-                .all(|child| child == "data" || child == "buffers" || child == "spill"),
+                .all(|child| child == "data" || child == "buffers" || child == "journals"),
             "{shown}"
         );
+        assert_eq!(fs::read_dir(&journals).unwrap().count(), 0, "{shown}");
         let dataset = Dataset::open(&root).unwrap();
         let recording = dataset.recording(name).unwrap();
         assert_eq!(recording.name(), name, "{shown}");

@@ -8,7 +8,7 @@ mod journal;
 mod long_lives;
 
 use bevy_experience::{
-    buffer::{Memory, Overflow},
+    buffer::Memory,
     dataset::{Dataset, RecoverSettings, RunStatus},
     export::ExportSettings,
     journal::JournalSettings,
@@ -252,62 +252,47 @@ fn what_a_player_took_back_does_not_come_back() {
 
 #[test]
 fn with_buffers_in_files_even_what_was_not_drained_comes_back() {
-    for spill in [false, true] {
-        let rings = tempdir().unwrap();
-        // From here on nothing is drained unless somebody asks.
-        let settings = ExportSettings {
-            poll_interval: Duration::from_secs(3600),
-            ..by_hand()
-        };
-        fs::create_dir(rings.path().join("spill")).unwrap();
-        let mut game = Game::new(settings, |recording| {
-            recording.buffers(BufferSettings {
-                memory: Memory::File(rings.path().to_owned()),
-                overflow: if spill {
-                    Overflow::Spill {
-                        folder: rings.path().join("spill"),
-                        bytes: 1 << 20,
-                    }
-                } else {
-                    Overflow::default()
-                },
-                ..Default::default()
-            })
-        });
-        let player = game.spawn(1);
-        game.test.ticks(10);
-        game.flush();
-        game.test.ticks(20);
-        game.test
-            .world_mut()
-            .trigger(EndEpisode::terminated(player, EndReason::GOAL));
-        game.test.ticks(30);
-        game.spawn(2);
-        game.test.ticks(5);
-        let left = game.killed();
-        let [recovered] = &*left.recover() else { panic!() };
-        assert!(recovered.unread.is_empty(), "{recovered:?}");
-        assert_eq!(recovered.lost, 0);
-        let lived = game.end();
-        let found = left.episodes();
-        assert_beginnings(&found, &lived);
-        assert_eq!(
-            found.iter().map(Episode::len).collect::<Vec<_>>(),
-            [29, 34, 4],
-            "{spill}"
-        );
-        assert_eq!(
-            found
-                .iter()
-                .filter(|episode| episode.reason() == &EndReason::CRASH)
-                .count(),
-            2
-        );
-        let files = fs::read_dir(&rings)
-            .unwrap()
-            .filter(|entry| entry.as_ref().unwrap().path().is_file());
-        assert_eq!(files.count(), 0, "what was recovered is not left to lie about");
-    }
+    let rings = tempdir().unwrap();
+    // From here on nothing is drained without a flush.
+    let settings = ExportSettings {
+        poll_interval: Duration::from_secs(3600),
+        ..by_hand()
+    };
+    let mut game = Game::new(settings, |recording| {
+        recording.buffers(BufferSettings {
+            memory: Memory::File(rings.path().to_owned()),
+            ..Default::default()
+        })
+    });
+    let player = game.spawn(1);
+    game.test.ticks(10);
+    game.flush();
+    game.test.ticks(20);
+    game.test
+        .world_mut()
+        .trigger(EndEpisode::terminated(player, EndReason::GOAL));
+    game.test.ticks(30);
+    game.spawn(2);
+    game.test.ticks(5);
+    let left = game.killed();
+    let [recovered] = &*left.recover() else { panic!() };
+    assert!(recovered.unread.is_empty(), "{recovered:?}");
+    assert_eq!(recovered.lost, 0);
+    let lived = game.end();
+    let found = left.episodes();
+    assert_beginnings(&found, &lived);
+    assert_eq!(found.iter().map(Episode::len).collect::<Vec<_>>(), [29, 34, 4]);
+    assert_eq!(
+        found
+            .iter()
+            .filter(|episode| episode.reason() == &EndReason::CRASH)
+            .count(),
+        2
+    );
+    let files = fs::read_dir(&rings)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().path().is_file());
+    assert_eq!(files.count(), 0, "recovered files are removed");
 }
 
 #[test]

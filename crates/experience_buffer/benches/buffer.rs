@@ -7,7 +7,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use experience_buffer::{
-    BufferKind, BufferPool, BufferSettings, Overflow, PlayerBuffers, Sampler, TransitionBuffer, Writer, create,
+    BufferKind, BufferPool, BufferSettings, PlayerBuffers, Sampler, TransitionBuffer, Writer, create,
     pool::PoolSettings,
 };
 use experience_core::{
@@ -380,43 +380,6 @@ fn pool(c: &mut Criterion) {
     group.finish();
 }
 
-/// One row through the spill file: into a ring that is full all the time, and out again.
-fn spill(c: &mut Criterion) {
-    let row = row(256);
-    let mut group = c.benchmark_group("buffer_spill");
-    group.throughput(Throughput::Bytes(256));
-    let settings = BufferSettings {
-        capacity: 256,
-        overflow: Overflow::Spill {
-            folder: std::env::temp_dir(),
-            bytes: 1 << 20,
-        },
-        ..BufferSettings::default()
-    };
-    let (mut writer, buffer) = create(&settings, row.len()).expect("it fits");
-    group.bench_function("ring", |b| {
-        per_row(
-            b,
-            || while buffer.drain(ROWS, &mut |_| ()).steps > 0 {},
-            || (0..ROWS).for_each(|_| writer.push(&row).expect("it is open")),
-        );
-    });
-    group.bench_function("ring_and_back", |b| {
-        per_row(
-            b,
-            || while buffer.drain(ROWS, &mut |_| ()).steps > 0 {},
-            || {
-                (0..ROWS).for_each(|_| writer.push(&row).expect("it is open"));
-                let drained = buffer.drain(ROWS, &mut |row| {
-                    black_box(row);
-                });
-                assert_eq!(drained.steps, ROWS);
-            },
-        );
-    });
-    group.finish();
-}
-
 /// Transitions of 16 floats, drawn from 64 players' full rings of 512 rows.
 fn sample(c: &mut Criterion) {
     let schema = Schema::new("walker")
@@ -458,5 +421,5 @@ fn sample(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, push, read, contended, players, pool, spill, sample);
+criterion_group!(benches, push, read, contended, players, pool, sample);
 criterion_main!(benches);

@@ -26,22 +26,6 @@ pub enum BufferError {
         /// Words of a row.
         words: usize,
     },
-    /// A file with no room for a block of rows.
-    #[error("a spill file of {bytes} bytes has no room for a block of rows: give it at least {needed}")]
-    SmallSpill {
-        /// Bytes that the file was to take.
-        bytes: u64,
-        /// Bytes that it takes at least.
-        needed: u64,
-    },
-    /// A folder in which no file can be made.
-    #[error("no spill file can be made in `{}`: {reason}; name a folder that is there and can be written", folder.display())]
-    SpillFolder {
-        /// The folder.
-        folder: PathBuf,
-        /// The error of the operating system.
-        reason: String,
-    },
     /// The rows have no header, by which a pool identifies players.
     #[error("a pool's rows begin with a `StepHeader` of 8 words, and these have {words} words in all")]
     NoHeader {

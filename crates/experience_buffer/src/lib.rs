@@ -75,8 +75,6 @@
 //! |---|---|---|---|---|
 //! | push, `buffer_push/*/256` | 3.2 | 4.0 | 36 | 17 |
 //! | drain of all rows, `buffer_read/*/256` | 3.1 | 3.0 | 21 | 40 |
-//! | push to a ring that spills all the time, `buffer_spill/ring` | | 16 | | |
-//! | the same, and the row drained from the file, `buffer_spill/ring_and_back` | | 28 | | |
 //! | push for one of 1000 players of a [`pool`], `pool_push/256` | | 7.8 | | |
 //!
 //! The same as ratios, with their targets:
@@ -118,7 +116,6 @@ pub mod ring;
 pub mod sample;
 mod settings;
 mod shape;
-mod spill;
 mod stats;
 mod sync;
 mod writer;
@@ -148,11 +145,10 @@ pub trait TransitionBuffer: fmt::Debug + Send + Sync {
     /// Rows that fit in memory.
     fn capacity(&self) -> usize;
 
-    /// Rows that a drain would find now, in memory or in the spill file.
+    /// Rows that a drain would find now.
     fn len(&self) -> usize;
 
-    /// Rows that can be pushed before one is lost that was not drained. Space in a spill file counts for each buffer that
-    /// shares it.
+    /// Rows that can be pushed before one is lost that was not drained.
     fn free(&self) -> usize;
 
     /// Whether a drain would find nothing.

@@ -5,7 +5,6 @@ use super::{
     budget::Share,
     resources::BufferResources,
     shape::checked_capacity,
-    spill::{Chain, Hand, Spilling},
     sync::{Mutex, MutexGuard, lock},
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -21,8 +20,6 @@ pub struct MutexBuffer {
     state: Mutex<State>,
     /// The row that a drain passes to its caller. Also serializes drains.
     scratch: Mutex<Vec<u64>>,
-    /// Its lock is taken before that of `state`.
-    spilling: Option<Arc<Spilling>>,
     _share: Option<Share>,
 }
 
@@ -54,10 +51,9 @@ impl MutexBuffer {
     /// A buffer of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that the buffer cannot be made; or when no file can be
-    /// made where rows are to be spilled.
+    /// When the settings or the rows have no size, or one so large that the buffer cannot be made.
     pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::with_resources(settings, row_words, BufferResources::of(settings, row_words)?)
+        Self::with_resources(settings, row_words, BufferResources::default())
     }
 
     pub(super) fn with_resources(
@@ -76,7 +72,6 @@ impl MutexBuffer {
                 ..State::default()
             }),
             scratch: Mutex::default(),
-            spilling: Spilling::new(resources.file, settings, row_words),
             _share: resources.share,
         });
         Ok((Writer(buffer.clone()), buffer))
@@ -88,24 +83,6 @@ impl MutexBuffer {
 
     fn rows(&self, state: &State) -> usize {
         state.rows.len() / (1 + self.row_words)
-    }
-
-    /// Moves the oldest rows to the file. False where that cannot be done.
-    fn spill(&self, chain: &mut Chain, state: &mut State) -> bool {
-        let Some(spilling) = &self.spilling else { return false };
-        let stride = 1 + self.row_words;
-        let first = state.rows[0];
-        let rows = &state.rows;
-        let stored = spilling.store(chain, first, |index, row| {
-            let start = index as usize * stride + 1;
-            row.iter_mut()
-                .zip(rows.range(start..))
-                .for_each(|(word, &found)| *word = found);
-        });
-        if stored {
-            state.rows.drain(..spilling.block_rows() * stride);
-        }
-        stored
     }
 
     /// Takes the next row into `scratch`, or returns the gap before it, which is reported once. With `stop_at_gap`, a gap is left
@@ -155,9 +132,7 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn free(&self) -> usize {
-        let in_memory = self.rows(&self.state());
-        let room = self.spilling.as_ref().map_or(0, |spilling| spilling.room());
-        (self.capacity - in_memory).saturating_add(room)
+        self.capacity - self.rows(&self.state())
     }
 
     fn close(&self) {
@@ -169,23 +144,6 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        if let Some(spilling) = &self.spilling {
-            let memory = |hand: &mut Hand, max: usize| {
-                let mut state = self.state();
-                let first = state.rows.front().copied().unwrap_or(state.stats.added);
-                let rows = max.min(self.rows(&state));
-                for _ in 0..rows {
-                    state.rows.pop_front();
-                    let (head, tail) = state.rows.as_slices();
-                    let split = head.len().min(self.row_words);
-                    hand.push(&head[..split]);
-                    hand.push(&tail[..self.row_words - split]);
-                    state.rows.drain(..self.row_words);
-                }
-                first + rows as u64
-            };
-            return spilling.drain(max, memory, each);
-        }
         let mut scratch = lock(&self.scratch);
         let mut drained = Drained::default();
         while drained.steps < max {
@@ -214,27 +172,16 @@ impl TransitionBuffer for MutexBuffer {
     }
 
     fn stats(&self) -> BufferStats {
-        let _chain = self.spilling.as_ref().map(|spilling| spilling.lock());
         let state = self.state();
-        let in_memory = self.rows(&state);
-        let stats = BufferStats {
-            len: in_memory,
+        BufferStats {
+            len: self.rows(&state),
             capacity: self.capacity,
             memory: MemoryUse {
                 heap: state.rows.capacity() * size_of::<u64>(),
                 ..MemoryUse::default()
             },
             ..state.stats
-        };
-        let Some(spilling) = &self.spilling else { return stats };
-        let (retrieved, dropped) = (spilling.given(), state.stats.dropped + spilling.lost());
-        let stats = BufferStats {
-            retrieved,
-            dropped,
-            len: (stats.added - retrieved - dropped) as usize,
-            ..stats
-        };
-        spilling.count(in_memory, stats)
+        }
     }
 }
 
@@ -253,7 +200,6 @@ impl Writer {
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
         let buffer = &*self.0;
         assert_eq!(row.len(), buffer.row_words, "a row of another width");
-        let mut chain = buffer.spilling.as_ref().map(|spilling| spilling.lock());
         let mut state = buffer.state();
         if state.closed {
             state.stats.rejected += 1;
@@ -261,12 +207,7 @@ impl Writer {
         }
         let number = state.stats.added;
         state.stats.added += 1;
-        let is_full = buffer.rows(&state) == buffer.capacity;
-        let spilled = is_full
-            && chain
-                .as_deref_mut()
-                .is_some_and(|chain| buffer.spill(chain, &mut state));
-        if is_full && !spilled {
+        if buffer.rows(&state) == buffer.capacity {
             state.stats.dropped += 1;
             if buffer.drops_newest {
                 return Ok(());

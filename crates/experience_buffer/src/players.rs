@@ -5,7 +5,6 @@ use super::{
     pool::{PoolSettings, PoolWriter},
     resources::BufferResources,
     ring::Reader,
-    spill::{self, SpillFile},
     sync::{Mutex, MutexGuard, lock},
     writer::create_with,
 };
@@ -36,8 +35,6 @@ pub struct PlayerBuffers {
     row_words: usize,
     label: Label,
     budget: Option<Arc<Budget>>,
-    /// Where all of them spill, if they do.
-    file: Option<Arc<SpillFile>>,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
     pool: OnceLock<Arc<BufferPool>>,
     retired: Mutex<RetiredBuffers>,
@@ -56,12 +53,10 @@ impl PlayerBuffers {
     /// An empty map of buffers with these settings, of rows of `row_words` words.
     ///
     /// # Errors
-    /// When the settings are invalid for such rows: see [`BufferSettings::check`]; or when the file for spilled rows cannot be
-    /// created.
+    /// When the settings are invalid for such rows: see [`BufferSettings::check`].
     pub fn new(settings: BufferSettings, row_words: usize) -> Result<Self, BufferError> {
         settings.check(row_words)?;
         Ok(Self {
-            file: spill::file(&settings, row_words)?,
             settings,
             row_words,
             label: Label::default(),
@@ -104,7 +99,6 @@ impl PlayerBuffers {
         let resources = BufferResources {
             label: Label { agent_id, ..self.label },
             share,
-            file: self.file.clone(),
         };
         create_with(&self.settings, self.row_words, resources)
     }
@@ -303,7 +297,6 @@ impl RetiredBuffers {
                 stats.dropped += core::mem::take(&mut stats.len) as u64;
                 stats.capacity = 0;
                 stats.memory = MemoryUse::default();
-                stats.in_file = 0;
                 self.stats += stats;
             }
             !done

@@ -10,7 +10,6 @@ use super::{
     memory::Words,
     resources::BufferResources,
     shape::checked_capacity,
-    spill::{Hand, Spilling},
     sync::{AtomicU64, Mutex, Ordering, lock},
 };
 use core::fmt;
@@ -37,7 +36,6 @@ pub struct QueueBuffer {
     rejected: AtomicU64,
     closed: AtomicU64,
     floor: AtomicU64,
-    spilling: Option<Arc<Spilling>>,
 }
 
 fn words_needed(settings: &BufferSettings, row_words: usize) -> Result<usize, BufferError> {
@@ -79,10 +77,9 @@ impl QueueBuffer {
     /// A queue of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that the queue cannot be made; or when no file can be
-    /// made where rows are to be spilled.
+    /// When the settings or the rows have no size, or one so large that the queue cannot be made.
     pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::with_resources(settings, row_words, BufferResources::of(settings, row_words)?)
+        Self::with_resources(settings, row_words, BufferResources::default())
     }
 
     pub(super) fn with_resources(
@@ -116,7 +113,6 @@ impl QueueBuffer {
             rejected: AtomicU64::new(0),
             closed: AtomicU64::new(0),
             floor: AtomicU64::new(0),
-            spilling: Spilling::new(resources.file, settings, row_words),
         });
         let writer = Writer {
             buffer: buffer.clone(),
@@ -164,57 +160,6 @@ impl QueueBuffer {
         );
         self.recycle(queued_row.cell);
     }
-
-    fn drain_spilling(&self, spilling: &Spilling, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        let memory = |hand: &mut Hand, max: usize| {
-            let row = &mut lock(&self.consumers).row;
-            // In this order: if the queue is empty afterwards, every row with a lower number was taken or dropped.
-            let mut end = self.added.load(Ordering::Acquire).max(hand.position());
-            for _ in 0..max {
-                let Some(queued_row) = self.queue.pop() else { break };
-                self.copy_and_recycle(queued_row, row);
-                hand.push(row);
-                end = queued_row.number + 1;
-            }
-            end
-        };
-        spilling.drain(max, memory, each)
-    }
-
-    /// Makes room for row `next` in a full queue: the oldest go to the file, or where that cannot be done, one is lost.
-    #[cold]
-    fn spill(&self, spilling: &Spilling, next: u64) {
-        let mut chain = spilling.lock();
-        let rows = self.queue.len();
-        if rows < self.capacity {
-            // Somebody drained since it was looked at.
-            return;
-        }
-        let stored = spilling.store(&mut chain, next - rows as u64, |_, row| {
-            if let Some(queued_row) = self.queue.pop() {
-                self.copy_and_recycle(queued_row, row);
-            }
-        });
-        if !stored {
-            if self.queue.len() == rows
-                && let Some(oldest) = self.queue.pop()
-            {
-                self.recycle(oldest.cell);
-            }
-            // They cannot be put back before the others.
-            self.dropped
-                .fetch_add((rows - self.queue.len()) as u64, Ordering::AcqRel);
-        }
-    }
-
-    /// Rows in the queue, and none of those in the file.
-    fn in_memory(&self) -> usize {
-        if self.spilling.is_some() {
-            self.queue.len()
-        } else {
-            self.stats().len
-        }
-    }
 }
 
 impl TransitionBuffer for QueueBuffer {
@@ -235,8 +180,7 @@ impl TransitionBuffer for QueueBuffer {
     }
 
     fn free(&self) -> usize {
-        let room = self.spilling.as_ref().map_or(0, |spilling| spilling.room());
-        self.capacity.saturating_sub(self.in_memory()).saturating_add(room)
+        self.capacity.saturating_sub(self.len())
     }
 
     fn close(&self) {
@@ -248,9 +192,6 @@ impl TransitionBuffer for QueueBuffer {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        if let Some(spilling) = &self.spilling {
-            return self.drain_spilling(spilling, max, each);
-        }
         let mut consumers = lock(&self.consumers);
         let consumers = &mut *consumers;
         let mut drained = Drained::default();
@@ -271,12 +212,6 @@ impl TransitionBuffer for QueueBuffer {
 
     fn pop(&self, row: &mut [u64]) -> bool {
         assert_eq!(row.len(), self.row_words(), "a row of another width");
-        if let Some(spilling) = &self.spilling {
-            return self
-                .drain_spilling(spilling, 1, &mut |found| row.copy_from_slice(found))
-                .steps
-                == 1;
-        }
         let mut consumers = lock(&self.consumers);
         loop {
             match self.next(&mut consumers, false) {
@@ -319,13 +254,11 @@ impl TransitionBuffer for QueueBuffer {
     }
 
     fn stats(&self) -> BufferStats {
-        let spilling = self.spilling.as_deref();
-        let _chain = spilling.map(Spilling::lock);
-        let dropped = self.dropped.load(Ordering::Acquire) + spilling.map_or(0, Spilling::lost);
-        let retrieved = spilling.map_or_else(|| self.retrieved.load(Ordering::Acquire), Spilling::given);
+        let dropped = self.dropped.load(Ordering::Acquire);
+        let retrieved = self.retrieved.load(Ordering::Acquire);
         // A row may be taken before it counts as added.
         let added = self.added.load(Ordering::Acquire).max(retrieved + dropped);
-        let stats = BufferStats {
+        BufferStats {
             added,
             dropped,
             retrieved,
@@ -333,9 +266,7 @@ impl TransitionBuffer for QueueBuffer {
             len: usize::try_from(added - retrieved - dropped).expect("rows are addressable"),
             capacity: self.capacity,
             memory: self.cells.memory(),
-            ..BufferStats::default()
-        };
-        spilling.map_or(stats, |spilling| spilling.count(self.queue.len(), stats))
+        }
     }
 }
 
@@ -371,11 +302,6 @@ impl Writer {
         }
         let number = self.next;
         self.next += 1;
-        if let Some(spilling) = &buffer.spilling
-            && buffer.queue.is_full()
-        {
-            buffer.spill(spilling, number);
-        }
         // Only this writer adds rows, so a queue that is not full stays so.
         if buffer.drops_newest && buffer.len() >= buffer.capacity {
             buffer.dropped.fetch_add(1, Ordering::AcqRel);

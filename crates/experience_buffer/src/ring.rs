@@ -45,7 +45,6 @@ use super::{
     resources::BufferResources,
     settings::BufferSettings,
     shape::Shape,
-    spill::{Hand, Spilling},
     sync::{Mutex, lock},
 };
 use core::fmt;
@@ -58,7 +57,6 @@ pub struct Ring {
     slots: Arc<Slots>,
     /// The accounting cursor. The writer never takes this lock.
     drain: Mutex<Cursor>,
-    spilling: Option<Arc<Spilling>>,
 }
 
 impl Ring {
@@ -79,10 +77,9 @@ impl Ring {
     /// A ring of rows of `row_words` words, and its writer.
     ///
     /// # Errors
-    /// When the settings or the rows have no size, or one so large that the ring cannot be made; or when no file can be
-    /// made where rows are to be spilled.
+    /// When the settings or the rows have no size, or one so large that the ring cannot be made.
     pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
-        Self::with_resources(settings, row_words, BufferResources::of(settings, row_words)?)
+        Self::with_resources(settings, row_words, BufferResources::default())
     }
 
     /// A ring of rows of `row_words` words, and its writer. A ring in a file stores the label there.
@@ -97,7 +94,7 @@ impl Ring {
     ) -> Result<(Writer, Arc<Self>), BufferError> {
         let resources = BufferResources {
             label,
-            ..BufferResources::of(settings, row_words)?
+            ..BufferResources::default()
         };
         Self::with_resources(settings, row_words, resources)
     }
@@ -111,19 +108,14 @@ impl Ring {
         let shape = settings.shape(row_words);
         let words = words(&settings.memory, settings.huge_pages, shape, resources.label)?;
         let slots = Arc::new(Slots::new(words.holding(resources.share), shape));
-        let spilling = Spilling::new(resources.file, settings, row_words);
-        let ring = Arc::new(Self {
-            spilling: spilling.clone(),
-            ..Self::of(slots.clone())
-        });
-        Ok((Writer::new(slots, shape, spilling), ring))
+        let ring = Arc::new(Self::of(slots.clone()));
+        Ok((Writer::new(slots, shape), ring))
     }
 
     pub(super) fn of(slots: Arc<Slots>) -> Self {
         Self {
             drain: Mutex::new(Cursor::new(0)),
             slots,
-            spilling: None,
         }
     }
 
@@ -145,47 +137,6 @@ impl Ring {
         self.slots.accounted()
     }
 
-    #[inline(never)]
-    fn drain_spilling(&self, spilling: &Spilling, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        let slots = &*self.slots;
-        let memory = |hand: &mut Hand, max| {
-            let mut cursor = lock(&self.drain);
-            // The writer moves it, too.
-            cursor.seek(slots.accounted());
-            cursor.read(
-                slots,
-                max,
-                |_| true,
-                |next, missed| slots.account(next, missed),
-                |row| hand.push(row),
-            );
-            cursor.next
-        };
-        spilling.drain(max, memory, each)
-    }
-
-    fn spilling_stats(&self, spilling: &Spilling) -> BufferStats {
-        let slots = &*self.slots;
-        // What lies between two cursors stays between them meanwhile.
-        let _chain = spilling.lock();
-        let given = spilling.given();
-        let lost = spilling.lost();
-        let (missed, accounted, head) = (slots.missed(), slots.accounted(), slots.head());
-        let in_memory = (head - accounted).min(slots.capacity());
-        let dropped = missed + lost + (head - accounted - in_memory);
-        let stats = BufferStats {
-            added: head,
-            dropped,
-            retrieved: given,
-            rejected: slots.rejected(),
-            len: Self::count(head - dropped - given),
-            capacity: self.capacity(),
-            memory: slots.cells().memory(),
-            ..BufferStats::default()
-        };
-        spilling.count(Self::count(in_memory), stats)
-    }
-
     /// Maps all of its memory now, unless it is a file.
     pub(super) fn prefault(&self) {
         self.slots.cells().prefault();
@@ -194,11 +145,6 @@ impl Ring {
     fn count(rows: u64) -> usize {
         usize::try_from(rows).expect("slots are addressable")
     }
-}
-
-/// Rows that can be pushed before one is lost that was not drained.
-fn free(slots: &Slots, spilling: Option<&Spilling>) -> usize {
-    slots.free().saturating_add(spilling.map_or(0, Spilling::room))
 }
 
 /// Words for a ring of this shape in memory of this kind.
@@ -223,16 +169,13 @@ impl TransitionBuffer for Ring {
     }
 
     fn len(&self) -> usize {
-        if self.spilling.is_some() {
-            return self.stats().len;
-        }
         // In this order: a drain in between makes the result too small by what it took, never negative.
         let accounted = self.slots.accounted();
         Self::count((self.slots.head() - accounted).min(self.slots.capacity()))
     }
 
     fn free(&self) -> usize {
-        free(&self.slots, self.spilling.as_deref())
+        self.slots.free()
     }
 
     fn close(&self) {
@@ -244,9 +187,6 @@ impl TransitionBuffer for Ring {
     }
 
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
-        if let Some(spilling) = &self.spilling {
-            return self.drain_spilling(spilling, max, each);
-        }
         let mut cursor = lock(&self.drain);
         let slots = &*self.slots;
         cursor.read(slots, max, |_| true, |next, missed| slots.account(next, missed), each)
@@ -269,10 +209,7 @@ impl TransitionBuffer for Ring {
     }
 
     fn stats(&self) -> BufferStats {
-        match &self.spilling {
-            Some(spilling) => self.spilling_stats(spilling),
-            None => self.slots.stats(),
-        }
+        self.slots.stats()
     }
 }
 

@@ -5,7 +5,6 @@ use super::{
     shape::{Links, Shape},
 };
 use core::time::Duration;
-use std::path::PathBuf;
 
 /// What happens when a buffer is full of rows that the exporter has not taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,19 +19,6 @@ pub enum Overflow {
     /// Capture waits for the exporter, at most this long a tick for all players together; then the oldest row is overwritten.
     /// For headless runs, which prefer a slow tick to lost rows.
     Block(Duration),
-    /// The oldest rows go to a file, and come back in order when they are drained. Where the file is full, or fails, the
-    /// oldest row in memory goes, and is counted. For a disk that is as slow as the sink's only now and then, and a game
-    /// that should not be told to wait.
-    ///
-    /// A push that finds the memory full writes 16 KiB of rows, or half the buffer, at once. That is a copy to the
-    /// system's memory unless the system is behind with its own writing.
-    Spill {
-        /// Where the file is to be. It has no name there, and goes with the process. Not a folder that is itself in
-        /// memory, as the system's folder for temporary files often is.
-        folder: PathBuf,
-        /// The most that the file may take, for all buffers of a recording together.
-        bytes: u64,
-    },
 }
 
 /// The implementation of a buffer.
@@ -85,7 +71,6 @@ impl BufferSettings {
     /// memory.
     pub fn check(&self, row_words: usize) -> Result<(), BufferError> {
         self.shape(row_words).words()?;
-        self.spill_blocks(row_words)?;
         self.unsupported_memory().map_or(Ok(()), |memory| {
             Err(BufferError::UnsupportedMemory {
                 kind: self.kind,
@@ -104,30 +89,6 @@ impl BufferSettings {
                 _ => Links::None,
             },
         }
-    }
-
-    /// Rows that go to the spill file at once.
-    pub(super) fn spill_block_rows(&self, row_words: usize) -> usize {
-        /// Bytes of them, about. More save system calls, and take longer at once: they all tend to be due in the same tick,
-        /// because all players began in the same one.
-        const BLOCK: usize = 16 << 10;
-        let half = self.capacity.next_power_of_two() / 2;
-        (BLOCK / (row_words * 8)).min(half).max(1)
-    }
-
-    /// The number of such blocks that there is room for, and the bytes of one; `None` where nothing is to be spilled.
-    ///
-    /// # Errors
-    /// When there is no room for a block.
-    pub(super) fn spill_blocks(&self, row_words: usize) -> Result<Option<(u64, u64)>, BufferError> {
-        let Overflow::Spill { bytes, .. } = self.overflow else {
-            return Ok(None);
-        };
-        let needed = (self.spill_block_rows(row_words) * row_words * 8) as u64;
-        if bytes < needed {
-            return Err(BufferError::SmallSpill { bytes, needed });
-        }
-        Ok(Some((bytes / needed, needed)))
     }
 
     /// The requested kind of memory, if the buffer does not support it.
@@ -152,12 +113,8 @@ mod tests {
             overflow,
             ..BufferSettings::default()
         };
-        let spill = Overflow::Spill {
-            folder: PathBuf::new(),
-            bytes: u64::MAX,
-        };
         let checked = settings(Overflow::DropOldest).check(row_words);
-        assert_eq!(settings(spill).check(row_words), checked);
+        assert_eq!(settings(Overflow::DropNewest).check(row_words), checked);
         checked
     }
 

@@ -26,18 +26,12 @@ pub struct BufferStats {
     pub retrieved: u64,
     /// Rows refused because the buffer was closed. They do not count as added.
     pub rejected: u64,
-    /// Rows that a drain would find now, in memory or in the spill file.
+    /// Rows that a drain would find now.
     pub len: usize,
-    /// Rows that fit in memory.
+    /// Rows that it can hold.
     pub capacity: usize,
     /// Bytes of its rows, by kind of memory.
     pub memory: MemoryUse,
-    /// Rows that went to the spill file, in total: see [`Overflow::Spill`](super::Overflow::Spill).
-    pub spilled: u64,
-    /// Rows that are in the spill file now. They are among `len`.
-    pub in_file: usize,
-    /// How often the spill file could not be made, written or read. What that lost is among the dropped.
-    pub spill_errors: u64,
 }
 
 impl BufferStats {
@@ -47,7 +41,7 @@ impl BufferStats {
         if self.capacity == 0 {
             return 0.0;
         }
-        (self.len - self.in_file.min(self.len)) as f64 / self.capacity as f64
+        self.len as f64 / self.capacity as f64
     }
 }
 
@@ -60,9 +54,6 @@ impl AddAssign for BufferStats {
         self.len += other.len;
         self.capacity += other.capacity;
         self.memory += other.memory;
-        self.spilled += other.spilled;
-        self.in_file += other.in_file;
-        self.spill_errors += other.spill_errors;
     }
 }
 

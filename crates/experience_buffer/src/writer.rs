@@ -110,7 +110,7 @@ pub fn create_for(
 ) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     let resources = BufferResources {
         label,
-        ..BufferResources::of(settings, row_words)?
+        ..BufferResources::default()
     };
     create_with(settings, row_words, resources)
 }

@@ -30,17 +30,11 @@ fn the_counter_counts() {
 
 #[test]
 fn buffers_of_every_kind_and_policy() {
-    let spill = Overflow::Spill {
-        folder: std::env::temp_dir(),
-        // Some of it is spilled, and some is lost all the same.
-        bytes: 16 << 10,
-    };
     for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
         for overflow in [
             &Overflow::DropOldest,
             &Overflow::DropNewest,
             &Overflow::Block(Duration::ZERO),
-            &spill,
         ] {
             let settings = BufferSettings {
                 kind,
@@ -59,13 +53,12 @@ fn buffers_of_every_kind_and_policy() {
                         reader.read(50, |row| assert_eq!(row, [0; 16]));
                     }
                     assert!(buffer.drain(30, &mut |row| assert_eq!(row, [0; 16])).steps > 0);
-                    assert!(buffer.stats().dropped > 0 || *overflow == spill);
+                    assert!(buffer.stats().dropped > 0);
                 }
                 while buffer.drain(1000, &mut |_| ()).steps > 0 {}
             });
             assert_eq!(allocations, 0, "{kind:?} {overflow:?}");
             assert!(buffer.stats().dropped > 0, "{kind:?} {overflow:?}");
-            assert_eq!(buffer.stats().spilled > 0, *overflow == spill, "{kind:?} {overflow:?}");
         }
     }
 }

@@ -118,7 +118,6 @@ fn the_oldest_make_room_and_are_counted_once() {
             len: 0,
             capacity: 4,
             memory: buffer.stats().memory,
-            ..BufferStats::default()
         };
         assert_eq!(buffer.stats(), expected, "{kind:?}");
     }

@@ -132,63 +132,6 @@ fn drain_numbers(ring: &Ring, next: u64) -> u64 {
     first + drained.steps as u64
 }
 
-/// A ring of one row that spills into so many blocks of one row.
-fn spilling(blocks: u64) -> (Writer, Arc<Ring>) {
-    let settings = BufferSettings {
-        capacity: 1,
-        overflow: Overflow::Spill {
-            folder: std::env::temp_dir(),
-            bytes: blocks * 2 * 8,
-        },
-        ..BufferSettings::default()
-    };
-    Ring::with_settings(&settings, 2).unwrap()
-}
-
-#[test]
-fn what_is_spilled_comes_back_in_order() {
-    loom::model(|| {
-        let (mut writer, ring) = spilling(3);
-        let drainer = {
-            let ring = ring.clone();
-            thread::spawn(move || drain_numbers(&ring, 0))
-        };
-        for n in 0..3 {
-            push(&mut writer, n);
-        }
-        let next = drainer.join().unwrap();
-        assert_eq!(drain_numbers(&ring, next), 3);
-        let stats = ring.stats();
-        assert_eq!((stats.added, stats.retrieved, stats.dropped), (3, 3, 0));
-    });
-}
-
-#[test]
-fn the_account_closes_when_the_file_is_full() {
-    loom::model(|| {
-        let (mut writer, ring) = spilling(1);
-        let drainer = {
-            let ring = ring.clone();
-            thread::spawn(move || drain_numbers(&ring, 0))
-        };
-        for n in 0..3 {
-            push(&mut writer, n);
-        }
-        let stats = ring.stats();
-        assert_eq!(
-            stats.added,
-            stats.retrieved + stats.dropped + stats.len as u64,
-            "at any moment"
-        );
-        let mut next = drainer.join().unwrap();
-        while next < 3 {
-            next = drain_numbers(&ring, next);
-        }
-        let stats = ring.stats();
-        assert_eq!(stats.added, stats.retrieved + stats.dropped);
-    });
-}
-
 #[test]
 fn what_was_pushed_before_a_close_is_drained_after_it() {
     loom::model(|| {

@@ -119,13 +119,6 @@ fn pair(kind: BufferKind, memory: Memory, capacity: usize, overflow: Overflow) -
     (tested, create(&settings(BufferKind::Mutex, Memory::Heap), 3).unwrap())
 }
 
-fn spill(bytes: u64) -> Overflow {
-    Overflow::Spill {
-        folder: std::env::temp_dir(),
-        bytes,
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -135,8 +128,6 @@ proptest! {
         overflow in prop_oneof![
             Just(Overflow::DropOldest),
             Just(Overflow::DropNewest),
-            // Blocks of up to 4 rows of 24 bytes: room for none or a few more than one.
-            (96..500u64).prop_map(spill),
         ],
         capacity in 1..9usize,
         operations in operations(),
@@ -157,37 +148,5 @@ proptest! {
         let memory = if lies_in_file { Memory::File(folder.path().to_owned()) } else { Memory::Numa };
         let (mut tested, mut model) = pair(BufferKind::Ring, memory, capacity, overflow);
         compare(&mut tested, &mut model, &operations)?;
-    }
-
-    #[test]
-    fn a_buffer_that_spills_is_one_that_is_never_full(
-        kind in prop_oneof![Just(BufferKind::Ring), Just(BufferKind::Queue), Just(BufferKind::Mutex)],
-        capacity in 1..9usize,
-        operations in operations(),
-    ) {
-        let settings = BufferSettings { kind, capacity, overflow: spill(1 << 20), ..BufferSettings::default() };
-        let endless = BufferSettings { kind: BufferKind::Mutex, capacity: 1 << 10, ..BufferSettings::default() };
-        let (mut tested, mut model) = (create(&settings, 3).unwrap(), create(&endless, 3).unwrap());
-        let mut next = 0;
-        for operation in &operations {
-            match *operation {
-                Operation::Push(rows) => for _ in 0..rows {
-                    let row = [next, next * 3, !next];
-                    prop_assert_eq!(tested.0.push(&row), model.0.push(&row));
-                    next += 1;
-                },
-                Operation::Drain(max) => prop_assert_eq!(drain(&*tested.1, max), drain(&*model.1, max)),
-                Operation::Pop => prop_assert_eq!(drain(&*tested.1, 1), drain(&*model.1, 1)),
-                Operation::Close => {
-                    tested.1.close();
-                    model.1.close();
-                }
-                Operation::Peek | Operation::Read(_) => {}
-            }
-            let (stats, expected) = (tested.1.stats(), model.1.stats());
-            prop_assert_eq!((stats.added, stats.retrieved, stats.len), (expected.added, expected.retrieved, expected.len));
-            prop_assert_eq!((stats.dropped, stats.spill_errors), (0, 0));
-            prop_assert!(stats.len - stats.in_file <= tested.1.capacity());
-        }
     }
 }

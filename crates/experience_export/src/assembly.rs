@@ -1,8 +1,10 @@
-//! Rows to whole episodes.
+//! Assembler of rows into whole episodes.
 
-mod draft;
+mod episode_builder;
+mod stored_episode;
 
-pub use draft::Draft;
+pub(crate) use episode_builder::EpisodeBuilder;
+pub(crate) use stored_episode::StoredEpisode;
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use experience_core::{
@@ -11,72 +13,82 @@ use experience_core::{
 };
 use std::sync::Arc;
 
-/// What the assemblies of one recording share.
-pub struct Shop {
-    pub schema: Arc<Schema>,
-    pub run: RunId,
-    pub reasons: Arc<ReasonTable>,
-    pub episodes: Arc<AtomicU32>,
+/// Shared inputs of all assemblies of one recording.
+pub(crate) struct AssemblyContext {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) run: RunId,
+    pub(crate) reasons: Arc<ReasonTable>,
+    pub(crate) episodes: Arc<AtomicU32>,
 }
 
-/// What became of rows that will be in no episode.
+/// Transitions that will be in no episode.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Toll {
-    /// Transitions that are gone, or whose first observation is.
-    pub lost: u64,
-    /// Transitions of episodes that were thrown away.
-    pub discarded: u64,
-    /// The numbers, as they were captured, of those of these episodes that the journal knows.
+pub(crate) struct LossCounts {
+    /// Transitions whose row, or whose first observation, was overwritten.
+    pub(crate) lost: u64,
+    /// Transitions of discarded episodes.
+    pub(crate) discarded: u64,
+    /// The discarded episodes that the journal holds, by the number under which they were captured.
     pub(crate) withdrawn: Vec<u32>,
 }
 
-/// Puts the rows of one buffer together.
+/// Assembles the rows of one buffer into episodes.
 ///
-/// It trusts the rows alone. Each carries its episode and the buffer's count of transitions, and that is enough to
-/// see, at any row, exactly how many transitions are missing before it.
+/// Its only input is the rows. Each carries its episode and the buffer's count of transitions, which is enough to tell at
+/// any row exactly how many transitions are missing before it.
 #[derive(Default)]
-pub struct Assembly {
-    open: Option<Draft>,
+pub(crate) struct Assembly {
+    open: Option<EpisodeBuilder>,
+    /// Count of transitions in the last row.
     ordinal: u32,
 }
 
 impl Assembly {
-    /// Goes on with what another process left: the episode that was open, and the count of transitions of the last row.
-    pub fn resume(open: Option<Draft>, ordinal: u32) -> Self {
+    /// Resumes from what another process left: its open episode, and the count of transitions in its last row.
+    pub(crate) fn resume(open: Option<EpisodeBuilder>, ordinal: u32) -> Self {
         Self { open, ordinal }
     }
 
-    /// The episode that is open, as it stands.
-    pub fn into_open(self) -> Option<Draft> {
+    /// The open episode, without ending it.
+    pub(crate) fn into_open(self) -> Option<EpisodeBuilder> {
         self.open
     }
 
-    /// Takes the next row.
-    pub fn take(&mut self, shop: &Shop, row: &[u64], finished: &mut Vec<Draft>, toll: &mut Toll) {
+    /// Adds the next row. Episodes that it ends are appended to `finished`.
+    pub(crate) fn push_row(
+        &mut self,
+        context: &AssemblyContext,
+        row: &[u64],
+        finished: &mut Vec<EpisodeBuilder>,
+        losses: &mut LossCounts,
+    ) {
         let header = *StepHeader::of(row);
         let passed = header.ordinal.wrapping_sub(self.ordinal);
         self.ordinal = header.ordinal;
         match header.kind() {
             StepKind::Begin => {
-                toll.lost += u64::from(passed);
+                losses.lost += u64::from(passed);
                 self.finish(Outcome::Truncated, EndReason::GAP, finished);
-                let continues = header.continues.checked_sub(1).map(|from| shop.run.episode_id(from));
-                self.open = Some(Draft::begin(shop.run.episode_id(header.episode), continues, row));
+                let run = context.run;
+                let continues = header.continues.checked_sub(1).map(|from| run.episode_id(from));
+                self.open = Some(EpisodeBuilder::begin(run.episode_id(header.episode), continues, row));
             }
             StepKind::Transition => {
                 if passed == 1
                     && let Some(open) = self.open.as_mut().filter(|open| open.captured_as() == header.episode)
                 {
                     open.push(row);
-                    self.finish_if_ended(shop, &header, finished);
+                    self.finish_if_ended(context, &header, finished);
                 } else {
-                    // The observation before is gone, and with it this transition; what it led to is a beginning.
-                    toll.lost += u64::from(passed);
+                    // The previous observation is lost, and this transition with it. The row's own observation begins a
+                    // new episode.
+                    losses.lost += u64::from(passed);
                     let before = self.finish(Outcome::Truncated, EndReason::GAP, finished);
                     if header.outcome().is_none() {
                         let continues = before.filter(|&(captured_as, _)| captured_as == header.episode);
-                        self.open = Some(Draft::begin(
-                            shop.run.episode_id(shop.episodes.fetch_add(1, Ordering::Relaxed)),
+                        let episode = context.episodes.fetch_add(1, Ordering::Relaxed);
+                        self.open = Some(EpisodeBuilder::begin(
+                            context.run.episode_id(episode),
                             continues.map(|(_, id)| id),
                             row,
                         ));
@@ -84,11 +96,11 @@ impl Assembly {
                 }
             }
             StepKind::End => {
-                toll.lost += u64::from(passed);
+                losses.lost += u64::from(passed);
                 match self.open.as_mut().filter(|open| open.captured_as() == header.episode) {
                     Some(open) if passed == 0 => {
-                        open.end(shop.schema.layout(), row);
-                        self.finish_if_ended(shop, &header, finished);
+                        open.add_end(context.schema.layout(), row);
+                        self.finish_if_ended(context, &header, finished);
                     }
                     _ => {
                         self.finish(Outcome::Truncated, EndReason::GAP, finished);
@@ -96,11 +108,12 @@ impl Assembly {
                 }
             }
             StepKind::Discard => {
-                toll.lost += u64::from(passed);
+                losses.lost += u64::from(passed);
                 if let Some(open) = self.open.take() {
                     if open.captured_as() == header.episode {
-                        toll.discarded += open.transitions();
-                        toll.withdrawn
+                        losses.discarded += open.transitions();
+                        losses
+                            .withdrawn
                             .extend(open.is_in_journal().then_some(open.captured_as()));
                     } else {
                         self.open = Some(open);
@@ -111,36 +124,38 @@ impl Assembly {
         }
     }
 
-    /// The buffer is closed and drained: how many of the `total` transitions pushed to it came after the last row.
-    pub(crate) fn settle(&mut self, total: u32) -> u64 {
+    /// Number of transitions that were pushed after the last row and never stored. The buffer is closed and drained, and
+    /// `total` transitions were pushed to it, modulo 2³².
+    pub(crate) fn missing_at_end(&mut self, total: u32) -> u64 {
         u64::from(total.wrapping_sub(core::mem::replace(&mut self.ordinal, total)))
     }
 
-    /// Ends what is open: nothing more will come.
+    /// Ends the open episode and appends it to `finished`. Returns its captured number and its id; `None` when no episode
+    /// with a transition was open.
     pub(crate) fn finish(
         &mut self,
         outcome: Outcome,
         reason: EndReason,
-        finished: &mut Vec<Draft>,
+        finished: &mut Vec<EpisodeBuilder>,
     ) -> Option<(u32, i64)> {
         let mut open = self.open.take()?;
         if open.transitions() == 0 {
             return None;
         }
-        let whose = (open.captured_as(), open.episode_id());
+        let ids = (open.captured_as(), open.episode_id());
         open.close(outcome, reason);
         finished.push(open);
-        Some(whose)
+        Some(ids)
     }
 
-    /// The episode that is open.
-    pub(crate) fn open_mut(&mut self) -> Option<&mut Draft> {
+    /// The open episode.
+    pub(crate) fn open_mut(&mut self) -> Option<&mut EpisodeBuilder> {
         self.open.as_mut()
     }
 
-    fn finish_if_ended(&mut self, shop: &Shop, header: &StepHeader, finished: &mut Vec<Draft>) {
+    fn finish_if_ended(&mut self, context: &AssemblyContext, header: &StepHeader, finished: &mut Vec<EpisodeBuilder>) {
         if let Some(outcome) = header.outcome() {
-            let reason = shop.reasons.reason(header.reason);
+            let reason = context.reasons.reason(header.reason);
             self.finish(outcome, reason.unwrap_or_else(|| EndReason::from("unknown")), finished);
         }
     }
@@ -151,9 +166,9 @@ mod tests {
     use super::*;
     use experience_core::{schema::Column, transition::Episode};
 
-    /// A buffer's worth of rows: the observation of each row is its place.
+    /// The rows of one buffer. The observation of each row is its index.
     struct Rows {
-        shop: Shop,
+        context: AssemblyContext,
         rows: Vec<Vec<u64>>,
         ordinal: u32,
         episode: u32,
@@ -162,7 +177,7 @@ mod tests {
     impl Rows {
         fn new() -> Self {
             Self {
-                shop: Shop {
+                context: AssemblyContext {
                     schema: Schema::new("test")
                         .with_observation([Column::feature("x")])
                         .with_reward_terms(["a"])
@@ -184,7 +199,7 @@ mod tests {
             if kind == StepKind::Begin {
                 self.episode += 1;
             }
-            let layout = self.shop.schema.layout();
+            let layout = self.context.schema.layout();
             let mut row = vec![0; layout.row_words()];
             let header = StepHeader::of_mut(&mut row);
             header.set_kind(kind);
@@ -192,9 +207,9 @@ mod tests {
             header.episode = self.episode;
             header.reward = 1.0;
             header.agent_id = 5;
-            header.set_outcome(outcome, self.shop.reasons.code(&EndReason::DEATH));
-            let place = self.rows.len() as f32;
-            bytemuck::cast_slice_mut::<_, f32>(&mut row)[layout.observation().start / 4] = place;
+            header.set_outcome(outcome, self.context.reasons.code(&EndReason::DEATH));
+            let index = self.rows.len() as f32;
+            bytemuck::cast_slice_mut::<_, f32>(&mut row)[layout.observation().start / 4] = index;
             self.rows.push(row);
             self
         }
@@ -210,26 +225,30 @@ mod tests {
             self
         }
 
-        /// Assembles all rows but those in `missing`.
-        fn assemble(&self, missing: impl Fn(usize) -> bool) -> (Vec<Episode>, Toll) {
+        /// Assembles all rows except those at the indices `missing`.
+        fn assemble(&self, missing: impl Fn(usize) -> bool) -> (Vec<Episode>, LossCounts) {
             let mut assembly = Assembly::default();
-            let (mut finished, mut toll) = (Vec::new(), Toll::default());
-            for (_, row) in self.rows.iter().enumerate().filter(|&(place, _)| !missing(place)) {
-                assembly.take(&self.shop, row, &mut finished, &mut toll);
+            let (mut finished, mut losses) = (Vec::new(), LossCounts::default());
+            for (_, row) in self.rows.iter().enumerate().filter(|&(index, _)| !missing(index)) {
+                assembly.push_row(&self.context, row, &mut finished, &mut losses);
             }
             assembly.finish(Outcome::Truncated, EndReason::SHUTDOWN, &mut finished);
-            let whole = |draft: Draft| draft.into_episode(&self.shop.schema, self.shop.run, None).unwrap();
-            (finished.into_iter().map(whole).collect(), toll)
+            let whole = |builder: EpisodeBuilder| {
+                builder
+                    .into_episode(&self.context.schema, self.context.run, None)
+                    .unwrap()
+            };
+            (finished.into_iter().map(whole).collect(), losses)
         }
     }
 
     #[test]
-    fn rows_without_a_hole_are_the_episodes_that_were_lived() {
+    fn rows_without_a_gap_are_the_recorded_episodes() {
         let mut rows = Rows::new();
         rows.episode(3).episode(1).push(StepKind::Begin, None);
-        let (episodes, toll) = rows.assemble(|_| false);
+        let (episodes, losses) = rows.assemble(|_| false);
         assert_eq!(episodes.iter().map(Episode::len).collect::<Vec<_>>(), [3, 1]);
-        assert_eq!(toll, Toll::default());
+        assert_eq!(losses, LossCounts::default());
         assert_eq!(episodes[0].transition(1).observation(), [1.0]);
         assert_eq!(episodes[0].transition(1).next_observation(), [2.0]);
         assert!(episodes[0].transition(2).terminated());
@@ -238,13 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_ends_the_episode_at_its_last_transition_with_a_real_successor() {
+    fn a_gap_ends_the_episode_at_its_last_transition_with_a_real_successor() {
         let mut rows = Rows::new();
         rows.episode(6);
-        let (episodes, toll) = rows.assemble(|place| place == 3);
+        let (episodes, losses) = rows.assemble(|index| index == 3);
         assert_eq!(episodes.iter().map(Episode::len).collect::<Vec<_>>(), [2, 2]);
-        // The transition whose row is gone, and the one whose first observation is.
-        assert_eq!(toll.lost, 2);
+        // The transition whose row is lost, and the one whose first observation is.
+        assert_eq!(losses.lost, 2);
         assert!(episodes[0].transition(1).truncated());
         assert_eq!(episodes[0].reason(), &EndReason::GAP);
         assert_eq!(episodes[1].info().continues, Some(episodes[0].info().episode_id));
@@ -253,12 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_over_an_end_joins_no_two_episodes() {
+    fn a_gap_over_an_end_joins_no_two_episodes() {
         let mut rows = Rows::new();
         rows.episode(3).episode(3);
-        let (episodes, toll) = rows.assemble(|place| (2..=5).contains(&place));
+        let (episodes, losses) = rows.assemble(|index| (2..=5).contains(&index));
         assert_eq!(episodes.iter().map(Episode::len).collect::<Vec<_>>(), [1, 1]);
-        assert_eq!(toll.lost, 4);
+        assert_eq!(losses.lost, 4);
         assert_eq!(episodes[0].reason(), &EndReason::GAP);
         assert_eq!(episodes[1].info().continues, None);
     }
@@ -268,11 +287,11 @@ mod tests {
         let mut rows = Rows::new();
         rows.episode(2).episode(0).episode(3).episode(1);
         let total = 6;
-        for holes in 0_u32..1 << (rows.rows.len() - 1) {
+        for gaps in 0_u32..1 << (rows.rows.len() - 1) {
             // The newest row is never overwritten.
-            let (episodes, toll) = rows.assemble(|place| holes >> place & 1 == 1);
+            let (episodes, losses) = rows.assemble(|index| gaps >> index & 1 == 1);
             let whole: usize = episodes.iter().map(Episode::len).sum();
-            assert_eq!(whole as u64 + toll.lost, total, "holes {holes:b}");
+            assert_eq!(whole as u64 + losses.lost, total, "gaps {gaps:b}");
             for episode in &episodes {
                 for transition in episode.transitions() {
                     assert_eq!(transition.observation()[0] + 1.0, transition.next_observation()[0]);
@@ -287,8 +306,8 @@ mod tests {
         rows.push(StepKind::Begin, None)
             .push(StepKind::Transition, None)
             .push(StepKind::End, Some(Outcome::Terminated));
-        let (episodes, toll) = rows.assemble(|_| false);
-        assert_eq!(toll, Toll::default());
+        let (episodes, losses) = rows.assemble(|_| false);
+        assert_eq!(losses, LossCounts::default());
         assert_eq!(episodes.len(), 1);
         assert_eq!(episodes[0].len(), 1);
         assert!(episodes[0].transition(0).terminated());
@@ -302,12 +321,12 @@ mod tests {
             .push(StepKind::Transition, None)
             .push(StepKind::Discard, None)
             .episode(1);
-        let (episodes, toll) = rows.assemble(|_| false);
+        let (episodes, losses) = rows.assemble(|_| false);
         assert_eq!(episodes.len(), 1);
-        let expected = Toll {
+        let expected = LossCounts {
             discarded: 1,
-            ..Toll::default()
+            ..LossCounts::default()
         };
-        assert_eq!(toll, expected);
+        assert_eq!(losses, expected);
     }
 }

@@ -1,42 +1,64 @@
-//! From buffers to sinks, on a thread of its own.
+//! Exporter: drains buffers on its own thread, assembles episodes, and dispatches them to sinks.
 //!
-//! The game hands over each new buffer and otherwise only wakes the thread. The thread drains buffers, puts rows
-//! together to whole episodes, and hands those to the sinks, each of which has a thread of its own and a queue. No lock that
-//! the game takes is held while a sink is at work: one that is slow, fails or panics costs the game nothing but, in the end,
-//! rows, which are counted.
+//! The game hands over each new buffer and otherwise only unparks the thread. The exporter thread drains the buffers and
+//! dispatches whole episodes in batches to the sinks. Each sink has a worker thread and a queue. No lock that the game takes
+//! is held while a sink works: a sink that is slow, fails or panics costs the game at most rows, which are counted.
 //!
-//! # Sinks that do not keep up
-//! While a sink's queue is full its recording is not drained: buffers fill, and overflow as they were told to. That holds
-//! for [`ExportSettings::patience`]; then the sink has stalled, and loses what does not fit, alone. What a sink answers with
-//! an error is tried again, as [`RetrySettings`] say, and counted as dropped in the end. A sink that panics is retired for
-//! good. A sink whose disk is full ([`SinkError::is_storage_full`](crate::sink::SinkError::is_storage_full)) is tried until
-//! there is room; meanwhile [`Exporter::is_storage_full`] asks whoever captures to pause. What happened is told by
-//! [`Exporter::take_notice`], and said once in the log.
+//! # Slow sinks
+//! A batch that does not fit in a sink's queue goes to the sink's **backlog**: its rows stay in the journal, memory holds
+//! their location, and the exporter reads them back, in order, as the queue gets room. So a slow sink neither stops the
+//! draining nor makes the other sinks wait.
+//!
+//! A sink *holds up* its recording while its backlog exceeds
+//! [`JournalSettings::backlog_bytes`](crate::journal::JournalSettings::backlog_bytes), or while a batch waits in memory for
+//! its queue because the recording has no journal, or the journal cannot be written. The recording is not drained meanwhile:
+//! the buffers fill, and [`Overflow`](experience_buffer::Overflow) decides what is lost.
+//!
+//! A sink has *stalled* when it has held up its recording for [`ExportSettings::patience`] without taking a batch. From then
+//! on it holds up nothing: what fits neither in its queue nor in its backlog is counted as dropped, for this sink only. It
+//! is no longer stalled when it takes a batch.
+//!
+//! # Failing sinks
+//! A call that returns an error is retried as [`RetrySettings`] say, and its episodes are then counted as dropped. A sink
+//! that panics is retired. A sink whose disk is full
+//! ([`SinkError::is_storage_full`](crate::sink::SinkError::is_storage_full)) is retried until there is room;
+//! [`Exporter::is_storage_full`] meanwhile tells the game to pause recording. Each failure is logged once, and
+//! [`Exporter::take_notice`] returns it.
 //!
 //! # Memory
-//! For each recording the thread holds the open episodes, each at most `EpisodeRules::max_steps` long, or where there is a journal
-//! what was drained since its last flush; and of finished ones
-//! [`ExportSettings::batch`] or [`ExportSettings::batch_bytes`] and one turn of one buffer more. In the queues of the
-//! sinks are [`ExportSettings::queue_bytes`] at most, or one such batch where that is more; sinks share what is in several
-//! queues. Only at the close nothing is held back: what the buffers still hold goes into the queues whole.
+//! For each recording the exporter thread holds:
+//! - the open episodes, each at most `max_episode_steps` long; with a journal, only what was drained since its last flush;
+//! - finished episodes of up to [`ExportSettings::batch`] transitions or [`ExportSettings::batch_bytes`], and one turn of one
+//!   buffer more;
+//! - [`ExportSettings::queue_bytes`] in the queues of the sinks, or one such batch where that is more; sinks share a batch
+//!   that is in several queues;
+//! - about 150 bytes for each episode in a backlog.
+//!
+//! At the close everything that the buffers hold is dispatched, whatever its size.
 //!
 //! # The journal
-//! Where a sink has a [place for it](crate::sink::Sink::journal_folder), what was drained is written to a
-//! [journal](crate::journal) at each of its flushes, and everything that is handed over before it is. So a process that is killed
-//! loses no more than one interval, and memory holds no more of an open episode than that; it is read back from the journal
-//! when it has ended. What every sink has for good leaves the journal. [`ExportSettings::journal`] says how.
+//! Where a sink has a [folder for it](crate::sink::Sink::journal_folder), or
+//! [`JournalSettings::folder`](crate::journal::JournalSettings::folder) names one, drained rows are written to a
+//! [journal](crate::journal) at each of its flushes, and a batch before it is dispatched. A process that is killed loses at
+//! most one flush interval, and memory holds no more of an open episode than that. What every sink has made durable, or
+//! counted lost, leaves the journal. [`ExportSettings::journal`] says how it is written.
 //!
 //! # The account
 //! For each sink of each recording, at any moment, in transitions:
-//! `recorded = exported + dropped + discarded + pending`. A [`RunReport`] holds one such account.
+//! `recorded = exported + dropped + discarded + pending`. A [`RunReport`] holds one such account. Transitions in a backlog
+//! are pending.
 
-mod intake;
-mod ledger;
+mod drain;
+mod episode_batch;
+mod exporter_thread;
+mod journal_tracker;
 mod notice;
-mod outlet;
+mod pipeline;
 mod settings;
+mod sink_handle;
+mod sink_queue;
+mod sink_worker;
 mod storage;
-mod worker;
 
 pub use notice::{Notice, SinkFailure};
 pub use settings::{ExportSettings, RetrySettings};
@@ -50,33 +72,36 @@ use experience_core::{
     account::{Counters, RunReport, SinkCounters},
     transition::ReasonTable,
 };
+use exporter_thread::ExporterThread;
 use notice::Notices;
-use outlet::Gauge;
+use pipeline::RecordingPipeline;
+use sink_handle::SinkMonitor;
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError, atomic::AtomicU32},
     thread::JoinHandle,
     time::Instant,
 };
-use storage::Storage;
+use storage::StorageMonitor;
 
-/// A recording, as the exporter sees it.
+/// Inputs of the exporter for one recording.
 pub struct RecordingExport {
     /// Schema and run.
     pub info: RecordingInfo,
-    /// The account that capture writes.
+    /// Counters that capture and the exporter write.
     pub counters: Arc<Counters>,
-    /// What the codes of end reasons mean.
+    /// Words of the end reasons' codes.
     pub reasons: Arc<ReasonTable>,
-    /// The run's counter of episodes: a gap makes a new one.
+    /// The run's counter of episodes. The exporter takes a number when a gap begins a new episode.
     pub episodes: Arc<AtomicU32>,
-    /// Episodes that must not be written.
+    /// Episodes that must not be written, by the number under which they were captured.
     pub discarded: Arc<SegQueue<u32>>,
-    /// The buffers by agent; those of players who left are removed once they are drained.
+    /// The buffers by agent. The exporter removes those that are closed and drained.
     pub players: Arc<PlayerBuffers>,
-    /// Where the episodes go.
+    /// Destinations of the episodes.
     pub sinks: Vec<Box<dyn Sink>>,
 }
 
+/// Instruction from the game to the exporter thread.
 enum Command {
     Attach {
         recording: usize,
@@ -93,13 +118,13 @@ enum Command {
         stream: Stream,
     },
     Flush(Sender<()>),
-    /// What of the settings can be changed is as they say from here on.
+    /// Replaces the settings that can be changed.
     Set(Box<ExportSettings>),
-    /// And when to give up.
+    /// The last command, with the time from which failed calls are not retried.
     Close(Sender<()>, Instant),
 }
 
-/// Wakes whoever waits for buffers to be drained.
+/// Counter of the exporter thread's passes, for threads that wait for buffers to be drained.
 #[derive(Default)]
 struct Progress {
     passes: Mutex<u64>,
@@ -119,59 +144,61 @@ impl Progress {
     }
 }
 
-/// What can be read of a recording while its exporter works.
-struct Account {
+/// Counts of a recording that any thread can read.
+struct RecordingMonitor {
     counters: Arc<Counters>,
-    sinks: Vec<Gauge>,
-    storage: Arc<Storage>,
+    sinks: Vec<SinkMonitor>,
+    storage: Arc<StorageMonitor>,
 }
 
-/// How a sink keeps up.
+/// How far a sink is behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SinkPace {
-    /// How long its last flush took, with all attempts.
+    /// Duration of its last flush, with all retries.
     pub flush: Duration,
-    /// How long the oldest of the episodes that were handed to it and that it has not taken yet has waited.
+    /// How long ago the oldest episode was dispatched to it that it has not taken.
     pub lag: Duration,
+    /// Bytes of the episodes that wait for it in the journal alone.
+    pub backlog_bytes: u64,
 }
 
-/// The exporter's thread, as the game sees it.
+/// Handle of the exporter thread.
 ///
 /// Dropping it closes it, with [`ExportSettings::close_timeout`].
 pub struct Exporter {
     commands: Sender<Command>,
     thread: Option<JoinHandle<()>>,
     progress: Arc<Progress>,
-    accounts: Vec<Account>,
+    monitors: Vec<RecordingMonitor>,
     notices: Arc<Notices>,
     close_timeout: Duration,
 }
 
 impl Exporter {
-    /// Starts the thread, and one for each sink, on which it is opened.
+    /// Starts the exporter thread, and a worker thread for each sink, which opens it.
     ///
     /// # Errors
     /// When the system refuses another thread.
     pub fn spawn(settings: ExportSettings, recordings: Vec<RecordingExport>) -> std::io::Result<Self> {
-        let (commands, inbox) = crossbeam_channel::unbounded();
+        let (commands, receiver) = crossbeam_channel::unbounded();
         let progress = Arc::<Progress>::default();
         let close_timeout = settings.close_timeout;
         let notices = Arc::<Notices>::default();
         let recordings = recordings
             .into_iter()
             .enumerate()
-            .map(|(place, export)| worker::Recording::spawn(place, export, &settings, &notices))
+            .map(|(index, export)| RecordingPipeline::spawn(index, export, &settings, &notices))
             .collect::<Result<Vec<_>, _>>()?;
-        let accounts = recordings.iter().map(worker::Recording::account).collect();
-        let worker = worker::Worker::new(settings, recordings, inbox, progress.clone());
+        let monitors = recordings.iter().map(RecordingPipeline::monitor).collect();
+        let exporter = ExporterThread::new(settings, recordings, receiver, progress.clone());
         let thread = std::thread::Builder::new()
             .name("experience-export".to_owned())
-            .spawn(move || worker.run())?;
+            .spawn(move || exporter.run())?;
         Ok(Self {
             commands,
             thread: Some(thread),
             progress,
-            accounts,
+            monitors,
             notices,
             close_timeout,
         })
@@ -179,8 +206,8 @@ impl Exporter {
 
     /// Hands over a player's buffer. Never waits.
     ///
-    /// Whoever closes the buffer first stores in `transitions` how many were pushed to it, modulo 2³²: the last of them may
-    /// never have been stored, and no later row tells of it.
+    /// Before the buffer is closed, `transitions` must hold the number of transitions that were pushed to it, modulo 2³². The
+    /// last of them may not have been stored, which no later row shows.
     pub fn attach(
         &self,
         recording: usize,
@@ -188,7 +215,7 @@ impl Exporter {
         buffer: Arc<dyn TransitionBuffer>,
         transitions: Arc<AtomicU32>,
     ) {
-        // A thread that is gone was closed; what comes after is nobody's.
+        // The thread is gone after a close, and a buffer attached later is not drained.
         let _ = self.commands.send(Command::Attach {
             recording,
             agent_id,
@@ -197,120 +224,122 @@ impl Exporter {
         });
     }
 
-    /// Hands over the pool that players of a recording share, once. Never waits.
+    /// Hands over the pool that players of a recording share. Called once. Never waits.
     pub fn attach_pool(&self, recording: usize, pool: Arc<BufferPool>) {
         let _ = self.commands.send(Command::AttachPool { recording, pool });
     }
 
-    /// Says that nothing more will be pushed to the pool by a player who shared it. Never waits.
+    /// Ends the stream of a player in the pool: no row of it follows. Never waits.
     pub fn leave(&self, recording: usize, stream: Stream) {
         let _ = self.commands.send(Command::Leave { recording, stream });
     }
 
-    /// Changes what of the settings can be changed from here on: everything but the `journal`, how to `retry`, and the
-    /// `poll_interval`, which hold as they were when the exporter started. Never waits.
+    /// Replaces the settings, except `journal`, `retry` and `poll_interval`, which stay as they were when the exporter started.
+    /// Never waits.
     pub fn set(&mut self, settings: ExportSettings) {
         self.close_timeout = settings.close_timeout;
         let _ = self.commands.send(Command::Set(Box::new(settings)));
         self.wake();
     }
 
-    /// Wakes the thread before its time. Never waits.
+    /// Unparks the exporter thread before its poll interval ends. Never waits.
     pub fn wake(&self) {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
     }
 
-    /// Waits until `has_room`, or until `deadline`; the answer is the last of `has_room`.
+    /// Waits until `has_room` returns true, or until `deadline`. Returns the last result of `has_room`.
     pub fn wait_for_room(&self, deadline: Instant, mut has_room: impl FnMut() -> bool) -> bool {
-        /// A pass of the thread may have ended between the question and the wait.
-        const LOOK_AGAIN: Duration = Duration::from_millis(1);
+        /// Bounds a wait that begins just after the pass that made room has ended.
+        const RECHECK: Duration = Duration::from_millis(1);
         while !has_room() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
                 return has_room();
             }
             self.wake();
-            self.progress.wait(left.min(LOOK_AGAIN));
+            self.progress.wait(left.min(RECHECK));
         }
         true
     }
 
-    /// The accounts of a recording, one for each of its sinks.
+    /// The accounts of a recording, one for each of its sinks in their order.
     #[must_use]
     pub fn reports(&self, recording: usize) -> Vec<RunReport> {
-        self.accounts.get(recording).map_or_else(Vec::new, |account| {
-            let reports = account
+        self.monitors.get(recording).map_or_else(Vec::new, |monitor| {
+            let reports = monitor
                 .sinks
                 .iter()
-                .map(|sink| sink.counters().report(&account.counters));
+                .map(|sink| sink.counters().report(&monitor.counters));
             reports.collect()
         })
     }
 
-    /// How each sink of a recording keeps up.
+    /// How far each sink of a recording is behind, in their order.
     pub fn paces(&self, recording: usize) -> impl Iterator<Item = SinkPace> + '_ {
-        let sinks = self.accounts.get(recording).map_or(&[][..], |account| &account.sinks);
+        let sinks = self.monitors.get(recording).map_or(&[][..], |monitor| &monitor.sinks);
         sinks.iter().map(|sink| SinkPace {
             flush: sink.counters().last_flush(),
             lag: sink.lag(),
+            backlog_bytes: sink.backlog_bytes(),
         })
     }
 
-    /// The counters that a recording's capture writes.
+    /// The counters of a recording.
     #[must_use]
     pub fn counters(&self, recording: usize) -> Option<&Counters> {
-        Some(&self.accounts.get(recording)?.counters)
+        Some(&self.monitors.get(recording)?.counters)
     }
 
     /// The counters of a recording's sinks, in their order.
     pub fn sink_counters(&self, recording: usize) -> impl Iterator<Item = &SinkCounters> + '_ {
-        let sinks = self.accounts.get(recording).map_or(&[][..], |account| &account.sinks);
-        sinks.iter().map(Gauge::counters)
+        let sinks = self.monitors.get(recording).map_or(&[][..], |monitor| &monitor.sinks);
+        sinks.iter().map(SinkMonitor::counters)
     }
 
-    /// What a recording's sinks are, in their order: [`Sink::describe`].
+    /// The names of a recording's sinks, in their order: [`Sink::describe`].
     pub fn sink_names(&self, recording: usize) -> impl Iterator<Item = &str> + '_ {
-        let sinks = self.accounts.get(recording).map_or(&[][..], |account| &account.sinks);
-        sinks.iter().map(Gauge::name)
+        let sinks = self.monitors.get(recording).map_or(&[][..], |monitor| &monitor.sinks);
+        sinks.iter().map(SinkMonitor::name)
     }
 
-    /// Whether a sink of the recording waits for room on its disk. One atomic load: it may be asked every tick.
+    /// Whether a sink or the journal of the recording waits for room on its disk. One atomic load, cheap enough for every tick.
     #[must_use]
     pub fn is_storage_full(&self, recording: usize) -> bool {
-        self.accounts
+        self.monitors
             .get(recording)
-            .is_some_and(|account| account.storage.is_full())
+            .is_some_and(|monitor| monitor.storage.is_full())
     }
 
-    /// What waits for room on its disk: [`Sink::describe`].
+    /// The name of the sink or journal that waits for room on its disk: [`Sink::describe`].
     #[must_use]
     pub fn full_storage(&self, recording: usize) -> Option<String> {
-        self.accounts.get(recording)?.storage.waiting()
+        self.monitors.get(recording)?.storage.first_full()
     }
 
-    /// The next of what there is to tell. At most 256 wait; of more, the oldest are forgotten.
+    /// The oldest notice that was not taken. At most 256 are kept; a new one then replaces the oldest.
     #[must_use]
     pub fn take_notice(&self) -> Option<Notice> {
         self.notices.take()
     }
 
-    /// Waits until everything that was recorded and has ended is with the sinks. False when that takes longer.
+    /// Waits until the sinks have taken and flushed every episode that has ended, backlogs included. False when that takes
+    /// longer than `timeout`.
     pub fn flush(&self, timeout: Duration) -> bool {
-        self.ask(Command::Flush, timeout)
+        self.request(Command::Flush, timeout)
     }
 
-    /// Ends all open episodes (truncated, reason `shutdown`), gives everything to the sinks, closes them and ends the
-    /// thread. False when that takes longer than `timeout`: the thread is left to itself then.
+    /// Ends all open episodes (truncated, reason `shutdown`), dispatches everything to the sinks, closes them and ends the
+    /// threads. False when that takes longer than `timeout`: the threads then go on as long as the process lives.
     pub fn close(&mut self, timeout: Duration) -> bool {
         let Some(thread) = self.thread.take() else {
             return true;
         };
         thread.thread().unpark();
-        // Sinks that fail give up a little earlier, so that what became of them can be said in time.
+        // Failing sinks give up a little earlier, so that their losses are counted in time.
         let deadline = Instant::now() + timeout.saturating_sub(timeout / 8);
-        if !self.ask_thread(|done| Command::Close(done, deadline), timeout, &thread) {
+        if !request(&self.commands, |done| Command::Close(done, deadline), timeout, &thread) {
             tracing::error!(
                 "what was recorded could not be written within {timeout:?}; the exporter and its sinks go on by themselves as \
                  long as the process lives"
@@ -320,25 +349,26 @@ impl Exporter {
         thread.join().is_ok()
     }
 
-    fn ask(&self, command: impl FnOnce(Sender<()>) -> Command, timeout: Duration) -> bool {
+    fn request(&self, command: impl FnOnce(Sender<()>) -> Command, timeout: Duration) -> bool {
         self.thread
             .as_ref()
-            .is_some_and(|thread| self.ask_thread(command, timeout, thread))
+            .is_some_and(|thread| request(&self.commands, command, timeout, thread))
     }
+}
 
-    fn ask_thread(
-        &self,
-        command: impl FnOnce(Sender<()>) -> Command,
-        timeout: Duration,
-        thread: &JoinHandle<()>,
-    ) -> bool {
-        let (done, answer): (_, Receiver<()>) = crossbeam_channel::bounded(1);
-        if self.commands.send(command(done)).is_err() {
-            return false;
-        }
-        thread.thread().unpark();
-        answer.recv_timeout(timeout).is_ok()
+/// Sends a command, and waits until it has completed. False when that takes longer than `timeout`.
+fn request(
+    commands: &Sender<Command>,
+    command: impl FnOnce(Sender<()>) -> Command,
+    timeout: Duration,
+    thread: &JoinHandle<()>,
+) -> bool {
+    let (done, completed): (_, Receiver<()>) = crossbeam_channel::bounded(1);
+    if commands.send(command(done)).is_err() {
+        return false;
     }
+    thread.thread().unpark();
+    completed.recv_timeout(timeout).is_ok()
 }
 
 impl Drop for Exporter {

@@ -1,18 +1,20 @@
-//! What survives a process that dies: episodes in pieces, in files that only grow.
+//! Write-ahead journal of episodes, in append-only segment files.
 //!
-//! Whoever keeps a journal appends the rows of episodes that are open, and then how each of them ended. An open episode need not
-//! stay in memory therefore: where its rows lie is an [`Extent`] each, and [`Segments`] reads them back. After a process has
-//! died, [`JournalReader`] gives out what it left.
+//! A [`Journal`] is appended the rows of open episodes, and then how each episode ended. It serves three purposes:
+//! - **Crash recovery**: [`JournalReader`] reads what a process left that died.
+//! - **Memory**: an open episode need not stay in memory. The location of its rows is a list of [`Extent`]s, and [`Segments`]
+//!   reads them back.
+//! - **Backlog**: a finished episode for which a sink's queue has no room stays in the journal until it has.
 //!
-//! The exporter keeps one for each recording with a sink that has a
-//! [place for it](crate::sink::Sink::journal_folder).
+//! The exporter writes one journal for each recording with a sink that has a
+//! [folder for it](crate::sink::Sink::journal_folder), or for which [`JournalSettings::folder`] names one.
 //!
-//! A journal is a folder of segments, `00000.journal`, `00001.journal` and so on. A segment is deleted when nothing in it, and in
-//! those before it, is of use any more: every episode in it is durable at every sink, discarded or lost.
+//! A journal is a folder of segments, `00000.journal`, `00001.journal` and so on. A segment is deleted when it and those before
+//! it hold nothing that is needed: every episode in them is durable at every sink, discarded or lost.
 //!
-//! An episode that stays open would keep every segment since it began, and what everybody else did meanwhile. Where less than a
-//! quarter of that is of use, it is told again from its beginning, and goes on from there; then the segments before can go. What is
-//! read of it before that is a beginning or an end of the same rows, and whichever telling is longer counts.
+//! An episode that stays open would keep every segment since it began, with everything that was written meanwhile. Where less
+//! than a quarter of that is needed, the episode is written again to the end of the journal, so that the older segments can be
+//! deleted. A reader that finds both copies takes the longer one: the shorter is a prefix or a suffix of the same rows.
 //!
 //! # The format
 //! Numbers are little-endian and of fixed width, but for those in rows, which are in the machine's byte order. A segment begins
@@ -21,10 +23,10 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0 | the letters `bevyjrnl` |
-//! | 8 | version of this format, `u32`: 1; all before it is the same in every version |
+//! | 8 | version of this format, `u32`: 1; the bytes before it are the same in every version |
 //! | 12 | `0x01020304` as a `u32` in the machine's byte order |
 //!
-//! and goes on with frames, one behind the other, until its end:
+//! and continues with frames, without gaps, until its end:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -32,28 +34,28 @@
 //! | 4 | CRC-32C of the four bytes of the length and of the batch, `u32` |
 //! | 8 | the batch: |
 //! | 8 | number of the frame, `u64`, counted from 0 through all segments of a run |
-//! | 16 | records, each a `u32` that says which, and its fields, until the batch ends |
+//! | 16 | records, each a `u32` tag and its fields, until the batch ends |
 //!
 //! | record | fields |
 //! |---|---|
-//! | 0, head | run `u32`, segment `u32`, schema hash `u64`, bytes of a row `u32`, schema *text* (JSON), ticks a second *maybe* `f64`, start of the run in seconds since 1970 `f64`, folder of ring files *maybe* *text*, what wrote it *text* |
-//! | 1, open | episode id `i64`, number that it was captured as `u32`, agent id `i64`, episode that it continues *maybe* `i64` |
+//! | 0, head | run `u32`, segment `u32`, schema hash `u64`, bytes of a row `u32`, schema *text* (JSON), ticks a second *maybe* `f64`, start of the run in seconds since 1970 `f64`, folder of ring files *maybe* *text*, crate and version that wrote it *text* |
+//! | 1, open | episode id `i64`, number under which it was captured `u32`, agent id `i64`, episode that it continues *maybe* `i64` |
 //! | 2, rows | episode id `i64`, rows *bytes* |
-//! | 3, close | episode id `i64`, terminated or else truncated `u8`, reason *text*, row that the last reward is in, or nothing *bytes* |
-//! | 4, discard | number that the episode was captured as `u32` |
+//! | 3, close | episode id `i64`, terminated or else truncated `u8`, reason *text*, row whose reward is added to the last row's, or nothing *bytes* |
+//! | 4, discard | number under which the episode was captured `u32` |
 //! | 5, reason | code `u16`, reason *text* |
-//! | 6, settled | episode id `i64`: every sink has it for good |
+//! | 6, settled | episode id `i64`: it is durable at every sink |
 //! | 7, counts | recorded, not finite, lost, discarded, empty episodes, orphaned rewards, ignored ends, refused agents, unbuffered agents: `u64` each |
 //!
-//! *Text* and *bytes* are a `u64` length and so many bytes; *maybe* is a `u8`, and the value where that is 1. This is what
-//! [bincode](https://docs.rs/bincode/2.0.1) makes of the types here with numbers of fixed width. A row is a
-//! [`StepHeader`](experience_core::transition::StepHeader) and what [`RowLayout`](experience_core::schema::RowLayout) says; those of one episode are
-//! in order, over any number of records. The first frame of a segment holds a head and all reasons so far, so every segment can
-//! be read without the others.
+//! *Text* and *bytes* are a `u64` length and that many bytes; *maybe* is a `u8`, and the value where that is 1. This is the
+//! encoding of [bincode](https://docs.rs/bincode/2.0.1) with integers of fixed width. A row is a
+//! [`StepHeader`](experience_core::transition::StepHeader) followed by the columns of [`RowLayout`](experience_core::schema::RowLayout); the rows of
+//! one episode are in order, over any number of records. The first frame of a segment holds a head and all reasons so far, so
+//! every segment can be read without the others.
 //!
 //! # Damage
-//! A frame that is cut, as the last one of a process that died may be, is no frame. One whose checksum is wrong is passed over:
-//! the next frame begins where a length, a checksum and a number fit again. Both are counted and named.
+//! A truncated frame, such as the last one of a process that died, is ignored. A frame with a wrong checksum is skipped: the
+//! next frame begins where a length, a checksum and a number match again. Both are reported as [`Damage`].
 
 mod extent;
 mod frame;
@@ -70,19 +72,43 @@ pub use record::{Counts, Head, Record};
 pub use writer::{Journal, Owner};
 pub use writer::{remove, sweep};
 
+use crate::disk;
 use core::time::Duration;
+use experience_core::transition::RunId;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Folder of all journals in [`JournalSettings::folder`]. It is deleted with the last journal, and the folder around it stays.
+const JOURNALS: &str = "journal";
 
 /// How a journal is written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JournalSettings {
-    /// Longest time from draining a row until it is in the journal: what a process that is killed can lose.
+    /// Longest time from draining a row until it is in the journal. A process that is killed loses at most this.
     pub flush_interval: Duration,
-    /// So many bytes of rows are written before that. It bounds the memory of open episodes.
+    /// Bytes of rows that are written before that interval ends. It bounds the memory of open episodes.
     pub frame_bytes: usize,
-    /// A segment that has about so many bytes is followed by another; at most a gibibyte.
+    /// Bytes of a segment, about, before another is begun; at most a gibibyte.
     pub segment_bytes: u64,
-    /// When the disk is waited for.
+    /// When the journal is synced to the disk.
     pub fsync: Fsync,
+    /// Most bytes of finished episodes that wait in the journal for one sink, because its queue is full: its **backlog**. Their
+    /// rows count, and about 150 bytes of memory for each episode. One batch may exceed it. A sink whose backlog is over this
+    /// holds up its recording; see [`ExportSettings::patience`](crate::exporter::ExportSettings::patience).
+    ///
+    /// The journal itself is larger: it also holds open episodes, and what sinks have taken and not made durable.
+    pub backlog_bytes: u64,
+    /// Folder for the journals of recordings none of whose sinks has a
+    /// [folder of its own](crate::sink::Sink::journal_folder), such as those with a
+    /// [`MemorySink`](crate::sink::MemorySink) alone. It is created where it is missing. `None` for no journal there, and no
+    /// backlog.
+    ///
+    /// After a clean close the folder is empty. A process that dies leaves `journal/<run>-<recording>/` in it, which no later run
+    /// recovers or deletes, and [`JournalReader`] can read. Not a folder that lies in memory, such as `/tmp` on many systems. A
+    /// disk that is full does not pause the recording: without room for a backlog the buffers overflow.
+    pub folder: Option<PathBuf>,
 }
 
 impl Default for JournalSettings {
@@ -92,14 +118,33 @@ impl Default for JournalSettings {
             frame_bytes: 4 << 20,
             segment_bytes: 16 << 20,
             fsync: Fsync::default(),
+            backlog_bytes: 1 << 30,
+            folder: None,
         }
     }
 }
 
-/// When the disk is waited for.
+impl JournalSettings {
+    /// Creates [`folder`](Self::folder), if one is named, and checks that files can be created in it.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn prepare_folder(&self) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        disk::create_folders(folder)?;
+        disk::probe(folder)
+    }
+
+    /// The folder of one journal in [`folder`](Self::folder).
+    pub(crate) fn run_folder(folder: &Path, run: RunId, recording: usize) -> PathBuf {
+        folder.join(JOURNALS).join(format!("{run}-{recording}"))
+    }
+}
+
+/// When the journal is synced to the disk.
 ///
-/// A process that dies leaves everything that it wrote to the system, whatever stands here. This is for the machine that loses
-/// power: it may lose what the disk was not waited for. Shards are always waited for.
+/// What a process wrote outlives the process, whatever the setting. A machine that loses power may lose what was not synced.
+/// Shards are always synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
     /// Never.

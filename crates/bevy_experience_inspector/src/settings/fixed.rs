@@ -64,7 +64,6 @@ fn draw_current_state(experience: &Experience, ui: &mut Ui, snapshot: &Recording
     let run = experience.run().to_string();
     let rows = [
         ("Rows waiting for export", format::count(stats.len as u64), ""),
-        ("Of these in the spill file", format::count(stats.in_file as u64), ""),
         ("Memory of all buffers", format::bytes(stats.memory.total()), ""),
         ("Captures", format::count(experience.tick().unsigned_abs()), ""),
         ("Run", run, ""),

@@ -101,7 +101,6 @@ impl Slots {
             len: count(len),
             capacity: count(self.capacity()),
             memory: self.cells.memory(),
-            ..BufferStats::default()
         }
     }
 

@@ -4,7 +4,6 @@ use super::slots::Slots;
 use crate::{
     Closed,
     shape::{Links, Shape},
-    spill::Spilling,
 };
 use core::fmt;
 use std::sync::Arc;
@@ -14,22 +13,19 @@ pub struct Writer {
     slots: Arc<Slots>,
     /// The number of the next row.
     next: u64,
-    /// Whether a full ring does anything else than overwrite the oldest row.
-    checks_capacity: bool,
-    /// Where a full ring puts its oldest rows. A writer that checks the capacity refuses the newest without it.
-    spilling: Option<Arc<Spilling>>,
+    /// Whether a full ring refuses the newest row, in place of overwriting the oldest.
+    refuses_newest: bool,
     /// The accounting cursor when it was last loaded; it may have advanced.
     accounted: u64,
     skipped: u64,
 }
 
 impl Writer {
-    pub(super) fn new(slots: Arc<Slots>, shape: Shape, spilling: Option<Arc<Spilling>>) -> Self {
+    pub(super) fn new(slots: Arc<Slots>, shape: Shape) -> Self {
         Self {
             slots,
             next: 0,
-            checks_capacity: shape.links == Links::Skipped || spilling.is_some(),
-            spilling,
+            refuses_newest: shape.links == Links::Skipped,
             accounted: 0,
             skipped: 0,
         }
@@ -42,7 +38,7 @@ impl Writer {
         self.slots.prefetch(self.next);
     }
 
-    /// Appends a row. Allocates nothing, and is wait-free unless it must spill.
+    /// Appends a row. Allocates nothing, and is wait-free.
     ///
     /// A full ring drops its oldest row or this one, by its [`Overflow`](crate::Overflow). Either counts as dropped, and is
     /// not an error.
@@ -59,8 +55,8 @@ impl Writer {
             slots.reject(1);
             return Err(Closed);
         }
-        if self.checks_capacity {
-            return self.push_checked(row);
+        if self.refuses_newest {
+            return self.push_or_skip(row);
         }
         slots.append(self.next, &[], row);
         self.next += 1;
@@ -68,26 +64,17 @@ impl Writer {
     }
 
     #[inline(never)]
-    fn push_checked(&mut self, row: &[u64]) -> Result<(), Closed> {
+    fn push_or_skip(&mut self, row: &[u64]) -> Result<(), Closed> {
         let slots = &*self.slots;
         assert_eq!(row.len(), slots.cells().row_words(), "a row of another width");
         if self.next - self.accounted >= slots.capacity() {
             self.accounted = slots.accounted();
         }
-        let is_full = self.next - self.accounted >= slots.capacity();
-        match &self.spilling {
-            Some(spilling) => {
-                if is_full && spilling.room() > 0 {
-                    spill(spilling, slots, self.next);
-                }
-                slots.append(self.next, &[], row);
-            }
-            None if is_full => {
-                self.skipped = slots.skip();
-                return Ok(());
-            }
-            None => slots.append(self.next, &[self.skipped], row),
+        if self.next - self.accounted >= slots.capacity() {
+            self.skipped = slots.skip();
+            return Ok(());
         }
+        slots.append(self.next, &[self.skipped], row);
         self.next += 1;
         Ok(())
     }
@@ -95,7 +82,7 @@ impl Writer {
     /// Rows that can be pushed before one is lost that was not drained.
     #[must_use]
     pub fn free(&self) -> usize {
-        super::free(&self.slots, self.spilling.as_deref())
+        self.slots.free()
     }
 
     /// Hides the rows pushed so far from all readers but the accounting cursor.
@@ -104,25 +91,6 @@ impl Writer {
     /// peeked at until then.
     pub fn hide(&mut self) {
         self.slots.raise_floor(self.next);
-    }
-}
-
-/// Moves the oldest rows of a full ring to the file, if that can be done.
-#[cold]
-fn spill(spilling: &Spilling, slots: &Slots, next: u64) {
-    let mut chain = spilling.lock();
-    let accounted = slots.accounted();
-    if next - accounted < slots.capacity() {
-        // Somebody drained since it was looked at.
-        return;
-    }
-    let first = accounted.max(slots.oldest(next));
-    let stored = spilling.store(&mut chain, first, |index, row| {
-        let whole = slots.read(first + index, row);
-        debug_assert!(whole, "nobody else writes");
-    });
-    if stored {
-        slots.account(first + spilling.block_rows() as u64, first - accounted);
     }
 }
 

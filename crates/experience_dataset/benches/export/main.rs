@@ -5,7 +5,7 @@
 //! cargo bench --bench export -- --quick    # half a minute
 //! ```
 //!
-//! All but `export_thread` count the time for which their thread is on a processor, so that others who use the machine and
+//! All but `export_thread` and `backlog/and_back` count the time for which their thread is on a processor, so that others who use the machine and
 //! waits for the disk do not count.
 //!
 //! What was seen is on the page `docs/performance.md`.
@@ -21,14 +21,15 @@ mod streams;
 use arrow_array::RecordBatch;
 use clock::clock;
 use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use experience_buffer::{BufferSettings, PlayerBuffers};
+use crossbeam_channel::{Receiver, bounded};
+use experience_buffer::{BufferSettings, PlayerBuffers, Writer};
 use experience_core::{
-    account::RunReport,
+    account::{Counters, RunReport},
     transition::{Episode, RunId},
 };
 use experience_dataset::{ChannelSink, DatasetSink, arrow::BatchEncoder};
 use experience_export::{
-    ExportSettings, Exporter, RecordingExport, RecordingInfo, Sink,
+    ExportSettings, Exporter, RecordingExport, RecordingInfo, Sink, SinkError,
     journal::{Journal, JournalSettings, Owner, Record},
 };
 use lives::Lives;
@@ -38,6 +39,7 @@ use parquet::{
     file::properties::WriterProperties,
 };
 use std::{
+    borrow::Cow,
     fs::File,
     hint::black_box,
     sync::Arc,
@@ -205,6 +207,133 @@ fn journal(lives: &Lives) -> Duration {
     clock() - start
 }
 
+/// A sink that takes nothing while a backlog is built up, and then everything.
+///
+/// `push` counts the time of the game's thread alone, for each push; `push_without_exporter` is the same to rings that are not
+/// drained. `and_back` is the time on the wall until the sink has everything, for each transition.
+fn backlog(c: &mut Criterion) {
+    let lives = arena::play(7200);
+    let streams = streams::streams(&lives);
+    let rows: usize = streams.iter().map(Vec::len).sum::<usize>() / lives.schema.layout().row_words();
+    let mut group = c.benchmark_group("backlog");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.throughput(Throughput::Elements(rows as u64));
+    group.bench_function("push_without_exporter", |b| {
+        let words = lives.schema.layout().row_words();
+        let players = PlayerBuffers::new(BufferSettings::default(), words).expect("it fits");
+        let mut writers: Vec<_> = (0..)
+            .zip(&streams)
+            .map(|(agent, _)| players.open(agent).expect("it fits").0)
+            .collect();
+        on_processor(b, || push(&mut writers, &streams, words, |_| ()));
+    });
+    for (name, is_whole) in [("push", false), ("and_back", true)] {
+        group.bench_function(name, |b| {
+            b.iter_custom(|times| {
+                let spent = (0..times).map(|_| backlogged(&lives, &streams));
+                spent.map(|(push, whole)| if is_whole { whole } else { push }).sum()
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Pushes a row of each stream, and then `between`, until no stream has another.
+fn push(writers: &mut [Writer], streams: &[Vec<u64>], words: usize, mut between: impl FnMut(&[Writer])) {
+    let longest = streams.iter().map(Vec::len).max().unwrap_or(0);
+    for start in (0..longest).step_by(words) {
+        for (writer, stream) in writers.iter_mut().zip(streams) {
+            if let Some(row) = stream.get(start..start + words) {
+                writer.push(row).expect("it is open");
+            }
+        }
+        between(writers);
+    }
+}
+
+/// The time of the pushes, and of everything.
+fn backlogged(lives: &Lives, streams: &[Vec<u64>]) -> (Duration, Duration) {
+    struct Blocked(Receiver<()>);
+    impl Sink for Blocked {
+        fn describe(&self) -> Cow<'_, str> {
+            "blocked".into()
+        }
+        fn open(&mut self, _: &RecordingInfo) -> Result<(), SinkError> {
+            Ok(())
+        }
+        fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
+            // Until the other end is gone.
+            let _ = self.0.recv();
+            black_box(episodes);
+            Ok(())
+        }
+        fn flush(&mut self, _: &RunReport) -> Result<(), SinkError> {
+            Ok(())
+        }
+        fn close(&mut self, _: &RunReport) -> Result<(), SinkError> {
+            Ok(())
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = lives.schema.layout().row_words();
+    let players = Arc::new(PlayerBuffers::new(BufferSettings::default(), words).expect("it fits"));
+    let counters = Arc::<Counters>::default();
+    let (valve, blocked) = bounded(0);
+    let recording = RecordingExport {
+        info: info(lives),
+        counters: counters.clone(),
+        reasons: Arc::default(),
+        episodes: Arc::default(),
+        discarded: Arc::default(),
+        players: players.clone(),
+        sinks: vec![Box::new(Blocked(blocked))],
+    };
+    let settings = ExportSettings {
+        queue_bytes: 1,
+        journal: Some(JournalSettings {
+            folder: Some(folder.path().to_owned()),
+            ..JournalSettings::default()
+        }),
+        ..ExportSettings::default()
+    };
+    let mut exporter = Exporter::spawn(settings, vec![recording]).expect("a thread");
+    while !folder.path().join("journal").exists() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let (mut writers, buffers): (Vec<_>, Vec<_>) = (0..)
+        .zip(streams)
+        .map(|(agent, _)| {
+            let (writer, buffer) = players.open(agent).expect("it fits");
+            exporter.attach(0, agent, buffer.clone(), Arc::default());
+            (writer, buffer)
+        })
+        .unzip();
+    counters.recorded.add(lives.len() as u64);
+    let start = Instant::now();
+    let mut pushed = Duration::ZERO;
+    let mut begun = clock();
+    let mut ticks = 0;
+    push(&mut writers, streams, words, |_| {
+        ticks += 1;
+        // As many as a ring holds half of, and then the exporter's turn.
+        if ticks % 256 == 0 {
+            pushed += clock() - begun;
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let is_empty = || buffers.iter().all(|buffer| buffer.is_empty());
+            assert!(exporter.wait_for_room(deadline, is_empty), "it drains");
+            begun = clock();
+        }
+    });
+    pushed += clock() - begun;
+    let backlog = exporter.paces(0).next().expect("it has a sink").backlog_bytes;
+    assert!(backlog > lives.bytes() as u64 / 2, "{backlog}: it waits");
+    drop(valve);
+    assert!(exporter.close(Duration::from_secs(60)), "it closes");
+    let spent = start.elapsed();
+    assert_eq!(exporter.reports(0)[0].exported, lives.len() as u64, "nothing is lost");
+    (pushed, spent)
+}
+
 /// All of it: one thread pushes rows to each player's ring, and the exporter's writes a dataset.
 fn thread(c: &mut Criterion) {
     let mut group = c.benchmark_group("export_thread");
@@ -234,7 +363,7 @@ fn export(lives: &Lives, streams: &[Vec<u64>], settings: ExportSettings) -> Dura
     let folder = tempfile::tempdir().expect("a folder");
     let words = lives.schema.layout().row_words();
     let players = Arc::new(PlayerBuffers::new(BufferSettings::default(), words).expect("it fits"));
-    let counters = Arc::<experience_core::account::Counters>::default();
+    let counters = Arc::<Counters>::default();
     let recording = RecordingExport {
         info: info(lives),
         counters: counters.clone(),
@@ -279,5 +408,5 @@ fn export(lives: &Lives, streams: &[Vec<u64>], settings: ExportSettings) -> Dura
     spent
 }
 
-criterion_group!(benches, ways_out, thread);
+criterion_group!(benches, ways_out, thread, backlog);
 criterion_main!(benches);

@@ -8,7 +8,7 @@ use experience_core::{
 };
 use experience_export::{
     RecordingInfo, Sink,
-    assembly::Draft,
+    assembly::EpisodeBuilder,
     disk::faults::Fault,
     journal::{Fsync, Journal, JournalSettings, Owner},
 };
@@ -32,11 +32,11 @@ fn row(schema: &Schema, ordinal: u32) -> Vec<u64> {
 }
 
 /// Writes the draft, and waits for the disk.
-fn write(journal: &mut Journal, draft: &mut Draft, schema: &Schema) -> io::Result<()> {
+fn write(journal: &mut Journal, draft: &mut EpisodeBuilder, schema: &Schema) -> io::Result<()> {
     journal.begin()?;
     assert!(draft.write(schema.layout(), journal));
     let committed = journal.commit();
-    draft.settle(committed.is_ok());
+    draft.confirm_write(committed.is_ok());
     committed?;
     journal.sync_if_due()
 }
@@ -59,7 +59,7 @@ fn live(place: &Path, kept: &mut u64) -> io::Result<()> {
         ..JournalSettings::default()
     };
     let mut journal = Journal::create(place, owner, Arc::default(), settings)?;
-    let mut draft = Draft::begin(new_run().episode_id(0), None, &row(&schema, 0));
+    let mut draft = EpisodeBuilder::begin(new_run().episode_id(0), None, &row(&schema, 0));
     for step in 1..=STEPS {
         draft.push(&row(&schema, step));
         write(&mut journal, &mut draft, &schema)?;
@@ -67,7 +67,7 @@ fn live(place: &Path, kept: &mut u64) -> io::Result<()> {
     }
     let mut segments = journal.segments();
     let before = draft.segment();
-    draft.tell_again(&mut journal, &mut segments)?;
+    draft.rewrite(&mut journal, &mut segments)?;
     assert!(draft.segment() > before);
     journal.secure()?;
     journal.release(draft.segment().expect("it was written"))?;

@@ -24,7 +24,7 @@ use experience_core::{
 };
 use experience_export::{
     SinkError,
-    assembly::Draft,
+    assembly::EpisodeBuilder,
     disk,
     journal::{self, Segments},
 };
@@ -261,7 +261,7 @@ fn write(
     folder: &Path,
     schema: &Arc<Schema>,
     journal: &Path,
-    drafts: Vec<Draft>,
+    drafts: Vec<EpisodeBuilder>,
     there: &mut FilesOfRun,
     recovered: &mut RecoveredRun,
 ) -> Result<(), SinkError> {

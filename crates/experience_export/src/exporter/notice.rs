@@ -1,37 +1,37 @@
-//! What the exporter has to tell the game.
+//! Notices from the exporter to the game: sinks that failed, rows that were overwritten.
 
 use crossbeam_queue::ArrayQueue;
 
-/// So many notices wait to be read; of more, the oldest go.
-const MOST: usize = 256;
+/// Capacity of the queue. A new notice replaces the oldest when it is full.
+const CAPACITY: usize = 256;
 
-/// Something that the exporter has to tell.
+/// An event on the exporter's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// A sink failed, and not only for a moment.
+    /// A sink or a journal failed, and a retry did not help or is not allowed.
     SinkFailed {
-        /// The place of its recording among those that the exporter was given.
+        /// Index of the recording in the list that the exporter was given.
         recording: usize,
-        /// What the sink is: [`Sink::describe`](crate::sink::Sink::describe).
+        /// Name of the sink: [`Sink::describe`](crate::sink::Sink::describe).
         sink: String,
-        /// What it said.
+        /// Message of the error.
         error: String,
-        /// What follows.
+        /// What follows from it.
         consequence: SinkFailure,
     },
-    /// Transitions were overwritten before they could be drained.
+    /// Transitions were overwritten before they were drained.
     Gap {
-        /// The place of the recording among those that the exporter was given.
+        /// Index of the recording in the list that the exporter was given.
         recording: usize,
-        /// Whose they were; `None` where players share a pool.
+        /// Agent whose transitions they were; `None` where players share a pool.
         agent_id: Option<i64>,
-        /// How many.
+        /// Number of transitions.
         lost: u64,
     },
 }
 
 impl Notice {
-    /// The place of the recording among those that the exporter was given.
+    /// Index of the recording in the list that the exporter was given.
     #[must_use]
     pub fn recording(&self) -> usize {
         match self {
@@ -46,28 +46,29 @@ impl Notice {
 pub enum SinkFailure {
     /// Its disk is full: recording is paused until there is room, and nothing that was taken is lost.
     StorageFull,
-    /// It was tried again for as long as [`RetrySettings::patience`](super::RetrySettings::patience) allows, or there is no
-    /// use in that: what it refuses is counted as dropped, until it works again.
+    /// It failed for [`RetrySettings::patience`](super::RetrySettings::patience), or with an error that no retry can mend:
+    /// what it refuses is counted as dropped, until it works again.
     Refuses,
-    /// It takes so long that its queue is full: what does not fit is counted as dropped, until there is room again.
+    /// It held up its recording for [`ExportSettings::patience`](super::ExportSettings::patience): what fits neither in its
+    /// queue nor in its backlog is counted as dropped, until there is room again.
     Stalled,
     /// It panicked and is not used any more. What it would have got is counted as dropped.
     Retired,
 }
 
-/// Notices on their way to whoever reads them.
+/// Bounded queue of notices.
 #[derive(Debug)]
 pub(super) struct Notices(ArrayQueue<Notice>);
 
 impl Default for Notices {
     fn default() -> Self {
-        Self(ArrayQueue::new(MOST))
+        Self(ArrayQueue::new(CAPACITY))
     }
 }
 
 impl Notices {
     pub(super) fn post(&self, notice: Notice) {
-        // Without a reader the newest are worth more.
+        // Without a reader, the newest notices are worth more than the oldest.
         let _ = self.0.force_push(notice);
     }
 

@@ -1,32 +1,35 @@
-//! How episodes are handed to sinks.
+//! Settings of the exporter: batches, queues, retries and intervals.
 
 use crate::journal::JournalSettings;
 use core::time::Duration;
 
-/// How episodes are handed to sinks.
+/// Settings of the exporter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportSettings {
-    /// Longest time from the end of an episode until sinks have it.
+    /// Longest time from the end of an episode until it is dispatched to the sinks.
     pub flush_interval: Duration,
-    /// So many finished transitions of one recording are handed over before that.
+    /// Number of finished transitions of one recording that are dispatched before that interval ends.
     pub batch: usize,
-    /// And so many bytes of their rows, whichever comes first.
+    /// Bytes of rows of finished transitions that are dispatched before that interval ends.
     pub batch_bytes: usize,
-    /// Bytes of rows that may wait for a sink, or be with it, while more are drained from the buffers. A batch that is larger
-    /// waits alone. Sinks of one recording share what waits for all of them.
+    /// Most bytes of rows in memory that a sink has not taken. A batch that is larger waits alone. Sinks of one recording share
+    /// the batches that wait for all of them. Further batches wait in the journal, up to
+    /// [`JournalSettings::backlog_bytes`].
     pub queue_bytes: usize,
-    /// How long a sink whose queue is full may hold up its recording. Until then nothing is drained, and
-    /// [`Overflow`](experience_buffer::Overflow) rules; afterwards the sink is stalled: what does not fit in its queue is counted
-    /// as dropped by it alone, and the recording's other sinks go on.
+    /// How long a sink may hold up its recording without taking a batch. A sink holds up its recording while its backlog is
+    /// over its limit, or, where the recording has no journal or cannot write it, while its queue is full. The recording is
+    /// not drained meanwhile, and [`Overflow`](experience_buffer::Overflow) decides what is lost. Afterwards the sink has stalled:
+    /// what fits neither in its queue nor in its backlog is counted as dropped for this sink, and the recording's other sinks
+    /// go on.
     pub patience: Duration,
-    /// What to do when a sink fails.
+    /// Retries of a sink that fails.
     pub retry: RetrySettings,
-    /// How the [journal](crate::journal) is written, where a sink has a place for one. `None` for no journal: what is in memory,
-    /// and in shards that are not finished, dies with the process.
+    /// How the [journal](crate::journal) is written, where a sink has a folder for it or the settings name one. `None` for no
+    /// journal: rows in memory and in unfinished shards die with the process, and no sink has a backlog.
     pub journal: Option<JournalSettings>,
-    /// How long the thread sleeps when it found nothing to do.
+    /// How long the exporter thread is parked when it found nothing to do.
     pub poll_interval: Duration,
-    /// How long the end of the app waits for everything to be written. Afterwards the threads are left to themselves.
+    /// How long the end of the app waits for everything to be written. The threads then go on as long as the process lives.
     pub close_timeout: Duration,
 }
 
@@ -46,18 +49,19 @@ impl Default for ExportSettings {
     }
 }
 
-/// How often a sink that fails is tried again: waits double from the first to the longest, each shortened at random by up to
-/// half, so that many servers do not come back to one disk at one moment.
+/// Retries of a sink that fails, with exponential backoff and jitter: waits double from the first to the longest, each
+/// shortened at random by up to half, so that many servers do not return to one disk at the same moment.
 ///
-/// A sink that waits for room on its disk is tried for as long as it takes; see
+/// A sink whose disk is full is retried until there is room; see
 /// [`SinkError::is_storage_full`](crate::sink::SinkError::is_storage_full).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetrySettings {
-    /// The wait after the first failure.
+    /// Wait after the first failure.
     pub first_wait: Duration,
-    /// The longest wait between two attempts.
+    /// Longest wait between two attempts.
     pub longest_wait: Duration,
-    /// After so long what the sink refuses is counted as dropped. Until it works again, everything is tried only once.
+    /// How long a call is retried before its episodes are counted as dropped. Until a call succeeds again, each call is tried
+    /// once.
     pub patience: Duration,
 }
 
@@ -71,7 +75,7 @@ impl Default for RetrySettings {
     }
 }
 
-/// The waits between attempts.
+/// Iterator of the waits between attempts.
 #[derive(Debug)]
 pub(super) struct Backoff {
     next: Duration,
@@ -86,7 +90,7 @@ impl Backoff {
         }
     }
 
-    /// How long to wait before the next attempt.
+    /// The wait before the next attempt.
     pub(super) fn wait(&mut self) -> Duration {
         let wait = self.next.min(self.longest);
         self.next = wait.saturating_mul(2);

@@ -1,40 +1,40 @@
-//! Waiting for room on a disk.
+//! Monitor of full disks: which writers of a recording wait for room.
 
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Who, of those that write a recording, waits for room on a disk. While anybody does, recording is paused.
+/// The sinks and the journal of a recording whose disk is full. Recording is paused while there is one.
 #[derive(Debug, Default)]
-pub(super) struct Storage {
-    /// Read at every capture.
-    waiting: AtomicUsize,
+pub(super) struct StorageMonitor {
+    /// Number of names. Read at every capture.
+    full: AtomicUsize,
     names: Mutex<Vec<String>>,
 }
 
-impl Storage {
+impl StorageMonitor {
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
+        self.full.load(Ordering::Acquire) > 0
     }
 
-    /// What waits, as it describes itself.
-    pub(super) fn waiting(&self) -> Option<String> {
+    /// The writer that has waited longest, by its description.
+    pub(super) fn first_full(&self) -> Option<String> {
         self.names().first().cloned()
     }
 
-    pub(super) fn wait(&self, name: &str) {
+    pub(super) fn set_full(&self, name: &str) {
         let mut names = self.names();
         names.push(name.to_owned());
-        self.waiting.store(names.len(), Ordering::Release);
+        self.full.store(names.len(), Ordering::Release);
     }
 
-    pub(super) fn go_on(&self, name: &str) {
+    pub(super) fn set_free(&self, name: &str) {
         let mut names = self.names();
-        if let Some(place) = names.iter().position(|known| known == name) {
-            names.remove(place);
+        if let Some(index) = names.iter().position(|known| known == name) {
+            names.remove(index);
         }
-        self.waiting.store(names.len(), Ordering::Release);
+        self.full.store(names.len(), Ordering::Release);
     }
 
     fn names(&self) -> std::sync::MutexGuard<'_, Vec<String>> {

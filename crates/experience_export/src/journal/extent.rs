@@ -1,4 +1,4 @@
-//! Where rows lie in a journal.
+//! Location of rows in a journal, and the reader of rows by location.
 
 use std::{
     fs::File,
@@ -6,22 +6,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A stretch of rows of one episode in a segment.
+/// Location of consecutive rows of one episode in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// The segment's number.
     pub segment: u32,
     /// Bytes of the rows.
     pub bytes: u32,
-    /// The place of the first.
+    /// Offset of the first row in the segment's file.
     pub offset: u64,
     /// Their CRC-32C.
     pub sum: u32,
 }
 
-/// The segments of a journal, for reading rows back.
+/// Reader of rows in the segments of a journal.
 ///
-/// It holds one file open, the one that was read last.
+/// It keeps one file open, the one that was read last.
 #[derive(Debug)]
 pub struct Segments {
     folder: PathBuf,
@@ -29,7 +29,7 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Those in a folder.
+    /// A reader of the journal in `folder`.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self {
@@ -38,10 +38,10 @@ impl Segments {
         }
     }
 
-    /// Appends the rows of an extent to `rows`, or nothing.
+    /// Appends the rows of an extent to `rows`.
     ///
     /// # Errors
-    /// When they cannot be read, or are not what was written.
+    /// When they cannot be read, or their checksum is wrong. `rows` is unchanged then.
     pub fn read(&mut self, extent: &Extent, rows: &mut Vec<u64>) -> io::Result<()> {
         let before = rows.len();
         let read = self.try_read(extent, rows);
@@ -66,21 +66,21 @@ impl Segments {
         file.seek(SeekFrom::Start(extent.offset))?;
         file.read_exact(bytes)?;
         if crc32c::crc32c(bytes) != extent.sum {
-            return Err(io::Error::other("rows in the journal are not what was written"));
+            return Err(io::Error::other("the checksum of rows in the journal is wrong"));
         }
         Ok(())
     }
 }
 
-/// How the names of segments end.
+/// Suffix of the names of segments.
 const SUFFIX: &str = ".journal";
 
-/// The place of a segment in its folder.
+/// Path of a segment in its folder.
 pub(super) fn path(folder: &Path, segment: u32) -> PathBuf {
     folder.join(format!("{segment:05}{SUFFIX}"))
 }
 
-/// The number of the segment of this name.
+/// Number of the segment with this file name.
 pub(super) fn number(name: &str) -> Option<u32> {
     let number = name.strip_suffix(SUFFIX)?.parse().ok()?;
     (path(Path::new(""), number).to_str() == Some(name)).then_some(number)

@@ -1,19 +1,19 @@
-//! Frames, and where segments of them begin and break.
+//! Frame format of a segment: preamble, checksums, and a scanner that skips damage.
 
 use super::record::{MAX_BATCH, Record};
 
-/// The bytes that a segment begins with.
+/// Bytes of a segment's preamble.
 pub(super) const PREAMBLE: usize = 16;
-/// The bytes before a batch.
+/// Bytes of a frame before its batch.
 pub(super) const HEADER: usize = 8;
-/// The bytes of a batch before its records.
+/// Bytes of a batch before its records.
 pub(super) const NUMBER: usize = 8;
 
 pub(super) const MAGIC: [u8; 8] = *b"bevyjrnl";
 pub(super) const VERSION: u32 = 1;
 const BYTE_ORDER: u32 = 0x0102_0304;
 
-/// What a segment begins with.
+/// The preamble of a segment.
 pub(super) fn preamble() -> [u8; PREAMBLE] {
     let mut bytes = [0; PREAMBLE];
     bytes[..8].copy_from_slice(&MAGIC);
@@ -22,20 +22,20 @@ pub(super) fn preamble() -> [u8; PREAMBLE] {
     bytes
 }
 
-/// Why a file is no segment that can be read here.
+/// Why a file cannot be read as a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Foreign {
-    /// It is cut before its first frame.
+    /// It ends before its first frame.
     Cut,
-    /// It is something else.
+    /// It is no segment.
     Other,
-    /// It has another version.
+    /// It has another format version.
     Version(u32),
-    /// It is from a machine of the other byte order.
+    /// A machine with the other byte order wrote it.
     ByteOrder,
 }
 
-/// Looks at what a segment begins with.
+/// Checks the preamble of a segment.
 pub(super) fn check_preamble(bytes: &[u8]) -> Result<(), Foreign> {
     let Some(start) = bytes.first_chunk::<PREAMBLE>() else {
         let is_cut = preamble().starts_with(bytes);
@@ -56,14 +56,14 @@ pub(super) fn check_preamble(bytes: &[u8]) -> Result<(), Foreign> {
     }
 }
 
-/// Begins a frame in `frame`, which is empty afterwards but for its number.
+/// Begins a frame: `frame` then holds its number and no records.
 pub(super) fn begin(frame: &mut Vec<u8>, number: u64) {
     frame.clear();
     frame.extend_from_slice(&[0; HEADER]);
     frame.extend_from_slice(&number.to_le_bytes());
 }
 
-/// Writes length and checksum. False where the batch is longer than any may be.
+/// Writes length and checksum. False when the batch is longer than [`MAX_BATCH`].
 pub(super) fn seal(frame: &mut [u8]) -> bool {
     let length = frame.len() - HEADER;
     if length > MAX_BATCH {
@@ -80,7 +80,7 @@ fn checksum(length: [u8; 4], batch: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&length), batch)
 }
 
-/// A frame that is whole.
+/// A frame whose length, checksum and number are right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame<'a> {
     pub(super) number: u64,
@@ -92,7 +92,7 @@ impl<'a> Frame<'a> {
         HEADER + NUMBER + self.records.len()
     }
 
-    /// Its records. Where one makes no sense there are no more; [`Scanner`] has none such.
+    /// Its records, up to the first that cannot be decoded. A frame from a [`Scanner`] has none such.
     pub(super) fn records(self) -> impl Iterator<Item = Record<'a>> {
         let mut rest = self.records;
         core::iter::from_fn(move || {
@@ -102,7 +102,7 @@ impl<'a> Frame<'a> {
         })
     }
 
-    fn makes_sense(self) -> bool {
+    fn is_decodable(self) -> bool {
         let mut rest = self.records;
         while !rest.is_empty() {
             match Record::decode(rest) {
@@ -114,54 +114,54 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// What stands at a place in a segment.
+/// Part of a segment, as a [`Scanner`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
     Frame(Frame<'a>),
-    /// So many bytes that are no frame, and then one.
+    /// Bytes that are no frame, before a frame.
     Damaged(usize),
-    /// So many bytes that are no frame, and the end.
+    /// Bytes that are no frame, at the end of the segment.
     Tail(usize),
 }
 
-/// Goes through the frames of a segment.
+/// Iterator over the frames of a segment.
 pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The number of the last frame, of this segment or one before it.
+    /// Number of the last frame, in this segment or the one before.
     last: Option<u64>,
-    /// So many bytes may still be summed up in the search for a frame: a file that was made to look like many frames
-    /// everywhere takes no longer than one of its size may.
+    /// Bytes that may still be checksummed in the search for a frame. It bounds the time that a hostile file takes in which
+    /// many frames seem to begin.
     budget: usize,
 }
 
-/// A search for the next frame sums up this many times the bytes of the segment.
-const PATIENCE: usize = 8;
-/// Frames that are missing between two, at most: so many more are a damaged number.
+/// The search for frames checksums at most this many times the bytes of the segment.
+const SEARCH_FACTOR: usize = 8;
+/// Most frames that can be missing between two. A larger difference means that a number is damaged.
 const MOST_MISSING: u64 = 1 << 32;
 
 impl<'a> Scanner<'a> {
-    /// Begins behind the preamble.
+    /// Begins after the preamble.
     pub(super) fn new(bytes: &'a [u8], last: Option<u64>) -> Self {
         Self {
             bytes,
             at: PREAMBLE,
             last,
-            budget: bytes.len().saturating_mul(PATIENCE),
+            budget: bytes.len().saturating_mul(SEARCH_FACTOR),
         }
     }
 
-    /// Where it is.
+    /// Offset of the next part.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    /// The number of the last frame.
+    /// Number of the last frame.
     pub(super) fn last(&self) -> Option<u64> {
         self.last
     }
 
-    /// What comes next, until the end.
+    /// The next part. `None` at the end.
     pub(super) fn next(&mut self) -> Option<Found<'a>> {
         if self.at >= self.bytes.len() {
             return None;
@@ -195,7 +195,7 @@ impl<'a> Scanner<'a> {
             return None;
         }
         let frame = Frame { number, records };
-        frame.makes_sense().then_some(frame)
+        frame.is_decodable().then_some(frame)
     }
 }
 

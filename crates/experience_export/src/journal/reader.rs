@@ -1,4 +1,4 @@
-//! Reading what a process left behind.
+//! Reader of a journal that a process left behind.
 
 use super::{
     Extent, Record,
@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// No segment is longer; one that is was not written by this crate.
+/// Longest segment that is read. This crate writes none that is longer.
 const MAX_SEGMENT: u64 = 3 << 30;
 
 /// Why a journal cannot be read at all.
@@ -25,17 +25,17 @@ pub enum JournalError {
         /// What the system said.
         source: io::Error,
     },
-    /// It has another format.
+    /// It has another format version.
     #[error("`{}` has format {found}, and this version of the crate knows {known}: recover it with the version that wrote it", path.display())]
     Version {
         /// The segment.
         path: PathBuf,
-        /// Its format.
+        /// Its format version.
         found: u32,
-        /// The format that is known here.
+        /// The format version that this crate reads.
         known: u32,
     },
-    /// The numbers in its rows are the other way round.
+    /// A machine with the other byte order wrote its rows.
     #[error("`{}` is from a machine of the other byte order: recover it on one like that", path.display())]
     ByteOrder {
         /// The segment.
@@ -43,16 +43,16 @@ pub enum JournalError {
     },
 }
 
-/// Part of a segment that is no frame.
+/// Part of a segment that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// The segment.
     pub path: PathBuf,
-    /// Where it begins.
+    /// Offset of its first byte.
     pub offset: u64,
-    /// How long it is.
+    /// Its length.
     pub bytes: u64,
-    /// What it is.
+    /// Why it could not be read.
     pub kind: Unread,
 }
 
@@ -60,9 +60,9 @@ pub struct Damage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unread {
-    /// The last frame is cut: the process died while it was written, or the disk was full.
+    /// The last frame is truncated: the process died while it was written, or the disk was full.
     Torn,
-    /// It is damaged: there are frames behind it.
+    /// It is damaged: frames follow it.
     Damaged,
     /// The file is no segment.
     NoSegment,
@@ -82,7 +82,7 @@ impl core::fmt::Display for Damage {
     }
 }
 
-/// Where a record was found.
+/// Location of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     segment: u32,
@@ -96,10 +96,10 @@ impl Place<'_> {
         self.segment
     }
 
-    /// Where `rows`, a part of this record, lie.
+    /// Location of `rows`, which are a part of this record.
     ///
     /// # Panics
-    /// When they are no part of it.
+    /// When `rows` are no part of the segment.
     #[must_use]
     pub fn extent(&self, rows: &[u8]) -> Extent {
         let offset = rows.as_ptr().addr().wrapping_sub(self.bytes.as_ptr().addr());
@@ -116,22 +116,22 @@ impl Place<'_> {
     }
 }
 
-/// Reads the segments in a folder, one after the other: memory holds no more than one of them.
+/// Reader of the segments in a folder. Memory holds one segment at a time.
 #[derive(Debug, Default)]
 pub struct JournalReader {
-    /// Frames that are whole.
+    /// Number of readable frames.
     pub frames: u64,
-    /// Frames that are missing between those.
+    /// Number of frames that are missing between those.
     pub missing: u64,
-    /// What is no frame.
+    /// Parts that could not be read.
     pub damage: Vec<Damage>,
 }
 
 impl JournalReader {
-    /// Gives out every record of the journal in `folder`, in order. Where there is no folder there are none.
+    /// Calls `each` with every record of the journal in `folder`, in order. A missing folder is an empty journal.
     ///
     /// # Errors
-    /// When the file system refuses, or the journal is of another version or machine. What is damaged is no error.
+    /// When the file system refuses, or the journal has another format version or byte order. Damage is no error.
     pub fn read(folder: &Path, mut each: impl FnMut(Place<'_>, Record<'_>)) -> Result<Self, JournalError> {
         let mut reader = Self::default();
         let mut last = None;
@@ -143,10 +143,10 @@ impl JournalReader {
         Ok(reader)
     }
 
-    /// Gives out every record of one segment, whose content is `bytes`.
+    /// Calls `each` with every record of the segment whose content is `bytes`.
     ///
     /// # Errors
-    /// When it is of another version or machine. What is damaged is no error.
+    /// When it has another format version or byte order. Damage is no error.
     pub fn read_segment(bytes: &[u8], mut each: impl FnMut(Place<'_>, Record<'_>)) -> Result<Self, JournalError> {
         let mut reader = Self::default();
         reader.scan(Path::new("00000.journal"), 0, bytes, None, &mut each)?;
@@ -207,7 +207,7 @@ impl JournalReader {
     }
 }
 
-/// The numbers of the segments in a folder, in order.
+/// Numbers of the segments in a folder, in order.
 fn segments(folder: &Path) -> Result<Vec<u32>, JournalError> {
     let failed = |source| JournalError::Io {
         path: folder.to_owned(),
@@ -228,7 +228,7 @@ fn segments(folder: &Path) -> Result<Vec<u32>, JournalError> {
     Ok(found)
 }
 
-/// The whole of a segment of sane size.
+/// Content of a segment, unless it is longer than [`MAX_SEGMENT`].
 fn content(path: &Path) -> Result<Vec<u8>, JournalError> {
     let failed = |source| JournalError::Io {
         path: path.to_owned(),

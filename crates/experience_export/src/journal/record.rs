@@ -1,11 +1,11 @@
-//! What is written down: the one place that knows the codec.
+//! Records of a journal and their encoding. No other module uses the codec.
 
 use bincode::{
     BorrowDecode, Encode,
     config::{Configuration, Fixint, Limit, LittleEndian},
 };
 
-/// No batch is longer: what says so is damaged.
+/// Longest batch. A longer length is damage.
 pub(super) const MAX_BATCH: usize = 1 << 30;
 
 const CONFIG: Configuration<LittleEndian, Fixint, Limit<MAX_BATCH>> = bincode::config::standard()
@@ -13,53 +13,53 @@ const CONFIG: Configuration<LittleEndian, Fixint, Limit<MAX_BATCH>> = bincode::c
     .with_fixed_int_encoding()
     .with_limit::<MAX_BATCH>();
 
-/// One piece of what happened, as [the format](crate::journal) has it. Numbers of records are the order of the variants.
+/// Record of [the format](crate::journal). The tag of a record is the index of its variant.
 #[derive(Clone, Copy, Debug, PartialEq, Encode, BorrowDecode)]
 pub enum Record<'a> {
-    /// Whose journal it is.
+    /// Recording and run of the journal.
     Head(Head<'a>),
     /// An episode began.
     Open {
         /// The episode.
         episode_id: i64,
-        /// The number that it was captured as: the pieces of an episode with gaps share it.
+        /// The number under which it was captured. The pieces of an episode with gaps share it.
         captured_as: u32,
-        /// Whose it is.
+        /// Its agent.
         agent_id: i64,
         /// The episode that it continues.
         continues: Option<i64>,
     },
-    /// It went on.
+    /// Rows of an episode, behind those before.
     Rows {
         /// The episode.
         episode_id: i64,
         /// Whole rows.
         rows: &'a [u8],
     },
-    /// It ended.
+    /// An episode ended.
     Close {
         /// The episode.
         episode_id: i64,
-        /// Whether the world ended it; watching stopped, where not.
+        /// Whether the episode was terminated; truncated otherwise.
         terminated: bool,
-        /// Why.
+        /// Why it ended.
         reason: &'a str,
-        /// A row whose reward adds to the last one's, or nothing.
+        /// A row whose reward is added to that of the last row; or empty.
         end: &'a [u8],
     },
-    /// It must leave no trace.
+    /// An episode was discarded: its records are void.
     Discard {
-        /// The number that it was captured as.
+        /// The number under which it was captured.
         captured_as: u32,
     },
-    /// What a code in a row's header means.
+    /// Word of a reason code in row headers.
     Reason {
         /// The code.
         code: u16,
-        /// What it means.
+        /// The word.
         word: &'a str,
     },
-    /// Every sink has it for good: nothing of it is needed any more.
+    /// An episode is durable at every sink: its records are not needed any more.
     Settled {
         /// The episode.
         episode_id: i64,
@@ -68,7 +68,7 @@ pub enum Record<'a> {
     Counts(Counts),
 }
 
-/// Whose journal it is, and what it takes to read it without anything else.
+/// Recording and run of a journal, with everything that a reader of it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Encode, BorrowDecode)]
 pub struct Head<'a> {
     /// The run's 31 bits.
@@ -85,15 +85,15 @@ pub struct Head<'a> {
     pub tick_rate: Option<f64>,
     /// When the run began, in seconds since 1970 (UTC).
     pub started: f64,
-    /// Where the buffers' files lie, where they do.
+    /// Folder of the buffers' files, where they lie in files.
     pub rings: Option<&'a str>,
-    /// What wrote the journal.
+    /// Crate and version that wrote the journal.
     pub writer: &'a str,
 }
 
 /// The account of a recording, as [`RunReport`](experience_core::account::RunReport) explains it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
-#[expect(missing_docs, reason = "they are explained there")]
+#[expect(missing_docs, reason = "`RunReport` documents them")]
 pub struct Counts {
     pub recorded: u64,
     pub non_finite: u64,
@@ -107,12 +107,12 @@ pub struct Counts {
 }
 
 impl<'a> Record<'a> {
-    /// Appends the record to `batch`. Its last bytes are those of its last field.
+    /// Appends the record to `batch`. The bytes of its last field come last.
     pub(super) fn encode(&self, batch: &mut Vec<u8>) {
-        bincode::encode_into_std_write(self, batch, CONFIG).expect("a vector takes everything");
+        bincode::encode_into_std_write(self, batch, CONFIG).expect("writing to a vector does not fail");
     }
 
-    /// The first record of `batch`, and its bytes. Nothing is allocated, whatever lengths stand there.
+    /// The first record of `batch`, and its length in bytes. Nothing is allocated, whatever lengths it contains.
     pub(super) fn decode(batch: &'a [u8]) -> Option<(Self, usize)> {
         bincode::borrow_decode_from_slice(batch, CONFIG).ok()
     }

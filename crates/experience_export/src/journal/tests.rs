@@ -1,4 +1,4 @@
-//! What is appended is what is read, whatever the disk does meanwhile.
+//! Round trips through a journal, with faults of the disk at every operation.
 
 use super::*;
 use crate::disk::faults::{Fault, Faults};
@@ -23,10 +23,10 @@ fn owner() -> Owner {
     }
 }
 
-fn create(folder: &Path, segment_bytes: u64) -> std::io::Result<Journal> {
+fn create(folder: &Path, segment_bytes: u64) -> io::Result<Journal> {
     let settings = JournalSettings {
         segment_bytes,
-        fsync: Fsync::EveryFlush, // which is when a test asks for it
+        fsync: Fsync::EveryFlush, // at each `sync_if_due`
         ..JournalSettings::default()
     };
     Journal::create(folder, owner(), Arc::default(), settings)
@@ -37,14 +37,14 @@ fn rows(frame: i64) -> [u64; WORDS] {
 }
 
 /// Appends one frame with the rows of one episode.
-fn append(journal: &mut Journal, frame: i64) -> std::io::Result<Extent> {
+fn append(journal: &mut Journal, frame: i64) -> io::Result<Extent> {
     journal.begin()?;
     let extent = journal.put_rows(frame, &rows(frame));
     journal.commit()?;
     Ok(extent)
 }
 
-/// The episodes whose rows are in the journal, in order. Every one of them is whole.
+/// Episodes whose rows are in the journal, in order. Checks that their rows are right.
 fn episodes(folder: &Path) -> (Vec<i64>, JournalReader) {
     let mut found = Vec::new();
     let reader = JournalReader::read(folder, |_, record| {
@@ -147,17 +147,17 @@ fn segments_go_oldest_first_and_never_the_one_that_grows() {
     assert_eq!(episodes(folder.path()).0, [4, 5]);
 }
 
-/// What a scenario got done.
+/// Outcome of a scenario.
 #[derive(Default)]
 struct Done {
-    /// Frames that were committed, and where their rows lie.
+    /// Frames that were committed, and the locations of their rows.
     committed: Vec<i64>,
     extents: Vec<Extent>,
-    /// Those of them that the disk has for sure.
+    /// The committed frames that were synced.
     durable: Vec<i64>,
 }
 
-/// Appends all frames, and waits for the disk after every `sync_every`. What fails is tried again, once.
+/// Appends all frames, and syncs after every `sync_every`. A failure is retried once.
 fn scenario(folder: &Path, segment_bytes: u64, sync_every: i64, faults: &Faults) -> Done {
     let mut done = Done::default();
     let mut journal = create(folder, segment_bytes);
@@ -215,7 +215,7 @@ fn at_every_moment_the_journal_holds_what_was_committed() {
 fn check(folder: &Path, fault: Fault, done: &Done, what: &str) {
     let (found, reader) = episodes(folder);
     if fault == Fault::PowerLoss {
-        // More than what is sure may be there, but no hole before it.
+        // More than the synced frames may be found, without a gap.
         let Done { committed, durable, .. } = done;
         assert!(found.starts_with(durable), "{what}: {found:?}, not {durable:?}");
         assert!(committed.starts_with(&found), "{what}: {found:?}, not of {committed:?}");
@@ -230,7 +230,7 @@ fn check(folder: &Path, fault: Fault, done: &Done, what: &str) {
         assert_eq!(read, rows(frame), "{what}");
     }
     if fault != Fault::Killed {
-        // The process lives, tries again, and everything is there.
+        // The process lives and retries, so every frame is found.
         assert_eq!(done.committed, (0..FRAMES).collect::<Vec<_>>(), "{what}");
         assert_eq!(reader.missing, 0, "{what}");
     }

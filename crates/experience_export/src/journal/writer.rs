@@ -1,4 +1,4 @@
-//! Appending to a journal.
+//! Writer of a journal: frames, segments, syncs, and deletion of segments.
 
 use super::{
     Extent, Fsync, Head, JournalSettings, Record, Segments,
@@ -18,12 +18,12 @@ use std::{
     time::Instant,
 };
 
-/// A segment has at most so many bytes and one frame.
+/// Longest segment, without its last frame.
 const MAX_SEGMENT: u64 = 1 << 30;
-/// A frame has at most about so many.
+/// Longest frame, about.
 const MAX_FRAME: usize = 256 << 20;
 
-/// Whose journal it is; see [`Head`].
+/// Recording and run of a journal; see [`Head`].
 #[derive(Clone, Debug)]
 pub struct Owner {
     /// The run that records.
@@ -34,13 +34,13 @@ pub struct Owner {
     pub tick_rate: Option<f64>,
     /// When the run began, in seconds since 1970 (UTC).
     pub started: f64,
-    /// Where the buffers' files lie, where they do.
+    /// Folder of the buffers' files, where they lie in files.
     pub rings: Option<String>,
 }
 
-/// The journal of one recording of a run, for writing.
+/// Writer of the journal of one recording of a run.
 ///
-/// A frame is begun, filled, and committed. What fails can be tried again: the journal then holds what it held before.
+/// A frame is begun, filled, and committed. A call that fails can be repeated: the journal then holds what it held before.
 #[derive(Debug)]
 pub struct Journal {
     folder: PathBuf,
@@ -50,35 +50,35 @@ pub struct Journal {
     reasons: Arc<ReasonTable>,
     settings: JournalSettings,
     segment: Option<Segment>,
-    /// Bytes of the segments that grow no more and were not deleted.
+    /// Bytes of the complete segments that were not deleted.
     ended: BTreeMap<u32, u64>,
     next_segment: u32,
     /// The oldest segment that was not deleted.
     oldest: u32,
-    /// The number of the next frame.
+    /// Number of the next frame.
     number: u64,
     /// The frame that is being filled.
     frame: Vec<u8>,
-    /// How many reasons the segment holds.
-    noted: usize,
+    /// Number of reasons that the segment holds.
+    reasons_written: usize,
     synced: Instant,
-    /// Something was written that the disk was not waited for.
+    /// Something was written and not synced.
     is_dirty: bool,
 }
 
-/// The segment that grows.
+/// The segment that frames are appended to.
 #[derive(Debug)]
 struct Segment {
     index: u32,
     file: DiskFile,
-    /// Bytes of whole frames.
+    /// Bytes of complete frames.
     len: u64,
-    /// What stands behind them is half a frame.
+    /// A partial frame follows them.
     is_torn: bool,
 }
 
 impl Journal {
-    /// Begins a journal in `folder`, which is made where it is missing.
+    /// Begins a journal in `folder`, which is created where it is missing.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -101,7 +101,7 @@ impl Journal {
             oldest: 0,
             number: 0,
             frame: Vec::new(),
-            noted: 0,
+            reasons_written: 0,
             synced: Instant::now(),
             is_dirty: false,
         };
@@ -110,19 +110,19 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Where it lies.
+    /// The journal's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The segments that were written, for reading rows back.
+    /// A reader of the rows that were written.
     #[must_use]
     pub fn segments(&self) -> Segments {
         Segments::new(&self.folder)
     }
 
-    /// Begins a frame, in a new segment where the last one has enough or is torn.
+    /// Begins a frame, in a new segment where the last one is full or ends with a partial frame.
     ///
     /// # Errors
     /// When the file system refuses another segment.
@@ -139,12 +139,12 @@ impl Journal {
             self.begin_segment()?;
         }
         frame::begin(&mut self.frame, self.number);
-        self.note_reasons();
+        self.put_reasons();
         Ok(())
     }
 
     fn begin_segment(&mut self) -> io::Result<()> {
-        // Nobody waits for it later.
+        // The old segment is not synced again.
         self.secure()?;
         let index = self.next_segment;
         self.next_segment += 1;
@@ -163,14 +163,14 @@ impl Journal {
             writer: concat!("bevy_experience ", env!("CARGO_PKG_VERSION")),
         });
         head.encode(&mut self.frame);
-        self.noted = 0;
-        self.note_reasons();
+        self.reasons_written = 0;
+        self.put_reasons();
         frame::seal(&mut self.frame);
         let written = file
             .write_all(&frame::preamble())
             .and_then(|()| file.write_all(&self.frame));
         if let Err(error) = written {
-            // Nothing is in it that is of use.
+            // The segment holds no complete frame.
             disk::remove_unfinished(&path);
             return Err(error);
         }
@@ -189,18 +189,18 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes down what the codes of reasons mean that are new.
-    fn note_reasons(&mut self) {
-        while let Ok(code) = u16::try_from(self.noted + 1)
+    /// Adds the reasons to the frame that the segment does not hold yet.
+    fn put_reasons(&mut self) {
+        while let Ok(code) = u16::try_from(self.reasons_written + 1)
             && let Some(reason) = self.reasons.reason(code)
         {
             let word = reason.as_str();
             Record::Reason { code, word }.encode(&mut self.frame);
-            self.noted += 1;
+            self.reasons_written += 1;
         }
     }
 
-    /// The number of the segment that the frame goes to.
+    /// Number of the segment that the frame is appended to.
     #[must_use]
     pub fn segment(&self) -> u32 {
         self.segment.as_ref().map_or(self.next_segment, |segment| segment.index)
@@ -211,7 +211,7 @@ impl Journal {
         record.encode(&mut self.frame);
     }
 
-    /// Adds rows to the frame. They lie there once it is committed.
+    /// Adds rows to the frame. Returns their location, which is valid once the frame is committed.
     pub fn put_rows(&mut self, episode_id: i64, rows: &[u64]) -> Extent {
         let rows: &[u8] = bytemuck::cast_slice(rows);
         Record::Rows { episode_id, rows }.encode(&mut self.frame);
@@ -224,31 +224,31 @@ impl Journal {
         }
     }
 
-    /// Bytes of rows that the frame should still take at most. It takes more, where a single row is larger.
+    /// Bytes of rows that still fit in the frame. A single row may be larger.
     #[must_use]
     pub fn room(&self) -> usize {
         self.frame_limit().saturating_sub(self.frame.len())
     }
 
-    /// Bytes that a frame should have at most.
+    /// Bytes that a frame should not exceed.
     pub(crate) fn frame_limit(&self) -> usize {
         self.settings.frame_bytes.min(MAX_FRAME)
     }
 
-    /// Bytes that a segment has before another is begun, more or less.
+    /// Bytes of a segment, about, before another is begun.
     pub(crate) fn segment_limit(&self) -> u64 {
         self.settings.segment_bytes.min(MAX_SEGMENT)
     }
 
-    /// Bytes of the segments before `segment` that were not deleted and grow no more.
+    /// Bytes of the complete segments before `segment` that were not deleted.
     pub(crate) fn bytes_before(&self, segment: u32) -> u64 {
         self.ended.range(..segment).map(|(_, bytes)| bytes).sum()
     }
 
-    /// Appends the frame, if there is anything in it.
+    /// Appends the frame, unless it is empty.
     ///
     /// # Errors
-    /// When the file system refuses. The frame is gone then, and nothing of it is in the journal.
+    /// When the file system refuses. The frame is dropped then, and nothing of it is in the journal.
     pub fn commit(&mut self) -> io::Result<()> {
         let Some(segment) = &mut self.segment else {
             return Err(io::Error::other("there is no segment"));
@@ -260,8 +260,8 @@ impl Journal {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         if let Err(error) = segment.file.write_all(&self.frame) {
-            // What reasons it held is written again.
-            self.noted = 0;
+            // The reasons in the frame are written again.
+            self.reasons_written = 0;
             segment.is_torn = true;
             segment.mend();
             return Err(error);
@@ -272,10 +272,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Waits for the disk, if it is time to.
+    /// Syncs the journal to the disk, if that is due.
     ///
     /// # Errors
-    /// When the file system refuses. What was committed is in the journal all the same.
+    /// When the file system refuses. Committed frames stay in the journal.
     pub fn sync_if_due(&mut self) -> io::Result<()> {
         let due = match self.settings.fsync {
             Fsync::Never => false,
@@ -285,11 +285,11 @@ impl Journal {
         if due && self.is_dirty { self.sync() } else { Ok(()) }
     }
 
-    /// Waits for the disk, unless it is never waited for.
+    /// Syncs the journal to the disk, unless that is switched off.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn secure(&mut self) -> io::Result<()> {
+    pub(crate) fn secure(&mut self) -> io::Result<()> {
         if self.is_dirty && self.settings.fsync != Fsync::Never {
             return self.sync();
         }
@@ -305,27 +305,27 @@ impl Journal {
         Ok(())
     }
 
-    /// Bytes of the frame that is being filled, or that was committed last.
+    /// Bytes of the frame that is filled, or was committed last.
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
         self.frame.len()
     }
 
-    /// Whether the disk takes `bytes` more.
+    /// Checks that the disk has room for `bytes` more.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it has not.
     pub fn probe(&self, bytes: usize) -> io::Result<()> {
         disk::probe_room(&self.folder, bytes)
     }
 
-    /// Deletes the segments before `segment`, oldest first: nothing in them is of use any more. The one that grows goes, too, if it
-    /// is before `segment` and large enough to be worth another.
+    /// Deletes the segments before `segment`, oldest first. The segment that frames are appended to is deleted too if it is
+    /// before `segment` and large enough to be worth a new one.
     ///
     /// # Errors
-    /// When the file system refuses. It can be tried again.
+    /// When the file system refuses. The call can be repeated.
     pub fn release(&mut self, segment: u32) -> io::Result<()> {
-        /// A game in which everybody has left, or whose recording is paused, gives back what it took.
+        /// So that a game without players, or with a paused recording, gives disk space back.
         const WORTH_ANOTHER: u64 = 64 << 10;
         let goes = |grows: &Segment| grows.index < segment && grows.len >= WORTH_ANOTHER;
         if let Some(last) = self.segment.take_if(|grows| goes(grows)) {
@@ -335,7 +335,7 @@ impl Journal {
         let current = self.segment();
         while self.oldest < segment.min(current) {
             match disk::remove(&path(&self.folder, self.oldest)) {
-                // One that is not there could not be begun.
+                // The number of a segment that could not be created has no file.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {
                     self.ended.remove(&self.oldest);
@@ -346,7 +346,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Deletes all of it: nothing in it is of use any more.
+    /// Deletes the journal.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -355,10 +355,10 @@ impl Journal {
     }
 }
 
-/// Deletes the journal in `folder`, and the folder of all journals where it was the last. That it is gone is no error.
+/// Deletes the journal in `folder`, and the parent folder where that is empty then. A missing journal is no error.
 ///
-/// It goes under another name first: half a journal would be taken for one with damage.
-pub fn remove(folder: &Path) -> io::Result<()> {
+/// The folder is renamed first, because a half deleted journal would be read as a damaged one.
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     let all = folder.parent().unwrap_or(Path::new("."));
     let going = disk::temporary(all);
     match disk::rename(folder, &going) {
@@ -370,21 +370,21 @@ pub fn remove(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Deletes what is left of journals that were being deleted in `all`, a folder of journals, and the folder if that was all.
-pub fn sweep(all: &Path) {
+/// Completes deletions that were interrupted in `all`, a folder of journals, and deletes the folder if it is empty then.
+pub(crate) fn sweep(all: &Path) {
     let Ok(entries) = std::fs::read_dir(all) else { return };
     for entry in entries.flatten() {
         if disk::is_temporary(&entry.file_name()) {
-            // Another process may be at it, too; and what stays nobody reads.
+            // Another process may delete it at the same time. A folder of this name is never read.
             let _ = disk::remove_folder(&entry.path());
         }
     }
-    // It fails where there are others.
+    // Fails where other journals are left.
     let _ = std::fs::remove_dir(all);
 }
 
 impl Segment {
-    /// Cuts off half a frame. Where that fails, another segment is begun.
+    /// Truncates a partial frame. Where that fails, another segment is begun.
     fn mend(&mut self) {
         if self.is_torn && self.file.cut(self.len).is_ok() {
             self.is_torn = false;
@@ -392,7 +392,7 @@ impl Segment {
     }
 }
 
-/// Another process may remove the folder of all journals, at a moment when it is empty.
+/// Creates the folder of a journal. Another process may delete the parent folder meanwhile, while it is empty.
 fn create_folder(folder: &Path) -> io::Result<()> {
     const ATTEMPTS: usize = 10;
     let mut result = disk::create_folders(folder);

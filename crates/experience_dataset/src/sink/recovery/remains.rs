@@ -6,7 +6,7 @@ use experience_core::{
 };
 use experience_export::{
     SinkError,
-    assembly::Draft,
+    assembly::EpisodeBuilder,
     journal::{Counts, Head, JournalReader, Place, Record},
 };
 use std::{
@@ -20,7 +20,7 @@ pub(super) struct Remains {
     schema: Arc<Schema>,
     pub(super) run: RunId,
     /// In the order in which they began.
-    pub(super) drafts: Vec<Draft>,
+    pub(super) drafts: Vec<EpisodeBuilder>,
     /// Which of them a record speaks of.
     places: HashMap<i64, Told>,
     /// Episodes that are told again, from their beginning.
@@ -61,7 +61,7 @@ struct Told {
 
 /// What it told once more: the beginning of the same, unless the segments with what it told before are gone.
 struct Retold {
-    draft: Draft,
+    draft: EpisodeBuilder,
     ordinal: Option<u32>,
 }
 
@@ -183,7 +183,7 @@ impl Remains {
     fn open(&mut self, episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) {
         self.note_number(captured_as);
         self.note_number(episode_id as u32);
-        let draft = Draft::found(episode_id, captured_as, agent_id, continues);
+        let draft = EpisodeBuilder::from_journal(episode_id, captured_as, agent_id, continues);
         if self.places.contains_key(&episode_id) {
             self.choose(episode_id);
             self.retold.insert(episode_id, Retold { draft, ordinal: None });
@@ -192,7 +192,7 @@ impl Remains {
         }
     }
 
-    fn begin(&mut self, episode_id: i64, draft: Draft) {
+    fn begin(&mut self, episode_id: i64, draft: EpisodeBuilder) {
         let told = self.places.entry(episode_id).or_default();
         told.drafts.push(self.drafts.len());
         told.ordinal = None;
@@ -215,7 +215,7 @@ impl Remains {
             return;
         }
         for &piece in &told.drafts {
-            let mut empty = Draft::found(episode_id, draft.captured_as(), draft.agent_id(), None);
+            let mut empty = EpisodeBuilder::from_journal(episode_id, draft.captured_as(), draft.agent_id(), None);
             empty.close(Outcome::Truncated, EndReason::GAP);
             self.drafts[piece] = empty;
         }
@@ -293,7 +293,10 @@ impl Remains {
         let continues = Some(self.drafts[before].episode_id());
         let id = self.run.episode_id(self.next_episode);
         self.note_number(self.next_episode);
-        self.begin(episode_id, Draft::found(id, first.episode, first.agent_id, continues));
+        self.begin(
+            episode_id,
+            EpisodeBuilder::from_journal(id, first.episode, first.agent_id, continues),
+        );
     }
 
     fn close(&mut self, episode_id: i64, terminated: bool, reason: &str, end: &[u8]) {
@@ -304,7 +307,7 @@ impl Remains {
         let draft = &mut self.drafts[*piece];
         let layout = self.schema.layout();
         if end.len() == layout.row_bytes() {
-            draft.end(layout, &bytemuck::pod_collect_to_vec::<u8, u64>(end));
+            draft.add_end(layout, &bytemuck::pod_collect_to_vec::<u8, u64>(end));
         }
         let outcome = if terminated {
             Outcome::Terminated

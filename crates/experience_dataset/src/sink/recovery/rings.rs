@@ -6,7 +6,7 @@ use experience_core::{
     schema::Schema,
     transition::{RunId, StepHeader, StepKind},
 };
-use experience_export::assembly::{Assembly, Draft, Shop, Toll};
+use experience_export::assembly::{Assembly, AssemblyContext, EpisodeBuilder, LossCounts};
 use std::{
     collections::HashMap,
     ffi::OsStr,
@@ -49,7 +49,7 @@ pub(super) fn read(rings: &mut [RingOfRun], schema: &Arc<Schema>, remains: &mut 
         });
         ring.seek_oldest();
     }
-    let shop = Shop {
+    let context = AssemblyContext {
         schema: schema.clone(),
         run: remains.run,
         reasons: Arc::new(remains.reasons()),
@@ -58,7 +58,7 @@ pub(super) fn read(rings: &mut [RingOfRun], schema: &Arc<Schema>, remains: &mut 
     // An agent who left and came back has two files, until the first is drained.
     rings.sort_by_cached_key(|found| first_episode(&found.ring));
     for found in rings {
-        go_on(&mut found.ring, &shop, remains);
+        go_on(&mut found.ring, &context, remains);
     }
 }
 
@@ -85,9 +85,9 @@ fn first_episode(ring: &MappedRing) -> u32 {
 }
 
 /// Takes the rows of one file that come behind what the journal has.
-fn go_on(ring: &mut MappedRing, shop: &Shop, remains: &mut Remains) {
+fn go_on(ring: &mut MappedRing, context: &AssemblyContext, remains: &mut Remains) {
     let mut assemblies: HashMap<i64, Assembly> = HashMap::new();
-    let (mut finished, mut toll) = (Vec::new(), Toll::default());
+    let (mut finished, mut losses) = (Vec::new(), LossCounts::default());
     ring.read_undrained(usize::MAX, |row| {
         let header = StepHeader::of(row);
         let agent = header.agent_id;
@@ -98,17 +98,17 @@ fn go_on(ring: &mut MappedRing, shop: &Shop, remains: &mut Remains) {
         let assembly = assemblies.entry(agent).or_insert_with(|| {
             let is_new = header.kind() == StepKind::Begin && header.ordinal == 0;
             let ordinal = last.filter(|_| !is_new).map_or(0, |last| last.ordinal);
-            let is_open = |draft: &Draft| draft.agent_id() == agent && !draft.is_closed();
+            let is_open = |draft: &EpisodeBuilder| draft.agent_id() == agent && !draft.is_closed();
             let open = remains.drafts.iter().rposition(is_open);
             Assembly::resume(open.map(|open| remains.drafts.remove(open)), ordinal)
         });
-        assembly.take(shop, row, &mut finished, &mut toll);
+        assembly.push_row(context, row, &mut finished, &mut losses);
         remains.last.insert(agent, Last::of(header));
     });
     remains.drafts.append(&mut finished);
     for assembly in assemblies.into_values() {
         remains.drafts.extend(assembly.into_open());
     }
-    remains.lost += toll.lost;
-    remains.discarded += toll.discarded;
+    remains.lost += losses.lost;
+    remains.discarded += losses.discarded;
 }

@@ -1,6 +1,6 @@
-//! Where rows come from: buffers of one player, and shards that many share.
+//! Draining of buffers into episodes: one player's buffer, or a pool shard that many players share.
 
-use crate::assembly::{Assembly, Draft, Shop, Toll};
+use crate::assembly::{Assembly, AssemblyContext, EpisodeBuilder, LossCounts};
 use core::{
     hash::{BuildHasherDefault, Hasher},
     sync::atomic::{AtomicU32, Ordering},
@@ -12,66 +12,71 @@ use std::{
     sync::Arc,
 };
 
-/// The most rows taken from one buffer, or one shard, before the next one's turn.
+/// Most rows drained from one buffer or shard before the next one's turn.
 const TURN: usize = 1024;
 
-/// One player's buffer and what is being put together from it.
-pub(super) struct OwnIntake {
+/// One player's buffer and the assembly of its rows.
+pub(super) struct PlayerDrain {
     pub(super) agent_id: i64,
     pub(super) buffer: Arc<dyn TransitionBuffer>,
-    /// How many were pushed, once the buffer is closed.
+    /// Number of transitions pushed, modulo 2³². Set before the buffer is closed.
     pub(super) transitions: Arc<AtomicU32>,
     pub(super) assembly: Assembly,
 }
 
-impl OwnIntake {
-    /// Takes a turn's rows. How many they were, and whether there will never be more.
-    pub(super) fn drain(&mut self, shop: &Shop, finished: &mut Vec<Draft>, toll: &mut Toll) -> (usize, bool) {
-        // Asked first: what is pushed before the close is found by the drain after it.
+impl PlayerDrain {
+    /// Drains one turn. Returns the number of rows, and whether the buffer is closed and empty.
+    pub(super) fn drain(
+        &mut self,
+        context: &AssemblyContext,
+        finished: &mut Vec<EpisodeBuilder>,
+        losses: &mut LossCounts,
+    ) -> (usize, bool) {
+        // Read before the drain, which then finds every row pushed before the close.
         let closed = self.buffer.is_closed();
         let assembly = &mut self.assembly;
-        // A drain goes on while more is pushed: a game that is as fast would fill a turn from a buffer however small.
+        // A drain also takes rows pushed while it runs. Without this limit a small buffer could fill a whole turn.
         let turn = TURN.min(self.buffer.capacity());
         let rows = self
             .buffer
-            .drain(turn, &mut |row| assembly.take(shop, row, finished, toll))
+            .drain(turn, &mut |row| assembly.push_row(context, row, finished, losses))
             .steps;
         let done = closed && rows == 0;
         if done {
-            self.settle(toll);
+            self.count_missing(losses);
             self.assembly.finish(Outcome::Truncated, EndReason::GAP, finished);
         }
         (rows, done)
     }
 
-    /// Ends what is open: the exporter ends.
-    pub(super) fn close(mut self, finished: &mut Vec<Draft>, toll: &mut Toll) {
+    /// Ends the open episode, because the exporter ends.
+    pub(super) fn close(mut self, finished: &mut Vec<EpisodeBuilder>, losses: &mut LossCounts) {
         if self.buffer.is_closed() {
-            self.settle(toll);
+            self.count_missing(losses);
         }
         self.assembly.finish(Outcome::Truncated, EndReason::SHUTDOWN, finished);
     }
 
-    /// The episode that is open.
-    pub(super) fn open(&mut self) -> Option<&mut Draft> {
+    /// The open episode.
+    pub(super) fn open(&mut self) -> Option<&mut EpisodeBuilder> {
         self.assembly.open_mut()
     }
 
-    fn settle(&mut self, toll: &mut Toll) {
-        toll.lost += self.assembly.settle(self.transitions.load(Ordering::Acquire));
+    fn count_missing(&mut self, losses: &mut LossCounts) {
+        losses.lost += self.assembly.missing_at_end(self.transitions.load(Ordering::Acquire));
     }
 }
 
-/// One shard of a pool and what is being put together from it, player by player.
-pub(super) struct ShardIntake {
+/// One pool shard and an assembly for each player who shares it.
+pub(super) struct ShardDrain {
     shard: Arc<Ring>,
-    /// By the number of the stream.
+    /// By stream number.
     assemblies: HashMap<u32, Assembly, BuildHasherDefault<StreamHasher>>,
-    /// Streams that ended before the row of this number.
+    /// Streams that ended, each with the number of the first row after its last one.
     leaving: VecDeque<(u64, Stream)>,
 }
 
-impl ShardIntake {
+impl ShardDrain {
     pub(super) fn new(shard: Arc<Ring>) -> Self {
         Self {
             shard,
@@ -80,42 +85,47 @@ impl ShardIntake {
         }
     }
 
-    /// A stream has ended: all its rows were pushed by now.
-    pub(super) fn leave(&mut self, stream: Stream) {
+    /// Ends a stream, all rows of which were pushed.
+    pub(super) fn end_stream(&mut self, stream: Stream) {
         self.leaving.push_back((self.shard.pushed(), stream));
     }
 
-    /// The episodes that are open.
-    pub(super) fn open(&mut self) -> impl Iterator<Item = &mut Draft> {
+    /// The open episodes.
+    pub(super) fn open(&mut self) -> impl Iterator<Item = &mut EpisodeBuilder> {
         self.assemblies.values_mut().filter_map(Assembly::open_mut)
     }
 
-    /// Takes a turn's rows. How many they were.
-    pub(super) fn drain(&mut self, shop: &Shop, finished: &mut Vec<Draft>, toll: &mut Toll) -> usize {
+    /// Drains one turn. Returns the number of rows.
+    pub(super) fn drain(
+        &mut self,
+        context: &AssemblyContext,
+        finished: &mut Vec<EpisodeBuilder>,
+        losses: &mut LossCounts,
+    ) -> usize {
         let assemblies = &mut self.assemblies;
         let rows = self
             .shard
             .drain(TURN, &mut |row| {
                 let assembly = assemblies.entry(StepHeader::of(row).stream).or_default();
-                assembly.take(shop, row, finished, toll);
+                assembly.push_row(context, row, finished, losses);
             })
             .steps;
         let drained = self.shard.drained_to();
         while let Some((_, stream)) = self.leaving.pop_front_if(|&mut (end, _)| end <= drained) {
             let mut assembly = self.assemblies.remove(&stream.number).unwrap_or_default();
-            toll.lost += assembly.settle(stream.transitions);
+            losses.lost += assembly.missing_at_end(stream.transitions);
             assembly.finish(Outcome::Truncated, EndReason::GAP, finished);
         }
         rows
     }
 
-    /// Ends what is open: the exporter ends.
-    pub(super) fn close(mut self, finished: &mut Vec<Draft>, toll: &mut Toll) {
+    /// Ends the open episodes, because the exporter ends.
+    pub(super) fn close(mut self, finished: &mut Vec<EpisodeBuilder>, losses: &mut LossCounts) {
         for (_, stream) in self.leaving {
             let assembly = self.assemblies.entry(stream.number).or_default();
-            toll.lost += assembly.settle(stream.transitions);
+            losses.lost += assembly.missing_at_end(stream.transitions);
         }
-        // In the order of joining, not in that of the map.
+        // In the order in which players joined, because the map's order is not reproducible.
         let mut assemblies: Vec<_> = self.assemblies.into_iter().collect();
         assemblies.sort_unstable_by_key(|&(stream, _)| stream);
         for (_, mut assembly) in assemblies {
@@ -124,8 +134,8 @@ impl ShardIntake {
     }
 }
 
-/// Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): streams are counted, nobody chooses their numbers,
-/// and every row is looked up.
+/// Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4). It is used for every row, and stream numbers are
+/// counted up by the pool, so no input can be chosen to collide.
 #[derive(Default)]
 struct StreamHasher(u64);
 
@@ -154,7 +164,7 @@ mod tests {
         transition::{RunId, StepKind},
     };
 
-    /// Filled by a game as fast as it is drained.
+    /// A buffer that is filled as fast as it is drained.
     #[derive(Debug)]
     struct NeverEmpty {
         row_words: usize,
@@ -208,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_turn_takes_no_more_than_the_buffer_holds_however_fast_it_fills() {
-        let shop = Shop {
+        let context = AssemblyContext {
             schema: Schema::new("test")
                 .with_observation([Column::feature("x")])
                 .into_shared(),
@@ -217,15 +227,15 @@ mod tests {
             episodes: Arc::default(),
         };
         let buffer = Arc::new(NeverEmpty {
-            row_words: shop.schema.layout().row_words(),
+            row_words: context.schema.layout().row_words(),
         });
-        let mut intake = OwnIntake {
+        let mut player = PlayerDrain {
             agent_id: 0,
             buffer: buffer.clone(),
             transitions: Arc::default(),
             assembly: Assembly::default(),
         };
-        let taken = intake.drain(&shop, &mut Vec::new(), &mut Toll::default());
+        let taken = player.drain(&context, &mut Vec::new(), &mut LossCounts::default());
         assert_eq!(taken, (buffer.capacity(), false));
     }
 }

@@ -1,0 +1,302 @@
+//! Builder of one episode, from rows that arrive one at a time and may already lie in the journal.
+
+use super::stored_episode::{StoredEpisode, add_reward};
+use crate::journal::{Extent, Journal, Record, Segments};
+use experience_core::{
+    schema::{RowLayout, Schema},
+    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader},
+};
+use std::{io, sync::Arc};
+
+/// An episode whose rows arrive one at a time.
+///
+/// With a journal, the rows of an open episode lie there, and memory holds only those not written yet. Rows written after
+/// the episode was closed are in both: a closed episode is dispatched at once, and most sinks take it from memory.
+pub(crate) struct EpisodeBuilder {
+    captured_as: u32,
+    episode_id: i64,
+    agent_id: i64,
+    continues: Option<i64>,
+    /// Number of rows, in the journal and in memory.
+    rows: usize,
+    /// Rows in the journal, oldest first.
+    extents: Vec<Extent>,
+    /// The first extents, whose rows are not in `tail`. The other extents hold the first words of `tail`.
+    only_in_journal: usize,
+    /// Rows in memory, the newest.
+    tail: Vec<u64>,
+    /// A row whose reward is added to that of the last row, which is only in the journal; or empty.
+    end: Vec<u64>,
+    closed: Option<(Outcome, EndReason)>,
+    written: Written,
+    pending: Pending,
+}
+
+/// What the journal holds of an episode.
+#[derive(Clone, Copy, Default)]
+struct Written {
+    /// Segment with the `Open` record.
+    opened: Option<u32>,
+    /// Words of `tail` that are also in the journal. 0 while the episode is open.
+    words: usize,
+    closed: bool,
+}
+
+/// What the journal frame that is not committed yet adds to [`Written`].
+#[derive(Default)]
+struct Pending {
+    opened: Option<u32>,
+    extent: Option<Extent>,
+    words: usize,
+    closed: bool,
+}
+
+impl EpisodeBuilder {
+    /// Begins an episode with the row of its first observation.
+    pub(crate) fn begin(episode_id: i64, continues: Option<i64>, row: &[u64]) -> Self {
+        let header = StepHeader::of(row);
+        Self {
+            rows: 1,
+            tail: row.to_vec(),
+            ..Self::from_journal(episode_id, header.episode, header.agent_id, continues)
+        }
+    }
+
+    /// An episode read from a journal, without any of its rows yet.
+    pub(crate) fn from_journal(episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) -> Self {
+        Self {
+            captured_as,
+            episode_id,
+            agent_id,
+            continues,
+            rows: 0,
+            extents: Vec::new(),
+            only_in_journal: 0,
+            tail: Vec::new(),
+            end: Vec::new(),
+            closed: None,
+            written: Written::default(),
+            pending: Pending::default(),
+        }
+    }
+
+    /// The number under which capture recorded the episode. The pieces of an episode with gaps share it.
+    pub(crate) fn captured_as(&self) -> u32 {
+        self.captured_as
+    }
+
+    pub(crate) fn episode_id(&self) -> i64 {
+        self.episode_id
+    }
+
+    pub(crate) fn agent_id(&self) -> i64 {
+        self.agent_id
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn transitions(&self) -> u64 {
+        self.rows.saturating_sub(1) as u64
+    }
+
+    /// Appends a row.
+    pub(crate) fn push(&mut self, row: &[u64]) {
+        self.tail.extend_from_slice(row);
+        self.rows += 1;
+    }
+
+    /// Appends `rows` rows that lie in a journal.
+    pub(crate) fn push_extent(&mut self, extent: Extent, rows: usize) {
+        debug_assert!(
+            self.tail.is_empty(),
+            "rows in memory are newer than those in the journal"
+        );
+        self.extents.push(extent);
+        self.only_in_journal += 1;
+        self.rows += rows;
+    }
+
+    /// Adds the reward of an `End` row, given after the last transition was recorded, to that transition.
+    pub(crate) fn add_end(&mut self, layout: &RowLayout, end: &[u64]) {
+        if self.rows < 2 {
+            return;
+        }
+        match self.tail.len().checked_sub(layout.row_words()) {
+            Some(last) => add_reward(layout, end, &mut self.tail[last..]),
+            None => self.end = end.to_vec(),
+        }
+    }
+
+    /// Ends the episode. No row may follow.
+    pub(crate) fn close(&mut self, outcome: Outcome, reason: EndReason) {
+        self.closed = Some((outcome, reason));
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// The oldest journal segment that holds a part of the episode.
+    pub(crate) fn segment(&self) -> Option<u32> {
+        self.written.opened
+    }
+
+    pub(crate) fn is_in_journal(&self) -> bool {
+        self.written.opened.is_some()
+    }
+
+    /// Bytes of rows that are in the journal and not in memory.
+    pub(crate) fn bytes_in_journal(&self) -> u64 {
+        let extents = &self.extents[..self.only_in_journal];
+        extents.iter().map(|extent| u64::from(extent.bytes)).sum()
+    }
+
+    /// Whether the episode has rows or an end that the journal lacks.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.written.words < self.tail.len() || (self.closed.is_some() && !self.written.closed)
+    }
+
+    /// Adds what the journal lacks to its current frame, up to the frame's limit. Returns whether that was all.
+    pub(crate) fn write(&mut self, layout: &RowLayout, journal: &mut Journal) -> bool {
+        let episode_id = self.episode_id;
+        if self.written.opened.is_none() {
+            journal.put(&self.open_record());
+            self.pending.opened = Some(journal.segment());
+        }
+        let words = layout.row_words();
+        let rest = &self.tail[self.written.words..];
+        let room = (journal.room() / layout.row_bytes()).max(1).saturating_mul(words);
+        let next = &rest[..rest.len().min(room)];
+        if !next.is_empty() {
+            self.pending.extent = Some(journal.put_rows(episode_id, next));
+            self.pending.words = next.len();
+        }
+        let is_whole = next.len() == rest.len();
+        if is_whole && let Some((outcome, reason)) = &self.closed {
+            journal.put(&Record::Close {
+                episode_id,
+                terminated: *outcome == Outcome::Terminated,
+                reason: reason.as_str(),
+                end: bytemuck::cast_slice(&self.end),
+            });
+            self.pending.closed = true;
+        }
+        is_whole
+    }
+
+    fn open_record(&self) -> Record<'static> {
+        Record::Open {
+            episode_id: self.episode_id,
+            captured_as: self.captured_as,
+            agent_id: self.agent_id,
+            continues: self.continues,
+        }
+    }
+
+    /// Ends a [`write`](Self::write): the frame is in the journal, or (`committed` is false) nothing of it is.
+    pub(crate) fn confirm_write(&mut self, committed: bool) {
+        let pending = core::mem::take(&mut self.pending);
+        if !committed {
+            return;
+        }
+        self.written.opened = self.written.opened.or(pending.opened);
+        self.written.closed |= pending.closed;
+        self.extents.extend(pending.extent);
+        if self.closed.is_some() {
+            self.written.words += pending.words;
+        } else {
+            self.only_in_journal = self.extents.len();
+            self.tail.drain(..pending.words);
+        }
+    }
+
+    /// Writes the whole open episode to the end of the journal again, so that the segments with the older copy can be
+    /// deleted. Nothing of the episode may be unwritten.
+    ///
+    /// # Errors
+    /// When the rows cannot be read back, or the file system refuses a write. The builder is unchanged then: readers of the
+    /// journal take the longer of two copies.
+    pub(crate) fn rewrite(&mut self, journal: &mut Journal, segments: &mut Segments) -> io::Result<()> {
+        debug_assert!(!self.has_unwritten() && !self.is_closed());
+        let (mut opened, mut extents, mut rows) = (None, Vec::new(), Vec::new());
+        let mut old = self.extents.iter().peekable();
+        while let Some(extent) = old.next() {
+            segments.read(extent, &mut rows)?;
+            let fits = |next: &Extent| size_of_val(&*rows) + next.bytes as usize <= journal.frame_limit();
+            if old.peek().is_some_and(|next| fits(next)) {
+                continue;
+            }
+            journal.begin()?;
+            if opened.is_none() {
+                journal.put(&self.open_record());
+                opened = Some(journal.segment());
+            }
+            extents.push(journal.put_rows(self.episode_id, &rows));
+            journal.commit()?;
+            rows.clear();
+        }
+        if opened.is_some() {
+            self.written.opened = opened;
+            self.only_in_journal = extents.len();
+            self.extents = extents;
+        }
+        Ok(())
+    }
+
+    /// The closed episode by its location in the journal. `None` unless the journal holds all of it.
+    pub(crate) fn stored(&self) -> Option<StoredEpisode> {
+        let (outcome, reason) = self.closed.clone()?;
+        let is_stored = self.is_in_journal() && !self.has_unwritten();
+        is_stored.then(|| StoredEpisode {
+            episode_id: self.episode_id,
+            agent_id: self.agent_id,
+            continues: self.continues,
+            rows: self.rows,
+            extents: self.extents.as_slice().into(),
+            end: self.end.as_slice().into(),
+            outcome,
+            reason,
+        })
+    }
+
+    /// The closed episode in memory. Rows that are only in the journal are read back from `segments`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    ///
+    /// # Panics
+    /// When the episode has no transition, or is open.
+    pub(crate) fn into_episode(
+        self,
+        schema: &Arc<Schema>,
+        run: RunId,
+        segments: Option<&mut Segments>,
+    ) -> io::Result<Episode> {
+        let layout = schema.layout();
+        let mut rows = if self.only_in_journal == 0 {
+            self.tail
+        } else {
+            let segments = segments.ok_or_else(|| io::Error::other("there is no journal"))?;
+            let mut rows = Vec::with_capacity(self.rows * layout.row_words());
+            for extent in &self.extents[..self.only_in_journal] {
+                segments.read(extent, &mut rows)?;
+            }
+            rows.extend_from_slice(&self.tail);
+            rows
+        };
+        let info = EpisodeInfo {
+            episode_id: self.episode_id,
+            agent_id: self.agent_id,
+            run,
+            continues: self.continues,
+        };
+        let (outcome, reason) = self.closed.expect("only closed episodes are dispatched");
+        if !self.end.is_empty() {
+            let last = rows.len() - layout.row_words();
+            add_reward(layout, &self.end, &mut rows[last..]);
+        }
+        Ok(Episode::new(schema.clone(), info, rows, outcome, reason))
+    }
+}

@@ -1,0 +1,396 @@
+//! Journal of one recording on the exporter thread: what is written when, and which segments can be deleted.
+
+mod compaction;
+mod failure;
+
+use super::{
+    ExportSettings,
+    episode_batch::{EpisodeBatch, StoredBatch},
+    notice::Notices,
+    storage::StorageMonitor,
+};
+use crate::{
+    assembly::{AssemblyContext, EpisodeBuilder},
+    journal::{Counts, Journal, JournalSettings, Owner, Record, Segments},
+    sink::RecordingInfo,
+};
+use experience_core::{account::Counters, transition::Episode};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::{Instant, UNIX_EPOCH},
+};
+
+/// Held by each sink that has still to make a batch durable, and by each batch that is on its way to a sink. When the last
+/// clone is dropped, every sink has made the batch durable or counted it lost, and the journal need not keep it.
+#[derive(Debug)]
+pub(super) struct DurabilityToken;
+
+/// Writes the journal of one recording, and tracks which of its segments are still needed.
+///
+/// The journal begins when a sink with a folder for it is open. Until then, and where no folder is known, open episodes stay
+/// in memory and no batch can be stored.
+pub(super) struct JournalTracker {
+    name: String,
+    /// Index of the recording at the exporter.
+    recording: usize,
+    settings: Option<JournalSettings>,
+    owner: Owner,
+    journal: Option<Journal>,
+    /// Reader of the journal. Stays when the journal ends early, because its files do.
+    segments: Option<Segments>,
+    /// Bytes of rows that were drained since everything was written.
+    unwritten: usize,
+    /// When everything was written, or a write failed.
+    written: Instant,
+    /// Batches that some sink has not made durable.
+    undurable: Vec<UndurableBatch>,
+    /// Episodes that became durable, or were withdrawn, since the last frame.
+    durable: Vec<i64>,
+    withdrawn: Vec<u32>,
+    /// The last write failed. It was logged.
+    is_failing: bool,
+    /// A rewrite of an open episode failed. It was logged.
+    cannot_compact: bool,
+    /// An episode was rewritten, and the disk not synced since.
+    is_unsynced_rewrite: bool,
+    /// The disk is full until it has room for this many bytes.
+    needs_room: Option<usize>,
+    /// The journal lies in [`JournalSettings::folder`]: nothing is recovered from it, so that a full disk need not pause
+    /// the recording.
+    is_fallback: bool,
+    /// The account in the last frame.
+    counts: Option<Counts>,
+    storage: Arc<StorageMonitor>,
+    notices: Arc<Notices>,
+}
+
+/// A batch in the journal that some sink has not made durable.
+struct UndurableBatch {
+    token: Weak<DurabilityToken>,
+    /// The oldest segment with a part of it.
+    segment: u32,
+    episodes: Vec<i64>,
+}
+
+impl JournalTracker {
+    pub(super) fn new(
+        recording: usize,
+        info: &RecordingInfo,
+        settings: &ExportSettings,
+        storage: Arc<StorageMonitor>,
+        notices: Arc<Notices>,
+    ) -> Self {
+        let since = info.started.duration_since(UNIX_EPOCH);
+        Self {
+            name: format!("the journal of recording `{}`", info.schema.name()),
+            recording,
+            settings: settings.journal.clone(),
+            owner: Owner {
+                run: info.run,
+                schema: info.schema.clone(),
+                tick_rate: info.tick_rate,
+                started: since.map_or(0.0, |since| since.as_secs_f64()),
+                // The journal stores text. A path that is not Unicode is left out, and those ring files are not recovered.
+                rings: info
+                    .buffers
+                    .as_ref()
+                    .and_then(|folder| folder.to_str().map(str::to_owned)),
+            },
+            journal: None,
+            segments: None,
+            unwritten: 0,
+            written: Instant::now(),
+            undurable: Vec::new(),
+            durable: Vec::new(),
+            withdrawn: Vec::new(),
+            is_failing: false,
+            cannot_compact: false,
+            is_unsynced_rewrite: false,
+            needs_room: None,
+            is_fallback: false,
+            counts: None,
+            storage,
+            notices,
+        }
+    }
+
+    /// Whether the journal has not begun, is wanted, and the last attempt to begin it is not too recent.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.settings.is_some() && self.journal.is_none() && (!self.is_failing || self.is_due())
+    }
+
+    /// The journal's folder for a recording none of whose sinks has one.
+    pub(super) fn fallback_folder(&self) -> Option<PathBuf> {
+        let folder = self.settings.as_ref()?.folder.as_ref()?;
+        Some(JournalSettings::run_folder(folder, self.owner.run, self.recording))
+    }
+
+    /// Begins the journal in `folder`.
+    pub(super) fn begin(&mut self, folder: &Path, is_fallback: bool, context: &AssemblyContext) {
+        let Some(settings) = self.settings.clone() else { return };
+        self.is_fallback = is_fallback;
+        match Journal::create(folder, self.owner.clone(), context.reasons.clone(), settings) {
+            Ok(journal) => {
+                self.segments = Some(journal.segments());
+                self.journal = Some(journal);
+                self.report_success();
+            }
+            Err(error) => self.report_failure(folder.to_owned(), error),
+        }
+    }
+
+    /// Ends the journal early: nothing more is written to it, and its files stay for a recovery.
+    pub(super) fn abandon(&mut self) {
+        self.settings = None;
+        self.report_success();
+        if let Some(journal) = self.journal.take() {
+            tracing::error!(
+                "`{}` stays: a sink failed before it made all of it durable; it is recovered at the next start",
+                journal.folder().display()
+            );
+        }
+    }
+
+    /// Counts bytes of rows that were drained.
+    pub(super) fn add_drained(&mut self, bytes: usize) {
+        self.unwritten = self.unwritten.saturating_add(bytes);
+    }
+
+    /// Whether it is time to write everything: the flush interval has passed, or a frame's worth of rows was drained.
+    pub(super) fn is_write_due(&self) -> bool {
+        let Some(settings) = self.settings.as_ref().filter(|_| self.journal.is_some()) else {
+            return false;
+        };
+        // Rows drained from a ring file can be overwritten there at once. Until they are in the journal, they would die with
+        // the process, though the ring file outlives it.
+        let outlives = self.owner.rings.is_some() && self.unwritten > 0;
+        let is_full = outlives || self.unwritten >= settings.frame_bytes;
+        self.is_due() || (is_full && !self.is_failing)
+    }
+
+    fn is_due(&self) -> bool {
+        let due = |settings: &JournalSettings| self.written.elapsed() >= settings.flush_interval;
+        self.settings.as_ref().is_some_and(due)
+    }
+
+    /// Notes that an episode was discarded. Its records are void.
+    pub(super) fn withdraw(&mut self, captured_as: u32) {
+        if self.journal.is_some() {
+            self.withdrawn.push(captured_as);
+        }
+    }
+
+    /// Writes what `builders` have that the journal lacks. What could not be written stays in memory.
+    pub(super) fn write<'a>(
+        &mut self,
+        context: &AssemblyContext,
+        counters: &Counters,
+        builders: impl IntoIterator<Item = &'a mut EpisodeBuilder>,
+    ) {
+        let Some(mut journal) = self.journal.take() else { return };
+        let mut builders: Vec<_> = builders.into_iter().filter(|builder| builder.has_unwritten()).collect();
+        self.collect_durable();
+        let written = match self.needs_room {
+            // A small frame may fit on a disk that the next frame would fill again.
+            Some(bytes) => journal.probe(bytes),
+            None => Ok(()),
+        };
+        let written = written.and_then(|()| self.try_write(&mut journal, context, counts(counters), &mut builders));
+        let written = written.map_err(|error| (journal.folder().to_owned(), error));
+        self.journal = Some(journal);
+        match written {
+            Ok(()) => self.report_success(),
+            Err((folder, error)) => self.report_failure(folder, error),
+        }
+    }
+
+    fn try_write(
+        &mut self,
+        journal: &mut Journal,
+        context: &AssemblyContext,
+        counts: Counts,
+        builders: &mut [&mut EpisodeBuilder],
+    ) -> io::Result<()> {
+        let layout = context.schema.layout();
+        let is_empty = builders.is_empty() && self.withdrawn.is_empty() && self.durable.is_empty();
+        if is_empty && self.counts == Some(counts) {
+            return Ok(());
+        }
+        journal.begin()?;
+        for captured_as in self.withdrawn.iter().copied() {
+            journal.put(&Record::Discard { captured_as });
+        }
+        for episode_id in self.durable.iter().copied() {
+            journal.put(&Record::Settled { episode_id });
+        }
+        journal.put(&Record::Counts(counts));
+        let mut first = 0;
+        loop {
+            let mut last = first;
+            let mut is_whole = true;
+            while last < builders.len() && is_whole && (journal.room() > 0 || last == first) {
+                is_whole = builders[last].write(layout, journal);
+                last += 1;
+            }
+            let committed = journal.commit();
+            for builder in &mut builders[first..last] {
+                builder.confirm_write(committed.is_ok());
+            }
+            committed?;
+            self.withdrawn.clear();
+            self.durable.clear();
+            self.counts = Some(counts);
+            // An episode that did not fit continues in the next frame.
+            first = if is_whole { last } else { last - 1 };
+            if first == builders.len() {
+                return Ok(());
+            }
+            journal.begin()?;
+        }
+    }
+
+    /// Ends a write of everything: syncs the disk if that is due, and deletes segments that are not needed. `oldest` is the
+    /// oldest segment with a part of an episode that was not dispatched.
+    pub(super) fn finish_write(&mut self, oldest: Option<u32>) {
+        self.written = Instant::now();
+        self.unwritten = 0;
+        let undurable = self.oldest_undurable();
+        let Some(journal) = &mut self.journal else { return };
+        let needed = oldest.map_or(undurable, |oldest| oldest.min(undurable));
+        let synced = if self.is_unsynced_rewrite {
+            // The rewritten rows are the only copy once the older segments are deleted.
+            journal.secure()
+        } else {
+            journal.sync_if_due()
+        };
+        self.is_unsynced_rewrite &= synced.is_err();
+        if let Err(error) = synced.and_then(|()| journal.release(needed)) {
+            let folder = journal.folder().to_owned();
+            self.report_failure(folder, error);
+        }
+    }
+
+    /// The oldest segment with a part of a batch that some sink has not made durable.
+    fn oldest_undurable(&self) -> u32 {
+        let segments = self.undurable.iter().map(|batch| batch.segment);
+        segments.min().unwrap_or(u32::MAX)
+    }
+
+    fn collect_durable(&mut self) {
+        let durable = &mut self.durable;
+        self.undurable.retain_mut(|batch| {
+            let keep = batch.token.strong_count() > 0;
+            if !keep {
+                durable.append(&mut batch.episodes);
+            }
+            keep
+        });
+    }
+
+    /// Tracks a batch that is about to be dispatched, until `token` has no clone left.
+    pub(super) fn track(&mut self, builders: &[EpisodeBuilder], token: &Arc<DurabilityToken>) {
+        let in_journal = || builders.iter().filter(|builder| builder.is_in_journal());
+        let Some(segment) = in_journal().filter_map(EpisodeBuilder::segment).min() else {
+            return;
+        };
+        self.undurable.push(UndurableBatch {
+            token: Arc::downgrade(token),
+            segment,
+            episodes: in_journal().map(EpisodeBuilder::episode_id).collect(),
+        });
+    }
+
+    /// The batch by its location in the journal. `None` unless the journal holds all of it.
+    pub(super) fn stored_batch(
+        &self,
+        builders: &[EpisodeBuilder],
+        bytes: usize,
+        created: Instant,
+        token: &Arc<DurabilityToken>,
+    ) -> Option<Arc<StoredBatch>> {
+        self.segments.as_ref()?;
+        let episodes = builders.iter().map(EpisodeBuilder::stored).collect::<Option<_>>()?;
+        Some(Arc::new(StoredBatch::new(episodes, bytes, created, token.clone())))
+    }
+
+    /// The batch in memory.
+    pub(super) fn episode_batch(
+        &mut self,
+        context: &AssemblyContext,
+        builders: impl Iterator<Item = EpisodeBuilder>,
+        created: Instant,
+        token: Arc<DurabilityToken>,
+    ) -> EpisodeBatch {
+        let mut segments = self.segments.as_mut();
+        let episodes = builders.map(|builder| {
+            let transitions = builder.transitions();
+            let episode = builder.into_episode(&context.schema, context.run, segments.as_deref_mut());
+            (transitions, episode)
+        });
+        collect(&self.name, episodes, created, token)
+    }
+
+    /// Reads a batch back.
+    pub(super) fn load(&mut self, context: &AssemblyContext, stored: &StoredBatch) -> Arc<EpisodeBatch> {
+        stored.load(|| {
+            let mut segments = self.segments.as_mut();
+            let episodes = stored.episodes.iter().map(|episode| {
+                let loaded = match segments.as_deref_mut() {
+                    Some(segments) => episode.load(&context.schema, context.run, segments),
+                    None => Err(io::Error::other("there is no journal")),
+                };
+                (episode.transitions(), loaded)
+            });
+            collect(&self.name, episodes, stored.created, stored.token.clone())
+        })
+    }
+
+    /// Deletes the journal: the run has ended, and every sink has made all of it durable or counted it lost.
+    pub(super) fn finish(&mut self) {
+        let Some(journal) = self.journal.take() else { return };
+        let folder = journal.folder().to_owned();
+        if let Err(error) = journal.remove() {
+            tracing::warn!("cannot remove `{}`: {error}; nothing in it is needed", folder.display());
+        }
+    }
+}
+
+/// Collects the episodes that could be read, and counts the transitions of the others.
+fn collect(
+    journal: &str,
+    episodes: impl Iterator<Item = (u64, io::Result<Episode>)>,
+    created: Instant,
+    token: Arc<DurabilityToken>,
+) -> EpisodeBatch {
+    let mut unreadable = 0;
+    let readable = episodes.filter_map(|(transitions, episode)| match episode {
+        Ok(episode) => Some(episode),
+        Err(error) => {
+            unreadable += transitions;
+            tracing::error!(
+                "cannot read an episode back from {journal}: {error}; its {transitions} transitions are counted as dropped"
+            );
+            None
+        }
+    });
+    let readable = readable.collect();
+    EpisodeBatch::new(readable, unreadable, created, token)
+}
+
+fn counts(counters: &Counters) -> Counts {
+    // Counts of transitions that left are read before `recorded`, so that no transition seems to leave before it was recorded.
+    let (lost, non_finite, discarded) = (counters.lost.get(), counters.non_finite.get(), counters.discarded.get());
+    Counts {
+        recorded: counters.recorded.get(),
+        non_finite,
+        lost,
+        discarded,
+        empty_episodes: counters.empty_episodes.get(),
+        orphaned_rewards: counters.orphaned_rewards.get(),
+        ignored_ends: counters.ignored_ends.get(),
+        refused_agents: counters.refused_agents.get(),
+        unbuffered_agents: counters.unbuffered_agents.get(),
+    }
+}

@@ -1,0 +1,379 @@
+//! Pipeline of one recording: from its buffers through assembly and the journal to its sinks.
+
+use super::{
+    ExportSettings, RecordingExport, RecordingMonitor,
+    drain::{PlayerDrain, ShardDrain},
+    episode_batch::Completion,
+    journal_tracker::{DurabilityToken, JournalTracker},
+    notice::{Notice, Notices},
+    sink_handle::{SinkContext, SinkHandle},
+    storage::StorageMonitor,
+};
+use crate::assembly::{AssemblyContext, EpisodeBuilder, LossCounts};
+use crossbeam_queue::SegQueue;
+use experience_buffer::PlayerBuffers;
+use experience_core::account::Counters;
+use std::{collections::HashSet, sync::Arc, time::Instant};
+
+/// One recording, and everything that is on its way to its sinks.
+pub(super) struct RecordingPipeline {
+    /// Index of the recording at the exporter.
+    index: usize,
+    context: AssemblyContext,
+    counters: Arc<Counters>,
+    players: Arc<PlayerBuffers>,
+    /// Numbers, as captured, of episodes that must not be written: those announced since the last dispatch, and all.
+    discarded: Arc<SegQueue<u32>>,
+    unwanted: HashSet<u32>,
+    pub(super) player_drains: Vec<PlayerDrain>,
+    pub(super) shard_drains: Vec<ShardDrain>,
+    /// The shard that is drained next.
+    next_shard: usize,
+    /// Episodes that were not dispatched yet.
+    finished: Vec<EpisodeBuilder>,
+    /// Transitions in `finished`.
+    finished_transitions: usize,
+    journal: JournalTracker,
+    /// The sink whose folder the journal lies in.
+    journal_host: Option<usize>,
+    pub(super) sinks: Vec<SinkHandle>,
+    storage: Arc<StorageMonitor>,
+    notices: Arc<Notices>,
+}
+
+impl RecordingPipeline {
+    /// Starts the workers of the sinks.
+    pub(super) fn spawn(
+        index: usize,
+        export: RecordingExport,
+        settings: &ExportSettings,
+        notices: &Arc<Notices>,
+    ) -> std::io::Result<Self> {
+        let storage = Arc::<StorageMonitor>::default();
+        let context = SinkContext {
+            recording: index,
+            info: export.info.clone(),
+            counters: export.counters.clone(),
+            storage: storage.clone(),
+            notices: notices.clone(),
+        };
+        let journal = JournalTracker::new(index, &export.info, settings, storage.clone(), notices.clone());
+        let sinks = export.sinks.into_iter();
+        let sinks = sinks.map(|sink| SinkHandle::spawn(sink, context.clone(), settings));
+        Ok(Self {
+            index,
+            sinks: sinks.collect::<Result<_, _>>()?,
+            storage,
+            notices: notices.clone(),
+            context: AssemblyContext {
+                schema: export.info.schema.clone(),
+                run: export.info.run,
+                reasons: export.reasons,
+                episodes: export.episodes,
+            },
+            counters: export.counters,
+            players: export.players,
+            discarded: export.discarded,
+            unwanted: HashSet::new(),
+            player_drains: Vec::new(),
+            shard_drains: Vec::new(),
+            next_shard: 0,
+            finished: Vec::new(),
+            finished_transitions: 0,
+            journal,
+            journal_host: None,
+        })
+    }
+
+    pub(super) fn monitor(&self) -> RecordingMonitor {
+        RecordingMonitor {
+            counters: self.counters.clone(),
+            sinks: self.sinks.iter().map(SinkHandle::monitor).collect(),
+            storage: self.storage.clone(),
+        }
+    }
+
+    /// Whether a sink holds up the recording, which is then not drained.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.sinks.iter().any(SinkHandle::holds_up)
+    }
+
+    /// Feeds the sinks, and drains at most one turn from each buffer. Returns the number of rows.
+    pub(super) fn drain(&mut self, settings: &ExportSettings) -> usize {
+        let _span = tracing::debug_span!("experience_drain", recording = self.context.schema.name()).entered();
+        self.feed();
+        let mut taken = 0;
+        let mut visited = 0;
+        let mut drains = core::mem::take(&mut self.player_drains);
+        drains.retain_mut(|player| {
+            if self.is_held_up() {
+                return true;
+            }
+            let (rows, done) = self.take_turn(settings, Some(player.agent_id), |context, finished, losses| {
+                player.drain(context, finished, losses)
+            });
+            taken += rows;
+            if done {
+                self.players.remove_if_same(player.agent_id, &player.buffer);
+            }
+            visited += usize::from(!done);
+            !done
+        });
+        // The next pass begins with the buffers that had no turn, so that a slow sink costs all players alike.
+        if visited < drains.len() {
+            drains.rotate_left(visited);
+        }
+        self.player_drains = drains;
+        let mut shards = core::mem::take(&mut self.shard_drains);
+        for _ in 0..shards.len() {
+            if self.is_held_up() {
+                break;
+            }
+            let shard = &mut shards[self.next_shard];
+            taken += self.take_turn(settings, None, |context, finished, losses| {
+                shard.drain(context, finished, losses)
+            });
+            self.next_shard = (self.next_shard + 1) % shards.len();
+        }
+        self.shard_drains = shards;
+        self.journal
+            .add_drained(taken.saturating_mul(self.context.schema.layout().row_bytes()));
+        taken
+    }
+
+    /// Moves batches from the sinks' backlogs to their queues, where there is room.
+    pub(super) fn feed(&mut self) {
+        let Self {
+            sinks,
+            journal,
+            context,
+            ..
+        } = self;
+        for sink in sinks {
+            sink.feed(|stored| journal.load(context, stored));
+        }
+    }
+
+    /// Drains one source by `turn`. Whether to dispatch is decided after each turn, so that memory does not grow with the
+    /// number of sources.
+    fn take_turn<T>(
+        &mut self,
+        settings: &ExportSettings,
+        agent_id: Option<i64>,
+        turn: impl FnOnce(&AssemblyContext, &mut Vec<EpisodeBuilder>, &mut LossCounts) -> T,
+    ) -> T {
+        let before = self.finished.len();
+        let mut losses = LossCounts::default();
+        let result = turn(&self.context, &mut self.finished, &mut losses);
+        self.count_losses(agent_id, losses);
+        self.finished_transitions += self.finished[before..]
+            .iter()
+            .map(|builder| builder.transitions() as usize)
+            .sum::<usize>();
+        if self.is_batch_full(settings) {
+            self.dispatch(false);
+        }
+        result
+    }
+
+    fn count_losses(&mut self, agent_id: Option<i64>, losses: LossCounts) {
+        self.counters.lost.add(losses.lost);
+        self.counters.discarded.add(losses.discarded);
+        for captured_as in losses.withdrawn {
+            self.journal.withdraw(captured_as);
+        }
+        if losses.lost > 0 {
+            self.notices.post(Notice::Gap {
+                recording: self.index,
+                agent_id,
+                lost: losses.lost,
+            });
+        }
+    }
+
+    /// Whether enough episodes are finished to dispatch them before the flush interval ends.
+    fn is_batch_full(&self, settings: &ExportSettings) -> bool {
+        self.finished_transitions >= settings.batch || self.finished_bytes() >= settings.batch_bytes
+    }
+
+    fn finished_bytes(&self) -> usize {
+        // An episode has one row more than transitions.
+        let rows = self.finished_transitions + self.finished.len();
+        rows.saturating_mul(self.context.schema.layout().row_bytes())
+    }
+
+    /// Dispatches the finished episodes: to the queue of each sink that has room, to the backlog of each other one. With
+    /// `beyond_bound`, a batch that the journal does not hold goes to a queue of any size.
+    fn dispatch(&mut self, beyond_bound: bool) {
+        self.drop_unwanted();
+        let bytes = self.finished_bytes();
+        self.finished_transitions = 0;
+        if self.finished.is_empty() {
+            return;
+        }
+        if self.journal.is_wanted() {
+            self.begin_journal();
+        }
+        // Before the dispatch, so that no sink holds an episode that the journal lacks.
+        self.journal.write(&self.context, &self.counters, &mut self.finished);
+        let (created, token) = (Instant::now(), Arc::new(DurabilityToken));
+        self.journal.track(&self.finished, &token);
+        let takes: Vec<_> = self.sinks.iter().map(|sink| sink.takes(bytes, false)).collect();
+        let stored = if takes.iter().all(|&takes| takes) {
+            None
+        } else {
+            self.journal.stored_batch(&self.finished, bytes, created, &token)
+        };
+        // Rows leave memory where no sink takes the batch now.
+        let batch = (stored.is_none() || takes.contains(&true)).then(|| {
+            let finished = self.finished.drain(..);
+            Arc::new(self.journal.episode_batch(&self.context, finished, created, token))
+        });
+        self.finished.clear();
+        for (sink, takes) in self.sinks.iter_mut().zip(takes) {
+            match (&batch, &stored) {
+                (Some(batch), _) if takes => sink.send(batch.clone()),
+                (_, Some(stored)) => sink.store(stored.clone()),
+                (Some(batch), None) if sink.takes(bytes, beyond_bound) => sink.send(batch.clone()),
+                (Some(batch), None) => sink.hold(batch.clone()),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Removes finished episodes that must not be written.
+    fn drop_unwanted(&mut self) {
+        while let Some(episode) = self.discarded.pop() {
+            self.unwanted.insert(episode);
+        }
+        let Self {
+            finished,
+            finished_transitions,
+            unwanted,
+            counters,
+            journal,
+            ..
+        } = self;
+        finished.retain(|builder| {
+            let is_unwanted = unwanted.contains(&builder.captured_as());
+            if is_unwanted {
+                *finished_transitions -= builder.transitions() as usize;
+                counters.discarded.add(builder.transitions());
+                if builder.is_in_journal() {
+                    journal.withdraw(builder.captured_as());
+                }
+            }
+            !is_unwanted
+        });
+    }
+
+    /// Begins the journal when its folder is known, and writes everything to it when that is due.
+    pub(super) fn keep_journal(&mut self) {
+        if self.journal.is_wanted() {
+            self.begin_journal();
+        }
+        self.check_journal_host();
+        if self.journal.is_write_due() {
+            self.write_journal();
+        }
+    }
+
+    fn begin_journal(&mut self) {
+        let host = self.sinks.iter().position(|sink| sink.journal_folder().is_some());
+        if let Some(host) = host
+            && let Some(folder) = self.sinks[host].journal_folder()
+        {
+            self.journal.begin(folder, false, &self.context);
+            self.journal_host = Some(host);
+        } else if self.sinks.iter().all(SinkHandle::is_opened)
+            && let Some(folder) = self.journal.fallback_folder()
+        {
+            self.journal.begin(&folder, true, &self.context);
+        }
+    }
+
+    /// Abandons the journal when the sink whose folder it lies in is lost. What that sink did not make durable is recovered
+    /// from there at the next start.
+    fn check_journal_host(&mut self) {
+        if self.journal_host.is_some_and(|host| self.sinks[host].is_lost()) {
+            self.journal.abandon();
+        }
+    }
+
+    /// Writes to the journal what it lacks.
+    fn write_journal(&mut self) {
+        let _span = tracing::debug_span!("experience_journal", recording = self.context.schema.name()).entered();
+        let Self {
+            finished,
+            player_drains,
+            shard_drains,
+            journal,
+            ..
+        } = self;
+        let open = player_drains.iter_mut().filter_map(PlayerDrain::open);
+        let shared = shard_drains.iter_mut().flat_map(ShardDrain::open);
+        let mut builders: Vec<_> = finished.iter_mut().chain(open).chain(shared).collect();
+        journal.write(
+            &self.context,
+            &self.counters,
+            builders.iter_mut().map(|builder| &mut **builder),
+        );
+        journal.compact(&mut builders);
+        journal.finish_write(builders.iter().filter_map(|builder| builder.segment()).min());
+    }
+
+    /// A periodic flush, which no caller waits for. A recording that is held up has the next one.
+    pub(super) fn flush_periodically(&mut self) {
+        if self.is_held_up() {
+            return;
+        }
+        self.dispatch(false);
+        if !self.is_held_up() {
+            self.sinks.iter_mut().for_each(SinkHandle::flush_periodically);
+        }
+    }
+
+    /// A flush that callers wait for. The buffers are drained.
+    pub(super) fn flush(&mut self, completions: &[Arc<Completion>]) {
+        self.write_journal();
+        self.dispatch(true);
+        for sink in &mut self.sinks {
+            for completion in completions {
+                sink.flush(completion.clone());
+            }
+        }
+    }
+
+    /// From here on no sink holds up the recording.
+    pub(super) fn begin_close(&mut self) {
+        self.sinks.iter_mut().for_each(SinkHandle::begin_close);
+    }
+
+    /// Ends the open episodes, and closes the sinks after everything was dispatched to them.
+    pub(super) fn close(&mut self, deadline: Instant, completion: Option<&Arc<Completion>>) {
+        let mut losses = LossCounts::default();
+        for player in self.player_drains.drain(..) {
+            player.close(&mut self.finished, &mut losses);
+        }
+        for shard in self.shard_drains.drain(..) {
+            shard.close(&mut self.finished, &mut losses);
+        }
+        self.finished_transitions = self.finished.iter().map(|builder| builder.transitions() as usize).sum();
+        self.count_losses(None, losses);
+        self.dispatch(true);
+        for sink in &mut self.sinks {
+            sink.close(deadline, completion.cloned());
+        }
+    }
+
+    /// Whether every sink was closed and its worker has ended.
+    pub(super) fn is_shut(&self) -> bool {
+        self.sinks.iter().all(SinkHandle::is_shut)
+    }
+
+    /// Deletes the journal, unless a sink did not make all of it durable.
+    pub(super) fn finish(&mut self) {
+        self.check_journal_host();
+        self.journal.finish();
+    }
+}
