@@ -35,7 +35,7 @@ fn main() {
                 .observe::<Distance>()
                 .act::<Throttle>()
                 .reward_terms(["progress"])
-                .every(INTERVAL)
+                .decision_interval(INTERVAL)
                 .sink(sink.clone()),
         )
         .add_systems(FixedUpdate, (decide, drive).chain());

@@ -32,7 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .observe::<Position>()
                 .act::<Step>()
                 .reward_terms(["moved"])
-                .capacity(256),
+                .buffers(BufferSettings {
+                    capacity: 256,
+                    ..BufferSettings::default()
+                }),
         )
         .add_systems(FixedUpdate, walk);
     for step in [1.0, -2.0] {

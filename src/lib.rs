@@ -361,11 +361,11 @@ pub use experience_export::{self as export, journal};
 
 /// Destinations of episodes.
 pub mod sink {
+    #[cfg(feature = "arrow")]
+    pub use experience_arrow::{self as arrow, ChannelSink};
     pub use experience_core::account::RunReport;
     #[cfg(feature = "dataset")]
     pub use experience_dataset::DatasetSink;
-    #[cfg(feature = "arrow")]
-    pub use experience_dataset::{ChannelSink, arrow};
     pub use experience_export::{MemorySink, RecordingInfo, Sink, SinkError};
 }
 

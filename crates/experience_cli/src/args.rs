@@ -1,4 +1,4 @@
-//! What the command line takes.
+//! The command line arguments.
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use experience_dataset::{Dataset, DatasetError, DensifySettings, RecordingData};
@@ -6,184 +6,184 @@ use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  it was done, and nothing is wrong
-  1  it was done, and something is wrong with the data
-  2  the arguments make no sense
-  3  it could not be done";
+  0  success, and no problem in the data
+  1  success, and a problem in the data
+  2  invalid arguments
+  3  failure";
 
-/// Look after datasets that `bevy_experience` recorded.
+/// Inspect, check and convert datasets that `bevy_experience` recorded.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "experience", version, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Args {
     #[command(subcommand)]
-    pub verb: Verb,
-    /// Print JSON for programs, in place of text for people
+    pub command: CliCommand,
+    /// Print JSON instead of text
     #[arg(long, global = true)]
     pub json: bool,
-    /// Show no progress
+    /// Do not show progress
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
 
-/// What to do.
+/// A subcommand.
 #[derive(Subcommand, Clone, Debug)]
-pub enum Verb {
-    /// Tell what is in a dataset: recordings, columns, runs, and what was lost
-    Info(What),
+pub enum CliCommand {
+    /// Show what is in a dataset: recordings, columns, runs, and what was lost
+    Info(RecordingArgs),
     /// Print the first transitions
-    Head(Head),
-    /// Returns, lengths, ends, and every column in a few numbers
-    Stats(Stats),
-    /// Look for what ruins training, and tell what it usually comes from
-    Doctor(What),
-    /// Check every rule of the contract, and name each violation by file, episode and step
-    Validate(What),
-    /// Remove an agent from a dataset, in place: its episodes, and its totals in the accounts
+    Head(HeadArgs),
+    /// Print statistics of returns, lengths, end reasons and every column
+    Stats(StatsArgs),
+    /// Look for problems that spoil training, and name their likely causes
+    Doctor(RecordingArgs),
+    /// Check every rule of the format, and list violations by file, episode and step
+    Validate(RecordingArgs),
+    /// Erase an agent from a dataset, in place: its episodes, and its totals in the accounts
     ///
-    /// The files are written anew without it and read again, to see that nothing is left. Not reached are: the agent as others
-    /// saw it (a nearest player in their observations), copies and uploads of the dataset, what was trained on it, and the
+    /// The files are rewritten without the agent and read again to verify that it is gone. Not erased are: the agent in the
+    /// observations of others (as a nearest player), copies and uploads of the dataset, models that were trained on it, and disk
     /// blocks that the file system has freed and not yet overwritten. Shards that a process was writing when it died cannot be
-    /// read; they are named, to be removed by hand.
-    Erase(Erase),
-    /// Bring into shards what processes that died have left behind, in place
+    /// read; they are listed, to be removed by hand.
+    Erase(EraseArgs),
+    /// Recover the runs of processes that died, in place
     ///
-    /// That is what their journals hold, and what their buffers hold where those lie in files. Episodes that had not ended are
-    /// truncated, reason `crash`. Runs that are alive are left alone. A game does the same for the recordings that it writes, when
-    /// it starts.
-    Recover(Recover),
+    /// The episodes in their journals, and in their buffers if these are memory-mapped files, are brought into shards. Open
+    /// episodes are truncated, reason `crash`. Live runs are unchanged. A game does the same at its start, for the recordings that
+    /// it writes.
+    Recover(RecoverArgs),
     /// Write a recording in another format
-    Convert(Convert),
-    /// Make a dataset in which every transition lasts one tick
+    Convert(ConvertArgs),
+    /// Write a dataset in which every transition lasts one tick
     ///
-    /// A transition that lasts longer becomes several: what was seen and done stays until the next row says otherwise, which is
-    /// true of a recording that writes a row when something changed. Of one with a decision every few ticks, what was seen in
-    /// between was never recorded, and stays what it was at the decision.
-    Densify(Densify),
-    /// Make one dataset of several, with columns aligned by their names
-    Merge(Merge),
+    /// A longer transition becomes several, with the same observation and action. That is exact for recordings that write a row
+    /// when something changes. For recordings with a decision every few ticks, the observations in between were never recorded,
+    /// and are those of the decision.
+    Densify(DensifyArgs),
+    /// Merge several datasets into one, with columns matched by name
+    Merge(MergeArgs),
 }
 
-/// A recording to be converted.
+/// Arguments of `convert`.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct Convert {
+pub struct ConvertArgs {
     #[command(flatten)]
-    pub what: What,
+    pub source: RecordingArgs,
     /// The format
     #[arg(long, value_enum)]
-    pub to: Format,
-    /// Where it goes: the folder that `MINARI_DATASETS_PATH` names, the new folder of `LeRobot`'s dataset or of
-    /// the frames, or the file of lines
+    pub to: OutputFormat,
+    /// The output: for Minari the folder in `MINARI_DATASETS_PATH`, for `LeRobot` and bincode a new folder, for JSON Lines
+    /// a file
     #[arg(long, short)]
     pub output: PathBuf,
-    /// Minari: the id of the new dataset; the names of the dataset's folder and of the recording unless told
+    /// Minari: the id of the new dataset [default: from the names of the dataset's folder and of the recording]
     #[arg(long)]
     pub id: Option<String>,
-    /// `LeRobot`: what was played, in words; the recording's name unless told
+    /// `LeRobot`: a description of what was played [default: the recording's name]
     #[arg(long)]
     pub task: Option<String>,
-    /// `LeRobot`: frames in a second; as the runs' accounts have it unless told
+    /// `LeRobot`: frames per second [default: from the accounts of the runs]
     #[arg(long)]
     pub fps: Option<u32>,
 }
 
-/// Another format.
+/// An output format of `convert`.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Minari's own files, in HDF5
+pub enum OutputFormat {
+    /// Minari, in HDF5 files
     Minari,
     /// `LeRobot` v3.0
     Lerobot,
-    /// JSON Lines, a transition a line
+    /// JSON Lines, one transition per line
     Jsonl,
-    /// Frames of bincode, as the journal has them, a folder for each run
+    /// Frames of bincode in the format of the journal, with a folder for each run
     Bincode,
 }
 
-/// A dataset whose skipped ticks are filled in.
+/// Arguments of `densify`.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct Densify {
+pub struct DensifyArgs {
     /// The dataset's folder
     pub dataset: PathBuf,
     /// The folder of the new dataset: a new or an empty one
     #[arg(long, short)]
     pub output: PathBuf,
-    /// Spread a reward evenly over the ticks that it was summed over; it goes to the last of them unless told
+    /// Divide a reward evenly among the ticks of its transition, instead of giving it to the last of them
     #[arg(long)]
     pub spread_rewards: bool,
-    /// Refuse episodes that would have more transitions
+    /// Fail if an episode would have more transitions
     #[arg(long, default_value_t = DensifySettings::default().max_steps)]
     pub max_steps: u64,
 }
 
-/// A dataset in numbers.
+/// Arguments of `stats`.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct Stats {
+pub struct StatsArgs {
     #[command(flatten)]
-    pub what: What,
-    /// Draw returns and lengths into this PNG file; where there are several recordings, into one for each
+    pub source: RecordingArgs,
+    /// Plot returns and lengths to this PNG file, or to one for each recording if there are several
     #[arg(long)]
     pub plot: Option<PathBuf>,
 }
 
-/// Datasets to be merged.
+/// Arguments of `merge`.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct Merge {
+pub struct MergeArgs {
     /// The datasets' folders
     #[arg(required = true)]
     pub datasets: Vec<PathBuf>,
     /// The folder of the new dataset: a new or an empty one
     #[arg(long, short)]
     pub output: PathBuf,
-    /// Give columns that a dataset lacks this value; 0 unless told
+    /// Fill columns that a dataset lacks with this value, or 0 if none is given
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "0", allow_negative_numbers = true)]
     pub fill: Option<f64>,
-    /// Leave recordings with other columns apart, in folders of their own
+    /// Write recordings with different schemas to different folders
     #[arg(long, conflicts_with = "fill")]
     pub keep_apart: bool,
 }
 
-/// A dataset to be recovered.
+/// Arguments of `recover`.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct Recover {
+pub struct RecoverArgs {
     /// The dataset's folder
     pub dataset: PathBuf,
-    /// Recover runs, too, whose process cannot be told to be dead because their lock is missing
+    /// Also recover runs whose process may be alive, because their lock file is missing
     #[arg(long)]
     pub include_unclear: bool,
 }
 
-/// An agent to be erased.
+/// Arguments of `erase`.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct Erase {
+pub struct EraseArgs {
     /// The dataset's folder
     pub dataset: PathBuf,
-    /// The agent's id, as the column `agent_id` has it
+    /// The agent's id, as in the column `agent_id`
     #[arg(long, allow_negative_numbers = true)]
     pub agent: i64,
 }
 
-/// A dataset, or one recording of it.
+/// Selects a dataset, or one recording of it.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct What {
+pub struct RecordingArgs {
     /// The dataset's folder
     pub dataset: PathBuf,
-    /// One recording of it; all unless told
+    /// One recording of it [default: all]
     #[arg(long, short)]
     pub recording: Option<String>,
 }
 
-/// The first transitions.
+/// Arguments of `head`.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct Head {
+pub struct HeadArgs {
     #[command(flatten)]
-    pub what: What,
-    /// How many
+    pub source: RecordingArgs,
+    /// The number of transitions
     #[arg(short = 'n', long, default_value_t = 5)]
     pub transitions: usize,
 }
 
-impl What {
-    /// The recordings that were asked for.
+impl RecordingArgs {
+    /// Opens the selected recordings.
     pub fn recordings(&self) -> Result<Vec<RecordingData>, DatasetError> {
         let dataset = Dataset::open(&self.dataset)?;
         match &self.recording {
@@ -199,7 +199,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_is_sound() {
+    fn the_command_is_valid() {
         Args::command().debug_assert();
     }
 }

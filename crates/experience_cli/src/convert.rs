@@ -1,9 +1,9 @@
-//! `experience convert`.
+//! The command `experience convert`.
 
 use crate::{
     Verdict,
-    args::{Convert, Format},
-    output::{Failure, Output},
+    args::{ConvertArgs, OutputFormat},
+    output::{CommandError, Printer},
 };
 use experience_dataset::{
     RecordingData,
@@ -12,61 +12,61 @@ use experience_dataset::{
 use serde_json::json;
 use std::path::Path;
 
-pub fn run(convert: &Convert, output: &mut Output) -> Result<Verdict, Failure> {
-    let recordings = convert.what.recordings()?;
+pub fn run(convert: &ConvertArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    let recordings = convert.source.recordings()?;
     let [recording] = recordings.as_slice() else {
         let names: Vec<_> = recordings.iter().map(RecordingData::folder_name).collect();
-        return Err(Failure::Arguments(format!(
-            "`{}` has {} recordings; name one of them with `--recording`: {}",
-            convert.what.dataset.display(),
+        return Err(CommandError::Arguments(format!(
+            "`{}` has {} recordings; choose one of them with `--recording`: {}",
+            convert.source.dataset.display(),
             names.len(),
             names.join(", ")
         )));
     };
     let to = convert.output.as_path();
     let name = recording.folder_name();
-    let made = match convert.to {
-        Format::Bincode => output
+    let written = match convert.to {
+        OutputFormat::Bincode => output
             .watched(name, |watch| to_bincode(recording, to, watch))
             .map(|()| to.to_owned()),
-        Format::Jsonl => output
+        OutputFormat::Jsonl => output
             .watched(name, |watch| to_jsonl(recording, to, watch))
             .map(|()| to.to_owned()),
-        Format::Lerobot => {
+        OutputFormat::Lerobot => {
             let task = convert.task.as_deref().unwrap_or(recording.name());
-            let made = output.watched(name, |watch| to_lerobot(recording, to, task, convert.fps, watch));
-            made.map(|()| to.to_owned())
+            let written = output.with_progress(name, |watch| to_lerobot(recording, to, task, convert.fps, watch));
+            written.map(|()| to.to_owned())
         }
-        Format::Minari => {
+        OutputFormat::Minari => {
             let id = convert
                 .id
                 .clone()
-                .unwrap_or_else(|| minari_id(&convert.what.dataset, name));
-            output.watched(name, |watch| to_minari(recording, to, &id, watch))
+                .unwrap_or_else(|| minari_id(&convert.source.dataset, name));
+            output.with_progress(name, |watch| to_minari(recording, to, &id, watch))
         }
     }?;
     if output.is_json() {
-        output.json(&json!({ "recording": name, "output": made }))?;
+        output.json(&json!({ "recording": name, "output": written }))?;
     } else {
-        output.line(format!("`{name}` is in `{}`", made.display()))?;
+        output.line(format!("`{name}` was written to `{}`", written.display()))?;
     }
-    Ok(Verdict::Fine)
+    Ok(Verdict::Clean)
 }
 
-/// `arena/fighter-v0`, with `_` for every sign that Minari does not take.
+/// The default Minari id, like `arena/fighter-v0`, with `_` for every character that Minari does not allow.
 fn minari_id(dataset: &Path, recording: &str) -> String {
     let plain = |name: &str| -> String {
-        let signs = name.chars().map(|sign| {
-            if sign.is_ascii_alphanumeric() || sign == '-' {
-                sign
+        let chars = name.chars().map(|char| {
+            if char.is_ascii_alphanumeric() || char == '-' {
+                char
             } else {
                 '_'
             }
         });
-        signs.collect()
+        chars.collect()
     };
     let recording = plain(recording);
-    // `.` and `..` are folders without names, until the system tells them.
+    // `.` and `..` have no file name before they are resolved.
     let folder = dataset.canonicalize().ok();
     match folder.as_deref().and_then(Path::file_name) {
         Some(folder) => format!("{}/{recording}-v0", plain(&folder.to_string_lossy())),

@@ -1,26 +1,26 @@
-//! `experience densify`.
+//! The command `experience densify`.
 
 use crate::{
     Verdict,
-    args::Densify,
-    output::{Failure, Output, count},
+    args::DensifyArgs,
+    output::{CommandError, Printer, count},
 };
 use experience_dataset::{Dataset, DensifySettings, densify};
 use serde_json::json;
 
-pub fn run(arguments: &Densify, output: &mut Output) -> Result<Verdict, Failure> {
+pub fn run(arguments: &DensifyArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
     let dataset = Dataset::open(&arguments.dataset)?;
     let settings = DensifySettings {
         spread_rewards: arguments.spread_rewards,
         max_steps: arguments.max_steps,
     };
     let to = &arguments.output;
-    let done = output.watched("filling in", |watch| densify(&dataset, to, settings, watch))?;
+    let densified = output.with_progress("densifying", |watch| densify(&dataset, to, settings, watch))?;
     if output.is_json() {
-        output.json(&json!({ "output": to, "densified": done }))?;
-        return Ok(Verdict::Fine);
+        output.json(&json!({ "output": to, "densified": densified }))?;
+        return Ok(Verdict::Clean);
     }
-    for recording in done {
+    for recording in densified {
         output.line(format!(
             "`{}`: {} transitions became {}",
             recording.recording,
@@ -28,6 +28,6 @@ pub fn run(arguments: &Densify, output: &mut Output) -> Result<Verdict, Failure>
             count(recording.after)
         ))?;
     }
-    output.line(format!("in `{}`", to.display()))?;
-    Ok(Verdict::Fine)
+    output.line(format!("written to `{}`", to.display()))?;
+    Ok(Verdict::Clean)
 }

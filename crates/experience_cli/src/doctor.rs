@@ -1,36 +1,36 @@
-//! `experience doctor`.
+//! The command `experience doctor`.
 
 use crate::{
     Verdict,
-    args::What,
-    output::{Failure, Output, count},
+    args::RecordingArgs,
+    output::{CommandError, Printer, count},
 };
 use experience_dataset::Severity;
 use serde_json::json;
 
-pub fn run(what: &What, output: &mut Output) -> Result<Verdict, Failure> {
-    let mut verdict = Verdict::Fine;
-    for recording in what.recordings()? {
+pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    let mut verdict = Verdict::Clean;
+    for recording in source.recordings()? {
         let name = recording.folder_name();
-        let found = output.watched(name, |watch| recording.diagnose(watch))?;
-        if !found.is_healthy() {
-            verdict = Verdict::Wrong;
+        let diagnosis = output.with_progress(name, |watch| recording.diagnose(watch))?;
+        if !diagnosis.is_healthy() {
+            verdict = Verdict::Problems;
         }
         if output.is_json() {
-            output.json(&json!({ "recording": name, "healthy": found.is_healthy(), "diagnosis": found }))?;
+            output.json(&json!({ "recording": name, "healthy": diagnosis.is_healthy(), "diagnosis": diagnosis }))?;
             continue;
         }
-        let looked_at = format!(
+        let checked = format!(
             "{} transitions in {} episodes",
-            count(found.transitions),
-            count(found.episodes)
+            count(diagnosis.transitions),
+            count(diagnosis.episodes)
         );
-        if found.findings.is_empty() {
-            output.line(format!("`{name}`: nothing found in {looked_at}"))?;
+        if diagnosis.findings.is_empty() {
+            output.line(format!("`{name}`: no problem found in {checked}"))?;
             continue;
         }
-        output.line(format!("`{name}`: {looked_at}"))?;
-        for finding in &found.findings {
+        output.line(format!("`{name}`: {checked}"))?;
+        for finding in &diagnosis.findings {
             let severity = match finding.severity {
                 Severity::Error => "ERROR  ",
                 Severity::Warning => "WARNING",
@@ -40,7 +40,7 @@ pub fn run(what: &What, output: &mut Output) -> Result<Verdict, Failure> {
             for place in &finding.places {
                 output.line(format!("          {place}"))?;
             }
-            output.line(format!("        Likely: {}.", finding.cause))?;
+            output.line(format!("        Likely cause: {}.", finding.cause))?;
         }
     }
     Ok(verdict)

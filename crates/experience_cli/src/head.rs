@@ -1,9 +1,9 @@
-//! `experience head`.
+//! The command `experience head`.
 
 use crate::{
     Verdict,
-    args::Head,
-    output::{Failure, Output, number},
+    args::HeadArgs,
+    output::{CommandError, Printer, number},
 };
 use experience_core::{
     schema::Column,
@@ -11,12 +11,12 @@ use experience_core::{
 };
 use experience_dataset::{RecordingData, convert::JsonLine};
 
-/// A table shows this many transitions side by side, and this many features.
+/// The maximum number of transitions side by side in a table, and of features.
 const MAX_COLUMNS: usize = 8;
 const MAX_FEATURES: usize = 64;
 
-pub fn run(head: &Head, output: &mut Output) -> Result<Verdict, Failure> {
-    for recording in head.what.recordings()? {
+pub fn run(head: &HeadArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    for recording in head.source.recordings()? {
         let mut left = head.transitions;
         if !output.is_json() {
             output.line(format!("`{}`", recording.folder_name()))?;
@@ -37,11 +37,11 @@ pub fn run(head: &Head, output: &mut Output) -> Result<Verdict, Failure> {
             }
         }
     }
-    Ok(Verdict::Fine)
+    Ok(Verdict::Clean)
 }
 
-/// Transitions side by side: a table with a line for each value stays readable where a line for each transition would not.
-fn print(recording: &RecordingData, episode: &Episode, shown: usize, output: &mut Output) -> Result<(), Failure> {
+/// Prints transitions side by side, with a line for each value: there are more values than fit into one line.
+fn print(recording: &RecordingData, episode: &Episode, shown: usize, output: &mut Printer) -> Result<(), CommandError> {
     let info = episode.info();
     output.line(format!(
         "episode {} of agent {}, run {}: {} transitions, {:?}, {}",
@@ -56,13 +56,13 @@ fn print(recording: &RecordingData, episode: &Episode, shown: usize, output: &mu
     let features = schema.feature_names();
     let actions: Vec<String> = schema.action().iter().flat_map(Column::element_names).collect();
     for start in (0..shown).step_by(MAX_COLUMNS) {
-        let some: Vec<_> = (start..shown.min(start + MAX_COLUMNS))
+        let transitions: Vec<_> = (start..shown.min(start + MAX_COLUMNS))
             .map(|step| episode.transition(step))
             .collect();
         let line = |name: &str, value: &dyn Fn(&Transition<'_>) -> String| {
             [name.to_owned()]
                 .into_iter()
-                .chain(some.iter().map(value))
+                .chain(transitions.iter().map(value))
                 .collect::<Vec<_>>()
         };
         let mut rows = vec![line("tick", &|transition| transition.tick().to_string())];
@@ -79,7 +79,7 @@ fn print(recording: &RecordingData, episode: &Episode, shown: usize, output: &mu
         rows.push(line("reward", &|transition| number(transition.reward())));
         let head: Vec<String> = ["step".to_owned()]
             .into_iter()
-            .chain(some.iter().map(|transition| transition.step().to_string()))
+            .chain(transitions.iter().map(|transition| transition.step().to_string()))
             .collect();
         output.table(&head.iter().map(String::as_str).collect::<Vec<_>>(), rows)?;
     }

@@ -1,20 +1,20 @@
-//! `experience info`.
+//! The command `experience info`.
 
 use crate::{
     Verdict,
-    args::What,
-    output::{Failure, Output, bytes, count},
+    args::RecordingArgs,
+    output::{CommandError, Printer, bytes, count},
 };
 use experience_core::schema::{Column, Schema, Space};
 use experience_dataset::{Overview, RecordingData};
 use serde_json::json;
 
-pub fn run(what: &What, output: &mut Output) -> Result<Verdict, Failure> {
-    let mut verdict = Verdict::Fine;
-    for recording in what.recordings()? {
+pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    let mut verdict = Verdict::Clean;
+    for recording in source.recordings()? {
         let overview = recording.overview()?;
         if !overview.damaged.is_empty() {
-            verdict = Verdict::Wrong;
+            verdict = Verdict::Problems;
         }
         if output.is_json() {
             output.json(&json!({
@@ -32,7 +32,7 @@ pub fn run(what: &What, output: &mut Output) -> Result<Verdict, Failure> {
     Ok(verdict)
 }
 
-fn print(recording: &RecordingData, overview: &Overview, output: &mut Output) -> Result<(), Failure> {
+fn print(recording: &RecordingData, overview: &Overview, output: &mut Printer) -> Result<(), CommandError> {
     let schema = recording.schema();
     let version = schema
         .version()
@@ -59,20 +59,20 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Output) ->
     }
     for path in &overview.journals {
         output.line(format!(
-            "  journal `{}`: of a run that is alive, or died: `experience recover` brings into shards what a dead one left",
+            "  journal `{}`: its run is alive or died; `experience recover` recovers runs that died",
             path.display()
         ))?;
     }
     for path in &overview.unfinished {
         output.line(format!(
-            "  unfinished `{}`: a process writes it, or died over it; no reader looks at it",
+            "  unfinished `{}`: a process is writing it, or died while writing it; readers ignore it",
             path.display()
         ))?;
     }
     Ok(())
 }
 
-fn print_columns(schema: &Schema, output: &mut Output) -> Result<(), Failure> {
+fn print_columns(schema: &Schema, output: &mut Printer) -> Result<(), CommandError> {
     let mut rows = Vec::new();
     for (kind, columns) in [
         ("observation", schema.observation()),
@@ -128,7 +128,7 @@ fn row(kind: &str, column: &Column) -> Vec<String> {
     ]
 }
 
-fn print_runs(overview: &Overview, output: &mut Output) -> Result<(), Failure> {
+fn print_runs(overview: &Overview, output: &mut Printer) -> Result<(), CommandError> {
     let rows = overview.runs.iter().map(|run| {
         let report = &run.account;
         let mut row = vec![run.run.to_string(), format!("{:?}", run.status).to_lowercase()];
@@ -147,7 +147,7 @@ fn print_runs(overview: &Overview, output: &mut Output) -> Result<(), Failure> {
     });
     let rows: Vec<_> = rows.collect();
     if rows.is_empty() {
-        return output.line("  no run has an account here");
+        return output.line("  there are no accounts of runs");
     }
     output.table(
         &[
@@ -162,7 +162,7 @@ fn print_runs(overview: &Overview, output: &mut Output) -> Result<(), Failure> {
         ],
         rows,
     )?;
-    let agents = |count: fn(&experience_core::account::RunReport) -> u64| {
+    let total = |count: fn(&experience_core::account::RunReport) -> u64| {
         overview
             .runs
             .iter()
@@ -171,28 +171,28 @@ fn print_runs(overview: &Overview, output: &mut Output) -> Result<(), Failure> {
     };
     for (number, what) in [
         (
-            agents(|report| report.orphaned_rewards),
+            total(|report| report.orphaned_rewards),
             "rewards given outside of any episode",
         ),
         (
-            agents(|report| report.non_finite),
+            total(|report| report.non_finite),
             "transitions dropped because a value was not finite",
         ),
         (
-            agents(|report| report.refused_agents),
+            total(|report| report.refused_agents),
             "players refused because another had their agent id",
         ),
         (
-            agents(|report| report.empty_episodes),
+            total(|report| report.empty_episodes),
             "episodes that ended without a transition",
         ),
         (
-            agents(|report| report.unbuffered_agents),
-            "players not recorded because there was no memory for their buffers",
+            total(|report| report.unbuffered_agents),
+            "players not recorded for lack of buffer memory",
         ),
         (
-            agents(|report| report.failures),
-            "times that a sink failed, most of which another attempt made good",
+            total(|report| report.failures),
+            "failed sink operations, most of which succeeded when repeated",
         ),
         (
             overview
@@ -200,7 +200,7 @@ fn print_runs(overview: &Overview, output: &mut Output) -> Result<(), Failure> {
                 .iter()
                 .map(|run| run.retired.transitions)
                 .fold(0, u64::saturating_add),
-            "transitions removed to keep no more than was wanted",
+            "transitions deleted by retention",
         ),
     ] {
         if number > 0 {

@@ -1,7 +1,6 @@
-//! `experience`: looks after datasets that `bevy_experience` recorded.
+//! `experience`: inspects, checks and converts datasets that `bevy_experience` recorded.
 //!
-//! Everything that it does is a function of [`experience_dataset`]; here arguments are read, and what came of it is
-//! printed. `experience help` tells the rest.
+//! Each command calls a function of [`experience_dataset`] and prints the result. See `experience help`.
 
 mod args;
 mod convert;
@@ -17,44 +16,44 @@ mod recover;
 mod stats;
 mod validate;
 
-use args::{Args, Verb};
+use args::{Args, CliCommand};
 use clap::Parser;
-use output::{Failure, Output};
+use output::{CommandError, Printer};
 use std::{io::Write, process::ExitCode};
 
-/// What a verb found.
+/// The result of a command that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// All is well.
-    Fine,
-    /// It was done, and something is wrong with the data.
-    Wrong,
+    /// No problem was found.
+    Clean,
+    /// The data has problems.
+    Problems,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let mut output = Output::new(args.json, args.quiet);
-    let done = match &args.verb {
-        Verb::Info(what) => info::run(what, &mut output),
-        Verb::Head(head) => head::run(head, &mut output),
-        Verb::Stats(stats) => stats::run(stats, &mut output),
-        Verb::Doctor(what) => doctor::run(what, &mut output),
-        Verb::Erase(erase) => erase::run(erase, &mut output),
-        Verb::Merge(merge) => merge::run(merge, &mut output),
-        Verb::Recover(recover) => recover::run(recover, &mut output),
-        Verb::Convert(convert) => convert::run(convert, &mut output),
-        Verb::Densify(densify) => densify::run(densify, &mut output),
-        Verb::Validate(what) => validate::run(what, &mut output),
+    let mut output = Printer::new(args.json, args.quiet);
+    let result = match &args.command {
+        CliCommand::Info(source) => info::run(source, &mut output),
+        CliCommand::Head(head) => head::run(head, &mut output),
+        CliCommand::Stats(stats) => stats::run(stats, &mut output),
+        CliCommand::Doctor(source) => doctor::run(source, &mut output),
+        CliCommand::Erase(erase) => erase::run(erase, &mut output),
+        CliCommand::Merge(merge) => merge::run(merge, &mut output),
+        CliCommand::Recover(recover) => recover::run(recover, &mut output),
+        CliCommand::Convert(convert) => convert::run(convert, &mut output),
+        CliCommand::Densify(densify) => densify::run(densify, &mut output),
+        CliCommand::Validate(source) => validate::run(source, &mut output),
     };
-    let done = done.and_then(|verdict| output.finish().map(|()| verdict).map_err(Failure::from));
-    match done {
-        Ok(Verdict::Fine) => ExitCode::SUCCESS,
-        Ok(Verdict::Wrong) => ExitCode::from(1),
-        // Whoever reads has seen enough: `experience head data/arena | head`.
-        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Where nobody can be told there is still the exit code.
-            let _ = writeln!(std::io::stderr(), "error: {failure}");
+    let result = result.and_then(|verdict| output.finish().map(|()| verdict).map_err(CommandError::from));
+    match result {
+        Ok(Verdict::Clean) => ExitCode::SUCCESS,
+        Ok(Verdict::Problems) => ExitCode::from(1),
+        // The reader of the output has closed the pipe: `experience head data/arena | head`.
+        Err(CommandError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            // If standard error is closed too, the exit code remains.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::from(3)
         }
     }

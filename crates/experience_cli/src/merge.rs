@@ -1,14 +1,14 @@
-//! `experience merge`.
+//! The command `experience merge`.
 
 use crate::{
     Verdict,
-    args::Merge,
-    output::{Failure, Output, count},
+    args::MergeArgs,
+    output::{CommandError, Printer, count},
 };
 use experience_dataset::{Dataset, MergeSettings, merge};
 use serde_json::json;
 
-pub fn run(arguments: &Merge, output: &mut Output) -> Result<Verdict, Failure> {
+pub fn run(arguments: &MergeArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
     let datasets = arguments
         .datasets
         .iter()
@@ -19,10 +19,10 @@ pub fn run(arguments: &Merge, output: &mut Output) -> Result<Verdict, Failure> {
         keep_apart: arguments.keep_apart,
     };
     let to = &arguments.output;
-    let merged = output.watched("merging", |watch| merge(&datasets, to, settings, watch))?;
+    let merged = output.with_progress("merging", |watch| merge(&datasets, to, settings, watch))?;
     if output.is_json() {
         output.json(&json!({ "output": to, "merged": merged }))?;
-        return Ok(Verdict::Fine);
+        return Ok(Verdict::Clean);
     }
     for recording in merged {
         output.line(format!(
@@ -34,17 +34,17 @@ pub fn run(arguments: &Merge, output: &mut Output) -> Result<Verdict, Failure> {
         ))?;
         if recording.aligned > 0 {
             output.line(format!(
-                "  {} of them had other columns, and were aligned",
+                "  {} of them were converted from another schema",
                 count(recording.aligned)
             ))?;
         }
         if recording.same > 0 {
             output.line(format!(
-                "  {} shards were in two datasets, and are there once",
+                "  {} shards were in several datasets, and were copied once",
                 count(recording.same as u64)
             ))?;
         }
     }
-    output.line(format!("in `{}`", to.display()))?;
-    Ok(Verdict::Fine)
+    output.line(format!("written to `{}`", to.display()))?;
+    Ok(Verdict::Clean)
 }

@@ -1,4 +1,4 @@
-//! Where words, tables and progress go.
+//! Prints text, tables and JSON to standard output, and progress to standard error.
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use core::fmt;
@@ -7,22 +7,22 @@ use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::{self, Write};
 
-/// Names are as long as a game makes them; a cell and a line of text are not.
+/// Maximum lengths of a table cell and of a line, because names from a dataset may be long.
 const MAX_CELL: usize = 80;
 const MAX_LINE: usize = 1000;
 
-/// Why a verb could not do what it was asked to.
+/// An error of a command.
 #[derive(Debug)]
-pub enum Failure {
-    /// The dataset is not what it should be, or the file system refused.
+pub enum CommandError {
+    /// The dataset is invalid, or a file system operation failed.
     Dataset(DatasetError),
     /// The arguments do not fit the dataset.
     Arguments(String),
-    /// Nobody can be told.
+    /// Standard output cannot be written.
     Output(io::Error),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dataset(error) => error.fmt(f),
@@ -32,26 +32,26 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<DatasetError> for Failure {
+impl From<DatasetError> for CommandError {
     fn from(error: DatasetError) -> Self {
         Self::Dataset(error)
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
 }
 
-/// Standard output, for people or for programs.
-pub struct Output {
+/// Standard output, as text or JSON.
+pub struct Printer {
     is_json: bool,
     is_quiet: bool,
     to: io::BufWriter<io::Stdout>,
 }
 
-impl Output {
+impl Printer {
     pub fn new(is_json: bool, is_quiet: bool) -> Self {
         Self {
             is_json,
@@ -64,28 +64,28 @@ impl Output {
         self.is_json
     }
 
-    /// A line of text. Names and reasons in it come from files: signs that a terminal would obey are shown, not sent.
-    pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
-        writeln!(self.to, "{}", harmless(text.as_ref(), MAX_LINE))?;
+    /// Prints a line of text. Control characters are escaped, because names and reasons come from files.
+    pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), CommandError> {
+        writeln!(self.to, "{}", escape_controls(text.as_ref(), MAX_LINE))?;
         Ok(())
     }
 
-    /// One JSON document, on one line.
-    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+    /// Prints a JSON document on one line.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), CommandError> {
         serde_json::to_writer(&mut self.to, value).map_err(io::Error::from)?;
         writeln!(self.to)?;
         Ok(())
     }
 
-    /// A table, with columns of numbers at the right.
-    pub fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+    /// Prints a table. Columns of numbers are aligned right.
+    pub fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> Result<(), CommandError> {
         let mut table = Table::new();
         table
             .load_style(UTF8_FULL_CONDENSED)
-            .set_header(head.iter().map(|cell| harmless(cell, MAX_CELL)));
+            .set_header(head.iter().map(|cell| escape_controls(cell, MAX_CELL)));
         let is_number = |cell: &String| {
             cell.trim_start_matches('-')
-                .starts_with(|sign: char| sign.is_ascii_digit())
+                .starts_with(|char: char| char.is_ascii_digit())
         };
         for (index, column) in table.column_iter_mut().enumerate() {
             let mut cells = rows
@@ -97,14 +97,14 @@ impl Output {
             }
         }
         for row in rows {
-            table.add_row(row.iter().map(|cell| harmless(cell, MAX_CELL)));
+            table.add_row(row.iter().map(|cell| escape_controls(cell, MAX_CELL)));
         }
         writeln!(self.to, "{table}")?;
         Ok(())
     }
 
-    /// Does long work under a bar on standard error, which is not there where nobody looks.
-    pub fn watched<T>(&mut self, what: &str, work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
+    /// Runs a long operation with a progress bar on standard error, if that is a terminal.
+    pub fn with_progress<T>(&mut self, what: &str, work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
         let bar = if self.is_quiet {
             ProgressBar::hidden()
         } else {
@@ -112,44 +112,44 @@ impl Output {
         };
         let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos} of {human_len} transitions, {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_message(harmless(what, MAX_CELL));
-        let done = work(&mut |progress| {
-            bar.set_length(progress.of);
+        bar.set_message(escape_controls(what, MAX_CELL));
+        let result = work(&mut |progress| {
+            bar.set_length(progress.total);
             bar.set_position(progress.done);
         });
         bar.finish_and_clear();
-        done
+        result
     }
 
-    /// Brings out what was printed.
+    /// Flushes the output.
     pub fn finish(mut self) -> io::Result<()> {
         self.to.flush()
     }
 }
 
-/// Text of a length that a terminal bears, without signs that move its cursor or change its colours.
-fn harmless(text: &str, most: usize) -> String {
+/// Escapes control characters, and truncates `text` to `max` characters.
+fn escape_controls(text: &str, max: usize) -> String {
     let mut shown = String::new();
-    for (place, sign) in text.chars().enumerate() {
-        if place == most {
+    for (index, char) in text.chars().enumerate() {
+        if index == max {
             shown.push('…');
             break;
         }
-        if sign.is_control() && sign != '\n' {
-            shown.extend(sign.escape_default());
+        if char.is_control() && char != '\n' {
+            shown.extend(char.escape_default());
         } else {
-            shown.push(sign);
+            shown.push(char);
         }
     }
     shown
 }
 
-/// `66,096`.
+/// Formats a count: `66,096`.
 pub fn count(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
-/// `0.25`, `-1200`, `3.14159`, `1.5e-7`: six digits at most.
+/// Formats a number with at most six digits: `0.25`, `-1200`, `3.14159`, `1.5e-7`.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 || !value.is_finite() {
@@ -167,7 +167,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// `12.40 MiB`.
+/// Formats a number of bytes: `12.40 MiB`.
 pub fn bytes(number: u64) -> String {
     BinaryBytes(number).to_string()
 }
@@ -198,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_moves_no_cursor() {
-        assert_eq!(harmless("a\u{1b}[2Jb\0 🦀", 80), "a\\u{1b}[2Jb\\u{0} 🦀");
-        assert_eq!(harmless("🦀🦀🦀", 2), "🦀🦀…");
+    fn control_characters_are_escaped() {
+        assert_eq!(escape_controls("a\u{1b}[2Jb\0 🦀", 80), "a\\u{1b}[2Jb\\u{0} 🦀");
+        assert_eq!(escape_controls("🦀🦀🦀", 2), "🦀🦀…");
     }
 }

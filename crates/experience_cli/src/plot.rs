@@ -1,269 +1,174 @@
-//! Pictures of returns and lengths.
+//! Plots the returns and lengths of episodes as a PNG image.
 //!
-//! Four panels: how returns and lengths are distributed, and how they go from the first episode to the last. Drawn without
-//! fonts or libraries of the system, so that a server without a screen can do it.
+//! Four panels: histograms of returns and lengths, and both in the order of the episodes. The font is embedded, so that no font or
+//! library of the system is needed.
 
 use crate::output::number;
-use core::convert::Infallible;
-use embedded_graphics::{
-    mono_font::{MonoTextStyle, ascii::FONT_7X13},
-    pixelcolor::Rgb888,
-    prelude::*,
-    primitives::{Line, PrimitiveStyle, Rectangle},
-    text::{Alignment, Text},
-};
+use core::{error::Error, ops::Range};
 use experience_dataset::Profile;
+use plotters::{coord::Shift, prelude::*, style::register_font};
 use std::{
     fs::File,
     io::{self, BufWriter},
     path::Path,
 };
 
-const PANEL: Size = Size::new(480, 300);
-/// Around what is drawn in a panel: room for words and numbers.
-const MARGIN: i32 = 46;
-const HEAD: u32 = 30;
+/// Width and height of the image, in pixels.
+const SIZE: (u32, u32) = (1200, 840);
 const BINS: usize = 40;
+const MAX_TITLE: usize = 100;
+const FONT: &str = "Ubuntu";
 
-const PAPER: Rgb888 = Rgb888::new(255, 255, 255);
-const INK: Rgb888 = Rgb888::new(40, 40, 40);
-const GRID: Rgb888 = Rgb888::new(210, 210, 210);
-const BARS: Rgb888 = Rgb888::new(76, 120, 168);
-const DOTS: Rgb888 = Rgb888::new(160, 190, 220);
-const MEAN: Rgb888 = Rgb888::new(214, 96, 38);
+const INK: RGBColor = RGBColor(40, 40, 40);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+const BARS: RGBColor = RGBColor(76, 120, 168);
+const DOTS: RGBColor = RGBColor(160, 190, 220);
+const MEAN: RGBColor = RGBColor(214, 96, 38);
 
-/// Draws the returns and lengths of `profile` into the file `path`.
+type Panel<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type PlotResult<T> = Result<T, Box<dyn Error>>;
+
+/// Plots the returns and lengths of `profile` to the PNG file `path`.
 pub fn write(path: &Path, title: &str, profile: &Profile) -> io::Result<()> {
-    let canvas = draw(title, profile);
-    let mut encoder = png::Encoder::new(
-        BufWriter::new(File::create(path)?),
-        canvas.size.width,
-        canvas.size.height,
-    );
+    let pixels = draw(title, profile).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), SIZE.0, SIZE.1);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header().map_err(io::Error::other)?;
-    writer.write_image_data(&canvas.bytes).map_err(io::Error::other)?;
+    writer.write_image_data(&pixels).map_err(io::Error::other)?;
     writer.finish().map_err(io::Error::other)
 }
 
-fn draw(title: &str, profile: &Profile) -> Canvas {
-    let mut canvas = Canvas::new(Size::new(2 * PANEL.width, 2 * PANEL.height + HEAD));
-    let short: String = title
+/// The RGB pixels of the image, row by row.
+fn draw(title: &str, profile: &Profile) -> PlotResult<Vec<u8>> {
+    register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).map_err(|_| "the font is invalid")?;
+    let title: String = title
         .chars()
-        .take(100)
-        .map(|sign| {
-            if sign.is_ascii_graphic() || sign == ' ' {
-                sign
-            } else {
-                '?'
-            }
-        })
+        .filter(|char| !char.is_control())
+        .take(MAX_TITLE)
         .collect();
-    write_text(
-        &mut canvas,
-        &short,
-        Point::new(PANEL.width as i32, 20),
-        Alignment::Center,
-    );
     let lengths: Vec<f64> = profile.lengths.iter().map(|length| *length as f64).collect();
-    // A return that is not finite has no place in a picture; the table counts it.
+    // Non-finite returns cannot be plotted. The table of `experience stats` counts them.
     let returns: Vec<f64> = profile
         .returns
         .iter()
         .copied()
         .filter(|value| value.is_finite())
         .collect();
-    for (column, (name, values)) in [("return", &returns), ("length", &lengths)].into_iter().enumerate() {
-        let corner = |row: u32| Point::new(column as i32 * PANEL.width as i32, (HEAD + row * PANEL.height) as i32);
-        histogram(&mut canvas, corner(0), &format!("episodes by {name}"), values);
-        series(
-            &mut canvas,
-            corner(1),
-            &format!("{name}, episode by episode, and the mean of 5 %"),
-            values,
-        );
-    }
-    canvas
-}
-
-/// The part of a panel that holds data, with its axes.
-struct Frame {
-    at: Rectangle,
-    x: (f64, f64),
-    y: (f64, f64),
-}
-
-impl Frame {
-    fn new(canvas: &mut Canvas, corner: Point, name: &str, x: (f64, f64), y: (f64, f64)) -> Self {
-        let at = Rectangle::new(
-            corner + Point::new(MARGIN + 20, MARGIN - 16),
-            Size::new(
-                PANEL.width - 2 * MARGIN as u32 - 6,
-                PANEL.height - 2 * MARGIN as u32 + 10,
-            ),
-        );
-        let frame = Self { at, x, y };
-        for part in [0.0, 0.5, 1.0] {
-            let (across, up) = (x.0 + (x.1 - x.0) * part, y.0 + (y.1 - y.0) * part);
-            line(canvas, frame.place(across, y.0), frame.place(across, y.1), GRID);
-            line(canvas, frame.place(x.0, up), frame.place(x.1, up), GRID);
-            write_text(
-                canvas,
-                &number(across),
-                frame.place(across, y.0) + Point::new(0, 16),
-                Alignment::Center,
-            );
-            write_text(
-                canvas,
-                &number(up),
-                frame.place(x.0, up) + Point::new(-6, 4),
-                Alignment::Right,
-            );
+    let mut pixels = vec![0; SIZE.0 as usize * SIZE.1 as usize * 3];
+    {
+        let image = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
+        image.fill(&WHITE)?;
+        let panels = image.titled(&title, text(26))?.split_evenly((2, 2));
+        for (column, (name, values)) in [("return", &returns), ("length", &lengths)].into_iter().enumerate() {
+            histogram(&panels[column], name, values)?;
+            series(&panels[column + 2], name, values)?;
         }
-        let middle = Point::new(at.center().x, corner.y + 20);
-        write_text(canvas, name, middle, Alignment::Center);
-        frame
+        image.present()?;
     }
-
-    fn place(&self, x: f64, y: f64) -> Point {
-        let part = |value: f64, (from, to): (f64, f64)| if to > from { (value - from) / (to - from) } else { 0.5 };
-        let (width, height) = (f64::from(self.at.size.width), f64::from(self.at.size.height));
-        self.at.top_left
-            + Point::new(
-                (part(x, self.x) * width) as i32,
-                ((1.0 - part(y, self.y)) * height) as i32,
-            )
-    }
+    Ok(pixels)
 }
 
-fn histogram(canvas: &mut Canvas, corner: Point, name: &str, values: &[f64]) {
-    let Some((low, high)) = range(values) else {
-        return nothing(canvas, corner, name);
+/// Plots how many episodes have which value.
+fn histogram(panel: &Panel<'_>, name: &str, values: &[f64]) -> PlotResult<()> {
+    let Some(range) = axis(values) else {
+        return empty(panel, name);
     };
-    let width = (high - low) / BINS as f64;
+    let width = (range.end - range.start) / BINS as f64;
     let mut counts = [0_u32; BINS];
     for value in values {
-        let bin = if width > 0.0 {
-            ((value - low) / width) as usize
-        } else {
-            BINS / 2
-        };
-        counts[bin.min(BINS - 1)] += 1;
+        let bin = (value - range.start) / width;
+        counts[(bin as usize).min(BINS - 1)] += 1;
     }
-    let most = counts.iter().copied().max().unwrap_or(1);
-    let frame = Frame::new(canvas, corner, name, (low, high), (0.0, f64::from(most)));
-    let step = f64::from(frame.at.size.width) / BINS as f64;
-    for (bin, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-        let left = frame.at.top_left.x + (bin as f64 * step) as i32;
-        let top = frame.place(low, f64::from(*count)).y;
-        let bottom = frame.place(low, 0.0).y;
-        let bar = Rectangle::new(
-            Point::new(left, top),
-            Size::new((step as u32).max(2) - 1, (bottom - top).max(1) as u32),
-        );
-        draw_on(canvas, &bar.into_styled(PrimitiveStyle::with_fill(BARS)));
-    }
+    let max = counts.iter().copied().max().unwrap_or(1);
+    let mut chart = ChartBuilder::on(panel)
+        .caption(format!("{name} of episodes"), text(19))
+        .margin(14)
+        .x_label_area_size(44)
+        .y_label_area_size(72)
+        .build_cartesian_2d(range.clone(), 0.0..f64::from(max) * 1.05)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .label_style(text(15))
+        .axis_desc_style(text(16))
+        .x_desc(name)
+        .y_desc("episodes")
+        .x_label_formatter(&|value| number(*value))
+        .y_label_formatter(&|value| number(*value))
+        .draw()?;
+    let bars = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    chart.draw_series(bars.map(|(bin, count)| {
+        let left = range.start + bin as f64 * width;
+        let mut bar = Rectangle::new([(left, 0.0), (left + width, f64::from(*count))], BARS.filled());
+        bar.set_margin(0, 0, 0, 1);
+        bar
+    }))?;
+    Ok(())
 }
 
-fn series(canvas: &mut Canvas, corner: Point, name: &str, values: &[f64]) {
-    let Some(y) = range(values) else {
-        return nothing(canvas, corner, name);
+/// Plots the value of each episode and the moving average over 5 % of the episodes.
+fn series(panel: &Panel<'_>, name: &str, values: &[f64]) -> PlotResult<()> {
+    let Some(range) = axis(values) else {
+        return empty(panel, name);
     };
-    let last = (values.len() - 1) as f64;
-    let frame = Frame::new(canvas, corner, name, (0.0, last), y);
-    for (index, value) in values.iter().enumerate() {
-        let at = frame.place(index as f64, *value) - Point::new(1, 1);
-        let dot = Rectangle::new(at, Size::new(2, 2));
-        draw_on(canvas, &dot.into_styled(PrimitiveStyle::with_fill(DOTS)));
-    }
+    let mut chart = ChartBuilder::on(panel)
+        .caption(format!("{name} by episode, and moving average over 5 %"), text(19))
+        .margin(14)
+        .x_label_area_size(44)
+        .y_label_area_size(72)
+        .build_cartesian_2d(0.0..values.len() as f64, range)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .label_style(text(15))
+        .axis_desc_style(text(16))
+        .x_desc("episode")
+        .y_desc(name)
+        .x_label_formatter(&|value| number(*value))
+        .y_label_formatter(&|value| number(*value))
+        .draw()?;
+    let points = values.iter().enumerate();
+    chart.draw_series(points.map(|(index, value)| Circle::new((index as f64, *value), 2, DOTS.filled())))?;
     let window = (values.len() / 20).max(1);
-    let means: Vec<f64> = values
-        .windows(window)
-        .map(|some| some.iter().sum::<f64>() / window as f64)
-        .collect();
-    let points: Vec<Point> = means
+    let means = values.windows(window).enumerate().map(|(index, values)| {
+        // Divided before the sum, which could overflow.
+        let mean: f64 = values.iter().map(|value| value / window as f64).sum();
+        ((index + window / 2) as f64, mean)
+    });
+    chart.draw_series(LineSeries::new(means, MEAN.stroke_width(2)))?;
+    Ok(())
+}
+
+fn empty(panel: &Panel<'_>, name: &str) -> PlotResult<()> {
+    panel.titled(&format!("{name}: no data"), text(19))?;
+    Ok(())
+}
+
+fn text(size: u32) -> TextStyle<'static> {
+    (FONT, size).into_font().color(&INK)
+}
+
+/// The range of an axis for finite `values`, or `None` if there are no values.
+fn axis(values: &[f64]) -> Option<Range<f64>> {
+    // Larger magnitudes would overflow in differences.
+    const MAX: f64 = 1e300;
+    let (min, max) = values
         .iter()
-        .enumerate()
-        .map(|(index, mean)| frame.place((index + window / 2) as f64, *mean))
-        .collect();
-    for pair in points.windows(2) {
-        line(canvas, pair[0], pair[1], MEAN);
+        .map(|value| value.clamp(-MAX, MAX))
+        .map(|value| (value, value))
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+    let magnitude = min.abs().max(max.abs());
+    // The ticks of a narrower range could not be told apart.
+    if max - min <= 1e-9 * magnitude.max(1e-3) {
+        let margin = (magnitude * 0.05).max(0.5);
+        return Some(min - margin..max + margin);
     }
-}
-
-fn nothing(canvas: &mut Canvas, corner: Point, name: &str) {
-    let middle = corner + Point::new(PANEL.width as i32 / 2, PANEL.height as i32 / 2);
-    write_text(canvas, &format!("{name}: nothing to draw"), middle, Alignment::Center);
-}
-
-/// The least and the greatest, where there are any.
-fn range(values: &[f64]) -> Option<(f64, f64)> {
-    values
-        .iter()
-        .map(|value| (*value, *value))
-        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
-}
-
-fn line(canvas: &mut Canvas, from: Point, to: Point, color: Rgb888) {
-    draw_on(
-        canvas,
-        &Line::new(from, to).into_styled(PrimitiveStyle::with_stroke(color, 1)),
-    );
-}
-
-fn write_text(canvas: &mut Canvas, text: &str, at: Point, alignment: Alignment) {
-    draw_on(
-        canvas,
-        &Text::with_alignment(text, at, MonoTextStyle::new(&FONT_7X13, INK), alignment),
-    );
-}
-
-fn draw_on<D: Drawable<Color = Rgb888>>(canvas: &mut Canvas, what: &D) {
-    match what.draw(canvas) {
-        Ok(_) => {}
-        Err(never) => match never {},
-    }
-}
-
-/// Rows of red, green and blue.
-struct Canvas {
-    size: Size,
-    bytes: Vec<u8>,
-}
-
-impl Canvas {
-    fn new(size: Size) -> Self {
-        let pixels = size.width as usize * size.height as usize;
-        Self {
-            size,
-            bytes: [PAPER.r(), PAPER.g(), PAPER.b()].repeat(pixels),
-        }
-    }
-}
-
-impl OriginDimensions for Canvas {
-    fn size(&self) -> Size {
-        self.size
-    }
-}
-
-impl DrawTarget for Canvas {
-    type Color = Rgb888;
-    type Error = Infallible;
-
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
-        for Pixel(at, color) in pixels {
-            let (Ok(x), Ok(y)) = (u32::try_from(at.x), u32::try_from(at.y)) else {
-                continue;
-            };
-            if x < self.size.width && y < self.size.height {
-                let start = (y as usize * self.size.width as usize + x as usize) * 3;
-                self.bytes[start..start + 3].copy_from_slice(&[color.r(), color.g(), color.b()]);
-            }
-        }
-        Ok(())
-    }
+    Some(min..max)
 }
 
 #[cfg(test)]
@@ -277,33 +182,38 @@ mod tests {
         profile
     }
 
-    fn pixels(canvas: &Canvas, color: Rgb888) -> usize {
-        canvas
-            .bytes
+    fn pixels(image: &[u8], color: RGBColor) -> usize {
+        image
             .chunks_exact(3)
-            .filter(|pixel| *pixel == [color.r(), color.g(), color.b()])
+            .filter(|pixel| *pixel == [color.0, color.1, color.2])
             .count()
     }
 
     #[test]
-    fn what_there_is_to_draw_is_drawn() {
+    fn bars_points_averages_and_text_are_drawn() {
         let many: Vec<f64> = (0..500).map(|index| f64::from(index % 50)).collect();
-        let canvas = draw("many", &profile(&many));
-        assert!(pixels(&canvas, BARS) > 10_000 && pixels(&canvas, DOTS) > 500 && pixels(&canvas, MEAN) > 100);
+        let image = draw("many", &profile(&many)).unwrap();
+        assert!(pixels(&image, BARS) > 10_000 && pixels(&image, DOTS) > 500 && pixels(&image, MEAN) > 100);
+        let dark = image
+            .chunks_exact(3)
+            .filter(|pixel| pixel.iter().all(|value| *value < 128));
+        assert!(dark.count() > 1000);
     }
 
     #[test]
-    fn odd_numbers_are_no_trouble() {
+    fn unusual_values_are_drawn() {
         for returns in [
             &[][..],
             &[1.0],
             &[f64::NAN, f64::INFINITY],
             &[f64::MAX, -f64::MAX],
             &[0.0, f64::MIN_POSITIVE],
+            &[1e16, 1e16 + 2.0],
+            &[-1e-300, 1e300],
             &[3.0; 9],
         ] {
-            let canvas = draw("\u{1f980}\0", &profile(returns));
-            assert_eq!(canvas.bytes.len(), 960 * 630 * 3);
+            let image = draw("\u{1f980}\0", &profile(returns)).unwrap();
+            assert_eq!(image.len(), 1200 * 840 * 3);
         }
     }
 }

@@ -1,30 +1,30 @@
-//! `experience recover`.
+//! The command `experience recover`.
 
 use crate::{
     Verdict,
-    args::Recover,
-    output::{Failure, Output, count},
+    args::RecoverArgs,
+    output::{CommandError, Printer, count},
 };
 use experience_dataset::{Dataset, RecoverSettings, RecoveredRecording};
 use serde_json::json;
 
-pub fn run(recover: &Recover, output: &mut Output) -> Result<Verdict, Failure> {
+pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
     let dataset = Dataset::open(&recover.dataset)?;
     let settings = RecoverSettings {
         include_unclear: recover.include_unclear,
     };
     let recordings = dataset.recover(&settings)?;
-    // What was lost is counted, and in order; what could not be recovered is for somebody to look at.
-    let is_whole = |found: &RecoveredRecording| {
+    // Lost transitions are expected after a crash. Data that could not be read needs the user's attention.
+    let is_complete = |found: &RecoveredRecording| {
         let recovery = &found.recovery;
         recovery.failed.is_empty()
             && recovery.unclear.is_empty()
             && recovery.recovered.iter().all(|run| run.unread.is_empty())
     };
-    let verdict = if recordings.iter().all(is_whole) {
-        Verdict::Fine
+    let verdict = if recordings.iter().all(is_complete) {
+        Verdict::Clean
     } else {
-        Verdict::Wrong
+        Verdict::Problems
     };
     if output.is_json() {
         output.json(&json!({ "recordings": recordings }))?;
@@ -34,16 +34,16 @@ pub fn run(recover: &Recover, output: &mut Output) -> Result<Verdict, Failure> {
         output.line(format!("there is nothing to recover in `{}`", dataset.path().display()))?;
     }
     for found in &recordings {
-        say(found, output)?;
+        print(found, output)?;
     }
     Ok(verdict)
 }
 
-fn say(found: &RecoveredRecording, output: &mut Output) -> Result<(), Failure> {
+fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), CommandError> {
     let (name, recovery) = (&found.recording, &found.recovery);
     for run in &recovery.recovered {
         output.line(format!(
-            "{name}: run {}: {} transitions in {} episodes were recovered, {} of them cut short; {} transitions are lost",
+            "{name}: run {}: recovered {} transitions in {} episodes, {} of them truncated; {} transitions are lost",
             run.run,
             count(run.transitions),
             count(run.episodes),
@@ -55,11 +55,12 @@ fn say(found: &RecoveredRecording, output: &mut Output) -> Result<(), Failure> {
         }
     }
     for run in &recovery.alive {
-        output.line(format!("{name}: run {run} is alive, and was left alone"))?;
+        output.line(format!("{name}: run {run} is alive, and is unchanged"))?;
     }
     for run in &recovery.unclear {
         output.line(format!(
-            "{name}: run {run} may be alive: it has no lock; if it is known to be dead, recover it with `--include-unclear`"
+            "{name}: run {run} may be alive, because its lock file is missing; if it is dead, recover it with \
+             `--include-unclear`"
         ))?;
     }
     for (run, error) in &recovery.failed {

@@ -1,29 +1,29 @@
-//! `experience stats`.
+//! The command `experience stats`.
 
 use crate::{
     Verdict,
-    args::Stats,
-    output::{Failure, Output, count, number},
+    args::StatsArgs,
+    output::{CommandError, Printer, count, number},
     plot,
 };
 use experience_dataset::ValueProfile;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-pub fn run(arguments: &Stats, output: &mut Output) -> Result<Verdict, Failure> {
-    let recordings = arguments.what.recordings()?;
+pub fn run(arguments: &StatsArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    let recordings = arguments.source.recordings()?;
     for recording in &recordings {
         let name = recording.folder_name();
         let stats = recording.stats()?;
-        let profile = output.watched(name, |watch| recording.profile(watch))?;
+        let profile = output.with_progress(name, |watch| recording.profile(watch))?;
         if let Some(path) = &arguments.plot {
             let path = match recordings.as_slice() {
                 [_] => path.clone(),
-                _ => beside(path, name),
+                _ => plot_path(path, name),
             };
             let title = format!("{}: {} episodes", recording.name(), count(stats.episodes));
             plot::write(&path, &title, &profile)
-                .map_err(|error| Failure::Arguments(format!("cannot draw `{}`: {error}", path.display())))?;
+                .map_err(|error| CommandError::Arguments(format!("cannot plot to `{}`: {error}", path.display())))?;
         }
         if output.is_json() {
             output.json(&json!({ "recording": name, "stats": stats, "profile": profile }))?;
@@ -47,7 +47,7 @@ pub fn run(arguments: &Stats, output: &mut Output) -> Result<Verdict, Failure> {
             quantiles("length", lengths),
         ];
         output.table(
-            &["of an episode", "least", "5 %", "half", "95 %", "greatest"],
+            &["episode", "min", "5 %", "median", "95 %", "max"],
             rows.into_iter().flatten().collect(),
         )?;
         let mut rows = Vec::new();
@@ -59,16 +59,13 @@ pub fn run(arguments: &Stats, output: &mut Output) -> Result<Verdict, Failure> {
         ] {
             rows.extend(columns.iter().map(|column| row(kind, column)));
         }
-        output.table(
-            &["column", "name", "least", "mean", "deviation", "greatest", "not finite"],
-            rows,
-        )?;
+        output.table(&["column", "name", "min", "mean", "std", "max", "non-finite"], rows)?;
     }
-    Ok(Verdict::Fine)
+    Ok(Verdict::Clean)
 }
 
-/// `out.png` for the recording `fighter`: `out-fighter.png`. A folder's name is never a path.
-fn beside(path: &Path, recording: &str) -> PathBuf {
+/// The plot file of one of several recordings: `out-fighter.png` for `out.png` and the recording `fighter`.
+fn plot_path(path: &Path, recording: &str) -> PathBuf {
     let stem = path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -79,7 +76,7 @@ fn beside(path: &Path, recording: &str) -> PathBuf {
     path.with_file_name(format!("{stem}-{recording}.{extension}"))
 }
 
-/// How `values` spread; nothing where there are none.
+/// A table row with the quantiles of `values`, or `None` if there are none.
 fn quantiles(name: &str, mut values: Vec<f64>) -> Option<Vec<String>> {
     values.sort_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;

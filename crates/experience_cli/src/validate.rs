@@ -1,49 +1,49 @@
-//! `experience validate`.
+//! The command `experience validate`.
 
 use crate::{
     Verdict,
-    args::What,
-    output::{Failure, Output, count},
+    args::RecordingArgs,
+    output::{CommandError, Printer, count},
 };
 use serde_json::json;
 
-pub fn run(what: &What, output: &mut Output) -> Result<Verdict, Failure> {
-    let mut verdict = Verdict::Fine;
-    for recording in what.recordings()? {
+pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    let mut verdict = Verdict::Clean;
+    for recording in source.recordings()? {
         let name = recording.folder_name();
-        let found = output.watched(name, |watch| recording.validate(watch))?;
-        if !found.is_valid() {
-            verdict = Verdict::Wrong;
+        let validation = output.with_progress(name, |watch| recording.validate(watch))?;
+        if !validation.is_valid() {
+            verdict = Verdict::Problems;
         }
         if output.is_json() {
-            output.json(&json!({ "recording": name, "valid": found.is_valid(), "validation": found }))?;
+            output.json(&json!({ "recording": name, "valid": validation.is_valid(), "validation": validation }))?;
             continue;
         }
-        for violation in &found.violations {
+        for violation in &validation.violations {
             output.line(violation.to_string())?;
         }
-        let looked_at = format!(
+        let checked = format!(
             "{} transitions in {} episodes",
-            count(found.transitions),
-            count(found.episodes)
+            count(validation.transitions),
+            count(validation.episodes)
         );
-        if found.is_valid() {
-            output.line(format!("`{name}` is valid: {looked_at}"))?;
+        if validation.is_valid() {
+            output.line(format!("`{name}` is valid: {checked}"))?;
             continue;
         }
-        let unnamed = found.count() - found.violations.len() as u64;
-        if unnamed > 0 {
-            output.line(format!("and {} more", count(unnamed)))?;
+        let unlisted = validation.count() - validation.violations.len() as u64;
+        if unlisted > 0 {
+            output.line(format!("and {} more", count(unlisted)))?;
         }
         output.line(format!(
-            "`{name}` is NOT valid: {looked_at}, {} violations",
-            count(found.count())
+            "`{name}` is NOT valid: {checked}, {} violations",
+            count(validation.count())
         ))?;
-        let rows = found
+        let rows = validation
             .broken
             .iter()
             .map(|(rule, number)| vec![rule.text().to_owned(), count(*number)]);
-        output.table(&["broken rule", "times"], rows.collect())?;
+        output.table(&["rule", "violations"], rows.collect())?;
     }
     Ok(verdict)
 }

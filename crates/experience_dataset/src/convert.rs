@@ -1,13 +1,13 @@
-//! A dataset in other formats.
+//! Converts recordings to other formats.
 //!
-//! | function | for |
+//! | function | consumer |
 //! |---|---|
-//! | [`to_bincode`] | programs in Rust that read the journal's frames |
-//! | [`to_jsonl`] | people, and programs that read lines |
-//! | [`to_lerobot`] | `LeRobot` v3.0: one folder, with its own names |
-//! | `to_minari`, with the feature `minari` | Minari 0.5, and what reads its files (`TorchRL`) |
+//! | [`to_bincode`] | Rust programs that read the journal's format |
+//! | [`to_jsonl`] | people, and programs that read JSON Lines |
+//! | [`to_lerobot`] | `LeRobot` v3.0 |
+//! | `to_minari`, with the feature `minari` | Minari 0.5, and readers of its files such as `TorchRL` |
 //!
-//! Each makes something new: a folder that comes into being when all of it is written.
+//! The output, a file or a folder, appears when it is complete.
 
 mod bincode;
 mod jsonl;

@@ -1,12 +1,12 @@
 //! A dataset on disk, opened for reading.
 
 use crate::{
-    DatasetError, Erased, Progress, RecordingData, RecoverSettings, RecoveredRecording, erase, recover,
+    DatasetError, Erasure, Progress, RecordingData, RecoverSettings, RecoveredRecording, erase, recover,
     sink::{card, layout},
 };
 use std::path::{Path, PathBuf};
 
-/// A dataset on disk, as a [`DatasetSink`](crate::sink::DatasetSink) writes it.
+/// A dataset on disk that a [`DatasetSink`](crate::sink::DatasetSink) wrote.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     path: PathBuf,
@@ -14,10 +14,10 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Opens the dataset in the folder `path` and reads what its recordings are; their shards are read when asked for.
+    /// Opens the dataset in the folder `path` and reads the schemas of its recordings. Shards are read on demand.
     ///
     /// # Errors
-    /// When there is no such folder, no recording in it, or when the description of one is damaged.
+    /// If the folder is missing or has no recording in it, or if the `experience.json` of a recording is damaged.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, DatasetError> {
         let path = path.into();
         let folders = card::recordings(&path).map_err(DatasetError::io("open", &path))?;
@@ -40,58 +40,58 @@ impl Dataset {
         &self.path
     }
 
-    /// All recordings, by the names of their folders.
+    /// All recordings, sorted by folder name.
     ///
-    /// A recording whose columns changed stands here more than once, with a schema of its own each time.
+    /// A recording whose schema changed is listed once for each schema.
     #[must_use]
     pub fn recordings(&self) -> &[RecordingData] {
         &self.recordings
     }
 
-    /// Removes the agent from all recordings: its episodes from the shards, its totals from the accounts of the runs, where
-    /// its transitions count as discarded from now on. Then all of it is read again, and nothing of the agent is found.
+    /// Erases an agent from all recordings: its episodes from the shards, and its totals from the accounts of the runs, where its
+    /// transitions count as discarded afterwards. Then reads all files again to verify that the agent is gone.
     ///
-    /// New shards are written beside the old ones before the first is replaced, so a disk that is full changes nothing. Each
-    /// file is the old or the new one at any moment; an erasure that was interrupted half way is finished by another. What is
-    /// out of reach is in [`Erased::unreached`] and in [`OUT_OF_REACH`](crate::OUT_OF_REACH).
+    /// All shards of a recording are rewritten before the first is replaced, so a full disk changes nothing in it. Each file is
+    /// the old or the new one at any moment, and an interrupted erasure is finished by another. Data that could not be erased is
+    /// in [`Erasure::unreached`] and [`OUT_OF_REACH`](crate::OUT_OF_REACH).
     ///
-    /// `watch` is told how far it is.
+    /// `watch` is called with the progress.
     ///
     /// # Errors
-    /// When a shard or an account cannot be read, is damaged, or cannot be replaced; or when the agent is there again at the
-    /// end, because a process writes to the dataset.
-    pub fn erase(&self, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erased, DatasetError> {
+    /// If a shard or an account cannot be read, is damaged, or cannot be replaced; or if the agent is present again at the end,
+    /// because a process writes to the dataset.
+    pub fn erase(&self, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erasure, DatasetError> {
         erase::erase(self, agent, watch)
     }
 
-    /// Brings into shards what processes that died have left: the episodes in their journals, and with
-    /// [`Memory::File`](experience_buffer::Memory::File) those in their buffers. Episodes that had not ended are truncated, reason
-    /// [`EndReason::CRASH`](experience_core::transition::EndReason::CRASH). A game does the same for the recordings that it writes, when it
-    /// starts.
+    /// Recovers the runs of processes that died: brings the episodes in their journals, and with
+    /// [`Memory::File`](experience_buffer::Memory::File) those in their buffers, into shards. Open episodes are truncated, reason
+    /// [`EndReason::CRASH`](experience_core::transition::EndReason::CRASH). A game does the same at its start, for the recordings that it
+    /// writes.
     ///
-    /// Runs that are alive are left alone. It can be interrupted at any moment: the next recovery finishes it, and changes nothing
-    /// where nothing is left to do. What could not be recovered is in [`Recovery::failed`](crate::Recovery::failed).
+    /// Live runs are unchanged. An interrupted recovery is finished by the next one. Runs that could not be recovered are in
+    /// [`Recovery::failed`](crate::Recovery::failed).
     ///
     /// # Errors
-    /// When a folder cannot be listed, or the card not be written.
+    /// If a folder cannot be listed, or the dataset card cannot be written.
     pub fn recover(&self, settings: &RecoverSettings) -> Result<Vec<RecoveredRecording>, DatasetError> {
         recover::recover(self, settings)
     }
 
-    /// The recording of this name. `fighter@<schema hash>` is the one with other columns, where there is more than one.
+    /// The recording called `name`. If there are several schemas, `fighter@<schema hash>` is one that differs from `fighter`.
     ///
     /// # Errors
-    /// When there is none; the error names those that there are.
+    /// If there is no such recording; the error lists the existing ones.
     pub fn recording(&self, name: &str) -> Result<&RecordingData, DatasetError> {
         let own = layout::folder_name(name);
-        let of_folder = |folder: &str| {
+        let by_folder = |folder: &str| {
             self.recordings
                 .iter()
                 .find(|recording| recording.folder_name() == folder)
         };
-        of_folder(&own)
+        by_folder(&own)
             .filter(|found| found.name() == name)
-            .or_else(|| of_folder(name))
+            .or_else(|| by_folder(name))
             .ok_or_else(|| DatasetError::NoSuchRecording {
                 path: self.path.clone(),
                 name: name.to_owned(),

@@ -1,22 +1,21 @@
-//! Fills in skipped ticks.
+//! Densifies a dataset: turns transitions of several ticks into transitions of one tick.
 
 use super::{
     Dataset, DatasetError, Progress, RecordingData,
-    make::{Maker, rewrite, write_account},
-    progress::Meter,
+    dataset_builder::{DatasetBuilder, rewrite, save_account},
+    progress::ProgressMeter,
 };
 use experience_core::transition::{Episode, StepHeader};
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path};
 
-/// How ticks are filled in; see [`densify`].
+/// Settings of [`densify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DensifySettings {
-    /// Spreads a reward evenly over the ticks that it was summed over. Otherwise it goes to the last of them, where it came
-    /// with what changed.
+    /// Divides a reward evenly among the ticks of its transition. Otherwise the last of them gets all of it.
     pub spread_rewards: bool,
-    /// An episode that would have more transitions is refused: it comes from a damaged file, or from a player who stood for
-    /// hours.
+    /// The maximum number of transitions of a densified episode. A longer one is an error: it comes from a damaged file, or from
+    /// a player that was idle for hours.
     pub max_steps: u64,
 }
 
@@ -29,27 +28,27 @@ impl Default for DensifySettings {
     }
 }
 
-/// A recording whose skipped ticks were filled in; see [`densify`].
+/// The result of [`densify`] for one recording.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Densified {
-    /// The recording's folder.
+    /// The name of the recording's folder.
     pub recording: String,
-    /// The transitions that it had.
+    /// The number of transitions before.
     pub before: u64,
-    /// The transitions that it has.
+    /// The number of transitions after.
     pub after: u64,
 }
 
-/// Makes a dataset in which every transition lasts one tick, in the folder `to`, which comes into being when all of it is
-/// written.
+/// Writes a dataset in which every transition lasts one tick to the folder `to`, which appears when it is complete.
 ///
-/// A transition of n ticks becomes n transitions: the observation, the mask, the action and its info stay what they were, and
-/// the last of them leads to what the transition led to. That is what happened where rows were written when something changed.
-/// Where a decision was taken every n ticks, what was seen in between was never recorded. Time between two rows is divided
-/// evenly. `watch` is told how far it is.
+/// A transition of n ticks becomes n transitions with the same observation, mask, action and info; the last of them has the
+/// transition's next observation. That is exact for recordings that write a row when something changes. For recordings with a
+/// decision every n ticks, the observations in between were never recorded. Timestamps are interpolated linearly. `watch` is
+/// called with the progress.
 ///
 /// # Errors
-/// When the dataset is damaged, when an episode would become too long, or when `to` cannot be written.
+/// If the dataset is damaged, if an episode would have more than [`DensifySettings::max_steps`] transitions, or if `to` is not
+/// empty or cannot be written.
 pub fn densify(
     dataset: &Dataset,
     to: &Path,
@@ -60,42 +59,43 @@ pub fn densify(
     for recording in dataset.recordings() {
         total = total.saturating_add(recording.transitions()?);
     }
-    let maker = Maker::begin(to)?;
-    let mut meter = Meter::new(total, watch);
-    let mut done = Vec::new();
+    let builder = DatasetBuilder::create(to)?;
+    let mut meter = ProgressMeter::new(total, watch);
+    let mut densified = Vec::new();
     for recording in dataset.recordings() {
-        let folder = maker.recording(recording.schema())?;
-        done.push(densify_recording(recording, &folder, settings, &mut meter)?);
+        let folder = builder.recording(recording.schema())?;
+        densified.push(densify_recording(recording, &folder, settings, &mut meter)?);
     }
-    maker.finish()?;
-    Ok(done)
+    builder.finish()?;
+    Ok(densified)
 }
 
 fn densify_recording(
     recording: &RecordingData,
     folder: &Path,
     settings: DensifySettings,
-    meter: &mut Meter,
+    meter: &mut ProgressMeter,
 ) -> Result<Densified, DatasetError> {
-    let mut done = Densified {
+    let mut densified = Densified {
         recording: recording.folder_name().to_owned(),
         before: 0,
         after: 0,
     };
-    // What was added, by run and by agent.
+    // Added transitions, by run and agent.
     let mut added: BTreeMap<(i64, i64), u64> = BTreeMap::new();
     let mut shards = rewrite(recording, folder, recording.schema(), meter, |episode| {
-        let dense = dense(episode, settings).map_err(|reason| DatasetError::write(recording.path(), reason))?;
+        let dense =
+            densify_episode(episode, settings).map_err(|reason| DatasetError::write(recording.path(), reason))?;
         let info = episode.info();
-        done.before += episode.len() as u64;
-        done.after += dense.len() as u64;
+        densified.before += episode.len() as u64;
+        densified.after += dense.len() as u64;
         *added.entry((info.run.get(), info.agent_id)).or_default() += (dense.len() - episode.len()) as u64;
         Ok(dense)
     })?;
     for mut account in recording.runs()? {
         let run = account.run.get();
         for ((_, agent), added) in added.range((run, i64::MIN)..=(run, i64::MAX)) {
-            // Every one of them counts as recorded and exported, so that the account still closes.
+            // Added transitions count as recorded and exported, so that the counts still add up.
             account.account.recorded += added;
             account.account.exported += added;
             if let Some(totals) = account.account.agents.get_mut(agent) {
@@ -103,20 +103,20 @@ fn densify_recording(
             }
         }
         account.shards = shards.remove(&account.run).unwrap_or_default();
-        write_account(folder, &account)?;
+        save_account(folder, &account)?;
     }
-    Ok(done)
+    Ok(densified)
 }
 
-/// The episode with a transition for each tick.
-fn dense(episode: &Episode, settings: DensifySettings) -> Result<Episode, String> {
+/// Returns the episode with a transition for each tick.
+fn densify_episode(episode: &Episode, settings: DensifySettings) -> Result<Episode, String> {
     let steps = episode
         .transitions()
         .map(|transition| u64::from(transition.ticks()).max(1));
     let steps = steps.fold(0, u64::saturating_add);
     if steps > settings.max_steps {
         return Err(format!(
-            "episode {} would have {steps} transitions, and {} are the most: allow more, or leave it out",
+            "episode {} would have {steps} transitions, more than the maximum of {}; raise the maximum, or leave the episode out",
             episode.info().episode_id,
             settings.max_steps
         ));
@@ -133,7 +133,7 @@ fn dense(episode: &Episode, settings: DensifySettings) -> Result<Episode, String
             let start = rows.len();
             rows.extend_from_slice(after);
             let row = &mut rows[start..];
-            let share = Share {
+            let share = RewardShare {
                 is_last: tick == ticks,
                 ticks: f64::from(ticks),
                 is_spread: settings.spread_rewards,
@@ -151,9 +151,9 @@ fn dense(episode: &Episode, settings: DensifySettings) -> Result<Episode, String
                 header.timestamp =
                     from.timestamp + (to.timestamp - from.timestamp) * f64::from(tick) / f64::from(ticks);
                 header.set_match_id(from.match_id());
-                let seen = layout.observation().start..layout.mask().end;
-                bytemuck::cast_slice_mut::<_, u8>(row)[seen.clone()]
-                    .copy_from_slice(&bytemuck::cast_slice(before)[seen]);
+                let observed = layout.observation().start..layout.mask().end;
+                bytemuck::cast_slice_mut::<_, u8>(row)[observed.clone()]
+                    .copy_from_slice(&bytemuck::cast_slice(before)[observed]);
             }
         }
     }
@@ -167,18 +167,18 @@ fn dense(episode: &Episode, settings: DensifySettings) -> Result<Episode, String
     ))
 }
 
-/// Which part of a reward a tick gets.
-struct Share {
+/// The share of a transition's reward that one of its ticks gets.
+struct RewardShare {
     is_last: bool,
     ticks: f64,
     is_spread: bool,
 }
 
-impl Share {
+impl RewardShare {
     fn of(&self, reward: f64) -> f64 {
         match (self.is_spread, self.is_last) {
             (true, false) => reward / self.ticks,
-            // What rounding left over comes last, so that the sum stays what it was.
+            // The last tick gets the rounding error, so that the sum is unchanged.
             (true, true) => reward - reward / self.ticks * (self.ticks - 1.0),
             (false, true) => reward,
             (false, false) => 0.0,

@@ -1,30 +1,30 @@
-//! What ruins training although every rule is kept, and what it usually comes from.
+//! Diagnoses problems of valid data that spoil training, with their likely causes.
 
 mod alignment;
-mod lives;
+mod episode_checks;
 
-use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, progress::Meter};
-use alignment::Alignment;
+use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, progress::ProgressMeter};
+use alignment::AlignmentCheck;
+use episode_checks::EpisodeChecks;
 use experience_core::{
     schema::Space,
     transition::{EndReason, Episode, Outcome},
 };
-use lives::Lives;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Below this many transitions a statistic says more of chance than of the game.
-const FEW: u64 = 100;
-/// Below this many episodes it may be chance that they all ended alike.
-const FEW_EPISODES: u64 = 10;
-/// A finding names at most this many places.
+/// With fewer transitions, constant values are not reported.
+const MIN_TRANSITIONS: u64 = 100;
+/// With fewer episodes, equal ends are not reported.
+const MIN_EPISODES: u64 = 10;
+/// The maximum number of places in a finding.
 const MAX_PLACES: usize = 20;
 
-/// Something that may ruin training.
+/// A problem that may spoil training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Symptom {
-    /// There is no episode.
+    /// The recording has no episode.
     Empty,
     /// A feature of the observation never changes.
     ConstantFeature,
@@ -32,76 +32,76 @@ pub enum Symptom {
     NonFinite,
     /// The action never changes.
     ConstantAction,
-    /// An action stands a transition before the one that it changes.
+    /// Actions are recorded one transition before the one that they affect.
     ActionLeads,
-    /// An action stands a transition after the one that it changed.
+    /// Actions are recorded one transition after the one that they affect.
     ActionLags,
-    /// Actions were taken that the mask forbids.
+    /// Actions are forbidden by the mask.
     ForbiddenAction,
     /// The reward never changes.
     ConstantReward,
     /// No episode was terminated.
     AllTruncated,
-    /// Final observations are those that the next episode begins with.
+    /// Final observations equal the first observation of the next episode.
     ResetTooEarly,
-    /// Episodes are the same, step for step.
+    /// Episodes are equal in every step.
     Duplicates,
-    /// Agents' episodes were torn by lost rows.
+    /// Episodes ended because rows were lost.
     Gaps,
-    /// Transitions were recorded and are not in the data.
+    /// Transitions were recorded and dropped.
     Lost,
-    /// Rewards were given to players outside any episode.
+    /// Rewards were given to players outside of any episode.
     OrphanedRewards,
-    /// A run did not end in order.
+    /// A run was not closed.
     Unfinished,
 }
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// It may be meant.
+    /// It may be intended.
     Note,
-    /// It costs something, or hints at a mistake.
+    /// Data is lost or wasted, or a mistake is likely.
     Warning,
-    /// What is learned from this is wrong.
+    /// Models trained on the data learn something wrong.
     Error,
 }
 
-/// What the doctor found.
+/// A problem that was found in a recording.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// What it is.
+    /// The kind of the problem.
     pub symptom: Symptom,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// What was seen.
+    /// A description of the data that shows it.
     pub what: String,
-    /// What it usually comes from, and what to do.
+    /// The likely cause and the remedy.
     pub cause: &'static str,
-    /// Columns, agents or episodes that show it; the first twenty.
+    /// The first twenty columns, agents or episodes that show it.
     pub places: Vec<String>,
 }
 
-/// What came of the doctor's visit; see [`RecordingData::diagnose`].
+/// The result of [`RecordingData::diagnose`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Diagnosis {
-    /// Episodes that were looked at.
+    /// Episodes that were read.
     pub episodes: u64,
     /// Their transitions.
     pub transitions: u64,
-    /// What was found, the worst first.
+    /// The problems that were found, the most severe first.
     pub findings: Vec<Finding>,
 }
 
 impl Diagnosis {
-    /// Whether nothing worse than a note was found.
+    /// Whether all findings are notes.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity == Severity::Note)
     }
 
-    fn find(&mut self, symptom: Symptom, severity: Severity, what: String, places: Vec<String>, cause: &'static str) {
+    fn add(&mut self, symptom: Symptom, severity: Severity, what: String, places: Vec<String>, cause: &'static str) {
         let mut places = places;
         places.truncate(MAX_PLACES);
         self.findings.push(Finding {
@@ -115,65 +115,68 @@ impl Diagnosis {
 }
 
 pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress)) -> Result<Diagnosis, DatasetError> {
-    let mut meter = Meter::new(recording.transitions()?, watch);
-    let mut found = Diagnosis::default();
-    // A description without a shard that bears it out may name columns of any width.
-    if meter.is_idle() {
-        empty(&mut found);
+    let mut meter = ProgressMeter::new(recording.transitions()?, watch);
+    let mut diagnosis = Diagnosis::default();
+    // Without a shard that confirms it, a damaged `experience.json` could name columns of any width.
+    if meter.is_empty() {
+        report_empty(&mut diagnosis);
     } else {
-        look(recording, &mut meter, &mut found)?;
+        check_episodes(recording, &mut meter, &mut diagnosis)?;
     }
-    accounts(&recording.runs()?, &mut found);
-    found
+    check_accounts(&recording.runs()?, &mut diagnosis);
+    diagnosis
         .findings
         .sort_by_key(|finding| core::cmp::Reverse(finding.severity));
-    Ok(found)
+    Ok(diagnosis)
 }
 
-/// Looks at every episode.
-fn look(recording: &RecordingData, meter: &mut Meter, found: &mut Diagnosis) -> Result<(), DatasetError> {
+fn check_episodes(
+    recording: &RecordingData,
+    meter: &mut ProgressMeter,
+    diagnosis: &mut Diagnosis,
+) -> Result<(), DatasetError> {
     let schema = recording.schema();
     let mut profile = Profile::new(schema);
-    let mut alignment = Alignment::new(schema);
-    let mut lives = Lives::default();
-    let mut masks = Masks::default();
+    let mut alignment = AlignmentCheck::new(schema);
+    let mut episodes = EpisodeChecks::default();
+    let mut masks = MaskCheck::default();
     let mut ends: BTreeMap<EndReason, u64> = BTreeMap::new();
     let mut terminated = 0;
     for episode in recording.episodes() {
         let episode = episode?;
         profile.add(&episode);
         alignment.add(&episode);
-        lives.add(&episode);
+        episodes.add(&episode);
         masks.add(&episode);
         *ends.entry(episode.reason().clone()).or_default() += 1;
         terminated += u64::from(episode.outcome() == Outcome::Terminated);
         meter.add(episode.len());
     }
-    found.episodes = profile.lengths.len() as u64;
-    found.transitions = profile.lengths.iter().sum();
-    values(&profile, found);
-    if found.episodes >= FEW_EPISODES && terminated == 0 {
-        all_truncated(&ends, found);
+    diagnosis.episodes = profile.lengths.len() as u64;
+    diagnosis.transitions = profile.lengths.iter().sum();
+    check_values(&profile, diagnosis);
+    if diagnosis.episodes >= MIN_EPISODES && terminated == 0 {
+        report_all_truncated(&ends, diagnosis);
     }
-    alignment.find(schema, found);
-    masks.find(found);
-    lives.find(found);
+    alignment.report(schema, diagnosis);
+    masks.report(diagnosis);
+    episodes.report(diagnosis);
     Ok(())
 }
 
-fn empty(found: &mut Diagnosis) {
-    found.find(
+fn report_empty(diagnosis: &mut Diagnosis) {
+    diagnosis.add(
         Symptom::Empty,
         Severity::Warning,
-        "there is no episode".to_owned(),
+        "the recording has no episode".to_owned(),
         Vec::new(),
         "the run was shorter than an episode, its process died before a shard was finished, or no entity has the \
          recording's marker: `experience info` shows what the runs recorded",
     );
 }
 
-/// What the values alone tell.
-fn values(profile: &Profile, found: &mut Diagnosis) {
+/// Checks the values of columns.
+fn check_values(profile: &Profile, diagnosis: &mut Diagnosis) {
     let columns = || {
         profile
             .observation
@@ -182,93 +185,95 @@ fn values(profile: &Profile, found: &mut Diagnosis) {
             .chain(&profile.reward_terms)
             .chain([&profile.reward])
     };
-    let odd: Vec<_> = columns().filter(|column| column.non_finite > 0).collect();
-    if !odd.is_empty() {
-        let places = odd
+    let non_finite: Vec<_> = columns().filter(|column| column.non_finite > 0).collect();
+    if !non_finite.is_empty() {
+        let places = non_finite
             .iter()
             .map(|column| format!("{}: {} times", column.name, column.non_finite))
             .collect();
-        found.find(
+        diagnosis.add(
             Symptom::NonFinite,
             Severity::Error,
-            format!("{} columns hold NaN or infinite values; one of them in a batch ruins a network", odd.len()),
+            format!("{} columns hold NaN or infinite values; one of them in a batch ruins a network", non_finite.len()),
             places,
-            "a division by zero or the normalisation of a zero vector in the game, kept by `EpisodeRules { non_finite: NonFinite::Keep, .. }`; \
+            "a division by zero or the normalisation of a zero vector in the game, kept by `.non_finite(NonFinite::Keep)`; \
              leave the default, which ends the episode there and counts it",
         );
     }
-    if found.transitions < FEW {
+    if diagnosis.transitions < MIN_TRANSITIONS {
         return;
     }
     let constant = |columns: &[super::ValueProfile]| -> Vec<String> {
-        let same = columns.iter().filter(|column| column.is_constant());
-        same.map(|column| format!("{} = {}", column.name, column.min)).collect()
+        let constant = columns.iter().filter(|column| column.is_constant());
+        constant
+            .map(|column| format!("{} = {}", column.name, column.min))
+            .collect()
     };
     let features = constant(&profile.observation);
     if !features.is_empty() {
-        found.find(
+        diagnosis.add(
             Symptom::ConstantFeature,
             Severity::Warning,
             format!("{} of {} features never change", features.len(), profile.observation.len()),
             features,
-            "the component is never written, is written in a schedule that does not run, or is another entity's; or the \
-             feature means nothing in this game: leave it out with `observe_fields`",
+            "the component is never written, is written in a schedule that does not run, or belongs to another entity; or the \
+             feature is unused in this game: leave it out with `observe_fields`",
         );
     }
     let actions = constant(&profile.action);
     if !actions.is_empty() && actions.len() == profile.action.len() {
-        found.find(
+        diagnosis.add(
             Symptom::ConstantAction,
             Severity::Error,
             "the action is the same in every transition".to_owned(),
             actions,
             "the game clears the intent before the capture sees it: name the schedule that decides with \
-             `.read_actions_after(FixedPreUpdate)`; or nobody played",
+             `.read_actions_after(FixedPreUpdate)`; or there was no input",
         );
     } else if !actions.is_empty() {
-        found.find(
+        diagnosis.add(
             Symptom::ConstantAction,
             Severity::Note,
             format!(
-                "{} of {} parts of the action never change",
+                "{} of {} values of the action never change",
                 actions.len(),
                 profile.action.len()
             ),
             actions,
-            "no player ever used them: a policy cannot learn from this data what they do",
+            "no player used them, so a policy cannot learn their effect from this data",
         );
     }
     if profile.reward.is_constant() {
-        found.find(
+        diagnosis.add(
             Symptom::ConstantReward,
             Severity::Error,
             format!("the reward of every transition is {}", profile.reward.min),
             Vec::new(),
-            "nothing calls `Reward::add`, or it is given to another entity than the one with the recording's marker; \
-             imitation learns from this data, reinforcement learning cannot",
+            "nothing calls `Reward::add`, or it is called on another entity than the one with the recording's marker; the data \
+             suits imitation learning, but not reinforcement learning",
         );
     }
 }
 
-fn all_truncated(ends: &BTreeMap<EndReason, u64>, found: &mut Diagnosis) {
+fn report_all_truncated(ends: &BTreeMap<EndReason, u64>, diagnosis: &mut Diagnosis) {
     let places = ends
         .iter()
-        .map(|(reason, count)| format!("{reason}: {count} of {} episodes", found.episodes))
+        .map(|(reason, count)| format!("{reason}: {count} of {} episodes", diagnosis.episodes))
         .collect();
     let left = ends.get(&EndReason::LEFT).copied().unwrap_or(0);
-    let cause = if 2 * left > found.episodes {
-        "deaths despawn the player without a word: trigger `EndEpisode::terminated` before the despawn, or say \
-         `EpisodeRules { on_despawn: Outcome::Terminated, .. }`; a value function bootstraps beyond every one of these ends"
+    let cause = if 2 * left > diagnosis.episodes {
+        "players are despawned when they die: trigger `EndEpisode::terminated` before the despawn, or set \
+         `EpisodeRules { on_despawn: Outcome::Terminated, .. }`; until then a value function bootstraps beyond each of these ends"
     } else {
-        "deaths and goals are told with `EndEpisode::truncated`, or not at all; a value function bootstraps beyond every \
-         end, which is right only where the world truly goes on"
+        "deaths and goals trigger `EndEpisode::truncated`, or nothing; a value function bootstraps beyond every end, which is \
+         correct only if the episode could continue"
     };
-    let what = format!("none of {} episodes was terminated", found.episodes);
-    found.find(Symptom::AllTruncated, Severity::Warning, what, places, cause);
+    let what = format!("none of {} episodes was terminated", diagnosis.episodes);
+    diagnosis.add(Symptom::AllTruncated, Severity::Warning, what, places, cause);
 }
 
-/// What the accounts of the runs tell.
-fn accounts(runs: &[RunAccount], found: &mut Diagnosis) {
+/// Checks the accounts of the runs.
+fn check_accounts(runs: &[RunAccount], diagnosis: &mut Diagnosis) {
     let per_run = |count: fn(&RunAccount) -> u64| -> (u64, Vec<String>) {
         let some = runs
             .iter()
@@ -279,53 +284,53 @@ fn accounts(runs: &[RunAccount], found: &mut Diagnosis) {
     };
     let (lost, places) = per_run(|run| run.account.dropped);
     if lost > 0 {
-        found.find(
+        diagnosis.add(
             Symptom::Lost,
             Severity::Warning,
             format!("{lost} transitions were recorded and dropped"),
             places,
-            "buffers overflowed, the disk refused, or values were not finite: raise `BufferSettings::capacity`, or take \
-             `Overflow::Block` in headless runs; which of it is in the run's account",
+            "buffers overflowed, the disk was full, or values were not finite, which the run's account tells apart: raise \
+             `BufferSettings::capacity`, or use `Overflow::Block` in headless runs",
         );
     }
     let (orphaned, places) = per_run(|run| run.account.orphaned_rewards);
     if orphaned > 0 {
-        found.find(
+        diagnosis.add(
             Symptom::OrphanedRewards,
             Severity::Note,
-            format!("rewards were given at {orphaned} captures to players outside any episode"),
+            format!("rewards were given at {orphaned} captures to players outside of any episode"),
             places,
-            "rewards that come after the end of an episode belong to nobody; give them before `EndEpisode`, in the same tick",
+            "rewards after the end of an episode are in no transition; give them before `EndEpisode`, in the same tick",
         );
     }
     let (_, places) = per_run(|run| u64::from(run.ended.is_none()));
     if !places.is_empty() {
-        found.find(
+        diagnosis.add(
             Symptom::Unfinished,
             Severity::Note,
-            format!("{} runs go on, or died", places.len()),
+            format!("{} runs are not closed", places.len()),
             runs.iter().filter(|run| run.ended.is_none()).map(|run| format!("run {}", run.run)).collect(),
             "a process that died lost its open episodes and the shard that it was writing; `.with_shard_age(…)` bounds that",
         );
     }
 }
 
-/// Whether the actions taken were allowed.
+/// Counts actions that are forbidden by the mask of their observation.
 #[derive(Default)]
-struct Masks {
-    asked: u64,
+struct MaskCheck {
+    actions: u64,
     forbidden: u64,
     places: Vec<String>,
 }
 
-impl Masks {
+impl MaskCheck {
     fn add(&mut self, episode: &Episode) {
         let schema = episode.schema();
         let [column] = schema.action() else { return };
         let Space::Discrete { n, .. } = column.space else {
             return;
         };
-        // A mask of another width speaks of something that only the game knows.
+        // The meaning of a mask with another width is unknown.
         if !schema.is_single_discrete() || n != schema.action_mask_width() as u64 {
             return;
         }
@@ -333,7 +338,7 @@ impl Masks {
             let Some(action) = transition.action().next() else {
                 continue;
             };
-            self.asked += 1;
+            self.actions += 1;
             let is_allowed =
                 (action as usize) < schema.action_mask_width() && transition.before().allows(action as usize);
             if !is_allowed {
@@ -347,14 +352,14 @@ impl Masks {
         }
     }
 
-    fn find(self, found: &mut Diagnosis) {
+    fn report(self, diagnosis: &mut Diagnosis) {
         if self.forbidden > 0 {
-            found.find(
+            diagnosis.add(
                 Symptom::ForbiddenAction,
                 Severity::Error,
-                format!("{} of {} actions are forbidden by the mask of their observation", self.forbidden, self.asked),
+                format!("{} of {} actions are forbidden by the mask of their observation", self.forbidden, self.actions),
                 self.places,
-                "the mask is computed after the action is taken, so it is that of a later moment; or the game takes actions \
+                "the mask is computed after the action was applied, so it belongs to a later tick; or the game applies actions \
                  that its own mask forbids",
             );
         }

@@ -1,11 +1,12 @@
-//! Rows of a shard become episodes again.
+//! Iterates over the episodes of a recording.
 
 use super::{
     DatasetError,
-    columns::Columns,
-    shard::{Batches, Shard},
+    columns::EpisodeColumns,
+    shard::{ShardBatches, ShardReader},
 };
 use core::fmt;
+use experience_arrow::BatchColumns;
 use experience_core::{
     schema::Schema,
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
@@ -17,24 +18,25 @@ use std::{
     vec,
 };
 
-/// The episodes of a recording, shard by shard.
+/// An iterator over the episodes of a recording, shard by shard; see
+/// [`RecordingData::episodes`](super::RecordingData::episodes).
 pub struct Episodes {
     schema: Arc<Schema>,
-    /// Why there are no shards to read; told first.
-    failed: Option<DatasetError>,
+    /// The error of listing the shards, which is returned first.
+    list_error: Option<DatasetError>,
     shards: vec::IntoIter<PathBuf>,
     current: Option<ShardEpisodes>,
 }
 
 impl Episodes {
     pub(super) fn new(schema: Arc<Schema>, shards: Result<Vec<PathBuf>, DatasetError>) -> Self {
-        let (shards, failed) = match shards {
+        let (shards, list_error) = match shards {
             Ok(shards) => (shards, None),
             Err(error) => (Vec::new(), Some(error)),
         };
         Self {
             schema,
-            failed,
+            list_error,
             shards: shards.into_iter(),
             current: None,
         }
@@ -45,14 +47,14 @@ impl Iterator for Episodes {
     type Item = Result<Episode, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.failed.take() {
+        if let Some(error) = self.list_error.take() {
             return Some(Err(error));
         }
         loop {
             if let Some(shard) = &mut self.current {
                 match shard.next() {
                     Some(Ok(episode)) => return Some(Ok(episode)),
-                    // What follows the damage cannot be trusted; the next shard can.
+                    // Rows after the damage are not trusted. The next shard is independent of them.
                     Some(Err(error)) => {
                         self.current = None;
                         return Some(Err(error));
@@ -61,7 +63,7 @@ impl Iterator for Episodes {
                 }
             }
             let path = self.shards.next()?;
-            match Shard::open(&self.schema, &path).and_then(|shard| ShardEpisodes::new(&shard, None)) {
+            match ShardReader::open(&self.schema, &path).and_then(|shard| ShardEpisodes::new(&shard, None)) {
                 Ok(shard) => self.current = Some(shard),
                 Err(error) => return Some(Err(error)),
             }
@@ -77,22 +79,22 @@ impl fmt::Debug for Episodes {
     }
 }
 
-/// The episodes of one shard, or of some whole episodes' rows in it.
+/// An iterator over the episodes of one shard, or of a selection of its rows that holds whole episodes.
 pub(super) struct ShardEpisodes {
     schema: Arc<Schema>,
     path: PathBuf,
-    batches: Batches,
-    columns: Option<Columns>,
+    batches: ShardBatches,
+    columns: Option<EpisodeColumns>,
     row: usize,
     open: Option<OpenEpisode>,
 }
 
 impl ShardEpisodes {
-    pub(super) fn new(shard: &Shard, selection: Option<RowSelection>) -> Result<Self, DatasetError> {
+    pub(super) fn new(shard: &ShardReader, selection: Option<RowSelection>) -> Result<Self, DatasetError> {
         Ok(Self {
             schema: shard.schema().clone(),
             path: shard.path().to_owned(),
-            batches: shard.batches(&shard.all(), selection)?,
+            batches: shard.batches(&shard.episode_columns(), selection)?,
             columns: None,
             row: 0,
             open: None,
@@ -105,23 +107,24 @@ impl Iterator for ShardEpisodes {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some(columns) = self.columns.as_ref().filter(|columns| self.row < columns.step.len()) else {
+            let Some(columns) = self.columns.as_ref().filter(|columns| self.row < columns.len()) else {
                 match self.batches.next() {
-                    Some(Ok(batch)) => match Columns::new(&self.schema, &batch) {
+                    Some(Ok(batch)) => match EpisodeColumns::new(&self.schema, BatchColumns::new(&self.schema, &batch))
+                    {
                         Ok(columns) => (self.columns, self.row) = (Some(columns), 0),
                         Err(reason) => return Some(Err(DatasetError::damaged(&self.path, reason))),
                     },
                     Some(Err(error)) => return Some(Err(error)),
-                    None => return self.open.take().map(|open| Err(open.cut_short(&self.path))),
+                    None => return self.open.take().map(|open| Err(open.missing_end(&self.path))),
                 }
                 continue;
             };
             let open = self
                 .open
                 .get_or_insert_with(|| OpenEpisode::begin(&self.schema, columns, self.row));
-            let taken = open.take(columns, self.row);
+            let pushed = open.push_transition(columns, self.row);
             self.row += 1;
-            match taken {
+            match pushed {
                 Ok(None) => {}
                 Ok(Some((outcome, reason))) => return self.open.take().map(|open| Ok(open.end(outcome, reason))),
                 Err(reason) => {
@@ -133,7 +136,7 @@ impl Iterator for ShardEpisodes {
     }
 }
 
-/// An episode whose last row is still to come.
+/// An episode whose last row was not read yet.
 struct OpenEpisode {
     schema: Arc<Schema>,
     info: EpisodeInfo,
@@ -142,7 +145,7 @@ struct OpenEpisode {
 }
 
 impl OpenEpisode {
-    fn begin(schema: &Arc<Schema>, columns: &Columns, row: usize) -> Self {
+    fn begin(schema: &Arc<Schema>, columns: &EpisodeColumns, row: usize) -> Self {
         let info = info(columns, row);
         let mut open = Self {
             schema: schema.clone(),
@@ -150,17 +153,21 @@ impl OpenEpisode {
             rows: Vec::new(),
             steps: 0,
         };
-        let header = open.push(StepKind::Begin);
-        // An episode's counter is the lower half of its id.
+        let header = open.push_row(StepKind::Begin);
+        // The lower half of an episode id is its number.
         header.continues = info.continues.map_or(0, |id| (id as u32).wrapping_add(1));
         open
     }
 
-    /// Takes the next transition. Says how the episode ended, if it did.
-    fn take(&mut self, columns: &Columns, row: usize) -> Result<Option<(Outcome, EndReason)>, String> {
+    /// Adds the next transition. Returns how the episode ended, if this is its last.
+    fn push_transition(
+        &mut self,
+        columns: &EpisodeColumns,
+        row: usize,
+    ) -> Result<Option<(Outcome, EndReason)>, String> {
         let id = self.info.episode_id;
         if info(columns, row) != self.info {
-            return Err(format!("episode {id} ends without an end"));
+            return Err(format!("episode {id} has no last row"));
         }
         let step = columns.step.value(row);
         if usize::try_from(step) != Ok(self.steps) {
@@ -171,29 +178,30 @@ impl OpenEpisode {
         }
         if self.info.run.get() != columns.run.value(row) {
             return Err(format!(
-                "episode {id} is of run {}, which is no run",
+                "episode {id} is of run {}, which is not a valid run",
                 columns.run.value(row)
             ));
         }
-        let ticks = u32::try_from(columns.ticks.value(row)).map_err(|_| format!("episode {id} runs backwards"))?;
+        let ticks = u32::try_from(columns.ticks.value(row))
+            .map_err(|_| format!("episode {id} has a transition of negative duration"))?;
 
         let (tick, timestamp) = (columns.tick.value(row), columns.timestamp.value(row));
-        let match_id = columns.match_id.is_valid_then(row);
+        let match_id = columns.match_id(row);
         let before = self.last();
         let header = StepHeader::of_mut(before);
         (header.tick, header.timestamp) = (tick, timestamp);
         header.set_match_id(match_id);
-        columns.write_before(row, bytemuck::cast_slice_mut(before));
-        let pace = self.pace(tick, timestamp);
+        columns.decode_before(row, bytemuck::cast_slice_mut(before));
+        let seconds_per_tick = self.seconds_per_tick(tick, timestamp);
 
-        let header = self.push(StepKind::Transition);
-        // Both stand until the next row says it better; no row follows the last.
+        let header = self.push_row(StepKind::Transition);
+        // Estimates, which the next row replaces. They remain in the last row, whose own time is not in the data.
         header.tick = tick.saturating_add(i64::from(ticks));
-        header.timestamp = timestamp + pace * f64::from(ticks);
+        header.timestamp = timestamp + seconds_per_tick * f64::from(ticks);
         header.ticks = ticks;
         header.reward = columns.reward.value(row);
         header.set_match_id(match_id);
-        columns.write_outcome(row, bytemuck::cast_slice_mut(self.last()));
+        columns.decode_outcome(row, bytemuck::cast_slice_mut(self.last()));
         self.steps += 1;
 
         let outcome = match (columns.terminated.value(row), columns.truncated.value(row)) {
@@ -202,7 +210,7 @@ impl OpenEpisode {
             (false, true) => Outcome::Truncated,
             (true, true) => return Err(format!("episode {id} is both terminated and truncated")),
         };
-        if !columns.write_after(row, bytemuck::cast_slice_mut(self.last())) {
+        if !columns.decode_after(row, bytemuck::cast_slice_mut(self.last())) {
             return Err(format!("episode {id} has no final observation"));
         }
         let reason = columns
@@ -215,12 +223,12 @@ impl OpenEpisode {
         Episode::new(self.schema, self.info, self.rows, outcome, reason)
     }
 
-    fn cut_short(&self, path: &Path) -> DatasetError {
-        DatasetError::damaged(path, format!("episode {} ends without an end", self.info.episode_id))
+    fn missing_end(&self, path: &Path) -> DatasetError {
+        DatasetError::damaged(path, format!("episode {} has no last row", self.info.episode_id))
     }
 
-    /// Seconds in a tick, as far as the episode tells; 0 in its first step.
-    fn pace(&self, tick: i64, timestamp: f64) -> f64 {
+    /// The mean duration of a tick since the episode began, in seconds; 0 in its first step.
+    fn seconds_per_tick(&self, tick: i64, timestamp: f64) -> f64 {
         let first = StepHeader::of(&self.rows);
         if tick > first.tick {
             (timestamp - first.timestamp) / tick.saturating_sub(first.tick) as f64
@@ -229,7 +237,7 @@ impl OpenEpisode {
         }
     }
 
-    fn push(&mut self, kind: StepKind) -> &mut StepHeader {
+    fn push_row(&mut self, kind: StepKind) -> &mut StepHeader {
         let words = self.schema.layout().row_words();
         self.rows.resize(self.rows.len() + words, 0);
         let (info, ordinal) = (self.info, self.steps as u32);
@@ -247,23 +255,11 @@ impl OpenEpisode {
     }
 }
 
-fn info(columns: &Columns, row: usize) -> EpisodeInfo {
+fn info(columns: &EpisodeColumns, row: usize) -> EpisodeInfo {
     EpisodeInfo {
         episode_id: columns.episode_id.value(row),
         agent_id: columns.agent_id.value(row),
         run: RunId::from_bits(columns.run.value(row) as u32),
-        continues: columns.continues.is_valid_then(row),
-    }
-}
-
-/// The value of a row, where there is one.
-trait Nullable {
-    fn is_valid_then(&self, row: usize) -> Option<i64>;
-}
-
-impl Nullable for arrow_array::Int64Array {
-    fn is_valid_then(&self, row: usize) -> Option<i64> {
-        use arrow_array::Array;
-        self.is_valid(row).then(|| self.value(row))
+        continues: columns.continues(row),
     }
 }

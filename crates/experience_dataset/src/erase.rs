@@ -1,16 +1,14 @@
-//! Removes every trace of an agent from a dataset's files.
+//! Erases an agent from the files of a dataset.
 
 use super::{
-    Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, atomic::Beside, make::write_account,
-    overview::unfinished, progress::Meter, shard::Shard,
+    Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, dataset_builder::save_account,
+    overview::unfinished, progress::ProgressMeter, shard::ShardReader,
 };
-use crate::{
-    arrow::Content,
-    sink::{encoding::Encoding, layout},
-};
-use arrow_array::{BooleanArray, RecordBatch, cast::AsArray, types::Int64Type};
+use crate::sink::{encoding::ShardEncoding, layout};
+use arrow_array::BooleanArray;
 use arrow_select::filter::filter_record_batch;
-use experience_export::disk;
+use experience_arrow::{BatchColumns, ColumnId};
+use experience_export::disk::{self, atomic::AtomicFile};
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::Serialize;
 use std::{
@@ -18,33 +16,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What was erased, and what was not; see [`Dataset::erase`].
+/// The result of [`Dataset::erase`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Erased {
-    /// Episodes that are gone.
+pub struct Erasure {
+    /// Episodes that were erased.
     pub episodes: u64,
     /// Their transitions.
     pub transitions: u64,
-    /// Shards that were written anew, or removed because nothing else was in them.
+    /// Shards that were rewritten, or removed because no other agent was in them.
     pub shards: u64,
-    /// Accounts of runs that named the agent, or that name other counts now.
+    /// Accounts of runs that were updated.
     pub accounts: u64,
-    /// What may still hold something of the agent, and why it was not reached.
+    /// Files that may still hold data of the agent, and what to do about them, one sentence each.
     pub unreached: Vec<String>,
 }
 
-/// What `erase` never reaches, wherever the dataset lies.
+/// The limits of an erasure, for users: data that [`Dataset::erase`] cannot reach.
 pub const OUT_OF_REACH: &str = "\
-Not reached: the agent as others saw it (a nearest player in their observations), copies and uploads of the dataset, what was \
-trained on it, and the blocks that the file system has freed and not yet overwritten.";
+Not erased: the agent in the observations of others (as a nearest player), copies and uploads of the dataset, models that were \
+trained on it, and disk blocks that the file system has freed and not yet overwritten.";
 
-pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erased, DatasetError> {
-    let mut erased = Erased::default();
+pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erasure, DatasetError> {
+    let mut erased = Erasure::default();
     let mut total: u64 = 0;
     for recording in dataset.recordings() {
         total = total.saturating_add(recording.transitions()?);
     }
-    let mut meter = Meter::new(total, watch);
+    let mut meter = ProgressMeter::new(total, watch);
     for recording in dataset.recordings() {
         erase_from(recording, agent, &mut erased, &mut meter)?;
     }
@@ -54,62 +52,62 @@ pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progres
     Ok(erased)
 }
 
-/// A shard without the agent, written and still beside its place.
-struct Rewritten {
+/// A shard without the agent that is written and not yet committed.
+struct RewrittenShard {
     path: PathBuf,
-    /// Nothing where no row is left.
-    file: Option<Beside>,
-    /// Episodes and transitions that are gone, by run.
-    gone: BTreeMap<i64, (u64, u64)>,
+    /// `None` if no row is left.
+    file: Option<AtomicFile>,
+    /// Erased episodes and transitions, by run.
+    erased: BTreeMap<i64, (u64, u64)>,
 }
 
 fn erase_from(
     recording: &RecordingData,
     agent: i64,
-    erased: &mut Erased,
-    meter: &mut Meter,
+    erased: &mut Erasure,
+    meter: &mut ProgressMeter,
 ) -> Result<(), DatasetError> {
     let accounts = recording
         .accounts()?
         .iter()
         .map(|path| recording.account(path))
         .collect::<Result<Vec<_>, DatasetError>>()?;
-    // Whatever can fail is tried first: until everything is written beside, nothing has changed.
+    // All shards are rewritten before the first is replaced, so most errors leave the recording unchanged.
     let mut rewritten = Vec::new();
     for path in recording.shards()? {
-        let shard = Shard::open(recording.schema(), &path)?;
+        let shard = ShardReader::open(recording.schema(), &path)?;
         if shard
-            .bounds(Content::AgentId)
-            .is_none_or(|(least, greatest)| (least..=greatest).contains(&agent))
+            .bounds(ColumnId::AgentId)
+            .is_none_or(|(min, max)| (min..=max).contains(&agent))
         {
-            rewritten.extend(without(&shard, agent, meter)?);
+            rewritten.extend(rewrite_without(&shard, agent, meter)?);
         } else {
             meter.add(usize::try_from(shard.rows()).unwrap_or(0));
         }
     }
-    let mut touched = HashSet::new();
+    let mut changed_runs = HashSet::new();
     for shard in rewritten {
-        for (run, (episodes, transitions)) in shard.gone {
-            touched.insert(run);
+        for (run, (episodes, transitions)) in shard.erased {
+            changed_runs.insert(run);
             erased.episodes += episodes;
             erased.transitions += transitions;
         }
         erased.shards += 1;
         match shard.file {
-            Some(file) => file.land()?,
+            Some(mut file) => file.commit().map_err(DatasetError::io("replace", &shard.path))?,
             None => disk::remove(&shard.path).map_err(DatasetError::io("remove", &shard.path))?,
         }
     }
     for mut account in accounts {
-        if touched.contains(&account.run.get()) || names(&account, agent) {
-            forget(recording, &mut account, agent)?;
+        if changed_runs.contains(&account.run.get()) || mentions(&account, agent) {
+            erase_from_account(recording, &mut account, agent)?;
             erased.accounts += 1;
-            write_account(recording.path(), &account)?;
+            save_account(recording.path(), &account)?;
         }
         if account.status == RunStatus::Running {
             erased.unreached.push(format!(
-                "run {} of `{}` did not end in order: if its process is alive, it may write more of the agent; erase again \
-                 when it has ended",
+                "run {} of `{}` is not closed: if its process is alive, it may write more data of the agent; erase again when it \
+                 has ended",
                 account.run,
                 recording.folder_name()
             ));
@@ -117,7 +115,7 @@ fn erase_from(
     }
     for path in unfinished(recording)? {
         erased.unreached.push(format!(
-            "`{}` is unfinished and cannot be read; remove it if no process writes it",
+            "`{}` is unfinished and cannot be read; remove it if no process is writing it",
             path.display()
         ));
     }
@@ -126,7 +124,7 @@ fn erase_from(
         erased
             .unreached
             .push(format!(
-                "`{}` holds rows on their way into shards: run `experience recover`, or wait until the game has ended, and erase \
+                "`{}` holds rows that are not in shards yet: run `experience recover`, or wait until the game has ended, and erase \
                  again",
                 journal.display()
             ));
@@ -134,75 +132,75 @@ fn erase_from(
     Ok(())
 }
 
-/// The shard without the agent's rows, or nothing where it has none.
+/// Writes the shard without the agent's rows, or returns `None` if it has none.
 ///
-/// Rows are copied as they stand, with columns that this crate does not know, and so are row groups: an episode is never
-/// divided between two.
-fn without(shard: &Shard, agent: i64, meter: &mut Meter) -> Result<Option<Rewritten>, DatasetError> {
+/// Other rows are copied with columns that this crate does not know. Row groups are kept, so that no episode is divided between
+/// two.
+fn rewrite_without(
+    shard: &ShardReader,
+    agent: i64,
+    meter: &mut ProgressMeter,
+) -> Result<Option<RewrittenShard>, DatasetError> {
     let encode = |error: ParquetError| DatasetError::write(shard.path(), error);
-    if !holds(shard, agent, meter)? {
+    if !contains(shard, agent, meter)? {
         return Ok(None);
     }
     let schema = shard.arrow_schema().clone();
-    let properties = Encoding::default().properties(&schema).map_err(encode)?;
-    let file = Beside::create(shard.path())?;
+    let properties = ShardEncoding::default().properties(&schema).map_err(encode)?;
+    let file = AtomicFile::create(shard.path()).map_err(DatasetError::io("create", shard.path()))?;
     let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(encode)?;
-    let mut gone: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
-    let mut left = 0;
+    let mut erased: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+    let mut rows = 0;
     for group in 0..shard.row_groups() {
-        for batch in shard.whole_group(group)? {
+        for batch in shard.row_group(group)? {
             let batch = batch?;
-            let others = count_others(shard, &batch, agent, &mut gone);
-            let kept = filter_record_batch(&batch, &others)
+            let kept = erase_rows(shard.columns(&batch), agent, &mut erased);
+            let kept = filter_record_batch(&batch, &kept)
                 .map_err(|error| DatasetError::damaged(shard.path(), error.to_string()))?;
-            left += kept.num_rows();
+            rows += kept.num_rows();
             writer.write(&kept).map_err(encode)?;
         }
         writer.flush().map_err(encode)?;
     }
     let mut file = writer.into_inner().map_err(encode)?;
-    file.seal()?;
-    Ok(Some(Rewritten {
+    // Closed here, because a recording may have more shards than a process may have open files.
+    file.close().map_err(DatasetError::io("write", shard.path()))?;
+    Ok(Some(RewrittenShard {
         path: shard.path().to_owned(),
-        file: (left > 0).then_some(file),
-        gone,
+        file: (rows > 0).then_some(file),
+        erased,
     }))
 }
 
-/// Whether the shard has a row of the agent. Reads one small column.
-fn holds(shard: &Shard, agent: i64, meter: &mut Meter) -> Result<bool, DatasetError> {
-    let mut holds = false;
-    for batch in shard.batches(&[Content::AgentId], None)? {
+/// Whether the shard has a row of the agent. Reads one column.
+fn contains(shard: &ShardReader, agent: i64, meter: &mut ProgressMeter) -> Result<bool, DatasetError> {
+    let mut contains = false;
+    for batch in shard.batches(&[ColumnId::AgentId], None)? {
         let batch = batch?;
-        holds |= batch[Content::AgentId.name(shard.schema()).as_str()]
-            .as_primitive::<Int64Type>()
-            .values()
-            .contains(&agent);
+        contains |= shard.columns(&batch).i64(ColumnId::AgentId).values().contains(&agent);
         meter.add(batch.num_rows());
     }
-    Ok(holds)
+    Ok(contains)
 }
 
-/// Which rows of a batch are others', and what goes with the rest.
-fn count_others(shard: &Shard, batch: &RecordBatch, agent: i64, gone: &mut BTreeMap<i64, (u64, u64)>) -> BooleanArray {
-    let longs = |content: Content| batch[content.name(shard.schema()).as_str()].as_primitive::<Int64Type>();
-    let (agents, runs) = (longs(Content::AgentId), longs(Content::Run));
-    let flags = [Content::Terminated, Content::Truncated]
-        .map(|flag| batch[flag.name(shard.schema()).as_str()].as_boolean().clone());
-    for row in (0..batch.num_rows()).filter(|row| agents.value(*row) == agent) {
-        let (episodes, transitions) = gone.entry(runs.value(row)).or_default();
-        *episodes += u64::from(flags.iter().any(|flag| flag.value(row)));
+/// Marks the rows of a batch that are kept, and counts those of the agent, by run.
+fn erase_rows(batch: BatchColumns<'_>, agent: i64, erased: &mut BTreeMap<i64, (u64, u64)>) -> BooleanArray {
+    let (agents, runs) = (batch.i64(ColumnId::AgentId), batch.i64(ColumnId::Run));
+    let is_last = batch.is_last();
+    for row in (0..batch.len()).filter(|row| agents.value(*row) == agent) {
+        let (episodes, transitions) = erased.entry(runs.value(row)).or_default();
+        *episodes += u64::from(is_last.value(row));
         *transitions += 1;
     }
     agents.values().iter().map(|other| Some(*other != agent)).collect()
 }
 
-/// Takes the agent out of a run's account.
+/// Erases the agent from a run's account.
 ///
-/// What was exported of the agent is discarded now, so that the account still closes. Shards are counted as they are, not as
-/// they were before: an erasure that was interrupted is finished by another.
-fn forget(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Result<(), DatasetError> {
-    account.forget_retired(agent);
+/// Its exported transitions become discarded ones, so that the counts still add up. Shards are counted from their files, because
+/// an erasure that was interrupted may have replaced some of them.
+fn erase_from_account(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Result<(), DatasetError> {
+    account.erase_retired(agent);
     account.account.tags.retain(|tag| tag.agent_id != agent);
     if let Some(totals) = account.account.agents.remove(&agent) {
         let report = &mut account.account;
@@ -211,18 +209,18 @@ fn forget(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Re
         report.discarded = report.discarded.saturating_add(transitions);
         report.episodes = report.episodes.saturating_sub(totals.episodes);
     }
-    let there: HashSet<PathBuf> = recording.shards()?.into_iter().collect();
+    let existing: HashSet<PathBuf> = recording.shards()?.into_iter().collect();
     let folder = recording.path().join(layout::DATA);
     let mut shards = Vec::new();
     for mut shard in core::mem::take(&mut account.shards) {
         let path = folder.join(&shard.file);
-        if !there.contains(&path) {
+        if !existing.contains(&path) {
             continue;
         }
-        let open = Shard::open(recording.schema(), &path)?;
+        let open = ShardReader::open(recording.schema(), &path)?;
         if open.rows() != shard.transitions {
             shard.transitions = open.rows();
-            shard.episodes = episodes(&open)?;
+            shard.episodes = count_episodes(&open)?;
         }
         shards.push(shard);
     }
@@ -230,38 +228,36 @@ fn forget(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Re
     Ok(())
 }
 
-/// Whether an account has something of the agent beside its shards.
-fn names(account: &RunAccount, agent: i64) -> bool {
+/// Whether an account has totals or tags of the agent.
+fn mentions(account: &RunAccount, agent: i64) -> bool {
     let account = &account.account;
     account.agents.contains_key(&agent) || account.tags.iter().any(|tag| tag.agent_id == agent)
 }
 
-fn episodes(shard: &Shard) -> Result<u64, DatasetError> {
+fn count_episodes(shard: &ShardReader) -> Result<u64, DatasetError> {
     let mut count = 0;
-    for batch in shard.batches(&[Content::Terminated, Content::Truncated], None)? {
-        let batch = batch?;
-        let flag = |content: Content| batch[content.name(shard.schema()).as_str()].as_boolean().true_count() as u64;
-        count += flag(Content::Terminated) + flag(Content::Truncated);
+    for batch in shard.batches(&[ColumnId::Terminated, ColumnId::Truncated], None)? {
+        count += shard.columns(&batch?).is_last().true_count() as u64;
     }
     Ok(count)
 }
 
-/// Reads everything again, and finds nothing of the agent.
+/// Reads the recording again, and returns an error if it still mentions the agent.
 fn verify(recording: &RecordingData, agent: i64) -> Result<(), DatasetError> {
-    let remains = |path: &Path| {
-        let reason = format!("agent {agent} is still in it; another process may have written it just now: erase again");
+    let still_present = |path: &Path| {
+        let reason = format!("agent {agent} is still in it; another process may have written it since: erase again");
         DatasetError::write(path, reason)
     };
-    let mut nobody = |_| {};
+    let mut ignore = |_| {};
     for path in recording.shards()? {
-        let shard = Shard::open(recording.schema(), &path)?;
-        if holds(&shard, agent, &mut Meter::new(0, &mut nobody))? {
-            return Err(remains(&path));
+        let shard = ShardReader::open(recording.schema(), &path)?;
+        if contains(&shard, agent, &mut ProgressMeter::new(0, &mut ignore))? {
+            return Err(still_present(&path));
         }
     }
     for path in recording.accounts()? {
-        if names(&recording.account(&path)?, agent) {
-            return Err(remains(&path));
+        if mentions(&recording.account(&path)?, agent) {
+            return Err(still_present(&path));
         }
     }
     Ok(())

@@ -1,27 +1,27 @@
-//! What can be wrong with a dataset.
+//! The error type of datasets.
 
 use std::path::{Path, PathBuf};
 
-/// Why a dataset could not be read, or not be made.
+/// An error of reading or writing a dataset.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
-        /// What was being done: `open`, `list`, `read`.
+        /// The operation: `open`, `list`, `read`.
         action: &'static str,
-        /// To which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The folder holds something else.
+    /// The folder is not a dataset.
     #[error("`{}` is not a dataset: {reason}; name the folder that a recording was written to", path.display())]
     NotADataset {
         /// The folder.
         path: PathBuf,
-        /// What is missing in it.
+        /// Why not.
         reason: &'static str,
     },
     /// The dataset has no recording of this name.
@@ -29,25 +29,25 @@ pub enum DatasetError {
     NoSuchRecording {
         /// The dataset's folder.
         path: PathBuf,
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// The folders of the recordings that there are.
+        /// The folder names of the existing recordings.
         known: Vec<String>,
     },
-    /// A file could not be made, for a reason that is not the file system's.
+    /// A file or folder could not be written, for a reason other than the file system.
     #[error("cannot write `{}`: {reason}", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// Why not, and what to do.
+        /// The reason and the remedy.
         reason: String,
     },
-    /// A file holds something else than it should.
+    /// The content of a file is invalid.
     #[error("`{}` is damaged: {reason}; restore it from a copy, or move it out of the dataset", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong in it.
+        /// What is invalid in it.
         reason: String,
     },
 }

@@ -1,6 +1,6 @@
-//! A dataset on a disk that refuses, and in a process that dies, at every single moment.
+//! Tests that inject every fault at every file system operation of recording, erasing, merging and recovering.
 
-mod told_again;
+mod compaction;
 
 use super::{Dataset, DatasetError, MergeSettings, RecordingData, RecoverSettings, RunStatus, merge};
 use crate::sink::DatasetSink;
@@ -54,28 +54,38 @@ fn episode(schema: &Arc<Schema>, run: RunId, number: u32, agent_id: i64) -> Epis
     Episode::new(schema.clone(), info, rows, Outcome::Terminated, EndReason::GOAL)
 }
 
-/// What a recording has been told.
+/// What a sink has acknowledged during a scenario.
 #[derive(Default)]
-struct Told {
-    /// By the sink, of episodes that it took.
-    taken: BTreeSet<i64>,
-    /// By a flush or a close that worked: what readers see.
+struct Acknowledged {
+    /// Episodes that a successful write has accepted.
+    accepted: BTreeSet<i64>,
+    /// Episodes that a successful flush or close has made visible to readers.
     visible: BTreeSet<i64>,
     report: RunReport,
 }
 
-/// Records six episodes in three shards, and tries everything that fails once more.
-fn record(root: &Path, run: RunId, told: &mut Told) -> Result<(), SinkError> {
-    record_and_wait(root, run, told, &mut || ())
+/// Records six episodes in three shards. Operations that fail are repeated once.
+fn record(root: &Path, run: RunId, acknowledged: &mut Acknowledged) -> Result<(), SinkError> {
+    record_and_wait(root, run, acknowledged, &mut || ())
 }
 
-/// The same, with something to do after each failure.
-fn record_and_wait(root: &Path, run: RunId, told: &mut Told, wait: &mut dyn FnMut()) -> Result<(), SinkError> {
-    record_with(DatasetSink::new(root), run, told, wait)
+/// The same, with a call of `wait` after each failure.
+fn record_and_wait(
+    root: &Path,
+    run: RunId,
+    acknowledged: &mut Acknowledged,
+    wait: &mut dyn FnMut(),
+) -> Result<(), SinkError> {
+    record_with(DatasetSink::new(root), run, acknowledged, wait)
 }
 
-fn record_with(sink: DatasetSink, run: RunId, told: &mut Told, wait: &mut dyn FnMut()) -> Result<(), SinkError> {
-    let mut again = |work: &mut dyn FnMut() -> Result<(), SinkError>| {
+fn record_with(
+    sink: DatasetSink,
+    run: RunId,
+    acknowledged: &mut Acknowledged,
+    wait: &mut dyn FnMut(),
+) -> Result<(), SinkError> {
+    let mut retry = |work: &mut dyn FnMut() -> Result<(), SinkError>| {
         work()
             .inspect_err(|_| wait())
             .or_else(|_| work())
@@ -90,32 +100,32 @@ fn record_with(sink: DatasetSink, run: RunId, told: &mut Told, wait: &mut dyn Fn
         started: SystemTime::now(),
         buffers: None,
     };
-    again(&mut || sink.open(&info))?;
+    retry(&mut || sink.open(&info))?;
     for pair in 0..3 {
         let episodes = [pair * 2, pair * 2 + 1].map(|number| episode(&schema, run, number, i64::from(number % 3)));
         for episode in &episodes {
-            told.report.recorded += episode.len() as u64;
+            acknowledged.report.recorded += episode.len() as u64;
         }
-        if again(&mut || sink.write(&episodes)).is_err() {
+        if retry(&mut || sink.write(&episodes)).is_err() {
             for episode in &episodes {
-                told.report.dropped += episode.len() as u64;
+                acknowledged.report.dropped += episode.len() as u64;
             }
             continue;
         }
         for episode in &episodes {
-            told.taken.insert(episode.info().episode_id);
-            let totals: &mut AgentTotals = told.report.agents.entry(episode.info().agent_id).or_default();
+            acknowledged.accepted.insert(episode.info().episode_id);
+            let totals: &mut AgentTotals = acknowledged.report.agents.entry(episode.info().agent_id).or_default();
             totals.episodes += 1;
             totals.transitions += episode.len() as u64;
-            told.report.exported += episode.len() as u64;
-            told.report.episodes += 1;
+            acknowledged.report.exported += episode.len() as u64;
+            acknowledged.report.episodes += 1;
         }
-        if again(&mut || sink.flush(&told.report)).is_ok() {
-            told.visible = told.taken.clone();
+        if retry(&mut || sink.flush(&acknowledged.report)).is_ok() {
+            acknowledged.visible = acknowledged.accepted.clone();
         }
     }
-    again(&mut || sink.close(&told.report))?;
-    told.visible = told.taken.clone();
+    retry(&mut || sink.close(&acknowledged.report))?;
+    acknowledged.visible = acknowledged.accepted.clone();
     Ok(())
 }
 
@@ -159,29 +169,28 @@ fn new_run() -> RunId {
 fn old() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
-    record(&root, old_run(), &mut Told::default()).unwrap();
+    record(&root, old_run(), &mut Acknowledged::default()).unwrap();
     (folder, root)
 }
 
-/// A copy of `root` in a folder of its own.
-fn another(root: &Path) -> (TempDir, PathBuf) {
+/// A copy of `root` in another temporary folder.
+fn copy_of(root: &Path) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let copied = folder.path().join("data");
     copy(root, &copied);
     (folder, copied)
 }
 
-/// Plays `scenario` on copies of `old`, with every fault at every operation, and has `check` look at what is left.
+/// Runs `scenario` on copies of `old`, with each of `faults` at each operation, and calls `check` on the result.
 fn at_every_point(
     old: &Path,
     faults: &[Fault],
-    scenario: impl Fn(&Path, &Faults) -> Told,
-    check: impl Fn(&Path, Fault, &Told, &str),
+    scenario: impl Fn(&Path, &Faults) -> Acknowledged,
+    check: impl Fn(&Path, Fault, &Acknowledged, &str),
 ) {
-    let (_folder, root) = another(old);
+    let (_folder, root) = copy_of(old);
     let operations = Faults::count(|| {
-        let nothing = &Faults::idle();
-        scenario(&root, nothing);
+        scenario(&root, &Faults::idle());
     });
     assert!(operations.len() > 8, "{operations:?}");
     for (at, (operation, path)) in operations.iter().enumerate() {
@@ -191,125 +200,129 @@ fn at_every_point(
                 operations.len(),
                 path.file_name().unwrap_or_default().display()
             );
-            let (_folder, root) = another(old);
+            let (_folder, root) = copy_of(old);
             let plan = Faults::plan(at, fault);
-            let told = scenario(&root, &plan);
+            let acknowledged = scenario(&root, &plan);
             assert!(plan.struck(), "{when}");
             drop(plan);
-            check(&root, fault, &told, &when);
+            check(&root, fault, &acknowledged, &when);
         }
     }
 }
 
 #[test]
-fn a_process_that_dies_at_any_moment_leaves_a_whole_dataset() {
+fn a_process_that_dies_at_any_moment_leaves_a_valid_dataset() {
     let (_folder, old) = old();
     let before = episodes(&old).unwrap();
     at_every_point(
         &old,
         &[Fault::Killed, Fault::PowerLoss],
         |root, _| {
-            let mut told = Told::default();
-            let _ = record(root, new_run(), &mut told);
-            told
+            let mut acknowledged = Acknowledged::default();
+            let _ = record(root, new_run(), &mut acknowledged);
+            acknowledged
         },
-        |root, _, told, when| {
+        |root, _, acknowledged, when| {
             assert_valid(root, when);
             let after = episodes(root).unwrap();
             assert_eq!(after[..before.len()], before, "{when}");
             let new: Vec<i64> = after[before.len()..].iter().map(|(episode, _)| *episode).collect();
             let seen: BTreeSet<i64> = new.iter().copied().collect();
             assert_eq!(seen.len(), new.len(), "{when}");
-            assert!(seen.is_superset(&told.visible), "{when}: {seen:?}, {:?}", told.visible);
+            assert!(
+                seen.is_superset(&acknowledged.visible),
+                "{when}: {seen:?}, {:?}",
+                acknowledged.visible
+            );
             assert!(
                 new.iter()
                     .zip(0..)
                     .all(|(episode, number)| *episode == new_run().episode_id(number))
             );
-            // And the next run finds nothing in its way.
-            record(root, RunId::from_bits(3), &mut Told::default()).unwrap();
+            // The next run is not impeded.
+            record(root, RunId::from_bits(3), &mut Acknowledged::default()).unwrap();
             assert_valid(root, when);
         },
     );
 }
 
 #[test]
-fn a_disk_that_refuses_once_costs_nothing() {
+fn one_refused_operation_loses_nothing() {
     let (_folder, old) = old();
     at_every_point(
         &old,
         &[Fault::Refused],
         |root, _| {
-            let mut told = Told::default();
-            record(root, new_run(), &mut told).unwrap();
-            told
+            let mut acknowledged = Acknowledged::default();
+            record(root, new_run(), &mut acknowledged).unwrap();
+            acknowledged
         },
-        |root, _, told, when| {
+        |root, _, acknowledged, when| {
             assert_valid(root, when);
-            assert_eq!(told.taken.len(), 6, "{when}");
+            assert_eq!(acknowledged.accepted.len(), 6, "{when}");
             assert_eq!(episodes(root).unwrap().len(), 12, "{when}");
         },
     );
 }
 
 #[test]
-fn a_disk_that_was_full_costs_only_what_was_refused() {
+fn a_full_disk_loses_only_refused_episodes() {
     let (_folder, old) = old();
     at_every_point(
         &old,
         &[Fault::Full],
         |root, plan| {
-            let (mut told, mut failures) = (Told::default(), 0);
-            // It has room again in the middle of the third attempt, of whatever it is.
+            let (mut acknowledged, mut failures) = (Acknowledged::default(), 0);
+            // The disk has space again after the third failed attempt.
             let mut wait = || {
                 failures += 1;
                 if failures == 3 {
                     plan.mend();
                 }
             };
-            if record_and_wait(root, new_run(), &mut told, &mut wait).is_err() {
+            if record_and_wait(root, new_run(), &mut acknowledged, &mut wait).is_err() {
                 plan.mend();
-                // It could not be opened, or not be closed.
-                assert!(told.taken.is_empty() || told.taken.len() == 6);
+                // Either the open or the close failed.
+                assert!(acknowledged.accepted.is_empty() || acknowledged.accepted.len() == 6);
             }
-            told
+            acknowledged
         },
-        |root, _, told, when| {
+        |root, _, acknowledged, when| {
             assert_valid(root, when);
             let after: BTreeSet<i64> = episodes(root).unwrap().iter().map(|(episode, _)| *episode).collect();
-            assert!(after.is_superset(&told.visible), "{when}");
+            assert!(after.is_superset(&acknowledged.visible), "{when}");
             assert!(
-                told.taken.is_empty() || told.visible.len() >= 4,
+                acknowledged.accepted.is_empty() || acknowledged.visible.len() >= 4,
                 "{when}: {:?}",
-                told.visible
+                acknowledged.visible
             );
         },
     );
 }
 
 #[test]
-fn old_shards_that_make_room_leave_a_whole_dataset_at_any_moment() {
+fn retention_leaves_a_valid_dataset_at_any_moment() {
     let (_folder, old) = old();
     at_every_point(
         &old,
         &[Fault::Killed, Fault::PowerLoss],
         |root, _| {
-            let mut told = Told::default();
+            let mut acknowledged = Acknowledged::default();
             let _ = record_with(
                 DatasetSink::new(root).with_keep_bytes(1),
                 new_run(),
-                &mut told,
+                &mut acknowledged,
                 &mut || (),
             );
-            told
+            acknowledged
         },
         |root, _, _, when| {
             assert_valid(root, when);
-            // And the next run finishes what was begun.
+            // The next run finishes the deletions.
             record_with(
                 DatasetSink::new(root).with_keep_bytes(1),
                 RunId::from_bits(3),
-                &mut Told::default(),
+                &mut Acknowledged::default(),
                 &mut || (),
             )
             .unwrap();
@@ -332,10 +345,10 @@ fn an_erasure_that_stops_at_any_moment_is_finished_by_another() {
         &Fault::ALL,
         |root, _| {
             let _ = erase(root);
-            Told::default()
+            Acknowledged::default()
         },
         |root, _, _, when| {
-            // Each file is the old one or the new one, so all of them can be read.
+            // Each file is the old one or the new one, so all can be read.
             episodes(root).unwrap();
             erase(root).unwrap();
             assert_valid(root, when);
@@ -345,7 +358,7 @@ fn an_erasure_that_stops_at_any_moment_is_finished_by_another() {
 }
 
 #[test]
-fn a_merge_is_there_whole_or_not_at_all() {
+fn a_merged_dataset_is_complete_or_missing() {
     let (_folder, old) = old();
     let expected = episodes(&old).unwrap();
     at_every_point(
@@ -359,7 +372,7 @@ fn a_merge_is_there_whole_or_not_at_all() {
                 MergeSettings::default(),
                 &mut |_| {},
             );
-            Told::default()
+            Acknowledged::default()
         },
         |root, fault, _, when| {
             let to = root.with_file_name("merged");
@@ -379,9 +392,9 @@ fn a_merge_is_there_whole_or_not_at_all() {
     );
 }
 
-/// A dataset with one run, and what is left of another whose process died: two episodes in a shard, the same two and two more in
-/// its journal, one that had not ended, and one that was taken back.
-fn left_behind() -> (TempDir, PathBuf) {
+/// A dataset with a closed run, and a run whose process died: two episodes in a shard; in its journal the same two and two more,
+/// an open one, and one that was discarded.
+fn unfinished() -> (TempDir, PathBuf) {
     let (folder, root) = old();
     let schema = schema();
     let run = new_run();
@@ -433,14 +446,14 @@ fn left_behind() -> (TempDir, PathBuf) {
         ..Counts::default()
     }));
     journal.commit().unwrap();
-    // It does not end in order: nothing of it is dropped.
+    // The process dies without dropping the sink.
     core::mem::forget(sink);
     (folder, root)
 }
 
 #[test]
 fn a_recovery_that_stops_at_any_moment_is_finished_by_another() {
-    let (_folder, left) = left_behind();
+    let (_folder, left) = unfinished();
     let recover = |root: &Path| {
         let dataset = Dataset::open(root).unwrap();
         dataset.recover(&RecoverSettings::default())
@@ -450,7 +463,7 @@ fn a_recovery_that_stops_at_any_moment_is_finished_by_another() {
         &Fault::ALL,
         |root, _| {
             let _ = recover(root);
-            Told::default()
+            Acknowledged::default()
         },
         |root, _, _, when| {
             assert_valid(root, when);

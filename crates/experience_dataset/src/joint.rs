@@ -1,17 +1,12 @@
-//! Who was where: all players of a match at one tick.
+//! The joint state of a match: the transitions of all its players at one tick.
 
-use super::{DatasetError, episodes::ShardEpisodes, shard::Shard};
-use crate::arrow::Content;
-use arrow_array::{
-    Array,
-    cast::AsArray,
-    types::{Int32Type, Int64Type},
-};
+use super::{DatasetError, episodes::ShardEpisodes, shard::ShardReader};
 use core::ops::Range;
+use experience_arrow::{ColumnId, value_at};
 use experience_core::transition::{Episode, RunId, Transition};
 use parquet::arrow::arrow_reader::RowSelection;
 
-/// A player's part in the joint state of a match; see [`RecordingData::joint`](super::RecordingData::joint).
+/// One player in the joint state of a match; see [`RecordingData::joint`](super::RecordingData::joint).
 #[derive(Clone, Debug)]
 pub struct PlayerAt {
     episode: Episode,
@@ -19,40 +14,38 @@ pub struct PlayerAt {
 }
 
 impl PlayerAt {
-    /// The transition that was under way.
+    /// The transition that includes the tick.
     #[must_use]
     pub fn transition(&self) -> Transition<'_> {
         self.episode.transition(self.step)
     }
 
-    /// The whole episode, with what came before and after.
+    /// The whole episode of the transition.
     #[must_use]
     pub fn episode(&self) -> &Episode {
         &self.episode
     }
 }
 
-/// A tick of a match of a run.
+/// Identifies a joint state: a tick of a match of a run.
 #[derive(Clone, Copy)]
-pub(super) struct Moment {
+pub(super) struct JointKey {
     pub(super) run: RunId,
     pub(super) match_id: Option<i64>,
     pub(super) tick: i64,
 }
 
-/// The players of one shard at a moment.
+/// The players of one shard in a joint state.
 ///
-/// Finds the episodes by their small columns first, and then reads only their rows.
-pub(super) fn players(shard: &Shard, moment: Moment) -> Result<Vec<PlayerAt>, DatasetError> {
-    let outside = |(least, greatest): (i64, i64)| moment.run.get() < least || moment.run.get() > greatest;
-    if shard.bounds(Content::Run).is_some_and(outside)
-        || shard
-            .bounds(Content::Tick)
-            .is_some_and(|(least, _)| moment.tick < least)
+/// Finds the episodes in the columns of ids and ticks, and reads the other columns of these episodes alone.
+pub(super) fn players(shard: &ShardReader, key: JointKey) -> Result<Vec<PlayerAt>, DatasetError> {
+    let is_outside = |(min, max): (i64, i64)| key.run.get() < min || key.run.get() > max;
+    if shard.bounds(ColumnId::Run).is_some_and(is_outside)
+        || shard.bounds(ColumnId::Tick).is_some_and(|(min, _)| key.tick < min)
     {
         return Ok(Vec::new());
     }
-    let (found, rows) = find(shard, moment)?;
+    let (found, rows) = find(shard, key)?;
     if found.is_empty() {
         return Ok(Vec::new());
     }
@@ -64,20 +57,26 @@ pub(super) fn players(shard: &Shard, moment: Moment) -> Result<Vec<PlayerAt>, Da
         let (episode, step) = (episode?, steps.next());
         match step {
             Some(step) if step < episode.len() => players.push(PlayerAt { episode, step }),
-            _ => return Err(DatasetError::damaged(shard.path(), "an episode is not in one piece")),
+            _ => {
+                return Err(DatasetError::damaged(
+                    shard.path(),
+                    "the rows of an episode are not contiguous",
+                ));
+            }
         }
     }
     Ok(players)
 }
 
-/// The rows of each episode that has a transition under way at the moment, and which of them it is; and the number of all rows.
-fn find(shard: &Shard, moment: Moment) -> Result<(Vec<(Range<usize>, usize)>, usize), DatasetError> {
+/// The row range of each episode with a transition in the joint state, and the step of that transition; and the number of all rows
+/// in the shard.
+fn find(shard: &ShardReader, key: JointKey) -> Result<(Vec<(Range<usize>, usize)>, usize), DatasetError> {
     let columns = [
-        Content::Run,
-        Content::MatchId,
-        Content::Step,
-        Content::Tick,
-        Content::Ticks,
+        ColumnId::Run,
+        ColumnId::MatchId,
+        ColumnId::Step,
+        ColumnId::Tick,
+        ColumnId::Ticks,
     ];
     let mut found = Vec::new();
     let mut rows = 0;
@@ -85,21 +84,20 @@ fn find(shard: &Shard, moment: Moment) -> Result<(Vec<(Range<usize>, usize)>, us
     let mut hit = None;
     for batch in shard.batches(&columns, None)? {
         let batch = batch?;
-        let longs = |content: Content| batch[content.name(shard.schema()).as_str()].as_primitive::<Int64Type>();
-        let ints = |content: Content| batch[content.name(shard.schema()).as_str()].as_primitive::<Int32Type>();
-        let (runs, matches, ticks) = (longs(Content::Run), longs(Content::MatchId), longs(Content::Tick));
-        let (steps, lasted) = (ints(Content::Step), ints(Content::Ticks));
-        for row in 0..batch.num_rows() {
+        let batch = shard.columns(&batch);
+        let (runs, ticks) = (batch.i64(ColumnId::Run), batch.i64(ColumnId::Tick));
+        let match_ids = batch.i64(ColumnId::MatchId);
+        let (steps, durations) = (batch.i32(ColumnId::Step), batch.i32(ColumnId::Ticks));
+        for row in 0..batch.len() {
             if steps.value(row) == 0 {
                 found.extend(hit.take().map(|step| (start..rows, step)));
                 start = rows;
             }
-            let match_id = matches.is_valid(row).then(|| matches.value(row));
             let from = ticks.value(row);
-            let until = from.saturating_add(i64::from(lasted.value(row)));
-            if runs.value(row) == moment.run.get()
-                && match_id == moment.match_id
-                && (from == moment.tick || (from..until).contains(&moment.tick))
+            let until = from.saturating_add(i64::from(durations.value(row)));
+            if runs.value(row) == key.run.get()
+                && value_at(match_ids, row) == key.match_id
+                && (from == key.tick || (from..until).contains(&key.tick))
             {
                 hit = Some(rows - start);
             }

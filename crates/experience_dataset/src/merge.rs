@@ -1,15 +1,15 @@
-//! Several datasets become one.
+//! Merges several datasets into one.
 
 mod align;
 
 use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount,
-    make::{Maker, copy, rewrite, write_account},
-    progress::Meter,
-    shard::Shard,
+    dataset_builder::{DatasetBuilder, copy, rewrite, save_account},
+    progress::ProgressMeter,
+    shard::ShardReader,
 };
 use crate::sink::layout;
-use align::RowPlan;
+use align::RowMapping;
 use experience_core::{schema::Schema, transition::RunId};
 use serde::Serialize;
 use std::{
@@ -20,12 +20,13 @@ use std::{
     sync::Arc,
 };
 
-/// What to do where recordings of one name have other columns; see [`merge`].
+/// What [`merge`] does with recordings of one name and different schemas.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MergeSettings {
-    /// Gives columns that a dataset lacks this value in all of its rows. A missing mask allows everything.
+    /// The value of columns that a dataset lacks, in all of its rows. A missing mask allows every action. `None` makes a missing
+    /// column an error.
     pub fill: Option<f64>,
-    /// Leaves recordings with other columns apart, in folders of their own, as a recorder does.
+    /// Writes recordings with different schemas to different folders, as [`DatasetSink`](crate::sink::DatasetSink) does.
     pub keep_apart: bool,
 }
 
@@ -34,31 +35,31 @@ pub struct MergeSettings {
 pub struct Merged {
     /// The recording's name.
     pub recording: String,
-    /// The hash of its columns, 16 hexadecimal digits.
+    /// The hash of its schema, 16 hexadecimal digits.
     pub schema_hash: String,
-    /// From how many folders it comes.
+    /// The number of recordings that were merged.
     pub sources: usize,
-    /// Its transitions.
+    /// The number of its transitions.
     pub transitions: u64,
-    /// Its runs.
+    /// The number of its runs.
     pub runs: usize,
-    /// Transitions whose rows were laid out anew, because their columns were others.
+    /// Transitions that were converted from another schema.
     pub aligned: u64,
-    /// Files that were the same in two datasets, and are there once.
+    /// Shards that were in several datasets and were copied once.
     pub same: usize,
 }
 
-/// Makes one dataset of several, in the folder `to`, which comes into being when all of it is written.
+/// Merges `datasets` into one dataset in the folder `to`, which appears when it is complete.
 ///
-/// Recordings of one name and the same columns are put together as they are, file by file. Where columns stand in another
-/// order, or have other bounds, rows are laid out anew: columns are found by their names, and bounds become the wider ones.
-/// Where a column is missing, that is refused unless [`MergeSettings`] say what to do. `watch` is told how far it is.
+/// Shards of recordings with the same name and schema are copied. If the order or the bounds of columns differ, rows are
+/// converted: columns are matched by name, and bounds become the wider ones. A missing column is an error unless
+/// [`MergeSettings`] allow it. `watch` is called with the progress.
 ///
-/// A run may be in several of the datasets, where one was copied and went on: its shards are taken once.
+/// A run may be in several datasets, if one was copied while the run continued. Its shards are copied once.
 ///
 /// # Errors
-/// When a file is damaged; when columns are missing, or have another type, shape or meaning; when a run is in two datasets and
-/// its files differ; or when `to` cannot be written.
+/// If a file is damaged; if columns are missing, or differ in type, shape or version; if a run is in two datasets with different
+/// content; or if `to` is not empty or cannot be written.
 pub fn merge(
     datasets: &[Dataset],
     to: &Path,
@@ -68,39 +69,39 @@ pub fn merge(
     let mut groups: BTreeMap<(String, u64), Vec<&RecordingData>> = BTreeMap::new();
     let mut total: u64 = 0;
     for recording in datasets.iter().flat_map(Dataset::recordings) {
-        let apart = if settings.keep_apart {
+        let hash = if settings.keep_apart {
             recording.schema().hash()
         } else {
             0
         };
         groups
-            .entry((recording.name().to_owned(), apart))
+            .entry((recording.name().to_owned(), hash))
             .or_default()
             .push(recording);
         total = total.saturating_add(recording.transitions()?);
     }
-    // What cannot be aligned is refused before anything is written.
+    // Schemas that cannot be merged are refused before anything is written.
     let groups = groups
         .into_values()
-        .map(|sources| Ok((target(&sources, settings.fill)?, sources)))
+        .map(|sources| Ok((union_schema(&sources, settings.fill)?, sources)))
         .collect::<Result<Vec<_>, DatasetError>>()?;
-    let maker = Maker::begin(to)?;
-    let mut meter = Meter::new(total, watch);
+    let builder = DatasetBuilder::create(to)?;
+    let mut meter = ProgressMeter::new(total, watch);
     let mut merged = Vec::new();
     for (schema, sources) in groups {
-        let folder = maker.recording(&schema)?;
-        let mut target = Target::new(&schema, &folder, settings.fill, sources.len());
+        let folder = builder.recording(&schema)?;
+        let mut merger = RecordingMerger::new(&schema, &folder, settings.fill, sources.len());
         for source in sources {
-            target.take(source, &mut meter)?;
+            merger.add(source, &mut meter)?;
         }
-        merged.push(target.finish()?);
+        merged.push(merger.finish()?);
     }
-    maker.finish()?;
+    builder.finish()?;
     Ok(merged)
 }
 
-/// The columns that all of `sources` get.
-fn target(sources: &[&RecordingData], fill: Option<f64>) -> Result<Arc<Schema>, DatasetError> {
+/// The schema with the columns of all `sources`.
+fn union_schema(sources: &[&RecordingData], fill: Option<f64>) -> Result<Arc<Schema>, DatasetError> {
     let first = sources[0].schema();
     if sources.iter().all(|source| source.schema().hash() == first.hash()) {
         return Ok(first.clone());
@@ -111,31 +112,31 @@ fn target(sources: &[&RecordingData], fill: Option<f64>) -> Result<Arc<Schema>, 
             .map_err(|reason| DatasetError::write(source.path(), format!("it cannot be merged: {reason}")))?;
     }
     for source in sources {
-        RowPlan::new(source.schema(), &union, fill)
+        RowMapping::new(source.schema(), &union, fill)
             .map_err(|reason| DatasetError::write(source.path(), format!("it cannot be merged: {reason}")))?;
     }
     Ok(union.into_shared())
 }
 
-/// A recording of the new dataset.
-struct Target<'a> {
+/// Merges recordings into one recording of the new dataset.
+struct RecordingMerger<'a> {
     schema: &'a Arc<Schema>,
     folder: &'a Path,
     fill: Option<f64>,
     accounts: BTreeMap<RunId, RunAccount>,
-    /// Where each run was found, and whether its rows were laid out anew.
-    found: HashMap<RunId, (PathBuf, bool)>,
+    /// The source of each run, and whether it has the schema of the new recording.
+    sources: HashMap<RunId, (PathBuf, bool)>,
     merged: Merged,
 }
 
-impl<'a> Target<'a> {
+impl<'a> RecordingMerger<'a> {
     fn new(schema: &'a Arc<Schema>, folder: &'a Path, fill: Option<f64>, sources: usize) -> Self {
         Self {
             schema,
             folder,
             fill,
             accounts: BTreeMap::new(),
-            found: HashMap::new(),
+            sources: HashMap::new(),
             merged: Merged {
                 recording: schema.name().to_owned(),
                 schema_hash: format!("{:016x}", schema.hash()),
@@ -148,31 +149,31 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn take(&mut self, source: &RecordingData, meter: &mut Meter) -> Result<(), DatasetError> {
+    fn add(&mut self, source: &RecordingData, meter: &mut ProgressMeter) -> Result<(), DatasetError> {
         let mut accounts = source.runs()?;
         let is_same = source.schema().hash() == self.schema.hash();
         for account in &accounts {
-            if let Some((other, other_is_same)) = self.found.get(&account.run)
+            if let Some((other, other_is_same)) = self.sources.get(&account.run)
                 && !(is_same && *other_is_same)
             {
-                return Err(twice(account.run, source.path(), other));
+                return Err(duplicate_run(account.run, source.path(), other));
             }
         }
         if is_same {
             self.copy(source, meter)?;
         } else {
-            self.align(source, &mut accounts, meter)?;
+            self.convert(source, &mut accounts, meter)?;
         }
         for account in accounts {
-            self.found.insert(account.run, (source.path().to_owned(), is_same));
+            self.sources.insert(account.run, (source.path().to_owned(), is_same));
             match self.accounts.entry(account.run) {
-                btree_map::Entry::Vacant(place) => {
-                    place.insert(account);
+                btree_map::Entry::Vacant(entry) => {
+                    entry.insert(account);
                 }
-                // One dataset was copied, and the run went on.
-                btree_map::Entry::Occupied(mut there) => {
-                    if account.updated > there.get().updated {
-                        there.insert(account);
+                // One dataset was copied while the run continued: the newer account counts.
+                btree_map::Entry::Occupied(mut entry) => {
+                    if account.updated > entry.get().updated {
+                        entry.insert(account);
                     }
                 }
             }
@@ -180,10 +181,10 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Takes the shards as they are.
-    fn copy(&mut self, source: &RecordingData, meter: &mut Meter) -> Result<(), DatasetError> {
+    /// Copies the shards of a source with the same schema.
+    fn copy(&mut self, source: &RecordingData, meter: &mut ProgressMeter) -> Result<(), DatasetError> {
         for path in source.shards()? {
-            let shard = Shard::open(source.schema(), &path)?;
+            let shard = ShardReader::open(source.schema(), &path)?;
             meter.add(usize::try_from(shard.rows()).unwrap_or(0));
             let Some(name) = path.file_name() else { continue };
             let to = self.folder.join(layout::DATA).join(name);
@@ -195,39 +196,39 @@ impl<'a> Target<'a> {
             } else {
                 return Err(DatasetError::write(
                     &path,
-                    "another dataset has a shard of this name that holds something else: one of the two was changed, or two runs \
-                     drew the same number; leave one of them out",
+                    "another dataset has a shard of this name with different content: one of the two was changed, or two runs have \
+                     the same id; leave one of them out",
                 ));
             }
         }
         Ok(())
     }
 
-    /// Lays the rows out anew.
-    fn align(
+    /// Converts the rows of a source with another schema.
+    fn convert(
         &mut self,
         source: &RecordingData,
         accounts: &mut [RunAccount],
-        meter: &mut Meter,
+        meter: &mut ProgressMeter,
     ) -> Result<(), DatasetError> {
-        let plan = RowPlan::new(source.schema(), self.schema, self.fill)
+        let mapping = RowMapping::new(source.schema(), self.schema, self.fill)
             .map_err(|reason| DatasetError::write(source.path(), reason))?;
-        let (found, merged) = (&self.found, &mut self.merged);
+        let (sources, merged) = (&self.sources, &mut self.merged);
         let shards = rewrite(source, self.folder, self.schema, meter, |episode| {
             let run = episode.info().run;
-            if let Some((other, _)) = found.get(&run) {
-                return Err(twice(run, source.path(), other));
+            if let Some((other, _)) = sources.get(&run) {
+                return Err(duplicate_run(run, source.path(), other));
             }
             merged.transitions += episode.len() as u64;
             merged.aligned += episode.len() as u64;
-            Ok(plan.convert(episode, self.schema))
+            Ok(mapping.convert(episode, self.schema))
         })?;
         for account in &mut *accounts {
             account.schema_hash = format!("{:016x}", self.schema.hash());
             account.shards.clear();
         }
         for (run, shards) in shards {
-            self.found.insert(run, (source.path().to_owned(), false));
+            self.sources.insert(run, (source.path().to_owned(), false));
             if let Some(account) = accounts.iter_mut().find(|account| account.run == run) {
                 account.shards = shards;
             }
@@ -237,16 +238,16 @@ impl<'a> Target<'a> {
 
     fn finish(mut self) -> Result<Merged, DatasetError> {
         for account in self.accounts.values() {
-            write_account(self.folder, account)?;
+            save_account(self.folder, account)?;
         }
         self.merged.runs = self.accounts.len();
         Ok(self.merged)
     }
 }
 
-fn twice(run: RunId, here: &Path, there: &Path) -> DatasetError {
+fn duplicate_run(run: RunId, here: &Path, there: &Path) -> DatasetError {
     let reason = format!(
-        "run {run} is in `{}` too, where its columns are others: its episodes would stand there twice; leave one of them out",
+        "run {run} is also in `{}`, with another schema, so its episodes would be duplicated; leave one of them out",
         there.display()
     );
     DatasetError::write(here, reason)

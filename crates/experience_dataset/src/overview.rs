@@ -1,6 +1,6 @@
-//! What is in a recording's folder, told without reading a row.
+//! An overview of a recording's folder, from file footers and accounts, without reading rows.
 
-use super::{DatasetError, RecordingData, RunAccount, RunStatus, shard::Shard};
+use super::{DatasetError, RecordingData, RunAccount, RunStatus, shard::ShardReader};
 use crate::sink::layout;
 use serde::Serialize;
 use std::{
@@ -10,36 +10,35 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A recording's folder in a few numbers; see [`RecordingData::overview`].
+/// An overview of a recording's folder; see [`RecordingData::overview`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Overview {
     /// Transitions in shards that can be read.
     pub transitions: u64,
     /// Shards that can be read.
     pub shards: u64,
-    /// Bytes of all shards.
+    /// Size of all shards, in bytes.
     pub bytes: u64,
-    /// Different agents, as the accounts of the runs name them.
+    /// Number of different agents in the accounts of the runs.
     pub agents: u64,
-    /// The accounts of all runs that can be read, in the order of their names.
+    /// The accounts of all runs that can be read, in the order of their file names.
     pub runs: Vec<RunAccount>,
     /// Shards and accounts that cannot be read, and why.
     pub damaged: Vec<(PathBuf, String)>,
-    /// Files that a process is writing, or was when it died. No reader looks at them.
+    /// Files that a process is writing, or was writing when it died. Readers ignore them.
     pub unfinished: Vec<PathBuf>,
-    /// Journals: of runs that are alive, and of such whose process died and whose rest was not
-    /// [recovered](crate::Dataset::recover).
+    /// Journals of runs that are neither closed nor [recovered](crate::Dataset::recover).
     pub journals: Vec<PathBuf>,
 }
 
 impl Overview {
-    /// Runs that go on, or whose process died.
+    /// The number of runs that are neither closed nor recovered.
     #[must_use]
     pub fn running(&self) -> usize {
         self.runs.iter().filter(|run| run.status == RunStatus::Running).count()
     }
 
-    /// Episodes that the finished shards hold, as the accounts of the runs name them.
+    /// The number of episodes in committed shards, from the accounts of the runs.
     #[must_use]
     pub fn episodes(&self) -> u64 {
         self.runs
@@ -53,7 +52,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
     let mut overview = Overview::default();
     for path in recording.shards()? {
         overview.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        match Shard::open(recording.schema(), &path) {
+        match ShardReader::open(recording.schema(), &path) {
             Ok(shard) => {
                 overview.shards += 1;
                 overview.transitions += shard.rows();
@@ -77,7 +76,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
     Ok(overview)
 }
 
-/// Files in the recording's folders that have not found their names yet.
+/// Files in the recording's folders that have a temporary name.
 pub(super) fn unfinished(recording: &RecordingData) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = Vec::new();
     for folder in [layout::DATA, layout::RUNS].map(|part| recording.path().join(part)) {

@@ -1,13 +1,13 @@
-//! Every column of a recording in a few numbers.
+//! Profiles the values of a recording: moments and bounds of every column, returns and lengths of episodes.
 
-use super::{DatasetError, Progress, RecordingData, progress::Meter};
+use super::{DatasetError, Progress, RecordingData, progress::ProgressMeter};
 use experience_core::{
     schema::{Column, Schema},
     transition::Episode,
 };
 use serde::Serialize;
 
-/// What the values of a recording are; see [`RecordingData::profile`].
+/// The values of a recording; see [`RecordingData::profile`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Profile {
     /// Each feature of the observation, over all T + 1 observations of every episode.
@@ -20,28 +20,28 @@ pub struct Profile {
     pub reward_terms: Vec<ValueProfile>,
     /// The sum of each episode's rewards, in the order of the episodes.
     pub returns: Vec<f64>,
-    /// The number of each episode's transitions, in the same order.
+    /// The number of transitions of each episode, in the same order.
     pub lengths: Vec<u64>,
 }
 
-/// One value of a row, over all rows. Numbers that are not finite are counted, and are in no other figure.
+/// Statistics of one value of a row, over all rows. Non-finite numbers are counted, and excluded from the other fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ValueProfile {
-    /// Its name: `transform.translation.x`, `board[1][3]`.
+    /// The name of the value: `transform.translation.x`, `board[1][3]`.
     pub name: String,
-    /// How many finite values there are.
+    /// The number of finite values.
     pub count: u64,
-    /// How many are NaN or infinite.
+    /// The number of NaN and infinite values.
     pub non_finite: u64,
-    /// The least; 0 where there is none.
+    /// The minimum; 0 if there is no finite value.
     pub min: f64,
     /// The mean.
     pub mean: f64,
-    /// The standard deviation, of the values as a whole population.
+    /// The standard deviation of the population.
     pub deviation: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
-    /// The sum of squared distances from the mean, as Welford's method carries it.
+    /// The sum of squared distances from the mean, updated by Welford's method.
     #[serde(skip)]
     squares: f64,
 }
@@ -54,13 +54,13 @@ impl ValueProfile {
         }
     }
 
-    /// Whether all values are the same finite one.
+    /// Whether all values are finite and equal.
     #[must_use]
     pub fn is_constant(&self) -> bool {
         self.count > 0 && self.non_finite == 0 && self.min == self.max
     }
 
-    /// Takes one more value (Welford 1962, "Note on a method for calculating corrected sums of squares and products").
+    /// Adds a value (Welford 1962, "Note on a method for calculating corrected sums of squares and products").
     pub(super) fn add(&mut self, value: f64) {
         if !value.is_finite() {
             self.non_finite += 1;
@@ -120,9 +120,9 @@ impl Profile {
 }
 
 pub(super) fn profile(recording: &RecordingData, watch: &mut dyn FnMut(Progress)) -> Result<Profile, DatasetError> {
-    let mut meter = Meter::new(recording.transitions()?, watch);
-    if meter.is_idle() {
-        // A description without a shard that bears it out may name columns of any width.
+    let mut meter = ProgressMeter::new(recording.transitions()?, watch);
+    if meter.is_empty() {
+        // Without a shard that confirms it, a damaged `experience.json` could name columns of any width.
         return Ok(Profile::default());
     }
     let mut profile = Profile::new(recording.schema());
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_those_of_the_finite_values() {
+    fn statistics_are_of_the_finite_values() {
         let mut profile = ValueProfile::new("x");
         assert!(!profile.is_constant());
         for value in [2.0, f64::NAN, 4.0, 4.0, f64::INFINITY, 4.0, 5.0, 5.0, 7.0, 9.0] {

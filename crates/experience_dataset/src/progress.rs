@@ -1,36 +1,34 @@
-//! How far a long piece of work is.
+//! Progress of long operations on datasets.
 
-/// How far a long piece of work is, in transitions.
+/// Progress of a long operation, in transitions.
 ///
-/// Whatever reads or writes whole datasets tells it a few times a second at most to the closure that it is given;
-/// `&mut |_| {}` does not care.
+/// Operations call their `watch` closure with it after each episode or batch. `&mut |_| {}` ignores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Transitions that are done.
     pub done: u64,
-    /// How many there are.
-    pub of: u64,
+    /// All transitions of the operation.
+    pub total: u64,
 }
 
-/// Counts what is done of a known number of transitions.
-pub(super) struct Meter<'a> {
+/// Counts the transitions that are done, and reports the progress to a closure.
+pub(super) struct ProgressMeter<'a> {
     progress: Progress,
     watch: &'a mut dyn FnMut(Progress),
 }
 
-impl<'a> Meter<'a> {
-    pub(super) fn new(of: u64, watch: &'a mut dyn FnMut(Progress)) -> Self {
-        let progress = Progress { done: 0, of };
+impl<'a> ProgressMeter<'a> {
+    pub(super) fn new(total: u64, watch: &'a mut dyn FnMut(Progress)) -> Self {
+        let progress = Progress { done: 0, total };
         watch(progress);
         Self { progress, watch }
     }
 
-    /// Whether there is nothing to do.
-    pub(super) fn is_idle(&self) -> bool {
-        self.progress.of == 0
+    /// Whether there is no transition to process.
+    pub(super) fn is_empty(&self) -> bool {
+        self.progress.total == 0
     }
 
-    /// Some more transitions are done.
     pub(super) fn add(&mut self, transitions: usize) {
         self.progress.done += transitions as u64;
         (self.watch)(self.progress);

@@ -1,4 +1,4 @@
-//! One recording of a dataset.
+//! Reads one recording of a dataset.
 
 use super::{
     DatasetError, Diagnosis, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation, doctor,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::sink::{
     RunAccount,
-    experience::{Experience, Unreadable},
+    experience::{ExperienceFile, ExperienceFileError},
     layout,
 };
 use experience_core::{schema::Schema, transition::RunId};
@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-/// One recording of a [`Dataset`](super::Dataset): a stream of alike players with one schema.
+/// One recording of a [`Dataset`](super::Dataset): the episodes of one kind of player, with one schema.
 #[derive(Clone, Debug)]
 pub struct RecordingData {
     path: PathBuf,
@@ -30,9 +30,9 @@ impl RecordingData {
     pub(super) fn open(dataset: &Path, folder: String) -> Result<Self, DatasetError> {
         let path = dataset.join(&folder);
         let document = path.join(layout::EXPERIENCE);
-        let experience = Experience::read(&path).map_err(|error| match error {
-            Unreadable::Io(source) => DatasetError::io("read", &document)(source),
-            Unreadable::Damaged(reason) => DatasetError::damaged(&document, reason),
+        let experience = ExperienceFile::read(&path).map_err(|error| match error {
+            ExperienceFileError::Io(source) => DatasetError::io("read", &document)(source),
+            ExperienceFileError::Damaged(reason) => DatasetError::damaged(&document, reason),
         })?;
         Ok(Self {
             path,
@@ -41,13 +41,13 @@ impl RecordingData {
         })
     }
 
-    /// The recording's true name.
+    /// The name of the recording.
     #[must_use]
     pub fn name(&self) -> &str {
         self.schema.name()
     }
 
-    /// The name of its folder in the dataset.
+    /// The name of its folder in the dataset, in which characters of the recording's name are escaped.
     #[must_use]
     pub fn folder_name(&self) -> &str {
         &self.folder
@@ -59,25 +59,24 @@ impl RecordingData {
         &self.path
     }
 
-    /// Its columns.
+    /// Its schema.
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }
 
-    /// The accounts of all runs, in the order of their names.
+    /// The accounts of all runs, in the order of their file names.
     ///
     /// # Errors
-    /// When an account cannot be read, or is damaged.
+    /// If an account cannot be read, or is damaged.
     pub fn runs(&self) -> Result<Vec<RunAccount>, DatasetError> {
         self.accounts()?.iter().map(|path| self.account(path)).collect()
     }
 
-    /// What episodes were marked with while they were recorded, of all runs: the tags of each, in order. Episodes that never
-    /// came to the dataset may be among them.
+    /// The tags of each episode of all runs, by episode id. Episodes that are not in the dataset may be among them.
     ///
     /// # Errors
-    /// When an account cannot be read, or is damaged.
+    /// If an account cannot be read, or is damaged.
     pub fn tags(&self) -> Result<BTreeMap<i64, BTreeSet<String>>, DatasetError> {
         let mut tags = BTreeMap::<i64, BTreeSet<String>>::new();
         for found in self.runs()?.into_iter().flat_map(|run| run.account.tags) {
@@ -86,109 +85,109 @@ impl RecordingData {
         Ok(tags)
     }
 
-    /// The files with the accounts of all runs, in the order of their names.
+    /// The files of the accounts of all runs, sorted by name.
     pub(super) fn accounts(&self) -> Result<Vec<PathBuf>, DatasetError> {
         list(&self.path.join(layout::RUNS), ".json")
     }
 
-    /// The account in a file.
+    /// Reads an account from its file.
     pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
         let content = disk::read(path).map_err(DatasetError::io("read", path))?;
         let mut account: RunAccount =
             serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(path, error.to_string()))?;
-        account.settle(&self.path);
+        account.resolve_deletions(&self.path);
         Ok(account)
     }
 
-    /// The Parquet files with its transitions, in the order of their names: run by run, each in the order of its writing.
+    /// The Parquet files of its transitions, sorted by name: by run, and in the order of writing within a run.
     ///
     /// # Errors
-    /// When the folder cannot be listed.
+    /// If the folder cannot be listed.
     pub fn shards(&self) -> Result<Vec<PathBuf>, DatasetError> {
         list(&self.path.join(layout::DATA), layout::SHARD)
     }
 
-    /// All episodes, one at a time: memory holds no more than one of them and a few thousand rows.
+    /// Iterates over all episodes. Memory holds one episode and one batch of rows at a time.
     ///
-    /// A shard that is damaged yields an error where the damage is met; what follows it are the episodes of the next shard.
+    /// A damaged shard yields an error at the damage, after which the iterator continues with the next shard.
     ///
-    /// The final observation's own time is not in the data: the tick of an episode's last row is its last transition's plus
-    /// what that lasted, and its timestamp follows from the episode's pace.
+    /// The time of a final observation is not in the data: the tick of an episode's last row is the tick plus the ticks of its
+    /// last transition, and its timestamp is extrapolated from the episode's mean seconds per tick.
     #[must_use]
     pub fn episodes(&self) -> Episodes {
         Episodes::new(self.schema.clone(), self.shards())
     }
 
-    /// Counts, returns, lengths and reasons over all episodes. Reads only the columns that it needs.
+    /// Counts, returns, lengths and end reasons of all episodes. Reads only the columns that it needs.
     ///
     /// # Errors
-    /// When a shard cannot be read, or is damaged.
+    /// If a shard cannot be read, or is damaged.
     pub fn stats(&self) -> Result<RecordingStats, DatasetError> {
         stats::stats(&self.schema, &self.shards()?)
     }
 
-    /// How many transitions the shards hold, as their footers say.
+    /// The number of transitions in all shards, from their footers.
     ///
     /// # Errors
-    /// When a shard cannot be opened, or is damaged.
+    /// If a shard cannot be opened, or is damaged.
     pub fn transitions(&self) -> Result<u64, DatasetError> {
         self.shards()?.iter().try_fold(0_u64, |sum, path| {
-            Ok(sum.saturating_add(shard::Shard::open(&self.schema, path)?.rows()))
+            Ok(sum.saturating_add(shard::ShardReader::open(&self.schema, path)?.rows()))
         })
     }
 
-    /// What there is, in a few numbers, without reading a row.
+    /// Counts of transitions, episodes, runs and files, without reading rows.
     ///
     /// # Errors
-    /// When the folder cannot be listed. Files that cannot be read are named in [`Overview::damaged`].
+    /// If the folder cannot be listed. Files that cannot be read are listed in [`Overview::damaged`].
     pub fn overview(&self) -> Result<Overview, DatasetError> {
         overview::overview(self)
     }
 
-    /// Checks every [`Rule`](super::Rule) of the contract, row by row. `watch` is told how far it is.
+    /// Checks every [`Rule`](super::Rule) of the format, row by row. `watch` is called with the progress.
     ///
-    /// A file that cannot be read is a violation, and what can be read is checked all the same.
+    /// A damaged file is a violation; the other files are still checked.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// If a file cannot be opened or read for a reason other than damage.
     pub fn validate(&self, watch: &mut dyn FnMut(Progress)) -> Result<Validation, DatasetError> {
         validate::validate(self, watch)
     }
 
-    /// Every column in a few numbers, and each episode's return and length. `watch` is told how far it is.
+    /// Statistics of every column, and each episode's return and length. `watch` is called with the progress.
     ///
     /// # Errors
-    /// When a shard cannot be read, or is damaged.
+    /// If a shard cannot be read, or is damaged.
     pub fn profile(&self, watch: &mut dyn FnMut(Progress)) -> Result<Profile, DatasetError> {
         profile::profile(self, watch)
     }
 
-    /// Looks for what ruins training although every rule is kept. `watch` is told how far it is.
+    /// Looks for problems of valid data that spoil training. `watch` is called with the progress.
     ///
     /// # Errors
-    /// When a shard or an account cannot be read, or is damaged.
+    /// If a shard or an account cannot be read, or is damaged.
     pub fn diagnose(&self, watch: &mut dyn FnMut(Progress)) -> Result<Diagnosis, DatasetError> {
         doctor::diagnose(self, watch)
     }
 
-    /// All players of a match of a run at one tick, by agent id: those whose transition was under way at `tick`.
+    /// The joint state of a match: all players with a transition that includes `tick`, sorted by agent id.
     ///
     /// # Errors
-    /// When a shard cannot be read, or is damaged.
+    /// If a shard cannot be read, or is damaged.
     pub fn joint(&self, run: RunId, match_id: Option<i64>, tick: i64) -> Result<Vec<PlayerAt>, DatasetError> {
-        let moment = joint::Moment { run, match_id, tick };
+        let key = joint::JointKey { run, match_id, tick };
         let mut players = Vec::new();
         for path in self.shards()? {
-            let shard = shard::Shard::open(&self.schema, &path)?;
-            players.extend(joint::players(&shard, moment)?);
+            let shard = shard::ShardReader::open(&self.schema, &path)?;
+            players.extend(joint::players(&shard, key)?);
         }
         players.sort_by_key(|player: &PlayerAt| player.episode().info().agent_id);
         Ok(players)
     }
 }
 
-/// The files in `folder` whose names end so, in order. Hidden and unfinished ones have other names.
-fn list(folder: &Path, end: &str) -> Result<Vec<PathBuf>, DatasetError> {
+/// The files in `folder` whose names end with `suffix`, sorted. Hidden files are skipped.
+fn list(folder: &Path, suffix: &str) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = Vec::new();
     match fs::read_dir(folder) {
         Ok(entries) => {
@@ -196,12 +195,12 @@ fn list(folder: &Path, end: &str) -> Result<Vec<PathBuf>, DatasetError> {
                 let entry = entry.map_err(DatasetError::io("list", folder))?;
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
-                if name.ends_with(end) && !name.starts_with('.') {
+                if name.ends_with(suffix) && !name.starts_with('.') {
                     found.push(entry.path());
                 }
             }
         }
-        // A copy without its empty folders is a recording without episodes.
+        // Tools that copy a dataset may leave out empty folders.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(DatasetError::io("list", folder)(error)),
     }

@@ -1,4 +1,4 @@
-//! Brings into shards what processes that died left behind.
+//! Recovers the runs of a dataset whose processes died.
 
 use super::{Dataset, DatasetError};
 use crate::sink::{card, recovery};
@@ -6,20 +6,19 @@ use serde::Serialize;
 
 pub use crate::sink::{RecoveredRun, Recovery};
 
-/// What to recover; see [`Dataset::recover`].
+/// Settings of [`Dataset::recover`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoverSettings {
-    /// Recover runs, too, whose process cannot be told to be dead because their lock is missing. Only for when it is known that
-    /// none of them is alive.
+    /// Also recovers runs whose process may be alive, because their lock file is missing. Set it only if none of them is alive.
     pub include_unclear: bool,
 }
 
-/// What was recovered in one recording.
+/// The result of [`Dataset::recover`] for one recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecoveredRecording {
-    /// The name of its folder.
+    /// The name of the recording's folder.
     pub recording: String,
-    /// What was found there.
+    /// The result.
     #[serde(flatten)]
     pub recovery: Recovery,
 }

@@ -1,10 +1,10 @@
-//! One Parquet file, read in small batches.
+//! Reads a shard, a Parquet file of a recording, in small batches.
 
 use super::DatasetError;
-use crate::arrow::{Content, SCHEMA_HASH_KEY, content};
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Schema as ArrowSchema, SchemaRef};
+use arrow_schema::{Schema as ArrowSchema, SchemaRef};
 use core::fmt::Display;
+use experience_arrow::{BatchColumns, ColumnId, SCHEMA_HASH_KEY, check_columns, column_ids};
 use experience_core::schema::Schema;
 use parquet::{
     arrow::{
@@ -20,26 +20,26 @@ use std::{
     sync::Arc,
 };
 
-/// About how many bytes of rows are decoded at a time.
+/// Target size of a batch, in bytes of rows.
 const BATCH_BYTES: usize = 4 << 20;
-/// How many rows are decoded at a time at most.
+/// Maximum number of rows in a batch.
 const BATCH_ROWS: usize = 8192;
 
-/// A shard whose columns are what they should be.
-pub(super) struct Shard {
+/// An open shard whose schema was checked.
+pub(super) struct ShardReader {
     schema: Arc<Schema>,
     path: PathBuf,
     file: File,
     metadata: ArrowReaderMetadata,
 }
 
-impl Shard {
+impl ShardReader {
     pub(super) fn open(schema: &Arc<Schema>, path: &Path) -> Result<Self, DatasetError> {
         let file = File::open(path).map_err(DatasetError::io("open", path))?;
         let len = file.metadata().map_err(DatasetError::io("read", path))?.len();
-        let metadata = guarded(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
-        check_columns(schema, metadata.schema()).map_err(|reason| DatasetError::damaged(path, reason))?;
-        check_places(&metadata, len).map_err(|reason| DatasetError::damaged(path, reason))?;
+        let metadata = catch_decoder_panic(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
+        check_schema(schema, metadata.schema()).map_err(|reason| DatasetError::damaged(path, reason))?;
+        check_offsets(&metadata, len).map_err(|reason| DatasetError::damaged(path, reason))?;
         Ok(Self {
             schema: schema.clone(),
             path: path.to_owned(),
@@ -56,12 +56,12 @@ impl Shard {
         &self.schema
     }
 
-    /// How many transitions the shard holds.
+    /// The number of transitions in the shard.
     pub(super) fn rows(&self) -> u64 {
         u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// The columns as they stand in the file, those that this crate does not know included.
+    /// The Arrow schema of the file, with columns that this crate does not know.
     pub(super) fn arrow_schema(&self) -> &SchemaRef {
         self.metadata.schema()
     }
@@ -70,24 +70,24 @@ impl Shard {
         self.metadata.metadata().num_row_groups()
     }
 
-    /// The rows of a row group with every column of the file.
-    pub(super) fn whole_group(&self, group: usize) -> Result<Batches, DatasetError> {
+    /// Reads a row group with every column of the file.
+    pub(super) fn row_group(&self, group: usize) -> Result<ShardBatches, DatasetError> {
         let file = self.file.try_clone().map_err(DatasetError::io("open", &self.path))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_batch_size((BATCH_BYTES / self.schema.layout().row_bytes()).clamp(1, BATCH_ROWS));
-        Ok(Batches {
+        Ok(ShardBatches {
             path: self.path.clone(),
-            reader: Some(guarded(&self.path, || builder.build())?),
+            reader: Some(catch_decoder_panic(&self.path, || builder.build())?),
         })
     }
 
-    /// The rows of the shard, or those of `selection`, with the columns that hold `columns`.
+    /// Reads `columns` of all rows, or of the rows in `selection`.
     pub(super) fn batches(
         &self,
-        columns: &[Content],
+        columns: &[ColumnId],
         selection: Option<RowSelection>,
-    ) -> Result<Batches, DatasetError> {
+    ) -> Result<ShardBatches, DatasetError> {
         let file = self.file.try_clone().map_err(DatasetError::io("open", &self.path))?;
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_projection(ProjectionMask::roots(
@@ -98,23 +98,27 @@ impl Shard {
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
-        Ok(Batches {
+        Ok(ShardBatches {
             path: self.path.clone(),
-            reader: Some(guarded(&self.path, || builder.build())?),
+            reader: Some(catch_decoder_panic(&self.path, || builder.build())?),
         })
     }
 
-    /// All columns that an episode is made of.
-    pub(super) fn all(&self) -> Vec<Content> {
-        // What changed follows from the observations.
-        content(&self.schema)
+    /// A typed view of a batch of this shard.
+    pub(super) fn columns<'a>(&'a self, batch: &'a RecordBatch) -> BatchColumns<'a> {
+        BatchColumns::new(&self.schema, batch)
+    }
+
+    /// The columns that episodes are made of: all but `changed`, which follows from the observations.
+    pub(super) fn episode_columns(&self) -> Vec<ColumnId> {
+        column_ids(&self.schema)
             .into_iter()
-            .filter(|column| *column != Content::Changed)
+            .filter(|column| *column != ColumnId::Changed)
             .collect()
     }
 
-    /// The least and the greatest value of a column of 64-bit integers, where the file says so.
-    pub(super) fn bounds(&self, column: Content) -> Option<(i64, i64)> {
+    /// The minimum and the maximum of a column of 64-bit integers, if the file has statistics of it.
+    pub(super) fn bounds(&self, column: ColumnId) -> Option<(i64, i64)> {
         let root = self.root(column)?;
         let descriptor = self.metadata.parquet_schema();
         let leaf = (0..descriptor.num_columns()).find(|leaf| descriptor.get_column_root_idx(*leaf) == root)?;
@@ -129,24 +133,24 @@ impl Shard {
         })?
     }
 
-    fn root(&self, column: Content) -> Option<usize> {
+    fn root(&self, column: ColumnId) -> Option<usize> {
         self.metadata.schema().index_of(&column.name(&self.schema)).ok()
     }
 }
 
-/// The rows of a shard, a few thousand at a time.
-pub(super) struct Batches {
+/// Iterates over record batches of a shard.
+pub(super) struct ShardBatches {
     path: PathBuf,
-    /// Gone once it has failed.
+    /// `None` after an error or a panic.
     reader: Option<ParquetRecordBatchReader>,
 }
 
-impl Iterator for Batches {
+impl Iterator for ShardBatches {
     type Item = Result<RecordBatch, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut reader = self.reader.take()?;
-        let (reader, batch) = match guarded(&self.path, move || {
+        let (reader, batch) = match catch_decoder_panic(&self.path, move || {
             reader.next().transpose().map(|batch| (reader, batch))
         }) {
             Ok((reader, batch)) => (reader, batch?),
@@ -157,18 +161,18 @@ impl Iterator for Batches {
     }
 }
 
-/// Calls the decoder, which panics over some kinds of damage where it should return an error.
+/// Calls the Parquet decoder, which panics on some damaged files instead of returning an error.
 ///
-/// What it was working on is moved into it, and lost with it: nothing half done is seen afterwards.
-fn guarded<T, E: Display>(path: &Path, decode: impl FnOnce() -> Result<T, E>) -> Result<T, DatasetError> {
+/// State of the decoder is unspecified after a panic, so the closure owns it and drops it.
+fn catch_decoder_panic<T, E: Display>(path: &Path, decode: impl FnOnce() -> Result<T, E>) -> Result<T, DatasetError> {
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(decoded) => decoded.map_err(|error| DatasetError::damaged(path, error.to_string())),
-        Err(_) => Err(DatasetError::damaged(path, "its encoding makes no sense")),
+        Err(_) => Err(DatasetError::damaged(path, "the decoder panicked")),
     }
 }
 
-/// Checks that every part of a shard lies inside the file.
-fn check_places(metadata: &ArrowReaderMetadata, len: u64) -> Result<(), String> {
+/// Checks that all column chunks lie within the file.
+fn check_offsets(metadata: &ArrowReaderMetadata, len: u64) -> Result<(), String> {
     for group in metadata.metadata().row_groups() {
         let chunks = group.columns().iter();
         let inside = chunks.map(|chunk| {
@@ -180,14 +184,14 @@ fn check_places(metadata: &ArrowReaderMetadata, len: u64) -> Result<(), String> 
             (start.checked_add(size)? <= len && chunk.num_values() >= 0).then_some(())
         });
         if group.num_rows() < 0 || inside.collect::<Option<()>>().is_none() {
-            return Err("it names parts that lie outside the file".to_owned());
+            return Err("a column chunk lies outside the file".to_owned());
         }
     }
     Ok(())
 }
 
-/// Checks that a shard has the columns of `schema`. More columns do no harm.
-fn check_columns(schema: &Schema, found: &ArrowSchema) -> Result<(), String> {
+/// Checks that a shard has the columns of `schema`, and no other schema hash.
+fn check_schema(schema: &Schema, found: &ArrowSchema) -> Result<(), String> {
     let hash = format!("{:016x}", schema.hash());
     if let Some(other) = found.metadata().get(SCHEMA_HASH_KEY)
         && *other != hash
@@ -196,29 +200,5 @@ fn check_columns(schema: &Schema, found: &ArrowSchema) -> Result<(), String> {
             "it was written with the schema {other}, and the recording has {hash}"
         ));
     }
-    for column in content(schema) {
-        let (name, expected) = (column.name(schema), column.data_type(schema));
-        let field = found
-            .field_with_name(&name)
-            .map_err(|_| format!("it has no column `{name}`"))?;
-        let same = same_type(field.data_type(), &expected)
-            || (column == Content::EndReason && *field.data_type() == DataType::Utf8);
-        if !same {
-            return Err(format!(
-                "column `{name}` is {} and should be {expected}",
-                field.data_type()
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Whether two types are the same but for what items are called and whether they may be null.
-fn same_type(a: &DataType, b: &DataType) -> bool {
-    match (a, b) {
-        (DataType::FixedSizeList(a, n), DataType::FixedSizeList(b, m)) => {
-            n == m && same_type(a.data_type(), b.data_type())
-        }
-        _ => a == b,
-    }
+    check_columns(schema, &column_ids(schema), found)
 }

@@ -1,18 +1,18 @@
-//! A folder of Parquet files that trainers open.
+//! A sink that writes datasets: folders of Parquet files for training.
 //!
 //! ```text
 //! data/arena/
-//!   README.md                         the dataset card, with a config for each recording
+//!   README.md                         the dataset card, with a Hugging Face config for each recording
 //!   fighter/
-//!     experience.json                 the schema and its hash, spaces, units
-//!     data/<run>-00000.parquet        whole episodes, with the columns of `sink::arrow`
-//!     runs/<run>.json                 what the run recorded and what became of it
-//!     journal/<run>/                  what is not in shards yet, while the run goes on, or after its process died
+//!     experience.json                 the schema, its hash, spaces and units
+//!     data/<run>-00000.parquet        a shard of whole episodes, with the columns of `sink::arrow`
+//!     runs/<run>.json                 the account of a run: its counts and shards
+//!     journal/<run>/                  rows that are not in shards yet, until the run is closed or recovered
 //! ```
 //!
-//! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has another name
-//! until it is whole and on the disk: readers see all of it or nothing. While a run goes on it holds a lock on the hidden file
-//! `runs/.<run>.lock`, which tells it from one whose process died.
+//! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has a temporary name
+//! until it is complete and durable: readers see all of it or nothing. A run holds a lock on the hidden file
+//! `runs/.<run>.lock` until it is closed, which distinguishes it from a run whose process died.
 
 mod account;
 mod batches;
@@ -22,11 +22,13 @@ pub(crate) mod experience;
 pub(crate) mod files;
 pub(crate) mod layout;
 mod lock;
-pub(crate) mod place;
+mod read;
+pub(crate) mod recording_folder;
 pub(crate) mod recovery;
 mod retention;
+pub(crate) mod run_writer;
 mod shard;
-mod spool;
+mod shard_file;
 mod writer;
 
 pub use account::{AgentCounts, Retired, RunAccount, RunStatus};
@@ -34,7 +36,7 @@ pub use recovery::{RecoveredRun, Recovery};
 pub use shard::ShardAccount;
 
 use core::time::Duration;
-use encoding::Encoding;
+use encoding::ShardEncoding;
 use experience_core::account::RunReport;
 use experience_core::{schema::Schema, transition::Episode};
 use experience_export::{RecordingInfo, Sink, SinkError};
@@ -42,7 +44,7 @@ use parquet::basic::ZstdLevel;
 use std::{borrow::Cow, path::PathBuf};
 use writer::DatasetWriter;
 
-/// Writes episodes into a dataset on disk.
+/// Writes episodes to a dataset on disk.
 ///
 /// ```
 /// use experience_dataset::DatasetSink;
@@ -51,10 +53,10 @@ use writer::DatasetWriter;
 /// let sink = DatasetSink::new("data/arena").with_shard_age(Duration::from_secs(60)).with_seed(7);
 /// ```
 ///
-/// Shards are finished when they are big or old enough, and at the close. What is not in them yet is in the
-/// [journal](experience_export::journal): where an earlier process died, the sink brings what that one left into shards, beside its own work,
-/// when it is opened. Where the disk is full or gone, what was taken already stays in memory and is tried again at every
-/// [`write`](Sink::write) and [`flush`](Sink::flush); until it has found its place nothing more is taken.
+/// A shard is committed when it reaches a limit of size, age or episodes, and at the close. Rows that are not in a committed shard
+/// yet are in the [journal](experience_export::journal). When the sink is opened, it recovers the journals of earlier processes that died, on
+/// a thread of its own. If the disk is full or fails, accepted episodes stay in memory, and every [`write`](Sink::write) and
+/// [`flush`](Sink::flush) tries again; until that succeeds, no more episodes are accepted.
 #[derive(Debug)]
 pub struct DatasetSink {
     description: String,
@@ -65,42 +67,44 @@ pub struct DatasetSink {
 #[derive(Clone, Debug)]
 struct Settings {
     root: PathBuf,
-    encoding: Encoding,
+    encoding: ShardEncoding,
     shard_bytes: usize,
     shard_age: Duration,
     shard_episodes: usize,
     keep_bytes: Option<u64>,
-    others: OtherSchema,
+    on_mismatch: SchemaMismatch,
     seed: Option<u64>,
     build: Option<String>,
     recover: bool,
 }
 
-/// What to do where the recording's folder holds other columns.
+/// What to do if the recording's folder holds another schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OtherSchema {
+pub(crate) enum SchemaMismatch {
+    /// Write to a folder beside it, with the schema's hash in its name.
     Sibling,
+    /// Return an error.
     Refuse,
 }
 
 impl DatasetSink {
-    /// A sink that writes to the folder `path`, which is made where it does not exist.
+    /// A sink that writes to the folder `path`, which is created if it is missing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let mut root = path.into();
         if root.as_os_str().is_empty() {
-            // The folder that the process is in, which deserves the same checks as any other.
+            // The working directory, with a path that can be checked like any other.
             root.push(".");
         }
         Self {
             description: format!("dataset {}", root.display()),
             settings: Settings {
                 root,
-                encoding: Encoding::default(),
+                encoding: ShardEncoding::default(),
                 shard_bytes: 128 << 20,
                 shard_age: Duration::from_secs(5 * 60),
                 shard_episodes: usize::MAX,
                 keep_bytes: None,
-                others: OtherSchema::Sibling,
+                on_mismatch: SchemaMismatch::Sibling,
                 seed: None,
                 build: None,
                 recover: true,
@@ -109,49 +113,49 @@ impl DatasetSink {
         }
     }
 
-    /// Finishes a shard when it has about this many bytes; 128 MiB unless told. Loaders like few large files.
+    /// Commits a shard when it has about this many bytes; 128 MiB by default. Data loaders are fastest with few large files.
     #[must_use]
     pub fn with_shard_bytes(mut self, bytes: usize) -> Self {
         self.settings.shard_bytes = bytes;
         self
     }
 
-    /// Finishes a shard, at the next write or flush, when it was begun this long ago; 5 minutes unless told.
+    /// Commits a shard, at the next write or flush, when it was created this long ago; 5 minutes by default.
     ///
-    /// [`Duration::ZERO`] finishes one at every write.
+    /// [`Duration::ZERO`] commits one at every write.
     #[must_use]
     pub fn with_shard_age(mut self, age: Duration) -> Self {
         self.settings.shard_age = age;
         self
     }
 
-    /// Finishes a shard when it has at least this many episodes; as many as fit unless told. What is handed over together is in
-    /// one shard, so it may have some more.
+    /// Commits a shard when it has at least this many episodes; unlimited by default. Episodes of one [`write`](Sink::write) are
+    /// in one shard, so it may have some more.
     #[must_use]
     pub fn with_shard_episodes(mut self, episodes: usize) -> Self {
         self.settings.shard_episodes = episodes;
         self
     }
 
-    /// Keeps about the last so many bytes of the recording; all of it unless told.
+    /// Limits the size of the recording, in bytes; unlimited by default.
     ///
-    /// Whenever a shard is finished, the oldest go until no more than `bytes` are left: shards of this run, and of runs that have
-    /// ended or whose process died. Those of a run that is alive are not counted and never go; its own sink sees to them. The
-    /// newest shard stays, however large it is. What went still counts as exported, and
-    /// [`RunAccount::retired`](crate::RunAccount::retired) says how much it was.
+    /// Whenever a shard is committed, the oldest shards are deleted until at most `bytes` are left: shards of this run, and of runs
+    /// that are closed, recovered, or whose process died. Shards of other live runs are neither counted nor deleted; their own
+    /// sinks do that. The newest shard is kept, however large it is. Deleted transitions still count as exported, and
+    /// [`RunAccount::retired`](crate::RunAccount::retired) counts them.
     #[must_use]
     pub fn with_keep_bytes(mut self, bytes: u64) -> Self {
         self.settings.keep_bytes = Some(bytes);
         self
     }
 
-    /// Sets Zstandard's level, from 1 (fast) to 22 (small); 1 unless told.
+    /// Sets the Zstandard level, from 1 (fast) to 22 (small); 1 by default.
     ///
     /// On rows of 40 features, level 3 takes twice and level 9 five times as long as level 1, for shards that are 2 and 4 %
     /// smaller.
     ///
     /// # Panics
-    /// When there is no such level.
+    /// If `level` is not in that range.
     #[must_use]
     #[track_caller]
     pub fn with_compression_level(mut self, level: i32) -> Self {
@@ -162,36 +166,36 @@ impl DatasetSink {
         self
     }
 
-    /// Closes a row group when it has this many rows; 65,536 unless told. An episode is never divided between two.
+    /// Closes a row group before it has more than this many rows; 65,536 by default. An episode is never divided between two.
     #[must_use]
     pub fn with_row_group_rows(mut self, rows: usize) -> Self {
         self.settings.encoding.row_group_rows = rows;
         self
     }
 
-    /// Refuses to record where the recording's folder holds other columns, instead of writing to a folder beside it.
+    /// Refuses to record if the recording's folder holds another schema, instead of writing to a folder beside it.
     #[must_use]
     pub fn refuse_other_schema(mut self) -> Self {
-        self.settings.others = OtherSchema::Refuse;
+        self.settings.on_mismatch = SchemaMismatch::Refuse;
         self
     }
 
-    /// Notes the seed of the game's random numbers in the run's account.
+    /// Stores the seed of the game's random numbers in the run's account.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
         self
     }
 
-    /// Notes the build of the game, such as a commit or a version, in the run's account.
+    /// Stores the build of the game, such as a commit or a version, in the run's account.
     #[must_use]
     pub fn with_build(mut self, build: impl Into<String>) -> Self {
         self.settings.build = Some(build.into());
         self
     }
 
-    /// Leaves alone what earlier processes that died have left in the recording. `experience recover`, or
-    /// [`Dataset::recover`](crate::Dataset::recover), brings that into shards at another time.
+    /// Does not recover the journals of earlier processes that died. `experience recover`, or
+    /// [`Dataset::recover`](crate::Dataset::recover), recovers them at another time.
     #[must_use]
     pub fn without_recovery(mut self) -> Self {
         self.settings.recover = false;
@@ -211,8 +215,8 @@ impl Sink for DatasetSink {
     }
 
     fn check(&mut self, schema: &Schema) -> Result<(), SinkError> {
-        super::arrow::BatchEncoder::new(schema.clone().into_shared())?;
-        place::check(&self.settings.root, schema, self.settings.others)
+        experience_arrow::BatchEncoder::new(schema.clone().into_shared())?;
+        recording_folder::check(&self.settings.root, schema, self.settings.on_mismatch)
     }
 
     fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError> {
@@ -233,7 +237,7 @@ impl Sink for DatasetSink {
     }
 
     fn durable(&self, _: u64) -> u64 {
-        self.writer.as_ref().map_or(0, DatasetWriter::landed)
+        self.writer.as_ref().map_or(0, DatasetWriter::committed_episodes)
     }
 
     fn journal_folder(&self) -> Option<PathBuf> {

@@ -1,47 +1,43 @@
-//! A recording in a few numbers.
+//! Summary statistics of a recording's episodes.
 
-use super::{DatasetError, columns::Reasons, shard::Shard};
-use crate::arrow::Content;
-use arrow_array::{
-    cast::AsArray,
-    types::{Float64Type, Int64Type},
-};
+use super::{DatasetError, columns::ReasonColumn, shard::ShardReader};
+use experience_arrow::ColumnId;
 use experience_core::schema::Schema;
 use serde::Serialize;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-/// A recording in a few numbers; see [`RecordingData::stats`](super::RecordingData::stats).
+/// Summary statistics of a recording; see [`RecordingData::stats`](super::RecordingData::stats).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RecordingStats {
     /// Whole episodes.
     pub episodes: u64,
     /// Their transitions.
     pub transitions: u64,
-    /// Episodes that the world ended.
+    /// Episodes that were terminated.
     pub terminated: u64,
-    /// Episodes at whose end watching stopped.
+    /// Episodes that were truncated.
     pub truncated: u64,
-    /// The sum of an episode's rewards; `None` where there are no episodes.
+    /// Sums of an episode's rewards; `None` if there are no episodes.
     pub returns: Option<Summary>,
-    /// The number of an episode's transitions; `None` where there are no episodes.
+    /// Numbers of an episode's transitions; `None` if there are no episodes.
     pub lengths: Option<Summary>,
-    /// How many episodes ended for each reason.
+    /// The number of episodes with each end reason.
     pub reasons: BTreeMap<String, u64>,
 }
 
-/// Some numbers in three.
+/// Minimum, mean and maximum of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// The least.
+    /// The minimum.
     pub min: f64,
     /// The mean.
     pub mean: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Summary {
-    /// The summary of `count` numbers, of which `number` is the last and `before` the others'.
+    /// The summary of `count` numbers: those in `before`, and `number`.
     fn with(before: Option<Self>, number: f64, count: u64) -> Self {
         let Some(before) = before else {
             return Self {
@@ -61,33 +57,32 @@ impl Summary {
 pub(super) fn stats(schema: &Arc<Schema>, shards: &[PathBuf]) -> Result<RecordingStats, DatasetError> {
     let mut stats = RecordingStats::default();
     for path in shards {
-        add(&mut stats, &Shard::open(schema, path)?)?;
+        add(&mut stats, &ShardReader::open(schema, path)?)?;
     }
     Ok(stats)
 }
 
-fn add(stats: &mut RecordingStats, shard: &Shard) -> Result<(), DatasetError> {
+fn add(stats: &mut RecordingStats, shard: &ShardReader) -> Result<(), DatasetError> {
     let columns = [
-        Content::EpisodeId,
-        Content::Reward,
-        Content::Terminated,
-        Content::Truncated,
-        Content::EndReason,
+        ColumnId::EpisodeId,
+        ColumnId::Reward,
+        ColumnId::Terminated,
+        ColumnId::Truncated,
+        ColumnId::EndReason,
     ];
     // The open episode: its id, its return and its length.
     let mut open: Option<(i64, f64, u64)> = None;
-    let cut_short = |id: i64| DatasetError::damaged(shard.path(), format!("episode {id} ends without an end"));
+    let missing_end = |id: i64| DatasetError::damaged(shard.path(), format!("episode {id} has no last row"));
     for batch in shard.batches(&columns, None)? {
         let batch = batch?;
-        let column = |content: Content| &batch[content.name(shard.schema()).as_str()];
-        let ids = column(Content::EpisodeId).as_primitive::<Int64Type>();
-        let rewards = column(Content::Reward).as_primitive::<Float64Type>();
-        let [terminated, truncated] = [Content::Terminated, Content::Truncated].map(|flag| column(flag).as_boolean());
-        let reasons = Reasons::new(column(Content::EndReason));
-        for row in 0..batch.num_rows() {
+        let batch = shard.columns(&batch);
+        let (ids, rewards) = (batch.i64(ColumnId::EpisodeId), batch.f64(ColumnId::Reward));
+        let (terminated, truncated) = (batch.bool(ColumnId::Terminated), batch.bool(ColumnId::Truncated));
+        let reasons = ReasonColumn::new(batch.array(ColumnId::EndReason));
+        for row in 0..batch.len() {
             let (id, total, length) = open.take().unwrap_or((ids.value(row), 0.0, 0));
             if id != ids.value(row) {
-                return Err(cut_short(id));
+                return Err(missing_end(id));
             }
             let (total, length) = (total + rewards.value(row), length + 1);
             stats.transitions += 1;
@@ -108,5 +103,5 @@ fn add(stats: &mut RecordingStats, shard: &Shard) -> Result<(), DatasetError> {
             }
         }
     }
-    open.map_or(Ok(()), |(id, ..)| Err(cut_short(id)))
+    open.map_or(Ok(()), |(id, ..)| Err(missing_end(id)))
 }

@@ -1,59 +1,63 @@
-//! Every rule of the contract, checked row by row.
+//! Validates a recording: checks every rule of the format, row by row.
 //!
-//! The rules are those of [`transition`](experience_core::transition) and of the columns in [`sink::arrow`](crate::arrow). A
-//! dataset that this crate wrote keeps all of them; one that another program rewrote, that a disk damaged or that two folders
-//! were copied into may not.
+//! The rules are those of [`transition`](experience_core::transition) and of the columns in [`experience_arrow`](experience_arrow). A
+//! dataset that this crate wrote follows all of them. One that another program rewrote, that was damaged, or that was copied
+//! together from several folders may not.
 
-mod account;
+mod episode_index;
 mod rows;
 
-use super::{DatasetError, Progress, RecordingData, columns::Columns, progress::Meter, shard::Shard};
-use crate::arrow::Content;
-use account::Tally;
+use super::{
+    DatasetError, Progress, RecordingData, columns::EpisodeColumns, progress::ProgressMeter, shard::ShardReader,
+};
 use core::fmt;
-use rows::Rows;
+use episode_index::EpisodeIndex;
+use experience_arrow::ColumnId;
+use rows::RowValidator;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-/// A report keeps this many violations; what is beyond is counted.
-const MAX_KEPT: usize = 1000;
+/// The maximum number of violations in a report. Further ones are counted.
+const MAX_VIOLATIONS: usize = 1000;
 
-/// A rule that rows, files and accounts keep.
+/// A rule of the format, for rows, files and accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// A file can be read, and has the columns of its recording.
     File,
-    /// The steps of an episode count from 0 without a gap.
+    /// The steps of an episode are counted from 0 without a gap.
     Steps,
-    /// An episode stands in one place, once.
-    OnePiece,
-    /// All rows of an episode are of one agent, one run, and continue the same episode.
+    /// The rows of an episode are contiguous, in one file.
+    #[serde(rename = "one_piece")]
+    Contiguous,
+    /// All rows of an episode have the same agent, run and continued episode.
     Identity,
     /// The upper half of an `episode_id` is its run.
     EpisodeId,
     /// The last row of an episode, and no other, is either `terminated` or `truncated`.
     End,
-    /// `end_reason` stands on last rows, always, and nowhere else.
+    /// The last row of an episode, and no other, has an `end_reason`.
     Reason,
-    /// `next_observation` is the next row's `observation`, bit by bit, and an episode's last row has one.
+    /// `next_observation` equals the next row's `observation` in every bit, and an episode's last row has one.
     NextObservation,
-    /// `next_action_mask` is the next row's `action_mask`.
+    /// `next_action_mask` equals the next row's `action_mask`.
     NextMask,
-    /// `changed` has a bit for each feature that differs, and for no other.
+    /// `changed` has the bits of exactly the features that differ.
     Changed,
-    /// `tick` plus `ticks` is the next row's `tick`, and time does not run backwards.
+    /// `tick` plus `ticks` is the next row's `tick`, and timestamps do not decrease.
     Time,
-    /// Values lie in their spaces.
+    /// Values are within their spaces.
     Space,
-    /// An agent lives one episode at a time.
-    OneLife,
-    /// An episode continues one that ended by `split` or `gap`.
+    /// Episodes of one agent do not overlap in time.
+    #[serde(rename = "one_life")]
+    NoOverlap,
+    /// A continued episode ended with the reason `split` or `gap`.
     Continues,
-    /// The account of a run speaks of what is there, and closes.
+    /// The account of a run matches the shards, and its counts add up.
     Account,
 }
 
@@ -63,36 +67,36 @@ impl Rule {
     pub fn text(self) -> &'static str {
         match self {
             Self::File => "a file can be read, and has the columns of its recording",
-            Self::Steps => "the steps of an episode count from 0 without a gap",
-            Self::OnePiece => "an episode stands in one place, once",
-            Self::Identity => "all rows of an episode are of one agent and one run, and continue the same episode",
+            Self::Steps => "the steps of an episode are counted from 0 without a gap",
+            Self::Contiguous => "the rows of an episode are contiguous, in one file",
+            Self::Identity => "all rows of an episode have the same agent, run and continued episode",
             Self::EpisodeId => "the upper half of an `episode_id` is its run",
             Self::End => "the last row of an episode, and no other, is either `terminated` or `truncated`",
-            Self::Reason => "`end_reason` stands on last rows, always, and nowhere else",
-            Self::NextObservation => "`next_observation` is the next row's `observation`, and a last row has one",
-            Self::NextMask => "`next_action_mask` is the next row's `action_mask`",
-            Self::Changed => "`changed` has a bit for each feature that differs",
-            Self::Time => "`tick` plus `ticks` is the next row's `tick`, and time does not run backwards",
-            Self::Space => "values lie in their spaces",
-            Self::OneLife => "an agent lives one episode at a time",
-            Self::Continues => "an episode continues one that ended by `split` or `gap`",
-            Self::Account => "the account of a run speaks of what is there, and closes",
+            Self::Reason => "the last row of an episode, and no other, has an `end_reason`",
+            Self::NextObservation => "`next_observation` equals the next row's `observation`, and a last row has one",
+            Self::NextMask => "`next_action_mask` equals the next row's `action_mask`",
+            Self::Changed => "`changed` has the bits of exactly the features that differ",
+            Self::Time => "`tick` plus `ticks` is the next row's `tick`, and timestamps do not decrease",
+            Self::Space => "values are within their spaces",
+            Self::NoOverlap => "episodes of one agent do not overlap in time",
+            Self::Continues => "a continued episode ended with the reason `split` or `gap`",
+            Self::Account => "the account of a run matches the shards, and its counts add up",
         }
     }
 }
 
-/// A rule that is broken, and where.
+/// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Violation {
     /// The rule.
     pub rule: Rule,
     /// The file: a shard, or the account of a run.
     pub file: PathBuf,
-    /// The episode, where it is about one.
+    /// The episode, if the violation is in one.
     pub episode_id: Option<i64>,
-    /// The step in the episode, where it is about one.
+    /// The step in the episode, if the violation is at one.
     pub step: Option<i32>,
-    /// What is wrong.
+    /// A description of the violation.
     pub what: String,
 }
 
@@ -109,41 +113,41 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What came of checking a recording; see [`RecordingData::validate`].
+/// The result of [`RecordingData::validate`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Validation {
-    /// Episodes that were looked at.
+    /// Episodes that were checked.
     pub episodes: u64,
     /// Their transitions.
     pub transitions: u64,
-    /// How often each rule is broken; rules that are kept are not named.
+    /// The number of violations of each rule; rules without violations are absent.
     pub broken: BTreeMap<Rule, u64>,
     /// The first thousand violations, in the order of the files.
     pub violations: Vec<Violation>,
 }
 
 impl Validation {
-    /// Whether every rule is kept.
+    /// Whether no rule is violated.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.broken.is_empty()
     }
 
-    /// How many violations there are, those beyond the first thousand included.
+    /// The number of violations, including those beyond the first thousand.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.broken.values().sum()
     }
 
-    /// Notes a violation in `file`; at an episode and at a step of it, where it has such a place.
-    fn note(&mut self, rule: Rule, file: &Path, place: (Option<i64>, Option<i32>), what: String) {
+    /// Adds a violation in `file`, at an episode id and a step, if it has them.
+    fn add(&mut self, rule: Rule, file: &Path, (episode_id, step): (Option<i64>, Option<i32>), what: String) {
         *self.broken.entry(rule).or_default() += 1;
-        if self.violations.len() < MAX_KEPT {
+        if self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(Violation {
                 rule,
                 file: file.to_owned(),
-                episode_id: place.0,
-                step: place.1,
+                episode_id,
+                step,
                 what,
             });
         }
@@ -151,55 +155,56 @@ impl Validation {
 }
 
 pub(super) fn validate(recording: &RecordingData, watch: &mut dyn FnMut(Progress)) -> Result<Validation, DatasetError> {
-    let mut found = Validation::default();
-    let mut tally = Tally::default();
+    let mut validation = Validation::default();
+    let mut index = EpisodeIndex::default();
     let mut shards = Vec::new();
     for path in recording.shards()? {
-        match Shard::open(recording.schema(), &path) {
+        match ShardReader::open(recording.schema(), &path) {
             Ok(shard) => shards.push(shard),
             Err(error) => {
-                tally.unreadable(&path);
-                found.note(Rule::File, &path, (None, None), reason(error)?);
+                index.add_unreadable(&path);
+                validation.add(Rule::File, &path, (None, None), damage(error)?);
             }
         }
     }
-    let mut meter = Meter::new(shards.iter().map(Shard::rows).sum(), watch);
-    // Only now: a description without a shard that bears it out may name rows of any width.
+    let mut meter = ProgressMeter::new(shards.iter().map(ShardReader::rows).sum(), watch);
+    // Created after a shard was opened: without one that confirms it, a damaged `experience.json` could name rows of any width.
     let mut rows = None;
     for shard in &shards {
-        let rows = rows.get_or_insert_with(|| Rows::new(shard.schema()));
-        if let Err(error) = check(shard, rows, &mut tally, &mut found, &mut meter) {
-            tally.unreadable(shard.path());
-            found.note(Rule::File, shard.path(), (None, None), reason(error)?);
+        let rows = rows.get_or_insert_with(|| RowValidator::new(shard.schema()));
+        if let Err(error) = check_shard(shard, rows, &mut index, &mut validation, &mut meter) {
+            index.add_unreadable(shard.path());
+            validation.add(Rule::File, shard.path(), (None, None), damage(error)?);
         }
-        rows.end_shard(shard.path(), &mut tally, &mut found);
+        rows.end_shard(shard.path(), &mut index, &mut validation);
     }
-    tally.check(recording, &mut found)?;
-    Ok(found)
+    index.check(recording, &mut validation)?;
+    Ok(validation)
 }
 
-/// Checks one shard, row by row.
-fn check(
-    shard: &Shard,
-    rows: &mut Rows,
-    tally: &mut Tally,
-    found: &mut Validation,
-    meter: &mut Meter,
+/// Checks the rows of one shard.
+fn check_shard(
+    shard: &ShardReader,
+    rows: &mut RowValidator,
+    index: &mut EpisodeIndex,
+    validation: &mut Validation,
+    meter: &mut ProgressMeter,
 ) -> Result<(), DatasetError> {
-    let mut content = shard.all();
-    content.push(Content::Changed);
-    for batch in shard.batches(&content, None)? {
+    let mut columns = shard.episode_columns();
+    columns.push(ColumnId::Changed);
+    for batch in shard.batches(&columns, None)? {
         let batch = batch?;
+        let view = shard.columns(&batch);
         let columns =
-            Columns::new(shard.schema(), &batch).map_err(|reason| DatasetError::damaged(shard.path(), reason))?;
-        rows.check(shard, &batch, &columns, tally, found);
+            EpisodeColumns::new(shard.schema(), view).map_err(|reason| DatasetError::damaged(shard.path(), reason))?;
+        rows.check(shard.path(), view, &columns, index, validation);
         meter.add(batch.num_rows());
     }
     Ok(())
 }
 
-/// What is wrong with a file. A file system that refuses is no fault of the data.
-fn reason(error: DatasetError) -> Result<String, DatasetError> {
+/// The damage of a file. Other errors, as of the file system, are no violations.
+fn damage(error: DatasetError) -> Result<String, DatasetError> {
     match error {
         DatasetError::Damaged { reason, .. } => Ok(reason),
         other => Err(other),

@@ -3,7 +3,7 @@
 mod episode_builder;
 mod stored_episode;
 
-pub(crate) use episode_builder::EpisodeBuilder;
+pub use episode_builder::EpisodeBuilder;
 pub(crate) use stored_episode::StoredEpisode;
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -14,20 +14,20 @@ use experience_core::{
 use std::sync::Arc;
 
 /// Shared inputs of all assemblies of one recording.
-pub(crate) struct AssemblyContext {
-    pub(crate) schema: Arc<Schema>,
-    pub(crate) run: RunId,
-    pub(crate) reasons: Arc<ReasonTable>,
-    pub(crate) episodes: Arc<AtomicU32>,
+pub struct AssemblyContext {
+    pub schema: Arc<Schema>,
+    pub run: RunId,
+    pub reasons: Arc<ReasonTable>,
+    pub episodes: Arc<AtomicU32>,
 }
 
 /// Transitions that will be in no episode.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct LossCounts {
+pub struct LossCounts {
     /// Transitions whose row, or whose first observation, was overwritten.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// Transitions of discarded episodes.
-    pub(crate) discarded: u64,
+    pub discarded: u64,
     /// The discarded episodes that the journal holds, by the number under which they were captured.
     pub(crate) withdrawn: Vec<u32>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct LossCounts {
 /// Its only input is the rows. Each carries its episode and the buffer's count of transitions, which is enough to tell at
 /// any row exactly how many transitions are missing before it.
 #[derive(Default)]
-pub(crate) struct Assembly {
+pub struct Assembly {
     open: Option<EpisodeBuilder>,
     /// Count of transitions in the last row.
     ordinal: u32,
@@ -45,17 +45,17 @@ pub(crate) struct Assembly {
 
 impl Assembly {
     /// Resumes from what another process left: its open episode, and the count of transitions in its last row.
-    pub(crate) fn resume(open: Option<EpisodeBuilder>, ordinal: u32) -> Self {
+    pub fn resume(open: Option<EpisodeBuilder>, ordinal: u32) -> Self {
         Self { open, ordinal }
     }
 
     /// The open episode, without ending it.
-    pub(crate) fn into_open(self) -> Option<EpisodeBuilder> {
+    pub fn into_open(self) -> Option<EpisodeBuilder> {
         self.open
     }
 
     /// Adds the next row. Episodes that it ends are appended to `finished`.
-    pub(crate) fn push_row(
+    pub fn push_row(
         &mut self,
         context: &AssemblyContext,
         row: &[u64],
@@ -126,13 +126,13 @@ impl Assembly {
 
     /// Number of transitions that were pushed after the last row and never stored. The buffer is closed and drained, and
     /// `total` transitions were pushed to it, modulo 2³².
-    pub(crate) fn missing_at_end(&mut self, total: u32) -> u64 {
+    pub fn missing_at_end(&mut self, total: u32) -> u64 {
         u64::from(total.wrapping_sub(core::mem::replace(&mut self.ordinal, total)))
     }
 
     /// Ends the open episode and appends it to `finished`. Returns its captured number and its id; `None` when no episode
     /// with a transition was open.
-    pub(crate) fn finish(
+    pub fn finish(
         &mut self,
         outcome: Outcome,
         reason: EndReason,
@@ -149,7 +149,7 @@ impl Assembly {
     }
 
     /// The open episode.
-    pub(crate) fn open_mut(&mut self) -> Option<&mut EpisodeBuilder> {
+    pub fn open_mut(&mut self) -> Option<&mut EpisodeBuilder> {
         self.open.as_mut()
     }
 

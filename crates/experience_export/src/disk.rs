@@ -1,11 +1,13 @@
-//! What is asked of the disk, in one place: files and folders that appear whole or not at all.
+//! Every file system operation that changes a dataset or a journal: atomic files and folders, syncs and removals.
 //!
-//! Everything that changes a dataset or a journal goes through here, so that a test can refuse any of it, or have the
-//! process die or the power fail at that very moment: see `faults`.
+//! Tests inject a fault at any of these operations: a refused operation, a full disk, a killed process or a loss of power.
+//! See `faults`.
 
+pub mod atomic;
 #[cfg(any(test, feature = "fault_injection"))]
 pub mod faults;
 
+use atomic::AtomicFile;
 use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions},
@@ -16,12 +18,12 @@ use std::{
 #[cfg(any(test, feature = "fault_injection"))]
 use faults::check;
 
-/// Documents of more bytes than this are refused: they come from a damaged disk, not from a recording.
+/// Larger documents are refused, in bytes: they come from a damaged disk, not from a recording.
 const MAX_DOCUMENT: u64 = 256 << 20;
 
 const TEMPORARY: &str = ".experience-";
 
-/// What can be asked of a disk, and can fail.
+/// A file system operation that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     CreateFile,
@@ -40,7 +42,7 @@ fn check(_: Operation, _: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file that is being written.
+/// An open file whose operations can be made to fail by tests.
 #[derive(Debug)]
 pub struct DiskFile {
     file: File,
@@ -48,7 +50,7 @@ pub struct DiskFile {
 }
 
 impl DiskFile {
-    /// Makes the file `path`, where there is none.
+    /// Creates the file `path`, which must not exist.
     pub fn create_new(path: &Path) -> io::Result<Self> {
         check(Operation::CreateFile, path)?;
         Self::open(path, OpenOptions::new().write(true).create_new(true))
@@ -64,7 +66,7 @@ impl DiskFile {
         })
     }
 
-    /// Makes what was written last through a loss of power.
+    /// Syncs content and metadata to the disk, so that both survive a loss of power.
     pub fn sync(&self) -> io::Result<()> {
         check(Operation::Sync, &self.path)?;
         self.file.sync_all()?;
@@ -73,8 +75,8 @@ impl DiskFile {
         Ok(())
     }
 
-    /// Cuts the file to `len` bytes, and goes on from there.
-    pub(crate) fn cut(&mut self, len: u64) -> io::Result<()> {
+    /// Truncates the file to `len` bytes and moves the cursor to its end.
+    pub fn cut(&mut self, len: u64) -> io::Result<()> {
         check(Operation::Write, &self.path)?;
         self.file.set_len(len)?;
         self.file.seek(SeekFrom::Start(len))?;
@@ -96,52 +98,32 @@ impl Write for DiskFile {
     }
 }
 
-/// A new path in `folder` for something unfinished. It is hidden, and no pattern for data matches it.
+/// A new path in `folder` for an unfinished file or folder. The name is hidden, and no glob for data files matches it.
 pub fn temporary(folder: &Path) -> PathBuf {
     folder.join(format!("{TEMPORARY}{:016x}.tmp", rand::random::<u64>()))
 }
 
-/// Whether something of this name is unfinished, or on its way out.
-pub(crate) fn is_temporary(name: &OsStr) -> bool {
+/// Whether `name` was made by [`temporary`]: the file or folder is unfinished, or is being removed.
+pub fn is_temporary(name: &OsStr) -> bool {
     name.to_str()
         .is_some_and(|name| name.starts_with(TEMPORARY) && name.ends_with(".tmp"))
 }
 
-/// Replaces the file at `path`: a reader sees the old content or the new one.
+/// Replaces the file at `path` atomically: a reader sees the old content or the new.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = write_beside(path, content)?;
-    rename(&beside, path).inspect_err(|_| remove_unfinished(&beside))?;
-    sync_folder(parent(path));
-    Ok(())
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(content)?;
+    file.commit()
 }
 
-/// Creates the file at `path` with all its content at once; `false` where there is one already.
+/// Creates the file at `path` with `content` atomically. Returns `false`, and changes nothing, if the file exists.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
-    let beside = write_beside(path, content)?;
-    let linked = match link(&beside, path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        // A file system without hard links, or a folder that is gone: the rename knows which.
-        Err(_) if path.exists() => Ok(false),
-        Err(_) => rename(&beside, path).map(|()| true),
-    };
-    remove_unfinished(&beside);
-    sync_folder(parent(path));
-    linked
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(content)?;
+    file.commit_new()
 }
 
-fn write_beside(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
-    let beside = temporary(parent(path));
-    let write = || {
-        let mut file = DiskFile::create_new(&beside)?;
-        file.write_all(content)?;
-        file.sync()
-    };
-    write().inspect_err(|_| remove_unfinished(&beside))?;
-    Ok(beside)
-}
-
-/// Whether files can be made in `folder`. Nothing stays behind.
+/// Checks that a file can be created in `folder`, and removes it again.
 pub fn probe(folder: &Path) -> io::Result<()> {
     let path = temporary(folder);
     let probed = DiskFile::create_new(&path);
@@ -149,8 +131,8 @@ pub fn probe(folder: &Path) -> io::Result<()> {
     probed.map(|_| ())
 }
 
-/// Whether `bytes` more find room in `folder`. Nothing stays behind.
-pub(crate) fn probe_room(folder: &Path, bytes: usize) -> io::Result<()> {
+/// Checks that a file of `bytes` bytes can be written in `folder`, and removes it again.
+pub fn probe_room(folder: &Path, bytes: usize) -> io::Result<()> {
     let path = temporary(folder);
     let mut file = DiskFile::create_new(&path)?;
     let probed = file.write_all(&vec![0; bytes]);
@@ -159,7 +141,7 @@ pub(crate) fn probe_room(folder: &Path, bytes: usize) -> io::Result<()> {
     probed
 }
 
-/// Renames a file or a folder. Whoever wants it to last through a loss of power syncs the folder.
+/// Renames a file or a folder. The new name survives a loss of power after [`sync_folder`].
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::Rename, to)?;
     #[cfg(any(test, feature = "fault_injection"))]
@@ -175,21 +157,21 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder, where there is none, in one that there is.
+/// Creates a folder, which must not exist, in a folder that does.
 pub fn create_folder(folder: &Path) -> io::Result<()> {
     check(Operation::CreateFolder, folder)?;
     fs::create_dir(folder)
 }
 
-/// Makes a folder and those that it is in, where there are none.
+/// Creates a folder and its parents, as far as they are missing.
 pub fn create_folders(folder: &Path) -> io::Result<()> {
     check(Operation::CreateFolder, folder)?;
     fs::create_dir_all(folder)
 }
 
-/// Makes a rename in `folder` last through a loss of power, where the system can.
+/// Syncs the names in `folder`, so that renames in it survive a loss of power, on systems that support it.
 pub fn sync_folder(folder: &Path) {
-    // Windows cannot open a folder, and some network file systems cannot sync one. The rename stands all the same.
+    // Windows cannot open a folder, and some network file systems cannot sync one. The rename holds all the same.
     let synced = check(Operation::SyncFolder, folder)
         .and_then(|()| File::open(folder))
         .and_then(|opened| opened.sync_all());
@@ -200,7 +182,7 @@ pub fn sync_folder(folder: &Path) {
     let _ = synced;
 }
 
-/// Copies a file as it is, and makes the copy last through a loss of power.
+/// Copies a file and syncs the copy.
 pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::CreateFile, to)?;
     fs::copy(from, to)?;
@@ -213,19 +195,19 @@ pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Removes something unfinished that is of no more use.
+/// Removes an unfinished file, as far as that is possible.
 pub fn remove_unfinished(path: &Path) {
-    // It may never have come to be; and if it stays, nobody reads it.
+    // The file may never have been created. One that cannot be removed has a name that no reader opens.
     let _ = remove(path);
 }
 
-/// Removes a folder that is of no more use, with all that is in it.
+/// Removes a folder with its content.
 pub fn remove_folder(folder: &Path) -> io::Result<()> {
     check(Operation::Remove, folder)?;
     fs::remove_dir_all(folder)
 }
 
-/// The whole of a document of sane size.
+/// Reads a whole document, of at most [`MAX_DOCUMENT`] bytes.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(MAX_DOCUMENT + 1).read_to_end(&mut content)?;
@@ -235,7 +217,8 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-fn parent(path: &Path) -> &Path {
+/// The folder that holds `path`.
+pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

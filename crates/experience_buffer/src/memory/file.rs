@@ -55,10 +55,10 @@ impl RingFile {
         if !SUPPORTED {
             return Err(no_file(folder, "rings in files are for systems with 64-bit pointers"));
         }
-        let (mut file, draft, path) = create_unique(folder, label).map_err(refused)?;
+        let (mut file, builder, path) = create_unique(folder, label).map_err(refused)?;
         // The file has a temporary name until it is complete.
         let mut owned = OwnedPath {
-            path: draft,
+            path: builder,
             is_creator: true,
             remove_on_drop: true,
         };
@@ -139,14 +139,19 @@ fn create_unique(folder: &Path, label: Label) -> IoResult<(File, PathBuf, PathBu
     loop {
         let counter = CREATED.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{counter:x}-{:x}", label.run, label.agent_id);
-        let (draft, path) = (
-            folder.join(format!("{name}.draft")),
+        let (builder, path) = (
+            folder.join(format!("{name}.builder")),
             folder.join(format!("{name}.ring")),
         );
-        match OpenOptions::new().read(true).write(true).create_new(true).open(&draft) {
+        match OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&builder)
+        {
             // A file gets its final name only after its temporary one.
-            Ok(_) if path.try_exists()? => fs::remove_file(&draft)?,
-            Ok(file) => return Ok((file, draft, path)),
+            Ok(_) if path.try_exists()? => fs::remove_file(&builder)?,
+            Ok(file) => return Ok((file, builder, path)),
             // Another run has the same id.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -205,7 +210,7 @@ pub(super) fn prepare(folder: &Path) -> Result<(), BufferError> {
     let refused = |error: std::io::Error| no_file(folder, error);
     fs::create_dir_all(folder).map_err(refused)?;
     let label = Label::default();
-    let (file, draft, _) = create_unique(folder, label).map_err(refused)?;
+    let (file, builder, _) = create_unique(folder, label).map_err(refused)?;
     drop(file);
-    fs::remove_file(draft).map_err(refused)
+    fs::remove_file(builder).map_err(refused)
 }

@@ -179,7 +179,7 @@ fn what_a_killed_run_of_the_same_number_left_is_not_touched() {
     // The names that this process would take next, whichever they are.
     let taken: Vec<_> = (0..500)
         .map(|counter| {
-            let end = if counter % 2 == 0 { "ring" } else { "draft" };
+            let end = if counter % 2 == 0 { "ring" } else { "builder" };
             let name = format!("12345678-{counter:x}-fffffffffffffff9.{end}");
             folder.path().join(name)
         })

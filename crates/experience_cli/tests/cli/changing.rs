@@ -1,4 +1,4 @@
-//! Verbs that change a dataset, or make another.
+//! Commands that change a dataset or write another.
 
 use crate::{
     command::{dataset, documents, printed, schema, text},
@@ -11,23 +11,23 @@ use experience_core::{
 use tempfile::tempdir;
 
 #[test]
-fn erase_says_what_is_gone_and_what_is_not_reached() {
+fn erase_prints_what_was_erased_and_what_was_not() {
     let root = dataset();
     let told = printed(&["erase", text(root.path()), "--agent", "1"], 0);
     assert!(
         told.contains("erased 20 transitions in 2 episodes of agent 1"),
         "{told}"
     );
-    assert!(told.contains("as others saw it"), "{told}");
+    assert!(told.contains("in the observations of others"), "{told}");
     printed(&["validate", text(root.path())], 0);
     let told = printed(&["erase", text(root.path()), "--agent", "-1"], 0);
-    assert!(told.contains("agent -1 is nowhere"), "{told}");
+    assert!(told.contains("agent -1 is not in"), "{told}");
     let document = &documents(&["erase", text(root.path()), "--agent", "2"], 0)[0];
     assert_eq!(document["erased"]["episodes"], 2);
     std::fs::write(root.path().join("p/data/00000009-00000.parquet.tmp"), "half").expect("it can be written");
     let told = printed(&["erase", text(root.path()), "--agent", "0"], 1);
     assert!(
-        told.contains("NOT REACHED") && told.contains("00000009-00000.parquet.tmp"),
+        told.contains("NOT ERASED") && told.contains("00000009-00000.parquet.tmp"),
         "{told}"
     );
     for nonsense in [
@@ -37,11 +37,11 @@ fn erase_says_what_is_gone_and_what_is_not_reached() {
         printed(nonsense, 2);
     }
     printed(&["erase", "/no/such/folder", "--agent", "1"], 3);
-    assert!(printed(&["erase", "--help"], 0).contains("as others saw it"));
+    assert!(printed(&["erase", "--help"], 0).contains("models that were trained on it"));
 }
 
 #[test]
-fn merge_makes_one_of_two() {
+fn merge_writes_one_dataset() {
     let (a, to) = (dataset(), tempdir().expect("a folder can be made"));
     let b = tempdir().expect("a folder can be made");
     let wider = schema().with_observation([Column::feature("armour")]).into_shared();
@@ -68,7 +68,7 @@ fn merge_makes_one_of_two() {
     assert_eq!(line["observation"][9], -1.5);
     printed(&["merge", a, b, "--keep-apart", "-o", &path("e")], 0);
     assert_eq!(documents(&["info", &path("e")], 0).len(), 2);
-    assert!(printed(&["merge", a, "-o", &path("e")], 3).contains("there is something in it"));
+    assert!(printed(&["merge", a, "-o", &path("e")], 3).contains("is not empty"));
     for nonsense in [
         &["merge", "-o", "x"][..],
         &["merge", a],
@@ -107,38 +107,36 @@ fn convert_writes_other_formats() {
             ],
             0,
         );
-        assert!(told.starts_with("`p` is in "), "{told}");
+        assert!(told.starts_with("`p` was written to "), "{told}");
         assert!(to.path().join(made).is_file(), "{made}");
     }
-    assert!(
-        printed(&["convert", root, "--to", "lerobot", "-o", &path("lerobot")], 3).contains("there is something in it")
-    );
+    assert!(printed(&["convert", root, "--to", "lerobot", "-o", &path("lerobot")], 3).contains("is not empty"));
     assert!(
         printed(
             &["convert", root, "--to", "minari", "-o", &path("m"), "--id", "../x-v0"],
             3
         )
-        .contains("is no name")
+        .contains("is not a valid Minari id")
     );
     printed(&["convert", root, "--to", "csv", "-o", &path("x")], 2);
     let other = Schema::new("q").with_observation([Column::feature("x")]).into_shared();
     write(std::path::Path::new(root), &episodes(&other, RunId::from_bits(1), 2));
     let told = printed(&["convert", root, "--to", "jsonl", "-o", &path("y")], 3);
     assert!(
-        told.contains("has 2 recordings; name one of them with `--recording`: p, q"),
+        told.contains("has 2 recordings; choose one of them with `--recording`: p, q"),
         "{told}"
     );
     printed(&["convert", root, "-r", "q", "--to", "jsonl", "-o", &path("y")], 0);
 }
 
 #[test]
-fn densify_makes_a_dataset_of_single_ticks() {
+fn densify_writes_transitions_of_one_tick() {
     let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
     let to = text(to.path());
     let told = printed(&["densify", text(root.path()), "-o", to], 0);
     assert!(told.contains("`p`: 60 transitions became 60"), "{told}");
     printed(&["validate", to], 0);
-    assert!(printed(&["densify", text(root.path()), "-o", to], 3).contains("there is something in it"));
+    assert!(printed(&["densify", text(root.path()), "-o", to], 3).contains("is not empty"));
     let told = printed(
         &[
             "densify",
@@ -150,15 +148,18 @@ fn densify_makes_a_dataset_of_single_ticks() {
         ],
         3,
     );
-    assert!(told.contains("would have 10 transitions, and 5 are the most"), "{told}");
+    assert!(
+        told.contains("would have 10 transitions, more than the maximum of 5"),
+        "{told}"
+    );
 }
 
 #[test]
-fn recover_says_what_came_back_and_what_may_be_alive() {
+fn recover_prints_recovered_runs_and_those_that_may_be_alive() {
     let root = dataset();
     let path = text(root.path());
     assert!(printed(&["recover", path], 0).contains("there is nothing to recover"));
-    // A run without a journal whose process died: its account says that it goes on, and nobody holds its lock.
+    // A run without a journal whose process died: its account is not closed, and its lock is free.
     let runs = root.path().join("p/runs");
     let closed = std::fs::read_dir(&runs)
         .expect("it can be listed")
@@ -177,7 +178,7 @@ fn recover_says_what_came_back_and_what_may_be_alive() {
     let name = closed.file_stem().and_then(|name| name.to_str()).expect("a plain name");
     std::fs::write(runs.join(format!(".{name}.lock")), "").expect("it can be written");
     let told = printed(&["recover", path], 0);
-    assert!(told.contains("0 transitions in 0 episodes were recovered"), "{told}");
+    assert!(told.contains("recovered 0 transitions in 0 episodes"), "{told}");
     printed(&["validate", path], 0);
     assert_eq!(documents(&["recover", path], 0)[0]["recordings"], serde_json::json!([]));
     std::fs::write(&closed, &running).expect("it can be written");

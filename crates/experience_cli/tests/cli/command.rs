@@ -1,4 +1,4 @@
-//! Runs the command, and makes something for it to look at.
+//! Runs the command on generated datasets.
 
 use crate::episodes::{episodes, tensor, write};
 use experience_core::{
@@ -20,7 +20,7 @@ pub fn experience(arguments: &[&str]) -> Output {
         .expect("the command can be started")
 }
 
-/// What the command printed for people; it exited with `code`.
+/// The text that the command printed. Asserts that it exited with `code`.
 pub fn printed(arguments: &[&str], code: i32) -> String {
     let output = experience(arguments);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints text");
@@ -33,7 +33,7 @@ pub fn printed(arguments: &[&str], code: i32) -> String {
     out
 }
 
-/// What the command printed for programs: a document a line.
+/// The JSON documents that the command printed, one per line.
 pub fn documents(arguments: &[&str], code: i32) -> Vec<Value> {
     let printed = printed(&[arguments, &["--json"]].concat(), code);
     printed

@@ -1,4 +1,4 @@
-//! Verbs that only look.
+//! Commands that only read.
 
 use crate::{
     command::{dataset, documents, printed, text},
@@ -14,7 +14,7 @@ use tempfile::tempdir;
 const SHARD: &str = "p/data/00000001-00000.parquet";
 
 #[test]
-fn info_tells_what_there_is() {
+fn info_prints_counts_columns_and_runs() {
     let root = dataset();
     let told = printed(&["info", text(root.path())], 0);
     for part in [
@@ -36,7 +36,7 @@ fn info_tells_what_there_is() {
 }
 
 #[test]
-fn validate_exits_with_what_it_found() {
+fn the_exit_code_of_validate_tells_whether_it_found_violations() {
     let root = dataset();
     assert_eq!(
         printed(&["validate", text(root.path())], 0),
@@ -72,7 +72,7 @@ fn head_shows_the_first_transitions() {
 }
 
 #[test]
-fn stats_tell_every_column() {
+fn stats_print_every_column() {
     let root = dataset();
     let told = printed(&["stats", text(root.path())], 0);
     for part in [
@@ -92,7 +92,7 @@ fn stats_tell_every_column() {
 }
 
 #[test]
-fn stats_draw_a_picture_for_each_recording() {
+fn stats_write_a_plot_for_each_recording() {
     let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
     let path = to.path().join("out.png");
     printed(&["stats", text(root.path()), "--plot", text(&path)], 0);
@@ -100,7 +100,7 @@ fn stats_draw_a_picture_for_each_recording() {
         fs::File::open(&path).expect("there is a picture"),
     ));
     let info = decoder.read_info().expect("it is a picture");
-    assert_eq!((info.info().width, info.info().height), (960, 630));
+    assert_eq!((info.info().width, info.info().height), (1200, 840));
     let other = Schema::new("../q")
         .with_observation([Column::feature("x")])
         .into_shared();
@@ -111,23 +111,23 @@ fn stats_draw_a_picture_for_each_recording() {
         &["stats", text(root.path()), "-r", "p", "--plot", "/no/such/folder/x.png"],
         3,
     );
-    assert!(told.contains("cannot draw `/no/such/folder/x.png`"), "{told}");
+    assert!(told.contains("cannot plot to `/no/such/folder/x.png`"), "{told}");
 }
 
 #[test]
-fn doctor_names_what_it_found() {
+fn doctor_prints_its_findings() {
     let root = dataset();
     let shard = root.path().join(SHARD);
     fs::copy(&shard, shard.with_file_name("00000001-00001.parquet")).expect("it can be copied");
     let told = printed(&["doctor", text(root.path())], 0);
     assert!(
-        told.contains("nothing found"),
+        told.contains("no problem found"),
         "copies of an episode under its own id are for `validate`: {told}"
     );
     fs::remove_dir_all(root.path().join("p/data")).expect("it can be removed");
     let told = printed(&["doctor", text(root.path())], 1);
     assert!(
-        told.contains("WARNING there is no episode") && told.contains("Likely: "),
+        told.contains("WARNING the recording has no episode") && told.contains("Likely cause: "),
         "{told}"
     );
     let document = &documents(&["doctor", text(root.path())], 1)[0];
@@ -135,7 +135,7 @@ fn doctor_names_what_it_found() {
 }
 
 #[test]
-fn nonsense_is_an_error_that_names_it() {
+fn invalid_arguments_are_errors_that_name_them() {
     let root = dataset();
     let file = root.path().join("README.md");
     let empty = tempdir().expect("a folder can be made");
@@ -158,11 +158,11 @@ fn nonsense_is_an_error_that_names_it() {
     printed(&["frobnicate"], 2);
     printed(&[], 2);
     assert!(printed(&["help"], 0).contains("Exit codes"));
-    assert_eq!(listing(root.path()).len(), 6, "nothing came to be by looking");
+    assert_eq!(listing(root.path()).len(), 6, "reading created no file");
 }
 
 #[test]
-fn a_recording_of_any_name_is_told_without_moving_the_cursor() {
+fn control_characters_in_names_are_escaped() {
     for name in ["../up", "a\0b", "\u{1f980}", &"x".repeat(10_000), "\u{1b}[2J"] {
         let root = tempdir().expect("a folder can be made");
         let schema = Schema::new(name)

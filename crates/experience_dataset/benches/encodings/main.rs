@@ -25,7 +25,7 @@ mod lives;
 
 use arrow_array::RecordBatch;
 use clock::clock;
-use experience_dataset::arrow::BatchEncoder;
+use experience_arrow::BatchEncoder;
 use parquet::{
     arrow::{ArrowSchemaConverter, ArrowWriter},
     basic::{Compression, Encoding, Type, ZstdLevel},

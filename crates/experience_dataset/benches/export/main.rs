@@ -22,12 +22,14 @@ use arrow_array::RecordBatch;
 use clock::clock;
 use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use crossbeam_channel::{Receiver, bounded};
+use experience_arrow::BatchEncoder;
+use experience_arrow::ChannelSink;
 use experience_buffer::{BufferSettings, PlayerBuffers, Writer};
 use experience_core::{
     account::{Counters, RunReport},
     transition::{Episode, RunId},
 };
-use experience_dataset::{ChannelSink, DatasetSink, arrow::BatchEncoder};
+use experience_dataset::DatasetSink;
 use experience_export::{
     ExportSettings, Exporter, RecordingExport, RecordingInfo, Sink, SinkError,
     journal::{Journal, JournalSettings, Owner, Record},

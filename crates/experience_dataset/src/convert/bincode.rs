@@ -1,6 +1,6 @@
-//! Frames of bincode: the format of the journal.
+//! Converts a recording to the format of the journal, frames of bincode.
 
-use crate::{DatasetError, Progress, RecordingData, atomic::NewFolder, progress::Meter};
+use crate::{DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter};
 use experience_core::transition::{Episode, Outcome, RunId};
 use experience_export::journal::{Fsync, Journal, JournalSettings, Owner, Record};
 use std::{
@@ -10,26 +10,26 @@ use std::{
     sync::Arc,
 };
 
-/// Writes a recording as frames of bincode, in the format of the [journal](experience_export::journal), to the folder `path`: a new or an
-/// empty one. It has a folder for each run, named like it, which a [`JournalReader`](experience_export::journal::JournalReader) reads.
+/// Writes a recording in the format of the [journal](experience_export::journal), frames of bincode, to the folder `path`, which is missing or
+/// empty. For each run there is a folder with its name, for a [`JournalReader`](experience_export::journal::JournalReader).
 ///
-/// For programs in Rust that want rows as the game wrote them, without Arrow. `watch` is told how far it is.
+/// This is for Rust programs that read the rows of the game without Arrow. `watch` is called with the progress.
 ///
 /// # Errors
-/// When the recording is damaged, or the files cannot be written.
+/// If the recording is damaged, or if `path` is not empty or cannot be written.
 pub fn to_bincode(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(Progress)) -> Result<(), DatasetError> {
-    let mut meter = Meter::new(recording.transitions()?, watch);
-    let folder = NewFolder::begin(path)?;
-    let failed = |error: io::Error| DatasetError::io("write to", path)(error);
-    let known = recording.runs()?;
+    let mut meter = ProgressMeter::new(recording.transitions()?, watch);
+    let folder = create_folder(path)?;
+    let write_error = |error: io::Error| DatasetError::io("write to", path)(error);
+    let accounts = recording.runs()?;
     let mut journals: BTreeMap<RunId, Journal> = BTreeMap::new();
     for episode in recording.episodes() {
         let episode = episode?;
         let run = episode.info().run;
         let journal = match journals.entry(run) {
             Entry::Occupied(journal) => journal.into_mut(),
-            Entry::Vacant(place) => {
-                let account = known.iter().find(|account| account.run == run);
+            Entry::Vacant(entry) => {
+                let account = accounts.iter().find(|account| account.run == run);
                 let owner = Owner {
                     run,
                     schema: recording.schema().clone(),
@@ -37,17 +37,18 @@ pub fn to_bincode(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(
                     started: account.map_or(0.0, |account| account.started),
                     rings: None,
                 };
-                place.insert(create(&folder.path().join(run.to_string()), owner).map_err(failed)?)
+                let journal = folder.temporary_path().join(run.to_string());
+                entry.insert(create(&journal, owner).map_err(write_error)?)
             }
         };
-        write(journal, &episode).map_err(failed)?;
+        write(journal, &episode).map_err(write_error)?;
         meter.add(episode.len());
     }
     for journal in journals.values_mut() {
-        journal.sync_if_due().map_err(failed)?;
+        journal.sync_if_due().map_err(write_error)?;
     }
     drop(journals);
-    folder.land()
+    folder.commit().map_err(DatasetError::io("create", path))
 }
 
 fn create(folder: &Path, owner: Owner) -> io::Result<Journal> {

@@ -1,40 +1,50 @@
-//! JSON Lines: a transition a line, with the names of the dataset's own columns.
+//! Converts a recording to JSON Lines, one transition per line, with the names of the dataset's columns.
 
-use crate::{DatasetError, Progress, RecordingData, atomic::Beside, progress::Meter};
+use crate::{DatasetError, Progress, RecordingData, progress::ProgressMeter};
+use experience_arrow::match_dtype;
 use experience_core::{
     schema::{Column, DType, Schema},
     transition::{StepBytes, Transition},
 };
+use experience_export::disk::{self, atomic::AtomicFile};
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use std::{io::Write, path::Path};
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+};
 
-/// Writes a recording as JSON Lines to the file `path`, which is replaced: a [`JsonLine`] for each transition.
+/// Writes a recording as JSON Lines, a [`JsonLine`] for each transition, to the file `path`, which is created or replaced.
 ///
-/// `watch` is told how far it is.
+/// `watch` is called with the progress.
 ///
 /// # Errors
-/// When the recording is damaged, or the file cannot be written.
+/// If the recording is damaged, or the file cannot be written.
 pub fn to_jsonl(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(Progress)) -> Result<(), DatasetError> {
-    let mut meter = Meter::new(recording.transitions()?, watch);
-    let mut file = Beside::create(path)?;
+    let mut meter = ProgressMeter::new(recording.transitions()?, watch);
+    let folder = disk::parent(path);
+    disk::create_folders(folder).map_err(DatasetError::io("create", folder))?;
+    let mut file = BufWriter::new(AtomicFile::create(path).map_err(DatasetError::io("create", path))?);
     for episode in recording.episodes() {
         let episode = episode?;
         for transition in episode.transitions() {
-            file.write(|to| {
-                serde_json::to_writer(&mut *to, &JsonLine(transition))?;
-                to.write_all(b"\n")
-            })?;
+            serde_json::to_writer(&mut file, &JsonLine(transition))
+                .map_err(io::Error::from)
+                .and_then(|()| file.write_all(b"\n"))
+                .map_err(DatasetError::io("write", path))?;
         }
         meter.add(episode.len());
     }
-    file.land()
+    file.into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .and_then(|mut file| file.commit())
+        .map_err(DatasetError::io("write", path))
 }
 
 /// A transition as a JSON object, with the names of the dataset's columns.
 ///
-/// Numbers that JSON lacks (NaN and the infinities) are `null`; all others read back as what they were. `next_observation` is
-/// in every line, and `changed`, which follows from the observations, in none. An action of one discrete choice is a number;
-/// others are lists, with each part in its own type and shape beside them, `action.<name>`.
+/// Non-finite numbers are `null`; all others are exact. `next_observation` is in every line, and `changed`, which follows from the
+/// observations, in none. A single discrete action is a number; other actions are lists, with each action column in its own type
+/// and shape in `action.<name>`.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLine<'a>(pub Transition<'a>);
 
@@ -53,14 +63,14 @@ impl Serialize for JsonLine<'_> {
         line.serialize_entry("ticks", &transition.ticks())?;
         line.serialize_entry("timestamp", &transition.timestamp())?;
         line.serialize_entry("observation", transition.observation())?;
-        let part = |column, bytes| Part { column, bytes };
+        let values = |column, bytes| ColumnValues { column, bytes };
         if schema.is_single_discrete() {
-            line.serialize_entry("action", &part(&schema.action()[0], after.action_bytes(0)))?;
+            line.serialize_entry("action", &values(&schema.action()[0], after.action_bytes(0)))?;
         } else if schema.action_width() > 0 {
             line.serialize_entry("action", &transition.action().collect::<Vec<f64>>())?;
             for (index, column) in schema.action().iter().enumerate() {
                 let name = format!("action.{}", column.name);
-                line.serialize_entry(&name, &part(column, after.action_bytes(index)))?;
+                line.serialize_entry(&name, &values(column, after.action_bytes(index)))?;
             }
         }
         line.serialize_entry("reward", &transition.reward())?;
@@ -77,7 +87,7 @@ impl Serialize for JsonLine<'_> {
         }
         for (index, column) in schema.info().iter().enumerate() {
             let name = format!("info.{}", column.name);
-            line.serialize_entry(&name, &part(column, after.info_bytes(index)))?;
+            line.serialize_entry(&name, &values(column, after.info_bytes(index)))?;
         }
         line.serialize_entry("continues", &info.continues)?;
         line.end()
@@ -88,43 +98,35 @@ fn mask(schema: &Schema, row: StepBytes<'_>) -> Vec<bool> {
     (0..schema.action_mask_width()).map(|index| row.allows(index)).collect()
 }
 
-/// The values of a column in their own type: 64-bit integers keep all of their digits.
-struct Part<'a> {
+/// The values of a column in their own type, which keeps all digits of 64-bit integers.
+struct ColumnValues<'a> {
     column: &'a Column,
     bytes: &'a [u8],
 }
 
-impl Serialize for Part<'_> {
+impl Serialize for ColumnValues<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         macro_rules! numbers {
-            ($type:ty) => {{
+            ($native:ty, $arrow:ty) => {{
                 let mut numbers = self
                     .bytes
                     .as_chunks()
                     .0
                     .iter()
-                    .map(|bytes| <$type>::from_ne_bytes(*bytes));
+                    .map(|bytes| <$native>::from_ne_bytes(*bytes));
                 match (self.column.shape.is_empty(), numbers.len()) {
                     (true, 1) => numbers.next().serialize(serializer),
                     _ => serializer.collect_seq(numbers),
                 }
             }};
         }
-        match self.column.dtype {
-            DType::F32 => numbers!(f32),
-            DType::F64 => numbers!(f64),
-            DType::I8 => numbers!(i8),
-            DType::I16 => numbers!(i16),
-            DType::I32 => numbers!(i32),
-            DType::I64 => numbers!(i64),
-            DType::U8 => numbers!(u8),
-            DType::U16 => numbers!(u16),
-            DType::U32 => numbers!(u32),
-            DType::U64 => numbers!(u64),
-            DType::Bool => match (self.column.shape.is_empty(), self.bytes) {
+        match_dtype!(
+            self.column.dtype,
+            numbers,
+            match (self.column.shape.is_empty(), self.bytes) {
                 (true, [byte]) => (*byte != 0).serialize(serializer),
                 (_, bytes) => serializer.collect_seq(bytes.iter().map(|byte| *byte != 0)),
-            },
-        }
+            }
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! `LeRobot` v3.0: a frame a row, with the names that its policies look for.
+//! Converts a recording to a `LeRobot` v3.0 dataset, one frame per transition, with the feature names that its policies expect.
 //!
 //! ```text
 //! meta/info.json, meta/stats.json, meta/tasks.parquet
@@ -8,19 +8,18 @@
 //!
 //! | column | |
 //! |---|---|
-//! | `observation.state`, `observation.environment_state` | the observation: policies without a camera want both names |
-//! | `action` | the whole action, packed as `f32`; a choice is its number |
-//! | `next.reward`, `next.done` | what came of it |
-//! | `next.terminated`, `next.truncated` | which kind of end it was |
-//! | `timestamp`, `frame_index`, `episode_index`, `index`, `task_index` | where the frame stands |
-//! | `agent_id`, `tick` | whose it is, and when it was |
+//! | `observation.state`, `observation.environment_state` | the observation: policies without a camera expect both names |
+//! | `action` | the whole action, packed as `f32`; a discrete action is its number |
+//! | `next.reward`, `next.done` | the reward, and whether the episode ended |
+//! | `next.terminated`, `next.truncated` | the kind of the end |
+//! | `timestamp`, `frame_index`, `episode_index`, `index`, `task_index` | the position of the frame |
+//! | `agent_id`, `tick` | as in the recording |
 //!
-//! Final observations have no place there: a frame is what was seen before an action.
+//! Final observations are omitted, because a frame holds the observation before an action.
 
 use crate::{
-    DatasetError, Profile, Progress, RecordingData, ValueProfile,
-    atomic::{Beside, NewFolder},
-    progress::Meter,
+    DatasetError, Profile, Progress, RecordingData, ValueProfile, dataset_builder::create_folder,
+    progress::ProgressMeter,
 };
 use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray,
@@ -32,26 +31,27 @@ use experience_core::{
     schema::{Column, Schema},
     transition::Episode,
 };
+use experience_export::disk::{self, atomic::AtomicFile};
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
     file::properties::WriterProperties,
 };
 use serde_json::{Map, Value, json};
-use std::{collections::HashMap, io::Write, path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
-/// What a file holds before the next one is begun, as `LeRobot` has it itself.
+/// The size of a file in bytes, and the number of files in a chunk, as in `LeRobot` itself.
 const FILE_BYTES: usize = 100 << 20;
-const FILES_OF_A_CHUNK: usize = 1000;
+const FILES_PER_CHUNK: usize = 1000;
 
-/// Writes a recording as a `LeRobot` dataset (v3.0) into the folder `to`. `task` says in words what was played, and `fps` how
-/// many frames are in a second; without it, it is taken from the accounts of the runs.
+/// Writes a recording as a `LeRobot` dataset (v3.0) to the folder `to`, which is missing or empty. `task` describes what was
+/// played. `fps` is the number of frames per second; `None` takes it from the accounts of the runs.
 ///
-/// `watch` is told how far it is.
+/// `watch` is called with the progress.
 ///
 /// # Errors
-/// When the recording is damaged, or has no action or no episode; when its transitions last differently long, since frames are
-/// evenly spaced there; when `fps` is not known, or no whole number; when `to` is not new or empty, or cannot be written.
+/// If the recording is damaged, or has no action or no episode; if its transitions differ in duration, because `LeRobot` requires a
+/// fixed frame rate; if `fps` is unknown or not an integer; or if `to` is not empty or cannot be written.
 pub fn to_lerobot(
     recording: &RecordingData,
     to: &Path,
@@ -62,14 +62,14 @@ pub fn to_lerobot(
     let refused = |reason: &str| DatasetError::write(to, reason);
     let schema = recording.schema();
     if schema.action_width() == 0 {
-        return Err(refused("the recording has no action, and LeRobot wants one"));
+        return Err(refused("the recording has no action, and LeRobot requires one"));
     }
-    let ticks = even_ticks(recording, to)?;
-    let fps = frames_a_second(recording, ticks, fps, to)?;
-    let folder = NewFolder::begin(to)?;
-    let mut meter = Meter::new(recording.transitions()?, watch);
+    let ticks = ticks_per_frame(recording, to)?;
+    let fps = frames_per_second(recording, ticks, fps, to)?;
+    let folder = create_folder(to)?;
+    let mut meter = ProgressMeter::new(recording.transitions()?, watch);
     let mut profile = Profile::new(schema);
-    let mut frames = Frames::new(folder.path(), schema, fps);
+    let mut frames = FrameWriter::new(folder.temporary_path(), schema, fps);
     let mut episodes = Vec::new();
     for episode in recording.episodes() {
         let episode = episode?;
@@ -78,7 +78,7 @@ pub fn to_lerobot(
         meter.add(episode.len());
     }
     let total = frames.finish()?;
-    let meta = folder.path().join("meta");
+    let meta = folder.temporary_path().join("meta");
     write_parquet(
         &meta.join("episodes/chunk-000/file-000.parquet"),
         &episodes_batch(&episodes, task)?,
@@ -91,7 +91,7 @@ pub fn to_lerobot(
         "total_episodes": episodes.len(),
         "total_frames": total,
         "total_tasks": 1,
-        "chunks_size": FILES_OF_A_CHUNK,
+        "chunks_size": FILES_PER_CHUNK,
         "data_files_size_in_mb": FILE_BYTES >> 20,
         "video_files_size_in_mb": 200,
         "fps": fps,
@@ -101,44 +101,47 @@ pub fn to_lerobot(
         "features": features(schema),
     });
     write_json(&meta.join("info.json"), &info)?;
-    folder.land()
+    folder.commit().map_err(DatasetError::io("create", to))
 }
 
-/// How many ticks every transition lasts; the last of an episode may be shorter.
-fn even_ticks(recording: &RecordingData, to: &Path) -> Result<u32, DatasetError> {
-    let mut all = None;
-    let mut of_last = None;
+/// The number of ticks that every transition lasts. The last of an episode may be shorter.
+fn ticks_per_frame(recording: &RecordingData, to: &Path) -> Result<u32, DatasetError> {
+    let mut common = None;
+    let mut longest_last = None;
     for episode in recording.episodes() {
         let episode = episode?;
         for transition in episode.transitions() {
             let ticks = transition.ticks();
             if transition.is_last() {
-                of_last = of_last.max(Some(ticks));
-            } else if *all.get_or_insert(ticks) != ticks {
+                longest_last = longest_last.max(Some(ticks));
+            } else if *common.get_or_insert(ticks) != ticks {
                 let reason = format!(
-                    "episode {} has a transition of {ticks} ticks beside one of {}, and frames are evenly spaced there: fill in \
-                     the skipped ticks first, with `densify`",
+                    "episode {} has a transition of {ticks} ticks and another of {}, and LeRobot requires a fixed frame rate: \
+                     convert the recording with `densify` first",
                     episode.info().episode_id,
-                    all.unwrap_or(ticks)
+                    common.unwrap_or(ticks)
                 );
                 return Err(DatasetError::write(to, reason));
             }
         }
     }
-    all.or(of_last)
+    common
+        .or(longest_last)
         .map(|ticks| ticks.max(1))
         .ok_or_else(|| DatasetError::write(to, "the recording has no episode"))
 }
 
-fn frames_a_second(recording: &RecordingData, ticks: u32, told: Option<u32>, to: &Path) -> Result<u32, DatasetError> {
-    if let Some(fps) = told {
+fn frames_per_second(
+    recording: &RecordingData,
+    ticks: u32,
+    requested: Option<u32>,
+    to: &Path,
+) -> Result<u32, DatasetError> {
+    if let Some(fps) = requested {
         return if fps > 0 {
             Ok(fps)
         } else {
-            Err(DatasetError::write(
-                to,
-                "0 frames a second are none; name how many there are",
-            ))
+            Err(DatasetError::write(to, "`fps` is 0; choose a positive number"))
         };
     }
     let mut rates = recording.runs()?.into_iter().map(|run| run.tick_rate);
@@ -148,38 +151,39 @@ fn frames_a_second(recording: &RecordingData, ticks: u32, told: Option<u32>, to:
     match fps {
         Some(fps) if fps >= 1.0 && (fps - fps.round()).abs() < 1e-6 && fps < 1e6 => Ok(fps.round() as u32),
         Some(fps) => {
-            let reason = format!("it would have {fps} frames a second, and LeRobot wants a whole number: name one");
+            let reason =
+                format!("it has {fps} frames per second, and LeRobot requires an integer: choose one with `fps`");
             Err(DatasetError::write(to, reason))
         }
         None => Err(DatasetError::write(
             to,
-            "the accounts of the runs do not agree on a tick rate: name how many frames are in a second",
+            "the accounts of the runs have no common tick rate: choose the frames per second with `fps`",
         )),
     }
 }
 
-/// Where an episode's frames are.
-struct Placed {
+/// The location of an episode's frames.
+struct EpisodeLocation {
     len: usize,
     file: usize,
     rows: Range<i64>,
 }
 
-/// Writes frames into files.
-struct Frames<'a> {
+/// Writes frames to Parquet files.
+struct FrameWriter<'a> {
     root: &'a Path,
     schema: &'a Schema,
     arrow: Arc<ArrowSchema>,
     fps: u32,
-    open: Option<ArrowWriter<Beside>>,
+    open: Option<ArrowWriter<AtomicFile>>,
     files: usize,
     index: i64,
 }
 
-impl<'a> Frames<'a> {
+impl<'a> FrameWriter<'a> {
     fn new(root: &'a Path, schema: &'a Schema, fps: u32) -> Self {
         let list = |width: usize| match width {
-            // A list of one is no list to it.
+            // `LeRobot` stores a vector of one value as a scalar.
             1 => DataType::Float32,
             _ => DataType::FixedSizeList(
                 Field::new_list_field(DataType::Float32, true).into(),
@@ -217,11 +221,11 @@ impl<'a> Frames<'a> {
         }
     }
 
-    fn write(&mut self, episode: &Episode, episode_index: usize) -> Result<Placed, DatasetError> {
+    fn write(&mut self, episode: &Episode, episode_index: usize) -> Result<EpisodeLocation, DatasetError> {
         let path = self.root.join(format!(
             "data/chunk-{:03}/file-{:03}.parquet",
-            self.files / FILES_OF_A_CHUNK,
-            self.files % FILES_OF_A_CHUNK
+            self.files / FILES_PER_CHUNK,
+            self.files % FILES_PER_CHUNK
         ));
         let batch = self
             .batch(episode, episode_index)
@@ -233,16 +237,16 @@ impl<'a> Frames<'a> {
         writer
             .write(&batch)
             .map_err(|error| DatasetError::write(&path, error))?;
-        let placed = Placed {
+        let location = EpisodeLocation {
             len: episode.len(),
             file: self.files,
             rows: self.index..self.index + episode.len() as i64,
         };
-        self.index = placed.rows.end;
+        self.index = location.rows.end;
         if writer.bytes_written() + writer.in_progress_size() >= FILE_BYTES {
             self.end_file()?;
         }
-        Ok(placed)
+        Ok(location)
     }
 
     fn batch(&self, episode: &Episode, episode_index: usize) -> Result<RecordBatch, arrow_schema::ArrowError> {
@@ -264,11 +268,11 @@ impl<'a> Frames<'a> {
                 transitions().map(|transition| Some(value(transition))),
             ))
         };
-        let seen: Vec<f32> = transitions()
+        let observations: Vec<f32> = transitions()
             .flat_map(|transition| transition.observation().iter().copied())
             .collect();
-        let seen = flat(seen, self.schema.observation_width())?;
-        let acted: Vec<f32> = transitions()
+        let observations = flat(observations, self.schema.observation_width())?;
+        let actions: Vec<f32> = transitions()
             .flat_map(|transition| transition.action().map(|value| value as f32))
             .collect();
         let rewards = transitions().map(|transition| transition.reward() as f32);
@@ -276,9 +280,9 @@ impl<'a> Frames<'a> {
         RecordBatch::try_new(
             self.arrow.clone(),
             vec![
-                seen.clone(),
-                seen,
-                flat(acted, self.schema.action_width())?,
+                observations.clone(),
+                observations,
+                flat(actions, self.schema.action_width())?,
                 Arc::new(Float32Array::from_iter_values(rewards)),
                 flags(&|transition| transition.is_last()),
                 flags(&|transition| transition.terminated()),
@@ -296,10 +300,7 @@ impl<'a> Frames<'a> {
 
     fn end_file(&mut self) -> Result<(), DatasetError> {
         if let Some(writer) = self.open.take() {
-            let file = writer
-                .into_inner()
-                .map_err(|error| DatasetError::write(self.root, error))?;
-            file.land()?;
+            commit(writer, self.root)?;
             self.files += 1;
         }
         Ok(())
@@ -311,34 +312,39 @@ impl<'a> Frames<'a> {
     }
 }
 
-fn writer(path: &Path, schema: &Arc<ArrowSchema>) -> Result<ArrowWriter<Beside>, DatasetError> {
+fn writer(path: &Path, schema: &Arc<ArrowSchema>) -> Result<ArrowWriter<AtomicFile>, DatasetError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .build();
-    let file = Beside::create(path)?;
+    let folder = disk::parent(path);
+    disk::create_folders(folder).map_err(DatasetError::io("create", folder))?;
+    let file = AtomicFile::create(path).map_err(DatasetError::io("create", path))?;
     ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|error| DatasetError::write(path, error))
 }
 
 fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), DatasetError> {
     let mut writer = writer(path, &batch.schema())?;
     writer.write(batch).map_err(|error| DatasetError::write(path, error))?;
-    writer
-        .into_inner()
-        .map_err(|error| DatasetError::write(path, error))?
-        .land()
+    commit(writer, path)
+}
+
+fn commit(writer: ArrowWriter<AtomicFile>, path: &Path) -> Result<(), DatasetError> {
+    let mut file = writer.into_inner().map_err(|error| DatasetError::write(path, error))?;
+    file.commit().map_err(DatasetError::io("write", path))
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), DatasetError> {
-    let mut file = Beside::create(path)?;
-    file.write(|to| writeln!(to, "{value:#}"))?;
-    file.land()
+    disk::replace(path, format!("{value:#}\n").as_bytes()).map_err(DatasetError::io("write", path))
 }
 
 /// The table of episodes.
-fn episodes_batch(episodes: &[Placed], task: &str) -> Result<RecordBatch, DatasetError> {
-    let longs = |value: &dyn Fn(usize, &Placed) -> i64| -> ArrayRef {
+fn episodes_batch(episodes: &[EpisodeLocation], task: &str) -> Result<RecordBatch, DatasetError> {
+    let longs = |value: &dyn Fn(usize, &EpisodeLocation) -> i64| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(
-            episodes.iter().enumerate().map(|(index, placed)| value(index, placed)),
+            episodes
+                .iter()
+                .enumerate()
+                .map(|(index, location)| value(index, location)),
         ))
     };
     let mut tasks = ListBuilder::new(StringBuilder::new());
@@ -350,24 +356,24 @@ fn episodes_batch(episodes: &[Placed], task: &str) -> Result<RecordBatch, Datase
     let columns: [(&str, ArrayRef); 9] = [
         ("episode_index", longs(&|index, _| index as i64)),
         ("tasks", Arc::new(tasks)),
-        ("length", longs(&|_, placed| placed.len as i64)),
+        ("length", longs(&|_, location| location.len as i64)),
         (
             "data/chunk_index",
-            longs(&|_, placed| (placed.file / FILES_OF_A_CHUNK) as i64),
+            longs(&|_, location| (location.file / FILES_PER_CHUNK) as i64),
         ),
         (
             "data/file_index",
-            longs(&|_, placed| (placed.file % FILES_OF_A_CHUNK) as i64),
+            longs(&|_, location| (location.file % FILES_PER_CHUNK) as i64),
         ),
-        ("dataset_from_index", longs(&|_, placed| placed.rows.start)),
-        ("dataset_to_index", longs(&|_, placed| placed.rows.end)),
+        ("dataset_from_index", longs(&|_, location| location.rows.start)),
+        ("dataset_to_index", longs(&|_, location| location.rows.end)),
         ("meta/episodes/chunk_index", longs(&|_, _| 0)),
         ("meta/episodes/file_index", longs(&|_, _| 0)),
     ];
     RecordBatch::try_from_iter(columns).map_err(|error| DatasetError::write(Path::new("meta/episodes"), error))
 }
 
-/// The table of tasks, which is read with pandas: the words are its index.
+/// The table of tasks. `LeRobot` reads it with pandas, with the task as the index.
 fn tasks_batch(task: &str) -> Result<RecordBatch, DatasetError> {
     let pandas = json!({
         "index_columns": ["task"],
@@ -393,7 +399,7 @@ fn tasks_batch(task: &str) -> Result<RecordBatch, DatasetError> {
         .map_err(|error| DatasetError::write(Path::new("meta/tasks.parquet"), error))
 }
 
-/// What each column is, in the words of `info.json`.
+/// The features in `info.json`.
 fn features(schema: &Schema) -> Value {
     let vector = |names: Vec<String>| json!({ "dtype": "float32", "shape": [names.len()], "names": names });
     let scalar = |dtype: &str| json!({ "dtype": dtype, "shape": [1], "names": null });
@@ -420,7 +426,7 @@ fn features(schema: &Schema) -> Value {
     Value::Object(features)
 }
 
-/// What normalisation needs.
+/// The statistics in `stats.json`, for normalisation.
 fn stats(profile: &Profile) -> Value {
     let of = |columns: &[ValueProfile]| {
         let each = |value: fn(&ValueProfile) -> f64| columns.iter().map(value).collect::<Vec<_>>();

@@ -1,30 +1,30 @@
-//! Minari's own files: `metadata.json` and HDF5, with a group for each episode.
+//! Converts a recording to a Minari dataset: `metadata.json`, and an HDF5 file with a group for each episode.
 //!
 //! ```text
 //! <root>/<id>/data/metadata.json
 //! <root>/<id>/data/main_data.hdf5
-//!   episode_0                 id, total_steps, and of this crate episode_id, agent_id, run, end_reason
-//!     observations            [T + 1, N] f32, the true final observation included
-//!     actions                 [T], [T, M], or a group with one for each part
+//!   episode_0                 attributes id, total_steps, and of this crate episode_id, agent_id, run, end_reason
+//!     observations            [T + 1, N] f32, including the final observation
+//!     actions                 [T], [T, M], or a group with a dataset for each action column
 //!     rewards                 [T] f64
 //!     terminations            [T] bool
 //!     truncations             [T] bool
 //!     infos/                  each [T + 1]
 //! ```
 //!
-//! An action of one choice is `Discrete`, of several choices `MultiDiscrete`, of `f32` alone a `Box`, and of anything else a
-//! `Dict` of its columns. Infos are where Gymnasium has them: what came with an action is at the step that it led to, at `t + 1`;
-//! `action_mask` is at its observation.
+//! The action space is `Discrete` for a single discrete action, `MultiDiscrete` for several, a `Box` for `f32` columns alone, and
+//! otherwise a `Dict` of the columns. Infos have the index of Gymnasium: the info of an action is at the step that it led to,
+//! `t + 1`, and `action_mask` at its observation.
 
 use crate::{
-    DatasetError, Progress, RecordingData,
-    atomic::{Beside, NewFolder},
-    progress::Meter,
+    DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter,
+    sink::experience::dtype_name,
 };
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{Episode, Outcome, StepBytes, Transition, values},
 };
+use experience_export::disk::{self, atomic::AtomicFile};
 use hdf5_pure::{
     AttrValue, Datatype, EnumTypeBuilder, FileBuilder, FormatError, GroupBuilder, make_f32_type, make_f64_type,
     make_i8_type, make_i16_type, make_i32_type, make_i64_type, make_u8_type, make_u16_type, make_u32_type,
@@ -32,21 +32,21 @@ use hdf5_pure::{
 };
 use serde_json::{Value, json};
 use std::{
-    io::Write,
+    io::{BufWriter, IntoInnerError},
     path::{Path, PathBuf},
 };
 
-/// The version of Minari whose files these are.
+/// The version of Minari whose format is written.
 const MINARI: &str = "0.5.0";
 
-/// Writes a recording as the Minari dataset `id` (`arena/fighter-v0`) into the folder `root`, which is what
-/// `MINARI_DATASETS_PATH` names. Returns the folder of the new dataset.
+/// Writes a recording as the Minari dataset `id` (`arena/fighter-v0`) to the folder `root`, the value of
+/// `MINARI_DATASETS_PATH`. Returns the folder of the new dataset.
 ///
-/// All of it is in memory until it is written. `watch` is told how far it is.
+/// The whole dataset is in memory until it is written. `watch` is called with the progress.
 ///
 /// # Errors
-/// When the recording is damaged, has no action or no episode, or has two parts of an action of one name; when `id` is no name
-/// that Minari takes; when the folder is there already, or cannot be written.
+/// If the recording is damaged, has no action or no episode, or has two action columns of one name; if `id` is not a valid Minari
+/// id; or if the folder is not empty or cannot be written.
 pub fn to_minari(
     recording: &RecordingData,
     root: &Path,
@@ -59,15 +59,15 @@ pub fn to_minari(
         return Err(DatasetError::write(
             root,
             format!(
-                "`{id}` is no name of a Minari dataset; it is like `arena/fighter-v0`, of letters, digits, `_` and `-`"
+                "`{id}` is not a valid Minari id; it must be like `arena/fighter-v0`, of letters, digits, `_` and `-`"
             ),
         ));
     }
     let schema = recording.schema();
-    let action = Action::of(schema).map_err(refused)?;
+    let action = ActionFormat::of(schema).map_err(refused)?;
     let hdf5 = |error: FormatError| DatasetError::write(&to, error);
-    let types = Types::new().map_err(hdf5)?;
-    let mut meter = Meter::new(recording.transitions()?, watch);
+    let types = Hdf5Types::new().map_err(hdf5)?;
+    let mut meter = ProgressMeter::new(recording.transitions()?, watch);
     let mut file = FileBuilder::new();
     let (mut episodes, mut steps) = (0_u64, 0_u64);
     for episode in recording.episodes() {
@@ -82,23 +82,28 @@ pub fn to_minari(
     if episodes == 0 {
         return Err(refused("the recording has no episode".to_owned()));
     }
-    let folder = NewFolder::begin(&to)?;
-    let data = folder.path().join("data");
-    let mut main = Beside::create(&data.join("main_data.hdf5"))?;
+    let folder = create_folder(&to)?;
+    let data = folder.temporary_path().join("data");
+    disk::create_folders(&data).map_err(DatasetError::io("create", &data))?;
+    let path = data.join("main_data.hdf5");
+    let mut main = BufWriter::new(AtomicFile::create(&path).map_err(DatasetError::io("create", &path))?);
     file.finish_to(&mut main)
         .map_err(|error| DatasetError::write(&to, error))?;
-    main.land()?;
-    let bytes = std::fs::metadata(data.join("main_data.hdf5")).map_or(0, |metadata| metadata.len());
+    main.into_inner()
+        .map_err(IntoInnerError::into_error)
+        .and_then(|mut main| main.commit())
+        .map_err(DatasetError::io("write", &path))?;
+    let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
     let metadata = json!({
         "total_episodes": episodes,
         "total_steps": steps,
         "data_format": "hdf5",
-        // Spaces are strings that hold JSON.
+        // Minari stores spaces as JSON within strings.
         "observation_space": observation_space(schema).to_string(),
         "action_space": action.space(schema).to_string(),
         "dataset_id": id,
         "minari_version": MINARI,
-        // What is missing would be taken for true.
+        // Minari takes a missing value for `true`.
         "jpeg_encoding": false,
         "dataset_size": (bytes as f64 / 1e6 * 10.0).round() / 10.0,
         "description": format!("Recording `{}`, schema {:016x}, recorded by bevy_experience.", schema.name(), schema.hash()),
@@ -106,14 +111,13 @@ pub fn to_minari(
         "author_email": [],
         "requirements": [],
     });
-    let mut document = Beside::create(&data.join("metadata.json"))?;
-    document.write(|to| writeln!(to, "{metadata:#}"))?;
-    document.land()?;
-    folder.land()?;
+    let path = data.join("metadata.json");
+    disk::replace(&path, format!("{metadata:#}\n").as_bytes()).map_err(DatasetError::io("write", &path))?;
+    folder.commit().map_err(DatasetError::io("create", &to))?;
     Ok(to)
 }
 
-/// Whether Minari takes it for the name of a dataset: `namespace/name-v0`, any number of namespaces.
+/// Whether `id` is a valid Minari id: `namespace/name-v0`, with any number of namespaces.
 fn is_id(id: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
@@ -130,31 +134,31 @@ fn is_id(id: &str) -> bool {
         })
 }
 
-/// How the columns of an action become Minari's.
-enum Action {
+/// The format of actions in Minari.
+enum ActionFormat {
     Discrete,
     MultiDiscrete,
     Packed,
-    /// Each column by its name.
-    Parts(Vec<String>),
+    /// A dataset for each column, with these names.
+    Columns(Vec<String>),
 }
 
-impl Action {
+impl ActionFormat {
     fn of(schema: &Schema) -> Result<Self, String> {
         let columns = schema.action();
         if schema.action_width() == 0 {
-            return Err("the recording has no action, and Minari wants one".to_owned());
+            return Err("the recording has no action, and Minari requires one".to_owned());
         }
-        let is_choice = |column: &Column| matches!(column.space, Space::Discrete { .. });
+        let is_discrete = |column: &Column| matches!(column.space, Space::Discrete { .. });
         if schema.is_single_discrete() {
             return Ok(Self::Discrete);
         }
-        if columns.iter().all(is_choice) {
+        if columns.iter().all(is_discrete) {
             return Ok(Self::MultiDiscrete);
         }
         if columns
             .iter()
-            .all(|column| !is_choice(column) && column.dtype == DType::F32)
+            .all(|column| !is_discrete(column) && column.dtype == DType::F32)
         {
             return Ok(Self::Packed);
         }
@@ -162,11 +166,11 @@ impl Action {
         for column in columns {
             let name = link_name(&column.name);
             if names.contains(&name) {
-                return Err(format!("two parts of the action are called `{name}`"));
+                return Err(format!("two action columns are called `{name}`"));
             }
             names.push(name);
         }
-        Ok(Self::Parts(names))
+        Ok(Self::Columns(names))
     }
 
     fn space(&self, schema: &Schema) -> Value {
@@ -187,7 +191,7 @@ impl Action {
                 json!({ "type": "MultiDiscrete", "dtype": "int64", "nvec": nvec, "start": vec![0; nvec.len()] })
             }
             Self::Packed => packed_space(schema.action(), schema.action_width()),
-            Self::Parts(names) => {
+            Self::Columns(names) => {
                 let spaces = names
                     .iter()
                     .zip(schema.action())
@@ -197,21 +201,21 @@ impl Action {
         }
     }
 
-    fn write(&self, group: &mut GroupBuilder, episode: &Episode, types: &Types) {
+    fn write(&self, group: &mut GroupBuilder, episode: &Episode, types: &Hdf5Types) {
         let schema = episode.schema();
         let steps = episode.len() as u64;
         let numbers = || episode.transitions().flat_map(Transition::action);
         match self {
             Self::Discrete => {
-                let choices: Vec<i64> = numbers().map(|choice| choice as i64).collect();
-                group.create_dataset("actions").with_i64_data(&choices);
+                let actions: Vec<i64> = numbers().map(|action| action as i64).collect();
+                group.create_dataset("actions").with_i64_data(&actions);
             }
             Self::MultiDiscrete => {
-                let choices: Vec<i64> = numbers().map(|choice| choice as i64).collect();
+                let actions: Vec<i64> = numbers().map(|action| action as i64).collect();
                 let width = schema.action_width() as u64;
                 group
                     .create_dataset("actions")
-                    .with_i64_data(&choices)
+                    .with_i64_data(&actions)
                     .with_shape(&[steps, width]);
             }
             Self::Packed => {
@@ -222,32 +226,32 @@ impl Action {
                     .with_f32_data(&values)
                     .with_shape(&[steps, width]);
             }
-            Self::Parts(names) => {
-                let mut parts = group.create_group("actions");
+            Self::Columns(names) => {
+                let mut columns = group.create_group("actions");
                 for (index, (name, column)) in names.iter().zip(schema.action()).enumerate() {
                     if let Space::Discrete { .. } = column.space
                         && column.shape.is_empty()
                     {
-                        let choices: Vec<i64> = episode
+                        let actions: Vec<i64> = episode
                             .transitions()
                             .flat_map(|transition| values(column.dtype, transition.after().action_bytes(index)))
-                            .map(|choice| choice as i64)
+                            .map(|action| action as i64)
                             .collect();
-                        parts.create_dataset(name).with_i64_data(&choices);
+                        columns.create_dataset(name).with_i64_data(&actions);
                         continue;
                     }
                     let rows = episode
                         .transitions()
                         .map(|transition| transition.after().action_bytes(index));
-                    types.write(&mut parts, name, column, rows, steps);
+                    types.write(&mut columns, name, column, rows, steps);
                 }
-                group.add_group(parts.finish());
+                group.add_group(columns.finish());
             }
         }
     }
 }
 
-fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action: &Action, types: &Types) {
+fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action: &ActionFormat, types: &Hdf5Types) {
     let schema = episode.schema();
     let (steps, info) = (episode.len() as u64, episode.info());
     let index = i64::try_from(index).unwrap_or(i64::MAX);
@@ -309,7 +313,7 @@ fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action
         .filter(|(_, column)| column.width() > 0)
     {
         let name = link_name(&column.name);
-        // A name that is there already would make the file unreadable.
+        // A duplicate name would make the file unreadable.
         if !["tick", "action_mask"].contains(&name.as_str()) {
             types.write(
                 &mut infos,
@@ -323,7 +327,7 @@ fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action
     group.add_group(infos.finish());
 }
 
-/// A name that HDF5 takes for one link: never a path.
+/// Escapes a name for one HDF5 link, so that it is not a path.
 fn link_name(name: &str) -> String {
     let mut link = String::with_capacity(name.len());
     for sign in name.chars() {
@@ -340,13 +344,13 @@ fn link_name(name: &str) -> String {
     }
 }
 
-/// The types of HDF5, little-endian.
-struct Types {
-    /// As `h5py` writes it: an enumeration of one byte.
+/// Little-endian HDF5 types.
+struct Hdf5Types {
+    /// An enumeration of one byte, as `h5py` writes bools.
     bool: Datatype,
 }
 
-impl Types {
+impl Hdf5Types {
     fn new() -> Result<Self, FormatError> {
         let bool = EnumTypeBuilder::with_base(make_i8_type())
             .value("FALSE", 0)
@@ -371,7 +375,7 @@ impl Types {
         }
     }
 
-    /// Writes a column in its own type and shape, a row after the other.
+    /// Writes the rows of a column in its own type and shape.
     fn write<'a>(
         &self,
         group: &mut GroupBuilder,
@@ -398,7 +402,7 @@ fn observation_space(schema: &Schema) -> Value {
     packed_space(schema.observation(), schema.observation_width())
 }
 
-/// All columns as one flat box.
+/// All columns as one flat `Box`.
 fn packed_space(columns: &[Column], width: usize) -> Value {
     let each = columns
         .iter()
@@ -408,19 +412,7 @@ fn packed_space(columns: &[Column], width: usize) -> Value {
 }
 
 fn column_space(column: &Column) -> Value {
-    let dtype = match column.dtype {
-        DType::F32 => "float32",
-        DType::F64 => "float64",
-        DType::I8 => "int8",
-        DType::I16 => "int16",
-        DType::I32 => "int32",
-        DType::I64 => "int64",
-        DType::U8 => "uint8",
-        DType::U16 => "uint16",
-        DType::U32 => "uint32",
-        DType::U64 => "uint64",
-        DType::Bool => "bool",
-    };
+    let dtype = dtype_name(column.dtype);
     if let Space::Discrete { n, .. } = column.space
         && column.shape.is_empty()
     {
@@ -437,13 +429,14 @@ fn column_space(column: &Column) -> Value {
     json!({ "type": "Box", "dtype": dtype, "shape": column.shape, "low": nested(low), "high": nested(high) })
 }
 
-/// The least and the greatest value. Minari reads no bound as a string; a type without infinities has its own ends.
+/// The minimum and the maximum of a column. Minari reads infinite bounds of floats from strings; integers have the bounds of their
+/// type.
 fn bounds(column: &Column) -> (Value, Value) {
     let (low, high) = match column.space {
         Space::Box { low, high } => (low, high),
         Space::Discrete { n, .. } => (Some(0.0), Some(n.saturating_sub(1) as f64)),
     };
-    let (least, greatest): (Value, Value) = match column.dtype {
+    let (type_min, type_max): (Value, Value) = match column.dtype {
         DType::F32 | DType::F64 => (json!("-Infinity"), json!("Infinity")),
         DType::I8 => (i8::MIN.into(), i8::MAX.into()),
         DType::I16 => (i16::MIN.into(), i16::MAX.into()),
@@ -459,8 +452,8 @@ fn bounds(column: &Column) -> (Value, Value) {
         DType::F32 | DType::F64 => json!(bound),
         _ => json!(bound as i64),
     };
-    let told = |bound: Option<f64>, none: Value| bound.filter(|bound| bound.is_finite()).map_or(none, exact);
-    (told(low, least), told(high, greatest))
+    let or_type_bound = |bound: Option<f64>, none: Value| bound.filter(|bound| bound.is_finite()).map_or(none, exact);
+    (or_type_bound(low, type_min), or_type_bound(high, type_max))
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
-//! Whether actions stand in the transitions that they changed.
+//! Checks whether actions are recorded in the transitions that they affect.
 //!
-//! Where they do, the change of some feature in a transition follows in part from the action beside it. Where the recording is
-//! off by one it follows from a neighbour's action instead. Actions resemble their neighbours, and changes theirs, so a plain
-//! correlation with a shifted action proves nothing: here the change of a feature is regressed on the actions before, beside
-//! and after it, on the change before it and on what the feature was, all at once. How much each action explains that the
-//! rest does not is its partial correlation (Fisher 1924, "The distribution of the partial correlation coefficient").
+//! In an aligned recording, the change of some feature in a transition follows partly from the action of that transition. In a
+//! recording that is off by one, it follows from the action of a neighbour. Actions resemble their neighbours, and so do changes,
+//! so a correlation with a shifted action proves nothing. Therefore the change of a feature is regressed on the actions before,
+//! beside and after it, on the change before it, and on the value of the feature. The partial correlation (Fisher 1924, "The
+//! distribution of the partial correlation coefficient") of an action is the part of the change that it explains and the other
+//! regressors do not.
 //!
-//! An action that leads its effect is told from a healthy one so: what a player reacted to is among the regressors. An action
-//! that lags is not so easily: a player who reacts to what it sees ties an action to the change *before* it, and rightly so.
-//! There the action beside a change must explain next to nothing in a regression without the feature itself too, and so some
-//! recordings that lag are not found.
+//! This detects an action that leads its effect, because what a player reacts to is among the regressors. An action that lags is
+//! harder to detect: a player that reacts to its observation ties the action to the change *before* it in aligned recordings too.
+//! There the action beside a change must also explain next to nothing in a regression without the value of the feature. So some
+//! recordings that lag are not detected.
 
 use super::{Diagnosis, Severity, Symptom};
 use experience_core::{
@@ -17,46 +18,49 @@ use experience_core::{
     transition::{Episode, Transition},
 };
 
-/// Only so many features and parts of the action are compared, evenly chosen, in so many transitions.
+/// Maximum numbers of features and action terms, which are chosen evenly, and of transitions.
 const MAX_FEATURES: usize = 64;
-const MAX_PARTS: usize = 32;
+const MAX_TERMS: usize = 32;
 const MAX_SAMPLES: u64 = 10_000;
-/// With fewer samples the greatest of many correlations is large by chance.
+/// With fewer samples the maximum of many correlations is large by chance.
 const MIN_SAMPLES: u64 = 500;
-/// A neighbour's action explains much from here on. Where it may be a reaction, the action beside the change explains next to
-/// nothing up to there; where it cannot, half as much as the neighbour's.
-const MUCH: f64 = 0.5;
-const LITTLE: f64 = 0.2;
-/// One choice of more alternatives is taken for a number.
+/// The partial correlation from which on a neighbour's action is reported.
+const STRONG: f64 = 0.5;
+/// The maximum partial correlation of the action beside the change, where the neighbour's action may be a reaction. Where it
+/// cannot, the maximum is half of the neighbour's.
+const WEAK: f64 = 0.2;
+/// A discrete action with more alternatives is treated as a number.
 const MAX_ALTERNATIVES: u64 = 16;
 
-/// The intercept, what the feature was, the change before, and the actions before, beside and after.
+/// The intercept, the value of the feature, the change before, and the actions before, beside and after.
 const REGRESSORS: usize = 6;
 const LEVEL: usize = 1;
 const BEFORE: usize = 3;
 const BESIDE: usize = 4;
 const AFTER: usize = 5;
 
-pub(super) struct Alignment {
+/// Collects the regressions of feature changes on actions.
+pub(super) struct AlignmentCheck {
     features: Vec<usize>,
-    parts: Vec<Part>,
-    /// For each feature and part.
+    terms: Vec<ActionTerm>,
+    /// For each pair of a feature and a term.
     moments: Vec<Moments>,
     samples: u64,
-    /// What each feature was, the change before, and the change.
+    /// The value of each feature, the change before, and the change.
     changes: Vec<[f64; 3]>,
+    /// Each term before, beside and after the change.
     actions: Vec<[f64; 3]>,
 }
 
-/// A number that is made of the action.
-struct Part {
+/// A number that is derived from the action.
+struct ActionTerm {
     index: usize,
     name: String,
-    /// Whether it is this alternative; or the value itself.
+    /// 1 if the value equals this alternative, and 0 otherwise; `None` for the value itself.
     alternative: Option<f64>,
 }
 
-/// Sums of products: all that a regression needs.
+/// The sums of products of a linear regression.
 #[derive(Clone, Default)]
 struct Moments {
     products: [[f64; REGRESSORS]; REGRESSORS],
@@ -64,22 +68,22 @@ struct Moments {
     change_squared: f64,
 }
 
-impl Alignment {
+impl AlignmentCheck {
     pub(super) fn new(schema: &Schema) -> Self {
         let features = chosen(schema.observation_width(), MAX_FEATURES);
-        let mut parts = Vec::new();
+        let mut terms = Vec::new();
         let mut index = 0;
         for column in schema.action() {
             for name in column.element_names() {
                 match column.space {
                     Space::Discrete { n, .. } if n > 2 && n <= MAX_ALTERNATIVES => {
-                        parts.extend((0..n).map(|alternative| Part {
+                        terms.extend((0..n).map(|alternative| ActionTerm {
                             index,
                             name: format!("{name} = {alternative}"),
                             alternative: Some(alternative as f64),
                         }));
                     }
-                    _ => parts.push(Part {
+                    _ => terms.push(ActionTerm {
                         index,
                         name,
                         alternative: None,
@@ -88,18 +92,18 @@ impl Alignment {
                 index += 1;
             }
         }
-        let keep = chosen(parts.len(), MAX_PARTS);
-        let mut place = 0;
-        parts.retain(|_| {
-            place += 1;
-            keep.binary_search(&(place - 1)).is_ok()
+        let keep = chosen(terms.len(), MAX_TERMS);
+        let mut index = 0;
+        terms.retain(|_| {
+            index += 1;
+            keep.binary_search(&(index - 1)).is_ok()
         });
         Self {
-            moments: vec![Moments::default(); features.len() * parts.len()],
+            moments: vec![Moments::default(); features.len() * terms.len()],
             changes: vec![[0.0; 3]; features.len()],
-            actions: vec![[0.0; 3]; parts.len()],
+            actions: vec![[0.0; 3]; terms.len()],
             features,
-            parts,
+            terms,
             samples: 0,
         }
     }
@@ -126,15 +130,15 @@ impl Alignment {
             let level = f64::from(now.observation()[*feature]);
             *changes = [level, change(before, *feature), change(now, *feature)];
         }
-        for (values, part) in self.actions.iter_mut().zip(&self.parts) {
+        for (values, term) in self.actions.iter_mut().zip(&self.terms) {
             for (value, action) in values.iter_mut().zip(actions) {
-                let raw = action[part.index];
-                *value = part
+                let raw = action[term.index];
+                *value = term
                     .alternative
                     .map_or(raw, |alternative| f64::from(u8::from(raw == alternative)));
             }
         }
-        // One value that is not finite would spoil every sum.
+        // One non-finite value would make every sum non-finite.
         if !self
             .changes
             .as_flattened()
@@ -155,34 +159,34 @@ impl Alignment {
         }
     }
 
-    pub(super) fn find(self, schema: &Schema, found: &mut Diagnosis) {
+    pub(super) fn report(self, schema: &Schema, diagnosis: &mut Diagnosis) {
         if self.samples < MIN_SAMPLES {
             return;
         }
-        // The most that an action explains, and where; with the feature itself among the regressors, and without.
-        let most = |regressor: usize, without_level: bool| {
+        // The maximum partial correlation and its index, with or without the value of the feature among the regressors.
+        let max = |regressor: usize, without_level: bool| {
             let explained = self
                 .moments
                 .iter()
                 .map(|moments| moments.partial_correlation(regressor, without_level));
             explained
                 .enumerate()
-                .map(|(place, explained)| (explained, place))
+                .map(|(index, explained)| (explained, index))
                 .fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a })
         };
-        let (before, after, beside) = (most(BEFORE, false), most(AFTER, true), most(BESIDE, false).0);
-        let (symptom, strongest, beside, where_, cause) = if before.0 >= MUCH && 2.0 * beside <= before.0 {
+        let (before, after, beside) = (max(BEFORE, false), max(AFTER, true), max(BESIDE, false).0);
+        let (symptom, strongest, beside, neighbour, cause) = if before.0 >= STRONG && 2.0 * beside <= before.0 {
             (
                 Symptom::ActionLeads,
                 before,
                 beside,
                 "the transition before",
-                "the intent is written for the next tick, after the world has moved: name the schedule that decides with \
-                 `.read_actions_after(…)`, so that the action is the one which the tick consumed; or the game answers a tick late",
+                "the intent is written for the next tick, after the simulation step: name the schedule that decides with \
+                 `.read_actions_after(…)`, so that the action is the one that the tick consumes; or the game applies actions a tick late",
             )
         } else {
-            let beside = beside.max(most(BESIDE, true).0);
-            if after.0 < MUCH || beside > LITTLE {
+            let beside = beside.max(max(BESIDE, true).0);
+            if after.0 < STRONG || beside > WEAK {
                 return;
             }
             (
@@ -190,23 +194,23 @@ impl Alignment {
                 after,
                 beside,
                 "the transition after",
-                "the world moves before the capture's tick reads the action, or the observation is captured a tick late: name \
+                "the simulation step comes before the capture reads the action, or the observation is captured a tick late: name \
                  the schedule that decides with `.read_actions_after(…)`, and order sensors before the capture; or no action changes \
                  what is observed, and bots only react",
             )
         };
         let names = schema.feature_names();
-        let feature = &names[self.features[strongest.1 / self.parts.len()]];
-        let part = &self.parts[strongest.1 % self.parts.len()].name;
-        found.find(
+        let feature = &names[self.features[strongest.1 / self.terms.len()]];
+        let term = &self.terms[strongest.1 % self.terms.len()].name;
+        diagnosis.add(
             symptom,
             Severity::Error,
             format!(
-                "changes follow from the action of {where_} (partial correlation {:.2}), and not from the action beside them \
+                "changes follow from the action of {neighbour} (partial correlation {:.2}), and not from the action beside them \
                  ({:.2} at most)",
                 strongest.0, beside
             ),
-            vec![format!("`{feature}` follows from `{part}`")],
+            vec![format!("`{feature}` follows from `{term}`")],
             cause,
         );
     }
@@ -223,28 +227,28 @@ impl Moments {
         self.change_squared += change * change;
     }
 
-    /// How much of the change `regressor` explains that the others leave unexplained, from 0 to 1.
+    /// The partial correlation of `regressor` with the change, given the others, from 0 to 1.
     fn partial_correlation(&self, regressor: usize, without_level: bool) -> f64 {
         let mut used = [true; REGRESSORS];
         used[LEVEL] = !without_level;
         let with = self.unexplained(used);
         used[regressor] = false;
         let without = self.unexplained(used);
-        // What is explained without it leaves only rounding to it.
+        // The others explain everything but the rounding error.
         if without <= 1e-9 * self.change_squared {
             return 0.0;
         }
         (1.0 - with / without).clamp(0.0, 1.0).sqrt()
     }
 
-    /// The sum of squares that a regression on these leaves, by Gaussian elimination of the normal equations.
+    /// The residual sum of squares of the regression on the `used` regressors, by Gaussian elimination of the normal equations.
     fn unexplained(&self, used: [bool; REGRESSORS]) -> f64 {
         let mut rows = self.products;
         let mut left = self.change_squared;
         let mut change = self.with_change;
         for pivot in (0..REGRESSORS).filter(|pivot| used[*pivot]) {
             let divisor = rows[pivot][pivot];
-            // A regressor that follows from those before it explains nothing more.
+            // The regressor is linearly dependent on those before it.
             if divisor <= 1e-9 * self.products[pivot][pivot] {
                 continue;
             }
@@ -263,9 +267,9 @@ impl Moments {
     }
 }
 
-/// At most `most` of the first `count` numbers, evenly chosen.
-fn chosen(count: usize, most: usize) -> Vec<usize> {
-    (0..count.min(most))
-        .map(|place| place * count / count.min(most))
+/// At most `max` of the first `count` numbers, evenly chosen.
+fn chosen(count: usize, max: usize) -> Vec<usize> {
+    (0..count.min(max))
+        .map(|index| index * count / count.min(max))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Columns of one schema find their places in another, by name.
+//! Merges schemas, and maps rows of one schema to another by column name.
 
 use core::ops::Range;
 use experience_core::{
@@ -7,11 +7,11 @@ use experience_core::{
 };
 use std::{collections::HashSet, sync::Arc};
 
-/// The columns of both schemas: those of `a`, then what only `b` has. Bounds become the wider ones.
+/// The schema with the columns of `a`, then those that only `b` has. Bounds become the wider ones.
 pub(super) fn union(a: &Schema, b: &Schema) -> Result<Schema, String> {
     if a.version() != b.version() {
         return Err(format!(
-            "its columns are version {:?} and others are {:?}: the same names mean something else; merge them apart",
+            "its schema is version {:?} and another is {:?}, so columns of one name may differ in meaning; merge them separately",
             b.version(),
             a.version()
         ));
@@ -33,38 +33,38 @@ pub(super) fn union(a: &Schema, b: &Schema) -> Result<Schema, String> {
     match (a.action_mask_width(), b.action_mask_width()) {
         (width, other) if width == other || other == 0 => Ok(union.with_action_mask(width)),
         (0, width) => Ok(union.with_action_mask(width)),
-        (width, other) => Err(format!("its action mask is {other} wide, and another {width}")),
+        (width, other) => Err(format!("its action mask has {other} entries, and another has {width}")),
     }
 }
 
 fn columns(kind: &str, a: &[Column], b: &[Column]) -> Result<Vec<Column>, String> {
     for columns in [a, b] {
         let mut names = HashSet::new();
-        if let Some(twice) = columns.iter().find(|column| !names.insert(&column.name)) {
+        if let Some(duplicate) = columns.iter().find(|column| !names.insert(&column.name)) {
             return Err(format!(
-                "{kind} column `{}` stands there twice, so its name does not find it",
-                twice.name
+                "it has two {kind} columns called `{}`, which cannot be matched by name",
+                duplicate.name
             ));
         }
     }
     let mut union = a.to_vec();
     for column in b {
-        let Some(there) = union.iter_mut().find(|there| there.name == column.name) else {
+        let Some(known) = union.iter_mut().find(|known| known.name == column.name) else {
             union.push(column.clone());
             continue;
         };
         let name = &column.name;
-        if there.dtype != column.dtype {
+        if known.dtype != column.dtype {
             return Err(format!(
-                "{kind} column `{name}` is {:?} there, and {:?} elsewhere",
-                column.dtype, there.dtype
+                "its {kind} column `{name}` is {:?}, and another is {:?}",
+                column.dtype, known.dtype
             ));
         }
-        if there.shape != column.shape || there.labels != column.labels {
-            return Err(format!("{kind} column `{name}` has another shape, or other labels"));
+        if known.shape != column.shape || known.labels != column.labels {
+            return Err(format!("its {kind} column `{name}` has another shape or other labels"));
         }
-        there.space = wider(&there.space, &column.space)
-            .ok_or_else(|| format!("{kind} column `{name}` is a choice among other alternatives"))?;
+        known.space = wider(&known.space, &column.space)
+            .ok_or_else(|| format!("its {kind} column `{name}` has other alternatives"))?;
     }
     Ok(union)
 }
@@ -79,20 +79,20 @@ fn wider(a: &Space, b: &Space) -> Option<Space> {
     }
 }
 
-/// How a row of one schema becomes a row of another.
-pub(super) struct RowPlan {
-    /// A row of the new schema in which everything is filled in.
+/// Maps rows of one schema to rows of another.
+pub(super) struct RowMapping {
+    /// A row of the new schema with the fill value in missing columns.
     blank: Vec<u64>,
-    /// From which bytes of the old row to where in the new one.
+    /// Byte ranges of the old row, and their offsets in the new one.
     copies: Vec<(Range<usize>, usize)>,
     words: usize,
 }
 
-impl RowPlan {
-    /// Finds the columns of `to` in `from`; `fill` is for those that are not there.
+impl RowMapping {
+    /// Matches the columns of `to` with those of `from`. Missing columns get the value `fill`.
     pub(super) fn new(from: &Schema, to: &Schema, fill: Option<f64>) -> Result<Self, String> {
         let (old, new) = (from.layout(), to.layout());
-        let mut plan = Self {
+        let mut mapping = Self {
             blank: vec![0; new.row_words()],
             copies: vec![(0..HEADER_BYTES, 0)],
             words: old.row_words(),
@@ -124,28 +124,30 @@ impl RowPlan {
                 new.info_offsets().to_vec(),
             ),
         ];
-        for (there, offsets, wanted, places) in parts {
-            for (column, place) in wanted.iter().zip(places) {
-                match there.iter().position(|other| other.name == column.name) {
+        for (old_columns, old_offsets, new_columns, new_offsets) in parts {
+            for (column, at) in new_columns.iter().zip(new_offsets) {
+                match old_columns.iter().position(|other| other.name == column.name) {
                     Some(index) => {
                         let bytes = column.width() * column.dtype.size();
-                        plan.copies.push((offsets[index]..offsets[index] + bytes, place));
+                        mapping
+                            .copies
+                            .push((old_offsets[index]..old_offsets[index] + bytes, at));
                     }
                     None => match fill {
-                        Some(fill) => plan.fill(column, place, fill)?,
+                        Some(fill) => mapping.fill(column, at, fill)?,
                         None => missing.push(column.name.clone()),
                     },
                 }
             }
         }
         for (index, term) in to.reward_terms().iter().enumerate() {
-            let place = new.reward_terms().start + index * DType::F32.size();
+            let new_at = new.reward_terms().start + index * DType::F32.size();
             match from.reward_terms().iter().position(|other| other == term) {
                 Some(index) => {
                     let at = old.reward_terms().start + index * DType::F32.size();
-                    plan.copies.push((at..at + DType::F32.size(), place));
+                    mapping.copies.push((at..at + DType::F32.size(), new_at));
                 }
-                // A term that did not exist gave nothing: that is no guess.
+                // A reward term that did not exist is 0, whatever the fill value is.
                 None if fill.is_some() => {}
                 None => missing.push(format!("reward.{term}")),
             }
@@ -153,19 +155,19 @@ impl RowPlan {
         match (from.action_mask_width(), to.action_mask_width()) {
             (_, 0) => {}
             (0, width) if fill.is_some() => {
-                let bytes = bytemuck::cast_slice_mut::<u64, u8>(&mut plan.blank);
+                let bytes = bytemuck::cast_slice_mut::<u64, u8>(&mut mapping.blank);
                 for alternative in 0..width {
                     bytes[new.mask().start + alternative / 8] |= 1 << (alternative % 8);
                 }
             }
             (0, _) => missing.push("action_mask".to_owned()),
-            _ => plan.copies.push((old.mask(), new.mask().start)),
+            _ => mapping.copies.push((old.mask(), new.mask().start)),
         }
         if missing.is_empty() {
-            Ok(plan)
+            Ok(mapping)
         } else {
             Err(format!(
-                "it has no {}; fill it with a number, or keep recordings of other columns apart",
+                "it has no {}; choose a fill value, or keep recordings with different schemas apart",
                 missing
                     .iter()
                     .map(|name| format!("`{name}`"))
@@ -175,7 +177,7 @@ impl RowPlan {
         }
     }
 
-    fn fill(&mut self, column: &Column, place: usize, fill: f64) -> Result<(), String> {
+    fn fill(&mut self, column: &Column, at: usize, fill: f64) -> Result<(), String> {
         let fits = match column.space {
             Space::Discrete { n, .. } => fill >= 0.0 && fill < n as f64 && fill.fract() == 0.0,
             Space::Box { low, high } => {
@@ -185,18 +187,18 @@ impl RowPlan {
         let value = bytes_of(fill, column.dtype).filter(|_| fits);
         let value = value.ok_or_else(|| {
             format!(
-                "{fill} is no value of its missing column `{}`: fill it with another",
+                "{fill} is not a valid value of its missing column `{}`; choose another fill value",
                 column.name
             )
         })?;
         let bytes = bytemuck::cast_slice_mut::<u64, u8>(&mut self.blank);
-        for slot in bytes[place..][..column.width() * value.len()].chunks_exact_mut(value.len()) {
+        for slot in bytes[at..][..column.width() * value.len()].chunks_exact_mut(value.len()) {
             slot.copy_from_slice(&value);
         }
         Ok(())
     }
 
-    /// The same episode with the columns of `to`.
+    /// Converts an episode to the schema `to`.
     pub(super) fn convert(&self, episode: &Episode, to: &Arc<Schema>) -> Episode {
         let old = episode.rows();
         let mut rows = Vec::with_capacity(old.len() / self.words * self.blank.len());
@@ -206,11 +208,11 @@ impl RowPlan {
             let (from, into) = (bytemuck::cast_slice::<u64, u8>(row), &mut rows[start..]);
             let into = bytemuck::cast_slice_mut::<u64, u8>(into);
             if index == 0 {
-                // No action led to the first observation.
+                // The first row has no action.
                 into[to.layout().action().start..].fill(0);
             }
-            for (bytes, place) in &self.copies {
-                into[*place..place + bytes.len()].copy_from_slice(&from[bytes.clone()]);
+            for (bytes, at) in &self.copies {
+                into[*at..at + bytes.len()].copy_from_slice(&from[bytes.clone()]);
             }
         }
         Episode::new(
@@ -223,11 +225,11 @@ impl RowPlan {
     }
 }
 
-/// A number in the bytes of a type, where the type has it.
+/// The bytes of `value` in a type, or `None` if the type cannot represent it.
 fn bytes_of(value: f64, dtype: DType) -> Option<Vec<u8>> {
     macro_rules! integer {
         ($type:ty) => {{
-            // The conversion saturates, and makes 0 of a NaN; what comes back then is another number.
+            // The conversion saturates and turns NaN into 0. Neither converts back to `value`.
             let converted = value as $type;
             (converted as f64 == value).then(|| converted.to_ne_bytes().to_vec())
         }};

@@ -1,6 +1,10 @@
-//! `runs/<run>.json`: what became of everything that a run recorded.
+//! The account of a run, `runs/<run>.json`: what it recorded, its shards, and the fate of every transition.
 
-use super::{files, layout, shard::ShardAccount};
+use super::{
+    files::{self, io_error},
+    layout,
+    shard::ShardAccount,
+};
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
 use experience_export::{RecordingInfo, SinkError, disk};
 use serde::{Deserialize, Serialize};
@@ -11,77 +15,77 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Whether a run is over.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
-    /// It goes on, or its process died and nothing was recovered yet.
+    /// The run is being recorded, or its process died and the run is not recovered yet.
     Running,
-    /// It ended in order: everything that the dataset took is in its shards.
+    /// The run was closed: everything that the sink accepted is in its shards.
     Closed,
-    /// Its process died, and what it left was brought into shards: all of it that could be found is there.
+    /// The process died, and everything of its journal and buffers that could be read is in shards.
     Recovered,
 }
 
-/// What a run recorded, and what became of it. One file for each run, in the recording's `runs` folder.
+/// The counts and shards of a run: one JSON file for each run, in the recording's `runs` folder.
 ///
-/// While the run goes on the file is brought up to date at every flush; [`shards`](Self::shards) names what readers see.
+/// The file is updated at every flush. [`shards`](Self::shards) lists the shards that readers see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunAccount {
-    /// The run, as the `run` column has it.
+    /// The run, as in the `run` column.
     pub run: RunId,
-    /// The recording's true name.
+    /// The name of the recording.
     pub recording: String,
     /// The schema's hash, 16 hexadecimal digits.
     pub schema_hash: String,
-    /// Whether the run is over.
+    /// The state of the run.
     pub status: RunStatus,
-    /// Ticks in a second of game time, where the recording has a fixed tick.
+    /// Ticks per second of game time, if the recording has a fixed tick.
     pub tick_rate: Option<f64>,
-    /// The seed of the game's random numbers, where the game told it.
+    /// The seed of the game's random numbers; see [`DatasetSink::with_seed`](crate::sink::DatasetSink::with_seed).
     #[serde(default)]
     pub seed: Option<u64>,
-    /// The build of the game, where the game told it.
+    /// The build of the game; see [`DatasetSink::with_build`](crate::sink::DatasetSink::with_build).
     #[serde(default)]
     pub build: Option<String>,
-    /// The folder of the buffers' files, where they lie in files and the run goes on, or its process died.
+    /// The folder of the buffers' files, if buffers are memory-mapped files, until the run is closed or recovered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buffers: Option<PathBuf>,
-    /// What wrote the dataset: `bevy_experience` and its version.
+    /// The program that wrote the dataset: `bevy_experience` and its version.
     pub writer: String,
-    /// When the run began, in seconds since 1970 (UTC).
+    /// Start of the run, in seconds since 1970 (UTC).
     pub started: f64,
-    /// When the account was last brought up to date, in seconds since 1970 (UTC).
+    /// Last update of the account, in seconds since 1970 (UTC).
     pub updated: f64,
-    /// When the run ended, or was recovered, in seconds since 1970 (UTC); `None` while [`Running`](RunStatus::Running).
+    /// End or recovery of the run, in seconds since 1970 (UTC); `None` while [`Running`](RunStatus::Running).
     pub ended: Option<f64>,
-    /// The counts, in transitions, and the totals of each agent.
+    /// Counts of transitions, and the totals of each agent.
     pub account: RunReport,
-    /// The shards that the run has finished, and that were not deleted since.
+    /// The committed shards of the run that were not deleted since.
     pub shards: Vec<ShardAccount>,
-    /// What was deleted of it to make room: see [`DatasetSink::with_keep_bytes`](crate::sink::DatasetSink::with_keep_bytes). It
-    /// still counts as exported.
-    #[serde(default, skip_serializing_if = "Retired::is_nothing")]
+    /// Totals of the shards that retention deleted; see
+    /// [`DatasetSink::with_keep_bytes`](crate::sink::DatasetSink::with_keep_bytes). Their transitions still count as exported.
+    #[serde(default, skip_serializing_if = "Retired::is_empty")]
     pub retired: Retired,
-    /// Shards that are being deleted: each of them is there still, or is not.
+    /// Shards that retention is deleting. A deletion has happened if the file does not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    retiring: Vec<Retiring>,
+    retiring: Vec<PendingDeletion>,
 }
 
-/// What was deleted of a run to make room.
+/// Totals of the shards of a run that retention deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retired {
-    /// Shards.
+    /// Deleted shards.
     pub shards: u64,
     /// Whole episodes in them.
     pub episodes: u64,
     /// Their transitions.
     pub transitions: u64,
-    /// Whose these were.
+    /// The deleted episodes and transitions of each agent.
     pub agents: BTreeMap<i64, AgentCounts>,
 }
 
-/// What was deleted of one agent.
+/// Deleted episodes and transitions of one agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentCounts {
     /// Whole episodes.
@@ -91,15 +95,15 @@ pub struct AgentCounts {
 }
 
 impl Retired {
-    fn is_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    fn add(&mut self, retiring: &Retiring) {
+    fn add(&mut self, deleted: &PendingDeletion) {
         self.shards += 1;
-        self.episodes += retiring.shard.episodes;
-        self.transitions += retiring.shard.transitions;
-        for (agent, counts) in &retiring.agents {
+        self.episodes += deleted.shard.episodes;
+        self.transitions += deleted.shard.transitions;
+        for (agent, counts) in &deleted.agents {
             let sum = self.agents.entry(*agent).or_default();
             sum.episodes += counts.episodes;
             sum.transitions += counts.transitions;
@@ -108,7 +112,7 @@ impl Retired {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Retiring {
+struct PendingDeletion {
     shard: ShardAccount,
     agents: BTreeMap<i64, AgentCounts>,
 }
@@ -135,8 +139,8 @@ impl RunAccount {
         }
     }
 
-    /// The account of a run that left none.
-    pub(super) fn found(run: RunId, schema: &Schema, tick_rate: Option<f64>, started: f64) -> Self {
+    /// A new account for a run whose own is missing.
+    pub(super) fn reconstruct(run: RunId, schema: &Schema, tick_rate: Option<f64>, started: f64) -> Self {
         let recording = RecordingInfo {
             schema: schema.clone().into_shared(),
             run,
@@ -147,13 +151,13 @@ impl RunAccount {
         Self::new(&recording, None, None)
     }
 
-    /// Reads the account of a run in `recording`, the folder.
+    /// Reads the account of a run in the folder `recording`.
     pub(super) fn read(recording: &Path, run: RunId) -> io::Result<Self> {
         let content = disk::read(&recording.join(layout::RUNS).join(layout::account_name(run)))?;
         serde_json::from_slice(&content).map_err(io::Error::other)
     }
 
-    /// Takes possession of the run's place in `recording`, the folder.
+    /// Creates the file of the account, which must not exist, in the folder `recording`.
     pub(super) fn reserve(&self, recording: &Path) -> Result<(), SinkError> {
         let path = self.path(recording);
         if files::create(&path, &self.to_json())? {
@@ -168,67 +172,68 @@ impl RunAccount {
         }
     }
 
-    /// Brings the file up to date.
-    pub(super) fn write(&mut self, recording: &Path, report: &RunReport) -> Result<(), SinkError> {
+    /// Sets the counts and the times, and saves the account. After an error the counts are unchanged.
+    pub(super) fn update(&mut self, recording: &Path, report: &RunReport) -> Result<(), SinkError> {
         let before = core::mem::replace(&mut self.account, report.clone());
         self.updated = seconds(SystemTime::now());
         self.ended = (self.status != RunStatus::Running).then_some(self.updated);
-        let written = files::replace(&self.path(recording), &self.to_json());
+        let written = self.save(recording).map_err(io_error("write", &self.path(recording)));
         if written.is_err() {
             self.account = before;
         }
         written
     }
 
-    /// Writes the file as the account stands.
-    pub(super) fn save(&self, recording: &Path) -> Result<(), SinkError> {
-        files::replace(&self.path(recording), &self.to_json())
+    /// Replaces the file of the account in the folder `recording`.
+    pub(crate) fn save(&self, recording: &Path) -> io::Result<()> {
+        disk::replace(&self.path(recording), &self.to_json())
     }
 
-    /// Names a shard as one that is being deleted, with what of whom is in it.
-    pub(super) fn begin_to_retire(&mut self, file: &str, agents: BTreeMap<i64, AgentCounts>) {
-        if let Some(place) = self.shards.iter().position(|shard| shard.file == file) {
-            let shard = self.shards.remove(place);
-            self.retiring.push(Retiring { shard, agents });
+    /// Moves a shard to the pending deletions. `agents` are the counts of each agent in it.
+    pub(super) fn begin_deletion(&mut self, file: &str, agents: BTreeMap<i64, AgentCounts>) {
+        if let Some(index) = self.shards.iter().position(|shard| shard.file == file) {
+            let shard = self.shards.remove(index);
+            self.retiring.push(PendingDeletion { shard, agents });
         }
     }
 
-    /// Whether shards are being deleted.
-    pub(super) fn is_retiring(&self) -> bool {
+    /// Whether deletions of shards are pending.
+    pub(super) fn has_pending_deletions(&self) -> bool {
         !self.retiring.is_empty()
     }
 
-    /// The shards that are being deleted.
-    pub(super) fn retiring(&self) -> impl Iterator<Item = &str> {
-        self.retiring.iter().map(|retiring| retiring.shard.file.as_str())
+    /// The file names of the shards whose deletion is pending.
+    pub(super) fn pending_deletions(&self) -> impl Iterator<Item = &str> {
+        self.retiring.iter().map(|pending| pending.shard.file.as_str())
     }
 
-    /// Looks what became of shards that were being deleted: they are gone, or they are there like any other.
-    pub(crate) fn settle(&mut self, recording: &Path) {
-        for retiring in core::mem::take(&mut self.retiring) {
-            if recording.join(layout::DATA).join(&retiring.shard.file).exists() {
-                self.shards.push(retiring.shard);
+    /// Resolves the pending deletions: shards that are gone are added to `retired`, and the others are listed again.
+    pub(crate) fn resolve_deletions(&mut self, recording: &Path) {
+        for pending in core::mem::take(&mut self.retiring) {
+            if recording.join(layout::DATA).join(&pending.shard.file).exists() {
+                self.shards.push(pending.shard);
             } else {
-                self.retired.add(&retiring);
+                self.retired.add(&pending);
             }
         }
         self.shards.sort_by(|a, b| a.file.cmp(&b.file));
     }
 
-    /// Forgets whom what was deleted was of, if it was `agent`.
-    pub(crate) fn forget_retired(&mut self, agent: i64) {
+    /// Removes the counts of `agent` from the totals of deleted shards.
+    pub(crate) fn erase_retired(&mut self, agent: i64) {
         if let Some(counts) = self.retired.agents.remove(&agent) {
             self.retired.episodes = self.retired.episodes.saturating_sub(counts.episodes);
             self.retired.transitions = self.retired.transitions.saturating_sub(counts.transitions);
         }
     }
 
-    /// Whether the file says already what `report` and these many shards say: a game that stands still writes nothing.
-    pub(super) fn says(&self, report: &RunReport, shards: usize) -> bool {
-        self.account == *report && self.shards.len() == shards
+    /// Whether a file with `saved_shards` shards is up to date with `report`, so that an idle game writes nothing.
+    pub(super) fn is_current(&self, report: &RunReport, saved_shards: usize) -> bool {
+        self.account == *report && self.shards.len() == saved_shards
     }
 
-    fn path(&self, recording: &Path) -> PathBuf {
+    /// The file of the account in the folder `recording`.
+    pub(crate) fn path(&self, recording: &Path) -> PathBuf {
         recording.join(layout::RUNS).join(layout::account_name(self.run))
     }
 

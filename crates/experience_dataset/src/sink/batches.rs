@@ -1,26 +1,26 @@
-//! Episodes in bites.
+//! Divides episodes into batches of bounded size.
 
-use crate::arrow::Part;
+use experience_arrow::EpisodeSlice;
 use experience_core::transition::Episode;
 
-/// A batch has at most about this many bytes of rows: little memory is held twice, and every column finds the rows in the
-/// processor's cache.
+/// The maximum size of a batch, in bytes of rows: the rows stay in the CPU cache while each column is encoded, and little memory
+/// is held twice.
 const BATCH_BYTES: usize = 512 << 10;
 
-/// All of `episodes`, in order: short ones together, and long ones in pieces of their own.
-pub(super) fn batches(episodes: &[Episode]) -> impl Iterator<Item = Vec<Part<'_>>> {
+/// Divides `episodes` into batches, in order. Short episodes share a batch, and long ones are divided.
+pub(super) fn batches(episodes: &[Episode]) -> impl Iterator<Item = Vec<EpisodeSlice<'_>>> {
     let (mut rest, mut step) = (episodes, 0);
     core::iter::from_fn(move || {
         let (episode, later) = rest.split_first()?;
         let fitting = fitting(rest);
         if fitting > 0 {
-            let (now, later) = rest.split_at(fitting);
+            let (batch, later) = rest.split_at(fitting);
             rest = later;
-            return Some(now.iter().map(Part::whole).collect());
+            return Some(batch.iter().map(EpisodeSlice::whole).collect());
         }
         let steps = (BATCH_BYTES / episode.schema().layout().row_bytes()).max(1);
         let end = episode.len().min(step + steps);
-        let part = Part {
+        let slice = EpisodeSlice {
             episode,
             steps: step..end,
         };
@@ -28,11 +28,11 @@ pub(super) fn batches(episodes: &[Episode]) -> impl Iterator<Item = Vec<Part<'_>
         if end == episode.len() {
             (rest, step) = (later, 0);
         }
-        Some(vec![part])
+        Some(vec![slice])
     })
 }
 
-/// How many of `episodes` make a batch; 0 where the first is too long for one.
+/// The number of leading `episodes` that fit into one batch; 0 if the first does not.
 fn fitting(episodes: &[Episode]) -> usize {
     let mut bytes = 0;
     let fitting = episodes.iter().take_while(|episode| {
@@ -70,25 +70,25 @@ mod tests {
         let row_bytes = schema.layout().row_bytes();
         let lengths = [1, 40, 1000, 3, 5, 129, 128, 127, 400];
         let episodes: Vec<_> = lengths.into_iter().map(|len| episode(&schema, len)).collect();
-        let parts: Vec<_> = batches(&episodes)
+        let slices: Vec<_> = batches(&episodes)
             .inspect(|batch| {
-                let steps: usize = batch.iter().map(|part| part.steps.len()).sum();
+                let steps: usize = batch.iter().map(|slice| slice.steps.len()).sum();
                 assert!(steps * row_bytes <= BATCH_BYTES, "{steps} steps");
-                assert!(batch.len() == 1 || batch.iter().all(|part| part.steps.len() == part.episode.len()));
+                assert!(batch.len() == 1 || batch.iter().all(|slice| slice.steps.len() == slice.episode.len()));
             })
             .flatten()
             .collect();
-        let mut parts = parts.iter();
+        let mut slices = slices.iter();
         for episode in &episodes {
             let mut step = 0;
             while step < episode.len() {
-                let part = parts.next().unwrap();
-                assert!(core::ptr::eq(part.episode, episode));
-                assert_eq!(part.steps.start, step);
-                step = part.steps.end;
+                let slice = slices.next().unwrap();
+                assert!(core::ptr::eq(slice.episode, episode));
+                assert_eq!(slice.steps.start, step);
+                step = slice.steps.end;
             }
         }
-        assert!(parts.next().is_none());
+        assert!(slices.next().is_none());
     }
 
     #[test]

@@ -1,27 +1,30 @@
-//! The dataset card: `README.md`, whose front matter tells Hugging Face `datasets` where each recording's shards are.
+//! The dataset card: a `README.md` whose front matter tells Hugging Face `datasets` where each recording's shards are.
 //!
-//! Only the `configs:` of the front matter are ours. Whatever else a user writes into the card stays.
+//! Only the generated entries of `configs:` in the front matter are replaced. Everything else in the card is the user's, and kept.
 
-use super::{files, layout};
+use super::{
+    files::{self, io_error},
+    layout,
+};
 use experience_export::SinkError;
 use std::{fs, io, path::Path};
 
-/// How often a card is written again because another process added a recording meanwhile.
+/// How often a card is rewritten because another process added a recording in the meantime.
 const ATTEMPTS: usize = 8;
 
-/// Brings the card of the dataset at `root` up to date with the recordings in it.
+/// Updates the card of the dataset at `root` with the recordings in it.
 pub(crate) fn update(root: &Path) -> Result<(), SinkError> {
     let path = root.join(layout::CARD);
     for _ in 0..ATTEMPTS {
-        let recordings = recordings(root).map_err(files::failed("list", root))?;
+        let recordings = recordings(root).map_err(io_error("list", root))?;
         let old = match fs::read_to_string(&path) {
             Ok(old) => old,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(files::failed("read", &path)(error)),
+            Err(error) => return Err(io_error("read", &path)(error)),
         };
         let new = with_configs(&old, &recordings);
-        // Another process may replace the card between our reading and our writing. Whoever writes last looks again,
-        // and finds the card that it wrote or a recording that is missing in it.
+        // Another process may replace the card between this read and this write. The process that writes last reads again, and
+        // finds its own card or a recording that is missing in it.
         if new == old {
             return Ok(());
         }
@@ -30,12 +33,12 @@ pub(crate) fn update(root: &Path) -> Result<(), SinkError> {
     Ok(())
 }
 
-/// The names of the folders of all recordings, in order.
+/// The folder names of all recordings, sorted.
 pub(crate) fn recordings(root: &Path) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root)? {
         let entry = entry?;
-        // The names that this crate gives are ASCII; other folders are none of its recordings.
+        // Folders of recordings have ASCII names; others are not recordings.
         if let Ok(name) = entry.file_name().into_string()
             && !name.starts_with('.')
             && entry.path().join(layout::EXPERIENCE).is_file()
@@ -47,7 +50,7 @@ pub(crate) fn recordings(root: &Path) -> io::Result<Vec<String>> {
     Ok(found)
 }
 
-/// The card `old` with the configs of `recordings`.
+/// Returns the card `old` with the configs of `recordings`.
 fn with_configs(old: &str, recordings: &[String]) -> String {
     let (front, body) = split(old);
     let mut before = Vec::new();
@@ -56,7 +59,7 @@ fn with_configs(old: &str, recordings: &[String]) -> String {
     let mut lines = front.lines().peekable();
     while let Some(line) = lines.next() {
         if !line.starts_with("configs:") {
-            // The place of the block in the front matter stays what it was.
+            // The block keeps its place in the front matter.
             if items.is_empty() {
                 before.push(line);
             } else {
@@ -66,13 +69,13 @@ fn with_configs(old: &str, recordings: &[String]) -> String {
         }
         items.push(Vec::new());
         let indent = |line: &str| line.len() - line.trim_start().len();
-        // Lists inside an item are indented further than the items.
+        // Lists inside an item are indented more than the items.
         let first = lines.peek().map_or(0, |line| indent(line));
         while let Some(line) = lines.next_if(|line| line.is_empty() || line.starts_with([' ', '-', '#'])) {
             if line.trim_start().starts_with("- ") && indent(line) <= first {
                 items.push(Vec::new());
             }
-            items.last_mut().expect("the block has begun").push(line);
+            items.last_mut().expect("an item was pushed above").push(line);
         }
     }
     let mut card = String::from("---\n");
@@ -87,7 +90,7 @@ fn with_configs(old: &str, recordings: &[String]) -> String {
     }
     items
         .into_iter()
-        .filter(|item| is_foreign(item, recordings))
+        .filter(|item| is_user_config(item, recordings))
         .flatten()
         .for_each(&mut push);
     after.into_iter().for_each(&mut push);
@@ -95,7 +98,7 @@ fn with_configs(old: &str, recordings: &[String]) -> String {
     if old.is_empty() { card + BODY } else { card + body }
 }
 
-/// The front matter and what follows it.
+/// Splits a card into its front matter and the body.
 fn split(card: &str) -> (&str, &str) {
     let Some(rest) = card.strip_prefix("---\n").or_else(|| card.strip_prefix("---\r\n")) else {
         return ("", card);
@@ -107,11 +110,11 @@ fn split(card: &str) -> (&str, &str) {
         }
         end += line.len();
     }
-    // It was no front matter: nothing ends it.
+    // Without an end it is not front matter.
     ("", card)
 }
 
-/// Names are quoted: YAML would take `123` for a number and `null` for nothing.
+/// The config of a recording. The name is quoted, because YAML reads `123` as a number and `null` as no value.
 fn config(recording: &str) -> [String; 2] {
     [
         format!("- config_name: \"{recording}\""),
@@ -119,8 +122,8 @@ fn config(recording: &str) -> [String; 2] {
     ]
 }
 
-/// Whether a user wrote this config. Ours are written anew, or belong to a recording that is gone.
-fn is_foreign(item: &[&str], recordings: &[String]) -> bool {
+/// Whether a user wrote this config. Generated ones are replaced, or belong to a recording that was removed.
+fn is_user_config(item: &[&str], recordings: &[String]) -> bool {
     let value = |key: &str| {
         let line = item
             .iter()
@@ -130,8 +133,8 @@ fn is_foreign(item: &[&str], recordings: &[String]) -> bool {
     let Some(name) = value("config_name:") else {
         return item.iter().any(|line| !line.trim().is_empty());
     };
-    let ours = format!("{name}/{}/*{}", layout::DATA, layout::SHARD);
-    !recordings.iter().any(|recording| recording == name) && value("data_files:") != Some(&ours)
+    let generated = format!("{name}/{}/*{}", layout::DATA, layout::SHARD);
+    !recordings.iter().any(|recording| recording == name) && value("data_files:") != Some(&generated)
 }
 
 const BODY: &str = "
@@ -139,8 +142,8 @@ const BODY: &str = "
 
 Reinforcement-learning transitions, recorded by [bevy_experience](https://crates.io/crates/bevy_experience). Each folder is a
 recording, and each row of its Parquet files is one transition: `observation`, `action`, `reward`, `next_observation`,
-`terminated`, `truncated`. What the values of an observation are is in the recording's `experience.json`; what was recorded and
-what was lost, run by run, in its `runs/`.
+`terminated`, `truncated`. The recording's `experience.json` describes the values of an observation, and its `runs/` list what
+each run recorded and lost.
 
 ```python
 from datasets import load_dataset
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_user_wrote_stays() {
+    fn user_content_is_kept() {
         let old = "---\nlicense: mit\nconfigs:\n- config_name: \"gone\"\n  data_files: \"gone/data/*.parquet\"\n\
                    - config_name: mine\n  data_files:\n  - split: train\n    path: mine/*.csv\ntags: [games]\n---\nMy words.\n---\nMore.";
         let card = with_configs(old, &names(&["fighter"]));

@@ -1,6 +1,6 @@
-//! How the columns of a shard are encoded.
+//! The Parquet encoding and compression of a shard's columns.
 //!
-//! What each choice costs was measured on an arena of 16 fighters (72,807 transitions, 39 features, rows of 264 bytes) and on
+//! The cost of each choice was measured on an arena of 16 fighters (72,807 transitions, 39 features, rows of 264 bytes) and on
 //! a board game (rows of 14.7 KB), on one of two shared x86-64 cores:
 //!
 //! ```text
@@ -8,8 +8,8 @@
 //!     --features dataset,parquet/lz4,parquet/snap --bench encodings
 //! ```
 //!
-//! Single columns of the arena, compressed with Zstandard's level 1, in bytes and nanoseconds a transition. What is chosen is
-//! in bold.
+//! Single columns of the arena, compressed with Zstandard's level 1, in bytes and nanoseconds per transition. The chosen encoding
+//! is bold.
 //!
 //! | column | dictionary | plain | byte stream split | delta |
 //! |---|---|---|---|---|
@@ -23,8 +23,8 @@
 //! | `tick` | 0.77 B, 12 ns | 1.15 B, 20 ns | 0.05 B, 7 ns | **0.05 B, 6 ns** |
 //! | `step` | 0.40 B, 13 ns | 0.20 B, 3 ns | 0.05 B, 4 ns | **0.05 B, 6 ns** |
 //!
-//! Splitting bytes is worth 1 % of a shard at best, and old readers do not know it. A dictionary of a board's planes leaves
-//! 46 bytes a step in place of 107, of 14.7 KB, and takes a third as long again: speed is worth more there.
+//! Byte stream split saves 1 % of a shard at best, and old readers do not support it. A dictionary of a board's planes takes
+//! 46 bytes per step instead of 107, of 14.7 KB, and a third more time, which counts for more.
 //!
 //! Whole shards, all values plain:
 //!
@@ -39,10 +39,10 @@
 //! | Zstandard 6 | 193 B, 5.16 µs | 99 B, 59 µs |
 //! | Zstandard 9 | 192 B, 8.13 µs | 87 B, 61 µs |
 //!
-//! Pages of 64 KiB to 4 MiB and mini-batches of 1,024 to 65,536 values made no difference that could be told from noise.
+//! Pages of 64 KiB to 4 MiB and mini-batches of 1,024 to 65,536 values made no measurable difference.
 //!
-//! One thread encodes and compresses: with these choices it writes more steps a second than capture makes, and the other
-//! cores are the game's.
+//! One thread encodes and compresses. With these choices it writes more steps per second than capture produces, and the other
+//! cores are left to the game.
 
 use arrow_schema::SchemaRef;
 use parquet::{
@@ -52,14 +52,14 @@ use parquet::{
     file::properties::{EnabledStatistics, WriterProperties},
 };
 
-/// How shards are encoded.
+/// The encoding of shards.
 #[derive(Clone, Debug)]
-pub(crate) struct Encoding {
+pub(crate) struct ShardEncoding {
     pub(super) level: ZstdLevel,
     pub(super) row_group_rows: usize,
 }
 
-impl Default for Encoding {
+impl Default for ShardEncoding {
     fn default() -> Self {
         Self {
             level: ZstdLevel::default(),
@@ -68,12 +68,12 @@ impl Default for Encoding {
     }
 }
 
-impl Encoding {
+impl ShardEncoding {
     pub(crate) fn properties(&self, schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(self.level))
             .set_created_by(concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned())
-            // Row groups are closed between episodes, by hand.
+            // `ShardEncoder` closes row groups between episodes.
             .set_max_row_group_row_count(None);
         for leaf in ArrowSchemaConverter::new().convert(schema)?.columns() {
             let path = leaf.path();
@@ -81,7 +81,7 @@ impl Encoding {
                 properties = properties.set_column_dictionary_enabled(path.clone(), false);
             }
             if leaf.max_rep_level() > 0 {
-                // Nobody asks for the smallest of all features of all rows.
+                // No query filters by the minimum over all features of all rows.
                 properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
             } else if matches!(leaf.physical_type(), Type::INT32 | Type::INT64) {
                 properties = properties.set_column_encoding(path.clone(), ValueEncoding::DELTA_BINARY_PACKED);
@@ -94,7 +94,7 @@ impl Encoding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arrow::BatchEncoder;
+    use experience_arrow::BatchEncoder;
     use experience_core::schema::{Column, Schema};
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
             .with_observation(["x", "y"].map(Column::feature))
             .with_reward_terms(["a"]);
         let encoder = BatchEncoder::new(schema.into_shared()).unwrap();
-        let encoding = Encoding {
+        let encoding = ShardEncoding {
             level: ZstdLevel::default(),
             row_group_rows: 1,
         };

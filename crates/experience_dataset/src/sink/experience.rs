@@ -1,7 +1,7 @@
-//! `experience.json`: what the columns of a recording mean. Written once, never changed.
+//! `experience.json`: the schema of a recording, with its names, spaces and units. Written once and never changed.
 
 use super::layout;
-use crate::arrow::is_wide;
+use experience_arrow::is_wide;
 use experience_core::schema::{Column, DType, Schema, Space};
 use experience_export::disk;
 use serde::{Deserialize, Serialize};
@@ -11,29 +11,29 @@ use std::{io, path::Path};
 /// The version of the folder's layout and of the columns.
 const FORMAT: u32 = 1;
 
-/// The document.
+/// The content of `experience.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Experience {
+pub(crate) struct ExperienceFile {
     format: u32,
-    /// The recording's true name, which the folder's may only resemble.
+    /// The name of the recording, which the folder's name encodes.
     recording: String,
     /// The schema's hash, 16 hexadecimal digits.
     schema_hash: String,
     pub(crate) schema: Schema,
-    /// For people and for programs that do not want to work it out: names, spaces and units.
+    /// Names, spaces and units that follow from the schema, for readers that do not derive them.
     #[serde(flatten)]
     derived: serde_json::Map<String, Value>,
 }
 
-/// Why a document could not be read.
+/// An `experience.json` that could not be read.
 #[derive(Debug)]
-pub(crate) enum Unreadable {
+pub(crate) enum ExperienceFileError {
     Io(io::Error),
-    /// There is something else in it.
+    /// The content is invalid, for this reason.
     Damaged(String),
 }
 
-impl Experience {
+impl ExperienceFile {
     pub(super) fn new(schema: &Schema) -> Self {
         let derived = json!({
             "features": schema.feature_names(),
@@ -60,21 +60,22 @@ impl Experience {
         }
     }
 
-    /// Reads the document in the folder of a recording.
-    pub(crate) fn read(recording: &Path) -> Result<Self, Unreadable> {
-        let content = disk::read(&recording.join(layout::EXPERIENCE)).map_err(Unreadable::Io)?;
-        let format =
-            serde_json::from_slice::<Format>(&content).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+    /// Reads the file in the folder of a recording.
+    pub(crate) fn read(recording: &Path) -> Result<Self, ExperienceFileError> {
+        let content = disk::read(&recording.join(layout::EXPERIENCE)).map_err(ExperienceFileError::Io)?;
+        let format = serde_json::from_slice::<FormatVersion>(&content)
+            .map_err(|error| ExperienceFileError::Damaged(error.to_string()))?;
         if format.format != FORMAT {
-            return Err(Unreadable::Damaged(format!(
+            return Err(ExperienceFileError::Damaged(format!(
                 "its format is {}, and this version of the crate knows only {FORMAT}",
                 format.format
             )));
         }
-        let read: Self = serde_json::from_slice(&content).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+        let read: Self =
+            serde_json::from_slice(&content).map_err(|error| ExperienceFileError::Damaged(error.to_string()))?;
         if read.schema_hash != format!("{:016x}", read.schema.hash()) {
-            return Err(Unreadable::Damaged(
-                "its columns do not have the hash that it names".to_owned(),
+            return Err(ExperienceFileError::Damaged(
+                "its schema does not have the hash that it lists".to_owned(),
             ));
         }
         Ok(read)
@@ -87,13 +88,13 @@ impl Experience {
     }
 }
 
-/// Read before all else, so that a later format is told from damage.
+/// Parsed before the rest, so that a newer format is not mistaken for damage.
 #[derive(Deserialize)]
-struct Format {
+struct FormatVersion {
     format: u32,
 }
 
-/// The space of the column `action`, in Gymnasium's words: one choice, or everything packed into floats.
+/// The Gymnasium space of the column `action`: one discrete choice, or all values packed into floats.
 fn action_space(schema: &Schema) -> Value {
     match schema.action() {
         [column] if schema.is_single_discrete() => column_space(column, "int64"),
@@ -101,7 +102,7 @@ fn action_space(schema: &Schema) -> Value {
     }
 }
 
-/// The space of each part of the action, by name.
+/// The Gymnasium space of each action column, by name.
 fn action_parts(schema: &Schema) -> Value {
     let parts = schema
         .action()
@@ -122,7 +123,7 @@ fn column_space(column: &Column, dtype: &str) -> Value {
     }
 }
 
-/// All columns as one flat box. `null` is no bound.
+/// All columns as one flat `Box`. A missing bound is `null`.
 fn box_space(columns: &[Column]) -> Value {
     let bounds = |column: &Column| match column.space {
         Space::Box { low, high } => (low, high),
@@ -135,8 +136,8 @@ fn box_space(columns: &[Column]) -> Value {
     json!({ "type": "Box", "dtype": "float32", "shape": [low.len()], "low": low, "high": high })
 }
 
-/// The name that numeric Python has for the type.
-fn dtype_name(dtype: DType) -> &'static str {
+/// The `NumPy` name of a type.
+pub(crate) fn dtype_name(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 => "float32",
         DType::F64 => "float64",

@@ -1,10 +1,10 @@
-//! Files of a dataset, and errors that name them.
+//! Atomic writes into a dataset, with errors that name the file.
 
 use experience_export::{SinkError, disk};
 use std::{io, path::Path};
 
-/// Turns what the system said about `path` into an error that names it.
-pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SinkError {
+/// Turns an I/O error of `action` on `path` into a [`SinkError`] that names both.
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SinkError {
     move |source| SinkError::Io {
         action,
         path: path.to_owned(),
@@ -12,17 +12,17 @@ pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error
     }
 }
 
-/// Replaces the file at `path`: a reader sees the old content or the new one.
+/// Replaces the file at `path` atomically: a reader sees the old content or the new.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), SinkError> {
-    disk::replace(path, content).map_err(failed("write", path))
+    disk::replace(path, content).map_err(io_error("write", path))
 }
 
-/// Creates the file at `path` with all its content at once; `false` where there is one already.
+/// Creates the file at `path` with `content` atomically. Returns `false`, and changes nothing, if the file exists.
 pub(crate) fn create(path: &Path, content: &[u8]) -> Result<bool, SinkError> {
-    disk::create(path, content).map_err(failed("create", path))
+    disk::create(path, content).map_err(io_error("create", path))
 }
 
-/// Whether files can be made in `folder`. Nothing stays behind.
+/// Checks that a file can be created in `folder`, and removes it again.
 pub(crate) fn probe(folder: &Path) -> Result<(), SinkError> {
-    disk::probe(folder).map_err(failed("write to the folder", folder))
+    disk::probe(folder).map_err(io_error("write to the folder", folder))
 }

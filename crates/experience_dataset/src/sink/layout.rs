@@ -1,19 +1,22 @@
-//! The names of a dataset's folders and files.
+//! Names of the folders and files of a dataset.
 //!
 //! ```text
 //! data/arena/
 //!   README.md                        the dataset card
-//!   fighter/                         a recording; `fighter@<schema hash>/` where the columns are others
+//!   fighter/                         a recording; `fighter@<schema hash>/` if `fighter/` has another schema
 //!     experience.json
 //!     data/<run>-00000.parquet
 //!     runs/<run>.json
-//!     journal/<run>/00000.journal      while the run goes on, or after its process died
+//!     journal/<run>/00000.journal      until the run is closed or recovered
 //! ```
 
 use core::hash::Hasher;
 use experience_core::transition::RunId;
 use siphasher::sip::SipHasher24;
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 /// The description of a recording, in its folder.
 pub(crate) const EXPERIENCE: &str = "experience.json";
@@ -21,24 +24,23 @@ pub(crate) const EXPERIENCE: &str = "experience.json";
 pub(crate) const DATA: &str = "data";
 /// The folder of a recording's accounts.
 pub(crate) const RUNS: &str = "runs";
-/// The folder of a recording's journals, one for each run that is alive or whose process died.
+/// The folder of a recording's journals, one for each run that is neither closed nor recovered.
 pub(crate) const JOURNALS: &str = "journal";
 /// The dataset card, in the dataset's folder.
 pub(crate) const CARD: &str = "README.md";
-/// How the names of whole shards end.
+/// The file extension of committed shards.
 pub(crate) const SHARD: &str = ".parquet";
 
-/// Folder names are at most this long, so that a path stays within what every system takes.
+/// The maximum length of a folder name, so that paths stay within the limits of every system.
 const MAX_NAME: usize = 64;
 
-/// The folder of the recording called `name`, whatever the name is.
+/// The folder name of the recording `name`, which may be any string.
 ///
-/// Letters, digits, `_` and `-` stand for themselves; every other byte becomes `%` and two hexadecimal digits. So no name
-/// is a path, and different names have different folders. A name that would be too long is cut, and its hash tells it
-/// from others that begin alike.
+/// Letters, digits, `_` and `-` are kept; every other byte becomes `%` and two hexadecimal digits. So the result is never a
+/// path, and different names have different folders. A long name is truncated and gets its hash appended.
 pub(crate) fn folder_name(name: &str) -> String {
     if name.is_empty() {
-        // No byte is written in lower case, so this is the folder of no other name.
+        // Escaped bytes are upper case, so no other name has this folder.
         return "%empty".to_owned();
     }
     let mut folder = String::with_capacity(name.len());
@@ -47,7 +49,7 @@ pub(crate) fn folder_name(name: &str) -> String {
         if plain && !(index == 0 && is_device(name)) {
             folder.push(char::from(byte));
         } else {
-            write!(folder, "%{byte:02X}").expect("a string takes everything");
+            write!(folder, "%{byte:02X}").expect("writing to a string does not fail");
         }
     }
     if folder.len() > MAX_NAME {
@@ -60,24 +62,24 @@ pub(crate) fn folder_name(name: &str) -> String {
     folder
 }
 
-/// Windows opens a device in place of a file of one of these names.
+/// Whether Windows opens a device for a file of this name.
 fn is_device(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let numbered = |device| matches!(upper.strip_prefix(device).map(str::as_bytes), Some([b'0'..=b'9']));
     matches!(upper.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT")
 }
 
-/// The folder of a recording whose own folder holds other columns.
+/// The folder name of a recording whose own folder holds another schema.
 pub(crate) fn sibling_name(name: &str, hash: u64) -> String {
     format!("{}@{hash:016x}", folder_name(name))
 }
 
-/// The `index`-th shard of a run.
+/// The file name of the `index`-th shard of a run.
 pub(crate) fn shard_name(run: RunId, index: u32) -> String {
     format!("{run}-{index:05}{SHARD}")
 }
 
-/// Which shard of `run` the file of this name is.
+/// The index of the shard of `run` with the file name `name`.
 pub(crate) fn shard_index(run: RunId, name: &str) -> Option<u32> {
     let index = name
         .strip_suffix(SHARD)?
@@ -87,32 +89,34 @@ pub(crate) fn shard_index(run: RunId, name: &str) -> Option<u32> {
     (shard_name(run, index) == name).then_some(index)
 }
 
-/// The run that something of this name belongs to.
+/// Parses a run from the name of its folder or the stem of its file.
 pub(crate) fn run(name: &str) -> Option<RunId> {
     let run = RunId::from_bits(u32::from_str_radix(name, 16).ok()?);
     (run.to_string() == name).then_some(run)
 }
 
-/// The account of a run.
+/// The file name of a run's account.
 pub(crate) fn account_name(run: RunId) -> String {
     format!("{run}.json")
 }
 
-/// The file that a run holds a lock on while it is alive.
+/// The folder of a run's journal in the folder `recording`.
+pub(crate) fn journal_folder(recording: &Path, run: RunId) -> PathBuf {
+    recording.join(JOURNALS).join(run.to_string())
+}
+
+/// The file name of a run's lock.
 pub(crate) fn lock_name(run: RunId) -> String {
     format!(".{run}.lock")
 }
 
-/// The file that whoever removes shards of a recording holds a lock on.
-pub(crate) const CLEANING: &str = ".cleaning.lock";
+/// The file that a process locks while it deletes shards of other runs or recovers one.
+pub(crate) const RETENTION_LOCK: &str = ".cleaning.lock";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        collections::HashSet,
-        path::{Component, Path},
-    };
+    use std::{collections::HashSet, path::Component};
 
     #[test]
     fn hostile_names_are_plain_folders_and_differ() {

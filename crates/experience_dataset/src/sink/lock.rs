@@ -1,7 +1,7 @@
-//! Which runs are alive.
+//! Lock files that tell whether the process of a run is alive.
 //!
-//! A run holds a lock on a hidden file beside its account for as long as it goes on. The system lets go of it when the process
-//! ends, however it ends.
+//! A run holds a lock on a hidden file beside its account until it is closed. The operating system releases the lock when the
+//! process ends, however it ends.
 
 use super::layout;
 use experience_core::transition::RunId;
@@ -11,25 +11,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The lock of a run that is alive.
+/// The lock of a run, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct RunLock {
     file: Option<File>,
     path: PathBuf,
 }
 
-/// What can be told of a run that did not end in order.
+/// Whether the process of a run that was not closed is alive.
 pub(super) enum Claim {
-    /// Its process died, and its lock is taken.
+    /// The process is dead, and the caller holds the lock.
     Dead(RunLock),
-    /// Its process is alive, or another one is recovering it.
+    /// The process is alive, or another process recovers the run.
     Alive,
-    /// It has no lock: one could not be made, or it was removed.
+    /// Unknown, because the lock file is missing: it could not be created, or was removed.
     Unclear,
 }
 
 impl RunLock {
-    /// Takes the lock of a run whose process died.
+    /// Takes the lock of a run if its process is dead.
     pub(super) fn claim(recording: &Path, run: RunId) -> Claim {
         let path = path(recording, run);
         let Ok(file) = OpenOptions::new().write(true).open(&path) else {
@@ -42,7 +42,7 @@ impl RunLock {
         }
     }
 
-    /// Takes the lock of `run` in the folder of its recording.
+    /// Creates and takes the lock of `run` in the folder `recording`.
     pub(super) fn take(recording: &Path, run: RunId) -> Self {
         let path = path(recording, run);
         let locked = OpenOptions::new()
@@ -55,8 +55,7 @@ impl RunLock {
                 Ok(file)
             });
         Self {
-            // Some file systems know no locks, or have no room. A run without a lock that did not end in order is taken for
-            // one that is alive.
+            // Some file systems have no locks, or no space. An unclosed run without a lock counts as alive.
             file: locked
                 .inspect_err(|error| tracing::debug!("cannot lock `{}`: {error}", path.display()))
                 .ok(),
@@ -64,7 +63,7 @@ impl RunLock {
         }
     }
 
-    /// The run has ended, and its account says so.
+    /// Releases the lock and removes its file, once the account of the run says that the run is over.
     pub(super) fn remove(&mut self) {
         if self.file.take().is_some() {
             disk::remove_unfinished(&self.path);
@@ -72,32 +71,31 @@ impl RunLock {
     }
 }
 
-/// Whether the process of `run` died: its lock is there, and nobody holds it.
+/// Whether the process of `run` is known to be dead: its lock file exists and is not locked.
 pub(super) fn is_dead(recording: &Path, run: RunId) -> bool {
-    // A lock that is gone may be one that could not be made.
     OpenOptions::new()
         .write(true)
         .open(path(recording, run))
         .is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// A lock that one process at a time holds while it changes accounts of others in a recording; `None` where another does.
-pub(super) fn cleaning(recording: &Path) -> Option<File> {
-    let file = cleaning_file(recording)?;
+/// Takes the lock that guards the accounts of other runs in a recording; `None` if another process holds it.
+pub(super) fn try_lock_retention(recording: &Path) -> Option<File> {
+    let file = open_retention_lock(recording)?;
     match file.try_lock() {
         Ok(()) => Some(file),
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
     }
 }
 
-/// The same, when nobody else holds it any more. `None` where the file system knows no locks.
-pub(super) fn wait_for_cleaning(recording: &Path) -> Option<File> {
-    let file = cleaning_file(recording)?;
+/// Waits for the lock that guards the accounts of other runs; `None` if the file system has no locks.
+pub(super) fn lock_retention(recording: &Path) -> Option<File> {
+    let file = open_retention_lock(recording)?;
     file.lock().is_ok().then_some(file)
 }
 
-fn cleaning_file(recording: &Path) -> Option<File> {
-    let path = recording.join(layout::RUNS).join(layout::CLEANING);
+fn open_retention_lock(recording: &Path) -> Option<File> {
+    let path = recording.join(layout::RUNS).join(layout::RETENTION_LOCK);
     OpenOptions::new()
         .write(true)
         .create(true)

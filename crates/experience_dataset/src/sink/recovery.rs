@@ -1,23 +1,21 @@
-//! What a process that died left behind, brought into shards.
+//! Crash recovery: brings the journals and buffer files of dead processes into shards.
 //!
-//! Of each run that is over and was not closed in order: what its journal holds, and what its buffers' files hold beyond that,
-//! becomes episodes. Those that the run's shards have already are passed over; the others are written to further shards. Then
-//! the account is brought up to date, and the journal goes. A recovery that is interrupted is finished by the next one, which
-//! finds what the first had written. While it goes on it holds the run's lock, so there is one at a time.
+//! For each run that was not closed and whose process is dead, the rows of its journal, and those of its buffer files that the
+//! journal lacks, become episodes. Episodes that are in the run's shards already are skipped, and the others are written to new
+//! shards. Then the account is updated, and the journal is removed. A recovery that was interrupted is finished by the next one,
+//! which finds the shards that the first has committed. A recovery holds the run's lock, so no two processes recover one run.
 
-mod files_of_run;
-mod remains;
+mod recovered_state;
 mod rings;
+mod run_shards;
 
 use super::{
     account::{RunAccount, RunStatus},
-    batches::batches,
-    encoding::Encoding,
-    files, layout,
-    lock::{Claim, RunLock, wait_for_cleaning},
-    shard::OpenShard,
+    files::io_error,
+    layout,
+    lock::{Claim, RunLock, lock_retention},
+    run_writer::RunWriter,
 };
-use crate::arrow::BatchEncoder;
 use experience_core::{
     schema::Schema,
     transition::{EndReason, Episode, Outcome, RunId},
@@ -28,80 +26,73 @@ use experience_export::{
     disk,
     journal::{self, Segments},
 };
-use files_of_run::FilesOfRun;
-use remains::Remains;
+use recovered_state::RecoveredState;
+use run_shards::RunShards;
 use serde::Serialize;
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 
-/// A shard of recovered episodes is finished when it has so many bytes.
-const SHARD_BYTES: usize = 128 << 20;
-/// So many bytes of rows are put together before they are written.
+/// Episodes are written when they have this many bytes of rows.
 const BATCH_BYTES: usize = 16 << 20;
 
-/// What was recovered of one run whose process died.
+/// The result of the recovery of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RecoveredRun {
     /// The run.
     pub run: RunId,
-    /// Episodes that are in shards now and were not before.
+    /// Episodes that were written to shards.
     pub episodes: u64,
     /// Their transitions.
     pub transitions: u64,
-    /// How many of these episodes had not ended: they are truncated, reason [`EndReason::CRASH`].
+    /// Those of the episodes that were still open: they are truncated, reason [`EndReason::CRASH`].
     pub cut_short: u64,
-    /// Transitions of the run that are known to have been recorded and are nowhere; they count as dropped.
+    /// Transitions that were recorded and could not be recovered; they count as dropped.
     pub lost: u64,
-    /// What of the journal and of the buffers' files could not be read, one sentence each.
+    /// Parts of the journal and of the buffer files that could not be read, one sentence each.
     pub unread: Vec<String>,
 }
 
-/// What a recovery found in one recording.
+/// The result of a recovery of one recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// Runs whose process died, and that are whole now.
+    /// Runs that were recovered.
     pub recovered: Vec<RecoveredRun>,
-    /// Runs that are alive, and were left alone.
+    /// Runs whose process is alive; they are unchanged.
     pub alive: Vec<RunId>,
-    /// Runs that left something behind and whose process cannot be told to be dead, because their lock is missing: the file
-    /// system knows none, or it was removed.
+    /// Unfinished runs whose process may be alive, because their lock file is missing: the file system has no locks, or the file
+    /// was removed. They are unchanged.
     pub unclear: Vec<RunId>,
-    /// Runs that could not be recovered, and why. Nothing of them is lost: it can be tried again.
+    /// Runs that could not be recovered, and why. No data of them was removed, so the recovery can be repeated.
     pub failed: Vec<(RunId, String)>,
 }
 
 impl Recovery {
-    /// Whether no run was found that needed anything.
+    /// Whether no unfinished run was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Recovers every run of the recording in `folder` whose process died. `unclear` says to recover those, too, of which that cannot
-/// be told.
+/// Recovers every run of the recording in `folder` whose process is dead, and with `include_unclear` those for which that is
+/// unknown.
 ///
 /// # Errors
 /// When the folders cannot be listed.
-pub(crate) fn recover(folder: &Path, schema: &Arc<Schema>, unclear: bool) -> Result<Recovery, SinkError> {
-    recover_others(folder, schema, unclear, None)
+pub(crate) fn recover(folder: &Path, schema: &Arc<Schema>, include_unclear: bool) -> Result<Recovery, SinkError> {
+    recover_others(folder, schema, include_unclear, None)
 }
 
 fn recover_others(
     folder: &Path,
     schema: &Arc<Schema>,
-    unclear: bool,
+    include_unclear: bool,
     own: Option<RunId>,
 ) -> Result<Recovery, SinkError> {
     let mut recovery = Recovery::default();
     journal::sweep(&folder.join(layout::JOURNALS));
-    for run in runs_left_behind(folder)? {
+    for run in unfinished_runs(folder)? {
         if Some(run) == own {
             continue;
         }
@@ -111,7 +102,9 @@ fn recover_others(
                 recovery.alive.push(run);
                 continue;
             }
-            Claim::Unclear if unclear || RunAccount::read(folder, run).is_ok_and(|account| is_over(&account)) => {
+            Claim::Unclear
+                if include_unclear || RunAccount::read(folder, run).is_ok_and(|account| is_over(&account)) =>
+            {
                 RunLock::take(folder, run)
             }
             Claim::Unclear => {
@@ -119,13 +112,13 @@ fn recover_others(
                 continue;
             }
         };
-        // Another process may have done it between the look and the lock.
-        if !is_left_behind(folder, run) {
+        // Another process may have recovered the run before the lock was taken.
+        if !is_unfinished(folder, run) {
             lock.remove();
             continue;
         }
-        // Shards of this run may be on their way out, to make room.
-        let _cleaning = wait_for_cleaning(folder);
+        // Retention of another process may be deleting shards of this run.
+        let _lock = lock_retention(folder);
         match recover_run(folder, schema, run) {
             Ok(recovered) => {
                 lock.remove();
@@ -137,19 +130,19 @@ fn recover_others(
     Ok(recovery)
 }
 
-/// Recovers what processes other than that of `own` left, and says in the log what that was. Whether it was anything.
-pub(super) fn at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) -> bool {
+/// Recovers the runs other than `own`, and logs the result. Returns whether a run was recovered.
+pub(super) fn recover_at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) -> bool {
     let recovery = match recover_others(folder, schema, false, Some(own)) {
         Ok(recovery) => recovery,
         Err(error) => {
-            tracing::error!("what earlier processes left is not recovered: {error}");
+            tracing::error!("cannot recover earlier runs: {error}");
             return false;
         }
     };
     for found in &recovery.recovered {
         tracing::warn!(
-            "run {} of `{}` did not end in order: {} transitions in {} episodes were recovered, {} of them cut short; {} \
-             transitions are lost, and counted",
+            "run {} of `{}` was not closed: recovered {} transitions in {} episodes, {} of them truncated; {} transitions are \
+             lost and counted as dropped",
             found.run,
             folder.display(),
             found.transitions,
@@ -158,129 +151,130 @@ pub(super) fn at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) -> bool 
             found.lost
         );
         for unread in &found.unread {
-            tracing::warn!("run {}: not recovered: {unread}", found.run);
+            tracing::warn!("cannot recover a part of run {}: {unread}", found.run);
         }
     }
     for (run, error) in &recovery.failed {
         tracing::error!(
-            "run {run} of `{}` is not recovered: {error}; it is tried again at the next start",
+            "cannot recover run {run} of `{}`: {error}; it will be tried again at the next start",
             folder.display()
         );
     }
     !recovery.recovered.is_empty()
 }
 
-/// The runs that have a journal, or an account that says that they go on.
-fn runs_left_behind(folder: &Path) -> Result<BTreeSet<RunId>, SinkError> {
+/// The runs that have a journal, or whose account is neither closed nor recovered.
+fn unfinished_runs(folder: &Path) -> Result<BTreeSet<RunId>, SinkError> {
     let mut runs = BTreeSet::new();
     for (part, suffix) in [(layout::JOURNALS, ""), (layout::RUNS, ".json")] {
         let part = folder.join(part);
         match fs::read_dir(&part) {
             Ok(entries) => {
                 for entry in entries {
-                    let name = entry.map_err(files::failed("list", &part))?.file_name();
+                    let name = entry.map_err(io_error("list", &part))?.file_name();
                     let run = name.to_str().and_then(|name| layout::run(name.strip_suffix(suffix)?));
                     runs.extend(run);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(files::failed("list", &part)(error)),
+            Err(error) => return Err(io_error("list", &part)(error)),
         }
     }
-    runs.retain(|run| is_left_behind(folder, *run));
+    runs.retain(|run| is_unfinished(folder, *run));
     Ok(runs)
 }
 
-fn is_left_behind(folder: &Path, run: RunId) -> bool {
-    journal_of(folder, run).is_dir() || RunAccount::read(folder, run).is_ok_and(|account| !is_over(&account))
+fn is_unfinished(folder: &Path, run: RunId) -> bool {
+    layout::journal_folder(folder, run).is_dir()
+        || RunAccount::read(folder, run).is_ok_and(|account| !is_over(&account))
 }
 
-/// Whether the run ended in order, or was recovered.
+/// Whether the run was closed or recovered.
 fn is_over(account: &RunAccount) -> bool {
     account.status != RunStatus::Running
 }
 
-/// Where the journal of a run lies.
-pub(super) fn journal_of(folder: &Path, run: RunId) -> PathBuf {
-    folder.join(layout::JOURNALS).join(run.to_string())
-}
-
-/// Recovers one run, whose lock is held. `None` where there was nothing to do but to remove a journal that nobody needs.
+/// Recovers one run, whose lock is held. Returns `None` if it only removed a journal that nothing refers to.
 fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option<RecoveredRun>, SinkError> {
-    let journal = journal_of(folder, run);
-    let mut remains = Remains::read(&journal, schema, run)?;
-    let known = RunAccount::read(folder, run).ok();
-    let was_closed = known.as_ref().is_some_and(is_over);
-    let buffers = remains.rings.take().or_else(|| known.as_ref()?.buffers.clone());
+    let journal = layout::journal_folder(folder, run);
+    let mut state = RecoveredState::read(&journal, schema, run)?;
+    let account = RunAccount::read(folder, run).ok();
+    let was_over = account.as_ref().is_some_and(is_over);
+    let buffers = state.rings.take().or_else(|| account.as_ref()?.buffers.clone());
     let mut rings = buffers.map_or_else(Vec::new, |buffers| {
-        rings::open(&buffers, schema, run, &mut remains.unread)
+        rings::open(&buffers, schema, run, &mut state.unread)
     });
-    if !was_closed {
-        rings::read(&mut rings, schema, &mut remains);
+    if !was_over {
+        rings::read(&mut rings, schema, &mut state);
     }
-    let mut there = FilesOfRun::read(folder, schema, run)?;
+    let mut shards = RunShards::read(folder, schema, run)?;
     let mut recovered = RecoveredRun {
         run,
         episodes: 0,
         transitions: 0,
         cut_short: 0,
         lost: 0,
-        unread: core::mem::take(&mut remains.unread),
+        unread: core::mem::take(&mut state.unread),
     };
-    let drafts = core::mem::take(&mut remains.drafts);
-    let drafts = drafts.into_iter().filter(|draft| {
-        draft.transitions() > 0
-            && !there.has(draft.episode_id())
-            && !remains.settled.contains(&draft.episode_id())
-            && !remains.withdrawn.contains(&draft.captured_as())
+    let builders = core::mem::take(&mut state.builders);
+    let builders = builders.into_iter().filter(|builder| {
+        builder.transitions() > 0
+            && !shards.has_episode(builder.episode_id())
+            && !state.durable.contains(&builder.episode_id())
+            && !state.discarded_episodes.contains(&builder.captured_as())
     });
-    write(folder, schema, &journal, drafts.collect(), &mut there, &mut recovered)?;
-    if !was_closed {
-        // The process died before it could write one, or the disk lost it: the journal knows as much.
-        let found = || RunAccount::found(run, schema, remains.tick_rate, remains.started);
-        let mut account = known.unwrap_or_else(found);
+    write(
+        folder,
+        schema,
+        &journal,
+        builders.collect(),
+        &mut shards,
+        &mut recovered,
+    )?;
+    if !was_over {
+        // The process died before it wrote an account, or the disk lost it. The journal holds what a new one needs.
+        let reconstruct = || RunAccount::reconstruct(run, schema, state.tick_rate, state.started);
+        let mut account = account.unwrap_or_else(reconstruct);
         account.buffers = None;
-        account.settle(folder);
+        account.resolve_deletions(folder);
         account.status = RunStatus::Recovered;
-        account.shards = there.accounts();
-        let report = there.report(&account, &remains);
+        account.shards = shards.accounts();
+        let report = shards.report(&account, &state);
         recovered.lost = report.dropped.saturating_sub(report.non_finite);
-        account.write(folder, &report)?;
+        account.update(folder, &report)?;
     }
-    there.remove_unfinished();
-    // Before the journal, which knows where they are. What is in them is in shards now, or not to be had.
+    shards.remove_unfinished();
+    // The rings are removed before the journal, which holds their paths. What they held is in shards, or unreadable.
     for ring in rings {
         disk::remove_unfinished(&ring.path);
     }
-    journal::remove(&journal).map_err(files::failed("remove", &journal))?;
-    Ok((!was_closed || recovered.episodes > 0).then_some(recovered))
+    journal::remove(&journal).map_err(io_error("remove", &journal))?;
+    Ok((!was_over || recovered.episodes > 0).then_some(recovered))
 }
 
-/// Writes what is left to shards.
+/// Writes `builders` to new shards. Drafts that are still open are truncated.
 fn write(
     folder: &Path,
     schema: &Arc<Schema>,
     journal: &Path,
-    drafts: Vec<EpisodeBuilder>,
-    there: &mut FilesOfRun,
+    builders: Vec<EpisodeBuilder>,
+    shards: &mut RunShards,
     recovered: &mut RecoveredRun,
 ) -> Result<(), SinkError> {
-    let encoder = BatchEncoder::new(schema.clone())?;
+    let mut writer = RunWriter::new(folder, schema, recovered.run, shards.next_index())?;
     let mut segments = Segments::new(journal);
-    let mut open: Option<OpenShard> = None;
     let mut episodes: Vec<Episode> = Vec::new();
     let mut bytes = 0;
-    let mut drafts = drafts.into_iter().peekable();
-    while let Some(mut draft) = drafts.next() {
-        if !draft.is_closed() {
-            draft.close(Outcome::Truncated, EndReason::CRASH);
+    for mut builder in builders {
+        if !builder.is_closed() {
+            builder.close(Outcome::Truncated, EndReason::CRASH);
             recovered.cut_short += 1;
         }
-        let transitions = draft.transitions();
-        match draft.into_episode(schema, recovered.run, Some(&mut segments)) {
+        let transitions = builder.transitions();
+        match builder.into_episode(schema, recovered.run, Some(&mut segments)) {
             Ok(episode) => {
                 bytes += size_of_val(episode.rows());
-                there.note(&episode);
+                shards.add_episode(&episode);
                 recovered.episodes += 1;
                 recovered.transitions += transitions;
                 episodes.push(episode);
@@ -289,29 +283,13 @@ fn write(
                 .unread
                 .push(format!("{transitions} transitions of an episode: {error}")),
         }
-        if bytes < BATCH_BYTES && drafts.peek().is_some() {
-            continue;
-        }
-        bytes = 0;
-        for parts in batches(&episodes) {
-            let batch = encoder.encode_parts(&parts)?;
-            let shard = match &mut open {
-                Some(shard) => shard,
-                None => open.insert(OpenShard::create(
-                    &folder.join(layout::DATA),
-                    there.next_shard(),
-                    encoder.arrow_schema(),
-                    Encoding::default(),
-                )?),
-            };
-            shard.write(&batch, &parts)?;
-            shard.drain()?;
-        }
-        episodes.clear();
-        let is_last = drafts.peek().is_none();
-        if let Some(shard) = open.take_if(|shard| is_last || shard.bytes() >= SHARD_BYTES) {
-            there.landed(shard.finish()?.land()?);
+        if bytes >= BATCH_BYTES {
+            bytes = 0;
+            writer.write(&episodes)?;
+            episodes.clear();
         }
     }
+    writer.write(&episodes)?;
+    shards.add_shards(writer.finish()?);
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! One Parquet file: whole episodes, visible to readers when it is finished and not before.
+//! Writes one shard: a Parquet file of whole episodes that readers see when it is complete.
 
-use super::{encoding::Encoding, files::failed, spool::Spool};
-use crate::arrow::Part;
+use super::{encoding::ShardEncoding, files::io_error, shard_file::ShardFile};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use experience_export::{SinkError, disk};
+use experience_arrow::EpisodeSlice;
+use experience_export::SinkError;
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A row group is closed early when it holds more than this many encoded bytes, so that rows of images stay bounded.
+/// A row group is closed early when it holds more encoded bytes than this, which bounds rows of images.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// A finished shard, as the account of its run names it.
+/// A finished shard, as the account of its run lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardAccount {
     /// The name of the file in the recording's `data` folder.
@@ -26,38 +26,34 @@ pub struct ShardAccount {
     pub transitions: u64,
 }
 
-/// A shard that takes episodes.
-pub(super) struct OpenShard {
-    writer: ArrowWriter<Spool>,
-    encoding: Encoding,
+/// Encodes episodes into a shard.
+pub(super) struct ShardEncoder {
+    writer: ArrowWriter<ShardFile>,
+    encoding: ShardEncoding,
     opened: Instant,
-    unfinished: PathBuf,
     path: PathBuf,
     account: ShardAccount,
 }
 
-impl OpenShard {
-    /// Begins the shard `name` in `folder`, beside where it will stand.
+impl ShardEncoder {
+    /// Begins the shard `name` in `folder`, as `<name>.tmp`.
     pub(super) fn create(
         folder: &Path,
         name: String,
         schema: &SchemaRef,
-        encoding: Encoding,
+        encoding: ShardEncoding,
     ) -> Result<Self, SinkError> {
         let path = folder.join(&name);
-        let unfinished = folder.join(format!("{name}.tmp"));
-        let spool = Spool::create(&unfinished).map_err(failed("create", &unfinished))?;
-        let begun = encoding
+        let temporary = folder.join(format!("{name}.tmp"));
+        let file = ShardFile::create(&path, temporary.clone()).map_err(io_error("create", &temporary))?;
+        let writer = encoding
             .properties(schema)
-            .and_then(|properties| ArrowWriter::try_new(spool, schema.clone(), Some(properties)));
+            .and_then(|properties| ArrowWriter::try_new(file, schema.clone(), Some(properties)))
+            .map_err(|error| encoding_error(&path, &error))?;
         Ok(Self {
-            writer: begun.map_err(|error| {
-                disk::remove_unfinished(&unfinished);
-                encoder_failed(&path, &error)
-            })?,
+            writer,
             encoding,
             opened: Instant::now(),
-            unfinished,
             path,
             account: ShardAccount {
                 file: name,
@@ -67,43 +63,43 @@ impl OpenShard {
         })
     }
 
-    /// Takes the batch of these parts of episodes. Whoever begins an episode goes on until its end.
-    pub(super) fn write(&mut self, batch: &RecordBatch, parts: &[Part<'_>]) -> Result<(), SinkError> {
-        let begun = parts.iter().filter(|part| part.steps.start == 0);
-        let episodes = begun.clone().count();
+    /// Encodes `batch`, which holds `slices`. An episode is written from its first slice to its last before the next begins.
+    pub(super) fn write(&mut self, batch: &RecordBatch, slices: &[EpisodeSlice<'_>]) -> Result<(), SinkError> {
+        let first_slices = slices.iter().filter(|slice| slice.steps.start == 0);
+        let episodes = first_slices.clone().count();
         if episodes > 0 {
-            // Whole episodes, however long: none is divided between two row groups.
-            self.make_room(begun.map(|part| part.episode.len()).sum())?;
+            // Counted with all of their rows, so that no episode is divided between two row groups.
+            self.close_full_row_group(first_slices.map(|slice| slice.episode.len()).sum())?;
         }
         self.writer
             .write(batch)
-            .map_err(|error| encoder_failed(&self.path, &error))?;
+            .map_err(|error| encoding_error(&self.path, &error))?;
         self.account.episodes += episodes as u64;
         self.account.transitions += batch.num_rows() as u64;
         Ok(())
     }
 
-    /// Closes the row group where so many more rows are too many for it.
-    fn make_room(&mut self, more: usize) -> Result<(), SinkError> {
+    /// Closes the row group if `more` rows would exceed its limit.
+    fn close_full_row_group(&mut self, more: usize) -> Result<(), SinkError> {
         let rows = self.writer.in_progress_rows();
-        let full = rows + more > self.encoding.row_group_rows;
-        if rows > 0 && (full || self.writer.in_progress_size() > ROW_GROUP_BYTES) {
+        let is_full = rows + more > self.encoding.row_group_rows;
+        if rows > 0 && (is_full || self.writer.in_progress_size() > ROW_GROUP_BYTES) {
             self.writer
                 .flush()
-                .map_err(|error| encoder_failed(&self.path, &error))?;
+                .map_err(|error| encoding_error(&self.path, &error))?;
         }
         Ok(())
     }
 
-    /// Brings to the disk what is encoded so far.
+    /// Writes to the disk what is encoded so far. May be called again after an error.
     pub(super) fn drain(&mut self) -> Result<(), SinkError> {
         self.writer
             .inner_mut()
             .drain()
-            .map_err(failed("write to", &self.unfinished))
+            .map_err(io_error("write to", &self.path))
     }
 
-    /// Encoded bytes, about.
+    /// Estimated size of the shard, in encoded bytes.
     pub(super) fn bytes(&self) -> usize {
         self.writer.bytes_written() + self.writer.in_progress_size()
     }
@@ -116,37 +112,31 @@ impl OpenShard {
         self.opened.elapsed()
     }
 
-    /// Takes no more episodes.
+    /// Encodes the footer.
     pub(super) fn finish(self) -> Result<FinishedShard, SinkError> {
-        let spool = self
+        let file = self
             .writer
             .into_inner()
-            .map_err(|error| encoder_failed(&self.path, &error))?;
+            .map_err(|error| encoding_error(&self.path, &error))?;
         Ok(FinishedShard {
-            spool,
-            unfinished: self.unfinished,
+            file,
             path: self.path,
             account: self.account,
         })
     }
 }
 
-/// A shard that is whole, and still on its way to its place.
+/// A shard that is completely encoded and not yet committed.
 pub(super) struct FinishedShard {
-    spool: Spool,
-    unfinished: PathBuf,
+    file: ShardFile,
     path: PathBuf,
     account: ShardAccount,
 }
 
 impl FinishedShard {
-    /// Brings the shard to its place, where readers see it. It can be tried again.
-    pub(super) fn land(&mut self) -> Result<ShardAccount, SinkError> {
-        self.spool.sync().map_err(failed("write to", &self.unfinished))?;
-        disk::rename(&self.unfinished, &self.path).map_err(failed("rename", &self.unfinished))?;
-        if let Some(folder) = self.path.parent() {
-            disk::sync_folder(folder);
-        }
+    /// Makes the shard durable and visible to readers. May be called again after an error.
+    pub(super) fn commit(&mut self) -> Result<ShardAccount, SinkError> {
+        self.file.commit().map_err(io_error("write", &self.path))?;
         Ok(self.account.clone())
     }
 
@@ -155,7 +145,7 @@ impl FinishedShard {
     }
 }
 
-/// The encoder writes to memory, so what it says is no trouble with the disk.
-fn encoder_failed(path: &Path, error: &ParquetError) -> SinkError {
+/// The encoder writes to memory, so its errors are none of the disk.
+fn encoding_error(path: &Path, error: &ParquetError) -> SinkError {
     SinkError::Other(format!("cannot encode `{}`: {error}", path.display()))
 }

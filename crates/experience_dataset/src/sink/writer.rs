@@ -1,4 +1,4 @@
-//! One run's writing of one recording.
+//! The writer of one run: its shards and its account.
 
 use super::{
     Settings,
@@ -6,45 +6,45 @@ use super::{
     batches::batches,
     card, layout,
     lock::RunLock,
-    place, recovery, retention,
-    shard::{FinishedShard, OpenShard, ShardAccount},
+    recording_folder, recovery, retention,
+    shard::{FinishedShard, ShardAccount, ShardEncoder},
 };
-use crate::arrow::BatchEncoder;
 use core::fmt;
+use experience_arrow::BatchEncoder;
 use experience_core::{account::RunReport, schema::Schema, transition::Episode};
 use experience_export::{RecordingInfo, SinkError};
 use std::{fs, path::PathBuf, sync::Arc, thread::JoinHandle};
 
-/// Writes shards and the account of the run.
+/// Writes the shards of one run of a recording, and keeps the account of the run up to date.
 pub(super) struct DatasetWriter {
     settings: Settings,
     folder: PathBuf,
     schema: Arc<Schema>,
-    /// Held while the run goes on.
+    /// Held until the run is closed.
     lock: RunLock,
     encoder: BatchEncoder,
     account: RunAccount,
-    /// How many shards the account's file names.
-    noted: usize,
-    /// How many shards were begun.
-    shards: u32,
-    open: Option<OpenShard>,
-    /// Shards that the disk did not take yet, oldest first.
+    /// The number of shards that the account's file lists.
+    saved_shards: usize,
+    /// The index of the next shard.
+    next_shard: u32,
+    open: Option<ShardEncoder>,
+    /// Finished shards that are not committed yet, oldest first.
     finished: Vec<FinishedShard>,
-    /// What the shards that found their places take.
-    landed_bytes: u64,
-    /// Episodes in shards that found their place.
-    landed: u64,
-    /// Brings what earlier processes left into shards.
-    recovering: Option<JoinHandle<()>>,
+    /// The size of the committed shards, in bytes.
+    committed_bytes: u64,
+    /// Episodes in committed shards.
+    committed_episodes: u64,
+    /// The thread that recovers earlier runs.
+    recovery: Option<JoinHandle<()>>,
 }
 
 impl DatasetWriter {
     pub(super) fn open(settings: Settings, recording: &RecordingInfo) -> Result<Self, SinkError> {
         let encoder = BatchEncoder::new(recording.schema.clone())?;
-        let folder = place::prepare(&settings.root, &recording.schema, settings.others)?;
+        let folder = recording_folder::open_or_create(&settings.root, &recording.schema, settings.on_mismatch)?;
         let account = RunAccount::new(recording, settings.seed, settings.build.clone());
-        // Before the account: whoever sees that asks whether the run is alive.
+        // Taken before the account exists: a process that finds an account checks the lock.
         let mut lock = RunLock::take(&folder, recording.run);
         account.reserve(&folder).inspect_err(|_| lock.remove())?;
         let mut writer = Self {
@@ -54,72 +54,72 @@ impl DatasetWriter {
             folder,
             encoder,
             account,
-            noted: 0,
-            shards: 0,
+            saved_shards: 0,
+            next_shard: 0,
             open: None,
             finished: Vec::new(),
-            landed_bytes: 0,
-            landed: 0,
-            recovering: None,
+            committed_bytes: 0,
+            committed_episodes: 0,
+            recovery: None,
         };
         writer.update_card();
         if writer.settings.recover {
-            writer.begin_recovery();
+            writer.spawn_recovery();
         }
         Ok(writer)
     }
 
-    /// Brings what earlier processes left into shards, on a thread of its own: nothing that is recorded now waits for that.
-    fn begin_recovery(&mut self) {
+    /// Recovers earlier runs on a thread of its own, so that this run does not wait for it.
+    fn spawn_recovery(&mut self) {
         let (root, folder, schema) = (self.settings.root.clone(), self.folder.clone(), self.schema.clone());
         let own = self.account.run;
-        let begun = std::thread::Builder::new()
+        let spawned = std::thread::Builder::new()
             .name("experience-recover".to_owned())
             .spawn(move || {
-                if !recovery::at_start(&folder, &schema, own) {
+                if !recovery::recover_at_start(&folder, &schema, own) {
                     return;
                 }
                 if let Err(error) = card::update(&root) {
-                    tracing::warn!("the dataset card is not up to date: {error}");
+                    tracing::warn!("cannot update the dataset card: {error}");
                 }
             });
-        match begun {
-            Ok(thread) => self.recovering = Some(thread),
-            Err(error) => tracing::warn!("what earlier processes left is not recovered now: {error}"),
+        match spawned {
+            Ok(thread) => self.recovery = Some(thread),
+            Err(error) => tracing::warn!("cannot start the recovery of earlier runs: {error}"),
         }
     }
 
-    /// How many of the episodes that it took, in their order, are in shards that readers see.
-    pub(super) fn landed(&self) -> u64 {
-        self.landed
+    /// The number of accepted episodes, in order of acceptance, that are in committed shards.
+    pub(super) fn committed_episodes(&self) -> u64 {
+        self.committed_episodes
     }
 
-    /// Where the journal of the run belongs.
+    /// The folder of the run's journal.
     pub(super) fn journal_folder(&self) -> PathBuf {
-        recovery::journal_of(&self.folder, self.account.run)
+        layout::journal_folder(&self.folder, self.account.run)
     }
 
-    /// Takes all of `episodes`, or none of them and says why.
+    /// Accepts all of `episodes`. After an error none of them is accepted.
     pub(super) fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
         if episodes.is_empty() {
             return Ok(());
         }
         self.encoder.accepts(episodes)?;
-        // Whatever can fail is tried before anything is taken. What is taken waits in memory if the disk fails now.
-        self.land()?;
+        // Fallible operations come before the first episode is accepted. Accepted episodes wait in memory if the disk fails later.
+        self.commit_finished()?;
         self.shard()?.drain()?;
-        for parts in batches(episodes) {
-            let batch = self.encoder.encode_parts(&parts)?;
+        for slices in batches(episodes) {
+            let batch = self.encoder.encode_slices(&slices)?;
             let shard = self.shard()?;
-            shard.write(&batch, &parts)?;
+            shard.write(&batch, &slices)?;
             if let Err(error) = shard.drain() {
                 tracing::warn!("{error}; trying again");
             }
         }
-        // Only now: a shard that cannot be begun must not refuse the second half of what came together.
+        // After the last batch: a new shard that cannot be created must not refuse the rest of an accepted call.
         if self.is_due() {
             self.finish()?;
-            if let Err(error) = self.land() {
+            if let Err(error) = self.commit_finished() {
                 tracing::warn!("{error}; trying again");
             }
         }
@@ -127,79 +127,76 @@ impl DatasetWriter {
     }
 
     pub(super) fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
-        let landed = if self.is_due() {
+        let drained = if self.is_due() {
             self.finish()
         } else {
-            self.open.as_mut().map_or(Ok(()), OpenShard::drain)
+            self.open.as_mut().map_or(Ok(()), ShardEncoder::drain)
         };
-        let landed = landed.and_then(|()| self.land());
-        // The account says what is visible, so it is brought up to date whether or not all of it is.
-        let noted = if self.account.says(report, self.noted) {
+        let committed = drained.and_then(|()| self.commit_finished());
+        // The account lists the visible shards, so it is saved even if some shards are not committed yet.
+        let saved = if self.account.is_current(report, self.saved_shards) {
             Ok(())
         } else {
-            self.note(report)
+            self.save_account(report)
         };
-        landed.and(noted)
+        committed.and(saved)
     }
 
     pub(super) fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
-        let landed = self.finish().and_then(|()| self.land());
-        if landed.is_ok() {
+        let committed = self.finish().and_then(|()| self.commit_finished());
+        if committed.is_ok() {
             self.account.status = RunStatus::Closed;
             self.account.buffers = None;
         } else {
             let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
-            tracing::error!(
-                "{lost} transitions did not find their place in `{}`",
-                self.folder.display()
-            );
+            tracing::error!("{lost} transitions could not be written to `{}`", self.folder.display());
         }
-        let noted = self.note(report);
-        if let Some(recovering) = self.recovering.take() {
-            // It has said what went wrong; and it is done soon, for all that it does is copy what an earlier process had in memory.
-            let _ = recovering.join();
-            // While it was at work it alone changed the accounts of others, and what it recovered takes room, too.
-            self.keep_last();
+        let saved = self.save_account(report);
+        if let Some(recovery) = self.recovery.take() {
+            // The thread logs its own errors. It ends soon: it copies at most what an earlier process had in memory.
+            let _ = recovery.join();
+            // Retention was skipped while the recovery held the lock, and recovered shards take space too.
+            self.enforce_retention();
         }
         self.update_card();
-        let closed = landed.and(noted);
+        let closed = committed.and(saved);
         if closed.is_ok() {
             self.lock.remove();
         }
         closed
     }
 
-    fn note(&mut self, report: &RunReport) -> Result<(), SinkError> {
-        self.account.write(&self.folder, report)?;
-        self.noted = self.account.shards.len();
+    fn save_account(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        self.account.update(&self.folder, report)?;
+        self.saved_shards = self.account.shards.len();
         Ok(())
     }
 
-    /// The open shard, which is begun where there is none.
-    fn shard(&mut self) -> Result<&mut OpenShard, SinkError> {
+    /// The open shard, which is created if there is none.
+    fn shard(&mut self) -> Result<&mut ShardEncoder, SinkError> {
         if self.open.is_none() {
-            let name = layout::shard_name(self.account.run, self.shards);
-            let shard = OpenShard::create(
+            let name = layout::shard_name(self.account.run, self.next_shard);
+            let shard = ShardEncoder::create(
                 &self.folder.join(layout::DATA),
                 name,
                 self.encoder.arrow_schema(),
                 self.settings.encoding.clone(),
             )?;
-            self.shards += 1;
+            self.next_shard += 1;
             self.open = Some(shard);
         }
-        Ok(self.open.as_mut().expect("it was just begun"))
+        Ok(self.open.as_mut().expect("the shard was created above"))
     }
 
-    /// Whether the open shard is big or old enough.
+    /// Whether the open shard has reached a limit.
     fn is_due(&self) -> bool {
         let settings = &self.settings;
-        let due = |shard: &OpenShard| {
+        let is_due = |shard: &ShardEncoder| {
             shard.bytes() >= settings.shard_bytes
                 || shard.age() >= settings.shard_age
                 || shard.episodes() >= settings.shard_episodes as u64
         };
-        self.open.as_ref().is_some_and(due)
+        self.open.as_ref().is_some_and(is_due)
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
@@ -209,46 +206,49 @@ impl DatasetWriter {
         Ok(())
     }
 
-    /// Brings finished shards to their places, oldest first.
-    fn land(&mut self) -> Result<(), SinkError> {
-        let mut landed = false;
+    /// Commits the finished shards, oldest first.
+    fn commit_finished(&mut self) -> Result<(), SinkError> {
+        let mut has_committed = false;
         while let Some(shard) = self.finished.first_mut() {
-            let account = shard.land()?;
-            self.landed += account.episodes;
+            let account = shard.commit()?;
+            self.committed_episodes += account.episodes;
             self.account.shards.push(account);
             self.finished.remove(0);
-            landed = true;
+            has_committed = true;
         }
-        if landed {
-            self.keep_last();
+        if has_committed {
+            self.enforce_retention();
             let data = self.folder.join(layout::DATA);
             let shards = self.account.shards.iter();
-            let bytes = |shard: &ShardAccount| fs::metadata(data.join(&shard.file)).map_or(0, |found| found.len());
-            self.landed_bytes = shards.map(bytes).sum();
+            let bytes =
+                |shard: &ShardAccount| fs::metadata(data.join(&shard.file)).map_or(0, |metadata| metadata.len());
+            self.committed_bytes = shards.map(bytes).sum();
         }
         Ok(())
     }
 
-    /// What the run's shards take on the disk, with the one that is open.
+    /// The size of the run's shards on the disk, the open one included, in bytes.
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.landed_bytes + self.open.as_ref().map_or(0, |shard| shard.bytes() as u64)
+        self.committed_bytes + self.open.as_ref().map_or(0, |shard| shard.bytes() as u64)
     }
 
-    /// Makes room, where that is wanted. More than was wanted is no reason to lose data.
-    fn keep_last(&mut self) {
-        let Some(keep) = self.settings.keep_bytes else { return };
-        match retention::keep_last(&self.folder, &self.schema, &mut self.account, keep) {
-            // The file was written, with shards that it did not name before.
-            Ok(true) => self.noted = self.account.shards.len(),
+    /// Deletes the oldest shards beyond the limit. A recording that is too large is no reason to lose new data.
+    fn enforce_retention(&mut self) {
+        let Some(max_bytes) = self.settings.keep_bytes else {
+            return;
+        };
+        match retention::enforce(&self.folder, &self.schema, &mut self.account, max_bytes) {
+            // The account was saved, with shards that its file did not list before.
+            Ok(true) => self.saved_shards = self.account.shards.len(),
             Ok(false) => {}
             Err(error) => tracing::warn!("cannot remove old shards of `{}`: {error}", self.folder.display()),
         }
     }
 
-    /// A dataset without its card still loads, shard by shard: the card is no reason to lose data.
+    /// A dataset without its card still loads, shard by shard, so an error here is only logged.
     fn update_card(&self) {
         if let Err(error) = card::update(&self.settings.root) {
-            tracing::warn!("the dataset card is not up to date: {error}");
+            tracing::warn!("cannot update the dataset card: {error}");
         }
     }
 }

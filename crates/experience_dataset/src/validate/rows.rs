@@ -1,42 +1,35 @@
-//! The rules that rows keep.
+//! Checks the rules of rows.
 
 use super::{
     Rule, Validation,
-    account::{Lived, Tally},
+    episode_index::{EpisodeIndex, EpisodeSummary},
 };
-use crate::{
-    arrow::{Content, is_wide},
-    columns::Columns,
-    shard::Shard,
-};
-use arrow_array::{
-    Array, RecordBatch,
-    cast::AsArray,
-    types::{Int64Type, UInt8Type},
-};
+use crate::columns::EpisodeColumns;
+use arrow_array::{cast::AsArray, types::UInt8Type};
 use core::ops::Range;
+use experience_arrow::{BatchColumns, ColumnId, is_wide};
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{EndReason, StepBytes},
 };
 use std::{collections::HashSet, path::Path, sync::Arc};
 
-/// Checks the rows of all shards of a recording, in their order.
-pub(super) struct Rows {
+/// Checks the rows of all shards of a recording, in order.
+pub(super) struct RowValidator {
     schema: Arc<Schema>,
-    observation: Vec<Bound>,
-    action: Vec<Bound>,
+    observation: Vec<ValueBounds>,
+    action: Vec<ValueBounds>,
     is_wide: bool,
-    /// What the row shows before acting, and what it leads to.
+    /// The current row: its observation before the action, and what the action led to.
     before: Vec<u64>,
     after: Vec<u64>,
-    open: Option<Open>,
-    /// All episodes that have begun.
+    open: Option<EpisodeState>,
+    /// All episodes so far.
     seen: HashSet<i64>,
 }
 
-/// The episode that the last row was of.
-struct Open {
+/// The state of the episode that the last row belongs to.
+struct EpisodeState {
     id: i64,
     agent: i64,
     run: i64,
@@ -46,15 +39,15 @@ struct Open {
     tick: i64,
     ticks: i32,
     timestamp: f64,
-    /// What the last row led to, where it says so.
+    /// What the last row led to, if it has a next observation.
     after: Vec<u64>,
     has_after: bool,
     has_ended: bool,
-    goes_on: bool,
+    may_continue: bool,
     rows: u64,
 }
 
-impl Rows {
+impl RowValidator {
     pub(super) fn new(schema: &Arc<Schema>) -> Self {
         let row = vec![0; schema.layout().row_words()];
         Self {
@@ -73,59 +66,55 @@ impl Rows {
         }
     }
 
-    /// Checks the rows of a batch, which follow those of the batch before.
+    /// Checks the rows of the next batch of the shard at `path`.
     pub(super) fn check(
         &mut self,
-        shard: &Shard,
-        batch: &RecordBatch,
-        columns: &Columns,
-        tally: &mut Tally,
-        found: &mut Validation,
+        path: &Path,
+        batch: BatchColumns<'_>,
+        columns: &EpisodeColumns,
+        index: &mut EpisodeIndex,
+        validation: &mut Validation,
     ) {
-        let changed = batch[Content::Changed.name(&self.schema).as_str()].as_fixed_size_list();
+        let changed = batch.list(ColumnId::Changed);
         let changed_bits = changed.values().as_primitive::<UInt8Type>().values();
         let changed_width = changed.value_length() as usize;
-        let choices = (self.schema.is_single_discrete()).then(|| {
-            batch[Content::Action.name(&self.schema).as_str()]
-                .as_primitive::<Int64Type>()
-                .clone()
-        });
-        for row in 0..batch.num_rows() {
+        let discrete = (self.schema.is_single_discrete()).then(|| batch.i64(ColumnId::Action));
+        for row in 0..batch.len() {
             let id = columns.episode_id.value(row);
             let step = columns.step.value(row);
-            let mut note = Note {
-                found: &mut *found,
-                file: shard.path(),
-                place: (Some(id), Some(step)),
+            let mut reporter = Reporter {
+                validation: &mut *validation,
+                file: path,
+                position: (Some(id), Some(step)),
             };
             if self
                 .open
                 .as_ref()
                 .is_some_and(|open| open.id != id || (open.has_ended && step == 0))
             {
-                self.close(&mut note, tally);
-                note.place = (Some(id), Some(step));
+                self.close(&mut reporter, index);
+                reporter.position = (Some(id), Some(step));
             }
-            columns.write_before(row, bytemuck::cast_slice_mut(&mut self.before));
-            let has_after = columns.write_after(row, bytemuck::cast_slice_mut(&mut self.after));
-            columns.write_outcome(row, bytemuck::cast_slice_mut(&mut self.after));
+            columns.decode_before(row, bytemuck::cast_slice_mut(&mut self.before));
+            let has_after = columns.decode_after(row, bytemuck::cast_slice_mut(&mut self.after));
+            columns.decode_outcome(row, bytemuck::cast_slice_mut(&mut self.after));
             match self.open.take() {
                 Some(mut open) => {
-                    self.follow(&mut open, columns, row, &mut note);
+                    self.check_successor(&mut open, columns, row, &mut reporter);
                     self.open = Some(open);
                 }
-                None => self.open = Some(self.begin(columns, row, &mut note)),
+                None => self.open = Some(self.begin(columns, row, &mut reporter)),
             }
-            let ends = self.end(columns, row, has_after, &mut note);
+            let ends = self.check_end(columns, row, has_after, &mut reporter);
             if has_after {
                 let bits = &changed_bits[row * changed_width..][..changed_width];
-                self.changed(bits, &mut note);
+                self.check_changed(bits, &mut reporter);
             }
-            self.values(ends && has_after, &mut note);
-            if let Some(choices) = &choices {
-                choice(&self.schema.action()[0], choices.value(row), &mut note);
+            self.check_values(ends && has_after, &mut reporter);
+            if let Some(actions) = discrete {
+                check_discrete(&self.schema.action()[0], actions.value(row), &mut reporter);
             }
-            let open = self.open.as_mut().expect("it was put there above");
+            let open = self.open.as_mut().expect("the episode was set above");
             open.step = step;
             open.tick = columns.tick.value(row);
             open.ticks = columns.ticks.value(row);
@@ -133,69 +122,76 @@ impl Rows {
             open.has_after = has_after;
             open.has_ended = ends;
             let reason = columns.reason(row);
-            open.goes_on = [EndReason::SPLIT, EndReason::GAP]
+            open.may_continue = [EndReason::SPLIT, EndReason::GAP]
                 .iter()
-                .any(|goes_on| reason == Some(goes_on.as_str()));
+                .any(|continued| reason == Some(continued.as_str()));
             open.rows += 1;
             open.after.copy_from_slice(&self.after);
-            found.transitions += 1;
+            validation.transitions += 1;
         }
     }
 
-    /// No row follows in this shard.
-    pub(super) fn end_shard(&mut self, file: &Path, tally: &mut Tally, found: &mut Validation) {
-        let place = (None, None);
-        self.close(&mut Note { found, file, place }, tally);
+    /// Ends the shard at the path `file`.
+    pub(super) fn end_shard(&mut self, file: &Path, index: &mut EpisodeIndex, validation: &mut Validation) {
+        let position = (None, None);
+        self.close(
+            &mut Reporter {
+                validation,
+                file,
+                position,
+            },
+            index,
+        );
     }
 
-    /// The open episode has no more rows.
-    fn close(&mut self, note: &mut Note, tally: &mut Tally) {
+    /// Ends the open episode, which has no more rows.
+    fn close(&mut self, reporter: &mut Reporter, index: &mut EpisodeIndex) {
         let Some(open) = self.open.take() else { return };
-        note.place = (Some(open.id), Some(open.step));
+        reporter.position = (Some(open.id), Some(open.step));
         if !open.has_ended {
-            note.broken(
+            reporter.report(
                 Rule::End,
-                "the episode's rows stop here, and neither flag is set".to_owned(),
+                "this is the episode's last row, and neither flag is set".to_owned(),
             );
         }
-        note.found.episodes += 1;
+        reporter.validation.episodes += 1;
         let until = open.tick.saturating_add(i64::from(open.ticks));
-        tally.episode(
-            note.file,
-            Lived {
+        index.add(
+            reporter.file,
+            EpisodeSummary {
                 id: open.id,
                 agent: open.agent,
                 run: open.run,
                 ticks: open.began..until,
                 transitions: open.rows,
                 continues: open.continues,
-                goes_on: open.goes_on,
+                may_continue: open.may_continue,
             },
         );
     }
 
-    fn begin(&mut self, columns: &Columns, row: usize, note: &mut Note) -> Open {
+    fn begin(&mut self, columns: &EpisodeColumns, row: usize, reporter: &mut Reporter) -> EpisodeState {
         let (id, run, step) = (
             columns.episode_id.value(row),
             columns.run.value(row),
             columns.step.value(row),
         );
         if !self.seen.insert(id) {
-            note.broken(Rule::OnePiece, "rows of the episode stand elsewhere already".to_owned());
+            reporter.report(Rule::Contiguous, "rows of the episode are also elsewhere".to_owned());
         } else if step != 0 {
-            note.broken(Rule::Steps, format!("the episode begins with step {step}"));
+            reporter.report(Rule::Steps, format!("the episode begins with step {step}"));
         }
         if id >> 32 != run {
-            note.broken(
+            reporter.report(
                 Rule::EpisodeId,
-                format!("the episode is of run {}, and the row of run {run}", id >> 32),
+                format!("the episode id is of run {}, and the row of run {run}", id >> 32),
             );
         }
-        Open {
+        EpisodeState {
             id,
             agent: columns.agent_id.value(row),
             run,
-            continues: continues(columns, row),
+            continues: columns.continues(row),
             step,
             began: columns.tick.value(row),
             tick: 0,
@@ -204,50 +200,50 @@ impl Rows {
             after: vec![0; self.after.len()],
             has_after: false,
             has_ended: false,
-            goes_on: false,
+            may_continue: false,
             rows: 0,
         }
     }
 
-    /// A row follows another of its episode.
-    fn follow(&self, open: &mut Open, columns: &Columns, row: usize, note: &mut Note) {
+    /// Checks a row against the row before, of the same episode.
+    fn check_successor(&self, open: &mut EpisodeState, columns: &EpisodeColumns, row: usize, reporter: &mut Reporter) {
         for (what, was, is) in [
             ("agent", Some(open.agent), Some(columns.agent_id.value(row))),
             ("run", Some(open.run), Some(columns.run.value(row))),
-            ("continued episode", open.continues, continues(columns, row)),
+            ("continued episode", open.continues, columns.continues(row)),
         ] {
             if was != is {
                 let name = |id: Option<i64>| id.map_or("none".to_owned(), |id| id.to_string());
-                note.broken(
+                reporter.report(
                     Rule::Identity,
-                    format!("the {what} is {} and was {}", name(is), name(was)),
+                    format!("the {what} is {} and was {} in the row before", name(is), name(was)),
                 );
             }
         }
         if open.has_ended {
-            note.broken(
+            reporter.report(
                 Rule::End,
-                format!("the episode ended at step {} and goes on", open.step),
+                format!("the episode ended at step {} and has another row", open.step),
             );
         }
         let step = columns.step.value(row);
         if i64::from(step) != i64::from(open.step) + 1 {
-            note.broken(Rule::Steps, format!("step {step} follows step {}", open.step));
-            // What is between them is unknown, so nothing else can be compared.
+            reporter.report(Rule::Steps, format!("step {step} follows step {}", open.step));
+            // The rows in between are unknown, so no other rule can be checked.
             return;
         }
         let (tick, timestamp) = (columns.tick.value(row), columns.timestamp.value(row));
         if open.tick.saturating_add(i64::from(open.ticks)) != tick {
-            note.broken(
+            reporter.report(
                 Rule::Time,
                 format!(
-                    "the tick is {tick}, and the step before lasted from {} for {} ticks",
+                    "the tick is {tick}, and the step before lasted from tick {} for {} ticks",
                     open.tick, open.ticks
                 ),
             );
         }
         if timestamp < open.timestamp {
-            note.broken(
+            reporter.report(
                 Rule::Time,
                 format!("the timestamp is {timestamp} after {}", open.timestamp),
             );
@@ -258,10 +254,10 @@ impl Rows {
         let layout = self.schema.layout();
         if let Some(feature) = differing(&open.after, &self.before, layout.observation()).first() {
             let value = |row: &[u64]| StepBytes::new(&self.schema, row).observation()[*feature];
-            note.broken(
+            reporter.report(
                 Rule::NextObservation,
                 format!(
-                    "`{}` is {}, and the step before led to {}",
+                    "`{}` is {}, and {} in the next observation of the step before",
                     feature_name(&self.schema, *feature),
                     value(&self.before),
                     value(&open.after)
@@ -270,40 +266,46 @@ impl Rows {
         }
         let mask = |row: &[u64]| bytemuck::cast_slice::<u64, u8>(row)[layout.mask()].to_vec();
         if mask(&open.after) != mask(&self.before) {
-            note.broken(
+            reporter.report(
                 Rule::NextMask,
-                "the mask is not the one that the step before led to".to_owned(),
+                "the mask differs from the next mask of the step before".to_owned(),
             );
         }
     }
 
-    /// Whether the row ends its episode.
-    fn end(&self, columns: &Columns, row: usize, has_after: bool, note: &mut Note) -> bool {
+    /// Checks the rules of ends. Returns whether the row is the last of its episode.
+    fn check_end(&self, columns: &EpisodeColumns, row: usize, has_after: bool, reporter: &mut Reporter) -> bool {
         let (terminated, truncated) = (columns.terminated.value(row), columns.truncated.value(row));
         let ends = terminated || truncated;
         if terminated && truncated {
-            note.broken(Rule::End, "the row is both terminated and truncated".to_owned());
+            reporter.report(Rule::End, "the row is both terminated and truncated".to_owned());
         }
         match (ends, columns.reason(row)) {
-            (true, None) => note.broken(Rule::Reason, "the episode ends without a reason".to_owned()),
+            (true, None) => reporter.report(Rule::Reason, "the last row has no end reason".to_owned()),
             (false, Some(reason)) => {
-                note.broken(Rule::Reason, format!("the reason `{reason}` stands where nothing ends"));
+                reporter.report(
+                    Rule::Reason,
+                    format!("the row has the end reason `{reason}` and is not the last"),
+                );
             }
             _ => {}
         }
         if !has_after && (ends || !self.is_wide) {
-            note.broken(Rule::NextObservation, "there is no next observation".to_owned());
+            reporter.report(Rule::NextObservation, "there is no next observation".to_owned());
         }
         if columns.ticks.value(row) < 0 {
-            note.broken(Rule::Time, format!("it lasts {} ticks", columns.ticks.value(row)));
+            reporter.report(
+                Rule::Time,
+                format!("the duration is {} ticks", columns.ticks.value(row)),
+            );
         }
         if !columns.timestamp.value(row).is_finite() {
-            note.broken(Rule::Time, format!("the timestamp is {}", columns.timestamp.value(row)));
+            reporter.report(Rule::Time, format!("the timestamp is {}", columns.timestamp.value(row)));
         }
         ends
     }
 
-    fn changed(&self, bits: &[u8], note: &mut Note) {
+    fn check_changed(&self, bits: &[u8], reporter: &mut Reporter) {
         let differing = differing(&self.before, &self.after, self.schema.layout().observation());
         let mut expected = vec![0_u8; bits.len()];
         for feature in differing {
@@ -313,16 +315,16 @@ impl Rows {
             let feature = byte * 8 + (bits[byte] ^ expected[byte]).trailing_zeros() as usize;
             let name = feature_name(&self.schema, feature);
             let what = if expected[byte] >> (feature % 8) & 1 == 1 {
-                format!("`{name}` changed, and its bit says that it did not")
+                format!("`{name}` changed, and its bit is 0")
             } else {
-                format!("`{name}` did not change, and its bit says that it did")
+                format!("`{name}` did not change, and its bit is 1")
             };
-            note.broken(Rule::Changed, what);
+            reporter.report(Rule::Changed, what);
         }
     }
 
-    /// Whether values lie in their spaces. A next observation is the next row's, but for the last.
-    fn values(&self, is_last: bool, note: &mut Note) {
+    /// Checks values against their spaces. The next observation is checked in the last row alone: others are in the next row.
+    fn check_values(&self, is_last: bool, reporter: &mut Reporter) {
         let [before, after] = [&self.before, &self.after].map(|row| StepBytes::new(&self.schema, row));
         let last = is_last.then(|| after.observation());
         for (what, observation) in [("", Some(before.observation())), ("the next ", last)] {
@@ -331,7 +333,7 @@ impl Rows {
                 for (element, value) in observation[bound.values.clone()].iter().enumerate() {
                     if !bound.allows(f64::from(*value)) {
                         let column = &self.schema.observation()[bound.column];
-                        note.broken(Rule::Space, bound.complaint(what, column, element, f64::from(*value)));
+                        reporter.report(Rule::Space, bound.violation(what, column, element, f64::from(*value)));
                     }
                 }
             }
@@ -344,43 +346,44 @@ impl Rows {
             for (element, value) in action[bound.values.clone()].iter().enumerate() {
                 if !bound.allows(*value) {
                     let column = &self.schema.action()[bound.column];
-                    note.broken(Rule::Space, bound.complaint("the action ", column, element, *value));
+                    reporter.report(Rule::Space, bound.violation("the action ", column, element, *value));
                 }
             }
         }
     }
 }
 
-/// Where a violation is noted.
-struct Note<'a> {
-    found: &'a mut Validation,
+/// Adds violations at a position to the report.
+struct Reporter<'a> {
+    validation: &'a mut Validation,
     file: &'a Path,
-    place: (Option<i64>, Option<i32>),
+    /// The episode id and the step.
+    position: (Option<i64>, Option<i32>),
 }
 
-impl Note<'_> {
-    fn broken(&mut self, rule: Rule, what: String) {
-        self.found.note(rule, self.file, self.place, what);
+impl Reporter<'_> {
+    fn report(&mut self, rule: Rule, what: String) {
+        self.validation.add(rule, self.file, self.position, what);
     }
 }
 
-/// What the values of a column may be. Columns whose values may be anything have none.
-struct Bound {
+/// The bounds of a column's values. Columns without bounds have none.
+struct ValueBounds {
     column: usize,
-    /// Where the values are among all of the row's.
+    /// The indexes of the values within the observation or the action.
     values: Range<usize>,
     low: f64,
     high: f64,
-    is_choice: bool,
+    is_discrete: bool,
 }
 
-impl Bound {
-    /// A NaN is neither within nor without; the recording said whether to keep it.
+impl ValueBounds {
+    /// Whether a value is within the bounds. NaN is allowed: the recording's settings decide whether it is kept.
     fn allows(&self, value: f64) -> bool {
-        value.is_nan() || (value >= self.low && value <= self.high && !(self.is_choice && value.fract() != 0.0))
+        value.is_nan() || (value >= self.low && value <= self.high && !(self.is_discrete && value.fract() != 0.0))
     }
 
-    fn complaint(&self, what: &str, column: &Column, element: usize, value: f64) -> String {
+    fn violation(&self, what: &str, column: &Column, element: usize, value: f64) -> String {
         let name = column
             .element_names()
             .nth(element)
@@ -389,52 +392,48 @@ impl Bound {
     }
 }
 
-fn bounds(columns: &[Column]) -> Vec<Bound> {
-    let mut found = Vec::new();
+fn bounds(columns: &[Column]) -> Vec<ValueBounds> {
+    let mut bounds = Vec::new();
     let mut start = 0;
     for (index, column) in columns.iter().enumerate() {
-        let (low, high, is_choice) = match column.space {
+        let (low, high, is_discrete) = match column.space {
             Space::Box { low, high } => (low, high, false),
             Space::Discrete { n, .. } => (Some(0.0), Some(n.saturating_sub(1) as f64), true),
         };
-        // A value is stored no more exactly than its type allows, and so is a bound that it reaches.
-        let exact = |bound: f64| match column.dtype {
+        // Bounds are rounded like values, so that a value at its bound is within.
+        let round = |bound: f64| match column.dtype {
             DType::F32 => f64::from(bound as f32),
             _ => bound,
         };
         let values = start..start + column.width();
         start = values.end;
         if low.is_some() || high.is_some() {
-            found.push(Bound {
+            bounds.push(ValueBounds {
                 column: index,
                 values,
-                low: low.map_or(f64::NEG_INFINITY, exact),
-                high: high.map_or(f64::INFINITY, exact),
-                is_choice,
+                low: low.map_or(f64::NEG_INFINITY, round),
+                high: high.map_or(f64::INFINITY, round),
+                is_discrete,
             });
         }
     }
-    found
+    bounds
 }
 
-/// One discrete action, before it is converted to its own type. 64-bit alternatives that are negative here are large ones.
-fn choice(column: &Column, choice: i64, note: &mut Note) {
+/// Checks a single discrete action as it is stored. A negative number is a large unsigned one.
+fn check_discrete(column: &Column, action: i64, reporter: &mut Reporter) {
     if let Space::Discrete { n, .. } = column.space
-        && choice as u64 >= n
+        && action as u64 >= n
     {
         let name = &column.name;
-        note.broken(
+        reporter.report(
             Rule::Space,
-            format!("the action `{name}` is {choice}, and there are {n} alternatives"),
+            format!("the action `{name}` is {action}, and there are {n} alternatives"),
         );
     }
 }
 
-fn continues(columns: &Columns, row: usize) -> Option<i64> {
-    columns.continues.is_valid(row).then(|| columns.continues.value(row))
-}
-
-/// The features that differ in any bit.
+/// The indexes of features whose bits differ.
 fn differing(a: &[u64], b: &[u64], observation: Range<usize>) -> Vec<usize> {
     let [a, b] = [a, b]
         .map(|row| -> &[u32] { bytemuck::cast_slice(&bytemuck::cast_slice::<u64, u8>(row)[observation.clone()]) });

@@ -1,4 +1,4 @@
-//! The columns of a batch, by name, type and value.
+//! The columns of record batches: names, types and values.
 
 use crate::episodes::{choice, generated, info, tensor};
 use arrow_array::{
@@ -6,11 +6,11 @@ use arrow_array::{
     cast::AsArray,
     types::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, UInt8Type},
 };
+use experience_arrow::BatchEncoder;
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind, Transition},
 };
-use experience_dataset::arrow::BatchEncoder;
 use std::sync::Arc;
 
 const RUN: RunId = RunId::from_bits(5);
@@ -33,8 +33,8 @@ fn types(schema: Schema) -> Vec<String> {
         .collect()
 }
 
-/// Two transitions of two features and one jump, with all numbers known.
-fn by_hand() -> Episode {
+/// Two transitions of two features and one action, with known values.
+fn known_episode() -> Episode {
     let schema = Schema::new("p")
         .with_observation(["x", "y"].map(Column::feature))
         .with_action([Column::scalar("jump", DType::U8, choice(3))])
@@ -71,8 +71,8 @@ fn by_hand() -> Episode {
 }
 
 #[test]
-fn every_column_holds_what_it_says() {
-    let batch = encode(&[by_hand()]);
+fn every_column_has_its_values() {
+    let batch = encode(&[known_episode()]);
     let column = |name: &str| batch.column_by_name(name).unwrap_or_else(|| panic!("{name}")).clone();
     let ints = |name: &str| column(name).as_primitive::<Int64Type>().iter().collect::<Vec<_>>();
     let shorts = |name: &str| column(name).as_primitive::<Int32Type>().values().to_vec();
@@ -110,7 +110,7 @@ fn every_column_holds_what_it_says() {
     let known = |values: [f32; 4]| values.map(f32::to_bits);
     assert_eq!(bits("observation"), known([0.0, f32::NAN, -0.0, f32::NAN]));
     assert_eq!(bits("next_observation"), known([-0.0, f32::NAN, -0.0, 7.0]));
-    // Bit by bit: the two zeros differ, a NaN is what it was.
+    // Compared in bits: the two zeros differ, and a NaN equals itself.
     assert_eq!(
         items("changed").as_primitive::<UInt8Type>().values().to_vec(),
         [0b01, 0b10]
@@ -130,7 +130,7 @@ fn every_column_holds_what_it_says() {
 }
 
 #[test]
-fn the_columns_stand_in_the_documented_order() {
+fn columns_are_in_the_documented_order() {
     let schema = Schema::new("p")
         .with_observation((0..9).map(|index| Column::feature(format!("f{index}"))))
         .with_action([
@@ -177,7 +177,7 @@ fn the_columns_stand_in_the_documented_order() {
 }
 
 #[test]
-fn an_action_has_parts_where_packing_would_lose_something() {
+fn an_action_has_own_columns_if_packing_loses_information() {
     let actions = |columns: Vec<Column>| {
         let schema = Schema::new("p")
             .with_observation([Column::feature("x")])
@@ -214,7 +214,7 @@ fn an_action_has_parts_where_packing_would_lose_something() {
 }
 
 #[test]
-fn a_mixed_action_is_packed_and_kept() {
+fn a_mixed_action_is_packed_and_has_own_columns() {
     let schema = Schema::new("p")
         .with_observation([Column::feature("x")])
         .with_action([
@@ -257,7 +257,7 @@ fn a_mixed_action_is_packed_and_kept() {
 }
 
 #[test]
-fn a_wide_observation_is_not_written_twice() {
+fn a_wide_observation_is_written_once() {
     for (width, wide) in [(256, false), (257, true)] {
         let schema = Schema::new("p")
             .with_observation([tensor("image", DType::F32, &[width])])
@@ -285,7 +285,7 @@ fn all_batches_of_a_recording_have_one_schema() {
 }
 
 #[test]
-fn what_cannot_be_a_table_is_refused_by_name() {
+fn invalid_schemas_are_refused() {
     let refusal = |schema: Schema| BatchEncoder::new(Arc::new(schema)).unwrap_err().to_string();
     assert!(refusal(Schema::new("blind")).contains("`blind` observes nothing"));
     let twice = Schema::new("p")

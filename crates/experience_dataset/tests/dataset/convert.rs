@@ -1,4 +1,4 @@
-//! What other formats hold is what the dataset holds.
+//! Conversion to other formats preserves the data.
 
 use crate::episodes::{choice, episodes, fighter, generated, info, listing, write};
 use arrow_array::{
@@ -82,13 +82,13 @@ fn lines_hold_every_column() {
             Some(transition.after().allows(2))
         );
         let big = u64::from_ne_bytes(transition.after().info_bytes(2).try_into().unwrap());
-        assert_eq!(line["info.big"].as_u64(), Some(big), "all digits stay");
+        assert_eq!(line["info.big"].as_u64(), Some(big), "all digits are kept");
     }
     assert!(lines.next().is_none());
 }
 
 #[test]
-fn lines_of_a_damaged_dataset_do_not_replace_others() {
+fn a_failed_conversion_does_not_replace_the_file() {
     let (root, recording) = dataset(&episodes(&fighter().into_shared(), RUN, 4));
     let to = tempdir().unwrap();
     let path = to.path().join("lines");
@@ -111,7 +111,7 @@ fn table(path: &Path) -> RecordBatch {
 }
 
 #[test]
-fn lerobot_has_its_own_names_and_all_frames() {
+fn lerobot_has_its_feature_names_and_all_frames() {
     let schema = fighter().into_shared();
     let all = episodes(&schema, RUN, 5);
     let (_root, recording) = dataset(&all);
@@ -131,7 +131,7 @@ fn lerobot_has_its_own_names_and_all_frames() {
         .iter()
         .map(|field| field.name().clone())
         .collect();
-    assert_eq!(there, described, "every column is described, and nothing else");
+    assert_eq!(there, described, "exactly the columns are described");
     let list = |name: &str| {
         frames[name]
             .as_fixed_size_list()
@@ -193,7 +193,7 @@ fn lerobot_has_its_own_names_and_all_frames() {
 }
 
 #[test]
-fn lerobot_takes_a_vector_of_one_for_a_number() {
+fn lerobot_stores_a_vector_of_one_as_a_number() {
     let schema = Schema::new("p")
         .with_observation([Column::feature("x")])
         .with_action([Column::scalar("c", DType::U8, choice(3))])
@@ -208,13 +208,13 @@ fn lerobot_takes_a_vector_of_one_for_a_number() {
 }
 
 #[test]
-fn lerobot_refuses_what_it_cannot_say() {
+fn recordings_that_lerobot_cannot_represent_are_refused() {
     let schema = fighter().into_shared();
     let refusal = |all: &[Episode], fps| {
         let (_root, recording) = dataset(all);
         let to = tempdir().unwrap();
         let refusal = to_lerobot(&recording, &to.path().join("new"), "p", fps, &mut |_| {}).unwrap_err();
-        assert_eq!(listing(to.path()), [""; 0], "nothing is left behind");
+        assert_eq!(listing(to.path()), [""; 0], "temporary files are removed");
         assert!(matches!(refusal, DatasetError::Write { .. }));
         refusal.to_string()
     };
@@ -237,9 +237,9 @@ fn lerobot_refuses_what_it_cannot_say() {
             EndReason::DEATH,
         )]
     };
-    assert!(refusal(&skipping(&[1, 4, 1]), None).contains("fill in the skipped ticks first"));
-    assert!(refusal(&skipping(&[7, 7, 7]), None).contains("a whole number"));
-    assert!(refusal(&skipping(&[1, 1]), Some(0)).contains("0 frames"));
+    assert!(refusal(&skipping(&[1, 4, 1]), None).contains("convert the recording with `densify` first"));
+    assert!(refusal(&skipping(&[7, 7, 7]), None).contains("requires an integer"));
+    assert!(refusal(&skipping(&[1, 1]), Some(0)).contains("`fps` is 0"));
     let (_root, recording) = dataset(&skipping(&[4, 4, 2]));
     let to = tempdir().unwrap();
     to_lerobot(&recording, to.path(), "p", None, &mut |_| {}).unwrap();
@@ -304,7 +304,7 @@ mod minari {
                 file.dataset(&path("infos/action_mask")).unwrap().shape().unwrap(),
                 [11, 3]
             );
-            // What came with an action is where the action led to.
+            // The info of an action is at the step that it led to.
             let logp = file.dataset(&path("infos/behavior_logp")).unwrap().read_f32().unwrap();
             assert_eq!(
                 f64::from(logp[1]),
@@ -314,7 +314,7 @@ mod minari {
     }
 
     #[test]
-    fn spaces_say_what_actions_are() {
+    fn spaces_describe_the_actions() {
         let with = |action: Vec<Column>| {
             let schema =
                 Schema::new("p").with_observation([Column::scalar("x", DType::F32, Space::bounded(-1.0, 2.0))]);
@@ -341,7 +341,7 @@ mod minari {
     }
 
     #[test]
-    fn what_it_cannot_say_is_refused() {
+    fn recordings_that_minari_cannot_represent_are_refused() {
         let (_root, recording) = dataset(&episodes(&fighter().into_shared(), RUN, 2));
         let to = tempdir().unwrap();
         for id in [
@@ -358,7 +358,7 @@ mod minari {
         assert_eq!(listing(to.path()), [""; 0]);
         to_minari(&recording, to.path(), "x-v0", &mut |_| {}).unwrap();
         let again = to_minari(&recording, to.path(), "x-v0", &mut |_| {}).unwrap_err();
-        assert!(again.to_string().contains("there is something in it"));
+        assert!(again.to_string().contains("is not empty"));
         let idle = Schema::new("p").with_observation([Column::feature("x")]).into_shared();
         let (_root, recording) = dataset(&episodes(&idle, RUN, 2));
         assert!(
@@ -371,7 +371,7 @@ mod minari {
 }
 
 #[test]
-fn frames_of_bincode_hold_every_row_of_every_run() {
+fn bincode_frames_hold_every_row_of_every_run() {
     let schema = fighter().into_shared();
     let root = tempdir().unwrap();
     let mut all = episodes(&schema, RUN, 4);
@@ -410,7 +410,7 @@ fn frames_of_bincode_hold_every_row_of_every_run() {
         assert_eq!(*end, Some((terminated, episode.reason().as_str().to_owned())));
     }
     let error = to_bincode(&recording, &path, &mut |_| {}).unwrap_err().to_string();
-    assert!(error.contains("there is something in it"), "{error}");
+    assert!(error.contains("is not empty"), "{error}");
 }
 
 fn bytes_of_rows(episode: &Episode) -> Vec<u8> {

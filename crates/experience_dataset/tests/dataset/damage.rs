@@ -1,12 +1,13 @@
-//! Whatever stands in the files, reading gives data or an error that names the file.
+//! Damaged files: reading returns data or an error that names the file.
 
 use crate::episodes::{Numbers, fighter, generated, info, write};
 use arrow_array::{RecordBatch, cast::AsArray};
+use experience_arrow::BatchEncoder;
 use experience_core::{
     schema::{Column, Schema},
     transition::{Episode, RunId},
 };
-use experience_dataset::{Dataset, DatasetError, arrow::BatchEncoder};
+use experience_dataset::{Dataset, DatasetError};
 use parquet::arrow::ArrowWriter;
 use std::{
     fs::{self, File},
@@ -29,7 +30,7 @@ fn dataset() -> (TempDir, PathBuf) {
     (root, shard)
 }
 
-/// Reads all that there is to read; the first thing that is wrong.
+/// Reads all recordings, up to the first error.
 fn read(root: &Path) -> Result<usize, DatasetError> {
     let dataset = Dataset::open(root)?;
     let mut episodes = 0;
@@ -57,7 +58,7 @@ fn refusal(root: &Path, file: &str) -> String {
 }
 
 #[test]
-fn a_folder_without_a_recording_is_no_dataset() {
+fn a_folder_without_a_recording_is_not_a_dataset() {
     let root = tempdir().unwrap();
     assert!(matches!(
         Dataset::open(root.path()),
@@ -78,7 +79,7 @@ fn a_folder_without_a_recording_is_no_dataset() {
 }
 
 #[test]
-fn a_damaged_description_is_named() {
+fn a_damaged_schema_file_is_named() {
     let (root, _) = dataset();
     let path = root.path().join("fighter/experience.json");
     let whole = fs::read_to_string(&path).unwrap();
@@ -107,7 +108,7 @@ fn a_damaged_description_is_named() {
 }
 
 #[test]
-fn a_damaged_account_is_named_and_stops_nothing_else() {
+fn a_damaged_account_does_not_affect_episodes() {
     let (root, _) = dataset();
     let path = root.path().join("fighter/runs/00000001.json");
     for content in ["", "{", "{\"run\": -1}", "null"] {
@@ -120,7 +121,7 @@ fn a_damaged_account_is_named_and_stops_nothing_else() {
 }
 
 #[test]
-fn a_shard_cut_short_is_named_and_the_others_still_read() {
+fn a_truncated_shard_does_not_affect_others() {
     let (root, shard) = dataset();
     let whole = fs::read(&shard).unwrap();
     fs::write(shard.with_file_name("00000002-00000.parquet"), &whole).unwrap();
@@ -136,7 +137,7 @@ fn a_shard_cut_short_is_named_and_the_others_still_read() {
 }
 
 #[test]
-fn garbage_in_a_shard_is_data_or_an_error() {
+fn random_bytes_in_a_shard_are_data_or_an_error() {
     let (root, shard) = dataset();
     let whole = fs::read(&shard).unwrap();
     let mut numbers = Numbers(1);
@@ -144,7 +145,7 @@ fn garbage_in_a_shard_is_data_or_an_error() {
     for _ in 0..200 {
         let mut bytes = whole.clone();
         for _ in 0..1 + numbers.below(4) {
-            // Half of the damage goes to the footer, which says where everything is.
+            // Half of the damage is in the footer, which holds all offsets.
             let from = if numbers.below(2) == 0 { 0 } else { bytes.len() * 3 / 4 };
             let place = from + numbers.below((bytes.len() - from) as u64) as usize;
             bytes[place] = numbers.next() as u8;
@@ -181,7 +182,7 @@ fn wrong_columns_are_named() {
         replace(&shard, &without);
         assert!(refusal(root.path(), "0000.parquet").contains(&format!("it has no column `{name}`")));
     }
-    // The same names, with the types of others.
+    // The same names with other types.
     let schema = batch.schema();
     let fields = schema.fields().iter().enumerate().map(|(index, field)| {
         let other = batch.column((index + 1) % batch.num_columns());
@@ -193,7 +194,7 @@ fn wrong_columns_are_named() {
         .collect();
     replace(&shard, &RecordBatch::try_new(Arc::new(rotated), columns).unwrap());
     assert!(refusal(root.path(), "0000.parquet").contains("and should be"));
-    // Another recording's shard.
+    // A shard of another recording.
     let other = Schema::new("q").with_observation([Column::feature("x")]).into_shared();
     let episode = generated(&other, info(RUN, 0, 0), 0, 1, 1);
     replace(&shard, &BatchEncoder::new(other).unwrap().encode(&[episode]).unwrap());
@@ -201,7 +202,7 @@ fn wrong_columns_are_named() {
 }
 
 #[test]
-fn more_columns_and_plain_strings_do_no_harm() {
+fn additional_columns_and_plain_strings_are_read() {
     let (root, shard) = dataset();
     let batch = batch();
     let reasons: arrow_array::StringArray = batch["end_reason"]
@@ -236,7 +237,7 @@ fn more_columns_and_plain_strings_do_no_harm() {
 }
 
 #[test]
-fn a_shard_that_another_tool_compressed_still_reads() {
+fn a_shard_with_another_compression_is_read() {
     use parquet::{basic::Compression, file::properties::WriterProperties};
     let (root, shard) = dataset();
     let batch = batch();
@@ -251,7 +252,7 @@ fn a_shard_that_another_tool_compressed_still_reads() {
 }
 
 #[test]
-fn rows_that_are_no_episodes_are_refused() {
+fn rows_that_form_no_episodes_are_refused() {
     let (root, shard) = dataset();
     let batch = batch();
     let rows = |ranges: &[(usize, usize)]| {
@@ -259,11 +260,11 @@ fn rows_that_are_no_episodes_are_refused() {
         arrow_select::concat::concat_batches(&batch.schema(), &parts).unwrap()
     };
     for (ranges, why) in [
-        (&[(0, 3)][..], "ends without an end"),
+        (&[(0, 3)][..], "has no last row"),
         (&[(1, 6)], "has step 1 where step 0 should be"),
         (&[(0, 2), (3, 4)], "has step 3 where step 2 should be"),
         (&[(0, 2), (1, 6)], "has step 1 where step 2 should be"),
-        (&[(0, 2), (4, 3)], "ends without an end"),
+        (&[(0, 2), (4, 3)], "has no last row"),
     ] {
         replace(&shard, &rows(ranges));
         let refusal = refusal(root.path(), "0000.parquet");

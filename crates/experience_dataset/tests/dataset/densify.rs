@@ -1,4 +1,4 @@
-//! Skipped ticks are filled in, and nothing else changes.
+//! Densifying datasets.
 
 use crate::episodes::{account, assert_same, fighter, generated, info, listing, write};
 use experience_core::transition::{EndReason, Episode, Outcome, RunId, StepHeader, Transition};
@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 const RUN: RunId = RunId::from_bits(1);
 
-/// An episode whose transitions last so long.
+/// An episode whose transitions last `ticks` ticks.
 fn lasting(counter: u32, ticks: &[u32]) -> Episode {
     let schema = fighter().into_shared();
     let info = info(RUN, counter, i64::from(counter));
@@ -33,17 +33,17 @@ fn read(root: &Path) -> Vec<Episode> {
     dataset.recordings()[0].episodes().map(Result::unwrap).collect()
 }
 
-fn assert_sound(root: &Path) {
+fn assert_valid(root: &Path) {
     let mut found = Dataset::open(root).unwrap().recordings()[0]
         .validate(&mut |_| {})
         .unwrap();
-    // The generated fighter moves beyond its bounds.
+    // Generated values may be outside of their bounds.
     found.broken.remove(&Rule::Space);
     assert!(found.is_valid(), "{:#?}", found.violations);
 }
 
 #[test]
-fn what_was_seen_and_done_stays_until_the_next_row() {
+fn observations_and_actions_are_repeated_until_the_next_row() {
     let root = tempdir().unwrap();
     let told = [lasting(0, &[1, 4, 2, 1]), lasting(1, &[3]), lasting(2, &[1, 1])];
     write(root.path(), &told);
@@ -56,7 +56,7 @@ fn what_was_seen_and_done_stays_until_the_next_row() {
         };
         let done = densify(&dataset, to.path(), settings, &mut |_| {}).unwrap();
         assert_eq!((done[0].before, done[0].after), (7, 13));
-        assert_sound(to.path());
+        assert_valid(to.path());
         let dense = read(to.path());
         assert_same(&dense[2], &told[2]);
         let run = account(&to.path().join("fighter/runs/00000001.json"));
@@ -101,7 +101,7 @@ fn what_was_seen_and_done_stays_until_the_next_row() {
 }
 
 #[test]
-fn an_episode_that_would_be_endless_is_refused_and_allocates_nothing() {
+fn an_episode_that_would_be_too_long_is_refused_and_allocates_nothing() {
     let root = tempdir().unwrap();
     write(root.path(), &[lasting(0, &[1, i32::MAX as u32])]);
     let dataset = Dataset::open(root.path()).unwrap();

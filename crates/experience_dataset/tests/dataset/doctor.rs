@@ -1,4 +1,4 @@
-//! What ruins training is found, and healthy play is not complained of.
+//! The doctor finds problems that spoil training, and none in healthy recordings.
 
 use crate::episodes::{Numbers, choice, info, write};
 use experience_core::{
@@ -11,15 +11,15 @@ use tempfile::tempdir;
 
 const RUN: RunId = RunId::from_bits(1);
 
-/// A cart on rails that a push accelerates: where it is, how fast, and a number that nothing changes but chance.
+/// A cart on rails that a push accelerates: its position, its speed, and a random number.
 fn schema() -> Schema {
     Schema::new("cart")
         .with_observation(["x", "v", "weather"].map(Column::feature))
         .with_action([Column::scalar("push", DType::F32, Space::bounded(-1.0, 1.0))])
 }
 
-/// What happened in an episode, before it is written.
-struct Life {
+/// Observations, actions and rewards of a simulated episode.
+struct Trajectory {
     observations: Vec<Vec<f32>>,
     actions: Vec<f32>,
     rewards: Vec<f64>,
@@ -28,12 +28,12 @@ struct Life {
     reason: EndReason,
 }
 
-impl Life {
-    /// A player pushes the cart to the middle, with trembling hands and slowly changing its mind.
+impl Trajectory {
+    /// A player pushes the cart to the middle, with noise and a slowly changing offset.
     fn of_cart(numbers: &mut Numbers, len: usize) -> Self {
         let mut noise = || numbers.below(2001) as f32 / 1000.0 - 1.0;
         let (mut x, mut v, mut push) = (noise() * 5.0, noise(), 0.0_f32);
-        let mut life = Self {
+        let mut trajectory = Self {
             observations: vec![vec![x, v, noise()]],
             actions: Vec::new(),
             rewards: Vec::new(),
@@ -45,11 +45,11 @@ impl Life {
             push = (0.9 * push - 0.1 * x - 0.2 * v + 0.1 * noise()).clamp(-1.0, 1.0);
             v += 0.2 * push + 0.01 * noise();
             x += 0.1 * v;
-            life.observations.push(vec![x, v, noise()]);
-            life.actions.push(push);
-            life.rewards.push(f64::from(-x.abs()));
+            trajectory.observations.push(vec![x, v, noise()]);
+            trajectory.actions.push(push);
+            trajectory.rewards.push(f64::from(-x.abs()));
         }
-        life
+        trajectory
     }
 
     fn episode(&self, schema: &Arc<Schema>, counter: u32, agent: i64, tick: i64) -> Episode {
@@ -80,13 +80,13 @@ impl Life {
     }
 }
 
-/// What the doctor says of lives of one schema, each of an agent of its own.
-fn diagnosis_of(schema: Schema, lives: &[Life]) -> Diagnosis {
+/// The diagnosis of `trajectories`, each of another agent.
+fn diagnosis_of(schema: Schema, trajectories: &[Trajectory]) -> Diagnosis {
     let schema = schema.into_shared();
-    let episodes: Vec<_> = lives
+    let episodes: Vec<_> = trajectories
         .iter()
         .enumerate()
-        .map(|(index, life)| life.episode(&schema, index as u32, index as i64, 0))
+        .map(|(index, trajectory)| trajectory.episode(&schema, index as u32, index as i64, 0))
         .collect();
     diagnosis(&episodes)
 }
@@ -113,13 +113,13 @@ fn symptoms(found: &Diagnosis) -> Vec<Symptom> {
     found.findings.iter().map(|finding| finding.symptom).collect()
 }
 
-fn carts(seed: u64) -> Vec<Life> {
+fn carts(seed: u64) -> Vec<Trajectory> {
     let mut numbers = Numbers(seed);
-    (0..12).map(|_| Life::of_cart(&mut numbers, 100)).collect()
+    (0..12).map(|_| Trajectory::of_cart(&mut numbers, 100)).collect()
 }
 
 #[test]
-fn healthy_play_has_no_symptoms() {
+fn a_healthy_recording_has_no_findings() {
     for seed in 0..20 {
         let found = diagnosis_of(schema(), &carts(seed));
         assert_eq!(symptoms(&found), [], "{seed}: {found:#?}");
@@ -131,9 +131,9 @@ fn healthy_play_has_no_symptoms() {
 fn actions_that_are_off_by_a_tick_are_found() {
     for seed in 0..20 {
         let mut early = carts(seed);
-        for life in &mut early {
-            // Beside each change stands what was decided for the next one.
-            life.actions.rotate_left(1);
+        for trajectory in &mut early {
+            // Beside each change is the action of the next one.
+            trajectory.actions.rotate_left(1);
         }
         let found = diagnosis_of(schema(), &early);
         assert_eq!(symptoms(&found), [Symptom::ActionLeads], "{seed}: {found:#?}");
@@ -142,8 +142,8 @@ fn actions_that_are_off_by_a_tick_are_found() {
             "{found:#?}"
         );
         let mut late = carts(seed);
-        for life in &mut late {
-            life.actions.rotate_right(1);
+        for trajectory in &mut late {
+            trajectory.actions.rotate_right(1);
         }
         let found = diagnosis_of(schema(), &late);
         assert_eq!(symptoms(&found), [Symptom::ActionLags], "{seed}: {found:#?}");
@@ -151,143 +151,146 @@ fn actions_that_are_off_by_a_tick_are_found() {
 }
 
 #[test]
-fn an_action_that_sets_a_feature_is_found_where_it_leads() {
-    // Where a player aims is where it faces: each change follows from two actions, one of them that of the tick before.
+fn an_action_that_sets_a_feature_and_leads_is_found() {
+    // A player faces where it aims: each change follows from two actions, one of them of the tick before.
     let mut numbers = Numbers(4);
-    let mut lives = carts(4);
-    for life in &mut lives {
-        for index in 0..life.actions.len() {
-            life.actions[index] = numbers.below(1000) as f32 / 500.0 - 1.0;
-            life.observations[index + 1][1] = life.actions[index];
+    let mut trajectories = carts(4);
+    for trajectory in &mut trajectories {
+        for index in 0..trajectory.actions.len() {
+            trajectory.actions[index] = numbers.below(1000) as f32 / 500.0 - 1.0;
+            trajectory.observations[index + 1][1] = trajectory.actions[index];
         }
     }
-    assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), []);
-    for life in &mut lives {
-        life.actions.rotate_left(1);
+    assert_eq!(symptoms(&diagnosis_of(schema(), &trajectories)), []);
+    for trajectory in &mut trajectories {
+        trajectory.actions.rotate_left(1);
     }
-    assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), [Symptom::ActionLeads]);
+    assert_eq!(symptoms(&diagnosis_of(schema(), &trajectories)), [Symptom::ActionLeads]);
 }
 
 #[test]
-fn a_player_who_answers_what_it_sees_is_healthy() {
-    let mut lives = carts(5);
-    for life in &mut lives {
-        let (mut v, seen) = (0.0, life.observations.clone());
-        for index in 0..life.actions.len() {
-            life.observations[index][1] = v;
+fn a_player_that_reacts_to_observations_is_healthy() {
+    let mut trajectories = carts(5);
+    for trajectory in &mut trajectories {
+        let (mut v, seen) = (0.0, trajectory.observations.clone());
+        for index in 0..trajectory.actions.len() {
+            trajectory.observations[index][1] = v;
             // Every action follows from the change before it, and changes the speed after it.
             let wind = if index > 0 {
                 seen[index][2] - seen[index - 1][2]
             } else {
                 0.0
             };
-            life.actions[index] = wind / 2.0;
-            v += life.actions[index];
+            trajectory.actions[index] = wind / 2.0;
+            v += trajectory.actions[index];
         }
-        life.observations[seen.len() - 1][1] = v;
+        trajectory.observations[seen.len() - 1][1] = v;
     }
-    assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), []);
+    assert_eq!(symptoms(&diagnosis_of(schema(), &trajectories)), []);
 }
 
 #[test]
-fn choices_that_are_off_by_a_tick_are_found() {
-    // Left, nothing and right: as numbers they would say nothing of the middle.
+fn discrete_actions_that_are_off_by_a_tick_are_found() {
+    // Left, none and right: as a number, the action would not correlate with the distance from the middle.
     let discrete = || {
         Schema::new("walk")
             .with_observation(["x", "y", "z"].map(Column::feature))
             .with_action([Column::scalar("go", DType::U8, choice(3))])
     };
     let mut numbers = Numbers(3);
-    let mut lives = carts(3);
-    for life in &mut lives {
+    let mut trajectories = carts(3);
+    for trajectory in &mut trajectories {
         let mut place = [0.0_f32; 3];
-        for index in 0..life.actions.len() {
+        for index in 0..trajectory.actions.len() {
             let go = numbers.below(3) as usize;
-            life.observations[index] = place.to_vec();
+            trajectory.observations[index] = place.to_vec();
             place[go] += 1.0;
-            life.actions[index] = go as f32;
+            trajectory.actions[index] = go as f32;
         }
-        let last = life.actions.len();
-        life.observations[last] = place.to_vec();
+        let last = trajectory.actions.len();
+        trajectory.observations[last] = place.to_vec();
     }
-    assert_eq!(symptoms(&diagnosis_of(discrete(), &lives)), []);
-    for life in &mut lives {
-        life.actions.rotate_left(1);
+    assert_eq!(symptoms(&diagnosis_of(discrete(), &trajectories)), []);
+    for trajectory in &mut trajectories {
+        trajectory.actions.rotate_left(1);
     }
-    assert_eq!(symptoms(&diagnosis_of(discrete(), &lives)), [Symptom::ActionLeads]);
+    assert_eq!(
+        symptoms(&diagnosis_of(discrete(), &trajectories)),
+        [Symptom::ActionLeads]
+    );
 }
 
 #[test]
-fn values_that_teach_nothing_are_found() {
-    let changed = |change: &dyn Fn(&mut Life)| {
-        let mut lives = carts(1);
-        lives.iter_mut().for_each(change);
-        diagnosis_of(schema(), &lives)
+fn constant_and_non_finite_values_are_found() {
+    let changed = |change: &dyn Fn(&mut Trajectory)| {
+        let mut trajectories = carts(1);
+        trajectories.iter_mut().for_each(change);
+        diagnosis_of(schema(), &trajectories)
     };
-    let found = changed(&|life| life.observations.iter_mut().for_each(|seen| seen[2] = 4.0));
+    let found = changed(&|trajectory| trajectory.observations.iter_mut().for_each(|seen| seen[2] = 4.0));
     assert_eq!(symptoms(&found), [Symptom::ConstantFeature]);
     assert_eq!(found.findings[0].places, ["weather = 4"]);
 
-    let found = changed(&|life| life.observations[7][2] = f32::NAN);
+    let found = changed(&|trajectory| trajectory.observations[7][2] = f32::NAN);
     assert_eq!(symptoms(&found), [Symptom::NonFinite]);
     assert_eq!(
         (found.findings[0].severity, &*found.findings[0].places[0]),
         (Severity::Error, "weather: 12 times")
     );
     assert_eq!(
-        symptoms(&changed(&|life| life.rewards[3] = f64::INFINITY)),
+        symptoms(&changed(&|trajectory| trajectory.rewards[3] = f64::INFINITY)),
         [Symptom::NonFinite]
     );
 
     assert_eq!(
-        symptoms(&changed(&|life| life.actions.fill(0.5))),
+        symptoms(&changed(&|trajectory| trajectory.actions.fill(0.5))),
         [Symptom::ConstantAction]
     );
     assert_eq!(
-        symptoms(&changed(&|life| life.rewards.fill(0.0))),
+        symptoms(&changed(&|trajectory| trajectory.rewards.fill(0.0))),
         [Symptom::ConstantReward]
     );
 }
 
 #[test]
-fn ends_that_never_terminate_are_found_with_their_cause() {
+fn recordings_without_terminated_episodes_are_found_with_their_cause() {
     for (reason, cause) in [
         (EndReason::LEFT, "on_despawn"),
         (EndReason::TIME_LIMIT, "EndEpisode::truncated"),
     ] {
-        let mut lives = carts(1);
-        for life in &mut lives {
-            (life.outcome, life.reason) = (Outcome::Truncated, reason.clone());
+        let mut trajectories = carts(1);
+        for trajectory in &mut trajectories {
+            (trajectory.outcome, trajectory.reason) = (Outcome::Truncated, reason.clone());
         }
-        let found = diagnosis_of(schema(), &lives);
+        let found = diagnosis_of(schema(), &trajectories);
         assert_eq!(symptoms(&found), [Symptom::AllTruncated]);
         assert!(found.findings[0].cause.contains(cause), "{found:#?}");
-        lives[0].outcome = Outcome::Terminated;
-        assert_eq!(symptoms(&diagnosis_of(schema(), &lives)), []);
+        trajectories[0].outcome = Outcome::Terminated;
+        assert_eq!(symptoms(&diagnosis_of(schema(), &trajectories)), []);
     }
 }
 
 #[test]
-fn repeated_torn_and_reset_lives_are_found() {
+fn duplicates_gaps_and_early_resets_are_found() {
     let schema = schema().into_shared();
-    let lives = carts(1);
-    // The third life is lived again, by another agent at another time.
+    let trajectories = carts(1);
+    // The third episode is repeated by another agent at another time.
     let mut all: Vec<_> = (0..12_u32)
-        .map(|index| lives[index as usize].episode(&schema, index, 0, 200 * i64::from(index)))
+        .map(|index| trajectories[index as usize].episode(&schema, index, 0, 200 * i64::from(index)))
         .collect();
     assert_eq!(symptoms(&diagnosis(&all)), []);
-    all.push(lives[3].episode(&schema, 12, 5, 9000));
+    all.push(trajectories[3].episode(&schema, 12, 5, 9000));
     let found = diagnosis(&all);
     assert_eq!(symptoms(&found), [Symptom::Duplicates]);
     let [again, first] = [12, 3].map(|counter| RUN.episode_id(counter));
     assert_eq!(
         found.findings[0].places,
-        [format!("episode {again} is episode {first}")]
+        [format!("episode {again} equals episode {first}")]
     );
 
     let mut torn = carts(2);
-    for life in &mut torn[..3] {
-        (life.outcome, life.reason) = (Outcome::Truncated, EndReason::GAP);
+    for trajectory in &mut torn[..3] {
+        (trajectory.outcome, trajectory.reason) = (Outcome::Truncated, EndReason::GAP);
     }
     let found = diagnosis_of(Schema::clone(&schema), &torn);
     assert_eq!(symptoms(&found), [Symptom::Gaps]);
@@ -311,27 +314,27 @@ fn forbidden_actions_are_found() {
         .with_observation(["x", "y", "z"].map(Column::feature))
         .with_action([Column::scalar("go", DType::U8, choice(3))])
         .with_action_mask(3);
-    let mut lives = carts(1);
-    for life in &mut lives {
-        for (index, action) in life.actions.iter_mut().enumerate() {
+    let mut trajectories = carts(1);
+    for trajectory in &mut trajectories {
+        for (index, action) in trajectory.actions.iter_mut().enumerate() {
             *action = (index % 3) as f32;
-            life.masks[index] = 1 << (index % 3);
+            trajectory.masks[index] = 1 << (index % 3);
         }
     }
-    assert_eq!(symptoms(&diagnosis_of(masked.clone(), &lives)), []);
-    lives[2].masks[4] = 0b101;
-    let found = diagnosis_of(masked, &lives);
+    assert_eq!(symptoms(&diagnosis_of(masked.clone(), &trajectories)), []);
+    trajectories[2].masks[4] = 0b101;
+    let found = diagnosis_of(masked, &trajectories);
     assert_eq!(symptoms(&found), [Symptom::ForbiddenAction]);
     assert!(found.findings[0].places[0].ends_with("step 4: action 1"), "{found:#?}");
 }
 
 #[test]
-fn a_handful_of_transitions_is_no_statistic() {
+fn few_transitions_are_not_judged() {
     let mut numbers = Numbers(1);
-    let mut life = Life::of_cart(&mut numbers, 9);
-    life.rewards.fill(0.0);
-    life.observations.iter_mut().for_each(|seen| seen.fill(1.0));
-    assert_eq!(symptoms(&diagnosis_of(schema(), &[life])), []);
+    let mut trajectory = Trajectory::of_cart(&mut numbers, 9);
+    trajectory.rewards.fill(0.0);
+    trajectory.observations.iter_mut().for_each(|seen| seen.fill(1.0));
+    assert_eq!(symptoms(&diagnosis_of(schema(), &[trajectory])), []);
 }
 
 #[test]

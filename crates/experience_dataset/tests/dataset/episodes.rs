@@ -1,4 +1,4 @@
-//! Hand-made and generated episodes, and what they leave in a folder.
+//! Generated episodes, and helpers to write and compare them.
 
 use experience_core::{
     account::{AgentTotals, RunReport},
@@ -9,7 +9,7 @@ use experience_dataset::sink::{DatasetSink, RunAccount};
 use experience_export::{RecordingInfo, Sink};
 use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
-/// `SplitMix64`: numbers that are the same in every run of the tests.
+/// `SplitMix64`: pseudo-random numbers that are the same in every run of the tests.
 pub struct Numbers(pub u64);
 
 impl Numbers {
@@ -37,7 +37,7 @@ pub fn tensor(name: &str, dtype: DType, shape: &[usize]) -> Column {
     }
 }
 
-/// Nine features, two continuous actions and a choice, a mask, two terms and two kinds of info.
+/// Nine features, two continuous actions and a discrete one, a mask, two reward terms and two info columns.
 pub fn fighter() -> Schema {
     Schema::new("fighter")
         .with_observation([tensor("board", DType::F32, &[2, 4]), Column::feature("health")])
@@ -63,7 +63,7 @@ pub fn info(run: RunId, episode: u32, agent_id: i64) -> EpisodeInfo {
     }
 }
 
-/// An episode of `len` transitions, filled with numbers from `seed`, one tick each from `tick` on.
+/// An episode of `len` transitions of one tick each, from `tick` on, with values from `seed`.
 pub fn generated(schema: &Arc<Schema>, info: EpisodeInfo, tick: i64, len: usize, seed: u64) -> Episode {
     let mut numbers = Numbers(seed);
     let layout = schema.layout();
@@ -80,7 +80,7 @@ pub fn generated(schema: &Arc<Schema>, info: EpisodeInfo, tick: i64, len: usize,
         header.reward = numbers.below(1000) as f64 / 7.0;
         *StepHeader::of_mut(row) = header;
         let bytes = bytemuck::cast_slice_mut::<u64, u8>(row);
-        // Some features stay what they are.
+        // Some features do not change.
         for feature in &mut changing {
             if numbers.below(3) == 0 {
                 *feature = numbers.below(100) as f32 - 50.0;
@@ -139,7 +139,7 @@ pub fn recording(schema: &Arc<Schema>, run: RunId) -> RecordingInfo {
     }
 }
 
-/// The account of a run that recorded exactly `episodes`.
+/// The report of a run that recorded exactly `episodes`.
 pub fn report(episodes: &[Episode]) -> RunReport {
     let mut report = RunReport::default();
     for episode in episodes {
@@ -187,7 +187,7 @@ pub fn assert_same(a: &Episode, b: &Episode) {
     }
 }
 
-/// Writes `episodes` of one run into the dataset at `root`, a few at a time.
+/// Writes `episodes` of one run to the dataset at `root`, in several calls.
 pub fn write(root: &Path, episodes: &[Episode]) {
     let (schema, run) = (episodes[0].schema(), episodes[0].info().run);
     let mut sink = DatasetSink::new(root).with_row_group_rows(50);
@@ -213,7 +213,7 @@ pub fn episodes(schema: &Arc<Schema>, run: RunId, count: u32) -> Vec<Episode> {
     (0..count).map(episode).collect()
 }
 
-/// Everything in a folder, without the dataset card.
+/// The paths of all files in a folder, without the dataset card.
 pub fn listing(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -231,7 +231,7 @@ pub fn listing(root: &Path) -> Vec<String> {
     found
 }
 
-/// The account in a file.
+/// Reads an account from its file.
 pub fn account(path: &Path) -> RunAccount {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }

@@ -1,14 +1,15 @@
-//! An agent that is erased leaves no trace in the files, and what is left is a sound dataset.
+//! Erasing an agent: its data is gone from all files, and the dataset stays valid.
 
 use crate::episodes::{
     account, assert_same, episodes, fighter, generated, info, listing, recording, report, tensor, write,
 };
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use experience_arrow::BatchEncoder;
 use experience_core::{
     schema::{Column, DType, Schema},
     transition::{Episode, RunId},
 };
-use experience_dataset::{Dataset, DatasetError, DatasetSink, Rule, arrow::BatchEncoder};
+use experience_dataset::{Dataset, DatasetError, DatasetSink, Rule};
 use experience_export::Sink;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
@@ -28,7 +29,7 @@ fn schema() -> Schema {
     Schema::new("p").with_observation([tensor("board", DType::F32, &[2, 4]), Column::feature("health")])
 }
 
-/// Every file of the dataset, whole.
+/// The contents of all files of a dataset.
 fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = listing(root).into_iter().filter(|path| root.join(path).is_file());
     files
@@ -45,17 +46,17 @@ fn read(root: &Path) -> Vec<Episode> {
     all.map(Result::unwrap).collect()
 }
 
-fn assert_sound(root: &Path) {
+fn assert_valid(root: &Path) {
     for recording in Dataset::open(root).unwrap().recordings() {
         let mut found = recording.validate(&mut |_| {}).unwrap();
-        // The generated fighter moves beyond its bounds.
+        // Generated values may be outside of their bounds.
         found.broken.remove(&Rule::Space);
         assert!(found.is_valid(), "{:#?}", found.violations);
     }
 }
 
 #[test]
-fn an_agent_is_gone_from_all_runs_and_recordings_and_the_others_stay() {
+fn an_agent_is_erased_from_all_runs_and_recordings() {
     let root = tempdir().unwrap();
     let mut told = Vec::new();
     for schema in [schema(), fighter()] {
@@ -72,7 +73,7 @@ fn an_agent_is_gone_from_all_runs_and_recordings_and_the_others_stay() {
         (28, 280, 4, 4)
     );
     assert_eq!(erased.unreached, [""; 0]);
-    assert_sound(root.path());
+    assert_valid(root.path());
     told.retain(|episode| episode.info().agent_id != 1);
     let left = read(root.path());
     assert_eq!(left.len(), told.len());
@@ -80,7 +81,7 @@ fn an_agent_is_gone_from_all_runs_and_recordings_and_the_others_stay() {
         let same = told
             .iter()
             .find(|other| other.info() == episode.info() && other.schema() == episode.schema());
-        assert_same(episode, same.expect("nothing else came to be"));
+        assert_same(episode, same.expect("no other episode was added"));
     }
     for (path, content) in contents(root.path()) {
         if let Some(shard) = path
@@ -101,7 +102,7 @@ fn an_agent_is_gone_from_all_runs_and_recordings_and_the_others_stay() {
 }
 
 #[test]
-fn who_is_nowhere_changes_no_byte() {
+fn erasing_an_unknown_agent_changes_no_byte() {
     let root = tempdir().unwrap();
     write(root.path(), &episodes(&schema().into_shared(), RUN, 6));
     let before = contents(root.path());
@@ -113,7 +114,7 @@ fn who_is_nowhere_changes_no_byte() {
 }
 
 #[test]
-fn a_shard_with_nobody_else_in_it_is_removed() {
+fn a_shard_of_the_agent_alone_is_removed() {
     let root = tempdir().unwrap();
     let schema = schema().into_shared();
     let all: Vec<_> = (0..3)
@@ -126,18 +127,18 @@ fn a_shard_with_nobody_else_in_it_is_removed() {
         .unwrap();
     assert_eq!((erased.episodes, erased.shards), (3, 1));
     assert_eq!(listing(&root.path().join("p/data")), [""; 0]);
-    assert_sound(root.path());
+    assert_valid(root.path());
 }
 
 #[test]
-fn columns_metadata_and_row_groups_that_are_there_stay() {
+fn columns_metadata_and_row_groups_are_kept() {
     let root = tempdir().unwrap();
     let schema = schema().into_shared();
     let all = episodes(&schema, RUN, 12);
     write(root.path(), &all);
     let path = root.path().join("p/data/00000001-00000.parquet");
     let batch = BatchEncoder::new(schema).unwrap().encode(&all).unwrap();
-    // A column of somebody else's, and a row group for each four episodes.
+    // An unknown column, and a row group for each four episodes.
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..batch.num_rows() as i64));
     let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
     fields.push(Arc::new(arrow_schema::Field::new(
@@ -157,8 +158,8 @@ fn columns_metadata_and_row_groups_that_are_there_stay() {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
     assert_eq!(reader.schema(), &batch.schema());
     assert_eq!(reader.metadata().num_row_groups(), 3);
-    assert_sound(root.path());
-    // The statistics in the footer tell nothing of the agent either.
+    assert_valid(root.path());
+    // The statistics in the footer do not mention the agent either.
     let file = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
     let agents = file.metadata().row_group(0).column(1).statistics().unwrap();
     assert_eq!(agents.max_bytes_opt().unwrap(), 1_i64.to_le_bytes());
@@ -184,7 +185,7 @@ fn a_damaged_dataset_is_refused_and_not_changed() {
 
 #[test]
 fn an_erasure_that_was_interrupted_is_finished_by_another() {
-    // The state between two steps: shards of the new dataset beside accounts of the old one, and one shard of two.
+    // The state between two operations: one of two shards is replaced, and the accounts are the old ones.
     let make = || {
         let root = tempdir().unwrap();
         let schema = schema().into_shared();
@@ -207,10 +208,10 @@ fn an_erasure_that_was_interrupted_is_finished_by_another() {
             assert_ne!(old[*file], new[*file]);
             fs::write(root.path().join(file), &new[*file]).unwrap();
         }
-        // What is there can be read, half done as it is.
+        // The intermediate state can be read.
         read(root.path());
         Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
-        assert_sound(root.path());
+        assert_valid(root.path());
         let run = account(&root.path().join("p/runs/00000001.json"));
         let whole = account(&finished.path().join("p/runs/00000001.json"));
         assert_eq!((run.account, run.shards), (whole.account, whole.shards));
@@ -218,7 +219,7 @@ fn an_erasure_that_was_interrupted_is_finished_by_another() {
 }
 
 #[test]
-fn what_is_out_of_reach_is_named() {
+fn files_that_cannot_be_erased_are_listed() {
     let root = tempdir().unwrap();
     let schema = schema().into_shared();
     let all = episodes(&schema, RUN, 6);
@@ -228,20 +229,20 @@ fn what_is_out_of_reach_is_named() {
     sink.flush(&report(&all)).unwrap();
     let erased = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
     assert_eq!(erased.unreached.len(), 2, "{erased:#?}");
-    assert!(erased.unreached[0].contains("run 00000001 of `p` did not end in order"));
+    assert!(erased.unreached[0].contains("run 00000001 of `p` is not closed"));
     assert!(erased.unreached[1].contains("00000001-00000.parquet.tmp"));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_folder_that_takes_nothing_leaves_the_old() {
+fn an_unwritable_folder_is_unchanged() {
     use std::os::unix::fs::PermissionsExt;
     let root = tempdir().unwrap();
     write(root.path(), &episodes(&schema().into_shared(), RUN, 6));
     let before = contents(root.path());
     let data = root.path().join("p/data");
     fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).unwrap();
-    // Whoever may do everything is not kept out by permissions.
+    // Permissions do not restrict the superuser.
     let is_kept_out = File::create(data.join("probe")).is_err();
     let erased = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {});
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();

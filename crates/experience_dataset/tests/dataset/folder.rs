@@ -1,4 +1,4 @@
-//! The folder: what comes to be in it, and when.
+//! The files of a dataset, and when they are created.
 
 use crate::episodes::{account, episodes, fighter, listing, recording, report};
 use experience_core::{account::RunReport, transition::RunId};
@@ -8,7 +8,7 @@ use std::{fs, time::Duration};
 use tempfile::tempdir;
 
 #[test]
-fn a_run_leaves_shards_an_account_a_description_and_a_card() {
+fn a_run_writes_shards_an_account_a_schema_and_a_card() {
     let root = tempdir().unwrap();
     let folder = root.path().join("not/yet/there");
     let schema = fighter().into_shared();
@@ -19,7 +19,7 @@ fn a_run_leaves_shards_an_account_a_description_and_a_card() {
         .with_seed(7)
         .with_build("game 1.2");
     sink.check(&schema).unwrap();
-    assert!(listing(root.path()).is_empty(), "a check leaves nothing behind");
+    assert!(listing(root.path()).is_empty(), "a check creates no file");
     sink.open(&recording(&schema, run)).unwrap();
     assert_eq!(
         account(&folder.join("fighter/runs/000000ab.json")).status,
@@ -71,7 +71,7 @@ fn a_run_leaves_shards_an_account_a_description_and_a_card() {
 }
 
 #[test]
-fn an_open_shard_is_no_shard_yet() {
+fn an_open_shard_is_not_visible() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let run = RunId::from_bits(1);
@@ -84,7 +84,7 @@ fn an_open_shard_is_no_shard_yet() {
     assert_eq!(account(&path).account, report(&all));
     let updated = account(&path).updated;
     sink.flush(&report(&all)).unwrap();
-    assert_eq!(account(&path).updated, updated, "nothing new is not written again");
+    assert_eq!(account(&path).updated, updated, "an unchanged account is not saved");
     let data = root.path().join("fighter/data");
     assert_eq!(listing(&data), ["00000001-00000.parquet.tmp"]);
     assert!(
@@ -92,8 +92,8 @@ fn an_open_shard_is_no_shard_yet() {
             .shards
             .is_empty()
     );
-    // The process dies here: the unfinished file stays what it is, and the run does not look closed.
-    drop(sink);
+    // The process dies here without dropping the sink: the unfinished file remains, and the run is not closed.
+    core::mem::forget(sink);
     assert_eq!(listing(&data), ["00000001-00000.parquet.tmp"]);
     assert_eq!(
         account(&root.path().join("fighter/runs/00000001.json")).status,
@@ -102,7 +102,7 @@ fn an_open_shard_is_no_shard_yet() {
 }
 
 #[test]
-fn a_run_without_episodes_leaves_no_shard() {
+fn a_run_without_episodes_writes_no_shard() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let mut sink = DatasetSink::new(root.path());
@@ -122,7 +122,7 @@ fn a_run_without_episodes_leaves_no_shard() {
 }
 
 #[test]
-fn shards_are_finished_by_size() {
+fn shards_are_committed_by_size() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let run = RunId::from_bits(1);

@@ -1,5 +1,4 @@
-//! A dataset on disk: what goes in comes out, several writers share it, and damage is an error that names its place.
-#![cfg(feature = "parquet")]
+//! Datasets on disk: round trips, concurrent writers, damage, and the operations on datasets.
 
 mod columns;
 mod convert;

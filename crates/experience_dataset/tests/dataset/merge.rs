@@ -1,4 +1,4 @@
-//! Several datasets become one, with columns aligned by name.
+//! Merging datasets, with columns matched by name.
 
 use crate::episodes::{
     account, assert_same, choice, episodes, fighter, generated, info, listing, recording, report, tensor, write,
@@ -35,7 +35,7 @@ fn merged(roots: &[&TempDir], to: &Path, settings: MergeSettings) -> Result<Vec<
     if merged.is_ok() {
         assert_eq!(
             told.last().map(|progress| progress.done),
-            told.last().map(|progress| progress.of)
+            told.last().map(|progress| progress.total)
         );
     }
     merged
@@ -50,10 +50,10 @@ fn read(root: &Path) -> Vec<Episode> {
     all.map(Result::unwrap).collect()
 }
 
-fn assert_sound(root: &Path) {
+fn assert_valid(root: &Path) {
     for recording in Dataset::open(root).unwrap().recordings() {
         let mut found = recording.validate(&mut |_| {}).unwrap();
-        // The generated fighter moves beyond its bounds.
+        // Generated values may be outside of their bounds.
         found.broken.remove(&Rule::Space);
         assert!(found.is_valid(), "{:#?}", found.violations);
     }
@@ -62,12 +62,12 @@ fn assert_sound(root: &Path) {
 fn refusal(roots: &[&TempDir], settings: MergeSettings) -> String {
     let to = tempdir().unwrap();
     let refusal = merged(roots, &to.path().join("c"), settings).unwrap_err().to_string();
-    assert_eq!(listing(to.path()), [""; 0], "nothing is left behind");
+    assert_eq!(listing(to.path()), [""; 0], "temporary files are removed");
     refusal
 }
 
 #[test]
-fn the_same_columns_are_put_together_as_they_are() {
+fn recordings_with_the_same_schema_are_copied() {
     let ((a, first), (b, second)) = (dataset(fighter(), 1), dataset(fighter(), 2));
     let to = tempdir().unwrap();
     let c = to.path().join("not/yet");
@@ -85,7 +85,7 @@ fn the_same_columns_are_put_together_as_they_are() {
     for (read, told) in read(&c).iter().zip(first.iter().chain(&second)) {
         assert_same(read, told);
     }
-    assert_sound(&c);
+    assert_valid(&c);
     assert_eq!(
         listing(to.path()).iter().filter(|path| path.contains(".tmp")).count(),
         0
@@ -95,7 +95,7 @@ fn the_same_columns_are_put_together_as_they_are() {
 }
 
 #[test]
-fn recordings_of_other_names_stand_side_by_side() {
+fn recordings_of_different_names_stay_separate() {
     let other = Schema::new("coin").with_observation([Column::feature("x")]);
     let ((a, _), (b, _)) = (dataset(fighter(), 1), dataset(other, 1));
     let to = tempdir().unwrap();
@@ -108,7 +108,7 @@ fn recordings_of_other_names_stand_side_by_side() {
 }
 
 #[test]
-fn columns_in_another_order_find_their_places() {
+fn columns_in_another_order_are_matched_by_name() {
     let here = Schema::new("p")
         .with_observation([tensor("board", DType::F32, &[2, 4]), Column::feature("health")])
         .with_action([
@@ -128,7 +128,7 @@ fn columns_in_another_order_find_their_places() {
     let ((a, _), (b, second)) = (dataset(here, 1), dataset(there, 2));
     let to = tempdir().unwrap();
     let told = merged(&[&a, &b], to.path(), MergeSettings::default()).unwrap();
-    // The bounds of `a` became wider, so the rows of both were laid out anew.
+    // The bounds of `a` became wider, so the rows of both were converted.
     assert_eq!((told.len(), told[0].aligned), (1, 120));
     let all = read(to.path());
     let schema = all[0].schema();
@@ -157,7 +157,7 @@ fn columns_in_another_order_find_their_places() {
 }
 
 #[test]
-fn missing_columns_are_refused_by_name_and_filled_on_request() {
+fn missing_columns_are_an_error_unless_they_are_filled() {
     let more = || {
         fighter()
             .with_observation([Column::feature("armour")])
@@ -178,7 +178,7 @@ fn missing_columns_are_refused_by_name_and_filled_on_request() {
             },
         )
         .unwrap();
-        assert_sound(to.path());
+        assert_valid(to.path());
         let all = read(to.path());
         for (read, told) in all
             .iter()
@@ -218,11 +218,11 @@ fn missing_columns_are_refused_by_name_and_filled_on_request() {
     let told = merged(&[&a, &b], to.path(), APART).unwrap();
     assert_eq!((told.len(), told[0].aligned, told[1].aligned), (2, 0, 0));
     assert_eq!(Dataset::open(to.path()).unwrap().recordings().len(), 2);
-    assert_sound(to.path());
+    assert_valid(to.path());
 }
 
 #[test]
-fn a_missing_mask_allows_everything() {
+fn a_missing_mask_allows_every_action() {
     let one = || {
         Schema::new("p")
             .with_observation([Column::feature("x")])
@@ -239,11 +239,11 @@ fn a_missing_mask_allows_everything() {
             .flat_map(Episode::transitions)
             .all(|transition| transition.before().mask_bits() == [0b11111])
     );
-    assert_sound(to.path());
+    assert_valid(to.path());
 }
 
 #[test]
-fn what_means_something_else_is_refused() {
+fn columns_of_different_meaning_are_refused() {
     let one = |column: Column| {
         Schema::new("p")
             .with_observation([Column::feature("x")])
@@ -258,7 +258,7 @@ fn what_means_something_else_is_refused() {
         (one(Column::scalar("a", DType::F32, choice(2))), "other alternatives"),
         (
             base.clone().with_observation([Column::feature("x")]),
-            "stands there twice",
+            "cannot be matched by name",
         ),
     ] {
         let ((a, _), (b, _)) = (dataset(base.clone(), 1), dataset(other, 2));
@@ -267,8 +267,8 @@ fn what_means_something_else_is_refused() {
     }
     let masked = |width| base.clone().with_action_mask(width);
     let ((a, _), (b, _)) = (dataset(masked(2), 1), dataset(masked(3), 2));
-    assert!(refusal(&[&a, &b], FILL).contains("mask is 3 wide, and another 2"));
-    // A number that the missing column cannot hold.
+    assert!(refusal(&[&a, &b], FILL).contains("mask has 3 entries, and another has 2"));
+    // Fill values that the missing column cannot represent.
     for (column, fill) in [
         (Column::scalar("c", DType::U8, Space::unbounded()), 256.0),
         (Column::scalar("c", DType::U8, Space::unbounded()), 0.5),
@@ -285,12 +285,15 @@ fn what_means_something_else_is_refused() {
                 ..FILL
             },
         );
-        assert!(told.contains("is no value of its missing column `c`"), "{told}");
+        assert!(
+            told.contains("is not a valid value of its missing column `c`"),
+            "{told}"
+        );
     }
 }
 
 #[test]
-fn a_run_in_two_datasets_is_taken_once_or_refused() {
+fn a_run_in_two_datasets_is_copied_once_or_refused() {
     let schema = fighter().into_shared();
     let run = RunId::from_bits(1);
     let all = episodes(&schema, run, 12);
@@ -299,7 +302,7 @@ fn a_run_in_two_datasets_is_taken_once_or_refused() {
     sink.open(&recording(&schema, run)).unwrap();
     sink.write(&all[..6]).unwrap();
     sink.flush(&report(&all[..6])).unwrap();
-    // A copy is made while the run goes on.
+    // A dataset is copied while the run continues.
     let copy = tempdir().unwrap();
     merged(&[&root], copy.path(), MergeSettings::default()).unwrap();
     sink.write(&all[6..]).unwrap();
@@ -312,28 +315,23 @@ fn a_run_in_two_datasets_is_taken_once_or_refused() {
             account(&to.path().join("fighter/runs/00000001.json")).account,
             report(&all)
         );
-        assert_sound(to.path());
+        assert_valid(to.path());
     }
-    // Another run drew the same number.
+    // Another run has the same id.
     let (other, _) = dataset(fighter(), 1);
     let changed = tempdir().unwrap();
     write(changed.path(), &[generated(&schema, info(run, 0, 9), 0, 3, 5)]);
-    assert!(refusal(&[&other, &changed], MergeSettings::default()).contains("holds something else"));
+    assert!(refusal(&[&other, &changed], MergeSettings::default()).contains("with different content"));
     let (wider, _) = dataset(fighter().with_observation([Column::feature("armour")]), 1);
-    assert!(refusal(&[&other, &wider], FILL).contains("would stand there twice"));
+    assert!(refusal(&[&other, &wider], FILL).contains("would be duplicated"));
 }
 
 #[test]
-fn only_a_new_or_an_empty_folder_is_written_to() {
+fn the_output_must_be_a_new_or_an_empty_folder() {
     let (a, _) = dataset(fighter(), 1);
     let before = listing(a.path());
     let into = |to: &Path| merged(&[&a], to, MergeSettings::default()).map(|_| ());
-    assert!(
-        into(a.path())
-            .unwrap_err()
-            .to_string()
-            .contains("there is something in it")
-    );
+    assert!(into(a.path()).unwrap_err().to_string().contains("is not empty"));
     assert!(
         into(&a.path().join("README.md"))
             .unwrap_err()

@@ -1,4 +1,4 @@
-//! Reading: several recordings, runs and shards; statistics; the joint state of a tick.
+//! Reading datasets: recordings, runs and shards, statistics, and joint states.
 
 use crate::episodes::{assert_same, fighter, generated, info, recording, report, write};
 use experience_core::{
@@ -10,7 +10,7 @@ use experience_export::Sink;
 use std::{fs, sync::Arc, time::Duration};
 use tempfile::tempdir;
 
-/// An episode with given ticks, one transition between each two, in a match; its rewards are 1, 2, 3…
+/// An episode of a match with a transition between each two of `ticks`. Its rewards are 1, 2, 3…
 fn at(schema: &Arc<Schema>, run: RunId, episode: u32, agent: i64, match_id: Option<i64>, ticks: &[i64]) -> Episode {
     let made = generated(
         schema,
@@ -40,7 +40,7 @@ fn at(schema: &Arc<Schema>, run: RunId, episode: u32, agent: i64, match_id: Opti
 }
 
 #[test]
-fn recordings_runs_and_shards_are_told_apart() {
+fn recordings_runs_and_shards_are_distinguished() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let other = Schema::new("a/b")
@@ -85,7 +85,7 @@ fn recordings_runs_and_shards_are_told_apart() {
 }
 
 #[test]
-fn a_recording_that_has_just_begun_is_empty() {
+fn a_new_recording_is_empty() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let mut sink = DatasetSink::new(root.path());
@@ -98,7 +98,7 @@ fn a_recording_that_has_just_begun_is_empty() {
     let stats = fighter.stats().unwrap();
     assert_eq!((stats.episodes, stats.returns), (0, None));
     assert_eq!(fighter.runs().unwrap()[0].status, RunStatus::Running);
-    // A copy that left empty folders out.
+    // A copy without the empty folders.
     fs::remove_dir_all(root.path().join("fighter/data")).unwrap();
     assert_eq!(
         Dataset::open(root.path()).unwrap().recordings()[0].episodes().count(),
@@ -139,7 +139,7 @@ fn statistics_count_episodes_not_shards() {
 }
 
 #[test]
-fn the_joint_state_is_every_player_of_one_tick_of_one_match() {
+fn the_joint_state_has_every_player_of_one_tick_of_one_match() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let (one, two) = (RunId::from_bits(1), RunId::from_bits(2));
@@ -151,7 +151,7 @@ fn the_joint_state_is_every_player_of_one_tick_of_one_match() {
         at(&schema, one, 3, 6, None, &long),
         // Decides every 30 ticks.
         at(&schema, one, 4, 2, Some(1), &[30, 60, 90, 120]),
-        // Dies at 60 and comes back at 80.
+        // Dies at 60 and respawns at 80.
         at(&schema, one, 5, 1, Some(1), &[40, 50, 60]),
         at(&schema, one, 6, 1, Some(1), &[80, 90]),
     ];

@@ -1,4 +1,4 @@
-//! What may not become a dataset, and what a disk or a name can do to one.
+//! Refused folders, hostile names and disk errors of the dataset sink.
 
 use crate::episodes::{account, episodes, fighter, listing, recording, report};
 use experience_core::{
@@ -67,7 +67,7 @@ fn hostile_names_stay_inside_the_dataset() {
 }
 
 #[test]
-fn a_folder_that_is_no_dataset_is_refused_and_left_alone() {
+fn a_folder_that_is_not_a_dataset_is_refused_and_unchanged() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let refused = |path: &Path, why: &str| {
@@ -104,7 +104,7 @@ fn a_folder_that_is_no_dataset_is_refused_and_left_alone() {
 }
 
 #[test]
-fn folders_that_may_become_a_dataset_are_taken() {
+fn empty_folders_and_repositories_are_accepted() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let take = |name: &str| {
@@ -118,7 +118,7 @@ fn folders_that_may_become_a_dataset_are_taken() {
     fs::write(root.path().join("repository/README.md"), "To be filled.").unwrap();
     take("repository");
     take("dataset");
-    // A copy that left empty folders out.
+    // A copy without the empty folders.
     fs::remove_dir_all(root.path().join("dataset/fighter/data")).unwrap();
     fs::remove_dir_all(root.path().join("dataset/fighter/runs")).unwrap();
     take("dataset");
@@ -127,7 +127,7 @@ fn folders_that_may_become_a_dataset_are_taken() {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_unwritable_folder_is_named() {
-    // Even the superuser cannot make files there.
+    // Even the superuser cannot create files there.
     let refusal = DatasetSink::new("/proc/dataset").check(&fighter()).unwrap_err();
     assert!(
         refusal.to_string().contains("cannot write to the folder `/proc`"),
@@ -136,7 +136,7 @@ fn an_unwritable_folder_is_named() {
 }
 
 #[test]
-fn what_the_disk_refuses_is_tried_again() {
+fn refused_writes_can_be_repeated() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let run = RunId::from_bits(1);
@@ -145,7 +145,7 @@ fn what_the_disk_refuses_is_tried_again() {
     sink.open(&recording(&schema, run)).unwrap();
     let (data, away) = (root.path().join("fighter/data"), root.path().join("fighter/away"));
     sink.write(&all[..1]).unwrap();
-    // The folder goes: nothing more can begin, so nothing more is taken.
+    // The folder is removed: no shard can be created, so no episode is accepted.
     fs::rename(&data, &away).unwrap();
     let refusal = sink.write(&all[1..2]).unwrap_err().to_string();
     assert!(refusal.contains("00000001-00001.parquet.tmp"), "{refusal}");
@@ -156,7 +156,7 @@ fn what_the_disk_refuses_is_tried_again() {
 }
 
 #[test]
-fn a_close_that_failed_can_be_tried_again() {
+fn a_failed_close_can_be_repeated() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let run = RunId::from_bits(1);
@@ -180,7 +180,7 @@ fn a_close_that_failed_can_be_tried_again() {
 }
 
 #[test]
-fn nothing_is_taken_before_the_opening() {
+fn no_episode_is_accepted_before_the_open() {
     let schema = fighter().into_shared();
     let mut sink = DatasetSink::new("nowhere");
     assert!(sink.write(&episodes(&schema, RunId::from_bits(1), 1)).is_err());

@@ -1,4 +1,4 @@
-//! When shards are finished, and which of them stay.
+//! Limits of shards, and retention.
 
 use crate::episodes::{account, episodes, listing, recording, report, write};
 use experience_core::{
@@ -18,7 +18,7 @@ use std::{
 };
 use tempfile::tempdir;
 
-/// Without bounds, because the numbers are any.
+/// Without bounds, because the values are random.
 fn fighter() -> Schema {
     Schema::new("fighter").with_observation([Column::feature("x")])
 }
@@ -49,7 +49,7 @@ fn ids(root: &Path) -> Vec<i64> {
     episodes.map(|episode| episode.unwrap().info().episode_id).collect()
 }
 
-/// Writes an episode a shard, a few of which are kept.
+/// Writes each episode to a shard of its own, with a retention limit.
 fn write_and_keep(root: &Path, all: &[Episode], keep: u64, mut look: impl FnMut()) -> DatasetSink {
     let mut sink = DatasetSink::new(root)
         .with_shard_age(Duration::ZERO)
@@ -64,7 +64,7 @@ fn write_and_keep(root: &Path, all: &[Episode], keep: u64, mut look: impl FnMut(
 }
 
 #[test]
-fn a_shard_is_finished_after_so_many_episodes() {
+fn a_shard_is_committed_at_its_limit_of_episodes() {
     let root = tempdir().unwrap();
     let run = RunId::from_bits(7);
     let all = episodes(&fighter().into_shared(), run, 10);
@@ -107,7 +107,7 @@ fn readers_can_skip_row_groups_by_episode() {
 }
 
 #[test]
-fn the_last_bytes_are_kept_and_the_account_says_what_went() {
+fn the_newest_shards_are_kept_and_the_account_counts_deleted_ones() {
     let root = tempdir().unwrap();
     let run = RunId::from_bits(7);
     let all = episodes(&fighter().into_shared(), run, 30);
@@ -127,7 +127,7 @@ fn the_last_bytes_are_kept_and_the_account_says_what_went() {
     assert_valid(root.path());
     let account = run_account(root.path(), run);
     assert_eq!(account.status, RunStatus::Closed);
-    assert_eq!(account.account, report(&all), "what went was exported");
+    assert_eq!(account.account, report(&all), "deleted transitions count as exported");
     let kept = ids(root.path());
     assert!(
         kept.iter()
@@ -145,7 +145,7 @@ fn the_last_bytes_are_kept_and_the_account_says_what_went() {
         .collect();
     assert_eq!(agents.iter().sum::<u64>(), account.retired.transitions);
     assert_eq!(agents.len(), 3);
-    // And an agent can still be erased, from what is there and from what is said.
+    // An agent can still be erased, from the shards and from the account.
     Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
     assert_valid(root.path());
     let path = root.path().join(format!("fighter/runs/{run}.json"));
@@ -153,7 +153,7 @@ fn the_last_bytes_are_kept_and_the_account_says_what_went() {
 }
 
 #[test]
-fn the_newest_shard_stays_however_little_is_to_be_kept() {
+fn the_newest_shard_is_kept_whatever_the_limit() {
     let root = tempdir().unwrap();
     let all = episodes(&fighter().into_shared(), RunId::from_bits(7), 5);
     let mut sink = write_and_keep(root.path(), &all, 1, || assert_eq!(shards(root.path()).len(), 1));
@@ -163,7 +163,7 @@ fn the_newest_shard_stays_however_little_is_to_be_kept() {
 }
 
 #[test]
-fn shards_of_runs_that_are_over_go_first_and_those_of_the_living_never() {
+fn shards_of_live_runs_are_never_deleted() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let [closed, dead, alive, new] = [1, 2, 3, 4].map(RunId::from_bits);
@@ -176,10 +176,10 @@ fn shards_of_runs_that_are_over_go_first_and_those_of_the_living_never() {
         sink
     };
     record(closed);
-    // Its process dies: the lock is let go of, and nobody says a word.
+    // Its process dies: the lock is released, and the account is not closed.
     drop(record(dead));
     let living = record(alive);
-    // They are old, and the living one is the oldest.
+    // Shards of the live run are the oldest.
     for (run, age) in [(closed, 200), (dead, 100), (alive, 300)] {
         for shard in shards(root.path())
             .iter()
@@ -205,7 +205,7 @@ fn shards_of_runs_that_are_over_go_first_and_those_of_the_living_never() {
     assert_eq!(
         [closed, dead, alive, new].map(of),
         [1, 4, 4, 4],
-        "the oldest that may go"
+        "the oldest shard that may be deleted"
     );
     assert_valid(root.path());
     for number in 5..=10 {
@@ -222,7 +222,7 @@ fn shards_of_runs_that_are_over_go_first_and_those_of_the_living_never() {
 }
 
 #[test]
-fn an_account_that_names_other_files_deletes_none() {
+fn an_account_that_lists_other_files_deletes_none() {
     let root = tempdir().unwrap();
     let schema = fighter().into_shared();
     let run = RunId::from_bits(1);

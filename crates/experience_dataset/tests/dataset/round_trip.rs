@@ -1,4 +1,4 @@
-//! What a sink wrote is what a dataset gives back, for every kind of column.
+//! Round trips of every kind of column through a dataset.
 
 use crate::episodes::{assert_same, choice, fighter, generated, info, tensor, write};
 use experience_core::{
@@ -11,7 +11,7 @@ use tempfile::tempdir;
 
 const RUN: RunId = RunId::from_bits(0x7fff_ffff);
 
-fn assert_comes_back(schema: Schema) {
+fn assert_round_trip(schema: Schema) {
     let schema = schema.into_shared();
     let root = tempdir().unwrap();
     let all: Vec<Episode> = (0..8_u32)
@@ -38,7 +38,7 @@ fn assert_comes_back(schema: Schema) {
     for (read, told) in read.iter().zip(&all) {
         assert_same(read, told);
         assert!(Arc::ptr_eq(read.schema(), recording.schema()));
-        // The final observation has no row of its own; its tick follows all the same.
+        // The final observation has no row of its own, but its tick is known.
         let last = |episode: &Episode| episode.row(episode.len()).header().tick;
         assert_eq!(last(read), last(told));
         let [read, told] = [read, told].map(|episode| episode.row(episode.len()).header().timestamp);
@@ -56,15 +56,15 @@ fn observing() -> Schema {
 #[test]
 fn continuous_discrete_and_mixed_actions() {
     let float = |name: &str| Column::scalar(name, DType::F32, Space::bounded(-1.0, 1.0));
-    assert_comes_back(fighter());
-    assert_comes_back(observing().with_action([float("x"), float("y")]));
-    assert_comes_back(observing().with_action([float("x"), tensor("y", DType::F32, &[3])]));
-    assert_comes_back(observing().with_action([float("x"), Column::scalar("c", DType::F32, choice(4))]));
-    assert_comes_back(observing());
+    assert_round_trip(fighter());
+    assert_round_trip(observing().with_action([float("x"), float("y")]));
+    assert_round_trip(observing().with_action([float("x"), tensor("y", DType::F32, &[3])]));
+    assert_round_trip(observing().with_action([float("x"), Column::scalar("c", DType::F32, choice(4))]));
+    assert_round_trip(observing());
 }
 
 #[test]
-fn one_choice_of_every_type() {
+fn a_discrete_action_of_every_type() {
     let types = [
         DType::I8,
         DType::I16,
@@ -79,7 +79,7 @@ fn one_choice_of_every_type() {
         DType::Bool,
     ];
     for dtype in types {
-        assert_comes_back(observing().with_action([Column::scalar(
+        assert_round_trip(observing().with_action([Column::scalar(
             "c",
             dtype,
             choice(if dtype == DType::Bool { 2 } else { 100 }),
@@ -113,7 +113,7 @@ fn actions_and_info_of_every_type_and_shape() {
             ]
         })
     };
-    assert_comes_back(
+    assert_round_trip(
         observing()
             .with_action(columns())
             .with_info(columns())
@@ -124,7 +124,7 @@ fn actions_and_info_of_every_type_and_shape() {
 #[test]
 fn masks_of_every_width() {
     for width in [1, 7, 8, 9, 64, 65] {
-        assert_comes_back(observing().with_action_mask(width));
+        assert_round_trip(observing().with_action_mask(width));
     }
 }
 
@@ -133,22 +133,22 @@ fn wide_observations() {
     let wide = Schema::new("p")
         .with_observation([tensor("image", DType::F32, &[30, 30])])
         .with_action_mask(3);
-    assert_comes_back(wide);
+    assert_round_trip(wide);
 }
 
 #[test]
-fn odd_names() {
+fn unusual_names() {
     let name = "a/../b\0🦀\n\"";
     let schema = Schema::new(name)
         .with_observation([Column::feature(name)])
         .with_action([Column::scalar(name, DType::F64, Space::unbounded())])
         .with_info([Column::scalar("", DType::F64, Space::unbounded())])
         .with_reward_terms([name, ""]);
-    assert_comes_back(schema);
+    assert_round_trip(schema);
 }
 
 #[test]
-fn odd_numbers() {
+fn unusual_numbers() {
     let schema = observing()
         .with_action([Column::scalar("c", DType::U64, choice(u64::MAX))])
         .into_shared();

@@ -1,4 +1,4 @@
-//! One dataset, many writers: other runs, other recordings, other columns.
+//! Concurrent writers of one dataset, with other runs, recordings and schemas.
 
 use crate::episodes::{episodes, fighter, listing, recording, report};
 use experience_core::{
@@ -44,7 +44,7 @@ fn many_runs_start_and_write_at_once() {
 }
 
 #[test]
-fn the_card_names_recordings_that_begin_at_once_and_keeps_a_users_words() {
+fn the_card_lists_concurrent_recordings_and_keeps_user_content() {
     let root = tempdir().unwrap();
     fs::write(root.path().join("README.md"), "---\nlicense: mit\n---\nMy words.\n").unwrap();
     std::thread::scope(|scope| {
@@ -81,7 +81,7 @@ fn one_run_cannot_write_one_recording_twice() {
 }
 
 #[test]
-fn other_columns_go_to_a_folder_beside() {
+fn another_schema_is_written_to_a_sibling_folder() {
     let root = tempdir().unwrap();
     let old = fighter().into_shared();
     let new = fighter().with_observation([Column::feature("armour")]).into_shared();
@@ -103,7 +103,7 @@ fn other_columns_go_to_a_folder_beside() {
 }
 
 #[test]
-fn other_columns_are_refused_by_name_on_request() {
+fn another_schema_is_refused_on_request() {
     let root = tempdir().unwrap();
     let old = fighter().into_shared();
     let new = fighter().with_observation([Column::feature("armour")]).into_shared();
@@ -125,7 +125,7 @@ fn other_columns_are_refused_by_name_on_request() {
 }
 
 #[test]
-fn a_users_version_is_another_meaning_of_the_same_columns() {
+fn another_version_is_another_schema() {
     let root = tempdir().unwrap();
     for (schema, bits) in [(fighter(), 1), (fighter().with_version("reward-v2"), 2)] {
         DatasetSink::new(root.path())
@@ -142,7 +142,7 @@ fn a_users_version_is_another_meaning_of_the_same_columns() {
 }
 
 #[test]
-fn bounds_come_back_as_the_same_schema() {
+fn bounds_are_part_of_the_schema_that_is_read_back() {
     use experience_core::schema::{DType, Space};
     let root = tempdir().unwrap();
     let bounds = [

@@ -1,4 +1,4 @@
-//! Every rule of the contract, kept and broken.
+//! Validation: every rule of the format, followed and violated.
 
 use crate::episodes::{choice, episodes, generated, info, recording, report, tensor, write};
 use arrow_array::{
@@ -7,11 +7,12 @@ use arrow_array::{
     cast::AsArray,
     types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type},
 };
+use experience_arrow::BatchEncoder;
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader},
 };
-use experience_dataset::{Dataset, DatasetSink, Rule, RunAccount, Validation, arrow::BatchEncoder};
+use experience_dataset::{Dataset, DatasetSink, Rule, RunAccount, Validation};
 use experience_export::Sink;
 use parquet::arrow::ArrowWriter;
 use std::{
@@ -37,7 +38,7 @@ fn schema() -> Schema {
 }
 
 /// Two episodes of ten steps each, of two agents, at the same time.
-fn sound(schema: &Arc<Schema>) -> Vec<Episode> {
+fn valid_episodes(schema: &Arc<Schema>) -> Vec<Episode> {
     (0..2)
         .map(|index| generated(schema, info(RUN, index, i64::from(index)), 0, 10, u64::from(index)))
         .collect()
@@ -49,7 +50,7 @@ fn validation(root: &Path) -> Validation {
     let found = dataset.recordings()[0]
         .validate(&mut |progress| told.push(progress))
         .unwrap();
-    assert!(told.iter().all(|progress| progress.done <= progress.of), "{told:?}");
+    assert!(told.iter().all(|progress| progress.done <= progress.total), "{told:?}");
     found
 }
 
@@ -57,11 +58,11 @@ fn broken(root: &Path) -> Vec<Rule> {
     validation(root).broken.into_keys().collect()
 }
 
-/// A sound dataset, and its rows after a change.
+/// A valid dataset whose rows were changed by `change`.
 fn changed(change: impl FnOnce(RecordBatch) -> RecordBatch) -> TempDir {
     let root = tempdir().unwrap();
     let schema = schema().into_shared();
-    let all = sound(&schema);
+    let all = valid_episodes(&schema);
     write(root.path(), &all);
     let batch = change(BatchEncoder::new(schema).unwrap().encode(&all).unwrap());
     let mut writer =
@@ -152,7 +153,7 @@ fn words(array: &ArrayRef) -> Vec<Option<String>> {
 }
 
 #[test]
-fn what_the_sink_wrote_keeps_every_rule() {
+fn datasets_of_the_sink_are_valid() {
     for schema in [
         schema(),
         Schema::new("p").with_observation([tensor("image", DType::F32, &[30, 30])]),
@@ -165,7 +166,7 @@ fn what_the_sink_wrote_keeps_every_rule() {
         }
         let found = validation(root.path());
         let outside = found.broken.keys().all(|rule| *rule == Rule::Space);
-        // The generated fighter moves beyond its bounds; the others have none, or keep to them.
+        // Generated values of the fighter may be outside of their bounds.
         assert!(
             if schema.name() == "fighter" {
                 outside
@@ -179,7 +180,7 @@ fn what_the_sink_wrote_keeps_every_rule() {
 }
 
 #[test]
-fn each_rule_is_found_where_it_is_broken() {
+fn each_violation_is_found_at_its_position() {
     type Change = Box<dyn FnOnce(RecordBatch) -> RecordBatch>;
     let cases: Vec<(Change, &[Rule], Option<i32>)> = vec![
         (Box::new(|batch| batch), &[], None),
@@ -207,7 +208,7 @@ fn each_rule_is_found_where_it_is_broken() {
         (Box::new(double("timestamp", 9, f64::NAN)), &[Rule::Time], Some(9)),
         (Box::new(long("action", 4, 5)), &[Rule::Space], Some(4)),
         (Box::new(long("action", 4, -1)), &[Rule::Space], Some(4)),
-        // 261 is 5 in the byte that the component has.
+        // 261 becomes 5 when it is truncated to the byte of the component.
         (Box::new(long("action", 4, 257)), &[Rule::Space], Some(4)),
         (
             Box::new(float_item("observation", 8, 51.0)),
@@ -236,7 +237,7 @@ fn each_rule_is_found_where_it_is_broken() {
     for (place, (change, rules, step)) in cases.into_iter().enumerate() {
         let root = changed(change);
         let found = validation(root.path());
-        // Rows that are of no agent, or of another run, do not fit the account either.
+        // Rows of an unknown agent or of another run also contradict the account.
         let rows = found.broken.keys().filter(|rule| **rule != Rule::Account).copied();
         assert_eq!(rows.collect::<Vec<_>>(), rules, "case {place}: {found:#?}");
         if let Some(first) = found.violations.first() {
@@ -251,7 +252,7 @@ fn each_rule_is_found_where_it_is_broken() {
 }
 
 #[test]
-fn an_end_that_is_missing_or_said_twice_is_found() {
+fn a_missing_or_duplicate_end_is_found() {
     let both = |batch| flag("truncated", 9, true)(flag("terminated", 9, true)(batch));
     let neither = |batch| flag("truncated", 9, false)(flag("terminated", 9, false)(batch));
     assert_eq!(broken(changed(both).path()), [Rule::End]);
@@ -262,7 +263,7 @@ fn an_end_that_is_missing_or_said_twice_is_found() {
         let parts = [batch.slice(0, 5), batch.slice(10, 10), batch.slice(5, 5)];
         arrow_select::concat::concat_batches(&batch.schema(), &parts).unwrap()
     });
-    assert_eq!(broken(torn.path()), [Rule::OnePiece, Rule::End, Rule::Account]);
+    assert_eq!(broken(torn.path()), [Rule::Contiguous, Rule::End, Rule::Account]);
 }
 
 #[test]
@@ -271,12 +272,12 @@ fn an_episode_in_two_shards_is_found() {
     let shard = root.path().join(SHARD);
     fs::copy(&shard, shard.with_file_name("00000001-00001.parquet")).unwrap();
     let found = validation(root.path());
-    assert_eq!(found.broken[&Rule::OnePiece], 2, "{found:#?}");
+    assert_eq!(found.broken[&Rule::Contiguous], 2, "{found:#?}");
     assert!(found.broken.contains_key(&Rule::Account));
 }
 
 #[test]
-fn an_agent_that_lives_twice_at_once_is_found() {
+fn overlapping_episodes_of_an_agent_are_found() {
     let schema = schema().into_shared();
     for (second, overlaps) in [(9, true), (10, false), (11, false), (0, true)] {
         let root = tempdir().unwrap();
@@ -285,13 +286,13 @@ fn an_agent_that_lives_twice_at_once_is_found() {
             generated(&schema, info(RUN, 1, 5), second, 10, 2),
         ];
         write(root.path(), &lives);
-        let expected: &[Rule] = if overlaps { &[Rule::OneLife] } else { &[] };
+        let expected: &[Rule] = if overlaps { &[Rule::NoOverlap] } else { &[] };
         assert_eq!(broken(root.path()), expected, "{second}");
     }
 }
 
 #[test]
-fn an_episode_that_continues_a_whole_one_is_found() {
+fn an_episode_that_continues_a_finished_one_is_found() {
     let schema = schema().into_shared();
     for (why, expected) in [(EndReason::SPLIT, &[][..]), (EndReason::DEATH, &[Rule::Continues])] {
         let root = tempdir().unwrap();
@@ -308,10 +309,10 @@ fn an_episode_that_continues_a_whole_one_is_found() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named_and_the_rest_is_checked() {
+fn a_damaged_file_is_listed_and_the_rest_is_checked() {
     let root = tempdir().unwrap();
     let schema = schema().into_shared();
-    write(root.path(), &sound(&schema));
+    write(root.path(), &valid_episodes(&schema));
     write(root.path(), &episodes(&schema, RunId::from_bits(2), 4));
     let whole = fs::read(root.path().join(SHARD)).unwrap();
     for len in [0, 3, whole.len() / 2, whole.len() - 1] {
@@ -324,27 +325,29 @@ fn a_file_that_cannot_be_read_is_named_and_the_rest_is_checked() {
 }
 
 #[test]
-fn an_account_that_does_not_close_or_is_about_something_else_is_found() {
+fn an_account_that_contradicts_the_shards_is_found() {
     let cases: [(&str, fn(&mut RunAccount)); 8] = [
-        ("does not close", |run| run.account.dropped += 1),
-        ("were exported", |run| {
+        ("do not add up", |run| run.account.dropped += 1),
+        ("exported transitions in", |run| {
             run.account.exported += 1;
             run.account.recorded += 1;
         }),
         ("is gone", |run| {
             run.shards[0].file = "00000001-00009.parquet".to_owned();
         }),
-        ("no name of a file", |run| {
+        ("not a file name", |run| {
             run.shards[0].file = "../../p/data/00000001-00000.parquet".to_owned();
         }),
-        ("has 21 transitions in 2 episodes", |run| run.shards[0].transitions += 1),
+        ("counts 21 transitions in 2 episodes", |run| {
+            run.shards[0].transitions += 1
+        }),
         ("agent 1 is in the shards", |run| {
             run.account.agents.retain(|agent, _| *agent == 0);
         }),
         ("agent 1 has 11 transitions", |run| {
             run.account.agents.get_mut(&1).unwrap().transitions += 1;
         }),
-        ("names the schema", |run| run.schema_hash = "0".repeat(16)),
+        ("lists the schema", |run| run.schema_hash = "0".repeat(16)),
     ];
     for (what, change) in cases {
         let root = changed(|batch| batch);
@@ -367,7 +370,7 @@ fn an_account_that_does_not_close_or_is_about_something_else_is_found() {
 }
 
 #[test]
-fn a_run_that_goes_on_has_more_than_readers_see() {
+fn the_account_of_a_running_run_may_exceed_its_shards() {
     let root = tempdir().unwrap();
     let schema = schema().into_shared();
     let all = episodes(&schema, RUN, 6);
@@ -379,7 +382,7 @@ fn a_run_that_goes_on_has_more_than_readers_see() {
 }
 
 #[test]
-fn a_choice_among_others_and_numbers_beyond_bounds_are_found() {
+fn values_outside_of_their_spaces_are_found() {
     let schema = Schema::new("p")
         .with_observation([Column::scalar("x", DType::F32, Space::bounded(-50.0, 0.1))])
         .with_action([
@@ -425,7 +428,7 @@ fn a_choice_among_others_and_numbers_beyond_bounds_are_found() {
 }
 
 #[test]
-fn a_flood_of_violations_is_counted_and_not_kept() {
+fn violations_beyond_the_limit_are_counted() {
     let root = tempdir().unwrap();
     let schema = schema().with_version("flood").into_shared();
     write(root.path(), &[generated(&schema, info(RUN, 0, 1), 0, 3000, 1)]);
@@ -445,7 +448,7 @@ fn a_flood_of_violations_is_counted_and_not_kept() {
 }
 
 #[test]
-fn a_description_of_endless_rows_allocates_nothing() {
+fn a_schema_of_huge_rows_allocates_nothing() {
     let root = tempdir().unwrap();
     let wide = Schema::new("p").with_observation([Column {
         space: Space::bounded(0.0, 1.0),

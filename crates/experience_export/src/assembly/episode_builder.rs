@@ -12,7 +12,7 @@ use std::{io, sync::Arc};
 ///
 /// With a journal, the rows of an open episode lie there, and memory holds only those not written yet. Rows written after
 /// the episode was closed are in both: a closed episode is dispatched at once, and most sinks take it from memory.
-pub(crate) struct EpisodeBuilder {
+pub struct EpisodeBuilder {
     captured_as: u32,
     episode_id: i64,
     agent_id: i64,
@@ -53,7 +53,7 @@ struct Pending {
 
 impl EpisodeBuilder {
     /// Begins an episode with the row of its first observation.
-    pub(crate) fn begin(episode_id: i64, continues: Option<i64>, row: &[u64]) -> Self {
+    pub fn begin(episode_id: i64, continues: Option<i64>, row: &[u64]) -> Self {
         let header = StepHeader::of(row);
         Self {
             rows: 1,
@@ -63,7 +63,7 @@ impl EpisodeBuilder {
     }
 
     /// An episode read from a journal, without any of its rows yet.
-    pub(crate) fn from_journal(episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) -> Self {
+    pub fn from_journal(episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) -> Self {
         Self {
             captured_as,
             episode_id,
@@ -81,34 +81,34 @@ impl EpisodeBuilder {
     }
 
     /// The number under which capture recorded the episode. The pieces of an episode with gaps share it.
-    pub(crate) fn captured_as(&self) -> u32 {
+    pub fn captured_as(&self) -> u32 {
         self.captured_as
     }
 
-    pub(crate) fn episode_id(&self) -> i64 {
+    pub fn episode_id(&self) -> i64 {
         self.episode_id
     }
 
-    pub(crate) fn agent_id(&self) -> i64 {
+    pub fn agent_id(&self) -> i64 {
         self.agent_id
     }
 
-    pub(crate) fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.rows
     }
 
-    pub(crate) fn transitions(&self) -> u64 {
+    pub fn transitions(&self) -> u64 {
         self.rows.saturating_sub(1) as u64
     }
 
     /// Appends a row.
-    pub(crate) fn push(&mut self, row: &[u64]) {
+    pub fn push(&mut self, row: &[u64]) {
         self.tail.extend_from_slice(row);
         self.rows += 1;
     }
 
     /// Appends `rows` rows that lie in a journal.
-    pub(crate) fn push_extent(&mut self, extent: Extent, rows: usize) {
+    pub fn push_extent(&mut self, extent: Extent, rows: usize) {
         debug_assert!(
             self.tail.is_empty(),
             "rows in memory are newer than those in the journal"
@@ -119,7 +119,7 @@ impl EpisodeBuilder {
     }
 
     /// Adds the reward of an `End` row, given after the last transition was recorded, to that transition.
-    pub(crate) fn add_end(&mut self, layout: &RowLayout, end: &[u64]) {
+    pub fn add_end(&mut self, layout: &RowLayout, end: &[u64]) {
         if self.rows < 2 {
             return;
         }
@@ -130,36 +130,36 @@ impl EpisodeBuilder {
     }
 
     /// Ends the episode. No row may follow.
-    pub(crate) fn close(&mut self, outcome: Outcome, reason: EndReason) {
+    pub fn close(&mut self, outcome: Outcome, reason: EndReason) {
         self.closed = Some((outcome, reason));
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
 
     /// The oldest journal segment that holds a part of the episode.
-    pub(crate) fn segment(&self) -> Option<u32> {
+    pub fn segment(&self) -> Option<u32> {
         self.written.opened
     }
 
-    pub(crate) fn is_in_journal(&self) -> bool {
+    pub fn is_in_journal(&self) -> bool {
         self.written.opened.is_some()
     }
 
     /// Bytes of rows that are in the journal and not in memory.
-    pub(crate) fn bytes_in_journal(&self) -> u64 {
+    pub fn bytes_in_journal(&self) -> u64 {
         let extents = &self.extents[..self.only_in_journal];
         extents.iter().map(|extent| u64::from(extent.bytes)).sum()
     }
 
     /// Whether the episode has rows or an end that the journal lacks.
-    pub(crate) fn has_unwritten(&self) -> bool {
+    pub fn has_unwritten(&self) -> bool {
         self.written.words < self.tail.len() || (self.closed.is_some() && !self.written.closed)
     }
 
     /// Adds what the journal lacks to its current frame, up to the frame's limit. Returns whether that was all.
-    pub(crate) fn write(&mut self, layout: &RowLayout, journal: &mut Journal) -> bool {
+    pub fn write(&mut self, layout: &RowLayout, journal: &mut Journal) -> bool {
         let episode_id = self.episode_id;
         if self.written.opened.is_none() {
             journal.put(&self.open_record());
@@ -196,7 +196,7 @@ impl EpisodeBuilder {
     }
 
     /// Ends a [`write`](Self::write): the frame is in the journal, or (`committed` is false) nothing of it is.
-    pub(crate) fn confirm_write(&mut self, committed: bool) {
+    pub fn confirm_write(&mut self, committed: bool) {
         let pending = core::mem::take(&mut self.pending);
         if !committed {
             return;
@@ -218,7 +218,7 @@ impl EpisodeBuilder {
     /// # Errors
     /// When the rows cannot be read back, or the file system refuses a write. The builder is unchanged then: readers of the
     /// journal take the longer of two copies.
-    pub(crate) fn rewrite(&mut self, journal: &mut Journal, segments: &mut Segments) -> io::Result<()> {
+    pub fn rewrite(&mut self, journal: &mut Journal, segments: &mut Segments) -> io::Result<()> {
         debug_assert!(!self.has_unwritten() && !self.is_closed());
         let (mut opened, mut extents, mut rows) = (None, Vec::new(), Vec::new());
         let mut old = self.extents.iter().peekable();
@@ -246,7 +246,7 @@ impl EpisodeBuilder {
     }
 
     /// The closed episode by its location in the journal. `None` unless the journal holds all of it.
-    pub(crate) fn stored(&self) -> Option<StoredEpisode> {
+    pub fn stored(&self) -> Option<StoredEpisode> {
         let (outcome, reason) = self.closed.clone()?;
         let is_stored = self.is_in_journal() && !self.has_unwritten();
         is_stored.then(|| StoredEpisode {
@@ -268,7 +268,7 @@ impl EpisodeBuilder {
     ///
     /// # Panics
     /// When the episode has no transition, or is open.
-    pub(crate) fn into_episode(
+    pub fn into_episode(
         self,
         schema: &Arc<Schema>,
         run: RunId,

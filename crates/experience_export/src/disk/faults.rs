@@ -1,7 +1,7 @@
-//! A disk that fails at a moment of a test's choice.
+//! Fault injection for file system operations.
 //!
-//! A test plays its scenario once with [`Faults::count`] to learn how many operations there are, and then once for each of
-//! them and each [`Fault`]:
+//! A test runs its scenario once with [`Faults::count`] to count its operations, and then once for each operation and each
+//! [`Fault`]:
 //!
 //! ```text
 //! let operations = Faults::count(|| scenario(folder));
@@ -9,11 +9,11 @@
 //!     let faults = Faults::plan(at, Fault::PowerLoss);
 //!     scenario(another_folder);
 //!     drop(faults);
-//!     // What is in the folder?
+//!     // Check the content of the folder.
 //! }
 //! ```
 //!
-//! A plan is for the thread that made it, so tests do not see each other's faults.
+//! A plan affects the thread that made it, so concurrent tests do not interfere.
 
 use super::Operation;
 use std::{
@@ -23,16 +23,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What happens at the planned operation.
+/// The effect of a fault on the planned operation and those after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is refused, as by a full disk; a write is torn. The ones after it work.
+    /// The operation fails as on a full disk, and a write is torn. Later operations succeed.
     Refused,
-    /// It and every one after it is refused, until [`Faults::mend`].
+    /// This and all later operations fail as on a full disk, until [`Faults::mend`].
     Full,
-    /// The process dies: a write is torn, and nothing reaches the disk from here on. All that was done before stays.
+    /// The process dies: a write is torn, and all later operations fail. Earlier operations are kept.
     Killed,
-    /// The same, and everything that was not synced is gone: bytes of files, and renames in folders.
+    /// The same, and everything that was not synced is lost: bytes of files, and renames in folders.
     PowerLoss,
 }
 
@@ -40,49 +40,50 @@ impl Fault {
     pub const ALL: [Self; 4] = [Self::Refused, Self::Full, Self::Killed, Self::PowerLoss];
 }
 
-struct Plan {
+struct FaultPlan {
     at: usize,
     fault: Fault,
-    /// All operations so far.
+    /// The operations so far.
     done: Vec<(Operation, PathBuf)>,
     struck: bool,
     mended: bool,
-    /// Every file that was opened, and how much of it would survive a loss of power.
-    files: Vec<Opened>,
-    /// Names that were given to files and folders, in folders that were not synced since.
-    names: Vec<Name>,
-    /// Where what a rename displaced is kept.
-    attic: tempfile::TempDir,
+    /// Every file that was opened, with its durable length.
+    files: Vec<OpenedFile>,
+    /// New names of files and folders, in folders that were not synced since.
+    names: Vec<UnsyncedName>,
+    /// Holds copies of files that a rename replaced.
+    replaced: tempfile::TempDir,
 }
 
-struct Opened {
-    /// Where it was made: no two are made in one place.
+struct OpenedFile {
+    /// The path at which the file was created. No two files are created at the same path.
     path: PathBuf,
     file: File,
+    /// The length that survives a loss of power.
     durable: u64,
 }
 
-struct Name {
+struct UnsyncedName {
     to: PathBuf,
-    /// What it was renamed from; `None` for a link.
+    /// The old name; `None` for a link.
     from: Option<PathBuf>,
-    /// What stood there before.
-    displaced: Option<PathBuf>,
+    /// A copy of the file that was replaced.
+    replaced: Option<PathBuf>,
 }
 
 thread_local! {
-    static PLAN: RefCell<Option<Plan>> = const { RefCell::new(None) };
+    static PLAN: RefCell<Option<FaultPlan>> = const { RefCell::new(None) };
 }
 
-/// A plan at work, until it is dropped.
+/// Guards the fault plan of this thread, which ends when the guard is dropped.
 pub struct Faults {
-    is_at_work: bool,
+    is_active: bool,
 }
 
 impl Faults {
-    /// The operation of number `at` fails.
+    /// Injects `fault` at the operation with index `at`.
     pub fn plan(at: usize, fault: Fault) -> Self {
-        PLAN.set(Some(Plan {
+        PLAN.set(Some(FaultPlan {
             at,
             fault,
             done: Vec::new(),
@@ -90,31 +91,31 @@ impl Faults {
             mended: false,
             files: Vec::new(),
             names: Vec::new(),
-            attic: tempfile::tempdir().expect("there is room for a test"),
+            replaced: tempfile::tempdir().expect("a temporary folder can be created"),
         }));
-        Self { is_at_work: true }
+        Self { is_active: true }
     }
 
-    /// No plan: for a scenario that is counted.
+    /// No plan, for a scenario that is counted.
     pub fn idle() -> Self {
-        Self { is_at_work: false }
+        Self { is_active: false }
     }
 
-    /// All operations that `scenario` asks for, none of which fails.
+    /// The operations of `scenario`, none of which fails.
     pub fn count(scenario: impl FnOnce()) -> Vec<(Operation, PathBuf)> {
         let faults = Self::plan(usize::MAX, Fault::Refused);
         scenario();
-        let done = PLAN.with_borrow_mut(|plan| core::mem::take(&mut plan.as_mut().expect("it is at work").done));
+        let done = PLAN.with_borrow_mut(|plan| core::mem::take(&mut plan.as_mut().expect("the plan is active").done));
         drop(faults);
         done
     }
 
-    /// Whether the fault has come to pass.
+    /// Whether the fault was injected.
     pub fn struck(&self) -> bool {
         PLAN.with_borrow(|plan| plan.as_ref().is_some_and(|plan| plan.struck))
     }
 
-    /// A disk that was full has room again.
+    /// Ends [`Fault::Full`]: the disk has space again.
     pub fn mend(&self) {
         let _ = with_plan(|plan| plan.mended = true);
     }
@@ -122,29 +123,29 @@ impl Faults {
 
 impl Drop for Faults {
     fn drop(&mut self) {
-        if self.is_at_work {
+        if self.is_active {
             PLAN.set(None);
         }
     }
 }
 
-fn with_plan<T>(work: impl FnOnce(&mut Plan) -> T) -> Option<T> {
+fn with_plan<T>(work: impl FnOnce(&mut FaultPlan) -> T) -> Option<T> {
     PLAN.with_borrow_mut(|plan| plan.as_mut().map(work))
 }
 
-pub(super) fn check(operation: Operation, path: &Path) -> io::Result<()> {
+pub fn check(operation: Operation, path: &Path) -> io::Result<()> {
     with_plan(|plan| plan.check(operation, path)).unwrap_or(Ok(()))
 }
 
-/// How many of the bytes of a write are written now. One that fails is torn: half of it is written before.
-pub(super) fn check_write(path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+/// The number of bytes to write now. A write that fails is torn: half of it is written.
+pub fn check_write(path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<usize> {
     let half = bytes.len() / 2;
     let checked = with_plan(|plan| {
         if !plan.strikes_now() || half == 0 {
             return plan.check(Operation::Write, path).map(|()| bytes.len());
         }
         if matches!(plan.fault, Fault::Refused | Fault::Full) {
-            // Whoever writes learns that half was written, and is refused when it comes with the rest.
+            // The writer is told that half was written, and the fault follows when it writes the rest.
             plan.done.push((Operation::Write, path.to_owned()));
             plan.at += 1;
             return Ok(half);
@@ -155,13 +156,13 @@ pub(super) fn check_write(path: &Path, file: &mut File, bytes: &[u8]) -> io::Res
     checked.unwrap_or(Ok(bytes.len()))
 }
 
-pub(super) fn opened(path: &Path, file: &File) {
+pub fn opened(path: &Path, file: &File) {
     let _ = with_plan(|plan| {
         let handle = file
             .try_clone()
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let durable = file.metadata().map_or(0, |metadata| metadata.len());
-        plan.files.push(Opened {
+        plan.files.push(OpenedFile {
             path: path.to_owned(),
             file: handle,
             durable,
@@ -169,7 +170,7 @@ pub(super) fn opened(path: &Path, file: &File) {
     });
 }
 
-pub(super) fn synced(path: &Path) {
+pub fn synced(path: &Path) {
     let _ = with_plan(|plan| {
         for known in plan.files.iter_mut().filter(|known| known.path == path) {
             known.durable = known.file.metadata().map_or(0, |metadata| metadata.len());
@@ -177,37 +178,37 @@ pub(super) fn synced(path: &Path) {
     });
 }
 
-pub(super) fn renaming(from: &Path, to: &Path) {
+pub fn renaming(from: &Path, to: &Path) {
     let _ = with_plan(|plan| {
-        let displaced = to.is_file().then(|| {
-            let kept = plan.attic.path().join(plan.names.len().to_string());
-            // A copy, and not a link: the temporary folder may be on another file system.
-            fs::copy(to, &kept).expect("a test's file can be copied");
-            kept
+        let replaced = to.is_file().then(|| {
+            let copy = plan.replaced.path().join(plan.names.len().to_string());
+            // Copied, because the temporary folder may be on another file system.
+            fs::copy(to, &copy).expect("a test's file can be copied");
+            copy
         });
-        plan.names.push(Name {
+        plan.names.push(UnsyncedName {
             to: to.to_owned(),
             from: Some(from.to_owned()),
-            displaced,
+            replaced,
         });
     });
 }
 
-pub(super) fn linked(to: &Path) {
+pub fn linked(to: &Path) {
     let _ = with_plan(|plan| {
-        plan.names.push(Name {
+        plan.names.push(UnsyncedName {
             to: to.to_owned(),
             from: None,
-            displaced: None,
+            replaced: None,
         });
     });
 }
 
-pub(super) fn folder_synced(folder: &Path) {
+pub fn folder_synced(folder: &Path) {
     let _ = with_plan(|plan| plan.names.retain(|name| name.to.parent() != Some(folder)));
 }
 
-impl Plan {
+impl FaultPlan {
     fn strikes_now(&self) -> bool {
         self.done.len() == self.at && !self.struck
     }
@@ -223,7 +224,7 @@ impl Plan {
         match self.fault {
             Fault::Refused if !first => Ok(()),
             Fault::Full if self.mended => Ok(()),
-            // Only what takes room is refused by a full disk.
+            // A full disk still allows operations that need no space.
             Fault::Full if matches!(operation, Operation::Remove | Operation::SyncFolder) => Ok(()),
             Fault::PowerLoss if first => {
                 self.lose_power();
@@ -237,20 +238,20 @@ impl Plan {
         for name in self.names.drain(..).rev() {
             match &name.from {
                 Some(from) => {
-                    // The rename may have failed, or what it named may be gone since.
+                    // The rename may have failed, or the file may have been removed since.
                     let _ = fs::rename(&name.to, from);
                 }
                 None => {
                     let _ = fs::remove_file(&name.to);
                 }
             }
-            if let Some(displaced) = &name.displaced {
-                let _ = fs::copy(displaced, &name.to);
+            if let Some(replaced) = &name.replaced {
+                let _ = fs::copy(replaced, &name.to);
             }
         }
-        for Opened { file, durable, .. } in &self.files {
+        for OpenedFile { file, durable, .. } in &self.files {
             if file.metadata().is_ok_and(|metadata| metadata.len() > *durable) {
-                file.set_len(*durable).expect("a test's file can be cut");
+                file.set_len(*durable).expect("a test's file can be truncated");
             }
         }
     }

@@ -119,7 +119,7 @@ impl SinkWorker {
             for episode in &batch.episodes {
                 let agent_id = episode.info().agent_id;
                 self.counters
-                    .took(agent_id, episode.len() as u64, episode.total_reward());
+                    .count_episode(agent_id, episode.len() as u64, episode.total_reward());
             }
             self.taken += batch.episodes.len() as u64;
             self.tokens.push_back((self.taken, batch.token.clone()));
@@ -134,11 +134,11 @@ impl SinkWorker {
         let (counters, context) = (self.counters.clone(), self.context.clone());
         self.call("flush", |sink| {
             let flushed = sink.flush(&counters.report(&context.counters));
-            counters.note_disk_bytes(sink.disk_bytes());
+            counters.set_disk_bytes(sink.disk_bytes());
             flushed
         });
         self.release_durable();
-        self.counters.flush_took(begun.elapsed());
+        self.counters.set_last_flush(begun.elapsed());
     }
 
     /// Drops the tokens of batches that the sink has made durable.

@@ -289,7 +289,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn secure(&mut self) -> io::Result<()> {
+    pub fn secure(&mut self) -> io::Result<()> {
         if self.is_dirty && self.settings.fsync != Fsync::Never {
             return self.sync();
         }
@@ -358,7 +358,7 @@ impl Journal {
 /// Deletes the journal in `folder`, and the parent folder where that is empty then. A missing journal is no error.
 ///
 /// The folder is renamed first, because a half deleted journal would be read as a damaged one.
-pub(crate) fn remove(folder: &Path) -> io::Result<()> {
+pub fn remove(folder: &Path) -> io::Result<()> {
     let all = folder.parent().unwrap_or(Path::new("."));
     let going = disk::temporary(all);
     match disk::rename(folder, &going) {
@@ -371,7 +371,7 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
 }
 
 /// Completes deletions that were interrupted in `all`, a folder of journals, and deletes the folder if it is empty then.
-pub(crate) fn sweep(all: &Path) {
+pub fn sweep(all: &Path) {
     let Ok(entries) = std::fs::read_dir(all) else { return };
     for entry in entries.flatten() {
         if disk::is_temporary(&entry.file_name()) {

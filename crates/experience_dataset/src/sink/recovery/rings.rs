@@ -1,6 +1,6 @@
-//! What the files of a dead process's buffers hold beyond its journal.
+//! Reads the rows of a dead process's ring buffer files that its journal lacks.
 
-use super::remains::{Last, Remains};
+use super::recovered_state::{LastRow, RecoveredState};
 use experience_buffer::ring::{MappedRing, OpenError};
 use experience_core::{
     schema::Schema,
@@ -15,20 +15,20 @@ use std::{
     sync::{Arc, atomic::AtomicU32},
 };
 
-/// A buffer's file of the run.
-pub(super) struct RingOfRun {
+/// An open ring buffer file of the run.
+pub(super) struct RunRing {
     pub(super) path: PathBuf,
     ring: MappedRing,
 }
 
-/// The files of the run's buffers in `folder`.
-pub(super) fn open(folder: &Path, schema: &Schema, run: RunId, unread: &mut Vec<String>) -> Vec<RingOfRun> {
+/// Opens the ring buffer files of the run in `folder`.
+pub(super) fn open(folder: &Path, schema: &Schema, run: RunId, unread: &mut Vec<String>) -> Vec<RunRing> {
     let words = schema.layout().row_words();
     let mut rings = Vec::new();
     for path in list(folder, run) {
         match MappedRing::open(&path, schema.hash(), words) {
-            Ok(ring) if ring.label().run == run => rings.push(RingOfRun { path, ring }),
-            // Another recording's.
+            Ok(ring) if ring.label().run == run => rings.push(RunRing { path, ring }),
+            // The file belongs to another recording.
             Ok(_) | Err(OpenError::Schema { .. }) => {}
             Err(error) => unread.push(error.to_string()),
         }
@@ -36,13 +36,13 @@ pub(super) fn open(folder: &Path, schema: &Schema, run: RunId, unread: &mut Vec<
     rings
 }
 
-/// Adds to `remains` what the files hold beyond it.
+/// Adds to `state` the rows that the journal lacks.
 ///
-/// The journal has a row or it has not; rows of one buffer are in order, and the journal's are the first of them. So whatever
-/// comes behind an agent's last row in the journal is what the journal lacks.
-pub(super) fn read(rings: &mut [RingOfRun], schema: &Arc<Schema>, remains: &mut Remains) {
-    let mut next_episode = remains.next_episode;
-    for RingOfRun { ring, .. } in &mut *rings {
+/// The rows of a buffer are in order, and the journal holds a prefix of them. So the rows after an agent's last row in the
+/// journal are the missing ones.
+pub(super) fn read(rings: &mut [RunRing], schema: &Arc<Schema>, state: &mut RecoveredState) {
+    let mut next_episode = state.next_episode;
+    for RunRing { ring, .. } in &mut *rings {
         ring.seek_oldest();
         ring.read_undrained(usize::MAX, |row| {
             next_episode = next_episode.max(StepHeader::of(row).episode.saturating_add(1));
@@ -51,29 +51,29 @@ pub(super) fn read(rings: &mut [RingOfRun], schema: &Arc<Schema>, remains: &mut 
     }
     let context = AssemblyContext {
         schema: schema.clone(),
-        run: remains.run,
-        reasons: Arc::new(remains.reasons()),
+        run: state.run,
+        reasons: Arc::new(state.reasons()),
         episodes: Arc::new(AtomicU32::new(next_episode)),
     };
-    // An agent who left and came back has two files, until the first is drained.
+    // An agent that left and joined again has two files until the first is drained.
     rings.sort_by_cached_key(|found| first_episode(&found.ring));
     for found in rings {
-        go_on(&mut found.ring, &context, remains);
+        read_ring(&mut found.ring, &context, state);
     }
 }
 
-/// Files that a buffer of the run may have made: their names begin with the run's.
+/// The paths of the run's ring buffer files: their names begin with the run.
 fn list(folder: &Path, run: RunId) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let run = format!("{run}-");
-    let is_ours = |path: &PathBuf| {
+    let is_of_run = |path: &PathBuf| {
         let name = path.file_name().and_then(OsStr::to_str);
         name.is_some_and(|name| name.starts_with(&run) && name.ends_with(".ring"))
     };
-    let mut paths: Vec<_> = paths.filter(is_ours).collect();
+    let mut paths: Vec<_> = paths.filter(is_of_run).collect();
     paths.sort();
     paths
 }
@@ -84,31 +84,31 @@ fn first_episode(ring: &MappedRing) -> u32 {
     first
 }
 
-/// Takes the rows of one file that come behind what the journal has.
-fn go_on(ring: &mut MappedRing, context: &AssemblyContext, remains: &mut Remains) {
+/// Adds the rows of one file that come after the journal's.
+fn read_ring(ring: &mut MappedRing, context: &AssemblyContext, state: &mut RecoveredState) {
     let mut assemblies: HashMap<i64, Assembly> = HashMap::new();
     let (mut finished, mut losses) = (Vec::new(), LossCounts::default());
     ring.read_undrained(usize::MAX, |row| {
         let header = StepHeader::of(row);
         let agent = header.agent_id;
-        let last = remains.last.get(&agent).copied();
+        let last = state.last_rows.get(&agent).copied();
         if last.is_some_and(|last| !last.is_before(header)) {
             return;
         }
         let assembly = assemblies.entry(agent).or_insert_with(|| {
             let is_new = header.kind() == StepKind::Begin && header.ordinal == 0;
             let ordinal = last.filter(|_| !is_new).map_or(0, |last| last.ordinal);
-            let is_open = |draft: &EpisodeBuilder| draft.agent_id() == agent && !draft.is_closed();
-            let open = remains.drafts.iter().rposition(is_open);
-            Assembly::resume(open.map(|open| remains.drafts.remove(open)), ordinal)
+            let is_open = |builder: &EpisodeBuilder| builder.agent_id() == agent && !builder.is_closed();
+            let open = state.builders.iter().rposition(is_open);
+            Assembly::resume(open.map(|open| state.builders.remove(open)), ordinal)
         });
         assembly.push_row(context, row, &mut finished, &mut losses);
-        remains.last.insert(agent, Last::of(header));
+        state.last_rows.insert(agent, LastRow::of(header));
     });
-    remains.drafts.append(&mut finished);
+    state.builders.append(&mut finished);
     for assembly in assemblies.into_values() {
-        remains.drafts.extend(assembly.into_open());
+        state.builders.extend(assembly.into_open());
     }
-    remains.lost += losses.lost;
-    remains.discarded += losses.discarded;
+    state.lost += losses.lost;
+    state.discarded += losses.discarded;
 }

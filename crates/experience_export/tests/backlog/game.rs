@@ -1,15 +1,17 @@
 //! Players who push rows through an exporter, and a sink that writes only what it is allowed to.
 
-use bevy_experience::{
+use core::{sync::atomic::AtomicU32, time::Duration};
+use experience_buffer::{BufferKind, BufferSettings, PlayerBuffers, TransitionBuffer, Writer};
+use experience_core::{
     account::{Counters, RunReport},
-    buffer::{BufferKind, BufferSettings, PlayerBuffers, TransitionBuffer, Writer},
-    export::{ExportSettings, Exporter, Notice, RecordingExport, RetrySettings, SinkFailure, SinkPace},
-    journal::{Fsync, JournalSettings},
     schema::{Column, Schema},
-    sink::{MemorySink, RecordingInfo, Sink, SinkError},
     transition::{Episode, Outcome, RunId, StepHeader, StepKind},
 };
-use core::{sync::atomic::AtomicU32, time::Duration};
+use experience_export::{
+    ExportSettings, Exporter, MemorySink, Notice, RecordingExport, RecordingInfo, RetrySettings, Sink, SinkError,
+    SinkFailure, SinkPace,
+    journal::{Fsync, JournalSettings},
+};
 use std::{
     borrow::Cow,
     fs,

@@ -3,14 +3,12 @@
 #[path = "backlog/game.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod game;
-#[path = "support/memory_held.rs"]
+#[path = "../../../tests/support/memory_held.rs"]
 mod memory_held;
 
-use bevy_experience::{
-    buffer::BufferKind,
-    sink::{RecordingInfo, RunReport, Sink, SinkError},
-    transition::Episode,
-};
+use experience_buffer::BufferKind;
+use experience_core::{account::RunReport, transition::Episode};
+use experience_export::{RecordingInfo, Sink, SinkError};
 use game::{Game, SlowSink, TIMEOUT, Valve, settings, wait_until};
 use memory_held::memory_held;
 use std::borrow::Cow;

@@ -1,14 +1,14 @@
-//! Which columns a recording has, and of which type. One list says it to whoever writes and to whoever reads.
+//! The columns of a recording and their Arrow types, shared by the encoder and the readers.
 
 use arrow_schema::{DataType, Field};
 use experience_core::schema::{Column, DType, Schema, Space};
 
-/// Observations of more bytes than this are not repeated as `next_observation` in every row.
+/// Observations of more bytes than this have `next_observation` only in the last row of an episode.
 const WIDE_OBSERVATION: usize = 1024;
 
-/// What one column of a batch holds.
+/// Identifies a column of a record batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
+pub enum ColumnId {
     EpisodeId,
     AgentId,
     MatchId,
@@ -18,12 +18,12 @@ pub(crate) enum Content {
     Ticks,
     Timestamp,
     Observation,
-    /// The whole action, as one integer or packed as `f32`.
+    /// The whole action: one integer, or all values packed as `f32`.
     Action,
-    /// The action column of this index.
+    /// The action column with this index in the schema.
     ActionPart(usize),
     Reward,
-    /// The reward term of this index.
+    /// The reward term with this index in the schema.
     RewardTerm(usize),
     NextObservation,
     Terminated,
@@ -32,14 +32,14 @@ pub(crate) enum Content {
     ActionMask,
     NextActionMask,
     Changed,
-    /// The info column of this index.
+    /// The info column with this index in the schema.
     Info(usize),
     Continues,
 }
 
 /// The columns of `schema`, in the order in which they are written.
-pub(crate) fn content(schema: &Schema) -> Vec<Content> {
-    use Content::*;
+pub fn column_ids(schema: &Schema) -> Vec<ColumnId> {
+    use ColumnId::*;
     let mut columns = vec![
         EpisodeId,
         AgentId,
@@ -54,7 +54,7 @@ pub(crate) fn content(schema: &Schema) -> Vec<Content> {
     if schema.action_width() > 0 {
         columns.push(Action);
         if has_parts(schema) {
-            columns.extend(filled(schema.action()).map(ActionPart));
+            columns.extend(non_empty(schema.action()).map(ActionPart));
         }
     }
     columns.push(Reward);
@@ -64,19 +64,19 @@ pub(crate) fn content(schema: &Schema) -> Vec<Content> {
         columns.extend([ActionMask, NextActionMask]);
     }
     columns.push(Changed);
-    columns.extend(filled(schema.info()).map(Info));
+    columns.extend(non_empty(schema.info()).map(Info));
     columns.push(Continues);
     columns
 }
 
-fn filled(columns: &[Column]) -> impl Iterator<Item = usize> + '_ {
+fn non_empty(columns: &[Column]) -> impl Iterator<Item = usize> + '_ {
     (0..columns.len()).filter(|&index| columns[index].width() > 0)
 }
 
-/// Whether `action` alone would lose what an action column's own type or space says.
+/// Whether `action` alone would lose the type or the space of an action column.
 fn has_parts(schema: &Schema) -> bool {
     if schema.is_single_discrete() {
-        // An integer or a bool is the same value as an `i64`; a fraction is not.
+        // An `i64` holds every integer and bool, but no fraction.
         return schema.action()[0].dtype.is_float();
     }
     let discrete = |column: &&Column| matches!(column.space, Space::Discrete { .. });
@@ -84,14 +84,14 @@ fn has_parts(schema: &Schema) -> bool {
     schema.action().iter().any(|column| column.dtype != DType::F32) || (choices > 0 && choices < schema.action().len())
 }
 
-/// Whether `next_observation` stands only in the last row of an episode: an observation is over 1 KiB.
-pub(crate) fn is_wide(schema: &Schema) -> bool {
+/// Whether `next_observation` is only in the last row of an episode, because an observation is over 1 KiB.
+pub fn is_wide(schema: &Schema) -> bool {
     schema.layout().observation().len() > WIDE_OBSERVATION
 }
 
-impl Content {
+impl ColumnId {
     /// The name of the column.
-    pub(crate) fn name(self, schema: &Schema) -> String {
+    pub fn name(self, schema: &Schema) -> String {
         let fixed = match self {
             Self::EpisodeId => "episode_id",
             Self::AgentId => "agent_id",
@@ -120,7 +120,7 @@ impl Content {
     }
 
     /// The type of the column.
-    pub(crate) fn data_type(self, schema: &Schema) -> DataType {
+    pub fn data_type(self, schema: &Schema) -> DataType {
         match self {
             Self::EpisodeId | Self::AgentId | Self::MatchId | Self::Run | Self::Tick | Self::Continues => {
                 DataType::Int64
@@ -130,13 +130,13 @@ impl Content {
             Self::Observation | Self::NextObservation => list(DataType::Float32, schema.observation_width()),
             Self::Action if schema.is_single_discrete() => DataType::Int64,
             Self::Action => list(DataType::Float32, schema.action_width()),
-            Self::ActionPart(index) => own(&schema.action()[index]),
+            Self::ActionPart(index) => column_type(&schema.action()[index]),
             Self::RewardTerm(_) => DataType::Float32,
             Self::Terminated | Self::Truncated => DataType::Boolean,
             Self::EndReason => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
             Self::ActionMask | Self::NextActionMask => list(DataType::Boolean, schema.action_mask_width()),
             Self::Changed => list(DataType::UInt8, schema.observation_width().div_ceil(8)),
-            Self::Info(index) => own(&schema.info()[index]),
+            Self::Info(index) => column_type(&schema.info()[index]),
         }
     }
 
@@ -152,7 +152,7 @@ impl Content {
     }
 }
 
-fn own(column: &Column) -> DataType {
+fn column_type(column: &Column) -> DataType {
     let item = match column.dtype {
         DType::F32 => DataType::Float32,
         DType::F64 => DataType::Float64,
@@ -174,6 +174,6 @@ fn own(column: &Column) -> DataType {
 }
 
 fn list(item: DataType, width: usize) -> DataType {
-    let width = i32::try_from(width).expect("a schema holds fewer values than an `i32` can count");
+    let width = i32::try_from(width).expect("the number of values of a schema fits an `i32`");
     DataType::FixedSizeList(Field::new_list_field(item, false).into(), width)
 }

@@ -3,12 +3,9 @@
 use crate::game::{
     Game, LENGTH, PLAYERS, SlowSink, TIMEOUT, Valve, assert_empty, assert_in_order, disk_bytes, settings, wait_until,
 };
-use bevy_experience::{
-    buffer::BufferKind,
-    export::ExportSettings,
-    sink::{MemorySink, Sink},
-};
 use core::time::Duration;
+use experience_buffer::BufferKind;
+use experience_export::{ExportSettings, MemorySink, Sink};
 
 fn slow(valve: &Valve, inner: &MemorySink) -> Box<dyn Sink> {
     Box::new(SlowSink {

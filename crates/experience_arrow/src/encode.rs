@@ -1,14 +1,11 @@
-//! Fills columns from the rows of episodes.
+//! Builds Arrow arrays from the rows of episodes.
 //!
-//! A column is filled in one pass over all rows, with its type decided before the pass: nothing is decided per value.
+//! Each column is filled in one pass over all rows. Its type is matched once before the pass, not per value.
 
-use super::Content;
+use super::ColumnId;
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeListArray, PrimitiveArray, StringArray,
-    types::{
-        Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
-        UInt64Type,
-    },
+    types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type},
 };
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::{ArrowError, DataType};
@@ -20,35 +17,38 @@ use experience_core::{
 };
 use std::sync::Arc;
 
-/// Calls a macro with the Rust type and the Arrow type of a [`DType`] other than `Bool`.
-macro_rules! primitive_type {
+/// Matches a [`DType`]: invokes the macro `$use` with the Rust and the Arrow type, and evaluates `$bool` for `Bool`.
+///
+/// The caller has [`DType`] in scope and depends on `arrow-array`.
+#[macro_export]
+macro_rules! match_dtype {
     ($dtype:expr, $use:ident, $bool:expr) => {
         match $dtype {
-            DType::F32 => $use!(f32, Float32Type),
-            DType::F64 => $use!(f64, Float64Type),
-            DType::I8 => $use!(i8, Int8Type),
-            DType::I16 => $use!(i16, Int16Type),
-            DType::I32 => $use!(i32, Int32Type),
-            DType::I64 => $use!(i64, Int64Type),
-            DType::U8 => $use!(u8, UInt8Type),
-            DType::U16 => $use!(u16, UInt16Type),
-            DType::U32 => $use!(u32, UInt32Type),
-            DType::U64 => $use!(u64, UInt64Type),
+            DType::F32 => $use!(f32, arrow_array::types::Float32Type),
+            DType::F64 => $use!(f64, arrow_array::types::Float64Type),
+            DType::I8 => $use!(i8, arrow_array::types::Int8Type),
+            DType::I16 => $use!(i16, arrow_array::types::Int16Type),
+            DType::I32 => $use!(i32, arrow_array::types::Int32Type),
+            DType::I64 => $use!(i64, arrow_array::types::Int64Type),
+            DType::U8 => $use!(u8, arrow_array::types::UInt8Type),
+            DType::U16 => $use!(u16, arrow_array::types::UInt16Type),
+            DType::U32 => $use!(u32, arrow_array::types::UInt32Type),
+            DType::U64 => $use!(u64, arrow_array::types::UInt64Type),
             DType::Bool => $bool,
         }
     };
 }
 
-/// Transitions of one episode that follow each other.
+/// Consecutive transitions of one episode.
 #[derive(Clone, Debug)]
-pub(crate) struct Part<'a> {
-    pub(crate) episode: &'a Episode,
-    pub(crate) steps: Range<usize>,
+pub struct EpisodeSlice<'a> {
+    pub episode: &'a Episode,
+    pub steps: Range<usize>,
 }
 
-impl<'a> Part<'a> {
-    /// All of it.
-    pub(crate) fn whole(episode: &'a Episode) -> Self {
+impl<'a> EpisodeSlice<'a> {
+    /// All transitions of `episode`.
+    pub fn whole(episode: &'a Episode) -> Self {
         Self {
             episode,
             steps: 0..episode.len(),
@@ -59,128 +59,132 @@ impl<'a> Part<'a> {
         self.episode.schema().layout().row_words()
     }
 
-    /// The row that each transition starts from.
+    /// The row with the observation before each transition.
     fn before(&self) -> ChunksExact<'a, u64> {
         let (rows, words) = (self.episode.rows(), self.words());
         rows[self.steps.start * words..self.steps.end * words].chunks_exact(words)
     }
 
-    /// The row that each transition leads to.
+    /// The row that each transition leads to, which holds its action and its reward.
     fn after(&self) -> ChunksExact<'a, u64> {
         let (rows, words) = (self.episode.rows(), self.words());
         rows[(self.steps.start + 1) * words..(self.steps.end + 1) * words].chunks_exact(words)
     }
 }
 
-/// The transitions that become one batch.
-pub(super) struct Rows<'a> {
+/// The transitions of one batch.
+pub(super) struct TransitionRows<'a> {
     schema: &'a Schema,
-    parts: &'a [Part<'a>],
+    slices: &'a [EpisodeSlice<'a>],
     len: usize,
 }
 
-impl<'a> Rows<'a> {
-    pub(super) fn new(schema: &'a Schema, parts: &'a [Part<'a>]) -> Self {
-        let len = parts.iter().map(|part| part.steps.len()).sum();
-        Self { schema, parts, len }
+impl<'a> TransitionRows<'a> {
+    pub(super) fn new(schema: &'a Schema, slices: &'a [EpisodeSlice<'a>]) -> Self {
+        let len = slices.iter().map(|slice| slice.steps.len()).sum();
+        Self { schema, slices, len }
     }
 
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// The column that holds `content`.
-    pub(super) fn array(&self, content: Content) -> Result<ArrayRef, ArrowError> {
+    /// Builds the array of a column.
+    pub(super) fn array(&self, column: ColumnId) -> Result<ArrayRef, ArrowError> {
         let layout = self.schema.layout();
-        let data_type = content.data_type(self.schema);
-        Ok(match content {
-            Content::EpisodeId => self.per_episode::<Int64Type>(|episode| episode.info().episode_id),
-            Content::AgentId => self.per_episode::<Int64Type>(|episode| episode.info().agent_id),
-            Content::Run => self.per_episode::<Int64Type>(|episode| episode.info().run.get()),
-            Content::Step => self.steps(),
-            Content::MatchId => nullable(self.before().map(|row| StepHeader::of(row).match_id()), self.len),
-            Content::Tick => self.primitive::<Int64Type>(self.before().map(|row| StepHeader::of(row).tick)),
-            Content::Timestamp => self.primitive::<Float64Type>(self.before().map(|row| StepHeader::of(row).timestamp)),
-            Content::Ticks => {
+        let data_type = column.data_type(self.schema);
+        Ok(match column {
+            ColumnId::EpisodeId => self.per_episode::<Int64Type>(|episode| episode.info().episode_id),
+            ColumnId::AgentId => self.per_episode::<Int64Type>(|episode| episode.info().agent_id),
+            ColumnId::Run => self.per_episode::<Int64Type>(|episode| episode.info().run.get()),
+            ColumnId::Step => self.steps(),
+            ColumnId::MatchId => nullable(self.before().map(|row| StepHeader::of(row).match_id()), self.len),
+            ColumnId::Tick => self.primitive::<Int64Type>(self.before().map(|row| StepHeader::of(row).tick)),
+            ColumnId::Timestamp => {
+                self.primitive::<Float64Type>(self.before().map(|row| StepHeader::of(row).timestamp))
+            }
+            ColumnId::Ticks => {
                 let ticks = |row| i32::try_from(StepHeader::of(row).ticks).unwrap_or(i32::MAX);
                 self.primitive::<Int32Type>(self.after().map(ticks))
             }
-            Content::Reward => self.primitive::<Float64Type>(self.after().map(|row| StepHeader::of(row).reward)),
-            Content::RewardTerm(index) => {
+            ColumnId::Reward => self.primitive::<Float64Type>(self.after().map(|row| StepHeader::of(row).reward)),
+            ColumnId::RewardTerm(index) => {
                 let start = layout.reward_terms().start + index * size_of::<f32>();
                 scalars::<Float32Type>(gather(self.after(), start..start + size_of::<f32>(), self.len))
             }
-            Content::Observation => list(
+            ColumnId::Observation => list(
                 &data_type,
                 scalars::<Float32Type>(gather(self.before(), layout.observation(), self.len)),
                 None,
             )?,
-            Content::NextObservation if super::columns::is_wide(self.schema) => self.last_observations(&data_type)?,
-            Content::NextObservation => list(
+            ColumnId::NextObservation if super::columns::is_wide(self.schema) => self.final_observations(&data_type)?,
+            ColumnId::NextObservation => list(
                 &data_type,
                 scalars::<Float32Type>(gather(self.after(), layout.observation(), self.len)),
                 None,
             )?,
-            Content::Action if self.schema.is_single_discrete() => self.choices(),
-            Content::Action => list(&data_type, self.packed_actions(), None)?,
-            Content::ActionPart(index) => {
-                self.own(&self.schema.action()[index], layout.action_offsets()[index], &data_type)?
+            ColumnId::Action if self.schema.is_single_discrete() => self.discrete_actions(),
+            ColumnId::Action => list(&data_type, self.packed_actions(), None)?,
+            ColumnId::ActionPart(index) => {
+                self.own_type(&self.schema.action()[index], layout.action_offsets()[index], &data_type)?
             }
-            Content::Info(index) => self.own(&self.schema.info()[index], layout.info_offsets()[index], &data_type)?,
-            Content::Terminated => self.flags(Outcome::Terminated),
-            Content::Truncated => self.flags(Outcome::Truncated),
-            Content::EndReason => self.reasons()?,
-            Content::ActionMask => list(&data_type, self.mask(self.before()), None)?,
-            Content::NextActionMask => list(&data_type, self.mask(self.after()), None)?,
-            Content::Changed => list(&data_type, self.changed(), None)?,
-            Content::Continues => nullable(
-                self.parts
+            ColumnId::Info(index) => {
+                self.own_type(&self.schema.info()[index], layout.info_offsets()[index], &data_type)?
+            }
+            ColumnId::Terminated => self.flags(Outcome::Terminated),
+            ColumnId::Truncated => self.flags(Outcome::Truncated),
+            ColumnId::EndReason => self.reasons()?,
+            ColumnId::ActionMask => list(&data_type, self.mask(self.before()), None)?,
+            ColumnId::NextActionMask => list(&data_type, self.mask(self.after()), None)?,
+            ColumnId::Changed => list(&data_type, self.changed(), None)?,
+            ColumnId::Continues => nullable(
+                self.slices
                     .iter()
-                    .flat_map(|part| core::iter::repeat_n(part.episode.info().continues, part.steps.len())),
+                    .flat_map(|slice| core::iter::repeat_n(slice.episode.info().continues, slice.steps.len())),
                 self.len,
             ),
         })
     }
 
     fn before(&self) -> impl Iterator<Item = &'a [u64]> {
-        self.parts.iter().flat_map(Part::before)
+        self.slices.iter().flat_map(EpisodeSlice::before)
     }
 
     fn after(&self) -> impl Iterator<Item = &'a [u64]> {
-        self.parts.iter().flat_map(Part::after)
+        self.slices.iter().flat_map(EpisodeSlice::after)
     }
 
-    /// The place in the batch of the last row of each episode that ends in it.
-    fn lasts(&self) -> impl Iterator<Item = (usize, &'a Episode)> {
-        let ends = self.parts.iter().scan(0, |end, part| {
-            *end += part.steps.len();
-            Some((*end - 1, part))
+    /// The row index of the last transition of each episode that ends in the batch.
+    fn last_rows(&self) -> impl Iterator<Item = (usize, &'a Episode)> {
+        let ends = self.slices.iter().scan(0, |end, slice| {
+            *end += slice.steps.len();
+            Some((*end - 1, slice))
         });
-        ends.filter(|(_, part)| part.steps.end == part.episode.len())
-            .map(|(last, part)| (last, part.episode))
+        ends.filter(|(_, slice)| slice.steps.end == slice.episode.len())
+            .map(|(last, slice)| (last, slice.episode))
     }
 
     fn per_episode<T: ArrowPrimitiveType>(&self, value: impl Fn(&Episode) -> T::Native) -> ArrayRef {
-        let repeated = |part: &Part<'_>| core::iter::repeat_n(value(part.episode), part.steps.len());
-        self.primitive::<T>(self.parts.iter().flat_map(repeated))
+        let repeated = |slice: &EpisodeSlice<'_>| core::iter::repeat_n(value(slice.episode), slice.steps.len());
+        self.primitive::<T>(self.slices.iter().flat_map(repeated))
     }
 
     fn primitive<T: ArrowPrimitiveType>(&self, from: impl Iterator<Item = T::Native>) -> ArrayRef {
-        // `flat_map` cannot say how long it is, hence the capacity.
+        // `flat_map` has no exact size hint, hence the capacity.
         let mut values = Vec::with_capacity(self.len);
         values.extend(from);
         Arc::new(PrimitiveArray::<T>::new(values.into(), None))
     }
 
     fn steps(&self) -> ArrayRef {
-        let steps = self.parts.iter().flat_map(|part| part.steps.clone());
+        let steps = self.slices.iter().flat_map(|slice| slice.steps.clone());
         self.primitive::<Int32Type>(steps.map(|step| i32::try_from(step).unwrap_or(i32::MAX)))
     }
 
     fn flags(&self, outcome: Outcome) -> ArrayRef {
         let mut flags = BooleanBufferBuilder::new(self.len);
         flags.append_n(self.len, false);
-        for (last, _) in self.lasts().filter(|(_, episode)| episode.outcome() == outcome) {
+        for (last, _) in self.last_rows().filter(|(_, episode)| episode.outcome() == outcome) {
             flags.set_bit(last, true);
         }
         Arc::new(BooleanArray::new(flags.finish(), None))
@@ -191,7 +195,7 @@ impl<'a> Rows<'a> {
         let mut keys = vec![0_i32; self.len];
         let mut valid = BooleanBufferBuilder::new(self.len);
         valid.append_n(self.len, false);
-        for (last, episode) in self.lasts() {
+        for (last, episode) in self.last_rows() {
             let word = episode.reason().as_str();
             let key = words.iter().position(|known| *known == word).unwrap_or_else(|| {
                 words.push(word);
@@ -207,13 +211,13 @@ impl<'a> Rows<'a> {
         )?))
     }
 
-    /// The final observation of each episode, and null in its other rows.
-    fn last_observations(&self, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    /// The final observation in the last row of each episode, and null in the others.
+    fn final_observations(&self, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
         let width = self.schema.observation_width();
         let mut values = vec![0_f32; self.len * width];
         let mut valid = BooleanBufferBuilder::new(self.len);
         valid.append_n(self.len, false);
-        for (last, episode) in self.lasts() {
+        for (last, episode) in self.last_rows() {
             values[last * width..][..width].copy_from_slice(episode.row(episode.len()).observation());
             valid.set_bit(last, true);
         }
@@ -221,8 +225,8 @@ impl<'a> Rows<'a> {
         list(data_type, values, Some(NullBuffer::new(valid.finish())))
     }
 
-    /// One discrete action as integers.
-    fn choices(&self) -> ArrayRef {
+    /// A single discrete action as integers.
+    fn discrete_actions(&self) -> ArrayRef {
         let column = &self.schema.action()[0];
         let bytes = bytes_of(column, self.schema.layout().action_offsets()[0]);
         macro_rules! convert {
@@ -231,13 +235,13 @@ impl<'a> Rows<'a> {
                 self.primitive::<Int64Type>(choices.into_iter().map(|choice| choice as i64))
             }};
         }
-        primitive_type!(column.dtype, convert, {
+        match_dtype!(column.dtype, convert, {
             let flags: Vec<u8> = gather(self.after(), bytes, self.len);
             self.primitive::<Int64Type>(flags.into_iter().map(|flag| i64::from(flag != 0)))
         })
     }
 
-    /// All action columns side by side as `f32`.
+    /// The values of all action columns as `f32`.
     fn packed_actions(&self) -> ArrayRef {
         let width = self.schema.action_width();
         let mut packed = vec![0_f32; self.len * width];
@@ -259,7 +263,7 @@ impl<'a> Rows<'a> {
                     }
                 };
             }
-            primitive_type!(column.dtype, convert, {
+            match_dtype!(column.dtype, convert, {
                 for (row, packed) in rows().zip(packed.chunks_exact_mut(width)) {
                     for (slot, value) in packed[slots.clone()].iter_mut().zip(row) {
                         *slot = f32::from(u8::from(*value != 0));
@@ -271,15 +275,15 @@ impl<'a> Rows<'a> {
         Arc::new(PrimitiveArray::<Float32Type>::new(packed.into(), None))
     }
 
-    /// A column in its own type, from where it lies in the row that a transition leads to.
-    fn own(&self, column: &Column, offset: usize, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    /// A column in its own type, from its offset in the row that a transition leads to.
+    fn own_type(&self, column: &Column, offset: usize, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
         let bytes = bytes_of(column, offset);
         macro_rules! array {
             ($native:ty, $arrow:ty) => {
                 scalars::<$arrow>(gather(self.after(), bytes, self.len))
             };
         }
-        let values: ArrayRef = primitive_type!(column.dtype, array, {
+        let values: ArrayRef = match_dtype!(column.dtype, array, {
             let flags: Vec<u8> = gather(self.after(), bytes, self.len);
             Arc::new(BooleanArray::new(flags.iter().map(|flag| *flag != 0).collect(), None))
         });
@@ -300,7 +304,7 @@ impl<'a> Rows<'a> {
         Arc::new(BooleanArray::new(bits.finish(), None))
     }
 
-    /// A bit for each feature of which the two observations of a transition differ in any bit.
+    /// A bit for each feature whose bits differ between the two observations of a transition.
     fn changed(&self) -> ArrayRef {
         let bytes = self.schema.layout().observation();
         let mut bits = Vec::with_capacity(self.len * self.schema.observation_width().div_ceil(8));
@@ -321,12 +325,12 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The bits of a row's features. As integers: a NaN equals itself, and the two zeros differ.
+/// The bits of a row's features. Compared as integers, a NaN equals itself, and the two zeros differ.
 fn features<'a>(row: &'a [u64], bytes: &Range<usize>) -> &'a [u32] {
     bytemuck::cast_slice(&bytemuck::cast_slice::<u64, u8>(row)[bytes.clone()])
 }
 
-/// A bit for each of at most 8 pairs that is unequal, the first in the lowest.
+/// A bit for each of at most 8 pairs that differs, the first in the lowest bit.
 #[inline]
 fn differing(before: &[u32], after: &[u32]) -> u8 {
     let pairs = before.iter().zip(after).enumerate();
@@ -339,11 +343,11 @@ fn bytes_of(column: &Column, offset: usize) -> Range<usize> {
     offset..offset + column.width() * column.dtype.size()
 }
 
-/// The values at one place of each row, one after the other.
+/// Collects the values at `bytes` of each row.
 fn gather<'a, N: Pod>(rows: impl Iterator<Item = &'a [u64]>, bytes: Range<usize>, len: usize) -> Vec<N> {
     let mut gathered = Vec::with_capacity(len * bytes.len() / size_of::<N>());
     for row in rows {
-        // The layout places every value at a multiple of its size.
+        // The layout aligns every value to its size.
         gathered.extend_from_slice(bytemuck::cast_slice(
             &bytemuck::cast_slice::<u64, u8>(row)[bytes.clone()],
         ));
@@ -369,7 +373,7 @@ fn nullable(values: impl Iterator<Item = Option<i64>>, len: usize) -> ArrayRef {
 
 fn list(data_type: &DataType, values: ArrayRef, valid: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
     let DataType::FixedSizeList(item, width) = data_type else {
-        unreachable!("only list columns are filled here");
+        unreachable!("only list columns are built here");
     };
     Ok(Arc::new(FixedSizeListArray::try_new(
         item.clone(),

@@ -1,6 +1,6 @@
-//! Record batches for a trainer in the same process.
+//! A sink that sends record batches to a trainer in the same process.
 
-use crate::arrow::BatchEncoder;
+use crate::BatchEncoder;
 use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use experience_core::account::RunReport;
@@ -11,12 +11,12 @@ use std::{borrow::Cow, sync::Arc};
 /// Sends whole episodes through a bounded channel, as Arrow record batches with the columns of
 /// [`sink::arrow`](super::arrow).
 ///
-/// It never waits: a batch that finds the channel full is refused with [`SinkError::Full`] and counted as dropped, so
-/// that a slow trainer holds up neither the game nor other sinks. The reader's loop ends when the recording has closed
-/// and the channel is empty.
+/// The sink never blocks: a batch is refused with [`SinkError::Full`] and counted as dropped if the channel is full, so that a slow
+/// trainer delays neither the game nor other sinks. The receiver's loop ends when the recording is closed and the channel is
+/// empty.
 ///
 /// ```
-/// use experience_dataset::ChannelSink;
+/// use experience_arrow::ChannelSink;
 ///
 /// let (sink, batches) = ChannelSink::bounded(64);
 /// // … `.sink(sink)`, and on a thread of your own:
@@ -27,15 +27,15 @@ use std::{borrow::Cow, sync::Arc};
 /// ```
 #[derive(Debug)]
 pub struct ChannelSink {
-    /// Dropped at the close: that is what ends the reader's loop.
+    /// Dropped at the close, which ends the receiver's loop.
     sender: Option<Sender<Arc<RecordBatch>>>,
     encoder: Option<BatchEncoder>,
 }
 
 impl ChannelSink {
-    /// A sink and the receiver of its batches, at most `capacity` of which wait.
+    /// A sink and the receiver of its batches. The channel holds at most `capacity` batches.
     ///
-    /// With a capacity of 0 a batch is taken only if the reader is waiting for it at that moment.
+    /// With a capacity of 0 a batch is accepted only while the receiver is waiting for it.
     #[must_use]
     pub fn bounded(capacity: usize) -> (Self, Receiver<Arc<RecordBatch>>) {
         let (sender, receiver) = crossbeam_channel::bounded(capacity);
@@ -68,7 +68,7 @@ impl Sink for ChannelSink {
         if episodes.is_empty() {
             return Ok(());
         }
-        // Made before it is known whether there is room: a full channel does not tell whether its reader is gone.
+        // Encoded even if the channel is full, because only sending tells whether the receiver is disconnected.
         let batch = encoder.encode(episodes)?;
         sender.try_send(Arc::new(batch)).map_err(|error| match error {
             TrySendError::Full(_) => SinkError::Full,

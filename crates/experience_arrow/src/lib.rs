@@ -1,41 +1,44 @@
-//! Episodes as Arrow record batches: one row for each transition.
+//! Encodes episodes as Arrow record batches, one row per transition.
 //!
 //! | column | type | notes |
 //! |---|---|---|
 //! | `episode_id` | i64 | unique across runs and merges |
 //! | `agent_id` | i64 | |
-//! | `match_id` | i64, nullable | which match of the process |
+//! | `match_id` | i64, nullable | the match within the process |
 //! | `run` | i64 | rows of one (`run`, `match_id`, `tick`) are the joint state of a match |
-//! | `step` | i32 | counted from 0 inside the episode |
-//! | `tick` | i64 | of the observation; the authority on time |
-//! | `ticks` | i32 | how long the transition lasted |
+//! | `step` | i32 | counted from 0 within the episode |
+//! | `tick` | i64 | tick of the observation; the authoritative time |
+//! | `ticks` | i32 | duration of the transition in ticks |
 //! | `timestamp` | f64 | seconds from the start of the run to the observation |
 //! | `observation` | fixed-size list of f32, `[N]` | flat, in C order |
-//! | `action` | i64, or fixed-size list of f32, `[M]` | i64 where it is one discrete choice |
-//! | `action.<name>` | its own | where `action` alone does not say all; see below |
+//! | `action` | i64, or fixed-size list of f32, `[M]` | i64 for a single discrete action |
+//! | `action.<name>` | its own | if `action` alone loses information; see below |
 //! | `reward` | f64 | |
 //! | `reward.<term>` | f32 | |
-//! | `next_observation` | as `observation`, nullable | in every row; only in an episode's last where an observation is over 1 KiB |
+//! | `next_observation` | as `observation`, nullable | in every row; if an observation is over 1 KiB, only in the last row of an episode |
 //! | `terminated`, `truncated` | bool | true only on last rows |
 //! | `end_reason` | dictionary of strings, nullable | only on last rows |
-//! | `action_mask`, `next_action_mask` | fixed-size list of bool, `[K]` | where there is a mask |
-//! | `changed` | fixed-size list of u8, `[ceil(N / 8)]` | which features of the next observation differ, lowest bit first |
+//! | `action_mask`, `next_action_mask` | fixed-size list of bool, `[K]` | if the schema has a mask |
+//! | `changed` | fixed-size list of u8, `[ceil(N / 8)]` | bit set of the features that differ in the next observation, lowest bit first |
 //! | `info.<name>` | its own | |
-//! | `continues` | i64, nullable | the episode that this one was split from |
+//! | `continues` | i64, nullable | the episode that this one continues |
 //!
-//! Action columns get `action.<name>` columns of their own when they are of another type than `f32`, or when discrete and
-//! continuous ones stand side by side. A column with a shape stays flat, in C order, as a fixed-size list; its shape is in
-//! the schema. A column without values (a shape with a 0) is left out.
+//! Action columns get `action.<name>` columns of their own if one of them is not `f32`, or if discrete and continuous ones are
+//! mixed. A column with a shape is flat, in C order, as a fixed-size list; its shape is in the schema. A column without values
+//! (a shape with a 0) is omitted.
 //!
-//! A recording has one Arrow schema, from its first batch to its last, whatever happens in the game.
+//! All batches of a recording have the same Arrow schema.
 
+mod channel;
 mod columns;
 mod encode;
+mod view;
 
-#[cfg(feature = "parquet")]
-pub(crate) use columns::is_wide;
-pub(crate) use columns::{Content, content};
-pub(crate) use encode::Part;
+pub use channel::ChannelSink;
+pub use columns::is_wide;
+pub use columns::{ColumnId, column_ids};
+pub use encode::EpisodeSlice;
+pub use view::{BatchColumns, check_columns, value_at};
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Field, Schema as ArrowSchema, SchemaRef};
@@ -46,17 +49,17 @@ use std::{
     sync::Arc,
 };
 
-/// The key of the schema's hash, 16 hexadecimal digits, in the metadata of the Arrow schema.
+/// The metadata key of the schema's hash, 16 hexadecimal digits, in the Arrow schema.
 pub const SCHEMA_HASH_KEY: &str = "bevy_experience.schema_hash";
 
-/// The key of the recording's name in the metadata of the Arrow schema.
+/// The metadata key of the recording's name in the Arrow schema.
 pub const RECORDING_KEY: &str = "bevy_experience.recording";
 
-/// Turns episodes of one recording into record batches.
+/// Encodes episodes of one recording as record batches.
 ///
 /// ```
 /// use experience_core::schema::{Column, Schema};
-/// use experience_dataset::arrow::BatchEncoder;
+/// use experience_arrow::BatchEncoder;
 ///
 /// let schema = Schema::new("fighter").with_observation([Column::feature("health")]);
 /// let encoder = BatchEncoder::new(schema.into_shared())?;
@@ -68,17 +71,17 @@ pub const RECORDING_KEY: &str = "bevy_experience.recording";
 #[derive(Clone, Debug)]
 pub struct BatchEncoder {
     schema: Arc<Schema>,
-    content: Vec<Content>,
+    columns: Vec<ColumnId>,
     arrow: SchemaRef,
 }
 
 impl BatchEncoder {
-    /// Lays out the columns of `schema`.
+    /// An encoder for episodes of `schema`.
     ///
     /// # Errors
-    /// When there is nothing to observe, or when two columns would have one name.
+    /// If the schema has no observation, or if two columns would have the same name.
     pub fn new(schema: Arc<Schema>) -> Result<Self, SinkError> {
-        let columns = content(&schema);
+        let columns = column_ids(&schema);
         if schema.observation_width() == 0 {
             return Err(SinkError::Other(format!(
                 "recording `{}` observes nothing; add an `observe` that has at least one feature",
@@ -87,11 +90,11 @@ impl BatchEncoder {
         }
         let fields: Vec<Field> = columns.iter().map(|column| column.field(&schema)).collect();
         let mut names = HashSet::new();
-        if let Some(twice) = fields.iter().find(|field| !names.insert(field.name().as_str())) {
+        if let Some(duplicate) = fields.iter().find(|field| !names.insert(field.name().as_str())) {
             return Err(SinkError::Other(format!(
                 "recording `{}` has two columns called `{}`; rename one of them",
                 schema.name(),
-                twice.name()
+                duplicate.name()
             )));
         }
         let metadata = HashMap::from([
@@ -100,24 +103,24 @@ impl BatchEncoder {
         ]);
         Ok(Self {
             arrow: Arc::new(ArrowSchema::new_with_metadata(fields, metadata)),
-            content: columns,
+            columns,
             schema,
         })
     }
 
-    /// The schema of every batch.
+    /// The Arrow schema of all batches.
     #[must_use]
     pub fn arrow_schema(&self) -> &SchemaRef {
         &self.arrow
     }
 
-    /// Checks that all of `episodes` can be encoded.
+    /// Checks that `episodes` can be encoded.
     ///
     /// # Errors
-    /// When one is of another schema.
+    /// If an episode has another schema.
     pub fn accepts(&self, episodes: &[Episode]) -> Result<(), SinkError> {
         for episode in episodes {
-            // Episodes of one run share one schema: the comparison by value is for hand-made ones.
+            // Episodes of one run share one `Arc`. Only schemas of episodes from elsewhere are compared by value.
             if !Arc::ptr_eq(episode.schema(), &self.schema) && episode.schema() != &self.schema {
                 return Err(SinkError::Other(format!(
                     "episode {} is not of the schema that recording `{}` was opened with",
@@ -129,21 +132,21 @@ impl BatchEncoder {
         Ok(())
     }
 
-    /// All transitions of `episodes`, in order, as one batch.
+    /// Encodes all transitions of `episodes`, in order, as one batch.
     ///
     /// # Errors
-    /// When an episode is of another schema.
+    /// If an episode has another schema.
     pub fn encode(&self, episodes: &[Episode]) -> Result<RecordBatch, SinkError> {
         self.accepts(episodes)?;
-        let parts: Vec<_> = episodes.iter().map(Part::whole).collect();
-        self.encode_parts(&parts)
+        let slices: Vec<_> = episodes.iter().map(EpisodeSlice::whole).collect();
+        self.encode_slices(&slices)
     }
 
-    /// The transitions of `parts`, of episodes that are known to be [accepted](Self::accepts), as one batch.
-    pub(crate) fn encode_parts(&self, parts: &[Part<'_>]) -> Result<RecordBatch, SinkError> {
-        let rows = encode::Rows::new(&self.schema, parts);
+    /// Encodes `slices` as one batch. Their episodes have passed [`accepts`](Self::accepts).
+    pub fn encode_slices(&self, slices: &[EpisodeSlice<'_>]) -> Result<RecordBatch, SinkError> {
+        let rows = encode::TransitionRows::new(&self.schema, slices);
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        let columns: Result<_, ArrowError> = self.content.iter().map(|column| rows.array(*column)).collect();
+        let columns: Result<_, ArrowError> = self.columns.iter().map(|column| rows.array(*column)).collect();
         columns
             .and_then(|columns| RecordBatch::try_new_with_options(self.arrow.clone(), columns, &options))
             .map_err(|error| SinkError::Other(format!("cannot encode recording `{}`: {error}", self.schema.name())))

@@ -1,11 +1,11 @@
 //! `ChannelSink`: bounded, never waiting, and over when the recording is.
 
+use experience_arrow::ChannelSink;
 use experience_core::{
     account::RunReport,
     schema::{Column, Schema},
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId},
 };
-use experience_dataset::ChannelSink;
 use experience_export::{RecordingInfo, Sink, SinkError};
 use std::{sync::Arc, time::SystemTime};
 

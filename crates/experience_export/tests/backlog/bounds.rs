@@ -1,8 +1,9 @@
 //! Bounds of the backlog: bytes, patience, and what a tick costs.
 
 use crate::game::{Game, SlowSink, TIMEOUT, Valve, assert_empty, assert_in_order, disk_bytes, settings, wait_until};
-use bevy_experience::{buffer::BufferKind, export::SinkFailure, sink::MemorySink};
 use core::time::Duration;
+use experience_buffer::BufferKind;
+use experience_export::{MemorySink, SinkFailure};
 
 const LIMIT: u64 = 512 << 10;
 

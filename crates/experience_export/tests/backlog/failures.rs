@@ -1,12 +1,9 @@
 //! Journals that cannot be written or read, disks that are full, and a process that dies with a backlog.
 
 use crate::game::{Game, SlowSink, TIMEOUT, Valve, assert_in_order, settings, wait_until};
-use bevy_experience::{
-    buffer::BufferKind,
-    export::{ExportSettings, SinkFailure},
-    sink::MemorySink,
-};
 use core::time::Duration;
+use experience_buffer::BufferKind;
+use experience_export::{ExportSettings, MemorySink, SinkFailure};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -141,10 +138,7 @@ fn a_full_disk_holds_up_the_recording_and_does_not_pause_it() {
 #[cfg(feature = "dataset")]
 #[test]
 fn a_process_that_dies_with_a_backlog_loses_nothing_of_it() {
-    use bevy_experience::{
-        dataset::{Dataset, RecoverSettings},
-        sink::DatasetSink,
-    };
+    use experience_dataset::{Dataset, DatasetSink, RecoverSettings};
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
     let valve = Valve::default();

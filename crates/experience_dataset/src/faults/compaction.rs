@@ -1,6 +1,6 @@
-//! A long episode that the journal is told again, and a process that dies meanwhile.
+//! Tests that inject every fault while an episode is compacted in the journal.
 
-use super::{Told, assert_valid, at_every_point, new_run, old, open, schema};
+use super::{Acknowledged, assert_valid, at_every_point, new_run, old, open, schema};
 use crate::{Dataset, RecoverSettings, sink::DatasetSink};
 use experience_core::{
     schema::Schema,
@@ -31,19 +31,19 @@ fn row(schema: &Schema, ordinal: u32) -> Vec<u64> {
     row
 }
 
-/// Writes the draft, and waits for the disk.
-fn write(journal: &mut Journal, draft: &mut EpisodeBuilder, schema: &Schema) -> io::Result<()> {
+/// Writes the builder and syncs the journal.
+fn write(journal: &mut Journal, builder: &mut EpisodeBuilder, schema: &Schema) -> io::Result<()> {
     journal.begin()?;
-    assert!(draft.write(schema.layout(), journal));
+    assert!(builder.write(schema.layout(), journal));
     let committed = journal.commit();
-    draft.confirm_write(committed.is_ok());
+    builder.confirm_write(committed.is_ok());
     committed?;
     journal.sync_if_due()
 }
 
-/// Steps, all of them once more in several frames, and steps again; a segment for every frame. `kept` is how many there are for
-/// good.
-fn live(place: &Path, kept: &mut u64) -> io::Result<()> {
+/// Writes steps, compacts them in several frames, and writes another step; each frame has a segment of its own. `durable` counts
+/// the steps that are durable.
+fn record(folder: &Path, durable: &mut u64) -> io::Result<()> {
     let schema = schema();
     let owner = Owner {
         run: new_run(),
@@ -58,27 +58,27 @@ fn live(place: &Path, kept: &mut u64) -> io::Result<()> {
         fsync: Fsync::EveryFlush,
         ..JournalSettings::default()
     };
-    let mut journal = Journal::create(place, owner, Arc::default(), settings)?;
-    let mut draft = EpisodeBuilder::begin(new_run().episode_id(0), None, &row(&schema, 0));
+    let mut journal = Journal::create(folder, owner, Arc::default(), settings)?;
+    let mut builder = EpisodeBuilder::begin(new_run().episode_id(0), None, &row(&schema, 0));
     for step in 1..=STEPS {
-        draft.push(&row(&schema, step));
-        write(&mut journal, &mut draft, &schema)?;
-        *kept = step.into();
+        builder.push(&row(&schema, step));
+        write(&mut journal, &mut builder, &schema)?;
+        *durable = step.into();
     }
     let mut segments = journal.segments();
-    let before = draft.segment();
-    draft.rewrite(&mut journal, &mut segments)?;
-    assert!(draft.segment() > before);
+    let before = builder.segment();
+    builder.rewrite(&mut journal, &mut segments)?;
+    assert!(builder.segment() > before);
     journal.secure()?;
-    journal.release(draft.segment().expect("it was written"))?;
-    draft.push(&row(&schema, STEPS + 1));
-    write(&mut journal, &mut draft, &schema)?;
-    *kept = (STEPS + 1).into();
+    journal.release(builder.segment().expect("it was written"))?;
+    builder.push(&row(&schema, STEPS + 1));
+    write(&mut journal, &mut builder, &schema)?;
+    *durable = (STEPS + 1).into();
     Ok(())
 }
 
 #[test]
-fn nothing_of_an_episode_that_is_told_again_is_lost_or_doubled() {
+fn compaction_neither_loses_nor_duplicates_steps() {
     let (_folder, left) = old();
     let mut sink = DatasetSink::new(&left);
     let info = RecordingInfo {
@@ -89,35 +89,35 @@ fn nothing_of_an_episode_that_is_told_again_is_lost_or_doubled() {
         buffers: None,
     };
     sink.open(&info).unwrap();
-    let place = sink.journal_folder().unwrap();
-    // It does not end in order.
+    let journal = sink.journal_folder().unwrap();
+    // The process dies without dropping the sink.
     core::mem::forget(sink);
     at_every_point(
         &left,
         &Fault::ALL,
         |root, _| {
-            let mut told = Told::default();
-            let _ = live(
-                &root.join(place.strip_prefix(&left).unwrap()),
-                &mut told.report.recorded,
+            let mut acknowledged = Acknowledged::default();
+            let _ = record(
+                &root.join(journal.strip_prefix(&left).unwrap()),
+                &mut acknowledged.report.recorded,
             );
-            told
+            acknowledged
         },
-        |root, _, told, when| {
+        |root, _, acknowledged, when| {
             let dataset = Dataset::open(root).unwrap();
             let found = dataset.recover(&RecoverSettings::default()).unwrap().remove(0).recovery;
             assert!(found.failed.is_empty(), "{when}: {found:?}");
             assert_eq!(found.recovered[0].lost, 0, "{when}");
             assert_valid(root, when);
             let episodes: Vec<Episode> = open(root).episodes().map(Result::unwrap).collect();
-            let mut lives = episodes.iter().filter(|episode| episode.info().run == new_run());
-            let ticks: Vec<i64> = lives.next().map_or_else(Vec::new, |episode| {
+            let mut recovered = episodes.iter().filter(|episode| episode.info().run == new_run());
+            let ticks: Vec<i64> = recovered.next().map_or_else(Vec::new, |episode| {
                 episode.transitions().map(Transition::tick).collect()
             });
-            assert!(lives.next().is_none(), "{when}");
+            assert!(recovered.next().is_none(), "{when}");
             let last = ticks.len() as u64;
             assert!(
-                (told.report.recorded..=told.report.recorded + 1).contains(&last),
+                (acknowledged.report.recorded..=acknowledged.report.recorded + 1).contains(&last),
                 "{when}: {last}"
             );
             assert!(ticks.windows(2).all(|pair| pair[1] == pair[0] + 1), "{when}: {ticks:?}");

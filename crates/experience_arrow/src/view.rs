@@ -1,0 +1,102 @@
+//! A typed view of the columns of a record batch that was read.
+
+use super::ColumnId;
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, FixedSizeListArray, PrimitiveArray, RecordBatch,
+    cast::AsArray,
+    types::{Float64Type, Int32Type, Int64Type},
+};
+use arrow_schema::{DataType, Schema as ArrowSchema};
+use experience_core::schema::Schema;
+
+/// Checks that the columns `ids` of `schema` are in `found`, with their types. Further columns are ignored.
+pub fn check_columns(schema: &Schema, ids: &[ColumnId], found: &ArrowSchema) -> Result<(), String> {
+    for id in ids {
+        let (name, expected) = (id.name(schema), id.data_type(schema));
+        let field = found
+            .field_with_name(&name)
+            .map_err(|_| format!("it has no column `{name}`"))?;
+        // Tools that rewrite a shard may turn the dictionary of reasons into plain strings.
+        let is_same = same_type(field.data_type(), &expected)
+            || (*id == ColumnId::EndReason && *field.data_type() == DataType::Utf8);
+        if !is_same {
+            return Err(format!(
+                "column `{name}` is {} and should be {expected}",
+                field.data_type()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two types are equal, apart from the names and the nullability of list items.
+fn same_type(a: &DataType, b: &DataType) -> bool {
+    match (a, b) {
+        (DataType::FixedSizeList(a, n), DataType::FixedSizeList(b, m)) => {
+            n == m && same_type(a.data_type(), b.data_type())
+        }
+        _ => a == b,
+    }
+}
+
+/// The columns of a batch by [`ColumnId`]. The batch has passed [`check_columns`]; columns that were not checked panic.
+#[derive(Clone, Copy)]
+pub struct BatchColumns<'a> {
+    schema: &'a Schema,
+    batch: &'a RecordBatch,
+}
+
+impl<'a> BatchColumns<'a> {
+    pub fn new(schema: &'a Schema, batch: &'a RecordBatch) -> Self {
+        Self { schema, batch }
+    }
+
+    /// The number of transitions.
+    pub fn len(self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// The array of a column, or `None` if the batch does not have it.
+    pub fn get(self, id: ColumnId) -> Option<&'a ArrayRef> {
+        self.batch.column_by_name(&id.name(self.schema))
+    }
+
+    pub fn array(self, id: ColumnId) -> &'a ArrayRef {
+        self.get(id).expect("the columns of a batch were checked")
+    }
+
+    pub fn primitive<T: ArrowPrimitiveType>(self, id: ColumnId) -> &'a PrimitiveArray<T> {
+        self.array(id).as_primitive()
+    }
+
+    pub fn i32(self, id: ColumnId) -> &'a PrimitiveArray<Int32Type> {
+        self.primitive(id)
+    }
+
+    pub fn i64(self, id: ColumnId) -> &'a PrimitiveArray<Int64Type> {
+        self.primitive(id)
+    }
+
+    pub fn f64(self, id: ColumnId) -> &'a PrimitiveArray<Float64Type> {
+        self.primitive(id)
+    }
+
+    pub fn bool(self, id: ColumnId) -> &'a BooleanArray {
+        self.array(id).as_boolean()
+    }
+
+    pub fn list(self, id: ColumnId) -> &'a FixedSizeListArray {
+        self.array(id).as_fixed_size_list()
+    }
+
+    /// For each transition, whether it is the last of its episode: terminated or truncated.
+    pub fn is_last(self) -> BooleanArray {
+        let [terminated, truncated] = [ColumnId::Terminated, ColumnId::Truncated].map(|flag| self.bool(flag).values());
+        BooleanArray::new(terminated | truncated, None)
+    }
+}
+
+/// The value in `row`, or `None` if it is null.
+pub fn value_at<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, row: usize) -> Option<T::Native> {
+    array.is_valid(row).then(|| array.value(row))
+}

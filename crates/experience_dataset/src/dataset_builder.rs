@@ -1,0 +1,106 @@
+//! Builds a new dataset that appears when it is complete.
+
+use super::{Dataset, DatasetError, RecordingData, RunAccount, ShardAccount, progress::ProgressMeter};
+use crate::sink::{SchemaMismatch, card, recording_folder, run_writer::RunWriter};
+use experience_core::{
+    schema::Schema,
+    transition::{Episode, RunId},
+};
+use experience_export::disk::{self, atomic::AtomicFolder};
+use std::{
+    collections::{BTreeMap, btree_map},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A dataset in a temporary folder. Dropped before it is finished, it is removed.
+pub(super) struct DatasetBuilder {
+    folder: AtomicFolder,
+}
+
+impl DatasetBuilder {
+    /// Begins a dataset that will be at `to`, which is missing or an empty folder.
+    pub(super) fn create(to: &Path) -> Result<Self, DatasetError> {
+        let folder = create_folder(to)?;
+        Ok(Self { folder })
+    }
+
+    /// The folder of a recording, which is created if it is missing. Recordings of one name with different schemas get different
+    /// folders.
+    pub(super) fn recording(&self, schema: &Schema) -> Result<PathBuf, DatasetError> {
+        recording_folder::open_or_create(self.folder.temporary_path(), schema, SchemaMismatch::Sibling)
+            .map_err(|error| DatasetError::write(self.folder.final_path(), error))
+    }
+
+    /// Writes the dataset card and moves the dataset to its final path.
+    pub(super) fn finish(self) -> Result<Dataset, DatasetError> {
+        let to = self.folder.final_path().to_owned();
+        card::update(self.folder.temporary_path()).map_err(|error| DatasetError::write(&to, error))?;
+        self.folder.commit().map_err(DatasetError::io("create", &to))?;
+        Dataset::open(to)
+    }
+}
+
+/// Begins a folder that will be at `to`, which is missing or an empty folder. Missing parents are created.
+pub(super) fn create_folder(to: &Path) -> Result<AtomicFolder, DatasetError> {
+    match fs::read_dir(to) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(DatasetError::write(
+                    to,
+                    "the folder is not empty; name a new or an empty folder",
+                ));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(DatasetError::write(to, "it is a file; name a new or an empty folder"));
+        }
+        Err(error) => return Err(DatasetError::io("open", to)(error)),
+    }
+    let parent = disk::parent(to);
+    disk::create_folders(parent).map_err(DatasetError::io("create", parent))?;
+    AtomicFolder::create(to).map_err(DatasetError::io("create", to))
+}
+
+/// Writes every episode of a recording, as `convert` returns it, to the recording in `folder`. Returns the shards of each run.
+pub(super) fn rewrite(
+    recording: &RecordingData,
+    folder: &Path,
+    schema: &Arc<Schema>,
+    meter: &mut ProgressMeter,
+    mut convert: impl FnMut(&Episode) -> Result<Episode, DatasetError>,
+) -> Result<BTreeMap<RunId, Vec<ShardAccount>>, DatasetError> {
+    let write_error = |error| DatasetError::write(folder, error);
+    let mut writers: BTreeMap<RunId, RunWriter> = BTreeMap::new();
+    for episode in recording.episodes() {
+        let episode = episode?;
+        let converted = convert(&episode)?;
+        let run = episode.info().run;
+        let writer = match writers.entry(run) {
+            btree_map::Entry::Occupied(writer) => writer.into_mut(),
+            btree_map::Entry::Vacant(entry) => {
+                entry.insert(RunWriter::new(folder, schema, run, 0).map_err(write_error)?)
+            }
+        };
+        writer.write(&[converted]).map_err(write_error)?;
+        meter.add(episode.len());
+    }
+    writers
+        .into_iter()
+        .map(|(run, writer)| Ok((run, writer.finish().map_err(write_error)?)))
+        .collect()
+}
+
+/// Copies a file and syncs the copy.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), DatasetError> {
+    disk::copy(from, to).map_err(DatasetError::io("copy", from))
+}
+
+/// Replaces the account of a run in the folder of a recording.
+pub(super) fn save_account(recording: &Path, account: &RunAccount) -> Result<(), DatasetError> {
+    account
+        .save(recording)
+        .map_err(DatasetError::io("write", &account.path(recording)))
+}

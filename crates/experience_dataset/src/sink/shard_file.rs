@@ -1,0 +1,86 @@
+//! The output file of a shard's Parquet writer, which buffers in memory what a full disk refuses.
+
+use experience_export::disk::atomic::AtomicFile;
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// An [`AtomicFile`] whose writes never fail: bytes wait in memory until [`drain`](Self::drain) writes them.
+///
+/// A Parquet writer is unusable after an I/O error, and every row in it is lost. Behind this file it never sees one.
+#[derive(Debug)]
+pub(super) struct ShardFile {
+    file: AtomicFile,
+    waiting: Vec<u8>,
+}
+
+impl ShardFile {
+    /// Begins the file that will be at `path`, under the name `temporary` in the same folder.
+    pub(super) fn create(path: &Path, temporary: PathBuf) -> io::Result<Self> {
+        Ok(Self {
+            file: AtomicFile::create_as(path, temporary)?,
+            waiting: Vec::new(),
+        })
+    }
+
+    /// Writes the waiting bytes. Those that could not be written keep waiting.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        let mut written = 0;
+        let outcome = loop {
+            if written == self.waiting.len() {
+                break Ok(());
+            }
+            match self.file.write(&self.waiting[written..]) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => written += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.waiting.drain(..written);
+        outcome
+    }
+
+    /// Writes the waiting bytes and commits the file. May be called again after an error.
+    pub(super) fn commit(&mut self) -> io::Result<()> {
+        self.drain()?;
+        self.file.commit()
+    }
+}
+
+impl Write for ShardFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.waiting.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use experience_export::disk::faults::{Fault, Faults};
+
+    #[test]
+    fn bytes_that_a_full_disk_refuses_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shard");
+        // The creation of the file and the first write succeed.
+        let faults = Faults::plan(2, Fault::Full);
+        let mut file = ShardFile::create(&path, folder.path().join("shard.tmp")).unwrap();
+        file.write_all(b"before ").unwrap();
+        file.drain().unwrap();
+        file.write_all(b"while ").unwrap();
+        assert_eq!(file.drain().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        file.write_all(b"after").unwrap();
+        assert!(file.commit().is_err());
+        assert!(!path.exists());
+        faults.mend();
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"before while after");
+    }
+}

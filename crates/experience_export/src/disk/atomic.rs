@@ -1,0 +1,261 @@
+//! Files and folders that are written under a temporary name and renamed to their final one when they are complete.
+//!
+//! A reader of the final path sees what was there before, or all of the new content, even after a loss of power.
+
+use super::{
+    DiskFile, Operation, check, create_folder, link, parent, remove_folder, remove_unfinished, rename, sync_folder,
+    temporary,
+};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// A file that appears at its final path when it is committed. Dropped before that, it is removed.
+///
+/// Writes are not buffered.
+#[derive(Debug)]
+pub struct AtomicFile {
+    /// `None` once the file is synced and closed.
+    file: Option<DiskFile>,
+    /// `None` once the file is at its final path.
+    temporary: Option<PathBuf>,
+    path: PathBuf,
+}
+
+impl AtomicFile {
+    /// Begins the file that will be at `path`, under a [`temporary`] name in the same folder.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Self::create_as(path, temporary(parent(path)))
+    }
+
+    /// Begins the file that will be at `path`, under the name `temporary` in the same folder.
+    pub fn create_as(path: &Path, temporary: PathBuf) -> io::Result<Self> {
+        Ok(Self {
+            file: Some(DiskFile::create_new(&temporary)?),
+            temporary: Some(temporary),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Syncs and closes the file, which is still at its temporary path. Further writes fail.
+    pub fn close(&mut self) -> io::Result<()> {
+        if let Some(file) = &self.file {
+            file.sync()?;
+        }
+        // Windows renames no open file, and the number of open files is limited.
+        self.file = None;
+        Ok(())
+    }
+
+    /// Syncs the file, renames it to its final path and syncs the folder. May be called again after an error.
+    pub fn commit(&mut self) -> io::Result<()> {
+        self.close()?;
+        if let Some(temporary) = &self.temporary {
+            rename(temporary, &self.path)?;
+            self.temporary = None;
+            sync_folder(parent(&self.path));
+        }
+        Ok(())
+    }
+
+    /// Commits the file if its final path is free, and discards it otherwise. Returns whether it was free.
+    pub fn commit_new(mut self) -> io::Result<bool> {
+        self.close()?;
+        let Some(temporary) = &self.temporary else {
+            return Ok(false);
+        };
+        let is_new = match link(temporary, &self.path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            // The file system has no hard links, or the folder is gone: the rename tells which.
+            Err(_) if self.path.exists() => false,
+            Err(_) => rename(temporary, &self.path).map(|()| true)?,
+        };
+        remove_unfinished(temporary);
+        self.temporary = None;
+        sync_folder(parent(&self.path));
+        Ok(is_new)
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Some(file) => file.write(bytes),
+            None => Err(io::Error::other("the file is closed")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        self.file = None;
+        if let Some(temporary) = &self.temporary {
+            remove_unfinished(temporary);
+        }
+    }
+}
+
+/// A folder that appears at its final path when it is committed. Dropped before that, it is removed with its content.
+#[derive(Debug)]
+pub struct AtomicFolder {
+    /// `None` once the folder is at its final path.
+    temporary: Option<PathBuf>,
+    path: PathBuf,
+}
+
+impl AtomicFolder {
+    /// Begins the folder that will be at `path`, under a [`temporary`] name in the same parent.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let temporary = temporary(parent(path));
+        create_folder(&temporary)?;
+        Ok(Self {
+            temporary: Some(temporary),
+            path: path.to_owned(),
+        })
+    }
+
+    /// The path at which the folder is filled.
+    pub fn temporary_path(&self) -> &Path {
+        self.temporary.as_deref().unwrap_or(&self.path)
+    }
+
+    /// The path at which the folder will be.
+    pub fn final_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Renames the folder to its final path, at which there may be an empty folder, and syncs the parent.
+    pub fn commit(mut self) -> io::Result<()> {
+        sync_folder(self.temporary_path());
+        // Windows does not rename over an empty folder. One that was filled in the meantime is not removed.
+        match check(Operation::Remove, &self.path).and_then(|()| fs::remove_dir(&self.path)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        rename(self.temporary_path(), &self.path)?;
+        self.temporary = None;
+        sync_folder(parent(&self.path));
+        Ok(())
+    }
+}
+
+impl Drop for AtomicFolder {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // A folder that cannot be removed has a name that no reader opens.
+            let _ = remove_folder(temporary);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::faults::{Fault, Faults};
+
+    /// Replaces a file and creates a folder.
+    fn write(folder: &Path) -> io::Result<()> {
+        let mut file = AtomicFile::create(&folder.join("file"))?;
+        file.write_all(b"new content")?;
+        file.commit()?;
+        let new = AtomicFolder::create(&folder.join("new"))?;
+        let mut file = AtomicFile::create(&new.temporary_path().join("file"))?;
+        file.write_all(b"new content")?;
+        file.commit()?;
+        new.commit()
+    }
+
+    fn prepare() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), b"old").unwrap();
+        folder
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn content_is_old_or_new_after_any_fault() {
+        let counted = prepare();
+        let operations = Faults::count(|| write(counted.path()).unwrap());
+        assert_eq!(names(counted.path()), ["file", "new"]);
+        for (at, operation) in operations.iter().enumerate() {
+            for fault in Fault::ALL {
+                let when = format!("{fault:?} at {operation:?}");
+                let folder = prepare();
+                let plan = Faults::plan(at, fault);
+                let written = write(folder.path());
+                assert!(plan.struck(), "{when}");
+                drop(plan);
+                let content = fs::read(folder.path().join("file")).unwrap();
+                assert!(content == b"old" || content == b"new content", "{when}");
+                if folder.path().join("new").exists() {
+                    let content = fs::read(folder.path().join("new/file")).unwrap();
+                    assert_eq!(content, b"new content", "{when}");
+                }
+                if fault == Fault::Refused && written.is_err() {
+                    let left = names(folder.path());
+                    assert!(
+                        left.iter().all(|name| name == "file" || name == "new"),
+                        "{when}: {left:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_commit_that_was_refused_can_be_repeated() {
+        let counted = prepare();
+        let commit = |folder: &Path| {
+            let mut file = AtomicFile::create(&folder.join("file")).unwrap();
+            file.write_all(b"new content").unwrap();
+            (file.commit(), file)
+        };
+        let operations = Faults::count(|| drop(commit(counted.path())));
+        // The file and its content are there before the commit.
+        for at in 2..operations.len() {
+            let folder = prepare();
+            let plan = Faults::plan(at, Fault::Full);
+            let (committed, mut file) = commit(folder.path());
+            if let Err(error) = committed {
+                assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+                assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"old");
+                plan.mend();
+                file.commit().unwrap();
+            }
+            assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"new content");
+            drop(file);
+            assert_eq!(names(folder.path()), ["file"]);
+        }
+    }
+
+    #[test]
+    fn a_new_file_replaces_none() {
+        let folder = prepare();
+        let path = folder.path().join("file");
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new content").unwrap();
+        assert!(!file.commit_new().unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        fs::remove_file(&path).unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new content").unwrap();
+        assert!(file.commit_new().unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"new content");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+}
