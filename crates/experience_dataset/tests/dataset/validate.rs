@@ -343,7 +343,7 @@ fn an_account_that_contradicts_the_shards_is_found() {
         ("agent 1 is in the shards", |run| {
             run.account.agents.retain(|agent, _| *agent == 0);
         }),
-        ("agent 1 has 11 transitions", |run| {
+        ("counts 11 transitions in 1 episodes of agent 1", |run| {
             run.account.agents.get_mut(&1).unwrap().transitions += 1;
         }),
         ("lists the schema", |run| run.schema_hash = "0".repeat(16)),
