@@ -27,10 +27,10 @@ pub fn run(convert: &ConvertArgs, output: &mut Printer) -> Result<Verdict, Comma
     let name = recording.folder_name();
     let written = match convert.to {
         OutputFormat::Bincode => output
-            .watched(name, |watch| to_bincode(recording, to, watch))
+            .with_progress(name, |watch| to_bincode(recording, to, watch))
             .map(|()| to.to_owned()),
         OutputFormat::Jsonl => output
-            .watched(name, |watch| to_jsonl(recording, to, watch))
+            .with_progress(name, |watch| to_jsonl(recording, to, watch))
             .map(|()| to.to_owned()),
         OutputFormat::Lerobot => {
             let task = convert.task.as_deref().unwrap_or(recording.name());

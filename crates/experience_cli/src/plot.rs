@@ -17,6 +17,8 @@ use std::{
 const SIZE: (u32, u32) = (1200, 840);
 const BINS: usize = 40;
 const MAX_TITLE: usize = 100;
+/// Larger magnitudes are clamped, because their differences would overflow.
+const MAX_VALUE: f64 = 1e300;
 const FONT: &str = "Ubuntu";
 
 const INK: RGBColor = RGBColor(40, 40, 40);
@@ -49,17 +51,13 @@ fn draw(title: &str, profile: &Profile) -> PlotResult<Vec<u8>> {
         .collect();
     let lengths: Vec<f64> = profile.lengths.iter().map(|length| *length as f64).collect();
     // Non-finite returns cannot be plotted. The table of `experience stats` counts them.
-    let returns: Vec<f64> = profile
-        .returns
-        .iter()
-        .copied()
-        .filter(|value| value.is_finite())
-        .collect();
+    let returns = profile.returns.iter().copied().filter(|value| value.is_finite());
+    let returns: Vec<f64> = returns.map(|value| value.clamp(-MAX_VALUE, MAX_VALUE)).collect();
     let mut pixels = vec![0; SIZE.0 as usize * SIZE.1 as usize * 3];
     {
         let image = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
         image.fill(&WHITE)?;
-        let panels = image.titled(&title, text(26))?.split_evenly((2, 2));
+        let panels = image.margin(8, 0, 0, 0).titled(&title, text(26))?.split_evenly((2, 2));
         for (column, (name, values)) in [("return", &returns), ("length", &lengths)].into_iter().enumerate() {
             histogram(&panels[column], name, values)?;
             series(&panels[column + 2], name, values)?;
@@ -114,6 +112,9 @@ fn series(panel: &Panel<'_>, name: &str, values: &[f64]) -> PlotResult<()> {
     let Some(range) = axis(values) else {
         return empty(panel, name);
     };
+    // Keeps the extreme points off the frame.
+    let margin = (range.end - range.start) * 0.04;
+    let range = range.start - margin..range.end + margin;
     let mut chart = ChartBuilder::on(panel)
         .caption(format!("{name} by episode, and moving average over 5 %"), text(19))
         .margin(14)
@@ -155,12 +156,9 @@ fn text(size: u32) -> TextStyle<'static> {
 
 /// The range of an axis for finite `values`, or `None` if there are no values.
 fn axis(values: &[f64]) -> Option<Range<f64>> {
-    // Larger magnitudes would overflow in differences.
-    const MAX: f64 = 1e300;
     let (min, max) = values
         .iter()
-        .map(|value| value.clamp(-MAX, MAX))
-        .map(|value| (value, value))
+        .map(|value| (*value, *value))
         .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
     let magnitude = min.abs().max(max.abs());
     // The ticks of a narrower range could not be told apart.

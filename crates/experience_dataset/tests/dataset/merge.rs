@@ -253,7 +253,7 @@ fn columns_of_different_meaning_are_refused() {
     let base = one(number(DType::F32));
     for (other, what) in [
         (base.clone().with_version("2"), "version Some(\"2\")"),
-        (one(number(DType::F64)), "`a` is F64 there, and F32 elsewhere"),
+        (one(number(DType::F64)), "`a` is F64, and another is F32"),
         (one(tensor("a", DType::F32, &[2])), "another shape"),
         (one(Column::scalar("a", DType::F32, choice(2))), "other alternatives"),
         (

@@ -168,7 +168,7 @@ fn a_failed_close_can_be_repeated() {
     fs::rename(&data, &away).unwrap();
     assert!(matches!(
         sink.close(&report(&all)),
-        Err(SinkError::Io { action: "rename", .. })
+        Err(SinkError::Io { action: "write", .. })
     ));
     let path = root.path().join("fighter/runs/00000001.json");
     assert_eq!(account(&path).status, RunStatus::Running);

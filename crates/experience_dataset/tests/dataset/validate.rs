@@ -339,12 +339,12 @@ fn an_account_that_contradicts_the_shards_is_found() {
             run.shards[0].file = "../../p/data/00000001-00000.parquet".to_owned();
         }),
         ("counts 21 transitions in 2 episodes", |run| {
-            run.shards[0].transitions += 1
+            run.shards[0].transitions += 1;
         }),
         ("agent 1 is in the shards", |run| {
             run.account.agents.retain(|agent, _| *agent == 0);
         }),
-        ("agent 1 has 11 transitions", |run| {
+        ("counts 11 transitions in 1 episodes of agent 1", |run| {
             run.account.agents.get_mut(&1).unwrap().transitions += 1;
         }),
         ("lists the schema", |run| run.schema_hash = "0".repeat(16)),
