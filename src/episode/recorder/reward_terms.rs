@@ -31,6 +31,8 @@ impl RewardTerms {
 
     /// Adds the reward given since the last capture to the player's transition in progress. Outside an episode it is counted as
     /// orphaned.
+    // A call for each player costs more than the work for a player with one term.
+    #[inline(always)]
     pub(super) fn credit(&mut self, reward: Option<&Reward>, slot: &mut PlayerSlot, context: &RecordingContext) {
         let Some(reward) = reward else { return };
         let accepts_rewards = slot.accepts_rewards();
