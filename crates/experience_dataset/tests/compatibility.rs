@@ -1,0 +1,58 @@
+//! Files that version 0.1.0 wrote: a finished run, and the journal of a killed process.
+//!
+//! The fixtures are of the arena example: `--players 2 --seed 11 --ticks 150`, and `--players 2 --seed 12 --realtime`, killed
+//! after three seconds.
+
+use experience_core::transition::EndReason;
+use experience_dataset::{Dataset, RecoverSettings, RunStatus};
+use std::{fs, path::Path};
+use tempfile::{TempDir, tempdir};
+
+/// A copy of a fixture: recovery writes to it.
+fn copy_of(fixture: &str) -> TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy(&entry.path(), &to);
+            } else {
+                fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    let root = tempdir().unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/0.1.0");
+    copy(&fixtures.join(fixture), root.path());
+    root
+}
+
+#[test]
+fn a_finished_run_is_read_and_valid() {
+    let root = copy_of("finished");
+    let dataset = Dataset::open(root.path()).unwrap();
+    let fighter = dataset.recording("fighter").unwrap();
+    let violations = fighter.validate(&mut |_| ()).unwrap().violations;
+    assert!(violations.is_empty(), "{violations:?}");
+    let stats = fighter.stats().unwrap();
+    let run = &fighter.runs().unwrap()[0];
+    assert_eq!(run.status, RunStatus::Finished);
+    assert_eq!(stats.transitions, run.report.exported);
+    assert_eq!((stats.transitions, stats.episodes), (298, 2));
+}
+
+#[test]
+fn the_journal_of_a_killed_process_is_recovered() {
+    let root = copy_of("killed");
+    let dataset = Dataset::open(root.path()).unwrap();
+    let recovered = dataset.recover(&RecoverSettings::default()).unwrap().remove(0).recovery;
+    assert!(recovered.failed.is_empty(), "{recovered:?}");
+    assert_eq!(recovered.recovered[0].lost, 0);
+    let dataset = Dataset::open(root.path()).unwrap();
+    let fighter = dataset.recording("fighter").unwrap();
+    let violations = fighter.validate(&mut |_| ()).unwrap().violations;
+    assert!(violations.is_empty(), "{violations:?}");
+    let episodes: Vec<_> = fighter.episodes().map(Result::unwrap).collect();
+    assert_eq!(episodes.iter().map(|episode| episode.len()).sum::<usize>(), 240);
+    assert!(episodes.iter().any(|episode| episode.reason() == &EndReason::CRASH));
+}
