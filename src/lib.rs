@@ -269,6 +269,7 @@
 //! |---|---|
 //! | takes nothing for [`patience`](export::ExportSettings::patience) while its queue and its backlog are full | has stalled: what fits in neither is counted as dropped for this sink |
 //! | returns an error | is retried as [`RetrySettings`](export::RetrySettings) state; then the batch is counted as dropped for this sink |
+//! | is a [`ChannelSink`](sink::ChannelSink) with a full channel | the batch is counted as dropped at once: the reader decides how much waits |
 //! | panics | is retired |
 //! | has a full disk | pauses the recording, and is retried until there is space; no captured step is lost, and [`pause_reason`](plugin::Experience::pause_reason) reports it |
 //!
