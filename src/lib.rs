@@ -260,16 +260,19 @@
 //!
 //! Memory is bounded by [`memory_budget`](plugin::ExperiencePlugin::memory_budget) for all buffers, and in the exporter by the
 //! open episodes, each at most [`max_steps`](recording::EpisodeRules::max_steps) long; longer ones are split. With a
-//! journal, the exporter holds only what was drained since the last flush of the journal. A
-//! [`ChannelSink`](sink::ChannelSink) whose reader is slower than the game drops what does not fit, and counts it.
+//! journal, the exporter holds only what was drained since the last flush of the journal.
 //!
 //! Buffers are on the heap unless [`BufferSettings::memory`](buffer::BufferSettings::memory) selects NUMA-bound memory, or
 //! files that outlive a process that is killed: see [`buffer::memory`].
 //!
-//! A sink that takes nothing for [`patience`](export::ExportSettings::patience) while its queue and its backlog are full has
-//! stalled, and loses what fits in neither; other sinks do not. A sink that returns an error is retried as [`RetrySettings`](export::RetrySettings) state, and
-//! then loses the batch. A sink that panics is retired. A sink whose disk is full pauses the recording, and is retried until
-//! there is space; meanwhile [`pause_reason`](plugin::Experience::pause_reason) reports it, and no captured step is lost.
+//! | a sink that | consequence |
+//! |---|---|
+//! | takes nothing for [`patience`](export::ExportSettings::patience) while its queue and its backlog are full | has stalled: what fits in neither is counted as dropped for this sink |
+//! | returns an error | is retried as [`RetrySettings`](export::RetrySettings) state; then the batch is counted as dropped for this sink |
+//! | is a [`ChannelSink`](sink::ChannelSink) with a full channel | the batch is counted as dropped at once: the reader decides how much waits |
+//! | panics | is retired |
+//! | has a full disk | pauses the recording, and is retried until there is space; no captured step is lost, and [`pause_reason`](plugin::Experience::pause_reason) reports it |
+//!
 //! Each of these triggers a [`SinkFailed`](plugin::SinkFailed), and a buffer that overflowed a
 //! [`GapDetected`](plugin::GapDetected).
 //!
@@ -294,9 +297,10 @@
 //! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) publishes diagnostics of each recording:
 //! `experience/<recording>/recorded`, `exported`, `dropped`, `pending`, `flush_ms` and `lag`.
 //! [`Experience::progress`](plugin::Experience::progress) returns the same numbers. At level `debug`, `tracing` has the spans
-//! `experience_capture`, `experience_drain`, `experience_write`, `experience_flush` and `experience_close`.
+//! `experience_capture`, `experience_drain`, `experience_journal`, `experience_write`, `experience_flush` and
+//! `experience_close`.
 //!
-//! The feature `inspector` shows recordings, players and sinks in a window over the game.
+//! The crate `bevy_experience_inspector` shows recordings, players and sinks in a window over the game.
 //! [`LiveSettings`](plugin::LiveSettings) changes when and in which portions data is exported, during play.
 //!
 //! # Consent
@@ -326,8 +330,8 @@
 //! - **`failures` is not 0.** A sink returned an error, which the log names; where `dropped` is 0, a retry succeeded.
 //! - **`dropped` is not 0.** The disk or the reader of the channel is slower than the game. Use `Overflow::Block` in headless
 //!   runs, and a larger [`backlog_bytes`](journal::JournalSettings::backlog_bytes) in games that people play, with a
-//!   [`folder`](journal::JournalSettings::folder) where the recording writes no dataset. Where `non_finite` is not 0 either, a value was NaN or infinite;
-//!   the log names the feature.
+//!   [`folder`](journal::JournalSettings::folder) where the recording writes no dataset. Where `non_finite` is not 0 either,
+//!   a value was NaN or infinite; the log names the feature.
 //! - **`unbuffered_agents` is not 0.** More players joined than the memory budget has buffers for, or a file could not be
 //!   created; the log says which. Raise [`memory_budget`](plugin::ExperiencePlugin::memory_budget), or lower
 //!   [`capacity`](buffer::BufferSettings::capacity).
@@ -369,10 +373,57 @@ pub mod sink {
     pub use experience_export::{MemorySink, RecordingInfo, Sink, SinkError};
 }
 
-/// Compiles the code of the README.
+/// Compiles the Rust code of the README and of the book in `docs/`.
 #[cfg(all(doctest, feature = "dataset"))]
-#[doc = include_str!("../README.md")]
-struct ReadMe;
+mod book {
+    #[doc = include_str!("../README.md")]
+    struct ReadMe;
+
+    #[doc = include_str!("../docs/src/getting-started.md")]
+    struct GettingStarted;
+
+    #[doc = include_str!("../docs/src/recording.md")]
+    struct Recording;
+
+    #[doc = include_str!("../docs/src/episodes.md")]
+    struct Episodes;
+
+    #[doc = include_str!("../docs/src/timing.md")]
+    struct Timing;
+
+    #[doc = include_str!("../docs/src/buffers.md")]
+    struct Buffers;
+
+    #[doc = include_str!("../docs/src/sinks.md")]
+    struct Sinks;
+
+    #[doc = include_str!("../docs/src/recovery.md")]
+    struct Recovery;
+
+    #[doc = include_str!("../docs/src/dataset.md")]
+    struct Dataset;
+
+    #[doc = include_str!("../docs/src/loading.md")]
+    struct Loading;
+
+    #[doc = include_str!("../docs/src/cli.md")]
+    struct Cli;
+
+    #[doc = include_str!("../docs/src/inspector.md")]
+    struct Inspector;
+
+    #[doc = include_str!("../docs/src/consent.md")]
+    struct Consent;
+
+    #[doc = include_str!("../docs/src/servers.md")]
+    struct Servers;
+
+    #[doc = include_str!("../docs/src/testing.md")]
+    struct Testing;
+
+    #[doc = include_str!("../docs/src/troubleshooting.md")]
+    struct Troubleshooting;
+}
 
 /// The types that games use.
 pub mod prelude {
