@@ -210,7 +210,7 @@ fn every_orderly_shutdown_writes_all_episodes() {
     }
 }
 
-/// Whether this process ignores SIGINT, as background jobs of a shell do. A child inherits that, and then installs no handler.
+/// Whether this process ignores SIGINT, as background jobs of a shell do. A child inherits that, and installs no handler.
 #[cfg(unix)]
 fn ignores_interrupts() -> bool {
     const SIGINT: u32 = 2;

@@ -1,4 +1,4 @@
-//! Contract, rule 6 (changes): changed features are a diff of encoded values, and on-change recording skips unchanged ticks.
+//! Contract, rule 6 (changes): `changed` is a diff of encoded values, and on-change recording skips unchanged ticks.
 
 use crate::{player::Player, support::Choice};
 use bevy_app::prelude::*;

@@ -1,4 +1,4 @@
-//! Random games compared with a reference model: joins, ends, resets, despawns, unchanged ticks, decision intervals and splits.
+//! Property test: random games against a reference model of joins, ends, resets, despawns, decision intervals and splits.
 
 use crate::{player::Player, support::Choice};
 use bevy_app::prelude::*;
@@ -140,8 +140,8 @@ fn model(moves: &[Move], every: u32, longest: usize) -> Vec<Vec<Step>> {
     episodes
 }
 
-/// The episodes of [`RecordMode::OnChange`], from those of [`RecordMode::EveryTick`]: a transition that changes nothing is joined
-/// with the next one if both have the same action.
+/// The episodes of [`RecordMode::OnChange`], from those of [`RecordMode::EveryTick`]: a transition without a change of the
+/// observation is joined with the next one if both have the same action.
 fn compress(episodes: Vec<Vec<Step>>) -> Vec<Vec<Step>> {
     let join = |episode: Vec<Step>| {
         let mut joined: Vec<Step> = Vec::new();

@@ -1,4 +1,4 @@
-//! The nearest-neighbour sensor, compared with a brute-force search in random worlds.
+//! Property test: the nearest-neighbour sensor against a brute-force search in random worlds.
 
 use crate::player::Player;
 use bevy_ecs::prelude::*;

@@ -227,7 +227,7 @@ fn a_journalled_backlog_of_a_slow_sink_loses_no_row() {
     let folder = tempfile::tempdir().unwrap();
     for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
         let (begun, has_begun) = mpsc::channel();
-        let (go, goes) = mpsc::channel();
+        let (go, wait_for_go) = mpsc::channel();
         let exported = Arc::new(Mutex::new(Vec::new()));
         let mut test = TestApp::with_plugin(ExperiencePlugin {
             // One small batch waits in memory for the sink, without a time limit.
@@ -257,7 +257,7 @@ fn a_journalled_backlog_of_a_slow_sink_loses_no_row() {
                     max_steps: 50,
                     ..Default::default()
                 })
-                .sink(slow(begun, goes, exported.clone())),
+                .sink(slow(begun, wait_for_go, exported.clone())),
         );
         test.add_systems(FixedUpdate, grow);
         for id in 0..5 {

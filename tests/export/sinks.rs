@@ -301,8 +301,8 @@ fn overflow_behind_a_slow_sink_is_counted_in_the_dataset() {
 fn overflow_into_dataset(overflow: Overflow) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
-    // A write lasts as many ticks as three episodes, and each write lasts one tick more than the one before. So the last row
-    // in the buffer is not always the last of an episode, after which a gap would cut nothing short.
+    // A write lasts as many ticks as three episodes, and one tick more than the write before. So the last row in the buffer
+    // is not always the last of an episode, after which a gap would cut nothing short.
     let played = Arc::new(AtomicUsize::new(0));
     let now = played.clone();
     let mut write_ticks = 64;
