@@ -58,7 +58,7 @@ fn opting_out_takes_precedence_over_an_end_of_the_same_tick() {
 
 #[test]
 fn opting_out_holds_when_the_buffer_overflows() {
-    // The exporter does not poll, so the buffer overwrites the `Discard` row before it is drained.
+    // The exporter does not poll, so that rows, and the `Discard` row among them, may be overwritten before they are drained.
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         export: bevy_experience::export::ExportSettings {
             poll_interval: core::time::Duration::from_secs(3600),

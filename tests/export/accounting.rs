@@ -99,7 +99,7 @@ fn dropped_rows_end_the_episode_with_gap_and_are_counted() {
     );
     test.add_systems(FixedUpdate, grow);
     test.world_mut().spawn((Player, Age(0.0)));
-    // The buffer wakes the exporter as it fills. Where the exporter is late, rows are overwritten.
+    // The game wakes the exporter every 4 captures. Where the exporter is late, rows are overwritten.
     test.ticks(2);
     test.ticks(1000);
     let episodes = test.finish();

@@ -3,7 +3,7 @@
 use bevy_experience::{account::RunReport, export::ExportSettings, prelude::*, test_app::TestApp};
 use core::time::Duration;
 
-/// An app whose exporter drains the buffers only when it is closed or flushed.
+/// An app whose exporter does not poll: it drains when the game wakes it before a buffer fills, on a flush, and on close.
 pub fn app_with_idle_exporter() -> TestApp {
     TestApp::with_plugin(ExperiencePlugin {
         export: ExportSettings {
