@@ -1,13 +1,13 @@
-//! What a capture costs, beside the bare copy of the same bytes.
+//! Benchmarks of a capture, beside a plain copy of the same bytes.
 //!
 //! ```text
 //! cargo bench --bench capture               # about six minutes
 //! cargo bench --bench capture -- --quick    # about one
 //! ```
 //!
-//! `floor` copies as many bytes as each player's row has from one array to the next place in another, which goes round
-//! like a buffer and is as large as all of them. `plugin` is one run of [`ExperienceCapture`]: every player's components to
-//! a row in its buffer. Both have gone round once before they are measured. Throughput is in players.
+//! `floor` copies the bytes of each player's row from one array to the next slot of another, which wraps around and is as
+//! large as all buffers together. `plugin` is one run of [`ExperienceCapture`], which encodes the components of each player
+//! into a row of its buffer. Both wrap around once before they are measured. Throughput is in players.
 
 use bevy_ecs::prelude::*;
 use bevy_experience::{plugin::ExperienceCapture, prelude::*, test_app::TestApp};
@@ -35,10 +35,10 @@ struct Wide([f32; 256]);
 /// Bytes of a row's header.
 const HEADER: usize = 64;
 
-/// Bytes that the buffers of all players may take together.
+/// The limit for the buffers of all players together, in bytes.
 const MEMORY: usize = 256 << 20;
 
-/// Rows for each player: as many as there is memory for, a power of two, and not more than by default.
+/// The rows of each player's buffer: the largest power of two that [`MEMORY`] allows, and at most the default of 512.
 fn rows_each(players: usize, row_bytes: usize) -> usize {
     let rows = (MEMORY / (players * row_bytes)).clamp(1, 512);
     1 << rows.ilog2()
@@ -60,7 +60,7 @@ fn floor(b: &mut Bencher<'_>, players: usize, values: usize) {
     black_box(&to);
 }
 
-/// An app with `players` players, each of whom `spawn` gives its components.
+/// An app with `players` players, which have the components that `spawn` returns for their index.
 fn app<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl Fn(f32) -> B) -> TestApp {
     let mut test = TestApp::new();
     test.add_recording(recording);
@@ -82,11 +82,11 @@ fn holding(capacity: usize) -> BufferSettings {
     }
 }
 
-fn of_four(players: usize) -> TestApp {
-    of_four_as(Recording::new("player"), PlayerScaling::default(), players)
+fn four_components(players: usize) -> TestApp {
+    four_components_with(Recording::new("player"), PlayerScaling::default(), players)
 }
 
-fn of_four_as(recording: Recording<Player>, scaling: PlayerScaling, players: usize) -> TestApp {
+fn four_components_with(recording: Recording<Player>, scaling: PlayerScaling, players: usize) -> TestApp {
     let recording = recording
         .observe::<Place>()
         .observe::<Motion>()
@@ -113,12 +113,14 @@ fn capture(c: &mut Criterion) {
     for players in [1, 100, 1000, 10_000, 100_000] {
         group.throughput(Throughput::Elements(players as u64));
         group.bench_function(BenchmarkId::new("floor", players), |b| floor(b, players, 64));
-        group.bench_function(BenchmarkId::new("plugin", players), |b| plugin(b, of_four(players)));
+        group.bench_function(BenchmarkId::new("plugin", players), |b| {
+            plugin(b, four_components(players))
+        });
     }
     group.finish();
 }
 
-/// The same with one thread and with all, for players who share a pool and for those who have buffers of their own.
+/// The rows of [`capture`], on one thread and on all, in a shared pool and in own buffers.
 fn threads(c: &mut Criterion) {
     let mut group = c.benchmark_group("capture_threads");
     for players in [1000, 2000, 4000, 10_000, 20_000, 100_000] {
@@ -136,7 +138,7 @@ fn threads(c: &mut Criterion) {
                 ..Default::default()
             };
             group.bench_function(BenchmarkId::new(name, players), |b| {
-                plugin(b, of_four_as(Recording::new("player"), scaling(), players));
+                plugin(b, four_components_with(Recording::new("player"), scaling(), players));
             });
         }
     }
@@ -158,19 +160,19 @@ fn wide(c: &mut Criterion) {
     group.finish();
 }
 
-/// Nothing changes, and what does not change is not written.
+/// On-change recording of players that do not change, so no row is written.
 fn still(c: &mut Criterion) {
     let players = 10_000;
     let mut group = c.benchmark_group("capture_still");
     group.throughput(Throughput::Elements(players as u64));
     let recording = || Recording::new("player").mode(RecordMode::OnChange);
     group.bench_function(BenchmarkId::new("plugin", players), |b| {
-        plugin(b, of_four_as(recording(), PlayerScaling::default(), players));
+        plugin(b, four_components_with(recording(), PlayerScaling::default(), players));
     });
     group.bench_function(BenchmarkId::new("trusting", players), |b| {
         plugin(
             b,
-            of_four_as(recording().trust_change_ticks(), PlayerScaling::default(), players),
+            four_components_with(recording().trust_change_ticks(), PlayerScaling::default(), players),
         );
     });
     group.finish();
@@ -216,8 +218,8 @@ fn board(c: &mut Criterion) {
     group.finish();
 }
 
-/// The three nearest others of each, on a floor where about 25 are in sight; one thread looks for them. Everybody goes on
-/// between two captures: where all stand still, a processor knows after a while what comes of each comparison.
+/// The three nearest neighbours of each player, out of about 25 in range, on one thread. Players move between captures: if
+/// they stood still, the branch predictor would learn the result of each comparison.
 fn nearest(c: &mut Criterion) {
     let mut group = c.benchmark_group("capture_nearest");
     for players in [100, 1000, 10_000] {

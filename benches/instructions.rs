@@ -1,8 +1,11 @@
-//! What is counted by the instruction, not by the clock: the same on a busy machine as on an idle one.
+//! Scenarios whose instructions are counted. Unlike times, counts do not depend on the load of the machine.
 //!
 //! `benches/instructions` runs this under callgrind, scenario by scenario, and compares with `benches/instructions.txt`.
-//! By itself it only shows that the scenarios run.
-#![expect(clippy::print_stdout, reason = "the names of the scenarios are what it is asked for")]
+//! Run directly, it executes the scenarios without counting.
+#![expect(
+    clippy::print_stdout,
+    reason = "prints the names of the scenarios for `benches/instructions`"
+)]
 
 use bevy_ecs::prelude::*;
 use bevy_experience::{
@@ -22,14 +25,14 @@ use core::cell::Cell;
 use rand::{SeedableRng, rngs::StdRng};
 use std::hint::black_box;
 
-/// Counting begins and ends with this function.
+/// Callgrind collects in this function only.
 #[inline(never)]
 fn measured(work: &mut dyn FnMut()) {
     work();
 }
 
-/// What each scenario does so many times: pushes, captures of a player, transitions.
-const TIMES: usize = 4096;
+/// Operations of each scenario: pushes, captures of one player, or transitions.
+const OPERATIONS: usize = 4096;
 
 #[derive(Component, Reflect)]
 struct Player;
@@ -63,7 +66,7 @@ struct Board([[[f32; 20]; 20]; 9]);
 #[derive(Component, Reflect)]
 struct Allowed([[bool; 40]; 40]);
 
-/// Captures of `players` players, as many as make [`TIMES`] of them, each given a reward before.
+/// [`OPERATIONS`] captures of one player, as captures of `players` players. Each player gets a reward before each capture.
 fn captures<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl Fn() -> B) {
     let mut test = TestApp::new();
     test.add_recording(recording.buffers(BufferSettings {
@@ -75,7 +78,7 @@ fn captures<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl
     }
     test.ticks(20);
     let mut rewards = test.world_mut().query::<&mut Reward>();
-    for _ in 0..TIMES / players {
+    for _ in 0..OPERATIONS / players {
         for mut reward in rewards.iter_mut(test.world_mut()) {
             reward.add("alive", 0.01);
         }
@@ -100,7 +103,7 @@ fn capture(recording: Recording<Player>) {
     });
 }
 
-/// The same features, none of which changes, and nothing is written.
+/// On-change recording of the same features, none of which changes, so no row is written.
 fn still() {
     let recording = Recording::new("player")
         .observe::<Place>()
@@ -126,7 +129,7 @@ fn board() {
     });
 }
 
-/// The three nearest others, of whom some are in another match.
+/// The three nearest neighbours, with some of the players in another match.
 fn nearest() {
     let recording = Recording::new("player")
         .observe_nearest_with(Nearest::<Player>::new(3, 20.0).xy())
@@ -138,7 +141,7 @@ fn nearest() {
     let spawned = Cell::new(0);
     captures(recording, 1024, || {
         let player = spawned.replace(spawned.get() + 1);
-        // Spread evenly, and without a pattern, by multiples of two numbers that have no common measure.
+        // The R2 low-discrepancy sequence: evenly spread, without a pattern.
         let along = |section: f32| (player as f32 * section).fract() * 226.0;
         let place = Transform::from_xyz(along(0.754_877_7), along(0.569_840_3), 0.0);
         (place, Match(u8::from(player % 16 == 0)))
@@ -158,13 +161,13 @@ fn buffer(kind: BufferKind) -> (Writer, std::sync::Arc<dyn TransitionBuffer>) {
         capacity: 512,
         ..BufferSettings::default()
     };
-    create(&settings, 32).expect("it fits")
+    create(&settings, 32).expect("the buffer fits in memory")
 }
 
 fn push(kind: BufferKind) {
     let (mut writer, _buffer) = buffer(kind);
     let row = row();
-    let mut push = || (0..TIMES).for_each(|_| writer.push(black_box(&row)).expect("it is open"));
+    let mut push = || (0..OPERATIONS).for_each(|_| writer.push(black_box(&row)).expect("the buffer is open"));
     push();
     measured(&mut push);
 }
@@ -172,8 +175,8 @@ fn push(kind: BufferKind) {
 fn drain(kind: BufferKind) {
     let (mut writer, buffer) = buffer(kind);
     let row = row();
-    for _ in 0..TIMES / 512 {
-        (0..512).for_each(|_| writer.push(&row).expect("it is open"));
+    for _ in 0..OPERATIONS / 512 {
+        (0..512).for_each(|_| writer.push(&row).expect("the buffer is open"));
         measured(&mut || {
             let drained = buffer.drain(512, &mut |row| {
                 black_box(row);
@@ -189,7 +192,7 @@ fn pool() -> (PoolWriter, Vec<PoolHandle>) {
         shards: 4,
         ..PoolSettings::default()
     };
-    let (writer, pool) = BufferPool::new(&settings, 32).expect("it fits");
+    let (writer, pool) = BufferPool::new(&settings, 32).expect("the buffer fits in memory");
     (writer, (0..64).map(|agent| pool.handle(agent)).collect())
 }
 
@@ -197,9 +200,9 @@ fn pool_push() {
     let (mut writer, mut players) = pool();
     let row = row();
     measured(&mut || {
-        for _ in 0..TIMES / players.len() {
+        for _ in 0..OPERATIONS / players.len() {
             for player in &mut players {
-                writer.push(player, black_box(&row)).expect("it is open");
+                writer.push(player, black_box(&row)).expect("the buffer is open");
             }
         }
     });
@@ -208,7 +211,7 @@ fn pool_push() {
 fn sample() {
     let schema = Schema::new("walker").with_observation((0..16).map(|n| Column::feature(format!("x{n}"))));
     let words = schema.layout().row_words();
-    let (mut writer, buffer) = create(&BufferSettings::default(), words).expect("it fits");
+    let (mut writer, buffer) = create(&BufferSettings::default(), words).expect("the buffer fits in memory");
     for step in 0..512_u32 {
         let mut row = vec![0; words];
         let kind = if step == 0 {
@@ -218,13 +221,15 @@ fn sample() {
         };
         *StepHeader::of_mut(&mut row) = StepHeader::new(kind);
         StepHeader::of_mut(&mut row).ordinal = step;
-        writer.push(&row).expect("it is open");
+        writer.push(&row).expect("the buffer is open");
     }
     let mut sampler = Sampler::new(&schema);
-    sampler.watch(buffer.reader()).expect("the rows are the schema's");
+    sampler
+        .watch(buffer.reader())
+        .expect("the rows have the layout of the schema");
     let mut rng = StdRng::seed_from_u64(7);
-    sampler.sample(TIMES, &mut rng);
-    measured(&mut || assert_eq!(sampler.sample(TIMES, &mut rng).len(), TIMES));
+    sampler.sample(OPERATIONS, &mut rng);
+    measured(&mut || assert_eq!(sampler.sample(OPERATIONS, &mut rng).len(), OPERATIONS));
 }
 
 const SCENARIOS: [(&str, fn()); 12] = [
@@ -248,7 +253,7 @@ const SCENARIOS: [(&str, fn()); 12] = [
 ];
 
 fn main() {
-    // Cargo adds `--bench`, and `--test` when it only wants to know whether this runs.
+    // Cargo passes `--bench`, or `--test` when it only checks that this runs.
     let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     for (name, run) in SCENARIOS {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {

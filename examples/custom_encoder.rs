@@ -1,8 +1,10 @@
-//! Components that are not made of numbers: how to say oneself what of them is recorded.
+//! Encodes components that reflection cannot flatten, with closures.
 //!
 //! Reflection flattens numbers, booleans, arrays and structs of them. A `Vec` has no fixed length, so `observe::<Bag>()`
 //! is refused; `observe_with` and `act_with` take a closure that fills as many values as there are names.
-#![expect(clippy::print_stdout, reason = "an example tells what it did")]
+//!
+//!     cargo run --example custom_encoder
+#![expect(clippy::print_stdout, reason = "the example prints its result")]
 
 use bevy_app::{TaskPoolPlugin, prelude::*};
 use bevy_ecs::prelude::*;
@@ -25,7 +27,7 @@ struct Bag {
     items: Vec<Item>,
 }
 
-/// What a trader wants to sell in this tick: any number of things.
+/// The action: the prices of the apples on offer in this tick, a list of any length.
 #[derive(Component)]
 struct Offer {
     prices: Vec<f32>,
@@ -45,14 +47,14 @@ fn main() {
     let sink = MemorySink::default();
     app.add_recording(
         Recording::<Trader>::new("trader")
-            // Counts in place of a list. What was written last time may still be there.
+            // Counts in place of the list. `out` may hold values of an earlier row, so it is filled first.
             .observe_with::<Bag>(["apples", "coins"], |bag, out| {
                 out.fill(0.0);
                 for item in &bag.items {
                     out[*item as usize] += 1.0;
                 }
             })
-            // The first few, and 0 where there are fewer: every row has the same width.
+            // The first two prices, padded with 0, so every row has the same width.
             .act_with::<Offer>(["first", "second"], |offer, out| {
                 for (index, price) in out.iter_mut().enumerate() {
                     *price = offer.prices.get(index).copied().unwrap_or(0.0);
@@ -90,7 +92,7 @@ fn main() {
     }
 }
 
-/// One apple at a price, or two when there are many.
+/// Offers one apple, or two when the bag holds more than three.
 fn decide(mut traders: Query<(&Bag, &mut Offer)>) {
     for (bag, mut offer) in &mut traders {
         let apples = bag.items.iter().filter(|item| matches!(item, Item::Apple)).count();
@@ -99,7 +101,7 @@ fn decide(mut traders: Query<(&Bag, &mut Offer)>) {
     }
 }
 
-/// Every offer finds a buyer.
+/// Sells an apple for each price on offer.
 fn trade(mut traders: Query<(&mut Bag, &Offer, &mut Reward)>) {
     for (mut bag, offer, mut reward) in &mut traders {
         for price in &offer.prices {

@@ -1,4 +1,4 @@
-//! A sink of one's own: sums up returns by the reason for which episodes ended.
+//! A custom sink: counts episodes and averages their returns by end reason.
 //!
 //! A sink runs on its own thread and receives whole episodes. It may block, fail or panic without delaying a tick. An
 //! `Err` from `write` must mean that the sink took none of the episodes, because they are then offered again.

@@ -1,7 +1,7 @@
 //! One decision for every four ticks: a transition lasts four ticks, and its reward is the sum over them.
 //!
-//! The action is the one of the interval's first tick. The column `ticks` holds how long a transition truly lasted: an
-//! episode that ends in mid-interval has a shorter last transition.
+//! The action is the one of the interval's first tick. The column `ticks` holds the duration of a transition: the last one
+//! is shorter if the episode ends within an interval.
 //!
 //!     cargo run --example decision_interval
 #![expect(clippy::print_stdout, reason = "the example prints its result")]
@@ -19,7 +19,7 @@ struct Car;
 #[derive(Component, Reflect)]
 struct Distance(f32);
 
-/// What the driver decides, once for every [`INTERVAL`] ticks.
+/// The action, chosen once for every [`INTERVAL`] ticks.
 #[derive(Component, Reflect)]
 struct Throttle(f32);
 

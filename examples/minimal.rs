@@ -1,7 +1,9 @@
-//! The smallest game that records: walkers look for the goal, and leave a dataset in `data/minimal`.
+//! A minimal headless game that records a dataset: walkers that move to a goal.
 //!
-//! Run it again, and the dataset grows by another run.
-#![expect(clippy::print_stdout, reason = "an example tells what it did")]
+//! Each start adds a run to `data/minimal`.
+//!
+//!     cargo run --example minimal
+#![expect(clippy::print_stdout, reason = "the example prints its result")]
 
 use bevy_app::{ScheduleRunnerPlugin, TaskPoolPlugin, prelude::*};
 use bevy_ecs::prelude::*;
@@ -13,17 +15,17 @@ use std::{error::Error, time::Duration};
 #[derive(Component)]
 struct Walker;
 
-/// Where a walker is; the goal is at 0.
+/// The observation: a position on a line, with the goal at 0.
 #[derive(Component, Reflect)]
 struct Position(f32);
 
-/// What it does next.
+/// The action: the displacement of the next tick.
 #[derive(Component, Reflect)]
 struct Step(f32);
 
 fn main() -> Result<(), Box<dyn Error>> {
     App::new()
-        // As fast as it can, one fixed tick a frame. A game with a window has `DefaultPlugins` here.
+        // Headless, with one fixed tick per frame. A game with a window adds `DefaultPlugins` here.
         .add_plugins((TaskPoolPlugin::default(), TimePlugin, ScheduleRunnerPlugin::default()))
         .insert_resource(TimeUpdateStrategy::FixedTimesteps(1))
         // The recording.
@@ -33,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .observe::<Position>()
                 .act::<Step>()
                 .reward_terms(["closer", "goal"])
-                // Nobody watches, so it may wait for the disk rather than lose anything.
+                // A headless game can wait for the disk instead of losing rows.
                 .buffers(BufferSettings {
                     overflow: Overflow::Block(Duration::from_secs(10)),
                     ..Default::default()
@@ -43,10 +45,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         // The game.
         .add_systems(Startup, spawn)
         .add_systems(FixedUpdate, (decide, walk, arrive, stop).chain())
-        .add_observer(start_again)
+        .add_observer(reset)
         .run();
 
-    // The app is over, so everything is written.
+    // The app has exited, so every episode is written.
     let stats = Dataset::open("data/minimal")?.recording("walker")?.stats()?;
     println!(
         "data/minimal holds {} transitions of {} episodes",
@@ -61,7 +63,7 @@ fn spawn(mut commands: Commands) {
     }
 }
 
-/// The bot: a player's keyboard would do as well.
+/// A scripted policy. Keyboard input could write `Step` as well.
 fn decide(mut walkers: Query<(&Position, &mut Step)>) {
     for (position, mut step) in &mut walkers {
         step.0 = -position.0.clamp(-0.5, 0.5);
@@ -85,8 +87,8 @@ fn arrive(mut walkers: Query<(Entity, &Position, &mut Reward)>, mut commands: Co
     }
 }
 
-/// The final observation is taken: now the walker may be moved.
-fn start_again(ended: On<EpisodeEnded>, mut walkers: Query<&mut Position>) {
+/// Runs after the final observation was read, so the walker can be moved.
+fn reset(ended: On<EpisodeEnded>, mut walkers: Query<&mut Position>) {
     if let Ok(mut position) = walkers.get_mut(ended.entity) {
         position.0 = 5.0;
     }

@@ -1,8 +1,10 @@
-//! A trainer in the same process: it learns from Arrow batches on a thread of its own while the game goes on, and the
-//! players play by what it has learned so far.
+//! Trains in the process of the game: a contextual bandit learns from Arrow batches on its own thread, and the players
+//! follow its current policy.
 //!
-//! Each player sees a signal and pulls a lever. Which lever pays depends on the signal, and nobody tells them which.
-#![expect(clippy::print_stdout, reason = "an example tells what it did")]
+//! Each player observes a signal and pulls a lever. The lever that pays depends on the signal.
+//!
+//!     cargo run --example train_in_process
+#![expect(clippy::print_stdout, reason = "the example prints its result")]
 
 use arrow_array::{
     RecordBatch,
@@ -27,18 +29,18 @@ const LEVERS: usize = 4;
 #[derive(Component)]
 struct Player;
 
-/// What a player sees: one of `SIGNALS`.
+/// The observation: one of `SIGNALS`.
 #[derive(Component, Reflect)]
 struct Signal(u8);
 
-/// What it does: one of `LEVERS`.
+/// The action: one of `LEVERS`.
 #[derive(Component)]
 struct Lever(usize);
 
 #[derive(Resource)]
-struct Chance(StdRng);
+struct GameRng(StdRng);
 
-/// The best lever for each signal, as far as the trainer knows.
+/// The lever with the highest estimated value for each signal.
 #[derive(Resource, Clone, Default)]
 struct Policy(Arc<Mutex<[usize; SIGNALS]>>);
 
@@ -59,7 +61,7 @@ fn main() {
     app.add_plugins((TaskPoolPlugin::default(), TimePlugin))
         .insert_resource(TimeUpdateStrategy::FixedTimesteps(1))
         .add_plugins(ExperiencePlugin {
-            // Small batches: what is learned reaches the players soon.
+            // Small batches keep the policy of the players up to date.
             export: ExportSettings {
                 batch: 256,
                 ..ExportSettings::default()
@@ -71,14 +73,14 @@ fn main() {
                 .observe::<Signal>()
                 .act_discrete_with::<Lever>("lever", LEVERS as u64, |lever| lever.0 as i64)
                 .reward_terms(["payout"])
-                // Episodes are handed over whole: split them, and the trainer need not wait for an end.
+                // A sink receives whole episodes. Split them, so that the trainer does not wait for an end.
                 .episodes(EpisodeRules {
                     max_steps: 32,
                     ..Default::default()
                 })
                 .sink(sink),
         )
-        .insert_resource(Chance(StdRng::seed_from_u64(7)))
+        .insert_resource(GameRng(StdRng::seed_from_u64(7)))
         .insert_resource(policy)
         .add_systems(FixedUpdate, (choose, pull).chain());
     for _ in 0..8 {
@@ -86,7 +88,7 @@ fn main() {
     }
     for _ in 0..4000 {
         app.update();
-        // A game that people play has frames to draw.
+        // Stands for the time that a game spends on a frame.
         thread::sleep(Duration::from_micros(100));
     }
     app.world_mut()
@@ -101,26 +103,26 @@ fn main() {
     );
 }
 
-/// Does what the policy says, and something else once in ten times.
-fn choose(mut players: Query<(&Signal, &mut Lever)>, policy: Res<Policy>, mut chance: ResMut<Chance>) {
+/// Epsilon-greedy: follows the policy, and explores with a probability of 0.1.
+fn choose(mut players: Query<(&Signal, &mut Lever)>, policy: Res<Policy>, mut rng: ResMut<GameRng>) {
     let best = *policy.0.lock().unwrap_or_else(PoisonError::into_inner);
     for (signal, mut lever) in &mut players {
-        let explores = chance.0.random_bool(0.1);
+        let explores = rng.0.random_bool(0.1);
         lever.0 = if explores {
-            chance.0.random_range(0..LEVERS)
+            rng.0.random_range(0..LEVERS)
         } else {
             best[usize::from(signal.0)]
         };
     }
 }
 
-/// The world: a lever pays or does not, and the next signal comes up.
-fn pull(mut players: Query<(&mut Signal, &Lever, &mut Reward)>, mut chance: ResMut<Chance>) {
+/// The environment: rewards the lever that pays, and draws the next signal.
+fn pull(mut players: Query<(&mut Signal, &Lever, &mut Reward)>, mut rng: ResMut<GameRng>) {
     for (mut signal, lever, mut reward) in &mut players {
         if lever.0 == (usize::from(signal.0) + 1) % LEVERS {
             reward.add("payout", 1.0);
         }
-        signal.0 = chance.0.random_range(0..SIGNALS as u8);
+        signal.0 = rng.0.random_range(0..SIGNALS as u8);
     }
 }
 
@@ -130,13 +132,13 @@ struct Trainer {
     values: [[f64; LEVERS]; SIGNALS],
     counts: [[f64; LEVERS]; SIGNALS],
     seen: usize,
-    /// Transitions and rewards since the last line.
+    /// Transitions and total reward since the last printed line.
     since: (usize, f64),
 }
 
 impl Trainer {
     fn learn(mut self, batch: &RecordBatch, policy: &Policy) -> Self {
-        // `observation` is one feature wide: its values are one for each row.
+        // `observation` has one feature, so it has one value per row.
         let signals = batch["observation"].as_fixed_size_list().values();
         let signals = signals.as_primitive::<Float32Type>().values();
         let levers = batch["action"].as_primitive::<Int64Type>().values();

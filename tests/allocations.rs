@@ -1,4 +1,4 @@
-//! Contract, rule 8: a warm tick allocates nothing more than it does without us.
+//! Contract, rule 8 (non-interference): a warm tick with recording allocates as often as one without.
 
 #[path = "support/allocations.rs"]
 mod allocations;
@@ -48,7 +48,7 @@ fn game(enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player
     allocations() - before
 }
 
-/// A game in which everything has been allocated that stays.
+/// A game that has run for 60 ticks, and allocated all that is kept.
 fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Recording<Player>) -> TestApp {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         enabled,
@@ -100,7 +100,7 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
             Allowed([true; 9]),
         ));
     }
-    // Many threads allocate as they happen to run; one does what the systems do.
+    // The allocations of a multi-threaded executor depend on timing.
     for (_, schedule) in test.world_mut().resource_mut::<Schedules>().iter_mut() {
         schedule.set_executor(SingleThreadedExecutor::new());
     }
@@ -113,7 +113,7 @@ fn a_warm_tick_allocates_nothing() {
     let without = game(false, |recording| recording);
     let before = allocations();
     drop(core::hint::black_box(vec![0_u8; 64]));
-    assert_eq!(allocations(), before + 1, "the counter counts");
+    assert_eq!(allocations(), before + 1, "the counter works");
     assert_eq!(game(true, |recording| recording), without);
     assert_eq!(game(true, |recording| recording.decision_interval(3)), without);
     assert_eq!(game(true, |recording| recording.mode(RecordMode::OnChange)), without);
@@ -136,7 +136,7 @@ fn a_warm_tick_allocates_nothing() {
     );
 }
 
-/// The most, and the least, that one of 200 ticks allocates on the game's thread.
+/// The minimum and the maximum of allocations on the game's thread in one tick, of 200.
 fn each_tick(
     players: u16,
     enabled: bool,
@@ -153,7 +153,7 @@ fn each_tick(
 }
 
 #[test]
-fn threads_that_capture_together_allocate_for_themselves_and_not_for_players() {
+fn parallel_capture_allocates_per_thread_and_not_per_player() {
     let threads = available_parallelism().map_or(1, |threads| threads.get() as u64);
     if threads == 1 {
         return;
@@ -169,8 +169,8 @@ fn threads_that_capture_together_allocate_for_themselves_and_not_for_players() {
                 })
             };
             let (least, most) = each_tick(players, true, parallel);
-            // Each thread's list and task, and their frame. How long one waits for another decides about the last few.
-            assert!(least >= Some(1), "one thread did everything");
+            // A list and a task for each thread, and their scope. A few more depend on how long threads wait for each other.
+            assert!(least >= Some(1), "one thread captured all players");
             assert!(most <= Some(2 * threads + 6), "{players} players: {most:?}");
         }
     }

@@ -1,11 +1,13 @@
-//! What a recording is doing can be seen from outside.
+//! Diagnostics and tracing spans of a recording.
+
+#[path = "support/player.rs"]
+mod player;
 
 use bevy_app::prelude::*;
 use bevy_diagnostic::{Diagnostic, DiagnosticsPlugin, DiagnosticsStore};
-use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};
-use bevy_reflect::Reflect;
 use core::time::Duration;
+use player::{Age, Player, grow};
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
@@ -15,27 +17,17 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
 fn play() -> TestApp {
     let mut test = TestApp::new();
     test.add_plugins((DiagnosticsPlugin, ExperienceDiagnosticsPlugin));
     test.record(Recording::<Player>::new("player").observe::<Age>());
-    test.add_systems(FixedUpdate, |mut players: Query<&mut Age>| {
-        for mut age in &mut players {
-            age.0 += 1.0;
-        }
-    });
+    test.add_systems(FixedUpdate, grow);
     test.world_mut().spawn((Player, Age(0.0)));
     test
 }
 
 #[test]
-fn each_recording_is_measured() {
+fn each_recording_has_diagnostics() {
     let mut test = play();
     test.add_recording(Recording::<Player>::new("a/b").observe::<Age>());
     test.ticks(50);
@@ -58,15 +50,15 @@ fn each_recording_is_measured() {
     }
     let progress = test.world().resource::<Experience>().progress("player").unwrap();
     assert_eq!((progress.recorded, progress.exported, progress.pending), (49, 49, 0));
-    assert_eq!(test.world().resource::<Experience>().progress("nobody"), None);
+    assert_eq!(test.world().resource::<Experience>().progress("no_such"), None);
 }
 
 static SPANS: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
 
-/// Remembers the names of spans.
-struct Names;
+/// Collects the names of spans in [`SPANS`].
+struct SpanNames;
 
-impl Subscriber for Names {
+impl Subscriber for SpanNames {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_span()
     }
@@ -83,8 +75,8 @@ impl Subscriber for Names {
 }
 
 #[test]
-fn captures_drains_and_sinks_have_spans() {
-    tracing::subscriber::set_global_default(Names).unwrap();
+fn captures_drains_and_sink_calls_have_spans() {
+    tracing::subscriber::set_global_default(SpanNames).unwrap();
     let mut test = play();
     test.ticks(5);
     let mut experience = test.world_mut().resource_mut::<Experience>();

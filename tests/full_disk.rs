@@ -1,4 +1,4 @@
-//! A disk that is really full: a small one, mounted for the test, where that is allowed.
+//! A dataset on a full disk: a small tmpfs, where the test is allowed to mount one.
 #![cfg(target_os = "linux")]
 
 use bevy_app::prelude::*;
@@ -18,11 +18,11 @@ use tempfile::TempDir;
 #[derive(Component)]
 struct Player;
 
-/// Numbers that no compression makes small.
+/// Values that do not compress.
 #[derive(Component, Reflect)]
 struct Noise([f32; 32]);
 
-/// A disk of a mebibyte.
+/// A tmpfs of 1 MiB.
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
@@ -65,7 +65,7 @@ fn settings() -> ExportSettings {
             longest_wait: Duration::from_millis(10),
             patience: Duration::from_millis(200),
         },
-        // All of the disk is a sixteenth of a usual segment.
+        // The disk is a sixteenth of a default segment.
         journal: Some(JournalSettings {
             segment_bytes: 32 << 10,
             flush_interval: Duration::from_millis(5),
@@ -79,20 +79,17 @@ fn settings() -> ExportSettings {
 fn play_until(test: &mut TestApp, mut done: impl FnMut(&TestApp) -> bool) {
     let begun = Instant::now();
     while !done(test) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to be");
+        assert!(begun.elapsed() < Duration::from_secs(60), "timed out");
         test.ticks(1);
         std::thread::sleep(Duration::from_micros(200));
     }
 }
 
 #[test]
-#[expect(
-    clippy::print_stderr,
-    reason = "whoever reads the test's output must learn that nothing was tested"
-)]
-fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
+#[expect(clippy::print_stderr, reason = "a skipped test has to be visible in the output")]
+fn a_full_disk_pauses_recording_and_freed_space_resumes_it() {
     let Some(disk) = SmallDisk::mount() else {
-        eprintln!("skipped: no disk can be mounted; as root it can");
+        eprintln!("skipped: mounting a tmpfs needs root");
         return;
     };
     let root = disk.path().join("data");
@@ -115,12 +112,12 @@ fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
     }
     let report = |test: &TestApp| test.world().resource::<Experience>().reports("player").remove(0);
     let reason = |test: &TestApp| test.world().resource::<Experience>().pause_reason("player");
-    // Half of the disk is another's.
+    // A file of another program takes half of the disk.
     let other = disk.path().join("other");
     fs::write(&other, vec![0; 512 << 10]).unwrap();
     test.ticks(2);
     for round in 0..2 {
-        // What was on its way when the disk became full may still find room, and go on for a while.
+        // Rows in flight when the disk fills may still fit, so recording may resume for a while.
         let (mut recorded, mut since) = (0, Instant::now());
         play_until(&mut test, |test| {
             let now = report(test).recorded;
@@ -135,7 +132,7 @@ fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
         if round == 0 {
             fs::remove_file(&other).unwrap();
         } else {
-            // What readers have taken away already.
+            // A reader moves half of the shards away, which frees space.
             let data = root.join("player/data");
             let mut shards: Vec<_> = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).collect();
             shards.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
@@ -150,7 +147,7 @@ fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
         play_until(&mut test, |test| {
             reason(test).is_none() && report(test).recorded > recorded
         });
-        // All at once, while rows are on their way: so the sink meets the end of the disk, and not the journal alone.
+        // Fills the disk at once while rows are in flight, so that the sink fails too, not only the journal.
         let rest = disk.path().join("rest");
         let mut filler = fs::File::create(&rest).unwrap();
         while filler.write_all(&[0; 4096]).is_ok() {}
@@ -169,7 +166,7 @@ fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
         (report.recorded, 0, 0)
     );
     assert!(report.failures > 0);
-    // What was taken away comes back, to be looked at with the rest.
+    // Puts the moved shards back, to validate the whole dataset.
     let whole = tempfile::tempdir().unwrap();
     let copied = Command::new("cp").arg("-r").arg(&root).arg(whole.path()).status();
     assert!(copied.unwrap().success());
@@ -190,5 +187,5 @@ fn a_disk_that_is_full_pauses_recording_and_room_lets_it_go_on() {
     for episode in player.episodes() {
         paused += usize::from(episode.unwrap().reason() == &EndReason::PAUSED);
     }
-    assert!(paused >= 4, "{paused} episodes ended with the pause");
+    assert!(paused >= 4, "{paused} episodes ended with a pause");
 }

@@ -1,4 +1,4 @@
-//! An open episode lies in the journal: a player of three weeks takes no more memory than one of three minutes.
+//! With a journal, the memory of an open episode does not grow with its length.
 
 #[path = "support/memory_held.rs"]
 mod memory_held;
@@ -11,7 +11,7 @@ use bevy_time::{TimePlugin, TimeUpdateStrategy};
 use core::time::Duration;
 use memory_held::memory_held;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Component)]
 struct Player;
@@ -19,13 +19,13 @@ struct Player;
 #[derive(Component, Reflect)]
 struct Senses([f32; 64]);
 
-fn feel(mut players: Query<&mut Senses>) {
+fn update_senses(mut players: Query<&mut Senses>) {
     for mut senses in &mut players {
         senses.0[0] += 1.0;
     }
 }
 
-/// By how much memory grows while one player lives 16,000 ticks, of rows of 320 bytes each.
+/// Growth of memory, in bytes, over 16,000 ticks of one player with rows of 320 bytes.
 fn growth(journal: Option<JournalSettings>) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let mut app = App::new();
@@ -45,35 +45,35 @@ fn growth(journal: Option<JournalSettings>) -> usize {
         Recording::<Player>::new("player")
             .observe::<Senses>()
             .buffers(BufferSettings {
-                overflow: Overflow::Block(PATIENCE),
+                overflow: Overflow::Block(TIMEOUT),
                 ..Default::default()
             })
             .sink(DatasetSink::new(folder.path())),
     )
-    .add_systems(FixedUpdate, feel);
+    .add_systems(FixedUpdate, update_senses);
     app.world_mut().spawn((Player, Senses([0.0; 64])));
-    let mut live = |ticks: usize| {
+    let mut run = |ticks: usize| {
         for _ in 0..ticks / 500 {
             for _ in 0..500 {
                 app.update();
             }
-            assert!(app.world_mut().resource_mut::<Experience>().flush(PATIENCE));
+            assert!(app.world_mut().resource_mut::<Experience>().flush(TIMEOUT));
         }
         memory_held()
     };
-    let before = live(4_000);
-    let after = live(16_000);
+    let before = run(4_000);
+    let after = run(16_000);
     after.saturating_sub(before)
 }
 
 #[test]
-fn a_long_life_takes_no_more_memory_than_a_short_one() {
+fn memory_does_not_grow_with_the_length_of_a_journalled_episode() {
     let with = growth(Some(JournalSettings::default()));
     let without = growth(None);
-    // Where each stretch of rows lies takes a few bytes.
+    // The positions of the rows in the journal take a few bytes for each batch.
     assert!(with < 256 << 10, "{with} bytes more");
     assert!(
         without > 4 << 20,
-        "{without} bytes: without a journal they would be in memory"
+        "{without} bytes: without a journal the rows are in memory"
     );
 }

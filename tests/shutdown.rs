@@ -1,4 +1,7 @@
-//! However an app ends, what it recorded is written, within a deadline.
+//! Shutdown: each orderly end of an app writes all it recorded, within a deadline.
+
+#[path = "support/player.rs"]
+mod player;
 
 use bevy_app::{PanicHandlerPlugin, ScheduleRunnerPlugin, TerminalCtrlCHandlerPlugin, prelude::*};
 use bevy_ecs::prelude::*;
@@ -9,9 +12,9 @@ use bevy_experience::{
     sink::{RecordingInfo, RunReport, Sink, SinkError},
     transition::Episode,
 };
-use bevy_reflect::Reflect;
 use bevy_time::{TimePlugin, TimeUpdateStrategy};
 use core::time::Duration;
+use player::{Age, Player, grow};
 use std::{
     borrow::Cow,
     path::Path,
@@ -19,20 +22,14 @@ use std::{
     time::Instant,
 };
 
-/// How the child of a test ends, and where it writes.
-const WAY: &str = "BEVY_EXPERIENCE_TEST_WAY";
+/// Environment variables of the child process: how it ends, and where it writes.
+const MODE: &str = "BEVY_EXPERIENCE_TEST_MODE";
 const FOLDER: &str = "BEVY_EXPERIENCE_TEST_FOLDER";
 
-/// Longer than an end may take, on a slow machine.
+/// The longest time that a shutdown may take, on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-/// A sink that takes hours for what takes no time.
+/// A sink whose `open` does not return within the test.
 struct Stuck;
 
 impl Sink for Stuck {
@@ -54,7 +51,7 @@ impl Sink for Stuck {
     }
 }
 
-fn game(folder: &Path, way: &str) -> App {
+fn game(folder: &Path, mode: &str) -> App {
     let mut app = App::new();
     app.add_plugins((
         TaskPoolPlugin::default(),
@@ -62,48 +59,44 @@ fn game(folder: &Path, way: &str) -> App {
         PanicHandlerPlugin,
         ScheduleRunnerPlugin::run_loop(Duration::from_millis(1)),
         ExperiencePlugin {
-            handle_sigterm: way != "no handler",
+            handle_sigterm: mode != "no handler",
             export: ExportSettings {
-                close_timeout: Duration::from_secs(if way.starts_with("stuck") { 1 } else { 20 }),
+                close_timeout: Duration::from_secs(if mode.starts_with("stuck") { 1 } else { 20 }),
                 ..Default::default()
             },
             ..Default::default()
         },
     ));
-    if way == "ctrl-c" {
+    if mode == "ctrl-c" {
         app.add_plugins(TerminalCtrlCHandlerPlugin);
     }
     let recording = Recording::<Player>::new("player").observe::<Age>();
-    let recording = if way.starts_with("stuck") {
+    let recording = if mode.starts_with("stuck") {
         recording.sink(Stuck)
     } else {
         recording
     };
     app.insert_resource(TimeUpdateStrategy::FixedTimesteps(1))
         .add_recording(recording.sink(DatasetSink::new(folder.join("data"))))
-        .add_systems(FixedUpdate, |mut players: Query<&mut Age>| {
-            for mut age in &mut players {
-                age.0 += 1.0;
-            }
-        });
+        .add_systems(FixedUpdate, grow);
     for id in 0..3 {
         app.world_mut().spawn((Player, Age(0.0), AgentId(id)));
     }
     app
 }
 
-/// Not a test, but the life of a process, which ends in the way that it is told.
+/// Not a test: the entry point of the child process.
 #[test]
-#[ignore = "is started by the tests below"]
-fn the_life_of_a_child() {
-    let (Some(way), Some(folder)) = (std::env::var_os(WAY), std::env::var_os(FOLDER)) else {
+#[ignore = "started by the tests below"]
+fn child_process() {
+    let (Some(mode), Some(folder)) = (std::env::var_os(MODE), std::env::var_os(FOLDER)) else {
         return;
     };
-    let way = way.into_string().unwrap();
+    let mode = mode.into_string().unwrap();
     let folder = Path::new(&folder);
-    let mut app = game(folder, &way);
-    let plays = folder.join("plays");
-    let ends = way.clone();
+    let mut app = game(folder, &mode);
+    let started = folder.join("started");
+    let ends = mode.clone();
     app.add_systems(
         Update,
         move |mut frames: Local<u32>, mut exit: MessageWriter<AppExit>| {
@@ -112,7 +105,7 @@ fn the_life_of_a_child() {
                 return;
             }
             if *frames == 50 {
-                std::fs::write(&plays, "").unwrap();
+                std::fs::write(&started, "").unwrap();
             }
             match ends.as_str() {
                 "app exit" => {
@@ -123,8 +116,8 @@ fn the_life_of_a_child() {
             }
         },
     );
-    if way == "window closed" {
-        // As `bevy_window` does it, where systems of the game in `Last` may have run already.
+    if mode == "window closed" {
+        // As `bevy_window` does: in `Last`, possibly after systems of the game.
         app.add_systems(Last, |mut frames: Local<u32>, mut exit: MessageWriter<AppExit>| {
             *frames += 1;
             if *frames == 60 {
@@ -132,7 +125,7 @@ fn the_life_of_a_child() {
             }
         });
     }
-    if way == "drop" || way == "stuck, drop" {
+    if mode == "drop" || mode == "stuck, drop" {
         for _ in 0..60 {
             app.update();
         }
@@ -143,29 +136,29 @@ fn the_life_of_a_child() {
     std::process::exit(0);
 }
 
-struct Doomed(Child);
+struct ChildGuard(Child);
 
-impl Drop for Doomed {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Lives the life of a child, and says how it ended.
-fn live(folder: &Path, way: &str, signal: Option<&str>) -> ExitStatus {
+/// Runs a child process, and returns its exit status.
+fn run_child(folder: &Path, mode: &str, signal: Option<&str>) -> ExitStatus {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_life_of_a_child", "--ignored"])
-        .env(WAY, way)
+        .args(["--exact", "child_process", "--ignored"])
+        .env(MODE, mode)
         .env(FOLDER, folder)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let mut child = Doomed(child.unwrap());
+    let mut child = ChildGuard(child.unwrap());
     let begun = Instant::now();
     if let Some(signal) = signal {
-        while !folder.join("plays").exists() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "it never played");
+        while !folder.join("started").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the child did not start");
             std::thread::sleep(Duration::from_millis(5));
         }
         let sent = Command::new("kill").args([signal, &child.0.id().to_string()]).status();
@@ -176,49 +169,48 @@ fn live(folder: &Path, way: &str, signal: Option<&str>) -> ExitStatus {
         if let Some(status) = child.0.try_wait().unwrap() {
             return status;
         }
-        assert!(begun.elapsed() < DEADLINE, "{way}: it does not end");
+        assert!(begun.elapsed() < DEADLINE, "{mode}: the child did not end");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// The recording that a child left, with everything in it.
+/// Asserts that the dataset of a child is closed, valid and complete.
 #[track_caller]
-fn assert_whole(folder: &Path, way: &str) {
+fn assert_complete(folder: &Path, mode: &str) {
     let dataset = Dataset::open(folder.join("data")).unwrap();
     let player = dataset.recording("player").unwrap();
     let validation = player.validate(&mut |_| {}).unwrap();
-    assert!(validation.is_valid(), "{way}: {validation:?}");
+    assert!(validation.is_valid(), "{mode}: {validation:?}");
     let runs = player.runs().unwrap();
     assert_eq!(runs.len(), 1);
-    assert_eq!(runs[0].status, RunStatus::Closed, "{way}");
+    assert_eq!(runs[0].status, RunStatus::Closed, "{mode}");
     let account = &runs[0].account;
-    assert!(account.recorded >= 3 * 40, "{way}: {account:?}");
-    assert_eq!((account.exported, account.pending), (account.recorded, 0), "{way}");
+    assert!(account.recorded >= 3 * 40, "{mode}: {account:?}");
+    assert_eq!((account.exported, account.pending), (account.recorded, 0), "{mode}");
     let episodes: Vec<_> = player.episodes().map(Result::unwrap).collect();
     assert_eq!(episodes.len(), 3);
     for episode in episodes {
-        assert_eq!(episode.reason(), &EndReason::SHUTDOWN, "{way}");
+        assert_eq!(episode.reason(), &EndReason::SHUTDOWN, "{mode}");
     }
 }
 
 #[test]
-fn every_orderly_end_writes_everything() {
-    let ways = [
+fn every_orderly_shutdown_writes_all_episodes() {
+    let modes = [
         ("app exit", true),
         ("window closed", true),
         ("drop", true),
         ("panic", false),
     ];
-    for (way, succeeds) in ways {
+    for (mode, succeeds) in modes {
         let folder = tempfile::tempdir().unwrap();
-        let status = live(folder.path(), way, None);
-        assert_eq!(status.success(), succeeds, "{way}: {status}");
-        assert_whole(folder.path(), way);
+        let status = run_child(folder.path(), mode, None);
+        assert_eq!(status.success(), succeeds, "{mode}: {status}");
+        assert_complete(folder.path(), mode);
     }
 }
 
-/// Whether whoever started this has it ignore Ctrl-C, as shells do with what runs in the background: then no handler is installed,
-/// in a game neither.
+/// Whether this process ignores SIGINT, as background jobs of a shell do. A child inherits that, and installs no handler.
 #[cfg(unix)]
 fn ignores_interrupts() -> bool {
     const SIGINT: u32 = 2;
@@ -230,30 +222,27 @@ fn ignores_interrupts() -> bool {
 
 #[cfg(unix)]
 #[test]
-#[expect(
-    clippy::print_stderr,
-    reason = "whoever reads the test's output must learn that something was not tested"
-)]
-fn signals_that_ask_for_an_end_are_orderly_ends() {
-    for (way, signal) in [("sigterm", "-TERM"), ("ctrl-c", "-INT")] {
-        if way == "ctrl-c" && ignores_interrupts() {
-            eprintln!("skipped: Ctrl-C is ignored here; it is not in the foreground of a shell");
+#[expect(clippy::print_stderr, reason = "a skipped case has to be visible in the output")]
+fn sigterm_and_ctrl_c_are_orderly_shutdowns() {
+    for (mode, signal) in [("sigterm", "-TERM"), ("ctrl-c", "-INT")] {
+        if mode == "ctrl-c" && ignores_interrupts() {
+            eprintln!("skipped: this process ignores SIGINT, as a background job of a shell does");
             continue;
         }
         let folder = tempfile::tempdir().unwrap();
-        let status = live(folder.path(), way, Some(signal));
-        assert_eq!(status.code(), Some(0), "{way}: {status}");
-        assert_whole(folder.path(), way);
+        let status = run_child(folder.path(), mode, Some(signal));
+        assert_eq!(status.code(), Some(0), "{mode}: {status}");
+        assert_complete(folder.path(), mode);
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn sigterm_kills_where_nobody_asked_for_a_handler() {
+fn sigterm_without_a_handler_leaves_a_recoverable_run() {
     let folder = tempfile::tempdir().unwrap();
-    let status = live(folder.path(), "no handler", Some("-TERM"));
+    let status = run_child(folder.path(), "no handler", Some("-TERM"));
     assert_eq!(status.code(), None, "{status}");
-    // What was not written is in the journal, and what is there is whole.
+    // The dataset is valid, and the rows that are not in it are in the journal.
     let dataset = Dataset::open(folder.path().join("data")).unwrap();
     let player = dataset.recording("player").unwrap();
     let validation = player.validate(&mut |_| {}).unwrap();
@@ -269,11 +258,11 @@ fn sigterm_kills_where_nobody_asked_for_a_handler() {
 
 #[cfg(unix)]
 #[test]
-fn a_sink_that_is_stuck_keeps_no_end_waiting_and_the_other_is_whole() {
-    for (way, signal) in [("stuck, sigterm", Some("-TERM")), ("stuck, drop", None)] {
+fn a_stuck_sink_does_not_delay_the_shutdown_and_the_other_is_complete() {
+    for (mode, signal) in [("stuck, sigterm", Some("-TERM")), ("stuck, drop", None)] {
         let folder = tempfile::tempdir().unwrap();
-        let status = live(folder.path(), way, signal);
-        assert_eq!(status.code(), Some(0), "{way}: {status}");
-        assert_whole(folder.path(), way);
+        let status = run_child(folder.path(), mode, signal);
+        assert_eq!(status.code(), Some(0), "{mode}: {status}");
+        assert_complete(folder.path(), mode);
     }
 }

@@ -1,4 +1,4 @@
-//! Contract, rule 1: what came of which action, seen in which observation.
+//! Contract, rule 1 (alignment): rewards, masks and info belong to the observation and the action of their transition.
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
@@ -11,17 +11,17 @@ struct Walker;
 #[derive(Component, Reflect)]
 struct Place(f32);
 
-/// How far to go in the coming tick.
+/// The action: the displacement of the next tick.
 #[derive(Component, Reflect)]
 struct Stride(f32);
 
-/// Which strides are allowed where one stands: short, long.
+/// The action mask of the current place: a short stride, a long stride.
 #[derive(Component, Reflect)]
 struct Allowed([bool; 2]);
 
-/// What the bot thought of its choice.
+/// Info columns of the policy that chose the action.
 #[derive(Component, Reflect)]
-struct Thought {
+struct PolicyInfo {
     behavior_logp: f32,
     policy_version: i64,
 }
@@ -33,7 +33,7 @@ fn walk(mut walkers: Query<(&mut Place, &Stride, &mut Reward)>) {
     }
 }
 
-/// The bot decides before the world moves: one unit further each tick.
+/// The policy. Runs before the world moves, and lengthens the stride by 1 each tick.
 fn decide(mut walkers: Query<&mut Stride>) {
     for mut stride in &mut walkers {
         stride.0 += 1.0;
@@ -48,7 +48,7 @@ fn recording() -> Recording<Walker> {
 }
 
 /// (observation, action, reward, next observation) of each transition.
-fn lived(episode: &Episode) -> Vec<(f32, f64, f64, f32)> {
+fn steps(episode: &Episode) -> Vec<(f32, f64, f64, f32)> {
     episode
         .transitions()
         .map(|transition| {
@@ -62,11 +62,11 @@ fn lived(episode: &Episode) -> Vec<(f32, f64, f64, f32)> {
         .collect()
 }
 
-/// Capture 0 sees place 1. Then strides of 2, 3, 4 lead to 3, 6, 10.
-const BY_HAND: [(f32, f64, f64, f32); 3] = [(1.0, 2.0, 20.0, 3.0), (3.0, 3.0, 30.0, 6.0), (6.0, 4.0, 40.0, 10.0)];
+/// Capture 0 reads place 1. Strides of 2, 3 and 4 then lead to 3, 6 and 10.
+const EXPECTED: [(f32, f64, f64, f32); 3] = [(1.0, 2.0, 20.0, 3.0), (3.0, 3.0, 30.0, 6.0), (6.0, 4.0, 40.0, 10.0)];
 
 #[test]
-fn reward_and_action_stand_beside_the_observation_they_came_of() {
+fn reward_and_action_belong_to_the_observation_they_were_taken_in() {
     let mut test = TestApp::new();
     test.record(recording());
     test.add_systems(FixedPreUpdate, decide).add_systems(FixedUpdate, walk);
@@ -74,7 +74,7 @@ fn reward_and_action_stand_beside_the_observation_they_came_of() {
     test.ticks(4);
     let episodes = test.finish();
     assert_eq!(episodes.len(), 1);
-    assert_eq!(lived(&episodes[0]), BY_HAND);
+    assert_eq!(steps(&episodes[0]), EXPECTED);
     assert_eq!(episodes[0].row(3).reward_terms(), [40.0]);
 }
 
@@ -100,15 +100,15 @@ fn an_episode_of_t_transitions_has_t_plus_one_observations() {
 }
 
 #[test]
-fn a_game_that_clears_the_intent_on_use_is_read_after_the_schedule_that_decides() {
-    fn walk_and_forget(mut walkers: Query<(&mut Place, &mut Stride, &mut Reward)>, mut next: Local<f32>) {
+fn an_action_cleared_on_use_is_read_after_the_policy_schedule() {
+    fn walk_and_clear(mut walkers: Query<(&mut Place, &mut Stride, &mut Reward)>, mut next: Local<f32>) {
         for (mut place, mut stride, mut reward) in &mut walkers {
             place.0 += stride.0;
             reward.add("distance", f64::from(10.0 * stride.0));
             *next = core::mem::take(&mut stride.0);
         }
     }
-    fn decide_anew(mut walkers: Query<&mut Stride>, mut next: Local<f32>) {
+    fn decide_from_memory(mut walkers: Query<&mut Stride>, mut next: Local<f32>) {
         *next += 1.0;
         for mut stride in &mut walkers {
             stride.0 = *next;
@@ -117,56 +117,60 @@ fn a_game_that_clears_the_intent_on_use_is_read_after_the_schedule_that_decides(
     let play = |recording: Recording<Walker>| {
         let mut test = TestApp::new();
         test.record(recording);
-        test.add_systems(FixedPreUpdate, decide_anew)
-            .add_systems(FixedUpdate, walk_and_forget);
+        test.add_systems(FixedPreUpdate, decide_from_memory)
+            .add_systems(FixedUpdate, walk_and_clear);
         test.world_mut().spawn((Walker, Place(0.0), Stride(0.0)));
         test.ticks(4);
-        lived(&test.finish()[0])
+        steps(&test.finish()[0])
     };
-    assert_eq!(play(recording().read_actions_after(FixedPreUpdate)), BY_HAND);
-    // At capture there is nothing left to read: the way that must not be used, and why.
+    assert_eq!(play(recording().read_actions_after(FixedPreUpdate)), EXPECTED);
+    // At capture the action is cleared already, so such a game has to name the schedule.
     assert!(play(recording()).iter().all(|&(_, action, _, _)| action == 0.0));
 }
 
 #[test]
-fn a_game_that_writes_the_next_intent_early_is_read_before_it_does() {
+fn an_action_overwritten_before_capture_is_read_after_the_policy_schedule() {
     let play = |recording: Recording<Walker>| {
         let mut test = TestApp::new();
         test.record(recording);
-        // The intent for the next tick stands there as soon as this tick has moved.
+        // The action of the next tick is written right after the world moved.
         test.add_systems(FixedUpdate, (walk, decide).chain());
         test.world_mut().spawn((Walker, Place(0.0), Stride(1.0)));
         test.ticks(4);
-        lived(&test.finish()[0])
+        steps(&test.finish()[0])
     };
-    assert_eq!(play(recording().read_actions_after(FixedPreUpdate)), BY_HAND);
-    let late: Vec<_> = play(recording()).iter().map(|lived| lived.1).collect();
-    assert_eq!(late, [3.0, 4.0, 5.0], "read at capture, every action is the next one");
+    assert_eq!(play(recording().read_actions_after(FixedPreUpdate)), EXPECTED);
+    let late: Vec<_> = play(recording()).iter().map(|step| step.1).collect();
+    assert_eq!(
+        late,
+        [3.0, 4.0, 5.0],
+        "read at capture, each action is that of the next tick"
+    );
 }
 
 #[test]
 fn a_mask_belongs_to_the_observation_and_info_to_the_action() {
     let mut test = TestApp::new();
-    test.record(recording().action_mask::<Allowed>().info::<Thought>());
-    fn think(mut walkers: Query<(&mut Thought, &Stride)>) {
-        for (mut thought, stride) in &mut walkers {
-            thought.behavior_logp = -stride.0;
-            thought.policy_version += 1;
+    test.record(recording().action_mask::<Allowed>().info::<PolicyInfo>());
+    fn update_info(mut walkers: Query<(&mut PolicyInfo, &Stride)>) {
+        for (mut info, stride) in &mut walkers {
+            info.behavior_logp = -stride.0;
+            info.policy_version += 1;
         }
     }
-    fn allow(mut walkers: Query<(&mut Allowed, &Place)>) {
+    fn update_mask(mut walkers: Query<(&mut Allowed, &Place)>) {
         for (mut allowed, place) in &mut walkers {
             allowed.0 = [true, place.0 > 4.0];
         }
     }
-    test.add_systems(FixedPreUpdate, (decide, think).chain())
-        .add_systems(FixedUpdate, (walk, allow).chain());
+    test.add_systems(FixedPreUpdate, (decide, update_info).chain())
+        .add_systems(FixedUpdate, (walk, update_mask).chain());
     test.world_mut().spawn((
         Walker,
         Place(0.0),
         Stride(0.0),
         Allowed([true, false]),
-        Thought {
+        PolicyInfo {
             behavior_logp: 0.0,
             policy_version: 6,
         },

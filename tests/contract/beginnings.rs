@@ -1,51 +1,35 @@
-//! Contract, rule 4: joining, being between episodes, and beginning again.
+//! Contract, rule 4 (beginnings): joins, the time between episodes, and the next episode.
 
+use crate::{
+    player::{Age, Player},
+    support::play,
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};
-use bevy_reflect::Reflect;
-
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-fn grow(mut players: Query<&mut Age>) {
-    for mut age in &mut players {
-        age.0 += 1.0;
-    }
-}
-
-fn play(recording: Recording<Player>) -> TestApp {
-    let mut test = TestApp::new();
-    test.record(recording.observe::<Age>());
-    test.add_systems(FixedUpdate, grow);
-    test
-}
 
 #[derive(Resource, Default)]
-struct Endings(usize);
+struct EndedCount(usize);
 
-fn count(_: On<EpisodeEnded>, mut endings: ResMut<Endings>) {
-    endings.0 += 1;
+fn count_ended(_: On<EpisodeEnded>, mut ended: ResMut<EndedCount>) {
+    ended.0 += 1;
 }
 
 #[test]
-fn players_join_at_capture_in_agent_order() {
+fn players_join_at_capture_in_order_of_agent_id() {
     let mut test = play(Recording::new("player"));
-    let born = [7, 3, 5].map(|id| test.world_mut().spawn((Player, Age(id as f32), AgentId(id))).id());
+    let players = [7, 3, 5].map(|id| test.world_mut().spawn((Player, Age(id as f32), AgentId(id))).id());
     test.ticks(2);
     // The first episode of the run belongs to the lowest id.
     let mut episodes = test.finish();
     episodes.sort_by_key(|episode| episode.info().episode_id);
     let agents: Vec<_> = episodes.iter().map(|episode| episode.info().agent_id).collect();
     assert_eq!(agents, [3, 5, 7]);
-    assert_eq!(born.len(), 3);
+    assert_eq!(players.len(), 3);
 }
 
 #[test]
-fn a_player_without_an_id_gets_the_next_free_number() {
+fn a_player_without_an_agent_id_gets_the_next_free_one() {
     let mut test = play(Recording::new("player"));
     test.world_mut().spawn((Player, Age(0.0), AgentId(1)));
     test.world_mut().spawn((Player, Age(0.0)));
@@ -58,10 +42,10 @@ fn a_player_without_an_id_gets_the_next_free_number() {
 #[test]
 fn a_rejoining_player_keeps_its_agent_id() {
     let mut test = play(Recording::new("player"));
-    for life in 0..3 {
+    for join in 0..3 {
         let player = test
             .world_mut()
-            .spawn((Player, Age(10.0 * life as f32), AgentId(42)))
+            .spawn((Player, Age(10.0 * join as f32), AgentId(42)))
             .id();
         test.ticks(3);
         test.world_mut().despawn(player);
@@ -69,45 +53,45 @@ fn a_rejoining_player_keeps_its_agent_id() {
     }
     let episodes = test.finish();
     assert_eq!(episodes.len(), 3);
-    for (life, episode) in episodes.iter().enumerate() {
+    for (join, episode) in episodes.iter().enumerate() {
         assert_eq!(episode.info().agent_id, 42);
-        assert_eq!(episode.row(0).observation()[0], 10.0 * life as f32 + 1.0);
+        assert_eq!(episode.row(0).observation()[0], 10.0 * join as f32 + 1.0);
     }
 }
 
 #[test]
-fn further_ends_between_episodes_are_counted_and_do_nothing() {
+fn ends_between_episodes_are_counted_and_ignored() {
     let mut test = play(Recording::new("player").episodes(EpisodeRules {
         start: EpisodeStart::OnEvent,
         ..Default::default()
     }));
-    test.init_resource::<Endings>().add_observer(count);
+    test.init_resource::<EndedCount>().add_observer(count_ended);
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(3);
     for _ in 0..4 {
         test.world_mut().trigger(EndEpisode::terminated(player, "death"));
         test.ticks(1);
     }
-    assert_eq!(test.world().resource::<Endings>().0, 1);
+    assert_eq!(test.world().resource::<EndedCount>().0, 1);
     let episodes = test.finish();
     assert_eq!(episodes.len(), 1);
     assert_eq!(test.report().ignored_ends, 3);
 }
 
 #[test]
-fn an_end_twice_in_one_tick_resets_once() {
+fn two_ends_in_one_tick_trigger_episode_ended_once() {
     let mut test = play(Recording::new("player"));
-    test.init_resource::<Endings>().add_observer(count);
+    test.init_resource::<EndedCount>().add_observer(count_ended);
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(2);
     test.world_mut().trigger(EndEpisode::terminated(player, "death"));
     test.world_mut().trigger(EndEpisode::terminated(player, "death"));
     test.ticks(1);
-    assert_eq!(test.world().resource::<Endings>().0, 1);
+    assert_eq!(test.world().resource::<EndedCount>().0, 1);
 }
 
 #[test]
-fn a_dead_player_of_60_ticks_is_no_episode() {
+fn no_row_is_written_between_episodes() {
     let mut test = play(
         Recording::new("player")
             .episodes(EpisodeRules {
@@ -130,7 +114,7 @@ fn a_dead_player_of_60_ticks_is_no_episode() {
     test.world_mut().get_mut::<Reward>(player).unwrap().add("late", 3.0);
     test.ticks(50);
     let episodes = test.finish();
-    let seen: Vec<_> = episodes
+    let bounds: Vec<_> = episodes
         .iter()
         .map(|episode| {
             (
@@ -139,17 +123,17 @@ fn a_dead_player_of_60_ticks_is_no_episode() {
             )
         })
         .collect();
-    // `die` sees the age before or after `grow`, the two being unordered: compare what does not depend on it.
-    assert_eq!(seen.len(), 2);
-    assert_eq!(seen[0].0, 1.0);
-    assert_eq!(seen[1].1, 70.0);
-    assert!(seen[1].0 - seen[0].1 >= 59.0, "{seen:?}");
+    // The system above is not ordered against `grow`. Compare what does not depend on which of them runs first.
+    assert_eq!(bounds.len(), 2);
+    assert_eq!(bounds[0].0, 1.0);
+    assert_eq!(bounds[1].1, 70.0);
+    assert!(bounds[1].0 - bounds[0].1 >= 59.0, "{bounds:?}");
     assert_eq!(test.report().orphaned_rewards, 1);
     assert_eq!(test.report().recorded, test.report().exported);
 }
 
 #[test]
-fn an_end_and_a_beginning_in_one_tick_are_two_episodes() {
+fn an_end_and_a_begin_in_one_tick_make_two_episodes() {
     let mut test = play(Recording::new("player").episodes(EpisodeRules {
         start: EpisodeStart::OnEvent,
         ..Default::default()
@@ -163,7 +147,7 @@ fn an_end_and_a_beginning_in_one_tick_are_two_episodes() {
 }
 
 #[test]
-fn an_episode_without_a_transition_is_counted_not_written() {
+fn an_episode_without_a_transition_is_counted_and_not_exported() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(1);
@@ -176,7 +160,7 @@ fn an_episode_without_a_transition_is_counted_not_written() {
 }
 
 #[test]
-fn rewards_outside_any_episode_are_counted_as_orphans() {
+fn rewards_outside_an_episode_are_counted_as_orphaned() {
     let mut test = play(Recording::new("player").reward_terms(["early"]));
     let mut reward = Reward::default();
     reward.add("early", 1.0);
@@ -188,13 +172,13 @@ fn rewards_outside_any_episode_are_counted_as_orphans() {
 }
 
 #[test]
-fn a_second_living_player_with_one_agent_id_is_refused_and_joins_when_the_first_is_gone() {
+fn a_duplicate_agent_id_is_refused_until_the_first_player_leaves() {
     let mut test = play(Recording::new("player"));
     let first = test.world_mut().spawn((Player, Age(0.0), AgentId(1))).id();
     test.ticks(2);
     test.world_mut().spawn((Player, Age(100.0), AgentId(1)));
     test.ticks(3);
-    assert_eq!(test.report().refused_agents, 1, "counted once, however long it waits");
+    assert_eq!(test.report().refused_agents, 1, "counted once, not at each capture");
     test.world_mut().despawn(first);
     test.ticks(3);
     let episodes = test.finish();
@@ -205,7 +189,7 @@ fn a_second_living_player_with_one_agent_id_is_refused_and_joins_when_the_first_
 }
 
 #[test]
-fn a_player_joins_when_it_has_everything_that_is_read() {
+fn a_player_joins_when_it_has_all_recorded_components() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn(Player).id();
     test.ticks(3);
@@ -231,7 +215,7 @@ fn players_spawned_before_the_recording_was_added_are_recorded_and_rewarded() {
         }
     });
     test.ticks(3);
-    // And those after, of a marker that could not be given a required component any more.
+    // A player spawned later, too: the marker was in use, so `Reward` could not become a required component of it.
     test.world_mut().spawn((Player, Age(0.0)));
     test.ticks(3);
     let episodes = test.finish();

@@ -1,5 +1,6 @@
-//! Contract, rule 6: a diff, not a guess.
+//! Contract, rule 6 (changes): `changed` is a diff of encoded values, and on-change recording skips unchanged ticks.
 
+use crate::{player::Player, support::Choice};
 use bevy_app::prelude::*;
 use bevy_ecs::{change_detection::DetectChangesMut, prelude::*};
 use bevy_experience::{
@@ -9,9 +10,6 @@ use bevy_experience::{
 };
 use bevy_reflect::Reflect;
 
-#[derive(Component)]
-struct Player;
-
 #[derive(Component, Reflect)]
 struct Place {
     x: f32,
@@ -19,15 +17,12 @@ struct Place {
 }
 
 #[derive(Component, Reflect)]
-struct Choice(f32);
-
-#[derive(Component, Reflect)]
 struct Allowed([bool; 3]);
 
 #[derive(Resource, Default)]
 struct Tick(u32);
 
-/// At each tick listed, the given change.
+/// An app with one player, to which each change is applied at its tick.
 fn play(recording: Recording<Player>, changes: &'static [(u32, fn(&mut Place, &mut Choice, &mut Allowed))]) -> TestApp {
     let mut test = TestApp::new();
     test.record(
@@ -62,7 +57,7 @@ fn play(recording: Recording<Player>, changes: &'static [(u32, fn(&mut Place, &m
 }
 
 /// (x before, action, ticks, reward, x after)
-fn lived(episode: &Episode) -> Vec<(f32, f64, u32, f64, f32)> {
+fn steps(episode: &Episode) -> Vec<(f32, f64, u32, f64, f32)> {
     episode
         .transitions()
         .map(|t| {
@@ -78,13 +73,13 @@ fn lived(episode: &Episode) -> Vec<(f32, f64, u32, f64, f32)> {
 }
 
 #[test]
-fn each_transition_knows_which_features_truly_changed() {
+fn changed_compares_encoded_bits() {
     let mut test = play(
         Recording::new("player"),
         &[
             (1, |place, _, _| place.x = 1.0),
             (2, |place, _, _| place.y = -0.0),
-            // Written, and not changed: a change tick would fire.
+            // An equal value is written: change detection reports it, the diff does not.
             (3, |place, _, _| place.x = 1.0),
         ],
     );
@@ -95,7 +90,7 @@ fn each_transition_knows_which_features_truly_changed() {
 }
 
 #[test]
-fn on_change_skips_still_ticks_and_sums_what_they_were_worth() {
+fn on_change_skips_unchanged_ticks_and_sums_their_rewards() {
     let mut test = play(
         Recording::new("player").mode(RecordMode::OnChange),
         &[
@@ -108,7 +103,7 @@ fn on_change_skips_still_ticks_and_sums_what_they_were_worth() {
     let episodes = test.finish();
     assert_eq!(episodes.len(), 1, "a skip is not a gap");
     assert_eq!(
-        lived(&episodes[0]),
+        steps(&episodes[0]),
         [
             (0.0, 0.0, 10, 10.0, 1.0),
             (1.0, 0.0, 1, 1.0, 2.0),
@@ -120,7 +115,7 @@ fn on_change_skips_still_ticks_and_sums_what_they_were_worth() {
 }
 
 #[test]
-fn on_change_a_changed_action_is_a_transition_of_its_own() {
+fn on_change_a_changed_action_starts_a_transition() {
     let mut test = play(
         Recording::new("player").mode(RecordMode::OnChange),
         &[
@@ -134,13 +129,13 @@ fn on_change_a_changed_action_is_a_transition_of_its_own() {
     test.ticks(8);
     let episodes = test.finish();
     assert_eq!(
-        lived(&episodes[0]),
+        steps(&episodes[0]),
         [
-            // Two ticks of the first choice, which led nowhere new.
+            // Two ticks of the first action, without a changed observation.
             (0.0, 0.0, 2, 2.0, 0.0),
             (0.0, 7.0, 3, 3.0, 0.0),
             (0.0, 8.0, 1, 1.0, 1.0),
-            // What was under way at the end.
+            // The transition that is open at shutdown.
             (1.0, 8.0, 1, 1.0, 1.0),
         ]
     );
@@ -162,7 +157,7 @@ fn on_change_a_changed_mask_writes_a_row() {
 }
 
 #[test]
-fn on_change_an_end_writes_the_still_stretch() {
+fn on_change_an_end_writes_the_skipped_ticks() {
     let mut test = play(Recording::new("player").mode(RecordMode::OnChange), &[]);
     let player = test
         .world_mut()
@@ -185,7 +180,7 @@ fn on_change_an_end_writes_the_still_stretch() {
 }
 
 #[test]
-fn bypassing_change_detection_hides_nothing() {
+fn on_change_records_writes_that_bypass_change_detection() {
     let mut test = play(Recording::new("player").mode(RecordMode::OnChange), &[]);
     test.add_systems(FixedUpdate, |mut players: Query<&mut Place>, tick: Res<Tick>| {
         let mut place = players.single_mut().unwrap();
@@ -198,21 +193,21 @@ fn bypassing_change_detection_hides_nothing() {
 }
 
 #[test]
-fn a_swap_remove_mixes_nobody_up() {
+fn rows_stay_with_their_agent_after_a_swap_remove() {
     let mut test = TestApp::new();
     test.record(Recording::<Player>::new("player").observe::<Place>());
-    let born: Vec<_> = (0..5)
+    let players: Vec<_> = (0..5)
         .map(|id| {
             let place = Place { x: id as f32, y: 0.0 };
             test.world_mut().spawn((Player, AgentId(id), place)).id()
         })
         .collect();
     test.ticks(2);
-    // The last row of the table takes the place of the first.
-    test.world_mut().despawn(born[0]);
+    // The last row of the table is moved to the first.
+    test.world_mut().despawn(players[0]);
     test.ticks(2);
-    // Another table.
-    test.world_mut().entity_mut(born[2]).insert(Choice(0.0));
+    // Moves the player to another table.
+    test.world_mut().entity_mut(players[2]).insert(Choice(0.0));
     test.ticks(2);
     for episode in test.finish() {
         for row in 0..=episode.len() {

@@ -1,12 +1,10 @@
-//! Attributes of reflected fields: names of columns, and their bounds.
+//! Attributes of reflected fields: `ColumnName` and `ColumnBounds`.
 
+use crate::player::Player;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, schema::Space, test_app::TestApp};
 use bevy_math::{Vec2, Vec3};
 use bevy_reflect::Reflect;
-
-#[derive(Component, Reflect)]
-struct Player;
 
 #[derive(Reflect, Default)]
 struct Wheel {
@@ -65,7 +63,7 @@ fn schema_of(recording: Recording<Player>) -> Vec<(String, Space)> {
 fn refusal(recording: Recording<Player>) -> String {
     let mut test = TestApp::new();
     let error = test.try_add_recording(recording).err();
-    error.expect("it is refused").to_string()
+    error.expect("the recording is refused").to_string()
 }
 
 fn recording() -> Recording<Player> {
@@ -84,7 +82,7 @@ fn attributes_name_columns_and_bound_all_numbers_below_a_field() {
     let columns = schema_of(recording().observe::<CarPhysicsState>().act::<Intent>());
     let expected = [
         ("car.left.speed", space(-10.0, 10.0)),
-        // The innermost bounds are the ones that count.
+        // The innermost bounds take precedence.
         ("car.left.slip", space(-0.5, 0.5)),
         ("car.stick.x", space(-1.0, 1.0)),
         ("car.stick.y", space(-1.0, 1.0)),
@@ -101,7 +99,7 @@ fn attributes_name_columns_and_bound_all_numbers_below_a_field() {
 }
 
 #[test]
-fn tuple_structs_have_attributes_like_others() {
+fn attributes_apply_to_tuple_structs() {
     let columns = schema_of(recording().observe::<Charge>().observe::<Heat>().observe::<Pair>());
     let expected = [
         ("charge", space(0.0, 100.0)),
@@ -113,7 +111,7 @@ fn tuple_structs_have_attributes_like_others() {
 }
 
 #[test]
-fn fields_are_selected_by_their_names_in_rust_and_recorded_under_the_others() {
+fn fields_are_selected_by_rust_name_and_recorded_under_column_name() {
     let mut test = TestApp::new();
     test.record(recording().observe_fields::<CarPhysicsState>(["left_wheel.angular_velocity", "odometer"]));
     let schema = test.world().resource::<Experience>().schema("player").unwrap();
@@ -147,7 +145,7 @@ fn bounds_of_the_recording_override_those_of_the_component() {
 }
 
 #[test]
-fn bounds_that_are_no_interval_are_refused_with_the_path() {
+fn bounds_that_are_not_an_interval_are_refused_with_the_path() {
     #[derive(Component, Reflect)]
     struct Body {
         #[reflect(@ColumnBounds::new(1.0, -1.0))]
@@ -188,7 +186,7 @@ fn bounds_that_are_no_interval_are_refused_with_the_path() {
 }
 
 #[test]
-fn names_that_are_empty_or_taken_are_refused() {
+fn empty_or_duplicate_column_names_are_refused() {
     #[derive(Component, Reflect)]
     struct Blank {
         #[reflect(@ColumnName(""))]

@@ -1,33 +1,17 @@
-//! Contract, rule 9: who does not want to be recorded is not.
+//! Contract, rule 9 (consent): a player with `DoNotRecord` leaves no row.
 
+use crate::{
+    player::{Age, Player, grow},
+    support::play,
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};
-use bevy_reflect::Reflect;
 use bevy_transform::components::Transform;
 
-#[derive(Component, Reflect)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-fn grow(mut players: Query<&mut Age>) {
-    for mut age in &mut players {
-        age.0 += 1.0;
-    }
-}
-
-fn play() -> TestApp {
-    let mut test = TestApp::new();
-    test.record(Recording::<Player>::new("player").observe::<Age>());
-    test.add_systems(FixedUpdate, grow);
-    test
-}
-
 #[test]
-fn a_player_that_does_not_want_to_be_recorded_leaves_no_row() {
-    let mut test = play();
+fn a_player_with_do_not_record_leaves_no_row() {
+    let mut test = play(Recording::new("player"));
     test.world_mut().spawn((Player, Age(0.0), DoNotRecord));
     test.world_mut().spawn((Player, Age(50.0)));
     test.ticks(4);
@@ -39,8 +23,8 @@ fn a_player_that_does_not_want_to_be_recorded_leaves_no_row() {
 }
 
 #[test]
-fn opting_out_in_mid_episode_discards_the_open_episode() {
-    let mut test = play();
+fn opting_out_within_an_episode_discards_it() {
+    let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(4);
     test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
@@ -50,11 +34,11 @@ fn opting_out_in_mid_episode_discards_the_open_episode() {
     test.world_mut().entity_mut(player).remove::<DoNotRecord>();
     test.ticks(3);
     let episodes = test.finish();
-    let begun: Vec<_> = episodes.iter().map(|episode| episode.row(0).observation()[0]).collect();
+    let first_observations: Vec<_> = episodes.iter().map(|episode| episode.row(0).observation()[0]).collect();
     assert_eq!(
-        begun,
+        first_observations,
         [1.0, 13.0],
-        "the first was over; the second is gone; the third was wanted again"
+        "the first had ended, the second is discarded, the third began after the opt-in"
     );
     let report = test.report();
     assert_eq!((report.discarded, report.pending, report.dropped), (3, 0, 0));
@@ -62,8 +46,8 @@ fn opting_out_in_mid_episode_discards_the_open_episode() {
 }
 
 #[test]
-fn opting_out_outweighs_an_end_of_the_same_tick() {
-    let mut test = play();
+fn opting_out_takes_precedence_over_an_end_of_the_same_tick() {
+    let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(4);
     test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
@@ -73,8 +57,8 @@ fn opting_out_outweighs_an_end_of_the_same_tick() {
 }
 
 #[test]
-fn opting_out_is_kept_even_when_the_buffer_overflows() {
-    // The exporter is asleep, so nothing is drained until the buffer has long lost the row that says so.
+fn opting_out_holds_when_the_buffer_overflows() {
+    // The exporter does not poll, so that rows, and the `Discard` row among them, may be overwritten before they are drained.
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         export: bevy_experience::export::ExportSettings {
             poll_interval: core::time::Duration::from_secs(3600),
@@ -104,22 +88,22 @@ fn opting_out_is_kept_even_when_the_buffer_overflows() {
     for episode in &episodes {
         assert!(
             episode.row(0).observation()[0] > 11.0,
-            "nothing of the episode that was opted out of"
+            "a row of the discarded episode was exported"
         );
     }
 }
 
 #[test]
-fn sensors_do_not_see_who_is_not_recorded() {
+fn sensors_do_not_report_a_player_with_do_not_record() {
     let mut test = TestApp::new();
     test.record(Recording::<Player>::new("player").observe_nearest::<Player>(1, 10.0));
     test.world_mut().spawn((Player, Transform::default()));
-    let shy = test
+    let hidden = test
         .world_mut()
         .spawn((Player, Transform::from_xyz(1.0, 0.0, 0.0), DoNotRecord))
         .id();
     test.ticks(2);
-    test.world_mut().entity_mut(shy).remove::<DoNotRecord>();
+    test.world_mut().entity_mut(hidden).remove::<DoNotRecord>();
     test.ticks(2);
     let episodes = test.finish();
     let present: Vec<_> = (0..4).map(|row| episodes[0].row(row).observation()[0]).collect();
@@ -127,8 +111,8 @@ fn sensors_do_not_see_who_is_not_recorded() {
 }
 
 #[test]
-fn a_player_that_is_not_recorded_is_reset_like_any_other() {
-    let mut test = play();
+fn episode_ended_is_triggered_for_a_player_with_do_not_record() {
+    let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn((Player, Age(0.0), DoNotRecord)).id();
     test.add_observer(|ended: On<EpisodeEnded>, mut players: Query<&mut Age>| {
         players.get_mut(ended.entity).unwrap().0 = 0.0;

@@ -1,19 +1,12 @@
-//! Contract, rule 3: the true final observation, and the right and wrong places to reset.
+//! Contract, rule 3 (final observation): the state in which the player ended, and where a game may reset it.
 
+use crate::{
+    player::{Age, Player},
+    support::Choice,
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp, transition::Episode};
-use bevy_reflect::Reflect;
-
-#[derive(Component)]
-struct Player;
-
-/// Dies at 3, and is reset to 0.
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-#[derive(Component, Reflect)]
-struct Choice(f32);
 
 fn grow(mut players: Query<(&mut Age, &mut Choice)>) {
     for (mut age, mut choice) in &mut players {
@@ -22,6 +15,7 @@ fn grow(mut players: Query<(&mut Age, &mut Choice)>) {
     }
 }
 
+/// Terminates the episode at age 3.
 fn die(players: Query<(Entity, &Age)>, mut commands: Commands) {
     for (player, age) in &players {
         if age.0 == 3.0 {
@@ -56,7 +50,7 @@ fn reset(ended: On<EpisodeEnded>, mut players: Query<(&mut Age, &mut Choice)>) {
 }
 
 #[test]
-fn a_reset_in_an_observer_of_episode_ended_is_the_idiom() {
+fn a_reset_in_an_observer_of_episode_ended_follows_the_final_observation() {
     let episodes = play(recording(), |app| {
         app.add_systems(FixedUpdate, (grow, die).chain()).add_observer(reset);
     });
@@ -67,14 +61,14 @@ fn a_reset_in_an_observer_of_episode_ended_is_the_idiom() {
     assert_eq!(
         actions,
         [2.0, 3.0],
-        "the action that the last tick consumed, not the reset one"
+        "the action that the last tick consumed, not the value after the reset"
     );
-    // The next episode begins where the reset left it.
+    // The next episode begins with the state after the reset.
     assert_eq!(ages(&episodes[1]), [0.0, 1.0, 2.0, 3.0]);
 }
 
 #[test]
-fn a_reset_in_a_system_chained_after_is_right() {
+fn a_reset_in_a_system_chained_after_the_trigger_follows_the_final_observation() {
     fn reset(mut players: Query<&mut Age>) {
         for mut age in &mut players {
             if age.0 >= 3.0 {
@@ -90,7 +84,7 @@ fn a_reset_in_a_system_chained_after_is_right() {
 }
 
 #[test]
-fn a_reset_in_commands_queued_after_is_right() {
+fn a_reset_by_commands_queued_after_the_trigger_follows_the_final_observation() {
     fn die_and_reset(players: Query<(Entity, &Age)>, mut commands: Commands) {
         for (player, age) in &players {
             if age.0 == 3.0 {
@@ -107,7 +101,7 @@ fn a_reset_in_commands_queued_after_is_right() {
 }
 
 #[test]
-fn a_reset_in_the_triggering_system_itself_records_the_reset_state() {
+fn a_reset_in_the_triggering_system_is_recorded_as_reset() {
     fn die_and_reset(mut players: Query<(Entity, &mut Age)>, mut commands: Commands) {
         for (player, mut age) in &mut players {
             if age.0 == 3.0 {
@@ -119,12 +113,12 @@ fn a_reset_in_the_triggering_system_itself_records_the_reset_state() {
     let episodes = play(recording(), |app| {
         app.add_systems(FixedUpdate, (grow, die_and_reset).chain());
     });
-    // The wrong way: documented, and this is what it gives.
+    // Documented as wrong: the state is read when the commands are applied, after the reset.
     assert_eq!(ages(&episodes[0]), [1.0, 2.0, 0.0]);
 }
 
 #[test]
-fn an_immediate_trigger_reads_at_once() {
+fn a_trigger_with_world_access_reads_immediately() {
     let episodes = play(recording(), |app| {
         app.add_systems(
             FixedUpdate,
@@ -143,7 +137,7 @@ fn an_immediate_trigger_reads_at_once() {
 }
 
 #[test]
-fn at_capture_reads_sensors_that_are_computed_late() {
+fn at_capture_reads_the_state_after_late_systems() {
     fn late(mut players: Query<&mut Age>) {
         for mut age in &mut players {
             age.0 += 0.5;
@@ -175,7 +169,7 @@ fn at_capture_reads_sensors_that_are_computed_late() {
 
 #[test]
 fn a_despawn_after_the_end_keeps_the_end_and_its_observation() {
-    fn die_and_go(players: Query<(Entity, &Age)>, mut commands: Commands) {
+    fn end_and_despawn(players: Query<(Entity, &Age)>, mut commands: Commands) {
         for (player, age) in &players {
             if age.0 == 3.0 {
                 commands.trigger(EndEpisode::terminated(player, "death"));
@@ -184,7 +178,7 @@ fn a_despawn_after_the_end_keeps_the_end_and_its_observation() {
         }
     }
     let episodes = play(recording(), |app| {
-        app.add_systems(FixedUpdate, (grow, die_and_go).chain());
+        app.add_systems(FixedUpdate, (grow, end_and_despawn).chain());
     });
     assert_eq!(episodes.len(), 1);
     assert_eq!(ages(&episodes[0]), [1.0, 2.0, 3.0]);
@@ -193,8 +187,8 @@ fn a_despawn_after_the_end_keeps_the_end_and_its_observation() {
 }
 
 #[test]
-fn a_despawn_before_the_end_is_upgraded_by_it() {
-    fn go_and_die(players: Query<(Entity, &Age)>, mut commands: Commands) {
+fn an_end_after_a_despawn_in_the_same_tick_takes_precedence() {
+    fn despawn_and_end(players: Query<(Entity, &Age)>, mut commands: Commands) {
         for (player, age) in &players {
             if age.0 == 3.0 {
                 commands.entity(player).despawn();
@@ -203,19 +197,19 @@ fn a_despawn_before_the_end_is_upgraded_by_it() {
         }
     }
     let episodes = play(recording(), |app| {
-        app.add_systems(FixedUpdate, (grow, go_and_die).chain());
+        app.add_systems(FixedUpdate, (grow, despawn_and_end).chain());
     });
     assert_eq!(
         ages(&episodes[0]),
         [1.0, 2.0, 3.0],
-        "read by the despawn, before the values were gone"
+        "read by the despawn, before the components were removed"
     );
     assert!(episodes[0].transition(1).terminated());
     assert_eq!(episodes[0].reason(), &EndReason::DEATH);
 }
 
 #[test]
-fn a_kill_credited_after_the_victims_end_in_the_same_tick_counts() {
+fn a_reward_given_after_the_end_in_the_same_tick_counts() {
     fn credit(mut players: Query<(&Age, &mut Reward)>) {
         for (age, mut reward) in &mut players {
             // The reset has run already.
@@ -233,7 +227,7 @@ fn a_kill_credited_after_the_victims_end_in_the_same_tick_counts() {
 }
 
 #[test]
-fn a_stronger_word_in_the_same_tick_upgrades_the_end() {
+fn the_strongest_end_of_a_tick_takes_precedence() {
     fn limit_then_death(players: Query<(Entity, &Age)>, mut commands: Commands) {
         for (player, age) in &players {
             if age.0 == 3.0 {
@@ -251,7 +245,7 @@ fn a_stronger_word_in_the_same_tick_upgrades_the_end() {
 }
 
 #[test]
-fn ends_from_update_take_the_open_row_and_invent_no_transition() {
+fn an_end_between_ticks_marks_the_last_row_and_adds_no_transition() {
     for ticks in [0, 1, 3] {
         let mut test = TestApp::new();
         test.record(recording().reward_terms(["late"]));
@@ -262,18 +256,22 @@ fn ends_from_update_take_the_open_row_and_invent_no_transition() {
         // As a system in `Update` would: after the ticks of the frame.
         test.world_mut().get_mut::<Reward>(player).unwrap().add("late", 7.0);
         test.world_mut().trigger(EndEpisode::terminated(player, "death"));
-        // The new life's: in no episode until the capture.
+        // Given after the end: outside an episode until the next capture.
         test.add_systems(FixedUpdate, |mut players: Query<&mut Reward>| {
             players.single_mut().unwrap().add("late", 100.0);
         });
         test.ticks(2);
         let episodes = test.finish();
-        let seen = (2 + ticks) as usize;
-        let expected: Vec<_> = (1..=seen).map(|age| age as f32).collect();
+        let rows = (2 + ticks) as usize;
+        let expected: Vec<_> = (1..=rows).map(|age| age as f32).collect();
         assert_eq!(ages(&episodes[0]), expected, "{ticks} ticks");
         let last = episodes[0].transition(episodes[0].len() - 1);
         assert!(last.terminated());
-        assert_eq!(last.reward(), 7.0, "given before the end, it came of the last action");
+        assert_eq!(
+            last.reward(),
+            7.0,
+            "reward given before the end belongs to the last action"
+        );
         assert_eq!(test.report().orphaned_rewards, 1);
         assert_eq!(ages(&episodes[1]), [1.0, 2.0]);
         assert_eq!(episodes[1].transition(0).reward(), 100.0);
@@ -281,8 +279,8 @@ fn ends_from_update_take_the_open_row_and_invent_no_transition() {
 }
 
 #[test]
-fn no_published_flag_is_changed() {
-    // The rows themselves, as a reader of the buffer sees them.
+fn published_flags_do_not_change() {
+    // The rows of the buffer, as a reader receives them.
     let mut test = TestApp::new();
     test.record(recording());
     test.add_systems(FixedUpdate, grow);

@@ -1,21 +1,25 @@
-//! The contract of a recorded transition: a module for each rule.
+//! Tests of the transition contract (the rules of `bevy_experience::transition`) and of what a recording can capture.
+
+#[path = "../support/player.rs"]
+mod player;
+mod support;
 
 mod alignment;
+mod archetype_moves;
 mod beginnings;
+mod change_ticks;
 mod changes;
 mod column_attributes;
 mod consent;
-mod crowd;
-mod ends;
 mod final_observation;
-mod harmless;
 mod model;
 mod nearest;
+mod non_interference;
 mod observations;
-mod parallel;
+mod parallel_capture;
 mod pausing;
 mod players;
 mod reentrancy;
-mod regrouping;
+mod shared_pool;
+mod termination;
 mod timing;
-mod trust;

@@ -1,5 +1,6 @@
-//! Random games against a plain model: joins, ends, resets, despawns, still ticks, decision intervals, splits.
+//! Property test: random games against a reference model of joins, ends, resets, despawns, decision intervals and splits.
 
+use crate::{player::Player, support::Choice};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{buffer::pool::PoolSettings, prelude::*, test_app::TestApp};
@@ -7,21 +8,14 @@ use bevy_reflect::Reflect;
 use proptest::prelude::*;
 
 #[derive(Component, Reflect)]
-struct Player;
-
-#[derive(Component, Reflect)]
 struct Place(f32);
 
-#[derive(Component, Reflect)]
-struct Choice(f32);
-
-/// What happens to one player in one tick, in this order: it chooses, is moved, is paid, and perhaps its episode ends or
-/// it goes.
+/// One tick of one player, in this order: its action, its movement, its reward, and the end of its episode, if any.
 #[derive(Clone, Copy, Debug)]
 struct Move {
     choice: u8,
     by: u8,
-    pay: u8,
+    reward: u8,
     end: End,
 }
 
@@ -30,10 +24,10 @@ enum End {
     No,
     Terminated,
     Truncated,
-    /// Ended, and moved to 0 by the reset.
+    /// Terminated, and reset to place 0.
     Reset,
     Despawn,
-    /// Between this tick and the next.
+    /// Terminated between this tick and the next.
     Between,
 }
 
@@ -46,14 +40,21 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => Just(End::Despawn),
         1 => Just(End::Between),
     ];
-    let one = (0..3_u8, prop_oneof![2 => Just(0_u8), 1 => 1..4_u8], 0..3_u8, end)
-        .prop_map(|(choice, by, pay, end)| Move { choice, by, pay, end });
+    let one =
+        (0..3_u8, prop_oneof![2 => Just(0_u8), 1 => 1..4_u8], 0..3_u8, end).prop_map(|(choice, by, reward, end)| {
+            Move {
+                choice,
+                by,
+                reward,
+                end,
+            }
+        });
     prop::collection::vec(one, 1..40)
 }
 
-/// One transition as the model and the recording both tell it.
+/// One transition, of the model or of the recording.
 #[derive(Clone, Debug, PartialEq)]
-struct Told {
+struct Step {
     before: f32,
     action: f64,
     reward: f64,
@@ -62,16 +63,16 @@ struct Told {
     end: Option<(Outcome, String)>,
 }
 
-/// What should have been recorded of a player that lives through `moves`, worked out tick by tick with plain vectors.
-fn model(moves: &[Move], every: u32, longest: usize) -> Vec<Vec<Told>> {
-    let mut episodes: Vec<Vec<Told>> = Vec::new();
-    // The episode so far, and what was seen at its last row.
-    let mut open: Option<(Vec<Told>, f32)> = None;
-    let mut decision: Option<Told> = None;
+/// The episodes that have to be recorded of a player that makes `moves`.
+fn model(moves: &[Move], every: u32, longest: usize) -> Vec<Vec<Step>> {
+    let mut episodes: Vec<Vec<Step>> = Vec::new();
+    // The open episode, and the observation of its last row.
+    let mut open: Option<(Vec<Step>, f32)> = None;
+    let mut decision: Option<Step> = None;
     let mut place = 0.0;
     for step in moves {
         place += f32::from(step.by);
-        let seen = place;
+        let observed = place;
         if step.end == End::Reset {
             place = 0.0;
         }
@@ -81,8 +82,8 @@ fn model(moves: &[Move], every: u32, longest: usize) -> Vec<Vec<Told>> {
             End::Despawn => Some((Outcome::Truncated, "left".to_owned())),
             End::Terminated | End::Reset | End::Between => Some((Outcome::Terminated, "death".to_owned())),
         };
-        if let Some((told, before)) = &mut open {
-            let under_way = decision.get_or_insert(Told {
+        if let Some((steps, before)) = &mut open {
+            let current = decision.get_or_insert(Step {
                 before: *before,
                 action: f64::from(step.choice),
                 reward: 0.0,
@@ -90,34 +91,34 @@ fn model(moves: &[Move], every: u32, longest: usize) -> Vec<Vec<Told>> {
                 after: 0.0,
                 end: None,
             });
-            under_way.reward += f64::from(step.pay);
-            under_way.ticks += 1;
-            under_way.after = seen;
-            if under_way.ticks == every || outcome.is_some() {
-                told.extend(decision.take());
-                *before = seen;
-                if outcome.is_none() && told.len() == longest {
-                    told[longest - 1].end = Some((Outcome::Truncated, "split".to_owned()));
-                    episodes.push(core::mem::take(told));
-                } else if step.end == End::Between && told.len() == longest && told[longest - 1].ticks == every {
-                    // The capture that closed it did not know of the end to come.
-                    told[longest - 1].end = Some((Outcome::Truncated, "split".to_owned()));
-                    episodes.push(core::mem::take(told));
+            current.reward += f64::from(step.reward);
+            current.ticks += 1;
+            current.after = observed;
+            if current.ticks == every || outcome.is_some() {
+                steps.extend(decision.take());
+                *before = observed;
+                if outcome.is_none() && steps.len() == longest {
+                    steps[longest - 1].end = Some((Outcome::Truncated, "split".to_owned()));
+                    episodes.push(core::mem::take(steps));
+                } else if step.end == End::Between && steps.len() == longest && steps[longest - 1].ticks == every {
+                    // The capture that closed the transition split the episode, because the end came later.
+                    steps[longest - 1].end = Some((Outcome::Truncated, "split".to_owned()));
+                    episodes.push(core::mem::take(steps));
                 }
             }
             if let Some(end) = outcome {
-                if let Some(last) = told.last_mut() {
+                if let Some(last) = steps.last_mut() {
                     last.end = Some(end);
-                    episodes.push(core::mem::take(told));
+                    episodes.push(core::mem::take(steps));
                 }
                 open = None;
             }
         } else if step.end == End::Despawn {
-            // Gone before any capture saw it.
+            // Despawned before its first capture.
             place = 0.0;
             continue;
         } else {
-            // It joined in this tick, or its last episode ended before it.
+            // It joins in this tick, or its last episode ended before this tick.
             open = (step.end != End::Between).then_some((Vec::new(), place));
             continue;
         }
@@ -128,33 +129,33 @@ fn model(moves: &[Move], every: u32, longest: usize) -> Vec<Vec<Told>> {
             End::No | End::Between => {}
         }
     }
-    if let Some((mut told, _)) = open
-        && let Some(last) = told.last_mut()
+    if let Some((mut steps, _)) = open
+        && let Some(last) = steps.last_mut()
     {
-        // What was paid in the decision under way came of it, though nobody saw where it led.
+        // The reward of the open decision is added to the last transition. Its next observation is never captured.
         last.reward += decision.map_or(0.0, |decision| decision.reward);
         last.end = Some((Outcome::Truncated, "shutdown".to_owned()));
-        episodes.push(told);
+        episodes.push(steps);
     }
     episodes
 }
 
-/// What [`RecordMode::OnChange`] makes of what [`RecordMode::EveryTick`] tells: decisions that lead nowhere new are joined
-/// to those of the same action that follow.
-fn compress(episodes: Vec<Vec<Told>>) -> Vec<Vec<Told>> {
-    let join = |episode: Vec<Told>| {
-        let mut joined: Vec<Told> = Vec::new();
-        for told in episode {
+/// The episodes of [`RecordMode::OnChange`], from those of [`RecordMode::EveryTick`]: a transition without a change of the
+/// observation is joined with the next one if both have the same action.
+fn compress(episodes: Vec<Vec<Step>>) -> Vec<Vec<Step>> {
+    let join = |episode: Vec<Step>| {
+        let mut joined: Vec<Step> = Vec::new();
+        for step in episode {
             match joined.last_mut() {
-                Some(last) if last.before == last.after && last.action == told.action => {
-                    *last = Told {
+                Some(last) if last.before == last.after && last.action == step.action => {
+                    *last = Step {
                         before: last.before,
-                        reward: last.reward + told.reward,
-                        ticks: last.ticks + told.ticks,
-                        ..told
+                        reward: last.reward + step.reward,
+                        ticks: last.ticks + step.ticks,
+                        ..step
                     };
                 }
-                _ => joined.push(told),
+                _ => joined.push(step),
             }
         }
         joined
@@ -162,8 +163,8 @@ fn compress(episodes: Vec<Vec<Told>>) -> Vec<Vec<Told>> {
     episodes.into_iter().map(join).collect()
 }
 
-fn tell(episodes: &[bevy_experience::transition::Episode]) -> Vec<Vec<Told>> {
-    let tell = |transition: bevy_experience::transition::Transition<'_>| Told {
+fn steps(episodes: &[bevy_experience::transition::Episode]) -> Vec<Vec<Step>> {
+    let step = |transition: bevy_experience::transition::Transition<'_>| Step {
         before: transition.observation()[0],
         action: transition.action().next().unwrap(),
         reward: transition.reward(),
@@ -175,18 +176,18 @@ fn tell(episodes: &[bevy_experience::transition::Episode]) -> Vec<Vec<Told>> {
     };
     episodes
         .iter()
-        .map(|episode| episode.transitions().map(tell).collect())
+        .map(|episode| episode.transitions().map(step).collect())
         .collect()
 }
 
-/// Plays all players at once, each its own moves; all have equally many.
-fn play(lives: &[Vec<Move>], every: u32, longest: usize) -> TestApp {
+/// Plays all scripts in one app. They have one length.
+fn play(scripts: &[Vec<Move>], every: u32, longest: usize) -> TestApp {
     let mut test = TestApp::new();
     let recording = |name| {
         Recording::<Player>::new(name)
             .observe::<Place>()
             .act::<Choice>()
-            .reward_terms(["pay"])
+            .reward_terms(["reward"])
             .decision_interval(every)
     };
     let longest = u32::try_from(longest).unwrap();
@@ -203,7 +204,7 @@ fn play(lives: &[Vec<Move>], every: u32, longest: usize) -> TestApp {
     test.record(blocking("every").episodes(rules.clone()));
     test.record(blocking("whole"));
     test.record(blocking("change").mode(RecordMode::OnChange));
-    // Large enough for a whole game.
+    // Large enough for all rows of a game.
     let pool = PoolSettings {
         bytes: 1 << 20,
         shards: 2,
@@ -214,9 +215,9 @@ fn play(lives: &[Vec<Move>], every: u32, longest: usize) -> TestApp {
         pool: Some(pool),
         ..Default::default()
     }));
-    let mut entities: Vec<Option<Entity>> = vec![None; lives.len()];
-    for tick in 0..lives[0].len() {
-        let now: Vec<_> = lives.iter().map(|moves| moves[tick]).collect();
+    let mut entities: Vec<Option<Entity>> = vec![None; scripts.len()];
+    for tick in 0..scripts[0].len() {
+        let now: Vec<_> = scripts.iter().map(|moves| moves[tick]).collect();
         let world = test.world_mut();
         for (id, entity) in entities.iter_mut().enumerate() {
             if entity.is_none() {
@@ -224,9 +225,11 @@ fn play(lives: &[Vec<Move>], every: u32, longest: usize) -> TestApp {
                 *entity = Some(world.spawn((Player, Place(0.0), Choice(0.0), agent)).id());
             }
         }
-        world.insert_resource(Now(entities.iter().copied().zip(now.iter().copied()).collect()));
+        world.insert_resource(CurrentMoves(
+            entities.iter().copied().zip(now.iter().copied()).collect(),
+        ));
         if tick == 0 {
-            test.add_systems(FixedUpdate, act_out);
+            test.add_systems(FixedUpdate, apply_moves);
         }
         test.ticks(1);
         for (id, entity) in entities.iter_mut().enumerate() {
@@ -243,15 +246,18 @@ fn play(lives: &[Vec<Move>], every: u32, longest: usize) -> TestApp {
 }
 
 #[derive(Resource)]
-struct Now(Vec<(Option<Entity>, Move)>);
+struct CurrentMoves(Vec<(Option<Entity>, Move)>);
 
-fn act_out(world: &mut World) {
-    let now = world.resource::<Now>().0.clone();
+fn apply_moves(world: &mut World) {
+    let now = world.resource::<CurrentMoves>().0.clone();
     for (entity, step) in now {
         let Some(player) = entity else { continue };
         world.get_mut::<Choice>(player).unwrap().0 = f32::from(step.choice);
         world.get_mut::<Place>(player).unwrap().0 += f32::from(step.by);
-        world.get_mut::<Reward>(player).unwrap().add("pay", f64::from(step.pay));
+        world
+            .get_mut::<Reward>(player)
+            .unwrap()
+            .add("reward", f64::from(step.reward));
         match step.end {
             End::No | End::Between => {}
             End::Terminated => world.trigger(EndEpisode::terminated(player, "death")),
@@ -271,31 +277,31 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_games_are_recorded_as_a_plain_vec_would(
-        lives in prop::collection::vec(moves(), 1..4),
+    fn random_games_are_recorded_as_the_model_predicts(
+        scripts in prop::collection::vec(moves(), 1..4),
         every in 1..4_u32,
         longest in 1..6_usize,
     ) {
-        // All lives are as long as the longest: what a player does after its story is over is not its story.
-        let ticks = lives.iter().map(Vec::len).max().unwrap();
-        let still = Move { choice: 0, by: 0, pay: 0, end: End::No };
-        let lives: Vec<Vec<Move>> = lives
+        // Idle moves fill all scripts to the length of the longest.
+        let ticks = scripts.iter().map(Vec::len).max().unwrap();
+        let idle = Move { choice: 0, by: 0, reward: 0, end: End::No };
+        let scripts: Vec<Vec<Move>> = scripts
             .into_iter()
             .map(|mut moves| {
-                moves.resize(ticks, still);
+                moves.resize(ticks, idle);
                 moves
             })
             .collect();
-        let mut test = play(&lives, every, longest);
+        let mut test = play(&scripts, every, longest);
         let recorded = |test: &mut TestApp, name: &str, agent: usize| {
             let episodes: Vec<_> = test
                 .finish_recording(name)
                 .into_iter()
                 .filter(|episode| episode.info().agent_id == i64::try_from(agent).unwrap())
                 .collect();
-            tell(&episodes)
+            steps(&episodes)
         };
-        for (agent, moves) in lives.iter().enumerate() {
+        for (agent, moves) in scripts.iter().enumerate() {
             prop_assert_eq!(recorded(&mut test, "every", agent), model(moves, every, longest));
             prop_assert_eq!(recorded(&mut test, "shared", agent), model(moves, every, longest));
             let whole = model(moves, every, usize::MAX);

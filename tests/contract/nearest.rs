@@ -1,5 +1,6 @@
-//! Who is near: whatever the world looks like, a search finds what asking everybody finds.
+//! Property test: the nearest-neighbour sensor against a brute-force search in random worlds.
 
+use crate::player::Player;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};
 use bevy_math::Vec3;
@@ -7,23 +8,20 @@ use bevy_transform::components::Transform;
 use proptest::prelude::*;
 
 #[derive(Component, bevy_reflect::Reflect)]
-struct Player;
-
-#[derive(Component, bevy_reflect::Reflect)]
 struct Match(i64);
 
-/// A player of the worlds that are made up here.
+/// A player of a generated world.
 #[derive(Clone, Copy, Debug)]
-struct Someone {
+struct PlacedPlayer {
     at: Vec3,
     match_id: Option<i64>,
 }
 
-/// How far apart two coordinates are likely to be, and whether they are likely to be the same.
+/// A coordinate: spread out, on a lattice, near the origin, far from it, or extreme.
 fn coordinate() -> impl Strategy<Value = f32> {
     prop_oneof![
         8 => -10.0..10.0_f32,
-        // On a lattice, where many are as far away as others.
+        // On a lattice, where distances tie.
         8 => (-4..4_i8).prop_map(f32::from),
         4 => -0.01..0.01_f32,
         2 => -1e6..1e6_f32,
@@ -31,8 +29,8 @@ fn coordinate() -> impl Strategy<Value = f32> {
     ]
 }
 
-/// A world whose players stand all in one way, or each in another.
-fn world() -> impl Strategy<Value = Vec<Someone>> {
+/// The players of a world: one strategy for their places, and one for their match ids.
+fn world() -> impl Strategy<Value = Vec<PlacedPlayer>> {
     let lattice = (-3..4_i8).prop_map(f32::from);
     let place = |one: BoxedStrategy<f32>| (one.clone(), one.clone(), one).prop_map(Vec3::from);
     let places = prop_oneof![
@@ -47,23 +45,28 @@ fn world() -> impl Strategy<Value = Vec<Someone>> {
         ]
     };
     (places, match_id(), 1..160_usize).prop_flat_map(|(places, match_id, players)| {
-        let someone = (places, match_id).prop_map(|(at, match_id)| Someone { at, match_id });
-        prop::collection::vec(someone, players)
+        let player = (places, match_id).prop_map(|(at, match_id)| PlacedPlayer { at, match_id });
+        prop::collection::vec(player, players)
     })
 }
 
-/// What the player at place `viewer` sees: by asking everybody.
-fn seen_by(viewer: usize, all: &[Someone], agents: &[i64], (count, within, axes): (usize, f32, usize)) -> Vec<f32> {
+/// The observation of the player with index `viewer`, from its distance to each other player.
+fn brute_force(
+    viewer: usize,
+    all: &[PlacedPlayer],
+    agents: &[i64],
+    (count, within, axes): (usize, f32, usize),
+) -> Vec<f32> {
     let here = all[viewer];
     let to = |other: usize| (0..axes).map(move |axis| all[other].at[axis] - here.at[axis]);
     let distance = |other: usize| to(other).map(|along| along * along).sum::<f32>();
     let mut others: Vec<_> = (0..all.len())
         .filter(|&other| {
-            let strangers = match (here.match_id, all[other].match_id) {
+            let in_other_match = match (here.match_id, all[other].match_id) {
                 (Some(own), Some(its)) => own != its,
                 _ => false,
             };
-            other != viewer && !strangers && distance(other) <= within * within
+            other != viewer && !in_other_match && distance(other) <= within * within
         })
         .collect();
     others.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)).then(agents[a].cmp(&agents[b])));
@@ -80,7 +83,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whoever_is_nearest_is_found_in_any_world(
+    fn the_sensor_matches_a_brute_force_search(
         all in world(),
         count in 1..9_usize,
         within in prop_oneof![0.5..30.0_f32, (1..5_i8).prop_map(f32::from), Just(1e7)],
@@ -97,7 +100,7 @@ proptest! {
                 .observe_nearest_with(nearest)
                 .match_id::<Match>(),
         );
-        // Not always in the order in which they stand.
+        // Agent ids are not always in spawn order.
         let agents: Vec<i64> = (0..all.len() as i64).map(|player| (player * odd).rem_euclid(163)).collect();
         for (player, &agent) in all.iter().zip(&agents) {
             let mut spawned = test
@@ -111,8 +114,8 @@ proptest! {
         for episode in test.finish() {
             let viewer = agents.iter().position(|&agent| agent == episode.info().agent_id).unwrap();
             let axes = if is_flat { 2 } else { 3 };
-            let expected = seen_by(viewer, &all, &agents, (count, within, axes));
-            prop_assert_eq!(episode.row(0).observation(), &expected[..], "player {} sees it otherwise", viewer);
+            let expected = brute_force(viewer, &all, &agents, (count, within, axes));
+            prop_assert_eq!(episode.row(0).observation(), &expected[..], "player {}", viewer);
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What a recording can read: every way into a row.
+//! What a recording can capture: reflected types, closures, sensors, match ids and reward terms.
 
+use crate::player::Player;
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
@@ -10,9 +11,6 @@ use bevy_experience::{
 use bevy_math::{Quat, Vec2, Vec3};
 use bevy_reflect::Reflect;
 use bevy_transform::components::Transform;
-
-#[derive(Component, Reflect)]
-struct Player;
 
 #[derive(Component, Reflect, Default)]
 struct Health(f32);
@@ -168,7 +166,7 @@ fn actions_keep_their_types() {
 }
 
 #[test]
-fn a_function_of_the_users_encodes_what_reflection_cannot() {
+fn a_closure_encodes_a_component_without_reflection() {
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")
@@ -183,7 +181,7 @@ fn a_function_of_the_users_encodes_what_reflection_cannot() {
         test.world_mut().spawn((Player, AgentId(id), bag));
     }
     test.ticks(2);
-    let seen: Vec<_> = test
+    let transitions: Vec<_> = test
         .finish()
         .iter()
         .map(|episode| {
@@ -192,13 +190,13 @@ fn a_function_of_the_users_encodes_what_reflection_cannot() {
         })
         .collect();
     assert_eq!(
-        seen,
+        transitions,
         [(vec![-1.0, 0.0], -1.0), (vec![0.5, 1.0], 0.5), (vec![0.5, 2.0], 1.5)]
     );
 }
 
 #[test]
-fn the_nearest_come_first_and_missing_places_are_zero() {
+fn neighbours_are_sorted_by_distance_and_padded_with_zeros() {
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")
@@ -223,7 +221,7 @@ fn the_nearest_come_first_and_missing_places_are_zero() {
 }
 
 #[test]
-fn the_nearest_are_others_of_the_same_match_and_ties_are_broken_by_agent() {
+fn neighbours_are_of_the_same_match_and_ties_break_by_agent_id() {
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")
@@ -235,7 +233,7 @@ fn the_nearest_are_others_of_the_same_match_and_ties_are_broken_by_agent() {
         test.world_mut()
             .spawn((Player, AgentId(agent), Match(game), place, Health(agent as f32)));
     };
-    // Both 2 and 1 are one away from 0; another match is nearer to all.
+    // Players 1 and 2 are at distance 1 from player 0. Player 9 is nearer, and in another match.
     spawn(2, 7, 1.0);
     spawn(1, 7, -1.0);
     spawn(0, 7, 0.0);
@@ -251,7 +249,7 @@ fn the_nearest_are_others_of_the_same_match_and_ties_are_broken_by_agent() {
 }
 
 #[test]
-fn many_others_are_found_as_by_hand() {
+fn the_sensor_finds_the_nearest_of_many_entities() {
     let mut test = TestApp::new();
     test.record(Recording::<Player>::new("player").observe_nearest::<Coin>(4, 3.0));
     let noise = |n: u32| ((n.wrapping_mul(2_654_435_761) >> 16) % 1000) as f32 / 100.0;
@@ -277,13 +275,13 @@ fn many_others_are_found_as_by_hand() {
 }
 
 #[test]
-fn a_sparse_marker_that_divides_a_table_mixes_nobody_up() {
+fn rows_stay_with_their_agent_under_a_sparse_set_marker() {
     #[derive(Component)]
     #[component(storage = "SparseSet")]
     struct Playing;
     let mut test = TestApp::new();
     test.record(Recording::<Playing>::new("player").observe::<Health>().act::<Health>());
-    // One table, and every third of its rows is a player's.
+    // One table, of which every third row is a player.
     for id in 0..300 {
         let mut entity = test.world_mut().spawn((AgentId(id), Health(id as f32)));
         if id % 3 == 0 {
@@ -301,9 +299,9 @@ fn a_sparse_marker_that_divides_a_table_mixes_nobody_up() {
 }
 
 #[test]
-fn two_recordings_watch_one_entity() {
+fn several_recordings_capture_one_entity() {
     #[derive(Component)]
-    struct Watched;
+    struct SecondMarker;
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("a")
@@ -311,7 +309,7 @@ fn two_recordings_watch_one_entity() {
             .reward_terms(["all", "a"]),
     );
     test.record(
-        Recording::<Watched>::new("b")
+        Recording::<SecondMarker>::new("b")
             .observe::<Kit>()
             .decision_interval(2)
             .reward_terms(["all"]),
@@ -319,7 +317,7 @@ fn two_recordings_watch_one_entity() {
     test.record(Recording::<Player>::new("c").observe::<Health>());
     let player = test
         .world_mut()
-        .spawn((Player, Watched, Health(1.0), Kit::default()))
+        .spawn((Player, SecondMarker, Health(1.0), Kit::default()))
         .id();
     test.add_systems(FixedUpdate, |mut players: Query<&mut Reward>| {
         let mut reward = players.single_mut().unwrap();
@@ -338,18 +336,18 @@ fn two_recordings_watch_one_entity() {
             .map(|episode| (episode.len(), episode.total_reward(), episode.reason().to_string()))
             .collect::<Vec<_>>()
     };
-    let word = |text: &str| text.to_owned();
+    let reason = |text: &str| text.to_owned();
     let b = total(&test.finish_recording("b"));
-    assert_eq!(b[0], (2, 4.0, word("all")));
+    assert_eq!(b[0], (2, 4.0, reason("all")));
     let a = total(&test.finish_recording("a"));
-    assert_eq!(a[0], (2, 22.0, word("a_only")));
-    assert_eq!(a[1], (1, 11.0, word("all")));
+    assert_eq!(a[0], (2, 22.0, reason("a_only")));
+    assert_eq!(a[1], (1, 11.0, reason("all")));
     let c = total(&test.finish_recording("c"));
-    assert_eq!(c[0], (4, 4.0, word("all")));
+    assert_eq!(c[0], (4, 4.0, reason("all")));
 }
 
 #[test]
-fn an_undeclared_reward_term_counts_to_the_sum() {
+fn an_undeclared_reward_term_is_added_to_the_sum() {
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")

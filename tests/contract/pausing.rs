@@ -1,5 +1,9 @@
-//! Recording that stands still while the game goes on.
+//! Pausing and resuming recordings while the game goes on.
 
+use crate::{
+    player::{Age, Player},
+    support::{experience, grow_with_reward, play_with_reward as play},
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
@@ -7,37 +11,12 @@ use bevy_experience::{
     test_app::TestApp,
     transition::{Episode, Transition},
 };
-use bevy_reflect::Reflect;
 use core::hash::{Hash, Hasher};
 use std::hash::DefaultHasher;
 
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-fn grow(mut players: Query<(&mut Age, &mut Reward)>) {
-    for (mut age, mut reward) in &mut players {
-        age.0 += 1.0;
-        reward.add("step", 1.0);
-    }
-}
-
-fn play(recording: Recording<Player>) -> TestApp {
-    let mut test = TestApp::new();
-    test.record(recording.observe::<Age>().reward_terms(["step"]));
-    test.add_systems(FixedUpdate, grow);
-    test
-}
-
-fn experience(test: &mut TestApp) -> Mut<'_, Experience> {
-    test.world_mut().resource_mut::<Experience>()
-}
-
-/// Each episode's first and last observation, its return, and why it ended.
-fn lives(test: &mut TestApp) -> Vec<(f32, f32, f64, String)> {
-    let life = |episode: &Episode| {
+/// The first observation, last observation, return and end reason of each episode.
+fn summaries(test: &mut TestApp) -> Vec<(f32, f32, f64, String)> {
+    let summary = |episode: &Episode| {
         let last = episode.transition(episode.len() - 1);
         assert_eq!(last.truncated(), !last.terminated());
         (
@@ -47,7 +26,7 @@ fn lives(test: &mut TestApp) -> Vec<(f32, f32, f64, String)> {
             episode.reason().to_string(),
         )
     };
-    test.finish().iter().map(life).collect()
+    test.finish().iter().map(summary).collect()
 }
 
 #[test]
@@ -55,14 +34,14 @@ fn a_pause_ends_episodes_at_the_next_capture_and_a_resume_begins_new_ones() {
     let mut test = play(Recording::new("player"));
     test.world_mut().spawn((Player, Age(0.0)));
     test.ticks(3);
-    experience(&mut test).pause("lunch");
+    experience(&mut test).pause("menu open");
     test.ticks(4);
     experience(&mut test).resume();
     test.ticks(3);
-    let lives = lives(&mut test);
-    // The capture after the pause is the last that looked, and the one after the resume the first that looks again.
+    let summaries = summaries(&mut test);
+    // The first capture after the pause closes the episode, and the first after the resume begins the next one.
     assert_eq!(
-        lives,
+        summaries,
         [
             (1.0, 4.0, 3.0, "paused".to_owned()),
             (8.0, 10.0, 2.0, "shutdown".to_owned())
@@ -70,33 +49,33 @@ fn a_pause_ends_episodes_at_the_next_capture_and_a_resume_begins_new_ones() {
     );
     let report = test.report();
     assert_eq!((report.recorded, report.exported, report.dropped), (5, 5, 0));
-    // The reward of the very first tick came of nothing that was seen; those of the pause are not counted.
+    // The reward of the first tick precedes the first observation. Rewards during the pause are not counted.
     assert_eq!(report.orphaned_rewards, 1);
 }
 
 #[test]
-fn a_pause_says_why() {
+fn a_pause_reports_its_reason() {
     let mut test = play(Recording::new("player"));
     test.record(Recording::<Player>::new("other").observe::<Age>());
     let mut paused = experience(&mut test);
     assert!(!paused.is_paused() && paused.is_recording());
     assert_eq!(paused.pause_reason("player"), None);
-    paused.pause("lunch");
+    paused.pause("menu open");
     assert!(paused.is_paused() && !paused.is_recording());
-    assert_eq!(paused.pause_reason("player").unwrap().to_string(), "lunch");
-    assert_eq!(paused.pause_reason("nobody"), None);
-    assert!(paused.pause_recording("other", "it is broken"));
-    assert!(!paused.pause_recording("nobody", "it is not there"));
+    assert_eq!(paused.pause_reason("player").unwrap().to_string(), "menu open");
+    assert_eq!(paused.pause_reason("no_such"), None);
+    assert!(paused.pause_recording("other", "broken"));
+    assert!(!paused.pause_recording("no_such", "no effect"));
     paused.resume();
     assert!(!paused.is_paused() && paused.is_recording());
     assert_eq!(paused.pause_reason("player"), None);
-    assert_eq!(paused.pause_reason("other").unwrap().to_string(), "it is broken");
+    assert_eq!(paused.pause_reason("other").unwrap().to_string(), "broken");
     assert!(paused.resume_recording("other"));
     assert_eq!(paused.pause_reason("other"), None);
 }
 
 #[test]
-fn one_recording_pauses_without_the_others() {
+fn one_recording_can_be_paused_alone() {
     let mut test = play(Recording::new("player"));
     test.record(Recording::<Player>::new("other").observe::<Age>());
     test.world_mut().spawn((Player, Age(0.0)));
@@ -112,33 +91,33 @@ fn one_recording_pauses_without_the_others() {
 }
 
 #[test]
-fn a_pause_and_a_resume_between_two_captures_are_nothing() {
+fn a_pause_and_a_resume_between_two_captures_have_no_effect() {
     let mut test = play(Recording::new("player"));
     test.world_mut().spawn((Player, Age(0.0)));
     test.ticks(3);
     experience(&mut test).pause("a mistake");
     experience(&mut test).resume();
     test.ticks(2);
-    assert_eq!(lives(&mut test), [(1.0, 5.0, 4.0, "shutdown".to_owned())]);
+    assert_eq!(summaries(&mut test), [(1.0, 5.0, 4.0, "shutdown".to_owned())]);
 }
 
 #[test]
-fn an_end_at_the_capture_that_pauses_is_the_games() {
+fn an_end_of_the_game_takes_precedence_over_a_pause() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(3);
-    experience(&mut test).pause("lunch");
+    experience(&mut test).pause("menu open");
     test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
     test.ticks(2);
-    assert_eq!(lives(&mut test), [(1.0, 3.0, 2.0, "goal".to_owned())]);
+    assert_eq!(summaries(&mut test), [(1.0, 3.0, 2.0, "goal".to_owned())]);
 }
 
 #[test]
-fn a_pause_in_mid_decision_ends_at_what_is_seen_then() {
+fn a_pause_within_a_decision_interval_closes_the_transition() {
     let mut test = play(Recording::new("player").decision_interval(4));
     test.world_mut().spawn((Player, Age(0.0)));
     test.ticks(7);
-    experience(&mut test).pause("lunch");
+    experience(&mut test).pause("menu open");
     test.ticks(2);
     let episodes = test.finish();
     let ticks: Vec<_> = episodes[0].transitions().map(Transition::ticks).collect();
@@ -148,7 +127,7 @@ fn a_pause_in_mid_decision_ends_at_what_is_seen_then() {
 }
 
 #[test]
-fn a_pause_closes_a_still_stretch() {
+fn on_change_a_pause_writes_the_skipped_ticks() {
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")
@@ -157,7 +136,7 @@ fn a_pause_closes_a_still_stretch() {
     );
     test.world_mut().spawn((Player, Age(0.0)));
     test.ticks(7);
-    experience(&mut test).pause("lunch");
+    experience(&mut test).pause("menu open");
     test.ticks(3);
     let episodes = test.finish();
     assert_eq!(episodes.len(), 1);
@@ -167,19 +146,19 @@ fn a_pause_closes_a_still_stretch() {
 }
 
 #[test]
-fn who_comes_and_goes_in_a_pause_is_known_after_it() {
+fn joins_and_despawns_during_a_pause_take_effect_at_the_resume() {
     let mut test = play(Recording::new("player"));
-    let leaver = test.world_mut().spawn((Player, Age(0.0), AgentId(1))).id();
+    let leaving = test.world_mut().spawn((Player, Age(0.0), AgentId(1))).id();
     test.ticks(2);
-    experience(&mut test).pause("lunch");
+    experience(&mut test).pause("menu open");
     test.ticks(1);
-    test.world_mut().despawn(leaver);
+    test.world_mut().despawn(leaving);
     test.world_mut().spawn((Player, Age(100.0), AgentId(2)));
     test.ticks(2);
     experience(&mut test).resume();
     test.ticks(2);
     assert_eq!(
-        lives(&mut test),
+        summaries(&mut test),
         [
             (1.0, 3.0, 2.0, "paused".to_owned()),
             (103.0, 104.0, 1.0, "shutdown".to_owned())
@@ -189,14 +168,14 @@ fn who_comes_and_goes_in_a_pause_is_known_after_it() {
 }
 
 #[test]
-fn a_corpse_that_waits_through_a_pause_waits_on() {
+fn a_player_between_episodes_stays_there_through_a_pause() {
     let mut test = play(Recording::new("player").episodes(EpisodeRules {
         start: EpisodeStart::OnEvent,
         ..Default::default()
     }));
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(2);
-    experience(&mut test).pause("lunch");
+    experience(&mut test).pause("menu open");
     test.ticks(1);
     test.world_mut().trigger(EndEpisode::terminated(player, "death"));
     test.ticks(2);
@@ -205,7 +184,7 @@ fn a_corpse_that_waits_through_a_pause_waits_on() {
     test.world_mut().trigger(BeginEpisode { entity: player });
     test.ticks(3);
     assert_eq!(
-        lives(&mut test),
+        summaries(&mut test),
         [
             (1.0, 3.0, 2.0, "paused".to_owned()),
             (9.0, 11.0, 2.0, "shutdown".to_owned())
@@ -214,21 +193,21 @@ fn a_corpse_that_waits_through_a_pause_waits_on() {
 }
 
 #[test]
-fn an_app_that_ends_in_a_pause_has_nothing_more_to_say() {
+fn closing_during_a_pause_adds_no_episode() {
     let mut test = play(Recording::new("player"));
     test.world_mut().spawn((Player, Age(0.0)));
     test.ticks(3);
-    experience(&mut test).pause("lunch");
+    experience(&mut test).pause("menu open");
     test.ticks(3);
-    assert_eq!(lives(&mut test).len(), 1);
+    assert_eq!(summaries(&mut test).len(), 1);
     assert_eq!(test.report().pending, 0);
 }
 
 #[derive(Resource, Default)]
-struct Story(DefaultHasher);
+struct GameHash(DefaultHasher);
 
-/// A game in which ends and resets follow from what happened before, and its whole story as a number.
-fn story(pauses: bool) -> u64 {
+/// Hashes a game in which ends and resets depend on the state before.
+fn game_hash(pauses: bool) -> u64 {
     let mut test = play(
         Recording::new("player")
             .episodes(EpisodeRules {
@@ -241,10 +220,13 @@ fn story(pauses: bool) -> u64 {
                 ..Default::default()
             }),
     );
-    test.init_resource::<Story>();
+    test.init_resource::<GameHash>();
     test.add_observer(
-        |ended: On<EpisodeEnded>, mut ages: Query<&mut Age>, mut story: ResMut<Story>, mut commands: Commands| {
-            ended.reason.as_str().hash(&mut story.0);
+        |ended: On<EpisodeEnded>,
+         mut ages: Query<&mut Age>,
+         mut game_hash: ResMut<GameHash>,
+         mut commands: Commands| {
+            ended.reason.as_str().hash(&mut game_hash.0);
             if let Ok(mut age) = ages.get_mut(ended.entity) {
                 age.0 *= 0.25;
             }
@@ -253,7 +235,7 @@ fn story(pauses: bool) -> u64 {
     );
     test.add_systems(
         FixedUpdate,
-        (|players: Query<(Entity, Ref<Age>, Ref<Reward>)>, mut story: ResMut<Story>, mut commands: Commands| {
+        (|players: Query<(Entity, Ref<Age>, Ref<Reward>)>, mut game_hash: ResMut<GameHash>, mut commands: Commands| {
             for (player, age, reward) in &players {
                 (
                     player.to_bits(),
@@ -262,7 +244,7 @@ fn story(pauses: bool) -> u64 {
                     reward.is_changed(),
                     reward.is_added(),
                 )
-                    .hash(&mut story.0);
+                    .hash(&mut game_hash.0);
                 if age.0 > 20.0 {
                     commands.trigger(EndEpisode::terminated(player, "old"));
                 }
@@ -272,7 +254,7 @@ fn story(pauses: bool) -> u64 {
                 }
             }
         })
-        .before(grow),
+        .before(grow_with_reward),
     );
     for age in 0..6 {
         test.world_mut().spawn((Player, Age(age as f32 * 1.5)));
@@ -288,14 +270,14 @@ fn story(pauses: bool) -> u64 {
         }
         test.ticks(5);
     }
-    let story = test.world().resource::<Story>().0.finish();
+    let game_hash = test.world().resource::<GameHash>().0.finish();
     test.finish();
     let report = test.report();
     assert_eq!(report.recorded, report.exported + report.dropped + report.discarded);
-    story
+    game_hash
 }
 
 #[test]
-fn the_game_does_not_notice_a_pause() {
-    assert_eq!(story(true), story(false));
+fn a_pause_does_not_change_the_simulation() {
+    assert_eq!(game_hash(true), game_hash(false));
 }

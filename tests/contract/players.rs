@@ -1,6 +1,9 @@
-//! What may be asked about single players: what they do at this moment, ends and marks of their episodes, leaving them out.
+//! Operations on single players: reading their state, ending, tagging and discarding episodes, and excluding agents.
 
-use bevy_app::prelude::*;
+use crate::{
+    player::{Age, Player},
+    support::{experience, play_with_reward as play},
+};
 use bevy_ecs::prelude::*;
 use bevy_experience::{
     plugin::{PlayerError, PlayerState},
@@ -8,35 +11,10 @@ use bevy_experience::{
     test_app::TestApp,
     transition::Episode,
 };
-use bevy_reflect::Reflect;
 use core::time::Duration;
-
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-fn grow(mut players: Query<(&mut Age, &mut Reward)>) {
-    for (mut age, mut reward) in &mut players {
-        age.0 += 1.0;
-        reward.add("step", 1.0);
-    }
-}
-
-fn play(recording: Recording<Player>) -> TestApp {
-    let mut test = TestApp::new();
-    test.record(recording.observe::<Age>().reward_terms(["step"]));
-    test.add_systems(FixedUpdate, grow);
-    test
-}
 
 fn join(test: &mut TestApp, agent: i64) -> Entity {
     test.world_mut().spawn((Player, Age(0.0), AgentId(agent))).id()
-}
-
-fn experience(test: &mut TestApp) -> Mut<'_, Experience> {
-    test.world_mut().resource_mut::<Experience>()
 }
 
 fn state(test: &mut TestApp, agent: i64) -> PlayerState {
@@ -44,12 +22,12 @@ fn state(test: &mut TestApp, agent: i64) -> PlayerState {
     let mut players = experience.players("player");
     players
         .find(|player| player.agent_id == agent)
-        .expect("the player lives")
+        .expect("the player is recorded")
 }
 
-/// Whose each episode is, its first and last observation, and why it ended.
-fn lives(episodes: &[Episode]) -> Vec<(i64, f32, f32, String)> {
-    let life = |episode: &Episode| {
+/// The agent, first observation, last observation and end reason of each episode.
+fn summaries(episodes: &[Episode]) -> Vec<(i64, f32, f32, String)> {
+    let summary = |episode: &Episode| {
         (
             episode.info().agent_id,
             episode.row(0).observation()[0],
@@ -57,11 +35,11 @@ fn lives(episodes: &[Episode]) -> Vec<(i64, f32, f32, String)> {
             episode.reason().to_string(),
         )
     };
-    episodes.iter().map(life).collect()
+    episodes.iter().map(summary).collect()
 }
 
 #[test]
-fn a_player_is_seen_as_it_is() {
+fn player_state_describes_the_open_and_the_last_episode() {
     let mut test = play(Recording::new("player"));
     let entity = join(&mut test, 7);
     test.ticks(3);
@@ -87,14 +65,14 @@ fn a_player_is_seen_as_it_is() {
     assert_eq!(recorded[0].info().episode_id, before);
     assert_eq!(recorded[0].len(), 2);
     let experience = experience(&mut test);
-    assert_eq!(experience.players("player").count(), 0, "recording is over");
-    assert_eq!(experience.players("nobody").count(), 0);
+    assert_eq!(experience.players("player").count(), 0, "the recording is closed");
+    assert_eq!(experience.players("no_such").count(), 0);
 }
 
 #[test]
-fn an_end_that_is_asked_for_cuts_at_the_last_capture_and_the_game_does_not_notice() {
+fn end_episode_truncates_at_the_last_capture_and_triggers_no_event() {
     let mut test = play(Recording::new("player"));
-    test.add_observer(|_: On<EpisodeEnded>| panic!("the game was told"));
+    test.add_observer(|_: On<EpisodeEnded>| panic!("`EpisodeEnded` was triggered"));
     join(&mut test, 7);
     test.ticks(3);
     let before = state(&mut test, 7).episode_id.unwrap();
@@ -106,7 +84,7 @@ fn an_end_that_is_asked_for_cuts_at_the_last_capture_and_the_game_does_not_notic
     test.ticks(3);
     let episodes = test.finish();
     assert_eq!(
-        lives(&episodes),
+        summaries(&episodes),
         [
             (7, 1.0, 3.0, "level_change".to_owned()),
             (7, 4.0, 6.0, "shutdown".to_owned())
@@ -118,22 +96,22 @@ fn an_end_that_is_asked_for_cuts_at_the_last_capture_and_the_game_does_not_notic
 }
 
 #[test]
-fn an_open_episode_can_be_thrown_away_and_one_that_ended_cannot() {
+fn an_open_episode_can_be_discarded_and_an_ended_one_cannot() {
     let mut test = play(Recording::new("player"));
     let entity = join(&mut test, 7);
     test.ticks(4);
-    let thrown = state(&mut test, 7).episode_id.unwrap();
+    let discarded = state(&mut test, 7).episode_id.unwrap();
     experience(&mut test).tag_episode("player", 7, "odd").unwrap();
-    assert_eq!(experience(&mut test).discard_episode("player", 7), Ok(thrown));
+    assert_eq!(experience(&mut test).discard_episode("player", 7), Ok(discarded));
     let again = experience(&mut test).discard_episode("player", 7);
     assert!(matches!(again, Err(PlayerError::NoOpenEpisode { .. })));
     test.ticks(3);
     test.world_mut().trigger(EndEpisode::terminated(entity, "goal"));
-    let late = experience(&mut test).discard_episode("player", 7);
-    assert!(matches!(late, Err(PlayerError::AlreadyEnding { .. })));
+    let after_end = experience(&mut test).discard_episode("player", 7);
+    assert!(matches!(after_end, Err(PlayerError::AlreadyEnding { .. })));
     test.ticks(1);
     let episodes = test.finish();
-    assert_eq!(lives(&episodes), [(7, 5.0, 7.0, "goal".to_owned())]);
+    assert_eq!(summaries(&episodes), [(7, 5.0, 7.0, "goal".to_owned())]);
     let report = test.report();
     assert_eq!((report.recorded, report.exported, report.discarded), (5, 2, 3));
     assert_eq!((report.pending, report.tags), (0, vec![]));
@@ -151,21 +129,21 @@ fn an_excluded_player_leaves_no_row_until_it_is_included() {
     assert_eq!(state(&mut test, 1).episode_id, None);
     experience(&mut test).include("player", 1).unwrap();
     test.ticks(3);
-    let lives = lives(&test.finish());
+    let summaries = summaries(&test.finish());
     assert_eq!(
-        lives,
+        summaries,
         [
             (1, 1.0, 3.0, "excluded".to_owned()),
             (1, 7.0, 9.0, "shutdown".to_owned()),
             (2, 1.0, 9.0, "shutdown".to_owned())
         ]
     );
-    // Those of the tick before each player's first capture, and before the first that looks again; none in between.
+    // Rewards before the first capture of each player, and before the first after `include`; none in between.
     assert_eq!(test.report().orphaned_rewards, 3);
 }
 
 #[test]
-fn an_exclusion_outlasts_a_despawn_and_an_end_of_the_games_is_published_all_the_same() {
+fn an_exclusion_outlasts_a_despawn_and_keeps_a_staged_end() {
     let mut test = play(Recording::new("player"));
     let entity = join(&mut test, 1);
     test.ticks(3);
@@ -178,11 +156,11 @@ fn an_exclusion_outlasts_a_despawn_and_an_end_of_the_games_is_published_all_the_
     join(&mut test, 1);
     test.ticks(3);
     assert!(state(&mut test, 1).is_excluded);
-    assert_eq!(lives(&test.finish()), [(1, 1.0, 3.0, "goal".to_owned())]);
+    assert_eq!(summaries(&test.finish()), [(1, 1.0, 3.0, "goal".to_owned())]);
 }
 
 #[test]
-fn a_tag_is_of_the_open_episode_or_of_the_last_one() {
+fn a_tag_belongs_to_the_open_or_the_last_episode() {
     let mut test = play(Recording::new("player").episodes(EpisodeRules {
         start: EpisodeStart::OnEvent,
         ..Default::default()
@@ -203,21 +181,21 @@ fn a_tag_is_of_the_open_episode_or_of_the_last_one() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn errors_name_the_missing_recording_or_agent() {
     let mut test = play(Recording::new("player"));
     test.ticks(1);
-    let error = experience(&mut test).end_episode("nobody", 7, "x").unwrap_err();
-    assert!(error.to_string().contains("`nobody`"), "{error}");
+    let error = experience(&mut test).end_episode("no_such", 7, "x").unwrap_err();
+    assert!(error.to_string().contains("`no_such`"), "{error}");
     let error = experience(&mut test).tag_episode("player", 7, "x").unwrap_err();
     assert!(error.to_string().contains("agent id 7"), "{error}");
-    assert!(experience(&mut test).exclude("nobody", 7).is_err());
+    assert!(experience(&mut test).exclude("no_such", 7).is_err());
 }
 
 #[derive(Component)]
 struct Spectator;
 
 #[test]
-fn recordings_and_players_are_given_by_id_by_name_and_by_entity() {
+fn recordings_and_players_are_addressed_by_id_name_and_entity() {
     let mut test = play(Recording::new("player"));
     test.record(Recording::<Spectator>::new("slow").observe::<Age>());
     test.record(Recording::<Spectator>::new("fast").observe::<Age>());
@@ -227,10 +205,10 @@ fn recordings_and_players_are_given_by_id_by_name_and_by_entity() {
     let mut all = experience(&mut test);
     let id = all.recording::<Player>().unwrap();
     assert_eq!(all.recording_named("player"), Some(id));
-    // Two recordings have this marker, and none has the other.
+    // `Spectator` is the marker of two recordings, `Age` of none.
     assert_eq!(all.recording::<Spectator>(), None);
     assert_eq!(all.recording::<Age>(), None);
-    assert_eq!(all.recording_named("nobody"), None);
+    assert_eq!(all.recording_named("no_such"), None);
     assert!(all.recording_named("slow") != all.recording_named("fast"));
     let name = String::from("player");
     assert_eq!(all.players(id).count(), all.players(&name).count());
@@ -253,7 +231,7 @@ fn recordings_and_players_are_given_by_id_by_name_and_by_entity() {
     assert_eq!(all.pause_reason(id), all.pause_reason("player"));
     assert!(all.resume_recording(id));
 
-    // An entity is a player while it lives.
+    // A despawned entity is not a player.
     test.world_mut().despawn(player);
     test.ticks(1);
     let error = experience(&mut test).exclude(id, player).unwrap_err();
@@ -268,7 +246,7 @@ fn recordings_and_players_are_given_by_id_by_name_and_by_entity() {
     assert!(!experience(&mut test).is_excluded(id, player));
     assert!(
         experience(&mut test).exclude(id, 7).is_ok(),
-        "an agent id need not be alive"
+        "an agent id needs no live player"
     );
     // The id of another app.
     let mut empty = TestApp::new();
@@ -279,7 +257,7 @@ fn recordings_and_players_are_given_by_id_by_name_and_by_entity() {
 
 #[cfg(feature = "dataset")]
 #[test]
-fn a_dataset_keeps_tags_and_forgets_those_of_an_agent_that_is_erased() {
+fn erasing_an_agent_removes_its_tags_from_the_dataset() {
     use bevy_experience::dataset::Dataset;
     let folder = tempfile::tempdir().unwrap();
     let mut test = TestApp::new();

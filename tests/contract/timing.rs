@@ -1,18 +1,12 @@
-//! Contract, rule 2: which tick a transition belongs to, and how long it lasts.
+//! Contract, rule 2 (timing): the tick that a transition belongs to, and its duration.
 
+use crate::{
+    player::{Age, Player},
+    support::Choice,
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp, transition::Transition};
-use bevy_reflect::Reflect;
-
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-#[derive(Component, Reflect)]
-struct Choice(f32);
 
 fn grow(mut players: Query<(&mut Age, &mut Choice)>) {
     for (mut age, mut choice) in &mut players {
@@ -34,7 +28,7 @@ fn play(recording: Recording<Player>) -> TestApp {
 }
 
 #[test]
-fn a_frame_with_0_1_or_3_fixed_ticks_has_so_many_captures() {
+fn a_frame_with_0_1_or_3_fixed_ticks_has_as_many_captures() {
     let mut test = play(recording());
     for (ticks, captures) in [(1, 1), (0, 1), (3, 4), (0, 4), (1, 5)] {
         test.frame(ticks);
@@ -51,13 +45,13 @@ fn a_frame_with_0_1_or_3_fixed_ticks_has_so_many_captures() {
 
 #[test]
 fn rewards_given_in_update_count_to_the_next_capture() {
-    fn pay(mut players: Query<&mut Reward>) {
+    fn give_reward(mut players: Query<&mut Reward>) {
         for mut reward in &mut players {
             reward.add("frame", 1.0);
         }
     }
     let mut test = play(recording().reward_terms(["frame"]));
-    test.add_systems(Update, pay);
+    test.add_systems(Update, give_reward);
     // Updates run after the fixed ticks of their frame.
     for ticks in [1, 1, 0, 0, 1, 2] {
         test.frame(ticks);
@@ -67,14 +61,14 @@ fn rewards_given_in_update_count_to_the_next_capture() {
 }
 
 #[test]
-fn the_last_payment_is_not_lost_when_the_app_ends() {
-    fn pay(mut players: Query<&mut Reward>) {
+fn reward_after_the_last_capture_is_kept_when_the_app_exits() {
+    fn give_reward(mut players: Query<&mut Reward>) {
         for mut reward in &mut players {
             reward.add("frame", 1.0);
         }
     }
     let mut test = play(recording());
-    test.add_systems(Update, pay);
+    test.add_systems(Update, give_reward);
     test.ticks(3);
     test.world_mut().write_message(AppExit::Success);
     test.frame(0);
@@ -84,14 +78,14 @@ fn the_last_payment_is_not_lost_when_the_app_ends() {
 
 #[test]
 fn a_decision_interval_takes_the_first_ticks_action_and_sums_rewards() {
-    fn pay(mut players: Query<(&Age, &mut Reward)>) {
+    fn give_reward(mut players: Query<(&Age, &mut Reward)>) {
         for (age, mut reward) in &mut players {
             reward.add("age", f64::from(age.0));
         }
     }
     let play = |recording| {
         let mut test = play(recording);
-        test.add_systems(FixedUpdate, pay.after(grow));
+        test.add_systems(FixedUpdate, give_reward.after(grow));
         test.ticks(7);
         let episode = test.finish().remove(0);
         episode
@@ -107,7 +101,7 @@ fn a_decision_interval_takes_the_first_ticks_action_and_sums_rewards() {
             })
             .collect::<Vec<_>>()
     };
-    // Capture 0 sees age 1. Decisions cover ages 2–4 and 5–7.
+    // Capture 0 reads age 1. Decisions cover ages 2–4 and 5–7.
     assert_eq!(
         play(recording().decision_interval(3)),
         [(1.0, 200.0, 9.0, 3, 4.0), (4.0, 500.0, 18.0, 3, 7.0)]
@@ -119,7 +113,7 @@ fn a_decision_interval_takes_the_first_ticks_action_and_sums_rewards() {
 }
 
 #[test]
-fn an_end_within_a_decision_says_how_long_the_transition_truly_lasted() {
+fn an_end_within_a_decision_interval_shortens_the_transition() {
     let mut test = play(recording().decision_interval(4));
     let player = test
         .world_mut()
@@ -138,11 +132,11 @@ fn an_end_within_a_decision_says_how_long_the_transition_truly_lasted() {
     test.ticks(2);
     assert!(test.world().get_entity(player).is_ok());
     let episodes = test.finish();
-    let lasted: Vec<_> = episodes[0]
+    let steps: Vec<_> = episodes[0]
         .transitions()
         .map(|t| (t.ticks(), t.action().next().unwrap()))
         .collect();
-    assert_eq!(lasted, [(4, 200.0), (2, 600.0)]);
+    assert_eq!(steps, [(4, 200.0), (2, 600.0)]);
     assert!(episodes[0].transition(1).terminated());
 }
 
@@ -158,19 +152,19 @@ fn an_end_between_ticks_keeps_the_action_that_led_to_it() {
     test.add_systems(FixedUpdate, grow);
     let player = test.world_mut().spawn((Player, Age(0.0), Choice(0.0))).id();
     test.ticks(3);
-    // Two ticks of a decision: the last of them chose what age 2 left behind.
+    // Two ticks of an interval. The action of the second was written at age 2.
     test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
     test.ticks(2);
     let episodes = test.finish();
-    let lived: Vec<_> = episodes[0]
+    let steps: Vec<_> = episodes[0]
         .transitions()
         .map(|t| (t.ticks(), t.action().next().unwrap(), t.next_observation()[0]))
         .collect();
-    assert_eq!(lived, [(2, 200.0, 3.0)]);
+    assert_eq!(steps, [(2, 200.0, 3.0)]);
 }
 
 #[test]
-fn timestamps_are_seconds_of_game_time_and_ticks_are_the_authority() {
+fn timestamps_are_seconds_of_game_time() {
     let mut test = play(recording());
     test.ticks(5);
     let episode = &test.finish()[0];
@@ -181,7 +175,7 @@ fn timestamps_are_seconds_of_game_time_and_ticks_are_the_authority() {
 }
 
 #[test]
-fn a_game_without_fixed_ticks_is_captured_where_it_says() {
+fn capture_can_follow_a_per_frame_schedule() {
     use bevy_ecs::schedule::ScheduleLabel;
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         capture_after: Last.intern(),
@@ -194,12 +188,12 @@ fn a_game_without_fixed_ticks_is_captured_where_it_says() {
         test.frame(ticks);
     }
     let episode = &test.finish()[0];
-    let seen: Vec<_> = episode.transitions().map(|t| t.observation()[0]).collect();
-    assert_eq!(seen, [1.0, 2.0, 3.0]);
+    let observations: Vec<_> = episode.transitions().map(|t| t.observation()[0]).collect();
+    assert_eq!(observations, [1.0, 2.0, 3.0]);
 }
 
 #[test]
-fn an_action_may_be_read_in_a_schedule_of_the_main_loop() {
+fn actions_can_be_read_after_a_per_frame_schedule() {
     fn choose(mut players: Query<&mut Choice>, mut count: Local<f32>) {
         *count += 1.0;
         for mut choice in &mut players {
@@ -215,6 +209,6 @@ fn an_action_may_be_read_in_a_schedule_of_the_main_loop() {
         .transitions()
         .map(|t| t.action().next().unwrap())
         .collect();
-    // `grow` overwrites the choice; what counts was read before.
+    // `grow` overwrites the action after it was read.
     assert_eq!(actions, [2.0, 3.0, 4.0]);
 }

@@ -1,21 +1,14 @@
-//! Whatever recordings and agents are called, no name is a path.
+//! Names of recordings and agents are never used as paths.
 
-use bevy_ecs::prelude::*;
+use crate::player::{Age, Player};
 use bevy_experience::{
     dataset::Dataset, export::ExportSettings, journal::JournalSettings, prelude::*, test_app::TestApp,
 };
-use bevy_reflect::Reflect;
 use std::{
     collections::BTreeSet,
     fs,
     path::{Component as Part, Path, PathBuf},
 };
-
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
 
 fn names() -> Vec<String> {
     let mut names: Vec<_> = [
@@ -41,8 +34,8 @@ fn names() -> Vec<String> {
     names
 }
 
-/// Everything under a folder, where the exporter may be at work: a folder that it has moved meanwhile is passed over.
-fn everything(folder: &Path) -> BTreeSet<PathBuf> {
+/// All paths under a folder. A folder that the exporter moves during the walk is skipped.
+fn paths_under(folder: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -63,8 +56,8 @@ fn everything(folder: &Path) -> BTreeSet<PathBuf> {
 }
 
 #[test]
-fn a_recording_stays_in_its_dataset_whatever_it_is_called() {
-    // A recording is called by a word that lives as long as the program.
+fn no_recording_name_escapes_the_dataset_folder() {
+    // The name of a recording is `'static`.
     let names: Vec<&'static str> = names().into_iter().map(|name| &*name.leak()).collect();
     for name in names {
         let shown: String = name.chars().take(20).collect();
@@ -82,7 +75,7 @@ fn a_recording_stays_in_its_dataset_whatever_it_is_called() {
             },
             ..Default::default()
         });
-        // Its journal lies in the folder of the settings, because its sink has none.
+        // Its journal is in the folder of the settings, because its sink names no folder.
         test.add_recording(
             Recording::<Player>::new(format!("{name}/beside"))
                 .observe::<Age>()
@@ -105,16 +98,16 @@ fn a_recording_stays_in_its_dataset_whatever_it_is_called() {
             test.world_mut().spawn((Player, Age(0.0), id));
         }
         test.ticks(5);
-        let outside: Vec<_> = everything(folder.path())
+        let outside: Vec<_> = paths_under(folder.path())
             .into_iter()
             .filter(|path| !path.starts_with(&home) && !home.starts_with(path))
             .collect();
         assert!(outside.is_empty(), "{shown}: {outside:?}");
         assert_eq!(test.finish().len(), 8, "{shown}");
         drop(test);
-        for path in everything(&root) {
+        for path in paths_under(&root) {
             let inside = path.strip_prefix(&root).unwrap();
-            // The card, or a folder of a recording: nothing of a name is nested any deeper than a plain one would be.
+            // The card, or files of a recording: no name adds a level of nesting.
             assert!(inside.components().count() <= 3, "{shown}: {}", inside.display());
             assert!(inside.components().all(|part| matches!(part, Part::Normal(_))));
         }
@@ -135,7 +128,7 @@ fn a_recording_stays_in_its_dataset_whatever_it_is_called() {
         let validation = recording.validate(&mut |_| {}).unwrap();
         assert!(validation.is_valid(), "{shown}: {validation:?}");
         assert_eq!(recording.runs().unwrap()[0].account.agents.len(), 8, "{shown}");
-        // The card is YAML at its top, and one recording is one config.
+        // The card begins with YAML, in which the recording is one config.
         let card = fs::read_to_string(root.join("README.md")).unwrap();
         assert_eq!(card.matches("config_name:").count(), 1, "{shown}: {card}");
     }

@@ -1,5 +1,6 @@
-//! Settings that are changed while the game runs, and hold from then on.
+//! `LiveSettings`: changes of the export settings take effect while the game runs.
 
+use crate::player::{Age, Player};
 use bevy_ecs::prelude::*;
 use bevy_experience::{
     export::ExportSettings,
@@ -9,24 +10,17 @@ use bevy_experience::{
     test_app::TestApp,
     transition::Episode,
 };
-use bevy_reflect::Reflect;
 use core::time::Duration;
 use std::{borrow::Cow, time::Instant};
 
-#[derive(Component)]
-struct Player;
+const HOUR: Duration = Duration::from_secs(3600);
 
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-const AN_HOUR: Duration = Duration::from_secs(3600);
-
-/// Nothing is handed over by itself, and nobody gives up.
-fn patient() -> ExportSettings {
+/// Settings under which no interval, batch size or timeout takes effect within the test.
+fn settings_without_limits() -> ExportSettings {
     ExportSettings {
-        flush_interval: AN_HOUR,
-        patience: AN_HOUR,
-        close_timeout: AN_HOUR,
+        flush_interval: HOUR,
+        patience: HOUR,
+        close_timeout: HOUR,
         batch: usize::MAX,
         batch_bytes: usize::MAX,
         ..ExportSettings::default()
@@ -46,16 +40,16 @@ fn play(export: ExportSettings, sink: impl Sink) -> TestApp {
 
 fn end_an_episode(test: &mut TestApp) {
     let mut experience = test.world_mut().resource_mut::<Experience>();
-    experience.end_episode("player", 1, "test").expect("one is open");
+    experience.end_episode("player", 1, "test").expect("an episode is open");
     test.ticks(5);
 }
 
-/// Whether something happens within so long, while the game goes on.
-fn happens(test: &mut TestApp, within: Duration, mut it: impl FnMut(&mut TestApp) -> bool) -> bool {
+/// Whether `condition` becomes true within the time limit, while the game ticks.
+fn becomes_true(test: &mut TestApp, within: Duration, mut condition: impl FnMut(&mut TestApp) -> bool) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < within {
         test.ticks(1);
-        if it(test) {
+        if condition(test) {
             return true;
         }
         std::thread::sleep(Duration::from_millis(2));
@@ -68,50 +62,50 @@ fn set(test: &mut TestApp, edit: impl FnOnce(&mut LiveSettings)) {
 }
 
 #[test]
-fn they_begin_as_the_plugin_was_told() {
+fn live_settings_start_with_the_settings_of_the_plugin() {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
-        export: patient(),
+        export: settings_without_limits(),
         ..ExperiencePlugin::default()
     });
     assert_eq!(
         *test.world_mut().resource::<LiveSettings>(),
-        LiveSettings::of(&patient())
+        LiveSettings::of(&settings_without_limits())
     );
     assert_eq!(LiveSettings::default(), LiveSettings::of(&ExportSettings::default()));
 }
 
 #[test]
-fn a_shorter_flush_interval_hands_over_sooner() {
+fn a_shorter_flush_interval_takes_effect() {
     let sink = MemorySink::default();
-    let mut test = play(patient(), sink.clone());
+    let mut test = play(settings_without_limits(), sink.clone());
     end_an_episode(&mut test);
     let arrives = |_: &mut TestApp| !sink.episodes().is_empty();
-    assert!(!happens(&mut test, Duration::from_millis(300), arrives));
+    assert!(!becomes_true(&mut test, Duration::from_millis(300), arrives));
     set(&mut test, |settings| {
         settings.flush_interval = Duration::from_millis(10);
     });
-    assert!(happens(&mut test, Duration::from_secs(30), arrives));
+    assert!(becomes_true(&mut test, Duration::from_secs(30), arrives));
     let experience = test.world_mut().resource::<Experience>();
     let now = experience.export_settings();
     assert_eq!(now.flush_interval, Duration::from_millis(10));
-    assert_eq!(now.patience, AN_HOUR);
+    assert_eq!(now.patience, HOUR);
 }
 
 #[test]
-fn a_smaller_batch_hands_over_sooner() {
+fn a_smaller_batch_takes_effect() {
     let sink = MemorySink::default();
-    let mut test = play(patient(), sink.clone());
+    let mut test = play(settings_without_limits(), sink.clone());
     set(&mut test, |settings| settings.batch = 3);
     end_an_episode(&mut test);
-    assert!(happens(&mut test, Duration::from_secs(30), |_| !sink
+    assert!(becomes_true(&mut test, Duration::from_secs(30), |_| !sink
         .episodes()
         .is_empty()));
 }
 
-/// Takes its time.
-struct Slow(Duration);
+/// A sink whose `write` takes this long.
+struct SlowSink(Duration);
 
-impl Sink for Slow {
+impl Sink for SlowSink {
     fn describe(&self) -> Cow<'_, str> {
         "slow".into()
     }
@@ -134,14 +128,14 @@ impl Sink for Slow {
 struct Stalled(bool);
 
 #[test]
-fn less_patience_gives_a_slow_sink_up() {
+fn a_shorter_patience_takes_effect() {
     let settings = ExportSettings {
         flush_interval: Duration::from_millis(1),
         queue_bytes: 1,
         close_timeout: Duration::from_millis(10),
-        ..patient()
+        ..settings_without_limits()
     };
-    let mut test = play(settings, Slow(Duration::from_secs(5)));
+    let mut test = play(settings, SlowSink(Duration::from_secs(5)));
     test.init_resource::<Stalled>();
     test.add_observer(|failed: On<SinkFailed>, mut stalled: ResMut<Stalled>| {
         stalled.0 |= failed.consequence == SinkFailure::Stalled;
@@ -150,18 +144,18 @@ fn less_patience_gives_a_slow_sink_up() {
         end_an_episode(test);
         test.world_mut().resource::<Stalled>().0
     };
-    assert!(!happens(&mut test, Duration::from_millis(300), is_stalled));
+    assert!(!becomes_true(&mut test, Duration::from_millis(300), is_stalled));
     set(&mut test, |settings| settings.patience = Duration::ZERO);
-    assert!(happens(&mut test, Duration::from_secs(4), is_stalled));
+    assert!(becomes_true(&mut test, Duration::from_secs(4), is_stalled));
 }
 
 #[test]
-fn a_shorter_timeout_ends_the_app_sooner() {
+fn a_shorter_close_timeout_takes_effect() {
     let settings = ExportSettings {
         flush_interval: Duration::from_millis(1),
-        ..patient()
+        ..settings_without_limits()
     };
-    let mut test = play(settings, Slow(Duration::from_secs(20)));
+    let mut test = play(settings, SlowSink(Duration::from_secs(20)));
     end_an_episode(&mut test);
     std::thread::sleep(Duration::from_millis(100));
     set(&mut test, |settings| settings.close_timeout = Duration::from_millis(50));

@@ -1,8 +1,12 @@
-//! Set-up, buffers in memory, the exporter and its sinks, from a game's side.
+//! Tests of setup, buffer memory, the exporter and its sinks, from the side of a game.
 
-mod accounts;
+#[path = "../support/player.rs"]
+mod player;
+mod support;
+
+mod accounting;
 mod hostile_names;
 mod live_settings;
 mod memory;
-mod set_up;
+mod setup_errors;
 mod sinks;

@@ -1,23 +1,19 @@
-//! Where the buffers of a game lie.
+//! Buffer memory: files, the memory budget, and buffers of despawned players.
 
+use crate::{
+    player::{Age, Player},
+    support::app_with_idle_exporter,
+};
 use bevy_ecs::prelude::*;
 use bevy_experience::{
     buffer::ring::MappedRing,
-    export::ExportSettings,
     prelude::*,
     recording::SetupError,
     test_app::TestApp,
     transition::{Episode, StepHeader},
 };
-use bevy_reflect::Reflect;
 use core::time::Duration;
 use std::{fs, path::Path};
-
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
 
 fn recording() -> Recording<Player> {
     Recording::new("player").observe::<Age>()
@@ -37,20 +33,8 @@ fn holding(capacity: usize) -> BufferSettings {
     }
 }
 
-/// A test whose exporter looks at the buffers only when it is closed.
-fn asleep() -> TestApp {
-    TestApp::with_plugin(ExperiencePlugin {
-        export: ExportSettings {
-            poll_interval: Duration::from_secs(3600),
-            flush_interval: Duration::from_secs(3600),
-            ..Default::default()
-        },
-        ..Default::default()
-    })
-}
-
-/// A test in which the buffers of so many players of [`recording`] fit.
-fn with_room_for(players: usize) -> TestApp {
+/// An app whose memory budget fits the buffers of this many players of [`recording`].
+fn app_with_budget_for(players: usize) -> TestApp {
     let mut probe = TestApp::new();
     probe.record(recording());
     let experience = probe.world_mut().resource::<Experience>();
@@ -70,9 +54,9 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn what_is_on_its_way_to_a_sink_can_be_found_in_files_until_it_is_there() {
+fn rows_stay_in_the_buffer_files_until_they_are_exported() {
     let folder = tempfile::tempdir().unwrap();
-    let mut test = asleep();
+    let mut test = app_with_idle_exporter();
     test.record(recording().buffers(BufferSettings {
         memory: Memory::File(folder.path().to_owned()),
         ..Default::default()
@@ -96,7 +80,7 @@ fn what_is_on_its_way_to_a_sink_can_be_found_in_files_until_it_is_there() {
             undrained += 1;
         });
         agents.push(agent_id);
-        // Some may be drained already; they stay until others need their place.
+        // Drained rows stay readable until they are overwritten.
         assert_eq!(undrained, ring.stats().len);
         let mut ticks = Vec::new();
         ring.reader()
@@ -108,11 +92,11 @@ fn what_is_on_its_way_to_a_sink_can_be_found_in_files_until_it_is_there() {
     let episodes = test.finish();
     assert_eq!(episodes.iter().map(Episode::len).sum::<usize>(), 18);
     drop(test);
-    assert_eq!(files(folder.path()).len(), 0, "a clean end leaves none");
+    assert_eq!(files(folder.path()).len(), 0, "an orderly shutdown removes the files");
 }
 
 #[test]
-fn a_folder_in_which_no_file_can_be_made_is_refused_while_the_app_is_set_up() {
+fn an_unusable_buffer_folder_is_refused_at_setup() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("thesis.txt");
     fs::write(&file, "do not touch").unwrap();
@@ -137,7 +121,7 @@ fn a_folder_in_which_no_file_can_be_made_is_refused_while_the_app_is_set_up() {
 }
 
 #[test]
-fn a_disabled_plugin_makes_no_files() {
+fn a_disabled_plugin_creates_no_buffer_files() {
     let folder = tempfile::tempdir().unwrap();
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         enabled: false,
@@ -152,52 +136,55 @@ fn a_disabled_plugin_makes_no_files() {
     assert_eq!(files(folder.path()).len(), 0);
 }
 
-/// What is said about recordings whose buffers do not fit 1 MiB, of which the last is refused.
-fn complaint(recordings: impl IntoIterator<Item = Recording<Player>>) -> String {
-    let mut test = small();
+/// The error of the last recording, whose buffers do not fit in 1 MiB beside those of the others.
+fn budget_error(recordings: impl IntoIterator<Item = Recording<Player>>) -> String {
+    let mut test = app_with_1_mib();
     let mut results: Vec<_> = recordings
         .into_iter()
         .map(|recording| test.try_add_recording(recording).err())
         .collect();
-    let error = results.pop().flatten().expect("it is refused");
-    assert!(results.into_iter().all(|error| error.is_none()), "those before it fit");
+    let error = results.pop().flatten().expect("the last recording is refused");
+    assert!(
+        results.into_iter().all(|error| error.is_none()),
+        "the recordings before it fit"
+    );
     assert!(matches!(error, SetupError::OverBudget { .. }));
     error.to_string()
 }
 
-fn small() -> TestApp {
+fn app_with_1_mib() -> TestApp {
     TestApp::with_plugin(ExperiencePlugin {
         memory_budget: 1 << 20,
         ..Default::default()
     })
 }
 
-/// The number that stands in `text` behind `start`.
+/// The number that follows `start` in `text`.
 fn number(text: &str, start: &str) -> usize {
-    let (_, rest) = text.split_once(start).expect("it is said");
+    let (_, rest) = text.split_once(start).expect("`start` is in the text");
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest[..end].parse().unwrap()
 }
 
 #[test]
 fn recordings_that_do_not_fit_the_budget_are_refused_with_the_arithmetic() {
-    // A stamp, a header of 64 bytes, a float and the bit that says whether it changed; and 48 words of counters.
-    let error = complaint([recording().scaling(expecting(100))]);
+    // A row is a stamp, a header of 64 bytes, a float and its changed bit. A buffer has 48 words of counters.
+    let error = budget_error([recording().scaling(expecting(100))]);
     assert!(
         error.contains("`player`: 100 players × (512 steps × 80 bytes + 384 bytes) = 3.9 MiB"),
         "{error}"
     );
     assert!(error.contains("3.9 MiB together, and the budget is 1.0 MiB"), "{error}");
 
-    // What it says would fit does, and a byte less would not.
+    // The capacity and the budget that the error suggests fit. One byte less does not.
     let capacity = number(&error, "BufferSettings { capacity: ");
     assert!(
-        small()
+        app_with_1_mib()
             .try_add_recording(recording().scaling(expecting(100)).buffers(holding(capacity)))
             .is_ok()
     );
     assert!(
-        small()
+        app_with_1_mib()
             .try_add_recording(recording().scaling(expecting(100)).buffers(holding(2 * capacity)))
             .is_err()
     );
@@ -215,32 +202,32 @@ fn recordings_that_do_not_fit_the_budget_are_refused_with_the_arithmetic() {
 }
 
 #[test]
-fn all_recordings_share_the_budget_and_stand_in_the_arithmetic() {
+fn recordings_share_the_budget_and_are_listed_in_the_error() {
     let other = || {
         Recording::<Player>::new("other")
             .observe::<Age>()
             .scaling(expecting(20))
     };
-    let error = complaint([other(), recording().scaling(expecting(12))]);
+    let error = budget_error([other(), recording().scaling(expecting(12))]);
     let lines: Vec<_> = error.lines().collect();
     assert!(
         lines[1].contains("`other`: 20 players") && lines[2].contains("`player`: 12 players"),
         "{error}"
     );
     let capacity = number(&error, "BufferSettings { capacity: ");
-    let mut test = small();
+    let mut test = app_with_1_mib();
     test.add_recording(other());
     assert!(
         test.try_add_recording(recording().scaling(expecting(12)).buffers(holding(capacity)))
             .is_ok()
     );
-    // Where not even one step fits, a capacity is no remedy.
-    let error = complaint([recording().scaling(expecting(100_000))]);
+    // No capacity is suggested where not even one step fits.
+    let error = budget_error([recording().scaling(expecting(100_000))]);
     assert!(
         !error.contains("capacity: ") && error.contains("lower `PlayerScaling::expected_players`"),
         "{error}"
     );
-    let error = complaint([recording().scaling(expecting(usize::MAX))]);
+    let error = budget_error([recording().scaling(expecting(usize::MAX))]);
     assert!(error.contains("does not fit"), "{error}");
 }
 
@@ -258,8 +245,8 @@ fn a_disabled_plugin_needs_no_memory() {
 struct Ends(u32);
 
 #[test]
-fn players_beyond_the_budget_are_counted_and_play_on_unrecorded() {
-    let mut test = with_room_for(2);
+fn players_beyond_the_budget_are_counted_and_not_recorded() {
+    let mut test = app_with_budget_for(2);
     test.record(recording().scaling(expecting(1)));
     test.init_resource::<Ends>();
     test.add_observer(|_: On<EpisodeEnded>, mut ends: ResMut<Ends>| ends.0 += 1);
@@ -272,11 +259,15 @@ fn players_beyond_the_budget_are_counted_and_play_on_unrecorded() {
         test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
     }
     test.ticks(5);
-    assert_eq!(test.world_mut().resource::<Ends>().0, 5, "to the game all are alike");
+    assert_eq!(
+        test.world_mut().resource::<Ends>().0,
+        5,
+        "`EpisodeEnded` is triggered for unrecorded players too"
+    );
     let episodes = test.finish();
     assert!(
         episodes.iter().all(|episode| episode.info().agent_id < 2),
-        "the first come are recorded"
+        "the first two players are recorded"
     );
     assert_eq!(episodes.len(), 4);
     let report = test.report();
@@ -285,20 +276,20 @@ fn players_beyond_the_budget_are_counted_and_play_on_unrecorded() {
 }
 
 #[test]
-fn who_leaves_makes_room_for_who_comes() {
-    let mut test = with_room_for(2);
+fn a_despawned_player_frees_its_buffer_for_the_next_one() {
+    let mut test = app_with_budget_for(2);
     test.record(recording().scaling(expecting(1)));
     let spawn = |test: &mut TestApp, id| test.world_mut().spawn((Player, Age(0.0), AgentId(id))).id();
-    let _stays = spawn(&mut test, 0);
-    let mut leaves = spawn(&mut test, 1);
+    let _staying = spawn(&mut test, 0);
+    let mut leaving = spawn(&mut test, 1);
     test.ticks(3);
     for id in 2..20 {
-        test.world_mut().despawn(leaves);
+        test.world_mut().despawn(leaving);
         test.ticks(1);
-        // Its rows are on their way; until they are there, so is its buffer.
+        // The buffer is freed when its rows are exported.
         let mut experience = test.world_mut().resource_mut::<Experience>();
         assert!(experience.flush(Duration::from_secs(30)));
-        leaves = spawn(&mut test, id);
+        leaving = spawn(&mut test, id);
         test.ticks(3);
     }
     let episodes = test.finish();
@@ -309,8 +300,8 @@ fn who_leaves_makes_room_for_who_comes() {
 }
 
 #[test]
-fn without_a_sink_the_players_of_now_have_the_memory() {
-    let mut test = with_room_for(2);
+fn without_a_sink_new_players_reuse_the_buffers_of_despawned_ones() {
+    let mut test = app_with_budget_for(2);
     test.add_recording(recording().scaling(expecting(1)));
     for _ in 0..20 {
         let player = test.world_mut().spawn((Player, Age(0.0))).id();

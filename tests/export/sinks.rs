@@ -1,5 +1,9 @@
-//! Sinks that err, panic, are slow, have no room, and never return.
+//! Faulty sinks: errors, panics, slow writes, full disks, and calls that never return.
 
+use crate::{
+    player::{Age, Player, grow},
+    support::assert_balanced,
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
@@ -11,7 +15,6 @@ use bevy_experience::{
     test_app::TestApp,
     transition::Episode,
 };
-use bevy_reflect::Reflect;
 use core::time::Duration;
 use std::{
     borrow::Cow,
@@ -23,24 +26,12 @@ use std::{
     time::Instant,
 };
 
-#[derive(Component)]
-struct Player;
+/// Calls a closure before each write of the inner sink.
+struct FaultySink<F, S>(F, S);
 
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-fn grow(mut players: Query<&mut Age>) {
-    for mut age in &mut players {
-        age.0 += 1.0;
-    }
-}
-
-/// A sink that first does what a test wants, and then what the sink within it does.
-struct Odd<F, S>(F, S);
-
-impl<F: FnMut() -> Result<(), SinkError> + Send + 'static, S: Sink> Sink for Odd<F, S> {
+impl<F: FnMut() -> Result<(), SinkError> + Send + 'static, S: Sink> Sink for FaultySink<F, S> {
     fn describe(&self) -> Cow<'_, str> {
-        "odd".into()
+        "faulty".into()
     }
     fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError> {
         self.1.open(recording)
@@ -57,7 +48,7 @@ impl<F: FnMut() -> Result<(), SinkError> + Send + 'static, S: Sink> Sink for Odd
     }
 }
 
-fn no_room() -> SinkError {
+fn storage_full() -> SinkError {
     SinkError::Io {
         action: "write to",
         path: "disk".into(),
@@ -65,9 +56,9 @@ fn no_room() -> SinkError {
     }
 }
 
-/// What the game was told.
+/// The events that the game received.
 #[derive(Resource, Default)]
-struct Told {
+struct Events {
     failures: Vec<SinkFailed>,
     lost: u64,
 }
@@ -85,7 +76,7 @@ fn settings() -> ExportSettings {
     }
 }
 
-/// Plays episodes of four steps.
+/// An app with one player, and episodes of 4 steps.
 fn play(export: ExportSettings, recording: Recording<Player>) -> TestApp {
     play_episodes_of(4, export, recording)
 }
@@ -100,11 +91,11 @@ fn play_episodes_of(steps: u32, export: ExportSettings, recording: Recording<Pla
         ..Default::default()
     }));
     test.add_systems(FixedUpdate, grow);
-    test.init_resource::<Told>();
-    test.add_observer(|failed: On<SinkFailed>, mut told: ResMut<Told>| told.failures.push(failed.clone()));
-    test.add_observer(|gap: On<GapDetected>, mut told: ResMut<Told>| {
+    test.init_resource::<Events>();
+    test.add_observer(|failed: On<SinkFailed>, mut events: ResMut<Events>| events.failures.push(failed.clone()));
+    test.add_observer(|gap: On<GapDetected>, mut events: ResMut<Events>| {
         assert_eq!(gap.recording, "player");
-        told.lost += gap.lost;
+        events.lost += gap.lost;
     });
     test.world_mut().spawn((Player, Age(0.0), AgentId(7)));
     test.ticks(1);
@@ -114,23 +105,19 @@ fn play_episodes_of(steps: u32, export: ExportSettings, recording: Recording<Pla
 fn reports(test: &TestApp) -> Vec<RunReport> {
     let reports = test.world().resource::<Experience>().reports("player");
     for report in &reports {
-        assert_eq!(
-            report.recorded,
-            report.exported + report.dropped + report.discarded + report.pending,
-            "{report:?}"
-        );
+        assert_balanced(report);
     }
     reports
 }
 
-/// Plays on until it is so.
+/// Ticks until `done` returns true.
 #[track_caller]
 fn play_until(test: &mut TestApp, mut done: impl FnMut(&mut TestApp) -> bool) {
     let begun = Instant::now();
     while !done(test) {
         assert!(
             begun.elapsed() < Duration::from_secs(60),
-            "it never came to be: {:?}",
+            "timed out: {:?}",
             reports(test)
         );
         test.ticks(1);
@@ -144,30 +131,33 @@ fn close(test: &mut TestApp) -> bool {
 }
 
 fn failures(test: &TestApp) -> Vec<SinkFailure> {
-    let told = test.world().resource::<Told>();
-    for failure in &told.failures {
-        assert_eq!((failure.recording.as_str(), failure.sink.as_str()), ("player", "odd"));
+    let events = test.world().resource::<Events>();
+    for failure in &events.failures {
+        assert_eq!(
+            (failure.recording.as_str(), failure.sink.as_str()),
+            ("player", "faulty")
+        );
     }
-    told.failures.iter().map(|failed| failed.consequence).collect()
+    events.failures.iter().map(|failed| failed.consequence).collect()
 }
 
 #[test]
-fn a_sink_that_fails_for_a_moment_loses_nothing() {
+fn a_transient_sink_failure_loses_no_episode() {
     let kept = MemorySink::default();
     let mut calls = 0;
-    let sink = Odd(
+    let sink = FaultySink(
         move || {
             calls += 1;
-            // The first three, too: a busy machine may leave time for no more than one that works.
+            // The first three fail as well: a slow machine may have time for one successful write only.
             if calls <= 3 || calls % 5 < 3 {
-                return Err(SinkError::Other("not now".to_owned()));
+                return Err(SinkError::Other("busy".to_owned()));
             }
             Ok(())
         },
         kept.clone(),
     );
     let mut export = settings();
-    // However busy the machine is.
+    // Longer than a slow machine needs.
     export.retry.patience = Duration::from_secs(60);
     let mut test = play(export, Recording::new("player").sink(sink));
     test.ticks(99);
@@ -175,7 +165,7 @@ fn a_sink_that_fails_for_a_moment_loses_nothing() {
     let report = reports(&test).remove(0);
     assert_eq!((report.exported, report.dropped, report.pending), (99, 0, 0));
     assert!(report.failures >= 3, "{report:?}");
-    // Each once, and in order.
+    // Each transition once, and in order.
     let ages: Vec<_> = kept
         .episodes()
         .iter()
@@ -191,13 +181,13 @@ fn a_sink_that_fails_for_a_moment_loses_nothing() {
 }
 
 #[test]
-fn a_sink_that_fails_for_long_is_told_once_and_takes_what_comes_when_it_works_again() {
+fn a_lasting_sink_failure_is_reported_once_and_export_resumes_after_it() {
     let kept = MemorySink::default();
     let broken = Arc::new(AtomicBool::new(true));
     let is_broken = broken.clone();
-    let sink = Odd(
+    let sink = FaultySink(
         move || match is_broken.load(Ordering::Relaxed) {
-            true => Err(SinkError::Other("the cable is out".to_owned())),
+            true => Err(SinkError::Other("unreachable".to_owned())),
             false => Ok(()),
         },
         kept.clone(),
@@ -209,19 +199,19 @@ fn a_sink_that_fails_for_long_is_told_once_and_takes_what_comes_when_it_works_ag
         reports(test)[0].dropped >= 64 && !failures(test).is_empty()
     });
     assert_eq!(failures(&test), [SinkFailure::Refuses]);
-    assert_eq!(test.world().resource::<Told>().failures[0].error, "the cable is out");
+    assert_eq!(test.world().resource::<Events>().failures[0].error, "unreachable");
     broken.store(false, Ordering::Relaxed);
     play_until(&mut test, |test| reports(test)[0].exported >= 64);
     broken.store(true, Ordering::Relaxed);
     play_until(&mut test, |test| failures(test).len() == 2);
     broken.store(false, Ordering::Relaxed);
     assert!(close(&mut test));
-    let [odd, other] = &reports(&test)[..] else {
-        panic!("two sinks have two accounts");
+    let [faulty, other] = &reports(&test)[..] else {
+        panic!("two sinks have two reports");
     };
-    assert_eq!((odd.pending, other.pending, other.dropped), (0, 0, 0));
+    assert_eq!((faulty.pending, other.pending, other.dropped), (0, 0, 0));
     let transitions = |sink: &MemorySink| sink.episodes().iter().map(|episode| episode.len() as u64).sum::<u64>();
-    assert_eq!(transitions(&kept), odd.exported);
+    assert_eq!(transitions(&kept), faulty.exported);
     assert_eq!(transitions(&good), other.recorded);
 }
 
@@ -230,7 +220,7 @@ fn a_sink_that_panics_is_retired() {
     let good = MemorySink::default();
     let calls = Arc::new(AtomicUsize::new(0));
     let called = calls.clone();
-    let sink = Odd(
+    let sink = FaultySink(
         move || {
             called.fetch_add(1, Ordering::Relaxed);
             panic!("a bug in a sink")
@@ -243,22 +233,22 @@ fn a_sink_that_panics_is_retired() {
     });
     assert_eq!(failures(&test), [SinkFailure::Retired]);
     assert_eq!(
-        test.world().resource::<Told>().failures[0].error,
+        test.world().resource::<Events>().failures[0].error,
         "it panicked: a bug in a sink"
     );
     assert_eq!(calls.load(Ordering::Relaxed), 1);
     assert!(close(&mut test));
-    let [odd, other] = &reports(&test)[..] else {
-        panic!("two sinks have two accounts");
+    let [faulty, other] = &reports(&test)[..] else {
+        panic!("two sinks have two reports");
     };
-    assert_eq!((odd.dropped, odd.pending), (odd.recorded, 0));
+    assert_eq!((faulty.dropped, faulty.pending), (faulty.recorded, 0));
     assert_eq!((other.dropped, other.pending), (0, 0));
 }
 
 #[test]
-fn a_sink_that_never_returns_loses_its_own_and_no_others() {
+fn a_sink_that_never_returns_loses_its_own_episodes_only() {
     let good = MemorySink::default();
-    let sink = Odd(
+    let sink = FaultySink(
         || {
             std::thread::sleep(Duration::from_secs(3600));
             Ok(())
@@ -289,16 +279,16 @@ fn a_sink_that_never_returns_loses_its_own_and_no_others() {
     assert!(!experience.flush(Duration::from_millis(100)));
     assert!(!experience.close(Duration::from_secs(3)));
     assert!(begun.elapsed() < Duration::from_secs(20));
-    let [odd, other] = &reports(&test)[..] else {
-        panic!("two sinks have two accounts");
+    let [faulty, other] = &reports(&test)[..] else {
+        panic!("two sinks have two reports");
     };
     assert_eq!((other.dropped, other.pending), (0, 0), "{other:?}");
-    assert!(odd.pending > 0, "what is in its hands nobody knows");
-    assert_eq!(good.report().exported, other.recorded, "the other one was closed");
+    assert!(faulty.pending > 0, "the batch inside the sink stays pending");
+    assert_eq!(good.report().exported, other.recorded, "the other sink was closed");
 }
 
 #[test]
-fn with_one_slow_sink_the_buffers_overflow_and_every_drop_is_in_the_dataset() {
+fn overflow_behind_a_slow_sink_is_counted_in_the_dataset() {
     for overflow in [
         Overflow::DropOldest,
         Overflow::DropNewest,
@@ -311,15 +301,15 @@ fn with_one_slow_sink_the_buffers_overflow_and_every_drop_is_in_the_dataset() {
 fn overflow_into_dataset(overflow: Overflow) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
-    // As slow as the game is fast: while it writes an episode, three more are played, and each time it takes a tick more,
-    // so that the buffer's last row is not always the last of an episode, which no gap cuts short.
+    // A write lasts as many ticks as three episodes, and one tick more than the write before. So the last row in the buffer
+    // is not always the last of an episode, after which a gap would cut nothing short.
     let played = Arc::new(AtomicUsize::new(0));
     let now = played.clone();
-    let mut takes = 64;
-    let sink = Odd(
+    let mut write_ticks = 64;
+    let sink = FaultySink(
         move || {
-            takes += 1;
-            let until = now.load(Ordering::Relaxed).saturating_add(takes);
+            write_ticks += 1;
+            let until = now.load(Ordering::Relaxed).saturating_add(write_ticks);
             while now.load(Ordering::Relaxed) < until {
                 std::thread::sleep(Duration::from_micros(100));
             }
@@ -351,7 +341,7 @@ fn overflow_into_dataset(overflow: Overflow) {
     assert_eq!(report.pending, 0);
     assert!(report.exported > 0);
     assert_eq!(failures(&test), []);
-    assert_eq!(test.world().resource::<Told>().lost, report.dropped);
+    assert_eq!(test.world().resource::<Events>().lost, report.dropped);
     let dataset = Dataset::open(&root).unwrap();
     let player = dataset.recording("player").unwrap();
     let validation = player.validate(&mut |_| {}).unwrap();
@@ -370,13 +360,13 @@ fn overflow_into_dataset(overflow: Overflow) {
 }
 
 #[test]
-fn a_full_disk_pauses_recording_until_there_is_room_and_costs_nothing() {
+fn a_full_disk_pauses_recording_until_space_is_freed() {
     let kept = MemorySink::default();
     let full = Arc::new(AtomicBool::new(false));
     let is_full = full.clone();
-    let sink = Odd(
+    let sink = FaultySink(
         move || match is_full.load(Ordering::Relaxed) {
-            true => Err(no_room()),
+            true => Err(storage_full()),
             false => Ok(()),
         },
         kept.clone(),
@@ -387,9 +377,9 @@ fn a_full_disk_pauses_recording_until_there_is_room_and_costs_nothing() {
     assert_eq!(reason(&test), None);
     full.store(true, Ordering::Relaxed);
     play_until(&mut test, |test| reason(test).is_some());
-    assert_eq!(reason(&test), Some(PauseReason::StorageFull("odd".to_owned())));
-    assert_eq!(reason(&test).unwrap().to_string(), "the disk of `odd` is full");
-    // Longer than any patience, and nothing more is captured.
+    assert_eq!(reason(&test), Some(PauseReason::StorageFull("faulty".to_owned())));
+    assert_eq!(reason(&test).unwrap().to_string(), "the disk of `faulty` is full");
+    // Longer than the patience of retries. Nothing is captured meanwhile.
     test.ticks(1);
     let recorded = reports(&test)[0].recorded;
     let begun = Instant::now();
@@ -398,7 +388,7 @@ fn a_full_disk_pauses_recording_until_there_is_room_and_costs_nothing() {
     assert_eq!(failures(&test), [SinkFailure::StorageFull]);
     assert!(
         !test.world().resource::<Experience>().is_paused(),
-        "nobody asked for it"
+        "the pause is not one of the game"
     );
     full.store(false, Ordering::Relaxed);
     play_until(&mut test, |test| reports(test)[0].recorded > recorded + 8);
@@ -415,8 +405,8 @@ fn a_full_disk_pauses_recording_until_there_is_room_and_costs_nothing() {
 }
 
 #[test]
-fn a_disk_that_is_full_to_the_end_does_not_keep_the_game() {
-    let sink = Odd(|| Err(no_room()), MemorySink::default());
+fn a_disk_that_stays_full_does_not_delay_close() {
+    let sink = FaultySink(|| Err(storage_full()), MemorySink::default());
     let mut test = play(settings(), Recording::new("player").sink(sink));
     play_until(&mut test, |test| !failures(test).is_empty());
     test.ticks(19);
@@ -424,36 +414,36 @@ fn a_disk_that_is_full_to_the_end_does_not_keep_the_game() {
     let mut experience = test.world_mut().resource_mut::<Experience>();
     assert!(
         experience.close(Duration::from_secs(1)),
-        "what was refused is known in time"
+        "refused batches are counted before the deadline"
     );
     assert!(begun.elapsed() < Duration::from_secs(5));
     let report = reports(&test).remove(0);
-    // Recording was paused, so that there is not even much to lose.
+    // Recording was paused, so little was recorded after the first failure.
     assert!(report.recorded > 0);
     assert_eq!((report.dropped, report.pending), (report.recorded, 0));
 }
 
 #[test]
-fn a_sink_that_cannot_be_opened_is_told_and_counted() {
-    struct Shut;
-    impl Sink for Shut {
+fn a_sink_that_cannot_be_opened_is_reported_and_counted() {
+    struct UnopenableSink;
+    impl Sink for UnopenableSink {
         fn describe(&self) -> Cow<'_, str> {
-            "odd".into()
+            "faulty".into()
         }
         fn open(&mut self, _: &RecordingInfo) -> Result<(), SinkError> {
-            Err(SinkError::Other("it is not there".to_owned()))
+            Err(SinkError::Other("not found".to_owned()))
         }
         fn write(&mut self, _: &[Episode]) -> Result<(), SinkError> {
-            panic!("it was never opened")
+            panic!("the sink was never opened")
         }
         fn flush(&mut self, _: &RunReport) -> Result<(), SinkError> {
-            panic!("it was never opened")
+            panic!("the sink was never opened")
         }
         fn close(&mut self, _: &RunReport) -> Result<(), SinkError> {
-            panic!("it was never opened")
+            panic!("the sink was never opened")
         }
     }
-    let mut test = play(settings(), Recording::new("player").sink(Shut));
+    let mut test = play(settings(), Recording::new("player").sink(UnopenableSink));
     play_until(&mut test, |test| {
         reports(test)[0].dropped > 0 && !failures(test).is_empty()
     });
@@ -464,29 +454,29 @@ fn a_sink_that_cannot_be_opened_is_told_and_counted() {
 }
 
 #[test]
-fn whatever_many_sinks_do_each_has_its_account_and_its_order() {
+fn randomly_failing_sinks_keep_separate_counts_and_order() {
     for seed in 0..4_u32 {
         let kept: Vec<_> = (0..4).map(|_| MemorySink::default()).collect();
         let mut recording = Recording::new("player").buffers(BufferSettings {
             capacity: 64,
             ..Default::default()
         });
-        for (place, kept) in kept.iter().enumerate() {
-            let mut state = seed * 4 + place as u32 + 1;
+        for (index, kept) in kept.iter().enumerate() {
+            let mut state = seed * 4 + index as u32 + 1;
             let behaviour = move || {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 match state >> 24 {
-                    0..=30 => Err(SinkError::Other("now and then".to_owned())),
-                    31..=33 => Err(no_room()),
+                    0..=30 => Err(SinkError::Other("transient".to_owned())),
+                    31..=33 => Err(storage_full()),
                     34..=36 => Err(SinkError::Full),
                     37..=60 => {
-                        std::thread::sleep(Duration::from_millis(4 * place as u64 * place as u64));
+                        std::thread::sleep(Duration::from_millis(4 * index as u64 * index as u64));
                         Ok(())
                     }
                     _ => Ok(()),
                 }
             };
-            recording = recording.sink(Odd(behaviour, kept.clone()));
+            recording = recording.sink(FaultySink(behaviour, kept.clone()));
         }
         let export = ExportSettings {
             queue_bytes: 4096,

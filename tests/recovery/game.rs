@@ -1,5 +1,6 @@
-//! A game that writes a dataset, and what is left of that when its process is killed.
+//! A game that writes a dataset, and copies of that dataset as a killed process leaves it.
 
+use crate::player::{Age, Player, grow};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
@@ -11,7 +12,6 @@ use bevy_experience::{
     test_app::TestApp,
     transition::Episode,
 };
-use bevy_reflect::Reflect;
 use core::time::Duration;
 use std::{
     fs,
@@ -19,17 +19,10 @@ use std::{
 };
 use tempfile::{TempDir, tempdir};
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-#[derive(Component)]
-pub struct Player;
-
-#[derive(Component, Reflect)]
-pub struct Age(pub f32);
-
-fn grow(mut players: Query<(&mut Age, &mut Reward)>) {
-    for (mut age, mut reward) in &mut players {
-        age.0 += 1.0;
+fn reward_age(mut players: Query<(&Age, &mut Reward)>) {
+    for (age, mut reward) in &mut players {
         reward.add("age", f64::from(age.0) / 2.0);
     }
 }
@@ -43,15 +36,15 @@ pub struct Game {
 
 impl Game {
     pub fn new(settings: ExportSettings, edit: impl FnOnce(Recording<Player>) -> Recording<Player>) -> Self {
-        Self::made(|data| game(data, settings, edit))
+        Self::with_app(|data| game(data, settings, edit))
     }
 
-    /// A game with a sink that writes and forgets when `edit` says so.
+    /// A game whose sink `edit` configures.
     pub fn with_sink(settings: ExportSettings, edit: impl FnOnce(DatasetSink) -> DatasetSink) -> Self {
-        Self::made(|data| game_with(settings, edit(sink(data)), |recording| recording))
+        Self::with_app(|data| game_with(settings, edit(sink(data)), |recording| recording))
     }
 
-    fn made(make: impl FnOnce(&Path) -> TestApp) -> Self {
+    fn with_app(make: impl FnOnce(&Path) -> TestApp) -> Self {
         let folder = tempdir().unwrap();
         let data = folder.path().join("data");
         let mut game = Self {
@@ -60,7 +53,7 @@ impl Game {
             _folder: folder,
         };
         game.test.ticks(1);
-        // Once for the sink to be open, and once for the journal to be begun.
+        // The first flush opens the sink, the second starts the journal.
         game.flush();
         game.flush();
         game
@@ -75,23 +68,23 @@ impl Game {
 
     pub fn flush(&mut self) {
         let mut experience = self.test.world_mut().resource_mut::<Experience>();
-        assert!(experience.flush(PATIENCE));
+        assert!(experience.flush(TIMEOUT));
     }
 
-    /// What is left when the process is killed now.
-    pub fn killed(&self) -> Left {
+    /// A copy of the dataset, as a process that is killed now leaves it.
+    pub fn killed(&self) -> CrashCopy {
         let folder = tempdir().unwrap();
         let data = folder.path().join("data");
         copy(&self.data, &data);
-        Left { data, _folder: folder }
+        CrashCopy { data, _folder: folder }
     }
 
-    /// The folder of all journals.
+    /// The folder of the journals of all runs.
     pub fn journal(&self) -> PathBuf {
         self.data.join("player/journal")
     }
 
-    pub fn end(&mut self) -> Vec<Episode> {
+    pub fn finish(&mut self) -> Vec<Episode> {
         self.test.finish()
     }
 }
@@ -118,12 +111,12 @@ fn game_with(
         .reward_terms(["age", "prize"])
         .sink(sink);
     test.record(edit(recording));
-    test.add_systems(FixedUpdate, grow);
+    test.add_systems(FixedUpdate, (grow, reward_age).chain());
     test
 }
 
-/// Flushes and hand-overs come when the test asks for them.
-pub fn by_hand() -> ExportSettings {
+/// Settings under which only the test flushes the exporter and the journal.
+pub fn manual_flush() -> ExportSettings {
     ExportSettings {
         flush_interval: Duration::from_secs(3600),
         journal: Some(JournalSettings {
@@ -134,12 +127,13 @@ pub fn by_hand() -> ExportSettings {
     }
 }
 
-pub struct Left {
+/// A copy of the dataset of a game that was still running.
+pub struct CrashCopy {
     pub data: PathBuf,
     _folder: TempDir,
 }
 
-impl Left {
+impl CrashCopy {
     pub fn recover(&self) -> Vec<RecoveredRun> {
         let recovery = self.try_recover();
         assert!(recovery.failed.is_empty(), "{recovery:?}");
@@ -148,11 +142,11 @@ impl Left {
 
     pub fn try_recover(&self) -> Recovery {
         let dataset = Dataset::open(&self.data).unwrap();
-        let found = dataset.recover(&RecoverSettings::default()).unwrap();
-        found
+        let recovered = dataset.recover(&RecoverSettings::default()).unwrap();
+        recovered
             .into_iter()
             .next()
-            .map_or_else(Recovery::default, |found| found.recovery)
+            .map_or_else(Recovery::default, |recording| recording.recovery)
     }
 
     pub fn episodes(&self) -> Vec<Episode> {

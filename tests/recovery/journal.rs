@@ -1,6 +1,9 @@
-//! When the exporter's journal is written, and when it goes.
+//! The lifetime of the exporter's journal: when it is written, and when it is removed.
 
-use crate::game::{Age, PATIENCE, Player, by_hand};
+use crate::{
+    game::{TIMEOUT, manual_flush},
+    player::{Age, Player},
+};
 use bevy_experience::{
     journal::{JournalReader, Record},
     prelude::*,
@@ -12,16 +15,16 @@ use core::time::Duration;
 use std::{fs, path::PathBuf, time::Instant};
 use tempfile::tempdir;
 
-/// A sink that has a place for the journal, and nothing for good before it is closed.
-struct Forgetful {
+/// A sink with a journal folder, which makes no episode durable before it is closed.
+struct VolatileSink {
     journal: PathBuf,
-    /// How long its close takes.
+    /// The duration of `close`.
     close: Duration,
 }
 
-impl Sink for Forgetful {
+impl Sink for VolatileSink {
     fn describe(&self) -> std::borrow::Cow<'_, str> {
-        "forgetful".into()
+        "volatile".into()
     }
     fn open(&mut self, _: &RecordingInfo) -> Result<(), SinkError> {
         Ok(())
@@ -29,7 +32,7 @@ impl Sink for Forgetful {
     fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
         assert!(
             episodes.iter().all(|episode| episode.info().agent_id != 13),
-            "agent 13 is bad luck"
+            "agent 13 makes the sink panic"
         );
         Ok(())
     }
@@ -49,38 +52,38 @@ impl Sink for Forgetful {
 }
 
 #[test]
-fn a_journal_goes_when_every_sink_has_all_of_it_for_good_and_stays_otherwise() {
-    for (agent, stays) in [(12, false), (13, true)] {
+fn a_journal_is_removed_once_every_sink_has_made_all_of_it_durable() {
+    for (agent, is_kept) in [(12, false), (13, true)] {
         let folder = tempdir().unwrap();
-        let journal = folder.path().join("of my own");
+        let journal = folder.path().join("custom");
         let mut test = TestApp::with_plugin(ExperiencePlugin {
-            export: by_hand(),
+            export: manual_flush(),
             ..ExperiencePlugin::default()
         });
-        test.record(Recording::<Player>::new("player").observe::<Age>().sink(Forgetful {
+        test.record(Recording::<Player>::new("player").observe::<Age>().sink(VolatileSink {
             journal: journal.clone(),
             close: Duration::ZERO,
         }));
         test.world_mut().spawn((Player, Age(0.0), AgentId(1)));
         test.ticks(3);
         for _ in 0..2 {
-            assert!(test.world_mut().resource_mut::<Experience>().flush(PATIENCE));
+            assert!(test.world_mut().resource_mut::<Experience>().flush(TIMEOUT));
         }
-        // Taken, and not for good.
+        // Written by the sink, and not durable.
         let first = test.world_mut().spawn((Player, Age(0.0), AgentId(2))).id();
         test.ticks(3);
         test.world_mut().despawn(first);
         test.ticks(1);
-        assert!(test.world_mut().resource_mut::<Experience>().flush(PATIENCE));
+        assert!(test.world_mut().resource_mut::<Experience>().flush(TIMEOUT));
         let last = test.world_mut().spawn((Player, Age(0.0), AgentId(agent))).id();
         test.ticks(3);
         assert!(journal.join("00000.journal").exists());
-        if stays {
-            // The sink panics over this one. What it had taken stays, and nothing is added that nobody would bring back.
+        if is_kept {
+            // The sink panics on this episode and is retired. Its journal is_kept, and nothing is appended to it.
             test.world_mut().despawn(last);
             test.ticks(1);
             for _ in 0..2 {
-                assert!(test.world_mut().resource_mut::<Experience>().flush(PATIENCE));
+                assert!(test.world_mut().resource_mut::<Experience>().flush(TIMEOUT));
             }
             let player = test.world_mut().spawn((Player, Age(0.0), AgentId(14))).id();
             test.ticks(3);
@@ -88,23 +91,23 @@ fn a_journal_goes_when_every_sink_has_all_of_it_for_good_and_stays_otherwise() {
             test.ticks(1);
             let bytes = || fs::metadata(journal.join("00000.journal")).unwrap().len();
             let before = bytes();
-            assert!(test.world_mut().resource_mut::<Experience>().flush(PATIENCE));
+            assert!(test.world_mut().resource_mut::<Experience>().flush(TIMEOUT));
             assert_eq!(bytes(), before);
         }
         test.finish();
-        assert_eq!(journal.exists(), stays, "agent {agent}");
+        assert_eq!(journal.exists(), is_kept, "agent {agent}");
     }
 }
 
 #[test]
-fn what_is_not_written_by_the_deadline_is_in_the_journal() {
+fn rows_not_exported_by_the_deadline_are_in_the_journal() {
     let folder = tempdir().unwrap();
     let journal = folder.path().join("journal");
     let mut test = TestApp::with_plugin(ExperiencePlugin {
-        export: by_hand(),
+        export: manual_flush(),
         ..ExperiencePlugin::default()
     });
-    test.record(Recording::<Player>::new("player").observe::<Age>().sink(Forgetful {
+    test.record(Recording::<Player>::new("player").observe::<Age>().sink(VolatileSink {
         journal: journal.clone(),
         close: Duration::from_secs(3600),
     }));
@@ -113,7 +116,7 @@ fn what_is_not_written_by_the_deadline_is_in_the_journal() {
     }
     test.ticks(3);
     for _ in 0..2 {
-        assert!(test.world_mut().resource_mut::<Experience>().flush(PATIENCE));
+        assert!(test.world_mut().resource_mut::<Experience>().flush(TIMEOUT));
     }
     test.ticks(40);
     let begun = Instant::now();

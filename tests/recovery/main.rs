@@ -1,11 +1,14 @@
-//! What a process that dies leaves behind is brought into shards: contract, rule 6.
+//! Recovery of a dataset after a crash: contract, rule 5 ([`EndReason::CRASH`]) and rule 7 (loss).
 //!
-//! A copy of a dataset whose game still runs is what a process leaves that is killed at that moment: nothing was closed, and
-//! nobody holds a lock on the copy.
+//! A copy of the dataset of a running game stands for what a killed process leaves: nothing was closed, and no process holds
+//! a lock on the copy.
+
+#[path = "../support/player.rs"]
+mod player;
 
 mod game;
 mod journal;
-mod long_lives;
+mod long_episodes;
 
 use bevy_experience::{
     buffer::Memory,
@@ -16,11 +19,12 @@ use bevy_experience::{
     transition::{Episode, Outcome},
 };
 use core::time::Duration;
-use game::{Age, Game, Left, Player, by_hand, copy, game};
+use game::{CrashCopy, Game, copy, game, manual_flush};
+use player::{Age, Player};
 use std::fs;
 use tempfile::tempdir;
 
-/// What is in a transition, by which it is compared with another.
+/// The contents of the transitions of an episode, for comparison.
 fn steps(episode: &Episode) -> Vec<(Vec<f32>, f64, Vec<f32>, i64)> {
     episode
         .transitions()
@@ -35,12 +39,15 @@ fn steps(episode: &Episode) -> Vec<(Vec<f32>, f64, Vec<f32>, i64)> {
         .collect()
 }
 
-/// Each of `found` is, in its order, a beginning of what was lived, and whole if it says that it ended otherwise than by a crash.
+/// Asserts that each episode of `found` is a prefix of a recorded one, and whole unless it ended with a crash.
 #[track_caller]
-fn assert_beginnings(found: &[Episode], lived: &[Episode]) {
+fn assert_prefixes(found: &[Episode], recorded: &[Episode]) {
     for episode in found {
         let id = episode.info().episode_id;
-        let whole = lived.iter().find(|lived| lived.info().episode_id == id).unwrap();
+        let whole = recorded
+            .iter()
+            .find(|recorded| recorded.info().episode_id == id)
+            .unwrap();
         assert_eq!(episode.info(), whole.info());
         assert_eq!(steps(episode), steps(whole)[..episode.len()]);
         if episode.reason() == &EndReason::CRASH {
@@ -53,8 +60,8 @@ fn assert_beginnings(found: &[Episode], lived: &[Episode]) {
 }
 
 #[test]
-fn episodes_that_were_open_come_back_and_are_truncated_by_the_crash() {
-    let mut game = Game::new(by_hand(), |recording| recording);
+fn open_episodes_are_recovered_and_truncated_with_reason_crash() {
+    let mut game = Game::new(manual_flush(), |recording| recording);
     for agent in 0..3 {
         game.spawn(agent);
     }
@@ -63,32 +70,32 @@ fn episodes_that_were_open_come_back_and_are_truncated_by_the_crash() {
         game.flush();
     }
     game.test.ticks(5);
-    let left = game.killed();
-    let [recovered] = &*left.recover() else { panic!() };
+    let crashed = game.killed();
+    let [recovered] = &*crashed.recover() else { panic!() };
     assert_eq!(
         (recovered.episodes, recovered.transitions, recovered.cut_short),
         (3, 87, 3)
     );
     assert!(recovered.unread.is_empty());
-    let lived = game.end();
-    assert_eq!(lived[0].len(), 34);
-    let found = left.episodes();
+    let recorded = game.finish();
+    assert_eq!(recorded[0].len(), 34);
+    let found = crashed.episodes();
     assert_eq!(found.iter().map(Episode::len).collect::<Vec<_>>(), [29; 3]);
     assert!(found.iter().all(|episode| episode.reason() == &EndReason::CRASH));
-    assert_beginnings(&found, &lived);
-    let [run] = &*left.runs() else { panic!() };
+    assert_prefixes(&found, &recorded);
+    let [run] = &*crashed.runs() else { panic!() };
     assert_eq!(run.status, RunStatus::Recovered);
     assert_eq!((run.account.exported, run.account.pending), (87, 0));
-    assert!(!left.journal().exists());
+    assert!(!crashed.journal().exists());
 }
 
 #[test]
-fn episodes_that_ended_and_were_in_no_shard_come_back_as_they_were() {
-    let mut game = Game::new(by_hand(), |recording| recording);
+fn ended_episodes_outside_a_shard_are_recovered_unchanged() {
+    let mut game = Game::new(manual_flush(), |recording| recording);
     let player = game.spawn(7);
     game.test.ticks(10);
     game.flush();
-    // Its rows are in the journal, and in memory no more; what comes now is read together with them.
+    // The rows so far are in the journal and no longer in memory. The end of the episode reads them back.
     game.test
         .world_mut()
         .get_mut::<Reward>(player)
@@ -102,24 +109,27 @@ fn episodes_that_ended_and_were_in_no_shard_come_back_as_they_were() {
     game.spawn(8);
     game.test.ticks(3);
     game.flush();
-    let left = game.killed();
-    let [recovered] = &*left.recover() else { panic!() };
+    let crashed = game.killed();
+    let [recovered] = &*crashed.recover() else { panic!() };
     assert_eq!((recovered.episodes, recovered.cut_short), (3, 1));
-    let lived = game.end();
-    let found = left.episodes();
+    let recorded = game.finish();
+    let found = crashed.episodes();
     assert_eq!(found.len(), 3);
-    assert_beginnings(&found, &lived);
+    assert_prefixes(&found, &recorded);
     assert_eq!(found[0].reason(), &EndReason::GOAL);
-    assert_eq!(found[0].total_reward(), lived[0].total_reward());
-    assert!(lived[0].total_reward() > 100.0);
+    assert_eq!(found[0].total_reward(), recorded[0].total_reward());
+    assert!(recorded[0].total_reward() > 100.0);
     assert_eq!(found[1].reason(), &EndReason::LEFT);
 }
 
 #[test]
-fn an_episode_that_was_read_back_from_the_journal_is_what_was_lived() {
-    let lived = |journal: Option<JournalSettings>| {
+fn an_episode_read_back_from_the_journal_is_the_recorded_one() {
+    let recorded = |journal: Option<JournalSettings>| {
         let has_journal = journal.is_some();
-        let settings = ExportSettings { journal, ..by_hand() };
+        let settings = ExportSettings {
+            journal,
+            ..manual_flush()
+        };
         let mut game = Game::new(settings, |recording| recording);
         for agent in 0..3 {
             game.spawn(agent);
@@ -129,9 +139,9 @@ fn an_episode_that_was_read_back_from_the_journal_is_what_was_lived() {
             game.flush();
             assert_eq!(game.data.join("player/journal").exists(), has_journal);
         }
-        game.end()
+        game.finish()
     };
-    let (with, without) = (lived(Some(JournalSettings::default())), lived(None));
+    let (with, without) = (recorded(Some(JournalSettings::default())), recorded(None));
     assert_eq!(with.len(), 3);
     for (with, without) in with.iter().zip(&without) {
         assert_eq!(with.len(), 139);
@@ -141,8 +151,8 @@ fn an_episode_that_was_read_back_from_the_journal_is_what_was_lived() {
 }
 
 #[test]
-fn a_recovery_that_is_repeated_or_was_interrupted_changes_nothing() {
-    let mut game = Game::new(by_hand(), |recording| recording);
+fn a_repeated_or_interrupted_recovery_changes_nothing() {
+    let mut game = Game::new(manual_flush(), |recording| recording);
     let player = game.spawn(1);
     game.test.ticks(10);
     game.test
@@ -150,39 +160,39 @@ fn a_recovery_that_is_repeated_or_was_interrupted_changes_nothing() {
         .trigger(EndEpisode::terminated(player, EndReason::DEATH));
     game.test.ticks(10);
     game.flush();
-    let left = game.killed();
+    let crashed = game.killed();
     let journal = tempdir().unwrap();
-    copy(&left.journal(), journal.path());
-    left.recover();
-    let (first, runs) = (left.episodes(), left.runs());
+    copy(&crashed.journal(), journal.path());
+    crashed.recover();
+    let (first, runs) = (crashed.episodes(), crashed.runs());
     assert_eq!(first.len(), 2);
-    assert!(left.try_recover().is_empty());
-    // As if it had been killed before the journal was gone, or before the account was written.
+    assert!(crashed.try_recover().is_empty());
+    // As if recovery was killed before it removed the journal, or before it wrote the account.
     for status in ["recovered", "running"] {
-        copy(journal.path(), &left.journal());
-        let account = left.data.join(format!("player/runs/{}.json", runs[0].run));
+        copy(journal.path(), &crashed.journal());
+        let account = crashed.data.join(format!("player/runs/{}.json", runs[0].run));
         let text = fs::read_to_string(&account)
             .unwrap()
             .replace("\"recovered\"", &format!("\"{status}\""));
         fs::write(&account, text).unwrap();
-        fs::write(left.data.join(format!("player/runs/.{}.lock", runs[0].run)), "").unwrap();
-        for recovered in left.recover() {
+        fs::write(crashed.data.join(format!("player/runs/.{}.lock", runs[0].run)), "").unwrap();
+        for recovered in crashed.recover() {
             assert_eq!((recovered.episodes, recovered.transitions), (0, 0), "{status}");
         }
-        let again = left.episodes();
+        let again = crashed.episodes();
         assert_eq!(
             again.iter().map(steps).collect::<Vec<_>>(),
             first.iter().map(steps).collect::<Vec<_>>()
         );
-        assert_eq!(left.runs()[0].account, runs[0].account, "{status}");
-        assert_eq!(left.runs()[0].status, RunStatus::Recovered);
-        assert!(!left.journal().exists());
+        assert_eq!(crashed.runs()[0].account, runs[0].account, "{status}");
+        assert_eq!(crashed.runs()[0].status, RunStatus::Recovered);
+        assert!(!crashed.journal().exists());
     }
 }
 
 #[test]
-fn a_run_that_is_alive_is_left_alone() {
-    let mut game = Game::new(by_hand(), |recording| recording);
+fn a_run_of_a_live_process_is_not_recovered() {
+    let mut game = Game::new(manual_flush(), |recording| recording);
     game.spawn(1);
     game.test.ticks(10);
     game.flush();
@@ -192,45 +202,45 @@ fn a_run_that_is_alive_is_left_alone() {
     assert_eq!(found[0].recovery.alive, [run]);
     assert!(found[0].recovery.recovered.is_empty());
     assert!(game.data.join("player/journal").join(run.to_string()).exists());
-    // Whether one without a lock is alive nobody knows: it takes somebody who does.
-    let left = game.killed();
-    fs::remove_file(left.data.join(format!("player/runs/.{run}.lock"))).unwrap();
-    assert_eq!(left.try_recover().unclear, [run]);
-    assert!(left.journal().exists());
-    let dataset = Dataset::open(&left.data).unwrap();
+    // Without its lock file a run may be live or not, so recovery needs `include_unclear`.
+    let crashed = game.killed();
+    fs::remove_file(crashed.data.join(format!("player/runs/.{run}.lock"))).unwrap();
+    assert_eq!(crashed.try_recover().unclear, [run]);
+    assert!(crashed.journal().exists());
+    let dataset = Dataset::open(&crashed.data).unwrap();
     let settings = RecoverSettings { include_unclear: true };
     assert_eq!(dataset.recover(&settings).unwrap()[0].recovery.recovered[0].episodes, 1);
-    assert_eq!(left.episodes().len(), 1);
-    game.end();
+    assert_eq!(crashed.episodes().len(), 1);
+    game.finish();
     assert!(
         !game.data.join("player/journal").exists(),
-        "a run that ended in order leaves no journal"
+        "an orderly shutdown removes the journal"
     );
 }
 
 #[test]
-fn the_next_start_recovers_and_records_beside_it() {
-    let mut first = Game::new(by_hand(), |recording| recording);
+fn the_next_run_recovers_the_crashed_one_and_records() {
+    let mut first = Game::new(manual_flush(), |recording| recording);
     first.spawn(1);
     first.test.ticks(10);
     first.flush();
-    let left = first.killed();
-    let mut next = game(&left.data, by_hand(), |recording| recording);
+    let crashed = first.killed();
+    let mut next = game(&crashed.data, manual_flush(), |recording| recording);
     next.world_mut().spawn((Player, Age(5.0), AgentId(2)));
     next.ticks(6);
     next.finish();
-    let found = left.episodes();
+    let found = crashed.episodes();
     assert_eq!(found.iter().map(Episode::len).collect::<Vec<_>>(), [9, 5]);
-    let statuses: Vec<_> = left.runs().iter().map(|run| run.status).collect();
+    let statuses: Vec<_> = crashed.runs().iter().map(|run| run.status).collect();
     assert!(statuses.contains(&RunStatus::Recovered) && statuses.contains(&RunStatus::Closed));
-    let card = fs::read_to_string(left.data.join("README.md")).unwrap();
+    let card = fs::read_to_string(crashed.data.join("README.md")).unwrap();
     assert!(card.contains("config_name: \"player\""), "{card}");
-    first.end();
+    first.finish();
 }
 
 #[test]
-fn what_a_player_took_back_does_not_come_back() {
-    let mut game = Game::new(by_hand(), |recording| recording);
+fn a_discarded_episode_is_not_recovered() {
+    let mut game = Game::new(manual_flush(), |recording| recording);
     let player = game.spawn(1);
     game.spawn(2);
     game.test.ticks(10);
@@ -238,25 +248,25 @@ fn what_a_player_took_back_does_not_come_back() {
     game.test.world_mut().entity_mut(player).insert(DoNotRecord);
     game.test.ticks(5);
     game.flush();
-    let left = game.killed();
-    left.recover();
-    let found = left.episodes();
+    let crashed = game.killed();
+    crashed.recover();
+    let found = crashed.episodes();
     assert_eq!(
         found.iter().map(|episode| episode.info().agent_id).collect::<Vec<_>>(),
         [2]
     );
-    let [run] = &*left.runs() else { panic!() };
+    let [run] = &*crashed.runs() else { panic!() };
     assert_eq!(run.account.discarded, 9);
-    game.end();
+    game.finish();
 }
 
 #[test]
-fn with_buffers_in_files_even_what_was_not_drained_comes_back() {
+fn with_file_buffers_undrained_rows_are_recovered() {
     let rings = tempdir().unwrap();
-    // From here on nothing is drained without a flush.
+    // Nothing is drained without a flush.
     let settings = ExportSettings {
         poll_interval: Duration::from_secs(3600),
-        ..by_hand()
+        ..manual_flush()
     };
     let mut game = Game::new(settings, |recording| {
         recording.buffers(BufferSettings {
@@ -274,13 +284,13 @@ fn with_buffers_in_files_even_what_was_not_drained_comes_back() {
     game.test.ticks(30);
     game.spawn(2);
     game.test.ticks(5);
-    let left = game.killed();
-    let [recovered] = &*left.recover() else { panic!() };
+    let crashed = game.killed();
+    let [recovered] = &*crashed.recover() else { panic!() };
     assert!(recovered.unread.is_empty(), "{recovered:?}");
     assert_eq!(recovered.lost, 0);
-    let lived = game.end();
-    let found = left.episodes();
-    assert_beginnings(&found, &lived);
+    let recorded = game.finish();
+    let found = crashed.episodes();
+    assert_prefixes(&found, &recorded);
     assert_eq!(found.iter().map(Episode::len).collect::<Vec<_>>(), [29, 34, 4]);
     assert_eq!(
         found
@@ -296,31 +306,31 @@ fn with_buffers_in_files_even_what_was_not_drained_comes_back() {
 }
 
 #[test]
-fn a_damaged_journal_costs_what_is_damaged_and_no_more() {
-    let mut game = Game::new(by_hand(), |recording| recording);
+fn a_damaged_journal_loses_the_damaged_frame_only() {
+    let mut game = Game::new(manual_flush(), |recording| recording);
     game.spawn(1);
     for _ in 0..10 {
         game.test.ticks(10);
         game.flush();
     }
-    let lived_to = 99;
-    let segment = |left: &Left| {
-        let run = fs::read_dir(left.journal()).unwrap().next().unwrap().unwrap().path();
+    let recorded_transitions = 99;
+    let segment = |crashed: &CrashCopy| {
+        let run = fs::read_dir(crashed.journal()).unwrap().next().unwrap().unwrap().path();
         run.join("00000.journal")
     };
     let whole = fs::read(segment(&game.killed())).unwrap();
-    // The first half is the head, which can be spared neither here nor there.
+    // The first half is the head of the journal, which recovery cannot do without.
     for at in (whole.len() / 2..whole.len()).step_by(37) {
-        let left = game.killed();
+        let crashed = game.killed();
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;
-        fs::write(segment(&left), &bytes).unwrap();
-        let [recovered] = &*left.recover() else { panic!() };
+        fs::write(segment(&crashed), &bytes).unwrap();
+        let [recovered] = &*crashed.recover() else { panic!() };
         assert_eq!(recovered.unread.len(), 1, "{at}: {recovered:?}");
-        let found = left.episodes();
+        let found = crashed.episodes();
         let transitions: usize = found.iter().map(Episode::len).sum();
-        // Ten rows are in the frame, and what comes behind it has lost its first observation.
-        assert!(transitions + 11 >= lived_to - 1, "{at}: {transitions}");
+        // The frame holds ten rows, and the rows after it lack their first observation.
+        assert!(transitions + 11 >= recorded_transitions - 1, "{at}: {transitions}");
         assert!(found.len() <= 2);
         if let [before, after] = &*found {
             assert_eq!(
@@ -331,12 +341,12 @@ fn a_damaged_journal_costs_what_is_damaged_and_no_more() {
         }
     }
     for cut in (whole.len() / 2..whole.len()).step_by(101) {
-        let left = game.killed();
-        fs::write(segment(&left), &whole[..cut]).unwrap();
-        left.recover();
-        for episode in left.episodes() {
+        let crashed = game.killed();
+        fs::write(segment(&crashed), &whole[..cut]).unwrap();
+        crashed.recover();
+        for episode in crashed.episodes() {
             assert_eq!(episode.reason(), &EndReason::CRASH);
         }
     }
-    game.end();
+    game.finish();
 }

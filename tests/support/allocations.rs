@@ -1,4 +1,4 @@
-//! How often this thread has allocated.
+//! A global allocator that counts the allocations of each thread.
 #![expect(unsafe_code, reason = "an allocator that counts is unsafe to implement")]
 
 use std::{
@@ -12,26 +12,26 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Allocations of this thread, so far. The exporter's are not the game's, and tests run in parallel.
+/// Allocations of the calling thread so far. Other tests and the exporter allocate on threads of their own.
 pub fn allocations() -> u64 {
     COUNT.get()
 }
 
-// SAFETY: everything is passed on to the system's allocator, which keeps the promises; counting touches no memory of
-// theirs, and the thread-local is a plain cell without a destructor.
+// SAFETY: each call is forwarded to `System`, which upholds the contract of `GlobalAlloc`. Counting accesses no allocated
+// memory, and does not allocate: the thread-local is a constant cell without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
-        // SAFETY: as our caller promised.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as our caller promised.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
-        // SAFETY: as our caller promised.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }

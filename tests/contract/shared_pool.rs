@@ -1,5 +1,6 @@
-//! Players who share a pool, because there are so many of them.
+//! Players that share a buffer pool instead of having one buffer each.
 
+use crate::player::Player;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
     buffer::{BufferError, Sampler, pool::PoolSettings, sample::Actions},
@@ -11,9 +12,6 @@ use bevy_experience::{
 };
 use bevy_reflect::Reflect;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
-
-#[derive(Component)]
-struct Player;
 
 #[derive(Component, Reflect)]
 struct Place([f32; 3]);
@@ -51,8 +49,8 @@ fn sharing(above: usize, pool: PoolSettings) -> PlayerScaling {
     }
 }
 
-/// A tick of a game in which players come, go, are reset, opt out and see what is not a number, all by chance.
-fn live(world: &mut World, rng: &mut StdRng, players: &mut Vec<Entity>) {
+/// One tick of a random game: players join, leave, end episodes, opt out, and have observations that are not finite.
+fn random_tick(world: &mut World, rng: &mut StdRng, players: &mut Vec<Entity>) {
     for index in (0..players.len()).rev() {
         let player = players[index];
         let by = f32::from(rng.random_range(0..4_u8));
@@ -83,13 +81,13 @@ fn live(world: &mut World, rng: &mut StdRng, players: &mut Vec<Entity>) {
 }
 
 fn spawn(world: &mut World, rng: &mut impl Rng) -> Entity {
-    // Some come back under their old names.
+    // Some agent ids repeat.
     let agent = rng.random_range(0..1 << 20);
     world.spawn((Player, Place([0.0; 3]), Speed(0.0), AgentId(agent))).id()
 }
 
-/// What a trainer would see of an episode.
-fn tell(episode: &Episode) -> (i64, i64, String, Vec<String>) {
+/// What a trainer reads of an episode: agent, first tick, end reason and transitions.
+fn contents(episode: &Episode) -> (i64, i64, String, Vec<String>) {
     let steps = episode.transitions().map(|step| {
         format!(
             "{:?} {:?} {} {:?} {:?} {} {}",
@@ -117,41 +115,41 @@ fn play(scaling: PlayerScaling, players: usize, ticks: usize) -> (TestApp, Vec<E
         ..scaling
     }));
     let mut rng = StdRng::seed_from_u64(11);
-    let mut alive: Vec<_> = (0..players).map(|_| spawn(test.world_mut(), &mut rng)).collect();
+    let mut entities: Vec<_> = (0..players).map(|_| spawn(test.world_mut(), &mut rng)).collect();
     for _ in 0..ticks {
-        live(test.world_mut(), &mut rng, &mut alive);
+        random_tick(test.world_mut(), &mut rng, &mut entities);
         test.ticks(1);
     }
-    (test, alive)
+    (test, entities)
 }
 
 #[test]
-fn a_crowd_is_recorded_as_if_each_had_a_buffer() {
-    let told = |scaling| {
+fn a_pool_records_the_same_episodes_as_own_buffers() {
+    let record = |scaling| {
         let (mut test, _) = play(scaling, 300, 150);
-        let episodes: Vec<_> = test.finish().iter().map(tell).collect();
+        let episodes: Vec<_> = test.finish().iter().map(contents).collect();
         let report = test.report();
         assert_eq!((report.pending, report.dropped), (0, report.non_finite), "{report:?}");
         assert!(report.discarded > 0 && report.non_finite > 0, "{report:?}");
         episodes
     };
-    let own = told(PlayerScaling::default());
+    let own = record(PlayerScaling::default());
     assert!(own.len() > 500);
-    let shared = told(sharing(0, pool(64 << 20)));
+    let shared = record(sharing(0, pool(64 << 20)));
     assert_eq!(own, shared);
-    // Some have buffers of their own, and those who came later share.
-    let both = told(sharing(310, pool(64 << 20)));
+    // The first players have buffers of their own, later ones share the pool.
+    let both = record(sharing(310, pool(64 << 20)));
     assert_eq!(own, both);
 }
 
-/// How many players have buffers of their own, and whether there is a pool.
+/// The number of players with a buffer of their own, and whether there is a pool.
 fn buffers(test: &TestApp) -> (usize, bool) {
     let players = test.world().resource::<Experience>().buffers("player").unwrap();
     (players.len(), players.pool().is_some())
 }
 
 #[test]
-fn those_who_join_when_there_are_many_share() {
+fn players_beyond_the_threshold_share_a_pool() {
     let mut test = TestApp::new();
     test.record(recording().scaling(PlayerScaling {
         expected_players: 2,
@@ -169,7 +167,7 @@ fn those_who_join_when_there_are_many_share() {
 }
 
 #[test]
-fn a_crowd_that_is_expected_finds_its_pool_and_all_of_its_memory() {
+fn the_pool_of_expected_players_is_resident_from_the_start() {
     let mut test = TestApp::new();
     test.record(recording().scaling(PlayerScaling {
         pool_above: Some(2),
@@ -187,24 +185,24 @@ fn a_crowd_that_is_expected_finds_its_pool_and_all_of_its_memory() {
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         let kib: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
         assert!(kib << 10 > memory.heap, "{kib} KiB of {memory:?}");
-        // On huge pages, where it gives them to those who ask.
+        // On huge pages, where the kernel grants them on request.
         let enabled = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
-        let gives = enabled.contains("[always]") || enabled.contains("[madvise]");
-        assert_eq!(memory.huge_pages > memory.heap / 2, gives, "{memory:?}");
+        let grants = enabled.contains("[always]") || enabled.contains("[madvise]");
+        assert_eq!(memory.huge_pages > memory.heap / 2, grants, "{memory:?}");
     }
     let mut rng = StdRng::seed_from_u64(1);
-    let alive: Vec<_> = (0..5).map(|_| spawn(test.world_mut(), &mut rng)).collect();
+    let entities: Vec<_> = (0..5).map(|_| spawn(test.world_mut(), &mut rng)).collect();
     test.ticks(2);
-    // They joined in one tick, when there were too many.
-    assert_eq!((buffers(&test), alive.len()), ((0, true), 5));
+    // All of them joined in one tick, so all share the pool.
+    assert_eq!((buffers(&test), entities.len()), ((0, true), 5));
     assert_eq!(test.finish().len(), 5);
 }
 
 #[test]
-fn what_a_pool_loses_is_counted_and_ends_its_episodes() {
+fn rows_overwritten_in_a_pool_are_counted_and_end_episodes_with_gap() {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         export: ExportSettings {
-            // The thread sleeps while the pool goes round.
+            // The exporter thread sleeps while the pool wraps around.
             poll_interval: core::time::Duration::from_millis(300),
             ..ExportSettings::default()
         },
@@ -212,9 +210,9 @@ fn what_a_pool_loses_is_counted_and_ends_its_episodes() {
     });
     test.record(recording().scaling(sharing(0, pool(16 << 10))));
     let mut rng = StdRng::seed_from_u64(5);
-    let mut alive: Vec<_> = (0..20).map(|_| spawn(test.world_mut(), &mut rng)).collect();
+    let mut entities: Vec<_> = (0..20).map(|_| spawn(test.world_mut(), &mut rng)).collect();
     for _ in 0..400 {
-        live(test.world_mut(), &mut rng, &mut alive);
+        random_tick(test.world_mut(), &mut rng, &mut entities);
         test.ticks(1);
     }
     let episodes = test.finish();
@@ -228,14 +226,14 @@ fn what_a_pool_loses_is_counted_and_ends_its_episodes() {
     assert!(report.dropped > report.non_finite, "{report:?}");
     assert!(episodes.iter().any(|episode| episode.reason().to_string() == "gap"));
     for step in episodes.iter().flat_map(Episode::transitions) {
-        // No two halves of different moments, or of different players.
+        // No transition joins rows of different ticks or players.
         let moved = step.next_observation()[0] - step.observation()[0];
         assert_eq!(f64::from(moved), step.action().next().unwrap());
     }
 }
 
 #[test]
-fn a_crowd_can_be_sampled_while_it_plays() {
+fn a_pool_can_be_sampled_while_it_is_written() {
     let (mut test, _) = play(sharing(0, pool(1 << 20)), 100, 60);
     let experience = test.world_mut().resource::<Experience>();
     let mut sampler = Sampler::new(experience.schema("player").unwrap());
@@ -252,10 +250,10 @@ fn a_crowd_can_be_sampled_while_it_plays() {
 }
 
 #[test]
-fn a_pool_that_cannot_be_is_refused() {
+fn invalid_pool_settings_are_refused() {
     let refused = |recording: Recording<Player>| {
         let mut test = TestApp::new();
-        test.try_add_recording(recording).expect_err("it is refused")
+        test.try_add_recording(recording).expect_err("the recording is refused")
     };
     let blocking = recording().buffers(BufferSettings {
         overflow: Overflow::Block(core::time::Duration::from_millis(1)),
@@ -285,7 +283,7 @@ fn a_pool_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn a_crowds_pool_counts_against_the_budget() {
+fn a_pool_counts_against_the_memory_budget() {
     let budget = |bytes, pool_above| {
         let mut test = TestApp::with_plugin(ExperiencePlugin {
             memory_budget: bytes,

@@ -1,15 +1,10 @@
-//! Bad input gets a clear error, and loses nothing.
+//! Setup errors: an invalid recording is refused with an error that names the cause and the remedy.
 
+use crate::player::{Age, Player};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, recording::SetupError, test_app::TestApp};
 use bevy_reflect::Reflect;
-
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
 
 #[derive(Component, Reflect)]
 struct Named {
@@ -30,10 +25,10 @@ fn recording() -> Recording<Player> {
     Recording::new("player").observe::<Age>()
 }
 
-/// What is said about a recording that cannot be set up.
-fn complaint(recording: Recording<Player>) -> String {
+/// The error of a recording that cannot be added.
+fn setup_error(recording: Recording<Player>) -> String {
     match app().try_add_recording(recording) {
-        Ok(_) => panic!("it was not refused"),
+        Ok(_) => panic!("the recording was accepted"),
         Err(error) => error.to_string(),
     }
 }
@@ -46,7 +41,7 @@ fn a_recording_before_the_plugin_is_refused() {
 }
 
 #[test]
-fn two_recordings_of_one_name_are_refused() {
+fn duplicate_recording_names_are_refused() {
     let mut app = app();
     app.add_recording(recording());
     let error = app.try_add_recording(recording()).err().unwrap();
@@ -55,18 +50,18 @@ fn two_recordings_of_one_name_are_refused() {
 
 #[test]
 #[should_panic(expected = "`player` already")]
-fn a_mistake_in_setting_up_panics() {
+fn add_recording_panics_on_a_setup_error() {
     app().add_recording(recording()).add_recording(recording());
 }
 
 #[test]
 #[should_panic(expected = "already added")]
-fn the_plugin_added_twice_is_refused_by_bevy() {
+fn adding_the_plugin_twice_is_refused() {
     app().add_plugins(ExperiencePlugin::default());
 }
 
 #[test]
-fn the_plugins_come_as_a_group_too() {
+fn the_plugin_group_adds_the_recorder_and_the_diagnostics() {
     let mut app = App::new();
     app.add_plugins(ExperiencePlugins.set(ExperiencePlugin {
         memory_budget: 1 << 20,
@@ -79,7 +74,7 @@ fn the_plugins_come_as_a_group_too() {
 
 #[test]
 #[should_panic(expected = "at least one step")]
-fn episodes_of_no_steps_are_refused() {
+fn max_steps_of_zero_is_refused() {
     let _ = recording().episodes(EpisodeRules {
         max_steps: 0,
         ..Default::default()
@@ -88,7 +83,7 @@ fn episodes_of_no_steps_are_refused() {
 
 #[test]
 #[should_panic(expected = "at least one player")]
-fn a_recording_of_no_players_is_refused() {
+fn expected_players_of_zero_is_refused() {
     let _ = recording().scaling(PlayerScaling {
         expected_players: 0,
         ..Default::default()
@@ -96,61 +91,61 @@ fn a_recording_of_no_players_is_refused() {
 }
 
 #[test]
-fn a_recording_that_observes_nothing_is_refused() {
-    let error = complaint(Recording::new("player").act::<Age>());
+fn a_recording_without_an_observation_or_a_name_is_refused() {
+    let error = setup_error(Recording::new("player").act::<Age>());
     assert!(error.contains("observes nothing"), "{error}");
-    let error = complaint(Recording::new("").observe::<Age>());
+    let error = setup_error(Recording::new("").observe::<Age>());
     assert!(error.contains("needs a name"), "{error}");
 }
 
 #[test]
-fn what_cannot_be_a_feature_is_refused_by_path_with_the_remedy() {
-    let error = complaint(recording().observe::<Named>());
+fn an_unsupported_type_is_refused_with_its_path_and_the_remedy() {
+    let error = setup_error(recording().observe::<Named>());
     assert!(error.contains("named.name"), "{error}");
     assert!(
         error.contains("observe_with") || error.contains("observe_fields"),
         "{error}"
     );
-    let error = complaint(recording().observe::<Fine>());
+    let error = setup_error(recording().observe::<Fine>());
     assert!(error.contains("allow_lossy"), "{error}");
     app().add_recording(recording().observe::<Fine>().allow_lossy());
     app().add_recording(recording().observe_fields::<Named>(["age"]));
 }
 
 #[test]
-fn a_field_that_does_not_exist_is_refused_and_those_that_do_are_named() {
-    let error = complaint(recording().observe_fields::<Named>(["wage"]));
+fn an_unknown_field_is_refused_with_the_known_fields() {
+    let error = setup_error(recording().observe_fields::<Named>(["wage"]));
     assert!(error.contains("wage") && error.contains("age"), "{error}");
 }
 
 #[test]
-fn two_columns_of_one_name_are_refused() {
-    let error = complaint(recording().observe::<Age>());
+fn duplicate_columns_are_refused() {
+    let error = setup_error(recording().observe::<Age>());
     assert!(error.contains("two columns `age`"), "{error}");
-    let error = complaint(recording().reward_terms(["coin", "coin"]));
+    let error = setup_error(recording().reward_terms(["coin", "coin"]));
     assert!(error.contains("two columns `coin`"), "{error}");
 }
 
 #[test]
-fn bounds_of_a_column_that_does_not_exist_are_refused() {
-    let error = complaint(recording().bounds("aeg", 0.0, 1.0));
+fn bounds_of_an_unknown_column_are_refused() {
+    let error = setup_error(recording().bounds("aeg", 0.0, 1.0));
     assert!(error.contains("`aeg`") && error.contains("age"), "{error}");
 }
 
 #[test]
-fn a_match_is_one_integer() {
-    let error = complaint(recording().match_id::<Age>());
+fn a_match_id_has_to_be_one_integer() {
+    let error = setup_error(recording().match_id::<Age>());
     assert!(error.contains("one integer"), "{error}");
 }
 
 #[test]
-fn a_schedule_of_neither_loop_is_refused() {
-    let error = complaint(recording().read_actions_after(Startup));
+fn an_action_schedule_outside_the_main_and_fixed_loops_is_refused() {
+    let error = setup_error(recording().read_actions_after(Startup));
     assert!(error.contains("Startup"), "{error}");
 }
 
 #[test]
-fn a_recording_after_the_first_capture_is_logged_and_left_out() {
+fn a_recording_added_after_the_first_capture_is_ignored() {
     let mut test = TestApp::new();
     test.record(recording());
     test.world_mut().spawn((Player, Age(0.0)));
@@ -166,29 +161,29 @@ fn a_recording_after_the_first_capture_is_logged_and_left_out() {
 }
 
 #[test]
-fn an_end_for_nobody_does_no_harm() {
+fn an_end_for_an_unknown_entity_or_recording_is_ignored() {
     let mut test = TestApp::new();
     test.record(recording());
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
-    let stranger = test.world_mut().spawn_empty().id();
+    let other = test.world_mut().spawn_empty().id();
     test.ticks(2);
-    test.world_mut().trigger(EndEpisode::terminated(stranger, "goal"));
+    test.world_mut().trigger(EndEpisode::terminated(other, "goal"));
     test.world_mut()
         .trigger(EndEpisode::terminated(player, "goal").in_recording("no_such"));
-    test.world_mut().trigger(BeginEpisode { entity: stranger });
+    test.world_mut().trigger(BeginEpisode { entity: other });
     test.ticks(2);
     assert_eq!(test.finish().len(), 1);
 }
 
 #[test]
 #[should_panic(expected = "at least one tick")]
-fn a_decision_of_no_ticks_is_refused() {
+fn a_decision_interval_of_zero_is_refused() {
     let _ = recording().decision_interval(0);
 }
 
 #[test]
 #[should_panic(expected = "at least one step")]
-fn a_buffer_of_no_steps_is_refused() {
+fn a_buffer_capacity_of_zero_is_refused() {
     let _ = recording().buffers(BufferSettings {
         capacity: 0,
         ..Default::default()
@@ -196,8 +191,8 @@ fn a_buffer_of_no_steps_is_refused() {
 }
 
 #[test]
-fn a_buffer_larger_than_memory_is_refused() {
-    let error = complaint(recording().buffers(BufferSettings {
+fn a_buffer_larger_than_the_address_space_is_refused() {
+    let error = setup_error(recording().buffers(BufferSettings {
         capacity: usize::MAX / 2,
         ..Default::default()
     }));
@@ -206,23 +201,23 @@ fn a_buffer_larger_than_memory_is_refused() {
 
 #[cfg(feature = "dataset")]
 #[test]
-fn an_unwritable_or_foreign_folder_is_refused_while_the_app_is_set_up() {
+fn a_file_or_a_foreign_folder_as_dataset_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("thesis.txt"), "do not touch").unwrap();
-    let error = complaint(recording().sink(DatasetSink::new(folder.path())));
+    let error = setup_error(recording().sink(DatasetSink::new(folder.path())));
     assert!(error.contains("is not a dataset"), "{error}");
     let file = folder.path().join("thesis.txt");
-    let error = complaint(recording().sink(DatasetSink::new(&file)));
+    let error = setup_error(recording().sink(DatasetSink::new(&file)));
     assert!(error.contains("thesis.txt"), "{error}");
     let names: Vec<_> = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert_eq!(names, ["thesis.txt"], "nothing was left behind");
+    assert_eq!(names, ["thesis.txt"], "the folder is unchanged");
 }
 
 #[test]
-fn a_disabled_plugin_touches_no_disk() {
+fn a_disabled_plugin_creates_no_dataset() {
     let folder = tempfile::tempdir().unwrap();
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         enabled: false,

@@ -1,5 +1,9 @@
-//! Contract, rule 5: terminated, truncated, and the reason why.
+//! Contract, rule 5 (termination and truncation): outcomes and end reasons.
 
+use crate::{
+    player::{Age, Player, grow},
+    support::play,
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
@@ -9,31 +13,12 @@ use bevy_experience::{
 };
 use bevy_reflect::Reflect;
 
-#[derive(Component)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
 #[derive(Component, Reflect)]
 struct Mood(f32);
 
 #[derive(Component, Reflect)]
 #[component(storage = "SparseSet")]
 struct Luck(f32);
-
-fn grow(mut players: Query<&mut Age>) {
-    for mut age in &mut players {
-        age.0 += 1.0;
-    }
-}
-
-fn play(recording: Recording<Player>) -> TestApp {
-    let mut test = TestApp::new();
-    test.record(recording.observe::<Age>());
-    test.add_systems(FixedUpdate, grow);
-    test
-}
 
 fn player() -> (Player, Age, Mood) {
     (Player, Age(0.0), Mood(0.5))
@@ -45,7 +30,7 @@ fn ending(episode: &Episode) -> (usize, Outcome, &str) {
 }
 
 #[test]
-fn end_flags_stand_on_the_last_transition_only() {
+fn end_flags_are_set_on_the_last_transition_only() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn(player()).id();
     test.ticks(4);
@@ -62,7 +47,7 @@ fn end_flags_stand_on_the_last_transition_only() {
 }
 
 #[test]
-fn reasons_are_an_open_list() {
+fn end_reasons_are_an_open_list() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn(player()).id();
     test.ticks(3);
@@ -73,15 +58,15 @@ fn reasons_are_an_open_list() {
 }
 
 #[test]
-fn a_despawn_truncates_with_left_from_values_read_before_they_are_gone() {
-    let mut test = play(Recording::new("player").reward_terms(["farewell"]));
+fn a_despawn_truncates_with_reason_left() {
+    let mut test = play(Recording::new("player").reward_terms(["last"]));
     let player = test.world_mut().spawn(player()).id();
     test.ticks(3);
     test.add_systems(
         FixedUpdate,
         (move |mut commands: Commands, mut rewards: Query<&mut Reward>| {
             if let Ok(mut reward) = rewards.single_mut() {
-                reward.add("farewell", 2.0);
+                reward.add("last", 2.0);
                 commands.entity(player).despawn();
             }
         })
@@ -91,11 +76,15 @@ fn a_despawn_truncates_with_left_from_values_read_before_they_are_gone() {
     let episodes = test.finish();
     assert_eq!(ending(&episodes[0]), (3, Outcome::Truncated, "left"));
     assert_eq!(episodes[0].row(3).observation(), [4.0]);
-    assert_eq!(episodes[0].transition(2).reward(), 2.0, "given before it went");
+    assert_eq!(
+        episodes[0].transition(2).reward(),
+        2.0,
+        "reward given before the despawn"
+    );
 }
 
 #[test]
-fn a_removed_marker_truncates_with_left() {
+fn a_removed_marker_truncates_with_reason_left() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn(player()).id();
     test.ticks(3);
@@ -109,7 +98,7 @@ fn a_removed_marker_truncates_with_left() {
 }
 
 #[test]
-fn a_marker_taken_off_and_put_back_in_one_tick_is_two_episodes() {
+fn a_marker_removed_and_inserted_in_one_tick_makes_two_episodes() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn(player()).id();
     test.ticks(3);
@@ -122,7 +111,7 @@ fn a_marker_taken_off_and_put_back_in_one_tick_is_two_episodes() {
 }
 
 #[test]
-fn a_marker_inserted_again_is_not_an_end() {
+fn reinserting_the_marker_does_not_end_the_episode() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn(player()).id();
     test.ticks(3);
@@ -132,7 +121,7 @@ fn a_marker_inserted_again_is_not_an_end() {
 }
 
 #[test]
-fn a_despawn_terminates_where_the_recording_says_so() {
+fn a_despawn_terminates_when_the_rules_say_so() {
     let mut test = play(Recording::new("player").episodes(EpisodeRules {
         on_despawn: Outcome::Terminated,
         ..Default::default()
@@ -145,7 +134,7 @@ fn a_despawn_terminates_where_the_recording_says_so() {
 }
 
 #[test]
-fn capture_sweeps_for_players_who_are_disabled() {
+fn a_disabled_player_truncates_with_reason_left() {
     use bevy_ecs::entity_disabling::Disabled;
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn(player()).id();
@@ -160,7 +149,7 @@ fn capture_sweeps_for_players_who_are_disabled() {
 }
 
 #[test]
-fn clearing_all_entities_flushes_what_was_recorded_and_does_not_panic() {
+fn clearing_all_entities_writes_open_episodes_and_does_not_panic() {
     let mut test = play(Recording::new("player"));
     test.world_mut().spawn(player());
     test.ticks(3);
@@ -169,14 +158,14 @@ fn clearing_all_entities_flushes_what_was_recorded_and_does_not_panic() {
     other.add_recording(Recording::<Player>::new("other").observe::<Age>().sink(sink.clone()));
     other.world_mut().spawn(player());
     other.ticks(3);
-    // Resources are entities, ours among them: it closes as it is dropped.
+    // Resources are entities, so this drops `Experience`, which closes the recording.
     other.world_mut().clear_entities();
     let episodes = sink.episodes();
     assert_eq!(ending(&episodes[0]), (2, Outcome::Truncated, "shutdown"));
 }
 
 #[test]
-fn a_player_that_loses_a_component_is_truncated_and_joins_again() {
+fn a_lost_component_truncates_and_the_player_rejoins_with_it() {
     let mut test = play(Recording::new("player").observe::<Mood>());
     let player = test.world_mut().spawn(player()).id();
     test.ticks(3);
@@ -191,7 +180,7 @@ fn a_player_that_loses_a_component_is_truncated_and_joins_again() {
 }
 
 #[test]
-fn a_sparse_component_is_read_and_its_loss_is_seen() {
+fn a_lost_sparse_set_component_truncates() {
     let mut test = play(Recording::new("player").observe::<Luck>());
     let lucky = test.world_mut().spawn((player(), Luck(0.25))).id();
     test.world_mut().spawn((player(), Luck(0.5)));
@@ -206,7 +195,7 @@ fn a_sparse_component_is_read_and_its_loss_is_seen() {
 }
 
 #[test]
-fn a_lost_resource_truncates_all_and_a_found_one_begins_anew() {
+fn a_lost_resource_truncates_all_players_until_it_returns() {
     #[derive(Resource, Reflect)]
     struct Weather {
         rain: f32,
@@ -228,7 +217,7 @@ fn a_lost_resource_truncates_all_and_a_found_one_begins_anew() {
 }
 
 #[test]
-fn an_episode_longer_than_the_longest_is_split_and_linked() {
+fn an_episode_longer_than_max_steps_is_split_and_linked() {
     let mut test = play(
         Recording::new("player")
             .episodes(EpisodeRules {
@@ -261,7 +250,7 @@ fn an_episode_longer_than_the_longest_is_split_and_linked() {
 }
 
 #[test]
-fn what_is_open_at_the_end_of_the_app_is_truncated_with_shutdown() {
+fn an_open_episode_truncates_with_shutdown_when_the_app_is_dropped() {
     let sink = MemorySink::default();
     {
         let mut test = TestApp::new();
@@ -275,7 +264,7 @@ fn what_is_open_at_the_end_of_the_app_is_truncated_with_shutdown() {
 }
 
 #[test]
-fn a_panic_in_a_system_loses_nothing_that_was_captured() {
+fn a_panic_in_a_system_loses_no_captured_row() {
     let sink = MemorySink::default();
     let copy = sink.clone();
     let result = std::panic::catch_unwind(move || {
@@ -292,7 +281,7 @@ fn a_panic_in_a_system_loses_nothing_that_was_captured() {
 }
 
 #[test]
-fn the_last_transition_of_a_decision_under_way_is_closed_when_the_app_exits() {
+fn an_open_decision_interval_is_closed_when_the_app_exits() {
     let mut test = play(Recording::new("player").decision_interval(4));
     test.world_mut().spawn(player());
     test.ticks(7);
@@ -305,7 +294,7 @@ fn the_last_transition_of_a_decision_under_way_is_closed_when_the_app_exits() {
 }
 
 #[test]
-fn values_that_are_not_finite_end_the_episode_before_them() {
+fn a_non_finite_observation_truncates_at_the_row_before_it() {
     let mut test = play(Recording::new("player").observe::<Mood>());
     let player = test.world_mut().spawn(player()).id();
     test.ticks(4);
@@ -322,7 +311,7 @@ fn values_that_are_not_finite_end_the_episode_before_them() {
 }
 
 #[test]
-fn a_reward_or_an_action_that_is_not_finite_is_one_too() {
+fn a_non_finite_reward_or_action_truncates() {
     let mut test = play(Recording::new("player").act::<Mood>());
     let player = test.world_mut().spawn(player()).id();
     test.ticks(3);
@@ -345,7 +334,7 @@ fn a_reward_or_an_action_that_is_not_finite_is_one_too() {
 }
 
 #[test]
-fn values_that_are_not_finite_are_kept_or_replaced_on_request() {
+fn non_finite_values_are_kept_or_replaced_when_the_rules_say_so() {
     for (rule, expected) in [(NonFinite::Keep, f32::NAN), (NonFinite::Replace(-1.0), -1.0)] {
         let mut test = play(Recording::new("player").observe::<Mood>().episodes(EpisodeRules {
             non_finite: rule,

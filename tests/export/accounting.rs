@@ -1,5 +1,9 @@
-//! Contract, rule 7: nothing is lost silently.
+//! Contract, rule 7 (loss): each recorded transition is exported, or counted as lost.
 
+use crate::{
+    player::{Age, Player, grow},
+    support::{app_with_idle_exporter, assert_balanced},
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
@@ -11,7 +15,6 @@ use bevy_experience::{
     test_app::TestApp,
     transition::Episode,
 };
-use bevy_reflect::Reflect;
 use core::time::Duration;
 use std::{
     borrow::Cow,
@@ -19,24 +22,12 @@ use std::{
     time::Instant,
 };
 
-#[derive(Component)]
-struct Player;
+/// A sink whose `write` is a closure.
+struct FnSink<F>(Mutex<F>);
 
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-fn grow(mut players: Query<&mut Age>) {
-    for mut age in &mut players {
-        age.0 += 1.0;
-    }
-}
-
-/// A sink that does whatever a test wants.
-struct Odd<F>(Mutex<F>);
-
-impl<F: FnMut(&[Episode]) -> Result<(), SinkError> + Send + 'static> Sink for Odd<F> {
+impl<F: FnMut(&[Episode]) -> Result<(), SinkError> + Send + 'static> Sink for FnSink<F> {
     fn describe(&self) -> Cow<'_, str> {
-        "odd".into()
+        "closure".into()
     }
     fn check(&mut self, _: &Schema) -> Result<(), SinkError> {
         Ok(())
@@ -55,32 +46,12 @@ impl<F: FnMut(&[Episode]) -> Result<(), SinkError> + Send + 'static> Sink for Od
     }
 }
 
-fn odd(write: impl FnMut(&[Episode]) -> Result<(), SinkError> + Send + 'static) -> impl Sink {
-    Odd(Mutex::new(write))
-}
-
-fn closes(report: &RunReport) {
-    assert_eq!(
-        report.recorded,
-        report.exported + report.dropped + report.discarded + report.pending,
-        "{report:?}"
-    );
-}
-
-/// A test whose exporter looks at the buffers only when it is closed.
-fn asleep() -> TestApp {
-    TestApp::with_plugin(ExperiencePlugin {
-        export: ExportSettings {
-            poll_interval: Duration::from_secs(3600),
-            flush_interval: Duration::from_secs(3600),
-            ..Default::default()
-        },
-        ..Default::default()
-    })
+fn fn_sink(write: impl FnMut(&[Episode]) -> Result<(), SinkError> + Send + 'static) -> impl Sink {
+    FnSink(Mutex::new(write))
 }
 
 #[test]
-fn the_account_closes_at_any_moment() {
+fn counts_balance_at_any_moment() {
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")
@@ -100,24 +71,24 @@ fn the_account_closes_at_any_moment() {
             let player = players[tick % players.len()];
             test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
         }
-        closes(&test.report());
+        assert_balanced(&test.report());
     }
     let episodes = test.finish();
     let report = test.report();
-    closes(&report);
+    assert_balanced(&report);
     assert_eq!(report.pending, 0);
     assert_eq!(
         report.exported,
         episodes.iter().map(|episode| episode.len() as u64).sum::<u64>()
     );
     assert_eq!(report.episodes, episodes.len() as u64);
-    // Every capture but a player's first closes a transition; an end between ticks costs one, and there were 43.
+    // Each capture except the first of a player closes a transition. Each of the 43 ends between ticks costs one.
     assert_eq!(report.recorded, 10 * 299 - 43);
 }
 
 #[test]
-fn a_drop_ends_the_episode_with_gap_and_is_counted() {
-    let mut test = asleep();
+fn dropped_rows_end_the_episode_with_gap_and_are_counted() {
+    let mut test = app_with_idle_exporter();
     test.record(
         Recording::<Player>::new("player")
             .observe::<Age>()
@@ -128,12 +99,12 @@ fn a_drop_ends_the_episode_with_gap_and_is_counted() {
     );
     test.add_systems(FixedUpdate, grow);
     test.world_mut().spawn((Player, Age(0.0)));
-    // The exporter is woken every four captures; it is slower than that now and then, never than this.
+    // The game wakes the exporter every 4 captures. Where the exporter is late, rows are overwritten.
     test.ticks(2);
     test.ticks(1000);
     let episodes = test.finish();
     let report = test.report();
-    closes(&report);
+    assert_balanced(&report);
     assert_eq!(report.pending, 0);
     assert_eq!(report.recorded, 1001);
     for pair in episodes.windows(2) {
@@ -149,8 +120,8 @@ fn a_drop_ends_the_episode_with_gap_and_is_counted() {
 }
 
 #[test]
-fn refusing_the_newest_is_counted_to_the_last_row() {
-    let mut test = asleep();
+fn drop_newest_counts_all_refused_rows() {
+    let mut test = app_with_idle_exporter();
     let recording = Recording::<Player>::new("player").observe::<Age>();
     test.record(recording.buffers(BufferSettings {
         capacity: 16,
@@ -165,10 +136,13 @@ fn refusing_the_newest_is_counted_to_the_last_row() {
     test.ticks(100);
     let episodes = test.finish();
     let report = test.report();
-    closes(&report);
-    assert_eq!(report.pending, 0, "also those after which no row tells of them");
+    assert_balanced(&report);
+    assert_eq!(
+        report.pending, 0,
+        "refused rows are counted even where no row follows them"
+    );
     assert_eq!(report.recorded, 499 + 599);
-    assert!(report.exported >= 15, "the oldest were kept");
+    assert!(report.exported >= 15, "the oldest rows were kept");
     for episode in &episodes {
         for transition in episode.transitions() {
             assert_eq!(transition.observation()[0] + 1.0, transition.next_observation()[0]);
@@ -177,7 +151,7 @@ fn refusing_the_newest_is_counted_to_the_last_row() {
 }
 
 #[test]
-fn every_kind_of_buffer_records_the_same() {
+fn all_buffer_kinds_record_the_same_episodes() {
     let play = |kind| {
         let mut test = TestApp::new();
         let overflow = Overflow::Block(Duration::from_secs(20));
@@ -210,7 +184,7 @@ fn every_kind_of_buffer_records_the_same() {
 }
 
 #[test]
-fn blocking_loses_nothing() {
+fn overflow_block_loses_no_row() {
     let mut test = TestApp::new();
     let overflow = Overflow::Block(Duration::from_secs(20));
     test.record(
@@ -234,10 +208,10 @@ fn blocking_loses_nothing() {
     assert_eq!(episodes.len(), 5);
 }
 
-/// A sink that is slower than the game, and tells how far it came. Its first write begins before the game goes on.
+/// A sink that is slower than the game. Its first write reports that it began, and waits for `go`.
 fn slow(begun: mpsc::Sender<()>, go: mpsc::Receiver<()>, exported: Arc<Mutex<Vec<Episode>>>) -> impl Sink {
     let mut held = Some(go);
-    odd(move |episodes| {
+    fn_sink(move |episodes| {
         if let Some(go) = held.take() {
             begun.send(()).unwrap();
             go.recv().unwrap();
@@ -249,14 +223,14 @@ fn slow(begun: mpsc::Sender<()>, go: mpsc::Receiver<()>, exported: Arc<Mutex<Vec
 }
 
 #[test]
-fn a_backlog_loses_nothing_however_slow_the_sink_is() {
+fn a_journalled_backlog_of_a_slow_sink_loses_no_row() {
     let folder = tempfile::tempdir().unwrap();
     for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
         let (begun, has_begun) = mpsc::channel();
-        let (go, goes) = mpsc::channel();
+        let (go, wait_for_go) = mpsc::channel();
         let exported = Arc::new(Mutex::new(Vec::new()));
         let mut test = TestApp::with_plugin(ExperiencePlugin {
-            // Only one small batch waits in memory for the sink, for as long as it takes.
+            // One small batch waits in memory for the sink, without a time limit.
             export: ExportSettings {
                 batch: 256,
                 queue_bytes: 1,
@@ -275,7 +249,7 @@ fn a_backlog_loses_nothing_however_slow_the_sink_is() {
                 .buffers(BufferSettings {
                     kind,
                     capacity: 8,
-                    // The exporter has to keep up with the game, and waits for no sink.
+                    // The game waits for the exporter, which waits for no sink.
                     overflow: Overflow::Block(Duration::from_secs(20)),
                     ..Default::default()
                 })
@@ -283,13 +257,13 @@ fn a_backlog_loses_nothing_however_slow_the_sink_is() {
                     max_steps: 50,
                     ..Default::default()
                 })
-                .sink(slow(begun, goes, exported.clone())),
+                .sink(slow(begun, wait_for_go, exported.clone())),
         );
         test.add_systems(FixedUpdate, grow);
         for id in 0..5 {
             test.world_mut().spawn((Player, Age(0.0), AgentId(id)));
         }
-        // The sink is in its first write from here on.
+        // From here on the sink is in its first write.
         test.ticks(52);
         while has_begun.try_recv().is_err() {
             test.ticks(1);
@@ -297,7 +271,7 @@ fn a_backlog_loses_nothing_however_slow_the_sink_is() {
         test.ticks(2000);
         let reports = test.world().resource::<Experience>().reports("player");
         let stats = test.world().resource::<Experience>().buffers("player").unwrap().stats();
-        closes(&reports[0]);
+        assert_balanced(&reports[0]);
         assert_eq!((reports[0].dropped, stats.dropped), (0, 0), "{kind:?}");
         assert!(reports[0].pending > 5 * 1900, "{kind:?}: {reports:?}");
         assert!(stats.len <= 5 * 8, "{kind:?}: {stats:?}");
@@ -305,7 +279,7 @@ fn a_backlog_loses_nothing_however_slow_the_sink_is() {
         let mut experience = test.world_mut().resource_mut::<Experience>();
         assert!(experience.close(Duration::from_secs(60)));
         let report = experience.reports("player").remove(0);
-        closes(&report);
+        assert_balanced(&report);
         assert_eq!((report.dropped, report.pending), (0, 0), "{kind:?}");
         assert_eq!(report.recorded, report.exported, "{kind:?}");
         let episodes = exported.lock().unwrap();
@@ -326,7 +300,7 @@ fn a_backlog_loses_nothing_however_slow_the_sink_is() {
 }
 
 #[test]
-fn a_journal_folder_that_cannot_be_created_is_refused_by_name() {
+fn a_journal_folder_that_cannot_be_created_is_refused_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a file");
     std::fs::write(&file, "").unwrap();
@@ -345,7 +319,7 @@ fn a_journal_folder_that_cannot_be_created_is_refused_by_name() {
         test.record(Recording::<Player>::new("player").observe::<Age>());
         test.ticks(1);
     };
-    // Where nothing is recorded the disk does not matter.
+    // A disabled plugin creates no folder.
     set_up(false);
     let refused = std::panic::catch_unwind(|| set_up(true)).unwrap_err();
     let message = refused.downcast_ref::<String>().unwrap();
@@ -356,22 +330,22 @@ fn a_journal_folder_that_cannot_be_created_is_refused_by_name() {
 }
 
 #[test]
-fn blocking_waits_no_longer_than_it_was_told_to() {
+fn overflow_block_waits_at_most_its_timeout() {
     let mut test = TestApp::new();
-    let patience = Duration::from_millis(20);
+    let timeout = Duration::from_millis(20);
     test.add_recording(
         Recording::<Player>::new("player")
             .observe::<Age>()
             .buffers(BufferSettings {
                 capacity: 4,
-                overflow: Overflow::Block(patience),
+                overflow: Overflow::Block(timeout),
                 ..Default::default()
             })
             .episodes(EpisodeRules {
                 max_steps: 1,
                 ..Default::default()
             })
-            .sink(odd(|_| {
+            .sink(fn_sink(|_| {
                 std::thread::sleep(Duration::from_secs(2));
                 Ok(())
             })),
@@ -381,12 +355,12 @@ fn blocking_waits_no_longer_than_it_was_told_to() {
     }
     let begun = Instant::now();
     test.ticks(20);
-    // One deadline for all players: 64 of them a tick would be 25 seconds.
+    // One deadline for all players of a tick. 64 deadlines in each of 20 ticks would take 25 seconds.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[test]
-fn a_sink_that_fails_is_counted_and_others_go_on() {
+fn a_failing_sink_counts_its_losses_and_the_others_export_all() {
     let good = MemorySink::default();
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         export: ExportSettings {
@@ -401,8 +375,8 @@ fn a_sink_that_fails_is_counted_and_others_go_on() {
     test.add_recording(
         Recording::<Player>::new("player")
             .observe::<Age>()
-            .sink(odd(|_| Err(SinkError::Other("full".to_owned()))))
-            .sink(odd(|_| panic!("a bug in a sink")))
+            .sink(fn_sink(|_| Err(SinkError::Other("full".to_owned()))))
+            .sink(fn_sink(|_| panic!("a bug in a sink")))
             .sink(good.clone()),
     );
     test.add_systems(FixedUpdate, grow);
@@ -412,7 +386,7 @@ fn a_sink_that_fails_is_counted_and_others_go_on() {
     assert!(experience.close(Duration::from_secs(20)));
     let reports = experience.reports("player");
     for report in &reports {
-        closes(report);
+        assert_balanced(report);
         assert_eq!(report.pending, 0);
     }
     let dropped: Vec<_> = reports.iter().map(|report| report.dropped).collect();
@@ -421,7 +395,7 @@ fn a_sink_that_fails_is_counted_and_others_go_on() {
 }
 
 #[test]
-fn a_sink_that_never_returns_does_not_keep_the_game() {
+fn a_sink_that_never_returns_does_not_delay_the_shutdown() {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         export: ExportSettings {
             close_timeout: Duration::from_millis(200),
@@ -436,7 +410,7 @@ fn a_sink_that_never_returns_does_not_keep_the_game() {
                 max_steps: 1,
                 ..Default::default()
             })
-            .sink(odd(|_| {
+            .sink(fn_sink(|_| {
                 std::thread::sleep(Duration::from_secs(3600));
                 Ok(())
             })),
@@ -449,7 +423,7 @@ fn a_sink_that_never_returns_does_not_keep_the_game() {
 }
 
 #[test]
-fn totals_by_agent_are_those_of_the_episodes() {
+fn totals_by_agent_match_the_episodes() {
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")
@@ -474,7 +448,7 @@ fn totals_by_agent_are_those_of_the_episodes() {
 }
 
 #[test]
-fn players_who_come_and_go_leave_no_buffers_behind() {
+fn buffers_of_despawned_players_are_freed() {
     let mut test = TestApp::new();
     test.record(Recording::<Player>::new("player").observe::<Age>());
     for _ in 0..50 {
@@ -485,8 +459,8 @@ fn players_who_come_and_go_leave_no_buffers_behind() {
     }
     let buffers = test.world().resource::<Experience>().buffers("player").unwrap().clone();
     test.ticks(1);
-    let patience = Instant::now() + Duration::from_secs(20);
-    while !buffers.is_empty() && Instant::now() < patience {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !buffers.is_empty() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(buffers.is_empty());

@@ -1,5 +1,6 @@
-//! Contract, rule 8: the game comes first.
+//! Contract, rule 8 (non-interference): recording does not change the simulation.
 
+use crate::player::{Age, Player};
 use bevy_app::prelude::*;
 use bevy_ecs::{
     prelude::*,
@@ -11,22 +12,16 @@ use core::hash::{Hash, Hasher};
 use std::hash::DefaultHasher;
 
 #[derive(Component, Reflect)]
-struct Player;
-
-#[derive(Component, Reflect)]
-struct Age(f32);
-
-#[derive(Component, Reflect)]
 struct Noise(u32);
 
 #[derive(Component)]
 struct Marked;
 
 #[derive(Resource, Default)]
-struct Order(DefaultHasher);
+struct WorldHash(DefaultHasher);
 
-/// A game that depends on everything a recorder could disturb: the order of queries, archetypes, change detection, when
-/// players are reset, and how often.
+/// Hashes a game that depends on what a recorder could disturb: the order of queries, archetypes, change detection, and the
+/// ticks at which players are reset.
 fn game(enabled: bool) -> u64 {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
         enabled,
@@ -53,10 +48,13 @@ fn game(enabled: bool) -> u64 {
                 ..Default::default()
             }),
     );
-    test.init_resource::<Order>();
+    test.init_resource::<WorldHash>();
     test.add_observer(
-        |ended: On<EpisodeEnded>, mut ages: Query<&mut Age>, mut order: ResMut<Order>, mut commands: Commands| {
-            order.0.write_u32(7);
+        |ended: On<EpisodeEnded>,
+         mut ages: Query<&mut Age>,
+         mut world_hash: ResMut<WorldHash>,
+         mut commands: Commands| {
+            world_hash.0.write_u32(7);
             if let Ok(mut age) = ages.get_mut(ended.entity) {
                 age.0 = 0.0;
             }
@@ -70,7 +68,7 @@ fn game(enabled: bool) -> u64 {
                 for (mut age, mut noise, mut reward) in &mut players {
                     noise.0 = noise.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     age.0 += (noise.0 >> 24) as f32;
-                    // A bug in the game: it must not change what the game does when it is recorded.
+                    // A bug in the game, which must have the same effect when it is recorded.
                     if noise.0 >> 24 == 3 {
                         age.0 = f32::NAN;
                     }
@@ -101,7 +99,7 @@ fn game(enabled: bool) -> u64 {
                     };
                 }
             },
-            |players: Query<(Entity, Ref<Age>, &Noise, Ref<Reward>)>, mut order: ResMut<Order>| {
+            |players: Query<(Entity, Ref<Age>, &Noise, Ref<Reward>)>, mut world_hash: ResMut<WorldHash>| {
                 for (entity, age, noise, reward) in &players {
                     (
                         entity.to_bits(),
@@ -110,7 +108,7 @@ fn game(enabled: bool) -> u64 {
                         noise.0,
                         reward.is_changed(),
                     )
-                        .hash(&mut order.0);
+                        .hash(&mut world_hash.0);
                 }
             },
         )
@@ -121,19 +119,19 @@ fn game(enabled: bool) -> u64 {
             .spawn((Player, Age(0.0), Noise(seed.wrapping_mul(0x9E37_79B9))));
     }
     test.ticks(600);
-    let hash = test.world().resource::<Order>().0.finish();
+    let hash = test.world().resource::<WorldHash>().0.finish();
     let recorded = test.report().recorded;
     assert_eq!(recorded > 1000, enabled, "{recorded}");
     hash
 }
 
 #[test]
-fn the_same_seed_gives_the_same_world_recorded_or_not() {
+fn the_same_seed_yields_the_same_world_with_recording_enabled_and_disabled() {
     assert_eq!(game(true), game(false));
 }
 
 #[test]
-fn ends_reset_players_whether_recording_is_enabled_or_not() {
+fn episode_ended_is_triggered_with_recording_enabled_and_disabled() {
     for enabled in [true, false] {
         let mut test = TestApp::with_plugin(ExperiencePlugin {
             enabled,
@@ -152,7 +150,7 @@ fn ends_reset_players_whether_recording_is_enabled_or_not() {
 }
 
 #[test]
-fn no_system_of_the_game_is_ambiguous_with_ours() {
+fn systems_of_the_plugin_are_not_ambiguous_with_systems_of_the_game() {
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")
@@ -160,8 +158,8 @@ fn no_system_of_the_game_is_ambiguous_with_ours() {
             .act::<Noise>()
             .read_actions_after(FixedPreUpdate),
     );
-    // Unordered systems of a game, in every schedule that we stand next to; none of them conflicts with another. `First` and
-    // `Last` are left out, because Bevy's own systems are ambiguous there.
+    // Unordered systems of a game, without conflicts among themselves, in each schedule next to a schedule of the plugin.
+    // `First` and `Last` are left out, because Bevy's own systems are ambiguous there.
     let labels: [InternedScheduleLabel; 6] = [
         Update.intern(),
         FixedFirst.intern(),
@@ -198,7 +196,7 @@ fn no_system_of_the_game_is_ambiguous_with_ours() {
 }
 
 #[test]
-fn no_system_of_ours_stands_in_a_schedule_of_the_game() {
+fn the_plugin_adds_no_system_to_schedules_of_the_game() {
     let systems = |plugin: Option<ExperiencePlugin>| {
         let mut app = App::new();
         if let Some(plugin) = plugin {
@@ -222,8 +220,8 @@ fn no_system_of_ours_stands_in_a_schedule_of_the_game() {
 }
 
 #[test]
-fn a_bare_update_loop_records() {
-    // No runner, and none of `Plugin::finish`.
+fn an_app_without_a_runner_records() {
+    // `App::update` alone, without a runner and without `Plugin::finish`.
     let sink = MemorySink::default();
     let mut app = App::new();
     app.add_plugins((
@@ -242,7 +240,7 @@ fn a_bare_update_loop_records() {
 }
 
 #[test]
-fn a_runner_records_and_closes() {
+fn an_app_with_a_runner_records_and_closes() {
     let sink = MemorySink::default();
     let mut app = App::new();
     app.add_plugins((

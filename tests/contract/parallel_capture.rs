@@ -1,5 +1,9 @@
-//! A crowd that several threads capture is recorded as one thread would record it.
+//! Parallel capture: several threads record the same rows as one.
 
+use crate::{
+    player::Player,
+    support::{SparseTag, TableTag},
+};
 use bevy_ecs::{entity_disabling::Disabled, prelude::*};
 use bevy_experience::{
     account::RunReport,
@@ -18,9 +22,6 @@ use std::{
 };
 
 #[derive(Component, Reflect)]
-struct Player;
-
-#[derive(Component, Reflect)]
 struct Place([f32; 3]);
 
 #[derive(Component, Reflect)]
@@ -28,15 +29,6 @@ struct Speed(f32);
 
 #[derive(Component, Reflect)]
 struct Match(i32);
-
-/// A player with it stands in another table.
-#[derive(Component)]
-struct Banner;
-
-/// The same, but its table is the one without it.
-#[derive(Component)]
-#[component(storage = "SparseSet")]
-struct Ribbon;
 
 type Threads = Arc<Mutex<HashSet<ThreadId>>>;
 
@@ -77,7 +69,7 @@ fn sharing_above(players: usize) -> PlayerScaling {
 }
 
 fn spawn(world: &mut World, rng: &mut StdRng) -> Entity {
-    // Some come back under their old names, and some have none.
+    // Some agent ids repeat, and some players have none.
     let agent = AgentId(rng.random_range(0..1 << 14));
     let at = Transform::from_xyz(rng.random_range(0.0..20.0), rng.random_range(0.0..20.0), 0.0);
     let player = (Player, Place([0.0; 3]), Speed(0.0), Match(rng.random_range(0..3)), at);
@@ -87,8 +79,8 @@ fn spawn(world: &mut World, rng: &mut StdRng) -> Entity {
     }
 }
 
-/// A tick of a game in which everything happens to players, by chance.
-fn live(world: &mut World, rng: &mut StdRng, players: &mut Vec<Entity>, tick: usize) {
+/// One tick of a random game with each event that capture handles.
+fn random_tick(world: &mut World, rng: &mut StdRng, players: &mut Vec<Entity>, tick: usize) {
     for index in (0..players.len()).rev() {
         let player = players[index];
         let by = f32::from(rng.random_range(0..4_u8));
@@ -115,16 +107,16 @@ fn live(world: &mut World, rng: &mut StdRng, players: &mut Vec<Entity>, tick: us
             23 => world.get_mut::<Place>(player).unwrap().0[1] = f32::NAN,
             24..31 => world.get_mut::<Place>(player).unwrap().0[1] = 0.5,
             31..35 => {
-                world.entity_mut(player).insert(Banner);
+                world.entity_mut(player).insert(TableTag);
             }
             35..39 => {
-                world.entity_mut(player).remove::<Banner>();
+                world.entity_mut(player).remove::<TableTag>();
             }
             39..43 => {
-                world.entity_mut(player).insert(Ribbon);
+                world.entity_mut(player).insert(SparseTag);
             }
             43..47 => {
-                world.entity_mut(player).remove::<Ribbon>();
+                world.entity_mut(player).remove::<SparseTag>();
             }
             47 => {
                 world.entity_mut(player).insert(Disabled);
@@ -135,19 +127,19 @@ fn live(world: &mut World, rng: &mut StdRng, players: &mut Vec<Entity>, tick: us
             _ => {}
         }
     }
-    let crowd = if tick % 60 == 59 { 100 } else { 4 };
-    for _ in 0..rng.random_range(0..crowd) {
+    let joining = if tick % 60 == 59 { 100 } else { 4 };
+    for _ in 0..rng.random_range(0..joining) {
         players.push(spawn(world, rng));
     }
 }
 
-/// Every byte of every row of an episode, and whatever else there is to know of it.
-fn tell(episode: &Episode) -> (String, Vec<u64>) {
-    let told = format!("{:?} {:?}", episode.info(), episode.reason());
-    (told, episode.rows().to_vec())
+/// The metadata of an episode, and every word of its rows.
+fn contents(episode: &Episode) -> (String, Vec<u64>) {
+    let info = format!("{:?} {:?}", episode.info(), episode.reason());
+    (info, episode.rows().to_vec())
 }
 
-/// The episodes of a game, the account, and on how many threads players were looked at.
+/// The episodes of a game, its report, and the number of threads that read players.
 fn play(adjust: impl Fn(Recording<Player>) -> Recording<Player>) -> (Vec<(String, Vec<u64>)>, RunReport, usize) {
     let threads = Threads::default();
     let mut test = TestApp::with_plugin(ExperiencePlugin {
@@ -158,20 +150,24 @@ fn play(adjust: impl Fn(Recording<Player>) -> Recording<Player>) -> (Vec<(String
     let mut rng = StdRng::seed_from_u64(11);
     let mut players: Vec<_> = (0..700).map(|_| spawn(test.world_mut(), &mut rng)).collect();
     for tick in 0..150 {
-        live(test.world_mut(), &mut rng, &mut players, tick);
+        random_tick(test.world_mut(), &mut rng, &mut players, tick);
         test.ticks(1);
     }
-    let episodes = test.finish().iter().map(tell).collect();
+    let episodes = test.finish().iter().map(contents).collect();
     let threads = threads.lock().unwrap().len();
     (episodes, test.report(), threads)
 }
 
-/// Plays one game twice.
+/// Plays one game with serial and with parallel capture, and compares the results.
 fn compare(scaling: PlayerScaling, adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
     compare_with(true, scaling, adjust);
 }
 
-fn compare_with(shared_out: bool, scaling: PlayerScaling, adjust: impl Fn(Recording<Player>) -> Recording<Player>) {
+fn compare_with(
+    several_threads: bool,
+    scaling: PlayerScaling,
+    adjust: impl Fn(Recording<Player>) -> Recording<Player>,
+) {
     let play = |parallel_above| {
         let parallel_above = Some(parallel_above);
         let scaling = PlayerScaling {
@@ -187,35 +183,35 @@ fn compare_with(shared_out: bool, scaling: PlayerScaling, adjust: impl Fn(Record
         report.discarded > 0 && report.non_finite > 0 && report.refused_agents > 0,
         "{report:?}"
     );
-    let (parallel, beside, threads) = play(0);
-    if shared_out && available_parallelism().is_ok_and(|processors| processors.get() > 1) {
-        assert!(threads > 1, "one thread did everything");
+    let (parallel, parallel_report, threads) = play(0);
+    if several_threads && available_parallelism().is_ok_and(|processors| processors.get() > 1) {
+        assert!(threads > 1, "one thread captured all players");
     }
     assert_eq!(serial.len(), parallel.len());
     for (serial, parallel) in serial.iter().zip(&parallel) {
         assert_eq!(serial, parallel);
     }
-    assert_eq!(report, beside);
+    assert_eq!(report, parallel_report);
 }
 
 #[test]
-fn players_with_buffers_of_their_own() {
+fn parallel_capture_into_own_buffers() {
     compare(scaling(), |recording| recording);
 }
 
 #[test]
-fn players_who_share_a_pool() {
+fn parallel_capture_into_a_pool() {
     compare(sharing_above(0), |recording| recording);
 }
 
 #[test]
-fn some_with_buffers_of_their_own_and_some_who_share() {
+fn parallel_capture_into_own_buffers_and_a_pool() {
     compare(sharing_above(720), |recording| recording);
 }
 
 #[test]
-fn a_pool_of_one_shard() {
-    // Whoever has the shard does everything.
+fn parallel_capture_into_a_pool_of_one_shard() {
+    // The thread that holds the shard captures all players.
     let one_shard = PlayerScaling {
         pool: Some(PoolSettings {
             bytes: 4 << 20,
@@ -228,7 +224,7 @@ fn a_pool_of_one_shard() {
 }
 
 #[test]
-fn players_who_see_each_other() {
+fn parallel_capture_with_neighbour_sensors() {
     compare(sharing_above(0), |recording| {
         recording.observe_nearest_with(Nearest::<Player>::new(2, 3.0).xy().with_field::<Speed>(""))
     });
