@@ -159,7 +159,7 @@ fn an_interrupted_write_loses_only_the_row_that_it_overwrote() {
     let (mut writer, _buffer) = make(&folder, 64);
     push(&mut writer, 0..100);
     let mut bytes = fs::read(file(&folder)).unwrap();
-    // Row 100 has begun to overwrite row 36: that is message, and some of its words may be there.
+    // The write of row 100 over row 36 has begun: the count is raised, and one of its words is written.
     assert_eq!(bytes[BEGUN..BEGUN + 8], 100_u64.to_ne_bytes());
     bytes[BEGUN..BEGUN + 8].copy_from_slice(&101_u64.to_ne_bytes());
     bytes[PREAMBLE + 8 * (48 + 36 * 6)] = 0xaa;
