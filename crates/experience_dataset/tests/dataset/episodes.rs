@@ -155,7 +155,7 @@ pub fn report(episodes: &[Episode]) -> RunReport {
     report
 }
 
-/// Everything that an episode says of itself.
+/// The metadata of an episode.
 pub fn assert_same(a: &Episode, b: &Episode) {
     assert_eq!(a.info(), b.info());
     assert_eq!((a.outcome(), a.reason(), a.len()), (b.outcome(), b.reason(), b.len()));

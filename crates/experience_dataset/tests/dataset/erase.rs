@@ -1,4 +1,4 @@
-//! Erasing an agent: its data is gone from all files, and the dataset stays valid.
+//! `erase`: the data of an agent is removed from all files, and the dataset stays valid.
 
 use crate::episodes::{
     account, assert_same, episodes, fighter, generated, info, listing, recording, report, tensor, write,
@@ -58,13 +58,13 @@ fn assert_valid(root: &Path) {
 #[test]
 fn an_agent_is_erased_from_all_runs_and_recordings() {
     let root = tempdir().unwrap();
-    let mut told = Vec::new();
+    let mut written = Vec::new();
     for schema in [schema(), fighter()] {
         let schema = schema.into_shared();
         for bits in [1, 2] {
             let all = episodes(&schema, RunId::from_bits(bits), 20);
             write(root.path(), &all);
-            told.extend(all);
+            written.extend(all);
         }
     }
     let erased = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
@@ -74,11 +74,11 @@ fn an_agent_is_erased_from_all_runs_and_recordings() {
     );
     assert_eq!(erased.unreached, [""; 0]);
     assert_valid(root.path());
-    told.retain(|episode| episode.info().agent_id != 1);
+    written.retain(|episode| episode.info().agent_id != 1);
     let left = read(root.path());
-    assert_eq!(left.len(), told.len());
+    assert_eq!(left.len(), written.len());
     for episode in &left {
-        let same = told
+        let same = written
             .iter()
             .find(|other| other.info() == episode.info() && other.schema() == episode.schema());
         assert_same(episode, same.expect("no other episode was added"));
