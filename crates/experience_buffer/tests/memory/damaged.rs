@@ -145,7 +145,7 @@ fn contradictory_counters_are_rejected() {
     assert!(with(&[(640, 5)]).is_err(), "fewer pushed than drained");
     assert!(with(&[(640, u64::MAX)]).is_err(), "pushed count out of range");
     assert!(with(&[(768, 10)]).is_err(), "more drained than pushed");
-    assert!(with(&[(776, 7)]).is_err(), "more missed than drained");
+    assert!(with(&[(776, 7)]).is_err(), "missed count exceeds the drain cursor");
     assert!(with(&[(664, u64::MAX)]).is_err(), "rejected count out of range");
     assert!(with(&[(672, 10)]).is_err(), "more hidden than pushed");
     assert!(with(&[(648, 2)]).is_err(), "neither open nor closed");

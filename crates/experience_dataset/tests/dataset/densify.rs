@@ -1,9 +1,8 @@
 //! `densify`: transitions of several ticks become transitions of one tick.
 
-use crate::episodes::{account, assert_same, fighter, generated, info, listing, write};
+use crate::episodes::{account, assert_same, assert_valid, fighter, generated, info, listing, read, write};
 use experience_core::transition::{EndReason, Episode, Outcome, RunId, StepHeader, Transition};
-use experience_dataset::{Dataset, DensifySettings, Rule, densify};
-use std::path::Path;
+use experience_dataset::{Dataset, DensifySettings, densify};
 use tempfile::tempdir;
 
 const RUN: RunId = RunId::from_bits(1);
@@ -26,20 +25,6 @@ fn lasting(counter: u32, ticks: &[u32]) -> Episode {
         header.set_match_id(Some(1));
     }
     Episode::new(schema, info, rows, Outcome::Terminated, EndReason::DEATH)
-}
-
-fn read(root: &Path) -> Vec<Episode> {
-    let dataset = Dataset::open(root).unwrap();
-    dataset.recordings()[0].episodes().map(Result::unwrap).collect()
-}
-
-fn assert_valid(root: &Path) {
-    let mut found = Dataset::open(root).unwrap().recordings()[0]
-        .validate(&mut |_| {})
-        .unwrap();
-    // Generated values may be outside of their bounds.
-    found.broken.remove(&Rule::Space);
-    assert!(found.is_valid(), "{:#?}", found.violations);
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! `erase`: the data of an agent is removed from all files, and the dataset stays valid.
 
 use crate::episodes::{
-    account, assert_same, episodes, fighter, generated, info, listing, recording, report, tensor, write,
+    account, assert_same, assert_valid, episodes, fighter, generated, info, listing, read, recording, report, tensor,
+    write,
 };
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use experience_arrow::BatchEncoder;
 use experience_core::{
     schema::{Column, DType, Schema},
-    transition::{Episode, RunId},
+    transition::RunId,
 };
-use experience_dataset::{Dataset, DatasetError, DatasetSink, Rule};
+use experience_dataset::{Dataset, DatasetError, DatasetSink};
 use experience_export::Sink;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
@@ -35,24 +36,6 @@ fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
     files
         .map(|path| (path.clone(), fs::read(root.join(path)).unwrap()))
         .collect()
-}
-
-fn read(root: &Path) -> Vec<Episode> {
-    let dataset = Dataset::open(root).unwrap();
-    let all = dataset
-        .recordings()
-        .iter()
-        .flat_map(experience_dataset::RecordingData::episodes);
-    all.map(Result::unwrap).collect()
-}
-
-fn assert_valid(root: &Path) {
-    for recording in Dataset::open(root).unwrap().recordings() {
-        let mut found = recording.validate(&mut |_| {}).unwrap();
-        // Generated values may be outside of their bounds.
-        found.broken.remove(&Rule::Space);
-        assert!(found.is_valid(), "{:#?}", found.violations);
-    }
 }
 
 #[test]

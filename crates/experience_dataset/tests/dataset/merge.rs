@@ -1,13 +1,14 @@
 //! `merge`: datasets become one, with columns matched by name.
 
 use crate::episodes::{
-    account, assert_same, choice, episodes, fighter, generated, info, listing, recording, report, tensor, write,
+    account, assert_same, assert_valid, choice, episodes, fighter, generated, info, listing, read, recording, report,
+    tensor, write,
 };
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{Episode, RunId},
 };
-use experience_dataset::{Dataset, DatasetError, DatasetSink, MergeSettings, Merged, Rule, merge};
+use experience_dataset::{Dataset, DatasetError, DatasetSink, MergeSettings, Merged, merge};
 use experience_export::Sink;
 use std::{fs, path::Path};
 use tempfile::{TempDir, tempdir};
@@ -39,24 +40,6 @@ fn merged(roots: &[&TempDir], to: &Path, settings: MergeSettings) -> Result<Vec<
         );
     }
     merged
-}
-
-fn read(root: &Path) -> Vec<Episode> {
-    let dataset = Dataset::open(root).unwrap();
-    let all = dataset
-        .recordings()
-        .iter()
-        .flat_map(experience_dataset::RecordingData::episodes);
-    all.map(Result::unwrap).collect()
-}
-
-fn assert_valid(root: &Path) {
-    for recording in Dataset::open(root).unwrap().recordings() {
-        let mut found = recording.validate(&mut |_| {}).unwrap();
-        // Generated values may be outside of their bounds.
-        found.broken.remove(&Rule::Space);
-        assert!(found.is_valid(), "{:#?}", found.violations);
-    }
 }
 
 fn refusal(roots: &[&TempDir], settings: MergeSettings) -> String {
