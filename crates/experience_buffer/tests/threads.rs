@@ -1,6 +1,6 @@
 //! Stress tests with eight writer and four reader threads: no row is torn, lost or counted twice.
 //!
-//! They also run under ThreadSanitizer: see `CONTRIBUTING.md`.
+//! They also run under `ThreadSanitizer`: see `CONTRIBUTING.md`.
 
 use experience_buffer::{
     BufferKind, BufferSettings, BufferStats, Overflow, PlayerBuffers, TransitionBuffer, Writer,
