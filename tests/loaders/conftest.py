@@ -1,4 +1,4 @@
-"""Where the dataset is, and its rows as each loader sees them."""
+"""Fixtures: the folders and descriptions of the dataset, and its rows read with each loader."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def root() -> Path:
         pytest.exit("name the dataset: EXPERIENCE_DATASET=data/arena", returncode=2)
     path = Path(named).resolve()
     if not path.is_dir():
-        pytest.exit(f"EXPERIENCE_DATASET: there is no folder {path}", returncode=2)
+        pytest.exit(f"EXPERIENCE_DATASET: {path} is not a folder", returncode=2)
     return path
 
 
@@ -33,15 +33,15 @@ def recording(root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def experience(recording: Path) -> dict:
-    """What the columns mean."""
+    """The description of the columns, `experience.json`."""
     return json.loads((recording / "experience.json").read_text())
 
 
 @pytest.fixture(scope="session")
 def shards(recording: Path) -> list[Path]:
-    """All finished shards, in order."""
+    """All finished shards, sorted by name."""
     found = sorted((recording / "data").glob("*.parquet"))
-    assert found, f"there are no shards in {recording / 'data'}"
+    assert found, f"no shards in {recording / 'data'}"
     return found
 
 
@@ -49,13 +49,13 @@ def shards(recording: Path) -> list[Path]:
 def runs(recording: Path) -> list[dict]:
     """The accounts of all runs, oldest first."""
     found = [json.loads(path.read_text()) for path in sorted((recording / "runs").glob("*.json"))]
-    assert found, f"there are no accounts in {recording / 'runs'}"
+    assert found, f"no accounts in {recording / 'runs'}"
     return sorted(found, key=lambda run: run["started"])
 
 
 @pytest.fixture(scope="session")
 def summary() -> dict:
-    """What the newest run said of itself."""
+    """The JSON summary of the newest run."""
     named = os.environ.get("EXPERIENCE_SUMMARY")
     if not named:
         pytest.skip("EXPERIENCE_SUMMARY names no file")
@@ -85,5 +85,5 @@ LOADERS = {"pyarrow": load_pyarrow, "pandas": load_pandas, "datasets": load_data
 
 @pytest.fixture(scope="session", params=LOADERS)
 def rows(request: pytest.FixtureRequest, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    """All rows, by one loader after the other."""
+    """All rows, once with each loader."""
     return LOADERS[request.param](recording, tmp_path_factory.mktemp("cache"))

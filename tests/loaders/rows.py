@@ -1,4 +1,4 @@
-"""Rows as plain NumPy arrays, sorted by episode and step, whatever they were loaded with."""
+"""Rows as NumPy arrays, sorted by episode and step, converted from Arrow tables and pandas frames."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ import pyarrow
 
 @dataclass
 class Rows:
-    """One entry, or one line, for each transition."""
+    """Columns with one entry, or one row of a matrix, per transition."""
 
     columns: dict[str, numpy.ndarray]
-    # Whether the row has a next observation: wide ones stand only in last rows.
+    # Whether the row has a next observation. Wide observations are written only in the last row of an episode.
     has_next: numpy.ndarray
     has_reason: numpy.ndarray
     has_match: numpy.ndarray
@@ -32,13 +32,13 @@ class Rows:
 
     @property
     def first(self) -> numpy.ndarray:
-        """Whether the row is its episode's first."""
+        """Whether the row is the first of its episode."""
         ids = self["episode_id"]
         return numpy.concatenate(([True], ids[1:] != ids[:-1]))
 
     @property
     def last(self) -> numpy.ndarray:
-        """Whether the row is its episode's last."""
+        """Whether the row is the last of its episode."""
         return numpy.concatenate((self.first[1:], [True]))
 
 
@@ -59,7 +59,7 @@ def rows_of_arrow(table: pyarrow.Table) -> Rows:
         elif pyarrow.types.is_dictionary(kind) or pyarrow.types.is_string(kind):
             columns[name] = numpy.array(column.to_pylist(), dtype=object)
         else:
-            # Nulls become 0; whether there were any is kept beside.
+            # Nulls become 0; the masks of `Rows` tell them apart.
             zero = pyarrow.scalar(False if pyarrow.types.is_boolean(kind) else 0).cast(kind)
             columns[name] = column.fill_null(zero).to_numpy(zero_copy_only=False)
     valid = {name: table.column(name).is_valid().to_numpy() for name in ("next_observation", "end_reason", "match_id")}
@@ -67,11 +67,11 @@ def rows_of_arrow(table: pyarrow.Table) -> Rows:
 
 
 def lines(column: pyarrow.Array) -> numpy.ndarray:
-    """A column of lists as lines of a matrix; zeros where a list is null."""
+    """A column of lists as a matrix, with zeros for null lists."""
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     values = column.flatten().to_numpy(zero_copy_only=False)
     width, rest = divmod(len(values), int(valid.sum()))
-    assert rest == 0, "lists of one column have one length"
+    assert rest == 0, "the lists of a column have different lengths"
     filled = numpy.zeros((len(column), width), values.dtype)
     filled[valid] = values.reshape(-1, width)
     return filled
@@ -90,7 +90,7 @@ def rows_of_pandas(frame: pandas.DataFrame) -> Rows:
         elif name == "end_reason":
             columns[name] = column.astype(object).to_numpy()
         else:
-            # pandas has no null in a column of integers: it makes floats of them, which lose the last bits of an id.
+            # pandas converts a column of integers with nulls to floats, which lose the last bits of an id.
             columns[name] = column.fillna(0).to_numpy()
     valid = {name: frame[name].notna().to_numpy() for name in ("next_observation", "end_reason", "match_id")}
     return Rows(columns, valid["next_observation"], valid["end_reason"], valid["match_id"])

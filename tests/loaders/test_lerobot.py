@@ -1,4 +1,4 @@
-"""What `experience convert --to lerobot` wrote: its layout everywhere, and where its package is, loaded and trained on."""
+"""Datasets converted with `experience convert --to lerobot`: layout, and with the package `lerobot` loading and training."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def frames(converted: Path) -> pyarrow.Table:
 
 @pytest.fixture(scope="module")
 def source(recording: Path) -> pyarrow.Table:
-    """The dataset's own rows, in the order of the files: that of the frames."""
+    """The rows of the source dataset, in the order of the files, which is that of the frames."""
     return pyarrow.parquet.read_table(recording / "data")
 
 
@@ -85,7 +85,7 @@ def test_episodes_are_contiguous(converted: Path, info: dict, frames: pyarrow.Ta
 def test_stats_are_those_of_the_frames(converted: Path, frames: pyarrow.Table) -> None:
     stats = json.loads((converted / "meta" / "stats.json").read_text())
     action = matrix(frames, "action")
-    # NumPy sums columns of single precision one by one: over some hundred thousand rows that is off by a thousandth.
+    # In double precision, because NumPy's sum over a column of hundred thousands of `float32` is off by a thousandth.
     exact = action.astype(numpy.float64)
     assert numpy.allclose(stats["action"]["mean"], exact.mean(axis=0), rtol=1e-6, atol=1e-6)
     assert numpy.allclose(stats["action"]["std"], exact.std(axis=0), rtol=1e-6, atol=1e-6)

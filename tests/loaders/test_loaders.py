@@ -1,4 +1,4 @@
-"""What a trainer may rely on, with every loader: whole episodes, aligned rows, honest counts."""
+"""Invariants of a dataset with every loader: whole episodes, aligned rows, and counts that match the accounts."""
 
 from collections import Counter
 from pathlib import Path
@@ -24,18 +24,18 @@ def test_next_observation_is_the_next_rows_observation_inside_an_episode(rows: R
 
 
 def test_every_last_row_has_the_true_final_observation(rows: Rows) -> None:
-    """It is not the observation that the next episode of the same player begins with, after the reset."""
+    """The final observation differs from the first one of the player's next episode, which is after the reset."""
     assert rows.has_next[rows.last].all()
     first, last = numpy.flatnonzero(rows.first), numpy.flatnonzero(rows.last)
     order = numpy.lexsort((rows["tick"][first], rows["agent_id"][first], rows["run"][first]))
     first, last = first[order], last[order]
     again = numpy.logical_and.reduce([numpy.diff(rows[name][first]) == 0 for name in ("run", "agent_id")])
-    # A world that ended an episode has been reset before the next one; one that was only left may go on.
+    # After a terminated episode the world was reset; after a truncated one it may continue.
     again &= rows["terminated"][last[:-1]].astype(bool)
     ended, began = last[:-1][again], first[1:][again]
     if len(ended):
         final, initial = bits(rows["next_observation"])[ended], bits(rows["observation"])[began]
-        # A few may be alike by chance.
+        # Some may be equal by chance.
         assert (final != initial).any(axis=1).mean() > 0.5, "final observations are those after the reset"
 
 
@@ -118,7 +118,7 @@ def test_counts_are_those_of_the_accounts(rows: Rows, runs: list[dict]) -> None:
     last = rows.last
     for run in runs:
         account = run["account"]
-        assert run["status"] in ("closed", "recovered")  # and not "running": everything that was found of it is there
+        assert run["status"] in ("closed", "recovered")  # not "running": the account is final
         assert account["recorded"] == sum(account[part] for part in ("exported", "dropped", "discarded", "pending"))
         assert account["exported"] == written.pop(run["run"], 0)
         mine = rows["run"] == run["run"]
@@ -129,7 +129,7 @@ def test_counts_are_those_of_the_accounts(rows: Rows, runs: list[dict]) -> None:
         assert {int(agent): totals["episodes"] for agent, totals in account["agents"].items()} == episodes
         rewards = sum(totals["total_reward"] for totals in account["agents"].values())
         assert numpy.isclose(rows["reward"][mine].sum(), rewards)
-    assert not written, "every row is of a run that has an account"
+    assert not written, "rows of runs without an account"
 
 
 def test_counts_are_those_of_the_summary(runs: list[dict], summary: dict) -> None:
@@ -139,14 +139,14 @@ def test_counts_are_those_of_the_summary(runs: list[dict], summary: dict) -> Non
 
 
 def test_all_players_of_a_tick_of_a_match_can_be_joined(rows: Rows) -> None:
-    # Rows that last longer than a tick are under way at later ones, so only rows of one tick are compared.
+    # A row belongs to the tick in which it begins; later ticks of a longer transition are not counted.
     key = numpy.stack([rows["run"], numpy.where(rows.has_match, rows["match_id"], -1), rows["tick"]])
     ticks, where, players = numpy.unique(key, axis=1, return_inverse=True, return_counts=True)
     where = where.ravel()
-    assert players.max() > 1, "nobody ever played with another"
+    assert players.max() > 1, "no tick has two players"
     with_agent = numpy.stack([where, rows["agent_id"]])
-    assert numpy.unique(with_agent, axis=1).shape[1] == len(rows), "a player is twice in one tick"
-    # All that meet in a tick meet at one time.
+    assert numpy.unique(with_agent, axis=1).shape[1] == len(rows), "an agent has two rows in one tick"
+    # All rows of a tick have one timestamp.
     time = numpy.full(ticks.shape[1], numpy.nan)
     time[where] = rows["timestamp"]
     assert (time[where] == rows["timestamp"]).all()
@@ -161,7 +161,7 @@ def test_duckdb_joins_players_by_tick(recording: Path) -> None:
         GROUP BY a.run ORDER BY pairs LIMIT 1
     """
     joined = duckdb.sql(query, params={"shards": str(recording / "data" / "*.parquet")}).fetchall()
-    assert joined, "nobody ever played with another"
+    assert joined, "no tick has two players"
     [(_, pairs, together)] = joined
     assert pairs > 0 and together
 
@@ -182,7 +182,7 @@ def test_a_shard_holds_whole_episodes_in_order(shards: list[Path], runs: list[di
         starts = step == 0
         assert starts[0] and ends[-1]
         assert (starts[1:] == ends[:-1]).all()
-        assert len(numpy.unique(ids)) == starts.sum(), "an episode is not in one piece"
+        assert len(numpy.unique(ids)) == starts.sum(), "the rows of an episode are not contiguous"
         assert accounts[path.name]["episodes"] == int(starts.sum())
         assert accounts[path.name]["transitions"] == len(ids)
 

@@ -1,4 +1,4 @@
-"""What `experience convert --to minari` wrote, opened by Minari itself, is what the dataset holds."""
+"""Datasets converted with `experience convert --to minari`, opened with Minari and compared with their source."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ def converted() -> "minari.MinariDataset":
 
 @pytest.fixture(scope="module")
 def source(recording: Path) -> Rows:
-    """The dataset's own rows, in the order of the files: that of the converted episodes."""
+    """The rows of the source dataset, in the order of the files, which is that of the converted episodes."""
     return rows_of_arrow(pyarrow.parquet.read_table(recording / "data"))
 
 

@@ -1,4 +1,4 @@
-//! `ChannelSink`: bounded, never waiting, and over when the recording is.
+//! `ChannelSink`: a bounded channel of record batches, whose writes do not block and which closes with the recording.
 
 use experience_arrow::ChannelSink;
 use experience_core::{
@@ -41,21 +41,21 @@ fn open(sink: &mut ChannelSink) -> Arc<Schema> {
 }
 
 #[test]
-fn the_readers_loop_ends_with_the_recording() {
+fn the_channel_disconnects_when_the_recording_closes() {
     let (mut sink, batches) = ChannelSink::bounded(4);
     let schema = open(&mut sink);
-    let reader = std::thread::spawn(move || batches.iter().map(|batch| batch.num_rows()).collect::<Vec<_>>());
+    let receiver = std::thread::spawn(move || batches.iter().map(|batch| batch.num_rows()).collect::<Vec<_>>());
     sink.write(&[episode(&schema, 2), episode(&schema, 3)]).unwrap();
     sink.write(&[]).unwrap();
     sink.write(&[episode(&schema, 1)]).unwrap();
     sink.flush(&RunReport::default()).unwrap();
     sink.close(&RunReport::default()).unwrap();
-    assert_eq!(reader.join().unwrap(), [5, 1]);
+    assert_eq!(receiver.join().unwrap(), [5, 1]);
     assert!(sink.write(&[episode(&schema, 1)]).is_err());
 }
 
 #[test]
-fn a_full_channel_refuses_and_takes_again_once_it_is_read() {
+fn a_full_channel_rejects_a_batch_until_one_is_received() {
     let (mut sink, batches) = ChannelSink::bounded(1);
     let schema = open(&mut sink);
     sink.write(&[episode(&schema, 1)]).unwrap();
@@ -66,7 +66,7 @@ fn a_full_channel_refuses_and_takes_again_once_it_is_read() {
 }
 
 #[test]
-fn a_reader_that_is_gone_is_told_apart_from_a_slow_one() {
+fn a_dropped_receiver_is_disconnected_not_full() {
     let (mut sink, batches) = ChannelSink::bounded(1);
     let schema = open(&mut sink);
     sink.write(&[episode(&schema, 1)]).unwrap();
@@ -78,13 +78,13 @@ fn a_reader_that_is_gone_is_told_apart_from_a_slow_one() {
 }
 
 #[test]
-fn without_capacity_only_a_waiting_reader_gets_a_batch() {
+fn a_channel_without_capacity_sends_only_to_a_waiting_receiver() {
     let (mut sink, batches) = ChannelSink::bounded(0);
     let schema = open(&mut sink);
     assert!(matches!(sink.write(&[episode(&schema, 1)]), Err(SinkError::Full)));
-    let reader = std::thread::spawn(move || batches.recv().unwrap().num_rows());
+    let receiver = std::thread::spawn(move || batches.recv().unwrap().num_rows());
     while sink.write(&[episode(&schema, 2)]).is_err() {
         std::thread::yield_now();
     }
-    assert_eq!(reader.join().unwrap(), 2);
+    assert_eq!(receiver.join().unwrap(), 2);
 }

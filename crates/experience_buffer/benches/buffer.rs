@@ -1,8 +1,8 @@
-//! What buffers cost, beside the bare copy of the same bytes.
+//! Benchmarks of buffers: push, drain, contention and sampling, compared with a `memcpy` of the same bytes.
 //!
 //! ```text
-//! cargo bench --bench buffer               # about fifteen minutes
-//! cargo bench --bench buffer -- --quick    # about one
+//! cargo bench -p experience_buffer --bench buffer               # about fifteen minutes
+//! cargo bench -p experience_buffer --bench buffer -- --quick    # about one
 //! ```
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Rows of a buffer, and of the memory that the bare copies go round in.
+/// Rows of a buffer, and of the memory that `memcpy` cycles through.
 const ROWS: usize = 1024;
 const BYTES: [usize; 4] = [64, 256, 1024, 16384];
 const KINDS: [(BufferKind, &str); 3] = [
@@ -40,7 +40,7 @@ fn make(kind: BufferKind, bytes: usize) -> (Writer, Arc<dyn TransitionBuffer>) {
         capacity: ROWS,
         ..BufferSettings::default()
     };
-    create(&settings, bytes / 8).expect("it fits")
+    create(&settings, bytes / 8).expect("valid settings")
 }
 
 fn row(bytes: usize) -> Vec<u64> {
@@ -49,11 +49,11 @@ fn row(bytes: usize) -> Vec<u64> {
 
 fn fill(writer: &mut Writer, row: &[u64]) {
     for _ in 0..ROWS {
-        writer.push(row).expect("it is open");
+        writer.push(row).expect("the buffer is open");
     }
 }
 
-/// One row into a full buffer, the oldest making room.
+/// Push of one row into a full buffer, which overwrites the oldest.
 fn push(c: &mut Criterion) {
     let mut group = c.benchmark_group("buffer_push");
     for bytes in BYTES {
@@ -82,7 +82,7 @@ fn push(c: &mut Criterion) {
     group.finish();
 }
 
-/// One row out of a full buffer, read in batches of all rows.
+/// Drain of a full buffer, per row.
 fn read(c: &mut Criterion) {
     let mut group = c.benchmark_group("buffer_read");
     for bytes in BYTES {
@@ -121,7 +121,7 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-/// Measures `batch`, which handles all rows, and not what prepares it, by the row.
+/// Measures `batch`, which processes `ROWS` rows, without `prepare`. The result is per row.
 fn per_row(b: &mut criterion::Bencher<'_>, mut prepare: impl FnMut(), mut batch: impl FnMut()) {
     b.iter_custom(|rows| {
         let batches = rows.div_ceil(ROWS as u64);
@@ -136,16 +136,16 @@ fn per_row(b: &mut criterion::Bencher<'_>, mut prepare: impl FnMut(), mut batch:
     });
 }
 
-/// One row into a buffer while another thread drains all of them, each writer with a thread and a buffer of its own.
+/// Push of one row while another thread drains all buffers. Each writer has its own thread and buffer.
 ///
-/// That thread looks for rows all the time. In `alone` there is none, and in `polled` it sleeps for a millisecond between its
-/// rounds, as an exporter does for five, and finds a full ring each time.
+/// The drain thread polls without pause. In `alone` there is none; in `polled` it sleeps for a millisecond between drains, as
+/// the exporter thread does for five, and finds a full ring each time.
 ///
-/// In `tick_drained` there is a row for each of many players, as a tick of a game has it, and another core takes all of them
-/// before the next tick: each row's memory goes to that core and back, once. In `tick_alone` nobody takes them.
+/// `tick_drained` pushes one row for each of many players, as a tick of a game does, and another core drains all of them before
+/// the next tick: the cache lines of each row move to that core and back once. In `tick_alone` no thread drains.
 ///
-/// `words` is what the processor asks for where one core reads at once what another wrote: plain atomic words and the
-/// number of the last row, and nothing that would tell a reader what it missed.
+/// `words` is the lower bound of one core that reads what another has just written: atomic words and the number of the last
+/// row, without the bookkeeping by which a reader counts missed rows.
 fn contended(c: &mut Criterion) {
     let bytes = 256;
     let row = row(bytes);
@@ -154,10 +154,10 @@ fn contended(c: &mut Criterion) {
     group.bench_function(BenchmarkId::new("words", 1), |b| {
         b.iter_custom(|rows| contend_words(&row, rows));
     });
-    let polled = Reading::Every(Duration::from_millis(1));
-    for (name, reading) in [("alone", Reading::Never), ("polled", polled)] {
+    let polled = Polling::Every(Duration::from_millis(1));
+    for (name, polling) in [("alone", Polling::Never), ("polled", polled)] {
         group.bench_function(BenchmarkId::new(name, 1), |b| {
-            b.iter_custom(|rows| contend(BufferKind::Ring, &row, 1, rows, reading));
+            b.iter_custom(|rows| contend(BufferKind::Ring, &row, 1, rows, polling));
         });
     }
     for (name, is_drained) in [("tick_alone", false), ("tick_drained", true)] {
@@ -168,33 +168,33 @@ fn contended(c: &mut Criterion) {
     for (kind, name) in KINDS {
         for writers in [1, 2, 4] {
             group.bench_function(BenchmarkId::new(name, writers), |b| {
-                b.iter_custom(|rows| contend(kind, &row, writers, rows, Reading::Always));
+                b.iter_custom(|rows| contend(kind, &row, writers, rows, Polling::Always));
             });
         }
     }
     group.finish();
 }
 
-/// When the other thread looks for rows.
+/// How often the drain thread polls.
 #[derive(Clone, Copy)]
-enum Reading {
+enum Polling {
     Never,
     Every(Duration),
     Always,
 }
 
-fn contend(kind: BufferKind, row: &[u64], writers: usize, rows: u64, reading: Reading) -> Duration {
+fn contend(kind: BufferKind, row: &[u64], writers: usize, rows: u64, polling: Polling) -> Duration {
     let (writers, buffers): (Vec<_>, Vec<_>) = (0..writers).map(|_| make(kind, row.len() * 8)).unzip();
     let start = Barrier::new(writers.len() + 1);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             start.wait();
-            if let Reading::Never = reading {
+            if let Polling::Never = polling {
                 return;
             }
             while !done.load(Ordering::Relaxed) {
-                if let Reading::Every(pause) = reading {
+                if let Polling::Every(pause) = polling {
                     thread::sleep(pause);
                 }
                 let mut steps = 0;
@@ -218,7 +218,7 @@ fn contend(kind: BufferKind, row: &[u64], writers: usize, rows: u64, reading: Re
                     start.wait();
                     let begun = Instant::now();
                     for _ in 0..rows {
-                        writer.push(black_box(row)).expect("it is open");
+                        writer.push(black_box(row)).expect("the buffer is open");
                     }
                     begun.elapsed()
                 })
@@ -229,11 +229,11 @@ fn contend(kind: BufferKind, row: &[u64], writers: usize, rows: u64, reading: Re
             .map(|thread| thread.join().expect("no writer panics"))
             .max();
         done.store(true, Ordering::Relaxed);
-        spent.expect("there is a writer")
+        spent.expect("at least one writer")
     })
 }
 
-/// Players of a tick, more than a core's own caches have room for.
+/// Players of a tick: their rows exceed a core's private caches.
 const PLAYERS: usize = 256;
 
 fn ticks(row: &[u64], rows: u64, are_drained: bool) -> Duration {
@@ -242,9 +242,9 @@ fn ticks(row: &[u64], rows: u64, are_drained: bool) -> Duration {
         ..BufferSettings::default()
     };
     let (mut writers, buffers): (Vec<_>, Vec<_>) = (0..PLAYERS)
-        .map(|_| create(&settings, row.len()).expect("it fits"))
+        .map(|_| create(&settings, row.len()).expect("valid settings"))
         .unzip();
-    // Once round before anything is measured.
+    // Every ring wraps once before the measurement.
     let warm = settings.capacity as u64;
     let ticks = warm + rows.div_ceil(PLAYERS as u64).max(100);
     let (pushed, drained) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -268,11 +268,11 @@ fn ticks(row: &[u64], rows: u64, are_drained: bool) -> Duration {
         }
         for tick in 1..=ticks {
             let begun = Instant::now();
-            // As capture does.
+            // In groups with prefetch, as capture does.
             for writers in writers.chunks_mut(64) {
                 writers.iter().for_each(Writer::prefetch);
                 for writer in writers {
-                    writer.push(black_box(row)).expect("it is open");
+                    writer.push(black_box(row)).expect("the buffer is open");
                 }
             }
             if tick > warm {
@@ -318,7 +318,7 @@ fn contend_words(row: &[u64], rows: u64) -> Duration {
     })
 }
 
-/// One row for one of 256 players: through the handle that capture keeps, and looked up by agent each time.
+/// Push of one row for one of 256 players: through the writer that capture keeps, and through a map from agent id.
 fn players(c: &mut Criterion) {
     const PLAYERS: i64 = 256;
     let row = row(256);
@@ -330,9 +330,9 @@ fn players(c: &mut Criterion) {
         },
         row.len(),
     )
-    .expect("it fits");
+    .expect("valid settings");
     let mut writers: Vec<_> = (0..PLAYERS)
-        .map(|agent| players.open(agent).expect("it fits").0)
+        .map(|agent| players.open(agent).expect("valid settings").0)
         .collect();
     let mut next = 0;
     group.bench_function("handle", |b| {
@@ -347,14 +347,14 @@ fn players(c: &mut Criterion) {
             next = (next + 97) % PLAYERS as usize;
             writers
                 .get_mut(&(next as i64))
-                .expect("it is there")
+                .expect("the agent has a writer")
                 .push(black_box(&row))
         });
     });
     group.finish();
 }
 
-/// One row for one of a thousand players of a pool, each shard's oldest row making room.
+/// Push of one row for one of a thousand players of a full pool.
 fn pool(c: &mut Criterion) {
     const PLAYERS: usize = 1000;
     let mut group = c.benchmark_group("pool_push");
@@ -366,7 +366,7 @@ fn pool(c: &mut Criterion) {
             shards: 4,
             ..PoolSettings::default()
         };
-        let (mut writer, pool) = BufferPool::new(&settings, row.len()).expect("it fits");
+        let (mut writer, pool) = BufferPool::new(&settings, row.len()).expect("valid settings");
         let mut players: Vec<_> = (0..PLAYERS as i64).map(|agent| pool.handle(agent)).collect();
         let mut next = 0;
         group.throughput(Throughput::Bytes(bytes as u64));
@@ -380,15 +380,15 @@ fn pool(c: &mut Criterion) {
     group.finish();
 }
 
-/// Transitions of 16 floats, drawn from 64 players' full rings of 512 rows.
+/// Samples of transitions of 16 floats from 64 full rings of 512 rows.
 fn sample(c: &mut Criterion) {
     let schema = Schema::new("walker")
         .with_observation((0..16).map(|n| Column::feature(format!("o{n}"))))
         .with_action(["x", "y"].map(|name| Column::scalar(name, DType::F32, Space::unbounded())));
-    let players = PlayerBuffers::new(BufferSettings::default(), schema.layout().row_words()).expect("it fits");
+    let players = PlayerBuffers::new(BufferSettings::default(), schema.layout().row_words()).expect("valid settings");
     let _writers: Vec<_> = (0..64)
         .map(|agent| {
-            let (mut writer, _) = players.open(agent).expect("it fits");
+            let (mut writer, _) = players.open(agent).expect("valid settings");
             let mut row = vec![0; schema.layout().row_words()];
             for n in 0..700 {
                 // Episodes of a hundred transitions.
@@ -403,13 +403,13 @@ fn sample(c: &mut Criterion) {
                 header.ordinal = ordinal;
                 header.episode = n / 101;
                 header.set_outcome(outcome, 0);
-                writer.push(&row).expect("it is open");
+                writer.push(&row).expect("the buffer is open");
             }
             writer
         })
         .collect();
     let mut sampler = Sampler::new(&schema);
-    sampler.watch(players.readers()).expect("they are this schema's");
+    sampler.watch(players.readers()).expect("rows of the schema");
     let mut rng = StdRng::seed_from_u64(1);
     let mut group = c.benchmark_group("sample");
     for count in [256, 4096] {

@@ -1,4 +1,4 @@
-//! A warm buffer, pool or sampler allocates nothing.
+//! Heap allocations of buffers, pools and samplers after warm-up: none.
 
 #[path = "../../../tests/support/allocations.rs"]
 mod allocations;
@@ -15,8 +15,8 @@ use experience_core::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-/// Allocations of the second of two runs: the first warms it up.
-fn warm(mut work: impl FnMut()) -> u64 {
+/// Heap allocations of the second of two runs of `work`. The first run is the warm-up.
+fn warm_allocations(mut work: impl FnMut()) -> u64 {
     work();
     let before = allocations();
     work();
@@ -24,12 +24,12 @@ fn warm(mut work: impl FnMut()) -> u64 {
 }
 
 #[test]
-fn the_counter_counts() {
-    assert_eq!(warm(|| drop(core::hint::black_box(vec![0_u8; 64]))), 1);
+fn the_counting_allocator_counts_allocations() {
+    assert_eq!(warm_allocations(|| drop(core::hint::black_box(vec![0_u8; 64]))), 1);
 }
 
 #[test]
-fn buffers_of_every_kind_and_policy() {
+fn buffers_of_every_kind_and_overflow_policy_allocate_nothing() {
     for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
         for overflow in [
             &Overflow::DropOldest,
@@ -44,7 +44,7 @@ fn buffers_of_every_kind_and_policy() {
             };
             let (mut writer, buffer) = create(&settings, 16).unwrap();
             let mut reader = buffer.reader();
-            let allocations = warm(|| {
+            let allocations = warm_allocations(|| {
                 let mut row = [0; 16];
                 for _ in 0..10 {
                     (0..100).for_each(|_| writer.push(&row).unwrap());
@@ -73,7 +73,7 @@ fn schema(action: &[(DType, Space)]) -> Schema {
         )
 }
 
-/// A row of an endless episode, the first of which begins it.
+/// A row of one open episode. Ordinal 0 is its `Begin` row.
 fn row(schema: &Schema, ordinal: u32) -> Vec<u64> {
     let mut row = vec![0; schema.layout().row_words()];
     let kind = if ordinal == 0 {
@@ -87,7 +87,7 @@ fn row(schema: &Schema, ordinal: u32) -> Vec<u64> {
 }
 
 #[test]
-fn a_sampler_whatever_the_actions_are() {
+fn a_sampler_allocates_nothing_for_any_action_type() {
     let choice = Space::Discrete { n: 3, labels: vec![] };
     for action in [
         &[(DType::F32, Space::unbounded()), (DType::F32, Space::unbounded())][..],
@@ -110,7 +110,7 @@ fn a_sampler_whatever_the_actions_are() {
         let mut sampler = Sampler::new(&schema);
         sampler.watch(players.readers()).unwrap();
         let mut rng = StdRng::seed_from_u64(1);
-        let allocations = warm(|| {
+        let allocations = warm_allocations(|| {
             for count in [1, 256, 100] {
                 assert_eq!(sampler.sample(count, &mut rng).len(), count);
             }
@@ -121,7 +121,7 @@ fn a_sampler_whatever_the_actions_are() {
 }
 
 #[test]
-fn a_pool_and_a_sampler_of_it() {
+fn a_pool_and_its_sampler_allocate_nothing() {
     let schema = schema(&[]);
     let settings = PoolSettings {
         bytes: 1 << 16,
@@ -136,7 +136,7 @@ fn a_pool_and_a_sampler_of_it() {
     let rows: Vec<_> = (0..50).map(|n| row(&schema, n)).collect();
     let mut discard = row(&schema, 50);
     *StepHeader::of_mut(&mut discard) = StepHeader::new(StepKind::Discard);
-    let allocations = warm(|| {
+    let allocations = warm_allocations(|| {
         for row in &rows {
             for player in &mut players {
                 writer.push(player, row).unwrap();

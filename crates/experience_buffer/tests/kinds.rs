@@ -1,4 +1,4 @@
-//! What every kind of buffer promises, asked of each of them.
+//! Contract of `TransitionBuffer` for every buffer kind and memory: order, overflow, close, peek and readers.
 
 use experience_buffer::{
     BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Memory, Overflow, TransitionBuffer, Writer,
@@ -7,58 +7,58 @@ use experience_buffer::{
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// Where a buffer lies.
+/// The memory in which a buffer is placed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
+enum Placement {
     Heap,
-    /// A mapping, on huge pages where the system and the size allow.
-    Huge,
+    /// An anonymous mapping, with huge pages if the system and the size allow them.
+    HugePages,
     Numa,
     File,
 }
 
-const RING: (BufferKind, Place) = (BufferKind::Ring, Place::Heap);
-const QUEUE: (BufferKind, Place) = (BufferKind::Queue, Place::Heap);
-const MUTEX: (BufferKind, Place) = (BufferKind::Mutex, Place::Heap);
+const RING: (BufferKind, Placement) = (BufferKind::Ring, Placement::Heap);
+const QUEUE: (BufferKind, Placement) = (BufferKind::Queue, Placement::Heap);
+const MUTEX: (BufferKind, Placement) = (BufferKind::Mutex, Placement::Heap);
 
-/// Every kind, wherever it can lie.
-fn kinds() -> impl Iterator<Item = (BufferKind, Place)> {
+/// Every buffer kind in every memory that it supports.
+fn kinds() -> impl Iterator<Item = (BufferKind, Placement)> {
     let mapped = [
-        (BufferKind::Ring, Place::Huge),
-        (BufferKind::Ring, Place::Numa),
-        (BufferKind::Ring, Place::File),
-        (BufferKind::Queue, Place::Huge),
-        (BufferKind::Queue, Place::Numa),
+        (BufferKind::Ring, Placement::HugePages),
+        (BufferKind::Ring, Placement::Numa),
+        (BufferKind::Ring, Placement::File),
+        (BufferKind::Queue, Placement::HugePages),
+        (BufferKind::Queue, Placement::Numa),
     ];
-    // Miri maps no files and binds nothing.
+    // Miri supports neither file mappings nor NUMA binding.
     let mapped = mapped.into_iter().filter(|_| cfg!(not(miri)));
     [RING, QUEUE, MUTEX].into_iter().chain(mapped)
 }
 
 thread_local! {
-    /// For the files of a test. It goes with the test's thread.
+    /// Folder of a test's ring files. Removed at the end of the test's thread.
     static FOLDER: TempDir = tempfile::tempdir().unwrap();
 }
 
-fn settings((kind, place): (BufferKind, Place), capacity: usize, overflow: Overflow) -> BufferSettings {
+fn settings((kind, placement): (BufferKind, Placement), capacity: usize, overflow: Overflow) -> BufferSettings {
     BufferSettings {
         kind,
         capacity,
         overflow,
-        memory: match place {
-            Place::Heap | Place::Huge => Memory::Heap,
-            Place::Numa => Memory::Numa,
-            Place::File => Memory::File(FOLDER.with(|folder| folder.path().to_owned())),
+        memory: match placement {
+            Placement::Heap | Placement::HugePages => Memory::Heap,
+            Placement::Numa => Memory::Numa,
+            Placement::File => Memory::File(FOLDER.with(|folder| folder.path().to_owned())),
         },
-        huge_pages: place == Place::Huge,
+        huge_pages: placement == Placement::HugePages,
     }
 }
 
-fn make(kind: (BufferKind, Place), capacity: usize, overflow: Overflow) -> (Writer, Arc<dyn TransitionBuffer>) {
+fn make(kind: (BufferKind, Placement), capacity: usize, overflow: Overflow) -> (Writer, Arc<dyn TransitionBuffer>) {
     create(&settings(kind, capacity, overflow), 2).unwrap()
 }
 
-fn drop_oldest(kind: (BufferKind, Place), capacity: usize) -> (Writer, Arc<dyn TransitionBuffer>) {
+fn drop_oldest(kind: (BufferKind, Placement), capacity: usize) -> (Writer, Arc<dyn TransitionBuffer>) {
     make(kind, capacity, Overflow::DropOldest)
 }
 
@@ -85,7 +85,7 @@ fn peek(buffer: &dyn TransitionBuffer) -> Vec<u64> {
 }
 
 #[test]
-fn rows_come_out_in_the_order_in_which_they_went_in() {
+fn drain_returns_rows_in_push_order() {
     for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
         assert_eq!((buffer.kind(), buffer.row_words(), buffer.capacity()), (kind.0, 2, 4));
@@ -98,15 +98,11 @@ fn rows_come_out_in_the_order_in_which_they_went_in() {
 }
 
 #[test]
-fn the_oldest_make_room_and_are_counted_once() {
+fn drop_oldest_overwrites_the_oldest_rows_and_counts_each_once() {
     for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
         push(&mut writer, 0..11);
-        assert_eq!(
-            buffer.stats().dropped,
-            7,
-            "{kind:?}: known before anybody comes to miss them"
-        );
+        assert_eq!(buffer.stats().dropped, 7, "{kind:?}: counted before any drain");
         assert_eq!(drain(&*buffer, 2), (7, vec![7, 8]), "{kind:?}");
         push(&mut writer, 11..15);
         assert_eq!(drain(&*buffer, 9), (2, vec![11, 12, 13, 14]), "{kind:?}");
@@ -124,7 +120,7 @@ fn the_oldest_make_room_and_are_counted_once() {
 }
 
 #[test]
-fn the_newest_are_refused_where_that_is_asked_for() {
+fn drop_newest_discards_new_rows_and_reports_the_gap_in_its_place() {
     for kind in kinds() {
         let (mut writer, buffer) = make(kind, 4, Overflow::DropNewest);
         push(&mut writer, 0..7);
@@ -132,13 +128,13 @@ fn the_newest_are_refused_where_that_is_asked_for() {
         assert_eq!(buffer.stats().dropped, 3, "{kind:?}");
         assert_eq!(drain(&*buffer, 1), (0, vec![0]), "{kind:?}");
         push(&mut writer, 7..9);
-        // The read ends before the gap, and the next begins with it.
+        // A drain ends before a gap, and the next one reports it.
         assert_eq!(drain(&*buffer, 9), (0, vec![1, 2, 3]), "{kind:?}");
         assert_eq!(drain(&*buffer, 9), (3, vec![7]), "{kind:?}");
         assert_eq!(
             drain(&*buffer, 9),
             (1, vec![]),
-            "{kind:?}: missing though nothing came after it"
+            "{kind:?}: a gap is reported without a later row"
         );
         assert_eq!(drain(&*buffer, 9), (0, vec![]), "{kind:?}");
         let stats = buffer.stats();
@@ -147,7 +143,7 @@ fn the_newest_are_refused_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_closed_buffer_refuses_rows_and_gives_out_what_it_has() {
+fn a_closed_buffer_rejects_pushes_and_can_be_drained() {
     for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
         push(&mut writer, 0..2);
@@ -162,7 +158,7 @@ fn a_closed_buffer_refuses_rows_and_gives_out_what_it_has() {
 }
 
 #[test]
-fn a_writer_that_goes_closes_its_buffer() {
+fn dropping_the_writer_closes_the_buffer() {
     for kind in kinds() {
         let (writer, buffer) = drop_oldest(kind, 4);
         drop(writer);
@@ -171,7 +167,7 @@ fn a_writer_that_goes_closes_its_buffer() {
 }
 
 #[test]
-fn peeking_leaves_everything_in_place() {
+fn peek_removes_no_rows() {
     for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
         push(&mut writer, 0..6);
@@ -184,7 +180,7 @@ fn peeking_leaves_everything_in_place() {
 }
 
 #[test]
-fn a_ring_keeps_what_was_drained_until_later_rows_come() {
+fn a_ring_keeps_drained_rows_until_they_are_overwritten() {
     let (mut writer, buffer) = drop_oldest(RING, 4);
     push(&mut writer, 0..4);
     drain(&*buffer, 9);
@@ -194,7 +190,7 @@ fn a_ring_keeps_what_was_drained_until_later_rows_come() {
 }
 
 #[test]
-fn what_is_hidden_is_drained_and_otherwise_not_seen() {
+fn hidden_rows_are_drained_but_neither_peeked_nor_read() {
     for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 8);
         push(&mut writer, 0..3);
@@ -211,7 +207,7 @@ fn what_is_hidden_is_drained_and_otherwise_not_seen() {
 }
 
 #[test]
-fn popping_is_draining_one() {
+fn pop_drains_one_row() {
     for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 2);
         let mut row = [0; 2];
@@ -224,7 +220,7 @@ fn popping_is_draining_one() {
 }
 
 #[test]
-fn free_says_what_can_be_pushed_without_a_loss() {
+fn free_is_the_number_of_pushes_without_a_drop() {
     for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 4);
         assert_eq!(writer.free(), 4, "{kind:?}");
@@ -239,7 +235,7 @@ fn free_says_what_can_be_pushed_without_a_loss() {
 }
 
 #[test]
-fn capacities_are_powers_of_two_and_never_zero() {
+fn capacity_is_rounded_up_to_a_power_of_two_and_zero_is_an_error() {
     for kind in kinds() {
         let settings = settings(kind, 5, Overflow::DropOldest);
         assert_eq!(create(&settings, 1).unwrap().1.capacity(), 8, "{kind:?}");
@@ -254,13 +250,13 @@ fn capacities_are_powers_of_two_and_never_zero() {
 
 #[test]
 #[should_panic(expected = "a row of another width")]
-fn a_row_of_another_width_is_a_mistake() {
+fn pushing_a_row_of_another_width_panics() {
     let (mut writer, _buffer) = drop_oldest(RING, 4);
     let _ = writer.push(&[1]);
 }
 
 #[test]
-fn one_row_is_enough_capacity() {
+fn a_buffer_of_capacity_one_keeps_the_newest_row() {
     for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 1);
         push(&mut writer, 0..3);
@@ -269,34 +265,34 @@ fn one_row_is_enough_capacity() {
 }
 
 #[test]
-fn readers_have_cursors_and_losses_of_their_own() {
+fn each_reader_has_its_own_cursor_and_missed_count() {
     let (mut writer, buffer) = drop_oldest(RING, 4);
     let mut early = buffer.reader().unwrap();
     push(&mut writer, 0..2);
-    let mut twin = early.clone();
+    let mut copy = early.clone();
     let mut seen = Vec::new();
     assert_eq!(early.read(9, |row| seen.push(row[0])), Drained { steps: 2, missed: 0 });
     push(&mut writer, 2..7);
     assert_eq!(early.read(9, |row| seen.push(row[0])), Drained { steps: 4, missed: 1 });
-    assert_eq!(twin.read(9, |_| ()), Drained { steps: 4, missed: 3 });
+    assert_eq!(copy.read(9, |_| ()), Drained { steps: 4, missed: 3 });
     assert_eq!(seen, [0, 1, 3, 4, 5, 6]);
 
-    twin.seek_oldest();
+    copy.seek_oldest();
     assert_eq!(
-        (twin.position(), twin.read(1, |_| ())),
+        (copy.position(), copy.read(1, |_| ())),
         (3, Drained { steps: 1, missed: 0 })
     );
-    twin.seek_newest();
-    assert_eq!(twin.read(9, |_| ()), Drained::default());
-    twin.seek_back(2);
-    assert_eq!(twin.position(), 5);
-    twin.seek_back(99);
-    assert_eq!(twin.position(), 3);
-    assert_eq!(buffer.stats().retrieved, 0, "readers take nothing");
+    copy.seek_newest();
+    assert_eq!(copy.read(9, |_| ()), Drained::default());
+    copy.seek_back(2);
+    assert_eq!(copy.position(), 5);
+    copy.seek_back(99);
+    assert_eq!(copy.position(), 3);
+    assert_eq!(buffer.stats().retrieved, 0, "reads are not counted as retrieved");
 }
 
 #[test]
-fn readers_are_told_of_rows_that_were_refused() {
+fn readers_report_discarded_new_rows_as_missed() {
     let (mut writer, buffer) = make(RING, 2, Overflow::DropNewest);
     let mut reader = buffer.reader().unwrap();
     push(&mut writer, 0..5);
@@ -306,14 +302,14 @@ fn readers_are_told_of_rows_that_were_refused() {
     drain(&*buffer, 9);
     push(&mut writer, 5..6);
     assert_eq!(reader.read(9, |_| ()), Drained { steps: 1, missed: 0 });
-    // One who comes later begins with what is there, and has missed nothing of what was before.
+    // A later reader starts at the oldest row in the ring. Rows before that one are not missed.
     let mut late = buffer.reader().unwrap();
     assert_eq!(late.read(9, |_| ()), Drained { steps: 1, missed: 0 });
     assert_eq!(late.read(9, |_| ()), Drained { steps: 1, missed: 3 });
 }
 
 #[test]
-fn consumers_of_a_queue_share_its_rows() {
+fn each_row_of_a_queue_reaches_exactly_one_consumer() {
     let (mut writer, buffer) = drop_oldest(QUEUE, 64);
     push(&mut writer, 0..64);
     let consumers: Vec<_> = (0..3)
@@ -331,11 +327,11 @@ fn consumers_of_a_queue_share_its_rows() {
     let mut all = Vec::new();
     for consumer in consumers {
         let seen = consumer.join().unwrap();
-        assert!(seen.is_sorted(), "in order for each");
+        assert!(seen.is_sorted(), "each consumer sees push order");
         all.extend(seen);
     }
     all.sort_unstable();
-    assert!(all.into_iter().eq(0..64), "each to exactly one");
+    assert!(all.into_iter().eq(0..64), "no row is lost or duplicated");
 }
 
 #[test]

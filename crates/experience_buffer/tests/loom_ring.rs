@@ -1,7 +1,8 @@
-//! Models of the ring, in which loom tries every order in which threads can run and every value that a load may see.
+//! loom models of the ring and the pool: every thread interleaving, and every value that an atomic load may return.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test -p bevy_experience --no-default-features --release --test loom_ring
+//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 CARGO_TARGET_DIR=target/loom \
+//!     cargo test -p experience_buffer --release --test loom_ring
 //! ```
 #![cfg(loom)]
 
@@ -13,12 +14,12 @@ use experience_buffer::{
 use loom::thread;
 use std::sync::Arc;
 
-/// Rows whose words are equal, so that a torn one is seen.
+/// Pushes a row of equal words. A row of unequal words is torn.
 fn push(writer: &mut Writer, n: u64) {
     writer.push(&[n, n]).unwrap();
 }
 
-/// Reads once, and checks that what is given is whole, in order and accounted for.
+/// Reads once. Asserts that rows are whole and consecutive, and that the position counts rows read and missed.
 fn read(reader: &mut Reader) {
     let before = reader.position();
     let mut seen = Vec::new();
@@ -29,13 +30,13 @@ fn read(reader: &mut Reader) {
     let first = before + read.missed;
     assert!(
         seen.iter().copied().eq(first..first + read.steps as u64),
-        "what is missed stands before what is given"
+        "missed rows precede the rows that are read"
     );
     assert_eq!(reader.position(), first + read.steps as u64);
 }
 
 #[test]
-fn two_readers_see_whole_rows_and_know_what_they_missed() {
+fn two_readers_get_whole_rows_and_exact_missed_counts() {
     loom::model(|| {
         let (mut writer, ring) = Ring::new(2, 1).unwrap();
         let readers: Vec<_> = (0..2)
@@ -44,7 +45,7 @@ fn two_readers_see_whole_rows_and_know_what_they_missed() {
                 thread::spawn(move || read(&mut reader))
             })
             .collect();
-        // The second takes the first one's slot.
+        // The second row overwrites the first.
         push(&mut writer, 0);
         push(&mut writer, 1);
         readers.into_iter().for_each(|reader| reader.join().unwrap());
@@ -52,7 +53,7 @@ fn two_readers_see_whole_rows_and_know_what_they_missed() {
 }
 
 #[test]
-fn a_reader_that_is_lapped_is_told_exactly() {
+fn a_lapped_reader_counts_exactly_the_rows_that_it_missed() {
     loom::model(|| {
         let (mut writer, ring) = Ring::new(2, 1).unwrap();
         let mut reader = ring.reader();
@@ -70,7 +71,7 @@ fn a_reader_that_is_lapped_is_told_exactly() {
 }
 
 #[test]
-fn the_account_closes_when_a_drain_is_lapped() {
+fn stats_add_up_while_a_drain_is_lapped() {
     loom::model(|| {
         let (mut writer, ring) = Ring::new(2, 1).unwrap();
         let drainer = {
@@ -97,7 +98,7 @@ fn the_account_closes_when_a_drain_is_lapped() {
 }
 
 #[test]
-fn rows_that_are_refused_are_told_of_in_their_place() {
+fn discarded_new_rows_are_reported_as_missed_in_their_place() {
     loom::model(|| {
         let settings = BufferSettings {
             capacity: 1,
@@ -120,7 +121,7 @@ fn rows_that_are_refused_are_told_of_in_their_place() {
     });
 }
 
-/// Drains once; `next` is the number of the first row that was neither seen nor missed.
+/// Drains once. `next` and the result are the number of the first row that was neither drained nor missed.
 fn drain_numbers(ring: &Ring, next: u64) -> u64 {
     let mut seen = Vec::new();
     let drained = ring.drain(4, &mut |row| {
@@ -133,7 +134,7 @@ fn drain_numbers(ring: &Ring, next: u64) -> u64 {
 }
 
 #[test]
-fn what_was_pushed_before_a_close_is_drained_after_it() {
+fn rows_pushed_before_a_close_are_drained_after_it() {
     loom::model(|| {
         let (mut writer, ring) = Ring::new(1, 2).unwrap();
         let closer = thread::spawn(move || {
@@ -151,11 +152,11 @@ fn what_was_pushed_before_a_close_is_drained_after_it() {
 }
 
 #[test]
-fn a_run_is_there_as_a_whole_and_takes_the_place_of_whole_rows() {
+fn a_run_is_published_as_a_whole_and_overwrites_whole_rows() {
     const WORDS: usize = 8;
     const CELL: usize = LINKS + WORDS;
     loom::model(|| {
-        // A shard of two rows. A run of two fills it, and one more row takes the first one's cell.
+        // A shard of two rows. A run of two fills it, and one more row overwrites the first cell.
         let settings = PoolSettings {
             bytes: (48 + 2 * CELL) * 8,
             shards: 1,
@@ -164,9 +165,9 @@ fn a_run_is_there_as_a_whole_and_takes_the_place_of_whole_rows() {
         let (mut writer, pool) = BufferPool::new(&settings, WORDS).unwrap();
         assert_eq!(pool.stats().capacity, 2);
         let mut reader = pool.shards()[0].reader();
-        let reading = thread::spawn(move || {
+        let reader_thread = thread::spawn(move || {
             let mut seen = None;
-            // One row at a time: loom tries every mixture of a row's words.
+            // One row per read, because loom explores every mixture of a row's words.
             let read = reader.read(1, |row| {
                 assert!(row.iter().all(|&word| word == row[0]), "torn");
                 seen = Some(row[0]);
@@ -186,6 +187,6 @@ fn a_run_is_there_as_a_whole_and_takes_the_place_of_whole_rows() {
             writer.push_run(&run, &cells).unwrap();
         }
         writer.publish();
-        reading.join().unwrap();
+        reader_thread.join().unwrap();
     });
 }

@@ -1,4 +1,4 @@
-//! Random operations on every kind of buffer, against the plain one.
+//! Model-based property tests: random operations on rings and queues, with `MutexBuffer` as the model.
 
 use experience_buffer::{
     BufferKind, BufferSettings, BufferStats, Memory, MemoryUse, Overflow, TransitionBuffer, Writer, create,
@@ -23,7 +23,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         2 => Just(Operation::Pop),
         1 => Just(Operation::Peek),
         2 => (0..12usize).prop_map(Operation::Read),
-        // Rare, or most sequences would end early.
+        // Rare, because every push after a close is rejected.
         1 => prop_oneof![19 => Just(Operation::Peek), 1 => Just(Operation::Close)],
     ];
     proptest::collection::vec(operation, 0..80)
@@ -60,7 +60,7 @@ fn compare(tested: &mut Pair, model: &mut Pair, operations: &[Operation]) -> Res
                 let drained = drain(&*tested.1, max);
                 prop_assert_eq!(&drained, &drain(&*model.1, max));
                 if tested.1.kind() == BufferKind::Queue && drained.1.len() < max {
-                    // It may have taken the row behind a gap already, which leaves room for one more.
+                    // The queue's drain may already have popped the row behind a gap, which frees one more slot.
                     prop_assert_eq!(drain(&*tested.1, 1), drain(&*model.1, 1));
                 }
             }
@@ -123,7 +123,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn every_kind_does_what_the_plain_one_does(
+    fn rings_and_queues_match_the_mutex_buffer(
         kind in prop_oneof![Just(BufferKind::Ring), Just(BufferKind::Queue)],
         overflow in prop_oneof![
             Just(Overflow::DropOldest),
@@ -137,15 +137,15 @@ proptest! {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "maps memory")]
-    fn a_ring_does_so_wherever_it_lies(
-        lies_in_file in any::<bool>(),
+    #[cfg_attr(miri, ignore = "Miri supports neither file mappings nor NUMA binding")]
+    fn file_and_numa_rings_match_the_mutex_buffer(
+        in_file in any::<bool>(),
         overflow in prop_oneof![Just(Overflow::DropOldest), Just(Overflow::DropNewest)],
         capacity in 1..9usize,
         operations in operations(),
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let memory = if lies_in_file { Memory::File(folder.path().to_owned()) } else { Memory::Numa };
+        let memory = if in_file { Memory::File(folder.path().to_owned()) } else { Memory::Numa };
         let (mut tested, mut model) = pair(BufferKind::Ring, memory, capacity, overflow);
         compare(&mut tested, &mut model, &operations)?;
     }

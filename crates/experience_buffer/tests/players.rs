@@ -1,4 +1,4 @@
-//! The map of all players' buffers.
+//! `PlayerBuffers`: the map from agent id to buffer, its totals and its memory budget.
 
 use experience_buffer::{Budget, BufferError, BufferKind, BufferSettings, Memory, PlayerBuffers};
 use std::{
@@ -6,16 +6,20 @@ use std::{
     thread,
 };
 
-fn players() -> PlayerBuffers {
-    let settings = BufferSettings {
+/// Buffers of four rows.
+fn settings() -> BufferSettings {
+    BufferSettings {
         capacity: 4,
         ..BufferSettings::default()
-    };
-    PlayerBuffers::new(settings, 1).unwrap()
+    }
+}
+
+fn players() -> PlayerBuffers {
+    PlayerBuffers::new(settings(), 1).unwrap()
 }
 
 #[test]
-fn settings_that_make_no_buffer_are_refused_at_once() {
+fn invalid_settings_are_rejected_at_construction() {
     let settings = BufferSettings {
         capacity: 0,
         ..BufferSettings::default()
@@ -24,11 +28,11 @@ fn settings_that_make_no_buffer_are_refused_at_once() {
 }
 
 #[test]
-fn of_many_who_ask_one_makes_the_buffer() {
+fn concurrent_get_or_create_creates_one_buffer_and_one_writer() {
     let players = Arc::new(players());
     for agent_id in 0..50 {
         let start = Arc::new(Barrier::new(4));
-        let asked: Vec<_> = (0..4)
+        let threads: Vec<_> = (0..4)
             .map(|_| {
                 let (players, start) = (players.clone(), start.clone());
                 thread::spawn(move || {
@@ -37,15 +41,15 @@ fn of_many_who_ask_one_makes_the_buffer() {
                 })
             })
             .collect();
-        let given: Vec<_> = asked.into_iter().map(|thread| thread.join().unwrap()).collect();
-        assert_eq!(given.iter().filter(|(_, writer)| writer.is_some()).count(), 1);
-        assert!(given.iter().all(|(buffer, _)| Arc::ptr_eq(buffer, &given[0].0)));
+        let results: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(results.iter().filter(|(_, writer)| writer.is_some()).count(), 1);
+        assert!(results.iter().all(|(buffer, _)| Arc::ptr_eq(buffer, &results[0].0)));
     }
     assert_eq!(players.len(), 50);
 }
 
 #[test]
-fn an_agent_who_comes_back_gets_a_new_buffer_while_the_old_one_is_drained() {
+fn a_rejoining_agent_gets_a_new_buffer_while_its_old_one_is_drained() {
     let players = players();
     let (old, writer) = players.get_or_create(7).unwrap();
     let mut writer = writer.unwrap();
@@ -57,7 +61,7 @@ fn an_agent_who_comes_back_gets_a_new_buffer_while_the_old_one_is_drained() {
     writer.unwrap().push(&[2]).unwrap();
     assert_eq!((players.stats().added, players.stats().len), (2, 2));
 
-    assert!(!players.remove_if_same(7, &old), "the new one stays");
+    assert!(!players.remove_if_same(7, &old), "the new buffer is kept");
     let mut seen = Vec::new();
     old.drain(9, &mut |row| seen.push(row[0]));
     drop(old);
@@ -69,7 +73,7 @@ fn an_agent_who_comes_back_gets_a_new_buffer_while_the_old_one_is_drained() {
 }
 
 #[test]
-fn a_buffer_that_nobody_drains_any_more_counts_as_dropped() {
+fn undrained_rows_of_a_freed_buffer_are_counted_as_dropped() {
     let players = players();
     let (mut writer, buffer) = players.open(7).unwrap();
     for n in 0..3 {
@@ -82,7 +86,7 @@ fn a_buffer_that_nobody_drains_any_more_counts_as_dropped() {
 }
 
 #[test]
-fn opening_again_closes_what_was_there() {
+fn reopening_an_agent_closes_its_previous_buffer() {
     let players = players();
     let (mut writer, old) = players.open(7).unwrap();
     let (_writer, new) = players.open(7).unwrap();
@@ -92,7 +96,7 @@ fn opening_again_closes_what_was_there() {
 }
 
 #[test]
-fn agents_come_in_ascending_order_with_their_newest_rows() {
+fn agents_and_their_newest_rows_are_in_ascending_order() {
     let players = players();
     let mut writers: Vec<_> = [30, -2, 7].map(|agent| (agent, players.open(agent).unwrap().0)).into();
     for n in 0..6 {
@@ -105,11 +109,11 @@ fn agents_come_in_ascending_order_with_their_newest_rows() {
     let mut seen = Vec::new();
     players.peek_newest(2, |agent, row| seen.push((agent, row[0])));
     assert_eq!(seen, [(-2, 204), (-2, 205), (7, 704), (7, 705), (30, 3004), (30, 3005)]);
-    assert_eq!(players.stats().len, 12, "all is left in place");
+    assert_eq!(players.stats().len, 12, "peeking removes no rows");
 }
 
 #[test]
-fn removing_drains_first() {
+fn remove_drains_the_buffer_first() {
     let players = players();
     let (mut writer, _) = players.open(1).unwrap();
     for n in 0..6 {
@@ -121,85 +125,75 @@ fn removing_drains_first() {
     assert_eq!((stats.added, stats.dropped, stats.retrieved), (6, 2, 4));
     assert!(writer.push(&[6]).is_err());
     assert!(players.remove(1, |_| ()).is_none());
-    assert_eq!(players.stats().added, 6, "the totals remember");
+    assert_eq!(players.stats().added, 6, "totals include removed buffers");
 }
 
 #[test]
-fn a_budget_is_what_buffers_take_and_comes_back_when_they_are_gone() {
+fn buffers_are_charged_to_the_budget_until_they_are_freed() {
     for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
-        let settings = BufferSettings {
-            kind,
-            capacity: 4,
-            ..BufferSettings::default()
-        };
+        let settings = BufferSettings { kind, ..settings() };
         let bytes = settings.bytes(3).unwrap();
         let budget = Budget::new(2 * bytes + bytes / 2);
-        // Two recordings share it.
-        let here = PlayerBuffers::new(settings.clone(), 3)
+        // Two recordings share the budget.
+        let first = PlayerBuffers::new(settings.clone(), 3)
             .unwrap()
             .with_budget(budget.clone());
-        let there = PlayerBuffers::new(settings, 3).unwrap().with_budget(budget.clone());
-        let (mut writer, buffer) = here.open(1).unwrap();
-        let _other = there.open(1).unwrap();
+        let second = PlayerBuffers::new(settings, 3).unwrap().with_budget(budget.clone());
+        let (mut writer, buffer) = first.open(1).unwrap();
+        let _other = second.open(1).unwrap();
         assert_eq!(budget.left(), bytes / 2, "{kind:?}");
         assert_eq!(
-            here.stats().memory.total() + there.stats().memory.total(),
+            first.stats().memory.total() + second.stats().memory.total(),
             2 * bytes,
             "{kind:?}"
         );
-        let refused = BufferError::OverBudget {
+        let rejected = BufferError::OverBudget {
             bytes,
             left: bytes / 2,
             limit: budget.limit(),
         };
-        assert_eq!(here.open(2).unwrap_err(), refused);
-        assert_eq!(here.get_or_create(2).unwrap_err(), refused);
-        assert_eq!(here.len(), 1, "nothing half made is left");
+        assert_eq!(first.open(2).unwrap_err(), rejected);
+        assert_eq!(first.get_or_create(2).unwrap_err(), rejected);
+        assert_eq!(first.len(), 1, "a rejected buffer leaves no entry");
 
-        // The player leaves, and is drained.
+        // The player leaves, and its buffer is drained.
         writer.push(&[7; 3]).unwrap();
         drop(writer);
-        assert_eq!(here.open(2).unwrap_err(), refused, "its row is wanted yet");
+        assert_eq!(first.open(2).unwrap_err(), rejected, "its row is not drained yet");
         buffer.drain(9, &mut |_| ());
-        assert!(here.remove_if_same(1, &buffer));
+        assert!(first.remove_if_same(1, &buffer));
         let reader = buffer.reader();
         drop(buffer);
         if let Some(reader) = reader {
-            assert_eq!(budget.left(), bytes / 2, "somebody reads it yet");
+            assert_eq!(budget.left(), bytes / 2, "a reader holds the buffer");
             drop(reader);
         }
         assert_eq!(budget.left(), bytes / 2 + bytes, "{kind:?}");
-        assert!(here.open(2).is_ok());
+        assert!(first.open(2).is_ok());
     }
 }
 
 #[test]
-fn buffers_that_were_replaced_keep_their_share_until_they_are_let_go() {
-    let settings = BufferSettings {
-        capacity: 4,
-        ..BufferSettings::default()
-    };
+fn replaced_buffers_are_charged_to_the_budget_until_they_are_freed() {
+    let settings = settings();
     let bytes = settings.bytes(1).unwrap();
     let budget = Budget::new(2 * bytes);
     let players = PlayerBuffers::new(settings, 1).unwrap().with_budget(budget.clone());
     let (mut writer, first) = players.open(1).unwrap();
     writer.push(&[1]).unwrap();
-    // The agent comes back before its rows are drained.
+    // The agent rejoins before its rows are drained.
     drop(writer);
     let _second = players.open(1).unwrap();
     assert!(matches!(players.open(2), Err(BufferError::OverBudget { .. })));
     first.drain(9, &mut |_| ());
     drop(first);
-    assert!(players.open(2).is_ok(), "whoever asks for room finds it");
+    assert!(players.open(2).is_ok(), "the bytes of the freed buffer are available");
     assert_eq!(players.stats().retrieved, 1);
 }
 
 #[test]
-fn where_nobody_drains_those_who_left_make_room() {
-    let settings = BufferSettings {
-        capacity: 4,
-        ..BufferSettings::default()
-    };
+fn undrained_buffers_of_departed_players_are_freed_for_new_players() {
+    let settings = settings();
     let budget = Budget::new(2 * settings.bytes(1).unwrap());
     let players = PlayerBuffers::new(settings, 1).unwrap().with_budget(budget.clone());
     for agent_id in 0..100 {
@@ -208,12 +202,16 @@ fn where_nobody_drains_those_who_left_make_room() {
     }
     let stats = players.stats();
     assert_eq!(stats.added, 100);
-    assert_eq!(stats.dropped, 100 - stats.len as u64, "and what they held is counted");
+    assert_eq!(
+        stats.dropped,
+        100 - stats.len as u64,
+        "rows of freed buffers are counted as dropped"
+    );
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "maps files")]
-fn files_count_in_a_budget_with_all_of_their_bytes() {
+fn ring_files_are_charged_to_the_budget_with_their_whole_size() {
     let folder = tempfile::tempdir().unwrap();
     let settings = BufferSettings {
         memory: Memory::File(folder.path().to_owned()),

@@ -1,4 +1,4 @@
-//! Rings that many players share.
+//! `BufferPool`: shards, capacity, runs of rows and concurrent writers.
 
 use experience_buffer::{
     BufferError, BufferPool, TransitionBuffer,
@@ -7,6 +7,14 @@ use experience_buffer::{
 use experience_core::transition::{StepHeader, StepKind};
 
 const WORDS: usize = 17;
+
+fn settings(bytes: usize, shards: usize) -> PoolSettings {
+    PoolSettings {
+        bytes,
+        shards,
+        ..PoolSettings::default()
+    }
+}
 
 fn row(agent_id: i64, tick: i64) -> [u64; WORDS] {
     let mut row = [0; WORDS];
@@ -23,18 +31,10 @@ fn row(agent_id: i64, tick: i64) -> [u64; WORDS] {
 }
 
 #[test]
-fn a_pool_takes_no_more_than_it_was_given_and_most_of_it() {
+fn a_pool_uses_at_most_its_bytes_and_at_least_half_of_them() {
     for bytes in [1 << 16, 100_000, 1_000_000, 33_333_333] {
         for shards in [1, 3, 16] {
-            let (_writer, pool) = BufferPool::new(
-                &PoolSettings {
-                    bytes,
-                    shards,
-                    ..PoolSettings::default()
-                },
-                WORDS,
-            )
-            .unwrap();
+            let (_writer, pool) = BufferPool::new(&settings(bytes, shards), WORDS).unwrap();
             assert!(pool.bytes() <= bytes, "{bytes} {shards}");
             assert!(pool.bytes() >= bytes / 2, "{bytes} {shards}: {}", pool.bytes());
             assert!(pool.shards().len() >= shards);
@@ -43,46 +43,21 @@ fn a_pool_takes_no_more_than_it_was_given_and_most_of_it() {
 }
 
 #[test]
-fn what_cannot_be_a_pool_is_refused() {
-    let refused = |bytes, shards, words| {
-        BufferPool::new(
-            &PoolSettings {
-                bytes,
-                shards,
-                ..PoolSettings::default()
-            },
-            words,
-        )
-        .unwrap_err()
-    };
-    assert_eq!(refused(1 << 20, 0, WORDS), BufferError::ZeroCapacity);
-    assert_eq!(refused(1 << 20, 1, 7), BufferError::NoHeader { words: 7 });
-    let BufferError::SmallPool { bytes, needed } = refused(1000, 4, WORDS) else {
+fn invalid_settings_are_rejected() {
+    let error = |bytes, shards, words| BufferPool::new(&settings(bytes, shards), words).unwrap_err();
+    assert_eq!(error(1 << 20, 0, WORDS), BufferError::ZeroCapacity);
+    assert_eq!(error(1 << 20, 1, 7), BufferError::NoHeader { words: 7 });
+    let BufferError::SmallPool { bytes, needed } = error(1000, 4, WORDS) else {
         panic!()
     };
     assert_eq!(bytes, 1000);
-    assert!(
-        BufferPool::new(
-            &PoolSettings {
-                bytes: needed,
-                shards: 4,
-                ..PoolSettings::default()
-            },
-            WORDS
-        )
-        .is_ok()
-    );
+    assert!(BufferPool::new(&settings(needed, 4), WORDS).is_ok());
 }
 
 #[test]
 fn a_hundred_thousand_players_fit_in_one_gibibyte() {
     const PLAYERS: i64 = 100_000;
-    let settings = PoolSettings {
-        bytes: 1 << 30,
-        shards: 16,
-        ..PoolSettings::default()
-    };
-    let (mut writer, pool) = BufferPool::new(&settings, WORDS).unwrap();
+    let (mut writer, pool) = BufferPool::new(&settings(1 << 30, 16), WORDS).unwrap();
     let mut players: Vec<_> = (0..PLAYERS).map(|agent| pool.handle(agent)).collect();
     for tick in 0..2 {
         for (agent, player) in (0..).zip(&mut players) {
@@ -94,29 +69,23 @@ fn a_hundred_thousand_players_fit_in_one_gibibyte() {
     let capacity: usize = pool.shards().iter().map(|shard| shard.capacity()).sum();
     assert!(
         capacity > 40 * PLAYERS as usize,
-        "rows for seconds of play, not for instants: {capacity}"
+        "at least 40 rows per player: {capacity}"
     );
     let stats = pool.stats();
     assert_eq!((stats.added, stats.dropped), (2 * PLAYERS as u64, 0));
     let counts: Vec<_> = pool.shards().iter().map(|shard| shard.stats().added).collect();
-    let fair = stats.added / counts.len() as u64;
+    let even_share = stats.added / counts.len() as u64;
     assert!(
-        counts.iter().all(|&count| count > fair / 2 && count < fair * 2),
+        counts
+            .iter()
+            .all(|&count| count > even_share / 2 && count < even_share * 2),
         "{counts:?}"
     );
 }
 
 #[test]
-fn each_players_rows_stay_in_order() {
-    let (mut writer, pool) = BufferPool::new(
-        &PoolSettings {
-            bytes: 1 << 16,
-            shards: 4,
-            ..PoolSettings::default()
-        },
-        WORDS,
-    )
-    .unwrap();
+fn rows_of_each_player_stay_in_order() {
+    let (mut writer, pool) = BufferPool::new(&settings(1 << 16, 4), WORDS).unwrap();
     let mut players: Vec<_> = (0..10).map(|agent| (agent, pool.handle(agent))).collect();
     for tick in 0..20 {
         for (agent, player) in &mut players {
@@ -137,7 +106,7 @@ fn each_players_rows_stay_in_order() {
     assert_eq!(pool.stats().retrieved, 200);
 }
 
-/// The rows that a pool still holds, in order, shard by shard.
+/// Drains a pool: its rows in order, shard by shard.
 fn drain(pool: &BufferPool) -> Vec<Vec<u64>> {
     let mut rows = Vec::new();
     for shard in pool.shards() {
@@ -147,16 +116,12 @@ fn drain(pool: &BufferPool) -> Vec<Vec<u64>> {
 }
 
 #[test]
-fn a_run_is_what_its_rows_would_have_been_one_by_one() {
+fn a_run_equals_a_push_of_each_of_its_rows() {
     const CELL: usize = (LINKS + WORDS).next_multiple_of(2);
-    // Two shards of few rows, which a run fills more than once; and such as are written past the caches.
+    // Two small shards that one run overwrites more than once, and two that are written with non-temporal stores.
     for bytes in [2 * (48 + 8 * CELL) * 8, 32 << 20] {
         for players in [1, 5, 8, 13, 64] {
-            let settings = PoolSettings {
-                bytes,
-                shards: 2,
-                ..PoolSettings::default()
-            };
+            let settings = settings(bytes, 2);
             let (mut together, runs) = BufferPool::new(&settings, WORDS).unwrap();
             let (mut single, rows) = BufferPool::new(&settings, WORDS).unwrap();
             let mut handles: Vec<_> = (0..players).map(|_| (runs.handle_in(1), rows.handle_in(1))).collect();
@@ -174,7 +139,7 @@ fn a_run_is_what_its_rows_would_have_been_one_by_one() {
                 }
                 together.push_run(&run, &cells).unwrap();
                 if tick == 3 {
-                    // A push goes behind the run before it.
+                    // A push follows the run before it.
                     let end = row(0, 99);
                     together.push(&mut handles[0].0, &end).unwrap();
                     single.push(&mut handles[0].1, &end).unwrap();
@@ -190,7 +155,7 @@ fn a_run_is_what_its_rows_would_have_been_one_by_one() {
 }
 
 #[test]
-fn a_run_that_comes_too_late_is_counted() {
+fn a_run_pushed_after_a_close_is_counted_as_rejected() {
     let (mut writer, pool) = BufferPool::new(&PoolSettings::default(), 8).unwrap();
     let mut player = pool.handle(1);
     let mut run = writer.begin_run(&player, 0);
@@ -203,16 +168,8 @@ fn a_run_that_comes_too_late_is_counted() {
 }
 
 #[test]
-fn shards_can_be_written_at_the_same_time() {
-    let (mut writer, pool) = BufferPool::new(
-        &PoolSettings {
-            bytes: 1 << 20,
-            shards: 4,
-            ..PoolSettings::default()
-        },
-        WORDS,
-    )
-    .unwrap();
+fn shards_accept_concurrent_writers() {
+    let (mut writer, pool) = BufferPool::new(&settings(1 << 20, 4), WORDS).unwrap();
     let mut players: Vec<Vec<_>> = pool.shards().iter().map(|_| Vec::new()).collect();
     for agent in 0..40 {
         let handle = pool.handle(agent);

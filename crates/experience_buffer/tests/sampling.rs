@@ -1,4 +1,4 @@
-//! Sampling: what is drawn, and how often.
+//! `Sampler`: uniform sampling of transitions from rings and pools, and pairing of consecutive rows.
 
 use experience_buffer::{
     BufferError, BufferPool, BufferSettings, Overflow, PlayerBuffers, Sampler, TransitionBuffer, pool::PoolSettings,
@@ -11,15 +11,15 @@ use experience_core::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::collections::BTreeMap;
 
-/// Two features, of which the first tells the player and the second the step, and an action that tells the step again.
+/// Two features, the player and the step, and an action, the step of the observation that it was taken in.
 fn schema() -> Schema {
     Schema::new("walker")
         .with_observation([Column::feature("player"), Column::feature("step")])
         .with_action([Column::scalar("a", DType::F32, Space::unbounded())])
 }
 
-/// Writes a player's rows.
-struct Life {
+/// Generates the rows of one player.
+struct PlayerRows {
     schema: Schema,
     agent: u8,
     step: u16,
@@ -27,7 +27,7 @@ struct Life {
     ordinal: u32,
 }
 
-impl Life {
+impl PlayerRows {
     fn new(agent: u8) -> Self {
         Self {
             schema: schema(),
@@ -81,12 +81,12 @@ fn sampler(readers: impl IntoIterator<Item = experience_buffer::ring::Reader>) -
     sampler
 }
 
-/// How often each (player, step) was drawn, having checked that every sample is one transition and not two halves.
+/// How often each (player, step) was drawn. Asserts that every sample is one transition, not halves of two.
 fn counts(sampler: &mut Sampler, draws: usize, seed: u64) -> BTreeMap<(u8, u16), u64> {
     let mut counts = BTreeMap::new();
     let batch = sampler.sample(draws, &mut StdRng::seed_from_u64(seed));
     let Actions::Values(actions) = &batch.action else {
-        panic!("a float is no discrete choice");
+        panic!("an action of one float is not discrete");
     };
     assert_eq!(batch.len(), actions.len());
     let pairs = batch
@@ -95,14 +95,14 @@ fn counts(sampler: &mut Sampler, draws: usize, seed: u64) -> BTreeMap<(u8, u16),
         .zip(batch.next_observation.chunks_exact(2));
     for ((observation, next), action) in pairs.zip(actions) {
         let [player, step] = *observation else { unreachable!() };
-        assert_eq!(next, [player, step + 1.0], "paired with its successor");
-        assert_eq!(*action, step, "with the action between");
+        assert_eq!(next, [player, step + 1.0], "next observation of the same player");
+        assert_eq!(*action, step, "action of the observation");
         *counts.entry((player as u8, step as u16)).or_default() += 1;
     }
     counts
 }
 
-/// Pearson's statistic of draws that should be equally likely.
+/// Pearson's chi-square statistic of draws against the uniform distribution.
 fn chi_square(counts: &BTreeMap<(u8, u16), u64>, transitions: usize) -> f64 {
     assert_eq!(counts.len(), transitions, "every transition is drawn");
     let expected = counts.values().sum::<u64>() as f64 / transitions as f64;
@@ -112,10 +112,17 @@ fn chi_square(counts: &BTreeMap<(u8, u16), u64>, transitions: usize) -> f64 {
         .sum()
 }
 
-/// The quantile of the chi-square distribution that one in a thousand exceeds, after Wilson and Hilferty (1931).
-fn critical(degrees: usize) -> f64 {
+/// The 99.9 % quantile of the chi-square distribution, after Wilson and Hilferty (1931).
+fn chi_square_quantile(degrees: usize) -> f64 {
     let k = degrees as f64;
     k * (1.0 - 2.0 / (9.0 * k) + 3.09 * (2.0 / (9.0 * k)).sqrt()).powi(3)
+}
+
+/// Asserts that draws are uniform over `transitions` transitions: chi-square test at a significance level of 0.1 %.
+#[track_caller]
+fn assert_uniform(counts: &BTreeMap<(u8, u16), u64>, transitions: usize) {
+    let (statistic, degrees) = (chi_square(counts, transitions), transitions - 1);
+    assert!(statistic < chi_square_quantile(degrees), "{statistic} of {degrees}");
 }
 
 fn players(capacity: usize, overflow: Overflow) -> PlayerBuffers {
@@ -128,16 +135,16 @@ fn players(capacity: usize, overflow: Overflow) -> PlayerBuffers {
 }
 
 #[test]
-fn each_transition_is_as_likely_as_any_other() {
+fn transitions_of_rings_are_sampled_uniformly() {
     let players = players(64, Overflow::DropOldest);
     let mut transitions = 0;
     let mut writers = Vec::new();
-    // Very unlike players: many short episodes, one long one, and one that has gone round.
+    // Rings of very different content: many short episodes, a long one, one transition, and a wrapped ring.
     for (agent, episodes, steps) in [(1, 12, 2), (2, 1, 30), (3, 1, 1), (4, 5, 40)] {
         let (mut writer, buffer) = players.open(agent).unwrap();
-        let mut life = Life::new(agent as u8);
+        let mut player_rows = PlayerRows::new(agent as u8);
         for _ in 0..episodes {
-            for row in life.episode(steps, Outcome::Terminated) {
+            for row in player_rows.episode(steps, Outcome::Terminated) {
                 writer.push(&row).unwrap();
             }
         }
@@ -147,44 +154,34 @@ fn each_transition_is_as_likely_as_any_other() {
         writers.push(writer);
     }
     let counts = counts(&mut sampler(players.readers()), 40_000, 1);
-    let statistic = chi_square(&counts, transitions);
-    assert!(
-        statistic < critical(transitions - 1),
-        "{statistic} of {}",
-        transitions - 1
-    );
+    assert_uniform(&counts, transitions);
 }
 
 #[test]
-fn it_does_not_matter_how_many_rings_there_are() {
+fn sampling_is_uniform_over_two_hundred_rings() {
     let players = players(16, Overflow::DropOldest);
     let mut random = StdRng::seed_from_u64(10);
     let (mut transitions, mut writers) = (0, Vec::new());
     for agent in 0..200 {
         let (mut writer, _) = players.open(agent).unwrap();
-        // Some have nothing, most a little, and one in twenty a whole ring.
+        // A quarter of the rings have no transition, most have up to three, and one in twenty is full.
         let steps = match random.random_range(0..20) {
             0..5 => 0,
             5 => 15,
             _ => random.random_range(1..4),
         };
-        for row in Life::new(agent as u8).episode(steps, Outcome::Terminated) {
+        for row in PlayerRows::new(agent as u8).episode(steps, Outcome::Terminated) {
             writer.push(&row).unwrap();
         }
         transitions += usize::from(steps);
         writers.push(writer);
     }
     let counts = counts(&mut sampler(players.readers()), 200_000, 11);
-    let statistic = chi_square(&counts, transitions);
-    assert!(
-        statistic < critical(transitions - 1),
-        "{statistic} of {}",
-        transitions - 1
-    );
+    assert_uniform(&counts, transitions);
 }
 
 #[test]
-fn each_transition_of_a_pool_is_as_likely_as_any_other() {
+fn transitions_of_a_pool_are_sampled_uniformly() {
     let settings = PoolSettings {
         bytes: 1 << 16,
         shards: 3,
@@ -192,14 +189,14 @@ fn each_transition_of_a_pool_is_as_likely_as_any_other() {
     };
     let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
     let mut players: Vec<_> = (0..20)
-        .map(|agent| (pool.handle(agent), Life::new(agent as u8)))
+        .map(|agent| (pool.handle(agent), PlayerRows::new(agent as u8)))
         .collect();
-    // They play at the same time, so that their rows lie mixed.
+    // The players' rows are interleaved.
     let mut transitions = 0;
     for _ in 0..2 {
         let mut episodes: Vec<_> = players
             .iter_mut()
-            .map(|(handle, life)| (handle, life.episode(4, Outcome::Truncated).into_iter()))
+            .map(|(handle, player_rows)| (handle, player_rows.episode(4, Outcome::Truncated).into_iter()))
             .collect();
         for _ in 0..5 {
             for (handle, rows) in &mut episodes {
@@ -210,16 +207,11 @@ fn each_transition_of_a_pool_is_as_likely_as_any_other() {
     }
     assert_eq!(pool.stats().dropped, 0);
     let counts = counts(&mut sampler(pool.readers()), 40_000, 2);
-    let statistic = chi_square(&counts, transitions);
-    assert!(
-        statistic < critical(transitions - 1),
-        "{statistic} of {}",
-        transitions - 1
-    );
+    assert_uniform(&counts, transitions);
 }
 
 #[test]
-fn a_pool_that_went_round_pairs_what_is_left() {
+fn a_wrapped_pool_pairs_the_remaining_rows() {
     let settings = PoolSettings {
         bytes: 8 << 10,
         shards: 1,
@@ -227,21 +219,21 @@ fn a_pool_that_went_round_pairs_what_is_left() {
     };
     let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
     let mut players: Vec<_> = (0..5)
-        .map(|agent| (pool.handle(agent), Life::new(agent as u8)))
+        .map(|agent| (pool.handle(agent), PlayerRows::new(agent as u8)))
         .collect();
     let mut random = StdRng::seed_from_u64(3);
     let mut open = [false; 5];
     for _ in 0..3000 {
-        let who = random.random_range(0..5);
-        let (handle, life) = &mut players[who];
-        let kind = if open[who] {
+        let index = random.random_range(0..5);
+        let (handle, player_rows) = &mut players[index];
+        let kind = if open[index] {
             StepKind::Transition
         } else {
             StepKind::Begin
         };
-        let ends = (open[who] && random.random_range(0..10) == 0).then_some(Outcome::Terminated);
-        open[who] = ends.is_none();
-        let row = life.row(kind, ends, 1.0);
+        let ends = (open[index] && random.random_range(0..10) == 0).then_some(Outcome::Terminated);
+        open[index] = ends.is_none();
+        let row = player_rows.row(kind, ends, 1.0);
         writer.push(handle, &row).unwrap();
     }
     assert!(pool.stats().dropped > 2000);
@@ -255,7 +247,7 @@ fn the_same_seed_gives_the_same_batch() {
     let mut writers = Vec::new();
     for agent in [9, 3, 5] {
         let (mut writer, _) = players.open(agent).unwrap();
-        for row in Life::new(agent as u8).episode(20, Outcome::Truncated) {
+        for row in PlayerRows::new(agent as u8).episode(20, Outcome::Truncated) {
             writer.push(&row).unwrap();
         }
         writers.push(writer);
@@ -270,21 +262,21 @@ fn the_same_seed_gives_the_same_batch() {
 }
 
 #[test]
-fn ends_and_rewards_are_those_of_the_transition() {
+fn samples_have_the_outcome_and_reward_of_their_transition() {
     let (mut writer, ring) = Ring::new(schema().layout().row_words(), 64).unwrap();
-    let mut life = Life::new(1);
-    for row in life.episode(3, Outcome::Terminated) {
+    let mut player_rows = PlayerRows::new(1);
+    for row in player_rows.episode(3, Outcome::Terminated) {
         writer.push(&row).unwrap();
     }
-    // An episode that is ended by a row of its own, which adds to the reward.
-    for row in life.episode(3, Outcome::Truncated).iter_mut() {
+    // An episode that ends with an `End` row, whose reward is added to that of the last transition.
+    for row in player_rows.episode(3, Outcome::Truncated).iter_mut() {
         StepHeader::of_mut(row).set_outcome(None, 0);
         writer.push(row).unwrap();
     }
     writer
-        .push(&life.row(StepKind::End, Some(Outcome::Truncated), 10.0))
+        .push(&player_rows.row(StepKind::End, Some(Outcome::Truncated), 10.0))
         .unwrap();
-    check_ends(&mut sampler([ring.reader()]));
+    assert_outcomes_and_rewards(&mut sampler([ring.reader()]));
 
     let (mut writer, pool) = BufferPool::new(
         &PoolSettings {
@@ -295,17 +287,17 @@ fn ends_and_rewards_are_those_of_the_transition() {
         ring.row_words(),
     )
     .unwrap();
-    let (mut player, mut stranger, mut other) = (pool.handle(1), pool.handle(2), Life::new(2));
+    let (mut player, mut other_player, mut other_rows) = (pool.handle(1), pool.handle(2), PlayerRows::new(2));
     ring.peek_all(&mut |row| {
         writer.push(&mut player, row).unwrap();
         writer
-            .push(&mut stranger, &other.row(StepKind::Begin, None, 0.0))
+            .push(&mut other_player, &other_rows.row(StepKind::Begin, None, 0.0))
             .unwrap();
     });
-    check_ends(&mut sampler(pool.readers()));
+    assert_outcomes_and_rewards(&mut sampler(pool.readers()));
 }
 
-fn check_ends(sampler: &mut Sampler) {
+fn assert_outcomes_and_rewards(sampler: &mut Sampler) {
     let batch = sampler.sample(200, &mut StdRng::seed_from_u64(5));
     let mut seen = BTreeMap::new();
     for index in 0..batch.len() {
@@ -325,44 +317,44 @@ fn check_ends(sampler: &mut Sampler) {
 }
 
 #[test]
-fn what_is_hidden_is_not_sampled() {
+fn hidden_rows_are_not_sampled() {
     let (mut writer, ring) = Ring::new(schema().layout().row_words(), 64).unwrap();
-    let mut life = Life::new(1);
-    for row in life.episode(5, Outcome::Truncated) {
+    let mut player_rows = PlayerRows::new(1);
+    for row in player_rows.episode(5, Outcome::Truncated) {
         writer.push(&row).unwrap();
     }
     writer.hide();
     let mut sampler = sampler([ring.reader()]);
     assert!(sampler.sample(10, &mut StdRng::seed_from_u64(6)).is_empty());
-    writer.push(&life.row(StepKind::Transition, None, 0.0)).unwrap();
+    writer.push(&player_rows.row(StepKind::Transition, None, 0.0)).unwrap();
     assert!(
         sampler.sample(10, &mut StdRng::seed_from_u64(6)).is_empty(),
-        "its first half is hidden"
+        "the row of its observation is hidden"
     );
-    writer.push(&life.row(StepKind::Transition, None, 0.0)).unwrap();
+    writer.push(&player_rows.row(StepKind::Transition, None, 0.0)).unwrap();
     assert_eq!(sampler.sample(10, &mut StdRng::seed_from_u64(6)).len(), 10);
 }
 
 #[test]
-fn a_discarded_episode_of_a_pool_is_seen_by_the_accounting_cursor_alone() {
+fn rows_of_a_discarded_pool_episode_are_drained_but_neither_sampled_nor_read() {
     let settings = PoolSettings {
         bytes: 1 << 15,
         shards: 1,
         ..PoolSettings::default()
     };
     let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
-    let (mut shy, mut bold) = (pool.handle(1), pool.handle(2));
-    let (mut shy_life, mut bold_life) = (Life::new(1), Life::new(2));
-    let kept = shy_life.episode(2, Outcome::Truncated);
-    let thrown_away = shy_life.episode(4, Outcome::Truncated);
-    for row in kept.iter().chain(&thrown_away) {
-        writer.push(&mut shy, row).unwrap();
+    let (mut discarding, mut other) = (pool.handle(1), pool.handle(2));
+    let (mut discarding_rows, mut other_rows) = (PlayerRows::new(1), PlayerRows::new(2));
+    let kept = discarding_rows.episode(2, Outcome::Truncated);
+    let discarded = discarding_rows.episode(4, Outcome::Truncated);
+    for row in kept.iter().chain(&discarded) {
+        writer.push(&mut discarding, row).unwrap();
     }
-    for row in bold_life.episode(4, Outcome::Truncated) {
-        writer.push(&mut bold, &row).unwrap();
+    for row in other_rows.episode(4, Outcome::Truncated) {
+        writer.push(&mut other, &row).unwrap();
     }
     writer
-        .push(&mut shy, &shy_life.row(StepKind::Discard, None, 0.0))
+        .push(&mut discarding, &discarding_rows.row(StepKind::Discard, None, 0.0))
         .unwrap();
 
     let steps: Vec<_> = counts(&mut sampler(pool.readers()), 500, 7).into_keys().collect();
@@ -376,16 +368,16 @@ fn a_discarded_episode_of_a_pool_is_seen_by_the_accounting_cursor_alone() {
 }
 
 #[test]
-fn neighbours_with_a_gap_between_are_no_transition() {
+fn rows_on_both_sides_of_a_gap_are_not_paired() {
     let players = players(4, Overflow::DropNewest);
     let (mut writer, buffer) = players.open(1).unwrap();
-    let mut life = Life::new(1);
-    let rows = life.episode(8, Outcome::Truncated);
+    let mut player_rows = PlayerRows::new(1);
+    let rows = player_rows.episode(8, Outcome::Truncated);
     for row in &rows[..6] {
         writer.push(row).unwrap();
     }
     buffer.drain(2, &mut |_| ());
-    // The sixth row was refused; the seventh stands behind the fourth.
+    // Rows 4 and 5 were discarded, because the ring was full. Row 6 follows row 3.
     writer.push(&rows[6]).unwrap();
     writer.push(&rows[7]).unwrap();
     let steps: Vec<_> = counts(&mut sampler(players.readers()), 100, 8).into_keys().collect();
@@ -393,19 +385,19 @@ fn neighbours_with_a_gap_between_are_no_transition() {
 }
 
 #[test]
-fn where_there_is_no_transition_there_is_no_sample() {
+fn without_transitions_the_batch_is_empty() {
     let (mut writer, ring) = Ring::new(schema().layout().row_words(), 64).unwrap();
     let mut sampler = sampler([ring.reader()]);
     assert!(sampler.sample(10, &mut StdRng::seed_from_u64(9)).is_empty());
-    let mut life = Life::new(1);
+    let mut player_rows = PlayerRows::new(1);
     for _ in 0..20 {
-        writer.push(&life.row(StepKind::Begin, None, 0.0)).unwrap();
+        writer.push(&player_rows.row(StepKind::Begin, None, 0.0)).unwrap();
     }
     assert!(sampler.sample(10, &mut StdRng::seed_from_u64(9)).is_empty());
 }
 
 #[test]
-fn rows_of_another_schema_are_refused() {
+fn a_reader_of_another_row_width_is_rejected() {
     let (_writer, ring) = Ring::new(30, 64).unwrap();
     let mut sampler = Sampler::new(&schema());
     let wanted = schema().layout().row_words();
@@ -417,7 +409,7 @@ fn rows_of_another_schema_are_refused() {
 }
 
 #[test]
-fn actions_keep_their_meaning_whatever_their_type() {
+fn actions_of_every_type_keep_their_values() {
     let mixed = Schema::new("mixed")
         .with_observation([Column::feature("x")])
         .with_action([
@@ -459,10 +451,10 @@ fn actions_keep_their_meaning_whatever_their_type() {
 }
 
 #[test]
-fn samples_taken_while_rows_are_written_are_whole() {
+fn samples_during_concurrent_pushes_are_whole_transitions() {
     let (mut writer, ring) = Ring::new(schema().layout().row_words(), 32).unwrap();
-    let mut life = Life::new(1);
-    let rows = life.episode(20_000, Outcome::Truncated);
+    let mut player_rows = PlayerRows::new(1);
+    let rows = player_rows.episode(20_000, Outcome::Truncated);
     for row in &rows[..32] {
         writer.push(row).unwrap();
     }

@@ -1,6 +1,6 @@
-//! Eight writers and four readers at once: no row is torn, none is counted twice, none is forgotten.
+//! Stress tests with eight writer and four reader threads: no row is torn, lost or counted twice.
 //!
-//! `ThreadSanitizer` runs these, too: see `CONTRIBUTING.md`.
+//! They also run under `ThreadSanitizer`: see `CONTRIBUTING.md`.
 
 use experience_buffer::{
     BufferKind, BufferSettings, BufferStats, Overflow, PlayerBuffers, TransitionBuffer, Writer,
@@ -18,7 +18,7 @@ const WRITERS: usize = 8;
 const READERS: usize = 4;
 /// Rows of each writer.
 const ROWS: u64 = 4_000;
-/// Words of a row: whose it is, which it is, what it holds, and their checksum.
+/// Words of a row: writer, number, payload, and a checksum of these.
 const WORDS: usize = 33;
 
 fn checksum(words: &[u64]) -> u64 {
@@ -39,7 +39,7 @@ fn row(writer: usize, number: u64) -> [u64; WORDS] {
     row
 }
 
-/// What somebody saw of every writer's rows.
+/// The rows that one thread received, by writer.
 #[derive(Default)]
 struct Seen {
     last: [Option<u64>; WRITERS],
@@ -59,11 +59,11 @@ impl Seen {
 
 fn write(writers: Vec<impl FnMut(&[u64]) + Send>, start: &Barrier) {
     thread::scope(|scope| {
-        for (who, mut push) in writers.into_iter().enumerate() {
+        for (index, mut push) in writers.into_iter().enumerate() {
             scope.spawn(move || {
                 start.wait();
                 for number in 0..ROWS {
-                    push(&row(who, number));
+                    push(&row(index, number));
                     if number % 256 == 0 {
                         thread::yield_now();
                     }
@@ -73,7 +73,7 @@ fn write(writers: Vec<impl FnMut(&[u64]) + Send>, start: &Barrier) {
     });
 }
 
-/// Reads every ring until it is told to stop, wherever that is, and then what is left.
+/// Reads every ring until `stop` is set, and then the remaining rows.
 fn read(readers: &mut [Reader], stop: &AtomicBool, start: &Barrier) {
     start.wait();
     let mut seen: Vec<_> = readers.iter().map(|_| Seen::default()).collect();
@@ -96,7 +96,8 @@ fn read(readers: &mut [Reader], stop: &AtomicBool, start: &Barrier) {
     }
 }
 
-fn closes(stats: BufferStats) {
+/// Asserts that every added row is retrieved, dropped or in the buffer.
+fn assert_balanced(stats: BufferStats) {
     assert_eq!(
         stats.added,
         stats.retrieved + stats.dropped + stats.len as u64,
@@ -115,8 +116,8 @@ fn buffers(kind: BufferKind, overflow: &Overflow) -> (Vec<Writer>, Vec<Arc<dyn T
     (0..WRITERS as i64).map(|agent| players.open(agent).unwrap()).unzip()
 }
 
-/// A buffer for each writer. All four drain all of them, and share the rows.
-fn drained_by_four(kind: BufferKind, overflow: &Overflow) {
+/// One buffer per writer. Four threads drain all buffers, and each row reaches one of them.
+fn check_concurrent_drains(kind: BufferKind, overflow: &Overflow) {
     let (writers, buffers) = buffers(kind, overflow);
     let start = Barrier::new(WRITERS + READERS);
     let over = AtomicBool::new(false);
@@ -130,7 +131,7 @@ fn drained_by_four(kind: BufferKind, overflow: &Overflow) {
                         let last = over.load(Ordering::Acquire);
                         let mut found = false;
                         for (buffer, seen) in buffers.iter().zip(&mut seen) {
-                            closes(buffer.stats());
+                            assert_balanced(buffer.stats());
                             let drained = buffer.drain(50, &mut |row| seen.take(row));
                             seen.missed += drained.missed;
                             found |= drained.steps > 0 || drained.missed > 0;
@@ -166,16 +167,16 @@ fn drained_by_four(kind: BufferKind, overflow: &Overflow) {
 }
 
 #[test]
-fn four_drain_what_eight_write() {
+fn four_threads_drain_every_row_of_eight_writers_once() {
     for kind in [BufferKind::Ring, BufferKind::Queue, BufferKind::Mutex] {
         for overflow in [&Overflow::DropOldest, &Overflow::DropNewest] {
-            drained_by_four(kind, overflow);
+            check_concurrent_drains(kind, overflow);
         }
     }
 }
 
 #[test]
-fn four_readers_see_or_miss_what_eight_write_to_rings_of_their_own() {
+fn four_readers_read_or_miss_every_row_of_eight_rings() {
     let (writers, buffers) = buffers(BufferKind::Ring, &Overflow::DropOldest);
     let start = Barrier::new(WRITERS + READERS);
     let stop = AtomicBool::new(false);
@@ -236,7 +237,7 @@ fn eight_writers_share_a_ring_with_four_readers() {
     let stats = ring.stats();
     assert_eq!(stats.added, WRITERS as u64 * ROWS);
     assert_eq!((stats.retrieved, stats.dropped), (retrieved, missed));
-    closes(stats);
+    assert_balanced(stats);
     for [reader] in &readers {
         assert_eq!(reader.position(), stats.added);
     }

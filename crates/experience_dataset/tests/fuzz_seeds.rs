@@ -1,4 +1,4 @@
-//! The seeds of `fuzz/`, as they are, cut, and changed: an answer or an error, and no panic, whatever stands in a file.
+//! Fuzz targets on their seed corpus, and on truncated and mutated seeds: no panic, no hang.
 
 #[path = "../../../fuzz/targets.rs"]
 mod targets;
@@ -6,13 +6,24 @@ mod targets;
 use experience_buffer::{BufferSettings, Label, Memory, create_for};
 use experience_core::transition::{RunId, StepHeader, StepKind};
 use experience_export::journal::{Journal, JournalSettings, Owner, Record};
-use std::{fs, path::Path, sync::Arc, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
-/// Files of the corpus, and what each target makes of one.
-fn feed(name: &str, target: fn(&[u8]), changes: usize) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+/// The corpus of a target, which lies in the root of the workspace.
+fn corpus(name: &str) -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    workspace.join("fuzz/corpus").join(name)
+}
+
+/// Runs a target on its seeds, and on about `changes` truncations and mutations of each.
+fn run_on_seeds(name: &str, target: fn(&[u8]), changes: usize) {
+    let folder = corpus(name);
     let entries = fs::read_dir(&folder).unwrap().map(Result::unwrap);
-    // Beside them may lie what a run of the fuzzer has added.
+    // Other files are inputs that the fuzzer has found.
     let is_seed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("seed");
     let mut seeds: Vec<_> = entries.filter(is_seed).map(|entry| entry.path()).collect();
     seeds.sort();
@@ -29,7 +40,7 @@ fn feed(name: &str, target: fn(&[u8]), changes: usize) {
                 target(&changed);
             }
         }
-        // Lengths and counts that nothing could hold.
+        // Implausible lengths and counts.
         for at in (0..bytes.len().saturating_sub(8)).step_by(step.max(4)) {
             let mut changed = bytes.clone();
             changed[at..at + 8].fill(0xff);
@@ -40,26 +51,26 @@ fn feed(name: &str, target: fn(&[u8]), changes: usize) {
 }
 
 #[test]
-fn journals_of_any_bytes_are_read_or_refused() {
-    feed("journal", targets::journal, 40);
+fn mutated_journals_do_not_panic() {
+    run_on_seeds("journal", targets::journal, 40);
 }
 
 #[test]
-fn rings_of_any_bytes_are_opened_or_refused() {
-    feed("ring", targets::ring, 150);
+fn mutated_ring_files_do_not_panic() {
+    run_on_seeds("ring", targets::ring, 150);
 }
 
 #[test]
-fn descriptions_of_any_bytes_are_read_or_refused() {
-    feed("experience", targets::experience, 60);
+fn mutated_descriptions_do_not_panic() {
+    run_on_seeds("experience", targets::experience, 60);
 }
 
 #[test]
-fn accounts_of_any_bytes_are_read_or_refused() {
-    feed("account", targets::account, 60);
+fn mutated_accounts_do_not_panic() {
+    run_on_seeds("account", targets::account, 60);
 }
 
-/// A row of the schema that all targets have.
+/// A row of the targets' schema.
 fn row(kind: StepKind, ordinal: u32) -> Vec<u64> {
     let mut row = vec![0; targets::schema().layout().row_words()];
     let header = StepHeader::of_mut(&mut row);
@@ -71,7 +82,7 @@ fn row(kind: StepKind, ordinal: u32) -> Vec<u64> {
     row
 }
 
-/// Writes the first seeds of all targets into `to`.
+/// Writes a valid file of each format to `<to>/<target>/seed`.
 fn write_seeds(to: &Path) {
     let schema = targets::schema().into_shared();
     let folder = tempfile::tempdir().unwrap();
@@ -144,33 +155,31 @@ fn write_seeds(to: &Path) {
     copy(&root.path().join("p/runs/00000001.json"), "account");
 }
 
-/// `UPDATE_SEEDS=1 cargo test --test fuzz_seeds` writes them anew, after a format has changed.
+/// After a change of a format, `UPDATE_SEEDS=1 cargo test -p experience_dataset --test fuzz_seeds` writes new seeds.
 #[test]
-fn seeds_are_of_the_formats_that_there_are() {
+fn seeds_have_the_current_formats() {
     let made = tempfile::tempdir().unwrap();
     write_seeds(made.path());
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     if std::env::var_os("UPDATE_SEEDS").is_some() {
-        write_seeds(&corpus);
+        write_seeds(&corpus(""));
     }
     for name in ["journal", "ring"] {
         let (made, kept) = (
             fs::read(made.path().join(name).join("seed")).unwrap(),
-            fs::read(corpus.join(name).join("seed")).unwrap(),
+            fs::read(corpus(name).join("seed")).unwrap(),
         );
         assert_eq!(
             made.len(),
             kept.len(),
-            "the format of `{name}` has changed: write the seeds anew with `UPDATE_SEEDS=1`"
+            "the format of `{name}` has changed: update the seeds with `UPDATE_SEEDS=1`"
         );
     }
 }
 
 #[test]
-fn hostile_lengths_take_no_time() {
-    let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/journal/seed");
-    let mut bytes = fs::read(seed).unwrap();
-    // Everywhere the beginning of a frame that is as long as may be.
+fn a_journal_of_maximal_frame_lengths_is_read_in_bounded_time() {
+    let mut bytes = fs::read(corpus("journal").join("seed")).unwrap();
+    // Headers of frames of the maximal length, one after another.
     for _ in 0..1 << 15 {
         bytes.extend([0, 0, 0, 0x3f, 1, 2, 3, 4]);
     }

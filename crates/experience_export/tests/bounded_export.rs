@@ -1,13 +1,18 @@
-//! What the exporter holds does not grow, however many players there are and however slow a sink is.
+//! Bounded memory of the exporter: batch sizes with many players, wide rows and a slow sink.
+
+#[path = "support/harness.rs"]
+#[expect(dead_code, reason = "other tests use the rest of the harness")]
+mod harness;
 
 use core::{sync::atomic::AtomicU32, time::Duration};
-use experience_buffer::{BufferSettings, PlayerBuffers, TransitionBuffer, Writer};
+use experience_buffer::{BufferSettings, PlayerBuffers};
 use experience_core::{
     account::{Counters, RunReport},
     schema::{Column, Schema},
-    transition::{Episode, Outcome, RunId, StepHeader, StepKind},
+    transition::Episode,
 };
-use experience_export::{ExportSettings, Exporter, RecordingExport, RecordingInfo, Sink, SinkError};
+use experience_export::{ExportSettings, Exporter, RecordingInfo, Sink, SinkError};
+use harness::{Player, TIMEOUT, recording};
 use std::{
     borrow::Cow,
     sync::{
@@ -15,20 +20,18 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
-const TIMEOUT: Duration = Duration::from_secs(60);
 const PLAYERS: usize = 64;
 const CAPACITY: usize = 256;
-const LENGTH: u32 = 15;
-/// Rows that the exporter takes from one buffer before it looks whether that is enough.
+/// Maximum rows that the exporter drains from one buffer before it checks the size of the batch.
 const TURN: usize = CAPACITY;
 
-/// Opens when told to, takes its time, and remembers the largest heap of rows that it was handed.
+/// A sink that opens at a barrier, sleeps in each write, and records the largest number of transitions of a write.
 struct SlowSink {
     opens: Arc<Barrier>,
-    nap: Duration,
+    delay: Duration,
     most: Arc<AtomicUsize>,
 }
 
@@ -45,7 +48,7 @@ impl Sink for SlowSink {
     fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
         let transitions = episodes.iter().map(Episode::len).sum();
         self.most.fetch_max(transitions, Ordering::Relaxed);
-        thread::sleep(self.nap);
+        thread::sleep(self.delay);
         Ok(())
     }
 
@@ -58,96 +61,49 @@ impl Sink for SlowSink {
     }
 }
 
-/// A player who lives one short life after another.
-struct Player {
-    agent_id: i64,
-    writer: Writer,
-    buffer: Arc<dyn TransitionBuffer>,
-    pushed: Arc<AtomicU32>,
-    row: Vec<u64>,
-    step: u32,
-}
-
-impl Player {
-    /// One more row; whether it was a transition.
-    fn push(&mut self, episodes: &AtomicU32) -> bool {
-        let begins = self.step == 0;
-        let header = StepHeader::of_mut(&mut self.row);
-        header.agent_id = self.agent_id;
-        if begins {
-            header.set_kind(StepKind::Begin);
-            header.episode = episodes.fetch_add(1, Ordering::Relaxed);
-        } else {
-            header.set_kind(StepKind::Transition);
-            header.ordinal += 1;
-        }
-        let ends = self.step == LENGTH;
-        header.set_outcome(ends.then_some(Outcome::Terminated), u16::from(ends));
-        self.pushed.store(header.ordinal, Ordering::Release);
-        self.step = if ends { 0 } else { self.step + 1 };
-        self.writer.push(&self.row).unwrap();
-        !begins
-    }
-}
-
 struct Run {
     most: usize,
     report: RunReport,
 }
 
-/// Every player pushes so many rows, all taking turns, and nobody waits for the exporter.
-fn run(settings: &ExportSettings, nap: Duration, rows: usize) -> Run {
+/// Every player pushes `rows` rows, one of each player in turn, without waiting for the exporter.
+fn run(settings: &ExportSettings, delay: Duration, rows: usize) -> Run {
     let schema = Schema::new("bounded")
         .with_observation([Column::feature("x")])
         .into_shared();
-    let words = schema.layout().row_words();
+    let layout = schema.layout().clone();
     let players = BufferSettings {
         capacity: CAPACITY,
         ..BufferSettings::default()
     };
-    let players = Arc::new(PlayerBuffers::new(players, words).unwrap());
+    let players = Arc::new(PlayerBuffers::new(players, layout.row_words()).unwrap());
     let counters = Arc::<Counters>::default();
     let episodes = Arc::<AtomicU32>::default();
     let most = Arc::<AtomicUsize>::default();
     let opens = Arc::new(Barrier::new(2));
-    let recording = RecordingExport {
-        info: RecordingInfo {
-            schema,
-            run: RunId::from_bits(1),
-            tick_rate: None,
-            started: SystemTime::now(),
-            buffers: None,
-        },
-        counters: counters.clone(),
-        reasons: Arc::default(),
-        episodes: episodes.clone(),
-        discarded: Arc::default(),
-        players: players.clone(),
-        sinks: vec![Box::new(SlowSink {
-            opens: opens.clone(),
-            nap,
-            most: most.clone(),
-        })],
+    let sink = SlowSink {
+        opens: opens.clone(),
+        delay,
+        most: most.clone(),
     };
+    let recording = recording(
+        schema,
+        counters.clone(),
+        episodes.clone(),
+        players.clone(),
+        vec![Box::new(sink)],
+    );
     let mut all: Vec<_> = (0..)
         .take(PLAYERS)
-        .map(|agent_id| {
-            let (writer, buffer) = players.open(agent_id).unwrap();
-            Player {
-                agent_id,
-                writer,
-                buffer,
-                pushed: Arc::default(),
-                row: vec![0; words],
-                step: 0,
-            }
-        })
+        .map(|agent_id| Player::open(&players, agent_id, layout.row_words()))
         .collect();
-    // All that fits is there, and handed over, before the sink opens: the first pass finds every buffer full.
+    // Every buffer is full and attached before the sink opens, so the exporter's first pass drains full buffers.
     let fill = |all: &mut Vec<Player>, rows: usize| {
         for _ in 0..rows {
             for player in &mut *all {
-                counters.recorded.add(u64::from(player.push(&episodes)));
+                counters
+                    .recorded
+                    .add(u64::from(player.push(&episodes, layout.observation().start / 4)));
             }
         }
     };
@@ -163,7 +119,7 @@ fn run(settings: &ExportSettings, nap: Duration, rows: usize) -> Run {
     }
     assert!(exporter.close(TIMEOUT));
     let [report] = &exporter.reports(0)[..] else {
-        panic!("one sink has one account");
+        panic!("one report per sink");
     };
     Run {
         most: most.load(Ordering::Relaxed),
@@ -172,7 +128,7 @@ fn run(settings: &ExportSettings, nap: Duration, rows: usize) -> Run {
 }
 
 #[test]
-fn many_players_are_handed_over_a_batch_at_a_time() {
+fn rows_of_many_players_are_written_in_batches_of_bounded_size() {
     let settings = ExportSettings {
         batch: 100,
         flush_interval: TIMEOUT,
@@ -181,7 +137,7 @@ fn many_players_are_handed_over_a_batch_at_a_time() {
     let run = run(&settings, Duration::ZERO, CAPACITY);
     assert!(
         run.most < settings.batch + TURN,
-        "{} transitions at once, of {} that waited",
+        "{} transitions in one write, of {} in the buffers",
         run.most,
         run.report.recorded
     );
@@ -189,7 +145,7 @@ fn many_players_are_handed_over_a_batch_at_a_time() {
 }
 
 #[test]
-fn wide_rows_are_handed_over_by_their_bytes() {
+fn batches_of_wide_rows_are_bounded_in_bytes() {
     let settings = ExportSettings {
         batch: usize::MAX,
         batch_bytes: 10_000,
@@ -199,14 +155,14 @@ fn wide_rows_are_handed_over_by_their_bytes() {
     let run = run(&settings, Duration::ZERO, CAPACITY);
     assert!(
         run.most < settings.batch_bytes / 64 + TURN,
-        "{} transitions at once",
+        "{} transitions in one write",
         run.most
     );
     assert_eq!(run.report.exported, run.report.recorded);
 }
 
 #[test]
-fn a_slow_sink_costs_rows_and_no_memory() {
+fn a_slow_sink_drops_rows_instead_of_growing_the_batches() {
     let settings = ExportSettings {
         batch: 100,
         queue_bytes: 100_000,
@@ -215,7 +171,11 @@ fn a_slow_sink_costs_rows_and_no_memory() {
     };
     let start = Instant::now();
     let run = run(&settings, Duration::from_millis(5), 100 * CAPACITY);
-    assert!(run.most < settings.batch + TURN, "{} transitions at once", run.most);
+    assert!(
+        run.most < settings.batch + TURN,
+        "{} transitions in one write",
+        run.most
+    );
     let RunReport {
         recorded,
         exported,
@@ -223,10 +183,6 @@ fn a_slow_sink_costs_rows_and_no_memory() {
         pending,
         ..
     } = run.report;
-    assert!(
-        dropped > 0,
-        "it kept up in {:?}: the test says nothing",
-        start.elapsed()
-    );
+    assert!(dropped > 0, "the sink was not slow: {:?}", start.elapsed());
     assert_eq!((exported + dropped, pending), (recorded, 0));
 }

@@ -1,4 +1,4 @@
-//! Buffers that lie elsewhere than on the heap, and files that outlive their process.
+//! Buffers in files, on huge pages and on NUMA nodes, and ring files that outlive their process.
 #![cfg(not(miri))]
 
 mod damaged;
@@ -41,7 +41,7 @@ fn make(folder: &TempDir, capacity: usize) -> (Writer, Arc<dyn TransitionBuffer>
     create_for(&settings(folder.path(), capacity), WORDS, label()).unwrap()
 }
 
-/// A row by which a torn one is known.
+/// Row `n`. Each word is a function of `n`, so that a torn row is unequal.
 fn row(n: u64) -> [u64; WORDS] {
     [n, !n, n.rotate_left(17), n ^ 0x5555_5555_5555_5555, n.wrapping_mul(3)]
 }
@@ -59,7 +59,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The one file that is there.
+/// The only file in `folder`.
 fn file(folder: &TempDir) -> PathBuf {
     let files = files(folder.path());
     assert_eq!(files.len(), 1, "{files:?}");
@@ -70,6 +70,7 @@ fn open(path: &Path) -> MappedRing {
     MappedRing::open(path, HASH, WORDS).unwrap()
 }
 
+/// Rows missed, and the numbers of all undrained rows.
 fn undrained(ring: &mut MappedRing) -> (u64, Vec<u64>) {
     let (mut seen, mut missed) = (Vec::new(), 0);
     loop {
@@ -85,7 +86,7 @@ fn undrained(ring: &mut MappedRing) -> (u64, Vec<u64>) {
 }
 
 #[test]
-fn a_file_says_whose_rows_it_holds_and_gives_them_to_any_number_of_readers() {
+fn a_ring_file_has_a_label_and_can_be_opened_more_than_once() {
     let folder = tempfile::tempdir().unwrap();
     let (mut writer, buffer) = make(&folder, 8);
     push(&mut writer, 0..11);
@@ -96,7 +97,7 @@ fn a_file_says_whose_rows_it_holds_and_gives_them_to_any_number_of_readers() {
     assert_eq!(first.stats(), buffer.stats());
     assert_eq!((first.stats().retrieved, first.stats().dropped), (2, 3));
     assert_eq!(undrained(&mut first), (0, (5..11).collect()));
-    // It goes on from where it was, and takes nothing.
+    // The cursor advances, and no row is removed.
     push(&mut writer, 11..13);
     assert_eq!(undrained(&mut first), (0, vec![11, 12]));
     assert_eq!(undrained(&mut second), (0, (5..13).collect()));
@@ -109,7 +110,7 @@ fn a_file_says_whose_rows_it_holds_and_gives_them_to_any_number_of_readers() {
 }
 
 #[test]
-fn what_was_hidden_is_among_the_undrained_and_nowhere_else() {
+fn hidden_rows_are_undrained_but_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let (mut writer, _buffer) = make(&folder, 8);
     push(&mut writer, 0..3);
@@ -121,7 +122,7 @@ fn what_was_hidden_is_among_the_undrained_and_nowhere_else() {
 }
 
 #[test]
-fn rows_that_were_refused_are_in_the_account_of_a_file() {
+fn a_ring_file_counts_discarded_new_rows() {
     let folder = tempfile::tempdir().unwrap();
     let settings = BufferSettings {
         overflow: Overflow::DropNewest,
@@ -135,7 +136,7 @@ fn rows_that_were_refused_are_in_the_account_of_a_file() {
 }
 
 #[test]
-fn a_file_goes_once_its_ring_is_closed_and_drained_and_stays_otherwise() {
+fn a_ring_file_is_deleted_only_if_its_ring_is_closed_and_drained() {
     let folder = tempfile::tempdir().unwrap();
     let (mut writer, buffer) = make(&folder, 8);
     push(&mut writer, 0..3);
@@ -143,7 +144,7 @@ fn a_file_goes_once_its_ring_is_closed_and_drained_and_stays_otherwise() {
     buffer.drain(usize::MAX, &mut |_| ());
     let reader = buffer.reader();
     drop(buffer);
-    assert_eq!(files(folder.path()).len(), 1, "a reader still reads it");
+    assert_eq!(files(folder.path()).len(), 1, "a reader holds the ring");
     drop(reader);
     assert_eq!(files(folder.path()).len(), 0);
 
@@ -152,13 +153,13 @@ fn a_file_goes_once_its_ring_is_closed_and_drained_and_stays_otherwise() {
     drop((writer, buffer));
     let mut left = open(&file(&folder));
     assert!(left.is_closed());
-    assert_eq!(undrained(&mut left).1, [0, 1, 2], "nobody had drained them");
+    assert_eq!(undrained(&mut left).1, [0, 1, 2], "undrained rows are kept");
     drop(left);
-    assert_eq!(files(folder.path()).len(), 1, "who only reads removes nothing");
+    assert_eq!(files(folder.path()).len(), 1, "an opened file is not deleted");
 }
 
 #[test]
-fn names_are_numbers_and_nothing_is_overwritten() {
+fn file_names_hold_run_and_agent_and_are_unique() {
     let folder = tempfile::tempdir().unwrap();
     let rings: Vec<_> = (0..3).map(|_| make(&folder, 2)).collect();
     let files = files(folder.path());
@@ -174,42 +175,46 @@ fn names_are_numbers_and_nothing_is_overwritten() {
 }
 
 #[test]
-fn what_a_killed_run_of_the_same_number_left_is_not_touched() {
+fn files_of_a_killed_run_of_the_same_id_are_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
-    // The names that this process would take next, whichever they are.
-    let taken: Vec<_> = (0..500)
+    // The file names that this process would choose next, whatever its counter is.
+    let existing: Vec<_> = (0..500)
         .map(|counter| {
             let end = if counter % 2 == 0 { "ring" } else { "builder" };
             let name = format!("12345678-{counter:x}-fffffffffffffff9.{end}");
             folder.path().join(name)
         })
         .collect();
-    taken.iter().for_each(|path| fs::write(path, "theirs").unwrap());
+    existing.iter().for_each(|path| fs::write(path, "theirs").unwrap());
     let ring = make(&folder, 2);
-    assert_eq!(files(folder.path()).len(), taken.len() + 1);
+    assert_eq!(files(folder.path()).len(), existing.len() + 1);
     drop(ring);
-    for path in taken {
+    for path in existing {
         assert_eq!(fs::read(path).unwrap(), b"theirs");
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn all_of_a_file_is_reserved_when_it_is_made() {
+fn the_disk_space_of_a_ring_file_is_reserved_when_it_is_created() {
     use std::os::unix::fs::MetadataExt;
     let folder = tempfile::tempdir().unwrap();
     let _ring = make(&folder, 1 << 14);
-    let about = fs::metadata(file(&folder)).unwrap();
-    assert_eq!(about.len(), PREAMBLE as u64 + 8 * (48 + (1 << 14) * 6));
-    assert!(about.blocks() * 512 >= about.len(), "{} blocks", about.blocks());
+    let metadata = fs::metadata(file(&folder)).unwrap();
+    assert_eq!(metadata.len(), PREAMBLE as u64 + 8 * (48 + (1 << 14) * 6));
+    assert!(
+        metadata.blocks() * 512 >= metadata.len(),
+        "{} blocks",
+        metadata.blocks()
+    );
 }
 
 #[test]
-fn a_folder_is_made_and_tried_beforehand() {
+fn prepare_creates_the_folder_and_tests_that_it_is_writable() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("a/b");
     Memory::File(inner.clone()).prepare().unwrap();
-    assert_eq!(files(&inner).len(), 0, "and the trial is gone");
+    assert_eq!(files(&inner).len(), 0, "the test file is deleted");
     let occupied = folder.path().join("c");
     fs::write(&occupied, "").unwrap();
     let error = Memory::File(occupied).prepare().unwrap_err();
@@ -217,7 +222,7 @@ fn a_folder_is_made_and_tried_beforehand() {
 }
 
 #[test]
-fn kinds_refuse_memory_that_they_cannot_have() {
+fn memory_that_a_kind_does_not_support_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let file = || Memory::File(folder.path().to_owned());
     for (kind, memory, huge_pages) in [
@@ -244,7 +249,7 @@ fn kinds_refuse_memory_that_they_cannot_have() {
 }
 
 #[test]
-fn statistics_say_what_lies_where() {
+fn stats_count_bytes_by_memory_type() {
     let folder = tempfile::tempdir().unwrap();
     let stats = |kind, memory, huge_pages, capacity| {
         let settings = BufferSettings {
@@ -258,10 +263,14 @@ fn statistics_say_what_lies_where() {
         let _one = players.open(1).unwrap();
         let one = players.stats().memory;
         let _two = players.open(2).unwrap();
-        assert_eq!(players.stats().memory.total(), 2 * one.total(), "the sum of all");
+        assert_eq!(
+            players.stats().memory.total(),
+            2 * one.total(),
+            "the sum over all buffers"
+        );
         one
     };
-    // 48 words before the rows, and room for an even number of words for each.
+    // 48 words of counters, and rows padded to an even number of words.
     let ring = 8 * (48 + 64 * 6);
     let heap = |heap| MemoryUse {
         heap,
@@ -274,8 +283,11 @@ fn statistics_say_what_lies_where() {
     for kind in [BufferKind::Ring, BufferKind::Queue] {
         let numa = stats(kind, Memory::Numa, false, 64);
         assert_eq!(numa.heap + numa.file, 0, "{numa:?}");
-        assert!(numa.numa == 0 || numa.unbound == 0, "one or the other: {numa:?}");
-        // Too small for even one.
+        assert!(
+            numa.numa == 0 || numa.unbound == 0,
+            "all bytes are bound or none is: {numa:?}"
+        );
+        // Smaller than one huge page.
         assert_eq!(stats(kind, Memory::Heap, true, 64).huge_pages, 0);
         let large = stats(kind, Memory::Heap, true, 1 << 18);
         assert!(large.huge_pages <= large.heap, "{large:?}");
@@ -284,7 +296,7 @@ fn statistics_say_what_lies_where() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn huge_pages_are_counted_where_the_system_has_them() {
+fn huge_pages_are_counted_if_the_system_provides_them() {
     let enabled = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
     let settings = BufferSettings {
         capacity: 1 << 18,
@@ -308,7 +320,7 @@ fn huge_pages_are_counted_where_the_system_has_them() {
 }
 
 #[test]
-fn a_pool_lies_in_files_too_and_numbers_its_shards() {
+fn a_pool_in_files_has_one_numbered_ring_file_per_shard() {
     const WIDE: usize = 12;
     let folder = tempfile::tempdir().unwrap();
     let settings = PoolSettings {

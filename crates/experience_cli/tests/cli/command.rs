@@ -1,4 +1,4 @@
-//! Runs the command on generated datasets.
+//! Helpers that run the command `experience` on generated datasets.
 
 use crate::episodes::{episodes, tensor, write};
 use experience_core::{

@@ -1,8 +1,8 @@
 //! The command `experience`: what it prints, and how it exits.
 
-mod changing;
 mod command;
 #[expect(dead_code, reason = "the tests of datasets use all of it")]
 #[path = "../../../experience_dataset/tests/dataset/episodes.rs"]
 mod episodes;
-mod looking;
+mod read;
+mod write;

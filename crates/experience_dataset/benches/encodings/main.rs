@@ -1,30 +1,31 @@
-//! What each way to encode a shard costs: bytes and nanoseconds a transition, as two Markdown tables for each workload.
+//! Comparison of Parquet encodings and compressions: bytes and nanoseconds per transition, as two Markdown tables for each
+//! workload.
 //!
 //! ```text
-//! cargo bench --bench encodings    # about a minute
+//! cargo bench -p experience_dataset --bench encodings    # about a minute
 //! ```
 //!
-//! Compressions that the crate is not built with come with features of the Parquet writer:
+//! Compressions that the crate is built without are enabled by features of `parquet`:
 //!
 //! ```text
-//! cargo bench -p bevy_experience --no-default-features --features dataset,parquet/lz4,parquet/snap --bench encodings
+//! cargo bench -p experience_dataset --features parquet/lz4 --bench encodings
 //! ```
 //!
-//! `EXPERIENCE_DATASET=data/arena` takes the episodes of a recorded arena in place of made up ones. Nothing is written to
-//! a disk, and only the time on a processor counts.
-#![expect(clippy::print_stdout, reason = "tables are what this is for")]
+//! With `EXPERIENCE_DATASET=data/arena` the workload `arena` has the episodes of a recorded arena instead of generated ones.
+//! Files are written to memory, and times are CPU time.
+#![expect(clippy::print_stdout, reason = "the tables are the output")]
 
 #[path = "../export/arena.rs"]
 mod arena;
 #[path = "../export/board.rs"]
 mod board;
-#[path = "../export/clock.rs"]
-mod clock;
-#[path = "../export/lives.rs"]
-mod lives;
+#[path = "../export/cpu_time.rs"]
+mod cpu_time;
+#[path = "../export/workload.rs"]
+mod workload;
 
 use arrow_array::RecordBatch;
-use clock::clock;
+use cpu_time::thread_cpu_time;
 use experience_arrow::BatchEncoder;
 use parquet::{
     arrow::{ArrowSchemaConverter, ArrowWriter},
@@ -38,18 +39,18 @@ use std::{
     time::Duration,
 };
 
-/// How long each is tried.
-const ENOUGH: Duration = Duration::from_millis(200);
+/// CPU time after which a measurement ends.
+const MIN_TIME: Duration = Duration::from_millis(200);
 
-/// The ways to encode one column, the compression being the same.
-const WAYS: [(
+/// Encodings of one column, with the same compression. `None` if the column's type does not support it.
+const ENCODINGS: [(
     &str,
     fn(&ColumnDescriptor, WriterPropertiesBuilder) -> Option<WriterPropertiesBuilder>,
 ); 5] = [
     ("dictionary, statistics", |_, properties| Some(properties)),
-    ("dictionary", |_, properties| Some(bare(properties))),
+    ("dictionary", |_, properties| Some(without_statistics(properties))),
     ("plain", |_, properties| {
-        Some(bare(properties).set_dictionary_enabled(false))
+        Some(without_statistics(properties).set_dictionary_enabled(false))
     }),
     ("byte stream split", |column, properties| {
         let splits = matches!(
@@ -64,21 +65,23 @@ const WAYS: [(
     }),
 ];
 
-fn bare(properties: WriterPropertiesBuilder) -> WriterPropertiesBuilder {
+fn without_statistics(properties: WriterPropertiesBuilder) -> WriterPropertiesBuilder {
     properties.set_statistics_enabled(EnabledStatistics::None)
 }
 
 fn encoded(properties: WriterPropertiesBuilder, encoding: Encoding) -> WriterPropertiesBuilder {
-    bare(properties).set_dictionary_enabled(false).set_encoding(encoding)
+    without_statistics(properties)
+        .set_dictionary_enabled(false)
+        .set_encoding(encoding)
 }
 
 fn zstd(level: i32) -> Compression {
-    Compression::ZSTD(ZstdLevel::try_new(level).expect("there is such a level"))
+    Compression::ZSTD(ZstdLevel::try_new(level).expect("a valid level"))
 }
 
-/// Bytes of a shard of these batches, and the time that it took.
+/// Bytes of a shard of `batches`, and the mean CPU time of writing it.
 fn write(batches: &[RecordBatch], properties: &WriterProperties) -> Result<(usize, Duration), ParquetError> {
-    let start = clock();
+    let start = thread_cpu_time();
     let mut times = 0;
     loop {
         let mut writer = ArrowWriter::try_new(Vec::new(), batches[0].schema(), Some(properties.clone()))?;
@@ -87,8 +90,8 @@ fn write(batches: &[RecordBatch], properties: &WriterProperties) -> Result<(usiz
         }
         let bytes = writer.into_inner()?.len();
         times += 1;
-        let spent = clock() - start;
-        if spent >= ENOUGH {
+        let spent = thread_cpu_time() - start;
+        if spent >= MIN_TIME {
             return Ok((bytes, spent / times));
         }
     }
@@ -108,8 +111,8 @@ fn cell(written: Result<(usize, Duration), ParquetError>, steps: usize) -> Strin
     )
 }
 
-fn columns(batches: &[RecordBatch], steps: usize) {
-    let names: Vec<_> = WAYS.iter().map(|(name, _)| *name).collect();
+fn print_columns(batches: &[RecordBatch], steps: usize) {
+    let names: Vec<_> = ENCODINGS.iter().map(|(name, _)| *name).collect();
     println!(
         "| column | {} |\n|---|{}",
         names.join(" | "),
@@ -118,14 +121,14 @@ fn columns(batches: &[RecordBatch], steps: usize) {
     for (index, field) in batches[0].schema().fields().iter().enumerate() {
         let alone: Vec<_> = batches
             .iter()
-            .map(|batch| batch.project(&[index]).expect("it has this column"))
+            .map(|batch| batch.project(&[index]).expect("the column exists"))
             .collect();
         let parquet = ArrowSchemaConverter::new()
             .convert(&alone[0].schema())
-            .expect("columns that it knows");
-        let cells = WAYS.map(|(_, way)| {
+            .expect("supported columns");
+        let cells = ENCODINGS.map(|(_, encoding)| {
             let builder = WriterProperties::builder().set_compression(zstd(1));
-            way(&parquet.column(0), builder).map_or_else(
+            encoding(&parquet.column(0), builder).map_or_else(
                 || "-".to_owned(),
                 |builder| cell(write(&alone, &builder.build()), steps),
             )
@@ -134,7 +137,7 @@ fn columns(batches: &[RecordBatch], steps: usize) {
     }
 }
 
-fn compressions(batches: &[RecordBatch], steps: usize) {
+fn print_compressions(batches: &[RecordBatch], steps: usize) {
     let all = [
         ("none", Compression::UNCOMPRESSED),
         ("snappy", Compression::SNAPPY),
@@ -148,15 +151,15 @@ fn compressions(batches: &[RecordBatch], steps: usize) {
     println!("| compression | plain lists | plain everything |\n|---|---|---|");
     for (name, compression) in all {
         let properties = WriterProperties::builder().set_compression(compression).build();
-        // The writer panics where a compression is not built in.
-        let known = AssertUnwindSafe(|| write(&batches[..1], &properties).is_ok());
-        if !catch_unwind(known).unwrap_or(false) {
+        // The writer panics if a compression is not built in.
+        let attempt = AssertUnwindSafe(|| write(&batches[..1], &properties).is_ok());
+        if !catch_unwind(attempt).unwrap_or(false) {
             continue;
         }
         let lists = ArrowSchemaConverter::new()
             .convert(&batches[0].schema())
-            .expect("columns that it knows");
-        let builder = || bare(WriterProperties::builder().set_compression(compression));
+            .expect("supported columns");
+        let builder = || without_statistics(WriterProperties::builder().set_compression(compression));
         let plain = lists.columns().iter().filter(|leaf| leaf.max_rep_level() > 0);
         let lists = plain.fold(builder(), |properties, leaf| {
             properties.set_column_dictionary_enabled(leaf.path().clone(), false)
@@ -168,21 +171,21 @@ fn compressions(batches: &[RecordBatch], steps: usize) {
 }
 
 fn main() {
-    let arena = lives::Lives::of_dataset("fighter").unwrap_or_else(|| arena::play(7200));
-    for (name, lives) in [("arena", arena), ("board", board::play(1000))] {
-        let encoder = BatchEncoder::new(lives.schema.clone()).expect("it has columns");
-        let batches: Vec<_> = lives
+    let arena = workload::Workload::of_dataset("fighter").unwrap_or_else(|| arena::play(7200));
+    for (name, workload) in [("arena", arena), ("board", board::play(1000))] {
+        let encoder = BatchEncoder::new(workload.schema.clone()).expect("a valid schema");
+        let batches: Vec<_> = workload
             .episodes
             .chunks(16)
-            .map(|episodes| encoder.encode(episodes).expect("its own episodes"))
+            .map(|episodes| encoder.encode(episodes).expect("episodes of the schema"))
             .collect();
-        let steps = lives.len();
+        let steps = workload.len();
         println!(
             "\n## {name}: {steps} transitions, {} bytes of rows each\n",
-            lives.bytes() / steps
+            workload.bytes() / steps
         );
-        columns(&batches, steps);
+        print_columns(&batches, steps);
         println!();
-        compressions(&batches, steps);
+        print_compressions(&batches, steps);
     }
 }

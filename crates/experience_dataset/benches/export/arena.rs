@@ -1,10 +1,10 @@
-//! A small arena: who records it has the columns of `examples/arena`, and values that compress alike.
+//! A synthetic arena game with the columns of `examples/arena` and values that compress alike.
 //!
-//! Places drift and turn, health and clocks stand on a few values, rivals and coins are seen only when near, and most
-//! rewards are the same. A transition takes 183 bytes of a shard where one of the arena takes 200 (`cargo bench --bench
-//! encodings`, all values plain).
+//! Positions are continuous, health and cooldowns take few values, rivals and coins are observed only when near, and most
+//! rewards are equal. A transition takes 183 bytes of a shard, and one of `examples/arena` 200 (`cargo bench
+//! -p experience_dataset --bench encodings`, all values plain).
 
-use crate::lives::{Lives, Tape};
+use crate::workload::{RowRecorder, Workload};
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{Episode, Outcome},
@@ -58,12 +58,12 @@ struct Fighter {
     shot_in: f32,
     dash_in: f32,
     deed: i64,
-    /// Ticks until it stands up again.
-    corpse: u32,
+    /// Ticks until the respawn.
+    respawn_in: u32,
     terms: [f32; 3],
 }
 
-fn place(rng: &mut StdRng) -> Vec2 {
+fn random_position(rng: &mut StdRng) -> Vec2 {
     [0, 1].map(|_| rng.random_range(-HALF..HALF))
 }
 
@@ -88,24 +88,24 @@ fn turned(a: Vec2, angle: f32) -> Vec2 {
 impl Fighter {
     fn new(rng: &mut StdRng) -> Self {
         Self {
-            at: place(rng),
+            at: random_position(rng),
             velocity: [0.0; 2],
-            goal: place(rng),
+            goal: random_position(rng),
             steer: [0.0; 2],
             facing: [1.0, 0.0],
             health: 100.0,
             shot_in: 0.0,
             dash_in: 0.0,
             deed: 0,
-            corpse: 0,
+            respawn_in: 0,
             terms: [0.0; 3],
         }
     }
 
     fn walk(&mut self, rival: Option<Vec2>, rng: &mut StdRng) {
-        let way = minus(self.goal, self.at);
-        if square(way) < 1.0 {
-            self.goal = place(rng);
+        let offset = minus(self.goal, self.at);
+        if square(offset) < 1.0 {
+            self.goal = random_position(rng);
         }
         let ready = |clock: f32| clock == 0.0;
         self.deed = match rng.random_range(0..120) {
@@ -113,8 +113,8 @@ impl Fighter {
             4 if ready(self.dash_in) => 2,
             _ => 0,
         };
-        self.steer = unit(way).map(|part| 0.7 * part);
-        self.facing = turned(unit(rival.unwrap_or(way)), rng.random_range(-0.2..0.2));
+        self.steer = unit(offset).map(|part| 0.7 * part);
+        self.facing = turned(unit(rival.unwrap_or(offset)), rng.random_range(-0.2..0.2));
         self.shot_in = if self.deed == 1 {
             0.5
         } else {
@@ -126,55 +126,58 @@ impl Fighter {
             (self.dash_in - DT).max(0.0)
         };
         for axis in 0..2 {
-            let wanted = self.steer[axis] * if self.deed == 2 { 24.0 } else { 6.0 };
-            self.velocity[axis] += (wanted - self.velocity[axis]) * 10.0 * DT;
+            let target = self.steer[axis] * if self.deed == 2 { 24.0 } else { 6.0 };
+            self.velocity[axis] += (target - self.velocity[axis]) * 10.0 * DT;
             self.at[axis] = (self.at[axis] + self.velocity[axis] * DT).clamp(-HALF, HALF);
         }
     }
 }
 
-/// The nearest of `others` in sight, nearest first.
+/// The nearest of `others` within sight, nearest first: index and offset.
 fn nearest<const N: usize>(at: Vec2, others: impl Iterator<Item = (usize, Vec2)>) -> [Option<(usize, Vec2)>; N] {
     let mut seen: Vec<_> = others
-        .map(|(index, place)| (index, minus(place, at)))
+        .map(|(index, position)| (index, minus(position, at)))
         .filter(|(_, offset)| square(*offset) < SIGHT * SIGHT)
         .collect();
     seen.sort_by(|a, b| square(a.1).total_cmp(&square(b.1)));
     core::array::from_fn(|slot| seen.get(slot).copied())
 }
 
-/// So many ticks of 16 fighters.
-pub fn play(ticks: i64) -> Lives {
+/// Plays `ticks` ticks with 16 fighters.
+pub fn play(ticks: i64) -> Workload {
     let schema = schema();
     let layout = schema.layout();
     let mut rng = StdRng::seed_from_u64(7);
     let mut fighters: Vec<_> = (0..FIGHTERS).map(|_| Fighter::new(&mut rng)).collect();
-    let mut coins: Vec<_> = (0..COINS).map(|_| place(&mut rng)).collect();
-    let mut tapes: Vec<_> = (0..).take(FIGHTERS).map(|agent| Tape::new(&schema, agent)).collect();
+    let mut coins: Vec<_> = (0..COINS).map(|_| random_position(&mut rng)).collect();
+    let mut recorders: Vec<_> = (0..)
+        .take(FIGHTERS)
+        .map(|agent| RowRecorder::new(&schema, agent))
+        .collect();
     let mut episodes: Vec<Episode> = Vec::new();
     for tick in 0..ticks {
         let before = fighters.clone();
-        let living = |index: usize| {
+        let alive = |index: usize| {
             let others = before.iter().enumerate();
             others
-                .filter(move |(other, fighter)| *other != index && fighter.corpse == 0)
+                .filter(move |(other, fighter)| *other != index && fighter.respawn_in == 0)
                 .map(|(other, fighter)| (other, fighter.at))
         };
         for index in 0..FIGHTERS {
             let fighter = &mut fighters[index];
-            if fighter.corpse > 0 {
-                fighter.corpse -= 1;
-                if fighter.corpse == 0 {
+            if fighter.respawn_in > 0 {
+                fighter.respawn_in -= 1;
+                if fighter.respawn_in == 0 {
                     *fighter = Fighter::new(&mut rng);
                 }
                 continue;
             }
-            let rivals = nearest::<3>(fighter.at, living(index));
+            let rivals = nearest::<3>(fighter.at, alive(index));
             fighter.walk(rivals[0].map(|(_, offset)| offset), &mut rng);
             fighter.terms = [0.01, 0.0, 0.0];
             for coin in &mut coins {
                 if square(minus(*coin, fighter.at)) < 1.0 {
-                    *coin = place(&mut rng);
+                    *coin = random_position(&mut rng);
                     fighter.terms[1] = 1.0;
                 }
             }
@@ -185,15 +188,15 @@ pub fn play(ticks: i64) -> Lives {
                 fighters[rival].health -= 20.0;
             }
         }
-        for (index, tape) in tapes.iter_mut().enumerate() {
+        for (index, recorder) in recorders.iter_mut().enumerate() {
             let fighter = &fighters[index];
-            if fighter.corpse > 0 {
+            if fighter.respawn_in > 0 {
                 continue;
             }
             let mut features = Vec::with_capacity(schema.observation_width());
             features.extend([fighter.at, fighter.velocity, fighter.facing].as_flattened());
             features.extend([fighter.health, fighter.shot_in, fighter.dash_in]);
-            for rival in nearest::<3>(fighter.at, living(index)) {
+            for rival in nearest::<3>(fighter.at, alive(index)) {
                 features.extend(rival.map_or([0.0; 6], |(other, [dx, dy])| {
                     let Fighter {
                         velocity: [x, y],
@@ -207,10 +210,10 @@ pub fn play(ticks: i64) -> Lives {
                 features.extend(coin.map_or([0.0; 3], |(_, [dx, dy])| [1.0, dx, dy]));
             }
             let reward = fighter.terms.iter().copied().map(f64::from).sum();
-            tape.push(tick, reward, |row| {
+            recorder.push(tick, reward, |row| {
                 row[layout.observation()].copy_from_slice(bytemuck::cast_slice(&features));
                 let [.., deed] = layout.action_offsets() else {
-                    unreachable!("there are five columns");
+                    unreachable!("the action has five columns");
                 };
                 let moves = [fighter.steer, fighter.facing];
                 row[layout.action().start..][..16].copy_from_slice(bytemuck::cast_slice(&moves));
@@ -218,15 +221,15 @@ pub fn play(ticks: i64) -> Lives {
                 row[layout.reward_terms()].copy_from_slice(bytemuck::cast_slice(&fighter.terms));
             });
             let ended = if fighter.health <= 0.0 {
-                fighters[index].corpse = 180;
+                fighters[index].respawn_in = 180;
                 Some(Outcome::Terminated)
             } else {
                 (tick % 7200 == 7199 || tick + 1 == ticks).then_some(Outcome::Truncated)
             };
             if let Some(outcome) = ended {
-                episodes.extend(tape.end(episodes.len() as u32, outcome));
+                episodes.extend(recorder.end(episodes.len() as u32, outcome));
             }
         }
     }
-    Lives { schema, episodes }
+    Workload { schema, episodes }
 }

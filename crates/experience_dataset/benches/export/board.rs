@@ -1,8 +1,8 @@
-//! Wide rows: four players on a board of 20 by 20, each seeing nine planes of it and choosing among 1,600 moves.
+//! A synthetic board game with wide rows: four players, observations of nine planes of 20×20, and 1,600 masked moves.
 //!
-//! The planes are what such games have: owners, terrain, counts that grow, and what the fog hides.
+//! The planes hold owners, terrain, armies that grow, and visibility.
 
-use crate::lives::{Lives, Tape};
+use crate::workload::{RowRecorder, Workload};
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::Outcome,
@@ -32,7 +32,7 @@ fn schema() -> Arc<Schema> {
         .into_shared()
 }
 
-/// The cell beside `cell`, where there is one.
+/// The neighbour of `cell` in a direction, if it is on the board.
 fn beside(cell: usize, direction: usize) -> Option<usize> {
     let (x, y) = (cell % SIDE, cell / SIDE);
     match direction {
@@ -43,12 +43,15 @@ fn beside(cell: usize, direction: usize) -> Option<usize> {
     }
 }
 
-/// So many steps of four players; every game has 500.
-pub fn play(steps: i64) -> Lives {
+/// Plays `steps` steps with four players. A game has 500 steps.
+pub fn play(steps: i64) -> Workload {
     let schema = schema();
     let layout = schema.layout();
     let mut rng = StdRng::seed_from_u64(11);
-    let mut tapes: Vec<_> = (0..).take(PLAYERS).map(|agent| Tape::new(&schema, agent)).collect();
+    let mut recorders: Vec<_> = (0..)
+        .take(PLAYERS)
+        .map(|agent| RowRecorder::new(&schema, agent))
+        .collect();
     let mut episodes = Vec::new();
     let (mut owners, mut armies, mut rock) = ([PLAYERS; CELLS], [0_u32; CELLS], [false; CELLS]);
     for step in 0..steps {
@@ -68,13 +71,13 @@ pub fn play(steps: i64) -> Lives {
             };
             armies[cell] += grows * u32::from(owners[cell] < PLAYERS);
         }
-        for (player, tape) in tapes.iter_mut().enumerate() {
+        for (player, recorder) in recorders.iter_mut().enumerate() {
             let mut mask = [false; MOVES];
             let mut choices = Vec::new();
             for (choice, allowed) in mask.iter_mut().enumerate() {
                 let (cell, direction) = (choice / 4, choice % 4);
-                let open = |to: usize| !rock[to];
-                if owners[cell] == player && armies[cell] > 1 && beside(cell, direction).is_some_and(open) {
+                let is_free = |to: usize| !rock[to];
+                if owners[cell] == player && armies[cell] > 1 && beside(cell, direction).is_some_and(is_free) {
                     *allowed = true;
                     choices.push(choice);
                 }
@@ -95,14 +98,14 @@ pub fn play(steps: i64) -> Lives {
                     armies[to] -= moving;
                 }
             }
-            let seen = |cell: usize| {
+            let is_visible = |cell: usize| {
                 owners[cell] == player
                     || (0..4).any(|direction| beside(cell, direction).is_some_and(|near| owners[near] == player))
             };
-            tape.push(step, reward, |row| {
+            recorder.push(step, reward, |row| {
                 let planes: &mut [f32] = bytemuck::cast_slice_mut(&mut row[layout.observation()]);
                 for cell in 0..CELLS {
-                    let seen = seen(cell);
+                    let seen = is_visible(cell);
                     let owner = owners[cell];
                     let values = [
                         f32::from(u8::from(seen)),
@@ -128,9 +131,9 @@ pub fn play(steps: i64) -> Lives {
                 row[layout.action_offsets()[0]..][..8].copy_from_slice(&(choice as i64).to_ne_bytes());
             });
             if step % 500 == 499 || step + 1 == steps {
-                episodes.extend(tape.end(episodes.len() as u32, Outcome::Truncated));
+                episodes.extend(recorder.end(episodes.len() as u32, Outcome::Truncated));
             }
         }
     }
-    Lives { schema, episodes }
+    Workload { schema, episodes }
 }

@@ -1,14 +1,14 @@
-//! What capture would push.
+//! The rows of a workload as capture pushes them: with ordinals, step kinds and outcomes.
 
-use crate::lives::Lives;
+use crate::workload::Workload;
 use experience_core::transition::{StepHeader, StepKind};
 use std::collections::BTreeMap;
 
-/// Each player's rows as capture pushes them to its buffer.
-pub fn streams(lives: &Lives) -> Vec<Vec<u64>> {
-    let words = lives.schema.layout().row_words();
+/// The rows of each player, in the order in which capture pushes them to the player's buffer.
+pub fn streams(workload: &Workload) -> Vec<Vec<u64>> {
+    let words = workload.schema.layout().row_words();
     let mut streams = BTreeMap::<i64, (u32, Vec<u64>)>::new();
-    for (number, episode) in (0_u32..).zip(&lives.episodes) {
+    for (number, episode) in (0_u32..).zip(&workload.episodes) {
         let (ordinal, stream) = streams.entry(episode.info().agent_id).or_default();
         for (index, row) in episode.rows().chunks_exact(words).enumerate() {
             let start = stream.len();

@@ -230,12 +230,12 @@ fn a_mixed_action_is_packed_and_has_own_columns() {
         .as_primitive::<Float32Type>()
         .values()
         .to_vec();
-    let told: Vec<f32> = episode
+    let expected: Vec<f32> = episode
         .transitions()
         .flat_map(Transition::action)
         .map(|value| value as f32)
         .collect();
-    assert_eq!(packed, told);
+    assert_eq!(packed, expected);
     let a = batch["action.a"]
         .as_fixed_size_list()
         .values()
@@ -244,9 +244,9 @@ fn a_mixed_action_is_packed_and_has_own_columns() {
         .to_vec();
     let b: &BooleanArray = batch["action.b"].as_boolean();
     for (index, transition) in episode.transitions().enumerate() {
-        let told: Vec<f64> = transition.action().collect();
+        let expected: Vec<f64> = transition.action().collect();
         assert_eq!(
-            told,
+            expected,
             [
                 f64::from(a[2 * index]),
                 f64::from(a[2 * index + 1]),

@@ -1,4 +1,4 @@
-//! Conversion to other formats preserves the data.
+//! `convert`: JSON lines, `LeRobot`, Minari and bincode files hold the data of the dataset.
 
 use crate::episodes::{choice, episodes, fighter, generated, info, listing, write};
 use arrow_array::{

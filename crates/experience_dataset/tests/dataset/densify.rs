@@ -1,9 +1,8 @@
-//! Densifying datasets.
+//! `densify`: transitions of several ticks become transitions of one tick.
 
-use crate::episodes::{account, assert_same, fighter, generated, info, listing, write};
+use crate::episodes::{account, assert_same, assert_valid, fighter, generated, info, listing, read, write};
 use experience_core::transition::{EndReason, Episode, Outcome, RunId, StepHeader, Transition};
-use experience_dataset::{Dataset, DensifySettings, Rule, densify};
-use std::path::Path;
+use experience_dataset::{Dataset, DensifySettings, densify};
 use tempfile::tempdir;
 
 const RUN: RunId = RunId::from_bits(1);
@@ -28,25 +27,11 @@ fn lasting(counter: u32, ticks: &[u32]) -> Episode {
     Episode::new(schema, info, rows, Outcome::Terminated, EndReason::DEATH)
 }
 
-fn read(root: &Path) -> Vec<Episode> {
-    let dataset = Dataset::open(root).unwrap();
-    dataset.recordings()[0].episodes().map(Result::unwrap).collect()
-}
-
-fn assert_valid(root: &Path) {
-    let mut found = Dataset::open(root).unwrap().recordings()[0]
-        .validate(&mut |_| {})
-        .unwrap();
-    // Generated values may be outside of their bounds.
-    found.broken.remove(&Rule::Space);
-    assert!(found.is_valid(), "{:#?}", found.violations);
-}
-
 #[test]
 fn observations_and_actions_are_repeated_until_the_next_row() {
     let root = tempdir().unwrap();
-    let told = [lasting(0, &[1, 4, 2, 1]), lasting(1, &[3]), lasting(2, &[1, 1])];
-    write(root.path(), &told);
+    let written = [lasting(0, &[1, 4, 2, 1]), lasting(1, &[3]), lasting(2, &[1, 1])];
+    write(root.path(), &written);
     let dataset = Dataset::open(root.path()).unwrap();
     for spread_rewards in [false, true] {
         let to = tempdir().unwrap();
@@ -58,7 +43,7 @@ fn observations_and_actions_are_repeated_until_the_next_row() {
         assert_eq!((done[0].before, done[0].after), (7, 13));
         assert_valid(to.path());
         let dense = read(to.path());
-        assert_same(&dense[2], &told[2]);
+        assert_same(&dense[2], &written[2]);
         let run = account(&to.path().join("fighter/runs/00000001.json"));
         assert_eq!(
             (
@@ -74,7 +59,7 @@ fn observations_and_actions_are_repeated_until_the_next_row() {
             (100..108).collect::<Vec<_>>()
         );
         assert!(first.transitions().all(|transition| transition.ticks() == 1));
-        let four = told[0].transition(1);
+        let four = written[0].transition(1);
         for step in 1..5 {
             let tick = first.transition(step);
             assert_eq!(tick.observation(), four.observation());
@@ -90,11 +75,11 @@ fn observations_and_actions_are_repeated_until_the_next_row() {
             assert!((tick.reward() - reward).abs() < 1e-9, "{step}");
         }
         assert_eq!(first.transition(4).next_observation(), four.next_observation());
-        for (dense, told) in dense.iter().zip(&told) {
-            assert!((dense.total_reward() - told.total_reward()).abs() < 1e-9);
+        for (dense, written) in dense.iter().zip(&written) {
+            assert!((dense.total_reward() - written.total_reward()).abs() < 1e-9);
             assert_eq!(
                 (dense.info(), dense.outcome(), dense.reason()),
-                (told.info(), told.outcome(), told.reason())
+                (written.info(), written.outcome(), written.reason())
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The doctor finds problems that spoil training, and none in healthy recordings.
+//! `doctor`: recordings with a problem that spoils training, and healthy recordings without findings.
 
 use crate::episodes::{Numbers, choice, info, write};
 use experience_core::{

@@ -1,11 +1,14 @@
-//! Generated episodes, and helpers to write and compare them.
+//! Generated episodes, and helpers to write, read, compare and validate them.
 
 use experience_core::{
     account::{AgentTotals, RunReport},
     schema::{Column, DType, Schema, Space},
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
 };
-use experience_dataset::sink::{DatasetSink, RunAccount};
+use experience_dataset::{
+    Dataset, RecordingData, Rule,
+    sink::{DatasetSink, RunAccount},
+};
 use experience_export::{RecordingInfo, Sink};
 use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
@@ -155,7 +158,7 @@ pub fn report(episodes: &[Episode]) -> RunReport {
     report
 }
 
-/// Everything that an episode says of itself.
+/// The metadata of an episode.
 pub fn assert_same(a: &Episode, b: &Episode) {
     assert_eq!(a.info(), b.info());
     assert_eq!((a.outcome(), a.reason(), a.len()), (b.outcome(), b.reason(), b.len()));
@@ -211,6 +214,23 @@ pub fn episodes(schema: &Arc<Schema>, run: RunId, count: u32) -> Vec<Episode> {
         )
     };
     (0..count).map(episode).collect()
+}
+
+/// The episodes of all recordings of the dataset at `root`.
+pub fn read(root: &Path) -> Vec<Episode> {
+    let dataset = Dataset::open(root).unwrap();
+    let episodes = dataset.recordings().iter().flat_map(RecordingData::episodes);
+    episodes.map(Result::unwrap).collect()
+}
+
+/// Asserts that the recordings at `root` are valid, except for values outside of their bounds, which may be generated.
+#[track_caller]
+pub fn assert_valid(root: &Path) {
+    for recording in Dataset::open(root).unwrap().recordings() {
+        let mut found = recording.validate(&mut |_| {}).unwrap();
+        found.broken.remove(&Rule::Space);
+        assert!(found.is_valid(), "{:#?}", found.violations);
+    }
 }
 
 /// The paths of all files in a folder, without the dataset card.

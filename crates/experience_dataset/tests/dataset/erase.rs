@@ -1,15 +1,16 @@
-//! Erasing an agent: its data is gone from all files, and the dataset stays valid.
+//! `erase`: the data of an agent is removed from all files, and the dataset stays valid.
 
 use crate::episodes::{
-    account, assert_same, episodes, fighter, generated, info, listing, recording, report, tensor, write,
+    account, assert_same, assert_valid, episodes, fighter, generated, info, listing, read, recording, report, tensor,
+    write,
 };
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use experience_arrow::BatchEncoder;
 use experience_core::{
     schema::{Column, DType, Schema},
-    transition::{Episode, RunId},
+    transition::RunId,
 };
-use experience_dataset::{Dataset, DatasetError, DatasetSink, Rule};
+use experience_dataset::{Dataset, DatasetError, DatasetSink};
 use experience_export::Sink;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
@@ -37,34 +38,16 @@ fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-fn read(root: &Path) -> Vec<Episode> {
-    let dataset = Dataset::open(root).unwrap();
-    let all = dataset
-        .recordings()
-        .iter()
-        .flat_map(experience_dataset::RecordingData::episodes);
-    all.map(Result::unwrap).collect()
-}
-
-fn assert_valid(root: &Path) {
-    for recording in Dataset::open(root).unwrap().recordings() {
-        let mut found = recording.validate(&mut |_| {}).unwrap();
-        // Generated values may be outside of their bounds.
-        found.broken.remove(&Rule::Space);
-        assert!(found.is_valid(), "{:#?}", found.violations);
-    }
-}
-
 #[test]
 fn an_agent_is_erased_from_all_runs_and_recordings() {
     let root = tempdir().unwrap();
-    let mut told = Vec::new();
+    let mut written = Vec::new();
     for schema in [schema(), fighter()] {
         let schema = schema.into_shared();
         for bits in [1, 2] {
             let all = episodes(&schema, RunId::from_bits(bits), 20);
             write(root.path(), &all);
-            told.extend(all);
+            written.extend(all);
         }
     }
     let erased = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
@@ -74,11 +57,11 @@ fn an_agent_is_erased_from_all_runs_and_recordings() {
     );
     assert_eq!(erased.unreached, [""; 0]);
     assert_valid(root.path());
-    told.retain(|episode| episode.info().agent_id != 1);
+    written.retain(|episode| episode.info().agent_id != 1);
     let left = read(root.path());
-    assert_eq!(left.len(), told.len());
+    assert_eq!(left.len(), written.len());
     for episode in &left {
-        let same = told
+        let same = written
             .iter()
             .find(|other| other.info() == episode.info() && other.schema() == episode.schema());
         assert_same(episode, same.expect("no other episode was added"));

@@ -1,4 +1,4 @@
-//! The files of a dataset, and when they are created.
+//! `DatasetSink`: the files of a dataset, and when they are created.
 
 use crate::episodes::{account, episodes, fighter, listing, recording, report};
 use experience_core::{account::RunReport, transition::RunId};

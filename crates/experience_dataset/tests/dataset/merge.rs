@@ -1,13 +1,14 @@
-//! Merging datasets, with columns matched by name.
+//! `merge`: datasets become one, with columns matched by name.
 
 use crate::episodes::{
-    account, assert_same, choice, episodes, fighter, generated, info, listing, recording, report, tensor, write,
+    account, assert_same, assert_valid, choice, episodes, fighter, generated, info, listing, read, recording, report,
+    tensor, write,
 };
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{Episode, RunId},
 };
-use experience_dataset::{Dataset, DatasetError, DatasetSink, MergeSettings, Merged, Rule, merge};
+use experience_dataset::{Dataset, DatasetError, DatasetSink, MergeSettings, Merged, merge};
 use experience_export::Sink;
 use std::{fs, path::Path};
 use tempfile::{TempDir, tempdir};
@@ -30,33 +31,15 @@ fn dataset(schema: Schema, bits: u32) -> (TempDir, Vec<Episode>) {
 
 fn merged(roots: &[&TempDir], to: &Path, settings: MergeSettings) -> Result<Vec<Merged>, DatasetError> {
     let datasets: Vec<_> = roots.iter().map(|root| Dataset::open(root.path()).unwrap()).collect();
-    let mut told = Vec::new();
-    let merged = merge(&datasets, to, settings, &mut |progress| told.push(progress));
+    let mut reports = Vec::new();
+    let merged = merge(&datasets, to, settings, &mut |progress| reports.push(progress));
     if merged.is_ok() {
         assert_eq!(
-            told.last().map(|progress| progress.done),
-            told.last().map(|progress| progress.total)
+            reports.last().map(|progress| progress.done),
+            reports.last().map(|progress| progress.total)
         );
     }
     merged
-}
-
-fn read(root: &Path) -> Vec<Episode> {
-    let dataset = Dataset::open(root).unwrap();
-    let all = dataset
-        .recordings()
-        .iter()
-        .flat_map(experience_dataset::RecordingData::episodes);
-    all.map(Result::unwrap).collect()
-}
-
-fn assert_valid(root: &Path) {
-    for recording in Dataset::open(root).unwrap().recordings() {
-        let mut found = recording.validate(&mut |_| {}).unwrap();
-        // Generated values may be outside of their bounds.
-        found.broken.remove(&Rule::Space);
-        assert!(found.is_valid(), "{:#?}", found.violations);
-    }
 }
 
 fn refusal(roots: &[&TempDir], settings: MergeSettings) -> String {
@@ -71,9 +54,14 @@ fn recordings_with_the_same_schema_are_copied() {
     let ((a, first), (b, second)) = (dataset(fighter(), 1), dataset(fighter(), 2));
     let to = tempdir().unwrap();
     let c = to.path().join("not/yet");
-    let told = merged(&[&a, &b], &c, MergeSettings::default()).unwrap();
+    let results = merged(&[&a, &b], &c, MergeSettings::default()).unwrap();
     assert_eq!(
-        (told[0].transitions, told[0].runs, told[0].sources, told[0].aligned),
+        (
+            results[0].transitions,
+            results[0].runs,
+            results[0].sources,
+            results[0].aligned
+        ),
         (120, 2, 2, 0)
     );
     for shard in ["fighter/data/00000001-00000.parquet", "fighter/runs/00000001.json"] {
@@ -82,8 +70,8 @@ fn recordings_with_the_same_schema_are_copied() {
             fs::read(c.join(shard)).unwrap()
         );
     }
-    for (read, told) in read(&c).iter().zip(first.iter().chain(&second)) {
-        assert_same(read, told);
+    for (read, written) in read(&c).iter().zip(first.iter().chain(&second)) {
+        assert_same(read, written);
     }
     assert_valid(&c);
     assert_eq!(
@@ -99,9 +87,9 @@ fn recordings_of_different_names_stay_separate() {
     let other = Schema::new("coin").with_observation([Column::feature("x")]);
     let ((a, _), (b, _)) = (dataset(fighter(), 1), dataset(other, 1));
     let to = tempdir().unwrap();
-    let told = merged(&[&a, &b], to.path(), MergeSettings::default()).unwrap();
+    let results = merged(&[&a, &b], to.path(), MergeSettings::default()).unwrap();
     assert_eq!(
-        told.iter().map(|merged| &*merged.recording).collect::<Vec<_>>(),
+        results.iter().map(|merged| &*merged.recording).collect::<Vec<_>>(),
         ["coin", "fighter"]
     );
     assert_eq!(read(to.path()).len(), 12);
@@ -127,31 +115,37 @@ fn columns_in_another_order_are_matched_by_name() {
         .with_reward_terms(["hit", "coin"]);
     let ((a, _), (b, second)) = (dataset(here, 1), dataset(there, 2));
     let to = tempdir().unwrap();
-    let told = merged(&[&a, &b], to.path(), MergeSettings::default()).unwrap();
+    let results = merged(&[&a, &b], to.path(), MergeSettings::default()).unwrap();
     // The bounds of `a` became wider, so the rows of both were converted.
-    assert_eq!((told.len(), told[0].aligned), (1, 120));
+    assert_eq!((results.len(), results[0].aligned), (1, 120));
     let all = read(to.path());
     let schema = all[0].schema();
     assert_eq!(schema.feature_names()[8], "health");
     assert_eq!(schema.action()[0].space, Space::bounded(-1.0, 9.0));
-    for (read, told) in all[6..].iter().zip(&second) {
+    for (read, written) in all[6..].iter().zip(&second) {
         assert_eq!(
             (read.info(), read.reason(), read.len()),
-            (told.info(), told.reason(), told.len())
+            (written.info(), written.reason(), written.len())
         );
-        for (read, told) in read.transitions().zip(told.transitions()) {
-            assert_eq!(read.observation()[8], told.observation()[0]);
-            assert_eq!(read.observation()[..8], told.observation()[1..]);
-            assert_eq!(read.next_observation()[..8], told.next_observation()[1..]);
-            assert_eq!(read.after().action_bytes(0), told.after().action_bytes(1));
-            assert_eq!(read.after().action_bytes(1), told.after().action_bytes(0));
-            assert_eq!(read.after().info_bytes(0), told.after().info_bytes(0));
-            assert_eq!(read.reward_terms(), [told.reward_terms()[1], told.reward_terms()[0]]);
+        for (read, written) in read.transitions().zip(written.transitions()) {
+            assert_eq!(read.observation()[8], written.observation()[0]);
+            assert_eq!(read.observation()[..8], written.observation()[1..]);
+            assert_eq!(read.next_observation()[..8], written.next_observation()[1..]);
+            assert_eq!(read.after().action_bytes(0), written.after().action_bytes(1));
+            assert_eq!(read.after().action_bytes(1), written.after().action_bytes(0));
+            assert_eq!(read.after().info_bytes(0), written.after().info_bytes(0));
+            assert_eq!(
+                read.reward_terms(),
+                [written.reward_terms()[1], written.reward_terms()[0]]
+            );
             assert_eq!(
                 (read.reward(), read.tick(), read.ticks()),
-                (told.reward(), told.tick(), told.ticks())
+                (written.reward(), written.tick(), written.ticks())
             );
-            assert_eq!((read.timestamp(), read.match_id()), (told.timestamp(), told.match_id()));
+            assert_eq!(
+                (read.timestamp(), read.match_id()),
+                (written.timestamp(), written.match_id())
+            );
         }
     }
 }
@@ -166,8 +160,8 @@ fn missing_columns_are_an_error_unless_they_are_filled() {
     };
     let ((a, first), (b, second)) = (dataset(fighter(), 1), dataset(more(), 2));
     for roots in [[&a, &b], [&b, &a]] {
-        let told = refusal(&roots, MergeSettings::default());
-        assert!(told.contains("it has no `armour`, `seed`, `reward.alive`"), "{told}");
+        let error = refusal(&roots, MergeSettings::default());
+        assert!(error.contains("it has no `armour`, `seed`, `reward.alive`"), "{error}");
         let to = tempdir().unwrap();
         merged(
             &roots,
@@ -180,22 +174,22 @@ fn missing_columns_are_an_error_unless_they_are_filled() {
         .unwrap();
         assert_valid(to.path());
         let all = read(to.path());
-        for (read, told) in all
+        for (read, written) in all
             .iter()
             .filter(|episode| episode.info().run == RunId::from_bits(1))
             .zip(&first)
         {
             assert!(read.transitions().all(|transition| transition.observation()[9] == 7.0));
-            for (read, told) in read.transitions().zip(told.transitions()) {
-                assert_eq!(read.observation()[..9], *told.observation());
+            for (read, written) in read.transitions().zip(written.transitions()) {
+                assert_eq!(read.observation()[..9], *written.observation());
                 assert_eq!(
                     (read.after().info("seed"), read.reward_terms()[2]),
                     (Some(vec![7.0]), 0.0)
                 );
-                assert_eq!(read.before().mask_bits(), told.before().mask_bits());
+                assert_eq!(read.before().mask_bits(), written.before().mask_bits());
             }
         }
-        for (read, told) in all
+        for (read, written) in all
             .iter()
             .filter(|episode| episode.info().run == RunId::from_bits(2))
             .zip(&second)
@@ -203,11 +197,11 @@ fn missing_columns_are_an_error_unless_they_are_filled() {
             assert_same(
                 read,
                 &Episode::new(
-                    told.schema().clone(),
-                    *told.info(),
-                    told.rows().to_vec(),
-                    told.outcome(),
-                    told.reason().clone(),
+                    written.schema().clone(),
+                    *written.info(),
+                    written.rows().to_vec(),
+                    written.outcome(),
+                    written.reason().clone(),
                 ),
             );
         }
@@ -215,8 +209,8 @@ fn missing_columns_are_an_error_unless_they_are_filled() {
         assert_eq!((run.account, run.seed), (report(&first), None));
     }
     let to = tempdir().unwrap();
-    let told = merged(&[&a, &b], to.path(), APART).unwrap();
-    assert_eq!((told.len(), told[0].aligned, told[1].aligned), (2, 0, 0));
+    let results = merged(&[&a, &b], to.path(), APART).unwrap();
+    assert_eq!((results.len(), results[0].aligned, results[1].aligned), (2, 0, 0));
     assert_eq!(Dataset::open(to.path()).unwrap().recordings().len(), 2);
     assert_valid(to.path());
 }
@@ -262,8 +256,8 @@ fn columns_of_different_meaning_are_refused() {
         ),
     ] {
         let ((a, _), (b, _)) = (dataset(base.clone(), 1), dataset(other, 2));
-        let told = refusal(&[&a, &b], FILL);
-        assert!(told.contains(what), "{what}: {told}");
+        let error = refusal(&[&a, &b], FILL);
+        assert!(error.contains(what), "{what}: {error}");
     }
     let masked = |width| base.clone().with_action_mask(width);
     let ((a, _), (b, _)) = (dataset(masked(2), 1), dataset(masked(3), 2));
@@ -278,7 +272,7 @@ fn columns_of_different_meaning_are_refused() {
         (Column::scalar("c", DType::F32, Space::bounded(1.0, 2.0)), 0.0),
     ] {
         let ((a, _), (b, _)) = (dataset(base.clone(), 1), dataset(base.clone().with_action([column]), 2));
-        let told = refusal(
+        let error = refusal(
             &[&a, &b],
             MergeSettings {
                 fill: Some(fill),
@@ -286,8 +280,8 @@ fn columns_of_different_meaning_are_refused() {
             },
         );
         assert!(
-            told.contains("is not a valid value of its missing column `c`"),
-            "{told}"
+            error.contains("is not a valid value of its missing column `c`"),
+            "{error}"
         );
     }
 }
@@ -309,8 +303,8 @@ fn a_run_in_two_datasets_is_copied_once_or_refused() {
     sink.close(&report(&all)).unwrap();
     for roots in [[&root, &copy], [&copy, &root]] {
         let to = tempdir().unwrap();
-        let told = merged(&roots, to.path(), MergeSettings::default()).unwrap();
-        assert_eq!((told[0].transitions, told[0].runs, told[0].same), (120, 1, 1));
+        let results = merged(&roots, to.path(), MergeSettings::default()).unwrap();
+        assert_eq!((results[0].transitions, results[0].runs, results[0].same), (120, 1, 1));
         assert_eq!(
             account(&to.path().join("fighter/runs/00000001.json")).account,
             report(&all)

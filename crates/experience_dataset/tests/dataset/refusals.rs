@@ -1,4 +1,4 @@
-//! Refused folders, hostile names and disk errors of the dataset sink.
+//! `DatasetSink`: rejected folders, unusual names and disk errors.
 
 use crate::episodes::{account, episodes, fighter, listing, recording, report};
 use experience_core::{
@@ -51,7 +51,7 @@ fn hostile_names_stay_inside_the_dataset() {
         .filter(|path| path.is_dir())
         .collect();
     assert_eq!(folders.len(), names.len());
-    let mut told: Vec<String> = folders
+    let mut stored_names: Vec<String> = folders
         .iter()
         .map(|folder| {
             assert_eq!(listing(&folder.join("data")).len(), 1);
@@ -60,10 +60,10 @@ fn hostile_names_stay_inside_the_dataset() {
             described["recording"].as_str().unwrap().to_owned()
         })
         .collect();
-    told.sort();
+    stored_names.sort();
     let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     names.sort();
-    assert_eq!(told, names);
+    assert_eq!(stored_names, names);
 }
 
 #[test]

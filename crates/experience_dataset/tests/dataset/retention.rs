@@ -1,4 +1,4 @@
-//! Limits of shards, and retention.
+//! Size limits of shards, and retention: deletion of the oldest shards.
 
 use crate::episodes::{account, episodes, listing, recording, report, write};
 use experience_core::{
@@ -98,7 +98,7 @@ fn readers_can_skip_row_groups_by_episode() {
             .iter()
             .find(|column| column.column_path().string() == "episode_id");
         let Some(Statistics::Int64(known)) = column.unwrap().statistics() else {
-            panic!("a row group does not say which episodes are in it")
+            panic!("a row group has no statistics of its episode ids")
         };
         ranges.push((*known.min_opt().unwrap(), *known.max_opt().unwrap()));
     }
@@ -153,7 +153,7 @@ fn the_newest_shards_are_kept_and_the_account_counts_deleted_ones() {
 }
 
 #[test]
-fn the_newest_shard_is_kept_whatever_the_limit() {
+fn the_newest_shard_is_kept_even_above_the_limit() {
     let root = tempdir().unwrap();
     let all = episodes(&fighter().into_shared(), RunId::from_bits(7), 5);
     let mut sink = write_and_keep(root.path(), &all, 1, || assert_eq!(shards(root.path()).len(), 1));

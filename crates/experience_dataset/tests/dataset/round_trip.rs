@@ -35,16 +35,16 @@ fn assert_round_trip(schema: Schema) {
     assert_eq!(recording.schema(), &schema);
     let read: Vec<Episode> = recording.episodes().map(Result::unwrap).collect();
     assert_eq!(read.len(), all.len());
-    for (read, told) in read.iter().zip(&all) {
-        assert_same(read, told);
+    for (read, written) in read.iter().zip(&all) {
+        assert_same(read, written);
         assert!(Arc::ptr_eq(read.schema(), recording.schema()));
         // The final observation has no row of its own, but its tick is known.
         let last = |episode: &Episode| episode.row(episode.len()).header().tick;
-        assert_eq!(last(read), last(told));
-        let [read, told] = [read, told].map(|episode| episode.row(episode.len()).header().timestamp);
+        assert_eq!(last(read), last(written));
+        let [read, written] = [read, written].map(|episode| episode.row(episode.len()).header().timestamp);
         assert!(
-            all[0].len() == 1 || (read - told).abs() < 1e-9 || told < 0.1,
-            "{read} {told}"
+            all[0].len() == 1 || (read - written).abs() < 1e-9 || written < 0.1,
+            "{read} {written}"
         );
     }
 }
@@ -175,14 +175,14 @@ fn unusual_numbers() {
         .unwrap()
         .unwrap();
     assert_eq!(read.reason().as_str(), "🦀 \0");
-    for (read, told) in read.transitions().zip(odd.transitions()) {
+    for (read, written) in read.transitions().zip(odd.transitions()) {
         assert_eq!(read.reward(), f64::NEG_INFINITY);
         assert!(read.timestamp().is_nan());
-        assert_eq!(read.after().action_bytes(0), told.after().action_bytes(0));
+        assert_eq!(read.after().action_bytes(0), written.after().action_bytes(0));
         assert_eq!(bytemuck::cast_slice::<f32, u8>(read.next_observation()), [0xff; 44]);
         assert_eq!(
             (read.match_id(), read.tick(), read.ticks()),
-            (Some(i64::MIN), told.tick(), i32::MAX as u32)
+            (Some(i64::MIN), written.tick(), i32::MAX as u32)
         );
     }
 }

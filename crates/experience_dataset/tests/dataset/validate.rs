@@ -1,4 +1,4 @@
-//! Validation: every rule of the format, followed and violated.
+//! `validate`: datasets that follow every rule of the format, and datasets that violate one.
 
 use crate::episodes::{choice, episodes, generated, info, recording, report, tensor, write};
 use arrow_array::{
@@ -46,11 +46,14 @@ fn valid_episodes(schema: &Arc<Schema>) -> Vec<Episode> {
 
 fn validation(root: &Path) -> Validation {
     let dataset = Dataset::open(root).unwrap();
-    let mut told = Vec::new();
+    let mut reports = Vec::new();
     let found = dataset.recordings()[0]
-        .validate(&mut |progress| told.push(progress))
+        .validate(&mut |progress| reports.push(progress))
         .unwrap();
-    assert!(told.iter().all(|progress| progress.done <= progress.total), "{told:?}");
+    assert!(
+        reports.iter().all(|progress| progress.done <= progress.total),
+        "{reports:?}"
+    );
     found
 }
 
@@ -281,11 +284,11 @@ fn overlapping_episodes_of_an_agent_are_found() {
     let schema = schema().into_shared();
     for (second, overlaps) in [(9, true), (10, false), (11, false), (0, true)] {
         let root = tempdir().unwrap();
-        let lives = [
+        let episodes = [
             generated(&schema, info(RUN, 0, 5), 0, 10, 1),
             generated(&schema, info(RUN, 1, 5), second, 10, 2),
         ];
-        write(root.path(), &lives);
+        write(root.path(), &episodes);
         let expected: &[Rule] = if overlaps { &[Rule::NoOverlap] } else { &[] };
         assert_eq!(broken(root.path()), expected, "{second}");
     }

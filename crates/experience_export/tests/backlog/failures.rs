@@ -1,6 +1,6 @@
-//! Journals that cannot be written or read, disks that are full, and a process that dies with a backlog.
+//! Failures of the journal behind a backlog: write errors, lost and damaged segments, and a full disk.
 
-use crate::game::{Game, SlowSink, TIMEOUT, Valve, assert_in_order, settings, wait_until};
+use crate::harness::{ExportHarness, Gate, GatedSink, TIMEOUT, assert_in_order, settings, wait_until};
 use core::time::Duration;
 use experience_buffer::BufferKind;
 use experience_export::{ExportSettings, MemorySink, SinkFailure};
@@ -9,16 +9,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-fn blocked(settings: ExportSettings) -> (Game, Valve, MemorySink) {
-    let (valve, kept) = (Valve::default(), MemorySink::default());
-    let sink = SlowSink {
-        valve: valve.clone(),
-        inner: kept.clone(),
+/// A harness whose only sink is blocked, its gate, and the episodes that it has written.
+fn blocked(settings: ExportSettings) -> (ExportHarness, Gate, MemorySink) {
+    let (gate, written) = (Gate::default(), MemorySink::default());
+    let sink = GatedSink {
+        gate: gate.clone(),
+        inner: written.clone(),
     };
-    (Game::new(settings, BufferKind::Ring, vec![Box::new(sink)]), valve, kept)
+    (
+        ExportHarness::new(settings, BufferKind::Ring, vec![Box::new(sink)]),
+        gate,
+        written,
+    )
 }
 
-/// The folder of the one journal.
+/// The folder of the only journal.
 fn journal(folder: &Path) -> PathBuf {
     let journals = fs::read_dir(folder.join("journal")).unwrap();
     let mut journals: Vec<_> = journals.map(|entry| entry.unwrap().path()).collect();
@@ -27,42 +32,42 @@ fn journal(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn while_the_journal_cannot_be_written_the_recording_is_held_up() {
+fn while_the_journal_cannot_be_written_draining_stops() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut game, valve, kept) = blocked(settings(folder.path(), 1 << 30));
-    assert!(game.play(1000, TIMEOUT));
-    wait_until("a backlog", || game.paces()[0].backlog_bytes > 100_000);
+    let (mut harness, gate, written) = blocked(settings(folder.path(), 1 << 30));
+    assert!(harness.play(1000, TIMEOUT));
+    wait_until("a backlog", || harness.paces()[0].backlog_bytes > 100_000);
     // The next segment cannot be created.
     let (journal, away) = (journal(folder.path()), folder.path().join("away"));
     fs::rename(&journal, &away).unwrap();
-    assert!(!game.play(20_000, Duration::from_millis(500)), "draining stops");
-    assert_eq!(game.failures(), [SinkFailure::Refuses]);
-    let backlog = game.paces()[0].backlog_bytes;
-    (0..500).for_each(|_| game.tick());
-    assert!(game.buffers.stats().dropped > 0, "the buffers overflow");
-    game.reports();
+    assert!(!harness.play(20_000, Duration::from_millis(500)), "draining stops");
+    assert_eq!(harness.failures(), [SinkFailure::Refuses]);
+    let backlog = harness.paces()[0].backlog_bytes;
+    (0..500).for_each(|_| harness.tick());
+    assert!(harness.buffers.stats().dropped > 0, "the buffers overflow");
+    harness.reports();
     fs::rename(&away, &journal).unwrap();
-    valve.open();
-    assert!(game.play(1000, TIMEOUT), "draining goes on");
+    gate.open();
+    assert!(harness.play(1000, TIMEOUT), "draining resumes");
     assert!(backlog > 0);
-    let reports = game.close();
+    let reports = harness.close();
     assert!(reports[0].dropped > 0);
-    assert_in_order(&kept, &reports[0]);
+    assert_in_order(&written, &reports[0]);
 }
 
 #[test]
-fn what_cannot_be_read_back_is_counted_and_the_rest_arrives() {
+fn unreadable_segments_are_counted_as_dropped_and_the_others_are_exported() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut game, valve, kept) = blocked(settings(folder.path(), 1 << 30));
-    assert!(game.play(3000, TIMEOUT));
-    wait_until("a backlog", || game.paces()[0].backlog_bytes > 1 << 20);
+    let (mut harness, gate, written) = blocked(settings(folder.path(), 1 << 30));
+    assert!(harness.play(3000, TIMEOUT));
+    wait_until("a backlog", || harness.paces()[0].backlog_bytes > 1 << 20);
     let journal = journal(folder.path());
     let mut segments: Vec<_> = fs::read_dir(&journal)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
     segments.sort();
-    // One segment is lost, and one damaged.
+    // One segment is deleted, and one is damaged.
     let count = segments.len();
     assert!(count > 8, "{count}");
     fs::remove_file(&segments[count / 2]).unwrap();
@@ -70,38 +75,35 @@ fn what_cannot_be_read_back_is_counted_and_the_rest_arrives() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&segments[count / 4], bytes).unwrap();
-    valve.open();
-    let reports = game.close();
+    gate.open();
+    let reports = harness.close();
     assert!(
         reports[0].dropped > 0 && reports[0].dropped < reports[0].recorded / 4,
         "{:?}",
         reports[0]
     );
-    assert_in_order(&kept, &reports[0]);
+    assert_in_order(&written, &reports[0]);
 }
 
 #[test]
-fn a_folder_that_cannot_be_created_is_as_none() {
+fn a_journal_folder_that_cannot_be_created_acts_like_none() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let settings = settings(&file, 1 << 30);
     assert!(settings.journal.as_ref().unwrap().prepare_folder().is_err());
-    let (mut game, valve, kept) = blocked(settings);
-    assert!(!game.play(5000, Duration::from_millis(500)));
-    assert_eq!(game.failures(), [SinkFailure::Refuses]);
-    valve.open();
-    let reports = game.close();
-    assert_in_order(&kept, &reports[0]);
+    let (mut harness, gate, written) = blocked(settings);
+    assert!(!harness.play(5000, Duration::from_millis(500)));
+    assert_eq!(harness.failures(), [SinkFailure::Refuses]);
+    gate.open();
+    let reports = harness.close();
+    assert_in_order(&written, &reports[0]);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-#[expect(
-    clippy::print_stderr,
-    reason = "the reader of the test's output must learn that nothing was tested"
-)]
-fn a_full_disk_holds_up_the_recording_and_does_not_pause_it() {
+#[expect(clippy::print_stderr, reason = "a skipped test is reported")]
+fn a_full_journal_disk_stops_draining_and_does_not_pause_the_recording() {
     struct Disk(tempfile::TempDir);
     impl Drop for Disk {
         fn drop(&mut self) {
@@ -117,64 +119,23 @@ fn a_full_disk_holds_up_the_recording_and_does_not_pause_it() {
         .arg(folder.path())
         .output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no disk can be mounted; as root it can");
+        eprintln!("skipped: mounting a tmpfs needs root");
         return;
     }
     let disk = Disk(folder);
-    let (mut game, valve, kept) = blocked(settings(disk.0.path(), 1 << 30));
-    assert!(!game.play(20_000, Duration::from_millis(500)), "draining stops");
-    assert!(!game.exporter.is_storage_full(0), "it is only the backlog's disk");
-    assert!(game.paces()[0].backlog_bytes > 256 << 10);
-    (0..500).for_each(|_| game.tick());
-    assert!(game.buffers.stats().dropped > 0);
-    game.reports();
-    valve.open();
-    assert!(game.play(2000, TIMEOUT), "there is room again");
-    let reports = game.close();
-    assert_in_order(&kept, &reports[0]);
-    assert_eq!(fs::read_dir(disk.0.path()).unwrap().count(), 0);
-}
-
-#[cfg(feature = "dataset")]
-#[test]
-fn a_process_that_dies_with_a_backlog_loses_nothing_of_it() {
-    use experience_dataset::{Dataset, DatasetSink, RecoverSettings};
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("data");
-    let valve = Valve::default();
-    let sink = SlowSink {
-        valve: valve.clone(),
-        inner: DatasetSink::new(&root),
-    };
-    let mut settings = settings(folder.path(), 1 << 30);
-    settings.journal.as_mut().unwrap().folder = None;
-    let mut game = Game::new(settings, BufferKind::Ring, vec![Box::new(sink)]);
-    wait_until("the journal has begun", || root.join("player/journal").exists());
-    assert!(game.play(2000, TIMEOUT));
-    wait_until("a backlog", || game.paces()[0].backlog_bytes > 512 << 10);
+    let (mut harness, gate, written) = blocked(settings(disk.0.path(), 1 << 30));
+    assert!(!harness.play(20_000, Duration::from_millis(500)), "draining stops");
     assert!(
-        !game.exporter.flush(Duration::from_millis(200)),
-        "it is in the journal then"
+        !harness.exporter.is_storage_full(0),
+        "only the disk of the backlog is full"
     );
-    let recorded = game.reports()[0].recorded;
-    let copied = folder.path().join("copy");
-    let status = std::process::Command::new("cp")
-        .arg("-r")
-        .arg(&root)
-        .arg(&copied)
-        .status();
-    assert!(status.unwrap().success());
-    let recovered = Dataset::open(&copied)
-        .unwrap()
-        .recover(&RecoverSettings::default())
-        .unwrap();
-    let recovered = &recovered[0].recovery.recovered[0];
-    assert_eq!((recovered.transitions, recovered.lost), (recorded, 0), "{recovered:?}");
-    valve.open();
-    let reports = game.close();
-    assert_eq!((reports[0].dropped, reports[0].exported), (0, reports[0].recorded));
-    assert!(!root.join("player/journal").exists());
-    let dataset = Dataset::open(&root).unwrap();
-    let validation = dataset.recording("player").unwrap().validate(&mut |_| {}).unwrap();
-    assert!(validation.is_valid(), "{validation:?}");
+    assert!(harness.paces()[0].backlog_bytes > 256 << 10);
+    (0..500).for_each(|_| harness.tick());
+    assert!(harness.buffers.stats().dropped > 0);
+    harness.reports();
+    gate.open();
+    assert!(harness.play(2000, TIMEOUT), "draining resumes");
+    let reports = harness.close();
+    assert_in_order(&written, &reports[0]);
+    assert_eq!(fs::read_dir(disk.0.path()).unwrap().count(), 0);
 }

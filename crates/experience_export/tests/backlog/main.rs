@@ -1,6 +1,7 @@
-//! Backlog of a slow sink in the journal: order, bounds, accounts, failures of the disk, and a killed process.
+//! Backlog of a slow sink in the journal: order, bounds, reports and disk failures.
 
 mod bounds;
 mod failures;
-mod game;
+#[path = "../support/harness.rs"]
+mod harness;
 mod order;

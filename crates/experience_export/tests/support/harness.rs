@@ -1,4 +1,4 @@
-//! Players who push rows through an exporter, and a sink that writes only what it is allowed to.
+//! Test harness of the exporter: players that push rows, and a sink whose writes can be blocked.
 
 use core::{sync::atomic::AtomicU32, time::Duration};
 use experience_buffer::{BufferKind, BufferSettings, PlayerBuffers, TransitionBuffer, Writer};
@@ -24,14 +24,14 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 pub const PLAYERS: usize = 4;
 /// Transitions of an episode.
 pub const LENGTH: u32 = 15;
-/// Values of an observation, unless a test wants more.
+/// Default number of values of an observation.
 const WIDTH: usize = 16;
 
-/// Lets a sink write while it is open.
+/// Blocks the writes of a sink until it is opened.
 #[derive(Clone, Default)]
-pub struct Valve(Arc<(Mutex<bool>, Condvar)>);
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
-impl Valve {
+impl Gate {
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
@@ -43,21 +43,21 @@ impl Valve {
     }
 }
 
-/// A sink whose writes wait for a valve.
-pub struct SlowSink<S> {
-    pub valve: Valve,
+/// A sink whose writes wait for a gate.
+pub struct GatedSink<S> {
+    pub gate: Gate,
     pub inner: S,
 }
 
-impl<S: Sink> Sink for SlowSink<S> {
+impl<S: Sink> Sink for GatedSink<S> {
     fn describe(&self) -> Cow<'_, str> {
-        "slow".into()
+        "gated".into()
     }
     fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError> {
         self.inner.open(recording)
     }
     fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
-        self.valve.wait();
+        self.gate.wait();
         self.inner.write(episodes)
     }
     fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
@@ -74,20 +74,35 @@ impl<S: Sink> Sink for SlowSink<S> {
     }
 }
 
-struct Player {
-    agent_id: i64,
+/// A player whose episodes have [`LENGTH`] transitions, one after another.
+pub struct Player {
+    pub agent_id: i64,
+    pub buffer: Arc<dyn TransitionBuffer>,
+    pub pushed: Arc<AtomicU32>,
     writer: Writer,
-    buffer: Arc<dyn TransitionBuffer>,
-    pushed: Arc<AtomicU32>,
     row: Vec<u64>,
     step: u32,
-    /// Number of the next row, in its observation.
+    /// Number of the next row, the first value of its observation.
     number: u32,
 }
 
 impl Player {
-    /// Pushes a row. Returns whether it was a transition.
-    fn push(&mut self, episodes: &AtomicU32, observation: usize) -> bool {
+    /// Opens the buffer of a player.
+    pub fn open(players: &PlayerBuffers, agent_id: i64, row_words: usize) -> Self {
+        let (writer, buffer) = players.open(agent_id).unwrap();
+        Self {
+            agent_id,
+            buffer,
+            pushed: Arc::default(),
+            writer,
+            row: vec![0; row_words],
+            step: 0,
+            number: 0,
+        }
+    }
+
+    /// Pushes a row, whose observation begins at the `f32` of index `observation`. Returns whether it was a transition.
+    pub fn push(&mut self, episodes: &AtomicU32, observation: usize) -> bool {
         let begins = self.step == 0;
         let header = StepHeader::of_mut(&mut self.row);
         header.agent_id = self.agent_id;
@@ -109,8 +124,33 @@ impl Player {
     }
 }
 
-/// One recording and its exporter.
-pub struct Game {
+/// A recording of `schema` for an exporter.
+pub fn recording(
+    schema: Arc<Schema>,
+    counters: Arc<Counters>,
+    episodes: Arc<AtomicU32>,
+    players: Arc<PlayerBuffers>,
+    sinks: Vec<Box<dyn Sink>>,
+) -> RecordingExport {
+    RecordingExport {
+        info: RecordingInfo {
+            schema,
+            run: RunId::from_bits(7),
+            tick_rate: None,
+            started: SystemTime::now(),
+            buffers: None,
+        },
+        counters,
+        reasons: Arc::default(),
+        episodes,
+        discarded: Arc::default(),
+        players,
+        sinks,
+    }
+}
+
+/// One recording of [`PLAYERS`] players, and its exporter.
+pub struct ExportHarness {
     pub exporter: Exporter,
     pub buffers: Arc<PlayerBuffers>,
     players: Vec<Player>,
@@ -120,7 +160,7 @@ pub struct Game {
     pub row_bytes: usize,
 }
 
-/// Small batches and queues, and a sink that is waited for.
+/// Settings with small batches, a queue of one batch, and patience with slow sinks.
 pub fn settings(folder: &Path, backlog_bytes: u64) -> ExportSettings {
     ExportSettings {
         flush_interval: Duration::from_millis(20),
@@ -140,12 +180,12 @@ pub fn settings(folder: &Path, backlog_bytes: u64) -> ExportSettings {
     }
 }
 
-impl Game {
+impl ExportHarness {
     pub fn new(settings: ExportSettings, kind: BufferKind, sinks: Vec<Box<dyn Sink>>) -> Self {
         Self::of_width(WIDTH, settings, kind, sinks)
     }
 
-    /// Begins when the journal has: what is dispatched before waits in memory.
+    /// Returns once the journal exists, because batches that are dispatched before stay in memory.
     pub fn of_width(width: usize, settings: ExportSettings, kind: BufferKind, sinks: Vec<Box<dyn Sink>>) -> Self {
         let schema = Schema::new("player")
             .with_observation((0..width).map(|column| Column::feature(format!("x{column}"))))
@@ -162,39 +202,22 @@ impl Game {
         let folder = settings.journal.as_ref().and_then(|journal| journal.folder.clone());
         let exporter = Exporter::spawn(
             settings,
-            vec![RecordingExport {
-                info: RecordingInfo {
-                    schema,
-                    run: RunId::from_bits(7),
-                    tick_rate: None,
-                    started: SystemTime::now(),
-                    buffers: None,
-                },
-                counters: counters.clone(),
-                reasons: Arc::default(),
-                episodes: episodes.clone(),
-                discarded: Arc::default(),
-                players: buffers.clone(),
+            vec![recording(
+                schema,
+                counters.clone(),
+                episodes.clone(),
+                buffers.clone(),
                 sinks,
-            }],
+            )],
         )
         .unwrap();
         if let Some(folder) = folder.filter(|folder| folder.is_dir()) {
-            wait_until("the journal has begun", || folder.join("journal").is_dir());
+            wait_until("the journal exists", || folder.join("journal").is_dir());
         }
         let players = (0..).take(PLAYERS).map(|agent_id| {
-            let (writer, buffer) = buffers.open(agent_id).unwrap();
-            let pushed = Arc::<AtomicU32>::default();
-            exporter.attach(0, agent_id, buffer.clone(), pushed.clone());
-            Player {
-                agent_id,
-                writer,
-                buffer,
-                pushed,
-                row: vec![0; layout.row_words()],
-                step: 0,
-                number: 0,
-            }
+            let player = Player::open(&buffers, agent_id, layout.row_words());
+            exporter.attach(0, agent_id, player.buffer.clone(), player.pushed.clone());
+            player
         });
         Self {
             players: players.collect(),
@@ -207,16 +230,16 @@ impl Game {
         }
     }
 
-    /// One row of each player. The exporter is not waited for.
+    /// Pushes one row of each player, without waiting for the exporter.
     pub fn tick(&mut self) {
         for player in &mut self.players {
-            // Counted before it can be exported.
+            // Counted before the exporter can drain it.
             self.counters.recorded.add(u64::from(player.step != 0));
             player.push(&self.episodes, self.observation);
         }
     }
 
-    /// Ticks, each once the exporter has drained the one before. False when it drains nothing for `patience`.
+    /// Ticks whenever no buffer is full. Returns false if the exporter frees no row within `patience`.
     pub fn play(&mut self, ticks: usize, patience: Duration) -> bool {
         for tick in 0..ticks {
             let players = &self.players;
@@ -232,7 +255,7 @@ impl Game {
         true
     }
 
-    /// The accounts, which are exact at any moment.
+    /// The reports of all sinks. Asserts that they add up, as they do at any moment.
     pub fn reports(&self) -> Vec<RunReport> {
         let reports = self.exporter.reports(0);
         for report in &reports {
@@ -259,7 +282,7 @@ impl Game {
             .collect()
     }
 
-    /// Closes everything. The accounts are final then.
+    /// Closes the buffers and the exporter, and returns the final reports.
     pub fn close(mut self) -> Vec<RunReport> {
         for player in &self.players {
             player.buffer.close();
@@ -276,7 +299,7 @@ impl Game {
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < TIMEOUT, "never: {what}");
+        assert!(begun.elapsed() < TIMEOUT, "timeout: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -312,5 +335,5 @@ pub fn disk_bytes(folder: &Path) -> u64 {
 
 #[track_caller]
 pub fn assert_empty(folder: &Path) {
-    assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "a clean close leaves nothing");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "a close deletes all files");
 }

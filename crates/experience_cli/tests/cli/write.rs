@@ -1,4 +1,4 @@
-//! Commands that change a dataset or write another.
+//! Commands that change or write datasets: `erase`, `merge`, `convert`, `densify`, `recover`.
 
 use crate::{
     command::{dataset, documents, printed, schema, text},
@@ -13,28 +13,28 @@ use tempfile::tempdir;
 #[test]
 fn erase_prints_what_was_erased_and_what_was_not() {
     let root = dataset();
-    let told = printed(&["erase", text(root.path()), "--agent", "1"], 0);
+    let output = printed(&["erase", text(root.path()), "--agent", "1"], 0);
     assert!(
-        told.contains("erased 20 transitions in 2 episodes of agent 1"),
-        "{told}"
+        output.contains("erased 20 transitions in 2 episodes of agent 1"),
+        "{output}"
     );
-    assert!(told.contains("in the observations of others"), "{told}");
+    assert!(output.contains("in the observations of others"), "{output}");
     printed(&["validate", text(root.path())], 0);
-    let told = printed(&["erase", text(root.path()), "--agent", "-1"], 0);
-    assert!(told.contains("agent -1 is not in"), "{told}");
+    let output = printed(&["erase", text(root.path()), "--agent", "-1"], 0);
+    assert!(output.contains("agent -1 is not in"), "{output}");
     let document = &documents(&["erase", text(root.path()), "--agent", "2"], 0)[0];
     assert_eq!(document["erased"]["episodes"], 2);
     std::fs::write(root.path().join("p/data/00000009-00000.parquet.tmp"), "half").expect("it can be written");
-    let told = printed(&["erase", text(root.path()), "--agent", "0"], 1);
+    let output = printed(&["erase", text(root.path()), "--agent", "0"], 1);
     assert!(
-        told.contains("NOT ERASED") && told.contains("00000009-00000.parquet.tmp"),
-        "{told}"
+        output.contains("NOT ERASED") && output.contains("00000009-00000.parquet.tmp"),
+        "{output}"
     );
-    for nonsense in [
+    for invalid in [
         &["erase", text(root.path())][..],
         &["erase", text(root.path()), "--agent", "../x"],
     ] {
-        printed(nonsense, 2);
+        printed(invalid, 2);
     }
     printed(&["erase", "/no/such/folder", "--agent", "1"], 3);
     assert!(printed(&["erase", "--help"], 0).contains("models that were trained on it"));
@@ -54,12 +54,12 @@ fn merge_writes_one_dataset() {
             .expect("temporary folders have plain names")
             .to_owned()
     };
-    let told = printed(&["merge", a, b, "-o", &path("c")], 3);
-    assert!(told.contains("it has no `armour`"), "{told}");
-    let told = printed(&["merge", a, b, "--fill", "-o", &path("c")], 0);
+    let output = printed(&["merge", a, b, "-o", &path("c")], 3);
+    assert!(output.contains("it has no `armour`"), "{output}");
+    let output = printed(&["merge", a, b, "--fill", "-o", &path("c")], 0);
     assert!(
-        told.contains("`p`: 90 transitions of 2 runs, from 2 folders") && told.contains("60 of them"),
-        "{told}"
+        output.contains("`p`: 90 transitions of 2 runs, from 2 folders") && output.contains("60 of them"),
+        "{output}"
     );
     assert!(printed(&["validate", &path("c")], 0).contains("is valid"));
     let document = &documents(&["merge", a, b, "--fill=-1.5", "-o", &path("d")], 0)[0];
@@ -69,12 +69,12 @@ fn merge_writes_one_dataset() {
     printed(&["merge", a, b, "--keep-apart", "-o", &path("e")], 0);
     assert_eq!(documents(&["info", &path("e")], 0).len(), 2);
     assert!(printed(&["merge", a, "-o", &path("e")], 3).contains("is not empty"));
-    for nonsense in [
+    for invalid in [
         &["merge", "-o", "x"][..],
         &["merge", a],
         &["merge", a, "-o", "x", "--fill=much"],
     ] {
-        printed(nonsense, 2);
+        printed(invalid, 2);
     }
 }
 
@@ -94,7 +94,7 @@ fn convert_writes_other_formats() {
         ("lerobot", "lerobot/meta/info.json"),
         ("jsonl", "jsonl"),
     ] {
-        let told = printed(
+        let output = printed(
             &[
                 "convert",
                 root,
@@ -107,7 +107,7 @@ fn convert_writes_other_formats() {
             ],
             0,
         );
-        assert!(told.starts_with("`p` was written to "), "{told}");
+        assert!(output.starts_with("`p` was written to "), "{output}");
         assert!(to.path().join(made).is_file(), "{made}");
     }
     assert!(printed(&["convert", root, "--to", "lerobot", "-o", &path("lerobot")], 3).contains("is not empty"));
@@ -121,10 +121,10 @@ fn convert_writes_other_formats() {
     printed(&["convert", root, "--to", "csv", "-o", &path("x")], 2);
     let other = Schema::new("q").with_observation([Column::feature("x")]).into_shared();
     write(std::path::Path::new(root), &episodes(&other, RunId::from_bits(1), 2));
-    let told = printed(&["convert", root, "--to", "jsonl", "-o", &path("y")], 3);
+    let output = printed(&["convert", root, "--to", "jsonl", "-o", &path("y")], 3);
     assert!(
-        told.contains("has 2 recordings; choose one of them with `--recording`: p, q"),
-        "{told}"
+        output.contains("has 2 recordings; choose one of them with `--recording`: p, q"),
+        "{output}"
     );
     printed(&["convert", root, "-r", "q", "--to", "jsonl", "-o", &path("y")], 0);
 }
@@ -133,11 +133,11 @@ fn convert_writes_other_formats() {
 fn densify_writes_transitions_of_one_tick() {
     let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
     let to = text(to.path());
-    let told = printed(&["densify", text(root.path()), "-o", to], 0);
-    assert!(told.contains("`p`: 60 transitions became 60"), "{told}");
+    let output = printed(&["densify", text(root.path()), "-o", to], 0);
+    assert!(output.contains("`p`: 60 transitions became 60"), "{output}");
     printed(&["validate", to], 0);
     assert!(printed(&["densify", text(root.path()), "-o", to], 3).contains("is not empty"));
-    let told = printed(
+    let output = printed(
         &[
             "densify",
             text(root.path()),
@@ -149,8 +149,8 @@ fn densify_writes_transitions_of_one_tick() {
         3,
     );
     assert!(
-        told.contains("would have 10 transitions, more than the maximum of 5"),
-        "{told}"
+        output.contains("would have 10 transitions, more than the maximum of 5"),
+        "{output}"
     );
 }
 
@@ -170,15 +170,15 @@ fn recover_prints_recovered_runs_and_those_that_may_be_alive() {
     let running = account.replace("\"closed\"", "\"running\"");
     assert_ne!(account, running);
     std::fs::write(&closed, &running).expect("it can be written");
-    let told = printed(&["recover", path], 1);
+    let output = printed(&["recover", path], 1);
     assert!(
-        told.contains("may be alive") && told.contains("--include-unclear"),
-        "{told}"
+        output.contains("may be alive") && output.contains("--include-unclear"),
+        "{output}"
     );
     let name = closed.file_stem().and_then(|name| name.to_str()).expect("a plain name");
     std::fs::write(runs.join(format!(".{name}.lock")), "").expect("it can be written");
-    let told = printed(&["recover", path], 0);
-    assert!(told.contains("recovered 0 transitions in 0 episodes"), "{told}");
+    let output = printed(&["recover", path], 0);
+    assert!(output.contains("recovered 0 transitions in 0 episodes"), "{output}");
     printed(&["validate", path], 0);
     assert_eq!(documents(&["recover", path], 0)[0]["recordings"], serde_json::json!([]));
     std::fs::write(&closed, &running).expect("it can be written");

@@ -1,4 +1,4 @@
-//! Episodes to export: made up, so that the bench needs no game, or those of a dataset.
+//! Workloads of the export benchmarks: generated episodes, or those of a dataset.
 
 use experience_core::{
     schema::Schema,
@@ -8,13 +8,13 @@ use experience_dataset::Dataset;
 use std::sync::Arc;
 
 /// Episodes of one recording, in the order in which they ended.
-pub struct Lives {
+pub struct Workload {
     pub schema: Arc<Schema>,
     pub episodes: Vec<Episode>,
 }
 
-impl Lives {
-    /// The episodes of the recording of this name in the dataset that `EXPERIENCE_DATASET` names.
+impl Workload {
+    /// The episodes of a recording of the dataset in `EXPERIENCE_DATASET`. `None` without that variable or recording.
     pub fn of_dataset(recording: &str) -> Option<Self> {
         let path = std::env::var_os("EXPERIENCE_DATASET")?;
         let dataset = Dataset::open(std::path::PathBuf::from(path)).expect("a dataset");
@@ -37,14 +37,14 @@ impl Lives {
     }
 }
 
-/// Puts the rows of one player's life together.
-pub struct Tape {
+/// Collects the rows of one player into episodes.
+pub struct RowRecorder {
     schema: Arc<Schema>,
     agent_id: i64,
     rows: Vec<u64>,
 }
 
-impl Tape {
+impl RowRecorder {
     pub fn new(schema: &Arc<Schema>, agent_id: i64) -> Self {
         Self {
             schema: schema.clone(),
@@ -53,7 +53,7 @@ impl Tape {
         }
     }
 
-    /// Adds a row. `fill` writes everything behind the header.
+    /// Adds a row. `fill` gets the whole row and writes the values behind the header.
     pub fn push(&mut self, tick: i64, reward: f64, fill: impl FnOnce(&mut [u8])) {
         let start = self.rows.len();
         self.rows.resize(start + self.schema.layout().row_words(), 0);
@@ -68,7 +68,7 @@ impl Tape {
         fill(bytemuck::cast_slice_mut(row));
     }
 
-    /// Ends the episode; `None` where it had no transition.
+    /// Ends the episode. `None` if it has no transition.
     pub fn end(&mut self, number: u32, outcome: Outcome) -> Option<Episode> {
         let rows = core::mem::take(&mut self.rows);
         if rows.len() < 2 * self.schema.layout().row_words() {

@@ -1,4 +1,4 @@
-//! Commands that only read.
+//! Commands that only read: `info`, `validate`, `head`, `stats`, `doctor`.
 
 use crate::{
     command::{dataset, documents, printed, text},
@@ -16,7 +16,7 @@ const SHARD: &str = "p/data/00000001-00000.parquet";
 #[test]
 fn info_prints_counts_columns_and_runs() {
     let root = dataset();
-    let told = printed(&["info", text(root.path())], 0);
+    let output = printed(&["info", text(root.path())], 0);
     for part in [
         "recording `p`",
         "60 transitions in 6 episodes of 3 agents, in 1 shard",
@@ -27,7 +27,7 @@ fn info_prints_counts_columns_and_runs() {
         "00000001",
         "closed",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(output.contains(part), "{part}: {output}");
     }
     let documents = documents(&["info", text(root.path())], 0);
     assert_eq!(documents[0]["recording"], "p");
@@ -36,31 +36,31 @@ fn info_prints_counts_columns_and_runs() {
 }
 
 #[test]
-fn the_exit_code_of_validate_tells_whether_it_found_violations() {
+fn validate_exits_with_1_if_it_finds_violations() {
     let root = dataset();
     assert_eq!(
         printed(&["validate", text(root.path())], 0),
         "`p` is valid: 60 transitions in 6 episodes\n"
     );
     assert_eq!(documents(&["validate", text(root.path())], 0)[0]["valid"], true);
-    fs::write(root.path().join(SHARD), "gone").expect("it can be written");
-    let told = printed(&["validate", text(root.path())], 1);
+    fs::write(root.path().join(SHARD), "damaged").expect("it can be written");
+    let output = printed(&["validate", text(root.path())], 1);
     assert!(
-        told.contains("NOT valid") && told.contains("00000001-00000.parquet"),
-        "{told}"
+        output.contains("NOT valid") && output.contains("00000001-00000.parquet"),
+        "{output}"
     );
     let documents = documents(&["validate", text(root.path())], 1);
     assert_eq!(documents[0]["validation"]["violations"][0]["rule"], "file");
-    let told = printed(&["info", text(root.path())], 1);
-    assert!(told.contains("DAMAGED"), "{told}");
+    let output = printed(&["info", text(root.path())], 1);
+    assert!(output.contains("DAMAGED"), "{output}");
 }
 
 #[test]
 fn head_shows_the_first_transitions() {
     let root = dataset();
-    let told = printed(&["head", text(root.path()), "-n", "12"], 0);
+    let output = printed(&["head", text(root.path()), "-n", "12"], 0);
     for part in ["board[1][3]", "health", "→ jump", "reward", "10 transitions"] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(output.contains(part), "{part}: {output}");
     }
     let lines = documents(&["head", text(root.path()), "-n", "12"], 0);
     assert_eq!(lines.len(), 12);
@@ -74,7 +74,7 @@ fn head_shows_the_first_transitions() {
 #[test]
 fn stats_print_every_column() {
     let root = dataset();
-    let told = printed(&["stats", text(root.path())], 0);
+    let output = printed(&["stats", text(root.path())], 0);
     for part in [
         "60 transitions in 6 episodes",
         "return",
@@ -83,7 +83,7 @@ fn stats_print_every_column() {
         "jump",
         "coin",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(output.contains(part), "{part}: {output}");
     }
     let document = &documents(&["stats", text(root.path())], 0)[0];
     assert_eq!(document["stats"]["episodes"], 6);
@@ -107,11 +107,11 @@ fn stats_write_a_plot_for_each_recording() {
     write(root.path(), &episodes(&other, RunId::from_bits(1), 2));
     printed(&["stats", text(root.path()), "--plot", text(&path)], 0);
     assert_eq!(listing(to.path()), ["out-%2E%2E%2Fq.png", "out-p.png", "out.png"]);
-    let told = printed(
+    let output = printed(
         &["stats", text(root.path()), "-r", "p", "--plot", "/no/such/folder/x.png"],
         3,
     );
-    assert!(told.contains("cannot plot to `/no/such/folder/x.png`"), "{told}");
+    assert!(output.contains("cannot plot to `/no/such/folder/x.png`"), "{output}");
 }
 
 #[test]
@@ -119,16 +119,16 @@ fn doctor_prints_its_findings() {
     let root = dataset();
     let shard = root.path().join(SHARD);
     fs::copy(&shard, shard.with_file_name("00000001-00001.parquet")).expect("it can be copied");
-    let told = printed(&["doctor", text(root.path())], 0);
+    let output = printed(&["doctor", text(root.path())], 0);
     assert!(
-        told.contains("no problem found"),
-        "copies of an episode under its own id are for `validate`: {told}"
+        output.contains("no problem found"),
+        "duplicate episode ids are found by `validate`, not `doctor`: {output}"
     );
     fs::remove_dir_all(root.path().join("p/data")).expect("it can be removed");
-    let told = printed(&["doctor", text(root.path())], 1);
+    let output = printed(&["doctor", text(root.path())], 1);
     assert!(
-        told.contains("WARNING the recording has no episode") && told.contains("Likely cause: "),
-        "{told}"
+        output.contains("WARNING the recording has no episode") && output.contains("Likely cause: "),
+        "{output}"
     );
     let document = &documents(&["doctor", text(root.path())], 1)[0];
     assert_eq!(document["diagnosis"]["findings"][0]["symptom"], "empty");
@@ -149,11 +149,11 @@ fn invalid_arguments_are_errors_that_name_them() {
             ("/no/such/folder", "/no/such/folder"),
             ("../\u{1f980}", "\u{1f980}"),
         ] {
-            let told = printed(&[verb, path], 3);
-            assert!(told.contains(part), "{verb} {path}: {told}");
+            let output = printed(&[verb, path], 3);
+            assert!(output.contains(part), "{verb} {path}: {output}");
         }
-        let told = printed(&[verb, text(root.path()), "--recording", "../p"], 3);
-        assert!(told.contains("has no recording `../p`; it has p"), "{told}");
+        let output = printed(&[verb, text(root.path()), "--recording", "../p"], 3);
+        assert!(output.contains("has no recording `../p`; it has p"), "{output}");
     }
     printed(&["frobnicate"], 2);
     printed(&[], 2);
@@ -170,9 +170,14 @@ fn control_characters_in_names_are_escaped() {
             .into_shared();
         write(root.path(), &episodes(&schema, RunId::from_bits(1), 2));
         for verb in ["info", "validate", "head", "stats", "doctor"] {
-            let told = printed(&[verb, text(root.path())], 0);
-            assert!(told.chars().all(|sign| !sign.is_control() || sign == '\n'), "{told:?}");
-            assert!(told.len() < 20_000, "{}", told.len());
+            let output = printed(&[verb, text(root.path())], 0);
+            assert!(
+                output
+                    .chars()
+                    .all(|character| !character.is_control() || character == '\n'),
+                "{output:?}"
+            );
+            assert!(output.len() < 20_000, "{}", output.len());
         }
     }
 }
