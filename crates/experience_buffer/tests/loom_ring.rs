@@ -8,13 +8,13 @@
 use experience_buffer::{
     BufferPool, BufferSettings, Overflow, TransitionBuffer,
     pool::{LINKS, PoolSettings},
-    ring::{Reader, Ring, Writer},
+    ring::{Reader, Ring, RingWriter},
 };
 use loom::thread;
 use std::sync::Arc;
 
 /// Rows whose words are equal, so that a torn one is seen.
-fn push(writer: &mut Writer, n: u64) {
+fn push(writer: &mut RingWriter, n: u64) {
     writer.push(&[n, n]).unwrap();
 }
 

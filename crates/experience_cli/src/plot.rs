@@ -1,7 +1,7 @@
 //! Plots the returns and lengths of episodes as a PNG image.
 //!
-//! Four panels: histograms of returns and lengths, and both in the order of the episodes. The font is embedded, so that no font or
-//! library of the system is needed.
+//! Four panels: histograms of returns and lengths, and both in the order of the episodes. The font is embedded, so that no font
+//! or library of the system is needed.
 
 use crate::output::number;
 use core::{error::Error, ops::Range};

@@ -10,8 +10,9 @@ use std::{
     sync::Arc,
 };
 
-/// Writes a recording in the format of the [journal](experience_export::journal), frames of bincode, to the folder `path`, which is missing or
-/// empty. For each run there is a folder with its name, for a [`JournalReader`](experience_export::journal::JournalReader).
+/// Writes a recording in the format of the [journal](experience_export::journal), frames of bincode, to the folder `path`,
+/// which is missing or empty. For each run there is a folder with its name, for a
+/// [`JournalReader`](experience_export::journal::JournalReader).
 ///
 /// This is for Rust programs that read the rows of the game without Arrow. `watch` is called with the progress.
 ///
