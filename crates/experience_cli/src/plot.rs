@@ -174,9 +174,11 @@ mod tests {
     use super::*;
 
     fn profile(returns: &[f64]) -> Profile {
-        let mut profile = Profile::default();
-        profile.returns = returns.to_vec();
-        profile.lengths = vec![7; returns.len()];
+        let profile = Profile {
+            returns: returns.to_vec(),
+            lengths: vec![7; returns.len()],
+            ..Profile::default()
+        };
         profile
     }
 

@@ -73,10 +73,10 @@ fn write(journal: &mut Journal, episode: &Episode) -> io::Result<()> {
     let words = episode.schema().layout().row_words();
     let mut rest = episode.rows();
     loop {
-        let room = (journal.room() / (words * size_of::<u64>()))
+        let limit = (journal.frame_bytes_left() / (words * size_of::<u64>()))
             .max(1)
             .saturating_mul(words);
-        let (now, later) = rest.split_at(rest.len().min(room));
+        let (now, later) = rest.split_at(rest.len().min(limit));
         let _ = journal.put_rows(episode_id, now);
         rest = later;
         if rest.is_empty() {

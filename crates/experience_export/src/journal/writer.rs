@@ -225,7 +225,8 @@ impl Journal {
     }
 
     /// Bytes of rows that still fit in the frame. A single row may be larger.
-    pub(crate) fn frame_bytes_left(&self) -> usize {
+    #[must_use]
+    pub fn frame_bytes_left(&self) -> usize {
         self.frame_limit().saturating_sub(self.frame.len())
     }
 
