@@ -174,12 +174,11 @@ mod tests {
     use super::*;
 
     fn profile(returns: &[f64]) -> Profile {
-        let profile = Profile {
+        Profile {
             returns: returns.to_vec(),
             lengths: vec![7; returns.len()],
             ..Profile::default()
-        };
-        profile
+        }
     }
 
     fn pixels(image: &[u8], color: RGBColor) -> usize {
