@@ -8,12 +8,11 @@ use experience_core::{schema::Schema, transition::Episode};
 use experience_export::{RecordingInfo, Sink, SinkError};
 use std::{borrow::Cow, sync::Arc};
 
-/// Sends whole episodes through a bounded channel, as Arrow record batches with the columns of
-/// [`sink::arrow`](super::arrow).
+/// Sends whole episodes through a bounded channel, as Arrow record batches with [these columns](crate#columns).
 ///
-/// The sink never blocks: a batch is refused with [`SinkError::Full`] and counted as dropped if the channel is full, so that a slow
-/// trainer delays neither the game nor other sinks. The receiver's loop ends when the recording is closed and the channel is
-/// empty.
+/// The sink never blocks: if the channel is full, a batch is refused with [`SinkError::Full`] and counted as dropped, so that a
+/// slow trainer delays neither the game nor other sinks. The receiver's loop ends when the recording is closed and the channel
+/// is empty.
 ///
 /// ```
 /// use experience_arrow::ChannelSink;
@@ -63,7 +62,9 @@ impl Sink for ChannelSink {
 
     fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
         let (Some(encoder), Some(sender)) = (&self.encoder, &self.sender) else {
-            return Err(SinkError::Other("the channel is not open".to_owned()));
+            return Err(SinkError::Other(
+                "the channel is closed: open the sink before writing to it".to_owned(),
+            ));
         };
         if episodes.is_empty() {
             return Ok(());

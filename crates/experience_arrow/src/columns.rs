@@ -1,4 +1,11 @@
-//! The columns of a recording and their Arrow types, shared by the encoder and the readers.
+//! Columns of a record batch: their names and Arrow types, and a typed view for readers.
+//!
+//! Internals of the `bevy_experience` crates, for the encoder and the dataset reader: this API may change in any release.
+//! [The table](crate) of the crate describes the columns.
+
+mod batch_columns;
+
+pub use batch_columns::{BatchColumns, check_columns, value_at};
 
 use arrow_schema::{DataType, Field};
 use experience_core::schema::{Column, DType, Schema, Space};
@@ -9,31 +16,49 @@ const WIDE_OBSERVATION: usize = 1024;
 /// Identifies a column of a record batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnId {
+    /// `episode_id`.
     EpisodeId,
+    /// `agent_id`.
     AgentId,
+    /// `match_id`.
     MatchId,
+    /// `run`.
     Run,
+    /// `step`.
     Step,
+    /// `tick`.
     Tick,
+    /// `ticks`.
     Ticks,
+    /// `timestamp`.
     Timestamp,
+    /// `observation`.
     Observation,
-    /// The whole action: one integer, or all values packed as `f32`.
+    /// `action`. The whole action: one integer, or all values packed as `f32`.
     Action,
-    /// The action column with this index in the schema.
+    /// `action.<name>`: the action column with this index in the schema.
     ActionPart(usize),
+    /// `reward`.
     Reward,
-    /// The reward term with this index in the schema.
+    /// `reward.<term>`: the reward term with this index in the schema.
     RewardTerm(usize),
+    /// `next_observation`.
     NextObservation,
+    /// `terminated`.
     Terminated,
+    /// `truncated`.
     Truncated,
+    /// `end_reason`.
     EndReason,
+    /// `action_mask`.
     ActionMask,
+    /// `next_action_mask`.
     NextActionMask,
+    /// `changed`.
     Changed,
-    /// The info column with this index in the schema.
+    /// `info.<name>`: the info column with this index in the schema.
     Info(usize),
+    /// `continues`.
     Continues,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each column is filled in one pass over all rows. Its type is matched once before the pass, not per value.
 
-use super::ColumnId;
+use crate::columns::{ColumnId, is_wide};
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeListArray, PrimitiveArray, StringArray,
     types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type},
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Matches a [`DType`]: invokes the macro `$use` with the Rust and the Arrow type, and evaluates `$bool` for `Bool`.
 ///
-/// The caller has [`DType`] in scope and depends on `arrow-array`.
+/// The caller has [`DType`] in scope and depends on `arrow-array`. Internal to the `bevy_experience` crates.
 #[macro_export]
 macro_rules! match_dtype {
     ($dtype:expr, $use:ident, $bool:expr) => {
@@ -42,7 +42,9 @@ macro_rules! match_dtype {
 /// Consecutive transitions of one episode.
 #[derive(Clone, Debug)]
 pub struct EpisodeSlice<'a> {
+    /// The episode.
     pub episode: &'a Episode,
+    /// The slice's transitions, counted from 0 within the episode.
     pub steps: Range<usize>,
 }
 
@@ -117,7 +119,7 @@ impl<'a> TransitionRows<'a> {
                 scalars::<Float32Type>(gather(self.before(), layout.observation(), self.len)),
                 None,
             )?,
-            ColumnId::NextObservation if super::columns::is_wide(self.schema) => self.final_observations(&data_type)?,
+            ColumnId::NextObservation if is_wide(self.schema) => self.final_observations(&data_type)?,
             ColumnId::NextObservation => list(
                 &data_type,
                 scalars::<Float32Type>(gather(self.after(), layout.observation(), self.len)),

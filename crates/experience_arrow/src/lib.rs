@@ -1,5 +1,36 @@
-//! Encodes episodes as Arrow record batches, one row per transition.
+//! Recorded experience as Arrow record batches, one row per transition.
 //!
+//! [`BatchEncoder`] turns whole [episodes](experience_core::transition::Episode) into [record
+//! batches](arrow_array::RecordBatch). [`ChannelSink`] is a [`Sink`](experience_export::Sink) that sends such batches to a
+//! trainer in the same process. The crate `experience_dataset` writes them to Parquet, and
+//! [`bevy_experience`](https://docs.rs/bevy_experience) records them in a Bevy app.
+//!
+//! ```
+//! use experience_arrow::BatchEncoder;
+//! use experience_core::{
+//!     schema::{Column, Schema},
+//!     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
+//! };
+//!
+//! let schema = Schema::new("walker").with_observation([Column::feature("x")]).into_shared();
+//! // An episode of 3 transitions is 4 rows, each with an observation.
+//! let layout = schema.layout();
+//! let mut rows = vec![0_u64; 4 * layout.row_words()];
+//! for (step, row) in rows.chunks_exact_mut(layout.row_words()).enumerate() {
+//!     *StepHeader::of_mut(row) = StepHeader::new(if step == 0 { StepKind::Begin } else { StepKind::Transition });
+//!     let bytes: &mut [u8] = bytemuck::cast_slice_mut(row);
+//!     bytes[layout.observation()].copy_from_slice(&(step as f32).to_ne_bytes());
+//! }
+//! let info = EpisodeInfo { episode_id: 1, agent_id: 7, run: RunId::from_bits(1), continues: None };
+//! let episode = Episode::new(schema.clone(), info, rows, Outcome::Terminated, EndReason::DEATH);
+//!
+//! let batch = BatchEncoder::new(schema)?.encode(&[episode])?;
+//! assert_eq!(batch.num_rows(), 3);
+//! assert!(batch.column_by_name("next_observation").is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Columns
 //! | column | type | notes |
 //! |---|---|---|
 //! | `episode_id` | i64 | unique across runs and merges |
@@ -30,18 +61,15 @@
 //! All batches of a recording have the same Arrow schema.
 
 mod channel;
-mod columns;
+pub mod columns;
 mod encode;
-mod view;
 
 pub use channel::ChannelSink;
-pub use columns::is_wide;
-pub use columns::{ColumnId, column_ids};
 pub use encode::EpisodeSlice;
-pub use view::{BatchColumns, check_columns, value_at};
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Field, Schema as ArrowSchema, SchemaRef};
+use columns::{ColumnId, column_ids};
 use experience_core::{schema::Schema, transition::Episode};
 use experience_export::SinkError;
 use std::{
@@ -143,6 +171,9 @@ impl BatchEncoder {
     }
 
     /// Encodes `slices` as one batch. Their episodes have passed [`accepts`](Self::accepts).
+    ///
+    /// # Errors
+    /// If Arrow refuses an array, for example because it has too many end reasons.
     pub fn encode_slices(&self, slices: &[EpisodeSlice<'_>]) -> Result<RecordBatch, SinkError> {
         let rows = encode::TransitionRows::new(&self.schema, slices);
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));

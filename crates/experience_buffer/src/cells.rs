@@ -66,8 +66,8 @@ impl Cells {
     /// A copy of the dimensions, for code that accesses several cells: the compiler cannot know that a write to a cell leaves
     /// this struct unchanged.
     #[inline]
-    pub(super) fn view(&self) -> View<'_> {
-        View {
+    pub(super) fn view(&self) -> CellsView<'_> {
+        CellsView {
             words: &self.words[FIRST..],
             stride: self.stride,
             len: self.len,
@@ -77,13 +77,13 @@ impl Cells {
 
 /// See [`Cells::view`].
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
+pub(super) struct CellsView<'a> {
     words: &'a [AtomicU64],
     stride: usize,
     len: usize,
 }
 
-impl<'a> View<'a> {
+impl<'a> CellsView<'a> {
     #[inline]
     fn cell(self, index: usize) -> (&'a AtomicU64, &'a [AtomicU64]) {
         let cell = &self.words[index * self.stride..][..self.len];

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[error("the buffer is closed: its player left, or recording ended")]
 pub struct Closed;
 
-/// Why a buffer cannot be created.
+/// Error of creating a buffer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferError {
@@ -16,7 +16,7 @@ pub enum BufferError {
     #[error("a buffer of 0 rows holds nothing: give it a capacity of at least 1")]
     ZeroCapacity,
     /// The width of a row is 0.
-    #[error("rows of 0 words hold nothing")]
+    #[error("rows of 0 words hold nothing: give the schema at least one column")]
     ZeroWidth,
     /// The buffer does not fit in the address space.
     #[error("a buffer of {rows} rows of {words} words is larger than the address space: give it a smaller capacity")]
@@ -32,19 +32,23 @@ pub enum BufferError {
         /// Words of a row.
         words: usize,
     },
-    /// The shards of a pool have no room for a row.
-    #[error("a pool of {bytes} bytes has no room for a row in each shard: give it {needed}, or fewer shards")]
+    /// The shards of a pool are too small for a row.
+    #[error(
+        "a pool of {bytes} bytes is too small for a row in each shard: give it at least {needed} bytes, or fewer shards"
+    )]
     SmallPool {
         /// Bytes of the pool.
         bytes: usize,
         /// The minimum.
         needed: usize,
     },
-    /// The players have a pool already.
-    #[error("there is a pool already: players who share share one")]
+    /// The map of players already has a pool.
+    #[error("the players already share a pool: create one pool for each recording")]
     SecondPool,
     /// The rows are of another schema.
-    #[error("the schema's rows are {wanted} words wide and the buffer's {found}: they are of different recordings")]
+    #[error(
+        "the schema's rows are {wanted} words wide and the buffer's {found}: use the schema and the buffers of one recording"
+    )]
     OtherRows {
         /// Words of a row of the schema.
         wanted: usize,
@@ -84,14 +88,14 @@ pub enum BufferError {
         limit: usize,
     },
     /// The allocation failed.
-    #[error("there is no memory for a buffer of {bytes} bytes: give it a smaller capacity")]
+    #[error("a buffer of {bytes} bytes cannot be allocated: give it a smaller capacity")]
     OutOfMemory {
         /// Bytes of the buffer.
         bytes: usize,
     },
 }
 
-/// Why a file cannot be opened as a ring.
+/// Error of opening a file as a ring.
 #[cfg(not(loom))]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -111,7 +115,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The file was written on a machine of the other byte order.
-    #[error("`{}` is from a machine of the other byte order: open it on one like that", path.display())]
+    #[error("`{}` is from a machine of the other byte order: open it on a machine of that byte order", path.display())]
     ByteOrder {
         /// The file.
         path: PathBuf,

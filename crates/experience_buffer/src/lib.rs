@@ -1,8 +1,11 @@
 //! Lock-free buffers for fixed-width rows, usable alone as a replay buffer.
 //!
-//! A row is a fixed number of 64-bit words: a [`StepHeader`](experience_core::transition::StepHeader), and the observation, action and
-//! info of one step. Each buffer has one [`Writer`], which pushes through `&mut self`, and any number of threads that read
-//! through the shared [`TransitionBuffer`]. Pushes, drains, reads and samples allocate nothing after the first ones.
+//! A row is a fixed number of 64-bit words: a [`StepHeader`](experience_core::transition::StepHeader), and the observation,
+//! action and info of one step. Each buffer has one [`Writer`], which pushes through `&mut self`, and any number of threads
+//! that read through the shared [`TransitionBuffer`]. Pushes, drains, reads and samples allocate nothing after the first ones.
+//!
+//! The crate depends on no engine. [`bevy_experience`](https://docs.rs/bevy_experience) pushes to these buffers from a Bevy
+//! app, and `experience_export` drains them to sinks.
 //!
 //! # What is here
 //! | type | what it is | when to use it |
@@ -10,8 +13,8 @@
 //! | [`ring::Ring`] | lock-free ring, wait-free writer, independent readers | the default; the only kind for replay and sampling |
 //! | [`QueueBuffer`] | strict FIFO, each row to one consumer | several consumers share the work |
 //! | [`MutexBuffer`] | `VecDeque` behind a mutex | reference for tests and measurements |
-//! | [`PlayerBuffers`] | concurrent map of one buffer for each player | up to thousands of players, who come and go |
-//! | [`BufferPool`] | sharded rings that all players share | more players than there is memory for buffers |
+//! | [`PlayerBuffers`] | concurrent map of one buffer for each player | up to thousands of players that join and leave |
+//! | [`BufferPool`] | sharded rings that all players share | more players than fit in memory with a buffer each |
 //! | [`Sampler`] | uniform random sampling of transitions from rings | training from live data |
 //! | [`ring::MappedRing`] | a ring in a file of another process | recovery after a crash |
 //! | [`Memory`], [`Budget`] | heap, NUMA nodes, memory-mapped files; a common limit | see [`memory`] |
@@ -44,7 +47,7 @@
 //!     writer.push(&row)?;
 //! }
 //!
-//! // A batch of transitions, on this or another thread, while the writer goes on.
+//! // A batch of transitions, on this or another thread, while the writer continues.
 //! let mut sampler = Sampler::new(&schema);
 //! sampler.watch([ring.reader()])?;
 //! let batch = sampler.sample(32, &mut StdRng::seed_from_u64(1));
@@ -58,7 +61,7 @@
 //! ```
 //!
 //! # Guarantees
-//! - **No torn rows.** A reader gets a row as it was pushed, or learns that it missed it.
+//! - **No torn rows.** A reader gets a row as it was pushed, or a count of the rows that it missed.
 //! - **Exact accounting.** `added = retrieved + dropped + len`: see [`BufferStats`]. Every drain and read returns how many
 //!   rows are missing before its rows.
 //! - **One accounting cursor.** [`drain`](TransitionBuffer::drain) and [`pop`](TransitionBuffer::pop) move it, and what it
@@ -134,7 +137,7 @@ pub use writer::{Writer, create, create_for};
 
 use core::fmt;
 
-/// A buffer of rows, for all threads but the one that pushes.
+/// The shared side of a buffer: drains, reads and statistics, for all threads but the one that pushes.
 pub trait TransitionBuffer: fmt::Debug + Send + Sync {
     /// The implementation.
     fn kind(&self) -> BufferKind;
@@ -169,12 +172,12 @@ pub trait TransitionBuffer: fmt::Debug + Send + Sync {
 
     /// Removes at most `max` rows, and calls `each` with them, oldest first. Allocates nothing.
     ///
-    /// All drains share one cursor, the **accounting cursor**: rows that it misses count as dropped, and each row goes to one of
-    /// several draining threads. `each` must not drain or pop the same buffer.
+    /// All drains share one cursor, the **accounting cursor**: rows that it misses count as dropped, and each row goes to one
+    /// of several draining threads. `each` must not drain or pop the same buffer.
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained;
 
-    /// Copies the oldest row into `row` and removes it; false when there is none. Does not tell how many rows are missing
-    /// before it: use [`drain`](Self::drain) where that matters.
+    /// Copies the oldest row into `row` and removes it. Returns false when the buffer is empty. Does not return how many rows
+    /// are missing before it: use [`drain`](Self::drain) where that matters.
     ///
     /// # Panics
     /// When `row` has another length than the buffer's rows.

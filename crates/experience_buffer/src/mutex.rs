@@ -52,7 +52,7 @@ impl MutexBuffer {
     ///
     /// # Errors
     /// When the settings or the rows have no size, or one so large that the buffer cannot be made.
-    pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+    pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(MutexWriter, Arc<Self>), BufferError> {
         Self::with_resources(settings, row_words, BufferResources::default())
     }
 
@@ -60,7 +60,7 @@ impl MutexBuffer {
         settings: &BufferSettings,
         row_words: usize,
         resources: BufferResources,
-    ) -> Result<(Writer, Arc<Self>), BufferError> {
+    ) -> Result<(MutexWriter, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
         let buffer = Arc::new(Self {
@@ -74,7 +74,7 @@ impl MutexBuffer {
             scratch: Mutex::default(),
             _share: resources.share,
         });
-        Ok((Writer(buffer.clone()), buffer))
+        Ok((MutexWriter(buffer.clone()), buffer))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -85,8 +85,8 @@ impl MutexBuffer {
         state.rows.len() / (1 + self.row_words)
     }
 
-    /// Takes the next row into `scratch`, or returns the gap before it, which is reported once. With `stop_at_gap`, a gap is left
-    /// for the next call.
+    /// Takes the next row into `scratch`, or returns the gap before it, which is reported once. With `stop_at_gap`, a gap is
+    /// left for the next call.
     fn take(&self, scratch: &mut Vec<u64>, stop_at_gap: bool) -> NextRow {
         let mut state = self.state();
         let number = state.rows.front().copied().unwrap_or(state.stats.added);
@@ -187,9 +187,9 @@ impl TransitionBuffer for MutexBuffer {
 
 /// Pushes to a [`MutexBuffer`]. Dropping it closes the buffer.
 #[derive(Debug)]
-pub struct Writer(Arc<MutexBuffer>);
+pub struct MutexWriter(Arc<MutexBuffer>);
 
-impl Writer {
+impl MutexWriter {
     /// Appends a row. A full buffer drops its oldest row or this one, by its [`Overflow`].
     ///
     /// # Errors
@@ -232,7 +232,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for MutexWriter {
     fn drop(&mut self) {
         self.0.close();
     }

@@ -12,9 +12,9 @@ use dashmap::{DashMap, Entry};
 use experience_core::transition::RunId;
 use std::sync::{Arc, OnceLock};
 
-/// The buffers of a recording's players, by agent id.
+/// Concurrent map of the buffers of a recording's players, by agent id.
 ///
-/// Capture keeps the [`Writer`] of each player, so that a tick needs no lookup; this map is for the other threads. It holds a
+/// Capture holds the [`Writer`] of each player, so that a tick needs no lookup; this map is for the other threads. It holds a
 /// buffer from the time its player joins until the player has left and all rows were drained.
 ///
 /// With very many players, some or all of them may share a [`BufferPool`]: see [`share`](Self::share).
@@ -138,7 +138,7 @@ impl PlayerBuffers {
     /// Creates the pool for players without a buffer of their own.
     ///
     /// # Errors
-    /// When there is a pool already, it cannot be created, or the budget is exhausted.
+    /// When the players already have a pool, it cannot be created, or the budget is exhausted.
     pub fn share(&self, settings: &PoolSettings) -> Result<PoolWriter, BufferError> {
         let (writer, pool) = BufferPool::within(settings, self.row_words, self.label, self.budget.as_ref())?;
         self.pool.set(pool).map_err(|_| BufferError::SecondPool)?;

@@ -45,8 +45,8 @@ const STREAMED_BYTES: usize = 16 << 20;
 pub struct PoolSettings {
     /// Maximum bytes of all shards together.
     pub bytes: usize,
-    /// Minimum number of shards; there are more where that uses the bytes better. Threads that capture or drain in parallel divide
-    /// the shards, so a few times the number of threads is appropriate.
+    /// Minimum number of shards. The pool has more where that uses the bytes better. Threads that capture or drain in parallel
+    /// divide the shards, so a few times the number of threads is appropriate.
     pub shards: usize,
     /// The kind of memory of each shard.
     pub memory: Memory,
@@ -71,7 +71,7 @@ impl PoolSettings {
     /// Checks the settings for rows of `row_words` words.
     ///
     /// # Errors
-    /// When there are no shards, a row has no header, or a shard has no room for a row.
+    /// When there are no shards, a row has no header, or a shard is too small for a row.
     pub fn check(&self, row_words: usize) -> Result<(), BufferError> {
         self.split(row_words).map(|_| ())
     }
@@ -137,7 +137,7 @@ impl BufferPool {
     /// A pool of rows of `row_words` words, and its writer. A full shard overwrites its oldest row.
     ///
     /// # Errors
-    /// When there are no shards, a row has no header, or a shard has no room for a row.
+    /// When there are no shards, a row has no header, or a shard is too small for a row.
     pub fn new(settings: &PoolSettings, row_words: usize) -> Result<(PoolWriter, Arc<Self>), BufferError> {
         Self::with_label(settings, row_words, Label::default())
     }

@@ -2,7 +2,7 @@
 //!
 //! A capture reads and writes one small region per player, thousands of regions in total: more memory than the caches
 //! hold, and more streams than hardware prefetchers track. The capture loop knows the addresses some players ahead,
-//! prefetches them, and goes on with the current player while the lines arrive.
+//! prefetches them, and encodes the current player while the lines arrive.
 //!
 //! Prefetches are issued on x86-64. On other targets, and under Miri, these functions do nothing.
 #![cfg_attr(

@@ -78,7 +78,7 @@ impl QueueBuffer {
     ///
     /// # Errors
     /// When the settings or the rows have no size, or one so large that the queue cannot be made.
-    pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+    pub fn new(settings: &BufferSettings, row_words: usize) -> Result<(QueueWriter, Arc<Self>), BufferError> {
         Self::with_resources(settings, row_words, BufferResources::default())
     }
 
@@ -86,7 +86,7 @@ impl QueueBuffer {
         settings: &BufferSettings,
         row_words: usize,
         resources: BufferResources,
-    ) -> Result<(Writer, Arc<Self>), BufferError> {
+    ) -> Result<(QueueWriter, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let capacity = checked_capacity(row_words, settings.capacity)?;
         let cells = capacity + EXTRA_CELLS;
@@ -114,7 +114,7 @@ impl QueueBuffer {
             closed: AtomicU64::new(0),
             floor: AtomicU64::new(0),
         });
-        let writer = Writer {
+        let writer = QueueWriter {
             buffer: buffer.clone(),
             next: 0,
         };
@@ -280,12 +280,12 @@ impl fmt::Debug for QueueBuffer {
 
 /// Pushes to a [`QueueBuffer`]. Dropping it closes the buffer.
 #[derive(Debug)]
-pub struct Writer {
+pub struct QueueWriter {
     buffer: Arc<QueueBuffer>,
     next: u64,
 }
 
-impl Writer {
+impl QueueWriter {
     /// Appends a row. A full buffer drops its oldest row or this one, by its [`Overflow`]. Allocates nothing.
     ///
     /// # Errors
@@ -329,7 +329,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for QueueWriter {
     fn drop(&mut self) {
         self.buffer.close();
     }

@@ -1,4 +1,4 @@
-//! What one buffer takes from its owner besides settings: a label and a budget share.
+//! Inputs of one buffer apart from its settings: a label and a budget share.
 
 use super::{Label, budget::Share};
 

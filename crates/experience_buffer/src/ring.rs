@@ -37,7 +37,7 @@ pub use super::error::OpenError;
 #[cfg(not(loom))]
 pub use mapped::MappedRing;
 pub use reader::Reader;
-pub use writer::Writer;
+pub use writer::RingWriter;
 
 use super::{
     BufferError, BufferKind, BufferStats, Drained, TransitionBuffer,
@@ -64,7 +64,7 @@ impl Ring {
     ///
     /// # Errors
     /// When `capacity` or `row_words` is 0, or so large that the ring cannot be made.
-    pub fn new(row_words: usize, capacity: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+    pub fn new(row_words: usize, capacity: usize) -> Result<(RingWriter, Arc<Self>), BufferError> {
         Self::with_settings(
             &BufferSettings {
                 capacity,
@@ -78,7 +78,7 @@ impl Ring {
     ///
     /// # Errors
     /// When the settings or the rows have no size, or one so large that the ring cannot be made.
-    pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<Self>), BufferError> {
+    pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(RingWriter, Arc<Self>), BufferError> {
         Self::with_resources(settings, row_words, BufferResources::default())
     }
 
@@ -91,7 +91,7 @@ impl Ring {
         settings: &BufferSettings,
         row_words: usize,
         label: Label,
-    ) -> Result<(Writer, Arc<Self>), BufferError> {
+    ) -> Result<(RingWriter, Arc<Self>), BufferError> {
         let resources = BufferResources {
             label,
             ..BufferResources::default()
@@ -103,13 +103,13 @@ impl Ring {
         settings: &BufferSettings,
         row_words: usize,
         resources: BufferResources,
-    ) -> Result<(Writer, Arc<Self>), BufferError> {
+    ) -> Result<(RingWriter, Arc<Self>), BufferError> {
         settings.check(row_words)?;
         let shape = settings.shape(row_words);
         let words = words(&settings.memory, settings.huge_pages, shape, resources.label)?;
         let slots = Arc::new(Slots::new(words.holding(resources.share), shape));
         let ring = Arc::new(Self::of(slots.clone()));
-        Ok((Writer::new(slots, shape), ring))
+        Ok((RingWriter::new(slots, shape), ring))
     }
 
     pub(super) fn of(slots: Arc<Slots>) -> Self {

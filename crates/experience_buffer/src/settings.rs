@@ -14,7 +14,7 @@ pub enum Overflow {
     #[default]
     DropOldest,
     /// The new row is refused. Lost rows are counted, and end their episode with the reason `gap`. For recordings in which the
-    /// beginning of an episode is worth more than its end.
+    /// beginning of an episode matters more than its end.
     DropNewest,
     /// Capture waits for the exporter, at most this long a tick for all players together; then the oldest row is overwritten.
     /// For headless runs, which prefer a slow tick to lost rows.
@@ -46,7 +46,8 @@ pub struct BufferSettings {
     /// The kind of memory. Rings support all kinds, queues all but files, and [`BufferKind::Mutex`] the heap.
     pub memory: Memory,
     /// Whether to request transparent huge pages, which cause fewer TLB misses. For rings and queues of at least 2 MiB that are
-    /// not in files. [`MemoryUse`](super::MemoryUse) tells for how many bytes the operating system agreed.
+    /// not in files. [`MemoryUse::huge_pages`](super::MemoryUse::huge_pages) counts the bytes for which the operating system
+    /// agreed.
     pub huge_pages: bool,
 }
 

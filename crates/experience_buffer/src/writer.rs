@@ -12,15 +12,15 @@ pub struct Writer(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Ring(ring::Writer),
+    Ring(ring::RingWriter),
     // One variant for the others, so that a push to a ring has one branch.
     Other(Other),
 }
 
 #[derive(Debug)]
 enum Other {
-    Queue(queue::Writer),
-    Mutex(mutex::Writer),
+    Queue(queue::QueueWriter),
+    Mutex(mutex::MutexWriter),
 }
 
 impl Writer {
@@ -35,8 +35,8 @@ impl Writer {
 
     /// Appends a row. Allocates nothing.
     ///
-    /// A full buffer drops its oldest row or this one, by its [`Overflow`](super::Overflow). Either counts as dropped, and is not an
-    /// error.
+    /// A full buffer drops its oldest row or this one, by its [`Overflow`](super::Overflow). Either counts as dropped, and is
+    /// not an error.
     ///
     /// # Errors
     /// When the buffer was closed.
@@ -84,8 +84,8 @@ impl Other {
     }
 }
 
-impl From<ring::Writer> for Writer {
-    fn from(writer: ring::Writer) -> Self {
+impl From<ring::RingWriter> for Writer {
+    fn from(writer: ring::RingWriter) -> Self {
         Self(Kind::Ring(writer))
     }
 }

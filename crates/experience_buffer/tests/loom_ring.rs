@@ -9,13 +9,13 @@
 use experience_buffer::{
     BufferPool, BufferSettings, Overflow, TransitionBuffer,
     pool::{LINKS, PoolSettings},
-    ring::{Reader, Ring, Writer},
+    ring::{Reader, Ring, RingWriter},
 };
 use loom::thread;
 use std::sync::Arc;
 
 /// Pushes a row of equal words. A row of unequal words is torn.
-fn push(writer: &mut Writer, n: u64) {
+fn push(writer: &mut RingWriter, n: u64) {
     writer.push(&[n, n]).unwrap();
 }
 

@@ -41,15 +41,15 @@ pub enum CliCommand {
     /// Erase an agent from a dataset, in place: its episodes, and its totals in the accounts
     ///
     /// The files are rewritten without the agent and read again to verify that it is gone. Not erased are: the agent in the
-    /// observations of others (as a nearest player), copies and uploads of the dataset, models that were trained on it, and disk
-    /// blocks that the file system has freed and not yet overwritten. Shards that a process was writing when it died cannot be
-    /// read; they are listed, to be removed by hand.
+    /// observations of others (as a nearest player), copies and uploads of the dataset, models that were trained on it, and
+    /// disk blocks that the file system has freed and not yet overwritten. Shards that a process was writing when it died
+    /// cannot be read; they are listed, to be removed by hand.
     Erase(EraseArgs),
     /// Recover the runs of processes that died, in place
     ///
     /// The episodes in their journals, and in their buffers if these are memory-mapped files, are brought into shards. Open
-    /// episodes are truncated, reason `crash`. Live runs are unchanged. A game does the same at its start, for the recordings that
-    /// it writes.
+    /// episodes are truncated, reason `crash`. Live runs are unchanged. A game does the same at its start, for the recordings
+    /// that it writes.
     Recover(RecoverArgs),
     /// Write a recording in another format
     Convert(ConvertArgs),

@@ -40,7 +40,7 @@ pub fn run(head: &HeadArgs, output: &mut Printer) -> Result<Verdict, CommandErro
     Ok(Verdict::Clean)
 }
 
-/// Prints transitions side by side, with a line for each value: there are more values than fit into one line.
+/// Prints transitions side by side, with a line for each value, because the values of one transition do not fit into one line.
 fn print(recording: &RecordingData, episode: &Episode, shown: usize, output: &mut Printer) -> Result<(), CommandError> {
     let info = episode.info();
     output.line(format!(

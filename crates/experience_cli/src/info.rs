@@ -147,7 +147,7 @@ fn print_runs(overview: &Overview, output: &mut Printer) -> Result<(), CommandEr
     });
     let rows: Vec<_> = rows.collect();
     if rows.is_empty() {
-        return output.line("  there are no accounts of runs");
+        return output.line("  no accounts of runs");
     }
     output.table(
         &[

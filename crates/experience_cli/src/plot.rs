@@ -1,7 +1,7 @@
 //! Plots the returns and lengths of episodes as a PNG image.
 //!
-//! Four panels: histograms of returns and lengths, and both in the order of the episodes. The font is embedded, so that no font or
-//! library of the system is needed.
+//! Four panels: histograms of returns and lengths, and both in the order of the episodes. The font is embedded, so that no font
+//! or library of the system is needed.
 
 use crate::output::number;
 use core::{error::Error, ops::Range};
@@ -174,10 +174,11 @@ mod tests {
     use super::*;
 
     fn profile(returns: &[f64]) -> Profile {
-        let mut profile = Profile::default();
-        profile.returns = returns.to_vec();
-        profile.lengths = vec![7; returns.len()];
-        profile
+        Profile {
+            returns: returns.to_vec(),
+            lengths: vec![7; returns.len()],
+            ..Profile::default()
+        }
     }
 
     fn pixels(image: &[u8], color: RGBColor) -> usize {

@@ -7,7 +7,10 @@ use arrow_array::{
     types::{Float32Type, Float64Type, Int32Type, Int64Type},
 };
 use arrow_buffer::Buffer;
-use experience_arrow::{BatchColumns, ColumnId, match_dtype, value_at};
+use experience_arrow::{
+    columns::{BatchColumns, ColumnId, value_at},
+    match_dtype,
+};
 use experience_core::schema::{Column, DType, Schema};
 
 /// The columns of a batch that episodes are made of.

@@ -48,12 +48,12 @@ impl Dataset {
         &self.recordings
     }
 
-    /// Erases an agent from all recordings: its episodes from the shards, and its totals from the accounts of the runs, where its
-    /// transitions count as discarded afterwards. Then reads all files again to verify that the agent is gone.
+    /// Erases an agent from all recordings: its episodes from the shards, and its totals from the accounts of the runs, where
+    /// its transitions count as discarded afterwards. Then reads all files again to verify that the agent is gone.
     ///
     /// All shards of a recording are rewritten before the first is replaced, so a full disk changes nothing in it. Each file is
-    /// the old or the new one at any moment, and an interrupted erasure is finished by another. Data that could not be erased is
-    /// in [`Erasure::unreached`] and [`OUT_OF_REACH`](crate::OUT_OF_REACH).
+    /// the old or the new one at any moment, and an interrupted erasure is finished by another. Data that could not be erased
+    /// is in [`Erasure::unreached`] and [`OUT_OF_REACH`](crate::OUT_OF_REACH).
     ///
     /// `watch` is called with the progress.
     ///
@@ -64,10 +64,10 @@ impl Dataset {
         erase::erase(self, agent, watch)
     }
 
-    /// Recovers the runs of processes that died: brings the episodes in their journals, and with
-    /// [`Memory::File`](experience_buffer::Memory::File) those in their buffers, into shards. Open episodes are truncated, reason
-    /// [`EndReason::CRASH`](experience_core::transition::EndReason::CRASH). A game does the same at its start, for the recordings that it
-    /// writes.
+    /// Recovers the runs of processes that died: writes the episodes in their journals, and with
+    /// [`Memory::File`](experience_buffer::Memory::File) those in their buffers, to shards. Open episodes are truncated, reason
+    /// [`EndReason::CRASH`](experience_core::transition::EndReason::CRASH). A game does the same at its start, for the
+    /// recordings that it writes.
     ///
     /// Live runs are unchanged. An interrupted recovery is finished by the next one. Runs that could not be recovered are in
     /// [`Recovery::failed`](crate::Recovery::failed).
@@ -81,7 +81,7 @@ impl Dataset {
     /// The recording called `name`. If there are several schemas, `fighter@<schema hash>` is one that differs from `fighter`.
     ///
     /// # Errors
-    /// If there is no such recording; the error lists the existing ones.
+    /// If the dataset has no such recording; the error lists the existing ones.
     pub fn recording(&self, name: &str) -> Result<&RecordingData, DatasetError> {
         let own = layout::folder_name(name);
         let by_folder = |folder: &str| {

@@ -1,7 +1,7 @@
 //! Builds a new dataset that appears when it is complete.
 
 use super::{Dataset, DatasetError, RecordingData, RunAccount, ShardAccount, progress::ProgressMeter};
-use crate::sink::{SchemaMismatch, card, recording_folder, run_writer::RunWriter};
+use crate::sink::{SchemaMismatch, card, recording_folder, run_shard_writer::RunShardWriter};
 use experience_core::{
     schema::Schema,
     transition::{Episode, RunId},
@@ -26,8 +26,8 @@ impl DatasetBuilder {
         Ok(Self { folder })
     }
 
-    /// The folder of a recording, which is created if it is missing. Recordings of one name with different schemas get different
-    /// folders.
+    /// The folder of a recording, which is created if it is missing. Recordings of one name with different schemas get
+    /// different folders.
     pub(super) fn recording(&self, schema: &Schema) -> Result<PathBuf, DatasetError> {
         recording_folder::open_or_create(self.folder.temporary_path(), schema, SchemaMismatch::Sibling)
             .map_err(|error| DatasetError::write(self.folder.final_path(), error))
@@ -73,7 +73,7 @@ pub(super) fn rewrite(
     mut convert: impl FnMut(&Episode) -> Result<Episode, DatasetError>,
 ) -> Result<BTreeMap<RunId, Vec<ShardAccount>>, DatasetError> {
     let write_error = |error| DatasetError::write(folder, error);
-    let mut writers: BTreeMap<RunId, RunWriter> = BTreeMap::new();
+    let mut writers: BTreeMap<RunId, RunShardWriter> = BTreeMap::new();
     for episode in recording.episodes() {
         let episode = episode?;
         let converted = convert(&episode)?;
@@ -81,7 +81,7 @@ pub(super) fn rewrite(
         let writer = match writers.entry(run) {
             btree_map::Entry::Occupied(writer) => writer.into_mut(),
             btree_map::Entry::Vacant(entry) => {
-                entry.insert(RunWriter::new(folder, schema, run, 0).map_err(write_error)?)
+                entry.insert(RunShardWriter::new(folder, schema, run, 0).map_err(write_error)?)
             }
         };
         writer.write(&[converted]).map_err(write_error)?;

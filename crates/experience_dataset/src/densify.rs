@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, path::Path};
 pub struct DensifySettings {
     /// Divides a reward evenly among the ticks of its transition. Otherwise the last of them gets all of it.
     pub spread_rewards: bool,
-    /// The maximum number of transitions of a densified episode. A longer one is an error: it comes from a damaged file, or from
-    /// a player that was idle for hours.
+    /// The maximum number of transitions of a densified episode. A longer one is an error: it comes from a damaged file, or
+    /// from a player that was idle for hours.
     pub max_steps: u64,
 }
 

@@ -6,7 +6,7 @@ use super::{
     shard::{ShardBatches, ShardReader},
 };
 use core::fmt;
-use experience_arrow::BatchColumns;
+use experience_arrow::columns::BatchColumns;
 use experience_core::{
     schema::Schema,
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},

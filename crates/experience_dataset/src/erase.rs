@@ -7,7 +7,7 @@ use super::{
 use crate::sink::{encoding::ShardEncoding, layout};
 use arrow_array::BooleanArray;
 use arrow_select::filter::filter_record_batch;
-use experience_arrow::{BatchColumns, ColumnId};
+use experience_arrow::columns::{BatchColumns, ColumnId};
 use experience_export::disk::{self, atomic::AtomicFile};
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::Serialize;
@@ -187,7 +187,7 @@ fn contains(shard: &ShardReader, agent: i64, meter: &mut ProgressMeter) -> Resul
 fn erase_rows(batch: BatchColumns<'_>, agent: i64, erased: &mut BTreeMap<i64, (u64, u64)>) -> BooleanArray {
     let (agents, runs) = (batch.i64(ColumnId::AgentId), batch.i64(ColumnId::Run));
     let is_last = batch.is_last();
-    for row in (0..batch.len()).filter(|row| agents.value(*row) == agent) {
+    for row in (0..batch.rows()).filter(|row| agents.value(*row) == agent) {
         let (episodes, transitions) = erased.entry(runs.value(row)).or_default();
         *episodes += u64::from(is_last.value(row));
         *transitions += 1;
@@ -197,8 +197,8 @@ fn erase_rows(batch: BatchColumns<'_>, agent: i64, erased: &mut BTreeMap<i64, (u
 
 /// Erases the agent from a run's account.
 ///
-/// Its exported transitions become discarded ones, so that the counts still add up. Shards are counted from their files, because
-/// an erasure that was interrupted may have replaced some of them.
+/// Its exported transitions become discarded ones, so that the counts still add up. Shards are counted from their files,
+/// because an erasure that was interrupted may have replaced some of them.
 fn erase_from_account(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Result<(), DatasetError> {
     account.erase_retired(agent);
     account.account.tags.retain(|tag| tag.agent_id != agent);

@@ -277,11 +277,11 @@ fn a_full_disk_loses_only_refused_episodes() {
             let mut wait = || {
                 failures += 1;
                 if failures == 3 {
-                    plan.mend();
+                    plan.free_space();
                 }
             };
             if record_and_wait(root, new_run(), &mut acknowledged, &mut wait).is_err() {
-                plan.mend();
+                plan.free_space();
                 // Either the open or the close failed.
                 assert!(acknowledged.accepted.is_empty() || acknowledged.accepted.len() == 6);
             }
@@ -392,8 +392,8 @@ fn a_merged_dataset_is_complete_or_missing() {
     );
 }
 
-/// A dataset with a closed run, and a run whose process died: two episodes in a shard; in its journal the same two and two more,
-/// an open one, and one that was discarded.
+/// A dataset with a closed run, and a run whose process died: two episodes in a shard; in its journal the same two and two
+/// more, an open one, and one that was discarded.
 fn unfinished() -> (TempDir, PathBuf) {
     let (folder, root) = old();
     let schema = schema();

@@ -2,7 +2,7 @@
 
 use super::{DatasetError, episodes::ShardEpisodes, shard::ShardReader};
 use core::ops::Range;
-use experience_arrow::{ColumnId, value_at};
+use experience_arrow::columns::{ColumnId, value_at};
 use experience_core::transition::{Episode, RunId, Transition};
 use parquet::arrow::arrow_reader::RowSelection;
 
@@ -68,8 +68,8 @@ pub(super) fn players(shard: &ShardReader, key: JointKey) -> Result<Vec<PlayerAt
     Ok(players)
 }
 
-/// The row range of each episode with a transition in the joint state, and the step of that transition; and the number of all rows
-/// in the shard.
+/// The row range of each episode with a transition in the joint state, and the step of that transition; and the number of all
+/// rows in the shard.
 fn find(shard: &ShardReader, key: JointKey) -> Result<(Vec<(Range<usize>, usize)>, usize), DatasetError> {
     let columns = [
         ColumnId::Run,
@@ -88,7 +88,7 @@ fn find(shard: &ShardReader, key: JointKey) -> Result<(Vec<(Range<usize>, usize)
         let (runs, ticks) = (batch.i64(ColumnId::Run), batch.i64(ColumnId::Tick));
         let match_ids = batch.i64(ColumnId::MatchId);
         let (steps, durations) = (batch.i32(ColumnId::Step), batch.i32(ColumnId::Ticks));
-        for row in 0..batch.len() {
+        for row in 0..batch.rows() {
             if steps.value(row) == 0 {
                 found.extend(hit.take().map(|step| (start..rows, step)));
                 start = rows;

@@ -1,23 +1,84 @@
-//! Datasets of recorded experience in Parquet: writes, reads, checks, converts and merges them.
+//! Datasets of recorded experience in Parquet: write, read, validate, diagnose, merge and convert them.
 //!
-//! A [`DatasetSink`] writes the episodes that an exporter hands to it. A [`Dataset`] reads them back:
+//! A dataset is a folder with a recording for each kind of player. A recording has one schema, shards of whole episodes, and an
+//! account of each run that wrote to it. [`DatasetSink`] writes the episodes that an
+//! [`Exporter`](experience_export::Exporter) hands to it. [`Dataset`] reads them back:
 //!
-//! ```no_run
-//! use experience_dataset::Dataset;
+//! ```
+//! use experience_core::{
+//!     account::RunReport,
+//!     schema::{Column, Schema},
+//!     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
+//! };
+//! use experience_dataset::{Dataset, DatasetSink};
+//! use experience_export::{RecordingInfo, Sink};
+//! use std::time::SystemTime;
 //!
-//! let dataset = Dataset::open("data/arena")?;
-//! let fighter = dataset.recording("fighter")?;
-//! println!("{:?}", fighter.stats()?);
-//! for episode in fighter.episodes() {
+//! let schema = Schema::new("walker").with_observation([Column::feature("x")]).into_shared();
+//! let run = RunId::from_bits(1);
+//! // An episode of 3 transitions is 4 rows.
+//! let words = schema.layout().row_words();
+//! let mut rows = vec![0_u64; 4 * words];
+//! for (step, row) in rows.chunks_exact_mut(words).enumerate() {
+//!     *StepHeader::of_mut(row) = StepHeader::new(if step == 0 { StepKind::Begin } else { StepKind::Transition });
+//!     StepHeader::of_mut(row).reward = step as f64;
+//! }
+//! let info = EpisodeInfo { episode_id: run.episode_id(0), agent_id: 7, run, continues: None };
+//! let episode = Episode::new(schema.clone(), info, rows, Outcome::Terminated, EndReason::DEATH);
+//!
+//! // The exporter of a game makes these calls.
+//! let folder = tempfile::tempdir()?;
+//! let mut sink = DatasetSink::new(folder.path());
+//! sink.open(&RecordingInfo { schema, run, tick_rate: None, started: SystemTime::now(), buffers: None })?;
+//! sink.write(&[episode])?;
+//! sink.close(&RunReport::default())?;
+//!
+//! let dataset = Dataset::open(folder.path())?;
+//! let walker = dataset.recording("walker")?;
+//! assert_eq!(walker.stats()?.transitions, 3);
+//! for episode in walker.episodes() {
 //!     for transition in episode?.transitions() {
 //!         println!("{:?} → {}", transition.observation(), transition.reward());
 //!     }
 //! }
-//! # Ok::<(), experience_dataset::DatasetError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The crate `experience_cli` has a command for each operation, and [`bevy_experience`](https://docs.rs/bevy_experience)
+//! records datasets in a Bevy app.
+//!
+//! # Operations
+//! | item | what it does |
+//! |---|---|
+//! | [`RecordingData::episodes`], [`RecordingData::joint`] | read episodes, or all players of a match at one tick |
+//! | [`RecordingData::overview`], [`RecordingData::stats`], [`RecordingData::profile`] | count and summarise |
+//! | [`RecordingData::validate`] | check every [`Rule`] of the format |
+//! | [`RecordingData::diagnose`] | find problems of valid data that spoil training |
+//! | [`merge`], [`densify`] | write a new dataset |
+//! | [`Dataset::erase`] | erase an agent |
+//! | [`Dataset::recover`] | recover the runs of processes that died |
+//! | [`convert`] | write other formats |
+//!
+//! # Files
+//! ```text
+//! data/arena/
+//!   README.md                         the dataset card, with a Hugging Face config for each recording
+//!   fighter/
+//!     experience.json                 the schema, its hash, spaces and units
+//!     data/<run>-00000.parquet        a shard of whole episodes, with the columns of `experience_arrow`
+//!     runs/<run>.json                 the account of a run: its counts and shards
+//!     journal/<run>/                  rows that are not in shards yet, until the run is closed or recovered
+//! ```
+//!
+//! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has a temporary name
+//! until it is complete and durable: readers find all of it or nothing. A run holds a lock on the hidden file
+//! `runs/.<run>.lock` until it is closed, which distinguishes it from a run whose process died.
 //!
 //! Unfinished files are ignored, so a dataset can be read while games write to it. Damaged files never panic: they result in a
 //! [`DatasetError`] that names the file.
+//!
+//! # Features
+//! - `minari`: `convert::to_minari`, which writes Minari's HDF5 files without a C library.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod columns;
@@ -25,7 +86,7 @@ pub mod convert;
 mod dataset;
 mod dataset_builder;
 mod densify;
-pub mod doctor;
+mod doctor;
 mod episodes;
 mod erase;
 mod error;
@@ -39,10 +100,10 @@ mod progress;
 mod recording;
 mod recover;
 mod shard;
-pub mod sink;
+mod sink;
 mod stats;
-pub mod validate;
-pub use crate::sink::{AgentCounts, Retired, RunAccount, RunStatus, ShardAccount};
+mod validate;
+
 pub use dataset::Dataset;
 pub use densify::{Densified, DensifySettings, densify};
 pub use doctor::{Diagnosis, Finding, Severity, Symptom};
@@ -56,6 +117,6 @@ pub use profile::{Profile, ValueProfile};
 pub use progress::Progress;
 pub use recording::RecordingData;
 pub use recover::{RecoverSettings, RecoveredRecording, RecoveredRun, Recovery};
-pub use sink::DatasetSink;
+pub use sink::{AgentCounts, DatasetSink, Retired, RunAccount, RunStatus, ShardAccount};
 pub use stats::{RecordingStats, Summary};
 pub use validate::{Rule, Validation, Violation};

@@ -23,8 +23,8 @@ use std::{
 /// What [`merge`] does with recordings of one name and different schemas.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MergeSettings {
-    /// The value of columns that a dataset lacks, in all of its rows. A missing mask allows every action. `None` makes a missing
-    /// column an error.
+    /// The value of columns that a dataset lacks, in all of its rows. A missing mask allows every action. `None` makes a
+    /// missing column an error.
     pub fill: Option<f64>,
     /// Writes recordings with different schemas to different folders, as [`DatasetSink`](crate::sink::DatasetSink) does.
     pub keep_apart: bool,
@@ -58,8 +58,8 @@ pub struct Merged {
 /// A run may be in several datasets, if one was copied while the run continued. Its shards are copied once.
 ///
 /// # Errors
-/// If a file is damaged; if columns are missing, or differ in type, shape or version; if a run is in two datasets with different
-/// content; or if `to` is not empty or cannot be written.
+/// If a file is damaged; if columns are missing, or differ in type, shape or version; if a run is in two datasets with
+/// different content; or if `to` is not empty or cannot be written.
 pub fn merge(
     datasets: &[Dataset],
     to: &Path,

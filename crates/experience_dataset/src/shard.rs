@@ -4,7 +4,10 @@ use super::DatasetError;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema as ArrowSchema, SchemaRef};
 use core::fmt::Display;
-use experience_arrow::{BatchColumns, ColumnId, SCHEMA_HASH_KEY, check_columns, column_ids};
+use experience_arrow::{
+    SCHEMA_HASH_KEY,
+    columns::{BatchColumns, ColumnId, check_columns, column_ids},
+};
 use experience_core::schema::Schema;
 use parquet::{
     arrow::{

@@ -1,18 +1,7 @@
-//! A sink that writes datasets: folders of Parquet files for training.
+//! The sink that writes datasets, and the files of a dataset.
 //!
-//! ```text
-//! data/arena/
-//!   README.md                         the dataset card, with a Hugging Face config for each recording
-//!   fighter/
-//!     experience.json                 the schema, its hash, spaces and units
-//!     data/<run>-00000.parquet        a shard of whole episodes, with the columns of `sink::arrow`
-//!     runs/<run>.json                 the account of a run: its counts and shards
-//!     journal/<run>/                  rows that are not in shards yet, until the run is closed or recovered
-//! ```
-//!
-//! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has a temporary name
-//! until it is complete and durable: readers see all of it or nothing. A run holds a lock on the hidden file
-//! `runs/.<run>.lock` until it is closed, which distinguishes it from a run whose process died.
+//! [`DatasetSink`] implements the trait of the exporter, [`writer`] writes the shards of one run, and [`recovery`] finishes the
+//! runs of dead processes. [`layout`] names the files. The documentation of the crate describes them.
 
 mod account;
 mod batches;
@@ -26,7 +15,7 @@ mod read;
 pub(crate) mod recording_folder;
 pub(crate) mod recovery;
 mod retention;
-pub(crate) mod run_writer;
+pub(crate) mod run_shard_writer;
 mod shard;
 mod shard_file;
 mod writer;
@@ -53,10 +42,10 @@ use writer::DatasetWriter;
 /// let sink = DatasetSink::new("data/arena").with_shard_age(Duration::from_secs(60)).with_seed(7);
 /// ```
 ///
-/// A shard is committed when it reaches a limit of size, age or episodes, and at the close. Rows that are not in a committed shard
-/// yet are in the [journal](experience_export::journal). When the sink is opened, it recovers the journals of earlier processes that died, on
-/// a thread of its own. If the disk is full or fails, accepted episodes stay in memory, and every [`write`](Sink::write) and
-/// [`flush`](Sink::flush) tries again; until that succeeds, no more episodes are accepted.
+/// A shard is committed when it reaches a limit of size, age or episodes, and at the close. Rows that are not in a committed
+/// shard yet are in the [journal](experience_export::journal). When the sink is opened, a background thread recovers the
+/// journals of earlier processes that died. If the disk is full or fails, accepted episodes stay in memory, and every
+/// [`write`](Sink::write) and [`flush`](Sink::flush) tries again; until that succeeds, no more episodes are accepted.
 #[derive(Debug)]
 pub struct DatasetSink {
     description: String,
@@ -81,7 +70,7 @@ struct Settings {
 /// What to do if the recording's folder holds another schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SchemaMismatch {
-    /// Write to a folder beside it, with the schema's hash in its name.
+    /// Write to a sibling folder with the schema's hash in its name.
     Sibling,
     /// Return an error.
     Refuse,
@@ -129,8 +118,8 @@ impl DatasetSink {
         self
     }
 
-    /// Commits a shard when it has at least this many episodes; unlimited by default. Episodes of one [`write`](Sink::write) are
-    /// in one shard, so it may have some more.
+    /// Commits a shard when it has at least this many episodes; unlimited by default. Episodes of one [`write`](Sink::write)
+    /// are in one shard, so it may have some more.
     #[must_use]
     pub fn with_shard_episodes(mut self, episodes: usize) -> Self {
         self.settings.shard_episodes = episodes;
@@ -139,9 +128,9 @@ impl DatasetSink {
 
     /// Limits the size of the recording, in bytes; unlimited by default.
     ///
-    /// Whenever a shard is committed, the oldest shards are deleted until at most `bytes` are left: shards of this run, and of runs
-    /// that are closed, recovered, or whose process died. Shards of other live runs are neither counted nor deleted; their own
-    /// sinks do that. The newest shard is kept, however large it is. Deleted transitions still count as exported, and
+    /// Whenever a shard is committed, the oldest shards are deleted until at most `bytes` are left: shards of this run, and of
+    /// runs that are closed, recovered, or whose process died. Shards of other live runs are neither counted nor deleted; their
+    /// own sinks do that. The newest shard is kept, however large it is. Deleted transitions still count as exported, and
     /// [`RunAccount::retired`](crate::RunAccount::retired) counts them.
     #[must_use]
     pub fn with_keep_bytes(mut self, bytes: u64) -> Self {
@@ -161,7 +150,7 @@ impl DatasetSink {
     pub fn with_compression_level(mut self, level: i32) -> Self {
         self.settings.encoding.level = match ZstdLevel::try_new(level) {
             Ok(level) => level,
-            Err(_) => panic!("there is no compression level {level}; choose one from 1 to 22"),
+            Err(_) => panic!("compression level {level} is out of range; choose one from 1 to 22"),
         };
         self
     }
@@ -173,7 +162,7 @@ impl DatasetSink {
         self
     }
 
-    /// Refuses to record if the recording's folder holds another schema, instead of writing to a folder beside it.
+    /// Refuses to record if the recording's folder holds another schema, instead of writing to a sibling folder.
     #[must_use]
     pub fn refuse_other_schema(mut self) -> Self {
         self.settings.on_mismatch = SchemaMismatch::Refuse;

@@ -1,7 +1,7 @@
 //! Summary statistics of a recording's episodes.
 
 use super::{DatasetError, columns::ReasonColumn, shard::ShardReader};
-use experience_arrow::ColumnId;
+use experience_arrow::columns::ColumnId;
 use experience_core::schema::Schema;
 use serde::Serialize;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -79,7 +79,7 @@ fn add(stats: &mut RecordingStats, shard: &ShardReader) -> Result<(), DatasetErr
         let (ids, rewards) = (batch.i64(ColumnId::EpisodeId), batch.f64(ColumnId::Reward));
         let (terminated, truncated) = (batch.bool(ColumnId::Terminated), batch.bool(ColumnId::Truncated));
         let reasons = ReasonColumn::new(batch.array(ColumnId::EndReason));
-        for row in 0..batch.len() {
+        for row in 0..batch.rows() {
             let (id, total, length) = open.take().unwrap_or((ids.value(row), 0.0, 0));
             if id != ids.value(row) {
                 return Err(missing_end(id));

@@ -1,8 +1,8 @@
 //! Validates a recording: checks every rule of the format, row by row.
 //!
-//! The rules are those of [`transition`](experience_core::transition) and of the columns in [`experience_arrow`](experience_arrow). A
-//! dataset that this crate wrote follows all of them. One that another program rewrote, that was damaged, or that was copied
-//! together from several folders may not.
+//! The rules are those of [`transition`](experience_core::transition) and of the columns in
+//! [`experience_arrow`](experience_arrow#columns). A dataset that this crate wrote follows all of them. One that another
+//! program rewrote, that was damaged, or that was copied together from several folders may not.
 
 mod episode_index;
 mod rows;
@@ -12,7 +12,7 @@ use super::{
 };
 use core::fmt;
 use episode_index::EpisodeIndex;
-use experience_arrow::ColumnId;
+use experience_arrow::columns::ColumnId;
 use rows::RowValidator;
 use serde::Serialize;
 use std::{

@@ -1,4 +1,7 @@
 //! Assembler of rows into whole episodes.
+//!
+//! An internal module of the `bevy_experience` crates: the exporter assembles the rows of live buffers, and the recovery of a
+//! dataset those in a journal and in files of rings. Its API may change in any release.
 
 mod episode_builder;
 mod stored_episode;
@@ -15,9 +18,13 @@ use std::sync::Arc;
 
 /// Shared inputs of all assemblies of one recording.
 pub struct AssemblyContext {
+    /// Schema of the rows.
     pub schema: Arc<Schema>,
+    /// The run that recorded them.
     pub run: RunId,
+    /// End reasons of the codes in the rows.
     pub reasons: Arc<ReasonTable>,
+    /// Number of the run's next episode. An episode that begins after a gap takes one.
     pub episodes: Arc<AtomicU32>,
 }
 
@@ -34,8 +41,8 @@ pub struct LossCounts {
 
 /// Assembles the rows of one buffer into episodes.
 ///
-/// Its only input is the rows. Each carries its episode and the buffer's count of transitions, which is enough to tell at
-/// any row exactly how many transitions are missing before it.
+/// Its only input is the rows. Each carries its episode and the buffer's count of transitions, from which the number of
+/// transitions missing before a row follows exactly.
 #[derive(Default)]
 pub struct Assembly {
     open: Option<EpisodeBuilder>,
@@ -44,7 +51,7 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Resumes from what another process left: its open episode, and the count of transitions in its last row.
+    /// Resumes the assembly of another process: its open episode, and the count of transitions in its last row.
     pub fn resume(open: Option<EpisodeBuilder>, ordinal: u32) -> Self {
         Self { open, ordinal }
     }
@@ -126,13 +133,13 @@ impl Assembly {
 
     /// Number of transitions that were pushed after the last row and never stored. The buffer is closed and drained, and
     /// `total` transitions were pushed to it, modulo 2³².
-    pub fn missing_at_end(&mut self, total: u32) -> u64 {
+    pub(crate) fn missing_at_end(&mut self, total: u32) -> u64 {
         u64::from(total.wrapping_sub(core::mem::replace(&mut self.ordinal, total)))
     }
 
     /// Ends the open episode and appends it to `finished`. Returns its captured number and its id; `None` when no episode
     /// with a transition was open.
-    pub fn finish(
+    pub(crate) fn finish(
         &mut self,
         outcome: Outcome,
         reason: EndReason,
@@ -149,7 +156,7 @@ impl Assembly {
     }
 
     /// The open episode.
-    pub fn open_mut(&mut self) -> Option<&mut EpisodeBuilder> {
+    pub(crate) fn open_mut(&mut self) -> Option<&mut EpisodeBuilder> {
         self.open.as_mut()
     }
 

@@ -1,7 +1,11 @@
-//! Every file system operation that changes a dataset or a journal: atomic files and folders, syncs and removals.
+//! File system operations that change a dataset or a journal: atomic files and folders, syncs and removals.
 //!
-//! Tests inject a fault at any of these operations: a refused operation, a full disk, a killed process or a loss of power.
-//! See `faults`.
+//! An internal module of the `bevy_experience` crates, for the journal and the dataset writer: its API may change in any
+//! release. All changes of files go through it, so that tests can inject a fault at any operation: a refused operation, a full
+//! disk, a killed process or a loss of power. The feature `fault_injection` adds the module `faults` for that.
+//!
+//! # Errors
+//! Functions return the [`io::Error`] of the file system unchanged. The caller adds the path.
 
 pub mod atomic;
 #[cfg(any(test, feature = "fault_injection"))]
@@ -18,7 +22,7 @@ use std::{
 #[cfg(any(test, feature = "fault_injection"))]
 use faults::check;
 
-/// Larger documents are refused, in bytes: they come from a damaged disk, not from a recording.
+/// Maximum size of a document, in bytes. A larger one is damaged: no recording writes one.
 const MAX_DOCUMENT: u64 = 256 << 20;
 
 const TEMPORARY: &str = ".experience-";
@@ -26,13 +30,21 @@ const TEMPORARY: &str = ".experience-";
 /// A file system operation that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
+    /// Create a file.
     CreateFile,
+    /// Create a folder.
     CreateFolder,
+    /// Write to a file, or truncate it.
     Write,
+    /// Sync the content of a file.
     Sync,
+    /// Sync the names in a folder.
     SyncFolder,
+    /// Rename a file or a folder.
     Rename,
+    /// Create a hard link.
     Link,
+    /// Remove a file or a folder.
     Remove,
 }
 
@@ -44,14 +56,14 @@ fn check(_: Operation, _: &Path) -> io::Result<()> {
 
 /// An open file whose operations can be made to fail by tests.
 #[derive(Debug)]
-pub struct DiskFile {
+pub(crate) struct DiskFile {
     file: File,
     path: PathBuf,
 }
 
 impl DiskFile {
     /// Creates the file `path`, which must not exist.
-    pub fn create_new(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create_new(path: &Path) -> io::Result<Self> {
         check(Operation::CreateFile, path)?;
         Self::open(path, OpenOptions::new().write(true).create_new(true))
     }
@@ -67,7 +79,7 @@ impl DiskFile {
     }
 
     /// Syncs content and metadata to the disk, so that both survive a loss of power.
-    pub fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         check(Operation::Sync, &self.path)?;
         self.file.sync_all()?;
         #[cfg(any(test, feature = "fault_injection"))]
@@ -76,7 +88,7 @@ impl DiskFile {
     }
 
     /// Truncates the file to `len` bytes and moves the cursor to its end.
-    pub fn cut(&mut self, len: u64) -> io::Result<()> {
+    pub(crate) fn truncate(&mut self, len: u64) -> io::Result<()> {
         check(Operation::Write, &self.path)?;
         self.file.set_len(len)?;
         self.file.seek(SeekFrom::Start(len))?;
@@ -99,12 +111,12 @@ impl Write for DiskFile {
 }
 
 /// A new path in `folder` for an unfinished file or folder. The name is hidden, and no glob for data files matches it.
-pub fn temporary(folder: &Path) -> PathBuf {
+pub(crate) fn temporary(folder: &Path) -> PathBuf {
     folder.join(format!("{TEMPORARY}{:016x}.tmp", rand::random::<u64>()))
 }
 
 /// Whether `name` was made by [`temporary`]: the file or folder is unfinished, or is being removed.
-pub fn is_temporary(name: &OsStr) -> bool {
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
     name.to_str()
         .is_some_and(|name| name.starts_with(TEMPORARY) && name.ends_with(".tmp"))
 }
@@ -132,7 +144,7 @@ pub fn probe(folder: &Path) -> io::Result<()> {
 }
 
 /// Checks that a file of `bytes` bytes can be written in `folder`, and removes it again.
-pub fn probe_room(folder: &Path, bytes: usize) -> io::Result<()> {
+pub(crate) fn probe_space(folder: &Path, bytes: usize) -> io::Result<()> {
     let path = temporary(folder);
     let mut file = DiskFile::create_new(&path)?;
     let probed = file.write_all(&vec![0; bytes]);
@@ -142,7 +154,7 @@ pub fn probe_room(folder: &Path, bytes: usize) -> io::Result<()> {
 }
 
 /// Renames a file or a folder. The new name survives a loss of power after [`sync_folder`].
-pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::Rename, to)?;
     #[cfg(any(test, feature = "fault_injection"))]
     faults::renaming(from, to);
@@ -158,20 +170,20 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Creates a folder, which must not exist, in a folder that does.
-pub fn create_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     check(Operation::CreateFolder, folder)?;
     fs::create_dir(folder)
 }
 
-/// Creates a folder and its parents, as far as they are missing.
+/// Creates a folder and its missing parents.
 pub fn create_folders(folder: &Path) -> io::Result<()> {
     check(Operation::CreateFolder, folder)?;
     fs::create_dir_all(folder)
 }
 
-/// Syncs the names in `folder`, so that renames in it survive a loss of power, on systems that support it.
+/// Syncs the names in `folder`, so that renames in it survive a loss of power. Does nothing on systems without support.
 pub fn sync_folder(folder: &Path) {
-    // Windows cannot open a folder, and some network file systems cannot sync one. The rename holds all the same.
+    // Windows cannot open a folder, and some network file systems cannot sync one. The rename is still atomic there.
     let synced = check(Operation::SyncFolder, folder)
         .and_then(|()| File::open(folder))
         .and_then(|opened| opened.sync_all());
@@ -195,24 +207,24 @@ pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Removes an unfinished file, as far as that is possible.
+/// Removes an unfinished file. Errors are ignored.
 pub fn remove_unfinished(path: &Path) {
     // The file may never have been created. One that cannot be removed has a name that no reader opens.
     let _ = remove(path);
 }
 
 /// Removes a folder with its content.
-pub fn remove_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
     check(Operation::Remove, folder)?;
     fs::remove_dir_all(folder)
 }
 
-/// Reads a whole document, of at most [`MAX_DOCUMENT`] bytes.
+/// Reads a whole document, of at most 256 MiB.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(MAX_DOCUMENT + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_DOCUMENT {
-        return Err(io::Error::other(format!("it holds more than {MAX_DOCUMENT} bytes")));
+        return Err(io::Error::other(format!("it is longer than {MAX_DOCUMENT} bytes")));
     }
     Ok(content)
 }

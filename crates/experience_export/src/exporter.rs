@@ -1,52 +1,8 @@
 //! Exporter: drains buffers on its own thread, assembles episodes, and dispatches them to sinks.
 //!
-//! The game hands over each new buffer and otherwise only unparks the thread. The exporter thread drains the buffers and
-//! dispatches whole episodes in batches to the sinks. Each sink has a worker thread and a queue. No lock that the game takes
-//! is held while a sink works: a sink that is slow, fails or panics costs the game at most rows, which are counted.
-//!
-//! # Slow sinks
-//! A batch that does not fit in a sink's queue goes to the sink's **backlog**: its rows stay in the journal, memory holds
-//! their location, and the exporter reads them back, in order, as the queue gets room. So a slow sink neither stops the
-//! draining nor makes the other sinks wait.
-//!
-//! A sink *holds up* its recording while its backlog exceeds
-//! [`JournalSettings::backlog_bytes`](crate::journal::JournalSettings::backlog_bytes), or while a batch waits in memory for
-//! its queue because the recording has no journal, or the journal cannot be written. The recording is not drained meanwhile:
-//! the buffers fill, and [`Overflow`](experience_buffer::Overflow) decides what is lost.
-//!
-//! A sink has *stalled* when it has held up its recording for [`ExportSettings::patience`] without taking a batch. From then
-//! on it holds up nothing: what fits neither in its queue nor in its backlog is counted as dropped, for this sink only. It
-//! is no longer stalled when it takes a batch.
-//!
-//! # Failing sinks
-//! A call that returns an error is retried as [`RetrySettings`] say, and its episodes are then counted as dropped. A sink
-//! that panics is retired. A sink whose disk is full
-//! ([`SinkError::is_storage_full`](crate::sink::SinkError::is_storage_full)) is retried until there is room;
-//! [`Exporter::is_storage_full`] meanwhile tells the game to pause recording. Each failure is logged once, and
-//! [`Exporter::take_notice`] returns it.
-//!
-//! # Memory
-//! For each recording the exporter thread holds:
-//! - the open episodes, each at most `max_episode_steps` long; with a journal, only what was drained since its last flush;
-//! - finished episodes of up to [`ExportSettings::batch`] transitions or [`ExportSettings::batch_bytes`], and one turn of one
-//!   buffer more;
-//! - [`ExportSettings::queue_bytes`] in the queues of the sinks, or one such batch where that is more; sinks share a batch
-//!   that is in several queues;
-//! - about 150 bytes for each episode in a backlog.
-//!
-//! At the close everything that the buffers hold is dispatched, whatever its size.
-//!
-//! # The journal
-//! Where a sink has a [folder for it](crate::sink::Sink::journal_folder), or
-//! [`JournalSettings::folder`](crate::journal::JournalSettings::folder) names one, drained rows are written to a
-//! [journal](crate::journal) at each of its flushes, and a batch before it is dispatched. A process that is killed loses at
-//! most one flush interval, and memory holds no more of an open episode than that. What every sink has made durable, or
-//! counted lost, leaves the journal. [`ExportSettings::journal`] says how it is written.
-//!
-//! # The account
-//! For each sink of each recording, at any moment, in transitions:
-//! `recorded = exported + dropped + discarded + pending`. A [`RunReport`] holds one such account. Transitions in a backlog
-//! are pending.
+//! [`ExporterThread`] drains the buffers of each recording through its [`RecordingPipeline`]. Each sink has a
+//! [`SinkHandle`](sink_handle::SinkHandle) on the exporter thread, and a [`SinkWorker`](sink_worker::SinkWorker) on a thread of
+//! its own. A [`SinkQueue`](sink_queue::SinkQueue) connects the two. The documentation of the crate describes the guarantees.
 
 mod drain;
 mod episode_batch;
@@ -126,12 +82,12 @@ enum Command {
 
 /// Counter of the exporter thread's passes, for threads that wait for buffers to be drained.
 #[derive(Default)]
-struct Progress {
+struct PassCounter {
     passes: Mutex<u64>,
     drained: Condvar,
 }
 
-impl Progress {
+impl PassCounter {
     fn advance(&self) {
         *self.passes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.drained.notify_all();
@@ -168,7 +124,7 @@ pub struct SinkPace {
 pub struct Exporter {
     commands: Sender<Command>,
     thread: Option<JoinHandle<()>>,
-    progress: Arc<Progress>,
+    passes: Arc<PassCounter>,
     monitors: Vec<RecordingMonitor>,
     notices: Arc<Notices>,
     close_timeout: Duration,
@@ -181,7 +137,7 @@ impl Exporter {
     /// When the system refuses another thread.
     pub fn spawn(settings: ExportSettings, recordings: Vec<RecordingExport>) -> std::io::Result<Self> {
         let (commands, receiver) = crossbeam_channel::unbounded();
-        let progress = Arc::<Progress>::default();
+        let passes = Arc::<PassCounter>::default();
         let close_timeout = settings.close_timeout;
         let notices = Arc::<Notices>::default();
         let recordings = recordings
@@ -190,14 +146,14 @@ impl Exporter {
             .map(|(index, export)| RecordingPipeline::spawn(index, export, &settings, &notices))
             .collect::<Result<Vec<_>, _>>()?;
         let monitors = recordings.iter().map(RecordingPipeline::monitor).collect();
-        let exporter = ExporterThread::new(settings, recordings, receiver, progress.clone());
+        let exporter = ExporterThread::new(settings, recordings, receiver, passes.clone());
         let thread = std::thread::Builder::new()
             .name("experience-export".to_owned())
             .spawn(move || exporter.run())?;
         Ok(Self {
             commands,
             thread: Some(thread),
-            progress,
+            passes,
             monitors,
             notices,
             close_timeout,
@@ -251,7 +207,7 @@ impl Exporter {
 
     /// Waits until `has_room` returns true, or until `deadline`. Returns the last result of `has_room`.
     pub fn wait_for_room(&self, deadline: Instant, mut has_room: impl FnMut() -> bool) -> bool {
-        /// Bounds a wait that begins just after the pass that made room has ended.
+        /// Bounds a wait that begins just after the pass that freed rows has ended.
         const RECHECK: Duration = Duration::from_millis(1);
         while !has_room() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -259,7 +215,7 @@ impl Exporter {
                 return has_room();
             }
             self.wake();
-            self.progress.wait(left.min(RECHECK));
+            self.passes.wait(left.min(RECHECK));
         }
         true
     }
@@ -304,7 +260,7 @@ impl Exporter {
         sinks.iter().map(SinkMonitor::name)
     }
 
-    /// Whether a sink or the journal of the recording waits for room on its disk. One atomic load, cheap enough for every tick.
+    /// Whether a sink or the journal of the recording waits for disk space. One atomic load, cheap enough for every tick.
     #[must_use]
     pub fn is_storage_full(&self, recording: usize) -> bool {
         self.monitors
@@ -312,7 +268,7 @@ impl Exporter {
             .is_some_and(|monitor| monitor.storage.is_full())
     }
 
-    /// The name of the sink or journal that waits for room on its disk: [`Sink::describe`].
+    /// The name of the sink or journal that waits for disk space: [`Sink::describe`].
     #[must_use]
     pub fn full_storage(&self, recording: usize) -> Option<String> {
         self.monitors.get(recording)?.storage.first_full()
@@ -331,7 +287,7 @@ impl Exporter {
     }
 
     /// Ends all open episodes (truncated, reason `shutdown`), dispatches everything to the sinks, closes them and ends the
-    /// threads. False when that takes longer than `timeout`: the threads then go on as long as the process lives.
+    /// threads. False when that takes longer than `timeout`: the threads then continue until the process ends.
     pub fn close(&mut self, timeout: Duration) -> bool {
         let Some(thread) = self.thread.take() else {
             return true;
@@ -341,8 +297,8 @@ impl Exporter {
         let deadline = Instant::now() + timeout.saturating_sub(timeout / 8);
         if !request(&self.commands, |done| Command::Close(done, deadline), timeout, &thread) {
             tracing::error!(
-                "what was recorded could not be written within {timeout:?}; the exporter and its sinks go on by themselves as \
-                 long as the process lives"
+                "what was recorded could not be written within {timeout:?}; the exporter and its sinks continue until the \
+                 process ends"
             );
             return false;
         }

@@ -4,7 +4,7 @@
 //! - **Crash recovery**: [`JournalReader`] reads what a process left that died.
 //! - **Memory**: an open episode need not stay in memory. The location of its rows is a list of [`Extent`]s, and [`Segments`]
 //!   reads them back.
-//! - **Backlog**: a finished episode for which a sink's queue has no room stays in the journal until it has.
+//! - **Backlog**: a finished episode that does not fit in a sink's queue stays in the journal until it fits.
 //!
 //! The exporter writes one journal for each recording with a sink that has a
 //! [folder for it](crate::sink::Sink::journal_folder), or for which [`JournalSettings::folder`] names one.
@@ -12,7 +12,7 @@
 //! A journal is a folder of segments, `00000.journal`, `00001.journal` and so on. A segment is deleted when it and those before
 //! it hold nothing that is needed: every episode in them is durable at every sink, discarded or lost.
 //!
-//! An episode that stays open would keep every segment since it began, with everything that was written meanwhile. Where less
+//! An episode that stays open would keep every segment since it began, with all other episodes in them. Where less
 //! than a quarter of that is needed, the episode is written again to the end of the journal, so that the older segments can be
 //! deleted. A reader that finds both copies takes the longer one: the shorter is a prefix or a suffix of the same rows.
 //!
@@ -49,9 +49,9 @@
 //!
 //! *Text* and *bytes* are a `u64` length and that many bytes; *maybe* is a `u8`, and the value where that is 1. This is the
 //! encoding of [bincode](https://docs.rs/bincode/2.0.1) with integers of fixed width. A row is a
-//! [`StepHeader`](experience_core::transition::StepHeader) followed by the columns of [`RowLayout`](experience_core::schema::RowLayout); the rows of
-//! one episode are in order, over any number of records. The first frame of a segment holds a head and all reasons so far, so
-//! every segment can be read without the others.
+//! [`StepHeader`](experience_core::transition::StepHeader) followed by the columns of
+//! [`RowLayout`](experience_core::schema::RowLayout); the rows of one episode are in order, over any number of records. The
+//! first frame of a segment holds a head and all reasons so far, so every segment can be read without the others.
 //!
 //! # Damage
 //! A truncated frame, such as the last one of a process that died, is ignored. A frame with a wrong checksum is skipped: the
@@ -96,7 +96,7 @@ pub struct JournalSettings {
     pub fsync: Fsync,
     /// Most bytes of finished episodes that wait in the journal for one sink, because its queue is full: its **backlog**. Their
     /// rows count, and about 150 bytes of memory for each episode. One batch may exceed it. A sink whose backlog is over this
-    /// holds up its recording; see [`ExportSettings::patience`](crate::exporter::ExportSettings::patience).
+    /// holds up its recording; see [`ExportSettings::patience`](crate::ExportSettings::patience).
     ///
     /// The journal itself is larger: it also holds open episodes, and what sinks have taken and not made durable.
     pub backlog_bytes: u64,
@@ -105,9 +105,9 @@ pub struct JournalSettings {
     /// [`MemorySink`](crate::sink::MemorySink) alone. It is created where it is missing. `None` for no journal there, and no
     /// backlog.
     ///
-    /// After a clean close the folder is empty. A process that dies leaves `journal/<run>-<recording>/` in it, which no later run
-    /// recovers or deletes, and [`JournalReader`] can read. Not a folder that lies in memory, such as `/tmp` on many systems. A
-    /// disk that is full does not pause the recording: without room for a backlog the buffers overflow.
+    /// After a clean close the folder is empty. A process that dies leaves `journal/<run>-<recording>/` in it, which no later
+    /// run recovers or deletes, and [`JournalReader`] can read. Do not name a folder in memory, such as `/tmp` on many systems.
+    /// A full disk does not pause the recording: without a backlog the buffers overflow.
     pub folder: Option<PathBuf>,
 }
 

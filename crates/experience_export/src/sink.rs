@@ -1,7 +1,6 @@
-//! Where episodes go.
+//! The trait [`Sink`], a destination of episodes, and its error.
 //!
-//! A [`Sink`] lives on a thread of its own and never sees the game: it may block, fail or panic without a frame being
-//! lost. Everything that reaches a sink is a whole [`Episode`].
+//! A sink runs on a worker thread: it may block, fail or panic without delaying the game.
 
 mod memory;
 
@@ -14,72 +13,72 @@ use experience_core::{
 };
 use std::{borrow::Cow, path::PathBuf, sync::Arc, time::SystemTime};
 
-/// Takes the episodes of one recording.
+/// A destination of the episodes of one recording.
 ///
-/// The exporter calls, on a thread that the sink has for itself: [`open`](Self::open) once, then [`write`](Self::write) and
-/// [`flush`](Self::flush) any number of times, then [`close`](Self::close) once. What fails is tried again, each of them, if
-/// the error [may pass](SinkError::may_pass). A sink that panics is never called again.
+/// Each sink has a worker thread. It calls [`open`](Self::open) once, then [`write`](Self::write) and [`flush`](Self::flush)
+/// any number of times, then [`close`](Self::close) once. A call that fails is retried if its error [may
+/// pass](SinkError::may_pass). A sink that panics is not called again.
 pub trait Sink: Send + 'static {
-    /// What the sink is, for messages and reports: `dataset data/arena`.
+    /// Name of the sink in messages and reports, such as `dataset data/arena`.
     fn describe(&self) -> Cow<'_, str>;
 
-    /// Checks, while the app is being set up, that [`open`](Self::open) can be expected to succeed.
+    /// Checks, before the recording starts, that [`open`](Self::open) can be expected to succeed.
     ///
     /// # Errors
-    /// What is wrong, and what to do. The app that is being set up panics with it.
+    /// The problem and its remedy. The plugin of `bevy_experience` panics with it.
     fn check(&mut self, schema: &Schema) -> Result<(), SinkError> {
         let _ = schema;
         Ok(())
     }
 
-    /// Prepares to take episodes.
+    /// Prepares for [`write`](Self::write).
     ///
     /// # Errors
-    /// What is wrong, and what to do. Everything meant for this sink is then counted as dropped.
+    /// The problem and its remedy. All episodes are then counted as dropped for this sink.
     fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError>;
 
-    /// Takes whole episodes. Each episode is accepted or refused as one.
+    /// Accepts `episodes`, all or none of them.
     ///
     /// # Errors
-    /// When none of `episodes` was taken: they are offered again, or in the end counted as dropped.
+    /// When none of them was accepted. They are offered again, and counted as dropped when retries end.
     fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError>;
 
-    /// Makes what was written visible to readers as far as the sink can, and takes note of the run so far.
+    /// Makes the accepted episodes visible to readers as far as the sink can. `report` is the account of the run so far.
     ///
     /// # Errors
-    /// When something that [`write`](Self::write) took could not be brought to where it goes.
+    /// When an accepted episode could not be stored or sent.
     fn flush(&mut self, report: &RunReport) -> Result<(), SinkError>;
 
-    /// Bytes that this run's episodes take on a disk; 0 for a sink that keeps none there. It is asked after each flush.
+    /// Bytes of this run's episodes on disk; 0 for a sink that stores none there. Called after each flush.
     fn disk_bytes(&self) -> u64 {
         0
     }
 
-    /// How many of the first `taken` episodes, in the order in which it took them, the sink has for good: they are still there
-    /// when the process dies. All of them, unless it says otherwise. Asked after each [`write`](Self::write) and
-    /// [`flush`](Self::flush); the others are kept in the [journal](crate::journal).
+    /// Number of durable episodes among the `taken` episodes that were accepted, counted from the first: they outlive the
+    /// process. By default all of them. Called after each [`write`](Self::write) and [`flush`](Self::flush). The
+    /// [journal](crate::journal) holds the others.
     fn durable(&self, taken: u64) -> u64 {
         taken
     }
 
-    /// A folder for the [journal](crate::journal) of the run, where whoever opens such a sink again finds it; asked once, after
-    /// [`open`](Self::open). `None` unless the sink says otherwise: then what is in memory dies with the process. Of several
-    /// sinks of a recording, one has the journal; if that one fails for good, the journal stays as it is.
+    /// Folder for the [journal](crate::journal) of the run, from which a later sink can recover it. Called once, after
+    /// [`open`](Self::open). By default `None`: rows in memory are lost if the process dies. Of several sinks of a recording,
+    /// the first with a folder hosts the journal. If that sink is retired, the journal is abandoned and its files remain.
     fn journal_folder(&self) -> Option<PathBuf> {
         None
     }
 
-    /// Finishes: everything taken is visible to readers when this returns.
+    /// Ends the run: all accepted episodes are visible to readers when this returns. `report` is the final account.
     ///
     /// # Errors
-    /// When something that [`write`](Self::write) took could not be brought to where it goes.
+    /// When an accepted episode could not be stored or sent.
     fn close(&mut self, report: &RunReport) -> Result<(), SinkError>;
 }
 
-/// What a sink needs to know of the recording that it serves.
+/// Metadata of a recording, for its sinks.
 #[derive(Clone, Debug)]
 pub struct RecordingInfo {
-    /// The columns of its episodes.
+    /// Schema of its episodes.
     pub schema: Arc<Schema>,
     /// The run that records.
     pub run: RunId,
@@ -87,64 +86,64 @@ pub struct RecordingInfo {
     pub tick_rate: Option<f64>,
     /// When the run began.
     pub started: SystemTime,
-    /// The folder of the buffers' files, where they lie in files: rows there outlive the process, too.
+    /// Folder of the buffers' files, whose rows outlive the process too. `None` where the buffers are not in files.
     pub buffers: Option<PathBuf>,
 }
 
-/// Why a sink could not do what it was asked to.
+/// Error of a [`Sink`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SinkError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
-        /// What was being done: `create`, `write to`, `rename`.
+        /// The operation: `create`, `write to`, `rename`.
         action: &'static str,
-        /// To which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the file system.
         source: std::io::Error,
     },
-    /// The folder holds something else.
+    /// The folder has other content than a dataset.
     #[error("`{}` is not a dataset: {reason}; name an empty or a new folder", path.display())]
     NotADataset {
         /// The folder.
         path: PathBuf,
-        /// What was found there.
+        /// What the folder contains.
         reason: String,
     },
-    /// The recording's folder holds other columns, and the sink was told to refuse that.
+    /// The recording's folder holds another schema, and the sink is configured to refuse that.
     #[error(
-        "`{}` holds other columns than this recording (here) has: {}; name another folder, or allow one beside it",
+        "`{}` (there) holds other columns than this recording (here): {}; name another folder, or allow a sibling folder",
         path.display(),
         differences.join("; ")
     )]
     OtherSchema {
-        /// The recording's folder, "there".
+        /// The recording's folder: "there" in `differences`.
         path: PathBuf,
         /// What differs, one sentence each.
         differences: Vec<String>,
     },
-    /// The sink's bounded queue is full: whoever reads it is slower than the game.
-    #[error("the channel is full: its reader is slower than the game")]
+    /// The sink's bounded channel is full: its receiver is slower than the game.
+    #[error("the channel is full: its receiver is slower than the game")]
     Full,
-    /// Whoever reads the sink is gone.
-    #[error("the channel's reader is gone")]
+    /// The receiver of the sink's channel was dropped.
+    #[error("the channel's receiver was dropped")]
     Disconnected,
-    /// Anything else.
+    /// Another error, as a message.
     #[error("{0}")]
     Other(String),
 }
 
 impl SinkError {
-    /// Whether a disk is full. Recording is paused then, and the sink is tried again until there is room.
+    /// Whether a disk is full. Recording is paused then, and the call is retried until the disk has space.
     #[must_use]
     pub fn is_storage_full(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
     }
 
-    /// Whether it may go well another time. A channel is refused at once: its reader decides how much waits.
+    /// Whether a retry may succeed. False for channels: the receiver decides how many batches wait.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Io { .. } | Self::Other(_))

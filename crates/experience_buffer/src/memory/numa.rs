@@ -37,7 +37,7 @@ fn bind(map: &MmapRaw, node: usize) -> bool {
     let mask = mask(node);
     let bits = mask.len() * c_ulong::BITS as usize;
     // SAFETY: address and length are those of a live mapping that this process owns, and the policy affects only the node of
-    // pages. The mask has as many bits as are passed: the kernel reads one less than it is told.
+    // pages. The mask has as many bits as are passed: the kernel reads one less than that number.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mbind,

@@ -24,14 +24,14 @@ const LINE_WORDS: usize = 8;
 /// Words that all threads may access, initially zero: one allocation or one mapping.
 pub(crate) struct Words {
     words: NonNull<[AtomicU64]>,
-    owner: Owner,
+    backing: Backing,
     memory: MemoryUse,
     /// Returned to the budget when the words are freed.
     share: Option<Share>,
 }
 
-/// The owner of the words, which frees them when it is dropped.
-enum Owner {
+/// The memory that backs the words, freed when it is dropped.
+enum Backing {
     /// The whole allocation, of which the words are a part.
     Heap(NonNull<[AtomicU64]>),
     #[cfg(not(loom))]
@@ -60,7 +60,7 @@ impl Words {
         Ok(Self {
             words: pages.words(len),
             memory: pages.memory(),
-            owner: Owner::Anonymous { _pages: pages },
+            backing: Backing::Anonymous { _pages: pages },
             share: None,
         })
     }
@@ -91,7 +91,7 @@ impl Words {
         let words = unsafe { &all.as_ref()[first..first + len] };
         Ok(Self {
             words: NonNull::from(words),
-            owner: Owner::Heap(all),
+            backing: Backing::Heap(all),
             share: None,
             memory: MemoryUse {
                 heap: len * size_of::<u64>(),
@@ -124,7 +124,7 @@ impl Words {
                 file: file.len(),
                 ..MemoryUse::default()
             },
-            owner: Owner::File(file),
+            backing: Backing::File(file),
             share: None,
         }
     }
@@ -155,7 +155,7 @@ impl Words {
     /// Removes the file of the words after they are unmapped, if this process created it.
     pub(crate) fn remove_file(&mut self) {
         #[cfg(not(loom))]
-        if let Owner::File(file) = &mut self.owner {
+        if let Backing::File(file) = &mut self.backing {
             file.remove_when_dropped();
         }
     }
@@ -166,7 +166,7 @@ impl Deref for Words {
 
     #[inline]
     fn deref(&self) -> &[AtomicU64] {
-        // SAFETY: for as long as `self` lives, `owner` keeps the words at their address and gives no other access to them. They
+        // SAFETY: for as long as `self` lives, `backing` keeps the words at their address and gives no other access to them. They
         // are an allocation of that length, or part of a mapping of at least that length, aligned, and initialized with zeros or
         // with the bytes of a file, of which every bit pattern is valid.
         unsafe { self.words.as_ref() }
@@ -175,9 +175,9 @@ impl Deref for Words {
 
 impl Drop for Words {
     fn drop(&mut self) {
-        match self.owner {
+        match self.backing {
             // SAFETY: it was leaked from a box in `heap`, and `self` was its last user.
-            Owner::Heap(all) => drop(unsafe { Box::from_raw(all.as_ptr()) }),
+            Backing::Heap(all) => drop(unsafe { Box::from_raw(all.as_ptr()) }),
             #[cfg(not(loom))]
             _ => {}
         }

@@ -49,8 +49,8 @@ impl PoolWriter {
         self.shards[player.shard as usize].begin_run(player, cell)
     }
 
-    /// Appends the rows of a run, which are [transitions](StepKind::Transition). Each cell of `cells` is the links, the row, and
-    /// padding to an even number of words. Nothing else may have been pushed to the shard since the run was begun.
+    /// Appends the rows of a run, which are [transitions](StepKind::Transition). Each cell of `cells` is the links, the row,
+    /// and padding to an even number of words. Nothing else may have been pushed to the shard since the run was begun.
     ///
     /// Readers find the rows after the next [`publish`](Self::publish) or the next call of another method, by which time the
     /// stores have left the processor. Until then the shard holds as many of its oldest rows less.

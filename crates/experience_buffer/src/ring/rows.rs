@@ -11,8 +11,8 @@ use core::ops::Range;
 
 /// Shared words with the layout of a [`Shape`]: a header, and the rows.
 ///
-/// There is no sequence number between the rows, so consecutive rows can be copied at once. Which of them are valid is told
-/// by the ring's counters: see [`Slots`](super::slots::Slots).
+/// There is no sequence number between the rows, so consecutive rows can be copied at once. The ring's counters
+/// define which of them are valid: see [`Slots`](super::slots::Slots).
 pub(crate) struct Rows {
     words: Words,
     first: usize,
@@ -58,7 +58,7 @@ impl Rows {
         self.len - self.links
     }
 
-    /// Words of a row and its links: what [`View::load`] copies.
+    /// Words of a row and its links: what [`RowsView::load`] copies.
     pub(crate) fn content_words(&self) -> usize {
         self.len
     }
@@ -66,8 +66,8 @@ impl Rows {
     /// A copy of the dimensions, for code that accesses several cells: the compiler cannot know that a write to a cell leaves
     /// this struct unchanged.
     #[inline]
-    pub(crate) fn view(&self) -> View<'_> {
-        View {
+    pub(crate) fn view(&self) -> RowsView<'_> {
+        RowsView {
             words: &self.words[self.first..],
             stride: self.stride,
             len: self.len,
@@ -78,14 +78,14 @@ impl Rows {
 
 /// See [`Rows::view`].
 #[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
+pub(crate) struct RowsView<'a> {
     words: &'a [AtomicU64],
     stride: usize,
     len: usize,
     links: usize,
 }
 
-impl<'a> View<'a> {
+impl<'a> RowsView<'a> {
     /// The links and the row of a cell.
     #[inline(always)]
     pub(crate) fn content(self, index: usize) -> &'a [AtomicU64] {

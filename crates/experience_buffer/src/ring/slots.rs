@@ -15,7 +15,7 @@ use crate::{
 mod counter {
     /// Rows pushed, which is the number of the next row: all before it are written.
     pub const HEAD: usize = 16;
-    /// 1 once the ring is closed. Beside the head, because every push reads it.
+    /// 1 once the ring is closed. Next to the head, because every push reads it.
     pub const CLOSED: usize = 17;
     /// Rows refused because the ring was closed.
     pub const REJECTED: usize = 18;

@@ -9,7 +9,7 @@ use core::fmt;
 use std::sync::Arc;
 
 /// Pushes to a [`Ring`](super::Ring). There is one writer for each ring; dropping it closes the ring.
-pub struct Writer {
+pub struct RingWriter {
     slots: Arc<Slots>,
     /// The number of the next row.
     next: u64,
@@ -20,7 +20,7 @@ pub struct Writer {
     skipped: u64,
 }
 
-impl Writer {
+impl RingWriter {
     pub(super) fn new(slots: Arc<Slots>, shape: Shape) -> Self {
         Self {
             slots,
@@ -94,15 +94,15 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for RingWriter {
     fn drop(&mut self) {
         self.slots.close();
     }
 }
 
-impl fmt::Debug for Writer {
+impl fmt::Debug for RingWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer")
+        f.debug_struct("RingWriter")
             .field("next", &self.next)
             .finish_non_exhaustive()
     }

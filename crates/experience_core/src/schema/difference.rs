@@ -33,7 +33,7 @@ impl Schema {
             ));
         }
         if found.is_empty() && self != other {
-            found.push("the same columns stand in another order".to_owned());
+            found.push("the columns are the same in another order".to_owned());
         }
         found
     }

@@ -1,4 +1,4 @@
-//! End reasons, and the codes that stand for them in rows.
+//! End reasons, and the codes that represent them in rows.
 
 use core::fmt;
 use serde::{Deserialize, Serialize};

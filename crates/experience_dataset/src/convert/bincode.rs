@@ -10,8 +10,9 @@ use std::{
     sync::Arc,
 };
 
-/// Writes a recording in the format of the [journal](experience_export::journal), frames of bincode, to the folder `path`, which is missing or
-/// empty. For each run there is a folder with its name, for a [`JournalReader`](experience_export::journal::JournalReader).
+/// Writes a recording in the format of the [journal](experience_export::journal), frames of bincode, to the folder `path`,
+/// which is missing or empty. For each run there is a folder with its name, for a
+/// [`JournalReader`](experience_export::journal::JournalReader).
 ///
 /// This is for Rust programs that read the rows of the game without Arrow. `watch` is called with the progress.
 ///
@@ -72,10 +73,10 @@ fn write(journal: &mut Journal, episode: &Episode) -> io::Result<()> {
     let words = episode.schema().layout().row_words();
     let mut rest = episode.rows();
     loop {
-        let room = (journal.room() / (words * size_of::<u64>()))
+        let limit = (journal.frame_bytes_left() / (words * size_of::<u64>()))
             .max(1)
             .saturating_mul(words);
-        let (now, later) = rest.split_at(rest.len().min(room));
+        let (now, later) = rest.split_at(rest.len().min(limit));
         let _ = journal.put_rows(episode_id, now);
         rest = later;
         if rest.is_empty() {

@@ -42,9 +42,9 @@ pub fn to_jsonl(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(Pr
 
 /// A transition as a JSON object, with the names of the dataset's columns.
 ///
-/// Non-finite numbers are `null`; all others are exact. `next_observation` is in every line, and `changed`, which follows from the
-/// observations, in none. A single discrete action is a number; other actions are lists, with each action column in its own type
-/// and shape in `action.<name>`.
+/// Non-finite numbers are `null`; all others are exact. `next_observation` is in every line, and `changed`, which follows from
+/// the observations, in none. A single discrete action is a number; other actions are lists, with each action column in its own
+/// type and shape in `action.<name>`.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLine<'a>(pub Transition<'a>);
 

@@ -50,8 +50,8 @@ const FILES_PER_CHUNK: usize = 1000;
 /// `watch` is called with the progress.
 ///
 /// # Errors
-/// If the recording is damaged, or has no action or no episode; if its transitions differ in duration, because `LeRobot` requires a
-/// fixed frame rate; if `fps` is unknown or not an integer; or if `to` is not empty or cannot be written.
+/// If the recording is damaged, or has no action or no episode; if its transitions differ in duration, because `LeRobot`
+/// requires a fixed frame rate; if `fps` is unknown or not an integer; or if `to` is not empty or cannot be written.
 pub fn to_lerobot(
     recording: &RecordingData,
     to: &Path,

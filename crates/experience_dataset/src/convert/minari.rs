@@ -12,9 +12,9 @@
 //!     infos/                  each [T + 1]
 //! ```
 //!
-//! The action space is `Discrete` for a single discrete action, `MultiDiscrete` for several, a `Box` for `f32` columns alone, and
-//! otherwise a `Dict` of the columns. Infos have the index of Gymnasium: the info of an action is at the step that it led to,
-//! `t + 1`, and `action_mask` at its observation.
+//! The action space is `Discrete` for a single discrete action, `MultiDiscrete` for several, a `Box` for `f32` columns alone,
+//! and otherwise a `Dict` of the columns. Infos have the index of Gymnasium: the info of an action is at the step that it led
+//! to, `t + 1`, and `action_mask` at its observation.
 
 use crate::{
     DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter,
@@ -45,8 +45,8 @@ const MINARI: &str = "0.5.0";
 /// The whole dataset is in memory until it is written. `watch` is called with the progress.
 ///
 /// # Errors
-/// If the recording is damaged, has no action or no episode, or has two action columns of one name; if `id` is not a valid Minari
-/// id; or if the folder is not empty or cannot be written.
+/// If the recording is damaged, has no action or no episode, or has two action columns of one name; if `id` is not a valid
+/// Minari id; or if the folder is not empty or cannot be written.
 pub fn to_minari(
     recording: &RecordingData,
     root: &Path,
@@ -429,8 +429,8 @@ fn column_space(column: &Column) -> Value {
     json!({ "type": "Box", "dtype": dtype, "shape": column.shape, "low": nested(low), "high": nested(high) })
 }
 
-/// The minimum and the maximum of a column. Minari reads infinite bounds of floats from strings; integers have the bounds of their
-/// type.
+/// The minimum and the maximum of a column. Minari reads infinite bounds of floats from strings; integers have the bounds of
+/// their type.
 fn bounds(column: &Column) -> (Value, Value) {
     let (low, high) = match column.space {
         Space::Box { low, high } => (low, high),

@@ -1,16 +1,16 @@
 //! Checks whether actions are recorded in the transitions that they affect.
 //!
 //! In an aligned recording, the change of some feature in a transition follows partly from the action of that transition. In a
-//! recording that is off by one, it follows from the action of a neighbour. Actions resemble their neighbours, and so do changes,
-//! so a correlation with a shifted action proves nothing. Therefore the change of a feature is regressed on the actions before,
-//! beside and after it, on the change before it, and on the value of the feature. The partial correlation (Fisher 1924, "The
-//! distribution of the partial correlation coefficient") of an action is the part of the change that it explains and the other
-//! regressors do not.
+//! recording that is off by one, it follows from the action of a neighbour. Actions resemble their neighbours, and so do
+//! changes, so a correlation with a shifted action proves nothing. Therefore the change of a feature is regressed on the
+//! actions before, beside and after it, on the change before it, and on the value of the feature. The partial correlation
+//! (Fisher 1924, "The distribution of the partial correlation coefficient") of an action is the part of the change that it
+//! explains and the other regressors do not.
 //!
-//! This detects an action that leads its effect, because what a player reacts to is among the regressors. An action that lags is
-//! harder to detect: a player that reacts to its observation ties the action to the change *before* it in aligned recordings too.
-//! There the action beside a change must also explain next to nothing in a regression without the value of the feature. So some
-//! recordings that lag are not detected.
+//! This detects an action that leads its effect, because what a player reacts to is among the regressors. An action that lags
+//! is harder to detect: a player that reacts to its observation ties the action to the change *before* it in aligned recordings
+//! too. There the action beside a change must also explain next to nothing in a regression without the value of the feature. So
+//! some recordings that lag are not detected.
 
 use super::{Diagnosis, Severity, Symptom};
 use experience_core::{

@@ -41,8 +41,8 @@ fn write(journal: &mut Journal, builder: &mut EpisodeBuilder, schema: &Schema) -
     journal.sync_if_due()
 }
 
-/// Writes steps, compacts them in several frames, and writes another step; each frame has a segment of its own. `durable` counts
-/// the steps that are durable.
+/// Writes steps, compacts them in several frames, and writes another step; each frame has a segment of its own. `durable`
+/// counts the steps that are durable.
 fn record(folder: &Path, durable: &mut u64) -> io::Result<()> {
     let schema = schema();
     let owner = Owner {

@@ -3,8 +3,8 @@
 use experience_arrow::EpisodeSlice;
 use experience_core::transition::Episode;
 
-/// The maximum size of a batch, in bytes of rows: the rows stay in the CPU cache while each column is encoded, and little memory
-/// is held twice.
+/// The maximum size of a batch, in bytes of rows: the rows stay in the CPU cache while each column is encoded, and little
+/// memory is held twice.
 const BATCH_BYTES: usize = 512 << 10;
 
 /// Divides `episodes` into batches, in order. Short episodes share a batch, and long ones are divided.

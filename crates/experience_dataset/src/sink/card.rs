@@ -1,6 +1,7 @@
-//! The dataset card: a `README.md` whose front matter tells Hugging Face `datasets` where each recording's shards are.
+//! The dataset card: a `README.md` whose front matter lists each recording's shards for Hugging Face `datasets`.
 //!
-//! Only the generated entries of `configs:` in the front matter are replaced. Everything else in the card is the user's, and kept.
+//! Only the generated entries of `configs:` in the front matter are replaced. Everything else in the card is the user's, and
+//! kept.
 
 use super::{
     files::{self, io_error},
@@ -9,7 +10,7 @@ use super::{
 use experience_export::SinkError;
 use std::{fs, io, path::Path};
 
-/// How often a card is rewritten because another process added a recording in the meantime.
+/// How often a card is rewritten because another process added a recording since it was read.
 const ATTEMPTS: usize = 8;
 
 /// Updates the card of the dataset at `root` with the recordings in it.

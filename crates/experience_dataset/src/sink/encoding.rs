@@ -8,8 +8,8 @@
 //!     --features dataset,parquet/lz4,parquet/snap --bench encodings
 //! ```
 //!
-//! Single columns of the arena, compressed with Zstandard's level 1, in bytes and nanoseconds per transition. The chosen encoding
-//! is bold.
+//! Single columns of the arena, compressed with Zstandard's level 1, in bytes and nanoseconds per transition. The chosen
+//! encoding is bold.
 //!
 //! | column | dictionary | plain | byte stream split | delta |
 //! |---|---|---|---|---|

@@ -1,7 +1,7 @@
 //! `experience.json`: the schema of a recording, with its names, spaces and units. Written once and never changed.
 
 use super::layout;
-use experience_arrow::is_wide;
+use experience_arrow::columns::is_wide;
 use experience_core::schema::{Column, DType, Schema, Space};
 use experience_export::disk;
 use serde::{Deserialize, Serialize};

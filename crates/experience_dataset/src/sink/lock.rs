@@ -1,6 +1,6 @@
-//! Lock files that tell whether the process of a run is alive.
+//! Lock files that show whether the process of a run is alive.
 //!
-//! A run holds a lock on a hidden file beside its account until it is closed. The operating system releases the lock when the
+//! A run holds a lock on a hidden file next to its account until it is closed. The operating system releases the lock when the
 //! process ends, however it ends.
 
 use super::layout;

@@ -1,6 +1,6 @@
 //! Reads columns of a finished shard.
 
-use experience_arrow::{BatchColumns, ColumnId, check_columns};
+use experience_arrow::columns::{BatchColumns, ColumnId, check_columns};
 use experience_core::schema::Schema;
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use std::{fs::File, path::Path};

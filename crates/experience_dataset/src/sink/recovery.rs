@@ -1,9 +1,10 @@
-//! Crash recovery: brings the journals and buffer files of dead processes into shards.
+//! Crash recovery: writes the episodes in journals and buffer files of dead processes to shards.
 //!
 //! For each run that was not closed and whose process is dead, the rows of its journal, and those of its buffer files that the
 //! journal lacks, become episodes. Episodes that are in the run's shards already are skipped, and the others are written to new
-//! shards. Then the account is updated, and the journal is removed. A recovery that was interrupted is finished by the next one,
-//! which finds the shards that the first has committed. A recovery holds the run's lock, so no two processes recover one run.
+//! shards. Then the account is updated, and the journal is removed. A recovery that was interrupted is finished by the next
+//! one, which finds the shards that the first has committed. A recovery holds the run's lock, so no two processes recover one
+//! run.
 
 mod recovered_state;
 mod rings;
@@ -14,7 +15,7 @@ use super::{
     files::io_error,
     layout,
     lock::{Claim, RunLock, lock_retention},
-    run_writer::RunWriter,
+    run_shard_writer::RunShardWriter,
 };
 use experience_core::{
     schema::Schema,
@@ -60,8 +61,8 @@ pub struct Recovery {
     pub recovered: Vec<RecoveredRun>,
     /// Runs whose process is alive; they are unchanged.
     pub alive: Vec<RunId>,
-    /// Unfinished runs whose process may be alive, because their lock file is missing: the file system has no locks, or the file
-    /// was removed. They are unchanged.
+    /// Unfinished runs whose process may be alive, because their lock file is missing: the file system has no locks, or the
+    /// file was removed. They are unchanged.
     pub unclear: Vec<RunId>,
     /// Runs that could not be recovered, and why. No data of them was removed, so the recovery can be repeated.
     pub failed: Vec<(RunId, String)>,
@@ -252,7 +253,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     Ok((!was_over || recovered.episodes > 0).then_some(recovered))
 }
 
-/// Writes `builders` to new shards. Drafts that are still open are truncated.
+/// Writes `builders` to new shards. Open episodes are truncated.
 fn write(
     folder: &Path,
     schema: &Arc<Schema>,
@@ -261,7 +262,7 @@ fn write(
     shards: &mut RunShards,
     recovered: &mut RecoveredRun,
 ) -> Result<(), SinkError> {
-    let mut writer = RunWriter::new(folder, schema, recovered.run, shards.next_index())?;
+    let mut writer = RunShardWriter::new(folder, schema, recovered.run, shards.next_index())?;
     let mut segments = Segments::new(journal);
     let mut episodes: Vec<Episode> = Vec::new();
     let mut bytes = 0;

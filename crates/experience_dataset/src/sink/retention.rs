@@ -10,7 +10,7 @@ use super::{
     layout, lock,
     read::for_each_batch,
 };
-use experience_arrow::ColumnId;
+use experience_arrow::columns::ColumnId;
 use experience_core::{schema::Schema, transition::RunId};
 use experience_export::{SinkError, disk};
 use std::{collections::BTreeMap, fs, io, path::Path, time::SystemTime};

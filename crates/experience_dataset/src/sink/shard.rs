@@ -1,4 +1,4 @@
-//! Writes one shard: a Parquet file of whole episodes that readers see when it is complete.
+//! Writer of one shard: a Parquet file of whole episodes, visible to readers when it is complete.
 
 use super::{encoding::ShardEncoding, files::io_error, shard_file::ShardFile};
 use arrow_array::RecordBatch;

@@ -8,7 +8,8 @@ use std::{
 
 /// An [`AtomicFile`] whose writes never fail: bytes wait in memory until [`drain`](Self::drain) writes them.
 ///
-/// A Parquet writer is unusable after an I/O error, and every row in it is lost. Behind this file it never sees one.
+/// A Parquet writer is unusable after an I/O error, and every row in it is lost. So writes to this file return no error: bytes
+/// that the disk refuses stay in memory.
 #[derive(Debug)]
 pub(super) struct ShardFile {
     file: AtomicFile,
@@ -79,7 +80,7 @@ mod tests {
         file.write_all(b"after").unwrap();
         assert!(file.commit().is_err());
         assert!(!path.exists());
-        faults.mend();
+        faults.free_space();
         file.commit().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"before while after");
     }

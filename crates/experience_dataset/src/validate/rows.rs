@@ -7,7 +7,7 @@ use super::{
 use crate::columns::EpisodeColumns;
 use arrow_array::{cast::AsArray, types::UInt8Type};
 use core::ops::Range;
-use experience_arrow::{BatchColumns, ColumnId, is_wide};
+use experience_arrow::columns::{BatchColumns, ColumnId, is_wide};
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{EndReason, StepBytes},
@@ -79,7 +79,7 @@ impl RowValidator {
         let changed_bits = changed.values().as_primitive::<UInt8Type>().values();
         let changed_width = changed.value_length() as usize;
         let discrete = (self.schema.is_single_discrete()).then(|| batch.i64(ColumnId::Action));
-        for row in 0..batch.len() {
+        for row in 0..batch.rows() {
             let id = columns.episode_id.value(row);
             let step = columns.step.value(row);
             let mut reporter = Reporter {
@@ -291,7 +291,7 @@ impl RowValidator {
             _ => {}
         }
         if !has_after && (ends || !self.is_wide) {
-            reporter.report(Rule::NextObservation, "there is no next observation".to_owned());
+            reporter.report(Rule::NextObservation, "`next_observation` is missing".to_owned());
         }
         if columns.ticks.value(row) < 0 {
             reporter.report(
@@ -428,7 +428,7 @@ fn check_discrete(column: &Column, action: i64, reporter: &mut Reporter) {
         let name = &column.name;
         reporter.report(
             Rule::Space,
-            format!("the action `{name}` is {action}, and there are {n} alternatives"),
+            format!("the action `{name}` is {action}, and the action has {n} alternatives"),
         );
     }
 }

@@ -5,10 +5,7 @@ use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
 };
-use experience_dataset::{
-    Dataset, RecordingData, Rule,
-    sink::{DatasetSink, RunAccount},
-};
+use experience_dataset::{Dataset, DatasetSink, RecordingData, Rule, RunAccount};
 use experience_export::{RecordingInfo, Sink};
 use std::{fs, path::Path, sync::Arc, time::SystemTime};
 

@@ -2,7 +2,7 @@
 
 use crate::episodes::{account, episodes, fighter, listing, recording, report};
 use experience_core::{account::RunReport, transition::RunId};
-use experience_dataset::sink::{DatasetSink, RunStatus};
+use experience_dataset::{DatasetSink, RunStatus};
 use experience_export::Sink;
 use std::{fs, time::Duration};
 use tempfile::tempdir;

@@ -6,7 +6,7 @@ use experience_core::{
     schema::{Column, Schema},
     transition::RunId,
 };
-use experience_dataset::sink::{DatasetSink, RunStatus};
+use experience_dataset::{DatasetSink, RunStatus};
 use experience_export::{Sink, SinkError};
 use std::{fs, path::Path, time::Duration};
 use tempfile::tempdir;

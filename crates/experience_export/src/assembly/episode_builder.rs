@@ -1,4 +1,4 @@
-//! Builder of one episode, from rows that arrive one at a time and may already lie in the journal.
+//! Builder of one episode, from rows in memory and in the journal.
 
 use super::stored_episode::{StoredEpisode, add_reward};
 use crate::journal::{Extent, Journal, Record, Segments};
@@ -10,8 +10,8 @@ use std::{io, sync::Arc};
 
 /// An episode whose rows arrive one at a time.
 ///
-/// With a journal, the rows of an open episode lie there, and memory holds only those not written yet. Rows written after
-/// the episode was closed are in both: a closed episode is dispatched at once, and most sinks take it from memory.
+/// With a journal, the rows of an open episode are stored there, and memory holds only those not written yet. Rows written
+/// after the episode was closed are in both: a closed episode is dispatched at once, and most sinks take it from memory.
 pub struct EpisodeBuilder {
     captured_as: u32,
     episode_id: i64,
@@ -29,7 +29,7 @@ pub struct EpisodeBuilder {
     end: Vec<u64>,
     closed: Option<(Outcome, EndReason)>,
     written: Written,
-    pending: Pending,
+    uncommitted: UncommittedFrame,
 }
 
 /// What the journal holds of an episode.
@@ -44,7 +44,7 @@ struct Written {
 
 /// What the journal frame that is not committed yet adds to [`Written`].
 #[derive(Default)]
-struct Pending {
+struct UncommittedFrame {
     opened: Option<u32>,
     extent: Option<Extent>,
     words: usize,
@@ -76,7 +76,7 @@ impl EpisodeBuilder {
             end: Vec::new(),
             closed: None,
             written: Written::default(),
-            pending: Pending::default(),
+            uncommitted: UncommittedFrame::default(),
         }
     }
 
@@ -85,18 +85,22 @@ impl EpisodeBuilder {
         self.captured_as
     }
 
+    /// The episode's id.
     pub fn episode_id(&self) -> i64 {
         self.episode_id
     }
 
+    /// The id of the agent that played it.
     pub fn agent_id(&self) -> i64 {
         self.agent_id
     }
 
+    /// Number of rows, in memory and in the journal.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
+    /// Number of transitions: one less than rows, and 0 without rows.
     pub fn transitions(&self) -> u64 {
         self.rows.saturating_sub(1) as u64
     }
@@ -107,7 +111,7 @@ impl EpisodeBuilder {
         self.rows += 1;
     }
 
-    /// Appends `rows` rows that lie in a journal.
+    /// Appends `rows` rows that are stored in a journal.
     pub fn push_extent(&mut self, extent: Extent, rows: usize) {
         debug_assert!(
             self.tail.is_empty(),
@@ -134,6 +138,7 @@ impl EpisodeBuilder {
         self.closed = Some((outcome, reason));
     }
 
+    /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
@@ -143,18 +148,19 @@ impl EpisodeBuilder {
         self.written.opened
     }
 
-    pub fn is_in_journal(&self) -> bool {
+    /// Whether the journal holds the beginning of the episode.
+    pub(crate) fn is_in_journal(&self) -> bool {
         self.written.opened.is_some()
     }
 
     /// Bytes of rows that are in the journal and not in memory.
-    pub fn bytes_in_journal(&self) -> u64 {
+    pub(crate) fn bytes_in_journal(&self) -> u64 {
         let extents = &self.extents[..self.only_in_journal];
         extents.iter().map(|extent| u64::from(extent.bytes)).sum()
     }
 
     /// Whether the episode has rows or an end that the journal lacks.
-    pub fn has_unwritten(&self) -> bool {
+    pub(crate) fn has_unwritten(&self) -> bool {
         self.written.words < self.tail.len() || (self.closed.is_some() && !self.written.closed)
     }
 
@@ -163,15 +169,17 @@ impl EpisodeBuilder {
         let episode_id = self.episode_id;
         if self.written.opened.is_none() {
             journal.put(&self.open_record());
-            self.pending.opened = Some(journal.segment());
+            self.uncommitted.opened = Some(journal.segment());
         }
         let words = layout.row_words();
         let rest = &self.tail[self.written.words..];
-        let room = (journal.room() / layout.row_bytes()).max(1).saturating_mul(words);
-        let next = &rest[..rest.len().min(room)];
+        let limit = (journal.frame_bytes_left() / layout.row_bytes())
+            .max(1)
+            .saturating_mul(words);
+        let next = &rest[..rest.len().min(limit)];
         if !next.is_empty() {
-            self.pending.extent = Some(journal.put_rows(episode_id, next));
-            self.pending.words = next.len();
+            self.uncommitted.extent = Some(journal.put_rows(episode_id, next));
+            self.uncommitted.words = next.len();
         }
         let is_whole = next.len() == rest.len();
         if is_whole && let Some((outcome, reason)) = &self.closed {
@@ -181,7 +189,7 @@ impl EpisodeBuilder {
                 reason: reason.as_str(),
                 end: bytemuck::cast_slice(&self.end),
             });
-            self.pending.closed = true;
+            self.uncommitted.closed = true;
         }
         is_whole
     }
@@ -197,18 +205,18 @@ impl EpisodeBuilder {
 
     /// Ends a [`write`](Self::write): the frame is in the journal, or (`committed` is false) nothing of it is.
     pub fn confirm_write(&mut self, committed: bool) {
-        let pending = core::mem::take(&mut self.pending);
+        let uncommitted = core::mem::take(&mut self.uncommitted);
         if !committed {
             return;
         }
-        self.written.opened = self.written.opened.or(pending.opened);
-        self.written.closed |= pending.closed;
-        self.extents.extend(pending.extent);
+        self.written.opened = self.written.opened.or(uncommitted.opened);
+        self.written.closed |= uncommitted.closed;
+        self.extents.extend(uncommitted.extent);
         if self.closed.is_some() {
-            self.written.words += pending.words;
+            self.written.words += uncommitted.words;
         } else {
             self.only_in_journal = self.extents.len();
-            self.tail.drain(..pending.words);
+            self.tail.drain(..uncommitted.words);
         }
     }
 
@@ -246,7 +254,7 @@ impl EpisodeBuilder {
     }
 
     /// The closed episode by its location in the journal. `None` unless the journal holds all of it.
-    pub fn stored(&self) -> Option<StoredEpisode> {
+    pub(crate) fn stored(&self) -> Option<StoredEpisode> {
         let (outcome, reason) = self.closed.clone()?;
         let is_stored = self.is_in_journal() && !self.has_unwritten();
         is_stored.then(|| StoredEpisode {
@@ -278,7 +286,7 @@ impl EpisodeBuilder {
         let mut rows = if self.only_in_journal == 0 {
             self.tail
         } else {
-            let segments = segments.ok_or_else(|| io::Error::other("there is no journal"))?;
+            let segments = segments.ok_or_else(|| io::Error::other("the recording has no journal"))?;
             let mut rows = Vec::with_capacity(self.rows * layout.row_words());
             for extent in &self.extents[..self.only_in_journal] {
                 segments.read(extent, &mut rows)?;

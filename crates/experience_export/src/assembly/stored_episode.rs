@@ -1,4 +1,4 @@
-//! A closed episode whose rows lie in the journal and not in memory.
+//! A closed episode whose rows are in the journal and not in memory.
 
 use crate::journal::{Extent, Segments};
 use experience_core::{

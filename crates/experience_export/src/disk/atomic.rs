@@ -1,6 +1,6 @@
 //! Files and folders that are written under a temporary name and renamed to their final one when they are complete.
 //!
-//! A reader of the final path sees what was there before, or all of the new content, even after a loss of power.
+//! A reader of the final path finds the previous content or all of the new content, even after a loss of power.
 
 use super::{
     DiskFile, Operation, check, create_folder, link, parent, remove_folder, remove_unfinished, rename, sync_folder,
@@ -25,7 +25,7 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins the file that will be at `path`, under a [`temporary`] name in the same folder.
+    /// Begins the file that will be at `path`, under a temporary name in the same folder.
     pub fn create(path: &Path) -> io::Result<Self> {
         Self::create_as(path, temporary(parent(path)))
     }
@@ -69,7 +69,7 @@ impl AtomicFile {
         let is_new = match link(temporary, &self.path) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            // The file system has no hard links, or the folder is gone: the rename tells which.
+            // The file system has no hard links, or the folder was removed; the rename fails in the second case.
             Err(_) if self.path.exists() => false,
             Err(_) => rename(temporary, &self.path).map(|()| true)?,
         };
@@ -111,7 +111,7 @@ pub struct AtomicFolder {
 }
 
 impl AtomicFolder {
-    /// Begins the folder that will be at `path`, under a [`temporary`] name in the same parent.
+    /// Begins the folder that will be at `path`, under a temporary name in the same parent.
     pub fn create(path: &Path) -> io::Result<Self> {
         let temporary = temporary(parent(path));
         create_folder(&temporary)?;
@@ -134,7 +134,7 @@ impl AtomicFolder {
     /// Renames the folder to its final path, at which there may be an empty folder, and syncs the parent.
     pub fn commit(mut self) -> io::Result<()> {
         sync_folder(self.temporary_path());
-        // Windows does not rename over an empty folder. One that was filled in the meantime is not removed.
+        // Windows does not rename over an empty folder. A folder that another process has filled since is not removed.
         match check(Operation::Remove, &self.path).and_then(|()| fs::remove_dir(&self.path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -234,7 +234,7 @@ mod tests {
             if let Err(error) = committed {
                 assert_eq!(error.kind(), io::ErrorKind::StorageFull);
                 assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"old");
-                plan.mend();
+                plan.free_space();
                 file.commit().unwrap();
             }
             assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"new content");

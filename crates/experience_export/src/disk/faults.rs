@@ -1,4 +1,4 @@
-//! Fault injection for file system operations.
+//! Fault injection for file system operations, for tests only (feature `fault_injection`).
 //!
 //! A test runs its scenario once with [`Faults::count`] to count its operations, and then once for each operation and each
 //! [`Fault`]:
@@ -28,7 +28,7 @@ use std::{
 pub enum Fault {
     /// The operation fails as on a full disk, and a write is torn. Later operations succeed.
     Refused,
-    /// This and all later operations fail as on a full disk, until [`Faults::mend`].
+    /// This and all later operations fail as on a full disk, until [`Faults::free_space`].
     Full,
     /// The process dies: a write is torn, and all later operations fail. Earlier operations are kept.
     Killed,
@@ -37,6 +37,7 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All faults.
     pub const ALL: [Self; 4] = [Self::Refused, Self::Full, Self::Killed, Self::PowerLoss];
 }
 
@@ -46,7 +47,8 @@ struct FaultPlan {
     /// The operations so far.
     done: Vec<(Operation, PathBuf)>,
     struck: bool,
-    mended: bool,
+    /// Whether [`Faults::free_space`] was called.
+    has_space: bool,
     /// Every file that was opened, with its durable length.
     files: Vec<OpenedFile>,
     /// New names of files and folders, in folders that were not synced since.
@@ -88,7 +90,7 @@ impl Faults {
             fault,
             done: Vec::new(),
             struck: false,
-            mended: false,
+            has_space: false,
             files: Vec::new(),
             names: Vec::new(),
             replaced: tempfile::tempdir().expect("a temporary folder can be created"),
@@ -116,8 +118,8 @@ impl Faults {
     }
 
     /// Ends [`Fault::Full`]: the disk has space again.
-    pub fn mend(&self) {
-        let _ = with_plan(|plan| plan.mended = true);
+    pub fn free_space(&self) {
+        let _ = with_plan(|plan| plan.has_space = true);
     }
 }
 
@@ -133,19 +135,19 @@ fn with_plan<T>(work: impl FnOnce(&mut FaultPlan) -> T) -> Option<T> {
     PLAN.with_borrow_mut(|plan| plan.as_mut().map(work))
 }
 
-pub fn check(operation: Operation, path: &Path) -> io::Result<()> {
+pub(super) fn check(operation: Operation, path: &Path) -> io::Result<()> {
     with_plan(|plan| plan.check(operation, path)).unwrap_or(Ok(()))
 }
 
 /// The number of bytes to write now. A write that fails is torn: half of it is written.
-pub fn check_write(path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn check_write(path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<usize> {
     let half = bytes.len() / 2;
     let checked = with_plan(|plan| {
         if !plan.strikes_now() || half == 0 {
             return plan.check(Operation::Write, path).map(|()| bytes.len());
         }
         if matches!(plan.fault, Fault::Refused | Fault::Full) {
-            // The writer is told that half was written, and the fault follows when it writes the rest.
+            // Half is written and reported; the fault is injected when the writer writes the rest.
             plan.done.push((Operation::Write, path.to_owned()));
             plan.at += 1;
             return Ok(half);
@@ -156,7 +158,7 @@ pub fn check_write(path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<usi
     checked.unwrap_or(Ok(bytes.len()))
 }
 
-pub fn opened(path: &Path, file: &File) {
+pub(super) fn opened(path: &Path, file: &File) {
     let _ = with_plan(|plan| {
         let handle = file
             .try_clone()
@@ -170,7 +172,7 @@ pub fn opened(path: &Path, file: &File) {
     });
 }
 
-pub fn synced(path: &Path) {
+pub(super) fn synced(path: &Path) {
     let _ = with_plan(|plan| {
         for known in plan.files.iter_mut().filter(|known| known.path == path) {
             known.durable = known.file.metadata().map_or(0, |metadata| metadata.len());
@@ -178,7 +180,7 @@ pub fn synced(path: &Path) {
     });
 }
 
-pub fn renaming(from: &Path, to: &Path) {
+pub(super) fn renaming(from: &Path, to: &Path) {
     let _ = with_plan(|plan| {
         let replaced = to.is_file().then(|| {
             let copy = plan.replaced.path().join(plan.names.len().to_string());
@@ -194,7 +196,7 @@ pub fn renaming(from: &Path, to: &Path) {
     });
 }
 
-pub fn linked(to: &Path) {
+pub(super) fn linked(to: &Path) {
     let _ = with_plan(|plan| {
         plan.names.push(UnsyncedName {
             to: to.to_owned(),
@@ -204,7 +206,7 @@ pub fn linked(to: &Path) {
     });
 }
 
-pub fn folder_synced(folder: &Path) {
+pub(super) fn folder_synced(folder: &Path) {
     let _ = with_plan(|plan| plan.names.retain(|name| name.to.parent() != Some(folder)));
 }
 
@@ -223,7 +225,7 @@ impl FaultPlan {
         let first = !core::mem::replace(&mut self.struck, true);
         match self.fault {
             Fault::Refused if !first => Ok(()),
-            Fault::Full if self.mended => Ok(()),
+            Fault::Full if self.has_space => Ok(()),
             // A full disk still allows operations that need no space.
             Fault::Full if matches!(operation, Operation::Remove | Operation::SyncFolder) => Ok(()),
             Fault::PowerLoss if first => {

@@ -42,7 +42,7 @@ impl EpisodeBatch {
     }
 }
 
-/// Episodes that are dispatched together and lie in the journal. Memory holds only their locations.
+/// Episodes that are dispatched together and are stored in the journal. Memory holds only their locations.
 pub(super) struct StoredBatch {
     pub(super) episodes: Vec<StoredEpisode>,
     pub(super) transitions: u64,

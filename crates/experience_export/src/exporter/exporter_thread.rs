@@ -1,7 +1,7 @@
 //! The exporter thread: runs the pipelines of all recordings, and executes the game's commands.
 
 use super::{
-    Command, ExportSettings, Progress,
+    Command, ExportSettings, PassCounter,
     drain::{PlayerDrain, ShardDrain},
     episode_batch::Completion,
     pipeline::RecordingPipeline,
@@ -16,7 +16,7 @@ pub(super) struct ExporterThread {
     settings: ExportSettings,
     recordings: Vec<RecordingPipeline>,
     commands: Receiver<Command>,
-    progress: Arc<Progress>,
+    passes: Arc<PassCounter>,
     /// When the last periodic flush was.
     flushed: Instant,
     /// Flushes that begin when the buffers are drained.
@@ -34,13 +34,13 @@ impl ExporterThread {
         settings: ExportSettings,
         recordings: Vec<RecordingPipeline>,
         commands: Receiver<Command>,
-        progress: Arc<Progress>,
+        passes: Arc<PassCounter>,
     ) -> Self {
         Self {
             settings,
             recordings,
             commands,
-            progress,
+            passes,
             flushed: Instant::now(),
             flushes: Vec::new(),
         }
@@ -163,7 +163,7 @@ impl ExporterThread {
             .iter_mut()
             .map(|recording| recording.drain(settings))
             .sum();
-        self.progress.advance();
+        self.passes.advance();
         self.recordings.iter_mut().for_each(RecordingPipeline::keep_journal);
         taken
     }

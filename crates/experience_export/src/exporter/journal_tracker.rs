@@ -55,9 +55,9 @@ pub(super) struct JournalTracker {
     cannot_compact: bool,
     /// An episode was rewritten, and the disk not synced since.
     is_unsynced_rewrite: bool,
-    /// The disk is full until it has room for this many bytes.
-    needs_room: Option<usize>,
-    /// The journal lies in [`JournalSettings::folder`]: nothing is recovered from it, so that a full disk need not pause
+    /// Bytes that must fit on the full disk before the journal is written again.
+    needed_space: Option<usize>,
+    /// The journal is in [`JournalSettings::folder`]: nothing is recovered from it, so that a full disk need not pause
     /// the recording.
     is_fallback: bool,
     /// The account in the last frame.
@@ -108,7 +108,7 @@ impl JournalTracker {
             is_failing: false,
             cannot_compact: false,
             is_unsynced_rewrite: false,
-            needs_room: None,
+            needed_space: None,
             is_fallback: false,
             counts: None,
             storage,
@@ -192,7 +192,7 @@ impl JournalTracker {
         let Some(mut journal) = self.journal.take() else { return };
         let mut builders: Vec<_> = builders.into_iter().filter(|builder| builder.has_unwritten()).collect();
         self.collect_durable();
-        let written = match self.needs_room {
+        let written = match self.needed_space {
             // A small frame may fit on a disk that the next frame would fill again.
             Some(bytes) => journal.probe(bytes),
             None => Ok(()),
@@ -230,7 +230,7 @@ impl JournalTracker {
         loop {
             let mut last = first;
             let mut is_whole = true;
-            while last < builders.len() && is_whole && (journal.room() > 0 || last == first) {
+            while last < builders.len() && is_whole && (journal.frame_bytes_left() > 0 || last == first) {
                 is_whole = builders[last].write(layout, journal);
                 last += 1;
             }
@@ -339,7 +339,7 @@ impl JournalTracker {
             let episodes = stored.episodes.iter().map(|episode| {
                 let loaded = match segments.as_deref_mut() {
                     Some(segments) => episode.load(&context.schema, context.run, segments),
-                    None => Err(io::Error::other("there is no journal")),
+                    None => Err(io::Error::other("the recording has no journal")),
                 };
                 (episode.transitions(), loaded)
             });

@@ -10,7 +10,7 @@ const CAPACITY: usize = 256;
 pub enum Notice {
     /// A sink or a journal failed, and a retry did not help or is not allowed.
     SinkFailed {
-        /// Index of the recording in the list that the exporter was given.
+        /// Index of the recording in the list passed to [`Exporter::spawn`](super::Exporter::spawn).
         recording: usize,
         /// Name of the sink: [`Sink::describe`](crate::sink::Sink::describe).
         sink: String,
@@ -21,7 +21,7 @@ pub enum Notice {
     },
     /// Transitions were overwritten before they were drained.
     Gap {
-        /// Index of the recording in the list that the exporter was given.
+        /// Index of the recording in the list passed to [`Exporter::spawn`](super::Exporter::spawn).
         recording: usize,
         /// Agent whose transitions they were; `None` where players share a pool.
         agent_id: Option<i64>,
@@ -31,7 +31,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Index of the recording in the list that the exporter was given.
+    /// Index of the recording in the list passed to [`Exporter::spawn`](super::Exporter::spawn).
     #[must_use]
     pub fn recording(&self) -> usize {
         match self {
@@ -44,15 +44,15 @@ impl Notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SinkFailure {
-    /// Its disk is full: recording is paused until there is room, and nothing that was taken is lost.
+    /// Its disk is full. Recording is paused until the disk has space. Accepted episodes are not lost.
     StorageFull,
-    /// It failed for [`RetrySettings::patience`](super::RetrySettings::patience), or with an error that no retry can mend:
+    /// It failed for [`RetrySettings::patience`](super::RetrySettings::patience), or with an error that no retry can resolve:
     /// what it refuses is counted as dropped, until it works again.
     Refuses,
-    /// It held up its recording for [`ExportSettings::patience`](super::ExportSettings::patience): what fits neither in its
-    /// queue nor in its backlog is counted as dropped, until there is room again.
+    /// It held up its recording for [`ExportSettings::patience`](super::ExportSettings::patience): batches that fit neither in
+    /// its queue nor in its backlog are counted as dropped, until it takes a batch.
     Stalled,
-    /// It panicked and is not used any more. What it would have got is counted as dropped.
+    /// It panicked and is not called again. All further episodes are counted as dropped for it.
     Retired,
 }
 

@@ -34,7 +34,7 @@ pub(super) struct RecordingPipeline {
     /// Transitions in `finished`.
     finished_transitions: usize,
     journal: JournalTracker,
-    /// The sink whose folder the journal lies in.
+    /// The sink whose folder contains the journal.
     journal_host: Option<usize>,
     pub(super) sinks: Vec<SinkHandle>,
     storage: Arc<StorageMonitor>,
@@ -141,7 +141,7 @@ impl RecordingPipeline {
         taken
     }
 
-    /// Moves batches from the sinks' backlogs to their queues, where there is room.
+    /// Moves batches from the sinks' backlogs to their queues, as far as they fit.
     pub(super) fn feed(&mut self) {
         let Self {
             sinks,
@@ -202,8 +202,8 @@ impl RecordingPipeline {
         rows.saturating_mul(self.context.schema.layout().row_bytes())
     }
 
-    /// Dispatches the finished episodes: to the queue of each sink that has room, to the backlog of each other one. With
-    /// `beyond_bound`, a batch that the journal does not hold goes to a queue of any size.
+    /// Dispatches the finished episodes: to the queue of each sink where they fit, to the backlog of each other one. With
+    /// `beyond_bound`, a batch that the journal does not hold is sent whatever the size of the queue.
     fn dispatch(&mut self, beyond_bound: bool) {
         self.drop_unwanted();
         let bytes = self.finished_bytes();
@@ -292,7 +292,7 @@ impl RecordingPipeline {
         }
     }
 
-    /// Abandons the journal when the sink whose folder it lies in is lost. What that sink did not make durable is recovered
+    /// Abandons the journal when the sink whose folder contains it is lost. What that sink did not make durable is recovered
     /// from there at the next start.
     fn check_journal_host(&mut self) {
         if self.journal_host.is_some_and(|host| self.sinks[host].is_lost()) {

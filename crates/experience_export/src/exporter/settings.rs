@@ -17,8 +17,8 @@ pub struct ExportSettings {
     /// [`JournalSettings::backlog_bytes`].
     pub queue_bytes: usize,
     /// How long a sink may hold up its recording without taking a batch. A sink holds up its recording while its backlog is
-    /// over its limit, or, where the recording has no journal or cannot write it, while its queue is full. The recording is
-    /// not drained meanwhile, and [`Overflow`](experience_buffer::Overflow) decides what is lost. Afterwards the sink has stalled:
+    /// over its limit, or, where the recording has no journal or cannot write it, while its queue is full. The recording is not
+    /// drained meanwhile, and [`Overflow`](experience_buffer::Overflow) decides what is lost. Afterwards the sink has stalled:
     /// what fits neither in its queue nor in its backlog is counted as dropped for this sink, and the recording's other sinks
     /// go on.
     pub patience: Duration,
@@ -27,9 +27,9 @@ pub struct ExportSettings {
     /// How the [journal](crate::journal) is written, where a sink has a folder for it or the settings name one. `None` for no
     /// journal: rows in memory and in unfinished shards die with the process, and no sink has a backlog.
     pub journal: Option<JournalSettings>,
-    /// How long the exporter thread is parked when it found nothing to do.
+    /// How long the exporter thread is parked after a pass without rows.
     pub poll_interval: Duration,
-    /// How long the end of the app waits for everything to be written. The threads then go on as long as the process lives.
+    /// How long a close waits for everything to be written. After that the threads continue until the process ends.
     pub close_timeout: Duration,
 }
 
@@ -52,8 +52,8 @@ impl Default for ExportSettings {
 /// Retries of a sink that fails, with exponential backoff and jitter: waits double from the first to the longest, each
 /// shortened at random by up to half, so that many servers do not return to one disk at the same moment.
 ///
-/// A sink whose disk is full is retried until there is room; see
-/// [`SinkError::is_storage_full`](crate::sink::SinkError::is_storage_full).
+/// A sink whose disk is full is retried until the disk has space; see
+/// [`SinkError::is_storage_full`](crate::SinkError::is_storage_full).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetrySettings {
     /// Wait after the first failure.

@@ -31,7 +31,7 @@ pub(super) struct SinkContext {
     pub(super) notices: Arc<Notices>,
 }
 
-/// What the worker tells the exporter thread about the sink.
+/// State of the sink that its worker reports to the exporter thread.
 #[derive(Default)]
 pub(super) struct SinkStatus {
     /// The sink's own folder for a journal. Set once the sink is open, or cannot be opened.
@@ -40,11 +40,11 @@ pub(super) struct SinkStatus {
     pub(super) is_lost: AtomicBool,
 }
 
-/// A sink, as the exporter thread sees it.
+/// The exporter thread's handle of one sink.
 ///
-/// A batch goes to the sink's queue where it has room, and otherwise to its **backlog**: the batch stays in the journal, and
-/// memory holds its location. [`feed`](Self::feed) moves batches from the backlog to the queue, in order. Where there is no
-/// journal, or the backlog exceeds its limit, the sink [holds up](Self::holds_up) its recording.
+/// A batch is sent to the sink's queue if it fits, and otherwise added to its **backlog**: the batch stays in the journal, and
+/// memory holds its location. [`feed`](Self::feed) moves batches from the backlog to the queue, in order. Without a
+/// journal, or when the backlog exceeds its limit, the sink [holds up](Self::holds_up) its recording.
 pub(super) struct SinkHandle {
     name: String,
     context: SinkContext,
@@ -136,7 +136,7 @@ impl SinkHandle {
         self.queue.is_shut()
     }
 
-    /// Sets the thread that is unparked when the queue has room.
+    /// Sets the thread that is unparked when bytes of the queue are freed.
     pub(super) fn unpark_on_room(&self, exporter: std::thread::Thread) {
         self.queue.unpark_on_room(exporter);
     }
@@ -150,7 +150,7 @@ impl SinkHandle {
     /// matter, unless the sink has stalled.
     pub(super) fn takes(&self, bytes: usize, beyond_bound: bool) -> bool {
         let is_unbounded = beyond_bound && !self.is_stalled;
-        self.waiting.is_empty() && (is_unbounded || self.queue.has_room(bytes, self.queue_bytes))
+        self.waiting.is_empty() && (is_unbounded || self.queue.fits(bytes, self.queue_bytes))
     }
 
     /// Sends a batch to the queue, which [takes](Self::takes) it.
@@ -172,7 +172,7 @@ impl SinkHandle {
         self.check_patience();
     }
 
-    /// Keeps a batch in memory until the queue has room.
+    /// Keeps a batch in memory until it fits in the queue.
     pub(super) fn hold(&mut self, batch: Arc<EpisodeBatch>) {
         if self.is_stalled {
             self.refuse(batch.all_transitions());
@@ -184,7 +184,7 @@ impl SinkHandle {
         self.check_patience();
     }
 
-    /// Moves waiting commands to the queue while it has room. `load` reads a batch back from the journal.
+    /// Moves waiting commands to the queue while they fit. `load` reads a batch back from the journal.
     pub(super) fn feed(&mut self, mut load: impl FnMut(&StoredBatch) -> Arc<EpisodeBatch>) {
         while let Some(next) = self.waiting.pop_front() {
             let batch = match next {
@@ -196,11 +196,11 @@ impl SinkHandle {
                     self.queue.close(completion);
                     continue;
                 }
-                Waiting::InMemory(batch) if self.has_room(batch.bytes) => {
+                Waiting::InMemory(batch) if self.fits_in_queue(batch.bytes) => {
                     self.waiting_in_memory -= 1;
                     batch
                 }
-                Waiting::Stored(stored) if self.has_room(stored.bytes) => {
+                Waiting::Stored(stored) if self.fits_in_queue(stored.bytes) => {
                     self.set_backlog_bytes(self.backlog_bytes - stored.backlog_bytes());
                     load(&stored)
                 }
@@ -214,8 +214,8 @@ impl SinkHandle {
         self.check_patience();
     }
 
-    fn has_room(&self, bytes: usize) -> bool {
-        self.queue.has_room(bytes, self.queue_bytes)
+    fn fits_in_queue(&self, bytes: usize) -> bool {
+        self.queue.fits(bytes, self.queue_bytes)
     }
 
     /// Sends an announced batch.
@@ -264,7 +264,7 @@ impl SinkHandle {
             consequence: SinkFailure::Stalled,
         });
         let mut kept = VecDeque::new();
-        // The newest batches go, so that the order of the others is kept.
+        // The newest batches are dropped, so that the order of the others is kept.
         while let Some(last) = self.waiting.pop_back() {
             match last {
                 Waiting::InMemory(batch) => {

@@ -1,6 +1,6 @@
 //! Queue of commands from the exporter thread to one sink worker: a channel with a byte-bounded gate.
 //!
-//! The channel is unbounded. The exporter thread, its only sender, asks [`SinkQueue::has_room`] before it sends a batch, and
+//! The channel is unbounded. The exporter thread, its only sender, checks [`SinkQueue::fits`] before it sends a batch, and
 //! the worker reports each batch it has written or given up. So the bound holds without a lock around the channel.
 
 use super::episode_batch::{Completion, EpisodeBatch};
@@ -27,16 +27,16 @@ pub(super) enum SinkCommand {
 /// Counts of the batches that were dispatched to a sink and that its worker has not written yet.
 #[derive(Default)]
 pub(super) struct SinkGate {
-    pending: Mutex<Pending>,
+    pending: Mutex<PendingBatches>,
     /// Bytes in the sink's backlog, in the journal.
     backlog_bytes: AtomicU64,
-    /// Unparked when there is room, and when the worker has ended.
+    /// Unparked when bytes of the queue are freed, and when the worker has ended.
     exporter: OnceLock<Thread>,
     is_shut: AtomicBool,
 }
 
 #[derive(Default)]
-struct Pending {
+struct PendingBatches {
     /// Bytes of the batches in the channel, and of the one being written.
     bytes: usize,
     /// When each batch was dispatched, oldest first. Includes those in the backlog.
@@ -44,7 +44,7 @@ struct Pending {
 }
 
 impl SinkGate {
-    fn pending(&self) -> MutexGuard<'_, Pending> {
+    fn pending(&self) -> MutexGuard<'_, PendingBatches> {
         // A panic cannot leave the counts half changed.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,7 +112,7 @@ impl SinkQueue {
         &self.gate
     }
 
-    /// Sets the thread that is unparked when there is room.
+    /// Sets the thread that is unparked when bytes of the queue are freed.
     pub(super) fn unpark_on_room(&self, exporter: Thread) {
         let _ = self.gate.exporter.set(exporter);
     }
@@ -123,7 +123,7 @@ impl SinkQueue {
     }
 
     /// Whether `bytes` more fit in `bound` bytes. An empty queue takes a batch of any size.
-    pub(super) fn has_room(&self, bytes: usize, bound: usize) -> bool {
+    pub(super) fn fits(&self, bytes: usize, bound: usize) -> bool {
         let queued = self.gate.pending().bytes;
         queued == 0 || queued.saturating_add(bytes) <= bound || self.is_shut()
     }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn offer(queue: &mut SinkQueue, batch: &Arc<EpisodeBatch>, bound: usize) -> bool {
-        if !queue.has_room(batch.bytes, bound) {
+        if !queue.fits(batch.bytes, bound) {
             return false;
         }
         queue.announce(batch.created);
@@ -277,7 +277,7 @@ mod tests {
         assert!(offer(&mut queue, &batch(1, 1), 1));
         drop(receiver);
         assert!(queue.is_shut());
-        assert!(queue.has_room(1, 0) && !offer(&mut queue, &batch(1, 1), usize::MAX));
+        assert!(queue.fits(1, 0) && !offer(&mut queue, &batch(1, 1), usize::MAX));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) struct SinkWorker {
     refuses: Option<&'static str>,
     /// The sink's disk is full.
     is_storage_full: bool,
-    /// The failure that goes on was logged.
+    /// The current failure was logged.
     is_logged: bool,
 }
 
@@ -88,7 +88,7 @@ impl SinkWorker {
                         self.tokens.clear();
                     }
                     self.retire();
-                    // Shuts the queue before the caller learns of the close.
+                    // Shuts the queue before the close is reported to the caller.
                     drop(self);
                     drop(completion);
                     return;
@@ -173,7 +173,7 @@ impl SinkWorker {
             let is_late = self.receiver.is_past_deadline();
             if error.is_storage_full() && !is_late {
                 self.report_storage_full(action, &error);
-                // The retry patience begins when the disk has room again.
+                // The retry patience begins when the disk has space again.
                 begun = Instant::now();
             } else if is_late || self.refuses.is_some() || !error.may_pass() || begun.elapsed() >= self.retry.patience {
                 self.report_refusal(action, &error);
@@ -204,7 +204,7 @@ impl SinkWorker {
         self.is_logged = true;
         self.context.storage.set_full(&self.name);
         tracing::error!(
-            "could not {action} sink `{}`: {error}; recording `{}` is paused until there is room",
+            "could not {action} sink `{}`: {error}; recording `{}` is paused until the disk has space",
             self.name,
             self.context.info.schema.name()
         );

@@ -1,11 +1,11 @@
-//! Monitor of full disks: which writers of a recording wait for room.
+//! Monitor of full disks: which writers of a recording wait for disk space.
 
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// The sinks and the journal of a recording whose disk is full. Recording is paused while there is one.
+/// The sinks and the journal of a recording whose disk is full. Recording is paused while the list is not empty.
 #[derive(Debug, Default)]
 pub(super) struct StorageMonitor {
     /// Number of names. Read at every capture.

@@ -22,11 +22,11 @@ pub enum JournalError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the file system.
         source: io::Error,
     },
     /// It has another format version.
-    #[error("`{}` has format {found}, and this version of the crate knows {known}: recover it with the version that wrote it", path.display())]
+    #[error("`{}` has format {found}, and this version of the crate reads {known}: recover it with the version that wrote it", path.display())]
     Version {
         /// The segment.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum JournalError {
         known: u32,
     },
     /// A machine with the other byte order wrote its rows.
-    #[error("`{}` is from a machine of the other byte order: recover it on one like that", path.display())]
+    #[error("`{}` has rows of the other byte order: recover it on a machine of that byte order", path.display())]
     ByteOrder {
         /// The segment.
         path: PathBuf,

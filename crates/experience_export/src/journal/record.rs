@@ -85,7 +85,7 @@ pub struct Head<'a> {
     pub tick_rate: Option<f64>,
     /// When the run began, in seconds since 1970 (UTC).
     pub started: f64,
-    /// Folder of the buffers' files, where they lie in files.
+    /// Folder of the buffers' files. `None` where the buffers are not in files.
     pub rings: Option<&'a str>,
     /// Crate and version that wrote the journal.
     pub writer: &'a str,

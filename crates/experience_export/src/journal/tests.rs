@@ -162,7 +162,7 @@ fn scenario(folder: &Path, segment_bytes: u64, sync_every: i64, faults: &Faults)
     let mut done = Done::default();
     let mut journal = create(folder, segment_bytes);
     if journal.is_err() {
-        faults.mend();
+        faults.free_space();
         let _ = fs::remove_dir_all(folder);
         journal = create(folder, segment_bytes);
     }
@@ -170,7 +170,7 @@ fn scenario(folder: &Path, segment_bytes: u64, sync_every: i64, faults: &Faults)
     for frame in 0..FRAMES {
         let mut appended = append(&mut journal, frame);
         if appended.is_err() {
-            faults.mend();
+            faults.free_space();
             appended = append(&mut journal, frame);
         }
         if let Ok(extent) = appended {

@@ -34,7 +34,7 @@ pub struct Owner {
     pub tick_rate: Option<f64>,
     /// When the run began, in seconds since 1970 (UTC).
     pub started: f64,
-    /// Folder of the buffers' files, where they lie in files.
+    /// Folder of the buffers' files. `None` where the buffers are not in files.
     pub rings: Option<String>,
 }
 
@@ -129,7 +129,7 @@ impl Journal {
     pub fn begin(&mut self) -> io::Result<()> {
         let limit = self.segment_limit();
         if let Some(segment) = &mut self.segment {
-            segment.mend();
+            segment.truncate_partial_frame();
         }
         if self
             .segment
@@ -226,7 +226,7 @@ impl Journal {
 
     /// Bytes of rows that still fit in the frame. A single row may be larger.
     #[must_use]
-    pub fn room(&self) -> usize {
+    pub fn frame_bytes_left(&self) -> usize {
         self.frame_limit().saturating_sub(self.frame.len())
     }
 
@@ -251,7 +251,7 @@ impl Journal {
     /// When the file system refuses. The frame is dropped then, and nothing of it is in the journal.
     pub fn commit(&mut self) -> io::Result<()> {
         let Some(segment) = &mut self.segment else {
-            return Err(io::Error::other("there is no segment"));
+            return Err(io::Error::other("the journal has no open segment"));
         };
         if self.frame.len() <= frame::HEADER + NUMBER {
             return Ok(());
@@ -263,7 +263,7 @@ impl Journal {
             // The reasons in the frame are written again.
             self.reasons_written = 0;
             segment.is_torn = true;
-            segment.mend();
+            segment.truncate_partial_frame();
             return Err(error);
         }
         segment.len += self.frame.len() as u64;
@@ -311,12 +311,12 @@ impl Journal {
         self.frame.len()
     }
 
-    /// Checks that the disk has room for `bytes` more.
+    /// Checks that `bytes` more fit on the disk.
     ///
     /// # Errors
-    /// When it has not.
+    /// When they do not fit, or the file system refuses.
     pub fn probe(&self, bytes: usize) -> io::Result<()> {
-        disk::probe_room(&self.folder, bytes)
+        disk::probe_space(&self.folder, bytes)
     }
 
     /// Deletes the segments before `segment`, oldest first. The segment that frames are appended to is deleted too if it is
@@ -327,8 +327,8 @@ impl Journal {
     pub fn release(&mut self, segment: u32) -> io::Result<()> {
         /// So that a game without players, or with a paused recording, gives disk space back.
         const WORTH_ANOTHER: u64 = 64 << 10;
-        let goes = |grows: &Segment| grows.index < segment && grows.len >= WORTH_ANOTHER;
-        if let Some(last) = self.segment.take_if(|grows| goes(grows)) {
+        let is_releasable = |last: &mut Segment| last.index < segment && last.len >= WORTH_ANOTHER;
+        if let Some(last) = self.segment.take_if(is_releasable) {
             self.ended.insert(last.index, last.len);
             self.is_dirty = false;
         }
@@ -358,10 +358,12 @@ impl Journal {
 /// Deletes the journal in `folder`, and the parent folder where that is empty then. A missing journal is no error.
 ///
 /// The folder is renamed first, because a half deleted journal would be read as a damaged one.
+///
+/// # Errors
+/// When the file system refuses.
 pub fn remove(folder: &Path) -> io::Result<()> {
     let all = folder.parent().unwrap_or(Path::new("."));
-    let going = disk::temporary(all);
-    match disk::rename(folder, &going) {
+    match disk::rename(folder, &disk::temporary(all)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
         Ok(()) => disk::sync_folder(all),
@@ -385,14 +387,14 @@ pub fn sweep(all: &Path) {
 
 impl Segment {
     /// Truncates a partial frame. Where that fails, another segment is begun.
-    fn mend(&mut self) {
-        if self.is_torn && self.file.cut(self.len).is_ok() {
+    fn truncate_partial_frame(&mut self) {
+        if self.is_torn && self.file.truncate(self.len).is_ok() {
             self.is_torn = false;
         }
     }
 }
 
-/// Creates the folder of a journal. Another process may delete the parent folder meanwhile, while it is empty.
+/// Creates the folder of a journal. Another process may delete the empty parent folder at the same time.
 fn create_folder(folder: &Path) -> io::Result<()> {
     const ATTEMPTS: usize = 10;
     let mut result = disk::create_folders(folder);

@@ -2,7 +2,7 @@
 
 use super::{super::shard::ShardAccount, recovered_state::RecoveredState};
 use crate::sink::{account::RunAccount, files::io_error, layout, read::for_each_batch};
-use experience_arrow::ColumnId;
+use experience_arrow::columns::ColumnId;
 use experience_core::{
     account::{AgentTotals, RunReport},
     schema::Schema,
@@ -79,7 +79,7 @@ impl RunShards {
         for_each_batch(path, schema, &columns, |batch| {
             let (ids, agents) = (batch.i64(ColumnId::EpisodeId), batch.i64(ColumnId::AgentId));
             let (rewards, is_last) = (batch.f64(ColumnId::Reward), batch.is_last());
-            for row in 0..batch.len() {
+            for row in 0..batch.rows() {
                 let episodes = u64::from(is_last.value(row));
                 let totals = self.agents.entry(agents.value(row)).or_default();
                 totals.transitions += 1;

@@ -6,7 +6,7 @@ use crate::assembly::EpisodeBuilder;
 impl JournalTracker {
     /// Rewrites long open episodes at the end of the journal where they keep old segments that hold little else of use.
     ///
-    /// An open episode keeps every segment since it began, with everything that was written meanwhile. At most a quarter of
+    /// An open episode keeps every segment since it began, with all other episodes in them. At most a quarter of
     /// the bytes that can then be deleted is rewritten, and about one segment at a time. All of `builders` were written, as
     /// far as that was possible.
     pub(in crate::exporter) fn compact(&mut self, builders: &mut [&mut EpisodeBuilder]) {

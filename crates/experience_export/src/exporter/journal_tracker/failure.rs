@@ -14,7 +14,7 @@ impl JournalTracker {
             self.cannot_compact = false;
             tracing::info!("{} works again", self.name);
         }
-        if self.needs_room.take().is_some() && !self.is_fallback {
+        if self.needed_space.take().is_some() && !self.is_fallback {
             self.storage.set_free(&self.name);
         }
     }
@@ -24,11 +24,11 @@ impl JournalTracker {
         let action = "write to";
         let error = SinkError::Io { action, path, source };
         let is_full = error.is_storage_full();
-        if is_full && self.needs_room.is_none() {
-            /// The least room to wait for, so that recording does not pause and resume at every frame.
-            const ROOM: usize = 64 << 10;
+        if is_full && self.needed_space.is_none() {
+            /// Minimum of the space to wait for, so that recording does not pause and resume at every frame.
+            const MIN_SPACE: usize = 64 << 10;
             let frame = self.journal.as_ref().map_or(0, Journal::frame_bytes);
-            self.needs_room = Some(frame.saturating_mul(2).clamp(ROOM, 64 * ROOM));
+            self.needed_space = Some(frame.saturating_mul(2).clamp(MIN_SPACE, 64 * MIN_SPACE));
             if !self.is_fallback {
                 self.storage.set_full(&self.name);
             }
@@ -38,7 +38,7 @@ impl JournalTracker {
         }
         let is_paused = is_full && !self.is_fallback;
         let consequence = if is_paused {
-            "recording is paused until there is room"
+            "recording is paused until the disk has space"
         } else {
             "open episodes stay in memory and are lost if the process dies, and no sink has a backlog"
         };

@@ -1,4 +1,4 @@
-//! Writes episodes of one run into as many shards as they take.
+//! Writer of one run's episodes into shards of bounded size.
 
 use super::{
     batches::batches,
@@ -21,7 +21,7 @@ use std::{
 const SHARD_BYTES: usize = 128 << 20;
 
 /// Writes episodes of one run into shards, and stops at the first error.
-pub(crate) struct RunWriter {
+pub(crate) struct RunShardWriter {
     /// The folder of the shards.
     data: PathBuf,
     run: RunId,
@@ -31,7 +31,7 @@ pub(crate) struct RunWriter {
     committed: Vec<ShardAccount>,
 }
 
-impl RunWriter {
+impl RunShardWriter {
     /// A writer into the folder `recording`, whose first shard has the index `next_index`.
     pub(crate) fn new(recording: &Path, schema: &Arc<Schema>, run: RunId, next_index: u32) -> Result<Self, SinkError> {
         Ok(Self {

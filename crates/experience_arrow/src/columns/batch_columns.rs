@@ -1,4 +1,4 @@
-//! A typed view of the columns of a record batch that was read.
+//! Typed view of the columns of a record batch that was read.
 
 use super::ColumnId;
 use arrow_array::{
@@ -10,6 +10,9 @@ use arrow_schema::{DataType, Schema as ArrowSchema};
 use experience_core::schema::Schema;
 
 /// Checks that the columns `ids` of `schema` are in `found`, with their types. Further columns are ignored.
+///
+/// # Errors
+/// The first column that is missing or has another type, as a sentence.
 pub fn check_columns(schema: &Schema, ids: &[ColumnId], found: &ArrowSchema) -> Result<(), String> {
     for id in ids {
         let (name, expected) = (id.name(schema), id.data_type(schema));
@@ -39,20 +42,26 @@ fn same_type(a: &DataType, b: &DataType) -> bool {
     }
 }
 
-/// The columns of a batch by [`ColumnId`]. The batch has passed [`check_columns`]; columns that were not checked panic.
-#[derive(Clone, Copy)]
+/// The columns of a batch by [`ColumnId`].
+///
+/// The batch has passed [`check_columns`].
+///
+/// # Panics
+/// Methods other than [`get`](Self::get) panic for a column that the batch lacks or that has another type.
+#[derive(Clone, Copy, Debug)]
 pub struct BatchColumns<'a> {
     schema: &'a Schema,
     batch: &'a RecordBatch,
 }
 
 impl<'a> BatchColumns<'a> {
+    /// A view of `batch`, whose rows are transitions of `schema`.
     pub fn new(schema: &'a Schema, batch: &'a RecordBatch) -> Self {
         Self { schema, batch }
     }
 
     /// The number of transitions.
-    pub fn len(self) -> usize {
+    pub fn rows(self) -> usize {
         self.batch.num_rows()
     }
 
@@ -61,30 +70,37 @@ impl<'a> BatchColumns<'a> {
         self.batch.column_by_name(&id.name(self.schema))
     }
 
+    /// The array of a column.
     pub fn array(self, id: ColumnId) -> &'a ArrayRef {
         self.get(id).expect("the columns of a batch were checked")
     }
 
+    /// A column of primitive values.
     pub fn primitive<T: ArrowPrimitiveType>(self, id: ColumnId) -> &'a PrimitiveArray<T> {
         self.array(id).as_primitive()
     }
 
+    /// A column of `i32`.
     pub fn i32(self, id: ColumnId) -> &'a PrimitiveArray<Int32Type> {
         self.primitive(id)
     }
 
+    /// A column of `i64`.
     pub fn i64(self, id: ColumnId) -> &'a PrimitiveArray<Int64Type> {
         self.primitive(id)
     }
 
+    /// A column of `f64`.
     pub fn f64(self, id: ColumnId) -> &'a PrimitiveArray<Float64Type> {
         self.primitive(id)
     }
 
+    /// A column of booleans.
     pub fn bool(self, id: ColumnId) -> &'a BooleanArray {
         self.array(id).as_boolean()
     }
 
+    /// A column of fixed-size lists.
     pub fn list(self, id: ColumnId) -> &'a FixedSizeListArray {
         self.array(id).as_fixed_size_list()
     }
@@ -97,6 +113,9 @@ impl<'a> BatchColumns<'a> {
 }
 
 /// The value in `row`, or `None` if it is null.
+///
+/// # Panics
+/// If the array has no such row.
 pub fn value_at<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, row: usize) -> Option<T::Native> {
     array.is_valid(row).then(|| array.value(row))
 }
