@@ -53,7 +53,7 @@ fn path_component(recording: &str) -> String {
 }
 
 /// The diagnostics of a recording: name and unit.
-const MEASURED: [(&str, &str); 6] = [
+const DIAGNOSTICS: [(&str, &str); 6] = [
     ("recorded", ""),
     ("exported", ""),
     ("dropped", ""),
@@ -65,14 +65,14 @@ const MEASURED: [(&str, &str); 6] = [
 fn measure(
     experience: Option<Res<Experience>>,
     mut store: ResMut<DiagnosticsStore>,
-    mut known: Local<Vec<[DiagnosticPath; MEASURED.len()]>>,
+    mut paths: Local<Vec<[DiagnosticPath; DIAGNOSTICS.len()]>>,
 ) {
     let Some(experience) = experience else { return };
     let now = Instant::now();
-    for (place, recording) in experience.recordings().enumerate() {
-        if place == known.len() {
-            // Recordings are never removed, so each place stays that of one recording.
-            known.push(MEASURED.map(|(name, unit)| {
+    for (index, recording) in experience.recordings().enumerate() {
+        if index == paths.len() {
+            // Recordings are never removed, so each index stays that of one recording.
+            paths.push(DIAGNOSTICS.map(|(name, unit)| {
                 let path = ExperienceDiagnosticsPlugin::path(recording, name);
                 store.add(
                     Diagnostic::new(path.clone())
@@ -93,7 +93,7 @@ fn measure(
             progress.flush.as_secs_f64() * 1e3,
             progress.lag.as_secs_f64(),
         ];
-        for (path, value) in known[place].iter().zip(values) {
+        for (path, value) in paths[index].iter().zip(values) {
             let enabled = store.get_mut(path).filter(|diagnostic| diagnostic.is_enabled);
             if let Some(diagnostic) = enabled {
                 diagnostic.add_measurement(DiagnosticMeasurement { time: now, value });

@@ -15,7 +15,7 @@ pub(crate) use memory_estimate::MemoryEstimate;
 pub use scaling::PlayerScaling;
 
 use crate::{
-    capture::{Nearest, Part},
+    capture::{Nearest, RowPart},
     episode::{DecisionTick, RecordMode},
     reflect::root_name,
 };
@@ -133,7 +133,7 @@ impl<P: Component> Recording<P> {
     pub fn observe<T: Component + Reflect + Typed>(self) -> Self {
         self.edit(|spec| {
             spec.observation
-                .push(fields_plan::<T>(Part::Observation, root_name::<T>(), None));
+                .push(fields_plan::<T>(RowPart::Observation, root_name::<T>(), None));
         })
     }
 
@@ -146,7 +146,7 @@ impl<P: Component> Recording<P> {
         let fields = fields.into_iter().map(Into::into).collect();
         self.edit(|spec| {
             spec.observation
-                .push(fields_plan::<T>(Part::Observation, root_name::<T>(), Some(fields)));
+                .push(fields_plan::<T>(RowPart::Observation, root_name::<T>(), Some(fields)));
         })
     }
 
@@ -160,7 +160,7 @@ impl<P: Component> Recording<P> {
         let columns = names.into_iter().map(Column::feature).collect();
         self.edit(|spec| {
             spec.observation
-                .push(custom_plan::<T>(Part::Observation, columns, move |value, bytes| {
+                .push(custom_plan::<T>(RowPart::Observation, columns, move |value, bytes| {
                     encode(value, bytemuck::cast_slice_mut(bytes));
                 }));
         })
@@ -185,7 +185,10 @@ impl<P: Component> Recording<P> {
     /// Records every leaf of the component `T` as part of the action. Numbers keep their types; a fieldless enum, or a
     /// `bool`, is a discrete choice.
     pub fn act<T: Component + Reflect + Typed>(self) -> Self {
-        self.edit(|spec| spec.action.push(fields_plan::<T>(Part::Action, root_name::<T>(), None)))
+        self.edit(|spec| {
+            spec.action
+                .push(fields_plan::<T>(RowPart::Action, root_name::<T>(), None))
+        })
     }
 
     /// Records values that `encode` computes from the component `T`, one per name, as a continuous part of the action.
@@ -197,7 +200,7 @@ impl<P: Component> Recording<P> {
         let columns = names.into_iter().map(Column::feature).collect();
         self.edit(|spec| {
             spec.action
-                .push(custom_plan::<T>(Part::Action, columns, move |value, bytes| {
+                .push(custom_plan::<T>(RowPart::Action, columns, move |value, bytes| {
                     encode(value, bytemuck::cast_slice_mut(bytes));
                 }));
         })
@@ -214,7 +217,7 @@ impl<P: Component> Recording<P> {
         let columns = vec![Column::scalar(name, DType::I64, space)];
         self.edit(|spec| {
             spec.action
-                .push(custom_plan::<T>(Part::Action, columns, move |value, bytes| {
+                .push(custom_plan::<T>(RowPart::Action, columns, move |value, bytes| {
                     bytes.copy_from_slice(&choose(value).to_ne_bytes());
                 }));
         })
@@ -230,7 +233,7 @@ impl<P: Component> Recording<P> {
 
     /// Records which choices of the discrete action are valid: every leaf of `T` is a `bool`, in the order of the choices.
     pub fn action_mask<T: Component + Reflect + Typed>(self) -> Self {
-        self.edit(|spec| spec.mask = Some(fields_plan::<T>(Part::Mask, root_name::<T>(), None)))
+        self.edit(|spec| spec.mask = Some(fields_plan::<T>(RowPart::Mask, root_name::<T>(), None)))
     }
 
     /// Records every leaf of `T` in addition to the action, such as `behavior_logp` or `policy_version`. Columns of a struct
@@ -240,7 +243,7 @@ impl<P: Component> Recording<P> {
             TypeInfo::Struct(_) => String::new(),
             _ => root_name::<T>(),
         };
-        self.edit(|spec| spec.info.push(fields_plan::<T>(Part::Info, root, None)))
+        self.edit(|spec| spec.info.push(fields_plan::<T>(RowPart::Info, root, None)))
     }
 
     /// Records the match that a player is in: the one integer in the component `T`.

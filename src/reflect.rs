@@ -8,7 +8,7 @@
 //! # Stages
 //! | stage | module | result |
 //! |---|---|---|
-//! | [`FieldPlan::new`] | [`survey`], [`select`] | leaves, column names and refusals, from type information |
+//! | [`FieldPlan::new`] | [`leaves`], [`select`] | leaves, column names and refusals, from type information |
 //! | [`FieldPlan::place`] | | the offset of each column in the row |
 //! | [`FieldPlan::compile`] | [`locate`], [`compile`], [`op`] | offsets of the leaves, from a live value, and the ops |
 //! | [`FieldPlan::encode`] | [`encode`](mod@encode), [`kernel`] | rows, for any number of values at a time |
@@ -49,13 +49,13 @@ mod compile;
 mod encode;
 mod error;
 mod kernel;
+mod leaves;
 mod locate;
 mod name;
 mod op;
 mod path;
 mod scalar;
 mod select;
-mod survey;
 mod variants;
 
 #[cfg(test)]
@@ -74,8 +74,8 @@ use core::{
 use encode::StridedValues;
 use error::{FieldErrorKind, RefusalReason, RefusedField};
 use experience_core::schema::Column;
+use leaves::LeafSet;
 use op::Op;
-use survey::LeafSet;
 use variants::VariantTable;
 
 /// How leaves are encoded, which depends on the part of the row that they go to.
@@ -86,7 +86,7 @@ pub(crate) enum LeafEncoding {
     Observation {
         /// Whether `f64` and 64-bit integers are accepted, and rounded. 32-bit integers beyond 2²⁴ are rounded in any
         /// case.
-        narrow: bool,
+        allow_lossy: bool,
     },
     /// Columns of the leaves' own types, for actions and info. A fieldless enum is the index of its variant as `i64`;
     /// an `Option` is refused.
@@ -156,7 +156,7 @@ impl FieldPlan {
         }
         let fallback_name = attribute.unwrap_or(&type_name);
         let root = if root == type_name { fallback_name } else { root };
-        let entries = survey::survey(root, fallback_name, T::type_info(), encoding);
+        let entries = leaves::collect_leaves(root, fallback_name, T::type_info(), encoding);
         let (leaf_sets, columns) =
             select::select(entries, fields).map_err(|kind| FieldError::new(T::type_path(), encoding, kind))?;
         let mut end = 0;

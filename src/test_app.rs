@@ -35,7 +35,7 @@ use experience_core::{account::RunReport, transition::Episode};
 use experience_export::MemorySink;
 
 /// The longest wait for the exporter.
-const PATIENCE: Duration = Duration::from_secs(30);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An [`App`] with time, tasks and [`ExperiencePlugin`], in which every update is exactly one fixed tick.
 pub struct TestApp {
@@ -127,7 +127,7 @@ impl TestApp {
     #[track_caller]
     pub fn finish_recording(&mut self, name: &str) -> Vec<Episode> {
         let mut experience = self.app.world_mut().resource_mut::<Experience>();
-        assert!(experience.close(PATIENCE), "the exporter did not finish");
+        assert!(experience.close(EXPORT_TIMEOUT), "the exporter did not finish");
         let sink = self.sinks.iter().find(|(known, _)| known == name);
         let mut episodes = sink.expect("the test has such a recording").1.episodes();
         episodes.sort_by_key(|episode| {

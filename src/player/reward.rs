@@ -75,11 +75,11 @@ impl Reward {
 
     /// Whether no term was ever added.
     #[inline]
-    pub(crate) fn is_untouched(&self) -> bool {
+    pub(crate) fn has_no_terms(&self) -> bool {
         self.terms.is_empty()
     }
 
-    pub(crate) fn is_clear(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         self.terms.iter().all(|term| term.sum == 0.0)
     }
 
@@ -105,14 +105,14 @@ mod tests {
         let sum = |name| reward.for_recording(name).map(|(_, amount)| amount).sum::<f64>();
         assert_eq!((sum("a"), sum("b")), (1.0, 3.0));
         reward.clear();
-        assert!(reward.is_clear());
+        assert!(reward.is_zero());
     }
 
     #[test]
     fn a_reward_that_is_not_a_number_is_not_clear() {
         let mut reward = Reward::default();
         reward.add("bug", f64::NAN);
-        assert!(!reward.is_clear());
+        assert!(!reward.is_zero());
         assert_eq!(reward.for_recording("a").count(), 1);
     }
 }

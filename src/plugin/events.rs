@@ -80,6 +80,10 @@ pub(super) fn emit_events(world: &mut World) {
 /// The next notice, with the name of its recording.
 fn next_notice(state: &mut RecorderState) -> Option<(String, Notice)> {
     let notice = state.take_notice()?;
-    let recording = state.exported(notice.recording())?.recorder.name().to_owned();
+    let recording = state
+        .recording_at_export_index(notice.recording())?
+        .recorder
+        .name()
+        .to_owned();
     Some((recording, notice))
 }

@@ -233,7 +233,7 @@ impl Experience {
     /// Waits until the sinks have every episode that has ended, and the journal, where there is one, has all steps of open
     /// episodes. Returns false where that takes longer than `timeout`. [`Duration::ZERO`] requests the flush without waiting.
     pub fn flush(&mut self, timeout: Duration) -> bool {
-        self.0.hand_over();
+        self.0.hand_over_buffers();
         self.0.exporter.as_ref().is_none_or(|exporter| exporter.flush(timeout))
     }
 

@@ -19,7 +19,7 @@ pub(super) fn handle(app: &mut App) {
         tracing::error!("cannot handle SIGTERM, which will end the process without a flush: {error}");
     }
     app.insert_resource(SigtermReceived(received));
-    schedules::add_signal(app, exit_if_terminated);
+    schedules::add_signal(app, exit_on_sigterm);
 }
 
 #[cfg(unix)]
@@ -40,7 +40,7 @@ fn register(_: &Arc<AtomicBool>) -> std::io::Result<()> {
 }
 
 /// Writes an `AppExit` once SIGTERM was received.
-fn exit_if_terminated(world: &mut World) {
+fn exit_on_sigterm(world: &mut World) {
     let received = world
         .get_resource::<SigtermReceived>()
         .is_some_and(|received| received.0.load(Ordering::Relaxed));

@@ -65,7 +65,7 @@ pub(super) struct RecorderState {
     /// Whether a tick has begun since the last capture.
     in_tick: bool,
     /// Captures until the exporter thread is woken.
-    pub(super) wake_in: usize,
+    pub(super) captures_until_wake: usize,
     rewards: Option<QueryState<&'static mut Reward>>,
     pub(super) warned_stray_end: bool,
 }
@@ -88,7 +88,7 @@ impl RecorderState {
             next_tick: 0,
             epoch: 0.0,
             in_tick: true,
-            wake_in: 0,
+            captures_until_wake: 0,
             rewards: None,
             warned_stray_end: false,
         }
@@ -133,7 +133,7 @@ impl RecorderState {
         if !self.frozen {
             self.freeze(world);
         }
-        self.wait_for_room();
+        self.wait_for_free_rows();
         let clock = CaptureTime {
             tick: self.next_tick,
             timestamp: elapsed(world) - self.epoch,
@@ -147,7 +147,7 @@ impl RecorderState {
                 .set_paused(storage_full || self.pause.is_some() || slot.pause.is_some());
             slot.recorder.capture(world, clock);
         }
-        if self.slots.iter().any(|slot| slot.recorder.trusts_ticks()) {
+        if self.slots.iter().any(|slot| slot.recorder.trusts_change_ticks()) {
             // So that later writes have newer ticks than the values that were read.
             world.increment_change_tick();
         }
@@ -192,7 +192,7 @@ impl RecorderState {
         for slot in &mut self.slots {
             slot.recorder.shut_down(world);
         }
-        self.hand_over();
+        self.hand_over_buffers();
         self.exporter.as_mut().is_none_or(|exporter| exporter.close(timeout))
     }
 }

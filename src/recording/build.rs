@@ -89,11 +89,11 @@ impl RecordingSpec {
             recording: recording.clone(),
             source,
         };
-        let crowd = self.scaling.shared_pool(&recording, &buffers, layout.row_words())?;
+        let pool_policy = self.scaling.shared_pool(&recording, &buffers, layout.row_words())?;
         let players = self.scaling.expected_players;
-        let expects_pool = players > crowd.above;
+        let expects_pool = players > pool_policy.above;
         let estimate =
-            MemoryEstimate::new(&recording, players, &buffers, layout.row_words(), &crowd).map_err(refused)?;
+            MemoryEstimate::new(&recording, players, &buffers, layout.row_words(), &pool_policy).map_err(refused)?;
         let buffers = PlayerBuffers::new(buffers, layout.row_words())
             .map_err(refused)?
             .with_label(context.run, schema.hash())
@@ -156,7 +156,7 @@ impl RecordingSpec {
             rules,
             encoder,
             buffers,
-            pool_policy: crowd,
+            pool_policy,
             parallel_above,
             enabled: context.enabled,
             episode_counter: context.episodes,
@@ -182,15 +182,15 @@ impl RecordingSpec {
         } = self.episodes;
         CaptureRules {
             mode: self.mode,
-            every: self.decision_interval,
-            decision: self.decision_tick,
+            decision_interval: self.decision_interval,
+            decision_tick: self.decision_tick,
             non_finite,
             on_despawn,
             start,
             final_observation,
             max_episode_steps: max_steps,
-            acts_early: self.read_actions_after.is_some(),
-            trusts_ticks: self.trusts_change_ticks,
+            reads_actions_early: self.read_actions_after.is_some(),
+            trusts_change_ticks: self.trusts_change_ticks,
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// The estimate for `players` players with rows of `row_words` words. Players beyond `crowd.above` share the pool.
+    /// The estimate for `players` players with rows of `row_words` words. Players beyond `pool_policy.above` share the pool.
     ///
     /// # Errors
     /// When a buffer with these settings cannot be created.
@@ -30,7 +30,7 @@ impl MemoryEstimate {
         players: usize,
         settings: &BufferSettings,
         row_words: usize,
-        crowd: &PoolPolicy,
+        pool_policy: &PoolPolicy,
     ) -> Result<Self, BufferError> {
         let bytes = |capacity| {
             BufferSettings {
@@ -44,8 +44,12 @@ impl MemoryEstimate {
         let (one, two) = (bytes(1)?, bytes(2)?);
         Ok(Self {
             recording: recording.to_owned(),
-            players: players.min(crowd.above),
-            pool: if players > crowd.above { crowd.pool.bytes } else { 0 },
+            players: players.min(pool_policy.above),
+            pool: if players > pool_policy.above {
+                pool_policy.pool.bytes
+            } else {
+                0
+            },
             steps: settings.capacity.next_power_of_two(),
             step: two - one,
             fixed: one - (two - one),
@@ -130,11 +134,11 @@ mod tests {
     use experience_buffer::{BufferKind, Memory, pool::PoolSettings};
 
     fn estimate(settings: &BufferSettings, players: usize) -> MemoryEstimate {
-        let crowd = PoolPolicy {
+        let pool_policy = PoolPolicy {
             above: 1000,
             pool: PoolSettings::default(),
         };
-        MemoryEstimate::new("fighter", players, settings, 21, &crowd).unwrap()
+        MemoryEstimate::new("fighter", players, settings, 21, &pool_policy).unwrap()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Plans of the sources that fill a row: fields of components and resources, functions, the nearest others, match ids.
 
 use crate::{
-    capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, Source},
+    capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},
     reflect::{FieldError, FieldPlan, LeafEncoding, root_name},
 };
 use bevy_ecs::{component::Component, resource::Resource, world::World};
@@ -30,15 +30,15 @@ pub(super) enum PlacedSource {
 pub(super) type MatchPlan = fn(&mut World) -> Result<Result<MatchSource, &'static str>, FieldError>;
 
 pub(super) fn fields_plan<T: Component + Reflect + Typed>(
-    part: Part,
+    part: RowPart,
     root: String,
     fields: Option<Vec<String>>,
 ) -> SourcePlan {
     Box::new(move |_, allow_lossy| {
         let target = match part {
-            Part::Observation => LeafEncoding::Observation { narrow: allow_lossy },
-            Part::Mask => LeafEncoding::Mask,
-            Part::Action | Part::Info => LeafEncoding::Exact,
+            RowPart::Observation => LeafEncoding::Observation { allow_lossy },
+            RowPart::Mask => LeafEncoding::Mask,
+            RowPart::Action | RowPart::Info => LeafEncoding::Exact,
         };
         let fields: Option<Vec<&str>> = fields
             .as_ref()
@@ -56,7 +56,7 @@ pub(super) fn fields_plan<T: Component + Reflect + Typed>(
 }
 
 pub(super) fn custom_plan<T: Component>(
-    part: Part,
+    part: RowPart,
     columns: Vec<Column>,
     encode: impl Fn(&T, &mut [u8]) + Send + Sync + 'static,
 ) -> SourcePlan {
@@ -76,7 +76,7 @@ pub(super) fn custom_plan<T: Component>(
 pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
     Box::new(|_, allow_lossy| {
         let name = root_name::<R>();
-        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { narrow: allow_lossy })?;
+        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy })?;
         let columns = plan.columns().to_vec();
         Ok(PlannedSource {
             columns: columns.clone(),

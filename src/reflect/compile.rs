@@ -1,11 +1,12 @@
 //! Compilation: from the locations of the leaves in a live value to the ops of a plan.
 
 use super::{
-    FieldPlan, LeafEncoding, locate,
+    FieldPlan, LeafEncoding,
+    leaves::{LeafKind, LeafSet},
+    locate,
     op::{self, LeafLocation, OpKind},
     path::PathStep,
     scalar::Scalar,
-    survey::{LeafKind, LeafSet},
     variants::VariantTable,
 };
 use bevy_reflect::Reflect;

@@ -7,16 +7,16 @@
 use super::{
     FieldPlan, LeafEncoding, PlacedLeaves,
     kernel::{self, RowBlock},
+    leaves::LeafKind,
     op::{Op, OpKind},
     path::{Resolved, is_some, resolve},
     scalar::Number,
-    survey::LeafKind,
 };
 use bevy_reflect::{PartialReflect, ReflectRef};
 use core::{ops::Range, sync::atomic::Ordering};
 
 /// Values per block. All ops run over one block before the next, while its values are in the L1 cache.
-const BLOCK: usize = 64;
+const BLOCK_ROWS: usize = 64;
 
 /// Values of a plan's type at equal distances in memory.
 #[derive(Clone, Copy)]
@@ -42,10 +42,10 @@ impl StridedValues {
 
     /// Splits the values into blocks: the index of each block's first value, and the block.
     fn blocks(self) -> impl Iterator<Item = (usize, Self)> {
-        (0..self.count).step_by(BLOCK).map(move |start| {
+        (0..self.count).step_by(BLOCK_ROWS).map(move |start| {
             let block = Self {
                 first: self.pointer(start),
-                count: BLOCK.min(self.count - start),
+                count: BLOCK_ROWS.min(self.count - start),
                 ..self
             };
             (start, block)

@@ -19,11 +19,11 @@ pub(super) enum FieldErrorKind {
     /// The type has no field at `path`; `known` lists those that can be recorded.
     Unknown { path: String, known: Vec<String> },
     /// A field is selected twice, or two selected fields have one name.
-    Twice(String),
+    Duplicate(String),
     /// The selection is an empty list.
-    NoneNamed,
+    EmptySelection,
     /// The type has no leaf.
-    Empty,
+    NoLeaf,
 }
 
 /// A field that cannot be recorded, and why.
@@ -156,15 +156,15 @@ impl fmt::Display for FieldError {
                 }
                 Ok(())
             }
-            FieldErrorKind::Twice(name) => write!(
+            FieldErrorKind::Duplicate(name) => write!(
                 f,
                 "`{name}` of `{type_path}` would be recorded twice: name each field once, and not beside a field that contains it"
             ),
-            FieldErrorKind::NoneNamed => write!(
+            FieldErrorKind::EmptySelection => write!(
                 f,
                 "no field of `{type_path}` was named: name at least one, or record all of them"
             ),
-            FieldErrorKind::Empty => write!(
+            FieldErrorKind::NoLeaf => write!(
                 f,
                 "`{type_path}` holds no value that could be recorded: give it a field that is reflected, or compute one with `observe_with`"
             ),

@@ -5,9 +5,9 @@
 //! safety argument is in the docs of the [parent module](super#safety).
 
 use super::{
+    leaves::{LeafKind, LeafSet},
     op::LeafLocation,
     path::{PathStep, Resolved, resolve_step},
-    survey::{LeafKind, LeafSet},
 };
 use bevy_reflect::{PartialReflect, Reflect};
 use core::{

@@ -2,7 +2,7 @@
 
 use super::{
     error::FieldErrorKind,
-    survey::{LeafSet, NameSegment, SurveyEntry},
+    leaves::{FieldEntry, LeafSet, NameSegment},
 };
 use experience_core::schema::Column;
 use std::collections::HashSet;
@@ -15,12 +15,12 @@ use std::collections::HashSet;
 /// # Errors
 /// When a path selects nothing or a leaf twice, a selected leaf is refused, two have one name, or there is none.
 pub(super) fn select(
-    entries: Vec<SurveyEntry>,
+    entries: Vec<FieldEntry>,
     paths: Option<&[&str]>,
 ) -> Result<(Vec<LeafSet>, Vec<Column>), FieldErrorKind> {
     let order = match paths {
         None => (0..entries.len()).collect(),
-        Some([]) => return Err(FieldErrorKind::NoneNamed),
+        Some([]) => return Err(FieldErrorKind::EmptySelection),
         Some(paths) => {
             let mut order = Vec::new();
             for path in paths {
@@ -31,7 +31,7 @@ pub(super) fn select(
     };
     let mut selected = HashSet::new();
     if let Some(&twice) = order.iter().find(|&&index| !selected.insert(index)) {
-        return Err(FieldErrorKind::Twice(display_path(&entries[twice].path)));
+        return Err(FieldErrorKind::Duplicate(display_path(&entries[twice].path)));
     }
     let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
     let mut names = HashSet::new();
@@ -42,7 +42,7 @@ pub(super) fn select(
         match entry.result {
             Ok((leaves, column)) => {
                 if !names.insert(column.name.clone()) {
-                    return Err(FieldErrorKind::Twice(column.name));
+                    return Err(FieldErrorKind::Duplicate(column.name));
                 }
                 leaf_sets.push(leaves);
                 columns.push(column);
@@ -53,14 +53,14 @@ pub(super) fn select(
     if !refusals.is_empty() {
         Err(FieldErrorKind::Refused(refusals))
     } else if leaf_sets.is_empty() {
-        Err(FieldErrorKind::Empty)
+        Err(FieldErrorKind::NoLeaf)
     } else {
         Ok((leaf_sets, columns))
     }
 }
 
 /// The indices of the entries that `path` selects.
-fn matching(entries: &[SurveyEntry], path: &str) -> Result<Vec<usize>, FieldErrorKind> {
+fn matching(entries: &[FieldEntry], path: &str) -> Result<Vec<usize>, FieldErrorKind> {
     let wanted: Vec<_> = path.split('.').collect();
     // A match of the full path takes precedence over one that omits segments: in `struct Aim((f32, f32))`, `0` selects
     // the tuple.

@@ -77,7 +77,7 @@ fn an_observed_enum_is_a_one_hot() {
         }
         assert_eq!(row[21..], [1.0]);
     }
-    let plan = placed_plan::<Plain>(None, LeafEncoding::Observation { narrow: false });
+    let plan = placed_plan::<Plain>(None, LeafEncoding::Observation { allow_lossy: false });
     let [column] = plan.columns() else { panic!() };
     assert_eq!((&*column.name, &*column.shape), ("plain", &[3][..]));
     assert_eq!(column.labels, ["A", "B", "C"]);
@@ -117,7 +117,7 @@ fn a_variant_that_occurs_after_compilation_is_encoded() {
 
 #[test]
 fn an_array_of_enums_is_an_array_of_one_hots() {
-    let mut plan = placed_plan::<[Plain; 4]>(None, LeafEncoding::Observation { narrow: false });
+    let mut plan = placed_plan::<[Plain; 4]>(None, LeafEncoding::Observation { allow_lossy: false });
     let rows = encode_all_ways(&mut plan, vec![[Plain::C, Plain::A, Plain::B, Plain::A]]);
     assert_eq!(plan.columns()[0].shape, [4, 3]);
     let values: Vec<f32> = bytemuck::pod_collect_to_vec(&rows[0]);

@@ -112,7 +112,7 @@ macro_rules! impl_reflect {
     };
 }
 
-const OBSERVED: LeafEncoding = LeafEncoding::Observation { narrow: false };
+const OBSERVED: LeafEncoding = LeafEncoding::Observation { allow_lossy: false };
 
 fn floats(rows: &[Vec<u8>]) -> Vec<Vec<f32>> {
     rows.iter().map(|row| bytemuck::pod_collect_to_vec(row)).collect()

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-const OBSERVED: LeafEncoding = LeafEncoding::Observation { narrow: false };
+const OBSERVED: LeafEncoding = LeafEncoding::Observation { allow_lossy: false };
 const OBSERVATION_REMEDY: &str =
     "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute what matters of it with `observe_with`";
 const EXACT_REMEDY: &str = "leave it out by naming the fields to keep or with `#[reflect(ignore)]`, or keep what matters of it in a component of its own";
@@ -109,7 +109,7 @@ fn sixty_four_bit_numbers_are_refused_in_observations() {
     refused!(usize, OBSERVED, explanation, remedy);
     refused!(isize, OBSERVED, explanation, remedy);
     assert!(refusal::<DVec2>(OBSERVED).contains("`player.y` is of type `f64`"));
-    assert!(FieldPlan::new::<Named<f64>>("", None, LeafEncoding::Observation { narrow: true }).is_ok());
+    assert!(FieldPlan::new::<Named<f64>>("", None, LeafEncoding::Observation { allow_lossy: true }).is_ok());
     assert!(FieldPlan::new::<Named<u64>>("", None, LeafEncoding::Exact).is_ok());
 }
 

@@ -21,12 +21,12 @@ struct Bag {
 }
 
 fn names<T: Reflect + Typed>(fields: &[&str]) -> Vec<String> {
-    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { narrow: false }).unwrap();
+    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { allow_lossy: false }).unwrap();
     plan.columns().iter().map(|column| column.name.clone()).collect()
 }
 
 fn error<T: Reflect + Typed>(fields: &[&str]) -> String {
-    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { narrow: false });
+    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { allow_lossy: false });
     plan.unwrap_err().to_string()
 }
 

@@ -78,19 +78,19 @@ impl NameSegment {
 
 /// A field of a surveyed type: its leaves and their column, or why it is refused.
 #[derive(Debug)]
-pub(super) struct SurveyEntry {
+pub(super) struct FieldEntry {
     pub(super) path: Vec<NameSegment>,
     pub(super) result: Result<(LeafSet, Column), RefusedField>,
 }
 
 /// Lists the fields of a type in order of declaration. Column names begin with `root`; a column whose name would be
 /// empty is called `fallback_name`.
-pub(super) fn survey(
+pub(super) fn collect_leaves(
     root: &str,
     fallback_name: &str,
     info: &'static TypeInfo,
     encoding: LeafEncoding,
-) -> Vec<SurveyEntry> {
+) -> Vec<FieldEntry> {
     let mut visitor = TypeVisitor {
         root,
         fallback_name,
@@ -120,7 +120,7 @@ struct TypeVisitor<'a> {
     /// The type of the innermost field, including the arrays around the current type.
     field_type: &'static str,
     bounds: Option<ColumnBounds>,
-    entries: Vec<SurveyEntry>,
+    entries: Vec<FieldEntry>,
 }
 
 impl TypeVisitor<'_> {
@@ -304,7 +304,7 @@ impl TypeVisitor<'_> {
 
     fn scalar(&mut self, scalar: Scalar, type_path: &'static str) {
         let (dtype, mut space) = match self.encoding {
-            LeafEncoding::Observation { narrow: false } if scalar.is_wide() => {
+            LeafEncoding::Observation { allow_lossy: false } if scalar.is_wide() => {
                 return self.refuse(type_path, RefusalReason::Wide);
             }
             LeafEncoding::Mask if scalar != Scalar::Bool => return self.refuse(type_path, RefusalReason::NotBool),
@@ -332,14 +332,14 @@ impl TypeVisitor<'_> {
                 count *= *extent;
             }
         }
-        self.entries.push(SurveyEntry {
+        self.entries.push(FieldEntry {
             path: self.path.clone(),
             result: Ok((LeafSet { path, kind, count }, column)),
         });
     }
 
     fn refuse(&mut self, type_path: &'static str, reason: RefusalReason) {
-        self.entries.push(SurveyEntry {
+        self.entries.push(FieldEntry {
             path: self.path.clone(),
             result: Err(RefusedField {
                 name: self.name(),
