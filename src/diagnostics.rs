@@ -1,4 +1,4 @@
-//! Diagnostics of recordings for `bevy_diagnostic`.
+//! [`ExperienceDiagnosticsPlugin`]: diagnostics of recordings for `bevy_diagnostic`.
 
 use crate::plugin::Experience;
 use bevy_app::{App, Plugin, PostUpdate};
@@ -15,7 +15,7 @@ use bevy_platform::time::Instant;
 /// | `dropped` | transitions lost by at least one sink |
 /// | `pending` | transitions not yet written by at least one sink |
 /// | `flush_ms` | duration of the last flush of a sink in milliseconds, including retries |
-/// | `lag` | age in seconds of the oldest episode that a sink was given and has not written |
+/// | `lag` | age in seconds of the oldest episode that a sink has received and not written |
 ///
 /// With several sinks, each number is that of the worst sink.
 ///
@@ -71,7 +71,7 @@ fn measure(
     let now = Instant::now();
     for (index, recording) in experience.recordings().enumerate() {
         if index == paths.len() {
-            // Recordings are never removed, so each index stays that of one recording.
+            // Recordings are never removed, so an index always refers to the same recording.
             paths.push(DIAGNOSTICS.map(|(name, unit)| {
                 let path = ExperienceDiagnosticsPlugin::path(recording, name);
                 store.add(

@@ -72,11 +72,11 @@ impl PluginGroup for ExperiencePlugins {
 /// app.add_plugins(ExperiencePlugin::default());
 /// ```
 ///
-/// Add recordings with [`ExperienceAppExt::add_recording`], after the plugin. [`ExperiencePlugins`] adds diagnostics, too.
+/// Add recordings with [`ExperienceAppExt::add_recording`], after the plugin. [`ExperiencePlugins`] also adds diagnostics.
 #[derive(Clone, Debug)]
 pub struct ExperiencePlugin {
-    /// Whether anything is recorded. A disabled plugin leaves the game exactly as an enabled one does: with the same
-    /// components, observers and resources, and [`EpisodeEnded`](crate::episode::EpisodeEnded) at the same moments.
+    /// Whether to record. A disabled plugin has the same effect on the game as an enabled one: the same components,
+    /// observers and resources, and [`EpisodeEnded`](crate::episode::EpisodeEnded) at the same moments.
     pub enabled: bool,
     /// The schedule after which players are captured: one of the fixed loop (`FixedLast` by default), or of the main loop
     /// (`Last`, for a game without fixed updates). With any other label, run [`ExperienceCapture`] yourself.
@@ -89,7 +89,7 @@ pub struct ExperiencePlugin {
     /// Without it, SIGTERM ends the process without a flush. SIGINT, the Ctrl-C of a terminal, is handled by
     /// [`TerminalCtrlCHandlerPlugin`](bevy_app::TerminalCtrlCHandlerPlugin), one of Bevy's `DefaultPlugins`.
     pub handle_sigterm: bool,
-    /// The id of the run; random where `None`.
+    /// The id of the run; random if `None`.
     pub run: Option<RunId>,
     /// The memory limit of the buffers of all recordings, in bytes; 1 GiB by default.
     ///
@@ -175,7 +175,7 @@ impl ExperienceAppExt for App {
             return Err(SetupError::DuplicateName(name));
         }
         let marker = self.world_mut().register_component::<P>();
-        // Fails where the marker is in an archetype already. Rewards are then inserted on players as captures find them.
+        // Fails if the marker is already in an archetype. Rewards are then inserted on players as captures find them.
         let required = self.world_mut().try_register_required_components::<P, Reward>();
         let state = self.world().resource::<Experience>().state();
         let mut same_marker = state.slots.iter().filter(|slot| slot.recorder.marker() == marker);

@@ -1,4 +1,4 @@
-//! Declaration of a recording: what to observe, which actions and rewards to record, and where to send them.
+//! [`Recording`]: declares the observations, actions, rewards, rules and sinks of one stream of transitions.
 
 mod build;
 mod episode_rules;
@@ -31,13 +31,13 @@ use experience_core::schema::{Column, DType, Space};
 use experience_export::Sink;
 use sources::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, nearest_plan, resource_plan};
 
-/// The declaration of a recording of all entities with the marker component `P`, its players.
+/// Builder of a recording of all entities with the marker component `P`, its players.
 ///
 /// A recording is one stream of transitions with one schema, like a table of Reverb, a behavior of ML-Agents or a module of
 /// RLlib. Columns of the observation are in the order of the calls.
 ///
-/// [`add_recording`](crate::plugin::ExperienceAppExt::add_recording) takes it, and refuses what cannot be recorded with the
-/// path of the field and the remedy.
+/// Pass it to [`add_recording`](crate::plugin::ExperienceAppExt::add_recording), which rejects a field that cannot be recorded
+/// with its path and the remedy.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -60,8 +60,8 @@ use sources::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, neare
 /// recording.
 ///
 /// # Settings
-/// [`episodes`](Self::episodes) takes the rules of episodes, [`buffers`](Self::buffers) how one buffer is made, and
-/// [`scaling`](Self::scaling) how many players to prepare for. Each call replaces all settings of its kind.
+/// [`episodes`](Self::episodes) sets the rules of episodes, [`buffers`](Self::buffers) the settings of each buffer, and
+/// [`scaling`](Self::scaling) the number of players to prepare for. Each call replaces all settings of its kind.
 #[must_use = "a recording does nothing until it is given to `App::add_recording`"]
 pub struct Recording<P> {
     spec: RecordingSpec,
@@ -151,7 +151,7 @@ impl<P: Component> Recording<P> {
     }
 
     /// Observes values that `encode` computes from the component `T`, one per name. For types that reflection cannot
-    /// flatten. `encode` gets a slice of as many values as there are names; it holds zeros, or values of an earlier call.
+    /// flatten. `encode` gets a slice with one element per name, whose initial contents are unspecified.
     pub fn observe_with<T: Component>(
         self,
         names: impl IntoIterator<Item = impl Into<String>>,
@@ -172,7 +172,7 @@ impl<P: Component> Recording<P> {
     }
 
     /// Observes the `count` nearest other entities with the component `T` within a distance of `within`: columns `present`,
-    /// `dx`, `dy` and `dz` for each. [`Nearest`] has the plane and further fields.
+    /// `dx`, `dy` and `dz` for each. [`Nearest`] has settings for the plane and further fields.
     pub fn observe_nearest<T: Component + TypePath>(self, count: usize, within: f32) -> Self {
         self.observe_nearest_with(Nearest::<T>::new(count, within))
     }
@@ -257,9 +257,9 @@ impl<P: Component> Recording<P> {
     }
 
     /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its
-    /// [`ColumnBounds`](crate::recording::ColumnBounds). An infinite bound is no bound. Values are not clamped.
+    /// [`ColumnBounds`](crate::recording::ColumnBounds). An infinite bound means unbounded. Values are not clamped.
     ///
-    /// A column that does not exist, and `low > high` or NaN, are refused at set-up.
+    /// A column that does not exist, `low > high` and NaN are rejected at set-up.
     pub fn bounds(self, name: impl Into<String>, low: f64, high: f64) -> Self {
         self.edit(|spec| spec.bounds.push((name.into(), low, high)))
     }
@@ -269,7 +269,7 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.allows_lossy = true)
     }
 
-    /// The number of ticks per decision, 1 by default. A transition lasts this many ticks and sums their rewards.
+    /// Sets the number of ticks per decision, 1 by default. A transition lasts this many ticks and sums their rewards.
     ///
     /// # Panics
     /// When `ticks` is 0.
@@ -282,18 +282,18 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.decision_interval = ticks)
     }
 
-    /// The tick of a decision interval that provides the action.
+    /// Sets the tick of a decision interval that provides the action.
     pub fn decision_tick(self, tick: DecisionTick) -> Self {
         self.edit(|spec| spec.decision_tick = tick)
     }
 
-    /// The captures that write a row.
+    /// Sets which captures write a row.
     pub fn mode(self, mode: RecordMode) -> Self {
         self.edit(|spec| spec.mode = mode)
     }
 
     /// Skips reading a player when no component of it was accessed mutably since the last capture, by Bevy's change ticks.
-    /// The player counts as unchanged. Applies where [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange).
+    /// The player counts as unchanged. Applies if [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange).
     ///
     /// Rows are the same as without it as long as change ticks report every change. They do not report
     ///
@@ -307,12 +307,12 @@ impl<P: Component> Recording<P> {
     /// A player that was missing at the last capture is always read. All players are read when an
     /// [observed resource](Self::observe_resource) has changed, and always with [`observe_nearest`](Self::observe_nearest).
     /// Has no effect with [`decision_interval`](Self::decision_interval), with
-    /// [`read_actions_after`](Self::read_actions_after), and where every tick writes a row.
+    /// [`read_actions_after`](Self::read_actions_after), or if every tick writes a row.
     pub fn trust_change_ticks(self) -> Self {
         self.edit(|spec| spec.trusts_change_ticks = true)
     }
 
-    /// When episodes start, end and are split.
+    /// Sets when episodes start, end and are split.
     ///
     /// # Panics
     /// When `max_steps` is 0.
@@ -325,7 +325,7 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.episodes = rules)
     }
 
-    /// How the buffer of each player is made.
+    /// Sets the kind, capacity, memory and overflow policy of each player's buffer.
     ///
     /// # Panics
     /// When `capacity` is 0.
@@ -338,7 +338,7 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.buffers = settings)
     }
 
-    /// How many players to prepare for, and from which numbers on they share a pool and are captured in parallel.
+    /// Sets the expected number of players, and the numbers above which they share a pool and are captured in parallel.
     ///
     /// # Panics
     /// When `expected_players` is 0.
@@ -351,12 +351,13 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.scaling = scaling)
     }
 
-    /// A version of the meaning of the columns, part of the schema's hash. Change it when the same columns get a new meaning.
+    /// Sets the version of the columns' semantics, which is part of the schema's hash. Change it when the same columns get a
+    /// new meaning.
     pub fn version(self, version: impl Into<String>) -> Self {
         self.edit(|spec| spec.version = Some(version.into()))
     }
 
-    /// Adds a sink. Each sink of a recording gets every episode.
+    /// Adds a sink. Each sink of a recording receives every episode.
     pub fn sink(self, sink: impl Sink) -> Self {
         self.edit(|spec| spec.sinks.push(Box::new(sink)))
     }

@@ -1,7 +1,7 @@
 //! Field plans: compiled encoders from values of a reflected type to bytes of a row.
 //!
 //! A [`FieldPlan`] covers the leaves of one type: scalars, fieldless enums and the presence of `Option`s, reached
-//! through fields, tuples and arrays. Compiled, it is a list of ops. Each [op](op::Op) reads a run of leaves at fixed
+//! through fields, tuples and arrays. A compiled plan is a list of ops. Each [op](op::Op) reads a run of leaves at fixed
 //! byte offsets of a value and writes them at fixed byte offsets of a row, without a call through `dyn Reflect`: as
 //! `f32` in an observation, in the leaf's own type in an action or info, as bits in a mask.
 //!
@@ -14,17 +14,17 @@
 //! | [`FieldPlan::encode`] | [`encode`](mod@encode), [`kernel`] | rows, for any number of values at a time |
 //!
 //! # When `Reflect` getters are used
-//! The getters visit a leaf by its path: exact for every value, and many times slower than an op. They are used for
+//! The getters visit a leaf by its path: exact for every value, and but many times slower than an op. They are used for
 //! - all leaves, until the plan is compiled;
 //! - leaves without an offset: behind a pointer, below an `Option` other than that of a scalar, in the lanes of a SIMD
 //!   mask, and in an enum with ignored fields;
-//! - leaves of which a hand-written `Reflect` implementation returns something else than its type information says.
+//! - leaves for which a hand-written `Reflect` implementation returns a value that contradicts its type information.
 //!   They are recorded as 0, and logged once;
 //! - an enum's discriminant, the first time that it occurs;
 //! - ops that were demoted because a sample did not match.
 //!
 //! # Safety
-//! `Reflect` is a safe trait, so its answers are not proof of anything. An op may read a leaf of type `L` at offset `o`
+//! `Reflect` is a safe trait, so unsafe code must not rely on its return values being consistent. An op may read a leaf of type `L` at offset `o`
 //! because in every live value of the plan's type `T` there is an initialised `L` at `o`:
 //!
 //! 1. **Type.** `L` is known from the `TypeId` in the vtable of a reference that the getters returned, not from type
@@ -39,10 +39,10 @@
 //!    implementation that returns one field under two names fails this check, and both leaves use the getters.
 //! 4. **Uniformity.** The leaf lies at `o` in *every* value of `T`. With `#[derive(Reflect)]` this holds, because a
 //!    getter returns the same field of each value. A hand-written implementation can break it, by returning one field
-//!    of some values and another field of others. This is the one premise that is not proven. It is sampled:
+//!    of some values and another field of others. This is the only premise that is not proven. It is sampled:
 //!    [`FieldPlan::encode`] encodes some rows both ways, and an op that differs is demoted to getters.
 //!
-//! The pointers to values are the caller's promise, stated at [`FieldPlan::encode`].
+//! The validity of the pointers to values is a precondition of [`FieldPlan::encode`].
 
 mod attributes;
 mod compile;
@@ -78,7 +78,7 @@ use leaves::LeafSet;
 use op::Op;
 use variants::VariantTable;
 
-/// How leaves are encoded, which depends on the part of the row that they go to.
+/// How leaves are encoded, depending on the part of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeafEncoding {
     /// `f32` features. A number is converted; a `bool` is 0 or 1; a fieldless enum is a one-hot; an `Option` is its
@@ -118,7 +118,7 @@ pub(crate) struct FieldPlan {
     has_reported_mismatch: AtomicBool,
 }
 
-/// The leaves of one column, with their place in the row.
+/// The leaves of one column, with their position in the row.
 #[derive(Debug)]
 struct PlacedLeaves {
     leaves: LeafSet,
@@ -271,7 +271,7 @@ impl FieldPlan {
         stride: usize,
     ) {
         self.assert_placed();
-        // SAFETY: by the caller's promise, and the result is passed to this plan only.
+        // SAFETY: guaranteed by the caller, and the result is passed to this plan only.
         let values = unsafe { StridedValues::new(source, source_stride, rows) };
         self.encode_values(values, out, stride);
     }

@@ -1,4 +1,4 @@
-//! A headless app with one fixed tick per update, for tests of recordings.
+//! [`TestApp`]: a headless app with one fixed tick per update, for tests of recordings.
 //!
 //! ```
 //! use bevy_ecs::prelude::*;
@@ -61,8 +61,8 @@ impl TestApp {
     pub fn with_plugin(plugin: ExperiencePlugin) -> Self {
         let mut app = App::new();
         app.add_plugins((TaskPoolPlugin::default(), FrameCountPlugin, TimePlugin, plugin));
-        // The very first update has no fixed tick under any strategy, so it is run here. Where captures belong to the main
-        // loop it would be a capture, and is left to the test.
+        // The first update never has a fixed tick, so it is run here. If captures run in the main loop, the first update is a
+        // capture, and is left to the test.
         let fixed = app.world().resource::<FixedMainScheduleOrder>();
         if fixed.labels.contains(&ExperienceCapture.intern()) {
             app.insert_resource(TimeUpdateStrategy::FixedTimesteps(0));
@@ -91,7 +91,7 @@ impl TestApp {
         self
     }
 
-    /// Runs `n` fixed ticks, one an update.
+    /// Runs `n` fixed ticks, one per update.
     pub fn ticks(&mut self, n: usize) {
         for _ in 0..n {
             self.app.update();

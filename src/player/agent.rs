@@ -1,4 +1,4 @@
-//! Identity and consent of a player.
+//! [`AgentId`] and [`DoNotRecord`]: identity and consent of a player.
 
 use bevy_ecs::{component::Component, reflect::ReflectComponent};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher24;
 /// The agent id of a player in the data, stable across despawn and rejoin.
 ///
 /// Optional: a player without one gets the next free number of its recording each time it joins. Two living players of one
-/// recording cannot have the same id: the second is refused and counted, and joins once the first has left.
+/// recording cannot have the same id: the second is not recorded until the first has left, and is counted.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Reflect)]
 #[reflect(Component, Debug, PartialEq, Hash)]
 pub struct AgentId(pub i64);
@@ -34,7 +34,7 @@ impl AgentId {
     }
 }
 
-/// Keeps a player out of all data.
+/// Excludes a player from all recorded data.
 ///
 /// A player with this component has no rows, and does not appear in the rows of others through `observe_nearest`. Inserting
 /// it during an episode discards the episode. It does not affect values that the game computes about the player and writes

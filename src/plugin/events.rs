@@ -1,4 +1,4 @@
-//! Events that the plugin triggers: failures of sinks and gaps in buffers.
+//! Events that the plugin triggers: [`SinkFailed`] and [`GapDetected`].
 
 use super::{experience::Experience, state::RecorderState};
 use bevy_ecs::{event::Event, world::World};
@@ -40,7 +40,7 @@ pub struct SinkFailed {
 pub struct GapDetected {
     /// The name of the recording.
     pub recording: String,
-    /// The agent id of the player that they belong to; `None` where players share a pool.
+    /// The agent id of the player; `None` if the transitions were in a pool that players share.
     pub agent_id: Option<i64>,
     /// The number of lost transitions.
     pub lost: u64,
@@ -48,9 +48,9 @@ pub struct GapDetected {
 
 /// Triggers an event for each notice of the exporter thread.
 pub(super) fn emit_events(world: &mut World) {
-    // Limited, so that a burst of gaps does not stall the tick. The rest waits for the next capture.
+    // Limited, so that a burst of gaps does not stall the tick. Further notices are handled after the next capture.
     for _ in 0..256 {
-        // Fetched anew each time: observers may use the resource.
+        // Fetched in each iteration, because observers may access the resource.
         let mut experience = world.get_resource_mut::<Experience>();
         let state = experience.as_mut().map(|experience| experience.state_mut());
         let Some((recording, notice)) = state.and_then(next_notice) else {

@@ -1,4 +1,4 @@
-//! The plugin's side of the exporter: starts it, hands buffers over, waits for room and takes notices.
+//! Connection of the plugin to the exporter thread: spawning, buffer handover, backpressure and notices.
 
 use super::{
     LiveSettings,
@@ -17,7 +17,7 @@ impl RecorderState {
             .captures_fixed
             .then(|| world.get_resource::<Time<Fixed>>())
             .flatten()
-            // The timestep is a whole number of nanoseconds: 59.9999988 stands for 60.
+            // The timestep is rounded to nanoseconds, so 60 Hz reads as 59.9999988.
             .map(|time| (1e4 / time.timestep().as_secs_f64()).round() / 1e4);
         let mut exports = Vec::new();
         let mut shortest = usize::MAX;
@@ -58,10 +58,10 @@ impl RecorderState {
         }
     }
 
-    /// With [`Overflow::Block`], waits until all buffers have room for a capture. All players share one deadline.
+    /// With [`Overflow::Block`], waits until all buffers have free rows for a capture. All players share one deadline.
     pub(super) fn wait_for_free_rows(&self) {
-        /// The most rows that one capture writes for one player: the end of an unchanged stretch, the last transition, and
-        /// the start of the next episode.
+        /// Maximum rows that one capture writes for one player: the unchanged decisions, the last transition, and the beginning
+        /// of the next episode.
         const ROWS: usize = 3;
         let Some(exporter) = &self.exporter else { return };
         let blocking = || {
@@ -107,7 +107,7 @@ impl RecorderState {
     pub(super) fn hand_over_buffers(&mut self) {
         for slot in &mut self.slots {
             let (Some(exporter), Some(index)) = (&self.exporter, slot.export_index) else {
-                // Without an exporter, buffers stay in `PlayerBuffers` and are evicted when others need memory.
+                // Without an exporter, buffers stay in `PlayerBuffers`, and are evicted when new buffers need the memory.
                 drop(slot.recorder.take_new_buffers());
                 drop(slot.recorder.take_ended_streams());
                 continue;

@@ -1,4 +1,4 @@
-//! Export settings that can be changed during play.
+//! [`LiveSettings`]: the export settings that can be changed during play.
 
 use bevy_ecs::{reflect::ReflectResource, resource::Resource};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};

@@ -1,4 +1,4 @@
-//! Players of a recording: their state, and operations on their episodes.
+//! Runtime access to players of a recording: [`PlayerState`], and the methods of [`Experience`] that act on their episodes.
 
 use super::{
     experience::Experience,
@@ -43,7 +43,7 @@ pub struct LastEnd {
     pub steps: u32,
     /// Whether it was terminated or truncated.
     pub outcome: Outcome,
-    /// Why.
+    /// The reason, as in the `end_reason` column.
     pub reason: EndReason,
 }
 
@@ -62,7 +62,7 @@ pub enum PlayerError {
         /// The player.
         player: PlayerRef,
     },
-    /// The player is between episodes. The last episode is with the sinks, or on its way.
+    /// The player is between episodes. The last episode has been passed to the exporter.
     #[error(
         "agent {agent_id} of recording `{recording}` has no open episode: tag the last one, or remove it from the dataset later"
     )]
@@ -85,7 +85,7 @@ pub enum PlayerError {
 }
 
 /// # Players
-/// These operations affect a recording, not the game, as [pauses](Self::pause) do. A game ends episodes with
+/// Like [pauses](Self::pause), these operations affect a recording and not the game. A game ends episodes with
 /// [`EndEpisode`](crate::episode::EndEpisode), and keeps a player out of all data, including what others observe, with
 /// [`DoNotRecord`](crate::player::DoNotRecord).
 ///
@@ -97,7 +97,7 @@ pub enum PlayerError {
 /// use bevy_experience::prelude::*;
 ///
 /// # #[derive(Component)] struct Fighter;
-/// /// Discards episodes of players that are away from the keyboard.
+/// /// Discards episodes of players that are idle.
 /// fn discard_idle(mut experience: ResMut<Experience>) {
 ///     let Some(fighters) = experience.recording::<Fighter>() else { return };
 ///     let idle: Vec<Entity> =
@@ -110,7 +110,7 @@ pub enum PlayerError {
 /// }
 /// ```
 impl Experience {
-    /// The living players of a recording, in no particular order. Empty where the recording does not exist.
+    /// The living players of a recording, in no particular order. Empty if the recording does not exist.
     ///
     /// Copies counts and waits for no thread, so it can be called every frame for a thousand players. Their steps are in their
     /// [buffers](Self::buffers).
@@ -153,16 +153,16 @@ impl Experience {
         let run = self.run();
         let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
         let episode = recorder.cut_episode(agent_id, &reason.into());
-        let episode = episode.map_err(|error| refused(recorder, agent_id, error))?;
+        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
         Ok(run.episode_id(episode))
     }
 
-    /// Discards the open episode of a player in one recording: no sink gets it, its transitions count as discarded, and its
+    /// Discards the open episode of a player in one recording: no sink receives it, its transitions count as discarded, and its
     /// tags are dropped. Returns the id of the episode.
     ///
     /// An episode that has ended cannot be discarded, because it may be in a shard: [tag](Self::tag_episode) it, and skip it
-    /// when reading. Readers of the player's buffer, such as samplers, may have read the steps, and may read them until the
-    /// buffer overwrites them.
+    /// when reading. Readers of the player's buffer, such as samplers, may already have read the steps, and can read them until
+    /// they are overwritten.
     ///
     /// # Errors
     /// When the recording or the player does not exist, or the player is between episodes.
@@ -174,13 +174,13 @@ impl Experience {
         let run = self.run();
         let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
         let episode = recorder.discard_episode(agent_id);
-        let episode = episode.map_err(|error| refused(recorder, agent_id, error))?;
+        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
         let episode_id = run.episode_id(episode);
         recorder.counters().remove_tags(episode_id);
         Ok(episode_id)
     }
 
-    /// Tags the open episode of a player, or its last episode where none is open. Returns the id of the episode.
+    /// Tags the open episode of a player, or its last episode if none is open. Returns the id of the episode.
     ///
     /// A dataset stores tags in the account of the run, [`RunReport::tags`](experience_core::account::RunReport::tags), from the next
     /// flush on. A tag belongs to one episode id: after a split or a gap, the episode that
@@ -197,14 +197,14 @@ impl Experience {
         let run = self.run();
         let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
         let episode = recorder.latest_episode(agent_id);
-        let episode = episode.map_err(|error| refused(recorder, agent_id, error))?;
+        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
         let episode_id = run.episode_id(episode);
         recorder.counters().add_tag(episode_id, agent_id, tag.into());
         Ok(episode_id)
     }
 
     /// Excludes a player from one recording until it is [included](Self::include) again. An open episode ends: truncated, with
-    /// the reason `excluded`. The exclusion is of the agent id: it also holds after the player has left and come back.
+    /// the reason `excluded`. The exclusion applies to the agent id, and persists when the player leaves and rejoins.
     ///
     /// # Errors
     /// When the recording does not exist, or the player is given by an entity that is not one of its living players.
@@ -277,7 +277,8 @@ fn agent_id(recorder: &Recorder, player: PlayerRef) -> Option<i64> {
     }
 }
 
-fn refused(recorder: &Recorder, agent_id: i64, error: ControlError) -> PlayerError {
+/// Adds the names of recording and player to an error of the recorder.
+fn player_error(recorder: &Recorder, agent_id: i64, error: ControlError) -> PlayerError {
     let recording = recorder.name().to_owned();
     match error {
         ControlError::NoSuchPlayer => PlayerError::NoSuchPlayer {

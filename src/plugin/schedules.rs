@@ -1,4 +1,4 @@
-//! Schedules and system sets of the plugin, and their places in the main loop and the fixed loop.
+//! Schedules and system sets of the plugin, and their position in the main loop and the fixed loop.
 
 use super::systems;
 use bevy_app::{App, FixedMainScheduleOrder, Last, MainScheduleOrder};
@@ -127,8 +127,8 @@ pub(super) fn add_signal(app: &mut App, system: fn(&mut World)) {
 
 /// Inserts `label` right after `after`. Returns false where the loop does not contain `after`.
 ///
-/// The methods `insert_after` of Bevy's orders panic there, and take `after` by its own type: they do not find a label that
-/// is given as an [`InternedScheduleLabel`], as settings are.
+/// Used instead of the method `insert_after` of Bevy's orders, which panics in that case, and does not find a label that is
+/// passed as an [`InternedScheduleLabel`].
 fn insert_after(
     labels: &mut Vec<InternedScheduleLabel>,
     after: InternedScheduleLabel,

@@ -1,4 +1,4 @@
-//! SIGTERM handling: the signal becomes an `AppExit`.
+//! SIGTERM handling: the signal is converted to an `AppExit`.
 
 use super::schedules;
 use bevy_app::{App, AppExit};
@@ -25,7 +25,7 @@ pub(super) fn handle(app: &mut App) {
 #[cfg(unix)]
 fn register(received: &Arc<AtomicBool>) -> std::io::Result<()> {
     use signal_hook::{consts::SIGTERM, flag};
-    // The status by which shells report a process that SIGTERM ended.
+    // The exit status that shells report for a process killed by SIGTERM.
     const STATUS: i32 = 128 + SIGTERM;
     // The conditional shutdown is registered first: the first signal finds the flag unset, and then sets it.
     flag::register_conditional_shutdown(SIGTERM, STATUS, received.clone())?;
@@ -33,7 +33,7 @@ fn register(received: &Arc<AtomicBool>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Other systems have no SIGTERM.
+/// Other operating systems have no SIGTERM.
 #[cfg(not(unix))]
 fn register(_: &Arc<AtomicBool>) -> std::io::Result<()> {
     Ok(())

@@ -1,4 +1,4 @@
-//! Builds a recorder from a recording: plans columns, lays out rows, then creates the sources that fill them.
+//! Recording set-up: validates a recording, lays out its rows, and builds the sources and the recorder.
 
 use super::{
     EpisodeRules, RecordingSpec,
@@ -20,7 +20,7 @@ use experience_core::{
 use experience_export::Sink;
 use std::{collections::HashSet, sync::Arc};
 
-/// State of the app that building a recording depends on.
+/// App state that the build of a recording depends on.
 pub(crate) struct BuildContext {
     pub(crate) marker: ComponentId,
     pub(crate) enabled: bool,
@@ -32,7 +32,7 @@ pub(crate) struct BuildContext {
     pub(crate) estimates: Vec<MemoryEstimate>,
 }
 
-/// A recorder with its sinks, before the exporter has taken them.
+/// A recorder with its sinks, before the exporter starts.
 pub(crate) struct BuiltRecording {
     pub(crate) recorder: Recorder,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
@@ -41,10 +41,10 @@ pub(crate) struct BuiltRecording {
 }
 
 impl RecordingSpec {
-    /// Builds the schema, the sources and the recorder, and lets each sink check the schema.
+    /// Builds the schema, the sources and the recorder. Each sink checks the schema.
     ///
     /// # Errors
-    /// When a setting is refused, the memory budget is exceeded, or a sink cannot work.
+    /// When a setting is invalid, the memory budget is exceeded, or a sink rejects the schema.
     pub(crate) fn build(self, world: &mut World, context: BuildContext) -> Result<BuiltRecording, SetupError> {
         let rules = self.rules();
         let recording = self.name;
@@ -111,7 +111,7 @@ impl RecordingSpec {
         let mut placed = Vec::new();
         place(world, observation, &features, &mut placed);
         for planned in mask {
-            placed.push((planned.finish)(world, &[layout.mask().start]));
+            placed.push((planned.build)(world, &[layout.mask().start]));
         }
         place(world, action, layout.action_offsets(), &mut placed);
         place(world, info, layout.info_offsets(), &mut placed);
@@ -208,7 +208,7 @@ fn place(world: &mut World, planned: Vec<PlannedSource>, offsets: &[usize], plac
     for planned in planned {
         let (own, after) = rest.split_at(planned.columns.len());
         rest = after;
-        placed.push((planned.finish)(world, own));
+        placed.push((planned.build)(world, own));
     }
 }
 

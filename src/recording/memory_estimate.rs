@@ -1,11 +1,11 @@
-//! Memory estimate of a recording's buffers, checked against the memory budget at set-up.
+//! Memory estimate of a recording's buffers, which is checked against the memory budget at set-up.
 
 use super::error::{Mib, SetupError};
 use crate::episode::PoolPolicy;
 use core::fmt;
 use experience_buffer::{BufferError, BufferSettings};
 
-/// Bytes that the buffers of one recording take for its expected players.
+/// Bytes of the buffers of one recording for its expected players.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MemoryEstimate {
     recording: String,
@@ -16,7 +16,7 @@ pub(crate) struct MemoryEstimate {
     step: usize,
     /// Bytes per buffer in addition to its steps.
     fixed: usize,
-    /// Bytes of the shared pool; 0 where the expected players do not need one.
+    /// Bytes of the shared pool; 0 if the expected players do not need one.
     pool: usize,
 }
 
@@ -76,7 +76,7 @@ impl MemoryEstimate {
     /// Checks that this estimate and those of `others` fit into a budget of `budget` bytes.
     ///
     /// # Errors
-    /// [`SetupError::OverBudget`], with the arithmetic and settings that would fit.
+    /// [`SetupError::OverBudget`], with each estimate and settings that would fit.
     pub(crate) fn check(&self, others: &[Self], budget: usize) -> Result<(), SetupError> {
         let taken = others
             .iter()

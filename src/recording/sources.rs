@@ -1,4 +1,5 @@
-//! Plans of the sources that fill a row: fields of components and resources, functions, the nearest others, match ids.
+//! Source plans: columns of components, resources, custom encoders, nearest neighbours and match ids, before the row layout is
+//! known.
 
 use crate::{
     capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},
@@ -11,15 +12,15 @@ use experience_core::schema::{Column, DType};
 /// Plans the columns of a source. The flag allows lossy conversions to `f32`.
 pub(super) type SourcePlan = Box<dyn FnOnce(&mut World, bool) -> Result<PlannedSource, FieldError> + Send + Sync>;
 
-/// The columns of a source whose offsets in a row are not known yet.
+/// The columns of a source, whose offsets in a row are not known yet.
 pub(super) struct PlannedSource {
     pub(super) columns: Vec<Column>,
     pub(super) mask_width: usize,
     /// Creates the source, given the offset of each column in bytes.
-    pub(super) finish: Box<dyn FnOnce(&mut World, &[usize]) -> PlacedSource>,
+    pub(super) build: Box<dyn FnOnce(&mut World, &[usize]) -> PlacedSource>,
 }
 
-/// A source that knows its offsets.
+/// A source with the offsets of its columns in a row.
 pub(super) enum PlacedSource {
     Component(Source),
     Resource(ResourceSource),
@@ -47,7 +48,7 @@ pub(super) fn fields_plan<T: Component + Reflect + Typed>(
         Ok(PlannedSource {
             columns: plan.columns().to_vec(),
             mask_width: plan.mask_width(),
-            finish: Box::new(move |world, offsets| {
+            build: Box::new(move |world, offsets| {
                 plan.place(offsets);
                 PlacedSource::Component(Source::fields::<T>(world, part, plan))
             }),
@@ -65,7 +66,7 @@ pub(super) fn custom_plan<T: Component>(
         Ok(PlannedSource {
             columns,
             mask_width: 0,
-            finish: Box::new(move |world, offsets| {
+            build: Box::new(move |world, offsets| {
                 let start = offsets.first().copied().unwrap_or(0);
                 PlacedSource::Component(Source::custom::<T>(world, part, start..start + bytes, encode))
             }),
@@ -81,7 +82,7 @@ pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
         Ok(PlannedSource {
             columns: columns.clone(),
             mask_width: 0,
-            finish: Box::new(move |world, offsets| {
+            build: Box::new(move |world, offsets| {
                 let start = offsets.first().copied().unwrap_or(0);
                 let width: usize = columns.iter().map(Column::width).sum();
                 let local: Vec<_> = offsets.iter().map(|offset| offset - start).collect();
@@ -99,7 +100,7 @@ pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> Sour
         Ok(PlannedSource {
             columns,
             mask_width: 0,
-            finish: Box::new(move |_, offsets| {
+            build: Box::new(move |_, offsets| {
                 source.place(offsets.first().copied().unwrap_or(0));
                 PlacedSource::Nearest(source)
             }),

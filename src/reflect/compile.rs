@@ -1,4 +1,4 @@
-//! Compilation: from the locations of the leaves in a live value to the ops of a plan.
+//! Plan compilation: builds ops from the memory locations of leaves in a live value.
 
 use super::{
     FieldPlan, LeafEncoding,
@@ -70,7 +70,7 @@ impl FieldPlan {
     }
 }
 
-/// How leaves are encoded where they have locations. Enums are left to the caller, who knows their table.
+/// How leaves are encoded where they have locations. Enums need a variant table, which the caller adds.
 fn op_kind(leaves: &LeafSet, encoding: LeafEncoding) -> OpKind {
     let is_optional = leaves.path.last() == Some(&PathStep::Some);
     match (leaves.kind, encoding) {

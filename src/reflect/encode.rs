@@ -1,4 +1,4 @@
-//! Encoding: runs the ops of a plan over values, and samples rows to verify the ops against the `Reflect` getters.
+//! Plan execution: runs the ops of a compiled plan over values, and verifies sampled rows against the `Reflect` getters.
 #![expect(
     unsafe_code,
     reason = "values are passed as pointers, which fits columns of ECS tables of any type"
@@ -96,7 +96,7 @@ impl FieldPlan {
                     target_stride: stride,
                     count: values.count,
                 };
-                // SAFETY: by the promise of `StridedValues::new`, the values are live and not written to. Leaves of the
+                // SAFETY: by the contract of `StridedValues::new`, the values are live and not written to. Leaves of the
                 // type that `kind` names are at the run's offsets in all of them, as the docs of the parent module
                 // argue. The place of each leaf in a row ends at or before `row_end`, and `encode_values` has checked
                 // that the last row is at least that long.
@@ -245,9 +245,9 @@ impl FieldPlan {
     /// The row of this call to verify, if any.
     ///
     /// With debug assertions that is one row of each sixteenth call. Without, it is one row of the 1st, 2nd, 4th, 8th…
-    /// call, whose cost vanishes over time.
+    /// call, at an amortized cost that tends to 0.
     fn row_to_verify(&self, rows: usize) -> Option<usize> {
-        // A race between two calls loses a count, which does no harm and saves an atomic addition.
+        // Not an atomic addition: a race only loses a count, which is harmless.
         let call = self.encode_calls.load(Ordering::Relaxed).wrapping_add(1);
         self.encode_calls.store(call, Ordering::Relaxed);
         let is_due = if cfg!(debug_assertions) {
@@ -282,7 +282,7 @@ impl FieldPlan {
 
     fn reflected(&self, values: StridedValues, index: usize) -> &dyn PartialReflect {
         let value = (self.as_reflect)(values.pointer(index));
-        // SAFETY: by the promise of `StridedValues::new`, this is a live value of the type that `as_reflect` casts to.
+        // SAFETY: by the contract of `StridedValues::new`, this is a live value of the type that `as_reflect` casts to.
         unsafe { &*value }
     }
 

@@ -1,4 +1,4 @@
-//! The survey of a type: its leaves with their columns, and the fields that are refused, from type information alone.
+//! Leaf discovery: collects the leaves of a type and their columns, or the reasons for refusal, from its `TypeInfo`.
 //!
 //! An array adds its length to the shape of each column below it. `[[f32; 20]; 20]` is one column of shape `[20, 20]`,
 //! and a field `coins: [Vec2; 4]` is two columns of shape `[4]`, `coins.x` and `coins.y`.
@@ -76,7 +76,7 @@ impl NameSegment {
     }
 }
 
-/// A field of a surveyed type: its leaves and their column, or why it is refused.
+/// A field of a type: its leaves and their column, or why it is refused.
 #[derive(Debug)]
 pub(super) struct FieldEntry {
     pub(super) path: Vec<NameSegment>,
@@ -107,8 +107,7 @@ pub(super) fn collect_leaves(
     visitor.entries
 }
 
-/// A depth-first visitor of type information. Its fields describe the position of the visit, except for the entries
-/// found so far.
+/// A depth-first visitor of type information. All fields except `entries` describe the current position.
 struct TypeVisitor<'a> {
     root: &'a str,
     fallback_name: &'a str,
@@ -128,7 +127,7 @@ impl TypeVisitor<'_> {
         let Some(info) = info else {
             return self.refuse(type_path, RefusalReason::Opaque);
         };
-        // A type cannot contain itself by value, but hand-written type information can say that it does.
+        // A type cannot contain itself by value, but hand-written type information can be wrong.
         if self.ancestors.contains(&info.type_id()) {
             return self.refuse(type_path, RefusalReason::Recursive);
         }

@@ -1,4 +1,4 @@
-//! The scalar types: the closed list of types that a leaf can hold as one number.
+//! Scalar types: the closed list of primitive types that a leaf can be read as.
 
 use bevy_reflect::PartialReflect;
 use core::any::TypeId;

@@ -1,4 +1,4 @@
-//! Selection: the leaves at the paths that a recording names, in that order.
+//! Field selection: matches the dotted paths of a recording with the leaves of a type.
 
 use super::{
     error::FieldErrorKind,
@@ -7,7 +7,7 @@ use super::{
 use experience_core::schema::Column;
 use std::collections::HashSet;
 
-/// Selects the leaves at `paths` in the order of the paths, or all leaves where `paths` is `None`.
+/// Selects the leaves at `paths` in the order of the paths, or all leaves if `paths` is `None`.
 ///
 /// A path selects a leaf, or all leaves below it. It may contain or omit elided segments: `health.0` and `health` both
 /// select the field of `struct Health(f32)`.
@@ -62,8 +62,8 @@ pub(super) fn select(
 /// The indices of the entries that `path` selects.
 fn matching(entries: &[FieldEntry], path: &str) -> Result<Vec<usize>, FieldErrorKind> {
     let wanted: Vec<_> = path.split('.').collect();
-    // A match of the full path takes precedence over one that omits segments: in `struct Aim((f32, f32))`, `0` selects
-    // the tuple.
+    // A match of the full path takes precedence over one that omits elided segments: in `struct Aim((f32, f32))`, `0`
+    // selects the tuple.
     for may_omit in [false, true] {
         let matches: Vec<_> = (0..entries.len())
             .filter(|&index| starts_with(&entries[index].path, &wanted, may_omit))

@@ -1,4 +1,4 @@
-//! Encoding does not allocate, neither through getters nor compiled.
+//! Allocation tests: encoding does not allocate, through getters or compiled.
 
 #[path = "../../../tests/support/allocations.rs"]
 mod counting;

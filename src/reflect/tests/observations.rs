@@ -1,4 +1,4 @@
-//! Observations: `f32` features of numbers, vectors, arrays and `Option`s.
+//! Tests of observations: `f32` features of numbers, vectors, arrays and `Option`s.
 
 use super::*;
 use bevy_math::{Affine3A, BVec2, BVec3A, BVec4A, DVec2, Dir3, IVec2, Mat4, Quat, UVec3, Vec2, Vec3, Vec3A};
@@ -187,7 +187,7 @@ fn contiguous_floats_are_one_copy() {
 #[test]
 fn glam_types_are_features() {
     #[derive(Reflect)]
-    struct All {
+    struct GlamTypes {
         padded: Vec3A,
         after: f32,
         rotation: Quat,
@@ -198,7 +198,7 @@ fn glam_types_are_features() {
         flags: BVec2,
         direction: Dir3,
     }
-    let (names, rows) = observe(vec![All {
+    let (names, rows) = observe(vec![GlamTypes {
         padded: Vec3A::new(1.0, 2.0, 3.0),
         after: 4.0,
         rotation: Quat::from_xyzw(5.0, 6.0, 7.0, 8.0),
@@ -212,9 +212,9 @@ fn glam_types_are_features() {
     let mut expected: Vec<_> = (1..=41).map(|value| value as f32).collect();
     expected.extend([1.0, 0.0, 0.0, 1.0, 0.0]);
     assert_eq!(rows, [expected]);
-    assert_eq!(names[0], "all.padded.x");
-    assert_eq!(names[8], "all.affine.matrix3.x_axis.x");
-    assert_eq!(names[45], "all.direction.z");
+    assert_eq!(names[0], "glam_types.padded.x");
+    assert_eq!(names[8], "glam_types.affine.matrix3.x_axis.x");
+    assert_eq!(names[45], "glam_types.direction.z");
 
     let (names, rows) = observe(vec![GlobalTransform::from_translation(Vec3::new(1.0, 2.0, 3.0))]);
     assert_eq!(
