@@ -1,4 +1,4 @@
-//! The state of one recording, read once per frame and shown by all tabs.
+//! Per-frame snapshot of one recording's state, which all tabs show.
 
 use super::{InspectorSettings, metrics::RecordingMetrics};
 use bevy_experience::buffer::{BufferSettings, BufferStats};

@@ -1,4 +1,4 @@
-//! The bar above the tabs: recording state, pause and flush buttons, counters, and the state of each sink.
+//! Status bar: recording state, pause and flush buttons, counters, and the state of each sink.
 
 use super::{ExperienceInspector, commands::InspectorCommand, format, snapshot::RecordingSnapshot, style};
 use bevy_egui::egui::{ComboBox, RichText, Ui};

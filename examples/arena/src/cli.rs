@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind, value_parser};
 /// The limit on fighters in all matches together. Each takes a few kilobytes of memory.
 const MAX_FIGHTERS: usize = 200_000;
 
-/// Run a multiplayer arena of scripted bots, and record each life of a fighter as an episode
+/// Run a multiplayer arena of scripted bots, and record each fighter from spawn to death as an episode
 #[derive(Parser, Clone, Debug)]
 #[command(version)]
 pub struct Args {

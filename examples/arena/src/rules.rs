@@ -17,7 +17,7 @@ pub const ACCELERATION: f32 = 10.0;
 pub const DASH_SPEED: f32 = 24.0;
 /// Seconds between two dashes.
 pub const DASH_COOLDOWN: f32 = 2.0;
-/// Health at the start of a life.
+/// Health after a spawn.
 pub const FULL_HEALTH: f32 = 100.0;
 /// Seconds from a death to the respawn.
 pub const RESPAWN_SECONDS: f32 = 3.0;

@@ -2,7 +2,7 @@
 //!
 //! Each fighter, coin and bullet (each *actor*) of the match that the [`Spectator`] watches has a separate entity with
 //! an [`ActorView`], whose `Transform` is interpolated between the last two ticks. The window adds sprites to these
-//! entities; the simulation does not access them.
+//! entities. The simulation does not access them.
 
 mod standings;
 
