@@ -94,7 +94,7 @@ pub struct ExperiencePlugin {
     /// The memory limit of the buffers of all recordings, in bytes; 1 GiB by default.
     ///
     /// A recording whose [`expected_players`](crate::recording::PlayerScaling::expected_players) do not fit in addition to
-    /// those of earlier recordings is refused. During play, a player for whose buffer no memory is left is not recorded until
+    /// those of earlier recordings is rejected. During play, a player whose buffer would exceed the limit is not recorded until
     /// it joins again, and is counted in [`RunReport::unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents).
     pub memory_budget: usize,
 }

@@ -16,7 +16,7 @@ pub(crate) struct CapturedPlayer<'a> {
 /// The encoded rows and the rewards of up to 64 players in neighbouring rows of a table.
 pub(crate) struct EncodedBlock<'a> {
     pub(super) players: &'a [ArchetypeEntity],
-    /// One cell per player: [`PREFIX_WORDS`] words, the row, and a zero word of padding where the length would be odd.
+    /// One cell per player: [`PREFIX_WORDS`] words, the row, and a zero word of padding if the length would be odd.
     pub(super) cells: &'a mut [u64],
     /// Words of a cell.
     pub(super) stride: usize,

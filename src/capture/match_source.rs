@@ -29,7 +29,7 @@ impl MatchSource {
     }
 
     /// Calls `each` with the index and the match id of each of `entities`, which are in neighbouring rows of `table`. The match id
-    /// is `None` where an entity lacks the component.
+    /// is `None` if an entity lacks the component.
     #[inline]
     pub(super) fn for_each(
         &self,

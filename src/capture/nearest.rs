@@ -16,7 +16,7 @@ use source::NeighborSearch;
 /// An observation of the nearest entities with the component `T`, for
 /// [`Recording::observe_nearest_with`](crate::recording::Recording::observe_nearest_with).
 ///
-/// A player observes up to `count` neighbours, the nearest first. Each takes `1 + D + F` values of a row, all 0 where fewer
+/// A player observes up to `count` neighbours, the nearest first. Each takes `1 + D + F` values of a row, all 0 if fewer
 /// neighbours are within the maximum distance:
 ///
 /// | values | content |

@@ -282,8 +282,8 @@ impl<T: Component> ComponentReader<T> {
     /// The component of `entity`, which is in `table`; `None` if it has none.
     pub(super) fn get<'w>(&self, world: &'w World, table: &'w Table, entity: &ArchetypeEntity) -> Option<&'w T> {
         let value = value_of(world, table, entity, self.component, T::STORAGE_TYPE)?;
-        // SAFETY: `component` is the id of `T`: `new` took it from the world by that type, and the recording that
-        // holds this reads one world only.
+        // SAFETY: `component` is the id of `T`: `new` registered it for that type, and a recording reads only the world that it
+        // was built for.
         Some(unsafe { value.0.deref::<T>() })
     }
 

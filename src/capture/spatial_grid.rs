@@ -291,7 +291,7 @@ impl CellHasher {
     fn cell(&self, position: Vec3) -> [i32; 3] {
         (position * self.cells_per_unit).to_array().map(|coordinate| {
             let coordinate = coordinate.clamp(-MAX_CELL, MAX_CELL);
-            // `f32::floor` is a function call where the target has no instruction for it.
+            // `f32::floor` is a function call on targets without an instruction for it.
             let cell = coordinate as i32;
             cell - i32::from(cell as f32 > coordinate)
         })

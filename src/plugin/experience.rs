@@ -45,7 +45,7 @@ pub struct RecordingProgress {
     pub pending: u64,
     /// Duration of the last flush of a sink, including retries.
     pub flush: Duration,
-    /// Age of the oldest episode that a sink was given and has not written.
+    /// Age of the oldest episode that a sink has received and not written.
     pub lag: Duration,
 }
 
@@ -68,7 +68,7 @@ pub struct SinkProgress {
     pub disk_bytes: u64,
     /// Duration of the last flush, including retries.
     pub flush: Duration,
-    /// Age of the oldest episode that it was given and has not written.
+    /// Age of the oldest episode that it has received and not written.
     pub lag: Duration,
 }
 

@@ -86,10 +86,10 @@ pub enum PlayerError {
 
 /// # Players
 /// Like [pauses](Self::pause), these operations affect a recording and not the game. A game ends episodes with
-/// [`EndEpisode`](crate::episode::EndEpisode), and keeps a player out of all data, including what others observe, with
+/// [`EndEpisode`](crate::episode::EndEpisode), and excludes a player from all data, including the observations of others, with
 /// [`DoNotRecord`](crate::player::DoNotRecord).
 ///
-/// A player is given by its entity, its [`AgentId`] or the number of its agent id. An episode that is ended or discarded here
+/// A player is identified by its entity, its [`AgentId`] or the number of its agent id. An episode that is ended or discarded here
 /// stops at the last capture. The tick in progress belongs to no episode, and the next capture starts a new one.
 ///
 /// ```
@@ -207,7 +207,7 @@ impl Experience {
     /// the reason `excluded`. The exclusion applies to the agent id, and persists when the player leaves and rejoins.
     ///
     /// # Errors
-    /// When the recording does not exist, or the player is given by an entity that is not one of its living players.
+    /// When the recording does not exist, or the player is identified by an entity that is not one of its living players.
     pub fn exclude<'a>(
         &mut self,
         recording: impl Into<RecordingRef<'a>>,
@@ -219,7 +219,7 @@ impl Experience {
     /// Reverts [`exclude`](Self::exclude). The next capture starts an episode.
     ///
     /// # Errors
-    /// When the recording does not exist, or the player is given by an entity that is not one of its living players.
+    /// When the recording does not exist, or the player is identified by an entity that is not one of its living players.
     pub fn include<'a>(
         &mut self,
         recording: impl Into<RecordingRef<'a>>,

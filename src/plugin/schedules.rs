@@ -81,7 +81,7 @@ pub(super) fn add(app: &mut App, capture_after: InternedScheduleLabel) -> bool {
     captures_fixed
 }
 
-/// Places the capture after a schedule of a loop, and the beginning of the tick before all others. Returns false where the
+/// Inserts the capture after a schedule of a loop, and the beginning of the tick before all others. Returns false if the
 /// loop does not contain the schedule.
 fn place_capture(labels: &mut Vec<InternedScheduleLabel>, after: InternedScheduleLabel) -> bool {
     let is_placed = insert_after(labels, after, ExperienceCapture.intern());
@@ -94,7 +94,7 @@ fn place_capture(labels: &mut Vec<InternedScheduleLabel>, after: InternedSchedul
 /// Adds the schedule that reads actions after `schedule`, unless it exists.
 ///
 /// # Errors
-/// The name of `schedule`, where it is in neither loop.
+/// The name of `schedule`, if it is in neither loop.
 pub(super) fn add_read_actions(app: &mut App, schedule: InternedScheduleLabel) -> Result<(), String> {
     let label = ExperienceReadActions(schedule);
     if app.get_schedule(label).is_some() {
@@ -125,7 +125,7 @@ pub(super) fn add_signal(app: &mut App, system: fn(&mut World)) {
     }
 }
 
-/// Inserts `label` right after `after`. Returns false where the loop does not contain `after`.
+/// Inserts `label` right after `after`. Returns false if the loop does not contain `after`.
 ///
 /// Used instead of the method `insert_after` of Bevy's orders, which panics in that case, and does not find a label that is
 /// passed as an [`InternedScheduleLabel`].

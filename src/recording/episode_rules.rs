@@ -3,7 +3,7 @@
 use crate::episode::{EpisodeStart, FinalObservation, NonFinite};
 use experience_core::transition::Outcome;
 
-/// When episodes of a recording start and end, and what ends them.
+/// Rules for the start, the end and the length of episodes of a recording.
 ///
 /// Given to [`Recording::episodes`](super::Recording::episodes).
 ///

@@ -70,7 +70,7 @@ impl FieldPlan {
     }
 }
 
-/// How leaves are encoded where they have locations. Enums need a variant table, which the caller adds.
+/// The op kind of leaves that have locations. Enums need a variant table, which the caller adds.
 fn op_kind(leaves: &LeafSet, encoding: LeafEncoding) -> OpKind {
     let is_optional = leaves.path.last() == Some(&PathStep::Some);
     match (leaves.kind, encoding) {

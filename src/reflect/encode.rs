@@ -201,7 +201,7 @@ impl FieldPlan {
         }
     }
 
-    /// The index of the variant that a path leads to; `None` where an `Option` on the path is `None`.
+    /// The index of the variant that a path leads to; `None` if an `Option` on the path is `None`.
     fn variant_index(&self, placed: &PlacedLeaves, resolved: Resolved<'_>) -> Option<usize> {
         let LeafKind::Variant { count, .. } = placed.leaves.kind else {
             return None;

@@ -3,7 +3,7 @@
 use super::LeafEncoding;
 use core::fmt;
 
-/// Why a type, or some of its fields, cannot be recorded, and what to do instead.
+/// Why a type, or some of its fields, cannot be recorded, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     type_path: &'static str,

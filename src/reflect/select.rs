@@ -92,7 +92,7 @@ fn starts_with(path: &[NameSegment], wanted: &[&str], may_omit: bool) -> bool {
     })
 }
 
-/// The shortest path that selects a leaf. Elided segments appear only where there are no others.
+/// The shortest path that selects a leaf. Contains elided segments only if there are no others.
 fn display_path(path: &[NameSegment]) -> String {
     let join = |path: &mut dyn Iterator<Item = &NameSegment>| {
         path.map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(".")

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 /// read and insert concurrently, because all of them insert the same variant for a discriminant.
 #[derive(Debug)]
 pub(super) struct VariantTable {
-    /// For each discriminant below 256, 1 + its variant, or 0 where it is unknown.
+    /// For each discriminant below 256, 1 + its variant, or 0 if unknown.
     small: Box<[AtomicU16; 256]>,
     /// For each variant, its discriminant if that is 256 or greater.
     large: Box<[LargeDiscriminant]>,

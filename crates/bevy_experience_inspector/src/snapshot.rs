@@ -40,7 +40,7 @@ pub(super) struct PlayerSnapshot {
 }
 
 impl RecordingSnapshot {
-    /// Reads the recording called `name` and updates `metrics` with its new rows. `None` where there is no such
+    /// Reads the recording called `name` and updates `metrics` with its new rows. `None` if there is no such
     /// recording.
     pub(super) fn new(
         experience: &Experience,

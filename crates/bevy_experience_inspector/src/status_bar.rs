@@ -67,7 +67,7 @@ impl ExperienceInspector {
                 };
                 ui.label(RichText::new(&sink.sink).monospace());
                 ui.colored_label(color, state);
-                // Counts of problems are shown only where there are any.
+                // Counts of problems are shown only if nonzero.
                 let nonzero = |count: u64, what: &str| match count {
                     0 => String::new(),
                     count => format!(", {} {what}", format::count(count)),

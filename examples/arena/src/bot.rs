@@ -39,7 +39,7 @@ impl Skill {
 pub struct Bot {
     /// Its policy.
     pub skill: Skill,
-    /// The random position that it walks to while it observes nothing else.
+    /// The random position that it walks to while it observes no rival and no coin.
     pub(crate) route: Route,
     /// The source of its random decisions.
     pub(crate) rng: ChaCha8Rng,

@@ -32,7 +32,7 @@ pub const RIVALS: usize = 3;
 /// Coins in an observation, nearest first.
 pub const COINS: usize = 4;
 
-/// Rows that all buffers together hold, as far as [`BUFFER_ROWS`] allows.
+/// Target capacity of all buffers together, in rows, within the limits of [`BUFFER_ROWS`].
 const TOTAL_ROWS: usize = 1 << 20;
 /// The smallest and largest capacity of one buffer, in rows.
 const BUFFER_ROWS: (usize, usize) = (32, 512);

@@ -28,7 +28,7 @@ pub const SHOT_COOLDOWN: f32 = 0.5;
 pub const BULLET_SPEED: f32 = 24.0;
 /// Seconds until a bullet despawns.
 pub const BULLET_LIFETIME: f32 = 0.8;
-/// Health that a hit takes.
+/// Health lost per hit.
 pub const BULLET_DAMAGE: f32 = 20.0;
 
 /// The distance within which a fighter collects a coin.

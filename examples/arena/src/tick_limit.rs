@@ -19,7 +19,7 @@ impl TickLimit {
     }
 }
 
-/// Pauses the game at the [`TickLimit`], where that resource exists.
+/// Pauses the game at the [`TickLimit`], if that resource exists.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TickLimitPlugin;
 

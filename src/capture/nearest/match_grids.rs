@@ -58,7 +58,7 @@ impl MatchGrids {
         self.grids[..used].iter_mut().for_each(SpatialGrid::build);
     }
 
-    /// Finds the candidates nearest to a player who is in the match `own_match`.
+    /// Finds the candidates nearest to a player in the match `own_match`.
     #[inline]
     pub(super) fn nearest(&self, own_match: Option<i64>, center: Vec3, neighbors: &mut Neighbors) {
         neighbors.clear();
