@@ -187,7 +187,7 @@ impl<P: Component> Recording<P> {
     pub fn act<T: Component + Reflect + Typed>(self) -> Self {
         self.edit(|spec| {
             spec.action
-                .push(fields_plan::<T>(RowPart::Action, root_name::<T>(), None))
+                .push(fields_plan::<T>(RowPart::Action, root_name::<T>(), None));
         })
     }
 
