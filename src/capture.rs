@@ -1,8 +1,8 @@
 //! Row encoder: reads players from ECS tables, archetype by archetype, and encodes their components into rows.
 //!
-//! A `RowEncoder` has the sources of a recording (components, resources, nearest neighbours, match id) and the offset of each
-//! value in a row. It encodes players in blocks of neighbouring table rows, one source after the other. The module
-//! [`episode`](crate::episode) turns encoded rows into steps of episodes.
+//! A `RowEncoder` has the sources of a recording (components, resources, nearest neighbours, match id) and the offset
+//! of each value in a row. It encodes players in blocks of neighbouring table rows, one source after the other. The
+//! module [`episode`](crate::episode) turns encoded rows into steps of episodes.
 
 mod archetypes;
 mod block;
@@ -159,14 +159,14 @@ impl RowEncoder {
         }
     }
 
-    /// Matches new archetypes, and reads the resources and neighbour candidates, which all players share. Returns false when
-    /// a resource is missing: no player can be encoded then.
+    /// Matches new archetypes, and reads the resources and neighbour candidates, which all players share. Returns false
+    /// when a resource is missing: no player can be encoded then.
     pub(crate) fn prepare(&mut self, world: &World, parts: RowParts) -> bool {
         self.prepare_for(world, parts, None)
     }
 
-    /// As [`prepare`](Self::prepare), for [`encode_one`](Self::encode_one) of `player` only. Candidates beyond the maximum
-    /// distance from it are not collected.
+    /// As [`prepare`](Self::prepare), for [`encode_one`](Self::encode_one) of `player` only. Candidates beyond the
+    /// maximum distance from it are not collected.
     pub(crate) fn prepare_one(&mut self, world: &World, parts: RowParts, player: Entity) -> bool {
         self.prepare_for(world, parts, Some(player))
     }
@@ -267,8 +267,8 @@ impl RowEncoder {
         }
     }
 
-    /// Encodes one player into `row`. Returns false when its archetype does not match: it lacks a component that the recording
-    /// reads, or has an excluded one. Call [`prepare`](Self::prepare) before.
+    /// Encodes one player into `row`. Returns false when its archetype does not match: it lacks a component that the
+    /// recording reads, or has an excluded one. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_one(&mut self, world: &World, entity: Entity, parts: RowParts, row: &mut [u64]) -> bool {
         let Ok(found) = world.get_entity(entity) else {
             return false;
@@ -296,8 +296,8 @@ impl RowEncoder {
         true
     }
 
-    /// Encodes `players`, which are in neighbouring rows of `table`, into rows that are `words` words apart, and prefetches the
-    /// components of `next`, which are probably in neighbouring rows as well.
+    /// Encodes `players`, which are in neighbouring rows of `table`, into rows that are `words` words apart, and
+    /// prefetches the components of `next`, which are probably in neighbouring rows as well.
     #[expect(
         clippy::too_many_arguments,
         reason = "the arguments vary independently between callers"

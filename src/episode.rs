@@ -1,12 +1,13 @@
 //! Episode boundaries: the events and rules by which episodes of players begin and end.
 //!
-//! A game triggers [`EndEpisode`] on a player when its episode ends. Players that join, leave or rejoin are detected by the
-//! recording.
+//! A game triggers [`EndEpisode`] on a player when its episode ends. Players that join, leave or rejoin are detected by
+//! the recording.
 //!
 //! # Where to reset
 //! The final observation is read when the trigger is *applied*: at once with `World::trigger`, at the next sync point
 //! with `Commands::trigger`. So a player may be reset
-//! - in an observer of [`EpisodeEnded`], which is triggered right after the observation was read. This is the recommended place;
+//! - in an observer of [`EpisodeEnded`], which is triggered right after the observation was read. This is the
+//!   recommended place;
 //! - in a system that is ordered after the one that triggers;
 //! - in commands that are queued after the trigger.
 //!
@@ -14,19 +15,19 @@
 //! observation.
 //!
 //! # The contract
-//! Rows follow the rules of [`transition`](experience_core::transition) and the rules below. Comments in this module refer to
-//! them by name.
+//! Rows follow the rules of [`transition`](experience_core::transition) and the rules below. Comments in this module
+//! refer to them by name.
 //! - **Alignment**: `reward[t]` is the reward for taking `action[t]` in `observation[t]`.
-//! - **Timing**: a capture closes the transition of its tick. The action is the one that the tick consumed. With a decision
-//!   interval or [`RecordMode::OnChange`], rewards sum and `ticks` counts.
-//! - **True final observation**: an observer stages an end together with the observation at that moment; the next capture
-//!   publishes it, with all reward given until then. The strongest of several ends is published. If no tick has begun since
-//!   the last capture, the last row is the final observation.
-//! - **Beginnings**: players join at a capture, in the order of their agent ids. A pending end is published before the next
-//!   episode begins. Between episodes no rows are written, further ends are ignored and counted, and rewards are counted as
-//!   orphaned.
-//! - **Termination**: when a player leaves, its episode is truncated, or terminated if `EpisodeRules::on_despawn` says so. A
-//!   player that left without triggering an observer is detected by the next capture.
+//! - **Timing**: a capture closes the transition of its tick. The action is the one that the tick consumed. With a
+//!   decision interval or [`RecordMode::OnChange`], rewards sum and `ticks` counts.
+//! - **True final observation**: an observer stages an end together with the observation at that moment; the next
+//!   capture publishes it, with all reward given until then. The strongest of several ends is published. If no tick has
+//!   begun since the last capture, the last row is the final observation.
+//! - **Beginnings**: players join at a capture, in the order of their agent ids. A pending end is published before the
+//!   next episode begins. Between episodes no rows are written, further ends are ignored and counted, and rewards are
+//!   counted as orphaned.
+//! - **Termination**: when a player leaves, its episode is truncated, or terminated, as `EpisodeRules::on_despawn`
+//!   specifies. A player that left without triggering an observer is detected by the next capture.
 //! - **Change detection**: encoded rows are compared bit by bit. Change ticks are used only with
 //!   `Recording::trust_change_ticks`.
 //! - **The game comes first**: no component is inserted on players during the game, a capture does not block, and a
@@ -48,9 +49,9 @@ use experience_core::transition::{EndReason, Outcome};
 /// Ends the player's episode.
 ///
 /// The final observation is read when this is applied; [`EpisodeEnded`] is triggered right after. The episode itself is
-/// published by the capture of the same tick, with all reward given until then. If several ends are triggered in one tick, the
-/// strongest is published: terminated over truncated over having left. If the player is between episodes, the end is ignored
-/// and counted.
+/// published by the capture of the same tick, with all reward given until then. If several ends are triggered in one
+/// tick, the strongest is published: terminated over truncated over having left. If the player is between episodes, the
+/// end is ignored and counted.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -106,8 +107,8 @@ impl EndEpisode {
 
 /// The player's final observation has been read. Observers of this event can reset the player.
 ///
-/// Triggered right after an [`EndEpisode`] that ended an episode. Not triggered if the player was between episodes, or is being
-/// despawned. Triggered whether or not recording is enabled.
+/// Triggered right after an [`EndEpisode`] that ended an episode. Not triggered if the player was between episodes, or
+/// is being despawned. Triggered whether or not recording is enabled.
 #[derive(EntityEvent, Clone, Debug)]
 pub struct EpisodeEnded {
     /// The player.
@@ -167,8 +168,8 @@ pub enum RecordMode {
     /// The last capture of every decision interval.
     #[default]
     EveryTick,
-    /// Only captures at which the observation, the action or the mask changed, or the episode ended. Skipped ticks add to
-    /// `ticks`, and their rewards are summed.
+    /// Only captures at which the observation, the action or the mask changed, or the episode ended. Skipped ticks add
+    /// to `ticks`, and their rewards are summed.
     OnChange,
 }
 

@@ -72,14 +72,15 @@ impl PluginGroup for ExperiencePlugins {
 /// app.add_plugins(ExperiencePlugin::default());
 /// ```
 ///
-/// Add recordings with [`ExperienceAppExt::add_recording`], after the plugin. [`ExperiencePlugins`] also adds diagnostics.
+/// Add recordings with [`ExperienceAppExt::add_recording`], after the plugin. [`ExperiencePlugins`] also adds
+/// diagnostics.
 #[derive(Clone, Debug)]
 pub struct ExperiencePlugin {
     /// Whether to record. A disabled plugin has the same effect on the game as an enabled one: the same components,
     /// observers and resources, and [`EpisodeEnded`](crate::episode::EpisodeEnded) at the same moments.
     pub enabled: bool,
-    /// The schedule after which players are captured: one of the fixed loop (`FixedLast` by default), or of the main loop
-    /// (`Last`, for a game without fixed updates). With any other label, run [`ExperienceCapture`] yourself.
+    /// The schedule after which players are captured: one of the fixed loop (`FixedLast` by default), or of the main
+    /// loop (`Last`, for a game without fixed updates). With any other label, run [`ExperienceCapture`] yourself.
     pub capture_after: InternedScheduleLabel,
     /// How episodes reach the sinks.
     pub export: ExportSettings,
@@ -93,9 +94,10 @@ pub struct ExperiencePlugin {
     pub run: Option<RunId>,
     /// The memory limit of the buffers of all recordings, in bytes; 1 GiB by default.
     ///
-    /// A recording whose [`expected_players`](crate::recording::PlayerScaling::expected_players) do not fit in addition to
-    /// those of earlier recordings is rejected. During play, a player whose buffer would exceed the limit is not recorded until
-    /// it joins again, and is counted in [`RunReport::unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents).
+    /// A recording whose [`expected_players`](crate::recording::PlayerScaling::expected_players) do not fit in addition
+    /// to those of earlier recordings is rejected. During play, a player whose buffer would exceed the limit is not
+    /// recorded until it joins again, and is counted in
+    /// [`RunReport::unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents).
     pub memory_budget: usize,
 }
 
@@ -139,8 +141,8 @@ pub trait ExperienceAppExt {
     /// Adds a recording.
     ///
     /// # Panics
-    /// When the recording cannot be set up, with the message of the [`SetupError`]. After the first capture it does not panic
-    /// but logs the error, and the recording is not added.
+    /// When the recording cannot be set up, with the message of the [`SetupError`]. After the first capture it does not
+    /// panic but logs the error, and the recording is not added.
     fn add_recording<P: Component>(&mut self, recording: Recording<P>) -> &mut Self;
 
     /// Adds a recording.

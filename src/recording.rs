@@ -33,11 +33,11 @@ use sources::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, neare
 
 /// Builder of a recording of all entities with the marker component `P`, its players.
 ///
-/// A recording is one stream of transitions with one schema, like a table of Reverb, a behavior of ML-Agents or a module of
-/// RLlib. Columns of the observation are in the order of the calls.
+/// A recording is one stream of transitions with one schema, like a table of Reverb, a behavior of ML-Agents or a
+/// module of RLlib. Columns of the observation are in the order of the calls.
 ///
-/// Pass it to [`add_recording`](crate::plugin::ExperienceAppExt::add_recording), which rejects a field that cannot be recorded
-/// with its path and the remedy.
+/// Pass it to [`add_recording`](crate::plugin::ExperienceAppExt::add_recording), which rejects a field that cannot be
+/// recorded with its path and the remedy.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -56,8 +56,8 @@ use sources::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, neare
 ///
 /// # Names and bounds of columns
 /// A component can name its columns and state their bounds with [`ColumnName`](crate::recording::ColumnName) and
-/// [`ColumnBounds`](crate::recording::ColumnBounds), as attributes of `Reflect`. [`bounds`](Self::bounds) overrides them for one
-/// recording.
+/// [`ColumnBounds`](crate::recording::ColumnBounds), as attributes of `Reflect`. [`bounds`](Self::bounds) overrides
+/// them for one recording.
 ///
 /// # Settings
 /// [`episodes`](Self::episodes) sets the rules of episodes, [`buffers`](Self::buffers) the settings of each buffer, and
@@ -137,8 +137,8 @@ impl<P: Component> Recording<P> {
         })
     }
 
-    /// Observes the given fields of the component `T`, in this order. A field is a path such as `"translation.x"`, of the
-    /// names that the Rust fields have; a path to a struct selects all of its leaves.
+    /// Observes the given fields of the component `T`, in this order. A field is a path such as `"translation.x"`, of
+    /// the names that the Rust fields have; a path to a struct selects all of its leaves.
     pub fn observe_fields<T: Component + Reflect + Typed>(
         self,
         fields: impl IntoIterator<Item = impl Into<String>>,
@@ -171,8 +171,8 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.observation.push(resource_plan::<R>()))
     }
 
-    /// Observes the `count` nearest other entities with the component `T` within a distance of `within`: columns `present`,
-    /// `dx`, `dy` and `dz` for each. [`Nearest`] has settings for the plane and further fields.
+    /// Observes the `count` nearest other entities with the component `T` within a distance of `within`: columns
+    /// `present`, `dx`, `dy` and `dz` for each. [`Nearest`] has settings for the plane and further fields.
     pub fn observe_nearest<T: Component + TypePath>(self, count: usize, within: f32) -> Self {
         self.observe_nearest_with(Nearest::<T>::new(count, within))
     }
@@ -231,13 +231,14 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.read_actions_after = Some(schedule.intern()))
     }
 
-    /// Records which choices of the discrete action are valid: every leaf of `T` is a `bool`, in the order of the choices.
+    /// Records which choices of the discrete action are valid: every leaf of `T` is a `bool`, in the order of the
+    /// choices.
     pub fn action_mask<T: Component + Reflect + Typed>(self) -> Self {
         self.edit(|spec| spec.mask = Some(fields_plan::<T>(RowPart::Mask, root_name::<T>(), None)))
     }
 
-    /// Records every leaf of `T` in addition to the action, such as `behavior_logp` or `policy_version`. Columns of a struct
-    /// have the names of its fields, without the name of the struct.
+    /// Records every leaf of `T` in addition to the action, such as `behavior_logp` or `policy_version`. Columns of a
+    /// struct have the names of its fields, without the name of the struct.
     pub fn info<T: Component + Reflect + Typed>(self) -> Self {
         let root = match T::type_info() {
             TypeInfo::Struct(_) => String::new(),
@@ -292,22 +293,23 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.mode = mode)
     }
 
-    /// Skips reading a player when no component of it was accessed mutably since the last capture, by Bevy's change ticks.
-    /// The player counts as unchanged. Applies if [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange).
+    /// Skips reading a player when no component of it was accessed mutably since the last capture, by Bevy's change
+    /// ticks. The player counts as unchanged. Applies if [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange).
     ///
     /// Rows are the same as without it as long as change ticks report every change. They do not report
     ///
-    /// - writes through [`bypass_change_detection`](bevy_ecs::change_detection::DetectChangesMut::bypass_change_detection), and
-    ///   unsafe code that does not set ticks;
+    /// - writes through
+    ///   [`bypass_change_detection`](bevy_ecs::change_detection::DetectChangesMut::bypass_change_detection), and unsafe
+    ///   code that does not set ticks;
     /// - writes through a shared reference: atomics, cells, locks;
     /// - inputs of a function given to [`observe_with`](Self::observe_with) or similar other than the component.
     ///
     /// Such a change is recorded late, with the next change that ticks report.
     ///
     /// A player that was missing at the last capture is always read. All players are read when an
-    /// [observed resource](Self::observe_resource) has changed, and always with [`observe_nearest`](Self::observe_nearest).
-    /// Has no effect with [`decision_interval`](Self::decision_interval), with
-    /// [`read_actions_after`](Self::read_actions_after), or if every tick writes a row.
+    /// [observed resource](Self::observe_resource) has changed, and always with
+    /// [`observe_nearest`](Self::observe_nearest). Has no effect with [`decision_interval`](Self::decision_interval),
+    /// with [`read_actions_after`](Self::read_actions_after), or if every tick writes a row.
     pub fn trust_change_ticks(self) -> Self {
         self.edit(|spec| spec.trusts_change_ticks = true)
     }
@@ -351,8 +353,8 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.scaling = scaling)
     }
 
-    /// Sets the version of the columns' semantics, which is part of the schema's hash. Change it when the same columns get a
-    /// new meaning.
+    /// Sets the version of the columns' semantics, which is part of the schema's hash. Change it when the same columns
+    /// get a new meaning.
     pub fn version(self, version: impl Into<String>) -> Self {
         self.edit(|spec| spec.version = Some(version.into()))
     }

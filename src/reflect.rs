@@ -1,9 +1,9 @@
 //! Field plans: compiled encoders from values of a reflected type to bytes of a row.
 //!
 //! A [`FieldPlan`] covers the leaves of one type: scalars, fieldless enums and the presence of `Option`s, reached
-//! through fields, tuples and arrays. A compiled plan is a list of ops. Each [op](op::Op) reads a run of leaves at fixed
-//! byte offsets of a value and writes them at fixed byte offsets of a row, without a call through `dyn Reflect`: as
-//! `f32` in an observation, in the leaf's own type in an action or info, as bits in a mask.
+//! through fields, tuples and arrays. A compiled plan is a list of ops. Each [op](op::Op) reads a run of leaves at
+//! fixed byte offsets of a value and writes them at fixed byte offsets of a row, without a call through `dyn Reflect`:
+//! as `f32` in an observation, in the leaf's own type in an action or info, as bits in a mask.
 //!
 //! # Stages
 //! | stage | module | result |
@@ -24,8 +24,8 @@
 //! - ops that were demoted because a sample did not match.
 //!
 //! # Safety
-//! `Reflect` is a safe trait, so unsafe code must not rely on its return values being consistent. An op may read a leaf of type `L` at offset `o`
-//! because in every live value of the plan's type `T` there is an initialised `L` at `o`:
+//! `Reflect` is a safe trait, so unsafe code must not rely on its return values being consistent. An op may read a leaf
+//! of type `L` at offset `o` because in every live value of the plan's type `T` there is an initialised `L` at `o`:
 //!
 //! 1. **Type.** `L` is known from the `TypeId` in the vtable of a reference that the getters returned, not from type
 //!    information. It is in a closed list: scalars, `Option`s of scalars, and enums whose variants are all units.
@@ -133,9 +133,9 @@ struct PlacedLeaves {
 impl FieldPlan {
     /// Plans the leaves of `T`, or those at and below the dotted paths `fields`, in the order of the paths.
     ///
-    /// Column names begin with `root` unless it is empty. A [`ColumnName`] of the type replaces the type's name. The only
-    /// field of a tuple struct has the name of the struct: `Health(f32)` is `health`, though `fields` can also name it `0`.
-    /// An array adds a dimension to each column below it.
+    /// Column names begin with `root` unless it is empty. A [`ColumnName`] of the type replaces the type's name. The
+    /// only field of a tuple struct has the name of the struct: `Health(f32)` is `health`, though `fields` can also
+    /// name it `0`. An array adds a dimension to each column below it.
     ///
     /// # Errors
     /// When a selected leaf cannot be recorded or does not exist, or when there is none.

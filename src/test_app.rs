@@ -61,8 +61,8 @@ impl TestApp {
     pub fn with_plugin(plugin: ExperiencePlugin) -> Self {
         let mut app = App::new();
         app.add_plugins((TaskPoolPlugin::default(), FrameCountPlugin, TimePlugin, plugin));
-        // The first update never has a fixed tick, so it is run here. If captures run in the main loop, the first update is a
-        // capture, and is left to the test.
+        // The first update never has a fixed tick, so it is run here. If captures run in the main loop, the first
+        // update is a capture, and is left to the test.
         let fixed = app.world().resource::<FixedMainScheduleOrder>();
         if fixed.labels.contains(&ExperienceCapture.intern()) {
             app.insert_resource(TimeUpdateStrategy::FixedTimesteps(0));

@@ -28,8 +28,8 @@ impl MatchSource {
         &mut self.source
     }
 
-    /// Calls `each` with the index and the match id of each of `entities`, which are in neighbouring rows of `table`. The match id
-    /// is `None` if an entity lacks the component.
+    /// Calls `each` with the index and the match id of each of `entities`, which are in neighbouring rows of `table`.
+    /// The match id is `None` if an entity lacks the component.
     #[inline]
     pub(super) fn for_each(
         &self,

@@ -16,8 +16,8 @@ use source::NeighborSearch;
 /// An observation of the nearest entities with the component `T`, for
 /// [`Recording::observe_nearest_with`](crate::recording::Recording::observe_nearest_with).
 ///
-/// A player observes up to `count` neighbours, the nearest first. Each takes `1 + D + F` values of a row, all 0 if fewer
-/// neighbours are within the maximum distance:
+/// A player observes up to `count` neighbours, the nearest first. Each takes `1 + D + F` values of a row, all 0 if
+/// fewer neighbours are within the maximum distance:
 ///
 /// | values | content |
 /// |---|---|
@@ -27,9 +27,9 @@ use source::NeighborSearch;
 ///
 /// Neighbours at equal distances are ordered by agent id, then by entity.
 ///
-/// A player never observes itself, entities with [`DoNotRecord`](crate::player::DoNotRecord) or `Disabled`, or entities with
-/// a NaN coordinate. If the recording has a `match_id`, it observes only entities of its own match; an entity or a player
-/// without a match id counts as a member of all matches.
+/// A player never observes itself, entities with [`DoNotRecord`](crate::player::DoNotRecord) or `Disabled`, or entities
+/// with a NaN coordinate. If the recording has a `match_id`, it observes only entities of its own match; an entity or a
+/// player without a match id counts as a member of all matches.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -83,8 +83,8 @@ impl<T: Component + TypePath> Nearest<T> {
         self
     }
 
-    /// Adds the field at `path` of a neighbour's component `C`; an empty path adds all fields. A neighbour that lacks the
-    /// component has zeros.
+    /// Adds the field at `path` of a neighbour's component `C`; an empty path adds all fields. A neighbour that lacks
+    /// the component has zeros.
     #[must_use]
     pub fn with_field<C: Component + Reflect + Typed>(mut self, path: &'static str) -> Self {
         self.fields.push(NeighborField {

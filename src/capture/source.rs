@@ -154,8 +154,8 @@ impl Source {
         }
     }
 
-    /// Sets `changed` for those of `players`, which are in neighbouring rows of `table`, whose component was added or accessed
-    /// mutably between the ticks `last` and `now`.
+    /// Sets `changed` for those of `players`, which are in neighbouring rows of `table`, whose component was added or
+    /// accessed mutably between the ticks `last` and `now`.
     pub(super) fn mark_changed(
         &self,
         world: &World,
@@ -167,8 +167,8 @@ impl Source {
         // Equivalent to `Tick::is_newer_than`, in a form that the compiler vectorizes.
         let age = now.get().wrapping_sub(last.get()).min(MAX_CHANGE_AGE);
         let is_newer = |tick: &UnsafeCell<Tick>| {
-            // SAFETY: ticks are written only through access that may write to their component, which the shared borrow of the
-            // world rules out.
+            // SAFETY: ticks are written only through access that may write to their component, which the shared borrow
+            // of the world rules out.
             let tick = unsafe { *tick.get() };
             now.get().wrapping_sub(tick.get()) < age
         };
@@ -199,9 +199,9 @@ impl Source {
     fn encode_run(&self, first: ErasedPtr<'_>, count: usize, rows: &mut [u8], stride: usize) {
         match &self.encoding {
             SourceEncoding::Fields(plan) => {
-                // SAFETY: `first` points to a live value of the plan's type. The caller passes the first of `count` players
-                // in neighbouring rows of one table, so `count` values follow each other there, `size` bytes apart, and the
-                // shared borrow of the world rules out writers.
+                // SAFETY: `first` points to a live value of the plan's type. The caller passes the first of `count`
+                // players in neighbouring rows of one table, so `count` values follow each other there, `size` bytes
+                // apart, and the shared borrow of the world rules out writers.
                 unsafe { plan.encode(first.0.as_ptr(), self.size, count, rows, stride) };
             }
             SourceEncoding::Custom { bytes, encode } => {
@@ -256,8 +256,8 @@ fn prefetch(table: &Table, players: &[ArchetypeEntity], component: ComponentId, 
 }
 
 fn reflect<T: Reflect>(value: ErasedPtr<'_>) -> &dyn Reflect {
-    // SAFETY: this function is stored only together with the component or resource id of `T`, and is called only with values
-    // of that id.
+    // SAFETY: this function is stored only together with the component or resource id of `T`, and is called only with
+    // values of that id.
     unsafe { value.0.deref::<T>() }
 }
 
@@ -282,8 +282,8 @@ impl<T: Component> ComponentReader<T> {
     /// The component of `entity`, which is in `table`; `None` if it has none.
     pub(super) fn get<'w>(&self, world: &'w World, table: &'w Table, entity: &ArchetypeEntity) -> Option<&'w T> {
         let value = value_of(world, table, entity, self.component, T::STORAGE_TYPE)?;
-        // SAFETY: `component` is the id of `T`: `new` registered it for that type, and a recording reads only the world that it
-        // was built for.
+        // SAFETY: `component` is the id of `T`: `new` registered it for that type, and a recording reads only the world
+        // that it was built for.
         Some(unsafe { value.0.deref::<T>() })
     }
 
@@ -301,8 +301,8 @@ impl<T: Component> ComponentReader<T> {
         debug_assert!(last.index_u32() < table.entity_count());
         let column = table.get_column(self.component)?;
         // SAFETY: `component` is the id of `T`, as above, so the column is an array of `T`. The caller passes
-        // entities of neighbouring rows in order, so `entities.len()` values follow each other from the first one's row on, and the shared borrow of
-        // the world rules out writers.
+        // entities of neighbouring rows in order, so `entities.len()` values follow each other from the first one's row
+        // on, and the shared borrow of the world rules out writers.
         Some(unsafe {
             let first = column.get_data_unchecked(first).as_ptr().cast::<T>();
             core::slice::from_raw_parts(first, entities.len())
@@ -325,7 +325,8 @@ pub(crate) struct ResourceSource {
 }
 
 impl ResourceSource {
-    /// The leaves of the resource `R` in the given bytes of a row. The plan's offsets count from the first of these bytes.
+    /// The leaves of the resource `R` in the given bytes of a row. The plan's offsets count from the first of these
+    /// bytes.
     pub(crate) fn new<R: Resource + Reflect>(
         world: &mut World,
         name: String,

@@ -1,9 +1,9 @@
 //! A spatial hash grid for radius and k-nearest-neighbour queries over points that are rebuilt every tick.
 //!
 //! # Why not a crate
-//! Building the index and querying the three nearest neighbours of every point, in nanoseconds a point (uniform density,
-//! about 25 points within the maximum distance, all points moved between two rebuilds; fastest of 20 to 200 rounds on a
-//! shared two-core server):
+//! Building the index and querying the three nearest neighbours of every point, in nanoseconds a point (uniform
+//! density, about 25 points within the maximum distance, all points moved between two rebuilds; fastest of 20 to 200
+//! rounds on a shared two-core server):
 //!
 //! | points | this grid | `kiddo` 6.3, `ImmutableKdTree` | `rstar` 0.14, `bulk_load` |
 //! |---|---|---|---|
@@ -26,8 +26,8 @@ use core::ops::Range;
 /// Up to this many points are scanned without a hash table.
 const MAX_UNSORTED_POINTS: usize = 12;
 
-/// Mean occupancy above which cells are halved, and below which they are doubled. Doubling multiplies the occupancy by at
-/// most 8, so one doubling never leads to a halving.
+/// Mean occupancy above which cells are halved, and below which they are doubled. Doubling multiplies the occupancy by
+/// at most 8, so one doubling never leads to a halving.
 const MAX_OCCUPANCY: f32 = 5.0;
 const MIN_OCCUPANCY: f32 = 1.4;
 
@@ -40,10 +40,11 @@ const MAX_CELL: f32 = (1 << 29) as f32;
 
 /// Points in 2D or 3D, each with an id, for queries by distance.
 ///
-/// Space is divided into cubic cells without bounds, which are hashed into a table of two to four buckets a point, so an
-/// outlier costs no memory. A row of cells along x is contiguous in the table. The start of a row is a low-discrepancy hash
-/// of its y and z, so worlds of any shape fill the table evenly. The width of a cell adapts to the density of the points at
-/// every build. A build or query does not allocate unless the grid holds more points than ever before.
+/// Space is divided into cubic cells without bounds, which are hashed into a table of two to four buckets a point, so
+/// an outlier costs no memory. A row of cells along x is contiguous in the table. The start of a row is a
+/// low-discrepancy hash of its y and z, so worlds of any shape fill the table evenly. The width of a cell adapts to the
+/// density of the points at every build. A build or query does not allocate unless the grid holds more points than ever
+/// before.
 ///
 /// Points in a plane keep the third coordinate at 0.
 ///
@@ -149,8 +150,8 @@ impl SpatialGrid {
         self.sort();
     }
 
-    /// Calls `each` with the id and the squared distance of every point at most `radius` from `center`, in no particular
-    /// order.
+    /// Calls `each` with the id and the squared distance of every point at most `radius` from `center`, in no
+    /// particular order.
     #[inline]
     pub fn for_each_within(&self, center: Vec3, radius: f32, mut each: impl FnMut(u32, f32)) {
         let max_squared = radius * radius;
@@ -220,8 +221,8 @@ impl SpatialGrid {
     }
 
     /// Calls `visit` with slices that together contain every point in the axis-aligned box around `center` with the
-    /// half-extent `radius`, and may contain others. If a row is given, `visit` ignores points of other rows, so that no
-    /// point is visited twice. Returns true if the box contains all points of the grid.
+    /// half-extent `radius`, and may contain others. If a row is given, `visit` ignores points of other rows, so that
+    /// no point is visited twice. Returns true if the box contains all points of the grid.
     #[inline]
     fn scan_box(&self, center: Vec3, radius: f32, mut visit: impl FnMut(&[Point], Option<u32>)) -> bool {
         let Some(len) = self.starts.len().checked_sub(1) else {

@@ -1,4 +1,5 @@
-//! Change-tick filter of the row encoder: encodes only players whose components were accessed mutably since the last capture.
+//! Change-tick filter of the row encoder: encodes only players whose components were accessed mutably since the last
+//! capture.
 
 use super::{EncodedBlock, MAX_BLOCK_ROWS, PREFIX_WORDS, RowEncoder, RowParts, cell_words, run_length};
 use crate::player::Reward;
@@ -6,8 +7,8 @@ use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
 
 /// Selects the players to encode, and receives their rows.
 pub(crate) trait ChangeVisitor {
-    /// Called for every player. `is_unchanged` is true if no recorded component of it was accessed mutably since the last
-    /// capture. Returns whether the player is skipped.
+    /// Called for every player. `is_unchanged` is true if no recorded component of it was accessed mutably since the
+    /// last capture. Returns whether the player is skipped.
     fn should_skip(&mut self, entity: Entity, reward: Option<&Reward>, is_unchanged: bool) -> bool;
 
     /// Called with the rows of players that are not skipped.

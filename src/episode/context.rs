@@ -1,5 +1,5 @@
-//! Per-recording context that is passed to every [`PlayerSlot`](super::player_slot::PlayerSlot): capture rules, capture time,
-//! pause state and shared counters.
+//! Per-recording context that is passed to every [`PlayerSlot`](super::player_slot::PlayerSlot): capture rules, capture
+//! time, pause state and shared counters.
 
 use super::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode};
 use core::sync::atomic::AtomicU32;

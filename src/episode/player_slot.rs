@@ -43,8 +43,8 @@ pub(super) struct DedicatedBuffer {
 
 /// One player in one recording.
 ///
-/// Every capture visits every slot, so the fields that the fast path reads fill exactly one cache line. The others are in
-/// [`ColdState`].
+/// Every capture visits every slot, so the fields that the fast path reads fill exactly one cache line. The others are
+/// in [`ColdState`].
 #[repr(align(64))]
 pub(super) struct PlayerSlot {
     pub(super) entity: Entity,
@@ -80,7 +80,8 @@ struct ColdState {
     is_excluded: bool,
     /// The decision interval in progress.
     open_decision: StepAccumulator,
-    /// Completed decisions after which the observation was unchanged, not written yet. Only with [`RecordMode::OnChange`].
+    /// Completed decisions after which the observation was unchanged, not written yet. Only with
+    /// [`RecordMode::OnChange`].
     unchanged_decisions: StepAccumulator,
     /// The action of `open_decision`, if it is read before the capture that closes the transition.
     action_row: Box<[u64]>,
@@ -174,8 +175,8 @@ impl PlayerSlot {
 
     /// Handles one capture of the player. `row` is the player as encoded by this capture; `None` if it was not read.
     ///
-    /// Contract, beginnings: a pending end is published before the next episode begins, and the next episode begins at the
-    /// same capture unless the recording waits for [`BeginEpisode`](super::BeginEpisode).
+    /// Contract, beginnings: a pending end is published before the next episode begins, and the next episode begins at
+    /// the same capture unless the recording waits for [`BeginEpisode`](super::BeginEpisode).
     pub(super) fn capture(&mut self, context: &RecordingContext, mut row: Option<&mut [u64]>) {
         if let Some(end) = self.take_pending_end() {
             self.publish_end(context, &end, row.as_deref_mut());
@@ -222,8 +223,8 @@ impl PlayerSlot {
         self.is_open && !self.has_pending_end && self.step + 1 < rules.max_episode_steps
     }
 
-    /// Closes a transition of one tick. Fills in the header of its row, except for the match id, which the encoder wrote.
-    /// Returns the output, to which the caller pushes the row.
+    /// Closes a transition of one tick. Fills in the header of its row, except for the match id, which the encoder
+    /// wrote. Returns the output, to which the caller pushes the row.
     #[inline(always)]
     pub(super) fn fast_step(
         &mut self,

@@ -13,8 +13,8 @@ use std::collections::HashMap;
 pub(super) struct PlayerTable {
     /// Dense, in the order in which captures visit the players.
     slots: Vec<PlayerSlot>,
-    /// Sparse, by entity index: the position in `slots` plus one, or 0. A `Vec`, because it may be read once for each player
-    /// at each capture.
+    /// Sparse, by entity index: the position in `slots` plus one, or 0. A `Vec`, because it may be read once for each
+    /// player at each capture.
     positions: Vec<u32>,
     entities_by_agent: HashMap<i64, Entity>,
     /// Players whose agent id is used by another player. Stored so that each is counted once.
@@ -49,8 +49,8 @@ impl PlayerTable {
 
     /// The slot of `entity`, which is moved to `position` first.
     ///
-    /// A capture calls this with ascending positions, which sorts slots into capture order. Usually they are already sorted:
-    /// then no entity is looked up, and memory is read sequentially. `None` if the entity has no slot,
+    /// A capture calls this with ascending positions, which sorts slots into capture order. Usually they are already
+    /// sorted: then no entity is looked up, and memory is read sequentially. `None` if the entity has no slot,
     /// or has one before `position`.
     #[inline]
     pub(super) fn get_at(&mut self, position: usize, entity: Entity) -> Option<&mut PlayerSlot> {

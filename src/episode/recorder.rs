@@ -124,7 +124,8 @@ impl Recorder {
         self.capture_count = self.capture_count.wrapping_add(1);
         self.has_ends_between_ticks = false;
 
-        // 1. Every player is read, in the order of the tables. For a player with a slot, `PlayerSlot::capture` or the fast path:
+        // 1. Every player is read, in the order of the tables. For a player with a slot, `PlayerSlot::capture` or the
+        //    fast path:
         //    - credits the reward given since the last capture (contract, alignment);
         //    - publishes a pending end, and begins the next episode (contract, true final observation and beginnings);
         //    - or else closes the transition of this tick (contract, timing).
@@ -137,15 +138,16 @@ impl Recorder {
         if captured < self.players.len() {
             self.sweep_missing_players(world);
         }
-        // 3. New players join, in the order of their agent ids (contract, beginnings). This follows the sweep, which frees
-        //    agent ids.
+        // 3. New players join, in the order of their agent ids (contract, beginnings). This follows the sweep, which
+        //    frees agent ids.
         self.join_players(world);
 
         self.context.was_paused = self.context.paused;
         self.log_warnings(world);
     }
 
-    /// Closes every episode and every buffer when recording ends. Without a world, the ticks since the last capture are lost.
+    /// Closes every episode and every buffer when recording ends. Without a world, the ticks since the last capture are
+    /// lost.
     pub(crate) fn shut_down(&mut self, world: Option<&World>) {
         let can_read = world.is_some_and(|world| self.encoder.prepare(world, RowParts::ALL));
         for position in (0..self.players.len()).rev() {

@@ -5,8 +5,8 @@ use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 
 /// The reward of a player since the last capture, by named term.
 ///
-/// A required component of the marker of a recording. Each capture reads it and sets it to zero. A reward belongs to the next
-/// capture, whichever system adds it.
+/// A required component of the marker of a recording. Each capture reads it and sets it to zero. A reward belongs to
+/// the next capture, whichever system adds it.
 ///
 /// ```
 /// use bevy_experience::prelude::Reward;
@@ -19,8 +19,8 @@ use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 #[derive(Component, Clone, Debug, Default, PartialEq, Reflect)]
 #[reflect(Component, Debug, Default, PartialEq)]
 pub struct Reward {
-    /// A `Vec`, because linear search over a few entries is faster than a map. Cleared entries stay, so that a tick does not
-    /// allocate after warm-up.
+    /// A `Vec`, because linear search over a few entries is faster than a map. Cleared entries stay, so that a tick
+    /// does not allocate after warm-up.
     terms: Vec<Term>,
 }
 

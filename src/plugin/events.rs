@@ -34,8 +34,8 @@ pub struct SinkFailed {
 
 /// Transitions were lost between capture and export: a sink is slower than the game, and a buffer overflowed.
 ///
-/// Triggered after a capture, for observers: once for each gap that the exporter thread finds in a buffer, at most 256 times
-/// per capture.
+/// Triggered after a capture, for observers: once for each gap that the exporter thread finds in a buffer, at most 256
+/// times per capture.
 #[derive(Event, Clone, Debug, PartialEq, Eq)]
 pub struct GapDetected {
     /// The name of the recording.

@@ -201,8 +201,8 @@ impl Experience {
         Some(progress)
     }
 
-    /// The progress of each sink of a recording, in their order. Empty before the first capture. Does not wait for sinks, so
-    /// it can be called every frame.
+    /// The progress of each sink of a recording, in their order. Empty before the first capture. Does not wait for
+    /// sinks, so it can be called every frame.
     #[must_use]
     pub fn sinks<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Vec<SinkProgress> {
         let slot = self.slot(recording.into());
@@ -231,14 +231,15 @@ impl Experience {
     }
 
     /// Waits until the sinks have every episode that has ended, and the journal, if there is one, has all steps of open
-    /// episodes. Returns false if that takes longer than `timeout`. [`Duration::ZERO`] requests the flush without waiting.
+    /// episodes. Returns false if that takes longer than `timeout`. [`Duration::ZERO`] requests the flush without
+    /// waiting.
     pub fn flush(&mut self, timeout: Duration) -> bool {
         self.0.hand_over_buffers();
         self.0.exporter.as_ref().is_none_or(|exporter| exporter.flush(timeout))
     }
 
-    /// Closes all recordings: open episodes are truncated (reason `shutdown`), and everything is written. Returns false if that
-    /// takes longer than `timeout`; the exporter thread then continues in the background.
+    /// Closes all recordings: open episodes are truncated (reason `shutdown`), and everything is written. Returns false
+    /// if that takes longer than `timeout`; the exporter thread then continues in the background.
     pub fn close(&mut self, timeout: Duration) -> bool {
         self.0.close(None, timeout)
     }

@@ -60,8 +60,8 @@ impl RecorderState {
 
     /// With [`Overflow::Block`], waits until all buffers have free rows for a capture. All players share one deadline.
     pub(super) fn wait_for_free_rows(&self) {
-        /// Maximum rows that one capture writes for one player: the unchanged decisions, the last transition, and the beginning
-        /// of the next episode.
+        /// Maximum rows that one capture writes for one player: the unchanged decisions, the last transition, and the
+        /// beginning of the next episode.
         const ROWS: usize = 3;
         let Some(exporter) = &self.exporter else { return };
         let blocking = || {
@@ -107,7 +107,8 @@ impl RecorderState {
     pub(super) fn hand_over_buffers(&mut self) {
         for slot in &mut self.slots {
             let (Some(exporter), Some(index)) = (&self.exporter, slot.export_index) else {
-                // Without an exporter, buffers stay in `PlayerBuffers`, and are evicted when new buffers need the memory.
+                // Without an exporter, buffers stay in `PlayerBuffers`, and are evicted when new buffers need the
+                // memory.
                 drop(slot.recorder.take_new_buffers());
                 drop(slot.recorder.take_ended_streams());
                 continue;

@@ -1,5 +1,5 @@
-//! Observers of [`EndEpisode`], [`BeginEpisode`], despawns and marker removals. They stage episode boundaries, which the next
-//! capture publishes.
+//! Observers of [`EndEpisode`], [`BeginEpisode`], despawns and marker removals. They stage episode boundaries, which
+//! the next capture publishes.
 
 use super::{
     experience::Experience,
@@ -27,8 +27,8 @@ pub(super) fn add_leaving<P: Component>(app: &mut App) {
     app.add_observer(|remove: On<Remove, P>, world: DeferredWorld| leave::<P>(remove.entity, world));
 }
 
-/// Guard that takes the recordings out of [`Experience`], so that their recorders can be mutated while they read the world,
-/// because a [`DeferredWorld`] has no `resource_scope`. They are put back on drop, also during unwinding.
+/// Guard that takes the recordings out of [`Experience`], so that their recorders can be mutated while they read the
+/// world, because a [`DeferredWorld`] has no `resource_scope`. They are put back on drop, also during unwinding.
 struct TakenSlots<'w> {
     world: DeferredWorld<'w>,
     slots: Vec<RecordingSlot>,

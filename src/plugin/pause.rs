@@ -25,8 +25,8 @@ impl fmt::Display for PauseReason {
 }
 
 /// # Pausing
-/// A paused recording writes no rows. The game is not affected: players stay registered, their rewards are cleared at each
-/// capture, and [`EpisodeEnded`](crate::episode::EpisodeEnded) is triggered at the same moments.
+/// A paused recording writes no rows. The game is not affected: players stay registered, their rewards are cleared at
+/// each capture, and [`EpisodeEnded`](crate::episode::EpisodeEnded) is triggered at the same moments.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -54,7 +54,8 @@ impl Experience {
         self.state_mut().pause = None;
     }
 
-    /// Whether [`pause`](Self::pause) is in effect. [`pause_reason`](Self::pause_reason) includes pauses of one recording.
+    /// Whether [`pause`](Self::pause) is in effect. [`pause_reason`](Self::pause_reason) includes pauses of one
+    /// recording.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.state().pause.is_some()
@@ -74,8 +75,8 @@ impl Experience {
         self.set_pause(recording.into(), None)
     }
 
-    /// Why a recording is paused, individually or together with all others; `None` if it is not. A request takes precedence over a
-    /// full disk.
+    /// Why a recording is paused, individually or together with all others; `None` if it is not. A request takes
+    /// precedence over a full disk.
     #[must_use]
     pub fn pause_reason<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<PauseReason> {
         let state = self.state();

@@ -1,4 +1,5 @@
-//! Runtime access to players of a recording: [`PlayerState`], and the methods of [`Experience`] that act on their episodes.
+//! Runtime access to players of a recording: [`PlayerState`], and the methods of [`Experience`] that act on their
+//! episodes.
 
 use super::{
     experience::Experience,
@@ -86,11 +87,12 @@ pub enum PlayerError {
 
 /// # Players
 /// Like [pauses](Self::pause), these operations affect a recording and not the game. A game ends episodes with
-/// [`EndEpisode`](crate::episode::EndEpisode), and excludes a player from all data, including the observations of others, with
-/// [`DoNotRecord`](crate::player::DoNotRecord).
+/// [`EndEpisode`](crate::episode::EndEpisode), and excludes a player from all data, including the observations of
+/// others, with [`DoNotRecord`](crate::player::DoNotRecord).
 ///
-/// A player is identified by its entity, its [`AgentId`] or the number of its agent id. An episode that is ended or discarded here
-/// stops at the last capture. The tick in progress belongs to no episode, and the next capture starts a new one.
+/// A player is identified by its entity, its [`AgentId`] or the number of its agent id. An episode that is ended or
+/// discarded here stops at the last capture. The tick in progress belongs to no episode, and the next capture starts a
+/// new one.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -112,8 +114,8 @@ pub enum PlayerError {
 impl Experience {
     /// The living players of a recording, in no particular order. Empty if the recording does not exist.
     ///
-    /// Copies counts and waits for no thread, so it can be called every frame for a thousand players. Their steps are in their
-    /// [buffers](Self::buffers).
+    /// Copies counts and waits for no thread, so it can be called every frame for a thousand players. Their steps are
+    /// in their [buffers](Self::buffers).
     pub fn players<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> impl Iterator<Item = PlayerState> {
         let slot = self.slot(recording.into());
         slot.into_iter()
@@ -140,7 +142,8 @@ impl Experience {
         }
     }
 
-    /// Ends the open episode of a player in one recording: truncated, with this `reason`. Returns the id of the episode.
+    /// Ends the open episode of a player in one recording: truncated, with this `reason`. Returns the id of the
+    /// episode.
     ///
     /// # Errors
     /// When the recording or the player does not exist, or the player is between episodes.
@@ -157,12 +160,12 @@ impl Experience {
         Ok(run.episode_id(episode))
     }
 
-    /// Discards the open episode of a player in one recording: no sink receives it, its transitions count as discarded, and its
-    /// tags are dropped. Returns the id of the episode.
+    /// Discards the open episode of a player in one recording: no sink receives it, its transitions count as discarded,
+    /// and its tags are dropped. Returns the id of the episode.
     ///
-    /// An episode that has ended cannot be discarded, because it may be in a shard: [tag](Self::tag_episode) it, and skip it
-    /// when reading. Readers of the player's buffer, such as samplers, may already have read the steps, and can read them until
-    /// they are overwritten.
+    /// An episode that has ended cannot be discarded, because it may be in a shard: [tag](Self::tag_episode) it, and
+    /// skip it when reading. Readers of the player's buffer, such as samplers, may already have read the steps, and can
+    /// read them until they are overwritten.
     ///
     /// # Errors
     /// When the recording or the player does not exist, or the player is between episodes.
@@ -182,8 +185,8 @@ impl Experience {
 
     /// Tags the open episode of a player, or its last episode if none is open. Returns the id of the episode.
     ///
-    /// A dataset stores tags in the account of the run, [`RunReport::tags`](experience_core::account::RunReport::tags), from the next
-    /// flush on. A tag belongs to one episode id: after a split or a gap, the episode that
+    /// A dataset stores tags in the account of the run, [`RunReport::tags`](experience_core::account::RunReport::tags),
+    /// from the next flush on. A tag belongs to one episode id: after a split or a gap, the episode that
     /// [`continues`](experience_core::transition::EpisodeInfo::continues) it is not tagged.
     ///
     /// # Errors
@@ -203,11 +206,13 @@ impl Experience {
         Ok(episode_id)
     }
 
-    /// Excludes a player from one recording until it is [included](Self::include) again. An open episode ends: truncated, with
-    /// the reason `excluded`. The exclusion applies to the agent id, and persists when the player leaves and rejoins.
+    /// Excludes a player from one recording until it is [included](Self::include) again. An open episode ends:
+    /// truncated, with the reason `excluded`. The exclusion applies to the agent id, and persists when the player
+    /// leaves and rejoins.
     ///
     /// # Errors
-    /// When the recording does not exist, or the player is identified by an entity that is not one of its living players.
+    /// When the recording does not exist, or the player is identified by an entity that is not one of its living
+    /// players.
     pub fn exclude<'a>(
         &mut self,
         recording: impl Into<RecordingRef<'a>>,
@@ -219,7 +224,8 @@ impl Experience {
     /// Reverts [`exclude`](Self::exclude). The next capture starts an episode.
     ///
     /// # Errors
-    /// When the recording does not exist, or the player is identified by an entity that is not one of its living players.
+    /// When the recording does not exist, or the player is identified by an entity that is not one of its living
+    /// players.
     pub fn include<'a>(
         &mut self,
         recording: impl Into<RecordingRef<'a>>,

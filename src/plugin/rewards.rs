@@ -9,8 +9,8 @@ use bevy_ecs::{
     archetype::ArchetypeEntity, change_detection::DetectChangesMut, entity::Entity, query::QueryState, world::World,
 };
 
-/// Inserts a [`Reward`] on players that have none. The first capture checks all players, later ones only those whose marker
-/// does not require it.
+/// Inserts a [`Reward`] on players that have none. The first capture checks all players, later ones only those whose
+/// marker does not require it.
 pub(super) fn insert_missing(world: &mut World) {
     let Some(experience) = world.get_resource::<Experience>() else {
         return;

@@ -30,7 +30,8 @@ pub struct ExperienceReadActions(pub InternedScheduleLabel);
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 struct ExperienceExit;
 
-/// The schedule that turns a signal of the operating system into an `AppExit`, before all other schedules of the main loop.
+/// The schedule that turns a signal of the operating system into an `AppExit`, before all other schedules of the main
+/// loop.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 struct ExperienceSignal;
 
@@ -81,8 +82,8 @@ pub(super) fn add(app: &mut App, capture_after: InternedScheduleLabel) -> bool {
     captures_fixed
 }
 
-/// Inserts the capture after a schedule of a loop, and the beginning of the tick before all others. Returns false if the
-/// loop does not contain the schedule.
+/// Inserts the capture after a schedule of a loop, and the beginning of the tick before all others. Returns false if
+/// the loop does not contain the schedule.
 fn place_capture(labels: &mut Vec<InternedScheduleLabel>, after: InternedScheduleLabel) -> bool {
     let is_placed = insert_after(labels, after, ExperienceCapture.intern());
     if is_placed {
@@ -127,8 +128,8 @@ pub(super) fn add_signal(app: &mut App, system: fn(&mut World)) {
 
 /// Inserts `label` right after `after`. Returns false if the loop does not contain `after`.
 ///
-/// Used instead of the method `insert_after` of Bevy's orders, which panics in that case, and does not find a label that is
-/// passed as an [`InternedScheduleLabel`].
+/// Used instead of the method `insert_after` of Bevy's orders, which panics in that case, and does not find a label
+/// that is passed as an [`InternedScheduleLabel`].
 fn insert_after(
     labels: &mut Vec<InternedScheduleLabel>,
     after: InternedScheduleLabel,

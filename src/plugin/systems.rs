@@ -1,8 +1,8 @@
 //! Exclusive systems of the plugin: capture, export, reading of actions, and closing at exit.
 //!
-//! Each takes [`Experience`] out of the world with [`World::try_resource_scope`], because the recorders read the world while
-//! they are mutated. No code of the game runs inside these scopes, so observers always find the resource. Inserting rewards
-//! and triggering events, which can run observers, happen outside of them.
+//! Each takes [`Experience`] out of the world with [`World::try_resource_scope`], because the recorders read the world
+//! while they are mutated. No code of the game runs inside these scopes, so observers always find the resource.
+//! Inserting rewards and triggering events, which can run observers, happen outside of them.
 
 use super::{LiveSettings, events, experience::Experience, rewards, state::RecorderState};
 use bevy_app::AppExit;

@@ -23,8 +23,8 @@ pub struct EpisodeRules {
     pub start: EpisodeStart,
     /// When the final observation is read.
     pub final_observation: FinalObservation,
-    /// The outcome of an episode whose player is despawned while it is open: [`Truncated`](Outcome::Truncated) (the player
-    /// left, the default) or [`Terminated`](Outcome::Terminated) (the player died).
+    /// The outcome of an episode whose player is despawned while it is open: [`Truncated`](Outcome::Truncated) (the
+    /// player left, the default) or [`Terminated`](Outcome::Terminated) (the player died).
     pub on_despawn: Outcome,
     /// How to handle a transition with a NaN or infinite value.
     pub non_finite: NonFinite,

@@ -21,7 +21,8 @@ pub(crate) struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// The estimate for `players` players with rows of `row_words` words. Players beyond `pool_policy.above` share the pool.
+    /// The estimate for `players` players with rows of `row_words` words. Players beyond `pool_policy.above` share the
+    /// pool.
     ///
     /// # Errors
     /// When a buffer with these settings cannot be created.

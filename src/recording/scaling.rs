@@ -6,12 +6,12 @@ use experience_buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::Pool
 
 /// Default of [`PlayerScaling::pool_above`].
 ///
-/// With dedicated buffers, no player overwrites the newest steps of another. A pool is faster, because rows of neighbours are
-/// adjacent, and its memory is independent of the number of players.
+/// With dedicated buffers, no player overwrites the newest steps of another. A pool is faster, because rows of
+/// neighbours are adjacent, and its memory is independent of the number of players.
 const POOL_ABOVE: usize = 4096;
 
-/// Default of [`PlayerScaling::parallel_above`]: the number of players at which two threads were faster than one by more
-/// than the spread of the measurement. See `docs/performance.md`.
+/// Default of [`PlayerScaling::parallel_above`]: the number of players at which two threads were faster than one by
+/// more than the spread of the measurement. See `docs/performance.md`.
 const PARALLEL_ABOVE: usize = 20_000;
 
 /// As [`PARALLEL_ABOVE`], for recordings with `observe_nearest`, whose cost per player is much higher.
@@ -40,12 +40,13 @@ pub struct PlayerScaling {
     /// players may join. A player for which the budget has no memory left is not recorded, and is counted in
     /// [`unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents).
     ///
-    /// If it exceeds [`pool_above`](Self::pool_above), the pool is created at set-up, with all of its memory mapped, and on
-    /// huge pages if the system has them. A pool that is created later, during play, is on ordinary pages, and the
-    /// first write to each page stalls the capture.
+    /// If it exceeds [`pool_above`](Self::pool_above), the pool is created at set-up, with all of its memory mapped,
+    /// and on huge pages if the system has them. A pool that is created later, during play, is on ordinary pages, and
+    /// the first write to each page stalls the capture.
     pub expected_players: usize,
     /// The number of players with dedicated buffers; `None` means 4,096. A player that joins while this many players
-    /// have buffers writes to the shared [pool](experience_buffer::pool) instead. With 0 every player writes to the pool.
+    /// have buffers writes to the shared [pool](experience_buffer::pool) instead. With 0 every player writes to the
+    /// pool.
     ///
     /// The pool is created for the first player that needs it. Its memory does not depend on the number of players: it
     /// keeps the newest steps of all of them together, and overwrites the oldest. So only recordings with
@@ -54,8 +55,8 @@ pub struct PlayerScaling {
     /// Size and memory of the pool; `None` means 256 MiB in the same kind of memory as the buffers.
     pub pool: Option<PoolSettings>,
     /// The number of players above which the threads of the [`ComputeTaskPool`](bevy_tasks::ComputeTaskPool) share a
-    /// capture; `None` means 20,000, or 600 with [`observe_nearest`](super::Recording::observe_nearest), the most expensive
-    /// observation. The recorded rows are the same. `usize::MAX` keeps captures on one thread.
+    /// capture; `None` means 20,000, or 600 with [`observe_nearest`](super::Recording::observe_nearest), the most
+    /// expensive observation. The recorded rows are the same. `usize::MAX` keeps captures on one thread.
     ///
     /// A capture stays on one thread
     /// - if there is no `ComputeTaskPool`, or one processor;
@@ -91,7 +92,8 @@ impl PlayerScaling {
         })
     }
 
-    /// The pool, and the number of players above which it is used: `usize::MAX` if the buffer settings do not allow a pool.
+    /// The pool, and the number of players above which it is used: `usize::MAX` if the buffer settings do not allow a
+    /// pool.
     ///
     /// # Errors
     /// When a pool is requested and the buffer settings do not allow one, or it is too small for a row.

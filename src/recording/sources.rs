@@ -1,5 +1,5 @@
-//! Source plans: columns of components, resources, custom encoders, nearest neighbours and match ids, before the row layout is
-//! known.
+//! Source plans: columns of components, resources, custom encoders, nearest neighbours and match ids, before the row
+//! layout is known.
 
 use crate::{
     capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},

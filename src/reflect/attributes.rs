@@ -7,8 +7,8 @@ use experience_core::schema::Space;
 /// The bounds of all numbers in a field, as an attribute of `Reflect`. They become the space of the field's columns.
 ///
 /// The bounds apply to each number below the field: to `x` and `y` of a `Vec2`, to all elements of an array. Bounds
-/// of a nested field override them, as does [`Recording::bounds`](crate::recording::Recording::bounds) for one column. They do
-/// not apply to `bool`s and enums. Values are not clamped.
+/// of a nested field override them, as does [`Recording::bounds`](crate::recording::Recording::bounds) for one column.
+/// They do not apply to `bool`s and enums. Values are not clamped.
 ///
 /// An infinite bound means unbounded. Bounds with `low > high` or NaN are rejected when the recording is set up.
 ///

@@ -1,4 +1,5 @@
-//! Plan execution: runs the ops of a compiled plan over values, and verifies sampled rows against the `Reflect` getters.
+//! Plan execution: runs the ops of a compiled plan over values, and verifies sampled rows against the `Reflect`
+//! getters.
 #![expect(
     unsafe_code,
     reason = "values are passed as pointers, which fits columns of ECS tables of any type"
@@ -96,8 +97,8 @@ impl FieldPlan {
                     target_stride: stride,
                     count: values.count,
                 };
-                // SAFETY: by the contract of `StridedValues::new`, the values are live and not written to. Leaves of the
-                // type that `kind` names are at the run's offsets in all of them, as the docs of the parent module
+                // SAFETY: by the contract of `StridedValues::new`, the values are live and not written to. Leaves of
+                // the type that `kind` names are at the run's offsets in all of them, as the docs of the parent module
                 // argue. The place of each leaf in a row ends at or before `row_end`, and `encode_values` has checked
                 // that the last row is at least that long.
                 unsafe { kernel::encode(kind, &op.run, &rows) };

@@ -80,8 +80,8 @@ impl_load_scalar!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize f32 f64);
 unsafe fn for_each_leaf<const N: usize>(run: &LeafRun, rows: &RowBlock, read: impl Fn(*const u8) -> [u8; N]) {
     for row in 0..rows.count {
         for leaf in 0..run.count {
-            // SAFETY: the caller guarantees that `source` points to a leaf and `target` to its writable bytes in the row.
-            // Arrays of bytes need no alignment.
+            // SAFETY: the caller guarantees that `source` points to a leaf and `target` to its writable bytes in the
+            // row. Arrays of bytes need no alignment.
             unsafe {
                 let source = rows
                     .source

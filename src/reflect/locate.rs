@@ -1,8 +1,8 @@
 //! Leaf location: finds the byte offsets of leaves in a live value, from the addresses that `Reflect` getters return.
 //!
 //! `Reflect` is a safe trait, so an implementation may return references to anything. A location is taken from the
-//! addresses, sizes and types of the references themselves, and only if each part is inside of its container. The safety
-//! argument is in the docs of the [parent module](super#safety).
+//! addresses, sizes and types of the references themselves, and only if each part is inside of its container. The
+//! safety argument is in the docs of the [parent module](super#safety).
 
 use super::{
     leaves::{LeafKind, LeafSet},

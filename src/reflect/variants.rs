@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 /// The variants of an enum by discriminant.
 ///
 /// Type information lists the variants without their discriminants, and a value cannot be constructed from the name of
-/// its variant. So the first value with a discriminant is read through `Reflect`, and its variant is stored here. Threads can
-/// read and insert concurrently, because all of them insert the same variant for a discriminant.
+/// its variant. So the first value with a discriminant is read through `Reflect`, and its variant is stored here.
+/// Threads can read and insert concurrently, because all of them insert the same variant for a discriminant.
 #[derive(Debug)]
 pub(super) struct VariantTable {
     /// For each discriminant below 256, 1 + its variant, or 0 if unknown.

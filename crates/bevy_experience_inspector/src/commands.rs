@@ -1,5 +1,5 @@
-//! Command queue of the inspector: widgets queue commands while the panel is drawn, and they are applied to [`Experience`]
-//! afterwards.
+//! Command queue of the inspector: widgets queue commands while the panel is drawn, and they are applied to
+//! [`Experience`] afterwards.
 
 use super::ExperienceInspector;
 use bevy_ecs::world::World;

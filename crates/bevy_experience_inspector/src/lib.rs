@@ -1,4 +1,5 @@
-//! Egui inspector for [`bevy_experience`]: a panel that shows the state of recordings while the game runs, and controls them.
+//! Egui inspector for [`bevy_experience`]: a panel that shows the state of recordings while the game runs, and controls
+//! them.
 //!
 //! ```no_run
 //! # use bevy_app::prelude::*;
@@ -136,8 +137,8 @@ struct ReportedSinkFailure {
 /// Draws the inspector in `ui`, for games with their own windows or docks.
 ///
 /// Works without [`ExperienceInspectorPlugin`]: the [`ExperienceInspector`] resource is inserted on the first call, and
-/// the settings are then shown read-only. Without [`ExperiencePlugin`](bevy_experience::plugin::ExperiencePlugin), a recording or
-/// a player, the panel names what is missing.
+/// the settings are then shown read-only. Without [`ExperiencePlugin`](bevy_experience::plugin::ExperiencePlugin), a
+/// recording or a player, the panel names what is missing.
 pub fn ui_for_experience(world: &mut World, ui: &mut egui::Ui) {
     world.init_resource::<ExperienceInspector>();
     world.resource_scope(|world, mut inspector: Mut<ExperienceInspector>| {

@@ -17,8 +17,8 @@ use bevy_window::WindowPlugin;
 /// Draws [`ui_for_experience`] in a floating egui window over the game.
 ///
 /// The window is drawn on the primary egui context, which belongs to one of the game's cameras; the plugin spawns no
-/// camera. If the inspector is open and there is no such context, a warning is logged once. `EguiPlugin` is added if the app
-/// has a `WindowPlugin` and no `EguiPlugin` yet.
+/// camera. If the inspector is open and there is no such context, a warning is logged once. `EguiPlugin` is added if
+/// the app has a `WindowPlugin` and no `EguiPlugin` yet.
 ///
 /// It can be added on its own, or to the group [`ExperiencePlugins`](bevy_experience::plugin::ExperiencePlugins):
 ///

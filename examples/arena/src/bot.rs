@@ -1,4 +1,5 @@
-//! Scripted bots of three skill levels. They read the same observations that are recorded, and act only through [`Intent`].
+//! Scripted bots of three skill levels. They read the same observations that are recorded, and act only through
+//! [`Intent`].
 
 mod collector;
 mod hunter;

@@ -1,7 +1,7 @@
 //! Deterministic random numbers, independent of iteration order.
 //!
-//! Each decision draws from a separate stream, whose key is the seed, a purpose, a subject and an occasion. No two decisions
-//! share a stream, so the order in which systems visit entities does not change the game.
+//! Each decision draws from a separate stream, whose key is the seed, a purpose, a subject and an occasion. No two
+//! decisions share a stream, so the order in which systems visit entities does not change the game.
 
 use bevy_math::Vec2;
 use rand::{RngExt, SeedableRng};

@@ -39,7 +39,8 @@ const BUFFER_ROWS: (usize, usize) = (32, 512);
 
 /// The recording of all fighters, without a sink.
 ///
-/// An observation holds the fighter itself, the nearest other fighters and the nearest coins, and equals that of the bots. An episode lasts from a spawn to a death, which terminates it, or to the end of the round, which truncates it.
+/// An observation holds the fighter itself, the nearest other fighters and the nearest coins, and equals that of the
+/// bots. An episode lasts from a spawn to a death, which terminates it, or to the end of the round, which truncates it.
 /// Dead fighters have no episode.
 pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
     let recording = Recording::new(FIGHTER)

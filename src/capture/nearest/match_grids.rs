@@ -4,8 +4,8 @@ use crate::capture::spatial_grid::{Neighbors, SpatialGrid};
 use bevy_math::Vec3;
 use std::collections::HashMap;
 
-/// Candidates by match. A player in a match finds candidates of that match and those without a match. A player without a
-/// match finds all.
+/// Candidates by match. A player in a match finds candidates of that match and those without a match. A player without
+/// a match finds all.
 pub(super) struct MatchGrids {
     max_distance: f32,
     by_match: HashMap<Option<i64>, usize>,

@@ -101,8 +101,8 @@ impl NearestSource {
         self.position.id()
     }
 
-    /// Scratch memory for [`encode`](Self::encode), with capacity for one more neighbour than is observed, because a player finds
-    /// itself.
+    /// Scratch memory for [`encode`](Self::encode), with capacity for one more neighbour than is observed, because a
+    /// player finds itself.
     pub(crate) fn neighbors(&self) -> Neighbors {
         Neighbors::new(self.search.count + 1, self.search.max_distance)
     }
@@ -112,8 +112,8 @@ impl NearestSource {
         self.bytes = start..start + self.search.count * self.search.width() * size_of::<f32>();
     }
 
-    /// Collects all candidates; with `player`, which is then the only player to be encoded, those within the maximum distance
-    /// from it.
+    /// Collects all candidates; with `player`, which is then the only player to be encoded, those within the maximum
+    /// distance from it.
     pub(crate) fn collect_candidates(
         &mut self,
         world: &World,

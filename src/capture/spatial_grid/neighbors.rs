@@ -81,8 +81,8 @@ impl Neighbors {
     }
 }
 
-/// Branch-free insertion of each point into the sorted keys. Whether a point is nearer than those before is unpredictable,
-/// and a mispredicted branch costs more than the comparisons.
+/// Branch-free insertion of each point into the sorted keys. Whether a point is nearer than those before is
+/// unpredictable, and a mispredicted branch costs more than the comparisons.
 #[inline]
 fn add<const N: usize>(keys: &mut [u64], center: Vec3, points: &[Point], row: Option<u32>) {
     let Ok(keys) = <&mut [u64; N]>::try_from(keys) else {

@@ -112,8 +112,8 @@ impl PlayerSlot {
         self.close_transition(context, final_row, Some((outcome, reason)));
     }
 
-    /// Ends the open episode at the last written row, without another transition. The exporter adds the reward given since
-    /// then to the last transition.
+    /// Ends the open episode at the last written row, without another transition. The exporter adds the reward given
+    /// since then to the last transition.
     pub(in crate::episode) fn end_at_last_row(
         &mut self,
         context: &RecordingContext,

@@ -12,7 +12,8 @@ enum Treatment {
     Reject,
 }
 
-/// Applies the rule to the observation, action, reward and reward terms of a row. Returns false if the row must not be written.
+/// Applies the rule to the observation, action, reward and reward terms of a row. Returns false if the row must not be
+/// written.
 pub(super) fn sanitize_row(context: &RecordingContext, row: &mut [u64]) -> bool {
     let mut valid = sanitize_observation(context, row);
     let Some(treatment) = treatment(context) else {

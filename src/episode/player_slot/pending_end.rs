@@ -1,7 +1,8 @@
 //! Pending episode ends: requested between captures, published by the next capture.
 //!
-//! Contract, true final observation: an observer only stages an end here, together with the observation at that moment. The
-//! capture publishes it, with all reward given until then. If several ends are requested, the strongest is published.
+//! Contract, true final observation: an observer only stages an end here, together with the observation at that moment.
+//! The capture publishes it, with all reward given until then. If several ends are requested, the strongest is
+//! published.
 
 use super::PlayerSlot;
 use crate::{

@@ -12,8 +12,8 @@ use core::sync::atomic::Ordering;
 use experience_core::transition::{EndReason, Outcome, StepHeader, StepKind};
 
 impl PlayerSlot {
-    /// Begins an episode at the observation in `row`. Does nothing if the observation must be finite and is not, so that the
-    /// next capture tries again.
+    /// Begins an episode at the observation in `row`. Does nothing if the observation must be finite and is not, so
+    /// that the next capture tries again.
     pub(super) fn begin_episode(&mut self, context: &RecordingContext, row: &mut [u64], continues: u32) {
         if self.output.is_none() || context.paused || !non_finite::sanitize_observation(context, row) {
             return;

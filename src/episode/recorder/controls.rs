@@ -1,8 +1,8 @@
 //! Operator controls: inspect players, cut or discard an open episode, exclude an agent.
 //!
-//! A control affects the recording only: no event is triggered, and the player stays in its episode of the game. An episode
-//! that a control ends stops at its last row. The ticks since then belong to no episode, and the next one begins at the next
-//! capture.
+//! A control affects the recording only: no event is triggered, and the player stays in its episode of the game. An
+//! episode that a control ends stops at its last row. The ticks since then belong to no episode, and the next one
+//! begins at the next capture.
 
 use super::Recorder;
 use crate::episode::player_slot::PlayerSlot;
@@ -85,7 +85,8 @@ impl Recorder {
         }
     }
 
-    /// Excludes an agent from the recording, or includes it again. An exclusion persists when the agent leaves and rejoins.
+    /// Excludes an agent from the recording, or includes it again. An exclusion persists when the agent leaves and
+    /// rejoins.
     pub(crate) fn set_excluded(&mut self, agent_id: i64, excluded: bool) {
         if excluded {
             self.excluded_agents.insert(agent_id);

@@ -98,7 +98,8 @@ impl Recorder {
         }
     }
 
-    /// Contract, termination: with `on_despawn: Terminated`, a player that left cannot be told apart from one that died.
+    /// Contract, termination: with `on_despawn: Terminated`, a player that left cannot be told apart from one that
+    /// died.
     fn warn_only_despawns(&mut self) {
         let ends = self.context.published_ends.get();
         let despawns = self.context.terminated_despawns.get();

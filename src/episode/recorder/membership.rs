@@ -13,8 +13,8 @@ impl Recorder {
     /// Handles players with a slot that the capture did not find.
     ///
     /// - `DoNotRecord`: the open episode is discarded, and the slot is removed. Contract, consent.
-    /// - Despawned, disabled or without the marker: the episode ends as after a despawn, and the slot is removed. A pending
-    ///   end, with the observation read at the time, takes precedence. Contract, termination.
+    /// - Despawned, disabled or without the marker: the episode ends as after a despawn, and the slot is removed. A
+    ///   pending end, with the observation read at the time, takes precedence. Contract, termination.
     /// - Without a component that the recording reads: the episode ends at its last row.
     pub(super) fn sweep_missing_players(&mut self, world: &World) {
         for position in (0..self.players.len()).rev() {

@@ -1,4 +1,5 @@
-//! Row outputs of players: dedicated buffers or the shared pool, and the changes to them that the exporter does not know yet.
+//! Row outputs of players: dedicated buffers or the shared pool, and the changes to them that the exporter does not
+//! know yet.
 
 use super::{Recorder, capture_pass::GROUP_PLAYERS, log_warnings::Warnings};
 use crate::episode::{
@@ -89,8 +90,8 @@ impl PlayerOutputs {
         }
     }
 
-    /// Opens a stream in the pool, which is created for the first player that needs it. `archetype_row` is the player's row in
-    /// its archetype: neighbours share a shard, so that their rows can be written in one copy.
+    /// Opens a stream in the pool, which is created for the first player that needs it. `archetype_row` is the player's
+    /// row in its archetype: neighbours share a shard, so that their rows can be written in one copy.
     pub(super) fn open_pooled(
         &mut self,
         archetype_row: usize,

@@ -13,8 +13,8 @@ pub(super) struct RewardTerms {
 
 struct TermColumns {
     declared: Box<[String]>,
-    /// Names in order of first use, each with its index among the declared terms. Compared by address, because a name is
-    /// nearly always the same string constant.
+    /// Names in order of first use, each with its index among the declared terms. Compared by address, because a name
+    /// is nearly always the same string constant.
     known: Vec<(&'static str, Option<usize>)>,
 }
 
@@ -29,8 +29,8 @@ impl RewardTerms {
         }
     }
 
-    /// Adds the reward given since the last capture to the player's transition in progress. Outside an episode it counts as
-    /// orphaned.
+    /// Adds the reward given since the last capture to the player's transition in progress. Outside an episode it
+    /// counts as orphaned.
     pub(super) fn credit(&mut self, reward: Option<&Reward>, slot: &mut PlayerSlot, context: &RecordingContext) {
         let Some(reward) = reward else { return };
         let accepts_rewards = slot.accepts_rewards();
@@ -76,7 +76,8 @@ impl RewardTerms {
 }
 
 impl TermColumns {
-    /// The column of a cached name. `index` is its expected position: players usually have the same terms in the same order.
+    /// The column of a cached name. `index` is its expected position: players usually have the same terms in the same
+    /// order.
     #[inline]
     fn lookup(&self, index: usize, name: &'static str) -> Option<Option<usize>> {
         match self.known.get(index) {

@@ -1,6 +1,7 @@
 //! Staging between captures: episode ends, leaving players, episode beginnings and early-read actions.
 //!
-//! Contract, true final observation: the player is read when the trigger is applied. The next capture publishes the end.
+//! Contract, true final observation: the player is read when the trigger is applied. The next capture publishes the
+//! end.
 
 use super::Recorder;
 use crate::{
@@ -136,8 +137,8 @@ impl Recorder {
             .map(|slot| slot.entity)
     }
 
-    /// A tick begins: credits `entity`'s rewards until now. If its episode ended before the tick, rewards given from now on do
-    /// not belong to that episode.
+    /// A tick begins: credits `entity`'s rewards until now. If its episode ended before the tick, rewards given from
+    /// now on do not belong to that episode.
     pub(crate) fn seal_rewards(&mut self, world: &World, entity: Entity) {
         if let Some(slot) = self.players.get_mut(entity) {
             self.reward_terms

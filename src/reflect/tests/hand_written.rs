@@ -1,5 +1,5 @@
-//! Soundness tests with hand-written `Reflect` implementations that violate its conventions. Such implementations are safe
-//! code, so encoding their values must be sound.
+//! Soundness tests with hand-written `Reflect` implementations that violate its conventions. Such implementations are
+//! safe code, so encoding their values must be sound.
 
 use super::op::LeafLocation;
 use super::*;

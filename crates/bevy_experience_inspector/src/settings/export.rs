@@ -84,8 +84,8 @@ impl SettingsEditor<'_> {
         }
     }
 
-    /// Edits a number whose displayed unit differs from the stored one. `None` if it was not edited, so that unit conversion
-    /// never rounds the stored value.
+    /// Edits a number whose displayed unit differs from the stored one. `None` if it was not edited, so that unit
+    /// conversion never rounds the stored value.
     fn converted(&mut self, ui: &mut Ui, label: &str, value: f64, max: f64, description: &str) -> Option<f64> {
         let mut edited = value;
         let changed = self.row(ui, label, &mut edited, description);

@@ -1,7 +1,7 @@
 //! Fast path of a capture: players with an open episode, no pending end, a decision per tick, and finite values.
 //!
-//! Nearly every player is in this case at nearly every capture. The fast path closes the transition of such players, a block
-//! at a time, and leaves all others to the slow path. It writes the same rows as [`PlayerSlot::capture`] would.
+//! Nearly every player is in this case at nearly every capture. The fast path closes the transition of such players, a
+//! block at a time, and leaves all others to the slow path. It writes the same rows as [`PlayerSlot::capture`] would.
 
 mod finite_scan;
 mod pool_run_writer;
@@ -47,7 +47,8 @@ pub(super) struct StepInputs<'a> {
     pub(super) reward_terms: &'a RewardTerms,
 }
 
-/// Scratch buffers of one thread, and the players that [`FastPath::step_block`] did not finish, as indices into the block.
+/// Scratch buffers of one thread, and the players that [`FastPath::step_block`] did not finish, as indices into the
+/// block.
 #[derive(Default)]
 pub(super) struct FastPathScratch {
     term_sums: Vec<f64>,
@@ -91,8 +92,8 @@ impl FastPath {
         self.is_enabled && !context.paused
     }
 
-    /// Closes and writes the transition of each player of the block that is in the common case. Lists the others in `scratch`.
-    /// Returns the number of players captured, excluding those in `scratch.other_shard`.
+    /// Closes and writes the transition of each player of the block that is in the common case. Lists the others in
+    /// `scratch`. Returns the number of players captured, excluding those in `scratch.other_shard`.
     #[inline]
     pub(super) fn step_block(
         &self,
@@ -117,8 +118,8 @@ impl FastPath {
             + push_dedicated(block, scratch, inputs.context, cursor)
     }
 
-    /// The general case of a block. Writes the rows of players that share the pool. Returns the number of these players, plus
-    /// the players without an output.
+    /// The general case of a block. Writes the rows of players that share the pool. Returns the number of these
+    /// players, plus the players without an output.
     #[inline(never)]
     fn step_mixed_block(
         &self,

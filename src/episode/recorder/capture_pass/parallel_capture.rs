@@ -1,9 +1,9 @@
 //! Parallel capture: runs the fast path on the threads of the `ComputeTaskPool`.
 //!
-//! Except for atomic counters, each worker writes only to data that it borrows exclusively: the slots of its players, its
-//! shards of the pool, and its scratch buffers. A worker runs only the fast path. Players that the fast path does not finish
-//! are deferred together with their rows, and captured afterwards by one thread, in the order of a serial capture. Episode
-//! numbers and rows are therefore independent of the number of threads.
+//! Except for atomic counters, each worker writes only to data that it borrows exclusively: the slots of its players,
+//! its shards of the pool, and its scratch buffers. A worker runs only the fast path. Players that the fast path does
+//! not finish are deferred together with their rows, and captured afterwards by one thread, in the order of a serial
+//! capture. Episode numbers and rows are therefore independent of the number of threads.
 
 mod partition;
 
@@ -260,7 +260,8 @@ impl WorkerTask<'_> {
     }
 }
 
-/// Defers the players of a block that the fast path did not finish. `first_visit` is the visit of the block's first player.
+/// Defers the players of a block that the fast path did not finish. `first_visit` is the visit of the block's first
+/// player.
 fn defer(
     block: &mut EncodedBlock<'_>,
     scratch: &FastPathScratch,

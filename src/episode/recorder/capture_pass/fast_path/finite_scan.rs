@@ -19,12 +19,13 @@ struct WordScan<const N: usize> {
     word: usize,
     /// The exponent bits of the floats in a word.
     exponents: u64,
-    /// The lowest bit of each exponent. If all bits of an exponent are set, the float is infinite or NaN, and this addend
-    /// carries into the bit above the exponent, which is the sign bit. It carries for no other exponent.
+    /// The lowest bit of each exponent. If all bits of an exponent are set, the float is infinite or NaN, and this
+    /// addend carries into the bit above the exponent, which is the sign bit. It carries for no other exponent.
     lowest: u64,
 }
 
-/// The sign bits of two `f32`. The upper one is also the sign bit of an `f64`, whose exponent never carries into the lower.
+/// The sign bits of two `f32`. The upper one is also the sign bit of an `f64`, whose exponent never carries into the
+/// lower.
 const SIGN_BITS: u64 = 1 << 63 | 1 << 31;
 
 impl<const N: usize> WordScan<N> {

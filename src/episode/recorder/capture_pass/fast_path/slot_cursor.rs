@@ -4,7 +4,8 @@ use crate::episode::{player_slot::PlayerSlot, player_table::PlayerTable};
 use bevy_ecs::entity::Entity;
 use experience_buffer::prefetch;
 
-/// Distance from the cursor to the slot that is prefetched. The slots of many players do not fit the processor's caches.
+/// Distance from the cursor to the slot that is prefetched. The slots of many players do not fit the processor's
+/// caches.
 const PREFETCH_DISTANCE: usize = 16;
 
 /// A position among player slots.
@@ -14,8 +15,8 @@ pub(in crate::episode::recorder::capture_pass) trait SlotCursor {
     /// Prefetches a slot that will be visited soon.
     fn prefetch(&self);
 
-    /// Finds the slot of `entity`, and moves behind it. Returns the slot with its position. `None` if the entity has no slot,
-    /// or this cursor cannot reach it.
+    /// Finds the slot of `entity`, and moves behind it. Returns the slot with its position. `None` if the entity has no
+    /// slot, or this cursor cannot reach it.
     fn advance_to(&mut self, entity: Entity) -> Option<(usize, &mut PlayerSlot)>;
 
     /// The slot at a position that [`advance_to`](Self::advance_to) returned.

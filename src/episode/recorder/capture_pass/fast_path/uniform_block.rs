@@ -1,8 +1,8 @@
 //! Fast path for uniform blocks, in which all players qualify for the fast path and write to the same shard, or all to
 //! dedicated buffers.
 //!
-//! Nearly all blocks of a large recording are uniform. All players are checked before any row is written, so the write loop
-//! has no branches for other cases.
+//! Nearly all blocks of a large recording are uniform. All players are checked before any row is written, so the write
+//! loop has no branches for other cases.
 
 use super::{FastPath, PoolRunWriter, SlotCursor, StepInputs, count_recorded, push_row, sum_reward};
 use crate::{
@@ -13,8 +13,8 @@ use experience_buffer::prefetch;
 use experience_core::transition::StepHeader;
 
 impl FastPath {
-    /// Closes and writes a transition for each player of the block, whose values are known to be finite. Returns their number.
-    /// `None` if the block is not uniform; no player is modified then.
+    /// Closes and writes a transition for each player of the block, whose values are known to be finite. Returns their
+    /// number. `None` if the block is not uniform; no player is modified then.
     #[inline(never)]
     pub(super) fn step_uniform_block(
         &self,

@@ -10,8 +10,8 @@ use crate::{
 };
 use bevy_ecs::world::World;
 
-/// Number of players in a group of archetype neighbours, which is captured by one worker. Players that join together share a
-/// shard of the pool in groups of the same size.
+/// Number of players in a group of archetype neighbours, which is captured by one worker. Players that join together
+/// share a shard of the pool in groups of the same size.
 pub(in crate::episode::recorder) const GROUP_PLAYERS: usize = 64;
 
 /// All groups, in the order of a serial capture. Reused to avoid allocation.
@@ -50,15 +50,16 @@ impl Partition {
         let (mut first_visit, mut first_slot) = (0, 0);
         for group in encoder.groups(world, GROUP_PLAYERS) {
             let members = group.players(world);
-            // Players without a slot shift the positions of all slots after them. The position of the first player's slot
-            // corrects that if it is close to the expected one. Slots are assigned in ascending order.
+            // Players without a slot shift the positions of all slots after them. The position of the first player's
+            // slot corrects that if it is close to the expected one. Slots are assigned in ascending order.
             let expected = first_slot.max(members.len()) - members.len()..first_slot + GROUP_PLAYERS;
             if let Some(found) = members.first().and_then(|player| players.position(player.id()))
                 && expected.contains(&found)
             {
                 first_slot = found.max(groups.last().map_or(0, |before| before.first_slot));
             }
-            // The worker that has the shard, so that rows need not be deferred. Players with dedicated buffers are divided evenly.
+            // The worker that has the shard, so that rows need not be deferred. Players with dedicated buffers are
+            // divided evenly.
             let shard_worker = match players.slots().get(first_slot).and_then(PlayerSlot::output) {
                 Some(RowOutput::Pooled { handle, .. }) => tasks.iter().position(|task| task.shards.has(handle)),
                 Some(RowOutput::Dedicated(_)) | None => None,
