@@ -36,7 +36,8 @@ pub(crate) fn random_position(rng: &mut ChaCha8Rng, half_extent: f32) -> Vec2 {
     Vec2::new(rng.random_range(-limit..=limit), rng.random_range(-limit..=limit))
 }
 
-/// Rotates a unit vector by a random angle with a triangular distribution: up to 45 degrees with `spread` 1, 0 with 0.
+/// Rotates a unit vector by a random angle, biased towards small angles: up to 45 degrees with `spread` 1, 0 with
+/// `spread` 0.
 pub(crate) fn perturb(direction: Vec2, spread: f32, rng: &mut ChaCha8Rng) -> Vec2 {
     let offset: f32 = rng.random_range(-1.0..=1.0) + rng.random_range(-1.0..=1.0);
     (direction + direction.perp() * (0.5 * spread * offset)).normalize_or(direction)
