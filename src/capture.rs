@@ -1,7 +1,8 @@
-//! Encodes the components of players into rows.
+//! Row encoder: reads players from ECS tables, archetype by archetype, and encodes their components into rows.
 //!
-//! A `RowEncoder` holds everything that a recording reads, and where in a row each value goes. It walks the archetypes that
-//! hold the recording's players and encodes them in blocks, one source after the other. Episodes are built elsewhere.
+//! A `RowEncoder` has the sources of a recording (components, resources, nearest neighbours, match id) and the offset
+//! of each value in a row. It encodes players in blocks of neighbouring table rows, one source after the other. The
+//! module [`episode`](crate::episode) turns encoded rows into steps of episodes.
 
 mod archetypes;
 mod block;
@@ -12,11 +13,11 @@ mod source;
 mod spatial_grid;
 mod unchanged;
 
-pub(crate) use block::{Block, Captured, LEAD};
+pub(crate) use block::{CapturedPlayer, EncodedBlock, PREFIX_WORDS};
 pub(crate) use match_source::MatchSource;
 pub use nearest::Nearest;
 pub(crate) use nearest::NearestSource;
-pub(crate) use source::{Part, ResourceSource, Source};
+pub(crate) use source::{ResourceSource, RowPart, Source};
 pub use spatial_grid::{Neighbors, SpatialGrid};
 pub(crate) use unchanged::ChangeVisitor;
 
@@ -33,43 +34,43 @@ use core::ops::Range;
 use experience_core::{schema::RowLayout, transition::StepHeader};
 use source::ComponentReader;
 
-/// Maximum rows of a block: enough to make the inner loop of a source long.
-const BLOCK: usize = 64;
+/// Maximum rows of a block. Long enough to amortize the setup of each source's inner loop.
+const MAX_BLOCK_ROWS: usize = 64;
 
-/// Maximum bytes of a block, unless one row has more: few enough to stay in the first-level cache.
-const BLOCK_BYTES: usize = 16 << 10;
+/// Maximum bytes of a block, unless one row is larger. A block stays in the L1 cache.
+const MAX_BLOCK_BYTES: usize = 16 << 10;
 
 /// Words of a cache line.
-const LINE_WORDS: usize = 8;
+const CACHE_LINE_WORDS: usize = 8;
 
-/// Which parts of a row to encode.
+/// The parts of a row to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Parts {
+pub(crate) struct RowParts {
     /// Observation, mask and match id.
-    pub(crate) seen: bool,
+    pub(crate) observation: bool,
     /// Action and info.
-    pub(crate) acted: bool,
+    pub(crate) action: bool,
 }
 
-impl Parts {
+impl RowParts {
     pub(crate) const ALL: Self = Self {
-        seen: true,
-        acted: true,
+        observation: true,
+        action: true,
     };
-    pub(crate) const ACTED: Self = Self {
-        seen: false,
-        acted: true,
+    pub(crate) const ACTION: Self = Self {
+        observation: false,
+        action: true,
     };
 
-    fn include(self, part: Part) -> bool {
+    fn include(self, part: RowPart) -> bool {
         match part {
-            Part::Observation | Part::Mask => self.seen,
-            Part::Action | Part::Info => self.acted,
+            RowPart::Observation | RowPart::Mask => self.observation,
+            RowPart::Action | RowPart::Info => self.action,
         }
     }
 }
 
-/// Everything that a recording reads, and where in a row it goes.
+/// Encodes the players of one recording into rows: its sources, and the offset of each value in a row.
 pub(crate) struct RowEncoder {
     layout: RowLayout,
     sources: Vec<Source>,
@@ -81,37 +82,40 @@ pub(crate) struct RowEncoder {
     scratch: EncodeScratch,
 }
 
-/// Memory that a thread needs to encode players.
+/// Scratch buffers of one encoding thread.
 #[derive(Default)]
 pub(crate) struct EncodeScratch {
     block: Vec<u64>,
-    /// One for each [`NearestSource`].
+    /// One per [`NearestSource`].
     neighbors: Vec<Neighbors>,
 }
 
 impl EncodeScratch {
     /// How many cells of `stride` words fit.
     fn cell_capacity(&self, stride: usize) -> usize {
-        (self.block.len() - LEAD - LINE_WORDS) / stride
+        (self.block.len() - PREFIX_WORDS - CACHE_LINE_WORDS) / stride
     }
 
     /// `count` cells of `stride` words, and the scratch memory of the nearest sources.
     fn cells(&mut self, count: usize, stride: usize) -> (&mut [u64], &mut [Neighbors]) {
         // The first row begins a cache line, which makes long copies faster.
-        let first = (self.block.as_ptr().addr() / size_of::<u64>() + LEAD).wrapping_neg() % LINE_WORDS;
-        (&mut self.block[first..][..count * stride + LEAD], &mut self.neighbors)
+        let first = (self.block.as_ptr().addr() / size_of::<u64>() + PREFIX_WORDS).wrapping_neg() % CACHE_LINE_WORDS;
+        (
+            &mut self.block[first..][..count * stride + PREFIX_WORDS],
+            &mut self.neighbors,
+        )
     }
 }
 
-/// Players of one archetype.
+/// A range of the players of one archetype.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Group {
+pub(crate) struct PlayerGroup {
     archetype: ArchetypeId,
-    /// Their indices among the archetype's entities.
+    /// Indices into the archetype's entities.
     rows: Range<usize>,
 }
 
-impl Group {
+impl PlayerGroup {
     pub(crate) fn players<'w>(&self, world: &'w World) -> &'w [ArchetypeEntity] {
         &world.archetypes()[self.archetype].entities()[self.rows.clone()]
     }
@@ -148,39 +152,39 @@ impl RowEncoder {
 
     /// Scratch memory for another thread that encodes at the same time.
     pub(crate) fn scratch(&self) -> EncodeScratch {
-        let rows = (BLOCK_BYTES / self.layout.row_bytes()).clamp(1, BLOCK);
+        let rows = (MAX_BLOCK_BYTES / self.layout.row_bytes()).clamp(1, MAX_BLOCK_ROWS);
         EncodeScratch {
-            block: vec![0; rows * stride(&self.layout) + LEAD + LINE_WORDS],
+            block: vec![0; rows * cell_words(&self.layout) + PREFIX_WORDS + CACHE_LINE_WORDS],
             neighbors: self.nearest.iter().map(NearestSource::neighbors).collect(),
         }
     }
 
-    /// Matches new archetypes, and reads what is the same for all players. False when a resource is missing: then nothing
-    /// can be encoded.
-    pub(crate) fn prepare(&mut self, world: &World, parts: Parts) -> bool {
+    /// Matches new archetypes, and reads the resources and neighbour candidates, which all players share. Returns false
+    /// when a resource is missing: no player can be encoded then.
+    pub(crate) fn prepare(&mut self, world: &World, parts: RowParts) -> bool {
         self.prepare_for(world, parts, None)
     }
 
-    /// As [`prepare`](Self::prepare), for [`encode_one`](Self::encode_one) of `viewer` alone: neighbours out of its reach are
-    /// not collected.
-    pub(crate) fn prepare_one(&mut self, world: &World, parts: Parts, viewer: Entity) -> bool {
-        self.prepare_for(world, parts, Some(viewer))
+    /// As [`prepare`](Self::prepare), for [`encode_one`](Self::encode_one) of `player` only. Candidates beyond the
+    /// maximum distance from it are not collected.
+    pub(crate) fn prepare_one(&mut self, world: &World, parts: RowParts, player: Entity) -> bool {
+        self.prepare_for(world, parts, Some(player))
     }
 
-    fn prepare_for(&mut self, world: &World, parts: Parts, viewer: Option<Entity>) -> bool {
+    fn prepare_for(&mut self, world: &World, parts: RowParts, player: Option<Entity>) -> bool {
         self.archetypes.update(world);
         self.compile_sources(world, parts);
-        if !parts.seen {
+        if !parts.observation {
             return true;
         }
         for nearest in &mut self.nearest {
-            nearest.gather(world, self.match_id.as_ref(), viewer);
+            nearest.collect_candidates(world, self.match_id.as_ref(), player);
         }
         self.resources.iter_mut().all(|resource| resource.read(world))
     }
 
-    /// Compiles the sources that have not been compiled yet with the components of the first player that has them.
-    fn compile_sources(&mut self, world: &World, parts: Parts) {
+    /// Compiles each source that is not compiled yet, from the component of the first player that has it.
+    fn compile_sources(&mut self, world: &World, parts: RowParts) {
         let sources = self.sources.iter_mut().filter(|source| parts.include(source.part()));
         let match_id = self.match_id.iter_mut().map(MatchSource::source_mut);
         for source in sources.chain(match_id).filter(|source| source.needs_compiling()) {
@@ -195,39 +199,41 @@ impl RowEncoder {
         }
     }
 
-    /// Encodes every player, and calls `take` with block after block. Call [`prepare`](Self::prepare) before.
-    pub(crate) fn encode_all(&mut self, world: &World, parts: Parts, mut take: impl FnMut(Block<'_>)) {
+    /// Encodes every player, and calls `visit` with each block. Call [`prepare`](Self::prepare) before.
+    pub(crate) fn encode_all(&mut self, world: &World, parts: RowParts, mut visit: impl FnMut(EncodedBlock<'_>)) {
         let mut scratch = core::mem::take(&mut self.scratch);
         for group in self.groups(world, usize::MAX) {
-            self.encode_group(world, parts, &mut scratch, &group, None, &mut take);
+            self.encode_group(world, parts, &mut scratch, &group, None, &mut visit);
         }
         self.scratch = scratch;
     }
 
-    /// All players in the order in which they are encoded, in groups of at most `most` players of one archetype.
-    pub(crate) fn groups<'a>(&'a self, world: &'a World, most: usize) -> impl Iterator<Item = Group> + 'a {
+    /// All players in the order in which they are encoded, in groups of at most `max_players` players of one archetype.
+    pub(crate) fn groups<'a>(&'a self, world: &'a World, max_players: usize) -> impl Iterator<Item = PlayerGroup> + 'a {
         self.archetypes.matched().iter().flat_map(move |&archetype| {
             let all = world.archetypes()[archetype].len() as usize;
-            (0..all).step_by(most.min(all.max(1))).map(move |start| Group {
-                archetype,
-                rows: start..start.saturating_add(most).min(all),
-            })
+            (0..all)
+                .step_by(max_players.min(all.max(1)))
+                .map(move |start| PlayerGroup {
+                    archetype,
+                    rows: start..start.saturating_add(max_players).min(all),
+                })
         })
     }
 
-    /// Encodes the players of a group, and calls `take` with block after block. Components of the group `next`, which is
+    /// Encodes the players of a group, and calls `visit` with each block. Components of the group `next`, which is
     /// encoded after this one, are prefetched. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_group(
         &self,
         world: &World,
-        parts: Parts,
+        parts: RowParts,
         scratch: &mut EncodeScratch,
-        group: &Group,
-        next: Option<&Group>,
-        mut take: impl FnMut(Block<'_>),
+        group: &PlayerGroup,
+        next: Option<&PlayerGroup>,
+        mut visit: impl FnMut(EncodedBlock<'_>),
     ) {
-        let (stride, row_words) = (stride(&self.layout), self.layout.row_words());
-        let most = scratch.cell_capacity(stride);
+        let (stride, row_words) = (cell_words(&self.layout), self.layout.row_words());
+        let max_rows = scratch.cell_capacity(stride);
         let archetype = &world.archetypes()[group.archetype];
         let Some(table) = world.storages().tables.get(archetype.table_id()) else {
             return;
@@ -237,10 +243,10 @@ impl RowEncoder {
             .map_or(&[][..], |next| next.players(world));
         let mut rest = group.players(world);
         while !rest.is_empty() {
-            let (block, after) = rest.split_at(run_length(rest, most));
+            let (block, after) = rest.split_at(run_length(rest, max_rows));
             rest = after;
             let next = if after.is_empty() { next_group } else { after };
-            let next = &next[..next.len().min(most)];
+            let next = &next[..next.len().min(max_rows)];
             let (words, neighbors) = scratch.cells(block.len(), stride);
             self.encode_block(
                 world,
@@ -248,21 +254,22 @@ impl RowEncoder {
                 (block, next),
                 parts,
                 neighbors,
-                &mut words[LEAD..],
+                &mut words[PREFIX_WORDS..],
                 stride,
             );
-            take(Block {
+            visit(EncodedBlock {
                 players: block,
                 cells: words,
                 stride,
                 row_words,
-                rewards: self.reward.of_run(table, block),
+                rewards: self.reward.get_slice(table, block),
             });
         }
     }
 
-    /// Encodes one player into `row`. False when it lacks something that the recording reads, or is not to be recorded. Call [`prepare`](Self::prepare) before.
-    pub(crate) fn encode_one(&mut self, world: &World, entity: Entity, parts: Parts, row: &mut [u64]) -> bool {
+    /// Encodes one player into `row`. Returns false when its archetype does not match: it lacks a component that the
+    /// recording reads, or has an excluded one. Call [`prepare`](Self::prepare) before.
+    pub(crate) fn encode_one(&mut self, world: &World, entity: Entity, parts: RowParts, row: &mut [u64]) -> bool {
         let Ok(found) = world.get_entity(entity) else {
             return false;
         };
@@ -289,15 +296,18 @@ impl RowEncoder {
         true
     }
 
-    /// Encodes `players`, which are in neighbouring rows of `table`, into rows that are `words` words apart, and prefetches the
-    /// components of `next`, which probably are in neighbouring rows too.
-    #[expect(clippy::too_many_arguments, reason = "callers differ in each of these")]
+    /// Encodes `players`, which are in neighbouring rows of `table`, into rows that are `words` words apart, and
+    /// prefetches the components of `next`, which are probably in neighbouring rows as well.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the arguments vary independently between callers"
+    )]
     fn encode_block(
         &self,
         world: &World,
         table: &Table,
         (players, next): (&[ArchetypeEntity], &[ArchetypeEntity]),
-        parts: Parts,
+        parts: RowParts,
         neighbors: &mut [Neighbors],
         rows: &mut [u64],
         words: usize,
@@ -306,13 +316,13 @@ impl RowEncoder {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(rows);
         for source in &self.sources {
             if parts.include(source.part()) {
-                // Source by source: a processor waits for a limited number of cache lines at a time.
+                // Prefetched per source, because a processor has a limited number of outstanding cache misses.
                 source.prefetch(table, next);
                 source.encode(world, table, players, bytes, stride);
             }
         }
         self.reward.prefetch(table, next);
-        if !parts.seen {
+        if !parts.observation {
             return;
         }
         for resource in &self.resources {
@@ -338,12 +348,12 @@ impl RowEncoder {
         }
     }
 
-    /// The names of the components that entities with the marker lack, if any entity is not recorded for lack of them.
+    /// The names of the components that keep entities with the marker from being recorded; `None` if there are none.
     pub(crate) fn missing_components(&self, world: &World) -> Option<Vec<String>> {
         self.archetypes.missing(world)
     }
 
-    /// The first resource that the recording reads and that does not exist.
+    /// The name of the first resource that the recording reads and that does not exist.
     pub(crate) fn missing_resource(&self) -> Option<&str> {
         self.resources
             .iter()
@@ -352,17 +362,17 @@ impl RowEncoder {
     }
 }
 
-/// Words of a cell that holds a row of this layout.
-fn stride(layout: &RowLayout) -> usize {
-    (LEAD + layout.row_words()).next_multiple_of(2)
+/// Words of a block's cell for a row of this layout.
+fn cell_words(layout: &RowLayout) -> usize {
+    (PREFIX_WORDS + layout.row_words()).next_multiple_of(2)
 }
 
-/// How many of the first players are in neighbouring rows of their table, at most `most`.
+/// The number of leading players in neighbouring rows of their table, at most `max_players`.
 ///
-/// Usually all are. A sparse-set component divides the rows of one table between several archetypes.
-fn run_length(players: &[ArchetypeEntity], most: usize) -> usize {
+/// Usually that is all of them. A sparse-set component divides the rows of one table between several archetypes.
+fn run_length(players: &[ArchetypeEntity], max_players: usize) -> usize {
     let first = players[0].table_row().index();
-    let limit = players.len().min(most);
+    let limit = players.len().min(max_players);
     (1..limit)
         .find(|&ahead| players[ahead].table_row().index() != first + ahead)
         .unwrap_or(limit)

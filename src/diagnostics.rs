@@ -1,4 +1,4 @@
-//! Diagnostics of recordings for `bevy_diagnostic`.
+//! [`ExperienceDiagnosticsPlugin`]: diagnostics of recordings for `bevy_diagnostic`.
 
 use crate::plugin::Experience;
 use bevy_app::{App, Plugin, PostUpdate};
@@ -15,7 +15,7 @@ use bevy_platform::time::Instant;
 /// | `dropped` | transitions lost by at least one sink |
 /// | `pending` | transitions not yet written by at least one sink |
 /// | `flush_ms` | duration of the last flush of a sink in milliseconds, including retries |
-/// | `lag` | age in seconds of the oldest episode that a sink was given and has not written |
+/// | `lag` | age in seconds of the oldest episode that a sink has received and not written |
 ///
 /// With several sinks, each number is that of the worst sink.
 ///
@@ -53,7 +53,7 @@ fn path_component(recording: &str) -> String {
 }
 
 /// The diagnostics of a recording: name and unit.
-const MEASURED: [(&str, &str); 6] = [
+const DIAGNOSTICS: [(&str, &str); 6] = [
     ("recorded", ""),
     ("exported", ""),
     ("dropped", ""),
@@ -65,14 +65,14 @@ const MEASURED: [(&str, &str); 6] = [
 fn measure(
     experience: Option<Res<Experience>>,
     mut store: ResMut<DiagnosticsStore>,
-    mut known: Local<Vec<[DiagnosticPath; MEASURED.len()]>>,
+    mut paths: Local<Vec<[DiagnosticPath; DIAGNOSTICS.len()]>>,
 ) {
     let Some(experience) = experience else { return };
     let now = Instant::now();
-    for (place, recording) in experience.recordings().enumerate() {
-        if place == known.len() {
-            // Recordings are never removed, so each place stays that of one recording.
-            known.push(MEASURED.map(|(name, unit)| {
+    for (index, recording) in experience.recordings().enumerate() {
+        if index == paths.len() {
+            // Recordings are never removed, so an index always refers to the same recording.
+            paths.push(DIAGNOSTICS.map(|(name, unit)| {
                 let path = ExperienceDiagnosticsPlugin::path(recording, name);
                 store.add(
                     Diagnostic::new(path.clone())
@@ -93,7 +93,7 @@ fn measure(
             progress.flush.as_secs_f64() * 1e3,
             progress.lag.as_secs_f64(),
         ];
-        for (path, value) in known[place].iter().zip(values) {
+        for (path, value) in paths[index].iter().zip(values) {
             let enabled = store.get_mut(path).filter(|diagnostic| diagnostic.is_enabled);
             if let Some(diagnostic) = enabled {
                 diagnostic.add_measurement(DiagnosticMeasurement { time: now, value });

@@ -1,12 +1,13 @@
-//! Episodes of players: how a game ends and begins them, and how a capture turns players into rows.
+//! Episode boundaries: the events and rules by which episodes of players begin and end.
 //!
-//! A game triggers [`EndEpisode`] on a player when its episode ends, and nothing else: the recording itself finds players who
-//! join, leave and rejoin.
+//! A game triggers [`EndEpisode`] on a player when its episode ends. Players that join, leave or rejoin are detected by
+//! the recording.
 //!
 //! # Where to reset
 //! The final observation is read when the trigger is *applied*: at once with `World::trigger`, at the next sync point
 //! with `Commands::trigger`. So a player may be reset
-//! - in an observer of [`EpisodeEnded`], which is triggered right after the observation was read. This is the idiom;
+//! - in an observer of [`EpisodeEnded`], which is triggered right after the observation was read. This is the
+//!   recommended place;
 //! - in a system that is ordered after the one that triggers;
 //! - in commands that are queued after the trigger.
 //!
@@ -14,22 +15,24 @@
 //! observation.
 //!
 //! # The contract
-//! Rows keep the rules of [`transition`](experience_core::transition), and these. Comments in this module refer to them by name.
-//! - **Alignment**: `reward[t]` is what came of `action[t]` taken in `observation[t]`.
-//! - **Timing**: a capture closes the transition of its tick. The action is the one that the tick consumed. With a decision
-//!   interval or [`RecordMode::OnChange`], rewards sum and `ticks` counts.
-//! - **True final observation**: an observer stages an end together with the observation at that moment; the next capture
-//!   publishes it, with all reward given until then. The stronger of several ends wins. Without a tick since the last capture,
-//!   the last row is the final observation.
-//! - **Beginnings**: players join at a capture, in the order of their agent ids. A pending end is published before the next
-//!   episode begins. Between episodes no rows are written, further ends are ignored and counted, and rewards are counted as
-//!   orphaned.
-//! - **Termination**: a player who leaves truncates its episode, unless the recording says that it terminates it. A player who
-//!   left without an observer seeing it is found by the next capture.
-//! - **Change detection**: encoded rows are compared bit by bit. Change ticks are trusted only on request.
-//! - **The game comes first**: nothing is inserted on players during the game, a capture never waits, and once warm a capture
-//!   by one thread allocates nothing.
-//! - **Consent**: a player with `DoNotRecord` has no rows; its open episode is discarded.
+//! Rows follow the rules of [`transition`](experience_core::transition) and the rules below. Comments in this module
+//! refer to them by name.
+//! - **Alignment**: `reward[t]` is the reward for taking `action[t]` in `observation[t]`.
+//! - **Timing**: a capture closes the transition of its tick. The action is the one that the tick consumed. With a
+//!   decision interval or [`RecordMode::OnChange`], rewards sum and `ticks` counts.
+//! - **True final observation**: an observer stages an end together with the observation at that moment; the next
+//!   capture publishes it, with all reward given until then. The strongest of several ends is published. If no tick has
+//!   begun since the last capture, the last row is the final observation.
+//! - **Beginnings**: players join at a capture, in the order of their agent ids. A pending end is published before the
+//!   next episode begins. Between episodes no rows are written, further ends are ignored and counted, and rewards are
+//!   counted as orphaned.
+//! - **Termination**: when a player leaves, its episode is truncated, or terminated, as `EpisodeRules::on_despawn`
+//!   specifies. A player that left without triggering an observer is detected by the next capture.
+//! - **Change detection**: encoded rows are compared bit by bit. Change ticks are used only with
+//!   `Recording::trust_change_ticks`.
+//! - **The game comes first**: no component is inserted on players during the game, a capture does not block, and a
+//!   single-threaded capture does not allocate after warm-up.
+//! - **Consent**: a player with `DoNotRecord` has no rows, and its open episode is discarded.
 
 mod context;
 mod player_slot;
@@ -46,9 +49,9 @@ use experience_core::transition::{EndReason, Outcome};
 /// Ends the player's episode.
 ///
 /// The final observation is read when this is applied; [`EpisodeEnded`] is triggered right after. The episode itself is
-/// published by the capture of the same tick, with all reward given until then. If several ends are triggered in one tick, the
-/// strongest is published: terminated over truncated over having left. If the player is between episodes, the end is ignored
-/// and counted.
+/// published by the capture of the same tick, with all reward given until then. If several ends are triggered in one
+/// tick, the strongest is published: terminated over truncated over having left. If the player is between episodes, the
+/// end is ignored and counted.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -71,7 +74,7 @@ pub struct EndEpisode {
     pub outcome: Outcome,
     /// The reason, stored in the `end_reason` column.
     pub reason: EndReason,
-    /// The name of the only recording that this is for; `None` for all recordings of the player.
+    /// The name of the recording that this applies to; `None` for all recordings of the player.
     pub recording: Option<&'static str>,
 }
 
@@ -86,7 +89,7 @@ impl EndEpisode {
         }
     }
 
-    /// Recording stops while the world goes on, as with a time limit. A trainer bootstraps from the final observation.
+    /// Recording stops while the game continues, as with a time limit. A trainer bootstraps from the final observation.
     pub fn truncated(entity: Entity, reason: impl Into<EndReason>) -> Self {
         Self {
             outcome: Outcome::Truncated,
@@ -102,10 +105,10 @@ impl EndEpisode {
     }
 }
 
-/// The player's final observation has been read: an observer of this event resets the player.
+/// The player's final observation has been read. Observers of this event can reset the player.
 ///
-/// Triggered right after an [`EndEpisode`] that ended an episode. Not triggered if the player was between episodes, or is being
-/// despawned. Triggered whether or not recording is enabled.
+/// Triggered right after an [`EndEpisode`] that ended an episode. Not triggered if the player was between episodes, or
+/// is being despawned. Triggered whether or not recording is enabled.
 #[derive(EntityEvent, Clone, Debug)]
 pub struct EpisodeEnded {
     /// The player.
@@ -133,7 +136,7 @@ pub enum EpisodeStart {
     /// At the capture that publishes the end, by which time the reset has run.
     #[default]
     AtOnce,
-    /// At the capture after a [`BeginEpisode`]: for players who wait to respawn, so that the wait is in no episode.
+    /// At the capture after a [`BeginEpisode`]: for players that wait to respawn. The wait belongs to no episode.
     OnEvent,
 }
 
@@ -165,8 +168,8 @@ pub enum RecordMode {
     /// The last capture of every decision interval.
     #[default]
     EveryTick,
-    /// Only captures at which the observation, the action or the mask changed, or the episode ended. Skipped ticks add to
-    /// `ticks`, and their rewards are summed.
+    /// Only captures at which the observation, the action or the mask changed, or the episode ended. Skipped ticks add
+    /// to `ticks`, and their rewards are summed.
     OnChange,
 }
 

@@ -1,4 +1,4 @@
-//! Components of players: rewards, agent ids and consent.
+//! Components of players: [`Reward`], [`AgentId`] and [`DoNotRecord`].
 //!
 //! [`Reward`] is a required component of a recording's marker. The others are optional.
 

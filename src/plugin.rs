@@ -72,14 +72,15 @@ impl PluginGroup for ExperiencePlugins {
 /// app.add_plugins(ExperiencePlugin::default());
 /// ```
 ///
-/// Add recordings with [`ExperienceAppExt::add_recording`], after the plugin. [`ExperiencePlugins`] adds diagnostics, too.
+/// Add recordings with [`ExperienceAppExt::add_recording`], after the plugin. [`ExperiencePlugins`] also adds
+/// diagnostics.
 #[derive(Clone, Debug)]
 pub struct ExperiencePlugin {
-    /// Whether anything is recorded. A disabled plugin leaves the game exactly as an enabled one does: with the same
-    /// components, observers and resources, and [`EpisodeEnded`](crate::episode::EpisodeEnded) at the same moments.
+    /// Whether to record. A disabled plugin has the same effect on the game as an enabled one: the same components,
+    /// observers and resources, and [`EpisodeEnded`](crate::episode::EpisodeEnded) at the same moments.
     pub enabled: bool,
-    /// The schedule after which players are captured: one of the fixed loop (`FixedLast` by default), or of the main loop
-    /// (`Last`, for a game without fixed updates). With any other label, run [`ExperienceCapture`] yourself.
+    /// The schedule after which players are captured: one of the fixed loop (`FixedLast` by default), or of the main
+    /// loop (`Last`, for a game without fixed updates). With any other label, run [`ExperienceCapture`] yourself.
     pub capture_after: InternedScheduleLabel,
     /// How episodes reach the sinks.
     pub export: ExportSettings,
@@ -89,13 +90,14 @@ pub struct ExperiencePlugin {
     /// Without it, SIGTERM ends the process without a flush. SIGINT, the Ctrl-C of a terminal, is handled by
     /// [`TerminalCtrlCHandlerPlugin`](bevy_app::TerminalCtrlCHandlerPlugin), one of Bevy's `DefaultPlugins`.
     pub handle_sigterm: bool,
-    /// The id of the run; random where `None`.
+    /// The id of the run; random if `None`.
     pub run: Option<RunId>,
     /// The memory limit of the buffers of all recordings, in bytes; 1 GiB by default.
     ///
-    /// A recording whose [`expected_players`](crate::recording::PlayerScaling::expected_players) do not fit in addition to
-    /// those of earlier recordings is refused. During play, a player for whose buffer no memory is left is not recorded until
-    /// it joins again, and is counted in [`RunReport::unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents).
+    /// A recording whose [`expected_players`](crate::recording::PlayerScaling::expected_players) do not fit in addition
+    /// to those of earlier recordings is rejected. During play, a player whose buffer would exceed the limit is not
+    /// recorded until it joins again, and is counted in
+    /// [`RunReport::unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents).
     pub memory_budget: usize,
 }
 
@@ -139,8 +141,8 @@ pub trait ExperienceAppExt {
     /// Adds a recording.
     ///
     /// # Panics
-    /// When the recording cannot be set up, with the message of the [`SetupError`]. After the first capture it does not panic
-    /// but logs the error, and the recording is not added.
+    /// When the recording cannot be set up, with the message of the [`SetupError`]. After the first capture it does not
+    /// panic but logs the error, and the recording is not added.
     fn add_recording<P: Component>(&mut self, recording: Recording<P>) -> &mut Self;
 
     /// Adds a recording.
@@ -175,7 +177,7 @@ impl ExperienceAppExt for App {
             return Err(SetupError::DuplicateName(name));
         }
         let marker = self.world_mut().register_component::<P>();
-        // Fails where the marker is in an archetype already. Rewards are then inserted on players as captures find them.
+        // Fails if the marker is already in an archetype. Rewards are then inserted on players as captures find them.
         let required = self.world_mut().try_register_required_components::<P, Reward>();
         let state = self.world().resource::<Experience>().state();
         let mut same_marker = state.slots.iter().filter(|slot| slot.recorder.marker() == marker);

@@ -1,4 +1,4 @@
-//! Declaration of a recording: what to observe, which actions and rewards to record, and where to send them.
+//! [`Recording`]: declares the observations, actions, rewards, rules and sinks of one stream of transitions.
 
 mod build;
 mod episode_rules;
@@ -15,7 +15,7 @@ pub(crate) use memory_estimate::MemoryEstimate;
 pub use scaling::PlayerScaling;
 
 use crate::{
-    capture::{Nearest, Part},
+    capture::{Nearest, RowPart},
     episode::{DecisionTick, RecordMode},
     reflect::root_name,
 };
@@ -31,13 +31,13 @@ use experience_core::schema::{Column, DType, Space};
 use experience_export::Sink;
 use sources::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, nearest_plan, resource_plan};
 
-/// The declaration of a recording of all entities with the marker component `P`, its players.
+/// Builder of a recording of all entities with the marker component `P`, its players.
 ///
-/// A recording is one stream of transitions with one schema, like a table of Reverb, a behavior of ML-Agents or a module of
-/// RLlib. Columns of the observation are in the order of the calls.
+/// A recording is one stream of transitions with one schema, like a table of Reverb, a behavior of ML-Agents or a
+/// module of RLlib. Columns of the observation are in the order of the calls.
 ///
-/// [`add_recording`](crate::plugin::ExperienceAppExt::add_recording) takes it, and refuses what cannot be recorded with the
-/// path of the field and the remedy.
+/// Pass it to [`add_recording`](crate::plugin::ExperienceAppExt::add_recording), which rejects a field that cannot be
+/// recorded with its path and the remedy.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -55,13 +55,13 @@ use sources::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, neare
 /// ```
 ///
 /// # Names and bounds of columns
-/// A component can name its columns and state their bounds with [`ColumnName`](crate::recording::ColumnName) and
-/// [`ColumnBounds`](crate::recording::ColumnBounds), as attributes of `Reflect`. [`bounds`](Self::bounds) overrides them for one
-/// recording.
+/// A component can name its columns and state their bounds with [`ColumnName`] and
+/// [`ColumnBounds`], as attributes of `Reflect`. [`bounds`](Self::bounds) overrides
+/// them for one recording.
 ///
 /// # Settings
-/// [`episodes`](Self::episodes) takes the rules of episodes, [`buffers`](Self::buffers) how one buffer is made, and
-/// [`scaling`](Self::scaling) how many players to prepare for. Each call replaces all settings of its kind.
+/// [`episodes`](Self::episodes) sets the rules of episodes, [`buffers`](Self::buffers) the settings of each buffer, and
+/// [`scaling`](Self::scaling) the number of players to prepare for. Each call replaces all settings of its kind.
 #[must_use = "a recording does nothing until it is given to `App::add_recording`"]
 pub struct Recording<P> {
     spec: RecordingSpec,
@@ -133,12 +133,12 @@ impl<P: Component> Recording<P> {
     pub fn observe<T: Component + Reflect + Typed>(self) -> Self {
         self.edit(|spec| {
             spec.observation
-                .push(fields_plan::<T>(Part::Observation, root_name::<T>(), None));
+                .push(fields_plan::<T>(RowPart::Observation, root_name::<T>(), None));
         })
     }
 
-    /// Observes the given fields of the component `T`, in this order. A field is a path such as `"translation.x"`, of the
-    /// names that the Rust fields have; a path to a struct selects all of its leaves.
+    /// Observes the given fields of the component `T`, in this order. A field is a path such as `"translation.x"`, of
+    /// the names that the Rust fields have; a path to a struct selects all of its leaves.
     pub fn observe_fields<T: Component + Reflect + Typed>(
         self,
         fields: impl IntoIterator<Item = impl Into<String>>,
@@ -146,12 +146,12 @@ impl<P: Component> Recording<P> {
         let fields = fields.into_iter().map(Into::into).collect();
         self.edit(|spec| {
             spec.observation
-                .push(fields_plan::<T>(Part::Observation, root_name::<T>(), Some(fields)));
+                .push(fields_plan::<T>(RowPart::Observation, root_name::<T>(), Some(fields)));
         })
     }
 
     /// Observes values that `encode` computes from the component `T`, one per name. For types that reflection cannot
-    /// flatten. `encode` gets a slice of as many values as there are names; it holds zeros, or values of an earlier call.
+    /// flatten. `encode` gets a slice with one element per name, whose initial contents are unspecified.
     pub fn observe_with<T: Component>(
         self,
         names: impl IntoIterator<Item = impl Into<String>>,
@@ -160,7 +160,7 @@ impl<P: Component> Recording<P> {
         let columns = names.into_iter().map(Column::feature).collect();
         self.edit(|spec| {
             spec.observation
-                .push(custom_plan::<T>(Part::Observation, columns, move |value, bytes| {
+                .push(custom_plan::<T>(RowPart::Observation, columns, move |value, bytes| {
                     encode(value, bytemuck::cast_slice_mut(bytes));
                 }));
         })
@@ -171,8 +171,8 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.observation.push(resource_plan::<R>()))
     }
 
-    /// Observes the `count` nearest other entities with the component `T` within a distance of `within`: columns `present`,
-    /// `dx`, `dy` and `dz` for each. [`Nearest`] has the plane and further fields.
+    /// Observes the `count` nearest other entities with the component `T` within a distance of `within`: columns
+    /// `present`, `dx`, `dy` and `dz` for each. [`Nearest`] has settings for the plane and further fields.
     pub fn observe_nearest<T: Component + TypePath>(self, count: usize, within: f32) -> Self {
         self.observe_nearest_with(Nearest::<T>::new(count, within))
     }
@@ -185,7 +185,10 @@ impl<P: Component> Recording<P> {
     /// Records every leaf of the component `T` as part of the action. Numbers keep their types; a fieldless enum, or a
     /// `bool`, is a discrete choice.
     pub fn act<T: Component + Reflect + Typed>(self) -> Self {
-        self.edit(|spec| spec.action.push(fields_plan::<T>(Part::Action, root_name::<T>(), None)))
+        self.edit(|spec| {
+            spec.action
+                .push(fields_plan::<T>(RowPart::Action, root_name::<T>(), None));
+        })
     }
 
     /// Records values that `encode` computes from the component `T`, one per name, as a continuous part of the action.
@@ -197,7 +200,7 @@ impl<P: Component> Recording<P> {
         let columns = names.into_iter().map(Column::feature).collect();
         self.edit(|spec| {
             spec.action
-                .push(custom_plan::<T>(Part::Action, columns, move |value, bytes| {
+                .push(custom_plan::<T>(RowPart::Action, columns, move |value, bytes| {
                     encode(value, bytemuck::cast_slice_mut(bytes));
                 }));
         })
@@ -214,7 +217,7 @@ impl<P: Component> Recording<P> {
         let columns = vec![Column::scalar(name, DType::I64, space)];
         self.edit(|spec| {
             spec.action
-                .push(custom_plan::<T>(Part::Action, columns, move |value, bytes| {
+                .push(custom_plan::<T>(RowPart::Action, columns, move |value, bytes| {
                     bytes.copy_from_slice(&choose(value).to_ne_bytes());
                 }));
         })
@@ -228,19 +231,20 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.read_actions_after = Some(schedule.intern()))
     }
 
-    /// Records which choices of the discrete action are valid: every leaf of `T` is a `bool`, in the order of the choices.
+    /// Records which choices of the discrete action are valid: every leaf of `T` is a `bool`, in the order of the
+    /// choices.
     pub fn action_mask<T: Component + Reflect + Typed>(self) -> Self {
-        self.edit(|spec| spec.mask = Some(fields_plan::<T>(Part::Mask, root_name::<T>(), None)))
+        self.edit(|spec| spec.mask = Some(fields_plan::<T>(RowPart::Mask, root_name::<T>(), None)))
     }
 
-    /// Records every leaf of `T` in addition to the action, such as `behavior_logp` or `policy_version`. Columns of a struct
-    /// have the names of its fields, without the name of the struct.
+    /// Records every leaf of `T` in addition to the action, such as `behavior_logp` or `policy_version`. Columns of a
+    /// struct have the names of its fields, without the name of the struct.
     pub fn info<T: Component + Reflect + Typed>(self) -> Self {
         let root = match T::type_info() {
             TypeInfo::Struct(_) => String::new(),
             _ => root_name::<T>(),
         };
-        self.edit(|spec| spec.info.push(fields_plan::<T>(Part::Info, root, None)))
+        self.edit(|spec| spec.info.push(fields_plan::<T>(RowPart::Info, root, None)))
     }
 
     /// Records the match that a player is in: the one integer in the component `T`.
@@ -254,9 +258,9 @@ impl<P: Component> Recording<P> {
     }
 
     /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its
-    /// [`ColumnBounds`](crate::recording::ColumnBounds). An infinite bound is no bound. Values are not clamped.
+    /// [`ColumnBounds`]. An infinite bound means unbounded. Values are not clamped.
     ///
-    /// A column that does not exist, and `low > high` or NaN, are refused at set-up.
+    /// A column that does not exist, `low > high` and NaN are rejected at set-up.
     pub fn bounds(self, name: impl Into<String>, low: f64, high: f64) -> Self {
         self.edit(|spec| spec.bounds.push((name.into(), low, high)))
     }
@@ -266,7 +270,7 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.allows_lossy = true)
     }
 
-    /// The number of ticks per decision, 1 by default. A transition lasts this many ticks and sums their rewards.
+    /// Sets the number of ticks per decision, 1 by default. A transition lasts this many ticks and sums their rewards.
     ///
     /// # Panics
     /// When `ticks` is 0.
@@ -279,37 +283,38 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.decision_interval = ticks)
     }
 
-    /// The tick of a decision interval that provides the action.
+    /// Sets the tick of a decision interval that provides the action.
     pub fn decision_tick(self, tick: DecisionTick) -> Self {
         self.edit(|spec| spec.decision_tick = tick)
     }
 
-    /// The captures that write a row.
+    /// Sets which captures write a row.
     pub fn mode(self, mode: RecordMode) -> Self {
         self.edit(|spec| spec.mode = mode)
     }
 
-    /// Skips reading a player when no component of it was accessed mutably since the last capture, by Bevy's change ticks.
-    /// The player counts as unchanged. Applies where [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange).
+    /// Skips reading a player when no component of it was accessed mutably since the last capture, by Bevy's change
+    /// ticks. The player counts as unchanged. Applies if [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange).
     ///
     /// Rows are the same as without it as long as change ticks report every change. They do not report
     ///
-    /// - writes through [`bypass_change_detection`](bevy_ecs::change_detection::DetectChangesMut::bypass_change_detection), and
-    ///   unsafe code that does not set ticks;
+    /// - writes through
+    ///   [`bypass_change_detection`](bevy_ecs::change_detection::DetectChangesMut::bypass_change_detection), and unsafe
+    ///   code that does not set ticks;
     /// - writes through a shared reference: atomics, cells, locks;
     /// - inputs of a function given to [`observe_with`](Self::observe_with) or similar other than the component.
     ///
     /// Such a change is recorded late, with the next change that ticks report.
     ///
     /// A player that was missing at the last capture is always read. All players are read when an
-    /// [observed resource](Self::observe_resource) has changed, and always with [`observe_nearest`](Self::observe_nearest).
-    /// Has no effect with [`decision_interval`](Self::decision_interval), with
-    /// [`read_actions_after`](Self::read_actions_after), and where every tick writes a row.
+    /// [observed resource](Self::observe_resource) has changed, and always with
+    /// [`observe_nearest`](Self::observe_nearest). Has no effect with [`decision_interval`](Self::decision_interval),
+    /// with [`read_actions_after`](Self::read_actions_after), or if every tick writes a row.
     pub fn trust_change_ticks(self) -> Self {
         self.edit(|spec| spec.trusts_change_ticks = true)
     }
 
-    /// When episodes start, end and are split.
+    /// Sets when episodes start, end and are split.
     ///
     /// # Panics
     /// When `max_steps` is 0.
@@ -322,7 +327,7 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.episodes = rules)
     }
 
-    /// How the buffer of each player is made.
+    /// Sets the kind, capacity, memory and overflow policy of each player's buffer.
     ///
     /// # Panics
     /// When `capacity` is 0.
@@ -335,7 +340,7 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.buffers = settings)
     }
 
-    /// How many players to prepare for, and from which numbers on they share a pool and are captured in parallel.
+    /// Sets the expected number of players, and the numbers above which they share a pool and are captured in parallel.
     ///
     /// # Panics
     /// When `expected_players` is 0.
@@ -348,12 +353,13 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.scaling = scaling)
     }
 
-    /// A version of the meaning of the columns, part of the schema's hash. Change it when the same columns get a new meaning.
+    /// Sets the version of the columns' semantics, which is part of the schema's hash. Change it when the same columns
+    /// get a new meaning.
     pub fn version(self, version: impl Into<String>) -> Self {
         self.edit(|spec| spec.version = Some(version.into()))
     }
 
-    /// Adds a sink. Each sink of a recording gets every episode.
+    /// Adds a sink. Each sink of a recording receives every episode.
     pub fn sink(self, sink: impl Sink) -> Self {
         self.edit(|spec| spec.sinks.push(Box::new(sink)))
     }

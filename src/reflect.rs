@@ -1,31 +1,31 @@
 //! Field plans: compiled encoders from values of a reflected type to bytes of a row.
 //!
 //! A [`FieldPlan`] covers the leaves of one type: scalars, fieldless enums and the presence of `Option`s, reached
-//! through fields, tuples and arrays. Compiled, it is a list of ops. Each [op](op::Op) reads a run of leaves at fixed
-//! byte offsets of a value and writes them at fixed byte offsets of a row, without a call through `dyn Reflect`: as
-//! `f32` in an observation, in the leaf's own type in an action or info, as bits in a mask.
+//! through fields, tuples and arrays. A compiled plan is a list of ops. Each [op](op::Op) reads a run of leaves at
+//! fixed byte offsets of a value and writes them at fixed byte offsets of a row, without a call through `dyn Reflect`:
+//! as `f32` in an observation, in the leaf's own type in an action or info, as bits in a mask.
 //!
 //! # Stages
 //! | stage | module | result |
 //! |---|---|---|
-//! | [`FieldPlan::new`] | [`survey`], [`select`] | leaves, column names and refusals, from type information |
+//! | [`FieldPlan::new`] | [`leaves`], [`select`] | leaves, column names and refusals, from type information |
 //! | [`FieldPlan::place`] | | the offset of each column in the row |
 //! | [`FieldPlan::compile`] | [`locate`], [`compile`], [`op`] | offsets of the leaves, from a live value, and the ops |
 //! | [`FieldPlan::encode`] | [`encode`](mod@encode), [`kernel`] | rows, for any number of values at a time |
 //!
 //! # When `Reflect` getters are used
-//! The getters visit a leaf by its path: exact for every value, and many times slower than an op. They are used for
+//! The getters visit a leaf by its path: exact for every value, and but many times slower than an op. They are used for
 //! - all leaves, until the plan is compiled;
 //! - leaves without an offset: behind a pointer, below an `Option` other than that of a scalar, in the lanes of a SIMD
 //!   mask, and in an enum with ignored fields;
-//! - leaves of which a hand-written `Reflect` implementation returns something else than its type information says.
+//! - leaves for which a hand-written `Reflect` implementation returns a value that contradicts its type information.
 //!   They are recorded as 0, and logged once;
 //! - an enum's discriminant, the first time that it occurs;
 //! - ops that were demoted because a sample did not match.
 //!
 //! # Safety
-//! `Reflect` is a safe trait, so its answers are not proof of anything. An op may read a leaf of type `L` at offset `o`
-//! because in every live value of the plan's type `T` there is an initialised `L` at `o`:
+//! `Reflect` is a safe trait, so unsafe code must not rely on its return values being consistent. An op may read a leaf
+//! of type `L` at offset `o` because in every live value of the plan's type `T` there is an initialised `L` at `o`:
 //!
 //! 1. **Type.** `L` is known from the `TypeId` in the vtable of a reference that the getters returned, not from type
 //!    information. It is in a closed list: scalars, `Option`s of scalars, and enums whose variants are all units.
@@ -39,23 +39,23 @@
 //!    implementation that returns one field under two names fails this check, and both leaves use the getters.
 //! 4. **Uniformity.** The leaf lies at `o` in *every* value of `T`. With `#[derive(Reflect)]` this holds, because a
 //!    getter returns the same field of each value. A hand-written implementation can break it, by returning one field
-//!    of some values and another field of others. This is the one premise that is not proven. It is sampled:
+//!    of some values and another field of others. This is the only premise that is not proven. It is sampled:
 //!    [`FieldPlan::encode`] encodes some rows both ways, and an op that differs is demoted to getters.
 //!
-//! The pointers to values are the caller's promise, stated at [`FieldPlan::encode`].
+//! The validity of the pointers to values is a precondition of [`FieldPlan::encode`].
 
 mod attributes;
 mod compile;
 mod encode;
 mod error;
 mod kernel;
+mod leaves;
 mod locate;
 mod name;
 mod op;
 mod path;
 mod scalar;
 mod select;
-mod survey;
 mod variants;
 
 #[cfg(test)]
@@ -74,11 +74,11 @@ use core::{
 use encode::StridedValues;
 use error::{FieldErrorKind, RefusalReason, RefusedField};
 use experience_core::schema::Column;
+use leaves::LeafSet;
 use op::Op;
-use survey::LeafSet;
 use variants::VariantTable;
 
-/// How leaves are encoded, which depends on the part of the row that they go to.
+/// How leaves are encoded, depending on the part of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeafEncoding {
     /// `f32` features. A number is converted; a `bool` is 0 or 1; a fieldless enum is a one-hot; an `Option` is its
@@ -86,7 +86,7 @@ pub(crate) enum LeafEncoding {
     Observation {
         /// Whether `f64` and 64-bit integers are accepted, and rounded. 32-bit integers beyond 2²⁴ are rounded in any
         /// case.
-        narrow: bool,
+        allow_lossy: bool,
     },
     /// Columns of the leaves' own types, for actions and info. A fieldless enum is the index of its variant as `i64`;
     /// an `Option` is refused.
@@ -118,7 +118,7 @@ pub(crate) struct FieldPlan {
     has_reported_mismatch: AtomicBool,
 }
 
-/// The leaves of one column, with their place in the row.
+/// The leaves of one column, with their position in the row.
 #[derive(Debug)]
 struct PlacedLeaves {
     leaves: LeafSet,
@@ -133,9 +133,9 @@ struct PlacedLeaves {
 impl FieldPlan {
     /// Plans the leaves of `T`, or those at and below the dotted paths `fields`, in the order of the paths.
     ///
-    /// Column names begin with `root` unless it is empty. A [`ColumnName`] of the type replaces the type's name. The only
-    /// field of a tuple struct has the name of the struct: `Health(f32)` is `health`, though `fields` can also name it `0`.
-    /// An array adds a dimension to each column below it.
+    /// Column names begin with `root` unless it is empty. A [`ColumnName`] of the type replaces the type's name. The
+    /// only field of a tuple struct has the name of the struct: `Health(f32)` is `health`, though `fields` can also
+    /// name it `0`. An array adds a dimension to each column below it.
     ///
     /// # Errors
     /// When a selected leaf cannot be recorded or does not exist, or when there is none.
@@ -156,7 +156,7 @@ impl FieldPlan {
         }
         let fallback_name = attribute.unwrap_or(&type_name);
         let root = if root == type_name { fallback_name } else { root };
-        let entries = survey::survey(root, fallback_name, T::type_info(), encoding);
+        let entries = leaves::collect_leaves(root, fallback_name, T::type_info(), encoding);
         let (leaf_sets, columns) =
             select::select(entries, fields).map_err(|kind| FieldError::new(T::type_path(), encoding, kind))?;
         let mut end = 0;
@@ -271,7 +271,7 @@ impl FieldPlan {
         stride: usize,
     ) {
         self.assert_placed();
-        // SAFETY: by the caller's promise, and the result is passed to this plan only.
+        // SAFETY: guaranteed by the caller, and the result is passed to this plan only.
         let values = unsafe { StridedValues::new(source, source_stride, rows) };
         self.encode_values(values, out, stride);
     }

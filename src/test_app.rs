@@ -1,4 +1,4 @@
-//! A headless app with one fixed tick per update, for tests of recordings.
+//! [`TestApp`]: a headless app with one fixed tick per update, for tests of recordings.
 //!
 //! ```
 //! use bevy_ecs::prelude::*;
@@ -35,7 +35,7 @@ use experience_core::{account::RunReport, transition::Episode};
 use experience_export::MemorySink;
 
 /// The longest wait for the exporter.
-const PATIENCE: Duration = Duration::from_secs(30);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An [`App`] with time, tasks and [`ExperiencePlugin`], in which every update is exactly one fixed tick.
 pub struct TestApp {
@@ -61,8 +61,8 @@ impl TestApp {
     pub fn with_plugin(plugin: ExperiencePlugin) -> Self {
         let mut app = App::new();
         app.add_plugins((TaskPoolPlugin::default(), FrameCountPlugin, TimePlugin, plugin));
-        // The very first update has no fixed tick under any strategy, so it is run here. Where captures belong to the main
-        // loop it would be a capture, and is left to the test.
+        // The first update never has a fixed tick, so it is run here. If captures run in the main loop, the first
+        // update is a capture, and is left to the test.
         let fixed = app.world().resource::<FixedMainScheduleOrder>();
         if fixed.labels.contains(&ExperienceCapture.intern()) {
             app.insert_resource(TimeUpdateStrategy::FixedTimesteps(0));
@@ -91,7 +91,7 @@ impl TestApp {
         self
     }
 
-    /// Runs `n` fixed ticks, one an update.
+    /// Runs `n` fixed ticks, one per update.
     pub fn ticks(&mut self, n: usize) {
         for _ in 0..n {
             self.app.update();
@@ -127,7 +127,7 @@ impl TestApp {
     #[track_caller]
     pub fn finish_recording(&mut self, name: &str) -> Vec<Episode> {
         let mut experience = self.app.world_mut().resource_mut::<Experience>();
-        assert!(experience.close(PATIENCE), "the exporter did not finish");
+        assert!(experience.close(EXPORT_TIMEOUT), "the exporter did not finish");
         let sink = self.sinks.iter().find(|(known, _)| known == name);
         let mut episodes = sink.expect("the test has such a recording").1.episodes();
         episodes.sort_by_key(|episode| {

@@ -1,4 +1,4 @@
-//! The archetypes that hold a recording's players.
+//! Archetype matching for the players of a recording, updated incrementally as by a Bevy `QueryState`.
 
 use super::excluded_components;
 use bevy_ecs::{
@@ -7,16 +7,16 @@ use bevy_ecs::{
     world::World,
 };
 
-/// The archetypes that hold the marker and everything that the recording reads.
+/// The archetypes with the marker and every component that the recording reads.
 ///
-/// Archetypes are never removed from a world, so only those made since the last update are checked.
+/// Archetypes are never removed from a world, so an update checks only those created since the last one.
 pub(super) struct MatchedArchetypes {
     marker: ComponentId,
     required: Vec<ComponentId>,
     excluded: [ComponentId; 2],
     checked: ArchetypeGeneration,
     matched: Vec<ArchetypeId>,
-    /// Archetypes that hold the marker and lack a required component.
+    /// Archetypes with the marker that lack a required component.
     incomplete: Vec<ArchetypeId>,
 }
 

@@ -1,7 +1,7 @@
-//! Comparison of encoded rows.
+//! Bitwise comparison of encoded rows, for `RecordMode::OnChange`.
 //!
-//! Bevy's change ticks report mutable access, whether or not a value changed, and miss writes that bypass them. So rows are
-//! compared bit by bit: a NaN equals itself, and zero differs from minus zero.
+//! Bevy's change ticks report mutable access, whether or not a value changed, and miss writes that bypass them. Rows
+//! are therefore compared bit by bit: a NaN equals itself, and 0.0 differs from -0.0.
 
 use experience_core::schema::RowLayout;
 

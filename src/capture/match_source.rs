@@ -1,13 +1,13 @@
-//! Reads the match id of an entity.
+//! Source of match ids: reads the integer component that identifies an entity's match.
 
-use super::source::{Part, Source};
+use super::source::{RowPart, Source};
 use crate::reflect::FieldPlan;
 use bevy_ecs::{archetype::ArchetypeEntity, component::Component, storage::Table, world::World};
 use bevy_reflect::Reflect;
 use experience_core::{schema::DType, transition::values};
 
-/// Maximum match ids that are encoded together.
-const BATCH: usize = 64;
+/// Maximum number of match ids that are encoded at once.
+const MAX_BATCH: usize = 64;
 
 /// The component that holds an entity's match id.
 pub(crate) struct MatchSource {
@@ -19,7 +19,7 @@ impl MatchSource {
     /// The one integer in the component `T`, which `plan` places at offset 0.
     pub(crate) fn new<T: Component + Reflect>(world: &mut World, plan: FieldPlan, dtype: DType) -> Self {
         Self {
-            source: Source::fields::<T>(world, Part::Info, plan),
+            source: Source::fields::<T>(world, RowPart::Info, plan),
             dtype,
         }
     }
@@ -28,8 +28,8 @@ impl MatchSource {
         &mut self.source
     }
 
-    /// Calls `each` with the index and the match id of each of `entities`, which are in neighbouring rows of `table`. The match id
-    /// is `None` where an entity lacks the component.
+    /// Calls `each` with the index and the match id of each of `entities`, which are in neighbouring rows of `table`.
+    /// The match id is `None` if an entity lacks the component.
     #[inline]
     pub(super) fn for_each(
         &self,
@@ -38,10 +38,10 @@ impl MatchSource {
         entities: &[ArchetypeEntity],
         mut each: impl FnMut(usize, Option<i64>),
     ) {
-        let most = if self.source.is_in_tables() { BATCH } else { 1 };
+        let max_batch = if self.source.is_in_tables() { MAX_BATCH } else { 1 };
         let mut first = 0;
-        for entities in entities.chunks(most) {
-            let mut encoded = [[0_u8; 8]; BATCH];
+        for entities in entities.chunks(max_batch) {
+            let mut encoded = [[0_u8; 8]; MAX_BATCH];
             let encoded = &mut encoded[..entities.len()];
             let has_component = self.source.has(world, table, &entities[0]);
             if has_component {

@@ -1,23 +1,23 @@
-//! Observations of the nearest entities that have a component.
+//! Observations of the k nearest entities that have a component: `Nearest` and its columns.
 
 mod match_grids;
 mod source;
 
 pub(crate) use source::NearestSource;
 
-use super::{Part, Source};
+use super::{RowPart, Source};
 use crate::reflect::{FieldError, FieldPlan, LeafEncoding, root_name};
 use bevy_ecs::{component::Component, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
 use core::marker::PhantomData;
 use experience_core::schema::{Column, DType, Space};
-use source::Search;
+use source::NeighborSearch;
 
-/// Which entities with the component `T` a player observes, for
+/// An observation of the nearest entities with the component `T`, for
 /// [`Recording::observe_nearest_with`](crate::recording::Recording::observe_nearest_with).
 ///
-/// A player observes up to `count` neighbours, the nearest first. Each takes `1 + D + F` values of a row, all 0 where fewer
-/// are in reach:
+/// A player observes up to `count` neighbours, the nearest first. Each takes `1 + D + F` values of a row, all 0 if
+/// fewer neighbours are within the maximum distance:
 ///
 /// | values | content |
 /// |---|---|
@@ -25,11 +25,11 @@ use source::Search;
 /// | D | `dx`, `dy`, `dz`: the position relative to the player, in the axes and units of the world |
 /// | F | the chosen fields |
 ///
-/// Of two neighbours at one distance, the one with the lower agent id comes first, then the older entity.
+/// Neighbours at equal distances are ordered by agent id, then by entity.
 ///
-/// Left out are the player itself, entities with [`DoNotRecord`](crate::player::DoNotRecord) or `Disabled`, entities with a
-/// coordinate that is NaN, and, where the recording has a `match_id`, entities of another match than the player's. An entity
-/// or a player without a match is in all of them.
+/// A player never observes itself, entities with [`DoNotRecord`](crate::player::DoNotRecord) or `Disabled`, or entities
+/// with a NaN coordinate. If the recording has a `match_id`, it observes only entities of its own match; an entity or a
+/// player without a match id counts as a member of all matches.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -46,11 +46,11 @@ pub struct Nearest<T> {
     count: usize,
     max_distance: f32,
     axes: &'static [usize],
-    fields: Vec<FieldSpec>,
-    of: PhantomData<fn() -> T>,
+    fields: Vec<NeighborField>,
+    marker: PhantomData<fn() -> T>,
 }
 
-struct FieldSpec {
+struct NeighborField {
     plan: fn(&str, bool) -> Result<FieldPlan, FieldError>,
     source: fn(&mut World, FieldPlan) -> Source,
     path: &'static str,
@@ -65,42 +65,46 @@ impl<T: Component + TypePath> Nearest<T> {
             max_distance,
             axes: &[0, 1, 2],
             fields: Vec::new(),
-            of: PhantomData,
+            marker: PhantomData,
         }
     }
 
-    /// Measures distances along x and y alone, for games in two dimensions.
+    /// Measures distances along x and y only, for games in two dimensions.
     #[must_use]
     pub fn xy(mut self) -> Self {
         self.axes = &[0, 1];
         self
     }
 
-    /// Measures distances along x and z alone, for games on a ground plane.
+    /// Measures distances along x and z only, for games on a ground plane.
     #[must_use]
     pub fn xz(mut self) -> Self {
         self.axes = &[0, 2];
         self
     }
 
-    /// Adds the field at `path` of a neighbour's component `C`; an empty path adds all fields. A neighbour that lacks the
-    /// component has zeros.
+    /// Adds the field at `path` of a neighbour's component `C`; an empty path adds all fields. A neighbour that lacks
+    /// the component has zeros.
     #[must_use]
     pub fn with_field<C: Component + Reflect + Typed>(mut self, path: &'static str) -> Self {
-        self.fields.push(FieldSpec {
-            plan: |path, narrow| {
+        self.fields.push(NeighborField {
+            plan: |path, allow_lossy| {
                 let fields = [path];
                 let fields = (!path.is_empty()).then_some(fields.as_slice());
-                FieldPlan::new::<C>(&root_name::<C>(), fields, LeafEncoding::Observation { narrow })
+                FieldPlan::new::<C>(&root_name::<C>(), fields, LeafEncoding::Observation { allow_lossy })
             },
-            source: |world, plan| Source::fields::<C>(world, Part::Observation, plan),
+            source: |world, plan| Source::fields::<C>(world, RowPart::Observation, plan),
             path,
         });
         self
     }
 
     /// The columns of this observation, and the source that encodes them.
-    pub(crate) fn build(self, world: &mut World, narrow: bool) -> Result<(Vec<Column>, NearestSource), FieldError> {
+    pub(crate) fn build(
+        self,
+        world: &mut World,
+        allow_lossy: bool,
+    ) -> Result<(Vec<Column>, NearestSource), FieldError> {
         let name = root_name::<T>();
         let mut neighbor = vec![Column::scalar("present", DType::F32, Space::bounded(0.0, 1.0))];
         for &axis in self.axes {
@@ -114,7 +118,7 @@ impl<T: Component + TypePath> Nearest<T> {
         let mut fields = Vec::new();
         let mut width = neighbor.len();
         for spec in self.fields {
-            let mut plan = (spec.plan)(spec.path, narrow)?;
+            let mut plan = (spec.plan)(spec.path, allow_lossy)?;
             let mut offsets = Vec::new();
             for column in plan.columns() {
                 offsets.push((width - 1 - self.axes.len()) * 4);
@@ -130,17 +134,17 @@ impl<T: Component + TypePath> Nearest<T> {
             fields.push((spec.source)(world, plan));
         }
         let columns = (0..self.count)
-            .flat_map(|place| {
+            .flat_map(|index| {
                 neighbor.iter().map({
                     let name = &name;
                     move |column| Column {
-                        name: format!("{name}[{place}].{}", column.name),
+                        name: format!("{name}[{index}].{}", column.name),
                         ..column.clone()
                     }
                 })
             })
             .collect();
-        let search = Search {
+        let search = NeighborSearch {
             count: self.count,
             max_distance: self.max_distance,
             axes: self.axes,

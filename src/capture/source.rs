@@ -1,4 +1,4 @@
-//! The components and resources that a recording reads, and their encoding.
+//! Sources of a row: components and resources that a recording reads through type-erased pointers, and their encoding.
 #![expect(
     unsafe_code,
     reason = "columns of tables are read through erased pointers, so that one encoder serves all component types"
@@ -17,61 +17,61 @@ use bevy_reflect::Reflect;
 use core::{cell::UnsafeCell, marker::PhantomData, ops::Range};
 use experience_buffer::prefetch;
 
-/// Which part of a row a source fills.
+/// The part of a row that a source fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum RowPart {
     Observation,
     Mask,
     Action,
     Info,
 }
 
-/// How a value becomes bytes of a row.
-pub(crate) enum Encoding {
-    /// The leaves of a reflected type.
+/// How a source encodes a value into a row.
+pub(crate) enum SourceEncoding {
+    /// The leaves of a reflected type, by a field plan.
     Fields(FieldPlan),
-    /// A function of the application.
+    /// A user-defined function.
     Custom {
         /// The bytes of a row that it fills.
         bytes: Range<usize>,
-        /// Takes a pointer to the type that the source was made for.
-        encode: Box<dyn Fn(Erased<'_>, &mut [u8]) + Send + Sync>,
+        /// Takes a pointer to the component type of the source.
+        encode: Box<dyn Fn(ErasedPtr<'_>, &mut [u8]) + Send + Sync>,
     },
 }
 
-/// A pointer to a live value of the type that a source was made for.
+/// A pointer to a live value of the component or resource type of a source.
 #[derive(Clone, Copy)]
-pub(crate) struct Erased<'a>(bevy_ecs::ptr::Ptr<'a>);
+pub(crate) struct ErasedPtr<'a>(bevy_ecs::ptr::Ptr<'a>);
 
 /// A component that a recording reads.
 pub(crate) struct Source {
-    part: Part,
+    part: RowPart,
     component: ComponentId,
     storage: StorageType,
     /// Bytes from one value of a column to the next.
     size: usize,
-    encoding: Encoding,
+    encoding: SourceEncoding,
     /// Restores the type of an erased value.
-    reflect: Option<fn(Erased<'_>) -> &dyn Reflect>,
+    reflect: Option<fn(ErasedPtr<'_>) -> &dyn Reflect>,
 }
 
 impl Source {
     /// The leaves of the component `T`, as `plan` lays them out.
-    pub(crate) fn fields<T: Component + Reflect>(world: &mut World, part: Part, plan: FieldPlan) -> Self {
+    pub(crate) fn fields<T: Component + Reflect>(world: &mut World, part: RowPart, plan: FieldPlan) -> Self {
         Self {
             part,
             component: world.register_component::<T>(),
             storage: T::STORAGE_TYPE,
             size: size_of::<T>(),
-            encoding: Encoding::Fields(plan),
+            encoding: SourceEncoding::Fields(plan),
             reflect: Some(reflect::<T>),
         }
     }
 
-    /// What `encode` writes for the component `T`, in the given bytes of a row.
+    /// A source that calls `encode` with the component `T` and the given bytes of a row.
     pub(crate) fn custom<T: Component>(
         world: &mut World,
-        part: Part,
+        part: RowPart,
         bytes: Range<usize>,
         encode: impl Fn(&T, &mut [u8]) + Send + Sync + 'static,
     ) -> Self {
@@ -80,16 +80,16 @@ impl Source {
             component: world.register_component::<T>(),
             storage: T::STORAGE_TYPE,
             size: size_of::<T>(),
-            encoding: Encoding::Custom {
+            encoding: SourceEncoding::Custom {
                 bytes,
-                // SAFETY: `Source::encode` alone makes `Erased` values for this source, of the component `T`.
+                // SAFETY: only `Source::encode` passes pointers to this function, and they point to the component `T`.
                 encode: Box::new(move |value, row| encode(unsafe { value.0.deref::<T>() }, row)),
             },
             reflect: None,
         }
     }
 
-    pub(crate) fn part(&self) -> Part {
+    pub(crate) fn part(&self) -> RowPart {
         self.part
     }
 
@@ -105,12 +105,12 @@ impl Source {
 
     /// Whether encoding is faster after [`compile`](Self::compile).
     pub(crate) fn needs_compiling(&self) -> bool {
-        matches!(&self.encoding, Encoding::Fields(plan) if !plan.is_compiled())
+        matches!(&self.encoding, SourceEncoding::Fields(plan) if !plan.is_compiled())
     }
 
-    /// Compiles the encoding with the component of `player`, which is in `table`, as an example.
+    /// Compiles the encoding for the memory layout of the component, taken from that of `player`, which is in `table`.
     pub(crate) fn compile(&mut self, world: &World, table: &Table, player: &ArchetypeEntity) {
-        if let (Encoding::Fields(plan), Some(reflect)) = (&mut self.encoding, self.reflect)
+        if let (SourceEncoding::Fields(plan), Some(reflect)) = (&mut self.encoding, self.reflect)
             && !plan.is_compiled()
             && let Some(value) = value_of(world, table, player, self.component, self.storage)
         {
@@ -123,7 +123,7 @@ impl Source {
         value_of(world, table, player, self.component, self.storage).is_some()
     }
 
-    /// Whether all entities of a table have the component, or all lack it.
+    /// Whether the component is stored in tables, so that all entities of a table have it or none has.
     pub(super) fn is_in_tables(&self) -> bool {
         self.storage == StorageType::Table
     }
@@ -154,8 +154,8 @@ impl Source {
         }
     }
 
-    /// Sets `changed` for those of `players`, which are in neighbouring rows of `table`, whose component was added or accessed
-    /// mutably between the ticks `last` and `now`.
+    /// Sets `changed` for those of `players`, which are in neighbouring rows of `table`, whose component was added or
+    /// accessed mutably between the ticks `last` and `now`.
     pub(super) fn mark_changed(
         &self,
         world: &World,
@@ -164,11 +164,11 @@ impl Source {
         (last, now): (Tick, Tick),
         changed: &mut [bool],
     ) {
-        // As `Tick::is_newer_than`, which the compiler does not vectorize.
+        // Equivalent to `Tick::is_newer_than`, in a form that the compiler vectorizes.
         let age = now.get().wrapping_sub(last.get()).min(MAX_CHANGE_AGE);
         let is_newer = |tick: &UnsafeCell<Tick>| {
-            // SAFETY: ticks are written only through access that may write to their component, which the shared borrow of the
-            // world rules out.
+            // SAFETY: ticks are written only through access that may write to their component, which the shared borrow
+            // of the world rules out.
             let tick = unsafe { *tick.get() };
             now.get().wrapping_sub(tick.get()) < age
         };
@@ -195,19 +195,19 @@ impl Source {
         }
     }
 
-    /// Encodes `count` consecutive values of a column, from `first` on.
-    fn encode_run(&self, first: Erased<'_>, count: usize, rows: &mut [u8], stride: usize) {
+    /// Encodes `count` consecutive values of a column, starting at `first`.
+    fn encode_run(&self, first: ErasedPtr<'_>, count: usize, rows: &mut [u8], stride: usize) {
         match &self.encoding {
-            Encoding::Fields(plan) => {
-                // SAFETY: `first` points to a live value of the plan's type. The caller passes the first of `count` players
-                // in neighbouring rows of one table, so `count` values follow each other there, `size` bytes apart, and the
-                // shared borrow of the world rules out writers.
+            SourceEncoding::Fields(plan) => {
+                // SAFETY: `first` points to a live value of the plan's type. The caller passes the first of `count`
+                // players in neighbouring rows of one table, so `count` values follow each other there, `size` bytes
+                // apart, and the shared borrow of the world rules out writers.
                 unsafe { plan.encode(first.0.as_ptr(), self.size, count, rows, stride) };
             }
-            Encoding::Custom { bytes, encode } => {
+            SourceEncoding::Custom { bytes, encode } => {
                 for (index, row) in rows.chunks_exact_mut(stride).take(count).enumerate() {
                     // SAFETY: as above, the value `index` places on is live and of the same type.
-                    let value = Erased(unsafe { first.0.byte_add(index * self.size) });
+                    let value = ErasedPtr(unsafe { first.0.byte_add(index * self.size) });
                     encode(value, &mut row[bytes.clone()]);
                 }
             }
@@ -222,27 +222,27 @@ fn value_of<'w>(
     player: &ArchetypeEntity,
     component: ComponentId,
     storage: StorageType,
-) -> Option<Erased<'w>> {
+) -> Option<ErasedPtr<'w>> {
     match storage {
         StorageType::Table => {
             let column = table.get_column(component)?;
             let row = player.table_row();
             debug_assert!(row.index_u32() < table.entity_count());
             // SAFETY: the player's row is in its table, and the shared borrow of the world rules out writers.
-            Some(Erased(unsafe { column.get_data_unchecked(row) }))
+            Some(ErasedPtr(unsafe { column.get_data_unchecked(row) }))
         }
         StorageType::SparseSet => {
             let set = world.storages().sparse_sets.get(component)?;
-            Some(Erased(set.get(player.id())?))
+            Some(ErasedPtr(set.get(player.id())?))
         }
     }
 }
 
-/// Prefetches the components of `players`, if they are in neighbouring rows of `table`. If they are not, other components
-/// are prefetched, which is harmless.
+/// Prefetches the components of `players`, if they are in neighbouring rows of `table`. Otherwise components of other
+/// entities are prefetched, which is harmless.
 #[inline]
 fn prefetch(table: &Table, players: &[ArchetypeEntity], component: ComponentId, size: usize) {
-    /// The hardware prefetcher follows larger components.
+    /// Larger components are left to the hardware prefetcher.
     const LARGE: usize = 128;
     let (Some(player), Some(column)) = (players.first(), table.get_column(component)) else {
         return;
@@ -255,23 +255,23 @@ fn prefetch(table: &Table, players: &[ArchetypeEntity], component: ComponentId, 
     }
 }
 
-fn reflect<T: Reflect>(value: Erased<'_>) -> &dyn Reflect {
-    // SAFETY: this function is only ever stored beside the component or resource id of `T`, whose values are the only
-    // ones it is given.
+fn reflect<T: Reflect>(value: ErasedPtr<'_>) -> &dyn Reflect {
+    // SAFETY: this function is stored only together with the component or resource id of `T`, and is called only with
+    // values of that id.
     unsafe { value.0.deref::<T>() }
 }
 
 /// Reads the component `T` of entities without a query.
 pub(super) struct ComponentReader<T> {
     component: ComponentId,
-    of: PhantomData<fn() -> T>,
+    marker: PhantomData<fn() -> T>,
 }
 
 impl<T: Component> ComponentReader<T> {
     pub(super) fn new(world: &mut World) -> Self {
         Self {
             component: world.register_component::<T>(),
-            of: PhantomData,
+            marker: PhantomData,
         }
     }
 
@@ -279,11 +279,11 @@ impl<T: Component> ComponentReader<T> {
         self.component
     }
 
-    /// The component of `entity`, which is in `table`, if it has one.
-    pub(super) fn of<'w>(&self, world: &'w World, table: &'w Table, entity: &ArchetypeEntity) -> Option<&'w T> {
+    /// The component of `entity`, which is in `table`; `None` if it has none.
+    pub(super) fn get<'w>(&self, world: &'w World, table: &'w Table, entity: &ArchetypeEntity) -> Option<&'w T> {
         let value = value_of(world, table, entity, self.component, T::STORAGE_TYPE)?;
-        // SAFETY: `component` is the id of `T`: `new` took it from the world by that type, and the recording that
-        // holds this reads one world only.
+        // SAFETY: `component` is the id of `T`: `new` registered it for that type, and a recording reads only the world
+        // that it was built for.
         Some(unsafe { value.0.deref::<T>() })
     }
 
@@ -293,16 +293,16 @@ impl<T: Component> ComponentReader<T> {
         prefetch(table, entities, self.component, size_of::<T>());
     }
 
-    /// The components of `entities`, which are in neighbouring rows of `table`. `None` where they have none, or where the
+    /// The components of `entities`, which are in neighbouring rows of `table`. `None` if they have none, or if the
     /// component is not stored in tables.
-    pub(super) fn of_run<'w>(&self, table: &'w Table, entities: &[ArchetypeEntity]) -> Option<&'w [T]> {
+    pub(super) fn get_slice<'w>(&self, table: &'w Table, entities: &[ArchetypeEntity]) -> Option<&'w [T]> {
         let (first, last) = (entities.first()?.table_row(), entities.last()?.table_row());
         debug_assert_eq!(last.index() - first.index() + 1, entities.len());
         debug_assert!(last.index_u32() < table.entity_count());
         let column = table.get_column(self.component)?;
         // SAFETY: `component` is the id of `T`, as above, so the column is an array of `T`. The caller passes
-        // entities of neighbouring rows in order, so as many values begin at the first one's row, and the shared borrow of
-        // the world rules out writers.
+        // entities of neighbouring rows in order, so `entities.len()` values follow each other from the first one's row
+        // on, and the shared borrow of the world rules out writers.
         Some(unsafe {
             let first = column.get_data_unchecked(first).as_ptr().cast::<T>();
             core::slice::from_raw_parts(first, entities.len())
@@ -310,22 +310,23 @@ impl<T: Component> ComponentReader<T> {
     }
 }
 
-/// A resource that is part of every player's observation. It is encoded once a capture.
+/// A resource that is part of every player's observation. It is encoded once per capture and copied into each row.
 pub(crate) struct ResourceSource {
     name: String,
     component: ComponentId,
     plan: FieldPlan,
-    reflect: fn(Erased<'_>) -> &dyn Reflect,
+    reflect: fn(ErasedPtr<'_>) -> &dyn Reflect,
     /// The bytes of a row that it fills.
     bytes: Range<usize>,
     encoded: Vec<u8>,
-    /// As of the last [`has_changed`](Self::has_changed).
-    before: Vec<u8>,
+    /// `encoded` as of the last call of [`has_changed`](Self::has_changed).
+    last_encoded: Vec<u8>,
     present: bool,
 }
 
 impl ResourceSource {
-    /// The leaves of the resource `R` in the given bytes of a row. The plan's offsets count from the first of these bytes.
+    /// The leaves of the resource `R` in the given bytes of a row. The plan's offsets count from the first of these
+    /// bytes.
     pub(crate) fn new<R: Resource + Reflect>(
         world: &mut World,
         name: String,
@@ -338,7 +339,7 @@ impl ResourceSource {
             plan,
             reflect: reflect::<R>,
             encoded: vec![0; bytes.len()],
-            before: Vec::with_capacity(bytes.len()),
+            last_encoded: Vec::with_capacity(bytes.len()),
             bytes,
             present: true,
         }
@@ -352,16 +353,16 @@ impl ResourceSource {
         self.present
     }
 
-    /// Whether it differs from what it was at the last call.
+    /// Whether the encoded resource differs from that at the last call.
     pub(super) fn has_changed(&mut self) -> bool {
-        let changed = self.encoded != self.before;
-        self.before.clone_from(&self.encoded);
+        let changed = self.encoded != self.last_encoded;
+        self.last_encoded.clone_from(&self.encoded);
         changed
     }
 
-    /// Encodes the resource; false when it does not exist.
+    /// Encodes the resource. Returns false if it does not exist.
     pub(crate) fn read(&mut self, world: &World) -> bool {
-        let value = world.get_resource_by_id(self.component).map(Erased);
+        let value = world.get_resource_by_id(self.component).map(ErasedPtr);
         self.present = value.is_some();
         if let Some(value) = value {
             if !self.plan.is_compiled() {

@@ -1,9 +1,9 @@
 //! A spatial hash grid for radius and k-nearest-neighbour queries over points that are rebuilt every tick.
 //!
 //! # Why not a crate
-//! Building the index and querying the three nearest neighbours of every point, in nanoseconds a point (uniform density,
-//! about 25 points within the maximum distance, all points moved between two rebuilds; fastest of 20 to 200 rounds on a
-//! shared two-core server):
+//! Building the index and querying the three nearest neighbours of every point, in nanoseconds a point (uniform
+//! density, about 25 points within the maximum distance, all points moved between two rebuilds; fastest of 20 to 200
+//! rounds on a shared two-core server):
 //!
 //! | points | this grid | `kiddo` 6.3, `ImmutableKdTree` | `rstar` 0.14, `bulk_load` |
 //! |---|---|---|---|
@@ -23,13 +23,13 @@ pub use neighbors::Neighbors;
 use bevy_math::Vec3;
 use core::ops::Range;
 
-/// Up to this many points are scanned without a table.
-const UNSORTED_MAX: usize = 12;
+/// Up to this many points are scanned without a hash table.
+const MAX_UNSORTED_POINTS: usize = 12;
 
-/// Points that share the average point's bucket above which cells are halved, and below which they are doubled. Doubling
-/// multiplies the sharing by at most 8, so one step up never leads to a step down.
-const CROWDED: f32 = 5.0;
-const SPARSE: f32 = 1.4;
+/// Mean occupancy above which cells are halved, and below which they are doubled. Doubling multiplies the occupancy by
+/// at most 8, so one doubling never leads to a halving.
+const MAX_OCCUPANCY: f32 = 5.0;
+const MIN_OCCUPANCY: f32 = 1.4;
 
 /// Limits of a cell's width.
 const MIN_WIDTH: f32 = 1.0 / (1_u64 << 60) as f32;
@@ -40,10 +40,11 @@ const MAX_CELL: f32 = (1 << 29) as f32;
 
 /// Points in 2D or 3D, each with an id, for queries by distance.
 ///
-/// Space is divided into cubic cells without bounds, which are hashed into a table of two to four buckets a point, so an
-/// outlier costs no memory. A row of cells along x is contiguous in the table, and rows begin a golden section of the table
-/// apart, so rows of a world of any shape fill it evenly. The width of a cell adapts to the density of the points at every
-/// build. Builds and queries allocate nothing once the grid has held as many points.
+/// Space is divided into cubic cells without bounds, which are hashed into a table of two to four buckets a point, so
+/// an outlier costs no memory. A row of cells along x is contiguous in the table. The start of a row is a
+/// low-discrepancy hash of its y and z, so worlds of any shape fill the table evenly. The width of a cell adapts to the
+/// density of the points at every build. A build or query does not allocate unless the grid holds more points than ever
+/// before.
 ///
 /// Points in a plane keep the third coordinate at 0.
 ///
@@ -71,8 +72,8 @@ const MAX_CELL: f32 = (1 << 29) as f32;
 pub struct SpatialGrid {
     /// A power of two, so that dividing by it is exact.
     cell_width: f32,
-    /// Points in the average point's bucket, as of the last build.
-    sharing: f32,
+    /// Mean number of points in a point's bucket, as of the last build.
+    mean_occupancy: f32,
     /// The bounding box of all points.
     min: Vec3,
     max: Vec3,
@@ -88,12 +89,12 @@ pub struct SpatialGrid {
 struct Point {
     position: Vec3,
     id: u32,
-    /// The hash of its row of cells: buckets hold points of several rows.
+    /// The hash of its row of cells. A bucket can hold points of several rows.
     row: u32,
 }
 
 impl SpatialGrid {
-    /// An empty grid. `cell_width` is the first guess at the width of a cell, such as the radius of the queries to come.
+    /// An empty grid. `cell_width` is the initial width of a cell, for example the radius of the expected queries.
     #[must_use]
     #[expect(clippy::manual_clamp, reason = "unlike `clamp`, this replaces NaN")]
     pub fn new(cell_width: f32) -> Self {
@@ -101,7 +102,7 @@ impl SpatialGrid {
         let width = cell_width.abs().max(MIN_WIDTH).min(MAX_WIDTH).to_bits() & !((1 << 23) - 1);
         Self {
             cell_width: f32::from_bits(width),
-            sharing: CROWDED,
+            mean_occupancy: MAX_OCCUPANCY,
             min: Vec3::INFINITY,
             max: Vec3::NEG_INFINITY,
             inserted: Vec::new(),
@@ -120,7 +121,7 @@ impl SpatialGrid {
 
     /// Adds a point, whose id is less than [`u32::MAX`]. Queries find it after the next [`build`](Self::build).
     ///
-    /// A point with a coordinate that is NaN is left out, since it is at no distance from anything.
+    /// A point with a NaN coordinate is ignored, because no distance to it is defined.
     #[inline]
     pub fn insert(&mut self, id: u32, position: Vec3) {
         if position.is_nan() {
@@ -134,23 +135,23 @@ impl SpatialGrid {
     /// Sorts the points into cells. Call it after [`clear`](Self::clear) and [`insert`](Self::insert), before queries.
     pub fn build(&mut self) {
         self.starts.clear();
-        if self.inserted.len() <= UNSORTED_MAX {
+        if self.inserted.len() <= MAX_UNSORTED_POINTS {
             self.points.clone_from(&self.inserted);
             return;
         }
-        if self.sharing < SPARSE && self.cell_width < MAX_WIDTH {
+        if self.mean_occupancy < MIN_OCCUPANCY && self.cell_width < MAX_WIDTH {
             self.cell_width *= 2.0;
         }
         self.assign_buckets();
-        while self.sharing > CROWDED && self.cell_width > MIN_WIDTH {
+        while self.mean_occupancy > MAX_OCCUPANCY && self.cell_width > MIN_WIDTH {
             self.cell_width /= 2.0;
             self.assign_buckets();
         }
         self.sort();
     }
 
-    /// Calls `each` with the id and the squared distance of every point at most `radius` from `center`, in no particular
-    /// order.
+    /// Calls `each` with the id and the squared distance of every point at most `radius` from `center`, in no
+    /// particular order.
     #[inline]
     pub fn for_each_within(&self, center: Vec3, radius: f32, mut each: impl FnMut(u32, f32)) {
         let max_squared = radius * radius;
@@ -187,20 +188,20 @@ impl SpatialGrid {
     /// Finds the bucket of each point, and counts the points of each bucket.
     fn assign_buckets(&mut self) {
         let len = (2 * self.inserted.len()).next_power_of_two();
-        let table = Table::new(self.cell_width, len);
+        let hasher = CellHasher::new(self.cell_width, len);
         self.starts.clear();
         self.starts.resize(len + 1, 0);
         self.buckets.resize(self.inserted.len(), 0);
         let mut pairs = 0_u64;
         for (point, bucket) in self.inserted.iter_mut().zip(&mut self.buckets) {
-            let [x, y, z] = table.cell(point.position);
-            point.row = Table::row(y, z);
-            *bucket = table.bucket(x, point.row) as u32;
+            let [x, y, z] = hasher.cell(point.position);
+            point.row = CellHasher::row(y, z);
+            *bucket = hasher.bucket(x, point.row) as u32;
             let count = &mut self.starts[*bucket as usize];
             pairs += u64::from(*count);
             *count += 1;
         }
-        self.sharing = 1.0 + 2.0 * pairs as f32 / self.inserted.len() as f32;
+        self.mean_occupancy = 1.0 + 2.0 * pairs as f32 / self.inserted.len() as f32;
     }
 
     /// Sorts the points by bucket, with the counts in `starts`.
@@ -219,18 +220,18 @@ impl SpatialGrid {
         }
     }
 
-    /// Calls `visit` with slices that hold every point whose coordinates all differ from those of `center` by at most
-    /// `radius`, and others. Where a row is given, only points of that row count; so each point counts once. True if no
-    /// point of the grid is outside of the box.
+    /// Calls `visit` with slices that together contain every point in the axis-aligned box around `center` with the
+    /// half-extent `radius`, and may contain others. If a row is given, `visit` ignores points of other rows, so that
+    /// no point is visited twice. Returns true if the box contains all points of the grid.
     #[inline]
     fn scan_box(&self, center: Vec3, radius: f32, mut visit: impl FnMut(&[Point], Option<u32>)) -> bool {
         let Some(len) = self.starts.len().checked_sub(1) else {
             visit(&self.points, None);
             return true;
         };
-        let table = Table::new(self.cell_width, len);
+        let hasher = CellHasher::new(self.cell_width, len);
         let (low, high) = (center - radius, center + radius);
-        let (min, max) = (table.cell(low.max(self.min)), table.cell(high.min(self.max)));
+        let (min, max) = (hasher.cell(low.max(self.min)), hasher.cell(high.min(self.max)));
         let mut cells = 1.0;
         for (min, max) in min.into_iter().zip(max) {
             if min > max {
@@ -238,7 +239,7 @@ impl SpatialGrid {
             }
             cells *= (max - min + 1) as f32;
         }
-        // More cells than points, but for the smallest box in a small grid.
+        // A scan of all points is cheaper than visiting more cells than there are points. 27 is the smallest box in 3D.
         if cells > self.points.len().max(27) as f32 {
             visit(&self.points, None);
             return true;
@@ -246,8 +247,8 @@ impl SpatialGrid {
         let width = (max[0] - min[0] + 1) as usize;
         for z in min[2]..=max[2] {
             for y in min[1]..=max[1] {
-                let row = Table::row(y, z);
-                let first = table.bucket(min[0], row);
+                let row = CellHasher::row(y, z);
+                let first = hasher.bucket(min[0], row);
                 let end = first + width;
                 visit(self.points_of(first..end.min(len)), Some(row));
                 if end > len {
@@ -271,13 +272,13 @@ impl Point {
     }
 }
 
-/// How cells are hashed into a table of buckets.
-struct Table {
+/// Maps positions to cells, and hashes cells into a table of buckets.
+struct CellHasher {
     cells_per_unit: f32,
     len: usize,
 }
 
-impl Table {
+impl CellHasher {
     #[inline]
     fn new(cell_width: f32, len: usize) -> Self {
         Self {
@@ -286,12 +287,12 @@ impl Table {
         }
     }
 
-    /// The cell of a position. The number of a cell never falls where a coordinate grows.
+    /// The cell of a position. Cell numbers are monotonic in each coordinate.
     #[inline]
     fn cell(&self, position: Vec3) -> [i32; 3] {
         (position * self.cells_per_unit).to_array().map(|coordinate| {
             let coordinate = coordinate.clamp(-MAX_CELL, MAX_CELL);
-            // `f32::floor` is a function call where the target has no instruction for it.
+            // `f32::floor` is a function call on targets without an instruction for it.
             let cell = coordinate as i32;
             cell - i32::from(cell as f32 > coordinate)
         })
@@ -313,7 +314,7 @@ impl Table {
     }
 }
 
-/// The square root, and enough more that no rounding of a squared distance exceeds it.
+/// The square root, rounded up by more than the rounding error of a squared distance.
 #[inline]
 fn padded_sqrt(squared: f32) -> f32 {
     squared.sqrt() * (1.0 + 1e-6) + 1e-18

@@ -1,28 +1,35 @@
-//! Captures that skip players whose components did not change, by Bevy's change ticks.
+//! Change-tick filter of the row encoder: encodes only players whose components were accessed mutably since the last
+//! capture.
 
-use super::{BLOCK, Block, LEAD, Parts, RowEncoder, run_length, stride};
+use super::{EncodedBlock, MAX_BLOCK_ROWS, PREFIX_WORDS, RowEncoder, RowParts, cell_words, run_length};
 use crate::player::Reward;
 use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
 
-/// Decides which players are encoded.
+/// Selects the players to encode, and receives their rows.
 pub(crate) trait ChangeVisitor {
-    /// Called with every player. `is_unchanged` is true if no recorded component of it was accessed mutably since the last
-    /// capture. Returns whether the player is skipped.
-    fn skips(&mut self, entity: Entity, reward: Option<&Reward>, is_unchanged: bool) -> bool;
+    /// Called for every player. `is_unchanged` is true if no recorded component of it was accessed mutably since the
+    /// last capture. Returns whether the player is skipped.
+    fn should_skip(&mut self, entity: Entity, reward: Option<&Reward>, is_unchanged: bool) -> bool;
 
     /// Called with the rows of players that are not skipped.
-    fn take(&mut self, block: Block<'_>);
+    fn visit_block(&mut self, block: EncodedBlock<'_>);
 }
 
 impl RowEncoder {
     /// Encodes the players that `visitor` does not skip; `last` is the world's change tick at the last capture. Call
     /// [`prepare`](Self::prepare) before.
-    pub(crate) fn encode_changed(&mut self, world: &World, parts: Parts, last: Tick, visitor: &mut impl ChangeVisitor) {
+    pub(crate) fn encode_changed(
+        &mut self,
+        world: &World,
+        parts: RowParts,
+        last: Tick,
+        visitor: &mut impl ChangeVisitor,
+    ) {
         let mut scratch = core::mem::take(&mut self.scratch);
-        let (stride, row_words) = (stride(&self.layout), self.layout.row_words());
-        let most = scratch.cell_capacity(stride);
+        let (stride, row_words) = (cell_words(&self.layout), self.layout.row_words());
+        let max_rows = scratch.cell_capacity(stride);
         let now = world.read_change_tick();
-        // A resource is in every row, and a neighbour that moves may change the row of any player.
+        // A resource is part of every row, and a neighbour that moves can change the row of any player.
         let mut all_change = !self.nearest.is_empty();
         for resource in &mut self.resources {
             all_change |= resource.has_changed();
@@ -34,25 +41,29 @@ impl RowEncoder {
             };
             let mut rest = group.players(world);
             while !rest.is_empty() {
-                let (players, after) = rest.split_at(run_length(rest, BLOCK));
+                let (players, after) = rest.split_at(run_length(rest, MAX_BLOCK_ROWS));
                 rest = after;
-                let mut wanted = [all_change; BLOCK];
-                let wanted = &mut wanted[..players.len()];
+                let mut is_encoded = [all_change; MAX_BLOCK_ROWS];
+                let is_encoded = &mut is_encoded[..players.len()];
                 for source in self.sources.iter().filter(|source| parts.include(source.part())) {
-                    source.mark_changed(world, table, players, (last, now), wanted);
+                    source.mark_changed(world, table, players, (last, now), is_encoded);
                 }
-                let rewards = self.reward.of_run(table, players);
-                self.reward.prefetch(table, &after[..after.len().min(BLOCK)]);
+                let rewards = self.reward.get_slice(table, players);
+                self.reward.prefetch(table, &after[..after.len().min(MAX_BLOCK_ROWS)]);
                 for (index, player) in players.iter().enumerate() {
                     let reward = rewards.map(|rewards| &rewards[index]);
-                    wanted[index] = !visitor.skips(player.id(), reward, !wanted[index]);
+                    is_encoded[index] = !visitor.should_skip(player.id(), reward, !is_encoded[index]);
                 }
-                let mut place = 0;
-                while let Some(start) = wanted[place..].iter().position(|&wanted| wanted) {
-                    let start = place + start;
-                    let run = wanted[start..].iter().take(most).take_while(|&&wanted| wanted).count();
-                    place = start + run;
-                    let players = &players[start..place];
+                let mut position = 0;
+                while let Some(start) = is_encoded[position..].iter().position(|&is_encoded| is_encoded) {
+                    let start = position + start;
+                    let run = is_encoded[start..]
+                        .iter()
+                        .take(max_rows)
+                        .take_while(|&&is_encoded| is_encoded)
+                        .count();
+                    position = start + run;
+                    let players = &players[start..position];
                     let (words, neighbors) = scratch.cells(run, stride);
                     self.encode_block(
                         world,
@@ -60,15 +71,15 @@ impl RowEncoder {
                         (players, &[]),
                         parts,
                         neighbors,
-                        &mut words[LEAD..],
+                        &mut words[PREFIX_WORDS..],
                         stride,
                     );
-                    visitor.take(Block {
+                    visitor.visit_block(EncodedBlock {
                         players,
                         cells: words,
                         stride,
                         row_words,
-                        rewards: rewards.map(|rewards| &rewards[start..place]),
+                        rewards: rewards.map(|rewards| &rewards[start..position]),
                     });
                 }
             }

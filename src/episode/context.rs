@@ -1,5 +1,5 @@
-//! Per-recording state that every [`PlayerSlot`](super::player_slot::PlayerSlot) reads: capture rules, the time of the
-//! capture, and shared counters.
+//! Per-recording context that is passed to every [`PlayerSlot`](super::player_slot::PlayerSlot): capture rules, capture
+//! time, pause state and shared counters.
 
 use super::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode};
 use core::sync::atomic::AtomicU32;
@@ -12,34 +12,34 @@ use experience_core::{
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What the user configured on the `Recording` about episodes and rows.
+/// The settings of a `Recording` that determine episodes and rows.
 #[derive(Clone, Debug)]
 pub(crate) struct CaptureRules {
     pub(crate) mode: RecordMode,
-    /// Ticks of a decision interval.
-    pub(crate) every: u32,
-    pub(crate) decision: DecisionTick,
+    /// Ticks per decision.
+    pub(crate) decision_interval: u32,
+    pub(crate) decision_tick: DecisionTick,
     pub(crate) non_finite: NonFinite,
     pub(crate) on_despawn: Outcome,
     pub(crate) start: EpisodeStart,
     pub(crate) final_observation: FinalObservation,
     /// Transitions after which an episode is split.
     pub(crate) max_episode_steps: u32,
-    /// Actions are read at the end of the schedule given to `act_in`, not at the capture.
-    pub(crate) acts_early: bool,
-    /// A component whose change tick is old counts as unchanged.
-    pub(crate) trusts_ticks: bool,
+    /// Actions are read after the schedule given to `Recording::read_actions_after`, not at the capture.
+    pub(crate) reads_actions_early: bool,
+    /// A component whose change tick precedes the last capture counts as unchanged.
+    pub(crate) trusts_change_ticks: bool,
 }
 
 impl CaptureRules {
     /// Whether a player without changes can be captured without being encoded.
     pub(super) fn can_skip_reads(&self) -> bool {
-        self.trusts_ticks && self.mode == RecordMode::OnChange && !self.keeps_action()
+        self.trusts_change_ticks && self.mode == RecordMode::OnChange && !self.stores_action()
     }
 
-    /// Whether a transition's action is read before the capture that closes the transition.
-    pub(super) fn keeps_action(&self) -> bool {
-        self.acts_early || self.every > 1
+    /// Whether a transition's action is read before the capture that closes the transition, and stored until then.
+    pub(super) fn stores_action(&self) -> bool {
+        self.reads_actions_early || self.decision_interval > 1
     }
 
     /// How an episode ends when its player is despawned or loses the recording's marker.
@@ -69,18 +69,18 @@ pub(super) struct RecordingContext {
     pub(super) episode_counter: Arc<AtomicU32>,
     /// Discarded episodes. The exporter drops them even if their `Discard` row was overwritten.
     pub(super) discarded_episodes: Arc<SegQueue<u32>>,
-    /// For each feature, how many non-finite values were read.
+    /// Number of non-finite values read, per feature.
     pub(super) non_finite_counts: Box<[Count]>,
     /// Published ends that the game requested or a leaving player caused.
     pub(super) published_ends: Count,
-    /// Those of `published_ends` that a despawn caused, with the outcome `Terminated`.
+    /// The subset of `published_ends` that a despawn caused, with the outcome `Terminated`.
     pub(super) terminated_despawns: Count,
     pub(super) time: CaptureTime,
     /// Recording is paused as of this capture.
     pub(super) paused: bool,
-    /// Recording was paused as of the previous capture. Rewards given since then are not counted as orphaned.
+    /// Recording was paused as of the previous capture. Rewards since then do not count as orphaned.
     pub(super) was_paused: bool,
-    /// Writes the rows of players who share the pool. Only captures take this lock.
+    /// Writes the rows of players that share the pool. Only captures take this lock.
     pub(super) pool_writer: Mutex<PoolWriter>,
 }
 

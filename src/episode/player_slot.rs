@@ -1,7 +1,7 @@
 //! Per-player episode state machine: turns the captures of one player into the rows of its episodes.
 //!
-//! [`PlayerSlot::capture`] is the general case and handles everything. [`PlayerSlot::fast_step`] handles the common case, one
-//! more transition of an open episode, and is driven by the recorder's fast path.
+//! [`PlayerSlot::capture`] handles every state transition. [`PlayerSlot::fast_step`] handles the common case, one more
+//! transition of an open episode, and is called by the recorder's fast path.
 
 mod accumulator;
 mod ends;
@@ -26,30 +26,30 @@ use experience_core::transition::{StepHeader, StepKind};
 use pending_end::PendingEnd;
 use std::sync::Arc;
 
-/// Where the rows of a player are written.
+/// The destination of a player's rows.
 pub(super) enum RowOutput {
-    /// A buffer of the player's own.
+    /// A buffer for this player only.
     Dedicated(Box<DedicatedBuffer>),
-    /// The pool that players share. `stream` numbers the player's rows among those of the others.
+    /// The pool that players share. `stream` identifies the player's rows among those of all players.
     Pooled { stream: u32, handle: PoolHandle },
 }
 
 /// The buffer of one player.
 pub(super) struct DedicatedBuffer {
     pub(super) writer: Writer,
-    /// How many transitions were pushed. Stored when the buffer is closed; the last of them may have been dropped.
+    /// Number of transitions pushed, stored when the buffer is closed. The last of them may have been dropped.
     pub(super) transitions: Arc<AtomicU32>,
 }
 
 /// One player in one recording.
 ///
-/// Every capture visits every slot, so the fields that the fast path reads fill exactly one cache line. The others are in
-/// [`ColdState`].
+/// Every capture visits every slot, so the fields that the fast path reads fill exactly one cache line. The others are
+/// in [`ColdState`].
 #[repr(align(64))]
 pub(super) struct PlayerSlot {
     pub(super) entity: Entity,
     pub(super) agent_id: i64,
-    /// `None` if recording is disabled or no buffer could be allocated. Episodes are tracked all the same, without rows.
+    /// `None` if recording is disabled or no buffer could be allocated. Episodes are then tracked without rows.
     output: Option<RowOutput>,
     /// The run's number of the open episode, or of the previous one.
     episode: u32,
@@ -57,9 +57,9 @@ pub(super) struct PlayerSlot {
     step: u32,
     /// Transitions pushed to the output, modulo 2³².
     ordinal: u32,
-    /// The last capture at which the player was found, modulo 2¹⁶.
+    /// Number of the last capture that found the player, modulo 2¹⁶.
     last_capture: u16,
-    /// The recording's view: rows of an episode are being written.
+    /// An episode is being recorded. Can differ from [`ColdState::in_game_episode`].
     is_open: bool,
     /// Whether [`ColdState::pending_end`] is set.
     has_pending_end: bool,
@@ -72,24 +72,25 @@ const _: () = assert!(size_of::<PlayerSlot>() == 64);
 struct ColdState {
     /// The end that the next capture publishes.
     pending_end: Option<PendingEnd>,
-    /// The game's view: the player is between a beginning and an end. Independent of what could be recorded, because
-    /// [`EpisodeEnded`](super::EpisodeEnded) is triggered by it.
+    /// The player is in an episode of the game, recorded or not. Determines whether
+    /// [`EpisodeEnded`](super::EpisodeEnded) is triggered.
     in_game_episode: bool,
     begin_requested: bool,
     /// No episode begins while this is set.
     is_excluded: bool,
     /// The decision interval in progress.
-    decision: StepAccumulator,
-    /// Completed decisions that changed nothing and are not written yet. Only with [`RecordMode::OnChange`].
-    unchanged: StepAccumulator,
-    /// The action of `decision`, if it is read before the capture that closes the transition.
+    open_decision: StepAccumulator,
+    /// Completed decisions after which the observation was unchanged, not written yet. Only with
+    /// [`RecordMode::OnChange`].
+    unchanged_decisions: StepAccumulator,
+    /// The action of `open_decision`, if it is read before the capture that closes the transition.
     action_row: Box<[u64]>,
-    /// The observation at which the open transition began, with the action of `unchanged`. Only with
+    /// The observation at which the open transition began, with the action of `unchanged_decisions`. Only with
     /// [`RecordMode::OnChange`].
     base_row: Box<[u64]>,
-    /// What was read when `pending_end` was requested.
+    /// The final observation and action, as read when `pending_end` was requested.
     final_row: Box<[u64]>,
-    /// Rows without an observation are assembled here.
+    /// Buffer for rows without an observation.
     scratch_row: Box<[u64]>,
     last_end: Option<EpisodeEnd>,
 }
@@ -120,9 +121,9 @@ impl PlayerSlot {
                 in_game_episode: true,
                 begin_requested: false,
                 is_excluded: false,
-                decision: StepAccumulator::new(terms),
-                unchanged: StepAccumulator::new(terms),
-                action_row: row(rules.keeps_action()),
+                open_decision: StepAccumulator::new(terms),
+                unchanged_decisions: StepAccumulator::new(terms),
+                action_row: row(rules.stores_action()),
                 base_row: row(rules.mode == RecordMode::OnChange),
                 final_row: row(true),
                 scratch_row: row(true),
@@ -137,7 +138,7 @@ impl PlayerSlot {
         self.is_open
     }
 
-    /// Whether rows of this player are written at all.
+    /// Whether rows of this player are written.
     pub(super) fn is_recorded(&self) -> bool {
         self.output.is_some()
     }
@@ -160,22 +161,22 @@ impl PlayerSlot {
         self.cold.is_excluded = excluded;
     }
 
-    /// Marks the player as found by this capture.
+    /// Records that capture number `capture` found the player.
     #[inline(always)]
     pub(super) fn mark_captured(&mut self, capture: u32) {
         self.last_capture = capture as u16;
     }
 
-    /// Whether this capture was the last that found the player.
+    /// Whether `capture` is the last capture that found the player.
     #[inline(always)]
     pub(super) fn was_captured(&self, capture: u32) -> bool {
         self.last_capture == capture as u16
     }
 
-    /// Handles one capture of the player. `row` is the player as encoded now, or `None` if the player was not read.
+    /// Handles one capture of the player. `row` is the player as encoded by this capture; `None` if it was not read.
     ///
-    /// Contract, beginnings: a pending end is published before the next episode begins, and the next episode begins at the
-    /// same capture unless the recording waits for [`BeginEpisode`](super::BeginEpisode).
+    /// Contract, beginnings: a pending end is published before the next episode begins, and the next episode begins at
+    /// the same capture unless the recording waits for [`BeginEpisode`](super::BeginEpisode).
     pub(super) fn capture(&mut self, context: &RecordingContext, mut row: Option<&mut [u64]>) {
         if let Some(end) = self.take_pending_end() {
             self.publish_end(context, &end, row.as_deref_mut());
@@ -198,7 +199,7 @@ impl PlayerSlot {
         }
     }
 
-    /// Lets the next episode begin at the coming capture. Ignored if the player is in an episode.
+    /// Requests that the next episode begins at the next capture. Ignored if the player is in an episode.
     pub(super) fn request_begin(&mut self) {
         self.cold.begin_requested |= !self.cold.in_game_episode || self.has_pending_end;
     }
@@ -210,20 +211,20 @@ impl PlayerSlot {
 
     /// Adds to the reward of the transition in progress; `term` is an index into the declared reward terms.
     pub(super) fn add_reward(&mut self, term: Option<usize>, amount: f64) {
-        self.cold.decision.reward += amount;
+        self.cold.open_decision.reward += amount;
         if let Some(term) = term {
-            self.cold.decision.terms[term] += amount;
+            self.cold.open_decision.terms[term] += amount;
         }
     }
 
-    /// Whether the next capture only has to call [`fast_step`](Self::fast_step), given that every tick is a decision.
+    /// Whether [`fast_step`](Self::fast_step) is sufficient at the next capture, if every tick is a decision.
     #[inline]
     pub(super) fn can_fast_step(&self, rules: &CaptureRules) -> bool {
         self.is_open && !self.has_pending_end && self.step + 1 < rules.max_episode_steps
     }
 
-    /// Closes a transition of one tick. Fills in the header of its row, except for the match id, which the encoder wrote.
-    /// Returns the output, to which the caller pushes the row.
+    /// Closes a transition of one tick. Fills in the header of its row, except for the match id, which the encoder
+    /// wrote. Returns the output, to which the caller pushes the row.
     #[inline(always)]
     pub(super) fn fast_step(
         &mut self,
@@ -255,7 +256,7 @@ impl PlayerSlot {
         };
     }
 
-    /// Fills in the header fields that say whose row it is and where it belongs.
+    /// Sets the header fields that identify the row: agent, episode, ordinal and stream.
     #[inline(always)]
     fn set_identity(&self, header: &mut StepHeader) {
         header.agent_id = self.agent_id;
@@ -289,7 +290,7 @@ impl PlayerSlot {
         }
     }
 
-    /// How many rows a dedicated buffer takes before it drops one that the exporter has not read.
+    /// Number of rows that a dedicated buffer accepts before it drops a row that the exporter has not read.
     pub(super) fn free_rows(&self) -> usize {
         match &self.output {
             Some(RowOutput::Dedicated(buffer)) => buffer.writer.free(),
@@ -314,7 +315,7 @@ impl PlayerSlot {
     }
 }
 
-/// Fills in the header fields that say what the row adds to its episode. The reward and the end, if any, are set after.
+/// Sets the header fields of a step: kind, time and ticks. The reward and the outcome are set by the caller.
 #[inline(always)]
 fn set_step(header: &mut StepHeader, kind: StepKind, time: CaptureTime, ticks: u32) {
     header.set_kind(kind);

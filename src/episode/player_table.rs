@@ -1,4 +1,4 @@
-//! Sparse set of [`PlayerSlot`]s, keyed by entity.
+//! Sparse set of [`PlayerSlot`]s, keyed by entity, in capture order.
 
 use super::player_slot::PlayerSlot;
 use bevy_ecs::entity::Entity;
@@ -7,17 +7,17 @@ use std::collections::HashMap;
 
 /// The players of one recording.
 ///
-/// The state is kept here and not in components: inserting a component on a live entity moves it to another table, which
-/// changes the order in which the game's own queries visit it. Contract, "the game comes first".
+/// The state is not in components: inserting a component on a live entity moves it to another table, which changes the
+/// iteration order of the game's queries. Contract, "the game comes first".
 #[derive(Default)]
 pub(super) struct PlayerTable {
     /// Dense, in the order in which captures visit the players.
     slots: Vec<PlayerSlot>,
-    /// Sparse, by entity index: the position in `slots` plus one, or 0. A `Vec`, because it may be read once for each player
-    /// at each capture.
+    /// Sparse, by entity index: the position in `slots` plus one, or 0. A `Vec`, because it may be read once for each
+    /// player at each capture.
     positions: Vec<u32>,
     entities_by_agent: HashMap<i64, Entity>,
-    /// Players who wait for an agent id that is in use. Kept so that each is counted once.
+    /// Players whose agent id is used by another player. Stored so that each is counted once.
     refused: Vec<Entity>,
     next_agent_id: i64,
 }
@@ -49,8 +49,8 @@ impl PlayerTable {
 
     /// The slot of `entity`, which is moved to `position` first.
     ///
-    /// A capture calls this with ascending positions, so that slots end up in the order of the visit. Usually they are in
-    /// that order already: then no entity is looked up, and memory is read sequentially. `None` if the entity has no slot,
+    /// A capture calls this with ascending positions, which sorts slots into capture order. Usually they are already
+    /// sorted: then no entity is looked up, and memory is read sequentially. `None` if the entity has no slot,
     /// or has one before `position`.
     #[inline]
     pub(super) fn get_at(&mut self, position: usize, entity: Entity) -> Option<&mut PlayerSlot> {
@@ -128,7 +128,7 @@ impl PlayerTable {
         slot
     }
 
-    /// Marks a player as refused. True the first time.
+    /// Marks a player as refused. Returns true the first time.
     pub(super) fn refuse(&mut self, entity: Entity) -> bool {
         let is_new = !self.refused.contains(&entity);
         if is_new {

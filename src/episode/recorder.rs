@@ -1,6 +1,6 @@
-//! The recorder of one recording: captures its players once a tick, and stages what is requested between captures.
+//! Recorder: captures the players of one recording once per tick, and stages requests made between captures.
 //!
-//! [`Recorder::capture`] shows the order of a capture.
+//! [`Recorder::capture`] has the steps of a capture.
 
 mod capture_pass;
 mod controls;
@@ -19,7 +19,7 @@ use super::{
     player_table::PlayerTable,
 };
 use crate::{
-    capture::{Parts, RowEncoder},
+    capture::{RowEncoder, RowParts},
     player::Reward,
 };
 use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
@@ -33,14 +33,14 @@ use experience_core::{
     transition::ReasonTable,
 };
 use log_warnings::Warnings;
-use outputs::Outputs;
+use outputs::PlayerOutputs;
 use reward_terms::RewardTerms;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
 };
 
-/// What a [`Recorder`] is built from.
+/// Constructor arguments of a [`Recorder`].
 pub(crate) struct RecorderParts {
     pub(crate) marker: ComponentId,
     pub(crate) schema: Arc<Schema>,
@@ -48,7 +48,7 @@ pub(crate) struct RecorderParts {
     pub(crate) encoder: RowEncoder,
     pub(crate) buffers: PlayerBuffers,
     pub(crate) pool_policy: PoolPolicy,
-    /// More players than this are captured in parallel.
+    /// Number of players above which captures are parallel.
     pub(crate) parallel_above: usize,
     pub(crate) enabled: bool,
     /// The next episode number of the run, shared by all recordings.
@@ -62,18 +62,18 @@ pub(crate) struct Recorder {
     context: RecordingContext,
     encoder: RowEncoder,
     players: PlayerTable,
-    outputs: Outputs,
+    outputs: PlayerOutputs,
     capture_pass: CapturePass,
     reward_terms: RewardTerms,
-    /// Captures so far, modulo 2³².
+    /// Number of captures so far, modulo 2³².
     capture_count: u32,
     /// Recording is paused from the next capture on.
     pause_next: bool,
     /// A player's end was requested since the last capture, before a tick began.
     has_ends_between_ticks: bool,
-    /// Players without a slot that the current capture found.
+    /// Players found by the current capture that have no slot yet.
     joining: Vec<Entity>,
-    /// Agents that are not recorded. Kept by agent id, so that the exclusion outlives the player.
+    /// Agent ids that are excluded. An exclusion persists across despawn and rejoin.
     excluded_agents: HashSet<i64>,
     scratch_row: Vec<u64>,
     warnings: Warnings,
@@ -102,7 +102,7 @@ impl Recorder {
             enabled: parts.enabled,
             encoder: parts.encoder,
             players: PlayerTable::default(),
-            outputs: Outputs::new(parts.buffers, parts.pool_policy),
+            outputs: PlayerOutputs::new(parts.buffers, parts.pool_policy),
             capture_pass: CapturePass::new(&context, parts.enabled, parts.parallel_above),
             reward_terms: RewardTerms::new(context.schema.name(), context.schema.reward_terms()),
             capture_count: 0,
@@ -124,7 +124,8 @@ impl Recorder {
         self.capture_count = self.capture_count.wrapping_add(1);
         self.has_ends_between_ticks = false;
 
-        // 1. Every player is read, in the order of the tables. For a player with a slot, `PlayerSlot::capture` or the fast path:
+        // 1. Every player is read, in the order of the tables. For a player with a slot, `PlayerSlot::capture` or the
+        //    fast path:
         //    - credits the reward given since the last capture (contract, alignment);
         //    - publishes a pending end, and begins the next episode (contract, true final observation and beginnings);
         //    - or else closes the transition of this tick (contract, timing).
@@ -132,30 +133,30 @@ impl Recorder {
         let captured = self.capture_players(world);
         // The rows of the pool become visible to readers.
         self.context.pool_writer().publish();
-        // 2. Players with a slot who were not found: they left without an observer seeing it, opted out, or lack a component
-        //    (contract, termination and consent).
+        // 2. Players with a slot that were not found: they left without triggering an observer, opted out, or lack a
+        //    component (contract, termination and consent).
         if captured < self.players.len() {
             self.sweep_missing_players(world);
         }
-        // 3. New players join, in the order of their agent ids (contract, beginnings). After the sweep, so that an agent id that
-        //    became free can be taken.
+        // 3. New players join, in the order of their agent ids (contract, beginnings). This follows the sweep, which
+        //    frees agent ids.
         self.join_players(world);
 
         self.context.was_paused = self.context.paused;
         self.log_warnings(world);
     }
 
-    /// Closes every episode and every buffer because the process ends. Without a world, the ticks since the last capture are
+    /// Closes every episode and every buffer when recording ends. Without a world, the ticks since the last capture are
     /// lost.
     pub(crate) fn shut_down(&mut self, world: Option<&World>) {
-        let can_read = world.is_some_and(|world| self.encoder.prepare(world, Parts::ALL));
+        let can_read = world.is_some_and(|world| self.encoder.prepare(world, RowParts::ALL));
         for position in (0..self.players.len()).rev() {
             let mut slot = self.players.remove(position);
             let was_read = world.filter(|_| can_read && slot.is_open()).is_some_and(|world| {
                 let reward = world.get::<Reward>(slot.entity);
                 self.reward_terms.credit(reward, &mut slot, &self.context);
                 self.encoder
-                    .encode_one(world, slot.entity, Parts::ALL, &mut self.scratch_row)
+                    .encode_one(world, slot.entity, RowParts::ALL, &mut self.scratch_row)
             });
             slot.shut_down(&self.context, was_read.then_some(self.scratch_row.as_mut_slice()));
             self.outputs.close(&mut slot);
@@ -168,7 +169,7 @@ impl Recorder {
         self.pause_next = paused;
     }
 
-    /// Whether rows are written now.
+    /// Whether rows are being written.
     fn is_recording(&self) -> bool {
         self.enabled && !self.context.paused
     }
@@ -199,7 +200,7 @@ impl Recorder {
     }
 
     /// Whether captures compare change ticks.
-    pub(crate) fn trusts_ticks(&self) -> bool {
-        self.context.rules.trusts_ticks
+    pub(crate) fn trusts_change_ticks(&self) -> bool {
+        self.context.rules.trusts_change_ticks
     }
 }

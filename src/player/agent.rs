@@ -1,4 +1,4 @@
-//! Identity and consent of a player.
+//! [`AgentId`] and [`DoNotRecord`]: identity and consent of a player.
 
 use bevy_ecs::{component::Component, reflect::ReflectComponent};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
@@ -7,15 +7,15 @@ use siphasher::sip::SipHasher24;
 
 /// The agent id of a player in the data, stable across despawn and rejoin.
 ///
-/// Optional: a player without one gets the next free number of its recording each time it joins. Two living players of one
-/// recording cannot have the same id: the second is refused and counted, and joins once the first has left.
+/// Optional: a player without one gets the next free number of its recording each time it joins. Two living players of
+/// one recording cannot have the same id: the second is not recorded until the first has left, and is counted.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Reflect)]
 #[reflect(Component, Debug, PartialEq, Hash)]
 pub struct AgentId(pub i64);
 
 impl AgentId {
-    /// The id for an account of a platform: a keyed hash (SipHash-2-4), never negative, that cannot be turned back into the
-    /// account without `key`.
+    /// The id for an account of a platform: a keyed hash (SipHash-2-4), never negative, that cannot be turned back into
+    /// the account without `key`.
     ///
     /// Keep `key` secret. Ids stay the same as long as it does.
     ///
@@ -34,11 +34,11 @@ impl AgentId {
     }
 }
 
-/// Keeps a player out of all data.
+/// Excludes a player from all recorded data.
 ///
-/// A player with this component has no rows, and does not appear in the rows of others through `observe_nearest`. Inserting
-/// it during an episode discards the episode. It does not affect values that the game computes about the player and writes
-/// to components of others.
+/// A player with this component has no rows, and does not appear in the rows of others through `observe_nearest`.
+/// Inserting it during an episode discards the episode. It does not affect values that the game computes about the
+/// player and writes to components of others.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 #[reflect(Component, Debug, Default, PartialEq)]
 pub struct DoNotRecord;

@@ -1,12 +1,12 @@
-//! The reward of a player, by named term.
+//! [`Reward`]: the component that accumulates a player's reward between captures, by named term.
 
 use bevy_ecs::{component::Component, reflect::ReflectComponent};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 
 /// The reward of a player since the last capture, by named term.
 ///
-/// A required component of the marker of a recording. Each capture reads it and sets it to zero. A reward belongs to the next
-/// capture, whichever system adds it.
+/// A required component of the marker of a recording. Each capture reads it and sets it to zero. A reward belongs to
+/// the next capture, whichever system adds it.
 ///
 /// ```
 /// use bevy_experience::prelude::Reward;
@@ -19,15 +19,15 @@ use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 #[derive(Component, Clone, Debug, Default, PartialEq, Reflect)]
 #[reflect(Component, Debug, Default, PartialEq)]
 pub struct Reward {
-    /// Few, so a linear search is faster than a map. Entries stay when they are cleared, so that a warm tick does not
-    /// allocate.
+    /// A `Vec`, because linear search over a few entries is faster than a map. Cleared entries stay, so that a tick
+    /// does not allocate after warm-up.
     terms: Vec<Term>,
 }
 
 #[derive(Clone, Debug, PartialEq, Reflect)]
 struct Term {
     name: &'static str,
-    /// The only recording that the amount counts in; all where `None`.
+    /// The recording that the amount belongs to; all recordings if `None`.
     recording: Option<&'static str>,
     sum: f64,
 }
@@ -35,7 +35,7 @@ struct Term {
 impl Reward {
     /// Adds `amount` to the term `name`, in all recordings of the player.
     ///
-    /// A term that a recording does not declare with `reward_terms` counts in the sum only, and is logged once.
+    /// A term that a recording does not declare with `reward_terms` is only added to the sum, and is logged once.
     pub fn add(&mut self, name: &'static str, amount: f64) {
         self.add_in(None, name, amount);
     }
@@ -73,19 +73,19 @@ impl Reward {
             .map(|term| (term.name, term.sum))
     }
 
-    /// Whether no term was ever added.
+    /// Whether no term has ever been added.
     #[inline]
-    pub(crate) fn is_untouched(&self) -> bool {
+    pub(crate) fn has_no_terms(&self) -> bool {
         self.terms.is_empty()
     }
 
-    pub(crate) fn is_clear(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         self.terms.iter().all(|term| term.sum == 0.0)
     }
 
     pub(crate) fn clear(&mut self) {
         for term in &mut self.terms {
-            // Avoids dirtying the cache line.
+            // A store would dirty the cache line.
             if term.sum != 0.0 {
                 term.sum = 0.0;
             }
@@ -105,14 +105,14 @@ mod tests {
         let sum = |name| reward.for_recording(name).map(|(_, amount)| amount).sum::<f64>();
         assert_eq!((sum("a"), sum("b")), (1.0, 3.0));
         reward.clear();
-        assert!(reward.is_clear());
+        assert!(reward.is_zero());
     }
 
     #[test]
     fn a_reward_that_is_not_a_number_is_not_clear() {
         let mut reward = Reward::default();
         reward.add("bug", f64::NAN);
-        assert!(!reward.is_clear());
+        assert!(!reward.is_zero());
         assert_eq!(reward.for_recording("a").count(), 1);
     }
 }

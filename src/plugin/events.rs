@@ -1,4 +1,4 @@
-//! Events that the plugin triggers: failures of sinks and gaps in buffers.
+//! Events that the plugin triggers: [`SinkFailed`] and [`GapDetected`].
 
 use super::{experience::Experience, state::RecorderState};
 use bevy_ecs::{event::Event, world::World};
@@ -34,13 +34,13 @@ pub struct SinkFailed {
 
 /// Transitions were lost between capture and export: a sink is slower than the game, and a buffer overflowed.
 ///
-/// Triggered after a capture, for observers: once for each gap that the exporter thread finds in a buffer, at most 256 times
-/// per capture.
+/// Triggered after a capture, for observers: once for each gap that the exporter thread finds in a buffer, at most 256
+/// times per capture.
 #[derive(Event, Clone, Debug, PartialEq, Eq)]
 pub struct GapDetected {
     /// The name of the recording.
     pub recording: String,
-    /// The agent id of the player that they belong to; `None` where players share a pool.
+    /// The agent id of the player; `None` if the transitions were in a pool that players share.
     pub agent_id: Option<i64>,
     /// The number of lost transitions.
     pub lost: u64,
@@ -48,9 +48,9 @@ pub struct GapDetected {
 
 /// Triggers an event for each notice of the exporter thread.
 pub(super) fn emit_events(world: &mut World) {
-    // Limited, so that a burst of gaps does not stall the tick. The rest waits for the next capture.
+    // Limited, so that a burst of gaps does not stall the tick. Further notices are handled after the next capture.
     for _ in 0..256 {
-        // Fetched anew each time: observers may use the resource.
+        // Fetched in each iteration, because observers may access the resource.
         let mut experience = world.get_resource_mut::<Experience>();
         let state = experience.as_mut().map(|experience| experience.state_mut());
         let Some((recording, notice)) = state.and_then(next_notice) else {
@@ -80,6 +80,10 @@ pub(super) fn emit_events(world: &mut World) {
 /// The next notice, with the name of its recording.
 fn next_notice(state: &mut RecorderState) -> Option<(String, Notice)> {
     let notice = state.take_notice()?;
-    let recording = state.exported(notice.recording())?.recorder.name().to_owned();
+    let recording = state
+        .recording_at_export_index(notice.recording())?
+        .recorder
+        .name()
+        .to_owned();
     Some((recording, notice))
 }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// }
 /// ```
 ///
-/// Dropping it closes all recordings. So does the end of the app, in whatever way it ends, as long as the app is dropped.
+/// Dropping it closes all recordings, as does dropping the app.
 #[derive(Resource)]
 pub struct Experience(Box<RecorderState>);
 
@@ -45,7 +45,7 @@ pub struct RecordingProgress {
     pub pending: u64,
     /// Duration of the last flush of a sink, including retries.
     pub flush: Duration,
-    /// Age of the oldest episode that a sink was given and has not written.
+    /// Age of the oldest episode that a sink has received and not written.
     pub lag: Duration,
 }
 
@@ -62,13 +62,13 @@ pub struct SinkProgress {
     pub dropped: u64,
     /// Not yet written.
     pub pending: u64,
-    /// Failed calls and stalls, most of which a retry has made good.
+    /// Failed calls and stalls, including those that a retry resolved.
     pub failures: u64,
     /// Bytes of this run on disk at the last flush: [`Sink::disk_bytes`](experience_export::Sink::disk_bytes).
     pub disk_bytes: u64,
     /// Duration of the last flush, including retries.
     pub flush: Duration,
-    /// Age of the oldest episode that it was given and has not written.
+    /// Age of the oldest episode that it has received and not written.
     pub lag: Duration,
 }
 
@@ -85,7 +85,7 @@ impl Experience {
         &mut self.0
     }
 
-    /// The id of `recording`, where it exists.
+    /// The id of `recording`, if it exists.
     pub(super) fn resolve(&self, recording: RecordingRef<'_>) -> Option<RecordingId> {
         match recording {
             RecordingRef::Id(id) => self.0.recording(id).map(|_| id),
@@ -102,7 +102,7 @@ impl Experience {
         self.0.recording_mut(id)
     }
 
-    /// Whether anything is recorded: the plugin is enabled, not closed, and not [paused](Self::pause) as a whole.
+    /// Whether recording is active: the plugin is enabled, not closed, and not [paused](Self::pause) as a whole.
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.0.enabled && !self.0.closed && self.0.pause.is_none()
@@ -139,7 +139,7 @@ impl Experience {
         self.0.slots.iter().map(|slot| slot.recorder.name())
     }
 
-    /// The recording with the marker component `P`. `None` where there is none, or more than one.
+    /// The recording with the marker component `P`. `None` if there is none, or more than one.
     #[must_use]
     pub fn recording<P: Component>(&self) -> Option<RecordingId> {
         let slots = self.0.slots.iter().enumerate();
@@ -201,8 +201,8 @@ impl Experience {
         Some(progress)
     }
 
-    /// The progress of each sink of a recording, in their order. Empty before the first capture. Does not wait for sinks, so
-    /// it can be called every frame.
+    /// The progress of each sink of a recording, in their order. Empty before the first capture. Does not wait for
+    /// sinks, so it can be called every frame.
     #[must_use]
     pub fn sinks<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Vec<SinkProgress> {
         let slot = self.slot(recording.into());
@@ -230,15 +230,16 @@ impl Experience {
             .collect()
     }
 
-    /// Waits until the sinks have every episode that has ended, and the journal, where there is one, has all steps of open
-    /// episodes. Returns false where that takes longer than `timeout`. [`Duration::ZERO`] requests the flush without waiting.
+    /// Waits until the sinks have every episode that has ended, and the journal, if there is one, has all steps of open
+    /// episodes. Returns false if that takes longer than `timeout`. [`Duration::ZERO`] requests the flush without
+    /// waiting.
     pub fn flush(&mut self, timeout: Duration) -> bool {
-        self.0.hand_over();
+        self.0.hand_over_buffers();
         self.0.exporter.as_ref().is_none_or(|exporter| exporter.flush(timeout))
     }
 
-    /// Closes all recordings: open episodes are truncated (reason `shutdown`), and everything is written. Returns false where
-    /// that takes longer than `timeout`; the exporter thread is then left to finish on its own.
+    /// Closes all recordings: open episodes are truncated (reason `shutdown`), and everything is written. Returns false
+    /// if that takes longer than `timeout`; the exporter thread then continues in the background.
     pub fn close(&mut self, timeout: Duration) -> bool {
         self.0.close(None, timeout)
     }

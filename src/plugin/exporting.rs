@@ -1,4 +1,4 @@
-//! The plugin's side of the exporter: starts it, hands buffers over, waits for room and takes notices.
+//! Connection of the plugin to the exporter thread: spawning, buffer handover, backpressure and notices.
 
 use super::{
     LiveSettings,
@@ -17,7 +17,7 @@ impl RecorderState {
             .captures_fixed
             .then(|| world.get_resource::<Time<Fixed>>())
             .flatten()
-            // The timestep is a whole number of nanoseconds: 59.9999988 stands for 60.
+            // The timestep is rounded to nanoseconds, so 60 Hz reads as 59.9999988.
             .map(|time| (1e4 / time.timestep().as_secs_f64()).round() / 1e4);
         let mut exports = Vec::new();
         let mut shortest = usize::MAX;
@@ -48,7 +48,7 @@ impl RecorderState {
                 sinks: core::mem::take(slot.sinks.get()),
             });
         }
-        self.wake_in = shortest / 4;
+        self.captures_until_wake = shortest / 4;
         if exports.is_empty() {
             return;
         }
@@ -58,10 +58,10 @@ impl RecorderState {
         }
     }
 
-    /// With [`Overflow::Block`], waits until all buffers have room for a capture. All players share one deadline.
-    pub(super) fn wait_for_room(&self) {
-        /// The most rows that one capture writes for one player: the end of an unchanged stretch, the last transition, and
-        /// the start of the next episode.
+    /// With [`Overflow::Block`], waits until all buffers have free rows for a capture. All players share one deadline.
+    pub(super) fn wait_for_free_rows(&self) {
+        /// Maximum rows that one capture writes for one player: the unchanged decisions, the last transition, and the
+        /// beginning of the next episode.
         const ROWS: usize = 3;
         let Some(exporter) = &self.exporter else { return };
         let blocking = || {
@@ -92,22 +92,23 @@ impl RecorderState {
 
     /// Hands new buffers to the exporter thread, and wakes it before a buffer can fill up.
     pub(super) fn export(&mut self) {
-        self.hand_over();
-        if self.wake_in == 0 {
+        self.hand_over_buffers();
+        if self.captures_until_wake == 0 {
             let ahead = self.slots.iter().map(|slot| slot.recorder.captures_until_full());
-            self.wake_in = ahead.min().unwrap_or(usize::MAX) / 4;
+            self.captures_until_wake = ahead.min().unwrap_or(usize::MAX) / 4;
             if let Some(exporter) = &self.exporter {
                 exporter.wake();
             }
         }
-        self.wake_in = self.wake_in.saturating_sub(1);
+        self.captures_until_wake = self.captures_until_wake.saturating_sub(1);
     }
 
     /// Hands new buffers, and streams of the pool that ended, to the exporter thread.
-    pub(super) fn hand_over(&mut self) {
+    pub(super) fn hand_over_buffers(&mut self) {
         for slot in &mut self.slots {
             let (Some(exporter), Some(index)) = (&self.exporter, slot.export_index) else {
-                // Without an exporter, buffers stay in `PlayerBuffers` and are evicted when others need memory.
+                // Without an exporter, buffers stay in `PlayerBuffers`, and are evicted when new buffers need the
+                // memory.
                 drop(slot.recorder.take_new_buffers());
                 drop(slot.recorder.take_ended_streams());
                 continue;
@@ -130,7 +131,7 @@ impl RecorderState {
     }
 
     /// The recording with this index in the exporter.
-    pub(super) fn exported(&self, index: usize) -> Option<&RecordingSlot> {
+    pub(super) fn recording_at_export_index(&self, index: usize) -> Option<&RecordingSlot> {
         self.slots.iter().find(|slot| slot.export_index == Some(index))
     }
 }

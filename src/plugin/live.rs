@@ -1,15 +1,16 @@
-//! Export settings that can be changed during play.
+//! [`LiveSettings`]: the export settings that can be changed during play.
 
 use bevy_ecs::{reflect::ReflectResource, resource::Resource};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 use core::time::Duration;
 use experience_export::ExportSettings;
 
-/// The fields of [`ExportSettings`] that can be changed during play. Edits of this resource apply from the next capture on.
+/// The fields of [`ExportSettings`] that can be changed during play. Edits of this resource apply from the next capture
+/// on.
 ///
-/// The plugin inserts it with the values of [`ExperiencePlugin::export`](super::ExperiencePlugin::export). These settings
-/// control when and in which portions data is handed over, never what is recorded: with any values, every transition is
-/// exported or counted as lost. The other settings are fixed when the exporter starts.
+/// The plugin inserts it with the values of [`ExperiencePlugin::export`](super::ExperiencePlugin::export). These
+/// settings control when data is passed to sinks and in batches of which size, never what is recorded: with any values,
+/// every transition is exported or counted as lost. The other settings are fixed when the exporter starts.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;

@@ -1,4 +1,5 @@
-//! Observers of what the game triggers between captures. They stage ends and starts, which the next capture publishes.
+//! Observers of [`EndEpisode`], [`BeginEpisode`], despawns and marker removals. They stage episode boundaries, which
+//! the next capture publishes.
 
 use super::{
     experience::Experience,
@@ -26,15 +27,15 @@ pub(super) fn add_leaving<P: Component>(app: &mut App) {
     app.add_observer(|remove: On<Remove, P>, world: DeferredWorld| leave::<P>(remove.entity, world));
 }
 
-/// The recordings, taken out of [`Experience`] for as long as this lives, so that their recorders can be mutated while they
-/// read the world. A [`DeferredWorld`] has no `resource_scope`. Put back on drop, also while a panic unwinds.
+/// Guard that takes the recordings out of [`Experience`], so that their recorders can be mutated while they read the
+/// world, because a [`DeferredWorld`] has no `resource_scope`. They are put back on drop, also during unwinding.
 struct TakenSlots<'w> {
     world: DeferredWorld<'w>,
     slots: Vec<RecordingSlot>,
 }
 
 impl<'w> TakenSlots<'w> {
-    /// `None` where there is no [`Experience`].
+    /// `None` if there is no [`Experience`].
     fn new(mut world: DeferredWorld<'w>) -> Option<Self> {
         let mut experience = world.get_resource_mut::<Experience>()?;
         let slots = core::mem::take(&mut experience.state_mut().slots);
@@ -69,7 +70,7 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
             return;
         };
         let TakenSlots { world, slots } = &mut taken;
-        // Without recordings there is nothing to end, and nothing to warn of.
+        // Without recordings, no warning is logged.
         is_player |= slots.is_empty();
         for slot in slots {
             if end.recording.is_some_and(|only| only != slot.recorder.name()) {
@@ -77,7 +78,7 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
             }
             let staged = slot.recorder.stage_end(world, &request);
             is_player |= staged != EndDisposition::NotAPlayer;
-            // A player that is not recorded is reset like any other.
+            // Players that are not recorded also get `EpisodeEnded`, so that the game resets them.
             ended |= matches!(staged, EndDisposition::Staged | EndDisposition::NotRecorded);
         }
     }
@@ -117,7 +118,7 @@ fn leave<P: Component>(entity: Entity, world: DeferredWorld) {
 }
 
 impl RecorderState {
-    /// Warns, once, of an [`EndEpisode`] that no recording has a player for.
+    /// Warns once about an [`EndEpisode`] whose entity is not a player of any recording.
     fn warn_stray_end(&mut self, end: &EndEpisode) {
         if core::mem::replace(&mut self.warned_stray_end, true) {
             return;

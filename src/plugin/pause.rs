@@ -1,4 +1,4 @@
-//! Pausing of recordings.
+//! Pausing and resuming of recordings: [`PauseReason`] and the methods of [`Experience`].
 
 use super::{experience::Experience, refs::RecordingRef};
 use core::fmt;
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub enum PauseReason {
     /// [`Experience::pause`] or [`Experience::pause_recording`] was called, with this reason.
     Requested(Cow<'static, str>),
-    /// The disk of a sink is full; recording continues once it has space. Holds the description of the sink:
+    /// The disk of a sink is full. Recording resumes when it has space. Holds the description of the sink:
     /// [`Sink::describe`](experience_export::Sink::describe).
     StorageFull(String),
 }
@@ -25,8 +25,8 @@ impl fmt::Display for PauseReason {
 }
 
 /// # Pausing
-/// A paused recording captures nothing, and the game does not notice: players stay known, their rewards are cleared at each
-/// capture, and [`EpisodeEnded`](crate::episode::EpisodeEnded) is triggered at the same moments.
+/// A paused recording writes no rows. The game is not affected: players stay registered, their rewards are cleared at
+/// each capture, and [`EpisodeEnded`](crate::episode::EpisodeEnded) is triggered at the same moments.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -54,13 +54,14 @@ impl Experience {
         self.state_mut().pause = None;
     }
 
-    /// Whether [`pause`](Self::pause) is in effect. [`pause_reason`](Self::pause_reason) includes pauses of one recording.
+    /// Whether [`pause`](Self::pause) is in effect. [`pause_reason`](Self::pause_reason) includes pauses of one
+    /// recording.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.state().pause.is_some()
     }
 
-    /// Pauses one recording. Returns false where it does not exist.
+    /// Pauses one recording. Returns false if it does not exist.
     pub fn pause_recording<'a>(
         &mut self,
         recording: impl Into<RecordingRef<'a>>,
@@ -69,13 +70,13 @@ impl Experience {
         self.set_pause(recording.into(), Some(PauseReason::Requested(reason.into())))
     }
 
-    /// Reverts [`pause_recording`](Self::pause_recording). Returns false where the recording does not exist.
+    /// Reverts [`pause_recording`](Self::pause_recording). Returns false if the recording does not exist.
     pub fn resume_recording<'a>(&mut self, recording: impl Into<RecordingRef<'a>>) -> bool {
         self.set_pause(recording.into(), None)
     }
 
-    /// Why a recording is paused, by itself or with all others; `None` where it is not. A request takes precedence over a
-    /// full disk.
+    /// Why a recording is paused, individually or together with all others; `None` if it is not. A request takes
+    /// precedence over a full disk.
     #[must_use]
     pub fn pause_reason<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<PauseReason> {
         let state = self.state();

@@ -1,4 +1,5 @@
-//! Players of a recording: their state, and operations on their episodes.
+//! Runtime access to players of a recording: [`PlayerState`], and the methods of [`Experience`] that act on their
+//! episodes.
 
 use super::{
     experience::Experience,
@@ -43,7 +44,7 @@ pub struct LastEnd {
     pub steps: u32,
     /// Whether it was terminated or truncated.
     pub outcome: Outcome,
-    /// Why.
+    /// The reason, as in the `end_reason` column.
     pub reason: EndReason,
 }
 
@@ -62,7 +63,7 @@ pub enum PlayerError {
         /// The player.
         player: PlayerRef,
     },
-    /// The player is between episodes. The last episode is with the sinks, or on its way.
+    /// The player is between episodes. The last episode has been passed to the exporter.
     #[error(
         "agent {agent_id} of recording `{recording}` has no open episode: tag the last one, or remove it from the dataset later"
     )]
@@ -85,19 +86,20 @@ pub enum PlayerError {
 }
 
 /// # Players
-/// These operations affect a recording, not the game, as [pauses](Self::pause) do. A game ends episodes with
-/// [`EndEpisode`](crate::episode::EndEpisode), and keeps a player out of all data, including what others observe, with
-/// [`DoNotRecord`](crate::player::DoNotRecord).
+/// Like [pauses](Self::pause), these operations affect a recording and not the game. A game ends episodes with
+/// [`EndEpisode`](crate::episode::EndEpisode), and excludes a player from all data, including the observations of
+/// others, with [`DoNotRecord`](crate::player::DoNotRecord).
 ///
-/// A player is given by its entity, its [`AgentId`] or the number of its agent id. An episode that is ended or discarded here
-/// stops at the last capture. The tick in progress belongs to no episode, and the next capture starts a new one.
+/// A player is identified by its entity, its [`AgentId`] or the number of its agent id. An episode that is ended or
+/// discarded here stops at the last capture. The tick in progress belongs to no episode, and the next capture starts a
+/// new one.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
 /// use bevy_experience::prelude::*;
 ///
 /// # #[derive(Component)] struct Fighter;
-/// /// Discards episodes of players that are away from the keyboard.
+/// /// Discards episodes of players that are idle.
 /// fn discard_idle(mut experience: ResMut<Experience>) {
 ///     let Some(fighters) = experience.recording::<Fighter>() else { return };
 ///     let idle: Vec<Entity> =
@@ -110,10 +112,10 @@ pub enum PlayerError {
 /// }
 /// ```
 impl Experience {
-    /// The living players of a recording, in no particular order. Empty where the recording does not exist.
+    /// The living players of a recording, in no particular order. Empty if the recording does not exist.
     ///
-    /// Copies counts and waits for no thread, so it can be called every frame for a thousand players. Their steps are in their
-    /// [buffers](Self::buffers).
+    /// Copies counts and waits for no thread, so it can be called every frame for a thousand players. Their steps are
+    /// in their [buffers](Self::buffers).
     pub fn players<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> impl Iterator<Item = PlayerState> {
         let slot = self.slot(recording.into());
         slot.into_iter()
@@ -140,7 +142,8 @@ impl Experience {
         }
     }
 
-    /// Ends the open episode of a player in one recording: truncated, with this `reason`. Returns the id of the episode.
+    /// Ends the open episode of a player in one recording: truncated, with this `reason`. Returns the id of the
+    /// episode.
     ///
     /// # Errors
     /// When the recording or the player does not exist, or the player is between episodes.
@@ -153,16 +156,16 @@ impl Experience {
         let run = self.run();
         let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
         let episode = recorder.cut_episode(agent_id, &reason.into());
-        let episode = episode.map_err(|error| refused(recorder, agent_id, error))?;
+        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
         Ok(run.episode_id(episode))
     }
 
-    /// Discards the open episode of a player in one recording: no sink gets it, its transitions count as discarded, and its
-    /// tags are dropped. Returns the id of the episode.
+    /// Discards the open episode of a player in one recording: no sink receives it, its transitions count as discarded,
+    /// and its tags are dropped. Returns the id of the episode.
     ///
-    /// An episode that has ended cannot be discarded, because it may be in a shard: [tag](Self::tag_episode) it, and skip it
-    /// when reading. Readers of the player's buffer, such as samplers, may have read the steps, and may read them until the
-    /// buffer overwrites them.
+    /// An episode that has ended cannot be discarded, because it may be in a shard: [tag](Self::tag_episode) it, and
+    /// skip it when reading. Readers of the player's buffer, such as samplers, may already have read the steps, and can
+    /// read them until they are overwritten.
     ///
     /// # Errors
     /// When the recording or the player does not exist, or the player is between episodes.
@@ -174,16 +177,16 @@ impl Experience {
         let run = self.run();
         let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
         let episode = recorder.discard_episode(agent_id);
-        let episode = episode.map_err(|error| refused(recorder, agent_id, error))?;
+        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
         let episode_id = run.episode_id(episode);
         recorder.counters().remove_tags(episode_id);
         Ok(episode_id)
     }
 
-    /// Tags the open episode of a player, or its last episode where none is open. Returns the id of the episode.
+    /// Tags the open episode of a player, or its last episode if none is open. Returns the id of the episode.
     ///
-    /// A dataset stores tags in the account of the run, [`RunReport::tags`](experience_core::account::RunReport::tags), from the next
-    /// flush on. A tag belongs to one episode id: after a split or a gap, the episode that
+    /// A dataset stores tags in the account of the run, [`RunReport::tags`](experience_core::account::RunReport::tags),
+    /// from the next flush on. A tag belongs to one episode id: after a split or a gap, the episode that
     /// [`continues`](experience_core::transition::EpisodeInfo::continues) it is not tagged.
     ///
     /// # Errors
@@ -197,17 +200,19 @@ impl Experience {
         let run = self.run();
         let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
         let episode = recorder.latest_episode(agent_id);
-        let episode = episode.map_err(|error| refused(recorder, agent_id, error))?;
+        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
         let episode_id = run.episode_id(episode);
         recorder.counters().add_tag(episode_id, agent_id, tag.into());
         Ok(episode_id)
     }
 
-    /// Excludes a player from one recording until it is [included](Self::include) again. An open episode ends: truncated, with
-    /// the reason `excluded`. The exclusion is of the agent id: it also holds after the player has left and come back.
+    /// Excludes a player from one recording until it is [included](Self::include) again. An open episode ends:
+    /// truncated, with the reason `excluded`. The exclusion applies to the agent id, and persists when the player
+    /// leaves and rejoins.
     ///
     /// # Errors
-    /// When the recording does not exist, or the player is given by an entity that is not one of its living players.
+    /// When the recording does not exist, or the player is identified by an entity that is not one of its living
+    /// players.
     pub fn exclude<'a>(
         &mut self,
         recording: impl Into<RecordingRef<'a>>,
@@ -219,7 +224,8 @@ impl Experience {
     /// Reverts [`exclude`](Self::exclude). The next capture starts an episode.
     ///
     /// # Errors
-    /// When the recording does not exist, or the player is given by an entity that is not one of its living players.
+    /// When the recording does not exist, or the player is identified by an entity that is not one of its living
+    /// players.
     pub fn include<'a>(
         &mut self,
         recording: impl Into<RecordingRef<'a>>,
@@ -277,7 +283,8 @@ fn agent_id(recorder: &Recorder, player: PlayerRef) -> Option<i64> {
     }
 }
 
-fn refused(recorder: &Recorder, agent_id: i64, error: ControlError) -> PlayerError {
+/// Adds the names of recording and player to an error of the recorder.
+fn player_error(recorder: &Recorder, agent_id: i64, error: ControlError) -> PlayerError {
     let recording = recorder.name().to_owned();
     match error {
         ControlError::NoSuchPlayer => PlayerError::NoSuchPlayer {

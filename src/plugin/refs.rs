@@ -1,4 +1,5 @@
-//! References to recordings and players, as arguments of the methods of [`Experience`](super::Experience).
+//! Arguments that identify recordings and players in methods of [`Experience`](super::Experience): [`RecordingRef`] and
+//! [`PlayerRef`].
 
 use crate::player::AgentId;
 use bevy_ecs::entity::Entity;
@@ -19,7 +20,7 @@ impl RecordingId {
     }
 }
 
-/// A recording, by id or by name. Methods take `impl Into<RecordingRef>`, so both can be passed as they are.
+/// A recording, by id or by name. Methods take `impl Into<RecordingRef>`, so both can be passed directly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordingRef<'a> {
     /// By id.
@@ -55,8 +56,8 @@ impl fmt::Display for RecordingRef<'_> {
     }
 }
 
-/// A player of a recording, by entity or by agent id. Methods take `impl Into<PlayerRef>`, so an [`Entity`], an [`AgentId`]
-/// or its number can be passed as they are.
+/// A player of a recording, by entity or by agent id. Methods take `impl Into<PlayerRef>`, so an [`Entity`], an
+/// [`AgentId`] or its number can be passed directly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PlayerRef {
     /// The entity of a living player.

@@ -1,4 +1,4 @@
-//! The [`Reward`] component of players: inserted where it is missing, cleared after each capture.
+//! Maintenance of the [`Reward`] components of players: inserted where missing, cleared after each capture.
 
 use super::{
     experience::Experience,
@@ -9,8 +9,8 @@ use bevy_ecs::{
     archetype::ArchetypeEntity, change_detection::DetectChangesMut, entity::Entity, query::QueryState, world::World,
 };
 
-/// Inserts a [`Reward`] on players that have none: before the first capture on all, later on those whose marker does not
-/// require it.
+/// Inserts a [`Reward`] on players that have none. The first capture checks all players, later ones only those whose
+/// marker does not require it.
 pub(super) fn insert_missing(world: &mut World) {
     let Some(experience) = world.get_resource::<Experience>() else {
         return;
@@ -21,7 +21,7 @@ pub(super) fn insert_missing(world: &mut World) {
         .slots
         .iter()
         .filter(|slot| is_first || !slot.marker_requires_reward);
-    // Nearly always empty, and then without allocation.
+    // Nearly always empty, in which case it does not allocate.
     let mut players = Vec::new();
     for slot in slots {
         players.extend(without_reward(world, slot));
@@ -47,15 +47,15 @@ fn without_reward<'w>(world: &'w World, slot: &RecordingSlot) -> impl Iterator<I
     archetypes.flat_map(|archetype| archetype.entities().iter().map(ArchetypeEntity::id))
 }
 
-/// Sets all rewards to zero without change detection, which is the game's.
+/// Sets all rewards to zero, without triggering change detection of the game.
 pub(super) fn clear(rewards: &mut QueryState<&'static mut Reward>, world: &mut World) {
     for mut reward in rewards.iter_mut(world) {
         reward.bypass_change_detection().clear();
     }
 }
 
-/// Sets the rewards of one player to zero without change detection.
-pub(super) fn clear_of(player: Entity, world: &mut World) {
+/// Sets the rewards of one player to zero, without triggering change detection.
+pub(super) fn clear_player(player: Entity, world: &mut World) {
     if let Some(mut reward) = world.get_mut::<Reward>(player) {
         reward.bypass_change_detection().clear();
     }

@@ -1,4 +1,4 @@
-//! Schedules and system sets of the plugin, and their places in the main loop and the fixed loop.
+//! Schedules and system sets of the plugin, and their position in the main loop and the fixed loop.
 
 use super::systems;
 use bevy_app::{App, FixedMainScheduleOrder, Last, MainScheduleOrder};
@@ -30,7 +30,8 @@ pub struct ExperienceReadActions(pub InternedScheduleLabel);
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 struct ExperienceExit;
 
-/// The schedule that turns a signal of the operating system into an `AppExit`, before all other schedules of the main loop.
+/// The schedule that turns a signal of the operating system into an `AppExit`, before all other schedules of the main
+/// loop.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 struct ExperienceSignal;
 
@@ -81,8 +82,8 @@ pub(super) fn add(app: &mut App, capture_after: InternedScheduleLabel) -> bool {
     captures_fixed
 }
 
-/// Places the capture after a schedule of a loop, and the beginning of the tick before all others. Returns false where the
-/// loop does not contain the schedule.
+/// Inserts the capture after a schedule of a loop, and the beginning of the tick before all others. Returns false if
+/// the loop does not contain the schedule.
 fn place_capture(labels: &mut Vec<InternedScheduleLabel>, after: InternedScheduleLabel) -> bool {
     let is_placed = insert_after(labels, after, ExperienceCapture.intern());
     if is_placed {
@@ -94,7 +95,7 @@ fn place_capture(labels: &mut Vec<InternedScheduleLabel>, after: InternedSchedul
 /// Adds the schedule that reads actions after `schedule`, unless it exists.
 ///
 /// # Errors
-/// The name of `schedule`, where it is in neither loop.
+/// The name of `schedule`, if it is in neither loop.
 pub(super) fn add_read_actions(app: &mut App, schedule: InternedScheduleLabel) -> Result<(), String> {
     let label = ExperienceReadActions(schedule);
     if app.get_schedule(label).is_some() {
@@ -125,10 +126,10 @@ pub(super) fn add_signal(app: &mut App, system: fn(&mut World)) {
     }
 }
 
-/// Inserts `label` right after `after`. Returns false where the loop does not contain `after`.
+/// Inserts `label` right after `after`. Returns false if the loop does not contain `after`.
 ///
-/// The methods `insert_after` of Bevy's orders panic there, and take `after` by its own type: they do not find a label that
-/// is given as an [`InternedScheduleLabel`], as settings are.
+/// Used instead of the method `insert_after` of Bevy's orders, which panics in that case, and does not find a label
+/// that is passed as an [`InternedScheduleLabel`].
 fn insert_after(
     labels: &mut Vec<InternedScheduleLabel>,
     after: InternedScheduleLabel,

@@ -1,4 +1,4 @@
-//! SIGTERM handling: the signal becomes an `AppExit`.
+//! SIGTERM handling: the signal is converted to an `AppExit`.
 
 use super::schedules;
 use bevy_app::{App, AppExit};
@@ -19,13 +19,13 @@ pub(super) fn handle(app: &mut App) {
         tracing::error!("cannot handle SIGTERM, which will end the process without a flush: {error}");
     }
     app.insert_resource(SigtermReceived(received));
-    schedules::add_signal(app, exit_if_terminated);
+    schedules::add_signal(app, exit_on_sigterm);
 }
 
 #[cfg(unix)]
 fn register(received: &Arc<AtomicBool>) -> std::io::Result<()> {
     use signal_hook::{consts::SIGTERM, flag};
-    // The status by which shells report a process that SIGTERM ended.
+    // The exit status that shells report for a process killed by SIGTERM.
     const STATUS: i32 = 128 + SIGTERM;
     // The conditional shutdown is registered first: the first signal finds the flag unset, and then sets it.
     flag::register_conditional_shutdown(SIGTERM, STATUS, received.clone())?;
@@ -33,14 +33,14 @@ fn register(received: &Arc<AtomicBool>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Other systems have no SIGTERM.
+/// Other operating systems have no SIGTERM.
 #[cfg(not(unix))]
 fn register(_: &Arc<AtomicBool>) -> std::io::Result<()> {
     Ok(())
 }
 
 /// Writes an `AppExit` once SIGTERM was received.
-fn exit_if_terminated(world: &mut World) {
+fn exit_on_sigterm(world: &mut World) {
     let received = world
         .get_resource::<SigtermReceived>()
         .is_some_and(|received| received.0.load(Ordering::Relaxed));

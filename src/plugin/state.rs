@@ -1,4 +1,4 @@
-//! State of the plugin: recordings with their recorders, the clock of captures, and the exporter.
+//! Plugin state behind the resource [`Experience`](super::Experience): recordings, capture clock and exporter.
 
 use super::{ExperiencePlugin, PauseReason, RecordingId, rewards};
 use crate::{
@@ -21,13 +21,13 @@ use experience_core::transition::RunId;
 use experience_export::{ExportSettings, Exporter, Sink};
 use std::{sync::Arc, time::SystemTime};
 
-/// A recording and its settings that the plugin applies.
+/// A recorder with the settings that the plugin applies to it.
 pub(super) struct RecordingSlot {
     pub(super) recorder: Recorder,
     pub(super) marker_type: TypeId,
-    /// Memory of the buffers of its expected players.
+    /// Memory estimate of the buffers for its expected players.
     pub(super) estimate: MemoryEstimate,
-    /// Empty once the exporter has taken them.
+    /// Empty after the exporter has started.
     pub(super) sinks: SyncCell<Vec<Box<dyn Sink>>>,
     pub(super) read_actions_after: Option<InternedScheduleLabel>,
     /// Whether [`Reward`] is a required component of the marker.
@@ -51,7 +51,7 @@ pub(super) struct RecorderState {
     pub(super) run: RunId,
     pub(super) started: SystemTime,
     pub(super) settings: ExportSettings,
-    /// In the order in which they were added. Observers take them while they read the world.
+    /// In the order in which they were added. Observers take them out temporarily, see `TakenSlots`.
     pub(super) slots: Vec<RecordingSlot>,
     /// The counter of the run's episodes.
     pub(super) episodes: Arc<AtomicU32>,
@@ -60,12 +60,12 @@ pub(super) struct RecorderState {
     pub(super) exporter: Option<Exporter>,
     /// The tick of the next capture.
     pub(super) next_tick: i64,
-    /// Seconds on the clock of the game at the first capture.
+    /// Elapsed seconds of `Time` at the first capture.
     epoch: f64,
     /// Whether a tick has begun since the last capture.
     in_tick: bool,
     /// Captures until the exporter thread is woken.
-    pub(super) wake_in: usize,
+    pub(super) captures_until_wake: usize,
     rewards: Option<QueryState<&'static mut Reward>>,
     pub(super) warned_stray_end: bool,
 }
@@ -88,7 +88,7 @@ impl RecorderState {
             next_tick: 0,
             epoch: 0.0,
             in_tick: true,
-            wake_in: 0,
+            captures_until_wake: 0,
             rewards: None,
             warned_stray_end: false,
         }
@@ -133,7 +133,7 @@ impl RecorderState {
         if !self.frozen {
             self.freeze(world);
         }
-        self.wait_for_room();
+        self.wait_for_free_rows();
         let clock = CaptureTime {
             tick: self.next_tick,
             timestamp: elapsed(world) - self.epoch,
@@ -147,8 +147,8 @@ impl RecorderState {
                 .set_paused(storage_full || self.pause.is_some() || slot.pause.is_some());
             slot.recorder.capture(world, clock);
         }
-        if self.slots.iter().any(|slot| slot.recorder.trusts_ticks()) {
-            // So that later writes have newer ticks than the values that were read.
+        if self.slots.iter().any(|slot| slot.recorder.trusts_change_ticks()) {
+            // Later writes must have newer ticks than the values read by this capture.
             world.increment_change_tick();
         }
         if let Some(rewards) = &mut self.rewards {
@@ -178,11 +178,11 @@ impl RecorderState {
             for slot in &mut self.slots {
                 slot.recorder.seal_rewards(world, player);
             }
-            rewards::clear_of(player, world);
+            rewards::clear_player(player, world);
         }
     }
 
-    /// Closes all recordings and the exporter. Returns false where that takes longer than `timeout`.
+    /// Closes all recordings and the exporter. Returns false if that takes longer than `timeout`.
     ///
     /// Without a world, open episodes end with the last captured observation.
     pub(super) fn close(&mut self, world: Option<&World>, timeout: Duration) -> bool {
@@ -192,14 +192,14 @@ impl RecorderState {
         for slot in &mut self.slots {
             slot.recorder.shut_down(world);
         }
-        self.hand_over();
+        self.hand_over_buffers();
         self.exporter.as_mut().is_none_or(|exporter| exporter.close(timeout))
     }
 }
 
 impl Drop for RecorderState {
     fn drop(&mut self) {
-        // May run while a panic unwinds, when players may be half updated. So it does not read the world.
+        // May run during unwinding, when components can be in an inconsistent state, so the world is not read.
         self.close(None, self.settings.close_timeout);
     }
 }
@@ -208,7 +208,7 @@ fn elapsed(world: &World) -> f64 {
     world.get_resource::<Time>().map_or(0.0, Time::elapsed_secs_f64)
 }
 
-/// The id of the component `T`, where it is registered.
+/// The id of the component `T`, if it is registered.
 pub(super) fn component_id<T: Component>(world: &World) -> Option<ComponentId> {
     world.components().component_id::<T>()
 }

@@ -1,8 +1,8 @@
-//! Exclusive systems of the plugin. Each takes [`Experience`] out of the world with [`World::try_resource_scope`], because
-//! the recorders read the world while they are mutated.
+//! Exclusive systems of the plugin: capture, export, reading of actions, and closing at exit.
 //!
-//! Nothing in these scopes runs code of the game, so no observer finds the resource missing. What does run such code, giving
-//! rewards and triggering events, is outside of them.
+//! Each takes [`Experience`] out of the world with [`World::try_resource_scope`], because the recorders read the world
+//! while they are mutated. No code of the game runs inside these scopes, so observers always find the resource.
+//! Inserting rewards and triggering events, which can run observers, happen outside of them.
 
 use super::{LiveSettings, events, experience::Experience, rewards, state::RecorderState};
 use bevy_app::AppExit;
@@ -12,7 +12,7 @@ use bevy_ecs::{
     world::{Mut, World},
 };
 
-/// Runs `f` with the recorder state and the rest of the world. `None` where there is no [`Experience`].
+/// Runs `f` with the recorder state and the rest of the world. `None` if there is no [`Experience`].
 fn recorder_scope<R>(world: &mut World, f: impl FnOnce(&mut World, &mut RecorderState) -> R) -> Option<R> {
     world.try_resource_scope(|world, mut experience: Mut<Experience>| f(world, experience.state_mut()))
 }

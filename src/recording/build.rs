@@ -1,4 +1,4 @@
-//! Builds a recorder from a recording: plans columns, lays out rows, then creates the sources that fill them.
+//! Recording set-up: validates a recording, lays out its rows, and builds the sources and the recorder.
 
 use super::{
     EpisodeRules, RecordingSpec,
@@ -20,7 +20,7 @@ use experience_core::{
 use experience_export::Sink;
 use std::{collections::HashSet, sync::Arc};
 
-/// State of the app that building a recording depends on.
+/// App state that the build of a recording depends on.
 pub(crate) struct BuildContext {
     pub(crate) marker: ComponentId,
     pub(crate) enabled: bool,
@@ -32,7 +32,7 @@ pub(crate) struct BuildContext {
     pub(crate) estimates: Vec<MemoryEstimate>,
 }
 
-/// A recorder with its sinks, before the exporter has taken them.
+/// A recorder with its sinks, before the exporter starts.
 pub(crate) struct BuiltRecording {
     pub(crate) recorder: Recorder,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
@@ -41,10 +41,10 @@ pub(crate) struct BuiltRecording {
 }
 
 impl RecordingSpec {
-    /// Builds the schema, the sources and the recorder, and lets each sink check the schema.
+    /// Builds the schema, the sources and the recorder. Each sink checks the schema.
     ///
     /// # Errors
-    /// When a setting is refused, the memory budget is exceeded, or a sink cannot work.
+    /// When a setting is invalid, the memory budget is exceeded, or a sink rejects the schema.
     pub(crate) fn build(self, world: &mut World, context: BuildContext) -> Result<BuiltRecording, SetupError> {
         let rules = self.rules();
         let recording = self.name;
@@ -89,11 +89,11 @@ impl RecordingSpec {
             recording: recording.clone(),
             source,
         };
-        let crowd = self.scaling.shared_pool(&recording, &buffers, layout.row_words())?;
+        let pool_policy = self.scaling.shared_pool(&recording, &buffers, layout.row_words())?;
         let players = self.scaling.expected_players;
-        let expects_pool = players > crowd.above;
+        let expects_pool = players > pool_policy.above;
         let estimate =
-            MemoryEstimate::new(&recording, players, &buffers, layout.row_words(), &crowd).map_err(refused)?;
+            MemoryEstimate::new(&recording, players, &buffers, layout.row_words(), &pool_policy).map_err(refused)?;
         let buffers = PlayerBuffers::new(buffers, layout.row_words())
             .map_err(refused)?
             .with_label(context.run, schema.hash())
@@ -111,7 +111,7 @@ impl RecordingSpec {
         let mut placed = Vec::new();
         place(world, observation, &features, &mut placed);
         for planned in mask {
-            placed.push((planned.finish)(world, &[layout.mask().start]));
+            placed.push((planned.build)(world, &[layout.mask().start]));
         }
         place(world, action, layout.action_offsets(), &mut placed);
         place(world, info, layout.info_offsets(), &mut placed);
@@ -156,7 +156,7 @@ impl RecordingSpec {
             rules,
             encoder,
             buffers,
-            pool_policy: crowd,
+            pool_policy,
             parallel_above,
             enabled: context.enabled,
             episode_counter: context.episodes,
@@ -182,15 +182,15 @@ impl RecordingSpec {
         } = self.episodes;
         CaptureRules {
             mode: self.mode,
-            every: self.decision_interval,
-            decision: self.decision_tick,
+            decision_interval: self.decision_interval,
+            decision_tick: self.decision_tick,
             non_finite,
             on_despawn,
             start,
             final_observation,
             max_episode_steps: max_steps,
-            acts_early: self.read_actions_after.is_some(),
-            trusts_ticks: self.trusts_change_ticks,
+            reads_actions_early: self.read_actions_after.is_some(),
+            trusts_change_ticks: self.trusts_change_ticks,
         }
     }
 }
@@ -208,7 +208,7 @@ fn place(world: &mut World, planned: Vec<PlannedSource>, offsets: &[usize], plac
     for planned in planned {
         let (own, after) = rest.split_at(planned.columns.len());
         rest = after;
-        placed.push((planned.finish)(world, own));
+        placed.push((planned.build)(world, own));
     }
 }
 

@@ -1,9 +1,9 @@
-//! Episode boundaries of a recording: when episodes start, end and are split.
+//! [`EpisodeRules`]: when episodes of a recording start, end and are split.
 
 use crate::episode::{EpisodeStart, FinalObservation, NonFinite};
 use experience_core::transition::Outcome;
 
-/// When episodes of a recording start and end, and what ends them.
+/// Rules for the start, the end and the length of episodes of a recording.
 ///
 /// Given to [`Recording::episodes`](super::Recording::episodes).
 ///
@@ -23,10 +23,10 @@ pub struct EpisodeRules {
     pub start: EpisodeStart,
     /// When the final observation is read.
     pub final_observation: FinalObservation,
-    /// The outcome of an episode whose player is despawned while it is open: [`Truncated`](Outcome::Truncated) (the player
-    /// left, the default) or [`Terminated`](Outcome::Terminated) (the player died).
+    /// The outcome of an episode whose player is despawned while it is open: [`Truncated`](Outcome::Truncated) (the
+    /// player left, the default) or [`Terminated`](Outcome::Terminated) (the player died).
     pub on_despawn: Outcome,
-    /// What a NaN or infinite value does to the transition that contains it.
+    /// How to handle a transition with a NaN or infinite value.
     pub non_finite: NonFinite,
     /// The longest episode, in transitions; at least 1. A longer episode is split, and
     /// [`continues`](experience_core::transition::EpisodeInfo::continues) links the parts.
@@ -34,7 +34,7 @@ pub struct EpisodeRules {
 }
 
 impl Default for EpisodeRules {
-    /// Episodes follow each other at once, despawns truncate, and an episode has at most 65,536 transitions.
+    /// The next episode starts immediately, despawns truncate, and an episode has at most 65,536 transitions.
     fn default() -> Self {
         Self {
             start: EpisodeStart::default(),

@@ -1,4 +1,4 @@
-//! The error of setting up a recording.
+//! [`SetupError`]: why a recording cannot be set up.
 
 use crate::reflect::FieldError;
 use core::fmt;
@@ -9,7 +9,7 @@ use experience_export::SinkError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// A pool was asked for with buffers that admit none: a pool overwrites the oldest steps.
+    /// A pool was requested, and the buffer settings do not allow one: a pool overwrites the oldest steps.
     #[error(
         "recording `{0}` sets `pool_above` or `pool` of `PlayerScaling`, and a pool overwrites the oldest steps: leave `kind` and \
          `overflow` of `BufferSettings` at their defaults, or leave `pool_above` and `pool` unset"
@@ -18,7 +18,7 @@ pub enum SetupError {
     /// `ExperiencePlugin` was not added before.
     #[error("recording `{0}` was added before `ExperiencePlugin`: add the plugin first")]
     NoPlugin(String),
-    /// Captures have begun.
+    /// The first capture has already run.
     #[error("recording `{0}` was added after the first capture: add recordings while the app is being set up")]
     TooLate(String),
     /// Another recording has this name.

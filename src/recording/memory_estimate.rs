@@ -1,11 +1,11 @@
-//! Memory estimate of a recording's buffers, checked against the memory budget at set-up.
+//! Memory estimate of a recording's buffers, which is checked against the memory budget at set-up.
 
 use super::error::{Mib, SetupError};
 use crate::episode::PoolPolicy;
 use core::fmt;
 use experience_buffer::{BufferError, BufferSettings};
 
-/// Bytes that the buffers of one recording take for its expected players.
+/// Bytes of the buffers of one recording for its expected players.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MemoryEstimate {
     recording: String,
@@ -16,12 +16,13 @@ pub(crate) struct MemoryEstimate {
     step: usize,
     /// Bytes per buffer in addition to its steps.
     fixed: usize,
-    /// Bytes of the shared pool; 0 where the expected players do not need one.
+    /// Bytes of the shared pool; 0 if the expected players do not need one.
     pool: usize,
 }
 
 impl MemoryEstimate {
-    /// The estimate for `players` players with rows of `row_words` words. Players beyond `crowd.above` share the pool.
+    /// The estimate for `players` players with rows of `row_words` words. Players beyond `pool_policy.above` share the
+    /// pool.
     ///
     /// # Errors
     /// When a buffer with these settings cannot be created.
@@ -30,7 +31,7 @@ impl MemoryEstimate {
         players: usize,
         settings: &BufferSettings,
         row_words: usize,
-        crowd: &PoolPolicy,
+        pool_policy: &PoolPolicy,
     ) -> Result<Self, BufferError> {
         let bytes = |capacity| {
             BufferSettings {
@@ -44,8 +45,12 @@ impl MemoryEstimate {
         let (one, two) = (bytes(1)?, bytes(2)?);
         Ok(Self {
             recording: recording.to_owned(),
-            players: players.min(crowd.above),
-            pool: if players > crowd.above { crowd.pool.bytes } else { 0 },
+            players: players.min(pool_policy.above),
+            pool: if players > pool_policy.above {
+                pool_policy.pool.bytes
+            } else {
+                0
+            },
             steps: settings.capacity.next_power_of_two(),
             step: two - one,
             fixed: one - (two - one),
@@ -72,7 +77,7 @@ impl MemoryEstimate {
     /// Checks that this estimate and those of `others` fit into a budget of `budget` bytes.
     ///
     /// # Errors
-    /// [`SetupError::OverBudget`], with the arithmetic and settings that would fit.
+    /// [`SetupError::OverBudget`], with each estimate and settings that would fit.
     pub(crate) fn check(&self, others: &[Self], budget: usize) -> Result<(), SetupError> {
         let taken = others
             .iter()
@@ -130,11 +135,11 @@ mod tests {
     use experience_buffer::{BufferKind, Memory, pool::PoolSettings};
 
     fn estimate(settings: &BufferSettings, players: usize) -> MemoryEstimate {
-        let crowd = PoolPolicy {
+        let pool_policy = PoolPolicy {
             above: 1000,
             pool: PoolSettings::default(),
         };
-        MemoryEstimate::new("fighter", players, settings, 21, &crowd).unwrap()
+        MemoryEstimate::new("fighter", players, settings, 21, &pool_policy).unwrap()
     }
 
     #[test]

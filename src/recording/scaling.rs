@@ -1,4 +1,4 @@
-//! Scaling of a recording with its number of players: memory reservation, the shared pool, parallel capture.
+//! [`PlayerScaling`]: memory reservation, the shared pool and parallel capture for large numbers of players.
 
 use super::error::SetupError;
 use crate::episode::PoolPolicy;
@@ -6,20 +6,20 @@ use experience_buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::Pool
 
 /// Default of [`PlayerScaling::pool_above`].
 ///
-/// With a buffer each, no player overwrites the newest steps of another. A pool is faster, because rows of neighbours are
-/// adjacent, and its memory does not grow with the number of players.
+/// With dedicated buffers, no player overwrites the newest steps of another. A pool is faster, because rows of
+/// neighbours are adjacent, and its memory is independent of the number of players.
 const POOL_ABOVE: usize = 4096;
 
-/// Default of [`PlayerScaling::parallel_above`]: the number of players at which two threads were faster than one by more
-/// than the spread of the measurement. See `docs/performance.md`.
+/// Default of [`PlayerScaling::parallel_above`]: the number of players at which two threads were faster than one by
+/// more than the spread of the measurement. See `docs/performance.md`.
 const PARALLEL_ABOVE: usize = 20_000;
 
-/// The same for recordings with `observe_nearest`, where each player costs far more.
+/// As [`PARALLEL_ABOVE`], for recordings with `observe_nearest`, whose cost per player is much higher.
 const PARALLEL_ABOVE_WITH_NEAREST: usize = 600;
 
 /// How a recording scales with its number of players.
 ///
-/// Given to [`Recording::scaling`](super::Recording::scaling). How one buffer is made is in
+/// Given to [`Recording::scaling`](super::Recording::scaling). The settings of one buffer are in
 /// [`BufferSettings`](experience_buffer::BufferSettings).
 ///
 /// ```
@@ -36,16 +36,17 @@ pub struct PlayerScaling {
     /// The number of players expected at the same time; at least 1, and 16 by default.
     ///
     /// The buffers of the expected players of all recordings must fit
-    /// [`memory_budget`](crate::plugin::ExperiencePlugin::memory_budget), or the recording is refused at set-up. More
-    /// players may join. A player for whom the budget has no memory left is not recorded, and is counted in
+    /// [`memory_budget`](crate::plugin::ExperiencePlugin::memory_budget), or the recording is rejected at set-up. More
+    /// players may join. A player for which the budget has no memory left is not recorded, and is counted in
     /// [`unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents).
     ///
-    /// Where it exceeds [`pool_above`](Self::pool_above), the pool is created at set-up, with all of its memory mapped, and
-    /// on huge pages where the system has them. A pool that is created later, during play, is on ordinary pages, and the
-    /// first write to each page stalls the capture.
+    /// If it exceeds [`pool_above`](Self::pool_above), the pool is created at set-up, with all of its memory mapped,
+    /// and on huge pages if the system has them. A pool that is created later, during play, is on ordinary pages, and
+    /// the first write to each page stalls the capture.
     pub expected_players: usize,
-    /// The number of players with a buffer of their own; `None` means 4,096. A player that joins while this many players
-    /// have buffers writes to the shared [pool](experience_buffer::pool) instead. With 0 every player writes to the pool.
+    /// The number of players with dedicated buffers; `None` means 4,096. A player that joins while this many players
+    /// have buffers writes to the shared [pool](experience_buffer::pool) instead. With 0 every player writes to the
+    /// pool.
     ///
     /// The pool is created for the first player that needs it. Its memory does not depend on the number of players: it
     /// keeps the newest steps of all of them together, and overwrites the oldest. So only recordings with
@@ -54,12 +55,12 @@ pub struct PlayerScaling {
     /// Size and memory of the pool; `None` means 256 MiB in the same kind of memory as the buffers.
     pub pool: Option<PoolSettings>,
     /// The number of players above which the threads of the [`ComputeTaskPool`](bevy_tasks::ComputeTaskPool) share a
-    /// capture; `None` means 20,000, or 600 with [`observe_nearest`](super::Recording::observe_nearest), the most expensive
-    /// observation. The recorded rows are the same. `usize::MAX` keeps captures on one thread.
+    /// capture; `None` means 20,000, or 600 with [`observe_nearest`](super::Recording::observe_nearest), the most
+    /// expensive observation. The recorded rows are the same. `usize::MAX` keeps captures on one thread.
     ///
     /// A capture stays on one thread
-    /// - where there is no `ComputeTaskPool`, or one processor;
-    /// - where not every player writes a row at every tick: with
+    /// - if there is no `ComputeTaskPool`, or one processor;
+    /// - if not every player writes a row at every tick: with
     ///   [`decision_interval`](super::Recording::decision_interval), [`mode`](super::Recording::mode) or
     ///   [`read_actions_after`](super::Recording::read_actions_after), or while the recording is paused;
     /// - for one tick, when many players join, leave or change archetype at once.
@@ -91,10 +92,11 @@ impl PlayerScaling {
         })
     }
 
-    /// The pool, and the number of players above which it is used: `usize::MAX` where the buffers admit no pool.
+    /// The pool, and the number of players above which it is used: `usize::MAX` if the buffer settings do not allow a
+    /// pool.
     ///
     /// # Errors
-    /// When a pool is asked for and the buffers admit none, or it is too small for a row.
+    /// When a pool is requested and the buffer settings do not allow one, or it is too small for a row.
     pub(super) fn shared_pool(
         &self,
         recording: &str,
@@ -110,7 +112,7 @@ impl PlayerScaling {
         let is_expected = self.expected_players > above;
         let pool = self.pool.clone().unwrap_or_else(|| PoolSettings {
             memory: buffers.memory.clone(),
-            // A pool that is created during play must not make the capture wait for huge pages.
+            // A pool that is created during play must not stall the capture while huge pages are allocated.
             huge_pages: buffers.huge_pages || (is_expected && !matches!(buffers.memory, Memory::File(_))),
             ..PoolSettings::default()
         });

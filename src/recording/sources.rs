@@ -1,7 +1,8 @@
-//! Plans of the sources that fill a row: fields of components and resources, functions, the nearest others, match ids.
+//! Source plans: columns of components, resources, custom encoders, nearest neighbours and match ids, before the row
+//! layout is known.
 
 use crate::{
-    capture::{MatchSource, Nearest, NearestSource, Part, ResourceSource, Source},
+    capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},
     reflect::{FieldError, FieldPlan, LeafEncoding, root_name},
 };
 use bevy_ecs::{component::Component, resource::Resource, world::World};
@@ -11,15 +12,15 @@ use experience_core::schema::{Column, DType};
 /// Plans the columns of a source. The flag allows lossy conversions to `f32`.
 pub(super) type SourcePlan = Box<dyn FnOnce(&mut World, bool) -> Result<PlannedSource, FieldError> + Send + Sync>;
 
-/// The columns of a source whose offsets in a row are not known yet.
+/// The columns of a source, whose offsets in a row are not known yet.
 pub(super) struct PlannedSource {
     pub(super) columns: Vec<Column>,
     pub(super) mask_width: usize,
     /// Creates the source, given the offset of each column in bytes.
-    pub(super) finish: Box<dyn FnOnce(&mut World, &[usize]) -> PlacedSource>,
+    pub(super) build: Box<dyn FnOnce(&mut World, &[usize]) -> PlacedSource>,
 }
 
-/// A source that knows its offsets.
+/// A source with the offsets of its columns in a row.
 pub(super) enum PlacedSource {
     Component(Source),
     Resource(ResourceSource),
@@ -30,15 +31,15 @@ pub(super) enum PlacedSource {
 pub(super) type MatchPlan = fn(&mut World) -> Result<Result<MatchSource, &'static str>, FieldError>;
 
 pub(super) fn fields_plan<T: Component + Reflect + Typed>(
-    part: Part,
+    part: RowPart,
     root: String,
     fields: Option<Vec<String>>,
 ) -> SourcePlan {
     Box::new(move |_, allow_lossy| {
         let target = match part {
-            Part::Observation => LeafEncoding::Observation { narrow: allow_lossy },
-            Part::Mask => LeafEncoding::Mask,
-            Part::Action | Part::Info => LeafEncoding::Exact,
+            RowPart::Observation => LeafEncoding::Observation { allow_lossy },
+            RowPart::Mask => LeafEncoding::Mask,
+            RowPart::Action | RowPart::Info => LeafEncoding::Exact,
         };
         let fields: Option<Vec<&str>> = fields
             .as_ref()
@@ -47,7 +48,7 @@ pub(super) fn fields_plan<T: Component + Reflect + Typed>(
         Ok(PlannedSource {
             columns: plan.columns().to_vec(),
             mask_width: plan.mask_width(),
-            finish: Box::new(move |world, offsets| {
+            build: Box::new(move |world, offsets| {
                 plan.place(offsets);
                 PlacedSource::Component(Source::fields::<T>(world, part, plan))
             }),
@@ -56,7 +57,7 @@ pub(super) fn fields_plan<T: Component + Reflect + Typed>(
 }
 
 pub(super) fn custom_plan<T: Component>(
-    part: Part,
+    part: RowPart,
     columns: Vec<Column>,
     encode: impl Fn(&T, &mut [u8]) + Send + Sync + 'static,
 ) -> SourcePlan {
@@ -65,7 +66,7 @@ pub(super) fn custom_plan<T: Component>(
         Ok(PlannedSource {
             columns,
             mask_width: 0,
-            finish: Box::new(move |world, offsets| {
+            build: Box::new(move |world, offsets| {
                 let start = offsets.first().copied().unwrap_or(0);
                 PlacedSource::Component(Source::custom::<T>(world, part, start..start + bytes, encode))
             }),
@@ -76,12 +77,12 @@ pub(super) fn custom_plan<T: Component>(
 pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
     Box::new(|_, allow_lossy| {
         let name = root_name::<R>();
-        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { narrow: allow_lossy })?;
+        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy })?;
         let columns = plan.columns().to_vec();
         Ok(PlannedSource {
             columns: columns.clone(),
             mask_width: 0,
-            finish: Box::new(move |world, offsets| {
+            build: Box::new(move |world, offsets| {
                 let start = offsets.first().copied().unwrap_or(0);
                 let width: usize = columns.iter().map(Column::width).sum();
                 let local: Vec<_> = offsets.iter().map(|offset| offset - start).collect();
@@ -99,7 +100,7 @@ pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> Sour
         Ok(PlannedSource {
             columns,
             mask_width: 0,
-            finish: Box::new(move |_, offsets| {
+            build: Box::new(move |_, offsets| {
                 source.place(offsets.first().copied().unwrap_or(0));
                 PlacedSource::Nearest(source)
             }),

@@ -1,4 +1,4 @@
-//! Attributes of reflected fields that name columns and state their bounds.
+//! [`ColumnName`] and [`ColumnBounds`]: custom `Reflect` attributes that set the names and bounds of columns.
 
 use bevy_reflect::{Reflect, TypeInfo, attributes::CustomAttributes};
 use core::ops::RangeInclusive;
@@ -6,12 +6,11 @@ use experience_core::schema::Space;
 
 /// The bounds of all numbers in a field, as an attribute of `Reflect`. They become the space of the field's columns.
 ///
-/// The bounds apply to each number below the field: to `x` and `y` of a `Vec2`, to all elements of an array. A field
-/// further in with bounds of its own overrides them, and so does
-/// [`Recording::bounds`](crate::recording::Recording::bounds) for one column. `bool`s and enums have spaces of their own and
-/// keep them. Values are not clamped.
+/// The bounds apply to each number below the field: to `x` and `y` of a `Vec2`, to all elements of an array. Bounds
+/// of a nested field override them, as does [`Recording::bounds`](crate::recording::Recording::bounds) for one column.
+/// They do not apply to `bool`s and enums. Values are not clamped.
 ///
-/// An infinite bound is no bound. Bounds with `low > high` or NaN are refused when the recording is set up.
+/// An infinite bound means unbounded. Bounds with `low > high` or NaN are rejected when the recording is set up.
 ///
 /// An inclusive range, `#[reflect(@-1.0..=1.0_f32)]`, means the same; the literals need a type: `f32`, `f64` or `i32`.
 ///
@@ -55,7 +54,7 @@ impl ColumnBounds {
         Self::new(f64::NEG_INFINITY, high)
     }
 
-    /// The space, or `None` where the bounds are not an interval that contains a number.
+    /// The space, or `None` if the bounds are not an interval that contains a number.
     pub(crate) fn space(self) -> Option<Space> {
         let Self { low, high } = self;
         // Written so that NaN fails.
@@ -73,7 +72,7 @@ impl ColumnBounds {
 /// replaces the `snake_case` of the type's name, with which column names begin.
 /// [`observe_fields`](crate::recording::Recording::observe_fields) selects fields by the names that they have in Rust.
 ///
-/// An empty name is refused when the recording is set up.
+/// An empty name is rejected when the recording is set up.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;

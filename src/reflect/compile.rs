@@ -1,11 +1,12 @@
-//! Compilation: from the locations of the leaves in a live value to the ops of a plan.
+//! Plan compilation: builds ops from the memory locations of leaves in a live value.
 
 use super::{
-    FieldPlan, LeafEncoding, locate,
+    FieldPlan, LeafEncoding,
+    leaves::{LeafKind, LeafSet},
+    locate,
     op::{self, LeafLocation, OpKind},
     path::PathStep,
     scalar::Scalar,
-    survey::{LeafKind, LeafSet},
     variants::VariantTable,
 };
 use bevy_reflect::Reflect;
@@ -69,7 +70,7 @@ impl FieldPlan {
     }
 }
 
-/// How leaves are encoded where they have locations. Enums are left to the caller, who knows their table.
+/// The op kind of leaves that have locations. Enums need a variant table, which the caller adds.
 fn op_kind(leaves: &LeafSet, encoding: LeafEncoding) -> OpKind {
     let is_optional = leaves.path.last() == Some(&PathStep::Some);
     match (leaves.kind, encoding) {

@@ -1,4 +1,5 @@
-//! Encoding: runs the ops of a plan over values, and samples rows to verify the ops against the `Reflect` getters.
+//! Plan execution: runs the ops of a compiled plan over values, and verifies sampled rows against the `Reflect`
+//! getters.
 #![expect(
     unsafe_code,
     reason = "values are passed as pointers, which fits columns of ECS tables of any type"
@@ -7,16 +8,16 @@
 use super::{
     FieldPlan, LeafEncoding, PlacedLeaves,
     kernel::{self, RowBlock},
+    leaves::LeafKind,
     op::{Op, OpKind},
     path::{Resolved, is_some, resolve},
     scalar::Number,
-    survey::LeafKind,
 };
 use bevy_reflect::{PartialReflect, ReflectRef};
 use core::{ops::Range, sync::atomic::Ordering};
 
 /// Values per block. All ops run over one block before the next, while its values are in the L1 cache.
-const BLOCK: usize = 64;
+const BLOCK_ROWS: usize = 64;
 
 /// Values of a plan's type at equal distances in memory.
 #[derive(Clone, Copy)]
@@ -42,10 +43,10 @@ impl StridedValues {
 
     /// Splits the values into blocks: the index of each block's first value, and the block.
     fn blocks(self) -> impl Iterator<Item = (usize, Self)> {
-        (0..self.count).step_by(BLOCK).map(move |start| {
+        (0..self.count).step_by(BLOCK_ROWS).map(move |start| {
             let block = Self {
                 first: self.pointer(start),
-                count: BLOCK.min(self.count - start),
+                count: BLOCK_ROWS.min(self.count - start),
                 ..self
             };
             (start, block)
@@ -96,8 +97,8 @@ impl FieldPlan {
                     target_stride: stride,
                     count: values.count,
                 };
-                // SAFETY: by the promise of `StridedValues::new`, the values are live and not written to. Leaves of the
-                // type that `kind` names are at the run's offsets in all of them, as the docs of the parent module
+                // SAFETY: by the contract of `StridedValues::new`, the values are live and not written to. Leaves of
+                // the type that `kind` names are at the run's offsets in all of them, as the docs of the parent module
                 // argue. The place of each leaf in a row ends at or before `row_end`, and `encode_values` has checked
                 // that the last row is at least that long.
                 unsafe { kernel::encode(kind, &op.run, &rows) };
@@ -201,7 +202,7 @@ impl FieldPlan {
         }
     }
 
-    /// The index of the variant that a path leads to; `None` where an `Option` on the path is `None`.
+    /// The index of the variant that a path leads to; `None` if an `Option` on the path is `None`.
     fn variant_index(&self, placed: &PlacedLeaves, resolved: Resolved<'_>) -> Option<usize> {
         let LeafKind::Variant { count, .. } = placed.leaves.kind else {
             return None;
@@ -245,9 +246,9 @@ impl FieldPlan {
     /// The row of this call to verify, if any.
     ///
     /// With debug assertions that is one row of each sixteenth call. Without, it is one row of the 1st, 2nd, 4th, 8th…
-    /// call, whose cost vanishes over time.
+    /// call, at an amortized cost that tends to 0.
     fn row_to_verify(&self, rows: usize) -> Option<usize> {
-        // A race between two calls loses a count, which does no harm and saves an atomic addition.
+        // Not an atomic addition: a race only loses a count, which is harmless.
         let call = self.encode_calls.load(Ordering::Relaxed).wrapping_add(1);
         self.encode_calls.store(call, Ordering::Relaxed);
         let is_due = if cfg!(debug_assertions) {
@@ -282,7 +283,7 @@ impl FieldPlan {
 
     fn reflected(&self, values: StridedValues, index: usize) -> &dyn PartialReflect {
         let value = (self.as_reflect)(values.pointer(index));
-        // SAFETY: by the promise of `StridedValues::new`, this is a live value of the type that `as_reflect` casts to.
+        // SAFETY: by the contract of `StridedValues::new`, this is a live value of the type that `as_reflect` casts to.
         unsafe { &*value }
     }
 

@@ -1,9 +1,9 @@
-//! The error of a type or a field that cannot be recorded.
+//! [`FieldError`]: why a type or a field cannot be recorded, and the remedy.
 
 use super::LeafEncoding;
 use core::fmt;
 
-/// Why a type, or some of its fields, cannot be recorded, and what to do instead.
+/// Why a type, or some of its fields, cannot be recorded, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     type_path: &'static str,
@@ -19,11 +19,11 @@ pub(super) enum FieldErrorKind {
     /// The type has no field at `path`; `known` lists those that can be recorded.
     Unknown { path: String, known: Vec<String> },
     /// A field is selected twice, or two selected fields have one name.
-    Twice(String),
+    Duplicate(String),
     /// The selection is an empty list.
-    NoneNamed,
+    EmptySelection,
     /// The type has no leaf.
-    Empty,
+    NoLeaf,
 }
 
 /// A field that cannot be recorded, and why.
@@ -55,7 +55,7 @@ pub(super) enum RefusalReason {
 }
 
 impl RefusalReason {
-    /// The reason for a well-known type that is refused whatever its type information says.
+    /// The reason for a well-known type that is always refused, regardless of its type information.
     pub(super) fn of_type(type_path: &str) -> Option<Self> {
         match type_path {
             "alloc::string::String" | "alloc::borrow::Cow<str>" | "&str" | "char" => Some(Self::Text),
@@ -68,15 +68,15 @@ impl RefusalReason {
     fn explanation(self) -> &'static str {
         match self {
             Self::Text => "text is not a number",
-            Self::Entity => "an entity's id means nothing outside its world",
-            Self::Handle => "a handle means nothing outside its process",
-            Self::Opaque => "reflection does not see numbers in it",
+            Self::Entity => "an entity's id is not meaningful outside its world",
+            Self::Handle => "a handle is not meaningful outside its process",
+            Self::Opaque => "reflection exposes no numbers in it",
             Self::DataEnum => "an enum whose variants hold data has no fixed set of values",
             Self::EmptyEnum => "an enum without variants has no value",
             Self::Collection => "a collection has no fixed length",
             Self::Wide => "an `f32` cannot hold all of its 64 bits",
-            Self::NotBool => "an action mask is made of `bool`s alone",
-            Self::Optional => "an action or info is always there",
+            Self::NotBool => "an action mask consists of `bool`s only",
+            Self::Optional => "an action or info must have a value in every row",
             Self::NestedOption => "an `Option` in an `Option` has two ways to be absent",
             Self::Recursive => "it contains itself",
             Self::TooLarge => "it holds more than a million values",
@@ -88,23 +88,23 @@ impl RefusalReason {
     fn remedy(self, encoding: LeafEncoding) -> &'static str {
         match (self, encoding) {
             (Self::Wide, _) => {
-                "accept the rounding with `.allow_lossy()`, leave the field out with `observe_fields`, or compute what matters of it with `observe_with`"
+                "accept the rounding with `.allow_lossy()`, leave the field out with `observe_fields`, or compute features from it with `observe_with`"
             }
             (Self::BadBounds, _) => "give `ColumnBounds::new(low, high)`, or the range, two numbers with `low <= high`",
             (Self::EmptyName, _) => "give it a name, or remove the attribute",
-            (Self::NotBool, _) => "keep the mask in a component of its own, with one `bool` for each alternative",
-            (Self::Optional, _) => "give the field a neutral value, or put a `bool` beside it",
+            (Self::NotBool, _) => "use a separate component for the mask, with one `bool` per choice",
+            (Self::Optional, _) => "use a neutral value, with a separate `bool` field for its presence",
             (Self::Entity, LeafEncoding::Observation { .. }) => {
-                "leave it out with `observe_fields`, or observe what matters of that entity with `observe_nearest` or `observe_with`"
+                "leave it out with `observe_fields`, or observe components of that entity with `observe_nearest` or `observe_with`"
             }
             (Self::Collection, LeafEncoding::Observation { .. }) => {
-                "use a fixed array, leave it out with `observe_fields`, or compute what matters of it with `observe_with`"
+                "use an array, leave it out with `observe_fields`, or compute features from it with `observe_with`"
             }
             (_, LeafEncoding::Observation { .. }) => {
-                "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute what matters of it with `observe_with`"
+                "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute features from it with `observe_with`"
             }
             (_, LeafEncoding::Exact | LeafEncoding::Mask) => {
-                "leave it out by naming the fields to keep or with `#[reflect(ignore)]`, or keep what matters of it in a component of its own"
+                "leave it out with `#[reflect(ignore)]`, or copy the values to record into a separate component"
             }
         }
     }
@@ -156,15 +156,15 @@ impl fmt::Display for FieldError {
                 }
                 Ok(())
             }
-            FieldErrorKind::Twice(name) => write!(
+            FieldErrorKind::Duplicate(name) => write!(
                 f,
-                "`{name}` of `{type_path}` would be recorded twice: name each field once, and not beside a field that contains it"
+                "`{name}` of `{type_path}` would be recorded twice: select each field once, and not together with a field that contains it"
             ),
-            FieldErrorKind::NoneNamed => write!(
+            FieldErrorKind::EmptySelection => write!(
                 f,
-                "no field of `{type_path}` was named: name at least one, or record all of them"
+                "no field of `{type_path}` was selected: select at least one, or record all of them"
             ),
-            FieldErrorKind::Empty => write!(
+            FieldErrorKind::NoLeaf => write!(
                 f,
                 "`{type_path}` holds no value that could be recorded: give it a field that is reflected, or compute one with `observe_with`"
             ),

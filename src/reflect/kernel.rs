@@ -1,4 +1,4 @@
-//! The kernels: loops that encode the leaves of one op for a block of values, by loads at fixed offsets.
+//! Encoding kernels: unsafe inner loops that load leaves at fixed offsets and write them to rows.
 #![expect(unsafe_code, reason = "leaves are loaded at the offsets where they were located")]
 
 use super::{
@@ -28,7 +28,7 @@ pub(super) struct RowBlock {
 /// - At each target offset of `run`, each of `rows.count` rows, `rows.target_stride` bytes apart from `rows.target`, is
 ///   writable.
 pub(super) unsafe fn encode(kind: OpKind, run: &LeafRun, rows: &RowBlock) {
-    // SAFETY: each kernel requires what the caller promises for the type that `kind` names.
+    // SAFETY: the caller guarantees the preconditions of each kernel for the type that `kind` names.
     unsafe {
         match kind {
             OpKind::Copy => copy(run, rows),
@@ -64,7 +64,7 @@ macro_rules! impl_load_scalar {
         $(impl LoadScalar for $type {
             #[inline]
             unsafe fn load(source: *const u8) -> Self {
-                // SAFETY: by the caller's promise. Every bit pattern is a valid number.
+                // SAFETY: guaranteed by the caller. Every bit pattern is a valid number.
                 unsafe { source.cast::<Self>().read_unaligned() }
             }
         })*
@@ -80,8 +80,8 @@ impl_load_scalar!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize f32 f64);
 unsafe fn for_each_leaf<const N: usize>(run: &LeafRun, rows: &RowBlock, read: impl Fn(*const u8) -> [u8; N]) {
     for row in 0..rows.count {
         for leaf in 0..run.count {
-            // SAFETY: by the caller's promise, `source` points to a leaf and `target` to its writable place in the row.
-            // Arrays of bytes need no alignment.
+            // SAFETY: the caller guarantees that `source` points to a leaf and `target` to its writable bytes in the
+            // row. Arrays of bytes need no alignment.
             unsafe {
                 let source = rows
                     .source
@@ -101,7 +101,7 @@ unsafe fn for_each_leaf<const N: usize>(run: &LeafRun, rows: &RowBlock, read: im
 /// `source` points to `N` initialised bytes.
 #[inline]
 unsafe fn load_bytes<const N: usize>(source: *const u8) -> [u8; N] {
-    // SAFETY: by the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { source.cast::<[u8; N]>().read() }
 }
 
@@ -163,11 +163,11 @@ unsafe fn pack_bits(run: &LeafRun, rows: &RowBlock) {
             let bits = (8 - bit % 8).min(run.count - leaf);
             let offset = row * rows.source_stride + run.source + leaf * run.source_step;
             let byte = if bits == 8 && run.source_step == 1 {
-                // SAFETY: eight contiguous `bool`s are there, by the caller's promise.
+                // SAFETY: eight contiguous `bool`s are there, guaranteed by the caller.
                 pack_byte(unsafe { load_bytes(rows.source.add(offset)) })
             } else {
                 (0..bits).fold(0, |byte, index| {
-                    // SAFETY: a `bool` is there, by the caller's promise.
+                    // SAFETY: a `bool` is there, guaranteed by the caller.
                     let set = unsafe { bool::load(rows.source.add(offset + index * run.source_step)) };
                     byte | u8::from(set) << (bit % 8 + index)
                 })
@@ -200,7 +200,7 @@ macro_rules! impl_scalar_kernels {
                     $(Self::$scalar => {
                         // SAFETY: each `source` points to this scalar.
                         let read = |source| unsafe { $type::load(source) }.into_number().to_f32().to_ne_bytes();
-                        // SAFETY: the caller's promise.
+                        // SAFETY: guaranteed by the caller.
                         unsafe { for_each_leaf(run, rows, read) }
                     })*
                 }
@@ -214,7 +214,7 @@ macro_rules! impl_scalar_kernels {
                             Some(value) => value.into_number().to_f32().to_ne_bytes(),
                             None => 0.0_f32.to_ne_bytes(),
                         };
-                        // SAFETY: the caller's promise.
+                        // SAFETY: guaranteed by the caller.
                         unsafe { for_each_leaf(run, rows, read) }
                     })*
                 }
@@ -226,7 +226,7 @@ macro_rules! impl_scalar_kernels {
                         // SAFETY: each `source` points to this `Option`, aligned as in every live value.
                         let is_some = |source: *const u8| unsafe { &*source.cast::<Option<$type>>() }.is_some();
                         let read = |source| f32::from(is_some(source)).to_ne_bytes();
-                        // SAFETY: the caller's promise.
+                        // SAFETY: guaranteed by the caller.
                         unsafe { for_each_leaf(run, rows, read) }
                     })*
                 }
@@ -240,7 +240,7 @@ impl Scalar {
     /// # Safety
     /// As for [`encode`], with leaves of this scalar.
     unsafe fn canonicalize(self, run: &LeafRun, rows: &RowBlock) {
-        // SAFETY: each `source` points to this scalar; the rest is the caller's promise.
+        // SAFETY: each `source` points to this scalar; the rest is guaranteed by the caller.
         unsafe {
             match self {
                 Self::Bool => for_each_leaf(run, rows, |source| [u8::from(bool::load(source))]),

@@ -1,13 +1,13 @@
-//! Locates leaves in a live value, for ops that read them at fixed offsets.
+//! Leaf location: finds the byte offsets of leaves in a live value, from the addresses that `Reflect` getters return.
 //!
 //! `Reflect` is a safe trait, so an implementation may return references to anything. A location is taken from the
-//! addresses, sizes and types of the references themselves, and only where each part lies inside of its container. The
+//! addresses, sizes and types of the references themselves, and only if each part is inside of its container. The
 //! safety argument is in the docs of the [parent module](super#safety).
 
 use super::{
+    leaves::{LeafKind, LeafSet},
     op::LeafLocation,
     path::{PathStep, Resolved, resolve_step},
-    survey::{LeafKind, LeafSet},
 };
 use bevy_reflect::{PartialReflect, Reflect};
 use core::{
@@ -39,7 +39,7 @@ impl MemoryRegion {
         value.try_as_reflect().map(Self::of)
     }
 
-    /// Whether `part` lies inside of `self`, and its offset is aligned in every value of the same type.
+    /// Whether `part` is inside of `self`, at an offset that is aligned in every value of the same type.
     fn contains(&self, part: &Self) -> bool {
         part.start
             .checked_sub(self.start)
@@ -48,7 +48,7 @@ impl MemoryRegion {
     }
 }
 
-/// Locates each leaf of `leaves` in `instance`. `None` for a leaf that has to be read through getters.
+/// Locates each leaf of `leaves` in `instance`. `None` for a leaf that must be read through getters.
 pub(super) fn locate<'a>(
     instance: &'a dyn Reflect,
     leaves: &'a LeafSet,

@@ -1,4 +1,4 @@
-//! Column name prefixes from type names.
+//! Column name prefixes: converts type names to `snake_case`.
 
 use bevy_reflect::TypePath;
 

@@ -1,4 +1,4 @@
-//! The ops of a compiled plan, and how leaves are merged into as few of them as possible.
+//! Ops of a compiled plan, and the merging of adjacent leaves into as few ops as possible.
 
 use super::scalar::Scalar;
 use core::{ops::Range, sync::atomic::AtomicBool};
@@ -14,7 +14,7 @@ pub(super) struct Op {
     pub(super) is_demoted: AtomicBool,
 }
 
-/// Where leaves lie in a value and where they go in a row: arithmetic progressions of byte offsets.
+/// The byte offsets of leaves in a value and in a row, as arithmetic progressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LeafRun {
     /// Offset of the first leaf in the value.
@@ -51,7 +51,7 @@ pub(super) enum OpKind {
     Variant { size: usize, table: usize },
 }
 
-/// Where a leaf lies in every value of the plan's type, in bytes.
+/// The offset and size of a leaf in every value of the plan's type, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LeafLocation {
     pub(super) offset: usize,
@@ -135,7 +135,7 @@ fn contiguous_as_copy(kind: OpKind, run: LeafRun, leaf_size: usize) -> (OpKind, 
     }
 }
 
-/// Appends an op, or extends the last one where the new one continues it.
+/// Appends an op, or extends the last one if the new one continues it.
 fn push_or_extend(ops: &mut Vec<Op>, kind: OpKind, run: LeafRun, leaves: Range<usize>) {
     if let Some(last) = ops.last_mut()
         && last.kind == kind

@@ -1,4 +1,4 @@
-//! Paths from a value to its leaves, resolved through the getters of `Reflect`.
+//! Leaf paths: steps from a value to a leaf, resolved through `Reflect` getters.
 
 use bevy_math::{BVec3A, BVec4A};
 use bevy_reflect::{PartialReflect, ReflectRef, enums::Enum};
@@ -17,7 +17,7 @@ pub(super) enum PathStep {
     Lane(usize),
 }
 
-/// What a path leads to.
+/// The result of resolving a path.
 pub(super) enum Resolved<'a> {
     Value(&'a dyn PartialReflect),
     /// An `Option` on the path is `None`.
@@ -65,7 +65,7 @@ pub(super) fn resolve_step(value: &dyn PartialReflect, step: PathStep, index: us
     }
 }
 
-/// Whether an `Option` is `Some`; `None` where `value` is not an `Option`.
+/// Whether an `Option` is `Some`; `None` if `value` is not an `Option`.
 pub(super) fn is_some(value: &dyn Enum) -> Option<bool> {
     match value.variant_name() {
         "Some" => Some(true),

@@ -1,4 +1,4 @@
-//! The scalar types: the closed list of types that a leaf can hold as one number.
+//! Scalar types: the closed list of primitive types that a leaf can be read as.
 
 use bevy_reflect::PartialReflect;
 use core::any::TypeId;
@@ -98,7 +98,7 @@ impl Scalar {
         self.dtype().size() == 8
     }
 
-    /// The lowest and highest value; `None` where there is none that an `f64` represents exactly.
+    /// The lowest and highest value; `None` if an `f64` does not represent it exactly.
     fn limits(self) -> (Option<f64>, Option<f64>) {
         match self {
             Self::Bool => (Some(0.0), Some(1.0)),

@@ -1,13 +1,13 @@
-//! Selection: the leaves at the paths that a recording names, in that order.
+//! Field selection: matches the dotted paths of a recording with the leaves of a type.
 
 use super::{
     error::FieldErrorKind,
-    survey::{LeafSet, NameSegment, SurveyEntry},
+    leaves::{FieldEntry, LeafSet, NameSegment},
 };
 use experience_core::schema::Column;
 use std::collections::HashSet;
 
-/// Selects the leaves at `paths` in the order of the paths, or all leaves where `paths` is `None`.
+/// Selects the leaves at `paths` in the order of the paths, or all leaves if `paths` is `None`.
 ///
 /// A path selects a leaf, or all leaves below it. It may contain or omit elided segments: `health.0` and `health` both
 /// select the field of `struct Health(f32)`.
@@ -15,12 +15,12 @@ use std::collections::HashSet;
 /// # Errors
 /// When a path selects nothing or a leaf twice, a selected leaf is refused, two have one name, or there is none.
 pub(super) fn select(
-    entries: Vec<SurveyEntry>,
+    entries: Vec<FieldEntry>,
     paths: Option<&[&str]>,
 ) -> Result<(Vec<LeafSet>, Vec<Column>), FieldErrorKind> {
     let order = match paths {
         None => (0..entries.len()).collect(),
-        Some([]) => return Err(FieldErrorKind::NoneNamed),
+        Some([]) => return Err(FieldErrorKind::EmptySelection),
         Some(paths) => {
             let mut order = Vec::new();
             for path in paths {
@@ -31,7 +31,7 @@ pub(super) fn select(
     };
     let mut selected = HashSet::new();
     if let Some(&twice) = order.iter().find(|&&index| !selected.insert(index)) {
-        return Err(FieldErrorKind::Twice(display_path(&entries[twice].path)));
+        return Err(FieldErrorKind::Duplicate(display_path(&entries[twice].path)));
     }
     let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
     let mut names = HashSet::new();
@@ -42,7 +42,7 @@ pub(super) fn select(
         match entry.result {
             Ok((leaves, column)) => {
                 if !names.insert(column.name.clone()) {
-                    return Err(FieldErrorKind::Twice(column.name));
+                    return Err(FieldErrorKind::Duplicate(column.name));
                 }
                 leaf_sets.push(leaves);
                 columns.push(column);
@@ -53,17 +53,17 @@ pub(super) fn select(
     if !refusals.is_empty() {
         Err(FieldErrorKind::Refused(refusals))
     } else if leaf_sets.is_empty() {
-        Err(FieldErrorKind::Empty)
+        Err(FieldErrorKind::NoLeaf)
     } else {
         Ok((leaf_sets, columns))
     }
 }
 
 /// The indices of the entries that `path` selects.
-fn matching(entries: &[SurveyEntry], path: &str) -> Result<Vec<usize>, FieldErrorKind> {
+fn matching(entries: &[FieldEntry], path: &str) -> Result<Vec<usize>, FieldErrorKind> {
     let wanted: Vec<_> = path.split('.').collect();
-    // A match of the full path takes precedence over one that omits segments: in `struct Aim((f32, f32))`, `0` selects
-    // the tuple.
+    // A match of the full path takes precedence over one that omits elided segments: in `struct Aim((f32, f32))`, `0`
+    // selects the tuple.
     for may_omit in [false, true] {
         let matches: Vec<_> = (0..entries.len())
             .filter(|&index| starts_with(&entries[index].path, &wanted, may_omit))
@@ -92,7 +92,7 @@ fn starts_with(path: &[NameSegment], wanted: &[&str], may_omit: bool) -> bool {
     })
 }
 
-/// The shortest path that selects a leaf. Elided segments appear only where there are no others.
+/// The shortest path that selects a leaf. Contains elided segments only if there are no others.
 fn display_path(path: &[NameSegment]) -> String {
     let join = |path: &mut dyn Iterator<Item = &NameSegment>| {
         path.map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(".")

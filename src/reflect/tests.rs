@@ -113,10 +113,10 @@ fn observe<T: Reflect + Typed>(values: Vec<T>) -> (Vec<String>, Vec<Vec<f32>>) {
 
 fn observe_fields<T: Reflect + Typed>(
     fields: Option<&[&str]>,
-    narrow: bool,
+    allow_lossy: bool,
     values: Vec<T>,
 ) -> (Vec<String>, Vec<Vec<f32>>) {
-    let mut plan = placed_plan::<T>(fields, LeafEncoding::Observation { narrow });
+    let mut plan = placed_plan::<T>(fields, LeafEncoding::Observation { allow_lossy });
     let rows = encode_all_ways(&mut plan, values)
         .iter()
         .map(|row| {

@@ -1,15 +1,15 @@
-//! The mapping from discriminants to variants of a fieldless enum, learned from live values.
+//! Discriminant table of a fieldless enum: maps discriminants to variant indices, filled from live values.
 
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 /// The variants of an enum by discriminant.
 ///
 /// Type information lists the variants without their discriminants, and a value cannot be constructed from the name of
-/// its variant. So the first value with a discriminant is read through `Reflect`, and its variant is stored here. Any
-/// number of threads can read and insert at once, since they all insert the same variant for a discriminant.
+/// its variant. So the first value with a discriminant is read through `Reflect`, and its variant is stored here.
+/// Threads can read and insert concurrently, because all of them insert the same variant for a discriminant.
 #[derive(Debug)]
 pub(super) struct VariantTable {
-    /// For each discriminant below 256, 1 + its variant, or 0 where it is unknown.
+    /// For each discriminant below 256, 1 + its variant, or 0 if unknown.
     small: Box<[AtomicU16; 256]>,
     /// For each variant, its discriminant if that is 256 or greater.
     large: Box<[LargeDiscriminant]>,

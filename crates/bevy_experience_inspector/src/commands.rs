@@ -1,4 +1,5 @@
-//! Commands that widgets queue while the panel is drawn, run on [`Experience`] after the frame.
+//! Command queue of the inspector: widgets queue commands while the panel is drawn, and they are applied to
+//! [`Experience`] afterwards.
 
 use super::ExperienceInspector;
 use bevy_ecs::world::World;

@@ -1,6 +1,6 @@
 //! The Distributions tab: histograms of actions, episode lengths and returns, and the value range of each feature.
 //!
-//! It shows faults that ruin training: actions that never vary, features that are constant or not finite.
+//! Reveals common faults in training data: actions that never vary, and features that are constant or not finite.
 
 use super::{
     ExperienceInspector, format,

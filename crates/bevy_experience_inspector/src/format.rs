@@ -1,4 +1,4 @@
-//! Numbers, byte counts and durations as short text.
+//! Formatting of numbers, byte counts and durations as short text.
 
 use core::time::Duration;
 
@@ -15,7 +15,7 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
-/// A value with about four significant digits, in scientific notation where it is very large or very small.
+/// A value with about four significant digits, in scientific notation if it is very large or very small.
 pub(super) fn value(number: f64) -> String {
     let magnitude = number.abs();
     if !number.is_finite() {

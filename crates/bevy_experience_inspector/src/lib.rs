@@ -1,4 +1,5 @@
-//! An egui panel that shows the state of recordings while the game runs, and controls them.
+//! Egui inspector for [`bevy_experience`]: a panel that shows the state of recordings while the game runs, and controls
+//! them.
 //!
 //! ```no_run
 //! # use bevy_app::prelude::*;
@@ -6,16 +7,34 @@
 //! use bevy_experience_inspector::ExperienceInspectorPlugin;
 //!
 //! App::new()
-//!     // After `DefaultPlugins`, and after `EguiPlugin` where the game adds that itself.
-//!     .add_plugins((ExperiencePlugin::default(), ExperienceInspectorPlugin::default()))
+//!     // After `DefaultPlugins`, and after `EguiPlugin` if the game adds it.
+//!     .add_plugins((ExperiencePlugins, ExperienceInspectorPlugin::default()))
 //!     .run();
 //! ```
+//! To configure the inspector together with the other plugins, add it to the group
+//! [`ExperiencePlugins`](bevy_experience::plugin::ExperiencePlugins):
+//!
+//! ```no_run
+//! # use bevy_app::prelude::*;
+//! use bevy_experience::prelude::*;
+//! use bevy_experience_inspector::ExperienceInspectorPlugin;
+//!
+//! App::new()
+//!     .add_plugins(
+//!         ExperiencePlugins
+//!             .set(ExperiencePlugin { handle_sigterm: true, ..Default::default() })
+//!             .add(ExperienceInspectorPlugin { open: true, ..Default::default() }),
+//!     )
+//!     .run();
+//! ```
+//! The inspector does not depend on the order in which it and `ExperiencePlugin` are added.
+//!
 //! The plugin draws a floating window, which F9 opens and closes by default. A game with its own windows or docks calls
 //! [`ui_for_experience`] in any [`egui::Ui`] instead, without the plugin or with
 //! [`toggle`](ExperienceInspectorPlugin::toggle) set to `None`.
 //!
 //! The panel reads counters and copies rows out of buffers without draining them, and its buttons take effect between
-//! ticks, so it never blocks a capture. While the window is closed only the system that reads the key runs.
+//! ticks, so it never blocks a capture. While the window is closed, only the system that reads the key runs.
 
 mod commands;
 mod distributions;
@@ -81,15 +100,15 @@ impl Tab {
     }
 }
 
-/// The state of the inspector: what it shows, and the statistics that it has collected.
+/// The state of the inspector: selection, settings and collected statistics.
 #[derive(Resource, Default)]
 pub struct ExperienceInspector {
     /// Whether the plugin's window is open. [`ui_for_experience`] does not read it.
     pub open: bool,
     /// The selected tab.
     pub tab: Tab,
-    /// The name of the recording that is shown. The first recording is shown where this is `None` or names no
-    /// recording.
+    /// The name of the recording that is shown. If this is `None` or not the name of a recording, the first
+    /// recording is shown.
     pub recording: Option<String>,
     /// The agent id of the selected player.
     pub selected: Option<i64>,
@@ -99,9 +118,9 @@ pub struct ExperienceInspector {
     player_tab: player::PlayerTab,
     /// Statistics by recording name.
     metrics: HashMap<String, metrics::RecordingMetrics>,
-    /// The last failure of each sink that has not recovered, by recording name and sink description.
+    /// The last failure of each failed sink that has not recovered, by recording name and sink description.
     sink_failures: HashMap<(String, String), ReportedSinkFailure>,
-    /// The result of the last command, shown beside the tabs.
+    /// The result of the last command, shown in the tab bar.
     last_result: Option<Result<String, String>>,
     was_drawn: bool,
 }
@@ -118,8 +137,8 @@ struct ReportedSinkFailure {
 /// Draws the inspector in `ui`, for games with their own windows or docks.
 ///
 /// Works without [`ExperienceInspectorPlugin`]: the [`ExperienceInspector`] resource is inserted on the first call, and
-/// the settings are then shown read-only. Without [`ExperiencePlugin`](bevy_experience::plugin::ExperiencePlugin), a recording or
-/// a player, the panel names what is missing.
+/// the settings are then shown read-only. Without [`ExperiencePlugin`](bevy_experience::plugin::ExperiencePlugin), a
+/// recording or a player, the panel names what is missing.
 pub fn ui_for_experience(world: &mut World, ui: &mut egui::Ui) {
     world.init_resource::<ExperienceInspector>();
     world.resource_scope(|world, mut inspector: Mut<ExperienceInspector>| {

@@ -1,4 +1,4 @@
-//! Statistics of one recording, updated once per frame with the rows that are new in its buffers.
+//! Statistics of one recording, updated once per frame from the new rows of its buffers.
 
 mod distribution;
 mod episode;
@@ -116,7 +116,7 @@ impl RecordingMetrics {
         {
             self.recorded_counts.pop_front();
         }
-        // At the first update the count includes all drops so far, which are no recent rise.
+        // At the first update the count includes all drops so far, which are not recent.
         if progress.dropped > self.dropped && self.updates > 1 {
             self.last_drop = Some(now);
         }

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 #[derive(Default)]
 pub(super) struct PlayerTab {
     history: StepHistory,
-    /// `history` is not read again, so that the transition that is shown stays in place.
+    /// `history` is not updated, so that the shown transition stays the same.
     is_frozen: bool,
     /// Index of the transition that is shown, counted back from the newest.
     steps_back: usize,
@@ -113,11 +113,11 @@ impl PlayerTab {
     ) {
         ui.horizontal_wrapped(|ui| {
             ui.add_enabled_ui(has_open_episode, |ui| {
-                let tooltip = "Truncates the open episode with reason `inspector`, in the recording only. The game does not notice.";
+                let tooltip = "Truncates the open episode with reason `inspector`, in the recording only. The game is not affected.";
                 if ui.button("End episode").on_hover_text(tooltip).clicked() {
                     commands.push(InspectorCommand::EndEpisode(agent_id));
                 }
-                let tooltip = "Discards the open episode: no sink gets it, and its transitions count as discarded.";
+                let tooltip = "Discards the open episode: no sink receives it, and its transitions count as discarded.";
                 if ui.button("Discard episode").on_hover_text(tooltip).clicked() {
                     commands.push(InspectorCommand::DiscardEpisode(agent_id));
                 }
@@ -139,7 +139,7 @@ impl PlayerTab {
                     .hint_text("tag name")
                     .desired_width(90.0),
             );
-            let tooltip = "Tags the open episode, or the last one where none is open: see `RunReport::tags`.";
+            let tooltip = "Tags the open episode, or the last one if none is open: see `RunReport::tags`.";
             let tag = self.tag.trim();
             let button = ui.add_enabled(!tag.is_empty(), Button::new("Tag"));
             if button.on_hover_text(tooltip).clicked() {

@@ -27,7 +27,7 @@ const COLUMNS: [TableColumn; 8] = [
         0.95,
         "The sum of rewards of the open episode. A `~` means that earlier rows were overwritten before the inspector read them.",
     ),
-    TableColumn::number("Buffer", 0.95, "The share of the buffer that waits for export."),
+    TableColumn::number("Buffer", 0.95, "The fraction of the buffer that is not exported yet."),
     TableColumn::number("Dropped", 0.8, "Rows that were overwritten before export."),
     TableColumn::text("Last end", 2.1, "The reason and outcome of the last episode."),
 ];
@@ -106,7 +106,7 @@ fn compare(a: &PlayerSnapshot, b: &PlayerSnapshot, column: usize) -> Ordering {
     }
 }
 
-/// The reason and outcome of the last episode; for a player that is not recorded, why it is not.
+/// The reason and outcome of the last episode, or the reason for which the player is not recorded.
 fn last_end(player: &PlayerSnapshot) -> String {
     let state = &player.state;
     if state.is_excluded {

@@ -1,4 +1,4 @@
-//! The plugin: a floating window on the primary egui context, the key that toggles it, and the observer of sink failures.
+//! [`ExperienceInspectorPlugin`]: a floating egui window, the key that toggles it, and an observer of sink failures.
 
 use super::{ExperienceInspector, InspectorSettings, ReportedSinkFailure, settings, ui_for_experience};
 use bevy_app::{App, Plugin, Update};
@@ -17,8 +17,19 @@ use bevy_window::WindowPlugin;
 /// Draws [`ui_for_experience`] in a floating egui window over the game.
 ///
 /// The window is drawn on the primary egui context, which belongs to one of the game's cameras; the plugin spawns no
-/// camera. If the inspector is open and no context draws it, a warning is logged once. `EguiPlugin` is added if the app
-/// has a `WindowPlugin` and no `EguiPlugin` yet.
+/// camera. If the inspector is open and there is no such context, a warning is logged once. `EguiPlugin` is added if
+/// the app has a `WindowPlugin` and no `EguiPlugin` yet.
+///
+/// It can be added on its own, or to the group [`ExperiencePlugins`](bevy_experience::plugin::ExperiencePlugins):
+///
+/// ```no_run
+/// # use bevy_app::prelude::*;
+/// use bevy_experience::prelude::*;
+/// use bevy_experience_inspector::ExperienceInspectorPlugin;
+///
+/// # let mut app = App::new();
+/// app.add_plugins(ExperiencePlugins.build().add(ExperienceInspectorPlugin::default()));
+/// ```
 #[derive(Clone, Debug)]
 pub struct ExperienceInspectorPlugin {
     /// The key that opens and closes the window; F9 by default. With `None`, only [`ExperienceInspector::open`] does.

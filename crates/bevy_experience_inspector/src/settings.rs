@@ -1,4 +1,4 @@
-//! The Settings tab: settings that can be edited at runtime, and those that are fixed.
+//! The Settings tab: settings that can be edited at runtime, and fixed settings.
 
 mod export;
 mod fixed;
@@ -15,7 +15,8 @@ use core::any::TypeId;
 #[derive(Clone, Debug, PartialEq, Eq, Reflect)]
 #[reflect(Default)]
 pub struct InspectorSettings {
-    /// Transitions in the plots of a player, as far as its buffer holds that many; at least 2, 256 by default.
+    /// The maximum number of transitions in the plots of a player; at least 2, 256 by default. Limited by the capacity
+    /// of its buffer.
     pub plot_steps: usize,
     /// The number of buffered rows, of all players together, after which no further player's buffer is read in one
     /// frame; at least 1, 16,384 by default. If more rows are captured per frame, statistics lag behind the game, and

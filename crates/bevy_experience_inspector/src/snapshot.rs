@@ -1,4 +1,4 @@
-//! The state of one recording, read once per frame and shown by all tabs.
+//! Per-frame snapshot of one recording's state, which all tabs show.
 
 use super::{InspectorSettings, metrics::RecordingMetrics};
 use bevy_experience::buffer::{BufferSettings, BufferStats};
@@ -40,7 +40,7 @@ pub(super) struct PlayerSnapshot {
 }
 
 impl RecordingSnapshot {
-    /// Reads the recording called `name` and updates `metrics` with its new rows. `None` where there is no such
+    /// Reads the recording called `name` and updates `metrics` with its new rows. `None` if there is no such
     /// recording.
     pub(super) fn new(
         experience: &Experience,

@@ -1,4 +1,4 @@
-//! The bar above the tabs: recording state, pause and flush buttons, counters, and the state of each sink.
+//! Status bar: recording state, pause and flush buttons, counters, and the state of each sink.
 
 use super::{ExperienceInspector, commands::InspectorCommand, format, snapshot::RecordingSnapshot, style};
 use bevy_egui::egui::{ComboBox, RichText, Ui};
@@ -67,7 +67,7 @@ impl ExperienceInspector {
                 };
                 ui.label(RichText::new(&sink.sink).monospace());
                 ui.colored_label(color, state);
-                // Counts of problems are shown only where there are any.
+                // Counts of problems are shown only if nonzero.
                 let nonzero = |count: u64, what: &str| match count {
                     0 => String::new(),
                     count => format!(", {} {what}", format::count(count)),

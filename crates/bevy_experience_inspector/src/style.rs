@@ -1,7 +1,7 @@
-//! Colours and small widgets that all tabs share.
+//! Shared colours and small widgets of all tabs.
 //!
-//! The colours are those of Okabe and Ito, "Color Universal Design" (2008), which people with colour blindness can tell
-//! apart. Where a colour carries meaning, a word or a symbol beside it carries the same meaning.
+//! The colours are those of Okabe and Ito, "Color Universal Design" (2008), which are distinguishable
+//! with colour blindness. Information is never conveyed by colour alone, but also by a word or a symbol.
 
 use bevy_egui::egui::{Color32, RichText, TextStyle, Ui};
 

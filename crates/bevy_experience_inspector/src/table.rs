@@ -1,4 +1,4 @@
-//! A table widget that lays out only the rows in view.
+//! Virtualized egui table: lays out and draws only the visible rows.
 
 use super::style;
 use bevy_egui::egui::{
@@ -12,7 +12,7 @@ pub(super) struct TableColumn {
     pub(super) width: f32,
     /// Numbers are aligned to the right, text to the left.
     pub(super) is_number: bool,
-    /// Shown when the pointer is over the title; none where it is empty.
+    /// Shown when the pointer hovers over the title. No tooltip if empty.
     pub(super) tooltip: &'static str,
 }
 
@@ -39,7 +39,7 @@ impl TableColumn {
 #[derive(Default)]
 pub(super) struct TableCell {
     pub(super) text: String,
-    /// The colour of the text; the default text colour where it is `None`.
+    /// The colour of the text; the default text colour if `None`.
     pub(super) color: Option<Color32>,
     /// The filled fraction of a bar behind the text, from 0 to 1.
     pub(super) bar: Option<f32>,
@@ -99,7 +99,7 @@ fn paint_text(ui: &Ui, cell: Rect, text: &str, is_number: bool, font: FontId, co
     ui.painter().galley(rect.min, galley, color);
 }
 
-/// The first and last characters of a text, `keep` in all, with an ellipsis between them.
+/// The first and last characters of a text, `keep` in total, with an ellipsis between them.
 fn elide_middle(text: &str, keep: usize) -> String {
     let count = text.chars().count();
     let head: String = text.chars().take(keep / 2).collect();
@@ -145,7 +145,7 @@ pub(super) fn header(ui: &mut Ui, columns: &[TableColumn], mut sort: Option<&mut
     ui.painter().hline(row.x_range(), row.bottom(), line);
 }
 
-/// A scroll area of `count` rows. `draw` is called with the range of rows in view, and draws each with [`row`].
+/// A scroll area of `count` rows. `draw` is called with the range of visible rows, and draws each with [`row`].
 pub(super) fn body(ui: &mut Ui, id: &str, count: usize, draw: impl FnOnce(&mut Ui, Range<usize>)) {
     let height = style::row_height(ui);
     ui.scope(|ui| {

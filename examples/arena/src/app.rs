@@ -1,4 +1,4 @@
-//! An app that plays the arena without a window.
+//! Headless app: runs the arena without a window.
 
 use bevy_app::{App, First, FixedFirst, FixedLast, FixedPostUpdate, FixedPreUpdate, FixedUpdate, Last, PostUpdate};
 use bevy_app::{PreUpdate, RunFixedMainLoop, TaskPoolOptions, Update};
@@ -11,13 +11,13 @@ use crate::{ArenaPlugin, ArenaSettings};
 ///
 /// The first update runs `Startup` and no tick. Updates do not sleep: to follow wall-clock time, sleep between them.
 pub fn headless(settings: ArenaSettings) -> App {
-    // Other plugins may use these pools. `TaskPoolPlugin` would also tick main-thread tasks in every update: there are
-    // none, and it takes a quarter of the time of a small arena's update.
+    // Other plugins may use these pools. `TaskPoolPlugin` would also tick main-thread tasks in every update. There are
+    // none, and ticking takes a quarter of the time of a small arena's update.
     TaskPoolOptions::default().create_default_pools();
     let mut app = App::new();
     app.add_plugins((TimePlugin, ArenaPlugin { settings }))
         .insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
-    // A tick of a small arena takes less time than to wake another thread.
+    // A tick of a small arena takes less time than waking another thread.
     single_threaded(&mut app, First);
     single_threaded(&mut app, PreUpdate);
     single_threaded(&mut app, RunFixedMainLoop);

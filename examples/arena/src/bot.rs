@@ -1,8 +1,9 @@
-//! Scripted bots of three skills. They read what the recording observes, and act only through [`Intent`].
+//! Scripted bots of three skill levels. They read the same observations that are recorded, and act only through
+//! [`Intent`].
 
 mod collector;
 mod hunter;
-mod sight;
+mod observation;
 mod wanderer;
 
 use bevy_ecs::prelude::*;
@@ -16,7 +17,7 @@ use crate::{
     random::{StreamPurpose, stream},
     spatial_index::SpatialIndex,
 };
-use sight::{Route, Sight};
+use observation::{Observation, Route};
 
 /// The policy of a bot, from weakest to strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,12 +35,12 @@ impl Skill {
     pub const ALL: [Self; 3] = [Self::Wanderer, Self::Collector, Self::Hunter];
 }
 
-/// Writes the [`Intent`] of its fighter in every tick. The intent of a fighter without it is written by other systems.
+/// A scripted policy, which writes the [`Intent`] of its fighter in every tick.
 #[derive(Component, Clone, Debug)]
 pub struct Bot {
     /// Its policy.
     pub skill: Skill,
-    /// The random position that it walks to while nothing else is in sight.
+    /// The random position that it walks to while it observes no rival and no coin.
     pub(crate) route: Route,
     /// The source of its random decisions.
     pub(crate) rng: ChaCha8Rng,
@@ -60,11 +61,11 @@ impl Bot {
         }
     }
 
-    fn decide(&mut self, sight: &Sight) -> Intent {
+    fn decide(&mut self, observation: &Observation) -> Intent {
         match self.skill {
-            Skill::Wanderer => wanderer::decide(sight, &mut self.route, &mut self.rng),
-            Skill::Collector => collector::decide(sight, &mut self.route, &mut self.rng),
-            Skill::Hunter => hunter::decide(sight, &mut self.route, &mut self.rng),
+            Skill::Wanderer => wanderer::decide(observation, &mut self.route, &mut self.rng),
+            Skill::Collector => collector::decide(observation, &mut self.route, &mut self.rng),
+            Skill::Hunter => hunter::decide(observation, &mut self.route, &mut self.rng),
         }
     }
 }
@@ -79,8 +80,8 @@ pub(crate) fn write_intents(
     for (fighter, match_id, transform, body, gear, mut bot, mut intent) in &mut bots {
         if body.is_alive() {
             let position = transform.translation.xy();
-            let sight = Sight::new(&index, dt, *match_id, fighter.agent, position, body, gear);
-            *intent = bot.decide(&sight);
+            let observation = Observation::new(&index, dt, *match_id, fighter.agent, position, body, gear);
+            *intent = bot.decide(&observation);
         }
     }
 }

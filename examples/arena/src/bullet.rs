@@ -19,7 +19,7 @@ use crate::{
 pub struct Bullet {
     /// The agent that fired it, which may have died or left since.
     pub owner: i64,
-    /// Tells the owner's bullets apart: unique among those in flight.
+    /// Unique among the owner's bullets in flight.
     pub number: u64,
     /// In units per second.
     pub velocity: Vec2,
@@ -39,7 +39,7 @@ pub(crate) struct Hit {
     number: u64,
 }
 
-/// Moves bullets, and despawns those whose time is over or that left the floor.
+/// Moves bullets, and despawns those that expired or left the floor.
 pub(crate) fn move_bullets(
     settings: Res<ArenaSettings>,
     mut bullets: Query<(Entity, &mut Bullet, &mut Transform)>,
@@ -74,12 +74,12 @@ pub(crate) fn apply_hits(
         index
             .fighters
             .for_each_within(*match_id, 0.5 * (from + to), radius, |_, spot| {
-                if spot.what.health > 0.0
-                    && spot.what.agent != bullet.owner
+                if spot.value.health > 0.0
+                    && spot.value.agent != bullet.owner
                     && let Some(fraction) = closest_approach(from, to, spot.position)
-                    && first.is_none_or(|other| (fraction, spot.what.agent) < other)
+                    && first.is_none_or(|other| (fraction, spot.value.agent) < other)
                 {
-                    first = Some((fraction, spot.what.agent));
+                    first = Some((fraction, spot.value.agent));
                 }
             });
         if let Some((_, target)) = first {
@@ -111,7 +111,7 @@ pub(crate) fn apply_hits(
 }
 
 /// The fraction of the path from `from` to `to`, from 0 to 1, at which it is closest to a fighter at `center`; `None`
-/// where it misses the fighter.
+/// if it misses the fighter.
 fn closest_approach(from: Vec2, to: Vec2, center: Vec2) -> Option<f32> {
     let path = to - from;
     let fraction = ((center - from).dot(path) / path.length_squared().max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);

@@ -1,4 +1,4 @@
-//! Player churn: agents that leave in mid-match and join again under the same id.
+//! Player churn: agents leave during a match, and rejoin under the same agent id.
 
 use bevy_ecs::prelude::*;
 use rand::RngExt;
@@ -10,7 +10,7 @@ use crate::{
     slots::AgentSlots,
 };
 
-/// The tick at which the next agent joins or leaves. Earlier ticks need not search the slots.
+/// The tick at which the next agent joins or leaves. Earlier ticks skip the search of the slots.
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub(crate) struct NextChurn(u64);
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use arena::ArenaSettings;
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind, value_parser};
 
-/// The limit on fighters in all matches together. Each takes a few kilobytes of memory.
+/// Maximum number of fighters in all matches together. Each uses a few kilobytes of memory.
 const MAX_FIGHTERS: usize = 200_000;
 
-/// Run a multiplayer arena of scripted bots, and record each life of a fighter as an episode
+/// Run a multiplayer arena of scripted bots, and record each fighter from spawn to death as an episode
 #[derive(Parser, Clone, Debug)]
 #[command(version)]
 pub struct Args {
@@ -94,7 +94,7 @@ fn parse_size(text: &str) -> Result<[u32; 2], String> {
     sides.ok_or_else(|| "expected two numbers from 64 to 8192, as in `1280x800`".to_owned())
 }
 
-/// The arguments of this process. Exits with a message and code 2 where they are invalid.
+/// The arguments of this process. Exits with a message and code 2 if they are invalid.
 pub fn parse() -> Args {
     let args = Args::parse();
     if args.settings().agent_count() > MAX_FIGHTERS {

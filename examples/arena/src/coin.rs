@@ -1,4 +1,4 @@
-//! Coins: each is given to the nearest fighter within reach, and moved to another position at once.
+//! Coins: collected by the nearest fighter within [`COIN_RADIUS`], and then moved to another position.
 
 use bevy_ecs::prelude::*;
 use bevy_experience::prelude::Reward;
@@ -19,11 +19,11 @@ use crate::{
 pub struct Coin {
     /// Its number within the match.
     pub number: u32,
-    /// How often it was moved: when it was collected, and at the start of each round.
+    /// Number of times it was moved: when collected, and at the start of each round.
     pub relocations: u32,
 }
 
-/// A pair of a coin and a fighter within reach of it.
+/// A pair of a coin and a fighter within [`COIN_RADIUS`] of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PickupCandidate {
     match_id: MatchId,
@@ -46,7 +46,7 @@ pub(crate) fn spawn_coins(settings: Res<ArenaSettings>, mut commands: Commands) 
     }
 }
 
-/// Gives each coin to the nearest fighter within reach, the lower agent id where two are equally near, and moves it.
+/// Gives each coin to the nearest fighter within [`COIN_RADIUS`], and moves it. Ties go to the lower agent id.
 pub(crate) fn collect(
     settings: Res<ArenaSettings>,
     index: Res<SpatialIndex>,
@@ -65,10 +65,10 @@ pub(crate) fn collect(
             |squared_distance, spot| {
                 candidates.push(PickupCandidate {
                     match_id: *match_id,
-                    number: spot.what.number,
+                    number: spot.value.number,
                     squared_distance,
                     agent: fighter.agent,
-                    coin: spot.what.coin,
+                    coin: spot.value.coin,
                     fighter: entity,
                 });
             },

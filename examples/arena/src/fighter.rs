@@ -19,13 +19,13 @@ use crate::{
 /// The marker component of a fighter, with its identity.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Reflect)]
 pub struct Fighter {
-    /// The agent id, which outlives deaths and absences. Ids start at 0 and are unique among all matches.
+    /// The agent id, which persists across deaths and absences. Ids start at 0 and are unique among all matches.
     pub agent: i64,
-    /// How often this agent has joined before.
+    /// Number of earlier sessions of this agent.
     pub session: u32,
 }
 
-/// The state of a fighter that others observe, besides its position.
+/// The state of a fighter that other fighters can observe, besides its position.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Reflect)]
 pub struct Body {
     /// In units per second.
@@ -68,13 +68,13 @@ pub struct Gear {
 /// Deaths and respawns of a fighter.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Reflect)]
 pub struct RespawnState {
-    /// Lives before this one, since the agent joined.
-    pub completed_lives: u32,
+    /// Number of respawns since the agent joined.
+    pub respawns: u32,
     /// Seconds until a dead fighter respawns; 0 while it is alive.
     pub respawn_in: f32,
 }
 
-/// What a fighter has achieved in the current round.
+/// A fighter's score in the current round.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 pub struct Score {
     /// Coins collected.
@@ -156,14 +156,14 @@ impl FighterBundle {
     }
 }
 
-/// Moves a fighter to the random position that belongs to its next life.
+/// Moves a fighter to a random position that is determined by its agent id, session and number of respawns.
 pub(crate) fn move_to_spawn_point(
     settings: &ArenaSettings,
     fighter: &Fighter,
     respawn: &RespawnState,
     transform: &mut Transform,
 ) {
-    let occasion = u64::from(fighter.session) << 32 | u64::from(respawn.completed_lives);
+    let occasion = u64::from(fighter.session) << 32 | u64::from(respawn.respawns);
     let mut rng = stream(
         settings.seed,
         StreamPurpose::Spawn,

@@ -1,4 +1,4 @@
-//! Positions of fighters and coins, in a spatial grid for each match.
+//! Spatial index with one grid per match, for radius queries.
 
 use bevy_experience::capture::SpatialGrid;
 use bevy_math::Vec2;
@@ -9,7 +9,7 @@ use crate::{MatchId, rules::SIGHT};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spot<T> {
     pub position: Vec2,
-    pub what: T,
+    pub value: T,
 }
 
 /// The spots of all matches.
@@ -41,7 +41,7 @@ impl<T> MatchGrids<T> {
     }
 
     /// Calls `each` with every spot of a match at most `radius` from `center`, and its squared distance. The order is
-    /// unspecified: to pick one spot, compare by a key of its own.
+    /// unspecified: to select one spot, compare by a unique key.
     #[inline]
     pub(crate) fn for_each_within<'a>(
         &'a self,
@@ -70,12 +70,12 @@ mod tests {
         let mut grid = MatchGrids::new(3);
         for round in 0..3 {
             let all: Vec<(MatchId, Spot<u32>)> = (0..200)
-                .map(|what| {
+                .map(|value| {
                     (
                         MatchId(rng.random_range(0..3)),
                         Spot {
                             position: random_position(&mut rng, 1.2 * half),
-                            what,
+                            value,
                         },
                     )
                 })
@@ -85,12 +85,12 @@ mod tests {
                 let (match_id, center) = (MatchId(rng.random_range(0..3)), random_position(&mut rng, half));
                 let radius = rng.random_range(0.5..30.0);
                 let mut found = Vec::new();
-                grid.for_each_within(match_id, center, radius, |_, spot| found.push(spot.what));
+                grid.for_each_within(match_id, center, radius, |_, spot| found.push(spot.value));
                 found.sort_unstable();
                 let expected: Vec<u32> = all
                     .iter()
                     .filter(|(of, spot)| *of == match_id && spot.position.distance(center) <= radius)
-                    .map(|(_, spot)| spot.what)
+                    .map(|(_, spot)| spot.value)
                     .collect();
                 assert_eq!(found, expected, "round {round}");
             }
@@ -105,7 +105,7 @@ mod tests {
                 MatchId(0),
                 Spot {
                     position: Vec2::ZERO,
-                    what: 1_u32,
+                    value: 1_u32,
                 },
             )]
             .into_iter(),

@@ -1,4 +1,4 @@
-//! A hash of the whole simulation state, to compare runs.
+//! Hash of the complete simulation state, to test determinism.
 
 use bevy_ecs::prelude::*;
 use bevy_math::{Vec2, Vec3Swizzles};
@@ -22,14 +22,14 @@ use crate::{
 pub fn world_hash(world: &mut World) -> u64 {
     let mut hash = Fnv1a::default();
     hash.word(world.resource::<Clock>().tick);
-    hash_seats(world, &mut hash);
+    hash_slots(world, &mut hash);
     hash_fighters(world, &mut hash);
     hash_bullets(world, &mut hash);
     hash_coins(world, &mut hash);
     hash.0
 }
 
-fn hash_seats(world: &World, hash: &mut Fnv1a) {
+fn hash_slots(world: &World, hash: &mut Fnv1a) {
     for slot in &world.resource::<AgentSlots>().all {
         hash.word(u64::from(slot.fighter.is_some()));
         hash.word(u64::from(slot.sessions));
@@ -61,13 +61,7 @@ fn hash_fighters(world: &mut World, hash: &mut Fnv1a) {
         for value in [body.health, gear.shot_in, gear.dash_in, respawn.respawn_in] {
             hash.number(value);
         }
-        for count in [
-            gear.shots,
-            respawn.completed_lives,
-            score.coins,
-            score.hits,
-            score.deaths,
-        ] {
+        for count in [gear.shots, respawn.respawns, score.coins, score.hits, score.deaths] {
             hash.word(u64::from(count));
         }
         hash.vector(intent.steer);
@@ -79,7 +73,7 @@ fn hash_fighters(world: &mut World, hash: &mut Fnv1a) {
         });
         if let Some(bot) = bot {
             hash.vector(bot.route.goal);
-            hash.number(bot.route.patience);
+            hash.number(bot.route.time_left);
             hash.word(bot.rng.get_word_pos() as u64);
         }
     }

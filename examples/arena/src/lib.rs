@@ -1,5 +1,5 @@
-//! A multiplayer arena, as an example of a game that is recorded: fighters on a top-down floor run, aim, shoot, collect
-//! coins, die and respawn.
+//! Example game with a recording: a top-down multiplayer arena, in which fighters run, aim, shoot, collect coins, die
+//! and respawn.
 //!
 //! The game gives rewards ([`Reward`]), and announces when an episode ends ([`EndEpisode`]) and when the next begins
 //! ([`BeginEpisode`]). It does not otherwise depend on the recording, which is defined in [`record`]. Scripted bots of

@@ -1,4 +1,4 @@
-//! A progress bar on standard error, hidden where that is not a terminal.
+//! A progress bar on standard error, hidden if that is not a terminal.
 
 use std::{
     io::{self, Write},

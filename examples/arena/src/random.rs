@@ -1,6 +1,6 @@
 //! Deterministic random numbers, independent of iteration order.
 //!
-//! Each decision draws from a stream of its own, whose key is the seed, a purpose, a subject and an occasion. No two
+//! Each decision draws from a separate stream, whose key is the seed, a purpose, a subject and an occasion. No two
 //! decisions share a stream, so the order in which systems visit entities does not change the game.
 
 use bevy_math::Vec2;
@@ -36,8 +36,8 @@ pub(crate) fn random_position(rng: &mut ChaCha8Rng, half_extent: f32) -> Vec2 {
     Vec2::new(rng.random_range(-limit..=limit), rng.random_range(-limit..=limit))
 }
 
-/// Turns a unit vector by a random angle, small ones being more likely: by none with `spread` 0, by up to 45 degrees
-/// with 1.
+/// Rotates a unit vector by a random angle, biased towards small angles: up to 45 degrees with `spread` 1, 0 with
+/// `spread` 0.
 pub(crate) fn perturb(direction: Vec2, spread: f32, rng: &mut ChaCha8Rng) -> Vec2 {
     let offset: f32 = rng.random_range(-1.0..=1.0) + rng.random_range(-1.0..=1.0);
     (direction + direction.perp() * (0.5 * spread * offset)).normalize_or(direction)

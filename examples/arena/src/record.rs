@@ -32,15 +32,15 @@ pub const RIVALS: usize = 3;
 /// Coins in an observation, nearest first.
 pub const COINS: usize = 4;
 
-/// Rows that all buffers together hold, as far as [`BUFFER_ROWS`] allows.
+/// Target capacity of all buffers together, in rows, within the limits of [`BUFFER_ROWS`].
 const TOTAL_ROWS: usize = 1 << 20;
 /// The smallest and largest capacity of one buffer, in rows.
 const BUFFER_ROWS: (usize, usize) = (32, 512);
 
 /// The recording of all fighters, without a sink.
 ///
-/// An observation holds the fighter itself, the nearest other fighters and the nearest coins, which is all that bots
-/// read. An episode lasts from a spawn to a death, which terminates it, or to the end of the round, which truncates it.
+/// An observation holds the fighter itself, the nearest other fighters and the nearest coins, and equals that of the
+/// bots. An episode lasts from a spawn to a death, which terminates it, or to the end of the round, which truncates it.
 /// Dead fighters have no episode.
 pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
     let recording = Recording::new(FIGHTER)

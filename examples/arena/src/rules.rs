@@ -17,7 +17,7 @@ pub const ACCELERATION: f32 = 10.0;
 pub const DASH_SPEED: f32 = 24.0;
 /// Seconds between two dashes.
 pub const DASH_COOLDOWN: f32 = 2.0;
-/// Health at the start of a life.
+/// Health after a spawn.
 pub const FULL_HEALTH: f32 = 100.0;
 /// Seconds from a death to the respawn.
 pub const RESPAWN_SECONDS: f32 = 3.0;
@@ -28,7 +28,7 @@ pub const SHOT_COOLDOWN: f32 = 0.5;
 pub const BULLET_SPEED: f32 = 24.0;
 /// Seconds until a bullet despawns.
 pub const BULLET_LIFETIME: f32 = 0.8;
-/// Health that a hit takes.
+/// Health lost per hit.
 pub const BULLET_DAMAGE: f32 = 20.0;
 
 /// The distance within which a fighter collects a coin.

@@ -1,4 +1,4 @@
-//! Runs the arena as the command-line arguments specify, and summarizes it.
+//! Headless run of the `arena` command: plays, records, and summarizes.
 
 use std::{
     thread::sleep,

@@ -1,4 +1,4 @@
-//! The survival reward, deaths and respawns.
+//! Survival rewards, deaths and respawns, and the episode events that they trigger.
 
 use bevy_ecs::{prelude::*, query::QueryData};
 use bevy_experience::prelude::{BeginEpisode, EndEpisode, Reward};
@@ -51,7 +51,7 @@ impl RespawnQueryItem<'_, '_> {
     /// Moves the fighter to a new spawn point with full health, and begins an episode.
     pub(crate) fn respawn(&mut self, settings: &ArenaSettings, commands: &mut Commands) {
         *self.state = RespawnState {
-            completed_lives: self.state.completed_lives + 1,
+            respawns: self.state.respawns + 1,
             respawn_in: 0.0,
         };
         *self.body = Body::default();

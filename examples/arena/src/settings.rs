@@ -1,4 +1,4 @@
-//! Settings of an arena.
+//! [`ArenaSettings`]: size, tick rate and random seed of an arena.
 
 use bevy_ecs::prelude::*;
 

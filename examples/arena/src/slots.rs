@@ -1,4 +1,4 @@
-//! Agent slots: one per agent id, with the agent's fighter while it is present.
+//! Agent slots: maps each agent id to its fighter while it is present.
 
 use bevy_ecs::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The positions of all fighters and coins, indexed for neighbourhood queries.
+//! [`SpatialIndex`]: the positions of all fighters and coins, for radius queries.
 
 use bevy_ecs::prelude::*;
 use bevy_math::{Vec2, Vec3Swizzles};
@@ -11,7 +11,7 @@ use crate::{
     grid::{MatchGrids, Spot},
 };
 
-/// The state of a fighter that others observe.
+/// The state of a fighter that other fighters can observe.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IndexedFighter {
     pub agent: i64,
@@ -67,7 +67,7 @@ pub(crate) fn index_fighters(
                 *match_id,
                 Spot {
                     position: transform.translation.xy(),
-                    what: indexed,
+                    value: indexed,
                 },
             )
         }));
@@ -93,7 +93,7 @@ pub(crate) fn index_coins(
                 *match_id,
                 Spot {
                     position: transform.translation.xy(),
-                    what: indexed,
+                    value: indexed,
                 },
             )
         }));

@@ -1,4 +1,4 @@
-//! Pauses the game after a fixed number of ticks, also in the middle of a frame.
+//! Tick limit: pauses the game after a fixed number of ticks, even in the middle of a frame.
 
 use bevy_app::{App, FixedLast, Plugin};
 use bevy_ecs::prelude::*;
@@ -19,7 +19,7 @@ impl TickLimit {
     }
 }
 
-/// Pauses the game at the [`TickLimit`], where that resource exists.
+/// Pauses the game at the [`TickLimit`], if that resource exists.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TickLimitPlugin;
 

@@ -1,8 +1,8 @@
-//! View entities: interpolated positions of everything in one match, to draw between ticks.
+//! View entities: interpolated positions of the fighters, coins and bullets of one match, for rendering between ticks.
 //!
 //! Each fighter, coin and bullet (each *actor*) of the match that the [`Spectator`] watches has a separate entity with
 //! an [`ActorView`], whose `Transform` is interpolated between the last two ticks. The window adds sprites to these
-//! entities; the simulation does not access them.
+//! entities. The simulation does not access them.
 
 mod standings;
 

@@ -1,4 +1,4 @@
-//! A window to watch the arena and to play in it.
+//! Rendering of the arena in a window, with the inspector and keyboard control.
 //!
 //! It only reads the simulation, through [view entities](crate::view), and writes the intent of one fighter for
 //! [keyboard control](crate::human). The game and its data are the same as without it.

@@ -1,4 +1,4 @@
-//! Runs the arena in a window, or offscreen for a screenshot.
+//! Windowed run of the `arena` command: in a window, or offscreen for a screenshot.
 
 use std::{
     fs,

@@ -1,16 +1,17 @@
-//! A spatial grid for each match.
+//! One spatial grid per match, so that players find neighbours of their own match only.
 
 use crate::capture::spatial_grid::{Neighbors, SpatialGrid};
 use bevy_math::Vec3;
 use std::collections::HashMap;
 
-/// Candidates by match: a player in a match finds those of its match and those of none, any other player finds all.
+/// Candidates by match. A player in a match finds candidates of that match and those without a match. A player without
+/// a match finds all.
 pub(super) struct MatchGrids {
     max_distance: f32,
     by_match: HashMap<Option<i64>, usize>,
-    /// The first of them are in use; the others keep their memory for the matches of later captures.
+    /// The first `by_match.len()` grids are in use. The others are kept for reuse of their memory by later captures.
     grids: Vec<SpatialGrid>,
-    /// The match of the last candidate, and its grid: neighbours in a table tend to be of one match.
+    /// The match of the last candidate, and its grid. Caches the lookup: neighbours in a table tend to be of one match.
     last: Option<(Option<i64>, usize)>,
 }
 
@@ -57,7 +58,7 @@ impl MatchGrids {
         self.grids[..used].iter_mut().for_each(SpatialGrid::build);
     }
 
-    /// Finds the candidates nearest to a player who is in the match `own_match`.
+    /// Finds the candidates nearest to a player in the match `own_match`.
     #[inline]
     pub(super) fn nearest(&self, own_match: Option<i64>, center: Vec3, neighbors: &mut Neighbors) {
         neighbors.clear();

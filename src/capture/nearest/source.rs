@@ -1,4 +1,4 @@
-//! Encodes a [`Nearest`](super::Nearest): candidates are collected once a capture, and searched for each player.
+//! Source of nearest-neighbour observations: collects candidates once per capture, and searches them for each player.
 
 use super::{
     super::{
@@ -22,9 +22,9 @@ use bevy_math::Vec3;
 use bevy_transform::components::Transform;
 use core::ops::Range;
 
-/// How many neighbours a player observes, how far and along which axes, and how many values of each.
+/// The parameters of a [`Nearest`](super::Nearest) search: count, maximum distance, axes, and values per neighbour.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Search {
+pub(super) struct NeighborSearch {
     pub(super) count: usize,
     pub(super) max_distance: f32,
     pub(super) axes: &'static [usize],
@@ -32,13 +32,13 @@ pub(super) struct Search {
     pub(super) feature_width: usize,
 }
 
-impl Search {
+impl NeighborSearch {
     /// Values of each neighbour in a row.
     fn width(&self) -> usize {
         1 + self.axes.len() + self.feature_width
     }
 
-    /// The coordinates along the axes that count, and 0 behind them.
+    /// The coordinates along the search axes, padded with 0.
     #[inline]
     fn project(&self, position: Vec3) -> Vec3 {
         let mut projected = Vec3::ZERO;
@@ -49,13 +49,13 @@ impl Search {
     }
 }
 
-/// An entity that players may observe.
+/// An entity that can be a neighbour.
 struct Candidate {
     position: Vec3,
     match_id: Option<i64>,
-    /// Of two candidates at one distance, the one with the lower rank comes first.
+    /// Candidates at equal distances are ordered by rank.
     rank: (Option<i64>, Entity),
-    /// Where its features begin.
+    /// Index of its first value in [`NearestSource::features`].
     features: usize,
 }
 
@@ -65,13 +65,13 @@ pub(crate) struct NearestSource {
     excluded: [ComponentId; 2],
     position: ComponentReader<Transform>,
     agent: ComponentReader<AgentId>,
-    search: Search,
+    search: NeighborSearch,
     fields: Vec<Source>,
     /// The bytes of a row that it fills.
     bytes: Range<usize>,
     checked: ArchetypeGeneration,
     archetypes: Vec<ArchetypeId>,
-    /// By rank. A candidate's id in `grids` is its index here, so that ids break ties as ranks do.
+    /// Sorted by rank. A candidate's id in `grids` is its index here, so that ids break ties as ranks do.
     candidates: Vec<Candidate>,
     /// The chosen fields of the candidates, in the order in which they were collected.
     features: Vec<f32>,
@@ -79,8 +79,8 @@ pub(crate) struct NearestSource {
 }
 
 impl NearestSource {
-    /// Searches the entities with the component `T`; each of `fields` fills its part of a candidate's features.
-    pub(super) fn new<T: Component>(world: &mut World, search: Search, fields: Vec<Source>) -> Self {
+    /// A source for entities with the component `T`. Each of `fields` encodes a part of a candidate's features.
+    pub(super) fn new<T: Component>(world: &mut World, search: NeighborSearch, fields: Vec<Source>) -> Self {
         Self {
             target: world.register_component::<T>(),
             excluded: excluded_components(world),
@@ -101,7 +101,8 @@ impl NearestSource {
         self.position.id()
     }
 
-    /// Scratch memory for [`encode`](Self::encode), with room for one more than are observed: a player may find itself.
+    /// Scratch memory for [`encode`](Self::encode), with capacity for one more neighbour than is observed, because a
+    /// player finds itself.
     pub(crate) fn neighbors(&self) -> Neighbors {
         Neighbors::new(self.search.count + 1, self.search.max_distance)
     }
@@ -111,13 +112,19 @@ impl NearestSource {
         self.bytes = start..start + self.search.count * self.search.width() * size_of::<f32>();
     }
 
-    /// Collects all candidates as they are now; where only the player `viewer` is encoded, those within its reach.
-    pub(crate) fn gather(&mut self, world: &World, match_of: Option<&MatchSource>, viewer: Option<Entity>) {
+    /// Collects all candidates; with `player`, which is then the only player to be encoded, those within the maximum
+    /// distance from it.
+    pub(crate) fn collect_candidates(
+        &mut self,
+        world: &World,
+        match_source: Option<&MatchSource>,
+        player: Option<Entity>,
+    ) {
         self.update_archetypes(world);
         self.candidates.clear();
         self.features.clear();
-        let center = viewer
-            .and_then(|viewer| world.get::<Transform>(viewer))
+        let center = player
+            .and_then(|player| world.get::<Transform>(player))
             .map(|transform| self.search.project(transform.translation));
         for index in 0..self.archetypes.len() {
             let archetype = &world.archetypes()[self.archetypes[index]];
@@ -129,10 +136,10 @@ impl NearestSource {
                 let (run, after) = rest.split_at(run_length(rest, rest.len()));
                 rest = after;
                 match center {
-                    None => self.collect(world, table, run, match_of),
+                    None => self.collect(world, table, run, match_source),
                     Some(center) => {
                         for entity in run {
-                            self.collect_within(world, table, entity, match_of, center);
+                            self.collect_within(world, table, entity, match_source, center);
                         }
                     }
                 }
@@ -141,7 +148,7 @@ impl NearestSource {
         self.build_grids();
     }
 
-    /// Archetypes are never removed from a world, so only those made since the last capture are checked.
+    /// Archetypes are never removed from a world, so only those created since the last capture are checked.
     fn update_archetypes(&mut self, world: &World) {
         let archetypes = world.archetypes();
         if self.checked == archetypes.generation() {
@@ -160,30 +167,30 @@ impl NearestSource {
         self.checked = archetypes.generation();
     }
 
-    /// Collects an entity if it is within reach of the only player that is encoded.
+    /// Collects an entity if it is within the maximum distance of `center`.
     fn collect_within(
         &mut self,
         world: &World,
         table: &Table,
         entity: &ArchetypeEntity,
-        match_of: Option<&MatchSource>,
+        match_source: Option<&MatchSource>,
         center: Vec3,
     ) {
-        let is_within = self.position.of(world, table, entity).is_some_and(|transform| {
+        let is_within = self.position.get(world, table, entity).is_some_and(|transform| {
             let position = self.search.project(transform.translation);
             center.distance_squared(position) <= self.search.max_distance * self.search.max_distance
         });
         if is_within {
-            self.collect(world, table, core::slice::from_ref(entity), match_of);
+            self.collect(world, table, core::slice::from_ref(entity), match_source);
         }
     }
 
     /// Collects entities in neighbouring rows of a table.
-    fn collect(&mut self, world: &World, table: &Table, run: &[ArchetypeEntity], match_of: Option<&MatchSource>) {
-        let Some(positions) = self.position.of_run(table, run) else {
+    fn collect(&mut self, world: &World, table: &Table, run: &[ArchetypeEntity], match_source: Option<&MatchSource>) {
+        let Some(positions) = self.position.get_slice(table, run) else {
             return;
         };
-        let agents = self.agent.of_run(table, run);
+        let agents = self.agent.get_slice(table, run);
         let Self {
             search,
             candidates,
@@ -199,8 +206,8 @@ impl NearestSource {
                 features: first + index * width,
             });
         };
-        match match_of {
-            Some(match_of) => match_of.for_each(world, table, run, add),
+        match match_source {
+            Some(match_source) => match_source.for_each(world, table, run, add),
             None => (0..run.len()).for_each(|index| add(index, None)),
         }
         if width > 0 {
@@ -240,7 +247,7 @@ impl NearestSource {
     ) {
         let out: &mut [f32] = bytemuck::cast_slice_mut(&mut row[self.bytes.clone()]);
         out.fill(0.0);
-        let Some(transform) = self.position.of(world, table, player) else {
+        let Some(transform) = self.position.get(world, table, player) else {
             return;
         };
         let center = self.search.project(transform.translation);

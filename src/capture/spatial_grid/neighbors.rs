@@ -1,4 +1,4 @@
-//! The result of a k-nearest-neighbour query.
+//! Result buffer of a k-nearest-neighbour query on a [`SpatialGrid`](super::SpatialGrid).
 
 use super::Point;
 use bevy_math::Vec3;
@@ -11,10 +11,10 @@ pub struct Neighbors {
     /// The squared distance of a point in the upper half, its id in the lower, ascending. Floats that are not negative
     /// order as their bits do.
     keys: Vec<u64>,
-    /// The keys before the query that is under way.
+    /// The keys as of the start of the current query, which [`restore`](Self::restore) reverts to.
     saved: Vec<u64>,
-    /// Greater than the key of every point within the maximum distance.
-    vacant: u64,
+    /// Marks an unused entry of `keys`. Greater than the key of every point within the maximum distance.
+    empty_key: u64,
 }
 
 impl Neighbors {
@@ -22,31 +22,31 @@ impl Neighbors {
     #[must_use]
     pub fn new(count: usize, max_distance: f32) -> Self {
         // No point is within a distance that is NaN.
-        let vacant = key((max_distance * max_distance).max(0.0), u32::MAX);
+        let empty_key = key((max_distance * max_distance).max(0.0), u32::MAX);
         Self {
-            keys: vec![vacant; count],
-            saved: vec![vacant; count],
-            vacant,
+            keys: vec![empty_key; count],
+            saved: vec![empty_key; count],
+            empty_key,
         }
     }
 
     /// Removes all points.
     #[inline]
     pub fn clear(&mut self) {
-        self.keys.fill(self.vacant);
+        self.keys.fill(self.empty_key);
     }
 
     /// The ids and squared distances of the points found, the nearest first.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> {
-        let found = self.keys.iter().take_while(|&&key| key < self.vacant);
+        let found = self.keys.iter().take_while(|&&key| key < self.empty_key);
         found.map(|&key| (key as u32, squared_distance(key)))
     }
 
     /// Whether `count` points were found.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.keys.last().is_none_or(|&last| last < self.vacant)
+        self.keys.last().is_none_or(|&last| last < self.empty_key)
     }
 
     /// The squared distance beyond which no further point is among the nearest.
@@ -81,8 +81,8 @@ impl Neighbors {
     }
 }
 
-/// Passes every point through all keys: whether a point is nearer than those before is not predictable, and a branch that
-/// is predicted wrong costs more than the comparisons.
+/// Branch-free insertion of each point into the sorted keys. Whether a point is nearer than those before is
+/// unpredictable, and a mispredicted branch costs more than the comparisons.
 #[inline]
 fn add<const N: usize>(keys: &mut [u64], center: Vec3, points: &[Point], row: Option<u32>) {
     let Ok(keys) = <&mut [u64; N]>::try_from(keys) else {
@@ -104,10 +104,10 @@ fn add<const N: usize>(keys: &mut [u64], center: Vec3, points: &[Point], row: Op
 fn add_to_many(keys: &mut [u64], center: Vec3, points: &[Point], row: Option<u32>) {
     for point in points.iter().filter(|point| point.is_in(row)) {
         let key = key(point.position.distance_squared(center), point.id);
-        let place = keys.partition_point(|&kept| kept < key);
-        if place < keys.len() {
-            keys[place..].rotate_right(1);
-            keys[place] = key;
+        let index = keys.partition_point(|&kept| kept < key);
+        if index < keys.len() {
+            keys[index..].rotate_right(1);
+            keys[index] = key;
         }
     }
 }

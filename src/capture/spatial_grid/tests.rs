@@ -1,3 +1,5 @@
+//! Property tests of the spatial grid against a brute-force scan.
+
 use super::{Neighbors, SpatialGrid};
 use bevy_math::Vec3;
 use proptest::prelude::*;

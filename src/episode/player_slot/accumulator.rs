@@ -1,9 +1,9 @@
-//! Ticks and rewards of a transition that is not written yet.
+//! Accumulator of ticks and rewards over the captures of one transition.
 
 use crate::episode::context::CaptureTime;
 use experience_core::{schema::RowLayout, transition::StepHeader};
 
-/// Sums over the captures since a transition was opened.
+/// Sums over the captures since the transition began.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StepAccumulator {
     pub(super) ticks: u32,

@@ -1,4 +1,4 @@
-//! Ends of an episode, as rows: published, discarded, or forced by the recording.
+//! Episode ends in the player state machine: published, forced by the recording, or discarded.
 
 use super::{ColdState, PlayerSlot, pending_end::PendingEnd, set_step};
 use crate::{
@@ -38,7 +38,7 @@ impl PlayerSlot {
         reason_code
     }
 
-    /// Publishes a pending end. `row` is the player as read by this capture, or `None` if it was not read.
+    /// Publishes a pending end. `row` is the player as encoded by this capture; `None` if it was not read.
     pub(super) fn publish_end(&mut self, context: &RecordingContext, end: &PendingEnd, row: Option<&mut [u64]>) {
         if !self.is_open {
             return;
@@ -50,8 +50,8 @@ impl PlayerSlot {
         self.end_episode(context, end, row);
     }
 
-    /// Ends the open episode at the observation in `row`, because recording is paused. In the game's view the player's
-    /// episode goes on.
+    /// Ends the open episode at the observation in `row`, because recording is paused. The player
+    /// stays in its episode of the game.
     pub(super) fn end_for_pause(&mut self, context: &RecordingContext, row: &mut [u64]) {
         let end = PendingEnd::new(Outcome::Truncated, EndReason::PAUSED);
         self.end_episode(context, &end, Some(row));
@@ -59,7 +59,7 @@ impl PlayerSlot {
 
     fn end_episode(&mut self, context: &RecordingContext, end: &PendingEnd, row: Option<&mut [u64]>) {
         if !end.is_between_ticks {
-            self.cold.decision.add_tick(context.time);
+            self.cold.open_decision.add_tick(context.time);
         }
         let mut final_row = core::mem::take(&mut self.cold.final_row);
         self.end_with_final_row(context, end, &mut final_row, row);
@@ -89,29 +89,31 @@ impl PlayerSlot {
             // The final observation is unknown, so the ticks since the last row have no successor.
             (false, None) => return self.end_at_last_row(context, outcome, reason),
         }
-        if context.rules.keeps_action() && self.cold.decision.ticks > 0 {
+        if context.rules.stores_action() && self.cold.open_decision.ticks > 0 {
             diff::copy_action(layout, &self.cold.action_row, final_row);
         }
-        if context.rules.mode == RecordMode::OnChange && self.cold.decision.ticks > 0 {
+        if context.rules.mode == RecordMode::OnChange && self.cold.open_decision.ticks > 0 {
             self.close_unchanged_if_action_differs(context, final_row);
         }
         if !self.is_open {
             return;
         }
         let ColdState {
-            decision, unchanged, ..
+            open_decision,
+            unchanged_decisions,
+            ..
         } = &mut *self.cold;
-        if decision.ticks + unchanged.ticks == 0 {
+        if open_decision.ticks + unchanged_decisions.ticks == 0 {
             return self.end_at_last_row(context, outcome, reason);
         }
-        if decision.ticks == 0 {
-            decision.until = unchanged.until;
+        if open_decision.ticks == 0 {
+            open_decision.until = unchanged_decisions.until;
         }
         self.close_transition(context, final_row, Some((outcome, reason)));
     }
 
-    /// Ends the open episode at the last row that was written, without another transition. Reward that was given since is
-    /// added to the last transition by the exporter.
+    /// Ends the open episode at the last written row, without another transition. The exporter adds the reward given
+    /// since then to the last transition.
     pub(in crate::episode) fn end_at_last_row(
         &mut self,
         context: &RecordingContext,
@@ -126,22 +128,24 @@ impl PlayerSlot {
             context.counters.empty_episodes.add(1);
         }
         let ColdState {
-            decision, unchanged, ..
+            open_decision,
+            unchanged_decisions,
+            ..
         } = &mut *self.cold;
-        // Both are cleared, so it does not matter which one holds the sum. `unchanged` may have no terms, see
+        // Both end up cleared, so either can hold the sum. `unchanged_decisions` may have no terms, see
         // `close_unchanged`.
-        decision.absorb(unchanged);
+        open_decision.absorb(unchanged_decisions);
         let mut row = core::mem::take(&mut self.cold.scratch_row);
         row.fill(0);
         set_step(StepHeader::of_mut(&mut row), StepKind::End, context.time, 0);
         StepHeader::of_mut(&mut row).set_outcome(Some(outcome), reason_code);
-        self.cold.decision.write_reward(context.layout(), &mut row);
-        self.cold.decision.clear();
+        self.cold.open_decision.write_reward(context.layout(), &mut row);
+        self.cold.open_decision.clear();
         self.push(context, &mut row);
         self.cold.scratch_row = row;
     }
 
-    /// Discards the open episode. Contract, consent: neither the exporter nor a sampler gives out its rows.
+    /// Discards the open episode. Contract, consent: neither the exporter nor a sampler returns its rows.
     pub(in crate::episode) fn discard_episode(&mut self, context: &RecordingContext) {
         if !core::mem::replace(&mut self.is_open, false) {
             return;
@@ -150,13 +154,13 @@ impl PlayerSlot {
         let mut row = core::mem::take(&mut self.cold.scratch_row);
         row.fill(0);
         StepHeader::of_mut(&mut row).set_kind(StepKind::Discard);
-        self.cold.decision.clear();
-        self.cold.unchanged.clear();
+        self.cold.open_decision.clear();
+        self.cold.unchanged_decisions.clear();
         self.push(context, &mut row);
         self.cold.scratch_row = row;
     }
 
-    /// Closes the open episode because the process ends. `row` is the player as it is now, or `None` without a world.
+    /// Closes the open episode when recording ends. `row` is the player as encoded now; `None` without a world.
     pub(in crate::episode) fn shut_down(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
         if let Some(end) = self.take_pending_end() {
             self.publish_end(context, &end, None);
@@ -165,17 +169,17 @@ impl PlayerSlot {
             return;
         }
         let reason = EndReason::SHUTDOWN;
-        let ticks = self.cold.decision.ticks + self.cold.unchanged.ticks;
+        let ticks = self.cold.open_decision.ticks + self.cold.unchanged_decisions.ticks;
         match row {
             Some(row) if ticks > 0 => {
-                if context.rules.keeps_action() {
+                if context.rules.stores_action() {
                     diff::copy_action(context.layout(), &self.cold.action_row, row);
                 }
                 self.close_transition(context, row, Some((Outcome::Truncated, &reason)));
             }
             _ => {
-                if self.cold.unchanged.ticks > 0 {
-                    // Nothing changed, so the final observation is the one that the transition began at.
+                if self.cold.unchanged_decisions.ticks > 0 {
+                    // Nothing changed, so the final observation equals the one at which the transition began.
                     self.close_unchanged(context);
                 }
                 self.end_at_last_row(context, Outcome::Truncated, &reason);

@@ -1,9 +1,9 @@
-//! Applies [`NonFinite`], the recording's rule for NaN and infinite values, to encoded rows.
+//! NaN and infinity handling: applies the recording's [`NonFinite`] rule to encoded rows.
 
 use crate::episode::{NonFinite, context::RecordingContext};
 use experience_core::{schema::DType, transition::StepHeader};
 
-/// What happens to a value that is not finite.
+/// The treatment of a non-finite value.
 #[derive(Clone, Copy)]
 enum Treatment {
     /// The value is replaced, and the row is written.
@@ -12,7 +12,8 @@ enum Treatment {
     Reject,
 }
 
-/// Applies the rule to the observation, action, reward and reward terms of a row. False if the row must not be written.
+/// Applies the rule to the observation, action, reward and reward terms of a row. Returns false if the row must not be
+/// written.
 pub(super) fn sanitize_row(context: &RecordingContext, row: &mut [u64]) -> bool {
     let mut valid = sanitize_observation(context, row);
     let Some(treatment) = treatment(context) else {
@@ -51,14 +52,15 @@ fn sanitize_f32(bytes: &mut [u8], mut sanitize: impl FnMut(&mut f64)) {
     }
 }
 
-/// Applies the rule to the observation of a row, and counts its non-finite values. False if the row must not be written.
+/// Applies the rule to the observation of a row, and counts its non-finite values. Returns false if the row must not be
+/// written.
 pub(super) fn sanitize_observation(context: &RecordingContext, row: &mut [u64]) -> bool {
     let Some(treatment) = treatment(context) else {
         return true;
     };
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(row);
     let observation: &mut [f32] = bytemuck::cast_slice_mut(&mut bytes[context.layout().observation()]);
-    // No early exit, so that the loop vectorises. A non-finite value is rare.
+    // No early exit, so that the loop vectorizes. Non-finite values are rare.
     if !observation
         .iter()
         .fold(false, |found, value| found | !value.is_finite())

@@ -1,11 +1,12 @@
-//! Ends that were requested between captures and wait for the next capture to publish them.
+//! Pending episode ends: requested between captures, published by the next capture.
 //!
-//! Contract, true final observation: an observer only stages an end here, together with the observation at that moment. The
-//! capture publishes it, with all reward given until then. If several ends are requested, the strongest wins.
+//! Contract, true final observation: an observer only stages an end here, together with the observation at that moment.
+//! The capture publishes it, with all reward given until then. If several ends are requested, the strongest is
+//! published.
 
 use super::PlayerSlot;
 use crate::{
-    capture::{Parts, diff},
+    capture::{RowParts, diff},
     episode::{DecisionTick, FinalObservation, context::CaptureRules},
 };
 use experience_core::{
@@ -77,8 +78,8 @@ impl PlayerSlot {
         self.pending_end().is_some_and(|end| end.is_between_ticks)
     }
 
-    /// Stages an end. True if it ended the episode that the game has the player in. False if the player is between episodes,
-    /// or an end is pending already; a stronger outcome then replaces the weaker one.
+    /// Stages an end. Returns true if it ends the player's episode of the game. Returns false if the player is between
+    /// episodes, or an end is already pending, whose outcome is replaced if the new one is stronger.
     pub(in crate::episode) fn request_end(
         &mut self,
         outcome: Outcome,
@@ -110,47 +111,47 @@ impl PlayerSlot {
         in_game_episode
     }
 
-    /// The row to read the final observation into, and which parts of it are to be read now.
-    pub(in crate::episode) fn final_row_request(&mut self, rules: &CaptureRules) -> Option<(&mut [u64], Parts)> {
+    /// The row to encode the final observation into, and the parts of it to encode now; `None` if there are none.
+    pub(in crate::episode) fn final_row_request(&mut self, rules: &CaptureRules) -> Option<(&mut [u64], RowParts)> {
         let end = self.cold.pending_end.as_ref()?;
         if !self.is_open {
             return None;
         }
-        // For a player who leaves, and between ticks, the next capture is too late: the state has changed by then.
+        // The next capture is too late for a player that leaves, and between ticks: the state changes before it.
         let at_trigger =
             end.is_leaving || end.is_between_ticks || rules.final_observation == FinalObservation::AtTrigger;
-        let parts = Parts {
-            seen: at_trigger && !end.has_observation,
-            acted: !rules.acts_early && !end.has_action,
+        let parts = RowParts {
+            observation: at_trigger && !end.has_observation,
+            action: !rules.reads_actions_early && !end.has_action,
         };
-        (parts.seen || parts.acted).then_some((&mut self.cold.final_row, parts))
+        (parts.observation || parts.action).then_some((&mut self.cold.final_row, parts))
     }
 
     /// Records which parts of the final row were read.
-    pub(in crate::episode) fn final_row_read(&mut self, rules: &CaptureRules, layout: &RowLayout, parts: Parts) {
+    pub(in crate::episode) fn final_row_read(&mut self, rules: &CaptureRules, layout: &RowLayout, parts: RowParts) {
         let takes_action = self.takes_action(rules);
         let Some(end) = &mut self.cold.pending_end else {
             return;
         };
-        end.has_observation |= parts.seen;
-        end.has_action |= parts.acted;
-        if parts.acted && !self.cold.action_row.is_empty() && takes_action && !end.is_between_ticks {
+        end.has_observation |= parts.observation;
+        end.has_action |= parts.action;
+        if parts.action && !self.cold.action_row.is_empty() && takes_action && !end.is_between_ticks {
             diff::copy_action(layout, &self.cold.final_row, &mut self.cold.action_row);
         }
     }
 
-    /// The row to copy an action into that is read before the capture, if the action of this tick is recorded.
+    /// The row to copy an early-read action into, if the action of this tick is recorded.
     pub(in crate::episode) fn early_action_row(&mut self, rules: &CaptureRules) -> Option<&mut [u64]> {
-        // An action that is chosen after the end did not lead to it.
+        // An action chosen after the end did not cause it.
         let action_is_final = self
             .pending_end()
             .is_some_and(|end| end.has_action || end.is_between_ticks);
         (self.is_open && self.takes_action(rules) && !action_is_final).then_some(&mut self.cold.action_row)
     }
 
-    /// Whether the current tick gives the action of the decision in progress.
+    /// Whether the current tick provides the action of the open decision.
     fn takes_action(&self, rules: &CaptureRules) -> bool {
-        self.cold.decision.ticks == 0 || rules.decision == DecisionTick::Last
+        self.cold.open_decision.ticks == 0 || rules.decision_tick == DecisionTick::Last
     }
 
     /// A tick begins: rewards given from now on do not belong to an episode that ended before it.

@@ -1,7 +1,7 @@
-//! Beginnings and transitions of an episode, as rows.
+//! Episode beginnings and transitions in the player state machine, and the rows that they write.
 //!
-//! Contract, alignment: a transition's row holds the action, the reward that came of it, and the observation that it led to.
-//! Contract, timing: with a decision interval, or with [`RecordMode::OnChange`], several captures add up to one transition.
+//! Contract, alignment: a transition's row holds the action, its reward, and the next observation.
+//! Contract, timing: with a decision interval, or with [`RecordMode::OnChange`], several captures form one transition.
 
 use super::{ColdState, PlayerSlot, non_finite, set_step};
 use crate::{
@@ -12,21 +12,21 @@ use core::sync::atomic::Ordering;
 use experience_core::transition::{EndReason, Outcome, StepHeader, StepKind};
 
 impl PlayerSlot {
-    /// Begins an episode at the observation in `row`. Waits for the next capture if the observation has to be finite and is
-    /// not.
+    /// Begins an episode at the observation in `row`. Does nothing if the observation must be finite and is not, so
+    /// that the next capture tries again.
     pub(super) fn begin_episode(&mut self, context: &RecordingContext, row: &mut [u64], continues: u32) {
         if self.output.is_none() || context.paused || !non_finite::sanitize_observation(context, row) {
             return;
         }
         self.episode = context.episode_counter.fetch_add(1, Ordering::Relaxed);
         self.step = 0;
-        self.cold.decision.clear();
-        self.cold.unchanged.clear();
+        self.cold.open_decision.clear();
+        self.cold.unchanged_decisions.clear();
         let header = StepHeader::of_mut(row);
         set_step(header, StepKind::Begin, context.time, 0);
         header.reward = 0.0;
         header.continues = continues;
-        // No action led to the first observation.
+        // The first observation has no action.
         let action_start = context.layout().action().start;
         bytemuck::cast_slice_mut::<_, u8>(row)[action_start..].fill(0);
         self.is_open = true;
@@ -34,33 +34,36 @@ impl PlayerSlot {
         self.keep_base_row(row);
     }
 
-    /// Adds a tick to an open episode that goes on.
+    /// Adds a tick to an open episode without a pending end.
     pub(super) fn advance(&mut self, context: &RecordingContext, row: &mut [u64]) {
         let rules = &context.rules;
         let cold = &mut *self.cold;
-        cold.decision.add_tick(context.time);
-        if !rules.acts_early && rules.every > 1 && (cold.decision.ticks == 1 || rules.decision == DecisionTick::Last) {
+        cold.open_decision.add_tick(context.time);
+        if !rules.reads_actions_early
+            && rules.decision_interval > 1
+            && (cold.open_decision.ticks == 1 || rules.decision_tick == DecisionTick::Last)
+        {
             diff::copy_action(context.layout(), row, &mut cold.action_row);
         }
-        if cold.decision.ticks < rules.every {
+        if cold.open_decision.ticks < rules.decision_interval {
             return;
         }
-        if rules.keeps_action() {
+        if rules.stores_action() {
             diff::copy_action(context.layout(), &cold.action_row, row);
         }
         if rules.mode == RecordMode::OnChange {
             self.close_unchanged_if_action_differs(context, row);
             let ColdState {
-                decision,
-                unchanged,
+                open_decision,
+                unchanged_decisions,
                 base_row,
                 ..
             } = &mut *self.cold;
             if self.is_open && diff::same_observation(context.layout(), base_row, row) {
-                if unchanged.ticks == 0 {
+                if unchanged_decisions.ticks == 0 {
                     diff::copy_action(context.layout(), row, base_row);
                 }
-                unchanged.absorb(decision);
+                unchanged_decisions.absorb(open_decision);
                 return;
             }
         }
@@ -73,38 +76,40 @@ impl PlayerSlot {
     /// encoding the player.
     #[inline]
     pub(in crate::episode) fn can_skip_read(&self, capture: u32) -> bool {
-        // The action of an unchanged stretch is known only after its first decision was read.
+        // The action of the unchanged decisions is known only after the first of them was read.
         self.is_open
             && !self.has_pending_end
             && self.was_captured(capture.wrapping_sub(1))
-            && self.cold.unchanged.ticks > 0
+            && self.cold.unchanged_decisions.ticks > 0
     }
 
-    /// Adds a tick at which nothing changed.
+    /// Adds a tick without changes.
     pub(in crate::episode) fn skip_read(&mut self, context: &RecordingContext) {
         let ColdState {
-            decision, unchanged, ..
+            open_decision,
+            unchanged_decisions,
+            ..
         } = &mut *self.cold;
-        decision.add_tick(context.time);
-        unchanged.absorb(decision);
+        open_decision.add_tick(context.time);
+        unchanged_decisions.absorb(open_decision);
     }
 
-    /// Unchanged decisions that were taken with another action become a transition of their own, which led back to the same
-    /// observation.
+    /// Writes the unchanged decisions as a separate transition if their action differs from that in `row`. Its next
+    /// observation equals its first.
     pub(super) fn close_unchanged_if_action_differs(&mut self, context: &RecordingContext, row: &[u64]) {
-        if self.cold.unchanged.ticks > 0 && !diff::same_action(context.layout(), &self.cold.base_row, row) {
+        if self.cold.unchanged_decisions.ticks > 0 && !diff::same_action(context.layout(), &self.cold.base_row, row) {
             self.close_unchanged(context);
         }
     }
 
-    /// Writes the unchanged decisions as a transition, and leaves the decision in progress as it is.
+    /// Writes the unchanged decisions as a transition, and leaves the open decision unmodified.
     pub(super) fn close_unchanged(&mut self, context: &RecordingContext) {
-        let in_progress = core::mem::take(&mut self.cold.decision);
-        self.cold.decision = core::mem::take(&mut self.cold.unchanged);
+        let in_progress = core::mem::take(&mut self.cold.open_decision);
+        self.cold.open_decision = core::mem::take(&mut self.cold.unchanged_decisions);
         let mut base_row = core::mem::take(&mut self.cold.base_row);
         self.write_transition(context, &mut base_row, None);
         self.cold.base_row = base_row;
-        self.cold.unchanged = core::mem::replace(&mut self.cold.decision, in_progress);
+        self.cold.unchanged_decisions = core::mem::replace(&mut self.cold.open_decision, in_progress);
     }
 
     /// Closes the transition in progress at the observation in `row`, which also holds the action.
@@ -115,31 +120,31 @@ impl PlayerSlot {
         end: Option<(Outcome, &EndReason)>,
     ) {
         let ColdState {
-            decision,
-            unchanged,
+            open_decision,
+            unchanged_decisions,
             base_row,
             ..
         } = &mut *self.cold;
-        if unchanged.ticks > 0 {
-            // The whole stretch was taken with this action. Its info was read with it.
+        if unchanged_decisions.ticks > 0 {
+            // All unchanged decisions have this action. Its info was read with it.
             diff::copy_action(context.layout(), base_row, row);
-            unchanged.absorb(decision);
-            core::mem::swap(decision, unchanged);
+            unchanged_decisions.absorb(open_decision);
+            core::mem::swap(open_decision, unchanged_decisions);
         }
         self.write_transition(context, row, end);
     }
 
-    /// Completes `row` to a transition with the sums of `decision`, and pushes it.
+    /// Completes `row` as a transition with the sums of `open_decision`, and pushes it.
     fn write_transition(&mut self, context: &RecordingContext, row: &mut [u64], end: Option<(Outcome, &EndReason)>) {
-        let decision = &mut self.cold.decision;
+        let open_decision = &mut self.cold.open_decision;
         set_step(
             StepHeader::of_mut(row),
             StepKind::Transition,
-            decision.until,
-            decision.ticks,
+            open_decision.until,
+            open_decision.ticks,
         );
-        decision.write_reward(context.layout(), row);
-        decision.clear();
+        open_decision.write_reward(context.layout(), row);
+        open_decision.clear();
         context.counters.recorded.add(1);
         if !non_finite::sanitize_row(context, row) {
             context.counters.non_finite.add(1);

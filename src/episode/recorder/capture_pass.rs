@@ -1,10 +1,10 @@
-//! The pass of a capture over all players: chooses how they are captured, and runs it.
+//! Capture pass: one iteration over all players, which selects the path by which each is captured.
 //!
-//! All ways write the same rows:
-//! - `fast_path`: one more transition of an open episode, a block of players at a time; by one thread, or by several in
+//! All paths write the same rows:
+//! - `fast_path`: one more transition of an open episode, a block of players at a time, on one thread, or on several in
 //!   `parallel_capture`;
-//! - `slow_path`: everything else, one player at a time;
-//! - `change_scan`: the slow path, except that players without changes are not encoded, if change ticks are trusted.
+//! - `slow_path`: all other players, one at a time;
+//! - `change_scan`: the slow path, but players without changes are not encoded, if change ticks are trusted.
 
 mod change_scan;
 mod fast_path;
@@ -14,14 +14,14 @@ mod slow_path;
 pub(super) use parallel_capture::GROUP_PLAYERS;
 
 use super::Recorder;
-use crate::{capture::Parts, episode::context::RecordingContext};
+use crate::{capture::RowParts, episode::context::RecordingContext};
 use bevy_ecs::{change_detection::Tick, world::World};
 use change_scan::ChangeScan;
 use fast_path::{FastPath, FastPathScratch, SlotCursor, StepInputs, TableCursor};
 use parallel_capture::{EncodeInputs, ParallelCapture};
 use slow_path::SlowPath;
 
-/// What the pass keeps between captures.
+/// State of the pass that persists between captures.
 pub(super) struct CapturePass {
     fast_path: FastPath,
     fast_path_scratch: FastPathScratch,
@@ -31,7 +31,7 @@ pub(super) struct CapturePass {
 }
 
 impl CapturePass {
-    /// More players than `parallel_above` are captured in parallel. `is_recording` is false if recording is disabled.
+    /// Captures are parallel above `parallel_above` players. `is_recording` is false if recording is disabled.
     pub(super) fn new(context: &RecordingContext, is_recording: bool, parallel_above: usize) -> Self {
         let fast_path = FastPath::new(context, is_recording);
         Self {
@@ -43,25 +43,25 @@ impl CapturePass {
     }
 
     /// A player joined or left, which may have moved a slot.
-    pub(super) fn note_moved(&mut self) {
-        self.parallel.note_moved();
+    pub(super) fn mark_slot_moved(&mut self) {
+        self.parallel.mark_slot_moved();
     }
 }
 
 impl Recorder {
-    /// Reads and captures every player. Returns how many of those found have a slot.
+    /// Reads and captures every player. Returns the number of players found that have a slot.
     pub(super) fn capture_players(&mut self, world: &World) -> usize {
-        // The capture that pauses reads players once more: open episodes end at what it reads.
+        // The capture that pauses reads players once more: open episodes end at that observation.
         let reads_players = self.enabled && !(self.context.paused && self.context.was_paused);
-        let parts = Parts {
-            seen: reads_players,
-            acted: reads_players && !self.context.rules.acts_early,
+        let parts = RowParts {
+            observation: reads_players,
+            action: reads_players && !self.context.rules.reads_actions_early,
         };
         if self.encoder.prepare(world, parts) {
             return self.run_pass(world, parts);
         }
         if let Some(resource) = self.encoder.missing_resource()
-            && self.warnings.missing_resource.fire()
+            && self.warnings.missing_resource.first_time()
         {
             tracing::warn!(
                 "recording `{}` reads the resource `{resource}`, which does not exist: no player is recorded until it is \
@@ -72,7 +72,7 @@ impl Recorder {
         0
     }
 
-    fn run_pass(&mut self, world: &World, parts: Parts) -> usize {
+    fn run_pass(&mut self, world: &World, parts: RowParts) -> usize {
         let Self {
             context,
             encoder,
@@ -110,11 +110,11 @@ impl Recorder {
                 return parallel.capture(threads, inputs, players, &mut slow_path);
             }
         }
-        // From here on one thread visits all players, and puts the slots in the order of the visit.
-        parallel.note_ordered();
+        // Below, one thread visits all players, which sorts the slots into capture order.
+        parallel.mark_slots_ordered();
 
         let last_read = last_read_tick.replace(world.read_change_tick());
-        let can_skip_reads = parts == Parts::ALL && context.rules.can_skip_reads() && !context.paused;
+        let can_skip_reads = parts == RowParts::ALL && context.rules.can_skip_reads() && !context.paused;
         let mut cursor = TableCursor::new(players);
         if let Some(last_read) = last_read.filter(|_| can_skip_reads) {
             let mut scan = ChangeScan::new(cursor, slow_path);
@@ -134,7 +134,7 @@ impl Recorder {
             return captured;
         }
 
-        // The lock is kept from block to block: releasing it waits until the rows have left the store buffers.
+        // The lock is held across blocks, because releasing it waits for the store buffers to drain.
         let mut pool = None;
         encoder.encode_all(world, parts, |mut block| {
             let inputs = StepInputs {

@@ -1,8 +1,8 @@
 //! Operator controls: inspect players, cut or discard an open episode, exclude an agent.
 //!
-//! A control changes the recording only. The game is not told, and its own view of the player's episode stays. An episode
-//! that a control ends stops at its last row; the ticks since belong to no episode, and the next one begins at the coming
-//! capture.
+//! A control affects the recording only: no event is triggered, and the player stays in its episode of the game. An
+//! episode that a control ends stops at its last row. The ticks since then belong to no episode, and the next one
+//! begins at the next capture.
 
 use super::Recorder;
 use crate::episode::player_slot::PlayerSlot;
@@ -16,7 +16,7 @@ pub(crate) enum ControlError {
     NoSuchPlayer,
     /// The player is between episodes.
     NoOpenEpisode,
-    /// The game has ended the episode, and the coming capture publishes the end.
+    /// The game has ended the episode, and the next capture publishes the end.
     AlreadyEnding,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct PlayerInfo {
     pub(crate) steps: u32,
     pub(crate) is_recorded: bool,
     pub(crate) is_excluded: bool,
-    /// How the last episode ended: its number, its transitions, outcome and reason.
+    /// The end of the last episode: its number, transitions, outcome and reason.
     pub(crate) last_end: Option<(u32, u32, Outcome, EndReason)>,
 }
 
@@ -85,7 +85,8 @@ impl Recorder {
         }
     }
 
-    /// Excludes an agent from the recording, or includes it again. An exclusion also holds if the agent leaves and rejoins.
+    /// Excludes an agent from the recording, or includes it again. An exclusion persists when the agent leaves and
+    /// rejoins.
     pub(crate) fn set_excluded(&mut self, agent_id: i64, excluded: bool) {
         if excluded {
             self.excluded_agents.insert(agent_id);

@@ -1,4 +1,4 @@
-//! Warnings for the developer, each logged once.
+//! Log warnings about misconfigured recordings, each logged once.
 
 use super::Recorder;
 use bevy_ecs::world::World;
@@ -6,13 +6,13 @@ use bevy_ecs::world::World;
 /// A condition that is logged only the first time.
 #[derive(Default)]
 pub(super) struct WarnOnce {
-    has_fired: bool,
+    has_warned: bool,
 }
 
 impl WarnOnce {
-    /// True the first time.
-    pub(super) fn fire(&mut self) -> bool {
-        !core::mem::replace(&mut self.has_fired, true)
+    /// Returns true the first time.
+    pub(super) fn first_time(&mut self) -> bool {
+        !core::mem::replace(&mut self.has_warned, true)
     }
 }
 
@@ -37,15 +37,15 @@ impl Recorder {
     }
 
     fn warn_missing_component(&mut self, world: &World) {
-        /// Captures between two checks. A player that lacks a component for less time may still be under construction.
+        /// Captures between two checks. A player that lacks a component for less time may not be fully spawned yet.
         const INTERVAL: u32 = 120;
         if self.capture_count.is_multiple_of(INTERVAL)
-            && !self.warnings.missing_component.has_fired
+            && !self.warnings.missing_component.has_warned
             && let Some(missing) = self.encoder.missing_components(world)
-            && self.warnings.missing_component.fire()
+            && self.warnings.missing_component.first_time()
         {
             tracing::warn!(
-                "recording `{}`: some players are not recorded, because they lack {}; give them these components, or do not \
+                "recording `{}`: some players are not recorded, because they lack {}: insert these components, or do not \
                  observe them",
                 self.name(),
                 missing.join(", ")
@@ -57,17 +57,17 @@ impl Recorder {
         let dropped = self.context.counters.non_finite.get();
         let recorded = self.context.counters.recorded.get();
         let is_found = dropped > 0 || self.context.non_finite_counts.iter().any(|count| count.get() > 0);
-        if is_found && self.warnings.non_finite.fire() {
+        if is_found && self.warnings.non_finite.first_time() {
             tracing::warn!(
-                "recording `{}` met a value that is NaN or infinite in {}: the transition is dropped and the episode ends \
+                "recording `{}` read a NaN or infinite value in {}: the transition is dropped and the episode ends \
                  before it; see `EpisodeRules::non_finite`",
                 self.name(),
                 self.non_finite_features()
             );
         }
-        if recorded >= 1000 && dropped * 100 > recorded && self.warnings.frequent_non_finite.fire() {
+        if recorded >= 1000 && dropped * 100 > recorded && self.warnings.frequent_non_finite.first_time() {
             tracing::warn!(
-                "recording `{}` dropped {dropped} of {recorded} transitions because of values that are NaN or infinite, in {}",
+                "recording `{}` dropped {dropped} of {recorded} transitions because of NaN or infinite values in {}",
                 self.name(),
                 self.non_finite_features()
             );
@@ -98,14 +98,15 @@ impl Recorder {
         }
     }
 
-    /// Contract, termination: with `on_despawn(Terminated)`, a player who left is recorded like one who died.
+    /// Contract, termination: with `on_despawn: Terminated`, a player that left cannot be told apart from one that
+    /// died.
     fn warn_only_despawns(&mut self) {
         let ends = self.context.published_ends.get();
         let despawns = self.context.terminated_despawns.get();
-        if despawns >= 20 && ends == despawns && self.warnings.only_despawns.fire() {
+        if despawns >= 20 && ends == despawns && self.warnings.only_despawns.first_time() {
             tracing::warn!(
-                "recording `{}`: every episode so far ended `terminated` by a despawn; players who merely left look like \
-                 players who died. Trigger `EndEpisode` for deaths, and leave `on_despawn` as it is",
+                "recording `{}`: every episode so far ended `terminated` by a despawn, so players that left cannot be \
+                 told apart from players that died: trigger `EndEpisode` for deaths, and set `on_despawn` to `Truncated`",
                 self.name()
             );
         }

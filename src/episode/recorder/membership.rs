@@ -1,8 +1,8 @@
-//! Which players have a slot: who joins at a capture, and who leaves.
+//! Membership of players: assigns slots to players that join, and removes those of players that left.
 
 use super::Recorder;
 use crate::{
-    capture::Parts,
+    capture::RowParts,
     episode::player_slot::PlayerSlot,
     player::{AgentId, DoNotRecord, Reward},
 };
@@ -10,11 +10,11 @@ use bevy_ecs::{entity::Entity, entity_disabling::Disabled, world::World};
 use experience_core::transition::{EndReason, Outcome};
 
 impl Recorder {
-    /// Handles players with a slot whom the capture did not find.
+    /// Handles players with a slot that the capture did not find.
     ///
     /// - `DoNotRecord`: the open episode is discarded, and the slot is removed. Contract, consent.
-    /// - Despawned, disabled or without the marker: the episode ends as after a despawn, and the slot is removed. A pending
-    ///   end, with the observation read at the time, takes precedence. Contract, termination.
+    /// - Despawned, disabled or without the marker: the episode ends as after a despawn, and the slot is removed. A
+    ///   pending end, with the observation read at the time, takes precedence. Contract, termination.
     /// - Without a component that the recording reads: the episode ends at its last row.
     pub(super) fn sweep_missing_players(&mut self, world: &World) {
         for position in (0..self.players.len()).rev() {
@@ -40,12 +40,12 @@ impl Recorder {
             if is_removed {
                 let mut slot = self.players.remove(position);
                 self.outputs.close(&mut slot);
-                self.capture_pass.note_moved();
+                self.capture_pass.mark_slot_moved();
             }
         }
     }
 
-    /// Gives a slot to each player that the capture found without one, and begins its first episode.
+    /// Inserts a slot for each player that the capture found without one, and begins its first episode.
     ///
     /// Contract, beginnings: players join in the order of their agent ids, those without an `AgentId` last.
     pub(super) fn join_players(&mut self, world: &World) {
@@ -61,7 +61,7 @@ impl Recorder {
         for entity in joining.drain(..) {
             self.join_player(world, entity, shares_pool);
         }
-        // Keeps the allocation.
+        // Reuses the allocation.
         self.joining = joining;
     }
 
@@ -90,19 +90,19 @@ impl Recorder {
         let mut slot = PlayerSlot::new(&self.context, entity, agent_id, output);
         slot.mark_captured(self.capture_count);
         slot.set_excluded(self.excluded_agents.contains(&agent_id));
-        let has_reward = world.get::<Reward>(entity).is_some_and(|reward| !reward.is_clear());
+        let has_reward = world.get::<Reward>(entity).is_some_and(|reward| !reward.is_zero());
         if has_reward && self.enabled && !self.context.was_paused {
             self.context.counters.orphaned_rewards.add(1);
         }
         if self.is_recording()
             && self
                 .encoder
-                .encode_one(world, entity, Parts::ALL, &mut self.scratch_row)
+                .encode_one(world, entity, RowParts::ALL, &mut self.scratch_row)
         {
             slot.capture(&self.context, Some(&mut self.scratch_row));
         }
         self.players.insert(slot);
-        self.capture_pass.note_moved();
+        self.capture_pass.mark_slot_moved();
     }
 
     /// Does not record a player whose agent id belongs to another live player.
@@ -111,11 +111,11 @@ impl Recorder {
             return;
         }
         self.context.counters.refused_agents.add(1);
-        if self.warnings.duplicate_agent.fire() {
+        if self.warnings.duplicate_agent.first_time() {
             let recording = self.name();
             tracing::warn!(
-                "recording `{recording}`: {entity} has agent id {agent_id}, which {holder} plays under: it is not \
-                 recorded until {holder} is gone; give each living player an `AgentId` of its own"
+                "recording `{recording}`: {entity} has agent id {agent_id}, which {holder} already uses: it is not \
+                 recorded until {holder} leaves; give each living player a unique `AgentId`"
             );
         }
     }

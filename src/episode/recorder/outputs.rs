@@ -1,5 +1,5 @@
-//! Where the rows of players go: dedicated buffers, or the pool that players share, and what the exporter has to be told of
-//! them.
+//! Row outputs of players: dedicated buffers or the shared pool, and the changes to them that the exporter does not
+//! know yet.
 
 use super::{Recorder, capture_pass::GROUP_PLAYERS, log_warnings::Warnings};
 use crate::episode::{
@@ -16,34 +16,34 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// When players share a pool instead of having dedicated buffers, and which pool.
+/// The number of players above which they share a pool, and the settings of the pool.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolPolicy {
-    /// How many players have dedicated buffers. Players who join above this number share the pool.
+    /// Number of players with dedicated buffers. Players that join above this number share the pool.
     pub(crate) above: usize,
     pub(crate) pool: PoolSettings,
 }
 
-/// A dedicated buffer that the exporter does not know yet.
+/// A dedicated buffer that was not attached to the exporter yet.
 pub(crate) struct NewBuffer {
     pub(crate) agent_id: i64,
     pub(crate) buffer: Arc<dyn TransitionBuffer>,
-    /// How many transitions were pushed. Stored when the buffer is closed.
+    /// Number of transitions pushed, stored when the buffer is closed.
     pub(crate) transitions: Arc<AtomicU32>,
 }
 
 /// The buffers of one recording.
-pub(super) struct Outputs {
+pub(super) struct PlayerOutputs {
     buffers: Arc<PlayerBuffers>,
     policy: PoolPolicy,
-    /// The stream number that was given out last.
+    /// The last assigned stream number.
     last_stream: u32,
     new_buffers: Vec<NewBuffer>,
     new_pool: Option<Arc<BufferPool>>,
     ended_streams: Vec<Stream>,
 }
 
-impl Outputs {
+impl PlayerOutputs {
     pub(super) fn new(buffers: PlayerBuffers, policy: PoolPolicy) -> Self {
         Self {
             buffers: Arc::new(buffers),
@@ -55,7 +55,7 @@ impl Outputs {
         }
     }
 
-    /// Whether players who join share the pool, if there are `players` with them.
+    /// Whether joining players share the pool, if there are `players` players including them.
     pub(super) fn shares_pool(&self, players: usize) -> bool {
         players > self.policy.above
     }
@@ -78,11 +78,11 @@ impl Outputs {
                 Some(RowOutput::Dedicated(Box::new(DedicatedBuffer { writer, transitions })))
             }
             Err(error) => {
-                if warnings.no_buffer.fire() {
+                if warnings.no_buffer.first_time() {
                     let recording = context.schema.name();
                     tracing::warn!(
                         "recording `{recording}`: agent {agent_id} is not recorded until it joins again, and other agents may \
-                         not be: {error}"
+                         be affected: {error}"
                     );
                 }
                 None
@@ -90,8 +90,8 @@ impl Outputs {
         }
     }
 
-    /// Opens a stream in the pool, which is created for the first player who needs it. `archetype_row` is the player's row in its
-    /// archetype: neighbours share a shard, so that their rows can be written in one copy.
+    /// Opens a stream in the pool, which is created for the first player that needs it. `archetype_row` is the player's
+    /// row in its archetype: neighbours share a shard, so that their rows can be written in one copy.
     pub(super) fn open_pooled(
         &mut self,
         archetype_row: usize,
@@ -127,16 +127,16 @@ impl Outputs {
         match created {
             Ok(()) => {
                 tracing::info!(
-                    "recording `{recording}`: players who join from now on share a pool of {} MiB, because there are more than \
-                     {above}; see `PlayerScaling::pool_above`",
+                    "recording `{recording}`: players that join from now on share a pool of {} MiB, because there are more than \
+                     {above}: see `PlayerScaling::pool_above`",
                     self.policy.pool.bytes >> 20,
                 );
             }
             Err(error) => {
-                if warnings.no_buffer.fire() {
+                if warnings.no_buffer.first_time() {
                     tracing::warn!(
-                        "recording `{recording}`: there are more than {above} players, and no pool for them to share, so they are \
-                         not recorded: {error}"
+                        "recording `{recording}`: there are more than {above} players, and the pool that they share cannot be \
+                         created, so they are not recorded: {error}"
                     );
                 }
             }
@@ -145,7 +145,7 @@ impl Outputs {
 }
 
 impl Recorder {
-    /// Creates the pool before the game runs and touches all of its memory, so that no page fault happens in a tick.
+    /// Creates the pool before the game runs and pre-faults its memory, so that no tick has a page fault.
     ///
     /// # Errors
     /// When the memory cannot be allocated.
@@ -156,7 +156,7 @@ impl Recorder {
         }
         let PoolPolicy { above, pool } = &self.outputs.policy;
         tracing::info!(
-            "recording `{}`: a pool of {} MiB is ready for players beyond the first {above}; see `PlayerScaling::pool_above`",
+            "recording `{}`: a pool of {} MiB is ready for players beyond the first {above}: see `PlayerScaling::pool_above`",
             self.name(),
             pool.bytes >> 20,
         );
@@ -179,12 +179,12 @@ impl Recorder {
         }
     }
 
-    /// Whether every dedicated buffer takes `rows` more without dropping one that the exporter has not read.
+    /// Whether every dedicated buffer accepts `rows` more rows without dropping one that the exporter has not read.
     pub(crate) fn has_free_rows(&self, rows: usize) -> bool {
         self.players.slots().iter().all(|slot| slot.free_rows() >= rows)
     }
 
-    /// How many captures the smallest buffer holds, if the exporter does not drain it.
+    /// Number of captures after which the smallest buffer is full if the exporter does not drain it.
     pub(crate) fn captures_until_full(&self) -> usize {
         let pooled = self
             .buffers()

@@ -5,7 +5,7 @@ use crate::{
     player::Reward,
 };
 
-/// The reward terms that a recording declared, and a cache of the names that rewards were given under.
+/// The declared reward terms of a recording, and a cache of the term names in use.
 pub(super) struct RewardTerms {
     recording: String,
     columns: TermColumns,
@@ -13,8 +13,8 @@ pub(super) struct RewardTerms {
 
 struct TermColumns {
     declared: Box<[String]>,
-    /// Names in the order in which they were first given, each with its index among the declared terms. Compared by address:
-    /// a name is nearly always the same constant of the game.
+    /// Names in order of first use, each with its index among the declared terms. Compared by address, because a name
+    /// is nearly always the same string constant.
     known: Vec<(&'static str, Option<usize>)>,
 }
 
@@ -29,8 +29,8 @@ impl RewardTerms {
         }
     }
 
-    /// Adds the reward given since the last capture to the player's transition in progress. Outside an episode it is counted as
-    /// orphaned.
+    /// Adds the reward given since the last capture to the player's transition in progress. Outside an episode it
+    /// counts as orphaned.
     // A call for each player costs more than the work for a player with one term.
     #[inline(always)]
     pub(super) fn credit(&mut self, reward: Option<&Reward>, slot: &mut PlayerSlot, context: &RecordingContext) {
@@ -49,7 +49,7 @@ impl RewardTerms {
         }
     }
 
-    /// Calls `each` with every amount that counts for the recording, and the index of its declared term. The index is `None`
+    /// Calls `each` with every amount for the recording, and the index of its declared term. The index is `None`
     /// for a term that was not declared.
     #[inline]
     fn for_each_amount(&mut self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) {
@@ -63,8 +63,8 @@ impl RewardTerms {
         }
     }
 
-    /// As [`for_each_amount`](Self::for_each_amount), without exclusive access. False if a name is not known yet: then `each`
-    /// may have been called for some of the amounts.
+    /// As [`for_each_amount`](Self::for_each_amount), without exclusive access. Returns false if a name is not in the
+    /// cache yet: `each` may then have been called for some of the amounts.
     #[inline]
     pub(super) fn try_for_each_amount(&self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) -> bool {
         for (index, (name, amount)) in reward.for_recording(&self.recording).enumerate() {
@@ -78,8 +78,8 @@ impl RewardTerms {
 }
 
 impl TermColumns {
-    /// The column of a known name. `index` is where the name is expected: players are usually given the same terms in the
-    /// same order.
+    /// The column of a cached name. `index` is its expected position: players usually have the same terms in the same
+    /// order.
     #[inline]
     fn lookup(&self, index: usize, name: &'static str) -> Option<Option<usize>> {
         match self.known.get(index) {
@@ -96,15 +96,15 @@ impl TermColumns {
             .map(|&(_, column)| column)
     }
 
-    /// Adds a name that was given for the first time. Warns if it was not declared.
+    /// Caches a name at its first use. Warns if it was not declared.
     #[cold]
     fn register(&mut self, recording: &str, name: &'static str) -> Option<usize> {
         let Self { declared, known } = self;
         let column = declared.iter().position(|term| term == name);
         if column.is_none() && !declared.is_empty() && known.iter().all(|&(known, _)| known != name) {
             tracing::warn!(
-                "recording `{recording}`: the reward term `{name}` is not among {declared:?}: it counts to the sum, without a \
-                 column of its own; add it to `reward_terms`"
+                "recording `{recording}`: the reward term `{name}` is not among {declared:?}: it is added to the sum, and has no \
+                 column; add it to `reward_terms`"
             );
         }
         known.push((name, column));

@@ -1,10 +1,11 @@
-//! What observers and schedules of the game stage between captures: ends, departures, beginnings and early actions.
+//! Staging between captures: episode ends, leaving players, episode beginnings and early-read actions.
 //!
-//! Contract, true final observation: the player is read when the trigger is applied. The next capture publishes the end.
+//! Contract, true final observation: the player is read when the trigger is applied. The next capture publishes the
+//! end.
 
 use super::Recorder;
 use crate::{
-    capture::{Parts, diff},
+    capture::{RowParts, diff},
     player::Reward,
 };
 use bevy_ecs::{entity::Entity, world::World};
@@ -20,12 +21,12 @@ pub(crate) struct EndRequest {
     pub(crate) between_ticks: bool,
 }
 
-/// What became of an [`EndRequest`].
+/// The result of an [`EndRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndDisposition {
     /// It ends the player's episode.
     Staged,
-    /// An end was staged before. The stronger of the two is published.
+    /// An end is already staged. The stronger of the two is published.
     AlreadyStaged,
     /// The player is between episodes.
     Ignored,
@@ -66,7 +67,7 @@ impl Recorder {
         let Some(slot) = self.players.get_mut(entity).filter(|slot| !slot.is_leaving()) else {
             return;
         };
-        // At the capture the component may be gone.
+        // The component may be removed before the next capture.
         self.reward_terms
             .credit(world.get::<Reward>(entity), slot, &self.context);
         let (outcome, reason) = self.context.rules.leave_end();
@@ -99,11 +100,11 @@ impl Recorder {
         }
     }
 
-    /// Reads the action of every player early, at the end of the schedule given to `act_in`.
+    /// Reads the action of every player, after the schedule given to `Recording::read_actions_after`.
     ///
     /// Contract, timing: the recorded action is the one that this tick consumed.
     pub(crate) fn read_actions(&mut self, world: &World) {
-        if !self.is_recording() || !self.encoder.prepare(world, Parts::ACTED) {
+        if !self.is_recording() || !self.encoder.prepare(world, RowParts::ACTION) {
             return;
         }
         let Self {
@@ -112,7 +113,7 @@ impl Recorder {
             context,
             ..
         } = self;
-        encoder.encode_all(world, Parts::ACTED, |mut block| {
+        encoder.encode_all(world, RowParts::ACTION, |mut block| {
             for player in block.iter_mut() {
                 let slot = players.get_mut(player.entity);
                 if let Some(row) = slot.and_then(|slot| slot.early_action_row(&context.rules)) {
@@ -124,7 +125,7 @@ impl Recorder {
 
     /// The players whose end was staged since the last capture, before a tick began.
     pub(crate) fn ended_between_ticks(&self) -> impl Iterator<Item = Entity> + '_ {
-        // Avoids a scan of all slots: such ends are rare.
+        // Such ends are rare, so the scan of all slots is usually skipped.
         let slots = if self.has_ends_between_ticks {
             self.players.slots()
         } else {
@@ -136,8 +137,8 @@ impl Recorder {
             .map(|slot| slot.entity)
     }
 
-    /// A tick begins: credits `entity`'s rewards until now. If its episode ended before the tick, rewards given from now on do
-    /// not belong to that episode.
+    /// A tick begins: credits `entity`'s rewards until now. If its episode ended before the tick, rewards given from
+    /// now on do not belong to that episode.
     pub(crate) fn seal_rewards(&mut self, world: &World, entity: Entity) {
         if let Some(slot) = self.players.get_mut(entity) {
             self.reward_terms

@@ -1,4 +1,4 @@
-//! Encoding does not allocate, neither through getters nor compiled.
+//! Allocation tests: encoding does not allocate, through getters or compiled.
 
 #[path = "../../../tests/support/allocations.rs"]
 mod counting;
@@ -37,7 +37,7 @@ fn encoding_does_not_allocate() {
     };
     let players = [player(Mode::Walk), player(Mode::Run)];
     for (fields, encoding) in [
-        (None, LeafEncoding::Observation { narrow: false }),
+        (None, LeafEncoding::Observation { allow_lossy: false }),
         (Some(&["at", "mode", "lives", "flags"][..]), LeafEncoding::Exact),
         (Some(&["flags"][..]), LeafEncoding::Mask),
     ] {

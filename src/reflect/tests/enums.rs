@@ -1,4 +1,4 @@
-//! Fieldless enums: one-hots and indices, for all sizes of discriminants.
+//! Tests of fieldless enums: one-hots and indices, for all sizes of discriminants.
 
 use super::*;
 use experience_core::schema::Space;
@@ -34,7 +34,7 @@ enum Only {
 }
 
 #[derive(Reflect)]
-struct All {
+struct EnumFields {
     plain: Plain,
     byte: Byte,
     signed: Signed,
@@ -45,8 +45,8 @@ struct All {
     only: Only,
 }
 
-fn all() -> Vec<All> {
-    let row = |plain, byte, signed, word, long, wide, native| All {
+fn all() -> Vec<EnumFields> {
+    let row = |plain, byte, signed, word, long, wide, native| EnumFields {
         plain,
         byte,
         signed,
@@ -66,8 +66,16 @@ fn all() -> Vec<All> {
 #[test]
 fn an_observed_enum_is_a_one_hot() {
     let (names, rows) = observe(all());
-    assert_eq!(names[..4], ["all.plain=A", "all.plain=B", "all.plain=C", "all.byte=A"]);
-    assert_eq!(names[21..], ["all.only=One"]);
+    assert_eq!(
+        names[..4],
+        [
+            "enum_fields.plain=A",
+            "enum_fields.plain=B",
+            "enum_fields.plain=C",
+            "enum_fields.byte=A"
+        ]
+    );
+    assert_eq!(names[21..], ["enum_fields.only=One"]);
     for (variant, row) in rows.iter().enumerate() {
         for hot in row[..21].chunks_exact(3) {
             assert_eq!(
@@ -77,7 +85,7 @@ fn an_observed_enum_is_a_one_hot() {
         }
         assert_eq!(row[21..], [1.0]);
     }
-    let plan = placed_plan::<Plain>(None, LeafEncoding::Observation { narrow: false });
+    let plan = placed_plan::<Plain>(None, LeafEncoding::Observation { allow_lossy: false });
     let [column] = plan.columns() else { panic!() };
     assert_eq!((&*column.name, &*column.shape), ("plain", &[3][..]));
     assert_eq!(column.labels, ["A", "B", "C"]);
@@ -86,7 +94,7 @@ fn an_observed_enum_is_a_one_hot() {
 
 #[test]
 fn an_exact_enum_is_the_index_of_its_variant() {
-    let mut plan = placed_plan::<All>(None, LeafEncoding::Exact);
+    let mut plan = placed_plan::<EnumFields>(None, LeafEncoding::Exact);
     let rows = encode_all_ways(&mut plan, all());
     for (variant, row) in rows.iter().enumerate() {
         let indices: Vec<i64> = bytemuck::pod_collect_to_vec(row);
@@ -117,7 +125,7 @@ fn a_variant_that_occurs_after_compilation_is_encoded() {
 
 #[test]
 fn an_array_of_enums_is_an_array_of_one_hots() {
-    let mut plan = placed_plan::<[Plain; 4]>(None, LeafEncoding::Observation { narrow: false });
+    let mut plan = placed_plan::<[Plain; 4]>(None, LeafEncoding::Observation { allow_lossy: false });
     let rows = encode_all_ways(&mut plan, vec![[Plain::C, Plain::A, Plain::B, Plain::A]]);
     assert_eq!(plan.columns()[0].shape, [4, 3]);
     let values: Vec<f32> = bytemuck::pod_collect_to_vec(&rows[0]);
@@ -132,13 +140,21 @@ fn an_array_of_enums_is_an_array_of_one_hots() {
 #[test]
 fn an_optional_enum_is_all_zeros_for_none() {
     #[derive(Reflect)]
-    struct Mode {
+    struct OptionalPlain {
         next: Option<Plain>,
     }
-    let (names, rows) = observe(vec![Mode { next: Some(Plain::B) }, Mode { next: None }]);
+    let (names, rows) = observe(vec![
+        OptionalPlain { next: Some(Plain::B) },
+        OptionalPlain { next: None },
+    ]);
     assert_eq!(
         names,
-        ["mode.next=A", "mode.next=B", "mode.next=C", "mode.next.is_some"]
+        [
+            "optional_plain.next=A",
+            "optional_plain.next=B",
+            "optional_plain.next=C",
+            "optional_plain.next.is_some"
+        ]
     );
     assert_eq!(rows, [[0., 1., 0., 1.], [0., 0., 0., 0.]]);
 }
@@ -146,12 +162,15 @@ fn an_optional_enum_is_all_zeros_for_none() {
 #[test]
 fn an_enum_with_ignored_fields_is_read_through_getters() {
     #[derive(Reflect)]
-    enum Hidden {
+    enum IgnoredData {
         Some(#[reflect(ignore)] u8),
         Empty,
     }
-    let mut plan = placed_plan::<Hidden>(None, LeafEncoding::Exact);
-    let rows = encode_all_ways(&mut plan, vec![Hidden::Some(1), Hidden::Empty, Hidden::Some(2)]);
+    let mut plan = placed_plan::<IgnoredData>(None, LeafEncoding::Exact);
+    let rows = encode_all_ways(
+        &mut plan,
+        vec![IgnoredData::Some(1), IgnoredData::Empty, IgnoredData::Some(2)],
+    );
     assert_eq!(rows, [0_i64, 1, 0].map(|index| index.to_ne_bytes().to_vec()));
     // It is 2 bytes large, and `Empty` leaves one of them uninitialised.
     assert_eq!(getter_leaves(&plan), 1);

@@ -1,4 +1,4 @@
-//! Actions and info: columns of the leaves' own types.
+//! Tests of actions and info: columns of the leaves' own types.
 
 use super::*;
 use bevy_math::{IVec2, Vec2};

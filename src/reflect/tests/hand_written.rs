@@ -1,5 +1,5 @@
-//! Hand-written implementations of `Reflect` that break its conventions. They are safe code, so encoding them must be
-//! sound.
+//! Soundness tests with hand-written `Reflect` implementations that violate its conventions. Such implementations are
+//! safe code, so encoding their values must be sound.
 
 use super::op::LeafLocation;
 use super::*;
@@ -112,7 +112,7 @@ macro_rules! impl_reflect {
     };
 }
 
-const OBSERVED: LeafEncoding = LeafEncoding::Observation { narrow: false };
+const OBSERVED: LeafEncoding = LeafEncoding::Observation { allow_lossy: false };
 
 fn floats(rows: &[Vec<u8>]) -> Vec<Vec<f32>> {
     rows.iter().map(|row| bytemuck::pod_collect_to_vec(row)).collect()

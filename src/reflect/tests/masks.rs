@@ -1,4 +1,4 @@
-//! Action masks: one bit per `bool`.
+//! Tests of action masks: one bit per `bool`.
 
 use super::*;
 use bevy_math::BVec3;

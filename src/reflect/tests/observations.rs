@@ -1,4 +1,4 @@
-//! Observations: `f32` features of numbers, vectors, arrays and `Option`s.
+//! Tests of observations: `f32` features of numbers, vectors, arrays and `Option`s.
 
 use super::*;
 use bevy_math::{Affine3A, BVec2, BVec3A, BVec4A, DVec2, Dir3, IVec2, Mat4, Quat, UVec3, Vec2, Vec3, Vec3A};
@@ -113,7 +113,7 @@ fn arrays_keep_their_shape() {
         flags: [bool; 3],
         nothing: [f32; 0],
     }
-    let mut plan = placed_plan::<Board>(None, LeafEncoding::Observation { narrow: false });
+    let mut plan = placed_plan::<Board>(None, LeafEncoding::Observation { allow_lossy: false });
     let rows = encode_all_ways(
         &mut plan,
         vec![Board {
@@ -164,14 +164,14 @@ fn an_array_of_structs_is_one_column_per_field() {
         ]
     );
     assert_eq!(rows, [[1., 2., 3., 4., -1., -2., -3., -4., 10., 20., 30., 40.]]);
-    let mut plan = placed_plan::<Coins>(None, LeafEncoding::Observation { narrow: false });
+    let mut plan = placed_plan::<Coins>(None, LeafEncoding::Observation { allow_lossy: false });
     plan.compile(&Coins([[coin(1.0), coin(2.0)], [coin(3.0), coin(4.0)]]));
     assert_eq!(plan.ops.len(), 3, "one op per column: {:?}", plan.ops);
 }
 
 #[test]
 fn contiguous_floats_are_one_copy() {
-    let mut plan = placed_plan::<Transform>(None, LeafEncoding::Observation { narrow: false });
+    let mut plan = placed_plan::<Transform>(None, LeafEncoding::Observation { allow_lossy: false });
     plan.compile(&Transform::IDENTITY);
     let copied: usize = plan.ops.iter().map(|op| op.run.count).sum();
     assert!(plan.ops.iter().all(|op| op.kind == OpKind::Copy));
@@ -179,7 +179,7 @@ fn contiguous_floats_are_one_copy() {
     // `rotation` is aligned to 16 bytes, so the compiler does not place it between the other fields.
     assert!(plan.ops.len() <= 3, "{:?}", plan.ops);
 
-    let mut plan = placed_plan::<Quat>(None, LeafEncoding::Observation { narrow: false });
+    let mut plan = placed_plan::<Quat>(None, LeafEncoding::Observation { allow_lossy: false });
     plan.compile(&Quat::IDENTITY);
     assert_eq!(plan.ops.len(), 1);
 }
@@ -187,7 +187,7 @@ fn contiguous_floats_are_one_copy() {
 #[test]
 fn glam_types_are_features() {
     #[derive(Reflect)]
-    struct All {
+    struct GlamTypes {
         padded: Vec3A,
         after: f32,
         rotation: Quat,
@@ -198,7 +198,7 @@ fn glam_types_are_features() {
         flags: BVec2,
         direction: Dir3,
     }
-    let (names, rows) = observe(vec![All {
+    let (names, rows) = observe(vec![GlamTypes {
         padded: Vec3A::new(1.0, 2.0, 3.0),
         after: 4.0,
         rotation: Quat::from_xyzw(5.0, 6.0, 7.0, 8.0),
@@ -212,9 +212,9 @@ fn glam_types_are_features() {
     let mut expected: Vec<_> = (1..=41).map(|value| value as f32).collect();
     expected.extend([1.0, 0.0, 0.0, 1.0, 0.0]);
     assert_eq!(rows, [expected]);
-    assert_eq!(names[0], "all.padded.x");
-    assert_eq!(names[8], "all.affine.matrix3.x_axis.x");
-    assert_eq!(names[45], "all.direction.z");
+    assert_eq!(names[0], "glam_types.padded.x");
+    assert_eq!(names[8], "glam_types.affine.matrix3.x_axis.x");
+    assert_eq!(names[45], "glam_types.direction.z");
 
     let (names, rows) = observe(vec![GlobalTransform::from_translation(Vec3::new(1.0, 2.0, 3.0))]);
     assert_eq!(
@@ -349,7 +349,7 @@ fn spaces_are_the_limits_of_the_types_or_the_bounds_of_the_attributes() {
         #[reflect(@0..=10_i32)]
         tens: u32,
     }
-    let plan = placed_plan::<Spaces>(None, LeafEncoding::Observation { narrow: false });
+    let plan = placed_plan::<Spaces>(None, LeafEncoding::Observation { allow_lossy: false });
     let spaces: Vec<_> = plan.columns().iter().map(|column| column.space.clone()).collect();
     let expected = [
         Space::bounded(0.0, 1.0),

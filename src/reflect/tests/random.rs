@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn observations_are_equal(values in prop::collection::vec(everything(), 1..MAX_VALUES)) {
-        let mut plan = placed_plan::<Everything>(None, LeafEncoding::Observation { narrow: true });
+        let mut plan = placed_plan::<Everything>(None, LeafEncoding::Observation { allow_lossy: true });
         encode_all_ways(&mut plan, values);
         // The value and the presence of the optional enum, which is not in the closed list.
         prop_assert_eq!(getter_leaves(&plan), 2);
@@ -131,7 +131,7 @@ proptest! {
         values in prop::collection::vec(everything(), 1..MAX_VALUES),
         fields in prop::sample::subsequence(&FIELDS[..], 1..FIELDS.len()).prop_shuffle(),
     ) {
-        let mut plan = placed_plan::<Everything>(Some(&fields), LeafEncoding::Observation { narrow: true });
+        let mut plan = placed_plan::<Everything>(Some(&fields), LeafEncoding::Observation { allow_lossy: true });
         encode_all_ways(&mut plan, values);
         prop_assert_eq!(getter_leaves(&plan), 0);
     }

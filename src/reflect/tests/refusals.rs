@@ -1,4 +1,4 @@
-//! Fields that cannot be recorded, and the errors that name the remedy.
+//! Tests of the errors for fields that cannot be recorded.
 
 use super::*;
 use bevy_ecs::entity::Entity;
@@ -10,10 +10,11 @@ use std::{
     time::Duration,
 };
 
-const OBSERVED: LeafEncoding = LeafEncoding::Observation { narrow: false };
+const OBSERVED: LeafEncoding = LeafEncoding::Observation { allow_lossy: false };
 const OBSERVATION_REMEDY: &str =
-    "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute what matters of it with `observe_with`";
-const EXACT_REMEDY: &str = "leave it out by naming the fields to keep or with `#[reflect(ignore)]`, or keep what matters of it in a component of its own";
+    "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute features from it with `observe_with`";
+const EXACT_REMEDY: &str =
+    "leave it out with `#[reflect(ignore)]`, or copy the values to record into a separate component";
 
 fn refusal<T: Reflect + Typed>(encoding: LeafEncoding) -> String {
     FieldPlan::new::<T>("player", None, encoding).unwrap_err().to_string()
@@ -60,12 +61,12 @@ fn text_is_refused() {
 
 #[test]
 fn an_entity_is_refused() {
-    let explanation = "an entity's id means nothing outside its world";
+    let explanation = "an entity's id is not meaningful outside its world";
     refused!(
         Entity,
         OBSERVED,
         explanation,
-        "leave it out with `observe_fields`, or observe what matters of that entity with `observe_nearest` or `observe_with`"
+        "leave it out with `observe_fields`, or observe components of that entity with `observe_nearest` or `observe_with`"
     );
     refused!(Entity, LeafEncoding::Exact, explanation, EXACT_REMEDY);
 }
@@ -73,8 +74,7 @@ fn an_entity_is_refused() {
 #[test]
 fn a_collection_is_refused() {
     let explanation = "a collection has no fixed length";
-    let remedy =
-        "use a fixed array, leave it out with `observe_fields`, or compute what matters of it with `observe_with`";
+    let remedy = "use an array, leave it out with `observe_fields`, or compute features from it with `observe_with`";
     refused!(Vec<f32>, OBSERVED, explanation, remedy);
     refused!(BTreeMap<u8, f32>, OBSERVED, explanation, remedy);
     refused!(HashSet<u8>, LeafEncoding::Exact, explanation, EXACT_REMEDY);
@@ -82,7 +82,7 @@ fn a_collection_is_refused() {
 
 #[test]
 fn an_opaque_type_is_refused() {
-    let explanation = "reflection does not see numbers in it";
+    let explanation = "reflection exposes no numbers in it";
     refused!(Duration, OBSERVED, explanation, OBSERVATION_REMEDY);
     refused!(u128, LeafEncoding::Exact, explanation, EXACT_REMEDY);
     refused!(core::num::NonZeroU8, OBSERVED, explanation, OBSERVATION_REMEDY);
@@ -102,14 +102,14 @@ fn an_enum_with_data_is_refused() {
 #[test]
 fn sixty_four_bit_numbers_are_refused_in_observations() {
     let explanation = "an `f32` cannot hold all of its 64 bits";
-    let remedy = "accept the rounding with `.allow_lossy()`, leave the field out with `observe_fields`, or compute what matters of it with `observe_with`";
+    let remedy = "accept the rounding with `.allow_lossy()`, leave the field out with `observe_fields`, or compute features from it with `observe_with`";
     refused!(f64, OBSERVED, explanation, remedy);
     refused!(i64, OBSERVED, explanation, remedy);
     refused!(u64, OBSERVED, explanation, remedy);
     refused!(usize, OBSERVED, explanation, remedy);
     refused!(isize, OBSERVED, explanation, remedy);
     assert!(refusal::<DVec2>(OBSERVED).contains("`player.y` is of type `f64`"));
-    assert!(FieldPlan::new::<Named<f64>>("", None, LeafEncoding::Observation { narrow: true }).is_ok());
+    assert!(FieldPlan::new::<Named<f64>>("", None, LeafEncoding::Observation { allow_lossy: true }).is_ok());
     assert!(FieldPlan::new::<Named<u64>>("", None, LeafEncoding::Exact).is_ok());
 }
 
@@ -120,10 +120,10 @@ fn a_leaf_of_a_mask_that_is_no_bool_is_refused() {
         .to_string();
     assert_eq!(
         message,
-        "`legal.ok` is of type `f32`, and an action mask is made of `bool`s alone: keep the mask in a component of its own, \
-         with one `bool` for each alternative"
+        "`legal.ok` is of type `f32`, and an action mask consists of `bool`s only: use a separate component for the mask, \
+         with one `bool` per choice"
     );
-    assert!(refusal::<Option<bool>>(LeafEncoding::Mask).contains("made of `bool`s alone"));
+    assert!(refusal::<Option<bool>>(LeafEncoding::Mask).contains("an action mask consists of `bool`s only"));
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn an_option_is_refused_in_actions() {
     refused!(
         Option<f32>,
         LeafEncoding::Exact,
-        "an action or info is always there",
-        "give the field a neutral value, or put a `bool` beside it"
+        "an action or info must have a value in every row",
+        "use a neutral value, with a separate `bool` field for its presence"
     );
 }
 

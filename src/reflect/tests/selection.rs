@@ -1,4 +1,4 @@
-//! The selection of fields by dotted paths.
+//! Tests of field selection by dotted paths.
 
 use super::*;
 use bevy_math::Vec3;
@@ -6,7 +6,7 @@ use bevy_reflect::TypePath;
 use bevy_transform::components::Transform;
 
 #[derive(Reflect)]
-struct Health(f32);
+struct Armor(f32);
 
 #[derive(Reflect)]
 struct Aim((f32, f32));
@@ -14,19 +14,19 @@ struct Aim((f32, f32));
 #[derive(Reflect)]
 struct Bag {
     name: String,
-    health: Health,
+    health: Armor,
     target: Option<Vec3>,
     owner: Option<String>,
     cells: [[f32; 2]; 2],
 }
 
 fn names<T: Reflect + Typed>(fields: &[&str]) -> Vec<String> {
-    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { narrow: false }).unwrap();
+    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { allow_lossy: false }).unwrap();
     plan.columns().iter().map(|column| column.name.clone()).collect()
 }
 
 fn error<T: Reflect + Typed>(fields: &[&str]) -> String {
-    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { narrow: false });
+    let plan = FieldPlan::new::<T>("", Some(fields), LeafEncoding::Observation { allow_lossy: false });
     plan.unwrap_err().to_string()
 }
 
@@ -49,7 +49,7 @@ fn fields_are_in_the_order_of_the_paths() {
 
 #[test]
 fn the_field_of_a_newtype_can_be_selected_by_number() {
-    assert_eq!(names::<Health>(&["0"]), ["health"]);
+    assert_eq!(names::<Armor>(&["0"]), ["armor"]);
     assert_eq!(names::<Bag>(&["health"]), ["health"]);
     assert_eq!(names::<Bag>(&["health.0"]), ["health"]);
     assert_eq!(names::<Aim>(&["0"]), ["0", "1"]);
@@ -83,18 +83,15 @@ fn the_error_of_an_unknown_field_lists_the_known_ones() {
             "`{path}`"
         );
     }
-    let path = Health::type_path();
-    assert_eq!(
-        error::<Health>(&["1"]),
-        format!("`{path}` has no field `1`; it has `0`")
-    );
+    let path = Armor::type_path();
+    assert_eq!(error::<Armor>(&["1"]), format!("`{path}` has no field `1`; it has `0`"));
 }
 
 #[test]
 fn a_field_cannot_be_selected_twice() {
     let twice = |name: &str| {
         format!(
-            "`{name}` of `{}` would be recorded twice: name each field once, and not beside a field that contains it",
+            "`{name}` of `{}` would be recorded twice: select each field once, and not together with a field that contains it",
             Bag::type_path()
         )
     };
@@ -107,7 +104,7 @@ fn an_empty_selection_is_refused() {
     assert_eq!(
         error::<Bag>(&[]),
         format!(
-            "no field of `{}` was named: name at least one, or record all of them",
+            "no field of `{}` was selected: select at least one, or record all of them",
             Bag::type_path()
         )
     );

@@ -1,4 +1,4 @@
-//! Running statistics of single features, and windows of recent values with histograms.
+//! Value ranges of features, and sliding sample windows with histograms.
 
 use std::collections::VecDeque;
 
@@ -78,7 +78,7 @@ impl SampleWindow {
     }
 
     /// A histogram of the finite values with at most `max_bins` bins of equal width: that width, and the centre and
-    /// count of each bin. Where all values are integers within a range of `max_bins`, there is one bin per integer.
+    /// count of each bin. If all values are integers within a range of `max_bins`, there is one bin per integer.
     pub(crate) fn histogram(&self, max_bins: usize) -> (f64, Vec<(f64, usize)>) {
         let Some((min, max)) = self.range() else {
             return (1.0, Vec::new());

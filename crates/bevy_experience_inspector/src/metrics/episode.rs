@@ -1,4 +1,4 @@
-//! Totals of a player's open episode, updated row by row.
+//! Episode tracker: length and return of a player's open episode, updated row by row.
 
 use super::Distributions;
 use bevy_experience::{
@@ -55,7 +55,7 @@ impl EpisodeTracker {
         }
     }
 
-    /// Marks the episode as incomplete where its `Begin` row, or a row before this one, was not read.
+    /// Marks the episode as incomplete if its `Begin` row, or the row before this one, was not read.
     fn continue_episode(&mut self, header: &StepHeader, follows_last_row: bool) {
         if header.episode != self.episode {
             *self = Self {

@@ -1,4 +1,4 @@
-//! A copy of the rows in a player's buffer, and the transitions that they form.
+//! Snapshot of the rows in a player's buffer, and the transitions that they form.
 
 use bevy_experience::buffer::TransitionBuffer;
 use bevy_experience::{
@@ -10,13 +10,13 @@ use bevy_experience::{
 #[derive(Default)]
 pub(super) struct StepHistory {
     rows: Vec<u64>,
-    /// Indices of the rows that close a transition, where the row before holds its first observation.
+    /// Indices of the rows that close a transition. The row before each holds the transition's first observation.
     transition_rows: Vec<usize>,
     row_words: usize,
 }
 
 impl StepHistory {
-    /// Replaces the rows by those that the buffer holds now; by none where `buffer` is `None`.
+    /// Replaces the rows with the current rows of `buffer`. Removes all rows if it is `None`.
     pub(super) fn read(&mut self, buffer: Option<&dyn TransitionBuffer>, schema: &Schema) {
         self.rows.clear();
         self.row_words = schema.layout().row_words();

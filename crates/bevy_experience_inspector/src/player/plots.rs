@@ -27,7 +27,7 @@ impl PlayerTab {
         }
     }
 
-    /// Points of tick and value, without values that are not finite.
+    /// Points of tick and value. Non-finite values are omitted.
     fn points(&self, schema: &Schema, rows: &[usize], value: impl Fn(usize) -> f64) -> Vec<[f64; 2]> {
         let tick = |row| self.history.row(schema, row).header().tick as f64;
         let points = rows.iter().map(|&row| [tick(row), value(row)]);
@@ -50,7 +50,7 @@ impl PlayerTab {
             .collect()
     }
 
-    /// One series per reward term, or that of the reward where the schema has no terms.
+    /// One series per reward term, or one of the reward if the schema has no terms.
     fn rewards(&self, schema: &Schema, rows: &[usize]) -> Vec<Series> {
         if schema.reward_terms().is_empty() {
             let reward = self.points(schema, rows, |row| self.history.row(schema, row).header().reward);

@@ -1,4 +1,4 @@
-//! One transition: action, reward and info above a table of both observations.
+//! Transition view of the Player tab: action, reward and info, and a table of both observations.
 
 use super::{
     super::{
@@ -41,12 +41,12 @@ impl PlayerTab {
             if ui.button("▶").on_hover_text("The transition after").clicked() {
                 self.steps_back = self.steps_back.saturating_sub(1);
             }
-            // Otherwise the selected transition would move with every capture.
+            // Without the freeze, every capture would shift the selected transition.
             if self.steps_back != before && self.steps_back > 0 {
                 self.is_frozen = true;
             }
             ui.checkbox(&mut self.is_frozen, "Freeze")
-                .on_hover_text("Stops updating these transitions. The game goes on.");
+                .on_hover_text("Stops updating these transitions. The game continues.");
             ui.weak(format!(
                 "of {} buffered, the last {} plotted",
                 format::count(buffered as u64),

@@ -1,4 +1,4 @@
-//! An editor for [`LiveSettings`], the export settings that can change while the game runs.
+//! Editor of [`LiveSettings`], the export settings that can be changed while the game runs.
 
 use super::has_value_editors;
 use bevy_ecs::{
@@ -47,7 +47,7 @@ fn edit(mut settings: LiveSettings, ui: &mut Ui, registry: &TypeRegistry) -> Liv
         .num_columns(3)
         .spacing([24.0, 4.0])
         .show(ui, |ui| {
-            let description = "longest time from the end of an episode until sinks get it";
+            let description = "maximum time from the end of an episode until sinks receive it";
             editor.seconds(ui, "Flush interval (s)", &mut settings.flush_interval, description);
             let description = "flushes earlier once this many transitions have ended";
             editor.count(ui, "Batch size (transitions)", &mut settings.batch, description);
@@ -84,7 +84,7 @@ impl SettingsEditor<'_> {
         }
     }
 
-    /// Edits a number that is shown in another unit than it is stored in. `None` where it was not edited, so that unit
+    /// Edits a number whose displayed unit differs from the stored one. `None` if it was not edited, so that unit
     /// conversion never rounds the stored value.
     fn converted(&mut self, ui: &mut Ui, label: &str, value: f64, max: f64, description: &str) -> Option<f64> {
         let mut edited = value;

@@ -1,4 +1,5 @@
-//! Settings that cannot change after the first capture, each with the reason, and the current state of the buffers.
+//! Read-only view of the settings that are fixed at the first capture, with the reasons, and of the current buffer
+//! state.
 
 use super::super::{format, snapshot::RecordingSnapshot};
 use bevy_ecs::world::World;

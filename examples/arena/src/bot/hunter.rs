@@ -1,9 +1,9 @@
-//! The hunter's policy: approach the nearest fighter, circle it at a distance, and aim ahead of it.
+//! Hunter bot policy: approaches the nearest fighter, circles it at a distance, and leads its aim.
 
 use bevy_math::Vec2;
 use rand_chacha::ChaCha8Rng;
 
-use super::sight::{Rival, Route, Sight};
+use super::observation::{Observation, Rival, Route};
 use crate::{
     fighter::{Deed, Intent},
     random::perturb,
@@ -17,11 +17,11 @@ const AIM_SPREAD: f32 = 0.15;
 /// It dashes towards a target beyond this distance.
 const DASH_DISTANCE: f32 = 13.0;
 
-pub(super) fn decide(sight: &Sight, route: &mut Route, rng: &mut ChaCha8Rng) -> Intent {
-    let Some(rival) = sight.rival() else {
-        let steer = match sight.coin() {
+pub(super) fn decide(observation: &Observation, route: &mut Route, rng: &mut ChaCha8Rng) -> Intent {
+    let Some(rival) = observation.rival() else {
+        let steer = match observation.coin() {
             Some(coin) => coin.normalize_or_zero(),
-            None => route.follow(sight, rng),
+            None => route.follow(observation, rng),
         };
         return Intent {
             steer,
@@ -30,14 +30,14 @@ pub(super) fn decide(sight: &Sight, route: &mut Route, rng: &mut ChaCha8Rng) -> 
         };
     };
     let distance = rival.offset.length();
-    let ahead = rival.offset.normalize_or(sight.body.facing);
+    let ahead = rival.offset.normalize_or(observation.body.facing);
     // Positive to approach, negative to retreat. Near the preferred distance the fighter moves sideways, around its
     // target.
     let approach = ((distance - PREFERRED_DISTANCE) / PREFERRED_DISTANCE).clamp(-1.0, 1.0);
     let steer = (ahead * approach + ahead.perp() * (1.0 - approach.abs())).normalize_or(ahead);
-    let deed = if sight.gear.shot_in == 0.0 && distance < 0.8 * BULLET_SPEED * BULLET_LIFETIME {
+    let deed = if observation.gear.shot_in == 0.0 && distance < 0.8 * BULLET_SPEED * BULLET_LIFETIME {
         Deed::Shoot
-    } else if distance > DASH_DISTANCE && sight.gear.dash_in == 0.0 {
+    } else if distance > DASH_DISTANCE && observation.gear.dash_in == 0.0 {
         Deed::Dash
     } else {
         Deed::Hold

@@ -1,9 +1,9 @@
-//! The wanderer's policy: walk between random positions, and fire and dash at random.
+//! Wanderer bot policy: walks between random positions, and fires and dashes at random.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::sight::{Route, Sight};
+use super::observation::{Observation, Route};
 use crate::{
     fighter::{Deed, Intent},
     random::perturb,
@@ -14,18 +14,18 @@ const SHOT_RATE: f32 = 0.5;
 /// Mean dashes per second.
 const DASH_RATE: f32 = 0.1;
 
-pub(super) fn decide(sight: &Sight, route: &mut Route, rng: &mut ChaCha8Rng) -> Intent {
-    let direction = route.follow(sight, rng);
+pub(super) fn decide(observation: &Observation, route: &mut Route, rng: &mut ChaCha8Rng) -> Intent {
+    let direction = route.follow(observation, rng);
     let sample: f32 = rng.random();
-    let deed = if sample < SHOT_RATE * sight.dt {
+    let deed = if sample < SHOT_RATE * observation.dt {
         Deed::Shoot
-    } else if sample < (SHOT_RATE + DASH_RATE) * sight.dt {
+    } else if sample < (SHOT_RATE + DASH_RATE) * observation.dt {
         Deed::Dash
     } else {
         Deed::Hold
     };
-    // It aims roughly at a rival in sight, otherwise in the direction of its walk.
-    let aim = sight
+    // It aims roughly at an observed rival, otherwise in the direction of movement.
+    let aim = observation
         .rival()
         .map_or(direction, |rival| rival.offset.normalize_or(direction));
     Intent {

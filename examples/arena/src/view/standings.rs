@@ -1,4 +1,4 @@
-//! The ranking of a match.
+//! Standings: the fighters of a match, ranked by points.
 
 use bevy_ecs::prelude::*;
 

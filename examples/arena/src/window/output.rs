@@ -26,7 +26,7 @@ use crate::{Clock, TickLimit};
 pub enum RenderOutput {
     /// A window, in real time, until it is closed.
     Window,
-    /// A file, without a display. The screenshot is taken when the [`TickLimit`] is reached, and the app exits.
+    /// A file. Needs no display. The screenshot is taken when the [`TickLimit`] is reached, and the app exits.
     Screenshot(ScreenshotFile),
 }
 
@@ -61,7 +61,7 @@ pub fn create_app(output: &RenderOutput) -> Result<App, String> {
     }
     let mut app = App::new();
     let log = LogPlugin {
-        // Messages of graphics drivers are hidden unless `RUST_LOG` asks for them.
+        // Messages of graphics drivers are hidden unless `RUST_LOG` enables them.
         filter: "warn,wgpu_hal=error,wgpu_core=error".to_owned(),
         ..LogPlugin::default()
     };

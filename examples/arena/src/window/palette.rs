@@ -1,5 +1,5 @@
-//! Colours: those of Okabe and Ito, "Color Universal Design" (2008), which people with colour blindness can tell apart,
-//! lightened for a dark background.
+//! Colour palette: the colours of Okabe and Ito, "Color Universal Design" (2008), which are distinguishable with colour
+//! blindness, lightened for a dark background.
 
 use bevy::prelude::*;
 

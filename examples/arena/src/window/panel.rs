@@ -1,4 +1,4 @@
-//! The panel at the right: time left in the round, counts of the recording, scoreboard and keys.
+//! Side panel: time left in the round, recording counters, scoreboard and keys.
 
 use bevy::{camera::visibility::RenderLayers, prelude::*, sprite::Anchor};
 use bevy_experience::prelude::Experience;

@@ -1,4 +1,4 @@
-//! Text in the bitmap font, as one sprite per character.
+//! Bitmap text: renders a line of text as one sprite per character.
 
 use bevy::{camera::visibility::RenderLayers, prelude::*, sprite::Anchor};
 

@@ -1,4 +1,4 @@
-//! Textures that are compiled into the program: the sprite sheet, the floor tile and the bitmap font.
+//! Embedded textures: the sprite sheet, the floor tile and the bitmap font.
 
 use bevy::{
     asset::RenderAssetUsages,

@@ -200,7 +200,7 @@ fn a_dead_fighter_does_nothing_and_respawns_elsewhere() {
     assert_eq!(
         get::<RespawnState>(&app, victim),
         RespawnState {
-            completed_lives: 1,
+            respawns: 1,
             respawn_in: 0.0
         }
     );
@@ -323,7 +323,7 @@ fn the_end_of_a_round_resets_all_fighters() {
     for fighter in [dead, alive] {
         assert_eq!(get::<Score>(&app, fighter), Score::default());
         assert_eq!(get::<Body>(&app, fighter).health, FULL_HEALTH);
-        assert_eq!(get::<RespawnState>(&app, fighter).completed_lives, 1);
+        assert_eq!(get::<RespawnState>(&app, fighter).respawns, 1);
     }
     assert_eq!(app.world_mut().query::<&Bullet>().iter(app.world()).count(), 0);
 }

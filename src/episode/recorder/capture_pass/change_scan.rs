@@ -1,13 +1,13 @@
-//! Captures players by change ticks: a player without changes is not encoded.
+//! Change-tick capture: players without changes are not encoded.
 //!
-//! Contract, change detection: only on request, with `Recording::trust_change_ticks`.
+//! Contract, change detection: used only with `Recording::trust_change_ticks`.
 
 use super::{
     fast_path::{SlotCursor, TableCursor},
     slow_path::SlowPath,
 };
 use crate::{
-    capture::{Block, ChangeVisitor},
+    capture::{ChangeVisitor, EncodedBlock},
     player::Reward,
 };
 use bevy_ecs::entity::Entity;
@@ -35,8 +35,8 @@ impl<'a, 'b> ChangeScan<'a, 'b> {
 }
 
 impl ChangeVisitor for ChangeScan<'_, '_> {
-    /// True if the player is not to be encoded: its tick was added to the unchanged stretch.
-    fn skips(&mut self, entity: Entity, reward: Option<&Reward>, is_unchanged: bool) -> bool {
+    /// Returns true if the player is not to be encoded. Its tick was then added to the unchanged decisions.
+    fn should_skip(&mut self, entity: Entity, reward: Option<&Reward>, is_unchanged: bool) -> bool {
         let SlowPath {
             context,
             capture,
@@ -50,14 +50,14 @@ impl ChangeVisitor for ChangeScan<'_, '_> {
         let is_skipped = is_unchanged && slot.can_skip_read(*capture);
         if is_skipped {
             slot.mark_captured(*capture);
-            reward_terms.credit(reward.filter(|reward| !reward.is_untouched()), slot, context);
+            reward_terms.credit(reward.filter(|reward| !reward.has_no_terms()), slot, context);
             slot.skip_read(context);
             self.captured += 1;
         }
         is_skipped
     }
 
-    fn take(&mut self, mut block: Block<'_>) {
+    fn visit_block(&mut self, mut block: EncodedBlock<'_>) {
         for index in 0..block.len() {
             let slot = self.cursor.players.get_mut(block.entity(index));
             let is_captured = self.slow_path.capture(slot, block.player_mut(index));

@@ -1,18 +1,18 @@
-//! Fast path: open episode, no pending end, every tick a decision, all values finite.
+//! Fast path of a capture: players with an open episode, no pending end, a decision per tick, and finite values.
 //!
-//! Nearly every player is in this case at nearly every capture. The fast path closes the transition of such players, a block
-//! at a time, and leaves all others to the slow path. It writes the same rows as [`PlayerSlot::capture`] would.
+//! Nearly every player is in this case at nearly every capture. The fast path closes the transition of such players, a
+//! block at a time, and leaves all others to the slow path. It writes the same rows as [`PlayerSlot::capture`] would.
 
 mod finite_scan;
-mod run_writer;
+mod pool_run_writer;
 mod slot_cursor;
 mod uniform_block;
 
-pub(super) use run_writer::RunWriter;
+pub(super) use pool_run_writer::PoolRunWriter;
 pub(super) use slot_cursor::{ChunkCursor, SlotCursor, TableCursor};
 
 use crate::{
-    capture::{Block, LEAD},
+    capture::{EncodedBlock, PREFIX_WORDS},
     episode::{
         NonFinite, RecordMode,
         context::RecordingContext,
@@ -27,13 +27,13 @@ use experience_core::transition::StepHeader;
 use finite_scan::FiniteScan;
 
 // A block is encoded in the layout of pool cells, so that rows of neighbours in one shard are written in one copy.
-const _: () = assert!(LEAD == LINKS);
+const _: () = assert!(PREFIX_WORDS == LINKS);
 
 /// The fast path of one recording.
 pub(super) struct FastPath {
-    /// Whether the recording's rules allow it.
+    /// Whether the recording's rules allow the fast path.
     is_enabled: bool,
-    /// Finds rows with a value that must be finite and is not. `None` if non-finite values are kept, or nothing is recorded.
+    /// Detects values that must be finite and are not. `None` if non-finite values are kept, or nothing is recorded.
     finite_scan: Option<FiniteScan>,
     /// The reward term columns of a row, in units of `f32`.
     term_columns: Range<usize>,
@@ -47,17 +47,18 @@ pub(super) struct StepInputs<'a> {
     pub(super) reward_terms: &'a RewardTerms,
 }
 
-/// Buffers of one thread, and what [`FastPath::step_block`] did not finish. The numbers are indices into the block.
+/// Scratch buffers of one thread, and the players that [`FastPath::step_block`] did not finish, as indices into the
+/// block.
 #[derive(Default)]
 pub(super) struct FastPathScratch {
     term_sums: Vec<f64>,
     /// Players with dedicated buffers: the position of the slot, and the index in the block.
     dedicated: Vec<(usize, usize)>,
-    /// Players who need the slow path.
+    /// Players that need the slow path.
     pub(super) slow: Vec<usize>,
     /// Players whose slot the cursor did not find. They may need the slow path, or have no slot.
     pub(super) unmatched: Vec<usize>,
-    /// Players whose transition was closed, and whose row belongs to a shard that the [`RunWriter`] does not have.
+    /// Players whose transition was closed, and whose row belongs to a shard that the [`PoolRunWriter`] does not have.
     pub(super) other_shard: Vec<usize>,
 }
 
@@ -71,7 +72,9 @@ impl FastPath {
         };
         let term_bytes = context.layout().reward_terms();
         Self {
-            is_enabled: rules.every == 1 && rules.mode == RecordMode::EveryTick && !rules.acts_early,
+            is_enabled: rules.decision_interval == 1
+                && rules.mode == RecordMode::EveryTick
+                && !rules.reads_actions_early,
             finite_scan: (is_recording && requires_finite).then(|| FiniteScan::new(&context.schema)),
             term_columns: term_bytes.start / size_of::<f32>()..term_bytes.end / size_of::<f32>(),
         }
@@ -89,22 +92,22 @@ impl FastPath {
         self.is_enabled && !context.paused
     }
 
-    /// Closes and writes the transition of each player of the block that is in the common case. Lists the others in `scratch`.
-    /// Returns how many players were captured, without those in `scratch.other_shard`.
+    /// Closes and writes the transition of each player of the block that is in the common case. Lists the others in
+    /// `scratch`. Returns the number of players captured, excluding those in `scratch.other_shard`.
     #[inline]
     pub(super) fn step_block(
         &self,
-        block: &mut Block<'_>,
+        block: &mut EncodedBlock<'_>,
         scratch: &mut FastPathScratch,
         inputs: StepInputs<'_>,
         cursor: &mut impl SlotCursor,
-        writer: &mut impl RunWriter,
+        writer: &mut impl PoolRunWriter,
     ) -> usize {
         scratch.dedicated.clear();
         scratch.slow.clear();
         scratch.unmatched.clear();
         scratch.other_shard.clear();
-        // Usually true. If not, each row is scanned by itself.
+        // Usually true. Otherwise each row is scanned separately.
         let all_finite = self.is_finite(block.rows(), block.stride());
         if all_finite
             && let Some(captured) = self.step_uniform_block(block, &mut scratch.term_sums, inputs, cursor, writer)
@@ -115,17 +118,17 @@ impl FastPath {
             + push_dedicated(block, scratch, inputs.context, cursor)
     }
 
-    /// The general case of a block. Writes the rows of players who share the pool. Returns how many those are, with the
-    /// players of whom no rows are written.
+    /// The general case of a block. Writes the rows of players that share the pool. Returns the number of these
+    /// players, plus the players without an output.
     #[inline(never)]
     fn step_mixed_block(
         &self,
-        block: &mut Block<'_>,
+        block: &mut EncodedBlock<'_>,
         scratch: &mut FastPathScratch,
         inputs: StepInputs<'_>,
         all_finite: bool,
         cursor: &mut impl SlotCursor,
-        writer: &mut impl RunWriter,
+        writer: &mut impl PoolRunWriter,
     ) -> usize {
         let StepInputs {
             context,
@@ -167,7 +170,7 @@ impl FastPath {
                         captured += push_run(&run, block, context, writer);
                         run = writer.begin_run(handle, index);
                     }
-                    block.put_lead(index, run.add(handle));
+                    block.set_prefix(index, run.add(handle));
                 }
                 Some(RowOutput::Dedicated(buffer)) => {
                     // The buffers are far apart in memory.
@@ -180,7 +183,7 @@ impl FastPath {
         captured + push_run(&run, block, context, writer)
     }
 
-    /// Whether all values are finite that have to be, in rows that are `stride` words apart.
+    /// Whether all values that must be finite are finite, in rows `stride` words apart.
     #[inline(never)]
     fn is_finite(&self, rows: &[u64], stride: usize) -> bool {
         self.finite_scan
@@ -194,8 +197,8 @@ impl FastPath {
     }
 }
 
-/// Counts and writes the rows of a run. Returns how many there are.
-fn push_run(run: &Run, block: &Block<'_>, context: &RecordingContext, writer: &mut impl RunWriter) -> usize {
+/// Counts and writes the rows of a run. Returns their number.
+fn push_run(run: &Run, block: &EncodedBlock<'_>, context: &RecordingContext, writer: &mut impl PoolRunWriter) -> usize {
     if !run.is_empty() {
         count_recorded(context, run.len());
         writer.push_run(run, block.cells());
@@ -209,10 +212,10 @@ fn count_recorded(context: &RecordingContext, transitions: usize) {
     context.counters.recorded.add_shared(transitions as u64);
 }
 
-/// Writes the rows of players with dedicated buffers. Returns how many there are.
+/// Writes the rows of players with dedicated buffers. Returns their number.
 #[inline(never)]
 fn push_dedicated(
-    block: &mut Block<'_>,
+    block: &mut EncodedBlock<'_>,
     scratch: &FastPathScratch,
     context: &RecordingContext,
     cursor: &mut impl SlotCursor,
@@ -245,7 +248,7 @@ struct SummedReward {
     is_finite: bool,
 }
 
-/// Sums what a player was given, and fills the columns of the declared terms. `None` if a term's name is not known yet.
+/// Sums a player's reward, and writes the columns of the declared terms. `None` if a term's name is not cached yet.
 #[inline]
 fn sum_reward(
     reward: Option<&Reward>,
@@ -255,7 +258,7 @@ fn sum_reward(
 ) -> Option<SummedReward> {
     let mut total = 0.0;
     term_sums.fill(0.0);
-    if let Some(reward) = reward.filter(|reward| !reward.is_untouched()) {
+    if let Some(reward) = reward.filter(|reward| !reward.has_no_terms()) {
         let is_complete = reward_terms.try_for_each_amount(reward, |term, amount| {
             total += amount;
             if let Some(term) = term {

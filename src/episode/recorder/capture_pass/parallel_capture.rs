@@ -1,9 +1,9 @@
-//! Captures players on several threads.
+//! Parallel capture: runs the fast path on the threads of the `ComputeTaskPool`.
 //!
-//! Each worker writes only to what it owns: the slots of its players, its shards of the pool, and its scratch buffers. Counters
-//! are the exception. A worker runs the fast path alone. Players whom the fast path does not finish are deferred, with their
-//! rows, and captured by one thread afterwards, in the order in which a capture by one thread would visit them. So episode
-//! numbers and rows do not depend on the number of threads.
+//! Except for atomic counters, each worker writes only to data that it borrows exclusively: the slots of its players,
+//! its shards of the pool, and its scratch buffers. A worker runs only the fast path. Players that the fast path does
+//! not finish are deferred together with their rows, and captured afterwards by one thread, in the order of a serial
+//! capture. Episode numbers and rows are therefore independent of the number of threads.
 
 mod partition;
 
@@ -14,7 +14,7 @@ use super::{
     slow_path::SlowPath,
 };
 use crate::{
-    capture::{Block, Captured, EncodeScratch, Parts, RowEncoder},
+    capture::{CapturedPlayer, EncodeScratch, EncodedBlock, RowEncoder, RowParts},
     episode::player_table::PlayerTable,
     player::Reward,
 };
@@ -24,19 +24,20 @@ use experience_buffer::pool::PoolPart;
 use partition::{Chunk, Partition};
 use std::sync::LazyLock;
 
-/// Fewer players than this are not worth another thread.
+/// Minimum number of players per thread.
 const MIN_PLAYERS_PER_THREAD: usize = 4096;
 
-/// The parallel capture of one recording, with the buffers that it keeps between captures.
+/// The parallel capture of one recording, with buffers that are reused across captures.
 #[derive(Default)]
 pub(super) struct ParallelCapture {
-    /// More players than this are captured in parallel.
+    /// Number of players above which captures are parallel.
     threshold: usize,
     workers: Vec<Worker>,
     partition: Partition,
-    /// The deferred players of all workers, sorted by visit: (visit, worker, index in the worker's `deferred`).
+    /// The deferred players of all workers, in the order of a serial capture: (visit, worker, index in the worker's
+    /// `deferred`).
     deferred: Vec<(usize, usize, usize)>,
-    /// How many slots are not in the order of the visit, as far as known.
+    /// Estimated number of slots that are not in capture order.
     misplaced: usize,
 }
 
@@ -44,16 +45,16 @@ pub(super) struct ParallelCapture {
 struct Worker {
     encoder_scratch: EncodeScratch,
     fast_path_scratch: FastPathScratch,
-    /// Players who were captured completely.
+    /// Number of players that were captured completely.
     captured: usize,
     deferred: Vec<Deferred>,
     /// The row of each deferred player.
     deferred_rows: Vec<u64>,
 }
 
-/// A player whom a worker did not finish.
+/// A player that a worker did not finish.
 struct Deferred {
-    /// The player's place in the order of a capture by one thread.
+    /// The player's index in the order of a serial capture.
     visit: usize,
     entity: Entity,
     reason: DeferReason,
@@ -68,11 +69,11 @@ enum DeferReason {
     OtherShard,
 }
 
-/// What encodes the players at one capture.
+/// Inputs of the workers that encode players at one capture.
 #[derive(Clone, Copy)]
 pub(super) struct EncodeInputs<'a> {
     pub(super) world: &'a World,
-    pub(super) parts: Parts,
+    pub(super) parts: RowParts,
     pub(super) encoder: &'a RowEncoder,
     pub(super) fast_path: &'a FastPath,
 }
@@ -92,34 +93,34 @@ impl ParallelCapture {
         }
     }
 
-    /// How many threads to capture this many players with; 1 for a serial capture.
+    /// The number of threads for a capture of this many players; 1 for a serial capture.
     pub(super) fn threads(&self, players: usize) -> usize {
         // If many slots are misplaced, a serial capture reorders them.
         if players <= self.threshold || self.misplaced > players / 32 {
             return 1;
         }
-        // On one processor, tasks would only take turns.
+        // On one processor, parallel tasks would only be interleaved.
         static PROCESSORS: LazyLock<usize> = LazyLock::new(available_parallelism);
         let Some(pool) = ComputeTaskPool::try_get().filter(|_| *PROCESSORS > 1) else {
             return 1;
         };
-        // The calling thread is a worker, too.
+        // The calling thread is also a worker.
         let threads = pool.thread_num() + 1;
         let min_players = (self.threshold / 4).clamp(GROUP_PLAYERS, MIN_PLAYERS_PER_THREAD);
         threads.min(players / min_players).max(1)
     }
 
-    /// A serial capture has put all slots in the order of the visit.
-    pub(super) fn note_ordered(&mut self) {
+    /// A serial capture has sorted all slots into capture order.
+    pub(super) fn mark_slots_ordered(&mut self) {
         self.misplaced = 0;
     }
 
     /// A player joined or left, which may have moved a slot.
-    pub(super) fn note_moved(&mut self) {
+    pub(super) fn mark_slot_moved(&mut self) {
         self.misplaced += 1;
     }
 
-    /// Captures all players with this many threads. Returns how many of those found have a slot.
+    /// Captures all players on `threads` threads. Returns the number of players found that have a slot.
     pub(super) fn capture(
         &mut self,
         threads: usize,
@@ -176,7 +177,7 @@ impl ParallelCapture {
         });
     }
 
-    /// Captures the deferred players. Returns how many of them have a slot.
+    /// Captures the deferred players. Returns the number of them that have a slot.
     fn finish_deferred(
         &mut self,
         threads: usize,
@@ -213,7 +214,7 @@ impl ParallelCapture {
                 continue;
             }
             let reward = world.get::<Reward>(entity);
-            let is_captured = slow_path.capture(slot, Captured { entity, row, reward });
+            let is_captured = slow_path.capture(slot, CapturedPlayer { entity, row, reward });
             captured += usize::from(is_captured);
             self.misplaced += usize::from(is_captured && reason == DeferReason::SlotNotFound);
         }
@@ -259,9 +260,10 @@ impl WorkerTask<'_> {
     }
 }
 
-/// Defers the players of a block whom the fast path did not finish. `first_visit` is the visit of the block's first player.
+/// Defers the players of a block that the fast path did not finish. `first_visit` is the visit of the block's first
+/// player.
 fn defer(
-    block: &mut Block<'_>,
+    block: &mut EncodedBlock<'_>,
     scratch: &FastPathScratch,
     first_visit: usize,
     deferred: &mut Vec<Deferred>,

@@ -1,12 +1,12 @@
-//! Slow path: captures one player at a time, through [`PlayerSlot::capture`], which handles every case.
+//! Slow path of a capture: one player at a time, through [`PlayerSlot::capture`], which handles every state.
 
 use crate::{
-    capture::Captured,
+    capture::CapturedPlayer,
     episode::{context::RecordingContext, player_slot::PlayerSlot, recorder::reward_terms::RewardTerms},
 };
 use bevy_ecs::entity::Entity;
 
-/// What the slow path of one capture reads and writes.
+/// Inputs and outputs of the slow path at one capture.
 pub(super) struct SlowPath<'a> {
     pub(super) context: &'a RecordingContext,
     pub(super) capture: u32,
@@ -15,9 +15,9 @@ pub(super) struct SlowPath<'a> {
 }
 
 impl SlowPath<'_> {
-    /// Captures a player. `slot` is `None` if it has none; a player without a slot, or whose slot is about to be removed, may
-    /// join at this capture. False if the player was not captured.
-    pub(super) fn capture(&mut self, slot: Option<&mut PlayerSlot>, player: Captured<'_>) -> bool {
+    /// Captures a player. A player without a slot, or whose slot is about to be removed, is added to `joining`. Returns
+    /// whether the player was captured.
+    pub(super) fn capture(&mut self, slot: Option<&mut PlayerSlot>, player: CapturedPlayer<'_>) -> bool {
         let Some(slot) = slot.filter(|slot| !slot.is_leaving()) else {
             self.joining.push(player.entity);
             return false;

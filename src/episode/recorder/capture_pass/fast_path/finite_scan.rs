@@ -1,14 +1,14 @@
-//! Finds non-finite floats in many rows at once, by the bits of their exponents.
+//! Vectorized test for NaN and infinity over many rows, on the exponent bits of the floats.
 
 use core::ops::Range;
 use experience_core::schema::{Column, DType, Schema};
 
-/// The floats of a row that have to be finite: observation, float actions and reward terms.
+/// The floats of a row that must be finite: observation, float actions and reward terms.
 #[derive(Default)]
 pub(super) struct FiniteScan {
-    /// Long runs of equal words, scanned by a vectorised loop.
+    /// Long runs of equal words, scanned by a vectorized loop.
     runs: Vec<(Range<usize>, WordScan<1>)>,
-    /// Eight equal words, unrolled: a vectorised loop of that length costs more than it gains.
+    /// Eight equal words, unrolled: a vectorized loop of that length costs more than it saves.
     eights: Vec<WordScan<8>>,
     singles: Vec<WordScan<1>>,
 }
@@ -19,12 +19,13 @@ struct WordScan<const N: usize> {
     word: usize,
     /// The exponent bits of the floats in a word.
     exponents: u64,
-    /// The lowest bit of each exponent. If all bits of an exponent are set, the float is infinite or NaN, and this addend
-    /// carries into the bit above the exponent, which is the sign bit. It carries for no other exponent.
+    /// The lowest bit of each exponent. If all bits of an exponent are set, the float is infinite or NaN, and this
+    /// addend carries into the bit above the exponent, which is the sign bit. It carries for no other exponent.
     lowest: u64,
 }
 
-/// The sign bits of two `f32`. The upper one is also the sign bit of an `f64`, whose exponent never carries into the lower.
+/// The sign bits of two `f32`. The upper one is also the sign bit of an `f64`, whose exponent never carries into the
+/// lower.
 const SIGN_BITS: u64 = 1 << 63 | 1 << 31;
 
 impl<const N: usize> WordScan<N> {
@@ -56,7 +57,7 @@ impl<const N: usize> WordScan<N> {
 
 impl FiniteScan {
     pub(super) fn new(schema: &Schema) -> Self {
-        /// From this many equal words on, a vectorised loop is faster.
+        /// Minimum number of equal words for which a vectorized loop is faster.
         const RUN_WORDS: usize = 64;
         let exponents = exponent_bits(schema);
         let mut scan = Self::default();

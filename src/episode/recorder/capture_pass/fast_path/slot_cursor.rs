@@ -1,34 +1,35 @@
-//! Cursors over player slots, in the order in which a capture visits the players.
+//! Cursors over player slots in capture order.
 
 use crate::episode::{player_slot::PlayerSlot, player_table::PlayerTable};
 use bevy_ecs::entity::Entity;
 use experience_buffer::prefetch;
 
-/// How many slots ahead of the cursor one is prefetched. The slots of many players do not fit the processor's caches.
+/// Distance from the cursor to the slot that is prefetched. The slots of many players do not fit the processor's
+/// caches.
 const PREFETCH_DISTANCE: usize = 16;
 
 /// A position among player slots.
 ///
-/// Slots are usually in the order of the visit, so the slot of the next player is usually at the cursor.
+/// Slots are usually in capture order, so the slot of the next player is usually at the cursor.
 pub(in crate::episode::recorder::capture_pass) trait SlotCursor {
     /// Prefetches a slot that will be visited soon.
     fn prefetch(&self);
 
-    /// Finds the slot of `entity`, and moves behind it. Returns the slot with its position. `None` if the entity has no slot,
-    /// or this cursor cannot reach it.
+    /// Finds the slot of `entity`, and moves behind it. Returns the slot with its position. `None` if the entity has no
+    /// slot, or this cursor cannot reach it.
     fn advance_to(&mut self, entity: Entity) -> Option<(usize, &mut PlayerSlot)>;
 
     /// The slot at a position that [`advance_to`](Self::advance_to) returned.
     fn slot_mut(&mut self, position: usize) -> Option<&mut PlayerSlot>;
 
-    /// The next `len` slots, or fewer if there are fewer, and the slots after them. Does not move the cursor.
+    /// The next `len` slots, or as many as are left, and the slots after them. Does not move the cursor.
     fn peek(&mut self, len: usize) -> (&mut [PlayerSlot], &[PlayerSlot]);
 
     /// Moves behind the next `len` slots.
     fn skip(&mut self, len: usize);
 }
 
-/// A cursor over the whole table. A slot that is elsewhere is moved to the cursor.
+/// A cursor over the whole table. A slot at a later position is moved to the cursor.
 pub(in crate::episode::recorder::capture_pass) struct TableCursor<'a> {
     pub(in crate::episode::recorder::capture_pass) players: &'a mut PlayerTable,
     position: usize,
@@ -92,7 +93,7 @@ impl<'a> ChunkCursor<'a> {
         }
     }
 
-    /// Searches for a slot close behind the cursor. The players of the slots in between left, or moved to other rows.
+    /// Searches a few slots after the cursor. The players of the slots in between left, or moved to other rows.
     #[cold]
     fn search(&self, entity: Entity) -> Option<usize> {
         /// How many slots are searched.

@@ -1,27 +1,28 @@
-//! Uniform blocks: every player takes the fast path, and all write to one shard, or all to dedicated buffers.
+//! Fast path for uniform blocks, in which all players qualify for the fast path and write to the same shard, or all to
+//! dedicated buffers.
 //!
-//! Nearly all blocks of a large recording are uniform. All players are checked before any is written, so that neither loop
-//! has a branch for the other cases.
+//! Nearly all blocks of a large recording are uniform. All players are checked before any row is written, so the write
+//! loop has no branches for other cases.
 
-use super::{FastPath, RunWriter, SlotCursor, StepInputs, count_recorded, push_row, sum_reward};
+use super::{FastPath, PoolRunWriter, SlotCursor, StepInputs, count_recorded, push_row, sum_reward};
 use crate::{
-    capture::{Block, LEAD},
+    capture::{EncodedBlock, PREFIX_WORDS},
     episode::player_slot::{PlayerSlot, RowOutput},
 };
 use experience_buffer::prefetch;
 use experience_core::transition::StepHeader;
 
 impl FastPath {
-    /// Closes and writes a transition for each player of the block, whose values are known to be finite. Returns their number.
-    /// `None` if the block is not uniform: then no player was changed.
+    /// Closes and writes a transition for each player of the block, whose values are known to be finite. Returns their
+    /// number. `None` if the block is not uniform; no player is modified then.
     #[inline(never)]
     pub(super) fn step_uniform_block(
         &self,
-        block: &mut Block<'_>,
+        block: &mut EncodedBlock<'_>,
         term_sums: &mut [f64],
         inputs: StepInputs<'_>,
         cursor: &mut impl SlotCursor,
-        writer: &mut impl RunWriter,
+        writer: &mut impl PoolRunWriter,
     ) -> Option<usize> {
         let StepInputs {
             context,
@@ -63,18 +64,18 @@ impl FastPath {
         if let (Some(_), Some(RowOutput::Pooled { handle, .. })) = (shard, first.output()) {
             let mut run = writer.begin_run(handle, 0);
             for (slot, cell) in slots.iter_mut().zip(block.cells_mut()) {
-                let (lead, row) = cell.split_at_mut(LEAD);
+                let (prefix, row) = cell.split_at_mut(PREFIX_WORDS);
                 let header = StepHeader::of_mut(row);
                 slot.mark_captured(capture);
                 let total = total(header);
                 if let Some(RowOutput::Pooled { handle, .. }) = slot.fast_step(time, total, header) {
-                    lead.copy_from_slice(&run.add(handle));
+                    prefix.copy_from_slice(&run.add(handle));
                 }
             }
             writer.push_run(&run, block.cells());
         } else {
             for (slot, cell) in slots.iter_mut().zip(block.cells_mut()) {
-                let header = StepHeader::of_mut(&mut cell[LEAD..]);
+                let header = StepHeader::of_mut(&mut cell[PREFIX_WORDS..]);
                 slot.mark_captured(capture);
                 let total = total(header);
                 if let Some(RowOutput::Dedicated(buffer)) = slot.fast_step(time, total, header) {

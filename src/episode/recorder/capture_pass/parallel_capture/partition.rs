@@ -1,8 +1,8 @@
-//! Divides players and their slots among the workers of a parallel capture.
+//! Work partition of a parallel capture: assigns groups of players and their slots to workers.
 
 use super::WorkerTask;
 use crate::{
-    capture::{Group, RowEncoder},
+    capture::{PlayerGroup, RowEncoder},
     episode::{
         player_slot::{PlayerSlot, RowOutput},
         player_table::PlayerTable,
@@ -10,28 +10,28 @@ use crate::{
 };
 use bevy_ecs::world::World;
 
-/// Players of a group: neighbours in an archetype, which one worker captures. Players who join together share a shard of the
-/// pool in groups of the same size.
+/// Number of players in a group of archetype neighbours, which is captured by one worker. Players that join together
+/// share a shard of the pool in groups of the same size.
 pub(in crate::episode::recorder) const GROUP_PLAYERS: usize = 64;
 
-/// All groups, in the order in which a capture by one thread visits them. Kept for its allocation.
+/// All groups, in the order of a serial capture. Reused to avoid allocation.
 #[derive(Default)]
 pub(super) struct Partition {
     groups: Vec<PlannedGroup>,
 }
 
 struct PlannedGroup {
-    group: Group,
-    /// The visit of the first player, counted over all players.
+    group: PlayerGroup,
+    /// Index of the first player in the order of a serial capture.
     first_visit: usize,
-    /// The position of the first player's slot, if the slots are in the order of the visit.
+    /// The position of the first player's slot, if the slots are in capture order.
     first_slot: usize,
     worker: usize,
 }
 
 /// A group of players with their slots.
 pub(super) struct Chunk<'a> {
-    pub(super) group: &'a Group,
+    pub(super) group: &'a PlayerGroup,
     pub(super) first_visit: usize,
     pub(super) slots: &'a mut [PlayerSlot],
 }
@@ -50,15 +50,16 @@ impl Partition {
         let (mut first_visit, mut first_slot) = (0, 0);
         for group in encoder.groups(world, GROUP_PLAYERS) {
             let members = group.players(world);
-            // Players without a slot shift the positions of all slots after them. The first player's slot corrects that, if it
-            // is close to where it is expected; slots are assigned in ascending order.
+            // Players without a slot shift the positions of all slots after them. The position of the first player's
+            // slot corrects that if it is close to the expected one. Slots are assigned in ascending order.
             let expected = first_slot.max(members.len()) - members.len()..first_slot + GROUP_PLAYERS;
             if let Some(found) = members.first().and_then(|player| players.position(player.id()))
                 && expected.contains(&found)
             {
                 first_slot = found.max(groups.last().map_or(0, |before| before.first_slot));
             }
-            // The worker that has the shard, so that rows need not be deferred. Players with dedicated buffers are divided evenly.
+            // The worker that has the shard, so that rows need not be deferred. Players with dedicated buffers are
+            // divided evenly.
             let shard_worker = match players.slots().get(first_slot).and_then(PlayerSlot::output) {
                 Some(RowOutput::Pooled { handle, .. }) => tasks.iter().position(|task| task.shards.has(handle)),
                 Some(RowOutput::Dedicated(_)) | None => None,
@@ -76,7 +77,7 @@ impl Partition {
         }
     }
 
-    /// Gives the groups, with the slots from their first slot up to the next group's, to the workers.
+    /// Assigns the groups to the workers, each with the slots from its first slot up to that of the next group.
     pub(super) fn assign<'a>(&'a self, players: &'a mut PlayerTable, tasks: &mut [WorkerTask<'a>]) {
         for task in tasks.iter_mut() {
             task.chunks.reserve_exact(self.groups.len());

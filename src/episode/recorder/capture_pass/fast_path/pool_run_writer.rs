@@ -1,21 +1,21 @@
-//! Writers of runs: rows of neighbours that go to one shard of the pool in one copy.
+//! Writers of pool runs: rows of neighbouring players that are copied to one shard of the pool at once.
 
 use experience_buffer::pool::{PoolHandle, PoolPart, PoolWriter, Run};
 
-/// Writes runs to the shards of a pool, or to some of them.
-pub(in crate::episode::recorder::capture_pass) trait RunWriter {
-    /// Whether the player's shard is one of this writer's.
+/// Writes runs to all shards of a pool, or to a subset of them.
+pub(in crate::episode::recorder::capture_pass) trait PoolRunWriter {
+    /// Whether this writer has the player's shard.
     fn has_shard_of(&self, player: &PoolHandle) -> bool;
 
-    /// Begins a run whose first row is in cell `cell` of the block. Only for a player for whom
-    /// [`has_shard_of`](Self::has_shard_of) is true.
+    /// Begins a run whose first row is in cell `cell` of the block. Requires that
+    /// [`has_shard_of`](Self::has_shard_of) is true for the player.
     fn begin_run(&self, player: &PoolHandle, cell: usize) -> Run;
 
     fn push_run(&mut self, run: &Run, cells: &[u64]);
 }
 
-/// All shards: a capture by one thread.
-impl RunWriter for PoolWriter {
+/// All shards, for a serial capture.
+impl PoolRunWriter for PoolWriter {
     #[inline(always)]
     fn has_shard_of(&self, _: &PoolHandle) -> bool {
         true
@@ -33,8 +33,8 @@ impl RunWriter for PoolWriter {
     }
 }
 
-/// The shards of one worker of a parallel capture.
-impl RunWriter for PoolPart<'_> {
+/// The shards of one worker, for a parallel capture.
+impl PoolRunWriter for PoolPart<'_> {
     #[inline(always)]
     fn has_shard_of(&self, player: &PoolHandle) -> bool {
         self.has(player)

@@ -1,4 +1,4 @@
-//! The survey of a type: its leaves with their columns, and the fields that are refused, from type information alone.
+//! Leaf discovery: collects the leaves of a type and their columns, or the reasons for refusal, from its `TypeInfo`.
 //!
 //! An array adds its length to the shape of each column below it. `[[f32; 20]; 20]` is one column of shape `[20, 20]`,
 //! and a field `coins: [Vec2; 4]` is two columns of shape `[4]`, `coins.x` and `coins.y`.
@@ -76,21 +76,21 @@ impl NameSegment {
     }
 }
 
-/// A field of a surveyed type: its leaves and their column, or why it is refused.
+/// A field of a type: its leaves and their column, or why it is refused.
 #[derive(Debug)]
-pub(super) struct SurveyEntry {
+pub(super) struct FieldEntry {
     pub(super) path: Vec<NameSegment>,
     pub(super) result: Result<(LeafSet, Column), RefusedField>,
 }
 
 /// Lists the fields of a type in order of declaration. Column names begin with `root`; a column whose name would be
 /// empty is called `fallback_name`.
-pub(super) fn survey(
+pub(super) fn collect_leaves(
     root: &str,
     fallback_name: &str,
     info: &'static TypeInfo,
     encoding: LeafEncoding,
-) -> Vec<SurveyEntry> {
+) -> Vec<FieldEntry> {
     let mut visitor = TypeVisitor {
         root,
         fallback_name,
@@ -107,8 +107,7 @@ pub(super) fn survey(
     visitor.entries
 }
 
-/// A depth-first visitor of type information. Its fields describe the position of the visit, except for the entries
-/// found so far.
+/// A depth-first visitor of type information. All fields except `entries` describe the current position.
 struct TypeVisitor<'a> {
     root: &'a str,
     fallback_name: &'a str,
@@ -120,7 +119,7 @@ struct TypeVisitor<'a> {
     /// The type of the innermost field, including the arrays around the current type.
     field_type: &'static str,
     bounds: Option<ColumnBounds>,
-    entries: Vec<SurveyEntry>,
+    entries: Vec<FieldEntry>,
 }
 
 impl TypeVisitor<'_> {
@@ -128,7 +127,7 @@ impl TypeVisitor<'_> {
         let Some(info) = info else {
             return self.refuse(type_path, RefusalReason::Opaque);
         };
-        // A type cannot contain itself by value, but hand-written type information can say that it does.
+        // A type cannot contain itself by value, but hand-written type information can be wrong.
         if self.ancestors.contains(&info.type_id()) {
             return self.refuse(type_path, RefusalReason::Recursive);
         }
@@ -304,7 +303,7 @@ impl TypeVisitor<'_> {
 
     fn scalar(&mut self, scalar: Scalar, type_path: &'static str) {
         let (dtype, mut space) = match self.encoding {
-            LeafEncoding::Observation { narrow: false } if scalar.is_wide() => {
+            LeafEncoding::Observation { allow_lossy: false } if scalar.is_wide() => {
                 return self.refuse(type_path, RefusalReason::Wide);
             }
             LeafEncoding::Mask if scalar != Scalar::Bool => return self.refuse(type_path, RefusalReason::NotBool),
@@ -332,14 +331,14 @@ impl TypeVisitor<'_> {
                 count *= *extent;
             }
         }
-        self.entries.push(SurveyEntry {
+        self.entries.push(FieldEntry {
             path: self.path.clone(),
             result: Ok((LeafSet { path, kind, count }, column)),
         });
     }
 
     fn refuse(&mut self, type_path: &'static str, reason: RefusalReason) {
-        self.entries.push(SurveyEntry {
+        self.entries.push(FieldEntry {
             path: self.path.clone(),
             result: Err(RefusedField {
                 name: self.name(),
