@@ -55,8 +55,8 @@ use sources::{MatchPlan, SourcePlan, custom_plan, fields_plan, match_plan, neare
 /// ```
 ///
 /// # Names and bounds of columns
-/// A component can name its columns and state their bounds with [`ColumnName`](crate::recording::ColumnName) and
-/// [`ColumnBounds`](crate::recording::ColumnBounds), as attributes of `Reflect`. [`bounds`](Self::bounds) overrides
+/// A component can name its columns and state their bounds with [`ColumnName`] and
+/// [`ColumnBounds`], as attributes of `Reflect`. [`bounds`](Self::bounds) overrides
 /// them for one recording.
 ///
 /// # Settings
@@ -258,7 +258,7 @@ impl<P: Component> Recording<P> {
     }
 
     /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its
-    /// [`ColumnBounds`](crate::recording::ColumnBounds). An infinite bound means unbounded. Values are not clamped.
+    /// [`ColumnBounds`]. An infinite bound means unbounded. Values are not clamped.
     ///
     /// A column that does not exist, `low > high` and NaN are rejected at set-up.
     pub fn bounds(self, name: impl Into<String>, low: f64, high: f64) -> Self {
