@@ -41,7 +41,7 @@ fn child_process_without_disk_space() {
     let small = create(&settings(folder, 4), WORDS).unwrap();
     let error = create(&settings(folder, 1 << 14), WORDS).unwrap_err();
     assert!(matches!(error, BufferError::File { .. }), "{error}");
-    assert!(error.to_string().contains("make room there"), "{error}");
+    assert!(error.to_string().contains("free disk space"), "{error}");
     assert_eq!(files(folder).len(), 1, "the file of the failed ring is deleted");
     drop(small);
 }

@@ -218,7 +218,7 @@ fn prepare_creates_the_folder_and_tests_that_it_is_writable() {
     let occupied = folder.path().join("c");
     fs::write(&occupied, "").unwrap();
     let error = Memory::File(occupied).prepare().unwrap_err();
-    assert!(error.to_string().contains("name another"), "{error}");
+    assert!(error.to_string().contains("choose another folder"), "{error}");
 }
 
 #[test]
