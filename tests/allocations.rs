@@ -65,7 +65,8 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
             .reward_terms(["a", "b"])
             .scaling(expecting(players))
             .buffers(BufferSettings {
-                capacity: 32,
+                // Holds all ticks of a test: a gap, where the exporter thread is starved, allocates its event.
+                capacity: 512,
                 ..Default::default()
             }),
     ));

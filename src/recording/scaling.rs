@@ -11,7 +11,7 @@ use experience_buffer::{BufferKind, BufferSettings, Memory, Overflow, pool::Pool
 const POOL_ABOVE: usize = 4096;
 
 /// Default of [`PlayerScaling::parallel_above`]: the number of players at which two threads were faster than one by
-/// more than the spread of the measurement. See `docs/performance.md`.
+/// more than the spread of the measurement. See `docs/src/performance.md`.
 const PARALLEL_ABOVE: usize = 20_000;
 
 /// As [`PARALLEL_ABOVE`], for recordings with `observe_nearest`, whose cost per player is much higher.

@@ -36,8 +36,8 @@ fn a_finished_run_is_read_and_valid() {
     assert!(violations.is_empty(), "{violations:?}");
     let stats = fighter.stats().unwrap();
     let run = &fighter.runs().unwrap()[0];
-    assert_eq!(run.status, RunStatus::Finished);
-    assert_eq!(stats.transitions, run.report.exported);
+    assert_eq!(run.status, RunStatus::Closed);
+    assert_eq!(stats.transitions, run.account.exported);
     assert_eq!((stats.transitions, stats.episodes), (298, 2));
 }
 

@@ -335,7 +335,10 @@ fn measure_backlog(workload: &Workload, streams: &[Vec<u64>], is_blocked: bool) 
         .next()
         .expect("the recording has a sink")
         .backlog_bytes;
-    assert!(!is_blocked || backlog > workload.bytes() as u64 / 2, "{backlog} bytes of backlog");
+    assert!(
+        !is_blocked || backlog > workload.bytes() as u64 / 2,
+        "{backlog} bytes of backlog"
+    );
     drop(valve);
     assert!(exporter.close(Duration::from_secs(60)), "it closes in time");
     let spent = start.elapsed();
