@@ -114,7 +114,7 @@ fn capture(c: &mut Criterion) {
         group.throughput(Throughput::Elements(players as u64));
         group.bench_function(BenchmarkId::new("floor", players), |b| floor(b, players, 64));
         group.bench_function(BenchmarkId::new("plugin", players), |b| {
-            plugin(b, four_components(players))
+            plugin(b, four_components(players));
         });
     }
     group.finish();
