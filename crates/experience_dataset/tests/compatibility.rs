@@ -3,7 +3,7 @@
 //! The fixtures are of the arena example: `--players 2 --seed 11 --ticks 150`, and `--players 2 --seed 12 --realtime`, killed
 //! after three seconds.
 
-use experience_core::transition::EndReason;
+use experience_core::transition::{EndReason, Episode};
 use experience_dataset::{Dataset, RecoverSettings, RunStatus};
 use std::{fs, path::Path};
 use tempfile::{TempDir, tempdir};
@@ -53,6 +53,6 @@ fn the_journal_of_a_killed_process_is_recovered() {
     let violations = fighter.validate(&mut |_| ()).unwrap().violations;
     assert!(violations.is_empty(), "{violations:?}");
     let episodes: Vec<_> = fighter.episodes().map(Result::unwrap).collect();
-    assert_eq!(episodes.iter().map(|episode| episode.len()).sum::<usize>(), 240);
+    assert_eq!(episodes.iter().map(Episode::len).sum::<usize>(), 240);
     assert!(episodes.iter().any(|episode| episode.reason() == &EndReason::CRASH));
 }
