@@ -1,4 +1,4 @@
-//! The errors of buffers.
+//! [`BufferError`]: settings that cannot be met, memory that cannot be allocated, and files that cannot be created.
 
 use super::BufferKind;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The settings of a buffer.
+//! [`BufferSettings`]: kind, capacity, overflow rule and memory of one buffer.
 
 use super::{
     BufferError, Memory,

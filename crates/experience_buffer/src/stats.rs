@@ -1,4 +1,4 @@
-//! Counters of buffers.
+//! [`BufferStats`]: rows added, dropped, retrieved, refused and held, and memory in use.
 
 use super::MemoryUse;
 use core::{iter::Sum, ops::AddAssign};

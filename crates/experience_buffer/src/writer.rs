@@ -1,4 +1,4 @@
-//! The writer of a buffer of any kind.
+//! [`Writer`]: the producer of a ring, queue or mutex buffer, and functions that create a buffer by its settings.
 
 use super::{
     BufferError, BufferKind, BufferSettings, Closed, Label, MutexBuffer, QueueBuffer, TransitionBuffer, mutex, queue,

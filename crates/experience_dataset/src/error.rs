@@ -1,4 +1,4 @@
-//! The error type of datasets.
+//! [`DatasetError`]: files that cannot be read, are damaged, or have another schema.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! NUMA nodes on Linux.
+//! NUMA nodes on Linux: enumeration, and round-robin assignment of buffers.
 #![expect(unsafe_code, reason = "`mbind` is a bare system call")]
 
 use core::{

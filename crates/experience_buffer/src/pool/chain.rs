@@ -1,4 +1,4 @@
-//! Updates the [links](crate::ring::links) of rows that were written before.
+//! Per-player chains in a shared ring: updates the [links](crate::ring::links) of rows that were written before.
 
 use crate::{
     ring::{

@@ -1,4 +1,4 @@
-//! The writers of a pool.
+//! Producers of a pool: pushes rows of many players to a shard, one at a time or in runs of neighbours.
 
 use super::{
     LINKS,

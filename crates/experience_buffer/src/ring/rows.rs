@@ -1,4 +1,4 @@
-//! The memory of a ring.
+//! Row storage of a ring: rows of atomic words at a fixed stride, in any kind of memory.
 
 use crate::{
     atomic_copy,

@@ -1,4 +1,4 @@
-//! The shared state of a ring: its rows and its counters.
+//! Shared state of a ring: row storage, the head, the accounting cursor, and the counters of lost rows.
 
 use super::{links, rows::Rows};
 use crate::{

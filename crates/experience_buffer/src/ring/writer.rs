@@ -1,4 +1,4 @@
-//! The writer of a ring.
+//! Wait-free producer of a ring: appends rows, and drops the oldest or the newest one when the ring is full.
 
 use super::slots::Slots;
 use crate::{

@@ -1,4 +1,4 @@
-//! Whole episodes, as sinks receive them and as datasets return them.
+//! [`Episode`] and `Transition`: whole episodes, as sinks receive them and as datasets return them.
 
 use super::{EndReason, Outcome, RunId, StepBytes, StepHeader, StepKind};
 use crate::schema::Schema;
