@@ -1,7 +1,7 @@
 //! The fuzz targets: one function per file format, each of which reads arbitrary bytes as a file of that format.
 //!
 //! A target passes if it does not panic, hang or exhaust memory; damaged input is an error or is skipped. The binaries
-//! in `fuzz_targets/` run the functions under libFuzzer, and the test `tests/fuzz_seeds.rs` on mutations of the corpus.
+//! in `fuzz_targets/` run the functions under libFuzzer, and the test `fuzz_seeds` of `experience_dataset` on mutations of the corpus.
 
 use experience_buffer::ring::MappedRing;
 use experience_core::{

@@ -4,8 +4,7 @@
 //! a board game (rows of 14.7 KB), on one of two shared x86-64 cores:
 //!
 //! ```text
-//! EXPERIENCE_DATASET=data/arena cargo bench -p bevy_experience --no-default-features \
-//!     --features dataset,parquet/lz4,parquet/snap --bench encodings
+//! EXPERIENCE_DATASET=data/arena cargo bench -p experience_dataset --features parquet/lz4,parquet/snap --bench encodings
 //! ```
 //!
 //! Single columns of the arena, compressed with Zstandard's level 1, in bytes and nanoseconds per transition. The chosen
