@@ -349,6 +349,7 @@ pub mod episode;
 pub mod performance {}
 pub mod player;
 pub mod plugin;
+pub mod plugin_group;
 pub mod recording;
 mod reflect;
 pub mod test_app;
@@ -444,9 +445,10 @@ pub mod prelude {
         },
         player::{AgentId, DoNotRecord, Reward},
         plugin::{
-            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperiencePlugins, ExperienceSystems,
-            GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed,
+            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
+            PauseReason, PlayerRef, RecordingId, SinkFailed,
         },
+        plugin_group::ExperiencePlugins,
         recording::{ColumnBounds, ColumnName},
         recording::{EpisodeRules, PlayerScaling, Recording},
     };

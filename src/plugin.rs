@@ -23,11 +23,10 @@ pub use refs::{PlayerRef, RecordingId, RecordingRef};
 pub use schedules::{ExperienceCapture, ExperienceReadActions, ExperienceSystems, ExperienceTick};
 
 use crate::{
-    diagnostics::ExperienceDiagnosticsPlugin,
     player::{AgentId, DoNotRecord, Reward},
     recording::{BuildContext, BuiltRecording, Recording, SetupError},
 };
-use bevy_app::{App, FixedLast, Plugin, PluginGroup, PluginGroupBuilder};
+use bevy_app::{App, FixedLast, Plugin};
 use bevy_ecs::{
     component::{Component, RequiredComponentsError},
     schedule::{InternedScheduleLabel, ScheduleLabel},
@@ -39,29 +38,6 @@ use experience_export::ExportSettings;
 use state::{RecorderState, RecordingSlot};
 use std::path::Path;
 
-/// The plugins of this crate: [`ExperiencePlugin`] and [`ExperienceDiagnosticsPlugin`].
-///
-/// ```
-/// # use bevy_app::prelude::*;
-/// use bevy_experience::prelude::*;
-///
-/// # let mut app = App::new();
-/// app.add_plugins(ExperiencePlugins.set(ExperiencePlugin {
-///     handle_sigterm: true,
-///     ..Default::default()
-/// }));
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ExperiencePlugins;
-
-impl PluginGroup for ExperiencePlugins {
-    fn build(self) -> PluginGroupBuilder {
-        PluginGroupBuilder::start::<Self>()
-            .add(ExperiencePlugin::default())
-            .add(ExperienceDiagnosticsPlugin)
-    }
-}
-
 /// Records the players of [recordings](Recording) as reinforcement-learning transitions.
 ///
 /// ```
@@ -72,7 +48,7 @@ impl PluginGroup for ExperiencePlugins {
 /// app.add_plugins(ExperiencePlugin::default());
 /// ```
 ///
-/// Add recordings with [`ExperienceAppExt::add_recording`], after the plugin. [`ExperiencePlugins`] also adds
+/// Add recordings with [`ExperienceAppExt::add_recording`], after the plugin. [`ExperiencePlugins`](crate::plugin_group::ExperiencePlugins) also adds
 /// diagnostics.
 #[derive(Clone, Debug)]
 pub struct ExperiencePlugin {

@@ -12,7 +12,7 @@
 //!     .run();
 //! ```
 //! To configure the inspector together with the other plugins, add it to the group
-//! [`ExperiencePlugins`](bevy_experience::plugin::ExperiencePlugins):
+//! [`ExperiencePlugins`](bevy_experience::plugin_group::ExperiencePlugins):
 //!
 //! ```no_run
 //! # use bevy_app::prelude::*;

@@ -20,7 +20,7 @@ use bevy_window::WindowPlugin;
 /// camera. If the inspector is open and there is no such context, a warning is logged once. `EguiPlugin` is added if
 /// the app has a `WindowPlugin` and no `EguiPlugin` yet.
 ///
-/// It can be added on its own, or to the group [`ExperiencePlugins`](bevy_experience::plugin::ExperiencePlugins):
+/// It can be added on its own, or to the group [`ExperiencePlugins`](bevy_experience::plugin_group::ExperiencePlugins):
 ///
 /// ```no_run
 /// # use bevy_app::prelude::*;

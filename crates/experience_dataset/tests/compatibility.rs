@@ -24,6 +24,8 @@ fn copy_of(fixture: &str) -> TempDir {
     let root = tempdir().unwrap();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/0.1.0");
     copy(&fixtures.join(fixture), root.path());
+    // The killed process left this folder empty, which a repository does not store.
+    fs::create_dir_all(root.path().join("fighter/data")).unwrap();
     root
 }
 

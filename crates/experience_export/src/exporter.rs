@@ -11,6 +11,7 @@ mod journal_tracker;
 mod notice;
 mod pipeline;
 mod settings;
+mod sink_context;
 mod sink_handle;
 mod sink_queue;
 mod sink_worker;

@@ -1,6 +1,5 @@
 //! Batches of episodes on their way to sinks: in memory, or in the journal alone.
 
-use super::journal_tracker::DurabilityToken;
 use crate::assembly::StoredEpisode;
 use crossbeam_channel::Sender;
 use experience_core::transition::Episode;
@@ -8,6 +7,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Instant,
 };
+
+/// Held by each sink that has still to make a batch durable, and by each batch that is on its way to a sink. When the last
+/// clone is dropped, every sink has made the batch durable or counted it lost, and the journal need not keep it.
+#[derive(Debug)]
+pub(super) struct DurabilityToken;
 
 /// Episodes in memory that are dispatched together. Every sink of a recording shares the same batch.
 pub(super) struct EpisodeBatch {

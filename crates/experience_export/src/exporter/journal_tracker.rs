@@ -5,7 +5,7 @@ mod failure;
 
 use super::{
     ExportSettings,
-    episode_batch::{EpisodeBatch, StoredBatch},
+    episode_batch::{DurabilityToken, EpisodeBatch, StoredBatch},
     notice::Notices,
     storage::StorageMonitor,
 };
@@ -21,11 +21,6 @@ use std::{
     sync::{Arc, Weak},
     time::{Instant, UNIX_EPOCH},
 };
-
-/// Held by each sink that has still to make a batch durable, and by each batch that is on its way to a sink. When the last
-/// clone is dropped, every sink has made the batch durable or counted it lost, and the journal need not keep it.
-#[derive(Debug)]
-pub(super) struct DurabilityToken;
 
 /// Writes the journal of one recording, and tracks which of its segments are still needed.
 ///

@@ -3,10 +3,11 @@
 use super::{
     ExportSettings, RecordingExport, RecordingMonitor,
     drain::{PlayerDrain, ShardDrain},
-    episode_batch::Completion,
-    journal_tracker::{DurabilityToken, JournalTracker},
+    episode_batch::{Completion, DurabilityToken},
+    journal_tracker::JournalTracker,
     notice::{Notice, Notices},
-    sink_handle::{SinkContext, SinkHandle},
+    sink_context::SinkContext,
+    sink_handle::SinkHandle,
     storage::StorageMonitor,
 };
 use crate::assembly::{AssemblyContext, EpisodeBuilder, LossCounts};

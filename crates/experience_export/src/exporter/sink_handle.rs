@@ -3,42 +3,19 @@
 use super::{
     ExportSettings,
     episode_batch::{Completion, EpisodeBatch, StoredBatch},
-    notice::{Notice, Notices, SinkFailure},
+    notice::{Notice, SinkFailure},
+    sink_context::{SinkContext, SinkStatus},
     sink_queue::{SinkGate, SinkQueue, sink_queue},
     sink_worker::SinkWorker,
-    storage::StorageMonitor,
 };
-use crate::sink::{RecordingInfo, Sink};
-use experience_core::account::{Counters, SinkCounters};
+use crate::sink::Sink;
+use experience_core::account::SinkCounters;
 use std::{
     collections::VecDeque,
-    path::{Path, PathBuf},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    path::Path,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-
-/// What the sinks of one recording share.
-#[derive(Clone)]
-pub(super) struct SinkContext {
-    /// Index of the recording at the exporter.
-    pub(super) recording: usize,
-    pub(super) info: RecordingInfo,
-    pub(super) counters: Arc<Counters>,
-    pub(super) storage: Arc<StorageMonitor>,
-    pub(super) notices: Arc<Notices>,
-}
-
-/// State of the sink that its worker reports to the exporter thread.
-#[derive(Default)]
-pub(super) struct SinkStatus {
-    /// The sink's own folder for a journal. Set once the sink is open, or cannot be opened.
-    pub(super) journal_folder: OnceLock<Option<PathBuf>>,
-    /// The sink was retired with batches that it had taken and not made durable.
-    pub(super) is_lost: AtomicBool,
-}
 
 /// The exporter thread's handle of one sink.
 ///

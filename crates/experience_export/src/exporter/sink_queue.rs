@@ -232,7 +232,7 @@ impl Drop for SinkReceiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exporter::journal_tracker::DurabilityToken;
+    use crate::exporter::episode_batch::DurabilityToken;
     use experience_core::{
         schema::{Column, Schema},
         transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId},

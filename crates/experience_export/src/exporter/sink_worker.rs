@@ -1,11 +1,10 @@
 //! Worker thread of one sink: calls the sink, retries its failures, and retires it after a panic.
 
 use super::{
-    episode_batch::EpisodeBatch,
-    journal_tracker::DurabilityToken,
+    episode_batch::{DurabilityToken, EpisodeBatch},
     notice::{Notice, SinkFailure},
     settings::{Backoff, RetrySettings},
-    sink_handle::{SinkContext, SinkStatus},
+    sink_context::{SinkContext, SinkStatus},
     sink_queue::{SinkCommand, SinkReceiver},
 };
 use crate::sink::{Sink, SinkError};
