@@ -57,6 +57,7 @@ pub struct PoolSettings {
 
 impl Default for PoolSettings {
     /// 256 MiB in at least 16 shards, on the heap.
+    #[inline]
     fn default() -> Self {
         Self {
             bytes: 256 << 20,
@@ -72,6 +73,7 @@ impl PoolSettings {
     ///
     /// # Errors
     /// When there are no shards, a row has no header, or a shard is too small for a row.
+    #[inline]
     pub fn check(&self, row_words: usize) -> Result<(), BufferError> {
         self.split(row_words).map(|_| ())
     }
@@ -111,6 +113,7 @@ impl PoolSettings {
         Ok((self.bytes / self.shard_bytes(shape(capacity))?, shape(capacity)))
     }
 
+    #[inline]
     fn shard_bytes(&self, shape: Shape) -> Result<usize, BufferError> {
         self.memory.bytes(shape)
     }
@@ -138,6 +141,7 @@ impl BufferPool {
     ///
     /// # Errors
     /// When there are no shards, a row has no header, or a shard is too small for a row.
+    #[inline]
     pub fn new(settings: &PoolSettings, row_words: usize) -> Result<(PoolWriter, Arc<Self>), BufferError> {
         Self::with_label(settings, row_words, Label::default())
     }
@@ -147,6 +151,7 @@ impl BufferPool {
     ///
     /// # Errors
     /// When there are no shards, a row has no header, a shard has no room for a row, or the memory cannot be allocated.
+    #[inline]
     pub fn with_label(
         settings: &PoolSettings,
         row_words: usize,
@@ -186,12 +191,14 @@ impl BufferPool {
 
     /// The shards. Each has its own accounting cursor, and holds rows of many players, those of each player in order.
     #[must_use]
+    #[inline]
     pub fn shards(&self) -> &[Arc<Ring>] {
         &self.shards
     }
 
     /// The handle with which a player's rows are pushed. An agent has one handle at a time.
     #[must_use]
+    #[inline]
     pub fn handle(&self, agent_id: i64) -> PoolHandle {
         // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): consecutive ids go to different shards.
         let hash = agent_id.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -201,6 +208,7 @@ impl BufferPool {
 
     /// A handle for shard `shard`, modulo the number of shards, for callers that group players better than by their ids.
     #[must_use]
+    #[inline]
     pub fn handle_in(&self, shard: usize) -> PoolHandle {
         PoolHandle::new((shard % self.shards.len()) as u32)
     }
@@ -213,29 +221,34 @@ impl BufferPool {
     }
 
     /// Maps all of the memory now, unless it is in files. Otherwise the first write to a page waits for it.
+    #[inline]
     pub fn prefault(&self) {
         self.shards.iter().for_each(|shard| shard.prefault());
     }
 
     /// Bytes of all shards together.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The sum of all shards' statistics.
     #[must_use]
+    #[inline]
     pub fn stats(&self) -> BufferStats {
         self.shards.iter().map(|shard| shard.stats()).sum()
     }
 
     /// Refuses further pushes.
+    #[inline]
     pub fn close(&self) {
         self.shards.iter().for_each(|shard| shard.close());
     }
 }
 
 impl fmt::Debug for BufferPool {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BufferPool")
             .field("shards", &self.shards.len())

@@ -64,6 +64,7 @@ impl Ring {
     ///
     /// # Errors
     /// When `capacity` or `row_words` is 0, or so large that the ring cannot be made.
+    #[inline]
     pub fn new(row_words: usize, capacity: usize) -> Result<(RingWriter, Arc<Self>), BufferError> {
         Self::with_settings(
             &BufferSettings {
@@ -78,6 +79,7 @@ impl Ring {
     ///
     /// # Errors
     /// When the settings or the rows have no size, or one so large that the ring cannot be made.
+    #[inline]
     pub fn with_settings(settings: &BufferSettings, row_words: usize) -> Result<(RingWriter, Arc<Self>), BufferError> {
         Self::with_resources(settings, row_words, BufferResources::default())
     }
@@ -87,6 +89,7 @@ impl Ring {
     /// # Errors
     /// When the settings or the rows have no size, or one so large that the ring cannot be made, or the system refuses the
     /// file.
+    #[inline]
     pub fn with_label(
         settings: &BufferSettings,
         row_words: usize,
@@ -99,6 +102,7 @@ impl Ring {
         Self::with_resources(settings, row_words, resources)
     }
 
+    #[inline]
     pub(super) fn with_resources(
         settings: &BufferSettings,
         row_words: usize,
@@ -112,6 +116,7 @@ impl Ring {
         Ok((RingWriter::new(slots, shape), ring))
     }
 
+    #[inline]
     pub(super) fn of(slots: Arc<Slots>) -> Self {
         Self {
             drain: Mutex::new(Cursor::new(0)),
@@ -121,33 +126,39 @@ impl Ring {
 
     /// A reader at the oldest row that the ring holds.
     #[must_use]
+    #[inline]
     pub fn reader(&self) -> Reader {
         Reader::new(self.slots.clone())
     }
 
     /// Rows pushed since the ring was created, which is the number of the next row.
     #[must_use]
+    #[inline]
     pub fn pushed(&self) -> u64 {
         self.slots.head()
     }
 
     /// The accounting cursor: all rows before it were drained or dropped.
     #[must_use]
+    #[inline]
     pub fn drained_to(&self) -> u64 {
         self.slots.accounted()
     }
 
     /// Maps all of its memory now, unless it is a file.
+    #[inline]
     pub(super) fn prefault(&self) {
         self.slots.cells().prefault();
     }
 
+    #[inline]
     fn count(rows: u64) -> usize {
         usize::try_from(rows).expect("slots are addressable")
     }
 }
 
 /// Words for a ring of this shape in memory of this kind.
+#[inline]
 pub(super) fn words(memory: &Memory, huge_pages: bool, shape: Shape, label: Label) -> Result<Words, BufferError> {
     match memory {
         Memory::File(folder) => Words::file(folder, shape, label),
@@ -156,42 +167,51 @@ pub(super) fn words(memory: &Memory, huge_pages: bool, shape: Shape, label: Labe
 }
 
 impl TransitionBuffer for Ring {
+    #[inline]
     fn kind(&self) -> BufferKind {
         BufferKind::Ring
     }
 
+    #[inline]
     fn row_words(&self) -> usize {
         self.slots.cells().row_words()
     }
 
+    #[inline]
     fn capacity(&self) -> usize {
         Self::count(self.slots.capacity())
     }
 
+    #[inline]
     fn len(&self) -> usize {
         // In this order: a drain in between makes the result too small by what it took, never negative.
         let accounted = self.slots.accounted();
         Self::count((self.slots.head() - accounted).min(self.slots.capacity()))
     }
 
+    #[inline]
     fn free(&self) -> usize {
         self.slots.free()
     }
 
+    #[inline]
     fn close(&self) {
         self.slots.close();
     }
 
+    #[inline]
     fn is_closed(&self) -> bool {
         self.slots.is_closed()
     }
 
+    #[inline]
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
         let mut cursor = lock(&self.drain);
         let slots = &*self.slots;
         cursor.read(slots, max, |_| true, |next, missed| slots.account(next, missed), each)
     }
 
+    #[inline]
     fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
         let slots = &*self.slots;
         let head = slots.head();
@@ -204,16 +224,19 @@ impl TransitionBuffer for Ring {
         }
     }
 
+    #[inline]
     fn reader(&self) -> Option<Reader> {
         Some(self.reader())
     }
 
+    #[inline]
     fn stats(&self) -> BufferStats {
         self.slots.stats()
     }
 }
 
 impl fmt::Debug for Ring {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ring")
             .field("stats", &self.stats())

@@ -33,6 +33,7 @@ impl Links {
     #[cfg(not(loom))]
     pub(super) const ALL: [Self; 3] = [Self::None, Self::Skipped, Self::Chain];
 
+    #[inline]
     pub(super) const fn words(self) -> usize {
         match self {
             Self::None => 0,
@@ -44,16 +45,19 @@ impl Links {
 
 impl Shape {
     /// Words of a cell that are used: a row and its links.
+    #[inline]
     pub(super) fn content(self) -> usize {
         self.links.words() + self.row_words
     }
 
     /// Words from one cell to the next.
+    #[inline]
     pub(super) fn stride(self) -> usize {
         self.content().next_multiple_of(2)
     }
 
     /// The word at which the first cell starts.
+    #[inline]
     pub(super) fn first(self) -> usize {
         HEADER + (HEADER + self.links.words()) % 2
     }
@@ -85,6 +89,7 @@ impl Shape {
 }
 
 /// The rows of a buffer that is to hold at least `capacity`.
+#[inline]
 pub(super) fn checked_capacity(row_words: usize, capacity: usize) -> Result<usize, BufferError> {
     if capacity == 0 {
         return Err(BufferError::ZeroCapacity);

@@ -53,6 +53,7 @@ impl Writer {
 
     /// Rows that can be pushed before one is lost that was not drained.
     #[must_use]
+    #[inline]
     pub fn free(&self) -> usize {
         match &self.0 {
             Kind::Ring(writer) => writer.free(),
@@ -65,6 +66,7 @@ impl Writer {
     ///
     /// For a player that withdraws its consent: its open episode is discarded when it is drained, and must not be sampled or
     /// peeked at until then.
+    #[inline]
     pub fn hide(&mut self) {
         match &mut self.0 {
             Kind::Ring(writer) => writer.hide(),
@@ -85,6 +87,7 @@ impl Other {
 }
 
 impl From<ring::RingWriter> for Writer {
+    #[inline]
     fn from(writer: ring::RingWriter) -> Self {
         Self(Kind::Ring(writer))
     }
@@ -95,6 +98,7 @@ impl From<ring::RingWriter> for Writer {
 /// # Errors
 /// When the settings are invalid for such rows: see [`BufferSettings::check`]; or when the memory or a file cannot be
 /// allocated.
+#[inline]
 pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
     create_for(settings, row_words, Label::default())
 }
@@ -103,6 +107,7 @@ pub fn create(settings: &BufferSettings, row_words: usize) -> Result<(Writer, Ar
 ///
 /// # Errors
 /// As [`create`].
+#[inline]
 pub fn create_for(
     settings: &BufferSettings,
     row_words: usize,
@@ -142,6 +147,7 @@ impl BufferSettings {
     ///
     /// # Errors
     /// As [`check`](Self::check).
+    #[inline]
     pub fn bytes(&self, row_words: usize) -> Result<usize, BufferError> {
         self.check(row_words)?;
         match self.kind {

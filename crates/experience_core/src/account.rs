@@ -110,6 +110,7 @@ pub struct Count(AtomicU64);
 impl Count {
     /// Adds `n`, from one thread at a time: a load and a store, which are several times cheaper than an atomic
     /// addition.
+    #[inline]
     pub fn add(&self, n: u64) {
         let count = self.0.load(Ordering::Relaxed);
         // Pairs with the acquire load in `get`: a reader that sees this count also sees the counts stored before it.
@@ -117,12 +118,14 @@ impl Count {
     }
 
     /// Adds `n` atomically, from any number of threads.
+    #[inline]
     pub fn add_shared(&self, n: u64) {
         self.0.fetch_add(n, Ordering::AcqRel);
     }
 
     /// The current count.
     #[must_use]
+    #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
@@ -157,6 +160,7 @@ pub struct Counters {
 
 impl Counters {
     /// Tags an episode. An episode can have several tags; adding one again has no effect.
+    #[inline]
     pub fn add_tag(&self, episode_id: i64, agent_id: i64, tag: String) {
         let tag = EpisodeTag {
             episode_id,
@@ -167,6 +171,7 @@ impl Counters {
     }
 
     /// Removes all tags of an episode.
+    #[inline]
     pub fn remove_tags(&self, episode_id: i64) {
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         tags.retain(|tag| tag.episode_id != episode_id);
@@ -174,6 +179,7 @@ impl Counters {
 
     /// The tags of all episodes, in ascending order of episode id.
     #[must_use]
+    #[inline]
     pub fn tags(&self) -> Vec<EpisodeTag> {
         let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         tags.iter().cloned().collect()
@@ -201,6 +207,7 @@ pub struct SinkCounters {
 
 impl SinkCounters {
     /// Counts an episode that the sink accepted.
+    #[inline]
     pub fn count_episode(&self, agent_id: i64, transitions: u64, total_reward: f64) {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         let totals = agents.entry(agent_id).or_default();
@@ -213,6 +220,7 @@ impl SinkCounters {
     }
 
     /// Sets the duration of the last flush.
+    #[inline]
     pub fn set_last_flush(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.flush_nanos.store(nanos, Ordering::Relaxed);
@@ -220,29 +228,34 @@ impl SinkCounters {
 
     /// Duration of the last flush; zero before the first.
     #[must_use]
+    #[inline]
     pub fn last_flush(&self) -> Duration {
         Duration::from_nanos(self.flush_nanos.load(Ordering::Relaxed))
     }
 
     /// Sets the number of bytes that the sink keeps on disk.
+    #[inline]
     pub fn set_disk_bytes(&self, bytes: u64) {
         self.disk_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Bytes that the sink kept on disk at its last flush.
     #[must_use]
+    #[inline]
     pub fn disk_bytes(&self) -> u64 {
         self.disk_bytes.load(Ordering::Relaxed)
     }
 
     /// Transitions that the sink has neither accepted nor lost yet.
     #[must_use]
+    #[inline]
     pub fn pending(&self, recording: &Counters) -> u64 {
         self.balance(recording).pending()
     }
 
     /// Transitions that are lost to the sink.
     #[must_use]
+    #[inline]
     pub fn dropped(&self, recording: &Counters) -> u64 {
         self.refused.get() + recording.lost.get() + recording.non_finite.get()
     }
@@ -270,6 +283,7 @@ impl SinkCounters {
         }
     }
 
+    #[inline]
     fn balance(&self, recording: &Counters) -> Balance {
         // The fields are evaluated in this order. `recorded` comes last: a transition is counted there before it is
         // counted anywhere else, so the others never add up to more.
@@ -291,6 +305,7 @@ struct Balance {
 }
 
 impl Balance {
+    #[inline]
     fn pending(&self) -> u64 {
         self.recorded - self.exported - self.dropped - self.discarded
     }

@@ -136,6 +136,7 @@ impl TryFrom<SchemaDefinition> for Schema {
 }
 
 impl From<Schema> for SchemaDefinition {
+    #[inline]
     fn from(schema: Schema) -> Self {
         schema.definition
     }
@@ -155,6 +156,7 @@ impl Schema {
         })
     }
 
+    #[inline]
     fn from_definition(definition: SchemaDefinition) -> Self {
         Self {
             hash: hash(&definition),
@@ -201,6 +203,7 @@ impl Schema {
 
     /// Sets the number of alternatives that the action mask covers. 0, the default, means no mask.
     #[must_use]
+    #[inline]
     pub fn with_action_mask(self, width: usize) -> Self {
         self.edit(|definition| definition.action_mask = width)
     }
@@ -226,60 +229,70 @@ impl Schema {
 
     /// The recording's name.
     #[must_use]
+    #[inline]
     pub fn name(&self) -> &str {
         &self.definition.name
     }
 
     /// The user-defined version of the columns' meaning.
     #[must_use]
+    #[inline]
     pub fn version(&self) -> Option<&str> {
         self.definition.version.as_deref()
     }
 
     /// The observation columns, in order.
     #[must_use]
+    #[inline]
     pub fn observation(&self) -> &[Column] {
         &self.definition.observation
     }
 
     /// The action columns, in order.
     #[must_use]
+    #[inline]
     pub fn action(&self) -> &[Column] {
         &self.definition.action
     }
 
     /// The number of alternatives that the action mask covers, one bit each; 0 where there is no mask.
     #[must_use]
+    #[inline]
     pub fn action_mask_width(&self) -> usize {
         self.definition.action_mask
     }
 
     /// The info columns, in order.
     #[must_use]
+    #[inline]
     pub fn info(&self) -> &[Column] {
         &self.definition.info
     }
 
     /// The names of the reward terms, in order.
     #[must_use]
+    #[inline]
     pub fn reward_terms(&self) -> &[String] {
         &self.definition.reward_terms
     }
 
     /// Number of `f32` values in one observation.
     #[must_use]
+    #[inline]
     pub fn observation_width(&self) -> usize {
         self.layout.observation_width()
     }
 
     /// Number of elements in one action, over all its columns.
     #[must_use]
+    #[inline]
     pub fn action_width(&self) -> usize {
         self.definition.action.iter().map(Column::width).sum()
     }
 
     /// Whether the action is a single [`Space::Discrete`] scalar. Datasets store such an action as a plain integer.
     #[must_use]
+    #[inline]
     pub fn is_single_discrete(&self) -> bool {
         matches!(self.definition.action.as_slice(), [column]
             if column.width() == 1 && matches!(column.space, Space::Discrete { .. }))
@@ -287,6 +300,7 @@ impl Schema {
 
     /// The name of each `f32` of the observation, `[observation_width]`.
     #[must_use]
+    #[inline]
     pub fn feature_names(&self) -> Vec<String> {
         self.definition
             .observation
@@ -297,23 +311,27 @@ impl Schema {
 
     /// The identity of the schema: SipHash-2-4 (zero key) of its JSON, equal in every process and on every machine.
     #[must_use]
+    #[inline]
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
     /// The byte offsets of a row.
     #[must_use]
+    #[inline]
     pub fn layout(&self) -> &RowLayout {
         &self.layout
     }
 
     /// Wraps the schema in an [`Arc`].
     #[must_use]
+    #[inline]
     pub fn into_shared(self) -> Arc<Self> {
         Arc::new(self)
     }
 }
 
+#[inline]
 fn hash(definition: &SchemaDefinition) -> u64 {
     let json = serde_json::to_vec(definition).expect("a schema holds only strings, numbers and lists");
     let mut hasher = SipHasher24::new();

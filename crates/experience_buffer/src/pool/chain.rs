@@ -11,6 +11,7 @@ use crate::{
 pub(super) use crate::ring::links::{Link, behind};
 
 /// Links the `End` row `end` to the episode's row before it. Only the ring's writer calls this.
+#[inline]
 pub(super) fn end(slots: &Slots, last: Link, end: u64) {
     if let Some(found) = links_of(slots, last.number()) {
         links::note_end(found, end);
@@ -18,6 +19,7 @@ pub(super) fn end(slots: &Slots, last: Link, end: u64) {
 }
 
 /// Hides row `number` and the earlier rows of its episode. Only the ring's writer calls this.
+#[inline]
 pub(super) fn hide(slots: &Slots, number: u64) {
     let mut next = Some(number);
     while let Some(found) = next.and_then(|number| links_of(slots, number)) {
@@ -27,6 +29,7 @@ pub(super) fn hide(slots: &Slots, number: u64) {
 }
 
 /// The links of a row, unless a later row took its cell.
+#[inline]
 fn links_of(slots: &Slots, number: u64) -> Option<&[AtomicU64]> {
     slots
         .holds(number)

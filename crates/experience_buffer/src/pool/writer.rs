@@ -20,6 +20,7 @@ pub struct PoolWriter {
 }
 
 impl PoolWriter {
+    #[inline]
     pub(super) fn new(shards: Vec<ShardWriter>) -> Self {
         Self {
             shards,
@@ -76,6 +77,7 @@ impl PoolWriter {
     }
 
     /// The writers of the shards, for as many tasks. A player's is at [`PoolHandle::shard`].
+    #[inline]
     pub fn shards_mut(&mut self) -> &mut [ShardWriter] {
         self.publish();
         &mut self.shards
@@ -101,6 +103,7 @@ impl PoolWriter {
 }
 
 impl Drop for PoolWriter {
+    #[inline]
     fn drop(&mut self) {
         self.publish();
     }
@@ -161,6 +164,7 @@ impl PoolPart<'_> {
 }
 
 impl Drop for PoolPart<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.publish();
     }
@@ -175,6 +179,7 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
+    #[inline]
     pub(super) fn new(slots: Arc<Slots>, streams: bool) -> Self {
         Self {
             slots,
@@ -190,6 +195,7 @@ impl ShardWriter {
     ///
     /// # Panics
     /// When `row` is not as long as the pool's rows.
+    #[inline]
     pub fn push(&mut self, player: &mut PoolHandle, row: &[u64]) -> Result<(), Closed> {
         self.append(player, row)
     }
@@ -266,12 +272,14 @@ impl ShardWriter {
 }
 
 impl Drop for ShardWriter {
+    #[inline]
     fn drop(&mut self) {
         self.slots.close();
     }
 }
 
 impl fmt::Debug for ShardWriter {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShardWriter")
             .field("next", &self.next)
@@ -291,6 +299,7 @@ pub struct Run {
 }
 
 impl Default for Run {
+    #[inline]
     fn default() -> Self {
         Self {
             shard: u32::MAX,
@@ -343,12 +352,14 @@ pub struct PoolHandle {
 }
 
 impl PoolHandle {
+    #[inline]
     pub(super) fn new(shard: u32) -> Self {
         Self { shard, last: None }
     }
 
     /// The shard of its rows.
     #[must_use]
+    #[inline]
     pub fn shard(&self) -> usize {
         self.shard as usize
     }

@@ -26,15 +26,18 @@ pub(crate) struct Cursor {
 struct Skipped(Option<u64>);
 
 impl Skipped {
+    #[inline]
     fn before(number: u64) -> Self {
         Self((number == 0).then_some(0))
     }
 
+    #[inline]
     fn is_below(self, skipped: u64) -> bool {
         self.0.is_some_and(|known| known < skipped)
     }
 
     /// Raises the count to `skipped`, and returns the difference.
+    #[inline]
     fn rise_to(&mut self, skipped: u64) -> u64 {
         let known = self.0.unwrap_or(skipped);
         self.0 = Some(known.max(skipped));
@@ -44,6 +47,7 @@ impl Skipped {
 
 impl Cursor {
     /// A cursor at row `next`.
+    #[inline]
     pub(crate) fn new(next: u64) -> Self {
         Self {
             next,
@@ -52,6 +56,7 @@ impl Cursor {
     }
 
     /// Seeks to row `next`. Rows in between do not count as missed.
+    #[inline]
     pub(crate) fn seek(&mut self, next: u64) {
         *self = Self::new(next);
     }

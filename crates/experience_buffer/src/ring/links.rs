@@ -45,10 +45,12 @@ pub(crate) fn is_hidden(links: &[u64]) -> bool {
 pub(crate) struct Link(NonZeroU64);
 
 impl Link {
+    #[inline]
     pub(crate) fn to(number: u64) -> Self {
         Self(NonZeroU64::MIN.saturating_add(number))
     }
 
+    #[inline]
     pub(crate) fn number(self) -> u64 {
         self.0.get() - 1
     }
@@ -61,11 +63,13 @@ pub(crate) fn behind(previous: Option<Link>) -> [u64; 2] {
 }
 
 /// Stores in the links of a row that the `End` row `end` follows it.
+#[inline]
 pub(crate) fn note_end(links: &[AtomicU64], end: u64) {
     links[END].store(end + 1, Ordering::Release);
 }
 
 /// Stores in the links of a row that only the accounting cursor may still read it.
+#[inline]
 pub(crate) fn hide(links: &[AtomicU64]) {
     links[END].store(HIDDEN, Ordering::Release);
 }

@@ -24,6 +24,7 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// Rows in `words`, which are [`Shape::words`] words.
+    #[inline]
     pub(super) fn new(words: Words, shape: Shape) -> Self {
         Self {
             words,
@@ -41,24 +42,29 @@ impl Rows {
     }
 
     /// Maps all pages now, unless they are of a file.
+    #[inline]
     pub(crate) fn prefault(&self) {
         self.words.prefault();
     }
 
     /// Bytes, by kind of memory.
+    #[inline]
     pub(crate) fn memory(&self) -> MemoryUse {
         self.words.memory()
     }
 
+    #[inline]
     pub(super) fn words_mut(&mut self) -> &mut Words {
         &mut self.words
     }
 
+    #[inline]
     pub(crate) fn row_words(&self) -> usize {
         self.len - self.links
     }
 
     /// Words of a row and its links: what [`RowsView::load`] copies.
+    #[inline]
     pub(crate) fn content_words(&self) -> usize {
         self.len
     }
@@ -105,6 +111,7 @@ impl<'a> RowsView<'a> {
     }
 
     /// The links of a cell, each of which can be read and written at any time.
+    #[inline]
     pub(crate) fn links(self, index: usize) -> &'a [AtomicU64] {
         &self.content(index)[..self.links]
     }

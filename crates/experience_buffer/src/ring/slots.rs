@@ -56,6 +56,7 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// A ring in `words`, which are [`Shape::words`] words.
+    #[inline]
     pub(crate) fn new(words: Words, shape: Shape) -> Self {
         let capacity = shape.capacity.next_power_of_two();
         debug_assert_eq!(Ok(words.len()), shape.words());
@@ -71,14 +72,17 @@ impl Slots {
         &self.cells.header()[index]
     }
 
+    #[inline]
     pub(crate) fn cells(&self) -> &Rows {
         &self.cells
     }
 
+    #[inline]
     pub(crate) fn links(&self) -> Links {
         self.links
     }
 
+    #[inline]
     pub(crate) fn capacity(&self) -> u64 {
         self.mask + 1
     }
@@ -106,6 +110,7 @@ impl Slots {
 
     /// Whether the counters are consistent, as they are unless the words are of a damaged file.
     #[cfg(not(loom))]
+    #[inline]
     pub(crate) fn is_consistent(&self) -> bool {
         // In this order: rows may be pushed meanwhile.
         let (missed, accounted, floor) = (self.missed(), self.accounted(), self.floor());
@@ -118,6 +123,7 @@ impl Slots {
     }
 
     /// Whether the ring was closed. Also sound on read-only memory.
+    #[inline]
     pub(crate) fn was_closed(&self) -> bool {
         acquire(self.counter(counter::CLOSED)) != 0
     }
@@ -134,11 +140,13 @@ impl Slots {
         head.saturating_sub(self.capacity())
     }
 
+    #[inline]
     pub(crate) fn accounted(&self) -> u64 {
         acquire(self.counter(counter::ACCOUNTED))
     }
 
     /// Moves the accounting cursor to `next`, having missed `missed` rows before it. The caller holds the lock of the cursor.
+    #[inline]
     pub(crate) fn account(&self, next: u64, missed: u64) {
         // In this order: a thread that loads them in the other order never sees more rows missed than passed.
         self.counter(counter::ACCOUNTED).store(next, Ordering::Release);
@@ -149,18 +157,22 @@ impl Slots {
     }
 
     /// Rows that were overwritten before the accounting cursor reached them.
+    #[inline]
     pub(crate) fn missed(&self) -> u64 {
         acquire(self.counter(counter::MISSED))
     }
 
+    #[inline]
     pub(crate) fn skipped(&self) -> u64 {
         acquire(self.counter(counter::SKIPPED))
     }
 
+    #[inline]
     pub(crate) fn floor(&self) -> u64 {
         acquire(self.counter(counter::FLOOR))
     }
 
+    #[inline]
     pub(crate) fn raise_floor(&self, floor: u64) {
         self.counter(counter::FLOOR).fetch_max(floor, Ordering::AcqRel);
     }
@@ -170,10 +182,12 @@ impl Slots {
         self.counter(counter::CLOSED).load(Ordering::Acquire) != 0
     }
 
+    #[inline]
     pub(crate) fn close(&self) {
         self.counter(counter::CLOSED).store(1, Ordering::Release);
     }
 
+    #[inline]
     pub(crate) fn rejected(&self) -> u64 {
         self.counter(counter::REJECTED).load(Ordering::Relaxed)
     }
@@ -244,6 +258,7 @@ impl Slots {
     }
 
     /// Rows that can be pushed before one is overwritten that was not drained.
+    #[inline]
     pub(crate) fn free(&self) -> usize {
         // In this order: rows pushed in between make the result too small, never too large.
         let accounted = self.accounted();
@@ -281,6 +296,7 @@ impl Slots {
     }
 
     /// Whether row `number`, which was pushed, is still in its cell. Only the writer calls this: no other thread overwrites it.
+    #[inline]
     pub(crate) fn holds(&self, number: u64) -> bool {
         number >= self.oldest(self.head())
     }
@@ -288,6 +304,7 @@ impl Slots {
 
 /// Removes the ring's file, unless it holds rows that were not drained.
 impl Drop for Slots {
+    #[inline]
     fn drop(&mut self) {
         let is_done = |slots: &Self| slots.was_closed() && slots.accounted() >= slots.head();
         if self.cells.memory().file > 0 && is_done(self) {

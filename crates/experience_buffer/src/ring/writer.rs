@@ -21,6 +21,7 @@ pub struct RingWriter {
 }
 
 impl RingWriter {
+    #[inline]
     pub(super) fn new(slots: Arc<Slots>, shape: Shape) -> Self {
         Self {
             slots,
@@ -81,6 +82,7 @@ impl RingWriter {
 
     /// Rows that can be pushed before one is lost that was not drained.
     #[must_use]
+    #[inline]
     pub fn free(&self) -> usize {
         self.slots.free()
     }
@@ -89,18 +91,21 @@ impl RingWriter {
     ///
     /// For a player that withdraws its consent: its open episode is discarded when it is drained, and must not be sampled or
     /// peeked at until then.
+    #[inline]
     pub fn hide(&mut self) {
         self.slots.raise_floor(self.next);
     }
 }
 
 impl Drop for RingWriter {
+    #[inline]
     fn drop(&mut self) {
         self.slots.close();
     }
 }
 
 impl fmt::Debug for RingWriter {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RingWriter")
             .field("next", &self.next)

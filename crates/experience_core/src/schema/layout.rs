@@ -57,66 +57,77 @@ impl RowLayout {
 
     /// Size of a row in bytes, a multiple of 8.
     #[must_use]
+    #[inline]
     pub fn row_bytes(&self) -> usize {
         self.row_bytes
     }
 
     /// Size of a row in 64-bit words.
     #[must_use]
+    #[inline]
     pub fn row_words(&self) -> usize {
         self.row_bytes / 8
     }
 
     /// Number of `f32` values in the observation.
     #[must_use]
+    #[inline]
     pub fn observation_width(&self) -> usize {
         self.observation.len() / DType::F32.size()
     }
 
     /// The bytes of the observation, without padding.
     #[must_use]
+    #[inline]
     pub fn observation(&self) -> Range<usize> {
         self.observation.clone()
     }
 
     /// The bytes of the action mask; empty where there is no mask.
     #[must_use]
+    #[inline]
     pub fn mask(&self) -> Range<usize> {
         self.mask.clone()
     }
 
     /// The bytes of all action columns, including the padding between them.
     #[must_use]
+    #[inline]
     pub fn action(&self) -> Range<usize> {
         self.action.clone()
     }
 
     /// The first byte of each action column, from the start of the row.
     #[must_use]
+    #[inline]
     pub fn action_offsets(&self) -> &[usize] {
         &self.action_offsets
     }
 
     /// The bytes of all info columns, including the padding between them.
     #[must_use]
+    #[inline]
     pub fn info(&self) -> Range<usize> {
         self.info.clone()
     }
 
     /// The first byte of each info column, from the start of the row.
     #[must_use]
+    #[inline]
     pub fn info_offsets(&self) -> &[usize] {
         &self.info_offsets
     }
 
     /// The bytes of the reward terms, without padding.
     #[must_use]
+    #[inline]
     pub fn reward_terms(&self) -> Range<usize> {
         self.reward_terms.clone()
     }
 }
 
 /// Places `columns` one after the other from byte `start`: the bytes of all of them, and the offset of each.
+#[inline]
 fn column_offsets(columns: &[Column], start: usize) -> (Range<usize>, Vec<usize>) {
     let mut end = start;
     let offsets = columns

@@ -88,6 +88,7 @@ const HAS_MATCH: u8 = 4;
 impl StepHeader {
     /// A header of the given kind with all other fields 0.
     #[must_use]
+    #[inline]
     pub fn new(kind: StepKind) -> Self {
         Self {
             kind: kind as u8,
@@ -100,6 +101,7 @@ impl StepHeader {
     /// # Panics
     /// When the row is shorter than a header.
     #[must_use]
+    #[inline]
     pub fn of(row: &[u64]) -> &Self {
         bytemuck::from_bytes(&bytemuck::cast_slice(row)[..size_of::<Self>()])
     }
@@ -109,12 +111,14 @@ impl StepHeader {
     /// # Panics
     /// When the row is shorter than a header.
     #[must_use]
+    #[inline]
     pub fn of_mut(row: &mut [u64]) -> &mut Self {
         bytemuck::from_bytes_mut(&mut bytemuck::cast_slice_mut(row)[..size_of::<Self>()])
     }
 
     /// What the row adds to its episode.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> StepKind {
         match self.kind {
             0 => StepKind::Begin,
@@ -125,12 +129,14 @@ impl StepHeader {
     }
 
     /// Sets what the row adds to its episode.
+    #[inline]
     pub fn set_kind(&mut self, kind: StepKind) {
         self.kind = kind as u8;
     }
 
     /// How the episode ended at this row, or `None` where it goes on.
     #[must_use]
+    #[inline]
     pub fn outcome(&self) -> Option<Outcome> {
         if self.flags & TERMINATED != 0 {
             Some(Outcome::Terminated)
@@ -142,6 +148,7 @@ impl StepHeader {
     }
 
     /// Sets how the episode ended at this row, and the code of the reason.
+    #[inline]
     pub fn set_outcome(&mut self, outcome: Option<Outcome>, reason: u16) {
         self.flags &= !(TERMINATED | TRUNCATED);
         self.flags |= match outcome {
@@ -154,11 +161,13 @@ impl StepHeader {
 
     /// The match of the process that the player is in, or `None` where the recording has no match component.
     #[must_use]
+    #[inline]
     pub fn match_id(&self) -> Option<i64> {
         (self.flags & HAS_MATCH != 0).then_some(self.match_id)
     }
 
     /// Sets the match that the player is in.
+    #[inline]
     pub fn set_match_id(&mut self, id: Option<i64>) {
         self.flags &= !HAS_MATCH;
         if id.is_some() {

@@ -62,24 +62,28 @@ reasons! {
 impl EndReason {
     /// The reason as a string.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl From<&'static str> for EndReason {
+    #[inline]
     fn from(reason: &'static str) -> Self {
         Self(Cow::Borrowed(reason))
     }
 }
 
 impl From<String> for EndReason {
+    #[inline]
     fn from(reason: String) -> Self {
         Self(Cow::Owned(reason))
     }
 }
 
 impl fmt::Display for EndReason {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -97,6 +101,7 @@ pub struct ReasonTable(RwLock<Vec<EndReason>>);
 const MAX_REASONS: usize = 4096;
 
 impl Default for ReasonTable {
+    #[inline]
     fn default() -> Self {
         Self(RwLock::new(EndReason::KNOWN.to_vec()))
     }
@@ -105,6 +110,7 @@ impl Default for ReasonTable {
 impl ReasonTable {
     /// The table of another process, from the codes in its journal. Codes between them that are missing stand for
     /// `unknown`.
+    #[inline]
     pub fn from_codes(reasons: &std::collections::BTreeMap<u16, String>) -> Self {
         let last = reasons.last_key_value().map_or(0, |(code, _)| *code);
         let reason = |code| reasons.get(&code).map_or("unknown", String::as_str);
@@ -135,12 +141,14 @@ impl ReasonTable {
 
     /// The reason of `code`; `None` for 0 and for codes that were never assigned.
     #[must_use]
+    #[inline]
     pub fn reason(&self, code: u16) -> Option<EndReason> {
         let reasons = self.0.read().unwrap_or_else(PoisonError::into_inner);
         reasons.get(usize::from(code).checked_sub(1)?).cloned()
     }
 }
 
+#[inline]
 fn code_of_index(index: usize) -> u16 {
     u16::try_from(index + 1).expect("`MAX_REASONS` fits in a `u16`")
 }

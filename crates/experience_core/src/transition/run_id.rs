@@ -22,30 +22,35 @@ pub struct RunId(u32);
 impl RunId {
     /// A new random id.
     #[must_use]
+    #[inline]
     pub fn random() -> Self {
         Self::from_bits(rand::random())
     }
 
     /// The id with the lowest 31 of these bits.
     #[must_use]
+    #[inline]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits & 0x7fff_ffff)
     }
 
     /// The value of the dataset column `run`.
     #[must_use]
+    #[inline]
     pub const fn get(self) -> i64 {
         self.0 as i64
     }
 
     /// The value of the dataset column `episode_id` for the run's episode number `counter`.
     #[must_use]
+    #[inline]
     pub const fn episode_id(self, counter: u32) -> i64 {
         ((self.0 as i64) << 32) | counter as i64
     }
 }
 
 impl fmt::Display for RunId {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0)
     }

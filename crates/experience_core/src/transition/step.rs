@@ -17,6 +17,7 @@ impl<'a> StepBytes<'a> {
     /// # Panics
     /// When the length of `row` is not the schema's `row_words`.
     #[must_use]
+    #[inline]
     pub fn new(schema: &'a Schema, row: &'a [u64]) -> Self {
         assert_eq!(
             row.len(),
@@ -26,28 +27,33 @@ impl<'a> StepBytes<'a> {
         Self { schema, row }
     }
 
+    #[inline]
     fn bytes(self) -> &'a [u8] {
         bytemuck::cast_slice(self.row)
     }
 
+    #[inline]
     fn column_bytes(self, column: &Column, offset: usize) -> &'a [u8] {
         &self.bytes()[offset..offset + column.width() * column.dtype.size()]
     }
 
     /// The header.
     #[must_use]
+    #[inline]
     pub fn header(self) -> &'a StepHeader {
         StepHeader::of(self.row)
     }
 
     /// The observation, `[observation_width]`.
     #[must_use]
+    #[inline]
     pub fn observation(self) -> &'a [f32] {
         bytemuck::cast_slice(&self.bytes()[self.schema.layout().observation()])
     }
 
     /// The packed bits of the action mask, least significant bit first; empty where there is no mask.
     #[must_use]
+    #[inline]
     pub fn mask_bits(self) -> &'a [u8] {
         &self.bytes()[self.schema.layout().mask()]
     }
@@ -57,6 +63,7 @@ impl<'a> StepBytes<'a> {
     /// # Panics
     /// When `index` is not less than the mask's width.
     #[must_use]
+    #[inline]
     pub fn allows(self, index: usize) -> bool {
         assert!(
             index < self.schema.action_mask_width(),
@@ -70,6 +77,7 @@ impl<'a> StepBytes<'a> {
     /// # Panics
     /// When the schema has no such column.
     #[must_use]
+    #[inline]
     pub fn action_bytes(self, index: usize) -> &'a [u8] {
         self.column_bytes(
             &self.schema.action()[index],
@@ -92,12 +100,14 @@ impl<'a> StepBytes<'a> {
     /// # Panics
     /// When the schema has no such column.
     #[must_use]
+    #[inline]
     pub fn info_bytes(self, index: usize) -> &'a [u8] {
         self.column_bytes(&self.schema.info()[index], self.schema.layout().info_offsets()[index])
     }
 
     /// The elements of the info column `name`, converted to `f64`; `None` where the schema has no such column.
     #[must_use]
+    #[inline]
     pub fn info(self, name: &str) -> Option<Vec<f64>> {
         let index = self.schema.info().iter().position(|column| column.name == name)?;
         Some(values(self.schema.info()[index].dtype, self.info_bytes(index)).collect())
@@ -105,12 +115,14 @@ impl<'a> StepBytes<'a> {
 
     /// The reward terms, in the schema's order.
     #[must_use]
+    #[inline]
     pub fn reward_terms(self) -> &'a [f32] {
         bytemuck::cast_slice(&self.bytes()[self.schema.layout().reward_terms()])
     }
 }
 
 impl fmt::Debug for StepBytes<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = self.header();
         f.debug_struct("StepBytes")
