@@ -434,10 +434,6 @@ pub mod prelude {
     pub use crate::sink::DatasetSink;
     pub use crate::{
         buffer::{BufferKind, BufferSettings, Memory, Overflow},
-        sink::MemorySink,
-        transition::{EndReason, Outcome},
-    };
-    pub use crate::{
         capture::Nearest,
         diagnostics::ExperienceDiagnosticsPlugin,
         episode::{
@@ -449,7 +445,8 @@ pub mod prelude {
             PauseReason, PlayerRef, RecordingId, SinkFailed,
         },
         plugin_group::ExperiencePlugins,
-        recording::{ColumnBounds, ColumnName},
-        recording::{EpisodeRules, PlayerScaling, Recording},
+        recording::{ColumnBounds, ColumnName, EpisodeRules, PlayerScaling, Recording},
+        sink::MemorySink,
+        transition::{EndReason, Outcome},
     };
 }

@@ -3,7 +3,8 @@
 //! # Why not a crate
 //! Building the index and querying the three nearest neighbours of every point, in nanoseconds a point (uniform
 //! density, about 25 points within the maximum distance, all points moved between two rebuilds; fastest of 20 to 200
-//! rounds on a shared two-core server):
+//! rounds on a shared two-core server). The figures of this grid are of a variant that did not sort points by id; with
+//! sorting it takes about as long for 1,000 points and more, and up to 1.6 times as long for 100 in 2D:
 //!
 //! | points | this grid | `kiddo` 6.3, `ImmutableKdTree` | `rstar` 0.14, `bulk_load` |
 //! |---|---|---|---|

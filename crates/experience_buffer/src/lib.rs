@@ -72,7 +72,7 @@
 //! # Costs
 //! Nanoseconds a row of 256 bytes in buffers of 1024 rows, on two cores of a busy server (AMD EPYC, 1 MiB of second-level
 //! cache each): the medians of seven runs of single groups of `cargo bench --bench buffer -- --quick`
-//! (`chrt -f 20 taskset -c 0,1`). Compare ratios within a run; absolute figures differ between machines.
+//! (`chrt -f 20 taskset -c 0,1`), measured with 0.1.0. Compare ratios within a run; absolute figures differ between machines.
 //!
 //! | | copy | [`ring`] | [`queue`] | [`mutex`] |
 //! |---|---|---|---|---|
