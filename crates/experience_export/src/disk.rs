@@ -54,11 +54,15 @@ fn check(_: Operation, _: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// An open file whose operations can be made to fail by tests.
+/// An open file that cannot be synced after one of its writes or syncs has failed.
+///
+/// The system reports a write that was lost on its way to the disk once, to a write or to a sync. The next sync succeeds,
+/// though the bytes are not on the disk. So a file that has failed is never durable: its content must be written to a new one.
 #[derive(Debug)]
 pub(crate) struct DiskFile {
     file: File,
     path: PathBuf,
+    has_failed: bool,
 }
 
 impl DiskFile {
@@ -75,16 +79,38 @@ impl DiskFile {
         Ok(Self {
             file,
             path: path.to_owned(),
+            has_failed: false,
         })
     }
 
     /// Syncs content and metadata to the disk, so that both survive a loss of power.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        check(Operation::Sync, &self.path)?;
-        self.file.sync_all()?;
+    ///
+    /// # Errors
+    /// When the file system refuses, and always after a write or a sync of the file has failed.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::Error::other("an earlier write or sync of the file failed"));
+        }
+        let synced = check(Operation::Sync, &self.path).and_then(|()| self.file.sync_all());
+        self.has_failed = synced.is_err();
         #[cfg(any(test, feature = "fault_injection"))]
-        faults::synced(&self.path);
-        Ok(())
+        if synced.is_ok() {
+            faults::synced(&self.path);
+        }
+        synced
+    }
+
+    /// Whether a write or a sync has failed, so that content may be missing.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(not(any(test, feature = "fault_injection")))]
+        check(Operation::Write, &self.path)?;
+        #[cfg(any(test, feature = "fault_injection"))]
+        let bytes = &bytes[..faults::check_write(&self.path, &mut self.file, bytes)?];
+        self.file.write(bytes)
     }
 
     /// Truncates the file to `len` bytes and moves the cursor to its end.
@@ -98,11 +124,9 @@ impl DiskFile {
 
 impl Write for DiskFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(not(any(test, feature = "fault_injection")))]
-        check(Operation::Write, &self.path)?;
-        #[cfg(any(test, feature = "fault_injection"))]
-        let bytes = &bytes[..faults::check_write(&self.path, &mut self.file, bytes)?];
-        self.file.write(bytes)
+        let written = self.try_write(bytes);
+        self.has_failed |= matches!(&written, Err(error) if error.kind() != io::ErrorKind::Interrupted);
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -196,9 +220,12 @@ pub fn sync_folder(folder: &Path) {
 
 /// Copies a file and syncs the copy.
 pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
     check(Operation::CreateFile, to)?;
-    fs::copy(from, to)?;
-    DiskFile::open(to, OpenOptions::new().write(true))?.sync()
+    // One handle for the writes and the sync: a later one may not be told of a write that was lost.
+    let mut copied = DiskFile::open(to, OpenOptions::new().write(true).create(true).truncate(true))?;
+    io::copy(&mut from, &mut copied)?;
+    copied.sync()
 }
 
 /// Removes a file.

@@ -7,14 +7,15 @@ use super::{
     temporary,
 };
 use std::{
-    fs,
-    io::{self, Write},
+    fs::{self, File},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
 /// A file that appears at its final path when it is committed. Dropped before that, it is removed.
 ///
-/// Writes are not buffered.
+/// Writes are not buffered. A file of which a write or a sync has failed is never committed, because the system reports a lost
+/// write only once; [`rewrite`](Self::rewrite) copies it to a new one.
 #[derive(Debug)]
 pub struct AtomicFile {
     /// `None` once the file is synced and closed.
@@ -22,6 +23,9 @@ pub struct AtomicFile {
     /// `None` once the file is at its final path.
     temporary: Option<PathBuf>,
     path: PathBuf,
+    /// Number of bytes that were written, and their CRC-32C.
+    written: u64,
+    sum: u32,
 }
 
 impl AtomicFile {
@@ -36,12 +40,50 @@ impl AtomicFile {
             file: Some(DiskFile::create_new(&temporary)?),
             temporary: Some(temporary),
             path: path.to_owned(),
+            written: 0,
+            sum: 0,
         })
+    }
+
+    /// Whether a write or a sync has failed. The file is then never committed.
+    pub fn has_failed(&self) -> bool {
+        self.file.as_ref().is_some_and(DiskFile::has_failed)
+    }
+
+    /// Replaces a file that [has failed](Self::has_failed) by a copy under a new temporary name in the same folder. May be
+    /// called again after an error.
+    ///
+    /// # Errors
+    /// [`InvalidData`](io::ErrorKind::InvalidData) when the bytes that were written cannot be read back from the file: they are
+    /// lost. Another kind when the file system refuses the copy.
+    pub fn rewrite(&mut self) -> io::Result<()> {
+        const CHUNK: u64 = 1 << 20;
+        let Some(old) = &self.temporary else { return Ok(()) };
+        let lost = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason);
+        let mut from = File::open(old)?;
+        let mut copy = Self::create_as(&self.path, temporary(parent(old)))?;
+        let mut chunk = Vec::new();
+        while copy.written < self.written {
+            chunk.clear();
+            let read = (&mut from)
+                .take(CHUNK.min(self.written - copy.written))
+                .read_to_end(&mut chunk);
+            if !matches!(read, Ok(1..)) {
+                return Err(lost("a part of the file cannot be read back"));
+            }
+            copy.write_all(&chunk)?;
+        }
+        if copy.sum != self.sum {
+            return Err(lost("the file has other content than was written to it"));
+        }
+        // The old file is removed with the value that held it.
+        core::mem::swap(self, &mut copy);
+        Ok(())
     }
 
     /// Syncs and closes the file, which is still at its temporary path. Further writes fail.
     pub fn close(&mut self) -> io::Result<()> {
-        if let Some(file) = &self.file {
+        if let Some(file) = &mut self.file {
             file.sync()?;
         }
         // Windows renames no open file, and the number of open files is limited.
@@ -49,7 +91,8 @@ impl AtomicFile {
         Ok(())
     }
 
-    /// Syncs the file, renames it to its final path and syncs the folder. May be called again after an error.
+    /// Syncs the file, renames it to its final path and syncs the folder. May be called again after an error, if the file has
+    /// not [failed](Self::has_failed).
     pub fn commit(&mut self) -> io::Result<()> {
         self.close()?;
         if let Some(temporary) = &self.temporary {
@@ -83,7 +126,12 @@ impl AtomicFile {
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.file {
-            Some(file) => file.write(bytes),
+            Some(file) => {
+                let written = file.write(bytes)?;
+                self.written += written as u64;
+                self.sum = crc32c::crc32c_append(self.sum, &bytes[..written]);
+                Ok(written)
+            }
             None => Err(io::Error::other("the file is closed")),
         }
     }

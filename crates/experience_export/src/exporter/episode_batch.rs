@@ -4,6 +4,7 @@ use crate::assembly::StoredEpisode;
 use crossbeam_channel::Sender;
 use experience_core::transition::Episode;
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Instant,
 };
@@ -26,16 +27,25 @@ pub(super) struct EpisodeBatch {
     pub(super) created: Instant,
     /// Held by each sink that has taken the batch and has not made it durable yet.
     pub(super) token: Arc<DurabilityToken>,
+    /// The location of the batch in the journal. `None` unless the journal holds all of it.
+    pub(super) stored: Option<Arc<StoredBatch>>,
 }
 
 impl EpisodeBatch {
-    pub(super) fn new(episodes: Vec<Episode>, unreadable: u64, created: Instant, token: Arc<DurabilityToken>) -> Self {
+    pub(super) fn new(
+        episodes: Vec<Episode>,
+        unreadable: u64,
+        created: Instant,
+        token: Arc<DurabilityToken>,
+        stored: Option<Arc<StoredBatch>>,
+    ) -> Self {
         Self {
             transitions: episodes.iter().map(|episode| episode.len() as u64).sum(),
             unreadable,
             bytes: episodes.iter().map(|episode| size_of_val(episode.rows())).sum(),
             created,
             token,
+            stored,
             episodes,
         }
     }
@@ -48,6 +58,8 @@ impl EpisodeBatch {
 
 /// Episodes that are dispatched together and are stored in the journal. Memory holds only their locations.
 pub(super) struct StoredBatch {
+    /// The journal's folder.
+    pub(super) journal: PathBuf,
     pub(super) episodes: Vec<StoredEpisode>,
     pub(super) transitions: u64,
     /// Bytes of rows.
@@ -60,12 +72,14 @@ pub(super) struct StoredBatch {
 
 impl StoredBatch {
     pub(super) fn new(
+        journal: PathBuf,
         episodes: Vec<StoredEpisode>,
         bytes: usize,
         created: Instant,
         token: Arc<DurabilityToken>,
     ) -> Self {
         Self {
+            journal,
             transitions: episodes.iter().map(StoredEpisode::transitions).sum(),
             bytes,
             created,

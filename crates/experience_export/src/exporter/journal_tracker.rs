@@ -305,9 +305,9 @@ impl JournalTracker {
         created: Instant,
         token: &Arc<DurabilityToken>,
     ) -> Option<Arc<StoredBatch>> {
-        self.segments.as_ref()?;
+        let journal = self.segments.as_ref()?.folder().to_owned();
         let episodes = builders.iter().map(EpisodeBuilder::stored).collect::<Option<_>>()?;
-        Some(Arc::new(StoredBatch::new(episodes, bytes, created, token.clone())))
+        Some(Arc::new(StoredBatch::new(journal, episodes, bytes, created, token.clone())))
     }
 
     /// The batch in memory.
@@ -317,6 +317,7 @@ impl JournalTracker {
         builders: impl Iterator<Item = EpisodeBuilder>,
         created: Instant,
         token: Arc<DurabilityToken>,
+        stored: Option<Arc<StoredBatch>>,
     ) -> EpisodeBatch {
         let mut segments = self.segments.as_mut();
         let episodes = builders.map(|builder| {
@@ -324,11 +325,11 @@ impl JournalTracker {
             let episode = builder.into_episode(&context.schema, context.run, segments.as_deref_mut());
             (transitions, episode)
         });
-        collect(&self.name, episodes, created, token)
+        collect(&self.name, episodes, created, token, stored)
     }
 
     /// Reads a batch back.
-    pub(super) fn load(&mut self, context: &AssemblyContext, stored: &StoredBatch) -> Arc<EpisodeBatch> {
+    pub(super) fn load(&mut self, context: &AssemblyContext, stored: &Arc<StoredBatch>) -> Arc<EpisodeBatch> {
         stored.load(|| {
             let mut segments = self.segments.as_mut();
             let episodes = stored.episodes.iter().map(|episode| {
@@ -338,7 +339,8 @@ impl JournalTracker {
                 };
                 (episode.transitions(), loaded)
             });
-            collect(&self.name, episodes, stored.created, stored.token.clone())
+            let (created, token) = (stored.created, stored.token.clone());
+            collect(&self.name, episodes, created, token, Some(stored.clone()))
         })
     }
 
@@ -358,6 +360,7 @@ fn collect(
     episodes: impl Iterator<Item = (u64, io::Result<Episode>)>,
     created: Instant,
     token: Arc<DurabilityToken>,
+    stored: Option<Arc<StoredBatch>>,
 ) -> EpisodeBatch {
     let mut unreadable = 0;
     let readable = episodes.filter_map(|(transitions, episode)| match episode {
@@ -371,7 +374,7 @@ fn collect(
         }
     });
     let readable = readable.collect();
-    EpisodeBatch::new(readable, unreadable, created, token)
+    EpisodeBatch::new(readable, unreadable, created, token, stored)
 }
 
 fn counts(counters: &Counters) -> Counts {

@@ -220,15 +220,12 @@ impl RecordingPipeline {
         let (created, token) = (Instant::now(), Arc::new(DurabilityToken));
         self.journal.track(&self.finished, &token);
         let takes: Vec<_> = self.sinks.iter().map(|sink| sink.takes(bytes, false)).collect();
-        let stored = if takes.iter().all(|&takes| takes) {
-            None
-        } else {
-            self.journal.stored_batch(&self.finished, bytes, created, &token)
-        };
+        let location = self.journal.stored_batch(&self.finished, bytes, created, &token);
+        let stored = location.clone().filter(|_| takes.contains(&false));
         // Rows leave memory where no sink takes the batch now.
         let batch = (stored.is_none() || takes.contains(&true)).then(|| {
             let finished = self.finished.drain(..);
-            Arc::new(self.journal.episode_batch(&self.context, finished, created, token))
+            Arc::new(self.journal.episode_batch(&self.context, finished, created, token, location))
         });
         self.finished.clear();
         for (sink, takes) in self.sinks.iter_mut().zip(takes) {

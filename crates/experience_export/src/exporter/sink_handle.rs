@@ -162,7 +162,7 @@ impl SinkHandle {
     }
 
     /// Moves waiting commands to the queue while they fit. `load` reads a batch back from the journal.
-    pub(super) fn feed(&mut self, mut load: impl FnMut(&StoredBatch) -> Arc<EpisodeBatch>) {
+    pub(super) fn feed(&mut self, mut load: impl FnMut(&Arc<StoredBatch>) -> Arc<EpisodeBatch>) {
         while let Some(next) = self.waiting.pop_front() {
             let batch = match next {
                 Waiting::Flush(completion) => {

@@ -249,7 +249,7 @@ mod tests {
         };
         let episode = Episode::new(schema, info, rows, Outcome::Truncated, EndReason::GAP);
         let token = Arc::new(DurabilityToken);
-        Arc::new(EpisodeBatch::new(vec![episode], 0, Instant::now(), token))
+        Arc::new(EpisodeBatch::new(vec![episode], 0, Instant::now(), token, None))
     }
 
     fn offer(queue: &mut SinkQueue, batch: &Arc<EpisodeBatch>, bound: usize) -> bool {
