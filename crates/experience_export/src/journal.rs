@@ -61,6 +61,7 @@ mod extent;
 mod frame;
 mod reader;
 mod record;
+mod segment;
 mod writer;
 
 #[cfg(test)]

@@ -134,7 +134,9 @@ mod tests {
                         assert!(is_lost || *operation == Operation::CreateFile, "{when}: {error}");
                     }
                 }
-                let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+                let names = std::fs::read_dir(folder.path())
+                    .unwrap()
+                    .map(|entry| entry.unwrap().file_name());
                 assert!(names.into_iter().all(|name| name == "shard"), "{when}");
             }
         }

@@ -275,7 +275,7 @@ mod tests {
         };
         let operations = Faults::count(|| drop(commit(counted.path())));
         // The file and its content are there before the commit.
-        for at in 2..operations.len() {
+        for (at, (operation, _)) in operations.iter().enumerate().skip(2) {
             let folder = prepare();
             let plan = Faults::plan(at, Fault::Full);
             let (committed, mut file) = commit(folder.path());
@@ -283,6 +283,18 @@ mod tests {
                 assert_eq!(error.kind(), io::ErrorKind::StorageFull);
                 assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"old");
                 plan.free_space();
+                let is_lost = *operation == Operation::Sync;
+                assert_eq!(file.has_failed(), is_lost);
+                if is_lost {
+                    // The disk would sync the file now, without the content that it has lost.
+                    assert!(file.commit().is_err());
+                    assert_eq!(file.rewrite().unwrap_err().kind(), io::ErrorKind::InvalidData);
+                    assert!(file.commit().is_err());
+                    drop(file);
+                    assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"old");
+                    assert_eq!(names(folder.path()), ["file"]);
+                    continue;
+                }
                 file.commit().unwrap();
             }
             assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"new content");

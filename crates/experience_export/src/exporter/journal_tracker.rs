@@ -267,6 +267,15 @@ impl JournalTracker {
         }
     }
 
+    /// Syncs what was written, at a flush that callers wait for.
+    pub(super) fn secure(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        if let Err(error) = journal.secure() {
+            let folder = journal.folder().to_owned();
+            self.report_failure(folder, error);
+        }
+    }
+
     /// The oldest segment with a part of a batch that some sink has not made durable.
     fn oldest_undurable(&self) -> u32 {
         let segments = self.undurable.iter().map(|batch| batch.segment);
@@ -307,7 +316,13 @@ impl JournalTracker {
     ) -> Option<Arc<StoredBatch>> {
         let journal = self.segments.as_ref()?.folder().to_owned();
         let episodes = builders.iter().map(EpisodeBuilder::stored).collect::<Option<_>>()?;
-        Some(Arc::new(StoredBatch::new(journal, episodes, bytes, created, token.clone())))
+        Some(Arc::new(StoredBatch::new(
+            journal,
+            episodes,
+            bytes,
+            created,
+            token.clone(),
+        )))
     }
 
     /// The batch in memory.

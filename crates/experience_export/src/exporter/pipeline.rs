@@ -225,7 +225,10 @@ impl RecordingPipeline {
         // Rows leave memory where no sink takes the batch now.
         let batch = (stored.is_none() || takes.contains(&true)).then(|| {
             let finished = self.finished.drain(..);
-            Arc::new(self.journal.episode_batch(&self.context, finished, created, token, location))
+            Arc::new(
+                self.journal
+                    .episode_batch(&self.context, finished, created, token, location),
+            )
         });
         self.finished.clear();
         for (sink, takes) in self.sinks.iter_mut().zip(takes) {
@@ -335,6 +338,7 @@ impl RecordingPipeline {
     pub(super) fn flush(&mut self, completions: &[Arc<Completion>]) {
         self.write_journal();
         self.dispatch(true);
+        self.journal.secure();
         for sink in &mut self.sinks {
             for completion in completions {
                 sink.flush(completion.clone());

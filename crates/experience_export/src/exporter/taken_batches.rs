@@ -24,7 +24,7 @@ struct TakenBatch {
     /// The value of `taken` after this batch.
     taken: u64,
     episodes: Vec<TakenEpisode>,
-    token: Arc<DurabilityToken>,
+    _token: Arc<DurabilityToken>,
     /// Its location in the journal. `None` if the journal lacks it.
     stored: Option<Arc<StoredBatch>>,
 }
@@ -61,7 +61,7 @@ impl TakenBatches {
         self.take(TakenBatch {
             taken: 0,
             episodes,
-            token: batch.token.clone(),
+            _token: batch.token.clone(),
             stored: batch.stored.clone(),
         });
     }

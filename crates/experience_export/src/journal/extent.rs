@@ -49,7 +49,10 @@ impl Segments {
     /// When they cannot be read, or their checksum is wrong. `rows` is unchanged then.
     pub fn read(&mut self, extent: &Extent, rows: &mut Vec<u64>) -> io::Result<()> {
         let before = rows.len();
-        let was_open = self.open.as_ref().is_some_and(|(segment, _)| *segment == extent.segment);
+        let was_open = self
+            .open
+            .as_ref()
+            .is_some_and(|(segment, _)| *segment == extent.segment);
         let mut read = self.try_read(extent, rows);
         if read.is_err() {
             rows.truncate(before);

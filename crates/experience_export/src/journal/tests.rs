@@ -177,8 +177,15 @@ fn scenario(folder: &Path, segment_bytes: u64, sync_every: i64, faults: &Faults)
             done.committed.push(frame);
             done.extents.push(extent);
         }
-        if frame % sync_every == sync_every - 1 && journal.sync_if_due().is_ok() {
-            done.durable.clone_from(&done.committed);
+        if frame % sync_every == sync_every - 1 {
+            let mut synced = journal.sync_if_due();
+            if synced.is_err() {
+                faults.free_space();
+                synced = journal.sync_if_due();
+            }
+            if synced.is_ok() {
+                done.durable.clone_from(&done.committed);
+            }
         }
     }
     done
@@ -233,5 +240,7 @@ fn check(folder: &Path, fault: Fault, done: &Done, what: &str) {
         // The process lives and retries, so every frame is found.
         assert_eq!(done.committed, (0..FRAMES).collect::<Vec<_>>(), "{what}");
         assert_eq!(reader.missing, 0, "{what}");
+        assert_eq!(reader.damage, [], "{what}");
+        assert_eq!(done.durable.is_empty(), false, "{what}");
     }
 }
