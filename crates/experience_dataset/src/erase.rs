@@ -119,6 +119,13 @@ fn erase_from(
             path.display()
         ));
     }
+    let damaged = recording.path().join(layout::DAMAGED);
+    if damaged.exists() {
+        erased.unreached.push(format!(
+            "`{}` holds parts of journals that could not be read: remove them with `experience recover --discard-damaged`",
+            damaged.display()
+        ));
+    }
     let journal = recording.path().join(layout::JOURNALS);
     if journal.exists() {
         erased

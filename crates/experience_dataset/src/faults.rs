@@ -1,6 +1,7 @@
 //! Tests that inject every fault at every file system operation of recording, erasing, merging and recovering.
 
 mod compaction;
+mod damage;
 
 use super::{Dataset, DatasetError, MergeSettings, RecordingData, RecoverSettings, RunStatus, merge};
 use crate::sink::DatasetSink;

@@ -23,7 +23,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0 | the letters `bevyjrnl` |
-//! | 8 | version of this format, `u32`: 1; the bytes before it are the same in every version |
+//! | 8 | version of this format, `u32`: 1; the bytes before it are the same in every version, and the checksums of frames in no two |
 //! | 12 | `0x01020304` as a `u32` in the machine's byte order |
 //!
 //! and continues with frames, without gaps, until its end:
@@ -54,14 +54,17 @@
 //! first frame of a segment holds a head and all reasons so far, so every segment can be read without the others.
 //!
 //! # Damage
-//! A truncated frame, such as the last one of a process that died, is ignored. A frame with a wrong checksum is skipped: the
-//! next frame begins where a length, a checksum and a number match again. Both are reported as [`Damage`].
+//! A frame that is truncated, such as the last one of a process that died, or has a wrong checksum, is skipped: the next frame
+//! begins where a length, a checksum and a number match again. That is found in time proportional to the segment, whatever its
+//! bytes. A segment whose preamble is damaged is read from its first frame on. All that is skipped is reported as [`Damage`],
+//! and the number of frames that are missing as [`JournalReader::missing`].
 
 mod extent;
 mod frame;
 mod reader;
 mod record;
 mod segment;
+mod substring_sums;
 mod writer;
 
 #[cfg(test)]
@@ -71,7 +74,7 @@ pub use extent::{Extent, Segments};
 pub use reader::{Damage, JournalError, JournalReader, Place, Unread};
 pub use record::{Counts, Head, Record};
 pub use writer::{Journal, Owner};
-pub use writer::{remove, sweep};
+pub use writer::{remove, remove_segments, sweep};
 
 use crate::disk;
 use core::time::Duration;

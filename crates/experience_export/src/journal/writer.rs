@@ -2,7 +2,7 @@
 
 use super::{
     Extent, Fsync, Head, JournalSettings, Record, Segments,
-    extent::path,
+    extent::{number, path},
     frame::{self, NUMBER},
     segment::Segment,
 };
@@ -355,6 +355,17 @@ pub fn remove(folder: &Path) -> io::Result<()> {
     }
     sweep(all);
     Ok(())
+}
+
+/// Deletes the segments of the journal in `folder` that `is_needless` names. Errors are ignored.
+pub fn remove_segments(folder: &Path, is_needless: impl Fn(u32) -> bool) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let segment = entry.file_name().to_str().and_then(number);
+        if segment.is_some_and(&is_needless) {
+            disk::remove_unfinished(&entry.path());
+        }
+    }
 }
 
 /// Completes deletions that were interrupted in `all`, a folder of journals, and deletes the folder if it is empty then.
