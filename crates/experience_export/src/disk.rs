@@ -10,11 +10,12 @@
 pub mod atomic;
 #[cfg(any(test, feature = "fault_injection"))]
 pub mod faults;
+mod file_size_limit;
 
 use atomic::AtomicFile;
 use std::{
     ffi::OsStr,
-    fs::{self, File, OpenOptions},
+    fs::{self, DirEntry, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -72,7 +73,19 @@ impl DiskFile {
         Self::open(path, OpenOptions::new().write(true).create_new(true))
     }
 
+    /// Creates a file under a [temporary](temporary) name in `folder`, and locks it, so that [`sweep`] does not remove it.
+    pub(crate) fn create_temporary(folder: &Path) -> io::Result<(Self, PathBuf)> {
+        loop {
+            let path = temporary(folder);
+            let file = Self::create_new(&path)?;
+            if is_own(&file.file, &path) {
+                return Ok((file, path));
+            }
+        }
+    }
+
     fn open(path: &Path, options: &OpenOptions) -> io::Result<Self> {
+        file_size_limit::report_as_error();
         let file = options.open(path)?;
         #[cfg(any(test, feature = "fault_injection"))]
         faults::opened(path, &file);
@@ -145,6 +158,52 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
         .is_some_and(|name| name.starts_with(TEMPORARY) && name.ends_with(".tmp"))
 }
 
+/// Locks an unfinished file or folder. False if another process is sweeping it.
+fn is_own(file: &File, path: &Path) -> bool {
+    match file.try_lock() {
+        Ok(()) => path.exists(),
+        Err(TryLockError::WouldBlock) => false,
+        // Without locks nothing is swept.
+        Err(TryLockError::Error(_)) => true,
+    }
+}
+
+/// Removes the unfinished files and folders in `folder` whose process has died: those with a temporary name that are not locked.
+/// Errors are ignored.
+pub fn sweep(folder: &Path) {
+    sweep_those(folder, |_| true);
+}
+
+/// The same, for empty files alone: in a folder with files that are closed, and so unlocked, long before they are committed.
+pub fn sweep_empty(folder: &Path) {
+    sweep_those(folder, |entry| {
+        entry
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+    });
+}
+
+fn sweep_those(folder: &Path, is_swept: impl Fn(&DirEntry) -> bool) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if !is_temporary(&entry.file_name()) || !is_swept(&entry) {
+            continue;
+        }
+        let path = entry.path();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let opened = OpenOptions::new().read(true).write(!is_folder).open(&path);
+        // Held until the file is removed.
+        let Ok(_lock) = opened.and_then(|file| Ok(file.try_lock().map(|()| file)?)) else {
+            continue;
+        };
+        if is_folder {
+            let _ = remove_folder(&path);
+        } else {
+            remove_unfinished(&path);
+        }
+    }
+}
+
 /// Replaces the file at `path` atomically: a reader sees the old content or the new.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = AtomicFile::create(path)?;
@@ -161,16 +220,14 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
 
 /// Checks that a file can be created in `folder`, and removes it again.
 pub fn probe(folder: &Path) -> io::Result<()> {
-    let path = temporary(folder);
-    let probed = DiskFile::create_new(&path);
+    let (_file, path) = DiskFile::create_temporary(folder)?;
     remove_unfinished(&path);
-    probed.map(|_| ())
+    Ok(())
 }
 
 /// Checks that a file of `bytes` bytes can be written in `folder`, and removes it again.
 pub(crate) fn probe_space(folder: &Path, bytes: usize) -> io::Result<()> {
-    let path = temporary(folder);
-    let mut file = DiskFile::create_new(&path)?;
+    let (mut file, path) = DiskFile::create_temporary(folder)?;
     let probed = file.write_all(&vec![0; bytes]);
     drop(file);
     remove_unfinished(&path);

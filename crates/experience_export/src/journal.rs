@@ -129,14 +129,23 @@ impl Default for JournalSettings {
 }
 
 impl JournalSettings {
-    /// Creates [`folder`](Self::folder), if one is named, and checks that files can be created in it.
+    /// Creates [`folder`](Self::folder), if one is named, and checks that files can be created in it. Logs the journals that
+    /// other processes have left in it, or are writing there: no sink recovers them.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn prepare_folder(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         disk::create_folders(folder)?;
-        disk::probe(folder)
+        disk::probe(folder)?;
+        for journal in std::fs::read_dir(folder.join(JOURNALS)).into_iter().flatten().flatten() {
+            tracing::warn!(
+                "`{}` is the journal of a process that died or is alive: no sink recovers it; if the process died, read it with \
+                 `JournalReader`, and delete it",
+                journal.path().display()
+            );
+        }
+        Ok(())
     }
 
     /// The folder of one journal in [`folder`](Self::folder).

@@ -148,11 +148,11 @@ pub enum SinkError {
 }
 
 impl SinkError {
-    /// Whether a disk is full. Recording is paused then, and the call is retried until the disk has space.
+    /// Whether a disk is full, or a quota or a limit of file sizes is reached. Recording is paused then, and the call is retried until the disk has space.
     #[must_use]
     pub fn is_storage_full(&self) -> bool {
-        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
     }
 
     /// Whether a retry may succeed. False for channels: the receiver decides how many batches wait.

@@ -8,6 +8,7 @@ use experience_core::{
 };
 use experience_export::{
     RecordingInfo, Sink,
+    disk::faults::Fault,
     journal::{Counts, Journal, JournalSettings, Owner, Record},
 };
 use std::{
@@ -218,4 +219,43 @@ fn a_recovery_creates_empty_folders_that_a_copy_has_left_out() {
     fs::remove_dir_all(root.join("player/data")).unwrap();
     fs::remove_file(root.join(format!("player/runs/{other}.json"))).unwrap();
     assert_eq!(recover(&root, true, "without a data folder").lost, 0);
+}
+
+#[test]
+fn a_refused_operation_is_no_damage_and_leaves_no_unfinished_shard() {
+    let (_folder, left) = unfinished();
+    super::at_every_point(
+        &left,
+        &[Fault::Refused, Fault::Full, Fault::Lost],
+        |root, _| {
+            for _ in 0..3 {
+                let found = Dataset::open(root).unwrap().recover(&RecoverSettings::default());
+                for found in found.into_iter().flatten() {
+                    assert!(found.recovery.failed.is_empty(), "{found:?}");
+                }
+            }
+            super::Acknowledged::default()
+        },
+        |root, fault, _, when| {
+            let unfinished = open(root).overview().unwrap().unfinished;
+            let data = root.join("player/data");
+            assert!(
+                unfinished.iter().all(|path| !path.starts_with(&data)),
+                "{when}: {unfinished:?}"
+            );
+            if fault == Fault::Full {
+                Dataset::open(root)
+                    .unwrap()
+                    .recover(&RecoverSettings::default())
+                    .unwrap();
+            }
+            assert_valid(root, when);
+            assert!(!root.join("player/journal").exists(), "{when}");
+            let recovered = open(root)
+                .episodes()
+                .filter(|episode| episode.as_ref().unwrap().info().run == new_run());
+            let transitions: usize = recovered.map(|episode| episode.unwrap().len()).sum();
+            assert_eq!(transitions as u64, TRANSITIONS, "{when}");
+        },
+    );
 }

@@ -12,7 +12,7 @@ use super::{
 use core::fmt;
 use experience_arrow::BatchEncoder;
 use experience_core::{account::RunReport, schema::Schema, transition::Episode};
-use experience_export::{RecordingInfo, SinkError};
+use experience_export::{RecordingInfo, SinkError, disk};
 use std::{fs, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 /// Writes the shards of one run of a recording, and keeps the account of the run up to date.
@@ -43,6 +43,11 @@ impl DatasetWriter {
     pub(super) fn open(settings: Settings, recording: &RecordingInfo) -> Result<Self, SinkError> {
         let encoder = BatchEncoder::new(recording.schema.clone())?;
         let folder = recording_folder::open_or_create(&settings.root, &recording.schema, settings.on_mismatch)?;
+        for folder in [&settings.root, &folder, &folder.join(layout::RUNS)] {
+            disk::sweep(folder);
+        }
+        // An erasure closes its files before it commits the first.
+        disk::sweep_empty(&folder.join(layout::DATA));
         let account = RunAccount::new(recording, settings.seed, settings.build.clone());
         // Taken before the account exists: a process that finds an account checks the lock.
         let mut lock = RunLock::take(&folder, recording.run);

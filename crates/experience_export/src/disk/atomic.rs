@@ -3,8 +3,8 @@
 //! A reader of the final path finds the previous content or all of the new content, even after a loss of power.
 
 use super::{
-    DiskFile, Operation, check, create_folder, link, parent, remove_folder, remove_unfinished, rename, sync_folder,
-    temporary,
+    DiskFile, Operation, check, create_folder, is_own, link, parent, remove_folder, remove_unfinished, rename,
+    sync_folder, temporary,
 };
 use std::{
     fs::{self, File},
@@ -31,18 +31,27 @@ pub struct AtomicFile {
 impl AtomicFile {
     /// Begins the file that will be at `path`, under a temporary name in the same folder.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Self::create_as(path, temporary(parent(path)))
+        Self::create_in(path, parent(path))
+    }
+
+    fn create_in(path: &Path, folder: &Path) -> io::Result<Self> {
+        let (file, temporary) = DiskFile::create_temporary(folder)?;
+        Ok(Self::new(path, file, temporary))
     }
 
     /// Begins the file that will be at `path`, under the name `temporary` in the same folder.
     pub fn create_as(path: &Path, temporary: PathBuf) -> io::Result<Self> {
-        Ok(Self {
-            file: Some(DiskFile::create_new(&temporary)?),
+        Ok(Self::new(path, DiskFile::create_new(&temporary)?, temporary))
+    }
+
+    fn new(path: &Path, file: DiskFile, temporary: PathBuf) -> Self {
+        Self {
+            file: Some(file),
             temporary: Some(temporary),
             path: path.to_owned(),
             written: 0,
             sum: 0,
-        })
+        }
     }
 
     /// Whether a write or a sync has failed. The file is then never committed.
@@ -61,7 +70,7 @@ impl AtomicFile {
         let Some(old) = &self.temporary else { return Ok(()) };
         let lost = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason);
         let mut from = File::open(old)?;
-        let mut copy = Self::create_as(&self.path, temporary(parent(old)))?;
+        let mut copy = Self::create_in(&self.path, parent(old))?;
         let mut chunk = Vec::new();
         while copy.written < self.written {
             chunk.clear();
@@ -82,22 +91,33 @@ impl AtomicFile {
     }
 
     /// Syncs and closes the file, which is still at its temporary path. Further writes fail.
+    ///
+    /// A process may have more files than it can have open. [`disk::sweep`](super::sweep) removes a closed one.
     pub fn close(&mut self) -> io::Result<()> {
+        self.sync()?;
+        self.file = None;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             file.sync()?;
         }
-        // Windows renames no open file, and the number of open files is limited.
-        self.file = None;
+        // Windows renames no open file. Elsewhere the file is locked until it has its final name.
+        if cfg!(windows) {
+            self.file = None;
+        }
         Ok(())
     }
 
     /// Syncs the file, renames it to its final path and syncs the folder. May be called again after an error, if the file has
     /// not [failed](Self::has_failed).
     pub fn commit(&mut self) -> io::Result<()> {
-        self.close()?;
+        self.sync()?;
         if let Some(temporary) = &self.temporary {
             rename(temporary, &self.path)?;
             self.temporary = None;
+            self.file = None;
             sync_folder(parent(&self.path));
         }
         Ok(())
@@ -105,7 +125,7 @@ impl AtomicFile {
 
     /// Commits the file if its final path is free, and discards it otherwise. Returns whether it was free.
     pub fn commit_new(mut self) -> io::Result<bool> {
-        self.close()?;
+        self.sync()?;
         let Some(temporary) = &self.temporary else {
             return Ok(false);
         };
@@ -156,17 +176,26 @@ pub struct AtomicFolder {
     /// `None` once the folder is at its final path.
     temporary: Option<PathBuf>,
     path: PathBuf,
+    /// Locked, so that [`disk::sweep`](super::sweep) does not remove the folder. `None` on systems without support.
+    _lock: Option<File>,
 }
 
 impl AtomicFolder {
     /// Begins the folder that will be at `path`, under a temporary name in the same parent.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let temporary = temporary(parent(path));
-        create_folder(&temporary)?;
-        Ok(Self {
-            temporary: Some(temporary),
-            path: path.to_owned(),
-        })
+        loop {
+            let temporary = temporary(parent(path));
+            create_folder(&temporary)?;
+            // Windows opens no folder, and so sweeps none.
+            let lock = File::open(&temporary).ok();
+            if lock.as_ref().is_none_or(|lock| is_own(lock, &temporary)) {
+                return Ok(Self {
+                    temporary: Some(temporary),
+                    path: path.to_owned(),
+                    _lock: lock,
+                });
+            }
+        }
     }
 
     /// The path at which the folder is filled.
@@ -301,6 +330,22 @@ mod tests {
             drop(file);
             assert_eq!(names(folder.path()), ["file"]);
         }
+    }
+
+    #[test]
+    fn a_sweep_removes_what_no_process_is_writing() {
+        let folder = prepare();
+        for name in ["a", "b"] {
+            fs::write(temporary(folder.path()), name).unwrap();
+            fs::create_dir_all(temporary(folder.path()).join(name)).unwrap();
+        }
+        let mut file = AtomicFile::create(&folder.path().join("new file")).unwrap();
+        let new = AtomicFolder::create(&folder.path().join("new folder")).unwrap();
+        super::super::sweep(folder.path());
+        assert_eq!(names(folder.path()).len(), 3, "{:?}", names(folder.path()));
+        file.commit().unwrap();
+        new.commit().unwrap();
+        assert_eq!(names(folder.path()), ["file", "new file", "new folder"]);
     }
 
     #[test]

@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn false_frames_between_true_ones_take_no_longer() {
         // Before each true frame, the header of one that is as long as the rest.
-        let whole = segment(20_000);
+        let whole = segment(2_000);
         let mut scanner = Scanner::new(&whole, None);
         let mut bytes = preamble().to_vec();
         let mut at = PREAMBLE;
@@ -377,7 +377,7 @@ mod tests {
             at = scanner.at();
         }
         let begun = std::time::Instant::now();
-        assert_eq!(scan(&bytes).0, (0..20_000).collect::<Vec<_>>());
+        assert_eq!(scan(&bytes).0, (0..2_000).collect::<Vec<_>>());
         assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Segment {
     unsynced: Option<Vec<u8>>,
     /// A partial frame follows the complete ones.
     is_torn: bool,
+    /// The process may not write a longer file.
+    is_at_limit: bool,
 }
 
 impl Segment {
@@ -31,6 +33,7 @@ impl Segment {
             len: 0,
             unsynced: keep_unsynced.then(Vec::new),
             is_torn: false,
+            is_at_limit: false,
         };
         let written = segment.append(&frame::preamble()).and_then(|()| segment.append(frame));
         if let Err(error) = written {
@@ -50,6 +53,11 @@ impl Segment {
         self.len
     }
 
+    /// Whether the process may not write a longer file.
+    pub(super) fn is_at_limit(&self) -> bool {
+        self.is_at_limit
+    }
+
     /// Bytes that are in memory too, because no sync has followed them.
     pub(super) fn unsynced_bytes(&self) -> usize {
         self.unsynced.as_ref().map_or(0, Vec::len)
@@ -59,6 +67,7 @@ impl Segment {
     pub(super) fn append(&mut self, frame: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(frame) {
             self.is_torn = true;
+            self.is_at_limit = error.kind() == io::ErrorKind::FileTooLarge;
             return Err(error);
         }
         self.len += frame.len() as u64;

@@ -129,7 +129,7 @@ impl Journal {
         if self
             .segment
             .as_ref()
-            .is_none_or(|segment| segment.needs_repair() || segment.len() >= limit)
+            .is_none_or(|segment| segment.needs_repair() || segment.is_at_limit() || segment.len() >= limit)
         {
             self.begin_segment()?;
         }
@@ -239,7 +239,7 @@ impl Journal {
             return Ok(());
         }
         if !frame::seal(&mut self.frame) {
-            return Err(io::ErrorKind::FileTooLarge.into());
+            return Err(io::Error::other("the frame is too long"));
         }
         if let Err(error) = segment.append(&self.frame) {
             // The reasons in the frame are written again.
