@@ -92,7 +92,8 @@ const JOURNALS: &str = "journal";
 pub struct JournalSettings {
     /// Longest time from draining a row until it is in the journal. A process that is killed loses at most this.
     pub flush_interval: Duration,
-    /// Bytes of rows that are written before that interval ends. It bounds the memory of open episodes.
+    /// Bytes of rows that are written before that interval ends. It bounds the memory of open episodes. The journal is synced
+    /// when so many bytes are not, unless `fsync` is [`Fsync::Never`]: until then they are also in memory.
     pub frame_bytes: usize,
     /// Bytes of a segment, about, before another is begun; at most a gibibyte.
     pub segment_bytes: u64,
@@ -102,7 +103,9 @@ pub struct JournalSettings {
     /// rows count, and about 150 bytes of memory for each episode. One batch may exceed it. A sink whose backlog is over this
     /// holds up its recording; see [`ExportSettings::patience`](crate::ExportSettings::patience).
     ///
-    /// The journal itself is larger: it also holds open episodes, and what sinks have taken and not made durable.
+    /// The journal itself is larger: it also holds open episodes, and what sinks have taken and not made durable. For a sink
+    /// that has stalled it keeps at most twice as much, or four segments where that is more. Then the backlog is counted as
+    /// dropped, and what the sink has taken is lost if the process dies.
     pub backlog_bytes: u64,
     /// Folder for the journals of recordings none of whose sinks has a
     /// [folder of its own](crate::sink::Sink::journal_folder), such as those with a
@@ -110,7 +113,7 @@ pub struct JournalSettings {
     /// backlog.
     ///
     /// After a clean close the folder is empty. A process that dies leaves `journal/<run>-<recording>/` in it, which no later
-    /// run recovers or deletes, and [`JournalReader`] can read. Do not name a folder in memory, such as `/tmp` on many systems.
+    /// run recovers or deletes, and [`JournalReader`] can read; each later start [logs](Self::prepare_folder) it. Do not name a folder in memory, such as `/tmp` on many systems.
     /// A full disk does not pause the recording: without a backlog the buffers overflow.
     pub folder: Option<PathBuf>,
 }
@@ -157,7 +160,8 @@ impl JournalSettings {
 /// When the journal is synced to the disk.
 ///
 /// What a process wrote outlives the process, whatever the setting. A machine that loses power may lose what was not synced.
-/// Shards are always synced.
+/// Shards are always synced. Except with [`Never`](Self::Never), the journal is also synced at a flush that callers wait for, and when
+/// [`JournalSettings::frame_bytes`] are not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
     /// Never.

@@ -9,10 +9,16 @@ use std::{
     time::Instant,
 };
 
-/// Held by each sink that has still to make a batch durable, and by each batch that is on its way to a sink. When the last
-/// clone is dropped, every sink has made the batch durable or counted it lost, and the journal need not keep it.
+/// One for each batch and sink: held until the sink has made the batch durable or counted it lost. Then the journal need not keep
+/// the batch for this sink.
 #[derive(Debug)]
 pub(super) struct DurabilityToken;
+
+/// A batch on its way to one sink.
+pub(super) struct Dispatch<B> {
+    pub(super) batch: Arc<B>,
+    pub(super) token: Arc<DurabilityToken>,
+}
 
 /// Episodes in memory that are dispatched together. Every sink of a recording shares the same batch.
 pub(super) struct EpisodeBatch {
@@ -25,8 +31,6 @@ pub(super) struct EpisodeBatch {
     pub(super) bytes: usize,
     /// When the batch was dispatched.
     pub(super) created: Instant,
-    /// Held by each sink that has taken the batch and has not made it durable yet.
-    pub(super) token: Arc<DurabilityToken>,
     /// The location of the batch in the journal. `None` unless the journal holds all of it.
     pub(super) stored: Option<Arc<StoredBatch>>,
 }
@@ -36,7 +40,6 @@ impl EpisodeBatch {
         episodes: Vec<Episode>,
         unreadable: u64,
         created: Instant,
-        token: Arc<DurabilityToken>,
         stored: Option<Arc<StoredBatch>>,
     ) -> Self {
         Self {
@@ -44,7 +47,6 @@ impl EpisodeBatch {
             unreadable,
             bytes: episodes.iter().map(|episode| size_of_val(episode.rows())).sum(),
             created,
-            token,
             stored,
             episodes,
         }
@@ -65,25 +67,17 @@ pub(super) struct StoredBatch {
     /// Bytes of rows.
     pub(super) bytes: usize,
     pub(super) created: Instant,
-    pub(super) token: Arc<DurabilityToken>,
     /// The batch in memory, while a sink holds it: sinks that are equally slow share what is read back.
     loaded: Mutex<Weak<EpisodeBatch>>,
 }
 
 impl StoredBatch {
-    pub(super) fn new(
-        journal: PathBuf,
-        episodes: Vec<StoredEpisode>,
-        bytes: usize,
-        created: Instant,
-        token: Arc<DurabilityToken>,
-    ) -> Self {
+    pub(super) fn new(journal: PathBuf, episodes: Vec<StoredEpisode>, bytes: usize, created: Instant) -> Self {
         Self {
             journal,
             transitions: episodes.iter().map(StoredEpisode::transitions).sum(),
             bytes,
             created,
-            token,
             episodes,
             loaded: Mutex::default(),
         }

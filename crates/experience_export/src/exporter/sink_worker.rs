@@ -1,7 +1,7 @@
 //! Worker thread of one sink: calls the sink, retries its failures, and retires it after a panic.
 
 use super::{
-    episode_batch::EpisodeBatch,
+    episode_batch::{Dispatch, EpisodeBatch},
     notice::{Notice, SinkFailure},
     settings::{Backoff, RetrySettings},
     sink_context::{SinkContext, SinkStatus},
@@ -67,10 +67,10 @@ impl SinkWorker {
         self.open();
         loop {
             match self.receiver.recv() {
-                SinkCommand::Write(batch) => {
+                SinkCommand::Write(dispatch) => {
                     let _span = tracing::debug_span!("experience_write", sink = self.name).entered();
-                    self.write(&batch);
-                    self.receiver.done(&batch);
+                    self.write(&dispatch);
+                    self.receiver.done(&dispatch.batch);
                 }
                 SinkCommand::Flush(completion) => {
                     let _span = tracing::debug_span!("experience_flush", sink = self.name).entered();
@@ -107,12 +107,13 @@ impl SinkWorker {
         let _ = self.status.journal_folder.set(journal_folder.filter(|_| is_open));
     }
 
-    fn write(&mut self, batch: &EpisodeBatch) {
+    fn write(&mut self, dispatch: &Dispatch<EpisodeBatch>) {
+        let batch = &dispatch.batch;
         if batch.episodes.is_empty() {
             return;
         }
         if self.call("write to", |sink| sink.write(&batch.episodes)) {
-            self.batches.push(batch, &self.counters);
+            self.batches.push(dispatch, &self.counters);
             self.release_durable();
         } else {
             self.counters.refused.add_shared(batch.transitions);

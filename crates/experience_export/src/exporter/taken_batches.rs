@@ -1,6 +1,6 @@
 //! Batches that a sink has taken and not made durable, and those of them that it lost again.
 
-use super::episode_batch::{DurabilityToken, EpisodeBatch, StoredBatch};
+use super::episode_batch::{Dispatch, DurabilityToken, EpisodeBatch, StoredBatch};
 use crate::{
     journal::Segments,
     sink::{RecordingInfo, Sink, SinkError},
@@ -47,7 +47,8 @@ impl TakenBatches {
     }
 
     /// Adds a batch that the sink took, and counts it as exported.
-    pub(super) fn push(&mut self, batch: &EpisodeBatch, counters: &SinkCounters) {
+    pub(super) fn push(&mut self, dispatch: &Dispatch<EpisodeBatch>, counters: &SinkCounters) {
+        let batch = &dispatch.batch;
         let taken = |episode: &Episode| TakenEpisode {
             episode_id: episode.info().episode_id,
             agent_id: episode.info().agent_id,
@@ -61,7 +62,7 @@ impl TakenBatches {
         self.take(TakenBatch {
             taken: 0,
             episodes,
-            _token: batch.token.clone(),
+            _token: dispatch.token.clone(),
             stored: batch.stored.clone(),
         });
     }
