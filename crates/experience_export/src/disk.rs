@@ -263,16 +263,36 @@ pub fn create_folders(folder: &Path) -> io::Result<()> {
 }
 
 /// Syncs the names in `folder`, so that renames in it survive a loss of power. Does nothing on systems without support.
-pub fn sync_folder(folder: &Path) {
-    // Windows cannot open a folder, and some network file systems cannot sync one. The rename is still atomic there.
+///
+/// # Errors
+/// When the file system refuses. The call can be repeated.
+pub fn try_sync_folder(folder: &Path) -> io::Result<()> {
     let synced = check(Operation::SyncFolder, folder)
         .and_then(|()| File::open(folder))
         .and_then(|opened| opened.sync_all());
-    #[cfg(any(test, feature = "fault_injection"))]
-    if synced.is_ok() {
-        faults::folder_synced(folder);
+    match synced {
+        Ok(()) => {
+            #[cfg(any(test, feature = "fault_injection"))]
+            faults::folder_synced(folder);
+            Ok(())
+        }
+        // Windows cannot open a folder, and some network file systems cannot sync one. The rename is still atomic there.
+        Err(error)
+            if cfg!(windows)
+                || matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
-    let _ = synced;
+}
+
+/// [`try_sync_folder`] where nothing else depends on the new name. Errors are ignored.
+pub fn sync_folder(folder: &Path) {
+    let _ = try_sync_folder(folder);
 }
 
 /// Copies a file and syncs the copy.
@@ -281,7 +301,7 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::CreateFile, to)?;
     // One handle for the writes and the sync: a later one may not be told of a write that was lost.
     let mut copied = DiskFile::open(to, OpenOptions::new().write(true).create(true).truncate(true))?;
-    io::copy(&mut from, &mut copied)?;
+    io::copy(&mut from, &mut copied.file)?;
     copied.sync()
 }
 

@@ -227,7 +227,16 @@ fn unfinished_runs(folder: &Path) -> Result<BTreeSet<RunId>, SinkError> {
 
 fn is_unfinished(folder: &Path, run: RunId) -> bool {
     layout::journal_folder(folder, run).is_dir()
-        || RunAccount::read(folder, run).is_ok_and(|account| !is_over(&account))
+        || match RunAccount::read(folder, run) {
+            Ok(account) => !is_over(&account),
+            // The recovery of the run reports the error.
+            Err(error) => is_refusal(&error),
+        }
+}
+
+/// Whether the system refused to read an account that exists. Other errors mean that it is missing or damaged.
+fn is_refusal(error: &io::Error) -> bool {
+    error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound
 }
 
 /// Whether the run was closed or recovered.
@@ -246,7 +255,10 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         }
     }
     let mut state = RecoveredState::read(&journal, schema, run)?;
-    let account = RunAccount::read(folder, run).ok();
+    let account = match RunAccount::read(folder, run) {
+        Err(error) if is_refusal(&error) => return Err(io_error("read the account in", folder)(error)),
+        read => read.ok(),
+    };
     let was_over = account.as_ref().is_some_and(is_over);
     let buffers = state.rings.take().or_else(|| account.as_ref()?.buffers.clone());
     let mut rings = match buffers {

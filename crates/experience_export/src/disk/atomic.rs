@@ -4,7 +4,7 @@
 
 use super::{
     DiskFile, Operation, check, create_folder, is_own, link, parent, remove_folder, remove_unfinished, rename,
-    sync_folder, temporary,
+    sync_folder, temporary, try_sync_folder,
 };
 use std::{
     fs::{self, File},
@@ -23,6 +23,8 @@ pub struct AtomicFile {
     /// `None` once the file is at its final path.
     temporary: Option<PathBuf>,
     path: PathBuf,
+    /// The file is at its final path, whose folder is not synced.
+    is_name_unsynced: bool,
     /// Number of bytes that were written, and their CRC-32C.
     written: u64,
     sum: u32,
@@ -49,6 +51,7 @@ impl AtomicFile {
             file: Some(file),
             temporary: Some(temporary),
             path: path.to_owned(),
+            is_name_unsynced: false,
             written: 0,
             sum: 0,
         }
@@ -118,7 +121,11 @@ impl AtomicFile {
             rename(temporary, &self.path)?;
             self.temporary = None;
             self.file = None;
-            sync_folder(parent(&self.path));
+            self.is_name_unsynced = true;
+        }
+        if self.is_name_unsynced {
+            try_sync_folder(parent(&self.path))?;
+            self.is_name_unsynced = false;
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ pub(super) struct Segment {
     is_torn: bool,
     /// The process may not write a longer file.
     is_at_limit: bool,
+    /// The folder was synced since the file got its name.
+    is_name_synced: bool,
 }
 
 impl Segment {
@@ -34,6 +36,7 @@ impl Segment {
             unsynced: keep_unsynced.then(Vec::new),
             is_torn: false,
             is_at_limit: false,
+            is_name_synced: false,
         };
         let written = segment.append(&frame::preamble()).and_then(|()| segment.append(frame));
         if let Err(error) = written {
@@ -84,6 +87,10 @@ impl Segment {
             let (path, reason) = (path(folder, self.index), error);
             tracing::warn!("`{}` was written to a new file: {reason}", path.display());
         }
+        if !self.is_name_synced {
+            disk::try_sync_folder(folder)?;
+            self.is_name_synced = true;
+        }
         if let Some(unsynced) = &mut self.unsynced {
             *unsynced = Vec::new();
         }
@@ -125,8 +132,7 @@ impl Segment {
             Ok(file)
         });
         self.file = copied.inspect_err(|_| disk::remove_unfinished(&temporary))?;
-        self.is_torn = false;
-        disk::sync_folder(folder);
+        (self.is_torn, self.is_name_synced) = (false, false);
         Ok(())
     }
 }

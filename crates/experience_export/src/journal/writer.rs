@@ -163,9 +163,6 @@ impl Journal {
         let segment = Segment::create(&self.folder, index, &self.frame, keep_unsynced)?;
         self.number += 1;
         self.is_dirty = true;
-        if self.settings.fsync != Fsync::Never {
-            disk::sync_folder(&self.folder);
-        }
         let before = self.segment.replace(segment);
         self.ended.extend(before.map(|before| (before.index(), before.len())));
         Ok(())
