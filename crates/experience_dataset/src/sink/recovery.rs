@@ -140,7 +140,33 @@ fn recover_others(
             Err(error) => recovery.failed.push((run, error.to_string())),
         }
     }
+    remove_unfinished_shards(folder);
     Ok(recovery)
+}
+
+/// Removes the unfinished shards of runs that are over. Errors are ignored: readers open none of these files.
+fn remove_unfinished_shards(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder.join(layout::DATA)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let run = name.to_str().and_then(|name| {
+            let (run, _) = name
+                .strip_suffix(".tmp")?
+                .strip_suffix(layout::SHARD)?
+                .split_once('-')?;
+            layout::run(run)
+        });
+        // A process may be recovering what the journal of a run has left.
+        let is_unfinished = run.is_some_and(|run| {
+            RunAccount::read(folder, run).is_ok_and(|account| is_over(&account))
+                && !matches!(RunLock::claim(folder, run), Claim::Alive)
+        });
+        if is_unfinished {
+            disk::remove_unfinished(&entry.path());
+        }
+    }
 }
 
 /// Removes the damaged segments that recoveries have kept. Returns the folders that held them.
@@ -320,7 +346,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
             kept.display()
         ));
     }
-    Ok((!was_over || recovered.episodes > 0).then_some(recovered))
+    Ok((!was_over || recovered.episodes > 0 || !recovered.unread.is_empty()).then_some(recovered))
 }
 
 /// Moves the journal out of the way, and removes its segments but for those in `damaged`. Returns the new folder.
