@@ -268,21 +268,18 @@ impl SinkHandle {
     }
 
     /// Drops the backlog of a sink that has stalled and for which alone the journal keeps more than twice the limit of the backlog,
-    /// with everything that was recorded since its oldest batch. `needed` counts those bytes. Returns whether the sink has none of
-    /// the journal any more.
+    /// or four segments where that is more. `needed` counts those bytes: everything since its oldest batch. Returns whether the sink
+    /// has none of the journal any more.
     pub(super) fn gives_up_journal(&mut self, needed: impl FnOnce() -> u64) -> bool {
-        /// For small limits: a few segments are always there.
-        const MIN_BYTES: u64 = 64 << 20;
         if !self.is_stalled {
             return false;
         }
         let needed = needed();
-        if needed
-            <= self
-                .backlog_limit
-                .saturating_mul(2)
-                .max(MIN_BYTES.min(4 * self.segment_bytes))
-        {
+        let limit = self
+            .backlog_limit
+            .saturating_mul(2)
+            .max(self.segment_bytes.saturating_mul(4));
+        if needed <= limit {
             return false;
         }
         let mut lost = 0;
