@@ -189,7 +189,7 @@ impl Experience {
         progress.exported = u64::MAX;
         for sink in exporter.sink_counters(index) {
             // Outputs are read before inputs, so that they never exceed them.
-            progress.exported = progress.exported.min(sink.exported.get());
+            progress.exported = progress.exported.min(sink.kept());
             progress.dropped = progress.dropped.max(sink.dropped(counters));
             progress.pending = progress.pending.max(sink.pending(counters));
         }
@@ -218,8 +218,8 @@ impl Experience {
             .map(|((sink, counters), pace)| SinkProgress {
                 sink: sink.to_owned(),
                 // Outputs are read before inputs, so that they never exceed them.
-                episodes: counters.episodes.get(),
-                exported: counters.exported.get(),
+                episodes: counters.kept_episodes(),
+                exported: counters.kept(),
                 dropped: counters.dropped(recorded),
                 pending: counters.pending(recorded),
                 failures: counters.failures.get(),

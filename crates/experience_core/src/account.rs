@@ -193,10 +193,14 @@ pub struct SinkCounters {
     pub exported: Count,
     /// Transitions that the sink refused, or that did not fit into its queue.
     pub refused: Count,
+    /// Transitions that the sink accepted and lost again, and that could not be written again. They are dropped, not exported.
+    pub withdrawn: Count,
     /// Failed calls of the sink, and times that it stalled.
     pub failures: Count,
     /// Episodes that the sink accepted.
     pub episodes: Count,
+    /// Episodes with the transitions in `withdrawn`.
+    withdrawn_episodes: Count,
     /// Duration of the last flush in nanoseconds.
     flush_nanos: AtomicU64,
     /// Bytes on disk after the last flush.
@@ -217,6 +221,22 @@ impl SinkCounters {
         drop(agents);
         self.episodes.add(1);
         self.exported.add(transitions);
+    }
+
+    /// Counts an episode that the sink accepted, and then lost, as dropped.
+    #[inline]
+    pub fn withdraw_episode(&self, agent_id: i64, transitions: u64, total_reward: f64) {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let totals = agents.entry(agent_id).or_default();
+        totals.episodes -= 1;
+        totals.transitions -= transitions;
+        totals.total_reward -= total_reward;
+        if totals.episodes == 0 {
+            agents.remove(&agent_id);
+        }
+        drop(agents);
+        self.withdrawn_episodes.add(1);
+        self.withdrawn.add(transitions);
     }
 
     /// Sets the duration of the last flush.
@@ -246,6 +266,23 @@ impl SinkCounters {
         self.disk_bytes.load(Ordering::Relaxed)
     }
 
+    /// Transitions that the sink accepted and has not lost again.
+    #[must_use]
+    #[inline]
+    pub fn kept(&self) -> u64 {
+        // Read first, so that it is not larger than `exported`.
+        let withdrawn = self.withdrawn.get();
+        self.exported.get() - withdrawn
+    }
+
+    /// Episodes that the sink accepted and has not lost again.
+    #[must_use]
+    #[inline]
+    pub fn kept_episodes(&self) -> u64 {
+        let withdrawn = self.withdrawn_episodes.get();
+        self.episodes.get() - withdrawn
+    }
+
     /// Transitions that the sink has neither accepted nor lost yet.
     #[must_use]
     #[inline]
@@ -257,20 +294,21 @@ impl SinkCounters {
     #[must_use]
     #[inline]
     pub fn dropped(&self, recording: &Counters) -> u64 {
-        self.refused.get() + recording.lost.get() + recording.non_finite.get()
+        self.withdrawn.get() + self.refused.get() + recording.lost.get() + recording.non_finite.get()
     }
 
     /// All counts at this moment.
     #[must_use]
     pub fn report(&self, recording: &Counters) -> RunReport {
         let balance = self.balance(recording);
+        let episodes = self.kept_episodes();
         RunReport {
             recorded: balance.recorded,
             exported: balance.exported,
             dropped: balance.dropped,
             discarded: balance.discarded,
             pending: balance.pending(),
-            episodes: self.episodes.get(),
+            episodes,
             empty_episodes: recording.empty_episodes.get(),
             orphaned_rewards: recording.orphaned_rewards.get(),
             non_finite: recording.non_finite.get(),
@@ -287,9 +325,11 @@ impl SinkCounters {
     fn balance(&self, recording: &Counters) -> Balance {
         // The fields are evaluated in this order. `recorded` comes last: a transition is counted there before it is
         // counted anywhere else, so the others never add up to more.
+        // `withdrawn` is read once, so that no transition is counted as exported and as dropped.
+        let withdrawn = self.withdrawn.get();
         Balance {
-            exported: self.exported.get(),
-            dropped: self.dropped(recording),
+            exported: self.exported.get() - withdrawn,
+            dropped: withdrawn + self.refused.get() + recording.lost.get() + recording.non_finite.get(),
             discarded: recording.discarded.get(),
             recorded: recording.recorded.get(),
         }

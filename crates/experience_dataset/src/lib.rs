@@ -68,6 +68,7 @@
 //!     data/<run>-00000.parquet        a shard of whole episodes, with the columns of `experience_arrow`
 //!     runs/<run>.json                 the account of a run: its counts and shards
 //!     journal/<run>/                  rows that are not in shards yet, until the run is closed or recovered
+//!     damaged/<run>/                  segments of a journal that a recovery could not read completely
 //! ```
 //!
 //! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has a temporary name

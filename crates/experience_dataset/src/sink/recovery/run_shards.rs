@@ -54,6 +54,10 @@ impl RunShards {
         for name in names {
             let path = data.join(&name);
             shards.read_shard(&path, name, schema).map_err(|error| {
+                // A shard that cannot be opened is not damaged.
+                if let Err(refused) = fs::File::open(&path) {
+                    return io_error("open", &path)(refused);
+                }
                 SinkError::Other(format!(
                     "`{}` cannot be read: {error}; restore it from a copy, or move it out of the dataset",
                     path.display()
