@@ -210,13 +210,12 @@ fn erase_from_account(recording: &RecordingData, account: &mut RunAccount, agent
         report.episodes = report.episodes.saturating_sub(totals.episodes);
     }
     let existing: HashSet<PathBuf> = recording.shards()?.into_iter().collect();
-    let folder = recording.path().join(layout::DATA);
     let mut shards = Vec::new();
     for mut shard in core::mem::take(&mut account.shards) {
-        let path = folder.join(&shard.file);
-        if !existing.contains(&path) {
+        let path = shard.name(account.run).map(|name| name.path(recording.path()));
+        let Some(path) = path.filter(|path| existing.contains(path)) else {
             continue;
-        }
+        };
         let open = ShardReader::open(recording.schema(), &path)?;
         if open.rows() != shard.transitions {
             shard.transitions = open.rows();

@@ -18,6 +18,7 @@ mod retention;
 pub(crate) mod run_shard_writer;
 mod shard;
 mod shard_file;
+pub(crate) mod shard_name;
 mod writer;
 
 pub use account::{AgentCounts, Retired, RunAccount, RunStatus};

@@ -4,6 +4,7 @@ use super::{
     files::{self, io_error},
     layout,
     shard::ShardAccount,
+    shard_name::ShardName,
 };
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
 use experience_export::{RecordingInfo, SinkError, disk};
@@ -153,8 +154,18 @@ impl RunAccount {
 
     /// Reads the account of a run in the folder `recording`.
     pub(super) fn read(recording: &Path, run: RunId) -> io::Result<Self> {
-        let content = disk::read(&recording.join(layout::RUNS).join(layout::account_name(run)))?;
-        serde_json::from_slice(&content).map_err(io::Error::other)
+        let path = recording.join(layout::RUNS).join(layout::account_name(run));
+        Self::parse(&path, &disk::read(&path)?).map_err(io::Error::other)
+    }
+
+    /// Parses the `content` of the file at `path`, whose name must be that of the account's run.
+    pub(crate) fn parse(path: &Path, content: &[u8]) -> Result<Self, String> {
+        let account: Self = serde_json::from_slice(content).map_err(|error| error.to_string())?;
+        if path.file_name().and_then(layout::account_run) == Some(account.run) {
+            Ok(account)
+        } else {
+            Err(format!("it is the account of run {}, and its name is not", account.run))
+        }
     }
 
     /// Creates the file of the account, which must not exist, in the folder `recording`.
@@ -190,7 +201,8 @@ impl RunAccount {
     }
 
     /// Moves a shard to the pending deletions. `agents` are the counts of each agent in it.
-    pub(super) fn begin_deletion(&mut self, file: &str, agents: BTreeMap<i64, AgentCounts>) {
+    pub(super) fn begin_deletion(&mut self, name: ShardName, agents: BTreeMap<i64, AgentCounts>) {
+        let file = name.to_string();
         if let Some(index) = self.shards.iter().position(|shard| shard.file == file) {
             let shard = self.shards.remove(index);
             self.retiring.push(PendingDeletion { shard, agents });
@@ -202,18 +214,18 @@ impl RunAccount {
         !self.retiring.is_empty()
     }
 
-    /// The file names of the shards whose deletion is pending.
-    pub(super) fn pending_deletions(&self) -> impl Iterator<Item = &str> {
-        self.retiring.iter().map(|pending| pending.shard.file.as_str())
+    /// The shards whose deletion is pending. Text that is not the name of a shard of the run is left out.
+    pub(super) fn pending_deletions(&self) -> impl Iterator<Item = ShardName> {
+        self.retiring.iter().filter_map(|pending| pending.shard.name(self.run))
     }
 
     /// Resolves the pending deletions: shards that are gone are added to `retired`, and the others are listed again.
     pub(crate) fn resolve_deletions(&mut self, recording: &Path) {
         for pending in core::mem::take(&mut self.retiring) {
-            if recording.join(layout::DATA).join(&pending.shard.file).exists() {
-                self.shards.push(pending.shard);
-            } else {
-                self.retired.add(&pending);
+            match pending.shard.name(self.run) {
+                Some(name) if !name.path(recording).exists() => self.retired.add(&pending),
+                // A shard that does not exist under a name that is none stays listed, so that `validate` reports it.
+                _ => self.shards.push(pending.shard),
             }
         }
         self.shards.sort_by(|a, b| a.file.cmp(&b.file));

@@ -167,7 +167,7 @@ pub(super) fn recover_at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) 
 /// The runs that have a journal, or whose account is neither closed nor recovered.
 fn unfinished_runs(folder: &Path) -> Result<BTreeSet<RunId>, SinkError> {
     let mut runs = BTreeSet::new();
-    for (part, suffix) in [(layout::JOURNALS, ""), (layout::RUNS, ".json")] {
+    for (part, suffix) in [(layout::JOURNALS, ""), (layout::RUNS, layout::ACCOUNT)] {
         let part = folder.join(part);
         match fs::read_dir(&part) {
             Ok(entries) => {

@@ -7,7 +7,8 @@ use super::{
     card, layout,
     lock::RunLock,
     recording_folder, recovery, retention,
-    shard::{FinishedShard, ShardAccount, ShardEncoder},
+    shard::{FinishedShard, ShardEncoder},
+    shard_name::ShardName,
 };
 use core::fmt;
 use experience_arrow::BatchEncoder;
@@ -175,10 +176,10 @@ impl DatasetWriter {
     /// The open shard, which is created if there is none.
     fn shard(&mut self) -> Result<&mut ShardEncoder, SinkError> {
         if self.open.is_none() {
-            let name = layout::shard_name(self.account.run, self.next_shard);
+            let name = ShardName::new(self.account.run, self.next_shard);
             let shard = ShardEncoder::create(
                 &self.folder.join(layout::DATA),
-                name,
+                name.to_string(),
                 self.encoder.arrow_schema(),
                 self.settings.encoding.clone(),
             )?;
@@ -218,11 +219,11 @@ impl DatasetWriter {
         }
         if has_committed {
             self.enforce_retention();
-            let data = self.folder.join(layout::DATA);
             let shards = self.account.shards.iter();
-            let bytes =
-                |shard: &ShardAccount| fs::metadata(data.join(&shard.file)).map_or(0, |metadata| metadata.len());
-            self.committed_bytes = shards.map(bytes).sum();
+            let paths = shards.filter_map(|shard| Some(shard.name(self.account.run)?.path(&self.folder)));
+            self.committed_bytes = paths
+                .map(|path| fs::metadata(path).map_or(0, |metadata| metadata.len()))
+                .sum();
         }
         Ok(())
     }
