@@ -87,6 +87,11 @@ impl DiskFile {
         Ok(())
     }
 
+    /// Whether the file is still at its path.
+    pub(crate) fn is_in_place(&self) -> bool {
+        is_in_place(&self.file, &self.path)
+    }
+
     /// Truncates the file to `len` bytes and moves the cursor to its end.
     pub(crate) fn truncate(&mut self, len: u64) -> io::Result<()> {
         check(Operation::Write, &self.path)?;
@@ -107,6 +112,25 @@ impl Write for DiskFile {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Whether `file` is the file at `path`, which another process may have removed or replaced.
+pub fn is_in_place(file: &File, path: &Path) -> bool {
+    let Ok(found) = fs::metadata(path) else {
+        return false;
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        file.metadata()
+            .is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        // The system has no stable identity of files.
+        let _ = (file, found);
+        true
     }
 }
 

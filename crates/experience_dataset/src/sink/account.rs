@@ -3,6 +3,8 @@
 use super::{
     files::{self, io_error},
     layout,
+    liveness::ProcessRecord,
+    run_id,
     shard::ShardAccount,
     shard_name::ShardName,
 };
@@ -52,6 +54,9 @@ pub struct RunAccount {
     /// The folder of the buffers' files, if buffers are memory-mapped files, until the run is closed or recovered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buffers: Option<PathBuf>,
+    /// The process that records, until the run is closed or recovered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    process: Option<ProcessRecord>,
     /// The program that wrote the dataset: `bevy_experience` and its version.
     pub writer: String,
     /// Start of the run, in seconds since 1970 (UTC).
@@ -129,6 +134,7 @@ impl RunAccount {
             seed,
             build,
             buffers: recording.buffers.clone(),
+            process: None,
             writer: concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned(),
             started: seconds(recording.started),
             updated: seconds(SystemTime::now()),
@@ -174,13 +180,39 @@ impl RunAccount {
         if files::create(&path, &self.to_json())? {
             Ok(())
         } else {
-            Err(SinkError::Other(format!(
-                "run {} already writes to `{}`; give each recording, and each sink of one, a dataset of its own or \
-                 another name",
-                self.run,
-                recording.display()
-            )))
+            Err(run_id::used(recording, self.run, "writes"))
         }
+    }
+
+    /// The process that records the run.
+    pub(super) fn process(&self) -> Option<&ProcessRecord> {
+        self.process.as_ref()
+    }
+
+    /// Sets the process that records the run.
+    pub(super) fn set_process(&mut self, process: ProcessRecord) {
+        self.process = Some(process);
+    }
+
+    /// Ends the run. The account no longer names what its process left outside of the dataset.
+    pub(super) fn end(&mut self, status: RunStatus) {
+        self.status = status;
+        self.buffers = None;
+        self.process = None;
+    }
+
+    /// Counts what a live process recorded after another one had recovered its run: it is dropped, for it is in no shard.
+    pub(super) fn count_after_recovery(recording: &Path, run: RunId, report: &RunReport) -> io::Result<()> {
+        let mut account = Self::read(recording, run)?;
+        let counts = &mut account.account;
+        if account.status == RunStatus::Running || counts.recorded >= report.recorded {
+            return Ok(());
+        }
+        counts.recorded = report.recorded;
+        counts.dropped = report
+            .recorded
+            .saturating_sub(counts.exported.saturating_add(counts.discarded));
+        account.save(recording)
     }
 
     /// Sets the counts and the times, and saves the account. After an error the counts are unchanged.

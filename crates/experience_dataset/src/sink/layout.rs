@@ -98,13 +98,33 @@ pub(crate) fn journal_folder(recording: &Path, run: RunId) -> PathBuf {
     recording.join(JOURNALS).join(run.to_string())
 }
 
-/// The file name of a run's lock.
-pub(crate) fn lock_name(run: RunId) -> String {
-    format!(".{run}.lock")
+/// The file of a run's lock in the folder `recording`.
+pub(crate) fn lock_path(recording: &Path, run: RunId) -> PathBuf {
+    recording.join(RUNS).join(format!(".{run}.lock"))
 }
 
 /// The file that a process locks while it deletes shards of other runs or recovers one.
-pub(crate) const RETENTION_LOCK: &str = ".cleaning.lock";
+pub(crate) fn retention_lock_path(recording: &Path) -> PathBuf {
+    recording.join(RUNS).join(".cleaning.lock")
+}
+
+/// Checks that the folders of a recording are in it, and no links to other folders. Returns the first that is not, and where it
+/// leads.
+///
+/// A copy of a dataset can share a linked folder with its original, whose run may be alive.
+pub(crate) fn check_links(recording: &Path) -> Result<(), (PathBuf, PathBuf)> {
+    let Ok(recording) = recording.canonicalize() else {
+        return Ok(());
+    };
+    for part in [DATA, RUNS, JOURNALS] {
+        let part = recording.join(part);
+        match part.canonicalize() {
+            Ok(target) if target != part => return Err((part, target)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {

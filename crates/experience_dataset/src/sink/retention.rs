@@ -35,7 +35,11 @@ pub(super) fn enforce(
         return Ok(false);
     };
     let newest = own.shards.last().and_then(|shard| shard.name(own.run));
-    let mut others = other_accounts(recording, own.run)?;
+    // Another dataset may share a linked folder, and know more about the runs in it.
+    let mut others = match layout::check_links(recording) {
+        Ok(()) => other_accounts(recording, own.run)?,
+        Err(_) => Vec::new(),
+    };
     let mut candidates: Vec<_> = others
         .iter()
         .chain([&*own])
@@ -78,7 +82,7 @@ fn other_accounts(recording: &Path, own: RunId) -> Result<Vec<RunAccount>, SinkE
         // The shards of an account that cannot be read are not deleted.
         let account = RunAccount::read(recording, run).ok();
         let is_over = |account: &RunAccount| {
-            account.run != own && (account.status != RunStatus::Running || lock::is_dead(recording, account.run))
+            account.run != own && (account.status != RunStatus::Running || lock::is_dead(recording, account))
         };
         accounts.extend(account.filter(is_over));
     }

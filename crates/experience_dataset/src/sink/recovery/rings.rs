@@ -9,7 +9,6 @@ use experience_core::{
 use experience_export::assembly::{Assembly, AssemblyContext, EpisodeBuilder, LossCounts};
 use std::{
     collections::HashMap,
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU32},
@@ -67,15 +66,23 @@ fn list(folder: &Path, run: RunId) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let run = format!("{run}-");
-    let is_of_run = |path: &PathBuf| {
-        let name = path.file_name().and_then(OsStr::to_str);
-        name.is_some_and(|name| name.starts_with(&run) && name.ends_with(".ring"))
-    };
-    let mut paths: Vec<_> = paths.filter(is_of_run).collect();
+    let files = entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let of_run = files.filter(|entry| entry.file_name().to_str().is_some_and(|name| is_ring_name(name, run)));
+    let mut paths: Vec<_> = of_run.map(|entry| entry.path()).collect();
     paths.sort();
     paths
+}
+
+/// Whether `name` is that of a ring buffer file of `run`: `<run>-<counter>-<agent>.ring`, in hexadecimal.
+fn is_ring_name(name: &str, run: RunId) -> bool {
+    let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let numbers = name
+        .strip_suffix(".ring")
+        .and_then(|name| name.strip_prefix(&format!("{run}-")))
+        .and_then(|numbers| numbers.split_once('-'));
+    numbers.is_some_and(|(counter, agent)| is_hex(counter) && is_hex(agent))
 }
 
 fn first_episode(ring: &MappedRing) -> u32 {
