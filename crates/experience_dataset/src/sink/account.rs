@@ -194,11 +194,10 @@ impl RunAccount {
         self.process = Some(process);
     }
 
-    /// Ends the run. The account no longer names what its process left outside of the dataset.
-    pub(super) fn end(&mut self, status: RunStatus) {
-        self.status = status;
-        self.buffers = None;
-        self.process = None;
+    /// Removes the process, and the folder of its buffers: nothing of the run is left outside of the dataset. Returns whether
+    /// there was one of them.
+    pub(super) fn forget_process(&mut self) -> bool {
+        self.buffers.take().is_some() | self.process.take().is_some()
     }
 
     /// Counts what a live process recorded after another one had recovered its run: it is dropped, for it is in no shard.

@@ -43,7 +43,7 @@ use super::{account::RunAccount, layout, lock};
 use experience_core::transition::RunId;
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File, Metadata, OpenOptions, TryLockError},
+    fs::{self, File, Metadata, TryLockError},
     io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::LazyLock,
@@ -190,7 +190,7 @@ pub(super) fn liveness(recording: &Path, run: RunId, account: Option<&RunAccount
     if lock::is_held(recording, run) || process.is_some_and(is_running_here) {
         return Liveness::Alive;
     }
-    let Ok(file) = OpenOptions::new().write(true).open(layout::lock_path(recording, run)) else {
+    let Ok(file) = lock::open_lock_file(&layout::lock_path(recording, run), false) else {
         return Liveness::Unclear(None);
     };
     match file.try_lock() {
@@ -222,20 +222,22 @@ pub(super) fn liveness(recording: &Path, run: RunId, account: Option<&RunAccount
 }
 
 /// Writes to a lock file, so that the file system sets its time of modification.
+///
+/// # Errors
+/// If the file is no lock file, which holds at most what this writes, or cannot be written.
 pub(super) fn beat(mut lock: &File) -> io::Result<()> {
+    if lock.metadata()?.len() > 1 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     lock.seek(SeekFrom::Start(0))?;
     lock.write_all(b"\n")
 }
 
 /// Time since the last heartbeat, by the clock of the file system. Zero for a heartbeat in the future.
-fn heartbeat_age(recording: &Path, lock: &File) -> io::Result<Duration> {
-    let now = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(layout::retention_lock_path(recording))?;
+fn heartbeat_age(recording: &Path, file: &File) -> io::Result<Duration> {
+    let now = lock::open_lock_file(&layout::retention_lock_path(recording), true)?;
     beat(&now)?;
-    let (now, beat) = (now.metadata()?.modified()?, lock.metadata()?.modified()?);
+    let (now, beat) = (now.metadata()?.modified()?, file.metadata()?.modified()?);
     Ok(now.duration_since(beat).unwrap_or_default())
 }
 

@@ -212,11 +212,7 @@ impl LockState {
 
 /// Opens the lock file of a run, which is created if it is missing, and locks it. Returns whether the file system has locks.
 fn open(recording: &Path, run: RunId) -> io::Result<(File, bool)> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(layout::lock_path(recording, run))?;
+    let file = open_lock_file(&layout::lock_path(recording, run), true)?;
     match file.try_lock() {
         Ok(()) => Ok((file, true)),
         Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -282,10 +278,13 @@ pub(super) fn lock_retention(recording: &Path) -> Option<File> {
 }
 
 fn open_retention_lock(recording: &Path) -> Option<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(layout::retention_lock_path(recording))
-        .ok()
+    open_lock_file(&layout::retention_lock_path(recording), true).ok()
+}
+
+/// Opens a lock file for writing. A link in its place could lead to any file, and is refused.
+pub(super) fn open_lock_file(path: &Path, create: bool) -> io::Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    OpenOptions::new().write(true).create(create).truncate(false).open(path)
 }

@@ -14,7 +14,7 @@ use super::{
     account::{RunAccount, RunStatus},
     files::io_error,
     layout,
-    lock::{Claim, RunLock, lock_retention},
+    lock::{Claim, Ownership, RunLock, lock_retention},
     run_shard_writer::RunShardWriter,
 };
 use experience_core::{
@@ -130,7 +130,12 @@ fn recover_others(
             Claim::Unclear(_)
                 if include_unclear || RunAccount::read(folder, run).is_ok_and(|account| is_over(&account)) =>
             {
-                RunLock::take(folder, run)
+                let lock = RunLock::take(folder, run);
+                if lock.check() == Ownership::Contended {
+                    recovery.alive.push(run);
+                    continue;
+                }
+                lock
             }
             Claim::Unclear(until) => {
                 recovery.unclear.push(run);
@@ -288,22 +293,26 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         &mut shards,
         &mut recovered,
     )?;
+    // The process died before it wrote an account, or the disk lost it. The journal holds what a new one needs.
+    let reconstruct = || RunAccount::reconstruct(run, schema, state.tick_rate, state.started);
+    let mut account = account.unwrap_or_else(reconstruct);
     // A run that is over has a journal with other episodes where its process went on after a recovery.
     if !was_over || recovered.episodes > 0 {
-        // The process died before it wrote an account, or the disk lost it. The journal holds what a new one needs.
-        let reconstruct = || RunAccount::reconstruct(run, schema, state.tick_rate, state.started);
-        let mut account = account.unwrap_or_else(reconstruct);
         account.resolve_deletions(folder);
-        account.end(RunStatus::Recovered);
+        account.status = RunStatus::Recovered;
         account.shards = shards.accounts();
         let report = shards.report(&account, &state);
         recovered.lost = report.dropped.saturating_sub(report.non_finite);
         account.update(folder, &report)?;
     }
     shards.remove_unfinished();
-    // The rings are removed before the journal, which holds their paths. What they held is in shards, or unreadable.
+    // The rings are removed before the journal, which holds their paths, and before the account forgets that they are of this
+    // dataset. What they held is in shards, or unreadable.
     for ring in rings.into_iter().filter(|_| owns_buffers) {
         disk::remove_unfinished(&ring.path);
+    }
+    if account.forget_process() {
+        account.save(folder).map_err(io_error("write", &account.path(folder)))?;
     }
     journal::remove(&journal).map_err(io_error("remove", &journal))?;
     Ok((!was_over || recovered.episodes > 0).then_some(recovered))

@@ -205,7 +205,8 @@ impl DatasetWriter {
         self.check_account(report)?;
         let committed = self.finish().and_then(|()| self.commit_finished());
         if committed.is_ok() {
-            self.account.end(RunStatus::Closed);
+            self.account.status = RunStatus::Closed;
+            self.account.forget_process();
         } else {
             let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
             tracing::error!("{lost} transitions could not be written to `{}`", self.folder.display());

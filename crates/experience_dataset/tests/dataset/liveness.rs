@@ -88,6 +88,48 @@ fn a_live_run_whose_lock_was_replaced_is_not_recovered() {
 }
 
 #[test]
+fn a_run_whose_lock_another_process_holds_waits() {
+    let root = tempdir().unwrap();
+    let all = all(8);
+    let mut sink = unfinished(root.path(), &all[..6], None);
+    replace_lock(root.path());
+    let other = File::options().write(true).open(lock_path(root.path(), RUN)).unwrap();
+    other.try_lock().unwrap();
+    for _ in 0..2 {
+        let error = sink.write(&all[6..]).unwrap_err();
+        assert!(error.to_string().contains("may be recovering it"), "{error}");
+        assert!(error.may_pass(), "the other process may fail");
+    }
+    drop(other);
+    sink.write(&all[6..]).unwrap();
+    sink.flush(&report(&all)).unwrap_err();
+    sink.close(&report(&all)).unwrap();
+    assert_valid(root.path());
+    assert_eq!(read(root.path()).len(), 8);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_lock_file_that_is_a_link_is_neither_locked_nor_written() {
+    let (root, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
+    dead(root.path());
+    let victim = elsewhere.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let lock = lock_path(root.path(), RUN);
+    for is_hard in [false, true] {
+        fs::remove_file(&lock).unwrap();
+        if is_hard {
+            fs::hard_link(&victim, &lock).unwrap();
+        } else {
+            std::os::unix::fs::symlink(&victim, &lock).unwrap();
+            assert_eq!(recover(root.path()).unclear, [RUN]);
+        }
+        recover(root.path());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+}
+
+#[test]
 fn a_run_that_was_recovered_while_it_was_alive_stops_and_counts_the_rest() {
     let root = tempdir().unwrap();
     let all = all(8);
