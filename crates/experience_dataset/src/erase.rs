@@ -13,6 +13,7 @@ use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashSet},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -50,12 +51,42 @@ pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progres
     }
     let mut meter = ProgressMeter::new(total, watch);
     for recording in dataset.recordings() {
+        refuse_links(recording)?;
+    }
+    for recording in dataset.recordings() {
         erase_from(recording, agent, &mut erased, &mut meter)?;
     }
     for recording in dataset.recordings() {
         verify(recording, agent)?;
     }
     Ok(erased)
+}
+
+/// Returns an error if a file of the recording is a symbolic link: a rewritten file would replace the link, and the file that it
+/// names would keep the agent.
+fn refuse_links(recording: &RecordingData) -> Result<(), DatasetError> {
+    for path in recording.shards()?.into_iter().chain(recording.accounts()?) {
+        let metadata = fs::symlink_metadata(&path).map_err(DatasetError::io("open", &path))?;
+        if metadata.is_symlink() {
+            let reason = "it is a link to another file, which would keep the agent; replace the link by that file";
+            return Err(DatasetError::write(&path, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file has other names, under which its old content stays when this one is replaced.
+fn has_other_names(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(path).is_ok_and(|metadata| metadata.nlink() > 1)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
 }
 
 /// A shard without the agent that is written and not yet committed.
@@ -99,6 +130,12 @@ fn erase_from(
             erased.transitions += transitions;
         }
         erased.shards += 1;
+        if has_other_names(&shard.path) {
+            erased.unreached.push(format!(
+                "`{}` was a hard link: the same file has another name, under which it holds the agent; remove that file too",
+                shard.path.display()
+            ));
+        }
         match shard.file {
             Some(mut file) => file.commit().map_err(DatasetError::io("replace", &shard.path))?,
             None => disk::remove(&shard.path).map_err(DatasetError::io("remove", &shard.path))?,
@@ -223,13 +260,12 @@ fn erase_from_account(recording: &RecordingData, account: &mut RunAccount, agent
         report.episodes = report.episodes.saturating_sub(totals.episodes);
     }
     let existing: HashSet<PathBuf> = recording.shards()?.into_iter().collect();
-    let folder = recording.path().join(layout::DATA);
     let mut shards = Vec::new();
     for mut shard in core::mem::take(&mut account.shards) {
-        let path = folder.join(&shard.file);
-        if !existing.contains(&path) {
+        let path = shard.name(account.run).map(|name| name.path(recording.path()));
+        let Some(path) = path.filter(|path| existing.contains(path)) else {
             continue;
-        }
+        };
         let open = ShardReader::open(recording.schema(), &path)?;
         if open.rows() != shard.transitions {
             shard.transitions = open.rows();

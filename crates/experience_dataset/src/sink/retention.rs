@@ -9,6 +9,7 @@ use super::{
     files::io_error,
     layout, lock,
     read::for_each_batch,
+    shard_name::ShardName,
 };
 use experience_arrow::columns::ColumnId;
 use experience_core::{schema::Schema, transition::RunId};
@@ -19,8 +20,7 @@ use std::{collections::BTreeMap, fs, io, path::Path, time::SystemTime};
 struct DeletionCandidate {
     modified: SystemTime,
     bytes: u64,
-    run: RunId,
-    file: String,
+    name: ShardName,
 }
 
 /// Deletes the oldest shards of `own` and of runs that are over, until at most `max_bytes` are left or only the newest shard of
@@ -34,25 +34,28 @@ pub(super) fn enforce(
     let Some(_lock) = lock::try_lock_retention(recording) else {
         return Ok(false);
     };
-    let data = recording.join(layout::DATA);
-    let newest = own.shards.last().map(|shard| shard.file.clone());
-    let mut others = other_accounts(recording, own.run)?;
+    let newest = own.shards.last().and_then(|shard| shard.name(own.run));
+    // Another dataset may share a linked folder, and know more about the runs in it.
+    let mut others = match layout::check_links(recording) {
+        Ok(()) => other_accounts(recording, own.run)?,
+        Err(_) => Vec::new(),
+    };
     let mut candidates: Vec<_> = others
         .iter()
         .chain([&*own])
-        .flat_map(|account| candidates(&data, account))
+        .flat_map(|account| candidates(recording, account))
         .collect();
     // By name within one tick of the file system's clock: the names of a run's shards are in the order of their creation.
-    candidates.sort_by(|a, b| (a.modified, &a.file).cmp(&(b.modified, &b.file)));
+    candidates.sort_by_key(|candidate| (candidate.modified, candidate.name));
     let mut bytes: u64 = candidates.iter().map(|candidate| candidate.bytes).sum();
-    let mut deletions: BTreeMap<RunId, Vec<String>> = BTreeMap::new();
+    let mut deletions: BTreeMap<RunId, Vec<ShardName>> = BTreeMap::new();
     for candidate in candidates {
         if bytes <= max_bytes {
             break;
         }
-        if Some(&candidate.file) != newest.as_ref() {
+        if Some(candidate.name) != newest {
             bytes -= candidate.bytes;
-            deletions.entry(candidate.run).or_default().push(candidate.file);
+            deletions.entry(candidate.name.run()).or_default().push(candidate.name);
         }
     }
     let mut has_deleted = false;
@@ -72,34 +75,28 @@ fn other_accounts(recording: &Path, own: RunId) -> Result<Vec<RunAccount>, SinkE
     let runs = recording.join(layout::RUNS);
     let mut accounts = Vec::new();
     for entry in fs::read_dir(&runs).map_err(io_error("list", &runs))? {
-        let path = entry.map_err(io_error("list", &runs))?.path();
-        if path.extension().is_none_or(|extension| extension != "json") {
+        let name = entry.map_err(io_error("list", &runs))?.file_name();
+        let Some(run) = layout::account_run(&name) else {
             continue;
-        }
+        };
         // The shards of an account that cannot be read are not deleted.
-        let account = disk::read(&path)
-            .ok()
-            .and_then(|content| serde_json::from_slice::<RunAccount>(&content).ok());
+        let account = RunAccount::read(recording, run).ok();
         let is_over = |account: &RunAccount| {
-            account.run != own && (account.status != RunStatus::Running || lock::is_dead(recording, account.run))
+            account.run != own && (account.status != RunStatus::Running || lock::is_dead(recording, account))
         };
         accounts.extend(account.filter(is_over));
     }
     Ok(accounts)
 }
 
-fn candidates<'a>(data: &'a Path, account: &'a RunAccount) -> impl Iterator<Item = DeletionCandidate> + 'a {
+fn candidates<'a>(recording: &'a Path, account: &'a RunAccount) -> impl Iterator<Item = DeletionCandidate> + 'a {
     account.shards.iter().filter_map(|shard| {
-        // A manipulated account could list any file, so only names of the run's own shards are accepted.
-        if !shard.file.starts_with(&account.run.to_string()) || shard.file.contains(['/', '\\']) {
-            return None;
-        }
-        let metadata = fs::metadata(data.join(&shard.file)).ok()?;
+        let name = shard.name(account.run)?;
+        let metadata = fs::metadata(name.path(recording)).ok()?;
         Some(DeletionCandidate {
             modified: metadata.modified().ok()?,
             bytes: metadata.len(),
-            run: account.run,
-            file: shard.file.clone(),
+            name,
         })
     })
 }
@@ -109,11 +106,10 @@ fn delete_shards(
     recording: &Path,
     schema: &Schema,
     account: &mut RunAccount,
-    names: &[String],
+    names: &[ShardName],
 ) -> Result<(), SinkError> {
-    let data = recording.join(layout::DATA);
-    for name in names {
-        match count_by_agent(&data.join(name), schema) {
+    for name in names.iter().copied() {
+        match count_by_agent(&name.path(recording), schema) {
             Ok(agents) => account.begin_deletion(name, agents),
             // Without the counts of each agent the account would become wrong.
             Err(error) => tracing::warn!("cannot remove the shard `{name}`, because it cannot be read: {error}"),
@@ -126,7 +122,7 @@ fn delete_shards(
     };
     save(account)?;
     for name in account.pending_deletions() {
-        let path = data.join(name);
+        let path = name.path(recording);
         match disk::remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(io_error("remove", &path)(error));
@@ -134,7 +130,7 @@ fn delete_shards(
             _ => {}
         }
     }
-    disk::sync_folder(&data);
+    disk::sync_folder(&recording.join(layout::DATA));
     account.resolve_deletions(recording);
     save(account)
 }

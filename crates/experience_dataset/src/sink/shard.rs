@@ -1,9 +1,10 @@
 //! Writer of one shard: a Parquet file of whole episodes, visible to readers when it is complete.
 
-use super::{encoding::ShardEncoding, files::io_error, shard_file::ShardFile};
+use super::{encoding::ShardEncoding, files::io_error, shard_file::ShardFile, shard_name::ShardName};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use experience_arrow::EpisodeSlice;
+use experience_core::transition::RunId;
 use experience_export::SinkError;
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,14 @@ pub struct ShardAccount {
     pub episodes: u64,
     /// Their transitions, one row each.
     pub transitions: u64,
+}
+
+impl ShardAccount {
+    /// The name of the shard. `None` if [`file`](Self::file), which any program may have written, is not that of a shard of
+    /// `run`.
+    pub(crate) fn name(&self, run: RunId) -> Option<ShardName> {
+        ShardName::parse(&self.file).filter(|name| name.run() == run)
+    }
 }
 
 /// Encodes episodes into a shard.

@@ -1,7 +1,7 @@
 //! The committed shards of an unfinished run, with their episodes and the totals of each agent.
 
 use super::{super::shard::ShardAccount, recovered_state::RecoveredState};
-use crate::sink::{account::RunAccount, files::io_error, layout, read::for_each_batch};
+use crate::sink::{account::RunAccount, files::io_error, layout, read::for_each_batch, shard_name::ShardName};
 use experience_arrow::columns::ColumnId;
 use experience_core::{
     account::{AgentTotals, RunReport},
@@ -40,20 +40,20 @@ impl RunShards {
             let name = entry.map_err(io_error("list", &data))?.file_name();
             let Some(name) = name.to_str() else { continue };
             let final_name = name.strip_suffix(".tmp").unwrap_or(name);
-            let Some(index) = layout::shard_index(run, final_name) else {
+            let Some(shard) = ShardName::parse(final_name).filter(|shard| shard.run() == run) else {
                 continue;
             };
-            shards.next_index = shards.next_index.max(index.saturating_add(1));
+            shards.next_index = shards.next_index.max(shard.index().saturating_add(1));
             if final_name == name {
-                names.push(name.to_owned());
+                names.push(shard);
             } else {
                 shards.unfinished.push(data.join(name));
             }
         }
         names.sort();
         for name in names {
-            let path = data.join(&name);
-            shards.read_shard(&path, name, schema).map_err(|error| {
+            let path = name.path(folder);
+            shards.read_shard(&path, name.to_string(), schema).map_err(|error| {
                 // A shard that cannot be opened is not damaged.
                 if let Err(refused) = fs::File::open(&path) {
                     return io_error("open", &path)(refused);
