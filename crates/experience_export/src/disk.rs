@@ -235,7 +235,7 @@ pub(crate) fn probe_space(folder: &Path, bytes: usize) -> io::Result<()> {
 }
 
 /// Renames a file or a folder. The new name survives a loss of power after [`sync_folder`].
-pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::Rename, to)?;
     #[cfg(any(test, feature = "fault_injection"))]
     faults::renaming(from, to);
