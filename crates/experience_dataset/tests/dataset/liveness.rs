@@ -69,7 +69,10 @@ fn a_live_run_whose_lock_was_replaced_is_not_recovered() {
     replace_lock(root.path());
     assert_eq!(recover(root.path()).alive, [RUN]);
     fs::remove_file(lock_path(root.path(), RUN)).unwrap();
-    let settings = RecoverSettings { include_unclear: true };
+    let settings = RecoverSettings {
+        include_unclear: true,
+        ..RecoverSettings::default()
+    };
     assert_eq!(recover_with(root.path(), &settings).alive, [RUN]);
     replace_lock(root.path());
     assert_untouched(root.path());
