@@ -32,6 +32,8 @@ pub(super) struct SinkWorker {
     taken: u64,
     /// One token for each batch that the sink took and has not made durable, with the value of `taken` after that batch.
     tokens: VecDeque<(u64, Arc<DurabilityToken>)>,
+    /// The number of tag changes that the sink has received.
+    tag_changes: u64,
     /// The call that failed for longer than the retry patience. Until it succeeds, every call is tried once.
     refuses: Option<&'static str>,
     /// The sink's disk is full.
@@ -60,6 +62,7 @@ impl SinkWorker {
             retry,
             taken: 0,
             tokens: VecDeque::new(),
+            tag_changes: 0,
             refuses: None,
             is_storage_full: false,
             is_logged: false,
@@ -82,11 +85,7 @@ impl SinkWorker {
                 }
                 SinkCommand::Close(completion) => {
                     let _span = tracing::debug_span!("experience_close", sink = self.name).entered();
-                    let (counters, context) = (self.counters.clone(), self.context.clone());
-                    if self.call("close", |sink| sink.close(&counters.report(&context.counters))) {
-                        self.tokens.clear();
-                    }
-                    self.retire();
+                    self.close();
                     // Shuts the queue before the close is reported to the caller.
                     drop(self);
                     drop(completion);
@@ -116,20 +115,20 @@ impl SinkWorker {
         }
         if self.call("write to", |sink| sink.write(&batch.episodes)) {
             for episode in &batch.episodes {
-                let agent_id = episode.info().agent_id;
-                self.counters
-                    .count_episode(agent_id, episode.len() as u64, episode.total_reward());
+                self.counters.count_episode(episode.len() as u64);
             }
             self.taken += batch.episodes.len() as u64;
             self.tokens.push_back((self.taken, batch.token.clone()));
             self.release_durable();
         } else {
             self.counters.refused.add_shared(batch.transitions);
+            self.release_durable();
         }
     }
 
     fn flush(&mut self) {
         let begun = Instant::now();
+        self.write_tags();
         let (counters, context) = (self.counters.clone(), self.context.clone());
         self.call("flush", |sink| {
             let flushed = sink.flush(&counters.report(&context.counters));
@@ -140,11 +139,44 @@ impl SinkWorker {
         self.counters.set_last_flush(begun.elapsed());
     }
 
-    /// Drops the tokens of batches that the sink has made durable.
+    /// Passes new tag changes to the sink. Those that it refuses are offered again at the next flush.
+    fn write_tags(&mut self) {
+        let new = self.context.counters.tag_changes_since(self.tag_changes);
+        if new.forgotten > 0 {
+            tracing::warn!(
+                "sink `{}` has not stored {} tags: too many waited for it",
+                self.name,
+                new.forgotten
+            );
+            self.tag_changes += new.forgotten;
+        }
+        if !new.changes.is_empty() && self.call("write tags to", |sink| sink.write_tags(&new.changes)) {
+            self.tag_changes = new.total;
+        }
+    }
+
+    fn close(&mut self) {
+        self.write_tags();
+        let was_open = self.sink.is_some();
+        let (counters, context) = (self.counters.clone(), self.context.clone());
+        let is_closed = self.call("close", |sink| sink.close(&counters.report(&context.counters)));
+        self.release_durable();
+        if is_closed {
+            self.tokens.clear();
+        }
+        self.retire();
+        let is_incomplete = (was_open && !is_closed) || self.status.is_lost.load(Ordering::Acquire);
+        self.status.is_incomplete.store(is_incomplete, Ordering::Release);
+    }
+
+    /// Drops the tokens of batches that the sink has made durable, and counts episodes that it no longer stores.
     fn release_durable(&mut self) {
         let Some(sink) = self.sink.as_deref() else { return };
-        match catch_unwind(AssertUnwindSafe(|| sink.durable(self.taken))) {
-            Ok(durable) => while self.tokens.pop_front_if(|(taken, _)| *taken <= durable).is_some() {},
+        match catch_unwind(AssertUnwindSafe(|| (sink.durable(self.taken), sink.missing()))) {
+            Ok((durable, missing)) => {
+                self.counters.set_missing(missing.episodes, missing.transitions);
+                while self.tokens.pop_front_if(|(taken, _)| *taken <= durable).is_some() {}
+            }
             Err(panic) => self.retire_after_panic(panic),
         }
     }
