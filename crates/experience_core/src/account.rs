@@ -52,7 +52,7 @@ pub struct RunReport {
     pub discarded: u64,
     /// Transitions that are recorded and not yet exported, dropped or discarded.
     pub pending: u64,
-    /// Episodes that this sink accepted.
+    /// Episodes that this sink accepted and still stores.
     pub episodes: u64,
     /// Episodes that ended without a transition. They are not exported.
     pub empty_episodes: u64,
@@ -75,6 +75,9 @@ pub struct RunReport {
     /// Included in `dropped`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing: u64,
+    /// Episodes that this sink accepted and no longer stores. Not included in `episodes`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing_episodes: u64,
     /// Totals by agent id, in accounts that version 0.1.0 wrote; empty in all others. A dataset derives them from its
     /// episodes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -83,6 +86,17 @@ pub struct RunReport {
     /// this sink did not accept. A sink that stores all tags receives them as [`TagChange`]s.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<EpisodeTag>,
+}
+
+impl RunReport {
+    /// Sets the number of accepted episodes that the sink no longer stores, and of their transitions, and moves them from
+    /// `exported` to `dropped`.
+    pub fn set_missing(&mut self, episodes: u64, transitions: u64) {
+        self.exported = (self.exported + self.missing).saturating_sub(transitions);
+        self.dropped = (self.dropped + transitions).saturating_sub(self.missing);
+        self.episodes = (self.episodes + self.missing_episodes).saturating_sub(episodes);
+        (self.missing, self.missing_episodes) = (transitions, episodes);
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "`serde` passes references")]
@@ -290,6 +304,7 @@ impl SinkCounters {
             unbuffered_agents: recording.unbuffered_agents.get(),
             failures: self.failures.get(),
             missing: balance.missing,
+            missing_episodes: self.missing_episodes.load(Ordering::Acquire),
             agents: BTreeMap::new(),
             tags: recording.tags(),
         }

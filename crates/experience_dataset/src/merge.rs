@@ -4,7 +4,7 @@ mod align;
 
 use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount,
-    dataset_builder::{DatasetBuilder, copy, rewrite, save_account},
+    dataset_builder::{DatasetBuilder, copy, copy_tags, rewrite, save_account},
     progress::ProgressMeter,
     shard::ShardReader,
 };
@@ -168,11 +168,13 @@ impl<'a> RecordingMerger<'a> {
             self.sources.insert(account.run, (source.path().to_owned(), is_same));
             match self.accounts.entry(account.run) {
                 btree_map::Entry::Vacant(entry) => {
+                    copy_tags(source.path(), self.folder, account.run)?;
                     entry.insert(account);
                 }
                 // One dataset was copied while the run continued: the newer account counts.
                 btree_map::Entry::Occupied(mut entry) => {
                     if account.updated > entry.get().updated {
+                        copy_tags(source.path(), self.folder, account.run)?;
                         entry.insert(account);
                     }
                 }

@@ -7,6 +7,7 @@
 //!     experience.json
 //!     data/<run>-00000.parquet
 //!     runs/<run>.json
+//!     runs/<run>.tags.jsonl            if an episode was tagged
 //!     journal/<run>/00000.journal      until the run is closed or recovered
 //! ```
 
@@ -98,6 +99,11 @@ pub(crate) fn run(name: &str) -> Option<RunId> {
 /// The file name of a run's account.
 pub(crate) fn account_name(run: RunId) -> String {
     format!("{run}.json")
+}
+
+/// The file name of the tags of a run's episodes.
+pub(crate) fn tags_name(run: RunId) -> String {
+    format!("{run}.tags.jsonl")
 }
 
 /// The folder of a run's journal in the folder `recording`.

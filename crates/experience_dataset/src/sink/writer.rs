@@ -6,14 +6,20 @@ use super::{
     batches::batches,
     card, layout,
     lock::RunLock,
-    recording_folder, recovery, retention,
+    recording_folder, recovery,
+    retention::{self, CommitClock},
     shard::{FinishedShard, ShardAccount, ShardEncoder},
+    tag_file::TagFile,
 };
 use core::fmt;
 use experience_arrow::BatchEncoder;
-use experience_core::{account::RunReport, schema::Schema, transition::Episode};
-use experience_export::{RecordingInfo, SinkError};
-use std::{fs, path::PathBuf, sync::Arc, thread::JoinHandle};
+use experience_core::{
+    account::{RunReport, TagChange},
+    schema::Schema,
+    transition::Episode,
+};
+use experience_export::{MissingEpisodes, RecordingInfo, SinkError};
+use std::{fs, io, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 /// Writes the shards of one run of a recording, and keeps the account of the run up to date.
 pub(super) struct DatasetWriter {
@@ -31,6 +37,15 @@ pub(super) struct DatasetWriter {
     open: Option<ShardEncoder>,
     /// Finished shards that are not committed yet, oldest first.
     finished: Vec<FinishedShard>,
+    /// Committed shards whose files are gone.
+    missing: Vec<ShardAccount>,
+    /// Accepted episodes that could not be encoded.
+    unencodable: MissingEpisodes,
+    /// The last attempt to close the run has not committed every finished shard.
+    is_unfinished: bool,
+    /// `None` before the first shard is committed.
+    clock: Option<CommitClock>,
+    tags: TagFile,
     /// The size of the committed shards, in bytes.
     committed_bytes: u64,
     /// Episodes in committed shards.
@@ -48,6 +63,7 @@ impl DatasetWriter {
         let mut lock = RunLock::take(&folder, recording.run);
         account.reserve(&folder).inspect_err(|_| lock.remove())?;
         let mut writer = Self {
+            tags: TagFile::new(&folder, recording.run),
             lock,
             schema: recording.schema.clone(),
             settings,
@@ -58,6 +74,10 @@ impl DatasetWriter {
             next_shard: 0,
             open: None,
             finished: Vec::new(),
+            missing: Vec::new(),
+            unencodable: MissingEpisodes::default(),
+            is_unfinished: false,
+            clock: None,
             committed_bytes: 0,
             committed_episodes: 0,
             recovery: None,
@@ -126,6 +146,26 @@ impl DatasetWriter {
         Ok(())
     }
 
+    /// Appends changes of the tags of episodes.
+    pub(super) fn write_tags(&mut self, changes: &[TagChange]) -> Result<(), SinkError> {
+        self.tags.append(changes)
+    }
+
+    /// Accepted episodes that are in no shard, and will not be: shards that are gone, and, after a close that has failed, those
+    /// that could not be written.
+    pub(super) fn missing(&self) -> MissingEpisodes {
+        let mut missing = self.unencodable;
+        for shard in &self.missing {
+            missing.episodes += shard.episodes;
+            missing.transitions += shard.transitions;
+        }
+        for shard in self.finished.iter().filter(|_| self.is_unfinished) {
+            missing.episodes += shard.episodes();
+            missing.transitions += shard.transitions();
+        }
+        missing
+    }
+
     pub(super) fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
         let drained = if self.is_due() {
             self.finish()
@@ -144,6 +184,7 @@ impl DatasetWriter {
 
     pub(super) fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
         let committed = self.finish().and_then(|()| self.commit_finished());
+        self.is_unfinished = committed.is_err();
         if committed.is_ok() {
             self.account.status = RunStatus::Closed;
             self.account.buffers = None;
@@ -159,17 +200,53 @@ impl DatasetWriter {
             self.enforce_retention();
         }
         self.update_card();
-        let closed = committed.and(saved);
-        if closed.is_ok() {
-            self.lock.remove();
+        committed.and(saved)?;
+        self.lock.remove();
+        let missing = self.missing();
+        if missing == MissingEpisodes::default() {
+            return Ok(());
         }
-        closed
+        let reason = format!(
+            "{} finished shards of `{}` are gone",
+            self.missing.len(),
+            self.folder.display()
+        );
+        Err(SinkError::Missing { missing, reason })
     }
 
     fn save_account(&mut self, report: &RunReport) -> Result<(), SinkError> {
-        self.account.update(&self.folder, report)?;
+        self.check_shards();
+        let mut report = report.clone();
+        let missing = self.missing();
+        report.set_missing(missing.episodes, missing.transitions);
+        self.account.update(&self.folder, &report)?;
         self.saved_shards = self.account.shards.len();
         Ok(())
+    }
+
+    /// Removes the shards from the account whose files are gone, and lists those again that have returned.
+    fn check_shards(&mut self) {
+        let data = self.folder.join(layout::DATA);
+        let is_gone = |shard: &ShardAccount| {
+            // Any other error does not mean that the file is gone.
+            fs::metadata(data.join(&shard.file)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let known = self.missing.len();
+        self.account.shards.append(&mut self.missing);
+        self.missing = self.account.shards.extract_if(.., |shard| is_gone(shard)).collect();
+        self.account.shards.sort_by(|a, b| a.file.cmp(&b.file));
+        if self.missing.len() > known {
+            let missing = self.missing();
+            tracing::error!(
+                "{} finished shards of run {} are gone from `{}`: another process has removed them; their {} transitions in {} \
+                 episodes are counted as dropped",
+                self.missing.len(),
+                self.account.run,
+                data.display(),
+                missing.transitions,
+                missing.episodes
+            );
+        }
     }
 
     /// The open shard, which is created if there is none.
@@ -201,7 +278,12 @@ impl DatasetWriter {
 
     fn finish(&mut self) -> Result<(), SinkError> {
         if let Some(shard) = self.open.take() {
-            self.finished.push(shard.finish()?);
+            let (episodes, transitions) = (shard.episodes(), shard.transitions());
+            let finished = shard.finish().inspect_err(|_| {
+                self.unencodable.episodes += episodes;
+                self.unencodable.transitions += transitions;
+            })?;
+            self.finished.push(finished);
         }
         Ok(())
     }
@@ -210,7 +292,9 @@ impl DatasetWriter {
     fn commit_finished(&mut self) -> Result<(), SinkError> {
         let mut has_committed = false;
         while let Some(shard) = self.finished.first_mut() {
-            let account = shard.commit()?;
+            let mut account = shard.commit()?;
+            let clock = self.clock.get_or_insert_with(|| CommitClock::begin(&self.folder));
+            account.committed = Some(clock.now());
             self.committed_episodes += account.episodes;
             self.account.shards.push(account);
             self.finished.remove(0);
@@ -237,7 +321,7 @@ impl DatasetWriter {
         let Some(max_bytes) = self.settings.keep_bytes else {
             return;
         };
-        match retention::enforce(&self.folder, &self.schema, &mut self.account, max_bytes) {
+        match retention::enforce(&self.folder, &mut self.account, max_bytes) {
             // The account was saved, with shards that its file did not list before.
             Ok(true) => self.saved_shards = self.account.shards.len(),
             Ok(false) => {}
