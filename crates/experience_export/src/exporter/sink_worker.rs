@@ -165,8 +165,10 @@ impl SinkWorker {
             self.tokens.clear();
         }
         self.retire();
-        let is_incomplete = (was_open && !is_closed) || self.status.is_lost.load(Ordering::Acquire);
-        self.status.is_incomplete.store(is_incomplete, Ordering::Release);
+        // A sink that was retired before has reported that, and its journal stays for a recovery.
+        self.status
+            .is_incomplete
+            .store(was_open && !is_closed, Ordering::Release);
     }
 
     /// Drops the tokens of batches that the sink has made durable, and counts episodes that it no longer stores.
