@@ -50,7 +50,10 @@ pub fn journal(bytes: &[u8]) {
     let folder = root.path().join("p/journal/00000002");
     fs::create_dir_all(&folder).expect("the temporary directory is writable");
     fs::write(folder.join("00000.journal"), bytes).expect("the temporary directory is writable");
-    let settings = RecoverSettings { include_unclear: true };
+    let settings = RecoverSettings {
+        include_unclear: true,
+        ..RecoverSettings::default()
+    };
     let dataset = Dataset::open(root.path()).expect("the dataset is intact");
     let recovered = dataset
         .recover(&settings)
@@ -101,7 +104,10 @@ pub fn account(bytes: &[u8]) {
     fs::write(root.path().join("p/runs/00000001.json"), bytes).expect("the temporary directory is writable");
     let dataset = Dataset::open(root.path()).expect("`experience.json` is intact");
     read_everything(&dataset);
-    let _ = dataset.recover(&RecoverSettings { include_unclear: true });
+    let _ = dataset.recover(&RecoverSettings {
+        include_unclear: true,
+        ..RecoverSettings::default()
+    });
     read_everything(&dataset);
 }
 

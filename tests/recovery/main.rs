@@ -208,7 +208,10 @@ fn a_run_of_a_live_process_is_not_recovered() {
     assert_eq!(crashed.try_recover().unclear, [run]);
     assert!(crashed.journal().exists());
     let dataset = Dataset::open(&crashed.data).unwrap();
-    let settings = RecoverSettings { include_unclear: true };
+    let settings = RecoverSettings {
+        include_unclear: true,
+        ..RecoverSettings::default()
+    };
     assert_eq!(dataset.recover(&settings).unwrap()[0].recovery.recovered[0].episodes, 1);
     assert_eq!(crashed.episodes().len(), 1);
     game.finish();

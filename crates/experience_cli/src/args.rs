@@ -150,6 +150,9 @@ pub struct RecoverArgs {
     /// Also recover runs whose process may be alive, because their lock file is missing
     #[arg(long)]
     pub include_unclear: bool,
+    /// Then remove the parts of journals that could not be read, which recoveries keep in the folder `damaged`
+    #[arg(long)]
+    pub discard_damaged: bool,
 }
 
 /// Arguments of `erase`.

@@ -65,6 +65,12 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Printer) -
             path.display()
         ))?;
     }
+    for path in &overview.damaged_journals {
+        output.line(format!(
+            "  damaged `{}`: parts of a journal that could not be read; `experience recover --discard-damaged` removes them",
+            path.display()
+        ))?;
+    }
     for path in &overview.unfinished {
         output.line(format!(
             "  unfinished `{}`: a process is writing it, or died while writing it; readers ignore it",

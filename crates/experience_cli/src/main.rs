@@ -28,6 +28,8 @@ enum Verdict {
     Clean,
     /// The data has problems.
     Problems,
+    /// A part of the command could not be done, for a reason that is not in the data.
+    Failure,
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     match result {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Problems) => ExitCode::from(1),
+        Ok(Verdict::Failure) => ExitCode::from(3),
         // The reader of the output has closed the pipe: `experience head data/arena | head`.
         Err(CommandError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {

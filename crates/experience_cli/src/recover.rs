@@ -12,6 +12,7 @@ pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, Comma
     let dataset = Dataset::open(&recover.dataset)?;
     let settings = RecoverSettings {
         include_unclear: recover.include_unclear,
+        discard_damaged: recover.discard_damaged,
     };
     let recordings = dataset.recover(&settings)?;
     // Lost transitions are expected after a crash. Data that could not be read needs the user's attention.
@@ -21,7 +22,10 @@ pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, Comma
             && recovery.unclear.is_empty()
             && recovery.recovered.iter().all(|run| run.unread.is_empty())
     };
-    let verdict = if recordings.iter().all(is_complete) {
+    let is_refused = |found: &RecoveredRecording| !found.recovery.refused.is_empty();
+    let verdict = if recordings.iter().any(is_refused) {
+        Verdict::Failure
+    } else if recordings.iter().all(is_complete) {
         Verdict::Clean
     } else {
         Verdict::Problems
@@ -65,7 +69,10 @@ fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), Command
              `--include-unclear`"
         ))?;
     }
-    for (run, error) in &recovery.failed {
+    for folder in &recovery.discarded {
+        output.line(format!("{name}: removed `{}`", folder.display()))?;
+    }
+    for (run, error) in recovery.failed.iter().chain(&recovery.refused) {
         output.line(format!("{name}: run {run}: NOT RECOVERED: {error}"))?;
     }
     Ok(())

@@ -218,14 +218,18 @@ impl Counters {
 /// The counters of one sink of a recording. The exporter thread and the sink's worker thread write them.
 #[derive(Debug, Default)]
 pub struct SinkCounters {
-    /// Transitions that the sink accepted, the missing ones included.
+    /// Transitions that the sink accepted, the missing and the withdrawn ones included.
     accepted: Count,
     /// Transitions that the sink refused, or that did not fit into its queue.
     pub refused: Count,
+    /// Transitions that the sink accepted and lost again, and that could not be written again. They are dropped, not exported.
+    pub withdrawn: Count,
     /// Failed calls of the sink, and times that it stalled.
     pub failures: Count,
-    /// Episodes that the sink accepted, the missing ones included.
+    /// Episodes that the sink accepted, the missing and the withdrawn ones included.
     accepted_episodes: Count,
+    /// Episodes with the transitions in `withdrawn`.
+    withdrawn_episodes: Count,
     /// Accepted transitions and episodes that the sink no longer stores.
     missing: AtomicU64,
     missing_episodes: AtomicU64,
@@ -248,6 +252,13 @@ impl SinkCounters {
     pub fn set_missing(&self, episodes: u64, transitions: u64) {
         self.missing_episodes.store(episodes, Ordering::Release);
         self.missing.store(transitions, Ordering::Release);
+    }
+
+    /// Counts an episode that the sink accepted, and then lost, as dropped.
+    #[inline]
+    pub fn withdraw_episode(&self, transitions: u64) {
+        self.withdrawn_episodes.add(1);
+        self.withdrawn.add(transitions);
     }
 
     /// Sets the duration of the last flush.
@@ -281,8 +292,9 @@ impl SinkCounters {
     #[must_use]
     #[inline]
     pub fn episodes(&self) -> u64 {
-        let missing = self.missing_episodes.load(Ordering::Acquire);
-        self.accepted_episodes.get() - missing
+        // Read first, so that they are not larger than the number of accepted episodes.
+        let gone = self.missing_episodes.load(Ordering::Acquire) + self.withdrawn_episodes.get();
+        self.accepted_episodes.get() - gone
     }
 
     /// All counts at this moment.
@@ -314,14 +326,15 @@ impl SinkCounters {
     #[must_use]
     #[inline]
     pub fn balance(&self, recording: &Counters) -> Balance {
-        // The fields are evaluated in this order. A transition is missing only after it was accepted, so `missing` comes first.
-        // `recorded` comes last: a transition is counted there before it is counted anywhere else, so the others never add up
-        // to more.
+        // The fields are evaluated in this order. A transition is missing or withdrawn only after it was accepted, so these
+        // counts come first, and each is read once. `recorded` comes last: a transition is counted there before it is counted
+        // anywhere else, so the others never add up to more.
         let missing = self.missing.load(Ordering::Acquire);
+        let gone = missing + self.withdrawn.get();
         Balance {
             missing,
-            exported: self.accepted.get() - missing,
-            dropped: missing + self.refused.get() + recording.lost.get() + recording.non_finite.get(),
+            exported: self.accepted.get() - gone,
+            dropped: gone + self.refused.get() + recording.lost.get() + recording.non_finite.get(),
             discarded: recording.discarded.get(),
             recorded: recording.recorded.get(),
         }

@@ -37,6 +37,12 @@ Not erased: the agent in the observations of others (as a nearest player), copie
 trained on it, and disk blocks that the file system has freed and not yet overwritten.";
 
 pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erasure, DatasetError> {
+    for recording in dataset.recordings() {
+        // What an erasure has left that was interrupted.
+        for folder in [layout::DATA, layout::RUNS] {
+            disk::sweep(&recording.path().join(folder));
+        }
+    }
     let mut erased = Erasure::default();
     let mut total: u64 = 0;
     for recording in dataset.recordings() {
@@ -126,6 +132,13 @@ fn erase_from(
         erased.unreached.push(format!(
             "`{}` is unfinished and cannot be read; remove it if no process is writing it",
             path.display()
+        ));
+    }
+    let damaged = recording.path().join(layout::DAMAGED);
+    if damaged.exists() {
+        erased.unreached.push(format!(
+            "`{}` holds parts of journals that could not be read: remove them with `experience recover --discard-damaged`",
+            damaged.display()
         ));
     }
     let journal = recording.path().join(layout::JOURNALS);

@@ -1,6 +1,7 @@
 //! Tests that inject every fault at every file system operation of recording, erasing, merging and recovering.
 
 mod compaction;
+mod damage;
 
 use super::{Dataset, DatasetError, MergeSettings, RecordingData, RecoverSettings, RunStatus, merge};
 use crate::sink::DatasetSink;
@@ -85,13 +86,28 @@ fn record_with(
     acknowledged: &mut Acknowledged,
     wait: &mut dyn FnMut(),
 ) -> Result<(), SinkError> {
-    let mut retry = |work: &mut dyn FnMut() -> Result<(), SinkError>| {
-        work()
+    let schema = schema();
+    // Episodes that the sink has accepted, in that order. A sink worker offers those again that the sink has lost.
+    let mut taken: Vec<Episode> = Vec::new();
+    let mut retry = |sink: &mut DatasetSink,
+                     taken: &mut Vec<Episode>,
+                     work: &mut dyn FnMut(&mut DatasetSink) -> Result<(), SinkError>| {
+        let mut attempt = || {
+            let mut done = work(sink);
+            if matches!(done, Err(SinkError::Lost { .. })) {
+                let durable = sink.durable(taken.len() as u64) as usize;
+                let lost = taken.split_off(durable);
+                sink.write(&lost)?;
+                taken.extend(lost);
+                done = work(sink);
+            }
+            done
+        };
+        attempt()
             .inspect_err(|_| wait())
-            .or_else(|_| work())
+            .or_else(|_| attempt())
             .inspect_err(|_| wait())
     };
-    let schema = schema();
     let mut sink = sink.with_shard_bytes(1);
     let info = RecordingInfo {
         schema: schema.clone(),
@@ -100,28 +116,29 @@ fn record_with(
         started: SystemTime::now(),
         buffers: None,
     };
-    retry(&mut || sink.open(&info))?;
+    retry(&mut sink, &mut taken, &mut |sink| sink.open(&info))?;
     for pair in 0..3 {
         let episodes = [pair * 2, pair * 2 + 1].map(|number| episode(&schema, run, number, i64::from(number % 3)));
         for episode in &episodes {
             acknowledged.report.recorded += episode.len() as u64;
         }
-        if retry(&mut || sink.write(&episodes)).is_err() {
+        if retry(&mut sink, &mut taken, &mut |sink| sink.write(&episodes)).is_err() {
             for episode in &episodes {
                 acknowledged.report.dropped += episode.len() as u64;
             }
             continue;
         }
+        taken.extend(episodes.iter().cloned());
         for episode in &episodes {
             acknowledged.accepted.insert(episode.info().episode_id);
             acknowledged.report.exported += episode.len() as u64;
             acknowledged.report.episodes += 1;
         }
-        if retry(&mut || sink.flush(&acknowledged.report)).is_ok() {
+        if retry(&mut sink, &mut taken, &mut |sink| sink.flush(&acknowledged.report)).is_ok() {
             acknowledged.visible = acknowledged.accepted.clone();
         }
     }
-    retry(&mut || sink.close(&acknowledged.report))?;
+    retry(&mut sink, &mut taken, &mut |sink| sink.close(&acknowledged.report))?;
     acknowledged.visible = acknowledged.accepted.clone();
     Ok(())
 }
@@ -248,7 +265,7 @@ fn one_refused_operation_loses_nothing() {
     let (_folder, old) = old();
     at_every_point(
         &old,
-        &[Fault::Refused],
+        &[Fault::Refused, Fault::Lost],
         |root, _| {
             let mut acknowledged = Acknowledged::default();
             record(root, new_run(), &mut acknowledged).unwrap();

@@ -69,6 +69,7 @@
 //!     runs/<run>.json                 the account of a run: its counts and shards
 //!     runs/<run>.tags.jsonl           the tags of the run's episodes, if any
 //!     journal/<run>/                  rows that are not in shards yet, until the run is closed or recovered
+//!     damaged/<run>/                  segments of a journal that a recovery could not read completely
 //! ```
 //!
 //! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has a temporary name

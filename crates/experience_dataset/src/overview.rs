@@ -1,7 +1,7 @@
 //! An overview of a recording's folder, from file footers, accounts and the column of agent ids.
 
 use super::{DatasetError, RecordingData, RunAccount, RunStatus, agents, shard::ShardReader};
-use crate::sink::layout;
+use crate::sink::{layout, recovery};
 use serde::Serialize;
 use std::{
     collections::HashSet,
@@ -29,6 +29,9 @@ pub struct Overview {
     pub unfinished: Vec<PathBuf>,
     /// Journals of runs that are neither closed nor [recovered](crate::Dataset::recover).
     pub journals: Vec<PathBuf>,
+    /// Folders with segments of journals that a recovery could not read completely, one for each run. They stay until
+    /// [`RecoverSettings::discard_damaged`](crate::RecoverSettings::discard_damaged).
+    pub damaged_journals: Vec<PathBuf>,
 }
 
 impl Overview {
@@ -73,6 +76,8 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
     overview.agents = found.len() as u64;
     overview.unfinished = unfinished(recording)?;
     overview.journals = journals(recording)?;
+    overview.damaged_journals =
+        recovery::damaged_journals(recording.path()).map_err(DatasetError::io("list", recording.path()))?;
     Ok(overview)
 }
 

@@ -11,6 +11,8 @@ pub use crate::sink::{RecoveredRun, Recovery};
 pub struct RecoverSettings {
     /// Also recovers runs whose process may be alive, because their lock file is missing. Set it only if none of them is alive.
     pub include_unclear: bool,
+    /// Then removes the segments of journals that recoveries, this one included, could not read completely.
+    pub discard_damaged: bool,
 }
 
 /// The result of [`Dataset::recover`] for one recording.
@@ -26,8 +28,12 @@ pub struct RecoveredRecording {
 pub(super) fn recover(dataset: &Dataset, settings: &RecoverSettings) -> Result<Vec<RecoveredRecording>, DatasetError> {
     let mut recovered = Vec::new();
     for recording in dataset.recordings() {
-        let recovery = recovery::recover(recording.path(), recording.schema(), settings.include_unclear)
+        let mut recovery = recovery::recover(recording.path(), recording.schema(), settings.include_unclear)
             .map_err(|error| DatasetError::write(recording.path(), error))?;
+        if settings.discard_damaged {
+            recovery.discarded = recovery::discard_damaged(recording.path())
+                .map_err(|error| DatasetError::write(recording.path(), error))?;
+        }
         if !recovery.is_empty() {
             recovered.push(RecoveredRecording {
                 recording: recording.folder_name().to_owned(),

@@ -51,7 +51,9 @@ use writer::DatasetWriter;
 /// A shard is committed when it reaches a limit of size, age or episodes, and at the close. Rows that are not in a committed
 /// shard yet are in the [journal](experience_export::journal). When the sink is opened, a background thread recovers the
 /// journals of earlier processes that died. If the disk is full or fails, accepted episodes stay in memory, and every
-/// [`write`](Sink::write) and [`flush`](Sink::flush) tries again; until that succeeds, no more episodes are accepted.
+/// [`write`](Sink::write) and [`flush`](Sink::flush) tries again; until that succeeds, no more episodes are accepted. A shard of
+/// which a write or a sync has failed is copied to a new file; if what was written cannot be read back, the call returns
+/// [`SinkError::Lost`], and the worker writes the episodes again.
 #[derive(Debug)]
 pub struct DatasetSink {
     description: String,

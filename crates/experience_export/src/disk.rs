@@ -10,11 +10,12 @@
 pub mod atomic;
 #[cfg(any(test, feature = "fault_injection"))]
 pub mod faults;
+mod file_size_limit;
 
 use atomic::AtomicFile;
 use std::{
     ffi::OsStr,
-    fs::{self, File, OpenOptions},
+    fs::{self, DirEntry, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -54,11 +55,15 @@ fn check(_: Operation, _: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// An open file whose operations can be made to fail by tests.
+/// An open file that cannot be synced after one of its writes or syncs has failed.
+///
+/// The system reports a write that was lost on its way to the disk once, to a write or to a sync. The next sync succeeds,
+/// though the bytes are not on the disk. So a file that has failed is never durable: its content must be written to a new one.
 #[derive(Debug)]
 pub(crate) struct DiskFile {
     file: File,
     path: PathBuf,
+    has_failed: bool,
 }
 
 impl DiskFile {
@@ -68,23 +73,57 @@ impl DiskFile {
         Self::open(path, OpenOptions::new().write(true).create_new(true))
     }
 
+    /// Creates a file under a [temporary](temporary) name in `folder`, and locks it, so that [`sweep`] does not remove it.
+    pub(crate) fn create_temporary(folder: &Path) -> io::Result<(Self, PathBuf)> {
+        loop {
+            let path = temporary(folder);
+            let file = Self::create_new(&path)?;
+            if is_own(&file.file, &path) {
+                return Ok((file, path));
+            }
+        }
+    }
+
     fn open(path: &Path, options: &OpenOptions) -> io::Result<Self> {
+        file_size_limit::report_as_error();
         let file = options.open(path)?;
         #[cfg(any(test, feature = "fault_injection"))]
         faults::opened(path, &file);
         Ok(Self {
             file,
             path: path.to_owned(),
+            has_failed: false,
         })
     }
 
     /// Syncs content and metadata to the disk, so that both survive a loss of power.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        check(Operation::Sync, &self.path)?;
-        self.file.sync_all()?;
+    ///
+    /// # Errors
+    /// When the file system refuses, and always after a write or a sync of the file has failed.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::Error::other("an earlier write or sync of the file failed"));
+        }
+        let synced = check(Operation::Sync, &self.path).and_then(|()| self.file.sync_all());
+        self.has_failed = synced.is_err();
         #[cfg(any(test, feature = "fault_injection"))]
-        faults::synced(&self.path);
-        Ok(())
+        if synced.is_ok() {
+            faults::synced(&self.path);
+        }
+        synced
+    }
+
+    /// Whether a write or a sync has failed, so that content may be missing.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(not(any(test, feature = "fault_injection")))]
+        check(Operation::Write, &self.path)?;
+        #[cfg(any(test, feature = "fault_injection"))]
+        let bytes = &bytes[..faults::check_write(&self.path, &mut self.file, bytes)?];
+        self.file.write(bytes)
     }
 
     /// Truncates the file to `len` bytes and moves the cursor to its end.
@@ -98,11 +137,9 @@ impl DiskFile {
 
 impl Write for DiskFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(not(any(test, feature = "fault_injection")))]
-        check(Operation::Write, &self.path)?;
-        #[cfg(any(test, feature = "fault_injection"))]
-        let bytes = &bytes[..faults::check_write(&self.path, &mut self.file, bytes)?];
-        self.file.write(bytes)
+        let written = self.try_write(bytes);
+        self.has_failed |= matches!(&written, Err(error) if error.kind() != io::ErrorKind::Interrupted);
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -119,6 +156,52 @@ pub(crate) fn temporary(folder: &Path) -> PathBuf {
 pub(crate) fn is_temporary(name: &OsStr) -> bool {
     name.to_str()
         .is_some_and(|name| name.starts_with(TEMPORARY) && name.ends_with(".tmp"))
+}
+
+/// Locks an unfinished file or folder. False if another process is sweeping it.
+fn is_own(file: &File, path: &Path) -> bool {
+    match file.try_lock() {
+        Ok(()) => path.exists(),
+        Err(TryLockError::WouldBlock) => false,
+        // Without locks nothing is swept.
+        Err(TryLockError::Error(_)) => true,
+    }
+}
+
+/// Removes the unfinished files and folders in `folder` whose process has died: those with a temporary name that are not locked.
+/// Errors are ignored.
+pub fn sweep(folder: &Path) {
+    sweep_those(folder, |_| true);
+}
+
+/// The same, for empty files alone: in a folder with files that are closed, and so unlocked, long before they are committed.
+pub fn sweep_empty(folder: &Path) {
+    sweep_those(folder, |entry| {
+        entry
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+    });
+}
+
+fn sweep_those(folder: &Path, is_swept: impl Fn(&DirEntry) -> bool) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if !is_temporary(&entry.file_name()) || !is_swept(&entry) {
+            continue;
+        }
+        let path = entry.path();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let opened = OpenOptions::new().read(true).write(!is_folder).open(&path);
+        // Held until the file is removed.
+        let Ok(_lock) = opened.and_then(|file| Ok(file.try_lock().map(|()| file)?)) else {
+            continue;
+        };
+        if is_folder {
+            let _ = remove_folder(&path);
+        } else {
+            remove_unfinished(&path);
+        }
+    }
 }
 
 /// Replaces the file at `path` atomically: a reader sees the old content or the new.
@@ -156,16 +239,14 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
 
 /// Checks that a file can be created in `folder`, and removes it again.
 pub fn probe(folder: &Path) -> io::Result<()> {
-    let path = temporary(folder);
-    let probed = DiskFile::create_new(&path);
+    let (_file, path) = DiskFile::create_temporary(folder)?;
     remove_unfinished(&path);
-    probed.map(|_| ())
+    Ok(())
 }
 
 /// Checks that a file of `bytes` bytes can be written in `folder`, and removes it again.
 pub(crate) fn probe_space(folder: &Path, bytes: usize) -> io::Result<()> {
-    let path = temporary(folder);
-    let mut file = DiskFile::create_new(&path)?;
+    let (mut file, path) = DiskFile::create_temporary(folder)?;
     let probed = file.write_all(&vec![0; bytes]);
     drop(file);
     remove_unfinished(&path);
@@ -201,23 +282,46 @@ pub fn create_folders(folder: &Path) -> io::Result<()> {
 }
 
 /// Syncs the names in `folder`, so that renames in it survive a loss of power. Does nothing on systems without support.
-pub fn sync_folder(folder: &Path) {
-    // Windows cannot open a folder, and some network file systems cannot sync one. The rename is still atomic there.
+///
+/// # Errors
+/// When the file system refuses. The call can be repeated.
+pub fn try_sync_folder(folder: &Path) -> io::Result<()> {
     let synced = check(Operation::SyncFolder, folder)
         .and_then(|()| File::open(folder))
         .and_then(|opened| opened.sync_all());
-    #[cfg(any(test, feature = "fault_injection"))]
-    if synced.is_ok() {
-        faults::folder_synced(folder);
+    match synced {
+        Ok(()) => {
+            #[cfg(any(test, feature = "fault_injection"))]
+            faults::folder_synced(folder);
+            Ok(())
+        }
+        // Windows cannot open a folder, and some network file systems cannot sync one. The rename is still atomic there.
+        Err(error)
+            if cfg!(windows)
+                || matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
-    let _ = synced;
+}
+
+/// [`try_sync_folder`] where nothing else depends on the new name. Errors are ignored.
+pub fn sync_folder(folder: &Path) {
+    let _ = try_sync_folder(folder);
 }
 
 /// Copies a file and syncs the copy.
 pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
     check(Operation::CreateFile, to)?;
-    fs::copy(from, to)?;
-    DiskFile::open(to, OpenOptions::new().write(true))?.sync()
+    // One handle for the writes and the sync: a later one may not be told of a write that was lost.
+    let mut copied = DiskFile::open(to, OpenOptions::new().write(true).create(true).truncate(true))?;
+    io::copy(&mut from, &mut copied.file)?;
+    copied.sync()
 }
 
 /// Removes a file.

@@ -16,6 +16,7 @@ mod sink_handle;
 mod sink_queue;
 mod sink_worker;
 mod storage;
+mod taken_batches;
 
 pub use notice::{Notice, SinkFailure};
 pub use settings::{ExportSettings, RetrySettings};

@@ -23,7 +23,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0 | the letters `bevyjrnl` |
-//! | 8 | version of this format, `u32`: 1; the bytes before it are the same in every version |
+//! | 8 | version of this format, `u32`: 1; the bytes before it are the same in every version, and the checksums of frames in no two |
 //! | 12 | `0x01020304` as a `u32` in the machine's byte order |
 //!
 //! and continues with frames, without gaps, until its end:
@@ -54,13 +54,17 @@
 //! first frame of a segment holds a head and all reasons so far, so every segment can be read without the others.
 //!
 //! # Damage
-//! A truncated frame, such as the last one of a process that died, is ignored. A frame with a wrong checksum is skipped: the
-//! next frame begins where a length, a checksum and a number match again. Both are reported as [`Damage`].
+//! A frame that is truncated, such as the last one of a process that died, or has a wrong checksum, is skipped: the next frame
+//! begins where a length, a checksum and a number match again. That is found in time proportional to the segment, whatever its
+//! bytes. A segment whose preamble is damaged is read from its first frame on. All that is skipped is reported as [`Damage`],
+//! and the number of frames that are missing as [`JournalReader::missing`].
 
 mod extent;
 mod frame;
 mod reader;
 mod record;
+mod segment;
+mod substring_sums;
 mod writer;
 
 #[cfg(test)]
@@ -70,7 +74,7 @@ pub use extent::{Extent, Segments};
 pub use reader::{Damage, JournalError, JournalReader, Place, Unread};
 pub use record::{Counts, Head, Record};
 pub use writer::{Journal, Owner};
-pub use writer::{remove, sweep};
+pub use writer::{remove, remove_segments, sweep};
 
 use crate::disk;
 use core::time::Duration;
@@ -88,7 +92,8 @@ const JOURNALS: &str = "journal";
 pub struct JournalSettings {
     /// Longest time from draining a row until it is in the journal. A process that is killed loses at most this.
     pub flush_interval: Duration,
-    /// Bytes of rows that are written before that interval ends. It bounds the memory of open episodes.
+    /// Bytes of rows that are written before that interval ends. It bounds the memory of open episodes. The journal is synced
+    /// when so many bytes are not, unless `fsync` is [`Fsync::Never`]: until then they are also in memory.
     pub frame_bytes: usize,
     /// Bytes of a segment, about, before another is begun; at most a gibibyte.
     pub segment_bytes: u64,
@@ -98,7 +103,9 @@ pub struct JournalSettings {
     /// rows count, and about 150 bytes of memory for each episode. One batch may exceed it. A sink whose backlog is over this
     /// holds up its recording; see [`ExportSettings::patience`](crate::ExportSettings::patience).
     ///
-    /// The journal itself is larger: it also holds open episodes, and what sinks have taken and not made durable.
+    /// The journal itself is larger: it also holds open episodes, and what sinks have taken and not made durable. For a sink
+    /// that has stalled it keeps at most twice as much, or four segments where that is more. Then the backlog is counted as
+    /// dropped, and what the sink has taken is lost if the process dies.
     pub backlog_bytes: u64,
     /// Folder for the journals of recordings none of whose sinks has a
     /// [folder of its own](crate::sink::Sink::journal_folder), such as those with a
@@ -106,7 +113,7 @@ pub struct JournalSettings {
     /// backlog.
     ///
     /// After a clean close the folder is empty. A process that dies leaves `journal/<run>-<recording>/` in it, which no later
-    /// run recovers or deletes, and [`JournalReader`] can read. Do not name a folder in memory, such as `/tmp` on many systems.
+    /// run recovers or deletes, and [`JournalReader`] can read; each later start [logs](Self::prepare_folder) it. Do not name a folder in memory, such as `/tmp` on many systems.
     /// A full disk does not pause the recording: without a backlog the buffers overflow.
     pub folder: Option<PathBuf>,
 }
@@ -125,14 +132,23 @@ impl Default for JournalSettings {
 }
 
 impl JournalSettings {
-    /// Creates [`folder`](Self::folder), if one is named, and checks that files can be created in it.
+    /// Creates [`folder`](Self::folder), if one is named, and checks that files can be created in it. Logs the journals that
+    /// other processes have left in it, or are writing there: no sink recovers them.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn prepare_folder(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         disk::create_folders(folder)?;
-        disk::probe(folder)
+        disk::probe(folder)?;
+        for journal in std::fs::read_dir(folder.join(JOURNALS)).into_iter().flatten().flatten() {
+            tracing::warn!(
+                "`{}` is the journal of a process that died or is alive: no sink recovers it; if the process died, read it with \
+                 `JournalReader`, and delete it",
+                journal.path().display()
+            );
+        }
+        Ok(())
     }
 
     /// The folder of one journal in [`folder`](Self::folder).
@@ -144,7 +160,8 @@ impl JournalSettings {
 /// When the journal is synced to the disk.
 ///
 /// What a process wrote outlives the process, whatever the setting. A machine that loses power may lose what was not synced.
-/// Shards are always synced.
+/// Shards are always synced. Except with [`Never`](Self::Never), the journal is also synced at a flush that callers wait for, and when
+/// [`JournalSettings::frame_bytes`] are not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
     /// Never.

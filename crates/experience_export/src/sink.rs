@@ -150,6 +150,18 @@ pub enum SinkError {
         /// What differs, one sentence each.
         differences: Vec<String>,
     },
+    /// Accepted episodes are gone: a write or a sync of their file failed, and the file does not hold them.
+    ///
+    /// The sink has forgotten every accepted episode that is not [durable](Sink::durable), and counts further ones from there. The
+    /// worker offers the forgotten ones again, in their order, before the next call. It reads them from the
+    /// [journal](crate::journal); those that are not there are counted as dropped.
+    #[error("`{}` does not hold what was written to it: {reason}", path.display())]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// How that is known.
+        reason: String,
+    },
     /// The sink's bounded channel is full: its receiver is slower than the game.
     #[error("the channel is full: its receiver is slower than the game")]
     Full,
@@ -170,16 +182,16 @@ pub enum SinkError {
 }
 
 impl SinkError {
-    /// Whether a disk is full. Recording is paused then, and the call is retried until the disk has space.
+    /// Whether a disk is full, or a quota or a limit of file sizes is reached. Recording is paused then, and the call is retried until the disk has space.
     #[must_use]
     pub fn is_storage_full(&self) -> bool {
-        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
     }
 
     /// Whether a retry may succeed. False for channels: the receiver decides how many batches wait.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Other(_))
+        matches!(self, Self::Io { .. } | Self::Lost { .. } | Self::Other(_))
     }
 }

@@ -2,15 +2,19 @@
 
 use crate::capture::spatial_grid::{Neighbors, SpatialGrid};
 use bevy_math::Vec3;
-use std::collections::HashMap;
+use bevy_platform::collections::HashMap;
 
 /// Candidates by match. A player in a match finds candidates of that match and those without a match. A player without
 /// a match finds all.
 pub(super) struct MatchGrids {
     max_distance: f32,
-    by_match: HashMap<Option<i64>, usize>,
-    /// The first `by_match.len()` grids are in use. The others are kept for reuse of their memory by later captures.
+    /// The grid of each match.
+    by_match: HashMap<i64, usize>,
+    /// The grid of the candidates without a match.
+    unmatched: Option<usize>,
+    /// The first `used` grids are in use. The others are kept for reuse of their memory by later captures.
     grids: Vec<SpatialGrid>,
+    used: usize,
     /// The match of the last candidate, and its grid. Caches the lookup: neighbours in a table tend to be of one match.
     last: Option<(Option<i64>, usize)>,
 }
@@ -19,14 +23,18 @@ impl MatchGrids {
     pub(super) fn new(max_distance: f32) -> Self {
         Self {
             max_distance,
-            by_match: HashMap::new(),
+            by_match: HashMap::default(),
+            unmatched: None,
             grids: Vec::new(),
+            used: 0,
             last: None,
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.by_match.clear();
+        self.unmatched = None;
+        self.used = 0;
         self.last = None;
     }
 
@@ -40,13 +48,17 @@ impl MatchGrids {
     }
 
     fn grid_of(&mut self, match_id: Option<i64>) -> usize {
-        let next = self.by_match.len();
-        let grid = *self.by_match.entry(match_id).or_insert(next);
+        let next = self.used;
+        let grid = match match_id {
+            Some(match_id) => *self.by_match.entry(match_id).or_insert(next),
+            None => *self.unmatched.get_or_insert(next),
+        };
         if grid == self.grids.len() {
             self.grids.push(SpatialGrid::new(self.max_distance));
         }
         if grid == next {
             self.grids[grid].clear();
+            self.used += 1;
         }
         self.last = Some((match_id, grid));
         grid
@@ -54,23 +66,23 @@ impl MatchGrids {
 
     /// Call this after the last [`insert`](Self::insert).
     pub(super) fn build(&mut self) {
-        let used = self.by_match.len();
-        self.grids[..used].iter_mut().for_each(SpatialGrid::build);
+        self.grids[..self.used].iter_mut().for_each(SpatialGrid::build);
     }
 
     /// Finds the candidates nearest to a player in the match `own_match`.
     #[inline]
     pub(super) fn nearest(&self, own_match: Option<i64>, center: Vec3, neighbors: &mut Neighbors) {
         neighbors.clear();
-        let used = &self.grids[..self.by_match.len()];
-        if own_match.is_none() {
+        let Some(own_match) = own_match else {
+            let used = &self.grids[..self.used];
             used.iter().for_each(|grid| grid.nearest(center, neighbors));
             return;
-        }
-        for match_id in [own_match, None] {
-            if let Some(&grid) = self.by_match.get(&match_id) {
-                used[grid].nearest(center, neighbors);
-            }
+        };
+        for grid in [self.by_match.get(&own_match).copied(), self.unmatched]
+            .into_iter()
+            .flatten()
+        {
+            self.grids[grid].nearest(center, neighbors);
         }
     }
 }

@@ -51,24 +51,24 @@ impl RingFile {
     pub(crate) fn create(folder: &Path, shape: Shape, label: Label) -> Result<Self, BufferError> {
         let len = file_len(shape)?;
         let bytes = Preamble { shape, label }.encode()?;
-        let refused = |error: std::io::Error| no_file(folder, error);
+        let file_error = |error: std::io::Error| no_file(folder, error);
         if !SUPPORTED {
             return Err(no_file(folder, "rings in files are for systems with 64-bit pointers"));
         }
-        let (mut file, builder, path) = create_unique(folder, label).map_err(refused)?;
+        let (mut file, builder, path) = create_unique(folder, label).map_err(file_error)?;
         // The file has a temporary name until it is complete.
         let mut owned = OwnedPath {
             path: builder,
             is_creator: true,
             remove_on_drop: true,
         };
-        reserve(&mut file, len).map_err(refused)?;
-        write_first(&mut file, &bytes).map_err(refused)?;
-        let map = MmapRaw::map_raw(&file).map_err(refused)?;
+        reserve(&mut file, len).map_err(file_error)?;
+        write_first(&mut file, &bytes).map_err(file_error)?;
+        let map = MmapRaw::map_raw(&file).map_err(file_error)?;
         if map.len() != len {
             return Err(no_file(folder, "the file was truncated while it was created"));
         }
-        fs::rename(&owned.path, &path).map_err(refused)?;
+        fs::rename(&owned.path, &path).map_err(file_error)?;
         owned.path = path;
         owned.remove_on_drop = false;
         Ok(Self { map, path: owned })
@@ -207,10 +207,10 @@ fn write_first(file: &mut File, bytes: &[u8]) -> IoResult<()> {
 
 /// Creates the folder, and checks that a file can be created in it.
 pub(super) fn prepare(folder: &Path) -> Result<(), BufferError> {
-    let refused = |error: std::io::Error| no_file(folder, error);
-    fs::create_dir_all(folder).map_err(refused)?;
+    let file_error = |error: std::io::Error| no_file(folder, error);
+    fs::create_dir_all(folder).map_err(file_error)?;
     let label = Label::default();
-    let (file, builder, _) = create_unique(folder, label).map_err(refused)?;
+    let (file, builder, _) = create_unique(folder, label).map_err(file_error)?;
     drop(file);
-    fs::remove_file(builder).map_err(refused)
+    fs::remove_file(builder).map_err(file_error)
 }

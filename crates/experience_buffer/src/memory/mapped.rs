@@ -33,11 +33,11 @@ impl AnonymousMap {
     /// # Errors
     /// When there is not enough memory, or the process has too many mappings.
     pub(super) fn new(bytes: usize, bound: bool, huge_pages: bool) -> Result<Self, BufferError> {
-        let refused = || BufferError::OutOfMemory { bytes };
+        let out_of_memory = || BufferError::OutOfMemory { bytes };
         let page = huge_pages.then(huge_page).flatten().filter(|&page| page <= bytes);
         // Longer, to begin at a huge page. Pages that are not touched take no memory.
-        let len = bytes.checked_add(page.unwrap_or(0)).ok_or_else(refused)?;
-        let map = MmapOptions::new().len(len).map_anon().map_err(|_| refused())?;
+        let len = bytes.checked_add(page.unwrap_or(0)).ok_or_else(out_of_memory)?;
+        let map = MmapOptions::new().len(len).map_anon().map_err(|_| out_of_memory())?;
         let map = MmapRaw::from(map);
         let address = map.as_mut_ptr().addr();
         let start = page.map_or(0, |page| address.next_multiple_of(page) - address);

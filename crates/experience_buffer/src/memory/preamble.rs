@@ -53,7 +53,7 @@ impl Preamble {
             let word = bytes.get(index * 8..index * 8 + 8)?;
             Some(u64::from_ne_bytes(word.try_into().ok()?))
         };
-        let cut = || OpenError::Size {
+        let wrong_size = || OpenError::Size {
             path: path(),
             found: len,
             expected: word(3).unwrap_or(PREAMBLE as u64),
@@ -61,7 +61,7 @@ impl Preamble {
         if !bytes.starts_with(&MAGIC[..bytes.len().min(8)]) {
             return Err(OpenError::NotARing { path: path() });
         }
-        let order = word(1).ok_or_else(cut)?;
+        let order = word(1).ok_or_else(wrong_size)?;
         if order != BYTE_ORDER {
             return Err(if order == BYTE_ORDER.swap_bytes() {
                 OpenError::ByteOrder { path: path() }
@@ -69,7 +69,7 @@ impl Preamble {
                 OpenError::Damaged { path: path() }
             });
         }
-        let version = word(2).ok_or_else(cut)?;
+        let version = word(2).ok_or_else(wrong_size)?;
         // All versions are alike up to here.
         if version != VERSION {
             return Err(OpenError::Version {
@@ -79,13 +79,13 @@ impl Preamble {
             });
         }
         if bytes.len() < PREAMBLE {
-            return Err(cut());
+            return Err(wrong_size());
         }
         let sum = u64::from(crc32c::crc32c(&bytes[..CHECKSUM]));
         if word(CHECKSUM / 8) != Some(sum) {
             return Err(OpenError::Damaged { path: path() });
         }
-        let field = |index| word(index).ok_or_else(cut);
+        let field = |index| word(index).ok_or_else(wrong_size);
         let size = |index| field(index).map(|size| usize::try_from(size).unwrap_or(usize::MAX));
         let links = size(7)?;
         let preamble = Self {
@@ -109,7 +109,7 @@ impl Preamble {
             return Err(OpenError::Damaged { path: path() });
         }
         if len != expected {
-            return Err(cut());
+            return Err(wrong_size());
         }
         Ok(preamble)
     }

@@ -191,3 +191,33 @@ fn recover_prints_recovered_runs_and_those_that_may_be_alive() {
     assert!(frames.is_dir());
     std::fs::remove_dir_all(frames).expect("it can be removed");
 }
+
+#[test]
+fn recover_keeps_what_it_could_not_read_until_it_is_discarded() {
+    let root = dataset();
+    let path = text(root.path());
+    let name = std::fs::read_dir(root.path().join("p/runs"))
+        .expect("it can be listed")
+        .map(|entry| entry.expect("it can be listed").path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .and_then(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .expect("there is an account");
+    let journal = root.path().join("p/journal").join(&name);
+    std::fs::create_dir_all(&journal).expect("it can be created");
+    std::fs::write(journal.join("00000.journal"), "no segment").expect("it can be written");
+    // An unfinished shard of a run that is over.
+    let shard = root.path().join(format!("p/data/{name}-00009.parquet.tmp"));
+    std::fs::write(&shard, "half").expect("it can be written");
+    let output = printed(&["recover", path], 1);
+    assert!(
+        output.contains("NOT READ") && output.contains("--discard-damaged"),
+        "{output}"
+    );
+    assert!(!shard.exists() && !root.path().join("p/journal").exists());
+    assert!(printed(&["info", path], 0).contains(&format!("damaged/{name}")));
+    printed(&["recover", path], 0);
+    let output = printed(&["recover", path, "--discard-damaged"], 0);
+    assert!(output.contains("removed") && output.contains(&name), "{output}");
+    assert!(!root.path().join("p/damaged").exists());
+    printed(&["validate", path], 0);
+}

@@ -219,7 +219,13 @@ impl RunAccount {
                 self.forget_agents();
             }
         }
-        self.shards.sort_by(|a, b| a.file.cmp(&b.file));
+        self.sort_shards();
+    }
+
+    /// Sorts the shards by their numbers, which have five digits or more.
+    pub(super) fn sort_shards(&mut self) {
+        self.shards
+            .sort_by(|a, b| (a.file.len(), &a.file).cmp(&(b.file.len(), &b.file)));
     }
 
     /// When a shard was committed, for the order in which shards are deleted; see [`ShardAccount::committed`].

@@ -9,6 +9,7 @@
 //!     runs/<run>.json
 //!     runs/<run>.tags.jsonl            if an episode was tagged
 //!     journal/<run>/00000.journal      until the run is closed or recovered
+//!     damaged/<run>/00000.journal      segments that a recovery could not read completely
 //! ```
 
 use core::hash::Hasher;
@@ -27,6 +28,8 @@ pub(crate) const DATA: &str = "data";
 pub(crate) const RUNS: &str = "runs";
 /// The folder of a recording's journals, one for each run that is neither closed nor recovered.
 pub(crate) const JOURNALS: &str = "journal";
+/// The folder of segments that recoveries could not read completely.
+pub(crate) const DAMAGED: &str = "damaged";
 /// The dataset card, in the dataset's folder.
 pub(crate) const CARD: &str = "README.md";
 /// The file extension of committed shards.

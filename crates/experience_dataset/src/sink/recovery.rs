@@ -2,7 +2,8 @@
 //!
 //! For each run that was not closed and whose process is dead, the rows of its journal, and those of its buffer files that the
 //! journal lacks, become episodes. Episodes that are in the run's shards already are skipped, and the others are written to new
-//! shards. Then the account is updated, and the journal is removed. A recovery that was interrupted is finished by the next
+//! shards. Then the account is updated, and the journal is removed. Its segments that could not be read completely are kept in
+//! the folder [`DAMAGED`](layout::DAMAGED). A recovery that was interrupted is finished by the next
 //! one, which finds the shards that the first has committed. A recovery holds the run's lock, so no two processes recover one
 //! run.
 
@@ -30,7 +31,12 @@ use experience_export::{
 use recovered_state::RecoveredState;
 use run_shards::RunShards;
 use serde::Serialize;
-use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Episodes are written when they have this many bytes of rows.
 const BATCH_BYTES: usize = 16 << 20;
@@ -83,6 +89,11 @@ pub struct Recovery {
     pub unclear: Vec<RunId>,
     /// Runs that could not be recovered, and why. No data of them was removed, so the recovery can be repeated.
     pub failed: Vec<(RunId, String)>,
+    /// Runs whose recovery the file system refused, and why: a read-only disk, a full one, too many open files. They are
+    /// unchanged, and the recovery can be repeated.
+    pub refused: Vec<(RunId, String)>,
+    /// Folders with damaged segments of journals that were removed on request.
+    pub discarded: Vec<PathBuf>,
 }
 
 impl Recovery {
@@ -142,10 +153,65 @@ fn recover_others(
                 lock.remove();
                 recovery.recovered.extend(recovered);
             }
+            Err(error @ SinkError::Io { .. }) => recovery.refused.push((run, error.to_string())),
             Err(error) => recovery.failed.push((run, error.to_string())),
         }
     }
+    remove_unfinished_shards(folder);
     Ok(recovery)
+}
+
+/// Removes the unfinished shards of runs that are over. Errors are ignored: readers open none of these files.
+fn remove_unfinished_shards(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder.join(layout::DATA)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let run = name.to_str().and_then(|name| {
+            let (run, _) = name
+                .strip_suffix(".tmp")?
+                .strip_suffix(layout::SHARD)?
+                .split_once('-')?;
+            layout::run(run)
+        });
+        // A process may be recovering what the journal of a run has left.
+        let is_unfinished = run.is_some_and(|run| {
+            RunAccount::read(folder, run).is_ok_and(|account| is_over(&account))
+                && !matches!(RunLock::claim(folder, run), Claim::Alive)
+        });
+        if is_unfinished {
+            disk::remove_unfinished(&entry.path());
+        }
+    }
+}
+
+/// Removes the damaged segments that recoveries have kept. Returns the folders that held them.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn discard_damaged(folder: &Path) -> Result<Vec<PathBuf>, SinkError> {
+    let kept = damaged_journals(folder).map_err(io_error("list", folder))?;
+    for journal in &kept {
+        journal::remove(journal).map_err(io_error("remove", journal))?;
+    }
+    Ok(kept)
+}
+
+/// The folders with damaged segments of journals, one for each run.
+pub(crate) fn damaged_journals(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    match fs::read_dir(folder.join(layout::DAMAGED)) {
+        Ok(entries) => {
+            for entry in entries {
+                found.push(entry?.path());
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Recovers the runs other than `own`, and logs the result. Returns whether a run was recovered.
@@ -173,7 +239,7 @@ pub(super) fn recover_at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) 
             tracing::warn!("cannot recover a part of run {}: {unread}", found.run);
         }
     }
-    for (run, error) in &recovery.failed {
+    for (run, error) in recovery.failed.iter().chain(&recovery.refused) {
         tracing::error!(
             "cannot recover run {run} of `{}`: {error}; it will be tried again at the next start",
             folder.display()
@@ -205,7 +271,16 @@ fn unfinished_runs(folder: &Path) -> Result<BTreeSet<RunId>, SinkError> {
 
 fn is_unfinished(folder: &Path, run: RunId) -> bool {
     layout::journal_folder(folder, run).is_dir()
-        || RunAccount::read(folder, run).is_ok_and(|account| !is_over(&account))
+        || match RunAccount::read(folder, run) {
+            Ok(account) => !is_over(&account),
+            // The recovery of the run reports the error.
+            Err(error) => is_refusal(&error),
+        }
+}
+
+/// Whether the system refused to read an account that exists. Other errors mean that it is missing or damaged.
+fn is_refusal(error: &io::Error) -> bool {
+    error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound
 }
 
 /// Whether the run was closed or recovered.
@@ -216,18 +291,31 @@ fn is_over(account: &RunAccount) -> bool {
 /// Recovers one run, whose lock is held. Returns `None` if it only removed a journal that nothing refers to.
 fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option<RecoveredRun>, SinkError> {
     let journal = layout::journal_folder(folder, run);
+    for part in [layout::DATA, layout::RUNS] {
+        // Tools that copy a dataset may leave out empty folders.
+        let part = folder.join(part);
+        if !part.is_dir() {
+            disk::create_folders(&part).map_err(io_error("create", &part))?;
+        }
+    }
     let mut state = RecoveredState::read(&journal, schema, run)?;
-    let account = RunAccount::read(folder, run).ok();
+    let account = match RunAccount::read(folder, run) {
+        Err(error) if is_refusal(&error) => return Err(io_error("read the account in", folder)(error)),
+        read => read.ok(),
+    };
     let was_over = account.as_ref().is_some_and(is_over);
     let buffers = state.rings.take().or_else(|| account.as_ref()?.buffers.clone());
-    let mut rings = buffers.map_or_else(Vec::new, |buffers| {
-        rings::open(&buffers, schema, run, &mut state.unread)
-    });
+    let mut rings = match buffers {
+        Some(buffers) => rings::open(&buffers, schema, run, &mut state.unread)?,
+        None => Vec::new(),
+    };
     if !was_over {
         rings::read(&mut rings, schema, &mut state);
     }
     let in_journal = state.builders.iter().map(EpisodeBuilder::episode_id).collect();
     let mut shards = RunShards::read(folder, schema, run, account.as_ref(), in_journal)?;
+    // Before the first write, which may need their space. The journal holds what they would have held.
+    shards.remove_unfinished();
     let mut recovered = RecoveredRun {
         run,
         episodes: 0,
@@ -264,13 +352,41 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         recovered.lost = report.dropped.saturating_sub(report.non_finite);
         account.update(folder, &report)?;
     }
-    shards.remove_unfinished();
     // The rings are removed before the journal, which holds their paths. What they held is in shards, or unreadable.
     for ring in rings {
         disk::remove_unfinished(&ring.path);
     }
-    journal::remove(&journal).map_err(io_error("remove", &journal))?;
-    Ok((!was_over || recovered.episodes > 0).then_some(recovered))
+    let damaged = &state.damaged_segments;
+    if damaged.is_empty() {
+        journal::remove(&journal).map_err(io_error("remove", &journal))?;
+    } else {
+        let kept = keep_damaged(folder, &journal, damaged)?;
+        recovered.unread.push(format!(
+            "its damaged segments are kept in `{}`; `experience recover --discard-damaged` removes them",
+            kept.display()
+        ));
+    }
+    Ok((!was_over || recovered.episodes > 0 || !recovered.unread.is_empty()).then_some(recovered))
+}
+
+/// Moves the journal out of the way, and removes its segments but for those in `damaged`. Returns the new folder.
+fn keep_damaged(folder: &Path, journal: &Path, damaged: &BTreeSet<u32>) -> Result<PathBuf, SinkError> {
+    let all = folder.join(layout::DAMAGED);
+    disk::create_folders(&all).map_err(io_error("create", &all))?;
+    let name = journal.file_name().unwrap_or_default().to_string_lossy();
+    let mut kept = all.join(&*name);
+    for number in 1.. {
+        if !kept.exists() {
+            break;
+        }
+        kept = all.join(format!("{name}-{number}"));
+    }
+    // All of it at once: a recovery that is interrupted here must not find a half of the journal.
+    disk::rename(journal, &kept).map_err(io_error("rename", journal))?;
+    disk::sync_folder(&all);
+    journal::remove_segments(&kept, |segment| !damaged.contains(&segment));
+    journal::sweep(&folder.join(layout::JOURNALS));
+    Ok(kept)
 }
 
 /// Writes `builders` to new shards. Open episodes are truncated.
@@ -299,9 +415,8 @@ fn write(
                 recovered.transitions += transitions;
                 episodes.push(episode);
             }
-            Err(error) => recovered
-                .unread
-                .push(format!("{transitions} transitions of an episode: {error}")),
+            // They could be read a moment ago.
+            Err(error) => return Err(io_error("read", journal)(error)),
         }
         if bytes >= BATCH_BYTES {
             bytes = 0;

@@ -13,6 +13,7 @@ use experience_export::SinkError;
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::{Deserialize, Serialize};
 use std::{
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -156,10 +157,16 @@ pub(super) struct FinishedShard {
 }
 
 impl FinishedShard {
-    /// Makes the shard durable and visible to readers. May be called again after an error.
+    /// Makes the shard durable and visible to readers. May be called again after an error, but for [`SinkError::Lost`].
     pub(super) fn commit(&mut self) -> Result<ShardAccount, SinkError> {
-        self.file.commit().map_err(io_error("write", &self.path))?;
-        Ok(self.account.clone())
+        match self.file.commit() {
+            Ok(()) => Ok(self.account.clone()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(SinkError::Lost {
+                path: self.path.clone(),
+                reason: error.to_string(),
+            }),
+            Err(error) => Err(io_error("write", &self.path)(error)),
+        }
     }
 
     pub(super) fn transitions(&self) -> u64 {

@@ -44,8 +44,16 @@ impl ShardFile {
     }
 
     /// Writes the waiting bytes and commits the file. May be called again after an error.
+    ///
+    /// A file of which a write or a sync has failed is first copied to a new one, which alone is committed.
+    ///
+    /// # Errors
+    /// [`InvalidData`](io::ErrorKind::InvalidData) when what was written cannot be read back: it is lost.
     pub(super) fn commit(&mut self) -> io::Result<()> {
         self.drain()?;
+        if self.file.has_failed() {
+            self.file.rewrite()?;
+        }
         self.file.commit()
     }
 }
@@ -64,7 +72,10 @@ impl Write for ShardFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use experience_export::disk::faults::{Fault, Faults};
+    use experience_export::disk::{
+        Operation,
+        faults::{Fault, Faults},
+    };
 
     #[test]
     fn bytes_that_a_full_disk_refuses_wait() {
@@ -83,5 +94,51 @@ mod tests {
         faults.free_space();
         file.commit().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"before while after");
+    }
+
+    /// Commits a file of two writes, with repetitions. Returns the path if it was committed.
+    fn commit(folder: &std::path::Path, faults: &Faults) -> io::Result<PathBuf> {
+        let path = folder.join("shard");
+        let mut file = ShardFile::create(&path, folder.join("shard.tmp"))?;
+        for content in ["before ", "after"] {
+            file.write_all(content.as_bytes())?;
+            let _ = file.drain();
+        }
+        let mut committed = file.commit();
+        for _ in 0..2 {
+            if committed.is_err() {
+                faults.free_space();
+                committed = file.commit();
+            }
+        }
+        committed.map(|()| path)
+    }
+
+    #[test]
+    fn a_file_that_failed_is_committed_with_all_of_its_content_or_never() {
+        let counted = tempfile::tempdir().unwrap();
+        let operations = Faults::count(|| drop(commit(counted.path(), &Faults::idle()).unwrap()));
+        for (at, (operation, _)) in operations.iter().enumerate() {
+            for fault in [Fault::Refused, Fault::Full, Fault::Lost] {
+                let when = format!("{fault:?} at {operation:?}, {at} of {}", operations.len());
+                let folder = tempfile::tempdir().unwrap();
+                let faults = Faults::plan(at, fault);
+                let committed = commit(folder.path(), &faults);
+                assert!(faults.struck(), "{when}");
+                drop(faults);
+                match committed {
+                    Ok(path) => assert_eq!(std::fs::read(path).unwrap(), b"before after", "{when}"),
+                    // What a failed sync has lost is not in the file.
+                    Err(error) => {
+                        let is_lost = error.kind() == io::ErrorKind::InvalidData;
+                        assert!(is_lost || *operation == Operation::CreateFile, "{when}: {error}");
+                    }
+                }
+                let names = std::fs::read_dir(folder.path())
+                    .unwrap()
+                    .map(|entry| entry.unwrap().file_name());
+                assert!(names.into_iter().all(|name| name == "shard"), "{when}");
+            }
+        }
     }
 }

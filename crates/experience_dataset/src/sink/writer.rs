@@ -18,7 +18,7 @@ use experience_core::{
     schema::Schema,
     transition::Episode,
 };
-use experience_export::{MissingEpisodes, RecordingInfo, SinkError};
+use experience_export::{MissingEpisodes, RecordingInfo, SinkError, disk};
 use std::{fs, io, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 /// Writes the shards of one run of a recording, and keeps the account of the run up to date.
@@ -58,6 +58,11 @@ impl DatasetWriter {
     pub(super) fn open(settings: Settings, recording: &RecordingInfo) -> Result<Self, SinkError> {
         let encoder = BatchEncoder::new(recording.schema.clone())?;
         let folder = recording_folder::open_or_create(&settings.root, &recording.schema, settings.on_mismatch)?;
+        for folder in [&settings.root, &folder, &folder.join(layout::RUNS)] {
+            disk::sweep(folder);
+        }
+        // An erasure closes its files before it commits the first.
+        disk::sweep_empty(&folder.join(layout::DATA));
         let account = RunAccount::new(recording, settings.seed, settings.build.clone());
         // Taken before the account exists: a process that finds an account checks the lock.
         let mut lock = RunLock::take(&folder, recording.run);
@@ -126,7 +131,7 @@ impl DatasetWriter {
         }
         self.encoder.accepts(episodes)?;
         // Fallible operations come before the first episode is accepted. Accepted episodes wait in memory if the disk fails later.
-        self.commit_finished()?;
+        self.commit_or_forget()?;
         self.shard()?.drain()?;
         for slices in batches(episodes) {
             let batch = self.encoder.encode_slices(&slices)?;
@@ -172,7 +177,7 @@ impl DatasetWriter {
         } else {
             self.open.as_mut().map_or(Ok(()), ShardEncoder::drain)
         };
-        let committed = drained.and_then(|()| self.commit_finished());
+        let committed = drained.and_then(|()| self.commit_or_forget());
         // The account lists the visible shards, so it is saved even if some shards are not committed yet.
         let saved = if self.account.is_current(report, self.saved_shards) {
             Ok(())
@@ -183,12 +188,12 @@ impl DatasetWriter {
     }
 
     pub(super) fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
-        let committed = self.finish().and_then(|()| self.commit_finished());
+        let committed = self.finish().and_then(|()| self.commit_or_forget());
         self.is_unfinished = committed.is_err();
         if committed.is_ok() {
             self.account.status = RunStatus::Closed;
             self.account.buffers = None;
-        } else {
+        } else if !self.finished.is_empty() {
             let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
             tracing::error!("{lost} transitions could not be written to `{}`", self.folder.display());
         }
@@ -234,7 +239,7 @@ impl DatasetWriter {
         let known = self.missing.len();
         self.account.shards.append(&mut self.missing);
         self.missing = self.account.shards.extract_if(.., |shard| is_gone(shard)).collect();
-        self.account.shards.sort_by(|a, b| a.file.cmp(&b.file));
+        self.account.sort_shards();
         if self.missing.len() > known {
             let missing = self.missing();
             tracing::error!(
@@ -286,6 +291,17 @@ impl DatasetWriter {
             self.finished.push(finished);
         }
         Ok(())
+    }
+
+    /// Commits the finished shards. A shard that lost its content is forgotten, with all episodes that were accepted after those
+    /// in it: they are accepted again in their order.
+    fn commit_or_forget(&mut self) -> Result<(), SinkError> {
+        let committed = self.commit_finished();
+        if matches!(committed, Err(SinkError::Lost { .. })) {
+            self.finished.clear();
+            self.open = None;
+        }
+        committed
     }
 
     /// Commits the finished shards, oldest first.

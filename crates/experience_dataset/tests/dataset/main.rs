@@ -9,6 +9,7 @@ mod doctor;
 mod episodes;
 mod erase;
 mod folder;
+mod limits;
 mod merge;
 mod reading;
 mod refusals;

@@ -21,6 +21,10 @@ pub(crate) struct StoredEpisode {
 }
 
 impl StoredEpisode {
+    pub(crate) fn episode_id(&self) -> i64 {
+        self.episode_id
+    }
+
     pub(crate) fn transitions(&self) -> u64 {
         self.rows.saturating_sub(1) as u64
     }

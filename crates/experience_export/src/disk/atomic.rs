@@ -3,18 +3,19 @@
 //! A reader of the final path finds the previous content or all of the new content, even after a loss of power.
 
 use super::{
-    DiskFile, Operation, check, create_folder, link, parent, remove_folder, remove_unfinished, rename, sync_folder,
-    temporary,
+    DiskFile, Operation, check, create_folder, is_own, link, parent, remove_folder, remove_unfinished, rename,
+    sync_folder, temporary, try_sync_folder,
 };
 use std::{
-    fs,
-    io::{self, Write},
+    fs::{self, File},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
 /// A file that appears at its final path when it is committed. Dropped before that, it is removed.
 ///
-/// Writes are not buffered.
+/// Writes are not buffered. A file of which a write or a sync has failed is never committed, because the system reports a lost
+/// write only once; [`rewrite`](Self::rewrite) copies it to a new one.
 #[derive(Debug)]
 pub struct AtomicFile {
     /// `None` once the file is synced and closed.
@@ -22,47 +23,116 @@ pub struct AtomicFile {
     /// `None` once the file is at its final path.
     temporary: Option<PathBuf>,
     path: PathBuf,
+    /// The file is at its final path, whose folder is not synced.
+    is_name_unsynced: bool,
+    /// Number of bytes that were written, and their CRC-32C.
+    written: u64,
+    sum: u32,
 }
 
 impl AtomicFile {
     /// Begins the file that will be at `path`, under a temporary name in the same folder.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Self::create_as(path, temporary(parent(path)))
+        Self::create_in(path, parent(path))
+    }
+
+    fn create_in(path: &Path, folder: &Path) -> io::Result<Self> {
+        let (file, temporary) = DiskFile::create_temporary(folder)?;
+        Ok(Self::new(path, file, temporary))
     }
 
     /// Begins the file that will be at `path`, under the name `temporary` in the same folder.
     pub fn create_as(path: &Path, temporary: PathBuf) -> io::Result<Self> {
-        Ok(Self {
-            file: Some(DiskFile::create_new(&temporary)?),
+        Ok(Self::new(path, DiskFile::create_new(&temporary)?, temporary))
+    }
+
+    fn new(path: &Path, file: DiskFile, temporary: PathBuf) -> Self {
+        Self {
+            file: Some(file),
             temporary: Some(temporary),
             path: path.to_owned(),
-        })
+            is_name_unsynced: false,
+            written: 0,
+            sum: 0,
+        }
+    }
+
+    /// Whether a write or a sync has failed. The file is then never committed.
+    pub fn has_failed(&self) -> bool {
+        self.file.as_ref().is_some_and(DiskFile::has_failed)
+    }
+
+    /// Replaces a file that [has failed](Self::has_failed) by a copy under a new temporary name in the same folder. May be
+    /// called again after an error.
+    ///
+    /// # Errors
+    /// [`InvalidData`](io::ErrorKind::InvalidData) when the bytes that were written cannot be read back from the file: they are
+    /// lost. Another kind when the file system refuses the copy.
+    pub fn rewrite(&mut self) -> io::Result<()> {
+        const CHUNK: u64 = 1 << 20;
+        let Some(old) = &self.temporary else { return Ok(()) };
+        let lost = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason);
+        let mut from = File::open(old)?;
+        let mut copy = Self::create_in(&self.path, parent(old))?;
+        let mut chunk = Vec::new();
+        while copy.written < self.written {
+            chunk.clear();
+            let read = (&mut from)
+                .take(CHUNK.min(self.written - copy.written))
+                .read_to_end(&mut chunk);
+            if !matches!(read, Ok(1..)) {
+                return Err(lost("a part of the file cannot be read back"));
+            }
+            copy.write_all(&chunk)?;
+        }
+        if copy.sum != self.sum {
+            return Err(lost("the file has other content than was written to it"));
+        }
+        // The old file is removed with the value that held it.
+        core::mem::swap(self, &mut copy);
+        Ok(())
     }
 
     /// Syncs and closes the file, which is still at its temporary path. Further writes fail.
+    ///
+    /// A process may have more files than it can have open. [`disk::sweep`](super::sweep) removes a closed one.
     pub fn close(&mut self) -> io::Result<()> {
-        if let Some(file) = &self.file {
-            file.sync()?;
-        }
-        // Windows renames no open file, and the number of open files is limited.
+        self.sync()?;
         self.file = None;
         Ok(())
     }
 
-    /// Syncs the file, renames it to its final path and syncs the folder. May be called again after an error.
+    fn sync(&mut self) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.sync()?;
+        }
+        // Windows renames no open file. Elsewhere the file is locked until it has its final name.
+        if cfg!(windows) {
+            self.file = None;
+        }
+        Ok(())
+    }
+
+    /// Syncs the file, renames it to its final path and syncs the folder. May be called again after an error, if the file has
+    /// not [failed](Self::has_failed).
     pub fn commit(&mut self) -> io::Result<()> {
-        self.close()?;
+        self.sync()?;
         if let Some(temporary) = &self.temporary {
             rename(temporary, &self.path)?;
             self.temporary = None;
-            sync_folder(parent(&self.path));
+            self.file = None;
+            self.is_name_unsynced = true;
+        }
+        if self.is_name_unsynced {
+            try_sync_folder(parent(&self.path))?;
+            self.is_name_unsynced = false;
         }
         Ok(())
     }
 
     /// Commits the file if its final path is free, and discards it otherwise. Returns whether it was free.
     pub fn commit_new(mut self) -> io::Result<bool> {
-        self.close()?;
+        self.sync()?;
         let Some(temporary) = &self.temporary else {
             return Ok(false);
         };
@@ -83,7 +153,12 @@ impl AtomicFile {
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.file {
-            Some(file) => file.write(bytes),
+            Some(file) => {
+                let written = file.write(bytes)?;
+                self.written += written as u64;
+                self.sum = crc32c::crc32c_append(self.sum, &bytes[..written]);
+                Ok(written)
+            }
             None => Err(io::Error::other("the file is closed")),
         }
     }
@@ -108,17 +183,26 @@ pub struct AtomicFolder {
     /// `None` once the folder is at its final path.
     temporary: Option<PathBuf>,
     path: PathBuf,
+    /// Locked, so that [`disk::sweep`](super::sweep) does not remove the folder. `None` on systems without support.
+    _lock: Option<File>,
 }
 
 impl AtomicFolder {
     /// Begins the folder that will be at `path`, under a temporary name in the same parent.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let temporary = temporary(parent(path));
-        create_folder(&temporary)?;
-        Ok(Self {
-            temporary: Some(temporary),
-            path: path.to_owned(),
-        })
+        loop {
+            let temporary = temporary(parent(path));
+            create_folder(&temporary)?;
+            // Windows opens no folder, and so sweeps none.
+            let lock = File::open(&temporary).ok();
+            if lock.as_ref().is_none_or(|lock| is_own(lock, &temporary)) {
+                return Ok(Self {
+                    temporary: Some(temporary),
+                    path: path.to_owned(),
+                    _lock: lock,
+                });
+            }
+        }
     }
 
     /// The path at which the folder is filled.
@@ -227,7 +311,7 @@ mod tests {
         };
         let operations = Faults::count(|| drop(commit(counted.path())));
         // The file and its content are there before the commit.
-        for at in 2..operations.len() {
+        for (at, (operation, _)) in operations.iter().enumerate().skip(2) {
             let folder = prepare();
             let plan = Faults::plan(at, Fault::Full);
             let (committed, mut file) = commit(folder.path());
@@ -235,12 +319,40 @@ mod tests {
                 assert_eq!(error.kind(), io::ErrorKind::StorageFull);
                 assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"old");
                 plan.free_space();
+                let is_lost = *operation == Operation::Sync;
+                assert_eq!(file.has_failed(), is_lost);
+                if is_lost {
+                    // The disk would sync the file now, without the content that it has lost.
+                    assert!(file.commit().is_err());
+                    assert_eq!(file.rewrite().unwrap_err().kind(), io::ErrorKind::InvalidData);
+                    assert!(file.commit().is_err());
+                    drop(file);
+                    assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"old");
+                    assert_eq!(names(folder.path()), ["file"]);
+                    continue;
+                }
                 file.commit().unwrap();
             }
             assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"new content");
             drop(file);
             assert_eq!(names(folder.path()), ["file"]);
         }
+    }
+
+    #[test]
+    fn a_sweep_removes_what_no_process_is_writing() {
+        let folder = prepare();
+        for name in ["a", "b"] {
+            fs::write(temporary(folder.path()), name).unwrap();
+            fs::create_dir_all(temporary(folder.path()).join(name)).unwrap();
+        }
+        let mut file = AtomicFile::create(&folder.path().join("new file")).unwrap();
+        let new = AtomicFolder::create(&folder.path().join("new folder")).unwrap();
+        super::super::sweep(folder.path());
+        assert_eq!(names(folder.path()).len(), 3, "{:?}", names(folder.path()));
+        file.commit().unwrap();
+        new.commit().unwrap();
+        assert_eq!(names(folder.path()), ["file", "new file", "new folder"]);
     }
 
     #[test]

@@ -24,12 +24,18 @@ use std::{
 };
 
 /// The effect of a fault on the planned operation and those after it.
+///
+/// Whenever a sync fails, the bytes of the file that were not synced are gone: they read as zeros, and the next sync succeeds. So
+/// does a system that reports a lost write once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The operation fails as on a full disk, and a write is torn. Later operations succeed.
     Refused,
     /// This and all later operations fail as on a full disk, until [`Faults::free_space`].
     Full,
+    /// The disk lost what was not synced of the file: the write or sync that reports it fails once, and those bytes read as
+    /// zeros. Another operation fails once.
+    Lost,
     /// The process dies: a write is torn, and all later operations fail. Earlier operations are kept.
     Killed,
     /// The same, and everything that was not synced is lost: bytes of files, and renames in folders.
@@ -38,7 +44,7 @@ pub enum Fault {
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 4] = [Self::Refused, Self::Full, Self::Killed, Self::PowerLoss];
+    pub const ALL: [Self; 5] = [Self::Refused, Self::Full, Self::Lost, Self::Killed, Self::PowerLoss];
 }
 
 struct FaultPlan {
@@ -146,6 +152,9 @@ pub(super) fn check_write(path: &Path, file: &mut File, bytes: &[u8]) -> io::Res
         if !plan.strikes_now() || half == 0 {
             return plan.check(Operation::Write, path).map(|()| bytes.len());
         }
+        if plan.fault == Fault::Lost {
+            return plan.check(Operation::Write, path).map(|()| 0);
+        }
         if matches!(plan.fault, Fault::Refused | Fault::Full) {
             // Half is written and reported; the fault is injected when the writer writes the rest.
             plan.done.push((Operation::Write, path.to_owned()));
@@ -223,9 +232,21 @@ impl FaultPlan {
             return Ok(());
         }
         let first = !core::mem::replace(&mut self.struck, true);
+        let refused = match self.fault {
+            Fault::Lost => Err(io::Error::other("the disk reports a lost write")),
+            _ => refused,
+        };
         match self.fault {
-            Fault::Refused if !first => Ok(()),
+            Fault::Refused | Fault::Lost if !first => Ok(()),
             Fault::Full if self.has_space => Ok(()),
+            Fault::Refused | Fault::Full if operation == Operation::Sync => {
+                self.lose_unsynced(path);
+                refused
+            }
+            Fault::Lost => {
+                self.lose_unsynced(path);
+                refused
+            }
             // A full disk still allows operations that need no space.
             Fault::Full if matches!(operation, Operation::Remove | Operation::SyncFolder) => Ok(()),
             Fault::PowerLoss if first => {
@@ -233,6 +254,18 @@ impl FaultPlan {
                 refused
             }
             _ => refused,
+        }
+    }
+
+    /// Replaces the bytes of an open file that were not synced by zeros.
+    fn lose_unsynced(&mut self, path: &Path) {
+        for OpenedFile { file, durable, .. } in self.files.iter_mut().filter(|known| known.path == path) {
+            let len = file.metadata().map_or(0, |metadata| metadata.len());
+            if len > *durable {
+                let replaced = file.set_len(*durable).and_then(|()| file.set_len(len));
+                replaced.expect("a test's file can be truncated");
+                *durable = len;
+            }
         }
     }
 

@@ -4,14 +4,21 @@ use crate::assembly::StoredEpisode;
 use crossbeam_channel::Sender;
 use experience_core::transition::Episode;
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Instant,
 };
 
-/// Held by each sink that has still to make a batch durable, and by each batch that is on its way to a sink. When the last
-/// clone is dropped, every sink has made the batch durable or counted it lost, and the journal need not keep it.
+/// One for each batch and sink: held until the sink has made the batch durable or counted it lost. Then the journal need not keep
+/// the batch for this sink.
 #[derive(Debug)]
 pub(super) struct DurabilityToken;
+
+/// A batch on its way to one sink.
+pub(super) struct Dispatch<B> {
+    pub(super) batch: Arc<B>,
+    pub(super) token: Arc<DurabilityToken>,
+}
 
 /// Episodes in memory that are dispatched together. Every sink of a recording shares the same batch.
 pub(super) struct EpisodeBatch {
@@ -24,18 +31,23 @@ pub(super) struct EpisodeBatch {
     pub(super) bytes: usize,
     /// When the batch was dispatched.
     pub(super) created: Instant,
-    /// Held by each sink that has taken the batch and has not made it durable yet.
-    pub(super) token: Arc<DurabilityToken>,
+    /// The location of the batch in the journal. `None` unless the journal holds all of it.
+    pub(super) stored: Option<Arc<StoredBatch>>,
 }
 
 impl EpisodeBatch {
-    pub(super) fn new(episodes: Vec<Episode>, unreadable: u64, created: Instant, token: Arc<DurabilityToken>) -> Self {
+    pub(super) fn new(
+        episodes: Vec<Episode>,
+        unreadable: u64,
+        created: Instant,
+        stored: Option<Arc<StoredBatch>>,
+    ) -> Self {
         Self {
             transitions: episodes.iter().map(|episode| episode.len() as u64).sum(),
             unreadable,
             bytes: episodes.iter().map(|episode| size_of_val(episode.rows())).sum(),
             created,
-            token,
+            stored,
             episodes,
         }
     }
@@ -48,28 +60,24 @@ impl EpisodeBatch {
 
 /// Episodes that are dispatched together and are stored in the journal. Memory holds only their locations.
 pub(super) struct StoredBatch {
+    /// The journal's folder.
+    pub(super) journal: PathBuf,
     pub(super) episodes: Vec<StoredEpisode>,
     pub(super) transitions: u64,
     /// Bytes of rows.
     pub(super) bytes: usize,
     pub(super) created: Instant,
-    pub(super) token: Arc<DurabilityToken>,
     /// The batch in memory, while a sink holds it: sinks that are equally slow share what is read back.
     loaded: Mutex<Weak<EpisodeBatch>>,
 }
 
 impl StoredBatch {
-    pub(super) fn new(
-        episodes: Vec<StoredEpisode>,
-        bytes: usize,
-        created: Instant,
-        token: Arc<DurabilityToken>,
-    ) -> Self {
+    pub(super) fn new(journal: PathBuf, episodes: Vec<StoredEpisode>, bytes: usize, created: Instant) -> Self {
         Self {
+            journal,
             transitions: episodes.iter().map(StoredEpisode::transitions).sum(),
             bytes,
             created,
-            token,
             episodes,
             loaded: Mutex::default(),
         }

@@ -63,10 +63,22 @@ pub(super) struct JournalTracker {
 
 /// A batch in the journal that some sink has not made durable.
 struct UndurableBatch {
-    token: Weak<DurabilityToken>,
+    /// One for each sink.
+    tokens: Vec<Weak<DurabilityToken>>,
     /// The oldest segment with a part of it.
     segment: u32,
     episodes: Vec<i64>,
+}
+
+impl UndurableBatch {
+    fn is_needed(&self) -> bool {
+        self.tokens.iter().any(|token| token.strong_count() > 0)
+    }
+
+    fn is_needed_without(&self, sink: usize) -> bool {
+        let mut others = self.tokens.iter().enumerate().filter(|(index, _)| *index != sink);
+        others.any(|(_, token)| token.strong_count() > 0)
+    }
 }
 
 impl JournalTracker {
@@ -267,6 +279,15 @@ impl JournalTracker {
         }
     }
 
+    /// Syncs what was written, at a flush that callers wait for.
+    pub(super) fn secure(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        if let Err(error) = journal.secure() {
+            let folder = journal.folder().to_owned();
+            self.report_failure(folder, error);
+        }
+    }
+
     /// The oldest segment with a part of a batch that some sink has not made durable.
     fn oldest_undurable(&self) -> u32 {
         let segments = self.undurable.iter().map(|batch| batch.segment);
@@ -276,7 +297,7 @@ impl JournalTracker {
     fn collect_durable(&mut self) {
         let durable = &mut self.durable;
         self.undurable.retain_mut(|batch| {
-            let keep = batch.token.strong_count() > 0;
+            let keep = batch.is_needed();
             if !keep {
                 durable.append(&mut batch.episodes);
             }
@@ -284,14 +305,32 @@ impl JournalTracker {
         });
     }
 
-    /// Tracks a batch that is about to be dispatched, until `token` has no clone left.
-    pub(super) fn track(&mut self, builders: &[EpisodeBuilder], token: &Arc<DurabilityToken>) {
+    /// Bytes of the journal that only `sink` needs. `oldest` is the oldest segment with a part of an episode that was not
+    /// dispatched.
+    pub(super) fn bytes_needed_by(&self, sink: usize, oldest: Option<u32>) -> u64 {
+        let Some(journal) = &self.journal else { return 0 };
+        let needed = |batch: &&UndurableBatch| batch.is_needed_without(sink);
+        let needed = self.undurable.iter().filter(needed).map(|batch| batch.segment);
+        journal.bytes_before(needed.chain(oldest).min().unwrap_or(u32::MAX))
+    }
+
+    /// Keeps no batch for `sink` any more. Batches that no other sink needs are not marked as durable.
+    pub(super) fn forget_sink(&mut self, sink: usize) {
+        self.collect_durable();
+        for batch in &mut self.undurable {
+            batch.tokens[sink] = Weak::new();
+        }
+        self.undurable.retain(UndurableBatch::is_needed);
+    }
+
+    /// Tracks a batch that is about to be dispatched, until the `tokens` of all sinks are dropped.
+    pub(super) fn track(&mut self, builders: &[EpisodeBuilder], tokens: &[Arc<DurabilityToken>]) {
         let in_journal = || builders.iter().filter(|builder| builder.is_in_journal());
         let Some(segment) = in_journal().filter_map(EpisodeBuilder::segment).min() else {
             return;
         };
         self.undurable.push(UndurableBatch {
-            token: Arc::downgrade(token),
+            tokens: tokens.iter().map(Arc::downgrade).collect(),
             segment,
             episodes: in_journal().map(EpisodeBuilder::episode_id).collect(),
         });
@@ -303,11 +342,10 @@ impl JournalTracker {
         builders: &[EpisodeBuilder],
         bytes: usize,
         created: Instant,
-        token: &Arc<DurabilityToken>,
     ) -> Option<Arc<StoredBatch>> {
-        self.segments.as_ref()?;
+        let journal = self.segments.as_ref()?.folder().to_owned();
         let episodes = builders.iter().map(EpisodeBuilder::stored).collect::<Option<_>>()?;
-        Some(Arc::new(StoredBatch::new(episodes, bytes, created, token.clone())))
+        Some(Arc::new(StoredBatch::new(journal, episodes, bytes, created)))
     }
 
     /// The batch in memory.
@@ -316,7 +354,7 @@ impl JournalTracker {
         context: &AssemblyContext,
         builders: impl Iterator<Item = EpisodeBuilder>,
         created: Instant,
-        token: Arc<DurabilityToken>,
+        stored: Option<Arc<StoredBatch>>,
     ) -> EpisodeBatch {
         let mut segments = self.segments.as_mut();
         let episodes = builders.map(|builder| {
@@ -324,11 +362,11 @@ impl JournalTracker {
             let episode = builder.into_episode(&context.schema, context.run, segments.as_deref_mut());
             (transitions, episode)
         });
-        collect(&self.name, episodes, created, token)
+        collect(&self.name, episodes, created, stored)
     }
 
     /// Reads a batch back.
-    pub(super) fn load(&mut self, context: &AssemblyContext, stored: &StoredBatch) -> Arc<EpisodeBatch> {
+    pub(super) fn load(&mut self, context: &AssemblyContext, stored: &Arc<StoredBatch>) -> Arc<EpisodeBatch> {
         stored.load(|| {
             let mut segments = self.segments.as_mut();
             let episodes = stored.episodes.iter().map(|episode| {
@@ -338,7 +376,7 @@ impl JournalTracker {
                 };
                 (episode.transitions(), loaded)
             });
-            collect(&self.name, episodes, stored.created, stored.token.clone())
+            collect(&self.name, episodes, stored.created, Some(stored.clone()))
         })
     }
 
@@ -357,7 +395,7 @@ fn collect(
     journal: &str,
     episodes: impl Iterator<Item = (u64, io::Result<Episode>)>,
     created: Instant,
-    token: Arc<DurabilityToken>,
+    stored: Option<Arc<StoredBatch>>,
 ) -> EpisodeBatch {
     let mut unreadable = 0;
     let readable = episodes.filter_map(|(transitions, episode)| match episode {
@@ -371,7 +409,7 @@ fn collect(
         }
     });
     let readable = readable.collect();
-    EpisodeBatch::new(readable, unreadable, created, token)
+    EpisodeBatch::new(readable, unreadable, created, stored)
 }
 
 fn counts(counters: &Counters) -> Counts {

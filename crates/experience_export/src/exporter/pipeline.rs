@@ -3,7 +3,7 @@
 use super::{
     ExportSettings, RecordingExport, RecordingMonitor,
     drain::{PlayerDrain, ShardDrain, TURN},
-    episode_batch::{Completion, DurabilityToken},
+    episode_batch::{Completion, Dispatch, DurabilityToken},
     journal_tracker::JournalTracker,
     notice::{Notice, Notices},
     sink_context::SinkContext,
@@ -235,26 +235,31 @@ impl RecordingPipeline {
         }
         // Before the dispatch, so that no sink holds an episode that the journal lacks.
         self.journal.write(&self.context, &self.counters, &mut self.finished);
-        let (created, token) = (Instant::now(), Arc::new(DurabilityToken));
-        self.journal.track(&self.finished, &token);
+        let created = Instant::now();
+        let tokens: Vec<_> = self.sinks.iter().map(|_| Arc::new(DurabilityToken)).collect();
+        self.journal.track(&self.finished, &tokens);
         let takes: Vec<_> = self.sinks.iter().map(|sink| sink.takes(bytes, false)).collect();
-        let stored = if takes.iter().all(|&takes| takes) {
-            None
-        } else {
-            self.journal.stored_batch(&self.finished, bytes, created, &token)
-        };
+        let location = self.journal.stored_batch(&self.finished, bytes, created);
+        let stored = location.clone().filter(|_| takes.contains(&false));
         // Rows leave memory where no sink takes the batch now.
         let batch = (stored.is_none() || takes.contains(&true)).then(|| {
             let finished = self.finished.drain(..);
-            Arc::new(self.journal.episode_batch(&self.context, finished, created, token))
+            Arc::new(self.journal.episode_batch(&self.context, finished, created, location))
         });
         self.finished.clear();
-        for (sink, takes) in self.sinks.iter_mut().zip(takes) {
+        for ((sink, takes), token) in self.sinks.iter_mut().zip(takes).zip(tokens) {
+            let in_memory = |batch: &Arc<_>, token| Dispatch {
+                batch: Arc::clone(batch),
+                token,
+            };
             match (&batch, &stored) {
-                (Some(batch), _) if takes => sink.send(batch.clone()),
-                (_, Some(stored)) => sink.store(stored.clone()),
-                (Some(batch), None) if sink.takes(bytes, beyond_bound) => sink.send(batch.clone()),
-                (Some(batch), None) => sink.hold(batch.clone()),
+                (Some(batch), _) if takes => sink.send(in_memory(batch, token)),
+                (_, Some(stored)) => sink.store(Dispatch {
+                    batch: stored.clone(),
+                    token,
+                }),
+                (Some(batch), None) if sink.takes(bytes, beyond_bound) => sink.send(in_memory(batch, token)),
+                (Some(batch), None) => sink.hold(in_memory(batch, token)),
                 (None, None) => {}
             }
         }
@@ -355,7 +360,13 @@ impl RecordingPipeline {
             builders.iter_mut().map(|builder| &mut **builder),
         );
         journal.compact(&mut builders);
-        journal.finish_write(builders.iter().filter_map(|builder| builder.segment()).min());
+        let oldest = builders.iter().filter_map(|builder| builder.segment()).min();
+        for (index, sink) in self.sinks.iter_mut().enumerate() {
+            if sink.gives_up_journal(|| journal.bytes_needed_by(index, oldest)) {
+                journal.forget_sink(index);
+            }
+        }
+        journal.finish_write(oldest);
     }
 
     /// A periodic flush, which no caller waits for. A recording that is held up has the next one.
@@ -373,6 +384,7 @@ impl RecordingPipeline {
     pub(super) fn flush(&mut self, completions: &[Arc<Completion>]) {
         self.write_journal();
         self.dispatch(true);
+        self.journal.secure();
         for sink in &mut self.sinks {
             for completion in completions {
                 sink.flush(completion.clone());

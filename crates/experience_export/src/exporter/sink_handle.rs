@@ -2,7 +2,7 @@
 
 use super::{
     ExportSettings,
-    episode_batch::{Completion, EpisodeBatch, StoredBatch},
+    episode_batch::{Completion, Dispatch, EpisodeBatch, StoredBatch},
     notice::{Notice, SinkFailure},
     sink_context::{SinkContext, SinkStatus},
     sink_queue::{SinkGate, SinkQueue, sink_queue},
@@ -32,6 +32,8 @@ pub(super) struct SinkHandle {
     patience: Duration,
     /// Limit of `backlog_bytes`.
     backlog_limit: u64,
+    /// Bytes of a segment of the journal.
+    segment_bytes: u64,
     /// Commands that follow the queue, oldest first.
     waiting: VecDeque<Waiting>,
     /// Batches in `waiting` that are in memory.
@@ -46,8 +48,8 @@ pub(super) struct SinkHandle {
 
 /// A command that waits for the queue.
 enum Waiting {
-    InMemory(Arc<EpisodeBatch>),
-    Stored(Arc<StoredBatch>),
+    InMemory(Dispatch<EpisodeBatch>),
+    Stored(Dispatch<StoredBatch>),
     Flush(Arc<Completion>),
     Close(Option<Arc<Completion>>),
 }
@@ -64,6 +66,7 @@ impl SinkHandle {
             queue_bytes: settings.queue_bytes,
             patience: settings.patience,
             backlog_limit: settings.journal.as_ref().map_or(0, |journal| journal.backlog_bytes),
+            segment_bytes: settings.journal.as_ref().map_or(0, |journal| journal.segment_bytes),
             waiting: VecDeque::new(),
             waiting_in_memory: 0,
             backlog_bytes: 0,
@@ -131,40 +134,42 @@ impl SinkHandle {
     }
 
     /// Sends a batch to the queue, which [takes](Self::takes) it.
-    pub(super) fn send(&mut self, batch: Arc<EpisodeBatch>) {
-        self.queue.announce(batch.created);
-        self.forward(batch);
+    pub(super) fn send(&mut self, dispatch: Dispatch<EpisodeBatch>) {
+        self.queue.announce(dispatch.batch.created);
+        self.forward(dispatch);
     }
 
     /// Appends a batch to the backlog.
-    pub(super) fn store(&mut self, batch: Arc<StoredBatch>) {
+    pub(super) fn store(&mut self, dispatch: Dispatch<StoredBatch>) {
+        let batch = &dispatch.batch;
         let bytes = self.backlog_bytes + batch.backlog_bytes();
         if self.is_stalled && bytes > self.backlog_limit {
             self.refuse(batch.transitions);
             return;
         }
         self.queue.announce(batch.created);
-        self.waiting.push_back(Waiting::Stored(batch));
+        self.waiting.push_back(Waiting::Stored(dispatch));
         self.set_backlog_bytes(bytes);
         self.check_patience();
     }
 
     /// Keeps a batch in memory until it fits in the queue.
-    pub(super) fn hold(&mut self, batch: Arc<EpisodeBatch>) {
+    pub(super) fn hold(&mut self, dispatch: Dispatch<EpisodeBatch>) {
+        let batch = &dispatch.batch;
         if self.is_stalled {
             self.refuse(batch.all_transitions());
             return;
         }
         self.queue.announce(batch.created);
-        self.waiting.push_back(Waiting::InMemory(batch));
+        self.waiting.push_back(Waiting::InMemory(dispatch));
         self.waiting_in_memory += 1;
         self.check_patience();
     }
 
     /// Moves waiting commands to the queue while they fit. `load` reads a batch back from the journal.
-    pub(super) fn feed(&mut self, mut load: impl FnMut(&StoredBatch) -> Arc<EpisodeBatch>) {
+    pub(super) fn feed(&mut self, mut load: impl FnMut(&Arc<StoredBatch>) -> Arc<EpisodeBatch>) {
         while let Some(next) = self.waiting.pop_front() {
-            let batch = match next {
+            let dispatch = match next {
                 Waiting::Flush(completion) => {
                     self.queue.flush(Some(completion));
                     continue;
@@ -173,20 +178,21 @@ impl SinkHandle {
                     self.queue.close(completion);
                     continue;
                 }
-                Waiting::InMemory(batch) if self.fits_in_queue(batch.bytes) => {
+                Waiting::InMemory(dispatch) if self.fits_in_queue(dispatch.batch.bytes) => {
                     self.waiting_in_memory -= 1;
-                    batch
+                    dispatch
                 }
-                Waiting::Stored(stored) if self.fits_in_queue(stored.bytes) => {
-                    self.set_backlog_bytes(self.backlog_bytes - stored.backlog_bytes());
-                    load(&stored)
+                Waiting::Stored(Dispatch { batch, token }) if self.fits_in_queue(batch.bytes) => {
+                    self.set_backlog_bytes(self.backlog_bytes - batch.backlog_bytes());
+                    let batch = load(&batch);
+                    Dispatch { batch, token }
                 }
                 full @ (Waiting::InMemory(_) | Waiting::Stored(_)) => {
                     self.waiting.push_front(full);
                     break;
                 }
             };
-            self.forward(batch);
+            self.forward(dispatch);
         }
         self.check_patience();
     }
@@ -196,13 +202,14 @@ impl SinkHandle {
     }
 
     /// Sends an announced batch.
-    fn forward(&mut self, batch: Arc<EpisodeBatch>) {
+    fn forward(&mut self, dispatch: Dispatch<EpisodeBatch>) {
+        let batch = &dispatch.batch;
         self.held_up_since = None;
         if batch.unreadable > 0 {
             self.refuse(batch.unreadable);
         }
         let transitions = batch.transitions;
-        if !self.queue.send(batch) {
+        if !self.queue.send(dispatch) {
             self.refuse(transitions);
         } else if core::mem::replace(&mut self.is_stalled, false) {
             tracing::info!("sink `{}` takes episodes again", self.name);
@@ -244,12 +251,12 @@ impl SinkHandle {
         // The newest batches are dropped, so that the order of the others is kept.
         while let Some(last) = self.waiting.pop_back() {
             match last {
-                Waiting::InMemory(batch) => {
+                Waiting::InMemory(Dispatch { batch, .. }) => {
                     self.waiting_in_memory -= 1;
                     self.queue.retract();
                     self.refuse(batch.all_transitions());
                 }
-                Waiting::Stored(batch) if self.backlog_bytes > self.backlog_limit => {
+                Waiting::Stored(Dispatch { batch, .. }) if self.backlog_bytes > self.backlog_limit => {
                     self.set_backlog_bytes(self.backlog_bytes - batch.backlog_bytes());
                     self.queue.retract();
                     self.refuse(batch.transitions);
@@ -258,6 +265,44 @@ impl SinkHandle {
             }
         }
         self.waiting = kept;
+    }
+
+    /// Drops the backlog of a sink that has stalled and for which alone the journal keeps more than twice the limit of the backlog,
+    /// or four segments where that is more. `needed` counts those bytes: everything since its oldest batch. Returns whether the sink
+    /// has none of the journal any more.
+    pub(super) fn gives_up_journal(&mut self, needed: impl FnOnce() -> u64) -> bool {
+        if !self.is_stalled {
+            return false;
+        }
+        let needed = needed();
+        let limit = self
+            .backlog_limit
+            .saturating_mul(2)
+            .max(self.segment_bytes.saturating_mul(4));
+        if needed <= limit {
+            return false;
+        }
+        let mut lost = 0;
+        let mut kept = VecDeque::new();
+        for next in core::mem::take(&mut self.waiting) {
+            match next {
+                Waiting::Stored(Dispatch { batch, .. }) => {
+                    self.set_backlog_bytes(self.backlog_bytes - batch.backlog_bytes());
+                    self.queue.retract();
+                    self.refuse(batch.transitions);
+                    lost += batch.transitions;
+                }
+                other => kept.push_back(other),
+            }
+        }
+        self.waiting = kept;
+        tracing::error!(
+            "sink `{}` has stalled, and the journal of recording `{}` keeps {needed} bytes for it alone, which are deleted: the {lost} \
+             transitions of its backlog are counted as dropped, and those that it has taken are lost if the process dies",
+            self.name,
+            self.context.info.schema.name()
+        );
+        true
     }
 
     fn set_backlog_bytes(&mut self, bytes: u64) {

@@ -3,7 +3,7 @@
 //! The channel is unbounded. The exporter thread, its only sender, checks [`SinkQueue::fits`] before it sends a batch, and
 //! the worker reports each batch it has written or given up. So the bound holds without a lock around the channel.
 
-use super::episode_batch::{Completion, EpisodeBatch};
+use super::episode_batch::{Completion, Dispatch, EpisodeBatch};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::{
     collections::VecDeque,
@@ -17,7 +17,7 @@ use std::{
 
 /// Instruction to a sink worker.
 pub(super) enum SinkCommand {
-    Write(Arc<EpisodeBatch>),
+    Write(Dispatch<EpisodeBatch>),
     /// `None` for a periodic flush, which no caller waits for.
     Flush(Option<Arc<Completion>>),
     /// The last command.
@@ -143,11 +143,11 @@ impl SinkQueue {
     }
 
     /// Sends an announced batch. False when the worker has ended.
-    pub(super) fn send(&mut self, batch: Arc<EpisodeBatch>) -> bool {
+    pub(super) fn send(&mut self, dispatch: Dispatch<EpisodeBatch>) -> bool {
         self.ends_with_flush = false;
-        let bytes = batch.bytes;
+        let bytes = dispatch.batch.bytes;
         self.gate.pending().bytes += bytes;
-        if self.commands.send(SinkCommand::Write(batch)).is_ok() {
+        if self.commands.send(SinkCommand::Write(dispatch)).is_ok() {
             return true;
         }
         let mut pending = self.gate.pending();
@@ -248,8 +248,7 @@ mod tests {
             continues: None,
         };
         let episode = Episode::new(schema, info, rows, Outcome::Truncated, EndReason::GAP);
-        let token = Arc::new(DurabilityToken);
-        Arc::new(EpisodeBatch::new(vec![episode], 0, Instant::now(), token))
+        Arc::new(EpisodeBatch::new(vec![episode], 0, Instant::now(), None))
     }
 
     fn offer(queue: &mut SinkQueue, batch: &Arc<EpisodeBatch>, bound: usize) -> bool {
@@ -257,7 +256,10 @@ mod tests {
             return false;
         }
         queue.announce(batch.created);
-        queue.send(batch.clone())
+        queue.send(Dispatch {
+            batch: batch.clone(),
+            token: Arc::new(DurabilityToken),
+        })
     }
 
     #[test]
@@ -272,7 +274,7 @@ mod tests {
         // It is being written, and still counts.
         assert!(!offer(&mut queue, &batch(1, 1), 1));
         assert!(queue.gate().lag() > Duration::ZERO);
-        receiver.done(&taken);
+        receiver.done(&taken.batch);
         assert_eq!(queue.gate().lag(), Duration::ZERO);
         assert!(offer(&mut queue, &batch(1, 1), 1));
         drop(receiver);
@@ -316,7 +318,7 @@ mod tests {
             let (mut next, mut flushes) = (0, 0);
             loop {
                 match receiver.recv() {
-                    SinkCommand::Write(batch) => {
+                    SinkCommand::Write(Dispatch { batch, .. }) => {
                         assert_eq!(batch.episodes[0].info().episode_id, next);
                         next += 1;
                         assert!(receiver.gate.pending().bytes <= bound);

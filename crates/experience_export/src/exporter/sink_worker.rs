@@ -1,17 +1,17 @@
 //! Worker thread of one sink: calls the sink, retries its failures, and retires it after a panic.
 
 use super::{
-    episode_batch::{DurabilityToken, EpisodeBatch},
+    episode_batch::{Dispatch, EpisodeBatch},
     notice::{Notice, SinkFailure},
     settings::{Backoff, RetrySettings},
     sink_context::{SinkContext, SinkStatus},
     sink_queue::{SinkCommand, SinkReceiver},
+    taken_batches::TakenBatches,
 };
 use crate::sink::{Sink, SinkError};
 use experience_core::account::SinkCounters;
 use std::{
     any::Any,
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     time::Instant,
@@ -28,10 +28,8 @@ pub(super) struct SinkWorker {
     receiver: SinkReceiver,
     status: Arc<SinkStatus>,
     retry: RetrySettings,
-    /// Episodes that the sink took.
-    taken: u64,
-    /// One token for each batch that the sink took and has not made durable, with the value of `taken` after that batch.
-    tokens: VecDeque<(u64, Arc<DurabilityToken>)>,
+    /// Batches that the sink took and has not made durable.
+    batches: TakenBatches,
     /// The number of tag changes that the sink has received.
     tag_changes: u64,
     /// The call that failed for longer than the retry patience. Until it succeeds, every call is tried once.
@@ -60,8 +58,7 @@ impl SinkWorker {
             receiver,
             status,
             retry,
-            taken: 0,
-            tokens: VecDeque::new(),
+            batches: TakenBatches::default(),
             tag_changes: 0,
             refuses: None,
             is_storage_full: false,
@@ -73,10 +70,10 @@ impl SinkWorker {
         self.open();
         loop {
             match self.receiver.recv() {
-                SinkCommand::Write(batch) => {
+                SinkCommand::Write(dispatch) => {
                     let _span = tracing::debug_span!("experience_write", sink = self.name).entered();
-                    self.write(&batch);
-                    self.receiver.done(&batch);
+                    self.write(&dispatch);
+                    self.receiver.done(&dispatch.batch);
                 }
                 SinkCommand::Flush(completion) => {
                     let _span = tracing::debug_span!("experience_flush", sink = self.name).entered();
@@ -109,16 +106,13 @@ impl SinkWorker {
         let _ = self.status.journal_folder.set(journal_folder.filter(|_| is_open));
     }
 
-    fn write(&mut self, batch: &EpisodeBatch) {
+    fn write(&mut self, dispatch: &Dispatch<EpisodeBatch>) {
+        let batch = &dispatch.batch;
         if batch.episodes.is_empty() {
             return;
         }
         if self.call("write to", |sink| sink.write(&batch.episodes)) {
-            for episode in &batch.episodes {
-                self.counters.count_episode(episode.len() as u64);
-            }
-            self.taken += batch.episodes.len() as u64;
-            self.tokens.push_back((self.taken, batch.token.clone()));
+            self.batches.push(dispatch, &self.counters);
             self.release_durable();
         } else {
             self.counters.refused.add_shared(batch.transitions);
@@ -162,7 +156,7 @@ impl SinkWorker {
         let is_closed = self.call("close", |sink| sink.close(&counters.report(&context.counters)));
         self.release_durable();
         if is_closed {
-            self.tokens.clear();
+            self.batches.clear();
         }
         self.retire();
         // A sink that was retired before has reported that, and its journal stays for a recovery.
@@ -173,13 +167,36 @@ impl SinkWorker {
 
     /// Drops the tokens of batches that the sink has made durable, and counts episodes that it no longer stores.
     fn release_durable(&mut self) {
-        let Some(sink) = self.sink.as_deref() else { return };
-        match catch_unwind(AssertUnwindSafe(|| (sink.durable(self.taken), sink.missing()))) {
+        if let Some(durable) = self.durable() {
+            self.batches.release(durable);
+        }
+    }
+
+    /// Durable episodes among those that the sink took. Counts those that it no longer stores. `None` without a sink.
+    fn durable(&mut self) -> Option<u64> {
+        let sink = self.sink.as_deref()?;
+        match catch_unwind(AssertUnwindSafe(|| {
+            (sink.durable(self.batches.taken()), sink.missing())
+        })) {
             Ok((durable, missing)) => {
                 self.counters.set_missing(missing.episodes, missing.transitions);
-                while self.tokens.pop_front_if(|(taken, _)| *taken <= durable).is_some() {}
+                Some(durable)
             }
-            Err(panic) => self.retire_after_panic(panic),
+            Err(panic) => {
+                self.retire_after_panic(panic);
+                None
+            }
+        }
+    }
+
+    /// Schedules the episodes that the sink has lost to be written again.
+    fn collect_lost(&mut self) {
+        if let Some(durable) = self.durable() {
+            let transitions = self.batches.lose(durable);
+            tracing::warn!(
+                "sink `{}` has lost {transitions} transitions that were not durable; they are written again from the journal",
+                self.name
+            );
         }
     }
 
@@ -188,10 +205,22 @@ impl SinkWorker {
         let mut begun = Instant::now();
         let mut backoff = Backoff::new(&self.retry);
         loop {
-            let Some(sink) = self.sink.as_deref_mut() else {
+            let Self {
+                sink,
+                batches,
+                name,
+                context,
+                counters,
+                ..
+            } = &mut *self;
+            let Some(sink) = sink.as_deref_mut() else {
                 return false;
             };
-            let error = match catch_unwind(AssertUnwindSafe(|| work(sink))) {
+            let mut attempt = || {
+                batches.rewrite(sink, name, &context.info, counters)?;
+                work(sink)
+            };
+            let error = match catch_unwind(AssertUnwindSafe(&mut attempt)) {
                 Ok(Ok(())) => {
                     self.succeeded(action);
                     return true;
@@ -203,6 +232,9 @@ impl SinkWorker {
                 }
             };
             self.counters.failures.add_shared(1);
+            if matches!(error, SinkError::Lost { .. }) {
+                self.collect_lost();
+            }
             let is_late = self.receiver.is_past_deadline();
             if error.is_storage_full() && !is_late {
                 self.report_storage_full(action, &error);
@@ -290,7 +322,7 @@ impl SinkWorker {
 
     fn retire(&mut self) {
         self.clear_storage_full();
-        if !self.tokens.is_empty() {
+        if !self.batches.is_empty() {
             // Batches that the sink took and did not make durable may be lost with it.
             self.status.is_lost.store(true, Ordering::Release);
         }

@@ -38,13 +38,30 @@ impl Segments {
         }
     }
 
+    /// The folder of the journal.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Appends the rows of an extent to `rows`.
     ///
     /// # Errors
     /// When they cannot be read, or their checksum is wrong. `rows` is unchanged then.
     pub fn read(&mut self, extent: &Extent, rows: &mut Vec<u64>) -> io::Result<()> {
         let before = rows.len();
-        let read = self.try_read(extent, rows);
+        let was_open = self
+            .open
+            .as_ref()
+            .is_some_and(|(segment, _)| *segment == extent.segment);
+        let mut read = self.try_read(extent, rows);
+        if read.is_err() {
+            rows.truncate(before);
+            self.open = None;
+            if was_open {
+                // The journal may have written the segment to a new file since.
+                read = self.try_read(extent, rows);
+            }
+        }
         if read.is_err() {
             rows.truncate(before);
             self.open = None;

@@ -45,7 +45,10 @@ pub enum JournalError {
 
 /// Part of a segment that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Damage {
+    /// The segment's number.
+    pub segment: u32,
     /// The segment.
     pub path: PathBuf,
     /// Offset of its first byte.
@@ -163,21 +166,24 @@ impl JournalReader {
     ) -> Result<Option<u64>, JournalError> {
         let mut damage = |offset: usize, length: usize, kind| {
             self.damage.push(Damage {
+                segment,
                 path: path.to_owned(),
                 offset: offset as u64,
                 bytes: length as u64,
                 kind,
             });
         };
-        match frame::check_preamble(bytes) {
-            Ok(()) => {}
+        let mut scanner = match frame::check_preamble(bytes) {
+            Ok(()) => Scanner::new(bytes, last),
             Err(Foreign::Cut) => {
                 damage(0, bytes.len(), Unread::Torn);
                 return Ok(last);
             }
-            Err(Foreign::Other) => {
-                damage(0, bytes.len(), Unread::NoSegment);
-                return Ok(last);
+            // The frames may be intact.
+            Err(Foreign::Other) => Scanner::without_preamble(bytes, last),
+            // Frames of another version have other checksums, so the number of the version is damaged.
+            Err(Foreign::Version(_)) if matches!(Scanner::new(bytes, last).next(), Some(Found::Frame(_))) => {
+                Scanner::without_preamble(bytes, last)
             }
             Err(Foreign::Version(found)) => {
                 return Err(JournalError::Version {
@@ -187,8 +193,7 @@ impl JournalReader {
                 });
             }
             Err(Foreign::ByteOrder) => return Err(JournalError::ByteOrder { path: path.to_owned() }),
-        }
-        let mut scanner = Scanner::new(bytes, last);
+        };
         loop {
             let (at, before) = (scanner.at(), scanner.last());
             match scanner.next() {
@@ -200,6 +205,7 @@ impl JournalReader {
                     }
                 }
                 Some(Found::Damaged(length)) => damage(at, length, Unread::Damaged),
+                Some(Found::Tail(length)) if at == 0 => damage(at, length, Unread::NoSegment),
                 Some(Found::Tail(length)) => damage(at, length, Unread::Torn),
                 None => return Ok(scanner.last()),
             }

@@ -107,6 +107,9 @@ pub struct Counts {
 }
 
 impl<'a> Record<'a> {
+    /// The tag of the last variant.
+    pub(super) const LAST_TAG: u32 = 7;
+
     /// Appends the record to `batch`. The bytes of its last field come last.
     pub(super) fn encode(&self, batch: &mut Vec<u8>) {
         bincode::encode_into_std_write(self, batch, CONFIG).expect("writing to a vector does not fail");

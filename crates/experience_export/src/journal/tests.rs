@@ -147,6 +147,37 @@ fn segments_go_oldest_first_and_never_the_one_that_grows() {
     assert_eq!(episodes(folder.path()).0, [4, 5]);
 }
 
+#[test]
+fn a_bit_that_is_flipped_in_the_preamble_costs_no_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = create(folder.path(), 1 << 20).unwrap();
+    for frame in 0..FRAMES {
+        append(&mut journal, frame).unwrap();
+    }
+    let path = extent::path(folder.path(), 0);
+    let whole = fs::read(&path).unwrap();
+    for bit in 0..frame::PREAMBLE * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, bytes).unwrap();
+        let (found, reader) = episodes(folder.path());
+        assert_eq!(found, (0..FRAMES).collect::<Vec<_>>(), "bit {bit}");
+        let damage: Vec<_> = reader
+            .damage
+            .iter()
+            .map(|damage| (damage.offset, damage.bytes))
+            .collect();
+        assert_eq!(damage, [(0, frame::PREAMBLE as u64)], "bit {bit}");
+    }
+    // A later version has other frames.
+    let mut bytes = whole;
+    bytes[8] = 2;
+    bytes[frame::PREAMBLE + 4] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let refused = JournalReader::read(folder.path(), |_, _| ()).unwrap_err();
+    assert!(matches!(refused, JournalError::Version { found: 2, .. }), "{refused}");
+}
+
 /// Outcome of a scenario.
 #[derive(Default)]
 struct Done {
@@ -177,8 +208,15 @@ fn scenario(folder: &Path, segment_bytes: u64, sync_every: i64, faults: &Faults)
             done.committed.push(frame);
             done.extents.push(extent);
         }
-        if frame % sync_every == sync_every - 1 && journal.sync_if_due().is_ok() {
-            done.durable.clone_from(&done.committed);
+        if frame % sync_every == sync_every - 1 {
+            let mut synced = journal.sync_if_due();
+            if synced.is_err() {
+                faults.free_space();
+                synced = journal.sync_if_due();
+            }
+            if synced.is_ok() {
+                done.durable.clone_from(&done.committed);
+            }
         }
     }
     done
@@ -233,5 +271,7 @@ fn check(folder: &Path, fault: Fault, done: &Done, what: &str) {
         // The process lives and retries, so every frame is found.
         assert_eq!(done.committed, (0..FRAMES).collect::<Vec<_>>(), "{what}");
         assert_eq!(reader.missing, 0, "{what}");
+        assert_eq!(reader.damage, [], "{what}");
+        assert_eq!(done.durable.is_empty(), false, "{what}");
     }
 }

@@ -2,17 +2,18 @@
 
 use super::{
     Extent, Fsync, Head, JournalSettings, Record, Segments,
-    extent::path,
+    extent::{number, path},
     frame::{self, NUMBER},
+    segment::Segment,
 };
-use crate::disk::{self, DiskFile};
+use crate::disk;
 use experience_core::{
     schema::Schema,
     transition::{ReasonTable, RunId},
 };
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -41,6 +42,10 @@ pub struct Owner {
 /// Writer of the journal of one recording of a run.
 ///
 /// A frame is begun, filled, and committed. A call that fails can be repeated: the journal then holds what it held before.
+///
+/// A segment file of which a write or a sync has failed is replaced by a new file with the same content, because the system
+/// reports a lost write only once. Until a sync succeeds, the segment's last bytes are therefore also in memory: at most
+/// [`JournalSettings::frame_bytes`] and one frame.
 #[derive(Debug)]
 pub struct Journal {
     folder: PathBuf,
@@ -64,17 +69,6 @@ pub struct Journal {
     synced: Instant,
     /// Something was written and not synced.
     is_dirty: bool,
-}
-
-/// The segment that frames are appended to.
-#[derive(Debug)]
-struct Segment {
-    index: u32,
-    file: DiskFile,
-    /// Bytes of complete frames.
-    len: u64,
-    /// A partial frame follows them.
-    is_torn: bool,
 }
 
 impl Journal {
@@ -129,12 +123,13 @@ impl Journal {
     pub fn begin(&mut self) -> io::Result<()> {
         let limit = self.segment_limit();
         if let Some(segment) = &mut self.segment {
-            segment.truncate_partial_frame();
+            // Where this fails, another segment is begun.
+            let _ = segment.repair(&self.folder);
         }
         if self
             .segment
             .as_ref()
-            .is_none_or(|segment| segment.is_torn || segment.len >= limit)
+            .is_none_or(|segment| segment.needs_repair() || segment.is_at_limit() || segment.len() >= limit)
         {
             self.begin_segment()?;
         }
@@ -148,8 +143,6 @@ impl Journal {
         self.secure()?;
         let index = self.next_segment;
         self.next_segment += 1;
-        let path = path(&self.folder, index);
-        let mut file = DiskFile::create_new(&path)?;
         frame::begin(&mut self.frame, self.number);
         let head = Record::Head(Head {
             run: self.owner.run.get() as u32,
@@ -166,26 +159,12 @@ impl Journal {
         self.reasons_written = 0;
         self.put_reasons();
         frame::seal(&mut self.frame);
-        let written = file
-            .write_all(&frame::preamble())
-            .and_then(|()| file.write_all(&self.frame));
-        if let Err(error) = written {
-            // The segment holds no complete frame.
-            disk::remove_unfinished(&path);
-            return Err(error);
-        }
+        let keep_unsynced = self.settings.fsync != Fsync::Never;
+        let segment = Segment::create(&self.folder, index, &self.frame, keep_unsynced)?;
         self.number += 1;
         self.is_dirty = true;
-        if self.settings.fsync != Fsync::Never {
-            disk::sync_folder(&self.folder);
-        }
-        let before = self.segment.replace(Segment {
-            index,
-            len: (frame::PREAMBLE + self.frame.len()) as u64,
-            file,
-            is_torn: false,
-        });
-        self.ended.extend(before.map(|before| (before.index, before.len)));
+        let before = self.segment.replace(segment);
+        self.ended.extend(before.map(|before| (before.index(), before.len())));
         Ok(())
     }
 
@@ -203,7 +182,7 @@ impl Journal {
     /// Number of the segment that the frame is appended to.
     #[must_use]
     pub fn segment(&self) -> u32 {
-        self.segment.as_ref().map_or(self.next_segment, |segment| segment.index)
+        self.segment.as_ref().map_or(self.next_segment, Segment::index)
     }
 
     /// Adds a record to the frame.
@@ -219,7 +198,7 @@ impl Journal {
         Extent {
             segment: self.segment(),
             bytes: rows.len() as u32,
-            offset: self.segment.as_ref().map_or(0, |segment| segment.len) + place as u64,
+            offset: self.segment.as_ref().map_or(0, Segment::len) + place as u64,
             sum: crc32c::crc32c(rows),
         }
     }
@@ -257,18 +236,21 @@ impl Journal {
             return Ok(());
         }
         if !frame::seal(&mut self.frame) {
-            return Err(io::ErrorKind::FileTooLarge.into());
+            return Err(io::Error::other("the frame is too long"));
         }
-        if let Err(error) = segment.file.write_all(&self.frame) {
+        if let Err(error) = segment.append(&self.frame) {
             // The reasons in the frame are written again.
             self.reasons_written = 0;
-            segment.is_torn = true;
-            segment.truncate_partial_frame();
+            // Readers of rows need the file before the next frame. Where this fails, the next frame tries again.
+            let _ = segment.repair(&self.folder);
             return Err(error);
         }
-        segment.len += self.frame.len() as u64;
         self.number += 1;
         self.is_dirty = true;
+        if segment.unsynced_bytes() >= self.settings.frame_bytes.min(MAX_FRAME) {
+            // The frame is in the journal. A sync that fails is repeated before the next one.
+            let _ = self.sync();
+        }
         Ok(())
     }
 
@@ -297,8 +279,8 @@ impl Journal {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if let Some(segment) = &self.segment {
-            segment.file.sync()?;
+        if let Some(segment) = &mut self.segment {
+            segment.sync(&self.folder)?;
         }
         self.is_dirty = false;
         self.synced = Instant::now();
@@ -327,9 +309,9 @@ impl Journal {
     pub fn release(&mut self, segment: u32) -> io::Result<()> {
         /// So that a game without players, or with a paused recording, gives disk space back.
         const WORTH_ANOTHER: u64 = 64 << 10;
-        let is_releasable = |last: &mut Segment| last.index < segment && last.len >= WORTH_ANOTHER;
+        let is_releasable = |last: &mut Segment| last.index() < segment && last.len() >= WORTH_ANOTHER;
         if let Some(last) = self.segment.take_if(is_releasable) {
-            self.ended.insert(last.index, last.len);
+            self.ended.insert(last.index(), last.len());
             self.is_dirty = false;
         }
         let current = self.segment();
@@ -372,6 +354,17 @@ pub fn remove(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Deletes the segments of the journal in `folder` that `is_needless` names. Errors are ignored.
+pub fn remove_segments(folder: &Path, is_needless: impl Fn(u32) -> bool) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let segment = entry.file_name().to_str().and_then(number);
+        if segment.is_some_and(&is_needless) {
+            disk::remove_unfinished(&entry.path());
+        }
+    }
+}
+
 /// Completes deletions that were interrupted in `all`, a folder of journals, and deletes the folder if it is empty then.
 pub fn sweep(all: &Path) {
     let Ok(entries) = std::fs::read_dir(all) else { return };
@@ -383,15 +376,6 @@ pub fn sweep(all: &Path) {
     }
     // Fails where other journals are left.
     let _ = std::fs::remove_dir(all);
-}
-
-impl Segment {
-    /// Truncates a partial frame. Where that fails, another segment is begun.
-    fn truncate_partial_frame(&mut self) {
-        if self.is_torn && self.file.truncate(self.len).is_ok() {
-            self.is_torn = false;
-        }
-    }
 }
 
 /// Creates the folder of a journal. Another process may delete the empty parent folder at the same time.

@@ -73,6 +73,34 @@ fn a_sink_is_stalled_once_its_backlog_exceeds_the_limit_for_longer_than_the_pati
     assert_empty(folder.path());
 }
 
+#[test]
+fn a_sink_that_never_returns_keeps_a_bounded_part_of_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (gate, slow, fast) = (Gate::default(), MemorySink::default(), MemorySink::default());
+    let sink = GatedSink {
+        gate: gate.clone(),
+        inner: slow.clone(),
+    };
+    let mut settings = settings(folder.path(), LIMIT);
+    settings.patience = Duration::from_millis(100);
+    let mut harness = ExportHarness::new(settings, BufferKind::Ring, vec![Box::new(sink), Box::new(fast.clone())]);
+    let mut largest = 0;
+    for _ in 0..20 {
+        assert!(harness.play(1000, TIMEOUT));
+        largest = largest.max(disk_bytes(folder.path()));
+    }
+    let recorded = harness.reports()[1].recorded * harness.row_bytes as u64;
+    assert!(recorded > 12 * LIMIT, "{recorded}");
+    assert!(largest < 4 * LIMIT, "{largest}");
+    assert!(harness.reports()[0].dropped > 10_000);
+    gate.open();
+    let reports = harness.close();
+    assert_in_order(&slow, &reports[0]);
+    assert_eq!((reports[1].dropped, reports[1].exported), (0, reports[1].recorded));
+    assert_in_order(&fast, &reports[1]);
+    assert_empty(folder.path());
+}
+
 /// Bytes that this thread has written and read with system calls.
 #[cfg(target_os = "linux")]
 fn thread_io() -> (String, String) {

@@ -4,4 +4,5 @@ mod bounds;
 mod failures;
 #[path = "../support/harness.rs"]
 mod harness;
+mod lost;
 mod order;

@@ -1,5 +1,6 @@
 //! Reads the journal of an unfinished run back into episodes.
 
+use crate::sink::files::io_error;
 use experience_core::{
     schema::Schema,
     transition::{EndReason, Outcome, ReasonTable, RunId, StepHeader, StepKind},
@@ -7,10 +8,10 @@ use experience_core::{
 use experience_export::{
     SinkError,
     assembly::EpisodeBuilder,
-    journal::{Counts, Head, JournalReader, Place, Record},
+    journal::{Counts, Head, JournalError, JournalReader, Place, Record},
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -40,16 +41,22 @@ pub(super) struct RecoveredState {
     pub(super) lost: u64,
     /// Transitions that were discarded on request and are not in `counts`.
     pub(super) discarded: u64,
-    /// One more than the largest number of an episode.
+    /// The number of the next episode that begins at missing rows.
     pub(super) next_episode: u32,
     pub(super) rings: Option<PathBuf>,
     pub(super) tick_rate: Option<f64>,
     pub(super) started: f64,
     /// Parts that could not be read, one sentence each.
     pub(super) unread: Vec<String>,
+    /// Segments of the journal with a part that could not be read.
+    pub(super) damaged_segments: BTreeSet<u32>,
     /// Whether the current segment is of another run or schema. Its records are skipped.
     is_foreign: bool,
 }
+
+/// Episodes that begin at missing rows are numbered from here on. A process numbers its episodes from 0, so no other episode
+/// of the run has such a number, whatever the journal lacks. The numbers are the same when an interrupted recovery is repeated.
+const FIRST_BRIDGED: u32 = 1 << 31;
 
 /// The builders of one episode in the journal.
 #[derive(Default)]
@@ -113,16 +120,30 @@ impl RecoveredState {
             counts: Counts::default(),
             lost: 0,
             discarded: 0,
-            next_episode: 0,
+            next_episode: FIRST_BRIDGED,
             rings: None,
             tick_rate: None,
             started: 0.0,
             unread: Vec::new(),
+            damaged_segments: BTreeSet::new(),
             is_foreign: false,
         };
-        let reader = JournalReader::read(journal, |place, record| state.apply(place, record))
-            .map_err(|error| SinkError::Other(error.to_string()))?;
+        let reader =
+            JournalReader::read(journal, |place, record| state.apply(place, record)).map_err(|error| match error {
+                JournalError::Io { path, source } => io_error("read", &path)(source),
+                other => SinkError::Other(other.to_string()),
+            })?;
         state.unread.extend(reader.damage.iter().map(ToString::to_string));
+        state
+            .damaged_segments
+            .extend(reader.damage.iter().map(|damage| damage.segment));
+        if reader.missing > 0 {
+            state.unread.push(format!(
+                "{} frames are missing from the journal `{}`",
+                reader.missing,
+                journal.display()
+            ));
+        }
         let compacted: Vec<_> = state.compactions.keys().copied().collect();
         for episode_id in compacted {
             state.finish_compaction(episode_id);
@@ -135,7 +156,7 @@ impl RecoveredState {
 
     fn apply(&mut self, place: Place<'_>, record: Record<'_>) {
         match record {
-            Record::Head(head) => self.begin_segment(&head),
+            Record::Head(head) => self.begin_segment(place, &head),
             _ if self.is_foreign => {}
             Record::Open {
                 episode_id,
@@ -163,12 +184,13 @@ impl RecoveredState {
         }
     }
 
-    fn begin_segment(&mut self, head: &Head<'_>) {
+    fn begin_segment(&mut self, place: Place<'_>, head: &Head<'_>) {
         let is_same = head.run == self.run.get() as u32
             && head.schema_hash == self.schema.hash()
             && head.row_bytes as usize == self.schema.layout().row_bytes();
         self.is_foreign = !is_same;
         if self.is_foreign {
+            self.damaged_segments.insert(place.segment());
             self.unread.push(format!(
                 "segment {} of the journal is of run {:08x} and the schema {:016x}, not of {} and {:016x}",
                 head.segment,
@@ -185,8 +207,6 @@ impl RecoveredState {
     }
 
     fn open(&mut self, episode_id: i64, captured_as: u32, agent_id: i64, continues: Option<i64>) {
-        self.reserve_number(captured_as);
-        self.reserve_number(episode_id as u32);
         let builder = EpisodeBuilder::from_journal(episode_id, captured_as, agent_id, continues);
         if self.entries.contains_key(&episode_id) {
             self.finish_compaction(episode_id);
@@ -238,6 +258,7 @@ impl RecoveredState {
         };
         let (first, last) = (header(first), header(&rows[last..]));
         if !rows.len().is_multiple_of(row_bytes) {
+            self.damaged_segments.insert(place.segment());
             self.unread
                 .push(format!("a record of episode {episode_id} ends within a row"));
             return;
@@ -301,7 +322,7 @@ impl RecoveredState {
         }
         let continues = Some(self.builders[before].episode_id());
         let id = self.run.episode_id(self.next_episode);
-        self.reserve_number(self.next_episode);
+        self.next_episode = self.next_episode.saturating_add(1);
         self.push_draft(
             episode_id,
             EpisodeBuilder::from_journal(id, first.episode, first.agent_id, continues),
@@ -324,11 +345,6 @@ impl RecoveredState {
             Outcome::Truncated
         };
         builder.close(outcome, EndReason::from(reason.to_owned()));
-    }
-
-    /// Keeps `number` from being given to a new episode.
-    fn reserve_number(&mut self, number: u32) {
-        self.next_episode = self.next_episode.max(number.saturating_add(1));
     }
 
     /// The end reasons of the codes in rows.

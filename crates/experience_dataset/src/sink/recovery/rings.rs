@@ -1,16 +1,20 @@
 //! Reads the rows of a dead process's ring buffer files that its journal lacks.
 
 use super::recovered_state::{LastRow, RecoveredState};
+use crate::sink::files::io_error;
 use experience_buffer::ring::{MappedRing, OpenError};
 use experience_core::{
     schema::Schema,
     transition::{RunId, StepHeader, StepKind},
 };
-use experience_export::assembly::{Assembly, AssemblyContext, EpisodeBuilder, LossCounts};
+use experience_export::{
+    SinkError,
+    assembly::{Assembly, AssemblyContext, EpisodeBuilder, LossCounts},
+};
 use std::{
     collections::HashMap,
     ffi::OsStr,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU32},
 };
@@ -22,18 +26,27 @@ pub(super) struct RunRing {
 }
 
 /// Opens the ring buffer files of the run in `folder`.
-pub(super) fn open(folder: &Path, schema: &Schema, run: RunId, unread: &mut Vec<String>) -> Vec<RunRing> {
+///
+/// # Errors
+/// When the file system refuses. Damaged files are no error.
+pub(super) fn open(
+    folder: &Path,
+    schema: &Schema,
+    run: RunId,
+    unread: &mut Vec<String>,
+) -> Result<Vec<RunRing>, SinkError> {
     let words = schema.layout().row_words();
     let mut rings = Vec::new();
-    for path in list(folder, run) {
+    for path in list(folder, run).map_err(io_error("list", folder))? {
         match MappedRing::open(&path, schema.hash(), words) {
             Ok(ring) if ring.label().run == run => rings.push(RunRing { path, ring }),
             // The file belongs to another recording.
             Ok(_) | Err(OpenError::Schema { .. }) => {}
+            Err(OpenError::Io { path, source }) => return Err(io_error("open", &path)(source)),
             Err(error) => unread.push(error.to_string()),
         }
     }
-    rings
+    Ok(rings)
 }
 
 /// Adds to `state` the rows that the journal lacks.
@@ -41,19 +54,14 @@ pub(super) fn open(folder: &Path, schema: &Schema, run: RunId, unread: &mut Vec<
 /// The rows of a buffer are in order, and the journal holds a prefix of them. So the rows after an agent's last row in the
 /// journal are the missing ones.
 pub(super) fn read(rings: &mut [RunRing], schema: &Arc<Schema>, state: &mut RecoveredState) {
-    let mut next_episode = state.next_episode;
     for RunRing { ring, .. } in &mut *rings {
-        ring.seek_oldest();
-        ring.read_undrained(usize::MAX, |row| {
-            next_episode = next_episode.max(StepHeader::of(row).episode.saturating_add(1));
-        });
         ring.seek_oldest();
     }
     let context = AssemblyContext {
         schema: schema.clone(),
         run: state.run,
         reasons: Arc::new(state.reasons()),
-        episodes: Arc::new(AtomicU32::new(next_episode)),
+        episodes: Arc::new(AtomicU32::new(state.next_episode)),
     };
     // An agent that left and joined again has two files until the first is drained.
     rings.sort_by_cached_key(|found| first_episode(&found.ring));
@@ -63,19 +71,25 @@ pub(super) fn read(rings: &mut [RunRing], schema: &Arc<Schema>, state: &mut Reco
 }
 
 /// The paths of the run's ring buffer files: their names begin with the run.
-fn list(folder: &Path, run: RunId) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+fn list(folder: &Path, run: RunId) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                paths.push(entry?.path());
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
     let run = format!("{run}-");
     let is_of_run = |path: &PathBuf| {
         let name = path.file_name().and_then(OsStr::to_str);
         name.is_some_and(|name| name.starts_with(&run) && name.ends_with(".ring"))
     };
-    let mut paths: Vec<_> = paths.filter(is_of_run).collect();
+    paths.retain(is_of_run);
     paths.sort();
-    paths
+    Ok(paths)
 }
 
 fn first_episode(ring: &MappedRing) -> u32 {

@@ -64,6 +64,10 @@ impl RunShards {
             let path = data.join(&name);
             let listed = account.and_then(|account| account.shards.iter().find(|shard| shard.file == name));
             shards.read_shard(&path, name, listed, schema).map_err(|error| {
+                // A shard that cannot be opened is not damaged.
+                if let Err(refused) = fs::File::open(&path) {
+                    return io_error("open", &path)(refused);
+                }
                 SinkError::Other(format!(
                     "`{}` cannot be read: {error}; restore it from a copy, or move it out of the dataset",
                     path.display()
