@@ -1,7 +1,7 @@
 //! Controls a recording from outside the game rules: pauses it, tags an episode, and discards one.
 //!
 //! None of this is visible to the game. A pause ends open episodes (`truncated`, reason `paused`); a discarded episode
-//! reaches no sink and counts as `discarded`; tags are kept in the account of the run.
+//! reaches no sink and counts as `discarded`; tags are kept in a file of the run.
 //!
 //!     cargo run --example pause_and_tag
 #![expect(clippy::print_stdout, reason = "the example prints its result")]

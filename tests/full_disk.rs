@@ -159,14 +159,27 @@ fn a_full_disk_pauses_recording_and_freed_space_resumes_it() {
         play_until(&mut test, |test| reason(test).is_none());
     }
     let mut experience = test.world_mut().resource_mut::<Experience>();
-    assert!(experience.close(Duration::from_secs(30)));
-    let report = report(&test);
-    assert_eq!(
-        (report.exported, report.dropped, report.pending),
-        (report.recorded, 0, 0)
+    assert!(
+        !experience.close(Duration::from_secs(30)),
+        "shards of the run were moved away"
     );
-    assert!(report.failures > 0);
-    // Puts the moved shards back, to validate the whole dataset.
+    let mut report = report(&test);
+    assert!(report.missing > 0, "{report:?}");
+    assert_eq!(
+        (report.exported + report.missing, report.dropped, report.pending),
+        (report.recorded, report.missing, 0)
+    );
+    assert!(report.failures > 1);
+    // The close itself was refused after the account was written.
+    report.failures -= 1;
+    let dataset = Dataset::open(&root).unwrap();
+    let player = dataset.recording("player").unwrap();
+    let validation = player.validate(&mut |_| {}).unwrap();
+    assert!(validation.is_valid(), "{validation:?}");
+    assert_eq!(validation.transitions, report.exported);
+    let run = player.runs().unwrap().remove(0);
+    assert_eq!((run.status, run.account), (RunStatus::Closed, report.clone()));
+    // Puts the moved shards back, to read the whole dataset.
     let whole = tempfile::tempdir().unwrap();
     let copied = Command::new("cp").arg("-r").arg(&root).arg(whole.path()).status();
     assert!(copied.unwrap().success());
@@ -179,10 +192,7 @@ fn a_full_disk_pauses_recording_and_freed_space_resumes_it() {
     fs::remove_dir_all(taken).unwrap();
     let dataset = Dataset::open(whole.path().join("data")).unwrap();
     let player = dataset.recording("player").unwrap();
-    let validation = player.validate(&mut |_| {}).unwrap();
-    assert!(validation.is_valid(), "{validation:?}");
-    let run = player.runs().unwrap().remove(0);
-    assert_eq!((run.status, run.account), (RunStatus::Closed, report));
+    assert_eq!(player.transitions().unwrap(), report.recorded);
     let mut paused = 0;
     for episode in player.episodes() {
         paused += usize::from(episode.unwrap().reason() == &EndReason::PAUSED);

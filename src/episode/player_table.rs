@@ -3,7 +3,7 @@
 use super::player_slot::PlayerSlot;
 use bevy_ecs::entity::Entity;
 use experience_buffer::prefetch;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The players of one recording.
 ///
@@ -18,7 +18,7 @@ pub(super) struct PlayerTable {
     positions: Vec<u32>,
     entities_by_agent: HashMap<i64, Entity>,
     /// Players whose agent id is used by another player. Stored so that each is counted once.
-    refused: Vec<Entity>,
+    refused: HashSet<Entity>,
     next_agent_id: i64,
 }
 
@@ -107,7 +107,7 @@ impl PlayerTable {
         if self.positions.len() <= index {
             self.positions.resize((index + 1).next_power_of_two(), 0);
         }
-        self.refused.retain(|&entity| entity != slot.entity);
+        self.refused.remove(&slot.entity);
         self.entities_by_agent.insert(slot.agent_id, slot.entity);
         self.positions[index] = entry(self.slots.len());
         self.slots.push(slot);
@@ -130,15 +130,33 @@ impl PlayerTable {
 
     /// Marks a player as refused. Returns true the first time.
     pub(super) fn refuse(&mut self, entity: Entity) -> bool {
-        let is_new = !self.refused.contains(&entity);
-        if is_new {
-            self.refused.push(entity);
-        }
-        is_new
+        self.refused.insert(entity)
+    }
+
+    /// Forgets refused players that no longer exist.
+    pub(super) fn retain_refused(&mut self, exists: impl Fn(Entity) -> bool) {
+        self.refused.retain(|&entity| exists(entity));
     }
 }
 
 /// The entry in `positions` of a slot at `position`.
 fn entry(position: usize) -> u32 {
     u32::try_from(position + 1).expect("there are at most as many slots as entity indices, which are 32 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_players_that_no_longer_exist_are_forgotten() {
+        let mut players = PlayerTable::default();
+        for index in 0..1000 {
+            let entity = Entity::from_raw_u32(index).unwrap();
+            assert!(players.refuse(entity));
+            assert!(!players.refuse(entity), "it is counted once");
+            players.retain_refused(|other| other == entity);
+        }
+        assert_eq!(players.refused.len(), 1);
+    }
 }

@@ -188,10 +188,10 @@ impl Experience {
         };
         progress.exported = u64::MAX;
         for sink in exporter.sink_counters(index) {
-            // Outputs are read before inputs, so that they never exceed them.
-            progress.exported = progress.exported.min(sink.kept());
-            progress.dropped = progress.dropped.max(sink.dropped(counters));
-            progress.pending = progress.pending.max(sink.pending(counters));
+            let balance = sink.balance(counters);
+            progress.exported = progress.exported.min(balance.exported);
+            progress.dropped = progress.dropped.max(balance.dropped);
+            progress.pending = progress.pending.max(balance.pending());
         }
         for pace in exporter.paces(index) {
             progress.flush = progress.flush.max(pace.flush);
@@ -215,17 +215,19 @@ impl Experience {
         let sinks = exporter.sink_names(index).zip(exporter.sink_counters(index));
         sinks
             .zip(exporter.paces(index))
-            .map(|((sink, counters), pace)| SinkProgress {
-                sink: sink.to_owned(),
-                // Outputs are read before inputs, so that they never exceed them.
-                episodes: counters.kept_episodes(),
-                exported: counters.kept(),
-                dropped: counters.dropped(recorded),
-                pending: counters.pending(recorded),
-                failures: counters.failures.get(),
-                disk_bytes: counters.disk_bytes(),
-                flush: pace.flush,
-                lag: pace.lag,
+            .map(|((sink, counters), pace)| {
+                let balance = counters.balance(recorded);
+                SinkProgress {
+                    sink: sink.to_owned(),
+                    episodes: counters.episodes(),
+                    exported: balance.exported,
+                    dropped: balance.dropped,
+                    pending: balance.pending(),
+                    failures: counters.failures.get(),
+                    disk_bytes: counters.disk_bytes(),
+                    flush: pace.flush,
+                    lag: pace.lag,
+                }
             })
             .collect()
     }
@@ -238,8 +240,11 @@ impl Experience {
         self.0.exporter.as_ref().is_none_or(|exporter| exporter.flush(timeout))
     }
 
-    /// Closes all recordings: open episodes are truncated (reason `shutdown`), and everything is written. Returns false
-    /// if that takes longer than `timeout`; the exporter thread then continues in the background.
+    /// Closes all recordings: open episodes are truncated (reason `shutdown`), and everything is written.
+    ///
+    /// Returns false if that takes longer than `timeout`; the exporter thread then continues in the background. Returns
+    /// false also if a sink could not be closed, or no longer stores all that it had accepted: those transitions count as
+    /// dropped in the [reports](Self::reports), and the log names them.
     pub fn close(&mut self, timeout: Duration) -> bool {
         self.0.close(None, timeout)
     }

@@ -185,8 +185,8 @@ impl Experience {
 
     /// Tags the open episode of a player, or its last episode if none is open. Returns the id of the episode.
     ///
-    /// A dataset stores tags in the account of the run, [`RunReport::tags`](experience_core::account::RunReport::tags),
-    /// from the next flush on. A tag belongs to one episode id: after a split or a gap, the episode that
+    /// A dataset stores tags in a file of the run from the next flush on, and `RecordingData::tags` reads them back. The
+    /// latest are in [`RunReport::tags`](experience_core::account::RunReport::tags). A tag belongs to one episode id: after a split or a gap, the episode that
     /// [`continues`](experience_core::transition::EpisodeInfo::continues) it is not tagged.
     ///
     /// # Errors

@@ -422,13 +422,17 @@ fn a_sink_that_never_returns_does_not_delay_the_shutdown() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
+#[cfg(feature = "dataset")]
 #[test]
 fn totals_by_agent_match_the_episodes() {
+    use bevy_experience::dataset::Dataset;
+    let folder = tempfile::tempdir().unwrap();
     let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")
             .observe::<Age>()
-            .reward_terms(["tick"]),
+            .reward_terms(["tick"])
+            .sink(DatasetSink::new(folder.path())),
     );
     test.add_systems(FixedUpdate, |mut players: Query<&mut Reward>| {
         for mut reward in &mut players {
@@ -440,9 +444,11 @@ fn totals_by_agent_match_the_episodes() {
     }
     test.ticks(11);
     test.finish();
-    let report = test.report();
-    assert_eq!(report.agents.keys().copied().collect::<Vec<_>>(), [4, 9]);
-    for totals in report.agents.values() {
+    assert!(test.report().agents.is_empty(), "a report has no totals by agent");
+    let dataset = Dataset::open(folder.path()).unwrap();
+    let agents = dataset.recording("player").unwrap().agent_totals().unwrap();
+    assert_eq!(agents.keys().copied().collect::<Vec<_>>(), [4, 9]);
+    for totals in agents.values() {
         assert_eq!((totals.episodes, totals.transitions, totals.total_reward), (1, 10, 5.0));
     }
 }

@@ -127,7 +127,7 @@ fn no_recording_name_escapes_the_dataset_folder() {
         assert_eq!(recording.name(), name, "{shown}");
         let validation = recording.validate(&mut |_| {}).unwrap();
         assert!(validation.is_valid(), "{shown}: {validation:?}");
-        assert_eq!(recording.runs().unwrap()[0].account.agents.len(), 8, "{shown}");
+        assert_eq!(recording.agent_totals().unwrap().len(), 8, "{shown}");
         // The card begins with YAML, in which the recording is one config.
         let card = fs::read_to_string(root.join("README.md")).unwrap();
         assert_eq!(card.matches("config_name:").count(), 1, "{shown}: {card}");

@@ -23,6 +23,8 @@ pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, Comm
                 "schema_hash": format!("{:016x}", recording.schema().hash()),
                 "schema": recording.schema().as_ref(),
                 "episodes": overview.episodes(),
+                // Of a damaged recording they are not known.
+                "agent_totals": recording.agent_totals().ok(),
                 "overview": overview,
             }))?;
         } else {

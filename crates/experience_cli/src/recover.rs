@@ -47,12 +47,14 @@ fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), Command
     let (name, recovery) = (&found.recording, &found.recovery);
     for run in &recovery.recovered {
         output.line(format!(
-            "{name}: run {}: recovered {} transitions in {} episodes, {} of them truncated; {} transitions are lost",
+            "{name}: run {}: recovered {} transitions in {} episodes, {} of them truncated; at least {} transitions \
+             are lost{}",
             run.run,
             count(run.transitions),
             count(run.episodes),
             count(run.cut_short),
-            count(run.lost)
+            count(run.lost),
+            run.after_last_tick()
         ))?;
         for unread in &run.unread {
             output.line(format!("{name}: run {}: NOT READ: {unread}", run.run))?;

@@ -19,6 +19,17 @@ pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, Comm
             output.json(&json!({ "recording": name, "valid": validation.is_valid(), "validation": validation }))?;
             continue;
         }
+        for shard in &validation.rewritten {
+            output.line(format!(
+                "`{}` was rewritten by {}: its checksum is not known",
+                shard.file.display(),
+                if shard.by.is_empty() {
+                    "another program"
+                } else {
+                    &shard.by
+                }
+            ))?;
+        }
         for violation in &validation.violations {
             output.line(violation.to_string())?;
         }

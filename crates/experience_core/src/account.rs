@@ -15,38 +15,44 @@
 //! let (recording, sink) = (Counters::default(), SinkCounters::default());
 //! recording.recorded.add(100);
 //! recording.lost.add(3);
-//! sink.count_episode(7, 90, 1.5);
+//! sink.count_episode(90);
 //! let report = sink.report(&recording);
 //! assert_eq!((report.exported, report.dropped, report.pending), (90, 3, 7));
 //! ```
 
+mod tags;
+
+pub use tags::{EpisodeTag, NewTagChanges, TagChange, remaining_tags};
+
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
+use tags::TagLog;
 
 /// The counts of one sink of a recording, over one run. Units are transitions unless the field says otherwise.
 ///
-/// `recorded = exported + dropped + discarded + pending` always holds.
+/// `recorded = exported + dropped + discarded + pending` always holds. The size does not depend on the number of agents and
+/// episodes of the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// Transitions that capture closed.
     pub recorded: u64,
-    /// Transitions that this sink accepted.
+    /// Transitions that this sink accepted and that are not `missing`.
     pub exported: u64,
-    /// Transitions that were lost: overwritten before the exporter thread read them, refused by the sink, or not
-    /// finite.
+    /// Transitions that were lost: overwritten before the exporter thread read them, refused by the sink, not finite, or
+    /// `missing`.
     pub dropped: u64,
     /// Transitions that were discarded on request, by a player's opt-out for example.
     pub discarded: u64,
     /// Transitions that are recorded and not yet exported, dropped or discarded.
     pub pending: u64,
-    /// Episodes that this sink accepted.
+    /// Episodes that this sink accepted and still stores.
     pub episodes: u64,
     /// Episodes that ended without a transition. They are not exported.
     pub empty_episodes: u64,
@@ -65,25 +71,40 @@ pub struct RunReport {
     /// nothing.
     #[serde(default)]
     pub failures: u64,
-    /// Totals of the episodes that this sink accepted, by agent id.
+    /// Transitions that this sink accepted and no longer stores, because its files were removed or could not be finished.
+    /// Included in `dropped`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing: u64,
+    /// Episodes that this sink accepted and no longer stores. Not included in `episodes`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing_episodes: u64,
+    /// Totals by agent id, in accounts that version 0.1.0 wrote; empty in all others. A dataset derives them from its
+    /// episodes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<i64, AgentTotals>,
-    /// The tags of episodes, in ascending order of episode id. They include episodes that this sink did not accept.
+    /// The tags of episodes, in ascending order of episode id: those of the last 1,024 changes. They include episodes that
+    /// this sink did not accept. A sink that stores all tags receives them as [`TagChange`]s.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<EpisodeTag>,
 }
 
-/// A tag of an episode.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct EpisodeTag {
-    /// The tagged episode.
-    pub episode_id: i64,
-    /// The agent of the episode.
-    pub agent_id: i64,
-    /// The tag.
-    pub tag: String,
+impl RunReport {
+    /// Sets the number of accepted episodes that the sink no longer stores, and of their transitions, and moves them from
+    /// `exported` to `dropped`.
+    pub fn set_missing(&mut self, episodes: u64, transitions: u64) {
+        self.exported = (self.exported + self.missing).saturating_sub(transitions);
+        self.dropped = (self.dropped + transitions).saturating_sub(self.missing);
+        self.episodes = (self.episodes + self.missing_episodes).saturating_sub(episodes);
+        (self.missing, self.missing_episodes) = (transitions, episodes);
+    }
 }
 
-/// Totals of the episodes of one agent that a sink accepted.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`serde` passes references")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Totals of the episodes of one agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentTotals {
     /// Number of episodes.
@@ -154,87 +175,88 @@ pub struct Counters {
     /// Transitions that were discarded on request.
     pub discarded: Count,
 
-    /// Written by the game, read by reports. Never locked during a call of a sink.
-    tags: Mutex<BTreeSet<EpisodeTag>>,
+    /// Written by the game, read by reports and by sink workers. Never locked during a call of a sink.
+    tags: Mutex<TagLog>,
 }
 
 impl Counters {
     /// Tags an episode. An episode can have several tags; adding one again has no effect.
     #[inline]
     pub fn add_tag(&self, episode_id: i64, agent_id: i64, tag: String) {
-        let tag = EpisodeTag {
+        self.tag_log().push(TagChange::Added(EpisodeTag {
             episode_id,
             agent_id,
             tag,
-        };
-        self.tags.lock().unwrap_or_else(PoisonError::into_inner).insert(tag);
+        }));
     }
 
     /// Removes all tags of an episode.
     #[inline]
     pub fn remove_tags(&self, episode_id: i64) {
-        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        tags.retain(|tag| tag.episode_id != episode_id);
+        self.tag_log().push(TagChange::Removed { removed: episode_id });
     }
 
-    /// The tags of all episodes, in ascending order of episode id.
+    /// The tags of the last 1,024 changes, in ascending order of episode id.
     #[must_use]
     #[inline]
     pub fn tags(&self) -> Vec<EpisodeTag> {
-        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        tags.iter().cloned().collect()
+        remaining_tags(self.tag_log().reported().cloned())
+    }
+
+    /// The tag changes after the first `total`. The last 16,384 changes are kept.
+    #[must_use]
+    pub fn tag_changes_since(&self, total: u64) -> NewTagChanges {
+        self.tag_log().since(total)
+    }
+
+    #[inline]
+    fn tag_log(&self) -> MutexGuard<'_, TagLog> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The counters of one sink of a recording. The exporter thread and the sink's worker thread write them.
 #[derive(Debug, Default)]
 pub struct SinkCounters {
-    /// Transitions that the sink accepted.
-    pub exported: Count,
+    /// Transitions that the sink accepted, the missing and the withdrawn ones included.
+    accepted: Count,
     /// Transitions that the sink refused, or that did not fit into its queue.
     pub refused: Count,
     /// Transitions that the sink accepted and lost again, and that could not be written again. They are dropped, not exported.
     pub withdrawn: Count,
     /// Failed calls of the sink, and times that it stalled.
     pub failures: Count,
-    /// Episodes that the sink accepted.
-    pub episodes: Count,
+    /// Episodes that the sink accepted, the missing and the withdrawn ones included.
+    accepted_episodes: Count,
     /// Episodes with the transitions in `withdrawn`.
     withdrawn_episodes: Count,
+    /// Accepted transitions and episodes that the sink no longer stores.
+    missing: AtomicU64,
+    missing_episodes: AtomicU64,
     /// Duration of the last flush in nanoseconds.
     flush_nanos: AtomicU64,
     /// Bytes on disk after the last flush.
     disk_bytes: AtomicU64,
-    /// Written by the sink's worker thread, read by reports. Never locked during a call of a sink.
-    agents: Mutex<BTreeMap<i64, AgentTotals>>,
 }
 
 impl SinkCounters {
     /// Counts an episode that the sink accepted.
     #[inline]
-    pub fn count_episode(&self, agent_id: i64, transitions: u64, total_reward: f64) {
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-        let totals = agents.entry(agent_id).or_default();
-        totals.episodes += 1;
-        totals.transitions += transitions;
-        totals.total_reward += total_reward;
-        drop(agents);
-        self.episodes.add(1);
-        self.exported.add(transitions);
+    pub fn count_episode(&self, transitions: u64) {
+        self.accepted_episodes.add(1);
+        self.accepted.add(transitions);
+    }
+
+    /// Sets the number of accepted episodes that the sink no longer stores, and of their transitions.
+    #[inline]
+    pub fn set_missing(&self, episodes: u64, transitions: u64) {
+        self.missing_episodes.store(episodes, Ordering::Release);
+        self.missing.store(transitions, Ordering::Release);
     }
 
     /// Counts an episode that the sink accepted, and then lost, as dropped.
     #[inline]
-    pub fn withdraw_episode(&self, agent_id: i64, transitions: u64, total_reward: f64) {
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-        let totals = agents.entry(agent_id).or_default();
-        totals.episodes -= 1;
-        totals.transitions -= transitions;
-        totals.total_reward -= total_reward;
-        if totals.episodes == 0 {
-            agents.remove(&agent_id);
-        }
-        drop(agents);
+    pub fn withdraw_episode(&self, transitions: u64) {
         self.withdrawn_episodes.add(1);
         self.withdrawn.add(transitions);
     }
@@ -266,49 +288,26 @@ impl SinkCounters {
         self.disk_bytes.load(Ordering::Relaxed)
     }
 
-    /// Transitions that the sink accepted and has not lost again.
+    /// Episodes that the sink accepted and still stores.
     #[must_use]
     #[inline]
-    pub fn kept(&self) -> u64 {
-        // Read first, so that it is not larger than `exported`.
-        let withdrawn = self.withdrawn.get();
-        self.exported.get() - withdrawn
-    }
-
-    /// Episodes that the sink accepted and has not lost again.
-    #[must_use]
-    #[inline]
-    pub fn kept_episodes(&self) -> u64 {
-        let withdrawn = self.withdrawn_episodes.get();
-        self.episodes.get() - withdrawn
-    }
-
-    /// Transitions that the sink has neither accepted nor lost yet.
-    #[must_use]
-    #[inline]
-    pub fn pending(&self, recording: &Counters) -> u64 {
-        self.balance(recording).pending()
-    }
-
-    /// Transitions that are lost to the sink.
-    #[must_use]
-    #[inline]
-    pub fn dropped(&self, recording: &Counters) -> u64 {
-        self.withdrawn.get() + self.refused.get() + recording.lost.get() + recording.non_finite.get()
+    pub fn episodes(&self) -> u64 {
+        // Read first, so that they are not larger than the number of accepted episodes.
+        let gone = self.missing_episodes.load(Ordering::Acquire) + self.withdrawn_episodes.get();
+        self.accepted_episodes.get() - gone
     }
 
     /// All counts at this moment.
     #[must_use]
     pub fn report(&self, recording: &Counters) -> RunReport {
         let balance = self.balance(recording);
-        let episodes = self.kept_episodes();
         RunReport {
             recorded: balance.recorded,
             exported: balance.exported,
             dropped: balance.dropped,
             discarded: balance.discarded,
             pending: balance.pending(),
-            episodes,
+            episodes: self.episodes(),
             empty_episodes: recording.empty_episodes.get(),
             orphaned_rewards: recording.orphaned_rewards.get(),
             non_finite: recording.non_finite.get(),
@@ -316,37 +315,85 @@ impl SinkCounters {
             refused_agents: recording.refused_agents.get(),
             unbuffered_agents: recording.unbuffered_agents.get(),
             failures: self.failures.get(),
-            agents: self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            missing: balance.missing,
+            missing_episodes: self.missing_episodes.load(Ordering::Acquire),
+            agents: BTreeMap::new(),
             tags: recording.tags(),
         }
     }
 
+    /// The counts of transitions at this moment. Cheaper than a [`report`](Self::report): it copies no tags.
+    #[must_use]
     #[inline]
-    fn balance(&self, recording: &Counters) -> Balance {
-        // The fields are evaluated in this order. `recorded` comes last: a transition is counted there before it is
-        // counted anywhere else, so the others never add up to more.
-        // `withdrawn` is read once, so that no transition is counted as exported and as dropped.
-        let withdrawn = self.withdrawn.get();
+    pub fn balance(&self, recording: &Counters) -> Balance {
+        // The fields are evaluated in this order. A transition is missing or withdrawn only after it was accepted, so these
+        // counts come first, and each is read once. `recorded` comes last: a transition is counted there before it is counted
+        // anywhere else, so the others never add up to more.
+        let missing = self.missing.load(Ordering::Acquire);
+        let gone = missing + self.withdrawn.get();
         Balance {
-            exported: self.exported.get() - withdrawn,
-            dropped: withdrawn + self.refused.get() + recording.lost.get() + recording.non_finite.get(),
+            missing,
+            exported: self.accepted.get() - gone,
+            dropped: gone + self.refused.get() + recording.lost.get() + recording.non_finite.get(),
             discarded: recording.discarded.get(),
             recorded: recording.recorded.get(),
         }
     }
 }
 
-/// The terms of `recorded = exported + dropped + discarded + pending` for one sink, as of one moment.
-struct Balance {
-    exported: u64,
-    dropped: u64,
-    discarded: u64,
-    recorded: u64,
+/// The terms of `recorded = exported + dropped + discarded + pending` for one sink, as of one moment. In transitions; see
+/// [`RunReport`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Accepted by the sink, and not missing.
+    pub exported: u64,
+    /// Lost.
+    pub dropped: u64,
+    /// Accepted by the sink and no longer stored. Included in `dropped`.
+    pub missing: u64,
+    /// Discarded on request.
+    pub discarded: u64,
+    /// Closed by capture.
+    pub recorded: u64,
 }
 
 impl Balance {
+    /// Recorded and not yet exported, dropped or discarded.
+    #[must_use]
     #[inline]
-    fn pending(&self) -> u64 {
+    pub fn pending(&self) -> u64 {
         self.recorded - self.exported - self.dropped - self.discarded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_transitions_move_from_exported_to_dropped() {
+        let (recording, sink) = (Counters::default(), SinkCounters::default());
+        recording.recorded.add(10);
+        sink.count_episode(4);
+        sink.count_episode(5);
+        sink.set_missing(1, 4);
+        let report = sink.report(&recording);
+        assert_eq!((report.exported, report.dropped, report.missing), (5, 4, 4));
+        assert_eq!((report.episodes, report.pending), (1, 1));
+    }
+
+    #[test]
+    fn a_report_is_as_large_after_a_million_lives_as_after_one() {
+        let (recording, sink) = (Counters::default(), SinkCounters::default());
+        let json = |lives: i64| {
+            for agent in 0..lives {
+                recording.add_tag(agent, agent, "tag".to_owned());
+                recording.recorded.add(1);
+                sink.count_episode(1);
+            }
+            serde_json::to_vec(&sink.report(&recording)).unwrap().len()
+        };
+        let (few, many) = (json(1_000), json(1_000_000));
+        assert!(many < 2 * few, "{few} and {many} bytes");
     }
 }

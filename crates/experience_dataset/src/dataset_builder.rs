@@ -1,7 +1,7 @@
 //! Builds a new dataset that appears when it is complete.
 
 use super::{Dataset, DatasetError, RecordingData, RunAccount, ShardAccount, progress::ProgressMeter};
-use crate::sink::{SchemaMismatch, card, recording_folder, run_shard_writer::RunShardWriter};
+use crate::sink::{SchemaMismatch, card, recording_folder, run_shard_writer::RunShardWriter, tag_file};
 use experience_core::{
     schema::Schema,
     transition::{Episode, RunId},
@@ -96,6 +96,12 @@ pub(super) fn rewrite(
 /// Copies a file and syncs the copy.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), DatasetError> {
     disk::copy(from, to).map_err(DatasetError::io("copy", from))
+}
+
+/// Copies the file of a run's tags from one recording to another, if it exists.
+pub(super) fn copy_tags(from: &Path, to: &Path, run: RunId) -> Result<(), DatasetError> {
+    let (from, to) = (tag_file::path(from, run), tag_file::path(to, run));
+    if from.exists() { copy(&from, &to) } else { Ok(()) }
 }
 
 /// Replaces the account of a run in the folder of a recording.

@@ -2,7 +2,7 @@
 
 use super::{
     Dataset, DatasetError, Progress, RecordingData,
-    dataset_builder::{DatasetBuilder, rewrite, save_account},
+    dataset_builder::{DatasetBuilder, copy_tags, rewrite, save_account},
     progress::ProgressMeter,
 };
 use experience_core::transition::{Episode, StepHeader};
@@ -104,6 +104,7 @@ fn densify_recording(
         }
         account.shards = shards.remove(&account.run).unwrap_or_default();
         save_account(folder, &account)?;
+        copy_tags(recording.path(), folder, account.run)?;
     }
     Ok(densified)
 }

@@ -4,7 +4,7 @@ use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, dataset_builder::save_account,
     overview::unfinished, progress::ProgressMeter, shard::ShardReader,
 };
-use crate::sink::{encoding::ShardEncoding, layout};
+use crate::sink::{FileChecksum, checksum::ChecksumWriter, encoding::ShardEncoding, layout, tag_file};
 use arrow_array::BooleanArray;
 use arrow_select::filter::filter_record_batch;
 use experience_arrow::columns::{BatchColumns, ColumnId};
@@ -12,7 +12,7 @@ use experience_export::disk::{self, atomic::AtomicFile};
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -94,6 +94,7 @@ struct RewrittenShard {
     path: PathBuf,
     /// `None` if no row is left.
     file: Option<AtomicFile>,
+    checksum: FileChecksum,
     /// Erased episodes and transitions, by run.
     erased: BTreeMap<i64, (u64, u64)>,
 }
@@ -123,6 +124,7 @@ fn erase_from(
         }
     }
     let mut changed_runs = HashSet::new();
+    let mut checksums = HashMap::new();
     for shard in rewritten {
         for (run, (episodes, transitions)) in shard.erased {
             changed_runs.insert(run);
@@ -137,16 +139,23 @@ fn erase_from(
             ));
         }
         match shard.file {
-            Some(mut file) => file.commit().map_err(DatasetError::io("replace", &shard.path))?,
+            Some(mut file) => {
+                file.commit().map_err(DatasetError::io("replace", &shard.path))?;
+                checksums.insert(shard.path, shard.checksum);
+            }
             None => disk::remove(&shard.path).map_err(DatasetError::io("remove", &shard.path))?,
         }
     }
     for mut account in accounts {
-        if changed_runs.contains(&account.run.get()) || mentions(&account, agent) {
-            erase_from_account(recording, &mut account, agent)?;
-            erased.accounts += 1;
+        let has_tags = erase_tags(recording, &account, agent)?;
+        let is_changed = changed_runs.contains(&account.run.get())
+            || mentions(&account, agent)
+            || contradicts_shards(recording, &account)?;
+        if is_changed {
+            erase_from_account(recording, &mut account, agent, &checksums)?;
             save_account(recording.path(), &account)?;
         }
+        erased.accounts += u64::from(is_changed || has_tags);
         if account.status == RunStatus::Running {
             erased.unreached.push(format!(
                 "run {} of `{}` is not closed: if its process is alive, it may write more data of the agent; erase again when it \
@@ -198,7 +207,7 @@ fn rewrite_without(
     let schema = shard.arrow_schema().clone();
     let properties = ShardEncoding::default().properties(&schema).map_err(encode)?;
     let file = AtomicFile::create(shard.path()).map_err(DatasetError::io("create", shard.path()))?;
-    let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(encode)?;
+    let mut writer = ArrowWriter::try_new(ChecksumWriter::new(file), schema, Some(properties)).map_err(encode)?;
     let mut erased: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     let mut rows = 0;
     for group in 0..shard.row_groups() {
@@ -212,12 +221,16 @@ fn rewrite_without(
         }
         writer.flush().map_err(encode)?;
     }
-    let mut file = writer.into_inner().map_err(encode)?;
+    let ChecksumWriter {
+        inner: mut file,
+        checksum,
+    } = writer.into_inner().map_err(encode)?;
     // Closed here, because a recording may have more shards than a process may have open files.
     file.close().map_err(DatasetError::io("write", shard.path()))?;
     Ok(Some(RewrittenShard {
         path: shard.path().to_owned(),
         file: (rows > 0).then_some(file),
+        checksum,
         erased,
     }))
 }
@@ -248,36 +261,74 @@ fn erase_rows(batch: BatchColumns<'_>, agent: i64, erased: &mut BTreeMap<i64, (u
 /// Erases the agent from a run's account.
 ///
 /// Its exported transitions become discarded ones, so that the counts still add up. Shards are counted from their files,
-/// because an erasure that was interrupted may have replaced some of them.
-fn erase_from_account(recording: &RecordingData, account: &mut RunAccount, agent: i64) -> Result<(), DatasetError> {
-    account.erase_retired(agent);
+/// because an erasure that was interrupted may have replaced some of them. `checksums` are those of the shards that this
+/// erasure has replaced.
+fn erase_from_account(
+    recording: &RecordingData,
+    account: &mut RunAccount,
+    agent: i64,
+    checksums: &HashMap<PathBuf, FileChecksum>,
+) -> Result<(), DatasetError> {
+    let mut erased = account.erase_retired(agent);
+    account.account.agents.remove(&agent);
     account.account.tags.retain(|tag| tag.agent_id != agent);
-    if let Some(totals) = account.account.agents.remove(&agent) {
-        let report = &mut account.account;
-        let transitions = totals.transitions.min(report.exported);
-        report.exported -= transitions;
-        report.discarded = report.discarded.saturating_add(transitions);
-        report.episodes = report.episodes.saturating_sub(totals.episodes);
-    }
     let existing: HashSet<PathBuf> = recording.shards()?.into_iter().collect();
     let mut shards = Vec::new();
     for mut shard in core::mem::take(&mut account.shards) {
         let path = shard.name(account.run).map(|name| name.path(recording.path()));
         let Some(path) = path.filter(|path| existing.contains(path)) else {
+            erased.episodes += shard.episodes;
+            erased.transitions += shard.transitions;
             continue;
         };
         let open = ShardReader::open(recording.schema(), &path)?;
         if open.rows() != shard.transitions {
-            shard.transitions = open.rows();
-            shard.episodes = count_episodes(&open)?;
+            let (episodes, transitions) = (count_episodes(&open)?, open.rows());
+            erased.episodes += shard.episodes.saturating_sub(episodes);
+            erased.transitions += shard.transitions.saturating_sub(transitions);
+            (shard.episodes, shard.transitions) = (episodes, transitions);
+            shard.checksum = match checksums.get(&path) {
+                Some(checksum) => Some(*checksum),
+                None => Some(FileChecksum::read(&path).map_err(DatasetError::io("read", &path))?),
+            };
         }
         shards.push(shard);
     }
     account.shards = shards;
+    let report = &mut account.account;
+    let transitions = erased.transitions.min(report.exported);
+    report.exported -= transitions;
+    report.discarded = report.discarded.saturating_add(transitions);
+    report.episodes = report.episodes.saturating_sub(erased.episodes);
     Ok(())
 }
 
-/// Whether an account has totals or tags of the agent.
+/// Whether a shard is gone, or has other rows than the account states: an erasure was interrupted before it updated the account.
+fn contradicts_shards(recording: &RecordingData, account: &RunAccount) -> Result<bool, DatasetError> {
+    let folder = recording.path().join(layout::DATA);
+    for shard in &account.shards {
+        let path = folder.join(&shard.file);
+        if !path.exists() || ShardReader::open(recording.schema(), &path)?.rows() != shard.transitions {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Erases the tags of the agent from the file of a run. Returns whether there were some.
+fn erase_tags(recording: &RecordingData, account: &RunAccount, agent: i64) -> Result<bool, DatasetError> {
+    let mut tags = recording.run_tags(account.run)?;
+    let before = tags.len();
+    tags.retain(|tag| tag.agent_id != agent);
+    if tags.len() == before {
+        return Ok(false);
+    }
+    let path = tag_file::path(recording.path(), account.run);
+    tag_file::replace(&path, tags).map_err(DatasetError::io("write", &path))?;
+    Ok(true)
+}
+
+/// Whether an account, which version 0.1.0 wrote, has totals or tags of the agent.
 fn mentions(account: &RunAccount, agent: i64) -> bool {
     let account = &account.account;
     account.agents.contains_key(&agent) || account.tags.iter().any(|tag| tag.agent_id == agent)
@@ -305,8 +356,12 @@ fn verify(recording: &RecordingData, agent: i64) -> Result<(), DatasetError> {
         }
     }
     for path in recording.accounts()? {
-        if mentions(&recording.account(&path)?, agent) {
+        let account = recording.account(&path)?;
+        if mentions(&account, agent) {
             return Err(still_present(&path));
+        }
+        if recording.run_tags(account.run)?.iter().any(|tag| tag.agent_id == agent) {
+            return Err(still_present(&tag_file::path(recording.path(), account.run)));
         }
     }
     Ok(())

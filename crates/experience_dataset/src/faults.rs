@@ -6,7 +6,7 @@ mod damage;
 use super::{Dataset, DatasetError, MergeSettings, RecordingData, RecoverSettings, RunStatus, merge};
 use crate::sink::DatasetSink;
 use experience_core::{
-    account::{AgentTotals, RunReport},
+    account::RunReport,
     schema::{Column, Schema},
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
 };
@@ -131,9 +131,6 @@ fn record_with(
         taken.extend(episodes.iter().cloned());
         for episode in &episodes {
             acknowledged.accepted.insert(episode.info().episode_id);
-            let totals: &mut AgentTotals = acknowledged.report.agents.entry(episode.info().agent_id).or_default();
-            totals.episodes += 1;
-            totals.transitions += episode.len() as u64;
             acknowledged.report.exported += episode.len() as u64;
             acknowledged.report.episodes += 1;
         }

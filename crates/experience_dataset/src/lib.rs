@@ -67,6 +67,7 @@
 //!     experience.json                 the schema, its hash, spaces and units
 //!     data/<run>-00000.parquet        a shard of whole episodes, with the columns of `experience_arrow`
 //!     runs/<run>.json                 the account of a run: its counts and shards
+//!     runs/<run>.tags.jsonl           the tags of the run's episodes, if any
 //!     journal/<run>/                  rows that are not in shards yet, until the run is closed or recovered
 //!     damaged/<run>/                  segments of a journal that a recovery could not read completely
 //! ```
@@ -83,6 +84,7 @@
 //! - `minari`: `convert::to_minari`, which writes Minari's HDF5 files without a C library.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod agents;
 mod columns;
 pub mod convert;
 mod dataset;
@@ -119,6 +121,6 @@ pub use profile::{Profile, ValueProfile};
 pub use progress::Progress;
 pub use recording::RecordingData;
 pub use recover::{RecoverSettings, RecoveredRecording, RecoveredRun, Recovery};
-pub use sink::{AgentCounts, DatasetSink, Retired, RunAccount, RunStatus, ShardAccount};
+pub use sink::{AgentCounts, DatasetSink, FileChecksum, Retired, RunAccount, RunStatus, ShardAccount};
 pub use stats::{RecordingStats, Summary};
-pub use validate::{Rule, Validation, Violation};
+pub use validate::{RewrittenShard, Rule, Validation, Violation};

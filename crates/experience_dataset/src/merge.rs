@@ -5,7 +5,7 @@ mod run_copies;
 
 use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount,
-    dataset_builder::{DatasetBuilder, copy, rewrite, save_account},
+    dataset_builder::{DatasetBuilder, copy, copy_tags, rewrite, save_account},
     progress::ProgressMeter,
     shard::ShardReader,
 };
@@ -187,11 +187,13 @@ impl<'a> RecordingMerger<'a> {
             self.sources.insert(account.run, (source.path().to_owned(), is_same));
             match self.accounts.entry(account.run) {
                 btree_map::Entry::Vacant(entry) => {
+                    copy_tags(source.path(), self.folder, account.run)?;
                     entry.insert(account);
                 }
                 // One dataset was copied while the run continued.
                 btree_map::Entry::Occupied(mut entry) => {
                     if is_preferred(&account, entry.get()) {
+                        copy_tags(source.path(), self.folder, account.run)?;
                         entry.insert(account);
                     }
                 }

@@ -1,10 +1,10 @@
-//! An overview of a recording's folder, from file footers and accounts, without reading rows.
+//! An overview of a recording's folder, from file footers, accounts and the column of agent ids.
 
-use super::{DatasetError, RecordingData, RunAccount, RunStatus, shard::ShardReader};
+use super::{DatasetError, RecordingData, RunAccount, RunStatus, agents, shard::ShardReader};
 use crate::sink::{layout, recovery};
 use serde::Serialize;
 use std::{
-    collections::BTreeSet,
+    collections::HashSet,
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ pub struct Overview {
     pub shards: u64,
     /// Size of all shards, in bytes.
     pub bytes: u64,
-    /// Number of different agents in the accounts of the runs.
+    /// Number of different agents in shards that can be read; their totals are in [`RecordingData::agent_totals`].
     pub agents: u64,
     /// The accounts of all runs that can be read, in the order of their file names.
     pub runs: Vec<RunAccount>,
@@ -53,27 +53,27 @@ impl Overview {
 
 pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetError> {
     let mut overview = Overview::default();
+    let mut found = HashSet::new();
     for path in recording.shards()? {
         overview.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
         match ShardReader::open(recording.schema(), &path) {
             Ok(shard) => {
                 overview.shards += 1;
                 overview.transitions += shard.rows();
+                if let Err(error) = agents::collect(&shard, &mut found) {
+                    overview.damaged.push((path, reason(error)));
+                }
             }
             Err(error) => overview.damaged.push((path, reason(error))),
         }
     }
-    let mut agents = BTreeSet::new();
     for path in recording.accounts()? {
         match recording.account(&path) {
-            Ok(run) => {
-                agents.extend(run.account.agents.keys().copied());
-                overview.runs.push(run);
-            }
+            Ok(run) => overview.runs.push(run),
             Err(error) => overview.damaged.push((path, reason(error))),
         }
     }
-    overview.agents = agents.len() as u64;
+    overview.agents = found.len() as u64;
     overview.unfinished = unfinished(recording)?;
     overview.journals = journals(recording)?;
     overview.damaged_journals =

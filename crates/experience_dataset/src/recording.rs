@@ -1,19 +1,23 @@
 //! Reads one recording of a dataset.
 
 use super::{
-    DatasetError, Diagnosis, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation, doctor,
-    joint, overview, profile, shard, stats, validate,
+    DatasetError, Diagnosis, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation, agents,
+    doctor, joint, overview, profile, shard, stats, validate,
 };
 use crate::sink::{
     RunAccount,
     experience::{ExperienceFile, ExperienceFileError},
-    layout,
+    layout, tag_file,
 };
-use experience_core::{schema::Schema, transition::RunId};
+use experience_core::{
+    account::{AgentTotals, EpisodeTag},
+    schema::Schema,
+    transition::RunId,
+};
 use experience_export::disk;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -76,13 +80,25 @@ impl RecordingData {
     /// The tags of each episode of all runs, by episode id. Episodes that are not in the dataset may be among them.
     ///
     /// # Errors
-    /// If an account cannot be read, or is damaged.
+    /// If an account or a file of tags cannot be read, or is damaged.
     pub fn tags(&self) -> Result<BTreeMap<i64, BTreeSet<String>>, DatasetError> {
         let mut tags = BTreeMap::<i64, BTreeSet<String>>::new();
-        for found in self.runs()?.into_iter().flat_map(|run| run.account.tags) {
-            tags.entry(found.episode_id).or_default().insert(found.tag);
+        for run in self.runs()? {
+            // Version 0.1.0 wrote tags to the account.
+            for found in run.account.tags.iter().cloned().chain(self.run_tags(run.run)?) {
+                tags.entry(found.episode_id).or_default().insert(found.tag);
+            }
         }
         Ok(tags)
+    }
+
+    /// The tags in the file of a run.
+    pub(super) fn run_tags(&self, run: RunId) -> Result<Vec<EpisodeTag>, DatasetError> {
+        let path = tag_file::path(&self.path, run);
+        tag_file::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => DatasetError::damaged(&path, error.to_string()),
+            _ => DatasetError::io("read", &path)(error),
+        })
     }
 
     /// The files of the accounts of all runs, sorted by name.
@@ -125,6 +141,14 @@ impl RecordingData {
         stats::stats(&self.schema, &self.shards()?)
     }
 
+    /// The totals of each agent, in ascending order of agent id. Reads only the columns that it needs.
+    ///
+    /// # Errors
+    /// If a shard cannot be read, or is damaged.
+    pub fn agent_totals(&self) -> Result<BTreeMap<i64, AgentTotals>, DatasetError> {
+        agents::totals(self)
+    }
+
     /// The number of transitions in all shards, from their footers.
     ///
     /// # Errors
@@ -135,7 +159,7 @@ impl RecordingData {
         })
     }
 
-    /// Counts of transitions, episodes, runs and files, without reading rows.
+    /// Counts of transitions, episodes, agents, runs and files. Of the rows it reads only the agent ids.
     ///
     /// # Errors
     /// If the folder cannot be listed. Files that cannot be read are listed in [`Overview::damaged`].
@@ -200,7 +224,7 @@ fn list(folder: &Path, suffix: &str) -> Result<Vec<PathBuf>, DatasetError> {
             }
         }
         // Tools that copy a dataset may leave out empty folders.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(DatasetError::io("list", folder)(error)),
     }
     found.sort();

@@ -51,6 +51,15 @@ impl ShardReader {
         })
     }
 
+    /// The program that wrote the file, and its version; empty if the file does not state it.
+    pub(super) fn created_by(&self) -> &str {
+        self.metadata
+            .metadata()
+            .file_metadata()
+            .created_by()
+            .unwrap_or_default()
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -6,6 +6,7 @@
 mod account;
 mod batches;
 pub(crate) mod card;
+pub(crate) mod checksum;
 pub(crate) mod encoding;
 pub(crate) mod experience;
 pub(crate) mod files;
@@ -21,20 +22,22 @@ pub(crate) mod run_shard_writer;
 mod shard;
 mod shard_file;
 pub(crate) mod shard_name;
+pub(crate) mod tag_file;
 mod writer;
 
 pub use account::{AgentCounts, Retired, RunAccount, RunStatus};
+pub use checksum::FileChecksum;
 pub use recovery::{RecoveredRun, Recovery};
 pub use shard::ShardAccount;
 
 use core::time::Duration;
 use encoding::ShardEncoding;
-use experience_core::account::RunReport;
 use experience_core::{
+    account::{RunReport, TagChange},
     schema::Schema,
     transition::{Episode, RunId},
 };
-use experience_export::{RecordingInfo, Sink, SinkError};
+use experience_export::{MissingEpisodes, RecordingInfo, Sink, SinkError};
 use parquet::basic::ZstdLevel;
 use std::{borrow::Cow, path::PathBuf};
 use writer::DatasetWriter;
@@ -141,6 +144,11 @@ impl DatasetSink {
     /// own sinks do that. Where the recording's folder `data` is a link to another folder, which other datasets may share, only
     /// shards of this run are counted and deleted. The newest shard is kept, however large it is. Deleted transitions still count as exported, and
     /// [`RunAccount::retired`](crate::RunAccount::retired) counts them.
+    ///
+    /// Shards are in the order in which they were committed, which their accounts state as
+    /// [`ShardAccount::committed`](crate::ShardAccount::committed); those of one run are in the order of their numbers. Times
+    /// of the file system do not count. A clock that is set back between two runs does not change the order: a run's clock
+    /// begins after the last shard of the runs before it. Shards of version 0.1.0 count as committed when their run began.
     #[must_use]
     pub fn with_keep_bytes(mut self, bytes: u64) -> Self {
         self.settings.keep_bytes = Some(bytes);
@@ -231,6 +239,16 @@ impl Sink for DatasetSink {
 
     fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
         self.writer()?.write(episodes)
+    }
+
+    fn write_tags(&mut self, changes: &[TagChange]) -> Result<(), SinkError> {
+        self.writer()?.write_tags(changes)
+    }
+
+    fn missing(&self) -> MissingEpisodes {
+        self.writer
+            .as_ref()
+            .map_or(MissingEpisodes::default(), DatasetWriter::missing)
     }
 
     fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {

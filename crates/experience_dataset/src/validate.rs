@@ -4,6 +4,7 @@
 //! [`experience_arrow`](experience_arrow#columns). A dataset that this crate wrote follows all of them. One that another
 //! program rewrote, that was damaged, or that was copied together from several folders may not.
 
+mod checksums;
 mod episode_index;
 mod rows;
 
@@ -27,7 +28,7 @@ const MAX_VIOLATIONS: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
-    /// A file can be read, and has the columns of its recording.
+    /// A file can be read, has the columns of its recording, and is as it was written.
     File,
     /// The steps of an episode are counted from 0 without a gap.
     Steps,
@@ -66,7 +67,7 @@ impl Rule {
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Self::File => "a file can be read, and has the columns of its recording",
+            Self::File => "a file can be read, has the columns of its recording, and is as it was written",
             Self::Steps => "the steps of an episode are counted from 0 without a gap",
             Self::Contiguous => "the rows of an episode are contiguous, in one file",
             Self::Identity => "all rows of an episode have the same agent, run and continued episode",
@@ -124,6 +125,17 @@ pub struct Validation {
     pub broken: BTreeMap<Rule, u64>,
     /// The first thousand violations, in the order of the files.
     pub violations: Vec<Violation>,
+    /// Shards that another program has rewritten, so that their checksums are not known. That is no violation.
+    pub rewritten: Vec<RewrittenShard>,
+}
+
+/// A shard that another program has rewritten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RewrittenShard {
+    /// The file.
+    pub file: PathBuf,
+    /// The program and its version, as the file states it.
+    pub by: String,
 }
 
 impl Validation {

@@ -235,6 +235,25 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Appends `content` to the file at `path`, which is created if it is missing, and syncs it. `len` is its length after the
+/// last call that succeeded: bytes beyond it, which a failed call has left, are removed first. Returns the new length.
+pub fn append(path: &Path, len: u64, content: &[u8]) -> io::Result<u64> {
+    let is_new = !path.exists();
+    if is_new {
+        check(Operation::CreateFile, path)?;
+    }
+    let mut file = DiskFile::open(path, OpenOptions::new().write(true).create(true).truncate(false))?;
+    // Another process may have replaced the file by a shorter one.
+    let len = len.min(file.file.metadata()?.len());
+    file.truncate(len)?;
+    file.write_all(content)?;
+    file.sync()?;
+    if is_new {
+        sync_folder(parent(path));
+    }
+    Ok(len + content.len() as u64)
+}
+
 /// Creates the file at `path` with `content` atomically. Returns `false`, and changes nothing, if the file exists.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     let mut file = AtomicFile::create(path)?;

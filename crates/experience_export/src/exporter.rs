@@ -289,7 +289,11 @@ impl Exporter {
     }
 
     /// Ends all open episodes (truncated, reason `shutdown`), dispatches everything to the sinks, closes them and ends the
-    /// threads. False when that takes longer than `timeout`: the threads then continue until the process ends.
+    /// threads.
+    ///
+    /// False when that takes longer than `timeout`: the threads then continue until the process ends. False also when a sink
+    /// could not be closed, or does not store all that it had accepted: those transitions count as dropped, and the log names
+    /// them.
     pub fn close(&mut self, timeout: Duration) -> bool {
         let Some(thread) = self.thread.take() else {
             return true;
@@ -304,7 +308,8 @@ impl Exporter {
             );
             return false;
         }
-        thread.join().is_ok()
+        let mut sinks = self.monitors.iter().flat_map(|monitor| &monitor.sinks);
+        thread.join().is_ok() && !sinks.any(SinkMonitor::is_incomplete)
     }
 
     fn request(&self, command: impl FnOnce(Sender<()>) -> Command, timeout: Duration) -> bool {

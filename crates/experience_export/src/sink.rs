@@ -7,7 +7,7 @@ mod memory;
 pub use memory::MemorySink;
 
 use experience_core::{
-    account::RunReport,
+    account::{RunReport, TagChange},
     schema::Schema,
     transition::{Episode, RunId},
 };
@@ -59,6 +59,23 @@ pub trait Sink: Send + 'static {
     /// When an accepted episode could not be stored or sent.
     fn flush(&mut self, report: &RunReport) -> Result<(), SinkError>;
 
+    /// Stores changes of the tags of episodes, in the order in which they were made. Called before [`flush`](Self::flush) and
+    /// [`close`](Self::close), if there are new ones. By default they are ignored.
+    ///
+    /// # Errors
+    /// When the changes could not be stored. They are offered again.
+    fn write_tags(&mut self, changes: &[TagChange]) -> Result<(), SinkError> {
+        let _ = changes;
+        Ok(())
+    }
+
+    /// Accepted episodes that are no longer stored, such as those of a file that another process has removed; by default none.
+    /// They count as dropped. Called after each [`write`](Self::write), [`flush`](Self::flush) and [`close`](Self::close), also
+    /// after those that failed.
+    fn missing(&self) -> MissingEpisodes {
+        MissingEpisodes::default()
+    }
+
     /// Bytes of this run's episodes on disk; 0 for a sink that stores none there. Called after each flush.
     fn disk_bytes(&self) -> u64 {
         0
@@ -83,6 +100,15 @@ pub trait Sink: Send + 'static {
     /// # Errors
     /// When an accepted episode could not be stored or sent.
     fn close(&mut self, report: &RunReport) -> Result<(), SinkError>;
+}
+
+/// Accepted episodes that a sink no longer stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MissingEpisodes {
+    /// Whole episodes.
+    pub episodes: u64,
+    /// Their transitions.
+    pub transitions: u64,
 }
 
 /// Metadata of a recording, for its sinks.
@@ -178,6 +204,14 @@ pub enum SinkError {
     /// The receiver of the sink's channel was dropped.
     #[error("the channel's receiver was dropped")]
     Disconnected,
+    /// Episodes that the sink had accepted are no longer stored. They count as dropped.
+    #[error("{} transitions in {} episodes are gone: {reason}", missing.transitions, missing.episodes)]
+    Missing {
+        /// The episodes.
+        missing: MissingEpisodes,
+        /// What happened to them.
+        reason: String,
+    },
     /// Another error, as a message.
     #[error("{0}")]
     Other(String),

@@ -84,13 +84,19 @@ pub fn finish(world: &mut World, args: &Args, started: Instant) -> Result<Summar
     let clock = *world.resource::<Clock>();
     let world_hash = format!("{:016x}", world_hash(world));
     let experience = world.get_resource_mut::<Experience>();
-    if experience.is_some_and(|mut experience| !experience.close(EXPORT_TIMEOUT)) {
+    let is_closed = experience.is_none_or(|mut experience| experience.close(EXPORT_TIMEOUT));
+    let report = report(world);
+    if !is_closed {
         return Err(format!(
-            "`{}` was not finished within a minute: check whether its disk is full",
-            args.out.display()
+            "`{}` is incomplete: of {} transitions, {} are stored, {} were dropped and {} are pending; check whether its disk \
+             is full, or whether another process has removed files",
+            args.out.display(),
+            report.recorded,
+            report.exported,
+            report.dropped,
+            report.pending
         ));
     }
-    let report = report(world);
     Ok(Summary {
         recorded: report.recorded,
         exported: report.exported,
@@ -153,6 +159,13 @@ fn report(world: &World) -> RunReport {
         .unwrap_or_default()
 }
 
+/// Transitions that were dropped so far; 0 without a recording.
+fn dropped(world: &World) -> u64 {
+    let experience = world.get_resource::<Experience>();
+    let progress = experience.and_then(|experience| experience.progress(FIGHTER));
+    progress.map_or(0, |progress| progress.dropped)
+}
+
 /// Plays all ticks, or until the app exits.
 fn play(app: &mut App, args: &Args) -> AppExit {
     let ticks = args.ticks.unwrap_or(DEFAULT_TICKS);
@@ -165,7 +178,7 @@ fn play(app: &mut App, args: &Args) -> AppExit {
             pacer.wait();
         }
         app.update();
-        progress.update(*app.world().resource::<Clock>(), || report(app.world()).dropped);
+        progress.update(*app.world().resource::<Clock>(), || dropped(app.world()));
         if let Some(requested) = app.should_exit() {
             exit = requested;
             break;

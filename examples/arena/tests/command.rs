@@ -142,3 +142,36 @@ fn an_interrupt_closes_the_dataset() {
         (&summary["exported"], &Value::from(0))
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_removed_output_exits_with_code_1_and_states_what_was_dropped() {
+    use std::{
+        process::Stdio,
+        thread::sleep,
+        time::{Duration, Instant},
+    };
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("data");
+    let child = arena(&["--realtime", "--hz", "500", "--ticks", "1500"])
+        .arg("--out")
+        .arg(&out)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let begun = Instant::now();
+    while !out.join("fighter/journal").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the command records nothing");
+        sleep(Duration::from_millis(10));
+    }
+    std::fs::remove_dir_all(&out).expect("the output can be removed");
+    let output = child.wait_with_output().expect("the command ends");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("is incomplete: of ") && message.contains(" 0 are stored"),
+        "{message}"
+    );
+}

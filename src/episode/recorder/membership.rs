@@ -52,6 +52,7 @@ impl Recorder {
         if self.joining.is_empty() {
             return;
         }
+        self.players.retain_refused(|entity| world.get_entity(entity).is_ok());
         let mut joining = core::mem::take(&mut self.joining);
         joining.sort_by_key(|&entity| {
             let agent_id = world.get::<AgentId>(entity);

@@ -32,7 +32,7 @@ pub enum RunStatus {
 
 /// The counts and shards of a run: one JSON file for each run, in the recording's `runs` folder.
 ///
-/// The file is updated at every flush. [`shards`](Self::shards) lists the shards that readers see.
+/// The file is updated at every flush. Its size depends on the number of shards, and not on those of agents and episodes. [`shards`](Self::shards) lists the shards that readers see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunAccount {
     /// The run, as in the `run` column.
@@ -65,7 +65,7 @@ pub struct RunAccount {
     pub updated: f64,
     /// End or recovery of the run, in seconds since 1970 (UTC); `None` while [`Running`](RunStatus::Running).
     pub ended: Option<f64>,
-    /// Counts of transitions, and the totals of each agent.
+    /// Counts of transitions.
     pub account: RunReport,
     /// The committed shards of the run that were not deleted since.
     pub shards: Vec<ShardAccount>,
@@ -87,7 +87,8 @@ pub struct Retired {
     pub episodes: u64,
     /// Their transitions.
     pub transitions: u64,
-    /// The deleted episodes and transitions of each agent.
+    /// The deleted episodes and transitions of each agent, in accounts that version 0.1.0 wrote; empty in all others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<i64, AgentCounts>,
 }
 
@@ -105,22 +106,16 @@ impl Retired {
         *self == Self::default()
     }
 
-    fn add(&mut self, deleted: &PendingDeletion) {
+    fn add(&mut self, deleted: &ShardAccount) {
         self.shards += 1;
-        self.episodes += deleted.shard.episodes;
-        self.transitions += deleted.shard.transitions;
-        for (agent, counts) in &deleted.agents {
-            let sum = self.agents.entry(*agent).or_default();
-            sum.episodes += counts.episodes;
-            sum.transitions += counts.transitions;
-        }
+        self.episodes += deleted.episodes;
+        self.transitions += deleted.transitions;
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct PendingDeletion {
     shard: ShardAccount,
-    agents: BTreeMap<i64, AgentCounts>,
 }
 
 impl RunAccount {
@@ -216,7 +211,8 @@ impl RunAccount {
 
     /// Sets the counts and the times, and saves the account. After an error the counts are unchanged.
     pub(super) fn update(&mut self, recording: &Path, report: &RunReport) -> Result<(), SinkError> {
-        let before = core::mem::replace(&mut self.account, report.clone());
+        let before = self.account.clone();
+        self.account = self.stored(report);
         self.updated = seconds(SystemTime::now());
         self.ended = (self.status != RunStatus::Running).then_some(self.updated);
         let written = self.save(recording).map_err(io_error("write", &self.path(recording)));
@@ -231,13 +227,19 @@ impl RunAccount {
         disk::replace(&self.path(recording), &self.to_json())
     }
 
-    /// Moves a shard to the pending deletions. `agents` are the counts of each agent in it.
-    pub(super) fn begin_deletion(&mut self, name: ShardName, agents: BTreeMap<i64, AgentCounts>) {
+    /// Moves a shard to the pending deletions.
+    pub(super) fn begin_deletion(&mut self, name: ShardName) {
         let file = name.to_string();
         if let Some(index) = self.shards.iter().position(|shard| shard.file == file) {
             let shard = self.shards.remove(index);
-            self.retiring.push(PendingDeletion { shard, agents });
+            self.retiring.push(PendingDeletion { shard });
         }
+    }
+
+    /// Removes the totals by agent that version 0.1.0 wrote: those of deleted shards are no longer known.
+    fn forget_agents(&mut self) {
+        self.account.agents.clear();
+        self.retired.agents.clear();
     }
 
     /// Whether deletions of shards are pending.
@@ -254,25 +256,56 @@ impl RunAccount {
     pub(crate) fn resolve_deletions(&mut self, recording: &Path) {
         for pending in core::mem::take(&mut self.retiring) {
             match pending.shard.name(self.run) {
-                Some(name) if !name.path(recording).exists() => self.retired.add(&pending),
+                Some(name) if !name.path(recording).exists() => {
+                    self.retired.add(&pending.shard);
+                    self.forget_agents();
+                }
                 // A shard that does not exist under a name that is none stays listed, so that `validate` reports it.
                 _ => self.shards.push(pending.shard),
             }
         }
-        self.shards.sort_by(|a, b| a.file.cmp(&b.file));
+        self.sort_shards();
     }
 
-    /// Removes the counts of `agent` from the totals of deleted shards.
-    pub(crate) fn erase_retired(&mut self, agent: i64) {
-        if let Some(counts) = self.retired.agents.remove(&agent) {
-            self.retired.episodes = self.retired.episodes.saturating_sub(counts.episodes);
-            self.retired.transitions = self.retired.transitions.saturating_sub(counts.transitions);
+    /// Sorts the shards by their numbers, which have five digits or more.
+    pub(super) fn sort_shards(&mut self) {
+        self.shards
+            .sort_by(|a, b| (a.file.len(), &a.file).cmp(&(b.file.len(), &b.file)));
+    }
+
+    /// When a shard was committed, for the order in which shards are deleted; see [`ShardAccount::committed`].
+    pub(super) fn commit_time(&self, shard: &ShardAccount) -> u64 {
+        shard.committed.unwrap_or((self.started.max(0.0) * 1e3) as u64)
+    }
+
+    /// The latest commit time of its shards.
+    pub(super) fn last_commit_time(&self) -> u64 {
+        let times = self.shards.iter().map(|shard| self.commit_time(shard));
+        times.max().unwrap_or_default()
+    }
+
+    /// Removes the counts of `agent` from the totals of deleted shards, if an account of version 0.1.0 states them, and returns
+    /// them.
+    pub(crate) fn erase_retired(&mut self, agent: i64) -> AgentCounts {
+        let counts = self.retired.agents.remove(&agent).unwrap_or_default();
+        self.retired.episodes = self.retired.episodes.saturating_sub(counts.episodes);
+        self.retired.transitions = self.retired.transitions.saturating_sub(counts.transitions);
+        counts
+    }
+
+    /// The part of a report that an account holds. Tags are in a file of their own, because their number has no bound; those
+    /// that version 0.1.0 wrote stay.
+    fn stored(&self, report: &RunReport) -> RunReport {
+        RunReport {
+            agents: BTreeMap::new(),
+            tags: self.account.tags.clone(),
+            ..report.clone()
         }
     }
 
     /// Whether a file with `saved_shards` shards is up to date with `report`, so that an idle game writes nothing.
     pub(super) fn is_current(&self, report: &RunReport, saved_shards: usize) -> bool {
-        self.account == *report && self.shards.len() == saved_shards
+        self.account == self.stored(report) && self.shards.len() == saved_shards
     }
 
     /// The file of the account in the folder `recording`.

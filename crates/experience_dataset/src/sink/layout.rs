@@ -7,6 +7,7 @@
 //!     experience.json
 //!     data/<run>-00000.parquet
 //!     runs/<run>.json
+//!     runs/<run>.tags.jsonl            if an episode was tagged
 //!     journal/<run>/00000.journal      until the run is closed or recovered
 //!     damaged/<run>/00000.journal      segments that a recovery could not read completely
 //! ```
@@ -94,6 +95,11 @@ pub(crate) fn account_name(run: RunId) -> String {
 /// Parses a run from the file name of its account.
 pub(crate) fn account_run(name: &OsStr) -> Option<RunId> {
     run(name.to_str()?.strip_suffix(ACCOUNT)?)
+}
+
+/// The file name of the tags of a run's episodes.
+pub(crate) fn tags_name(run: RunId) -> String {
+    format!("{run}.tags.jsonl")
 }
 
 /// The folder of a run's journal in the folder `recording`.

@@ -57,14 +57,31 @@ pub struct RecoveredRun {
     pub transitions: u64,
     /// Those of the episodes that were still open: they are truncated, reason [`EndReason::CRASH`].
     pub cut_short: u64,
-    /// Transitions that were recorded and could not be recovered; they count as dropped.
+    /// Transitions that are known to have been recorded and could not be recovered; they count as dropped. At least this many
+    /// are lost: transitions that were captured after the last write of the journal, and were not in files of buffers, were in
+    /// no count that has survived. A journal is written at least every
+    /// [`JournalSettings::flush_interval`](experience_export::journal::JournalSettings::flush_interval) (1 second by default).
     pub lost: u64,
+    /// The last tick from which a row has survived, in the journal, the files of buffers or the shards; `None` if none has.
+    /// What is lost beyond `lost` was captured after it.
+    pub last_tick: Option<i64>,
     /// Parts of the journal and of the buffer files that could not be read, one sentence each.
     pub unread: Vec<String>,
     /// The folder of buffer files that were read and not removed, because nothing proves that they are of this dataset: it is a
     /// copy, or version 0.1.0 wrote it. Remove the files whose names begin with the run if no dataset needs them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_buffers: Option<PathBuf>,
+}
+
+impl RecoveredRun {
+    /// States from which tick on transitions may be lost that [`lost`](Self::lost) does not count; empty if no row has
+    /// survived.
+    #[must_use]
+    pub fn after_last_tick(&self) -> String {
+        self.last_tick.map_or_else(String::new, |tick| {
+            format!(", and all that were captured after tick {tick}, since the last write of the journal")
+        })
+    }
 }
 
 /// The result of a recovery of one recording.
@@ -254,14 +271,15 @@ pub(super) fn recover_at_start(
 fn log(folder: &Path, recovery: &Recovery) {
     for found in &recovery.recovered {
         tracing::warn!(
-            "run {} of `{}` was not closed: recovered {} transitions in {} episodes, {} of them truncated; {} transitions are \
-             lost and counted as dropped",
+            "run {} of `{}` was not closed: recovered {} transitions in {} episodes, {} of them truncated; at least {} \
+             transitions are lost and counted as dropped{}",
             found.run,
             folder.display(),
             found.transitions,
             found.episodes,
             found.cut_short,
-            found.lost
+            found.lost,
+            found.after_last_tick()
         );
         for unread in &found.unread {
             tracing::warn!("cannot recover a part of run {}: {unread}", found.run);
@@ -349,7 +367,8 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     if !was_over {
         rings::read(&mut rings, schema, &mut state);
     }
-    let mut shards = RunShards::read(folder, schema, run)?;
+    let in_journal = state.builders.iter().map(EpisodeBuilder::episode_id).collect();
+    let mut shards = RunShards::read(folder, schema, run, account.as_ref(), in_journal)?;
     // Before the first write, which may need their space. The journal holds what they would have held.
     shards.remove_unfinished();
     let mut recovered = RecoveredRun {
@@ -358,6 +377,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         transitions: 0,
         cut_short: 0,
         lost: 0,
+        last_tick: state.last_tick.max(shards.last_tick()),
         unread: core::mem::take(&mut state.unread),
         kept_buffers: buffers.filter(|_| !owns_buffers && !rings.is_empty()),
     };
@@ -451,7 +471,6 @@ fn write(
         match builder.into_episode(schema, recovered.run, Some(&mut segments)) {
             Ok(episode) => {
                 bytes += size_of_val(episode.rows());
-                shards.add_episode(&episode);
                 recovered.episodes += 1;
                 recovered.transitions += transitions;
                 episodes.push(episode);

@@ -1,36 +1,64 @@
 //! Retention: deletes the oldest shards of a recording beyond a number of bytes.
 //!
 //! Shards of this run and of runs that are over are deleted, oldest first. A shard is first listed in its account as a pending
-//! deletion, with the counts of each agent in it, and then deleted. A reader of the account checks whether the file still
-//! exists. So the accounts are correct at every moment, and stay correct if the process dies.
+//! deletion, and then deleted. A reader of the account checks whether the file still exists. So the accounts are correct at
+//! every moment, and stay correct if the process dies.
+//!
+//! Shards are in the order of [`ShardAccount::committed`](super::ShardAccount::committed), and those of one run in the order of
+//! their numbers. Times of the file system do not count: a copy changes them, and so does a clock that is set back.
 
 use super::{
-    account::{AgentCounts, RunAccount, RunStatus},
+    account::{RunAccount, RunStatus},
     files::io_error,
     layout, lock,
-    read::for_each_batch,
     shard_name::ShardName,
 };
-use experience_arrow::columns::ColumnId;
-use experience_core::{schema::Schema, transition::RunId};
+use experience_core::transition::RunId;
 use experience_export::{SinkError, disk};
-use std::{collections::BTreeMap, fs, io, path::Path, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::Path,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// The clock of one run for [`ShardAccount::committed`](super::ShardAccount::committed).
+#[derive(Debug)]
+pub(super) struct CommitClock {
+    /// The time at `begun`, in milliseconds since 1970.
+    base: u64,
+    begun: Instant,
+}
+
+impl CommitClock {
+    /// A clock that is not behind any shard of the accounts in the folder `recording`.
+    pub(super) fn begin(recording: &Path) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let accounts = accounts(recording).unwrap_or_default();
+        let latest = accounts.iter().map(RunAccount::last_commit_time).max();
+        Self {
+            base: (now.as_millis() as u64).max(latest.map_or(0, |latest| latest.saturating_add(1))),
+            begun: Instant::now(),
+        }
+    }
+
+    /// Milliseconds since 1970.
+    pub(super) fn now(&self) -> u64 {
+        self.base.saturating_add(self.begun.elapsed().as_millis() as u64)
+    }
+}
 
 /// A shard that may be deleted.
 struct DeletionCandidate {
-    modified: SystemTime,
+    /// When it was committed, and its number in its run.
+    order: (u64, RunId, u32),
     bytes: u64,
     name: ShardName,
 }
 
 /// Deletes the oldest shards of `own` and of runs that are over, until at most `max_bytes` are left or only the newest shard of
 /// `own`. Returns whether a shard was deleted and the account saved.
-pub(super) fn enforce(
-    recording: &Path,
-    schema: &Schema,
-    own: &mut RunAccount,
-    max_bytes: u64,
-) -> Result<bool, SinkError> {
+pub(super) fn enforce(recording: &Path, own: &mut RunAccount, max_bytes: u64) -> Result<bool, SinkError> {
     let Some(_lock) = lock::try_lock_retention(recording) else {
         return Ok(false);
     };
@@ -45,8 +73,7 @@ pub(super) fn enforce(
         .chain([&*own])
         .flat_map(|account| candidates(recording, account))
         .collect();
-    // By name within one tick of the file system's clock: the names of a run's shards are in the order of their creation.
-    candidates.sort_by_key(|candidate| (candidate.modified, candidate.name));
+    candidates.sort_by_key(|candidate| candidate.order);
     let mut bytes: u64 = candidates.iter().map(|candidate| candidate.bytes).sum();
     let mut deletions: BTreeMap<RunId, Vec<ShardName>> = BTreeMap::new();
     for candidate in candidates {
@@ -63,7 +90,7 @@ pub(super) fn enforce(
         let names = deletions.remove(&account.run).unwrap_or_default();
         // Deletions that an earlier process did not finish are finished here.
         if !names.is_empty() || account.has_pending_deletions() {
-            delete_shards(recording, schema, account, &names)?;
+            delete_shards(recording, account, &names)?;
             has_deleted = true;
         }
     }
@@ -72,6 +99,15 @@ pub(super) fn enforce(
 
 /// The accounts of runs other than `own` that are closed, recovered, or whose process is dead.
 fn other_accounts(recording: &Path, own: RunId) -> Result<Vec<RunAccount>, SinkError> {
+    let mut accounts = accounts(recording)?;
+    accounts.retain(|account| {
+        account.run != own && (account.status != RunStatus::Running || lock::is_dead(recording, account))
+    });
+    Ok(accounts)
+}
+
+/// The accounts that can be read.
+fn accounts(recording: &Path) -> Result<Vec<RunAccount>, SinkError> {
     let runs = recording.join(layout::RUNS);
     let mut accounts = Vec::new();
     for entry in fs::read_dir(&runs).map_err(io_error("list", &runs))? {
@@ -80,21 +116,18 @@ fn other_accounts(recording: &Path, own: RunId) -> Result<Vec<RunAccount>, SinkE
             continue;
         };
         // The shards of an account that cannot be read are not deleted.
-        let account = RunAccount::read(recording, run).ok();
-        let is_over = |account: &RunAccount| {
-            account.run != own && (account.status != RunStatus::Running || lock::is_dead(recording, account))
-        };
-        accounts.extend(account.filter(is_over));
+        accounts.extend(RunAccount::read(recording, run));
     }
     Ok(accounts)
 }
 
 fn candidates<'a>(recording: &'a Path, account: &'a RunAccount) -> impl Iterator<Item = DeletionCandidate> + 'a {
     account.shards.iter().filter_map(|shard| {
+        // A manipulated account could list any file, so only names of the run's own shards are accepted.
         let name = shard.name(account.run)?;
         let metadata = fs::metadata(name.path(recording)).ok()?;
         Some(DeletionCandidate {
-            modified: metadata.modified().ok()?,
+            order: (account.commit_time(shard), account.run, name.index()),
             bytes: metadata.len(),
             name,
         })
@@ -102,18 +135,9 @@ fn candidates<'a>(recording: &'a Path, account: &'a RunAccount) -> impl Iterator
 }
 
 /// Deletes the shards `names` of a run, and those whose deletion is pending.
-fn delete_shards(
-    recording: &Path,
-    schema: &Schema,
-    account: &mut RunAccount,
-    names: &[ShardName],
-) -> Result<(), SinkError> {
+fn delete_shards(recording: &Path, account: &mut RunAccount, names: &[ShardName]) -> Result<(), SinkError> {
     for name in names.iter().copied() {
-        match count_by_agent(&name.path(recording), schema) {
-            Ok(agents) => account.begin_deletion(name, agents),
-            // Without the counts of each agent the account would become wrong.
-            Err(error) => tracing::warn!("cannot remove the shard `{name}`, because it cannot be read: {error}"),
-        }
+        account.begin_deletion(name);
     }
     let save = |account: &RunAccount| {
         account
@@ -133,20 +157,4 @@ fn delete_shards(
     disk::sync_folder(&recording.join(layout::DATA));
     account.resolve_deletions(recording);
     save(account)
-}
-
-/// Counts the episodes and transitions of each agent in a shard.
-fn count_by_agent(path: &Path, schema: &Schema) -> Result<BTreeMap<i64, AgentCounts>, Box<dyn core::error::Error>> {
-    let mut agents = BTreeMap::<i64, AgentCounts>::new();
-    let columns = [ColumnId::AgentId, ColumnId::Terminated, ColumnId::Truncated];
-    for_each_batch(path, schema, &columns, |batch| {
-        let ids = batch.i64(ColumnId::AgentId);
-        let is_last = batch.is_last();
-        for (row, agent) in ids.values().iter().enumerate() {
-            let counts = agents.entry(*agent).or_default();
-            counts.transitions += 1;
-            counts.episodes += u64::from(is_last.value(row));
-        }
-    })?;
-    Ok(agents)
 }

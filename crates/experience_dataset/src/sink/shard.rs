@@ -1,6 +1,12 @@
 //! Writer of one shard: a Parquet file of whole episodes, visible to readers when it is complete.
 
-use super::{encoding::ShardEncoding, files::io_error, shard_file::ShardFile, shard_name::ShardName};
+use super::{
+    checksum::{ChecksumWriter, FileChecksum},
+    encoding::ShardEncoding,
+    files::io_error,
+    shard_file::ShardFile,
+    shard_name::ShardName,
+};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use experience_arrow::EpisodeSlice;
@@ -26,6 +32,13 @@ pub struct ShardAccount {
     pub episodes: u64,
     /// Their transitions, one row each.
     pub transitions: u64,
+    /// The checksum of the file; `None` in accounts that version 0.1.0 wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<FileChecksum>,
+    /// When it was committed, in milliseconds since 1970 (UTC), by a clock that never goes back: not before another shard of
+    /// the recording that its run knew of. `None` in accounts that version 0.1.0 wrote, and for shards that a tool wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<u64>,
 }
 
 impl ShardAccount {
@@ -38,7 +51,7 @@ impl ShardAccount {
 
 /// Encodes episodes into a shard.
 pub(super) struct ShardEncoder {
-    writer: ArrowWriter<ShardFile>,
+    writer: ArrowWriter<ChecksumWriter<ShardFile>>,
     encoding: ShardEncoding,
     opened: Instant,
     path: PathBuf,
@@ -58,7 +71,7 @@ impl ShardEncoder {
         let file = ShardFile::create(&path, temporary.clone()).map_err(io_error("create", &temporary))?;
         let writer = encoding
             .properties(schema)
-            .and_then(|properties| ArrowWriter::try_new(file, schema.clone(), Some(properties)))
+            .and_then(|properties| ArrowWriter::try_new(ChecksumWriter::new(file), schema.clone(), Some(properties)))
             .map_err(|error| encoding_error(&path, &error))?;
         Ok(Self {
             writer,
@@ -69,6 +82,8 @@ impl ShardEncoder {
                 file: name,
                 episodes: 0,
                 transitions: 0,
+                checksum: None,
+                committed: None,
             },
         })
     }
@@ -105,6 +120,7 @@ impl ShardEncoder {
     pub(super) fn drain(&mut self) -> Result<(), SinkError> {
         self.writer
             .inner_mut()
+            .inner
             .drain()
             .map_err(io_error("write to", &self.path))
     }
@@ -118,20 +134,27 @@ impl ShardEncoder {
         self.account.episodes
     }
 
+    pub(super) fn transitions(&self) -> u64 {
+        self.account.transitions
+    }
+
     pub(super) fn age(&self) -> Duration {
         self.opened.elapsed()
     }
 
     /// Encodes the footer.
     pub(super) fn finish(self) -> Result<FinishedShard, SinkError> {
-        let file = self
+        let written = self
             .writer
             .into_inner()
             .map_err(|error| encoding_error(&self.path, &error))?;
         Ok(FinishedShard {
-            file,
+            file: written.inner,
             path: self.path,
-            account: self.account,
+            account: ShardAccount {
+                checksum: Some(written.checksum),
+                ..self.account
+            },
         })
     }
 }
@@ -158,6 +181,10 @@ impl FinishedShard {
 
     pub(super) fn transitions(&self) -> u64 {
         self.account.transitions
+    }
+
+    pub(super) fn episodes(&self) -> u64 {
+        self.account.episodes
     }
 }
 

@@ -9,16 +9,23 @@ use super::{
     layout,
     liveness::ProcessRecord,
     lock::{Ownership, RunLock},
-    recording_folder, recovery, retention, run_id,
-    shard::{FinishedShard, ShardEncoder},
+    recording_folder, recovery,
+    retention::{self, CommitClock},
+    run_id,
+    shard::{FinishedShard, ShardAccount, ShardEncoder},
     shard_name::ShardName,
+    tag_file::TagFile,
 };
 use core::fmt;
 use experience_arrow::BatchEncoder;
-use experience_core::{account::RunReport, schema::Schema, transition::Episode};
-use experience_export::{RecordingInfo, SinkError, disk};
+use experience_core::{
+    account::{RunReport, TagChange},
+    schema::Schema,
+    transition::Episode,
+};
+use experience_export::{MissingEpisodes, RecordingInfo, SinkError, disk};
 use std::{
-    fs,
+    fs, io,
     path::PathBuf,
     sync::{
         Arc,
@@ -43,6 +50,15 @@ pub(super) struct DatasetWriter {
     open: Option<ShardEncoder>,
     /// Finished shards that are not committed yet, oldest first.
     finished: Vec<FinishedShard>,
+    /// Committed shards whose files are gone.
+    missing: Vec<ShardAccount>,
+    /// Accepted episodes that could not be encoded.
+    unencodable: MissingEpisodes,
+    /// The last attempt to close the run has not committed every finished shard.
+    is_unfinished: bool,
+    /// `None` before the first shard is committed.
+    clock: Option<CommitClock>,
+    tags: TagFile,
     /// The size of the committed shards, in bytes.
     committed_bytes: u64,
     /// Episodes in committed shards.
@@ -72,6 +88,7 @@ impl DatasetWriter {
             }
         })?;
         let mut writer = Self {
+            tags: TagFile::new(&folder, recording.run),
             lock,
             schema: recording.schema.clone(),
             settings,
@@ -82,6 +99,10 @@ impl DatasetWriter {
             next_shard: 0,
             open: None,
             finished: Vec::new(),
+            missing: Vec::new(),
+            unencodable: MissingEpisodes::default(),
+            is_unfinished: false,
+            clock: None,
             committed_bytes: 0,
             committed_episodes: 0,
             recovery: None,
@@ -179,6 +200,26 @@ impl DatasetWriter {
         owned
     }
 
+    /// Appends changes of the tags of episodes.
+    pub(super) fn write_tags(&mut self, changes: &[TagChange]) -> Result<(), SinkError> {
+        self.tags.append(changes)
+    }
+
+    /// Accepted episodes that are in no shard, and will not be: shards that are gone, and, after a close that has failed, those
+    /// that could not be written.
+    pub(super) fn missing(&self) -> MissingEpisodes {
+        let mut missing = self.unencodable;
+        for shard in &self.missing {
+            missing.episodes += shard.episodes;
+            missing.transitions += shard.transitions;
+        }
+        for shard in self.finished.iter().filter(|_| self.is_unfinished) {
+            missing.episodes += shard.episodes();
+            missing.transitions += shard.transitions();
+        }
+        missing
+    }
+
     pub(super) fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
         self.check_account(report)?;
         if self.lock.take_replaced() {
@@ -209,6 +250,7 @@ impl DatasetWriter {
     pub(super) fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
         self.check_account(report)?;
         let committed = self.finish().and_then(|()| self.commit_or_forget());
+        self.is_unfinished = committed.is_err();
         if committed.is_ok() {
             self.account.status = RunStatus::Closed;
             self.account.forget_process();
@@ -225,17 +267,53 @@ impl DatasetWriter {
             self.enforce_retention();
         }
         self.update_card();
-        let closed = committed.and(saved);
-        if closed.is_ok() {
-            self.lock.remove();
+        committed.and(saved)?;
+        self.lock.remove();
+        let missing = self.missing();
+        if missing == MissingEpisodes::default() {
+            return Ok(());
         }
-        closed
+        let reason = format!(
+            "{} finished shards of `{}` are gone",
+            self.missing.len(),
+            self.folder.display()
+        );
+        Err(SinkError::Missing { missing, reason })
     }
 
     fn save_account(&mut self, report: &RunReport) -> Result<(), SinkError> {
-        self.account.update(&self.folder, report)?;
+        self.check_shards();
+        let mut report = report.clone();
+        let missing = self.missing();
+        report.set_missing(missing.episodes, missing.transitions);
+        self.account.update(&self.folder, &report)?;
         self.saved_shards = self.account.shards.len();
         Ok(())
+    }
+
+    /// Removes the shards from the account whose files are gone, and lists those again that have returned.
+    fn check_shards(&mut self) {
+        let data = self.folder.join(layout::DATA);
+        let is_gone = |shard: &ShardAccount| {
+            // Any other error does not mean that the file is gone.
+            fs::metadata(data.join(&shard.file)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let known = self.missing.len();
+        self.account.shards.append(&mut self.missing);
+        self.missing = self.account.shards.extract_if(.., |shard| is_gone(shard)).collect();
+        self.account.sort_shards();
+        if self.missing.len() > known {
+            let missing = self.missing();
+            tracing::error!(
+                "{} finished shards of run {} are gone from `{}`: another process has removed them; their {} transitions in {} \
+                 episodes are counted as dropped",
+                self.missing.len(),
+                self.account.run,
+                data.display(),
+                missing.transitions,
+                missing.episodes
+            );
+        }
     }
 
     /// The open shard, which is created if there is none.
@@ -267,7 +345,12 @@ impl DatasetWriter {
 
     fn finish(&mut self) -> Result<(), SinkError> {
         if let Some(shard) = self.open.take() {
-            self.finished.push(shard.finish()?);
+            let (episodes, transitions) = (shard.episodes(), shard.transitions());
+            let finished = shard.finish().inspect_err(|_| {
+                self.unencodable.episodes += episodes;
+                self.unencodable.transitions += transitions;
+            })?;
+            self.finished.push(finished);
         }
         Ok(())
     }
@@ -287,7 +370,9 @@ impl DatasetWriter {
     fn commit_finished(&mut self) -> Result<(), SinkError> {
         let mut has_committed = false;
         while let Some(shard) = self.finished.first_mut() {
-            let account = shard.commit()?;
+            let mut account = shard.commit()?;
+            let clock = self.clock.get_or_insert_with(|| CommitClock::begin(&self.folder));
+            account.committed = Some(clock.now());
             self.committed_episodes += account.episodes;
             self.account.shards.push(account);
             self.finished.remove(0);
@@ -314,7 +399,7 @@ impl DatasetWriter {
         let Some(max_bytes) = self.settings.keep_bytes else {
             return;
         };
-        match retention::enforce(&self.folder, &self.schema, &mut self.account, max_bytes) {
+        match retention::enforce(&self.folder, &mut self.account, max_bytes) {
             // The account was saved, with shards that its file did not list before.
             Ok(true) => self.saved_shards = self.account.shards.len(),
             Ok(false) => {}

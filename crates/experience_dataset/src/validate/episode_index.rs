@@ -1,5 +1,6 @@
 //! Checks the rules between episodes, and between shards and the accounts of runs.
 
+use super::checksums::check_checksums;
 use super::{Rule, Validation};
 use crate::{DatasetError, RecordingData, RunAccount, RunStatus, ShardAccount};
 use core::ops::Range;
@@ -104,6 +105,15 @@ impl EpisodeIndex {
                     known.insert(run.run.get());
                     for what in self.account_violations(recording, &run) {
                         validation.add(Rule::Account, &path, (None, None), what);
+                    }
+                    check_checksums(recording, &run, &self.unreadable, validation)?;
+                    match recording.run_tags(run.run) {
+                        Err(DatasetError::Damaged { path, reason }) => {
+                            validation.add(Rule::File, &path, (None, None), reason);
+                        }
+                        tags => {
+                            tags?;
+                        }
                     }
                 }
                 Err(DatasetError::Damaged { reason, .. }) => validation.add(Rule::File, &path, (None, None), reason),
@@ -212,6 +222,17 @@ impl EpisodeIndex {
                 report.exported, report.episodes, found.transitions, found.episodes
             ));
         }
+        violations.extend(self.agent_violations(run));
+        violations
+    }
+
+    /// The violations of [`Rule::Account`] by the totals by agent that version 0.1.0 wrote.
+    fn agent_violations(&self, run: &RunAccount) -> Vec<String> {
+        let mut violations = Vec::new();
+        if run.account.agents.is_empty() {
+            return violations;
+        }
+        let id = run.run.get();
         let mut agents: BTreeMap<i64, EpisodeCounts> = self
             .agents
             .range((id, i64::MIN)..=(id, i64::MAX))
@@ -222,7 +243,7 @@ impl EpisodeIndex {
             found.episodes = found.episodes.saturating_add(retired.episodes);
             found.transitions = found.transitions.saturating_add(retired.transitions);
         }
-        for (agent, totals) in &report.agents {
+        for (agent, totals) in &run.account.agents {
             let found = agents.remove(agent).unwrap_or_default();
             if (totals.episodes, totals.transitions) != (found.episodes, found.transitions) {
                 violations.push(format!(

@@ -49,7 +49,10 @@ fn observations_and_actions_are_repeated_until_the_next_row() {
             (
                 run.account.exported,
                 run.account.recorded,
-                run.account.agents[&0].transitions
+                Dataset::open(to.path()).unwrap().recordings()[0]
+                    .agent_totals()
+                    .unwrap()[&0]
+                    .transitions
             ),
             (13, 13, 8)
         );

@@ -7,7 +7,7 @@ use experience_core::{
 };
 use experience_dataset::{Dataset, DatasetSink, RecordingData, Rule, RunAccount};
 use experience_export::{RecordingInfo, Sink};
-use std::{fs, path::Path, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::SystemTime};
 
 /// `SplitMix64`: pseudo-random numbers that are the same in every run of the tests.
 pub struct Numbers(pub u64);
@@ -147,12 +147,20 @@ pub fn report(episodes: &[Episode]) -> RunReport {
         report.recorded += transitions;
         report.exported += transitions;
         report.episodes += 1;
-        let agent: &mut AgentTotals = report.agents.entry(episode.info().agent_id).or_default();
-        agent.episodes += 1;
-        agent.transitions += transitions;
-        agent.total_reward += episode.total_reward();
     }
     report
+}
+
+/// The totals of each agent of `episodes`.
+pub fn agent_totals(episodes: &[Episode]) -> BTreeMap<i64, AgentTotals> {
+    let mut totals = BTreeMap::<i64, AgentTotals>::new();
+    for episode in episodes {
+        let agent = totals.entry(episode.info().agent_id).or_default();
+        agent.episodes += 1;
+        agent.transitions += episode.len() as u64;
+        agent.total_reward += episode.total_reward();
+    }
+    totals
 }
 
 /// The metadata of an episode.

@@ -1,5 +1,6 @@
 //! Datasets on disk: round trips, concurrent writers, damage, and the operations on datasets.
 
+mod accounts;
 mod columns;
 mod convert;
 mod damage;

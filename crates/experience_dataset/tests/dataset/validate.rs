@@ -1,6 +1,6 @@
 //! `validate`: datasets that follow every rule of the format, and datasets that violate one.
 
-use crate::episodes::{choice, episodes, generated, info, recording, report, tensor, write};
+use crate::episodes::{agent_totals, choice, episodes, generated, info, recording, report, tensor, write};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
     StringArray, UInt8Array,
@@ -344,10 +344,13 @@ fn an_account_that_contradicts_the_shards_is_found() {
         ("counts 21 transitions in 2 episodes", |run| {
             run.shards[0].transitions += 1;
         }),
+        // Totals by agent, as version 0.1.0 wrote them.
         ("agent 1 is in the shards", |run| {
+            run.account.agents = agent_totals(&valid_episodes(&schema().into_shared()));
             run.account.agents.retain(|agent, _| *agent == 0);
         }),
         ("counts 11 transitions in 1 episodes of agent 1", |run| {
+            run.account.agents = agent_totals(&valid_episodes(&schema().into_shared()));
             run.account.agents.get_mut(&1).unwrap().transitions += 1;
         }),
         ("lists the schema", |run| run.schema_hash = "0".repeat(16)),
@@ -370,6 +373,46 @@ fn an_account_that_contradicts_the_shards_is_found() {
         let found = validation(root.path());
         assert!(found.violations[0].what.contains("no account"), "{found:#?}");
     }
+}
+
+#[test]
+fn every_flipped_bit_of_a_shard_is_found() {
+    let root = tempdir().unwrap();
+    write(root.path(), &valid_episodes(&schema().into_shared()));
+    let whole = fs::read(root.path().join(SHARD)).unwrap();
+    let listed: RunAccount = serde_json::from_slice(&fs::read(root.path().join(ACCOUNT)).unwrap()).unwrap();
+    let checksum = listed.shards[0].checksum.unwrap();
+    assert_eq!(
+        (checksum.bytes, checksum.crc32c),
+        (whole.len() as u64, crc32c::crc32c(&whole))
+    );
+    for flip in 0..200 {
+        let at = flip * whole.len() / 200;
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (flip % 8);
+        fs::write(root.path().join(SHARD), &damaged).unwrap();
+        let found = validation(root.path());
+        assert!(found.broken.contains_key(&Rule::File), "byte {at}: {found:#?}");
+        assert_eq!(found.rewritten, [], "byte {at}");
+    }
+    fs::write(root.path().join(SHARD), whole).unwrap();
+    assert!(validation(root.path()).is_valid());
+}
+
+#[test]
+fn a_shard_that_another_program_rewrote_is_named_and_valid() {
+    let root = changed(|batch| batch);
+    let found = validation(root.path());
+    assert!(found.is_valid(), "{found:#?}");
+    assert_eq!(found.rewritten.len(), 1);
+    assert!(found.rewritten[0].file.ends_with(SHARD));
+    assert!(found.rewritten[0].by.starts_with("parquet-rs "), "{found:#?}");
+    // The account of version 0.1.0 has no checksum.
+    let path = root.path().join(ACCOUNT);
+    let mut run: RunAccount = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    run.shards[0].checksum = None;
+    fs::write(&path, serde_json::to_vec(&run).unwrap()).unwrap();
+    assert_eq!(validation(root.path()).rewritten, []);
 }
 
 #[test]

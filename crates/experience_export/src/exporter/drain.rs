@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Most rows drained from one buffer or shard before the next one's turn.
-const TURN: usize = 1024;
+pub(super) const TURN: usize = 1024;
 
 /// One player's buffer and the assembly of its rows.
 pub(super) struct PlayerDrain {
@@ -34,9 +34,8 @@ impl PlayerDrain {
     ) -> (usize, bool) {
         // Read before the drain, which then finds every row pushed before the close.
         let closed = self.buffer.is_closed();
+        let turn = self.turn();
         let assembly = &mut self.assembly;
-        // A drain also takes rows pushed while it runs. Without this limit a small buffer could fill a whole turn.
-        let turn = TURN.min(self.buffer.capacity());
         let rows = self
             .buffer
             .drain(turn, &mut |row| assembly.push_row(context, row, finished, losses))
@@ -47,6 +46,12 @@ impl PlayerDrain {
             self.assembly.finish(Outcome::Truncated, EndReason::GAP, finished);
         }
         (rows, done)
+    }
+
+    /// Most rows of one turn.
+    pub(super) fn turn(&self) -> usize {
+        // A drain also takes rows pushed while it runs. Without this limit a small buffer could fill a whole turn.
+        TURN.min(self.buffer.capacity())
     }
 
     /// Ends the open episode, because the exporter ends.

@@ -2,7 +2,7 @@
 
 use super::{
     ExportSettings, RecordingExport, RecordingMonitor,
-    drain::{PlayerDrain, ShardDrain},
+    drain::{PlayerDrain, ShardDrain, TURN},
     episode_batch::{Completion, Dispatch, DurabilityToken},
     journal_tracker::JournalTracker,
     notice::{Notice, Notices},
@@ -14,7 +14,11 @@ use crate::assembly::{AssemblyContext, EpisodeBuilder, LossCounts};
 use crossbeam_queue::SegQueue;
 use experience_buffer::PlayerBuffers;
 use experience_core::account::Counters;
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 /// One recording, and everything that is on its way to its sinks.
 pub(super) struct RecordingPipeline {
@@ -25,7 +29,10 @@ pub(super) struct RecordingPipeline {
     players: Arc<PlayerBuffers>,
     /// Numbers, as captured, of episodes that must not be written: those announced since the last dispatch, and all.
     discarded: Arc<SegQueue<u32>>,
-    unwanted: HashSet<u32>,
+    /// Each with the pass in which it was announced.
+    unwanted: HashMap<u32, u64>,
+    /// Number of drains so far.
+    pass: u64,
     pub(super) player_drains: Vec<PlayerDrain>,
     pub(super) shard_drains: Vec<ShardDrain>,
     /// The shard that is drained next.
@@ -75,7 +82,8 @@ impl RecordingPipeline {
             counters: export.counters,
             players: export.players,
             discarded: export.discarded,
-            unwanted: HashSet::new(),
+            unwanted: HashMap::new(),
+            pass: 0,
             player_drains: Vec::new(),
             shard_drains: Vec::new(),
             next_shard: 0,
@@ -103,17 +111,21 @@ impl RecordingPipeline {
     pub(super) fn drain(&mut self, settings: &ExportSettings) -> usize {
         let _span = tracing::debug_span!("experience_drain", recording = self.context.schema.name()).entered();
         self.feed();
+        self.pass += 1;
         let mut taken = 0;
         let mut visited = 0;
+        let mut is_exhausted = true;
         let mut drains = core::mem::take(&mut self.player_drains);
         drains.retain_mut(|player| {
             if self.is_held_up() {
+                is_exhausted = false;
                 return true;
             }
             let (rows, done) = self.take_turn(settings, Some(player.agent_id), |context, finished, losses| {
                 player.drain(context, finished, losses)
             });
             taken += rows;
+            is_exhausted &= rows < player.turn();
             if done {
                 self.players.remove_if_same(player.agent_id, &player.buffer);
             }
@@ -128,15 +140,21 @@ impl RecordingPipeline {
         let mut shards = core::mem::take(&mut self.shard_drains);
         for _ in 0..shards.len() {
             if self.is_held_up() {
+                is_exhausted = false;
                 break;
             }
             let shard = &mut shards[self.next_shard];
-            taken += self.take_turn(settings, None, |context, finished, losses| {
+            let rows = self.take_turn(settings, None, |context, finished, losses| {
                 shard.drain(context, finished, losses)
             });
+            taken += rows;
+            is_exhausted &= rows < TURN;
             self.next_shard = (self.next_shard + 1) % shards.len();
         }
         self.shard_drains = shards;
+        if is_exhausted {
+            self.forget_unwanted();
+        }
         self.journal
             .add_drained(taken.saturating_mul(self.context.schema.layout().row_bytes()));
         taken
@@ -250,7 +268,7 @@ impl RecordingPipeline {
     /// Removes finished episodes that must not be written.
     fn drop_unwanted(&mut self) {
         while let Some(episode) = self.discarded.pop() {
-            self.unwanted.insert(episode);
+            self.unwanted.insert(episode, self.pass);
         }
         let Self {
             finished,
@@ -261,7 +279,7 @@ impl RecordingPipeline {
             ..
         } = self;
         finished.retain(|builder| {
-            let is_unwanted = unwanted.contains(&builder.captured_as());
+            let is_unwanted = unwanted.contains_key(&builder.captured_as());
             if is_unwanted {
                 *finished_transitions -= builder.transitions() as usize;
                 counters.discarded.add(builder.transitions());
@@ -271,6 +289,23 @@ impl RecordingPipeline {
             }
             !is_unwanted
         });
+    }
+
+    /// Forgets the episodes that must not be written and of which no row can follow. Called after a pass that has emptied every
+    /// buffer.
+    fn forget_unwanted(&mut self) {
+        if self.unwanted.is_empty() && self.discarded.is_empty() {
+            return;
+        }
+        self.drop_unwanted();
+        // All rows of an episode that was announced before this pass were pushed before it, except that the row which discards
+        // it may have been refused by a full buffer. Then the episode is still open.
+        let open = self.player_drains.iter_mut().filter_map(PlayerDrain::open);
+        let shared = self.shard_drains.iter_mut().flat_map(ShardDrain::open);
+        let open: HashSet<u32> = open.chain(shared).map(|builder| builder.captured_as()).collect();
+        let pass = self.pass;
+        self.unwanted
+            .retain(|episode, announced| *announced >= pass || open.contains(episode));
     }
 
     /// Begins the journal when its folder is known, and writes everything to it when that is due.

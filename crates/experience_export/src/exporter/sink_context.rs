@@ -26,4 +26,6 @@ pub(super) struct SinkStatus {
     pub(super) journal_folder: OnceLock<Option<PathBuf>>,
     /// The sink was retired with batches that it had taken and not made durable.
     pub(super) is_lost: AtomicBool,
+    /// The sink was closed, and does not store all episodes that it had accepted.
+    pub(super) is_incomplete: AtomicBool,
 }

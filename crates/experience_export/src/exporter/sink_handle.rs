@@ -349,6 +349,7 @@ impl SinkHandle {
             name: self.name.clone(),
             gate: self.queue.gate().clone(),
             counters: self.counters.clone(),
+            status: self.status.clone(),
         }
     }
 }
@@ -366,6 +367,7 @@ pub(super) struct SinkMonitor {
     name: String,
     gate: Arc<SinkGate>,
     counters: Arc<SinkCounters>,
+    status: Arc<SinkStatus>,
 }
 
 impl SinkMonitor {
@@ -376,6 +378,11 @@ impl SinkMonitor {
 
     pub(super) fn counters(&self) -> &SinkCounters {
         &self.counters
+    }
+
+    /// Whether the sink was closed without all episodes that it had accepted.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.status.is_incomplete.load(Ordering::Acquire)
     }
 
     /// How long ago the oldest episode was dispatched that the sink has not taken.

@@ -30,6 +30,8 @@ pub(super) struct SinkWorker {
     retry: RetrySettings,
     /// Batches that the sink took and has not made durable.
     batches: TakenBatches,
+    /// The number of tag changes that the sink has received.
+    tag_changes: u64,
     /// The call that failed for longer than the retry patience. Until it succeeds, every call is tried once.
     refuses: Option<&'static str>,
     /// The sink's disk is full.
@@ -57,6 +59,7 @@ impl SinkWorker {
             status,
             retry,
             batches: TakenBatches::default(),
+            tag_changes: 0,
             refuses: None,
             is_storage_full: false,
             is_logged: false,
@@ -79,11 +82,7 @@ impl SinkWorker {
                 }
                 SinkCommand::Close(completion) => {
                     let _span = tracing::debug_span!("experience_close", sink = self.name).entered();
-                    let (counters, context) = (self.counters.clone(), self.context.clone());
-                    if self.call("close", |sink| sink.close(&counters.report(&context.counters))) {
-                        self.batches.clear();
-                    }
-                    self.retire();
+                    self.close();
                     // Shuts the queue before the close is reported to the caller.
                     drop(self);
                     drop(completion);
@@ -117,11 +116,13 @@ impl SinkWorker {
             self.release_durable();
         } else {
             self.counters.refused.add_shared(batch.transitions);
+            self.release_durable();
         }
     }
 
     fn flush(&mut self) {
         let begun = Instant::now();
+        self.write_tags();
         let (counters, context) = (self.counters.clone(), self.context.clone());
         self.call("flush", |sink| {
             let flushed = sink.flush(&counters.report(&context.counters));
@@ -132,18 +133,55 @@ impl SinkWorker {
         self.counters.set_last_flush(begun.elapsed());
     }
 
-    /// Drops the tokens of batches that the sink has made durable.
+    /// Passes new tag changes to the sink. Those that it refuses are offered again at the next flush.
+    fn write_tags(&mut self) {
+        let new = self.context.counters.tag_changes_since(self.tag_changes);
+        if new.forgotten > 0 {
+            tracing::warn!(
+                "sink `{}` has not stored {} tags: too many waited for it",
+                self.name,
+                new.forgotten
+            );
+            self.tag_changes += new.forgotten;
+        }
+        if !new.changes.is_empty() && self.call("write tags to", |sink| sink.write_tags(&new.changes)) {
+            self.tag_changes = new.total;
+        }
+    }
+
+    fn close(&mut self) {
+        self.write_tags();
+        let was_open = self.sink.is_some();
+        let (counters, context) = (self.counters.clone(), self.context.clone());
+        let is_closed = self.call("close", |sink| sink.close(&counters.report(&context.counters)));
+        self.release_durable();
+        if is_closed {
+            self.batches.clear();
+        }
+        self.retire();
+        // A sink that was retired before has reported that, and its journal stays for a recovery.
+        self.status
+            .is_incomplete
+            .store(was_open && !is_closed, Ordering::Release);
+    }
+
+    /// Drops the tokens of batches that the sink has made durable, and counts episodes that it no longer stores.
     fn release_durable(&mut self) {
         if let Some(durable) = self.durable() {
             self.batches.release(durable);
         }
     }
 
-    /// Durable episodes among those that the sink took. `None` without a sink.
+    /// Durable episodes among those that the sink took. Counts those that it no longer stores. `None` without a sink.
     fn durable(&mut self) -> Option<u64> {
         let sink = self.sink.as_deref()?;
-        match catch_unwind(AssertUnwindSafe(|| sink.durable(self.batches.taken()))) {
-            Ok(durable) => Some(durable),
+        match catch_unwind(AssertUnwindSafe(|| {
+            (sink.durable(self.batches.taken()), sink.missing())
+        })) {
+            Ok((durable, missing)) => {
+                self.counters.set_missing(missing.episodes, missing.transitions);
+                Some(durable)
+            }
             Err(panic) => {
                 self.retire_after_panic(panic);
                 None

@@ -32,9 +32,7 @@ struct TakenBatch {
 /// An episode that was counted as exported.
 struct TakenEpisode {
     episode_id: i64,
-    agent_id: i64,
     transitions: u64,
-    total_reward: f64,
 }
 
 impl TakenBatches {
@@ -51,13 +49,11 @@ impl TakenBatches {
         let batch = &dispatch.batch;
         let taken = |episode: &Episode| TakenEpisode {
             episode_id: episode.info().episode_id,
-            agent_id: episode.info().agent_id,
             transitions: episode.len() as u64,
-            total_reward: episode.total_reward(),
         };
         let episodes: Vec<_> = batch.episodes.iter().map(taken).collect();
         for episode in &episodes {
-            counters.count_episode(episode.agent_id, episode.transitions, episode.total_reward);
+            counters.count_episode(episode.transitions);
         }
         self.take(TakenBatch {
             taken: 0,
@@ -144,7 +140,7 @@ impl TakenBatch {
                 }
                 Err(error) => error,
             };
-            counters.withdraw_episode(episode.agent_id, episode.transitions, episode.total_reward);
+            counters.withdraw_episode(episode.transitions);
             tracing::error!(
                 "sink `{name}` lost an episode that cannot be written again: {error}; its {} transitions are counted as dropped",
                 episode.transitions

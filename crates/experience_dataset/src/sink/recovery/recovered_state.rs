@@ -26,6 +26,8 @@ pub(super) struct RecoveredState {
     entries: HashMap<i64, EpisodeEntry>,
     /// Episodes that the journal was writing again from their beginning.
     compactions: HashMap<i64, Compaction>,
+    /// The largest tick of a row.
+    pub(super) last_tick: Option<i64>,
     /// The last row of each agent.
     pub(super) last_rows: HashMap<i64, LastRow>,
     /// Episodes that are durable at every sink.
@@ -110,6 +112,7 @@ impl RecoveredState {
             builders: Vec::new(),
             entries: HashMap::new(),
             compactions: HashMap::new(),
+            last_tick: None,
             last_rows: HashMap::new(),
             durable: HashSet::new(),
             discarded_episodes: HashSet::new(),
@@ -295,6 +298,7 @@ impl RecoveredState {
     }
 
     fn update_last_row(&mut self, row: &StepHeader) {
+        self.last_tick = self.last_tick.max(Some(row.tick));
         let last = self.last_rows.entry(row.agent_id).or_insert_with(|| LastRow::of(row));
         if last.is_before(row) {
             *last = LastRow::of(row);

@@ -124,6 +124,7 @@ fn read_ring(ring: &mut MappedRing, context: &AssemblyContext, state: &mut Recov
         });
         assembly.push_row(context, row, &mut finished, &mut losses);
         state.last_rows.insert(agent, LastRow::of(header));
+        state.last_tick = state.last_tick.max(Some(header.tick));
     });
     state.builders.append(&mut finished);
     for assembly in assemblies.into_values() {

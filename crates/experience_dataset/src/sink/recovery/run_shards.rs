@@ -1,13 +1,11 @@
-//! The committed shards of an unfinished run, with their episodes and the totals of each agent.
+//! The committed shards of an unfinished run, and which episodes of its journal are in them.
 
 use super::{super::shard::ShardAccount, recovered_state::RecoveredState};
-use crate::sink::{account::RunAccount, files::io_error, layout, read::for_each_batch, shard_name::ShardName};
-use experience_arrow::columns::ColumnId;
-use experience_core::{
-    account::{AgentTotals, RunReport},
-    schema::Schema,
-    transition::{Episode, RunId},
+use crate::sink::{
+    account::RunAccount, checksum::FileChecksum, files::io_error, layout, read::for_each_batch, shard_name::ShardName,
 };
+use experience_arrow::columns::ColumnId;
+use experience_core::{account::RunReport, schema::Schema, transition::RunId};
 use experience_export::{SinkError, disk};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -18,20 +16,33 @@ use std::{
 /// The shards of a run and their content.
 pub(super) struct RunShards {
     shards: Vec<ShardAccount>,
-    episodes: HashSet<i64>,
-    agents: BTreeMap<i64, AgentTotals>,
+    /// Episodes of the journal that are in no shard.
+    only_in_journal: HashSet<i64>,
+    last_tick: Option<i64>,
+    /// The commit time of shards that the account does not list.
+    committed: u64,
     next_index: u32,
     unfinished: Vec<PathBuf>,
 }
 
 impl RunShards {
-    /// Reads every shard of the run.
-    pub(super) fn read(folder: &Path, schema: &Schema, run: RunId) -> Result<Self, SinkError> {
+    /// Reads every shard of the run. `account` is its last account, and `in_journal` are the episodes in its journal.
+    pub(super) fn read(
+        folder: &Path,
+        schema: &Schema,
+        run: RunId,
+        account: Option<&RunAccount>,
+        in_journal: HashSet<i64>,
+    ) -> Result<Self, SinkError> {
         let data = folder.join(layout::DATA);
         let mut shards = Self {
             shards: Vec::new(),
-            episodes: HashSet::new(),
-            agents: BTreeMap::new(),
+            only_in_journal: in_journal,
+            last_tick: None,
+            // The episodes were recorded before the last update of the account or soon after it.
+            committed: account.map_or(0, |account| {
+                account.last_commit_time().max((account.updated.max(0.0) * 1e3) as u64)
+            }),
             next_index: 0,
             unfinished: Vec::new(),
         };
@@ -53,7 +64,9 @@ impl RunShards {
         names.sort();
         for name in names {
             let path = name.path(folder);
-            shards.read_shard(&path, name.to_string(), schema).map_err(|error| {
+            let file = name.to_string();
+            let listed = account.and_then(|account| account.shards.iter().find(|shard| shard.file == file));
+            shards.read_shard(&path, file, listed, schema).map_err(|error| {
                 // A shard that cannot be opened is not damaged.
                 if let Err(refused) = fs::File::open(&path) {
                     return io_error("open", &path)(refused);
@@ -67,49 +80,57 @@ impl RunShards {
         Ok(shards)
     }
 
-    fn read_shard(&mut self, path: &Path, file: String, schema: &Schema) -> Result<(), Box<dyn core::error::Error>> {
+    /// Reads a shard, which the account may list as `listed`.
+    fn read_shard(
+        &mut self,
+        path: &Path,
+        file: String,
+        listed: Option<&ShardAccount>,
+        schema: &Schema,
+    ) -> Result<(), Box<dyn core::error::Error>> {
         let columns = [
             ColumnId::EpisodeId,
-            ColumnId::AgentId,
-            ColumnId::Reward,
+            ColumnId::Tick,
             ColumnId::Terminated,
             ColumnId::Truncated,
         ];
-        let mut shard = ShardAccount {
-            file,
-            episodes: 0,
-            transitions: 0,
+        let mut shard = match listed {
+            Some(listed) => ShardAccount {
+                episodes: 0,
+                transitions: 0,
+                ..listed.clone()
+            },
+            // The process died between the commit of the shard and the next update of the account.
+            None => ShardAccount {
+                file,
+                episodes: 0,
+                transitions: 0,
+                checksum: Some(FileChecksum::read(path)?),
+                committed: Some(self.committed),
+            },
         };
         for_each_batch(path, schema, &columns, |batch| {
-            let (ids, agents) = (batch.i64(ColumnId::EpisodeId), batch.i64(ColumnId::AgentId));
-            let (rewards, is_last) = (batch.f64(ColumnId::Reward), batch.is_last());
-            for row in 0..batch.rows() {
-                let episodes = u64::from(is_last.value(row));
-                let totals = self.agents.entry(agents.value(row)).or_default();
-                totals.transitions += 1;
-                totals.episodes += episodes;
-                totals.total_reward += rewards.value(row);
-                shard.transitions += 1;
-                shard.episodes += episodes;
-                self.episodes.insert(ids.value(row));
+            shard.transitions += batch.rows() as u64;
+            shard.episodes += batch.is_last().true_count() as u64;
+            for episode in batch.i64(ColumnId::EpisodeId).values() {
+                self.only_in_journal.remove(episode);
             }
+            self.last_tick = self
+                .last_tick
+                .max(batch.i64(ColumnId::Tick).values().iter().max().copied());
         })?;
         self.shards.push(shard);
         Ok(())
     }
 
-    /// Whether an episode is in a shard.
+    /// Whether an episode of the journal is in a shard.
     pub(super) fn has_episode(&self, episode_id: i64) -> bool {
-        self.episodes.contains(&episode_id)
+        !self.only_in_journal.contains(&episode_id)
     }
 
-    /// Counts an episode that is written to a new shard.
-    pub(super) fn add_episode(&mut self, episode: &Episode) {
-        self.episodes.insert(episode.info().episode_id);
-        let totals = self.agents.entry(episode.info().agent_id).or_default();
-        totals.episodes += 1;
-        totals.transitions += episode.len() as u64;
-        totals.total_reward += episode.total_reward();
+    /// The largest tick of a row.
+    pub(super) fn last_tick(&self) -> Option<i64> {
+        self.last_tick
     }
 
     /// The index of the next shard. Indexes of unfinished shards are not reused.
@@ -118,7 +139,10 @@ impl RunShards {
     }
 
     /// Adds shards that were committed.
-    pub(super) fn add_shards(&mut self, shards: Vec<ShardAccount>) {
+    pub(super) fn add_shards(&mut self, mut shards: Vec<ShardAccount>) {
+        for shard in &mut shards {
+            shard.committed = Some(self.committed);
+        }
         self.shards.extend(shards);
     }
 
@@ -129,34 +153,33 @@ impl RunShards {
     /// The counts of the run, from its shards, its last account and its journal.
     pub(super) fn report(&self, account: &RunAccount, state: &RecoveredState) -> RunReport {
         let (before, counts) = (&account.account, &state.counts);
-        let mut agents = self.agents.clone();
-        for (agent, retired) in &account.retired.agents {
-            let totals = agents.entry(*agent).or_default();
-            totals.episodes += retired.episodes;
-            totals.transitions += retired.transitions;
-        }
-        let exported = agents.values().map(|totals| totals.transitions).sum::<u64>();
+        let retired = &account.retired;
+        let exported = retired.transitions + self.shards.iter().map(|shard| shard.transitions).sum::<u64>();
         let discarded = before.discarded.max(counts.discarded) + state.discarded;
         let non_finite = before.non_finite.max(counts.non_finite);
         let known = exported + discarded + non_finite + counts.lost + state.lost;
         let recorded = before.recorded.max(counts.recorded).max(known);
+        // Recorded transitions that are in no shard are lost.
+        let dropped = recorded.saturating_sub(exported + discarded);
         RunReport {
             recorded,
             exported,
-            // Recorded transitions that are in no shard are lost.
-            dropped: recorded.saturating_sub(exported + discarded),
+            dropped,
             discarded,
             pending: 0,
-            episodes: agents.values().map(|totals| totals.episodes).sum(),
+            episodes: retired.episodes + self.shards.iter().map(|shard| shard.episodes).sum::<u64>(),
             empty_episodes: before.empty_episodes.max(counts.empty_episodes),
             orphaned_rewards: before.orphaned_rewards.max(counts.orphaned_rewards),
             non_finite,
             ignored_ends: before.ignored_ends.max(counts.ignored_ends),
             refused_agents: before.refused_agents.max(counts.refused_agents),
             unbuffered_agents: before.unbuffered_agents.max(counts.unbuffered_agents),
-            tags: before.tags.clone(),
+            tags: Vec::new(),
             failures: before.failures,
-            agents,
+            // Missing shards count as dropped, like all that is in no shard.
+            missing: before.missing.min(dropped),
+            missing_episodes: before.missing_episodes,
+            agents: BTreeMap::new(),
         }
     }
 

@@ -1,0 +1,58 @@
+//! Compares shards with the checksums in the accounts of their runs.
+
+use super::{RewrittenShard, Rule, Validation};
+use crate::{DatasetError, RecordingData, RunAccount, ShardAccount, shard::ShardReader, sink::FileChecksum};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+/// Checks the shards of a run that were read completely, and are not in `unreadable`.
+pub(super) fn check_checksums(
+    recording: &RecordingData,
+    run: &RunAccount,
+    unreadable: &HashSet<PathBuf>,
+    validation: &mut Validation,
+) -> Result<(), DatasetError> {
+    for shard in &run.shards {
+        let Some(name) = shard.name(run.run) else { continue };
+        let path = name.path(recording.path());
+        if path.exists() && !unreadable.contains(&path) {
+            check_shard(recording, &path, shard, validation)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_shard(
+    recording: &RecordingData,
+    path: &Path,
+    shard: &ShardAccount,
+    validation: &mut Validation,
+) -> Result<(), DatasetError> {
+    let Some(listed) = shard.checksum else { return Ok(()) };
+    let found = FileChecksum::read(path).map_err(DatasetError::io("read", path))?;
+    if found == listed {
+        return Ok(());
+    }
+    // Damage changes neither the length nor, unless it hits these few bytes, the name of the writer.
+    let writer = ShardReader::open(recording.schema(), path)?.created_by().to_owned();
+    if found.bytes != listed.bytes && !is_own(&writer) {
+        validation.rewritten.push(RewrittenShard {
+            file: path.to_owned(),
+            by: writer,
+        });
+        return Ok(());
+    }
+    let what = format!(
+        "its checksum is {:08x} over {} bytes, and it was written with {:08x} over {}: it is damaged; restore it from a copy",
+        found.crc32c, found.bytes, listed.crc32c, listed.bytes
+    );
+    validation.add(Rule::File, path, (None, None), what);
+    Ok(())
+}
+
+/// Whether a shard was written by this crate, in any version.
+fn is_own(writer: &str) -> bool {
+    writer.starts_with("bevy_experience ")
+}
