@@ -1,10 +1,12 @@
 //! Diagnoses problems of valid data that spoil training, with their likely causes.
 
 mod alignment;
+mod clock;
 mod episode_checks;
 
-use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, progress::ProgressMeter};
+use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, ValueProfile, progress::ProgressMeter};
 use alignment::AlignmentCheck;
+use clock::{ClockCheck, MatchCheck};
 use episode_checks::EpisodeChecks;
 use experience_core::{
     schema::Space,
@@ -52,6 +54,12 @@ pub enum Symptom {
     Lost,
     /// Rewards were given to players outside of any episode.
     OrphanedRewards,
+    /// Players were not recorded: another had their agent id, or there was no memory for their buffer.
+    RefusedAgents,
+    /// Ticks last longer or shorter than the tick rate of their run says.
+    TickRate,
+    /// Episodes span several matches.
+    SeveralMatches,
     /// A run was not closed.
     Unfinished,
 }
@@ -117,13 +125,14 @@ impl Diagnosis {
 pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress)) -> Result<Diagnosis, DatasetError> {
     let mut meter = ProgressMeter::new(recording.transitions()?, watch);
     let mut diagnosis = Diagnosis::default();
+    let runs = recording.runs()?;
     // Without a shard that confirms it, a damaged `experience.json` could name columns of any width.
     if meter.is_empty() {
         report_empty(&mut diagnosis);
     } else {
-        check_episodes(recording, &mut meter, &mut diagnosis)?;
+        check_episodes(recording, &runs, &mut meter, &mut diagnosis)?;
     }
-    check_accounts(&recording.runs()?, &mut diagnosis);
+    check_accounts(&runs, &mut diagnosis);
     diagnosis
         .findings
         .sort_by_key(|finding| core::cmp::Reverse(finding.severity));
@@ -132,6 +141,7 @@ pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress
 
 fn check_episodes(
     recording: &RecordingData,
+    runs: &[RunAccount],
     meter: &mut ProgressMeter,
     diagnosis: &mut Diagnosis,
 ) -> Result<(), DatasetError> {
@@ -140,6 +150,8 @@ fn check_episodes(
     let mut alignment = AlignmentCheck::new(schema);
     let mut episodes = EpisodeChecks::default();
     let mut masks = MaskCheck::default();
+    let mut clock = ClockCheck::new(runs);
+    let mut matches = MatchCheck::default();
     let mut ends: BTreeMap<EndReason, u64> = BTreeMap::new();
     let mut terminated = 0;
     for episode in recording.episodes() {
@@ -148,6 +160,8 @@ fn check_episodes(
         alignment.add(&episode);
         episodes.add(&episode);
         masks.add(&episode);
+        clock.add(&episode);
+        matches.add(&episode);
         *ends.entry(episode.reason().clone()).or_default() += 1;
         terminated += u64::from(episode.outcome() == Outcome::Terminated);
         meter.add(episode.len());
@@ -160,6 +174,8 @@ fn check_episodes(
     }
     alignment.report(schema, diagnosis);
     masks.report(diagnosis);
+    clock.report(diagnosis);
+    matches.report(diagnosis);
     episodes.report(diagnosis);
     Ok(())
 }
@@ -177,11 +193,14 @@ fn report_empty(diagnosis: &mut Diagnosis) {
 
 /// Checks the values of columns.
 fn check_values(profile: &Profile, diagnosis: &mut Diagnosis) {
+    let observation: Vec<ValueProfile> = core::iter::zip(&profile.observation, &profile.final_observation)
+        .map(|(feature, last)| feature.merged(last))
+        .collect();
     let columns = || {
-        profile
-            .observation
+        observation
             .iter()
             .chain(&profile.action)
+            .chain(&profile.info)
             .chain(&profile.reward_terms)
             .chain([&profile.reward])
     };
@@ -203,13 +222,13 @@ fn check_values(profile: &Profile, diagnosis: &mut Diagnosis) {
     if diagnosis.transitions < MIN_TRANSITIONS {
         return;
     }
-    let constant = |columns: &[super::ValueProfile]| -> Vec<String> {
+    let constant = |columns: &[ValueProfile]| -> Vec<String> {
         let constant = columns.iter().filter(|column| column.is_constant());
         constant
             .map(|column| format!("{} = {}", column.name, column.min))
             .collect()
     };
-    let features = constant(&profile.observation);
+    let features = constant(&observation);
     if !features.is_empty() {
         diagnosis.add(
             Symptom::ConstantFeature,
@@ -282,15 +301,46 @@ fn check_accounts(runs: &[RunAccount], diagnosis: &mut Diagnosis) {
         let places = some.clone().map(|(run, count)| format!("run {run}: {count}")).collect();
         (some.map(|(_, count)| count).fold(0, u64::saturating_add), places)
     };
-    let (lost, places) = per_run(|run| run.account.dropped);
+    let (lost, places) = per_run(|run| run.account.dropped.saturating_sub(run.account.non_finite));
     if lost > 0 {
         diagnosis.add(
             Symptom::Lost,
             Severity::Warning,
             format!("{lost} transitions were recorded and dropped"),
             places,
-            "buffers overflowed, the disk was full, or values were not finite, which the run's account tells apart: raise \
-             `BufferSettings::capacity`, or use `Overflow::Block` in headless runs",
+            "buffers overflowed, the disk was full, or a process died: raise `BufferSettings::capacity`, or use `Overflow::Block` in \
+             headless runs",
+        );
+    }
+    let (refused, places) = per_run(|run| run.account.refused_agents);
+    if refused > 0 {
+        diagnosis.add(
+            Symptom::RefusedAgents,
+            Severity::Warning,
+            format!("{refused} players were not recorded, because another player had their agent id"),
+            places,
+            "the game gives one id to two players at a time, or its ids are hashed to too few bits: give each player its own `AgentId`",
+        );
+    }
+    let (unbuffered, places) = per_run(|run| run.account.unbuffered_agents);
+    if unbuffered > 0 {
+        diagnosis.add(
+            Symptom::RefusedAgents,
+            Severity::Warning,
+            format!("{unbuffered} players were not recorded for lack of buffer memory"),
+            places,
+            "more players joined than the memory budget has buffers for: raise `ExperiencePlugin::memory_budget`, or lower \
+             `BufferSettings::capacity`",
+        );
+    }
+    let (non_finite, places) = per_run(|run| run.account.non_finite);
+    if non_finite > 0 {
+        diagnosis.add(
+            Symptom::NonFinite,
+            Severity::Warning,
+            format!("{non_finite} transitions were dropped because a value was NaN or infinite"),
+            places,
+            "a division by zero or the normalisation of a zero vector in the game, whose log names the feature",
         );
     }
     let (orphaned, places) = per_run(|run| run.account.orphaned_rewards);

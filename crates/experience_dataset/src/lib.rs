@@ -102,6 +102,7 @@ mod recover;
 mod shard;
 mod sink;
 mod stats;
+mod tick_clock;
 mod validate;
 
 pub use dataset::Dataset;

@@ -58,6 +58,7 @@ impl Trajectory {
         for (index, row) in rows.chunks_exact_mut(layout.row_words()).enumerate() {
             let header = StepHeader::of_mut(row);
             (header.tick, header.ticks) = (tick + index as i64, 1);
+            header.timestamp = header.tick as f64 / 60.0;
             if index > 0 {
                 header.reward = self.rewards[index - 1];
             }
@@ -308,6 +309,87 @@ fn duplicates_gaps_and_early_resets_are_found() {
     assert_eq!(symptoms(&diagnosis(&all)), [Symptom::ResetTooEarly]);
 }
 
+/// `episode` with another header in some rows.
+fn changed(episode: &Episode, mut change: impl FnMut(usize, &mut StepHeader)) -> Episode {
+    let mut rows = episode.rows().to_vec();
+    let words = episode.schema().layout().row_words();
+    for (index, row) in rows.chunks_exact_mut(words).enumerate() {
+        change(index, StepHeader::of_mut(row));
+    }
+    let (outcome, reason) = (episode.outcome(), episode.reason().clone());
+    Episode::new(episode.schema().clone(), *episode.info(), rows, outcome, reason)
+}
+
+#[test]
+fn a_timestep_that_changed_is_found() {
+    let schema = schema().into_shared();
+    let mut all: Vec<_> = (0_u32..)
+        .zip(carts(1))
+        .map(|(index, cart)| cart.episode(&schema, index, 0, 200 * i64::from(index)))
+        .collect();
+    assert_eq!(symptoms(&diagnosis(&all)), []);
+    // The game slows down in the third episode, and stays slow.
+    for (number, from) in [(2, 70), (3, 0)] {
+        let mut time = 1.0;
+        all[number] = changed(&all[number], |index, header| {
+            header.timestamp = time;
+            time += if index < from { 1.0 / 60.0 } else { 1.0 / 50.0 };
+        });
+    }
+    let found = diagnosis(&all);
+    assert_eq!(symptoms(&found), [Symptom::TickRate]);
+    let id = RUN.episode_id(2);
+    let place = format!("episode {id}: 0.020000 seconds per tick at step 70, and its run has 60 ticks per second");
+    assert_eq!((found.findings[0].places.len(), &found.findings[0].places[0]), (2, &place));
+}
+
+#[test]
+fn episodes_of_several_matches_are_found() {
+    let schema = schema().into_shared();
+    let all: Vec<_> = (0_u32..)
+        .zip(carts(1))
+        .map(|(index, cart)| {
+            let episode = cart.episode(&schema, index, 0, 200 * i64::from(index));
+            changed(&episode, |row, header| {
+                let later = index == 4 && row >= 30;
+                header.set_match_id(Some(i64::from(index / 3) + i64::from(later)));
+            })
+        })
+        .collect();
+    let found = diagnosis(&all);
+    assert_eq!(symptoms(&found), [Symptom::SeveralMatches]);
+    let place = format!("episode {}: from match 1 to match 2 at step 30", RUN.episode_id(4));
+    assert_eq!(found.findings[0].places, [place]);
+}
+
+#[test]
+fn non_finite_final_observations_and_infos_are_found() {
+    let mut trajectories = carts(1);
+    trajectories[3].observations.last_mut().unwrap()[2] = f32::NAN;
+    let found = diagnosis_of(schema(), &trajectories);
+    assert_eq!(symptoms(&found), [Symptom::NonFinite]);
+    assert_eq!(found.findings[0].places, ["weather: 1 times"]);
+    let schema = schema()
+        .with_info([Column::scalar("behavior_logp", DType::F32, Space::unbounded())])
+        .into_shared();
+    let at = schema.layout().info_offsets()[0];
+    let all: Vec<_> = (0_u32..)
+        .zip(carts(1))
+        .map(|(index, cart)| {
+            let episode = cart.episode(&schema, index, i64::from(index), 0);
+            let mut rows = episode.rows().to_vec();
+            for row in rows.chunks_exact_mut(schema.layout().row_words()).skip(1).take(2) {
+                bytemuck::cast_slice_mut::<u64, u8>(row)[at..at + 4].copy_from_slice(&f32::INFINITY.to_ne_bytes());
+            }
+            let (outcome, reason) = (episode.outcome(), episode.reason().clone());
+            Episode::new(schema.clone(), *episode.info(), rows, outcome, reason)
+        })
+        .collect();
+    let found = diagnosis(&all);
+    assert_eq!(symptoms(&found), [Symptom::NonFinite]);
+    assert_eq!(found.findings[0].places, ["behavior_logp: 24 times"]);
+}
+
 #[test]
 fn forbidden_actions_are_found() {
     let masked = Schema::new("walk")
@@ -350,6 +432,8 @@ fn an_empty_recording_is_found() {
     let report = RunReport {
         recorded: 9,
         dropped: 9,
+        non_finite: 4,
+        refused_agents: 1,
         orphaned_rewards: 2,
         ..RunReport::default()
     };
@@ -361,8 +445,11 @@ fn an_empty_recording_is_found() {
         [
             Symptom::Empty,
             Symptom::Lost,
+            Symptom::RefusedAgents,
+            Symptom::NonFinite,
             Symptom::OrphanedRewards,
             Symptom::Unfinished
         ]
     );
+    assert!(found.findings[1].what.starts_with("5 transitions"), "{found:#?}");
 }
