@@ -1,6 +1,6 @@
 //! An overview of a recording's folder, from file footers and accounts, without reading rows.
 
-use super::{DatasetError, RecordingData, RunAccount, RunStatus, shard::ShardReader};
+use super::{DatasetError, RecordingData, RunAccount, RunStatus, error::damage, shard::ShardReader};
 use crate::sink::layout;
 use serde::Serialize;
 use std::{
@@ -23,7 +23,7 @@ pub struct Overview {
     pub agents: u64,
     /// The accounts of all runs that can be read, in the order of their file names.
     pub runs: Vec<RunAccount>,
-    /// Shards and accounts that cannot be read, and why.
+    /// Shards and accounts that are damaged, and how.
     pub damaged: Vec<(PathBuf, String)>,
     /// Files that a process is writing, or was writing when it died. Readers ignore them.
     pub unfinished: Vec<PathBuf>,
@@ -57,7 +57,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
                 overview.shards += 1;
                 overview.transitions += shard.rows();
             }
-            Err(error) => overview.damaged.push((path, reason(error))),
+            Err(error) => overview.damaged.push((path, damage(error)?)),
         }
     }
     let mut agents = BTreeSet::new();
@@ -67,7 +67,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
                 agents.extend(run.account.agents.keys().copied());
                 overview.runs.push(run);
             }
-            Err(error) => overview.damaged.push((path, reason(error))),
+            Err(error) => overview.damaged.push((path, damage(error)?)),
         }
     }
     overview.agents = agents.len() as u64;
@@ -112,10 +112,3 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn reason(error: DatasetError) -> String {
-    match error {
-        DatasetError::Damaged { reason, .. } => reason,
-        DatasetError::Io { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
-}

@@ -31,7 +31,7 @@ impl RecordingData {
         let path = dataset.join(&folder);
         let document = path.join(layout::EXPERIENCE);
         let experience = ExperienceFile::read(&path).map_err(|error| match error {
-            ExperienceFileError::Io(source) => DatasetError::io("read", &document)(source),
+            ExperienceFileError::Io(source) => DatasetError::read(&document)(source),
             ExperienceFileError::Damaged(reason) => DatasetError::damaged(&document, reason),
         })?;
         Ok(Self {
@@ -92,7 +92,7 @@ impl RecordingData {
 
     /// Reads an account from its file.
     pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
-        let content = disk::read(path).map_err(DatasetError::io("read", path))?;
+        let content = disk::read(path).map_err(DatasetError::read(path))?;
         let mut account: RunAccount =
             serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(path, error.to_string()))?;
         account.resolve_deletions(&self.path);
@@ -139,7 +139,8 @@ impl RecordingData {
     /// Counts of transitions, episodes, runs and files, without reading rows.
     ///
     /// # Errors
-    /// If the folder cannot be listed. Files that cannot be read are listed in [`Overview::damaged`].
+    /// If a file or folder cannot be opened or read for a reason other than damage. Damaged files are listed in
+    /// [`Overview::damaged`].
     pub fn overview(&self) -> Result<Overview, DatasetError> {
         overview::overview(self)
     }

@@ -20,8 +20,14 @@ fn erase_prints_what_was_erased_and_what_was_not() {
     );
     assert!(output.contains("in the observations of others"), "{output}");
     printed(&["validate", text(root.path())], 0);
-    let output = printed(&["erase", text(root.path()), "--agent", "-1"], 0);
-    assert!(output.contains("agent -1 is not in"), "{output}");
+    // An id that is nowhere is a mistake, or the agent is erased already.
+    for agent in ["-1", "1"] {
+        let output = printed(&["erase", text(root.path()), "--agent", agent], 3);
+        assert!(
+            output.contains(&format!("agent {agent} is not in")) && output.contains("nothing was erased"),
+            "{output}"
+        );
+    }
     let document = &documents(&["erase", text(root.path()), "--agent", "2"], 0)[0];
     assert_eq!(document["erased"]["episodes"], 2);
     std::fs::write(root.path().join("p/data/00000009-00000.parquet.tmp"), "half").expect("it can be written");

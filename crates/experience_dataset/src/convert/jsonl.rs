@@ -9,6 +9,7 @@ use experience_core::{
 use experience_export::disk::{self, atomic::AtomicFile};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{
+    fs,
     io::{self, BufWriter, Write},
     path::Path,
 };
@@ -18,8 +19,12 @@ use std::{
 /// `watch` is called with the progress.
 ///
 /// # Errors
-/// If the recording is damaged, or the file cannot be written.
+/// If the recording is damaged, `path` is a folder or a device, or the file cannot be written.
 pub fn to_jsonl(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(Progress)) -> Result<(), DatasetError> {
+    // A folder cannot be replaced by a file, and a device must not be.
+    if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
+        return Err(DatasetError::write(path, "it exists and is no file; name a new file"));
+    }
     let mut meter = ProgressMeter::new(recording.transitions()?, watch);
     let folder = disk::parent(path);
     disk::create_folders(folder).map_err(DatasetError::io("create", folder))?;

@@ -51,6 +51,16 @@ pub struct RecoveredRun {
     pub lost: u64,
     /// Parts of the journal and of the buffer files that could not be read, one sentence each.
     pub unread: Vec<String>,
+    /// Those of `unread` that are ordinary: the process died in the middle of a write, whose rows count as lost.
+    pub torn: Vec<String>,
+}
+
+impl RecoveredRun {
+    /// The parts that could not be read although the process had written them: `unread` without `torn`.
+    pub fn damage(&self) -> impl Iterator<Item = &str> {
+        let damage = self.unread.iter().filter(|unread| !self.torn.contains(unread));
+        damage.map(String::as_str)
+    }
 }
 
 /// The result of a recovery of one recording.
@@ -151,7 +161,7 @@ pub(super) fn recover_at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) 
             found.cut_short,
             found.lost
         );
-        for unread in &found.unread {
+        for unread in found.damage() {
             tracing::warn!("cannot recover a part of run {}: {unread}", found.run);
         }
     }
@@ -216,6 +226,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         cut_short: 0,
         lost: 0,
         unread: core::mem::take(&mut state.unread),
+        torn: core::mem::take(&mut state.torn),
     };
     let builders = core::mem::take(&mut state.builders);
     let builders = builders.into_iter().filter(|builder| {

@@ -7,7 +7,7 @@ use experience_core::{
 use experience_export::{
     SinkError,
     assembly::EpisodeBuilder,
-    journal::{Counts, Head, JournalReader, Place, Record},
+    journal::{Counts, Head, JournalReader, Place, Record, Unread},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -45,6 +45,8 @@ pub(super) struct RecoveredState {
     pub(super) started: f64,
     /// Parts that could not be read, one sentence each.
     pub(super) unread: Vec<String>,
+    /// Those of `unread` that are the last write of the process, which its death cut short.
+    pub(super) torn: Vec<String>,
     /// Whether the current segment is of another run or schema. Its records are skipped.
     is_foreign: bool,
 }
@@ -115,11 +117,14 @@ impl RecoveredState {
             tick_rate: None,
             started: 0.0,
             unread: Vec::new(),
+            torn: Vec::new(),
             is_foreign: false,
         };
         let reader = JournalReader::read(journal, |place, record| state.apply(place, record))
             .map_err(|error| SinkError::Other(error.to_string()))?;
         state.unread.extend(reader.damage.iter().map(ToString::to_string));
+        let torn = reader.damage.iter().filter(|damage| damage.kind == Unread::Torn);
+        state.torn.extend(torn.map(ToString::to_string));
         let compacted: Vec<_> = state.compactions.keys().copied().collect();
         for episode_id in compacted {
             state.finish_compaction(episode_id);
