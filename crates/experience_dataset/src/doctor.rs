@@ -3,6 +3,7 @@
 mod alignment;
 mod clock;
 mod episode_checks;
+mod regression;
 
 use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, ValueProfile, progress::ProgressMeter};
 use alignment::AlignmentCheck;

@@ -1,5 +1,6 @@
 //! [`DatasetError`]: files that cannot be read, are damaged, or have another schema.
 
+use experience_export::SinkError;
 use std::path::{Path, PathBuf};
 
 /// An error of reading or writing a dataset.
@@ -71,6 +72,14 @@ pub enum DatasetError {
         /// The reason and the remedy.
         reason: String,
     },
+    /// A recording or a file does not suit the operation.
+    #[error("cannot use `{}`: {reason}", path.display())]
+    Unsuitable {
+        /// The recording or the file.
+        path: PathBuf,
+        /// The reason and the remedy.
+        reason: String,
+    },
     /// The content of a file is invalid.
     #[error("`{}` is damaged: {reason}; restore it from a copy, or move it out of the dataset", path.display())]
     Damaged {
@@ -103,6 +112,21 @@ impl DatasetError {
         Self::Write {
             path: path.to_owned(),
             reason: reason.to_string(),
+        }
+    }
+
+    pub(super) fn unsuitable(path: &Path, reason: impl ToString) -> Self {
+        Self::Unsuitable {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// An error of writing to `path` as a sink does.
+    pub(super) fn sink(path: &Path) -> impl FnOnce(SinkError) -> Self {
+        move |error| match error {
+            SinkError::Io { action, path, source } => Self::Io { action, path, source },
+            other => Self::write(path, other),
         }
     }
 

@@ -130,6 +130,14 @@ fn the_ending_of_an_output_is_that_of_its_format() {
         printed_error(&["densify", path, "-o", &output(name)]);
     }
     assert_eq!(listing(to.path()), [""; 0]);
+    fs::write(output("afile"), "").expect("it can be written");
+    for command in [
+        &["convert", path, "--to", "minari", "-o", &output("afile")][..],
+        &["densify", path, "-o", &output("afile/x")],
+    ] {
+        let refused = printed(command, 3);
+        assert!(refused.contains(&format!("`{}`: it is a file", output("afile"))), "{refused}");
+    }
     printed(&["stats", path, "--plot", &output("x.PNG")], 0);
     for name in ["x.ndjson", "x.jsonl", "x"] {
         printed(&["convert", path, "--to", "jsonl", "-o", &output(name)], 0);
