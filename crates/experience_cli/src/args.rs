@@ -16,8 +16,8 @@ With `--json`, errors are JSON documents on standard output as well: {\"error\":
 
 /// Endings of files. A folder with such a name would be taken for a file.
 const FILE_ENDINGS: &[&str] = &[
-    "arrow", "csv", "feather", "gz", "h5", "hdf5", "json", "jsonl", "ndjson", "npy", "npz", "parquet", "pkl", "png", "tar",
-    "tsv", "txt", "zip", "zst",
+    "arrow", "csv", "feather", "gz", "h5", "hdf5", "json", "jsonl", "ndjson", "npy", "npz", "parquet", "pkl", "png",
+    "tar", "tsv", "txt", "zip", "zst",
 ];
 const JSONL_ENDINGS: &[&str] = &["jsonl", "ndjson"];
 
@@ -204,7 +204,10 @@ impl Args {
                 if has_ending(plot, &["png"]) {
                     Ok(())
                 } else {
-                    Err(format!("`{}` does not end with `.png`, and plots are PNG images", plot.display()))
+                    Err(format!(
+                        "`{}` does not end with `.png`, and plots are PNG images",
+                        plot.display()
+                    ))
                 }
             }),
             CliCommand::Convert(convert) => check_output(&convert.output, convert.to == OutputFormat::Jsonl),
@@ -224,11 +227,14 @@ fn check_output(path: &Path, is_lines: bool) -> Result<(), String> {
     let name = path.display();
     if path == Path::new("-") {
         return Err(
-            "the output cannot be standard output: name a file or a folder; `experience head -n N --json` prints lines".to_owned(),
+            "the output cannot be standard output: name a file or a folder; `experience head -n N --json` prints lines"
+                .to_owned(),
         );
     }
     if is_lines && path.extension().is_some() && !has_ending(path, JSONL_ENDINGS) {
-        return Err(format!("`{name}` does not end with `.jsonl` or `.ndjson`, and the format is JSON Lines"));
+        return Err(format!(
+            "`{name}` does not end with `.jsonl` or `.ndjson`, and the format is JSON Lines"
+        ));
     }
     if !is_lines && has_ending(path, FILE_ENDINGS) && !path.is_dir() {
         return Err(format!("`{name}` has the ending of a file, and the output is a folder"));
@@ -245,7 +251,11 @@ impl RecordingArgs {
     /// Opens the selected recordings.
     pub fn recordings(&self) -> Result<Vec<RecordingData>, CommandError> {
         let dataset = Dataset::open(&self.dataset).map_err(|error| match error {
-            DatasetError::WithinDataset { path, dataset, recording } => CommandError::Arguments(format!(
+            DatasetError::WithinDataset {
+                path,
+                dataset,
+                recording,
+            } => CommandError::Arguments(format!(
                 "`{}` belongs to a recording, and the argument is a dataset: `{} --recording {recording}`",
                 path.display(),
                 dataset.display()

@@ -46,6 +46,10 @@ pub fn run(erase: &EraseArgs, output: &mut Printer) -> Result<Verdict, CommandEr
         "agent {agent} is not in `{}`, so nothing was erased; the accounts of the runs, which `experience info --json` prints, list \
          the agents{}",
         dataset.path().display(),
-        if erased.unreached.is_empty() { "" } else { ", except those of data that could not be searched" }
+        if erased.unreached.is_empty() {
+            ""
+        } else {
+            ", except those of data that could not be searched"
+        }
     )))
 }

@@ -43,9 +43,19 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Printer) -
         schema.hash()
     ))?;
     output.line(format!("  in `{}`", recording.path().display()))?;
-    let (transitions, shards) = (counted(overview.transitions, "transition"), counted(overview.shards, "shard"));
-    let (episodes, agents) = (counted(overview.episodes(), "episode"), counted(overview.agents, "agent"));
-    let listed = overview.runs.iter().flat_map(|run| &run.shards).map(|shard| shard.transitions);
+    let (transitions, shards) = (
+        counted(overview.transitions, "transition"),
+        counted(overview.shards, "shard"),
+    );
+    let (episodes, agents) = (
+        counted(overview.episodes(), "episode"),
+        counted(overview.agents, "agent"),
+    );
+    let listed = overview
+        .runs
+        .iter()
+        .flat_map(|run| &run.shards)
+        .map(|shard| shard.transitions);
     let size = bytes(overview.bytes);
     // Episodes and agents are counted by the accounts, which may be missing.
     output.line(if listed.fold(0, u64::saturating_add) == overview.transitions {

@@ -20,7 +20,10 @@ pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, Comma
         let recovery = &found.recovery;
         recovery.unclear.is_empty() && recovery.recovered.iter().all(|run| run.damage().next().is_none())
     };
-    let failed = recordings.iter().map(|found| found.recovery.failed.len()).sum::<usize>();
+    let failed = recordings
+        .iter()
+        .map(|found| found.recovery.failed.len())
+        .sum::<usize>();
     let verdict = if recordings.iter().all(is_complete) {
         Verdict::Clean
     } else {

@@ -22,8 +22,7 @@ pub fn run(arguments: &StatsArgs, output: &mut Printer) -> Result<Verdict, Comma
                 _ => plot_path(path, name),
             };
             let title = format!("{}: {} episodes", recording.name(), count(stats.episodes));
-            plot::write(&path, &title, &profile)
-                .map_err(|error| CommandError::Plot(path, error))?;
+            plot::write(&path, &title, &profile).map_err(|error| CommandError::Plot(path, error))?;
         }
         if output.is_json() {
             output.json(&json!({ "recording": name, "stats": stats, "profile": profile }))?;

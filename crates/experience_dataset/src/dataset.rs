@@ -126,13 +126,19 @@ fn not_a_dataset(path: PathBuf) -> DatasetError {
                 !written.as_os_str().is_empty() && written.canonicalize().is_ok_and(|written| written == dataset)
             });
             let dataset = written.unwrap_or(dataset).to_owned();
-            return DatasetError::WithinDataset { path, dataset, recording };
+            return DatasetError::WithinDataset {
+                path,
+                dataset,
+                recording,
+            };
         }
     }
     let reason = match fs::read_dir(&path) {
         Err(_) => "it is a file",
         Ok(entries) => {
-            let folders = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
+            let folders = entries
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| path.is_dir());
             let mut datasets: Vec<_> = folders
                 .filter(|folder| card::recordings(folder).is_ok_and(|recordings| !recordings.is_empty()))
                 .collect();

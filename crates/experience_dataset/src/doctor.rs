@@ -1,18 +1,18 @@
 //! Diagnoses problems of valid data that spoil training, with their likely causes.
 
+mod accounts;
 mod alignment;
 mod clock;
 mod episode_checks;
+mod masks;
 mod regression;
 
 use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, ValueProfile, progress::ProgressMeter};
 use alignment::AlignmentCheck;
 use clock::{ClockCheck, MatchCheck};
 use episode_checks::EpisodeChecks;
-use experience_core::{
-    schema::Space,
-    transition::{EndReason, Episode, Outcome},
-};
+use experience_core::transition::{EndReason, Outcome};
+use masks::MaskCheck;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -133,7 +133,7 @@ pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress
     } else {
         check_episodes(recording, &runs, &mut meter, &mut diagnosis)?;
     }
-    check_accounts(&runs, &mut diagnosis);
+    accounts::check(&runs, &mut diagnosis);
     diagnosis
         .findings
         .sort_by_key(|finding| core::cmp::Reverse(finding.severity));
@@ -290,129 +290,4 @@ fn report_all_truncated(ends: &BTreeMap<EndReason, u64>, diagnosis: &mut Diagnos
     };
     let what = format!("none of {} episodes was terminated", diagnosis.episodes);
     diagnosis.add(Symptom::AllTruncated, Severity::Warning, what, places, cause);
-}
-
-/// Checks the accounts of the runs.
-fn check_accounts(runs: &[RunAccount], diagnosis: &mut Diagnosis) {
-    let per_run = |count: fn(&RunAccount) -> u64| -> (u64, Vec<String>) {
-        let some = runs
-            .iter()
-            .map(|run| (run.run, count(run)))
-            .filter(|(_, count)| *count > 0);
-        let places = some.clone().map(|(run, count)| format!("run {run}: {count}")).collect();
-        (some.map(|(_, count)| count).fold(0, u64::saturating_add), places)
-    };
-    let (lost, places) = per_run(|run| run.account.dropped.saturating_sub(run.account.non_finite));
-    if lost > 0 {
-        diagnosis.add(
-            Symptom::Lost,
-            Severity::Warning,
-            format!("{lost} transitions were recorded and dropped"),
-            places,
-            "buffers overflowed, the disk was full, or a process died: raise `BufferSettings::capacity`, or use `Overflow::Block` in \
-             headless runs",
-        );
-    }
-    let (refused, places) = per_run(|run| run.account.refused_agents);
-    if refused > 0 {
-        diagnosis.add(
-            Symptom::RefusedAgents,
-            Severity::Warning,
-            format!("{refused} players were not recorded, because another player had their agent id"),
-            places,
-            "the game gives one id to two players at a time, or its ids are hashed to too few bits: give each player its own `AgentId`",
-        );
-    }
-    let (unbuffered, places) = per_run(|run| run.account.unbuffered_agents);
-    if unbuffered > 0 {
-        diagnosis.add(
-            Symptom::RefusedAgents,
-            Severity::Warning,
-            format!("{unbuffered} players were not recorded for lack of buffer memory"),
-            places,
-            "more players joined than the memory budget has buffers for: raise `ExperiencePlugin::memory_budget`, or lower \
-             `BufferSettings::capacity`",
-        );
-    }
-    let (non_finite, places) = per_run(|run| run.account.non_finite);
-    if non_finite > 0 {
-        diagnosis.add(
-            Symptom::NonFinite,
-            Severity::Warning,
-            format!("{non_finite} transitions were dropped because a value was NaN or infinite"),
-            places,
-            "a division by zero or the normalisation of a zero vector in the game, whose log names the feature",
-        );
-    }
-    let (orphaned, places) = per_run(|run| run.account.orphaned_rewards);
-    if orphaned > 0 {
-        diagnosis.add(
-            Symptom::OrphanedRewards,
-            Severity::Note,
-            format!("rewards were given at {orphaned} captures to players outside of any episode"),
-            places,
-            "rewards after the end of an episode are in no transition; give them before `EndEpisode`, in the same tick",
-        );
-    }
-    let (_, places) = per_run(|run| u64::from(run.ended.is_none()));
-    if !places.is_empty() {
-        diagnosis.add(
-            Symptom::Unfinished,
-            Severity::Note,
-            format!("{} runs are not closed", places.len()),
-            runs.iter().filter(|run| run.ended.is_none()).map(|run| format!("run {}", run.run)).collect(),
-            "a process that died lost its open episodes and the shard that it was writing; `.with_shard_age(…)` bounds that",
-        );
-    }
-}
-
-/// Counts actions that are forbidden by the mask of their observation.
-#[derive(Default)]
-struct MaskCheck {
-    actions: u64,
-    forbidden: u64,
-    places: Vec<String>,
-}
-
-impl MaskCheck {
-    fn add(&mut self, episode: &Episode) {
-        let schema = episode.schema();
-        let [column] = schema.action() else { return };
-        let Space::Discrete { n, .. } = column.space else {
-            return;
-        };
-        // The meaning of a mask with another width is unknown.
-        if !schema.is_single_discrete() || n != schema.action_mask_width() as u64 {
-            return;
-        }
-        for transition in episode.transitions() {
-            let Some(action) = transition.action().next() else {
-                continue;
-            };
-            self.actions += 1;
-            let is_allowed =
-                (action as usize) < schema.action_mask_width() && transition.before().allows(action as usize);
-            if !is_allowed {
-                self.forbidden += 1;
-                if self.places.len() < MAX_PLACES {
-                    let id = episode.info().episode_id;
-                    self.places
-                        .push(format!("episode {id}, step {}: action {action}", transition.step()));
-                }
-            }
-        }
-    }
-
-    fn report(self, diagnosis: &mut Diagnosis) {
-        if self.forbidden > 0 {
-            diagnosis.add(
-                Symptom::ForbiddenAction,
-                Severity::Error,
-                format!("{} of {} actions are forbidden by the mask of their observation", self.forbidden, self.actions),
-                self.places,
-                "the mask is computed after the action was applied, so it belongs to a later tick; or the game applies actions \
-                 that its own mask forbids",
-            );
-        }
-    }
 }

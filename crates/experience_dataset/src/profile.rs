@@ -62,7 +62,11 @@ impl ValueProfile {
     /// The profile of the values of both. The deviation is combined by the method of Chan, Golub and `LeVeque` (1979).
     pub(super) fn merged(&self, other: &Self) -> Self {
         let non_finite = self.non_finite + other.non_finite;
-        let (mut merged, added) = if self.count == 0 { (other.clone(), self) } else { (self.clone(), other) };
+        let (mut merged, added) = if self.count == 0 {
+            (other.clone(), self)
+        } else {
+            (self.clone(), other)
+        };
         merged.non_finite = non_finite;
         if added.count > 0 {
             let count = merged.count + added.count;

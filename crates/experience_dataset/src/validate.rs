@@ -215,4 +215,3 @@ fn check_shard(
     }
     Ok(())
 }
-

@@ -35,11 +35,7 @@ fn a_closed_pipe_does_not_change_the_exit_code() {
     fs::write(root.path().join("p/data/00000001-00000.parquet"), "damaged").expect("it can be written");
     for (verb, code) in READERS.into_iter().zip([1, 1, 3, 3, 3]) {
         for json in [&["--json"][..], &[]] {
-            assert_eq!(
-                exit_code_unread(&[&[verb, path], json].concat()),
-                Some(code),
-                "{verb}"
-            );
+            assert_eq!(exit_code_unread(&[&[verb, path], json].concat()), Some(code), "{verb}");
         }
     }
 }
@@ -75,7 +71,13 @@ fn errors_are_json_on_request() {
 fn a_path_within_a_dataset_is_answered_with_the_dataset() {
     let root = dataset();
     let path = text(root.path());
-    for within in ["p", "p/", "p/data", "p/data/00000001-00000.parquet", "p/experience.json"] {
+    for within in [
+        "p",
+        "p/",
+        "p/data",
+        "p/data/00000001-00000.parquet",
+        "p/experience.json",
+    ] {
         let within = format!("{path}/{within}");
         let advice = format!("`{path} --recording p`");
         for verb in READERS {
@@ -94,7 +96,10 @@ fn a_path_within_a_dataset_is_answered_with_the_dataset() {
     let inner = above.join("arena");
     fs::rename(root.path(), &inner).expect("it can be moved");
     let output = printed(&["info", text(&above)], 3);
-    assert!(output.contains(&format!("open one of them: `{}`", inner.display())), "{output}");
+    assert!(
+        output.contains(&format!("open one of them: `{}`", inner.display())),
+        "{output}"
+    );
     printed(&["info", text(&inner)], 0);
     let here = Command::new(env!("CARGO_BIN_EXE_experience"))
         .args(["info", "."])
@@ -103,7 +108,10 @@ fn a_path_within_a_dataset_is_answered_with_the_dataset() {
         .expect("the command can be started");
     let message = String::from_utf8_lossy(&here.stderr).into_owned();
     let resolved = inner.canonicalize().expect("it exists");
-    assert!(message.contains(&format!("`{} --recording p`", resolved.display())), "{message}");
+    assert!(
+        message.contains(&format!("`{} --recording p`", resolved.display())),
+        "{message}"
+    );
     fs::remove_dir_all(above).expect("it can be removed");
 }
 
@@ -136,7 +144,10 @@ fn the_ending_of_an_output_is_that_of_its_format() {
         &["densify", path, "-o", &output("afile/x")],
     ] {
         let refused = printed(command, 3);
-        assert!(refused.contains(&format!("`{}`: it is a file", output("afile"))), "{refused}");
+        assert!(
+            refused.contains(&format!("`{}`: it is a file", output("afile"))),
+            "{refused}"
+        );
     }
     printed(&["stats", path, "--plot", &output("x.PNG")], 0);
     for name in ["x.ndjson", "x.jsonl", "x"] {
@@ -157,7 +168,16 @@ fn printed_error(arguments: &[&str]) -> String {
 fn options_without_effect_are_remarked() {
     let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
     let to = to.path().join("x.jsonl");
-    let output = experience(&["convert", text(root.path()), "--to", "jsonl", "-o", text(&to), "--fps", "30"]);
+    let output = experience(&[
+        "convert",
+        text(root.path()),
+        "--to",
+        "jsonl",
+        "-o",
+        text(&to),
+        "--fps",
+        "30",
+    ]);
     let message = String::from_utf8(output.stderr).expect("it prints text");
     assert!(message.contains("note: `--fps` has no effect"), "{message}");
 }
@@ -184,14 +204,22 @@ fn a_process_without_free_files_fails_and_finds_no_damage() {
         for verb in READERS {
             let output = Command::new("sh")
                 .args(["-c", "ulimit -n \"$1\" && exec \"$0\" \"$2\" \"$3\""])
-                .args([env!("CARGO_BIN_EXE_experience"), &limit.to_string(), verb, text(root.path())])
+                .args([
+                    env!("CARGO_BIN_EXE_experience"),
+                    &limit.to_string(),
+                    verb,
+                    text(root.path()),
+                ])
                 .output()
                 .expect("a shell can be started");
             let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
             // The loader of the system exits with 127 when it cannot open a library.
             let code = output.status.code();
             assert!(matches!(code, Some(0 | 3 | 127)), "{verb} {limit}: {code:?} {printed}");
-            assert!(!printed.contains("damaged") && !printed.contains("DAMAGED"), "{verb} {limit}: {printed}");
+            assert!(
+                !printed.contains("damaged") && !printed.contains("DAMAGED"),
+                "{verb} {limit}: {printed}"
+            );
         }
     }
 }

@@ -161,6 +161,45 @@ fn densify_writes_transitions_of_one_tick() {
 }
 
 #[test]
+fn a_last_write_that_was_cut_short_is_no_problem() {
+    let (root, other) = (dataset(), tempdir().expect("a folder can be made"));
+    let path = text(root.path());
+    let killed = RunId::from_bits(2);
+    write(other.path(), &episodes(&schema().into_shared(), killed, 3));
+    let frames = other.path().join("frames");
+    printed(
+        &["convert", text(other.path()), "--to", "bincode", "-o", text(&frames)],
+        0,
+    );
+    // The journal of a process that was killed while it wrote a frame.
+    let journal = root.path().join("p/journal/00000002");
+    let kill = |damage: bool| {
+        std::fs::create_dir_all(&journal).expect("it can be created");
+        let mut bytes = std::fs::read(frames.join("00000002/00000.journal")).expect("it can be read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= u8::from(damage);
+        bytes.extend_from_within(bytes.len() - 40..);
+        std::fs::write(journal.join("00000.journal"), bytes).expect("it can be written");
+        std::fs::write(root.path().join("p/runs/.00000002.lock"), "").expect("it can be written");
+    };
+    kill(false);
+    let info = printed(&["info", path], 0);
+    assert!(info.contains("its run is alive or died"), "{info}");
+    let output = printed(&["recover", path], 0);
+    assert!(
+        output.contains("recovered 30 transitions in 3 episodes") && output.contains("died in the middle of a write"),
+        "{output}"
+    );
+    assert!(!output.contains("NOT READ"), "{output}");
+    printed(&["validate", path], 0);
+    std::fs::remove_file(root.path().join("p/runs/00000002.json")).expect("it can be removed");
+    std::fs::remove_file(root.path().join("p/data/00000002-00000.parquet")).expect("it can be removed");
+    kill(true);
+    let output = printed(&["recover", path], 1);
+    assert!(output.contains("NOT READ") && output.contains("is damaged"), "{output}");
+}
+
+#[test]
 fn recover_prints_recovered_runs_and_those_that_may_be_alive() {
     let root = dataset();
     let path = text(root.path());

@@ -236,7 +236,10 @@ impl ActionFormat {
                         let actions: Vec<i64> = actions.map(|action| action as i64).collect();
                         let mut extents = vec![steps];
                         extents.extend(column.shape.iter().map(|extent| *extent as u64));
-                        columns.create_dataset(name).with_i64_data(&actions).with_shape(&extents);
+                        columns
+                            .create_dataset(name)
+                            .with_i64_data(&actions)
+                            .with_shape(&extents);
                     } else {
                         types.write(&mut columns, name, column, rows, shape(column));
                     }
@@ -318,7 +321,11 @@ fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action
 /// with `info.`, because a duplicate name would make the file unreadable.
 fn info_names(schema: &Schema) -> Vec<(usize, String)> {
     let terms = schema.reward_terms().iter().map(|term| reward_name(term));
-    let mut taken: Vec<String> = ["tick", "action_mask"].map(str::to_owned).into_iter().chain(terms).collect();
+    let mut taken: Vec<String> = ["tick", "action_mask"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(terms)
+        .collect();
     let columns = schema.info().iter().enumerate();
     let columns = columns.filter(|(_, column)| column.width() > 0);
     let (clashing, mut names): (Vec<_>, Vec<_>) = columns

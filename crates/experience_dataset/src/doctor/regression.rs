@@ -66,7 +66,11 @@ impl Regression {
                 let factors = &factors[index * regressors.len()..][..regressors.len()];
                 let mut error = product(*target, *target);
                 for (factor, a) in factors.iter().zip(regressors).filter(|(factor, _)| **factor != 0.0) {
-                    let explained: f64 = factors.iter().zip(regressors).map(|(other, b)| other * product(*a, *b)).sum();
+                    let explained: f64 = factors
+                        .iter()
+                        .zip(regressors)
+                        .map(|(other, b)| other * product(*a, *b))
+                        .sum();
                     error += factor * (explained - 2.0 * product(*a, *target));
                 }
                 errors[index] += error.max(0.0);
@@ -128,7 +132,9 @@ mod tests {
 
     /// Pseudo-random numbers from -1 to 1.
     fn noise(state: &mut u64) -> f64 {
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (*state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 
@@ -148,6 +154,9 @@ mod tests {
         let all = share(&[0, 1, 2]);
         assert!((all - 0.01 / 13.0).abs() < 2e-4, "{all}");
         assert!((share(&[0, 1, 2, 3]) - all).abs() < 1e-6, "a copy changes nothing");
-        assert!(share(&[0, 1, 2, 4]) >= 0.999 * all, "a variable without relation explains nothing");
+        assert!(
+            share(&[0, 1, 2, 4]) >= 0.999 * all,
+            "a variable without relation explains nothing"
+        );
     }
 }

@@ -273,9 +273,14 @@ fn lerobot_refuses_runs_whose_clock_is_not_that_of_their_tick_rate() {
         all[2] = slower(&episodes(&schema, RUN, 4)[2], from);
         let (_root, recording) = dataset(&all);
         let new = to.path().join(from.to_string());
-        let error = to_lerobot(&recording, &new, "p", None, &mut |_| {}).unwrap_err().to_string();
+        let error = to_lerobot(&recording, &new, "p", None, &mut |_| {})
+            .unwrap_err()
+            .to_string();
         let id = RUN.episode_id(2);
-        assert!(error.contains(&format!("episode {id}")) && error.contains("`fps`"), "{error}");
+        assert!(
+            error.contains(&format!("episode {id}")) && error.contains("`fps`"),
+            "{error}"
+        );
         assert!(error.contains("60 ticks per second"), "{error}");
         to_lerobot(&recording, &new, "p", Some(60), &mut |_| {}).unwrap();
     }
@@ -499,7 +504,12 @@ mod minari {
             (&action["slots"]["type"], &action["slots"]["nvec"]),
             (&"MultiDiscrete".into(), &serde_json::json!([[4, 4], [4, 4]]))
         );
-        let shape = |name: &str| file.dataset(&format!("episode_0/actions/{name}")).unwrap().shape().unwrap();
+        let shape = |name: &str| {
+            file.dataset(&format!("episode_0/actions/{name}"))
+                .unwrap()
+                .shape()
+                .unwrap()
+        };
         assert_eq!(shape("aim"), [10, 1]);
         assert_eq!(shape("deed"), [10]);
         assert_eq!(shape("slots"), [10, 2, 2]);
@@ -520,7 +530,11 @@ mod minari {
             read.unwrap()
         };
         let after = all[0].transition(4).after();
-        for (name, column) in [("info.tick", "info.tick"), ("info.info.tick", "tick"), ("reward", "reward")] {
+        for (name, column) in [
+            ("info.tick", "info.tick"),
+            ("info.info.tick", "tick"),
+            ("reward", "reward"),
+        ] {
             assert_eq!(f64::from(read(name)[5]), after.info(column).unwrap()[0], "{name}");
         }
         assert_eq!(read("reward.coin")[5], after.reward_terms()[0]);

@@ -371,7 +371,13 @@ fn alignment(game: Game, seed: u64, shift: isize) -> Vec<Symptom> {
                     bytes[layout.action_offsets()[0]..][..8].copy_from_slice(bytemuck::cast_slice(&action));
                 }
             }
-            Episode::new(schema.clone(), info(RUN, counter, 0), rows, Outcome::Terminated, EndReason::GOAL)
+            Episode::new(
+                schema.clone(),
+                info(RUN, counter, 0),
+                rows,
+                Outcome::Terminated,
+                EndReason::GOAL,
+            )
         })
         .collect();
     let mut found = symptoms(&diagnosis(&episodes));
@@ -413,6 +419,8 @@ fn actions_of_neighbouring_ticks_are_found_in_most_games() {
         (Game::Deterministic, -1),
         (Game::DeterministicSteps, 1),
         (Game::DeterministicSteps, -1),
+        (Game::Wind, 1),
+        (Game::Wind, -1),
         // No action has an effect.
         (Game::Spectator, 1),
         (Game::Spectator, -1),
@@ -539,7 +547,10 @@ fn a_timestep_that_changed_is_found() {
     assert_eq!(symptoms(&found), [Symptom::TickRate]);
     let id = RUN.episode_id(2);
     let place = format!("episode {id}: 0.020000 seconds per tick at step 70, and its run has 60 ticks per second");
-    assert_eq!((found.findings[0].places.len(), &found.findings[0].places[0]), (2, &place));
+    assert_eq!(
+        (found.findings[0].places.len(), &found.findings[0].places[0]),
+        (2, &place)
+    );
 }
 
 #[test]

@@ -226,7 +226,12 @@ fn check_actions(episode: &Episode, to: &Path) -> Result<(), DatasetError> {
     if schema.action().iter().all(is_float) {
         return Ok(());
     }
-    let columns = || schema.action().iter().flat_map(|column| core::iter::repeat_n(column, column.width()));
+    let columns = || {
+        schema
+            .action()
+            .iter()
+            .flat_map(|column| core::iter::repeat_n(column, column.width()))
+    };
     for transition in episode.transitions() {
         let rounded = columns()
             .zip(transition.action())
