@@ -84,12 +84,15 @@ def test_episodes_are_contiguous(converted: Path, info: dict, frames: pyarrow.Ta
 
 def test_stats_are_those_of_the_frames(converted: Path, frames: pyarrow.Table) -> None:
     stats = json.loads((converted / "meta" / "stats.json").read_text())
-    action = matrix(frames, "action")
-    # In double precision, because NumPy's sum over a column of hundred thousands of `float32` is off by a thousandth.
-    exact = action.astype(numpy.float64)
-    assert numpy.allclose(stats["action"]["mean"], exact.mean(axis=0), rtol=1e-6, atol=1e-6)
-    assert numpy.allclose(stats["action"]["std"], exact.std(axis=0), rtol=1e-6, atol=1e-6)
-    assert (numpy.array(stats["action"]["max"], numpy.float32) == action.max(axis=0)).all()
+    for name in ("action", "observation.state", "observation.environment_state", "next.reward"):
+        values = matrix(frames, name)
+        # In double precision, because NumPy's sum over a column of hundred thousands of `float32` is off by a thousandth.
+        exact = values.astype(numpy.float64)
+        assert stats[name]["count"] == [len(frames)], name
+        assert numpy.allclose(stats[name]["mean"], exact.mean(axis=0), rtol=1e-6, atol=1e-6), name
+        assert numpy.allclose(stats[name]["std"], exact.std(axis=0), rtol=1e-6, atol=1e-6), name
+        assert (numpy.array(stats[name]["min"], numpy.float32) == values.min(axis=0)).all(), name
+        assert (numpy.array(stats[name]["max"], numpy.float32) == values.max(axis=0)).all(), name
 
 
 def test_lerobot_loads_it_and_a_policy_takes_a_step(converted: Path, info: dict) -> None:

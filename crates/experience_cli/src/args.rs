@@ -1,15 +1,25 @@
 //! The command line arguments.
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use crate::output::CommandError;
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use experience_dataset::{Dataset, DatasetError, DensifySettings, RecordingData};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  success, and no problem in the data
   1  success, and a problem in the data
   2  invalid arguments
-  3  failure";
+  3  failure: it could not be done, or not all of it
+
+With `--json`, errors are JSON documents on standard output as well: {\"error\": {\"kind\": .., \"message\": ..}}";
+
+/// Endings of files. A folder with such a name would be taken for a file.
+const FILE_ENDINGS: &[&str] = &[
+    "arrow", "csv", "feather", "gz", "h5", "hdf5", "json", "jsonl", "ndjson", "npy", "npz", "parquet", "pkl", "png",
+    "tar", "tsv", "txt", "zip", "zst",
+];
+const JSONL_ENDINGS: &[&str] = &["jsonl", "ndjson"];
 
 /// Inspect, check and convert datasets that `bevy_experience` recorded.
 #[derive(Parser, Clone, Debug)]
@@ -17,7 +27,7 @@ Exit codes:
 pub struct Args {
     #[command(subcommand)]
     pub command: CliCommand,
-    /// Print JSON instead of text
+    /// Print JSON instead of text, and errors as JSON too
     #[arg(long, global = true)]
     pub json: bool,
     /// Do not show progress
@@ -72,7 +82,7 @@ pub struct ConvertArgs {
     #[arg(long, value_enum)]
     pub to: OutputFormat,
     /// The output: for Minari the folder in `MINARI_DATASETS_PATH`, for `LeRobot` and bincode a new folder, for JSON Lines
-    /// a file
+    /// a file, `.jsonl` or `.ndjson`, which is replaced if it exists
     #[arg(long, short)]
     pub output: PathBuf,
     /// Minari: the id of the new dataset [default: from the names of the dataset's folder and of the recording]
@@ -81,7 +91,8 @@ pub struct ConvertArgs {
     /// `LeRobot`: a description of what was played [default: the recording's name]
     #[arg(long)]
     pub task: Option<String>,
-    /// `LeRobot`: frames per second [default: from the accounts of the runs]
+    /// `LeRobot`: frames per second, whatever the timestamps are [default: from the accounts of the runs, and checked
+    /// against the timestamps]
     #[arg(long)]
     pub fps: Option<u32>,
 }
@@ -120,7 +131,7 @@ pub struct DensifyArgs {
 pub struct StatsArgs {
     #[command(flatten)]
     pub source: RecordingArgs,
-    /// Plot returns and lengths to this PNG file, or to one for each recording if there are several
+    /// Plot returns and lengths to this file, `.png`, or to one for each recording if there are several
     #[arg(long)]
     pub plot: Option<PathBuf>,
 }
@@ -185,10 +196,75 @@ pub struct HeadArgs {
     pub transitions: usize,
 }
 
+impl Args {
+    /// Checks what does not depend on a dataset: that the ending of an output's name is that of its format.
+    ///
+    /// # Errors
+    /// If an output has another ending.
+    pub fn checked(self) -> Result<Self, clap::Error> {
+        let checked = match &self.command {
+            CliCommand::Stats(stats) => stats.plot.as_deref().map_or(Ok(()), |plot| {
+                if has_ending(plot, &["png"]) {
+                    Ok(())
+                } else {
+                    Err(format!(
+                        "`{}` does not end with `.png`, and plots are PNG images",
+                        plot.display()
+                    ))
+                }
+            }),
+            CliCommand::Convert(convert) => check_output(&convert.output, convert.to == OutputFormat::Jsonl),
+            CliCommand::Densify(densify) => check_output(&densify.output, false),
+            CliCommand::Merge(merge) => check_output(&merge.output, false),
+            _ => Ok(()),
+        };
+        match checked {
+            Ok(()) => Ok(self),
+            Err(reason) => Err(Self::command().error(ErrorKind::ValueValidation, reason)),
+        }
+    }
+}
+
+/// Checks the ending of an output, a file of JSON Lines or a folder.
+fn check_output(path: &Path, is_lines: bool) -> Result<(), String> {
+    let name = path.display();
+    if path == Path::new("-") {
+        return Err(
+            "the output cannot be standard output: name a file or a folder; `experience head -n N --json` prints lines"
+                .to_owned(),
+        );
+    }
+    if is_lines && path.extension().is_some() && !has_ending(path, JSONL_ENDINGS) {
+        return Err(format!(
+            "`{name}` does not end with `.jsonl` or `.ndjson`, and the format is JSON Lines"
+        ));
+    }
+    if !is_lines && has_ending(path, FILE_ENDINGS) && !path.is_dir() {
+        return Err(format!("`{name}` has the ending of a file, and the output is a folder"));
+    }
+    Ok(())
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| endings.iter().any(|other| ending.eq_ignore_ascii_case(other)))
+}
+
 impl RecordingArgs {
     /// Opens the selected recordings.
-    pub fn recordings(&self) -> Result<Vec<RecordingData>, DatasetError> {
-        let dataset = Dataset::open(&self.dataset)?;
+    pub fn recordings(&self) -> Result<Vec<RecordingData>, CommandError> {
+        let dataset = Dataset::open(&self.dataset).map_err(|error| match error {
+            DatasetError::WithinDataset {
+                path,
+                dataset,
+                recording,
+            } => CommandError::Arguments(format!(
+                "`{}` belongs to a recording, and the argument is a dataset: `{} --recording {recording}`",
+                path.display(),
+                dataset.display()
+            )),
+            error => error.into(),
+        })?;
         match &self.recording {
             Some(name) => Ok(vec![dataset.recording(name)?.clone()]),
             None => Ok(dataset.recordings().to_vec()),

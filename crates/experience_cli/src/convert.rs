@@ -24,6 +24,15 @@ pub fn run(convert: &ConvertArgs, output: &mut Printer) -> Result<Verdict, Comma
         )));
     };
     let to = convert.output.as_path();
+    for (option, format, is_given) in [
+        ("--id", OutputFormat::Minari, convert.id.is_some()),
+        ("--task", OutputFormat::Lerobot, convert.task.is_some()),
+        ("--fps", OutputFormat::Lerobot, convert.fps.is_some()),
+    ] {
+        if is_given && convert.to != format {
+            output.remark(&format!("`{option}` has no effect on this format"));
+        }
+    }
     let name = recording.folder_name();
     let written = match convert.to {
         OutputFormat::Bincode => output

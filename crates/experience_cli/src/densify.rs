@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     args::DensifyArgs,
-    output::{CommandError, Printer, count},
+    output::{CommandError, Printer, count, counted},
 };
 use experience_dataset::{Dataset, DensifySettings, densify};
 use serde_json::json;
@@ -22,9 +22,9 @@ pub fn run(arguments: &DensifyArgs, output: &mut Printer) -> Result<Verdict, Com
     }
     for recording in densified {
         output.line(format!(
-            "`{}`: {} transitions became {}",
+            "`{}`: {} became {}",
             recording.recording,
-            count(recording.before),
+            counted(recording.before, "transition"),
             count(recording.after)
         ))?;
     }

@@ -3,10 +3,13 @@
 use crate::{
     Verdict,
     args::RecordingArgs,
-    output::{CommandError, Printer, count},
+    output::{CommandError, Printer, counted},
 };
 use experience_dataset::Severity;
 use serde_json::json;
+
+/// The maximum number of places printed for a finding.
+const MAX_PLACES: usize = 5;
 
 pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
     let mut verdict = Verdict::Clean;
@@ -21,9 +24,9 @@ pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, Comm
             continue;
         }
         let checked = format!(
-            "{} transitions in {} episodes",
-            count(diagnosis.transitions),
-            count(diagnosis.episodes)
+            "{} in {}",
+            counted(diagnosis.transitions, "transition"),
+            counted(diagnosis.episodes, "episode")
         );
         if diagnosis.findings.is_empty() {
             output.line(format!("`{name}`: no problem found in {checked}"))?;
@@ -37,8 +40,11 @@ pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, Comm
                 Severity::Note => "note   ",
             };
             output.line(format!("\n{severity} {}", finding.what))?;
-            for place in &finding.places {
+            for place in finding.places.iter().take(MAX_PLACES) {
                 output.line(format!("          {place}"))?;
+            }
+            if finding.places.len() > MAX_PLACES {
+                output.line("          and more: `--json` lists the first twenty")?;
             }
             output.line(format!("        Likely cause: {}.", finding.cause))?;
         }

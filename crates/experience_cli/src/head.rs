@@ -3,11 +3,11 @@
 use crate::{
     Verdict,
     args::HeadArgs,
-    output::{CommandError, Printer, number},
+    output::{CommandError, Printer, counted, number},
 };
 use experience_core::{
     schema::Column,
-    transition::{Episode, Transition},
+    transition::{Episode, Outcome, Transition},
 };
 use experience_dataset::{RecordingData, convert::JsonLine};
 
@@ -21,8 +21,11 @@ pub fn run(head: &HeadArgs, output: &mut Printer) -> Result<Verdict, CommandErro
         if !output.is_json() {
             output.line(format!("`{}`", recording.folder_name()))?;
         }
+        if !output.is_json() && recording.transitions()? == 0 {
+            output.line("  no transition is in a shard; `experience info` shows what its runs recorded")?;
+        }
         for episode in recording.episodes() {
-            if left == 0 {
+            if left == 0 || output.is_closed() {
                 break;
             }
             let episode = episode?;
@@ -44,12 +47,15 @@ pub fn run(head: &HeadArgs, output: &mut Printer) -> Result<Verdict, CommandErro
 fn print(recording: &RecordingData, episode: &Episode, shown: usize, output: &mut Printer) -> Result<(), CommandError> {
     let info = episode.info();
     output.line(format!(
-        "episode {} of agent {}, run {}: {} transitions, {:?}, {}",
+        "episode {} of agent {}, run {}: {}, {}, {}",
         info.episode_id,
         info.agent_id,
         info.run,
-        episode.len(),
-        episode.outcome(),
+        counted(episode.len() as u64, "transition"),
+        match episode.outcome() {
+            Outcome::Terminated => "terminated",
+            Outcome::Truncated => "truncated",
+        },
         episode.reason()
     ))?;
     let schema = recording.schema();

@@ -3,10 +3,10 @@
 use crate::{
     Verdict,
     args::RecordingArgs,
-    output::{CommandError, Printer, bytes, count},
+    output::{CommandError, Printer, bytes, count, counted},
 };
 use experience_core::schema::{Column, Schema, Space};
-use experience_dataset::{Overview, RecordingData};
+use experience_dataset::{Overview, RecordingData, RunStatus};
 use serde_json::json;
 
 pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
@@ -45,15 +45,26 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Printer) -
         schema.hash()
     ))?;
     output.line(format!("  in `{}`", recording.path().display()))?;
-    output.line(format!(
-        "  {} transitions in {} episodes of {} agents, in {} {} of {}",
-        count(overview.transitions),
-        count(overview.episodes()),
-        count(overview.agents),
-        count(overview.shards),
-        if overview.shards == 1 { "shard" } else { "shards" },
-        bytes(overview.bytes)
-    ))?;
+    let (transitions, shards) = (
+        counted(overview.transitions, "transition"),
+        counted(overview.shards, "shard"),
+    );
+    let (episodes, agents) = (
+        counted(overview.episodes(), "episode"),
+        counted(overview.agents, "agent"),
+    );
+    let listed = overview
+        .runs
+        .iter()
+        .flat_map(|run| &run.shards)
+        .map(|shard| shard.transitions);
+    let size = bytes(overview.bytes);
+    // Episodes and agents are counted by the accounts, which may be missing.
+    output.line(if listed.fold(0, u64::saturating_add) == overview.transitions {
+        format!("  {transitions} in {episodes} of {agents}, in {shards} of {size}")
+    } else {
+        format!("  {transitions} in {shards} of {size}; the accounts of the runs list {episodes} of {agents}")
+    })?;
     print_columns(schema, output)?;
     print_runs(overview, output)?;
     for (path, reason) in &overview.damaged {
@@ -136,10 +147,19 @@ fn row(kind: &str, column: &Column) -> Vec<String> {
     ]
 }
 
+fn status(status: RunStatus) -> &'static str {
+    match status {
+        // Its process is alive, or died.
+        RunStatus::Running => "not closed",
+        RunStatus::Closed => "closed",
+        RunStatus::Recovered => "recovered",
+    }
+}
+
 fn print_runs(overview: &Overview, output: &mut Printer) -> Result<(), CommandError> {
     let rows = overview.runs.iter().map(|run| {
         let report = &run.account;
-        let mut row = vec![run.run.to_string(), format!("{:?}", run.status).to_lowercase()];
+        let mut row = vec![run.run.to_string(), status(run.status).to_owned()];
         row.extend(
             [
                 report.recorded,

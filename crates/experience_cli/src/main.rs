@@ -19,7 +19,8 @@ mod validate;
 use args::{Args, CliCommand};
 use clap::Parser;
 use output::{CommandError, Printer};
-use std::{io::Write, process::ExitCode};
+use serde_json::json;
+use std::{env, io::Write, process::ExitCode};
 
 /// The result of a command that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +29,13 @@ enum Verdict {
     Clean,
     /// The data has problems.
     Problems,
-    /// A part of the command could not be done, for a reason that is not in the data.
-    Failure,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse().and_then(Args::checked) {
+        Ok(args) => args,
+        Err(error) => return invalid_arguments(&error),
+    };
     let mut output = Printer::new(args.json, args.quiet);
     let result = match &args.command {
         CliCommand::Info(source) => info::run(source, &mut output),
@@ -47,17 +49,33 @@ fn main() -> ExitCode {
         CliCommand::Densify(densify) => densify::run(densify, &mut output),
         CliCommand::Validate(source) => validate::run(source, &mut output),
     };
-    let result = result.and_then(|verdict| output.finish().map(|()| verdict).map_err(CommandError::from));
-    match result {
+    if let Err(error) = &result
+        && output.is_json()
+    {
+        // An error of standard output is reported below, as the one of the command.
+        let _ = output.json(&json!({ "error": { "kind": error.kind(), "message": error.to_string() } }));
+    }
+    let finished = output.finish().map_err(CommandError::from);
+    match result.and_then(|verdict| finished.map(|()| verdict)) {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Problems) => ExitCode::from(1),
-        Ok(Verdict::Failure) => ExitCode::from(3),
-        // The reader of the output has closed the pipe: `experience head data/arena | head`.
-        Err(CommandError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             // If standard error is closed too, the exit code remains.
             let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::from(3)
         }
     }
+}
+
+/// Prints an error of the arguments, or the help that was asked for.
+fn invalid_arguments(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && env::args_os().any(|argument| argument == "--json") {
+        let message = error.to_string();
+        let message = message.trim_end();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let document = json!({ "error": { "kind": "arguments", "message": message } });
+        let _ = writeln!(std::io::stdout(), "{document}");
+    }
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     args::MergeArgs,
-    output::{CommandError, Printer, count},
+    output::{CommandError, Printer, count, counted},
 };
 use experience_dataset::{Dataset, MergeSettings, merge};
 use serde_json::json;
@@ -26,11 +26,11 @@ pub fn run(arguments: &MergeArgs, output: &mut Printer) -> Result<Verdict, Comma
     }
     for recording in merged {
         output.line(format!(
-            "`{}`: {} transitions of {} runs, from {} folders",
+            "`{}`: {} of {}, from {}",
             recording.recording,
-            count(recording.transitions),
-            count(recording.runs as u64),
-            count(recording.sources as u64)
+            counted(recording.transitions, "transition"),
+            counted(recording.runs as u64, "run"),
+            counted(recording.sources as u64, "folder")
         ))?;
         if recording.aligned > 0 {
             output.line(format!(
@@ -40,8 +40,8 @@ pub fn run(arguments: &MergeArgs, output: &mut Printer) -> Result<Verdict, Comma
         }
         if recording.same > 0 {
             output.line(format!(
-                "  {} shards were in several datasets, and were copied once",
-                count(recording.same as u64)
+                "  {} in several datasets, copied once",
+                counted(recording.same as u64, "shard")
             ))?;
         }
     }

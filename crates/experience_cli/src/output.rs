@@ -5,7 +5,10 @@ use core::fmt;
 use experience_dataset::{DatasetError, Progress};
 use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 /// Maximum lengths of a table cell and of a line, because names from a dataset may be long.
 const MAX_CELL: usize = 80;
@@ -18,15 +21,39 @@ pub enum CommandError {
     Dataset(DatasetError),
     /// The arguments do not fit the dataset.
     Arguments(String),
+    /// Something was not done, and the output says what.
+    NotDone(String),
+    /// A plot cannot be written.
+    Plot(PathBuf, io::Error),
     /// Standard output cannot be written.
     Output(io::Error),
+}
+
+impl CommandError {
+    /// The kind of the error in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Dataset(DatasetError::Damaged { .. }) => "damaged",
+            Self::Dataset(DatasetError::NoSuchRecording { .. }) => "no_such_recording",
+            Self::Dataset(
+                DatasetError::NotADataset { .. }
+                | DatasetError::WithinDataset { .. }
+                | DatasetError::HoldsDatasets { .. },
+            ) => "not_a_dataset",
+            Self::Dataset(DatasetError::Io { .. }) | Self::Output(_) | Self::Plot(..) => "io",
+            Self::Dataset(_) => "refused",
+            Self::Arguments(_) => "arguments",
+            Self::NotDone(_) => "not_done",
+        }
+    }
 }
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dataset(error) => error.fmt(f),
-            Self::Arguments(reason) => f.write_str(reason),
+            Self::Arguments(reason) | Self::NotDone(reason) => f.write_str(reason),
+            Self::Plot(path, error) => write!(f, "cannot plot to `{}`: {error}", path.display()),
             Self::Output(error) => write!(f, "cannot print: {error}"),
         }
     }
@@ -48,6 +75,9 @@ impl From<io::Error> for CommandError {
 pub struct Printer {
     is_json: bool,
     is_quiet: bool,
+    /// Whether the reader of the output has closed it, as `head` does. What a pipe reads does not change the exit code, so the
+    /// command goes on without output.
+    is_closed: bool,
     to: io::BufWriter<io::Stdout>,
 }
 
@@ -56,6 +86,7 @@ impl Printer {
         Self {
             is_json,
             is_quiet,
+            is_closed: false,
             to: io::BufWriter::new(io::stdout()),
         }
     }
@@ -64,17 +95,36 @@ impl Printer {
         self.is_json
     }
 
+    /// Whether the reader of the output has closed it.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut io::BufWriter<io::Stdout>) -> io::Result<()>) -> io::Result<()> {
+        if self.is_closed {
+            return Ok(());
+        }
+        match write(&mut self.to) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_closed = true;
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
     /// Prints a line of text. Control characters are escaped, because names and reasons come from files.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), CommandError> {
-        writeln!(self.to, "{}", escape_controls(text.as_ref(), MAX_LINE))?;
-        Ok(())
+        let text = escape_controls(text.as_ref(), MAX_LINE);
+        Ok(self.write(|to| writeln!(to, "{text}"))?)
     }
 
     /// Prints a JSON document on one line.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), CommandError> {
-        serde_json::to_writer(&mut self.to, value).map_err(io::Error::from)?;
-        writeln!(self.to)?;
-        Ok(())
+        Ok(self.write(|to| {
+            serde_json::to_writer(&mut *to, value).map_err(io::Error::from)?;
+            writeln!(to)
+        })?)
     }
 
     /// Prints a table. Columns of numbers are aligned right.
@@ -99,8 +149,7 @@ impl Printer {
         for row in rows {
             table.add_row(row.iter().map(|cell| escape_controls(cell, MAX_CELL)));
         }
-        writeln!(self.to, "{table}")?;
-        Ok(())
+        Ok(self.write(|to| writeln!(to, "{table}"))?)
     }
 
     /// Runs a long operation with a progress bar on standard error, if that is a terminal.
@@ -123,7 +172,16 @@ impl Printer {
 
     /// Flushes the output.
     pub fn finish(mut self) -> io::Result<()> {
-        self.to.flush()
+        let flushed = self.write(Write::flush);
+        // The rest cannot be written, and is not tried again.
+        drop(self.to.into_parts());
+        flushed
+    }
+
+    /// Prints a remark about the arguments to standard error.
+    pub fn remark(&mut self, text: &str) {
+        // Without a standard error there is no place for it.
+        let _ = writeln!(io::stderr(), "note: {text}");
     }
 }
 
@@ -147,6 +205,12 @@ fn escape_controls(text: &str, max: usize) -> String {
 /// Formats a count: `66,096`.
 pub fn count(number: u64) -> String {
     HumanCount(number).to_string()
+}
+
+/// A count of things: `1 shard`, `66,096 shards`.
+pub fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", count(number))
 }
 
 /// Formats a number with at most six digits: `0.25`, `-1200`, `3.14159`, `1.5e-7`.

@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     args::RecoverArgs,
-    output::{CommandError, Printer, count},
+    output::{CommandError, Printer, count, counted},
 };
 use experience_dataset::{Dataset, RecoverSettings, RecoveredRecording};
 use serde_json::json;
@@ -15,48 +15,59 @@ pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, Comma
         discard_damaged: recover.discard_damaged,
     };
     let recordings = dataset.recover(&settings)?;
-    // Lost transitions are expected after a crash. Data that could not be read needs the user's attention.
+    // Lost transitions and a last write that was cut short are expected after a crash. Data that could not be read needs the
+    // user's attention.
     let is_complete = |found: &RecoveredRecording| {
         let recovery = &found.recovery;
         recovery.failed.is_empty()
             && recovery.unclear.is_empty()
-            && recovery.recovered.iter().all(|run| run.unread.is_empty())
+            && recovery.recovered.iter().all(|run| run.damage().next().is_none())
     };
-    let is_refused = |found: &RecoveredRecording| !found.recovery.refused.is_empty();
-    let verdict = if recordings.iter().any(is_refused) {
-        Verdict::Failure
-    } else if recordings.iter().all(is_complete) {
+    let refused: usize = recordings.iter().map(|found| found.recovery.refused.len()).sum();
+    let verdict = if recordings.iter().all(is_complete) {
         Verdict::Clean
     } else {
         Verdict::Problems
     };
     if output.is_json() {
         output.json(&json!({ "recordings": recordings }))?;
-        return Ok(verdict);
+    } else {
+        if recordings.is_empty() {
+            output.line(format!("there is nothing to recover in `{}`", dataset.path().display()))?;
+        }
+        for found in &recordings {
+            print(found, output)?;
+        }
     }
-    if recordings.is_empty() {
-        output.line(format!("there is nothing to recover in `{}`", dataset.path().display()))?;
+    match refused {
+        0 => Ok(verdict),
+        refused => Err(CommandError::NotDone(format!(
+            "{} could not be recovered; nothing of them was removed, so recover again when the cause is gone",
+            counted(refused as u64, "run")
+        ))),
     }
-    for found in &recordings {
-        print(found, output)?;
-    }
-    Ok(verdict)
 }
 
 fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), CommandError> {
     let (name, recovery) = (&found.recording, &found.recovery);
     for run in &recovery.recovered {
         output.line(format!(
-            "{name}: run {}: recovered {} transitions in {} episodes, {} of them truncated; at least {} transitions \
-             are lost{}",
+            "{name}: run {}: recovered {} in {}, of which {} {} open and truncated; lost at least {}{}",
             run.run,
-            count(run.transitions),
-            count(run.episodes),
+            counted(run.transitions, "transition"),
+            counted(run.episodes, "episode"),
             count(run.cut_short),
-            count(run.lost),
+            if run.cut_short == 1 { "was" } else { "were" },
+            counted(run.lost, "transition"),
             run.after_last_tick()
         ))?;
-        for unread in &run.unread {
+        if !run.torn.is_empty() {
+            output.line(format!(
+                "{name}: run {}: its process died in the middle of a write, which is among what is lost",
+                run.run
+            ))?;
+        }
+        for unread in run.damage() {
             output.line(format!("{name}: run {}: NOT READ: {unread}", run.run))?;
         }
         if let Some(buffers) = &run.kept_buffers {

@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     args::StatsArgs,
-    output::{CommandError, Printer, count, number},
+    output::{CommandError, Printer, count, counted, number},
     plot,
 };
 use experience_dataset::ValueProfile;
@@ -22,20 +22,23 @@ pub fn run(arguments: &StatsArgs, output: &mut Printer) -> Result<Verdict, Comma
                 _ => plot_path(path, name),
             };
             let title = format!("{}: {} episodes", recording.name(), count(stats.episodes));
-            plot::write(&path, &title, &profile)
-                .map_err(|error| CommandError::Arguments(format!("cannot plot to `{}`: {error}", path.display())))?;
+            plot::write(&path, &title, &profile).map_err(|error| CommandError::Plot(path, error))?;
         }
         if output.is_json() {
             output.json(&json!({ "recording": name, "stats": stats, "profile": profile }))?;
             continue;
         }
         output.line(format!(
-            "`{name}`: {} transitions in {} episodes, {} terminated and {} truncated",
-            count(stats.transitions),
-            count(stats.episodes),
+            "`{name}`: {} in {}, {} terminated and {} truncated",
+            counted(stats.transitions, "transition"),
+            counted(stats.episodes, "episode"),
             count(stats.terminated),
             count(stats.truncated)
         ))?;
+        if stats.episodes == 0 {
+            output.line("  `experience info` shows what its runs recorded")?;
+            continue;
+        }
         let reasons = stats
             .reasons
             .iter()
@@ -54,6 +57,7 @@ pub fn run(arguments: &StatsArgs, output: &mut Printer) -> Result<Verdict, Comma
         for (kind, columns) in [
             ("observation", profile.observation.as_slice()),
             ("action", profile.action.as_slice()),
+            ("info", profile.info.as_slice()),
             ("reward", core::slice::from_ref(&profile.reward)),
             ("reward term", profile.reward_terms.as_slice()),
         ] {
@@ -69,11 +73,7 @@ fn plot_path(path: &Path, recording: &str) -> PathBuf {
     let stem = path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let extension = path.extension().map_or_else(
-        || "png".to_owned(),
-        |extension| extension.to_string_lossy().into_owned(),
-    );
-    path.with_file_name(format!("{stem}-{recording}.{extension}"))
+    path.with_file_name(format!("{stem}-{recording}.png"))
 }
 
 /// A table row with the quantiles of `values`, or `None` if there are none.

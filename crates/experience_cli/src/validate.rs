@@ -3,7 +3,7 @@
 use crate::{
     Verdict,
     args::RecordingArgs,
-    output::{CommandError, Printer, count},
+    output::{CommandError, Printer, count, counted},
 };
 use serde_json::json;
 
@@ -34,9 +34,9 @@ pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, Comm
             output.line(violation.to_string())?;
         }
         let checked = format!(
-            "{} transitions in {} episodes",
-            count(validation.transitions),
-            count(validation.episodes)
+            "{} in {}",
+            counted(validation.transitions, "transition"),
+            counted(validation.episodes, "episode")
         );
         if validation.is_valid() {
             output.line(format!("`{name}` is valid: {checked}"))?;
@@ -47,8 +47,8 @@ pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, Comm
             output.line(format!("and {} more", count(unlisted)))?;
         }
         output.line(format!(
-            "`{name}` is NOT valid: {checked}, {} violations",
-            count(validation.count())
+            "`{name}` is NOT valid: {checked}, {}",
+            counted(validation.count(), "violation")
         ))?;
         let rows = validation
             .broken

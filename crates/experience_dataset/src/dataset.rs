@@ -4,7 +4,10 @@ use crate::{
     DatasetError, Erasure, Progress, RecordingData, RecoverSettings, RecoveredRecording, erase, recover,
     sink::{card, layout},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// A dataset on disk that a [`DatasetSink`](crate::sink::DatasetSink) wrote.
 #[derive(Clone, Debug)]
@@ -17,15 +20,16 @@ impl Dataset {
     /// Opens the dataset in the folder `path` and reads the schemas of its recordings. Shards are read on demand.
     ///
     /// # Errors
-    /// If the folder is missing or has no recording in it, or if the `experience.json` of a recording is damaged.
+    /// If the folder is missing or has no recording in it, or if the `experience.json` of a recording is damaged. The error names
+    /// a dataset around `path` or in it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, DatasetError> {
         let path = path.into();
-        let folders = card::recordings(&path).map_err(DatasetError::io("open", &path))?;
+        let folders = card::recordings(&path).or_else(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => Ok(Vec::new()),
+            _ => Err(DatasetError::io("open", &path)(error)),
+        })?;
         if folders.is_empty() {
-            return Err(DatasetError::NotADataset {
-                path,
-                reason: "no folder in it has an `experience.json`",
-            });
+            return Err(not_a_dataset(path));
         }
         let recordings = folders
             .into_iter()
@@ -102,4 +106,49 @@ impl Dataset {
                     .collect(),
             })
     }
+}
+
+/// The folders from the root of a dataset to a shard.
+const MAX_DEPTH: usize = 3;
+/// The maximum number of datasets that an error names.
+const MAX_NAMED: usize = 10;
+
+/// The error for a path without a recording in it, which names the dataset that was probably meant.
+fn not_a_dataset(path: PathBuf) -> DatasetError {
+    let is_recording = |folder: &Path| folder.join(layout::EXPERIENCE).is_file();
+    // `.` and `..` have no parent before they are resolved.
+    let absolute = path.canonicalize().unwrap_or_else(|_| path.clone());
+    for (depth, folder) in absolute.ancestors().take(MAX_DEPTH).enumerate() {
+        if let (true, Some(name), Some(dataset)) = (is_recording(folder), folder.file_name(), folder.parent()) {
+            let recording = name.to_string_lossy().into_owned();
+            // The path as it was written, where that has the dataset in it.
+            let written = path.ancestors().nth(depth + 1).filter(|written| {
+                !written.as_os_str().is_empty() && written.canonicalize().is_ok_and(|written| written == dataset)
+            });
+            let dataset = written.unwrap_or(dataset).to_owned();
+            return DatasetError::WithinDataset {
+                path,
+                dataset,
+                recording,
+            };
+        }
+    }
+    let reason = match fs::read_dir(&path) {
+        Err(_) => "it is a file",
+        Ok(entries) => {
+            let folders = entries
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| path.is_dir());
+            let mut datasets: Vec<_> = folders
+                .filter(|folder| card::recordings(folder).is_ok_and(|recordings| !recordings.is_empty()))
+                .collect();
+            if !datasets.is_empty() {
+                datasets.sort();
+                datasets.truncate(MAX_NAMED);
+                return DatasetError::HoldsDatasets { path, datasets };
+            }
+            "no folder in it has an `experience.json`"
+        }
+    };
+    DatasetError::NotADataset { path, reason }
 }

@@ -30,13 +30,13 @@ impl DatasetBuilder {
     /// different folders.
     pub(super) fn recording(&self, schema: &Schema) -> Result<PathBuf, DatasetError> {
         recording_folder::open_or_create(self.folder.temporary_path(), schema, SchemaMismatch::Sibling)
-            .map_err(|error| DatasetError::write(self.folder.final_path(), error))
+            .map_err(DatasetError::sink(self.folder.final_path()))
     }
 
     /// Writes the dataset card and moves the dataset to its final path.
     pub(super) fn finish(self) -> Result<Dataset, DatasetError> {
         let to = self.folder.final_path().to_owned();
-        card::update(self.folder.temporary_path()).map_err(|error| DatasetError::write(&to, error))?;
+        card::update(self.folder.temporary_path()).map_err(DatasetError::sink(&to))?;
         self.folder.commit().map_err(DatasetError::io("create", &to))?;
         Dataset::open(to)
     }
@@ -55,7 +55,8 @@ pub(super) fn create_folder(to: &Path) -> Result<AtomicFolder, DatasetError> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Err(DatasetError::write(to, "it is a file; name a new or an empty folder"));
+            let file = to.ancestors().find(|path| path.is_file()).unwrap_or(to);
+            return Err(DatasetError::write(file, "it is a file; name a new or an empty folder"));
         }
         Err(error) => return Err(DatasetError::io("open", to)(error)),
     }
@@ -72,7 +73,7 @@ pub(super) fn rewrite(
     meter: &mut ProgressMeter,
     mut convert: impl FnMut(&Episode) -> Result<Episode, DatasetError>,
 ) -> Result<BTreeMap<RunId, Vec<ShardAccount>>, DatasetError> {
-    let write_error = |error| DatasetError::write(folder, error);
+    let write_error = |error| DatasetError::sink(folder)(error);
     let mut writers: BTreeMap<RunId, RunShardWriter> = BTreeMap::new();
     for episode in recording.episodes() {
         let episode = episode?;

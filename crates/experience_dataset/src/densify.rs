@@ -85,7 +85,7 @@ fn densify_recording(
     let mut added: BTreeMap<(i64, i64), u64> = BTreeMap::new();
     let mut shards = rewrite(recording, folder, recording.schema(), meter, |episode| {
         let dense =
-            densify_episode(episode, settings).map_err(|reason| DatasetError::write(recording.path(), reason))?;
+            densify_episode(episode, settings).map_err(|reason| DatasetError::unsuitable(recording.path(), reason))?;
         let info = episode.info();
         densified.before += episode.len() as u64;
         densified.after += dense.len() as u64;

@@ -1,15 +1,18 @@
 //! Diagnoses problems of valid data that spoil training, with their likely causes.
 
+mod accounts;
 mod alignment;
+mod clock;
 mod episode_checks;
+mod masks;
+mod regression;
 
-use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, progress::ProgressMeter};
+use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, ValueProfile, progress::ProgressMeter};
 use alignment::AlignmentCheck;
+use clock::{ClockCheck, MatchCheck};
 use episode_checks::EpisodeChecks;
-use experience_core::{
-    schema::Space,
-    transition::{EndReason, Episode, Outcome},
-};
+use experience_core::transition::{EndReason, Outcome};
+use masks::MaskCheck;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -52,6 +55,12 @@ pub enum Symptom {
     Lost,
     /// Rewards were given to players outside of any episode.
     OrphanedRewards,
+    /// Players were not recorded: another had their agent id, or there was no memory for their buffer.
+    RefusedAgents,
+    /// Ticks last longer or shorter than the tick rate of their run says.
+    TickRate,
+    /// Episodes span several matches.
+    SeveralMatches,
     /// A run was not closed.
     Unfinished,
 }
@@ -117,13 +126,14 @@ impl Diagnosis {
 pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress)) -> Result<Diagnosis, DatasetError> {
     let mut meter = ProgressMeter::new(recording.transitions()?, watch);
     let mut diagnosis = Diagnosis::default();
+    let runs = recording.runs()?;
     // Without a shard that confirms it, a damaged `experience.json` could name columns of any width.
     if meter.is_empty() {
         report_empty(&mut diagnosis);
     } else {
-        check_episodes(recording, &mut meter, &mut diagnosis)?;
+        check_episodes(recording, &runs, &mut meter, &mut diagnosis)?;
     }
-    check_accounts(&recording.runs()?, &mut diagnosis);
+    accounts::check(&runs, &mut diagnosis);
     diagnosis
         .findings
         .sort_by_key(|finding| core::cmp::Reverse(finding.severity));
@@ -132,6 +142,7 @@ pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress
 
 fn check_episodes(
     recording: &RecordingData,
+    runs: &[RunAccount],
     meter: &mut ProgressMeter,
     diagnosis: &mut Diagnosis,
 ) -> Result<(), DatasetError> {
@@ -140,6 +151,8 @@ fn check_episodes(
     let mut alignment = AlignmentCheck::new(schema);
     let mut episodes = EpisodeChecks::default();
     let mut masks = MaskCheck::default();
+    let mut clock = ClockCheck::new(runs);
+    let mut matches = MatchCheck::default();
     let mut ends: BTreeMap<EndReason, u64> = BTreeMap::new();
     let mut terminated = 0;
     for episode in recording.episodes() {
@@ -148,6 +161,8 @@ fn check_episodes(
         alignment.add(&episode);
         episodes.add(&episode);
         masks.add(&episode);
+        clock.add(&episode);
+        matches.add(&episode);
         *ends.entry(episode.reason().clone()).or_default() += 1;
         terminated += u64::from(episode.outcome() == Outcome::Terminated);
         meter.add(episode.len());
@@ -160,6 +175,8 @@ fn check_episodes(
     }
     alignment.report(schema, diagnosis);
     masks.report(diagnosis);
+    clock.report(diagnosis);
+    matches.report(diagnosis);
     episodes.report(diagnosis);
     Ok(())
 }
@@ -177,11 +194,14 @@ fn report_empty(diagnosis: &mut Diagnosis) {
 
 /// Checks the values of columns.
 fn check_values(profile: &Profile, diagnosis: &mut Diagnosis) {
+    let observation: Vec<ValueProfile> = core::iter::zip(&profile.observation, &profile.final_observation)
+        .map(|(feature, last)| feature.merged(last))
+        .collect();
     let columns = || {
-        profile
-            .observation
+        observation
             .iter()
             .chain(&profile.action)
+            .chain(&profile.info)
             .chain(&profile.reward_terms)
             .chain([&profile.reward])
     };
@@ -203,13 +223,13 @@ fn check_values(profile: &Profile, diagnosis: &mut Diagnosis) {
     if diagnosis.transitions < MIN_TRANSITIONS {
         return;
     }
-    let constant = |columns: &[super::ValueProfile]| -> Vec<String> {
+    let constant = |columns: &[ValueProfile]| -> Vec<String> {
         let constant = columns.iter().filter(|column| column.is_constant());
         constant
             .map(|column| format!("{} = {}", column.name, column.min))
             .collect()
     };
-    let features = constant(&profile.observation);
+    let features = constant(&observation);
     if !features.is_empty() {
         diagnosis.add(
             Symptom::ConstantFeature,
@@ -270,98 +290,4 @@ fn report_all_truncated(ends: &BTreeMap<EndReason, u64>, diagnosis: &mut Diagnos
     };
     let what = format!("none of {} episodes was terminated", diagnosis.episodes);
     diagnosis.add(Symptom::AllTruncated, Severity::Warning, what, places, cause);
-}
-
-/// Checks the accounts of the runs.
-fn check_accounts(runs: &[RunAccount], diagnosis: &mut Diagnosis) {
-    let per_run = |count: fn(&RunAccount) -> u64| -> (u64, Vec<String>) {
-        let some = runs
-            .iter()
-            .map(|run| (run.run, count(run)))
-            .filter(|(_, count)| *count > 0);
-        let places = some.clone().map(|(run, count)| format!("run {run}: {count}")).collect();
-        (some.map(|(_, count)| count).fold(0, u64::saturating_add), places)
-    };
-    let (lost, places) = per_run(|run| run.account.dropped);
-    if lost > 0 {
-        diagnosis.add(
-            Symptom::Lost,
-            Severity::Warning,
-            format!("{lost} transitions were recorded and dropped"),
-            places,
-            "buffers overflowed, the disk was full, or values were not finite, which the run's account tells apart: raise \
-             `BufferSettings::capacity`, or use `Overflow::Block` in headless runs",
-        );
-    }
-    let (orphaned, places) = per_run(|run| run.account.orphaned_rewards);
-    if orphaned > 0 {
-        diagnosis.add(
-            Symptom::OrphanedRewards,
-            Severity::Note,
-            format!("rewards were given at {orphaned} captures to players outside of any episode"),
-            places,
-            "rewards after the end of an episode are in no transition; give them before `EndEpisode`, in the same tick",
-        );
-    }
-    let (_, places) = per_run(|run| u64::from(run.ended.is_none()));
-    if !places.is_empty() {
-        diagnosis.add(
-            Symptom::Unfinished,
-            Severity::Note,
-            format!("{} runs are not closed", places.len()),
-            runs.iter().filter(|run| run.ended.is_none()).map(|run| format!("run {}", run.run)).collect(),
-            "a process that died lost its open episodes and the shard that it was writing; `.with_shard_age(…)` bounds that",
-        );
-    }
-}
-
-/// Counts actions that are forbidden by the mask of their observation.
-#[derive(Default)]
-struct MaskCheck {
-    actions: u64,
-    forbidden: u64,
-    places: Vec<String>,
-}
-
-impl MaskCheck {
-    fn add(&mut self, episode: &Episode) {
-        let schema = episode.schema();
-        let [column] = schema.action() else { return };
-        let Space::Discrete { n, .. } = column.space else {
-            return;
-        };
-        // The meaning of a mask with another width is unknown.
-        if !schema.is_single_discrete() || n != schema.action_mask_width() as u64 {
-            return;
-        }
-        for transition in episode.transitions() {
-            let Some(action) = transition.action().next() else {
-                continue;
-            };
-            self.actions += 1;
-            let is_allowed =
-                (action as usize) < schema.action_mask_width() && transition.before().allows(action as usize);
-            if !is_allowed {
-                self.forbidden += 1;
-                if self.places.len() < MAX_PLACES {
-                    let id = episode.info().episode_id;
-                    self.places
-                        .push(format!("episode {id}, step {}: action {action}", transition.step()));
-                }
-            }
-        }
-    }
-
-    fn report(self, diagnosis: &mut Diagnosis) {
-        if self.forbidden > 0 {
-            diagnosis.add(
-                Symptom::ForbiddenAction,
-                Severity::Error,
-                format!("{} of {} actions are forbidden by the mask of their observation", self.forbidden, self.actions),
-                self.places,
-                "the mask is computed after the action was applied, so it belongs to a later tick; or the game applies actions \
-                 that its own mask forbids",
-            );
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! [`DatasetError`]: files that cannot be read, are damaged, or have another schema.
 
+use experience_export::SinkError;
 use std::path::{Path, PathBuf};
 
 /// An error of reading or writing a dataset.
@@ -16,13 +17,42 @@ pub enum DatasetError {
         /// The error of the system.
         source: std::io::Error,
     },
-    /// The folder is not a dataset.
-    #[error("`{}` is not a dataset: {reason}; name the folder that a recording was written to", path.display())]
+    /// The path is not a dataset.
+    #[error(
+        "`{}` is not a dataset: {reason}; a dataset is the folder given to `DatasetSink::new`, and each folder with an \
+         `experience.json` in it is a recording",
+        path.display()
+    )]
     NotADataset {
-        /// The folder.
+        /// The path.
         path: PathBuf,
         /// Why not.
         reason: &'static str,
+    },
+    /// The path is within a dataset: the folder of a recording, or a file or folder in it.
+    #[error(
+        "`{}` belongs to the recording `{recording}` of a dataset: open the dataset, `{}`, and choose the recording in it",
+        path.display(), dataset.display()
+    )]
+    WithinDataset {
+        /// The path.
+        path: PathBuf,
+        /// The dataset's folder.
+        dataset: PathBuf,
+        /// The folder name of the recording.
+        recording: String,
+    },
+    /// The folder has datasets in it, and is not one itself.
+    #[error(
+        "`{}` is not a dataset, and has datasets in it: open one of them: {}",
+        path.display(),
+        datasets.iter().map(|dataset| format!("`{}`", dataset.display())).collect::<Vec<_>>().join(", ")
+    )]
+    HoldsDatasets {
+        /// The folder.
+        path: PathBuf,
+        /// The first ten datasets in it, sorted.
+        datasets: Vec<PathBuf>,
     },
     /// The dataset has no recording of this name.
     #[error("`{}` has no recording `{name}`; it has {}", path.display(), known.join(", "))]
@@ -38,6 +68,14 @@ pub enum DatasetError {
     #[error("cannot write `{}`: {reason}", path.display())]
     Write {
         /// The file or folder.
+        path: PathBuf,
+        /// The reason and the remedy.
+        reason: String,
+    },
+    /// A recording or a file does not suit the operation.
+    #[error("cannot use `{}`: {reason}", path.display())]
+    Unsuitable {
+        /// The recording or the file.
         path: PathBuf,
         /// The reason and the remedy.
         reason: String,
@@ -61,10 +99,34 @@ impl DatasetError {
         }
     }
 
+    /// An error of reading the content of a file. A file that is too short, too long or a folder is damaged; other errors are of
+    /// the system.
+    pub(super) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| match source.raw_os_error() {
+            Some(_) if source.kind() != std::io::ErrorKind::IsADirectory => Self::io("read", path)(source),
+            _ => Self::damaged(path, source.to_string()),
+        }
+    }
+
     pub(super) fn write(path: &Path, reason: impl ToString) -> Self {
         Self::Write {
             path: path.to_owned(),
             reason: reason.to_string(),
+        }
+    }
+
+    pub(super) fn unsuitable(path: &Path, reason: impl ToString) -> Self {
+        Self::Unsuitable {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// An error of writing to `path` as a sink does.
+    pub(super) fn sink(path: &Path) -> impl FnOnce(SinkError) -> Self {
+        move |error| match error {
+            SinkError::Io { action, path, source } => Self::Io { action, path, source },
+            other => Self::write(path, other),
         }
     }
 
@@ -73,5 +135,13 @@ impl DatasetError {
             path: path.to_owned(),
             reason: reason.into(),
         }
+    }
+}
+
+/// The damage of a file. Other errors, as of the file system, are returned: they say nothing about the data.
+pub(super) fn damage(error: DatasetError) -> Result<String, DatasetError> {
+    match error {
+        DatasetError::Damaged { reason, .. } => Ok(reason),
+        other => Err(other),
     }
 }

@@ -106,6 +106,7 @@ mod recover;
 mod shard;
 mod sink;
 mod stats;
+mod tick_clock;
 mod validate;
 
 pub use dataset::Dataset;

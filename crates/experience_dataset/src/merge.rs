@@ -119,11 +119,11 @@ fn union_schema(sources: &[&RecordingData], fill: Option<f64>) -> Result<Arc<Sch
     let mut union = Schema::clone(first);
     for source in &sources[1..] {
         union = align::union(&union, source.schema())
-            .map_err(|reason| DatasetError::write(source.path(), format!("it cannot be merged: {reason}")))?;
+            .map_err(|reason| DatasetError::unsuitable(source.path(), format!("it cannot be merged: {reason}")))?;
     }
     for source in sources {
         RowMapping::new(source.schema(), &union, fill)
-            .map_err(|reason| DatasetError::write(source.path(), format!("it cannot be merged: {reason}")))?;
+            .map_err(|reason| DatasetError::unsuitable(source.path(), format!("it cannot be merged: {reason}")))?;
     }
     Ok(union.into_shared())
 }
@@ -217,7 +217,7 @@ impl<'a> RecordingMerger<'a> {
             } else if same_content(&path, &to)? {
                 self.merged.same += 1;
             } else {
-                return Err(DatasetError::write(
+                return Err(DatasetError::unsuitable(
                     &path,
                     "another dataset has a shard of this name with different content: one of the two was changed, or two runs have \
                      the same id; leave one of them out",
@@ -235,7 +235,7 @@ impl<'a> RecordingMerger<'a> {
         meter: &mut ProgressMeter,
     ) -> Result<(), DatasetError> {
         let mapping = RowMapping::new(source.schema(), self.schema, self.fill)
-            .map_err(|reason| DatasetError::write(source.path(), reason))?;
+            .map_err(|reason| DatasetError::unsuitable(source.path(), reason))?;
         let (sources, merged) = (&self.sources, &mut self.merged);
         let shards = rewrite(source, self.folder, self.schema, meter, |episode| {
             let run = episode.info().run;
@@ -273,7 +273,7 @@ fn duplicate_run(run: RunId, here: &Path, there: &Path) -> DatasetError {
         "run {run} is also in `{}`, with another schema, so its episodes would be duplicated; leave one of them out",
         there.display()
     );
-    DatasetError::write(here, reason)
+    DatasetError::unsuitable(here, reason)
 }
 
 fn same_content(a: &Path, b: &Path) -> Result<bool, DatasetError> {

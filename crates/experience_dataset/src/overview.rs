@@ -1,6 +1,6 @@
 //! An overview of a recording's folder, from file footers, accounts and the column of agent ids.
 
-use super::{DatasetError, RecordingData, RunAccount, RunStatus, agents, shard::ShardReader};
+use super::{DatasetError, RecordingData, RunAccount, RunStatus, agents, error::damage, shard::ShardReader};
 use crate::sink::{layout, recovery};
 use serde::Serialize;
 use std::{
@@ -23,7 +23,7 @@ pub struct Overview {
     pub agents: u64,
     /// The accounts of all runs that can be read, in the order of their file names.
     pub runs: Vec<RunAccount>,
-    /// Shards and accounts that cannot be read, and why.
+    /// Shards and accounts that are damaged, and how.
     pub damaged: Vec<(PathBuf, String)>,
     /// Files that a process is writing, or was writing when it died. Readers ignore them.
     pub unfinished: Vec<PathBuf>,
@@ -61,16 +61,16 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
                 overview.shards += 1;
                 overview.transitions += shard.rows();
                 if let Err(error) = agents::collect(&shard, &mut found) {
-                    overview.damaged.push((path, reason(error)));
+                    overview.damaged.push((path, damage(error)?));
                 }
             }
-            Err(error) => overview.damaged.push((path, reason(error))),
+            Err(error) => overview.damaged.push((path, damage(error)?)),
         }
     }
     for path in recording.accounts()? {
         match recording.account(&path) {
             Ok(run) => overview.runs.push(run),
-            Err(error) => overview.damaged.push((path, reason(error))),
+            Err(error) => overview.damaged.push((path, damage(error)?)),
         }
     }
     overview.agents = found.len() as u64;
@@ -115,12 +115,4 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn reason(error: DatasetError) -> String {
-    match error {
-        DatasetError::Damaged { reason, .. } => reason,
-        DatasetError::Io { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
 }

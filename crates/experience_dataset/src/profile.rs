@@ -3,17 +3,22 @@
 use super::{DatasetError, Progress, RecordingData, progress::ProgressMeter};
 use experience_core::{
     schema::{Column, Schema},
-    transition::Episode,
+    transition::{Episode, values},
 };
 use serde::Serialize;
 
 /// The values of a recording; see [`RecordingData::profile`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Profile {
-    /// Each feature of the observation, over all T + 1 observations of every episode.
+    /// Each feature of the observation, over the T observations of every episode in which an action was taken: the rows of the
+    /// column `observation`.
     pub observation: Vec<ValueProfile>,
+    /// Each feature, over the final observations, one per episode.
+    pub final_observation: Vec<ValueProfile>,
     /// Each value of the action.
     pub action: Vec<ValueProfile>,
+    /// Each value of the info columns.
+    pub info: Vec<ValueProfile>,
     /// The reward of a transition.
     pub reward: ValueProfile,
     /// Each term of the reward.
@@ -54,6 +59,28 @@ impl ValueProfile {
         }
     }
 
+    /// The profile of the values of both. The deviation is combined by the method of Chan, Golub and `LeVeque` (1979).
+    pub(super) fn merged(&self, other: &Self) -> Self {
+        let non_finite = self.non_finite + other.non_finite;
+        let (mut merged, added) = if self.count == 0 {
+            (other.clone(), self)
+        } else {
+            (self.clone(), other)
+        };
+        merged.non_finite = non_finite;
+        if added.count > 0 {
+            let count = merged.count + added.count;
+            let part = added.count as f64 / count as f64;
+            let distance = added.mean - merged.mean;
+            merged.squares += added.squares + distance * distance * merged.count as f64 * part;
+            merged.mean += distance * part;
+            merged.deviation = (merged.squares / count as f64).max(0.0).sqrt();
+            (merged.min, merged.max) = (merged.min.min(added.min), merged.max.max(added.max));
+            merged.count = count;
+        }
+        merged
+    }
+
     /// Whether all values are finite and equal.
     #[must_use]
     pub fn is_constant(&self) -> bool {
@@ -89,6 +116,8 @@ impl Profile {
         };
         Self {
             observation: named(schema.observation()),
+            final_observation: named(schema.observation()),
+            info: named(schema.info()),
             action: named(schema.action()),
             reward: ValueProfile::new("reward"),
             reward_terms: schema.reward_terms().iter().map(ValueProfile::new).collect(),
@@ -98,13 +127,20 @@ impl Profile {
     }
 
     pub(super) fn add(&mut self, episode: &Episode) {
-        for index in 0..=episode.len() {
-            for (feature, value) in self.observation.iter_mut().zip(episode.row(index).observation()) {
-                feature.add(f64::from(*value));
-            }
+        let last = episode.row(episode.len()).observation();
+        for (feature, value) in self.final_observation.iter_mut().zip(last) {
+            feature.add(f64::from(*value));
         }
         let mut total = 0.0;
         for transition in episode.transitions() {
+            for (feature, value) in self.observation.iter_mut().zip(transition.observation()) {
+                feature.add(f64::from(*value));
+            }
+            let columns = transition.episode().schema().info().iter().enumerate();
+            let infos = columns.flat_map(|(index, column)| values(column.dtype, transition.after().info_bytes(index)));
+            for (info, value) in self.info.iter_mut().zip(infos) {
+                info.add(value);
+            }
             for (part, value) in self.action.iter_mut().zip(transition.action()) {
                 part.add(value);
             }
@@ -151,5 +187,21 @@ mod tests {
             (profile.mean - 5.0).abs() < 1e-12 && (profile.deviation - 2.0).abs() < 1e-12,
             "{profile:?}"
         );
+    }
+
+    #[test]
+    fn merged_statistics_are_those_of_all_values() {
+        let of = |values: &[f64]| {
+            let mut profile = ValueProfile::new("x");
+            values.iter().for_each(|value| profile.add(*value));
+            profile
+        };
+        let all = [2.0, 4.0, 4.0, f64::NAN, 4.0, 5.0, 5.0, 7.0, 9.0];
+        for at in 0..=all.len() {
+            let merged = of(&all[..at]).merged(&of(&all[at..]));
+            assert_eq!((merged.count, merged.non_finite), (8, 1));
+            assert_eq!((merged.min, merged.max), (2.0, 9.0));
+            assert!((merged.mean - 5.0).abs() < 1e-12 && (merged.deviation - 2.0).abs() < 1e-12);
+        }
     }
 }

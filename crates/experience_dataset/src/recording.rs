@@ -35,7 +35,7 @@ impl RecordingData {
         let path = dataset.join(&folder);
         let document = path.join(layout::EXPERIENCE);
         let experience = ExperienceFile::read(&path).map_err(|error| match error {
-            ExperienceFileError::Io(source) => DatasetError::io("read", &document)(source),
+            ExperienceFileError::Io(source) => DatasetError::read(&document)(source),
             ExperienceFileError::Damaged(reason) => DatasetError::damaged(&document, reason),
         })?;
         Ok(Self {
@@ -108,7 +108,7 @@ impl RecordingData {
 
     /// Reads an account from its file.
     pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
-        let content = disk::read(path).map_err(DatasetError::io("read", path))?;
+        let content = disk::read(path).map_err(DatasetError::read(path))?;
         let mut account = RunAccount::parse(path, &content).map_err(|reason| DatasetError::damaged(path, reason))?;
         account.resolve_deletions(&self.path);
         Ok(account)
@@ -162,7 +162,8 @@ impl RecordingData {
     /// Counts of transitions, episodes, agents, runs and files. Of the rows it reads only the agent ids.
     ///
     /// # Errors
-    /// If the folder cannot be listed. Files that cannot be read are listed in [`Overview::damaged`].
+    /// If a file or folder cannot be opened or read for a reason other than damage. Damaged files are listed in
+    /// [`Overview::damaged`].
     pub fn overview(&self) -> Result<Overview, DatasetError> {
         overview::overview(self)
     }

@@ -29,10 +29,10 @@ pub(super) fn recover(dataset: &Dataset, settings: &RecoverSettings) -> Result<V
     let mut recovered = Vec::new();
     for recording in dataset.recordings() {
         let mut recovery = recovery::recover(recording.path(), recording.schema(), settings.include_unclear)
-            .map_err(|error| DatasetError::write(recording.path(), error))?;
+            .map_err(DatasetError::sink(recording.path()))?;
         if settings.discard_damaged {
-            recovery.discarded = recovery::discard_damaged(recording.path())
-                .map_err(|error| DatasetError::write(recording.path(), error))?;
+            recovery.discarded =
+                recovery::discard_damaged(recording.path()).map_err(DatasetError::sink(recording.path()))?;
         }
         if !recovery.is_empty() {
             recovered.push(RecoveredRecording {
@@ -42,7 +42,7 @@ pub(super) fn recover(dataset: &Dataset, settings: &RecoverSettings) -> Result<V
         }
     }
     if !recovered.is_empty() {
-        card::update(dataset.path()).map_err(|error| DatasetError::write(dataset.path(), error))?;
+        card::update(dataset.path()).map_err(DatasetError::sink(dataset.path()))?;
     }
     Ok(recovered)
 }

@@ -18,6 +18,7 @@ use parquet::{
 };
 use std::{
     fs::File,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -178,8 +179,21 @@ impl Iterator for ShardBatches {
 /// State of the decoder is unspecified after a panic, so the closure owns it and drops it.
 fn catch_decoder_panic<T, E: Display>(path: &Path, decode: impl FnOnce() -> Result<T, E>) -> Result<T, DatasetError> {
     match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(decoded) => decoded.map_err(|error| DatasetError::damaged(path, error.to_string())),
+        Ok(decoded) => decoded.map_err(|error| decode_error(path, error.to_string())),
         Err(_) => Err(DatasetError::damaged(path, "the decoder panicked")),
+    }
+}
+
+/// The error of a decoder. An error of the system, such as too many open files, says nothing about the file.
+///
+/// The decoder converts errors of its reader to text, in which [`io::Error`] puts the number of the error last.
+fn decode_error(path: &Path, reason: String) -> DatasetError {
+    let number = reason
+        .rsplit_once("(os error ")
+        .and_then(|(_, number)| number.strip_suffix(')')?.parse().ok());
+    match number.map(io::Error::from_raw_os_error) {
+        Some(source) if source.kind() != io::ErrorKind::IsADirectory => DatasetError::io("read", path)(source),
+        _ => DatasetError::damaged(path, reason),
     }
 }
 

@@ -9,13 +9,14 @@ mod episode_index;
 mod rows;
 
 use super::{
-    DatasetError, Progress, RecordingData, columns::EpisodeColumns, progress::ProgressMeter, shard::ShardReader,
+    DatasetError, Progress, RecordingData, columns::EpisodeColumns, error::damage, progress::ProgressMeter,
+    shard::ShardReader,
 };
 use core::fmt;
 use episode_index::EpisodeIndex;
 use experience_arrow::columns::ColumnId;
 use rows::RowValidator;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -86,6 +87,10 @@ impl Rule {
     }
 }
 
+fn id_as_string<S: Serializer>(id: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    id.map(|id| id.to_string()).serialize(serializer)
+}
+
 /// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Violation {
@@ -93,7 +98,8 @@ pub struct Violation {
     pub rule: Rule,
     /// The file: a shard, or the account of a run.
     pub file: PathBuf,
-    /// The episode, if the violation is in one.
+    /// The episode, if the violation is in one. It is serialized as a string, because JSON readers round large numbers.
+    #[serde(serialize_with = "id_as_string")]
     pub episode_id: Option<i64>,
     /// The step in the episode, if the violation is at one.
     pub step: Option<i32>,
@@ -170,25 +176,32 @@ pub(super) fn validate(recording: &RecordingData, watch: &mut dyn FnMut(Progress
     let mut validation = Validation::default();
     let mut index = EpisodeIndex::default();
     let mut shards = Vec::new();
+    let mut transitions = 0;
     for path in recording.shards()? {
         match ShardReader::open(recording.schema(), &path) {
-            Ok(shard) => shards.push(shard),
+            // Closed again, because a recording may have more shards than a process may have open files.
+            Ok(shard) => {
+                transitions += shard.rows();
+                shards.push(path);
+            }
             Err(error) => {
                 index.add_unreadable(&path);
                 validation.add(Rule::File, &path, (None, None), damage(error)?);
             }
         }
     }
-    let mut meter = ProgressMeter::new(shards.iter().map(ShardReader::rows).sum(), watch);
+    let mut meter = ProgressMeter::new(transitions, watch);
     // Created after a shard was opened: without one that confirms it, a damaged `experience.json` could name rows of any width.
     let mut rows = None;
-    for shard in &shards {
-        let rows = rows.get_or_insert_with(|| RowValidator::new(shard.schema()));
-        if let Err(error) = check_shard(shard, rows, &mut index, &mut validation, &mut meter) {
-            index.add_unreadable(shard.path());
-            validation.add(Rule::File, shard.path(), (None, None), damage(error)?);
+    for path in &shards {
+        let rows = rows.get_or_insert_with(|| RowValidator::new(recording.schema()));
+        let checked = ShardReader::open(recording.schema(), path)
+            .and_then(|shard| check_shard(&shard, rows, &mut index, &mut validation, &mut meter));
+        if let Err(error) = checked {
+            index.add_unreadable(path);
+            validation.add(Rule::File, path, (None, None), damage(error)?);
         }
-        rows.end_shard(shard.path(), &mut index, &mut validation);
+        rows.end_shard(path, &mut index, &mut validation);
     }
     index.check(recording, &mut validation)?;
     Ok(validation)
@@ -213,12 +226,4 @@ fn check_shard(
         meter.add(batch.num_rows());
     }
     Ok(())
-}
-
-/// The damage of a file. Other errors, as of the file system, are no violations.
-fn damage(error: DatasetError) -> Result<String, DatasetError> {
-    match error {
-        DatasetError::Damaged { reason, .. } => Ok(reason),
-        other => Err(other),
-    }
 }

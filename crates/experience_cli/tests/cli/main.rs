@@ -1,5 +1,6 @@
 //! The command `experience`: what it prints, and how it exits.
 
+mod arguments;
 mod command;
 #[expect(dead_code, reason = "the tests of datasets use all of it")]
 #[path = "../../../experience_dataset/tests/dataset/episodes.rs"]

@@ -87,7 +87,8 @@ fn stats_print_every_column() {
     }
     let document = &documents(&["stats", text(root.path())], 0)[0];
     assert_eq!(document["stats"]["episodes"], 6);
-    assert_eq!(document["profile"]["observation"][8]["count"], 66);
+    assert_eq!(document["profile"]["observation"][8]["count"], 60);
+    assert_eq!(document["profile"]["final_observation"][8]["count"], 6);
     assert_eq!(document["profile"]["lengths"][5], 10);
 }
 

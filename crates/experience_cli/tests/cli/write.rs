@@ -20,8 +20,14 @@ fn erase_prints_what_was_erased_and_what_was_not() {
     );
     assert!(output.contains("in the observations of others"), "{output}");
     printed(&["validate", text(root.path())], 0);
-    let output = printed(&["erase", text(root.path()), "--agent", "-1"], 0);
-    assert!(output.contains("agent -1 is not in"), "{output}");
+    // An id that is nowhere is a mistake, or the agent is erased already.
+    for agent in ["-1", "1"] {
+        let output = printed(&["erase", text(root.path()), "--agent", agent], 3);
+        assert!(
+            output.contains(&format!("agent {agent} is not in")) && output.contains("nothing was erased"),
+            "{output}"
+        );
+    }
     let document = &documents(&["erase", text(root.path()), "--agent", "2"], 0)[0];
     assert_eq!(document["erased"]["episodes"], 2);
     std::fs::write(root.path().join("p/data/00000009-00000.parquet.tmp"), "half").expect("it can be written");
@@ -152,6 +158,45 @@ fn densify_writes_transitions_of_one_tick() {
         output.contains("would have 10 transitions, more than the maximum of 5"),
         "{output}"
     );
+}
+
+#[test]
+fn a_last_write_that_was_cut_short_is_no_problem() {
+    let (root, other) = (dataset(), tempdir().expect("a folder can be made"));
+    let path = text(root.path());
+    let killed = RunId::from_bits(2);
+    write(other.path(), &episodes(&schema().into_shared(), killed, 3));
+    let frames = other.path().join("frames");
+    printed(
+        &["convert", text(other.path()), "--to", "bincode", "-o", text(&frames)],
+        0,
+    );
+    // The journal of a process that was killed while it wrote a frame.
+    let journal = root.path().join("p/journal/00000002");
+    let kill = |damage: bool| {
+        std::fs::create_dir_all(&journal).expect("it can be created");
+        let mut bytes = std::fs::read(frames.join("00000002/00000.journal")).expect("it can be read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= u8::from(damage);
+        bytes.extend_from_within(bytes.len() - 40..);
+        std::fs::write(journal.join("00000.journal"), bytes).expect("it can be written");
+        std::fs::write(root.path().join("p/runs/.00000002.lock"), "").expect("it can be written");
+    };
+    kill(false);
+    let info = printed(&["info", path], 0);
+    assert!(info.contains("its run is alive or died"), "{info}");
+    let output = printed(&["recover", path], 0);
+    assert!(
+        output.contains("recovered 30 transitions in 3 episodes") && output.contains("died in the middle of a write"),
+        "{output}"
+    );
+    assert!(!output.contains("NOT READ"), "{output}");
+    printed(&["validate", path], 0);
+    std::fs::remove_file(root.path().join("p/runs/00000002.json")).expect("it can be removed");
+    std::fs::remove_file(root.path().join("p/data/00000002-00000.parquet")).expect("it can be removed");
+    kill(true);
+    let output = printed(&["recover", path], 1);
+    assert!(output.contains("NOT READ") && output.contains("is damaged"), "{output}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use experience_core::{
 use experience_export::disk::{self, atomic::AtomicFile};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{
+    fs,
     io::{self, BufWriter, Write},
     path::Path,
 };
@@ -18,8 +19,12 @@ use std::{
 /// `watch` is called with the progress.
 ///
 /// # Errors
-/// If the recording is damaged, or the file cannot be written.
+/// If the recording is damaged, `path` is a folder or a device, or the file cannot be written.
 pub fn to_jsonl(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(Progress)) -> Result<(), DatasetError> {
+    // A folder cannot be replaced by a file, and a device must not be.
+    if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
+        return Err(DatasetError::write(path, "it exists and is no file; name a new file"));
+    }
     let mut meter = ProgressMeter::new(recording.transitions()?, watch);
     let folder = disk::parent(path);
     disk::create_folders(folder).map_err(DatasetError::io("create", folder))?;
@@ -42,7 +47,9 @@ pub fn to_jsonl(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(Pr
 
 /// A transition as a JSON object, with the names of the dataset's columns.
 ///
-/// Non-finite numbers are `null`; all others are exact. `next_observation` is in every line, and `changed`, which follows from
+/// The ids `episode_id`, `agent_id`, `match_id`, `run` and `continues` are strings of decimal digits, because jq, JavaScript and
+/// other readers convert numbers to `f64`, which rounds those beyond 2^53. Integers in the columns of the game are numbers with all
+/// of their digits. Non-finite numbers are `null`; all others are exact. `next_observation` is in every line, and `changed`, which follows from
 /// the observations, in none. A single discrete action is a number; other actions are lists, with each action column in its own
 /// type and shape in `action.<name>`.
 #[derive(Clone, Copy, Debug)]
@@ -54,10 +61,10 @@ impl Serialize for JsonLine<'_> {
         let (schema, info) = (transition.episode().schema(), transition.episode().info());
         let (before, after) = (transition.before(), transition.after());
         let mut line = serializer.serialize_map(None)?;
-        line.serialize_entry("episode_id", &info.episode_id)?;
-        line.serialize_entry("agent_id", &info.agent_id)?;
-        line.serialize_entry("match_id", &transition.match_id())?;
-        line.serialize_entry("run", &info.run.get())?;
+        line.serialize_entry("episode_id", &Id(info.episode_id))?;
+        line.serialize_entry("agent_id", &Id(info.agent_id))?;
+        line.serialize_entry("match_id", &transition.match_id().map(Id))?;
+        line.serialize_entry("run", &Id(info.run.get()))?;
         line.serialize_entry("step", &transition.step())?;
         line.serialize_entry("tick", &transition.tick())?;
         line.serialize_entry("ticks", &transition.ticks())?;
@@ -89,8 +96,17 @@ impl Serialize for JsonLine<'_> {
             let name = format!("info.{}", column.name);
             line.serialize_entry(&name, &values(column, after.info_bytes(index)))?;
         }
-        line.serialize_entry("continues", &info.continues)?;
+        line.serialize_entry("continues", &info.continues.map(Id))?;
         line.end()
+    }
+}
+
+/// An id, as a string.
+struct Id(i64);
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 

@@ -9,28 +9,27 @@
 //!     rewards                 [T] f64
 //!     terminations            [T] bool
 //!     truncations             [T] bool
-//!     infos/                  each [T + 1]
+//!     infos/                  each [T + 1]: tick, action_mask, the info columns, and `reward.<term>`
 //! ```
 //!
 //! The action space is `Discrete` for a single discrete action, `MultiDiscrete` for several, a `Box` for `f32` columns alone,
-//! and otherwise a `Dict` of the columns. Infos have the index of Gymnasium: the info of an action is at the step that it led
-//! to, `t + 1`, and `action_mask` at its observation.
+//! and otherwise a `Dict` of the columns, in which a scalar that is not discrete has the shape `[1]`. Infos have the index of
+//! Gymnasium: the info and the reward terms of an action are at the step that it led to, `t + 1`, and `action_mask` is at its
+//! observation. At index 0, where no action led, infos of actions are 0.
 
-use crate::{
-    DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter,
-    sink::experience::dtype_name,
-};
+mod hdf5;
+mod spaces;
+
+use crate::{DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter};
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{Episode, Outcome, StepBytes, Transition, values},
 };
 use experience_export::disk::{self, atomic::AtomicFile};
-use hdf5_pure::{
-    AttrValue, Datatype, EnumTypeBuilder, FileBuilder, FormatError, GroupBuilder, make_f32_type, make_f64_type,
-    make_i8_type, make_i16_type, make_i32_type, make_i64_type, make_u8_type, make_u16_type, make_u32_type,
-    make_u64_type,
-};
+use hdf5::{Hdf5Types, link_name};
+use hdf5_pure::{AttrValue, FileBuilder, FormatError, GroupBuilder};
 use serde_json::{Value, json};
+use spaces::{column_space, observation_space, packed_space, shape};
 use std::{
     io::{BufWriter, IntoInnerError},
     path::{Path, PathBuf},
@@ -229,21 +228,21 @@ impl ActionFormat {
             Self::Columns(names) => {
                 let mut columns = group.create_group("actions");
                 for (index, (name, column)) in names.iter().zip(schema.action()).enumerate() {
-                    if let Space::Discrete { .. } = column.space
-                        && column.shape.is_empty()
-                    {
-                        let actions: Vec<i64> = episode
-                            .transitions()
-                            .flat_map(|transition| values(column.dtype, transition.after().action_bytes(index)))
-                            .map(|action| action as i64)
-                            .collect();
-                        columns.create_dataset(name).with_i64_data(&actions);
-                        continue;
-                    }
                     let rows = episode
                         .transitions()
                         .map(|transition| transition.after().action_bytes(index));
-                    types.write(&mut columns, name, column, rows, steps);
+                    if let Space::Discrete { .. } = column.space {
+                        let actions = rows.flat_map(|bytes| values(column.dtype, bytes));
+                        let actions: Vec<i64> = actions.map(|action| action as i64).collect();
+                        let mut extents = vec![steps];
+                        extents.extend(column.shape.iter().map(|extent| *extent as u64));
+                        columns
+                            .create_dataset(name)
+                            .with_i64_data(&actions)
+                            .with_shape(&extents);
+                    } else {
+                        types.write(&mut columns, name, column, rows, shape(column));
+                    }
                 }
                 group.add_group(columns.finish());
             }
@@ -306,154 +305,45 @@ fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action
             .with_raw_data(types.bool.clone(), bits, values)
             .with_shape(&shape);
     }
-    for (index, column) in schema
-        .info()
-        .iter()
-        .enumerate()
-        .filter(|(_, column)| column.width() > 0)
-    {
-        let name = link_name(&column.name);
-        // A duplicate name would make the file unreadable.
-        if !["tick", "action_mask"].contains(&name.as_str()) {
-            types.write(
-                &mut infos,
-                &name,
-                column,
-                rows().map(|row| row.info_bytes(index)),
-                steps + 1,
-            );
-        }
+    for (index, name) in info_names(schema) {
+        let column = &schema.info()[index];
+        let rows = rows().map(|row| row.info_bytes(index));
+        types.write(&mut infos, &name, column, rows, &column.shape);
+    }
+    for (index, term) in schema.reward_terms().iter().enumerate() {
+        let values: Vec<f32> = rows().map(|row| row.reward_terms()[index]).collect();
+        infos.create_dataset(&reward_name(term)).with_f32_data(&values);
     }
     group.add_group(infos.finish());
 }
 
-/// Escapes a name for one HDF5 link, so that it is not a path.
-fn link_name(name: &str) -> String {
-    let mut link = String::with_capacity(name.len());
-    for sign in name.chars() {
-        match sign {
-            '/' | '\0' | '%' => link.push_str(&format!("%{:02X}", u32::from(sign))),
-            _ => link.push(sign),
+/// The index of each info column with values, and its name in `infos`. A column that has the name of another entry is prefixed
+/// with `info.`, because a duplicate name would make the file unreadable.
+fn info_names(schema: &Schema) -> Vec<(usize, String)> {
+    let terms = schema.reward_terms().iter().map(|term| reward_name(term));
+    let mut taken: Vec<String> = ["tick", "action_mask"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(terms)
+        .collect();
+    let columns = schema.info().iter().enumerate();
+    let columns = columns.filter(|(_, column)| column.width() > 0);
+    let (clashing, mut names): (Vec<_>, Vec<_>) = columns
+        .map(|(index, column)| (index, link_name(&column.name)))
+        .partition(|(_, name)| taken.contains(name));
+    taken.extend(names.iter().map(|(_, name)| name.clone()));
+    for (index, mut name) in clashing {
+        while taken.contains(&name) {
+            name.insert_str(0, "info.");
         }
+        taken.push(name.clone());
+        names.push((index, name));
     }
-    match link.as_str() {
-        "" => "%empty".to_owned(),
-        "." => "%2E".to_owned(),
-        ".." => "%2E%2E".to_owned(),
-        _ => link,
-    }
+    names
 }
 
-/// Little-endian HDF5 types.
-struct Hdf5Types {
-    /// An enumeration of one byte, as `h5py` writes bools.
-    bool: Datatype,
-}
-
-impl Hdf5Types {
-    fn new() -> Result<Self, FormatError> {
-        let bool = EnumTypeBuilder::with_base(make_i8_type())
-            .value("FALSE", 0)
-            .value("TRUE", 1)
-            .build()?;
-        Ok(Self { bool })
-    }
-
-    fn of(&self, dtype: DType) -> Datatype {
-        match dtype {
-            DType::F32 => make_f32_type(),
-            DType::F64 => make_f64_type(),
-            DType::I8 => make_i8_type(),
-            DType::I16 => make_i16_type(),
-            DType::I32 => make_i32_type(),
-            DType::I64 => make_i64_type(),
-            DType::U8 => make_u8_type(),
-            DType::U16 => make_u16_type(),
-            DType::U32 => make_u32_type(),
-            DType::U64 => make_u64_type(),
-            DType::Bool => self.bool.clone(),
-        }
-    }
-
-    /// Writes the rows of a column in its own type and shape.
-    fn write<'a>(
-        &self,
-        group: &mut GroupBuilder,
-        name: &str,
-        column: &Column,
-        rows: impl Iterator<Item = &'a [u8]>,
-        count: u64,
-    ) {
-        let mut bytes: Vec<u8> = rows.flatten().copied().collect();
-        if cfg!(target_endian = "big") {
-            bytes.chunks_exact_mut(column.dtype.size()).for_each(<[u8]>::reverse);
-        }
-        let mut shape = vec![count];
-        shape.extend(column.shape.iter().map(|extent| *extent as u64));
-        let values = count * column.width() as u64;
-        group
-            .create_dataset(name)
-            .with_raw_data(self.of(column.dtype), bytes, values)
-            .with_shape(&shape);
-    }
-}
-
-fn observation_space(schema: &Schema) -> Value {
-    packed_space(schema.observation(), schema.observation_width())
-}
-
-/// All columns as one flat `Box`.
-fn packed_space(columns: &[Column], width: usize) -> Value {
-    let each = columns
-        .iter()
-        .flat_map(|column| core::iter::repeat_n(bounds(column), column.width()));
-    let (low, high): (Vec<_>, Vec<_>) = each.unzip();
-    json!({ "type": "Box", "dtype": "float32", "shape": [width], "low": low, "high": high })
-}
-
-fn column_space(column: &Column) -> Value {
-    let dtype = dtype_name(column.dtype);
-    if let Space::Discrete { n, .. } = column.space
-        && column.shape.is_empty()
-    {
-        return json!({ "type": "Discrete", "dtype": "int64", "start": 0, "n": n });
-    }
-    let (low, high) = bounds(column);
-    let nested = |bound: Value| {
-        column
-            .shape
-            .iter()
-            .rev()
-            .fold(bound, |inner, extent| Value::Array(vec![inner; *extent]))
-    };
-    json!({ "type": "Box", "dtype": dtype, "shape": column.shape, "low": nested(low), "high": nested(high) })
-}
-
-/// The minimum and the maximum of a column. Minari reads infinite bounds of floats from strings; integers have the bounds of
-/// their type.
-fn bounds(column: &Column) -> (Value, Value) {
-    let (low, high) = match column.space {
-        Space::Box { low, high } => (low, high),
-        Space::Discrete { n, .. } => (Some(0.0), Some(n.saturating_sub(1) as f64)),
-    };
-    let (type_min, type_max): (Value, Value) = match column.dtype {
-        DType::F32 | DType::F64 => (json!("-Infinity"), json!("Infinity")),
-        DType::I8 => (i8::MIN.into(), i8::MAX.into()),
-        DType::I16 => (i16::MIN.into(), i16::MAX.into()),
-        DType::I32 => (i32::MIN.into(), i32::MAX.into()),
-        DType::I64 => (i64::MIN.into(), i64::MAX.into()),
-        DType::U8 => (0.into(), u8::MAX.into()),
-        DType::U16 => (0.into(), u16::MAX.into()),
-        DType::U32 => (0.into(), u32::MAX.into()),
-        DType::U64 => (0.into(), u64::MAX.into()),
-        DType::Bool => (0.into(), 1.into()),
-    };
-    let exact = |bound: f64| match column.dtype {
-        DType::F32 | DType::F64 => json!(bound),
-        _ => json!(bound as i64),
-    };
-    let or_type_bound = |bound: Option<f64>, none: Value| bound.filter(|bound| bound.is_finite()).map_or(none, exact);
-    (or_type_bound(low, type_min), or_type_bound(high, type_max))
+fn reward_name(term: &str) -> String {
+    format!("reward.{}", link_name(term))
 }
 
 #[cfg(test)]

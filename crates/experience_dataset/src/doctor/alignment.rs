@@ -1,55 +1,58 @@
 //! Checks whether actions are recorded in the transitions that they affect.
 //!
-//! In an aligned recording, the change of some feature in a transition follows partly from the action of that transition. In a
-//! recording that is off by one, it follows from the action of a neighbour. Actions resemble their neighbours, and so do
-//! changes, so a correlation with a shifted action proves nothing. Therefore the change of a feature is regressed on the
-//! actions before, beside and after it, on the change before it, and on the value of the feature. The partial correlation
-//! (Fisher 1924, "The distribution of the partial correlation coefficient") of an action is the part of the change that it
-//! explains and the other regressors do not.
+//! In an aligned recording, the change of some feature in a transition follows from the action of that transition, `u[t]`. In one
+//! that leads, it follows from `u[t - 1]`, and in one that lags, from `u[t + 1]`. A correlation with a neighbour proves nothing:
+//! actions resemble their neighbours, and a player that reacts to what it observes ties `u[t + 1]` to the change before it in
+//! aligned recordings too. Nor does a fit of actions to observations prove anything, because the next observation contains the
+//! result of the action.
 //!
-//! This detects an action that leads its effect, because what a player reacts to is among the regressors. An action that lags
-//! is harder to detect: a player that reacts to its observation ties the action to the change *before* it in aligned recordings
-//! too. There the action beside a change must also explain next to nothing in a regression without the value of the feature. So
-//! some recordings that lag are not detected.
+//! Therefore the change is regressed on the observation, the change before it and all three actions, and the gain of an action is
+//! the share of the error that it removes beyond everything else (Granger 1969, "Investigating causal relations by econometric
+//! models and cross-spectral methods"). Errors are those of samples that the regression was not fitted to.
+//!
+//! - **Leads**: a feature has a gain of `u[t - 1]`, twice that of `u[t]`. In an aligned recording, the observation contains what
+//!   earlier actions led to, so they have no gain.
+//! - **Lags**: some feature has a gain of `u[t + 1]`, and none has one of `u[t]`. A deterministic player hides the gain of `u[t]` in
+//!   aligned recordings, and a player may react without an effect on what is observed. Both are told apart by how `u[t]` depends on
+//!   `o[t]`: the action must not follow from the observation alone, and must follow from the observation together with the change
+//!   that led to it. So recordings that lag are not found if the action sets a feature directly, and no other action does not.
 
-use super::{Diagnosis, Severity, Symptom};
+use super::{Diagnosis, Severity, Symptom, regression::Regression};
 use experience_core::{
     schema::{Schema, Space},
     transition::{Episode, Transition},
 };
 
 /// Maximum numbers of features and action terms, which are chosen evenly, and of transitions.
-const MAX_FEATURES: usize = 64;
+const MAX_FEATURES: usize = 48;
 const MAX_TERMS: usize = 32;
 const MAX_SAMPLES: u64 = 10_000;
-/// With fewer samples the maximum of many correlations is large by chance.
+/// With fewer samples, nothing is judged.
 const MIN_SAMPLES: u64 = 500;
-/// The partial correlation from which on a neighbour's action is reported.
-const STRONG: f64 = 0.5;
-/// The maximum partial correlation of the action beside the change, where the neighbour's action may be a reaction. Where it
-/// cannot, the maximum is half of the neighbour's.
-const WEAK: f64 = 0.2;
+const MIN_SAMPLES_PER_VARIABLE: u64 = 10;
+/// The gain of a neighbour's action from which on it is reported.
+const STRONG: f64 = 0.15;
+/// The gain up to which the action of the transition has no effect, and the same as a share of the neighbour's gain. Gains by chance
+/// reach 0.06 where the neighbour's is 1; in games in which the player reacts and the action has an effect, the share is 0.24 or more.
+const NONE: f64 = 0.03;
+const NONE_OF_NEIGHBOUR: f64 = 0.1;
+/// The share of an action that does not follow from the observation, from which on its effect can be told from the observation's.
+const FREE: f64 = 0.1;
+/// The share of it that follows from the change before, from which on the action may be the cause of that change.
+const CAUSAL: f64 = 0.3;
+/// The share of a change that observations leave unexplained, below which actions are not tested.
+const UNEXPLAINED: f64 = 1e-4;
 /// A discrete action with more alternatives is treated as a number.
 const MAX_ALTERNATIVES: u64 = 16;
-
-/// The intercept, the value of the feature, the change before, and the actions before, beside and after.
-const REGRESSORS: usize = 6;
-const LEVEL: usize = 1;
-const BEFORE: usize = 3;
-const BESIDE: usize = 4;
-const AFTER: usize = 5;
 
 /// Collects the regressions of feature changes on actions.
 pub(super) struct AlignmentCheck {
     features: Vec<usize>,
     terms: Vec<ActionTerm>,
-    /// For each pair of a feature and a term.
-    moments: Vec<Moments>,
-    samples: u64,
-    /// The value of each feature, the change before, and the change.
-    changes: Vec<[f64; 3]>,
-    /// Each term before, beside and after the change.
-    actions: Vec<[f64; 3]>,
+    regression: Regression,
+    /// The variables of a sample: the intercept; each feature and its change before; each term before, beside and after the
+    /// change; and the change of each feature.
+    sample: Vec<f64>,
 }
 
 /// A number that is derived from the action.
@@ -60,12 +63,12 @@ struct ActionTerm {
     alternative: Option<f64>,
 }
 
-/// The sums of products of a linear regression.
-#[derive(Clone, Default)]
-struct Moments {
-    products: [[f64; REGRESSORS]; REGRESSORS],
-    with_change: [f64; REGRESSORS],
-    change_squared: f64,
+/// The place of an action relative to a change.
+#[derive(Clone, Copy)]
+enum Place {
+    Before,
+    Beside,
+    After,
 }
 
 impl AlignmentCheck {
@@ -98,20 +101,19 @@ impl AlignmentCheck {
             index += 1;
             keep.binary_search(&(index - 1)).is_ok()
         });
+        let variables = 1 + 3 * features.len() + 3 * terms.len();
         Self {
-            moments: vec![Moments::default(); features.len() * terms.len()],
-            changes: vec![[0.0; 3]; features.len()],
-            actions: vec![[0.0; 3]; terms.len()],
+            regression: Regression::new(variables),
+            sample: Vec::with_capacity(variables),
             features,
             terms,
-            samples: 0,
         }
     }
 
     pub(super) fn add(&mut self, episode: &Episode) {
         let mut actions: [Vec<f64>; 3] = Default::default();
         for step in 1..episode.len().saturating_sub(1) {
-            if self.samples >= MAX_SAMPLES {
+            if self.regression.samples() >= MAX_SAMPLES {
                 return;
             }
             for (offset, action) in actions.iter_mut().enumerate() {
@@ -126,144 +128,173 @@ impl AlignmentCheck {
         let change = |transition: Transition<'_>, feature: usize| {
             f64::from(transition.next_observation()[feature]) - f64::from(transition.observation()[feature])
         };
-        for (changes, feature) in self.changes.iter_mut().zip(&self.features) {
-            let level = f64::from(now.observation()[*feature]);
-            *changes = [level, change(before, *feature), change(now, *feature)];
-        }
-        for (values, term) in self.actions.iter_mut().zip(&self.terms) {
-            for (value, action) in values.iter_mut().zip(actions) {
+        let (features, terms, sample) = (&self.features, &self.terms, &mut self.sample);
+        sample.clear();
+        sample.push(1.0);
+        sample.extend(features.iter().map(|feature| f64::from(now.observation()[*feature])));
+        sample.extend(features.iter().map(|feature| change(before, *feature)));
+        for action in actions {
+            sample.extend(terms.iter().map(|term| {
                 let raw = action[term.index];
-                *value = term
-                    .alternative
-                    .map_or(raw, |alternative| f64::from(u8::from(raw == alternative)));
-            }
+                term.alternative
+                    .map_or(raw, |alternative| f64::from(u8::from(raw == alternative)))
+            }));
         }
+        sample.extend(features.iter().map(|feature| change(now, *feature)));
         // One non-finite value would make every sum non-finite.
-        if !self
-            .changes
-            .as_flattened()
-            .iter()
-            .chain(self.actions.as_flattened())
-            .all(|value| value.is_finite())
-        {
-            return;
-        }
-        self.samples += 1;
-        let mut moments = self.moments.iter_mut();
-        for [level, earlier, change] in &self.changes {
-            for [a, b, c] in &self.actions {
-                if let Some(moments) = moments.next() {
-                    moments.add([1.0, *level, *earlier, *a, *b, *c], *change);
-                }
-            }
+        if sample.iter().all(|value| value.is_finite()) {
+            self.regression.add(sample);
         }
     }
 
     pub(super) fn report(self, schema: &Schema, diagnosis: &mut Diagnosis) {
-        if self.samples < MIN_SAMPLES {
+        let regressors = 1 + 2 * self.features.len() + 3 * self.terms.len();
+        let enough = MIN_SAMPLES.max(MIN_SAMPLES_PER_VARIABLE * regressors as u64);
+        if self.terms.is_empty() || self.features.is_empty() || self.regression.samples() < enough {
             return;
         }
-        // The maximum partial correlation and its index, with or without the value of the feature among the regressors.
-        let max = |regressor: usize, without_level: bool| {
-            let explained = self
-                .moments
-                .iter()
-                .map(|moments| moments.partial_correlation(regressor, without_level));
-            explained
-                .enumerate()
-                .map(|(index, explained)| (explained, index))
-                .fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a })
+        let found = self.leads().map(|found| (Symptom::ActionLeads, Place::Before, found));
+        let Some((symptom, place, (feature, gain))) =
+            found.or_else(|| self.lags().map(|found| (Symptom::ActionLags, Place::After, found)))
+        else {
+            return;
         };
-        let (before, after, beside) = (max(BEFORE, false), max(AFTER, true), max(BESIDE, false).0);
-        let (symptom, strongest, beside, neighbour, cause) = if before.0 >= STRONG && 2.0 * beside <= before.0 {
-            (
-                Symptom::ActionLeads,
-                before,
-                beside,
+        let (neighbour, cause) = match symptom {
+            Symptom::ActionLeads => (
                 "the transition before",
                 "the intent is written for the next tick, after the simulation step: name the schedule that decides with \
-                 `.read_actions_after(…)`, so that the action is the one that the tick consumes; or the game applies actions a tick late",
-            )
-        } else {
-            let beside = beside.max(max(BESIDE, true).0);
-            if after.0 < STRONG || beside > WEAK {
-                return;
-            }
-            (
-                Symptom::ActionLags,
-                after,
-                beside,
+                 `.read_actions_after(…)`, so that the action is the one that the tick consumes; or the game applies actions a tick \
+                 late",
+            ),
+            _ => (
                 "the transition after",
                 "the simulation step comes before the capture reads the action, or the observation is captured a tick late: name \
                  the schedule that decides with `.read_actions_after(…)`, and order sensors before the capture; or no action changes \
                  what is observed, and bots only react",
-            )
+            ),
         };
         let names = schema.feature_names();
-        let feature = &names[self.features[strongest.1 / self.terms.len()]];
-        let term = &self.terms[strongest.1 % self.terms.len()].name;
+        let (feature_name, term) = (
+            &names[self.features[feature]],
+            &self.terms[self.strongest(place, feature)].name,
+        );
         diagnosis.add(
             symptom,
             Severity::Error,
             format!(
-                "changes follow from the action of {neighbour} (partial correlation {:.2}), and not from the action beside them \
-                 ({:.2} at most)",
-                strongest.0, beside
+                "changes follow from the action of {neighbour}, which explains {:.0} % of what the observation does not, and not from \
+                 the action beside them",
+                100.0 * gain
             ),
-            vec![format!("`{feature}` follows from `{term}`")],
+            vec![format!("`{feature_name}` follows from `{term}`")],
             cause,
         );
     }
-}
 
-impl Moments {
-    fn add(&mut self, regressors: [f64; REGRESSORS], change: f64) {
-        for (row, a) in regressors.iter().enumerate() {
-            for (column, b) in regressors.iter().enumerate() {
-                self.products[row][column] += a * b;
-            }
-            self.with_change[row] += a * change;
-        }
-        self.change_squared += change * change;
+    /// The feature whose change follows most from the action before, and the gain.
+    fn leads(&self) -> Option<(usize, f64)> {
+        let before = self.gains(Place::Before, true);
+        let beside = self.gains(Place::Beside, true);
+        let leading = before.into_iter().zip(beside).enumerate();
+        leading
+            .filter(|(_, (before, beside))| *before >= STRONG && *before >= 2.0 * beside)
+            .map(|(feature, (before, _))| (feature, before))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// The partial correlation of `regressor` with the change, given the others, from 0 to 1.
-    fn partial_correlation(&self, regressor: usize, without_level: bool) -> f64 {
-        let mut used = [true; REGRESSORS];
-        used[LEVEL] = !without_level;
-        let with = self.unexplained(used);
-        used[regressor] = false;
-        let without = self.unexplained(used);
-        // The others explain everything but the rounding error.
-        if without <= 1e-9 * self.change_squared {
-            return 0.0;
+    /// The feature whose change follows most from the action after, and the gain.
+    fn lags(&self) -> Option<(usize, f64)> {
+        let levels = self.levels();
+        let beside = self.variables(Place::Beside);
+        let total = self.regression.errors(&[0], &beside);
+        let free = self.regression.errors(&levels, &beside);
+        let free_of_change = self
+            .regression
+            .errors(&[levels, self.changes_before()].concat(), &beside);
+        let causal: Vec<usize> = (0..self.terms.len())
+            .filter(|term| free[*term] > FREE * total[*term] && free_of_change[*term] <= (1.0 - CAUSAL) * free[*term])
+            .collect();
+        if causal.is_empty() {
+            return None;
         }
-        (1.0 - with / without).clamp(0.0, 1.0).sqrt()
+        let gains = self.gains_of(Place::After, &causal, true);
+        let strongest = gains.into_iter().enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+        let (feature, gain) = strongest.filter(|(_, gain)| *gain >= STRONG)?;
+        let none = NONE.max(NONE_OF_NEIGHBOUR * gain);
+        let has_effect = |with_change| {
+            self.gains(Place::Beside, with_change)
+                .into_iter()
+                .any(|gain| gain > none)
+        };
+        (!has_effect(true) && !has_effect(false)).then_some((feature, gain))
     }
 
-    /// The residual sum of squares of the regression on the `used` regressors, by Gaussian elimination of the normal equations.
-    fn unexplained(&self, used: [bool; REGRESSORS]) -> f64 {
-        let mut rows = self.products;
-        let mut left = self.change_squared;
-        let mut change = self.with_change;
-        for pivot in (0..REGRESSORS).filter(|pivot| used[*pivot]) {
-            let divisor = rows[pivot][pivot];
-            // The regressor is linearly dependent on those before it.
-            if divisor <= 1e-9 * self.products[pivot][pivot] {
-                continue;
+    /// For the change of each feature, the gain of the action at a place.
+    fn gains(&self, place: Place, with_change: bool) -> Vec<f64> {
+        let all: Vec<usize> = (0..self.terms.len()).collect();
+        self.gains_of(place, &all, with_change)
+    }
+
+    /// For the change of each feature, the gain of some terms at a place, beyond the observation, the change before if
+    /// `with_change`, and the actions at the other places: the share of the error of a regression without actions.
+    fn gains_of(&self, place: Place, terms: &[usize], with_change: bool) -> Vec<f64> {
+        let mut observed = self.levels();
+        if with_change {
+            observed.extend(self.changes_before());
+        }
+        let tested = self.variables(place);
+        let tested: Vec<usize> = terms.iter().map(|term| tested[*term]).collect();
+        let mut others = observed.clone();
+        for other in [Place::Before, Place::Beside, Place::After] {
+            if other as usize != place as usize {
+                others.extend(self.variables(other));
             }
-            left -= change[pivot] * change[pivot] / divisor;
-            let source = rows[pivot];
-            let moved = change[pivot];
-            for row in pivot + 1..REGRESSORS {
-                let factor = source[row] / divisor;
-                for column in pivot..REGRESSORS {
-                    rows[row][column] -= factor * source[column];
+        }
+        let mut all = [others.as_slice(), &tested].concat();
+        all.sort_unstable();
+        let changes = self.changes();
+        let total = self.regression.errors(&[0], &changes);
+        let base = self.regression.errors(&observed, &changes);
+        let without = self.regression.errors(&others, &changes);
+        let with = self.regression.errors(&all, &changes);
+        (0..changes.len())
+            .map(|feature| {
+                if base[feature] <= UNEXPLAINED * total[feature] || base[feature] <= 0.0 {
+                    return 0.0;
                 }
-                change[row] -= factor * moved;
-            }
-        }
-        left.max(0.0)
+                ((without[feature] - with[feature]) / base[feature]).clamp(0.0, 1.0)
+            })
+            .collect()
+    }
+
+    /// The term at a place that explains most of the change of a feature.
+    fn strongest(&self, place: Place, feature: usize) -> usize {
+        let gains = (0..self.terms.len()).map(|term| {
+            let observed = [self.levels(), self.changes_before(), vec![self.variables(place)[term]]].concat();
+            self.regression.errors(&observed, &self.changes()[feature..=feature])[0]
+        });
+        let least = gains.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+        least.map_or(0, |(term, _)| term)
+    }
+
+    /// The variables of the intercept and the observation.
+    fn levels(&self) -> Vec<usize> {
+        (0..=self.features.len()).collect()
+    }
+
+    fn changes_before(&self) -> Vec<usize> {
+        let features = self.features.len();
+        (1 + features..1 + 2 * features).collect()
+    }
+
+    fn changes(&self) -> Vec<usize> {
+        let start = 1 + 2 * self.features.len() + 3 * self.terms.len();
+        (start..start + self.features.len()).collect()
+    }
+
+    fn variables(&self, place: Place) -> Vec<usize> {
+        let start = 1 + 2 * self.features.len() + place as usize * self.terms.len();
+        (start..start + self.terms.len()).collect()
     }
 }
 

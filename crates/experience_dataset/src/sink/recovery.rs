@@ -67,6 +67,8 @@ pub struct RecoveredRun {
     pub last_tick: Option<i64>,
     /// Parts of the journal and of the buffer files that could not be read, one sentence each.
     pub unread: Vec<String>,
+    /// Those of `unread` that are ordinary: the process died in the middle of a write, whose rows count as lost.
+    pub torn: Vec<String>,
     /// The folder of buffer files that were read and not removed, because nothing proves that they are of this dataset: it is a
     /// copy, or version 0.1.0 wrote it. Remove the files whose names begin with the run if no dataset needs them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +76,12 @@ pub struct RecoveredRun {
 }
 
 impl RecoveredRun {
+    /// The parts that could not be read although the process had written them: `unread` without `torn`.
+    pub fn damage(&self) -> impl Iterator<Item = &str> {
+        let damage = self.unread.iter().filter(|unread| !self.torn.contains(unread));
+        damage.map(String::as_str)
+    }
+
     /// States from which tick on transitions may be lost that [`lost`](Self::lost) does not count; empty if no row has
     /// survived.
     #[must_use]
@@ -281,7 +289,7 @@ fn log(folder: &Path, recovery: &Recovery) {
             found.lost,
             found.after_last_tick()
         );
-        for unread in &found.unread {
+        for unread in found.damage() {
             tracing::warn!("cannot recover a part of run {}: {unread}", found.run);
         }
         if let Some(buffers) = &found.kept_buffers {
@@ -379,6 +387,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         lost: 0,
         last_tick: state.last_tick.max(shards.last_tick()),
         unread: core::mem::take(&mut state.unread),
+        torn: core::mem::take(&mut state.torn),
         kept_buffers: buffers.filter(|_| !owns_buffers && !rings.is_empty()),
     };
     let builders = core::mem::take(&mut state.builders);
@@ -421,10 +430,14 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         journal::remove(&journal).map_err(io_error("remove", &journal))?;
     } else {
         let kept = keep_damaged(folder, &journal, damaged)?;
-        recovered.unread.push(format!(
+        let kept = format!(
             "its damaged segments are kept in `{}`; `experience recover --discard-damaged` removes them",
             kept.display()
-        ));
+        );
+        if recovered.damage().next().is_none() {
+            recovered.torn.push(kept.clone());
+        }
+        recovered.unread.push(kept);
     }
     Ok((!was_over || recovered.episodes > 0 || !recovered.unread.is_empty()).then_some(recovered))
 }

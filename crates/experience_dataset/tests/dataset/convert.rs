@@ -12,7 +12,7 @@ use experience_core::{
 };
 use experience_dataset::{
     Dataset, DatasetError, RecordingData,
-    convert::{to_bincode, to_jsonl, to_lerobot},
+    convert::{JsonLine, to_bincode, to_jsonl, to_lerobot},
 };
 use experience_export::journal::{JournalReader, Record};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -67,11 +67,12 @@ fn lines_hold_every_column() {
             line["reward.hit"].as_f64(),
             Some(f64::from(transition.reward_terms()[1]))
         );
+        let info = transition.episode().info();
+        assert_eq!(line["episode_id"], info.episode_id.to_string());
         assert_eq!(
-            line["episode_id"].as_i64(),
-            Some(transition.episode().info().episode_id)
+            line["match_id"].as_str().map(str::to_owned),
+            transition.match_id().map(|id| id.to_string())
         );
-        assert_eq!(line["match_id"].as_i64(), transition.match_id());
         assert_eq!(
             line["end_reason"].as_str(),
             transition.end_reason().map(EndReason::as_str)
@@ -85,6 +86,30 @@ fn lines_hold_every_column() {
         assert_eq!(line["info.big"].as_u64(), Some(big), "all digits are kept");
     }
     assert!(lines.next().is_none());
+}
+
+#[test]
+fn ids_are_strings_because_json_readers_round_large_numbers() {
+    let schema = Schema::new("p").with_observation([Column::feature("x")]).into_shared();
+    let run = RunId::from_bits(0x7fff_ffff);
+    let agent = (1 << 53) + 1;
+    let mut info = info(run, 7, agent);
+    info.continues = Some(run.episode_id(6));
+    let mut rows = generated(&schema, info, 0, 2, 1).rows().to_vec();
+    for row in rows.chunks_exact_mut(schema.layout().row_words()) {
+        StepHeader::of_mut(row).set_match_id(Some(agent));
+    }
+    let episode = Episode::new(schema, info, rows, Outcome::Truncated, EndReason::GAP);
+    let line = serde_json::to_value(JsonLine(episode.transition(0))).unwrap();
+    for (column, id) in [
+        ("episode_id", info.episode_id),
+        ("agent_id", agent),
+        ("match_id", agent),
+        ("run", run.get()),
+        ("continues", run.episode_id(6)),
+    ] {
+        assert_eq!(line[column], Value::String(id.to_string()), "{column}");
+    }
 }
 
 #[test]
@@ -193,6 +218,117 @@ fn lerobot_has_its_feature_names_and_all_frames() {
 }
 
 #[test]
+fn lerobot_statistics_are_of_the_frames() {
+    let schema = fighter()
+        .with_action([Column::scalar("aim", DType::F64, Space::unbounded())])
+        .into_shared();
+    let (_root, recording) = dataset(&episodes(&schema, RUN, 5));
+    let to = tempdir().unwrap();
+    to_lerobot(&recording, to.path(), "win", None, &mut |_| {}).unwrap();
+    let frames = table(&to.path().join("data/chunk-000/file-000.parquet"));
+    let stats: Value = serde_json::from_slice(&fs::read(to.path().join("meta/stats.json")).unwrap()).unwrap();
+    for (name, width) in [("observation.state", 9), ("action", 4), ("next.reward", 1)] {
+        let values = match width {
+            1 => frames[name].as_primitive::<Float32Type>().values().to_vec(),
+            _ => frames[name]
+                .as_fixed_size_list()
+                .values()
+                .as_primitive::<Float32Type>()
+                .values()
+                .to_vec(),
+        };
+        let stats = &stats[name];
+        assert_eq!(stats["count"], serde_json::json!([50]), "{name}");
+        for index in 0..width {
+            let column: Vec<f64> = values.chunks_exact(width).map(|row| f64::from(row[index])).collect();
+            let mean = column.iter().sum::<f64>() / 50.0;
+            assert!((stats["mean"][index].as_f64().unwrap() - mean).abs() < 1e-9 * mean.abs().max(1.0));
+            let max = column.iter().copied().fold(f64::MIN, f64::max);
+            assert_eq!(stats["max"][index].as_f64(), Some(max), "{name}");
+        }
+    }
+}
+
+#[test]
+fn lerobot_refuses_runs_whose_clock_is_not_that_of_their_tick_rate() {
+    let schema = fighter().into_shared();
+    let to = tempdir().unwrap();
+    let slower = |episode: &Episode, from: usize| {
+        let mut rows = episode.rows().to_vec();
+        let mut time = 0.0;
+        for (index, row) in rows.chunks_exact_mut(schema.layout().row_words()).enumerate() {
+            StepHeader::of_mut(row).timestamp = time;
+            time += if index < from { 1.0 / 60.0 } else { 1.0 / 30.0 };
+        }
+        Episode::new(
+            schema.clone(),
+            *episode.info(),
+            rows,
+            episode.outcome(),
+            episode.reason().clone(),
+        )
+    };
+    let mut all = episodes(&schema, RUN, 4);
+    for from in [0, 4] {
+        all[2] = slower(&episodes(&schema, RUN, 4)[2], from);
+        let (_root, recording) = dataset(&all);
+        let new = to.path().join(from.to_string());
+        let error = to_lerobot(&recording, &new, "p", None, &mut |_| {})
+            .unwrap_err()
+            .to_string();
+        let id = RUN.episode_id(2);
+        assert!(
+            error.contains(&format!("episode {id}")) && error.contains("`fps`"),
+            "{error}"
+        );
+        assert!(error.contains("60 ticks per second"), "{error}");
+        to_lerobot(&recording, &new, "p", Some(60), &mut |_| {}).unwrap();
+    }
+}
+
+#[test]
+fn lerobot_takes_the_tick_rate_of_the_runs_that_have_frames() {
+    let schema = fighter().into_shared();
+    let root = tempdir().unwrap();
+    write(root.path(), &episodes(&schema, RUN, 2));
+    let run = root.path().join("fighter/runs/00000001.json");
+    let account = fs::read_to_string(&run).unwrap();
+    // A run that recorded no episode has no say.
+    let idle = account
+        .replace("\"00000001\"", "\"00000002\"")
+        .replace("\"tick_rate\": 60.0", "\"tick_rate\": 50.0");
+    assert_ne!(idle, account);
+    fs::write(root.path().join("fighter/runs/00000002.json"), idle).unwrap();
+    let convert = |to: &str| {
+        let recording = Dataset::open(root.path()).unwrap().recordings()[0].clone();
+        to_lerobot(&recording, &root.path().join(to), "p", None, &mut |_| {})
+    };
+    convert("a").unwrap();
+    // A run with frames and without an account has an unknown rate.
+    fs::remove_file(run).unwrap();
+    let error = convert("b").unwrap_err().to_string();
+    assert!(error.contains("run 00000001") && error.contains("`fps`"), "{error}");
+}
+
+#[test]
+fn lerobot_refuses_integers_that_are_no_f32() {
+    let schema = Schema::new("p")
+        .with_observation([Column::feature("x")])
+        .with_action([Column::scalar("c", DType::U32, Space::unbounded())])
+        .into_shared();
+    let mut rows = generated(&schema, info(RUN, 0, 1), 0, 3, 1).rows().to_vec();
+    let at = schema.layout().action_offsets()[0];
+    for row in rows.chunks_exact_mut(schema.layout().row_words()) {
+        bytemuck::cast_slice_mut::<u64, u8>(row)[at..at + 4].copy_from_slice(&16_777_217_u32.to_ne_bytes());
+    }
+    let episode = Episode::new(schema, info(RUN, 0, 1), rows, Outcome::Terminated, EndReason::DEATH);
+    let (_root, recording) = dataset(&[episode]);
+    let to = tempdir().unwrap();
+    let error = to_lerobot(&recording, &to.path().join("new"), "p", None, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("16777217"), "{error}");
+}
+
+#[test]
 fn lerobot_stores_a_vector_of_one_as_a_number() {
     let schema = Schema::new("p")
         .with_observation([Column::feature("x")])
@@ -228,6 +364,7 @@ fn recordings_that_lerobot_cannot_represent_are_refused() {
             let header = StepHeader::of_mut(row);
             tick += i64::from(ticks);
             (header.tick, header.ticks) = (tick, ticks);
+            header.timestamp = tick as f64 / 60.0;
         }
         [Episode::new(
             schema.clone(),
@@ -338,6 +475,69 @@ mod minari {
             serde_json::json!([[-32768, -32768], [-32768, -32768]])
         );
         assert!(parts["subspaces"]["a%2F..%2Fb"].is_object());
+    }
+
+    #[test]
+    fn parts_of_a_mixed_action_have_one_value_or_more() {
+        let schema = Schema::new("p")
+            .with_observation([Column::feature("x")])
+            .with_action([
+                Column::scalar("aim", DType::F32, Space::bounded(-1.0, 1.0)),
+                Column::scalar("many", DType::U64, Space::bounded(0.5, 2e19)),
+                Column::scalar("deed", DType::U8, choice(3)),
+                Column {
+                    space: choice(4),
+                    ..tensor("slots", DType::U8, &[2, 2])
+                },
+            ])
+            .into_shared();
+        let (_to, metadata, file) = converted(&episodes(&schema, RUN, 2));
+        let action = space(&metadata, "action_space")["subspaces"].clone();
+        // A `Box` of shape `[]` has no dimension that a loader can batch.
+        assert_eq!(action["aim"]["shape"], serde_json::json!([1]));
+        assert_eq!(action["aim"]["low"], serde_json::json!([-1.0]));
+        // The bounds are the integers within those of the source.
+        assert_eq!(action["many"]["low"], serde_json::json!([1]));
+        assert_eq!(action["many"]["high"], serde_json::json!([u64::MAX]));
+        assert_eq!(action["deed"]["n"], 3);
+        assert_eq!(
+            (&action["slots"]["type"], &action["slots"]["nvec"]),
+            (&"MultiDiscrete".into(), &serde_json::json!([[4, 4], [4, 4]]))
+        );
+        let shape = |name: &str| {
+            file.dataset(&format!("episode_0/actions/{name}"))
+                .unwrap()
+                .shape()
+                .unwrap()
+        };
+        assert_eq!(shape("aim"), [10, 1]);
+        assert_eq!(shape("deed"), [10]);
+        assert_eq!(shape("slots"), [10, 2, 2]);
+    }
+
+    #[test]
+    fn every_info_column_is_there() {
+        let schema = Schema::new("p")
+            .with_observation([Column::feature("x")])
+            .with_action([Column::scalar("c", DType::U8, choice(3))])
+            .with_info(["tick", "info.tick", "reward"].map(|name| Column::scalar(name, DType::F32, Space::unbounded())))
+            .with_reward_terms(["coin"])
+            .into_shared();
+        let all = episodes(&schema, RUN, 1);
+        let (_to, _metadata, file) = converted(&all);
+        let read = |name: &str| {
+            let read = file.dataset(&format!("episode_0/infos/{name}")).unwrap().read_f32();
+            read.unwrap()
+        };
+        let after = all[0].transition(4).after();
+        for (name, column) in [
+            ("info.tick", "info.tick"),
+            ("info.info.tick", "tick"),
+            ("reward", "reward"),
+        ] {
+            assert_eq!(f64::from(read(name)[5]), after.info(column).unwrap()[0], "{name}");
+        }
+        assert_eq!(read("reward.coin")[5], after.reward_terms()[0]);
     }
 
     #[test]

@@ -69,12 +69,13 @@ pub fn generated(schema: &Arc<Schema>, info: EpisodeInfo, tick: i64, len: usize,
     let layout = schema.layout();
     let mut rows = vec![0; (len + 1) * layout.row_words()];
     let mut changing = vec![0_f32; schema.observation_width()];
+    let match_id = Some(seed as i64 % 4).filter(|id| *id > 0);
     for (index, row) in rows.chunks_exact_mut(layout.row_words()).enumerate() {
         let mut header = StepHeader::new(StepKind::Transition);
         header.tick = tick + index as i64;
         header.timestamp = header.tick as f64 / 60.0;
         header.agent_id = info.agent_id;
-        header.set_match_id(Some(numbers.0 as i64 % 4).filter(|id| *id > 0));
+        header.set_match_id(match_id);
         header.episode = info.episode_id as u32;
         header.ticks = 1;
         header.reward = numbers.below(1000) as f64 / 7.0;

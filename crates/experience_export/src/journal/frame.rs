@@ -25,6 +25,14 @@ pub(super) fn preamble() -> [u8; PREAMBLE] {
     bytes
 }
 
+/// Whether `bytes`, the end of a segment, are the beginning of a longer frame, as far as its length can be trusted.
+pub(super) fn is_truncated(bytes: &[u8]) -> bool {
+    match bytes.split_first_chunk::<4>() {
+        Some((length, _)) => bytes.len() < HEADER.saturating_add(u32::from_le_bytes(*length) as usize),
+        None => true,
+    }
+}
+
 /// Why a file cannot be read as a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Foreign {

@@ -65,7 +65,7 @@ pub struct Damage {
 pub enum Unread {
     /// The last frame is truncated: the process died while it was written, or the disk was full.
     Torn,
-    /// It is damaged: frames follow it.
+    /// It is damaged: frames follow it, or a frame of that length was written.
     Damaged,
     /// The file is no segment.
     NoSegment,
@@ -206,7 +206,11 @@ impl JournalReader {
                 }
                 Some(Found::Damaged(length)) => damage(at, length, Unread::Damaged),
                 Some(Found::Tail(length)) if at == 0 => damage(at, length, Unread::NoSegment),
-                Some(Found::Tail(length)) => damage(at, length, Unread::Torn),
+                // A frame that is whole by its length was damaged later.
+                Some(Found::Tail(length)) => {
+                    let is_torn = frame::is_truncated(&bytes[at..]);
+                    damage(at, length, if is_torn { Unread::Torn } else { Unread::Damaged });
+                }
                 None => return Ok(scanner.last()),
             }
         }

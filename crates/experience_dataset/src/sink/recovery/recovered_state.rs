@@ -8,7 +8,7 @@ use experience_core::{
 use experience_export::{
     SinkError,
     assembly::EpisodeBuilder,
-    journal::{Counts, Head, JournalError, JournalReader, Place, Record},
+    journal::{Counts, Head, JournalError, JournalReader, Place, Record, Unread},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -50,6 +50,8 @@ pub(super) struct RecoveredState {
     pub(super) unread: Vec<String>,
     /// Segments of the journal with a part that could not be read.
     pub(super) damaged_segments: BTreeSet<u32>,
+    /// Those of `unread` that are the last write of the process, which its death cut short.
+    pub(super) torn: Vec<String>,
     /// Whether the current segment is of another run or schema. Its records are skipped.
     is_foreign: bool,
 }
@@ -126,6 +128,7 @@ impl RecoveredState {
             started: 0.0,
             unread: Vec::new(),
             damaged_segments: BTreeSet::new(),
+            torn: Vec::new(),
             is_foreign: false,
         };
         let reader =
@@ -144,6 +147,8 @@ impl RecoveredState {
                 journal.display()
             ));
         }
+        let torn = reader.damage.iter().filter(|damage| damage.kind == Unread::Torn);
+        state.torn.extend(torn.map(ToString::to_string));
         let compacted: Vec<_> = state.compactions.keys().copied().collect();
         for episode_id in compacted {
             state.finish_compaction(episode_id);

@@ -1,0 +1,251 @@
+//! Writes frames to Parquet files, and computes their statistics.
+
+use super::{FILE_BYTES, FILES_PER_CHUNK, commit, writer};
+use crate::{DatasetError, ValueProfile};
+use arrow_array::{ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
+use arrow_schema::{ArrowError, DataType, Field, Schema as ArrowSchema};
+use core::ops::Range;
+use experience_core::{
+    schema::{Column, DType, Schema},
+    transition::{Episode, Transition},
+};
+use experience_export::disk::atomic::AtomicFile;
+use parquet::arrow::ArrowWriter;
+use serde_json::{Value, json};
+use std::{path::Path, sync::Arc};
+
+/// The location of an episode's frames.
+pub(super) struct EpisodeLocation {
+    pub(super) len: usize,
+    pub(super) file: usize,
+    pub(super) rows: Range<i64>,
+}
+
+/// Writes frames to Parquet files.
+pub(super) struct FrameWriter<'a> {
+    root: &'a Path,
+    schema: &'a Schema,
+    arrow: Arc<ArrowSchema>,
+    fps: u32,
+    open: Option<ArrowWriter<AtomicFile>>,
+    files: usize,
+    index: i64,
+    stats: FrameStats,
+}
+
+impl<'a> FrameWriter<'a> {
+    pub(super) fn new(root: &'a Path, schema: &'a Schema, fps: u32) -> Self {
+        let list = |width: usize| match width {
+            // `LeRobot` stores a vector of one value as a scalar.
+            1 => DataType::Float32,
+            _ => DataType::FixedSizeList(
+                Field::new_list_field(DataType::Float32, true).into(),
+                i32::try_from(width).unwrap_or(i32::MAX),
+            ),
+        };
+        let fields = [
+            ("observation.state", list(schema.observation_width())),
+            ("observation.environment_state", list(schema.observation_width())),
+            ("action", list(schema.action_width())),
+            ("next.reward", DataType::Float32),
+            ("next.done", DataType::Boolean),
+            ("next.terminated", DataType::Boolean),
+            ("next.truncated", DataType::Boolean),
+            ("agent_id", DataType::Int64),
+            ("tick", DataType::Int64),
+            ("timestamp", DataType::Float32),
+            ("frame_index", DataType::Int64),
+            ("episode_index", DataType::Int64),
+            ("index", DataType::Int64),
+            ("task_index", DataType::Int64),
+        ];
+        let fields: Vec<_> = fields
+            .into_iter()
+            .map(|(name, kind)| Field::new(name, kind, true))
+            .collect();
+        Self {
+            root,
+            schema,
+            arrow: Arc::new(ArrowSchema::new(fields)),
+            fps,
+            open: None,
+            files: 0,
+            index: 0,
+            stats: FrameStats::new(schema),
+        }
+    }
+
+    pub(super) fn write(&mut self, episode: &Episode, episode_index: usize) -> Result<EpisodeLocation, DatasetError> {
+        let path = self.root.join(format!(
+            "data/chunk-{:03}/file-{:03}.parquet",
+            self.files / FILES_PER_CHUNK,
+            self.files % FILES_PER_CHUNK
+        ));
+        check_actions(episode, self.root)?;
+        self.stats.add(episode);
+        let batch = self
+            .batch(episode, episode_index)
+            .map_err(|error| DatasetError::write(&path, error))?;
+        let writer = match &mut self.open {
+            Some(writer) => writer,
+            None => self.open.insert(writer(&path, &self.arrow)?),
+        };
+        writer
+            .write(&batch)
+            .map_err(|error| DatasetError::write(&path, error))?;
+        let location = EpisodeLocation {
+            len: episode.len(),
+            file: self.files,
+            rows: self.index..self.index + episode.len() as i64,
+        };
+        self.index = location.rows.end;
+        if writer.bytes_written() + writer.in_progress_size() >= FILE_BYTES {
+            self.end_file()?;
+        }
+        Ok(location)
+    }
+
+    fn batch(&self, episode: &Episode, episode_index: usize) -> Result<RecordBatch, ArrowError> {
+        let len = episode.len();
+        let flat = |values: Vec<f32>, width: usize| -> Result<ArrayRef, ArrowError> {
+            let values = Arc::new(Float32Array::from(values));
+            if width == 1 {
+                return Ok(values);
+            }
+            let item = Field::new_list_field(DataType::Float32, true).into();
+            let width = i32::try_from(width).unwrap_or(i32::MAX);
+            Ok(Arc::new(FixedSizeListArray::try_new(item, width, values, None)?))
+        };
+        let transitions = || episode.transitions();
+        let longs =
+            |value: &dyn Fn(usize) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values((0..len).map(value))) };
+        let flags = |value: &dyn Fn(Transition<'_>) -> bool| -> ArrayRef {
+            Arc::new(BooleanArray::from_iter(
+                transitions().map(|transition| Some(value(transition))),
+            ))
+        };
+        let observations: Vec<f32> = transitions()
+            .flat_map(|transition| transition.observation().iter().copied())
+            .collect();
+        let observations = flat(observations, self.schema.observation_width())?;
+        let actions: Vec<f32> = transitions()
+            .flat_map(|transition| transition.action().map(|value| value as f32))
+            .collect();
+        let rewards = transitions().map(|transition| transition.reward() as f32);
+        let times = (0..len).map(|frame| (frame as f64 / f64::from(self.fps)) as f32);
+        RecordBatch::try_new(
+            self.arrow.clone(),
+            vec![
+                observations.clone(),
+                observations,
+                flat(actions, self.schema.action_width())?,
+                Arc::new(Float32Array::from_iter_values(rewards)),
+                flags(&|transition| transition.is_last()),
+                flags(&|transition| transition.terminated()),
+                flags(&|transition| transition.truncated()),
+                longs(&|_| episode.info().agent_id),
+                longs(&|step| episode.transition(step).tick()),
+                Arc::new(Float32Array::from_iter_values(times)),
+                longs(&|step| step as i64),
+                longs(&|_| episode_index as i64),
+                longs(&|step| self.index + step as i64),
+                longs(&|_| 0),
+            ],
+        )
+    }
+
+    fn end_file(&mut self) -> Result<(), DatasetError> {
+        if let Some(writer) = self.open.take() {
+            commit(writer, self.root)?;
+            self.files += 1;
+        }
+        Ok(())
+    }
+
+    /// Finishes the last file. Returns the number of frames, and their statistics for `stats.json`.
+    pub(super) fn finish(mut self) -> Result<(i64, Value), DatasetError> {
+        self.end_file()?;
+        Ok((self.index, self.stats.to_json()))
+    }
+}
+
+/// Statistics of the values in the frames, in the precision in which they are written.
+struct FrameStats {
+    observation: Vec<ValueProfile>,
+    action: Vec<ValueProfile>,
+    reward: ValueProfile,
+}
+
+impl FrameStats {
+    fn new(schema: &Schema) -> Self {
+        Self {
+            observation: vec![ValueProfile::default(); schema.observation_width()],
+            action: vec![ValueProfile::default(); schema.action_width()],
+            reward: ValueProfile::default(),
+        }
+    }
+
+    fn add(&mut self, episode: &Episode) {
+        for transition in episode.transitions() {
+            for (feature, value) in self.observation.iter_mut().zip(transition.observation()) {
+                feature.add(f64::from(*value));
+            }
+            for (part, value) in self.action.iter_mut().zip(transition.action()) {
+                part.add(f64::from(value as f32));
+            }
+            self.reward.add(f64::from(transition.reward() as f32));
+        }
+    }
+
+    /// The statistics for normalisation. The mean and the deviation are of the finite values.
+    fn to_json(&self) -> Value {
+        let of = |columns: &[ValueProfile]| {
+            let each = |value: fn(&ValueProfile) -> f64| columns.iter().map(value).collect::<Vec<_>>();
+            json!({
+                "min": each(|column| column.min),
+                "max": each(|column| column.max),
+                "mean": each(|column| column.mean),
+                "std": each(|column| column.deviation),
+                "count": [columns.first().map_or(0, |column| column.count + column.non_finite)],
+            })
+        };
+        let observation = of(&self.observation);
+        json!({
+            "observation.state": observation,
+            "observation.environment_state": observation,
+            "action": of(&self.action),
+            "next.reward": of(core::slice::from_ref(&self.reward)),
+        })
+    }
+}
+
+/// Refuses integers that `f32`, the type of `action`, would round. Fractions are rounded.
+fn check_actions(episode: &Episode, to: &Path) -> Result<(), DatasetError> {
+    let schema = episode.schema();
+    let is_float = |column: &Column| matches!(column.dtype, DType::F32 | DType::F64);
+    if schema.action().iter().all(is_float) {
+        return Ok(());
+    }
+    let columns = || {
+        schema
+            .action()
+            .iter()
+            .flat_map(|column| core::iter::repeat_n(column, column.width()))
+    };
+    for transition in episode.transitions() {
+        let rounded = columns()
+            .zip(transition.action())
+            .find(|(column, value)| !is_float(column) && f64::from(*value as f32) != *value);
+        if let Some((column, value)) = rounded {
+            let reason = format!(
+                "the action `{}` is {value} in episode {}, step {}, and LeRobot's actions are `f32`, which would round it: record \
+                 the choice as a smaller number",
+                column.name,
+                episode.info().episode_id,
+                transition.step()
+            );
+            return Err(DatasetError::write(to, reason));
+        }
+    }
+    Ok(())
+}
