@@ -1,23 +1,28 @@
-//! Observers of [`EndEpisode`], [`BeginEpisode`], despawns and marker removals. They stage episode boundaries, which
-//! the next capture publishes.
+//! Observers of [`EndEpisode`], [`BeginEpisode`], despawns, marker removals and [`DoNotRecord`]. They stage episode
+//! boundaries, which the next capture publishes, and discard the episodes of players that opt out.
 
 use super::{
     experience::Experience,
     state::{RecorderState, RecordingSlot, component_id},
 };
-use crate::episode::{BeginEpisode, EndDisposition, EndEpisode, EndRequest, EpisodeEnded};
+use crate::{
+    episode::{BeginEpisode, EndDisposition, EndEpisode, EndRequest, EpisodeEnded},
+    player::DoNotRecord,
+};
 use bevy_app::App;
 use bevy_ecs::{
     component::Component,
     entity::Entity,
-    lifecycle::{Despawn, Remove},
+    lifecycle::{Add, Despawn, Remove},
     observer::On,
     world::DeferredWorld,
 };
 use experience_core::transition::EndReason;
 
 pub(super) fn add(app: &mut App) {
-    app.add_observer(end_episode).add_observer(begin_episode);
+    app.add_observer(end_episode)
+        .add_observer(begin_episode)
+        .add_observer(opt_out);
 }
 
 /// Adds observers of players with the marker `P` that leave: by a despawn, which is observed while all components are
@@ -99,6 +104,20 @@ fn begin_episode(begin: On<BeginEpisode>, mut world: DeferredWorld) {
     if let Some(mut experience) = world.get_resource_mut::<Experience>() {
         for slot in &mut experience.state_mut().slots {
             slot.recorder.stage_begin(begin.entity);
+        }
+    }
+}
+
+fn opt_out(opt_out: On<Add, DoNotRecord>, mut world: DeferredWorld) {
+    if let Some(mut experience) = world.get_resource_mut::<Experience>() {
+        let state = experience.state_mut();
+        let mut has_discarded = false;
+        for slot in &mut state.slots {
+            has_discarded |= slot.recorder.opt_out(opt_out.entity);
+        }
+        if has_discarded && let Some(exporter) = &state.exporter {
+            // The journal may hold the beginning of the episode, which a recovery would find there.
+            exporter.wake();
         }
     }
 }

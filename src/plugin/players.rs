@@ -164,8 +164,8 @@ impl Experience {
     /// and its tags are dropped. Returns the id of the episode.
     ///
     /// An episode that has ended cannot be discarded, because it may be in a shard: [tag](Self::tag_episode) it, and
-    /// skip it when reading. Readers of the player's buffer, such as samplers, may already have read the steps, and can
-    /// read them until they are overwritten.
+    /// skip it when reading. Readers and samplers of live buffers no longer return its steps. If the player has a buffer of
+    /// its own, they no longer return its earlier steps either.
     ///
     /// # Errors
     /// When the recording or the player does not exist, or the player is between episodes.

@@ -1,7 +1,7 @@
 //! The lifetime of the exporter's journal: when it is written, and when it is removed.
 
 use crate::{
-    game::{TIMEOUT, manual_flush},
+    game::{Game, TIMEOUT, manual_flush},
     player::{Age, Player},
 };
 use bevy_experience::{
@@ -133,4 +133,27 @@ fn rows_not_exported_by_the_deadline_are_in_the_journal() {
     .unwrap();
     assert_eq!(rows, 3 * 43);
     assert_eq!(ends, ["shutdown"; 3]);
+}
+
+#[test]
+fn opting_out_reaches_the_journal_without_a_flush() {
+    let mut game = Game::new(manual_flush(), |recording| recording);
+    let (player, other) = (game.spawn(1), game.spawn(2));
+    game.test.ticks(5);
+    game.flush();
+    let recovered = |game: &Game| {
+        let copy = game.killed();
+        copy.recover();
+        copy.episodes().iter().map(|episode| episode.info().agent_id).collect::<Vec<_>>()
+    };
+    assert_eq!(recovered(&game), [1, 2], "the journal holds the open episodes");
+    game.test.world_mut().entity_mut(player).insert(DoNotRecord);
+    // No capture and no flush follows. The exporter thread writes to the journal when it drains the buffer.
+    let start = Instant::now();
+    while recovered(&game) != [2] {
+        assert!(start.elapsed() < TIMEOUT, "a recovery still finds the discarded episode");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    game.test.world_mut().despawn(other);
+    game.finish();
 }
