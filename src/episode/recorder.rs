@@ -73,6 +73,8 @@ pub(crate) struct Recorder {
     has_ends_between_ticks: bool,
     /// Players found by the current capture that have no slot yet.
     joining: Vec<Entity>,
+    /// Those of them whose slot was removed by the current capture. Their rewards until now belong to the episode that ended.
+    rejoining: Vec<Entity>,
     /// Agent ids that are excluded. An exclusion persists across despawn and rejoin.
     excluded_agents: HashSet<i64>,
     scratch_row: Vec<u64>,
@@ -109,6 +111,7 @@ impl Recorder {
             pause_next: false,
             has_ends_between_ticks: false,
             joining: Vec::new(),
+            rejoining: Vec::new(),
             excluded_agents: HashSet::new(),
             scratch_row: vec![0; context.layout().row_words()],
             warnings: Warnings::default(),

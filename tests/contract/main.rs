@@ -4,6 +4,7 @@
 mod player;
 mod support;
 
+mod agent_ids;
 mod alignment;
 mod archetype_moves;
 mod beginnings;
@@ -20,6 +21,7 @@ mod parallel_capture;
 mod pausing;
 mod players;
 mod reentrancy;
+mod saved_worlds;
 mod shared_pool;
 mod termination;
 mod timing;

@@ -20,6 +20,7 @@ impl WarnOnce {
 #[derive(Default)]
 pub(super) struct Warnings {
     pub(super) duplicate_agent: WarnOnce,
+    pub(super) negative_agent: WarnOnce,
     pub(super) no_buffer: WarnOnce,
     pub(super) missing_resource: WarnOnce,
     missing_component: WarnOnce,
