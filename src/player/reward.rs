@@ -83,6 +83,12 @@ impl Reward {
             .map(|term| (term.name, term.sum))
     }
 
+    /// The recording and the name of each term that was added for one recording, cleared or not.
+    pub(crate) fn terms_of_recordings(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+        let terms = self.terms.iter();
+        terms.filter_map(|term| Some((term.recording?, term.name)))
+    }
+
     /// Whether no term has ever been added.
     #[inline]
     pub(crate) fn has_no_terms(&self) -> bool {

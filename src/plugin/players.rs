@@ -63,11 +63,24 @@ pub enum PlayerError {
         /// The player.
         player: PlayerRef,
     },
-    /// The player is between episodes. The last episode has been passed to the exporter.
+    /// The player is between episodes, and the last one, if there was one, has been passed to the exporter. Or it is not
+    /// recorded now: it is excluded, has no buffer, or the recording is paused.
     #[error(
-        "agent {agent_id} of recording `{recording}` has no open episode: tag the last one, or remove it from the dataset later"
+        "agent {agent_id} of recording `{recording}` has no open episode; an episode that has ended can be tagged with \
+         `Experience::tag_episode`, and skipped when reading"
     )]
     NoOpenEpisode {
+        /// The recording.
+        recording: String,
+        /// The agent id.
+        agent_id: i64,
+    },
+    /// The player has had no episode since it joined.
+    #[error(
+        "agent {agent_id} of recording `{recording}` has had no episode since it joined: tag it once an episode has begun, \
+         which a capture does"
+    )]
+    NoEpisode {
         /// The recording.
         recording: String,
         /// The agent id.
@@ -292,6 +305,7 @@ fn player_error(recorder: &Recorder, agent_id: i64, error: ControlError) -> Play
             player: agent_id.into(),
         },
         ControlError::NoOpenEpisode => PlayerError::NoOpenEpisode { recording, agent_id },
+        ControlError::NoEpisode => PlayerError::NoEpisode { recording, agent_id },
         ControlError::AlreadyEnding => PlayerError::AlreadyEnding { recording, agent_id },
     }
 }

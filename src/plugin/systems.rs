@@ -46,6 +46,7 @@ pub(super) fn read_actions(schedule: InternedScheduleLabel) -> impl FnMut(&mut W
 }
 
 pub(super) fn close_at_exit(world: &mut World) {
+    recorder_scope(world, |world, state| state.check_captures(world));
     let exits = world
         .get_resource::<Messages<AppExit>>()
         .is_some_and(|exits| !exits.is_empty());

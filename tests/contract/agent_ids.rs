@@ -92,7 +92,10 @@ fn an_agent_id_that_is_inserted_changed_or_removed_applies_from_the_next_episode
         let agents: Vec<_> = episodes.iter().map(|episode| episode.info().agent_id).collect();
         assert_eq!(agents, [-1, 5, 6, -2, -2], "{start:?}");
         let report = test.report();
-        assert_eq!((report.recorded, report.dropped, report.refused_agents), (report.exported, 0, 0));
+        assert_eq!(
+            (report.recorded, report.dropped, report.refused_agents),
+            (report.exported, 0, 0)
+        );
         let ends: Vec<_> = episodes.iter().map(|episode| episode.reason().to_string()).collect();
         assert_eq!(ends, ["goal", "goal", "goal", "goal", "shutdown"]);
     }
@@ -140,6 +143,9 @@ fn an_exclusion_is_of_an_agent_id() {
     assert_eq!(rejoins, Ok(()));
     test.ticks(2);
     let unknown = experience(&mut test).end_episode("player", 1, "late");
-    assert!(matches!(unknown, Err(PlayerError::NoSuchPlayer { .. } | PlayerError::NoOpenEpisode { .. })));
+    assert!(matches!(
+        unknown,
+        Err(PlayerError::NoSuchPlayer { .. } | PlayerError::NoOpenEpisode { .. })
+    ));
     assert_eq!(beginnings(&test.finish()).len(), 1, "both ids are excluded");
 }

@@ -155,7 +155,10 @@ impl Readers {
     /// The numbers of rows that the sampler, clones of the readers, and peeks return.
     fn counts(&mut self) -> [usize; 3] {
         let sampled = self.sampler.sample(8, &mut StdRng::seed_from_u64(1)).len();
-        let read = self.readers.iter().map(|reader| reader.clone().read(usize::MAX, |_| ()).steps);
+        let read = self
+            .readers
+            .iter()
+            .map(|reader| reader.clone().read(usize::MAX, |_| ()).steps);
         let mut peeked = 0;
         for (_, buffer) in self.buffers.iter() {
             buffer.peek_all(&mut |_| peeked += 1);
@@ -258,7 +261,10 @@ fn opting_out_and_in_between_two_captures_discards_the_episode() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn((Player, Age(0.0))).id();
     test.ticks(4);
-    test.world_mut().entity_mut(player).insert(DoNotRecord).remove::<DoNotRecord>();
+    test.world_mut()
+        .entity_mut(player)
+        .insert(DoNotRecord)
+        .remove::<DoNotRecord>();
     test.ticks(3);
     let episodes = test.finish();
     assert_eq!(episodes.len(), 1);

@@ -1,5 +1,7 @@
 //! Tests of the transition contract (the rules of `bevy_experience::transition`) and of what a recording can capture.
 
+#[path = "../support/log_lines.rs"]
+mod log_lines;
 #[path = "../support/player.rs"]
 mod player;
 mod support;
@@ -22,6 +24,7 @@ mod pausing;
 mod players;
 mod reentrancy;
 mod saved_worlds;
+mod setup_warnings;
 mod shared_pool;
 mod termination;
 mod timing;

@@ -114,7 +114,9 @@ fn load(world: &mut World, saved: &SavedWorld) -> Vec<Entity> {
 
 fn hero_app() -> TestApp {
     let mut test = TestApp::new();
-    test.register_type::<Hero>().register_type::<Level>().register_type::<LiveSettings>();
+    test.register_type::<Hero>()
+        .register_type::<Level>()
+        .register_type::<LiveSettings>();
     test.record(Recording::<Hero>::new("hero").observe::<Age>().reward_terms(["step"]));
     test.add_systems(FixedUpdate, grow_with_reward);
     test
@@ -133,8 +135,14 @@ fn a_saved_world_holds_only_what_the_game_inserted_and_loads_again() {
 
     let saved = save(test.world());
     let text = format!("{saved:?}");
-    assert!(!text.contains("Reward"), "inserted by the plugin, not by the game: {text}");
-    assert!(!text.contains("LiveSettings"), "settings of the process, not of the game: {text}");
+    assert!(
+        !text.contains("Reward"),
+        "inserted by the plugin, not by the game: {text}"
+    );
+    assert!(
+        !text.contains("LiveSettings"),
+        "settings of the process, not of the game: {text}"
+    );
     assert_eq!(saved.entities.len(), 2, "{text}");
 
     let mut loaded = hero_app();
@@ -142,10 +150,17 @@ fn a_saved_world_holds_only_what_the_game_inserted_and_loads_again() {
     assert_eq!(save(loaded.world()).entities, saved.entities);
     let world = loaded.world();
     let first = world.entity(heroes[0]);
-    assert_eq!((first.get::<AgentId>(), first.get::<Level>()), (Some(&AgentId(7)), Some(&Level(3))));
+    assert_eq!(
+        (first.get::<AgentId>(), first.get::<Level>()),
+        (Some(&AgentId(7)), Some(&Level(3)))
+    );
     assert!(first.contains::<DoNotRecord>(), "consent is part of the saved world");
     assert_eq!(world.get::<AgentId>(heroes[1]), Some(&AgentId(8)));
-    assert_eq!(world.get::<Reward>(heroes[1]), Some(&Reward::default()), "a reward belongs to one tick of one run");
+    assert_eq!(
+        world.get::<Reward>(heroes[1]),
+        Some(&Reward::default()),
+        "a reward belongs to one tick of one run"
+    );
     loaded.world_mut().entity_mut(heroes[1]).insert(Age(0.0));
     loaded.ticks(3);
     let episodes = loaded.finish();
@@ -194,7 +209,11 @@ fn a_clone_of_a_player_is_a_player_of_its_own() {
     test.world_mut().entity_mut(clone).insert(Age(50.0));
     let world = test.world();
     assert_eq!(world.get::<AgentId>(clone), None, "an agent id identifies one player");
-    assert_eq!(world.get::<Reward>(clone), Some(&Reward::default()), "the reward was given to the original");
+    assert_eq!(
+        world.get::<Reward>(clone),
+        Some(&Reward::default()),
+        "the reward was given to the original"
+    );
     assert_eq!(world.get::<Level>(clone), Some(&Level(3)));
     test.ticks(3);
     test.world_mut().despawn(clone);
@@ -213,7 +232,10 @@ fn a_clone_of_a_player_is_a_player_of_its_own() {
     assert_eq!(test.report().refused_agents, 0);
     let opted_out = test.world_mut().spawn((Hero, DoNotRecord)).id();
     let clone = test.world_mut().entity_mut(opted_out).clone_and_spawn();
-    assert!(test.world().entity(clone).contains::<DoNotRecord>(), "consent is copied");
+    assert!(
+        test.world().entity(clone).contains::<DoNotRecord>(),
+        "consent is copied"
+    );
 }
 
 #[test]

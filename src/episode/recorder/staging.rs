@@ -110,6 +110,7 @@ impl Recorder {
 
     /// Stages that a player's next episode may begin. Ignored if the player is in an episode.
     pub(crate) fn stage_begin(&mut self, entity: Entity) {
+        self.setup_checks.has_begin_event = true;
         if let Some(slot) = self.players.get_mut(entity) {
             slot.request_begin();
         }
