@@ -30,7 +30,8 @@ use bevy_ecs::{
     storage::Table,
     world::World,
 };
-use core::ops::Range;
+use bevy_transform::components::Transform;
+use core::{any::type_name, ops::Range};
 use experience_core::{schema::RowLayout, transition::StepHeader};
 use source::ComponentReader;
 
@@ -132,10 +133,12 @@ impl RowEncoder {
         nearest: Vec<NearestSource>,
         match_id: Option<MatchSource>,
     ) -> Self {
-        let mut required: Vec<_> = sources.iter().map(Source::component).collect();
-        required.extend(nearest.iter().map(NearestSource::position_component));
-        required.sort_unstable();
-        required.dedup();
+        let mut required: Vec<_> = sources
+            .iter()
+            .map(|source| (source.component(), source.name()))
+            .collect();
+        let position = |nearest: &NearestSource| (nearest.position_component(), type_name::<Transform>());
+        required.extend(nearest.iter().map(position));
         let mut encoder = Self {
             reward: ComponentReader::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
@@ -351,6 +354,35 @@ impl RowEncoder {
     /// The names of the components that keep entities with the marker from being recorded; `None` if there are none.
     pub(crate) fn missing_components(&self, world: &World) -> Option<Vec<String>> {
         self.archetypes.missing(world)
+    }
+
+    /// The number of entities with the marker that are not recorded because they lack a component.
+    pub(crate) fn incomplete_players(&self, world: &World) -> usize {
+        self.archetypes.incomplete_players(world)
+    }
+
+    /// The id and the name of each component that the recording reads and no entity with the marker ever had.
+    pub(crate) fn components_never_found(&self) -> impl Iterator<Item = (ComponentId, &'static str)> + '_ {
+        self.archetypes.never_found()
+    }
+
+    /// Whether any entity ever had the marker.
+    pub(crate) fn has_found_marker(&self) -> bool {
+        self.archetypes.has_found_marker()
+    }
+
+    /// The name of the component of the match id, if there are players and none of them ever had it.
+    pub(crate) fn match_id_never_found(&self, world: &World) -> Option<&'static str> {
+        let source = self.match_id.as_ref()?.source();
+        let mut players = self.archetypes.matched().iter().map(|&id| &world.archetypes()[id]);
+        let is_missing = players.len() > 0 && !players.any(|archetype| archetype.contains(source.component()));
+        is_missing.then(|| source.name())
+    }
+
+    /// The names of the types given to `observe_nearest` that no entity with a `Transform` ever had.
+    pub(crate) fn neighbors_never_found(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let never_found = self.nearest.iter().filter(|nearest| !nearest.has_found_candidates());
+        never_found.map(NearestSource::target_name)
     }
 
     /// The name of the first resource that the recording reads and that does not exist.

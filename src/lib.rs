@@ -72,7 +72,7 @@
 //! - A **transition** is an observation, the action taken in it, the reward that followed, and the next observation. An
 //!   **episode** has T transitions, T + 1 observations, and an outcome with a reason. [`transition`] states the rules.
 //! - An **agent id** ([`AgentId`](player::AgentId)) identifies a player across entities. Players without one are numbered
-//!   in the order in which they join.
+//!   -1, -2 and so on, in the order in which they join.
 //! - A **run** is the lifetime of one process. Several runs can write to one dataset, also at the same time.
 //!
 //! # Supported types

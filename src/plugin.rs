@@ -1,5 +1,6 @@
 //! The Bevy plugin: schedules, system sets, observers and the resource [`Experience`].
 
+mod capture_check;
 mod events;
 mod experience;
 mod exporting;
@@ -32,9 +33,10 @@ use bevy_ecs::{
     schedule::{InternedScheduleLabel, ScheduleLabel},
 };
 use bevy_platform::cell::SyncCell;
-use core::any::TypeId;
+use core::any::{TypeId, type_name};
 use experience_core::transition::RunId;
 use experience_export::ExportSettings;
+use schedules::Loop;
 use state::{RecorderState, RecordingSlot};
 use std::path::Path;
 
@@ -56,7 +58,8 @@ pub struct ExperiencePlugin {
     /// observers and resources, and [`EpisodeEnded`](crate::episode::EpisodeEnded) at the same moments.
     pub enabled: bool,
     /// The schedule after which players are captured: one of the fixed loop (`FixedLast` by default), or of the main
-    /// loop (`Last`, for a game without fixed updates). With any other label, run [`ExperienceCapture`] yourself.
+    /// loop (`Last`, for a game without fixed updates), also one that another plugin adds to a loop. With any other label,
+    /// run [`ExperienceCapture`] yourself; a warning is logged if there are players and no capture runs.
     pub capture_after: InternedScheduleLabel,
     /// How episodes reach the sinks.
     pub export: ExportSettings,
@@ -108,13 +111,37 @@ impl Plugin for ExperiencePlugin {
             .register_type::<Reward>()
             .register_type::<LiveSettings>()
             .insert_resource(LiveSettings::of(&self.export));
-        let captures_fixed = schedules::add(app, self.capture_after);
-        app.insert_resource(Experience::new(RecorderState::new(self, captures_fixed)));
+        schedules::add(app);
+        app.insert_resource(Experience::new(RecorderState::new(self)));
+        place_capture(app);
         observers::add(app);
         if self.handle_sigterm {
             signal::handle(app);
         }
     }
+
+    fn finish(&self, app: &mut App) {
+        // Another plugin may have added the schedule to a loop.
+        place_capture(app);
+    }
+}
+
+/// Places the capture in the loop that contains the schedule of `capture_after`, unless it has been placed.
+fn place_capture(app: &mut App) {
+    let world = app.world_mut();
+    let Some(experience) = world.get_resource::<Experience>() else {
+        return;
+    };
+    let check = &experience.state().capture_check;
+    let capture_after = check.capture_after();
+    if check.is_placed {
+        return;
+    }
+    let placed = schedules::place_capture(world, capture_after);
+    let mut experience = world.resource_mut::<Experience>();
+    let state = experience.state_mut();
+    state.capture_check.is_placed = placed.is_some();
+    state.captures_fixed = placed == Some(Loop::Fixed);
 }
 
 /// Methods that this crate adds to [`App`].
@@ -169,6 +196,7 @@ impl ExperienceAppExt for App {
         let is_new_marker = same_marker.next().is_none();
         let context = BuildContext {
             marker,
+            marker_name: type_name::<P>(),
             enabled: state.enabled,
             episodes: state.episodes.clone(),
             run: state.run,
@@ -183,9 +211,16 @@ impl ExperienceAppExt for App {
         } = spec.build(self.world_mut(), context)?;
         if let Some(schedule) = read_actions_after {
             schedules::add_read_actions(self, schedule).map_err(|schedule| SetupError::Schedule {
-                recording: name,
+                recording: name.clone(),
                 schedule,
             })?;
+            if schedules::reads_after_capture(self.world(), schedule) {
+                tracing::warn!(
+                    "recording `{name}` reads actions after `{schedule:?}`, which follows the capture: each transition has the \
+                     action of the tick before; name a schedule before the capture in `read_actions_after`, or a later one in \
+                     `capture_after`"
+                );
+            }
         }
         if is_new_marker {
             observers::add_leaving::<P>(self);

@@ -63,6 +63,7 @@ mod tests;
 
 pub use attributes::{ColumnBounds, ColumnName};
 pub use error::FieldError;
+pub(crate) use error::RecordingMethod;
 pub(crate) use name::root_name;
 
 use bevy_reflect::{PartialReflect, Reflect, Typed};

@@ -110,7 +110,8 @@ impl TestApp {
         self.app.world_mut()
     }
 
-    /// Ends all recording and returns the first recording's episodes, by agent and then in the order of their ids.
+    /// Ends all recording and returns the first recording's episodes: by agent, those with an [`AgentId`](crate::player::AgentId)
+    /// first, then those without one as they joined; those of one agent in the order of their ids.
     ///
     /// # Panics
     /// When the exporter does not finish within 30 seconds, or there is no recording.
@@ -120,7 +121,7 @@ impl TestApp {
         self.finish_recording(&name)
     }
 
-    /// Ends all recording and returns the episodes of one recording, by agent and then in the order of their ids.
+    /// Ends all recording and returns the episodes of one recording, in the order of [`finish`](Self::finish).
     ///
     /// # Panics
     /// When the exporter does not finish within 30 seconds, or there is no such recording.
@@ -131,8 +132,10 @@ impl TestApp {
         let sink = self.sinks.iter().find(|(known, _)| known == name);
         let mut episodes = sink.expect("the test has such a recording").1.episodes();
         episodes.sort_by_key(|episode| {
+            let agent_id = episode.info().agent_id;
             (
-                episode.info().agent_id,
+                agent_id < 0,
+                agent_id.unsigned_abs(),
                 episode.row(0).header().tick,
                 episode.info().episode_id,
             )

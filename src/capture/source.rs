@@ -47,6 +47,8 @@ pub(crate) struct ErasedPtr<'a>(bevy_ecs::ptr::Ptr<'a>);
 pub(crate) struct Source {
     part: RowPart,
     component: ComponentId,
+    /// The name of the component type. Bevy keeps names only with its feature `debug`.
+    name: &'static str,
     storage: StorageType,
     /// Bytes from one value of a column to the next.
     size: usize,
@@ -61,6 +63,7 @@ impl Source {
         Self {
             part,
             component: world.register_component::<T>(),
+            name: core::any::type_name::<T>(),
             storage: T::STORAGE_TYPE,
             size: size_of::<T>(),
             encoding: SourceEncoding::Fields(plan),
@@ -78,6 +81,7 @@ impl Source {
         Self {
             part,
             component: world.register_component::<T>(),
+            name: core::any::type_name::<T>(),
             storage: T::STORAGE_TYPE,
             size: size_of::<T>(),
             encoding: SourceEncoding::Custom {
@@ -95,6 +99,11 @@ impl Source {
 
     pub(crate) fn component(&self) -> ComponentId {
         self.component
+    }
+
+    /// The name of the component type.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Prefetches the components of `players`, if they are in neighbouring rows of `table`.

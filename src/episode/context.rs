@@ -33,7 +33,7 @@ pub(crate) struct CaptureRules {
 
 impl CaptureRules {
     /// Whether a player without changes can be captured without being encoded.
-    pub(super) fn can_skip_reads(&self) -> bool {
+    pub(crate) fn can_skip_reads(&self) -> bool {
         self.trusts_change_ticks && self.mode == RecordMode::OnChange && !self.stores_action()
     }
 

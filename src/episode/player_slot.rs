@@ -78,6 +78,8 @@ struct ColdState {
     begin_requested: bool,
     /// No episode begins while this is set.
     is_excluded: bool,
+    /// The player joins again at this capture, because its agent id has changed.
+    is_rejoining: bool,
     /// The decision interval in progress.
     open_decision: StepAccumulator,
     /// Completed decisions after which the observation was unchanged, not written yet. Only with
@@ -121,6 +123,7 @@ impl PlayerSlot {
                 in_game_episode: true,
                 begin_requested: false,
                 is_excluded: false,
+                is_rejoining: false,
                 open_decision: StepAccumulator::new(terms),
                 unchanged_decisions: StepAccumulator::new(terms),
                 action_row: row(rules.stores_action()),
@@ -197,6 +200,29 @@ impl PlayerSlot {
         if let (true, Some(row)) = (self.cold.in_game_episode && !self.cold.is_excluded, row) {
             self.begin_episode(context, row, 0);
         }
+    }
+
+    /// Whether the next capture of the player begins an episode of the game, recorded or not.
+    pub(super) fn begins_episode(&self, rules: &CaptureRules) -> bool {
+        let cold = &*self.cold;
+        if self.has_pending_end {
+            rules.start == EpisodeStart::AtOnce || cold.begin_requested
+        } else {
+            !self.is_open && (cold.in_game_episode || cold.begin_requested)
+        }
+    }
+
+    /// Handles a capture at which the player joins again under another agent id, in place of [`capture`](Self::capture): a
+    /// pending end is published, and no episode begins in this slot.
+    pub(super) fn capture_before_rejoining(&mut self, context: &RecordingContext, row: &mut [u64]) {
+        if let Some(end) = self.take_pending_end() {
+            self.publish_end(context, &end, Some(row));
+        }
+        self.cold.is_rejoining = true;
+    }
+
+    pub(super) fn is_rejoining(&self) -> bool {
+        self.cold.is_rejoining
     }
 
     /// Requests that the next episode begins at the next capture. Ignored if the player is in an episode.

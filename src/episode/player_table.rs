@@ -17,9 +17,10 @@ pub(super) struct PlayerTable {
     /// player at each capture.
     positions: Vec<u32>,
     entities_by_agent: HashMap<i64, Entity>,
-    /// Players whose agent id is used by another player. Stored so that each is counted once.
+    /// Players whose agent id is used by another player, or negative. Stored so that each is counted once.
     refused: HashSet<Entity>,
-    next_agent_id: i64,
+    /// The number of players that joined without an `AgentId`.
+    numbered: i64,
 }
 
 impl PlayerTable {
@@ -93,13 +94,10 @@ impl PlayerTable {
         self.entities_by_agent.get(&agent_id).copied()
     }
 
-    /// A new agent id, for a player without an `AgentId`.
+    /// A new agent id, for a player without an `AgentId`: negative, so that it differs from all ids of the game.
     pub(super) fn next_agent_id(&mut self) -> i64 {
-        while self.entities_by_agent.contains_key(&self.next_agent_id) {
-            self.next_agent_id += 1;
-        }
-        self.next_agent_id += 1;
-        self.next_agent_id - 1
+        self.numbered += 1;
+        -self.numbered
     }
 
     pub(super) fn insert(&mut self, slot: PlayerSlot) {

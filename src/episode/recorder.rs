@@ -8,6 +8,7 @@ mod log_warnings;
 mod membership;
 mod outputs;
 mod reward_terms;
+mod setup_checks;
 mod staging;
 
 pub(crate) use controls::{ControlError, PlayerInfo};
@@ -35,6 +36,7 @@ use experience_core::{
 use log_warnings::Warnings;
 use outputs::PlayerOutputs;
 use reward_terms::RewardTerms;
+use setup_checks::SetupChecks;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
@@ -43,6 +45,7 @@ use std::{
 /// Constructor arguments of a [`Recorder`].
 pub(crate) struct RecorderParts {
     pub(crate) marker: ComponentId,
+    pub(crate) marker_name: &'static str,
     pub(crate) schema: Arc<Schema>,
     pub(crate) rules: CaptureRules,
     pub(crate) encoder: RowEncoder,
@@ -58,6 +61,7 @@ pub(crate) struct RecorderParts {
 /// The recorder of one recording.
 pub(crate) struct Recorder {
     marker: ComponentId,
+    marker_name: &'static str,
     enabled: bool,
     context: RecordingContext,
     encoder: RowEncoder,
@@ -73,10 +77,13 @@ pub(crate) struct Recorder {
     has_ends_between_ticks: bool,
     /// Players found by the current capture that have no slot yet.
     joining: Vec<Entity>,
+    /// Those of them whose slot was removed by the current capture. Their rewards until now belong to the episode that ended.
+    rejoining: Vec<Entity>,
     /// Agent ids that are excluded. An exclusion persists across despawn and rejoin.
     excluded_agents: HashSet<i64>,
     scratch_row: Vec<u64>,
     warnings: Warnings,
+    setup_checks: SetupChecks,
 }
 
 impl Recorder {
@@ -99,6 +106,7 @@ impl Recorder {
         };
         Self {
             marker: parts.marker,
+            marker_name: parts.marker_name,
             enabled: parts.enabled,
             encoder: parts.encoder,
             players: PlayerTable::default(),
@@ -109,9 +117,11 @@ impl Recorder {
             pause_next: false,
             has_ends_between_ticks: false,
             joining: Vec::new(),
+            rejoining: Vec::new(),
             excluded_agents: HashSet::new(),
             scratch_row: vec![0; context.layout().row_words()],
             warnings: Warnings::default(),
+            setup_checks: SetupChecks::default(),
             context,
         }
     }
@@ -149,6 +159,7 @@ impl Recorder {
     /// Closes every episode and every buffer when recording ends. Without a world, the ticks since the last capture are
     /// lost.
     pub(crate) fn shut_down(&mut self, world: Option<&World>) {
+        self.check_at_end(world);
         let can_read = world.is_some_and(|world| self.encoder.prepare(world, RowParts::ALL));
         for position in (0..self.players.len()).rev() {
             let mut slot = self.players.remove(position);

@@ -1,12 +1,18 @@
 //! [`Reward`]: the component that accumulates a player's reward between captures, by named term.
 
-use bevy_ecs::{component::Component, reflect::ReflectComponent};
+use bevy_ecs::{
+    component::Component,
+    entity::{ComponentCloneCtx, SourceComponent},
+};
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 
 /// The reward of a player since the last capture, by named term.
 ///
 /// A required component of the marker of a recording. Each capture reads it and sets it to zero. A reward belongs to
 /// the next capture, whichever system adds it.
+///
+/// It is no part of saved worlds, because it is not registered as a component for reflection. The clone of a player has no
+/// reward; a player that is moved to another entity keeps its own.
 ///
 /// ```
 /// use bevy_experience::prelude::Reward;
@@ -17,10 +23,14 @@ use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 /// assert_eq!(reward.total(), 0.75);
 /// ```
 #[derive(Component, Clone, Debug, Default, PartialEq, Reflect)]
-#[reflect(Component, Debug, Default, PartialEq)]
+#[component(clone_behavior = Custom(clone_or_move))]
+#[reflect(Debug, Default, PartialEq)]
 pub struct Reward {
     /// A `Vec`, because linear search over a few entries is faster than a map. Cleared entries stay, so that a tick
     /// does not allocate after warm-up.
+    ///
+    /// Not serialized: a reward belongs to one tick of one run, and the names cannot be deserialized.
+    #[reflect(skip_serializing)]
     terms: Vec<Term>,
 }
 
@@ -73,6 +83,12 @@ impl Reward {
             .map(|term| (term.name, term.sum))
     }
 
+    /// The recording and the name of each term that was added for one recording, cleared or not.
+    pub(crate) fn terms_of_recordings(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+        let terms = self.terms.iter();
+        terms.filter_map(|term| Some((term.recording?, term.name)))
+    }
+
     /// Whether no term has ever been added.
     #[inline]
     pub(crate) fn has_no_terms(&self) -> bool {
@@ -91,6 +107,12 @@ impl Reward {
             }
         }
     }
+}
+
+/// The clone of a player has no reward: the game gave it to the original.
+fn clone_or_move(source: &SourceComponent, ctx: &mut ComponentCloneCtx) {
+    let moved = source.read::<Reward>().filter(|_| ctx.moving());
+    ctx.write_target_component(moved.cloned().unwrap_or_default());
 }
 
 #[cfg(test)]

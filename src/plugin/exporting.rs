@@ -25,7 +25,8 @@ impl RecorderState {
             let recorder = &slot.recorder;
             if slot.sinks.get().is_empty() {
                 tracing::warn!(
-                    "recording `{}` has no sink: its steps stay in the buffers until they are overwritten",
+                    "recording `{}` has no sink: nothing is written, and its steps can be read only from the live buffers; add \
+                     one with `Recording::sink`",
                     recorder.name()
                 );
                 continue;

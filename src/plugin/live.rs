@@ -1,6 +1,6 @@
 //! [`LiveSettings`]: the export settings that can be changed during play.
 
-use bevy_ecs::{reflect::ReflectResource, resource::Resource};
+use bevy_ecs::resource::Resource;
 use bevy_reflect::{Reflect, std_traits::ReflectDefault};
 use core::time::Duration;
 use experience_export::ExportSettings;
@@ -12,6 +12,8 @@ use experience_export::ExportSettings;
 /// settings control when data is passed to sinks and in batches of which size, never what is recorded: with any values,
 /// every transition is exported or counted as lost. The other settings are fixed when the exporter starts.
 ///
+/// They belong to the process, so saved worlds do not contain them: the resource is not registered as one for reflection.
+///
 /// ```
 /// # use bevy_ecs::prelude::*;
 /// use bevy_experience::plugin::LiveSettings;
@@ -22,7 +24,7 @@ use experience_export::ExportSettings;
 /// }
 /// ```
 #[derive(Resource, Clone, Debug, PartialEq, Eq, Reflect)]
-#[reflect(Resource, Default)]
+#[reflect(Default)]
 pub struct LiveSettings {
     /// [`ExportSettings::flush_interval`].
     pub flush_interval: Duration,

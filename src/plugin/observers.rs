@@ -1,23 +1,29 @@
-//! Observers of [`EndEpisode`], [`BeginEpisode`], despawns and marker removals. They stage episode boundaries, which
-//! the next capture publishes.
+//! Observers of [`EndEpisode`], [`BeginEpisode`], despawns, marker removals and [`DoNotRecord`]. They stage episode
+//! boundaries, which the next capture publishes, and discard the episodes of players that opt out.
 
 use super::{
     experience::Experience,
     state::{RecorderState, RecordingSlot, component_id},
 };
-use crate::episode::{BeginEpisode, EndDisposition, EndEpisode, EndRequest, EpisodeEnded};
+use crate::{
+    episode::{BeginEpisode, EndDisposition, EndEpisode, EndRequest, EpisodeEnded},
+    player::DoNotRecord,
+};
 use bevy_app::App;
 use bevy_ecs::{
     component::Component,
     entity::Entity,
-    lifecycle::{Despawn, Remove},
+    hierarchy::ChildOf,
+    lifecycle::{Add, Despawn, Remove},
     observer::On,
     world::DeferredWorld,
 };
 use experience_core::transition::EndReason;
 
 pub(super) fn add(app: &mut App) {
-    app.add_observer(end_episode).add_observer(begin_episode);
+    app.add_observer(end_episode)
+        .add_observer(begin_episode)
+        .add_observer(opt_out);
 }
 
 /// Adds observers of players with the marker `P` that leave: by a despawn, which is observed while all components are
@@ -82,8 +88,11 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
             ended |= matches!(staged, EndDisposition::Staged | EndDisposition::NotRecorded);
         }
     }
-    if !is_player && let Some(mut experience) = world.get_resource_mut::<Experience>() {
-        experience.state_mut().warn_stray_end(&end);
+    if !is_player {
+        let place = player_above(&world, end.entity);
+        if let Some(mut experience) = world.get_resource_mut::<Experience>() {
+            experience.state_mut().warn_stray_end(&end, place);
+        }
     }
     if ended {
         world.commands().trigger(EpisodeEnded {
@@ -96,9 +105,52 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
 }
 
 fn begin_episode(begin: On<BeginEpisode>, mut world: DeferredWorld) {
-    if let Some(mut experience) = world.get_resource_mut::<Experience>() {
-        for slot in &mut experience.state_mut().slots {
+    let Some(mut taken) = TakenSlots::new(world.reborrow()) else {
+        return;
+    };
+    let TakenSlots { world: players, slots } = &mut taken;
+    let entity = players.get_entity(begin.entity).ok();
+    // Without recordings, no warning is logged.
+    let mut is_player = slots.is_empty();
+    for slot in slots {
+        if entity.is_some_and(|entity| entity.contains_id(slot.recorder.marker())) {
+            is_player = true;
             slot.recorder.stage_begin(begin.entity);
+        }
+    }
+    drop(taken);
+    if !is_player {
+        let place = player_above(&world, begin.entity);
+        if let Some(mut experience) = world.get_resource_mut::<Experience>() {
+            experience.state_mut().warn_stray_begin(begin.entity, place);
+        }
+    }
+}
+
+/// The nearest player among the parents of an entity: the player that an event on a child is probably meant for.
+fn player_above(world: &DeferredWorld, entity: Entity) -> Option<Entity> {
+    let slots = &world.get_resource::<Experience>()?.state().slots;
+    let is_player = |entity: Entity| {
+        let entity = world.get_entity(entity);
+        entity.is_ok_and(|entity| slots.iter().any(|slot| entity.contains_id(slot.recorder.marker())))
+    };
+    let parents = core::iter::successors(world.get::<ChildOf>(entity), |child| {
+        world.get::<ChildOf>(child.parent())
+    });
+    // Limited, in case the relationships form a cycle.
+    parents.take(32).map(ChildOf::parent).find(|&parent| is_player(parent))
+}
+
+fn opt_out(opt_out: On<Add, DoNotRecord>, mut world: DeferredWorld) {
+    if let Some(mut experience) = world.get_resource_mut::<Experience>() {
+        let state = experience.state_mut();
+        let mut has_discarded = false;
+        for slot in &mut state.slots {
+            has_discarded |= slot.recorder.opt_out(opt_out.entity);
+        }
+        if has_discarded && let Some(exporter) = &state.exporter {
+            // The journal may hold the beginning of the episode, which a recovery would find there.
+            exporter.wake();
         }
     }
 }
@@ -118,27 +170,46 @@ fn leave<P: Component>(entity: Entity, world: DeferredWorld) {
 }
 
 impl RecorderState {
-    /// Warns once about an [`EndEpisode`] whose entity is not a player of any recording.
-    fn warn_stray_end(&mut self, end: &EndEpisode) {
+    /// Warns once about an [`EndEpisode`] whose entity is not a player of any recording that it is for. `player` is the player
+    /// that the entity is a child of.
+    fn warn_stray_end(&mut self, end: &EndEpisode, player: Option<Entity>) {
         if core::mem::replace(&mut self.warned_stray_end, true) {
             return;
         }
-        let names: Vec<_> = self
-            .slots
-            .iter()
-            .map(|slot| format!("`{}`", slot.recorder.name()))
-            .collect();
-        let names = names.join(", ");
         let reason: &EndReason = &end.reason;
+        let event = format!("`EndEpisode` (`{reason}`)");
         match end.recording {
             Some(only) if self.find(only).is_none() => tracing::warn!(
-                "`EndEpisode` (`{reason}`) is for the recording `{only}`, which does not exist; the recordings are {names}"
+                "{event} is for the recording `{only}`, which does not exist; the recordings are {}",
+                self.recording_names()
             ),
-            _ => tracing::warn!(
-                "`EndEpisode` (`{reason}`) was triggered on {}, which is not a player of {names}: insert the marker of the \
-                 recording, or trigger it before the player is despawned",
-                end.entity
-            ),
+            Some(only) => warn_stray(&event, end.entity, &format!("`{only}`"), player),
+            None => warn_stray(&event, end.entity, &self.recording_names(), player),
         }
+    }
+
+    /// Warns once about a [`BeginEpisode`] whose entity is not a player of any recording.
+    fn warn_stray_begin(&mut self, entity: Entity, player: Option<Entity>) {
+        if !core::mem::replace(&mut self.warned_stray_begin, true) {
+            warn_stray("`BeginEpisode`", entity, &self.recording_names(), player);
+        }
+    }
+
+    /// The names of all recordings, separated by commas.
+    fn recording_names(&self) -> String {
+        let names = self.slots.iter().map(|slot| format!("`{}`", slot.recorder.name()));
+        names.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn warn_stray(event: &str, entity: Entity, recordings: &str, player: Option<Entity>) {
+    match player {
+        Some(player) => tracing::warn!(
+            "{event} was triggered on {entity}, which is a child of the player {player}: trigger it on the player"
+        ),
+        None => tracing::warn!(
+            "{event} was triggered on {entity}, which is not a player of {recordings}: insert the marker of the recording, \
+             or trigger it before the player is despawned"
+        ),
     }
 }

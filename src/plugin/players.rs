@@ -63,11 +63,24 @@ pub enum PlayerError {
         /// The player.
         player: PlayerRef,
     },
-    /// The player is between episodes. The last episode has been passed to the exporter.
+    /// The player is between episodes, and the last one, if there was one, has been passed to the exporter. Or it is not
+    /// recorded now: it is excluded, has no buffer, or the recording is paused.
     #[error(
-        "agent {agent_id} of recording `{recording}` has no open episode: tag the last one, or remove it from the dataset later"
+        "agent {agent_id} of recording `{recording}` has no open episode; an episode that has ended can be tagged with \
+         `Experience::tag_episode`, and skipped when reading"
     )]
     NoOpenEpisode {
+        /// The recording.
+        recording: String,
+        /// The agent id.
+        agent_id: i64,
+    },
+    /// The player has had no episode since it joined.
+    #[error(
+        "agent {agent_id} of recording `{recording}` has had no episode since it joined: tag it once an episode has begun, \
+         which a capture does"
+    )]
+    NoEpisode {
         /// The recording.
         recording: String,
         /// The agent id.
@@ -164,8 +177,8 @@ impl Experience {
     /// and its tags are dropped. Returns the id of the episode.
     ///
     /// An episode that has ended cannot be discarded, because it may be in a shard: [tag](Self::tag_episode) it, and
-    /// skip it when reading. Readers of the player's buffer, such as samplers, may already have read the steps, and can
-    /// read them until they are overwritten.
+    /// skip it when reading. Readers and samplers of live buffers no longer return its steps. If the player has a buffer of
+    /// its own, they no longer return its earlier steps either.
     ///
     /// # Errors
     /// When the recording or the player does not exist, or the player is between episodes.
@@ -292,6 +305,7 @@ fn player_error(recorder: &Recorder, agent_id: i64, error: ControlError) -> Play
             player: agent_id.into(),
         },
         ControlError::NoOpenEpisode => PlayerError::NoOpenEpisode { recording, agent_id },
+        ControlError::NoEpisode => PlayerError::NoEpisode { recording, agent_id },
         ControlError::AlreadyEnding => PlayerError::AlreadyEnding { recording, agent_id },
     }
 }

@@ -47,6 +47,32 @@ fn without_reward<'w>(world: &'w World, slot: &RecordingSlot) -> impl Iterator<I
     archetypes.flat_map(|archetype| archetype.entities().iter().map(ArchetypeEntity::id))
 }
 
+/// Warns once about a reward that was given with `Reward::add_to` to a recording that does not exist.
+pub(super) fn check_recordings(
+    rewards: &mut QueryState<&'static mut Reward>,
+    world: &mut World,
+    slots: &[RecordingSlot],
+    has_warned: &mut bool,
+) {
+    /// Players that are checked at one time, so that the check takes no noticeable time.
+    const PLAYERS: usize = 256;
+    if *has_warned {
+        return;
+    }
+    let exists = |name: &str| slots.iter().any(|slot| slot.recorder.name() == name);
+    for reward in rewards.iter_mut(world).take(PLAYERS) {
+        let Some((recording, term)) = reward.terms_of_recordings().find(|&(recording, _)| !exists(recording)) else {
+            continue;
+        };
+        *has_warned = true;
+        tracing::warn!(
+            "a reward was given for the term `{term}` in the recording `{recording}`, which does not exist, so it is in no \
+             data: give `Reward::add_to` the name of a recording"
+        );
+        return;
+    }
+}
+
 /// Sets all rewards to zero, without triggering change detection of the game.
 pub(super) fn clear(rewards: &mut QueryState<&'static mut Reward>, world: &mut World) {
     for mut reward in rewards.iter_mut(world) {

@@ -46,8 +46,15 @@ pub enum ExperienceSystems {
     Export,
 }
 
-/// Adds the schedules of captures and of the exit. Returns whether captures belong to the fixed loop.
-pub(super) fn add(app: &mut App, capture_after: InternedScheduleLabel) -> bool {
+/// The loop that a schedule belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loop {
+    Main,
+    Fixed,
+}
+
+/// Adds the schedules of captures and of the exit.
+pub(super) fn add(app: &mut App) {
     app.add_schedule(single_threaded(ExperienceTick))
         .add_schedule(single_threaded(ExperienceCapture))
         .add_schedule(single_threaded(ExperienceExit))
@@ -69,27 +76,42 @@ pub(super) fn add(app: &mut App, capture_after: InternedScheduleLabel) -> bool {
         )
         .add_systems(ExperienceTick, systems::begin_tick)
         .add_systems(ExperienceExit, systems::close_at_exit);
-    let world = app.world_mut();
-    let mut captures_fixed = false;
-    if let Some(mut order) = world.get_resource_mut::<FixedMainScheduleOrder>() {
-        captures_fixed = place_capture(&mut order.labels, capture_after);
-    }
-    if let Some(mut order) = world.get_resource_mut::<MainScheduleOrder>() {
+    if let Some(mut order) = app.world_mut().get_resource_mut::<MainScheduleOrder>() {
         // Before the capture is placed, so that a capture after `Last` runs before the exit.
         insert_after(&mut order.labels, Last.intern(), ExperienceExit.intern());
-        place_capture(&mut order.labels, capture_after);
     }
-    captures_fixed
 }
 
-/// Inserts the capture after a schedule of a loop, and the beginning of the tick before all others. Returns false if
-/// the loop does not contain the schedule.
-fn place_capture(labels: &mut Vec<InternedScheduleLabel>, after: InternedScheduleLabel) -> bool {
-    let is_placed = insert_after(labels, after, ExperienceCapture.intern());
-    if is_placed {
-        labels.insert(0, ExperienceTick.intern());
+/// Inserts the capture after a schedule, and the beginning of the tick before all others of its loop. `None` if no loop
+/// contains the schedule.
+pub(super) fn place_capture(world: &mut World, after: InternedScheduleLabel) -> Option<Loop> {
+    let place = |labels: &mut Vec<InternedScheduleLabel>| {
+        let is_placed = insert_after(labels, after, ExperienceCapture.intern());
+        if is_placed {
+            labels.insert(0, ExperienceTick.intern());
+        }
+        is_placed
+    };
+    if let Some(mut order) = world.get_resource_mut::<FixedMainScheduleOrder>()
+        && place(&mut order.labels)
+    {
+        return Some(Loop::Fixed);
     }
-    is_placed
+    let mut order = world.get_resource_mut::<MainScheduleOrder>()?;
+    place(&mut order.labels).then_some(Loop::Main)
+}
+
+/// Whether actions that are read after `schedule` are read after the capture of the tick, in the same loop.
+pub(super) fn reads_after_capture(world: &World, schedule: InternedScheduleLabel) -> bool {
+    let is_after = |labels: &[InternedScheduleLabel]| {
+        let position = |label: InternedScheduleLabel| labels.iter().position(|present| *present == label);
+        let capture = position(ExperienceCapture.intern());
+        let read = position(ExperienceReadActions(schedule).intern());
+        capture.is_some_and(|capture| read.is_some_and(|read| read > capture))
+    };
+    let fixed = world.get_resource::<FixedMainScheduleOrder>();
+    let main = world.get_resource::<MainScheduleOrder>();
+    fixed.is_some_and(|order| is_after(&order.labels)) || main.is_some_and(|order| is_after(&order.labels))
 }
 
 /// Adds the schedule that reads actions after `schedule`, unless it exists.

@@ -1,6 +1,6 @@
 //! Plugin state behind the resource [`Experience`](super::Experience): recordings, capture clock and exporter.
 
-use super::{ExperiencePlugin, PauseReason, RecordingId, rewards};
+use super::{ExperiencePlugin, PauseReason, RecordingId, capture_check::CaptureCheck, rewards};
 use crate::{
     episode::{CaptureTime, Recorder},
     player::Reward,
@@ -68,16 +68,19 @@ pub(super) struct RecorderState {
     pub(super) captures_until_wake: usize,
     rewards: Option<QueryState<&'static mut Reward>>,
     pub(super) warned_stray_end: bool,
+    pub(super) warned_stray_begin: bool,
+    warned_reward_recording: bool,
+    pub(super) capture_check: CaptureCheck,
 }
 
 impl RecorderState {
-    pub(super) fn new(plugin: &ExperiencePlugin, captures_fixed: bool) -> Self {
+    pub(super) fn new(plugin: &ExperiencePlugin) -> Self {
         Self {
             enabled: plugin.enabled,
             closed: false,
             pause: None,
             frozen: false,
-            captures_fixed,
+            captures_fixed: false,
             run: plugin.run.unwrap_or_else(RunId::random),
             started: SystemTime::now(),
             settings: plugin.export.clone(),
@@ -91,6 +94,9 @@ impl RecorderState {
             captures_until_wake: 0,
             rewards: None,
             warned_stray_end: false,
+            warned_stray_begin: false,
+            warned_reward_recording: false,
+            capture_check: CaptureCheck::new(plugin.capture_after),
         }
     }
 
@@ -152,6 +158,11 @@ impl RecorderState {
             world.increment_change_tick();
         }
         if let Some(rewards) = &mut self.rewards {
+            // Often at first, and about every two seconds later.
+            let captures = self.next_tick as u64 + 1;
+            if self.enabled && (captures.is_power_of_two() || captures.is_multiple_of(128)) {
+                rewards::check_recordings(rewards, world, &self.slots, &mut self.warned_reward_recording);
+            }
             rewards::clear(rewards, world);
         }
         self.next_tick += 1;

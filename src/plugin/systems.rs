@@ -4,7 +4,7 @@
 //! while they are mutated. No code of the game runs inside these scopes, so observers always find the resource.
 //! Inserting rewards and triggering events, which can run observers, happen outside of them.
 
-use super::{LiveSettings, events, experience::Experience, rewards, state::RecorderState};
+use super::{LiveSettings, capture_check, events, experience::Experience, rewards, state::RecorderState};
 use bevy_app::AppExit;
 use bevy_ecs::{
     message::Messages,
@@ -46,6 +46,7 @@ pub(super) fn read_actions(schedule: InternedScheduleLabel) -> impl FnMut(&mut W
 }
 
 pub(super) fn close_at_exit(world: &mut World) {
+    capture_check::check(world);
     let exits = world
         .get_resource::<Messages<AppExit>>()
         .is_some_and(|exits| !exits.is_empty());

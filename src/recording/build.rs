@@ -14,7 +14,7 @@ use bevy_ecs::{component::ComponentId, schedule::InternedScheduleLabel, world::W
 use core::sync::atomic::AtomicU32;
 use experience_buffer::{Budget, PlayerBuffers};
 use experience_core::{
-    schema::{Column, DType, Schema},
+    schema::{Column, DType, Schema, Space},
     transition::RunId,
 };
 use experience_export::Sink;
@@ -23,6 +23,7 @@ use std::{collections::HashSet, sync::Arc};
 /// App state that the build of a recording depends on.
 pub(crate) struct BuildContext {
     pub(crate) marker: ComponentId,
+    pub(crate) marker_name: &'static str,
     pub(crate) enabled: bool,
     pub(crate) episodes: Arc<AtomicU32>,
     pub(crate) run: RunId,
@@ -79,6 +80,13 @@ impl RecordingSpec {
             schema = schema.with_version(version);
         }
         check_names(&schema)?;
+        warn_mask(&schema);
+        if rules.trusts_change_ticks && !rules.can_skip_reads() {
+            tracing::warn!(
+                "recording `{recording}`: `trust_change_ticks` has no effect: it needs `RecordMode::OnChange`, without \
+                 `decision_interval` and `read_actions_after`"
+            );
+        }
         if schema.observation_width() == 0 {
             return Err(SetupError::NoObservation(recording));
         }
@@ -153,6 +161,7 @@ impl RecordingSpec {
         }
         let mut recorder = Recorder::new(RecorderParts {
             marker: context.marker,
+            marker_name: context.marker_name,
             schema: schema.into_shared(),
             rules,
             encoder,
@@ -241,22 +250,55 @@ fn set_bounds<'a>(
     Ok(())
 }
 
+/// Warns if the action mask does not have one `bool` for each choice of the action.
+fn warn_mask(schema: &Schema) {
+    let mask = schema.action_mask_width();
+    let choices: u64 = schema
+        .action()
+        .iter()
+        .map(|column| match &column.space {
+            Space::Discrete { n, .. } => n.saturating_mul(column.width() as u64),
+            _ => 0,
+        })
+        .fold(0, u64::saturating_add);
+    if mask > 0 && mask as u64 != choices {
+        tracing::warn!(
+            "recording `{}`: the action mask has {mask} values, and the discrete columns of the action have {choices} choices \
+             in all: give the component of `action_mask` one `bool` for each choice, in their order",
+            schema.name()
+        );
+    }
+}
+
 fn check_names(schema: &Schema) -> Result<(), SetupError> {
-    let terms: Vec<_> = schema.reward_terms().iter().map(String::as_str).collect();
-    let names = |columns: &'_ [Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+    const RENAME: &str = "rename one with `#[reflect(@ColumnName(\"..\"))]`";
+    let names = |columns: &[Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
     let groups = [
-        names(schema.observation()),
-        names(schema.action()),
-        names(schema.info()),
-        terms.into_iter().map(str::to_owned).collect(),
+        (
+            names(schema.observation()),
+            format!("{RENAME}, or observe it with `observe_with`, which takes names"),
+        ),
+        (
+            names(schema.action()),
+            format!("{RENAME}, or record it with `act_with` or `act_discrete_with`, which take names"),
+        ),
+        (
+            names(schema.info()),
+            format!("{RENAME}, or copy it to a component whose fields have other names"),
+        ),
+        (
+            schema.reward_terms().to_vec(),
+            "declare each reward term once in `reward_terms`".to_owned(),
+        ),
     ];
-    for group in groups {
+    for (group, remedy) in groups {
         let mut seen = HashSet::new();
         for name in group {
             if !seen.insert(name.clone()) {
                 return Err(SetupError::DuplicateColumn {
                     recording: schema.name().to_owned(),
                     column: name,
+                    remedy,
                 });
             }
         }

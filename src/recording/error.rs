@@ -16,7 +16,7 @@ pub enum SetupError {
     )]
     Pool(String),
     /// `ExperiencePlugin` was not added before.
-    #[error("recording `{0}` was added before `ExperiencePlugin`: add the plugin first")]
+    #[error("recording `{0}` was added to an app without `ExperiencePlugin`: add `ExperiencePlugins` before it")]
     NoPlugin(String),
     /// The first capture has already run.
     #[error("recording `{0}` was added after the first capture: add recordings while the app is being set up")]
@@ -31,15 +31,14 @@ pub enum SetupError {
     #[error("recording `{0}` observes nothing: add `observe::<T>()` for a component of its players")]
     NoObservation(String),
     /// Two columns have the same name.
-    #[error(
-        "recording `{recording}` has two columns `{column}`: rename one with `#[reflect(@ColumnName(\"..\"))]`, or observe it \
-         with `observe_with`, which takes names"
-    )]
+    #[error("recording `{recording}` has two columns `{column}`: {remedy}")]
     DuplicateColumn {
         /// The recording.
         recording: String,
         /// The name.
         column: String,
+        /// How to rename one, which depends on the part of the row.
+        remedy: String,
     },
     /// Bounds of a column that are not an interval.
     #[error(

@@ -3,7 +3,7 @@
 
 use crate::{
     capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},
-    reflect::{FieldError, FieldPlan, LeafEncoding, root_name},
+    reflect::{FieldError, FieldPlan, LeafEncoding, RecordingMethod, root_name},
 };
 use bevy_ecs::{component::Component, resource::Resource, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
@@ -44,7 +44,10 @@ pub(super) fn fields_plan<T: Component + Reflect + Typed>(
         let fields: Option<Vec<&str>> = fields
             .as_ref()
             .map(|fields| fields.iter().map(String::as_str).collect());
-        let mut plan = FieldPlan::new::<T>(&root, fields.as_deref(), target)?;
+        let mut plan = FieldPlan::new::<T>(&root, fields.as_deref(), target).map_err(|error| match part {
+            RowPart::Action => error.with_method(RecordingMethod::Act),
+            RowPart::Observation | RowPart::Mask | RowPart::Info => error,
+        })?;
         Ok(PlannedSource {
             columns: plan.columns().to_vec(),
             mask_width: plan.mask_width(),
@@ -77,7 +80,8 @@ pub(super) fn custom_plan<T: Component>(
 pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
     Box::new(|_, allow_lossy| {
         let name = root_name::<R>();
-        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy })?;
+        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy })
+            .map_err(|error| error.with_method(RecordingMethod::ObserveResource))?;
         let columns = plan.columns().to_vec();
         Ok(PlannedSource {
             columns: columns.clone(),
@@ -96,7 +100,8 @@ pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
 
 pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> SourcePlan {
     Box::new(move |world, allow_lossy| {
-        let (columns, mut source) = nearest.build(world, allow_lossy)?;
+        let built = nearest.build(world, allow_lossy);
+        let (columns, mut source) = built.map_err(|error| error.with_method(RecordingMethod::ObserveNearest))?;
         Ok(PlannedSource {
             columns,
             mask_width: 0,

@@ -8,7 +8,31 @@ use core::fmt;
 pub struct FieldError {
     type_path: &'static str,
     encoding: LeafEncoding,
+    method: Option<RecordingMethod>,
     kind: FieldErrorKind,
+}
+
+/// The method of `Recording` that a type was given to, if its remedies differ from those of its [`LeafEncoding`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecordingMethod {
+    Act,
+    ObserveNearest,
+    ObserveResource,
+}
+
+impl RecordingMethod {
+    /// How to record a type or a field in another way than through reflection.
+    fn alternative(self) -> &'static str {
+        match self {
+            Self::Act => {
+                "compute values from it with `act_with` or `act_discrete_with`, or from a component to which you copy them"
+            }
+            Self::ObserveNearest => {
+                "select other fields with `Nearest::with_field`, if need be of a component to which you copy the values"
+            }
+            Self::ObserveResource => "copy the values to observe into a separate resource",
+        }
+    }
 }
 
 /// What is wrong with a type or with a selection of its fields.
@@ -115,7 +139,25 @@ impl FieldError {
         Self {
             type_path,
             encoding,
+            method: None,
             kind,
+        }
+    }
+
+    /// The same error with the remedies for a type that was given to `method`.
+    pub(crate) fn with_method(self, method: RecordingMethod) -> Self {
+        Self {
+            method: Some(method),
+            ..self
+        }
+    }
+
+    fn remedy(&self, reason: RefusalReason) -> String {
+        use RefusalReason::{BadBounds, EmptyName, Optional, Wide};
+        match (self.method, reason) {
+            (None, _) | (_, BadBounds | EmptyName | Optional) => reason.remedy(self.encoding).to_owned(),
+            (Some(method), Wide) => format!("accept the rounding with `.allow_lossy()`, or {}", method.alternative()),
+            (Some(method), _) => format!("leave it out with `#[reflect(ignore)]`, or {}", method.alternative()),
         }
     }
 
@@ -125,7 +167,7 @@ impl FieldError {
             type_path,
             reason,
         } = field;
-        let (explanation, remedy) = (reason.explanation(), reason.remedy(self.encoding));
+        let (explanation, remedy) = (reason.explanation(), self.remedy(*reason));
         write!(f, "`{name}` is of type `{type_path}`, and {explanation}: {remedy}")
     }
 }
@@ -164,10 +206,17 @@ impl fmt::Display for FieldError {
                 f,
                 "no field of `{type_path}` was selected: select at least one, or record all of them"
             ),
-            FieldErrorKind::NoLeaf => write!(
-                f,
-                "`{type_path}` holds no value that could be recorded: give it a field that is reflected, or compute one with `observe_with`"
-            ),
+            FieldErrorKind::NoLeaf => {
+                write!(
+                    f,
+                    "`{type_path}` holds no value that could be recorded: give it a field that is reflected"
+                )?;
+                match (self.method, self.encoding) {
+                    (Some(method), _) => write!(f, ", or {}", method.alternative()),
+                    (None, LeafEncoding::Observation { .. }) => f.write_str(", or compute one with `observe_with`"),
+                    (None, LeafEncoding::Exact | LeafEncoding::Mask) => Ok(()),
+                }
+            }
         }
     }
 }

@@ -29,14 +29,14 @@ fn players_join_at_capture_in_order_of_agent_id() {
 }
 
 #[test]
-fn a_player_without_an_agent_id_gets_the_next_free_one() {
+fn a_player_without_an_agent_id_gets_the_next_negative_number() {
     let mut test = play(Recording::new("player"));
     test.world_mut().spawn((Player, Age(0.0), AgentId(1)));
     test.world_mut().spawn((Player, Age(0.0)));
     test.world_mut().spawn((Player, Age(0.0)));
     test.ticks(2);
     let agents: Vec<_> = test.finish().iter().map(|episode| episode.info().agent_id).collect();
-    assert_eq!(agents, [0, 1, 2]);
+    assert_eq!(agents, [1, -1, -2]);
 }
 
 #[test]

@@ -290,7 +290,7 @@ fn published_flags_do_not_change() {
     test.ticks(1);
     let buffers = test.world().resource::<Experience>().buffers("player").unwrap().clone();
     let mut outcomes = Vec::new();
-    buffers.get(0).unwrap().peek_all(&mut |row| {
+    buffers.get(-1).unwrap().peek_all(&mut |row| {
         let header = bevy_experience::transition::StepHeader::of(row);
         outcomes.push((header.kind(), header.outcome()));
     });

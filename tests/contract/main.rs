@@ -1,9 +1,12 @@
 //! Tests of the transition contract (the rules of `bevy_experience::transition`) and of what a recording can capture.
 
+#[path = "../support/log_lines.rs"]
+mod log_lines;
 #[path = "../support/player.rs"]
 mod player;
 mod support;
 
+mod agent_ids;
 mod alignment;
 mod archetype_moves;
 mod beginnings;
@@ -20,6 +23,8 @@ mod parallel_capture;
 mod pausing;
 mod players;
 mod reentrancy;
+mod saved_worlds;
+mod setup_warnings;
 mod shared_pool;
 mod termination;
 mod timing;

@@ -88,7 +88,7 @@ fn rows_stay_in_the_buffer_files_until_they_are_exported() {
         assert!(ticks.into_iter().eq(0..10));
     }
     agents.sort_unstable();
-    assert_eq!(agents, [0, 1]);
+    assert_eq!(agents, [-2, -1], "the players have no `AgentId`");
     let episodes = test.finish();
     assert_eq!(episodes.iter().map(Episode::len).sum::<usize>(), 18);
     drop(test);

@@ -177,3 +177,32 @@ fn a_journal_that_another_process_removed_is_reported_and_begun_again() {
     assert_eq!(counts.recorded, counts.exported + counts.dropped);
     assert!(!game.journal().exists());
 }
+
+#[test]
+fn opting_out_reaches_the_journal_without_a_flush() {
+    let mut game = Game::new(manual_flush(), |recording| recording);
+    let (player, other) = (game.spawn(1), game.spawn(2));
+    game.test.ticks(5);
+    game.flush();
+    let recovered = |game: &Game| {
+        let copy = game.killed();
+        copy.recover();
+        copy.episodes()
+            .iter()
+            .map(|episode| episode.info().agent_id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(recovered(&game), [1, 2], "the journal holds the open episodes");
+    game.test.world_mut().entity_mut(player).insert(DoNotRecord);
+    // No capture and no flush follows. The exporter thread writes to the journal when it drains the buffer.
+    let start = Instant::now();
+    while recovered(&game) != [2] {
+        assert!(
+            start.elapsed() < TIMEOUT,
+            "a recovery still finds the discarded episode"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    game.test.world_mut().despawn(other);
+    game.finish();
+}

@@ -247,7 +247,10 @@ impl TransitionBuffer for QueueBuffer {
         rows.sort_unstable();
         let mut row = vec![0; self.row_words()];
         for &(number, cell) in &rows[rows.len().saturating_sub(max)..] {
-            if self.cells.view().read(cell, number, &mut row) == ReadOutcome::Copied {
+            // The floor is loaded again for each row, because it may rise while `each` runs.
+            if self.cells.view().read(cell, number, &mut row) == ReadOutcome::Copied
+                && number >= self.floor.load(Ordering::Acquire)
+            {
                 each(&row);
             }
         }

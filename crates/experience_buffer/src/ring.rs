@@ -208,7 +208,7 @@ impl TransitionBuffer for Ring {
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
         let mut cursor = lock(&self.drain);
         let slots = &*self.slots;
-        cursor.read(slots, max, |_| true, |next, missed| slots.account(next, missed), each)
+        cursor.read::<false>(slots, max, |next, missed| slots.account(next, missed), each)
     }
 
     #[inline]
@@ -218,7 +218,8 @@ impl TransitionBuffer for Ring {
         let mut row = vec![0; slots.cells().content_words()];
         let wanted = head.saturating_sub(max as u64);
         for number in wanted.max(slots.oldest(head)).max(slots.floor())..head {
-            if slots.read(number, &mut row) && slots.is_public(&row) {
+            // The floor is loaded again for each row, because it may rise while `each` runs.
+            if slots.read(number, &mut row) && slots.is_public(&row) && number >= slots.floor() {
                 each(&row[slots.cells().view().row()]);
             }
         }

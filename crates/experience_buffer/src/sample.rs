@@ -213,7 +213,8 @@ fn copy_transition(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index:
         }
     }
     // The older of the two rows decides; but `previous` was read from the row itself, so that must be whole too.
-    if !slots.is_whole(number.min(previous)) {
+    let older = number.min(previous);
+    if !slots.is_whole(older) || older < slots.floor() {
         return None;
     }
     batch.reward[index] = reward as f32;

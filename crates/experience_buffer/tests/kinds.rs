@@ -207,6 +207,31 @@ fn hidden_rows_are_drained_but_neither_peeked_nor_read() {
 }
 
 #[test]
+fn rows_that_are_hidden_during_a_read_or_a_peek_are_not_returned_by_it() {
+    // A reader copies a run of rows at once, and checks before each run.
+    const ROWS: u64 = 4096;
+    let (mut writer, buffer) = drop_oldest(RING, ROWS as usize);
+    push(&mut writer, 0..ROWS);
+    let mut reader = buffer.reader().unwrap();
+    let mut read = 0;
+    reader.read(usize::MAX, |_| {
+        writer.hide();
+        read += 1;
+    });
+    assert!(read < ROWS / 4, "{read} rows were read after they were hidden");
+    for kind in kinds().filter(|kind| kind.0 != BufferKind::Mutex) {
+        let (mut writer, buffer) = drop_oldest(kind, 8);
+        push(&mut writer, 0..8);
+        let mut peeked = 0;
+        buffer.peek_all(&mut |_| {
+            writer.hide();
+            peeked += 1;
+        });
+        assert_eq!(peeked, 1, "{kind:?}");
+    }
+}
+
+#[test]
 fn pop_drains_one_row() {
     for kind in kinds() {
         let (mut writer, buffer) = drop_oldest(kind, 2);

@@ -62,7 +62,7 @@ pub struct RunReport {
     pub non_finite: u64,
     /// End events for players without an open episode.
     pub ignored_ends: u64,
-    /// Players that were not recorded because another living player has their agent id.
+    /// Players that were not recorded because another living player has their agent id, or because it is negative.
     pub refused_agents: u64,
     /// Players that were not recorded because no buffer could be allocated for them.
     #[serde(default)]
@@ -165,7 +165,7 @@ pub struct Counters {
     pub orphaned_rewards: Count,
     /// End events for players without an open episode.
     pub ignored_ends: Count,
-    /// Players that were not recorded because another living player has their agent id.
+    /// Players that were not recorded because another living player has their agent id, or because it is negative.
     pub refused_agents: Count,
     /// Players that were not recorded because no buffer could be allocated for them.
     pub unbuffered_agents: Count,

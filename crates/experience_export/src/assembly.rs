@@ -56,6 +56,11 @@ impl Assembly {
         Self { open, ordinal }
     }
 
+    /// The number under which the open episode was captured.
+    pub fn open_captured_as(&self) -> Option<u32> {
+        self.open.as_ref().map(EpisodeBuilder::captured_as)
+    }
+
     /// The open episode, without ending it.
     pub fn into_open(self) -> Option<EpisodeBuilder> {
         self.open

@@ -62,6 +62,7 @@ struct Candidate {
 /// The source of a [`Nearest`](super::Nearest)'s columns.
 pub(crate) struct NearestSource {
     target: ComponentId,
+    target_name: &'static str,
     excluded: [ComponentId; 2],
     position: ComponentReader<Transform>,
     agent: ComponentReader<AgentId>,
@@ -83,6 +84,7 @@ impl NearestSource {
     pub(super) fn new<T: Component>(world: &mut World, search: NeighborSearch, fields: Vec<Source>) -> Self {
         Self {
             target: world.register_component::<T>(),
+            target_name: core::any::type_name::<T>(),
             excluded: excluded_components(world),
             position: ComponentReader::new(world),
             agent: ComponentReader::new(world),
@@ -95,6 +97,16 @@ impl NearestSource {
             grids: MatchGrids::new(search.max_distance),
             search,
         }
+    }
+
+    /// The name of the component type that neighbours have.
+    pub(crate) fn target_name(&self) -> &'static str {
+        self.target_name
+    }
+
+    /// Whether any entity ever could be a neighbour.
+    pub(crate) fn has_found_candidates(&self) -> bool {
+        !self.archetypes.is_empty()
     }
 
     pub(crate) fn position_component(&self) -> ComponentId {

@@ -145,7 +145,7 @@ impl PlayerSlot {
         self.cold.scratch_row = row;
     }
 
-    /// Discards the open episode. Contract, consent: neither the exporter nor a sampler returns its rows.
+    /// Discards the open episode. Contract, consent: no sink receives its rows, and no reader or sampler returns them.
     pub(in crate::episode) fn discard_episode(&mut self, context: &RecordingContext) {
         if !core::mem::replace(&mut self.is_open, false) {
             return;
@@ -158,6 +158,11 @@ impl PlayerSlot {
         self.cold.unchanged_decisions.clear();
         self.push(context, &mut row);
         self.cold.scratch_row = row;
+        // The pool hides the rows of the episode when it stores its `Discard` row. A dedicated buffer does not link the rows of
+        // an episode, and hides all of its rows.
+        if let Some(buffer) = self.dedicated_buffer() {
+            buffer.writer.hide();
+        }
     }
 
     /// Closes the open episode when recording ends. `row` is the player as encoded now; `None` without a world.

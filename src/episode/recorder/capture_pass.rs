@@ -92,6 +92,7 @@ impl Recorder {
         let (context, capture) = (&*context, *capture_count);
         let uses_fast_path = fast_path.applies(context);
         let mut slow_path = SlowPath {
+            world,
             context,
             capture,
             reward_terms,

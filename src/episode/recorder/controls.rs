@@ -16,6 +16,8 @@ pub(crate) enum ControlError {
     NoSuchPlayer,
     /// The player is between episodes.
     NoOpenEpisode,
+    /// The player has had no episode since it joined.
+    NoEpisode,
     /// The game has ended the episode, and the next capture publishes the end.
     AlreadyEnding,
 }
@@ -81,7 +83,7 @@ impl Recorder {
         if slot.is_open() || slot.last_end().is_some() {
             Ok(slot.episode())
         } else {
-            Err(ControlError::NoOpenEpisode)
+            Err(ControlError::NoEpisode)
         }
     }
 

@@ -1,6 +1,7 @@
 //! Log warnings about misconfigured recordings, each logged once.
 
 use super::Recorder;
+use crate::episode::NonFinite;
 use bevy_ecs::world::World;
 
 /// A condition that is logged only the first time.
@@ -14,15 +15,19 @@ impl WarnOnce {
     pub(super) fn first_time(&mut self) -> bool {
         !core::mem::replace(&mut self.has_warned, true)
     }
+
+    pub(super) fn has_warned(&self) -> bool {
+        self.has_warned
+    }
 }
 
 /// The warnings of one recording.
 #[derive(Default)]
 pub(super) struct Warnings {
     pub(super) duplicate_agent: WarnOnce,
+    pub(super) negative_agent: WarnOnce,
     pub(super) no_buffer: WarnOnce,
     pub(super) missing_resource: WarnOnce,
-    missing_component: WarnOnce,
     non_finite: WarnOnce,
     frequent_non_finite: WarnOnce,
     only_despawns: WarnOnce,
@@ -31,26 +36,9 @@ pub(super) struct Warnings {
 impl Recorder {
     /// Logs the conditions that are checked at each capture.
     pub(super) fn log_warnings(&mut self, world: &World) {
-        self.warn_missing_component(world);
+        self.check_components(world);
         self.warn_non_finite();
         self.warn_only_despawns();
-    }
-
-    fn warn_missing_component(&mut self, world: &World) {
-        /// Captures between two checks. A player that lacks a component for less time may not be fully spawned yet.
-        const INTERVAL: u32 = 120;
-        if self.capture_count.is_multiple_of(INTERVAL)
-            && !self.warnings.missing_component.has_warned
-            && let Some(missing) = self.encoder.missing_components(world)
-            && self.warnings.missing_component.first_time()
-        {
-            tracing::warn!(
-                "recording `{}`: some players are not recorded, because they lack {}: insert these components, or do not \
-                 observe them",
-                self.name(),
-                missing.join(", ")
-            );
-        }
     }
 
     fn warn_non_finite(&mut self) {
@@ -58,9 +46,13 @@ impl Recorder {
         let recorded = self.context.counters.recorded.get();
         let is_found = dropped > 0 || self.context.non_finite_counts.iter().any(|count| count.get() > 0);
         if is_found && self.warnings.non_finite.first_time() {
+            let consequence = match self.context.rules.non_finite {
+                NonFinite::EndEpisode => "the transition is dropped and the episode ends before it".to_owned(),
+                NonFinite::Replace(value) => format!("it is recorded as {value}"),
+                NonFinite::Keep => "it is recorded as it is".to_owned(),
+            };
             tracing::warn!(
-                "recording `{}` read a NaN or infinite value in {}: the transition is dropped and the episode ends \
-                 before it; see `EpisodeRules::non_finite`",
+                "recording `{}` read a NaN or infinite value in {}: {consequence}; see `EpisodeRules::non_finite`",
                 self.name(),
                 self.non_finite_features()
             );

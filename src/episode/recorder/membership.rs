@@ -16,6 +16,7 @@ impl Recorder {
     /// - Despawned, disabled or without the marker: the episode ends as after a despawn, and the slot is removed. A
     ///   pending end, with the observation read at the time, takes precedence. Contract, termination.
     /// - Without a component that the recording reads: the episode ends at its last row.
+    /// - With another agent id than before: the slot is removed, and the player joins again.
     pub(super) fn sweep_missing_players(&mut self, world: &World) {
         for position in (0..self.players.len()).rev() {
             let context = &self.context;
@@ -35,9 +36,12 @@ impl Recorder {
             } else if !slot.has_pending_end() {
                 slot.end_at_last_row(context, Outcome::Truncated, &EndReason::COMPONENT_LOST);
             }
-            let is_removed = opted_out || slot.is_leaving() || !is_player;
+            let is_removed = opted_out || slot.is_leaving() || !is_player || slot.is_rejoining();
             slot.capture(context, None);
             if is_removed {
+                if is_player && !opted_out {
+                    self.rejoining.push(slot.entity);
+                }
                 let mut slot = self.players.remove(position);
                 self.outputs.close(&mut slot);
                 self.capture_pass.mark_slot_moved();
@@ -50,6 +54,7 @@ impl Recorder {
     /// Contract, beginnings: players join in the order of their agent ids, those without an `AgentId` last.
     pub(super) fn join_players(&mut self, world: &World) {
         if self.joining.is_empty() {
+            self.rejoining.clear();
             return;
         }
         self.players.retain_refused(|entity| world.get_entity(entity).is_ok());
@@ -64,11 +69,16 @@ impl Recorder {
         }
         // Reuses the allocation.
         self.joining = joining;
+        self.rejoining.clear();
     }
 
     fn join_player(&mut self, world: &World, entity: Entity, shares_pool: bool) {
         let agent_id = match world.get::<AgentId>(entity) {
             Some(&AgentId(agent_id)) => {
+                if agent_id < 0 {
+                    self.refuse_negative_id(entity, agent_id);
+                    return;
+                }
                 if let Some(holder) = self.players.agent_entity(agent_id) {
                     self.refuse_player(entity, holder, agent_id);
                     return;
@@ -92,7 +102,7 @@ impl Recorder {
         slot.mark_captured(self.capture_count);
         slot.set_excluded(self.excluded_agents.contains(&agent_id));
         let has_reward = world.get::<Reward>(entity).is_some_and(|reward| !reward.is_zero());
-        if has_reward && self.enabled && !self.context.was_paused {
+        if has_reward && self.enabled && !self.context.was_paused && !self.rejoining.contains(&entity) {
             self.context.counters.orphaned_rewards.add(1);
         }
         if self.is_recording()
@@ -104,6 +114,21 @@ impl Recorder {
         }
         self.players.insert(slot);
         self.capture_pass.mark_slot_moved();
+    }
+
+    /// Does not record a player whose agent id could be the number of a player without one.
+    fn refuse_negative_id(&mut self, entity: Entity, agent_id: i64) {
+        if !self.players.refuse(entity) {
+            return;
+        }
+        self.context.counters.refused_agents.add(1);
+        if self.warnings.negative_agent.first_time() {
+            let recording = self.name();
+            tracing::warn!(
+                "recording `{recording}`: {entity} has agent id {agent_id}, and negative ids are those of players without an \
+                 `AgentId`: it is not recorded; give it an id of 0 or more, or remove its `AgentId`"
+            );
+        }
     }
 
     /// Does not record a player whose agent id belongs to another live player.

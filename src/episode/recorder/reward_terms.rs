@@ -49,6 +49,19 @@ impl RewardTerms {
         }
     }
 
+    /// The declared terms for which no reward was given.
+    pub(super) fn unused(&self) -> Vec<&str> {
+        let TermColumns { declared, known } = &self.columns;
+        let is_used = |column| known.iter().any(|&(_, used)| used == Some(column));
+        let unused = declared.iter().enumerate().filter(|&(column, _)| !is_used(column));
+        unused.map(|(_, name)| name.as_str()).collect()
+    }
+
+    /// Whether rewards were given for terms that are not declared.
+    pub(super) fn has_undeclared(&self) -> bool {
+        self.columns.known.iter().any(|(_, column)| column.is_none())
+    }
+
     /// Calls `each` with every amount for the recording, and the index of its declared term. The index is `None`
     /// for a term that was not declared.
     #[inline]

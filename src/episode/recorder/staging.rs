@@ -62,6 +62,21 @@ impl Recorder {
         }
     }
 
+    /// Discards the open episode of a player that gets [`DoNotRecord`](crate::player::DoNotRecord). The next capture removes
+    /// its slot.
+    ///
+    /// Not staged, because there may be no further capture: fixed ticks stop while the game is paused, and the app can exit.
+    ///
+    /// Returns whether the player had an open episode.
+    pub(crate) fn opt_out(&mut self, entity: Entity) -> bool {
+        let Some(slot) = self.players.get_mut(entity) else {
+            return false;
+        };
+        let was_open = slot.is_open();
+        slot.discard_episode(&self.context);
+        was_open
+    }
+
     /// Stages that a player leaves: it is being despawned or loses the marker, and its components can still be read.
     pub(crate) fn stage_leave(&mut self, world: &World, entity: Entity, between_ticks: bool) {
         let Some(slot) = self.players.get_mut(entity).filter(|slot| !slot.is_leaving()) else {
@@ -95,6 +110,7 @@ impl Recorder {
 
     /// Stages that a player's next episode may begin. Ignored if the player is in an episode.
     pub(crate) fn stage_begin(&mut self, entity: Entity) {
+        self.setup_checks.has_begin_event = true;
         if let Some(slot) = self.players.get_mut(entity) {
             slot.request_begin();
         }

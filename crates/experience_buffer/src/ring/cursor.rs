@@ -64,14 +64,13 @@ impl Cursor {
     /// Calls `each` with at most `max` rows from here on, up to the first gap behind a row.
     ///
     /// `passed` is called before each row and at each gap with the cursor's position, and the number of rows that were
-    /// overwritten since the last call. Rows for which `wanted`, called with links and words, is false are skipped.
+    /// overwritten since the last call. With `SKIPS_HIDDEN`, rows that are hidden from readers are skipped.
     // Always inline: a call with closures behind pointers takes more instructions a row.
     #[inline(always)]
-    pub(crate) fn read(
+    pub(crate) fn read<const SKIPS_HIDDEN: bool>(
         &mut self,
         slots: &Slots,
         max: usize,
-        wanted: impl Fn(&[u64]) -> bool,
         mut passed: impl FnMut(u64, u64),
         mut each: impl FnMut(&[u64]),
     ) -> Drained {
@@ -117,6 +116,9 @@ impl Cursor {
                 passed(self.next, missed);
                 continue;
             }
+            // Loaded once a run, because the writer writes to the same cache line. Rows that are hidden while a long read is
+            // in progress are skipped from the next run on.
+            let floor = if SKIPS_HIDDEN { slots.floor() } else { 0 };
             for copy in copies.chunks_exact(stride) {
                 if has_skipped {
                     if read.steps > 0 && self.skipped.is_below(copy[0]) {
@@ -125,9 +127,10 @@ impl Cursor {
                     // Saturating, here and below: the words of a damaged file are arbitrary.
                     read.missed = read.missed.saturating_add(self.skipped.rise_to(copy[0]));
                 }
+                let number = self.next;
                 self.next += 1;
                 passed(self.next, 0);
-                if wanted(copy) {
+                if !SKIPS_HIDDEN || (number >= floor && slots.is_public(copy)) {
                     read.steps += 1;
                     each(&copy[row.clone()]);
                 }

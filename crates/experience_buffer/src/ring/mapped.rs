@@ -106,7 +106,20 @@ impl MappedRing {
     /// Calls `each` with at most `max` rows that were not drained when the file was opened, oldest first, and advances. These
     /// are the rows of a [`drain`](crate::TransitionBuffer::drain), including hidden ones. The file is not changed.
     pub fn read_undrained(&mut self, max: usize, each: impl FnMut(&[u64])) -> Drained {
-        self.cursor.read(&self.slots, max, |_| true, |_, _| (), each)
+        self.cursor.read::<false>(&self.slots, max, |_, _| (), each)
+    }
+
+    /// The number of the next row of [`read_undrained`](Self::read_undrained), counted from 0 since the ring was created.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.cursor.next
+    }
+
+    /// The rows before this number are [hidden](super::RingWriter::hide): an episode that was open there was discarded, even
+    /// if a full ring refused the row that states so.
+    #[must_use]
+    pub fn hidden_before(&self) -> u64 {
+        self.slots.floor()
     }
 }
 

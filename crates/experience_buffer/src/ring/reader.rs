@@ -39,9 +39,7 @@ impl Reader {
         if self.cursor.next < floor {
             self.cursor.seek(floor);
         }
-        let slots = &*self.slots;
-        self.cursor
-            .read(slots, max, |content| slots.is_public(content), |_, _| (), each)
+        self.cursor.read::<true>(&self.slots, max, |_, _| (), each)
     }
 
     /// The number of the next row, counted from 0 since the ring was created.

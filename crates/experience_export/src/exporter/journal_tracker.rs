@@ -44,6 +44,8 @@ pub(super) struct JournalTracker {
     /// Episodes that became durable, or were withdrawn, since the last frame.
     durable: Vec<i64>,
     withdrawn: Vec<u32>,
+    /// The disk was not synced since the last episode was withdrawn.
+    is_unsynced_withdrawal: bool,
     /// The last write failed. It was logged.
     is_failing: bool,
     /// A rewrite of an open episode failed. It was logged.
@@ -112,6 +114,7 @@ impl JournalTracker {
             undurable: Vec::new(),
             durable: Vec::new(),
             withdrawn: Vec::new(),
+            is_unsynced_withdrawal: false,
             is_failing: false,
             cannot_compact: false,
             is_unsynced_rewrite: false,
@@ -165,7 +168,8 @@ impl JournalTracker {
         self.unwritten = self.unwritten.saturating_add(bytes);
     }
 
-    /// Whether it is time to write everything: the flush interval has passed, or a frame's worth of rows was drained.
+    /// Whether it is time to write everything: the flush interval has passed, a frame's worth of rows was drained, or an
+    /// episode was withdrawn, which a recovery must not find.
     pub(super) fn is_write_due(&self) -> bool {
         let Some(settings) = self.settings.as_ref().filter(|_| self.journal.is_some()) else {
             return false;
@@ -174,7 +178,8 @@ impl JournalTracker {
         // the process, though the ring file outlives it.
         let outlives = self.owner.rings.is_some() && self.unwritten > 0;
         let is_full = outlives || self.unwritten >= settings.frame_bytes;
-        self.is_due() || (is_full && !self.is_failing)
+        let is_withdrawing = !self.withdrawn.is_empty() || self.is_unsynced_withdrawal;
+        self.is_due() || ((is_full || is_withdrawing) && !self.is_failing)
     }
 
     fn is_due(&self) -> bool {
@@ -246,6 +251,7 @@ impl JournalTracker {
                 builder.confirm_write(committed.is_ok());
             }
             committed?;
+            self.is_unsynced_withdrawal |= !self.withdrawn.is_empty();
             self.withdrawn.clear();
             self.durable.clear();
             self.counts = Some(counts);
@@ -266,13 +272,15 @@ impl JournalTracker {
         let undurable = self.oldest_undurable();
         let Some(journal) = &mut self.journal else { return };
         let needed = oldest.map_or(undurable, |oldest| oldest.min(undurable));
-        let synced = if self.is_unsynced_rewrite {
-            // The rewritten rows are the only copy once the older segments are deleted.
+        let synced = if self.is_unsynced_rewrite || self.is_unsynced_withdrawal {
+            // The rewritten rows are the only copy once the older segments are deleted. A withdrawn episode must not come back
+            // after a power failure.
             journal.secure()
         } else {
             journal.sync_if_due()
         };
         self.is_unsynced_rewrite &= synced.is_err();
+        self.is_unsynced_withdrawal &= synced.is_err();
         if let Err(error) = synced.and_then(|()| journal.release(needed)) {
             let folder = journal.folder().to_owned();
             self.report_failure(folder, error);

@@ -199,7 +199,7 @@ impl RecordingPipeline {
         self.counters.lost.add(losses.lost);
         self.counters.discarded.add(losses.discarded);
         for captured_as in losses.withdrawn {
-            self.journal.withdraw(captured_as);
+            self.withdraw(captured_as);
         }
         if losses.lost > 0 {
             self.notices.post(Notice::Gap {
@@ -268,14 +268,13 @@ impl RecordingPipeline {
     /// Removes finished episodes that must not be written.
     fn drop_unwanted(&mut self) {
         while let Some(episode) = self.discarded.pop() {
-            self.unwanted.insert(episode, self.pass);
+            self.withdraw(episode);
         }
         let Self {
             finished,
             finished_transitions,
             unwanted,
             counters,
-            journal,
             ..
         } = self;
         finished.retain(|builder| {
@@ -283,9 +282,6 @@ impl RecordingPipeline {
             if is_unwanted {
                 *finished_transitions -= builder.transitions() as usize;
                 counters.discarded.add(builder.transitions());
-                if builder.is_in_journal() {
-                    journal.withdraw(builder.captured_as());
-                }
             }
             !is_unwanted
         });
@@ -306,6 +302,13 @@ impl RecordingPipeline {
         let pass = self.pass;
         self.unwanted
             .retain(|episode, announced| *announced >= pass || open.contains(episode));
+    }
+
+    /// Voids what the journal may hold of an episode, which is in a buffer, open or finished.
+    fn withdraw(&mut self, episode: u32) {
+        if self.unwanted.insert(episode, self.pass).is_none() {
+            self.journal.withdraw(episode);
+        }
     }
 
     /// Begins the journal when its folder is known, and writes everything to it when that is due.
@@ -344,16 +347,22 @@ impl RecordingPipeline {
     /// Writes to the journal what it lacks.
     fn write_journal(&mut self) {
         let _span = tracing::debug_span!("experience_journal", recording = self.context.schema.name()).entered();
+        self.drop_unwanted();
         let Self {
             finished,
             player_drains,
             shard_drains,
             journal,
+            unwanted,
             ..
         } = self;
         let open = player_drains.iter_mut().filter_map(PlayerDrain::open);
         let shared = shard_drains.iter_mut().flat_map(ShardDrain::open);
-        let mut builders: Vec<_> = finished.iter_mut().chain(open).chain(shared).collect();
+        // A discarded episode is open until its `Discard` row is drained, or the buffer is closed if that row was dropped.
+        let open = open
+            .chain(shared)
+            .filter(|builder| !unwanted.contains_key(&builder.captured_as()));
+        let mut builders: Vec<_> = finished.iter_mut().chain(open).collect();
         journal.write(
             &self.context,
             &self.counters,

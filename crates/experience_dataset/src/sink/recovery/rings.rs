@@ -108,9 +108,13 @@ fn first_episode(ring: &MappedRing) -> u32 {
 fn read_ring(ring: &mut MappedRing, context: &AssemblyContext, state: &mut RecoveredState) {
     let mut assemblies: HashMap<i64, Assembly> = HashMap::new();
     let (mut finished, mut losses) = (Vec::new(), LossCounts::default());
-    ring.read_undrained(usize::MAX, |row| {
+    let mut push = |row: &[u64], assemblies: &mut HashMap<i64, Assembly>, state: &mut RecoveredState| {
         let header = StepHeader::of(row);
         let agent = header.agent_id;
+        if header.kind() == StepKind::Discard {
+            // The assembly discards an open episode. A gap may have divided this one, and the journal may hold all of its rows.
+            state.discarded_episodes.insert(header.episode);
+        }
         let last = state.last_rows.get(&agent).copied();
         if last.is_some_and(|last| !last.is_before(header)) {
             return;
@@ -125,11 +129,119 @@ fn read_ring(ring: &mut MappedRing, context: &AssemblyContext, state: &mut Recov
         assembly.push_row(context, row, &mut finished, &mut losses);
         state.last_rows.insert(agent, LastRow::of(header));
         state.last_tick = state.last_tick.max(Some(header.tick));
-    });
+    };
+    // A full ring can refuse the `Discard` row of a player that opted out. The rows before the end of the hidden ones are read
+    // first, because an episode that is open there was discarded.
+    let hidden_before = ring.hidden_before();
+    while ring.position() < hidden_before {
+        if ring.read_undrained(1, |row| push(row, &mut assemblies, state)).steps == 0 {
+            break;
+        }
+    }
+    if hidden_before > 0 {
+        let open = assemblies.values().filter_map(Assembly::open_captured_as);
+        state.discarded_episodes.extend(open);
+    }
+    ring.read_undrained(usize::MAX, |row| push(row, &mut assemblies, state));
     state.builders.append(&mut finished);
     for assembly in assemblies.into_values() {
         state.builders.extend(assembly.into_open());
     }
     state.lost += losses.lost;
     state.discarded += losses.discarded;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use experience_buffer::{BufferSettings, Label, Memory, Overflow, Writer, create_for};
+    use experience_core::schema::Column;
+
+    /// The agents of the episodes that are recovered from a ring of eight rows, which `play` writes.
+    fn recovered(overflow: Overflow, play: impl FnOnce(&mut PlayerWriter)) -> Vec<u32> {
+        let schema = Arc::new(Schema::new("player").with_observation([Column::feature("x")]));
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunId::from_bits(7);
+        let settings = BufferSettings {
+            capacity: 8,
+            overflow,
+            memory: Memory::File(folder.path().to_owned()),
+            ..BufferSettings::default()
+        };
+        let label = Label {
+            run,
+            schema_hash: schema.hash(),
+            agent_id: 1,
+        };
+        let words = schema.layout().row_words();
+        let (writer, _buffer) = create_for(&settings, words, label).unwrap();
+        let mut player = PlayerWriter {
+            writer,
+            row: vec![0; words],
+            ordinal: 0,
+        };
+        play(&mut player);
+        let mut unread = Vec::new();
+        let mut rings = open(folder.path(), &schema, run, &mut unread).unwrap();
+        assert_eq!((rings.len(), unread.len()), (1, 0));
+        let journal = folder.path().join("journal");
+        fs::create_dir(&journal).unwrap();
+        let mut state = RecoveredState::read(&journal, &schema, run).unwrap();
+        read(&mut rings, &schema, &mut state);
+        let builders = state.builders.iter().filter(|builder| builder.transitions() > 0);
+        let mut episodes: Vec<_> = builders.map(EpisodeBuilder::captured_as).collect();
+        episodes.retain(|episode| !state.discarded_episodes.contains(episode));
+        episodes
+    }
+
+    struct PlayerWriter {
+        writer: Writer,
+        row: Vec<u64>,
+        ordinal: u32,
+    }
+
+    impl PlayerWriter {
+        fn push(&mut self, kind: StepKind, episode: u32) {
+            self.ordinal += u32::from(kind == StepKind::Transition);
+            let header = StepHeader::of_mut(&mut self.row);
+            *header = StepHeader::new(kind);
+            header.agent_id = 1;
+            header.episode = episode;
+            header.ordinal = self.ordinal;
+            self.writer.push(&self.row).unwrap();
+        }
+
+        fn episode(&mut self, episode: u32, transitions: u32) {
+            self.push(StepKind::Begin, episode);
+            for _ in 0..transitions {
+                self.push(StepKind::Transition, episode);
+            }
+        }
+
+        fn discard(&mut self, episode: u32) {
+            self.push(StepKind::Discard, episode);
+            self.writer.hide();
+        }
+    }
+
+    #[test]
+    fn a_discarded_episode_is_not_recovered_when_a_full_ring_refused_its_discard_row() {
+        let found = recovered(Overflow::DropNewest, |player| {
+            player.episode(1, 3);
+            player.push(StepKind::End, 1);
+            player.episode(2, 20);
+            player.discard(2);
+        });
+        assert_eq!(found, [1], "episode 1 had ended");
+    }
+
+    #[test]
+    fn a_discarded_episode_is_not_recovered_when_its_beginning_was_overwritten() {
+        let found = recovered(Overflow::DropOldest, |player| {
+            player.episode(1, 20);
+            player.discard(1);
+            player.episode(2, 2);
+        });
+        assert_eq!(found, [2]);
+    }
 }
