@@ -24,6 +24,10 @@ impl MatchSource {
         }
     }
 
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
     pub(super) fn source_mut(&mut self) -> &mut Source {
         &mut self.source
     }

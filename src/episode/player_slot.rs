@@ -57,6 +57,8 @@ pub(super) struct PlayerSlot {
     step: u32,
     /// Transitions pushed to the output, modulo 2³².
     ordinal: u32,
+    /// The match of the open episode, from [`match_key`].
+    match_key: i64,
     /// Number of the last capture that found the player, modulo 2¹⁶.
     last_capture: u16,
     /// An episode is being recorded. Can differ from [`ColdState::in_game_episode`].
@@ -113,6 +115,7 @@ impl PlayerSlot {
             episode: 0,
             step: 0,
             ordinal: 0,
+            match_key: 0,
             last_capture: 0,
             is_open: false,
             has_pending_end: false,
@@ -223,6 +226,12 @@ impl PlayerSlot {
         self.is_open && !self.has_pending_end && self.step + 1 < rules.max_episode_steps
     }
 
+    /// Whether an observation belongs to the match of the open episode. `header` is that of its row.
+    #[inline(always)]
+    pub(super) fn stays_in_match(&self, rules: &CaptureRules, header: &StepHeader) -> bool {
+        !rules.has_match_id || self.match_key == match_key(header)
+    }
+
     /// Closes a transition of one tick. Fills in the header of its row, except for the match id, which the encoder
     /// wrote. Returns the output, to which the caller pushes the row.
     #[inline(always)]
@@ -313,6 +322,12 @@ impl PlayerSlot {
             }),
         }
     }
+}
+
+/// The match id of a row as one number. No match counts as the lowest number, which no counter or hash of a game is.
+#[inline(always)]
+fn match_key(header: &StepHeader) -> i64 {
+    header.match_id().unwrap_or(i64::MIN)
 }
 
 /// Sets the header fields of a step: kind, time and ticks. The reward and the outcome are set by the caller.

@@ -1,6 +1,7 @@
 //! Log warnings about misconfigured recordings, each logged once.
 
 use super::Recorder;
+use crate::episode::NonFinite;
 use bevy_ecs::world::World;
 
 /// A condition that is logged only the first time.
@@ -46,7 +47,7 @@ impl Recorder {
         {
             tracing::warn!(
                 "recording `{}`: some players are not recorded, because they lack {}: insert these components, or do not \
-                 observe them",
+                 record them (`observe_nearest` records `Transform`)",
                 self.name(),
                 missing.join(", ")
             );
@@ -59,10 +60,14 @@ impl Recorder {
         let is_found = dropped > 0 || self.context.non_finite_counts.iter().any(|count| count.get() > 0);
         if is_found && self.warnings.non_finite.first_time() {
             tracing::warn!(
-                "recording `{}` read a NaN or infinite value in {}: the transition is dropped and the episode ends \
-                 before it; see `EpisodeRules::non_finite`",
+                "recording `{}` read a NaN or infinite value in {}: {}; see `EpisodeRules::non_finite`",
                 self.name(),
-                self.non_finite_features()
+                self.non_finite_features(),
+                match self.context.rules.non_finite {
+                    NonFinite::Replace(_) => "it is replaced",
+                    NonFinite::EndEpisode | NonFinite::Keep =>
+                        "the transition is dropped and the episode ends before it",
+                }
             );
         }
         if recorded >= 1000 && dropped * 100 > recorded && self.warnings.frequent_non_finite.first_time() {
