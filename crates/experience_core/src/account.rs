@@ -70,6 +70,22 @@ pub struct RunReport {
     /// The tags of episodes, in ascending order of episode id. They include episodes that this sink did not accept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<EpisodeTag>,
+    /// The tick rates of the run in the order of their ticks, if the game changed its timestep; empty otherwise. At most
+    /// [`MAX_TICK_RATES`]: later changes are in the timestamps alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tick_rates: Vec<TickRate>,
+}
+
+/// The maximum length of [`RunReport::tick_rates`].
+pub const MAX_TICK_RATES: usize = 64;
+
+/// A tick rate that holds until the next one of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TickRate {
+    /// The first tick of which the next is `1 / ticks_per_second` seconds of game time away.
+    pub from_tick: i64,
+    /// Ticks per second of game time.
+    pub ticks_per_second: f64,
 }
 
 /// A tag of an episode.
@@ -156,6 +172,8 @@ pub struct Counters {
 
     /// Written by the game, read by reports. Never locked during a call of a sink.
     tags: Mutex<BTreeSet<EpisodeTag>>,
+    /// As `tags`.
+    tick_rates: Mutex<Vec<TickRate>>,
 }
 
 impl Counters {
@@ -183,6 +201,18 @@ impl Counters {
     pub fn tags(&self) -> Vec<EpisodeTag> {
         let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         tags.iter().cloned().collect()
+    }
+
+    /// Sets the tick rates of the run, up to [`MAX_TICK_RATES`].
+    pub fn set_tick_rates(&self, rates: &[TickRate]) {
+        let rates = &rates[..rates.len().min(MAX_TICK_RATES)];
+        rates.clone_into(&mut self.tick_rates.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The tick rates of the run, if there is more than one.
+    #[must_use]
+    pub fn tick_rates(&self) -> Vec<TickRate> {
+        self.tick_rates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -280,6 +310,7 @@ impl SinkCounters {
             failures: self.failures.get(),
             agents: self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             tags: recording.tags(),
+            tick_rates: recording.tick_rates(),
         }
     }
 

@@ -151,6 +151,7 @@ impl RunShards {
             refused_agents: before.refused_agents.max(counts.refused_agents),
             unbuffered_agents: before.unbuffered_agents.max(counts.unbuffered_agents),
             tags: before.tags.clone(),
+            tick_rates: before.tick_rates.clone(),
             failures: before.failures,
             agents,
         }
