@@ -73,6 +73,7 @@ mod tests;
 
 pub use attributes::{ColumnBounds, ColumnName};
 pub use error::FieldError;
+pub(crate) use error::FieldUsage;
 pub(crate) use name::root_name;
 
 use bevy_reflect::{PartialReflect, Reflect, Typed};

@@ -32,8 +32,8 @@ pub enum SetupError {
     NoObservation(String),
     /// Two columns have the same name.
     #[error(
-        "recording `{recording}` has two columns `{column}`: rename one with `#[reflect(@ColumnName(\"..\"))]`, or observe it \
-         with `observe_with`, which takes names"
+        "recording `{recording}` has two columns `{column}`: rename one with `#[reflect(@ColumnName(\"..\"))]`, record it \
+         with `observe_with` or `act_with`, which take names, or rename the reward term"
     )]
     DuplicateColumn {
         /// The recording.

@@ -3,7 +3,7 @@
 
 use crate::{
     capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},
-    reflect::{FieldError, FieldPlan, LeafEncoding, root_name},
+    reflect::{FieldError, FieldPlan, FieldUsage, LeafEncoding, root_name},
 };
 use bevy_ecs::{component::Component, resource::Resource, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
@@ -44,7 +44,14 @@ pub(super) fn fields_plan<T: Component + Reflect + Typed>(
         let fields: Option<Vec<&str>> = fields
             .as_ref()
             .map(|fields| fields.iter().map(String::as_str).collect());
-        let mut plan = FieldPlan::new::<T>(&root, fields.as_deref(), target)?;
+        let usage = match part {
+            RowPart::Observation => FieldUsage::Observation,
+            RowPart::Mask => FieldUsage::Mask,
+            RowPart::Action => FieldUsage::Action,
+            RowPart::Info => FieldUsage::Info,
+        };
+        let plan = FieldPlan::new::<T>(&root, fields.as_deref(), target);
+        let mut plan = plan.map_err(|error| error.for_usage(usage))?;
         Ok(PlannedSource {
             columns: plan.columns().to_vec(),
             mask_width: plan.mask_width(),
@@ -77,7 +84,8 @@ pub(super) fn custom_plan<T: Component>(
 pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
     Box::new(|_, allow_lossy| {
         let name = root_name::<R>();
-        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy })?;
+        let plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy });
+        let mut plan = plan.map_err(|error| error.for_usage(FieldUsage::Resource))?;
         let columns = plan.columns().to_vec();
         Ok(PlannedSource {
             columns: columns.clone(),
@@ -110,7 +118,8 @@ pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> Sour
 
 pub(super) fn match_plan<T: Component + Reflect + Typed>() -> MatchPlan {
     |world| {
-        let mut plan = FieldPlan::new::<T>(&root_name::<T>(), None, LeafEncoding::Exact)?;
+        let plan = FieldPlan::new::<T>(&root_name::<T>(), None, LeafEncoding::Exact);
+        let mut plan = plan.map_err(|error| error.for_usage(FieldUsage::MatchId))?;
         let dtype = match plan.columns() {
             [column] if column.width() == 1 && !column.dtype.is_float() && column.dtype != DType::Bool => column.dtype,
             _ => return Ok(Err(T::type_path())),

@@ -266,7 +266,7 @@ impl FieldPlan {
             tracing::error!(
                 "the `Reflect` implementation of `{}` returns a field that is elsewhere in another value (leaf {leaf}): it is \
                  read through reflection from now on, which is slower; derive `Reflect` for a struct that holds the field, \
-                 or use `observe_with`",
+                 and record that",
                 self.type_path
             );
         }
@@ -283,7 +283,7 @@ impl FieldPlan {
         if !self.has_reported_mismatch.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 "a value of `{}` lacks a field that its type information lists: missing values are recorded as 0; \
-                 derive `Reflect`, or use `observe_with`",
+                 derive `Reflect` for a struct that has it, and record that",
                 self.type_path
             );
         }
