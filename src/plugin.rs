@@ -13,6 +13,7 @@ mod schedules;
 mod signal;
 mod state;
 mod systems;
+mod tick_clock;
 
 pub use events::{GapDetected, SinkFailed, SinkFailure};
 pub use experience::{Experience, RecordingProgress, SinkProgress};
@@ -96,7 +97,12 @@ impl Plugin for ExperiencePlugin {
             && let Err(error) = journal.prepare_folder()
         {
             let folder = journal.folder.as_deref().unwrap_or(Path::new("")).display();
-            panic!("no journal can be created in `{folder}` (`JournalSettings::folder`): {error}; name another folder");
+            let remedy = if cfg!(target_family = "wasm") {
+                "there are no files here, so set it to `None`"
+            } else {
+                "name another folder"
+            };
+            panic!("no journal can be created in `{folder}` (`JournalSettings::folder`): {error}; {remedy}");
         }
         app.register_type::<AgentId>()
             .register_type::<DoNotRecord>()

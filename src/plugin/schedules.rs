@@ -26,7 +26,8 @@ pub struct ExperienceTick;
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExperienceReadActions(pub InternedScheduleLabel);
 
-/// The schedule that closes recordings when the app exits, after `Last`.
+/// The schedule that ends an update, after `Last`: it closes recordings when the app exits, and exports where there are no
+/// threads.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 struct ExperienceExit;
 
@@ -68,7 +69,7 @@ pub(super) fn add(app: &mut App, capture_after: InternedScheduleLabel) -> bool {
             ),
         )
         .add_systems(ExperienceTick, systems::begin_tick)
-        .add_systems(ExperienceExit, systems::close_at_exit);
+        .add_systems(ExperienceExit, systems::end_update);
     let world = app.world_mut();
     let mut captures_fixed = false;
     if let Some(mut order) = world.get_resource_mut::<FixedMainScheduleOrder>() {

@@ -3,10 +3,8 @@
 use crate::assembly::StoredEpisode;
 use crossbeam_channel::Sender;
 use experience_core::transition::Episode;
-use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use web_time::Instant;
 
 /// Held by each sink that has still to make a batch durable, and by each batch that is on its way to a sink. When the last
 /// clone is dropped, every sink has made the batch durable or counted it lost, and the journal need not keep it.
