@@ -57,8 +57,6 @@ pub(super) struct PlayerSlot {
     step: u32,
     /// Transitions pushed to the output, modulo 2³².
     ordinal: u32,
-    /// The match of the open episode, from [`match_key`].
-    match_key: i64,
     /// Number of the last capture that found the player, modulo 2¹⁶.
     last_capture: u16,
     /// An episode is being recorded. Can differ from [`ColdState::in_game_episode`].
@@ -70,8 +68,10 @@ pub(super) struct PlayerSlot {
 
 const _: () = assert!(size_of::<PlayerSlot>() == 64);
 
-/// Fields of a [`PlayerSlot`] that the fast path does not touch.
+/// Fields of a [`PlayerSlot`] that the fast path does not touch, except for `match_key` in recordings with a match id.
 struct ColdState {
+    /// The match of the open episode, from [`match_key`].
+    match_key: i64,
     /// The end that the next capture publishes.
     pending_end: Option<PendingEnd>,
     /// The player is in an episode of the game, recorded or not. Determines whether
@@ -115,11 +115,11 @@ impl PlayerSlot {
             episode: 0,
             step: 0,
             ordinal: 0,
-            match_key: 0,
             last_capture: 0,
             is_open: false,
             has_pending_end: false,
             cold: Box::new(ColdState {
+                match_key: 0,
                 pending_end: None,
                 in_game_episode: true,
                 begin_requested: false,
@@ -229,7 +229,7 @@ impl PlayerSlot {
     /// Whether an observation belongs to the match of the open episode. `header` is that of its row.
     #[inline(always)]
     pub(super) fn stays_in_match(&self, rules: &CaptureRules, header: &StepHeader) -> bool {
-        !rules.has_match_id || self.match_key == match_key(header)
+        !rules.has_match_id || self.cold.match_key == match_key(header)
     }
 
     /// Closes a transition of one tick. Fills in the header of its row, except for the match id, which the encoder

@@ -23,7 +23,7 @@ impl PlayerSlot {
         self.cold.open_decision.clear();
         self.cold.unchanged_decisions.clear();
         let header = StepHeader::of_mut(row);
-        self.match_key = match_key(header);
+        self.cold.match_key = match_key(header);
         set_step(header, StepKind::Begin, context.time, 0);
         header.reward = 0.0;
         header.continues = continues;
