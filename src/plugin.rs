@@ -14,6 +14,7 @@ mod schedules;
 mod signal;
 mod state;
 mod systems;
+mod tick_clock;
 
 pub use events::{GapDetected, SinkFailed, SinkFailure};
 pub use experience::{Experience, RecordingProgress, SinkProgress};
@@ -104,7 +105,12 @@ impl Plugin for ExperiencePlugin {
                 .and_then(|()| self.run.map_or(Ok(()), |run| journal.check_run(run)))
         {
             let folder = journal.folder.as_deref().unwrap_or(Path::new("")).display();
-            panic!("no journal can be created in `{folder}` (`JournalSettings::folder`): {error}; name another folder");
+            let remedy = if cfg!(target_family = "wasm") {
+                "there are no files here, so set it to `None`"
+            } else {
+                "name another folder"
+            };
+            panic!("no journal can be created in `{folder}` (`JournalSettings::folder`): {error}; {remedy}");
         }
         app.register_type::<AgentId>()
             .register_type::<DoNotRecord>()

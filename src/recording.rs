@@ -248,6 +248,10 @@ impl<P: Component> Recording<P> {
     }
 
     /// Records the match that a player is in: the one integer in the component `T`.
+    ///
+    /// An episode is of one match. When the id of a player changes, or it gets or loses the component, its episode is split:
+    /// it ends `truncated` with the reason `split`, and the next one
+    /// [`continues`](experience_core::transition::EpisodeInfo::continues) it.
     pub fn match_id<T: Component + Reflect + Typed>(self) -> Self {
         self.edit(|spec| spec.match_id = Some(match_plan::<T>()))
     }

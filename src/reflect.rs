@@ -10,37 +10,47 @@
 //! |---|---|---|
 //! | [`FieldPlan::new`] | [`leaves`], [`select`] | leaves, column names and refusals, from type information |
 //! | [`FieldPlan::place`] | | the offset of each column in the row |
-//! | [`FieldPlan::compile`] | [`locate`], [`compile`], [`op`] | offsets of the leaves, from a live value, and the ops |
+//! | [`FieldPlan::compile`] | [`locate`], [`fixed`], [`compile`], [`op`] | offsets of the leaves, from a live value, and the ops |
 //! | [`FieldPlan::encode`] | [`encode`](mod@encode), [`kernel`] | rows, for any number of values at a time |
 //!
 //! # When `Reflect` getters are used
-//! The getters visit a leaf by its path: exact for every value, and but many times slower than an op. They are used for
+//! The getters visit a leaf by its path: exact for every value, but many times slower than an op. They are used for
 //! - all leaves, until the plan is compiled;
-//! - leaves without an offset: behind a pointer, below an `Option` other than that of a scalar, in the lanes of a SIMD
-//!   mask, and in an enum with ignored fields;
+//! - fieldless enums, and leaves without an offset: behind a pointer, below an `Option` other than that of a scalar, and
+//!   in the lanes of a SIMD mask;
 //! - leaves for which a hand-written `Reflect` implementation returns a value that contradicts its type information.
 //!   They are recorded as 0, and logged once;
-//! - an enum's discriminant, the first time that it occurs;
-//! - ops that were demoted because a sample did not match.
+//! - anchors, in each value;
+//! - ops that were demoted because an anchor was elsewhere, or because a sample did not match.
 //!
 //! # Safety
-//! `Reflect` is a safe trait, so unsafe code must not rely on its return values being consistent. An op may read a leaf
-//! of type `L` at offset `o` because in every live value of the plan's type `T` there is an initialised `L` at `o`:
+//! `Reflect` is a safe trait, so unsafe code must not rely on its return values being consistent, nor on type
+//! information. An op may read a leaf of type `L` at offset `o` because in every live value of the plan's type `T` that
+//! it reads there is an initialised `L` at `o`:
 //!
-//! 1. **Type.** `L` is known from the `TypeId` in the vtable of a reference that the getters returned, not from type
-//!    information. It is in a closed list: scalars, `Option`s of scalars, and enums whose variants are all units.
-//!    Scalars are valid for every bit pattern, except for `bool`, which is read as a byte. An enum of units consists of
-//!    its discriminant, and is read as an integer of its size.
+//! 1. **Type.** `L` is known from the `TypeId` in the vtable of a reference that the getters returned. It is in a closed
+//!    list: scalars and `Option`s of scalars. Scalars are valid for every bit pattern, except for `bool`, which is read
+//!    as a byte.
 //! 2. **Containment.** In the value that the plan was compiled with, each part on the path lies inside of the part
 //!    before, by the addresses, sizes and alignments of the references. So `o + size_of::<L>()` is at most
-//!    `size_of::<T>()`, and `o` is aligned for `L` in every `T`. Paths lead through fields and array elements only,
-//!    whose offsets are constants of the types.
-//! 3. **Disjointness.** No two leaves share a byte, except for the value and the presence of one `Option`. An
-//!    implementation that returns one field under two names fails this check, and both leaves use the getters.
-//! 4. **Uniformity.** The leaf lies at `o` in *every* value of `T`. With `#[derive(Reflect)]` this holds, because a
-//!    getter returns the same field of each value. A hand-written implementation can break it, by returning one field
-//!    of some values and another field of others. This is the only premise that is not proven. It is sampled:
-//!    [`FieldPlan::encode`] encodes some rows both ways, and an op that differs is demoted to getters.
+//!    `size_of::<T>()`, and `o` is aligned for `L` in every `T`.
+//! 3. **Uniformity.** A getter can return one field of some values and another of others, or a field that only some
+//!    values have: in the payload of an enum, or in a cell that can be empty. So one of these holds:
+//!    - The type is one whose fields are known: a scalar, an `Option` of one, an array of `bool`s, or a type of glam or
+//!      Bevy in the list of [`fixed`].
+//!    - The type is **dense**: in the value that the plan was compiled with, each byte belongs to exactly one part whose
+//!      type is dense, down to integers and floats. All bit patterns of these bytes are valid, so no byte is left that
+//!      could tell another variant of the type apart, or that the part is absent. So the parts are there in every value.
+//!      (A type can use `unsafe` code to keep outside of the value whether its bytes are initialised. No type of the
+//!      standard library or of Bevy does that and hands out such references from `&self`.)
+//!    - The leaf is in a part of such a type, its **anchor**, and the getters have just returned a reference to a value of
+//!      that type at that address. The reference lives as long as the borrow of the value, so the anchor stays in place
+//!      while the op runs. An op with an anchor that is elsewhere in any value of a block is demoted before it reads one.
+//!
+//! An op can still read another field than the getters return, if a hand-written implementation for a dense type returns
+//! one field of some values and another field of others. That is an initialised number, but the wrong one. It is sampled:
+//! [`FieldPlan::encode`] encodes some rows both ways, and an op that differs is demoted to getters. Two leaves that share a
+//! byte both use the getters, unless they are the value and the presence of one `Option`.
 //!
 //! The validity of the pointers to values is a precondition of [`FieldPlan::encode`].
 
@@ -48,6 +58,7 @@ mod attributes;
 mod compile;
 mod encode;
 mod error;
+mod fixed;
 mod kernel;
 mod leaves;
 mod locate;
@@ -56,14 +67,13 @@ mod op;
 mod path;
 mod scalar;
 mod select;
-mod variants;
 
 #[cfg(test)]
 mod tests;
 
 pub use attributes::{ColumnBounds, ColumnName};
 pub use error::FieldError;
-pub(crate) use error::RecordingMethod;
+pub(crate) use error::FieldUsage;
 pub(crate) use name::root_name;
 
 use bevy_reflect::{PartialReflect, Reflect, Typed};
@@ -76,8 +86,7 @@ use encode::StridedValues;
 use error::{FieldErrorKind, RefusalReason, RefusedField};
 use experience_core::schema::Column;
 use leaves::LeafSet;
-use op::Op;
-use variants::VariantTable;
+use op::{Anchor, Op};
 
 /// How leaves are encoded, depending on the part of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +117,10 @@ pub(crate) struct FieldPlan {
     columns: Vec<Column>,
     /// One per column, in the order of their leaves.
     leaf_sets: Vec<PlacedLeaves>,
-    variant_tables: Vec<(TypeId, VariantTable)>,
     /// Empty until the columns are placed.
     ops: Vec<Op>,
+    /// In the order of their leaves.
+    anchors: Vec<Anchor>,
     /// The end of the last byte that is written in a row.
     row_end: usize,
     is_compiled: bool,
@@ -189,8 +199,8 @@ impl FieldPlan {
                 columns
             },
             leaf_sets,
-            variant_tables: Vec::new(),
             ops: Vec::new(),
+            anchors: Vec::new(),
             row_end: 0,
             is_compiled: false,
             encode_calls: AtomicU32::new(0),
@@ -241,7 +251,8 @@ impl FieldPlan {
             }
         }
         self.is_compiled = false;
-        self.build_ops(&vec![None; self.leaf_count()]);
+        let located: Vec<_> = (0..self.leaf_count()).map(|_| None).collect();
+        self.build_ops(&located);
     }
 
     /// Whether the plan has been compiled with a live value. Until then all leaves are read through getters.

@@ -2,11 +2,12 @@
 
 mod match_grids;
 mod source;
+mod world_position;
 
 pub(crate) use source::NearestSource;
 
 use super::{RowPart, Source};
-use crate::reflect::{FieldError, FieldPlan, LeafEncoding, root_name};
+use crate::reflect::{FieldError, FieldPlan, FieldUsage, LeafEncoding, root_name};
 use bevy_ecs::{component::Component, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
 use core::marker::PhantomData;
@@ -27,8 +28,12 @@ use source::NeighborSearch;
 ///
 /// Neighbours at equal distances are ordered by agent id, then by entity.
 ///
-/// A player never observes itself, entities with [`DoNotRecord`](crate::player::DoNotRecord) or `Disabled`, or entities
-/// with a NaN coordinate. If the recording has a `match_id`, it observes only entities of its own match; an entity or a
+/// Positions are those in the world at the moment of the capture. The `Transform` of an entity with a parent
+/// ([`ChildOf`](bevy_ecs::hierarchy::ChildOf)) is transformed by those of all ancestors, up to 1,024; `GlobalTransform`,
+/// which Bevy computes at the end of a frame, is not used. Entities without a parent cost less.
+///
+/// A player never observes itself, entities with [`DoNotRecord`](crate::player::DoNotRecord) or below an ancestor that has
+/// it, entities with `Disabled`, or entities with a NaN coordinate. If the recording has a `match_id`, it observes only entities of its own match; an entity or a
 /// player without a match id counts as a member of all matches.
 ///
 /// ```
@@ -118,7 +123,8 @@ impl<T: Component + TypePath> Nearest<T> {
         let mut fields = Vec::new();
         let mut width = neighbor.len();
         for spec in self.fields {
-            let mut plan = (spec.plan)(spec.path, allow_lossy)?;
+            let plan = (spec.plan)(spec.path, allow_lossy);
+            let mut plan = plan.map_err(|error| error.for_usage(FieldUsage::Neighbor))?;
             let mut offsets = Vec::new();
             for column in plan.columns() {
                 offsets.push((width - 1 - self.axes.len()) * 4);

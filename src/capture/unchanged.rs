@@ -1,7 +1,7 @@
 //! Change-tick filter of the row encoder: encodes only players whose components were accessed mutably since the last
 //! capture.
 
-use super::{EncodedBlock, MAX_BLOCK_ROWS, PREFIX_WORDS, RowEncoder, RowParts, cell_words, run_length};
+use super::{EncodedBlock, MAX_BLOCK_ROWS, MatchSource, PREFIX_WORDS, RowEncoder, RowParts, cell_words, run_length};
 use crate::player::Reward;
 use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
 
@@ -45,7 +45,9 @@ impl RowEncoder {
                 rest = after;
                 let mut is_encoded = [all_change; MAX_BLOCK_ROWS];
                 let is_encoded = &mut is_encoded[..players.len()];
-                for source in self.sources.iter().filter(|source| parts.include(source.part())) {
+                let match_id = self.match_id.iter().map(MatchSource::source);
+                let sources = self.sources.iter().filter(|source| parts.include(source.part()));
+                for source in sources.chain(match_id) {
                     source.mark_changed(world, table, players, (last, now), is_encoded);
                 }
                 let rewards = self.reward.get_slice(table, players);

@@ -25,6 +25,8 @@ pub(crate) struct CaptureRules {
     pub(crate) final_observation: FinalObservation,
     /// Transitions after which an episode is split.
     pub(crate) max_episode_steps: u32,
+    /// Rows have a match id, and an episode is split where it changes.
+    pub(crate) has_match_id: bool,
     /// Actions are read after the schedule given to `Recording::read_actions_after`, not at the capture.
     pub(crate) reads_actions_early: bool,
     /// A component whose change tick precedes the last capture counts as unchanged.

@@ -68,8 +68,10 @@ pub(super) struct PlayerSlot {
 
 const _: () = assert!(size_of::<PlayerSlot>() == 64);
 
-/// Fields of a [`PlayerSlot`] that the fast path does not touch.
+/// Fields of a [`PlayerSlot`] that the fast path does not touch, except for `match_key` in recordings with a match id.
 struct ColdState {
+    /// The match of the open episode, from [`match_key`].
+    match_key: i64,
     /// The end that the next capture publishes.
     pending_end: Option<PendingEnd>,
     /// The player is in an episode of the game, recorded or not. Determines whether
@@ -119,6 +121,7 @@ impl PlayerSlot {
             is_open: false,
             has_pending_end: false,
             cold: Box::new(ColdState {
+                match_key: 0,
                 pending_end: None,
                 in_game_episode: true,
                 begin_requested: false,
@@ -249,6 +252,12 @@ impl PlayerSlot {
         self.is_open && !self.has_pending_end && self.step + 1 < rules.max_episode_steps
     }
 
+    /// Whether an observation belongs to the match of the open episode. `header` is that of its row.
+    #[inline(always)]
+    pub(super) fn stays_in_match(&self, rules: &CaptureRules, header: &StepHeader) -> bool {
+        !rules.has_match_id || self.cold.match_key == match_key(header)
+    }
+
     /// Closes a transition of one tick. Fills in the header of its row, except for the match id, which the encoder
     /// wrote. Returns the output, to which the caller pushes the row.
     #[inline(always)]
@@ -339,6 +348,12 @@ impl PlayerSlot {
             }),
         }
     }
+}
+
+/// The match id of a row as one number. No match counts as the lowest number, which no counter or hash of a game is.
+#[inline(always)]
+fn match_key(header: &StepHeader) -> i64 {
+    header.match_id().unwrap_or(i64::MIN)
 }
 
 /// Sets the header fields of a step: kind, time and ticks. The reward and the outcome are set by the caller.

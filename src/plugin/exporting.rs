@@ -1,24 +1,18 @@
-//! Connection of the plugin to the exporter thread: spawning, buffer handover, backpressure and notices.
+//! Connection of the plugin to the exporter: spawning, buffer handover, backpressure and notices.
 
 use super::{
     LiveSettings,
     state::{RecorderState, RecordingSlot},
 };
-use bevy_ecs::world::World;
-use bevy_time::{Fixed, Time};
 use experience_buffer::Overflow;
 use experience_export::{Exporter, Notice, RecordingExport, RecordingInfo};
-use std::{path::absolute, time::Instant};
+use std::path::absolute;
+use web_time::Instant;
 
 impl RecorderState {
     /// Starts the exporter thread with the sinks of all recordings.
-    pub(super) fn start_exporter(&mut self, world: &World) {
-        let tick_rate = self
-            .captures_fixed
-            .then(|| world.get_resource::<Time<Fixed>>())
-            .flatten()
-            // The timestep is rounded to nanoseconds, so 60 Hz reads as 59.9999988.
-            .map(|time| (1e4 / time.timestep().as_secs_f64()).round() / 1e4);
+    pub(super) fn start_exporter(&mut self) {
+        let tick_rate = self.tick_clock.first_rate();
         let mut exports = Vec::new();
         let mut shortest = usize::MAX;
         for slot in &mut self.slots {
@@ -55,7 +49,17 @@ impl RecorderState {
         }
         match Exporter::spawn(self.settings.clone(), exports) {
             Ok(exporter) => self.exporter = Some(exporter),
-            Err(error) => tracing::error!("cannot start the exporter thread, nothing will be written: {error}"),
+            Err(error) => tracing::error!(
+                "cannot start the threads of the exporter, nothing will be written: {error}; without \
+                 `ExportSettings::threads` the game runs the exporter"
+            ),
+        }
+    }
+
+    /// Runs a pass of an exporter that has no thread.
+    pub(super) fn run_export_pass(&self) {
+        if let Some(exporter) = &self.exporter {
+            exporter.run_pass();
         }
     }
 

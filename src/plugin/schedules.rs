@@ -26,7 +26,8 @@ pub struct ExperienceTick;
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExperienceReadActions(pub InternedScheduleLabel);
 
-/// The schedule that closes recordings when the app exits, after `Last`.
+/// The schedule that ends an update, after `Last`: it closes recordings when the app exits, and exports where there are no
+/// threads.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 struct ExperienceExit;
 
@@ -75,7 +76,7 @@ pub(super) fn add(app: &mut App) {
             ),
         )
         .add_systems(ExperienceTick, systems::begin_tick)
-        .add_systems(ExperienceExit, systems::close_at_exit);
+        .add_systems(ExperienceExit, systems::end_update);
     if let Some(mut order) = app.world_mut().get_resource_mut::<MainScheduleOrder>() {
         // Before the capture is placed, so that a capture after `Last` runs before the exit.
         insert_after(&mut order.labels, Last.intern(), ExperienceExit.intern());

@@ -1,6 +1,6 @@
 //! Plugin state behind the resource [`Experience`](super::Experience): recordings, capture clock and exporter.
 
-use super::{ExperiencePlugin, PauseReason, RecordingId, capture_check::CaptureCheck, rewards};
+use super::{ExperiencePlugin, PauseReason, RecordingId, capture_check::CaptureCheck, rewards, tick_clock::TickClock};
 use crate::{
     episode::{CaptureTime, Recorder},
     player::Reward,
@@ -19,7 +19,8 @@ use core::{any::TypeId, sync::atomic::AtomicU32, time::Duration};
 use experience_buffer::Budget;
 use experience_core::transition::RunId;
 use experience_export::{ExportSettings, Exporter, Sink};
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
+use web_time::SystemTime;
 
 /// A recorder with the settings that the plugin applies to it.
 pub(super) struct RecordingSlot {
@@ -62,6 +63,7 @@ pub(super) struct RecorderState {
     pub(super) next_tick: i64,
     /// Elapsed seconds of `Time` at the first capture.
     epoch: f64,
+    pub(super) tick_clock: TickClock,
     /// Whether a tick has begun since the last capture.
     in_tick: bool,
     /// Captures until the exporter thread is woken.
@@ -90,6 +92,7 @@ impl RecorderState {
             exporter: None,
             next_tick: 0,
             epoch: 0.0,
+            tick_clock: TickClock::default(),
             in_tick: true,
             captures_until_wake: 0,
             rewards: None,
@@ -130,12 +133,13 @@ impl RecorderState {
         self.started = SystemTime::now();
         self.rewards = Some(QueryState::new(world));
         if self.enabled {
-            self.start_exporter(world);
+            self.start_exporter();
         }
     }
 
     /// One capture: reads all players, closes transitions, and clears rewards.
     pub(super) fn capture(&mut self, world: &mut World) {
+        self.note_tick_duration(world);
         if !self.frozen {
             self.freeze(world);
         }

@@ -45,7 +45,8 @@ pub(super) fn read_actions(schedule: InternedScheduleLabel) -> impl FnMut(&mut W
     }
 }
 
-pub(super) fn close_at_exit(world: &mut World) {
+/// Ends an update: closes the recordings if the app exits, and otherwise runs a pass of an exporter that has no thread.
+pub(super) fn end_update(world: &mut World) {
     capture_check::check(world);
     let exits = world
         .get_resource::<Messages<AppExit>>()
@@ -54,5 +55,7 @@ pub(super) fn close_at_exit(world: &mut World) {
         recorder_scope(world, |world, state| {
             state.close(Some(world), state.settings.close_timeout)
         });
+    } else if let Some(experience) = world.get_resource::<Experience>() {
+        experience.state().run_export_pass();
     }
 }

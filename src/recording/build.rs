@@ -199,6 +199,7 @@ impl RecordingSpec {
             start,
             final_observation,
             max_episode_steps: max_steps,
+            has_match_id: self.match_id.is_some(),
             reads_actions_early: self.read_actions_after.is_some(),
             trusts_change_ticks: self.trusts_change_ticks,
         }

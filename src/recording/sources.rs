@@ -3,7 +3,7 @@
 
 use crate::{
     capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},
-    reflect::{FieldError, FieldPlan, LeafEncoding, RecordingMethod, root_name},
+    reflect::{FieldError, FieldPlan, FieldUsage, LeafEncoding, root_name},
 };
 use bevy_ecs::{component::Component, resource::Resource, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
@@ -44,10 +44,14 @@ pub(super) fn fields_plan<T: Component + Reflect + Typed>(
         let fields: Option<Vec<&str>> = fields
             .as_ref()
             .map(|fields| fields.iter().map(String::as_str).collect());
-        let mut plan = FieldPlan::new::<T>(&root, fields.as_deref(), target).map_err(|error| match part {
-            RowPart::Action => error.with_method(RecordingMethod::Act),
-            RowPart::Observation | RowPart::Mask | RowPart::Info => error,
-        })?;
+        let usage = match part {
+            RowPart::Observation => FieldUsage::Observation,
+            RowPart::Mask => FieldUsage::Mask,
+            RowPart::Action => FieldUsage::Action,
+            RowPart::Info => FieldUsage::Info,
+        };
+        let plan = FieldPlan::new::<T>(&root, fields.as_deref(), target);
+        let mut plan = plan.map_err(|error| error.for_usage(usage))?;
         Ok(PlannedSource {
             columns: plan.columns().to_vec(),
             mask_width: plan.mask_width(),
@@ -80,8 +84,8 @@ pub(super) fn custom_plan<T: Component>(
 pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
     Box::new(|_, allow_lossy| {
         let name = root_name::<R>();
-        let mut plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy })
-            .map_err(|error| error.with_method(RecordingMethod::ObserveResource))?;
+        let plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy });
+        let mut plan = plan.map_err(|error| error.for_usage(FieldUsage::Resource))?;
         let columns = plan.columns().to_vec();
         Ok(PlannedSource {
             columns: columns.clone(),
@@ -100,8 +104,7 @@ pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
 
 pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> SourcePlan {
     Box::new(move |world, allow_lossy| {
-        let built = nearest.build(world, allow_lossy);
-        let (columns, mut source) = built.map_err(|error| error.with_method(RecordingMethod::ObserveNearest))?;
+        let (columns, mut source) = nearest.build(world, allow_lossy)?;
         Ok(PlannedSource {
             columns,
             mask_width: 0,
@@ -115,7 +118,8 @@ pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> Sour
 
 pub(super) fn match_plan<T: Component + Reflect + Typed>() -> MatchPlan {
     |world| {
-        let mut plan = FieldPlan::new::<T>(&root_name::<T>(), None, LeafEncoding::Exact)?;
+        let plan = FieldPlan::new::<T>(&root_name::<T>(), None, LeafEncoding::Exact);
+        let mut plan = plan.map_err(|error| error.for_usage(FieldUsage::MatchId))?;
         let dtype = match plan.columns() {
             [column] if column.width() == 1 && !column.dtype.is_float() && column.dtype != DType::Bool => column.dtype,
             _ => return Ok(Err(T::type_path())),

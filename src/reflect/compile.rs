@@ -1,16 +1,16 @@
 //! Plan compilation: builds ops from the memory locations of leaves in a live value.
 
 use super::{
-    FieldPlan, LeafEncoding,
+    FieldPlan, LeafEncoding, PlacedLeaves,
+    fixed::Layouts,
     leaves::{LeafKind, LeafSet},
-    locate,
-    op::{self, LeafLocation, OpKind},
+    locate::{self, Located},
+    op::{self, Anchor, OpKind},
     path::PathStep,
     scalar::Scalar,
-    variants::VariantTable,
 };
 use bevy_reflect::Reflect;
-use core::any::{Any, TypeId};
+use core::any::Any;
 
 impl FieldPlan {
     /// Locates the leaves in `instance`, a value of the plan's type, and builds the ops that read them there. Does
@@ -23,10 +23,16 @@ impl FieldPlan {
         if (instance as &dyn Any).type_id() != self.type_id {
             return;
         }
-        let mut locations: Vec<_> = self
+        let mut layouts = Layouts::default();
+        let mut located: Vec<_> = self
             .leaf_sets
             .iter()
-            .flat_map(|placed| locate::locate(instance, &placed.leaves))
+            .flat_map(|placed| (0..placed.leaves.count).map(move |index| (placed, index)))
+            .map(|(placed, index)| locate::locate(instance, &placed.leaves, index, &mut layouts))
+            .collect();
+        let locations: Vec<_> = located
+            .iter()
+            .map(|leaf| leaf.as_ref().map(|leaf| leaf.location))
             .collect();
         // Value and presence of an `Option` are two leaves with one location.
         let presences: Vec<_> = self
@@ -36,41 +42,70 @@ impl FieldPlan {
             .map(|placed| placed.first..placed.first + placed.leaves.count)
             .collect();
         for leaf in locate::overlapping(&locations, &presences) {
-            locations[leaf] = None;
+            located[leaf] = None;
         }
-        self.build_ops(&locations);
+        self.build_ops(&located);
         self.is_compiled = true;
     }
 
     /// Builds the ops from the location of each leaf.
-    pub(super) fn build_ops(&mut self, locations: &[Option<LeafLocation>]) {
+    pub(super) fn build_ops(&mut self, located: &[Option<Located>]) {
         self.ops.clear();
-        for index in 0..self.leaf_sets.len() {
-            let placed = &self.leaf_sets[index];
-            let (first, target) = (placed.first, (placed.target, placed.leaf_size));
-            let locations = &locations[first..first + placed.leaves.count];
-            let mut kind = op_kind(&placed.leaves, self.encoding);
-            if let LeafKind::Variant { type_id, count, .. } = placed.leaves.kind {
-                kind = OpKind::Variant {
-                    size: locations.iter().flatten().next().map_or(0, |location| location.size),
-                    table: self.variant_table(type_id, count),
-                };
-            }
-            op::push(&mut self.ops, first, kind, target, locations);
+        for placed in &self.leaf_sets {
+            let located = &located[placed.first..placed.first + placed.leaves.count];
+            let locations: Vec<_> = located
+                .iter()
+                .map(|leaf| leaf.as_ref().map(|leaf| leaf.location))
+                .collect();
+            op::push(
+                &mut self.ops,
+                placed.first,
+                op_kind(&placed.leaves, self.encoding),
+                (placed.target, placed.leaf_size),
+                &locations,
+            );
         }
-    }
-
-    /// The number of the table for an enum, which is created if there is none.
-    fn variant_table(&mut self, type_id: TypeId, variants: usize) -> usize {
-        let known = self.variant_tables.iter().position(|(known, _)| *known == type_id);
-        known.unwrap_or_else(|| {
-            self.variant_tables.push((type_id, VariantTable::new(variants)));
-            self.variant_tables.len() - 1
-        })
+        self.anchors = anchors(&self.leaf_sets, located);
+        for op in self.ops.iter_mut().filter(|op| op.kind != OpKind::Reflect) {
+            let start = self
+                .anchors
+                .partition_point(|anchor| anchor.leaves.end <= op.leaves.start);
+            let end = self
+                .anchors
+                .partition_point(|anchor| anchor.leaves.start < op.leaves.end);
+            op.anchors = start..end.max(start);
+        }
     }
 }
 
-/// The op kind of leaves that have locations. Enums need a variant table, which the caller adds.
+/// The anchors of located leaves, in the order of the leaves. Consecutive leaves in one part share an anchor.
+fn anchors(leaf_sets: &[PlacedLeaves], located: &[Option<Located>]) -> Vec<Anchor> {
+    let mut anchors: Vec<Anchor> = Vec::new();
+    let mut last = None;
+    for placed in leaf_sets {
+        for index in 0..placed.leaves.count {
+            let leaf = placed.first + index;
+            let Some(found) = located[leaf].as_ref().and_then(|leaf| leaf.anchor) else {
+                last = None;
+                continue;
+            };
+            match anchors.last_mut().filter(|_| last == Some(found)) {
+                Some(anchor) => anchor.leaves.end = leaf + 1,
+                None => anchors.push(Anchor {
+                    path: placed.leaves.path[..found.steps].into(),
+                    index,
+                    offset: found.offset,
+                    type_id: found.type_id,
+                    leaves: leaf..leaf + 1,
+                }),
+            }
+            last = Some(found);
+        }
+    }
+    anchors
+}
+
+/// The op kind of leaves that have locations.
 fn op_kind(leaves: &LeafSet, encoding: LeafEncoding) -> OpKind {
     let is_optional = leaves.path.last() == Some(&PathStep::Some);
     match (leaves.kind, encoding) {

@@ -9,6 +9,7 @@ use super::{
     FieldPlan, LeafEncoding, PlacedLeaves,
     kernel::{self, RowBlock},
     leaves::LeafKind,
+    locate::is_in_place,
     op::{Op, OpKind},
     path::{Resolved, is_some, resolve},
     scalar::Number,
@@ -86,9 +87,12 @@ impl FieldPlan {
 
     fn run_op(&self, op: &Op, values: StridedValues, out: &mut [u8], stride: usize) {
         match op.kind {
-            _ if op.is_demoted.load(Ordering::Relaxed) => self.encode_by_getters(&op.leaves, values, out, stride),
             OpKind::Reflect => self.encode_by_getters(&op.leaves, values, out, stride),
-            OpKind::Variant { size, table } => self.encode_variants(op, size, table, values, out, stride),
+            _ if op.is_demoted.load(Ordering::Relaxed) => self.encode_by_getters(&op.leaves, values, out, stride),
+            _ if !self.are_anchors_in_place(op, values) => {
+                self.demote(op);
+                self.encode_by_getters(&op.leaves, values, out, stride);
+            }
             kind => {
                 let rows = RowBlock {
                     source: values.first,
@@ -99,40 +103,9 @@ impl FieldPlan {
                 };
                 // SAFETY: by the contract of `StridedValues::new`, the values are live and not written to. Leaves of
                 // the type that `kind` names are at the run's offsets in all of them, as the docs of the parent module
-                // argue. The place of each leaf in a row ends at or before `row_end`, and `encode_values` has checked
+                // argue: the anchors of the op, if it has any, have just been found in place in each value. The place of each leaf in a row ends at or before `row_end`, and `encode_values` has checked
                 // that the last row is at least that long.
                 unsafe { kernel::encode(kind, &op.run, &rows) };
-            }
-        }
-    }
-
-    /// Encodes fieldless enums by their discriminants.
-    fn encode_variants(
-        &self,
-        op: &Op,
-        size: usize,
-        table: usize,
-        values: StridedValues,
-        out: &mut [u8],
-        stride: usize,
-    ) {
-        let table = &self.variant_tables[table].1;
-        for row in 0..values.count {
-            for leaf in 0..op.run.count {
-                let offset = op.run.source + leaf * op.run.source_step;
-                let source = values.pointer(row).wrapping_add(offset);
-                // SAFETY: an enum with unit variants only, of this size, is at this offset in all values of the type,
-                // as the docs of the parent module argue.
-                let discriminant = unsafe { kernel::load_discriminant(source, size) };
-                let variant = table.get(discriminant).or_else(|| {
-                    let (placed, index) = self.placed_leaf(op.leaves.start + leaf);
-                    let resolved = resolve(self.reflected(values, row), &placed.leaves.path, index);
-                    let variant = self.variant_index(placed, resolved)?;
-                    table.insert(discriminant, variant);
-                    Some(variant)
-                });
-                let at = row * stride + op.run.target + leaf * op.run.target_step;
-                self.write_variant(variant, &mut out[at..at + op.run.target_step]);
             }
         }
     }
@@ -146,9 +119,13 @@ impl FieldPlan {
     /// Encodes `leaves` of one value, and returns whether that changed the row.
     fn encode_row_by_getters(&self, leaves: &Range<usize>, value: &dyn PartialReflect, row: &mut [u8]) -> bool {
         let mut has_changed = false;
-        for placed in &self.leaf_sets {
+        let first = self.leaf_sets.partition_point(|placed| placed.first <= leaves.start) - 1;
+        for placed in &self.leaf_sets[first..] {
             let start = placed.first.max(leaves.start);
             let end = (placed.first + placed.leaves.count).min(leaves.end);
+            if start >= end {
+                break;
+            }
             for leaf in start..end {
                 has_changed |= self.encode_leaf_by_getters(placed, leaf - placed.first, value, row);
             }
@@ -204,7 +181,7 @@ impl FieldPlan {
 
     /// The index of the variant that a path leads to; `None` if an `Option` on the path is `None`.
     fn variant_index(&self, placed: &PlacedLeaves, resolved: Resolved<'_>) -> Option<usize> {
-        let LeafKind::Variant { count, .. } = placed.leaves.kind else {
+        let LeafKind::Variant { count } = placed.leaves.kind else {
             return None;
         };
         let variant = match resolved {
@@ -269,15 +246,29 @@ impl FieldPlan {
             if !self.encode_row_by_getters(&op.leaves, self.reflected(values, row), &mut out[row * stride..]) {
                 continue;
             }
-            if !op.is_demoted.swap(true, Ordering::Relaxed) {
-                let leaf = self.placed_leaf(op.leaves.start).0.first;
-                tracing::error!(
-                    "the `Reflect` implementation of `{}` returns a field that moves within the value (leaf {leaf}): it is \
-                     read through reflection from now on, which is slower; derive `Reflect`, or use `observe_with`",
-                    self.type_path
-                );
-            }
+            self.demote(op);
             self.encode_by_getters(&op.leaves, values, out, stride);
+        }
+    }
+
+    /// Whether the anchors of an op are at their offsets in all of `values`.
+    fn are_anchors_in_place(&self, op: &Op, values: StridedValues) -> bool {
+        let anchors = &self.anchors[op.anchors.clone()];
+        anchors
+            .iter()
+            .all(|anchor| (0..values.count).all(|row| is_in_place(anchor, self.reflected(values, row))))
+    }
+
+    /// Encodes the leaves of an op by getters from now on.
+    fn demote(&self, op: &Op) {
+        if !op.is_demoted.swap(true, Ordering::Relaxed) {
+            let leaf = op.leaves.start;
+            tracing::error!(
+                "the `Reflect` implementation of `{}` returns a field that is elsewhere in another value (leaf {leaf}): it is \
+                 read through reflection from now on, which is slower; derive `Reflect` for a struct that holds the field, \
+                 and record that",
+                self.type_path
+            );
         }
     }
 
@@ -287,19 +278,12 @@ impl FieldPlan {
         unsafe { &*value }
     }
 
-    /// The leaf set of a leaf of the plan, and the leaf's index in it.
-    fn placed_leaf(&self, leaf: usize) -> (&PlacedLeaves, usize) {
-        let index = self.leaf_sets.partition_point(|placed| placed.first <= leaf) - 1;
-        let placed = &self.leaf_sets[index];
-        (placed, leaf - placed.first)
-    }
-
     /// Logs, once per plan, that a value lacks a leaf.
     fn report_mismatch(&self) {
         if !self.has_reported_mismatch.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 "a value of `{}` lacks a field that its type information lists: missing values are recorded as 0; \
-                 derive `Reflect`, or use `observe_with`",
+                 derive `Reflect` for a struct that has it, and record that",
                 self.type_path
             );
         }

@@ -2,35 +2,64 @@
 
 use super::LeafEncoding;
 use core::fmt;
+use std::borrow::Cow;
 
 /// Why a type, or some of its fields, cannot be recorded, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     type_path: &'static str,
-    encoding: LeafEncoding,
-    method: Option<RecordingMethod>,
+    usage: FieldUsage,
     kind: FieldErrorKind,
 }
 
-/// The method of `Recording` that a type was given to, if its remedies differ from those of its [`LeafEncoding`].
+/// What the fields of a type were to be recorded as. It determines which remedies exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RecordingMethod {
-    Act,
-    ObserveNearest,
-    ObserveResource,
+pub(crate) enum FieldUsage {
+    /// Features of a player's component: `observe`, `observe_fields`.
+    Observation,
+    /// Features of a resource: `observe_resource`.
+    Resource,
+    /// Features of a neighbour's component: `Nearest::with_field`.
+    Neighbor,
+    /// Columns of a component's own types: `act`.
+    Action,
+    /// As an action: `info`.
+    Info,
+    /// `action_mask`.
+    Mask,
+    /// `match_id`.
+    MatchId,
 }
 
-impl RecordingMethod {
-    /// How to record a type or a field in another way than through reflection.
+impl FieldUsage {
+    fn of(encoding: LeafEncoding) -> Self {
+        match encoding {
+            LeafEncoding::Observation { .. } => Self::Observation,
+            LeafEncoding::Exact => Self::Info,
+            LeafEncoding::Mask => Self::Mask,
+        }
+    }
+
+    /// How to record a type without the field that is refused, or a value computed from the field.
     fn alternative(self) -> &'static str {
         match self {
-            Self::Act => {
-                "compute values from it with `act_with` or `act_discrete_with`, or from a component to which you copy them"
+            Self::Observation => {
+                "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute features from it with `observe_with`"
             }
-            Self::ObserveNearest => {
-                "select other fields with `Nearest::with_field`, if need be of a component to which you copy the values"
+            Self::Resource => {
+                "leave it out with `#[reflect(ignore)]`, or copy the values to record into a separate resource"
             }
-            Self::ObserveResource => "copy the values to observe into a separate resource",
+            Self::Neighbor => {
+                "name other fields in `Nearest::with_field`, or copy the values to record into a separate component"
+            }
+            Self::Action => {
+                "leave it out with `#[reflect(ignore)]`, compute the action from it with `act_with` or `act_discrete_with`, or \
+                 copy the values to record into a separate component"
+            }
+            Self::Info | Self::Mask => {
+                "leave it out with `#[reflect(ignore)]`, or copy the values to record into a separate component"
+            }
+            Self::MatchId => "give `match_id` a component with one integer",
         }
     }
 }
@@ -109,28 +138,29 @@ impl RefusalReason {
         }
     }
 
-    fn remedy(self, encoding: LeafEncoding) -> &'static str {
-        match (self, encoding) {
-            (Self::Wide, _) => {
+    fn remedy(self, usage: FieldUsage) -> Cow<'static, str> {
+        let text = match (self, usage) {
+            (Self::Wide, FieldUsage::Observation) => {
                 "accept the rounding with `.allow_lossy()`, leave the field out with `observe_fields`, or compute features from it with `observe_with`"
+            }
+            (Self::Wide, _) => {
+                return format!("accept the rounding with `.allow_lossy()`, {}", usage.alternative()).into();
             }
             (Self::BadBounds, _) => "give `ColumnBounds::new(low, high)`, or the range, two numbers with `low <= high`",
             (Self::EmptyName, _) => "give it a name, or remove the attribute",
             (Self::NotBool, _) => "use a separate component for the mask, with one `bool` per choice",
-            (Self::Optional, _) => "use a neutral value, with a separate `bool` field for its presence",
-            (Self::Entity, LeafEncoding::Observation { .. }) => {
+            (Self::Optional, _) if usage != FieldUsage::MatchId => {
+                "use a neutral value, with a separate `bool` field for its presence"
+            }
+            (Self::Entity, FieldUsage::Observation) => {
                 "leave it out with `observe_fields`, or observe components of that entity with `observe_nearest` or `observe_with`"
             }
-            (Self::Collection, LeafEncoding::Observation { .. }) => {
+            (Self::Collection, FieldUsage::Observation) => {
                 "use an array, leave it out with `observe_fields`, or compute features from it with `observe_with`"
             }
-            (_, LeafEncoding::Observation { .. }) => {
-                "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute features from it with `observe_with`"
-            }
-            (_, LeafEncoding::Exact | LeafEncoding::Mask) => {
-                "leave it out with `#[reflect(ignore)]`, or copy the values to record into a separate component"
-            }
-        }
+            _ => usage.alternative(),
+        };
+        text.into()
     }
 }
 
@@ -138,27 +168,14 @@ impl FieldError {
     pub(super) fn new(type_path: &'static str, encoding: LeafEncoding, kind: FieldErrorKind) -> Self {
         Self {
             type_path,
-            encoding,
-            method: None,
+            usage: FieldUsage::of(encoding),
             kind,
         }
     }
 
-    /// The same error with the remedies for a type that was given to `method`.
-    pub(crate) fn with_method(self, method: RecordingMethod) -> Self {
-        Self {
-            method: Some(method),
-            ..self
-        }
-    }
-
-    fn remedy(&self, reason: RefusalReason) -> String {
-        use RefusalReason::{BadBounds, EmptyName, Optional, Wide};
-        match (self.method, reason) {
-            (None, _) | (_, BadBounds | EmptyName | Optional) => reason.remedy(self.encoding).to_owned(),
-            (Some(method), Wide) => format!("accept the rounding with `.allow_lossy()`, or {}", method.alternative()),
-            (Some(method), _) => format!("leave it out with `#[reflect(ignore)]`, or {}", method.alternative()),
-        }
+    /// The error, with the remedies for this use of the type.
+    pub(crate) fn for_usage(self, usage: FieldUsage) -> Self {
+        Self { usage, ..self }
     }
 
     fn write_refused(&self, f: &mut fmt::Formatter<'_>, field: &RefusedField) -> fmt::Result {
@@ -167,7 +184,7 @@ impl FieldError {
             type_path,
             reason,
         } = field;
-        let (explanation, remedy) = (reason.explanation(), self.remedy(*reason));
+        let (explanation, remedy) = (reason.explanation(), reason.remedy(self.usage));
         write!(f, "`{name}` is of type `{type_path}`, and {explanation}: {remedy}")
     }
 }
@@ -211,10 +228,10 @@ impl fmt::Display for FieldError {
                     f,
                     "`{type_path}` holds no value that could be recorded: give it a field that is reflected"
                 )?;
-                match (self.method, self.encoding) {
-                    (Some(method), _) => write!(f, ", or {}", method.alternative()),
-                    (None, LeafEncoding::Observation { .. }) => f.write_str(", or compute one with `observe_with`"),
-                    (None, LeafEncoding::Exact | LeafEncoding::Mask) => Ok(()),
+                match self.usage {
+                    FieldUsage::Observation => f.write_str(", or compute one with `observe_with`"),
+                    FieldUsage::Action => f.write_str(", or compute one with `act_with` or `act_discrete_with`"),
+                    _ => Ok(()),
                 }
             }
         }

@@ -17,7 +17,7 @@ pub(super) struct RowBlock {
     pub(super) count: usize,
 }
 
-/// Encodes the leaves of `run`. Does nothing for [`OpKind::Reflect`] and [`OpKind::Variant`], which have no kernel.
+/// Encodes the leaves of `run`. Does nothing for [`OpKind::Reflect`], which has no kernel.
 ///
 /// # Safety
 /// - `rows.source` points to `rows.count` live values, `rows.source_stride` bytes apart, that are not written to during
@@ -38,7 +38,7 @@ pub(super) unsafe fn encode(kind: OpKind, run: &LeafRun, rows: &RowBlock) {
             OpKind::OptionValue(scalar) => scalar.option_value(run, rows),
             OpKind::OptionPresence(scalar) => scalar.option_presence(run, rows),
             OpKind::PackBits => pack_bits(run, rows),
-            OpKind::Reflect | OpKind::Variant { .. } => {}
+            OpKind::Reflect => {}
         }
     }
 }
@@ -248,24 +248,6 @@ impl Scalar {
                 Self::Isize => for_each_leaf(run, rows, |source| (isize::load(source) as i64).to_ne_bytes()),
                 other => copy_strided(other.size(), run, rows),
             }
-        }
-    }
-}
-
-/// Loads the discriminant of a fieldless enum, zero-extended.
-///
-/// # Safety
-/// `source` points to a live enum with unit variants only, whose size is `size`: 0, 1, 2, 4 or 8 bytes.
-#[inline]
-pub(super) unsafe fn load_discriminant(source: *const u8, size: usize) -> u64 {
-    // SAFETY: an enum with unit variants only consists of its discriminant, so all of its bytes are initialised.
-    unsafe {
-        match size {
-            0 => 0,
-            1 => u8::load(source).into(),
-            2 => u16::load(source).into(),
-            4 => u32::load(source).into(),
-            _ => u64::load(source),
         }
     }
 }

@@ -37,11 +37,8 @@ pub(super) enum LeafKind {
     Scalar(Scalar),
     /// The variant of an enum whose variants have no reflected fields.
     Variant {
-        type_id: TypeId,
         /// The number of variants.
         count: usize,
-        /// Whether all variants are units, so that they have no ignored fields either.
-        is_fieldless: bool,
     },
     /// Whether an `Option` is `Some`, with its scalar if it is an `Option` of one.
     Presence(Option<Scalar>),
@@ -232,11 +229,7 @@ impl TypeVisitor<'_> {
         }
         let count = info.variant_len();
         let labels: Vec<_> = info.iter().map(|variant| variant.name().to_owned()).collect();
-        let kind = LeafKind::Variant {
-            type_id: info.ty().id(),
-            count,
-            is_fieldless: info.iter().all(|variant| matches!(variant, VariantInfo::Unit(_))),
-        };
+        let kind = LeafKind::Variant { count };
         match self.encoding {
             LeafEncoding::Observation { .. } => {
                 let width: usize = self.shape.iter().product();

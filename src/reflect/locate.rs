@@ -5,9 +5,10 @@
 //! safety argument is in the docs of the [parent module](super#safety).
 
 use super::{
+    fixed::{Layout, Layouts},
     leaves::{LeafKind, LeafSet},
-    op::LeafLocation,
-    path::{PathStep, Resolved, resolve_step},
+    op::{Anchor, LeafLocation},
+    path::{PathStep, Resolved, resolve, resolve_step},
 };
 use bevy_reflect::{PartialReflect, Reflect};
 use core::{
@@ -18,15 +19,15 @@ use core::{
 /// Address, layout and type of a referenced value. An implementation of `Reflect` cannot forge them: the address comes
 /// from the reference, the rest from its vtable.
 #[derive(Clone, Copy)]
-struct MemoryRegion {
-    start: usize,
-    size: usize,
+pub(super) struct MemoryRegion {
+    pub(super) start: usize,
+    pub(super) size: usize,
     align: usize,
-    type_id: TypeId,
+    pub(super) type_id: TypeId,
 }
 
 impl MemoryRegion {
-    fn of(value: &dyn Reflect) -> Self {
+    pub(super) fn of(value: &dyn Reflect) -> Self {
         Self {
             start: (&raw const *value).addr(),
             size: size_of_val(value),
@@ -35,12 +36,8 @@ impl MemoryRegion {
         }
     }
 
-    fn of_part(value: &dyn PartialReflect) -> Option<Self> {
-        value.try_as_reflect().map(Self::of)
-    }
-
     /// Whether `part` is inside of `self`, at an offset that is aligned in every value of the same type.
-    fn contains(&self, part: &Self) -> bool {
+    pub(super) fn contains(&self, part: &Self) -> bool {
         part.start
             .checked_sub(self.start)
             .is_some_and(|offset| offset <= self.size && part.size <= self.size - offset && offset % part.align == 0)
@@ -48,31 +45,38 @@ impl MemoryRegion {
     }
 }
 
-/// Locates each leaf of `leaves` in `instance`. `None` for a leaf that must be read through getters.
-pub(super) fn locate<'a>(
-    instance: &'a dyn Reflect,
-    leaves: &'a LeafSet,
-) -> impl Iterator<Item = Option<LeafLocation>> + 'a {
-    (0..leaves.count).map(move |index| locate_leaf(instance, leaves, index))
+/// A located leaf, and what has to be checked in a value before the leaf is read there.
+pub(super) struct Located {
+    pub(super) location: LeafLocation,
+    /// `None` if the leaf is at this location in every value.
+    pub(super) anchor: Option<AnchorLocation>,
 }
 
-fn locate_leaf(instance: &dyn Reflect, leaves: &LeafSet, index: usize) -> Option<LeafLocation> {
+/// The outermost part on the path of a leaf that has a fixed layout.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct AnchorLocation {
+    /// The number of steps from the value to the part.
+    pub(super) steps: usize,
+    pub(super) offset: usize,
+    pub(super) type_id: TypeId,
+}
+
+/// Locates leaf `index` of `leaves` in `instance`. `None` for a leaf that must be read through getters.
+pub(super) fn locate(instance: &dyn Reflect, leaves: &LeafSet, index: usize, layouts: &mut Layouts) -> Option<Located> {
     let root = MemoryRegion::of(instance);
-    let mut value: &dyn PartialReflect = instance;
+    let mut value = instance;
     let mut region = root;
     // An `Option` of a scalar is read as a whole, so the path to its value ends at the `Option`.
     let (path, expected) = match (leaves.kind, leaves.path.split_last()) {
         (LeafKind::Scalar(scalar), Some((PathStep::Some, path))) => (path, scalar.option_type_id()),
         (LeafKind::Scalar(scalar), _) => (&*leaves.path, scalar.type_id()),
         (LeafKind::Presence(scalar), _) => (&*leaves.path, scalar?.option_type_id()),
-        (
-            LeafKind::Variant {
-                type_id, is_fieldless, ..
-            },
-            _,
-        ) => (&*leaves.path, is_fieldless.then_some(type_id)?),
+        // No reference that a getter returns shows that the bytes of an enum are initialised.
+        (LeafKind::Variant { .. }, _) => return None,
     };
-    for &step in path {
+    let mut is_fixed = layouts.layout_of(instance) != Layout::Varying;
+    let mut anchor = None;
+    for (step_index, &step) in path.iter().enumerate() {
         // The content of any other `Option` has no location while the `Option` is `None`.
         if step == PathStep::Some {
             return None;
@@ -80,17 +84,38 @@ fn locate_leaf(instance: &dyn Reflect, leaves: &LeafSet, index: usize) -> Option
         let Resolved::Value(part) = resolve_step(value, step, index) else {
             return None;
         };
-        let inner = MemoryRegion::of_part(part)?;
+        let part = part.try_as_reflect()?;
+        let inner = MemoryRegion::of(part);
         if !region.contains(&inner) {
             return None;
         }
+        if !is_fixed && layouts.layout_of(part) != Layout::Varying {
+            is_fixed = true;
+            anchor = Some(AnchorLocation {
+                steps: step_index + 1,
+                offset: inner.start - root.start,
+                type_id: inner.type_id,
+            });
+        }
         (value, region) = (part, inner);
     }
-    let is_variant = matches!(leaves.kind, LeafKind::Variant { .. });
-    let is_readable = !is_variant || matches!(region.size, 0 | 1 | 2 | 4 | 8);
-    (region.type_id == expected && is_readable).then(|| LeafLocation {
-        offset: region.start - root.start,
-        size: region.size,
+    (is_fixed && region.type_id == expected).then(|| Located {
+        location: LeafLocation {
+            offset: region.start - root.start,
+            size: region.size,
+        },
+        anchor,
+    })
+}
+
+/// Whether the part of `anchor` is in `value` where it was in the value that the plan was compiled with.
+pub(super) fn is_in_place(anchor: &Anchor, value: &dyn PartialReflect) -> bool {
+    let Resolved::Value(part) = resolve(value, &anchor.path, anchor.index) else {
+        return false;
+    };
+    part.try_as_reflect().is_some_and(|part| {
+        let part = MemoryRegion::of(part);
+        part.type_id == anchor.type_id && part.start.wrapping_sub((&raw const *value).addr()) == anchor.offset
     })
 }
 

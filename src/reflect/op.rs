@@ -1,7 +1,7 @@
 //! Ops of a compiled plan, and the merging of adjacent leaves into as few ops as possible.
 
-use super::scalar::Scalar;
-use core::{ops::Range, sync::atomic::AtomicBool};
+use super::{path::PathStep, scalar::Scalar};
+use core::{any::TypeId, ops::Range, sync::atomic::AtomicBool};
 
 /// Consecutive leaves of a plan that are encoded in one loop.
 #[derive(Debug)]
@@ -10,7 +10,10 @@ pub(super) struct Op {
     pub(super) run: LeafRun,
     /// The leaves that the op encodes, counted over the whole plan.
     pub(super) leaves: Range<usize>,
-    /// Set when a sample differed from what the `Reflect` getters return. From then on the op uses the getters.
+    /// The anchors of the leaves, as indices into those of the plan.
+    pub(super) anchors: Range<usize>,
+    /// Set when an anchor did not hold, or when a sample differed from what the `Reflect` getters return. From then on the
+    /// op uses the getters.
     pub(super) is_demoted: AtomicBool,
 }
 
@@ -47,15 +50,29 @@ pub(super) enum OpKind {
     OptionValue(Scalar),
     /// The presence of an `Option` of the scalar becomes an `f32`, 0 for `None` and 1 for `Some`.
     OptionPresence(Scalar),
-    /// The discriminant of a fieldless enum of `size` bytes is looked up in table number `table`.
-    Variant { size: usize, table: usize },
 }
 
-/// The offset and size of a leaf in every value of the plan's type, in bytes.
+/// The offset and size of a leaf in a value of the plan's type, in bytes. They hold for each value for which the leaf's
+/// [`Anchor`] holds, and for all values if it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LeafLocation {
     pub(super) offset: usize,
     pub(super) size: usize,
+}
+
+/// A part of a value that has a fixed layout, in a value that has none. The getters are asked for it in each value, and
+/// its leaves are at their locations if it is at its own.
+#[derive(Debug)]
+pub(super) struct Anchor {
+    /// The path to the part.
+    pub(super) path: Box<[PathStep]>,
+    /// The leaf, in its leaf set, for which the path was resolved.
+    pub(super) index: usize,
+    /// Offset of the part in the value, in bytes.
+    pub(super) offset: usize,
+    pub(super) type_id: TypeId,
+    /// The leaves in the part, counted over the whole plan.
+    pub(super) leaves: Range<usize>,
 }
 
 /// Appends ops for consecutive leaves of one kind.
@@ -149,6 +166,7 @@ fn push_or_extend(ops: &mut Vec<Op>, kind: OpKind, run: LeafRun, leaves: Range<u
         kind,
         run,
         leaves,
+        anchors: 0..0,
         is_demoted: AtomicBool::new(false),
     });
 }

@@ -44,6 +44,14 @@ macro_rules! impl_scalar {
                 None
             }
 
+            /// The scalar of which a type is the `Option`.
+            pub(super) fn of_option(type_id: TypeId) -> Option<Self> {
+                $(if type_id == TypeId::of::<Option<$type>>() {
+                    return Some(Self::$scalar);
+                })*
+                None
+            }
+
             pub(super) fn type_id(self) -> TypeId {
                 match self {
                     $(Self::$scalar => TypeId::of::<$type>(),)*

@@ -119,3 +119,132 @@ proptest! {
         }
     }
 }
+
+/// The position of the nearest other player, relative to the player with agent id 0, as each of its rows has it.
+fn relative_positions(mut test: TestApp) -> Vec<Vec3> {
+    let episodes = test.finish();
+    let viewer = episodes.iter().find(|episode| episode.info().agent_id == 0).unwrap();
+    let row = |row: usize| viewer.row(row).observation().to_vec();
+    (0..=viewer.len())
+        .map(|index| {
+            let row = row(index);
+            assert_eq!(row[0], 1.0, "a neighbour is present: {row:?}");
+            Vec3::new(row[1], row[2], row[3])
+        })
+        .collect()
+}
+
+fn nearest_app() -> TestApp {
+    let mut test = TestApp::new();
+    test.record(Recording::<Player>::new("player").observe_nearest_with(Nearest::<Player>::new(1, 100.0)));
+    test
+}
+
+#[test]
+fn a_neighbour_below_a_parent_is_where_the_world_has_it() {
+    let mut test = nearest_app();
+    test.world_mut()
+        .spawn((Player, AgentId(0), Transform::from_xyz(1.0, 0.0, 0.0)));
+    let root = Transform::from_xyz(10.0, 0.0, 0.0);
+    // A quarter turn about z and twice the size: (1, 0) becomes (0, 2).
+    let turned = Transform::from_xyz(0.0, 5.0, 0.0)
+        .with_rotation(bevy_math::Quat::from_rotation_z(core::f32::consts::FRAC_PI_2))
+        .with_scale(Vec3::splat(2.0));
+    let root = test.world_mut().spawn(root).id();
+    let turned = test.world_mut().spawn((turned, ChildOf(root))).id();
+    test.world_mut()
+        .spawn((Player, AgentId(1), Transform::from_xyz(1.0, 0.0, 0.0), ChildOf(turned)));
+    test.ticks(2);
+    for position in relative_positions(test) {
+        assert!(position.abs_diff_eq(Vec3::new(9.0, 7.0, 0.0), 1e-4), "{position}");
+    }
+}
+
+#[test]
+fn a_viewer_below_a_parent_sees_from_where_the_world_has_it() {
+    let mut test = nearest_app();
+    let vehicle = test.world_mut().spawn(Transform::from_xyz(10.0, 0.0, 0.0)).id();
+    test.world_mut()
+        .spawn((Player, AgentId(0), Transform::from_xyz(1.0, 0.0, 0.0), ChildOf(vehicle)));
+    test.world_mut()
+        .spawn((Player, AgentId(1), Transform::from_xyz(12.0, 0.0, 0.0)));
+    test.ticks(2);
+    assert_eq!(relative_positions(test), [Vec3::X; 2]);
+}
+
+#[test]
+fn a_parent_that_moves_in_this_tick_moves_its_children_in_this_tick() {
+    #[derive(Component)]
+    struct Vehicle;
+    let mut test = nearest_app();
+    test.world_mut().spawn((Player, AgentId(0), Transform::IDENTITY));
+    let vehicle = test
+        .world_mut()
+        .spawn((Vehicle, Transform::from_xyz(10.0, 0.0, 0.0)))
+        .id();
+    test.world_mut()
+        .spawn((Player, AgentId(1), Transform::from_xyz(1.0, 0.0, 0.0), ChildOf(vehicle)));
+    test.add_systems(
+        bevy_app::FixedUpdate,
+        |mut vehicles: Query<&mut Transform, With<Vehicle>>| {
+            for mut transform in &mut vehicles {
+                transform.translation.x += 1.0;
+            }
+        },
+    );
+    test.ticks(3);
+    let along: Vec<_> = relative_positions(test).iter().map(|position| position.x).collect();
+    assert!(
+        along.len() >= 3 && along.windows(2).all(|pair| pair[1] == pair[0] + 1.0),
+        "{along:?}"
+    );
+    assert_eq!(along[0], 12.0, "the first capture follows the first tick");
+}
+
+#[test]
+fn a_player_that_ends_sees_children_where_the_world_has_them() {
+    let mut test = nearest_app();
+    let viewer = test.world_mut().spawn((Player, AgentId(0), Transform::IDENTITY)).id();
+    let root = test.world_mut().spawn(Transform::from_xyz(10.0, 0.0, 0.0)).id();
+    test.world_mut()
+        .spawn((Player, AgentId(1), Transform::from_xyz(-1.0, 0.0, 0.0), ChildOf(root)));
+    test.ticks(2);
+    test.world_mut().trigger(EndEpisode::terminated(viewer, "death"));
+    test.ticks(1);
+    assert!(
+        relative_positions(test)
+            .iter()
+            .all(|&position| position == Vec3::new(9.0, 0.0, 0.0))
+    );
+}
+
+#[test]
+fn a_child_of_an_excluded_player_is_not_observed() {
+    #[derive(Component, bevy_reflect::Reflect)]
+    struct Weapon;
+    let mut test = TestApp::new();
+    test.record(Recording::<Player>::new("player").observe_nearest::<Weapon>(1, 100.0));
+    test.world_mut().spawn((Player, AgentId(0), Transform::IDENTITY));
+    let excluded = test
+        .world_mut()
+        .spawn((Player, AgentId(1), Transform::IDENTITY, DoNotRecord))
+        .id();
+    test.world_mut().spawn((Weapon, Transform::IDENTITY, ChildOf(excluded)));
+    test.ticks(2);
+    let episodes = test.finish();
+    assert_eq!(episodes.len(), 1);
+    assert_eq!(episodes[0].row(0).observation(), [0.0; 4]);
+}
+
+#[test]
+fn parents_in_a_cycle_do_not_hang_a_capture() {
+    let mut test = nearest_app();
+    let [first, second] = [0, 1].map(|agent| {
+        test.world_mut()
+            .spawn((Player, AgentId(agent), Transform::from_xyz(agent as f32, 0.0, 0.0)))
+            .id()
+    });
+    test.world_mut().entity_mut(first).insert(ChildOf(second));
+    test.world_mut().entity_mut(second).insert(ChildOf(first));
+    test.ticks(2);
+}

@@ -10,3 +10,4 @@ mod live_settings;
 mod memory;
 mod setup_errors;
 mod sinks;
+mod without_threads;

@@ -157,6 +157,50 @@ fn an_unsupported_type_is_refused_with_its_path_and_the_remedy() {
 }
 
 #[test]
+fn a_remedy_names_methods_that_exist_for_the_use_of_the_type() {
+    use bevy_time::Timer;
+    #[derive(Component, Reflect)]
+    struct Cooldown(Timer);
+    #[derive(Resource, Reflect)]
+    struct Round(Timer);
+    let refused = "is of type `core::time::Duration`";
+    let error = setup_error(recording().act::<Cooldown>());
+    assert!(
+        error.contains(refused) && error.contains("`act_with`") && !error.contains("observe"),
+        "{error}"
+    );
+    let error = setup_error(recording().info::<Cooldown>());
+    assert!(
+        error.contains(refused) && error.contains("a separate component"),
+        "{error}"
+    );
+    assert!(!error.contains("_with"), "{error}");
+    let error = setup_error(recording().observe_resource::<Round>());
+    assert!(
+        error.contains(refused) && error.contains("a separate resource"),
+        "{error}"
+    );
+    assert!(!error.contains("observe_"), "{error}");
+    let nearest = Nearest::<Player>::new(1, 1.0).with_field::<Cooldown>("");
+    let error = setup_error(recording().observe_nearest_with(nearest));
+    assert!(
+        error.contains(refused) && error.contains("`Nearest::with_field`"),
+        "{error}"
+    );
+    assert!(
+        !error.contains("observe_fields") && !error.contains("observe_with"),
+        "{error}"
+    );
+    let error = setup_error(recording().match_id::<Cooldown>());
+    assert!(error.contains("`match_id` a component with one integer"), "{error}");
+    let error = setup_error(recording().act::<Player>());
+    assert!(
+        error.contains("`act_discrete_with`") && !error.contains("observe_with"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_unknown_field_is_refused_with_the_known_fields() {
     let error = setup_error(recording().observe_fields::<Named>(["wage"]));
     assert!(error.contains("wage") && error.contains("age"), "{error}");

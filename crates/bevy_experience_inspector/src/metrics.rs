@@ -11,10 +11,8 @@ use bevy_experience::plugin::{PlayerState, RecordingProgress};
 use bevy_experience::{schema::Schema, transition::StepBytes};
 use core::time::Duration;
 use episode::EpisodeTracker;
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Instant,
-};
+use std::collections::{HashMap, VecDeque};
+use web_time::Instant;
 
 /// Statistics of one recording since the inspector was first drawn.
 #[derive(Default)]

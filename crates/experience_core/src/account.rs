@@ -86,6 +86,22 @@ pub struct RunReport {
     /// this sink did not accept. A sink that stores all tags receives them as [`TagChange`]s.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<EpisodeTag>,
+    /// The tick rates of the run in the order of their ticks, if the game changed its timestep; empty otherwise. At most
+    /// [`MAX_TICK_RATES`]: later changes are in the timestamps alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tick_rates: Vec<TickRate>,
+}
+
+/// The maximum length of [`RunReport::tick_rates`].
+pub const MAX_TICK_RATES: usize = 64;
+
+/// A tick rate that holds until the next one of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TickRate {
+    /// The first tick of which the next is `1 / ticks_per_second` seconds of game time away.
+    pub from_tick: i64,
+    /// Ticks per second of game time.
+    pub ticks_per_second: f64,
 }
 
 impl RunReport {
@@ -177,6 +193,8 @@ pub struct Counters {
 
     /// Written by the game, read by reports and by sink workers. Never locked during a call of a sink.
     tags: Mutex<TagLog>,
+    /// Locked as `tags` is.
+    tick_rates: Mutex<Vec<TickRate>>,
 }
 
 impl Counters {
@@ -212,6 +230,18 @@ impl Counters {
     #[inline]
     fn tag_log(&self) -> MutexGuard<'_, TagLog> {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the tick rates of the run, up to [`MAX_TICK_RATES`].
+    pub fn set_tick_rates(&self, rates: &[TickRate]) {
+        let rates = &rates[..rates.len().min(MAX_TICK_RATES)];
+        rates.clone_into(&mut self.tick_rates.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The tick rates of the run, if there is more than one.
+    #[must_use]
+    pub fn tick_rates(&self) -> Vec<TickRate> {
+        self.tick_rates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -319,6 +349,7 @@ impl SinkCounters {
             missing_episodes: self.missing_episodes.load(Ordering::Acquire),
             agents: BTreeMap::new(),
             tags: recording.tags(),
+            tick_rates: recording.tick_rates(),
         }
     }
 

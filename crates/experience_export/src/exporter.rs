@@ -3,6 +3,9 @@
 //! [`ExporterThread`] drains the buffers of each recording through its [`RecordingPipeline`]. Each sink has a
 //! [`SinkHandle`](sink_handle::SinkHandle) on the exporter thread, and a [`SinkWorker`](sink_worker::SinkWorker) on a thread of
 //! its own. A [`SinkQueue`](sink_queue::SinkQueue) connects the two. The documentation of the crate describes the guarantees.
+//!
+//! Without threads (WebAssembly), the [`Exporter`] holds the [`ExporterThread`] and each [`SinkHandle`](sink_handle::SinkHandle)
+//! its worker, and the program runs [one pass](Exporter::run_pass) at a time.
 
 mod drain;
 mod episode_batch;
@@ -35,11 +38,11 @@ use notice::Notices;
 use pipeline::RecordingPipeline;
 use sink_handle::SinkMonitor;
 use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError, atomic::AtomicU32},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
     thread::JoinHandle,
-    time::Instant,
 };
 use storage::StorageMonitor;
+use web_time::Instant;
 
 /// Inputs of the exporter for one recording.
 pub struct RecordingExport {
@@ -120,20 +123,45 @@ pub struct SinkPace {
     pub backlog_bytes: u64,
 }
 
-/// Handle of the exporter thread.
+/// Handle of the exporter thread, or, without threads, the exporter itself.
 ///
 /// Dropping it closes it, with [`ExportSettings::close_timeout`].
 pub struct Exporter {
     commands: Sender<Command>,
-    thread: Option<JoinHandle<()>>,
+    runner: Runner,
     passes: Arc<PassCounter>,
     monitors: Vec<RecordingMonitor>,
     notices: Arc<Notices>,
     close_timeout: Duration,
 }
 
+/// What runs the passes of the exporter.
+enum Runner {
+    Thread(JoinHandle<()>),
+    /// The program, with [`Exporter::run_pass`].
+    Program(Mutex<ExporterThread>),
+    Closed,
+}
+
+impl Runner {
+    /// Whether no pass follows.
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Thread(thread) => thread.is_finished(),
+            Self::Program(_) => false,
+            Self::Closed => true,
+        }
+    }
+}
+
+/// Locks an exporter without a thread. Only one thread runs passes, so the lock is free.
+fn lock(exporter: &Mutex<ExporterThread>) -> MutexGuard<'_, ExporterThread> {
+    exporter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Exporter {
-    /// Starts the exporter thread, and a worker thread for each sink, which opens it.
+    /// Starts the exporter thread, and a worker thread for each sink, which opens it. Without
+    /// [`threads`](ExportSettings::threads), opens the sinks.
     ///
     /// # Errors
     /// When the system refuses another thread.
@@ -145,21 +173,34 @@ impl Exporter {
         let recordings = recordings
             .into_iter()
             .enumerate()
-            .map(|(index, export)| RecordingPipeline::spawn(index, export, &settings, &notices))
+            .map(|(index, export)| RecordingPipeline::new(index, export, &settings, &notices))
             .collect::<Result<Vec<_>, _>>()?;
         let monitors = recordings.iter().map(RecordingPipeline::monitor).collect();
+        let has_thread = settings.threads;
         let exporter = ExporterThread::new(settings, recordings, receiver, passes.clone());
-        let thread = std::thread::Builder::new()
-            .name("experience-export".to_owned())
-            .spawn(move || exporter.run())?;
+        let runner = if has_thread {
+            let builder = std::thread::Builder::new().name("experience-export".to_owned());
+            Runner::Thread(builder.spawn(move || exporter.run())?)
+        } else {
+            Runner::Program(Mutex::new(exporter))
+        };
         Ok(Self {
             commands,
-            thread: Some(thread),
+            runner,
             passes,
             monitors,
             notices,
             close_timeout,
         })
+    }
+
+    /// Without [`threads`](ExportSettings::threads), drains at most 1,024 rows from each buffer, and calls the sinks with the
+    /// episodes that are due. Returns the number of rows. Does nothing if the exporter has a thread.
+    pub fn run_pass(&self) -> usize {
+        match &self.runner {
+            Runner::Program(exporter) => lock(exporter).run_pass().unwrap_or(0),
+            Runner::Thread(_) | Runner::Closed => 0,
+        }
     }
 
     /// Hands over a player's buffer. Never waits.
@@ -202,7 +243,7 @@ impl Exporter {
 
     /// Unparks the exporter thread before its poll interval ends. Never waits.
     pub fn wake(&self) {
-        if let Some(thread) = &self.thread {
+        if let Runner::Thread(thread) = &self.runner {
             thread.thread().unpark();
         }
     }
@@ -213,11 +254,18 @@ impl Exporter {
         const RECHECK: Duration = Duration::from_millis(1);
         while !has_room() {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            if left.is_zero() || self.runner.has_ended() {
                 return has_room();
             }
-            self.wake();
-            self.passes.wait(left.min(RECHECK));
+            if let Runner::Program(_) = self.runner {
+                // A pass without rows frees none, and neither does the next.
+                if self.run_pass() == 0 {
+                    return has_room();
+                }
+            } else {
+                self.wake();
+                self.passes.wait(left.min(RECHECK));
+            }
         }
         true
     }
@@ -295,12 +343,19 @@ impl Exporter {
     /// could not be closed, or does not store all that it had accepted: those transitions count as dropped, and the log names
     /// them.
     pub fn close(&mut self, timeout: Duration) -> bool {
-        let Some(thread) = self.thread.take() else {
-            return true;
-        };
-        thread.thread().unpark();
         // Failing sinks give up a little earlier, so that their losses are counted in time.
         let deadline = Instant::now() + timeout.saturating_sub(timeout / 8);
+        let thread = match core::mem::replace(&mut self.runner, Runner::Closed) {
+            Runner::Thread(thread) => thread,
+            Runner::Program(exporter) => {
+                let (done, _completed) = crossbeam_channel::bounded(1);
+                let _ = self.commands.send(Command::Close(done, deadline));
+                while lock(&exporter).run_pass().is_some() {}
+                return true;
+            }
+            Runner::Closed => return true,
+        };
+        thread.thread().unpark();
         if !request(&self.commands, |done| Command::Close(done, deadline), timeout, &thread) {
             tracing::error!(
                 "what was recorded could not be written within {timeout:?}; the exporter and its sinks continue until the \
@@ -313,9 +368,23 @@ impl Exporter {
     }
 
     fn request(&self, command: impl FnOnce(Sender<()>) -> Command, timeout: Duration) -> bool {
-        self.thread
-            .as_ref()
-            .is_some_and(|thread| request(&self.commands, command, timeout, thread))
+        match &self.runner {
+            Runner::Thread(thread) => request(&self.commands, command, timeout, thread),
+            Runner::Program(exporter) => {
+                let deadline = Instant::now() + timeout;
+                let (done, completed): (_, Receiver<()>) = crossbeam_channel::bounded(1);
+                if self.commands.send(command(done)).is_err() {
+                    return false;
+                }
+                while completed.try_recv().is_err() {
+                    if lock(exporter).run_pass().is_none() || Instant::now() >= deadline {
+                        return completed.try_recv().is_ok();
+                    }
+                }
+                true
+            }
+            Runner::Closed => false,
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use experience_core::{
     schema::Schema,
     transition::{Episode, RunId},
 };
-use std::{borrow::Cow, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, path::PathBuf, sync::Arc};
+use web_time::SystemTime;
 
 /// A destination of the episodes of one recording.
 ///

@@ -9,6 +9,7 @@ use super::{
         spatial_grid::Neighbors,
     },
     match_grids::MatchGrids,
+    world_position::{WorldPositions, place_below},
 };
 use crate::player::AgentId;
 use bevy_ecs::{
@@ -19,7 +20,6 @@ use bevy_ecs::{
     world::World,
 };
 use bevy_math::Vec3;
-use bevy_transform::components::Transform;
 use core::ops::Range;
 
 /// The parameters of a [`Nearest`](super::Nearest) search: count, maximum distance, axes, and values per neighbour.
@@ -64,7 +64,7 @@ pub(crate) struct NearestSource {
     target: ComponentId,
     target_name: &'static str,
     excluded: [ComponentId; 2],
-    position: ComponentReader<Transform>,
+    positions: WorldPositions,
     agent: ComponentReader<AgentId>,
     search: NeighborSearch,
     fields: Vec<Source>,
@@ -86,7 +86,7 @@ impl NearestSource {
             target: world.register_component::<T>(),
             target_name: core::any::type_name::<T>(),
             excluded: excluded_components(world),
-            position: ComponentReader::new(world),
+            positions: WorldPositions::new(world),
             agent: ComponentReader::new(world),
             fields,
             bytes: 0..0,
@@ -110,7 +110,7 @@ impl NearestSource {
     }
 
     pub(crate) fn position_component(&self) -> ComponentId {
-        self.position.id()
+        self.positions.local().id()
     }
 
     /// Scratch memory for [`encode`](Self::encode), with capacity for one more neighbour than is observed, because a
@@ -136,8 +136,8 @@ impl NearestSource {
         self.candidates.clear();
         self.features.clear();
         let center = player
-            .and_then(|player| world.get::<Transform>(player))
-            .map(|transform| self.search.project(transform.translation));
+            .and_then(|player| self.positions.of_entity(world, player))
+            .map(|position| self.search.project(position));
         for index in 0..self.archetypes.len() {
             let archetype = &world.archetypes()[self.archetypes[index]];
             let Some(table) = world.storages().tables.get(archetype.table_id()) else {
@@ -171,7 +171,7 @@ impl NearestSource {
                 .iter()
                 .filter(|archetype| {
                     archetype.contains(self.target)
-                        && archetype.contains(self.position.id())
+                        && archetype.contains(self.positions.local().id())
                         && !self.excluded.iter().any(|&id| archetype.contains(id))
                 })
                 .map(Archetype::id),
@@ -188,8 +188,8 @@ impl NearestSource {
         match_source: Option<&MatchSource>,
         center: Vec3,
     ) {
-        let is_within = self.position.get(world, table, entity).is_some_and(|transform| {
-            let position = self.search.project(transform.translation);
+        let is_within = self.positions.of(world, table, entity).is_some_and(|placed| {
+            let position = self.search.project(placed.position);
             center.distance_squared(position) <= self.search.max_distance * self.search.max_distance
         });
         if is_within {
@@ -199,9 +199,10 @@ impl NearestSource {
 
     /// Collects entities in neighbouring rows of a table.
     fn collect(&mut self, world: &World, table: &Table, run: &[ArchetypeEntity], match_source: Option<&MatchSource>) {
-        let Some(positions) = self.position.get_slice(table, run) else {
+        let Some(transforms) = self.positions.local().get_slice(table, run) else {
             return;
         };
+        let parents = self.positions.parents(table, run);
         let agents = self.agent.get_slice(table, run);
         let Self {
             search,
@@ -211,8 +212,16 @@ impl NearestSource {
         } = self;
         let (first, width) = (features.len(), search.feature_width);
         let mut add = |index: usize, match_id| {
+            let mut position = transforms[index].translation;
+            if let Some(parents) = parents {
+                let placed = place_below(world, &parents[index], position);
+                if placed.is_excluded {
+                    return;
+                }
+                position = placed.position;
+            }
             candidates.push(Candidate {
-                position: search.project(positions[index].translation),
+                position: search.project(position),
                 match_id,
                 rank: (agents.map(|agents| agents[index].0), run[index].id()),
                 features: first + index * width,
@@ -259,10 +268,10 @@ impl NearestSource {
     ) {
         let out: &mut [f32] = bytemuck::cast_slice_mut(&mut row[self.bytes.clone()]);
         out.fill(0.0);
-        let Some(transform) = self.position.get(world, table, player) else {
+        let Some(placed) = self.positions.of(world, table, player) else {
             return;
         };
-        let center = self.search.project(transform.translation);
+        let center = self.search.project(placed.position);
         self.grids.nearest(own_match, center, neighbors);
         let found = neighbors.iter().map(|(id, _)| &self.candidates[id as usize]);
         let others = found.filter(|candidate| candidate.rank.1 != player.id());

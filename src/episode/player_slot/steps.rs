@@ -3,7 +3,7 @@
 //! Contract, alignment: a transition's row holds the action, its reward, and the next observation.
 //! Contract, timing: with a decision interval, or with [`RecordMode::OnChange`], several captures form one transition.
 
-use super::{ColdState, PlayerSlot, non_finite, set_step};
+use super::{ColdState, PlayerSlot, match_key, non_finite, set_step};
 use crate::{
     capture::diff,
     episode::{DecisionTick, RecordMode, context::RecordingContext},
@@ -23,6 +23,7 @@ impl PlayerSlot {
         self.cold.open_decision.clear();
         self.cold.unchanged_decisions.clear();
         let header = StepHeader::of_mut(row);
+        self.cold.match_key = match_key(header);
         set_step(header, StepKind::Begin, context.time, 0);
         header.reward = 0.0;
         header.continues = continues;
@@ -37,6 +38,7 @@ impl PlayerSlot {
     /// Adds a tick to an open episode without a pending end.
     pub(super) fn advance(&mut self, context: &RecordingContext, row: &mut [u64]) {
         let rules = &context.rules;
+        let stays_in_match = self.stays_in_match(rules, StepHeader::of(row));
         let cold = &mut *self.cold;
         cold.open_decision.add_tick(context.time);
         if !rules.reads_actions_early
@@ -45,7 +47,8 @@ impl PlayerSlot {
         {
             diff::copy_action(context.layout(), row, &mut cold.action_row);
         }
-        if cold.open_decision.ticks < rules.decision_interval {
+        // A decision that is not complete is closed where the match ends.
+        if cold.open_decision.ticks < rules.decision_interval && stays_in_match {
             return;
         }
         if rules.stores_action() {
@@ -59,7 +62,7 @@ impl PlayerSlot {
                 base_row,
                 ..
             } = &mut *self.cold;
-            if self.is_open && diff::same_observation(context.layout(), base_row, row) {
+            if self.is_open && stays_in_match && diff::same_observation(context.layout(), base_row, row) {
                 if unchanged_decisions.ticks == 0 {
                     diff::copy_action(context.layout(), row, base_row);
                 }
@@ -153,7 +156,8 @@ impl PlayerSlot {
         }
         self.step += 1;
         self.ordinal = self.ordinal.wrapping_add(1);
-        let is_split = end.is_none() && self.step >= context.rules.max_episode_steps;
+        let is_too_long = self.step >= context.rules.max_episode_steps;
+        let is_split = end.is_none() && (is_too_long || !self.stays_in_match(&context.rules, StepHeader::of(row)));
         let end = if is_split {
             Some((Outcome::Truncated, &EndReason::SPLIT))
         } else {

@@ -10,6 +10,71 @@ use bevy_reflect::{
 };
 use core::any::Any;
 
+/// Implements `PartialReflect` and `Reflect` for a type that implements `Typed` and the trait of its kind.
+macro_rules! impl_full_reflect {
+    ($name:ident, $kind:ident) => {
+        impl PartialReflect for $name {
+            fn get_represented_type_info(&self) -> Option<&'static TypeInfo> {
+                Some(Self::type_info())
+            }
+            fn into_partial_reflect(self: Box<Self>) -> Box<dyn PartialReflect> {
+                self
+            }
+            fn as_partial_reflect(&self) -> &dyn PartialReflect {
+                self
+            }
+            fn as_partial_reflect_mut(&mut self) -> &mut dyn PartialReflect {
+                self
+            }
+            fn try_into_reflect(self: Box<Self>) -> Result<Box<dyn Reflect>, Box<dyn PartialReflect>> {
+                Ok(self)
+            }
+            fn try_as_reflect(&self) -> Option<&dyn Reflect> {
+                Some(self)
+            }
+            fn try_as_reflect_mut(&mut self) -> Option<&mut dyn Reflect> {
+                Some(self)
+            }
+            fn try_apply(&mut self, _: &dyn PartialReflect) -> Result<(), ApplyError> {
+                Ok(())
+            }
+            fn reflect_ref(&self) -> ReflectRef<'_> {
+                ReflectRef::$kind(self)
+            }
+            fn reflect_mut(&mut self) -> ReflectMut<'_> {
+                ReflectMut::$kind(self)
+            }
+            fn reflect_owned(self: Box<Self>) -> ReflectOwned {
+                ReflectOwned::$kind(self)
+            }
+        }
+
+        impl Reflect for $name {
+            fn into_any(self: Box<Self>) -> Box<dyn Any> {
+                self
+            }
+            fn as_any(&self) -> &dyn Any {
+                self
+            }
+            fn as_any_mut(&mut self) -> &mut dyn Any {
+                self
+            }
+            fn into_reflect(self: Box<Self>) -> Box<dyn Reflect> {
+                self
+            }
+            fn as_reflect(&self) -> &dyn Reflect {
+                self
+            }
+            fn as_reflect_mut(&mut self) -> &mut dyn Reflect {
+                self
+            }
+            fn set(&mut self, value: Box<dyn Reflect>) -> Result<(), Box<dyn Reflect>> {
+                Err(value)
+            }
+        }
+    };
+}
+
 /// Implements `Reflect` for a struct with the given fields, each of which is returned by an expression.
 macro_rules! impl_reflect {
     ($name:ident { $($field:ident: $type:ty => |$this:ident| $value:expr),* $(,)? }) => {
@@ -50,65 +115,7 @@ macro_rules! impl_reflect {
             }
         }
 
-        impl PartialReflect for $name {
-            fn get_represented_type_info(&self) -> Option<&'static TypeInfo> {
-                Some(Self::type_info())
-            }
-            fn into_partial_reflect(self: Box<Self>) -> Box<dyn PartialReflect> {
-                self
-            }
-            fn as_partial_reflect(&self) -> &dyn PartialReflect {
-                self
-            }
-            fn as_partial_reflect_mut(&mut self) -> &mut dyn PartialReflect {
-                self
-            }
-            fn try_into_reflect(self: Box<Self>) -> Result<Box<dyn Reflect>, Box<dyn PartialReflect>> {
-                Ok(self)
-            }
-            fn try_as_reflect(&self) -> Option<&dyn Reflect> {
-                Some(self)
-            }
-            fn try_as_reflect_mut(&mut self) -> Option<&mut dyn Reflect> {
-                Some(self)
-            }
-            fn try_apply(&mut self, _: &dyn PartialReflect) -> Result<(), ApplyError> {
-                Ok(())
-            }
-            fn reflect_ref(&self) -> ReflectRef<'_> {
-                ReflectRef::Struct(self)
-            }
-            fn reflect_mut(&mut self) -> ReflectMut<'_> {
-                ReflectMut::Struct(self)
-            }
-            fn reflect_owned(self: Box<Self>) -> ReflectOwned {
-                ReflectOwned::Struct(self)
-            }
-        }
-
-        impl Reflect for $name {
-            fn into_any(self: Box<Self>) -> Box<dyn Any> {
-                self
-            }
-            fn as_any(&self) -> &dyn Any {
-                self
-            }
-            fn as_any_mut(&mut self) -> &mut dyn Any {
-                self
-            }
-            fn into_reflect(self: Box<Self>) -> Box<dyn Reflect> {
-                self
-            }
-            fn as_reflect(&self) -> &dyn Reflect {
-                self
-            }
-            fn as_reflect_mut(&mut self) -> &mut dyn Reflect {
-                self
-            }
-            fn set(&mut self, value: Box<dyn Reflect>) -> Result<(), Box<dyn Reflect>> {
-                Err(value)
-            }
-        }
+        impl_full_reflect!($name, Struct);
     };
 }
 
@@ -205,6 +212,24 @@ fn a_leaf_of_another_type_is_recorded_as_zero() {
 }
 
 #[test]
+fn an_op_whose_leaf_moves_is_demoted_in_a_value_without_padding() {
+    #[derive(TypePath)]
+    struct Swapping(f32, f32, u32);
+    impl_reflect!(Swapping {
+        first: f32 => |this| Some(if this.2 == 0 { &this.0 } else { &this.1 }),
+        second: f32 => |this| Some(if this.2 == 0 { &this.1 } else { &this.0 }),
+        swaps: u32 => |this| Some(&this.2),
+    });
+    let mut plan = placed_plan::<Swapping>(None, OBSERVED);
+    plan.compile(&Swapping(1.0, 2.0, 0));
+    assert_eq!(plan.anchors.len(), 0);
+    for _ in 0..32 {
+        encode(&plan, &[Swapping(1.0, 2.0, 1)]);
+    }
+    assert_eq!(floats(&encode(&plan, &[Swapping(1.0, 2.0, 1)])), [[2.0, 1.0, 1.0]]);
+}
+
+#[test]
 fn an_op_whose_leaf_moves_is_demoted() {
     #[derive(TypePath)]
     struct Moving {
@@ -236,6 +261,256 @@ fn an_op_whose_leaf_moves_is_demoted() {
     );
     // Only the op that differed is demoted.
     assert_eq!(getter_leaves(&plan), 1);
+}
+
+/// Compiles a plan with `first`, and asserts that each of `values` is then encoded as its getters say. Values are encoded
+/// one by one, because the first call of a plan is verified.
+fn assert_encoded_as_by_getters<T: Reflect + Typed>(encoding: LeafEncoding, first: T, values: &[T]) {
+    let mut plan = placed_plan::<T>(None, encoding);
+    let by_getters: Vec<_> = values
+        .iter()
+        .flat_map(|value| encode(&plan, core::slice::from_ref(value)))
+        .collect();
+    plan.compile(&first);
+    encode(&plan, &[first]);
+    let compiled: Vec<_> = values
+        .iter()
+        .flat_map(|value| encode(&plan, core::slice::from_ref(value)))
+        .collect();
+    assert_eq!(compiled, by_getters, "{}", T::type_path());
+    let together = encode(&plan, values);
+    assert_eq!(together, by_getters, "{}, in one block", T::type_path());
+}
+
+/// The bytes of a payload that is no float: an op that reads them anyway encodes this.
+const CANARY: u32 = 0x4242_4242;
+
+#[test]
+fn a_leaf_in_the_payload_of_an_enum_is_read_where_the_variant_has_it() {
+    #[derive(TypePath)]
+    enum Payload {
+        Some(f32, f32),
+        Other(u32, u32),
+    }
+    impl_reflect!(Payload {
+        first: f32 => |this| Some(match this { Self::Some(first, _) => first, Self::Other(..) => &0.0_f32 }),
+        second: f32 => |this| Some(match this { Self::Some(_, second) => second, Self::Other(..) => &0.0_f32 }),
+    });
+    let others = [
+        Payload::Other(CANARY, CANARY),
+        Payload::Some(3.0, 4.0),
+        Payload::Other(CANARY, 1),
+    ];
+    assert_encoded_as_by_getters(OBSERVED, Payload::Some(1.0, 2.0), &others);
+    let Payload::Other(..) = others[0] else { panic!() };
+}
+
+#[test]
+fn a_leaf_in_a_nested_payload_is_read_where_the_variant_has_it() {
+    #[derive(TypePath)]
+    enum Inner {
+        Full([f32; 4]),
+        Other([u32; 4]),
+    }
+    static ZEROS: [f32; 4] = [0.0; 4];
+    impl_reflect!(Inner {
+        values: [f32; 4] => |this| Some(match this { Self::Full(values) => values, Self::Other(_) => &ZEROS }),
+    });
+    #[derive(TypePath)]
+    struct Outer(f32, Inner);
+    impl_reflect!(Outer {
+        own: f32 => |this| Some(&this.0),
+        inner: Inner => |this| Some(&this.1),
+    });
+    let values = [
+        Outer(1.0, Inner::Other([CANARY; 4])),
+        Outer(2.0, Inner::Full([1.0, 2.0, 3.0, 4.0])),
+    ];
+    assert_encoded_as_by_getters(OBSERVED, Outer(0.0, Inner::Full([9.0; 4])), &values);
+    if let Inner::Other(values) = values[0].1 {
+        assert_eq!(values, [CANARY; 4]);
+    }
+}
+
+#[test]
+fn a_leaf_in_a_cell_that_can_be_empty_is_not_read_while_it_is() {
+    use std::sync::OnceLock;
+    #[derive(TypePath)]
+    struct Lazy {
+        value: OnceLock<f32>,
+        own: u32,
+    }
+    impl_reflect!(Lazy {
+        value: f32 => |this| this.value.get().map(|value| -> &dyn PartialReflect { value }),
+        own: u32 => |this| Some(&this.own),
+    });
+    let full = || Lazy {
+        value: OnceLock::from(f32::from_bits(CANARY)),
+        own: 7,
+    };
+    let mut emptied = full();
+    emptied.value.take();
+    assert_encoded_as_by_getters(OBSERVED, full(), &[emptied, full()]);
+}
+
+#[test]
+fn flags_in_the_payload_of_an_enum_are_read_where_the_variant_has_them() {
+    // The variants are told apart by the first `bool`, so `Flags` alone covers all bytes of the value with `bool`s.
+    #[derive(TypePath)]
+    enum Packed {
+        Flags([bool; 9]),
+        Bytes(#[expect(dead_code, reason = "stored for its bytes")] Gap, [u8; 8]),
+    }
+    #[derive(Clone, Copy)]
+    struct Gap;
+    static NONE: [bool; 9] = [false; 9];
+    impl_reflect!(Packed {
+        flags: [bool; 9] => |this| Some(match this { Self::Flags(flags) => flags, Self::Bytes(..) => &NONE }),
+    });
+    assert_eq!(size_of::<Packed>(), 9);
+    let values = [Packed::Bytes(Gap, [1; 8]), Packed::Flags([true; 9])];
+    assert_encoded_as_by_getters(LeafEncoding::Mask, Packed::Flags([false; 9]), &values);
+    assert_encoded_as_by_getters(OBSERVED, Packed::Flags([false; 9]), &values);
+    if let Packed::Bytes(_, bytes) = values[0] {
+        assert_eq!(bytes, [1; 8]);
+    }
+}
+
+#[test]
+fn a_type_that_claims_to_be_a_fieldless_enum_is_not_read_as_one() {
+    use bevy_reflect::enums::{Enum, EnumInfo, UnitVariantInfo, VariantFieldIter, VariantInfo, VariantType};
+    // One byte, which need not be initialised.
+    #[derive(TypePath)]
+    struct Claims(core::mem::MaybeUninit<u8>);
+    impl_full_reflect!(Claims, Enum);
+    impl Typed for Claims {
+        fn type_info() -> &'static TypeInfo {
+            static CELL: NonGenericTypeInfoCell = NonGenericTypeInfoCell::new();
+            CELL.get_or_set(|| {
+                let variants = ["A", "B"].map(|name| VariantInfo::Unit(UnitVariantInfo::new(name)));
+                TypeInfo::Enum(EnumInfo::new::<Self>(&variants))
+            })
+        }
+    }
+    impl Enum for Claims {
+        fn field(&self, _: &str) -> Option<&dyn PartialReflect> {
+            None
+        }
+        fn field_at(&self, _: usize) -> Option<&dyn PartialReflect> {
+            None
+        }
+        fn field_mut(&mut self, _: &str) -> Option<&mut dyn PartialReflect> {
+            None
+        }
+        fn field_at_mut(&mut self, _: usize) -> Option<&mut dyn PartialReflect> {
+            None
+        }
+        fn index_of(&self, _: &str) -> Option<usize> {
+            None
+        }
+        fn name_at(&self, _: usize) -> Option<&str> {
+            None
+        }
+        fn iter_fields(&self) -> VariantFieldIter<'_> {
+            VariantFieldIter::new(self)
+        }
+        fn field_len(&self) -> usize {
+            0
+        }
+        fn variant_name(&self) -> &str {
+            "B"
+        }
+        fn variant_index(&self) -> usize {
+            1
+        }
+        fn variant_type(&self) -> VariantType {
+            VariantType::Unit
+        }
+    }
+    let mut plan = placed_plan::<Claims>(None, LeafEncoding::Exact);
+    plan.compile(&Claims(core::mem::MaybeUninit::new(0)));
+    // Any read of the byte would be one of an uninitialised byte.
+    assert_eq!(getter_leaves(&plan), 1);
+    let rows = encode(&plan, &[Claims(core::mem::MaybeUninit::uninit())]);
+    assert_eq!(rows, [1_i64.to_ne_bytes()]);
+}
+
+#[test]
+fn getters_that_return_their_own_container_end() {
+    #[derive(TypePath)]
+    struct Loop(u32);
+    impl_reflect!(Loop {
+        number: u32 => |this| Some(this),
+        other: u32 => |this| Some(&this.0),
+    });
+    assert_encoded_as_by_getters(OBSERVED, Loop(1), &[Loop(2)]);
+}
+
+#[test]
+fn getters_that_disagree_from_call_to_call_are_not_trusted() {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    // Bytes between the fields are not initialised, and one field is returned from two places in turns.
+    #[derive(TypePath)]
+    struct Turns(u8, f32, u8, f32);
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    impl_reflect!(Turns {
+        turns: f32 => |this| Some(if CALLS.fetch_add(1, Ordering::Relaxed) % 2 == 0 { &this.1 } else { &this.3 }),
+        byte: u8 => |this| Some(&this.0),
+        last: u8 => |this| Some(&this.2),
+    });
+    let mut plan = placed_plan::<Turns>(None, OBSERVED);
+    plan.compile(&Turns(1, 2.0, 3, 4.0));
+    for _ in 0..40 {
+        for row in floats(&encode(&plan, &[Turns(1, 2.0, 3, 4.0), Turns(5, 2.0, 7, 4.0)])) {
+            assert!(row[0] == 2.0 || row[0] == 4.0, "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn a_value_without_padding_needs_no_check_and_one_with_it_does() {
+    #[derive(Reflect)]
+    struct Dense {
+        at: bevy_math::Vec3,
+        count: u32,
+        board: [[i16; 4]; 2],
+    }
+    #[derive(Reflect)]
+    struct Padded {
+        at: bevy_math::Vec3,
+        flag: bool,
+        flags: [[bool; 40]; 2],
+    }
+    #[derive(Reflect)]
+    struct Ignoring {
+        at: bevy_math::Vec3,
+        #[reflect(ignore)]
+        hidden: u32,
+    }
+    let mut plan = placed_plan::<Dense>(None, OBSERVED);
+    plan.compile(&Dense {
+        at: bevy_math::Vec3::ONE,
+        count: 1,
+        board: [[1; 4]; 2],
+    });
+    assert_eq!((plan.anchors.len(), getter_leaves(&plan)), (0, 0));
+    let mut plan = placed_plan::<Padded>(None, OBSERVED);
+    plan.compile(&Padded {
+        at: bevy_math::Vec3::ONE,
+        flag: true,
+        flags: [[true; 40]; 2],
+    });
+    // The position, the flag, and two rows of flags.
+    assert_eq!((plan.anchors.len(), getter_leaves(&plan)), (4, 0));
+    let mut plan = placed_plan::<Ignoring>(None, OBSERVED);
+    plan.compile(&Ignoring {
+        at: bevy_math::Vec3::ONE,
+        hidden: 0,
+    });
+    assert_eq!((plan.anchors.len(), getter_leaves(&plan)), (1, 0));
+    let mut plan = placed_plan::<bevy_transform::components::Transform>(None, OBSERVED);
+    plan.compile(&bevy_transform::components::Transform::IDENTITY);
+    assert_eq!((plan.anchors.len(), getter_leaves(&plan)), (0, 0));
 }
 
 #[test]

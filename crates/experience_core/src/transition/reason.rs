@@ -45,7 +45,7 @@ reasons! {
     PAUSED = "paused";
     /// Rows were lost between capture and export.
     GAP = "gap";
-    /// The episode reached the recording's maximum length. The next one continues it.
+    /// The episode reached the recording's maximum length, or the player changed matches. The next one continues it.
     SPLIT = "split";
     /// The player lost a component that the recording reads.
     COMPONENT_LOST = "component_lost";

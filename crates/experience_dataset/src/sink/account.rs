@@ -43,7 +43,8 @@ pub struct RunAccount {
     pub schema_hash: String,
     /// The state of the run.
     pub status: RunStatus,
-    /// Ticks per second of game time, if the recording has a fixed tick.
+    /// Ticks per second of game time, if the recording has a fixed tick, and the game did not change it: see
+    /// [`RunReport::tick_rates`].
     pub tick_rate: Option<f64>,
     /// The seed of the game's random numbers; see [`DatasetSink::with_seed`](crate::sink::DatasetSink::with_seed).
     #[serde(default)]
@@ -213,6 +214,9 @@ impl RunAccount {
     pub(super) fn update(&mut self, recording: &Path, report: &RunReport) -> Result<(), SinkError> {
         let before = self.account.clone();
         self.account = self.stored(report);
+        if !report.tick_rates.is_empty() {
+            self.tick_rate = None;
+        }
         self.updated = seconds(SystemTime::now());
         self.ended = (self.status != RunStatus::Running).then_some(self.updated);
         let written = self.save(recording).map_err(io_error("write", &self.path(recording)));

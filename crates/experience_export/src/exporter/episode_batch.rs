@@ -6,8 +6,8 @@ use experience_core::transition::Episode;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
-    time::Instant,
 };
+use web_time::Instant;
 
 /// One for each batch and sink: held until the sink has made the batch durable or counted it lost. Then the journal need not keep
 /// the batch for this sink.

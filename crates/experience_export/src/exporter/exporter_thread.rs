@@ -1,4 +1,5 @@
-//! The exporter thread: runs the pipelines of all recordings, and executes the game's commands.
+//! The exporter thread: runs the pipelines of all recordings, and executes the game's commands. Without threads, the game
+//! runs its passes.
 
 use super::{
     Command, ExportSettings, PassCounter,
@@ -9,7 +10,8 @@ use super::{
 };
 use crate::assembly::Assembly;
 use crossbeam_channel::{Receiver, TryRecvError};
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
+use web_time::Instant;
 
 /// State of the thread.
 pub(super) struct ExporterThread {
@@ -50,29 +52,36 @@ impl ExporterThread {
         for sink in self.recordings.iter().flat_map(|recording| &recording.sinks) {
             sink.unpark_on_room(std::thread::current());
         }
-        loop {
-            if let Some(close) = self.execute_commands() {
-                self.close(&close);
-                return;
-            }
-            let taken = self.drain();
-            let is_drained = taken == 0 && !self.recordings.iter().any(RecordingPipeline::is_held_up);
-            if is_drained && !self.flushes.is_empty() {
-                let completions = core::mem::take(&mut self.flushes);
-                for recording in &mut self.recordings {
-                    recording.flush(&completions);
-                }
-            }
-            if self.flushed.elapsed() >= self.settings.flush_interval {
-                self.recordings
-                    .iter_mut()
-                    .for_each(RecordingPipeline::flush_periodically);
-                self.flushed = Instant::now();
-            }
+        while let Some(taken) = self.run_pass() {
             if taken == 0 {
                 std::thread::park_timeout(self.settings.poll_interval);
             }
         }
+    }
+
+    /// Executes all commands, drains at most one turn from each buffer, and flushes where that is due. Returns the number
+    /// of rows; `None` after a close, which is the last pass.
+    pub(super) fn run_pass(&mut self) -> Option<usize> {
+        if let Some(close) = self.execute_commands() {
+            self.close(&close);
+            return None;
+        }
+        let taken = self.drain();
+        let is_drained = taken == 0 && !self.recordings.iter().any(RecordingPipeline::is_held_up);
+        if is_drained && !self.flushes.is_empty() {
+            let completions = core::mem::take(&mut self.flushes);
+            for recording in &mut self.recordings {
+                recording.flush(&completions);
+            }
+        }
+        if self.flushed.elapsed() >= self.settings.flush_interval {
+            self.recordings
+                .iter_mut()
+                .for_each(RecordingPipeline::flush_periodically);
+            self.flushed = Instant::now();
+        }
+        self.recordings.iter_mut().for_each(RecordingPipeline::call_sinks);
+        Some(taken)
     }
 
     /// Dispatches everything to the sinks, and closes them. What the buffers hold is bounded, so no sink holds it up.
@@ -86,11 +95,14 @@ impl ExporterThread {
         // A sink that never returns keeps this thread too. The game waits for neither beyond its deadline.
         loop {
             self.recordings.iter_mut().for_each(RecordingPipeline::feed);
+            self.recordings.iter_mut().for_each(RecordingPipeline::call_sinks);
             if self.recordings.iter().all(RecordingPipeline::is_shut) {
                 break;
             }
             self.recordings.iter_mut().for_each(RecordingPipeline::keep_journal);
-            std::thread::park_timeout(self.settings.poll_interval);
+            if self.settings.threads {
+                std::thread::park_timeout(self.settings.poll_interval);
+            }
         }
         self.recordings.iter_mut().for_each(RecordingPipeline::finish);
     }
@@ -152,6 +164,7 @@ impl ExporterThread {
             journal: self.settings.journal.take(),
             retry: self.settings.retry.clone(),
             poll_interval: self.settings.poll_interval,
+            threads: self.settings.threads,
             ..settings
         };
     }

@@ -19,8 +19,8 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
-    time::{Instant, UNIX_EPOCH},
 };
+use web_time::{Instant, UNIX_EPOCH};
 
 /// Writes the journal of one recording, and tracks which of its segments are still needed.
 ///

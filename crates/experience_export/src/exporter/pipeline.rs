@@ -17,8 +17,8 @@ use experience_core::account::Counters;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Instant,
 };
+use web_time::Instant;
 
 /// One recording, and everything that is on its way to its sinks.
 pub(super) struct RecordingPipeline {
@@ -50,8 +50,8 @@ pub(super) struct RecordingPipeline {
 }
 
 impl RecordingPipeline {
-    /// Starts the workers of the sinks.
-    pub(super) fn spawn(
+    /// Starts the workers of the sinks, or, without threads, opens the sinks.
+    pub(super) fn new(
         index: usize,
         export: RecordingExport,
         settings: &ExportSettings,
@@ -67,7 +67,7 @@ impl RecordingPipeline {
         };
         let journal = JournalTracker::new(index, &export.info, settings, storage.clone(), notices.clone());
         let sinks = export.sinks.into_iter();
-        let sinks = sinks.map(|sink| SinkHandle::spawn(sink, context.clone(), settings));
+        let sinks = sinks.map(|sink| SinkHandle::new(sink, context.clone(), settings));
         Ok(Self {
             index,
             sinks: sinks.collect::<Result<_, _>>()?,
@@ -171,6 +171,11 @@ impl RecordingPipeline {
         for sink in sinks {
             sink.feed(|stored| journal.load(context, stored));
         }
+    }
+
+    /// Without threads, executes all commands in the queues of the sinks.
+    pub(super) fn call_sinks(&mut self) {
+        self.sinks.iter_mut().for_each(SinkHandle::call_sink);
     }
 
     /// Drains one source by `turn`. Whether to dispatch is decided after each turn, so that memory does not grow with the

@@ -27,6 +27,13 @@ pub struct ExportSettings {
     /// How the [journal](crate::journal) is written, where a sink has a folder for it or the settings name one. `None` for no
     /// journal: rows in memory and in unfinished shards die with the process, and no sink has a backlog.
     pub journal: Option<JournalSettings>,
+    /// Whether the exporter and each sink have a thread of their own. True by default, except on WebAssembly, where no
+    /// thread can be started.
+    ///
+    /// Without threads, the program calls [`Exporter::run_pass`](crate::Exporter::run_pass), as `ExperiencePlugin` does once
+    /// per update. A sink is then called on the thread of the program: it must not block, and its failures are not retried. A
+    /// `MemorySink` and a `ChannelSink` qualify.
+    pub threads: bool,
     /// How long the exporter thread is parked after a pass without rows.
     pub poll_interval: Duration,
     /// How long a close waits for everything to be written. After that the threads continue until the process ends.
@@ -43,6 +50,7 @@ impl Default for ExportSettings {
             patience: Duration::from_secs(5),
             retry: RetrySettings::default(),
             journal: Some(JournalSettings::default()),
+            threads: cfg!(not(target_family = "wasm")),
             poll_interval: Duration::from_millis(5),
             close_timeout: Duration::from_secs(10),
         }

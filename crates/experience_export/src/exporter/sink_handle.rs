@@ -14,8 +14,9 @@ use std::{
     collections::VecDeque,
     path::Path,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use web_time::Instant;
 
 /// The exporter thread's handle of one sink.
 ///
@@ -44,6 +45,8 @@ pub(super) struct SinkHandle {
     held_up_since: Option<Instant>,
     is_stalled: bool,
     is_closing: bool,
+    /// The worker, until it has ended, where it has no thread of its own.
+    worker: Option<SinkWorker>,
 }
 
 /// A command that waits for the queue.
@@ -55,10 +58,10 @@ enum Waiting {
 }
 
 impl SinkHandle {
-    /// Starts the worker, which opens the sink.
-    pub(super) fn spawn(sink: Box<dyn Sink>, context: SinkContext, settings: &ExportSettings) -> std::io::Result<Self> {
+    /// Starts the worker, which opens the sink: on a thread of its own, or, without threads, now.
+    pub(super) fn new(sink: Box<dyn Sink>, context: SinkContext, settings: &ExportSettings) -> std::io::Result<Self> {
         let (queue, receiver) = sink_queue();
-        let handle = Self {
+        let mut handle = Self {
             name: sink.describe().into_owned(),
             counters: Arc::default(),
             queue,
@@ -73,9 +76,10 @@ impl SinkHandle {
             held_up_since: None,
             is_stalled: false,
             is_closing: false,
+            worker: None,
             context,
         };
-        let worker = SinkWorker::new(
+        let mut worker = SinkWorker::new(
             sink,
             handle.name.clone(),
             handle.context.clone(),
@@ -84,10 +88,22 @@ impl SinkHandle {
             handle.status.clone(),
             settings.retry.clone(),
         );
-        std::thread::Builder::new()
-            .name("experience-sink".to_owned())
-            .spawn(move || worker.run())?;
+        if settings.threads {
+            std::thread::Builder::new()
+                .name("experience-sink".to_owned())
+                .spawn(move || worker.run())?;
+        } else {
+            // A call that fails is not retried, because the game would wait for it.
+            handle.queue.set_deadline(Instant::now());
+            worker.open();
+            handle.worker = Some(worker);
+        }
         Ok(handle)
+    }
+
+    /// Without threads, executes all commands in the queue.
+    pub(super) fn call_sink(&mut self) {
+        self.worker = self.worker.take().and_then(SinkWorker::execute_queued);
     }
 
     /// Applies the settings that can be changed while the worker runs.

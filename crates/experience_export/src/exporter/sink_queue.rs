@@ -4,7 +4,7 @@
 //! the worker reports each batch it has written or given up. So the bound holds without a lock around the channel.
 
 use super::episode_batch::{Completion, Dispatch, EpisodeBatch};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use std::{
     collections::VecDeque,
     sync::{
@@ -12,8 +12,9 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::Thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+use web_time::Instant;
 
 /// Instruction to a sink worker.
 pub(super) enum SinkCommand {
@@ -186,6 +187,16 @@ impl SinkReceiver {
         let command = self.commands.as_ref().and_then(|commands| commands.recv().ok());
         // The exporter thread is gone without having closed the sink.
         command.unwrap_or(SinkCommand::Close(None))
+    }
+
+    /// The next command; `None` if there is none yet.
+    pub(super) fn try_recv(&self) -> Option<SinkCommand> {
+        match self.commands.as_ref().map(Receiver::try_recv) {
+            Some(Ok(command)) => Some(command),
+            Some(Err(TryRecvError::Empty)) => None,
+            // As in `recv`.
+            Some(Err(TryRecvError::Disconnected)) | None => Some(SinkCommand::Close(None)),
+        }
     }
 
     /// Reports that a batch was written or given up.

@@ -1,7 +1,8 @@
-//! Worker thread of one sink: calls the sink, retries its failures, and retires it after a panic.
+//! Worker of one sink, on a thread of its own where there are threads: calls the sink, retries its failures, and retires it
+//! after a panic.
 
 use super::{
-    episode_batch::{Dispatch, EpisodeBatch},
+    episode_batch::{Completion, Dispatch, EpisodeBatch},
     notice::{Notice, SinkFailure},
     settings::{Backoff, RetrySettings},
     sink_context::{SinkContext, SinkStatus},
@@ -12,10 +13,11 @@ use crate::sink::{Sink, SinkError};
 use experience_core::account::SinkCounters;
 use std::{
     any::Any,
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
-    time::Instant,
 };
+use web_time::Instant;
 
 /// Executes the commands of a [`SinkQueue`](super::sink_queue::SinkQueue).
 pub(super) struct SinkWorker {
@@ -66,33 +68,58 @@ impl SinkWorker {
         }
     }
 
+    /// Opens the sink, and executes commands until the last one.
     pub(super) fn run(mut self) {
         self.open();
         loop {
-            match self.receiver.recv() {
-                SinkCommand::Write(dispatch) => {
-                    let _span = tracing::debug_span!("experience_write", sink = self.name).entered();
-                    self.write(&dispatch);
-                    self.receiver.done(&dispatch.batch);
-                }
-                SinkCommand::Flush(completion) => {
-                    let _span = tracing::debug_span!("experience_flush", sink = self.name).entered();
-                    self.flush();
-                    drop(completion);
-                }
-                SinkCommand::Close(completion) => {
-                    let _span = tracing::debug_span!("experience_close", sink = self.name).entered();
-                    self.close();
-                    // Shuts the queue before the close is reported to the caller.
-                    drop(self);
-                    drop(completion);
-                    return;
-                }
+            let command = self.receiver.recv();
+            if let ControlFlow::Break(completion) = self.execute(command) {
+                return self.end(completion);
             }
         }
     }
 
-    fn open(&mut self) {
+    /// Executes all commands in the queue, without waiting. `None` after the last command.
+    pub(super) fn execute_queued(mut self) -> Option<Self> {
+        while let Some(command) = self.receiver.try_recv() {
+            if let ControlFlow::Break(completion) = self.execute(command) {
+                self.end(completion);
+                return None;
+            }
+        }
+        Some(self)
+    }
+
+    /// Executes a command. Breaks with the completion of a close, which is the last one.
+    fn execute(&mut self, command: SinkCommand) -> ControlFlow<Option<Arc<Completion>>> {
+        match command {
+            SinkCommand::Write(dispatch) => {
+                let _span = tracing::debug_span!("experience_write", sink = self.name).entered();
+                self.write(&dispatch);
+                self.receiver.done(&dispatch.batch);
+                ControlFlow::Continue(())
+            }
+            SinkCommand::Flush(completion) => {
+                let _span = tracing::debug_span!("experience_flush", sink = self.name).entered();
+                self.flush();
+                drop(completion);
+                ControlFlow::Continue(())
+            }
+            SinkCommand::Close(completion) => {
+                let _span = tracing::debug_span!("experience_close", sink = self.name).entered();
+                self.close();
+                ControlFlow::Break(completion)
+            }
+        }
+    }
+
+    /// Shuts the queue before the close is reported to the caller.
+    fn end(self, completion: Option<Arc<Completion>>) {
+        drop(self);
+        drop(completion);
+    }
+
+    pub(super) fn open(&mut self) {
         let info = self.context.info.clone();
         let mut journal_folder = None;
         let is_open = self.call("open", |sink| {

@@ -16,8 +16,8 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
 };
+use web_time::Instant;
 
 /// Longest segment, without its last frame.
 const MAX_SEGMENT: u64 = 1 << 30;

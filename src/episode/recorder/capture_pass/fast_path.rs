@@ -144,12 +144,12 @@ impl FastPath {
                 scratch.unmatched.push(index);
                 continue;
             };
-            if !slot.can_fast_step(&context.rules) {
+            let reward = block.reward(index);
+            let row = block.row_mut(index);
+            if !slot.can_fast_step(&context.rules) || !slot.stays_in_match(&context.rules, StepHeader::of(row)) {
                 scratch.slow.push(index);
                 continue;
             }
-            let reward = block.reward(index);
-            let row = block.row_mut(index);
             let columns = &mut bytemuck::cast_slice_mut(row)[self.term_columns.clone()];
             let Some(reward) = sum_reward(reward, reward_terms, &mut scratch.term_sums, columns) else {
                 scratch.slow.push(index);

@@ -175,6 +175,7 @@ impl RunShards {
             refused_agents: before.refused_agents.max(counts.refused_agents),
             unbuffered_agents: before.unbuffered_agents.max(counts.unbuffered_agents),
             tags: Vec::new(),
+            tick_rates: before.tick_rates.clone(),
             failures: before.failures,
             // Missing shards count as dropped, like all that is in no shard.
             missing: before.missing.min(dropped),

@@ -6,7 +6,8 @@ use crate::{
     journal::Journal,
     sink::SinkError,
 };
-use std::{io, path::PathBuf, time::Instant};
+use std::{io, path::PathBuf};
+use web_time::Instant;
 
 impl JournalTracker {
     pub(super) fn report_success(&mut self) {

@@ -42,6 +42,13 @@ impl FastPath {
             prefetch(after, index);
             is_uniform &= slot.entity == block.entity(index) && slot.can_fast_step(rules) && slot.writes_to(shard);
         }
+        if rules.has_match_id {
+            let rows = block.rows().chunks(block.stride());
+            is_uniform &= slots
+                .iter()
+                .zip(rows)
+                .all(|(slot, row)| slot.stays_in_match(rules, StepHeader::of(row)));
+        }
         if !is_uniform {
             return None;
         }
