@@ -117,13 +117,18 @@ impl AtomicFile {
     /// not [failed](Self::has_failed).
     pub fn commit(&mut self) -> io::Result<()> {
         self.sync()?;
+        if self.is_name_unsynced {
+            // The folder may have lost the name, and would be synced now without it.
+            let again = temporary(parent(&self.path));
+            rename(&self.path, &again)?;
+            self.temporary = Some(again);
+            self.is_name_unsynced = false;
+        }
         if let Some(temporary) = &self.temporary {
             rename(temporary, &self.path)?;
             self.temporary = None;
             self.file = None;
             self.is_name_unsynced = true;
-        }
-        if self.is_name_unsynced {
             try_sync_folder(parent(&self.path))?;
             self.is_name_unsynced = false;
         }

@@ -255,7 +255,7 @@ impl Journal {
         }
         self.number += 1;
         self.is_dirty = true;
-        if segment.unsynced_bytes() >= self.settings.frame_bytes.min(MAX_FRAME) {
+        if segment.unsynced_bytes() >= self.settings.frame_bytes.clamp(1, MAX_FRAME) {
             // The frame is in the journal. A sync that fails is repeated before the next one.
             let _ = self.sync();
         }
