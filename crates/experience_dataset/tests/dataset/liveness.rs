@@ -2,7 +2,7 @@
 
 use crate::{
     episodes::{assert_valid, episodes, fighter, listing, read, report},
-    unfinished::{account_path, copy, lock_path, recover, recover_with, run_account, unfinished},
+    unfinished::{account_path, copy, lock_path, recover, recover_with, run_account, unfinished, write_journal},
 };
 use experience_buffer::{BufferSettings, Label, Memory, create_for};
 use experience_core::transition::{Episode, RunId, StepHeader, StepKind};
@@ -169,6 +169,12 @@ fn a_run_that_was_recovered_while_it_was_alive_stops_and_counts_the_rest() {
         (80, 60, 20)
     );
     assert!(recover(root.path()).is_empty());
+    // The exporter of the live process began another journal.
+    write_journal(&root.path().join("fighter/journal/00000005"), &all[6..], None);
+    assert_eq!(recover(root.path()).recovered[0].episodes, 2);
+    let counts = run_account(root.path(), RUN).account;
+    assert_eq!((counts.recorded, counts.exported, counts.dropped), (80, 80, 0));
+    assert_valid(root.path());
 }
 
 #[test]

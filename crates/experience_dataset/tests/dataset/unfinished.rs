@@ -22,15 +22,21 @@ pub fn unfinished(root: &Path, episodes: &[Episode], buffers: Option<PathBuf>) -
         ..recording(schema, run)
     };
     sink.open(&info).unwrap();
+    write_journal(&sink.journal_folder().unwrap(), episodes, buffers);
+    sink.write(episodes).unwrap();
+    sink
+}
+
+/// Writes the journal of a run that took `episodes`. The last episode has not ended.
+pub fn write_journal(folder: &Path, episodes: &[Episode], buffers: Option<PathBuf>) {
     let owner = Owner {
-        run,
-        schema: schema.clone(),
+        run: episodes[0].info().run,
+        schema: episodes[0].schema().clone(),
         tick_rate: Some(60.0),
         started: 1.0,
         rings: buffers.map(|folder| folder.to_str().unwrap().to_owned()),
     };
-    let folder = sink.journal_folder().unwrap();
-    let mut journal = Journal::create(&folder, owner, Arc::default(), JournalSettings::default()).unwrap();
+    let mut journal = Journal::create(folder, owner, Arc::default(), JournalSettings::default()).unwrap();
     for episode in episodes {
         let info = episode.info();
         journal.begin().unwrap();
@@ -51,8 +57,6 @@ pub fn unfinished(root: &Path, episodes: &[Episode], buffers: Option<PathBuf>) -
         }
         journal.commit().unwrap();
     }
-    sink.write(episodes).unwrap();
-    sink
 }
 
 pub fn recover(root: &Path) -> Recovery {
