@@ -67,6 +67,9 @@ pub struct ExperiencePlugin {
     /// [`TerminalCtrlCHandlerPlugin`](bevy_app::TerminalCtrlCHandlerPlugin), one of Bevy's `DefaultPlugins`.
     pub handle_sigterm: bool,
     /// The id of the run; random if `None`.
+    ///
+    /// Episode ids and file names are made of it, so it must be another one for each process. An id that was used in a
+    /// recording of the dataset, by a process that ended or died, is refused when the recording is added.
     pub run: Option<RunId>,
     /// The memory limit of the buffers of all recordings, in bytes; 1 GiB by default.
     ///
@@ -93,7 +96,9 @@ impl Default for ExperiencePlugin {
 impl Plugin for ExperiencePlugin {
     fn build(&self, app: &mut App) {
         if let Some(journal) = self.export.journal.as_ref().filter(|_| self.enabled)
-            && let Err(error) = journal.prepare_folder()
+            && let Err(error) = journal
+                .prepare_folder()
+                .and_then(|()| self.run.map_or(Ok(()), |run| journal.check_run(run)))
         {
             let folder = journal.folder.as_deref().unwrap_or(Path::new("")).display();
             panic!("no journal can be created in `{folder}` (`JournalSettings::folder`): {error}; name another folder");

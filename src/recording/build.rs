@@ -144,7 +144,8 @@ impl RecordingSpec {
             estimate.check(&context.estimates, context.budget.limit())?;
             buffers.settings().memory.prepare().map_err(refused)?;
             for sink in &mut sinks {
-                sink.check(&schema).map_err(|source| SetupError::Sink {
+                let checked = sink.check(&schema).and_then(|()| sink.check_run(&schema, context.run));
+                checked.map_err(|source| SetupError::Sink {
                     recording: recording.clone(),
                     source,
                 })?;

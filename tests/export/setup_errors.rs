@@ -3,7 +3,10 @@
 use crate::player::{Age, Player};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use bevy_experience::{prelude::*, recording::SetupError, test_app::TestApp};
+use bevy_experience::{
+    export::ExportSettings, journal::JournalSettings, prelude::*, recording::SetupError, sink::DatasetSink,
+    test_app::TestApp, transition::RunId,
+};
 use bevy_reflect::Reflect;
 
 #[derive(Component, Reflect)]
@@ -70,6 +73,47 @@ fn the_plugin_group_adds_the_recorder_and_the_diagnostics() {
     assert!(app.is_plugin_added::<ExperienceDiagnosticsPlugin>());
     assert_eq!(app.world().resource::<Experience>().memory_budget(), 1 << 20);
     app.add_recording(recording());
+}
+
+#[test]
+fn a_run_id_that_was_used_before_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunId::from_bits(5);
+    let plugin = || ExperiencePlugin {
+        run: Some(run),
+        ..Default::default()
+    };
+    let recording = || recording().sink(DatasetSink::new(folder.path()));
+    let mut first = TestApp::with_plugin(plugin());
+    first.record(recording());
+    first.ticks(2);
+    first.finish();
+    let mut second = App::new();
+    second.add_plugins(plugin());
+    let error = second.try_add_recording(recording()).err().unwrap().to_string();
+    assert!(
+        error.contains("run 00000005 already wrote to") && error.contains("`ExperiencePlugin::run`"),
+        "{error}"
+    );
+    app().add_recording(recording());
+}
+
+#[test]
+#[should_panic(expected = "the run id 00000005 left a journal")]
+fn a_run_id_with_a_journal_of_a_dead_process_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("journal/00000005-0")).unwrap();
+    App::new().add_plugins(ExperiencePlugin {
+        run: Some(RunId::from_bits(5)),
+        export: ExportSettings {
+            journal: Some(JournalSettings {
+                folder: Some(folder.path().to_owned()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+        ..Default::default()
+    });
 }
 
 #[test]

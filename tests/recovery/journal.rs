@@ -1,10 +1,12 @@
 //! The lifetime of the exporter's journal: when it is written, and when it is removed.
 
 use crate::{
-    game::{TIMEOUT, manual_flush},
+    game::{Game, TIMEOUT, manual_flush},
     player::{Age, Player},
 };
+use bevy_ecs::prelude::*;
 use bevy_experience::{
+    dataset::Dataset,
     journal::{JournalReader, Record},
     prelude::*,
     sink::{RecordingInfo, RunReport, Sink, SinkError},
@@ -133,4 +135,45 @@ fn rows_not_exported_by_the_deadline_are_in_the_journal() {
     .unwrap();
     assert_eq!(rows, 3 * 43);
     assert_eq!(ends, ["shutdown"; 3]);
+}
+
+#[derive(Resource, Default)]
+struct Failures(Vec<SinkFailed>);
+
+#[test]
+fn a_journal_that_another_process_removed_is_reported_and_begun_again() {
+    let mut game = Game::new(manual_flush(), |recording| recording);
+    game.test.init_resource::<Failures>();
+    game.test
+        .add_observer(|failed: On<SinkFailed>, mut failures: ResMut<Failures>| failures.0.push(failed.clone()));
+    game.spawn(1);
+    game.test.ticks(10);
+    game.flush();
+    fs::remove_dir_all(game.journal()).unwrap();
+    game.spawn(2);
+    game.test.ticks(10);
+    // The first flush finds that the journal is gone, and the second begins another one.
+    game.flush();
+    game.test.ticks(1);
+    let failures = &game.test.world().resource::<Failures>().0;
+    assert!(
+        failures.len() == 1 && failures[0].error.contains("removed or replaced"),
+        "{failures:?}"
+    );
+    game.flush();
+    let crashed = game.killed();
+    let [recovered] = &*crashed.recover() else { panic!() };
+    assert!(recovered.transitions >= 9, "{recovered:?}");
+    game.finish();
+    let run = &Dataset::open(&game.data)
+        .unwrap()
+        .recording("player")
+        .unwrap()
+        .runs()
+        .unwrap()[0];
+    // The rows of the first player were in the lost segment alone.
+    let counts = &run.account;
+    assert!(counts.dropped > 0, "{counts:?}");
+    assert_eq!(counts.recorded, counts.exported + counts.dropped);
+    assert!(!game.journal().exists());
 }

@@ -288,9 +288,18 @@ fn with_file_buffers_undrained_rows_are_recovered() {
     game.spawn(2);
     game.test.ticks(5);
     let crashed = game.killed();
+    let count = || fs::read_dir(&rings).unwrap().count();
+    let before = count();
     let [recovered] = &*crashed.recover() else { panic!() };
     assert!(recovered.unread.is_empty(), "{recovered:?}");
     assert_eq!(recovered.lost, 0);
+    assert!(before > 0);
+    assert_eq!(
+        count(),
+        before,
+        "the files are the live game's, and a copy removes none"
+    );
+    assert_eq!(recovered.kept_buffers.as_deref(), Some(rings.path()));
     let recorded = game.finish();
     let found = crashed.episodes();
     assert_prefixes(&found, &recorded);
@@ -305,7 +314,7 @@ fn with_file_buffers_undrained_rows_are_recovered() {
     let files = fs::read_dir(&rings)
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().path().is_file());
-    assert_eq!(files.count(), 0, "recovered files are removed");
+    assert_eq!(files.count(), 0, "drained files are removed");
 }
 
 #[test]

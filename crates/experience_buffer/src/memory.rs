@@ -9,7 +9,8 @@
 //! operating system. They do not survive a power failure: no push waits for the disk.
 //! [`MappedRing`](super::ring::MappedRing) opens such a file, from any process, also while it is being written.
 //!
-//! The files of a process that was killed are recovered with the journal of its recording, and removed then.
+//! The files of a process that was killed are recovered with the journal of its recording, and removed then. A copy of the
+//! dataset is recovered with the same files, which stay.
 //!
 //! A file is removed when its ring is closed, drained and dropped. So a file in the folder is of a process that is running,
 //! or that ended with rows that were not drained. Files are named `<run>-<counter>-<agent>.ring` after the [`Label`], in

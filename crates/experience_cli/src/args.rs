@@ -147,7 +147,7 @@ pub struct MergeArgs {
 pub struct RecoverArgs {
     /// The dataset's folder
     pub dataset: PathBuf,
-    /// Also recover runs whose process may be alive, because their lock file is missing
+    /// Also recover runs whose process may be alive: their lock file is missing, or they are of another host or container
     #[arg(long)]
     pub include_unclear: bool,
     /// Then remove the parts of journals that could not be read, which recoveries keep in the folder `damaged`

@@ -59,14 +59,21 @@ fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), Command
         for unread in &run.unread {
             output.line(format!("{name}: run {}: NOT READ: {unread}", run.run))?;
         }
+        if let Some(buffers) = &run.kept_buffers {
+            output.line(format!(
+                "{name}: run {}: the buffer files in `{}` were read and stay, because nothing proves that they are of this dataset",
+                run.run,
+                buffers.display()
+            ))?;
+        }
     }
     for run in &recovery.alive {
         output.line(format!("{name}: run {run} is alive, and is unchanged"))?;
     }
     for run in &recovery.unclear {
         output.line(format!(
-            "{name}: run {run} may be alive, because its lock file is missing; if it is dead, recover it with \
-             `--include-unclear`"
+            "{name}: run {run} may be alive: its lock file is missing, or it gave a sign of life on another host less than a \
+             minute ago; try again in a minute, or if it is dead, recover it with `--include-unclear`"
         ))?;
     }
     for folder in &recovery.discarded {

@@ -74,7 +74,8 @@
 //!
 //! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has a temporary name
 //! until it is complete and durable: readers find all of it or nothing. A run holds a lock on the hidden file
-//! `runs/.<run>.lock` until it is closed, which distinguishes it from a run whose process died.
+//! `runs/.<run>.lock` until it is closed, and its account names its process, which distinguishes it from a run whose process died
+//! and from a copy. Names that are read from a file become paths only if they are those of shards or accounts.
 //!
 //! Unfinished files are ignored, so a dataset can be read while games write to it. Damaged files never panic: they result in a
 //! [`DatasetError`] that names the file.

@@ -1,6 +1,7 @@
 //! Merges several datasets into one.
 
 mod align;
+mod run_copies;
 
 use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount,
@@ -11,9 +12,10 @@ use super::{
 use crate::sink::layout;
 use align::RowMapping;
 use experience_core::{schema::Schema, transition::RunId};
+use run_copies::{is_preferred, superseded_shards};
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashMap, btree_map},
+    collections::{BTreeMap, HashMap, HashSet, btree_map},
     fs::{self, File},
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
@@ -55,11 +57,13 @@ pub struct Merged {
 /// converted: columns are matched by name, and bounds become the wider ones. A missing column is an error unless
 /// [`MergeSettings`] allow it. `watch` is called with the progress.
 ///
-/// A run may be in several datasets, if one was copied while the run continued. Its shards are copied once.
+/// A run may be in several datasets, if one was copied while the run continued. Each of its episodes is taken once: from the copy
+/// in which the run is closed, before one in which it was recovered, before one in which it is unfinished. The other copies may
+/// hold no episode that this one lacks.
 ///
 /// # Errors
 /// If a file is damaged; if columns are missing, or differ in type, shape or version; if a run is in two datasets with
-/// different content; or if `to` is not empty or cannot be written.
+/// different content, so that it cannot be decided which to take; or if `to` is not empty or cannot be written.
 pub fn merge(
     datasets: &[Dataset],
     to: &Path,
@@ -90,7 +94,13 @@ pub fn merge(
     let mut merged = Vec::new();
     for (schema, sources) in groups {
         let folder = builder.recording(&schema)?;
-        let mut merger = RecordingMerger::new(&schema, &folder, settings.fill, sources.len());
+        let same: Vec<_> = sources
+            .iter()
+            .copied()
+            .filter(|source| source.schema().hash() == schema.hash())
+            .collect();
+        let superseded = superseded_shards(&same)?;
+        let mut merger = RecordingMerger::new(&schema, &folder, settings.fill, sources.len(), superseded);
         for source in sources {
             merger.add(source, &mut meter)?;
         }
@@ -126,12 +136,21 @@ struct RecordingMerger<'a> {
     accounts: BTreeMap<RunId, RunAccount>,
     /// The source of each run, and whether it has the schema of the new recording.
     sources: HashMap<RunId, (PathBuf, bool)>,
+    /// Shards that are left out, because another source holds their episodes.
+    superseded: HashSet<PathBuf>,
     merged: Merged,
 }
 
 impl<'a> RecordingMerger<'a> {
-    fn new(schema: &'a Arc<Schema>, folder: &'a Path, fill: Option<f64>, sources: usize) -> Self {
+    fn new(
+        schema: &'a Arc<Schema>,
+        folder: &'a Path,
+        fill: Option<f64>,
+        sources: usize,
+        superseded: HashSet<PathBuf>,
+    ) -> Self {
         Self {
+            superseded,
             schema,
             folder,
             fill,
@@ -171,9 +190,9 @@ impl<'a> RecordingMerger<'a> {
                     copy_tags(source.path(), self.folder, account.run)?;
                     entry.insert(account);
                 }
-                // One dataset was copied while the run continued: the newer account counts.
+                // One dataset was copied while the run continued.
                 btree_map::Entry::Occupied(mut entry) => {
-                    if account.updated > entry.get().updated {
+                    if is_preferred(&account, entry.get()) {
                         copy_tags(source.path(), self.folder, account.run)?;
                         entry.insert(account);
                     }
@@ -188,7 +207,9 @@ impl<'a> RecordingMerger<'a> {
         for path in source.shards()? {
             let shard = ShardReader::open(source.schema(), &path)?;
             meter.add(usize::try_from(shard.rows()).unwrap_or(0));
-            let Some(name) = path.file_name() else { continue };
+            let Some(name) = path.file_name().filter(|_| !self.superseded.contains(&path)) else {
+                continue;
+            };
             let to = self.folder.join(layout::DATA).join(name);
             if !to.exists() {
                 copy(&path, &to)?;

@@ -103,14 +103,13 @@ impl RecordingData {
 
     /// The files of the accounts of all runs, sorted by name.
     pub(super) fn accounts(&self) -> Result<Vec<PathBuf>, DatasetError> {
-        list(&self.path.join(layout::RUNS), ".json")
+        list(&self.path.join(layout::RUNS), layout::ACCOUNT)
     }
 
     /// Reads an account from its file.
     pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
         let content = disk::read(path).map_err(DatasetError::io("read", path))?;
-        let mut account: RunAccount =
-            serde_json::from_slice(&content).map_err(|error| DatasetError::damaged(path, error.to_string()))?;
+        let mut account = RunAccount::parse(path, &content).map_err(|reason| DatasetError::damaged(path, reason))?;
         account.resolve_deletions(&self.path);
         Ok(account)
     }

@@ -9,7 +9,7 @@ pub use crate::sink::{RecoveredRun, Recovery};
 /// Settings of [`Dataset::recover`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoverSettings {
-    /// Also recovers runs whose process may be alive, because their lock file is missing. Set it only if none of them is alive.
+    /// Also recovers runs whose process [may be alive](Recovery::unclear). Set it only if none of them is alive.
     pub include_unclear: bool,
     /// Then removes the segments of journals that recoveries, this one included, could not read completely.
     pub discard_damaged: bool,

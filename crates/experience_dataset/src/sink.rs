@@ -11,14 +11,17 @@ pub(crate) mod encoding;
 pub(crate) mod experience;
 pub(crate) mod files;
 pub(crate) mod layout;
+mod liveness;
 mod lock;
 mod read;
 pub(crate) mod recording_folder;
 pub(crate) mod recovery;
 mod retention;
+mod run_id;
 pub(crate) mod run_shard_writer;
 mod shard;
 mod shard_file;
+pub(crate) mod shard_name;
 pub(crate) mod tag_file;
 mod writer;
 
@@ -32,7 +35,7 @@ use encoding::ShardEncoding;
 use experience_core::{
     account::{RunReport, TagChange},
     schema::Schema,
-    transition::Episode,
+    transition::{Episode, RunId},
 };
 use experience_export::{MissingEpisodes, RecordingInfo, Sink, SinkError};
 use parquet::basic::ZstdLevel;
@@ -138,7 +141,8 @@ impl DatasetSink {
     ///
     /// Whenever a shard is committed, the oldest shards are deleted until at most `bytes` are left: shards of this run, and of
     /// runs that are closed, recovered, or whose process died. Shards of other live runs are neither counted nor deleted; their
-    /// own sinks do that. The newest shard is kept, however large it is. Deleted transitions still count as exported, and
+    /// own sinks do that. Where the recording's folder `data` is a link to another folder, which other datasets may share, only
+    /// shards of this run are counted and deleted. The newest shard is kept, however large it is. Deleted transitions still count as exported, and
     /// [`RunAccount::retired`](crate::RunAccount::retired) counts them.
     ///
     /// Shards are in the order in which they were committed, which their accounts state as
@@ -219,6 +223,13 @@ impl Sink for DatasetSink {
     fn check(&mut self, schema: &Schema) -> Result<(), SinkError> {
         experience_arrow::BatchEncoder::new(schema.clone().into_shared())?;
         recording_folder::check(&self.settings.root, schema, self.settings.on_mismatch)
+    }
+
+    fn check_run(&mut self, schema: &Schema, run: RunId) -> Result<(), SinkError> {
+        match recording_folder::find(&self.settings.root, schema)? {
+            Some(folder) => run_id::check_unused(&folder, run),
+            None => Ok(()),
+        }
     }
 
     fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError> {

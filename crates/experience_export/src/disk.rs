@@ -126,6 +126,11 @@ impl DiskFile {
         self.file.write(bytes)
     }
 
+    /// Whether the file is still at its path.
+    pub(crate) fn is_in_place(&self) -> bool {
+        is_in_place(&self.file, &self.path)
+    }
+
     /// Truncates the file to `len` bytes and moves the cursor to its end.
     pub(crate) fn truncate(&mut self, len: u64) -> io::Result<()> {
         check(Operation::Write, &self.path)?;
@@ -144,6 +149,25 @@ impl Write for DiskFile {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Whether `file` is the file at `path`, which another process may have removed or replaced.
+pub fn is_in_place(file: &File, path: &Path) -> bool {
+    let Ok(found) = fs::metadata(path) else {
+        return false;
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        file.metadata()
+            .is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        // The system has no stable identity of files.
+        let _ = (file, found);
+        true
     }
 }
 
@@ -254,7 +278,7 @@ pub(crate) fn probe_space(folder: &Path, bytes: usize) -> io::Result<()> {
 }
 
 /// Renames a file or a folder. The new name survives a loss of power after [`sync_folder`].
-pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     check(Operation::Rename, to)?;
     #[cfg(any(test, feature = "fault_injection"))]
     faults::renaming(from, to);

@@ -151,6 +151,35 @@ impl JournalSettings {
         Ok(())
     }
 
+    /// Checks that no earlier run with the id `run` has left a journal in [`folder`](Self::folder).
+    ///
+    /// # Errors
+    /// When there is one, or the file system refuses.
+    pub fn check_run(&self, run: RunId) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let entries = match std::fs::read_dir(folder.join(JOURNALS)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        let prefix = format!("{run}-");
+        for entry in entries {
+            if entry?
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(&prefix))
+            {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    format!(
+                        "an earlier process with the run id {run} left a journal in it: give each process another \
+                         `ExperiencePlugin::run` or `None`, or move that journal away"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The folder of one journal in [`folder`](Self::folder).
     pub(crate) fn run_folder(folder: &Path, run: RunId, recording: usize) -> PathBuf {
         folder.join(JOURNALS).join(format!("{run}-{recording}"))

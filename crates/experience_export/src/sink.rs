@@ -31,6 +31,16 @@ pub trait Sink: Send + 'static {
         Ok(())
     }
 
+    /// Checks, before the recording starts, that no earlier run with the id `run` is in the way of this one. Called after
+    /// [`check`](Self::check).
+    ///
+    /// # Errors
+    /// The problem and its remedy. The plugin of `bevy_experience` panics with it.
+    fn check_run(&mut self, schema: &Schema, run: RunId) -> Result<(), SinkError> {
+        let _ = (schema, run);
+        Ok(())
+    }
+
     /// Prepares for [`write`](Self::write).
     ///
     /// # Errors
@@ -161,6 +171,32 @@ pub enum SinkError {
         path: PathBuf,
         /// How that is known.
         reason: String,
+    },
+    /// The run's id was used before, or by another sink.
+    #[error(
+        "run {run} already {does} to `{}`; if `ExperiencePlugin::run` is set, give each process another id or `None` (`experience \
+         recover` recovers a run whose process died); give each recording, and each sink of one, a dataset of its own or another \
+         name",
+        path.display()
+    )]
+    RunExists {
+        /// The run.
+        run: RunId,
+        /// The recording's folder.
+        path: PathBuf,
+        /// `writes` if the run is not closed, `wrote` if it is over.
+        does: &'static str,
+    },
+    /// Another process took the run for dead and recovered it. The rest of the run is dropped.
+    #[error(
+        "run {run} of `{}` was recovered by another process, which took this one for dead; restart the game to begin another run",
+        path.display()
+    )]
+    RunRecovered {
+        /// The run.
+        run: RunId,
+        /// The recording's folder.
+        path: PathBuf,
     },
     /// The sink's bounded channel is full: its receiver is slower than the game.
     #[error("the channel is full: its receiver is slower than the game")]

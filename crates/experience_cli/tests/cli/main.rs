@@ -5,4 +5,8 @@ mod command;
 #[path = "../../../experience_dataset/tests/dataset/episodes.rs"]
 mod episodes;
 mod read;
+mod recover;
+#[expect(dead_code, reason = "the tests of datasets use all of it")]
+#[path = "../../../experience_dataset/tests/dataset/unfinished.rs"]
+mod unfinished;
 mod write;

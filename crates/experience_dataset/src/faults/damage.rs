@@ -213,7 +213,8 @@ fn a_damaged_frame_costs_its_rows_and_is_kept_until_it_is_discarded() {
 
 #[test]
 fn a_recovery_creates_empty_folders_that_a_copy_has_left_out() {
-    let (_folder, root) = unfinished();
+    let (_folder, left) = unfinished();
+    let (_folder, root) = copy_of(&left);
     // The shards of the other run are elsewhere.
     let other = open(&root).runs().unwrap().remove(0).run;
     fs::remove_dir_all(root.join("player/data")).unwrap();

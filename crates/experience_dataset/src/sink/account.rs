@@ -3,7 +3,10 @@
 use super::{
     files::{self, io_error},
     layout,
+    liveness::ProcessRecord,
+    run_id,
     shard::ShardAccount,
+    shard_name::ShardName,
 };
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
 use experience_export::{RecordingInfo, SinkError, disk};
@@ -51,6 +54,9 @@ pub struct RunAccount {
     /// The folder of the buffers' files, if buffers are memory-mapped files, until the run is closed or recovered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buffers: Option<PathBuf>,
+    /// The process that records, until the run is closed or recovered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    process: Option<ProcessRecord>,
     /// The program that wrote the dataset: `bevy_experience` and its version.
     pub writer: String,
     /// Start of the run, in seconds since 1970 (UTC).
@@ -123,6 +129,7 @@ impl RunAccount {
             seed,
             build,
             buffers: recording.buffers.clone(),
+            process: None,
             writer: concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned(),
             started: seconds(recording.started),
             updated: seconds(SystemTime::now()),
@@ -148,8 +155,18 @@ impl RunAccount {
 
     /// Reads the account of a run in the folder `recording`.
     pub(super) fn read(recording: &Path, run: RunId) -> io::Result<Self> {
-        let content = disk::read(&recording.join(layout::RUNS).join(layout::account_name(run)))?;
-        serde_json::from_slice(&content).map_err(io::Error::other)
+        let path = recording.join(layout::RUNS).join(layout::account_name(run));
+        Self::parse(&path, &disk::read(&path)?).map_err(io::Error::other)
+    }
+
+    /// Parses the `content` of the file at `path`, whose name must be that of the account's run.
+    pub(crate) fn parse(path: &Path, content: &[u8]) -> Result<Self, String> {
+        let account: Self = serde_json::from_slice(content).map_err(|error| error.to_string())?;
+        if path.file_name().and_then(layout::account_run) == Some(account.run) {
+            Ok(account)
+        } else {
+            Err(format!("it is the account of run {}, and its name is not", account.run))
+        }
     }
 
     /// Creates the file of the account, which must not exist, in the folder `recording`.
@@ -158,13 +175,38 @@ impl RunAccount {
         if files::create(&path, &self.to_json())? {
             Ok(())
         } else {
-            Err(SinkError::Other(format!(
-                "run {} already writes to `{}`; give each recording, and each sink of one, a dataset of its own or \
-                 another name",
-                self.run,
-                recording.display()
-            )))
+            Err(run_id::used(recording, self.run, "writes"))
         }
+    }
+
+    /// The process that records the run.
+    pub(super) fn process(&self) -> Option<&ProcessRecord> {
+        self.process.as_ref()
+    }
+
+    /// Sets the process that records the run.
+    pub(super) fn set_process(&mut self, process: ProcessRecord) {
+        self.process = Some(process);
+    }
+
+    /// Removes the process, and the folder of its buffers: nothing of the run is left outside of the dataset. Returns whether
+    /// there was one of them.
+    pub(super) fn forget_process(&mut self) -> bool {
+        self.buffers.take().is_some() | self.process.take().is_some()
+    }
+
+    /// Counts what a live process recorded after another one had recovered its run: it is dropped, for it is in no shard.
+    pub(super) fn count_after_recovery(recording: &Path, run: RunId, report: &RunReport) -> io::Result<()> {
+        let mut account = Self::read(recording, run)?;
+        let counts = &mut account.account;
+        if account.status == RunStatus::Running || counts.recorded >= report.recorded {
+            return Ok(());
+        }
+        counts.recorded = report.recorded;
+        counts.dropped = report
+            .recorded
+            .saturating_sub(counts.exported.saturating_add(counts.discarded));
+        account.save(recording)
     }
 
     /// Sets the counts and the times, and saves the account. After an error the counts are unchanged.
@@ -186,7 +228,8 @@ impl RunAccount {
     }
 
     /// Moves a shard to the pending deletions.
-    pub(super) fn begin_deletion(&mut self, file: &str) {
+    pub(super) fn begin_deletion(&mut self, name: ShardName) {
+        let file = name.to_string();
         if let Some(index) = self.shards.iter().position(|shard| shard.file == file) {
             let shard = self.shards.remove(index);
             self.retiring.push(PendingDeletion { shard });
@@ -204,19 +247,21 @@ impl RunAccount {
         !self.retiring.is_empty()
     }
 
-    /// The file names of the shards whose deletion is pending.
-    pub(super) fn pending_deletions(&self) -> impl Iterator<Item = &str> {
-        self.retiring.iter().map(|pending| pending.shard.file.as_str())
+    /// The shards whose deletion is pending. Text that is not the name of a shard of the run is left out.
+    pub(super) fn pending_deletions(&self) -> impl Iterator<Item = ShardName> {
+        self.retiring.iter().filter_map(|pending| pending.shard.name(self.run))
     }
 
     /// Resolves the pending deletions: shards that are gone are added to `retired`, and the others are listed again.
     pub(crate) fn resolve_deletions(&mut self, recording: &Path) {
         for pending in core::mem::take(&mut self.retiring) {
-            if recording.join(layout::DATA).join(&pending.shard.file).exists() {
-                self.shards.push(pending.shard);
-            } else {
-                self.retired.add(&pending.shard);
-                self.forget_agents();
+            match pending.shard.name(self.run) {
+                Some(name) if !name.path(recording).exists() => {
+                    self.retired.add(&pending.shard);
+                    self.forget_agents();
+                }
+                // A shard that does not exist under a name that is none stays listed, so that `validate` reports it.
+                _ => self.shards.push(pending.shard),
             }
         }
         self.sort_shards();

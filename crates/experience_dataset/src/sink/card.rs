@@ -7,6 +7,7 @@ use super::{
     files::{self, io_error},
     layout,
 };
+use core::fmt::Write;
 use experience_export::SinkError;
 use std::{fs, io, path::Path};
 
@@ -115,12 +116,47 @@ fn split(card: &str) -> (&str, &str) {
     ("", card)
 }
 
-/// The config of a recording. The name is quoted, because YAML reads `123` as a number and `null` as no value.
+/// The config of a recording.
 fn config(recording: &str) -> [String; 2] {
     [
-        format!("- config_name: \"{recording}\""),
-        format!("  data_files: \"{recording}/{}/*{}\"", layout::DATA, layout::SHARD),
+        format!("- config_name: {}", quote(recording)),
+        format!("  data_files: {}", quote(&data_files(recording))),
     ]
+}
+
+/// The glob of a recording's shards. A folder may have been renamed to any name, and characters of globs in it are escaped.
+fn data_files(recording: &str) -> String {
+    let mut glob = String::with_capacity(recording.len());
+    for letter in recording.chars() {
+        match letter {
+            '*' | '?' | '[' => glob.extend(['[', letter, ']']),
+            _ => glob.push(letter),
+        }
+    }
+    format!("{glob}/{}/*{}", layout::DATA, layout::SHARD)
+}
+
+/// A double-quoted scalar of YAML, which reads a plain `123` as a number and a plain `null` as no value. JSON's strings are such
+/// scalars.
+fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    for letter in serde_json::Value::from(text).to_string().chars() {
+        // Control characters, and those that older versions of YAML read as the end of a line.
+        if matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}') {
+            write!(quoted, "\\u{:04x}", u32::from(letter)).expect("writing to a string does not fail");
+        } else {
+            quoted.push(letter);
+        }
+    }
+    quoted
+}
+
+/// The text of a scalar that [`quote`] or a user wrote.
+fn unquote(scalar: &str) -> String {
+    match serde_json::from_str(scalar) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => scalar.trim_matches(['"', '\'']).to_owned(),
+    }
 }
 
 /// Whether a user wrote this config. Generated ones are replaced, or belong to a recording that was removed.
@@ -129,13 +165,12 @@ fn is_user_config(item: &[&str], recordings: &[String]) -> bool {
         let line = item
             .iter()
             .find_map(|line| line.trim_start_matches([' ', '-']).strip_prefix(key))?;
-        Some(line.trim().trim_matches(['"', '\'']))
+        Some(unquote(line.trim()))
     };
     let Some(name) = value("config_name:") else {
         return item.iter().any(|line| !line.trim().is_empty());
     };
-    let generated = format!("{name}/{}/*{}", layout::DATA, layout::SHARD);
-    !recordings.iter().any(|recording| recording == name) && value("data_files:") != Some(&generated)
+    !recordings.contains(&name) && value("data_files:") != Some(data_files(&name))
 }
 
 const BODY: &str = "
@@ -169,6 +204,30 @@ mod tests {
              - config_name: \"fighter\"\n  data_files: \"fighter/data/*.parquet\"\n---\n"
         ));
         assert_eq!(with_configs(&card, &names(&["a%2Fb", "fighter"])), card);
+    }
+
+    #[test]
+    fn names_of_folders_are_quoted() {
+        let hostile = names(&[
+            "a\"\n- config_name: x",
+            "a'b",
+            "a: b #c",
+            "a\\b",
+            "a*[b]?",
+            "null",
+            "\u{85}\u{2028}",
+        ]);
+        let card = with_configs("", &hostile);
+        let (front, _) = split(&card);
+        assert_eq!(front.lines().count(), 1 + 2 * hostile.len(), "{card}");
+        assert!(card.contains("- config_name: \"a\\\"\\n- config_name: x\"\n"), "{card}");
+        assert!(card.contains("- config_name: \"a\\\\b\"\n"), "{card}");
+        assert!(
+            card.contains("  data_files: \"a[*][[]b][?]/data/*.parquet\"\n"),
+            "{card}"
+        );
+        assert_eq!(with_configs(&card, &hostile), card);
+        assert_eq!(split(&with_configs(&card, &names(&["b"]))).0.lines().count(), 3);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use core::hash::Hasher;
 use experience_core::transition::RunId;
 use siphasher::sip::SipHasher24;
 use std::{
+    ffi::OsStr,
     fmt::Write,
     path::{Path, PathBuf},
 };
@@ -34,6 +35,8 @@ pub(crate) const DAMAGED: &str = "damaged";
 pub(crate) const CARD: &str = "README.md";
 /// The file extension of committed shards.
 pub(crate) const SHARD: &str = ".parquet";
+/// The file extension of accounts.
+pub(crate) const ACCOUNT: &str = ".json";
 
 /// The maximum length of a folder name, so that paths stay within the limits of every system.
 const MAX_NAME: usize = 64;
@@ -78,21 +81,6 @@ pub(crate) fn sibling_name(name: &str, hash: u64) -> String {
     format!("{}@{hash:016x}", folder_name(name))
 }
 
-/// The file name of the `index`-th shard of a run.
-pub(crate) fn shard_name(run: RunId, index: u32) -> String {
-    format!("{run}-{index:05}{SHARD}")
-}
-
-/// The index of the shard of `run` with the file name `name`.
-pub(crate) fn shard_index(run: RunId, name: &str) -> Option<u32> {
-    let index = name
-        .strip_suffix(SHARD)?
-        .strip_prefix(&format!("{run}-"))?
-        .parse()
-        .ok()?;
-    (shard_name(run, index) == name).then_some(index)
-}
-
 /// Parses a run from the name of its folder or the stem of its file.
 pub(crate) fn run(name: &str) -> Option<RunId> {
     let run = RunId::from_bits(u32::from_str_radix(name, 16).ok()?);
@@ -101,7 +89,12 @@ pub(crate) fn run(name: &str) -> Option<RunId> {
 
 /// The file name of a run's account.
 pub(crate) fn account_name(run: RunId) -> String {
-    format!("{run}.json")
+    format!("{run}{ACCOUNT}")
+}
+
+/// Parses a run from the file name of its account.
+pub(crate) fn account_run(name: &OsStr) -> Option<RunId> {
+    run(name.to_str()?.strip_suffix(ACCOUNT)?)
 }
 
 /// The file name of the tags of a run's episodes.
@@ -114,13 +107,33 @@ pub(crate) fn journal_folder(recording: &Path, run: RunId) -> PathBuf {
     recording.join(JOURNALS).join(run.to_string())
 }
 
-/// The file name of a run's lock.
-pub(crate) fn lock_name(run: RunId) -> String {
-    format!(".{run}.lock")
+/// The file of a run's lock in the folder `recording`.
+pub(crate) fn lock_path(recording: &Path, run: RunId) -> PathBuf {
+    recording.join(RUNS).join(format!(".{run}.lock"))
 }
 
 /// The file that a process locks while it deletes shards of other runs or recovers one.
-pub(crate) const RETENTION_LOCK: &str = ".cleaning.lock";
+pub(crate) fn retention_lock_path(recording: &Path) -> PathBuf {
+    recording.join(RUNS).join(".cleaning.lock")
+}
+
+/// Checks that the folders of a recording are in it, and no links to other folders. Returns the first that is not, and where it
+/// leads.
+///
+/// A copy of a dataset can share a linked folder with its original, whose run may be alive.
+pub(crate) fn check_links(recording: &Path) -> Result<(), (PathBuf, PathBuf)> {
+    let Ok(recording) = recording.canonicalize() else {
+        return Ok(());
+    };
+    for part in [DATA, RUNS, JOURNALS] {
+        let part = recording.join(part);
+        match part.canonicalize() {
+            Ok(target) if target != part => return Err((part, target)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {

@@ -43,6 +43,20 @@ pub(super) fn check(root: &Path, schema: &Schema, on_mismatch: SchemaMismatch) -
     Ok(())
 }
 
+/// The folder for episodes of `schema` in the dataset `root`, if it exists.
+pub(super) fn find(root: &Path, schema: &Schema) -> Result<Option<PathBuf>, SinkError> {
+    let names = [
+        layout::folder_name(schema.name()),
+        layout::sibling_name(schema.name(), schema.hash()),
+    ];
+    for folder in names.map(|name| root.join(name)) {
+        if read(&folder)?.is_some_and(|existing| existing.schema.hash() == schema.hash()) {
+            return Ok(Some(folder));
+        }
+    }
+    Ok(None)
+}
+
 /// Returns the folder for episodes of `schema` in the dataset `root`, and creates it if it is missing.
 pub(crate) fn open_or_create(root: &Path, schema: &Schema, on_mismatch: SchemaMismatch) -> Result<PathBuf, SinkError> {
     if nearest_folder(root)? == root {

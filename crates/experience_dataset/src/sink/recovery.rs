@@ -15,7 +15,7 @@ use super::{
     account::{RunAccount, RunStatus},
     files::io_error,
     layout,
-    lock::{Claim, RunLock, lock_retention},
+    lock::{Claim, Ownership, RunLock, lock_retention},
     run_shard_writer::RunShardWriter,
 };
 use experience_core::{
@@ -35,7 +35,11 @@ use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::Duration,
 };
 
 /// Episodes are written when they have this many bytes of rows.
@@ -63,6 +67,10 @@ pub struct RecoveredRun {
     pub last_tick: Option<i64>,
     /// Parts of the journal and of the buffer files that could not be read, one sentence each.
     pub unread: Vec<String>,
+    /// The folder of buffer files that were read and not removed, because nothing proves that they are of this dataset: it is a
+    /// copy, or version 0.1.0 wrote it. Remove the files whose names begin with the run if no dataset needs them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_buffers: Option<PathBuf>,
 }
 
 impl RecoveredRun {
@@ -84,8 +92,9 @@ pub struct Recovery {
     pub recovered: Vec<RecoveredRun>,
     /// Runs whose process is alive; they are unchanged.
     pub alive: Vec<RunId>,
-    /// Unfinished runs whose process may be alive, because their lock file is missing: the file system has no locks, or the
-    /// file was removed. They are unchanged.
+    /// Unfinished runs whose process may be alive. They are unchanged. Either their lock file is missing: the file system has no
+    /// locks, or the file was removed. Or their process is of another host, another container or an earlier boot, and gave a
+    /// sign of life less than a minute ago: recover again in a minute.
     pub unclear: Vec<RunId>,
     /// Runs that could not be recovered, and why. No data of them was removed, so the recovery can be repeated.
     pub failed: Vec<(RunId, String)>,
@@ -110,16 +119,26 @@ impl Recovery {
 /// # Errors
 /// When the folders cannot be listed.
 pub(crate) fn recover(folder: &Path, schema: &Arc<Schema>, include_unclear: bool) -> Result<Recovery, SinkError> {
-    recover_others(folder, schema, include_unclear, None)
+    recover_others(folder, schema, include_unclear, None).map(|(recovery, _)| recovery)
 }
 
+/// Recovers the runs other than `own`. Also returns after which time a run that is unclear may count as dead.
 fn recover_others(
     folder: &Path,
     schema: &Arc<Schema>,
     include_unclear: bool,
     own: Option<RunId>,
-) -> Result<Recovery, SinkError> {
+) -> Result<(Recovery, Option<Duration>), SinkError> {
     let mut recovery = Recovery::default();
+    let mut retry_after: Option<Duration> = None;
+    layout::check_links(folder).map_err(|(link, target)| {
+        SinkError::Other(format!(
+            "`{}` is a link to `{}`, outside of the recording, where a recovery could delete files of another dataset; \
+             replace it by a folder",
+            link.display(),
+            target.display()
+        ))
+    })?;
     journal::sweep(&folder.join(layout::JOURNALS));
     for run in unfinished_runs(folder)? {
         if Some(run) == own {
@@ -131,13 +150,19 @@ fn recover_others(
                 recovery.alive.push(run);
                 continue;
             }
-            Claim::Unclear
+            Claim::Unclear(_)
                 if include_unclear || RunAccount::read(folder, run).is_ok_and(|account| is_over(&account)) =>
             {
-                RunLock::take(folder, run)
+                let lock = RunLock::take(folder, run);
+                if lock.check() == Ownership::Contended {
+                    recovery.alive.push(run);
+                    continue;
+                }
+                lock
             }
-            Claim::Unclear => {
+            Claim::Unclear(until) => {
                 recovery.unclear.push(run);
+                retry_after = retry_after.into_iter().chain(until).min();
                 continue;
             }
         };
@@ -158,7 +183,7 @@ fn recover_others(
         }
     }
     remove_unfinished_shards(folder);
-    Ok(recovery)
+    Ok((recovery, retry_after))
 }
 
 /// Removes the unfinished shards of runs that are over. Errors are ignored: readers open none of these files.
@@ -214,15 +239,36 @@ pub(crate) fn damaged_journals(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Recovers the runs other than `own`, and logs the result. Returns whether a run was recovered.
-pub(super) fn recover_at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) -> bool {
-    let recovery = match recover_others(folder, schema, false, Some(own)) {
-        Ok(recovery) => recovery,
-        Err(error) => {
-            tracing::error!("cannot recover earlier runs: {error}");
-            return false;
+/// Recovers the runs other than `own`, logs the results, and calls `recovered` when there are new shards.
+///
+/// Waits for the leases of runs whose process cannot be checked, until the sender of `stopped` is dropped.
+pub(super) fn recover_at_start(
+    folder: &Path,
+    schema: &Arc<Schema>,
+    own: RunId,
+    stopped: &Receiver<()>,
+    recovered: impl Fn(),
+) {
+    loop {
+        let (recovery, retry_after) = match recover_others(folder, schema, false, Some(own)) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!("cannot recover earlier runs: {error}");
+                return;
+            }
+        };
+        log(folder, &recovery);
+        if !recovery.recovered.is_empty() {
+            recovered();
         }
-    };
+        match retry_after.map(|wait| stopped.recv_timeout(wait)) {
+            Some(Err(RecvTimeoutError::Timeout)) => {}
+            _ => return,
+        }
+    }
+}
+
+fn log(folder: &Path, recovery: &Recovery) {
     for found in &recovery.recovered {
         tracing::warn!(
             "run {} of `{}` was not closed: recovered {} transitions in {} episodes, {} of them truncated; at least {} \
@@ -238,6 +284,13 @@ pub(super) fn recover_at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) 
         for unread in &found.unread {
             tracing::warn!("cannot recover a part of run {}: {unread}", found.run);
         }
+        if let Some(buffers) = &found.kept_buffers {
+            tracing::warn!(
+                "the buffer files of run {} in `{}` were read and stay: nothing proves that they are of this dataset",
+                found.run,
+                buffers.display()
+            );
+        }
     }
     for (run, error) in recovery.failed.iter().chain(&recovery.refused) {
         tracing::error!(
@@ -245,13 +298,12 @@ pub(super) fn recover_at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) 
             folder.display()
         );
     }
-    !recovery.recovered.is_empty()
 }
 
 /// The runs that have a journal, or whose account is neither closed nor recovered.
 fn unfinished_runs(folder: &Path) -> Result<BTreeSet<RunId>, SinkError> {
     let mut runs = BTreeSet::new();
-    for (part, suffix) in [(layout::JOURNALS, ""), (layout::RUNS, ".json")] {
+    for (part, suffix) in [(layout::JOURNALS, ""), (layout::RUNS, layout::ACCOUNT)] {
         let part = folder.join(part);
         match fs::read_dir(&part) {
             Ok(entries) => {
@@ -305,8 +357,11 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     };
     let was_over = account.as_ref().is_some_and(is_over);
     let buffers = state.rings.take().or_else(|| account.as_ref()?.buffers.clone());
-    let mut rings = match buffers {
-        Some(buffers) => rings::open(&buffers, schema, run, &mut state.unread)?,
+    // A copy of a dataset names the ring files of the original, whose run may be alive.
+    let process = account.as_ref().and_then(RunAccount::process);
+    let owns_buffers = process.is_some_and(|process| process.place().is_original(folder));
+    let mut rings = match &buffers {
+        Some(buffers) => rings::open(buffers, schema, run, &mut state.unread)?,
         None => Vec::new(),
     };
     if !was_over {
@@ -324,6 +379,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         lost: 0,
         last_tick: state.last_tick.max(shards.last_tick()),
         unread: core::mem::take(&mut state.unread),
+        kept_buffers: buffers.filter(|_| !owns_buffers && !rings.is_empty()),
     };
     let builders = core::mem::take(&mut state.builders);
     let builders = builders.into_iter().filter(|builder| {
@@ -340,11 +396,11 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         &mut shards,
         &mut recovered,
     )?;
-    if !was_over {
-        // The process died before it wrote an account, or the disk lost it. The journal holds what a new one needs.
-        let reconstruct = || RunAccount::reconstruct(run, schema, state.tick_rate, state.started);
-        let mut account = account.unwrap_or_else(reconstruct);
-        account.buffers = None;
+    // The process died before it wrote an account, or the disk lost it. The journal holds what a new one needs.
+    let reconstruct = || RunAccount::reconstruct(run, schema, state.tick_rate, state.started);
+    let mut account = account.unwrap_or_else(reconstruct);
+    // A run that is over has a journal with other episodes where its process went on after a recovery.
+    if !was_over || recovered.episodes > 0 {
         account.resolve_deletions(folder);
         account.status = RunStatus::Recovered;
         account.shards = shards.accounts();
@@ -352,9 +408,13 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         recovered.lost = report.dropped.saturating_sub(report.non_finite);
         account.update(folder, &report)?;
     }
-    // The rings are removed before the journal, which holds their paths. What they held is in shards, or unreadable.
-    for ring in rings {
+    // The rings are removed before the journal, which holds their paths, and before the account forgets that they are of this
+    // dataset. What they held is in shards, or unreadable.
+    for ring in rings.into_iter().filter(|_| owns_buffers) {
         disk::remove_unfinished(&ring.path);
+    }
+    if account.forget_process() {
+        account.save(folder).map_err(io_error("write", &account.path(folder)))?;
     }
     let damaged = &state.damaged_segments;
     if damaged.is_empty() {

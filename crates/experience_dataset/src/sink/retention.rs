@@ -11,6 +11,7 @@ use super::{
     account::{RunAccount, RunStatus},
     files::io_error,
     layout, lock,
+    shard_name::ShardName,
 };
 use experience_core::transition::RunId;
 use experience_export::{SinkError, disk};
@@ -49,11 +50,10 @@ impl CommitClock {
 
 /// A shard that may be deleted.
 struct DeletionCandidate {
-    /// When it was committed, and its number in its run.
-    order: (u64, RunId, u32),
+    /// When it was committed.
+    committed: u64,
     bytes: u64,
-    run: RunId,
-    file: String,
+    name: ShardName,
 }
 
 /// Deletes the oldest shards of `own` and of runs that are over, until at most `max_bytes` are left or only the newest shard of
@@ -62,24 +62,27 @@ pub(super) fn enforce(recording: &Path, own: &mut RunAccount, max_bytes: u64) ->
     let Some(_lock) = lock::try_lock_retention(recording) else {
         return Ok(false);
     };
-    let data = recording.join(layout::DATA);
-    let newest = own.shards.last().map(|shard| shard.file.clone());
-    let mut others = other_accounts(recording, own.run)?;
+    let newest = own.shards.last().and_then(|shard| shard.name(own.run));
+    // Another dataset may share a linked folder, and know more about the runs in it.
+    let mut others = match layout::check_links(recording) {
+        Ok(()) => other_accounts(recording, own.run)?,
+        Err(_) => Vec::new(),
+    };
     let mut candidates: Vec<_> = others
         .iter()
         .chain([&*own])
-        .flat_map(|account| candidates(&data, account))
+        .flat_map(|account| candidates(recording, account))
         .collect();
-    candidates.sort_by_key(|candidate| candidate.order);
+    candidates.sort_by_key(|candidate| (candidate.committed, candidate.name));
     let mut bytes: u64 = candidates.iter().map(|candidate| candidate.bytes).sum();
-    let mut deletions: BTreeMap<RunId, Vec<String>> = BTreeMap::new();
+    let mut deletions: BTreeMap<RunId, Vec<ShardName>> = BTreeMap::new();
     for candidate in candidates {
         if bytes <= max_bytes {
             break;
         }
-        if Some(&candidate.file) != newest.as_ref() {
+        if Some(candidate.name) != newest {
             bytes -= candidate.bytes;
-            deletions.entry(candidate.run).or_default().push(candidate.file);
+            deletions.entry(candidate.name.run()).or_default().push(candidate.name);
         }
     }
     let mut has_deleted = false;
@@ -98,7 +101,7 @@ pub(super) fn enforce(recording: &Path, own: &mut RunAccount, max_bytes: u64) ->
 fn other_accounts(recording: &Path, own: RunId) -> Result<Vec<RunAccount>, SinkError> {
     let mut accounts = accounts(recording)?;
     accounts.retain(|account| {
-        account.run != own && (account.status != RunStatus::Running || lock::is_dead(recording, account.run))
+        account.run != own && (account.status != RunStatus::Running || lock::is_dead(recording, account))
     });
     Ok(accounts)
 }
@@ -108,38 +111,32 @@ fn accounts(recording: &Path) -> Result<Vec<RunAccount>, SinkError> {
     let runs = recording.join(layout::RUNS);
     let mut accounts = Vec::new();
     for entry in fs::read_dir(&runs).map_err(io_error("list", &runs))? {
-        let path = entry.map_err(io_error("list", &runs))?.path();
-        if path.extension().is_none_or(|extension| extension != "json") {
+        let name = entry.map_err(io_error("list", &runs))?.file_name();
+        let Some(run) = layout::account_run(&name) else {
             continue;
-        }
+        };
         // The shards of an account that cannot be read are not deleted.
-        let account = disk::read(&path)
-            .ok()
-            .and_then(|content| serde_json::from_slice::<RunAccount>(&content).ok());
-        accounts.extend(account);
+        accounts.extend(RunAccount::read(recording, run).ok());
     }
     Ok(accounts)
 }
 
-fn candidates<'a>(data: &'a Path, account: &'a RunAccount) -> impl Iterator<Item = DeletionCandidate> + 'a {
+fn candidates<'a>(recording: &'a Path, account: &'a RunAccount) -> impl Iterator<Item = DeletionCandidate> + 'a {
     account.shards.iter().filter_map(|shard| {
-        // A manipulated account could list any file, so only names of the run's own shards are accepted.
-        let number = layout::shard_index(account.run, &shard.file)?;
-        let metadata = fs::metadata(data.join(&shard.file)).ok()?;
+        let name = shard.name(account.run)?;
+        let metadata = fs::metadata(name.path(recording)).ok()?;
         Some(DeletionCandidate {
-            order: (account.commit_time(shard), account.run, number),
+            committed: account.commit_time(shard),
             bytes: metadata.len(),
-            run: account.run,
-            file: shard.file.clone(),
+            name,
         })
     })
 }
 
 /// Deletes the shards `names` of a run, and those whose deletion is pending.
-fn delete_shards(recording: &Path, account: &mut RunAccount, names: &[String]) -> Result<(), SinkError> {
-    let data = recording.join(layout::DATA);
+fn delete_shards(recording: &Path, account: &mut RunAccount, names: &[ShardName]) -> Result<(), SinkError> {
     for name in names {
-        account.begin_deletion(name);
+        account.begin_deletion(*name);
     }
     let save = |account: &RunAccount| {
         account
@@ -148,7 +145,7 @@ fn delete_shards(recording: &Path, account: &mut RunAccount, names: &[String]) -
     };
     save(account)?;
     for name in account.pending_deletions() {
-        let path = data.join(name);
+        let path = name.path(recording);
         match disk::remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(io_error("remove", &path)(error));
@@ -156,7 +153,7 @@ fn delete_shards(recording: &Path, account: &mut RunAccount, names: &[String]) -
             _ => {}
         }
     }
-    disk::sync_folder(&data);
+    disk::sync_folder(&recording.join(layout::DATA));
     account.resolve_deletions(recording);
     save(account)
 }

@@ -5,6 +5,7 @@ use super::{
     encoding::ShardEncoding,
     layout,
     shard::{ShardAccount, ShardEncoder},
+    shard_name::ShardName,
 };
 use experience_arrow::BatchEncoder;
 use experience_core::{
@@ -52,7 +53,7 @@ impl RunShardWriter {
             let shard = match &mut self.open {
                 Some(shard) => shard,
                 None => {
-                    let name = layout::shard_name(self.run, self.next_index);
+                    let name = ShardName::new(self.run, self.next_index).to_string();
                     self.next_index = self.next_index.saturating_add(1);
                     let schema = self.encoder.arrow_schema();
                     self.open.insert(ShardEncoder::create(

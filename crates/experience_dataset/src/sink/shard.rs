@@ -5,10 +5,12 @@ use super::{
     encoding::ShardEncoding,
     files::io_error,
     shard_file::ShardFile,
+    shard_name::ShardName,
 };
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use experience_arrow::EpisodeSlice;
+use experience_core::transition::RunId;
 use experience_export::SinkError;
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,14 @@ pub struct ShardAccount {
     /// the recording that its run knew of. `None` in accounts that version 0.1.0 wrote, and for shards that a tool wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed: Option<u64>,
+}
+
+impl ShardAccount {
+    /// The name of the shard. `None` if [`file`](Self::file), which any program may have written, is not that of a shard of
+    /// `run`.
+    pub(crate) fn name(&self, run: RunId) -> Option<ShardName> {
+        ShardName::parse(&self.file).filter(|name| name.run() == run)
+    }
 }
 
 /// Encodes episodes into a shard.

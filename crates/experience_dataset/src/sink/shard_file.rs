@@ -97,7 +97,7 @@ mod tests {
     }
 
     /// Commits a file of two writes, with repetitions. Returns the path if it was committed.
-    fn commit(folder: &std::path::Path, faults: &Faults) -> io::Result<PathBuf> {
+    fn commit(folder: &Path, faults: &Faults) -> io::Result<PathBuf> {
         let path = folder.join("shard");
         let mut file = ShardFile::create(&path, folder.join("shard.tmp"))?;
         for content in ["before ", "after"] {

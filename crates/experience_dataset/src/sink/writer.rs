@@ -4,11 +4,16 @@ use super::{
     Settings,
     account::{RunAccount, RunStatus},
     batches::batches,
-    card, layout,
-    lock::RunLock,
+    card,
+    files::io_error,
+    layout,
+    liveness::ProcessRecord,
+    lock::{Ownership, RunLock},
     recording_folder, recovery,
     retention::{self, CommitClock},
+    run_id,
     shard::{FinishedShard, ShardAccount, ShardEncoder},
+    shard_name::ShardName,
     tag_file::TagFile,
 };
 use core::fmt;
@@ -19,7 +24,15 @@ use experience_core::{
     transition::Episode,
 };
 use experience_export::{MissingEpisodes, RecordingInfo, SinkError, disk};
-use std::{fs, io, path::PathBuf, sync::Arc, thread::JoinHandle};
+use std::{
+    fs, io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{self, Sender},
+    },
+    thread::JoinHandle,
+};
 
 /// Writes the shards of one run of a recording, and keeps the account of the run up to date.
 pub(super) struct DatasetWriter {
@@ -50,23 +63,30 @@ pub(super) struct DatasetWriter {
     committed_bytes: u64,
     /// Episodes in committed shards.
     committed_episodes: u64,
-    /// The thread that recovers earlier runs.
-    recovery: Option<JoinHandle<()>>,
+    /// The thread that recovers earlier runs. It stops waiting for their leases when the sender is dropped.
+    recovery: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl DatasetWriter {
     pub(super) fn open(settings: Settings, recording: &RecordingInfo) -> Result<Self, SinkError> {
         let encoder = BatchEncoder::new(recording.schema.clone())?;
         let folder = recording_folder::open_or_create(&settings.root, &recording.schema, settings.on_mismatch)?;
+        run_id::check_unused(&folder, recording.run)?;
         for folder in [&settings.root, &folder, &folder.join(layout::RUNS)] {
             disk::sweep(folder);
         }
         // An erasure closes its files before it commits the first.
         disk::sweep_empty(&folder.join(layout::DATA));
-        let account = RunAccount::new(recording, settings.seed, settings.build.clone());
+        let mut account = RunAccount::new(recording, settings.seed, settings.build.clone());
         // Taken before the account exists: a process that finds an account checks the lock.
         let mut lock = RunLock::take(&folder, recording.run);
-        account.reserve(&folder).inspect_err(|_| lock.remove())?;
+        account.set_process(ProcessRecord::new(&folder, lock.file_id()));
+        account.reserve(&folder).inspect_err(|error| {
+            // The lock of a run that exists is not this process's to remove.
+            if !matches!(error, SinkError::RunExists { .. }) {
+                lock.remove();
+            }
+        })?;
         let mut writer = Self {
             tags: TagFile::new(&folder, recording.run),
             lock,
@@ -98,18 +118,18 @@ impl DatasetWriter {
     fn spawn_recovery(&mut self) {
         let (root, folder, schema) = (self.settings.root.clone(), self.folder.clone(), self.schema.clone());
         let own = self.account.run;
+        let (stop, stopped) = mpsc::channel();
         let spawned = std::thread::Builder::new()
             .name("experience-recover".to_owned())
             .spawn(move || {
-                if !recovery::recover_at_start(&folder, &schema, own) {
-                    return;
-                }
-                if let Err(error) = card::update(&root) {
-                    tracing::warn!("cannot update the dataset card: {error}");
-                }
+                recovery::recover_at_start(&folder, &schema, own, &stopped, || {
+                    if let Err(error) = card::update(&root) {
+                        tracing::warn!("cannot update the dataset card: {error}");
+                    }
+                });
             });
         match spawned {
-            Ok(thread) => self.recovery = Some(thread),
+            Ok(thread) => self.recovery = Some((stop, thread)),
             Err(error) => tracing::warn!("cannot start the recovery of earlier runs: {error}"),
         }
     }
@@ -129,6 +149,7 @@ impl DatasetWriter {
         if episodes.is_empty() {
             return Ok(());
         }
+        self.check_ownership()?;
         self.encoder.accepts(episodes)?;
         // Fallible operations come before the first episode is accepted. Accepted episodes wait in memory if the disk fails later.
         self.commit_or_forget()?;
@@ -171,7 +192,46 @@ impl DatasetWriter {
         missing
     }
 
+    /// Checks that no other process has recovered the run, which would write the same episodes and delete the journal.
+    fn check_ownership(&self) -> Result<(), SinkError> {
+        match self.lock.check() {
+            Ownership::Owned => Ok(()),
+            Ownership::Contended => Err(SinkError::Other(format!(
+                "another process holds the lock of run {} of `{}`, and may be recovering it",
+                self.account.run,
+                self.folder.display()
+            ))),
+            Ownership::Lost => Err(SinkError::RunRecovered {
+                run: self.account.run,
+                path: self.folder.clone(),
+            }),
+        }
+    }
+
+    /// Checks the ownership of the run for a call that saves its account.
+    fn check_account(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        let owned = self.check_ownership();
+        if matches!(owned, Err(SinkError::RunRecovered { .. })) {
+            // The account is now that of the recovery. Rows that were not committed are in its shards, from the journal.
+            (self.open, self.finished) = (None, Vec::new());
+            RunAccount::count_after_recovery(&self.folder, self.account.run, report)
+                .map_err(io_error("write", &self.account.path(&self.folder)))?;
+        }
+        owned
+    }
+
     pub(super) fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        self.check_account(report)?;
+        if self.lock.take_replaced() {
+            self.account
+                .set_process(ProcessRecord::new(&self.folder, self.lock.file_id()));
+            self.save_account(report)?;
+            // Reported as a failure, so that it is counted. The next call succeeds.
+            return Err(SinkError::Other(format!(
+                "`{}` was removed or replaced by another program while the run was recorded; it is locked again",
+                layout::lock_path(&self.folder, self.account.run).display()
+            )));
+        }
         let drained = if self.is_due() {
             self.finish()
         } else {
@@ -188,17 +248,19 @@ impl DatasetWriter {
     }
 
     pub(super) fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
+        self.check_account(report)?;
         let committed = self.finish().and_then(|()| self.commit_or_forget());
         self.is_unfinished = committed.is_err();
         if committed.is_ok() {
             self.account.status = RunStatus::Closed;
-            self.account.buffers = None;
+            self.account.forget_process();
         } else if !self.finished.is_empty() {
             let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
             tracing::error!("{lost} transitions could not be written to `{}`", self.folder.display());
         }
         let saved = self.save_account(report);
-        if let Some(recovery) = self.recovery.take() {
+        if let Some((stop, recovery)) = self.recovery.take() {
+            drop(stop);
             // The thread logs its own errors. It ends soon: it copies at most what an earlier process had in memory.
             let _ = recovery.join();
             // Retention was skipped while the recovery held the lock, and recovered shards take space too.
@@ -257,10 +319,10 @@ impl DatasetWriter {
     /// The open shard, which is created if there is none.
     fn shard(&mut self) -> Result<&mut ShardEncoder, SinkError> {
         if self.open.is_none() {
-            let name = layout::shard_name(self.account.run, self.next_shard);
+            let name = ShardName::new(self.account.run, self.next_shard);
             let shard = ShardEncoder::create(
                 &self.folder.join(layout::DATA),
-                name,
+                name.to_string(),
                 self.encoder.arrow_schema(),
                 self.settings.encoding.clone(),
             )?;
@@ -318,11 +380,11 @@ impl DatasetWriter {
         }
         if has_committed {
             self.enforce_retention();
-            let data = self.folder.join(layout::DATA);
             let shards = self.account.shards.iter();
-            let bytes =
-                |shard: &ShardAccount| fs::metadata(data.join(&shard.file)).map_or(0, |metadata| metadata.len());
-            self.committed_bytes = shards.map(bytes).sum();
+            let paths = shards.filter_map(|shard| Some(shard.name(self.account.run)?.path(&self.folder)));
+            self.committed_bytes = paths
+                .map(|path| fs::metadata(path).map_or(0, |metadata| metadata.len()))
+                .sum();
         }
         Ok(())
     }

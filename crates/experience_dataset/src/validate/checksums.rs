@@ -1,11 +1,7 @@
 //! Compares shards with the checksums in the accounts of their runs.
 
-use super::{RewrittenShard, Rule, Validation, episode_index::is_file_name};
-use crate::{
-    DatasetError, RecordingData, RunAccount, ShardAccount,
-    shard::ShardReader,
-    sink::{FileChecksum, layout},
-};
+use super::{RewrittenShard, Rule, Validation};
+use crate::{DatasetError, RecordingData, RunAccount, ShardAccount, shard::ShardReader, sink::FileChecksum};
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
@@ -18,9 +14,10 @@ pub(super) fn check_checksums(
     unreadable: &HashSet<PathBuf>,
     validation: &mut Validation,
 ) -> Result<(), DatasetError> {
-    let folder = recording.path().join(layout::DATA);
-    for shard in run.shards.iter().filter(|shard| is_file_name(&shard.file)) {
-        let path = folder.join(&shard.file);
+    for shard in &run.shards {
+        let Some(path) = shard.name(run.run).map(|name| name.path(recording.path())) else {
+            continue;
+        };
         if path.exists() && !unreadable.contains(&path) {
             check_shard(recording, &path, shard, validation)?;
         }

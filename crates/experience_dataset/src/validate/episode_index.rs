@@ -2,12 +2,12 @@
 
 use super::checksums::check_checksums;
 use super::{Rule, Validation};
-use crate::{DatasetError, RecordingData, RunAccount, RunStatus, ShardAccount, sink::layout};
+use crate::{DatasetError, RecordingData, RunAccount, RunStatus, ShardAccount};
 use core::ops::Range;
 use experience_core::transition::RunId;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 /// An episode that was read from its rows.
@@ -180,14 +180,18 @@ impl EpisodeIndex {
             .range((id, 0)..=(id, usize::MAX))
             .map(|((_, file), counts)| (self.files[*file].as_path(), *counts))
             .collect();
-        let folder = recording.path().join(layout::DATA);
         let mut is_whole = true;
+        let mut listed = HashSet::new();
         for shard in &run.shards {
-            if !is_file_name(&shard.file) {
-                violations.push(format!("it lists the shard {:?}, which is not a file name", shard.file));
+            let Some(name) = shard.name(run.run) else {
+                violations.push(format!(
+                    "it lists the shard {:?}, which is not a file name of a shard of its run",
+                    shard.file
+                ));
                 continue;
-            }
-            let path = folder.join(&shard.file);
+            };
+            let path = name.path(recording.path());
+            listed.insert(path.clone());
             if self.unreadable.contains(&path) {
                 is_whole = false;
                 continue;
@@ -200,7 +204,7 @@ impl EpisodeIndex {
             return violations;
         }
         for path in counts.keys() {
-            if !run.shards.iter().any(|shard| folder.join(&shard.file) == *path) {
+            if !listed.contains(*path) {
                 violations.push(format!("it does not list the shard `{}`", path.display()));
             }
         }
@@ -255,15 +259,6 @@ impl EpisodeIndex {
         );
         violations
     }
-}
-
-/// Whether `name` is a file name and not a path to another folder.
-pub(super) fn is_file_name(name: &str) -> bool {
-    let mut components = Path::new(name).components();
-    matches!(
-        (components.next(), components.next()),
-        (Some(Component::Normal(_)), None)
-    ) && !name.contains('\0')
 }
 
 /// The violation of [`Rule::Account`] by a shard in an account, if there is one.

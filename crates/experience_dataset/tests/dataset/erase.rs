@@ -238,3 +238,32 @@ fn an_unwritable_folder_is_unchanged() {
         assert_eq!(contents(root.path()), before);
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn a_shard_that_is_a_link_is_refused_and_nothing_is_changed() {
+    let (root, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
+    write(root.path(), &episodes(&schema().into_shared(), RUN, 6));
+    write(root.path(), &episodes(&schema().into_shared(), RunId::from_bits(2), 6));
+    let shard = root.path().join("p/data/00000002-00000.parquet");
+    let target = elsewhere.path().join("shard");
+    fs::rename(&shard, &target).unwrap();
+    std::os::unix::fs::symlink(&target, &shard).unwrap();
+    let (before, whole) = (contents(root.path()), fs::read(&target).unwrap());
+    let error = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("00000002-00000.parquet") && error.contains("is a link"),
+        "{error}"
+    );
+    assert_eq!(contents(root.path()), before);
+    assert_eq!(fs::read(&target).unwrap(), whole);
+    // A second name of the file keeps the rows as well.
+    fs::remove_file(&shard).unwrap();
+    fs::hard_link(&target, &shard).unwrap();
+    let erased = Dataset::open(root.path()).unwrap().erase(1, &mut |_| {}).unwrap();
+    let [unreached] = &*erased.unreached else {
+        panic!("{erased:?}")
+    };
+    assert!(unreached.contains("00000002-00000.parquet"), "{unreached}");
+}

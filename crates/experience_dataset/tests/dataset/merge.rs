@@ -1,8 +1,11 @@
 //! `merge`: datasets become one, with columns matched by name.
 
-use crate::episodes::{
-    account, assert_same, assert_valid, choice, episodes, fighter, generated, info, listing, read, recording, report,
-    tensor, write,
+use crate::{
+    episodes::{
+        account, assert_same, assert_valid, choice, episodes, fighter, generated, info, listing, read, recording,
+        report, tensor, write,
+    },
+    unfinished::{copy, recover, unfinished},
 };
 use experience_core::{
     schema::{Column, DType, Schema, Space},
@@ -338,4 +341,59 @@ fn the_output_must_be_a_new_or_an_empty_folder() {
     let whole = fs::read(&shard).unwrap();
     fs::write(&shard, &whole[..whole.len() / 2]).unwrap();
     assert!(refusal(&[&a], MergeSettings::default()).contains("is damaged"));
+}
+
+#[test]
+fn a_finished_run_is_taken_before_a_recovered_copy_of_it() {
+    let schema = fighter().into_shared();
+    let run = RunId::from_bits(5);
+    let all = episodes(&schema, run, 12);
+    let root = tempdir().unwrap();
+    let mut sink = unfinished(root.path(), &all[..9], None);
+    let crashed = tempdir().unwrap();
+    copy(root.path(), crashed.path());
+    assert_eq!(recover(crashed.path()).recovered[0].episodes, 9);
+    sink.write(&all[9..]).unwrap();
+    sink.close(&report(&all)).unwrap();
+    for roots in [[&root, &crashed], [&crashed, &root]] {
+        let to = tempdir().unwrap();
+        let results = merged(&roots, to.path(), MergeSettings::default()).unwrap();
+        assert_eq!((results[0].transitions, results[0].runs, results[0].same), (120, 1, 0));
+        assert_valid(to.path());
+        assert_eq!(
+            account(&to.path().join("fighter/runs/00000005.json")).account,
+            report(&all)
+        );
+        for (read, written) in read(to.path()).iter().zip(&all) {
+            assert_same(read, written);
+        }
+    }
+}
+
+#[test]
+fn copies_of_a_run_that_contradict_each_other_are_refused() {
+    let schema = fighter().into_shared();
+    let all = episodes(&schema, RunId::from_bits(5), 9);
+    let root = tempdir().unwrap();
+    let sink = unfinished(root.path(), &all, None);
+    let copies = [tempdir().unwrap(), tempdir().unwrap()];
+    for copied in &copies {
+        copy(root.path(), copied.path());
+    }
+    drop(sink);
+    // In one of them, a shard with another name holds the same episodes.
+    fs::write(copies[1].path().join("fighter/data/00000005-00007.parquet.tmp"), "").unwrap();
+    for copied in &copies {
+        assert_eq!(recover(copied.path()).recovered[0].episodes, 9);
+    }
+    let error = refusal(&[&copies[0], &copies[1]], MergeSettings::default());
+    assert!(
+        error.contains("run 00000005") && error.contains("leave one of them out"),
+        "{error}"
+    );
+    // An episode of the recovered copy that the finished run lacks: it was changed since.
+    let finished = tempdir().unwrap();
+    write(finished.path(), &all[..4]);
+    let error = refusal(&[&finished, &copies[0]], MergeSettings::default());
+    assert!(error.contains("run 00000005"), "{error}");
 }

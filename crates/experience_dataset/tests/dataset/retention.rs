@@ -279,3 +279,45 @@ fn an_account_that_lists_other_files_deletes_none() {
         .unwrap();
     assert!(precious.exists());
 }
+
+#[test]
+fn a_pending_deletion_of_another_file_deletes_none() {
+    let outside = tempdir().unwrap();
+    let root = outside.path().join("data");
+    let victim = outside.path().join("victim.txt");
+    let schema = fighter().into_shared();
+    let victims = |run: RunId| {
+        let absolute = victim.to_str().unwrap().to_owned();
+        // The last one is a shard, of another run.
+        let names = [
+            "../../../victim.txt".to_owned(),
+            format!("{run}-00000.parquet/../../../../victim.txt"),
+            absolute,
+            "00000001-00000.parquet".to_owned(),
+        ];
+        names
+            .map(|file| serde_json::json!({ "shard": { "file": file, "episodes": 1, "transitions": 1 }, "agents": {} }))
+    };
+    write(&root, &episodes(&schema, RunId::from_bits(1), 2));
+    fs::write(&victim, "precious").unwrap();
+    for bits in 2..5 {
+        let run = RunId::from_bits(bits);
+        write(&root, &episodes(&schema, run, 2));
+        let path = root.join(format!("fighter/runs/{run}.json"));
+        let mut hostile: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        hostile["retiring"] = serde_json::json!(victims(run));
+        if bits == 4 {
+            // An account that claims to be of another run than its file.
+            hostile["run"] = serde_json::json!(1);
+        }
+        fs::write(&path, hostile.to_string()).unwrap();
+    }
+    let first = root.join("fighter/data/00000001-00000.parquet");
+    let before = fs::read(&first).unwrap();
+    let all = episodes(&schema, RunId::from_bits(9), 3);
+    write_and_keep(&root, &all, 1 << 40, || ())
+        .close(&report(&all))
+        .unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert_eq!(fs::read(&first).unwrap(), before);
+}

@@ -1,6 +1,9 @@
 //! Concurrent writers of one dataset, with other runs, recordings and schemas.
 
-use crate::episodes::{episodes, fighter, listing, recording, report};
+use crate::{
+    episodes::{episodes, fighter, listing, recording, report},
+    unfinished::{recover, unfinished},
+};
 use experience_core::{
     schema::{Column, Schema},
     transition::RunId,
@@ -162,4 +165,39 @@ fn bounds_are_part_of_the_schema_that_is_read_back() {
     }
     let runs = listing(&root.path().join("p/runs"));
     assert_eq!(runs.iter().filter(|name| name.ends_with(".json")).count(), 2);
+}
+
+#[test]
+fn a_run_id_that_was_used_before_is_refused_at_set_up() {
+    let schema = fighter().into_shared();
+    let run = RunId::from_bits(5);
+    let all = episodes(&schema, run, 6);
+    let root = tempdir().unwrap();
+    // Its process dies.
+    drop(unfinished(root.path(), &all, None));
+    let before = listing(root.path());
+    let mut again = DatasetSink::new(root.path());
+    for refusal in [again.check_run(&schema, run), again.open(&recording(&schema, run))] {
+        let refusal = refusal.unwrap_err().to_string();
+        assert!(
+            refusal.contains("run 00000005") && refusal.contains("`ExperiencePlugin::run`"),
+            "{refusal}"
+        );
+    }
+    assert_eq!(listing(root.path()), before, "the lock of the dead run stays");
+    assert_eq!(recover(root.path()).recovered[0].episodes, 6);
+    // A run that is over keeps its id.
+    for refusal in [again.check_run(&schema, run), again.open(&recording(&schema, run))] {
+        let refusal = refusal.unwrap_err().to_string();
+        assert!(refusal.contains("`ExperiencePlugin::run`"), "{refusal}");
+    }
+    // Without the account, its shards show that the id was used.
+    fs::remove_file(root.path().join("fighter/runs/00000005.json")).unwrap();
+    assert!(again.check_run(&schema, run).is_err());
+    assert!(again.open(&recording(&schema, run)).is_err());
+    assert!(again.check_run(&schema, RunId::from_bits(6)).is_ok());
+    // Another schema has a folder of its own.
+    let other = fighter().with_version("2").into_shared();
+    assert!(again.check_run(&other, run).is_ok());
+    assert!(again.check_run(&Schema::new("x"), run).is_ok());
 }

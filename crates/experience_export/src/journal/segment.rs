@@ -51,6 +51,11 @@ impl Segment {
         self.index
     }
 
+    /// Whether its file still has its name: no other process has removed or replaced it.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.file.is_in_place()
+    }
+
     /// Bytes of complete frames.
     pub(super) fn len(&self) -> u64 {
         self.len

@@ -275,3 +275,26 @@ fn check(folder: &Path, fault: Fault, done: &Done, what: &str) {
         assert_eq!(done.durable.is_empty(), false, "{what}");
     }
 }
+
+#[test]
+fn a_segment_that_another_process_removed_or_replaced_is_reported_once() {
+    for is_replaced in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("journal");
+        let mut journal = create(&folder, 1 << 20).unwrap();
+        append(&mut journal, 0).unwrap();
+        if is_replaced {
+            let segment = folder.join("00000.journal");
+            fs::copy(&segment, folder.join("copy")).unwrap();
+            fs::rename(folder.join("copy"), segment).unwrap();
+        } else {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        let error = append(&mut journal, 1).unwrap_err().to_string();
+        assert!(error.contains("segment 0"), "{error}");
+        append(&mut journal, 1).unwrap();
+        append(&mut journal, 2).unwrap();
+        let (found, _) = episodes(&folder);
+        assert_eq!(found, if is_replaced { vec![0, 1, 2] } else { vec![1, 2] });
+    }
+}

@@ -119,9 +119,17 @@ impl Journal {
     /// Begins a frame, in a new segment where the last one is full or ends with a partial frame.
     ///
     /// # Errors
-    /// When the file system refuses another segment.
+    /// When the file system refuses another segment, and once when another process has removed or replaced the last one.
     pub fn begin(&mut self) -> io::Result<()> {
         let limit = self.segment_limit();
+        if let Some(lost) = self.segment.take_if(|segment| !segment.is_in_place()) {
+            self.is_dirty = false;
+            create_folder(&self.folder)?;
+            return Err(io::Error::other(format!(
+                "another process has removed or replaced segment {}; what it held would be lost if the process died",
+                lost.index()
+            )));
+        }
         if let Some(segment) = &mut self.segment {
             // Where this fails, another segment is begun.
             let _ = segment.repair(&self.folder);

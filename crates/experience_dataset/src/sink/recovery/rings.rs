@@ -13,7 +13,6 @@ use experience_export::{
 };
 use std::{
     collections::HashMap,
-    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU32},
@@ -72,24 +71,31 @@ pub(super) fn read(rings: &mut [RunRing], schema: &Arc<Schema>, state: &mut Reco
 
 /// The paths of the run's ring buffer files: their names begin with the run.
 fn list(folder: &Path, run: RunId) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            for entry in entries {
-                paths.push(entry?.path());
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
-    }
-    let run = format!("{run}-");
-    let is_of_run = |path: &PathBuf| {
-        let name = path.file_name().and_then(OsStr::to_str);
-        name.is_some_and(|name| name.starts_with(&run) && name.ends_with(".ring"))
     };
-    paths.retain(is_of_run);
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && entry.file_name().to_str().is_some_and(|name| is_ring_name(name, run)) {
+            paths.push(entry.path());
+        }
+    }
     paths.sort();
     Ok(paths)
+}
+
+/// Whether `name` is that of a ring buffer file of `run`: `<run>-<counter>-<agent>.ring`, in hexadecimal.
+fn is_ring_name(name: &str, run: RunId) -> bool {
+    let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let numbers = name
+        .strip_suffix(".ring")
+        .and_then(|name| name.strip_prefix(&format!("{run}-")))
+        .and_then(|numbers| numbers.split_once('-'));
+    numbers.is_some_and(|(counter, agent)| is_hex(counter) && is_hex(agent))
 }
 
 fn first_episode(ring: &MappedRing) -> u32 {

@@ -1,7 +1,9 @@
 //! The committed shards of an unfinished run, and which episodes of its journal are in them.
 
 use super::{super::shard::ShardAccount, recovered_state::RecoveredState};
-use crate::sink::{account::RunAccount, checksum::FileChecksum, files::io_error, layout, read::for_each_batch};
+use crate::sink::{
+    account::RunAccount, checksum::FileChecksum, files::io_error, layout, read::for_each_batch, shard_name::ShardName,
+};
 use experience_arrow::columns::ColumnId;
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
 use experience_export::{SinkError, disk};
@@ -49,30 +51,35 @@ impl RunShards {
             let name = entry.map_err(io_error("list", &data))?.file_name();
             let Some(name) = name.to_str() else { continue };
             let final_name = name.strip_suffix(".tmp").unwrap_or(name);
-            let Some(index) = layout::shard_index(run, final_name) else {
+            let Some(shard) = ShardName::parse(final_name).filter(|shard| shard.run() == run) else {
                 continue;
             };
-            shards.next_index = shards.next_index.max(index.saturating_add(1));
+            shards.next_index = shards.next_index.max(shard.index().saturating_add(1));
             if final_name == name {
-                names.push(name.to_owned());
+                names.push(shard);
             } else {
                 shards.unfinished.push(data.join(name));
             }
         }
         names.sort();
         for name in names {
-            let path = data.join(&name);
-            let listed = account.and_then(|account| account.shards.iter().find(|shard| shard.file == name));
-            shards.read_shard(&path, name, listed, schema).map_err(|error| {
-                // A shard that cannot be opened is not damaged.
-                if let Err(refused) = fs::File::open(&path) {
-                    return io_error("open", &path)(refused);
-                }
-                SinkError::Other(format!(
-                    "`{}` cannot be read: {error}; restore it from a copy, or move it out of the dataset",
-                    path.display()
-                ))
-            })?;
+            let path = name.path(folder);
+            let listed = account.and_then(|account| {
+                let mut shards = account.shards.iter();
+                shards.find(|shard| shard.name(run) == Some(name))
+            });
+            shards
+                .read_shard(&path, name.to_string(), listed, schema)
+                .map_err(|error| {
+                    // A shard that cannot be opened is not damaged.
+                    if let Err(refused) = fs::File::open(&path) {
+                        return io_error("open", &path)(refused);
+                    }
+                    SinkError::Other(format!(
+                        "`{}` cannot be read: {error}; restore it from a copy, or move it out of the dataset",
+                        path.display()
+                    ))
+                })?;
         }
         Ok(shards)
     }

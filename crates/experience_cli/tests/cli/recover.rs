@@ -1,0 +1,43 @@
+//! `recover` in a process of its own, beside the process of a live run.
+
+use crate::{
+    command::{documents, printed, text},
+    episodes::{assert_valid, episodes, fighter, listing, read, report},
+    unfinished::{lock_path, unfinished},
+};
+use experience_core::transition::RunId;
+use experience_export::Sink;
+use std::fs;
+use tempfile::tempdir;
+
+const RUN: RunId = RunId::from_bits(5);
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_live_run_of_another_process_is_unchanged_whatever_became_of_its_lock() {
+    let folder = tempdir().expect("a folder can be made");
+    let root = folder.path();
+    let all = episodes(&fighter().into_shared(), RUN, 6);
+    let mut sink = unfinished(root, &all, None);
+    let lock = lock_path(root, RUN);
+    for is_replaced in [true, false] {
+        fs::remove_file(&lock).expect("it can be removed");
+        if is_replaced {
+            fs::write(&lock, "").expect("it can be written");
+        }
+        let document = &documents(&["recover", text(root), "--include-unclear"], 0)[0];
+        assert_eq!(document["recordings"][0]["alive"][0], 5, "{document}");
+        assert!(printed(&["recover", text(root)], 0).contains("run 00000005 is alive, and is unchanged"));
+    }
+    let files = listing(root);
+    for left in [
+        "fighter/journal/00000005/00000.journal",
+        "fighter/data/00000005-00000.parquet.tmp",
+    ] {
+        assert!(files.iter().any(|path| path == left), "{left}: {files:?}");
+    }
+    sink.flush(&report(&all)).expect_err("the lock was replaced");
+    sink.close(&report(&all)).expect("it is not recovered");
+    assert_valid(root);
+    assert_eq!(read(root).len(), 6);
+}
