@@ -65,7 +65,13 @@ pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progres
 /// Returns an error if a file of the recording is a symbolic link: a rewritten file would replace the link, and the file that it
 /// names would keep the agent.
 fn refuse_links(recording: &RecordingData) -> Result<(), DatasetError> {
-    for path in recording.shards()?.into_iter().chain(recording.accounts()?) {
+    let accounts = recording.accounts()?;
+    let tags = accounts
+        .iter()
+        .filter_map(|path| layout::account_run(path.file_name()?));
+    let tags = tags.map(|run| tag_file::path(recording.path(), run));
+    let tags: Vec<_> = tags.filter(|path| fs::symlink_metadata(path).is_ok()).collect();
+    for path in recording.shards()?.into_iter().chain(accounts).chain(tags) {
         let metadata = fs::symlink_metadata(&path).map_err(DatasetError::io("open", &path))?;
         if metadata.is_symlink() {
             let reason = "it is a link to another file, which would keep the agent; replace the link by that file";
@@ -87,6 +93,13 @@ fn has_other_names(path: &Path) -> bool {
         let _ = path;
         false
     }
+}
+
+fn hard_link(path: &Path) -> String {
+    format!(
+        "`{}` was a hard link: the same file has another name, under which it holds the agent; remove that file too",
+        path.display()
+    )
 }
 
 /// A shard without the agent that is written and not yet committed.
@@ -133,10 +146,7 @@ fn erase_from(
         }
         erased.shards += 1;
         if has_other_names(&shard.path) {
-            erased.unreached.push(format!(
-                "`{}` was a hard link: the same file has another name, under which it holds the agent; remove that file too",
-                shard.path.display()
-            ));
+            erased.unreached.push(hard_link(&shard.path));
         }
         match shard.file {
             Some(mut file) => {
@@ -147,7 +157,7 @@ fn erase_from(
         }
     }
     for mut account in accounts {
-        let has_tags = erase_tags(recording, &account, agent)?;
+        let has_tags = erase_tags(recording, &account, agent, erased)?;
         let is_changed = changed_runs.contains(&account.run.get())
             || mentions(&account, agent)
             || contradicts_shards(recording, &account)?;
@@ -305,9 +315,10 @@ fn erase_from_account(
 
 /// Whether a shard is gone, or has other rows than the account states: an erasure was interrupted before it updated the account.
 fn contradicts_shards(recording: &RecordingData, account: &RunAccount) -> Result<bool, DatasetError> {
-    let folder = recording.path().join(layout::DATA);
     for shard in &account.shards {
-        let path = folder.join(&shard.file);
+        let Some(path) = shard.name(account.run).map(|name| name.path(recording.path())) else {
+            continue;
+        };
         if !path.exists() || ShardReader::open(recording.schema(), &path)?.rows() != shard.transitions {
             return Ok(true);
         }
@@ -316,7 +327,12 @@ fn contradicts_shards(recording: &RecordingData, account: &RunAccount) -> Result
 }
 
 /// Erases the tags of the agent from the file of a run. Returns whether there were some.
-fn erase_tags(recording: &RecordingData, account: &RunAccount, agent: i64) -> Result<bool, DatasetError> {
+fn erase_tags(
+    recording: &RecordingData,
+    account: &RunAccount,
+    agent: i64,
+    erased: &mut Erasure,
+) -> Result<bool, DatasetError> {
     let mut tags = recording.run_tags(account.run)?;
     let before = tags.len();
     tags.retain(|tag| tag.agent_id != agent);
@@ -324,6 +340,9 @@ fn erase_tags(recording: &RecordingData, account: &RunAccount, agent: i64) -> Re
         return Ok(false);
     }
     let path = tag_file::path(recording.path(), account.run);
+    if has_other_names(&path) {
+        erased.unreached.push(hard_link(&path));
+    }
     tag_file::replace(&path, tags).map_err(DatasetError::io("write", &path))?;
     Ok(true)
 }
