@@ -146,7 +146,10 @@ fn opt_out(opt_out: On<Add, DoNotRecord>, mut world: DeferredWorld) {
         let state = experience.state_mut();
         let mut has_discarded = false;
         for slot in &mut state.slots {
-            has_discarded |= slot.recorder.opt_out(opt_out.entity);
+            if let Some(episode) = slot.recorder.opt_out(opt_out.entity) {
+                has_discarded = true;
+                slot.recorder.counters().remove_tags(state.run.episode_id(episode));
+            }
         }
         if has_discarded && let Some(exporter) = &state.exporter {
             // The journal may hold the beginning of the episode, which a recovery would find there.

@@ -16,7 +16,7 @@ pub enum SetupError {
     )]
     Pool(String),
     /// `ExperiencePlugin` was not added before.
-    #[error("recording `{0}` was added to an app without `ExperiencePlugin`: add `ExperiencePlugins` before it")]
+    #[error("recording `{0}` was added to an app without `ExperiencePlugin`: add the plugin first")]
     NoPlugin(String),
     /// The first capture has already run.
     #[error("recording `{0}` was added after the first capture: add recordings while the app is being set up")]

@@ -257,6 +257,19 @@ fn opting_out_holds_when_no_capture_follows() {
 }
 
 #[test]
+fn opting_out_removes_the_tags_of_the_discarded_episode() {
+    let mut test = play(Recording::new("player"));
+    let player = test.world_mut().spawn((Player, Age(0.0))).id();
+    test.ticks(3);
+    let mut experience = test.world_mut().resource_mut::<Experience>();
+    experience.tag_episode("player", player, "lucky").unwrap();
+    test.world_mut().entity_mut(player).insert(DoNotRecord);
+    test.ticks(1);
+    test.finish();
+    assert!(test.report().tags.is_empty(), "{:?}", test.report().tags);
+}
+
+#[test]
 fn opting_out_and_in_between_two_captures_discards_the_episode() {
     let mut test = play(Recording::new("player"));
     let player = test.world_mut().spawn((Player, Age(0.0))).id();

@@ -9,6 +9,7 @@ use crate::{
 };
 use bevy_app::prelude::*;
 use bevy_ecs::{
+    archetype::Archetype,
     component::ComponentCloneBehavior,
     entity::{EntityCloner, EntityHashMap, SceneEntityMapper},
     prelude::*,
@@ -48,7 +49,7 @@ fn save(world: &World) -> SavedWorld {
         entities: Vec::new(),
         resources: Vec::new(),
     };
-    for entity in world.archetypes().iter().flat_map(|archetype| archetype.entities()) {
+    for entity in world.archetypes().iter().flat_map(Archetype::entities) {
         let entity = world.entity(entity.id());
         let is_resource = entity.contains::<IsResource>();
         let mut components = Vec::new();

@@ -67,14 +67,11 @@ impl Recorder {
     ///
     /// Not staged, because there may be no further capture: fixed ticks stop while the game is paused, and the app can exit.
     ///
-    /// Returns whether the player had an open episode.
-    pub(crate) fn opt_out(&mut self, entity: Entity) -> bool {
-        let Some(slot) = self.players.get_mut(entity) else {
-            return false;
-        };
-        let was_open = slot.is_open();
+    /// Returns the run's number of the episode, if one was open.
+    pub(crate) fn opt_out(&mut self, entity: Entity) -> Option<u32> {
+        let slot = self.players.get_mut(entity).filter(|slot| slot.is_open())?;
         slot.discard_episode(&self.context);
-        was_open
+        Some(slot.episode())
     }
 
     /// Stages that a player leaves: it is being despawned or loses the marker, and its components can still be read.
