@@ -63,8 +63,9 @@ impl Iterator for Episodes {
                 }
             }
             let path = self.shards.next()?;
-            match ShardReader::open(&self.schema, &path).and_then(|shard| ShardEpisodes::new(&shard, None)) {
-                Ok(shard) => self.current = Some(shard),
+            let shard = ShardReader::open(&self.schema, &path);
+            match shard.and_then(|shard| shard.map(|shard| ShardEpisodes::new(&shard, None)).transpose()) {
+                Ok(shard) => self.current = shard,
                 Err(error) => return Some(Err(error)),
             }
         }

@@ -4,7 +4,7 @@ use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, dataset_builder::save_account,
     overview::unfinished, progress::ProgressMeter, shard::ShardReader,
 };
-use crate::sink::{encoding::ShardEncoding, layout};
+use crate::sink::{encoding::ShardEncoding, layout, partial};
 use arrow_array::BooleanArray;
 use arrow_select::filter::filter_record_batch;
 use experience_arrow::columns::{BatchColumns, ColumnId};
@@ -44,7 +44,9 @@ pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progres
     }
     let mut meter = ProgressMeter::new(total, watch);
     for recording in dataset.recordings() {
-        erase_from(recording, agent, &mut erased, &mut meter)?;
+        let outcome = erase_from(recording, agent, &mut erased, &mut meter);
+        partial::remove_if_empty(recording.path());
+        outcome?;
     }
     for recording in dataset.recordings() {
         verify(recording, agent)?;
@@ -75,12 +77,14 @@ fn erase_from(
     // All shards are rewritten before the first is replaced, so most errors leave the recording unchanged.
     let mut rewritten = Vec::new();
     for path in recording.shards()? {
-        let shard = ShardReader::open(recording.schema(), &path)?;
+        let Some(shard) = ShardReader::open(recording.schema(), &path)? else {
+            continue;
+        };
         if shard
             .bounds(ColumnId::AgentId)
             .is_none_or(|(min, max)| (min..=max).contains(&agent))
         {
-            rewritten.extend(rewrite_without(&shard, agent, meter)?);
+            rewritten.extend(rewrite_without(recording.path(), &shard, agent, meter)?);
         } else {
             meter.add(usize::try_from(shard.rows()).unwrap_or(0));
         }
@@ -137,6 +141,7 @@ fn erase_from(
 /// Other rows are copied with columns that this crate does not know. Row groups are kept, so that no episode is divided between
 /// two.
 fn rewrite_without(
+    recording: &Path,
     shard: &ShardReader,
     agent: i64,
     meter: &mut ProgressMeter,
@@ -147,7 +152,7 @@ fn rewrite_without(
     }
     let schema = shard.arrow_schema().clone();
     let properties = ShardEncoding::default().properties(&schema).map_err(encode)?;
-    let file = AtomicFile::create(shard.path()).map_err(DatasetError::io("create", shard.path()))?;
+    let file = partial::replace(recording, shard.path()).map_err(DatasetError::io("replace", shard.path()))?;
     let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(encode)?;
     let mut erased: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     let mut rows = 0;
@@ -217,7 +222,9 @@ fn erase_from_account(recording: &RecordingData, account: &mut RunAccount, agent
         if !existing.contains(&path) {
             continue;
         }
-        let open = ShardReader::open(recording.schema(), &path)?;
+        let Some(open) = ShardReader::open(recording.schema(), &path)? else {
+            continue;
+        };
         if open.rows() != shard.transitions {
             shard.transitions = open.rows();
             shard.episodes = count_episodes(&open)?;
@@ -251,7 +258,9 @@ fn verify(recording: &RecordingData, agent: i64) -> Result<(), DatasetError> {
     let mut ignore = |_| {};
     for path in recording.shards()? {
         let shard = ShardReader::open(recording.schema(), &path)?;
-        if contains(&shard, agent, &mut ProgressMeter::new(0, &mut ignore))? {
+        if let Some(shard) = shard
+            && contains(&shard, agent, &mut ProgressMeter::new(0, &mut ignore))?
+        {
             return Err(still_present(&path));
         }
     }

@@ -184,7 +184,12 @@ impl<'a> RecordingMerger<'a> {
     /// Copies the shards of a source with the same schema.
     fn copy(&mut self, source: &RecordingData, meter: &mut ProgressMeter) -> Result<(), DatasetError> {
         for path in source.shards()? {
-            let shard = ShardReader::open(source.schema(), &path)?;
+            let Some(shard) = ShardReader::open(source.schema(), &path)? else {
+                return Err(DatasetError::write(
+                    &path,
+                    "another process removed the shard during the merge; merge again, or after the process has ended",
+                ));
+            };
             meter.add(usize::try_from(shard.rows()).unwrap_or(0));
             let Some(name) = path.file_name() else { continue };
             let to = self.folder.join(layout::DATA).join(name);

@@ -17,7 +17,8 @@ use parquet::{
     file::statistics::Statistics,
 };
 use std::{
-    fs::File,
+    fs::{self, File},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -37,18 +38,25 @@ pub(super) struct ShardReader {
 }
 
 impl ShardReader {
-    pub(super) fn open(schema: &Arc<Schema>, path: &Path) -> Result<Self, DatasetError> {
-        let file = File::open(path).map_err(DatasetError::io("open", path))?;
+    /// Opens the shard at `path`. Returns `None` if it was removed since its folder was listed, by retention or an erasure.
+    pub(super) fn open(schema: &Arc<Schema>, path: &Path) -> Result<Option<Self>, DatasetError> {
+        let file = match File::open(path) {
+            // A link whose target is missing is an error.
+            Err(_) if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
+                return Ok(None);
+            }
+            opened => opened.map_err(DatasetError::io("open", path))?,
+        };
         let len = file.metadata().map_err(DatasetError::io("read", path))?.len();
         let metadata = catch_decoder_panic(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
         check_schema(schema, metadata.schema()).map_err(|reason| DatasetError::damaged(path, reason))?;
         check_offsets(&metadata, len).map_err(|reason| DatasetError::damaged(path, reason))?;
-        Ok(Self {
+        Ok(Some(Self {
             schema: schema.clone(),
             path: path.to_owned(),
             file,
             metadata,
-        })
+        }))
     }
 
     pub(super) fn path(&self) -> &Path {

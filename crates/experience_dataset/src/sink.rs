@@ -11,6 +11,7 @@ pub(crate) mod experience;
 pub(crate) mod files;
 pub(crate) mod layout;
 mod lock;
+pub(crate) mod partial;
 mod read;
 pub(crate) mod recording_folder;
 pub(crate) mod recovery;

@@ -160,7 +160,7 @@ pub(super) fn validate(recording: &RecordingData, watch: &mut dyn FnMut(Progress
     let mut shards = Vec::new();
     for path in recording.shards()? {
         match ShardReader::open(recording.schema(), &path) {
-            Ok(shard) => shards.push(shard),
+            Ok(shard) => shards.extend(shard),
             Err(error) => {
                 index.add_unreadable(&path);
                 validation.add(Rule::File, &path, (None, None), damage(error)?);

@@ -244,7 +244,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         recovered.lost = report.dropped.saturating_sub(report.non_finite);
         account.update(folder, &report)?;
     }
-    shards.remove_unfinished();
+    shards.remove_unfinished(folder);
     // The rings are removed before the journal, which holds their paths. What they held is in shards, or unreadable.
     for ring in rings {
         disk::remove_unfinished(&ring.path);

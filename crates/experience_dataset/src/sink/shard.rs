@@ -1,6 +1,6 @@
 //! Writer of one shard: a Parquet file of whole episodes, visible to readers when it is complete.
 
-use super::{encoding::ShardEncoding, files::io_error, shard_file::ShardFile};
+use super::{encoding::ShardEncoding, files::io_error, layout, partial, shard_file::ShardFile};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use experience_arrow::EpisodeSlice;
@@ -36,19 +36,18 @@ pub(super) struct ShardEncoder {
 }
 
 impl ShardEncoder {
-    /// Begins the shard `name` in `folder`, as `<name>.tmp`.
+    /// Begins the shard `name` of the folder `recording`.
     pub(super) fn create(
-        folder: &Path,
+        recording: &Path,
         name: String,
         schema: &SchemaRef,
         encoding: ShardEncoding,
     ) -> Result<Self, SinkError> {
-        let path = folder.join(&name);
-        let temporary = folder.join(format!("{name}.tmp"));
-        let file = ShardFile::create(&path, temporary.clone()).map_err(io_error("create", &temporary))?;
+        let path = recording.join(layout::DATA).join(&name);
+        let file = partial::create(recording, &name).map_err(io_error("create", &partial::path(recording, &name)))?;
         let writer = encoding
             .properties(schema)
-            .and_then(|properties| ArrowWriter::try_new(file, schema.clone(), Some(properties)))
+            .and_then(|properties| ArrowWriter::try_new(ShardFile::new(file), schema.clone(), Some(properties)))
             .map_err(|error| encoding_error(&path, &error))?;
         Ok(Self {
             writer,

@@ -1,10 +1,7 @@
 //! The output file of a shard's Parquet writer, which buffers in memory what a full disk refuses.
 
 use experience_export::disk::atomic::AtomicFile;
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::io::{self, Write};
 
 /// An [`AtomicFile`] whose writes never fail: bytes wait in memory until [`drain`](Self::drain) writes them.
 ///
@@ -17,12 +14,11 @@ pub(super) struct ShardFile {
 }
 
 impl ShardFile {
-    /// Begins the file that will be at `path`, under the name `temporary` in the same folder.
-    pub(super) fn create(path: &Path, temporary: PathBuf) -> io::Result<Self> {
-        Ok(Self {
-            file: AtomicFile::create_as(path, temporary)?,
+    pub(super) fn new(file: AtomicFile) -> Self {
+        Self {
+            file,
             waiting: Vec::new(),
-        })
+        }
     }
 
     /// Writes the waiting bytes. Those that could not be written keep waiting.
@@ -72,7 +68,7 @@ mod tests {
         let path = folder.path().join("shard");
         // The creation of the file and the first write succeed.
         let faults = Faults::plan(2, Fault::Full);
-        let mut file = ShardFile::create(&path, folder.path().join("shard.tmp")).unwrap();
+        let mut file = ShardFile::new(AtomicFile::create_as(&path, folder.path().join("shard.tmp")).unwrap());
         file.write_all(b"before ").unwrap();
         file.drain().unwrap();
         file.write_all(b"while ").unwrap();

@@ -6,7 +6,7 @@ use super::{
     batches::batches,
     card, layout,
     lock::RunLock,
-    recording_folder, recovery, retention,
+    partial, recording_folder, recovery, retention,
     shard::{FinishedShard, ShardAccount, ShardEncoder},
 };
 use core::fmt;
@@ -151,6 +151,7 @@ impl DatasetWriter {
             let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
             tracing::error!("{lost} transitions could not be written to `{}`", self.folder.display());
         }
+        partial::remove_if_empty(&self.folder);
         let saved = self.save_account(report);
         if let Some(recovery) = self.recovery.take() {
             // The thread logs its own errors. It ends soon: it copies at most what an earlier process had in memory.
@@ -177,7 +178,7 @@ impl DatasetWriter {
         if self.open.is_none() {
             let name = layout::shard_name(self.account.run, self.next_shard);
             let shard = ShardEncoder::create(
-                &self.folder.join(layout::DATA),
+                &self.folder,
                 name,
                 self.encoder.arrow_schema(),
                 self.settings.encoding.clone(),

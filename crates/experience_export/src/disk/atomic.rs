@@ -27,10 +27,15 @@ pub struct AtomicFile {
 impl AtomicFile {
     /// Begins the file that will be at `path`, under a temporary name in the same folder.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Self::create_as(path, temporary(parent(path)))
+        Self::create_in(path, parent(path))
     }
 
-    /// Begins the file that will be at `path`, under the name `temporary` in the same folder.
+    /// Begins the file that will be at `path`, under a temporary name in `folder`, which is on the same file system.
+    pub fn create_in(path: &Path, folder: &Path) -> io::Result<Self> {
+        Self::create_as(path, temporary(folder))
+    }
+
+    /// Begins the file that will be at `path`, at the path `temporary` on the same file system.
     pub fn create_as(path: &Path, temporary: PathBuf) -> io::Result<Self> {
         Ok(Self {
             file: Some(DiskFile::create_new(&temporary)?),

@@ -1,7 +1,7 @@
 //! The committed shards of an unfinished run, with their episodes and the totals of each agent.
 
 use super::{super::shard::ShardAccount, recovered_state::RecoveredState};
-use crate::sink::{account::RunAccount, files::io_error, layout, read::for_each_batch};
+use crate::sink::{account::RunAccount, files::io_error, layout, partial, read::for_each_batch};
 use experience_arrow::columns::ColumnId;
 use experience_core::{
     account::{AgentTotals, RunReport},
@@ -11,7 +11,7 @@ use experience_core::{
 use experience_export::{SinkError, disk};
 use std::{
     collections::{BTreeMap, HashSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -27,7 +27,7 @@ pub(super) struct RunShards {
 impl RunShards {
     /// Reads every shard of the run.
     pub(super) fn read(folder: &Path, schema: &Schema, run: RunId) -> Result<Self, SinkError> {
-        let data = folder.join(layout::DATA);
+        let (data, partial) = (folder.join(layout::DATA), folder.join(layout::PARTIAL));
         let mut shards = Self {
             shards: Vec::new(),
             episodes: HashSet::new(),
@@ -36,18 +36,25 @@ impl RunShards {
             unfinished: Vec::new(),
         };
         let mut names = Vec::new();
-        for entry in fs::read_dir(&data).map_err(io_error("list", &data))? {
-            let name = entry.map_err(io_error("list", &data))?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let final_name = name.strip_suffix(".tmp").unwrap_or(name);
-            let Some(index) = layout::shard_index(run, final_name) else {
-                continue;
+        // Runs of 0.1.0 wrote unfinished shards to `data/`.
+        for part in [&data, &partial] {
+            let entries = match fs::read_dir(part) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && part == &partial => continue,
+                entries => entries.map_err(io_error("list", part))?,
             };
-            shards.next_index = shards.next_index.max(index.saturating_add(1));
-            if final_name == name {
-                names.push(name.to_owned());
-            } else {
-                shards.unfinished.push(data.join(name));
+            for entry in entries {
+                let name = entry.map_err(io_error("list", part))?.file_name();
+                let Some(name) = name.to_str() else { continue };
+                let final_name = name.strip_suffix(layout::UNFINISHED).unwrap_or(name);
+                let Some(index) = layout::shard_index(run, final_name) else {
+                    continue;
+                };
+                shards.next_index = shards.next_index.max(index.saturating_add(1));
+                if final_name != name {
+                    shards.unfinished.push(part.join(name));
+                } else if part == &data {
+                    names.push(name.to_owned());
+                }
             }
         }
         names.sort();
@@ -157,9 +164,10 @@ impl RunShards {
     }
 
     /// Removes the shards that were not committed when the process died.
-    pub(super) fn remove_unfinished(&self) {
+    pub(super) fn remove_unfinished(&self, folder: &Path) {
         for path in &self.unfinished {
             disk::remove_unfinished(path);
         }
+        partial::remove_if_empty(folder);
     }
 }
