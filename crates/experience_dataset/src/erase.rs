@@ -159,7 +159,13 @@ fn rewrite_without(
     for group in 0..shard.row_groups() {
         for batch in shard.row_group(group)? {
             let batch = batch?;
-            let kept = erase_rows(shard.columns(&batch), agent, &mut erased);
+            let ids = [
+                ColumnId::AgentId,
+                ColumnId::Run,
+                ColumnId::Terminated,
+                ColumnId::Truncated,
+            ];
+            let kept = erase_rows(shard.columns(&shard.conform(&ids, &batch)?), agent, &mut erased);
             let kept = filter_record_batch(&batch, &kept)
                 .map_err(|error| DatasetError::damaged(shard.path(), error.to_string()))?;
             rows += kept.num_rows();

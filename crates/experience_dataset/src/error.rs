@@ -42,6 +42,18 @@ pub enum DatasetError {
         /// The reason and the remedy.
         reason: String,
     },
+    /// The columns of a shard are not those of its recording.
+    #[error(
+        "`{}` has another schema than its recording: {reason}; write its columns with their names, types and list lengths, or move \
+         it out of the dataset",
+        path.display()
+    )]
+    OtherSchema {
+        /// The shard.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
     /// The content of a file is invalid.
     #[error("`{}` is damaged: {reason}; restore it from a copy, or move it out of the dataset", path.display())]
     Damaged {
@@ -65,6 +77,13 @@ impl DatasetError {
         Self::Write {
             path: path.to_owned(),
             reason: reason.to_string(),
+        }
+    }
+
+    pub(super) fn other_schema(path: &Path, reason: impl Into<String>) -> Self {
+        Self::OtherSchema {
+            path: path.to_owned(),
+            reason: reason.into(),
         }
     }
 

@@ -116,6 +116,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
 fn reason(error: DatasetError) -> String {
     match error {
         DatasetError::Damaged { reason, .. } => reason,
+        DatasetError::OtherSchema { reason, .. } => format!("it has another schema: {reason}"),
         DatasetError::Io { source, .. } => source.to_string(),
         other => other.to_string(),
     }

@@ -195,8 +195,7 @@ fn check_shard(
     for batch in shard.batches(&columns, None)? {
         let batch = batch?;
         let view = shard.columns(&batch);
-        let columns =
-            EpisodeColumns::new(shard.schema(), view).map_err(|reason| DatasetError::damaged(shard.path(), reason))?;
+        let columns = EpisodeColumns::new(shard.schema(), view);
         rows.check(shard.path(), view, &columns, index, validation);
         meter.add(batch.num_rows());
     }
@@ -207,6 +206,7 @@ fn check_shard(
 fn damage(error: DatasetError) -> Result<String, DatasetError> {
     match error {
         DatasetError::Damaged { reason, .. } => Ok(reason),
+        DatasetError::OtherSchema { reason, .. } => Ok(format!("it has another schema: {reason}")),
         other => Err(other),
     }
 }

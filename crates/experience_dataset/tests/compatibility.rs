@@ -75,7 +75,10 @@ fn shards_that_a_killed_process_was_writing_are_removed() {
     assert!(recovered.failed.is_empty(), "{recovered:?}");
     assert!(unfinished(&dataset).is_empty());
     assert!(!partial.exists());
-    let names: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> = fs::read_dir(&data)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     // Their indexes are not used again.
     assert_eq!(names, ["0f91225a-00005.parquet"]);
 }

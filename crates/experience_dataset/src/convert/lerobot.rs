@@ -17,6 +17,7 @@
 //!
 //! Final observations are omitted, because a frame holds the observation before an action.
 
+use crate::sink::ROW_GROUP_BYTES;
 use crate::{
     DatasetError, Profile, Progress, RecordingData, ValueProfile, dataset_builder::create_folder,
     progress::ProgressMeter,
@@ -232,7 +233,11 @@ impl<'a> FrameWriter<'a> {
             .map_err(|error| DatasetError::write(&path, error))?;
         let writer = match &mut self.open {
             Some(writer) => writer,
-            None => self.open.insert(writer(&path, &self.arrow)?),
+            None => {
+                let row = batch.get_array_memory_size() / batch.num_rows().max(1);
+                self.open
+                    .insert(writer(&path, &self.arrow, ROW_GROUP_BYTES / row.max(1))?)
+            }
         };
         writer
             .write(&batch)
@@ -312,9 +317,11 @@ impl<'a> FrameWriter<'a> {
     }
 }
 
-fn writer(path: &Path, schema: &Arc<ArrowSchema>) -> Result<ArrowWriter<AtomicFile>, DatasetError> {
+/// Begins a file whose row groups have at most `rows` rows.
+fn writer(path: &Path, schema: &Arc<ArrowSchema>, rows: usize) -> Result<ArrowWriter<AtomicFile>, DatasetError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(rows.max(1)))
         .build();
     let folder = disk::parent(path);
     disk::create_folders(folder).map_err(DatasetError::io("create", folder))?;
@@ -323,7 +330,7 @@ fn writer(path: &Path, schema: &Arc<ArrowSchema>) -> Result<ArrowWriter<AtomicFi
 }
 
 fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), DatasetError> {
-    let mut writer = writer(path, &batch.schema())?;
+    let mut writer = writer(path, &batch.schema(), batch.num_rows())?;
     writer.write(batch).map_err(|error| DatasetError::write(path, error))?;
     commit(writer, path)
 }

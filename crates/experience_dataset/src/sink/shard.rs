@@ -12,8 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A row group is closed early when it holds more encoded bytes than this, which bounds rows of images.
-const ROW_GROUP_BYTES: usize = 32 << 20;
+/// The maximum size of a row group's columns before they are encoded, in bytes, unless one batch is larger.
+///
+/// Readers decode a whole row group to read its first row, and some hold it several times.
+pub(crate) const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// A finished shard, as the account of its run lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ pub struct ShardAccount {
 pub(super) struct ShardEncoder {
     writer: ArrowWriter<ShardFile>,
     encoding: ShardEncoding,
+    /// The size of the open row group's columns before they were encoded, in bytes.
+    group_bytes: usize,
     opened: Instant,
     path: PathBuf,
     account: ShardAccount,
@@ -52,6 +56,7 @@ impl ShardEncoder {
         Ok(Self {
             writer,
             encoding,
+            group_bytes: 0,
             opened: Instant::now(),
             path,
             account: ShardAccount {
@@ -66,26 +71,31 @@ impl ShardEncoder {
     pub(super) fn write(&mut self, batch: &RecordBatch, slices: &[EpisodeSlice<'_>]) -> Result<(), SinkError> {
         let first_slices = slices.iter().filter(|slice| slice.steps.start == 0);
         let episodes = first_slices.clone().count();
-        if episodes > 0 {
-            // Counted with all of their rows, so that no episode is divided between two row groups.
-            self.close_full_row_group(first_slices.map(|slice| slice.episode.len()).sum())?;
-        }
+        let bytes = batch.get_array_memory_size();
+        // Episodes are counted with all of their rows, so that a row group ends between two of them. One that is larger than
+        // the limit is divided.
+        let rows = first_slices.map(|slice| slice.episode.len()).sum();
+        let whole = rows * bytes / batch.num_rows().max(1);
+        self.close_full_row_group(rows, whole.max(bytes))?;
         self.writer
             .write(batch)
             .map_err(|error| encoding_error(&self.path, &error))?;
+        self.group_bytes += bytes;
         self.account.episodes += episodes as u64;
         self.account.transitions += batch.num_rows() as u64;
         Ok(())
     }
 
-    /// Closes the row group if `more` rows would exceed its limit.
-    fn close_full_row_group(&mut self, more: usize) -> Result<(), SinkError> {
-        let rows = self.writer.in_progress_rows();
-        let is_full = rows + more > self.encoding.row_group_rows;
-        if rows > 0 && (is_full || self.writer.in_progress_size() > ROW_GROUP_BYTES) {
+    /// Closes the row group if `rows` more rows of new episodes, or `bytes` more bytes, would exceed its limits.
+    fn close_full_row_group(&mut self, rows: usize, bytes: usize) -> Result<(), SinkError> {
+        let before = self.writer.in_progress_rows();
+        let is_full = (rows > 0 && before + rows > self.encoding.row_group_rows)
+            || self.group_bytes.saturating_add(bytes) > ROW_GROUP_BYTES;
+        if before > 0 && is_full {
             self.writer
                 .flush()
                 .map_err(|error| encoding_error(&self.path, &error))?;
+            self.group_bytes = 0;
         }
         Ok(())
     }
