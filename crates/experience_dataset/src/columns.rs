@@ -2,9 +2,9 @@
 
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array,
-    PrimitiveArray, StringArray,
+    StringArray,
     cast::AsArray,
-    types::{Float32Type, Float64Type, Int32Type, Int64Type},
+    types::{Float32Type, Int32Type},
 };
 use arrow_buffer::Buffer;
 use experience_arrow::{
