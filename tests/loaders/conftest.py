@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pandas
@@ -58,6 +59,23 @@ def summary() -> dict:
     if not named:
         pytest.skip("EXPERIENCE_SUMMARY names no file")
     return json.loads(Path(named).read_text())
+
+
+@pytest.fixture(scope="module")
+def arena() -> str:
+    """The command `arena`."""
+    command = os.environ.get("EXPERIENCE_ARENA")
+    if not command:
+        pytest.skip("EXPERIENCE_ARENA names no command")
+    return command
+
+
+@pytest.fixture(scope="module")
+def small_dataset(arena: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of the arena with one finished run of a few seconds."""
+    out = tmp_path_factory.mktemp("small") / "arena"
+    subprocess.run([arena, "--out", out, "--ticks", "300"], check=True, capture_output=True)
+    return out
 
 
 def load_pyarrow(recording: Path, cache: Path) -> Rows:

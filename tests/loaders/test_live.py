@@ -1,6 +1,5 @@
 """A dataset that a game writes, and one that a killed game has left, read with each loader."""
 
-import os
 import signal
 import subprocess
 import time
@@ -22,38 +21,23 @@ READERS = {
     "pandas": lambda data: len(pandas.read_parquet(data, columns=["step"])),
     "polars": lambda data: polars.scan_parquet(data).select(polars.len()).collect().item(),
     "polars glob": lambda data: polars.scan_parquet(data / "*").select(polars.len()).collect().item(),
-    "duckdb": lambda data: duckdb.sql(f"SELECT count(*) FROM '{data}/*'").fetchall()[0][0],
-    "duckdb, whole dataset": lambda data: duckdb.sql(f"SELECT count(*) FROM '{data.parent.parent}/**/*.parquet'").fetchall()[0][0],
+    "duckdb": lambda data: duckdb.sql(f"SELECT count(*) FROM read_parquet('{data}/*')").fetchall()[0][0],
+    "duckdb, all folders": lambda data: duckdb.sql(
+        f"SELECT count(*) FROM read_parquet('{data.parent.parent}/**/*.parquet')"
+    ).fetchall()[0][0],
     "datasets": lambda data: sum(1 for _ in datasets.load_dataset(str(data), split="train", streaming=True).take(3)),
 }
 
 
 @pytest.fixture(scope="module")
-def arena() -> str:
-    """The command `arena`."""
-    command = os.environ.get("EXPERIENCE_ARENA")
-    if not command:
-        pytest.skip("EXPERIENCE_ARENA names no command")
-    return command
-
-
-@pytest.fixture(scope="module")
-def written(arena: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset with one finished run."""
-    out = tmp_path_factory.mktemp("live") / "arena"
-    subprocess.run([arena, "--out", out, "--ticks", "300"], check=True, capture_output=True)
-    return out
-
-
-@pytest.fixture(scope="module")
-def game(arena: str, written: Path) -> Iterator[subprocess.Popen]:
+def game(arena: str, small_dataset: Path) -> Iterator[subprocess.Popen]:
     """A game that writes to the dataset, in real time."""
     game = subprocess.Popen(
-        [arena, "--out", written, "--realtime", "--churn", "--ticks", "1000000"],
+        [arena, "--out", small_dataset, "--realtime", "--churn", "--ticks", "1000000"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    partial = written / "fighter" / "partial"
+    partial = small_dataset / "fighter" / "partial"
     deadline = time.monotonic() + 60
     while not (partial.is_dir() and any(partial.iterdir())):
         assert game.poll() is None and time.monotonic() < deadline, "the game writes no shard"
@@ -69,16 +53,16 @@ def read_repeatedly(data: Path) -> None:
             assert reader(data) > 0, name
 
 
-def test_a_folder_that_is_being_written_can_be_read(game: subprocess.Popen, written: Path) -> None:
-    data = written / "fighter" / "data"
+def test_a_folder_that_is_being_written_can_be_read(game: subprocess.Popen, small_dataset: Path) -> None:
+    data = small_dataset / "fighter" / "data"
     assert all(path.suffix == ".parquet" for path in data.iterdir())
     read_repeatedly(data)
     assert game.poll() is None
 
 
-def test_a_folder_that_a_killed_game_has_left_can_be_read(game: subprocess.Popen, written: Path) -> None:
+def test_a_folder_that_a_killed_game_has_left_can_be_read(game: subprocess.Popen, small_dataset: Path) -> None:
     game.send_signal(signal.SIGKILL)
     game.wait()
-    partial = written / "fighter" / "partial"
+    partial = small_dataset / "fighter" / "partial"
     assert any(partial.iterdir()), "the game was writing no shard"
-    read_repeatedly(written / "fighter" / "data")
+    read_repeatedly(small_dataset / "fighter" / "data")

@@ -22,7 +22,7 @@ def sections() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for document in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs" / "src").glob("*.md"))]:
         # A heading, or a snippet.
-        for heading, snippet in re.findall(r"^#+ (.+)$|^```python\n(.*?)^```$", without_comments(document), re.M | re.S):
+        for heading, snippet in re.findall(r"^#+ ([^\n]+)$|^```python\n(.*?)^```$", without_comments(document), re.M | re.S):
             if heading:
                 section = f"{document.name}: {heading}"
             else:
