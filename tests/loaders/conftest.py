@@ -2,10 +2,9 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
-import datasets
-import duckdb
 import pandas
 import pyarrow.parquet
 import pytest
@@ -62,6 +61,23 @@ def summary() -> dict:
     return json.loads(Path(named).read_text())
 
 
+@pytest.fixture(scope="module")
+def arena() -> str:
+    """The command `arena`."""
+    command = os.environ.get("EXPERIENCE_ARENA")
+    if not command:
+        pytest.skip("EXPERIENCE_ARENA names no command")
+    return command
+
+
+@pytest.fixture(scope="module")
+def small_dataset(arena: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of the arena with one finished run of a few seconds."""
+    out = tmp_path_factory.mktemp("small") / "arena"
+    subprocess.run([arena, "--out", out, "--ticks", "300"], check=True, capture_output=True)
+    return out
+
+
 def load_pyarrow(recording: Path, cache: Path) -> Rows:
     return rows_of_arrow(pyarrow.parquet.read_table(recording / "data"))
 
@@ -70,17 +86,30 @@ def load_pandas(recording: Path, cache: Path) -> Rows:
     return rows_of_pandas(pandas.read_parquet(recording / "data"))
 
 
+def load_polars(recording: Path, cache: Path) -> Rows:
+    import polars
+
+    return rows_of_arrow(polars.read_parquet(recording / "data").to_arrow())
+
+
 def load_datasets(recording: Path, cache: Path) -> Rows:
+    import datasets
+
     loaded = datasets.load_dataset(str(recording.parent), recording.name, split="train", cache_dir=str(cache))
     return rows_of_arrow(loaded.with_format("arrow")[:])
 
 
 def load_duckdb(recording: Path, cache: Path) -> Rows:
+    import duckdb
+
     shards = str(recording / "data" / "*.parquet")
     return rows_of_arrow(duckdb.sql("SELECT * FROM read_parquet($shards)", params={"shards": shards}).to_arrow_table())
 
 
-LOADERS = {"pyarrow": load_pyarrow, "pandas": load_pandas, "datasets": load_datasets, "duckdb": load_duckdb}
+LOADERS = {"pyarrow": load_pyarrow, "pandas": load_pandas}
+# The environment with the oldest versions has pyarrow and pandas alone.
+if "EXPERIENCE_OLDEST" not in os.environ:
+    LOADERS |= {"polars": load_polars, "datasets": load_datasets, "duckdb": load_duckdb}
 
 
 @pytest.fixture(scope="session", params=LOADERS)

@@ -42,6 +42,13 @@ class Rows:
         return numpy.concatenate((self.first[1:], [True]))
 
 
+# Loaders give lists and strings of several widths.
+LISTS = (pyarrow.types.is_fixed_size_list, pyarrow.types.is_list, pyarrow.types.is_large_list)
+STRINGS = (pyarrow.types.is_dictionary, pyarrow.types.is_string, pyarrow.types.is_large_string)
+if hasattr(pyarrow.types, "is_string_view"):
+    STRINGS += (pyarrow.types.is_string_view,)
+
+
 def bits(values: numpy.ndarray) -> numpy.ndarray:
     """Floats as integers, so that a NaN equals itself and the two zeros differ."""
     return values.view(numpy.uint32)
@@ -54,9 +61,9 @@ def rows_of_arrow(table: pyarrow.Table) -> Rows:
         if isinstance(column, pyarrow.ChunkedArray):
             column = column.chunk(0)
         kind = column.type
-        if pyarrow.types.is_fixed_size_list(kind) or pyarrow.types.is_list(kind):
+        if any(is_kind(kind) for is_kind in LISTS):
             columns[name] = lines(column)
-        elif pyarrow.types.is_dictionary(kind) or pyarrow.types.is_string(kind):
+        elif any(is_kind(kind) for is_kind in STRINGS):
             columns[name] = numpy.array(column.to_pylist(), dtype=object)
         else:
             # Nulls become 0; the masks of `Rows` tell them apart.

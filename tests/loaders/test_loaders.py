@@ -3,8 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-import datasets
-import duckdb
 import numpy
 import pyarrow.parquet
 
@@ -152,20 +150,6 @@ def test_all_players_of_a_tick_of_a_match_can_be_joined(rows: Rows) -> None:
     assert (time[where] == rows["timestamp"]).all()
 
 
-def test_duckdb_joins_players_by_tick(recording: Path) -> None:
-    query = """
-        SELECT a.run, count(*) AS pairs, bool_and(a.timestamp = b.timestamp) AS together
-        FROM read_parquet($shards) a
-        JOIN read_parquet($shards) b
-          ON a.run = b.run AND a.match_id IS NOT DISTINCT FROM b.match_id AND a.tick = b.tick AND a.agent_id < b.agent_id
-        GROUP BY a.run ORDER BY pairs LIMIT 1
-    """
-    joined = duckdb.sql(query, params={"shards": str(recording / "data" / "*.parquet")}).fetchall()
-    assert joined, "no tick has two players"
-    [(_, pairs, together)] = joined
-    assert pairs > 0 and together
-
-
 def test_all_shards_have_one_schema(shards: list[Path]) -> None:
     one = pyarrow.parquet.read_schema(shards[0])
     for shard in shards[1:]:
@@ -185,17 +169,3 @@ def test_a_shard_holds_whole_episodes_in_order(shards: list[Path], runs: list[di
         assert len(numpy.unique(ids)) == starts.sum(), "the rows of an episode are not contiguous"
         assert accounts[path.name]["episodes"] == int(starts.sum())
         assert accounts[path.name]["transitions"] == len(ids)
-
-
-def test_the_card_names_every_recording(root: Path) -> None:
-    recordings = sorted(path.parent.name for path in root.glob("*/experience.json"))
-    assert sorted(datasets.get_dataset_config_names(str(root))) == recordings
-
-
-def test_datasets_streams(recording: Path, experience: dict, tmp_path: Path) -> None:
-    streamed = datasets.load_dataset(
-        str(recording.parent), recording.name, split="train", streaming=True, cache_dir=str(tmp_path)
-    )
-    row = next(iter(streamed))
-    assert row["step"] == 0
-    assert len(row["observation"]) == len(experience["features"])

@@ -4,8 +4,11 @@
 //! [The table](crate) of the crate describes the columns.
 
 mod batch_columns;
+mod conform;
 
-pub use batch_columns::{BatchColumns, check_columns, value_at};
+pub use batch_columns::{BatchColumns, value_at};
+pub(crate) use conform::as_written;
+pub use conform::{ColumnError, check_columns, conform};
 
 use arrow_schema::{DataType, Field};
 use experience_core::schema::{Column, DType, Schema, Space};
@@ -144,7 +147,7 @@ impl ColumnId {
         fixed.to_owned()
     }
 
-    /// The type of the column.
+    /// The type of the column that is written.
     pub fn data_type(self, schema: &Schema) -> DataType {
         match self {
             Self::EpisodeId | Self::AgentId | Self::MatchId | Self::Run | Self::Tick | Self::Continues => {
@@ -152,6 +155,10 @@ impl ColumnId {
             }
             Self::Step | Self::Ticks => DataType::Int32,
             Self::Timestamp | Self::Reward => DataType::Float64,
+            // No list of some rows: pyarrow before 26 cannot read a null in a column of fixed-size lists.
+            Self::NextObservation if is_wide(schema) => {
+                DataType::List(Field::new_list_field(DataType::Float32, false).into())
+            }
             Self::Observation | Self::NextObservation => list(DataType::Float32, schema.observation_width()),
             Self::Action if schema.is_single_discrete() => DataType::Int64,
             Self::Action => list(DataType::Float32, schema.action_width()),
@@ -162,6 +169,14 @@ impl ColumnId {
             Self::ActionMask | Self::NextActionMask => list(DataType::Boolean, schema.action_mask_width()),
             Self::Changed => list(DataType::UInt8, schema.observation_width().div_ceil(8)),
             Self::Info(index) => column_type(&schema.info()[index]),
+        }
+    }
+
+    /// The type that the column is read as: every list has a fixed size. See [`conform`].
+    pub fn read_type(self, schema: &Schema) -> DataType {
+        match self {
+            Self::NextObservation => Self::Observation.data_type(schema),
+            _ => self.data_type(schema),
         }
     }
 

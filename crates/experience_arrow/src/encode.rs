@@ -4,10 +4,11 @@
 
 use crate::columns::{ColumnId, is_wide};
 use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeListArray, PrimitiveArray, StringArray,
+    ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeListArray, ListArray, PrimitiveArray,
+    StringArray,
     types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type},
 };
-use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType};
 use bytemuck::Pod;
 use core::{ops::Range, slice::ChunksExact};
@@ -117,16 +118,14 @@ impl<'a> TransitionRows<'a> {
             ColumnId::Observation => list(
                 &data_type,
                 scalars::<Float32Type>(gather(self.before(), layout.observation(), self.len)),
-                None,
             )?,
             ColumnId::NextObservation if is_wide(self.schema) => self.final_observations(&data_type)?,
             ColumnId::NextObservation => list(
                 &data_type,
                 scalars::<Float32Type>(gather(self.after(), layout.observation(), self.len)),
-                None,
             )?,
             ColumnId::Action if self.schema.is_single_discrete() => self.discrete_actions(),
-            ColumnId::Action => list(&data_type, self.packed_actions(), None)?,
+            ColumnId::Action => list(&data_type, self.packed_actions())?,
             ColumnId::ActionPart(index) => {
                 self.own_type(&self.schema.action()[index], layout.action_offsets()[index], &data_type)?
             }
@@ -136,9 +135,9 @@ impl<'a> TransitionRows<'a> {
             ColumnId::Terminated => self.flags(Outcome::Terminated),
             ColumnId::Truncated => self.flags(Outcome::Truncated),
             ColumnId::EndReason => self.reasons()?,
-            ColumnId::ActionMask => list(&data_type, self.mask(self.before()), None)?,
-            ColumnId::NextActionMask => list(&data_type, self.mask(self.after()), None)?,
-            ColumnId::Changed => list(&data_type, self.changed(), None)?,
+            ColumnId::ActionMask => list(&data_type, self.mask(self.before()))?,
+            ColumnId::NextActionMask => list(&data_type, self.mask(self.after()))?,
+            ColumnId::Changed => list(&data_type, self.changed())?,
             ColumnId::Continues => nullable(
                 self.slices
                     .iter()
@@ -215,16 +214,28 @@ impl<'a> TransitionRows<'a> {
 
     /// The final observation in the last row of each episode, and null in the others.
     fn final_observations(&self, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
-        let width = self.schema.observation_width();
-        let mut values = vec![0_f32; self.len * width];
+        let DataType::List(item) = data_type else {
+            unreachable!("the next observations of wide rows are lists of any size");
+        };
+        let mut values = Vec::new();
+        let mut lengths = vec![0; self.len];
         let mut valid = BooleanBufferBuilder::new(self.len);
         valid.append_n(self.len, false);
         for (last, episode) in self.last_rows() {
-            values[last * width..][..width].copy_from_slice(episode.row(episode.len()).observation());
+            let observation = episode.row(episode.len()).observation();
+            values.extend_from_slice(observation);
+            lengths[last] = observation.len();
             valid.set_bit(last, true);
         }
-        let values = Arc::new(PrimitiveArray::<Float32Type>::new(values.into(), None));
-        list(data_type, values, Some(NullBuffer::new(valid.finish())))
+        if i32::try_from(values.len()).is_err() {
+            return Err(ArrowError::OffsetOverflowError(values.len()));
+        }
+        Ok(Arc::new(ListArray::try_new(
+            item.clone(),
+            OffsetBuffer::from_lengths(lengths),
+            scalars::<Float32Type>(values),
+            Some(NullBuffer::new(valid.finish())),
+        )?))
     }
 
     /// A single discrete action as integers.
@@ -292,7 +303,7 @@ impl<'a> TransitionRows<'a> {
         if column.shape.is_empty() {
             Ok(values)
         } else {
-            list(data_type, values, None)
+            list(data_type, values)
         }
     }
 
@@ -373,7 +384,7 @@ fn nullable(values: impl Iterator<Item = Option<i64>>, len: usize) -> ArrayRef {
     Arc::new(PrimitiveArray::<Int64Type>::new(plain.into(), valid))
 }
 
-fn list(data_type: &DataType, values: ArrayRef, valid: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+fn list(data_type: &DataType, values: ArrayRef) -> Result<ArrayRef, ArrowError> {
     let DataType::FixedSizeList(item, width) = data_type else {
         unreachable!("only list columns are built here");
     };
@@ -381,6 +392,6 @@ fn list(data_type: &DataType, values: ArrayRef, valid: Option<NullBuffer>) -> Re
         item.clone(),
         *width,
         values,
-        valid,
+        None,
     )?))
 }

@@ -46,7 +46,7 @@
 //! | `action.<name>` | its own | if `action` alone loses information; see below |
 //! | `reward` | f64 | |
 //! | `reward.<term>` | f32 | |
-//! | `next_observation` | as `observation`, nullable | in every row; if an observation is over 1 KiB, only in the last row of an episode |
+//! | `next_observation` | as `observation`, nullable | in every row; if an observation is over 1 KiB, a list of variable size, only in the last row of an episode |
 //! | `terminated`, `truncated` | bool | true only on last rows |
 //! | `end_reason` | dictionary of strings, nullable | only on last rows |
 //! | `action_mask`, `next_action_mask` | fixed-size list of bool, `[K]` | if the schema has a mask |
@@ -69,7 +69,7 @@ pub use encode::EpisodeSlice;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Field, Schema as ArrowSchema, SchemaRef};
-use columns::{ColumnId, column_ids};
+use columns::{ColumnError, ColumnId, as_written, column_ids, conform};
 use experience_core::{schema::Schema, transition::Episode};
 use experience_export::SinkError;
 use std::{
@@ -168,6 +168,18 @@ impl BatchEncoder {
         self.accepts(episodes)?;
         let slices: Vec<_> = episodes.iter().map(EpisodeSlice::whole).collect();
         self.encode_slices(&slices)
+    }
+
+    /// The columns of `batch`, which another tool may have written, as this encoder writes them. Other columns are left out.
+    ///
+    /// # Errors
+    /// If a column is missing or has another meaning, or if a value is missing.
+    pub fn recode(&self, batch: &RecordBatch) -> Result<RecordBatch, ColumnError> {
+        let read = conform(&self.schema, &self.columns, batch)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        as_written(&self.schema, &self.columns, &read)
+            .and_then(|columns| RecordBatch::try_new_with_options(self.arrow.clone(), columns, &options))
+            .map_err(|error| ColumnError::Schema(error.to_string()))
     }
 
     /// Encodes `slices` as one batch. Their episodes have passed [`accepts`](Self::accepts).

@@ -68,7 +68,7 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Printer) -
     print_columns(schema, output)?;
     print_runs(overview, output)?;
     for (path, reason) in &overview.damaged {
-        output.line(format!("  DAMAGED `{}`: {reason}", path.display()))?;
+        output.line(format!("  UNREADABLE `{}`: {reason}", path.display()))?;
     }
     for path in &overview.journals {
         output.line(format!(

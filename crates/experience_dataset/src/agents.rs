@@ -15,7 +15,9 @@ pub(super) fn totals(recording: &RecordingData) -> Result<BTreeMap<i64, AgentTot
     ];
     let mut totals = BTreeMap::<i64, AgentTotals>::new();
     for path in recording.shards()? {
-        let shard = ShardReader::open(recording.schema(), &path)?;
+        let Some(shard) = ShardReader::open(recording.schema(), &path)? else {
+            continue;
+        };
         for batch in shard.batches(&columns, None)? {
             let batch = batch?;
             let batch = shard.columns(&batch);

@@ -2,9 +2,9 @@
 
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array,
-    PrimitiveArray, StringArray,
+    StringArray,
     cast::AsArray,
-    types::{Float32Type, Float64Type, Int32Type, Int64Type},
+    types::{Float32Type, Int32Type},
 };
 use arrow_buffer::Buffer;
 use experience_arrow::{
@@ -37,56 +37,53 @@ pub(super) struct EpisodeColumns {
 }
 
 impl EpisodeColumns {
-    /// Takes the columns of `schema` out of a batch whose types were checked.
-    ///
-    /// # Errors
-    /// If a value is missing in a column that is not nullable.
-    pub(super) fn new(schema: &Schema, batch: BatchColumns<'_>) -> Result<Self, String> {
+    /// Takes the columns of `schema` out of a batch.
+    pub(super) fn new(schema: &Schema, batch: BatchColumns<'_>) -> Self {
         let layout = schema.layout();
-        let source = |id: ColumnId| SourceColumn::new(schema, batch, id);
+        let source = |id: ColumnId| SourceColumn::new(batch, id);
         let mask = |id| match schema.action_mask_width() {
-            0 => Ok(None),
-            _ => source(id).flags(layout.mask().start, true).map(Some),
+            0 => None,
+            _ => Some(source(id).flags(layout.mask().start, true)),
         };
         let mut outcome = Vec::new();
         for (index, (column, at)) in schema.action().iter().zip(layout.action_offsets()).enumerate() {
             if column.width() > 0 {
-                outcome.push(action(schema, batch, index, *at)?);
+                outcome.push(action(schema, batch, index, *at));
             }
         }
         for (index, (column, at)) in schema.info().iter().zip(layout.info_offsets()).enumerate() {
             if column.width() > 0 {
-                outcome.push(source(ColumnId::Info(index)).own_type(column, *at)?);
+                outcome.push(source(ColumnId::Info(index)).own_type(column, *at));
             }
         }
         for index in 0..schema.reward_terms().len() {
             let at = layout.reward_terms().start + index * size_of::<f32>();
-            outcome.push(source(ColumnId::RewardTerm(index)).plain::<Float32Type>(at)?);
+            outcome.push(source(ColumnId::RewardTerm(index)).plain::<Float32Type>(at));
         }
         let next = source(ColumnId::NextObservation);
-        Ok(Self {
-            episode_id: source(ColumnId::EpisodeId).primitive::<Int64Type>()?,
-            agent_id: source(ColumnId::AgentId).primitive::<Int64Type>()?,
+        Self {
+            episode_id: batch.i64(ColumnId::EpisodeId).clone(),
+            agent_id: batch.i64(ColumnId::AgentId).clone(),
             match_id: batch.i64(ColumnId::MatchId).clone(),
-            run: source(ColumnId::Run).primitive::<Int64Type>()?,
-            step: source(ColumnId::Step).primitive::<Int32Type>()?,
-            tick: source(ColumnId::Tick).primitive::<Int64Type>()?,
-            ticks: source(ColumnId::Ticks).primitive::<Int32Type>()?,
-            timestamp: source(ColumnId::Timestamp).primitive::<Float64Type>()?,
-            reward: source(ColumnId::Reward).primitive::<Float64Type>()?,
-            terminated: source(ColumnId::Terminated).non_null()?.as_boolean().clone(),
-            truncated: source(ColumnId::Truncated).non_null()?.as_boolean().clone(),
+            run: batch.i64(ColumnId::Run).clone(),
+            step: batch.i32(ColumnId::Step).clone(),
+            tick: batch.i64(ColumnId::Tick).clone(),
+            ticks: batch.i32(ColumnId::Ticks).clone(),
+            timestamp: batch.f64(ColumnId::Timestamp).clone(),
+            reward: batch.f64(ColumnId::Reward).clone(),
+            terminated: batch.bool(ColumnId::Terminated).clone(),
+            truncated: batch.bool(ColumnId::Truncated).clone(),
             continues: batch.i64(ColumnId::Continues).clone(),
             reason: ReasonColumn::new(batch.array(ColumnId::EndReason)),
-            observation: source(ColumnId::Observation).plain::<Float32Type>(layout.observation().start)?,
-            mask: mask(ColumnId::ActionMask)?,
+            observation: source(ColumnId::Observation).plain::<Float32Type>(layout.observation().start),
+            mask: mask(ColumnId::ActionMask),
             next_observation: (
                 next.array.clone(),
-                next.items::<Float32Type>(layout.observation().start)?,
+                next.plain::<Float32Type>(layout.observation().start),
             ),
-            next_mask: mask(ColumnId::NextActionMask)?,
+            next_mask: mask(ColumnId::NextActionMask),
             outcome,
-        })
+        }
     }
 
     /// The number of transitions.
@@ -133,87 +130,63 @@ impl EpisodeColumns {
 }
 
 /// The decoder of the action column `index`, from its own column or from a part of `action`.
-fn action(schema: &Schema, batch: BatchColumns<'_>, index: usize, at: usize) -> Result<ColumnDecoder, String> {
+fn action(schema: &Schema, batch: BatchColumns<'_>, index: usize, at: usize) -> ColumnDecoder {
     let column = &schema.action()[index];
     if batch.get(ColumnId::ActionPart(index)).is_some() {
-        return SourceColumn::new(schema, batch, ColumnId::ActionPart(index)).own_type(column, at);
+        return SourceColumn::new(batch, ColumnId::ActionPart(index)).own_type(column, at);
     }
-    let action = SourceColumn::new(schema, batch, ColumnId::Action);
+    let action = SourceColumn::new(batch, ColumnId::Action);
     if schema.is_single_discrete() {
-        return Ok(ColumnDecoder::Discrete {
-            values: action.primitive::<Int64Type>()?,
+        return ColumnDecoder::Discrete {
+            values: action.array.as_primitive().clone(),
             dtype: column.dtype,
             at,
-        });
+        };
     }
     let start: usize = schema.action()[..index].iter().map(Column::width).sum();
     action
         .plain::<Float32Type>(at)
-        .map(|decoder| decoder.slice(start * size_of::<f32>(), column.width() * size_of::<f32>()))
+        .slice(start * size_of::<f32>(), column.width() * size_of::<f32>())
 }
 
 /// A column of a batch from which a [`ColumnDecoder`] is made.
 struct SourceColumn {
-    name: String,
     array: ArrayRef,
     /// The values of a list column, or the array itself.
     items: ArrayRef,
 }
 
 impl SourceColumn {
-    fn new(schema: &Schema, batch: BatchColumns<'_>, id: ColumnId) -> Self {
+    fn new(batch: BatchColumns<'_>, id: ColumnId) -> Self {
         let array = batch.array(id).clone();
         let items = array
             .as_fixed_size_list_opt()
             .map_or_else(|| array.clone(), |list| list.values().clone());
-        Self {
-            name: id.name(schema),
-            array,
-            items,
-        }
+        Self { array, items }
     }
 
-    /// The array, if it has no null.
-    fn non_null(&self) -> Result<&ArrayRef, String> {
-        if self.array.null_count() + self.items.null_count() > 0 {
-            return Err(format!("a value is missing in column `{}`", self.name));
-        }
-        Ok(&self.array)
-    }
-
-    fn primitive<T: ArrowPrimitiveType>(&self) -> Result<PrimitiveArray<T>, String> {
-        Ok(self.non_null()?.as_primitive().clone())
-    }
-
-    fn plain<T: ArrowPrimitiveType>(&self, at: usize) -> Result<ColumnDecoder, String> {
-        self.non_null()?;
-        self.items::<T>(at)
-    }
-
-    fn items<T: ArrowPrimitiveType>(&self, at: usize) -> Result<ColumnDecoder, String> {
-        let buffer = self.items.as_primitive::<T>().values().inner().clone();
-        let stride = self.width()? * size_of::<T::Native>();
-        Ok(ColumnDecoder::Plain {
-            buffer,
+    fn plain<T: ArrowPrimitiveType>(&self, at: usize) -> ColumnDecoder {
+        let stride = self.width() * size_of::<T::Native>();
+        ColumnDecoder::Plain {
+            buffer: self.items.as_primitive::<T>().values().inner().clone(),
             stride,
             start: 0,
             bytes: stride,
             at,
-        })
+        }
     }
 
-    fn flags(&self, at: usize, packed: bool) -> Result<ColumnDecoder, String> {
-        self.non_null()?;
-        Ok(ColumnDecoder::Flags {
+    fn flags(&self, at: usize, packed: bool) -> ColumnDecoder {
+        ColumnDecoder::Flags {
             flags: self.items.as_boolean().clone(),
-            width: self.width()?,
+            width: self.width(),
             packed,
             at,
-        })
+        }
     }
 
     /// The decoder of a column that is stored in the type of its schema column.
-    fn own_type(&self, column: &Column, at: usize) -> Result<ColumnDecoder, String> {
+    fn own_type(&self, column: &Column, at: usize) -> ColumnDecoder {
         macro_rules! plain {
             ($native:ty, $arrow:ty) => {
                 self.plain::<$arrow>(at)
@@ -223,19 +196,10 @@ impl SourceColumn {
     }
 
     /// The number of values per row.
-    fn width(&self) -> Result<usize, String> {
-        let width = self
-            .array
+    fn width(&self) -> usize {
+        self.array
             .as_fixed_size_list_opt()
-            .map_or(1, |list| list.value_length() as usize);
-        if self.items.len() == self.array.len() * width {
-            Ok(width)
-        } else {
-            Err(format!(
-                "column `{}` does not have {width} values in each row",
-                self.name
-            ))
-        }
+            .map_or(1, |list| list.value_length() as usize)
     }
 }
 

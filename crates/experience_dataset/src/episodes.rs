@@ -63,8 +63,9 @@ impl Iterator for Episodes {
                 }
             }
             let path = self.shards.next()?;
-            match ShardReader::open(&self.schema, &path).and_then(|shard| ShardEpisodes::new(&shard, None)) {
-                Ok(shard) => self.current = Some(shard),
+            let shard = ShardReader::open(&self.schema, &path);
+            match shard.and_then(|shard| shard.map(|shard| ShardEpisodes::new(&shard, None)).transpose()) {
+                Ok(shard) => self.current = shard,
                 Err(error) => return Some(Err(error)),
             }
         }
@@ -109,11 +110,10 @@ impl Iterator for ShardEpisodes {
         loop {
             let Some(columns) = self.columns.as_ref().filter(|columns| self.row < columns.len()) else {
                 match self.batches.next() {
-                    Some(Ok(batch)) => match EpisodeColumns::new(&self.schema, BatchColumns::new(&self.schema, &batch))
-                    {
-                        Ok(columns) => (self.columns, self.row) = (Some(columns), 0),
-                        Err(reason) => return Some(Err(DatasetError::damaged(&self.path, reason))),
-                    },
+                    Some(Ok(batch)) => {
+                        let columns = EpisodeColumns::new(&self.schema, BatchColumns::new(&self.schema, &batch));
+                        (self.columns, self.row) = (Some(columns), 0);
+                    }
                     Some(Err(error)) => return Some(Err(error)),
                     None => return self.open.take().map(|open| Err(open.missing_end(&self.path))),
                 }

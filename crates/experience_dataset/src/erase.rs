@@ -4,7 +4,7 @@ use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, dataset_builder::save_account,
     overview::unfinished, progress::ProgressMeter, shard::ShardReader,
 };
-use crate::sink::{FileChecksum, checksum::ChecksumWriter, encoding::ShardEncoding, layout, tag_file};
+use crate::sink::{FileChecksum, checksum::ChecksumWriter, encoding::ShardEncoding, layout, partial, tag_file};
 use arrow_array::BooleanArray;
 use arrow_select::filter::filter_record_batch;
 use experience_arrow::columns::{BatchColumns, ColumnId};
@@ -40,7 +40,7 @@ trained on it, and disk blocks that the file system has freed and not yet overwr
 pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erasure, DatasetError> {
     for recording in dataset.recordings() {
         // What an erasure has left that was interrupted.
-        for folder in [layout::DATA, layout::RUNS] {
+        for folder in [layout::DATA, layout::PARTIAL, layout::RUNS] {
             disk::sweep(&recording.path().join(folder));
         }
     }
@@ -54,7 +54,9 @@ pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progres
         refuse_links(recording)?;
     }
     for recording in dataset.recordings() {
-        erase_from(recording, agent, &mut erased, &mut meter)?;
+        let outcome = erase_from(recording, agent, &mut erased, &mut meter);
+        partial::remove_if_empty(recording.path());
+        outcome?;
     }
     for recording in dataset.recordings() {
         verify(recording, agent)?;
@@ -126,12 +128,14 @@ fn erase_from(
     // All shards are rewritten before the first is replaced, so most errors leave the recording unchanged.
     let mut rewritten = Vec::new();
     for path in recording.shards()? {
-        let shard = ShardReader::open(recording.schema(), &path)?;
+        let Some(shard) = ShardReader::open(recording.schema(), &path)? else {
+            continue;
+        };
         if shard
             .bounds(ColumnId::AgentId)
             .is_none_or(|(min, max)| (min..=max).contains(&agent))
         {
-            rewritten.extend(rewrite_without(&shard, agent, meter)?);
+            rewritten.extend(rewrite_without(recording.path(), &shard, agent, meter)?);
         } else {
             meter.add(usize::try_from(shard.rows()).unwrap_or(0));
         }
@@ -206,6 +210,7 @@ fn erase_from(
 /// Other rows are copied with columns that this crate does not know. Row groups are kept, so that no episode is divided between
 /// two.
 fn rewrite_without(
+    recording: &Path,
     shard: &ShardReader,
     agent: i64,
     meter: &mut ProgressMeter,
@@ -216,14 +221,20 @@ fn rewrite_without(
     }
     let schema = shard.arrow_schema().clone();
     let properties = ShardEncoding::default().properties(&schema).map_err(encode)?;
-    let file = AtomicFile::create(shard.path()).map_err(DatasetError::io("create", shard.path()))?;
+    let file = partial::replace(recording, shard.path()).map_err(DatasetError::io("replace", shard.path()))?;
     let mut writer = ArrowWriter::try_new(ChecksumWriter::new(file), schema, Some(properties)).map_err(encode)?;
     let mut erased: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     let mut rows = 0;
     for group in 0..shard.row_groups() {
         for batch in shard.row_group(group)? {
             let batch = batch?;
-            let kept = erase_rows(shard.columns(&batch), agent, &mut erased);
+            let ids = [
+                ColumnId::AgentId,
+                ColumnId::Run,
+                ColumnId::Terminated,
+                ColumnId::Truncated,
+            ];
+            let kept = erase_rows(shard.columns(&shard.conform(&ids, &batch)?), agent, &mut erased);
             let kept = filter_record_batch(&batch, &kept)
                 .map_err(|error| DatasetError::damaged(shard.path(), error.to_string()))?;
             rows += kept.num_rows();
@@ -291,7 +302,9 @@ fn erase_from_account(
             erased.transitions += shard.transitions;
             continue;
         };
-        let open = ShardReader::open(recording.schema(), &path)?;
+        let Some(open) = ShardReader::open(recording.schema(), &path)? else {
+            continue;
+        };
         if open.rows() != shard.transitions {
             let (episodes, transitions) = (count_episodes(&open)?, open.rows());
             erased.episodes += shard.episodes.saturating_sub(episodes);
@@ -319,7 +332,8 @@ fn contradicts_shards(recording: &RecordingData, account: &RunAccount) -> Result
         let Some(path) = shard.name(account.run).map(|name| name.path(recording.path())) else {
             continue;
         };
-        if !path.exists() || ShardReader::open(recording.schema(), &path)?.rows() != shard.transitions {
+        let open = ShardReader::open(recording.schema(), &path)?;
+        if open.is_none_or(|open| open.rows() != shard.transitions) {
             return Ok(true);
         }
     }
@@ -370,7 +384,9 @@ fn verify(recording: &RecordingData, agent: i64) -> Result<(), DatasetError> {
     let mut ignore = |_| {};
     for path in recording.shards()? {
         let shard = ShardReader::open(recording.schema(), &path)?;
-        if contains(&shard, agent, &mut ProgressMeter::new(0, &mut ignore))? {
+        if let Some(shard) = shard
+            && contains(&shard, agent, &mut ProgressMeter::new(0, &mut ignore))?
+        {
             return Err(still_present(&path));
         }
     }

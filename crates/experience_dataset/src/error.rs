@@ -80,6 +80,18 @@ pub enum DatasetError {
         /// The reason and the remedy.
         reason: String,
     },
+    /// The columns of a shard are not those of its recording.
+    #[error(
+        "`{}` has another schema than its recording: {reason}; write its columns with their names, types and list lengths, or move \
+         it out of the dataset",
+        path.display()
+    )]
+    OtherSchema {
+        /// The shard.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
     /// The content of a file is invalid.
     #[error("`{}` is damaged: {reason}; restore it from a copy, or move it out of the dataset", path.display())]
     Damaged {
@@ -130,6 +142,13 @@ impl DatasetError {
         }
     }
 
+    pub(super) fn other_schema(path: &Path, reason: impl Into<String>) -> Self {
+        Self::OtherSchema {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
     pub(super) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
         Self::Damaged {
             path: path.to_owned(),
@@ -142,6 +161,7 @@ impl DatasetError {
 pub(super) fn damage(error: DatasetError) -> Result<String, DatasetError> {
     match error {
         DatasetError::Damaged { reason, .. } => Ok(reason),
+        DatasetError::OtherSchema { reason, .. } => Ok(format!("it has another schema: {reason}")),
         other => Err(other),
     }
 }

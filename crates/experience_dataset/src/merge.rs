@@ -1,6 +1,7 @@
 //! Merges several datasets into one.
 
 mod align;
+mod recode;
 mod run_copies;
 
 use super::{
@@ -9,8 +10,9 @@ use super::{
     progress::ProgressMeter,
     shard::ShardReader,
 };
-use crate::sink::layout;
+use crate::sink::{layout, partial};
 use align::RowMapping;
+use experience_arrow::BatchEncoder;
 use experience_core::{schema::Schema, transition::RunId};
 use run_copies::{is_preferred, superseded_shards};
 use serde::Serialize;
@@ -179,7 +181,7 @@ impl<'a> RecordingMerger<'a> {
             }
         }
         if is_same {
-            self.copy(source, meter)?;
+            self.copy(source, &mut accounts, meter)?;
         } else {
             self.convert(source, &mut accounts, meter)?;
         }
@@ -202,29 +204,63 @@ impl<'a> RecordingMerger<'a> {
         Ok(())
     }
 
-    /// Copies the shards of a source with the same schema.
-    fn copy(&mut self, source: &RecordingData, meter: &mut ProgressMeter) -> Result<(), DatasetError> {
+    /// Copies the shards of a source with the same schema. Those that another tool or an earlier version has written get the
+    /// Arrow schema of the others, because loaders fail if it differs between two shards.
+    fn copy(
+        &mut self,
+        source: &RecordingData,
+        accounts: &mut [RunAccount],
+        meter: &mut ProgressMeter,
+    ) -> Result<(), DatasetError> {
+        let encoder =
+            BatchEncoder::new(self.schema.clone()).map_err(|error| DatasetError::write(source.path(), error))?;
         for path in source.shards()? {
-            let shard = ShardReader::open(source.schema(), &path)?;
+            let Some(shard) = ShardReader::open(source.schema(), &path)? else {
+                return Err(DatasetError::write(
+                    &path,
+                    "another process removed the shard during the merge; merge again, or after the process has ended",
+                ));
+            };
             meter.add(usize::try_from(shard.rows()).unwrap_or(0));
             let Some(name) = path.file_name().filter(|_| !self.superseded.contains(&path)) else {
                 continue;
             };
             let to = self.folder.join(layout::DATA).join(name);
-            if !to.exists() {
-                copy(&path, &to)?;
-                self.merged.transitions += shard.rows();
-            } else if same_content(&path, &to)? {
-                self.merged.same += 1;
-            } else {
-                return Err(DatasetError::unsuitable(
-                    &path,
-                    "another dataset has a shard of this name with different content: one of the two was changed, or two runs have \
-                     the same id; leave one of them out",
-                ));
+            if recode::is_current(&shard, &encoder) {
+                if self.is_new(&path, &path, &to, &shard)? {
+                    copy(&path, &to)?;
+                }
+                continue;
+            }
+            let name = name.to_string_lossy();
+            let (mut recoded, checksum) = recode::recode(&shard, &encoder, self.folder, &name)?;
+            let mut listed = accounts.iter_mut().flat_map(|account| &mut account.shards);
+            if let Some(listed) = listed.find(|listed| listed.file == name && listed.checksum.is_some()) {
+                listed.checksum = Some(checksum);
+            }
+            if self.is_new(&path, &partial::path(self.folder, &name), &to, &shard)? {
+                recoded.commit().map_err(DatasetError::io("write", &to))?;
             }
         }
+        partial::remove_if_empty(self.folder);
         Ok(())
+    }
+
+    /// Counts the shard at `path`, whose content in the new dataset is that of `content`. Returns whether it is not there yet.
+    fn is_new(&mut self, path: &Path, content: &Path, to: &Path, shard: &ShardReader) -> Result<bool, DatasetError> {
+        if !to.exists() {
+            self.merged.transitions += shard.rows();
+            return Ok(true);
+        }
+        if !same_content(content, to)? {
+            return Err(DatasetError::unsuitable(
+                path,
+                "another dataset has a shard of this name with different content: one of the two was changed, or two runs have \
+                 the same id; leave one of them out",
+            ));
+        }
+        self.merged.same += 1;
+        Ok(false)
     }
 
     /// Converts the rows of a source with another schema.

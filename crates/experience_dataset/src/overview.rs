@@ -57,7 +57,8 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
     for path in recording.shards()? {
         overview.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
         match ShardReader::open(recording.schema(), &path) {
-            Ok(shard) => {
+            Ok(None) => {}
+            Ok(Some(shard)) => {
                 overview.shards += 1;
                 overview.transitions += shard.rows();
                 if let Err(error) = agents::collect(&shard, &mut found) {
@@ -84,7 +85,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
 /// Files in the recording's folders that have a temporary name.
 pub(super) fn unfinished(recording: &RecordingData) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = Vec::new();
-    for folder in [layout::DATA, layout::RUNS].map(|part| recording.path().join(part)) {
+    for folder in [layout::DATA, layout::PARTIAL, layout::RUNS].map(|part| recording.path().join(part)) {
         if folder.is_dir() {
             collect(&folder, &mut found).map_err(DatasetError::io("list", &folder))?;
         }

@@ -155,7 +155,8 @@ impl RecordingData {
     /// If a shard cannot be opened, or is damaged.
     pub fn transitions(&self) -> Result<u64, DatasetError> {
         self.shards()?.iter().try_fold(0_u64, |sum, path| {
-            Ok(sum.saturating_add(shard::ShardReader::open(&self.schema, path)?.rows()))
+            let shard = shard::ShardReader::open(&self.schema, path)?;
+            Ok(sum.saturating_add(shard.map_or(0, |shard| shard.rows())))
         })
     }
 
@@ -202,8 +203,9 @@ impl RecordingData {
         let key = joint::JointKey { run, match_id, tick };
         let mut players = Vec::new();
         for path in self.shards()? {
-            let shard = shard::ShardReader::open(&self.schema, &path)?;
-            players.extend(joint::players(&shard, key)?);
+            if let Some(shard) = shard::ShardReader::open(&self.schema, &path)? {
+                players.extend(joint::players(&shard, key)?);
+            }
         }
         players.sort_by_key(|player: &PlayerAt| player.episode().info().agent_id);
         Ok(players)

@@ -2,11 +2,11 @@
 
 use super::DatasetError;
 use arrow_array::RecordBatch;
-use arrow_schema::{Schema as ArrowSchema, SchemaRef};
+use arrow_schema::{DataType, Schema as ArrowSchema, SchemaRef};
 use core::fmt::Display;
 use experience_arrow::{
     SCHEMA_HASH_KEY,
-    columns::{BatchColumns, ColumnId, check_columns, column_ids},
+    columns::{BatchColumns, ColumnError, ColumnId, check_columns, column_ids, conform},
 };
 use experience_core::schema::Schema;
 use parquet::{
@@ -17,7 +17,7 @@ use parquet::{
     file::statistics::Statistics,
 };
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -38,18 +38,27 @@ pub(super) struct ShardReader {
 }
 
 impl ShardReader {
-    pub(super) fn open(schema: &Arc<Schema>, path: &Path) -> Result<Self, DatasetError> {
-        let file = File::open(path).map_err(DatasetError::io("open", path))?;
+    /// Opens the shard at `path`. Returns `None` if it was removed since its folder was listed, by retention or an erasure.
+    pub(super) fn open(schema: &Arc<Schema>, path: &Path) -> Result<Option<Self>, DatasetError> {
+        let file = match File::open(path) {
+            // A link whose target is missing is an error.
+            Err(_) if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
+                return Ok(None);
+            }
+            opened => opened.map_err(DatasetError::io("open", path))?,
+        };
         let len = file.metadata().map_err(DatasetError::io("read", path))?.len();
         let metadata = catch_decoder_panic(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
-        check_schema(schema, metadata.schema()).map_err(|reason| DatasetError::damaged(path, reason))?;
+        check_schema(schema, metadata.schema())
+            .and_then(|()| check_list_lengths(schema, &metadata))
+            .map_err(|reason| DatasetError::other_schema(path, reason))?;
         check_offsets(&metadata, len).map_err(|reason| DatasetError::damaged(path, reason))?;
-        Ok(Self {
+        Ok(Some(Self {
             schema: schema.clone(),
             path: path.to_owned(),
             file,
             metadata,
-        })
+        }))
     }
 
     /// The program that wrote the file, and its version; empty if the file does not state it.
@@ -83,16 +92,13 @@ impl ShardReader {
         self.metadata.metadata().num_row_groups()
     }
 
-    /// Reads a row group with every column of the file.
-    pub(super) fn row_group(&self, group: usize) -> Result<ShardBatches, DatasetError> {
+    /// Reads a row group with every column of the file, in the types of the file.
+    pub(super) fn row_group(&self, group: usize) -> Result<RawBatches, DatasetError> {
         let file = self.file.try_clone().map_err(DatasetError::io("open", &self.path))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_batch_size((BATCH_BYTES / self.schema.layout().row_bytes()).clamp(1, BATCH_ROWS));
-        Ok(ShardBatches {
-            path: self.path.clone(),
-            reader: Some(catch_decoder_panic(&self.path, || builder.build())?),
-        })
+        RawBatches::new(&self.path, builder)
     }
 
     /// Reads `columns` of all rows, or of the rows in `selection`.
@@ -112,12 +118,18 @@ impl ShardReader {
             builder = builder.with_row_selection(selection);
         }
         Ok(ShardBatches {
-            path: self.path.clone(),
-            reader: Some(catch_decoder_panic(&self.path, || builder.build())?),
+            schema: self.schema.clone(),
+            columns: columns.to_vec(),
+            batches: RawBatches::new(&self.path, builder)?,
         })
     }
 
-    /// A typed view of a batch of this shard.
+    /// The columns `ids` of a batch, with the types of the schema.
+    pub(super) fn conform(&self, ids: &[ColumnId], batch: &RecordBatch) -> Result<RecordBatch, DatasetError> {
+        conform_batch(&self.path, &self.schema, ids, batch)
+    }
+
+    /// A typed view of a batch of [`batches`](Self::batches) or [`conform`](Self::conform).
     pub(super) fn columns<'a>(&'a self, batch: &'a RecordBatch) -> BatchColumns<'a> {
         BatchColumns::new(&self.schema, batch)
     }
@@ -151,14 +163,55 @@ impl ShardReader {
     }
 }
 
-/// Iterates over record batches of a shard.
+/// Iterates over record batches of a shard, with the types of its schema.
 pub(super) struct ShardBatches {
+    schema: Arc<Schema>,
+    columns: Vec<ColumnId>,
+    batches: RawBatches,
+}
+
+impl Iterator for ShardBatches {
+    type Item = Result<RecordBatch, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.batches.next()?;
+        Some(batch.and_then(|batch| conform_batch(&self.batches.path, &self.schema, &self.columns, &batch)))
+    }
+}
+
+fn conform_batch(
+    path: &Path,
+    schema: &Schema,
+    ids: &[ColumnId],
+    batch: &RecordBatch,
+) -> Result<RecordBatch, DatasetError> {
+    conform(schema, ids, batch).map_err(|error| column_error(path, error))
+}
+
+pub(super) fn column_error(path: &Path, error: ColumnError) -> DatasetError {
+    match error {
+        ColumnError::Schema(reason) => DatasetError::other_schema(path, reason),
+        ColumnError::Null(reason) => DatasetError::damaged(path, reason),
+    }
+}
+
+/// Iterates over record batches of a shard, with the types of the file.
+pub(super) struct RawBatches {
     path: PathBuf,
     /// `None` after an error or a panic.
     reader: Option<ParquetRecordBatchReader>,
 }
 
-impl Iterator for ShardBatches {
+impl RawBatches {
+    fn new(path: &Path, builder: ParquetRecordBatchReaderBuilder<File>) -> Result<Self, DatasetError> {
+        Ok(Self {
+            path: path.to_owned(),
+            reader: Some(catch_decoder_panic(path, || builder.build())?),
+        })
+    }
+}
+
+impl Iterator for RawBatches {
     type Item = Result<RecordBatch, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -211,6 +264,42 @@ fn check_offsets(metadata: &ArrowReaderMetadata, len: u64) -> Result<(), String>
         });
         if group.num_rows() < 0 || inside.collect::<Option<()>>().is_none() {
             return Err("a column chunk lies outside the file".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Checks the length of the lists in columns whose type does not fix it, from the counts in the footer.
+///
+/// So a shard confirms the width of the schema's rows before a row is allocated.
+fn check_list_lengths(schema: &Schema, metadata: &ArrowReaderMetadata) -> Result<(), String> {
+    let descriptor = metadata.parquet_schema();
+    for id in column_ids(schema) {
+        let (name, expected) = (id.name(schema), id.read_type(schema));
+        let (DataType::FixedSizeList(_, width), Ok(root)) = (&expected, metadata.schema().index_of(&name)) else {
+            continue;
+        };
+        if matches!(metadata.schema().field(root).data_type(), DataType::FixedSizeList(..)) {
+            continue;
+        }
+        let leaves = (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == root);
+        let chunks = leaves.flat_map(|leaf| {
+            metadata
+                .metadata()
+                .row_groups()
+                .iter()
+                .map(move |group| group.columns().get(leaf))
+        });
+        let values = chunks
+            .flatten()
+            .fold(0_i64, |sum, chunk| sum.saturating_add(chunk.num_values()));
+        let rows = metadata.metadata().file_metadata().num_rows();
+        let most = rows.saturating_mul(i64::from(*width));
+        // A row without a list counts as one value.
+        if values > most || (values < most && id != ColumnId::NextObservation) {
+            return Err(format!(
+                "column `{name}` has {values} values in {rows} rows and should be {expected}"
+            ));
         }
     }
     Ok(())

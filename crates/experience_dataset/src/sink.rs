@@ -13,6 +13,7 @@ pub(crate) mod files;
 pub(crate) mod layout;
 mod liveness;
 mod lock;
+pub(crate) mod partial;
 mod read;
 pub(crate) mod recording_folder;
 pub(crate) mod recovery;
@@ -28,6 +29,7 @@ mod writer;
 pub use account::{AgentCounts, Retired, RunAccount, RunStatus};
 pub use checksum::FileChecksum;
 pub use recovery::{RecoveredRun, Recovery};
+pub(crate) use shard::ROW_GROUP_BYTES;
 pub use shard::ShardAccount;
 
 use core::time::Duration;
@@ -172,7 +174,8 @@ impl DatasetSink {
         self
     }
 
-    /// Closes a row group before it has more than this many rows; 65,536 by default. An episode is never divided between two.
+    /// Closes a row group before it has more than this many rows; 65,536 by default. A row group ends between two episodes,
+    /// also where one of them is longer. An episode of more than 32 MiB is divided among several.
     #[must_use]
     pub fn with_row_group_rows(mut self, rows: usize) -> Self {
         self.settings.encoding.row_group_rows = rows;

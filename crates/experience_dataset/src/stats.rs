@@ -57,7 +57,9 @@ impl Summary {
 pub(super) fn stats(schema: &Arc<Schema>, shards: &[PathBuf]) -> Result<RecordingStats, DatasetError> {
     let mut stats = RecordingStats::default();
     for path in shards {
-        add(&mut stats, &ShardReader::open(schema, path)?)?;
+        if let Some(shard) = ShardReader::open(schema, path)? {
+            add(&mut stats, &shard)?;
+        }
     }
     Ok(stats)
 }

@@ -180,10 +180,11 @@ pub(super) fn validate(recording: &RecordingData, watch: &mut dyn FnMut(Progress
     for path in recording.shards()? {
         match ShardReader::open(recording.schema(), &path) {
             // Closed again, because a recording may have more shards than a process may have open files.
-            Ok(shard) => {
+            Ok(Some(shard)) => {
                 transitions += shard.rows();
                 shards.push(path);
             }
+            Ok(None) => {}
             Err(error) => {
                 index.add_unreadable(&path);
                 validation.add(Rule::File, &path, (None, None), damage(error)?);
@@ -195,8 +196,10 @@ pub(super) fn validate(recording: &RecordingData, watch: &mut dyn FnMut(Progress
     let mut rows = None;
     for path in &shards {
         let rows = rows.get_or_insert_with(|| RowValidator::new(recording.schema()));
-        let checked = ShardReader::open(recording.schema(), path)
-            .and_then(|shard| check_shard(&shard, rows, &mut index, &mut validation, &mut meter));
+        let checked = ShardReader::open(recording.schema(), path).and_then(|shard| match shard {
+            Some(shard) => check_shard(&shard, rows, &mut index, &mut validation, &mut meter),
+            None => Ok(()),
+        });
         if let Err(error) = checked {
             index.add_unreadable(path);
             validation.add(Rule::File, path, (None, None), damage(error)?);
@@ -220,8 +223,7 @@ fn check_shard(
     for batch in shard.batches(&columns, None)? {
         let batch = batch?;
         let view = shard.columns(&batch);
-        let columns =
-            EpisodeColumns::new(shard.schema(), view).map_err(|reason| DatasetError::damaged(shard.path(), reason))?;
+        let columns = EpisodeColumns::new(shard.schema(), view);
         rows.check(shard.path(), view, &columns, index, validation);
         meter.add(batch.num_rows());
     }

@@ -58,3 +58,27 @@ fn the_journal_of_a_killed_process_is_recovered() {
     assert_eq!(episodes.iter().map(Episode::len).sum::<usize>(), 240);
     assert!(episodes.iter().any(|episode| episode.reason() == &EndReason::CRASH));
 }
+
+#[test]
+fn shards_that_a_killed_process_was_writing_are_removed() {
+    let root = copy_of("killed");
+    let fighter = root.path().join("fighter");
+    let [data, partial] = ["data", "partial"].map(|part| fighter.join(part));
+    fs::create_dir(&partial).unwrap();
+    // Version 0.1.0 wrote unfinished shards to the folder of the finished ones.
+    fs::write(data.join("0f91225a-00003.parquet.tmp"), "half").unwrap();
+    fs::write(partial.join("0f91225a-00004.parquet.tmp"), "half").unwrap();
+    let dataset = Dataset::open(root.path()).unwrap();
+    let unfinished = |dataset: &Dataset| dataset.recording("fighter").unwrap().overview().unwrap().unfinished;
+    assert_eq!(unfinished(&dataset).len(), 2);
+    let recovered = dataset.recover(&RecoverSettings::default()).unwrap().remove(0).recovery;
+    assert!(recovered.failed.is_empty(), "{recovered:?}");
+    assert!(unfinished(&dataset).is_empty());
+    assert!(!partial.exists());
+    let names: Vec<_> = fs::read_dir(&data)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    // Their indexes are not used again.
+    assert_eq!(names, ["0f91225a-00005.parquet"]);
+}

@@ -268,6 +268,15 @@ pub fn probe(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Checks that a name can be added to `folder`, and removes it again.
+///
+/// It is the name of a folder, so a process that opens every file in `folder` meanwhile is not disturbed.
+pub fn probe_name(folder: &Path) -> io::Result<()> {
+    let path = temporary(folder);
+    create_folder(&path)?;
+    remove_folder(&path)
+}
+
 /// Checks that a file of `bytes` bytes can be written in `folder`, and removes it again.
 pub(crate) fn probe_space(folder: &Path, bytes: usize) -> io::Result<()> {
     let (mut file, path) = DiskFile::create_temporary(folder)?;
@@ -294,7 +303,7 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Creates a folder, which must not exist, in a folder that does.
-pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
+pub fn create_folder(folder: &Path) -> io::Result<()> {
     check(Operation::CreateFolder, folder)?;
     fs::create_dir(folder)
 }

@@ -6,34 +6,11 @@ use arrow_array::{
     cast::AsArray,
     types::{Float64Type, Int32Type, Int64Type},
 };
-use arrow_schema::{DataType, Schema as ArrowSchema};
+use arrow_schema::DataType;
 use experience_core::schema::Schema;
 
-/// Checks that the columns `ids` of `schema` are in `found`, with their types. Further columns are ignored.
-///
-/// # Errors
-/// The first column that is missing or has another type, as a sentence.
-pub fn check_columns(schema: &Schema, ids: &[ColumnId], found: &ArrowSchema) -> Result<(), String> {
-    for id in ids {
-        let (name, expected) = (id.name(schema), id.data_type(schema));
-        let field = found
-            .field_with_name(&name)
-            .map_err(|_| format!("it has no column `{name}`"))?;
-        // Tools that rewrite a shard may turn the dictionary of reasons into plain strings.
-        let is_same = same_type(field.data_type(), &expected)
-            || (*id == ColumnId::EndReason && *field.data_type() == DataType::Utf8);
-        if !is_same {
-            return Err(format!(
-                "column `{name}` is {} and should be {expected}",
-                field.data_type()
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// Whether two types are equal, apart from the names and the nullability of list items.
-fn same_type(a: &DataType, b: &DataType) -> bool {
+pub(super) fn same_type(a: &DataType, b: &DataType) -> bool {
     match (a, b) {
         (DataType::FixedSizeList(a, n), DataType::FixedSizeList(b, m)) => {
             n == m && same_type(a.data_type(), b.data_type())
@@ -44,7 +21,7 @@ fn same_type(a: &DataType, b: &DataType) -> bool {
 
 /// The columns of a batch by [`ColumnId`].
 ///
-/// The batch has passed [`check_columns`].
+/// The batch was returned by [`conform`](super::conform).
 ///
 /// # Panics
 /// Methods other than [`get`](Self::get) panic for a column that the batch lacks or that has another type.

@@ -52,7 +52,7 @@ fn validate_exits_with_1_if_it_finds_violations() {
     let documents = documents(&["validate", text(root.path())], 1);
     assert_eq!(documents[0]["validation"]["violations"][0]["rule"], "file");
     let output = printed(&["info", text(root.path())], 1);
-    assert!(output.contains("DAMAGED"), "{output}");
+    assert!(output.contains("UNREADABLE"), "{output}");
 }
 
 #[test]

@@ -101,9 +101,11 @@ pub fn to_lerobot(
     folder.commit().map_err(DatasetError::io("create", to))
 }
 
-fn writer(path: &Path, schema: &Arc<ArrowSchema>) -> Result<ArrowWriter<AtomicFile>, DatasetError> {
+/// Begins a file whose row groups have at most `rows` rows.
+fn writer(path: &Path, schema: &Arc<ArrowSchema>, rows: usize) -> Result<ArrowWriter<AtomicFile>, DatasetError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(rows.max(1)))
         .build();
     let folder = disk::parent(path);
     disk::create_folders(folder).map_err(DatasetError::io("create", folder))?;
@@ -112,7 +114,7 @@ fn writer(path: &Path, schema: &Arc<ArrowSchema>) -> Result<ArrowWriter<AtomicFi
 }
 
 fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), DatasetError> {
-    let mut writer = writer(path, &batch.schema())?;
+    let mut writer = writer(path, &batch.schema(), batch.num_rows())?;
     writer.write(batch).map_err(|error| DatasetError::write(path, error))?;
     commit(writer, path)
 }

@@ -120,8 +120,11 @@ fn copies<'a>(sources: &[&'a RecordingData]) -> Result<BTreeMap<RunId, Vec<RunCo
 }
 
 fn episodes_of(recording: &RecordingData, path: &Path) -> Result<HashSet<i64>, DatasetError> {
-    let shard = ShardReader::open(recording.schema(), path)?;
     let mut episodes = HashSet::new();
+    // A shard that another process has removed is reported when it is copied.
+    let Some(shard) = ShardReader::open(recording.schema(), path)? else {
+        return Ok(episodes);
+    };
     for batch in shard.batches(&[ColumnId::EpisodeId], None)? {
         episodes.extend(shard.columns(&batch?).i64(ColumnId::EpisodeId).values());
     }

@@ -72,7 +72,7 @@ impl ShardEncoding {
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(self.level))
             .set_created_by(concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned())
-            // `ShardEncoder` closes row groups between episodes.
+            // `ShardEncoder` closes row groups.
             .set_max_row_group_row_count(None);
         for leaf in ArrowSchemaConverter::new().convert(schema)?.columns() {
             let path = leaf.path();

@@ -26,3 +26,8 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> Result<bool, SinkError> {
 pub(crate) fn probe(folder: &Path) -> Result<(), SinkError> {
     disk::probe(folder).map_err(io_error("write to the folder", folder))
 }
+
+/// The same, for a folder whose files other processes read.
+pub(crate) fn probe_name(folder: &Path) -> Result<(), SinkError> {
+    disk::probe_name(folder).map_err(io_error("write to the folder", folder))
+}

@@ -6,6 +6,7 @@
 //!   fighter/                         a recording; `fighter@<schema hash>/` if `fighter/` has another schema
 //!     experience.json
 //!     data/<run>-00000.parquet
+//!     partial/<run>-00001.parquet.tmp  while a process writes it, or after it died
 //!     runs/<run>.json
 //!     runs/<run>.tags.jsonl            if an episode was tagged
 //!     journal/<run>/00000.journal      until the run is closed or recovered
@@ -23,8 +24,10 @@ use std::{
 
 /// The description of a recording, in its folder.
 pub(crate) const EXPERIENCE: &str = "experience.json";
-/// The folder of a recording's shards.
+/// The folder of a recording's complete shards. Loaders open every file in it.
 pub(crate) const DATA: &str = "data";
+/// The folder of files that will be in [`DATA`] and are not complete; see [`partial`](super::partial).
+pub(crate) const PARTIAL: &str = "partial";
 /// The folder of a recording's accounts.
 pub(crate) const RUNS: &str = "runs";
 /// The folder of a recording's journals, one for each run that is neither closed nor recovered.
@@ -37,6 +40,9 @@ pub(crate) const CARD: &str = "README.md";
 pub(crate) const SHARD: &str = ".parquet";
 /// The file extension of accounts.
 pub(crate) const ACCOUNT: &str = ".json";
+
+/// What the file name of an unfinished shard has after that of the committed one.
+pub(crate) const UNFINISHED: &str = ".tmp";
 
 /// The maximum length of a folder name, so that paths stay within the limits of every system.
 const MAX_NAME: usize = 64;

@@ -1,6 +1,6 @@
 //! Reads columns of a finished shard.
 
-use experience_arrow::columns::{BatchColumns, ColumnId, check_columns};
+use experience_arrow::columns::{BatchColumns, ColumnError, ColumnId, check_columns, conform};
 use experience_core::schema::Schema;
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use std::{fs::File, path::Path};
@@ -17,7 +17,10 @@ pub(super) fn for_each_batch(
     let names: Vec<String> = ids.iter().map(|id| id.name(schema)).collect();
     let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().map(String::as_str));
     for batch in builder.with_projection(mask).build()? {
-        visit(BatchColumns::new(schema, &batch?));
+        let batch = conform(schema, ids, &batch?).map_err(|error| match error {
+            ColumnError::Schema(reason) | ColumnError::Null(reason) => reason,
+        })?;
+        visit(BatchColumns::new(schema, &batch));
     }
     Ok(())
 }

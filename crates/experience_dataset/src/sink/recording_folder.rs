@@ -35,10 +35,14 @@ pub(super) fn check(root: &Path, schema: &Schema, on_mismatch: SchemaMismatch) -
         folder = root.join(layout::sibling_name(schema.name(), schema.hash()));
         read(&folder)?;
     }
-    for part in [&folder, &folder.join(layout::DATA), &folder.join(layout::RUNS)] {
+    for part in [&folder, &folder.join(layout::PARTIAL), &folder.join(layout::RUNS)] {
         if part.is_dir() {
             files::probe(part)?;
         }
+    }
+    let data = folder.join(layout::DATA);
+    if data.is_dir() {
+        files::probe_name(&data)?;
     }
     Ok(())
 }

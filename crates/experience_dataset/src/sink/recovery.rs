@@ -16,7 +16,9 @@ use super::{
     files::io_error,
     layout,
     lock::{Claim, Ownership, RunLock, lock_retention},
+    partial,
     run_shard_writer::RunShardWriter,
+    shard_name::ShardName,
 };
 use experience_core::{
     schema::Schema,
@@ -196,17 +198,13 @@ fn recover_others(
 
 /// Removes the unfinished shards of runs that are over. Errors are ignored: readers open none of these files.
 fn remove_unfinished_shards(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder.join(layout::DATA)) else {
-        return;
-    };
-    for entry in entries.flatten() {
+    // Runs of version 0.1.0 wrote them to `data/`.
+    let folders = [layout::PARTIAL, layout::DATA].map(|part| fs::read_dir(folder.join(part)));
+    for entry in folders.into_iter().flatten().flatten().flatten() {
         let name = entry.file_name();
         let run = name.to_str().and_then(|name| {
-            let (run, _) = name
-                .strip_suffix(".tmp")?
-                .strip_suffix(layout::SHARD)?
-                .split_once('-')?;
-            layout::run(run)
+            let shard = ShardName::parse(name.strip_suffix(layout::UNFINISHED)?)?;
+            Some(shard.run())
         });
         // A process may be recovering what the journal of a run has left.
         let is_unfinished = run.is_some_and(|run| {
@@ -217,6 +215,7 @@ fn remove_unfinished_shards(folder: &Path) {
             disk::remove_unfinished(&entry.path());
         }
     }
+    partial::remove_if_empty(folder);
 }
 
 /// Removes the damaged segments that recoveries have kept. Returns the folders that held them.
@@ -378,7 +377,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     let in_journal = state.builders.iter().map(EpisodeBuilder::episode_id).collect();
     let mut shards = RunShards::read(folder, schema, run, account.as_ref(), in_journal)?;
     // Before the first write, which may need their space. The journal holds what they would have held.
-    shards.remove_unfinished();
+    shards.remove_unfinished(folder);
     let mut recovered = RecoveredRun {
         run,
         episodes: 0,

@@ -3,7 +3,7 @@
 use super::{
     batches::batches,
     encoding::ShardEncoding,
-    layout,
+    layout, partial,
     shard::{ShardAccount, ShardEncoder},
     shard_name::ShardName,
 };
@@ -23,8 +23,8 @@ const SHARD_BYTES: usize = 128 << 20;
 
 /// Writes episodes of one run into shards, and stops at the first error.
 pub(crate) struct RunShardWriter {
-    /// The folder of the shards.
-    data: PathBuf,
+    /// The folder of the recording.
+    recording: PathBuf,
     run: RunId,
     encoder: BatchEncoder,
     next_index: u32,
@@ -36,7 +36,7 @@ impl RunShardWriter {
     /// A writer into the folder `recording`, whose first shard has the index `next_index`.
     pub(crate) fn new(recording: &Path, schema: &Arc<Schema>, run: RunId, next_index: u32) -> Result<Self, SinkError> {
         Ok(Self {
-            data: recording.join(layout::DATA),
+            recording: recording.to_owned(),
             run,
             encoder: BatchEncoder::new(schema.clone())?,
             next_index,
@@ -57,7 +57,7 @@ impl RunShardWriter {
                     self.next_index = self.next_index.saturating_add(1);
                     let schema = self.encoder.arrow_schema();
                     self.open.insert(ShardEncoder::create(
-                        &self.data,
+                        &self.recording,
                         name,
                         schema,
                         ShardEncoding::default(),
@@ -83,6 +83,7 @@ impl RunShardWriter {
     /// Commits the last shard. Returns all shards that were committed.
     pub(crate) fn finish(mut self) -> Result<Vec<ShardAccount>, SinkError> {
         self.commit()?;
+        partial::remove_if_empty(&self.recording);
         Ok(self.committed)
     }
 }

@@ -4,6 +4,7 @@ use super::{
     checksum::{ChecksumWriter, FileChecksum},
     encoding::ShardEncoding,
     files::io_error,
+    layout, partial,
     shard_file::ShardFile,
     shard_name::ShardName,
 };
@@ -20,8 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A row group is closed early when it holds more encoded bytes than this, which bounds rows of images.
-const ROW_GROUP_BYTES: usize = 32 << 20;
+/// The maximum size of a row group's columns before they are encoded, in bytes, unless one batch is larger.
+///
+/// Readers decode a whole row group to read its first row, and some hold it several times.
+pub(crate) const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// A finished shard, as the account of its run lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,29 +56,34 @@ impl ShardAccount {
 pub(super) struct ShardEncoder {
     writer: ArrowWriter<ChecksumWriter<ShardFile>>,
     encoding: ShardEncoding,
+    /// The size of the open row group's columns before they were encoded, in bytes.
+    group_bytes: usize,
     opened: Instant,
     path: PathBuf,
     account: ShardAccount,
 }
 
 impl ShardEncoder {
-    /// Begins the shard `name` in `folder`, as `<name>.tmp`.
+    /// Begins the shard `name` of the folder `recording`.
     pub(super) fn create(
-        folder: &Path,
+        recording: &Path,
         name: String,
         schema: &SchemaRef,
         encoding: ShardEncoding,
     ) -> Result<Self, SinkError> {
-        let path = folder.join(&name);
-        let temporary = folder.join(format!("{name}.tmp"));
-        let file = ShardFile::create(&path, temporary.clone()).map_err(io_error("create", &temporary))?;
+        let path = recording.join(layout::DATA).join(&name);
+        let file = partial::create(recording, &name).map_err(io_error("create", &partial::path(recording, &name)))?;
         let writer = encoding
             .properties(schema)
-            .and_then(|properties| ArrowWriter::try_new(ChecksumWriter::new(file), schema.clone(), Some(properties)))
+            .and_then(|properties| {
+                let file = ChecksumWriter::new(ShardFile::new(file));
+                ArrowWriter::try_new(file, schema.clone(), Some(properties))
+            })
             .map_err(|error| encoding_error(&path, &error))?;
         Ok(Self {
             writer,
             encoding,
+            group_bytes: 0,
             opened: Instant::now(),
             path,
             account: ShardAccount {
@@ -92,26 +100,31 @@ impl ShardEncoder {
     pub(super) fn write(&mut self, batch: &RecordBatch, slices: &[EpisodeSlice<'_>]) -> Result<(), SinkError> {
         let first_slices = slices.iter().filter(|slice| slice.steps.start == 0);
         let episodes = first_slices.clone().count();
-        if episodes > 0 {
-            // Counted with all of their rows, so that no episode is divided between two row groups.
-            self.close_full_row_group(first_slices.map(|slice| slice.episode.len()).sum())?;
-        }
+        let bytes = batch.get_array_memory_size();
+        // Episodes are counted with all of their rows, so that a row group ends between two of them. One that is larger than
+        // the limit is divided.
+        let rows = first_slices.map(|slice| slice.episode.len()).sum();
+        let whole = rows * bytes / batch.num_rows().max(1);
+        self.close_full_row_group(rows, whole.max(bytes))?;
         self.writer
             .write(batch)
             .map_err(|error| encoding_error(&self.path, &error))?;
+        self.group_bytes += bytes;
         self.account.episodes += episodes as u64;
         self.account.transitions += batch.num_rows() as u64;
         Ok(())
     }
 
-    /// Closes the row group if `more` rows would exceed its limit.
-    fn close_full_row_group(&mut self, more: usize) -> Result<(), SinkError> {
-        let rows = self.writer.in_progress_rows();
-        let is_full = rows + more > self.encoding.row_group_rows;
-        if rows > 0 && (is_full || self.writer.in_progress_size() > ROW_GROUP_BYTES) {
+    /// Closes the row group if `rows` more rows of new episodes, or `bytes` more bytes, would exceed its limits.
+    fn close_full_row_group(&mut self, rows: usize, bytes: usize) -> Result<(), SinkError> {
+        let before = self.writer.in_progress_rows();
+        let is_full = (rows > 0 && before + rows > self.encoding.row_group_rows)
+            || self.group_bytes.saturating_add(bytes) > ROW_GROUP_BYTES;
+        if before > 0 && is_full {
             self.writer
                 .flush()
                 .map_err(|error| encoding_error(&self.path, &error))?;
+            self.group_bytes = 0;
         }
         Ok(())
     }

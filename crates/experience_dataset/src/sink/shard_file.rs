@@ -1,10 +1,7 @@
 //! The output file of a shard's Parquet writer, which buffers in memory what a full disk refuses.
 
 use experience_export::disk::atomic::AtomicFile;
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::io::{self, Write};
 
 /// An [`AtomicFile`] whose writes never fail: bytes wait in memory until [`drain`](Self::drain) writes them.
 ///
@@ -17,12 +14,11 @@ pub(super) struct ShardFile {
 }
 
 impl ShardFile {
-    /// Begins the file that will be at `path`, under the name `temporary` in the same folder.
-    pub(super) fn create(path: &Path, temporary: PathBuf) -> io::Result<Self> {
-        Ok(Self {
-            file: AtomicFile::create_as(path, temporary)?,
+    pub(super) fn new(file: AtomicFile) -> Self {
+        Self {
+            file,
             waiting: Vec::new(),
-        })
+        }
     }
 
     /// Writes the waiting bytes. Those that could not be written keep waiting.
@@ -76,6 +72,7 @@ mod tests {
         Operation,
         faults::{Fault, Faults},
     };
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn bytes_that_a_full_disk_refuses_wait() {
@@ -83,7 +80,7 @@ mod tests {
         let path = folder.path().join("shard");
         // The creation of the file and the first write succeed.
         let faults = Faults::plan(2, Fault::Full);
-        let mut file = ShardFile::create(&path, folder.path().join("shard.tmp")).unwrap();
+        let mut file = ShardFile::new(AtomicFile::create_as(&path, folder.path().join("shard.tmp")).unwrap());
         file.write_all(b"before ").unwrap();
         file.drain().unwrap();
         file.write_all(b"while ").unwrap();
@@ -99,7 +96,7 @@ mod tests {
     /// Commits a file of two writes, with repetitions. Returns the path if it was committed.
     fn commit(folder: &Path, faults: &Faults) -> io::Result<PathBuf> {
         let path = folder.join("shard");
-        let mut file = ShardFile::create(&path, folder.join("shard.tmp"))?;
+        let mut file = ShardFile::new(AtomicFile::create_as(&path, folder.join("shard.tmp"))?);
         for content in ["before ", "after"] {
             file.write_all(content.as_bytes())?;
             let _ = file.drain();

@@ -9,7 +9,7 @@ use super::{
     layout,
     liveness::ProcessRecord,
     lock::{Ownership, RunLock},
-    recording_folder, recovery,
+    partial, recording_folder, recovery,
     retention::{self, CommitClock},
     run_id,
     shard::{FinishedShard, ShardAccount, ShardEncoder},
@@ -76,7 +76,9 @@ impl DatasetWriter {
             disk::sweep(folder);
         }
         // An erasure closes its files before it commits the first.
-        disk::sweep_empty(&folder.join(layout::DATA));
+        for part in [layout::PARTIAL, layout::DATA] {
+            disk::sweep_empty(&folder.join(part));
+        }
         let mut account = RunAccount::new(recording, settings.seed, settings.build.clone());
         // Taken before the account exists: a process that finds an account checks the lock.
         let mut lock = RunLock::take(&folder, recording.run);
@@ -258,6 +260,7 @@ impl DatasetWriter {
             let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
             tracing::error!("{lost} transitions could not be written to `{}`", self.folder.display());
         }
+        partial::remove_if_empty(&self.folder);
         let saved = self.save_account(report);
         if let Some((stop, recovery)) = self.recovery.take() {
             drop(stop);
@@ -321,7 +324,7 @@ impl DatasetWriter {
         if self.open.is_none() {
             let name = ShardName::new(self.account.run, self.next_shard);
             let shard = ShardEncoder::create(
-                &self.folder.join(layout::DATA),
+                &self.folder,
                 name.to_string(),
                 self.encoder.arrow_schema(),
                 self.settings.encoding.clone(),

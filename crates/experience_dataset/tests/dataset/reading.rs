@@ -1,6 +1,6 @@
 //! Reading datasets: recordings, runs and shards, statistics, and joint states.
 
-use crate::episodes::{assert_same, fighter, generated, info, recording, report, write};
+use crate::episodes::{assert_same, episodes, fighter, generated, info, recording, report, write};
 use experience_core::{
     schema::{Column, Schema},
     transition::{EndReason, Episode, Outcome, RunId, StepHeader},
@@ -176,4 +176,38 @@ fn the_joint_state_has_every_player_of_one_tick_of_one_match() {
     assert_eq!(joint(RunId::from_bits(3), Some(1), 3), []);
     let whole = fighter.joint(one, Some(1), 59).unwrap().remove(3);
     assert_same(whole.episode(), &of_one[0]);
+}
+
+#[test]
+fn a_shard_that_another_process_removes_is_skipped() {
+    let root = tempdir().unwrap();
+    let schema = fighter().into_shared();
+    let run = RunId::from_bits(1);
+    let all = episodes(&schema, run, 3);
+    let mut sink = DatasetSink::new(root.path()).with_shard_age(Duration::ZERO);
+    sink.open(&recording(&schema, run)).unwrap();
+    for episode in &all {
+        sink.write(core::slice::from_ref(episode)).unwrap();
+    }
+    sink.close(&report(&all)).unwrap();
+    let dataset = Dataset::open(root.path()).unwrap();
+    let fighter = dataset.recording("fighter").unwrap();
+    let mut read = fighter.episodes();
+    assert_same(&read.next().unwrap().unwrap(), &all[0]);
+    // As retention does, after the folder was listed.
+    fs::remove_file(&fighter.shards().unwrap()[1]).unwrap();
+    assert_same(&read.next().unwrap().unwrap(), &all[2]);
+    assert!(read.next().is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_missing_shard_is_an_error() {
+    let root = tempdir().unwrap();
+    write(root.path(), &episodes(&fighter().into_shared(), RunId::from_bits(1), 3));
+    let dataset = Dataset::open(root.path()).unwrap();
+    let fighter = dataset.recording("fighter").unwrap();
+    let link = fighter.path().join("data/00000002-00000.parquet");
+    std::os::unix::fs::symlink(root.path().join("elsewhere.parquet"), link).unwrap();
+    assert!(matches!(fighter.stats(), Err(DatasetError::Io { .. })));
 }

@@ -143,13 +143,14 @@ fn refused_writes_can_be_repeated() {
     let all = episodes(&schema, run, 4);
     let mut sink = DatasetSink::new(root.path()).with_shard_age(Duration::ZERO);
     sink.open(&recording(&schema, run)).unwrap();
-    let (data, away) = (root.path().join("fighter/data"), root.path().join("fighter/away"));
+    let (data, partial) = (root.path().join("fighter/data"), root.path().join("fighter/partial"));
     sink.write(&all[..1]).unwrap();
-    // The folder is removed: no shard can be created, so no episode is accepted.
-    fs::rename(&data, &away).unwrap();
+    // A file is in the place of the folder: no shard can be created, so no episode is accepted.
+    fs::remove_dir(&partial).unwrap();
+    fs::write(&partial, "").unwrap();
     let refusal = sink.write(&all[1..2]).unwrap_err().to_string();
     assert!(refusal.contains("00000001-00001.parquet.tmp"), "{refusal}");
-    fs::rename(&away, &data).unwrap();
+    fs::remove_file(&partial).unwrap();
     sink.write(&all[2..]).unwrap();
     sink.close(&report(&all[2..])).unwrap();
     assert_eq!(listing(&data), ["00000001-00000.parquet", "00000001-00001.parquet"]);

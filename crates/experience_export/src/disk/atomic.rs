@@ -36,12 +36,13 @@ impl AtomicFile {
         Self::create_in(path, parent(path))
     }
 
-    fn create_in(path: &Path, folder: &Path) -> io::Result<Self> {
+    /// Begins the file that will be at `path`, under a temporary name in `folder`, which is on the same file system.
+    pub fn create_in(path: &Path, folder: &Path) -> io::Result<Self> {
         let (file, temporary) = DiskFile::create_temporary(folder)?;
         Ok(Self::new(path, file, temporary))
     }
 
-    /// Begins the file that will be at `path`, under the name `temporary` in the same folder.
+    /// Begins the file that will be at `path`, at the path `temporary` on the same file system.
     pub fn create_as(path: &Path, temporary: PathBuf) -> io::Result<Self> {
         Ok(Self::new(path, DiskFile::create_new(&temporary)?, temporary))
     }

@@ -1,7 +1,7 @@
 //! Writes frames to Parquet files, and computes their statistics.
 
 use super::{FILE_BYTES, FILES_PER_CHUNK, commit, writer};
-use crate::{DatasetError, ValueProfile};
+use crate::{DatasetError, ValueProfile, sink::ROW_GROUP_BYTES};
 use arrow_array::{ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema as ArrowSchema};
 use core::ops::Range;
@@ -88,7 +88,11 @@ impl<'a> FrameWriter<'a> {
             .map_err(|error| DatasetError::write(&path, error))?;
         let writer = match &mut self.open {
             Some(writer) => writer,
-            None => self.open.insert(writer(&path, &self.arrow)?),
+            None => {
+                let row = batch.get_array_memory_size() / batch.num_rows().max(1);
+                let rows = ROW_GROUP_BYTES / row.max(1);
+                self.open.insert(writer(&path, &self.arrow, rows)?)
+            }
         };
         writer
             .write(&batch)

@@ -2,14 +2,15 @@
 
 use super::{super::shard::ShardAccount, recovered_state::RecoveredState};
 use crate::sink::{
-    account::RunAccount, checksum::FileChecksum, files::io_error, layout, read::for_each_batch, shard_name::ShardName,
+    account::RunAccount, checksum::FileChecksum, files::io_error, layout, partial, read::for_each_batch,
+    shard_name::ShardName,
 };
 use experience_arrow::columns::ColumnId;
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
 use experience_export::{SinkError, disk};
 use std::{
     collections::{BTreeMap, HashSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -34,7 +35,7 @@ impl RunShards {
         account: Option<&RunAccount>,
         in_journal: HashSet<i64>,
     ) -> Result<Self, SinkError> {
-        let data = folder.join(layout::DATA);
+        let (data, partial) = (folder.join(layout::DATA), folder.join(layout::PARTIAL));
         let mut shards = Self {
             shards: Vec::new(),
             only_in_journal: in_journal,
@@ -47,18 +48,25 @@ impl RunShards {
             unfinished: Vec::new(),
         };
         let mut names = Vec::new();
-        for entry in fs::read_dir(&data).map_err(io_error("list", &data))? {
-            let name = entry.map_err(io_error("list", &data))?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let final_name = name.strip_suffix(".tmp").unwrap_or(name);
-            let Some(shard) = ShardName::parse(final_name).filter(|shard| shard.run() == run) else {
-                continue;
+        // Runs of 0.1.0 wrote unfinished shards to `data/`.
+        for part in [&data, &partial] {
+            let entries = match fs::read_dir(part) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && part == &partial => continue,
+                entries => entries.map_err(io_error("list", part))?,
             };
-            shards.next_index = shards.next_index.max(shard.index().saturating_add(1));
-            if final_name == name {
-                names.push(shard);
-            } else {
-                shards.unfinished.push(data.join(name));
+            for entry in entries {
+                let name = entry.map_err(io_error("list", part))?.file_name();
+                let Some(name) = name.to_str() else { continue };
+                let final_name = name.strip_suffix(layout::UNFINISHED).unwrap_or(name);
+                let Some(shard) = ShardName::parse(final_name).filter(|shard| shard.run() == run) else {
+                    continue;
+                };
+                shards.next_index = shards.next_index.max(shard.index().saturating_add(1));
+                if final_name != name {
+                    shards.unfinished.push(part.join(name));
+                } else if part == &data {
+                    names.push(shard);
+                }
             }
         }
         names.sort();
@@ -185,9 +193,10 @@ impl RunShards {
     }
 
     /// Removes the shards that were not committed when the process died.
-    pub(super) fn remove_unfinished(&self) {
+    pub(super) fn remove_unfinished(&self, folder: &Path) {
         for path in &self.unfinished {
             disk::remove_unfinished(path);
         }
+        partial::remove_if_empty(folder);
     }
 }
