@@ -346,6 +346,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_gets_its_name_again_after_its_folder_could_not_be_synced() {
+        let folder = prepare();
+        let mut file = AtomicFile::create(&folder.path().join("file")).unwrap();
+        file.write_all(b"new content").unwrap();
+        // The file is synced and renamed.
+        let plan = Faults::plan(2, Fault::Lost);
+        assert!(file.commit().is_err());
+        assert!(plan.struck());
+        drop(plan);
+        let again = Faults::count(|| file.commit().unwrap());
+        let operations: Vec<_> = again.iter().map(|(operation, _)| *operation).collect();
+        assert_eq!(
+            operations,
+            [Operation::Rename, Operation::Rename, Operation::SyncFolder]
+        );
+        assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"new content");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
     fn a_sweep_removes_what_no_process_is_writing() {
         let folder = prepare();
         for name in ["a", "b"] {

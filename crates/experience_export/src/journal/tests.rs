@@ -272,7 +272,7 @@ fn check(folder: &Path, fault: Fault, done: &Done, what: &str) {
         assert_eq!(done.committed, (0..FRAMES).collect::<Vec<_>>(), "{what}");
         assert_eq!(reader.missing, 0, "{what}");
         assert_eq!(reader.damage, [], "{what}");
-        assert_eq!(done.durable.is_empty(), false, "{what}");
+        assert!(!done.durable.is_empty(), "{what}");
     }
 }
 

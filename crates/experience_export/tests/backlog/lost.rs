@@ -36,14 +36,14 @@ impl Sink for ForgetfulSink {
     }
     fn flush(&mut self, _: &RunReport) -> Result<(), SinkError> {
         self.flushes += 1;
-        if self.flushes % 5 == 0 && !self.accepted.is_empty() {
+        if self.flushes.is_multiple_of(5) && !self.accepted.is_empty() {
             self.accepted.clear();
             return Err(SinkError::Lost {
                 path: "shard".into(),
                 reason: "the test says so".to_owned(),
             });
         }
-        if self.flushes % 2 == 0 {
+        if self.flushes.is_multiple_of(2) {
             self.commit();
         }
         Ok(())
@@ -53,7 +53,7 @@ impl Sink for ForgetfulSink {
     }
     fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
         // The first close fails like a flush, and the next one succeeds.
-        self.flushes = self.flushes.next_multiple_of(5) - u32::from(self.flushes % 5 != 0);
+        self.flushes = self.flushes.next_multiple_of(5) - u32::from(!self.flushes.is_multiple_of(5));
         self.flush(report)?;
         self.commit();
         Ok(())
