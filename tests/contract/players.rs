@@ -160,6 +160,22 @@ fn an_exclusion_outlasts_a_despawn_and_keeps_a_staged_end() {
 }
 
 #[test]
+fn the_exclusion_of_a_player_without_an_agent_id_ends_with_it() {
+    let mut test = play(Recording::new("player"));
+    for _ in 0..3 {
+        let entity = test.world_mut().spawn((Player, Age(0.0))).id();
+        test.ticks(2);
+        let player = experience(&mut test).players("player").next().unwrap();
+        experience(&mut test).exclude("player", entity).unwrap();
+        assert!(experience(&mut test).is_excluded("player", player.agent_id));
+        test.ticks(2);
+        test.world_mut().despawn(entity);
+        test.ticks(2);
+        assert!(!experience(&mut test).is_excluded("player", player.agent_id));
+    }
+}
+
+#[test]
 fn a_tag_belongs_to_the_open_or_the_last_episode() {
     let mut test = play(Recording::new("player").episodes(EpisodeRules {
         start: EpisodeStart::OnEvent,

@@ -43,6 +43,10 @@ impl Recorder {
                     self.rejoining.push(slot.entity);
                 }
                 let mut slot = self.players.remove(position);
+                if slot.agent_id < 0 {
+                    // The number of a player without an `AgentId`, which no player has again.
+                    self.excluded_agents.remove(&slot.agent_id);
+                }
                 self.outputs.close(&mut slot);
                 self.capture_pass.mark_slot_moved();
             }
