@@ -172,7 +172,7 @@ impl ColumnId {
         }
     }
 
-    /// The type that the column is read as: every list has a fixed size. See [`conform`].
+    /// The type that the column is read as: every list has a fixed size. See [`conform()`].
     pub fn read_type(self, schema: &Schema) -> DataType {
         match self {
             Self::NextObservation => Self::Observation.data_type(schema),

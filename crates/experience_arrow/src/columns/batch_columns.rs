@@ -21,7 +21,7 @@ pub(super) fn same_type(a: &DataType, b: &DataType) -> bool {
 
 /// The columns of a batch by [`ColumnId`].
 ///
-/// The batch was returned by [`conform`](super::conform).
+/// The batch was returned by [`conform`](super::conform()).
 ///
 /// # Panics
 /// Methods other than [`get`](Self::get) panic for a column that the batch lacks or that has another type.
