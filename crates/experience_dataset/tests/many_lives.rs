@@ -98,10 +98,6 @@ fn an_account_a_sink_and_a_flush_cost_the_same_after_many_lives() {
     };
     let (few_held, few_bytes, few_all, few_flush) = play_until(2 * SHARD);
     let (many_held, many_bytes, many_all, many_flush) = play_until(20 * SHARD);
-    println!(
-        "{few_held} and {many_held} bytes held, accounts of {few_all} and {many_all} bytes, flushes of {few_flush:?} and \
-         {many_flush:?}"
-    );
     assert!(
         many_held.saturating_sub(few_held) < 256 << 10,
         "{few_held} and {many_held} bytes"

@@ -290,6 +290,7 @@ fn a_leaf_in_the_payload_of_an_enum_is_read_where_the_variant_has_it() {
     #[derive(TypePath)]
     enum Payload {
         Some(f32, f32),
+        #[expect(dead_code, reason = "stored for its bytes")]
         Other(u32, u32),
     }
     impl_reflect!(Payload {
@@ -359,7 +360,7 @@ fn flags_in_the_payload_of_an_enum_are_read_where_the_variant_has_them() {
     #[derive(TypePath)]
     enum Packed {
         Flags([bool; 9]),
-        Bytes(#[expect(dead_code, reason = "stored for its bytes")] Gap, [u8; 8]),
+        Bytes(Gap, [u8; 8]),
     }
     #[derive(Clone, Copy)]
     struct Gap;
@@ -381,6 +382,7 @@ fn a_type_that_claims_to_be_a_fieldless_enum_is_not_read_as_one() {
     use bevy_reflect::enums::{Enum, EnumInfo, UnitVariantInfo, VariantFieldIter, VariantInfo, VariantType};
     // One byte, which need not be initialised.
     #[derive(TypePath)]
+    #[expect(dead_code, reason = "stored for its byte")]
     struct Claims(core::mem::MaybeUninit<u8>);
     impl_full_reflect!(Claims, Enum);
     impl Typed for Claims {
@@ -454,7 +456,7 @@ fn getters_that_disagree_from_call_to_call_are_not_trusted() {
     struct Turns(u8, f32, u8, f32);
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     impl_reflect!(Turns {
-        turns: f32 => |this| Some(if CALLS.fetch_add(1, Ordering::Relaxed) % 2 == 0 { &this.1 } else { &this.3 }),
+        turns: f32 => |this| Some(if CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { &this.1 } else { &this.3 }),
         byte: u8 => |this| Some(&this.0),
         last: u8 => |this| Some(&this.2),
     });
@@ -485,6 +487,7 @@ fn a_value_without_padding_needs_no_check_and_one_with_it_does() {
     struct Ignoring {
         at: bevy_math::Vec3,
         #[reflect(ignore)]
+        #[expect(dead_code, reason = "a field that the plan does not know")]
         hidden: u32,
     }
     let mut plan = placed_plan::<Dense>(None, OBSERVED);

@@ -92,7 +92,7 @@ fn a_path_within_a_dataset_is_answered_with_the_dataset() {
     // The advice is good.
     printed(&["info", path, "--recording", "p"], 0);
     let above = root.path().parent().expect("it has a parent").join("above");
-    let above = tempdir().map_or(above, |folder| folder.keep());
+    let above = tempdir().map_or(above, tempfile::TempDir::keep);
     let inner = above.join("arena");
     fs::rename(root.path(), &inner).expect("it can be moved");
     let output = printed(&["info", text(&above)], 3);

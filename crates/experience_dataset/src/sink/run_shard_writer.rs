@@ -2,8 +2,7 @@
 
 use super::{
     batches::batches,
-    encoding::ShardEncoding,
-    layout, partial,
+    encoding::ShardEncoding, partial,
     shard::{ShardAccount, ShardEncoder},
     shard_name::ShardName,
 };

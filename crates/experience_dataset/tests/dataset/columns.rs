@@ -2,7 +2,7 @@
 
 use crate::episodes::{choice, generated, info, tensor};
 use arrow_array::{
-    Array, BooleanArray, DictionaryArray, FixedSizeListArray, RecordBatch,
+    Array, BooleanArray, DictionaryArray, RecordBatch,
     cast::AsArray,
     types::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, UInt8Type},
 };
