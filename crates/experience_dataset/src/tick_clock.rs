@@ -38,7 +38,7 @@ impl TickClock {
             })
             .find(|found| {
                 let difference = (found.seconds_per_tick - self.seconds_per_tick).abs();
-                !(difference <= TOLERANCE * self.seconds_per_tick)
+                difference.is_nan() || difference > TOLERANCE * self.seconds_per_tick
             })
     }
 }
