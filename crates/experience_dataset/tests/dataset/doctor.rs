@@ -298,7 +298,6 @@ fn played(game: Game, numbers: &mut Numbers, len: usize) -> (Vec<[f64; 4]>, Vec<
             match game {
                 Game::Cart => (0.9 * u[axis] - 0.1 * x[axis] - 0.2 * v[axis] + 0.1 * random).clamp(-1.0, 1.0),
                 Game::Steps => (0.3 * away + 0.3 * random).clamp(-1.0, 1.0),
-                Game::TopDown | Game::Euler => (away + 0.3 * random).clamp(-1.0, 1.0),
                 Game::Direction => direction[axis],
                 Game::Deterministic => -0.3 * x[axis] - 0.5 * v[axis],
                 Game::DeterministicSteps => -0.3 * x[axis],
@@ -308,7 +307,7 @@ fn played(game: Game, numbers: &mut Numbers, len: usize) -> (Vec<[f64; 4]>, Vec<
                 Game::Repeated if tick % 8 > 0 => u[axis],
                 Game::Repeated => (away + random).clamp(-1.0, 1.0),
                 Game::Shooter if axis == 1 => f64::from(u8::from(cooldown <= 0.0 && random > 0.0)),
-                Game::Shooter => (away + 0.3 * random).clamp(-1.0, 1.0),
+                Game::Shooter | Game::TopDown | Game::Euler => (away + 0.3 * random).clamp(-1.0, 1.0),
                 Game::Controller => (0.5 * away - v[axis]).clamp(-1.0, 1.0),
             }
         });
