@@ -14,7 +14,7 @@ use memory_held::memory_held;
 use std::{
     fs,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 const RUN: RunId = RunId::from_bits(1);
@@ -104,6 +104,11 @@ fn an_account_a_sink_and_a_flush_cost_the_same_after_many_lives() {
     );
     assert!(many_bytes < few_bytes + 64, "{few_bytes} and {many_bytes} bytes");
     assert!(many_all - few_all < 18 * 400, "{few_all} and {many_all} bytes");
+    // A cost per life would be ten times as much. The margin is for a busy machine.
+    assert!(
+        many_flush < 4 * few_flush + Duration::from_millis(500),
+        "{few_flush:?} and {many_flush:?}"
+    );
     sink.close(&counters.report(&recording)).unwrap();
     let dataset = Dataset::open(root.path()).unwrap();
     let recording = dataset.recording("player").unwrap();

@@ -2,7 +2,8 @@
 
 use super::{
     batches::batches,
-    encoding::ShardEncoding, partial,
+    encoding::ShardEncoding,
+    partial,
     shard::{ShardAccount, ShardEncoder},
     shard_name::ShardName,
 };

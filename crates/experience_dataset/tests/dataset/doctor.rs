@@ -307,7 +307,7 @@ fn played(game: Game, numbers: &mut Numbers, len: usize) -> (Vec<[f64; 4]>, Vec<
                 Game::Repeated if tick % 8 > 0 => u[axis],
                 Game::Repeated => (away + random).clamp(-1.0, 1.0),
                 Game::Shooter if axis == 1 => f64::from(u8::from(cooldown <= 0.0 && random > 0.0)),
-                Game::TopDown | Game::Euler | Game::Shooter => (away + 0.3 * random).clamp(-1.0, 1.0),
+                Game::Shooter | Game::TopDown | Game::Euler => (away + 0.3 * random).clamp(-1.0, 1.0),
                 Game::Controller => (0.5 * away - v[axis]).clamp(-1.0, 1.0),
             }
         });
