@@ -99,7 +99,7 @@ fn episodes_reach_the_sinks_during_play_on_the_thread_of_the_game() {
     test.ticks(9);
     assert!(exported(&test) >= 4, "{:?}", test.report());
     let episodes = test.finish();
-    assert!(episodes.len() >= 2 && episodes.iter().all(|episode| !episode.is_empty()));
+    assert!(episodes.len() >= 2 && episodes.iter().all(|episode| episode.len() > 0));
     let report = test.report();
     assert_eq!((report.exported, report.pending), (report.recorded, 0));
     let callers = callers.lock().unwrap();
