@@ -359,7 +359,7 @@ fn flags_in_the_payload_of_an_enum_are_read_where_the_variant_has_them() {
     #[derive(TypePath)]
     enum Packed {
         Flags([bool; 9]),
-        Bytes(#[expect(dead_code, reason = "stored for its bytes")] Gap, [u8; 8]),
+        Bytes(Gap, [u8; 8]),
     }
     #[derive(Clone, Copy)]
     struct Gap;
