@@ -180,16 +180,20 @@ fn a_type_without_leaves_is_refused() {
     struct Hidden(#[reflect(ignore)] u8);
     #[derive(Reflect)]
     struct Void([f32; 0], ());
-    let observe_with = ", or compute one with `observe_with`";
-    for (message, path, alternative) in [
-        (refusal::<Marker>(OBSERVED), Marker::type_path(), observe_with),
+    // `observe_with` computes features, and nothing else.
+    for (message, path, remedy) in [
+        (
+            refusal::<Marker>(OBSERVED),
+            Marker::type_path(),
+            ", or compute one with `observe_with`",
+        ),
         (refusal::<Hidden>(LeafEncoding::Exact), Hidden::type_path(), ""),
         (refusal::<Void>(LeafEncoding::Mask), Void::type_path(), ""),
-        (refusal::<()>(OBSERVED), "()", observe_with),
+        (refusal::<()>(OBSERVED), "()", ", or compute one with `observe_with`"),
     ] {
         assert_eq!(
             message,
-            format!("`{path}` holds no value that could be recorded: give it a field that is reflected{alternative}")
+            format!("`{path}` holds no value that could be recorded: give it a field that is reflected{remedy}")
         );
     }
     let _ = Hidden(1).0;
