@@ -91,11 +91,11 @@ fn a_path_within_a_dataset_is_answered_with_the_dataset() {
     }
     // The advice is good.
     printed(&["info", path, "--recording", "p"], 0);
-    let above = root.path().parent().expect("it has a parent").join("above");
-    let above = tempdir().map_or(above, tempfile::TempDir::keep);
+    let outer = tempdir().expect("a folder can be made");
+    let above = outer.path();
     let inner = above.join("arena");
     fs::rename(root.path(), &inner).expect("it can be moved");
-    let output = printed(&["info", text(&above)], 3);
+    let output = printed(&["info", text(above)], 3);
     assert!(
         output.contains(&format!("open one of them: `{}`", inner.display())),
         "{output}"
@@ -112,7 +112,6 @@ fn a_path_within_a_dataset_is_answered_with_the_dataset() {
         message.contains(&format!("`{} --recording p`", resolved.display())),
         "{message}"
     );
-    fs::remove_dir_all(above).expect("it can be removed");
 }
 
 #[test]
