@@ -57,6 +57,13 @@ fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), Command
         for unread in &run.unread {
             output.line(format!("{name}: run {}: NOT READ: {unread}", run.run))?;
         }
+        if let Some(kept) = &run.kept {
+            output.line(format!(
+                "{name}: run {}: its damaged segments are kept in `{}`; `--discard-damaged` removes them",
+                run.run,
+                kept.display()
+            ))?;
+        }
     }
     for run in &recovery.alive {
         output.line(format!("{name}: run {run} is alive, and is unchanged"))?;

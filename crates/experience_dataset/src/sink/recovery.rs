@@ -57,6 +57,8 @@ pub struct RecoveredRun {
     pub lost: u64,
     /// Parts of the journal and of the buffer files that could not be read, one sentence each.
     pub unread: Vec<String>,
+    /// Folder in which those segments of the journal are kept that could not be read completely.
+    pub kept: Option<PathBuf>,
 }
 
 /// The result of a recovery of one recording.
@@ -220,6 +222,13 @@ pub(super) fn recover_at_start(folder: &Path, schema: &Arc<Schema>, own: RunId) 
         for unread in &found.unread {
             tracing::warn!("cannot recover a part of run {}: {unread}", found.run);
         }
+        if let Some(kept) = &found.kept {
+            tracing::warn!(
+                "the damaged segments of run {} are kept in `{}`; `experience recover --discard-damaged` removes them",
+                found.run,
+                kept.display()
+            );
+        }
     }
     for (run, error) in recovery.failed.iter().chain(&recovery.refused) {
         tracing::error!(
@@ -304,6 +313,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         cut_short: 0,
         lost: 0,
         unread: core::mem::take(&mut state.unread),
+        kept: None,
     };
     let builders = core::mem::take(&mut state.builders);
     let builders = builders.into_iter().filter(|builder| {
@@ -340,11 +350,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     if damaged.is_empty() {
         journal::remove(&journal).map_err(io_error("remove", &journal))?;
     } else {
-        let kept = keep_damaged(folder, &journal, damaged)?;
-        recovered.unread.push(format!(
-            "its damaged segments are kept in `{}`; `experience recover --discard-damaged` removes them",
-            kept.display()
-        ));
+        recovered.kept = Some(keep_damaged(folder, &journal, damaged)?);
     }
     Ok((!was_over || recovered.episodes > 0 || !recovered.unread.is_empty()).then_some(recovered))
 }
