@@ -70,6 +70,13 @@ fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), Command
         for unread in run.damage() {
             output.line(format!("{name}: run {}: NOT READ: {unread}", run.run))?;
         }
+        if let Some(kept) = &run.kept {
+            output.line(format!(
+                "{name}: run {}: its damaged segments are kept in `{}`; `--discard-damaged` removes them",
+                run.run,
+                kept.display()
+            ))?;
+        }
         if let Some(buffers) = &run.kept_buffers {
             output.line(format!(
                 "{name}: run {}: the buffer files in `{}` were read and stay, because nothing proves that they are of this dataset",

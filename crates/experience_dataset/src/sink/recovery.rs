@@ -69,6 +69,8 @@ pub struct RecoveredRun {
     pub last_tick: Option<i64>,
     /// Parts of the journal and of the buffer files that could not be read, one sentence each.
     pub unread: Vec<String>,
+    /// Folder in which those segments of the journal are kept that could not be read completely.
+    pub kept: Option<PathBuf>,
     /// Those of `unread` that are ordinary: the process died in the middle of a write, whose rows count as lost.
     pub torn: Vec<String>,
     /// The folder of buffer files that were read and not removed, because nothing proves that they are of this dataset: it is a
@@ -291,6 +293,13 @@ fn log(folder: &Path, recovery: &Recovery) {
         for unread in found.damage() {
             tracing::warn!("cannot recover a part of run {}: {unread}", found.run);
         }
+        if let Some(kept) = &found.kept {
+            tracing::warn!(
+                "the damaged segments of run {} are kept in `{}`; `experience recover --discard-damaged` removes them",
+                found.run,
+                kept.display()
+            );
+        }
         if let Some(buffers) = &found.kept_buffers {
             tracing::warn!(
                 "the buffer files of run {} in `{}` were read and stay: nothing proves that they are of this dataset",
@@ -388,6 +397,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         unread: core::mem::take(&mut state.unread),
         torn: core::mem::take(&mut state.torn),
         kept_buffers: buffers.filter(|_| !owns_buffers && !rings.is_empty()),
+        kept: None,
     };
     let builders = core::mem::take(&mut state.builders);
     let builders = builders.into_iter().filter(|builder| {
@@ -428,15 +438,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     if damaged.is_empty() {
         journal::remove(&journal).map_err(io_error("remove", &journal))?;
     } else {
-        let kept = keep_damaged(folder, &journal, damaged)?;
-        let kept = format!(
-            "its damaged segments are kept in `{}`; `experience recover --discard-damaged` removes them",
-            kept.display()
-        );
-        if recovered.damage().next().is_none() {
-            recovered.torn.push(kept.clone());
-        }
-        recovered.unread.push(kept);
+        recovered.kept = Some(keep_damaged(folder, &journal, damaged)?);
     }
     Ok((!was_over || recovered.episodes > 0 || !recovered.unread.is_empty()).then_some(recovered))
 }

@@ -126,6 +126,10 @@ pub struct JournalReader {
     pub frames: u64,
     /// Number of frames that are missing between those.
     pub missing: u64,
+    /// Those of the missing frames in whose place nothing is, not even a damaged part.
+    pub absent: u64,
+    /// A damaged part was found since the last frame.
+    is_after_damage: bool,
     /// Parts that could not be read.
     pub damage: Vec<Damage>,
 }
@@ -164,7 +168,9 @@ impl JournalReader {
         last: Option<u64>,
         each: &mut dyn FnMut(Place<'_>, Record<'_>),
     ) -> Result<Option<u64>, JournalError> {
+        let is_after_damage = core::cell::Cell::new(self.is_after_damage);
         let mut damage = |offset: usize, length: usize, kind| {
+            is_after_damage.set(true);
             self.damage.push(Damage {
                 segment,
                 path: path.to_owned(),
@@ -177,6 +183,7 @@ impl JournalReader {
             Ok(()) => Scanner::new(bytes, last),
             Err(Foreign::Cut) => {
                 damage(0, bytes.len(), Unread::Torn);
+                self.is_after_damage = true;
                 return Ok(last);
             }
             // The frames may be intact.
@@ -199,7 +206,11 @@ impl JournalReader {
             match scanner.next() {
                 Some(Found::Frame(frame)) => {
                     self.frames += 1;
-                    self.missing += before.map_or(0, |before| frame.number - before - 1);
+                    let missing = before.map_or(0, |before| frame.number - before - 1);
+                    self.missing += missing;
+                    if !is_after_damage.take() {
+                        self.absent += missing;
+                    }
                     for record in frame.records() {
                         each(Place { segment, bytes }, record);
                     }
@@ -211,7 +222,10 @@ impl JournalReader {
                     let is_torn = frame::is_truncated(&bytes[at..]);
                     damage(at, length, if is_torn { Unread::Torn } else { Unread::Damaged });
                 }
-                None => return Ok(scanner.last()),
+                None => {
+                    self.is_after_damage = is_after_damage.get();
+                    return Ok(scanner.last());
+                }
             }
         }
     }

@@ -140,10 +140,10 @@ impl RecoveredState {
         state
             .damaged_segments
             .extend(reader.damage.iter().map(|damage| damage.segment));
-        if reader.missing > 0 {
+        if reader.absent > 0 {
             state.unread.push(format!(
                 "{} frames are missing from the journal `{}`",
-                reader.missing,
+                reader.absent,
                 journal.display()
             ));
         }
