@@ -7,6 +7,7 @@
 //! one, which finds the shards that the first has committed. A recovery holds the run's lock, so no two processes recover one
 //! run.
 
+mod damaged_segments;
 mod recovered_state;
 mod rings;
 mod run_shards;
@@ -20,6 +21,8 @@ use super::{
     run_shard_writer::RunShardWriter,
     shard_name::ShardName,
 };
+use damaged_segments::keep_damaged;
+pub(crate) use damaged_segments::{damaged_journals, discard_damaged};
 use experience_core::{
     schema::Schema,
     transition::{EndReason, Episode, Outcome, RunId},
@@ -220,34 +223,6 @@ fn remove_unfinished_shards(folder: &Path) {
     partial::remove_if_empty(folder);
 }
 
-/// Removes the damaged segments that recoveries have kept. Returns the folders that held them.
-///
-/// # Errors
-/// When the file system refuses.
-pub(crate) fn discard_damaged(folder: &Path) -> Result<Vec<PathBuf>, SinkError> {
-    let kept = damaged_journals(folder).map_err(io_error("list", folder))?;
-    for journal in &kept {
-        journal::remove(journal).map_err(io_error("remove", journal))?;
-    }
-    Ok(kept)
-}
-
-/// The folders with damaged segments of journals, one for each run.
-pub(crate) fn damaged_journals(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    match fs::read_dir(folder.join(layout::DAMAGED)) {
-        Ok(entries) => {
-            for entry in entries {
-                found.push(entry?.path());
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    found.sort();
-    Ok(found)
-}
-
 /// Recovers the runs other than `own`, logs the results, and calls `recovered` when there are new shards.
 ///
 /// Waits for the leases of runs whose process cannot be checked, until the sender of `stopped` is dropped.
@@ -441,26 +416,6 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         recovered.kept = Some(keep_damaged(folder, &journal, damaged)?);
     }
     Ok((!was_over || recovered.episodes > 0 || !recovered.unread.is_empty()).then_some(recovered))
-}
-
-/// Moves the journal out of the way, and removes its segments but for those in `damaged`. Returns the new folder.
-fn keep_damaged(folder: &Path, journal: &Path, damaged: &BTreeSet<u32>) -> Result<PathBuf, SinkError> {
-    let all = folder.join(layout::DAMAGED);
-    disk::create_folders(&all).map_err(io_error("create", &all))?;
-    let name = journal.file_name().unwrap_or_default().to_string_lossy();
-    let mut kept = all.join(&*name);
-    for number in 1.. {
-        if !kept.exists() {
-            break;
-        }
-        kept = all.join(format!("{name}-{number}"));
-    }
-    // All of it at once: a recovery that is interrupted here must not find a half of the journal.
-    disk::rename(journal, &kept).map_err(io_error("rename", journal))?;
-    disk::sync_folder(&all);
-    journal::remove_segments(&kept, |segment| !damaged.contains(&segment));
-    journal::sweep(&folder.join(layout::JOURNALS));
-    Ok(kept)
 }
 
 /// Writes `builders` to new shards. Open episodes are truncated.
