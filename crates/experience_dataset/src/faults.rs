@@ -195,6 +195,10 @@ fn copy_of(root: &Path) -> (TempDir, PathBuf) {
     (folder, copied)
 }
 
+/// By how much the number of operations of a scenario varies. Earlier runs are recovered at the same time, and each writer of an
+/// unfinished shard finds the folder for it, or creates it.
+const VARYING: usize = 4;
+
 /// Runs `scenario` on copies of `old`, with each of `faults` at each operation, and calls `check` on the result.
 fn at_every_point(
     old: &Path,
@@ -217,8 +221,12 @@ fn at_every_point(
             let (_folder, root) = copy_of(old);
             let plan = Faults::plan(at, fault);
             let acknowledged = scenario(&root, &plan);
-            assert!(plan.struck(), "{when}");
+            let has_struck = plan.struck();
             drop(plan);
+            if !has_struck && at + VARYING >= operations.len() {
+                continue;
+            }
+            assert!(has_struck, "{when}");
             check(&root, fault, &acknowledged, &when);
         }
     }

@@ -126,6 +126,13 @@ impl DiskFile {
         self.file.write(bytes)
     }
 
+    /// Renames the file.
+    pub(crate) fn rename(&mut self, to: &Path) -> io::Result<()> {
+        rename(&self.path, to)?;
+        to.clone_into(&mut self.path);
+        Ok(())
+    }
+
     /// Whether the file is still at its path.
     pub(crate) fn is_in_place(&self) -> bool {
         is_in_place(&self.file, &self.path)

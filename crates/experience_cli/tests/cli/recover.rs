@@ -32,7 +32,7 @@ fn a_live_run_of_another_process_is_unchanged_whatever_became_of_its_lock() {
     let files = listing(root);
     for left in [
         "fighter/journal/00000005/00000.journal",
-        "fighter/data/00000005-00000.parquet.tmp",
+        "fighter/partial/00000005-00000.parquet.tmp",
     ] {
         assert!(files.iter().any(|path| path == left), "{left}: {files:?}");
     }

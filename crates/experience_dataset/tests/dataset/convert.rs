@@ -295,7 +295,7 @@ fn lerobot_takes_the_tick_rate_of_the_runs_that_have_frames() {
     let account = fs::read_to_string(&run).unwrap();
     // A run that recorded no episode has no say.
     let idle = account
-        .replace("\"00000001\"", "\"00000002\"")
+        .replace("\"run\": 1,", "\"run\": 2,")
         .replace("\"tick_rate\": 60.0", "\"tick_rate\": 50.0");
     assert_ne!(idle, account);
     fs::write(root.path().join("fighter/runs/00000002.json"), idle).unwrap();

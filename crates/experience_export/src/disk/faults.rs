@@ -197,6 +197,9 @@ pub(super) fn renaming(from: &Path, to: &Path) {
             fs::copy(to, &copy).expect("a test's file can be copied");
             copy
         });
+        for known in plan.files.iter_mut().filter(|known| known.path == from) {
+            to.clone_into(&mut known.path);
+        }
         plan.names.push(UnsyncedName {
             to: to.to_owned(),
             from: Some(from.to_owned()),

@@ -132,8 +132,8 @@ impl Segment {
         let path = path(folder, self.index);
         let synced = self.len - unsynced.len() as u64;
         let temporary = disk::temporary(folder);
-        let copied = copy(&path, synced, unsynced, &temporary).and_then(|file| {
-            disk::rename(&temporary, &path)?;
+        let copied = copy(&path, synced, unsynced, &temporary).and_then(|mut file| {
+            file.rename(&path)?;
             Ok(file)
         });
         self.file = copied.inspect_err(|_| disk::remove_unfinished(&temporary))?;

@@ -37,15 +37,17 @@ fn while_the_journal_cannot_be_written_draining_stops() {
     let (mut harness, gate, written) = blocked(settings(folder.path(), 1 << 30));
     assert!(harness.play(1000, TIMEOUT));
     wait_until("a backlog", || harness.paces()[0].backlog_bytes > 100_000);
-    // The next segment cannot be created.
+    // The next segment cannot be created: a file is in the place of the folder.
     let (journal, away) = (journal(folder.path()), folder.path().join("away"));
     fs::rename(&journal, &away).unwrap();
+    fs::write(&journal, "").unwrap();
     assert!(!harness.play(20_000, Duration::from_millis(500)), "draining stops");
     assert_eq!(harness.failures(), [SinkFailure::Refuses]);
     let backlog = harness.paces()[0].backlog_bytes;
     (0..500).for_each(|_| harness.tick());
     assert!(harness.buffers.stats().dropped > 0, "the buffers overflow");
     harness.reports();
+    fs::remove_file(&journal).unwrap();
     fs::rename(&away, &journal).unwrap();
     gate.open();
     assert!(harness.play(1000, TIMEOUT), "draining resumes");
