@@ -138,7 +138,7 @@ pub struct Exporter {
 enum Runner {
     Thread(JoinHandle<()>),
     /// The program, with [`Exporter::run_pass`].
-    Program(Mutex<ExporterThread>),
+    Program(Box<Mutex<ExporterThread>>),
     Closed,
 }
 
@@ -181,7 +181,7 @@ impl Exporter {
             let builder = std::thread::Builder::new().name("experience-export".to_owned());
             Runner::Thread(builder.spawn(move || exporter.run())?)
         } else {
-            Runner::Program(Mutex::new(exporter))
+            Runner::Program(Box::new(Mutex::new(exporter)))
         };
         Ok(Self {
             commands,

@@ -454,7 +454,7 @@ fn getters_that_disagree_from_call_to_call_are_not_trusted() {
     struct Turns(u8, f32, u8, f32);
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     impl_reflect!(Turns {
-        turns: f32 => |this| Some(if CALLS.fetch_add(1, Ordering::Relaxed) % 2 == 0 { &this.1 } else { &this.3 }),
+        turns: f32 => |this| Some(if CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { &this.1 } else { &this.3 }),
         byte: u8 => |this| Some(&this.0),
         last: u8 => |this| Some(&this.2),
     });
