@@ -80,7 +80,7 @@ fn play(recording: Recording<Player>) -> TestApp {
 
 fn end_each_fourth(players: Query<(Entity, &Age)>, mut commands: Commands) {
     for (player, age) in &players {
-        if age.0 as u32 % 4 == 0 {
+        if (age.0 as u32).is_multiple_of(4) {
             commands.trigger(EndEpisode::terminated(player, "goal"));
         }
     }
@@ -130,7 +130,7 @@ fn episodes_are_the_same_as_with_threads() {
                 let rows: Vec<_> = (0..=episode.len())
                     .map(|row| episode.row(row).observation().to_vec())
                     .collect();
-                (episode.info().clone(), rows)
+                (*episode.info(), rows)
             })
             .map(|found| format!("{found:?}"))
             .collect::<Vec<_>>()
