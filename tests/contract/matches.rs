@@ -6,7 +6,7 @@ use bevy_ecs::prelude::*;
 use bevy_experience::{
     prelude::*,
     test_app::TestApp,
-    transition::{EndReason, Episode},
+    transition::{EndReason, Episode, Transition},
 };
 use bevy_reflect::Reflect;
 
@@ -35,10 +35,7 @@ fn play(recording: Recording<Player>, is_still: bool) -> (TestApp, Entity) {
 }
 
 fn matches(episode: &Episode) -> Vec<Option<i64>> {
-    episode
-        .transitions()
-        .map(bevy_experience::transition::Transition::match_id)
-        .collect()
+    episode.transitions().map(Transition::match_id).collect()
 }
 
 /// Asserts that `episodes` follow each other, each in one match, and returns the matches and the ticks of each.
@@ -58,13 +55,7 @@ fn parts(episodes: &[Episode]) -> Vec<(Option<i64>, u32)> {
         .map(|episode| {
             let matches = matches(episode);
             assert!(matches.iter().all(|&found| found == matches[0]), "{matches:?}");
-            (
-                matches[0],
-                episode
-                    .transitions()
-                    .map(bevy_experience::transition::Transition::ticks)
-                    .sum(),
-            )
+            (matches[0], episode.transitions().map(Transition::ticks).sum())
         })
         .collect()
 }
@@ -102,10 +93,7 @@ fn a_decision_is_closed_where_the_match_changes() {
     let episodes = test.finish();
     // The last decision is not complete.
     assert_eq!(parts(&episodes), [(Some(1), 7), (Some(2), 4)]);
-    let ticks: Vec<_> = episodes[0]
-        .transitions()
-        .map(bevy_experience::transition::Transition::ticks)
-        .collect();
+    let ticks: Vec<_> = episodes[0].transitions().map(Transition::ticks).collect();
     assert_eq!(ticks, [4, 3]);
 }
 
