@@ -64,7 +64,8 @@ impl RewardTerms {
 
     /// Calls `each` with every amount for the recording, and the index of its declared term. The index is `None`
     /// for a term that was not declared.
-    #[inline]
+    // Called for every player on the slow path, whose size keeps the compiler from inlining it.
+    #[inline(always)]
     fn for_each_amount(&mut self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) {
         let Self { recording, columns } = self;
         for (index, (name, amount)) in reward.for_recording(recording).enumerate() {
