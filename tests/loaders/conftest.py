@@ -31,6 +31,15 @@ def recording(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def experience_command() -> str:
+    """The command `experience`."""
+    command = os.environ.get("EXPERIENCE_COMMAND")
+    if not command:
+        pytest.skip("EXPERIENCE_COMMAND names no command")
+    return command
+
+
+@pytest.fixture(scope="session")
 def experience(recording: Path) -> dict:
     """The description of the columns, `experience.json`."""
     return json.loads((recording / "experience.json").read_text())

@@ -1,5 +1,7 @@
 """Invariants of a dataset with every loader: whole episodes, aligned rows, and counts that match the accounts."""
 
+import json
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -121,13 +123,24 @@ def test_counts_are_those_of_the_accounts(rows: Rows, runs: list[dict]) -> None:
         assert account["exported"] == written.pop(run["run"], 0)
         mine = rows["run"] == run["run"]
         assert account["episodes"] == int((mine & last).sum())
-        transitions = Counter(rows["agent_id"][mine].tolist())
-        assert {int(agent): totals["transitions"] for agent, totals in account["agents"].items()} == transitions
-        episodes = Counter(rows["agent_id"][mine & last].tolist())
-        assert {int(agent): totals["episodes"] for agent, totals in account["agents"].items()} == episodes
-        rewards = sum(totals["total_reward"] for totals in account["agents"].values())
-        assert numpy.isclose(rows["reward"][mine].sum(), rewards)
+        assert account["exported"] == sum(shard["transitions"] for shard in run["shards"])
+        assert account["episodes"] == sum(shard["episodes"] for shard in run["shards"])
     assert not written, "rows of runs without an account"
+
+
+def test_totals_by_agent_are_those_of_the_rows(rows: Rows, recording: Path, experience_command: str) -> None:
+    printed = subprocess.run(
+        [experience_command, "info", str(recording.parent), "--json"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    infos = [json.loads(line) for line in printed.stdout.splitlines()]
+    (info,) = (info for info in infos if info["folder"] == recording.name)
+    totals = {int(agent): totals for agent, totals in info["agent_totals"].items()}
+    transitions = Counter(rows["agent_id"].tolist())
+    assert {agent: counts["transitions"] for agent, counts in totals.items()} == transitions
+    episodes = Counter(rows["agent_id"][rows.last].tolist())
+    assert {agent: counts["episodes"] for agent, counts in totals.items()} == episodes
+    rewards = sum(counts["total_reward"] for counts in totals.values())
+    assert numpy.isclose(rows["reward"].sum(), rewards)
 
 
 def test_counts_are_those_of_the_summary(runs: list[dict], summary: dict) -> None:

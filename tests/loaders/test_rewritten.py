@@ -58,15 +58,6 @@ WRITERS = [with_pandas, with_pandas_index, with_polars, with_polars_categories, 
 
 
 @pytest.fixture(scope="module")
-def experience_command() -> str:
-    """The command `experience`."""
-    command = os.environ.get("EXPERIENCE_COMMAND")
-    if not command:
-        pytest.skip("EXPERIENCE_COMMAND names no command")
-    return command
-
-
-@pytest.fixture(scope="module")
 def source(request: pytest.FixtureRequest, root: Path) -> Path:
     """The dataset whose shards are rewritten: a small one, if the arena can be played."""
     return request.getfixturevalue("small_dataset") if "EXPERIENCE_ARENA" in os.environ else root
