@@ -212,3 +212,37 @@ fn dropping_the_app_writes_what_is_left() {
     let written: usize = sink.episodes().iter().map(Episode::len).sum();
     assert_eq!(written as u64, recorded);
 }
+
+/// A sink that cannot be closed.
+struct Unclosable;
+
+impl Sink for Unclosable {
+    fn describe(&self) -> Cow<'_, str> {
+        "unclosable".into()
+    }
+    fn open(&mut self, _: &RecordingInfo) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn write(&mut self, _: &[Episode]) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn flush(&mut self, _: &RunReport) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn close(&mut self, _: &RunReport) -> Result<(), SinkError> {
+        Err(SinkError::Other("it stays open".to_owned()))
+    }
+}
+
+#[test]
+fn a_close_reports_a_sink_that_could_not_be_closed() {
+    let close = |recording: Recording<Player>| {
+        let mut test = play(recording);
+        test.ticks(9);
+        test.world_mut()
+            .resource_mut::<Experience>()
+            .close(Duration::from_secs(5))
+    };
+    assert!(close(Recording::new("player").sink(MemorySink::default())));
+    assert!(!close(Recording::new("player").sink(Unclosable)));
+}

@@ -351,7 +351,7 @@ impl Exporter {
                 let (done, _completed) = crossbeam_channel::bounded(1);
                 let _ = self.commands.send(Command::Close(done, deadline));
                 while lock(&exporter).run_pass().is_some() {}
-                return true;
+                return self.sinks_are_complete();
             }
             Runner::Closed => return true,
         };
@@ -363,8 +363,13 @@ impl Exporter {
             );
             return false;
         }
+        thread.join().is_ok() && self.sinks_are_complete()
+    }
+
+    /// Whether every sink that was closed stores all that it had accepted.
+    fn sinks_are_complete(&self) -> bool {
         let mut sinks = self.monitors.iter().flat_map(|monitor| &monitor.sinks);
-        thread.join().is_ok() && !sinks.any(SinkMonitor::is_incomplete)
+        !sinks.any(SinkMonitor::is_incomplete)
     }
 
     fn request(&self, command: impl FnOnce(Sender<()>) -> Command, timeout: Duration) -> bool {
