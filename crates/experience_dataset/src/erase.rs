@@ -4,7 +4,7 @@ use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, dataset_builder::save_account,
     overview::unfinished, progress::ProgressMeter, shard::ShardReader,
 };
-use crate::sink::{FileChecksum, checksum::ChecksumWriter, encoding::ShardEncoding, layout, partial, tag_file};
+use crate::sink::{FileChecksum, encoding::ShardEncoding, layout, partial, tag_file};
 use arrow_array::BooleanArray;
 use arrow_select::filter::filter_record_batch;
 use experience_arrow::columns::{BatchColumns, ColumnId};
@@ -105,7 +105,7 @@ fn hard_link(path: &Path) -> String {
 }
 
 /// A shard without the agent that is written and not yet committed.
-struct RewrittenShard {
+struct ShardWithoutAgent {
     path: PathBuf,
     /// `None` if no row is left.
     file: Option<AtomicFile>,
@@ -214,7 +214,7 @@ fn rewrite_without(
     shard: &ShardReader,
     agent: i64,
     meter: &mut ProgressMeter,
-) -> Result<Option<RewrittenShard>, DatasetError> {
+) -> Result<Option<ShardWithoutAgent>, DatasetError> {
     let encode = |error: ParquetError| DatasetError::write(shard.path(), error);
     if !contains(shard, agent, meter)? {
         return Ok(None);
@@ -222,7 +222,7 @@ fn rewrite_without(
     let schema = shard.arrow_schema().clone();
     let properties = ShardEncoding::default().properties(&schema).map_err(encode)?;
     let file = partial::replace(recording, shard.path()).map_err(DatasetError::io("replace", shard.path()))?;
-    let mut writer = ArrowWriter::try_new(ChecksumWriter::new(file), schema, Some(properties)).map_err(encode)?;
+    let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(encode)?;
     let mut erased: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     let mut rows = 0;
     for group in 0..shard.row_groups() {
@@ -242,16 +242,13 @@ fn rewrite_without(
         }
         writer.flush().map_err(encode)?;
     }
-    let ChecksumWriter {
-        inner: mut file,
-        checksum,
-    } = writer.into_inner().map_err(encode)?;
+    let mut file = writer.into_inner().map_err(encode)?;
     // Closed here, because a recording may have more shards than a process may have open files.
     file.close().map_err(DatasetError::io("write", shard.path()))?;
-    Ok(Some(RewrittenShard {
+    Ok(Some(ShardWithoutAgent {
         path: shard.path().to_owned(),
+        checksum: FileChecksum::of(&file),
         file: (rows > 0).then_some(file),
-        checksum,
         erased,
     }))
 }

@@ -98,6 +98,7 @@ mod error;
 mod faults;
 mod joint;
 mod merge;
+mod nominal_clock;
 mod overview;
 mod profile;
 mod progress;
@@ -106,7 +107,6 @@ mod recover;
 mod shard;
 mod sink;
 mod stats;
-mod tick_clock;
 mod validate;
 
 pub use dataset::Dataset;

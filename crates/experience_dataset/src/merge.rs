@@ -10,7 +10,7 @@ use super::{
     progress::ProgressMeter,
     shard::ShardReader,
 };
-use crate::sink::{layout, partial};
+use crate::sink::{FileChecksum, layout, partial};
 use align::RowMapping;
 use experience_arrow::BatchEncoder;
 use experience_core::{schema::Schema, transition::RunId};
@@ -233,10 +233,10 @@ impl<'a> RecordingMerger<'a> {
                 continue;
             }
             let name = name.to_string_lossy();
-            let (mut recoded, checksum) = recode::recode(&shard, &encoder, self.folder, &name)?;
+            let mut recoded = recode::recode(&shard, &encoder, self.folder, &name)?;
             let mut listed = accounts.iter_mut().flat_map(|account| &mut account.shards);
             if let Some(listed) = listed.find(|listed| listed.file == name && listed.checksum.is_some()) {
-                listed.checksum = Some(checksum);
+                listed.checksum = Some(FileChecksum::of(&recoded));
             }
             if self.is_new(&path, &partial::path(self.folder, &name), &to, &shard)? {
                 recoded.commit().map_err(DatasetError::io("write", &to))?;

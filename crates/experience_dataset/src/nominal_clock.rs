@@ -7,7 +7,7 @@ const TOLERANCE: f64 = 0.01;
 
 /// The clock of a run with a fixed number of ticks per second.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TickClock {
+pub(super) struct NominalClock {
     seconds_per_tick: f64,
 }
 
@@ -18,7 +18,7 @@ pub(super) struct ClockDeviation {
     pub(super) seconds_per_tick: f64,
 }
 
-impl TickClock {
+impl NominalClock {
     /// The clock of `tick_rate` ticks per second.
     pub(super) fn new(tick_rate: f64) -> Self {
         Self {

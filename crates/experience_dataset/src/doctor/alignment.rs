@@ -63,9 +63,9 @@ struct ActionTerm {
     alternative: Option<f64>,
 }
 
-/// The place of an action relative to a change.
+/// When an action was taken relative to a change.
 #[derive(Clone, Copy)]
-enum Place {
+enum ActionTiming {
     Before,
     Beside,
     After,
@@ -153,10 +153,13 @@ impl AlignmentCheck {
         if self.terms.is_empty() || self.features.is_empty() || self.regression.samples() < enough {
             return;
         }
-        let found = self.leads().map(|found| (Symptom::ActionLeads, Place::Before, found));
-        let Some((symptom, place, (feature, gain))) =
-            found.or_else(|| self.lags().map(|found| (Symptom::ActionLags, Place::After, found)))
-        else {
+        let found = self
+            .leads()
+            .map(|found| (Symptom::ActionLeads, ActionTiming::Before, found));
+        let Some((symptom, timing, (feature, gain))) = found.or_else(|| {
+            self.lags()
+                .map(|found| (Symptom::ActionLags, ActionTiming::After, found))
+        }) else {
             return;
         };
         let (neighbour, cause) = match symptom {
@@ -176,7 +179,7 @@ impl AlignmentCheck {
         let names = schema.feature_names();
         let (feature_name, term) = (
             &names[self.features[feature]],
-            &self.terms[self.strongest(place, feature)].name,
+            &self.terms[self.strongest(timing, feature)].name,
         );
         diagnosis.add(
             symptom,
@@ -193,8 +196,8 @@ impl AlignmentCheck {
 
     /// The feature whose change follows most from the action before, and the gain.
     fn leads(&self) -> Option<(usize, f64)> {
-        let before = self.gains(Place::Before, true);
-        let beside = self.gains(Place::Beside, true);
+        let before = self.gains(ActionTiming::Before, true);
+        let beside = self.gains(ActionTiming::Beside, true);
         let leading = before.into_iter().zip(beside).enumerate();
         leading
             .filter(|(_, (before, beside))| *before >= STRONG && *before >= 2.0 * beside)
@@ -205,7 +208,7 @@ impl AlignmentCheck {
     /// The feature whose change follows most from the action after, and the gain.
     fn lags(&self) -> Option<(usize, f64)> {
         let levels = self.levels();
-        let beside = self.variables(Place::Beside);
+        let beside = self.variables(ActionTiming::Beside);
         let total = self.regression.errors(&[0], &beside);
         let free = self.regression.errors(&levels, &beside);
         let free_of_change = self
@@ -217,36 +220,36 @@ impl AlignmentCheck {
         if causal.is_empty() {
             return None;
         }
-        let gains = self.gains_of(Place::After, &causal, true);
+        let gains = self.gains_of(ActionTiming::After, &causal, true);
         let strongest = gains.into_iter().enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
         let (feature, gain) = strongest.filter(|(_, gain)| *gain >= STRONG)?;
         let none = NONE.max(NONE_OF_NEIGHBOUR * gain);
         let has_effect = |with_change| {
-            self.gains(Place::Beside, with_change)
+            self.gains(ActionTiming::Beside, with_change)
                 .into_iter()
                 .any(|gain| gain > none)
         };
         (!has_effect(true) && !has_effect(false)).then_some((feature, gain))
     }
 
-    /// For the change of each feature, the gain of the action at a place.
-    fn gains(&self, place: Place, with_change: bool) -> Vec<f64> {
+    /// For the change of each feature, the gain of the action with a timing.
+    fn gains(&self, timing: ActionTiming, with_change: bool) -> Vec<f64> {
         let all: Vec<usize> = (0..self.terms.len()).collect();
-        self.gains_of(place, &all, with_change)
+        self.gains_of(timing, &all, with_change)
     }
 
-    /// For the change of each feature, the gain of some terms at a place, beyond the observation, the change before if
-    /// `with_change`, and the actions at the other places: the share of the error of a regression without actions.
-    fn gains_of(&self, place: Place, terms: &[usize], with_change: bool) -> Vec<f64> {
+    /// For the change of each feature, the gain of some terms at a timing, beyond the observation, the change before if
+    /// `with_change`, and the actions with the other timings: the share of the error of a regression without actions.
+    fn gains_of(&self, timing: ActionTiming, terms: &[usize], with_change: bool) -> Vec<f64> {
         let mut observed = self.levels();
         if with_change {
             observed.extend(self.changes_before());
         }
-        let tested = self.variables(place);
+        let tested = self.variables(timing);
         let tested: Vec<usize> = terms.iter().map(|term| tested[*term]).collect();
         let mut others = observed.clone();
-        for other in [Place::Before, Place::Beside, Place::After] {
-            if other as usize != place as usize {
+        for other in [ActionTiming::Before, ActionTiming::Beside, ActionTiming::After] {
+            if other as usize != timing as usize {
                 others.extend(self.variables(other));
             }
         }
@@ -267,10 +270,10 @@ impl AlignmentCheck {
             .collect()
     }
 
-    /// The term at a place that explains most of the change of a feature.
-    fn strongest(&self, place: Place, feature: usize) -> usize {
+    /// The term with a timing that explains most of the change of a feature.
+    fn strongest(&self, timing: ActionTiming, feature: usize) -> usize {
         let gains = (0..self.terms.len()).map(|term| {
-            let observed = [self.levels(), self.changes_before(), vec![self.variables(place)[term]]].concat();
+            let observed = [self.levels(), self.changes_before(), vec![self.variables(timing)[term]]].concat();
             self.regression.errors(&observed, &self.changes()[feature..=feature])[0]
         });
         let least = gains.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
@@ -292,8 +295,8 @@ impl AlignmentCheck {
         (start..start + self.features.len()).collect()
     }
 
-    fn variables(&self, place: Place) -> Vec<usize> {
-        let start = 1 + 2 * self.features.len() + place as usize * self.terms.len();
+    fn variables(&self, timing: ActionTiming) -> Vec<usize> {
+        let start = 1 + 2 * self.features.len() + timing as usize * self.terms.len();
         (start..start + self.terms.len()).collect()
     }
 }

@@ -1,9 +1,12 @@
 //! Checks across time: the duration of ticks, and matches within an episode.
 
 use super::{Diagnosis, MAX_PLACES, RunAccount, Severity, Symptom};
-use crate::tick_clock::TickClock;
+use crate::nominal_clock::NominalClock;
 use experience_core::transition::{Episode, RunId};
 use std::collections::BTreeMap;
+
+const CHANGED_TIMESTEP: &str = "the game changed the timestep of `Time<Fixed>` in mid-run, so equal actions have unequal effects: \
+                                keep the timestep, or train with the durations that follow from `timestamp`";
 
 /// Compares the timestamps of episodes with the tick rate of their run.
 pub(super) struct ClockCheck {
@@ -12,6 +15,8 @@ pub(super) struct ClockCheck {
     episodes: u64,
     deviating: u64,
     places: Vec<String>,
+    /// Runs whose account states several tick rates.
+    changed: Vec<String>,
 }
 
 impl ClockCheck {
@@ -21,6 +26,7 @@ impl ClockCheck {
             episodes: 0,
             deviating: 0,
             places: Vec::new(),
+            changed: runs.iter().filter_map(changes).collect(),
         }
     }
 
@@ -28,7 +34,7 @@ impl ClockCheck {
         self.episodes += 1;
         let info = episode.info();
         let Some(rate) = self.rates.get(&info.run) else { return };
-        let Some(found) = TickClock::new(*rate).deviation(episode) else {
+        let Some(found) = NominalClock::new(*rate).deviation(episode) else {
             return;
         };
         self.deviating += 1;
@@ -41,6 +47,15 @@ impl ClockCheck {
     }
 
     pub(super) fn report(self, diagnosis: &mut Diagnosis) {
+        if !self.changed.is_empty() {
+            diagnosis.add(
+                Symptom::TickRate,
+                Severity::Warning,
+                format!("the tick rate of {} runs changed", self.changed.len()),
+                self.changed,
+                CHANGED_TIMESTEP,
+            );
+        }
         if self.deviating > 0 {
             diagnosis.add(
                 Symptom::TickRate,
@@ -50,11 +65,27 @@ impl ClockCheck {
                     self.deviating, self.episodes
                 ),
                 self.places,
-                "the game changed the timestep of `Time<Fixed>` in mid-run, so equal actions have unequal effects: keep the timestep, \
-                 or train with the durations that follow from `timestamp`",
+                CHANGED_TIMESTEP,
             );
         }
     }
+}
+
+/// The tick rates of a run that has several.
+fn changes(run: &RunAccount) -> Option<String> {
+    let rates = &run.account.tick_rates;
+    (rates.len() > 1).then(|| {
+        let rates: Vec<_> = rates
+            .iter()
+            .map(|rate| {
+                format!(
+                    "{} ticks per second from tick {} on",
+                    rate.ticks_per_second, rate.from_tick
+                )
+            })
+            .collect();
+        format!("run {}: {}", run.run, rates.join(", "))
+    })
 }
 
 /// Finds episodes with several values of `match_id`.

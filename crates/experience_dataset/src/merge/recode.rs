@@ -3,7 +3,7 @@
 use crate::{
     DatasetError,
     shard::{ShardReader, column_error},
-    sink::{FileChecksum, ROW_GROUP_BYTES, checksum::ChecksumWriter, encoding::ShardEncoding, partial},
+    sink::{ROW_GROUP_BYTES, encoding::ShardEncoding, partial},
 };
 use arrow_array::RecordBatch;
 use arrow_schema::{Fields, Schema as ArrowSchema, SchemaRef};
@@ -18,21 +18,20 @@ pub(super) fn is_current(shard: &ShardReader, encoder: &BatchEncoder) -> bool {
     found.len() >= written.len() && found.iter().zip(written).all(|(found, written)| found == written)
 }
 
-/// Writes the rows of `shard` as `encoder` writes them to the shard `name` of the folder `recording`, which is not committed. Also returns
-/// the checksum of the file. /// Columns that this crate does not know follow those that it knows.
+/// Writes the rows of `shard` as `encoder` writes them to the shard `name` of the folder `recording`, which is not committed.
+/// Columns that this crate does not know follow those that it knows.
 pub(super) fn recode(
     shard: &ShardReader,
     encoder: &BatchEncoder,
     recording: &Path,
     name: &str,
-) -> Result<(AtomicFile, FileChecksum), DatasetError> {
+) -> Result<AtomicFile, DatasetError> {
     let encode = |error: ParquetError| DatasetError::write(shard.path(), error);
     let schema = schema(shard, encoder);
     let properties = ShardEncoding::default().properties(&schema).map_err(encode)?;
     let partial = partial::path(recording, name);
     let file = partial::create(recording, name).map_err(DatasetError::io("create", &partial))?;
-    let mut writer =
-        ArrowWriter::try_new(ChecksumWriter::new(file), schema.clone(), Some(properties)).map_err(encode)?;
+    let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(encode)?;
     for group in 0..shard.row_groups() {
         let mut bytes = 0;
         for batch in shard.row_group(group)? {
@@ -46,12 +45,9 @@ pub(super) fn recode(
         }
         writer.flush().map_err(encode)?;
     }
-    let ChecksumWriter {
-        inner: mut file,
-        checksum,
-    } = writer.into_inner().map_err(encode)?;
+    let mut file = writer.into_inner().map_err(encode)?;
     file.close().map_err(DatasetError::io("write", &partial))?;
-    Ok((file, checksum))
+    Ok(file)
 }
 
 /// The columns of `encoder`, and then the others of the shard.

@@ -1,9 +1,10 @@
 //! Length and CRC-32C of a shard's file.
 
+use experience_export::disk::atomic::AtomicFile;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
 
@@ -19,6 +20,14 @@ pub struct FileChecksum {
 }
 
 impl FileChecksum {
+    /// That of a file that is being written, as it is so far.
+    pub(crate) fn of(file: &AtomicFile) -> Self {
+        Self {
+            bytes: file.bytes(),
+            crc32c: file.crc32c(),
+        }
+    }
+
     fn add(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
@@ -40,47 +49,21 @@ impl FileChecksum {
     }
 }
 
-/// A writer that computes the checksum of what was written through it.
-#[derive(Debug)]
-pub(crate) struct ChecksumWriter<W> {
-    pub(crate) inner: W,
-    pub(crate) checksum: FileChecksum,
-}
-
-impl<W> ChecksumWriter<W> {
-    pub(crate) fn new(inner: W) -> Self {
-        Self {
-            inner,
-            checksum: FileChecksum::default(),
-        }
-    }
-}
-
-impl<W: Write> Write for ChecksumWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.checksum.add(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn a_written_file_has_the_checksum_of_its_writer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let mut writer = ChecksumWriter::new(File::create(&path).unwrap());
+        let mut file = AtomicFile::create(&path).unwrap();
         for part in [&b"some"[..], b"", b" bytes"] {
-            writer.write_all(part).unwrap();
+            file.write_all(part).unwrap();
         }
-        let checksum = writer.checksum;
+        let checksum = FileChecksum::of(&file);
+        file.commit().unwrap();
         assert_eq!(checksum.bytes, 10);
         assert_eq!(checksum.crc32c, crc32c::crc32c(b"some bytes"));
         assert_eq!(FileChecksum::read(&path).unwrap(), checksum);

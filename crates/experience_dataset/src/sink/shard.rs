@@ -1,11 +1,7 @@
 //! Writer of one shard: a Parquet file of whole episodes, visible to readers when it is complete.
 
 use super::{
-    checksum::{ChecksumWriter, FileChecksum},
-    encoding::ShardEncoding,
-    files::io_error,
-    layout, partial,
-    shard_file::ShardFile,
+    checksum::FileChecksum, encoding::ShardEncoding, files::io_error, layout, partial, shard_file::ShardFile,
     shard_name::ShardName,
 };
 use arrow_array::RecordBatch;
@@ -54,7 +50,7 @@ impl ShardAccount {
 
 /// Encodes episodes into a shard.
 pub(super) struct ShardEncoder {
-    writer: ArrowWriter<ChecksumWriter<ShardFile>>,
+    writer: ArrowWriter<ShardFile>,
     encoding: ShardEncoding,
     /// The size of the open row group's columns before they were encoded, in bytes.
     group_bytes: usize,
@@ -75,10 +71,7 @@ impl ShardEncoder {
         let file = partial::create(recording, &name).map_err(io_error("create", &partial::path(recording, &name)))?;
         let writer = encoding
             .properties(schema)
-            .and_then(|properties| {
-                let file = ChecksumWriter::new(ShardFile::new(file));
-                ArrowWriter::try_new(file, schema.clone(), Some(properties))
-            })
+            .and_then(|properties| ArrowWriter::try_new(ShardFile::new(file), schema.clone(), Some(properties)))
             .map_err(|error| encoding_error(&path, &error))?;
         Ok(Self {
             writer,
@@ -133,7 +126,6 @@ impl ShardEncoder {
     pub(super) fn drain(&mut self) -> Result<(), SinkError> {
         self.writer
             .inner_mut()
-            .inner
             .drain()
             .map_err(io_error("write to", &self.path))
     }
@@ -157,17 +149,14 @@ impl ShardEncoder {
 
     /// Encodes the footer.
     pub(super) fn finish(self) -> Result<FinishedShard, SinkError> {
-        let written = self
+        let file = self
             .writer
             .into_inner()
             .map_err(|error| encoding_error(&self.path, &error))?;
         Ok(FinishedShard {
-            file: written.inner,
+            file,
             path: self.path,
-            account: ShardAccount {
-                checksum: Some(written.checksum),
-                ..self.account
-            },
+            account: self.account,
         })
     }
 }
@@ -183,7 +172,10 @@ impl FinishedShard {
     /// Makes the shard durable and visible to readers. May be called again after an error, but for [`SinkError::Lost`].
     pub(super) fn commit(&mut self) -> Result<ShardAccount, SinkError> {
         match self.file.commit() {
-            Ok(()) => Ok(self.account.clone()),
+            Ok(()) => Ok(ShardAccount {
+                checksum: Some(self.file.checksum()),
+                ..self.account.clone()
+            }),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(SinkError::Lost {
                 path: self.path.clone(),
                 reason: error.to_string(),

@@ -1,5 +1,6 @@
 //! The output file of a shard's Parquet writer, which buffers in memory what a full disk refuses.
 
+use super::checksum::FileChecksum;
 use experience_export::disk::atomic::AtomicFile;
 use std::io::{self, Write};
 
@@ -37,6 +38,11 @@ impl ShardFile {
         };
         self.waiting.drain(..written);
         outcome
+    }
+
+    /// The checksum of the bytes that do not wait.
+    pub(super) fn checksum(&self) -> FileChecksum {
+        FileChecksum::of(&self.file)
     }
 
     /// Writes the waiting bytes and commits the file. May be called again after an error.

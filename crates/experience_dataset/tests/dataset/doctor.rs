@@ -553,6 +553,30 @@ fn a_timestep_that_changed_is_found() {
 }
 
 #[test]
+fn tick_rates_that_the_account_lists_are_found() {
+    let schema = schema().into_shared();
+    let all: Vec<_> = (0_u32..)
+        .zip(carts(1))
+        .map(|(index, cart)| cart.episode(&schema, index, 0, 200 * i64::from(index)))
+        .collect();
+    let root = tempdir().unwrap();
+    write(root.path(), &all);
+    let path = root.path().join("cart/runs/00000001.json");
+    let mut account: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    account["tick_rate"] = serde_json::Value::Null;
+    account["account"]["tick_rates"] = serde_json::json!([
+        { "from_tick": 0, "ticks_per_second": 60.0 },
+        { "from_tick": 470, "ticks_per_second": 50.0 },
+    ]);
+    std::fs::write(&path, account.to_string()).unwrap();
+    let dataset = Dataset::open(root.path()).unwrap();
+    let found = dataset.recordings()[0].diagnose(&mut |_| {}).unwrap();
+    assert_eq!(symptoms(&found), [Symptom::TickRate]);
+    let place = "run 00000001: 60 ticks per second from tick 0 on, 50 ticks per second from tick 470 on";
+    assert_eq!(found.findings[0].places, [place]);
+}
+
+#[test]
 fn episodes_of_several_matches_are_found() {
     let schema = schema().into_shared();
     let all: Vec<_> = (0_u32..)

@@ -58,6 +58,16 @@ impl AtomicFile {
         }
     }
 
+    /// Number of bytes that were written.
+    pub fn bytes(&self) -> u64 {
+        self.written
+    }
+
+    /// CRC-32C (Castagnoli) of the bytes that were written.
+    pub fn crc32c(&self) -> u32 {
+        self.sum
+    }
+
     /// Whether a write or a sync has failed. The file is then never committed.
     pub fn has_failed(&self) -> bool {
         self.file.as_ref().is_some_and(DiskFile::has_failed)

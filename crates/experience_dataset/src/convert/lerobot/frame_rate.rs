@@ -1,6 +1,6 @@
 //! The frame rate of a recording, from the duration of its transitions and the tick rates of its runs.
 
-use crate::{DatasetError, RecordingData, tick_clock::TickClock};
+use crate::{DatasetError, RecordingData, nominal_clock::NominalClock};
 use experience_core::transition::RunId;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -53,7 +53,7 @@ pub(super) fn frames_per_second(
             }
         };
         if let Some(rate) = rate
-            && let Some(deviation) = TickClock::new(rate).deviation(&episode)
+            && let Some(deviation) = NominalClock::new(rate).deviation(&episode)
         {
             return refused(format!(
                 "episode {} has {:.6} seconds per tick at step {}, and its run {} has {rate} ticks per second, so the times of its \
@@ -77,8 +77,8 @@ fn common_rate(rates: &BTreeMap<RunId, Option<f64>>, ticks: u32) -> Result<u32, 
     for (run, rate) in rates {
         let rate = rate.ok_or_else(|| {
             format!(
-                "run {run} has no tick rate in its account, because it has none or its captures are not at fixed ticks: choose the \
-                 frames per second with `fps`"
+                "run {run} has no tick rate in its account, because it has none, its captures are not at fixed ticks, or the game \
+                 changed the timestep: choose the frames per second with `fps`"
             )
         })?;
         match common {
