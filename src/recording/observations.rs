@@ -1,0 +1,81 @@
+//! Methods of [`Recording`] that declare the observation.
+
+use super::{
+    Recording,
+    sources::{custom_plan, fields_plan, nearest_plan, resource_plan},
+};
+use crate::{
+    capture::{Nearest, RowPart},
+    reflect::root_name,
+};
+use bevy_ecs::{component::Component, resource::Resource};
+use bevy_reflect::{Reflect, TypePath, Typed};
+use experience_core::schema::Column;
+
+impl<P: Component> Recording<P> {
+    /// Observes every leaf of the component `T`.
+    pub fn observe<T: Component + Reflect + Typed>(self) -> Self {
+        self.edit(|spec| {
+            spec.observation
+                .push(fields_plan::<T>(RowPart::Observation, root_name::<T>(), None));
+        })
+    }
+
+    /// Observes the given fields of the component `T`, in this order. A field is a path such as `"translation.x"`, of
+    /// the names that the Rust fields have; a path to a struct selects all of its leaves.
+    pub fn observe_fields<T: Component + Reflect + Typed>(
+        self,
+        fields: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let fields = fields.into_iter().map(Into::into).collect();
+        self.edit(|spec| {
+            spec.observation
+                .push(fields_plan::<T>(RowPart::Observation, root_name::<T>(), Some(fields)));
+        })
+    }
+
+    /// Observes values that `encode` computes from the component `T`, one per name. For types that reflection cannot
+    /// flatten. `encode` gets a slice with one element per name, whose initial contents are unspecified.
+    pub fn observe_with<T: Component>(
+        self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+        encode: impl Fn(&T, &mut [f32]) + Send + Sync + 'static,
+    ) -> Self {
+        let columns = names.into_iter().map(Column::feature).collect();
+        self.edit(|spec| {
+            spec.observation
+                .push(custom_plan::<T>(RowPart::Observation, columns, move |value, bytes| {
+                    encode(value, bytemuck::cast_slice_mut(bytes));
+                }));
+        })
+    }
+
+    /// Observes every leaf of the resource `R`, with the same values for all players.
+    pub fn observe_resource<R: Resource + Reflect + Typed>(self) -> Self {
+        self.edit(|spec| spec.observation.push(resource_plan::<R>()))
+    }
+
+    /// Observes the `count` nearest other entities with the component `T` within a distance of `within`: columns
+    /// `present`, `dx`, `dy` and `dz` for each. [`Nearest`] has settings for the plane and further fields.
+    pub fn observe_nearest<T: Component + TypePath>(self, count: usize, within: f32) -> Self {
+        self.observe_nearest_with(Nearest::<T>::new(count, within))
+    }
+
+    /// Observes the nearest other entities with the settings of `nearest`.
+    pub fn observe_nearest_with<T: Component + TypePath>(self, nearest: Nearest<T>) -> Self {
+        self.edit(|spec| spec.observation.push(nearest_plan(nearest)))
+    }
+
+    /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its
+    /// [`ColumnBounds`]. An infinite bound means unbounded. Values are not clamped.
+    ///
+    /// A column that does not exist, `low > high` and NaN are rejected at set-up.
+    pub fn bounds(self, name: impl Into<String>, low: f64, high: f64) -> Self {
+        self.edit(|spec| spec.bounds.push((name.into(), low, high)))
+    }
+
+    /// Allows `f64` and 64-bit integers in observations. They are rounded to `f32`.
+    pub fn allow_lossy(self) -> Self {
+        self.edit(|spec| spec.allows_lossy = true)
+    }
+}
