@@ -12,6 +12,7 @@ mod nearest;
 mod source;
 mod spatial_grid;
 mod unchanged;
+mod written;
 
 pub(crate) use block::{CapturedPlayer, EncodedBlock, PREFIX_WORDS};
 pub(crate) use match_source::MatchSource;

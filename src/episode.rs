@@ -35,12 +35,16 @@
 //! - **Consent**: a player with `DoNotRecord` has no rows, and its open episode is discarded.
 
 mod context;
+mod decision;
 mod player_slot;
 mod player_table;
 mod recorder;
 
 pub(crate) use context::{CaptureRules, CaptureTime};
-pub(crate) use recorder::{ControlError, EndDisposition, EndRequest, PlayerInfo, PoolPolicy, Recorder, RecorderParts};
+pub use decision::{DecisionMade, RequestDecision};
+pub(crate) use recorder::{
+    ControlError, EndDisposition, EndRequest, PlayerInfo, PoolPolicy, Recorder, RecorderParts, RequestDisposition,
+};
 
 use bevy_ecs::{entity::Entity, event::EntityEvent};
 use bevy_reflect::Reflect;

@@ -437,7 +437,8 @@ pub mod prelude {
         capture::Nearest,
         diagnostics::ExperienceDiagnosticsPlugin,
         episode::{
-            BeginEpisode, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation, NonFinite, RecordMode,
+            BeginEpisode, DecisionMade, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation,
+            NonFinite, RecordMode, RequestDecision,
         },
         player::{AgentId, DoNotRecord, Reward},
         plugin::{

@@ -1,6 +1,7 @@
 //! The Bevy plugin: schedules, system sets, observers and the resource [`Experience`].
 
 mod capture_check;
+mod decisions;
 mod events;
 mod experience;
 mod exporting;
@@ -121,6 +122,7 @@ impl Plugin for ExperiencePlugin {
         app.insert_resource(Experience::new(RecorderState::new(self)));
         place_capture(app);
         observers::add(app);
+        decisions::add(app);
         if self.handle_sigterm {
             signal::handle(app);
         }

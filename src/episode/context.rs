@@ -27,6 +27,8 @@ pub(crate) struct CaptureRules {
     pub(crate) max_episode_steps: u32,
     /// Rows have a match id, and an episode is split where it changes.
     pub(crate) has_match_id: bool,
+    /// The game requests each decision, and captures write no rows.
+    pub(crate) decides_on_demand: bool,
     /// Actions are read after the schedule given to `Recording::read_actions_after`, not at the capture.
     pub(crate) reads_actions_early: bool,
     /// A component whose change tick precedes the last capture counts as unchanged.
@@ -41,7 +43,7 @@ impl CaptureRules {
 
     /// Whether a transition's action is read before the capture that closes the transition, and stored until then.
     pub(super) fn stores_action(&self) -> bool {
-        self.reads_actions_early || self.decision_interval > 1
+        self.reads_actions_early || self.decision_interval > 1 || self.decides_on_demand
     }
 
     /// How an episode ends when its player is despawned or loses the recording's marker.

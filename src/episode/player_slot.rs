@@ -6,10 +6,12 @@
 mod accumulator;
 mod ends;
 mod non_finite;
+mod on_demand;
 mod pending_end;
 mod steps;
 
 pub(super) use ends::EpisodeEnd;
+pub(super) use on_demand::DecisionRequest;
 
 use super::{
     EpisodeStart, RecordMode,
@@ -82,6 +84,8 @@ struct ColdState {
     is_excluded: bool,
     /// The player joins again at this capture, because its agent id has changed.
     is_rejoining: bool,
+    /// The request that began the open step, if the game requests each decision.
+    request: Option<DecisionRequest>,
     /// The decision interval in progress.
     open_decision: StepAccumulator,
     /// Completed decisions after which the observation was unchanged, not written yet. Only with
@@ -127,6 +131,7 @@ impl PlayerSlot {
                 begin_requested: false,
                 is_excluded: false,
                 is_rejoining: false,
+                request: None,
                 open_decision: StepAccumulator::new(terms),
                 unchanged_decisions: StepAccumulator::new(terms),
                 action_row: row(rules.stores_action()),
@@ -184,23 +189,21 @@ impl PlayerSlot {
     /// Contract, beginnings: a pending end is published before the next episode begins, and the next episode begins at
     /// the same capture unless the recording waits for [`BeginEpisode`](super::BeginEpisode).
     pub(super) fn capture(&mut self, context: &RecordingContext, mut row: Option<&mut [u64]>) {
-        if let Some(end) = self.take_pending_end() {
-            self.publish_end(context, &end, row.as_deref_mut());
-            let begins = context.rules.start == EpisodeStart::AtOnce || self.cold.begin_requested;
-            self.cold.in_game_episode = !end.is_leaving && begins;
-            self.cold.begin_requested = false;
-        } else if self.is_open {
+        let decides_on_demand = context.rules.decides_on_demand;
+        if self.is_open && !self.has_pending_end {
             match row {
                 Some(row) if context.paused => self.end_for_pause(context, row),
+                Some(_) if decides_on_demand => self.cold.open_decision.add_tick(context.time),
                 Some(row) => self.advance(context, row),
                 None => {}
             }
             return;
-        } else if self.cold.begin_requested {
-            self.cold.in_game_episode = true;
-            self.cold.begin_requested = false;
         }
-        if let (true, Some(row)) = (self.cold.in_game_episode && !self.cold.is_excluded, row) {
+        self.settle(context, row.as_deref_mut());
+        if let (true, Some(row)) = (
+            self.cold.in_game_episode && !self.cold.is_excluded && !decides_on_demand,
+            row,
+        ) {
             self.begin_episode(context, row, 0);
         }
     }

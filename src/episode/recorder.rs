@@ -4,6 +4,7 @@
 
 mod capture_pass;
 mod controls;
+mod decisions;
 mod log_warnings;
 mod membership;
 mod outputs;
@@ -12,6 +13,7 @@ mod setup_checks;
 mod staging;
 
 pub(crate) use controls::{ControlError, PlayerInfo};
+pub(crate) use decisions::RequestDisposition;
 pub(crate) use outputs::PoolPolicy;
 pub(crate) use staging::{EndDisposition, EndRequest};
 
@@ -75,6 +77,8 @@ pub(crate) struct Recorder {
     pause_next: bool,
     /// A player's end was requested since the last capture, before a tick began.
     has_ends_between_ticks: bool,
+    /// The game has triggered [`DecisionMade`](super::DecisionMade), so a decision without it is not made.
+    signals_decisions: bool,
     /// Players found by the current capture that have no slot yet.
     joining: Vec<Entity>,
     /// Those of them whose slot was removed by the current capture. Their rewards until now belong to the episode that ended.
@@ -116,6 +120,7 @@ impl Recorder {
             capture_count: 0,
             pause_next: false,
             has_ends_between_ticks: false,
+            signals_decisions: false,
             joining: Vec::new(),
             rejoining: Vec::new(),
             excluded_agents: HashSet::new(),
@@ -169,7 +174,12 @@ impl Recorder {
                 self.encoder
                     .encode_one(world, slot.entity, RowParts::ALL, &mut self.scratch_row)
             });
-            slot.shut_down(&self.context, was_read.then_some(self.scratch_row.as_mut_slice()));
+            let has_acted = match (world.filter(|_| was_read), slot.open_request()) {
+                (Some(world), Some(_)) => self.has_acted(world, &slot),
+                _ => false,
+            };
+            let row = was_read.then_some(self.scratch_row.as_mut_slice());
+            slot.shut_down(&self.context, row, has_acted);
             self.outputs.close(&mut slot);
         }
         self.enabled = false;

@@ -35,14 +35,14 @@ pub(super) fn add_leaving<P: Component>(app: &mut App) {
 
 /// Guard that takes the recordings out of [`Experience`], so that their recorders can be mutated while they read the
 /// world, because a [`DeferredWorld`] has no `resource_scope`. They are put back on drop, also during unwinding.
-struct TakenSlots<'w> {
-    world: DeferredWorld<'w>,
-    slots: Vec<RecordingSlot>,
+pub(super) struct TakenSlots<'w> {
+    pub(super) world: DeferredWorld<'w>,
+    pub(super) slots: Vec<RecordingSlot>,
 }
 
 impl<'w> TakenSlots<'w> {
     /// `None` if there is no [`Experience`].
-    fn new(mut world: DeferredWorld<'w>) -> Option<Self> {
+    pub(super) fn new(mut world: DeferredWorld<'w>) -> Option<Self> {
         let mut experience = world.get_resource_mut::<Experience>()?;
         let slots = core::mem::take(&mut experience.state_mut().slots);
         Some(Self { world, slots })
@@ -128,7 +128,7 @@ fn begin_episode(begin: On<BeginEpisode>, mut world: DeferredWorld) {
 }
 
 /// The nearest player among the parents of an entity: the player that an event on a child is probably meant for.
-fn player_above(world: &DeferredWorld, entity: Entity) -> Option<Entity> {
+pub(super) fn player_above(world: &DeferredWorld, entity: Entity) -> Option<Entity> {
     let slots = &world.get_resource::<Experience>()?.state().slots;
     let is_player = |entity: Entity| {
         let entity = world.get_entity(entity);
@@ -199,13 +199,13 @@ impl RecorderState {
     }
 
     /// The names of all recordings, separated by commas.
-    fn recording_names(&self) -> String {
+    pub(super) fn recording_names(&self) -> String {
         let names = self.slots.iter().map(|slot| format!("`{}`", slot.recorder.name()));
         names.collect::<Vec<_>>().join(", ")
     }
 }
 
-fn warn_stray(event: &str, entity: Entity, recordings: &str, player: Option<Entity>) {
+pub(super) fn warn_stray(event: &str, entity: Entity, recordings: &str, player: Option<Entity>) {
     match player {
         Some(player) => tracing::warn!(
             "{event} was triggered on {entity}, which is a child of the player {player}: trigger it on the player"

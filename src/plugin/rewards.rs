@@ -6,7 +6,11 @@ use super::{
 };
 use crate::player::Reward;
 use bevy_ecs::{
-    archetype::ArchetypeEntity, change_detection::DetectChangesMut, entity::Entity, query::QueryState, world::World,
+    archetype::ArchetypeEntity,
+    change_detection::DetectChangesMut,
+    entity::Entity,
+    query::QueryState,
+    world::{DeferredWorld, World},
 };
 
 /// Inserts a [`Reward`] on players that have none. The first capture checks all players, later ones only those whose
@@ -82,6 +86,13 @@ pub(super) fn clear(rewards: &mut QueryState<&'static mut Reward>, world: &mut W
 
 /// Sets the rewards of one player to zero, without triggering change detection.
 pub(super) fn clear_player(player: Entity, world: &mut World) {
+    if let Some(mut reward) = world.get_mut::<Reward>(player) {
+        reward.bypass_change_detection().clear();
+    }
+}
+
+/// As [`clear_player`], in an observer.
+pub(super) fn clear_deferred(player: Entity, world: &mut DeferredWorld) {
     if let Some(mut reward) = world.get_mut::<Reward>(player) {
         reward.bypass_change_detection().clear();
     }

@@ -71,6 +71,7 @@ pub(super) struct RecorderState {
     rewards: Option<QueryState<&'static mut Reward>>,
     pub(super) warned_stray_end: bool,
     pub(super) warned_stray_begin: bool,
+    pub(super) warned_stray_decision: bool,
     warned_reward_recording: bool,
     pub(super) capture_check: CaptureCheck,
 }
@@ -98,6 +99,7 @@ impl RecorderState {
             rewards: None,
             warned_stray_end: false,
             warned_stray_begin: false,
+            warned_stray_decision: false,
             warned_reward_recording: false,
             capture_check: CaptureCheck::new(plugin.capture_after),
         }
@@ -144,10 +146,7 @@ impl RecorderState {
             self.freeze(world);
         }
         self.wait_for_free_rows();
-        let clock = CaptureTime {
-            tick: self.next_tick,
-            timestamp: elapsed(world) - self.epoch,
-        };
+        let clock = self.time(world);
         for slot in &mut self.slots {
             let storage_full = match (&self.exporter, slot.export_index) {
                 (Some(exporter), Some(index)) => exporter.is_storage_full(index),
@@ -171,6 +170,15 @@ impl RecorderState {
         }
         self.next_tick += 1;
         self.in_tick = false;
+    }
+
+    /// The time of the next capture, as of now.
+    pub(super) fn time(&self, world: &World) -> CaptureTime {
+        CaptureTime {
+            tick: self.next_tick,
+            // The clock starts at the first capture.
+            timestamp: if self.frozen { elapsed(world) - self.epoch } else { 0.0 },
+        }
     }
 
     /// Reads the actions of recordings that read them right after `schedule`.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     capture::RowEncoder,
-    episode::{CaptureRules, Recorder, RecorderParts},
+    episode::{CaptureRules, DecisionTick, RecordMode, Recorder, RecorderParts},
 };
 use bevy_ecs::{component::ComponentId, schedule::InternedScheduleLabel, world::World};
 use core::sync::atomic::AtomicU32;
@@ -52,6 +52,7 @@ impl RecordingSpec {
         if recording.is_empty() {
             return Err(SetupError::NoName);
         }
+        check_on_demand(&recording, &rules)?;
         let allows_lossy = self.allows_lossy;
         let mut plan = |plans: Vec<SourcePlan>| -> Result<Vec<PlannedSource>, SetupError> {
             plans
@@ -194,6 +195,7 @@ impl RecordingSpec {
             mode: self.mode,
             decision_interval: self.decision_interval,
             decision_tick: self.decision_tick,
+            decides_on_demand: self.decides_on_demand,
             non_finite,
             on_despawn,
             start,
@@ -204,6 +206,32 @@ impl RecordingSpec {
             trusts_change_ticks: self.trusts_change_ticks,
         }
     }
+}
+
+/// Refuses settings that decide when a step ends, if the game decides that.
+fn check_on_demand(recording: &str, rules: &CaptureRules) -> Result<(), SetupError> {
+    let conflict = if !rules.decides_on_demand {
+        return Ok(());
+    } else if rules.decision_interval > 1 {
+        ("decision_interval", "leave it at 1")
+    } else if rules.decision_tick != DecisionTick::First {
+        ("decision_tick", "remove it")
+    } else if rules.reads_actions_early {
+        (
+            "read_actions_after",
+            "remove it, and trigger `DecisionMade` when the action is final",
+        )
+    } else if rules.mode != RecordMode::EveryTick {
+        ("RecordMode::OnChange", "remove it")
+    } else {
+        return Ok(());
+    };
+    let (setting, remedy) = conflict;
+    Err(SetupError::DecisionOnDemand {
+        recording: recording.to_owned(),
+        setting,
+        remedy,
+    })
 }
 
 fn columns(planned: &[PlannedSource]) -> Vec<Column> {

@@ -91,6 +91,18 @@ pub enum SetupError {
         /// The schedule.
         schedule: String,
     },
+    /// A setting that conflicts with [`decision_on_demand`](super::Recording::decision_on_demand).
+    #[error(
+        "recording `{recording}`: `decision_on_demand` ends a step at the next request, so `{setting}` has no meaning: {remedy}"
+    )]
+    DecisionOnDemand {
+        /// The recording.
+        recording: String,
+        /// The other setting.
+        setting: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// Buffers with these settings cannot be created.
     #[error("recording `{recording}`: {source}")]
     Buffer {

@@ -26,6 +26,19 @@ impl<P: Component> Recording<P> {
         self.edit(|spec| spec.mode = mode)
     }
 
+    /// The game requests each decision with [`RequestDecision`](crate::episode::RequestDecision): for turn-based games.
+    ///
+    /// A step of a player begins when the game requests its decision, and ends at the player's next request, or with its
+    /// episode. It has the observation of the request, the action that the player took, and the sum of the rewards until its
+    /// end. Turns of other players write no row. [`DecisionMade`](crate::episode::DecisionMade) reads the action earlier, for
+    /// games that clear it.
+    ///
+    /// Excludes [`decision_interval`](Self::decision_interval), [`decision_tick`](Self::decision_tick),
+    /// [`read_actions_after`](Self::read_actions_after) and [`RecordMode::OnChange`].
+    pub fn decision_on_demand(self) -> Self {
+        self.edit(|spec| spec.decides_on_demand = true)
+    }
+
     /// Skips reading a player when no component of it was accessed mutably since the last capture, by Bevy's change
     /// ticks. The player counts as unchanged. Applies if [`mode`](Self::mode) is [`OnChange`](RecordMode::OnChange).
     ///

@@ -30,3 +30,4 @@ mod setup_warnings;
 mod shared_pool;
 mod termination;
 mod timing;
+mod turn_based;

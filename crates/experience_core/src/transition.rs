@@ -53,6 +53,9 @@
 //! - With a decision interval of n ticks a transition has the action of the interval's first tick, or of its last on
 //!   request, and the sum of the interval's rewards. [`StepHeader::ticks`] is the number of ticks that it lasted, less
 //!   than n when the episode ends within the interval.
+//! - With decisions on demand a transition lasts from one request of the game for a decision of the player to the next one.
+//!   Its observation is read at the request, and its action at the next one, at the end of the episode, or when the game
+//!   says that the decision is made. `ticks` is the number of captures between the two, which can be 0.
 //!
 //! ## 3. Final observation
 //! - The last observation of an episode is the state in which the player ended, not the state after its reset.

@@ -58,11 +58,15 @@ impl PlayerSlot {
     }
 
     fn end_episode(&mut self, context: &RecordingContext, end: &PendingEnd, row: Option<&mut [u64]>) {
-        if !end.is_between_ticks {
-            self.cold.open_decision.add_tick(context.time);
-        }
         let mut final_row = core::mem::take(&mut self.cold.final_row);
-        self.end_with_final_row(context, end, &mut final_row, row);
+        if context.rules.decides_on_demand {
+            self.end_decision(context, end, &mut final_row, row);
+        } else {
+            if !end.is_between_ticks {
+                self.cold.open_decision.add_tick(context.time);
+            }
+            self.end_with_final_row(context, end, &mut final_row, row);
+        }
         self.cold.final_row = final_row;
     }
 
@@ -165,8 +169,14 @@ impl PlayerSlot {
         }
     }
 
-    /// Closes the open episode when recording ends. `row` is the player as encoded now; `None` without a world.
-    pub(in crate::episode) fn shut_down(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
+    /// Closes the open episode when recording ends. `row` is the player as encoded now; `None` without a world. `has_acted`
+    /// states whether the player has acted on its open request.
+    pub(in crate::episode) fn shut_down(
+        &mut self,
+        context: &RecordingContext,
+        row: Option<&mut [u64]>,
+        has_acted: bool,
+    ) {
         if let Some(end) = self.take_pending_end() {
             self.publish_end(context, &end, None);
         }
@@ -176,6 +186,9 @@ impl PlayerSlot {
         let reason = EndReason::SHUTDOWN;
         let ticks = self.cold.open_decision.ticks + self.cold.unchanged_decisions.ticks;
         match row {
+            Some(row) if context.rules.decides_on_demand => {
+                self.close_decision(context, row, has_acted, (Outcome::Truncated, &reason));
+            }
             Some(row) if ticks > 0 => {
                 if context.rules.stores_action() {
                     diff::copy_action(context.layout(), &self.cold.action_row, row);

@@ -27,6 +27,8 @@ pub(super) struct PendingEnd {
     pub(super) has_observation: bool,
     /// The action was read when the end was requested.
     pub(super) has_action: bool,
+    /// The player has acted on its open request. Only if the game requests each decision.
+    pub(super) has_acted: bool,
     /// No tick has begun between the last capture and the request.
     pub(super) is_between_ticks: bool,
     /// Rewards given from now on do not belong to the episode.
@@ -42,6 +44,7 @@ impl PendingEnd {
             caused_by_leaving: false,
             has_observation: false,
             has_action: false,
+            has_acted: false,
             is_between_ticks: false,
             rewards_sealed: false,
         }
@@ -112,14 +115,22 @@ impl PlayerSlot {
     }
 
     /// The row to encode the final observation into, and the parts of it to encode now; `None` if there are none.
-    pub(in crate::episode) fn final_row_request(&mut self, rules: &CaptureRules) -> Option<(&mut [u64], RowParts)> {
+    ///
+    /// `is_last_chance` is set if the next capture is too late.
+    pub(in crate::episode) fn final_row_request(
+        &mut self,
+        rules: &CaptureRules,
+        is_last_chance: bool,
+    ) -> Option<(&mut [u64], RowParts)> {
         let end = self.cold.pending_end.as_ref()?;
         if !self.is_open {
             return None;
         }
         // The next capture is too late for a player that leaves, and between ticks: the state changes before it.
-        let at_trigger =
-            end.is_leaving || end.is_between_ticks || rules.final_observation == FinalObservation::AtTrigger;
+        let at_trigger = is_last_chance
+            || end.is_leaving
+            || end.is_between_ticks
+            || rules.final_observation == FinalObservation::AtTrigger;
         let parts = RowParts {
             observation: at_trigger && !end.has_observation,
             action: !rules.reads_actions_early && !end.has_action,
@@ -135,8 +146,23 @@ impl PlayerSlot {
         };
         end.has_observation |= parts.observation;
         end.has_action |= parts.action;
+        if rules.decides_on_demand {
+            return;
+        }
         if parts.action && !self.cold.action_row.is_empty() && takes_action && !end.is_between_ticks {
             diff::copy_action(layout, &self.cold.final_row, &mut self.cold.action_row);
+        }
+    }
+
+    /// Whether the action that was read with the final observation differs from the action at the open request.
+    pub(in crate::episode) fn has_other_final_action(&self, layout: &RowLayout) -> bool {
+        !diff::same_action(layout, &self.cold.final_row, &self.cold.action_row)
+    }
+
+    /// Records whether the player has acted on its open request.
+    pub(in crate::episode) fn set_acted(&mut self, has_acted: bool) {
+        if let Some(end) = &mut self.cold.pending_end {
+            end.has_acted = has_acted;
         }
     }
 

@@ -12,6 +12,7 @@ mod parallel_capture;
 mod slow_path;
 
 pub(super) use parallel_capture::GROUP_PLAYERS;
+pub(super) use slow_path::has_other_agent_id;
 
 use super::Recorder;
 use crate::{capture::RowParts, episode::context::RecordingContext};
@@ -52,7 +53,12 @@ impl Recorder {
     /// Reads and captures every player. Returns the number of players found that have a slot.
     pub(super) fn capture_players(&mut self, world: &World) -> usize {
         // The capture that pauses reads players once more: open episodes end at that observation.
-        let reads_players = self.enabled && !(self.context.paused && self.context.was_paused);
+        let reads_players = if self.context.rules.decides_on_demand {
+            self.context.paused && !self.context.was_paused
+        } else {
+            !(self.context.paused && self.context.was_paused)
+        };
+        let reads_players = self.enabled && reads_players;
         let parts = RowParts {
             observation: reads_players,
             action: reads_players && !self.context.rules.reads_actions_early,

@@ -42,15 +42,20 @@ impl Recorder {
                 if is_player && !opted_out {
                     self.rejoining.push(slot.entity);
                 }
-                let mut slot = self.players.remove(position);
-                if slot.agent_id < 0 {
-                    // The number of a player without an `AgentId`, which no player has again.
-                    self.excluded_agents.remove(&slot.agent_id);
-                }
-                self.outputs.close(&mut slot);
-                self.capture_pass.mark_slot_moved();
+                self.remove_slot(position);
             }
         }
+    }
+
+    /// Removes a slot whose episode has ended.
+    pub(super) fn remove_slot(&mut self, position: usize) {
+        let mut slot = self.players.remove(position);
+        if slot.agent_id < 0 {
+            // The number of a player without an `AgentId`, which no player has again.
+            self.excluded_agents.remove(&slot.agent_id);
+        }
+        self.outputs.close(&mut slot);
+        self.capture_pass.mark_slot_moved();
     }
 
     /// Inserts a slot for each player that the capture found without one, and begins its first episode.
@@ -76,7 +81,7 @@ impl Recorder {
         self.rejoining.clear();
     }
 
-    fn join_player(&mut self, world: &World, entity: Entity, shares_pool: bool) {
+    pub(super) fn join_player(&mut self, world: &World, entity: Entity, shares_pool: bool) {
         let agent_id = match world.get::<AgentId>(entity) {
             Some(&AgentId(agent_id)) => {
                 if agent_id < 0 {

@@ -52,7 +52,7 @@ impl Recorder {
         };
         self.has_ends_between_ticks |= request.between_ticks;
         if slot.request_end(request.outcome, &request.reason, false, request.between_ticks) {
-            self.read_final_row(world, entity);
+            self.read_final_row(world, entity, false);
             EndDisposition::Staged
         } else if slot.has_pending_end() {
             EndDisposition::AlreadyStaged
@@ -85,23 +85,33 @@ impl Recorder {
         let (outcome, reason) = self.context.rules.leave_end();
         slot.request_end(outcome, &reason, true, between_ticks);
         self.has_ends_between_ticks |= between_ticks;
-        self.read_final_row(world, entity);
+        self.read_final_row(world, entity, false);
     }
 
     /// Reads the final observation of a staged end, and the action that led to it, unless the capture reads them.
-    fn read_final_row(&mut self, world: &World, entity: Entity) {
+    /// `is_last_chance` is set if the capture is too late.
+    pub(super) fn read_final_row(&mut self, world: &World, entity: Entity, is_last_chance: bool) {
         let Self {
             players,
             encoder,
             context,
+            signals_decisions,
             ..
         } = self;
         let Some(slot) = players.get_mut(entity) else { return };
-        let Some((row, parts)) = slot.final_row_request(&context.rules) else {
+        let Some((row, parts)) = slot.final_row_request(&context.rules, is_last_chance) else {
             return;
         };
-        if encoder.prepare_one(world, parts, entity) && encoder.encode_one(world, entity, parts, row) {
-            slot.final_row_read(&context.rules, context.layout(), parts);
+        if !encoder.prepare_one(world, parts, entity) || !encoder.encode_one(world, entity, parts, row) {
+            return;
+        }
+        slot.final_row_read(&context.rules, context.layout(), parts);
+        if let Some(request) = slot.open_request() {
+            let has_acted = request.is_made
+                || !*signals_decisions
+                    && (encoder.is_action_written(world, entity, request.since)
+                        || slot.has_other_final_action(context.layout()));
+            slot.set_acted(has_acted);
         }
     }
 

@@ -74,7 +74,8 @@ impl FastPath {
         Self {
             is_enabled: rules.decision_interval == 1
                 && rules.mode == RecordMode::EveryTick
-                && !rules.reads_actions_early,
+                && !rules.reads_actions_early
+                && !rules.decides_on_demand,
             finite_scan: (is_recording && requires_finite).then(|| FiniteScan::new(&context.schema)),
             term_columns: term_bytes.start / size_of::<f32>()..term_bytes.end / size_of::<f32>(),
         }

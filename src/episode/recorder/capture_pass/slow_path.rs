@@ -38,7 +38,7 @@ impl SlowPath<'_> {
 
 /// Whether the agent id of a player differs from the one that its slot was created with. A slot with a negative agent id was
 /// created for a player without an [`AgentId`].
-fn has_other_agent_id(world: &World, slot: &PlayerSlot) -> bool {
+pub(in crate::episode::recorder) fn has_other_agent_id(world: &World, slot: &PlayerSlot) -> bool {
     match world.get::<AgentId>(slot.entity) {
         Some(&AgentId(agent_id)) => agent_id != slot.agent_id || agent_id < 0,
         None => slot.agent_id >= 0,

@@ -1,0 +1,145 @@
+//! Decisions on demand in the player state machine: a step begins at a request and ends at the next one.
+//!
+//! Contract, timing: captures add ticks and rewards to the open step, and write no row. The row of a request has the tick of the
+//! next capture, so `ticks` is the number of captures between two requests.
+
+use super::{PlayerSlot, pending_end::PendingEnd};
+use crate::{
+    capture::diff,
+    episode::{EpisodeStart, context::RecordingContext},
+};
+use bevy_ecs::change_detection::Tick;
+use experience_core::{
+    schema::RowLayout,
+    transition::{EndReason, Outcome, StepHeader},
+};
+
+/// The request that began the open step of a player.
+///
+/// `ColdState::action_row` has the action at the request, and after the decision the action that was decided on.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::episode) struct DecisionRequest {
+    /// The world's change tick before the request: the action was written since then if its change tick is newer.
+    pub(in crate::episode) since: Tick,
+    /// [`DecisionMade`](crate::episode::DecisionMade) was triggered.
+    pub(in crate::episode) is_made: bool,
+}
+
+impl PlayerSlot {
+    /// The request of the open step.
+    pub(in crate::episode) fn open_request(&self) -> Option<DecisionRequest> {
+        self.cold.request.filter(|_| self.is_open)
+    }
+
+    /// Whether the action in `row` differs from the action at the open request.
+    pub(in crate::episode) fn has_other_action(&self, layout: &RowLayout, row: &[u64]) -> bool {
+        !diff::same_action(layout, row, &self.cold.action_row)
+    }
+
+    /// The row to copy the action into that the player has decided on. `None` without an open request.
+    pub(in crate::episode) fn make_decision(&mut self) -> Option<&mut [u64]> {
+        if !self.is_open || self.has_pending_end {
+            return None;
+        }
+        self.cold.request.as_mut()?.is_made = true;
+        Some(&mut self.cold.action_row)
+    }
+
+    /// Handles a request. `row` is the player as encoded now; `None` if it was not read. `has_acted` states whether the player
+    /// has acted on the open request. Returns false if the request is ignored.
+    pub(in crate::episode) fn request_decision(
+        &mut self,
+        context: &RecordingContext,
+        row: Option<&mut [u64]>,
+        has_acted: bool,
+        since: Tick,
+    ) -> bool {
+        let continues = self.is_open && !self.has_pending_end;
+        if continues && !has_acted {
+            return false;
+        }
+        if !continues {
+            self.settle(context, None);
+        }
+        let Some(row) = row else { return true };
+        if continues {
+            self.take_action(context.layout(), row);
+            self.cold.open_decision.until = context.time;
+            self.close_transition(context, row, None);
+        } else if !self.cold.action_row.is_empty() {
+            diff::copy_action(context.layout(), row, &mut self.cold.action_row);
+        }
+        // Also after a transition with a value that is not finite, which has ended the episode.
+        if !self.is_open && self.cold.in_game_episode && !self.cold.is_excluded {
+            self.begin_episode(context, row, 0);
+        }
+        self.cold.request = self.is_open.then_some(DecisionRequest { since, is_made: false });
+        true
+    }
+
+    /// Publishes a pending end, and brings the player into its next episode of the game if that begins now.
+    pub(super) fn settle(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
+        if let Some(end) = self.take_pending_end() {
+            self.publish_end(context, &end, row);
+            let begins = context.rules.start == EpisodeStart::AtOnce || self.cold.begin_requested;
+            self.cold.in_game_episode = !end.is_leaving && begins;
+            self.cold.begin_requested = false;
+        } else if !self.is_open && self.cold.begin_requested {
+            self.cold.in_game_episode = true;
+            self.cold.begin_requested = false;
+        }
+    }
+
+    /// Sets the action of `row` to the one that the player has decided on, and keeps the action that `row` had.
+    fn take_action(&mut self, layout: &RowLayout, row: &mut [u64]) {
+        let range = layout.action().start..layout.info().end;
+        let current = &mut bytemuck::cast_slice_mut::<_, u8>(row)[range.clone()];
+        let kept = &mut bytemuck::cast_slice_mut::<_, u8>(&mut self.cold.action_row)[range];
+        if self.cold.request.is_some_and(|request| request.is_made) {
+            current.swap_with_slice(kept);
+        } else {
+            kept.copy_from_slice(current);
+        }
+    }
+
+    /// Ends the open episode with the transition of the open request, or at its last row if the player has not acted on it.
+    pub(super) fn end_decision(
+        &mut self,
+        context: &RecordingContext,
+        end: &PendingEnd,
+        final_row: &mut [u64],
+        row: Option<&mut [u64]>,
+    ) {
+        let layout = context.layout();
+        let is_made = self.cold.request.is_some_and(|request| request.is_made);
+        let has_acted = match (end.has_observation, row) {
+            (true, _) => end.has_acted,
+            // A pause.
+            (false, Some(row)) => {
+                diff::copy_observation(layout, row, final_row);
+                diff::copy_action(layout, row, final_row);
+                let match_id = StepHeader::of(row).match_id();
+                StepHeader::of_mut(final_row).set_match_id(match_id);
+                is_made || self.has_other_action(layout, row)
+            }
+            (false, None) => false,
+        };
+        self.close_decision(context, final_row, has_acted, (end.outcome, &end.reason));
+    }
+
+    /// As [`end_decision`](Self::end_decision), with the observation and the action in `row`.
+    pub(super) fn close_decision(
+        &mut self,
+        context: &RecordingContext,
+        row: &mut [u64],
+        has_acted: bool,
+        (outcome, reason): (Outcome, &EndReason),
+    ) {
+        if !has_acted || self.cold.request.is_none() {
+            return self.end_at_last_row(context, outcome, reason);
+        }
+        self.take_action(context.layout(), row);
+        self.cold.open_decision.until = context.time;
+        self.close_transition(context, row, Some((outcome, reason)));
+    }
+}

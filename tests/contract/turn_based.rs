@@ -1,0 +1,529 @@
+//! Decisions on demand: a board game for two players with the rules of Connect Four, checked against the log of the game.
+
+use crate::log_lines::LogLines;
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bevy_experience::{
+    prelude::*,
+    test_app::TestApp,
+    transition::{Episode, Transition},
+};
+use bevy_reflect::Reflect;
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+
+const WIDTH: usize = 4;
+const HEIGHT: usize = 4;
+const CELLS: usize = WIDTH * HEIGHT;
+
+#[derive(Component)]
+struct Seat;
+
+/// The board as one player sees it: 1 for its own pieces, -1 for those of the other.
+#[derive(Component, Reflect, Clone, Copy, Debug, PartialEq)]
+struct View([f32; CELLS]);
+
+/// The chosen column.
+#[derive(Component, Reflect, Clone, Copy, PartialEq, Debug)]
+enum Column {
+    A,
+    B,
+    C,
+    D,
+}
+
+const COLUMNS: [Column; WIDTH] = [Column::A, Column::B, Column::C, Column::D];
+
+/// The columns that are not full.
+#[derive(Component, Reflect, Clone, Copy, Debug, PartialEq)]
+struct Open([bool; WIDTH]);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Result {
+    Win(usize),
+    Draw,
+}
+
+#[derive(Clone, Default)]
+struct Board([[i8; HEIGHT]; WIDTH]);
+
+impl Board {
+    fn view(&self, seat: usize) -> View {
+        let own = if seat == 0 { 1 } else { -1 };
+        let mut view = [0.0; CELLS];
+        for (cell, piece) in view.iter_mut().zip(self.0.as_flattened()) {
+            *cell = f32::from(piece * own);
+        }
+        View(view)
+    }
+
+    fn open(&self) -> Open {
+        Open(self.0.map(|column| column[HEIGHT - 1] == 0))
+    }
+
+    fn drop_piece(&mut self, seat: usize, column: usize) -> Option<Result> {
+        let free = self.0[column].iter_mut().find(|cell| **cell == 0);
+        *free.expect("an illegal move") = if seat == 0 { 1 } else { -1 };
+        let piece = if seat == 0 { 1 } else { -1 };
+        let line = |x: usize, y: usize, dx: isize, dy: isize| {
+            (0..4).all(|step| {
+                let column = self.0.get(x.wrapping_add_signed(dx * step));
+                column.and_then(|column| column.get(y.wrapping_add_signed(dy * step))) == Some(&piece)
+            })
+        };
+        for x in 0..WIDTH {
+            for y in 0..HEIGHT {
+                if [(1, 0), (0, 1), (1, 1), (1, -1)]
+                    .iter()
+                    .any(|&(dx, dy)| line(x, y, dx, dy))
+                {
+                    return Some(Result::Win(seat));
+                }
+            }
+        }
+        (self.open().0 == [false; WIDTH]).then_some(Result::Draw)
+    }
+}
+
+/// One decision of a seat, as the game itself logs it.
+#[derive(Clone, Debug, PartialEq)]
+struct Logged {
+    before: View,
+    mask: Open,
+    column: usize,
+    reward: f64,
+    ticks: u32,
+    after: View,
+    /// The board after the last decision of a game.
+    end: Option<(Outcome, &'static str)>,
+}
+
+/// How long a player thinks, and how the move is applied.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pace {
+    /// All moves of a tick are made by one exclusive system: several decisions in one tick.
+    ManyPerTick(usize),
+    /// A decision takes between one and so many ticks.
+    Thinking(u32),
+}
+
+#[derive(Resource)]
+struct Table {
+    seats: [Entity; 2],
+    board: Board,
+    turn: usize,
+    thinking: u32,
+    pace: Pace,
+    random: StdRng,
+    tick: u32,
+    requested_at: [u32; 2],
+    open: [Option<Logged>; 2],
+    log: [Vec<Vec<Logged>>; 2],
+    games: usize,
+    clears_action: bool,
+    repeats_request: bool,
+}
+
+/// The rules: a reward of 0.125 for each move of the other, given in the other's turn; 1 and -1 for the result.
+fn play_move(world: &mut World) {
+    world.resource_scope(|world, mut table: Mut<Table>| {
+        let table = &mut *table;
+        let seat = table.turn;
+        let open: Vec<usize> = (0..WIDTH).filter(|&column| table.board.open().0[column]).collect();
+        let column = *open.choose(&mut table.random).unwrap();
+        world
+            .get_mut::<Column>(table.seats[seat])
+            .unwrap()
+            .clone_from(&COLUMNS[column]);
+        table.open[seat].as_mut().unwrap().column = column;
+        if table.clears_action {
+            world.trigger(DecisionMade::by(table.seats[seat]));
+            *world.get_mut::<Column>(table.seats[seat]).unwrap() = Column::A;
+        }
+        let result = table.board.drop_piece(seat, column);
+        show(world, table);
+        let other = 1 - seat;
+        give(world, table, other, 0.125);
+        match result {
+            None => {
+                table.turn = other;
+                request(world, table, other);
+            }
+            Some(result) => {
+                let rewards = match result {
+                    Result::Win(winner) => [0, 1].map(|seat| if seat == winner { 1.0 } else { -1.0 }),
+                    Result::Draw => [0.0; 2],
+                };
+                for seat in [0, 1] {
+                    give(world, table, seat, rewards[seat]);
+                    let reason = match result {
+                        Result::Win(winner) if winner == seat => "win",
+                        Result::Win(_) => "loss",
+                        Result::Draw => "draw",
+                    };
+                    close(table, seat, Some((Outcome::Terminated, reason)));
+                    world.trigger(EndEpisode::terminated(table.seats[seat], reason));
+                }
+                for seat in [0, 1] {
+                    table.log[seat].push(Vec::new());
+                }
+                table.games += 1;
+                table.board = Board::default();
+                table.turn = table.games % 2;
+                show(world, table);
+                let first = table.turn;
+                request(world, table, first);
+            }
+        }
+    });
+}
+
+fn show(world: &mut World, table: &Table) {
+    for seat in [0, 1] {
+        let view = table.board.view(seat);
+        let open = table.board.open();
+        world.entity_mut(table.seats[seat]).insert((view, open));
+    }
+}
+
+fn give(world: &mut World, table: &mut Table, seat: usize, amount: f64) {
+    world.get_mut::<Reward>(table.seats[seat]).unwrap().add("game", amount);
+    if let Some(open) = &mut table.open[seat] {
+        open.reward += amount;
+    }
+}
+
+fn request(world: &mut World, table: &mut Table, seat: usize) {
+    close(table, seat, None);
+    table.open[seat] = Some(Logged {
+        before: table.board.view(seat),
+        mask: table.board.open(),
+        column: 0,
+        reward: 0.0,
+        ticks: 0,
+        after: View([0.0; CELLS]),
+        end: None,
+    });
+    table.requested_at[seat] = table.tick;
+    world.trigger(RequestDecision::of(table.seats[seat]));
+}
+
+fn close(table: &mut Table, seat: usize, end: Option<(Outcome, &'static str)>) {
+    if let Some(mut open) = table.open[seat].take() {
+        open.after = table.board.view(seat);
+        open.ticks = table.tick - table.requested_at[seat];
+        open.end = end;
+        table.log[seat].last_mut().unwrap().push(open);
+    }
+}
+
+fn advance(world: &mut World) {
+    let mut table = world.resource_mut::<Table>();
+    table.tick += 1;
+    match table.pace {
+        Pace::ManyPerTick(moves) => {
+            for _ in 0..moves {
+                play_move(world);
+            }
+        }
+        Pace::Thinking(longest) => {
+            if table.thinking > 0 {
+                table.thinking -= 1;
+                if table.repeats_request {
+                    let player = table.seats[table.turn];
+                    world.trigger(RequestDecision::of(player));
+                }
+                return;
+            }
+            table.thinking = table.random.random_range(0..longest);
+            play_move(world);
+        }
+    }
+}
+
+fn recording(name: &str) -> Recording<Seat> {
+    Recording::new(name)
+        .observe::<View>()
+        .act::<Column>()
+        .action_mask::<Open>()
+        .reward_terms(["game"])
+        .buffers(BufferSettings {
+            capacity: 1 << 14,
+            ..Default::default()
+        })
+        .decision_on_demand()
+}
+
+fn table(pace: Pace, seed: u64) -> TestApp {
+    let mut test = TestApp::new();
+    test.record(recording("own"));
+    test.record(recording("shared").scaling(PlayerScaling {
+        pool_above: Some(0),
+        ..Default::default()
+    }));
+    let board = Board::default();
+    let seats = [0, 1].map(|seat: i64| {
+        let view = board.view(seat as usize);
+        test.world_mut()
+            .spawn((Seat, AgentId(seat), view, board.open(), Column::A))
+            .id()
+    });
+    test.insert_resource(Table {
+        seats,
+        board,
+        turn: 0,
+        thinking: 0,
+        pace,
+        random: StdRng::seed_from_u64(seed),
+        tick: 0,
+        requested_at: [0; 2],
+        open: [None, None],
+        log: [vec![Vec::new()], vec![Vec::new()]],
+        games: 0,
+        clears_action: false,
+        repeats_request: false,
+    });
+    // The first request comes before the first capture.
+    test.world_mut()
+        .resource_scope(|world, mut table: Mut<Table>| request(world, &mut table, 0));
+    test.add_systems(FixedUpdate, advance);
+    test
+}
+
+fn steps(episode: &Episode) -> Vec<Logged> {
+    let step = |transition: Transition<'_>| Logged {
+        before: View(transition.observation().try_into().unwrap()),
+        mask: Open(core::array::from_fn(|column| transition.before().allows(column))),
+        column: transition.action().next().unwrap() as usize,
+        reward: transition.reward(),
+        ticks: transition.ticks(),
+        after: View(transition.next_observation().try_into().unwrap()),
+        end: transition.end_reason().map(|reason| {
+            let known = ["win", "loss", "draw"]
+                .into_iter()
+                .find(|known| *known == reason.as_str());
+            (transition.episode().outcome(), known.unwrap_or("other"))
+        }),
+    };
+    episode.transitions().map(step).collect()
+}
+
+/// Compares every row with the log. The last game is open when recording ends, and is left out.
+fn check(mut test: TestApp) -> Vec<&'static str> {
+    let games = test.world().resource::<Table>().games;
+    let log = test.world().resource::<Table>().log.clone();
+    let mut ends = Vec::new();
+    for name in ["own", "shared"] {
+        let episodes = test.finish_recording(name);
+        for (seat, log) in log.iter().enumerate() {
+            let own = episodes.iter().filter(|episode| episode.info().agent_id == seat as i64);
+            let recorded: Vec<_> = own.map(steps).take(games).collect();
+            assert_eq!(recorded, log[..games], "{name}, seat {seat}");
+            for game in &recorded {
+                for step in game {
+                    assert!(step.mask.0[step.column], "each recorded move is legal");
+                }
+                ends.push(game.last().unwrap().end.unwrap().1);
+            }
+        }
+        for episode in &episodes {
+            for pair in 1..episode.len() {
+                assert_eq!(
+                    episode.transition(pair - 1).next_observation(),
+                    episode.transition(pair).observation()
+                );
+                let (before, after) = (episode.transition(pair - 1), episode.transition(pair));
+                assert_eq!(before.tick() + i64::from(before.ticks()), after.tick());
+            }
+        }
+    }
+    let report = test.report();
+    assert_eq!(
+        (report.recorded, report.dropped, report.pending),
+        (report.exported, 0, 0)
+    );
+    ends
+}
+
+#[test]
+fn each_row_of_a_board_game_is_what_the_game_logged() {
+    let mut ends = Vec::new();
+    for (pace, ticks) in [
+        (Pace::Thinking(1), 400),
+        (Pace::Thinking(40), 3000),
+        (Pace::ManyPerTick(7), 100),
+    ] {
+        for seed in 0..3 {
+            let mut test = table(pace, seed);
+            test.ticks(ticks);
+            ends.extend(check(test));
+        }
+    }
+    for end in ["win", "loss", "draw"] {
+        assert!(ends.iter().filter(|known| **known == end).count() > 3, "{end}");
+    }
+}
+
+#[test]
+fn a_request_that_is_repeated_in_each_frame_begins_one_step() {
+    let mut test = table(Pace::Thinking(20), 5);
+    test.world_mut().resource_mut::<Table>().repeats_request = true;
+    test.ticks(1500);
+    assert!(check(test).len() > 10);
+}
+
+#[test]
+fn an_action_that_is_cleared_is_read_when_the_decision_is_made() {
+    for pace in [Pace::Thinking(10), Pace::ManyPerTick(5)] {
+        let mut test = table(pace, 6);
+        test.world_mut().resource_mut::<Table>().clears_action = true;
+        test.ticks(300);
+        assert!(check(test).len() > 10);
+    }
+}
+
+/// One player that is asked by the test.
+fn one_player(recording: Recording<Seat>) -> (TestApp, Entity) {
+    let mut test = TestApp::new();
+    test.record(recording);
+    let board = Board::default();
+    let player = (Seat, board.view(0), board.open(), Column::A);
+    let player = test.world_mut().spawn(player).id();
+    test.ticks(1);
+    (test, player)
+}
+
+fn show_number(test: &mut TestApp, player: Entity, number: f32) {
+    test.world_mut().get_mut::<View>(player).unwrap().0[0] = number;
+}
+
+fn decide(test: &mut TestApp, player: Entity, column: usize) {
+    *test.world_mut().get_mut::<Column>(player).unwrap() = COLUMNS[column];
+}
+
+/// (first cell, action, ticks, first cell of the next observation) of each transition.
+fn numbers(episode: &Episode) -> Vec<(f32, f64, u32, f32)> {
+    let number = |transition: Transition<'_>| {
+        (
+            transition.observation()[0],
+            transition.action().next().unwrap(),
+            transition.ticks(),
+            transition.next_observation()[0],
+        )
+    };
+    episode.transitions().map(number).collect()
+}
+
+#[test]
+fn the_observation_is_that_of_the_request() {
+    let (mut test, player) = one_player(recording("player"));
+    for number in 1..4_u8 {
+        show_number(&mut test, player, f32::from(number));
+        test.world_mut().trigger(RequestDecision::of(player));
+        // What comes between the request and the choice is not what the player saw.
+        test.ticks(2);
+        show_number(&mut test, player, 100.0);
+        test.ticks(3);
+        decide(&mut test, player, usize::from(number));
+        test.ticks(1);
+    }
+    show_number(&mut test, player, 9.0);
+    test.world_mut().trigger(EndEpisode::terminated(player, "draw"));
+    test.ticks(2);
+    let episodes = test.finish();
+    assert_eq!(
+        numbers(&episodes[0]),
+        [(1.0, 1.0, 6, 2.0), (2.0, 2.0, 6, 3.0), (3.0, 3.0, 6, 9.0)]
+    );
+    assert_eq!(episodes.len(), 1, "no episode begins before the next request");
+}
+
+#[test]
+fn an_end_before_the_player_has_acted_makes_no_transition_of_the_old_action() {
+    let (mut test, player) = one_player(recording("player"));
+    show_number(&mut test, player, 1.0);
+    test.world_mut().trigger(RequestDecision::of(player));
+    decide(&mut test, player, 3);
+    test.ticks(2);
+    show_number(&mut test, player, 2.0);
+    test.world_mut().trigger(RequestDecision::of(player));
+    test.ticks(2);
+    // The other player resigns.
+    test.world_mut().get_mut::<Reward>(player).unwrap().add("game", 1.0);
+    test.world_mut().trigger(EndEpisode::terminated(player, "resigned"));
+    test.ticks(2);
+    let episode = test.finish().remove(0);
+    assert_eq!(numbers(&episode), [(1.0, 3.0, 2, 2.0)]);
+    assert_eq!((episode.outcome(), episode.total_reward()), (Outcome::Terminated, 1.0));
+}
+
+#[test]
+fn the_same_move_twice_is_two_decisions() {
+    let (mut test, player) = one_player(recording("player"));
+    for number in [1.0, 2.0, 3.0] {
+        show_number(&mut test, player, number);
+        test.world_mut().trigger(RequestDecision::of(player));
+        test.ticks(1);
+        decide(&mut test, player, 2);
+        test.ticks(1);
+    }
+    test.world_mut().trigger(RequestDecision::of(player));
+    let episode = test.finish().remove(0);
+    assert_eq!(
+        numbers(&episode),
+        [(1.0, 2.0, 2, 2.0), (2.0, 2.0, 2, 3.0), (3.0, 2.0, 2, 3.0)]
+    );
+}
+
+#[test]
+fn a_pause_and_a_despawn_end_the_open_decision() {
+    let (mut test, player) = one_player(recording("player"));
+    show_number(&mut test, player, 1.0);
+    test.world_mut().trigger(RequestDecision::of(player));
+    decide(&mut test, player, 1);
+    test.ticks(2);
+    show_number(&mut test, player, 2.0);
+    test.world_mut().resource_mut::<Experience>().pause("a test");
+    test.ticks(2);
+    test.world_mut().resource_mut::<Experience>().resume();
+    test.ticks(1);
+    show_number(&mut test, player, 3.0);
+    test.world_mut().trigger(RequestDecision::of(player));
+    decide(&mut test, player, 2);
+    show_number(&mut test, player, 4.0);
+    test.world_mut().despawn(player);
+    test.ticks(1);
+    let episodes = test.finish();
+    assert_eq!(numbers(&episodes[0]), [(1.0, 1.0, 2, 2.0)]);
+    assert_eq!(episodes[0].reason(), &EndReason::PAUSED);
+    assert_eq!(numbers(&episodes[1]), [(3.0, 2.0, 0, 4.0)]);
+    assert_eq!(episodes[1].reason(), &EndReason::LEFT);
+}
+
+#[test]
+fn settings_that_end_a_step_are_refused() {
+    let error = |recording: Recording<Seat>| {
+        let mut test = TestApp::new();
+        test.try_add_recording(recording).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(error(recording("player").decision_interval(2)).contains("`decision_interval`"));
+    assert!(error(recording("player").decision_tick(DecisionTick::Last)).contains("`decision_tick`"));
+    assert!(error(recording("player").mode(RecordMode::OnChange)).contains("`RecordMode::OnChange`"));
+    let read = error(recording("player").read_actions_after(FixedPreUpdate));
+    assert!(read.contains("trigger `DecisionMade`"), "{read}");
+}
+
+#[test]
+fn requests_without_a_recording_that_decides_on_demand_are_logged() {
+    let log = LogLines::default();
+    log.collect(|| {
+        let mut test = TestApp::new();
+        test.record(Recording::<Seat>::new("player").observe::<View>().act::<Column>());
+        let board = Board::default();
+        let player = test.world_mut().spawn((Seat, board.view(0), Column::A)).id();
+        test.ticks(1);
+        test.world_mut().trigger(RequestDecision::of(player));
+        test.world_mut().trigger(RequestDecision::of(player));
+    });
+    let warning = log.warning();
+    assert!(warning.contains("`decision_on_demand` on one of `player`"), "{warning}");
+}
