@@ -91,8 +91,8 @@ pub struct ConvertArgs {
     /// `LeRobot`: a description of what was played [default: the recording's name]
     #[arg(long)]
     pub task: Option<String>,
-    /// `LeRobot`: frames per second, whatever the timestamps are [default: from the accounts of the runs, and checked
-    /// against the timestamps]
+    /// `LeRobot`: frames per second, which must be those of an episode: frames are not resampled [default: from the accounts of
+    /// the runs, and checked against the timestamps of all episodes]
     #[arg(long)]
     pub fps: Option<u32>,
 }

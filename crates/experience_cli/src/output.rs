@@ -5,10 +5,7 @@ use core::fmt;
 use experience_dataset::{DatasetError, Progress};
 use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::io::{self, Write};
 
 /// Maximum lengths of a table cell and of a line, because names from a dataset may be long.
 const MAX_CELL: usize = 80;
@@ -23,8 +20,6 @@ pub enum CommandError {
     Arguments(String),
     /// Something was not done, and the output says what.
     NotDone(String),
-    /// A plot cannot be written.
-    Plot(PathBuf, io::Error),
     /// Standard output cannot be written.
     Output(io::Error),
 }
@@ -40,7 +35,7 @@ impl CommandError {
                 | DatasetError::WithinDataset { .. }
                 | DatasetError::HoldsDatasets { .. },
             ) => "not_a_dataset",
-            Self::Dataset(DatasetError::Io { .. }) | Self::Output(_) | Self::Plot(..) => "io",
+            Self::Dataset(DatasetError::Io { .. }) | Self::Output(_) => "io",
             Self::Dataset(_) => "refused",
             Self::Arguments(_) => "arguments",
             Self::NotDone(_) => "not_done",
@@ -53,7 +48,6 @@ impl fmt::Display for CommandError {
         match self {
             Self::Dataset(error) => error.fmt(f),
             Self::Arguments(reason) | Self::NotDone(reason) => f.write_str(reason),
-            Self::Plot(path, error) => write!(f, "cannot plot to `{}`: {error}", path.display()),
             Self::Output(error) => write!(f, "cannot print: {error}"),
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     output::{CommandError, Printer, count, counted, number},
     plot,
 };
-use experience_dataset::ValueProfile;
+use experience_dataset::{DatasetError, ValueProfile};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,11 @@ pub fn run(arguments: &StatsArgs, output: &mut Printer) -> Result<Verdict, Comma
                 _ => plot_path(path, name),
             };
             let title = format!("{}: {} episodes", recording.name(), count(stats.episodes));
-            plot::write(&path, &title, &profile).map_err(|error| CommandError::Plot(path, error))?;
+            plot::write(&path, &title, &profile).map_err(|source| DatasetError::Io {
+                action: "plot to",
+                path,
+                source,
+            })?;
         }
         if output.is_json() {
             output.json(&json!({ "recording": name, "stats": stats, "profile": profile }))?;

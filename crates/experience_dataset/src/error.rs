@@ -1,6 +1,6 @@
 //! [`DatasetError`]: files that cannot be read, are damaged, or have another schema.
 
-use experience_export::SinkError;
+use experience_export::{SinkError, disk::remedy};
 use std::path::{Path, PathBuf};
 
 /// An error of reading or writing a dataset.
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum DatasetError {
     /// A file system operation failed.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`: {source}{}", path.display(), remedy(source))]
     Io {
         /// The operation: `open`, `list`, `read`.
         action: &'static str,

@@ -392,6 +392,33 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// The remedy for an error of the system, for the end of its message: `; ` and a sentence, or nothing where none is known.
+pub fn remedy(error: &io::Error) -> &'static str {
+    if is_too_many_files(error) {
+        return "; the process has as many open files as it may: raise its limit with `ulimit -n`";
+    }
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; the file system is mounted read-only: mount it writable, or name a folder elsewhere"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; the user of this process lacks the permission: change it with `chmod` or `chown`, or name a folder elsewhere"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(unix)]
+fn is_too_many_files(error: &io::Error) -> bool {
+    // `ENFILE` and `EMFILE`, which have these numbers on all systems, and no kind in the standard library.
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+#[cfg(not(unix))]
+fn is_too_many_files(_: &io::Error) -> bool {
+    false
+}
+
 /// The folder that holds `path`.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {

@@ -11,6 +11,7 @@ use experience_core::{
     schema::Schema,
     transition::{Episode, RunId},
 };
+use crate::disk::remedy;
 use std::{borrow::Cow, path::PathBuf, sync::Arc};
 use web_time::SystemTime;
 
@@ -132,7 +133,7 @@ pub struct RecordingInfo {
 #[non_exhaustive]
 pub enum SinkError {
     /// A file system operation failed.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`: {source}{}", path.display(), remedy(source))]
     Io {
         /// The operation: `create`, `write to`, `rename`.
         action: &'static str,

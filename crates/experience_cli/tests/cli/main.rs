@@ -7,6 +7,7 @@ mod command;
 mod episodes;
 mod read;
 mod recover;
+mod system_errors;
 #[expect(dead_code, reason = "the tests of datasets use all of it")]
 #[path = "../../../experience_dataset/tests/dataset/unfinished.rs"]
 mod unfinished;

@@ -43,13 +43,13 @@ const FILES_PER_CHUNK: usize = 1000;
 
 /// Writes a recording as a `LeRobot` dataset (v3.0) to the folder `to`, which is missing or empty. `task` describes what was
 /// played. `fps` is the number of frames per second; `None` takes it from the accounts of the runs, and checks it against the
-/// timestamps of every episode. The time of a frame is its index divided by `fps`.
+/// timestamps of every episode. The time of a frame is its index divided by `fps`: frames are not resampled.
 ///
 /// `watch` is called with the progress.
 ///
 /// # Errors
 /// If the recording is damaged, or has no action or no episode; if its transitions differ in duration, because `LeRobot`
-/// requires a fixed frame rate; if `fps` is not given, and the runs have no common tick rate, one that is not an integer, or an
+/// requires a fixed frame rate; if no episode has `fps` frames per second by its timestamps; if `fps` is not given, and the runs have no common tick rate, one that is not an integer, or an
 /// episode whose timestamps follow another; if an integer in the action is not exact as `f32`; or if `to` is not empty or cannot
 /// be written.
 pub fn to_lerobot(

@@ -12,6 +12,12 @@ pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Err
     }
 }
 
+/// Whether the system refused to open a file that exists: a read-only disk, too many open files, a lack of permission. Other
+/// errors mean that the file is missing, or damaged.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    error.raw_os_error().is_some() && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// Replaces the file at `path` atomically: a reader sees the old content or the new.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), SinkError> {
     disk::replace(path, content).map_err(io_error("write", path))

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | This process holds the lock of the run, wherever the file is now. | alive |
 //! | The recorded process is running, and its folder may be this one. | alive |
+//! | The system refuses to open the lock file: a read-only disk, too many open files. | not decided: that is an error |
 //! | There is no lock file, or it cannot be locked. | unclear |
 //! | Another process has locked the file. | alive |
 //! | The account has no record: version 0.1.0 wrote it, or it is lost. | dead: the lock alone decides |
@@ -39,7 +40,7 @@
 //!   future is younger than the lease. Where the clock of that file system jumps forward within a lease, a live run of another
 //!   host looks dead; it finds its files taken and stops, see [`RunLock`](super::lock::RunLock).
 
-use super::{account::RunAccount, layout, lock};
+use super::{account::RunAccount, files::is_refusal, layout, lock};
 use experience_core::transition::RunId;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -64,6 +65,8 @@ pub(super) enum Liveness {
     Alive,
     /// Unknown. With a duration, the run counts as dead then, unless it gives another sign of life.
     Unclear(Option<Duration>),
+    /// The system refused to open the lock file, so nothing is known.
+    Refused(io::Error),
 }
 
 /// The process that records a run, and the folder that it writes to.
@@ -190,8 +193,10 @@ pub(super) fn liveness(recording: &Path, run: RunId, account: Option<&RunAccount
     if lock::is_held(recording, run) || process.is_some_and(is_running_here) {
         return Liveness::Alive;
     }
-    let Ok(file) = lock::open_lock_file(&layout::lock_path(recording, run), false) else {
-        return Liveness::Unclear(None);
+    let file = match lock::open_lock_file(&layout::lock_path(recording, run), false) {
+        Ok(file) => file,
+        Err(error) if is_refusal(&error) => return Liveness::Refused(error),
+        Err(_) => return Liveness::Unclear(None),
     };
     match file.try_lock() {
         Ok(()) => {}
@@ -217,6 +222,7 @@ pub(super) fn liveness(recording: &Path, run: RunId, account: Option<&RunAccount
     match heartbeat_age(recording, &file) {
         Ok(age) if age >= LEASE => Liveness::Dead(file),
         Ok(age) => Liveness::Unclear(Some(LEASE - age)),
+        Err(error) if is_refusal(&error) => Liveness::Refused(error),
         Err(_) => Liveness::Unclear(None),
     }
 }

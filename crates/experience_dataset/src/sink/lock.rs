@@ -5,11 +5,12 @@
 
 use super::{
     account::{RunAccount, RunStatus},
+    files::{io_error, is_refusal},
     layout,
     liveness::{self, FileId, HEARTBEAT, Liveness},
 };
 use experience_core::transition::RunId;
-use experience_export::disk;
+use experience_export::{SinkError, disk};
 use std::{
     collections::BTreeSet,
     fs::{self, File, OpenOptions, TryLockError},
@@ -73,16 +74,24 @@ pub(super) enum Claim {
     Alive,
     /// Unknown, see [`Liveness::Unclear`].
     Unclear(Option<Duration>),
+    /// The system refused to read or to lock the files that would show it.
+    Refused(SinkError),
 }
 
 impl RunLock {
     /// Takes the lock of a run if its process is dead.
     pub(super) fn claim(recording: &Path, run: RunId) -> Claim {
-        let account = RunAccount::read(recording, run).ok();
+        let account = match RunAccount::read(recording, run) {
+            Err(error) if is_refusal(&error) => {
+                return Claim::Refused(io_error("read", &recording.join(layout::RUNS).join(layout::account_name(run)))(error));
+            }
+            read => read.ok(),
+        };
         match liveness::liveness(recording, run, account.as_ref()) {
             Liveness::Dead(file) => Claim::Dead(Self::new(recording, run, Some(file), true)),
             Liveness::Alive => Claim::Alive,
             Liveness::Unclear(until) => Claim::Unclear(until),
+            Liveness::Refused(error) => Claim::Refused(io_error("lock", &layout::lock_path(recording, run))(error)),
         }
     }
 
@@ -264,7 +273,7 @@ pub(super) fn is_dead(recording: &Path, account: &RunAccount) -> bool {
 
 /// Takes the lock that guards the accounts of other runs in a recording; `None` if another process holds it.
 pub(super) fn try_lock_retention(recording: &Path) -> Option<File> {
-    let file = open_retention_lock(recording)?;
+    let file = open_lock_file(&layout::retention_lock_path(recording), true).ok()?;
     match file.try_lock() {
         Ok(()) => Some(file),
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
@@ -272,13 +281,16 @@ pub(super) fn try_lock_retention(recording: &Path) -> Option<File> {
 }
 
 /// Waits for the lock that guards the accounts of other runs; `None` if the file system has no locks.
-pub(super) fn lock_retention(recording: &Path) -> Option<File> {
-    let file = open_retention_lock(recording)?;
-    file.lock().is_ok().then_some(file)
-}
-
-fn open_retention_lock(recording: &Path) -> Option<File> {
-    open_lock_file(&layout::retention_lock_path(recording), true).ok()
+///
+/// # Errors
+/// If the system refuses to open the file.
+pub(super) fn lock_retention(recording: &Path) -> Result<Option<File>, SinkError> {
+    let path = layout::retention_lock_path(recording);
+    match open_lock_file(&path, true) {
+        Ok(file) => Ok(file.lock().is_ok().then_some(file)),
+        Err(error) if is_refusal(&error) => Err(io_error("lock", &path)(error)),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Opens a lock file for writing. A link in its place could lead to any file, and is refused.

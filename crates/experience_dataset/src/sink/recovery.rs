@@ -14,7 +14,7 @@ mod run_shards;
 
 use super::{
     account::{RunAccount, RunStatus},
-    files::io_error,
+    files::{io_error, is_refusal},
     layout,
     lock::{Claim, Ownership, RunLock, lock_retention},
     partial,
@@ -180,6 +180,10 @@ fn recover_others(
                 retry_after = retry_after.into_iter().chain(until).min();
                 continue;
             }
+            Claim::Refused(error) => {
+                recovery.refused.push((run, error.to_string()));
+                continue;
+            }
         };
         // Another process may have recovered the run before the lock was taken.
         if !is_unfinished(folder, run) {
@@ -187,7 +191,13 @@ fn recover_others(
             continue;
         }
         // Retention of another process may be deleting shards of this run.
-        let _lock = lock_retention(folder);
+        let _lock = match lock_retention(folder) {
+            Ok(lock) => lock,
+            Err(error) => {
+                recovery.refused.push((run, error.to_string()));
+                continue;
+            }
+        };
         match recover_run(folder, schema, run) {
             Ok(recovered) => {
                 lock.remove();
@@ -214,7 +224,7 @@ fn remove_unfinished_shards(folder: &Path) {
         // A process may be recovering what the journal of a run has left.
         let is_unfinished = run.is_some_and(|run| {
             RunAccount::read(folder, run).is_ok_and(|account| is_over(&account))
-                && !matches!(RunLock::claim(folder, run), Claim::Alive)
+                && matches!(RunLock::claim(folder, run), Claim::Dead(_) | Claim::Unclear(_))
         });
         if is_unfinished {
             disk::remove_unfinished(&entry.path());
@@ -319,11 +329,6 @@ fn is_unfinished(folder: &Path, run: RunId) -> bool {
             // The recovery of the run reports the error.
             Err(error) => is_refusal(&error),
         }
-}
-
-/// Whether the system refused to read an account that exists. Other errors mean that it is missing or damaged.
-fn is_refusal(error: &io::Error) -> bool {
-    error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound
 }
 
 /// Whether the run was closed or recovered.

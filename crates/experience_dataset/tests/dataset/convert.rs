@@ -287,6 +287,28 @@ fn lerobot_refuses_runs_whose_clock_is_not_that_of_their_tick_rate() {
 }
 
 #[test]
+fn lerobot_refuses_a_frame_rate_that_no_episode_has() {
+    let schema = fighter().into_shared();
+    let (_root, recording) = dataset(&episodes(&schema, RUN, 4));
+    let to = tempdir().unwrap();
+    for fps in [30, 50, 120] {
+        let error = to_lerobot(&recording, &to.path().join("new"), "p", Some(fps), &mut |_| {}).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains(&format!("no episode has {fps} frames")) && error.contains("has 60.00 by its timestamps"),
+            "{error}"
+        );
+        assert!(
+            error.contains("Leave `fps` out") && error.contains("decision interval"),
+            "{error}"
+        );
+    }
+    for fps in [59, 60, 62] {
+        to_lerobot(&recording, &to.path().join(fps.to_string()), "p", Some(fps), &mut |_| {}).unwrap();
+    }
+}
+
+#[test]
 fn lerobot_takes_the_tick_rate_of_the_runs_that_have_frames() {
     let schema = fighter().into_shared();
     let root = tempdir().unwrap();
@@ -336,7 +358,7 @@ fn lerobot_stores_a_vector_of_one_as_a_number() {
         .into_shared();
     let (_root, recording) = dataset(&episodes(&schema, RUN, 2));
     let to = tempdir().unwrap();
-    to_lerobot(&recording, &to.path().join("new"), "p", Some(30), &mut |_| {}).unwrap();
+    to_lerobot(&recording, &to.path().join("new"), "p", Some(60), &mut |_| {}).unwrap();
     let frames = table(&to.path().join("new/data/chunk-000/file-000.parquet"));
     for name in ["observation.state", "action"] {
         assert_eq!(frames[name].data_type(), &arrow_schema::DataType::Float32);

@@ -1,17 +1,21 @@
-//! The frame rate of a recording, from the duration of its transitions and the tick rates of its runs.
+//! The frame rate of a recording, from the duration of its transitions, its timestamps and the tick rates of its runs.
 
 use crate::{DatasetError, RecordingData, nominal_clock::NominalClock};
 use experience_core::transition::RunId;
+use experience_core::transition::Episode;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     path::Path,
 };
 
+/// The relative difference of an episode's own frame rate from the requested one, up to which its times count as the same.
+const TOLERANCE: f64 = 0.05;
+
 /// Frames per second: `requested`, or as the accounts of the runs say.
 ///
 /// # Errors
-/// If transitions differ in duration, or `requested` is 0. If it is `None`: if the runs with episodes have no common tick rate, an
-/// episode's timestamps follow another, or the rate is not an integer.
+/// If transitions differ in duration, or `requested` is 0 or the frame rate of no episode. If it is `None`: if the runs with
+/// episodes have no common tick rate, an episode's timestamps follow another, or the rate is not an integer.
 pub(super) fn frames_per_second(
     recording: &RecordingData,
     requested: Option<u32>,
@@ -25,6 +29,8 @@ pub(super) fn frames_per_second(
     let mut rates: BTreeMap<RunId, Option<f64>> = BTreeMap::new();
     let mut common = None;
     let mut longest_last = None;
+    let mut rate_of_an_episode = None;
+    let mut fits = false;
     for episode in recording.episodes() {
         let episode = episode?;
         let info = episode.info();
@@ -42,7 +48,11 @@ pub(super) fn frames_per_second(
                 ));
             }
         }
-        if requested.is_some() {
+        if let Some(requested) = requested {
+            if let Some(rate) = own_rate(&episode) {
+                rate_of_an_episode.get_or_insert((info.episode_id, rate));
+                fits |= is_close(rate, requested);
+            }
             continue;
         }
         let rate = match rates.entry(info.run) {
@@ -66,10 +76,30 @@ pub(super) fn frames_per_second(
     let Some(ticks) = common.or(longest_last).map(|ticks| ticks.max(1)) else {
         return refused("the recording has no episode".to_owned());
     };
-    match requested {
-        Some(fps) => Ok(fps),
-        None => common_rate(&rates, ticks).map_err(|reason| DatasetError::write(to, reason)),
+    match (requested, rate_of_an_episode) {
+        (Some(fps), Some((episode, rate))) if !fits => refused(format!(
+            "no episode has {fps} frames per second: episode {episode} has {rate:.2} by its timestamps, so a second of it would last \
+             {:.2} seconds. Leave `fps` out, or name the rate of the timestamps; frames are not resampled, so for fewer of them \
+             record with a decision interval",
+            rate / f64::from(fps)
+        )),
+        (Some(fps), _) => Ok(fps),
+        (None, _) => common_rate(&rates, ticks).map_err(|reason| DatasetError::write(to, reason)),
     }
+}
+
+/// Mean frames per second of an episode by its timestamps. `None` for one of a single transition, whose duration is not known.
+fn own_rate(episode: &Episode) -> Option<f64> {
+    let (first, last) = (episode.transitions().next()?, episode.transitions().last()?);
+    let frames = last.step() - first.step();
+    let rate = frames as f64 / (last.timestamp() - first.timestamp());
+    (frames > 0 && rate.is_finite() && rate > 0.0).then_some(rate)
+}
+
+/// Whether `fps` is `rate`, within the tolerance, or rounded to an integer.
+fn is_close(rate: f64, fps: u32) -> bool {
+    let difference = (rate - f64::from(fps)).abs();
+    difference <= 0.5 || difference <= TOLERANCE * rate
 }
 
 fn common_rate(rates: &BTreeMap<RunId, Option<f64>>, ticks: u32) -> Result<u32, String> {
