@@ -199,7 +199,7 @@ impl PlayerSlot {
             }
             return;
         }
-        self.settle(context, row.as_deref_mut());
+        self.publish_pending_end(context, row.as_deref_mut());
         if let (true, Some(row)) = (
             self.cold.in_game_episode && !self.cold.is_excluded && !decides_on_demand,
             row,
