@@ -8,6 +8,7 @@ mod ends;
 mod non_finite;
 mod on_demand;
 mod pending_end;
+mod reward_window;
 mod steps;
 
 pub(super) use ends::EpisodeEnd;
@@ -197,6 +198,9 @@ impl PlayerSlot {
                 Some(row) => self.advance(context, row),
                 None => {}
             }
+            return;
+        }
+        if self.has_pending_end && self.hold_end(context, row.as_deref_mut()) {
             return;
         }
         self.settle(context, row.as_deref_mut());

@@ -5,6 +5,7 @@
 mod capture_pass;
 mod controls;
 mod decisions;
+mod late_rewards;
 mod log_warnings;
 mod membership;
 mod outputs;

@@ -168,6 +168,7 @@ fn leave<P: Component>(entity: Entity, world: DeferredWorld) {
     for slot in slots {
         if Some(slot.recorder.marker()) == marker {
             slot.recorder.stage_leave(world, entity, between_ticks);
+            slot.remember_team(world, entity);
         }
     }
 }

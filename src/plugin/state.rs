@@ -1,6 +1,9 @@
 //! Plugin state behind the resource [`Experience`](super::Experience): recordings, capture clock and exporter.
 
-use super::{ExperiencePlugin, PauseReason, RecordingId, capture_check::CaptureCheck, rewards, tick_clock::TickClock};
+use super::{
+    ExperiencePlugin, PauseReason, RecordingId, capture_check::CaptureCheck, given_rewards::DepartedTeams, rewards,
+    tick_clock::TickClock,
+};
 use crate::{
     episode::{CaptureTime, Recorder},
     player::Reward,
@@ -33,6 +36,8 @@ pub(super) struct RecordingSlot {
     pub(super) read_actions_after: Option<InternedScheduleLabel>,
     /// Whether [`Reward`] is a required component of the marker.
     pub(super) marker_requires_reward: bool,
+    /// The teams of players that have left, if the recording names the component of a team.
+    pub(super) teams: Option<Box<dyn DepartedTeams>>,
     /// Why this recording is paused, apart from a pause of all recordings.
     pub(super) pause: Option<PauseReason>,
     /// Its index in the exporter. `None` before the first capture, and without sinks.
@@ -72,6 +77,7 @@ pub(super) struct RecorderState {
     pub(super) warned_stray_end: bool,
     pub(super) warned_stray_begin: bool,
     pub(super) warned_stray_decision: bool,
+    pub(super) warned_stray_reward: bool,
     warned_reward_recording: bool,
     pub(super) capture_check: CaptureCheck,
 }
@@ -100,6 +106,7 @@ impl RecorderState {
             warned_stray_end: false,
             warned_stray_begin: false,
             warned_stray_decision: false,
+            warned_stray_reward: false,
             warned_reward_recording: false,
             capture_check: CaptureCheck::new(plugin.capture_after),
         }

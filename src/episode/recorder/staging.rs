@@ -54,7 +54,7 @@ impl Recorder {
         if slot.request_end(request.outcome, &request.reason, false, request.between_ticks) {
             self.read_final_row(world, entity, false);
             EndDisposition::Staged
-        } else if slot.has_pending_end() {
+        } else if slot.has_pending_end() && !slot.holds_end() {
             EndDisposition::AlreadyStaged
         } else {
             self.context.counters.ignored_ends.add(1);
@@ -166,7 +166,7 @@ impl Recorder {
         if let Some(slot) = self.players.get_mut(entity) {
             self.reward_terms
                 .credit(world.get::<Reward>(entity), slot, &self.context);
-            slot.seal_rewards();
+            slot.seal_rewards(&self.context.rules);
         }
     }
 }
