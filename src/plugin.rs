@@ -5,6 +5,7 @@ mod decisions;
 mod events;
 mod experience;
 mod exporting;
+mod final_observations;
 mod given_rewards;
 mod live;
 mod observers;

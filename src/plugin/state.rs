@@ -5,7 +5,7 @@ use super::{
     tick_clock::TickClock,
 };
 use crate::{
-    episode::{CaptureTime, Recorder},
+    episode::{CaptureTime, EpisodeEnded, Recorder},
     player::Reward,
     recording::MemoryEstimate,
 };
@@ -71,6 +71,10 @@ pub(super) struct RecorderState {
     pub(super) tick_clock: TickClock,
     /// Whether a tick has begun since the last capture.
     in_tick: bool,
+    /// The ends whose final observation the next capture reads, before it triggers these events.
+    pub(super) ends_at_capture: Vec<EpisodeEnded>,
+    /// The game has systems in `ExperienceSystems::Stage`, as far as is known.
+    pub(super) has_stage_systems: bool,
     /// Captures until the exporter thread is woken.
     pub(super) captures_until_wake: usize,
     rewards: Option<QueryState<&'static mut Reward>>,
@@ -101,6 +105,8 @@ impl RecorderState {
             epoch: 0.0,
             tick_clock: TickClock::default(),
             in_tick: true,
+            ends_at_capture: Vec::new(),
+            has_stage_systems: false,
             captures_until_wake: 0,
             rewards: None,
             warned_stray_end: false,

@@ -268,12 +268,12 @@ fn a_pause_a_shutdown_and_opting_out_close_the_window() {
     };
     let death = [(2, "death".to_owned())];
     assert_eq!(ends(|_, _| {}), death);
-    let pause = |test: &mut TestApp, _| {
+    let pause = |test: &mut TestApp, _: Entity| {
         test.world_mut().resource_mut::<Experience>().pause("a test");
         test.ticks(1);
     };
     assert_eq!(ends(pause), death);
-    let opt_out = |test: &mut TestApp, id| {
+    let opt_out = |test: &mut TestApp, id: Entity| {
         test.world_mut().entity_mut(id).insert(DoNotRecord);
         test.ticks(2);
     };

@@ -15,6 +15,7 @@ mod changes;
 mod clock;
 mod column_attributes;
 mod consent;
+mod ends;
 mod final_observation;
 mod late_rewards;
 mod matches;
