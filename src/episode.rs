@@ -14,6 +14,9 @@
 //! Resetting in the triggering system itself, before its commands are applied, records the reset state as the final
 //! observation.
 //!
+//! With [`FinalObservation::AtCapture`] the final observation is read at the capture, for games that end an episode before they
+//! move the player. Then a player is reset in an observer of [`EpisodeEnded`].
+//!
 //! # The contract
 //! Rows follow the rules of [`transition`](experience_core::transition) and the rules below. Comments in this module
 //! refer to them by name.
@@ -22,7 +25,8 @@
 //!   decision interval or [`RecordMode::OnChange`], rewards sum and `ticks` counts.
 //! - **True final observation**: an observer stages an end together with the observation at that moment; the next
 //!   capture publishes it, with all reward given until then. The strongest of several ends is published. If no tick has
-//!   begun since the last capture, the last row is the final observation.
+//!   begun since the last capture, the last row is the final observation. With a reward window the end stays staged, and
+//!   rewards count to its transition.
 //! - **Beginnings**: players join at a capture, in the order of their agent ids. A pending end is published before the
 //!   next episode begins. Between episodes no rows are written, further ends are ignored and counted, and rewards are
 //!   counted as orphaned.
@@ -52,7 +56,8 @@ use experience_core::transition::{EndReason, Outcome};
 
 /// Ends the player's episode.
 ///
-/// The final observation is read when this is applied; [`EpisodeEnded`] is triggered right after. The episode itself is
+/// The final observation is read when this is applied, and [`EpisodeEnded`] is triggered right after; or both at the capture, with
+/// [`FinalObservation::AtCapture`]. The episode itself is
 /// published by the capture of the same tick, with all reward given until then. If several ends are triggered in one
 /// tick, the strongest is published: terminated over truncated over having left. If the player is between episodes, the
 /// end is ignored and counted.
@@ -111,7 +116,8 @@ impl EndEpisode {
 
 /// The player's final observation has been read. Observers of this event can reset the player.
 ///
-/// Triggered right after an [`EndEpisode`] that ended an episode. Not triggered if the player was between episodes, or
+/// Triggered right after an [`EndEpisode`] that ended an episode; with [`FinalObservation::AtCapture`] by the capture, before the
+/// next episode begins. Not triggered if the player was between episodes, or
 /// is being despawned. Triggered whether or not recording is enabled.
 #[derive(EntityEvent, Clone, Debug)]
 pub struct EpisodeEnded {
@@ -147,10 +153,16 @@ pub enum EpisodeStart {
 /// When the final observation is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect)]
 pub enum FinalObservation {
-    /// When the [`EndEpisode`] is applied, before anything resets the player.
+    /// When the [`EndEpisode`] is applied, before anything resets the player. If the player moves later in the tick, as with
+    /// physics, it repeats the observation before, which is logged.
     #[default]
     AtTrigger,
-    /// At the capture of the tick, for games that reset later and compute their sensors late.
+    /// At the capture of the tick, for games that end an episode before physics moves the player, or compute sensors in
+    /// [`ExperienceSystems::Stage`](crate::plugin::ExperienceSystems::Stage).
+    ///
+    /// [`EpisodeEnded`] is triggered then, and its observers reset the player: the capture reads the first observation of the
+    /// next episode after them. A reset elsewhere in the tick comes too early. If there are systems in
+    /// `ExperienceSystems::Stage`, which have run before the reset, the next episode begins one capture later.
     AtCapture,
 }
 

@@ -440,7 +440,7 @@ pub mod prelude {
             BeginEpisode, DecisionMade, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation,
             NonFinite, RecordMode, RequestDecision,
         },
-        player::{AgentId, DoNotRecord, Reward},
+        player::{AgentId, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{
             Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
             PauseReason, PlayerRef, RecordingId, SinkFailed,

@@ -5,6 +5,8 @@ mod decisions;
 mod events;
 mod experience;
 mod exporting;
+mod final_observations;
+mod given_rewards;
 mod live;
 mod observers;
 mod pause;
@@ -16,6 +18,8 @@ mod signal;
 mod state;
 mod systems;
 mod tick_clock;
+
+pub(crate) use given_rewards::TeamPlan;
 
 pub use events::{GapDetected, SinkFailed, SinkFailure};
 pub use experience::{Experience, RecordingProgress, SinkProgress};
@@ -123,6 +127,7 @@ impl Plugin for ExperiencePlugin {
         place_capture(app);
         observers::add(app);
         decisions::add(app);
+        given_rewards::add(app);
         if self.handle_sigterm {
             signal::handle(app);
         }
@@ -215,6 +220,7 @@ impl ExperienceAppExt for App {
             recorder,
             sinks,
             read_actions_after,
+            team,
             estimate,
         } = spec.build(self.world_mut(), context)?;
         if let Some(schedule) = read_actions_after {
@@ -233,6 +239,12 @@ impl ExperienceAppExt for App {
         if is_new_marker {
             observers::add_leaving::<P>(self);
         }
+        let teams = team.map(|team| {
+            let state = self.world().resource::<Experience>().state();
+            let mut known = state.slots.iter().filter_map(|slot| slot.teams.as_deref());
+            let is_new = !known.any(|teams| team.is_of(teams));
+            team.set_up(self, is_new)
+        });
         let mut experience = self.world_mut().resource_mut::<Experience>();
         experience.state_mut().slots.push(RecordingSlot {
             recorder,
@@ -241,6 +253,7 @@ impl ExperienceAppExt for App {
             sinks: SyncCell::new(sinks),
             read_actions_after,
             marker_requires_reward,
+            teams,
             pause: None,
             export_index: None,
         });

@@ -17,7 +17,10 @@ pub use error::SetupError;
 pub(crate) use memory_estimate::MemoryEstimate;
 pub use scaling::PlayerScaling;
 
-use crate::episode::{DecisionTick, RecordMode};
+use crate::{
+    episode::{DecisionTick, RecordMode},
+    plugin::TeamPlan,
+};
 use bevy_ecs::{component::Component, schedule::InternedScheduleLabel};
 use core::marker::PhantomData;
 use experience_buffer::BufferSettings;
@@ -71,6 +74,7 @@ pub(crate) struct RecordingSpec {
     info: Vec<SourcePlan>,
     match_id: Option<MatchPlan>,
     reward_terms: Vec<String>,
+    team: Option<TeamPlan>,
     bounds: Vec<(String, f64, f64)>,
     allows_lossy: bool,
     mode: RecordMode,
@@ -98,6 +102,7 @@ impl<P: Component> Recording<P> {
                 info: Vec::new(),
                 match_id: None,
                 reward_terms: Vec::new(),
+                team: None,
                 bounds: Vec::new(),
                 allows_lossy: false,
                 mode: RecordMode::default(),

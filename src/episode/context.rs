@@ -23,6 +23,8 @@ pub(crate) struct CaptureRules {
     pub(crate) on_despawn: Outcome,
     pub(crate) start: EpisodeStart,
     pub(crate) final_observation: FinalObservation,
+    /// Captures for which the end of a player that stays without an episode is held back, so that late rewards count.
+    pub(crate) reward_window: u32,
     /// Transitions after which an episode is split.
     pub(crate) max_episode_steps: u32,
     /// Rows have a match id, and an episode is split where it changes.

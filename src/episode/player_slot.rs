@@ -8,6 +8,7 @@ mod ends;
 mod non_finite;
 mod on_demand;
 mod pending_end;
+mod reward_window;
 mod steps;
 
 pub(super) use ends::EpisodeEnd;
@@ -84,6 +85,8 @@ struct ColdState {
     is_excluded: bool,
     /// The player joins again at this capture, because its agent id has changed.
     is_rejoining: bool,
+    /// The next capture begins no episode, because the observation is not complete.
+    delays_begin: bool,
     /// The request that began the open step, if the game requests each decision.
     request: Option<DecisionRequest>,
     /// The decision interval in progress.
@@ -131,6 +134,7 @@ impl PlayerSlot {
                 begin_requested: false,
                 is_excluded: false,
                 is_rejoining: false,
+                delays_begin: false,
                 request: None,
                 open_decision: StepAccumulator::new(terms),
                 unchanged_decisions: StepAccumulator::new(terms),
@@ -199,11 +203,13 @@ impl PlayerSlot {
             }
             return;
         }
-        self.publish_pending_end(context, row.as_deref_mut());
-        if let (true, Some(row)) = (
-            self.cold.in_game_episode && !self.cold.is_excluded && !decides_on_demand,
-            row,
-        ) {
+        if self.has_pending_end && self.hold_end(context, row.as_deref_mut()) {
+            return;
+        }
+        self.settle(context, row.as_deref_mut());
+        let delays_begin = core::mem::take(&mut self.cold.delays_begin);
+        let begins = self.cold.in_game_episode && !self.cold.is_excluded && !decides_on_demand && !delays_begin;
+        if let (true, Some(row)) = (begins, row) {
             self.begin_episode(context, row, 0);
         }
     }
@@ -234,6 +240,11 @@ impl PlayerSlot {
     /// Requests that the next episode begins at the next capture. Ignored if the player is in an episode.
     pub(super) fn request_begin(&mut self) {
         self.cold.begin_requested |= !self.cold.in_game_episode || self.has_pending_end;
+    }
+
+    /// Begins no episode at the next capture.
+    pub(super) fn delay_begin(&mut self) {
+        self.cold.delays_begin = true;
     }
 
     /// Whether rewards given now belong to the open episode.

@@ -5,6 +5,8 @@
 mod capture_pass;
 mod controls;
 mod decisions;
+mod late_components;
+mod late_rewards;
 mod log_warnings;
 mod membership;
 mod outputs;
@@ -35,6 +37,7 @@ use experience_core::{
     schema::Schema,
     transition::ReasonTable,
 };
+use late_components::LateComponents;
 use log_warnings::Warnings;
 use outputs::PlayerOutputs;
 use reward_terms::RewardTerms;
@@ -87,6 +90,7 @@ pub(crate) struct Recorder {
     excluded_agents: HashSet<i64>,
     scratch_row: Vec<u64>,
     warnings: Warnings,
+    late_components: LateComponents,
     setup_checks: SetupChecks,
 }
 
@@ -126,6 +130,7 @@ impl Recorder {
             excluded_agents: HashSet::new(),
             scratch_row: vec![0; context.layout().row_words()],
             warnings: Warnings::default(),
+            late_components: LateComponents::default(),
             setup_checks: SetupChecks::default(),
             context,
         }
@@ -138,6 +143,7 @@ impl Recorder {
         self.context.was_paused = core::mem::replace(&mut self.context.paused, self.pause_next);
         self.capture_count = self.capture_count.wrapping_add(1);
         self.has_ends_between_ticks = false;
+        self.check_late_components(world);
 
         // 1. Every player is read, in the order of the tables. For a player with a slot, `PlayerSlot::capture` or the
         //    fast path:

@@ -3,6 +3,7 @@
 
 use super::{
     experience::Experience,
+    final_observations::has_stage_systems,
     state::{RecorderState, RecordingSlot, component_id},
 };
 use crate::{
@@ -70,6 +71,7 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
         between_ticks: is_between_ticks(&world),
     };
     let mut ended = false;
+    let mut waits_for_capture = false;
     let mut is_player = false;
     {
         let Some(mut taken) = TakenSlots::new(world.reborrow()) else {
@@ -85,7 +87,11 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
             let staged = slot.recorder.stage_end(world, &request);
             is_player |= staged != EndDisposition::NotAPlayer;
             // Players that are not recorded also get `EpisodeEnded`, so that the game resets them.
-            ended |= matches!(staged, EndDisposition::Staged | EndDisposition::NotRecorded);
+            ended |= matches!(
+                staged,
+                EndDisposition::Staged | EndDisposition::StagedForCapture | EndDisposition::NotRecorded
+            );
+            waits_for_capture |= staged == EndDisposition::StagedForCapture;
         }
     }
     if !is_player {
@@ -95,12 +101,22 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
         }
     }
     if ended {
-        world.commands().trigger(EpisodeEnded {
+        let ended = EpisodeEnded {
             entity: end.entity,
             outcome: end.outcome,
             reason: end.reason.clone(),
             recording: end.recording,
-        });
+        };
+        if waits_for_capture {
+            let has_stage_systems = has_stage_systems(&world);
+            if let Some(mut experience) = world.get_resource_mut::<Experience>() {
+                let state = experience.state_mut();
+                state.has_stage_systems = has_stage_systems.unwrap_or(state.has_stage_systems);
+                state.ends_at_capture.push(ended);
+            }
+        } else {
+            world.commands().trigger(ended);
+        }
     }
 }
 
@@ -168,6 +184,7 @@ fn leave<P: Component>(entity: Entity, world: DeferredWorld) {
     for slot in slots {
         if Some(slot.recorder.marker()) == marker {
             slot.recorder.stage_leave(world, entity, between_ticks);
+            slot.remember_team(world, entity);
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Plugin state behind the resource [`Experience`](super::Experience): recordings, capture clock and exporter.
 
-use super::{ExperiencePlugin, PauseReason, RecordingId, capture_check::CaptureCheck, rewards, tick_clock::TickClock};
+use super::{
+    ExperiencePlugin, PauseReason, RecordingId, capture_check::CaptureCheck, given_rewards::DepartedTeams, rewards,
+    tick_clock::TickClock,
+};
 use crate::{
-    episode::{CaptureTime, Recorder},
+    episode::{CaptureTime, EpisodeEnded, Recorder},
     player::Reward,
     recording::MemoryEstimate,
 };
@@ -33,6 +36,8 @@ pub(super) struct RecordingSlot {
     pub(super) read_actions_after: Option<InternedScheduleLabel>,
     /// Whether [`Reward`] is a required component of the marker.
     pub(super) marker_requires_reward: bool,
+    /// The teams of players that have left, if the recording names the component of a team.
+    pub(super) teams: Option<Box<dyn DepartedTeams>>,
     /// Why this recording is paused, apart from a pause of all recordings.
     pub(super) pause: Option<PauseReason>,
     /// Its index in the exporter. `None` before the first capture, and without sinks.
@@ -66,12 +71,17 @@ pub(super) struct RecorderState {
     pub(super) tick_clock: TickClock,
     /// Whether a tick has begun since the last capture.
     in_tick: bool,
+    /// The ends whose final observation the next capture reads, before it triggers these events.
+    pub(super) ends_at_capture: Vec<EpisodeEnded>,
+    /// The game has systems in `ExperienceSystems::Stage`, as far as is known.
+    pub(super) has_stage_systems: bool,
     /// Captures until the exporter thread is woken.
     pub(super) captures_until_wake: usize,
     rewards: Option<QueryState<&'static mut Reward>>,
     pub(super) warned_stray_end: bool,
     pub(super) warned_stray_begin: bool,
     pub(super) warned_stray_decision: bool,
+    pub(super) warned_stray_reward: bool,
     warned_reward_recording: bool,
     pub(super) capture_check: CaptureCheck,
 }
@@ -95,11 +105,14 @@ impl RecorderState {
             epoch: 0.0,
             tick_clock: TickClock::default(),
             in_tick: true,
+            ends_at_capture: Vec::new(),
+            has_stage_systems: false,
             captures_until_wake: 0,
             rewards: None,
             warned_stray_end: false,
             warned_stray_begin: false,
             warned_stray_decision: false,
+            warned_stray_reward: false,
             warned_reward_recording: false,
             capture_check: CaptureCheck::new(plugin.capture_after),
         }

@@ -4,7 +4,9 @@
 //! while they are mutated. No code of the game runs inside these scopes, so observers always find the resource.
 //! Inserting rewards and triggering events, which can run observers, happen outside of them.
 
-use super::{LiveSettings, capture_check, events, experience::Experience, rewards, state::RecorderState};
+use super::{
+    LiveSettings, capture_check, events, experience::Experience, final_observations, rewards, state::RecorderState,
+};
 use bevy_app::AppExit;
 use bevy_ecs::{
     message::Messages,
@@ -13,7 +15,7 @@ use bevy_ecs::{
 };
 
 /// Runs `f` with the recorder state and the rest of the world. `None` if there is no [`Experience`].
-fn recorder_scope<R>(world: &mut World, f: impl FnOnce(&mut World, &mut RecorderState) -> R) -> Option<R> {
+pub(super) fn recorder_scope<R>(world: &mut World, f: impl FnOnce(&mut World, &mut RecorderState) -> R) -> Option<R> {
     world.try_resource_scope(|world, mut experience: Mut<Experience>| f(world, experience.state_mut()))
 }
 
@@ -24,6 +26,8 @@ pub(super) fn begin_tick(world: &mut World) {
 pub(super) fn capture(world: &mut World) {
     // Inserts components, which may run observers.
     rewards::insert_missing(world);
+    // Triggers events.
+    final_observations::trigger_ends(world);
     recorder_scope(world, |world, state| state.capture(world));
 }
 

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     capture::RowEncoder,
     episode::{CaptureRules, DecisionTick, RecordMode, Recorder, RecorderParts},
+    plugin::TeamPlan,
 };
 use bevy_ecs::{component::ComponentId, schedule::InternedScheduleLabel, world::World};
 use core::sync::atomic::AtomicU32;
@@ -38,6 +39,7 @@ pub(crate) struct BuiltRecording {
     pub(crate) recorder: Recorder,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) read_actions_after: Option<InternedScheduleLabel>,
+    pub(crate) team: Option<TeamPlan>,
     pub(crate) estimate: MemoryEstimate,
 }
 
@@ -179,6 +181,7 @@ impl RecordingSpec {
             recorder,
             sinks,
             read_actions_after: self.read_actions_after,
+            team: self.team,
             estimate,
         })
     }
@@ -189,6 +192,7 @@ impl RecordingSpec {
             final_observation,
             on_despawn,
             non_finite,
+            reward_window,
             max_steps,
         } = self.episodes;
         CaptureRules {
@@ -200,6 +204,7 @@ impl RecordingSpec {
             on_despawn,
             start,
             final_observation,
+            reward_window,
             max_episode_steps: max_steps,
             has_match_id: self.match_id.is_some(),
             reads_actions_early: self.read_actions_after.is_some(),

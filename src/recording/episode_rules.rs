@@ -28,6 +28,16 @@ pub struct EpisodeRules {
     pub on_despawn: Outcome,
     /// How to handle a transition with a NaN or infinite value.
     pub non_finite: NonFinite,
+    /// Captures after the end of an episode in which rewards of its player still count to its last step; 0 by default.
+    ///
+    /// The team can win after the player died. Applies to players that leave, and with [`EpisodeStart::OnEvent`] to all; the next
+    /// episode of the player closes the window. The last step is written when the window closes, with the observation, the
+    /// action and the time of the end. A process that dies before loses it: the episode is `truncated` at the step before, with
+    /// the reason `crash`.
+    ///
+    /// A player that was despawned has no [`Reward`](crate::player::Reward): give it with
+    /// [`GiveReward`](crate::player::GiveReward) or [`GiveTeamReward`](crate::player::GiveTeamReward).
+    pub reward_window: u32,
     /// The longest episode, in transitions; at least 1. A longer episode is split, and
     /// [`continues`](experience_core::transition::EpisodeInfo::continues) links the parts.
     pub max_steps: u32,
@@ -41,6 +51,7 @@ impl Default for EpisodeRules {
             final_observation: FinalObservation::default(),
             on_despawn: Outcome::Truncated,
             non_finite: NonFinite::default(),
+            reward_window: 0,
             max_steps: 65_536,
         }
     }

@@ -1,7 +1,7 @@
 //! Methods of [`Recording`] that declare rewards, matches, the rules of episodes and the settings of buffers.
 
 use super::{EpisodeRules, PlayerScaling, Recording, sources::match_plan};
-use crate::episode::RecordMode;
+use crate::{episode::RecordMode, plugin::TeamPlan};
 use bevy_ecs::component::Component;
 use bevy_reflect::{Reflect, Typed};
 use experience_buffer::BufferSettings;
@@ -19,6 +19,24 @@ impl<P: Component> Recording<P> {
     /// Declares terms of the reward. Each gets a column in addition to the column of the sum.
     pub fn reward_terms(self, terms: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.edit(|spec| spec.reward_terms.extend(terms.into_iter().map(Into::into)))
+    }
+
+    /// Names the component of a player's team, for [`GiveTeamReward`](crate::player::GiveTeamReward). Players of one team have
+    /// equal values.
+    ///
+    /// ```
+    /// # use bevy_ecs::prelude::*;
+    /// # use bevy_experience::prelude::*;
+    /// # #[derive(Component)] struct Fighter;
+    /// # #[derive(Component, Clone, PartialEq)] struct Team(u8);
+    /// let recording = Recording::<Fighter>::new("fighter").team::<Team>();
+    ///
+    /// fn win(mut commands: Commands) {
+    ///     commands.trigger(GiveTeamReward::new(Team(1), "win", 1.0));
+    /// }
+    /// ```
+    pub fn team<T: Component + Clone + PartialEq>(self) -> Self {
+        self.edit(|spec| spec.team = Some(TeamPlan::new::<T>()))
     }
 
     /// Sets which captures write a row.

@@ -59,10 +59,12 @@
 //!
 //! ## 3. Final observation
 //! - The last observation of an episode is the state in which the player ended, not the state after its reset.
-//! - It is read when the game's end event is applied, or at the capture of that tick on request. A reset must run after
-//!   that. State that the triggering system itself resets, before its commands are applied, is recorded as reset.
+//! - It is read when the game's end event is applied, or at the capture of that tick on request: then the game is told
+//!   that the episode has ended between that and the first observation of the next one. A reset must run after that. State that the triggering system itself resets, before its commands are applied, is recorded as reset.
 //! - The end is staged when it is applied, and published by the capture of the same tick with all reward given until
 //!   then.
+//! - On request an end stays staged for some captures, and rewards until then count to the last transition, which has the
+//!   observation, the action and the time of the end. The player's next episode publishes it before.
 //! - Of several ends in one tick the strongest counts: terminated over truncated over `left`.
 //! - An end without a tick since the last capture makes the last captured row the final one ([`StepKind::End`]). No
 //!   transition is added, and flags that were published before do not change. Reward given since then is added to the

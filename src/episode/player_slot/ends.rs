@@ -58,44 +58,53 @@ impl PlayerSlot {
     }
 
     fn end_episode(&mut self, context: &RecordingContext, end: &PendingEnd, row: Option<&mut [u64]>) {
+        let mut end = end.clone();
+        if end.held_for.is_none() {
+            self.complete_end(context, &mut end, row);
+        }
         let mut final_row = core::mem::take(&mut self.cold.final_row);
-        if context.rules.decides_on_demand {
-            self.end_decision(context, end, &mut final_row, row);
+        if !end.has_observation {
+            // The final observation is unknown, so the ticks since the last row have no successor.
+            self.end_at_last_row(context, end.outcome, &end.reason);
+        } else if context.rules.decides_on_demand {
+            self.close_decision(context, &mut final_row, end.has_acted, (end.outcome, &end.reason));
         } else {
-            if !end.is_between_ticks {
-                self.cold.open_decision.add_tick(context.time);
-            }
-            self.end_with_final_row(context, end, &mut final_row, row);
+            self.end_with_final_row(context, &end, &mut final_row);
         }
         self.cold.final_row = final_row;
     }
 
-    fn end_with_final_row(
-        &mut self,
-        context: &RecordingContext,
-        end: &PendingEnd,
-        final_row: &mut [u64],
-        row: Option<&mut [u64]>,
-    ) {
-        let (outcome, reason) = (end.outcome, &end.reason);
+    /// Adds the tick in which an episode ended, and completes its final row. `row` is the player as encoded by this capture;
+    /// `None` if it was not read.
+    pub(super) fn complete_end(&mut self, context: &RecordingContext, end: &mut PendingEnd, row: Option<&mut [u64]>) {
         let layout = context.layout();
-        match (end.has_observation, row) {
-            (true, _) => {}
-            // `FinalObservation::AtCapture`, or a pause.
-            (false, Some(row)) => {
-                diff::copy_observation(layout, row, final_row);
-                if !end.has_action {
-                    diff::copy_action(layout, row, final_row);
-                }
-                let match_id = StepHeader::of(row).match_id();
-                StepHeader::of_mut(final_row).set_match_id(match_id);
+        let decides_on_demand = context.rules.decides_on_demand;
+        if decides_on_demand {
+            self.cold.open_decision.until = context.time;
+        } else if !end.is_between_ticks {
+            self.cold.open_decision.add_tick(context.time);
+        }
+        // `FinalObservation::AtCapture`, or a pause. With decisions on demand only the capture that pauses reads players.
+        if let Some(row) = row.filter(|_| !end.has_observation && (context.paused || !decides_on_demand)) {
+            let final_row = &mut self.cold.final_row;
+            diff::copy_observation(layout, row, final_row);
+            if !end.has_action {
+                diff::copy_action(layout, row, final_row);
             }
-            // The final observation is unknown, so the ticks since the last row have no successor.
-            (false, None) => return self.end_at_last_row(context, outcome, reason),
+            let match_id = StepHeader::of(row).match_id();
+            StepHeader::of_mut(final_row).set_match_id(match_id);
+            end.has_observation = true;
+            end.has_acted = decides_on_demand && (self.is_decision_made() || self.has_other_action(layout, row));
         }
-        if context.rules.stores_action() && self.cold.open_decision.ticks > 0 {
-            diff::copy_action(layout, &self.cold.action_row, final_row);
+        if context.rules.stores_action() && !decides_on_demand && self.cold.open_decision.ticks > 0 {
+            diff::copy_action(layout, &self.cold.action_row, &mut self.cold.final_row);
         }
+        // An action that is read from now on did not lead to the end.
+        end.has_action = true;
+    }
+
+    fn end_with_final_row(&mut self, context: &RecordingContext, end: &PendingEnd, final_row: &mut [u64]) {
+        let (outcome, reason) = (end.outcome, &end.reason);
         if context.rules.mode == RecordMode::OnChange && self.cold.open_decision.ticks > 0 {
             self.close_unchanged_if_action_differs(context, final_row);
         }
@@ -187,6 +196,7 @@ impl PlayerSlot {
         let ticks = self.cold.open_decision.ticks + self.cold.unchanged_decisions.ticks;
         match row {
             Some(row) if context.rules.decides_on_demand => {
+                self.cold.open_decision.until = context.time;
                 self.close_decision(context, row, has_acted, (Outcome::Truncated, &reason));
             }
             Some(row) if ticks > 0 => {

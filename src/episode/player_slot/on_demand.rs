@@ -3,7 +3,7 @@
 //! Contract, timing: captures add ticks and rewards to the open step, and write no row. The row of a request has the tick of the
 //! next capture, so `ticks` is the number of captures between two requests.
 
-use super::{PlayerSlot, pending_end::PendingEnd};
+use super::PlayerSlot;
 use crate::{
     capture::diff,
     episode::{EpisodeStart, context::RecordingContext},
@@ -11,7 +11,7 @@ use crate::{
 use bevy_ecs::change_detection::Tick;
 use experience_core::{
     schema::RowLayout,
-    transition::{EndReason, Outcome, StepHeader},
+    transition::{EndReason, Outcome},
 };
 
 /// The request that began the open step of a player.
@@ -59,7 +59,7 @@ impl PlayerSlot {
             return false;
         }
         if !continues {
-            self.publish_pending_end(context, None);
+            self.settle(context, None);
         }
         let Some(row) = row else { return true };
         if continues {
@@ -78,7 +78,7 @@ impl PlayerSlot {
     }
 
     /// Publishes a pending end, and brings the player into its next episode of the game if that begins now.
-    pub(super) fn publish_pending_end(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
+    pub(in crate::episode) fn settle(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
         if let Some(end) = self.take_pending_end() {
             self.publish_end(context, &end, row);
             let begins = context.rules.start == EpisodeStart::AtOnce || self.cold.begin_requested;
@@ -92,42 +92,24 @@ impl PlayerSlot {
 
     /// Sets the action of `row` to the one that the player has decided on, and keeps the action that `row` had.
     fn take_action(&mut self, layout: &RowLayout, row: &mut [u64]) {
+        let is_made = self.is_decision_made();
         let range = layout.action().start..layout.info().end;
         let current = &mut bytemuck::cast_slice_mut::<_, u8>(row)[range.clone()];
         let kept = &mut bytemuck::cast_slice_mut::<_, u8>(&mut self.cold.action_row)[range];
-        if self.cold.request.is_some_and(|request| request.is_made) {
+        if is_made {
             current.swap_with_slice(kept);
         } else {
             kept.copy_from_slice(current);
         }
     }
 
-    /// Ends the open episode with the transition of the open request, or at its last row if the player has not acted on it.
-    pub(super) fn end_decision(
-        &mut self,
-        context: &RecordingContext,
-        end: &PendingEnd,
-        final_row: &mut [u64],
-        row: Option<&mut [u64]>,
-    ) {
-        let layout = context.layout();
-        let is_made = self.cold.request.is_some_and(|request| request.is_made);
-        let has_acted = match (end.has_observation, row) {
-            (true, _) => end.has_acted,
-            // A pause.
-            (false, Some(row)) => {
-                diff::copy_observation(layout, row, final_row);
-                diff::copy_action(layout, row, final_row);
-                let match_id = StepHeader::of(row).match_id();
-                StepHeader::of_mut(final_row).set_match_id(match_id);
-                is_made || self.has_other_action(layout, row)
-            }
-            (false, None) => false,
-        };
-        self.close_decision(context, final_row, has_acted, (end.outcome, &end.reason));
+    /// Whether [`DecisionMade`](crate::episode::DecisionMade) was triggered for the open request.
+    pub(super) fn is_decision_made(&self) -> bool {
+        self.cold.request.is_some_and(|request| request.is_made)
     }
 
-    /// As [`end_decision`](Self::end_decision), with the observation and the action in `row`.
+    /// Ends the open episode with the transition of the open request, whose observation and action are in `row`, or at its last
+    /// row if the player has not acted on it.
     pub(super) fn close_decision(
         &mut self,
         context: &RecordingContext,
@@ -139,7 +121,6 @@ impl PlayerSlot {
             return self.end_at_last_row(context, outcome, reason);
         }
         self.take_action(context.layout(), row);
-        self.cold.open_decision.until = context.time;
         self.close_transition(context, row, Some((outcome, reason)));
     }
 }

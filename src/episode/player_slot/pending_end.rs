@@ -31,6 +31,8 @@ pub(super) struct PendingEnd {
     pub(super) has_acted: bool,
     /// No tick has begun between the last capture and the request.
     pub(super) is_between_ticks: bool,
+    /// Captures since the end, if it is held back for late rewards.
+    pub(super) held_for: Option<u32>,
     /// Rewards given from now on do not belong to the episode.
     pub(super) rewards_sealed: bool,
 }
@@ -46,6 +48,7 @@ impl PendingEnd {
             has_action: false,
             has_acted: false,
             is_between_ticks: false,
+            held_for: None,
             rewards_sealed: false,
         }
     }
@@ -91,6 +94,11 @@ impl PlayerSlot {
         is_between_ticks: bool,
     ) -> bool {
         if let Some(pending) = &mut self.cold.pending_end {
+            if pending.held_for.is_some() {
+                // The episode has ended before. The player can still leave.
+                pending.is_leaving |= is_leaving;
+                return false;
+            }
             let is_weaker = pending.outcome < outcome || (pending.outcome == outcome && pending.caused_by_leaving);
             if is_weaker && !is_leaving {
                 pending.outcome = outcome;
@@ -181,9 +189,10 @@ impl PlayerSlot {
     }
 
     /// A tick begins: rewards given from now on do not belong to an episode that ended before it.
-    pub(in crate::episode) fn seal_rewards(&mut self) {
+    pub(in crate::episode) fn seal_rewards(&mut self, rules: &CaptureRules) {
+        let is_window_open = rules.reward_window > 0 && self.stays_out(rules);
         if let Some(end) = &mut self.cold.pending_end {
-            end.rewards_sealed |= end.is_between_ticks;
+            end.rewards_sealed |= end.is_between_ticks && !is_window_open;
         }
     }
 }

@@ -38,9 +38,10 @@ pub(crate) struct PlayerInfo {
 }
 
 impl Recorder {
-    /// All players, in no particular order.
-    pub(crate) fn player_infos(&self) -> impl ExactSizeIterator<Item = PlayerInfo> + '_ {
-        self.players.slots().iter().map(|slot| PlayerInfo {
+    /// All living players, in no particular order.
+    pub(crate) fn player_infos(&self) -> impl Iterator<Item = PlayerInfo> + '_ {
+        let living = self.players.slots().iter().filter(|slot| !slot.has_departed());
+        living.map(|slot| PlayerInfo {
             agent_id: slot.agent_id,
             entity: slot.entity,
             episode: slot.is_open().then(|| slot.episode()),

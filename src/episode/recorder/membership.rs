@@ -37,13 +37,36 @@ impl Recorder {
                 slot.end_at_last_row(context, Outcome::Truncated, &EndReason::COMPONENT_LOST);
             }
             let is_removed = opted_out || slot.is_leaving() || !is_player || slot.is_rejoining();
+            if slot.holds_end() {
+                // Without the marker or a component, the player is not found by captures, and can be given rewards.
+                let reward = world.get::<Reward>(slot.entity);
+                self.reward_terms.credit(reward, slot, context);
+            }
+            if is_player {
+                // An entity that is a player again gets another slot.
+                slot.release_end(context);
+            }
             slot.capture(context, None);
-            if is_removed {
+            if is_removed && !slot.has_departed() {
                 if is_player && !opted_out {
                     self.rejoining.push(slot.entity);
                 }
                 self.remove_slot(position);
             }
+        }
+    }
+
+    /// Publishes the end of a player that has left, because another player joins with its agent id.
+    fn release_departed(&mut self, agent_id: i64) {
+        if self.context.rules.reward_window == 0 || self.players.agent_entity(agent_id).is_none() {
+            return;
+        }
+        let mut slots = self.players.slots_mut().iter_mut();
+        // Found by its agent id: another entity can have the index of the one that left.
+        let departed = slots.position(|slot| slot.agent_id == agent_id && slot.has_departed());
+        if let Some(position) = departed {
+            self.players.slots_mut()[position].settle(&self.context, None);
+            self.remove_slot(position);
         }
     }
 
@@ -88,6 +111,7 @@ impl Recorder {
                     self.refuse_negative_id(entity, agent_id);
                     return;
                 }
+                self.release_departed(agent_id);
                 if let Some(holder) = self.players.agent_entity(agent_id) {
                     self.refuse_player(entity, holder, agent_id);
                     return;

@@ -6,6 +6,7 @@
 use super::Recorder;
 use crate::{
     capture::{RowParts, diff},
+    episode::FinalObservation,
     player::Reward,
 };
 use bevy_ecs::{entity::Entity, world::World};
@@ -26,6 +27,8 @@ pub(crate) struct EndRequest {
 pub(crate) enum EndDisposition {
     /// It ends the player's episode.
     Staged,
+    /// It ends the player's episode, and the capture reads the final observation.
+    StagedForCapture,
     /// An end is already staged. The stronger of the two is published.
     AlreadyStaged,
     /// The player is between episodes.
@@ -53,8 +56,11 @@ impl Recorder {
         self.has_ends_between_ticks |= request.between_ticks;
         if slot.request_end(request.outcome, &request.reason, false, request.between_ticks) {
             self.read_final_row(world, entity, false);
-            EndDisposition::Staged
-        } else if slot.has_pending_end() {
+            match self.context.rules.final_observation {
+                FinalObservation::AtCapture if !request.between_ticks => EndDisposition::StagedForCapture,
+                _ => EndDisposition::Staged,
+            }
+        } else if slot.has_pending_end() && !slot.holds_end() {
             EndDisposition::AlreadyStaged
         } else {
             self.context.counters.ignored_ends.add(1);
@@ -106,12 +112,26 @@ impl Recorder {
             return;
         }
         slot.final_row_read(&context.rules, context.layout(), parts);
+        let is_early = parts.observation && !is_last_chance && !slot.has_end_between_ticks();
+        let is_leaving = slot.is_leaving();
         if let Some(request) = slot.open_request() {
             let has_acted = request.is_made
                 || !*signals_decisions
                     && (encoder.is_action_written(world, entity, request.since)
                         || slot.has_other_final_action(context.layout()));
             slot.set_acted(has_acted);
+        }
+        if is_early {
+            self.check_final_row(world, entity, is_leaving);
+        }
+    }
+
+    /// Reads the final observation of a player whose end waits for this capture. `delays_begin` states that the next episode cannot
+    /// begin at this capture.
+    pub(crate) fn read_final_observation(&mut self, world: &World, entity: Entity, delays_begin: bool) {
+        self.read_final_row(world, entity, true);
+        if let Some(slot) = self.players.get_mut(entity).filter(|_| delays_begin) {
+            slot.delay_begin();
         }
     }
 
@@ -166,7 +186,7 @@ impl Recorder {
         if let Some(slot) = self.players.get_mut(entity) {
             self.reward_terms
                 .credit(world.get::<Reward>(entity), slot, &self.context);
-            slot.seal_rewards();
+            slot.seal_rewards(&self.context.rules);
         }
     }
 }
