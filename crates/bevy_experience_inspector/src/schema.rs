@@ -39,6 +39,7 @@ pub(super) fn draw_schema_tab(ui: &mut Ui, schema: &Schema) {
 fn rows(schema: &Schema) -> Vec<[String; 5]> {
     let mut rows = Vec::new();
     rows.extend(schema.observation().iter().map(|column| row("observation", column)));
+    rows.extend(schema.images().iter().map(|column| row("image", column)));
     rows.extend(schema.action().iter().map(|column| row("action", column)));
     if schema.action_mask_width() > 0 {
         rows.push([

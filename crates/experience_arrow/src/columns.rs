@@ -35,8 +35,10 @@ pub enum ColumnId {
     Ticks,
     /// `timestamp`.
     Timestamp,
-    /// `observation`.
+    /// `observation`. Absent if the recording observes images alone, as are `next_observation` and `changed`.
     Observation,
+    /// `observation.<name>`: the image with this index in the schema.
+    Image(usize),
     /// `action`. The whole action: one integer, or all values packed as `f32`.
     Action,
     /// `action.<name>`: the action column with this index in the schema.
@@ -47,6 +49,8 @@ pub enum ColumnId {
     RewardTerm(usize),
     /// `next_observation`.
     NextObservation,
+    /// `next_observation.<name>`: the image with this index in the final observation.
+    NextImage(usize),
     /// `terminated`.
     Terminated,
     /// `truncated`.
@@ -68,17 +72,12 @@ pub enum ColumnId {
 /// The columns of `schema`, in the order in which they are written.
 pub fn column_ids(schema: &Schema) -> Vec<ColumnId> {
     use ColumnId::*;
-    let mut columns = vec![
-        EpisodeId,
-        AgentId,
-        MatchId,
-        Run,
-        Step,
-        Tick,
-        Ticks,
-        Timestamp,
-        Observation,
-    ];
+    let mut columns = vec![EpisodeId, AgentId, MatchId, Run, Step, Tick, Ticks, Timestamp];
+    let has_features = schema.observation_width() > 0;
+    if has_features {
+        columns.push(Observation);
+    }
+    columns.extend((0..schema.images().len()).map(Image));
     if schema.action_width() > 0 {
         columns.push(Action);
         if has_parts(schema) {
@@ -87,11 +86,17 @@ pub fn column_ids(schema: &Schema) -> Vec<ColumnId> {
     }
     columns.push(Reward);
     columns.extend((0..schema.reward_terms().len()).map(RewardTerm));
-    columns.extend([NextObservation, Terminated, Truncated, EndReason]);
+    if has_features {
+        columns.push(NextObservation);
+    }
+    columns.extend((0..schema.images().len()).map(NextImage));
+    columns.extend([Terminated, Truncated, EndReason]);
     if schema.action_mask_width() > 0 {
         columns.extend([ActionMask, NextActionMask]);
     }
-    columns.push(Changed);
+    if has_features {
+        columns.push(Changed);
+    }
     columns.extend(non_empty(schema.info()).map(Info));
     columns.push(Continues);
     columns
@@ -130,6 +135,8 @@ impl ColumnId {
             Self::Ticks => "ticks",
             Self::Timestamp => "timestamp",
             Self::Observation => "observation",
+            Self::Image(index) => return format!("observation.{}", schema.images()[index].name),
+            Self::NextImage(index) => return format!("next_observation.{}", schema.images()[index].name),
             Self::Action => "action",
             Self::ActionPart(index) => return format!("action.{}", schema.action()[index].name),
             Self::Reward => "reward",
@@ -160,6 +167,8 @@ impl ColumnId {
                 DataType::List(Field::new_list_field(DataType::Float32, false).into())
             }
             Self::Observation | Self::NextObservation => list(DataType::Float32, schema.observation_width()),
+            // Not a list of `u8`, which Parquet stores as one number and two levels for each byte.
+            Self::Image(_) | Self::NextImage(_) => DataType::Binary,
             Self::Action if schema.is_single_discrete() => DataType::Int64,
             Self::Action => list(DataType::Float32, schema.action_width()),
             Self::ActionPart(index) => column_type(&schema.action()[index]),
@@ -180,10 +189,18 @@ impl ColumnId {
         }
     }
 
+    /// The number of bytes of each value of an image; `None` for other columns.
+    pub(super) fn image_bytes(self, schema: &Schema) -> Option<usize> {
+        match self {
+            Self::Image(index) | Self::NextImage(index) => Some(schema.images()[index].width()),
+            _ => None,
+        }
+    }
+
     fn is_nullable(self) -> bool {
         matches!(
             self,
-            Self::MatchId | Self::NextObservation | Self::EndReason | Self::Continues
+            Self::MatchId | Self::NextObservation | Self::NextImage(_) | Self::EndReason | Self::Continues
         )
     }
 

@@ -4,8 +4,8 @@
 
 use crate::columns::{ColumnId, is_wide};
 use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeListArray, ListArray, PrimitiveArray,
-    StringArray,
+    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, DictionaryArray, FixedSizeListArray, ListArray,
+    PrimitiveArray, StringArray,
     types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type},
 };
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer, OffsetBuffer};
@@ -124,6 +124,8 @@ impl<'a> TransitionRows<'a> {
                 &data_type,
                 scalars::<Float32Type>(gather(self.after(), layout.observation(), self.len)),
             )?,
+            ColumnId::Image(index) => self.images(index)?,
+            ColumnId::NextImage(index) => self.final_images(index)?,
             ColumnId::Action if self.schema.is_single_discrete() => self.discrete_actions(),
             ColumnId::Action => list(&data_type, self.packed_actions())?,
             ColumnId::ActionPart(index) => {
@@ -236,6 +238,36 @@ impl<'a> TransitionRows<'a> {
             scalars::<Float32Type>(values),
             Some(NullBuffer::new(valid.finish())),
         )?))
+    }
+
+    /// The bytes of an image in each row.
+    fn images(&self, index: usize) -> Result<ArrayRef, ArrowError> {
+        let bytes = self.image_bytes(index);
+        let lengths = core::iter::repeat_n(bytes.len(), self.len);
+        let pixels: Vec<u8> = gather(self.before(), bytes, self.len);
+        binary(lengths, pixels, None)
+    }
+
+    /// An image in the final observation, in the last row of each episode, and null in the others.
+    fn final_images(&self, index: usize) -> Result<ArrayRef, ArrowError> {
+        let mut pixels = Vec::new();
+        let mut lengths = vec![0; self.len];
+        let mut valid = BooleanBufferBuilder::new(self.len);
+        valid.append_n(self.len, false);
+        for (last, episode) in self.last_rows() {
+            let image = episode.row(episode.len()).image(index);
+            pixels.extend_from_slice(image);
+            lengths[last] = image.len();
+            valid.set_bit(last, true);
+        }
+        binary(lengths.into_iter(), pixels, Some(NullBuffer::new(valid.finish())))
+    }
+
+    fn image_bytes(&self, index: usize) -> Range<usize> {
+        bytes_of(
+            &self.schema.images()[index],
+            self.schema.layout().image_offsets()[index],
+        )
     }
 
     /// A single discrete action as integers.
@@ -370,6 +402,19 @@ fn gather<'a, N: Pod>(rows: impl Iterator<Item = &'a [u64]>, bytes: Range<usize>
 
 fn scalars<T: ArrowPrimitiveType>(values: Vec<T::Native>) -> ArrayRef {
     Arc::new(PrimitiveArray::<T>::new(values.into(), None))
+}
+
+/// Values of the given lengths, one after the other in `bytes`.
+fn binary(
+    lengths: impl Iterator<Item = usize>,
+    bytes: Vec<u8>,
+    valid: Option<NullBuffer>,
+) -> Result<ArrayRef, ArrowError> {
+    if i32::try_from(bytes.len()).is_err() {
+        return Err(ArrowError::OffsetOverflowError(bytes.len()));
+    }
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    Ok(Arc::new(BinaryArray::try_new(offsets, bytes.into(), valid)?))
 }
 
 fn nullable(values: impl Iterator<Item = Option<i64>>, len: usize) -> ArrayRef {

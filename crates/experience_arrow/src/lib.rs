@@ -42,17 +42,21 @@
 //! | `ticks` | i32 | duration of the transition in ticks |
 //! | `timestamp` | f64 | seconds from the start of the run to the observation |
 //! | `observation` | fixed-size list of f32, `[N]` | flat, in C order |
+//! | `observation.<name>` | binary | the pixels of an image: `u8` of `[height, width, channels]`, in C order; the shape is in the schema |
 //! | `action` | i64, or fixed-size list of f32, `[M]` | i64 for a single discrete action |
 //! | `action.<name>` | its own | if `action` alone loses information; see below |
 //! | `reward` | f64 | |
 //! | `reward.<term>` | f32 | |
 //! | `next_observation` | as `observation`, nullable | in every row; if an observation is over 1 KiB, a list of variable size, only in the last row of an episode |
+//! | `next_observation.<name>` | binary, nullable | the image in the final observation, only in the last row of an episode |
 //! | `terminated`, `truncated` | bool | true only on last rows |
 //! | `end_reason` | dictionary of strings, nullable | only on last rows |
 //! | `action_mask`, `next_action_mask` | fixed-size list of bool, `[K]` | if the schema has a mask |
 //! | `changed` | fixed-size list of u8, `[ceil(N / 8)]` | bit set of the features that differ in the next observation, lowest bit first |
 //! | `info.<name>` | its own | |
 //! | `continues` | i64, nullable | the episode that this one continues |
+//!
+//! A recording of images alone has no `observation`, no `next_observation` and no `changed`. `changed` has no bit for an image.
 //!
 //! Action columns get `action.<name>` columns of their own if one of them is not `f32`, or if discrete and continuous ones are
 //! mixed. A column with a shape is flat, in C order, as a fixed-size list; its shape is in the schema. A column without values
@@ -110,9 +114,9 @@ impl BatchEncoder {
     /// If the schema has no observation, or if two columns would have the same name.
     pub fn new(schema: Arc<Schema>) -> Result<Self, SinkError> {
         let columns = column_ids(&schema);
-        if schema.observation_width() == 0 {
+        if !schema.has_observation() {
             return Err(SinkError::Other(format!(
-                "recording `{}` observes nothing; add an `observe` that has at least one feature",
+                "recording `{}` observes nothing; add an `observe` that has at least one feature, or an image",
                 schema.name()
             )));
         }

@@ -89,6 +89,12 @@ fn print(recording: &RecordingData, episode: &Episode, shown: usize, output: &mu
             .collect();
         output.table(&head.iter().map(String::as_str).collect::<Vec<_>>(), rows)?;
     }
+    for image in schema.images() {
+        output.line(format!(
+            "and the image `{}` of shape {:?}: `--json` has its bytes",
+            image.name, image.shape
+        ))?;
+    }
     if features.len() > MAX_FEATURES {
         output.line(format!(
             "and {} more features: `--json` shows all",

@@ -95,6 +95,7 @@ fn print_columns(schema: &Schema, output: &mut Printer) -> Result<(), CommandErr
     let mut rows = Vec::new();
     for (kind, columns) in [
         ("observation", schema.observation()),
+        ("image", schema.images()),
         ("action", schema.action()),
         ("info", schema.info()),
     ] {

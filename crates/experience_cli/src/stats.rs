@@ -60,6 +60,7 @@ pub fn run(arguments: &StatsArgs, output: &mut Printer) -> Result<Verdict, Comma
         let mut rows = Vec::new();
         for (kind, columns) in [
             ("observation", profile.observation.as_slice()),
+            ("image", profile.images.as_slice()),
             ("action", profile.action.as_slice()),
             ("info", profile.info.as_slice()),
             ("reward", core::slice::from_ref(&profile.reward)),

@@ -5,11 +5,12 @@
 //!
 //! # Columns
 //! A [`Column`] has a name, an element type ([`DType`]), a shape and a [`Space`], the set of values that an element can
-//! take. A schema has five groups of columns:
+//! take. A schema has six groups of columns:
 //!
 //! | group | elements | semantics |
 //! |---|---|---|
 //! | observation | `f32` | what the player observes: the input of a policy |
+//! | images | `u8`, `[height, width, channels]` | what the player observes as pixels |
 //! | action mask | bits | which alternatives of the action that observation allows |
 //! | action | any [`DType`] | what the player did in the preceding observation |
 //! | info | any [`DType`] | facts about that action, such as `behavior_logp` or `policy_version` |
@@ -17,7 +18,7 @@
 //!
 //! # Rows
 //! A row is the in-memory encoding of one step: a 64-byte [`StepHeader`](crate::transition::StepHeader) followed by the
-//! five groups at fixed offsets. All rows of a schema have the same size. What consecutive rows mean together is
+//! six groups at fixed offsets. All rows of a schema have the same size. What consecutive rows mean together is
 //! defined by [`transition`](crate::transition).
 //!
 //! # Layout
@@ -54,11 +55,13 @@
 
 mod column;
 mod difference;
+mod image;
 mod layout;
 
 pub use layout::HEADER_BYTES;
 pub use {
     column::{Column, DType, Space},
+    image::ImageShape,
     layout::RowLayout,
 };
 
@@ -95,6 +98,9 @@ struct SchemaDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     observation: Vec<Column>,
+    /// Absent from the JSON where there are none, so that such a schema keeps the hash that it had before images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Column>,
     action: Vec<Column>,
     /// Bits of the action mask, 0 where there is none.
     #[serde(default)]
@@ -117,6 +123,7 @@ impl TryFrom<SchemaDefinition> for Schema {
         for column in definition
             .observation
             .iter()
+            .chain(&definition.images)
             .chain(&definition.action)
             .chain(&definition.info)
         {
@@ -130,6 +137,12 @@ impl TryFrom<SchemaDefinition> for Schema {
         }
         if definition.observation.iter().any(|column| column.dtype != DType::F32) {
             return Err("an observation column is not `f32`".to_owned());
+        }
+        if let Some(column) = definition.images.iter().find(|column| ImageShape::of(column).is_none()) {
+            return Err(format!(
+                "the image `{}` is not `u8` of [height, width, channels]",
+                column.name
+            ));
         }
         Ok(Self::from_definition(definition))
     }
@@ -149,6 +162,7 @@ impl Schema {
             name: name.into(),
             version: None,
             observation: Vec::new(),
+            images: Vec::new(),
             action: Vec::new(),
             action_mask: 0,
             info: Vec::new(),
@@ -162,6 +176,7 @@ impl Schema {
             hash: hash(&definition),
             layout: RowLayout::new(
                 &definition.observation,
+                &definition.images,
                 definition.action_mask,
                 &definition.action,
                 &definition.info,
@@ -189,6 +204,33 @@ impl Schema {
                     column.dtype,
                     DType::F32,
                     "observation column `{}` must be `f32`",
+                    column.name
+                );
+            }
+        })
+    }
+
+    /// Appends images, which are part of the observation.
+    ///
+    /// ```
+    /// use experience_core::schema::{Column, ImageShape, Schema};
+    ///
+    /// let shape = ImageShape { height: 84, width: 84, channels: 3 };
+    /// let schema = Schema::new("fighter").with_images([Column::image("camera", shape)]);
+    /// assert_eq!(schema.layout().images().len(), 84 * 84 * 3);
+    /// assert_eq!(schema.observation_width(), 0);
+    /// ```
+    ///
+    /// # Panics
+    /// When a column is not `u8` with the shape `[height, width, channels]`, or its shape has a 0.
+    #[must_use]
+    pub fn with_images(self, columns: impl IntoIterator<Item = Column>) -> Self {
+        self.edit(|definition| {
+            definition.images.extend(columns);
+            for column in &definition.images {
+                assert!(
+                    ImageShape::of(column).is_some(),
+                    "the image `{}` must be `u8` with the shape [height, width, channels], all of them above 0",
                     column.name
                 );
             }
@@ -246,6 +288,20 @@ impl Schema {
     #[inline]
     pub fn observation(&self) -> &[Column] {
         &self.definition.observation
+    }
+
+    /// The images, in order.
+    #[must_use]
+    #[inline]
+    pub fn images(&self) -> &[Column] {
+        &self.definition.images
+    }
+
+    /// Whether anything is observed: features or images.
+    #[must_use]
+    #[inline]
+    pub fn has_observation(&self) -> bool {
+        self.observation_width() > 0 || !self.images().is_empty()
     }
 
     /// The action columns, in order.

@@ -94,8 +94,8 @@
 //! ## 6. Changes
 //! - A feature changed if its encoded bits differ between `observation[t]` and `next_observation[t]`
 //!   ([`Transition::changed`]). Change detection of the engine plays no part in it, unless a recording
-//!   opts in to skip reads by it.
-//! - A recording in on-change mode writes a row when the observation, the action or the mask changed or the episode
+//!   opts in to skip reads by it. Images have no bit of their own.
+//! - A recording in on-change mode writes a row when the observation, an image, the action or the mask changed or the episode
 //!   ended. Skipped ticks add to `ticks` and their rewards are summed. A skipped tick is not a gap.
 //!
 //! ## 7. Loss

@@ -1,8 +1,8 @@
 //! Decodes the columns of a record batch into rows of episodes.
 
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array,
-    StringArray,
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, DictionaryArray, Float64Array, Int32Array,
+    Int64Array, StringArray,
     cast::AsArray,
     types::{Float32Type, Int32Type},
 };
@@ -28,9 +28,11 @@ pub(super) struct EpisodeColumns {
     match_id: Int64Array,
     continues: Int64Array,
     reason: ReasonColumn,
-    observation: ColumnDecoder,
-    mask: Option<ColumnDecoder>,
-    next_observation: (ArrayRef, ColumnDecoder),
+    /// Observation, images and mask.
+    before: Vec<ColumnDecoder>,
+    /// The next observation; `None` if the recording observes images alone.
+    next_observation: Option<(ArrayRef, ColumnDecoder)>,
+    next_images: Vec<(ArrayRef, ColumnDecoder)>,
     next_mask: Option<ColumnDecoder>,
     /// Action, info and reward terms.
     outcome: Vec<ColumnDecoder>,
@@ -60,7 +62,19 @@ impl EpisodeColumns {
             let at = layout.reward_terms().start + index * size_of::<f32>();
             outcome.push(source(ColumnId::RewardTerm(index)).plain::<Float32Type>(at));
         }
-        let next = source(ColumnId::NextObservation);
+        let features = |id| match schema.observation_width() {
+            0 => None,
+            _ => Some(source(id)),
+        };
+        let observation = |source: &SourceColumn| source.plain::<Float32Type>(layout.observation().start);
+        let image = |id, at| {
+            let source = source(id);
+            (source.array.clone(), source.bytes(at))
+        };
+        let images = layout.image_offsets().iter().enumerate();
+        let mut before: Vec<_> = features(ColumnId::Observation).iter().map(observation).collect();
+        before.extend(images.clone().map(|(index, at)| image(ColumnId::Image(index), *at).1));
+        before.extend(mask(ColumnId::ActionMask));
         Self {
             episode_id: batch.i64(ColumnId::EpisodeId).clone(),
             agent_id: batch.i64(ColumnId::AgentId).clone(),
@@ -75,12 +89,11 @@ impl EpisodeColumns {
             truncated: batch.bool(ColumnId::Truncated).clone(),
             continues: batch.i64(ColumnId::Continues).clone(),
             reason: ReasonColumn::new(batch.array(ColumnId::EndReason)),
-            observation: source(ColumnId::Observation).plain::<Float32Type>(layout.observation().start),
-            mask: mask(ColumnId::ActionMask),
-            next_observation: (
-                next.array.clone(),
-                next.plain::<Float32Type>(layout.observation().start),
-            ),
+            before,
+            next_observation: features(ColumnId::NextObservation).map(|next| (next.array.clone(), observation(&next))),
+            next_images: images
+                .map(|(index, at)| image(ColumnId::NextImage(index), *at))
+                .collect(),
             next_mask: mask(ColumnId::NextActionMask),
             outcome,
         }
@@ -103,22 +116,28 @@ impl EpisodeColumns {
         self.reason.get(row)
     }
 
-    /// Decodes the observation and the mask before the action.
+    /// Decodes the observation, the images and the mask before the action.
     pub(super) fn decode_before(&self, row: usize, into: &mut [u8]) {
-        self.observation.decode(row, into);
-        if let Some(mask) = &self.mask {
-            mask.decode(row, into);
+        for column in &self.before {
+            column.decode(row, into);
         }
     }
 
-    /// Decodes the next observation and its mask. Returns `false` if the row has no next observation.
-    pub(super) fn decode_after(&self, row: usize, into: &mut [u8]) -> bool {
-        let (array, next) = &self.next_observation;
-        next.decode(row, into);
+    /// Decodes the next observation, its images and its mask, and returns what the row has of them. The bytes of a part that it
+    /// lacks are unspecified.
+    pub(super) fn decode_after(&self, row: usize, into: &mut [u8]) -> NextParts {
+        let features = self.next_observation.iter();
+        for (_, next) in features.clone().chain(&self.next_images) {
+            next.decode(row, into);
+        }
         if let Some(mask) = &self.next_mask {
             mask.decode(row, into);
         }
-        array.is_valid(row)
+        let is_valid = |(array, _): &(ArrayRef, ColumnDecoder)| array.is_valid(row);
+        NextParts {
+            features: features.clone().all(is_valid),
+            images: self.next_images.iter().all(is_valid),
+        }
     }
 
     /// Decodes the action, its info and the reward terms.
@@ -126,6 +145,19 @@ impl EpisodeColumns {
         for column in &self.outcome {
             column.decode(row, into);
         }
+    }
+}
+
+/// The parts of the next observation that a row has. A part that the recording does not observe counts as there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NextParts {
+    pub(super) features: bool,
+    pub(super) images: bool,
+}
+
+impl NextParts {
+    pub(super) fn is_complete(self) -> bool {
+        self.features && self.images
     }
 }
 
@@ -176,6 +208,13 @@ impl SourceColumn {
         }
     }
 
+    fn bytes(&self, at: usize) -> ColumnDecoder {
+        ColumnDecoder::Bytes {
+            values: self.array.as_binary().clone(),
+            at,
+        }
+    }
+
     fn flags(&self, at: usize, packed: bool) -> ColumnDecoder {
         ColumnDecoder::Flags {
             flags: self.items.as_boolean().clone(),
@@ -215,6 +254,8 @@ enum ColumnDecoder {
         bytes: usize,
         at: usize,
     },
+    /// The bytes of an image, whose size was checked.
+    Bytes { values: BinaryArray, at: usize },
     /// Bits become packed bits in a mask, or one byte each.
     Flags {
         flags: BooleanArray,
@@ -254,6 +295,11 @@ impl ColumnDecoder {
                 bytes,
                 at,
             } => into[*at..at + bytes].copy_from_slice(&buffer[row * stride + start..][..*bytes]),
+            Self::Bytes { values, at } => {
+                // Empty where it is null.
+                let bytes = values.value(row);
+                into[*at..at + bytes.len()].copy_from_slice(bytes);
+            }
             Self::Flags {
                 flags,
                 width,

@@ -152,7 +152,7 @@ fn densify_episode(episode: &Episode, settings: DensifySettings) -> Result<Episo
                 header.timestamp =
                     from.timestamp + (to.timestamp - from.timestamp) * f64::from(tick) / f64::from(ticks);
                 header.set_match_id(from.match_id());
-                let observed = layout.observation().start..layout.mask().end;
+                let observed = layout.observed();
                 bytemuck::cast_slice_mut::<_, u8>(row)[observed.clone()]
                     .copy_from_slice(&bytemuck::cast_slice(before)[observed]);
             }

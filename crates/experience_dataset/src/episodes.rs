@@ -210,7 +210,8 @@ impl OpenEpisode {
             (false, true) => Outcome::Truncated,
             (true, true) => return Err(format!("episode {id} is both terminated and truncated")),
         };
-        if !columns.decode_after(row, bytemuck::cast_slice_mut(self.last())) {
+        let next = columns.decode_after(row, bytemuck::cast_slice_mut(self.last()));
+        if !next.is_complete() {
             return Err(format!("episode {id} has no final observation"));
         }
         let reason = columns

@@ -96,6 +96,7 @@ mod erase;
 mod error;
 #[cfg(test)]
 mod faults;
+mod image_histogram;
 mod joint;
 mod merge;
 mod nominal_clock;

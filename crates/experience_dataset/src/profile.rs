@@ -1,6 +1,6 @@
 //! Profiles the values of a recording: moments and bounds of every column, returns and lengths of episodes.
 
-use super::{DatasetError, Progress, RecordingData, progress::ProgressMeter};
+use super::{DatasetError, Progress, RecordingData, image_histogram::ImageHistogram, progress::ProgressMeter};
 use experience_core::{
     schema::{Column, Schema},
     transition::{Episode, values},
@@ -15,6 +15,8 @@ pub struct Profile {
     pub observation: Vec<ValueProfile>,
     /// Each feature, over the final observations, one per episode.
     pub final_observation: Vec<ValueProfile>,
+    /// Each channel of each image, over all pixels of the observations in which an action was taken.
+    pub images: Vec<ValueProfile>,
     /// Each value of the action.
     pub action: Vec<ValueProfile>,
     /// Each value of the info columns.
@@ -27,6 +29,9 @@ pub struct Profile {
     pub returns: Vec<f64>,
     /// The number of transitions of each episode, in the same order.
     pub lengths: Vec<u64>,
+    /// One for each image; [`images`](Self::images) is computed from them in the end.
+    #[serde(skip)]
+    histograms: Vec<ImageHistogram>,
 }
 
 /// Statistics of one value of a row, over all rows. Non-finite numbers are counted, and excluded from the other fields.
@@ -56,6 +61,26 @@ impl ValueProfile {
         Self {
             name: name.into(),
             ..Self::default()
+        }
+    }
+
+    /// The profile of bytes, given how often each of them occurs.
+    pub(super) fn of_bytes(name: impl Into<String>, counts: &[u64; 256]) -> Self {
+        let values = || (0_u8..=255).map(f64::from).zip(counts).filter(|(_, count)| **count > 0);
+        let count = counts.iter().sum::<u64>();
+        let mean = values().map(|(value, count)| value * *count as f64).sum::<f64>() / count.max(1) as f64;
+        let squares: f64 = values()
+            .map(|(value, count)| (value - mean).powi(2) * *count as f64)
+            .sum();
+        Self {
+            name: name.into(),
+            count,
+            non_finite: 0,
+            min: values().next().map_or(0.0, |(value, _)| value),
+            mean,
+            deviation: (squares / count.max(1) as f64).sqrt(),
+            max: values().last().map_or(0.0, |(value, _)| value),
+            squares,
         }
     }
 
@@ -117,6 +142,8 @@ impl Profile {
         Self {
             observation: named(schema.observation()),
             final_observation: named(schema.observation()),
+            images: Vec::new(),
+            histograms: schema.images().iter().map(ImageHistogram::new).collect(),
             info: named(schema.info()),
             action: named(schema.action()),
             reward: ValueProfile::new("reward"),
@@ -135,6 +162,9 @@ impl Profile {
         for transition in episode.transitions() {
             for (feature, value) in self.observation.iter_mut().zip(transition.observation()) {
                 feature.add(f64::from(*value));
+            }
+            for (index, histogram) in self.histograms.iter_mut().enumerate() {
+                histogram.add(transition.image(index));
             }
             let columns = transition.episode().schema().info().iter().enumerate();
             let infos = columns.flat_map(|(index, column)| values(column.dtype, transition.after().info_bytes(index)));
@@ -167,6 +197,7 @@ pub(super) fn profile(recording: &RecordingData, watch: &mut dyn FnMut(Progress)
         profile.add(&episode);
         meter.add(episode.len());
     }
+    profile.images = profile.histograms.iter().flat_map(ImageHistogram::profiles).collect();
     Ok(profile)
 }
 

@@ -219,7 +219,9 @@ fn check_shard(
     meter: &mut ProgressMeter,
 ) -> Result<(), DatasetError> {
     let mut columns = shard.episode_columns();
-    columns.push(ColumnId::Changed);
+    if shard.schema().observation_width() > 0 {
+        columns.push(ColumnId::Changed);
+    }
     for batch in shard.batches(&columns, None)? {
         let batch = batch?;
         let view = shard.columns(&batch);

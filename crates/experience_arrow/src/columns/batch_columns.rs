@@ -2,7 +2,7 @@
 
 use super::ColumnId;
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, FixedSizeListArray, PrimitiveArray, RecordBatch,
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, FixedSizeListArray, PrimitiveArray, RecordBatch,
     cast::AsArray,
     types::{Float64Type, Int32Type, Int64Type},
 };
@@ -75,6 +75,11 @@ impl<'a> BatchColumns<'a> {
     /// A column of booleans.
     pub fn bool(self, id: ColumnId) -> &'a BooleanArray {
         self.array(id).as_boolean()
+    }
+
+    /// A column of images.
+    pub fn binary(self, id: ColumnId) -> &'a BinaryArray {
+        self.array(id).as_binary()
     }
 
     /// A column of fixed-size lists.

@@ -6,7 +6,7 @@
 
 use super::{ColumnId, batch_columns::same_type};
 use arrow_array::{
-    Array, ArrayRef, FixedSizeListArray, Float32Array, ListArray, RecordBatch, RecordBatchOptions,
+    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, ListArray, RecordBatch, RecordBatchOptions,
     cast::AsArray,
     types::{Float32Type, Float64Type, Int64Type},
 };
@@ -71,6 +71,9 @@ pub fn conform(schema: &Schema, ids: &[ColumnId], batch: &RecordBatch) -> Result
         if has_missing(&array, id.is_nullable()) {
             return Err(ColumnError::Null(format!("a value is missing in column `{name}`")));
         }
+        if let Some(bytes) = id.image_bytes(schema) {
+            check_image_sizes(&name, array.as_binary(), bytes)?;
+        }
         fields.push(Field::new(name, array.data_type().clone(), true));
         columns.push(array);
     }
@@ -119,6 +122,17 @@ fn without_null_lists(list: &FixedSizeListArray, item: Arc<Field>) -> Result<Arr
     )?))
 }
 
+/// Checks that each image has the size that the schema states.
+fn check_image_sizes(name: &str, images: &BinaryArray, bytes: usize) -> Result<(), ColumnError> {
+    match images.iter().flatten().find(|image| image.len() != bytes) {
+        None => Ok(()),
+        Some(image) => Err(ColumnError::Schema(format!(
+            "column `{name}` has an image of {} bytes and should have {bytes} in each",
+            image.len()
+        ))),
+    }
+}
+
 /// Whether a row has no value, or its list lacks one. A row of a nullable column may have none.
 fn has_missing(array: &ArrayRef, is_nullable: bool) -> bool {
     if !is_nullable && array.null_count() > 0 {
@@ -149,12 +163,18 @@ fn is_convertible(from: &DataType, to: &DataType, is_nullable: bool) -> bool {
         (List(from) | LargeList(from) | ListView(from) | LargeListView(from), FixedSizeList(to, _)) => {
             is_convertible(from.data_type(), to.data_type(), false)
         }
+        (_, Binary) => is_bytes(from),
         _ => is_number(from) && is_number(to),
     }
 }
 
 fn is_string(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn is_bytes(data_type: &DataType) -> bool {
+    use DataType::*;
+    matches!(data_type, Binary | LargeBinary | BinaryView | FixedSizeBinary(_))
 }
 
 fn is_number(data_type: &DataType) -> bool {
@@ -168,7 +188,7 @@ fn convert(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
         _ if same_type(from, to) => Ok(array.clone()),
         (_, DataType::Dictionary(_, to)) => cast(array, to),
         (DataType::Dictionary(_, values), _) => convert(&cast(array, values)?, to),
-        (DataType::Null, _) => cast(array, to),
+        (DataType::Null, _) | (_, DataType::Binary) => cast(array, to),
         (_, DataType::FixedSizeList(item, width)) => convert_list(array, item, *width),
         _ if from.is_integer() && to.is_integer() => cast(array, to),
         _ if to.is_integer() => cast(&integers(array)?, to),

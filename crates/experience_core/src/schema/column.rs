@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The element type of a [`Column`].
 ///
-/// Observation columns are always [`F32`](DType::F32). Action and info columns keep the type of the recorded field.
+/// Observation columns are always [`F32`](DType::F32), and images [`U8`](DType::U8). Action and info columns keep the type of the recorded field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the variants are the names of Rust's own types")]

@@ -16,6 +16,7 @@ impl Schema {
             ));
         }
         column_differences("observation", self.observation(), other.observation(), &mut found);
+        column_differences("image", self.images(), other.images(), &mut found);
         column_differences("action", self.action(), other.action(), &mut found);
         column_differences("info", self.info(), other.info(), &mut found);
         if self.action_mask_width() != other.action_mask_width() {

@@ -1,4 +1,4 @@
-//! The byte layout of a row: header, observation, action mask, action, info and reward terms.
+//! The byte layout of a row: header, observation, images, action mask, action, info and reward terms.
 
 use super::{Column, DType};
 use core::ops::Range;
@@ -9,16 +9,18 @@ pub const HEADER_BYTES: usize = 64;
 /// Byte offsets of the parts of a row.
 ///
 /// ```text
-/// header (64) │ observation f32 × N │ action mask bits │ action │ info │ reward terms f32 × R │ padding to 8
+/// header (64) │ observation f32 × N │ images u8 │ action mask bits │ action │ info │ reward terms f32 × R │ padding to 8
 /// ```
 ///
 /// - A row is a whole number of 64-bit words, so that a buffer can store it in `AtomicU64`s.
-/// - Each element is aligned to its own size.
+/// - Each element is aligned to its own size. Images follow each other without padding.
 /// - Mask bits are packed least significant bit first, as Arrow packs booleans.
 /// - Numbers are in native byte order. Rows are exchanged between threads, and through files of one machine only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowLayout {
     observation: Range<usize>,
+    images: Range<usize>,
+    image_offsets: Vec<usize>,
     mask: Range<usize>,
     action: Range<usize>,
     action_offsets: Vec<usize>,
@@ -31,6 +33,7 @@ pub struct RowLayout {
 impl RowLayout {
     pub(super) fn new(
         observation: &[Column],
+        images: &[Column],
         mask_bits: usize,
         action: &[Column],
         info: &[Column],
@@ -38,7 +41,8 @@ impl RowLayout {
     ) -> Self {
         let features: usize = observation.iter().map(Column::width).sum();
         let observation = HEADER_BYTES..HEADER_BYTES + features * DType::F32.size();
-        let mask = observation.end..observation.end + mask_bits.div_ceil(8);
+        let (images, image_offsets) = column_offsets(images, observation.end);
+        let mask = images.end..images.end + mask_bits.div_ceil(8);
         let (action, action_offsets) = column_offsets(action, mask.end.next_multiple_of(8));
         let (info, info_offsets) = column_offsets(info, action.end.next_multiple_of(8));
         let start = info.end.next_multiple_of(DType::F32.size());
@@ -46,6 +50,8 @@ impl RowLayout {
         Self {
             row_bytes: reward_terms.end.next_multiple_of(8),
             observation,
+            images,
+            image_offsets,
             mask,
             action,
             action_offsets,
@@ -81,6 +87,27 @@ impl RowLayout {
     #[inline]
     pub fn observation(&self) -> Range<usize> {
         self.observation.clone()
+    }
+
+    /// The bytes of all images; empty where there are none.
+    #[must_use]
+    #[inline]
+    pub fn images(&self) -> Range<usize> {
+        self.images.clone()
+    }
+
+    /// The first byte of each image, from the start of the row.
+    #[must_use]
+    #[inline]
+    pub fn image_offsets(&self) -> &[usize] {
+        &self.image_offsets
+    }
+
+    /// The bytes of what a policy sees: observation, images and action mask, which are adjacent.
+    #[must_use]
+    #[inline]
+    pub fn observed(&self) -> Range<usize> {
+        self.observation.start..self.mask.end
     }
 
     /// The bytes of the action mask; empty where there is no mask.
@@ -144,7 +171,7 @@ fn column_offsets(columns: &[Column], start: usize) -> (Range<usize>, Vec<usize>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Space;
+    use crate::schema::{ImageShape, Space};
 
     #[test]
     fn elements_are_aligned_to_their_size() {
@@ -156,7 +183,7 @@ mod tests {
             column(DType::F32),
         ];
         let info = [column(DType::Bool), column(DType::I64)];
-        let layout = RowLayout::new(&["a", "b", "c"].map(Column::feature), 11, &action, &info, 3);
+        let layout = RowLayout::new(&["a", "b", "c"].map(Column::feature), &[], 11, &action, &info, 3);
         for (column, offset) in action.iter().zip(layout.action_offsets()) {
             assert_eq!(offset % column.dtype.size(), 0);
         }
@@ -168,5 +195,28 @@ mod tests {
         assert_eq!(layout.reward_terms().start % 4, 0);
         assert_eq!(layout.row_bytes() % 8, 0);
         assert!(layout.row_bytes() >= layout.reward_terms().end);
+    }
+    #[test]
+    fn images_are_between_observation_and_mask() {
+        let shape = |height, width, channels| ImageShape {
+            height,
+            width,
+            channels,
+        };
+        let images = [
+            Column::image("eye", shape(3, 5, 1)),
+            Column::image("map", shape(2, 2, 3)),
+        ];
+        let features = [Column::feature("x")];
+        let action = [Column::feature("a")];
+        let layout = RowLayout::new(&features, &images, 3, &action, &[], 0);
+        assert_eq!(layout.images(), 68..68 + 15 + 12);
+        assert_eq!(layout.image_offsets(), [68, 83]);
+        assert_eq!(layout.mask(), 95..96);
+        assert_eq!(layout.observed(), 64..96);
+        assert_eq!(layout.action_offsets(), [96]);
+        // Without images nothing moves.
+        let layout = RowLayout::new(&features, &[], 3, &action, &[], 0);
+        assert_eq!((layout.images(), layout.mask()), (68..68, 68..69));
     }
 }

@@ -214,6 +214,24 @@ impl<'a> Transition<'a> {
         self.after.observation()
     }
 
+    /// Image `index` of the observation, in C order of `[height, width, channels]`.
+    ///
+    /// # Panics
+    /// When the schema has no such image.
+    #[must_use]
+    pub fn image(self, index: usize) -> &'a [u8] {
+        self.before.image(index)
+    }
+
+    /// Image `index` of the next observation.
+    ///
+    /// # Panics
+    /// When the schema has no such image.
+    #[must_use]
+    pub fn next_image(self, index: usize) -> &'a [u8] {
+        self.after.image(index)
+    }
+
     /// The row of the observation, which also has the mask of the action.
     #[must_use]
     pub fn before(self) -> StepBytes<'a> {

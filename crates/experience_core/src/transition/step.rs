@@ -27,6 +27,13 @@ impl<'a> StepBytes<'a> {
         Self { schema, row }
     }
 
+    /// The schema of the row.
+    #[must_use]
+    #[inline]
+    pub fn schema(self) -> &'a Schema {
+        self.schema
+    }
+
     #[inline]
     fn bytes(self) -> &'a [u8] {
         bytemuck::cast_slice(self.row)
@@ -49,6 +56,19 @@ impl<'a> StepBytes<'a> {
     #[inline]
     pub fn observation(self) -> &'a [f32] {
         bytemuck::cast_slice(&self.bytes()[self.schema.layout().observation()])
+    }
+
+    /// The bytes of image `index`, in C order of `[height, width, channels]`.
+    ///
+    /// # Panics
+    /// When the schema has no such image.
+    #[must_use]
+    #[inline]
+    pub fn image(self, index: usize) -> &'a [u8] {
+        self.column_bytes(
+            &self.schema.images()[index],
+            self.schema.layout().image_offsets()[index],
+        )
     }
 
     /// The packed bits of the action mask, least significant bit first; empty where there is no mask.

@@ -1,6 +1,7 @@
 //! Converts a recording to JSON Lines, one transition per line, with the names of the dataset's columns.
 
 use crate::{DatasetError, Progress, RecordingData, progress::ProgressMeter};
+use base64::{display::Base64Display, engine::general_purpose::STANDARD};
 use experience_arrow::match_dtype;
 use experience_core::{
     schema::{Column, DType, Schema},
@@ -51,7 +52,8 @@ pub fn to_jsonl(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(Pr
 /// other readers convert numbers to `f64`, which rounds those beyond 2^53. Integers in the columns of the game are numbers with all
 /// of their digits. Non-finite numbers are `null`; all others are exact. `next_observation` is in every line, and `changed`, which follows from
 /// the observations, in none. A single discrete action is a number; other actions are lists, with each action column in its own
-/// type and shape in `action.<name>`.
+/// type and shape in `action.<name>`. The bytes of an image are a string of base64 in `observation.<name>`, and those of the final
+/// observation in `next_observation.<name>` of an episode's last line.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLine<'a>(pub Transition<'a>);
 
@@ -69,7 +71,12 @@ impl Serialize for JsonLine<'_> {
         line.serialize_entry("tick", &transition.tick())?;
         line.serialize_entry("ticks", &transition.ticks())?;
         line.serialize_entry("timestamp", &transition.timestamp())?;
-        line.serialize_entry("observation", transition.observation())?;
+        if schema.observation_width() > 0 {
+            line.serialize_entry("observation", transition.observation())?;
+        }
+        for (index, image) in schema.images().iter().enumerate() {
+            line.serialize_entry(&format!("observation.{}", image.name), &Base64(transition.image(index)))?;
+        }
         let values = |column, bytes| ColumnValues { column, bytes };
         if schema.is_single_discrete() {
             line.serialize_entry("action", &values(&schema.action()[0], after.action_bytes(0)))?;
@@ -84,7 +91,13 @@ impl Serialize for JsonLine<'_> {
         for (term, value) in schema.reward_terms().iter().zip(transition.reward_terms()) {
             line.serialize_entry(&format!("reward.{term}"), value)?;
         }
-        line.serialize_entry("next_observation", transition.next_observation())?;
+        if schema.observation_width() > 0 {
+            line.serialize_entry("next_observation", transition.next_observation())?;
+        }
+        for (index, image) in schema.images().iter().enumerate() {
+            let last = transition.is_last().then(|| Base64(transition.next_image(index)));
+            line.serialize_entry(&format!("next_observation.{}", image.name), &last)?;
+        }
         line.serialize_entry("terminated", &transition.terminated())?;
         line.serialize_entry("truncated", &transition.truncated())?;
         line.serialize_entry("end_reason", &transition.end_reason())?;
@@ -98,6 +111,15 @@ impl Serialize for JsonLine<'_> {
         }
         line.serialize_entry("continues", &info.continues.map(Id))?;
         line.end()
+    }
+}
+
+/// Bytes, as a string of base64 with padding.
+struct Base64<'a>(&'a [u8]);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
     }
 }
 

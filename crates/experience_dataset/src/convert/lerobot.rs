@@ -9,16 +9,21 @@
 //! | column | |
 //! |---|---|
 //! | `observation.state`, `observation.environment_state` | the observation: policies without a camera expect both names |
+//! | `observation.images.<name>` | an image, as PNG: the dtype `image`. Needs the crate's feature `png` |
 //! | `action` | the whole action, packed as `f32`; a discrete action is its number |
 //! | `next.reward`, `next.done` | the reward, and whether the episode ended |
 //! | `next.terminated`, `next.truncated` | the kind of the end |
 //! | `timestamp`, `frame_index`, `episode_index`, `index`, `task_index` | the position of the frame |
 //! | `agent_id`, `tick` | as in the recording |
 //!
+//! A recording of images alone has no `observation.state`. Images have 1 to 4 channels. Videos are not written, because they need
+//! an encoder: `LeRobot` itself converts a dataset of images to one of videos.
+//!
 //! Final observations are omitted, because a frame holds the observation before an action.
 
 mod frame_rate;
 mod frames;
+mod images;
 
 use crate::{DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter};
 use arrow_array::{
@@ -41,6 +46,9 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 const FILE_BYTES: usize = 100 << 20;
 const FILES_PER_CHUNK: usize = 1000;
 
+/// The names of the observation: policies without a camera expect both.
+const STATES: [&str; 2] = ["observation.state", "observation.environment_state"];
+
 /// Writes a recording as a `LeRobot` dataset (v3.0) to the folder `to`, which is missing or empty. `task` describes what was
 /// played. `fps` is the number of frames per second; `None` takes it from the accounts of the runs, and checks it against the
 /// timestamps of every episode. The time of a frame is its index divided by `fps`: frames are not resampled.
@@ -48,8 +56,9 @@ const FILES_PER_CHUNK: usize = 1000;
 /// `watch` is called with the progress.
 ///
 /// # Errors
-/// If the recording is damaged, or has no action or no episode; if its transitions differ in duration, because `LeRobot`
-/// requires a fixed frame rate; if no episode has `fps` frames per second by its timestamps; if `fps` is not given, and the runs have no common tick rate, one that is not an integer, or an
+/// If the recording is damaged, or has no action or no episode; if an image cannot be a PNG, or the feature `png` is off; if its
+/// transitions differ in duration, because `LeRobot` requires a fixed frame rate; if no episode has `fps` frames per second by
+/// its timestamps; if `fps` is not given, and the runs have no common tick rate, one that is not an integer, or an
 /// episode whose timestamps follow another; if an integer in the action is not exact as `f32`; or if `to` is not empty or cannot
 /// be written.
 pub fn to_lerobot(
@@ -64,6 +73,7 @@ pub fn to_lerobot(
     if schema.action_width() == 0 {
         return Err(refused("the recording has no action, and LeRobot requires one"));
     }
+    images::check(schema).map_err(|reason| DatasetError::write(to, reason))?;
     let fps = frame_rate::frames_per_second(recording, fps, to)?;
     let folder = create_folder(to)?;
     let mut meter = ProgressMeter::new(recording.transitions()?, watch);
@@ -196,9 +206,13 @@ fn features(schema: &Schema) -> Value {
     let scalar = |dtype: &str| json!({ "dtype": dtype, "shape": [1], "names": null });
     let actions = schema.action().iter().flat_map(Column::element_names).collect();
     let mut features = Map::new();
+    if schema.observation_width() > 0 {
+        for name in STATES {
+            features.insert(name.to_owned(), vector(schema.feature_names()));
+        }
+    }
+    features.extend(schema.images().iter().map(images::feature));
     for (name, feature) in [
-        ("observation.state", vector(schema.feature_names())),
-        ("observation.environment_state", vector(schema.feature_names())),
         ("action", vector(actions)),
         ("next.reward", scalar("float32")),
         ("next.done", scalar("bool")),

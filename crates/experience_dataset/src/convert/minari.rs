@@ -4,13 +4,17 @@
 //! <root>/<id>/data/metadata.json
 //! <root>/<id>/data/main_data.hdf5
 //!   episode_0                 attributes id, total_steps, and of this crate episode_id, agent_id, run, end_reason
-//!     observations            [T + 1, N] f32, including the final observation
+//!     observations            [T + 1, N] f32, including the final observation; with images, a group with a dataset for each part:
+//!       observation           [T + 1, N] f32
+//!       observation.<name>    [T + 1, H, W, C] u8
 //!     actions                 [T], [T, M], or a group with a dataset for each action column
 //!     rewards                 [T] f64
 //!     terminations            [T] bool
 //!     truncations             [T] bool
 //!     infos/                  each [T + 1]: tick, action_mask, the info columns, and `reward.<term>`
 //! ```
+//!
+//! With images the observation space is a `Dict` of the same names.
 //!
 //! The action space is `Discrete` for a single discrete action, `MultiDiscrete` for several, a `Box` for `f32` columns alone,
 //! and otherwise a `Dict` of the columns, in which a scalar that is not discrete has the shape `[1]`. Infos have the index of
@@ -29,7 +33,7 @@ use experience_export::disk::{self, atomic::AtomicFile};
 use hdf5::{Hdf5Types, link_name};
 use hdf5_pure::{AttrValue, FileBuilder, FormatError, GroupBuilder};
 use serde_json::{Value, json};
-use spaces::{column_space, observation_space, packed_space, shape};
+use spaces::{FEATURES, column_space, image_name, observation_space, packed_space, shape};
 use std::{
     io::{BufWriter, IntoInnerError},
     path::{Path, PathBuf},
@@ -268,12 +272,19 @@ fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action
         AttrValue::String(episode.reason().as_str().replace('\0', "\u{fffd}")),
     );
     let rows = || (0..=episode.len()).map(|index| episode.row(index));
-    let observations: Vec<f32> = rows().flat_map(|row| row.observation().iter().copied()).collect();
-    let shape = [steps + 1, schema.observation_width() as u64];
-    group
-        .create_dataset("observations")
-        .with_f32_data(&observations)
-        .with_shape(&shape);
+    if schema.images().is_empty() {
+        write_features(group, "observations", episode);
+    } else {
+        let mut observations = group.create_group("observations");
+        if schema.observation_width() > 0 {
+            write_features(&mut observations, FEATURES, episode);
+        }
+        for (index, image) in schema.images().iter().enumerate() {
+            let rows = rows().map(|row| row.image(index));
+            types.write(&mut observations, &image_name(image), image, rows, &image.shape);
+        }
+        group.add_group(observations.finish());
+    }
     action.write(group, episode, types);
     let rewards: Vec<f64> = episode.transitions().map(Transition::reward).collect();
     group.create_dataset("rewards").with_f64_data(&rewards);
@@ -315,6 +326,14 @@ fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action
         infos.create_dataset(&reward_name(term)).with_f32_data(&values);
     }
     group.add_group(infos.finish());
+}
+
+/// Writes the features of all T + 1 observations as the dataset `name`.
+fn write_features(group: &mut GroupBuilder, name: &str, episode: &Episode) {
+    let rows = (0..=episode.len()).map(|index| episode.row(index));
+    let features: Vec<f32> = rows.flat_map(|row| row.observation().iter().copied()).collect();
+    let shape = [episode.len() as u64 + 1, episode.schema().observation_width() as u64];
+    group.create_dataset(name).with_f32_data(&features).with_shape(&shape);
 }
 
 /// The index of each info column with values, and its name in `infos`. A column that has the name of another entry is prefixed

@@ -104,5 +104,8 @@ fn content_hash(episode: &Episode) -> u64 {
 fn observation_hash(row: StepBytes<'_>) -> u64 {
     let mut hasher = SipHasher24::new();
     hasher.write(bytemuck::cast_slice(row.observation()));
+    for image in 0..row.schema().images().len() {
+        hasher.write(row.image(image));
+    }
     hasher.finish()
 }

@@ -18,6 +18,7 @@ pub(super) fn union(a: &Schema, b: &Schema) -> Result<Schema, String> {
     }
     let mut union = Schema::new(a.name())
         .with_observation(columns("observation", a.observation(), b.observation())?)
+        .with_images(columns("image", a.images(), b.images())?)
         .with_action(columns("action", a.action(), b.action())?)
         .with_info(columns("info", a.info(), b.info())?)
         .with_reward_terms(a.reward_terms().iter().cloned())
@@ -104,12 +105,18 @@ impl RowMapping {
                 .scan(start, |at, bytes| Some(core::mem::replace(at, *at + bytes)))
                 .collect()
         };
-        let parts: [(&[Column], Vec<usize>, &[Column], Vec<usize>); 3] = [
+        let parts: [(&[Column], Vec<usize>, &[Column], Vec<usize>); 4] = [
             (
                 from.observation(),
                 starts(from.observation(), old.observation().start),
                 to.observation(),
                 starts(to.observation(), new.observation().start),
+            ),
+            (
+                from.images(),
+                old.image_offsets().to_vec(),
+                to.images(),
+                new.image_offsets().to_vec(),
             ),
             (
                 from.action(),

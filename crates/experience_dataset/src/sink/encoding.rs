@@ -40,13 +40,28 @@
 //!
 //! Pages of 64 KiB to 4 MiB and mini-batches of 1,024 to 65,536 values made no measurable difference.
 //!
+//! Images of RGB, as a share of their pixels, and the time per image of 84 × 84 to write and to read it from Python. The scenes
+//! are those of a flat 2D game, of a textured and shaded ground that moves, and noise:
+//!
+//! | | flat | textured | noise | write | read |
+//! |---|---|---|---|---|---|
+//! | **binary, Zstandard 1** | 2.3 % | 70 % | 100 % | 0.4 ms | 0.4 ms |
+//! | binary, Zstandard 3 | 2.3 % | 59 % | 100 % | 1.3 ms | 0.5 ms |
+//! | fixed-size binary, Zstandard 1 | 2.3 % | 70 % | 100 % | 0.4 ms | 0.2 ms |
+//! | list of `u8`, Zstandard 1 | 3.3 % | 89 % | 136 % | 5 ms | 5 ms |
+//! | PNG, level 1 | 5.5 % | 57 % | 101 % | 10 ms | 4 ms |
+//! | PNG, level 6 | 4.6 % | 56 % | 101 % | 11 ms | 3 ms |
+//!
+//! Zstandard sees what consecutive images have in common, and PNG does not. A binary can be null, which the image after a
+//! transition is in all rows but the last of an episode.
+//!
 //! One thread encodes and compresses. With these choices it writes more steps per second than capture produces, and the other
 //! cores are left to the game.
 
 use arrow_schema::SchemaRef;
 use parquet::{
     arrow::ArrowSchemaConverter,
-    basic::{Compression, Encoding as ValueEncoding, Type, ZstdLevel},
+    basic::{Compression, ConvertedType, Encoding as ValueEncoding, Type, ZstdLevel},
     errors::ParquetError,
     file::properties::{EnabledStatistics, WriterProperties},
 };
@@ -76,11 +91,13 @@ impl ShardEncoding {
             .set_max_row_group_row_count(None);
         for leaf in ArrowSchemaConverter::new().convert(schema)?.columns() {
             let path = leaf.path();
-            if leaf.physical_type() != Type::BYTE_ARRAY {
+            // Images, whose bytes are no text. Equal ones are found by the compression.
+            let is_image = leaf.physical_type() == Type::BYTE_ARRAY && leaf.converted_type() == ConvertedType::NONE;
+            if leaf.physical_type() != Type::BYTE_ARRAY || is_image {
                 properties = properties.set_column_dictionary_enabled(path.clone(), false);
             }
-            if leaf.max_rep_level() > 0 {
-                // No query filters by the minimum over all features of all rows.
+            if leaf.max_rep_level() > 0 || is_image {
+                // No query filters by the minimum over all features or pixels of all rows.
                 properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
             } else if matches!(leaf.physical_type(), Type::INT32 | Type::INT64) {
                 properties = properties.set_column_encoding(path.clone(), ValueEncoding::DELTA_BINARY_PACKED);
@@ -94,12 +111,18 @@ impl ShardEncoding {
 mod tests {
     use super::*;
     use experience_arrow::BatchEncoder;
-    use experience_core::schema::{Column, Schema};
+    use experience_core::schema::{Column, ImageShape, Schema};
 
     #[test]
     fn each_kind_of_column_has_its_encoding() {
+        let shape = ImageShape {
+            height: 2,
+            width: 2,
+            channels: 3,
+        };
         let schema = Schema::new("p")
             .with_observation(["x", "y"].map(Column::feature))
+            .with_images([Column::image("eye", shape)])
             .with_reward_terms(["a"]);
         let encoder = BatchEncoder::new(schema.into_shared()).unwrap();
         let encoding = ShardEncoding {
@@ -129,6 +152,9 @@ mod tests {
         }
         for fraction in ["timestamp", "reward", "reward.a"] {
             assert_eq!(of(fraction), (false, None, true), "{fraction}");
+        }
+        for image in ["observation.eye", "next_observation.eye"] {
+            assert_eq!(of(image), (false, None, false), "{image}");
         }
         assert_eq!(of("end_reason"), (true, None, true));
     }

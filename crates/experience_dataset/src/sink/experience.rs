@@ -35,7 +35,7 @@ pub(crate) enum ExperienceFileError {
 
 impl ExperienceFile {
     pub(super) fn new(schema: &Schema) -> Self {
-        let derived = json!({
+        let mut derived = json!({
             "features": schema.feature_names(),
             "observation_space": box_space(schema.observation()),
             "action_space": action_space(schema),
@@ -48,6 +48,10 @@ impl ExperienceFile {
                 "changed": "one bit for each feature of the observation, lowest bit first",
             },
         });
+        // Absent without images, so that the file is the one of a version that does not know them.
+        if !schema.images().is_empty() {
+            derived["image_spaces"] = image_spaces(schema);
+        }
         Self {
             format: FORMAT,
             recording: schema.name().to_owned(),
@@ -109,6 +113,15 @@ fn action_parts(schema: &Schema) -> Value {
         .iter()
         .map(|column| (column.name.clone(), column_space(column, dtype_name(column.dtype))));
     json!({ "type": "Dict", "spaces": parts.collect::<serde_json::Map<_, _>>() })
+}
+
+/// The Gymnasium space of each image, by the name of its column in the dataset.
+fn image_spaces(schema: &Schema) -> Value {
+    let spaces = schema.images().iter().map(|image| {
+        let space = column_space(image, dtype_name(image.dtype));
+        (format!("observation.{}", image.name), space)
+    });
+    json!({ "type": "Dict", "spaces": spaces.collect::<serde_json::Map<_, _>>() })
 }
 
 fn column_space(column: &Column, dtype: &str) -> Value {

@@ -4,7 +4,7 @@ use super::{
     Rule, Validation,
     episode_index::{EpisodeIndex, EpisodeSummary},
 };
-use crate::columns::EpisodeColumns;
+use crate::columns::{EpisodeColumns, NextParts};
 use arrow_array::{cast::AsArray, types::UInt8Type};
 use core::ops::Range;
 use experience_arrow::columns::{BatchColumns, ColumnId, is_wide};
@@ -39,9 +39,9 @@ struct EpisodeState {
     tick: i64,
     ticks: i32,
     timestamp: f64,
-    /// What the last row led to, if it has a next observation.
+    /// What the last row led to, as far as it has a next observation.
     after: Vec<u64>,
-    has_after: bool,
+    next: NextParts,
     has_ended: bool,
     may_continue: bool,
     rows: u64,
@@ -75,9 +75,7 @@ impl RowValidator {
         index: &mut EpisodeIndex,
         validation: &mut Validation,
     ) {
-        let changed = batch.list(ColumnId::Changed);
-        let changed_bits = changed.values().as_primitive::<UInt8Type>().values();
-        let changed_width = changed.value_length() as usize;
+        let changed = batch.get(ColumnId::Changed).map(|_| batch.list(ColumnId::Changed));
         let discrete = (self.schema.is_single_discrete()).then(|| batch.i64(ColumnId::Action));
         for row in 0..batch.rows() {
             let id = columns.episode_id.value(row);
@@ -96,7 +94,7 @@ impl RowValidator {
                 reporter.position = (Some(id), Some(step));
             }
             columns.decode_before(row, bytemuck::cast_slice_mut(&mut self.before));
-            let has_after = columns.decode_after(row, bytemuck::cast_slice_mut(&mut self.after));
+            let next = columns.decode_after(row, bytemuck::cast_slice_mut(&mut self.after));
             columns.decode_outcome(row, bytemuck::cast_slice_mut(&mut self.after));
             match self.open.take() {
                 Some(mut open) => {
@@ -105,12 +103,15 @@ impl RowValidator {
                 }
                 None => self.open = Some(self.begin(columns, row, &mut reporter)),
             }
-            let ends = self.check_end(columns, row, has_after, &mut reporter);
-            if has_after {
-                let bits = &changed_bits[row * changed_width..][..changed_width];
-                self.check_changed(bits, &mut reporter);
+            let ends = self.check_end(columns, row, next, &mut reporter);
+            if next.features
+                && let Some(changed) = changed
+            {
+                let width = changed.value_length() as usize;
+                let bits = changed.values().as_primitive::<UInt8Type>().values();
+                self.check_changed(&bits[row * width..][..width], &mut reporter);
             }
-            self.check_values(ends && has_after, &mut reporter);
+            self.check_values(ends && next.features, &mut reporter);
             if let Some(actions) = discrete {
                 check_discrete(&self.schema.action()[0], actions.value(row), &mut reporter);
             }
@@ -119,7 +120,7 @@ impl RowValidator {
             open.tick = columns.tick.value(row);
             open.ticks = columns.ticks.value(row);
             open.timestamp = columns.timestamp.value(row);
-            open.has_after = has_after;
+            open.next = next;
             open.has_ended = ends;
             let reason = columns.reason(row);
             open.may_continue = [EndReason::SPLIT, EndReason::GAP]
@@ -198,7 +199,7 @@ impl RowValidator {
             ticks: 0,
             timestamp: 0.0,
             after: vec![0; self.after.len()],
-            has_after: false,
+            next: NextParts::default(),
             has_ended: false,
             may_continue: false,
             rows: 0,
@@ -248,7 +249,10 @@ impl RowValidator {
                 format!("the timestamp is {timestamp} after {}", open.timestamp),
             );
         }
-        if !open.has_after {
+        if open.next.images {
+            self.check_next_images(open, reporter);
+        }
+        if !open.next.features {
             return;
         }
         let layout = self.schema.layout();
@@ -273,8 +277,21 @@ impl RowValidator {
         }
     }
 
+    /// Checks the images of a row against those that the row before led to.
+    fn check_next_images(&self, open: &EpisodeState, reporter: &mut Reporter) {
+        let [was, is] = [&open.after, &self.before].map(|row| StepBytes::new(&self.schema, row));
+        let mut images = self.schema.images().iter().enumerate();
+        if let Some((_, image)) = images.find(|(index, _)| was.image(*index) != is.image(*index)) {
+            let what = format!(
+                "the image `{}` differs from that in the next observation of the step before",
+                image.name
+            );
+            reporter.report(Rule::NextObservation, what);
+        }
+    }
+
     /// Checks the rules of ends. Returns whether the row is the last of its episode.
-    fn check_end(&self, columns: &EpisodeColumns, row: usize, has_after: bool, reporter: &mut Reporter) -> bool {
+    fn check_end(&self, columns: &EpisodeColumns, row: usize, next: NextParts, reporter: &mut Reporter) -> bool {
         let (terminated, truncated) = (columns.terminated.value(row), columns.truncated.value(row));
         let ends = terminated || truncated;
         if terminated && truncated {
@@ -290,7 +307,13 @@ impl RowValidator {
             }
             _ => {}
         }
-        if !has_after && (ends || !self.is_wide) {
+        if ends && !next.images {
+            reporter.report(
+                Rule::NextObservation,
+                "an image of the final observation is missing".to_owned(),
+            );
+        }
+        if !next.features && (ends || !self.is_wide) {
             reporter.report(Rule::NextObservation, "`next_observation` is missing".to_owned());
         }
         if columns.ticks.value(row) < 0 {

@@ -88,6 +88,9 @@ pub fn generated(schema: &Arc<Schema>, info: EpisodeInfo, tick: i64, len: usize,
             }
         }
         bytes[layout.observation()].copy_from_slice(bytemuck::cast_slice(&changing));
+        for byte in &mut bytes[layout.images()] {
+            *byte = numbers.below(256) as u8;
+        }
         for alternative in 0..schema.action_mask_width() {
             bytes[layout.mask()][alternative / 8] |= (numbers.below(2) as u8) << (alternative % 8);
         }
@@ -185,6 +188,12 @@ pub fn assert_same(a: &Episode, b: &Episode) {
         assert_eq!(bits(a.observation()), bits(b.observation()));
         assert_eq!(bits(a.next_observation()), bits(b.next_observation()));
         assert_eq!(bits(a.reward_terms()), bits(b.reward_terms()));
+        for image in 0..a.episode().schema().images().len() {
+            assert_eq!(
+                (a.image(image), a.next_image(image)),
+                (b.image(image), b.next_image(image))
+            );
+        }
         assert_eq!(a.before().mask_bits(), b.before().mask_bits());
         assert_eq!(a.after().mask_bits(), b.after().mask_bits());
         for column in 0..a.episode().schema().action().len() {

@@ -10,6 +10,7 @@ mod episodes;
 mod erase;
 mod folder;
 mod foreign;
+mod images;
 mod limits;
 mod liveness;
 mod merge;

@@ -1,7 +1,7 @@
 //! Writes frames to Parquet files, and computes their statistics.
 
-use super::{FILE_BYTES, FILES_PER_CHUNK, commit, writer};
-use crate::{DatasetError, ValueProfile, sink::ROW_GROUP_BYTES};
+use super::{FILE_BYTES, FILES_PER_CHUNK, STATES, commit, images, writer};
+use crate::{DatasetError, ValueProfile, image_histogram::ImageHistogram, sink::ROW_GROUP_BYTES};
 use arrow_array::{ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema as ArrowSchema};
 use core::ops::Range;
@@ -11,7 +11,7 @@ use experience_core::{
 };
 use experience_export::disk::atomic::AtomicFile;
 use parquet::arrow::ArrowWriter;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{path::Path, sync::Arc};
 
 /// The location of an episode's frames.
@@ -44,8 +44,6 @@ impl<'a> FrameWriter<'a> {
             ),
         };
         let fields = [
-            ("observation.state", list(schema.observation_width())),
-            ("observation.environment_state", list(schema.observation_width())),
             ("action", list(schema.action_width())),
             ("next.reward", DataType::Float32),
             ("next.done", DataType::Boolean),
@@ -59,14 +57,16 @@ impl<'a> FrameWriter<'a> {
             ("index", DataType::Int64),
             ("task_index", DataType::Int64),
         ];
-        let fields: Vec<_> = fields
-            .into_iter()
-            .map(|(name, kind)| Field::new(name, kind, true))
-            .collect();
+        let states = STATES.map(|name| (name, list(schema.observation_width())));
+        let states = states.into_iter().filter(|_| schema.observation_width() > 0);
+        let plain = |(name, kind): (&str, _)| Field::new(name, kind, true);
+        let mut all: Vec<_> = states.map(plain).collect();
+        all.extend(schema.images().iter().map(images::field));
+        all.extend(fields.into_iter().map(plain));
         Self {
             root,
             schema,
-            arrow: Arc::new(ArrowSchema::new(fields)),
+            arrow: Arc::new(ArrowSchema::new(all)),
             fps,
             open: None,
             files: 0,
@@ -137,25 +137,29 @@ impl<'a> FrameWriter<'a> {
             .collect();
         let rewards = transitions().map(|transition| transition.reward() as f32);
         let times = (0..len).map(|frame| (frame as f64 / f64::from(self.fps)) as f32);
-        RecordBatch::try_new(
-            self.arrow.clone(),
-            vec![
-                observations.clone(),
-                observations,
-                flat(actions, self.schema.action_width())?,
-                Arc::new(Float32Array::from_iter_values(rewards)),
-                flags(&|transition| transition.is_last()),
-                flags(&|transition| transition.terminated()),
-                flags(&|transition| transition.truncated()),
-                longs(&|_| episode.info().agent_id),
-                longs(&|step| episode.transition(step).tick()),
-                Arc::new(Float32Array::from_iter_values(times)),
-                longs(&|step| step as i64),
-                longs(&|_| episode_index as i64),
-                longs(&|step| self.index + step as i64),
-                longs(&|_| 0),
-            ],
-        )
+        let mut columns = Vec::new();
+        if self.schema.observation_width() > 0 {
+            columns.extend([observations.clone(), observations]);
+        }
+        for index in 0..self.schema.images().len() {
+            columns.push(images::array(episode, index)?);
+        }
+        let others: [ArrayRef; 12] = [
+            flat(actions, self.schema.action_width())?,
+            Arc::new(Float32Array::from_iter_values(rewards)),
+            flags(&|transition| transition.is_last()),
+            flags(&|transition| transition.terminated()),
+            flags(&|transition| transition.truncated()),
+            longs(&|_| episode.info().agent_id),
+            longs(&|step| episode.transition(step).tick()),
+            Arc::new(Float32Array::from_iter_values(times)),
+            longs(&|step| step as i64),
+            longs(&|_| episode_index as i64),
+            longs(&|step| self.index + step as i64),
+            longs(&|_| 0),
+        ];
+        columns.extend(others);
+        RecordBatch::try_new(self.arrow.clone(), columns)
     }
 
     fn end_file(&mut self) -> Result<(), DatasetError> {
@@ -176,6 +180,9 @@ impl<'a> FrameWriter<'a> {
 /// Statistics of the values in the frames, in the precision in which they are written.
 struct FrameStats {
     observation: Vec<ValueProfile>,
+    /// The name of each image in `LeRobot`, and its pixels.
+    images: Vec<(String, ImageHistogram)>,
+    frames: u64,
     action: Vec<ValueProfile>,
     reward: ValueProfile,
 }
@@ -184,6 +191,12 @@ impl FrameStats {
     fn new(schema: &Schema) -> Self {
         Self {
             observation: vec![ValueProfile::default(); schema.observation_width()],
+            images: schema
+                .images()
+                .iter()
+                .map(|image| (images::name(image), ImageHistogram::new(image)))
+                .collect(),
+            frames: 0,
             action: vec![ValueProfile::default(); schema.action_width()],
             reward: ValueProfile::default(),
         }
@@ -194,6 +207,10 @@ impl FrameStats {
             for (feature, value) in self.observation.iter_mut().zip(transition.observation()) {
                 feature.add(f64::from(*value));
             }
+            for (index, (_, histogram)) in self.images.iter_mut().enumerate() {
+                histogram.add(transition.image(index));
+            }
+            self.frames += 1;
             for (part, value) in self.action.iter_mut().zip(transition.action()) {
                 part.add(f64::from(value as f32));
             }
@@ -213,14 +230,37 @@ impl FrameStats {
                 "count": [columns.first().map_or(0, |column| column.count + column.non_finite)],
             })
         };
-        let observation = of(&self.observation);
-        json!({
-            "observation.state": observation,
-            "observation.environment_state": observation,
-            "action": of(&self.action),
-            "next.reward": of(core::slice::from_ref(&self.reward)),
-        })
+        let mut stats = Map::new();
+        if !self.observation.is_empty() {
+            for name in STATES {
+                stats.insert(name.to_owned(), of(&self.observation));
+            }
+        }
+        for (name, histogram) in &self.images {
+            stats.insert(name.clone(), image_stats(histogram, self.frames));
+        }
+        stats.insert("action".to_owned(), of(&self.action));
+        stats.insert("next.reward".to_owned(), of(core::slice::from_ref(&self.reward)));
+        Value::Object(stats)
     }
+}
+
+/// The statistics of an image: of each channel, with the shape `[channels, 1, 1]`, in the range 0 to 1 of a decoded image.
+fn image_stats(histogram: &ImageHistogram, frames: u64) -> Value {
+    let channels: Vec<_> = histogram.profiles().collect();
+    let each = |value: fn(&ValueProfile) -> f64| {
+        channels
+            .iter()
+            .map(|channel| [[value(channel) / 255.0]])
+            .collect::<Vec<_>>()
+    };
+    json!({
+        "min": each(|channel| channel.min),
+        "max": each(|channel| channel.max),
+        "mean": each(|channel| channel.mean),
+        "std": each(|channel| channel.deviation),
+        "count": [frames],
+    })
 }
 
 /// Refuses integers that `f32`, the type of `action`, would round. Fractions are rounded.

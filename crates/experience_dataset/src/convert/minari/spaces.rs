@@ -1,11 +1,35 @@
 //! Gymnasium spaces as Minari stores them in `metadata.json`.
 
+use super::hdf5::link_name;
 use crate::sink::experience::dtype_name;
 use experience_core::schema::{Column, DType, Schema, Space};
 use serde_json::{Value, json};
 
+/// The features in an observation with images.
+pub(super) const FEATURES: &str = "observation";
+
+/// The name of an image in an observation: that of its column, which no other part has.
+pub(super) fn image_name(image: &Column) -> String {
+    format!("{FEATURES}.{}", link_name(&image.name))
+}
+
+/// One flat `Box`, or with images a `Dict` of it and of a `Box` for each image.
 pub(super) fn observation_space(schema: &Schema) -> Value {
-    packed_space(schema.observation(), schema.observation_width())
+    let features = packed_space(schema.observation(), schema.observation_width());
+    if schema.images().is_empty() {
+        return features;
+    }
+    let mut spaces = serde_json::Map::new();
+    if schema.observation_width() > 0 {
+        spaces.insert(FEATURES.to_owned(), features);
+    }
+    spaces.extend(
+        schema
+            .images()
+            .iter()
+            .map(|image| (image_name(image), column_space(image))),
+    );
+    json!({ "type": "Dict", "subspaces": spaces })
 }
 
 /// All columns as one flat `Box`.
