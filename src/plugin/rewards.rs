@@ -1,35 +1,17 @@
 //! Maintenance of the [`Reward`] components of players: inserted where missing, cleared after each capture.
 
-use super::{
-    experience::Experience,
-    state::{RecordingSlot, component_id},
-};
 use crate::player::Reward;
 use bevy_ecs::{
     archetype::ArchetypeEntity,
     change_detection::DetectChangesMut,
+    component::ComponentId,
     entity::Entity,
     query::QueryState,
     world::{DeferredWorld, World},
 };
 
-/// Inserts a [`Reward`] on players that have none. The first capture checks all players, later ones only those whose
-/// marker does not require it.
-pub(super) fn insert_missing(world: &mut World) {
-    let Some(experience) = world.get_resource::<Experience>() else {
-        return;
-    };
-    let state = experience.state();
-    let is_first = !state.is_frozen();
-    let slots = state
-        .slots
-        .iter()
-        .filter(|slot| is_first || !slot.marker_requires_reward);
-    // Nearly always empty, in which case it does not allocate.
-    let mut players = Vec::new();
-    for slot in slots {
-        players.extend(without_reward(world, slot));
-    }
+/// Inserts a [`Reward`] on those of `players` that have none.
+pub(super) fn insert_missing(world: &mut World, players: Vec<Entity>) {
     for player in players {
         // An observer of an earlier insertion may have despawned the player.
         if let Ok(mut player) = world.get_entity_mut(player)
@@ -40,10 +22,9 @@ pub(super) fn insert_missing(world: &mut World) {
     }
 }
 
-/// The players of a recording that have no [`Reward`].
-fn without_reward<'w>(world: &'w World, slot: &RecordingSlot) -> impl Iterator<Item = Entity> + 'w {
-    let marker = slot.recorder.marker();
-    let reward = component_id::<Reward>(world);
+/// The entities with the component `marker` that have no [`Reward`].
+pub(super) fn missing(world: &World, marker: ComponentId) -> impl Iterator<Item = Entity> {
+    let reward = world.components().component_id::<Reward>();
     let archetypes = world
         .archetypes()
         .iter()
@@ -51,11 +32,11 @@ fn without_reward<'w>(world: &'w World, slot: &RecordingSlot) -> impl Iterator<I
     archetypes.flat_map(|archetype| archetype.entities().iter().map(ArchetypeEntity::id))
 }
 
-/// Warns once about a reward that was given with `Reward::add_to` to a recording that does not exist.
+/// Warns once about a reward that was given with `Reward::add_to` to a recording for which `exists` is false.
 pub(super) fn check_recordings(
     rewards: &mut QueryState<&'static mut Reward>,
     world: &mut World,
-    slots: &[RecordingSlot],
+    exists: impl Fn(&str) -> bool,
     has_warned: &mut bool,
 ) {
     /// Players that are checked at one time, so that the check takes no noticeable time.
@@ -63,7 +44,6 @@ pub(super) fn check_recordings(
     if *has_warned {
         return;
     }
-    let exists = |name: &str| slots.iter().any(|slot| slot.recorder.name() == name);
     for reward in rewards.iter_mut(world).take(PLAYERS) {
         let Some((recording, term)) = reward.terms_of_recordings().find(|&(recording, _)| !exists(recording)) else {
             continue;

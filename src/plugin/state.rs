@@ -177,7 +177,8 @@ impl RecorderState {
             // Often at first, and about every two seconds later.
             let captures = self.next_tick as u64 + 1;
             if self.enabled && (captures.is_power_of_two() || captures.is_multiple_of(128)) {
-                rewards::check_recordings(rewards, world, &self.slots, &mut self.warned_reward_recording);
+                let exists = |name: &str| self.slots.iter().any(|slot| slot.recorder.name() == name);
+                rewards::check_recordings(rewards, world, exists, &mut self.warned_reward_recording);
             }
             rewards::clear(rewards, world);
         }

@@ -9,6 +9,7 @@ use super::{
 };
 use bevy_app::AppExit;
 use bevy_ecs::{
+    entity::Entity,
     message::Messages,
     schedule::InternedScheduleLabel,
     world::{Mut, World},
@@ -25,10 +26,26 @@ pub(super) fn begin_tick(world: &mut World) {
 
 pub(super) fn capture(world: &mut World) {
     // Inserts components, which may run observers.
-    rewards::insert_missing(world);
+    rewards::insert_missing(world, players_without_reward(world));
     // Triggers events.
     final_observations::trigger_ends(world);
     recorder_scope(world, |world, state| state.capture(world));
+}
+
+/// The players without a [`Reward`](crate::player::Reward), of all recordings before the first capture, and later only of those
+/// whose marker does not require it.
+fn players_without_reward(world: &World) -> Vec<Entity> {
+    // Nearly always empty, in which case it does not allocate.
+    let mut players = Vec::new();
+    if let Some(experience) = world.get_resource::<Experience>() {
+        let state = experience.state();
+        for slot in &state.slots {
+            if !state.is_frozen() || !slot.marker_requires_reward {
+                players.extend(rewards::missing(world, slot.recorder.marker()));
+            }
+        }
+    }
+    players
 }
 
 pub(super) fn export(world: &mut World) {
