@@ -1,7 +1,7 @@
 //! Builds a new dataset that appears when it is complete.
 
 use super::{Dataset, DatasetError, RecordingData, RunAccount, ShardAccount, progress::ProgressMeter};
-use crate::sink::{SchemaMismatch, card, recording_folder, run_shard_writer::RunShardWriter, tag_file};
+use crate::sink::{SchemaMismatch, card, partial, recording_folder, run_shard_writer::RunShardWriter, tag_file};
 use experience_core::{
     schema::Schema,
     transition::{Episode, RunId},
@@ -88,10 +88,12 @@ pub(super) fn rewrite(
         writer.write(&[converted]).map_err(write_error)?;
         meter.add(episode.len());
     }
-    writers
+    let shards = writers
         .into_iter()
         .map(|(run, writer)| Ok((run, writer.finish().map_err(write_error)?)))
-        .collect()
+        .collect();
+    partial::remove_if_empty(folder);
+    shards
 }
 
 /// Copies a file and syncs the copy.

@@ -195,12 +195,6 @@ fn copy_of(root: &Path) -> (TempDir, PathBuf) {
     (folder, copied)
 }
 
-/// By how much the number of operations of a scenario varies. Earlier runs are recovered at the same time, and each writer of an
-/// unfinished shard finds the folder for it, or creates it.
-const VARYING: usize = 4;
-/// How often a scenario is repeated that has ended before its fault.
-const ATTEMPTS: usize = 8;
-
 /// Runs `scenario` on copies of `old`, with each of `faults` at each operation, and calls `check` on the result.
 fn at_every_point(
     old: &Path,
@@ -220,16 +214,12 @@ fn at_every_point(
                 operations.len(),
                 path.file_name().unwrap_or_default().display()
             );
-            let struck = (0..ATTEMPTS).find_map(|_| {
-                let (folder, root) = copy_of(old);
-                let plan = Faults::plan(at, fault);
-                let acknowledged = scenario(&root, &plan);
-                plan.struck().then_some((folder, root, acknowledged))
-            });
-            match struck {
-                Some((_folder, root, acknowledged)) => check(&root, fault, &acknowledged, &when),
-                None => assert!(at + VARYING >= operations.len(), "{when}"),
-            }
+            let (_folder, root) = copy_of(old);
+            let plan = Faults::plan(at, fault);
+            let acknowledged = scenario(&root, &plan);
+            assert!(plan.struck(), "{when}");
+            drop(plan);
+            check(&root, fault, &acknowledged, &when);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Loaders open every file in `data/`: pyarrow and pandas all but those whose names begin with `_` or `.`, polars and a glob
 //! `*` all of them. So a shard is written in `partial/`, and renamed into `data/` when it is complete. Both folders are on one
-//! file system, so the rename is atomic. `partial/` exists only while it has files.
+//! file system, so the rename is atomic. The first shard of a run creates `partial/`, and the close of the run removes it.
 
 use super::layout;
 use experience_export::disk::{self, atomic::AtomicFile};
@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How often the folder is created, if other processes remove it before the file is in it.
+/// How often the folder is created, if other processes that close their runs remove it before the file is in it.
 const ATTEMPTS: usize = 8;
 
 /// The path of the shard `name` of the folder `recording` while it is written.

@@ -208,6 +208,10 @@ fn recover_others(
         }
     }
     remove_unfinished_shards(folder);
+    // The writer of `own` removes it at its close.
+    if own.is_none() {
+        partial::remove_if_empty(folder);
+    }
     Ok((recovery, retry_after))
 }
 
@@ -230,7 +234,6 @@ fn remove_unfinished_shards(folder: &Path) {
             disk::remove_unfinished(&entry.path());
         }
     }
-    partial::remove_if_empty(folder);
 }
 
 /// Recovers the runs other than `own`, logs the results, and calls `recovered` when there are new shards.
@@ -366,7 +369,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     let in_journal = state.builders.iter().map(EpisodeBuilder::episode_id).collect();
     let mut shards = RunShards::read(folder, schema, run, account.as_ref(), in_journal)?;
     // Before the first write, which may need their space. The journal holds what they would have held.
-    shards.remove_unfinished(folder);
+    shards.remove_unfinished();
     let mut recovered = RecoveredRun {
         run,
         episodes: 0,

@@ -3,7 +3,6 @@
 use super::{
     batches::batches,
     encoding::ShardEncoding,
-    partial,
     shard::{ShardAccount, ShardEncoder},
     shard_name::ShardName,
 };
@@ -83,7 +82,6 @@ impl RunShardWriter {
     /// Commits the last shard. Returns all shards that were committed.
     pub(crate) fn finish(mut self) -> Result<Vec<ShardAccount>, SinkError> {
         self.commit()?;
-        partial::remove_if_empty(&self.recording);
         Ok(self.committed)
     }
 }

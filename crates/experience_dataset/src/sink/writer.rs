@@ -260,7 +260,6 @@ impl DatasetWriter {
             let lost: u64 = self.finished.iter().map(FinishedShard::transitions).sum();
             tracing::error!("{lost} transitions could not be written to `{}`", self.folder.display());
         }
-        partial::remove_if_empty(&self.folder);
         let saved = self.save_account(report);
         if let Some((stop, recovery)) = self.recovery.take() {
             drop(stop);
@@ -269,6 +268,8 @@ impl DatasetWriter {
             // Retention was skipped while the recovery held the lock, and recovered shards take space too.
             self.enforce_retention();
         }
+        // The recovery has written there too.
+        partial::remove_if_empty(&self.folder);
         self.update_card();
         committed.and(saved)?;
         self.lock.remove();

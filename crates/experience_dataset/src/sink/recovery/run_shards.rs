@@ -2,8 +2,7 @@
 
 use super::{super::shard::ShardAccount, recovered_state::RecoveredState};
 use crate::sink::{
-    account::RunAccount, checksum::FileChecksum, files::io_error, layout, partial, read::for_each_batch,
-    shard_name::ShardName,
+    account::RunAccount, checksum::FileChecksum, files::io_error, layout, read::for_each_batch, shard_name::ShardName,
 };
 use experience_arrow::columns::ColumnId;
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
@@ -193,10 +192,9 @@ impl RunShards {
     }
 
     /// Removes the shards that were not committed when the process died.
-    pub(super) fn remove_unfinished(&self, folder: &Path) {
+    pub(super) fn remove_unfinished(&self) {
         for path in &self.unfinished {
             disk::remove_unfinished(path);
         }
-        partial::remove_if_empty(folder);
     }
 }
