@@ -1,5 +1,8 @@
 //! Faulty sinks: errors, panics, slow writes, full disks, and calls that never return.
 
+mod full_disk;
+mod overflow;
+
 use crate::{
     player::{Age, Player, grow},
     support::assert_balanced,
@@ -7,7 +10,6 @@ use crate::{
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
-    dataset::Dataset,
     export::{ExportSettings, RetrySettings},
     plugin::SinkFailure,
     prelude::*,
@@ -285,142 +287,6 @@ fn a_sink_that_never_returns_loses_its_own_episodes_only() {
     assert_eq!((other.dropped, other.pending), (0, 0), "{other:?}");
     assert!(faulty.pending > 0, "the batch inside the sink stays pending");
     assert_eq!(good.report().exported, other.recorded, "the other sink was closed");
-}
-
-#[test]
-fn overflow_behind_a_slow_sink_is_counted_in_the_dataset() {
-    for overflow in [
-        Overflow::DropOldest,
-        Overflow::DropNewest,
-        Overflow::Block(Duration::from_micros(100)),
-    ] {
-        overflow_into_dataset(overflow);
-    }
-}
-
-fn overflow_into_dataset(overflow: Overflow) {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("data");
-    // A write lasts as many ticks as three episodes, and one tick more than the write before. So the last row in the buffer
-    // is not always the last of an episode, after which a gap would cut nothing short.
-    let played = Arc::new(AtomicUsize::new(0));
-    let now = played.clone();
-    let mut write_ticks = 64;
-    let sink = FaultySink(
-        move || {
-            write_ticks += 1;
-            let until = now.load(Ordering::Relaxed).saturating_add(write_ticks);
-            while now.load(Ordering::Relaxed) < until {
-                std::thread::sleep(Duration::from_micros(100));
-            }
-            Ok(())
-        },
-        DatasetSink::new(&root),
-    );
-    let export = ExportSettings {
-        queue_bytes: 1,
-        ..settings()
-    };
-    let recording = Recording::new("player")
-        .buffers(BufferSettings {
-            capacity: 16,
-            overflow,
-            ..Default::default()
-        })
-        .sink(sink);
-    let mut test = play_episodes_of(20, export, recording);
-    play_until(&mut test, |test| {
-        played.fetch_add(1, Ordering::Relaxed);
-        let report = &reports(test)[0];
-        report.dropped > 400 && report.exported > 200
-    });
-    played.store(usize::MAX, Ordering::Relaxed);
-    assert!(close(&mut test));
-    test.ticks(1);
-    let report = reports(&test).remove(0);
-    assert_eq!(report.pending, 0);
-    assert!(report.exported > 0);
-    assert_eq!(failures(&test), []);
-    assert_eq!(test.world().resource::<Events>().lost, report.dropped);
-    let dataset = Dataset::open(&root).unwrap();
-    let player = dataset.recording("player").unwrap();
-    let validation = player.validate(&mut |_| {}).unwrap();
-    assert!(validation.is_valid(), "{validation:?}");
-    assert_eq!(player.runs().unwrap()[0].account, report);
-    let episodes: Vec<_> = player.episodes().map(Result::unwrap).collect();
-    let gaps = episodes.iter().filter(|episode| episode.reason() == &EndReason::GAP);
-    assert!(gaps.count() > 0);
-    for pair in episodes.windows(2) {
-        let (end, begin) = (pair[0].row(pair[0].len()), pair[1].row(0));
-        assert!(pair[0].reason() != &EndReason::GAP || end.observation() != begin.observation());
-    }
-    for step in episodes.iter().flat_map(Episode::transitions) {
-        assert_eq!(step.observation()[0] + 1.0, step.next_observation()[0]);
-    }
-}
-
-#[test]
-fn a_full_disk_pauses_recording_until_space_is_freed() {
-    let kept = MemorySink::default();
-    let full = Arc::new(AtomicBool::new(false));
-    let is_full = full.clone();
-    let sink = FaultySink(
-        move || match is_full.load(Ordering::Relaxed) {
-            true => Err(storage_full()),
-            false => Ok(()),
-        },
-        kept.clone(),
-    );
-    let mut test = play(settings(), Recording::new("player").sink(sink));
-    let reason = |test: &TestApp| test.world().resource::<Experience>().pause_reason("player");
-    play_until(&mut test, |test| reports(test)[0].exported > 32);
-    assert_eq!(reason(&test), None);
-    full.store(true, Ordering::Relaxed);
-    play_until(&mut test, |test| reason(test).is_some());
-    assert_eq!(reason(&test), Some(PauseReason::StorageFull("faulty".to_owned())));
-    assert_eq!(reason(&test).unwrap().to_string(), "the disk of `faulty` is full");
-    // Longer than the patience of retries. Nothing is captured meanwhile.
-    test.ticks(1);
-    let recorded = reports(&test)[0].recorded;
-    let begun = Instant::now();
-    play_until(&mut test, |_| begun.elapsed() > 3 * settings().retry.patience);
-    assert_eq!(reports(&test)[0].recorded, recorded);
-    assert_eq!(failures(&test), [SinkFailure::StorageFull]);
-    assert!(
-        !test.world().resource::<Experience>().is_paused(),
-        "the pause is not one of the game"
-    );
-    full.store(false, Ordering::Relaxed);
-    play_until(&mut test, |test| reports(test)[0].recorded > recorded + 8);
-    assert_eq!(reason(&test), None);
-    assert!(close(&mut test));
-    let report = reports(&test).remove(0);
-    assert_eq!((report.exported, report.dropped), (report.recorded, 0));
-    let paused = kept
-        .episodes()
-        .iter()
-        .filter(|episode| episode.reason() == &EndReason::PAUSED)
-        .count();
-    assert!(paused <= 1);
-}
-
-#[test]
-fn a_disk_that_stays_full_does_not_delay_close() {
-    let sink = FaultySink(|| Err(storage_full()), MemorySink::default());
-    let mut test = play(settings(), Recording::new("player").sink(sink));
-    play_until(&mut test, |test| !failures(test).is_empty());
-    test.ticks(19);
-    let begun = Instant::now();
-    let mut experience = test.world_mut().resource_mut::<Experience>();
-    assert!(
-        experience.close(Duration::from_secs(1)),
-        "refused batches are counted before the deadline"
-    );
-    assert!(begun.elapsed() < Duration::from_secs(5));
-    let report = reports(&test).remove(0);
-    // Recording was paused, so little was recorded after the first failure.
-    assert!(report.recorded > 0);
-    assert_eq!((report.dropped, report.pending), (report.recorded, 0));
 }
 
 #[test]
