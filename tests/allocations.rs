@@ -160,7 +160,7 @@ fn parallel_capture_allocates_per_thread_and_not_per_player() {
         return;
     }
     assert_eq!(each_tick(300, false, |recording| recording), (Some(0), Some(0)));
-    for players in [300, 3000] {
+    for players in [300, 1000] {
         for pool_above in [0, usize::MAX] {
             let parallel = |recording: Recording<Player>| {
                 recording.scaling(PlayerScaling {

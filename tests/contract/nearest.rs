@@ -66,14 +66,16 @@ fn brute_force(
                 (Some(own), Some(its)) => own != its,
                 _ => false,
             };
-            other != viewer && !in_other_match && distance(other) <= within * within
+            other != viewer && !in_other_match
         })
+        .map(|other| (distance(other), other))
+        .filter(|(distance, _)| *distance <= within * within)
         .collect();
-    others.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)).then(agents[a].cmp(&agents[b])));
+    others.sort_by(|a, b| a.0.total_cmp(&b.0).then(agents[a.1].cmp(&agents[b.1])));
     others.truncate(count);
     let mut row: Vec<f32> = others
         .into_iter()
-        .flat_map(|other| core::iter::once(1.0).chain(to(other)))
+        .flat_map(|(_, other)| core::iter::once(1.0).chain(to(other)))
         .collect();
     row.resize(count * (1 + axes), 0.0);
     row
