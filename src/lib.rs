@@ -446,6 +446,7 @@ pub mod prelude {
         },
         plugin_group::ExperiencePlugins,
         recording::{ColumnBounds, ColumnName, EpisodeRules, PlayerScaling, Recording},
+        schema::ImageShape,
         sink::MemorySink,
         transition::{EndReason, Outcome},
     };

@@ -16,6 +16,7 @@ mod clock;
 mod column_attributes;
 mod consent;
 mod final_observation;
+mod images;
 mod matches;
 mod model;
 mod nearest;
