@@ -32,6 +32,13 @@ components!(Place, Motion, Aim, Strength);
 #[derive(Component, Reflect)]
 struct Wide([f32; 256]);
 
+/// An image of 84 × 84 pixels, on the heap: 21 KB on the stack of a bundle would be copied when players are spawned.
+#[derive(Component)]
+struct Canvas(Vec<u8>);
+
+#[derive(Component, Reflect)]
+struct Eye([[[u8; 3]; 84]; 84]);
+
 /// Bytes of a row's header.
 const HEADER: usize = 64;
 
@@ -160,6 +167,34 @@ fn wide(c: &mut Criterion) {
     group.finish();
 }
 
+/// An image of 84 × 84 RGB pixels from one component.
+fn image(c: &mut Criterion) {
+    const SHAPE: ImageShape = ImageShape {
+        height: 84,
+        width: 84,
+        channels: 3,
+    };
+    let players = 16;
+    let mut group = c.benchmark_group("capture_image");
+    group.throughput(Throughput::Elements(players as u64));
+    let buffers = || holding(rows_each(players, HEADER + SHAPE.bytes()));
+    group.bench_function(BenchmarkId::new("floor", players), |b| floor(b, players, SHAPE.bytes()));
+    group.bench_function(BenchmarkId::new("observe_image", players), |b| {
+        let recording = Recording::new("player").observe_image::<Eye>().buffers(buffers());
+        plugin(b, app(recording, players, |player| Eye([[[player as u8; 3]; 84]; 84])));
+    });
+    group.bench_function(BenchmarkId::new("observe_image_with", players), |b| {
+        let recording = Recording::new("player")
+            .observe_image_with::<Canvas>("canvas", SHAPE, |canvas, pixels| pixels.copy_from_slice(&canvas.0))
+            .buffers(buffers());
+        plugin(
+            b,
+            app(recording, players, |player| Canvas(vec![player as u8; SHAPE.bytes()])),
+        );
+    });
+    group.finish();
+}
+
 /// On-change recording of players that do not change, so no row is written.
 fn still(c: &mut Criterion) {
     let players = 10_000;
@@ -254,5 +289,5 @@ fn nearest(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, capture, threads, wide, still, board, nearest);
+criterion_group!(benches, capture, threads, wide, image, still, board, nearest);
 criterion_main!(benches);

@@ -447,6 +447,7 @@ pub mod prelude {
         },
         plugin_group::ExperiencePlugins,
         recording::{ColumnBounds, ColumnName, EpisodeRules, PlayerScaling, Recording},
+        schema::ImageShape,
         sink::MemorySink,
         transition::{EndReason, Outcome},
     };

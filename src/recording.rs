@@ -4,6 +4,7 @@ mod actions;
 mod build;
 mod episode_rules;
 mod error;
+mod images;
 mod memory_estimate;
 mod observations;
 mod rules;
@@ -69,6 +70,7 @@ pub(crate) struct RecordingSpec {
     pub(crate) name: String,
     version: Option<String>,
     observation: Vec<SourcePlan>,
+    images: Vec<SourcePlan>,
     mask: Option<SourcePlan>,
     action: Vec<SourcePlan>,
     info: Vec<SourcePlan>,
@@ -97,6 +99,7 @@ impl<P: Component> Recording<P> {
                 name: name.into(),
                 version: None,
                 observation: Vec::new(),
+                images: Vec::new(),
                 mask: None,
                 action: Vec::new(),
                 info: Vec::new(),

@@ -101,6 +101,9 @@ pub(crate) enum LeafEncoding {
     /// Columns of the leaves' own types, for actions and info. A fieldless enum is the index of its variant as `i64`;
     /// an `Option` is refused.
     Exact,
+    /// Images: each column is an array of `u8` of two or three dimensions, with the shape `[height, width, channels]`. All
+    /// other leaves are refused.
+    Image,
     /// One bit per `bool`, least significant bit first. All other leaves are refused.
     Mask,
 }

@@ -34,6 +34,9 @@ struct Intent(Vec2);
 #[derive(Component, Reflect)]
 struct Allowed([bool; 9]);
 
+#[derive(Component, Reflect)]
+struct Eye([[[u8; 3]; 8]; 8]);
+
 fn expecting(players: u16) -> PlayerScaling {
     PlayerScaling {
         expected_players: usize::from(players),
@@ -99,6 +102,7 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
             },
             Intent(Vec2::ONE),
             Allowed([true; 9]),
+            Eye([[[7; 3]; 8]; 8]),
         ));
     }
     // The allocations of a multi-threaded executor depend on timing.
@@ -116,6 +120,17 @@ fn a_warm_tick_allocates_nothing() {
     drop(core::hint::black_box(vec![0_u8; 64]));
     assert_eq!(allocations(), before + 1, "the counter works");
     assert_eq!(game(true, |recording| recording), without);
+    let shape = ImageShape {
+        height: 6,
+        width: 5,
+        channels: 1,
+    };
+    assert_eq!(
+        game(true, |recording| recording
+            .observe_image::<Eye>()
+            .observe_image_with::<Intent>("drawn", shape, |_, pixels| pixels.fill(1))),
+        without
+    );
     assert_eq!(game(true, |recording| recording.decision_interval(3)), without);
     assert_eq!(game(true, |recording| recording.mode(RecordMode::OnChange)), without);
     assert_eq!(

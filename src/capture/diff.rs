@@ -5,10 +5,9 @@
 
 use experience_core::schema::RowLayout;
 
-/// Whether two rows have the same observation and the same mask.
+/// Whether two rows have the same observation, images and mask.
 pub(crate) fn same_observation(layout: &RowLayout, a: &[u64], b: &[u64]) -> bool {
-    // Observation and mask are adjacent.
-    let range = layout.observation().start..layout.mask().end;
+    let range = layout.observed();
     bytemuck::cast_slice::<_, u8>(a)[range.clone()] == bytemuck::cast_slice::<_, u8>(b)[range]
 }
 
@@ -18,9 +17,9 @@ pub(crate) fn same_action(layout: &RowLayout, a: &[u64], b: &[u64]) -> bool {
     bytemuck::cast_slice::<_, u8>(a)[range.clone()] == bytemuck::cast_slice::<_, u8>(b)[range]
 }
 
-/// Copies the observation and the mask.
+/// Copies the observation, the images and the mask.
 pub(crate) fn copy_observation(layout: &RowLayout, from: &[u64], to: &mut [u64]) {
-    let range = layout.observation().start..layout.mask().end;
+    let range = layout.observed();
     bytemuck::cast_slice_mut::<_, u8>(to)[range.clone()].copy_from_slice(&bytemuck::cast_slice(from)[range]);
 }
 

@@ -3,6 +3,7 @@
 use super::{
     EpisodeRules, RecordingSpec,
     error::SetupError,
+    images::check_shapes,
     memory_estimate::MemoryEstimate,
     sources::{PlacedSource, PlannedSource, SourcePlan},
 };
@@ -68,6 +69,8 @@ impl RecordingSpec {
                 .collect()
         };
         let mut observation = plan(self.observation)?;
+        let images = plan(self.images)?;
+        check_shapes(&recording, &images)?;
         let mask = plan(self.mask.into_iter().collect())?;
         let mut action = plan(self.action)?;
         let info = plan(self.info)?;
@@ -75,6 +78,7 @@ impl RecordingSpec {
 
         let mut schema = Schema::new(recording.clone())
             .with_observation(columns(&observation))
+            .with_images(columns(&images))
             .with_action(columns(&action))
             .with_action_mask(mask.iter().map(|planned| planned.mask_width).sum())
             .with_info(columns(&info))
@@ -90,7 +94,7 @@ impl RecordingSpec {
                  `decision_interval` and `read_actions_after`"
             );
         }
-        if schema.observation_width() == 0 {
+        if !schema.has_observation() {
             return Err(SetupError::NoObservation(recording));
         }
 
@@ -121,6 +125,7 @@ impl RecordingSpec {
             .collect();
         let mut placed = Vec::new();
         place(world, observation, &features, &mut placed);
+        place(world, images, layout.image_offsets(), &mut placed);
         for planned in mask {
             placed.push((planned.build)(world, &[layout.mask().start]));
         }
@@ -311,6 +316,10 @@ fn check_names(schema: &Schema) -> Result<(), SetupError> {
         (
             names(schema.observation()),
             format!("{RENAME}, or observe it with `observe_with`, which takes names"),
+        ),
+        (
+            names(schema.images()),
+            format!("{RENAME}, or observe it with `observe_image_with`, which takes a name"),
         ),
         (
             names(schema.action()),

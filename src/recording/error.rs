@@ -28,8 +28,23 @@ pub enum SetupError {
     #[error("a recording needs a name: it names the folder of its data")]
     NoName,
     /// The observation is empty.
-    #[error("recording `{0}` observes nothing: add `observe::<T>()` for a component of its players")]
+    #[error(
+        "recording `{0}` observes nothing: add `observe::<T>()` or `observe_image::<T>()` for a component of its players"
+    )]
     NoObservation(String),
+    /// An image has no pixel, or too many.
+    #[error(
+        "recording `{recording}`: the image `{image}` has the shape {shape:?}: give `ImageShape` a height, a width and channels \
+         above 0, and at most 32 MiB together"
+    )]
+    Image {
+        /// The recording.
+        recording: String,
+        /// The image.
+        image: String,
+        /// Its height, width and channels.
+        shape: Vec<usize>,
+    },
     /// Two columns have the same name.
     #[error("recording `{recording}` has two columns `{column}`: {remedy}")]
     DuplicateColumn {

@@ -118,6 +118,6 @@ fn op_kind(leaves: &LeafSet, encoding: LeafEncoding) -> OpKind {
         (LeafKind::Scalar(scalar @ (Scalar::Bool | Scalar::Usize | Scalar::Isize)), LeafEncoding::Exact) => {
             OpKind::Canonicalize(scalar)
         }
-        (LeafKind::Scalar(scalar), LeafEncoding::Exact) => OpKind::CopyStrided(scalar),
+        (LeafKind::Scalar(scalar), LeafEncoding::Exact | LeafEncoding::Image) => OpKind::CopyStrided(scalar),
     }
 }

@@ -171,7 +171,7 @@ impl FieldPlan {
         });
         match self.encoding {
             LeafEncoding::Observation { .. } => write_bytes(row, at, &number.to_f32().to_ne_bytes()),
-            LeafEncoding::Exact => {
+            LeafEncoding::Exact | LeafEncoding::Image => {
                 let bytes = number.to_bytes(placed.leaf_size);
                 write_bytes(row, at, &bytes[..placed.leaf_size])
             }
@@ -243,12 +243,26 @@ impl FieldPlan {
             if op.kind == OpKind::Reflect || op.is_demoted.load(Ordering::Relaxed) {
                 continue;
             }
-            if !self.encode_row_by_getters(&op.leaves, self.reflected(values, row), &mut out[row * stride..]) {
+            let leaves = self.leaves_to_verify(&op.leaves);
+            if !self.encode_row_by_getters(&leaves, self.reflected(values, row), &mut out[row * stride..]) {
                 continue;
             }
             self.demote(op);
             self.encode_by_getters(&op.leaves, values, out, stride);
         }
+    }
+
+    /// The leaves of an op to verify: all of them, or a part of those of an image, which has too many for one tick.
+    pub(super) fn leaves_to_verify(&self, leaves: &Range<usize>) -> Range<usize> {
+        /// Some tens of microseconds by getters.
+        const MAX_LEAVES: usize = 1024;
+        let Some(excess) = leaves.len().checked_sub(MAX_LEAVES) else {
+            return leaves.clone();
+        };
+        // Multiplicative hashing spreads the choice over the leaves.
+        let call = self.encode_calls.load(Ordering::Relaxed);
+        let start = leaves.start + (call.wrapping_mul(0x9e37_79b9) >> 4) as usize % (excess + 1);
+        start..start + MAX_LEAVES
     }
 
     /// Whether the anchors of an op are at their offsets in all of `values`.

@@ -23,6 +23,8 @@ pub(crate) enum FieldUsage {
     Neighbor,
     /// Columns of a component's own types: `act`.
     Action,
+    /// Pixels of a component: `observe_image`.
+    Image,
     /// As an action: `info`.
     Info,
     /// `action_mask`.
@@ -36,6 +38,7 @@ impl FieldUsage {
         match encoding {
             LeafEncoding::Observation { .. } => Self::Observation,
             LeafEncoding::Exact => Self::Info,
+            LeafEncoding::Image => Self::Image,
             LeafEncoding::Mask => Self::Mask,
         }
     }
@@ -48,6 +51,10 @@ impl FieldUsage {
             }
             Self::Resource => {
                 "leave it out with `#[reflect(ignore)]`, or copy the values to record into a separate resource"
+            }
+            Self::Image => {
+                "leave it out with `#[reflect(ignore)]`, observe it with `observe_fields`, or write the pixels with \
+                 `observe_image_with`"
             }
             Self::Neighbor => {
                 "name other fields in `Nearest::with_field`, or copy the values to record into a separate component"
@@ -99,6 +106,7 @@ pub(super) enum RefusalReason {
     Collection,
     Wide,
     NotBool,
+    NotImage,
     Optional,
     NestedOption,
     Recursive,
@@ -128,6 +136,9 @@ impl RefusalReason {
             Self::EmptyEnum => "an enum without variants has no value",
             Self::Collection => "a collection has no fixed length",
             Self::Wide => "an `f32` cannot hold all of its 64 bits",
+            Self::NotImage => {
+                "an image is an array of `u8`: `[[[u8; CHANNELS]; WIDTH]; HEIGHT]`, or `[[u8; WIDTH]; HEIGHT]`"
+            }
             Self::NotBool => "an action mask consists of `bool`s only",
             Self::Optional => "an action or info must have a value in every row",
             Self::NestedOption => "an `Option` in an `Option` has two ways to be absent",
@@ -230,6 +241,7 @@ impl fmt::Display for FieldError {
                 )?;
                 match self.usage {
                     FieldUsage::Observation => f.write_str(", or compute one with `observe_with`"),
+                    FieldUsage::Image => f.write_str(", or write the pixels with `observe_image_with`"),
                     FieldUsage::Action => f.write_str(", or compute one with `act_with` or `act_discrete_with`"),
                     _ => Ok(()),
                 }

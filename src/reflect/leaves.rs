@@ -249,6 +249,7 @@ impl TypeVisitor<'_> {
                 let column = self.column(DType::I64, Space::Discrete { n, labels });
                 self.push_leaves(kind, column);
             }
+            LeafEncoding::Image => self.refuse(info.type_path(), RefusalReason::NotImage),
             LeafEncoding::Mask => self.refuse(info.type_path(), RefusalReason::NotBool),
         }
     }
@@ -257,6 +258,7 @@ impl TypeVisitor<'_> {
         match self.encoding {
             LeafEncoding::Observation { .. } => {}
             LeafEncoding::Exact => return self.refuse(type_path, RefusalReason::Optional),
+            LeafEncoding::Image => return self.refuse(type_path, RefusalReason::NotImage),
             LeafEncoding::Mask => return self.refuse(type_path, RefusalReason::NotBool),
         }
         if matches!(value, Some(TypeInfo::Enum(info)) if option(info).is_some()) {
@@ -300,7 +302,11 @@ impl TypeVisitor<'_> {
                 return self.refuse(type_path, RefusalReason::Wide);
             }
             LeafEncoding::Mask if scalar != Scalar::Bool => return self.refuse(type_path, RefusalReason::NotBool),
+            LeafEncoding::Image if scalar != Scalar::U8 || !matches!(self.shape.len(), 2 | 3) => {
+                return self.refuse(self.field_type, RefusalReason::NotImage);
+            }
             LeafEncoding::Observation { .. } => (DType::F32, scalar.feature_space()),
+            LeafEncoding::Image => (DType::U8, Space::bounded(0.0, 255.0)),
             LeafEncoding::Exact | LeafEncoding::Mask => (scalar.dtype(), scalar.exact_space()),
         };
         if let Some(bounds) = self.bounds
@@ -311,7 +317,10 @@ impl TypeVisitor<'_> {
                 None => return self.refuse(type_path, RefusalReason::BadBounds),
             }
         }
-        let column = self.column(dtype, space);
+        let mut column = self.column(dtype, space);
+        if self.encoding == LeafEncoding::Image && column.shape.len() == 2 {
+            column.shape.push(1);
+        }
         self.push_leaves(LeafKind::Scalar(scalar), column);
     }
 

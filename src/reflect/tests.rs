@@ -5,6 +5,7 @@ mod allocations;
 mod enums;
 mod exact;
 mod hand_written;
+mod images;
 mod masks;
 mod observations;
 mod random;

@@ -17,6 +17,7 @@ mod column_attributes;
 mod consent;
 mod ends;
 mod final_observation;
+mod images;
 mod late_rewards;
 mod matches;
 mod model;

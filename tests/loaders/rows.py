@@ -63,6 +63,8 @@ def rows_of_arrow(table: pyarrow.Table) -> Rows:
         kind = column.type
         if any(is_kind(kind) for is_kind in LISTS):
             columns[name] = lines(column)
+        elif pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind) or kind == "binary_view":
+            columns[name] = numpy.array(column.to_pylist(), dtype=object)
         elif any(is_kind(kind) for is_kind in STRINGS):
             columns[name] = numpy.array(column.to_pylist(), dtype=object)
         else:
@@ -89,12 +91,14 @@ def rows_of_pandas(frame: pandas.DataFrame) -> Rows:
     for name in frame.columns:
         column = frame[name]
         present = column.notna().to_numpy()
-        if name != "end_reason" and column.dtype == object:
+        # Images are bytes, and stay objects.
+        is_image = name.removeprefix("next_").startswith("observation.")
+        if name != "end_reason" and not is_image and column.dtype == object:
             stacked = numpy.stack(column[present].to_numpy())
             filled = numpy.zeros((len(column), stacked.shape[1]), stacked.dtype)
             filled[present] = stacked
             columns[name] = filled
-        elif name == "end_reason":
+        elif name == "end_reason" or is_image:
             columns[name] = column.astype(object).to_numpy()
         else:
             # pandas converts a column of integers with nulls to floats, which lose the last bits of an id.

@@ -57,6 +57,11 @@ def test_the_snippets_of_a_section_run(section: str, root: Path, tmp_path: Path)
         if not converted:
             pytest.skip("EXPERIENCE_MINARI names no folder")
         (tmp_path / "data" / "minari").symlink_to(Path(converted).resolve())
+    if any("data/pictures" in snippet for snippet in sections()[section]):
+        pictures = os.environ.get("EXPERIENCE_PICTURES")
+        if not pictures:
+            pytest.skip("EXPERIENCE_PICTURES names no dataset")
+        (tmp_path / "data" / "pictures").symlink_to(Path(pictures).resolve())
     environment = dict(os.environ, OMP_NUM_THREADS="2")
     snippets, trainer = sections()[section], TRAINERS.get(section.split(": ")[1])
     if trainer:
