@@ -304,7 +304,14 @@ fn lerobot_refuses_a_frame_rate_that_no_episode_has() {
         );
     }
     for fps in [59, 60, 62] {
-        to_lerobot(&recording, &to.path().join(fps.to_string()), "p", Some(fps), &mut |_| {}).unwrap();
+        to_lerobot(
+            &recording,
+            &to.path().join(fps.to_string()),
+            "p",
+            Some(fps),
+            &mut |_| {},
+        )
+        .unwrap();
     }
 }
 

@@ -138,18 +138,14 @@ fn rewritten(change: impl FnOnce(&RecordBatch) -> (&'static str, ArrayRef)) -> (
         .unwrap();
     let (name, column) = change(&batch);
     let schema = batch.schema();
-    let columns = schema
-        .fields()
-        .iter()
-        .zip(batch.columns())
-        .map(|(field, array)| {
-            let array = if field.name() == name {
-                column.clone()
-            } else {
-                array.clone()
-            };
-            (field.name().clone(), array, true)
-        });
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, array)| {
+        let array = if field.name() == name {
+            column.clone()
+        } else {
+            array.clone()
+        };
+        (field.name().clone(), array, true)
+    });
     let batch = RecordBatch::try_from_iter_with_nullable(columns.collect::<Vec<_>>()).unwrap();
     let path = root.path().join("blind/data/00000001-00000.parquet");
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
