@@ -61,7 +61,8 @@ fn main() {
 
 /// The first capture, at which the car joins, is that of tick 0; the first interval begins with the tick after it.
 fn decide(mut cars: Query<&mut Throttle>, experience: Res<Experience>) {
-    if (experience.tick() - 1) % i64::from(INTERVAL) == 0 {
+    let tick = experience.tick("car").unwrap_or_default();
+    if (tick - 1) % i64::from(INTERVAL) == 0 {
         for mut throttle in &mut cars {
             throttle.0 += 0.25;
         }

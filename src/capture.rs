@@ -6,6 +6,7 @@
 
 mod archetypes;
 mod block;
+mod dependencies;
 pub(crate) mod diff;
 mod match_source;
 mod nearest;
@@ -15,6 +16,7 @@ mod unchanged;
 mod written;
 
 pub(crate) use block::{CapturedPlayer, EncodedBlock, PREFIX_WORDS};
+pub(crate) use dependencies::RowDependency;
 pub(crate) use match_source::MatchSource;
 pub use nearest::Nearest;
 pub(crate) use nearest::NearestSource;

@@ -66,9 +66,9 @@
 //!   players as it likes.
 //! - A **recording** ([`Recording`](recording::Recording)) declares what is read from its players: one stream of
 //!   transitions with one schema. An app can have several, also of the same players.
-//! - A **capture** reads all players: once per fixed tick, right after `FixedLast`, unless
-//!   [`ExperiencePlugin::capture_after`](plugin::ExperiencePlugin::capture_after) names another schedule. A frame with 0,
-//!   1 or 3 fixed ticks has as many captures.
+//! - A **capture** reads all players: after each fixed tick if the game moves them in fixed ticks, after each frame if it moves
+//!   them in `Update`. The plugin finds out which ([`Experience::timing`](plugin::Experience::timing)), unless
+//!   [`Recording::capture_after`](recording::Recording::capture_after) names a schedule.
 //! - A **transition** is an observation, the action taken in it, the reward that followed, and the next observation. An
 //!   **episode** has T transitions, T + 1 observations, and an outcome with a reason. [`transition`] states the rules.
 //! - An **agent id** ([`AgentId`](player::AgentId)) identifies a player across entities. Players without one are numbered

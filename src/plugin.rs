@@ -1,6 +1,7 @@
 //! The Bevy plugin: schedules, system sets, observers and the resource [`Experience`].
 
 mod capture_check;
+mod capture_point;
 mod decisions;
 mod events;
 mod experience;
@@ -18,6 +19,7 @@ mod signal;
 mod state;
 mod systems;
 mod tick_clock;
+mod timing;
 
 pub(crate) use given_rewards::TeamPlan;
 
@@ -28,23 +30,26 @@ pub use pause::PauseReason;
 pub use players::{LastEnd, PlayerError, PlayerState};
 pub use refs::{PlayerRef, RecordingId, RecordingRef};
 pub use schedules::{ExperienceCapture, ExperienceReadActions, ExperienceSystems, ExperienceTick};
+pub use timing::RecordingTiming;
 
 use crate::{
     player::{AgentId, DoNotRecord, Reward},
-    recording::{BuildContext, BuiltRecording, Recording, SetupError},
+    recording::{BuildContext, BuiltRecording, GivenTiming, Recording, SetupError},
 };
-use bevy_app::{App, FixedLast, Plugin};
+use bevy_app::{App, Plugin};
 use bevy_ecs::{
     component::{Component, RequiredComponentsError},
-    schedule::{InternedScheduleLabel, ScheduleLabel},
+    world::World,
 };
 use bevy_platform::cell::SyncCell;
+use capture_point::point_of;
 use core::any::{TypeId, type_name};
 use experience_core::transition::RunId;
 use experience_export::ExportSettings;
 use schedules::Loop;
 use state::{RecorderState, RecordingSlot};
 use std::path::Path;
+use timing::ChangeWatch;
 
 /// Records the players of [recordings](Recording) as reinforcement-learning transitions.
 ///
@@ -63,10 +68,6 @@ pub struct ExperiencePlugin {
     /// Whether to record. A disabled plugin has the same effect on the game as an enabled one: the same components,
     /// observers and resources, and [`EpisodeEnded`](crate::episode::EpisodeEnded) at the same moments.
     pub enabled: bool,
-    /// The schedule after which players are captured: one of the fixed loop (`FixedLast` by default), or of the main
-    /// loop (`Last`, for a game without fixed updates), also one that another plugin adds to a loop. With any other label,
-    /// run [`ExperienceCapture`] yourself; a warning is logged if there are players and no capture runs.
-    pub capture_after: InternedScheduleLabel,
     /// How episodes reach the sinks.
     pub export: ExportSettings,
     /// Whether SIGTERM, with which a container or service manager ends a process, exits the app: it becomes an
@@ -93,7 +94,6 @@ impl Default for ExperiencePlugin {
     fn default() -> Self {
         Self {
             enabled: true,
-            capture_after: FixedLast.intern(),
             export: ExportSettings::default(),
             handle_sigterm: false,
             run: None,
@@ -124,7 +124,9 @@ impl Plugin for ExperiencePlugin {
             .insert_resource(LiveSettings::of(&self.export));
         schedules::add(app);
         app.insert_resource(Experience::new(RecorderState::new(self)));
-        place_capture(app);
+        schedules::place(app.world_mut());
+        let accesses = app.world().resource::<Experience>().state().accesses.clone();
+        accesses.watch_fixed_main_loop(app.world_mut());
         observers::add(app);
         decisions::add(app);
         given_rewards::add(app);
@@ -134,27 +136,9 @@ impl Plugin for ExperiencePlugin {
     }
 
     fn finish(&self, app: &mut App) {
-        // Another plugin may have added the schedule to a loop.
-        place_capture(app);
+        // Another plugin may have added schedules to a loop.
+        schedules::place(app.world_mut());
     }
-}
-
-/// Places the capture in the loop that contains the schedule of `capture_after`, unless it has been placed.
-fn place_capture(app: &mut App) {
-    let world = app.world_mut();
-    let Some(experience) = world.get_resource::<Experience>() else {
-        return;
-    };
-    let check = &experience.state().capture_check;
-    let capture_after = check.capture_after();
-    if check.is_placed {
-        return;
-    }
-    let placed = schedules::place_capture(world, capture_after);
-    let mut experience = world.resource_mut::<Experience>();
-    let state = experience.state_mut();
-    state.capture_check.is_placed = placed.is_some();
-    state.captures_fixed = placed == Some(Loop::Fixed);
 }
 
 /// Methods that this crate adds to [`App`].
@@ -219,23 +203,11 @@ impl ExperienceAppExt for App {
         let BuiltRecording {
             recorder,
             sinks,
-            read_actions_after,
+            timing,
             team,
             estimate,
         } = spec.build(self.world_mut(), context)?;
-        if let Some(schedule) = read_actions_after {
-            schedules::add_read_actions(self, schedule).map_err(|schedule| SetupError::Schedule {
-                recording: name.clone(),
-                schedule,
-            })?;
-            if schedules::reads_after_capture(self.world(), schedule) {
-                tracing::warn!(
-                    "recording `{name}` reads actions after `{schedule:?}`, which follows the capture: each transition has the \
-                     action of the tick before; name a schedule before the capture in `read_actions_after`, or a later one in \
-                     `capture_after`"
-                );
-            }
-        }
+        let point = place_recording(self.world_mut(), &name, timing)?;
         if is_new_marker {
             observers::add_leaving::<P>(self);
         }
@@ -247,11 +219,17 @@ impl ExperienceAppExt for App {
         });
         let mut experience = self.world_mut().resource_mut::<Experience>();
         experience.state_mut().slots.push(RecordingSlot {
+            watch: ChangeWatch::new(&recorder),
             recorder,
             marker_type: TypeId::of::<P>(),
             estimate,
             sinks: SyncCell::new(sinks),
-            read_actions_after,
+            point,
+            read_actions_after: timing.read_actions_after,
+            expected_loop: Loop::Fixed,
+            given: timing,
+            timing: None,
+            basis: None,
             marker_requires_reward,
             teams,
             pause: None,
@@ -259,4 +237,32 @@ impl ExperienceAppExt for App {
         });
         Ok(self)
     }
+}
+
+/// Places the capture of a recording, and the reading of its actions. Returns the index of its point.
+fn place_recording(world: &mut World, recording: &str, given: GivenTiming) -> Result<usize, SetupError> {
+    let state = world.resource_mut::<Experience>().into_inner().state_mut();
+    let point = given
+        .capture_after
+        .map_or(point_of(Loop::Fixed), |schedule| state.point_after(schedule));
+    let capture = state.points[point].after;
+    schedules::place(world);
+    let Some(schedule) = given.read_actions_after else {
+        return Ok(point);
+    };
+    if !schedules::is_in_a_loop(world, schedule) {
+        return Err(SetupError::Schedule {
+            recording: recording.to_owned(),
+            schedule: format!("{schedule:?}"),
+        });
+    }
+    schedules::add_read_actions(world, schedule);
+    if schedules::reads_after_capture(world, schedule, capture) {
+        tracing::warn!(
+            "recording `{recording}` reads actions after `{schedule:?}`, which follows the capture: each transition has the \
+             action of the tick before; name a schedule before the capture in `read_actions_after`, or a later one in \
+             `capture_after`"
+        );
+    }
+    Ok(point)
 }

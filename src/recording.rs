@@ -10,6 +10,7 @@ mod observations;
 mod rules;
 mod scaling;
 mod sources;
+mod timing;
 
 pub use crate::reflect::{ColumnBounds, ColumnName};
 pub(crate) use build::{BuildContext, BuiltRecording};
@@ -17,6 +18,7 @@ pub use episode_rules::EpisodeRules;
 pub use error::SetupError;
 pub(crate) use memory_estimate::MemoryEstimate;
 pub use scaling::PlayerScaling;
+pub(crate) use timing::GivenTiming;
 
 use crate::{
     episode::{DecisionTick, RecordMode},
@@ -85,6 +87,7 @@ pub(crate) struct RecordingSpec {
     decides_on_demand: bool,
     trusts_change_ticks: bool,
     episodes: EpisodeRules,
+    capture_after: Option<InternedScheduleLabel>,
     read_actions_after: Option<InternedScheduleLabel>,
     buffers: BufferSettings,
     scaling: PlayerScaling,
@@ -114,6 +117,7 @@ impl<P: Component> Recording<P> {
                 decides_on_demand: false,
                 trusts_change_ticks: false,
                 episodes: EpisodeRules::default(),
+                capture_after: None,
                 read_actions_after: None,
                 buffers: BufferSettings::default(),
                 scaling: PlayerScaling::default(),

@@ -20,12 +20,12 @@
 //! ```
 
 use crate::{
-    plugin::{Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin},
+    plugin::{Experience, ExperienceAppExt, ExperiencePlugin},
     recording::Recording,
 };
-use bevy_app::{App, FixedMainScheduleOrder, TaskPoolPlugin};
+use bevy_app::{App, TaskPoolPlugin};
 use bevy_diagnostic::FrameCountPlugin;
-use bevy_ecs::{component::Component, schedule::ScheduleLabel, world::World};
+use bevy_ecs::{component::Component, world::World};
 use bevy_time::{TimePlugin, TimeUpdateStrategy};
 use core::{
     ops::{Deref, DerefMut},
@@ -61,13 +61,9 @@ impl TestApp {
     pub fn with_plugin(plugin: ExperiencePlugin) -> Self {
         let mut app = App::new();
         app.add_plugins((TaskPoolPlugin::default(), FrameCountPlugin, TimePlugin, plugin));
-        // The first update never has a fixed tick, so it is run here. If captures run in the main loop, the first
-        // update is a capture, and is left to the test.
-        let fixed = app.world().resource::<FixedMainScheduleOrder>();
-        if fixed.labels.contains(&ExperienceCapture.intern()) {
-            app.insert_resource(TimeUpdateStrategy::FixedTimesteps(0));
-            app.update();
-        }
+        // The first update never has a fixed tick, so it is run here.
+        app.insert_resource(TimeUpdateStrategy::FixedTimesteps(0));
+        app.update();
         app.insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
         Self { app, sinks: Vec::new() }
     }

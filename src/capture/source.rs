@@ -358,6 +358,10 @@ impl ResourceSource {
         &self.name
     }
 
+    pub(crate) fn component(&self) -> ComponentId {
+        self.component
+    }
+
     pub(crate) fn is_present(&self) -> bool {
         self.present
     }

@@ -247,6 +247,13 @@ impl PlayerSlot {
         self.cold.delays_begin = true;
     }
 
+    /// The rules have changed: prepares the rows that they need.
+    pub(super) fn update_rules(&mut self, context: &RecordingContext) {
+        if context.rules.stores_action() && self.output.is_some() && self.cold.action_row.is_empty() {
+            self.cold.action_row = vec![0; context.layout().row_words()].into_boxed_slice();
+        }
+    }
+
     /// Whether rewards given now belong to the open episode.
     pub(super) fn accepts_rewards(&self) -> bool {
         self.is_open && !self.pending_end().is_some_and(|end| end.rewards_sealed)

@@ -13,6 +13,7 @@ mod outputs;
 mod reward_terms;
 mod setup_checks;
 mod staging;
+mod timing;
 
 pub(crate) use controls::{ControlError, PlayerInfo};
 pub(crate) use decisions::RequestDisposition;
@@ -82,6 +83,8 @@ pub(crate) struct Recorder {
     has_ends_between_ticks: bool,
     /// The game has triggered [`DecisionMade`](super::DecisionMade), so a decision without it is not made.
     signals_decisions: bool,
+    /// Rewards were credited since the last capture, which the fast path does not add.
+    has_credited_rewards: bool,
     /// Players found by the current capture that have no slot yet.
     joining: Vec<Entity>,
     /// Those of them whose slot was removed by the current capture. Their rewards until now belong to the episode that ended.
@@ -125,6 +128,7 @@ impl Recorder {
             pause_next: false,
             has_ends_between_ticks: false,
             signals_decisions: false,
+            has_credited_rewards: false,
             joining: Vec::new(),
             rejoining: Vec::new(),
             excluded_agents: HashSet::new(),
@@ -152,6 +156,7 @@ impl Recorder {
         //    - or else closes the transition of this tick (contract, timing).
         //    Players without a slot are collected for step 3.
         let captured = self.capture_players(world);
+        self.has_credited_rewards = false;
         // The rows of the pool become visible to readers.
         self.context.pool_writer().publish();
         // 2. Players with a slot that were not found: they left without triggering an observer, opted out, or lack a

@@ -21,7 +21,6 @@ fn request_decision(request: On<RequestDecision>, mut world: DeferredWorld) {
     };
     let state = experience.state();
     state.wait_for_free_rows();
-    let time = state.time(&world);
     // The run of this observer has advanced the change tick, so writes from now on have this tick or a later one.
     let since = Tick::new(world.read_change_tick().get().wrapping_sub(1));
     let Some(mut taken) = TakenSlots::new(world.reborrow()) else {
@@ -36,7 +35,12 @@ fn request_decision(request: On<RequestDecision>, mut world: DeferredWorld) {
         rewards::clear_deferred(entity, players);
     }
     let requested = slots.iter_mut().filter(|slot| slot.recorder.decides_on_demand());
-    let results = requested.map(|slot| slot.recorder.request_decision(players, entity, time, since));
+    let results = requested.map(|slot| {
+        let experience = players.get_resource::<Experience>();
+        let time = experience.map(|experience| experience.state().time(players, slot.point));
+        slot.recorder
+            .request_decision(players, entity, time.unwrap_or_default(), since)
+    });
     let is_player = results.fold(false, |is_player, result| {
         is_player | (result != RequestDisposition::NotAPlayer)
     });

@@ -1,6 +1,7 @@
 //! The resource `Experience`: reports, schemas, live buffers, flushing and closing.
 
 use super::{
+    RecordingTiming,
     refs::{RecordingId, RecordingRef},
     state::{RecorderState, RecordingSlot},
 };
@@ -128,10 +129,27 @@ impl Experience {
         self.0.budget.limit()
     }
 
-    /// The number of captures so far, which is the tick of the next capture.
+    /// The tick of a recording's next capture: the number of captures so far after the schedule after which it is captured.
     #[must_use]
-    pub fn tick(&self) -> i64 {
-        self.0.next_tick
+    pub fn tick<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<i64> {
+        let slot = self.slot(recording.into())?;
+        Some(self.0.points[slot.point].next_tick)
+    }
+
+    /// When a recording is captured and when its actions are read. `None` until it has its first player.
+    ///
+    /// ```
+    /// # use bevy_ecs::prelude::*;
+    /// # use bevy_experience::prelude::*;
+    /// fn show(experience: Res<Experience>) {
+    ///     if let Some(timing) = experience.timing("fighter") {
+    ///         println!("{timing}");
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn timing<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<&RecordingTiming> {
+        self.slot(recording.into())?.timing.as_ref()
     }
 
     /// The names of the recordings, in the order in which they were added.

@@ -2,6 +2,7 @@
 
 use super::{
     LiveSettings,
+    schedules::Loop,
     state::{RecorderState, RecordingSlot},
 };
 use experience_buffer::Overflow;
@@ -12,7 +13,6 @@ use web_time::Instant;
 impl RecorderState {
     /// Starts the exporter thread with the sinks of all recordings.
     pub(super) fn start_exporter(&mut self) {
-        let tick_rate = self.tick_clock.first_rate();
         let mut exports = Vec::new();
         let mut shortest = usize::MAX;
         for slot in &mut self.slots {
@@ -31,7 +31,11 @@ impl RecorderState {
                 info: RecordingInfo {
                     schema: recorder.schema().clone(),
                     run: self.run,
-                    tick_rate,
+                    tick_rate: if slot.expected_loop == Loop::Fixed {
+                        self.points[slot.point].tick_clock.first_rate()
+                    } else {
+                        None
+                    },
                     started: self.started,
                     buffers: recorder.buffer_folder().and_then(|folder| absolute(folder).ok()),
                 },

@@ -35,10 +35,23 @@ pub(super) fn trigger_ends(world: &mut World) {
     }
 }
 
+/// The ends of players that are captured now. `None` if there are none.
 fn take_ends(world: &mut World) -> Option<Vec<EpisodeEnded>> {
-    let mut experience = world.get_resource_mut::<Experience>()?;
-    let ends = &mut experience.state_mut().ends_at_capture;
-    (!ends.is_empty()).then(|| core::mem::take(ends))
+    let state = world.get_resource::<Experience>()?.state();
+    if state.ends_at_capture.is_empty() {
+        return None;
+    }
+    let is_captured = |end: &EpisodeEnded| {
+        let mut reached = state.slots.iter().filter(|slot| state.is_reached(slot.point));
+        world
+            .get_entity(end.entity)
+            .is_ok_and(|player| reached.any(|slot| player.contains_id(slot.recorder.marker())))
+    };
+    let exists = |end: &EpisodeEnded| world.get_entity(end.entity).is_ok();
+    let ends = state.ends_at_capture.iter().filter(|end| exists(end));
+    let (now, later): (Vec<_>, Vec<_>) = ends.cloned().partition(is_captured);
+    world.resource_mut::<Experience>().state_mut().ends_at_capture = later;
+    (!now.is_empty()).then_some(now)
 }
 
 /// Whether the game has systems in [`ExperienceSystems::Stage`]. `None` while they run.

@@ -58,17 +58,18 @@ impl Drop for TakenSlots<'_> {
     }
 }
 
-fn is_between_ticks(world: &DeferredWorld) -> bool {
+/// Whether no tick has begun since the last capture at a point.
+fn is_between_ticks(world: &DeferredWorld, point: usize) -> bool {
     let experience = world.get_resource::<Experience>();
-    experience.is_some_and(|experience| experience.state().is_between_ticks())
+    experience.is_some_and(|experience| experience.state().is_between_ticks(point))
 }
 
 fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
-    let request = EndRequest {
+    let mut request = EndRequest {
         entity: end.entity,
         outcome: end.outcome,
         reason: end.reason.clone(),
-        between_ticks: is_between_ticks(&world),
+        between_ticks: false,
     };
     let mut ended = false;
     let mut waits_for_capture = false;
@@ -84,6 +85,7 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
             if end.recording.is_some_and(|only| only != slot.recorder.name()) {
                 continue;
             }
+            request.between_ticks = is_between_ticks(world, slot.point);
             let staged = slot.recorder.stage_end(world, &request);
             is_player |= staged != EndDisposition::NotAPlayer;
             // Players that are not recorded also get `EpisodeEnded`, so that the game resets them.
@@ -176,13 +178,13 @@ fn opt_out(opt_out: On<Add, DoNotRecord>, mut world: DeferredWorld) {
 
 fn leave<P: Component>(entity: Entity, world: DeferredWorld) {
     let marker = component_id::<P>(&world);
-    let between_ticks = is_between_ticks(&world);
     let Some(mut taken) = TakenSlots::new(world) else {
         return;
     };
     let TakenSlots { world, slots } = &mut taken;
     for slot in slots {
         if Some(slot.recorder.marker()) == marker {
+            let between_ticks = is_between_ticks(world, slot.point);
             slot.recorder.stage_leave(world, entity, between_ticks);
             slot.remember_team(world, entity);
         }

@@ -1,15 +1,21 @@
 //! Plugin state behind the resource [`Experience`](super::Experience): recordings, capture clock and exporter.
 
 use super::{
-    ExperiencePlugin, PauseReason, RecordingId, capture_check::CaptureCheck, given_rewards::DepartedTeams, rewards,
-    tick_clock::TickClock,
+    ExperiencePlugin, PauseReason, RecordingId,
+    capture_check::CaptureCheck,
+    capture_point::{self, CapturePoint},
+    given_rewards::DepartedTeams,
+    rewards,
+    schedules::{Loop, LoopOrders},
+    timing::{ChangeWatch, RecordingTiming, SystemAccesses, TimingBasis},
 };
 use crate::{
     episode::{CaptureTime, EpisodeEnded, Recorder},
     player::Reward,
-    recording::MemoryEstimate,
+    recording::{GivenTiming, MemoryEstimate},
 };
 use bevy_ecs::{
+    change_detection::Tick,
     component::{Component, ComponentId},
     entity::Entity,
     query::QueryState,
@@ -33,7 +39,18 @@ pub(super) struct RecordingSlot {
     pub(super) estimate: MemoryEstimate,
     /// Empty after the exporter has started.
     pub(super) sinks: SyncCell<Vec<Box<dyn Sink>>>,
+    /// The index of the point at which it is captured.
+    pub(super) point: usize,
     pub(super) read_actions_after: Option<InternedScheduleLabel>,
+    /// The loop of its captures, as far as is known.
+    pub(super) expected_loop: Loop,
+    /// The schedules that the recording names.
+    pub(super) given: GivenTiming,
+    /// `None` until the recording has its first player.
+    pub(super) timing: Option<RecordingTiming>,
+    /// `None` until then, and for captures that the game runs itself.
+    pub(super) basis: Option<TimingBasis>,
+    pub(super) watch: ChangeWatch,
     /// Whether [`Reward`] is a required component of the marker.
     pub(super) marker_requires_reward: bool,
     /// The teams of players that have left, if the recording names the component of a team.
@@ -51,9 +68,7 @@ pub(super) struct RecorderState {
     /// Why all recordings are paused.
     pub(super) pause: Option<PauseReason>,
     /// Set by the first capture: no recording can be added afterwards.
-    frozen: bool,
-    /// Whether captures belong to the fixed loop.
-    pub(super) captures_fixed: bool,
+    pub(super) frozen: bool,
     pub(super) run: RunId,
     pub(super) started: SystemTime,
     pub(super) settings: ExportSettings,
@@ -64,13 +79,24 @@ pub(super) struct RecorderState {
     /// The memory budget of the buffers of all recordings.
     pub(super) budget: Arc<Budget>,
     pub(super) exporter: Option<Exporter>,
-    /// The tick of the next capture.
-    pub(super) next_tick: i64,
-    /// Elapsed seconds of `Time` at the first capture.
-    epoch: f64,
-    pub(super) tick_clock: TickClock,
-    /// Whether a tick has begun since the last capture.
-    in_tick: bool,
+    /// The default points, and those of the schedules that recordings name.
+    pub(super) points: Vec<CapturePoint>,
+    /// The point whose recordings are being captured. `None` while the game runs `ExperienceCapture`.
+    pub(super) reached_point: Option<usize>,
+    /// The labels that the plugin has placed in the loops.
+    pub(super) placed_labels: Vec<InternedScheduleLabel>,
+    /// The schedules of the game in the loops.
+    pub(super) orders: LoopOrders,
+    /// What the systems of the game access.
+    pub(super) accesses: SystemAccesses,
+    /// The change tick until which the changes of players are counted.
+    pub(super) watched_until: Option<Tick>,
+    /// The game has run `ExperienceTick`.
+    pub(super) has_own_ticks: bool,
+    /// The number of captures at all points.
+    captures: u64,
+    /// Elapsed seconds of `Time` at the first tick.
+    pub(super) epoch: Option<f64>,
     /// The ends whose final observation the next capture reads, before it triggers these events.
     pub(super) ends_at_capture: Vec<EpisodeEnded>,
     /// The game has systems in `ExperienceSystems::Stage`, as far as is known.
@@ -93,7 +119,6 @@ impl RecorderState {
             closed: false,
             pause: None,
             frozen: false,
-            captures_fixed: false,
             run: plugin.run.unwrap_or_else(RunId::random),
             started: SystemTime::now(),
             settings: plugin.export.clone(),
@@ -101,10 +126,15 @@ impl RecorderState {
             episodes: Arc::default(),
             budget: Budget::new(plugin.memory_budget),
             exporter: None,
-            next_tick: 0,
-            epoch: 0.0,
-            tick_clock: TickClock::default(),
-            in_tick: true,
+            points: capture_point::default_points(),
+            reached_point: None,
+            placed_labels: Vec::new(),
+            orders: LoopOrders::default(),
+            accesses: SystemAccesses::default(),
+            watched_until: None,
+            has_own_ticks: false,
+            captures: 0,
+            epoch: None,
             ends_at_capture: Vec::new(),
             has_stage_systems: false,
             captures_until_wake: 0,
@@ -114,17 +144,12 @@ impl RecorderState {
             warned_stray_decision: false,
             warned_stray_reward: false,
             warned_reward_recording: false,
-            capture_check: CaptureCheck::new(plugin.capture_after),
+            capture_check: CaptureCheck::default(),
         }
     }
 
     pub(super) fn is_frozen(&self) -> bool {
         self.frozen
-    }
-
-    /// Whether no tick has begun since the last capture.
-    pub(super) fn is_between_ticks(&self) -> bool {
-        !self.in_tick
     }
 
     pub(super) fn recording(&self, id: RecordingId) -> Option<&RecordingSlot> {
@@ -144,55 +169,70 @@ impl RecorderState {
     /// Fixes the recordings at the first capture, and starts the exporter.
     fn freeze(&mut self, world: &mut World) {
         self.frozen = true;
-        self.epoch = elapsed(world);
         self.started = SystemTime::now();
         self.rewards = Some(QueryState::new(world));
+        for point in 0..self.points.len() {
+            // Points that have had no tick yet.
+            self.note_tick_duration(world, point);
+        }
         if self.enabled {
             self.start_exporter();
         }
     }
 
-    /// One capture: reads all players, closes transitions, and clears rewards.
+    /// One capture of the recordings of a point: reads all players, closes transitions, and clears rewards.
     pub(super) fn capture(&mut self, world: &mut World) {
-        self.note_tick_duration(world);
+        for point in 0..self.points.len() {
+            if self.is_reached(point) {
+                // Before the exporter starts, which takes the tick rate.
+                self.note_tick_duration(world, point);
+            }
+        }
         if !self.frozen {
             self.freeze(world);
         }
         self.wait_for_free_rows();
-        let clock = self.time(world);
-        for slot in &mut self.slots {
+        self.epoch.get_or_insert_with(|| elapsed(world));
+        for index in 0..self.slots.len() {
+            let is_reached = self.is_reached(self.slots[index].point);
+            let slot = &mut self.slots[index];
+            if !is_reached {
+                // The rewards are about to be cleared.
+                slot.recorder.credit_rewards(world);
+                continue;
+            }
             let storage_full = match (&self.exporter, slot.export_index) {
                 (Some(exporter), Some(index)) => exporter.is_storage_full(index),
                 _ => false,
             };
             slot.recorder
                 .set_paused(storage_full || self.pause.is_some() || slot.pause.is_some());
-            slot.recorder.capture(world, clock);
+            let time = time(&self.points[slot.point], self.epoch, world);
+            slot.recorder.capture(world, time);
         }
         if self.slots.iter().any(|slot| slot.recorder.trusts_change_ticks()) {
             // Later writes must have newer ticks than the values read by this capture.
             world.increment_change_tick();
         }
+        self.captures += 1;
         if let Some(rewards) = &mut self.rewards {
             // Often at first, and about every two seconds later.
-            let captures = self.next_tick as u64 + 1;
-            if self.enabled && (captures.is_power_of_two() || captures.is_multiple_of(128)) {
+            if self.enabled && (self.captures.is_power_of_two() || self.captures.is_multiple_of(128)) {
                 let exists = |name: &str| self.slots.iter().any(|slot| slot.recorder.name() == name);
                 rewards::check_recordings(rewards, world, exists, &mut self.warned_reward_recording);
             }
             rewards::clear(rewards, world);
         }
-        self.next_tick += 1;
-        self.in_tick = false;
+        for index in 0..self.points.len() {
+            if self.is_reached(index) {
+                self.note_tick(world, index);
+            }
+        }
     }
 
-    /// The time of the next capture, as of now.
-    pub(super) fn time(&self, world: &World) -> CaptureTime {
-        CaptureTime {
-            tick: self.next_tick,
-            // The clock starts at the first capture.
-            timestamp: if self.frozen { elapsed(world) - self.epoch } else { 0.0 },
-        }
+    /// The time of the next capture at a point, as of now.
+    pub(super) fn time(&self, world: &World, point: usize) -> CaptureTime {
+        time(&self.points[point], self.epoch, world)
     }
 
     /// Reads the actions of recordings that read them right after `schedule`.
@@ -204,16 +244,26 @@ impl RecorderState {
         }
     }
 
-    /// Begins a tick. Rewards from now on do not belong to episodes that ended since the last capture.
-    pub(super) fn begin_tick(&mut self, world: &mut World) {
-        self.in_tick = true;
-        let slots = self.slots.iter();
+    /// Begins a tick of a loop. `parent` is `None` for captures that the game runs itself. Rewards from now on do not belong to
+    /// episodes that ended since the last capture.
+    pub(super) fn begin_tick(&mut self, world: &mut World, parent: Option<Loop>) {
+        self.has_own_ticks |= parent.is_none();
+        let points = &mut self.points;
+        for point in points.iter_mut().filter(|point| point.parent_loop == parent) {
+            point.in_tick = true;
+        }
+        let begins = |slot: &&RecordingSlot| points[slot.point].parent_loop == parent;
+        let slots = self.slots.iter().filter(begins);
         let mut ended: Vec<Entity> = slots.flat_map(|slot| slot.recorder.ended_between_ticks()).collect();
         ended.sort_unstable();
         ended.dedup();
         for player in ended {
             for slot in &mut self.slots {
-                slot.recorder.seal_rewards(world, player);
+                if points[slot.point].parent_loop == parent {
+                    slot.recorder.seal_rewards(world, player);
+                } else {
+                    slot.recorder.credit_now(world, player);
+                }
             }
             rewards::clear_player(player, world);
         }
@@ -241,7 +291,15 @@ impl Drop for RecorderState {
     }
 }
 
-fn elapsed(world: &World) -> f64 {
+/// The time of the next capture at a point, as of now. The clock starts at `epoch`, the first tick.
+fn time(point: &CapturePoint, epoch: Option<f64>, world: &World) -> CaptureTime {
+    CaptureTime {
+        tick: point.next_tick,
+        timestamp: epoch.map_or(0.0, |epoch| elapsed(world) - epoch),
+    }
+}
+
+pub(super) fn elapsed(world: &World) -> f64 {
     world.get_resource::<Time>().map_or(0.0, Time::elapsed_secs_f64)
 }
 

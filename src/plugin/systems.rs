@@ -5,7 +5,11 @@
 //! Inserting rewards and triggering events, which can run observers, happen outside of them.
 
 use super::{
-    LiveSettings, capture_check, events, experience::Experience, final_observations, rewards, state::RecorderState,
+    LiveSettings, capture_check, events,
+    experience::Experience,
+    final_observations, rewards,
+    schedules::{ExperienceCapture, Loop},
+    state::RecorderState,
 };
 use bevy_app::AppExit;
 use bevy_ecs::{
@@ -20,8 +24,45 @@ pub(super) fn recorder_scope<R>(world: &mut World, f: impl FnOnce(&mut World, &m
     world.try_resource_scope(|world, mut experience: Mut<Experience>| f(world, experience.state_mut()))
 }
 
-pub(super) fn begin_tick(world: &mut World) {
-    recorder_scope(world, |world, state| state.begin_tick(world));
+/// The system that begins a tick of a loop, or of the recordings whose captures the game runs.
+pub(super) fn begin_tick(parent: Option<Loop>) -> impl FnMut(&mut World) + Send + Sync + 'static {
+    move |world| {
+        recorder_scope(world, |world, state| {
+            match parent {
+                // Writes between two frames belong to no loop.
+                Some(Loop::Main) => state.watch_changes(world, None),
+                Some(Loop::Fixed) => state.watch_changes(world, Some(Loop::Main)),
+                None => {}
+            }
+            state.begin_tick(world, parent);
+        });
+    }
+}
+
+/// The system that runs [`ExperienceCapture`] after `schedule`, if there are recordings to capture.
+pub(super) fn capture_after(schedule: InternedScheduleLabel) -> impl FnMut(&mut World) + Send + Sync + 'static {
+    move |world| {
+        let needs_timing = recorder_scope(world, |world, state| {
+            if let Some(parent) = Loop::ending_with(schedule) {
+                state.watch_changes(world, Some(parent));
+                state.verify_timings(world);
+                if parent == Loop::Main {
+                    state.count_watched_frame(world);
+                }
+            }
+            let needs_timing = state.needs_timing(world, schedule);
+            needs_timing.then(|| (state.accesses.clone(), state.orders.all()))
+        });
+        if let Some((accesses, schedules)) = needs_timing.flatten() {
+            // Builds schedules of the game, which runs code of the game.
+            accesses.collect(world, &schedules);
+            recorder_scope(world, |world, state| state.choose_timings(world));
+        }
+        if recorder_scope(world, |_, state| state.reach(schedule)) == Some(true) {
+            let _ = world.try_run_schedule(ExperienceCapture);
+            recorder_scope(world, |_, state| state.reached_point = None);
+        }
+    }
 }
 
 pub(super) fn capture(world: &mut World) {

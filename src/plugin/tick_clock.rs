@@ -1,6 +1,6 @@
 //! Clock of the ticks: how long a tick of the fixed loop lasts, and when the game changed that.
 
-use super::state::RecorderState;
+use super::{schedules::Loop, state::RecorderState};
 use bevy_ecs::world::World;
 use bevy_time::{Fixed, Time};
 use core::time::Duration;
@@ -21,6 +21,11 @@ impl TickClock {
         Some(self.rates.first()?.ticks_per_second)
     }
 
+    /// The rates so far.
+    pub(super) fn rates(&self) -> &[TickRate] {
+        &self.rates
+    }
+
     /// Notes that the tick before the capture of `tick` lasted for `duration`. Returns whether that is a change.
     fn note(&mut self, tick: i64, duration: Duration) -> bool {
         if self.last == Some(duration) {
@@ -39,18 +44,20 @@ impl TickClock {
 }
 
 impl RecorderState {
-    /// Notes how long the tick of this capture lasted, if captures belong to the fixed loop.
-    pub(super) fn note_tick_duration(&mut self, world: &World) {
-        let Some(time) = world.get_resource::<Time<Fixed>>().filter(|_| self.captures_fixed) else {
+    /// Notes how long the tick of a capture at `point` lasted, if the point belongs to the fixed loop.
+    pub(super) fn note_tick_duration(&mut self, world: &World, index: usize) {
+        let point = &mut self.points[index];
+        let is_fixed = point.parent_loop == Some(Loop::Fixed);
+        let Some(time) = world.get_resource::<Time<Fixed>>().filter(|_| is_fixed) else {
             return;
         };
         // The delta is that of this tick, though a system of the tick may have set the timestep of the next.
         let delta = Some(time.delta()).filter(|delta| !delta.is_zero());
         let duration = delta.unwrap_or_else(|| time.timestep());
-        if !self.tick_clock.note(self.next_tick, duration) {
+        if !point.tick_clock.note(point.next_tick, duration) {
             return;
         }
-        let rates = &self.tick_clock.rates;
+        let rates = &point.tick_clock.rates;
         if let [.., before, after] = &rates[..]
             && rates.len() == 2
         {
@@ -62,7 +69,7 @@ impl RecorderState {
                 after.from_tick
             );
         }
-        for slot in &self.slots {
+        for slot in self.slots.iter().filter(|slot| slot.point == index) {
             slot.recorder.counters().set_tick_rates(rates);
         }
     }

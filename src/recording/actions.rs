@@ -1,11 +1,11 @@
-//! Methods of [`Recording`] that declare the action, its mask, the info recorded with it, and when they are read.
+//! Methods of [`Recording`] that declare the action, its mask, the info recorded with it, and how long a decision lasts.
 
 use super::{
     Recording,
     sources::{custom_plan, fields_plan},
 };
 use crate::{capture::RowPart, episode::DecisionTick, reflect::root_name};
-use bevy_ecs::{component::Component, schedule::ScheduleLabel};
+use bevy_ecs::component::Component;
 use bevy_reflect::{Reflect, TypeInfo, Typed};
 use experience_core::schema::{Column, DType, Space};
 
@@ -49,14 +49,6 @@ impl<P: Component> Recording<P> {
                     bytes.copy_from_slice(&choose(value).to_ne_bytes());
                 }));
         })
-    }
-
-    /// Reads actions and info right after `schedule` instead of at capture. For games that clear the intent when they
-    /// consume it, or write the next one before the capture.
-    ///
-    /// `schedule` is a schedule of the main loop or the fixed loop, such as `FixedPreUpdate`.
-    pub fn read_actions_after(self, schedule: impl ScheduleLabel) -> Self {
-        self.edit(|spec| spec.read_actions_after = Some(schedule.intern()))
     }
 
     /// Records which choices of the discrete action are valid: every leaf of `T` is a `bool`, in the order of the

@@ -1,7 +1,7 @@
 //! Recording set-up: validates a recording, lays out its rows, and builds the sources and the recorder.
 
 use super::{
-    EpisodeRules, RecordingSpec,
+    EpisodeRules, GivenTiming, RecordingSpec,
     error::SetupError,
     images::check_shapes,
     memory_estimate::MemoryEstimate,
@@ -12,7 +12,7 @@ use crate::{
     episode::{CaptureRules, DecisionTick, RecordMode, Recorder, RecorderParts},
     plugin::TeamPlan,
 };
-use bevy_ecs::{component::ComponentId, schedule::InternedScheduleLabel, world::World};
+use bevy_ecs::{component::ComponentId, world::World};
 use core::sync::atomic::AtomicU32;
 use experience_buffer::{Budget, PlayerBuffers};
 use experience_core::{
@@ -39,7 +39,7 @@ pub(crate) struct BuildContext {
 pub(crate) struct BuiltRecording {
     pub(crate) recorder: Recorder,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
-    pub(crate) read_actions_after: Option<InternedScheduleLabel>,
+    pub(crate) timing: GivenTiming,
     pub(crate) team: Option<TeamPlan>,
     pub(crate) estimate: MemoryEstimate,
 }
@@ -51,6 +51,7 @@ impl RecordingSpec {
     /// When a setting is invalid, the memory budget is exceeded, or a sink rejects the schema.
     pub(crate) fn build(self, world: &mut World, context: BuildContext) -> Result<BuiltRecording, SetupError> {
         let rules = self.rules();
+        let timing = self.given_timing();
         let recording = self.name;
         if recording.is_empty() {
             return Err(SetupError::NoName);
@@ -185,7 +186,7 @@ impl RecordingSpec {
         Ok(BuiltRecording {
             recorder,
             sinks,
-            read_actions_after: self.read_actions_after,
+            timing,
             team: self.team,
             estimate,
         })

@@ -113,9 +113,9 @@ fn timestamps_count_the_time_of_the_game_not_that_of_the_wall() {
     test.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::from_secs(1)));
     let mut captures = Vec::new();
     let mut frame = |test: &mut TestApp| {
-        let before = experience(test).tick();
+        let before = experience(test).tick("player").unwrap();
         test.update();
-        captures.push(experience(test).tick() - before);
+        captures.push(experience(test).tick("player").unwrap() - before);
     };
     virtual_time(&mut test, |_| {});
     frame(&mut test);

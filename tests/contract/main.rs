@@ -26,6 +26,7 @@ mod non_interference;
 mod observations;
 mod parallel_capture;
 mod pausing;
+mod placement;
 mod players;
 mod reentrancy;
 mod saved_worlds;

@@ -49,11 +49,12 @@ fn assert_warning(log: &LogLines, parts: &[&str]) {
 }
 
 fn custom_capture() -> TestApp {
-    let mut test = TestApp::with_plugin(ExperiencePlugin {
-        capture_after: Simulation.intern(),
-        ..Default::default()
-    });
-    test.record(Recording::<Player>::new("player").observe::<Age>());
+    let mut test = TestApp::new();
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .capture_after(Simulation),
+    );
     test
 }
 
@@ -115,6 +116,7 @@ fn a_fixed_loop_that_does_not_run_is_reported() {
         app.add_recording(
             Recording::<Player>::new("player")
                 .observe::<Age>()
+                .capture_after(FixedLast)
                 .sink(MemorySink::default()),
         );
         app.world_mut().spawn((Player, Age(0.0)));
@@ -213,12 +215,8 @@ fn a_mask_of_another_length_than_the_action_is_reported_at_set_up() {
 #[test]
 fn actions_that_are_read_after_the_capture_are_reported_at_set_up() {
     let log = log(|| {
-        let mut test = TestApp::with_plugin(ExperiencePlugin {
-            capture_after: FixedUpdate.intern(),
-            ..Default::default()
-        });
         let recording = || Recording::<Player>::new("player").observe::<Age>().act::<Choice>();
-        test.record(recording().read_actions_after(FixedLast));
+        TestApp::new().record(recording().capture_after(FixedUpdate).read_actions_after(FixedLast));
         TestApp::new().record(recording().read_actions_after(FixedUpdate));
     });
     assert_warning(&log, &["`FixedLast`", "`read_actions_after`"]);

@@ -5,8 +5,8 @@ use crate::{
     support::Choice,
 };
 use bevy_app::prelude::*;
-use bevy_ecs::prelude::*;
-use bevy_experience::{prelude::*, test_app::TestApp, transition::Transition};
+use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
+use bevy_experience::{plugin::ExperienceTick, prelude::*, test_app::TestApp, transition::Transition};
 
 fn grow(mut players: Query<(&mut Age, &mut Choice)>) {
     for (mut age, mut choice) in &mut players {
@@ -32,7 +32,7 @@ fn a_frame_with_0_1_or_3_fixed_ticks_has_as_many_captures() {
     let mut test = play(recording());
     for (ticks, captures) in [(1, 1), (0, 1), (3, 4), (0, 4), (1, 5)] {
         test.frame(ticks);
-        assert_eq!(test.world().resource::<Experience>().tick(), captures);
+        assert_eq!(test.world().resource::<Experience>().tick("player"), Some(captures));
     }
     let episode = &test.finish()[0];
     assert_eq!(episode.len(), 4);
@@ -176,12 +176,8 @@ fn timestamps_are_seconds_of_game_time() {
 
 #[test]
 fn capture_can_follow_a_per_frame_schedule() {
-    use bevy_ecs::schedule::ScheduleLabel;
-    let mut test = TestApp::with_plugin(ExperiencePlugin {
-        capture_after: Last.intern(),
-        ..Default::default()
-    });
-    test.record(recording());
+    let mut test = TestApp::new();
+    test.record(recording().capture_after(Last));
     test.add_systems(Update, grow);
     test.world_mut().spawn((Player, Age(0.0), Choice(0.0)));
     for ticks in [0, 2, 0, 1] {
@@ -211,4 +207,46 @@ fn actions_can_be_read_after_a_per_frame_schedule() {
         .collect();
     // `grow` overwrites the action after it was read.
     assert_eq!(actions, [2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn a_game_that_runs_captures_itself_ends_episodes_at_the_true_final_observation() {
+    #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    struct Simulation;
+    fn end(mut commands: Commands, players: Query<(Entity, &Age)>) {
+        for (player, age) in &players {
+            if age.0 == 4.0 {
+                commands.trigger(EndEpisode::terminated(player, "goal"));
+            }
+        }
+    }
+    for runs_ticks in [false, true] {
+        let mut test = TestApp::new();
+        test.record(recording().capture_after(Simulation));
+        test.add_systems(Simulation, (grow, end).chain());
+        let player = test.world_mut().spawn((Player, Age(0.0), Choice(0.0))).id();
+        for _ in 0..6 {
+            if runs_ticks {
+                test.world_mut().run_schedule(ExperienceTick);
+            }
+            test.world_mut().run_schedule(Simulation);
+            test.world_mut().run_schedule(ExperienceCapture);
+        }
+        if runs_ticks {
+            // Between two ticks: no tick led to it.
+            test.world_mut().trigger(EndEpisode::terminated(player, "late"));
+        }
+        let timing = test.world().resource::<Experience>().tick("player");
+        assert_eq!(timing, Some(6));
+        let episodes = test.finish();
+        let last = episodes[0].transitions().last().unwrap();
+        assert_eq!(
+            (episodes[0].len(), last.next_observation()[0]),
+            (3, 4.0),
+            "{runs_ticks}"
+        );
+        assert!(last.terminated());
+        assert_eq!(episodes[1].len(), 2);
+        assert_eq!(episodes[1].transition(1).terminated(), runs_ticks);
+    }
 }

@@ -18,6 +18,11 @@ impl LogLines {
         tracing::subscriber::with_default(self.clone(), f)
     }
 
+    /// All lines.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
     /// The lines with the level WARN or ERROR.
     pub fn warnings(&self) -> Vec<String> {
         let lines = self.0.lock().unwrap();

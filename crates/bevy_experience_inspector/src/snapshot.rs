@@ -69,7 +69,7 @@ impl RecordingSnapshot {
         Some(Self {
             name: name.to_owned(),
             schema,
-            tick: experience.tick(),
+            tick: experience.tick(name).unwrap_or_default(),
             progress,
             pause: experience.pause_reason(name),
             all_paused,

@@ -174,11 +174,10 @@ mod tests {
     use super::*;
 
     fn profile(returns: &[f64]) -> Profile {
-        Profile {
-            returns: returns.to_vec(),
-            lengths: vec![7; returns.len()],
-            ..Profile::default()
-        }
+        let mut profile = Profile::default();
+        profile.returns = returns.to_vec();
+        profile.lengths = vec![7; returns.len()];
+        profile
     }
 
     fn pixels(image: &[u8], color: RGBColor) -> usize {

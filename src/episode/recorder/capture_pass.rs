@@ -43,6 +43,12 @@ impl CapturePass {
         }
     }
 
+    /// The rules have changed.
+    pub(super) fn update_rules(&mut self, context: &RecordingContext, is_recording: bool) {
+        self.fast_path = FastPath::new(context, is_recording);
+        self.fast_path_scratch = self.fast_path.scratch();
+    }
+
     /// A player joined or left, which may have moved a slot.
     pub(super) fn mark_slot_moved(&mut self) {
         self.parallel.mark_slot_moved();
@@ -87,6 +93,7 @@ impl Recorder {
             reward_terms,
             capture_count,
             joining,
+            has_credited_rewards,
             ..
         } = self;
         let CapturePass {
@@ -96,7 +103,7 @@ impl Recorder {
             last_read_tick,
         } = capture_pass;
         let (context, capture) = (&*context, *capture_count);
-        let uses_fast_path = fast_path.applies(context);
+        let uses_fast_path = fast_path.applies(context) && !*has_credited_rewards;
         let mut slow_path = SlowPath {
             world,
             context,

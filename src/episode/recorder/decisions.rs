@@ -30,6 +30,7 @@ impl Recorder {
         let reward = world.get::<Reward>(entity);
         if let Some(slot) = self.players.get_mut(entity) {
             self.reward_terms.credit(reward, slot, &self.context);
+            self.has_credited_rewards = true;
         } else if reward.is_some_and(|reward| !reward.is_zero()) && self.is_recording() && self.finds(world, entity) {
             self.context.counters.orphaned_rewards.add(1);
         }

@@ -180,12 +180,24 @@ impl Recorder {
             .map(|slot| slot.entity)
     }
 
+    /// Credits the rewards given until now, before a capture of other recordings clears them.
+    pub(crate) fn credit_rewards(&mut self, world: &World) {
+        for slot in self.players.slots_mut() {
+            let reward = world.get::<Reward>(slot.entity).filter(|reward| !reward.is_zero());
+            if reward.is_some() {
+                self.reward_terms.credit(reward, slot, &self.context);
+                self.has_credited_rewards = true;
+            }
+        }
+    }
+
     /// A tick begins: credits `entity`'s rewards until now. If its episode ended before the tick, rewards given from
     /// now on do not belong to that episode.
     pub(crate) fn seal_rewards(&mut self, world: &World, entity: Entity) {
         if let Some(slot) = self.players.get_mut(entity) {
             self.reward_terms
                 .credit(world.get::<Reward>(entity), slot, &self.context);
+            self.has_credited_rewards = true;
             slot.seal_rewards(&self.context.rules);
         }
     }

@@ -53,10 +53,31 @@ pub(super) fn draw_fixed_settings(world: &World, ui: &mut Ui, snapshot: &Recordi
         format::duration(export.retry.patience)
     );
     rows.push(("Journal", journal, EXPORT_THREADS));
+    rows.extend(timing_rows(experience, snapshot));
     rows.push(("Retries of a failed sink", retry, EXPORT_THREADS));
     draw_grid(ui, "fixed settings", &rows);
     ui.add_space(10.0);
     draw_current_state(experience, ui, snapshot);
+}
+
+/// When the recording is captured and its actions are read, and why.
+fn timing_rows(experience: &Experience, snapshot: &RecordingSnapshot) -> Vec<(&'static str, String, &'static str)> {
+    let Some(timing) = experience.timing(&*snapshot.name) else {
+        return vec![("Captured", "when there is a player".to_owned(), "")];
+    };
+    let note = |is_given| if is_given { "given by the recording" } else { "chosen" };
+    let read = timing
+        .read_actions_after
+        .map_or_else(|| "at the capture".to_owned(), |schedule| format!("after {schedule:?}"));
+    vec![
+        (
+            "Captured",
+            format!("after {:?}", timing.capture_after),
+            note(timing.is_capture_given),
+        ),
+        ("Actions read", read, note(timing.is_read_given)),
+        ("Because", timing.reason.clone(), ""),
+    ]
 }
 
 fn draw_current_state(experience: &Experience, ui: &mut Ui, snapshot: &RecordingSnapshot) {
@@ -66,7 +87,7 @@ fn draw_current_state(experience: &Experience, ui: &mut Ui, snapshot: &Recording
     let rows = [
         ("Rows waiting for export", format::count(stats.len as u64), ""),
         ("Memory of all buffers", format::bytes(stats.memory.total()), ""),
-        ("Captures", format::count(experience.tick().unsigned_abs()), ""),
+        ("Captures", format::count(snapshot.tick.unsigned_abs()), ""),
         ("Run", run, ""),
     ];
     draw_grid(ui, "current state", &rows);

@@ -110,6 +110,7 @@ fn fixed_settings_show_why_they_are_fixed() {
     let mut panel = settings_tab(ExportSettings::default());
     assert!(panel.shows("Fixed at the first capture"));
     assert!(panel.shows("a buffer is created when its player joins"));
+    assert!(panel.shows("Captured") && panel.shows("after FixedLast"));
     assert!(panel.shows("Memory budget of all buffers") && panel.shows("1.00 GiB"));
     panel.test.world_mut().remove_resource::<LiveSettings>();
     panel.frames(2);

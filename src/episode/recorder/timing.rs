@@ -1,0 +1,47 @@
+//! What the choice of a recording's timing needs of its recorder, and what it changes.
+
+use super::Recorder;
+use crate::capture::RowDependency;
+use bevy_ecs::{archetype::Archetype, component::ComponentId, entity::Entity, world::World};
+
+impl Recorder {
+    /// What the rows depend on.
+    pub(crate) fn row_dependencies(&self) -> impl Iterator<Item = RowDependency<'_>> {
+        self.encoder.dependencies()
+    }
+
+    /// The marker, and the components that a player needs to be recorded.
+    pub(crate) fn required_components(&self) -> impl Iterator<Item = ComponentId> {
+        let own = self.row_dependencies().filter(|dependency| dependency.is_own);
+        core::iter::once(self.marker).chain(own.map(|dependency| dependency.component))
+    }
+
+    /// The archetypes with players that can be recorded.
+    pub(crate) fn player_archetypes<'w>(&mut self, world: &'w World) -> impl Iterator<Item = &'w Archetype> {
+        self.encoder.player_archetypes(world)
+    }
+
+    /// The players that can be recorded.
+    pub(crate) fn players_in<'w>(&mut self, world: &'w World) -> impl Iterator<Item = Entity> {
+        self.encoder.players(world)
+    }
+
+    /// Whether actions are read before the capture: after a schedule that ends earlier in the tick.
+    pub(crate) fn set_reads_actions_early(&mut self, reads_actions_early: bool) {
+        self.context.rules.reads_actions_early = reads_actions_early;
+        self.capture_pass.update_rules(&self.context, self.enabled);
+        for slot in self.players.slots_mut() {
+            slot.update_rules(&self.context);
+        }
+    }
+
+    /// Discards the open episodes: their rows were captured at the wrong moment of the tick. The next capture begins new ones.
+    pub(crate) fn discard_open_episodes(&mut self) {
+        for slot in self.players.slots_mut() {
+            // A pending end is published as usual.
+            if !slot.has_pending_end() {
+                slot.discard_episode(&self.context);
+            }
+        }
+    }
+}
