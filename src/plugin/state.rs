@@ -1,8 +1,8 @@
 //! Plugin state behind the resource [`Experience`](super::Experience): recordings, capture clock and exporter.
 
 use super::{
-    ExperiencePlugin, PauseReason, RecordingId, capture_check::CaptureCheck, given_rewards::DepartedTeams, rewards,
-    tick_clock::TickClock,
+    ExperiencePlugin, PauseReason, RecordingId, SpeculativeTicks, capture_check::CaptureCheck,
+    given_rewards::DepartedTeams, rewards, tick_clock::TickClock,
 };
 use crate::{
     episode::{CaptureTime, EpisodeEnded, Recorder},
@@ -66,6 +66,8 @@ pub(super) struct RecorderState {
     pub(super) exporter: Option<Exporter>,
     /// The tick of the next capture.
     pub(super) next_tick: i64,
+    /// The tick of the recordings at which the game's count of speculative ticks is 0.
+    pub(super) first_speculative_tick: Option<i64>,
     /// Elapsed seconds of `Time` at the first capture.
     epoch: f64,
     pub(super) tick_clock: TickClock,
@@ -102,6 +104,7 @@ impl RecorderState {
             budget: Budget::new(plugin.memory_budget),
             exporter: None,
             next_tick: 0,
+            first_speculative_tick: None,
             epoch: 0.0,
             tick_clock: TickClock::default(),
             in_tick: true,
@@ -122,9 +125,10 @@ impl RecorderState {
         self.frozen
     }
 
-    /// Whether no tick has begun since the last capture.
+    /// Whether no tick has begun since the last capture. Not known if the game runs the captures itself: then each end belongs to a
+    /// tick.
     pub(super) fn is_between_ticks(&self) -> bool {
-        !self.in_tick
+        !self.in_tick && self.capture_check.is_placed
     }
 
     pub(super) fn recording(&self, id: RecordingId) -> Option<&RecordingSlot> {
@@ -158,16 +162,15 @@ impl RecorderState {
         if !self.frozen {
             self.freeze(world);
         }
-        self.wait_for_free_rows();
-        let clock = self.time(world);
-        for slot in &mut self.slots {
-            let storage_full = match (&self.exporter, slot.export_index) {
-                (Some(exporter), Some(index)) => exporter.is_storage_full(index),
-                _ => false,
-            };
-            slot.recorder
-                .set_paused(storage_full || self.pause.is_some() || slot.pause.is_some());
-            slot.recorder.capture(world, clock);
+        self.set_pauses();
+        if let Some(&ticks) = world.get_resource::<SpeculativeTicks>() {
+            self.capture_speculative(world, ticks);
+        } else {
+            self.wait_for_free_rows();
+            let clock = self.time(world);
+            for slot in &mut self.slots {
+                slot.recorder.capture(world, clock);
+            }
         }
         if self.slots.iter().any(|slot| slot.recorder.trusts_change_ticks()) {
             // Later writes must have newer ticks than the values read by this capture.
@@ -183,6 +186,18 @@ impl RecorderState {
         }
         self.next_tick += 1;
         self.in_tick = false;
+    }
+
+    /// Pauses and resumes recordings, from this capture on.
+    fn set_pauses(&mut self) {
+        for slot in &mut self.slots {
+            let storage_full = match (&self.exporter, slot.export_index) {
+                (Some(exporter), Some(index)) => exporter.is_storage_full(index),
+                _ => false,
+            };
+            slot.recorder
+                .set_paused(storage_full || self.pause.is_some() || slot.pause.is_some());
+        }
     }
 
     /// The time of the next capture, as of now.

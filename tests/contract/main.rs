@@ -27,6 +27,7 @@ mod parallel_capture;
 mod pausing;
 mod players;
 mod reentrancy;
+mod rollback;
 mod saved_worlds;
 mod setup_warnings;
 mod shared_pool;
