@@ -50,17 +50,14 @@ fn main() {
     for _ in 0..12 {
         app.update();
     }
-    app.world_mut()
-        .resource_mut::<Experience>()
-        .close(Duration::from_secs(10));
+    let mut experience = app.world_mut().resource_mut::<Experience>();
+    experience.close(Duration::from_secs(10));
 
     for transition in sink.episodes().iter().flat_map(Episode::transitions) {
         let (agent, action) = (transition.episode().info().agent_id, transition.action().next());
         let (sticks, next) = (transition.observation()[0], transition.next_observation()[0]);
-        println!(
-            "player {agent}: {sticks} sticks, action {action:?}, then {next}, reward {}",
-            transition.reward()
-        );
+        let reward = transition.reward();
+        println!("player {agent}: {sticks} sticks, action {action:?}, then {next}, reward {reward}");
     }
 }
 

@@ -180,8 +180,9 @@
 //! ```
 //! The next episode starts at the capture of the same tick, with the state after the reset. Where a dead player waits to
 //! respawn, [`EpisodeStart::OnEvent`](episode::EpisodeStart::OnEvent) starts it at a
-//! [`BeginEpisode`](episode::BeginEpisode) instead. For games that compute observations late in the tick and reset in a
-//! later one, there is [`FinalObservation::AtCapture`](episode::FinalObservation::AtCapture).
+//! [`BeginEpisode`](episode::BeginEpisode) instead. For games that end an episode before physics moves the player, or compute
+//! observations late in the tick, there is [`FinalObservation::AtCapture`](episode::FinalObservation::AtCapture), with the reset
+//! in an observer of `EpisodeEnded`.
 //!
 //! `terminated` means that the world ended the episode; `truncated` means that recording stopped while the world would have
 //! gone on. Trainers bootstrap only in the second case. A despawn during an episode truncates it (reason `left`), and so
@@ -323,6 +324,8 @@
 //! - **The dataset stays empty during play.** A shard appears when it is complete: when it is large or old enough, and at
 //!   the close. `DatasetSink::with_shard_age` makes that sooner.
 //! - **Every episode ends with `shutdown`.** No system triggers `EndEpisode`.
+//! - **Final observations repeat the ones before.** The episode is ended before the player moves, which the log says: set
+//!   [`FinalObservation::AtCapture`](episode::FinalObservation::AtCapture).
 //! - **Final observations look like first ones.** The player is reset too early: see [where to reset](#where-to-reset).
 //! - **Actions are zero, or one tick late or early.** The intent is cleared when it is consumed, or written early: see
 //!   [`read_actions_after`](recording::Recording::read_actions_after).
@@ -337,6 +340,7 @@
 //!   [`capacity`](buffer::BufferSettings::capacity).
 //! - **`orphaned_rewards` is not 0.** Rewards were added to a player between episodes, or before its first capture: players
 //!   join at the end of a tick, so rewards of the first tick follow no recorded observation.
+//!   [`reward_window`](recording::EpisodeRules::reward_window) counts rewards after the end of an episode to its last step.
 //! - **There is a folder `fighter@…`.** The columns differ from those in `fighter`, so the run has a folder of its own; the
 //!   log names the columns.
 //! - **Tests without a game.** [`test_app`] runs exactly one tick per update and returns the episodes.
@@ -443,7 +447,7 @@ pub mod prelude {
         player::{AgentId, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{
             Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
-            PauseReason, PlayerRef, RecordingId, SinkFailed,
+            PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
         },
         plugin_group::ExperiencePlugins,
         recording::{ColumnBounds, ColumnName, EpisodeRules, PlayerScaling, Recording},

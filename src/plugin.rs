@@ -16,6 +16,7 @@ mod refs;
 mod rewards;
 mod schedules;
 mod signal;
+mod speculative;
 mod state;
 mod systems;
 mod tick_clock;
@@ -30,6 +31,7 @@ pub use pause::PauseReason;
 pub use players::{LastEnd, PlayerError, PlayerState};
 pub use refs::{PlayerRef, RecordingId, RecordingRef};
 pub use schedules::{ExperienceCapture, ExperienceReadActions, ExperienceSystems, ExperienceTick};
+pub use speculative::SpeculativeTicks;
 pub use timing::RecordingTiming;
 
 use crate::{

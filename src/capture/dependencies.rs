@@ -54,7 +54,7 @@ impl RowEncoder {
     }
 
     /// The players that are recorded, in the order in which they are encoded.
-    pub(crate) fn players<'w>(&mut self, world: &'w World) -> impl Iterator<Item = Entity> {
+    pub(crate) fn players(&mut self, world: &World) -> impl Iterator<Item = Entity> {
         self.player_archetypes(world)
             .flat_map(|archetype| archetype.entities().iter().map(ArchetypeEntity::id))
     }

@@ -45,8 +45,8 @@ impl RequestDecision {
 
 /// The player has decided: the action of its step is read when this is applied.
 ///
-/// Optional. For games that clear the action when they consume it, or that write it before it is final, such as a cursor over
-/// a board. A game that triggers it does so for each decision of the recording: from the first one on, a decision without it
+/// Optional. For games that clear the action when they consume it, that write it before it is final, such as a cursor over a
+/// board, or that do not write an action that equals the last one. A game that triggers it does so for each decision of the recording: from the first one on, a decision without it
 /// counts as not made. If it is triggered twice in a step, the last one counts.
 #[derive(EntityEvent, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionMade {

@@ -74,16 +74,29 @@ impl PlayerTable {
 
     /// Changes the entry of an entity whose slot moves, unless a newer entity has reused the index.
     fn relocate(&mut self, entity: Entity, from: usize, to: usize) {
-        let current = &mut self.positions[entity.index_u32() as usize];
-        if *current == entry(from) {
-            *current = entry(to);
-        }
+        self.relocate_index(entity, from, entry(to));
     }
 
     /// Prefetches the slot at `position`, which may be out of bounds.
     #[inline(always)]
     pub(super) fn prefetch(&self, position: usize) {
         prefetch::line(self.slots.as_ptr().wrapping_add(position).cast());
+    }
+
+    /// The position of the slot of an agent that the game has restored on `entity`; `None` if it has no slot.
+    pub(super) fn rebind(&mut self, agent_id: i64, entity: Entity) -> Option<usize> {
+        let known = self.agent_entity(agent_id)?;
+        if known == entity {
+            return self.position(entity);
+        }
+        // Another entity can have the index of the one before.
+        let position = self.slots.iter().position(|slot| slot.agent_id == agent_id)?;
+        self.relocate_index(known, position, 0);
+        self.slots[position].entity = entity;
+        self.entities_by_agent.insert(agent_id, entity);
+        self.reserve_index(entity);
+        self.positions[entity.index_u32() as usize] = entry(position);
+        Some(position)
     }
 
     pub(super) fn agent_mut(&mut self, agent_id: i64) -> Option<&mut PlayerSlot> {
@@ -102,23 +115,32 @@ impl PlayerTable {
 
     pub(super) fn insert(&mut self, slot: PlayerSlot) {
         let index = slot.entity.index_u32() as usize;
-        if self.positions.len() <= index {
-            self.positions.resize((index + 1).next_power_of_two(), 0);
-        }
+        self.reserve_index(slot.entity);
         self.refused.remove(&slot.entity);
         self.entities_by_agent.insert(slot.agent_id, slot.entity);
         self.positions[index] = entry(self.slots.len());
         self.slots.push(slot);
     }
 
+    fn reserve_index(&mut self, entity: Entity) {
+        let index = entity.index_u32() as usize;
+        if self.positions.len() <= index {
+            self.positions.resize((index + 1).next_power_of_two(), 0);
+        }
+    }
+
+    /// Sets the entry of an entity whose slot was at `from`, unless a newer entity has reused the index.
+    fn relocate_index(&mut self, entity: Entity, from: usize, to: u32) {
+        let current = &mut self.positions[entity.index_u32() as usize];
+        if *current == entry(from) {
+            *current = to;
+        }
+    }
+
     /// Removes the slot at `position`; the last slot takes its position.
     pub(super) fn remove(&mut self, position: usize) -> PlayerSlot {
         let slot = self.slots.swap_remove(position);
-        let current = &mut self.positions[slot.entity.index_u32() as usize];
-        // A newer entity may have reused the index.
-        if *current == entry(position) {
-            *current = 0;
-        }
+        self.relocate_index(slot.entity, position, 0);
         if let Some(moved) = self.slots.get(position).map(|slot| slot.entity) {
             self.relocate(moved, self.slots.len(), position);
         }

@@ -12,6 +12,7 @@ mod membership;
 mod outputs;
 mod reward_terms;
 mod setup_checks;
+mod speculation;
 mod staging;
 mod timing;
 
@@ -43,6 +44,7 @@ use log_warnings::Warnings;
 use outputs::PlayerOutputs;
 use reward_terms::RewardTerms;
 use setup_checks::SetupChecks;
+use speculation::Speculation;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
@@ -94,6 +96,7 @@ pub(crate) struct Recorder {
     scratch_row: Vec<u64>,
     warnings: Warnings,
     late_components: LateComponents,
+    speculation: Speculation,
     setup_checks: SetupChecks,
 }
 
@@ -135,6 +138,7 @@ impl Recorder {
             scratch_row: vec![0; context.layout().row_words()],
             warnings: Warnings::default(),
             late_components: LateComponents::default(),
+            speculation: Speculation::default(),
             setup_checks: SetupChecks::default(),
             context,
         }
@@ -176,8 +180,14 @@ impl Recorder {
     /// lost.
     pub(crate) fn shut_down(&mut self, world: Option<&World>) {
         self.check_at_end(world);
+        // The world is ahead of the ticks that are confirmed.
+        let world = world.filter(|_| !self.speculation.is_active());
         let can_read = world.is_some_and(|world| self.encoder.prepare(world, RowParts::ALL));
         for position in (0..self.players.len()).rev() {
+            if let (Some(world), Some(slot)) = (world, self.players.slots().get(position)) {
+                // An end that waits for the next capture.
+                self.read_final_row(world, slot.entity, true);
+            }
             let mut slot = self.players.remove(position);
             let was_read = world.filter(|_| can_read && slot.is_open()).is_some_and(|world| {
                 let reward = world.get::<Reward>(slot.entity);

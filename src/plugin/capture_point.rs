@@ -18,6 +18,8 @@ pub(super) struct CapturePoint {
     pub(super) parent_loop: Option<Loop>,
     /// The tick of the next capture.
     pub(super) next_tick: i64,
+    /// The tick at which the game's count of speculative ticks is 0.
+    pub(super) first_speculative_tick: Option<i64>,
     pub(super) tick_clock: TickClock,
     /// Whether a tick has begun since the last capture.
     pub(super) in_tick: bool,
@@ -29,6 +31,7 @@ impl CapturePoint {
             after,
             parent_loop: None,
             next_tick: 0,
+            first_speculative_tick: None,
             tick_clock: TickClock::default(),
             in_tick: true,
         }

@@ -4,6 +4,7 @@ use super::{
     experience::Experience,
     observers::{TakenSlots, player_above, warn_stray},
     rewards,
+    speculative::is_speculative,
     state::RecorderState,
 };
 use crate::episode::{DecisionMade, RequestDecision, RequestDisposition};
@@ -16,6 +17,9 @@ pub(super) fn add(app: &mut App) {
 
 fn request_decision(request: On<RequestDecision>, mut world: DeferredWorld) {
     let entity = request.entity;
+    if is_speculative(&world) {
+        return;
+    }
     let Some(experience) = world.get_resource::<Experience>() else {
         return;
     };

@@ -4,6 +4,7 @@
 use super::{
     experience::Experience,
     final_observations::has_stage_systems,
+    speculative::is_speculative,
     state::{RecorderState, RecordingSlot, component_id},
 };
 use crate::{
@@ -86,7 +87,11 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
                 continue;
             }
             request.between_ticks = is_between_ticks(world, slot.point);
-            let staged = slot.recorder.stage_end(world, &request);
+            let staged = if is_speculative(world) {
+                slot.recorder.hold_end(world, &request)
+            } else {
+                slot.recorder.stage_end(world, &request)
+            };
             is_player |= staged != EndDisposition::NotAPlayer;
             // Players that are not recorded also get `EpisodeEnded`, so that the game resets them.
             ended |= matches!(
@@ -133,7 +138,11 @@ fn begin_episode(begin: On<BeginEpisode>, mut world: DeferredWorld) {
     for slot in slots {
         if entity.is_some_and(|entity| entity.contains_id(slot.recorder.marker())) {
             is_player = true;
-            slot.recorder.stage_begin(begin.entity);
+            if is_speculative(players) {
+                slot.recorder.hold_begin(players, begin.entity);
+            } else {
+                slot.recorder.stage_begin(begin.entity);
+            }
         }
     }
     drop(taken);
@@ -184,9 +193,13 @@ fn leave<P: Component>(entity: Entity, world: DeferredWorld) {
     let TakenSlots { world, slots } = &mut taken;
     for slot in slots {
         if Some(slot.recorder.marker()) == marker {
-            let between_ticks = is_between_ticks(world, slot.point);
-            slot.recorder.stage_leave(world, entity, between_ticks);
-            slot.remember_team(world, entity);
+            if is_speculative(world) {
+                slot.recorder.hold_leave(world, entity);
+            } else {
+                let between_ticks = is_between_ticks(world, slot.point);
+                slot.recorder.stage_leave(world, entity, between_ticks);
+                slot.remember_team(world, entity);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Plugin state behind the resource [`Experience`](super::Experience): recordings, capture clock and exporter.
 
 use super::{
-    ExperiencePlugin, PauseReason, RecordingId,
+    ExperiencePlugin, PauseReason, RecordingId, SpeculativeTicks,
     capture_check::CaptureCheck,
     capture_point::{self, CapturePoint},
     given_rewards::DepartedTeams,
@@ -191,24 +191,23 @@ impl RecorderState {
         if !self.frozen {
             self.freeze(world);
         }
-        self.wait_for_free_rows();
+        self.set_pauses();
         self.epoch.get_or_insert_with(|| elapsed(world));
-        for index in 0..self.slots.len() {
-            let is_reached = self.is_reached(self.slots[index].point);
-            let slot = &mut self.slots[index];
-            if !is_reached {
-                // The rewards are about to be cleared.
-                slot.recorder.credit_rewards(world);
-                continue;
+        if let Some(&ticks) = world.get_resource::<SpeculativeTicks>() {
+            self.capture_speculative(world, ticks);
+        } else {
+            self.wait_for_free_rows();
+            for index in 0..self.slots.len() {
+                let is_reached = self.is_reached(self.slots[index].point);
+                let slot = &mut self.slots[index];
+                if is_reached {
+                    let time = time(&self.points[slot.point], self.epoch, world);
+                    slot.recorder.capture(world, time);
+                } else {
+                    // The rewards are about to be cleared.
+                    slot.recorder.credit_rewards(world);
+                }
             }
-            let storage_full = match (&self.exporter, slot.export_index) {
-                (Some(exporter), Some(index)) => exporter.is_storage_full(index),
-                _ => false,
-            };
-            slot.recorder
-                .set_paused(storage_full || self.pause.is_some() || slot.pause.is_some());
-            let time = time(&self.points[slot.point], self.epoch, world);
-            slot.recorder.capture(world, time);
         }
         if self.slots.iter().any(|slot| slot.recorder.trusts_change_ticks()) {
             // Later writes must have newer ticks than the values read by this capture.
@@ -227,6 +226,18 @@ impl RecorderState {
             if self.is_reached(index) {
                 self.note_tick(world, index);
             }
+        }
+    }
+
+    /// Pauses and resumes recordings, from this capture on.
+    fn set_pauses(&mut self) {
+        for slot in &mut self.slots {
+            let storage_full = match (&self.exporter, slot.export_index) {
+                (Some(exporter), Some(index)) => exporter.is_storage_full(index),
+                _ => false,
+            };
+            slot.recorder
+                .set_paused(storage_full || self.pause.is_some() || slot.pause.is_some());
         }
     }
 

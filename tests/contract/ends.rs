@@ -2,6 +2,9 @@
 //! is reset.
 
 use crate::{log_lines::LogLines, player::Player};
+use FinalObservation::{AtCapture, AtTrigger};
+use Reset::{Chained, Despawned, Observer, Queued};
+use Trigger::{AfterMove, BeforeMove};
 use bevy_app::prelude::*;
 use bevy_ecs::{
     prelude::*,
@@ -33,9 +36,9 @@ enum Reset {
     /// In a system chained after the trigger.
     Chained,
     /// By commands queued after the trigger.
-    Commands,
+    Queued,
     /// The player is despawned, and another one spawned.
-    Despawn,
+    Despawned,
 }
 
 /// When the end is triggered.
@@ -78,15 +81,15 @@ fn die(players: Query<(Entity, &Lifetime)>, kind: Res<Kind>, mut commands: Comma
             continue;
         }
         match kind.0 {
-            Reset::Despawn => {
+            Despawned => {
                 commands.entity(player_id).despawn();
                 commands.spawn(player());
             }
-            Reset::Commands => {
+            Queued => {
                 commands.trigger(EndEpisode::terminated(player_id, "death"));
                 commands.entity(player_id).insert((Position(0.0), Lifetime(0)));
             }
-            Reset::Observer | Reset::Chained => {
+            Observer | Chained => {
                 commands.trigger(EndEpisode::terminated(player_id, "death"));
             }
         }
@@ -95,14 +98,14 @@ fn die(players: Query<(Entity, &Lifetime)>, kind: Res<Kind>, mut commands: Comma
 
 fn reset_chained(mut players: Query<(&mut Position, &mut Lifetime)>, kind: Res<Kind>) {
     for (mut position, mut lifetime) in &mut players {
-        if kind.0 == Reset::Chained && lifetime.0 >= TICKS {
+        if kind.0 == Chained && lifetime.0 >= TICKS {
             (position.0, lifetime.0) = (0.0, 0);
         }
     }
 }
 
 fn reset_observed(ended: On<EpisodeEnded>, mut players: Query<(&mut Position, &mut Lifetime)>, kind: Res<Kind>) {
-    if kind.0 == Reset::Observer
+    if kind.0 == Observer
         && let Ok((mut position, mut lifetime)) = players.get_mut(ended.entity)
     {
         (position.0, lifetime.0) = (0.0, 0);
@@ -117,13 +120,11 @@ fn game(
     reset: Reset,
     when: FinalObservation,
 ) -> TestApp {
-    let mut test = TestApp::with_plugin(ExperiencePlugin {
-        capture_after,
-        ..Default::default()
-    });
+    let mut test = TestApp::new();
     test.record(
         Recording::<Player>::new("player")
             .observe::<Position>()
+            .capture_after(capture_after)
             .episodes(EpisodeRules {
                 final_observation: when,
                 ..Default::default()
@@ -132,14 +133,14 @@ fn game(
     test.insert_resource(Kind(reset)).add_observer(reset_observed);
     let moves = moves.intern();
     match trigger {
-        Trigger::AfterMove => {
+        AfterMove => {
             test.add_systems(moves, (tick_lifetime, integrate, die, reset_chained).chain());
         }
-        Trigger::BeforeMove if moves == FixedPostUpdate.intern() => {
+        BeforeMove if moves == FixedPostUpdate.intern() => {
             test.add_systems(FixedUpdate, (tick_lifetime, die, reset_chained).chain())
                 .add_systems(moves, integrate);
         }
-        Trigger::BeforeMove => {
+        BeforeMove => {
             test.add_systems(moves, (tick_lifetime, die, reset_chained, integrate).chain());
         }
     }
@@ -173,14 +174,10 @@ fn play(mut test: TestApp, ticks: usize) -> (Vec<Vec<f32>>, Vec<String>) {
     (episodes[1..3].iter().map(positions).collect(), warnings.collect())
 }
 
-use FinalObservation::{AtCapture, AtTrigger};
-use Reset::{Chained, Commands, Despawn, Observer};
-use Trigger::{AfterMove, BeforeMove};
-
 #[test]
 fn an_end_after_the_player_moved_has_the_true_final_observation_wherever_the_reset_is() {
     for build in [fixed, per_frame] {
-        for reset in [Observer, Chained, Commands] {
+        for reset in [Observer, Chained, Queued] {
             let (episodes, warnings) = play(build(AfterMove, reset, AtTrigger), 80);
             let expected = [0.0, 1.0, 2.0, 3.0, 4.0];
             assert_eq!(episodes, [expected, expected], "{reset:?}");
@@ -208,7 +205,7 @@ fn an_end_before_physics_has_the_true_final_observation_at_the_capture() {
 #[test]
 fn final_observations_that_repeat_the_one_before_are_logged_once_with_the_remedy() {
     for build in [fixed, per_frame] {
-        for reset in [Observer, Chained, Commands] {
+        for reset in [Observer, Chained, Queued] {
             let (episodes, warnings) = play(build(BeforeMove, reset, AtTrigger), 80);
             for episode in &episodes {
                 let [.., before, last] = episode[..] else { panic!() };
@@ -218,7 +215,7 @@ fn final_observations_that_repeat_the_one_before_are_logged_once_with_the_remedy
             assert!(warnings[0].contains("Position` of the tick before"), "{warnings:?}");
             assert!(warnings[0].contains("to `AtCapture`"), "{warnings:?}");
         }
-        let (_, warnings) = play(build(BeforeMove, Despawn, AtTrigger), 80);
+        let (_, warnings) = play(build(BeforeMove, Despawned, AtTrigger), 80);
         assert_eq!(warnings.len(), 1);
     }
 }
@@ -230,7 +227,7 @@ fn a_despawn_after_the_player_moved_is_not_logged_and_has_the_documented_reason(
             (Outcome::Truncated, (Outcome::Truncated, "left")),
             (Outcome::Terminated, (Outcome::Terminated, "despawned")),
         ] {
-            let mut test = build(AfterMove, Despawn, AtTrigger);
+            let mut test = build(AfterMove, Despawned, AtTrigger);
             test.record(
                 Recording::<Player>::new("despawned")
                     .observe::<Position>()
@@ -308,13 +305,14 @@ fn episode_ended_is_triggered_after_the_final_observation_with_the_plugin_enable
         );
         test.add_observer(
             |ended: On<EpisodeEnded>,
-             positions: Query<&Position>,
+             mut players: Query<(&mut Position, &mut Lifetime)>,
              mut seen: ResMut<Seen>,
              experience: Res<Experience>| {
-                seen.0.push((positions.get(ended.entity).unwrap().0, experience.tick()));
+                let (mut position, mut lifetime) = players.get_mut(ended.entity).unwrap();
+                seen.0.push((position.0, experience.tick("player").unwrap_or_default()));
+                (position.0, lifetime.0) = (0.0, 0);
             },
         )
-        .add_observer(reset_observed)
         .add_systems(FixedUpdate, (tick_lifetime, die).chain())
         .add_systems(FixedPostUpdate, integrate);
         let id = test.world_mut().spawn(player()).id();

@@ -318,6 +318,7 @@ fn model(events: &[Event], window: usize) -> (Vec<f64>, u64) {
     for (tick, event) in events.iter().enumerate() {
         let amount = f64::from(1 << tick);
         let mut ended = None;
+        let has_joined = matches!(event, Event::Join) && !is_here;
         match event {
             Event::End if is_here && open.is_some() => ended = open.take(),
             Event::Leave if is_here => {
@@ -336,7 +337,7 @@ fn model(events: &[Event], window: usize) -> (Vec<f64>, u64) {
         } else if let Some((sum, captures)) = &mut held {
             *captures += 1;
             // The reward of a new entity is not for the one that left.
-            if matches!(event, Event::Join) {
+            if has_joined {
                 orphans += 1;
             } else {
                 *sum += amount;

@@ -29,6 +29,7 @@ mod pausing;
 mod placement;
 mod players;
 mod reentrancy;
+mod rollback;
 mod saved_worlds;
 mod setup_warnings;
 mod shared_pool;

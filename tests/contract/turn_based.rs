@@ -119,6 +119,7 @@ struct Table {
     open: [Option<Logged>; 2],
     log: [Vec<Vec<Logged>>; 2],
     games: usize,
+    ended_at: Option<u32>,
     clears_action: bool,
     repeats_request: bool,
 }
@@ -167,6 +168,7 @@ fn play_move(world: &mut World) {
                     table.log[seat].push(Vec::new());
                 }
                 table.games += 1;
+                table.ended_at = Some(table.tick);
                 table.board = Board::default();
                 table.turn = table.games % 2;
                 show(world, table);
@@ -189,6 +191,10 @@ fn give(world: &mut World, table: &mut Table, seat: usize, amount: f64) {
     world.get_mut::<Reward>(table.seats[seat]).unwrap().add("game", amount);
     if let Some(open) = &mut table.open[seat] {
         open.reward += amount;
+    } else if table.ended_at == Some(table.tick) {
+        // Until the capture it belongs to the game that has ended.
+        let ended = table.log[seat].iter_mut().rev().nth(1);
+        ended.and_then(|game| game.last_mut()).unwrap().reward += amount;
     }
 }
 
@@ -217,8 +223,13 @@ fn close(table: &mut Table, seat: usize, end: Option<(Outcome, &'static str)>) {
 }
 
 fn advance(world: &mut World) {
+    advance_table(world);
+    // The number of captures, which is the tick of requests from now on.
+    world.resource_mut::<Table>().tick += 1;
+}
+
+fn advance_table(world: &mut World) {
     let mut table = world.resource_mut::<Table>();
-    table.tick += 1;
     match table.pace {
         Pace::ManyPerTick(moves) => {
             for _ in 0..moves {
@@ -279,6 +290,7 @@ fn table(pace: Pace, seed: u64) -> TestApp {
         open: [None, None],
         log: [vec![Vec::new()], vec![Vec::new()]],
         games: 0,
+        ended_at: None,
         clears_action: false,
         repeats_request: false,
     });

@@ -79,7 +79,7 @@ impl ValueProfile {
             min: values().next().map_or(0.0, |(value, _)| value),
             mean,
             deviation: (squares / count.max(1) as f64).sqrt(),
-            max: values().last().map_or(0.0, |(value, _)| value),
+            max: values().next_back().map_or(0.0, |(value, _)| value),
             squares,
         }
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 use experience_core::{
     schema::RowLayout,
-    transition::{EndReason, Outcome},
+    transition::{EndReason, Outcome, StepHeader},
 };
 
 /// An end that the next capture publishes.
@@ -160,6 +160,32 @@ impl PlayerSlot {
         if parts.action && !self.cold.action_row.is_empty() && takes_action && !end.is_between_ticks {
             diff::copy_action(layout, &self.cold.final_row, &mut self.cold.action_row);
         }
+    }
+
+    /// Sets the parts of the final row that are in `row` and were not read before.
+    pub(in crate::episode) fn set_final_row(
+        &mut self,
+        rules: &CaptureRules,
+        layout: &RowLayout,
+        row: &[u64],
+        read: RowParts,
+    ) {
+        let Some(end) = self.cold.pending_end.as_ref().filter(|_| self.is_open) else {
+            return;
+        };
+        let parts = RowParts {
+            observation: read.observation && !end.has_observation,
+            action: read.action && !end.has_action,
+        };
+        if parts.observation {
+            diff::copy_observation(layout, row, &mut self.cold.final_row);
+            let match_id = StepHeader::of(row).match_id();
+            StepHeader::of_mut(&mut self.cold.final_row).set_match_id(match_id);
+        }
+        if parts.action {
+            diff::copy_action(layout, row, &mut self.cold.final_row);
+        }
+        self.final_row_read(rules, layout, parts);
     }
 
     /// Whether the action that was read with the final observation differs from the action at the open request.

@@ -45,10 +45,7 @@ impl Recorder {
         time: CaptureTime,
         written_since: Tick,
     ) -> RequestDisposition {
-        let is_player = world
-            .get_entity(entity)
-            .is_ok_and(|found| found.contains_id(self.marker));
-        if !is_player {
+        if !self.is_player(world, entity) {
             return RequestDisposition::NotAPlayer;
         }
         self.context.time = time;
@@ -75,9 +72,7 @@ impl Recorder {
 
     /// Reads the action that `entity` has decided on. Returns false if the entity is not a player of this recording.
     pub(crate) fn make_decision(&mut self, world: &World, entity: Entity) -> bool {
-        let is_player = world
-            .get_entity(entity)
-            .is_ok_and(|found| found.contains_id(self.marker));
+        let is_player = self.is_player(world, entity);
         self.signals_decisions |= is_player;
         let Some(row) = self.players.get_mut(entity).and_then(|slot| slot.make_decision()) else {
             return is_player;

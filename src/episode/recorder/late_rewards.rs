@@ -7,6 +7,9 @@ use bevy_ecs::entity::Entity;
 impl Recorder {
     /// Adds `reward` to the last step of a player that has left. Returns false if no open episode takes it.
     pub(crate) fn credit_departed(&mut self, entity: Entity, reward: &Reward) -> bool {
+        if self.speculation.is_active() {
+            return false;
+        }
         let slot = self.players.get_mut(entity);
         let slot = slot.filter(|slot| slot.is_leaving() && slot.accepts_rewards());
         let is_credited = slot.is_some();

@@ -28,6 +28,8 @@ pub(super) struct Warnings {
     pub(super) negative_agent: WarnOnce,
     pub(super) no_buffer: WarnOnce,
     pub(super) missing_resource: WarnOnce,
+    pub(super) late_simulation: WarnOnce,
+    pub(super) unconfirmed_ticks: WarnOnce,
     non_finite: WarnOnce,
     frequent_non_finite: WarnOnce,
     only_despawns: WarnOnce,

@@ -105,35 +105,10 @@ impl Recorder {
     }
 
     pub(super) fn join_player(&mut self, world: &World, entity: Entity, shares_pool: bool) {
-        let agent_id = match world.get::<AgentId>(entity) {
-            Some(&AgentId(agent_id)) => {
-                if agent_id < 0 {
-                    self.refuse_negative_id(entity, agent_id);
-                    return;
-                }
-                self.release_departed(agent_id);
-                if let Some(holder) = self.players.agent_entity(agent_id) {
-                    self.refuse_player(entity, holder, agent_id);
-                    return;
-                }
-                agent_id
-            }
-            None => self.players.next_agent_id(),
+        let agent_id = world.get::<AgentId>(entity).map(|agent| agent.0);
+        let Some(mut slot) = self.open_slot(entity, agent_id, archetype_row(world, entity), shares_pool) else {
+            return;
         };
-        let output = match (self.enabled, shares_pool) {
-            (false, _) => None,
-            (true, false) => self.outputs.open_dedicated(agent_id, &self.context, &mut self.warnings),
-            (true, true) => {
-                let row = archetype_row(world, entity);
-                self.outputs.open_pooled(row, &mut self.context, &mut self.warnings)
-            }
-        };
-        if self.enabled && output.is_none() {
-            self.context.counters.unbuffered_agents.add(1);
-        }
-        let mut slot = PlayerSlot::new(&self.context, entity, agent_id, output);
-        slot.mark_captured(self.capture_count);
-        slot.set_excluded(self.excluded_agents.contains(&agent_id));
         let has_reward = world.get::<Reward>(entity).is_some_and(|reward| !reward.is_zero());
         if has_reward && self.enabled && !self.context.was_paused && !self.rejoining.contains(&entity) {
             self.context.counters.orphaned_rewards.add(1);
@@ -145,6 +120,50 @@ impl Recorder {
         {
             slot.capture(&self.context, Some(&mut self.scratch_row));
         }
+        self.insert_slot(slot);
+    }
+
+    /// A slot for a player that joins; `None` if it is refused. `agent_id` is that of its `AgentId`. Neighbours by `archetype_row`
+    /// share a shard of the pool.
+    pub(super) fn open_slot(
+        &mut self,
+        entity: Entity,
+        agent_id: Option<i64>,
+        archetype_row: usize,
+        shares_pool: bool,
+    ) -> Option<PlayerSlot> {
+        let agent_id = match agent_id {
+            Some(agent_id) => {
+                if agent_id < 0 {
+                    self.refuse_negative_id(entity, agent_id);
+                    return None;
+                }
+                self.release_departed(agent_id);
+                if let Some(holder) = self.players.agent_entity(agent_id) {
+                    self.refuse_player(entity, holder, agent_id);
+                    return None;
+                }
+                agent_id
+            }
+            None => self.players.next_agent_id(),
+        };
+        let output = match (self.enabled, shares_pool) {
+            (false, _) => None,
+            (true, false) => self.outputs.open_dedicated(agent_id, &self.context, &mut self.warnings),
+            (true, true) => self
+                .outputs
+                .open_pooled(archetype_row, &mut self.context, &mut self.warnings),
+        };
+        if self.enabled && output.is_none() {
+            self.context.counters.unbuffered_agents.add(1);
+        }
+        let mut slot = PlayerSlot::new(&self.context, entity, agent_id, output);
+        slot.mark_captured(self.capture_count);
+        slot.set_excluded(self.excluded_agents.contains(&agent_id));
+        Some(slot)
+    }
+
+    pub(super) fn insert_slot(&mut self, slot: PlayerSlot) {
         self.players.insert(slot);
         self.capture_pass.mark_slot_moved();
     }

@@ -66,7 +66,7 @@ impl RewardTerms {
     /// for a term that was not declared.
     // Called for every player on the slow path, whose size keeps the compiler from inlining it.
     #[inline(always)]
-    fn for_each_amount(&mut self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) {
+    pub(super) fn for_each_amount(&mut self, reward: &Reward, mut each: impl FnMut(Option<usize>, f64)) {
         let Self { recording, columns } = self;
         for (index, (name, amount)) in reward.for_recording(recording).enumerate() {
             let column = match columns.lookup(index, name) {

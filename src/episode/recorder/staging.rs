@@ -44,10 +44,7 @@ impl Recorder {
     pub(crate) fn stage_end(&mut self, world: &World, request: &EndRequest) -> EndDisposition {
         let entity = request.entity;
         let Some(slot) = self.players.get_mut(entity) else {
-            let is_player = world
-                .get_entity(entity)
-                .is_ok_and(|found| found.contains_id(self.marker));
-            return if is_player {
+            return if self.is_player(world, entity) {
                 EndDisposition::NotRecorded
             } else {
                 EndDisposition::NotAPlayer
@@ -75,6 +72,7 @@ impl Recorder {
     ///
     /// Returns the run's number of the episode, if one was open.
     pub(crate) fn opt_out(&mut self, entity: Entity) -> Option<u32> {
+        self.speculation.forget(entity);
         let slot = self.players.get_mut(entity).filter(|slot| slot.is_open())?;
         slot.discard_episode(&self.context);
         Some(slot.episode())
@@ -129,6 +127,9 @@ impl Recorder {
     /// Reads the final observation of a player whose end waits for this capture. `delays_begin` states that the next episode cannot
     /// begin at this capture.
     pub(crate) fn read_final_observation(&mut self, world: &World, entity: Entity, delays_begin: bool) {
+        if self.speculation.is_active() {
+            return self.read_held_observation(world, entity, delays_begin);
+        }
         self.read_final_row(world, entity, true);
         if let Some(slot) = self.players.get_mut(entity).filter(|_| delays_begin) {
             slot.delay_begin();
@@ -147,7 +148,7 @@ impl Recorder {
     ///
     /// Contract, timing: the recorded action is the one that this tick consumed.
     pub(crate) fn read_actions(&mut self, world: &World) {
-        if !self.is_recording() || !self.encoder.prepare(world, RowParts::ACTION) {
+        if !self.is_recording() || self.speculation.is_active() || !self.encoder.prepare(world, RowParts::ACTION) {
             return;
         }
         let Self {

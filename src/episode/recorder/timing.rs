@@ -22,7 +22,7 @@ impl Recorder {
     }
 
     /// The players that can be recorded.
-    pub(crate) fn players_in<'w>(&mut self, world: &'w World) -> impl Iterator<Item = Entity> {
+    pub(crate) fn players_in(&mut self, world: &World) -> impl Iterator<Item = Entity> {
         self.encoder.players(world)
     }
 
