@@ -23,6 +23,12 @@ use core::fmt;
 use survey::{Survey, name_hint};
 use watch::Changes;
 
+/// Fixed ticks with players until the changes in them are compared with those outside of them.
+const FIXED_TICKS: u32 = 4;
+
+/// Changes in the loop at whose end a recording is not captured, until they are reported.
+const REPORTED_CHANGES: u32 = 32;
+
 /// When a recording is captured and when its actions are read: [`Experience::timing`](super::Experience::timing).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -207,9 +213,10 @@ impl RecorderState {
             let changes = slot.watch.changes;
             let (here, there) = (changes.of(chosen), changes.of(other));
             let is_chosen = slot.given.capture_after.is_none();
-            if is_chosen && basis.basis != Basis::Systems && here == 0 && there >= 2 {
+            let is_seen = there >= 2 && changes.fixed_ticks >= FIXED_TICKS;
+            if is_chosen && basis.basis == Basis::Unknown && here == 0 && is_seen {
                 self.move_capture(world, index, other);
-            } else if there >= 32 && there * 4 >= here {
+            } else if there >= REPORTED_CHANGES && there * 4 >= here && changes.fixed_ticks >= FIXED_TICKS {
                 basis.has_reported = true;
                 if self.enabled {
                     let name = slot.recorder.name();

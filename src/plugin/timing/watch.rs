@@ -25,6 +25,8 @@ const PLAYERS: usize = 16;
 pub(super) struct Changes {
     pub(super) fixed: u32,
     pub(super) main: u32,
+    /// All fixed ticks with players.
+    pub(super) fixed_ticks: u32,
 }
 
 impl Changes {
@@ -116,7 +118,10 @@ impl RecordingSlot {
         if *frames_left == 0 {
             return;
         }
-        let mut players = self.recorder.players_in(world).take(PLAYERS);
+        let mut players = self.recorder.players_in(world).take(PLAYERS).peekable();
+        if span == Loop::Fixed && players.peek().is_some() {
+            changes.fixed_ticks += 1;
+        }
         let has_changed = players.any(|player| {
             world.get_entity(player).is_ok_and(|player| {
                 components.iter().any(|&component| {
