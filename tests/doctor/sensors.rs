@@ -1,8 +1,8 @@
 //! Observations that are computed before the movement of the tick.
 
 use crate::game::{
-    Place, STEADY, Walker, assert_healthy, assert_only, diagnose, finding, finish, press_keys, push_stick,
-    recording, reset, walk,
+    Place, STEADY, Walker, assert_healthy, assert_only, diagnose, finding, finish, press_keys, push_stick, recording,
+    reset, walk,
 };
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;

@@ -6,12 +6,12 @@ mod memory;
 
 pub use memory::MemorySink;
 
+use crate::disk::remedy;
 use experience_core::{
     account::{RunReport, TagChange},
     schema::Schema,
     transition::{Episode, RunId},
 };
-use crate::disk::remedy;
 use std::{borrow::Cow, path::PathBuf, sync::Arc};
 use web_time::SystemTime;
 

@@ -39,7 +39,10 @@ impl ReadOnly {
 }
 
 fn mount_read_only(folder: &Path) -> bool {
-    let mounted = Command::new("mount").args(["-o", "remount,bind,ro"]).arg(folder).output();
+    let mounted = Command::new("mount")
+        .args(["-o", "remount,bind,ro"])
+        .arg(folder)
+        .output();
     mounted.is_ok_and(|output| output.status.success())
 }
 
@@ -84,7 +87,10 @@ fn a_read_only_dataset_is_read_and_not_written() {
     let within = |name: &str| view.path().join(name).to_str().expect("plain names").to_owned();
     for (writing, of) in [
         (&["erase", path, "--agent", "1"][..], path),
-        (&["convert", path, "--to", "jsonl", "-o", &within("x.jsonl")], &within("x.jsonl")),
+        (
+            &["convert", path, "--to", "jsonl", "-o", &within("x.jsonl")],
+            &within("x.jsonl"),
+        ),
         (&["convert", path, "--to", "minari", "-o", &within("m")], &within("m")),
         (&["convert", path, "--to", "lerobot", "-o", &within("l")], &within("l")),
         (&["convert", path, "--to", "bincode", "-o", &within("b")], &within("b")),
@@ -153,7 +159,10 @@ fn a_sink_is_refused_at_set_up_on_a_read_only_disk() {
         .then(|| DatasetSink::new(other.path()).check(&schema).unwrap_err().to_string());
     let _ = Command::new("umount").arg(other.path().join("fighter")).status();
     let error = error.expect("it can be mounted");
-    assert!(error.contains("fighter") && error.contains("mount it writable"), "{error}");
+    assert!(
+        error.contains("fighter") && error.contains("mount it writable"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -173,7 +182,10 @@ fn a_dead_run_is_not_called_alive_for_lack_of_free_files() {
             Some(0) => assert_eq!(run_account(root.path(), RUN).status, RunStatus::Recovered, "{printed}"),
             Some(3) => {
                 refused += u32::from(printed.contains("NOT RECOVERED"));
-                assert!(printed.contains("raise its limit with `ulimit -n`"), "{limit}: {printed}");
+                assert!(
+                    printed.contains("raise its limit with `ulimit -n`"),
+                    "{limit}: {printed}"
+                );
                 assert_eq!(run_account(root.path(), RUN).status, RunStatus::Running, "{printed}");
                 assert!(fs::exists(lock_path(root.path(), RUN)).expect("it can be listed"));
                 // With enough files, all of it is recovered.
@@ -187,6 +199,9 @@ fn a_dead_run_is_not_called_alive_for_lack_of_free_files() {
 }
 
 fn printed_recovery(root: &Path) {
-    assert!(printed(&["recover", text(root)], 0).contains("recovered 6"), "all episodes");
+    assert!(
+        printed(&["recover", text(root)], 0).contains("recovered 6"),
+        "all episodes"
+    );
     assert_eq!(read(root).len(), 6);
 }

@@ -83,7 +83,10 @@ impl RunLock {
     pub(super) fn claim(recording: &Path, run: RunId) -> Claim {
         let account = match RunAccount::read(recording, run) {
             Err(error) if is_refusal(&error) => {
-                return Claim::Refused(io_error("read", &recording.join(layout::RUNS).join(layout::account_name(run)))(error));
+                return Claim::Refused(io_error(
+                    "read",
+                    &recording.join(layout::RUNS).join(layout::account_name(run)),
+                )(error));
             }
             read => read.ok(),
         };

@@ -1,8 +1,8 @@
 //! The frame rate of a recording, from the duration of its transitions, its timestamps and the tick rates of its runs.
 
 use crate::{DatasetError, RecordingData, nominal_clock::NominalClock};
-use experience_core::transition::RunId;
 use experience_core::transition::Episode;
+use experience_core::transition::RunId;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     path::Path,
