@@ -50,7 +50,7 @@ use experience_core::transition::RunId;
 use experience_export::ExportSettings;
 use schedules::Loop;
 use state::{RecorderState, RecordingSlot};
-use std::path::Path;
+use std::{path::Path, thread};
 use timing::ChangeWatch;
 
 /// Records the players of [recordings](Recording) as reinforcement-learning transitions.
@@ -106,6 +106,17 @@ impl Default for ExperiencePlugin {
 
 impl Plugin for ExperiencePlugin {
     fn build(&self, app: &mut App) {
+        // Elsewhere the exporter reports a thread that cannot be started.
+        if cfg!(target_family = "wasm")
+            && self.enabled
+            && self.export.threads
+            && thread::Builder::new().spawn(|| ()).is_err()
+        {
+            panic!(
+                "`ExportSettings::threads` is true, and no thread can be started here: set it to false, which is the default here, and \
+                 the game runs the exporter"
+            );
+        }
         if let Some(journal) = self.export.journal.as_ref().filter(|_| self.enabled)
             && let Err(error) = journal
                 .prepare_folder()

@@ -99,6 +99,31 @@ fn a_run_id_that_was_used_before_is_refused() {
 }
 
 #[test]
+fn two_sinks_of_a_recording_in_one_folder_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("new/dataset");
+    let sink = || DatasetSink::new(&root);
+    // The same folder by another path.
+    let again = DatasetSink::new(folder.path().join("new/../new/./dataset/"));
+    std::fs::create_dir(folder.path().join("new")).unwrap();
+    let error = setup_error(recording().sink(sink()).sink(again));
+    assert!(
+        error.contains("already writes to") && error.contains("each sink of one, a dataset of its own"),
+        "{error}"
+    );
+    // A recording that was refused leaves nothing behind, and other folders are other sinks.
+    app().add_recording(
+        recording()
+            .sink(sink())
+            .sink(DatasetSink::new(folder.path().join("other"))),
+    );
+    let mut test = TestApp::with_plugin(ExperiencePlugin::default());
+    test.record(recording().sink(sink()));
+    test.ticks(2);
+    test.finish();
+}
+
+#[test]
 #[should_panic(expected = "the run id 00000005 left a journal")]
 fn a_run_id_with_a_journal_of_a_dead_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,6 +3,13 @@
 use super::BufferKind;
 use std::path::PathBuf;
 
+/// What to do where no file can be created.
+const FILE_REMEDY: &str = if cfg!(target_family = "wasm") {
+    "there are no files here, so use `Memory::Heap`"
+} else {
+    "choose another folder, or free disk space"
+};
+
 /// The buffer is closed, and refuses pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the buffer is closed: its player left, or recording ended")]
@@ -67,7 +74,7 @@ pub enum BufferError {
         memory: &'static str,
     },
     /// The file of the buffer cannot be created.
-    #[error("no buffer can be created in the folder `{}`: {reason}; choose another folder, or free disk space", folder.display())]
+    #[error("no buffer can be created in the folder `{}`: {reason}; {FILE_REMEDY}", folder.display())]
     File {
         /// The folder.
         folder: PathBuf,

@@ -3,13 +3,18 @@
 mod accounts;
 mod alignment;
 mod clock;
+mod constant_actions;
+mod ends;
 mod episode_checks;
 mod masks;
 mod regression;
 
 use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, ValueProfile, progress::ProgressMeter};
+use accounts::PlayerCounts;
 use alignment::AlignmentCheck;
 use clock::{ClockCheck, MatchCheck};
+use constant_actions::ConstantActionCheck;
+use ends::EndCheck;
 use episode_checks::EpisodeChecks;
 use experience_core::transition::{EndReason, Outcome};
 use masks::MaskCheck;
@@ -39,6 +44,8 @@ pub enum Symptom {
     ActionLeads,
     /// Actions are recorded one transition after the one that they affect.
     ActionLags,
+    /// Features of the observation are one transition late.
+    LateFeature,
     /// Actions are forbidden by the mask.
     ForbiddenAction,
     /// The reward never changes.
@@ -47,6 +54,8 @@ pub enum Symptom {
     AllTruncated,
     /// Final observations equal the first observation of the next episode.
     ResetTooEarly,
+    /// Final observations repeat the observation before them.
+    StaleFinalObservation,
     /// Episodes are equal in every step.
     Duplicates,
     /// Episodes ended because rows were lost.
@@ -128,12 +137,13 @@ pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress
     let mut diagnosis = Diagnosis::default();
     let runs = recording.runs()?;
     // Without a shard that confirms it, a damaged `experience.json` could name columns of any width.
+    let mut players = PlayerCounts::default();
     if meter.is_empty() {
         report_empty(&mut diagnosis);
     } else {
-        check_episodes(recording, &runs, &mut meter, &mut diagnosis)?;
+        check_episodes(recording, &runs, &mut players, &mut meter, &mut diagnosis)?;
     }
-    accounts::check(&runs, &mut diagnosis);
+    accounts::check(&runs, &players, &mut diagnosis);
     diagnosis
         .findings
         .sort_by_key(|finding| core::cmp::Reverse(finding.severity));
@@ -143,27 +153,33 @@ pub(super) fn diagnose(recording: &RecordingData, watch: &mut dyn FnMut(Progress
 fn check_episodes(
     recording: &RecordingData,
     runs: &[RunAccount],
+    players: &mut PlayerCounts,
     meter: &mut ProgressMeter,
     diagnosis: &mut Diagnosis,
 ) -> Result<(), DatasetError> {
     let schema = recording.schema();
     let mut profile = Profile::new(schema);
     let mut alignment = AlignmentCheck::new(schema);
+    let mut constant_actions = ConstantActionCheck::new(schema);
+    let mut ends = EndCheck::new(schema);
     let mut episodes = EpisodeChecks::default();
     let mut masks = MaskCheck::default();
     let mut clock = ClockCheck::new(runs);
     let mut matches = MatchCheck::default();
-    let mut ends: BTreeMap<EndReason, u64> = BTreeMap::new();
+    let mut reasons: BTreeMap<EndReason, u64> = BTreeMap::new();
     let mut terminated = 0;
     for episode in recording.episodes() {
         let episode = episode?;
         profile.add(&episode);
         alignment.add(&episode);
+        constant_actions.add(&episode);
+        ends.add(&episode);
         episodes.add(&episode);
+        players.add(episode.info());
         masks.add(&episode);
         clock.add(&episode);
         matches.add(&episode);
-        *ends.entry(episode.reason().clone()).or_default() += 1;
+        *reasons.entry(episode.reason().clone()).or_default() += 1;
         terminated += u64::from(episode.outcome() == Outcome::Terminated);
         meter.add(episode.len());
     }
@@ -171,12 +187,17 @@ fn check_episodes(
     diagnosis.transitions = profile.lengths.iter().sum();
     check_values(&profile, diagnosis);
     if diagnosis.episodes >= MIN_EPISODES && terminated == 0 {
-        report_all_truncated(&ends, diagnosis);
+        report_all_truncated(&reasons, diagnosis);
     }
+    constant_actions.report(
+        profile.observation.iter().any(|feature| !feature.is_constant()),
+        diagnosis,
+    );
     alignment.report(schema, diagnosis);
     masks.report(diagnosis);
     clock.report(diagnosis);
     matches.report(diagnosis);
+    ends.report(schema, diagnosis);
     episodes.report(diagnosis);
     Ok(())
 }
@@ -238,29 +259,6 @@ fn check_values(profile: &Profile, diagnosis: &mut Diagnosis) {
             features,
             "the component is never written, is written in a schedule that does not run, or belongs to another entity; or the \
              feature is unused in this game: leave it out with `observe_fields`",
-        );
-    }
-    let actions = constant(&profile.action);
-    if !actions.is_empty() && actions.len() == profile.action.len() {
-        diagnosis.add(
-            Symptom::ConstantAction,
-            Severity::Error,
-            "the action is the same in every transition".to_owned(),
-            actions,
-            "the game clears the intent before the capture sees it: name the schedule that decides with \
-             `.read_actions_after(FixedPreUpdate)`; or there was no input",
-        );
-    } else if !actions.is_empty() {
-        diagnosis.add(
-            Symptom::ConstantAction,
-            Severity::Note,
-            format!(
-                "{} of {} values of the action never change",
-                actions.len(),
-                profile.action.len()
-            ),
-            actions,
-            "no player used them, so a policy cannot learn their effect from this data",
         );
     }
     if profile.reward.is_constant() {

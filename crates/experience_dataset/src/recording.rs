@@ -14,7 +14,6 @@ use experience_core::{
     schema::Schema,
     transition::RunId,
 };
-use experience_export::disk;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -108,8 +107,7 @@ impl RecordingData {
 
     /// Reads an account from its file.
     pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
-        let content = disk::read(path).map_err(DatasetError::read(path))?;
-        let mut account = RunAccount::parse(path, &content).map_err(|reason| DatasetError::damaged(path, reason))?;
+        let mut account = RunAccount::read_from(path).map_err(DatasetError::read(path))?;
         account.resolve_deletions(&self.path);
         Ok(account)
     }

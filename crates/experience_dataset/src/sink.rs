@@ -10,6 +10,7 @@ pub(crate) mod checksum;
 pub(crate) mod encoding;
 pub(crate) mod experience;
 pub(crate) mod files;
+mod folder_claim;
 pub(crate) mod layout;
 mod liveness;
 mod lock;
@@ -40,6 +41,7 @@ use experience_core::{
     transition::{Episode, RunId},
 };
 use experience_export::{MissingEpisodes, RecordingInfo, Sink, SinkError};
+use folder_claim::FolderClaim;
 use parquet::basic::ZstdLevel;
 use std::{borrow::Cow, path::PathBuf};
 use writer::DatasetWriter;
@@ -64,6 +66,7 @@ pub struct DatasetSink {
     description: String,
     settings: Settings,
     writer: Option<DatasetWriter>,
+    claim: Option<FolderClaim>,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +115,7 @@ impl DatasetSink {
                 recover: true,
             },
             writer: None,
+            claim: None,
         }
     }
 
@@ -229,9 +233,20 @@ impl Sink for DatasetSink {
     }
 
     fn check_run(&mut self, schema: &Schema, run: RunId) -> Result<(), SinkError> {
-        match recording_folder::find(&self.settings.root, schema)? {
-            Some(folder) => run_id::check_unused(&folder, run),
-            None => Ok(()),
+        if let Some(folder) = recording_folder::find(&self.settings.root, schema)? {
+            run_id::check_unused(&folder, run)?;
+        }
+        // Before it is taken again, where this sink is checked twice.
+        self.claim = None;
+        let root = &self.settings.root;
+        self.claim = FolderClaim::take(root, schema, run);
+        match self.claim {
+            Some(_) => Ok(()),
+            None => Err(run_id::used(
+                &root.join(layout::folder_name(schema.name())),
+                run,
+                "writes",
+            )),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod checksums;
 mod episode_index;
+mod id_set;
 mod rows;
 
 use super::{

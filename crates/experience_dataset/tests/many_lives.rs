@@ -114,4 +114,15 @@ fn an_account_a_sink_and_a_flush_cost_the_same_after_many_lives() {
     let recording = dataset.recording("player").unwrap();
     assert_eq!(recording.overview().unwrap().agents, u64::from(20 * SHARD));
     assert_eq!(recording.tags().unwrap().len() as u32, 20 * SHARD);
+    // The most memory while the lives are read, beyond that of a batch of rows.
+    let bound = 64 * 20 * SHARD as usize + (8 << 20);
+    let before = memory_held();
+    let mut most = 0;
+    let mut watch = |_| most = memory_held().max(most);
+    assert!(recording.validate(&mut watch).unwrap().is_valid());
+    assert!(most - before < bound, "validation takes {} bytes", most - before);
+    most = 0;
+    let mut watch = |_| most = memory_held().max(most);
+    recording.diagnose(&mut watch).unwrap();
+    assert!(most - before < bound, "a diagnosis takes {} bytes", most - before);
 }

@@ -2,9 +2,37 @@
 
 use super::{Diagnosis, Severity, Symptom};
 use crate::RunAccount;
+use experience_core::transition::{EpisodeInfo, RunId};
+use std::collections::{BTreeMap, HashSet};
+
+/// Players of a run that are told apart. Beyond that, their number is not known.
+const MAX_PLAYERS: usize = 1 << 16;
+
+/// Counts the players of each run.
+#[derive(Default)]
+pub(super) struct PlayerCounts {
+    seen: HashSet<(RunId, i64)>,
+    by_run: BTreeMap<RunId, u64>,
+}
+
+impl PlayerCounts {
+    pub(super) fn add(&mut self, episode: &EpisodeInfo) {
+        if self.seen.len() < MAX_PLAYERS && self.seen.insert((episode.run, episode.agent_id)) {
+            *self.by_run.entry(episode.run).or_default() += 1;
+        }
+    }
+
+    /// Whether rewards outside of episodes are about as many as the players of their run, each of which joined once.
+    fn are_of_joins(&self, runs: &[RunAccount]) -> bool {
+        runs.iter().filter(|run| run.account.orphaned_rewards > 0).all(|run| {
+            let players = self.by_run.get(&run.run).copied().unwrap_or_default();
+            (players.div_ceil(2)..=players.saturating_mul(2)).contains(&run.account.orphaned_rewards)
+        })
+    }
+}
 
 /// Adds the findings in the accounts of the runs.
-pub(super) fn check(runs: &[RunAccount], diagnosis: &mut Diagnosis) {
+pub(super) fn check(runs: &[RunAccount], players: &PlayerCounts, diagnosis: &mut Diagnosis) {
     let per_run = |count: fn(&RunAccount) -> u64| -> (u64, Vec<String>) {
         let some = runs
             .iter()
@@ -62,7 +90,13 @@ pub(super) fn check(runs: &[RunAccount], diagnosis: &mut Diagnosis) {
             Severity::Note,
             format!("rewards were given at {orphaned} captures to players outside of any episode"),
             places,
-            "rewards after the end of an episode are in no transition; give them before `EndEpisode`, in the same tick",
+            if players.are_of_joins(runs) {
+                "players join at the end of a tick, so the rewards of the tick in which they are spawned follow no recorded \
+                 observation, and no action has earned them: give the first reward a tick after the spawn"
+            } else {
+                "rewards after the end of an episode are in no transition: give them before `EndEpisode`, in the same tick, let \
+                 them count to the last step with `EpisodeRules::reward_window`, or begin the next episode first (`BeginEpisode`)"
+            },
         );
     }
     let (_, places) = per_run(|run| u64::from(run.ended.is_none()));

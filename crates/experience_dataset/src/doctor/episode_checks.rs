@@ -1,89 +1,77 @@
-//! Checks across episodes: duplicates, gaps, and players that are reset before their episode ends.
+//! Checks across episodes: duplicates and gaps.
 
-use super::{Diagnosis, Severity, Symptom};
+use super::{Diagnosis, MAX_PLACES, Severity, Symptom};
 use core::hash::Hasher;
-use experience_core::transition::{EndReason, Episode, Outcome, StepBytes};
+use experience_core::transition::{EndReason, Episode, StepBytes};
 use siphasher::sip::SipHasher24;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Shorter episodes are not compared, because they may be equal by chance.
 const MIN_STEPS: usize = 8;
-/// With fewer pairs of consecutive episodes, early resets are not reported.
-const MIN_PAIRS: u64 = 5;
 
+/// Takes 16 bytes an episode.
 #[derive(Default)]
 pub(super) struct EpisodeChecks {
-    /// The first episode with each content hash.
-    contents: HashMap<u64, i64>,
-    duplicates: Vec<String>,
-    /// The hash of the last final observation by run and agent, if that episode was terminated.
-    final_observations: HashMap<(i64, i64), Option<u64>>,
-    pairs: u64,
-    equal_pairs: u64,
-    /// Episodes that ended by a gap, and all episodes, by agent.
-    gaps: BTreeMap<i64, (u64, u64)>,
+    /// The hash of the content and the id of each episode.
+    contents: Vec<(u64, i64)>,
+    /// Episodes that ended by a gap, by agent.
+    gaps: BTreeMap<i64, u64>,
 }
 
 impl EpisodeChecks {
     pub(super) fn add(&mut self, episode: &Episode) {
         let info = episode.info();
         if episode.len() >= MIN_STEPS {
-            let original = *self.contents.entry(content_hash(episode)).or_insert(info.episode_id);
-            if original != info.episode_id {
-                self.duplicates
-                    .push(format!("episode {} equals episode {original}", info.episode_id));
-            }
+            self.contents.push((content_hash(episode), info.episode_id));
         }
-        let first = observation_hash(episode.row(0));
-        let last = observation_hash(episode.row(episode.len()));
-        let key = (info.run.get(), info.agent_id);
-        if let Some(Some(before)) = self.final_observations.get(&key) {
-            self.pairs += 1;
-            self.equal_pairs += u64::from(*before == first);
+        if *episode.reason() == EndReason::GAP {
+            *self.gaps.entry(info.agent_id).or_default() += 1;
         }
-        // If no feature changes, an early reset cannot be detected.
-        let is_usable = episode.outcome() == Outcome::Terminated && first != last;
-        self.final_observations.insert(key, is_usable.then_some(last));
-        let (gaps, all) = self.gaps.entry(info.agent_id).or_default();
-        *gaps += u64::from(*episode.reason() == EndReason::GAP);
-        *all += 1;
     }
 
-    pub(super) fn report(self, diagnosis: &mut Diagnosis) {
-        if self.pairs >= MIN_PAIRS && 2 * self.equal_pairs > self.pairs {
-            diagnosis.add(
-                Symptom::ResetTooEarly,
-                Severity::Error,
-                format!(
-                    "{} of {} final observations equal the first observation of the player's next episode",
-                    self.equal_pairs, self.pairs
-                ),
-                Vec::new(),
-                "the player was reset before `EndEpisode` was applied, so the true final observation is lost: reset in an \
-                 observer of `EpisodeEnded`",
-            );
+    pub(super) fn report(mut self, diagnosis: &mut Diagnosis) {
+        self.report_duplicates(diagnosis);
+        self.report_gaps(diagnosis);
+    }
+
+    fn report_duplicates(&mut self, diagnosis: &mut Diagnosis) {
+        self.contents.sort_unstable();
+        let (mut duplicates, mut places) = (0, Vec::new());
+        for equal in self.contents.chunk_by(|(a, _), (b, _)| a == b) {
+            let (_, original) = equal[0];
+            // An episode may be in two files.
+            let copies = equal.iter().map(|(_, id)| *id).filter(|id| *id != original);
+            for id in copies {
+                duplicates += 1;
+                if places.len() < MAX_PLACES {
+                    places.push(format!("episode {id} equals episode {original}"));
+                }
+            }
         }
-        if !self.duplicates.is_empty() {
+        if duplicates > 0 {
             diagnosis.add(
                 Symptom::Duplicates,
                 Severity::Warning,
-                format!("{} episodes equal another in every step", self.duplicates.len()),
-                self.duplicates,
+                format!("{duplicates} episodes equal another in every step"),
+                places,
                 "the same seed was played twice with the same bots, or a folder was copied into the dataset twice; a \
                  validation split then contains what was trained on",
             );
         }
-        let mut agents: Vec<_> = self.gaps.into_iter().filter(|(_, (gaps, _))| *gaps > 0).collect();
+    }
+
+    fn report_gaps(&self, diagnosis: &mut Diagnosis) {
+        let mut agents: Vec<_> = self.gaps.iter().collect();
         if agents.is_empty() {
             return;
         }
-        agents.sort_by_key(|(_, (gaps, _))| core::cmp::Reverse(*gaps));
-        let episodes: u64 = agents.iter().map(|(_, (gaps, _))| gaps).sum();
+        agents.sort_by_key(|(_, gaps)| core::cmp::Reverse(**gaps));
+        let episodes: u64 = self.gaps.values().sum();
         diagnosis.add(
             Symptom::Gaps,
             Severity::Warning,
             format!("{episodes} episodes of {} agents end because rows were lost", agents.len()),
-            agents.iter().map(|(agent, (gaps, all))| format!("agent {agent}: {gaps} of {all} episodes")).collect(),
+            agents.iter().take(MAX_PLACES).map(|(agent, gaps)| format!("agent {agent}: {gaps} episodes")).collect(),
             "buffers overflowed before the exporter drained them: raise `BufferSettings::capacity`, or use `Overflow::Block` in headless runs",
         );
     }
@@ -96,16 +84,11 @@ fn content_hash(episode: &Episode) -> u64 {
     for row in episode.rows().chunks_exact(layout.row_words()) {
         let bytes: &[u8] = bytemuck::cast_slice(row);
         hasher.write(&bytes[layout.observation().start..layout.action().end]);
-        hasher.write_u64(StepBytes::new(episode.schema(), row).header().reward.to_bits());
-    }
-    hasher.finish()
-}
-
-fn observation_hash(row: StepBytes<'_>) -> u64 {
-    let mut hasher = SipHasher24::new();
-    hasher.write(bytemuck::cast_slice(row.observation()));
-    for image in 0..row.schema().images().len() {
-        hasher.write(row.image(image));
+        let step = StepBytes::new(episode.schema(), row);
+        hasher.write_u64(step.header().reward.to_bits());
+        for image in 0..episode.schema().images().len() {
+            hasher.write(step.image(image));
+        }
     }
     hasher.finish()
 }

@@ -13,7 +13,8 @@ use experience_export::{RecordingInfo, SinkError, disk};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    io,
+    fs::File,
+    io::{self, BufReader},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -157,16 +158,20 @@ impl RunAccount {
     /// Reads the account of a run in the folder `recording`.
     pub(super) fn read(recording: &Path, run: RunId) -> io::Result<Self> {
         let path = recording.join(layout::RUNS).join(layout::account_name(run));
-        Self::parse(&path, &disk::read(&path)?).map_err(io::Error::other)
+        Self::read_from(&path)
     }
 
-    /// Parses the `content` of the file at `path`, whose name must be that of the account's run.
-    pub(crate) fn parse(path: &Path, content: &[u8]) -> Result<Self, String> {
-        let account: Self = serde_json::from_slice(content).map_err(|error| error.to_string())?;
+    /// Reads the account at `path`, whose name must be that of its run. An error without a number of the system means that it is
+    /// damaged.
+    ///
+    /// It is read as a stream, because version 0.1.0 listed every agent: an account of millions has hundreds of megabytes.
+    pub(crate) fn read_from(path: &Path) -> io::Result<Self> {
+        let account: Self = serde_json::from_reader(BufReader::new(File::open(path)?))?;
         if path.file_name().and_then(layout::account_run) == Some(account.run) {
             Ok(account)
         } else {
-            Err(format!("it is the account of run {}, and its name is not", account.run))
+            let reason = format!("it is the account of run {}, and its name is not", account.run);
+            Err(io::Error::new(io::ErrorKind::InvalidData, reason))
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::checksums::check_checksums;
 use super::{Rule, Validation};
-use crate::{DatasetError, RecordingData, RunAccount, RunStatus, ShardAccount};
+use crate::{DatasetError, RecordingData, RunAccount, RunStatus, ShardAccount, validate::id_set::IdSet};
 use core::ops::Range;
 use experience_core::transition::RunId;
 use std::{
@@ -22,14 +22,14 @@ pub(super) struct EpisodeSummary {
     pub(super) may_continue: bool,
 }
 
-/// All episodes of a recording, and their counts by file and by agent.
+/// All episodes of a recording, and their counts by file. It takes about 41 bytes an episode.
 #[derive(Default)]
 pub(super) struct EpisodeIndex {
     files: Vec<PathBuf>,
     /// By run and file.
     shards: BTreeMap<(i64, usize), EpisodeCounts>,
-    /// By run and agent.
-    agents: BTreeMap<(i64, i64), EpisodeCounts>,
+    /// The ids of all episodes that have begun.
+    ids: IdSet,
     spans: Vec<EpisodeSpan>,
     /// Each episode that continues another, the id of the other, and the file of the first.
     continuing: Vec<(i64, i64, usize)>,
@@ -50,17 +50,30 @@ impl EpisodeCounts {
     }
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// There is one for each episode, so its size counts.
 struct EpisodeSpan {
-    run: i64,
+    episode: i64,
     agent: i64,
     from: i64,
     until: i64,
-    episode: i64,
-    file: usize,
+    file: u32,
+    transitions: u32,
+}
+
+impl EpisodeSpan {
+    /// The run of the id. That of the row is the same, or violates a rule.
+    fn run(&self) -> i64 {
+        self.episode >> 32
+    }
 }
 
 impl EpisodeIndex {
+    /// Begins an episode. Returns `false` if rows of the same id came before.
+    pub(super) fn begin(&mut self, episode: i64) -> bool {
+        self.ids.insert(episode)
+    }
+
+    /// Adds an episode at its end.
     pub(super) fn add(&mut self, file: &Path, episode: EpisodeSummary) {
         if self.files.last().is_none_or(|last| last != file) {
             self.files.push(file.to_owned());
@@ -70,22 +83,19 @@ impl EpisodeIndex {
             .entry((episode.run, file))
             .or_default()
             .add(episode.transitions);
-        self.agents
-            .entry((episode.run, episode.agent))
-            .or_default()
-            .add(episode.transitions);
         self.continuing
             .extend(episode.continues.map(|other| (episode.id, other, file)));
         if episode.may_continue {
             self.may_continue.insert(episode.id);
         }
         self.spans.push(EpisodeSpan {
-            run: episode.run,
+            episode: episode.id,
             agent: episode.agent,
             from: episode.ticks.start,
             until: episode.ticks.end,
-            episode: episode.id,
-            file,
+            file: u32::try_from(file).unwrap_or(u32::MAX),
+            // Steps are counted by an `i32`.
+            transitions: u32::try_from(episode.transitions).unwrap_or(u32::MAX),
         });
     }
 
@@ -131,24 +141,30 @@ impl EpisodeIndex {
     }
 
     fn check_overlaps(&mut self, validation: &mut Validation) {
-        self.spans.sort();
+        // In place, because a copy would double the memory.
+        self.spans
+            .sort_unstable_by_key(|span| (span.run(), span.agent, span.from, span.until, span.episode, span.file));
         for pair in self.spans.windows(2) {
             let [a, b] = pair else { continue };
-            if (a.run, a.agent) == (b.run, b.agent) && b.from < a.until && a.episode != b.episode {
+            if (a.run(), a.agent) == (b.run(), b.agent) && b.from < a.until && a.episode != b.episode {
                 let what = format!(
                     "agent {} begins it at tick {}, but its episode {} lasts until tick {}",
                     b.agent, b.from, a.episode, a.until
                 );
-                validation.add(Rule::NoOverlap, &self.files[b.file], (Some(b.episode), None), what);
+                validation.add(
+                    Rule::NoOverlap,
+                    &self.files[b.file as usize],
+                    (Some(b.episode), None),
+                    what,
+                );
             }
         }
     }
 
     fn check_continuations(&self, validation: &mut Validation) {
-        let existing: HashSet<i64> = self.spans.iter().map(|span| span.episode).collect();
         for (episode, other, file) in &self.continuing {
             // A missing episode was lost, and is counted as such.
-            if existing.contains(other) && !self.may_continue.contains(other) {
+            if self.ids.contains(*other) && !self.may_continue.contains(other) {
                 let what = format!("it continues episode {other}, whose reason is neither `split` nor `gap`");
                 validation.add(Rule::Continues, &self.files[*file], (Some(*episode), Some(0)), what);
             }
@@ -233,11 +249,12 @@ impl EpisodeIndex {
             return violations;
         }
         let id = run.run.get();
-        let mut agents: BTreeMap<i64, EpisodeCounts> = self
-            .agents
-            .range((id, i64::MIN)..=(id, i64::MAX))
-            .map(|((_, agent), counts)| (*agent, *counts))
-            .collect();
+        let mut agents = BTreeMap::<i64, EpisodeCounts>::new();
+        // The spans are sorted by run.
+        let first = self.spans.partition_point(|span| span.run() < id);
+        for span in self.spans[first..].iter().take_while(|span| span.run() == id) {
+            agents.entry(span.agent).or_default().add(u64::from(span.transitions));
+        }
         for (agent, retired) in &run.retired.agents {
             let found = agents.entry(*agent).or_default();
             found.episodes = found.episodes.saturating_add(retired.episodes);

@@ -12,7 +12,7 @@ use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::{EndReason, StepBytes},
 };
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 /// Checks the rows of all shards of a recording, in order.
 pub(super) struct RowValidator {
@@ -24,8 +24,6 @@ pub(super) struct RowValidator {
     before: Vec<u64>,
     after: Vec<u64>,
     open: Option<EpisodeState>,
-    /// All episodes so far.
-    seen: HashSet<i64>,
 }
 
 /// The state of the episode that the last row belongs to.
@@ -61,7 +59,6 @@ impl RowValidator {
             before: row.clone(),
             after: row,
             open: None,
-            seen: HashSet::new(),
             schema: schema.clone(),
         }
     }
@@ -101,7 +98,7 @@ impl RowValidator {
                     self.check_successor(&mut open, columns, row, &mut reporter);
                     self.open = Some(open);
                 }
-                None => self.open = Some(self.begin(columns, row, &mut reporter)),
+                None => self.open = Some(self.begin(columns, row, index, &mut reporter)),
             }
             let ends = self.check_end(columns, row, next, &mut reporter);
             if next.features
@@ -171,13 +168,19 @@ impl RowValidator {
         );
     }
 
-    fn begin(&mut self, columns: &EpisodeColumns, row: usize, reporter: &mut Reporter) -> EpisodeState {
+    fn begin(
+        &self,
+        columns: &EpisodeColumns,
+        row: usize,
+        index: &mut EpisodeIndex,
+        reporter: &mut Reporter,
+    ) -> EpisodeState {
         let (id, run, step) = (
             columns.episode_id.value(row),
             columns.run.value(row),
             columns.step.value(row),
         );
-        if !self.seen.insert(id) {
+        if !index.begin(id) {
             reporter.report(Rule::Contiguous, "rows of the episode are also elsewhere".to_owned());
         } else if step != 0 {
             reporter.report(Rule::Steps, format!("the episode begins with step {step}"));

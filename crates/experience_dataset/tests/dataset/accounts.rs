@@ -138,3 +138,20 @@ fn tags_are_in_a_file_of_their_own_and_are_merged_erased_and_checked() {
         "{found:#?}"
     );
 }
+
+#[test]
+fn an_account_of_hundreds_of_megabytes_is_read() {
+    let root = tempdir().unwrap();
+    let all = episodes(&fighter().into_shared(), RUN, 4);
+    write(root.path(), &all);
+    let path = root.path().join(ACCOUNT);
+    let expected = account(&path);
+    // Version 0.1.0 listed every agent. Spaces are as long, and take less time to write.
+    let mut content = fs::read(&path).unwrap();
+    let end = content.iter().rposition(|byte| *byte == b'}').unwrap();
+    content.splice(end..end, core::iter::repeat_n(b' ', 257 << 20));
+    fs::write(&path, content).unwrap();
+    let dataset = Dataset::open(root.path()).unwrap();
+    assert_eq!(dataset.recordings()[0].runs().unwrap(), [expected]);
+    assert_valid(root.path());
+}
