@@ -288,6 +288,21 @@ impl FieldPlan {
         self.encode_values(values, out, stride);
     }
 
+    /// Writes zeros in place of a value that does not exist.
+    ///
+    /// # Panics
+    /// When the columns have not been placed, or do not fit into `row`.
+    pub(crate) fn encode_zeros(&self, row: &mut [u8]) {
+        self.assert_placed();
+        if self.encoding == LeafEncoding::Mask {
+            row[self.mask_bytes()].fill(0);
+            return;
+        }
+        for placed in &self.leaf_sets {
+            row[placed.target..][..placed.leaves.count * placed.leaf_size].fill(0);
+        }
+    }
+
     fn assert_placed(&self) {
         assert!(
             !self.ops.is_empty(),

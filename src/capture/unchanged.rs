@@ -1,7 +1,10 @@
 //! Change-tick filter of the row encoder: encodes only players whose components were accessed mutably since the last
 //! capture.
 
-use super::{EncodedBlock, MAX_BLOCK_ROWS, MatchSource, PREFIX_WORDS, RowEncoder, RowParts, cell_words, run_length};
+use super::{
+    EncodedBlock, MAX_BLOCK_ROWS, MatchSource, PREFIX_WORDS, PlacedWorldSource, RowEncoder, RowParts, cell_words,
+    run_length,
+};
 use crate::player::Reward;
 use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
 
@@ -29,10 +32,10 @@ impl RowEncoder {
         let (stride, row_words) = (cell_words(&self.layout), self.layout.row_words());
         let max_rows = scratch.cell_capacity(stride);
         let now = world.read_change_tick();
-        // A resource is part of every row, and a neighbour that moves can change the row of any player.
+        // A shared value is part of every row, and an entity that moves can change the row of any player.
         let mut all_change = !self.nearest.is_empty();
-        for resource in &mut self.resources {
-            all_change |= resource.has_changed();
+        for PlacedWorldSource { source, .. } in &mut self.world_sources {
+            all_change |= source.may_have_changed();
         }
         for group in self.groups(world, usize::MAX) {
             let table_id = world.archetypes()[group.archetype].table_id();

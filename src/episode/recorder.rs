@@ -75,6 +75,8 @@ pub(crate) struct Recorder {
     pause_next: bool,
     /// A player's end was requested since the last capture, before a tick began.
     has_ends_between_ticks: bool,
+    /// The actions of this tick could not be read, because a source was not available.
+    has_unread_actions: bool,
     /// Players found by the current capture that have no slot yet.
     joining: Vec<Entity>,
     /// Those of them whose slot was removed by the current capture. Their rewards until now belong to the episode that ended.
@@ -116,6 +118,7 @@ impl Recorder {
             capture_count: 0,
             pause_next: false,
             has_ends_between_ticks: false,
+            has_unread_actions: false,
             joining: Vec::new(),
             rejoining: Vec::new(),
             excluded_agents: HashSet::new(),

@@ -137,16 +137,16 @@ impl RecordingSpec {
                 Err(source) => return Err(SetupError::Field { recording, source }),
             },
         };
-        let (mut sources, mut resources, mut nearest) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sources, mut world_sources, mut nearest) = (Vec::new(), Vec::new(), Vec::new());
         for source in placed {
             match source {
                 PlacedSource::Component(source) => sources.push(source),
-                PlacedSource::Resource(source) => resources.push(source),
+                PlacedSource::World(source) => world_sources.push(source),
                 PlacedSource::Nearest(source) => nearest.push(source),
             }
         }
         let parallel_above = self.scaling.parallel_threshold(!nearest.is_empty());
-        let encoder = RowEncoder::new(world, context.marker, layout, sources, resources, nearest, match_id);
+        let encoder = RowEncoder::new(world, context.marker, layout, sources, world_sources, nearest, match_id);
         let mut sinks = self.sinks;
         if context.enabled {
             estimate.check(&context.estimates, context.budget.limit())?;

@@ -2,7 +2,10 @@
 //! layout is known.
 
 use crate::{
-    capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},
+    capture::{
+        MatchSource, Nearest, NearestSource, PlacedWorldSource, ResourceValue, RowPart, SharedBytes, SharedSource,
+        Source,
+    },
     reflect::{FieldError, FieldPlan, FieldUsage, LeafEncoding, root_name},
 };
 use bevy_ecs::{component::Component, resource::Resource, world::World};
@@ -23,7 +26,7 @@ pub(super) struct PlannedSource {
 /// A source with the offsets of its columns in a row.
 pub(super) enum PlacedSource {
     Component(Source),
-    Resource(ResourceSource),
+    World(PlacedWorldSource),
     Nearest(NearestSource),
 }
 
@@ -86,17 +89,19 @@ pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
         let name = root_name::<R>();
         let plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy });
         let mut plan = plan.map_err(|error| error.for_usage(FieldUsage::Resource))?;
-        let columns = plan.columns().to_vec();
         Ok(PlannedSource {
-            columns: columns.clone(),
+            columns: plan.columns().to_vec(),
             mask_width: 0,
             build: Box::new(move |world, offsets| {
-                let start = offsets.first().copied().unwrap_or(0);
-                let width: usize = columns.iter().map(Column::width).sum();
-                let local: Vec<_> = offsets.iter().map(|offset| offset - start).collect();
+                let bytes = SharedBytes::new(plan.columns(), offsets);
+                let local: Vec<_> = offsets.iter().map(|&offset| bytes.local(offset)).collect();
                 plan.place(&local);
-                let bytes = start..start + width * DType::F32.size();
-                PlacedSource::Resource(ResourceSource::new::<R>(world, name, plan, bytes))
+                let value = ResourceValue::new(Source::fields::<R>(world, RowPart::Observation, plan));
+                let source = Box::new(SharedSource::new(bytes, value));
+                PlacedSource::World(PlacedWorldSource {
+                    part: RowPart::Observation,
+                    source,
+                })
             }),
         })
     })

@@ -105,6 +105,9 @@ impl Recorder {
                  neighbour: insert both on the same entities"
             );
         }
+        for reason in self.encoder.sources_never_found() {
+            tracing::warn!("recording `{name}`: {reason}");
+        }
         let waits = self.context.rules.start == EpisodeStart::OnEvent && self.context.published_ends.get() > 0;
         if waits && !self.setup_checks.has_begin_event {
             tracing::warn!(

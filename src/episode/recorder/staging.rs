@@ -117,7 +117,12 @@ impl Recorder {
     ///
     /// Contract, timing: the recorded action is the one that this tick consumed.
     pub(crate) fn read_actions(&mut self, world: &World) {
-        if !self.is_recording() || !self.encoder.prepare(world, RowParts::ACTION) {
+        if !self.is_recording() {
+            return;
+        }
+        self.has_unread_actions = !self.encoder.prepare(world, RowParts::ACTION);
+        if self.has_unread_actions {
+            self.warn_unavailable();
             return;
         }
         let Self {
