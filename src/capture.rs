@@ -13,12 +13,16 @@
 
 mod archetypes;
 mod block;
+mod consent;
 pub(crate) mod diff;
 mod match_source;
 mod nearest;
+mod player_position;
+mod related;
 mod shared;
 mod source;
 mod spatial_grid;
+mod system_source;
 mod unchanged;
 mod world_position;
 mod world_source;
@@ -27,10 +31,16 @@ pub(crate) use block::{CapturedPlayer, EncodedBlock, PREFIX_WORDS};
 pub(crate) use match_source::MatchSource;
 pub use nearest::Nearest;
 pub(crate) use nearest::NearestSource;
-pub(crate) use shared::{ResourceValue, SharedBytes, SharedSource};
+pub(crate) use player_position::PlayerPositionSource;
+pub use related::Related;
+pub(crate) use related::RelatedSource;
+pub(crate) use shared::{CountValue, ResourceValue, SharedBytes, SharedSource, SingleValue};
 pub(crate) use source::{RowPart, Source};
 pub use spatial_grid::{Neighbors, SpatialGrid};
+pub(crate) use system_source::{InitializedSystem, PlayerRows, SystemRefusal};
+pub use system_source::{PlayerChoices, PlayerValues};
 pub(crate) use unchanged::ChangeVisitor;
+use unchanged::PlayerPositions;
 pub(crate) use world_source::{PlacedWorldSource, WorldSource};
 
 use crate::player::{DoNotRecord, Reward};
@@ -93,6 +103,7 @@ pub(crate) struct RowEncoder {
     match_id: Option<MatchSource>,
     reward: ComponentReader<Reward>,
     archetypes: MatchedArchetypes,
+    positions: PlayerPositions,
     scratch: EncodeScratch,
 }
 
@@ -161,6 +172,7 @@ impl RowEncoder {
         let mut encoder = Self {
             reward: ComponentReader::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
+            positions: PlayerPositions::default(),
             layout,
             sources,
             world_sources,
@@ -217,6 +229,7 @@ impl RowEncoder {
 
     /// Encodes every player, and calls `visit` with each block. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_all(&mut self, world: &World, parts: RowParts, mut visit: impl FnMut(EncodedBlock<'_>)) {
+        self.positions.begin_capture();
         let mut scratch = core::mem::take(&mut self.scratch);
         for group in self.groups(world, usize::MAX) {
             self.encode_group(world, parts, &mut scratch, &group, None, &mut visit);
@@ -398,6 +411,18 @@ impl RowEncoder {
     pub(crate) fn neighbors_never_found(&self) -> impl Iterator<Item = &'static str> + '_ {
         let never_found = self.nearest.iter().filter(|nearest| !nearest.has_found_candidates());
         never_found.map(NearestSource::target_name)
+    }
+
+    /// The id and the name of each optional component that no recorded player ever had.
+    pub(crate) fn optional_never_found<'a>(
+        &'a self,
+        world: &'a World,
+    ) -> impl Iterator<Item = (ComponentId, &'static str)> + 'a {
+        let archetypes = || self.archetypes.matched().iter().map(|&id| &world.archetypes()[id]);
+        let is_found = move |source: &Source| archetypes().any(|archetype| archetype.contains(source.component()));
+        let optional = self.sources.iter().filter(|source| source.is_optional());
+        let never_found = optional.filter(move |source| !is_found(source));
+        never_found.map(|source| (source.component(), source.name()))
     }
 
     /// Why no player could be encoded: what the first source that could not be read lacks, and the remedy.

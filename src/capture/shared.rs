@@ -1,8 +1,12 @@
 //! Sources whose values all players share: encoded once per capture, and copied into each row.
 
+mod count;
 mod resource;
+mod single;
 
+pub(crate) use count::CountValue;
 pub(crate) use resource::ResourceValue;
+pub(crate) use single::SingleValue;
 
 use super::world_source::{Players, TableRun, WorldSource};
 use bevy_ecs::{component::ComponentId, world::World};
@@ -11,7 +15,7 @@ use experience_core::schema::Column;
 
 /// A value that does not depend on the player.
 pub(crate) trait SharedValue: Send + Sync + 'static {
-    /// Encodes the value into `row`, at the offsets that [`SharedBytes::local`] returns. Returns false if it does not exist,
+    /// Encodes the value into `row`, at the offsets that [`SharedBytes::place`] returns. Returns false if it does not exist,
     /// and players cannot be recorded without it.
     fn encode(&mut self, world: &World, row: &mut [u8]) -> bool;
 
@@ -103,23 +107,20 @@ pub(crate) struct SharedBytes {
 }
 
 impl SharedBytes {
-    /// The bytes of `columns`, which are at `offsets` in a row.
-    pub(crate) fn new(columns: &[Column], offsets: &[usize]) -> Self {
+    /// The bytes of `columns`, which are at `offsets` in a row, and the offset of each column in the copy.
+    pub(crate) fn place(columns: &[Column], offsets: &[usize]) -> (Self, Vec<usize>) {
         let start = offsets.first().copied().unwrap_or(0);
         let ends = columns.iter().zip(offsets);
         let end = ends.map(|(column, offset)| offset + column.width() * column.dtype.size());
-        Self {
+        let bytes = Self {
             range: start..end.last().unwrap_or(start),
-        }
+        };
+        let local = offsets.iter().map(|offset| offset - bytes.base()).collect();
+        (bytes, local)
     }
 
     /// The byte of a row that is the first of the copy, which is aligned as the row.
     fn base(&self) -> usize {
         self.range.start / size_of::<u64>() * size_of::<u64>()
-    }
-
-    /// The place of the byte `offset` of a row in the copy.
-    pub(crate) fn local(&self, offset: usize) -> usize {
-        offset - self.base()
     }
 }

@@ -57,9 +57,10 @@ pub(crate) struct Source {
     /// Bytes from one value of a column to the next.
     size: usize,
     encoding: SourceEncoding,
-    /// The byte of a row at which the presence of the component is written, as an `f32`. A source with a presence is
-    /// optional: an entity that lacks the component is recorded nevertheless.
+    /// The byte of a row at which the presence of the component is written, as an `f32`.
     presence: Option<usize>,
+    /// Players without the component are recorded.
+    is_optional: bool,
     /// Restores the type of an erased value.
     reflect: Option<fn(ErasedPtr<'_>) -> &dyn Reflect>,
 }
@@ -74,6 +75,7 @@ impl Source {
             size: size_of::<T>(),
             encoding,
             presence: None,
+            is_optional: false,
             reflect: None,
         }
     }
@@ -86,23 +88,9 @@ impl Source {
         }
     }
 
-    /// A source that calls `encode` with the component `T` and the given bytes of a row. Entities without the component
-    /// leave these bytes as they are.
+    /// A source that calls `encode` with the component `T`, or with `None` for an entity without it, and the given bytes of
+    /// a row.
     pub(crate) fn custom<T: Component>(
-        world: &mut World,
-        part: RowPart,
-        bytes: Range<usize>,
-        encode: impl Fn(&T, &mut [u8]) + Send + Sync + 'static,
-    ) -> Self {
-        Self::custom_optional::<T>(world, part, bytes, move |value, row| {
-            if let Some(value) = value {
-                encode(value, row);
-            }
-        })
-    }
-
-    /// As [`custom`](Self::custom), but `encode` is also called for entities without the component, with `None`.
-    pub(crate) fn custom_optional<T: Component>(
         world: &mut World,
         part: RowPart,
         bytes: Range<usize>,
@@ -118,7 +106,17 @@ impl Source {
 
     /// Whether an entity has the component `T`: 0 or 1 at the byte `presence` of a row.
     pub(crate) fn has_component<T: Component>(world: &mut World, presence: usize) -> Self {
-        Self::new::<T>(world, RowPart::Observation, SourceEncoding::Presence).with_presence(presence)
+        Self::new::<T>(world, RowPart::Observation, SourceEncoding::Presence)
+            .with_presence(presence)
+            .optional()
+    }
+
+    /// The source, with which players are recorded that lack the component.
+    pub(crate) fn optional(self) -> Self {
+        Self {
+            is_optional: true,
+            ..self
+        }
     }
 
     /// The source, which also writes whether an entity has the component: 0 or 1 at the byte `presence` of a row.
@@ -131,7 +129,7 @@ impl Source {
 
     /// Whether players without the component are recorded.
     pub(crate) fn is_optional(&self) -> bool {
-        self.presence.is_some()
+        self.is_optional
     }
 
     pub(crate) fn part(&self) -> RowPart {
@@ -236,7 +234,8 @@ impl Source {
     }
 
     /// Sets `changed` for those of `players`, which are in neighbouring rows of `table`, whose component was added or
-    /// accessed mutably between the ticks `last` and `now`.
+    /// accessed mutably between the ticks `last` and `now`. A player without an optional component is left as it is: ticks do
+    /// not tell when it was removed.
     pub(super) fn mark_changed(
         &self,
         world: &World,
@@ -245,6 +244,9 @@ impl Source {
         (last, now): (Tick, Tick),
         changed: &mut [bool],
     ) {
+        if matches!(self.encoding, SourceEncoding::Presence) {
+            return;
+        }
         // Equivalent to `Tick::is_newer_than`, in a form that the compiler vectorizes.
         let age = now.get().wrapping_sub(last.get()).min(MAX_CHANGE_AGE);
         let is_newer = |tick: &UnsafeCell<Tick>| {
@@ -263,6 +265,7 @@ impl Source {
                             *changed |= is_newer(tick);
                         }
                     }
+                    None if self.is_optional => {}
                     None => changed.fill(true),
                 }
             }
@@ -270,7 +273,7 @@ impl Source {
                 let set = world.storages().sparse_sets.get(self.component);
                 for (changed, player) in changed.iter_mut().zip(players) {
                     let tick = set.and_then(|set| set.get_changed_tick(player.id()));
-                    *changed |= tick.is_none_or(is_newer);
+                    *changed |= tick.map_or(!self.is_optional, is_newer);
                 }
             }
         }

@@ -56,12 +56,7 @@ impl RecordingSpec {
         let mut plan = |plans: Vec<SourcePlan>| -> Result<Vec<PlannedSource>, SetupError> {
             plans
                 .into_iter()
-                .map(|plan| {
-                    plan(world, allows_lossy).map_err(|source| SetupError::Field {
-                        recording: recording.clone(),
-                        source,
-                    })
-                })
+                .map(|plan| plan(world, allows_lossy).map_err(|error| error.of_recording(recording.clone())))
                 .collect()
         };
         let mut observation = plan(self.observation)?;
@@ -134,7 +129,7 @@ impl RecordingSpec {
                         component: component.to_owned(),
                     });
                 }
-                Err(source) => return Err(SetupError::Field { recording, source }),
+                Err(error) => return Err(error.of_recording(recording)),
             },
         };
         let (mut sources, mut world_sources, mut nearest) = (Vec::new(), Vec::new(), Vec::new());

@@ -10,6 +10,7 @@ mod observations;
 mod random;
 mod refusals;
 mod selection;
+mod time;
 
 use super::{op::OpKind, *};
 
