@@ -289,5 +289,58 @@ fn nearest(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, capture, threads, wide, image, still, board, nearest);
+#[derive(Component, Reflect)]
+struct Weapon([f32; 4]);
+
+#[derive(Resource, Reflect)]
+struct Weather([f32; 4]);
+
+/// Four floats from each source that reads more than the players' own tables, beside four from a component. Every other player
+/// has a `Motion`, and each has a weapon as a child.
+fn sources(c: &mut Criterion) {
+    let players = 1000;
+    let mut group = c.benchmark_group("capture_sources");
+    group.throughput(Throughput::Elements(players as u64));
+    let cases: [(&str, fn(Recording<Player>) -> Recording<Player>); 8] = [
+        ("component", Recording::observe::<Aim>),
+        ("resource", Recording::observe_resource::<Weather>),
+        ("single", Recording::observe_single::<Strength, Strength>),
+        ("count", Recording::observe_count::<Weapon>),
+        ("optional", Recording::observe_optional::<Motion>),
+        ("related", Recording::observe_related::<Children, Weapon>),
+        ("world_position", Recording::observe_world_position),
+        ("system", |recording| {
+            recording.observe_system(["a", "b", "c", "d"], |players: PlayerValues, aims: Query<&Aim>| {
+                for (player, values) in players {
+                    if let Ok(aim) = aims.get(player) {
+                        values.copy_from_slice(&aim.0);
+                    }
+                }
+            })
+        }),
+    ];
+    for (name, observe) in cases {
+        group.bench_function(BenchmarkId::new(name, players), |b| {
+            let recording = observe(Recording::new("player").observe::<Place>());
+            let recording = recording.buffers(holding(rows_each(players, HEADER + 40)));
+            let mut test = app(recording, players, |player| {
+                (Place([player; 4]), Aim([player; 4]), Transform::default())
+            });
+            test.insert_resource(Weather([1.0; 4]));
+            let world = test.world_mut();
+            world.spawn(Strength([1.0; 4]));
+            let mut found = world.query_filtered::<Entity, With<Player>>();
+            for (index, player) in found.iter(world).collect::<Vec<_>>().into_iter().enumerate() {
+                world.spawn((Weapon([2.0; 4]), ChildOf(player)));
+                if index % 2 == 0 {
+                    world.entity_mut(player).insert(Motion([3.0; 4]));
+                }
+            }
+            plugin(b, test);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, capture, threads, wide, image, still, board, nearest, sources);
 criterion_main!(benches);

@@ -1,18 +1,32 @@
 //! Row encoder: reads players from ECS tables, archetype by archetype, and encodes their components into rows.
 //!
-//! A `RowEncoder` has the sources of a recording (components, resources, nearest neighbours, match id) and the offset
-//! of each value in a row. It encodes players in blocks of neighbouring table rows, one source after the other. The
-//! module [`episode`](crate::episode) turns encoded rows into steps of episodes.
+//! A `RowEncoder` has the sources of a recording and the offset of each value in a row. It encodes players in blocks of
+//! neighbouring table rows, one source after the other. The module [`episode`](crate::episode) turns encoded rows into
+//! steps of episodes.
+//!
+//! | source | reads |
+//! |---|---|
+//! | `Source` | a component of the player itself, from its table |
+//! | `WorldSource` | anything else, prepared once per capture: `SharedSource` has the same values for all players |
+//! | `NearestSource` | the nearest other entities |
+//! | `MatchSource` | the match id |
 
 mod archetypes;
 mod block;
+mod consent;
 mod dependencies;
 pub(crate) mod diff;
 mod match_source;
 mod nearest;
+mod player_position;
+mod related;
+mod shared;
 mod source;
 mod spatial_grid;
+mod system_source;
 mod unchanged;
+mod world_position;
+mod world_source;
 mod written;
 
 pub(crate) use block::{CapturedPlayer, EncodedBlock, PREFIX_WORDS};
@@ -20,9 +34,17 @@ pub(crate) use dependencies::RowDependency;
 pub(crate) use match_source::MatchSource;
 pub use nearest::Nearest;
 pub(crate) use nearest::NearestSource;
-pub(crate) use source::{ResourceSource, RowPart, Source};
+pub(crate) use player_position::PlayerPositionSource;
+pub use related::Related;
+pub(crate) use related::RelatedSource;
+pub(crate) use shared::{CountValue, ResourceValue, SharedBytes, SharedSource, SingleValue};
+pub(crate) use source::{RowPart, Source};
 pub use spatial_grid::{Neighbors, SpatialGrid};
+pub(crate) use system_source::{InitializedSystem, PlayerRows, SystemRefusal};
+pub use system_source::{PlayerChoices, PlayerValues};
 pub(crate) use unchanged::ChangeVisitor;
+use unchanged::PlayerPositions;
+pub(crate) use world_source::{PlacedWorldSource, WorldSource};
 
 use crate::player::{DoNotRecord, Reward};
 use archetypes::MatchedArchetypes;
@@ -37,6 +59,7 @@ use bevy_transform::components::Transform;
 use core::{any::type_name, ops::Range};
 use experience_core::{schema::RowLayout, transition::StepHeader};
 use source::ComponentReader;
+use world_source::{Players, TableRun};
 
 /// Maximum rows of a block. Long enough to amortize the setup of each source's inner loop.
 const MAX_BLOCK_ROWS: usize = 64;
@@ -78,11 +101,12 @@ impl RowParts {
 pub(crate) struct RowEncoder {
     layout: RowLayout,
     sources: Vec<Source>,
-    resources: Vec<ResourceSource>,
+    world_sources: Vec<PlacedWorldSource>,
     nearest: Vec<NearestSource>,
     match_id: Option<MatchSource>,
     reward: ComponentReader<Reward>,
     archetypes: MatchedArchetypes,
+    positions: PlayerPositions,
     scratch: EncodeScratch,
 }
 
@@ -132,22 +156,29 @@ impl RowEncoder {
         marker: ComponentId,
         layout: RowLayout,
         sources: Vec<Source>,
-        resources: Vec<ResourceSource>,
+        world_sources: Vec<PlacedWorldSource>,
         nearest: Vec<NearestSource>,
         match_id: Option<MatchSource>,
     ) -> Self {
         let mut required: Vec<_> = sources
             .iter()
+            .filter(|source| !source.is_optional())
             .map(|source| (source.component(), source.name()))
             .collect();
+        required.extend(
+            world_sources
+                .iter()
+                .flat_map(|placed| placed.source.required_components()),
+        );
         let position = |nearest: &NearestSource| (nearest.position_component(), type_name::<Transform>());
         required.extend(nearest.iter().map(position));
         let mut encoder = Self {
             reward: ComponentReader::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
+            positions: PlayerPositions::default(),
             layout,
             sources,
-            resources,
+            world_sources,
             nearest,
             match_id,
             scratch: EncodeScratch::default(),
@@ -165,8 +196,8 @@ impl RowEncoder {
         }
     }
 
-    /// Matches new archetypes, and reads the resources and neighbour candidates, which all players share. Returns false
-    /// when a resource is missing: no player can be encoded then.
+    /// Matches new archetypes, and prepares the world sources and the neighbour candidates. Returns false when a source
+    /// cannot be read, such as a resource that does not exist: no player can be encoded then.
     pub(crate) fn prepare(&mut self, world: &World, parts: RowParts) -> bool {
         self.prepare_for(world, parts, None)
     }
@@ -179,34 +210,29 @@ impl RowEncoder {
 
     fn prepare_for(&mut self, world: &World, parts: RowParts, player: Option<Entity>) -> bool {
         self.archetypes.update(world);
-        self.compile_sources(world, parts);
-        if !parts.observation {
-            return true;
-        }
-        for nearest in &mut self.nearest {
-            nearest.collect_candidates(world, self.match_id.as_ref(), player);
-        }
-        self.resources.iter_mut().all(|resource| resource.read(world))
-    }
-
-    /// Compiles each source that is not compiled yet, from the component of the first player that has it.
-    fn compile_sources(&mut self, world: &World, parts: RowParts) {
         let sources = self.sources.iter_mut().filter(|source| parts.include(source.part()));
         let match_id = self.match_id.iter_mut().map(MatchSource::source_mut);
-        for source in sources.chain(match_id).filter(|source| source.needs_compiling()) {
-            let archetypes = self.archetypes.matched().iter().map(|&id| &world.archetypes()[id]);
-            for archetype in archetypes {
-                let table = world.storages().tables.get(archetype.table_id());
-                if let (Some(table), Some(player)) = (table, archetype.entities().first()) {
-                    source.compile(world, table, player);
-                    break;
-                }
+        for source in sources.chain(match_id) {
+            source.compile_if_found(world);
+        }
+        if parts.observation {
+            for nearest in &mut self.nearest {
+                nearest.collect_candidates(world, self.match_id.as_ref(), player);
             }
         }
+        let players = player.map_or(Players::All(self.archetypes.matched()), Players::One);
+        let mut is_available = true;
+        for PlacedWorldSource { part, source } in &mut self.world_sources {
+            if parts.include(*part) {
+                is_available &= source.prepare(world, players);
+            }
+        }
+        is_available
     }
 
     /// Encodes every player, and calls `visit` with each block. Call [`prepare`](Self::prepare) before.
     pub(crate) fn encode_all(&mut self, world: &World, parts: RowParts, mut visit: impl FnMut(EncodedBlock<'_>)) {
+        self.positions.begin_capture();
         let mut scratch = core::mem::take(&mut self.scratch);
         for group in self.groups(world, usize::MAX) {
             self.encode_group(world, parts, &mut scratch, &group, None, &mut visit);
@@ -328,11 +354,13 @@ impl RowEncoder {
             }
         }
         self.reward.prefetch(table, next);
+        for PlacedWorldSource { part, source } in &self.world_sources {
+            if parts.include(*part) {
+                source.encode(TableRun { world, table, players }, bytes, stride);
+            }
+        }
         if !parts.observation {
             return;
-        }
-        for resource in &self.resources {
-            resource.copy_to(bytes, stride);
         }
         if let Some(match_id) = &self.match_id {
             match_id.for_each(world, table, players, |index, match_id| {
@@ -388,12 +416,34 @@ impl RowEncoder {
         never_found.map(NearestSource::target_name)
     }
 
-    /// The name of the first resource that the recording reads and that does not exist.
-    pub(crate) fn missing_resource(&self) -> Option<&str> {
-        self.resources
+    /// The id and the name of each optional component that no recorded player ever had.
+    pub(crate) fn optional_never_found<'a>(
+        &'a self,
+        world: &'a World,
+    ) -> impl Iterator<Item = (ComponentId, &'static str)> + 'a {
+        let archetypes = || self.archetypes.matched().iter().map(|&id| &world.archetypes()[id]);
+        let is_found = move |source: &Source| archetypes().any(|archetype| archetype.contains(source.component()));
+        let optional = self.sources.iter().filter(|source| source.is_optional());
+        let never_found = optional.filter(move |source| !is_found(source));
+        never_found.map(|source| (source.component(), source.name()))
+    }
+
+    /// Why no player could be encoded: what the first source that could not be read lacks, and the remedy.
+    pub(crate) fn unavailable(&self) -> Option<String> {
+        self.world_sources.iter().find_map(|placed| placed.source.unavailable())
+    }
+
+    /// A warning about what a source read since the last call.
+    pub(crate) fn take_source_warning(&mut self) -> Option<String> {
+        let mut sources = self.world_sources.iter_mut();
+        sources.find_map(|placed| placed.source.take_warning())
+    }
+
+    /// What sources never found, and the remedies.
+    pub(crate) fn sources_never_found(&self) -> impl Iterator<Item = String> + '_ {
+        self.world_sources
             .iter()
-            .find(|resource| !resource.is_present())
-            .map(ResourceSource::name)
+            .filter_map(|placed| placed.source.never_found())
     }
 }
 

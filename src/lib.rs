@@ -78,14 +78,25 @@
 //! # Supported types
 //! Components and resources need only `Reflect`. Their leaves become named columns: `Health(f32)` is `health`, the x of a
 //! `Transform`'s translation is `transform.translation.x`. Supported leaves are numbers, `bool`s, enums without data,
-//! vectors, quaternions and `Option`s of single values, in structs, tuples and arrays. In an observation every value is
-//! `f32`: an enum is one-hot, an `Option` is its value (0 for `None`) and a flag. Actions and info keep their types. `f64`
+//! vectors, quaternions, durations and `Option`s of single values, in structs, tuples and arrays. In an observation every value
+//! is `f32`: an enum is one-hot, an `Option` is its value (0 for `None`) and a flag. Actions and info keep their types. `f64`
 //! and 64-bit integers do not fit into an observation without loss, and need
 //! [`allow_lossy`](recording::Recording::allow_lossy).
 //!
 //! Types without a fixed width (strings, lists, maps, enums with data) or without a meaning outside of the process
 //! (entities, handles) are refused when the recording is added, with the path of the field and the remedy. For these,
 //! [`observe_with`](recording::Recording::observe_with) takes a function.
+//!
+//! # What else can be recorded
+//! | method | reads |
+//! |---|---|
+//! | [`observe_resource`](recording::Recording::observe_resource), [`act_resource`](recording::Recording::act_resource) | a resource |
+//! | [`observe_single`](recording::Recording::observe_single) | the only entity with a marker, such as a ball |
+//! | [`observe_related`](recording::Recording::observe_related), [`act_related`](recording::Recording::act_related) | a related entity: the parent, a weapon |
+//! | [`observe_nearest`](recording::Recording::observe_nearest), [`observe_count`](recording::Recording::observe_count) | the nearest entities with a component, and how many there are |
+//! | [`observe_has`](recording::Recording::observe_has), [`observe_optional`](recording::Recording::observe_optional) | components that come and go |
+//! | [`observe_world_position`](recording::Recording::observe_world_position) | where a player is, also below a parent |
+//! | [`observe_system`](recording::Recording::observe_system), [`act_system`](recording::Recording::act_system) | what a read-only system computes |
 //!
 //! Attributes of `Reflect` name columns ([`ColumnName`](recording::ColumnName)) and state the bounds of their values
 //! ([`ColumnBounds`](recording::ColumnBounds)), which become the spaces of a dataset:
@@ -305,7 +316,8 @@
 //! [`LiveSettings`](plugin::LiveSettings) changes when and in which portions data is exported, during play.
 //!
 //! # Consent
-//! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and does not appear in `observe_nearest` of others.
+//! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and does not appear in `observe_nearest`,
+//! `observe_single`, `observe_related` and `observe_count` of others.
 //! Inserting it during an episode discards the episode. [`AgentId::from_account`](player::AgentId::from_account) derives ids
 //! from accounts of a platform that cannot be turned back into them.
 //!
@@ -438,7 +450,7 @@ pub mod prelude {
     pub use crate::sink::DatasetSink;
     pub use crate::{
         buffer::{BufferKind, BufferSettings, Memory, Overflow},
-        capture::Nearest,
+        capture::{Nearest, PlayerChoices, PlayerValues},
         diagnostics::ExperienceDiagnosticsPlugin,
         episode::{
             BeginEpisode, DecisionMade, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation,

@@ -136,6 +136,16 @@ impl<P: Component> Recording<P> {
         self
     }
 
+    /// Adds a source of observations.
+    fn observed(self, plan: SourcePlan) -> Self {
+        self.edit(|spec| spec.observation.push(plan))
+    }
+
+    /// Adds a source of actions.
+    fn acted(self, plan: SourcePlan) -> Self {
+        self.edit(|spec| spec.action.push(plan))
+    }
+
     /// Adds a sink. Each sink of a recording receives every episode.
     pub fn sink(self, sink: impl Sink) -> Self {
         self.edit(|spec| spec.sinks.push(Box::new(sink)))

@@ -1,6 +1,6 @@
 //! Field plans: compiled encoders from values of a reflected type to bytes of a row.
 //!
-//! A [`FieldPlan`] covers the leaves of one type: scalars, fieldless enums and the presence of `Option`s, reached
+//! A [`FieldPlan`] covers the leaves of one type: scalars, fieldless enums, seconds and the presence of `Option`s, reached
 //! through fields, tuples and arrays. A compiled plan is a list of ops. Each [op](op::Op) reads a run of leaves at
 //! fixed byte offsets of a value and writes them at fixed byte offsets of a row, without a call through `dyn Reflect`:
 //! as `f32` in an observation, in the leaf's own type in an action or info, as bits in a mask.
@@ -16,7 +16,7 @@
 //! # When `Reflect` getters are used
 //! The getters visit a leaf by its path: exact for every value, but many times slower than an op. They are used for
 //! - all leaves, until the plan is compiled;
-//! - fieldless enums, and leaves without an offset: behind a pointer, below an `Option` other than that of a scalar, and
+//! - fieldless enums, types of time, and leaves without an offset: behind a pointer, below an `Option` other than that of a scalar, and
 //!   in the lanes of a SIMD mask;
 //! - leaves for which a hand-written `Reflect` implementation returns a value that contradicts its type information.
 //!   They are recorded as 0, and logged once;
@@ -67,6 +67,7 @@ mod op;
 mod path;
 mod scalar;
 mod select;
+mod time;
 
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,11 @@ pub use attributes::{ColumnBounds, ColumnName};
 pub use error::FieldError;
 pub(crate) use error::FieldUsage;
 pub(crate) use name::root_name;
+
+/// The default prefix of the columns of a type: its [`ColumnName`], or the name that [`root_name`] derives.
+pub(crate) fn column_root<T: Typed + bevy_reflect::TypePath>() -> String {
+    attributes::type_name(T::type_info()).map_or_else(root_name::<T>, str::to_owned)
+}
 
 use bevy_reflect::{PartialReflect, Reflect, Typed};
 use core::{
@@ -289,6 +295,21 @@ impl FieldPlan {
         // SAFETY: guaranteed by the caller, and the result is passed to this plan only.
         let values = unsafe { StridedValues::new(source, source_stride, rows) };
         self.encode_values(values, out, stride);
+    }
+
+    /// Writes zeros in place of a value that does not exist.
+    ///
+    /// # Panics
+    /// When the columns have not been placed, or do not fit into `row`.
+    pub(crate) fn encode_zeros(&self, row: &mut [u8]) {
+        self.assert_placed();
+        if self.encoding == LeafEncoding::Mask {
+            row[self.mask_bytes()].fill(0);
+            return;
+        }
+        for placed in &self.leaf_sets {
+            row[placed.target..][..placed.leaves.count * placed.leaf_size].fill(0);
+        }
     }
 
     fn assert_placed(&self) {

@@ -37,6 +37,36 @@ struct Allowed([bool; 9]);
 #[derive(Component, Reflect)]
 struct Eye([[[u8; 3]; 8]; 8]);
 
+#[derive(Component, Reflect)]
+struct Ball(f32);
+
+#[derive(Resource, Reflect)]
+struct Weather {
+    wind: f32,
+}
+
+/// Each source that reads more than the players' own tables.
+fn with_other_sources(recording: Recording<Player>) -> Recording<Player> {
+    recording
+        .observe_resource::<Weather>()
+        .observe_single::<Ball, Transform>()
+        .observe_related::<Children, Ball>()
+        .observe_optional::<Ball>()
+        .observe_has::<ChildOf>()
+        .observe_count::<Ball>()
+        .observe_world_position()
+        .observe_system(
+            ["transforms"],
+            |players: PlayerValues, transforms: Query<&Transform>| {
+                for (player, values) in players {
+                    values[0] = transforms.get(player).map_or(0.0, |transform| transform.translation.x);
+                }
+            },
+        )
+        .act_resource_discrete_with::<Weather>("windy", 2, |weather| i64::from(weather.wind > 0.5))
+        .act_related_with::<Children, Ball>(["ball"], |ball, out| out[0] = ball.map_or(0.0, |ball| ball.0))
+}
+
 fn expecting(players: u16) -> PlayerScaling {
     PlayerScaling {
         expected_players: usize::from(players),
@@ -75,8 +105,11 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
     ));
     test.add_systems(
         FixedUpdate,
-        |mut players: Query<(&mut Transform, &mut Kit, &mut Intent, &mut Reward)>, mut tick: Local<u32>| {
+        |mut players: Query<(&mut Transform, &mut Kit, &mut Intent, &mut Reward)>,
+         mut weather: ResMut<Weather>,
+         mut tick: Local<u32>| {
             *tick += 1;
+            weather.wind += 0.125;
             for (mut transform, mut kit, mut intent, mut reward) in &mut players {
                 transform.translation.x += 0.5;
                 kit.weapon = if tick.is_multiple_of(3) {
@@ -91,8 +124,10 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
             }
         },
     );
+    test.insert_resource(Weather { wind: 0.0 });
+    test.world_mut().spawn((Ball(1.0), Transform::default()));
     for id in 0..players {
-        test.world_mut().spawn((
+        let player = test.world_mut().spawn((
             Player,
             Transform::from_xyz(f32::from(id), 0.0, 0.0),
             Kit {
@@ -104,6 +139,8 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
             Allowed([true; 9]),
             Eye([[[7; 3]; 8]; 8]),
         ));
+        let player = player.id();
+        test.world_mut().spawn((Ball(2.0), ChildOf(player)));
     }
     // The allocations of a multi-threaded executor depend on timing.
     for (_, schedule) in test.world_mut().resource_mut::<Schedules>().iter_mut() {
@@ -129,6 +166,13 @@ fn a_warm_tick_allocates_nothing() {
         game(true, |recording| recording
             .observe_image::<Eye>()
             .observe_image_with::<Intent>("drawn", shape, |_, pixels| pixels.fill(1))),
+        without
+    );
+    assert_eq!(game(true, with_other_sources), without);
+    assert_eq!(
+        game(true, |recording| with_other_sources(recording)
+            .mode(RecordMode::OnChange)
+            .trust_change_ticks()),
         without
     );
     assert_eq!(game(true, |recording| recording.decision_interval(3)), without);

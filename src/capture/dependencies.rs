@@ -7,8 +7,6 @@ use bevy_ecs::{
     entity::Entity,
     world::World,
 };
-use bevy_transform::components::Transform;
-use core::any::type_name;
 
 /// A component or resource that a source of a recording reads.
 #[derive(Clone, Copy, Debug)]
@@ -19,31 +17,49 @@ pub(crate) struct RowDependency<'a> {
     pub(crate) name: &'a str,
     /// Players have it. Otherwise other entities do, or it is a resource.
     pub(crate) is_own: bool,
+    /// An entity without it is not recorded.
+    pub(crate) is_required: bool,
 }
 
 impl RowEncoder {
-    /// What the rows depend on, in the order of the sources.
+    /// What the rows depend on, in the order of the sources. What a function or a system reads beside its declared types is not
+    /// known.
     pub(crate) fn dependencies(&self) -> impl Iterator<Item = RowDependency<'_>> {
-        let components = self.sources.iter().map(|source| RowDependency {
+        let own = self.sources.iter().map(|source| RowDependency {
             part: source.part(),
             component: source.component(),
             name: source.name(),
             is_own: true,
+            is_required: !source.is_optional(),
         });
-        let resources = self.resources.iter().map(|resource| RowDependency {
-            part: RowPart::Observation,
-            component: resource.component(),
-            name: resource.name(),
-            is_own: false,
+        let world = self.world_sources.iter().flat_map(|placed| {
+            let required = placed.source.required_components();
+            let components = placed.source.components().into_iter();
+            components.map(move |(component, name)| {
+                let is_required = required.iter().any(|&(required, _)| required == component);
+                RowDependency {
+                    part: placed.part,
+                    component,
+                    name,
+                    is_own: is_required,
+                    is_required,
+                }
+            })
         });
-        // The positions of neighbours are relative to that of the player.
-        let positions = self.nearest.iter().map(|nearest| RowDependency {
-            part: RowPart::Observation,
-            component: nearest.position_component(),
-            name: type_name::<Transform>(),
-            is_own: true,
+        let nearest = self.nearest.iter().flat_map(|nearest| {
+            nearest.components().map(|(component, name)| {
+                // The positions of neighbours are relative to that of the player.
+                let is_position = component == nearest.position_component();
+                RowDependency {
+                    part: RowPart::Observation,
+                    component,
+                    name,
+                    is_own: is_position,
+                    is_required: is_position,
+                }
+            })
         });
-        components.chain(resources).chain(positions)
+        own.chain(world).chain(nearest)
     }
 
     /// The archetypes with players that are recorded.

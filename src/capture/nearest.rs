@@ -2,7 +2,6 @@
 
 mod match_grids;
 mod source;
-mod world_position;
 
 pub(crate) use source::NearestSource;
 

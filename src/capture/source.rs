@@ -1,4 +1,7 @@
-//! Sources of a row: components and resources that a recording reads through type-erased pointers, and their encoding.
+//! Sources of a row: component types whose values a recording reads through type-erased pointers, and their encoding.
+//!
+//! The value is that of the player itself, or of another entity: a resource, which Bevy stores as a component of an entity
+//! of its own, a unique entity, or a related one.
 #![expect(
     unsafe_code,
     reason = "columns of tables are read through erased pointers, so that one encoder serves all component types"
@@ -9,9 +12,8 @@ use bevy_ecs::{
     archetype::ArchetypeEntity,
     change_detection::{MAX_CHANGE_AGE, Tick},
     component::{Component, ComponentId, StorageType},
-    resource::Resource,
     storage::Table,
-    world::World,
+    world::{EntityRef, World},
 };
 use bevy_reflect::Reflect;
 use core::{cell::UnsafeCell, marker::PhantomData, ops::Range};
@@ -34,16 +36,18 @@ pub(crate) enum SourceEncoding {
     Custom {
         /// The bytes of a row that it fills.
         bytes: Range<usize>,
-        /// Takes a pointer to the component type of the source.
-        encode: Box<dyn Fn(ErasedPtr<'_>, &mut [u8]) + Send + Sync>,
+        /// Takes a pointer to the component type of the source, or `None` where there is no such component.
+        encode: Box<dyn Fn(Option<ErasedPtr<'_>>, &mut [u8]) + Send + Sync>,
     },
+    /// Nothing but the presence of the component.
+    Presence,
 }
 
-/// A pointer to a live value of the component or resource type of a source.
+/// A pointer to a live value of the component type of a source.
 #[derive(Clone, Copy)]
 pub(crate) struct ErasedPtr<'a>(bevy_ecs::ptr::Ptr<'a>);
 
-/// A component that a recording reads.
+/// A component type that a recording reads.
 pub(crate) struct Source {
     part: RowPart,
     component: ComponentId,
@@ -53,44 +57,79 @@ pub(crate) struct Source {
     /// Bytes from one value of a column to the next.
     size: usize,
     encoding: SourceEncoding,
+    /// The byte of a row at which the presence of the component is written, as an `f32`.
+    presence: Option<usize>,
+    /// Players without the component are recorded.
+    is_optional: bool,
     /// Restores the type of an erased value.
     reflect: Option<fn(ErasedPtr<'_>) -> &dyn Reflect>,
 }
 
 impl Source {
-    /// The leaves of the component `T`, as `plan` lays them out.
-    pub(crate) fn fields<T: Component + Reflect>(world: &mut World, part: RowPart, plan: FieldPlan) -> Self {
+    fn new<T: Component>(world: &mut World, part: RowPart, encoding: SourceEncoding) -> Self {
         Self {
             part,
             component: world.register_component::<T>(),
             name: core::any::type_name::<T>(),
             storage: T::STORAGE_TYPE,
             size: size_of::<T>(),
-            encoding: SourceEncoding::Fields(plan),
-            reflect: Some(reflect::<T>),
+            encoding,
+            presence: None,
+            is_optional: false,
+            reflect: None,
         }
     }
 
-    /// A source that calls `encode` with the component `T` and the given bytes of a row.
+    /// The leaves of the component `T`, as `plan` lays them out.
+    pub(crate) fn fields<T: Component + Reflect>(world: &mut World, part: RowPart, plan: FieldPlan) -> Self {
+        Self {
+            reflect: Some(reflect::<T>),
+            ..Self::new::<T>(world, part, SourceEncoding::Fields(plan))
+        }
+    }
+
+    /// A source that calls `encode` with the component `T`, or with `None` for an entity without it, and the given bytes of
+    /// a row.
     pub(crate) fn custom<T: Component>(
         world: &mut World,
         part: RowPart,
         bytes: Range<usize>,
-        encode: impl Fn(&T, &mut [u8]) + Send + Sync + 'static,
+        encode: impl Fn(Option<&T>, &mut [u8]) + Send + Sync + 'static,
     ) -> Self {
+        let encode = Box::new(move |value: Option<ErasedPtr<'_>>, row: &mut [u8]| {
+            // SAFETY: only methods of the source that is created here pass pointers to this function. They are found by
+            // the id of the component `T`.
+            encode(value.map(|value| unsafe { value.0.deref::<T>() }), row);
+        });
+        Self::new::<T>(world, part, SourceEncoding::Custom { bytes, encode })
+    }
+
+    /// Whether an entity has the component `T`: 0 or 1 at the byte `presence` of a row.
+    pub(crate) fn has_component<T: Component>(world: &mut World, presence: usize) -> Self {
+        Self::new::<T>(world, RowPart::Observation, SourceEncoding::Presence)
+            .with_presence(presence)
+            .optional()
+    }
+
+    /// The source, with which players are recorded that lack the component.
+    pub(crate) fn optional(self) -> Self {
         Self {
-            part,
-            component: world.register_component::<T>(),
-            name: core::any::type_name::<T>(),
-            storage: T::STORAGE_TYPE,
-            size: size_of::<T>(),
-            encoding: SourceEncoding::Custom {
-                bytes,
-                // SAFETY: only `Source::encode` passes pointers to this function, and they point to the component `T`.
-                encode: Box::new(move |value, row| encode(unsafe { value.0.deref::<T>() }, row)),
-            },
-            reflect: None,
+            is_optional: true,
+            ..self
         }
+    }
+
+    /// The source, which also writes whether an entity has the component: 0 or 1 at the byte `presence` of a row.
+    pub(crate) fn with_presence(self, presence: usize) -> Self {
+        Self {
+            presence: Some(presence),
+            ..self
+        }
+    }
+
+    /// Whether players without the component are recorded.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.is_optional
     }
 
     pub(crate) fn part(&self) -> RowPart {
@@ -127,6 +166,23 @@ impl Source {
         }
     }
 
+    /// Compiles the encoding if it is not compiled yet and any entity has the component.
+    pub(crate) fn compile_if_found(&mut self, world: &World) {
+        if !self.needs_compiling() {
+            return;
+        }
+        let Some(archetypes) = world.archetypes().component_index().get(&self.component) else {
+            return;
+        };
+        for &id in archetypes.keys() {
+            let archetype = &world.archetypes()[id];
+            let table = world.storages().tables.get(archetype.table_id());
+            if let (Some(table), Some(entity)) = (table, archetype.entities().first()) {
+                return self.compile(world, table, entity);
+            }
+        }
+    }
+
     /// Whether `player`, which is in `table`, has the component.
     pub(super) fn has(&self, world: &World, table: &Table, player: &ArchetypeEntity) -> bool {
         value_of(world, table, player, self.component, self.storage).is_some()
@@ -147,24 +203,39 @@ impl Source {
         stride: usize,
     ) {
         match self.storage {
-            StorageType::Table => {
-                let Some(value) = value_of(world, table, &players[0], self.component, self.storage) else {
-                    return;
-                };
-                self.encode_run(value, players.len(), rows, stride);
-            }
+            StorageType::Table => match value_of(world, table, &players[0], self.component, self.storage) {
+                Some(value) => self.encode_run(value, players.len(), rows, stride),
+                None => self.encode_absent(players.len(), rows, stride),
+            },
             StorageType::SparseSet => {
                 for (player, row) in players.iter().zip(rows.chunks_exact_mut(stride)) {
-                    if let Some(value) = value_of(world, table, player, self.component, self.storage) {
-                        self.encode_run(value, 1, row, stride);
+                    match value_of(world, table, player, self.component, self.storage) {
+                        Some(value) => self.encode_run(value, 1, row, stride),
+                        None => self.encode_absent(1, row, stride),
                     }
                 }
             }
         }
     }
 
+    /// Encodes the component of `entity` into `row`. Returns false if it has none, or if there is no entity.
+    pub(super) fn encode_entity(&self, entity: Option<EntityRef<'_>>, row: &mut [u8]) -> bool {
+        let stride = row.len();
+        match entity.and_then(|entity| entity.get_by_id(self.component).ok()) {
+            Some(value) => {
+                self.encode_run(ErasedPtr(value), 1, row, stride);
+                true
+            }
+            None => {
+                self.encode_absent(1, row, stride);
+                false
+            }
+        }
+    }
+
     /// Sets `changed` for those of `players`, which are in neighbouring rows of `table`, whose component was added or
-    /// accessed mutably between the ticks `last` and `now`.
+    /// accessed mutably between the ticks `last` and `now`. A player without an optional component is left as it is: ticks do
+    /// not tell when it was removed.
     pub(super) fn mark_changed(
         &self,
         world: &World,
@@ -173,6 +244,9 @@ impl Source {
         (last, now): (Tick, Tick),
         changed: &mut [bool],
     ) {
+        if matches!(self.encoding, SourceEncoding::Presence) {
+            return;
+        }
         // Equivalent to `Tick::is_newer_than`, in a form that the compiler vectorizes.
         let age = now.get().wrapping_sub(last.get()).min(MAX_CHANGE_AGE);
         let is_newer = |tick: &UnsafeCell<Tick>| {
@@ -191,6 +265,7 @@ impl Source {
                             *changed |= is_newer(tick);
                         }
                     }
+                    None if self.is_optional => {}
                     None => changed.fill(true),
                 }
             }
@@ -198,7 +273,7 @@ impl Source {
                 let set = world.storages().sparse_sets.get(self.component);
                 for (changed, player) in changed.iter_mut().zip(players) {
                     let tick = set.and_then(|set| set.get_changed_tick(player.id()));
-                    *changed |= tick.is_none_or(is_newer);
+                    *changed |= tick.map_or(!self.is_optional, is_newer);
                 }
             }
         }
@@ -208,17 +283,39 @@ impl Source {
     fn encode_run(&self, first: ErasedPtr<'_>, count: usize, rows: &mut [u8], stride: usize) {
         match &self.encoding {
             SourceEncoding::Fields(plan) => {
-                // SAFETY: `first` points to a live value of the plan's type. The caller passes the first of `count`
-                // players in neighbouring rows of one table, so `count` values follow each other there, `size` bytes
-                // apart, and the shared borrow of the world rules out writers.
+                // SAFETY: `first` points to a live value of the plan's type, which was found by the id of that component.
+                // The caller passes the first of `count` entities in neighbouring rows of one table, so `count` values
+                // follow each other there, `size` bytes apart, and the shared borrow of the world rules out writers.
                 unsafe { plan.encode(first.0.as_ptr(), self.size, count, rows, stride) };
             }
             SourceEncoding::Custom { bytes, encode } => {
                 for (index, row) in rows.chunks_exact_mut(stride).take(count).enumerate() {
                     // SAFETY: as above, the value `index` places on is live and of the same type.
                     let value = ErasedPtr(unsafe { first.0.byte_add(index * self.size) });
-                    encode(value, &mut row[bytes.clone()]);
+                    encode(Some(value), &mut row[bytes.clone()]);
                 }
+            }
+            SourceEncoding::Presence => {}
+        }
+        self.write_presence(1.0, count, rows, stride);
+    }
+
+    /// Encodes `count` rows of entities without the component: zeros, or what a function makes of `None`.
+    fn encode_absent(&self, count: usize, rows: &mut [u8], stride: usize) {
+        for row in rows.chunks_exact_mut(stride).take(count) {
+            match &self.encoding {
+                SourceEncoding::Fields(plan) => plan.encode_zeros(row),
+                SourceEncoding::Custom { bytes, encode } => encode(None, &mut row[bytes.clone()]),
+                SourceEncoding::Presence => {}
+            }
+        }
+        self.write_presence(0.0, count, rows, stride);
+    }
+
+    fn write_presence(&self, presence: f32, count: usize, rows: &mut [u8], stride: usize) {
+        if let Some(offset) = self.presence {
+            for row in rows.chunks_exact_mut(stride).take(count) {
+                row[offset..][..size_of::<f32>()].copy_from_slice(&presence.to_ne_bytes());
             }
         }
     }
@@ -265,8 +362,8 @@ fn prefetch(table: &Table, players: &[ArchetypeEntity], component: ComponentId, 
 }
 
 fn reflect<T: Reflect>(value: ErasedPtr<'_>) -> &dyn Reflect {
-    // SAFETY: this function is stored only together with the component or resource id of `T`, and is called only with
-    // values of that id.
+    // SAFETY: this function is stored only together with the component id of `T`, and is called only with values of that
+    // id.
     unsafe { value.0.deref::<T>() }
 }
 
@@ -316,81 +413,5 @@ impl<T: Component> ComponentReader<T> {
             let first = column.get_data_unchecked(first).as_ptr().cast::<T>();
             core::slice::from_raw_parts(first, entities.len())
         })
-    }
-}
-
-/// A resource that is part of every player's observation. It is encoded once per capture and copied into each row.
-pub(crate) struct ResourceSource {
-    name: String,
-    component: ComponentId,
-    plan: FieldPlan,
-    reflect: fn(ErasedPtr<'_>) -> &dyn Reflect,
-    /// The bytes of a row that it fills.
-    bytes: Range<usize>,
-    encoded: Vec<u8>,
-    /// `encoded` as of the last call of [`has_changed`](Self::has_changed).
-    last_encoded: Vec<u8>,
-    present: bool,
-}
-
-impl ResourceSource {
-    /// The leaves of the resource `R` in the given bytes of a row. The plan's offsets count from the first of these
-    /// bytes.
-    pub(crate) fn new<R: Resource + Reflect>(
-        world: &mut World,
-        name: String,
-        plan: FieldPlan,
-        bytes: Range<usize>,
-    ) -> Self {
-        Self {
-            name,
-            component: world.components_registrator().register_component::<R>(),
-            plan,
-            reflect: reflect::<R>,
-            encoded: vec![0; bytes.len()],
-            last_encoded: Vec::with_capacity(bytes.len()),
-            bytes,
-            present: true,
-        }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn component(&self) -> ComponentId {
-        self.component
-    }
-
-    pub(crate) fn is_present(&self) -> bool {
-        self.present
-    }
-
-    /// Whether the encoded resource differs from that at the last call.
-    pub(super) fn has_changed(&mut self) -> bool {
-        let changed = self.encoded != self.last_encoded;
-        self.last_encoded.clone_from(&self.encoded);
-        changed
-    }
-
-    /// Encodes the resource. Returns false if it does not exist.
-    pub(crate) fn read(&mut self, world: &World) -> bool {
-        let value = world.get_resource_by_id(self.component).map(ErasedPtr);
-        self.present = value.is_some();
-        if let Some(value) = value {
-            if !self.plan.is_compiled() {
-                self.plan.compile((self.reflect)(value));
-            }
-            let stride = self.encoded.len();
-            // SAFETY: `value` points to the one live value of the plan's type, borrowed with the world.
-            unsafe { self.plan.encode(value.0.as_ptr(), 0, 1, &mut self.encoded, stride) };
-        }
-        self.present
-    }
-
-    pub(crate) fn copy_to(&self, rows: &mut [u8], stride: usize) {
-        for row in rows.chunks_exact_mut(stride) {
-            row[self.bytes.clone()].copy_from_slice(&self.encoded);
-        }
     }
 }

@@ -1,9 +1,18 @@
 //! Change-tick filter of the row encoder: encodes only players whose components were accessed mutably since the last
 //! capture.
 
-use super::{EncodedBlock, MAX_BLOCK_ROWS, MatchSource, PREFIX_WORDS, RowEncoder, RowParts, cell_words, run_length};
+use super::{
+    EncodedBlock, MAX_BLOCK_ROWS, MatchSource, PREFIX_WORDS, PlacedWorldSource, RowEncoder, RowParts, Source,
+    cell_words, run_length,
+};
 use crate::player::Reward;
-use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
+use bevy_ecs::{
+    archetype::{ArchetypeEntity, ArchetypeId},
+    change_detection::Tick,
+    entity::Entity,
+    world::World,
+};
+use bevy_platform::collections::HashMap;
 
 /// Selects the players to encode, and receives their rows.
 pub(crate) trait ChangeVisitor {
@@ -29,18 +38,24 @@ impl RowEncoder {
         let (stride, row_words) = (cell_words(&self.layout), self.layout.row_words());
         let max_rows = scratch.cell_capacity(stride);
         let now = world.read_change_tick();
-        // A resource is part of every row, and a neighbour that moves can change the row of any player.
+        // A shared value is part of every row, and an entity that moves can change the row of any player.
         let mut all_change = !self.nearest.is_empty();
-        for resource in &mut self.resources {
-            all_change |= resource.has_changed();
+        for PlacedWorldSource { source, .. } in &mut self.world_sources {
+            all_change |= source.may_have_changed();
         }
+        // Change ticks do not report that a component was removed. The player is in another archetype then.
+        let mut positions = core::mem::take(&mut self.positions);
+        positions.begin_capture();
+        let checks_positions = self.sources.iter().any(Source::is_optional);
         for group in self.groups(world, usize::MAX) {
             let table_id = world.archetypes()[group.archetype].table_id();
             let Some(table) = world.storages().tables.get(table_id) else {
                 continue;
             };
             let mut rest = group.players(world);
+            let mut last_players = checks_positions.then(|| positions.of(group.archetype));
             while !rest.is_empty() {
+                let start = group.rows.len() - rest.len();
                 let (players, after) = rest.split_at(run_length(rest, MAX_BLOCK_ROWS));
                 rest = after;
                 let mut is_encoded = [all_change; MAX_BLOCK_ROWS];
@@ -49,6 +64,11 @@ impl RowEncoder {
                 let sources = self.sources.iter().filter(|source| parts.include(source.part()));
                 for source in sources.chain(match_id) {
                     source.mark_changed(world, table, players, (last, now), is_encoded);
+                }
+                if let Some(last_players) = &last_players {
+                    for (index, player) in players.iter().enumerate() {
+                        is_encoded[index] |= last_players.get(start + index) != Some(&player.id());
+                    }
                 }
                 let rewards = self.reward.get_slice(table, players);
                 self.reward.prefetch(table, &after[..after.len().min(MAX_BLOCK_ROWS)]);
@@ -85,7 +105,45 @@ impl RowEncoder {
                     });
                 }
             }
+            if let Some(last_players) = &mut last_players {
+                last_players.clear();
+                last_players.extend(group.players(world).iter().map(ArchetypeEntity::id));
+            }
         }
+        self.positions = positions;
         self.scratch = scratch;
+    }
+}
+
+/// The players of each archetype at the last capture. A player at the same position in the same archetype has the same
+/// components as then.
+#[derive(Default)]
+pub(super) struct PlayerPositions {
+    /// Number of captures, modulo 2³².
+    capture: u32,
+    by_archetype: HashMap<ArchetypeId, ArchetypePlayers>,
+}
+
+#[derive(Default)]
+struct ArchetypePlayers {
+    /// The last capture at which the archetype had players.
+    capture: u32,
+    players: Vec<Entity>,
+}
+
+impl PlayerPositions {
+    /// A capture begins. Call this also for captures that read all players, and do not keep their positions.
+    pub(super) fn begin_capture(&mut self) {
+        self.capture = self.capture.wrapping_add(1);
+    }
+
+    /// The players of an archetype at the last capture, to be replaced by those of this one.
+    fn of(&mut self, archetype: ArchetypeId) -> &mut Vec<Entity> {
+        let found = self.by_archetype.entry(archetype).or_default();
+        if found.capture != self.capture.wrapping_sub(1) {
+            found.players.clear();
+        }
+        found.capture = self.capture;
+        &mut found.players
     }
 }

@@ -35,14 +35,15 @@ impl RowEncoder {
     }
 
     /// Whether a component of the player's action was added or accessed mutably after the change tick `since`. True if the
-    /// player has no such component.
+    /// player has no such component, or the action is read from elsewhere.
     pub(crate) fn is_action_written(&self, world: &World, player: Entity, since: Tick) -> bool {
         let mut action = self
             .sources
             .iter()
             .filter(|source| source.part() == RowPart::Action)
             .peekable();
-        if action.peek().is_none() {
+        let is_read_elsewhere = self.world_sources.iter().any(|placed| placed.part == RowPart::Action);
+        if action.peek().is_none() || is_read_elsewhere {
             return true;
         }
         let Ok(found) = world.get_entity(player) else {

@@ -87,6 +87,8 @@ pub(crate) struct Recorder {
     signals_decisions: bool,
     /// Rewards were credited since the last capture, which the fast path does not add.
     has_credited_rewards: bool,
+    /// The actions of this tick could not be read, because a source was not available.
+    has_unread_actions: bool,
     /// Players found by the current capture that have no slot yet.
     joining: Vec<Entity>,
     /// Those of them whose slot was removed by the current capture. Their rewards until now belong to the episode that ended.
@@ -132,6 +134,7 @@ impl Recorder {
             has_ends_between_ticks: false,
             signals_decisions: false,
             has_credited_rewards: false,
+            has_unread_actions: false,
             joining: Vec::new(),
             rejoining: Vec::new(),
             excluded_agents: HashSet::new(),

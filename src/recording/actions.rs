@@ -2,21 +2,22 @@
 
 use super::{
     Recording,
-    sources::{custom_plan, fields_plan},
+    sources::{if_present, own_plan, plan_choice, plan_fields, plan_values},
 };
-use crate::{capture::RowPart, episode::DecisionTick, reflect::root_name};
+use crate::{
+    capture::RowPart,
+    episode::DecisionTick,
+    reflect::{FieldUsage, root_name},
+};
 use bevy_ecs::component::Component;
 use bevy_reflect::{Reflect, TypeInfo, Typed};
-use experience_core::schema::{Column, DType, Space};
 
 impl<P: Component> Recording<P> {
     /// Records every leaf of the component `T` as part of the action. Numbers keep their types; a fieldless enum, or a
     /// `bool`, is a discrete choice.
     pub fn act<T: Component + Reflect + Typed>(self) -> Self {
-        self.edit(|spec| {
-            spec.action
-                .push(fields_plan::<T>(RowPart::Action, root_name::<T>(), None));
-        })
+        let value = plan_fields::<T>(RowPart::Action, FieldUsage::Action, root_name::<T>(), None);
+        self.acted(own_plan::<T>(RowPart::Action, value))
     }
 
     /// Records values that `encode` computes from the component `T`, one per name, as a continuous part of the action.
@@ -25,13 +26,8 @@ impl<P: Component> Recording<P> {
         names: impl IntoIterator<Item = impl Into<String>>,
         encode: impl Fn(&T, &mut [f32]) + Send + Sync + 'static,
     ) -> Self {
-        let columns = names.into_iter().map(Column::feature).collect();
-        self.edit(|spec| {
-            spec.action
-                .push(custom_plan::<T>(RowPart::Action, columns, move |value, bytes| {
-                    encode(value, bytemuck::cast_slice_mut(bytes));
-                }));
-        })
+        let value = plan_values::<T>(RowPart::Action, names, if_present(encode));
+        self.acted(own_plan::<T>(RowPart::Action, value))
     }
 
     /// Records the choice that `choose` computes from the component `T` as a discrete part of the action: in `0..n`.
@@ -41,20 +37,15 @@ impl<P: Component> Recording<P> {
         n: u64,
         choose: impl Fn(&T) -> i64 + Send + Sync + 'static,
     ) -> Self {
-        let space = Space::Discrete { n, labels: Vec::new() };
-        let columns = vec![Column::scalar(name, DType::I64, space)];
-        self.edit(|spec| {
-            spec.action
-                .push(custom_plan::<T>(RowPart::Action, columns, move |value, bytes| {
-                    bytes.copy_from_slice(&choose(value).to_ne_bytes());
-                }));
-        })
+        let value = plan_choice::<T>(name, n, move |value| value.map_or(0, &choose));
+        self.acted(own_plan::<T>(RowPart::Action, value))
     }
 
     /// Records which choices of the discrete action are valid: every leaf of `T` is a `bool`, in the order of the
     /// choices.
     pub fn action_mask<T: Component + Reflect + Typed>(self) -> Self {
-        self.edit(|spec| spec.mask = Some(fields_plan::<T>(RowPart::Mask, root_name::<T>(), None)))
+        let value = plan_fields::<T>(RowPart::Mask, FieldUsage::Mask, root_name::<T>(), None);
+        self.edit(|spec| spec.mask = Some(own_plan::<T>(RowPart::Mask, value)))
     }
 
     /// Records every leaf of `T` in addition to the action, such as `behavior_logp` or `policy_version`. Columns of a
@@ -64,7 +55,8 @@ impl<P: Component> Recording<P> {
             TypeInfo::Struct(_) => String::new(),
             _ => root_name::<T>(),
         };
-        self.edit(|spec| spec.info.push(fields_plan::<T>(RowPart::Info, root, None)))
+        let value = plan_fields::<T>(RowPart::Info, FieldUsage::Info, root, None);
+        self.edit(|spec| spec.info.push(own_plan::<T>(RowPart::Info, value)))
     }
 
     /// Sets the number of ticks per decision, 1 by default. A transition lasts this many ticks and sums their rewards.

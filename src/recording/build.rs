@@ -61,12 +61,7 @@ impl RecordingSpec {
         let mut plan = |plans: Vec<SourcePlan>| -> Result<Vec<PlannedSource>, SetupError> {
             plans
                 .into_iter()
-                .map(|plan| {
-                    plan(world, allows_lossy).map_err(|source| SetupError::Field {
-                        recording: recording.clone(),
-                        source,
-                    })
-                })
+                .map(|plan| plan(world, allows_lossy).map_err(|error| error.of_recording(recording.clone())))
                 .collect()
         };
         let mut observation = plan(self.observation)?;
@@ -143,19 +138,19 @@ impl RecordingSpec {
                         component: component.to_owned(),
                     });
                 }
-                Err(source) => return Err(SetupError::Field { recording, source }),
+                Err(error) => return Err(error.of_recording(recording)),
             },
         };
-        let (mut sources, mut resources, mut nearest) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sources, mut world_sources, mut nearest) = (Vec::new(), Vec::new(), Vec::new());
         for source in placed {
             match source {
                 PlacedSource::Component(source) => sources.push(source),
-                PlacedSource::Resource(source) => resources.push(source),
+                PlacedSource::World(source) => world_sources.push(source),
                 PlacedSource::Nearest(source) => nearest.push(source),
             }
         }
         let parallel_above = self.scaling.parallel_threshold(!nearest.is_empty());
-        let encoder = RowEncoder::new(world, context.marker, layout, sources, resources, nearest, match_id);
+        let encoder = RowEncoder::new(world, context.marker, layout, sources, world_sources, nearest, match_id);
         let mut sinks = self.sinks;
         if context.enabled {
             estimate.check(&context.estimates, context.budget.limit())?;

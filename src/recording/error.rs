@@ -87,6 +87,28 @@ pub enum SetupError {
         /// The field, the reason and the remedy.
         source: FieldError,
     },
+    /// A resource was to be read as a component of players.
+    #[error(
+        "recording `{recording}` reads `{resource}` as a component, and it is a resource, which no player has: {remedy}"
+    )]
+    Resource {
+        /// The recording.
+        recording: String,
+        /// The name of the resource type.
+        resource: String,
+        /// The methods for resources.
+        remedy: String,
+    },
+    /// A system cannot compute values of rows.
+    #[error("recording `{recording}`: the system `{system}` {problem}")]
+    System {
+        /// The recording.
+        recording: String,
+        /// The name of the system.
+        system: String,
+        /// What is wrong with it, and the remedy.
+        problem: String,
+    },
     /// The component of the match id does not hold exactly one integer.
     #[error("recording `{recording}`: `match_id` takes a component with one integer, and `{component}` is not one")]
     MatchId {

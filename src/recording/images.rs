@@ -3,12 +3,9 @@
 use super::{
     Recording,
     error::SetupError,
-    sources::{PlacedSource, PlannedSource, SourcePlan, custom_plan},
+    sources::{PlannedSource, own_plan, plan_function, plan_images},
 };
-use crate::{
-    capture::{RowPart, Source},
-    reflect::{FieldPlan, LeafEncoding, root_name},
-};
+use crate::capture::RowPart;
 use bevy_ecs::component::Component;
 use bevy_reflect::{Reflect, Typed};
 use experience_core::schema::{Column, ImageShape};
@@ -38,7 +35,8 @@ impl<P: Component> Recording<P> {
     /// let recording = Recording::<Walker>::new("walker").observe_image::<Eye>();
     /// ```
     pub fn observe_image<T: Component + Reflect + Typed>(self) -> Self {
-        self.edit(|spec| spec.images.push(reflected_image_plan::<T>()))
+        let plan = own_plan::<T>(RowPart::Observation, plan_images::<T>());
+        self.edit(|spec| spec.images.push(plan))
     }
 
     /// Observes an image that `write` computes from the component `T`. It gets `shape.height × shape.width ×
@@ -69,26 +67,14 @@ impl<P: Component> Recording<P> {
         shape: ImageShape,
         write: impl Fn(&T, &mut [u8]) + Send + Sync + 'static,
     ) -> Self {
-        let column = Column::image(name, shape);
-        self.edit(|spec| {
-            spec.images
-                .push(custom_plan::<T>(RowPart::Observation, vec![column], write));
-        })
+        let columns = vec![Column::image(name, shape)];
+        let value = plan_function::<T>(RowPart::Observation, columns, move |value, pixels| {
+            if let Some(value) = value {
+                write(value, pixels);
+            }
+        });
+        self.edit(|spec| spec.images.push(own_plan::<T>(RowPart::Observation, value)))
     }
-}
-
-fn reflected_image_plan<T: Component + Reflect + Typed>() -> SourcePlan {
-    Box::new(|_, _| {
-        let mut plan = FieldPlan::new::<T>(&root_name::<T>(), None, LeafEncoding::Image)?;
-        Ok(PlannedSource {
-            columns: plan.columns().to_vec(),
-            mask_width: 0,
-            build: Box::new(move |world, offsets| {
-                plan.place(offsets);
-                PlacedSource::Component(Source::fields::<T>(world, RowPart::Observation, plan))
-            }),
-        })
-    })
 }
 
 /// Checks the shapes of planned images.

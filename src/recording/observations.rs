@@ -2,23 +2,20 @@
 
 use super::{
     Recording,
-    sources::{custom_plan, fields_plan, nearest_plan, resource_plan},
+    sources::{if_present, nearest_plan, own_plan, plan_fields, plan_values},
 };
 use crate::{
     capture::{Nearest, RowPart},
-    reflect::root_name,
+    reflect::{FieldUsage, root_name},
 };
-use bevy_ecs::{component::Component, resource::Resource};
+use bevy_ecs::component::Component;
 use bevy_reflect::{Reflect, TypePath, Typed};
-use experience_core::schema::Column;
 
 impl<P: Component> Recording<P> {
     /// Observes every leaf of the component `T`.
     pub fn observe<T: Component + Reflect + Typed>(self) -> Self {
-        self.edit(|spec| {
-            spec.observation
-                .push(fields_plan::<T>(RowPart::Observation, root_name::<T>(), None));
-        })
+        let value = plan_fields::<T>(RowPart::Observation, FieldUsage::Observation, root_name::<T>(), None);
+        self.observed(own_plan::<T>(RowPart::Observation, value))
     }
 
     /// Observes the given fields of the component `T`, in this order. A field is a path such as `"translation.x"`, of
@@ -27,11 +24,9 @@ impl<P: Component> Recording<P> {
         self,
         fields: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        let fields = fields.into_iter().map(Into::into).collect();
-        self.edit(|spec| {
-            spec.observation
-                .push(fields_plan::<T>(RowPart::Observation, root_name::<T>(), Some(fields)));
-        })
+        let fields = Some(fields.into_iter().map(Into::into).collect());
+        let value = plan_fields::<T>(RowPart::Observation, FieldUsage::Observation, root_name::<T>(), fields);
+        self.observed(own_plan::<T>(RowPart::Observation, value))
     }
 
     /// Observes values that `encode` computes from the component `T`, one per name. For types that reflection cannot
@@ -41,18 +36,8 @@ impl<P: Component> Recording<P> {
         names: impl IntoIterator<Item = impl Into<String>>,
         encode: impl Fn(&T, &mut [f32]) + Send + Sync + 'static,
     ) -> Self {
-        let columns = names.into_iter().map(Column::feature).collect();
-        self.edit(|spec| {
-            spec.observation
-                .push(custom_plan::<T>(RowPart::Observation, columns, move |value, bytes| {
-                    encode(value, bytemuck::cast_slice_mut(bytes));
-                }));
-        })
-    }
-
-    /// Observes every leaf of the resource `R`, with the same values for all players.
-    pub fn observe_resource<R: Resource + Reflect + Typed>(self) -> Self {
-        self.edit(|spec| spec.observation.push(resource_plan::<R>()))
+        let value = plan_values::<T>(RowPart::Observation, names, if_present(encode));
+        self.observed(own_plan::<T>(RowPart::Observation, value))
     }
 
     /// Observes the `count` nearest other entities with the component `T` within a distance of `within`: columns
@@ -63,7 +48,7 @@ impl<P: Component> Recording<P> {
 
     /// Observes the nearest other entities with the settings of `nearest`.
     pub fn observe_nearest_with<T: Component + TypePath>(self, nearest: Nearest<T>) -> Self {
-        self.edit(|spec| spec.observation.push(nearest_plan(nearest)))
+        self.observed(nearest_plan(nearest))
     }
 
     /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its

@@ -1,16 +1,33 @@
-//! Source plans: columns of components, resources, custom encoders, nearest neighbours and match ids, before the row
+//! Source plans: the columns that each method of [`Recording`](super::Recording) declares, and their sources, before the row
 //! layout is known.
+//!
+//! A [`ValuePlan`] says how values of a type are recorded, a [`SourcePlan`] whose: those of the player itself, of a resource, of
+//! another entity.
 
+mod count;
+mod position;
+mod presence;
+mod related;
+mod resource;
+mod single;
+mod systems;
+mod value;
+
+pub(super) use value::{
+    ValuePlan, choice_column, if_present, plan_choice, plan_fields, plan_function, plan_images, plan_values,
+};
+
+use super::error::SetupError;
 use crate::{
-    capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},
+    capture::{MatchSource, Nearest, NearestSource, PlacedWorldSource, RowPart, Source, SystemRefusal, WorldSource},
     reflect::{FieldError, FieldPlan, FieldUsage, LeafEncoding, root_name},
 };
-use bevy_ecs::{component::Component, resource::Resource, world::World};
+use bevy_ecs::{component::Component, resource::IS_RESOURCE, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
 use experience_core::schema::{Column, DType};
 
 /// Plans the columns of a source. The flag allows lossy conversions to `f32`.
-pub(super) type SourcePlan = Box<dyn FnOnce(&mut World, bool) -> Result<PlannedSource, FieldError> + Send + Sync>;
+pub(super) type SourcePlan = Box<dyn FnOnce(&mut World, bool) -> Result<PlannedSource, SourceError> + Send + Sync>;
 
 /// The columns of a source, whose offsets in a row are not known yet.
 pub(super) struct PlannedSource {
@@ -23,83 +40,102 @@ pub(super) struct PlannedSource {
 /// A source with the offsets of its columns in a row.
 pub(super) enum PlacedSource {
     Component(Source),
-    Resource(ResourceSource),
+    World(PlacedWorldSource),
     Nearest(NearestSource),
 }
 
+impl PlacedSource {
+    pub(super) fn world(part: RowPart, source: impl WorldSource + 'static) -> Self {
+        Self::World(PlacedWorldSource {
+            part,
+            source: Box::new(source),
+        })
+    }
+}
+
+/// Why a source cannot be set up.
+pub(super) enum SourceError {
+    Field(FieldError),
+    /// The type is a resource, and was to be read as a component.
+    Resource {
+        type_name: &'static str,
+        remedy: &'static str,
+    },
+    System {
+        system: &'static str,
+        refusal: SystemRefusal,
+    },
+}
+
+impl From<FieldError> for SourceError {
+    fn from(error: FieldError) -> Self {
+        Self::Field(error)
+    }
+}
+
+impl SourceError {
+    /// The error of the recording with this name.
+    pub(super) fn of_recording(self, recording: String) -> SetupError {
+        match self {
+            Self::Field(source) => SetupError::Field { recording, source },
+            Self::Resource { type_name, remedy } => SetupError::Resource {
+                recording,
+                resource: type_name.to_owned(),
+                remedy: remedy.to_owned(),
+            },
+            Self::System { system, refusal } => SetupError::System {
+                recording,
+                system: system.to_owned(),
+                problem: match refusal {
+                    SystemRefusal::Deferred => {
+                        "has `Commands` or other deferred parameters, which would never be applied: remove them"
+                            .to_owned()
+                    }
+                    SystemRefusal::NonSend => {
+                        "reads data of one thread, and captures run on several: copy it to a resource".to_owned()
+                    }
+                },
+            },
+        }
+    }
+}
+
 /// Plans the source of match ids. The inner error is the type path of a component that does not hold one integer.
-pub(super) type MatchPlan = fn(&mut World) -> Result<Result<MatchSource, &'static str>, FieldError>;
+pub(super) type MatchPlan = fn(&mut World) -> Result<Result<MatchSource, &'static str>, SourceError>;
 
-pub(super) fn fields_plan<T: Component + Reflect + Typed>(
-    part: RowPart,
-    root: String,
-    fields: Option<Vec<String>>,
-) -> SourcePlan {
-    Box::new(move |_, allow_lossy| {
-        let target = match part {
-            RowPart::Observation => LeafEncoding::Observation { allow_lossy },
-            RowPart::Mask => LeafEncoding::Mask,
-            RowPart::Action | RowPart::Info => LeafEncoding::Exact,
-        };
-        let fields: Option<Vec<&str>> = fields
-            .as_ref()
-            .map(|fields| fields.iter().map(String::as_str).collect());
-        let usage = match part {
-            RowPart::Observation => FieldUsage::Observation,
-            RowPart::Mask => FieldUsage::Mask,
-            RowPart::Action => FieldUsage::Action,
-            RowPart::Info => FieldUsage::Info,
-        };
-        let plan = FieldPlan::new::<T>(&root, fields.as_deref(), target);
-        let mut plan = plan.map_err(|error| error.for_usage(usage))?;
+/// Plans values of the player's own component `T`, which it must have.
+pub(super) fn own_plan<T: Component>(part: RowPart, value: ValuePlan) -> SourcePlan {
+    Box::new(move |world, allow_lossy| {
+        refuse_resource::<T>(
+            world,
+            match part {
+                RowPart::Observation => "use `observe_resource`, `observe_resource_fields` or `observe_resource_with`",
+                RowPart::Action => "use `act_resource`, `act_resource_with` or `act_resource_discrete_with`",
+                RowPart::Mask | RowPart::Info => "copy its values to a component of the players",
+            },
+        )?;
+        let value = value(allow_lossy)?;
         Ok(PlannedSource {
-            columns: plan.columns().to_vec(),
-            mask_width: plan.mask_width(),
-            build: Box::new(move |world, offsets| {
-                plan.place(offsets);
-                PlacedSource::Component(Source::fields::<T>(world, part, plan))
-            }),
+            columns: value.columns,
+            mask_width: value.mask_width,
+            build: Box::new(move |world, offsets| PlacedSource::Component((value.build)(world, offsets))),
         })
     })
 }
 
-pub(super) fn custom_plan<T: Component>(
-    part: RowPart,
-    columns: Vec<Column>,
-    encode: impl Fn(&T, &mut [u8]) + Send + Sync + 'static,
-) -> SourcePlan {
-    Box::new(move |_, _| {
-        let bytes: usize = columns.iter().map(|column| column.width() * column.dtype.size()).sum();
-        Ok(PlannedSource {
-            columns,
-            mask_width: 0,
-            build: Box::new(move |world, offsets| {
-                let start = offsets.first().copied().unwrap_or(0);
-                PlacedSource::Component(Source::custom::<T>(world, part, start..start + bytes, encode))
-            }),
-        })
-    })
-}
-
-pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
-    Box::new(|_, allow_lossy| {
-        let name = root_name::<R>();
-        let plan = FieldPlan::new::<R>(&name, None, LeafEncoding::Observation { allow_lossy });
-        let mut plan = plan.map_err(|error| error.for_usage(FieldUsage::Resource))?;
-        let columns = plan.columns().to_vec();
-        Ok(PlannedSource {
-            columns: columns.clone(),
-            mask_width: 0,
-            build: Box::new(move |world, offsets| {
-                let start = offsets.first().copied().unwrap_or(0);
-                let width: usize = columns.iter().map(Column::width).sum();
-                let local: Vec<_> = offsets.iter().map(|offset| offset - start).collect();
-                plan.place(&local);
-                let bytes = start..start + width * DType::F32.size();
-                PlacedSource::Resource(ResourceSource::new::<R>(world, name, plan, bytes))
-            }),
-        })
-    })
+/// Refuses a type that is a resource. In Bevy, resources are components too, but never those of a player.
+pub(super) fn refuse_resource<T: Component>(world: &mut World, remedy: &'static str) -> Result<(), SourceError> {
+    let id = world.register_component::<T>();
+    let required = world.components().get_info(id).map(|info| info.required_components());
+    // `#[derive(Resource)]` requires the marker of resource entities.
+    let is_resource = required.is_some_and(|required| required.iter_ids().any(|id| id == IS_RESOURCE));
+    if is_resource {
+        return Err(SourceError::Resource {
+            type_name: core::any::type_name::<T>(),
+            remedy,
+        });
+    }
+    Ok(())
 }
 
 pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> SourcePlan {
@@ -118,6 +154,7 @@ pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> Sour
 
 pub(super) fn match_plan<T: Component + Reflect + Typed>() -> MatchPlan {
     |world| {
+        refuse_resource::<T>(world, "`match_id` takes a component of the players")?;
         let plan = FieldPlan::new::<T>(&root_name::<T>(), None, LeafEncoding::Exact);
         let mut plan = plan.map_err(|error| error.for_usage(FieldUsage::MatchId))?;
         let dtype = match plan.columns() {

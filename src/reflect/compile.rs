@@ -109,7 +109,7 @@ fn anchors(leaf_sets: &[PlacedLeaves], located: &[Option<Located>]) -> Vec<Ancho
 fn op_kind(leaves: &LeafSet, encoding: LeafEncoding) -> OpKind {
     let is_optional = leaves.path.last() == Some(&PathStep::Some);
     match (leaves.kind, encoding) {
-        (LeafKind::Variant { .. } | LeafKind::Presence(None), _) => OpKind::Reflect,
+        (LeafKind::Variant { .. } | LeafKind::Time(_) | LeafKind::Presence(None), _) => OpKind::Reflect,
         (LeafKind::Presence(Some(scalar)), _) => OpKind::OptionPresence(scalar),
         (LeafKind::Scalar(_), LeafEncoding::Mask) => OpKind::PackBits,
         (LeafKind::Scalar(scalar), LeafEncoding::Observation { .. }) if is_optional => OpKind::OptionValue(scalar),

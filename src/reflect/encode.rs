@@ -156,6 +156,11 @@ impl FieldPlan {
                 Resolved::Absent => Some(Number::Unsigned(0)),
                 Resolved::Mismatch => None,
             },
+            LeafKind::Time(leaf) => match resolved {
+                Resolved::Value(value) => leaf.read(value),
+                Resolved::Absent => Some(Number::Unsigned(0)),
+                Resolved::Mismatch => None,
+            },
             LeafKind::Presence(_) => match resolved {
                 Resolved::Value(value) => match value.reflect_ref() {
                     ReflectRef::Enum(value) => is_some(value).map(|is_some| Number::Unsigned(is_some.into())),

@@ -17,14 +17,24 @@ pub struct FieldError {
 pub(crate) enum FieldUsage {
     /// Features of a player's component: `observe`, `observe_fields`.
     Observation,
+    /// Features of a component that players may lack: `observe_optional`.
+    Optional,
     /// Features of a resource: `observe_resource`.
     Resource,
+    /// Features of a unique entity: `observe_single`.
+    Single,
+    /// Features of a related entity: `observe_related`.
+    Related,
     /// Features of a neighbour's component: `Nearest::with_field`.
     Neighbor,
     /// Columns of a component's own types: `act`.
     Action,
     /// Pixels of a component: `observe_image`.
     Image,
+    /// Columns of a resource: `act_resource`.
+    ResourceAction,
+    /// Columns of a related entity: `act_related`.
+    RelatedAction,
     /// As an action: `info`.
     Info,
     /// `action_mask`.
@@ -49,8 +59,21 @@ impl FieldUsage {
             Self::Observation => {
                 "leave it out with `observe_fields` or `#[reflect(ignore)]`, or compute features from it with `observe_with`"
             }
+            Self::Optional => {
+                "leave it out with `observe_optional_fields` or `#[reflect(ignore)]`, or compute features from it with \
+                 `observe_optional_with`"
+            }
             Self::Resource => {
-                "leave it out with `#[reflect(ignore)]`, or copy the values to record into a separate resource"
+                "leave it out with `observe_resource_fields` or `#[reflect(ignore)]`, or compute features from it with \
+                 `observe_resource_with`"
+            }
+            Self::Single => {
+                "leave it out with `observe_single_fields` or `#[reflect(ignore)]`, or compute features from it with \
+                 `observe_single_with`"
+            }
+            Self::Related => {
+                "leave it out with `observe_related_fields` or `#[reflect(ignore)]`, or compute features from it with \
+                 `observe_related_with`"
             }
             Self::Image => {
                 "leave it out with `#[reflect(ignore)]`, observe it with `observe_fields`, or write the pixels with \
@@ -62,6 +85,14 @@ impl FieldUsage {
             Self::Action => {
                 "leave it out with `#[reflect(ignore)]`, compute the action from it with `act_with` or `act_discrete_with`, or \
                  copy the values to record into a separate component"
+            }
+            Self::ResourceAction => {
+                "leave it out with `#[reflect(ignore)]`, or compute the action from it with `act_resource_with` or \
+                 `act_resource_discrete_with`"
+            }
+            Self::RelatedAction => {
+                "leave it out with `#[reflect(ignore)]`, or compute the action from it with `act_related_with` or \
+                 `act_related_discrete_with`"
             }
             Self::Info | Self::Mask => {
                 "leave it out with `#[reflect(ignore)]`, or copy the values to record into a separate component"
@@ -108,6 +139,7 @@ pub(super) enum RefusalReason {
     NotBool,
     NotImage,
     Optional,
+    Time,
     NestedOption,
     Recursive,
     TooLarge,
@@ -141,6 +173,7 @@ impl RefusalReason {
             }
             Self::NotBool => "an action mask consists of `bool`s only",
             Self::Optional => "an action or info must have a value in every row",
+            Self::Time => "a duration is recorded as seconds in observations only",
             Self::NestedOption => "an `Option` in an `Option` has two ways to be absent",
             Self::Recursive => "it contains itself",
             Self::TooLarge => "it holds more than a million values",
@@ -164,7 +197,7 @@ impl RefusalReason {
                 "use a neutral value, with a separate `bool` field for its presence"
             }
             (Self::Entity, FieldUsage::Observation) => {
-                "leave it out with `observe_fields`, or observe components of that entity with `observe_nearest` or `observe_with`"
+                "leave it out with `observe_fields`, or observe components of that entity with `observe_related`, `observe_nearest` or `observe_system`"
             }
             (Self::Collection, FieldUsage::Observation) => {
                 "use an array, leave it out with `observe_fields`, or compute features from it with `observe_with`"
@@ -242,6 +275,10 @@ impl fmt::Display for FieldError {
                 match self.usage {
                     FieldUsage::Observation => f.write_str(", or compute one with `observe_with`"),
                     FieldUsage::Image => f.write_str(", or write the pixels with `observe_image_with`"),
+                    FieldUsage::Resource => f.write_str(", or compute one with `observe_resource_with`"),
+                    FieldUsage::Single => f.write_str(", or compute one with `observe_single_with`"),
+                    FieldUsage::Related => f.write_str(", or compute one with `observe_related_with`"),
+                    FieldUsage::Optional => f.write_str(", or observe whether it is there with `observe_has`"),
                     FieldUsage::Action => f.write_str(", or compute one with `act_with` or `act_discrete_with`"),
                     _ => Ok(()),
                 }

@@ -9,12 +9,14 @@ use super::{
     error::{RefusalReason, RefusedField},
     path::PathStep,
     scalar::Scalar,
+    time::{self, TimeLeaf},
 };
 use bevy_math::{BVec3A, BVec4A};
 use bevy_reflect::{
     Type, TypeInfo,
     attributes::CustomAttributes,
     enums::{EnumInfo, VariantInfo},
+    structs::StructInfo,
 };
 use core::any::TypeId;
 use experience_core::schema::{Column, DType, Space};
@@ -40,6 +42,8 @@ pub(super) enum LeafKind {
         /// The number of variants.
         count: usize,
     },
+    /// A number of a type of time, in an observation.
+    Time(TimeLeaf),
     /// Whether an `Option` is `Some`, with its scalar if it is an `Option` of one.
     Presence(Option<Scalar>),
 }
@@ -77,6 +81,8 @@ impl NameSegment {
 #[derive(Debug)]
 pub(super) struct FieldEntry {
     pub(super) path: Vec<NameSegment>,
+    /// Selected by its path only, not with all fields.
+    pub(super) is_detail: bool,
     pub(super) result: Result<(LeafSet, Column), RefusedField>,
 }
 
@@ -98,6 +104,7 @@ pub(super) fn collect_leaves(
         shape: Vec::new(),
         field_type: info.type_path(),
         bounds: None,
+        is_detail: false,
         entries: Vec::new(),
     };
     visitor.visit(Some(info), info.type_path());
@@ -116,6 +123,7 @@ struct TypeVisitor<'a> {
     /// The type of the innermost field, including the arrays around the current type.
     field_type: &'static str,
     bounds: Option<ColumnBounds>,
+    is_detail: bool,
     entries: Vec<FieldEntry>,
 }
 
@@ -133,6 +141,7 @@ impl TypeVisitor<'_> {
         }
         self.ancestors.push(info.type_id());
         match info {
+            TypeInfo::Struct(info) if time::is_timer(info.type_id()) => self.timer(info),
             TypeInfo::Struct(info) => {
                 for (index, field) in info.iter().enumerate() {
                     let segment = NameSegment::named(field.name()).with_attributes(field.custom_attributes());
@@ -274,7 +283,45 @@ impl TypeVisitor<'_> {
         self.path.pop();
     }
 
+    /// A timer is observed as the elapsed seconds, the fraction, and whether it is finished. Its other fields can be selected.
+    fn timer(&mut self, info: &'static StructInfo) {
+        match self.encoding {
+            LeafEncoding::Observation { .. } => {}
+            LeafEncoding::Exact => return self.refuse(info.type_path(), RefusalReason::Time),
+            LeafEncoding::Mask => return self.refuse(info.type_path(), RefusalReason::NotBool),
+            LeafEncoding::Image => return self.refuse(info.type_path(), RefusalReason::NotImage),
+        }
+        for (name, leaf) in [("elapsed", TimeLeaf::Elapsed), ("fraction", TimeLeaf::Fraction)] {
+            self.path.push(NameSegment::named(name));
+            self.time(leaf, info.type_path());
+            self.path.pop();
+        }
+        let outer = self.is_detail;
+        for (index, field) in info.iter().enumerate() {
+            self.is_detail = outer || field.name() != "finished";
+            self.field(index, NameSegment::named(field.name()), field.ty(), field.type_info());
+        }
+        self.is_detail = outer;
+    }
+
+    fn time(&mut self, leaf: TimeLeaf, type_path: &'static str) {
+        match self.encoding {
+            LeafEncoding::Observation { .. } => {}
+            LeafEncoding::Exact => return self.refuse(type_path, RefusalReason::Time),
+            LeafEncoding::Mask => return self.refuse(type_path, RefusalReason::NotBool),
+            LeafEncoding::Image => return self.refuse(type_path, RefusalReason::NotImage),
+        }
+        let Some(space) = self.bounds.map_or_else(|| Some(leaf.space()), ColumnBounds::space) else {
+            return self.refuse(type_path, RefusalReason::BadBounds);
+        };
+        let column = self.column(DType::F32, space);
+        self.push_leaves(LeafKind::Time(leaf), column);
+    }
+
     fn opaque(&mut self, id: TypeId, type_path: &'static str) {
+        if time::is_duration(id) {
+            return self.time(TimeLeaf::Seconds, type_path);
+        }
         let lanes = if id == TypeId::of::<BVec3A>() {
             3
         } else if id == TypeId::of::<BVec4A>() {
@@ -335,6 +382,7 @@ impl TypeVisitor<'_> {
         }
         self.entries.push(FieldEntry {
             path: self.path.clone(),
+            is_detail: self.is_detail,
             result: Ok((LeafSet { path, kind, count }, column)),
         });
     }
@@ -342,6 +390,7 @@ impl TypeVisitor<'_> {
     fn refuse(&mut self, type_path: &'static str, reason: RefusalReason) {
         self.entries.push(FieldEntry {
             path: self.path.clone(),
+            is_detail: self.is_detail,
             result: Err(RefusedField {
                 name: self.name(),
                 type_path,

@@ -71,8 +71,9 @@ pub(super) fn locate(instance: &dyn Reflect, leaves: &LeafSet, index: usize, lay
         (LeafKind::Scalar(scalar), Some((PathStep::Some, path))) => (path, scalar.option_type_id()),
         (LeafKind::Scalar(scalar), _) => (&*leaves.path, scalar.type_id()),
         (LeafKind::Presence(scalar), _) => (&*leaves.path, scalar?.option_type_id()),
-        // No reference that a getter returns shows that the bytes of an enum are initialised.
-        (LeafKind::Variant { .. }, _) => return None,
+        // No reference that a getter returns shows that the bytes of an enum are initialised, and the layout of a type of
+        // time is not known.
+        (LeafKind::Variant { .. } | LeafKind::Time(_), _) => return None,
     };
     let mut is_fixed = layouts.layout_of(instance) != Layout::Varying;
     let mut anchor = None;

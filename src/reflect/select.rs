@@ -19,7 +19,7 @@ pub(super) fn select(
     paths: Option<&[&str]>,
 ) -> Result<(Vec<LeafSet>, Vec<Column>), FieldErrorKind> {
     let order = match paths {
-        None => (0..entries.len()).collect(),
+        None => (0..entries.len()).filter(|&index| !entries[index].is_detail).collect(),
         Some([]) => return Err(FieldErrorKind::EmptySelection),
         Some(paths) => {
             let mut order = Vec::new();
@@ -68,6 +68,15 @@ fn matching(entries: &[FieldEntry], path: &str) -> Result<Vec<usize>, FieldError
         let matches: Vec<_> = (0..entries.len())
             .filter(|&index| starts_with(&entries[index].path, &wanted, may_omit))
             .collect();
+        // A path to a whole value selects what is recorded of it by default.
+        let defaults: Vec<_> = matches
+            .iter()
+            .copied()
+            .filter(|&index| !entries[index].is_detail)
+            .collect();
+        if !defaults.is_empty() {
+            return Ok(defaults);
+        }
         if !matches.is_empty() {
             return Ok(matches);
         }
@@ -76,7 +85,7 @@ fn matching(entries: &[FieldEntry], path: &str) -> Result<Vec<usize>, FieldError
         path: path.to_owned(),
         known: entries
             .iter()
-            .filter(|entry| entry.result.is_ok() && !entry.path.is_empty())
+            .filter(|entry| entry.result.is_ok() && !entry.path.is_empty() && !entry.is_detail)
             .map(|entry| display_path(&entry.path))
             .collect(),
     })

@@ -11,6 +11,7 @@ mod observations;
 mod random;
 mod refusals;
 mod selection;
+mod time;
 
 use super::{op::OpKind, *};
 

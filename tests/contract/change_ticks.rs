@@ -12,7 +12,7 @@ use bevy_experience::{
     test_app::TestApp,
     transition::{Episode, RunId},
 };
-use bevy_reflect::Reflect;
+use bevy_reflect::{Reflect, TypePath};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::sync::{
     Arc,
@@ -29,6 +29,10 @@ struct Mood(f32);
 
 #[derive(Resource, Reflect)]
 struct Weather(f32);
+
+/// The marker of one entity that is no player.
+#[derive(Component, TypePath)]
+struct Solo;
 
 #[derive(Resource)]
 struct GameRng(StdRng);
@@ -122,15 +126,30 @@ fn play(adjust: impl Fn(Recording<Player>) -> Recording<Player>) -> (Vec<(String
         .insert_resource(Weather(0.0))
         .add_systems(FixedUpdate, random_tick)
         .add_observer(push);
-    for _ in 0..200 {
-        test.world_mut()
-            .spawn((Player, Place([0.0; 2]), Mood(0.0), Choice(0.0)));
+    for index in 0..200 {
+        let player = test
+            .world_mut()
+            .spawn((Player, Place([0.0; 2]), Mood(0.0), Choice(0.0)))
+            .id();
+        if index % 5 == 0 {
+            test.world_mut().spawn((Mood(1.0), ChildOf(player)));
+        }
     }
+    test.world_mut().spawn((Solo, Place([1.0; 2])));
     let mut rng = StdRng::seed_from_u64(5);
     for _ in 0..200 {
         test.ticks(1);
         // Changes right after a capture.
         let world = test.world_mut();
+        let mut others = world.query_filtered::<(Option<&mut Mood>, Option<&mut Place>), Without<Player>>();
+        for (mood, place) in others.iter_mut(world) {
+            if let Some(mut mood) = mood.filter(|_| rng.random_range(0..60) == 0) {
+                mood.0 += 1.0;
+            }
+            if let Some(mut place) = place.filter(|_| rng.random_range(0..20) == 0) {
+                place.0[0] += 1.0;
+            }
+        }
         let mut disabled = world.query_filtered::<Entity, With<Disabled>>();
         for player in disabled.iter(world).collect::<Vec<_>>() {
             if rng.random_range(0..3) == 0 {
@@ -177,6 +196,32 @@ fn trusting_change_ticks_records_the_same_rows() {
 #[test]
 fn a_changed_resource_is_read_for_all_players() {
     compare(Recording::observe_resource::<Weather>);
+}
+
+#[test]
+fn components_that_are_removed_are_seen_without_reading_all_players() {
+    compare(Recording::observe_has::<TableTag>);
+}
+
+#[test]
+fn all_players_are_read_where_a_source_does_not_report_changes() {
+    for adjust in [
+        |recording: Recording<Player>| recording.observe_related::<Children, Mood>(),
+        |recording: Recording<Player>| recording.observe_single::<Solo, Place>(),
+        |recording: Recording<Player>| recording.observe_count::<TableTag>(),
+        |recording: Recording<Player>| {
+            recording.observe_system(["sum"], |players: PlayerValues, moods: Query<&Mood>| {
+                let sum: f32 = moods.iter().map(|mood| mood.0).sum();
+                players.into_iter().for_each(|(_, values)| values[0] = sum);
+            })
+        },
+    ] {
+        let (episodes, report, _) = play(adjust);
+        let (trusted, trusted_report, _) = play(|recording| adjust(recording).trust_change_ticks());
+        assert!(episodes.len() > 400, "{}", episodes.len());
+        assert_eq!(episodes, trusted);
+        assert_eq!(report, trusted_report);
+    }
 }
 
 #[test]

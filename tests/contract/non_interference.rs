@@ -7,14 +7,14 @@ use bevy_ecs::{
     schedule::{InternedScheduleLabel, LogLevel, ScheduleBuildSettings, ScheduleLabel},
 };
 use bevy_experience::{plugin::ExperienceCapture, prelude::*, test_app::TestApp};
-use bevy_reflect::Reflect;
+use bevy_reflect::{Reflect, TypePath};
 use core::hash::{Hash, Hasher};
 use std::hash::DefaultHasher;
 
 #[derive(Component, Reflect)]
 struct Noise(u32);
 
-#[derive(Component)]
+#[derive(Component, TypePath)]
 struct Marked;
 
 #[derive(Resource, Default)]
@@ -31,6 +31,15 @@ fn game(enabled: bool) -> u64 {
         Recording::<Player>::new("player")
             .observe::<Age>()
             .observe::<Noise>()
+            .observe_has::<Marked>()
+            .observe_count::<Marked>()
+            .observe_related::<ChildOf, Age>()
+            .observe_single::<Marked, Age>()
+            .observe_system(["players"], |players: PlayerValues, ages: Query<&Age>| {
+                players
+                    .into_iter()
+                    .for_each(|(_, values)| values[0] = ages.iter().count() as f32);
+            })
             .act::<Noise>()
             .reward_terms(["x"])
             .episodes(EpisodeRules {

@@ -229,3 +229,30 @@ fn parallel_capture_with_neighbour_sensors() {
         recording.observe_nearest_with(Nearest::<Player>::new(2, 3.0).xy().with_field::<Speed>(""))
     });
 }
+
+#[test]
+fn parallel_capture_with_sources_beyond_the_players() {
+    compare(sharing_above(0), |recording| {
+        recording
+            .observe_has::<TableTag>()
+            .observe_optional::<Match>()
+            .observe_count::<TableTag>()
+            .observe_world_position_fields(["x", "y"])
+            .observe_related_with::<ChildOf, Place>(["parent"], |place, out| out[0] = f32::from(place.is_some()))
+            .observe_system(
+                ["sensed.speed", "sensed.place"],
+                |players: PlayerValues, all: Query<(&Speed, &Place)>| {
+                    for (player, values) in players {
+                        if let Ok((speed, place)) = all.get(player) {
+                            values.copy_from_slice(&[speed.0, place.0[1]]);
+                        }
+                    }
+                },
+            )
+            .act_discrete_system("fast", 2, |players: PlayerChoices, all: Query<&Speed>| {
+                for (player, choice) in players {
+                    *choice = all.get(player).map_or(0, |speed| i64::from(speed.0 > 1.0));
+                }
+            })
+    });
+}

@@ -235,7 +235,7 @@ fn random_inputs(random: &mut StdRng, frames: usize, leaves_at: Option<usize>) -
         .collect()
 }
 
-/// As `bevy_ggrs` does it in a SyncTest session.
+/// As `bevy_ggrs` does it in a `SyncTest` session.
 fn sync_test(game: &mut Game, inputs: &[Inputs], distance: i64) {
     for now in 1..=inputs.len() as i64 {
         let from = if now > distance { now - distance } else { now };

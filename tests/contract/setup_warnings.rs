@@ -14,9 +14,6 @@ use bevy_transform::components::Transform;
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Simulation;
 
-#[derive(Resource, Reflect)]
-struct Score(f32);
-
 #[derive(Component, Reflect)]
 enum Move {
     Left,
@@ -155,18 +152,6 @@ fn a_component_that_no_player_has_is_reported_at_the_end_of_a_short_run() {
         test.finish();
     });
     assert_warning(&log, &["::Choice`", "up to 2"]);
-}
-
-#[test]
-fn a_resource_that_is_observed_as_a_component_is_reported() {
-    let log = log(|| {
-        let mut test = TestApp::new();
-        test.insert_resource(Score(1.0));
-        test.record(Recording::<Player>::new("player").observe::<Score>());
-        test.world_mut().spawn(Player);
-        test.ticks(130);
-    });
-    assert_warning(&log, &["::Score`", "`observe_resource`"]);
 }
 
 #[test]
@@ -421,6 +406,8 @@ fn types_that_cannot_be_recorded_are_refused_with_methods_that_exist_for_them() 
     struct Cooldown(bevy_time::Timer);
     #[derive(Resource, Reflect)]
     struct Weather(String);
+    #[derive(Component, Reflect)]
+    struct Nickname(String);
     let error = |recording: Recording<Player>| {
         let error = TestApp::new().try_add_recording(recording).err();
         error.expect("the type is refused").to_string()
@@ -429,11 +416,15 @@ fn types_that_cannot_be_recorded_are_refused_with_methods_that_exist_for_them() 
     let action = error(observed().act::<Cooldown>());
     assert!(action.contains("`act_with`") && !action.contains("observe"), "{action}");
     let resource = error(observed().observe_resource::<Weather>());
-    assert!(resource.contains("separate resource"), "{resource}");
+    assert!(resource.contains("`observe_resource_with`"), "{resource}");
     assert!(
         !resource.contains("observe_fields") && !resource.contains("observe_with"),
         "{resource}"
     );
+    let optional = error(observed().observe_optional::<Nickname>());
+    assert!(optional.contains("`observe_optional_with`"), "{optional}");
+    let related = error(observed().act_related::<ChildOf, Cooldown>());
+    assert!(related.contains("`act_related_with`"), "{related}");
 }
 
 #[test]

@@ -4,14 +4,14 @@ use crate::player::{Age, Player, grow};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};
-use bevy_reflect::Reflect;
+use bevy_reflect::{Reflect, TypePath};
 
 /// An action of one float.
 #[derive(Component, Reflect)]
 pub struct Choice(pub f32);
 
 /// Inserting or removing it moves a player to another table.
-#[derive(Component)]
+#[derive(Component, TypePath)]
 pub struct TableTag;
 
 /// Inserting or removing it moves a player to another archetype of the same table.

@@ -93,7 +93,6 @@ fn play(
     systems: impl FnOnce(&mut App),
 ) {
     let mut test = TestApp::with_plugin(ExperiencePlugin {
-        capture_after,
         run: Some(RunId::from_bits(1)),
         ..ExperiencePlugin::default()
     });
@@ -108,7 +107,7 @@ fn play(
         overflow: Overflow::Block(Duration::from_secs(60)),
         ..BufferSettings::default()
     });
-    test.record(recording.sink(DatasetSink::new(folder)));
+    test.record(recording.capture_after(capture_after).sink(DatasetSink::new(folder)));
     spawn(test.world_mut());
     for _ in 0..rates.frames * SECONDS {
         test.update();

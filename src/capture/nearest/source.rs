@@ -7,9 +7,9 @@ use super::{
         run_length,
         source::{ComponentReader, Source},
         spatial_grid::Neighbors,
+        world_position::{WorldPositions, place_below},
     },
     match_grids::MatchGrids,
-    world_position::{WorldPositions, place_below},
 };
 use crate::player::AgentId;
 use bevy_ecs::{
@@ -20,6 +20,7 @@ use bevy_ecs::{
     world::World,
 };
 use bevy_math::Vec3;
+use bevy_transform::components::Transform;
 use core::ops::Range;
 
 /// The parameters of a [`Nearest`](super::Nearest) search: count, maximum distance, axes, and values per neighbour.
@@ -107,6 +108,12 @@ impl NearestSource {
     /// Whether any entity ever could be a neighbour.
     pub(crate) fn has_found_candidates(&self) -> bool {
         !self.archetypes.is_empty()
+    }
+
+    /// The id and the name of each component type that it reads.
+    pub(crate) fn components(&self) -> impl Iterator<Item = (ComponentId, &'static str)> + '_ {
+        let fields = self.fields.iter().map(|field| (field.component(), field.name()));
+        fields.chain([(self.position_component(), core::any::type_name::<Transform>())])
     }
 
     pub(crate) fn position_component(&self) -> ComponentId {

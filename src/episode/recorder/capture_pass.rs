@@ -69,18 +69,12 @@ impl Recorder {
             observation: reads_players,
             action: reads_players && !self.context.rules.reads_actions_early,
         };
-        if self.encoder.prepare(world, parts) {
+        let is_available = self.encoder.prepare(world, parts);
+        // Without the action of this tick, its transition cannot be closed.
+        if !core::mem::take(&mut self.has_unread_actions) && is_available {
             return self.run_pass(world, parts);
         }
-        if let Some(resource) = self.encoder.missing_resource()
-            && self.warnings.missing_resource.first_time()
-        {
-            tracing::warn!(
-                "recording `{}` reads the resource `{resource}`, which does not exist: no player is recorded until it is \
-                 inserted",
-                self.name()
-            );
-        }
+        self.warn_unavailable();
         0
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Warnings {
     pub(super) duplicate_agent: WarnOnce,
     pub(super) negative_agent: WarnOnce,
     pub(super) no_buffer: WarnOnce,
-    pub(super) missing_resource: WarnOnce,
+    unavailable: WarnOnce,
     pub(super) late_simulation: WarnOnce,
     pub(super) unconfirmed_ticks: WarnOnce,
     non_finite: WarnOnce,
@@ -39,8 +39,21 @@ impl Recorder {
     /// Logs the conditions that are checked at each capture.
     pub(super) fn log_warnings(&mut self, world: &World) {
         self.check_components(world);
+        if let Some(warning) = self.encoder.take_source_warning() {
+            tracing::warn!("recording `{}`: {warning}", self.name());
+        }
         self.warn_non_finite();
         self.warn_only_despawns();
+    }
+
+    /// Warns that no player is recorded, because a source cannot be read.
+    pub(super) fn warn_unavailable(&mut self) {
+        if !self.warnings.unavailable.has_warned()
+            && let Some(reason) = self.encoder.unavailable()
+        {
+            self.warnings.unavailable.first_time();
+            tracing::warn!("recording `{}` {reason}", self.name());
+        }
     }
 
     fn warn_non_finite(&mut self) {

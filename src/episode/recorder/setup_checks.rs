@@ -5,10 +5,7 @@
 
 use super::{Recorder, log_warnings::WarnOnce};
 use crate::episode::EpisodeStart;
-use bevy_ecs::{
-    archetype::ArchetypeEntity, component::ComponentId, entity::Entity, hierarchy::ChildOf, resource::IsResource,
-    world::World,
-};
+use bevy_ecs::{archetype::ArchetypeEntity, component::ComponentId, entity::Entity, hierarchy::ChildOf, world::World};
 
 /// State of the checks that captures make.
 #[derive(Default)]
@@ -64,11 +61,8 @@ impl Recorder {
         let players = self.setup_checks.incomplete_players;
         for (component, name) in never_found {
             let place = world.map_or("insert it on the players", |world| {
-                place_of(world, component, |entity| {
-                    world
-                        .get_entity(entity)
-                        .is_ok_and(|entity| entity.contains_id(self.marker))
-                })
+                self.place_of(world, component)
+                    .unwrap_or("insert it on the players: no entity has it")
             });
             tracing::warn!(
                 "recording `{}`: no player ever had `{name}`, which the recording reads, so none is recorded (up to \
@@ -105,6 +99,19 @@ impl Recorder {
                  neighbour: insert both on the same entities"
             );
         }
+        for (component, type_name) in world
+            .into_iter()
+            .flat_map(|world| self.encoder.optional_never_found(world))
+        {
+            match world.and_then(|world| self.place_of(world, component)) {
+                Some(place) => tracing::warn!("recording `{name}`: no player ever had `{type_name}`: {place}"),
+                // A state that did not occur in a short run is probably no mistake.
+                None => tracing::info!("recording `{name}`: no player ever had `{type_name}`"),
+            }
+        }
+        for reason in self.encoder.sources_never_found() {
+            tracing::warn!("recording `{name}`: {reason}");
+        }
         let waits = self.context.rules.start == EpisodeStart::OnEvent && self.context.published_ends.get() > 0;
         if waits && !self.setup_checks.has_begin_event {
             tracing::warn!(
@@ -128,26 +135,28 @@ impl Recorder {
             self.warn_never_found(world);
         }
     }
-}
-
-/// Where a component is that players lack, as a remedy.
-fn place_of(world: &World, component: ComponentId, is_player: impl Fn(Entity) -> bool) -> &'static str {
-    let archetypes = world.archetypes().iter();
-    let with_component = archetypes.filter(|archetype| archetype.contains(component));
-    let entities = with_component.flat_map(|archetype| archetype.entities().iter().map(ArchetypeEntity::id));
-    let mut place = "insert it on the players: no entity has it";
-    for entity in entities {
-        if world.get::<IsResource>(entity).is_some() {
-            return "it is a resource: use `observe_resource`";
+    /// Where a component is that players lack, as a remedy. `None` if no entity has it.
+    fn place_of(&self, world: &World, component: ComponentId) -> Option<&'static str> {
+        let is_player = |entity: Entity| {
+            let entity = world.get_entity(entity);
+            entity.is_ok_and(|entity| entity.contains_id(self.marker))
+        };
+        let archetypes = world.archetypes().iter();
+        let with_component = archetypes.filter(|archetype| archetype.contains(component));
+        let entities = with_component.flat_map(|archetype| archetype.entities().iter().map(ArchetypeEntity::id));
+        let mut place = None;
+        for entity in entities {
+            let parents = core::iter::successors(world.get::<ChildOf>(entity), |child| {
+                world.get::<ChildOf>(child.parent())
+            });
+            // Limited, in case the relationships form a cycle.
+            if parents.take(32).any(|child| is_player(child.parent())) {
+                return Some(
+                    "it is on a child of a player: use `observe_related` or `act_related`, or insert it on the player itself",
+                );
+            }
+            place = Some("insert it on the players: other entities have it");
         }
-        let parents = core::iter::successors(world.get::<ChildOf>(entity), |child| {
-            world.get::<ChildOf>(child.parent())
-        });
-        // Limited, in case the relationships form a cycle.
-        if parents.take(32).any(|child| is_player(child.parent())) {
-            return "it is on a child of a player: insert it on the player itself, or copy the values to a component there";
-        }
-        place = "insert it on the players: other entities have it";
+        place
     }
-    place
 }

@@ -148,7 +148,12 @@ impl Recorder {
     ///
     /// Contract, timing: the recorded action is the one that this tick consumed.
     pub(crate) fn read_actions(&mut self, world: &World) {
-        if !self.is_recording() || self.speculation.is_active() || !self.encoder.prepare(world, RowParts::ACTION) {
+        if !self.is_recording() || self.speculation.is_active() {
+            return;
+        }
+        self.has_unread_actions = !self.encoder.prepare(world, RowParts::ACTION);
+        if self.has_unread_actions {
+            self.warn_unavailable();
             return;
         }
         let Self {

@@ -12,8 +12,8 @@ impl Recorder {
 
     /// The marker, and the components that a player needs to be recorded.
     pub(crate) fn required_components(&self) -> impl Iterator<Item = ComponentId> {
-        let own = self.row_dependencies().filter(|dependency| dependency.is_own);
-        core::iter::once(self.marker).chain(own.map(|dependency| dependency.component))
+        let required = self.row_dependencies().filter(|dependency| dependency.is_required);
+        core::iter::once(self.marker).chain(required.map(|dependency| dependency.component))
     }
 
     /// The archetypes with players that can be recorded.

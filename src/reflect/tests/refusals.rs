@@ -7,7 +7,6 @@ use bevy_reflect::TypePath;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashSet},
-    time::Duration,
 };
 
 const OBSERVED: LeafEncoding = LeafEncoding::Observation { allow_lossy: false };
@@ -66,7 +65,7 @@ fn an_entity_is_refused() {
         Entity,
         OBSERVED,
         explanation,
-        "leave it out with `observe_fields`, or observe components of that entity with `observe_nearest` or `observe_with`"
+        "leave it out with `observe_fields`, or observe components of that entity with `observe_related`, `observe_nearest` or `observe_system`"
     );
     refused!(Entity, LeafEncoding::Exact, explanation, EXACT_REMEDY);
 }
@@ -83,7 +82,7 @@ fn a_collection_is_refused() {
 #[test]
 fn an_opaque_type_is_refused() {
     let explanation = "reflection exposes no numbers in it";
-    refused!(Duration, OBSERVED, explanation, OBSERVATION_REMEDY);
+    refused!(core::num::NonZeroU16, OBSERVED, explanation, OBSERVATION_REMEDY);
     refused!(u128, LeafEncoding::Exact, explanation, EXACT_REMEDY);
     refused!(core::num::NonZeroU8, OBSERVED, explanation, OBSERVATION_REMEDY);
 }

@@ -2,8 +2,12 @@
 //!
 //! `GlobalTransform` is not read, because Bevy computes it in `PostUpdate`: in the fixed loop it is that of the last frame.
 
-use crate::{capture::source::ComponentReader, player::DoNotRecord};
-use bevy_ecs::{archetype::ArchetypeEntity, entity::Entity, hierarchy::ChildOf, storage::Table, world::World};
+use super::source::ComponentReader;
+use crate::player::DoNotRecord;
+use bevy_ecs::{
+    archetype::ArchetypeEntity, component::ComponentId, entity::Entity, hierarchy::ChildOf, storage::Table,
+    world::World,
+};
 use bevy_math::Vec3;
 use bevy_transform::components::Transform;
 
@@ -34,6 +38,11 @@ impl WorldPositions {
     /// The component that an entity needs to have a position.
     pub(super) fn local(&self) -> &ComponentReader<Transform> {
         &self.local
+    }
+
+    /// The component that leads to the parent of an entity.
+    pub(super) fn parent_component(&self) -> ComponentId {
+        self.parent.id()
     }
 
     /// The parents of `entities`, which are in neighbouring rows of `table`; `None` if they have none.
