@@ -112,7 +112,7 @@ impl EntityArchetypes {
     /// The entities of all archetypes. Those below an excluded ancestor are among them.
     pub(super) fn entities<'a>(&'a self, world: &'a World) -> impl Iterator<Item = EntityRef<'a>> + 'a {
         let archetypes = self.found.iter().map(|&id| &world.archetypes()[id]);
-        let entities = archetypes.flat_map(|archetype| archetype.entities());
+        let entities = archetypes.flat_map(bevy_ecs::archetype::Archetype::entities);
         entities
             .map(ArchetypeEntity::id)
             .filter_map(|entity| world.get_entity(entity).ok())

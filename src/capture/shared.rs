@@ -111,9 +111,9 @@ impl SharedBytes {
     pub(crate) fn place(columns: &[Column], offsets: &[usize]) -> (Self, Vec<usize>) {
         let start = offsets.first().copied().unwrap_or(0);
         let ends = columns.iter().zip(offsets);
-        let end = ends.map(|(column, offset)| offset + column.width() * column.dtype.size());
+        let mut end = ends.map(|(column, offset)| offset + column.width() * column.dtype.size());
         let bytes = Self {
-            range: start..end.last().unwrap_or(start),
+            range: start..end.next_back().unwrap_or(start),
         };
         let local = offsets.iter().map(|offset| offset - bytes.base()).collect();
         (bytes, local)

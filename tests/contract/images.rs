@@ -154,7 +154,10 @@ fn a_changed_pixel_is_a_change() {
             .map(|transition| transition.next_image(0)[29])
             .collect();
         assert_eq!(seen, [1, 2, 3, 4, 4], "trusts: {trusts}");
-        let ticks: u32 = episodes[0].transitions().map(|transition| transition.ticks()).sum();
+        let ticks: u32 = episodes[0]
+            .transitions()
+            .map(bevy_experience::transition::Transition::ticks)
+            .sum();
         assert_eq!(ticks, 40, "trusts: {trusts}");
     }
 }

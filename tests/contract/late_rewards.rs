@@ -32,7 +32,10 @@ fn player(id: i64, team: Team) -> (Player, Age, AgentId, Team) {
 
 /// The reward of each transition.
 fn rewards(episode: &Episode) -> Vec<f64> {
-    episode.transitions().map(|transition| transition.reward()).collect()
+    episode
+        .transitions()
+        .map(bevy_experience::transition::Transition::reward)
+        .collect()
 }
 
 fn give(test: &mut TestApp, player: Entity, amount: f64) {

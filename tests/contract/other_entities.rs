@@ -61,7 +61,7 @@ fn the_only_entity_with_a_marker_is_observed() {
             Recording::<Player>::new("player")
                 .observe_single_fields::<Ball, Transform>(["translation.x"])
                 .observe_single_with::<Ball, Value>(["value"], |value, out| {
-                    out[0] = value.map_or(-1.0, |value| value.0)
+                    out[0] = value.map_or(-1.0, |value| value.0);
                 }),
         );
         assert_eq!(
@@ -170,7 +170,7 @@ fn any_relationship_leads_to_related_entities() {
     test.record(
         Recording::<Player>::new("player")
             .observe_related_with::<Aboard, Value>(["vehicle"], |value, out| {
-                out[0] = value.map_or(-1.0, |value| value.0)
+                out[0] = value.map_or(-1.0, |value| value.0);
             })
             .observe_related_with::<Crew, Value>(["crew"], |value, out| out[0] = value.map_or(-1.0, |value| value.0)),
     );

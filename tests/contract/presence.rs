@@ -38,7 +38,7 @@ fn app(recording: Recording<Player>) -> TestApp {
             .observe_optional::<Shield>()
             .observe_optional_fields::<Burning>(["0"])
             .observe_optional_with::<Burning>(["heat"], |burning, out| {
-                out[0] = burning.map_or(-5.0, |burning| burning.0)
+                out[0] = burning.map_or(-5.0, |burning| burning.0);
             }),
     );
     test.add_systems(FixedUpdate, grow);

@@ -32,7 +32,9 @@ struct Stick {
 
 fn actions(test: &mut TestApp) -> Vec<Vec<f64>> {
     let episodes = test.finish();
-    let steps = episodes.iter().flat_map(|episode| episode.transitions());
+    let steps = episodes
+        .iter()
+        .flat_map(bevy_experience::transition::Episode::transitions);
     steps.map(|step| step.action().collect()).collect()
 }
 
@@ -137,7 +139,7 @@ fn players_are_not_recorded_without_a_resource_which_is_logged_once() {
             test.world_mut().remove_resource::<Stick>();
             test.ticks(3);
             let episodes = test.finish();
-            let lengths: Vec<_> = episodes.iter().map(|episode| episode.len()).collect();
+            let lengths: Vec<_> = episodes.iter().map(bevy_experience::transition::Episode::len).collect();
             assert_eq!(lengths, [2], "early: {early}");
             assert_eq!(episodes[0].row(0).observation(), [5.0]);
             assert_eq!(episodes[0].reason(), &EndReason::COMPONENT_LOST);

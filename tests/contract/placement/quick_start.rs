@@ -101,9 +101,12 @@ fn play(hertz: u32, schedule: InternedScheduleLabel) {
     assert!(consumed.len() > 100);
     assert_eq!(rows, consumed[1..], "{schedule:?} at {hertz} Hz");
     let deaths = consumed[1..].iter().filter(|step| step.3 <= 0.0).count();
-    let terminated = episodes
-        .iter()
-        .filter(|episode| episode.transitions().last().is_some_and(|last| last.terminated()));
+    let terminated = episodes.iter().filter(|episode| {
+        episode
+            .transitions()
+            .last()
+            .is_some_and(bevy_experience::transition::Transition::terminated)
+    });
     assert_eq!(terminated.count(), deaths);
 }
 
