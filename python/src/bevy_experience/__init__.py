@@ -1,0 +1,62 @@
+"""Reads the reinforcement-learning datasets that the Bevy plugin `bevy_experience` records.
+
+Examples
+--------
+>>> import bevy_experience
+>>> fighter = bevy_experience.open("data/arena")["fighter"]  # doctest: +SKIP
+>>> batch = fighter[:256]  # doctest: +SKIP
+>>> batch.observation.shape, batch.reward.dtype  # doctest: +SKIP
+((256, 39), dtype('float64'))
+"""
+
+from .accounts import Accounts, Counts, Run
+from .batch import Batch
+from .dataset import Dataset
+from .dataset import open_dataset as open  # noqa: A004
+from .episodes import Episode, Episodes
+from .errors import (
+    DamagedError,
+    ExperienceError,
+    MissingExtraError,
+    NoSuchColumnError,
+    NoSuchRecordingError,
+    NotADatasetError,
+    OtherSchemaError,
+    UnsuitableError,
+)
+from .normalization import Normalization
+from .recording import Recording
+from .returns import NStep, discounted, returns_to_go
+from .schema import Column, Schema, Space
+from .transitions import Transitions
+from .windows import Windows
+
+__all__ = [
+    "Accounts",
+    "Batch",
+    "Column",
+    "Counts",
+    "DamagedError",
+    "Dataset",
+    "Episode",
+    "Episodes",
+    "ExperienceError",
+    "MissingExtraError",
+    "NStep",
+    "NoSuchColumnError",
+    "NoSuchRecordingError",
+    "Normalization",
+    "NotADatasetError",
+    "OtherSchemaError",
+    "Recording",
+    "Run",
+    "Schema",
+    "Space",
+    "Transitions",
+    "UnsuitableError",
+    "Windows",
+    "discounted",
+    "open",
+    "returns_to_go",
+]
+__version__ = "0.1.0"

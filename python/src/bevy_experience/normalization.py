@@ -1,0 +1,135 @@
+"""Normalization: means and deviations of the features, without flags and one-hot columns."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UnsuitableError
+
+if TYPE_CHECKING:
+    from .transitions import Transitions
+
+# Rows that are read at once.
+_CHUNK_BYTES = 32 << 20
+# Deviations below this, relative to the mean, are rounding errors of a constant.
+_CONSTANT = 1e-6
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Scales observations to a mean of 0 and a deviation of 1.
+
+    Flags have the mean 0 and the deviation 1 here, so that they stay 0 and 1; constant features have
+    the deviation 1.
+
+    Attributes
+    ----------
+    features : tuple of str
+        The name of each feature.
+    mean, std : numpy.ndarray
+        ``float32 [F]``.
+    low, high : numpy.ndarray
+        The smallest and the largest finite value of each feature, ``float32 [F]``.
+    flags : numpy.ndarray
+        Which features are flags, ``bool [F]``.
+    count : int
+        The number of observations that were measured.
+    """
+
+    features: tuple[str, ...]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    flags: NDArray[np.bool_]
+    count: int
+
+    def apply(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalize observations of the shape ``[..., F]``."""
+        scaled: NDArray[np.float32] = (observation - self.mean) / self.std
+        return scaled
+
+    def invert(self, normalized: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Restore observations that `apply` has normalized."""
+        restored: NDArray[np.float32] = normalized * self.std + self.mean
+        return restored
+
+    def to_json(self) -> str:
+        """Write as JSON, with which `from_json` restores every bit."""
+        document: dict[str, Any] = {"features": self.features, "count": self.count}
+        for name in ("mean", "std", "low", "high", "flags"):
+            document[name] = getattr(self, name).tolist()
+        return json.dumps(document)
+
+    @classmethod
+    def from_json(cls, text: str | Path) -> Normalization:
+        """Read what `to_json` wrote, from a string or a file."""
+        document = json.loads(text.read_text() if isinstance(text, Path) else text)
+        arrays: dict[str, Any] = {
+            name: np.array(document[name], np.bool_ if name == "flags" else np.float32)
+            for name in ("mean", "std", "low", "high", "flags")
+        }
+        return cls(features=tuple(document["features"]), count=document["count"], **arrays)
+
+
+def measure(transitions: Transitions) -> Normalization:
+    """Measure the features of a selection. Memory holds some rows at a time.
+
+    A feature is a flag if the schema says so (the alternatives of a one-hot, ``present`` of a
+    neighbour, ``is_some`` of an optional value), or if its bounds are 0 and 1 and no other value
+    occurs, as in a ``bool`` field. Values that are not finite are left out. Final observations are
+    not counted: no action follows them.
+
+    Parameters
+    ----------
+    transitions : Transitions
+        The selection: measure the part that trains, and no other.
+
+    Raises
+    ------
+    UnsuitableError
+        If the selection is empty.
+    """
+    schema = transitions.schema
+    width = schema.observation_width
+    if not len(transitions):
+        raise UnsuitableError("there is nothing to measure: the selection is empty")
+    count, mean, squares = np.zeros(width), np.zeros(width), np.zeros(width)
+    low, high = np.full(width, np.inf), np.full(width, -np.inf)
+    is_binary = np.ones(width, bool)
+    step = max(1, _CHUNK_BYTES // max(8 * width, 1))
+    for start in range(0, len(transitions), step):
+        batch = transitions.take(slice(start, start + step), columns=["observation"])
+        values = batch.observation.astype(np.float64)
+        finite = np.isfinite(values)
+        is_binary &= ((values == 0) | (values == 1)).all(axis=0)
+        low = np.minimum(low, np.where(finite, values, np.inf).min(axis=0))
+        high = np.maximum(high, np.where(finite, values, -np.inf).max(axis=0))
+        # Chan's update: the mean of each chunk, and then that of all.
+        number = finite.sum(axis=0)
+        present = np.maximum(number, 1)
+        chunk_mean = np.where(finite, values, 0).sum(axis=0) / present
+        deviation = np.where(finite, values - chunk_mean, 0)
+        delta, total = chunk_mean - mean, np.maximum(count + number, 1)
+        squares += (deviation**2).sum(axis=0) + delta**2 * count * number / total
+        mean += delta * number / total
+        count += number
+    std = np.sqrt(squares / np.maximum(count, 1))
+    flags = schema.flags | (schema.unit_bounded & is_binary)
+    is_constant = std <= _CONSTANT * np.maximum(np.abs(mean), 1e-30)
+    none = count == 0
+    return Normalization(
+        features=schema.features,
+        mean=np.where(flags, 0, mean).astype(np.float32),
+        std=np.where(flags | is_constant, 1, std).astype(np.float32),
+        low=np.where(none, 0, low).astype(np.float32),
+        high=np.where(none, 0, high).astype(np.float32),
+        flags=flags,
+        count=len(transitions),
+    )

@@ -1,0 +1,152 @@
+"""One recording of a dataset: the episodes of one kind of player, with one schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ._cache import open_store
+from ._experience_json import NAME, read_schema
+from ._rows import RowSource
+from ._segments import Segments
+from ._shards import list_files
+from ._store import ArrayStore
+from .accounts import Accounts, Run, account_paths, read_tags
+from .errors import DamagedError, ExperienceError
+from .schema import Schema
+from .transitions import Transitions
+
+
+class Recording(Transitions):
+    """All transitions of one recording.
+
+    The rows are those of the shards that were in the folder when the recording was opened. Open the
+    dataset again to read shards that a game has written since.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The folder of the recording.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path, *, cache: Path, skip_damaged: bool = False) -> Recording:
+        """Open the recording in the folder ``path``; see `bevy_experience.open`."""
+        recording = cls.__new__(cls)
+        recording.path = path
+        recording._schema = read_schema(path)
+        recording._cache = cache
+        recording._skip_damaged = skip_damaged
+        return recording
+
+    _schema: Schema
+    _cache: Path
+    _skip_damaged: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the recording."""
+        return self._schema.name
+
+    @property
+    def schema(self) -> Schema:
+        """The names, types, shapes and spaces of its columns."""
+        return self._schema
+
+    @cached_property
+    def shards(self) -> tuple[Path, ...]:
+        """The Parquet files of its transitions, sorted by name."""
+        return tuple(list_files(self.path / "data", ".parquet"))
+
+    @cached_property
+    def _runs(self) -> tuple[tuple[Run, ...], tuple[DamagedError, ...]]:
+        runs, damaged = [], []
+        for path in account_paths(self.path):
+            try:
+                runs.append(Run.read(path, self.path / "data"))
+            except DamagedError as error:
+                if not self._skip_damaged:
+                    raise
+                damaged.append(error)
+            except FileNotFoundError:
+                # A process replaces the accounts of its run.
+                continue
+        return tuple(runs), tuple(damaged)
+
+    @cached_property
+    def store(self) -> ArrayStore:
+        """The memory-mapped cache, which is built when it is first used."""
+        runs, _ = self._runs
+        return open_store(
+            self._schema,
+            self.path,
+            list(self.shards),
+            {name: checksum for run in runs for name, checksum in run.checksums.items()},
+            cache=self._cache,
+            skip_damaged=self._skip_damaged,
+        )
+
+    @cached_property
+    def _source(self) -> RowSource:  # type: ignore[override]
+        return RowSource(self._schema, self.store)
+
+    @cached_property
+    def _segments(self) -> Segments:  # type: ignore[override]
+        first, length = self.store["episodes.first_row"], self.store["episodes.length"]
+        return Segments(np.arange(len(first)), first, first + length)
+
+    _is_cut = False
+
+    @cached_property
+    def tags(self) -> Mapping[int, frozenset[str]]:
+        """The tags of each episode, by episode id. Episodes without rows may be among them."""
+        return read_tags(self.path, self._runs[0])
+
+    def _tags(self) -> Mapping[int, frozenset[str]]:
+        return self.tags
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """What the recording holds, and what is missing from it."""
+        runs, damaged = self._runs
+        store = self.store
+        skipped = (DamagedError(Path(file), reason) for file, reason in store.meta["skipped"])
+        labels = store.labels("end_reason")
+        gap = labels.index("gap") if "gap" in labels else -1
+        return Accounts(
+            runs=runs,
+            transitions=store.rows,
+            episodes=store.episodes,
+            gaps=int(np.count_nonzero(store["episodes.end_reason"] == gap)),
+            damaged=(*damaged, *skipped),
+            unfinished=tuple(
+                path for part in ("data", "partial", "runs") for path in list_files(self.path / part, ".tmp")
+            ),
+            journals=_folders(self.path / "journal"),
+            damaged_journals=_folders(self.path / "damaged"),
+            other_schemas=self._other_schemas(),
+        )
+
+    def _other_schemas(self) -> tuple[str, ...]:
+        found = []
+        for folder in sorted(self.path.parent.iterdir()):
+            if folder.name != self.path.name and (folder / NAME).is_file():
+                try:
+                    name = read_schema(folder).name
+                except ExperienceError:
+                    continue
+                if name == self.name:
+                    found.append(folder.name)
+        return tuple(found)
+
+
+def _folders(folder: Path) -> tuple[Path, ...]:
+    try:
+        return tuple(sorted(entry for entry in folder.iterdir() if entry.is_dir()))
+    except FileNotFoundError:
+        return ()

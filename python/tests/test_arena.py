@@ -1,0 +1,95 @@
+"""A dataset that a game recorded, beside what the command `experience` reads of it.
+
+EXPERIENCE_DATASET=data/arena EXPERIENCE_COMMAND=target/debug/experience pytest tests/test_arena.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bevy_experience as bx
+
+ROWS = 2000
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> bx.Dataset:
+    named = os.environ.get("EXPERIENCE_DATASET")
+    if not named:
+        pytest.skip("EXPERIENCE_DATASET names no dataset")
+    return bx.open(Path(named), cache=tmp_path_factory.mktemp("cache"))
+
+
+def run(dataset: bx.Dataset, *arguments: str) -> list[dict]:
+    command = os.environ.get("EXPERIENCE_COMMAND")
+    if not command:
+        pytest.skip("EXPERIENCE_COMMAND names no command")
+    verb, *rest = arguments
+    done = subprocess.run(
+        [command, "--json", "--quiet", verb, str(dataset.path), *rest], capture_output=True, text=True
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_counts_are_those_of_info_and_validate(dataset: bx.Dataset) -> None:
+    for info, valid in zip(run(dataset, "info"), run(dataset, "validate"), strict=True):
+        recording, overview = dataset[info["folder"]], info["overview"]
+        assert recording.schema.hash == info["schema_hash"] and recording.schema.definition == info["schema"]
+        assert len(recording) == overview["transitions"] == valid["validation"]["transitions"]
+        assert recording.accounts.episodes == info["episodes"] == valid["validation"]["episodes"]
+        assert len(recording.shards) == overview["shards"] and valid["valid"]
+        assert [run.id for run in recording.accounts.runs] == [run["run"] for run in overview["runs"]]
+        for ours, theirs in zip(recording.accounts.runs, overview["runs"], strict=True):
+            assert ours.counts.recorded == theirs["account"]["recorded"] and ours.status == theirs["status"]
+        table = recording.episodes.table
+        for agent, totals in info["agent_totals"].items():
+            own = table["agent_id"] == int(agent)
+            assert (own.sum(), table["length"][own].sum()) == (totals["episodes"], totals["transitions"])
+            assert table["return"][own].sum() == pytest.approx(totals["total_reward"])
+
+
+def test_rows_are_those_of_head(dataset: bx.Dataset) -> None:
+    for name in dataset:
+        recording = dataset[name]
+        rows = run(dataset, "head", "--recording", recording.name, "-n", str(ROWS))
+        batch = recording.take(
+            slice(0, len(rows)),
+            columns=[c for c in recording.columns if c != "action" or not recording.schema.has_parts],
+        )
+        assert len(rows) == min(ROWS, len(recording))
+        for column in batch:
+            if column not in rows[0]:
+                continue
+            expected, found = [row.get(column) for row in rows], batch[column].tolist()
+            if column in ("episode_id", "agent_id", "match_id", "run", "continues"):
+                found = [None if value is None else str(value) for value in found]
+            if batch[column].dtype == np.float32:
+                found, expected = np.array(found), np.array(expected, np.float32)
+                assert (found == expected).all(), column
+            else:
+                assert found == expected, column
+
+
+def test_returns_and_ends_are_those_of_stats(dataset: bx.Dataset) -> None:
+    for stats in run(dataset, "stats"):
+        found = stats["stats"]
+        table = dataset[stats["recording"]].episodes.table
+        assert table["terminated"].sum() == found["terminated"] and table["truncated"].sum() == found["truncated"]
+        reasons, counts = np.unique(table["end_reason"].astype(str), return_counts=True)
+        assert dict(zip(reasons.tolist(), counts.tolist(), strict=True)) == found["reasons"]
+        assert table["return"].mean() == pytest.approx(found["returns"]["mean"])
+
+
+def test_every_row_has_its_successor(dataset: bx.Dataset) -> None:
+    for recording in dataset.values():
+        for batch in recording.batches(4096, shuffle=False):
+            last = batch.terminated | batch.truncated
+            assert (batch.next_observation[:-1][~last[:-1]] == batch.observation[1:][~last[:-1]]).all()
+        assert last[-1]
