@@ -43,7 +43,7 @@ MIXED = [
 CONTINUOUS = [column("steer", shape=(2,)), column("throttle")]
 DISCRETE = [column("deed", "u8", space=discrete(3, ("Hold", "Shoot", "Dash")))]
 
-NUMPY = {"f32": "float32", "f64": "float64", "i64": "int64", "u8": "uint8", "bool": "bool"}
+NUMPY = {"f32": "float32", "f64": "float64", "i64": "int64", "u8": "uint8", "u64": "uint64", "bool": "bool"}
 
 
 def schema(**parts: Any) -> dict:
