@@ -20,7 +20,9 @@ assert losses[-1] < losses[0], f"the loss does not fall: {losses}"
 def sections() -> dict[str, list[str]]:
     """The Python snippets of each section."""
     found: dict[str, list[str]] = {}
-    for document in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs" / "src").glob("*.md"))]:
+    book = sorted((REPOSITORY / "docs" / "src").glob("*.md"))
+    # Those of the Python package are run by its own tests.
+    for document in [REPOSITORY / "README.md", *(page for page in book if page.name != "python.md")]:
         # A heading, or a snippet.
         for heading, snippet in re.findall(r"^#+ ([^\n]+)$|^```python\n(.*?)^```$", without_comments(document), re.M | re.S):
             if heading:
