@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
 import time
 from pathlib import Path
-from tempfile import mkdtemp
 
 from ._build import StoreBuilder
 from ._shards import footer_checksum
@@ -60,7 +60,8 @@ def open_store(
     try:
         home.mkdir(parents=True, exist_ok=True)
         _remove_old(home, keep=folder)
-        temporary = Path(mkdtemp(prefix=".building-", dir=home))
+        temporary = home / f".building-{os.getpid()}-{secrets.token_hex(4)}"
+        temporary.mkdir()
         try:
             StoreBuilder(schema, temporary, skip_damaged=skip_damaged).build(shards)
             _publish(temporary, folder)
