@@ -26,6 +26,7 @@ SCHEMAS = {
     "discrete": schema(action=DISCRETE, action_mask=3),
     "wide": schema(observation=WIDE, action_mask=2, info=[column("behavior_logp"), column("hint", "i64", (2,))]),
     "no action": schema(action=[]),
+    "nothing observed": schema(observation=[]),
     "no features": schema(observation=[], images=[column("eye", "u8", (2, 3, 1))]),
     "image": schema(images=[column("eye", "u8", (4, 5, 3)), column("map", "u8", (2, 2, 1))]),
 }

@@ -73,8 +73,6 @@ def row_columns(schema: Schema) -> list[ColumnSource]:
     ]
     if width:
         columns.append(ColumnSource("observation", _F32, (width,), is_list=True))
-    elif not schema.images:
-        columns.append(ColumnSource("observation", _F32, (0,), is_list=True))
     columns.extend(ColumnSource(f"observation.{image.name}", _U8, image.shape, kind="bytes") for image in schema.images)
     if schema.has_parts:
         columns.extend(ColumnSource.of("action", head) for head in schema.heads.values())
@@ -95,7 +93,7 @@ def row_columns(schema: Schema) -> list[ColumnSource]:
 def final_columns(schema: Schema) -> list[ColumnSource]:
     """List the columns of an episode's final observation."""
     columns = []
-    if schema.observation_width or not schema.images:
+    if schema.observation_width:
         columns.append(ColumnSource("next_observation", _F32, (schema.observation_width,), nullable=True, is_list=True))
     columns.extend(
         ColumnSource(f"next_observation.{image.name}", _U8, image.shape, nullable=True, kind="bytes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,26 +13,44 @@ from .errors import NoSuchColumnError, UnsuitableError
 if TYPE_CHECKING:
     from .transitions import Transitions
 
-OneOrMore = Any
-"""A value, or an iterable of alternatives."""
+Words = str | Iterable[str] | None
+Numbers = int | Iterable[int] | None
+
+
+class Conditions(TypedDict, total=False):
+    """The conditions of `where`."""
+
+    tag: Words
+    without_tag: Words
+    end_reason: Words
+    terminated: bool | None
+    agent_id: Numbers
+    run: Numbers
+    episode_id: Numbers
+    min_return: float | None
+    max_return: float | None
+    return_quantile: tuple[float, float] | None
+    min_length: int | None
+    max_length: int | None
+    controller: str | int | Iterable[str | int] | None
 
 
 def where(
     transitions: Transitions,
     *,
-    tag: OneOrMore = None,
-    without_tag: OneOrMore = None,
-    end_reason: OneOrMore = None,
+    tag: Words = None,
+    without_tag: Words = None,
+    end_reason: Words = None,
     terminated: bool | None = None,
-    agent_id: OneOrMore = None,
-    run: OneOrMore = None,
-    episode_id: OneOrMore = None,
+    agent_id: Numbers = None,
+    run: Numbers = None,
+    episode_id: Numbers = None,
     min_return: float | None = None,
     max_return: float | None = None,
     return_quantile: tuple[float, float] | None = None,
     min_length: int | None = None,
     max_length: int | None = None,
-    controller: OneOrMore = None,
+    controller: str | int | Iterable[str | int] | None = None,
 ) -> Transitions:
     """Select the transitions for which all conditions hold.
 
@@ -106,13 +124,13 @@ def where(
     return selected if controller is None else selected.filter(_controlled(selected, controller))
 
 
-def _alternatives(wanted: OneOrMore) -> list[Any]:
+def _alternatives(wanted: object) -> list[Any]:
     if isinstance(wanted, str) or not isinstance(wanted, Iterable):
         return [wanted]
     return list(wanted)
 
 
-def _tagged(transitions: Transitions, episodes: NDArray[Any], tag: OneOrMore) -> NDArray[np.bool_]:
+def _tagged(transitions: Transitions, episodes: NDArray[Any], tag: Words) -> NDArray[np.bool_]:
     wanted, tags = set(_alternatives(tag)), transitions._tags()
     found = [not wanted.isdisjoint(tags.get(int(episode), ())) for episode in episodes]
     return np.array(found, bool)
@@ -142,7 +160,7 @@ def controllers(transitions: Transitions) -> tuple[NDArray[Any], list[str]]:
     raise NoSuchColumnError(schema.name, "controller", transitions.columns)
 
 
-def _controlled(transitions: Transitions, wanted: OneOrMore) -> NDArray[np.bool_]:
+def _controlled(transitions: Transitions, wanted: object) -> NDArray[np.bool_]:
     codes, labels = controllers(transitions)
     alternatives = []
     for word in _alternatives(wanted):

@@ -15,10 +15,13 @@ from .errors import UnsuitableError
 from .schema import Schema
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from .episodes import Episodes
+    from .filters import Conditions
     from .normalization import Normalization
     from .returns import NStep
-    from .windows import Windows
+    from .windows import Windows, WindowSettings
 
 Index = int | slice | Sequence[int] | NDArray[Any]
 
@@ -193,7 +196,7 @@ class Transitions:
             raise UnsuitableError("there is no transition to draw: the selection is empty")
         return self.take(rng.integers(0, len(self), size), columns=columns)
 
-    def where(self, **conditions: Any) -> Transitions:
+    def where(self, **conditions: Unpack[Conditions]) -> Transitions:
         """Select episodes, or rows of one controller.
 
         Parameters
@@ -251,7 +254,7 @@ class Transitions:
 
         return measure(self)
 
-    def windows(self, length: int, **settings: Any) -> Windows:
+    def windows(self, length: int, **settings: Unpack[WindowSettings]) -> Windows:
         """Cut sequences of one length; see `bevy_experience.windows.Windows`."""
         from .windows import Windows
 

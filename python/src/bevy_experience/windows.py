@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,15 @@ from .returns import check_discount, returns_to_go
 
 if TYPE_CHECKING:
     from .transitions import Index, Transitions
+
+
+class WindowSettings(TypedDict, total=False):
+    """The settings of `Windows`."""
+
+    stride: int
+    pad: Literal["left", "right", "drop"]
+    gamma: float
+    columns: Iterable[str] | None
 
 
 class Windows:
