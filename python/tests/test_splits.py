@@ -81,6 +81,13 @@ def test_episodes_that_continue_one_that_was_lost_stay_together(record) -> None:
         assert sorted(len(part) for part in recording.split(0.5, 0.5, seed=seed)) == [5, 10]
 
 
+def test_negative_agent_ids_are_other_players_in_each_run(record) -> None:
+    parts = record([Life(agent=-1, run=1), Life(agent=-1, run=2)]).split(0.5, 0.5, by="agent")
+    assert [len(part) for part in parts] == [5, 5]
+    with pytest.raises(bx.UnsuitableError, match="1 groups by agent"):
+        record([Life(agent=1, run=1), Life(agent=1, run=2)]).split(0.5, 0.5, by="agent")
+
+
 def test_parts_have_about_the_sizes_that_were_asked_for(record) -> None:
     recording = record([Life(length=4) for _ in range(200)], per_shard=50)
     sizes = [len(part) / len(recording) for part in recording.split(0.7, 0.2, 0.1)]
