@@ -18,6 +18,7 @@ from writer import CONTINUOUS, DISCRETE, MIXED, Life, column, lives, schema, wri
 
 import bevy_experience as bx
 from bevy_experience import _shards
+from bevy_experience._cache import _key
 
 WIDE = [column("board", shape=(20, 20))]
 SCHEMAS = {
@@ -127,6 +128,20 @@ def test_a_new_shard_a_removed_one_and_a_changed_one_build_it_anew(record) -> No
     assert len(reopen(recording)) == rows - removed + 3
     # A recording that was opened before keeps its rows.
     assert len(recording) == rows and recording[:].reward.shape == (rows,)
+
+
+def test_a_file_of_the_same_name_length_and_time_is_told_from_another(tmp_path: Path) -> None:
+    path, definition = tmp_path / "a.parquet", bx.Schema.parse(schema(), "0")
+    keys = set()
+    for reward in (1.0, 2.0):
+        pq.write_table(pa.table({"reward": [reward]}), path)
+        os.utime(path, ns=(0, 0))
+        keys.add((path.stat().st_size, _key(definition, [path], {}, skip_damaged=False)))
+    assert len({size for size, _ in keys}) == 1 and len(keys) == 2
+    # The writer's checksum changes with rows that leave the footer as it is.
+    assert _key(definition, [path], {path.name: 1}, skip_damaged=False) != _key(
+        definition, [path], {path.name: 2}, skip_damaged=False
+    )
 
 
 def test_a_cache_that_lost_a_file_is_built_anew(record, cache: Path) -> None:

@@ -15,6 +15,7 @@ import bevy_experience as bx
 
 SCHEMAS = {
     "narrow": schema(action_mask=3, info=[column("hint", "u8", (2,)), column("seen", "bool")]),
+    "images": schema(images=[column("eye", "u8", (4, 5, 3))]),
     "wide": schema(observation=[column("board", shape=(300,))]),
 }
 

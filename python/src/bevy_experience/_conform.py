@@ -80,8 +80,12 @@ def strings(name: str, column: Any) -> Any:
 
 def binary(name: str, column: Any, width: int, *, nullable: bool = False) -> Values:
     """Convert a column of byte strings of ``width`` bytes to ``uint8 [rows, width]``."""
-    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
-        if pa.types.is_fixed_size_binary(column.type):
+    kind = column.type
+    if pa.types.is_null(kind) and nullable:
+        return Values(np.zeros((len(column), width), np.uint8), np.zeros(len(column), np.bool_))
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        is_view = hasattr(pa.types, "is_binary_view") and pa.types.is_binary_view(kind)
+        if is_view or pa.types.is_fixed_size_binary(kind):
             column = column.cast(pa.binary())
         else:
             raise ColumnError(f"column `{name}` is {column.type} and should be bytes")
