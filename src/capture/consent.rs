@@ -2,7 +2,7 @@
 
 use super::excluded_components;
 use bevy_ecs::{
-    archetype::{ArchetypeEntity, ArchetypeGeneration, ArchetypeId},
+    archetype::{Archetype, ArchetypeEntity, ArchetypeGeneration, ArchetypeId},
     component::ComponentId,
     entity::Entity,
     hierarchy::ChildOf,
@@ -112,7 +112,7 @@ impl EntityArchetypes {
     /// The entities of all archetypes. Those below an excluded ancestor are among them.
     pub(super) fn entities<'a>(&'a self, world: &'a World) -> impl Iterator<Item = EntityRef<'a>> + 'a {
         let archetypes = self.found.iter().map(|&id| &world.archetypes()[id]);
-        let entities = archetypes.flat_map(bevy_ecs::archetype::Archetype::entities);
+        let entities = archetypes.flat_map(Archetype::entities);
         entities
             .map(ArchetypeEntity::id)
             .filter_map(|entity| world.get_entity(entity).ok())

@@ -22,7 +22,11 @@ use crate::{
     capture::{MatchSource, Nearest, NearestSource, PlacedWorldSource, RowPart, Source, SystemRefusal, WorldSource},
     reflect::{FieldError, FieldPlan, FieldUsage, LeafEncoding, root_name},
 };
-use bevy_ecs::{component::Component, resource::IS_RESOURCE, world::World};
+use bevy_ecs::{
+    component::{Component, ComponentInfo},
+    resource::IS_RESOURCE,
+    world::World,
+};
 use bevy_reflect::{Reflect, TypePath, Typed};
 use experience_core::schema::{Column, DType};
 
@@ -126,10 +130,7 @@ pub(super) fn own_plan<T: Component>(part: RowPart, value: ValuePlan) -> SourceP
 /// Refuses a type that is a resource. In Bevy, resources are components too, but never those of a player.
 pub(super) fn refuse_resource<T: Component>(world: &mut World, remedy: &'static str) -> Result<(), SourceError> {
     let id = world.register_component::<T>();
-    let required = world
-        .components()
-        .get_info(id)
-        .map(bevy_ecs::component::ComponentInfo::required_components);
+    let required = world.components().get_info(id).map(ComponentInfo::required_components);
     // `#[derive(Resource)]` requires the marker of resource entities.
     let is_resource = required.is_some_and(|required| required.iter_ids().any(|id| id == IS_RESOURCE));
     if is_resource {

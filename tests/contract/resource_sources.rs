@@ -6,7 +6,7 @@ use crate::{
 };
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use bevy_experience::{prelude::*, test_app::TestApp};
+use bevy_experience::{prelude::*, test_app::TestApp, transition::Episode};
 use bevy_reflect::Reflect;
 
 #[derive(Resource, Reflect)]
@@ -32,9 +32,7 @@ struct Stick {
 
 fn actions(test: &mut TestApp) -> Vec<Vec<f64>> {
     let episodes = test.finish();
-    let steps = episodes
-        .iter()
-        .flat_map(bevy_experience::transition::Episode::transitions);
+    let steps = episodes.iter().flat_map(Episode::transitions);
     steps.map(|step| step.action().collect()).collect()
 }
 
@@ -139,7 +137,7 @@ fn players_are_not_recorded_without_a_resource_which_is_logged_once() {
             test.world_mut().remove_resource::<Stick>();
             test.ticks(3);
             let episodes = test.finish();
-            let lengths: Vec<_> = episodes.iter().map(bevy_experience::transition::Episode::len).collect();
+            let lengths: Vec<_> = episodes.iter().map(Episode::len).collect();
             assert_eq!(lengths, [2], "early: {early}");
             assert_eq!(episodes[0].row(0).observation(), [5.0]);
             assert_eq!(episodes[0].reason(), &EndReason::COMPONENT_LOST);
