@@ -66,6 +66,8 @@ def test_every_column_is_that_of_the_shards(record, monkeypatch, kind: str, batc
                 found.tolist() == expected
                 or (found.reshape(len(found), -1) == np.array(expected).reshape(len(found), -1)).all()
             ), name
+    returns = [episode.total_reward for episode in recording.episodes]
+    assert np.allclose(recording.episodes.table["return"], returns)
     heads = recording[:].actions
     for head in SCHEMAS[kind]["action"]:
         values = heads[head["name"]]
