@@ -9,12 +9,13 @@
 
 use bevy_app::RunFixedMainLoop;
 use bevy_ecs::{
+    message::message_update_system,
     query::FilteredAccessSet,
     schedule::{
         ApplyDeferred, FlattenedDependencies, InternedScheduleLabel, NodeId, Schedule, ScheduleBuildError,
         ScheduleBuildPass, ScheduleGraph, ScheduleLabel, SystemKey, SystemSet, SystemSetKey, graph::DiGraph,
     },
-    system::System,
+    system::{IntoSystem, System},
     world::World,
 };
 use bevy_platform::{
@@ -156,13 +157,18 @@ impl ScheduleBuildPass for AccessPass {
         };
         // The fixed loop runs in an exclusive system of this schedule, and its systems are those of other schedules.
         let skips_exclusive = self.schedule == RunFixedMainLoop.intern();
+        // Neither moves players. The first is in every app.
+        let ignored = [
+            IntoSystem::<(), (), _>::into_system(message_update_system).system_type(),
+            TypeId::of::<ApplyDeferred>(),
+        ];
         let mut found = ScheduleAccess::default();
         for key in order {
             let Some(system) = graph.systems.get_mut(key) else {
                 continue;
             };
             let is_exclusive = system.is_exclusive();
-            if system.system_type() == TypeId::of::<ApplyDeferred>() || (is_exclusive && skips_exclusive) {
+            if ignored.contains(&system.system_type()) || (is_exclusive && skips_exclusive) {
                 continue;
             }
             let access = (!is_exclusive).then(|| {
