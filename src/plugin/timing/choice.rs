@@ -15,6 +15,8 @@ use bevy_ecs::schedule::InternedScheduleLabel;
 pub(super) enum Basis {
     /// Systems of one loop alone write what is observed.
     Systems,
+    /// Systems of the fixed loop do, and others that run before its ticks, whose results are input of the ticks.
+    Inputs,
     /// Systems of both loops do.
     Mixture,
     /// No system is known to. Changes that are seen later can change the choice.
@@ -51,8 +53,14 @@ impl Survey {
         // A system that writes the action is rather one that decides it.
         let reads = |system: &SurveyedSystem| system.reads_action && system.writes_action.is_none();
         let reads_opaquely = |system: &SurveyedSystem| reads(system) && system.is_opaque;
-        match (self.find(Loop::Fixed, writes), self.find(Loop::Main, writes)) {
+        let is_late = |system: &SurveyedSystem| writes(system) && !self.runs_before_ticks(system);
+        let early = self.find(Loop::Main, writes);
+        match (self.find(Loop::Fixed, writes), self.find(Loop::Main, is_late).or(early)) {
             (Some(fixed), None) => choose(Loop::Fixed, Basis::Systems, writing(fixed)),
+            (Some(fixed), Some(main)) if !is_late(main) => {
+                let reason = format!("{}, and {} before the ticks", writing(fixed), writing(main));
+                choose(Loop::Fixed, Basis::Inputs, reason)
+            }
             (None, Some(main)) => choose(Loop::Main, Basis::Systems, writing(main)),
             (Some(fixed), Some(main)) => {
                 let consumer = self.only_loop(consumes).or_else(|| self.only_loop(reads));
@@ -112,6 +120,13 @@ impl Survey {
         self.systems
             .iter()
             .find(|system| system.place.parent == parent && is(system))
+    }
+
+    /// Whether a system of the main loop runs before the fixed ticks of the frame. Those beside the fixed loop, in its schedule, count
+    /// too: they prepare input, or interpolate for rendering.
+    fn runs_before_ticks(&self, system: &SurveyedSystem) -> bool {
+        let fixed_loop = self.fixed_loop_in_main();
+        system.place.parent == Loop::Main && fixed_loop.is_some_and(|fixed| system.place.schedule <= fixed)
     }
 
     /// The loop, with its first system for which `is` holds, if there are such systems in one loop only.
@@ -259,8 +274,10 @@ impl Survey {
                 ..Default::default()
             };
         };
+        let is_beside_ticks = parent == Loop::Fixed && self.fixed_loop_in_main() == Some(consumer.place.schedule);
         ReadChoice {
-            after: Some(consumer.name.schedule),
+            // That schedule ends after the ticks, when the action may be cleared.
+            after: (!is_beside_ticks).then_some(consumer.name.schedule),
             reason: format!("{} reads the action, outside of the loop of the capture", consumer.name),
             problem: None,
         }

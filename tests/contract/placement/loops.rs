@@ -1,8 +1,8 @@
 //! Games that move in one of the loops, in different ways.
 
 use super::games::{
-    Expected, GameLog, Intent, Position, Walker, app, assert_every_row, close, input, recording, rows, run, timing,
-    walk,
+    Expected, GameLog, Intent, Position, Walker, app, assert_every_row, close, input, nth_input, recording, rows, run,
+    timing, walk,
 };
 use bevy_app::prelude::*;
 use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
@@ -87,6 +87,34 @@ fn physics_after_the_fixed_update() {
             .add_systems(Update, input)
             .add_systems(FixedUpdate, accelerate)
             .add_systems(FixedPostUpdate, integrate);
+    });
+}
+
+#[test]
+fn input_that_is_accumulated_before_the_fixed_ticks() {
+    /// Writes the intent, and could write what is observed.
+    fn accumulate(mut walkers: Query<(&mut Intent, &mut Position)>, mut count: Local<u32>) {
+        for (mut intent, mut position) in &mut walkers {
+            *count += 1;
+            intent.step = nth_input(*count);
+            if !position.0.is_finite() {
+                position.0 = 0.0;
+            }
+        }
+    }
+    fn interpolate(mut walkers: Query<&mut Position>) {
+        for mut position in &mut walkers {
+            position.bypass_change_detection();
+        }
+    }
+    assert_every_row("accumulated input", &fixed(), |app| {
+        app.add_systems(FixedUpdate, walk).add_systems(
+            RunFixedMainLoop,
+            (
+                accumulate.in_set(RunFixedMainLoopSystems::BeforeFixedMainLoop),
+                interpolate.in_set(RunFixedMainLoopSystems::AfterFixedMainLoop),
+            ),
+        );
     });
 }
 
