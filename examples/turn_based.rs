@@ -74,7 +74,7 @@ fn sit_down(mut commands: Commands) {
 /// The player whose turn it is takes sticks, and the other one is asked.
 fn play(mut table: ResMut<Table>, mut players: Query<(&mut Sticks, &mut Take, &mut Reward)>, mut commands: Commands) {
     let (seat, other) = (table.seats[table.turn], table.seats[1 - table.turn]);
-    let count = if table.sticks % 4 == 0 { 1 } else { table.sticks % 4 };
+    let count = (table.sticks % 4).max(1);
     table.sticks -= count;
     for (mut sticks, ..) in &mut players {
         sticks.0 = table.sticks;

@@ -36,6 +36,11 @@ impl CapturePoint {
             in_tick: true,
         }
     }
+
+    /// Whether ticks of this point can be simulated again: a frame of the main loop cannot.
+    pub(super) fn can_be_speculative(&self) -> bool {
+        self.parent_loop != Some(Loop::Main)
+    }
 }
 
 /// The index of the default point of a loop.

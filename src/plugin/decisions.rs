@@ -17,9 +17,6 @@ pub(super) fn add(app: &mut App) {
 
 fn request_decision(request: On<RequestDecision>, mut world: DeferredWorld) {
     let entity = request.entity;
-    if is_speculative(&world) {
-        return;
-    }
     let Some(experience) = world.get_resource::<Experience>() else {
         return;
     };
@@ -40,6 +37,9 @@ fn request_decision(request: On<RequestDecision>, mut world: DeferredWorld) {
     }
     let requested = slots.iter_mut().filter(|slot| slot.recorder.decides_on_demand());
     let results = requested.map(|slot| {
+        if is_speculative(players, slot.point) {
+            return RequestDisposition::Accepted;
+        }
         let experience = players.get_resource::<Experience>();
         let time = experience.map(|experience| experience.state().time(players, slot.point));
         slot.recorder

@@ -87,7 +87,7 @@ fn end_episode(end: On<EndEpisode>, mut world: DeferredWorld) {
                 continue;
             }
             request.between_ticks = is_between_ticks(world, slot.point);
-            let staged = if is_speculative(world) {
+            let staged = if is_speculative(world, slot.point) {
                 slot.recorder.hold_end(world, &request)
             } else {
                 slot.recorder.stage_end(world, &request)
@@ -138,7 +138,7 @@ fn begin_episode(begin: On<BeginEpisode>, mut world: DeferredWorld) {
     for slot in slots {
         if entity.is_some_and(|entity| entity.contains_id(slot.recorder.marker())) {
             is_player = true;
-            if is_speculative(players) {
+            if is_speculative(players, slot.point) {
                 slot.recorder.hold_begin(players, begin.entity);
             } else {
                 slot.recorder.stage_begin(begin.entity);
@@ -193,7 +193,7 @@ fn leave<P: Component>(entity: Entity, world: DeferredWorld) {
     let TakenSlots { world, slots } = &mut taken;
     for slot in slots {
         if Some(slot.recorder.marker()) == marker {
-            if is_speculative(world) {
+            if is_speculative(world, slot.point) {
                 slot.recorder.hold_leave(world, entity);
             } else {
                 let between_ticks = is_between_ticks(world, slot.point);

@@ -1,6 +1,6 @@
 //! Ticks that are simulated more than once, as with rollback networking: [`SpeculativeTicks`].
 
-use super::state::RecorderState;
+use super::{capture_point::CapturePoint, experience::Experience, state::RecorderState};
 use bevy_ecs::{resource::Resource, world::World};
 
 /// States which ticks can be simulated again, for games with rollback or client prediction.
@@ -38,6 +38,9 @@ use bevy_ecs::{resource::Resource, world::World};
 /// - [`decision_on_demand`](crate::recording::Recording::decision_on_demand) and
 ///   [`read_actions_after`](crate::recording::Recording::read_actions_after) have no effect: a recording with the first writes no
 ///   row, and actions are read at the capture. [`GiveReward`](crate::player::GiveReward) reaches living players only.
+///
+/// It applies to recordings that are captured in fixed ticks, or by the game itself. Frames of the main loop are never simulated
+/// again.
 ///
 /// At most 1,024 ticks are kept. If more are not confirmed, the oldest is written as it is, and a warning is logged.
 #[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +86,11 @@ impl RecorderState {
     }
 }
 
-/// Whether the ticks that the game simulates are speculative.
-pub(super) fn is_speculative(world: &World) -> bool {
-    world.contains_resource::<SpeculativeTicks>()
+/// Whether the ticks of a capture point are speculative.
+pub(super) fn is_speculative(world: &World, point: usize) -> bool {
+    let points = world
+        .get_resource::<Experience>()
+        .map(|experience| &experience.state().points);
+    let point = points.and_then(|points| points.get(point));
+    world.contains_resource::<SpeculativeTicks>() && point.is_some_and(CapturePoint::can_be_speculative)
 }

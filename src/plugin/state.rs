@@ -193,7 +193,10 @@ impl RecorderState {
         }
         self.set_pauses();
         self.epoch.get_or_insert_with(|| elapsed(world));
-        if let Some(&ticks) = world.get_resource::<SpeculativeTicks>() {
+        let is_frame = self
+            .reached_point
+            .is_some_and(|point| !self.points[point].can_be_speculative());
+        if let Some(&ticks) = world.get_resource::<SpeculativeTicks>().filter(|_| !is_frame) {
             self.capture_speculative(world, ticks);
         } else {
             self.wait_for_free_rows();

@@ -6,7 +6,11 @@ use crate::{
 };
 use bevy_app::FixedUpdate;
 use bevy_ecs::prelude::*;
-use bevy_experience::{prelude::*, test_app::TestApp, transition::Episode};
+use bevy_experience::{
+    prelude::*,
+    test_app::TestApp,
+    transition::{Episode, Transition},
+};
 use proptest::prelude::*;
 
 #[derive(Component, Clone, PartialEq)]
@@ -32,10 +36,7 @@ fn player(id: i64, team: Team) -> (Player, Age, AgentId, Team) {
 
 /// The reward of each transition.
 fn rewards(episode: &Episode) -> Vec<f64> {
-    episode
-        .transitions()
-        .map(bevy_experience::transition::Transition::reward)
-        .collect()
+    episode.transitions().map(Transition::reward).collect()
 }
 
 fn give(test: &mut TestApp, player: Entity, amount: f64) {

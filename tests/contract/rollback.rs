@@ -235,7 +235,7 @@ fn random_inputs(random: &mut StdRng, frames: usize, leaves_at: Option<usize>) -
         .collect()
 }
 
-/// As `bevy_ggrs` does it in a `SyncTest` session.
+/// As `bevy_ggrs` does it in a session of the type `SyncTest`.
 fn sync_test(game: &mut Game, inputs: &[Inputs], distance: i64) {
     for now in 1..=inputs.len() as i64 {
         let from = if now > distance { now - distance } else { now };
@@ -378,6 +378,26 @@ fn ticks_that_are_never_confirmed_are_bounded_and_logged() {
     });
     assert!(log.warnings()[0].contains("more than 1024 ticks are not confirmed"));
     assert_eq!(game.finish("own")[0].len(), 1100 - 1024 - 1);
+}
+
+#[test]
+fn a_recording_of_frames_is_not_speculative() {
+    let mut game = Game::new(EpisodeRules::default(), false);
+    let recording = Recording::<Player>::new("frames").observe::<Place>();
+    game.test.record(recording.capture_after(bevy_app::Last));
+    for frame in 1..=20 {
+        game.advance(frame, [1, 1], frame - 8);
+        game.test.update();
+    }
+    let places = |episode: &Episode| -> Vec<f32> {
+        let rows = 0..=episode.len();
+        rows.map(|row| episode.row(row).observation()[0]).collect()
+    };
+    let frames = game.test.finish_recording("frames");
+    assert_eq!(places(&frames[0])[..3], [1.0, 2.0, 3.0]);
+    assert_eq!(places(&frames[0]).last(), Some(&11.0), "the last frame before the goal");
+    assert_eq!(frames[0].reason().as_str(), "goal");
+    assert_eq!(game.finish("own")[0].len(), 11);
 }
 
 #[test]

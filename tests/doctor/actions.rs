@@ -33,15 +33,23 @@ fn update_game<M>(input: impl IntoScheduleConfigs<bevy_ecs::system::ScheduleSyst
     }
 }
 
+/// A recording that reads the action at the capture, whatever the systems of the game do.
+fn read_at_capture() -> Recording<Walker> {
+    recording().read_actions_after(FixedLast)
+}
+
 #[test]
 fn a_game_in_update_that_is_captured_at_fixed_ticks_is_found_at_any_rate() {
     for (frames, ticks) in RATES {
         let rates = Rates { frames, ticks };
         for (name, found) in [
-            ("keys", diagnose(rates, FixedLast, recording(), update_game(press_keys))),
+            (
+                "keys",
+                diagnose(rates, FixedLast, read_at_capture(), update_game(press_keys)),
+            ),
             (
                 "stick",
-                diagnose(rates, FixedLast, recording(), update_game(push_stick)),
+                diagnose(rates, FixedLast, read_at_capture(), update_game(push_stick)),
             ),
         ] {
             assert_only(
@@ -93,7 +101,7 @@ fn an_intent_for_the_next_tick_is_found() {
         app.add_systems(FixedUpdate, (walk, finish, press_keys).chain())
             .add_observer(reset);
     };
-    let found = diagnose(STEADY, FixedLast, recording(), bots);
+    let found = diagnose(STEADY, FixedLast, read_at_capture(), bots);
     assert_only(
         &found,
         Symptom::ActionLeads,
@@ -165,7 +173,7 @@ fn an_intent_that_is_cleared_before_it_is_read_is_found() {
             .add_systems(FixedUpdate, (walk, finish, clear).chain())
             .add_observer(reset);
     };
-    let found = diagnose(STEADY, FixedLast, recording(), game);
+    let found = diagnose(STEADY, FixedLast, read_at_capture(), game);
     assert_only(
         &found,
         Symptom::ConstantAction,
@@ -229,7 +237,7 @@ fn a_button_that_lasts_for_less_than_a_tick_is_named() {
             .add_observer(reset);
     };
     let both = || recording().observe::<Height>().act::<Jump>();
-    let found = diagnose(STEADY, FixedLast, both(), game);
+    let found = diagnose(STEADY, FixedLast, both().read_actions_after(FixedLast), game);
     let note = finding(&found, Symptom::ConstantAction);
     assert_eq!(note.severity, Severity::Note);
     assert!(
