@@ -1,6 +1,6 @@
 //! Row encoder: reads players from ECS tables, archetype by archetype, and encodes their components into rows.
 //!
-//! A `RowEncoder` has the sources of a recording (components, resources, nearest neighbours, match id) and the offset
+//! A `RowEncoder` has the sources of a recording (components, resources, entity lists, match id) and the offset
 //! of each value in a row. It encodes players in blocks of neighbouring table rows, one source after the other. The
 //! module [`episode`](crate::episode) turns encoded rows into steps of episodes.
 
@@ -8,18 +8,21 @@ mod archetypes;
 mod block;
 mod dependencies;
 pub(crate) mod diff;
+mod entity_list;
 mod match_source;
 mod nearest;
 mod source;
 mod spatial_grid;
 mod unchanged;
+mod world_position;
 mod written;
 
 pub(crate) use block::{CapturedPlayer, EncodedBlock, PREFIX_WORDS};
 pub(crate) use dependencies::RowDependency;
+pub(crate) use entity_list::EntityListSource;
+pub use entity_list::{EntityList, EntityOrder};
 pub(crate) use match_source::MatchSource;
 pub use nearest::Nearest;
-pub(crate) use nearest::NearestSource;
 pub(crate) use source::{ResourceSource, RowPart, Source};
 pub use spatial_grid::{Neighbors, SpatialGrid};
 pub(crate) use unchanged::ChangeVisitor;
@@ -79,7 +82,7 @@ pub(crate) struct RowEncoder {
     layout: RowLayout,
     sources: Vec<Source>,
     resources: Vec<ResourceSource>,
-    nearest: Vec<NearestSource>,
+    lists: Vec<EntityListSource>,
     match_id: Option<MatchSource>,
     reward: ComponentReader<Reward>,
     archetypes: MatchedArchetypes,
@@ -90,7 +93,7 @@ pub(crate) struct RowEncoder {
 #[derive(Default)]
 pub(crate) struct EncodeScratch {
     block: Vec<u64>,
-    /// One per [`NearestSource`].
+    /// One per [`EntityListSource`].
     neighbors: Vec<Neighbors>,
 }
 
@@ -100,7 +103,7 @@ impl EncodeScratch {
         (self.block.len() - PREFIX_WORDS - CACHE_LINE_WORDS) / stride
     }
 
-    /// `count` cells of `stride` words, and the scratch memory of the nearest sources.
+    /// `count` cells of `stride` words, and the scratch memory of the entity lists.
     fn cells(&mut self, count: usize, stride: usize) -> (&mut [u64], &mut [Neighbors]) {
         // The first row begins a cache line, which makes long copies faster.
         let first = (self.block.as_ptr().addr() / size_of::<u64>() + PREFIX_WORDS).wrapping_neg() % CACHE_LINE_WORDS;
@@ -133,22 +136,22 @@ impl RowEncoder {
         layout: RowLayout,
         sources: Vec<Source>,
         resources: Vec<ResourceSource>,
-        nearest: Vec<NearestSource>,
+        lists: Vec<EntityListSource>,
         match_id: Option<MatchSource>,
     ) -> Self {
         let mut required: Vec<_> = sources
             .iter()
             .map(|source| (source.component(), source.name()))
             .collect();
-        let position = |nearest: &NearestSource| (nearest.position_component(), type_name::<Transform>());
-        required.extend(nearest.iter().map(position));
+        let position = |list: &EntityListSource| (list.position_component(), type_name::<Transform>());
+        required.extend(lists.iter().map(position));
         let mut encoder = Self {
             reward: ComponentReader::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
             layout,
             sources,
             resources,
-            nearest,
+            lists,
             match_id,
             scratch: EncodeScratch::default(),
         };
@@ -161,7 +164,7 @@ impl RowEncoder {
         let rows = (MAX_BLOCK_BYTES / self.layout.row_bytes()).clamp(1, MAX_BLOCK_ROWS);
         EncodeScratch {
             block: vec![0; rows * cell_words(&self.layout) + PREFIX_WORDS + CACHE_LINE_WORDS],
-            neighbors: self.nearest.iter().map(NearestSource::neighbors).collect(),
+            neighbors: self.lists.iter().map(EntityListSource::neighbors).collect(),
         }
     }
 
@@ -183,8 +186,8 @@ impl RowEncoder {
         if !parts.observation {
             return true;
         }
-        for nearest in &mut self.nearest {
-            nearest.collect_candidates(world, self.match_id.as_ref(), player);
+        for list in &mut self.lists {
+            list.collect_candidates(world, self.match_id.as_ref(), player);
         }
         self.resources.iter_mut().all(|resource| resource.read(world))
     }
@@ -339,10 +342,10 @@ impl RowEncoder {
                 StepHeader::of_mut(&mut rows[index * words..][..words]).set_match_id(match_id);
             });
         }
-        for (nearest, neighbors) in self.nearest.iter().zip(neighbors) {
+        for (list, neighbors) in self.lists.iter().zip(neighbors) {
             for (player, row) in players.iter().zip(rows.chunks_exact_mut(words)) {
                 let own_match = StepHeader::of(row).match_id();
-                nearest.encode(
+                list.encode(
                     neighbors,
                     world,
                     table,
@@ -382,10 +385,12 @@ impl RowEncoder {
         is_missing.then(|| source.name())
     }
 
-    /// The names of the types given to `observe_nearest` that no entity with a `Transform` ever had.
-    pub(crate) fn neighbors_never_found(&self) -> impl Iterator<Item = &'static str> + '_ {
-        let never_found = self.nearest.iter().filter(|nearest| !nearest.has_found_candidates());
-        never_found.map(NearestSource::target_name)
+    /// The names of the types given to `observe_nearest` and `observe_entities` that no entity with a `Transform` ever had,
+    /// and the method.
+    pub(crate) fn kinds_never_found(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+        self.lists
+            .iter()
+            .flat_map(|list| list.kinds_never_found().map(move |kind| (kind, list.method())))
     }
 
     /// The name of the first resource that the recording reads and that does not exist.

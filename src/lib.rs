@@ -305,7 +305,7 @@
 //! [`LiveSettings`](plugin::LiveSettings) changes when and in which portions data is exported, during play.
 //!
 //! # Consent
-//! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and does not appear in `observe_nearest` of others.
+//! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and does not appear in `observe_nearest` and `observe_entities` of others.
 //! Inserting it during an episode discards the episode. [`AgentId::from_account`](player::AgentId::from_account) derives ids
 //! from accounts of a platform that cannot be turned back into them.
 //!
@@ -438,7 +438,7 @@ pub mod prelude {
     pub use crate::sink::DatasetSink;
     pub use crate::{
         buffer::{BufferKind, BufferSettings, Memory, Overflow},
-        capture::Nearest,
+        capture::{EntityList, EntityOrder, Nearest},
         diagnostics::ExperienceDiagnosticsPlugin,
         episode::{
             BeginEpisode, DecisionMade, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation,

@@ -29,8 +29,8 @@ impl RowEncoder {
         let (stride, row_words) = (cell_words(&self.layout), self.layout.row_words());
         let max_rows = scratch.cell_capacity(stride);
         let now = world.read_change_tick();
-        // A resource is part of every row, and a neighbour that moves can change the row of any player.
-        let mut all_change = !self.nearest.is_empty();
+        // A resource is part of every row, and an entity that moves can change the list of any player.
+        let mut all_change = !self.lists.is_empty();
         for resource in &mut self.resources {
             all_change |= resource.has_changed();
         }

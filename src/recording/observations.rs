@@ -2,10 +2,11 @@
 
 use super::{
     Recording,
-    sources::{custom_plan, fields_plan, nearest_plan, resource_plan},
+    lists::ListDeclaration,
+    sources::{custom_plan, entity_list_plan, fields_plan, resource_plan},
 };
 use crate::{
-    capture::{Nearest, RowPart},
+    capture::{EntityList, Nearest, RowPart},
     reflect::root_name,
 };
 use bevy_ecs::{component::Component, resource::Resource};
@@ -63,7 +64,17 @@ impl<P: Component> Recording<P> {
 
     /// Observes the nearest other entities with the settings of `nearest`.
     pub fn observe_nearest_with<T: Component + TypePath>(self, nearest: Nearest<T>) -> Self {
-        self.edit(|spec| spec.observation.push(nearest_plan(nearest)))
+        self.edit(|spec| spec.observation.push(entity_list_plan(nearest.into_list())))
+    }
+
+    /// Observes a list of all entities within sight, of one or more kinds. [`EntityList`] lists its columns.
+    ///
+    /// A list without kinds or places, and two lists of one name, are rejected at set-up.
+    pub fn observe_entities(self, list: EntityList) -> Self {
+        self.edit(|spec| {
+            spec.lists.push(ListDeclaration::new(&list));
+            spec.observation.push(entity_list_plan(list));
+        })
     }
 
     /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its

@@ -72,7 +72,7 @@ impl<P: Component> Recording<P> {
     ///
     /// A player that was missing at the last capture is always read. All players are read when an
     /// [observed resource](Self::observe_resource) has changed, and always with
-    /// [`observe_nearest`](Self::observe_nearest). Has no effect with [`decision_interval`](Self::decision_interval),
+    /// [`observe_nearest`](Self::observe_nearest) and [`observe_entities`](Self::observe_entities). Has no effect with [`decision_interval`](Self::decision_interval),
     /// with [`read_actions_after`](Self::read_actions_after), or if every tick writes a row.
     pub fn trust_change_ticks(self) -> Self {
         self.edit(|spec| spec.trusts_change_ticks = true)

@@ -1,12 +1,12 @@
-//! Source plans: columns of components, resources, custom encoders, nearest neighbours and match ids, before the row
+//! Source plans: columns of components, resources, custom encoders, entity lists and match ids, before the row
 //! layout is known.
 
 use crate::{
-    capture::{MatchSource, Nearest, NearestSource, ResourceSource, RowPart, Source},
+    capture::{EntityList, EntityListSource, MatchSource, ResourceSource, RowPart, Source},
     reflect::{FieldError, FieldPlan, FieldUsage, LeafEncoding, root_name},
 };
 use bevy_ecs::{component::Component, resource::Resource, world::World};
-use bevy_reflect::{Reflect, TypePath, Typed};
+use bevy_reflect::{Reflect, Typed};
 use experience_core::schema::{Column, DType};
 
 /// Plans the columns of a source. The flag allows lossy conversions to `f32`.
@@ -24,7 +24,7 @@ pub(super) struct PlannedSource {
 pub(super) enum PlacedSource {
     Component(Source),
     Resource(ResourceSource),
-    Nearest(NearestSource),
+    EntityList(EntityListSource),
 }
 
 /// Plans the source of match ids. The inner error is the type path of a component that does not hold one integer.
@@ -102,15 +102,15 @@ pub(super) fn resource_plan<R: Resource + Reflect + Typed>() -> SourcePlan {
     })
 }
 
-pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> SourcePlan {
+pub(super) fn entity_list_plan(list: EntityList) -> SourcePlan {
     Box::new(move |world, allow_lossy| {
-        let (columns, mut source) = nearest.build(world, allow_lossy)?;
+        let (columns, mut source) = list.build(world, allow_lossy)?;
         Ok(PlannedSource {
             columns,
             mask_width: 0,
             build: Box::new(move |_, offsets| {
                 source.place(offsets.first().copied().unwrap_or(0));
-                PlacedSource::Nearest(source)
+                PlacedSource::EntityList(source)
             }),
         })
     })

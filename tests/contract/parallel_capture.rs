@@ -229,3 +229,18 @@ fn parallel_capture_with_neighbour_sensors() {
         recording.observe_nearest_with(Nearest::<Player>::new(2, 3.0).xy().with_field::<Speed>(""))
     });
 }
+
+#[test]
+fn parallel_capture_with_entity_lists() {
+    compare(sharing_above(0), |recording| {
+        recording.observe_entities(
+            EntityList::new("others", 6)
+                .kind::<TableTag>("tagged")
+                .kind::<Player>("player")
+                .within(2.0)
+                .xy()
+                .order(EntityOrder::Id)
+                .with_field::<Speed>(""),
+        )
+    });
+}

@@ -2,7 +2,8 @@
 //!
 //! `GlobalTransform` is not read, because Bevy computes it in `PostUpdate`: in the fixed loop it is that of the last frame.
 
-use crate::{capture::source::ComponentReader, player::DoNotRecord};
+use super::source::ComponentReader;
+use crate::player::DoNotRecord;
 use bevy_ecs::{archetype::ArchetypeEntity, entity::Entity, hierarchy::ChildOf, storage::Table, world::World};
 use bevy_math::Vec3;
 use bevy_transform::components::Transform;
