@@ -36,10 +36,10 @@ impl RowEncoder {
             name: resource.name(),
             is_own: false,
         });
-        // The positions of neighbours are relative to that of the player.
-        let positions = self.nearest.iter().map(|nearest| RowDependency {
+        // The positions of listed entities are relative to that of the player.
+        let positions = self.lists.iter().map(|list| RowDependency {
             part: RowPart::Observation,
-            component: nearest.position_component(),
+            component: list.position_component(),
             name: type_name::<Transform>(),
             is_own: true,
         });

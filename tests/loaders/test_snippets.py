@@ -64,7 +64,7 @@ def test_the_snippets_of_a_section_run(section: str, root: Path, tmp_path: Path)
         if not pictures:
             pytest.skip("EXPERIENCE_PICTURES names no dataset")
         (tmp_path / "data" / "pictures").symlink_to(Path(pictures).resolve())
-    if section.endswith(": Lists of entities"):
+    if any("data/units" in snippet for snippet in sections()[section]):
         lists = os.environ.get("EXPERIENCE_LISTS")
         if not lists:
             pytest.skip("EXPERIENCE_LISTS names no folder")
