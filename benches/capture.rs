@@ -14,7 +14,9 @@ use bevy_experience::{plugin::ExperienceCapture, prelude::*, test_app::TestApp};
 use bevy_math::{Vec2, Vec3};
 use bevy_reflect::Reflect;
 use bevy_transform::components::Transform;
-use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    Bencher, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::hint::black_box;
 
@@ -253,40 +255,64 @@ fn board(c: &mut Criterion) {
     group.finish();
 }
 
-/// The three nearest neighbours of each player, out of about 25 in range, on one thread. Players move between captures: if
-/// they stood still, the branch predictor would learn the result of each comparison.
+/// The three nearest neighbours of each player, out of about 25 in range, on one thread, and a list of all of these. Players
+/// move between captures: if they stood still, the branch predictor would learn the result of each comparison.
 fn nearest(c: &mut Criterion) {
     let mut group = c.benchmark_group("capture_nearest");
     for players in [100, 1000, 10_000] {
         group.throughput(Throughput::Elements(players as u64));
-        let mut rng = StdRng::seed_from_u64(9);
-        let side = (players as f32 * 50.0).sqrt();
-        group.bench_function(BenchmarkId::new("plugin", players), |b| {
-            let recording = Recording::new("player")
-                .observe_nearest_with(Nearest::<Player>::new(3, 20.0).xy())
-                .scaling(PlayerScaling {
-                    parallel_above: Some(usize::MAX),
-                    ..Default::default()
-                })
-                .buffers(holding(rows_each(players, HEADER + 36)));
-            let mut test = app(recording, players, |_| Transform::default());
-            let mut places = test.world_mut().query::<&mut Transform>();
-            let mut along = || rng.random_range(0.0..side);
-            for mut place in places.iter_mut(test.world_mut()) {
-                place.translation = Vec3::new(along(), along(), 0.0);
-            }
-            test.ticks(520);
-            b.iter(|| {
-                let world = test.world_mut();
-                for (player, mut place) in places.iter_mut(world).enumerate() {
-                    let to = Vec2::from_angle(player as f32).extend(0.0);
-                    place.translation = (place.translation + to).map(|along| along.rem_euclid(side));
-                }
-                world.run_schedule(ExperienceCapture);
-            });
-        });
+        let nearest = || Recording::new("player").observe_nearest_with(Nearest::<Player>::new(3, 20.0).xy());
+        let list = |order| {
+            let list = EntityList::new("others", 32).kind::<Player>("player");
+            Recording::new("player").observe_entities(list.within(20.0).xy().order(order))
+        };
+        moving(&mut group, BenchmarkId::new("plugin", players), players, 36, nearest());
+        for (name, order) in [("list", EntityOrder::Distance), ("list_by_id", EntityOrder::Id)] {
+            moving(
+                &mut group,
+                BenchmarkId::new(name, players),
+                players,
+                32 * 12 + 4,
+                list(order),
+            );
+        }
     }
     group.finish();
+}
+
+/// Measures a capture of players in a square, which move between captures. An observation takes `bytes`.
+fn moving(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    players: usize,
+    bytes: usize,
+    recording: Recording<Player>,
+) {
+    let mut rng = StdRng::seed_from_u64(9);
+    let side = (players as f32 * 50.0).sqrt();
+    group.bench_function(id, |b| {
+        let recording = recording
+            .scaling(PlayerScaling {
+                parallel_above: Some(usize::MAX),
+                ..Default::default()
+            })
+            .buffers(holding(rows_each(players, HEADER + bytes)));
+        let mut test = app(recording, players, |_| Transform::default());
+        let mut places = test.world_mut().query::<&mut Transform>();
+        let mut along = || rng.random_range(0.0..side);
+        for mut place in places.iter_mut(test.world_mut()) {
+            place.translation = Vec3::new(along(), along(), 0.0);
+        }
+        test.ticks(520);
+        b.iter(|| {
+            let world = test.world_mut();
+            for (player, mut place) in places.iter_mut(world).enumerate() {
+                let to = Vec2::from_angle(player as f32).extend(0.0);
+                place.translation = (place.translation + to).map(|along| along.rem_euclid(side));
+            }
+            world.run_schedule(ExperienceCapture);
+        });
+    });
 }
 
 #[derive(Component, Reflect)]

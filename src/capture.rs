@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `Source` | a component of the player itself, from its table |
 //! | `WorldSource` | anything else, prepared once per capture: `SharedSource` has the same values for all players |
-//! | `NearestSource` | the nearest other entities |
+//! | `EntityListSource` | other entities within sight, the nearest among them |
 //! | `MatchSource` | the match id |
 
 mod archetypes;
@@ -16,6 +16,7 @@ mod block;
 mod consent;
 mod dependencies;
 pub(crate) mod diff;
+mod entity_list;
 mod match_source;
 mod nearest;
 mod player_position;
@@ -32,9 +33,10 @@ mod written;
 
 pub(crate) use block::{CapturedPlayer, EncodedBlock, PREFIX_WORDS};
 pub(crate) use dependencies::RowDependency;
+pub(crate) use entity_list::EntityListSource;
+pub use entity_list::{EntityList, EntityOrder};
 pub(crate) use match_source::MatchSource;
 pub use nearest::Nearest;
-pub(crate) use nearest::NearestSource;
 pub(crate) use player_position::PlayerPositionSource;
 pub use related::Related;
 pub(crate) use related::RelatedSource;
@@ -103,7 +105,7 @@ pub(crate) struct RowEncoder {
     layout: RowLayout,
     sources: Vec<Source>,
     world_sources: Vec<PlacedWorldSource>,
-    nearest: Vec<NearestSource>,
+    lists: Vec<EntityListSource>,
     match_id: Option<MatchSource>,
     reward: ComponentReader<Reward>,
     archetypes: MatchedArchetypes,
@@ -115,7 +117,7 @@ pub(crate) struct RowEncoder {
 #[derive(Default)]
 pub(crate) struct EncodeScratch {
     block: Vec<u64>,
-    /// One per [`NearestSource`].
+    /// One per [`EntityListSource`].
     neighbors: Vec<Neighbors>,
 }
 
@@ -125,7 +127,7 @@ impl EncodeScratch {
         (self.block.len() - PREFIX_WORDS - CACHE_LINE_WORDS) / stride
     }
 
-    /// `count` cells of `stride` words, and the scratch memory of the nearest sources.
+    /// `count` cells of `stride` words, and the scratch memory of the entity lists.
     fn cells(&mut self, count: usize, stride: usize) -> (&mut [u64], &mut [Neighbors]) {
         // The first row begins a cache line, which makes long copies faster.
         let first = (self.block.as_ptr().addr() / size_of::<u64>() + PREFIX_WORDS).wrapping_neg() % CACHE_LINE_WORDS;
@@ -158,7 +160,7 @@ impl RowEncoder {
         layout: RowLayout,
         sources: Vec<Source>,
         world_sources: Vec<PlacedWorldSource>,
-        nearest: Vec<NearestSource>,
+        lists: Vec<EntityListSource>,
         match_id: Option<MatchSource>,
     ) -> Self {
         let mut required: Vec<_> = sources
@@ -171,8 +173,8 @@ impl RowEncoder {
                 .iter()
                 .flat_map(|placed| placed.source.required_components()),
         );
-        let position = |nearest: &NearestSource| (nearest.position_component(), type_name::<Transform>());
-        required.extend(nearest.iter().map(position));
+        let position = |list: &EntityListSource| (list.position_component(), type_name::<Transform>());
+        required.extend(lists.iter().map(position));
         let mut encoder = Self {
             reward: ComponentReader::new(world),
             archetypes: MatchedArchetypes::new(world, marker, required),
@@ -180,7 +182,7 @@ impl RowEncoder {
             layout,
             sources,
             world_sources,
-            nearest,
+            lists,
             match_id,
             scratch: EncodeScratch::default(),
         };
@@ -193,7 +195,7 @@ impl RowEncoder {
         let rows = (MAX_BLOCK_BYTES / self.layout.row_bytes()).clamp(1, MAX_BLOCK_ROWS);
         EncodeScratch {
             block: vec![0; rows * cell_words(&self.layout) + PREFIX_WORDS + CACHE_LINE_WORDS],
-            neighbors: self.nearest.iter().map(NearestSource::neighbors).collect(),
+            neighbors: self.lists.iter().map(EntityListSource::neighbors).collect(),
         }
     }
 
@@ -217,8 +219,8 @@ impl RowEncoder {
             source.compile_if_found(world);
         }
         if parts.observation {
-            for nearest in &mut self.nearest {
-                nearest.collect_candidates(world, self.match_id.as_ref(), player);
+            for list in &mut self.lists {
+                list.collect_candidates(world, self.match_id.as_ref(), player);
             }
         }
         let players = player.map_or(Players::All(self.archetypes.matched()), Players::One);
@@ -368,10 +370,10 @@ impl RowEncoder {
                 StepHeader::of_mut(&mut rows[index * words..][..words]).set_match_id(match_id);
             });
         }
-        for (nearest, neighbors) in self.nearest.iter().zip(neighbors) {
+        for (list, neighbors) in self.lists.iter().zip(neighbors) {
             for (player, row) in players.iter().zip(rows.chunks_exact_mut(words)) {
                 let own_match = StepHeader::of(row).match_id();
-                nearest.encode(
+                list.encode(
                     neighbors,
                     world,
                     table,
@@ -411,10 +413,12 @@ impl RowEncoder {
         is_missing.then(|| source.name())
     }
 
-    /// The names of the types given to `observe_nearest` that no entity with a `Transform` ever had.
-    pub(crate) fn neighbors_never_found(&self) -> impl Iterator<Item = &'static str> + '_ {
-        let never_found = self.nearest.iter().filter(|nearest| !nearest.has_found_candidates());
-        never_found.map(NearestSource::target_name)
+    /// The names of the types given to `observe_nearest` and `observe_entities` that no entity with a `Transform` ever had,
+    /// and the method.
+    pub(crate) fn kinds_never_found(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+        self.lists
+            .iter()
+            .flat_map(|list| list.kinds_never_found().map(move |kind| (kind, list.method())))
     }
 }
 

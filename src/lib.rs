@@ -317,7 +317,7 @@
 //!
 //! # Consent
 //! A player with [`DoNotRecord`](player::DoNotRecord) leaves no row, and does not appear in `observe_nearest`,
-//! `observe_single`, `observe_related` and `observe_count` of others.
+//! `observe_entities`, `observe_single`, `observe_related` and `observe_count` of others.
 //! Inserting it during an episode discards the episode. [`AgentId::from_account`](player::AgentId::from_account) derives ids
 //! from accounts of a platform that cannot be turned back into them.
 //!
@@ -450,7 +450,7 @@ pub mod prelude {
     pub use crate::sink::DatasetSink;
     pub use crate::{
         buffer::{BufferKind, BufferSettings, Memory, Overflow},
-        capture::{Nearest, PlayerChoices, PlayerValues},
+        capture::{EntityList, EntityOrder, Nearest, PlayerChoices, PlayerValues},
         diagnostics::ExperienceDiagnosticsPlugin,
         episode::{
             BeginEpisode, DecisionMade, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation,

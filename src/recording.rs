@@ -5,6 +5,7 @@ mod build;
 mod episode_rules;
 mod error;
 mod images;
+mod lists;
 mod memory_estimate;
 mod observations;
 mod rules;
@@ -28,6 +29,7 @@ use bevy_ecs::{component::Component, schedule::InternedScheduleLabel};
 use core::marker::PhantomData;
 use experience_buffer::BufferSettings;
 use experience_export::Sink;
+use lists::ListDeclaration;
 use sources::{MatchPlan, SourcePlan};
 
 /// Builder of a recording of all entities with the marker component `P`, its players.
@@ -73,6 +75,7 @@ pub(crate) struct RecordingSpec {
     version: Option<String>,
     observation: Vec<SourcePlan>,
     images: Vec<SourcePlan>,
+    lists: Vec<ListDeclaration>,
     mask: Option<SourcePlan>,
     action: Vec<SourcePlan>,
     info: Vec<SourcePlan>,
@@ -103,6 +106,7 @@ impl<P: Component> Recording<P> {
                 version: None,
                 observation: Vec::new(),
                 images: Vec::new(),
+                lists: Vec::new(),
                 mask: None,
                 action: Vec::new(),
                 info: Vec::new(),

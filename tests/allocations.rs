@@ -93,6 +93,13 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
             .observe::<Kit>()
             .observe_with::<Intent>(["speed"], |intent, out| out[0] = intent.0.length())
             .observe_nearest_with(Nearest::<Player>::new(3, 50.0).xy().with_field::<Kit>("aim"))
+            .observe_entities(
+                EntityList::new("others", 8)
+                    .kind::<Player>("player")
+                    .within(3.0)
+                    .order(EntityOrder::Id)
+                    .with_field::<Kit>("aim"),
+            )
             .act::<Intent>()
             .action_mask::<Allowed>()
             .reward_terms(["a", "b"])

@@ -46,10 +46,10 @@ impl RowEncoder {
                 }
             })
         });
-        let nearest = self.nearest.iter().flat_map(|nearest| {
-            nearest.components().map(|(component, name)| {
-                // The positions of neighbours are relative to that of the player.
-                let is_position = component == nearest.position_component();
+        let lists = self.lists.iter().flat_map(|list| {
+            list.components().map(|(component, name)| {
+                // The positions of listed entities are relative to that of the player.
+                let is_position = component == list.position_component();
                 RowDependency {
                     part: RowPart::Observation,
                     component,
@@ -59,7 +59,7 @@ impl RowEncoder {
                 }
             })
         });
-        own.chain(world).chain(nearest)
+        own.chain(world).chain(lists)
     }
 
     /// The archetypes with players that are recorded.

@@ -39,7 +39,7 @@ impl RowEncoder {
         let max_rows = scratch.cell_capacity(stride);
         let now = world.read_change_tick();
         // A shared value is part of every row, and an entity that moves can change the row of any player.
-        let mut all_change = !self.nearest.is_empty();
+        let mut all_change = !self.lists.is_empty();
         for PlacedWorldSource { source, .. } in &mut self.world_sources {
             all_change |= source.may_have_changed();
         }

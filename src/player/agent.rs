@@ -58,7 +58,7 @@ fn move_only(source: &SourceComponent, ctx: &mut ComponentCloneCtx) {
 /// Excludes a player from all recorded data.
 ///
 /// A player with this component has no rows, and does not appear in the rows of others through `observe_nearest`,
-/// `observe_single`, `observe_related` and `observe_count`.
+/// `observe_entities`, `observe_single`, `observe_related` and `observe_count`.
 /// Inserting it during an episode discards the episode at once: no sink, no recovery after a crash, and no reader or sampler
 /// of live buffers returns its rows from then on. Episodes that had ended stay in the data. It does not affect values that the
 /// game computes about the player and writes to components of others.

@@ -4,6 +4,7 @@ use super::{
     EpisodeRules, GivenTiming, RecordingSpec,
     error::SetupError,
     images::check_shapes,
+    lists::ListDeclaration,
     memory_estimate::MemoryEstimate,
     sources::{PlacedSource, PlannedSource, SourcePlan},
 };
@@ -57,6 +58,7 @@ impl RecordingSpec {
             return Err(SetupError::NoName);
         }
         check_on_demand(&recording, &rules)?;
+        ListDeclaration::check(&recording, &self.lists)?;
         let allows_lossy = self.allows_lossy;
         let mut plan = |plans: Vec<SourcePlan>| -> Result<Vec<PlannedSource>, SetupError> {
             plans
@@ -83,6 +85,7 @@ impl RecordingSpec {
             schema = schema.with_version(version);
         }
         check_names(&schema)?;
+        let schema = ListDeclaration::declare(&self.lists, schema)?;
         warn_mask(&schema);
         if rules.trusts_change_ticks && !rules.can_skip_reads() {
             tracing::warn!(
@@ -141,16 +144,16 @@ impl RecordingSpec {
                 Err(error) => return Err(error.of_recording(recording)),
             },
         };
-        let (mut sources, mut world_sources, mut nearest) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sources, mut world_sources, mut lists) = (Vec::new(), Vec::new(), Vec::new());
         for source in placed {
             match source {
                 PlacedSource::Component(source) => sources.push(source),
                 PlacedSource::World(source) => world_sources.push(source),
-                PlacedSource::Nearest(source) => nearest.push(source),
+                PlacedSource::EntityList(source) => lists.push(source),
             }
         }
-        let parallel_above = self.scaling.parallel_threshold(!nearest.is_empty());
-        let encoder = RowEncoder::new(world, context.marker, layout, sources, world_sources, nearest, match_id);
+        let parallel_above = self.scaling.parallel_threshold(!lists.is_empty());
+        let encoder = RowEncoder::new(world, context.marker, layout, sources, world_sources, lists, match_id);
         let mut sinks = self.sinks;
         if context.enabled {
             estimate.check(&context.estimates, context.budget.limit())?;

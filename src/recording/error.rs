@@ -109,6 +109,16 @@ pub enum SetupError {
         /// What is wrong with it, and the remedy.
         problem: String,
     },
+    /// An entity list that cannot be recorded.
+    #[error("recording `{recording}`: the entity list `{list}` {problem}")]
+    EntityList {
+        /// The recording.
+        recording: String,
+        /// The name of the list.
+        list: String,
+        /// What is wrong with it, and the remedy.
+        problem: String,
+    },
     /// The component of the match id does not hold exactly one integer.
     #[error("recording `{recording}`: `match_id` takes a component with one integer, and `{component}` is not one")]
     MatchId {

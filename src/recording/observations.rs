@@ -2,10 +2,11 @@
 
 use super::{
     Recording,
-    sources::{if_present, nearest_plan, own_plan, plan_fields, plan_values},
+    lists::ListDeclaration,
+    sources::{entity_list_plan, if_present, own_plan, plan_fields, plan_values},
 };
 use crate::{
-    capture::{Nearest, RowPart},
+    capture::{EntityList, Nearest, RowPart},
     reflect::{FieldUsage, root_name},
 };
 use bevy_ecs::component::Component;
@@ -48,7 +49,15 @@ impl<P: Component> Recording<P> {
 
     /// Observes the nearest other entities with the settings of `nearest`.
     pub fn observe_nearest_with<T: Component + TypePath>(self, nearest: Nearest<T>) -> Self {
-        self.observed(nearest_plan(nearest))
+        self.observed(entity_list_plan(nearest.into_list()))
+    }
+
+    /// Observes a list of all entities within sight, of one or more kinds. [`EntityList`] lists its columns.
+    ///
+    /// A list without kinds or places, and two lists of one name, are rejected at set-up.
+    pub fn observe_entities(self, list: EntityList) -> Self {
+        self.edit(|spec| spec.lists.push(ListDeclaration::new(&list)))
+            .observed(entity_list_plan(list))
     }
 
     /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its

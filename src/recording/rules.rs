@@ -72,8 +72,9 @@ impl<P: Component> Recording<P> {
     ///
     /// A player that was missing at the last capture is always read. All players are read when a
     /// [resource](Self::observe_resource), a [unique entity](Self::observe_single) or a [count](Self::observe_count) has
-    /// changed, and always with [`observe_nearest`](Self::observe_nearest), [`observe_related`](Self::observe_related),
-    /// [`observe_world_position`](Self::observe_world_position) and [`observe_system`](Self::observe_system). Has no effect with [`decision_interval`](Self::decision_interval),
+    /// changed, and always with [`observe_nearest`](Self::observe_nearest), [`observe_entities`](Self::observe_entities),
+    /// [`observe_related`](Self::observe_related), [`observe_world_position`](Self::observe_world_position) and
+    /// [`observe_system`](Self::observe_system). Has no effect with [`decision_interval`](Self::decision_interval),
     /// with [`read_actions_after`](Self::read_actions_after), or if every tick writes a row.
     pub fn trust_change_ticks(self) -> Self {
         self.edit(|spec| spec.trusts_change_ticks = true)

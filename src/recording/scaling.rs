@@ -14,7 +14,7 @@ const POOL_ABOVE: usize = 4096;
 /// more than the spread of the measurement. See `docs/src/performance.md`.
 const PARALLEL_ABOVE: usize = 20_000;
 
-/// As [`PARALLEL_ABOVE`], for recordings with `observe_nearest`, whose cost per player is much higher.
+/// As [`PARALLEL_ABOVE`], for recordings with `observe_nearest` or `observe_entities`, whose cost per player is much higher.
 const PARALLEL_ABOVE_WITH_NEAREST: usize = 600;
 
 /// How a recording scales with its number of players.
@@ -55,8 +55,8 @@ pub struct PlayerScaling {
     /// Size and memory of the pool; `None` means 256 MiB in the same kind of memory as the buffers.
     pub pool: Option<PoolSettings>,
     /// The number of players above which the threads of the [`ComputeTaskPool`](bevy_tasks::ComputeTaskPool) share a
-    /// capture; `None` means 20,000, or 600 with [`observe_nearest`](super::Recording::observe_nearest), the most
-    /// expensive observation. The recorded rows are the same. `usize::MAX` keeps captures on one thread.
+    /// capture; `None` means 20,000, or 600 with [`observe_nearest`](super::Recording::observe_nearest) or
+    /// [`observe_entities`](super::Recording::observe_entities), the most expensive observations. The recorded rows are the same. `usize::MAX` keeps captures on one thread.
     ///
     /// A capture stays on one thread
     /// - if there is no `ComputeTaskPool`, or one processor;
@@ -84,8 +84,8 @@ impl Default for PlayerScaling {
 
 impl PlayerScaling {
     /// The number of players above which captures are parallel.
-    pub(super) fn parallel_threshold(&self, has_nearest: bool) -> usize {
-        self.parallel_above.unwrap_or(if has_nearest {
+    pub(super) fn parallel_threshold(&self, has_lists: bool) -> usize {
+        self.parallel_above.unwrap_or(if has_lists {
             PARALLEL_ABOVE_WITH_NEAREST
         } else {
             PARALLEL_ABOVE

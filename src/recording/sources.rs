@@ -19,7 +19,9 @@ pub(super) use value::{
 
 use super::error::SetupError;
 use crate::{
-    capture::{MatchSource, Nearest, NearestSource, PlacedWorldSource, RowPart, Source, SystemRefusal, WorldSource},
+    capture::{
+        EntityList, EntityListSource, MatchSource, PlacedWorldSource, RowPart, Source, SystemRefusal, WorldSource,
+    },
     reflect::{FieldError, FieldPlan, FieldUsage, LeafEncoding, root_name},
 };
 use bevy_ecs::{
@@ -27,7 +29,7 @@ use bevy_ecs::{
     resource::IS_RESOURCE,
     world::World,
 };
-use bevy_reflect::{Reflect, TypePath, Typed};
+use bevy_reflect::{Reflect, Typed};
 use experience_core::schema::{Column, DType};
 
 /// Plans the columns of a source. The flag allows lossy conversions to `f32`.
@@ -45,7 +47,7 @@ pub(super) struct PlannedSource {
 pub(super) enum PlacedSource {
     Component(Source),
     World(PlacedWorldSource),
-    Nearest(NearestSource),
+    EntityList(EntityListSource),
 }
 
 impl PlacedSource {
@@ -142,15 +144,15 @@ pub(super) fn refuse_resource<T: Component>(world: &mut World, remedy: &'static 
     Ok(())
 }
 
-pub(super) fn nearest_plan<T: Component + TypePath>(nearest: Nearest<T>) -> SourcePlan {
+pub(super) fn entity_list_plan(list: EntityList) -> SourcePlan {
     Box::new(move |world, allow_lossy| {
-        let (columns, mut source) = nearest.build(world, allow_lossy)?;
+        let (columns, mut source) = list.build(world, allow_lossy)?;
         Ok(PlannedSource {
             columns,
             mask_width: 0,
             build: Box::new(move |_, offsets| {
                 source.place(offsets.first().copied().unwrap_or(0));
-                PlacedSource::Nearest(source)
+                PlacedSource::EntityList(source)
             }),
         })
     })

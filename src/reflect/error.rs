@@ -25,7 +25,7 @@ pub(crate) enum FieldUsage {
     Single,
     /// Features of a related entity: `observe_related`.
     Related,
-    /// Features of a neighbour's component: `Nearest::with_field`.
+    /// Features of a neighbour's component: `with_field` of `Nearest` and `EntityList`.
     Neighbor,
     /// Columns of a component's own types: `act`.
     Action,
@@ -80,7 +80,7 @@ impl FieldUsage {
                  `observe_image_with`"
             }
             Self::Neighbor => {
-                "name other fields in `Nearest::with_field`, or copy the values to record into a separate component"
+                "name other fields in `with_field`, or copy the values to record into a separate component"
             }
             Self::Action => {
                 "leave it out with `#[reflect(ignore)]`, compute the action from it with `act_with` or `act_discrete_with`, or \

@@ -16,6 +16,7 @@ mod clock;
 mod column_attributes;
 mod consent;
 mod ends;
+mod entity_lists;
 mod final_observation;
 mod images;
 mod late_rewards;

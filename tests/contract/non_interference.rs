@@ -8,6 +8,7 @@ use bevy_ecs::{
 };
 use bevy_experience::{plugin::ExperienceCapture, prelude::*, test_app::TestApp};
 use bevy_reflect::{Reflect, TypePath};
+use bevy_transform::components::Transform;
 use core::hash::{Hash, Hasher};
 use std::hash::DefaultHasher;
 
@@ -51,6 +52,12 @@ fn game(enabled: bool) -> u64 {
     test.record(
         Recording::<Marked>::new("marked")
             .observe::<Age>()
+            .observe_entities(
+                EntityList::new("others", 3)
+                    .kind::<Marked>("marked")
+                    .kind::<Player>("player")
+                    .with_field::<Age>(""),
+            )
             .decision_interval(3)
             .buffers(BufferSettings {
                 capacity: 4,
@@ -101,6 +108,7 @@ fn game(enabled: bool) -> u64 {
                                 Age(1.0),
                                 Noise(noise.0 ^ 0x5555),
                                 AgentId(i64::from(noise.0 % 5)),
+                                Transform::from_xyz(f32::from(noise.0 as u8), 0.0, 0.0),
                             ));
                             continue;
                         }
@@ -124,8 +132,12 @@ fn game(enabled: bool) -> u64 {
             .chain(),
     );
     for seed in 0..12_u32 {
-        test.world_mut()
-            .spawn((Player, Age(0.0), Noise(seed.wrapping_mul(0x9E37_79B9))));
+        test.world_mut().spawn((
+            Player,
+            Age(0.0),
+            Noise(seed.wrapping_mul(0x9E37_79B9)),
+            Transform::IDENTITY,
+        ));
     }
     test.ticks(600);
     let hash = test.world().resource::<WorldHash>().0.finish();

@@ -256,3 +256,18 @@ fn parallel_capture_with_sources_beyond_the_players() {
             })
     });
 }
+
+#[test]
+fn parallel_capture_with_entity_lists() {
+    compare(sharing_above(0), |recording| {
+        recording.observe_entities(
+            EntityList::new("others", 6)
+                .kind::<TableTag>("tagged")
+                .kind::<Player>("player")
+                .within(2.0)
+                .xy()
+                .order(EntityOrder::Id)
+                .with_field::<Speed>(""),
+        )
+    });
+}

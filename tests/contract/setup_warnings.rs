@@ -316,6 +316,25 @@ fn players_that_wait_for_an_event_that_is_never_triggered_are_reported_at_the_en
 }
 
 #[test]
+fn kinds_of_a_list_that_never_exist_are_reported_at_the_end() {
+    let log = log(|| {
+        let mut test = TestApp::new();
+        let list = EntityList::new("things", 2)
+            .kind::<Player>("player")
+            .kind::<Food>("food");
+        test.record(Recording::<Player>::new("player").observe_entities(list));
+        test.world_mut().spawn((Player, Transform::default()));
+        test.world_mut().spawn(Food);
+        test.ticks(3);
+        test.world_mut().write_message(AppExit::Success);
+        test.update();
+    });
+    let warnings = log.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("::Food`") && warnings[0].contains("`observe_entities`"));
+}
+
+#[test]
 fn neighbours_and_match_ids_that_never_exist_are_reported_at_the_end() {
     let log = log(|| {
         let mut test = TestApp::new();

@@ -210,10 +210,7 @@ fn a_remedy_names_methods_that_exist_for_the_use_of_the_type() {
     );
     let nearest = Nearest::<Player>::new(1, 1.0).with_field::<Title>("");
     let error = setup_error(recording().observe_nearest_with(nearest));
-    assert!(
-        error.contains(refused) && error.contains("`Nearest::with_field`"),
-        "{error}"
-    );
+    assert!(error.contains(refused) && error.contains("`with_field`"), "{error}");
     assert!(
         !error.contains("observe_fields") && !error.contains("observe_with"),
         "{error}"

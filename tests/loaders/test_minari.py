@@ -1,6 +1,7 @@
 """Datasets converted with `experience convert --to minari`, opened with Minari and compared with their source."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import numpy
@@ -88,3 +89,25 @@ def test_episodes_can_be_sampled(converted: "minari.MinariDataset") -> None:
     assert len(sampled) == 3 and all(len(episode) > 0 for episode in sampled)
     one = converted[int(sampled[0].id)]
     assert (one.observations == sampled[0].observations).all()
+
+
+def test_lists_are_arrays_with_masks(experience_command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = os.environ.get("EXPERIENCE_LISTS")
+    if not source:
+        pytest.skip("EXPERIENCE_LISTS names no folder")
+    subprocess.run(
+        [experience_command, "convert", source, "--to", "minari", "--id", "units-v0", "-o", tmp_path],
+        check=True,
+        capture_output=True,
+    )
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    converted = minari.load_dataset("units-v0")
+    space = converted.observation_space
+    assert set(space) == {"observation", "observation.units", "observation.units_mask"}
+    assert space["observation.units"].shape == (3, 6)
+    episode = next(iter(converted.iterate_episodes()))
+    units, mask = (episode.observations[f"observation.{name}"] for name in ("units", "units_mask"))
+    assert (units[..., 0] == mask).all() and 0 < mask.sum() < mask.size
+    assert (units[mask == 0] == 0).all()
+    for step in range(len(episode) + 1):
+        assert {name: part[step] for name, part in episode.observations.items()} in space

@@ -64,6 +64,11 @@ def test_the_snippets_of_a_section_run(section: str, root: Path, tmp_path: Path)
         if not pictures:
             pytest.skip("EXPERIENCE_PICTURES names no dataset")
         (tmp_path / "data" / "pictures").symlink_to(Path(pictures).resolve())
+    if any("data/units" in snippet for snippet in sections()[section]):
+        lists = os.environ.get("EXPERIENCE_LISTS")
+        if not lists:
+            pytest.skip("EXPERIENCE_LISTS names no folder")
+        (tmp_path / "data" / "units").symlink_to(Path(lists).resolve())
     environment = dict(os.environ, OMP_NUM_THREADS="2")
     snippets, trainer = sections()[section], TRAINERS.get(section.split(": ")[1])
     if trainer:

@@ -88,6 +88,9 @@ pub struct ConvertArgs {
     /// Minari: the id of the new dataset [default: from the names of the dataset's folder and of the recording]
     #[arg(long)]
     pub id: Option<String>,
+    /// Minari: observations are one flat array, even if they hold lists of entities
+    #[arg(long)]
+    pub flat: bool,
     /// `LeRobot`: a description of what was played [default: the recording's name]
     #[arg(long)]
     pub task: Option<String>,

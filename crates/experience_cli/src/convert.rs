@@ -7,7 +7,7 @@ use crate::{
 };
 use experience_dataset::{
     RecordingData,
-    convert::{to_bincode, to_jsonl, to_lerobot, to_minari},
+    convert::{MinariObservations, to_bincode, to_jsonl, to_lerobot, to_minari},
 };
 use serde_json::json;
 use std::path::Path;
@@ -26,6 +26,7 @@ pub fn run(convert: &ConvertArgs, output: &mut Printer) -> Result<Verdict, Comma
     let to = convert.output.as_path();
     for (option, format, is_given) in [
         ("--id", OutputFormat::Minari, convert.id.is_some()),
+        ("--flat", OutputFormat::Minari, convert.flat),
         ("--task", OutputFormat::Lerobot, convert.task.is_some()),
         ("--fps", OutputFormat::Lerobot, convert.fps.is_some()),
     ] {
@@ -51,7 +52,12 @@ pub fn run(convert: &ConvertArgs, output: &mut Printer) -> Result<Verdict, Comma
                 .id
                 .clone()
                 .unwrap_or_else(|| minari_id(&convert.source.dataset, name));
-            output.with_progress(name, |watch| to_minari(recording, to, &id, watch))
+            let observations = if convert.flat {
+                MinariObservations::Flat
+            } else {
+                MinariObservations::Lists
+            };
+            output.with_progress(name, |watch| to_minari(recording, to, &id, observations, watch))
         }
     }?;
     if output.is_json() {

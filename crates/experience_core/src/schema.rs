@@ -16,6 +16,8 @@
 //! | info | any [`DType`] | facts about that action, such as `behavior_logp` or `policy_version` |
 //! | reward terms | `f32` | the named summands of the reward for that action |
 //!
+//! Observation columns can form [lists](ColumnList) of entities, each an array `[capacity, features]` with a mask.
+//!
 //! # Rows
 //! A row is the in-memory encoding of one step: a 64-byte [`StepHeader`](crate::transition::StepHeader) followed by the
 //! six groups at fixed offsets. All rows of a schema have the same size. What consecutive rows mean together is
@@ -57,15 +59,18 @@ mod column;
 mod difference;
 mod image;
 mod layout;
+mod list;
 
 pub use layout::HEADER_BYTES;
 pub use {
     column::{Column, DType, Space},
     image::ImageShape,
     layout::RowLayout,
+    list::ColumnList,
 };
 
 use core::hash::Hasher;
+use list::ListDefinition;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 use std::sync::Arc;
@@ -109,6 +114,8 @@ struct SchemaDefinition {
     info: Vec<Column>,
     #[serde(default)]
     reward_terms: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lists: Vec<ListDefinition>,
 }
 
 /// Schemas with more elements per row are refused on deserialization: they come from a damaged file, and their layout
@@ -144,6 +151,11 @@ impl TryFrom<SchemaDefinition> for Schema {
                 column.name
             ));
         }
+        for list in &definition.lists {
+            if ColumnList::find(&definition.observation, &list.name, list.capacity).is_none() {
+                return Err(format!("the columns of the list `{}` are incomplete", list.name));
+            }
+        }
         Ok(Self::from_definition(definition))
     }
 }
@@ -167,6 +179,7 @@ impl Schema {
             action_mask: 0,
             info: Vec::new(),
             reward_terms: Vec::new(),
+            lists: Vec::new(),
         })
     }
 
@@ -262,6 +275,20 @@ impl Schema {
         self.edit(|definition| definition.reward_terms.extend(terms.into_iter().map(Into::into)))
     }
 
+    /// Declares that observation columns are a [list](ColumnList) of up to `capacity` entities.
+    ///
+    /// # Panics
+    /// When [`ColumnList::find`] does not find the list.
+    #[must_use]
+    pub fn with_list(self, name: impl Into<String>, capacity: usize) -> Self {
+        let name = name.into();
+        assert!(
+            ColumnList::find(self.observation(), &name, capacity).is_some(),
+            "the observation has no list `{name}` of {capacity} entities: add its columns first"
+        );
+        self.edit(|definition| definition.lists.push(ListDefinition { name, capacity }))
+    }
+
     /// Sets the user-defined version. It is part of the hash, for columns that keep their names and change their
     /// meaning.
     #[must_use]
@@ -330,6 +357,20 @@ impl Schema {
     #[inline]
     pub fn reward_terms(&self) -> &[String] {
         &self.definition.reward_terms
+    }
+
+    /// The lists of entities among the observation columns, in the order in which they were declared.
+    pub fn lists(&self) -> impl Iterator<Item = ColumnList> + '_ {
+        self.definition
+            .lists
+            .iter()
+            .filter_map(|list| ColumnList::find(self.observation(), &list.name, list.capacity))
+    }
+
+    /// The list of entities with this name.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Option<ColumnList> {
+        self.lists().find(|list| list.name() == name)
     }
 
     /// Number of `f32` values in one observation.

@@ -19,4 +19,4 @@ pub use bincode::to_bincode;
 pub use jsonl::{JsonLine, to_jsonl};
 pub use lerobot::to_lerobot;
 #[cfg(feature = "minari")]
-pub use minari::to_minari;
+pub use minari::{MinariObservations, to_minari};

@@ -65,6 +65,18 @@ impl Neighbors {
         self.keys.copy_from_slice(&self.saved);
     }
 
+    /// Adds a point, if it is among the nearest.
+    #[inline]
+    pub(in crate::capture) fn insert(&mut self, id: u32, squared_distance: f32) {
+        insert(&mut self.keys, key(squared_distance, id));
+    }
+
+    /// Orders the points by id. Points can be added again after the next [`clear`](Self::clear).
+    pub(in crate::capture) fn sort_by_id(&mut self) {
+        // Unused entries have the greatest id.
+        self.keys.sort_unstable_by_key(|&key| key as u32);
+    }
+
     /// Adds those of `points` that are in `row` and among the nearest.
     #[inline]
     pub(super) fn add(&mut self, center: Vec3, points: &[Point], row: Option<u32>) {
@@ -103,12 +115,17 @@ fn add<const N: usize>(keys: &mut [u64], center: Vec3, points: &[Point], row: Op
 
 fn add_to_many(keys: &mut [u64], center: Vec3, points: &[Point], row: Option<u32>) {
     for point in points.iter().filter(|point| point.is_in(row)) {
-        let key = key(point.position.distance_squared(center), point.id);
+        insert(keys, key(point.position.distance_squared(center), point.id));
+    }
+}
+
+/// Inserts a key into the sorted keys in place of the last, if it is lower than that.
+#[inline]
+fn insert(keys: &mut [u64], key: u64) {
+    if keys.last().is_some_and(|&last| key < last) {
         let index = keys.partition_point(|&kept| kept < key);
-        if index < keys.len() {
-            keys[index..].rotate_right(1);
-            keys[index] = key;
-        }
+        keys[index..].rotate_right(1);
+        keys[index] = key;
     }
 }
 

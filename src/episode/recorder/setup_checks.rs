@@ -93,10 +93,10 @@ impl Recorder {
                  remove `match_id`"
             );
         }
-        for target in self.encoder.neighbors_never_found() {
+        for (target, method) in self.encoder.kinds_never_found() {
             tracing::warn!(
-                "recording `{name}`: no entity ever had both `{target}` and a `Transform`, so `observe_nearest` found no \
-                 neighbour: insert both on the same entities"
+                "recording `{name}`: no entity ever had both `{target}` and a `Transform`, so `{method}` found none of them: \
+                 insert both on the same entities"
             );
         }
         for (component, type_name) in world

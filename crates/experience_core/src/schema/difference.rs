@@ -33,10 +33,31 @@ impl Schema {
                 other.reward_terms()
             ));
         }
+        list_differences(self, other, &mut found);
         if found.is_empty() && self != other {
             found.push("the columns are the same in another order".to_owned());
         }
         found
+    }
+}
+
+/// Appends the differences between the lists.
+fn list_differences(here: &Schema, there: &Schema, found: &mut Vec<String>) {
+    let capacity = |schema: &Schema, name: &str| match schema.list(name) {
+        Some(list) => format!("a list of {} entities", list.capacity()),
+        None => "no list".to_owned(),
+    };
+    let mut names: Vec<_> = here.lists().map(|list| list.name().to_owned()).collect();
+    names.extend(there.lists().map(|list| list.name().to_owned()));
+    names.sort();
+    names.dedup();
+    for name in names {
+        let (own, other) = (capacity(here, &name), capacity(there, &name));
+        if own != other {
+            found.push(format!(
+                "the observation columns of `{name}` are {own} here and {other} there"
+            ));
+        }
     }
 }
 

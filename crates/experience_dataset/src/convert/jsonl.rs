@@ -4,7 +4,7 @@ use crate::{DatasetError, Progress, RecordingData, progress::ProgressMeter};
 use base64::{display::Base64Display, engine::general_purpose::STANDARD};
 use experience_arrow::match_dtype;
 use experience_core::{
-    schema::{Column, DType, Schema},
+    schema::{Column, ColumnList, DType, Schema},
     transition::{StepBytes, Transition},
 };
 use experience_export::disk::{self, atomic::AtomicFile};
@@ -53,7 +53,8 @@ pub fn to_jsonl(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(Pr
 /// of their digits. Non-finite numbers are `null`; all others are exact. `next_observation` is in every line, and `changed`, which follows from
 /// the observations, in none. A single discrete action is a number; other actions are lists, with each action column in its own
 /// type and shape in `action.<name>`. The bytes of an image are a string of base64 in `observation.<name>`, and those of the final
-/// observation in `next_observation.<name>` of an episode's last line.
+/// observation in `next_observation.<name>` of an episode's last line. The entities of a list are objects in `observation.<list>` and
+/// `next_observation.<list>`, in addition to their values in the observation.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLine<'a>(pub Transition<'a>);
 
@@ -77,6 +78,11 @@ impl Serialize for JsonLine<'_> {
         for (index, image) in schema.images().iter().enumerate() {
             line.serialize_entry(&format!("observation.{}", image.name), &Base64(transition.image(index)))?;
         }
+        let lists: Vec<_> = schema.lists().collect();
+        for list in &lists {
+            let entities = ListEntities(list, transition.observation());
+            line.serialize_entry(&format!("observation.{}", list.name()), &entities)?;
+        }
         let values = |column, bytes| ColumnValues { column, bytes };
         if schema.is_single_discrete() {
             line.serialize_entry("action", &values(&schema.action()[0], after.action_bytes(0)))?;
@@ -98,6 +104,10 @@ impl Serialize for JsonLine<'_> {
             let last = transition.is_last().then(|| Base64(transition.next_image(index)));
             line.serialize_entry(&format!("next_observation.{}", image.name), &last)?;
         }
+        for list in &lists {
+            let entities = ListEntities(list, transition.next_observation());
+            line.serialize_entry(&format!("next_observation.{}", list.name()), &entities)?;
+        }
         line.serialize_entry("terminated", &transition.terminated())?;
         line.serialize_entry("truncated", &transition.truncated())?;
         line.serialize_entry("end_reason", &transition.end_reason())?;
@@ -111,6 +121,25 @@ impl Serialize for JsonLine<'_> {
         }
         line.serialize_entry("continues", &info.continues.map(Id))?;
         line.end()
+    }
+}
+
+/// The entities in a list, each an object with its features.
+struct ListEntities<'a>(&'a ColumnList, &'a [f32]);
+
+impl Serialize for ListEntities<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(list, observation) = self;
+        serializer.collect_seq(list.present(observation).map(|values| Entity(list.features(), values)))
+    }
+}
+
+struct Entity<'a>(&'a [String], &'a [f32]);
+
+impl Serialize for Entity<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The first feature is the mask, and all of these entities are present.
+        serializer.collect_map(self.0.iter().zip(self.1).skip(1))
     }
 }
 

@@ -4,9 +4,11 @@
 //! <root>/<id>/data/metadata.json
 //! <root>/<id>/data/main_data.hdf5
 //!   episode_0                 attributes id, total_steps, and of this crate episode_id, agent_id, run, end_reason
-//!     observations            [T + 1, N] f32, including the final observation; with images, a group with a dataset for each part:
-//!       observation           [T + 1, N] f32
-//!       observation.<name>    [T + 1, H, W, C] u8
+//!     observations            [T + 1, N] f32, including the final observation; with lists or images, a group with their parts:
+//!       observation           [T + 1, N] f32, the features outside of lists
+//!       observation.<list>    [T + 1, capacity, features] f32
+//!       observation.<list>_mask [T + 1, capacity] i8
+//!       observation.<image>   [T + 1, H, W, C] u8
 //!     actions                 [T], [T, M], or a group with a dataset for each action column
 //!     rewards                 [T] f64
 //!     terminations            [T] bool
@@ -22,7 +24,10 @@
 //! observation. At index 0, where no action led, infos of actions are 0.
 
 mod hdf5;
+mod observations;
 mod spaces;
+
+pub use observations::MinariObservations;
 
 use crate::{DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter};
 use experience_core::{
@@ -32,8 +37,9 @@ use experience_core::{
 use experience_export::disk::{self, atomic::AtomicFile};
 use hdf5::{Hdf5Types, link_name};
 use hdf5_pure::{AttrValue, FileBuilder, FormatError, GroupBuilder};
+use observations::ObservationFormat;
 use serde_json::{Value, json};
-use spaces::{FEATURES, column_space, image_name, observation_space, packed_space, shape};
+use spaces::{column_space, packed_space, shape};
 use std::{
     io::{BufWriter, IntoInnerError},
     path::{Path, PathBuf},
@@ -43,7 +49,7 @@ use std::{
 const MINARI: &str = "0.5.0";
 
 /// Writes a recording as the Minari dataset `id` (`arena/fighter-v0`) to the folder `root`, the value of
-/// `MINARI_DATASETS_PATH`. Returns the folder of the new dataset.
+/// `MINARI_DATASETS_PATH`. Returns the folder of the new dataset. `observations` is the format of observations with lists.
 ///
 /// The whole dataset is in memory until it is written. `watch` is called with the progress.
 ///
@@ -54,6 +60,7 @@ pub fn to_minari(
     recording: &RecordingData,
     root: &Path,
     id: &str,
+    observations: MinariObservations,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf, DatasetError> {
     let to = root.join(id);
@@ -68,6 +75,7 @@ pub fn to_minari(
     }
     let schema = recording.schema();
     let action = ActionFormat::of(schema).map_err(refused)?;
+    let observation = ObservationFormat::of(schema, observations);
     let hdf5 = |error: FormatError| DatasetError::write(&to, error);
     let types = Hdf5Types::new().map_err(hdf5)?;
     let mut meter = ProgressMeter::new(recording.transitions()?, watch);
@@ -76,7 +84,7 @@ pub fn to_minari(
     for episode in recording.episodes() {
         let episode = episode?;
         let mut group = file.create_group(&format!("episode_{episodes}"));
-        write_episode(&mut group, &episode, episodes, &action, &types);
+        write_episode(&mut group, &episode, episodes, (&observation, &action), &types);
         file.add_group(group.finish());
         episodes += 1;
         steps += episode.len() as u64;
@@ -102,7 +110,7 @@ pub fn to_minari(
         "total_steps": steps,
         "data_format": "hdf5",
         // Minari stores spaces as JSON within strings.
-        "observation_space": observation_space(schema).to_string(),
+        "observation_space": observation.space().to_string(),
         "action_space": action.space(schema).to_string(),
         "dataset_id": id,
         "minari_version": MINARI,
@@ -254,7 +262,13 @@ impl ActionFormat {
     }
 }
 
-fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action: &ActionFormat, types: &Hdf5Types) {
+fn write_episode(
+    group: &mut GroupBuilder,
+    episode: &Episode,
+    index: u64,
+    (observation, action): (&ObservationFormat, &ActionFormat),
+    types: &Hdf5Types,
+) {
     let schema = episode.schema();
     let (steps, info) = (episode.len() as u64, episode.info());
     let index = i64::try_from(index).unwrap_or(i64::MAX);
@@ -272,19 +286,7 @@ fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action
         AttrValue::String(episode.reason().as_str().replace('\0', "\u{fffd}")),
     );
     let rows = || (0..=episode.len()).map(|index| episode.row(index));
-    if schema.images().is_empty() {
-        write_features(group, "observations", episode);
-    } else {
-        let mut observations = group.create_group("observations");
-        if schema.observation_width() > 0 {
-            write_features(&mut observations, FEATURES, episode);
-        }
-        for (index, image) in schema.images().iter().enumerate() {
-            let rows = rows().map(|row| row.image(index));
-            types.write(&mut observations, &image_name(image), image, rows, &image.shape);
-        }
-        group.add_group(observations.finish());
-    }
+    observation.write(group, episode, types);
     action.write(group, episode, types);
     let rewards: Vec<f64> = episode.transitions().map(Transition::reward).collect();
     group.create_dataset("rewards").with_f64_data(&rewards);
@@ -326,14 +328,6 @@ fn write_episode(group: &mut GroupBuilder, episode: &Episode, index: u64, action
         infos.create_dataset(&reward_name(term)).with_f32_data(&values);
     }
     group.add_group(infos.finish());
-}
-
-/// Writes the features of all T + 1 observations as the dataset `name`.
-fn write_features(group: &mut GroupBuilder, name: &str, episode: &Episode) {
-    let rows = (0..=episode.len()).map(|index| episode.row(index));
-    let features: Vec<f32> = rows.flat_map(|row| row.observation().iter().copied()).collect();
-    let shape = [episode.len() as u64 + 1, episode.schema().observation_width() as u64];
-    group.create_dataset(name).with_f32_data(&features).with_shape(&shape);
 }
 
 /// The index of each info column with values, and its name in `infos`. A column that has the name of another entry is prefixed

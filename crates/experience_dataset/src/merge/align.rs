@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 use experience_core::{
-    schema::{Column, DType, HEADER_BYTES, Schema, Space},
+    schema::{Column, ColumnList, DType, HEADER_BYTES, Schema, Space},
     transition::Episode,
 };
 use std::{collections::HashSet, sync::Arc};
@@ -30,6 +30,23 @@ pub(super) fn union(a: &Schema, b: &Schema) -> Result<Schema, String> {
         );
     if let Some(version) = a.version() {
         union = union.with_version(version);
+    }
+    for list in a.lists().chain(b.lists()) {
+        if union
+            .list(list.name())
+            .is_some_and(|known| known.capacity() == list.capacity())
+        {
+            continue;
+        }
+        if ColumnList::find(union.observation(), list.name(), list.capacity()).is_none()
+            || union.list(list.name()).is_some()
+        {
+            return Err(format!(
+                "its list `{}` has other places or features than another; merge them separately",
+                list.name()
+            ));
+        }
+        union = union.with_list(list.name(), list.capacity());
     }
     match (a.action_mask_width(), b.action_mask_width()) {
         (width, other) if width == other || other == 0 => Ok(union.with_action_mask(width)),

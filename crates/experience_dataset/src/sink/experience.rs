@@ -2,7 +2,7 @@
 
 use super::layout;
 use experience_arrow::columns::is_wide;
-use experience_core::schema::{Column, DType, Schema, Space};
+use experience_core::schema::{Column, ColumnList, DType, Schema, Space};
 use experience_export::disk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -52,6 +52,10 @@ impl ExperienceFile {
         if !schema.images().is_empty() {
             derived["image_spaces"] = image_spaces(schema);
         }
+        let lists: Vec<_> = schema.lists().map(|list| list_description(&list)).collect();
+        if !lists.is_empty() {
+            derived["lists"] = lists.into();
+        }
         Self {
             format: FORMAT,
             recording: schema.name().to_owned(),
@@ -96,6 +100,19 @@ impl ExperienceFile {
 #[derive(Deserialize)]
 struct FormatVersion {
     format: u32,
+}
+
+/// The location of a list in an observation: `observation[start:stop]` has the shape `[capacity, len(features)]`.
+fn list_description(list: &ColumnList) -> Value {
+    let elements = list.elements();
+    json!({
+        "name": list.name(),
+        "start": elements.start,
+        "stop": elements.end,
+        "capacity": list.capacity(),
+        "features": list.features(),
+        "overflow": list.overflow_index(),
+    })
 }
 
 /// The Gymnasium space of the column `action`: one discrete choice, or all values packed into floats.

@@ -498,7 +498,14 @@ fn minari_has_a_box_of_bytes() {
     for schema in [seeing().with_action(act.clone()), blind().with_action(act.clone())] {
         let (_root, recording, all) = dataset(schema);
         let to = tempdir().unwrap();
-        let path = experience_dataset::convert::to_minari(&recording, to.path(), "a/p-v0", &mut |_| {}).unwrap();
+        let path = experience_dataset::convert::to_minari(
+            &recording,
+            to.path(),
+            "a/p-v0",
+            experience_dataset::convert::MinariObservations::Lists,
+            &mut |_| {},
+        )
+        .unwrap();
         let metadata: Value = serde_json::from_slice(&fs::read(path.join("data/metadata.json")).unwrap()).unwrap();
         let space: Value = serde_json::from_str(metadata["observation_space"].as_str().unwrap()).unwrap();
         let eye = &space["subspaces"]["observation.eye"];

@@ -12,6 +12,7 @@ mod folder;
 mod foreign;
 mod images;
 mod limits;
+mod lists;
 mod liveness;
 mod merge;
 mod reading;

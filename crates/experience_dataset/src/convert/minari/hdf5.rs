@@ -27,6 +27,7 @@ pub(super) fn link_name(name: &str) -> String {
 pub(super) struct Hdf5Types {
     /// An enumeration of one byte, as `h5py` writes bools.
     pub(super) bool: Datatype,
+    pub(super) int8: Datatype,
 }
 
 impl Hdf5Types {
@@ -35,7 +36,10 @@ impl Hdf5Types {
             .value("FALSE", 0)
             .value("TRUE", 1)
             .build()?;
-        Ok(Self { bool })
+        Ok(Self {
+            bool,
+            int8: make_i8_type(),
+        })
     }
 
     fn of(&self, dtype: DType) -> Datatype {

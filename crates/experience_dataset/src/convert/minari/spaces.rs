@@ -1,35 +1,24 @@
 //! Gymnasium spaces as Minari stores them in `metadata.json`.
 
-use super::hdf5::link_name;
 use crate::sink::experience::dtype_name;
-use experience_core::schema::{Column, DType, Schema, Space};
+use experience_core::schema::{Column, DType, Space};
 use serde_json::{Value, json};
 
-/// The features in an observation with images.
-pub(super) const FEATURES: &str = "observation";
-
-/// The name of an image in an observation: that of its column, which no other part has.
-pub(super) fn image_name(image: &Column) -> String {
-    format!("{FEATURES}.{}", link_name(&image.name))
-}
-
-/// One flat `Box`, or with images a `Dict` of it and of a `Box` for each image.
-pub(super) fn observation_space(schema: &Schema) -> Value {
-    let features = packed_space(schema.observation(), schema.observation_width());
-    if schema.images().is_empty() {
-        return features;
-    }
-    let mut spaces = serde_json::Map::new();
-    if schema.observation_width() > 0 {
-        spaces.insert(FEATURES.to_owned(), features);
-    }
-    spaces.extend(
-        schema
-            .images()
-            .iter()
-            .map(|image| (image_name(image), column_space(image))),
-    );
-    json!({ "type": "Dict", "subspaces": spaces })
+/// The columns of `capacity` entities, those of one after the other, as a `Box` of the shape `[capacity, features]`.
+pub(super) fn list_space(columns: &[Column], capacity: usize) -> Value {
+    let each = columns
+        .iter()
+        .flat_map(|column| core::iter::repeat_n(bounds(column), column.width()));
+    let (low, high): (Vec<_>, Vec<_>) = each.unzip();
+    let features = low.len() / capacity;
+    let nested = |values: &[Value]| values.chunks(features).map(<[Value]>::to_vec).collect::<Vec<_>>();
+    json!({
+        "type": "Box",
+        "dtype": "float32",
+        "shape": [capacity, features],
+        "low": nested(&low),
+        "high": nested(&high),
+    })
 }
 
 /// All columns as one flat `Box`.

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::episodes::{choice, tensor};
-use experience_dataset::convert::to_minari;
+use experience_dataset::convert::{MinariObservations, to_minari};
 use hdf5_pure::File as Hdf5;
 
 fn converted(all: &[Episode]) -> (TempDir, Value, Hdf5) {
     let (_root, recording) = dataset(all);
     let to = tempdir().unwrap();
-    let path = to_minari(&recording, to.path(), "a/p-v0", &mut |_| {}).unwrap();
+    let path = to_minari(&recording, to.path(), "a/p-v0", MinariObservations::Lists, &mut |_| {}).unwrap();
     let metadata = serde_json::from_slice(&fs::read(path.join("data/metadata.json")).unwrap()).unwrap();
     let file = Hdf5::from_bytes(fs::read(path.join("data/main_data.hdf5")).unwrap()).unwrap();
     (to, metadata, file)
@@ -164,16 +164,19 @@ fn recordings_that_minari_cannot_represent_are_refused() {
         "x\0-v0",
         &format!("{}\u{1f980}-v0", "x".repeat(10_000)),
     ] {
-        assert!(to_minari(&recording, to.path(), id, &mut |_| {}).is_err(), "{id}");
+        assert!(
+            to_minari(&recording, to.path(), id, MinariObservations::Lists, &mut |_| {}).is_err(),
+            "{id}"
+        );
     }
     assert_eq!(listing(to.path()), [""; 0]);
-    to_minari(&recording, to.path(), "x-v0", &mut |_| {}).unwrap();
-    let again = to_minari(&recording, to.path(), "x-v0", &mut |_| {}).unwrap_err();
+    to_minari(&recording, to.path(), "x-v0", MinariObservations::Lists, &mut |_| {}).unwrap();
+    let again = to_minari(&recording, to.path(), "x-v0", MinariObservations::Lists, &mut |_| {}).unwrap_err();
     assert!(again.to_string().contains("is not empty"));
     let idle = Schema::new("p").with_observation([Column::feature("x")]).into_shared();
     let (_root, recording) = dataset(&episodes(&idle, RUN, 2));
     assert!(
-        to_minari(&recording, to.path(), "y-v0", &mut |_| {})
+        to_minari(&recording, to.path(), "y-v0", MinariObservations::Lists, &mut |_| {})
             .unwrap_err()
             .to_string()
             .contains("no action")

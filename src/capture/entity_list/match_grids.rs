@@ -1,4 +1,4 @@
-//! One spatial grid per match, so that players find neighbours of their own match only.
+//! One spatial grid per match, so that players find entities of their own match only.
 
 use crate::capture::spatial_grid::{Neighbors, SpatialGrid};
 use bevy_math::Vec3;
@@ -73,16 +73,29 @@ impl MatchGrids {
     #[inline]
     pub(super) fn nearest(&self, own_match: Option<i64>, center: Vec3, neighbors: &mut Neighbors) {
         neighbors.clear();
+        self.for_each_grid(own_match, |grid| grid.nearest(center, neighbors));
+    }
+
+    /// Calls `each` with the id and the squared distance of every candidate within the maximum distance of a player in the
+    /// match `own_match`.
+    #[inline]
+    pub(super) fn for_each_within(&self, own_match: Option<i64>, center: Vec3, mut each: impl FnMut(u32, f32)) {
+        self.for_each_grid(own_match, |grid| {
+            grid.for_each_within(center, self.max_distance, &mut each)
+        });
+    }
+
+    #[inline]
+    fn for_each_grid(&self, own_match: Option<i64>, mut each: impl FnMut(&SpatialGrid)) {
         let Some(own_match) = own_match else {
-            let used = &self.grids[..self.used];
-            used.iter().for_each(|grid| grid.nearest(center, neighbors));
+            self.grids[..self.used].iter().for_each(each);
             return;
         };
         for grid in [self.by_match.get(&own_match).copied(), self.unmatched]
             .into_iter()
             .flatten()
         {
-            self.grids[grid].nearest(center, neighbors);
+            each(&self.grids[grid]);
         }
     }
 }
