@@ -9,7 +9,7 @@
 //! large as all buffers together. `plugin` is one run of [`ExperienceCapture`], which encodes the components of each player
 //! into a row of its buffer. Both wrap around once before they are measured. Throughput is in players.
 
-use bevy_ecs::prelude::*;
+use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
 use bevy_experience::{plugin::ExperienceCapture, prelude::*, test_app::TestApp};
 use bevy_math::{Vec2, Vec3};
 use bevy_reflect::Reflect;
@@ -70,9 +70,20 @@ fn floor(b: &mut Bencher<'_>, players: usize, values: usize) {
 }
 
 /// An app with `players` players, which have the components that `spawn` returns for their index.
+/// Names captures that the benchmark runs itself.
+#[derive(ScheduleLabel, Clone, Debug, PartialEq, Eq, Hash)]
+struct Measured;
+
+/// Captures until buffers have wrapped around.
+fn captures(test: &mut TestApp) {
+    for _ in 0..520 {
+        test.world_mut().run_schedule(ExperienceCapture);
+    }
+}
+
 fn app<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl Fn(f32) -> B) -> TestApp {
     let mut test = TestApp::new();
-    test.add_recording(recording);
+    test.add_recording(recording.capture_after(Measured));
     for player in 0..players {
         test.world_mut().spawn((Player, spawn(player as f32)));
     }
@@ -80,7 +91,7 @@ fn app<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl Fn(f
 }
 
 fn plugin(b: &mut Bencher<'_>, mut test: TestApp) {
-    test.ticks(520);
+    captures(&mut test);
     b.iter(|| test.world_mut().run_schedule(ExperienceCapture));
 }
 
@@ -242,7 +253,7 @@ fn board(c: &mut Criterion) {
         let mut test = app(recording, players, |player| {
             (Board([[[player; 20]; 20]; 9]), Allowed([[true; 40]; 40]), Move(7))
         });
-        test.ticks(520);
+        captures(&mut test);
         let mut rewards = test.world_mut().query::<&mut Reward>();
         b.iter(|| {
             let world = test.world_mut();
@@ -266,14 +277,14 @@ fn nearest(c: &mut Criterion) {
             let list = EntityList::new("others", 32).kind::<Player>("player");
             Recording::new("player").observe_entities(list.within(20.0).xy().order(order))
         };
-        moving(&mut group, BenchmarkId::new("plugin", players), players, 36, nearest());
+        moving(&mut group, BenchmarkId::new("plugin", players), players, 36, nearest);
         for (name, order) in [("list", EntityOrder::Distance), ("list_by_id", EntityOrder::Id)] {
             moving(
                 &mut group,
                 BenchmarkId::new(name, players),
                 players,
                 32 * 12 + 4,
-                list(order),
+                || list(order),
             );
         }
     }
@@ -286,12 +297,12 @@ fn moving(
     id: BenchmarkId,
     players: usize,
     bytes: usize,
-    recording: Recording<Player>,
+    recording: impl Fn() -> Recording<Player>,
 ) {
     let mut rng = StdRng::seed_from_u64(9);
     let side = (players as f32 * 50.0).sqrt();
     group.bench_function(id, |b| {
-        let recording = recording
+        let recording = recording()
             .scaling(PlayerScaling {
                 parallel_above: Some(usize::MAX),
                 ..Default::default()
@@ -303,7 +314,7 @@ fn moving(
         for mut place in places.iter_mut(test.world_mut()) {
             place.translation = Vec3::new(along(), along(), 0.0);
         }
-        test.ticks(520);
+        captures(&mut test);
         b.iter(|| {
             let world = test.world_mut();
             for (player, mut place) in places.iter_mut(world).enumerate() {

@@ -7,7 +7,7 @@
     reason = "prints the names of the scenarios for `benches/instructions`"
 )]
 
-use bevy_ecs::prelude::*;
+use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
 use bevy_experience::{
     buffer::{
         BufferKind, BufferPool, BufferSettings, Sampler, TransitionBuffer, Writer, create,
@@ -50,6 +50,12 @@ struct Motion([f32; 4]);
 struct Aim([f32; 4]);
 
 #[derive(Component, Reflect)]
+struct Ball;
+
+#[derive(Resource, Reflect)]
+struct Weather([f32; 4]);
+
+#[derive(Component, Reflect)]
 struct Intent {
     turn: f32,
     shoots: bool,
@@ -66,9 +72,19 @@ struct Board([[[f32; 20]; 20]; 9]);
 #[derive(Component, Reflect)]
 struct Allowed([[bool; 40]; 40]);
 
+/// Names captures that the benchmark runs itself.
+#[derive(ScheduleLabel, Clone, Debug, PartialEq, Eq, Hash)]
+struct Measured;
+
 /// [`OPERATIONS`] captures of one player, as captures of `players` players. Each player gets a reward before each capture.
 fn captures<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl Fn() -> B) {
+    run(app(recording, players, spawn), players);
+}
+
+/// An app with `players` players, which have the components that `spawn` returns.
+fn app<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl Fn() -> B) -> TestApp {
     let mut test = TestApp::new();
+    let recording = recording.capture_after(Measured);
     test.add_recording(recording.buffers(BufferSettings {
         capacity: 16,
         ..Default::default()
@@ -76,7 +92,14 @@ fn captures<B: Bundle>(recording: Recording<Player>, players: usize, spawn: impl
     for _ in 0..players {
         test.world_mut().spawn((Player, spawn()));
     }
-    test.ticks(20);
+    test
+}
+
+/// [`OPERATIONS`] captures of one player, in an app with `players` players.
+fn run(mut test: TestApp, players: usize) {
+    for _ in 0..20 {
+        test.world_mut().run_schedule(ExperienceCapture);
+    }
     let mut rewards = test.world_mut().query::<&mut Reward>();
     for _ in 0..OPERATIONS / players {
         for mut reward in rewards.iter_mut(test.world_mut()) {
@@ -146,6 +169,35 @@ fn nearest() {
         let place = Transform::from_xyz(along(0.754_877_7), along(0.569_840_3), 0.0);
         (place, Match(u8::from(player % 16 == 0)))
     });
+}
+
+/// Four floats of a component, a resource, a unique entity, a weapon of each player, a component that every other player has,
+/// and a system.
+fn sources() {
+    let recording = Recording::new("player")
+        .observe::<Place>()
+        .observe_resource::<Weather>()
+        .observe_single::<Ball, Motion>()
+        .observe_related::<Children, Aim>()
+        .observe_optional::<Motion>()
+        .observe_count::<Aim>()
+        .observe_system(["x"], |players: PlayerValues, places: Query<&Place>| {
+            for (player, values) in players {
+                values[0] = places.get(player).map_or(0.0, |place| place.0[0]);
+            }
+        });
+    let mut test = app(recording, 1024, || Place([1.0; 4]));
+    test.insert_resource(Weather([1.0; 4]));
+    let world = test.world_mut();
+    world.spawn((Ball, Motion([1.0; 4])));
+    let mut players = world.query_filtered::<Entity, With<Player>>();
+    for (index, player) in players.iter(world).collect::<Vec<_>>().into_iter().enumerate() {
+        world.spawn((Aim([2.0; 4]), ChildOf(player)));
+        if index % 2 == 0 {
+            world.entity_mut(player).insert(Motion([3.0; 4]));
+        }
+    }
+    run(test, 1024);
 }
 
 /// A row of 256 bytes.
@@ -232,7 +284,7 @@ fn sample() {
     measured(&mut || assert_eq!(sampler.sample(OPERATIONS, &mut rng).len(), OPERATIONS));
 }
 
-const SCENARIOS: [(&str, fn()); 12] = [
+const SCENARIOS: [(&str, fn()); 13] = [
     ("capture_own", || capture(Recording::new("player"))),
     ("capture_shared", || {
         capture(Recording::new("player").scaling(PlayerScaling {
@@ -244,6 +296,7 @@ const SCENARIOS: [(&str, fn()); 12] = [
     ("capture_still", still),
     ("capture_board", board),
     ("capture_nearest", nearest),
+    ("capture_sources", sources),
     ("ring_push", || push(BufferKind::Ring)),
     ("queue_push", || push(BufferKind::Queue)),
     ("mutex_push", || push(BufferKind::Mutex)),

@@ -49,7 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .reward_terms(["distance"])
                 .sink(DatasetSink::new(FOLDER)),
         )
-        .add_systems(FixedUpdate, (walk, look).chain())
+        // The last observation is read when the end is triggered, so the walkers look before.
+        .add_systems(FixedUpdate, (walk, look, reach).chain())
         .add_observer(
             |ended: On<EpisodeEnded>, mut walkers: Query<(&mut Position, &mut Lidar, &mut Picture)>| {
                 if let Ok((mut position, mut lidar, mut picture)) = walkers.get_mut(ended.entity) {
@@ -86,10 +87,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn walk(mut walkers: Query<(Entity, &mut Position, &Stride, &mut Reward)>, mut commands: Commands) {
-    for (walker, mut position, stride, mut reward) in &mut walkers {
+fn walk(mut walkers: Query<(&mut Position, &Stride, &mut Reward)>) {
+    for (mut position, stride, mut reward) in &mut walkers {
         position.0 += stride.0;
         reward.add("distance", f64::from(stride.0));
+    }
+}
+
+fn reach(walkers: Query<(Entity, &Position), With<Walker>>, mut commands: Commands) {
+    for (walker, position) in &walkers {
         if position.0 >= STEPS {
             commands.trigger(EndEpisode::terminated(walker, "goal"));
         }

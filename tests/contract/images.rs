@@ -213,6 +213,13 @@ fn bad_images_are_refused_at_set_up() {
     };
     let error = setup_error(Recording::new("player").observe_image_with("drawn", huge, draw));
     assert!(error.contains("at most 32 MiB"), "{error}");
+    let endless = ImageShape {
+        height: usize::MAX,
+        width: usize::MAX,
+        channels: 3,
+    };
+    let error = setup_error(Recording::new("player").observe_image_with("drawn", endless, draw));
+    assert!(error.contains("at most 32 MiB"), "{error}");
     let error = setup_error(recording().observe_image_with("drawn", SHAPE, draw));
     assert!(
         error.contains("two columns `drawn`") && error.contains("observe_image_with"),

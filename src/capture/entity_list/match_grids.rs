@@ -81,7 +81,7 @@ impl MatchGrids {
     #[inline]
     pub(super) fn for_each_within(&self, own_match: Option<i64>, center: Vec3, mut each: impl FnMut(u32, f32)) {
         self.for_each_grid(own_match, |grid| {
-            grid.for_each_within(center, self.max_distance, &mut each)
+            grid.for_each_within(center, self.max_distance, &mut each);
         });
     }
 

@@ -110,11 +110,12 @@ pub(in crate::recording) fn plan_function<T: Component>(
     encode: impl Fn(Option<&T>, &mut [u8]) + Send + Sync + 'static,
 ) -> ValuePlan {
     Box::new(move |_| {
-        let bytes: usize = columns.iter().map(|column| column.width() * column.dtype.size()).sum();
         Ok(PlannedValue {
-            columns,
+            columns: columns.clone(),
             mask_width: 0,
+            // Not earlier: the shapes of images are checked between.
             build: Box::new(move |world, offsets| {
+                let bytes: usize = columns.iter().map(|column| column.width() * column.dtype.size()).sum();
                 let start = offsets.first().copied().unwrap_or(0);
                 Source::custom::<T>(world, part, start..start + bytes, encode)
             }),
