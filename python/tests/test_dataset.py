@@ -50,6 +50,33 @@ def test_numbers_are_hashed_as_they_are_written(tmp_path: Path, number: float) -
     assert read_schema(tmp_path).observation[0].space.high == number
 
 
+def listed(folder: Path, **changes: object) -> bx.Schema:
+    """A schema of ``x`` and a list of two units, as the writer describes it."""
+    names = ("x", "units[0].present", "units[0].dx", "units[1].present", "units[1].dx", "units.overflow")
+    definition = schema(observation=[column(name) for name in names])
+    units = {"name": "units", "start": 1, "stop": 5, "capacity": 2, "features": ["present", "dx"], "overflow": 5}
+    document = {"format": 1, "schema_hash": schema_hash(definition), "schema": definition, "lists": [units | changes]}
+    (folder / "experience.json").write_text(json.dumps(document, separators=(",", ":")))
+    return read_schema(folder)
+
+
+def test_lists_of_entities_are_views_with_a_mask(tmp_path: Path) -> None:
+    found = listed(tmp_path)
+    observation = np.array([[9, 1, 0.5, 0, 0, 0], [8, 1, 2.0, 1, 3.0, 7]], np.float32)
+    batch = bx.Batch(found, {"observation": observation})
+    assert batch.entities["units"].tolist() == [[[1, 0.5], [0, 0]], [[1, 2.0], [1, 3.0]]]
+    assert batch.entity_masks["units"].tolist() == [[True, False], [True, True]]
+    assert np.shares_memory(batch.entities["units"], observation)
+    windows = bx.Batch(found, {"observation": observation[None]})
+    assert windows.entities["units"].shape == (1, 2, 2, 2) and windows.entity_masks["units"].shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize("changes", [{"stop": 6}, {"start": 4, "stop": 8}, {"overflow": 6}, {"features": []}])
+def test_a_list_that_is_not_in_the_observation_is_damage(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(bx.DamagedError, match="the list `units`"):
+        listed(tmp_path, **changes)
+
+
 def test_names_of_elements() -> None:
     parse = bx.Column.parse
     assert list(parse(column("board", shape=(2, 2))).element_names())[1:3] == ["board[0][1]", "board[1][0]"]

@@ -27,7 +27,7 @@ from .errors import (
 from .normalization import Normalization
 from .recording import Recording
 from .returns import NStep, discounted, returns_to_go
-from .schema import Column, Schema, Space
+from .schema import Column, EntityList, Schema, Space
 from .transitions import Transitions
 from .windows import Windows
 
@@ -38,6 +38,7 @@ __all__ = [
     "Counts",
     "DamagedError",
     "Dataset",
+    "EntityList",
     "Episode",
     "Episodes",
     "ExperienceError",

@@ -45,7 +45,7 @@ def read_schema(folder: Path) -> Schema:
         found = f"{siphash24(_compact(raw['schema']).encode()):016x}"
         if stated != found:
             raise DamagedError(path, "its schema does not have the hash that it lists")
-        schema = Schema.parse(document["schema"], stated)
+        schema = Schema.parse(document["schema"], stated, document.get("lists", ()))
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(path, f"{type(error).__name__}: {error}") from None
     values = schema.observation_width + schema.action_width + schema.action_mask
@@ -54,6 +54,10 @@ def read_schema(folder: Path) -> Schema:
         raise DamagedError(path, f"the columns hold {values} values a row")
     if any(column.dtype != "float32" for column in schema.observation):
         raise DamagedError(path, "an observation column is not `f32`")
+    width = schema.observation_width
+    for found in schema.lists:
+        if not (0 <= found.start <= found.stop <= width and 0 <= found.overflow < width):
+            raise DamagedError(path, f"the list `{found.name}` is not in an observation of {width} values")
     return schema
 
 

@@ -73,6 +73,16 @@ class Batch(Mapping[str, NDArray[Any]]):
         return {image.name: self[f"next_observation.{image.name}"] for image in self.schema.images}
 
     @property
+    def entities(self) -> dict[str, NDArray[np.float32]]:
+        """The lists of observed entities by name, ``float32 [B, capacity, features]``."""
+        return {found.name: found.entities(self.observation) for found in self.schema.lists}
+
+    @property
+    def entity_masks(self) -> dict[str, NDArray[np.bool_]]:
+        """Which places of the lists have an entity, by name, ``bool [B, capacity]``."""
+        return {found.name: found.mask(self.observation) for found in self.schema.lists}
+
+    @property
     def actions(self) -> dict[str, NDArray[Any]]:
         """The heads of the actions by name, each of its own type, ``[B, *shape]``."""
         return split_action(self.schema, self._columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -137,6 +137,65 @@ class Column:
 
 
 @dataclass(frozen=True)
+class EntityList:
+    """A list of entities in the flat observation, padded to a fixed number of places.
+
+    Attributes
+    ----------
+    name : str
+        The prefix of its columns.
+    start, stop : int
+        The part of the observation that it takes.
+    capacity : int
+        The number of places.
+    features : tuple of str
+        The names of the features of an entity. The first, ``present``, is the mask.
+    overflow : int
+        The feature of the observation that counts the entities which did not fit.
+    """
+
+    name: str
+    start: int
+    stop: int
+    capacity: int
+    features: tuple[str, ...]
+    overflow: int
+
+    @classmethod
+    def parse(cls, description: dict[str, Any]) -> EntityList:
+        """Parse an element of ``lists`` of ``experience.json``.
+
+        Raises
+        ------
+        ValueError
+            If the places do not fill the part of the observation.
+        """
+        found = cls(
+            name=str(description["name"]),
+            start=int(description["start"]),
+            stop=int(description["stop"]),
+            capacity=int(description["capacity"]),
+            features=tuple(description["features"]),
+            overflow=int(description["overflow"]),
+        )
+        if not found.features or found.stop - found.start != found.capacity * len(found.features):
+            raise ValueError(f"the list `{found.name}` does not fill its part of the observation")
+        return found
+
+    def entities(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The entities of observations ``[..., F]``: ``float32 [..., capacity, features]``, a view.
+
+        Places without an entity hold zeros, and follow those with one.
+        """
+        part = observation[..., self.start : self.stop]
+        return part.reshape(*observation.shape[:-1], self.capacity, len(self.features))
+
+    def mask(self, observation: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which places of observations ``[..., F]`` have an entity: ``bool [..., capacity]``."""
+        return np.asarray(self.entities(observation)[..., 0] > 0)
+
+
+@dataclass(frozen=True)
 class Schema:
     """The columns of one recording.
 
@@ -160,6 +219,8 @@ class Schema:
         Values in addition to the action, such as ``behavior_logp``.
     reward_terms : tuple of str
         The names of the summands of the reward.
+    lists : tuple of EntityList
+        Lists of entities in the observation.
     """
 
     name: str
@@ -172,10 +233,11 @@ class Schema:
     info: tuple[Column, ...]
     reward_terms: tuple[str, ...]
     definition: dict[str, Any] = field(repr=False, compare=False)
+    lists: tuple[EntityList, ...] = ()
 
     @classmethod
-    def parse(cls, definition: dict[str, Any], schema_hash: str) -> Schema:
-        """Parse the ``schema`` of ``experience.json``."""
+    def parse(cls, definition: dict[str, Any], schema_hash: str, lists: Iterable[dict[str, Any]] = ()) -> Schema:
+        """Parse the ``schema`` and the ``lists`` of ``experience.json``."""
 
         def columns(key: str) -> tuple[Column, ...]:
             return tuple(Column.parse(column) for column in definition.get(key, ()))
@@ -191,6 +253,7 @@ class Schema:
             info=columns("info"),
             reward_terms=tuple(definition.get("reward_terms", ())),
             definition=definition,
+            lists=tuple(map(EntityList.parse, lists)),
         )
 
     @cached_property
