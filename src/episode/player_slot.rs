@@ -206,7 +206,7 @@ impl PlayerSlot {
         if self.has_pending_end && self.hold_end(context, row.as_deref_mut()) {
             return;
         }
-        self.settle(context, row.as_deref_mut());
+        self.publish_pending_end(context, row.as_deref_mut());
         let delays_begin = core::mem::take(&mut self.cold.delays_begin);
         let begins = self.cold.in_game_episode && !self.cold.is_excluded && !decides_on_demand && !delays_begin;
         if let (true, Some(row)) = (begins, row) {

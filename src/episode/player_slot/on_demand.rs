@@ -59,7 +59,7 @@ impl PlayerSlot {
             return false;
         }
         if !continues {
-            self.settle(context, None);
+            self.publish_pending_end(context, None);
         }
         let Some(row) = row else { return true };
         if continues {
@@ -78,7 +78,7 @@ impl PlayerSlot {
     }
 
     /// Publishes a pending end, and brings the player into its next episode of the game if that begins now.
-    pub(in crate::episode) fn settle(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
+    pub(in crate::episode) fn publish_pending_end(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
         if let Some(end) = self.take_pending_end() {
             self.publish_end(context, &end, row);
             let begins = context.rules.start == EpisodeStart::AtOnce || self.cold.begin_requested;

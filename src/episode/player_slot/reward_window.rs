@@ -23,7 +23,7 @@ impl PlayerSlot {
     /// Publishes the end of a player that left and that is held back.
     pub(in crate::episode) fn release_end(&mut self, context: &RecordingContext) {
         if self.has_departed() {
-            self.settle(context, None);
+            self.publish_pending_end(context, None);
         }
     }
 

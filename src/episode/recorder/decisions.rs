@@ -115,7 +115,7 @@ impl Recorder {
             if !is_replaced {
                 return;
             }
-            self.players.slots_mut()[position].settle(&self.context, None);
+            self.players.slots_mut()[position].publish_pending_end(&self.context, None);
             self.remove_slot(position);
         }
         let shares_pool = self.outputs.shares_pool(self.players.len() + 1);

@@ -65,7 +65,7 @@ impl Recorder {
         // Found by its agent id: another entity can have the index of the one that left.
         let departed = slots.position(|slot| slot.agent_id == agent_id && slot.has_departed());
         if let Some(position) = departed {
-            self.players.slots_mut()[position].settle(&self.context, None);
+            self.players.slots_mut()[position].publish_pending_end(&self.context, None);
             self.remove_slot(position);
         }
     }

@@ -1,0 +1,125 @@
+//! [`Headless`]: Bevy's default plugins without a window and a GPU, a manual clock, and a scripted keyboard.
+
+use crate::{Log, verdict};
+use bevy::{
+    app::PluginGroupBuilder,
+    ecs::message::MessageWriter,
+    input::{ButtonState, keyboard::Key, keyboard::KeyboardInput},
+    prelude::*,
+    render::{
+        RenderPlugin,
+        settings::{RenderCreation, WgpuSettings},
+        sync_world::SyncWorldPlugin,
+    },
+    time::TimeUpdateStrategy,
+    window::ExitCondition,
+};
+use bevy_experience::prelude::{MemorySink, SpeculativeTicks};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use std::{sync::OnceLock, time::Duration};
+
+/// Frames that a game runs for.
+const FRAMES: usize = 3_000;
+
+/// The sink of the recording of this process.
+pub fn rows() -> MemorySink {
+    static ROWS: OnceLock<MemorySink> = OnceLock::new();
+    ROWS.get_or_init(MemorySink::default).clone()
+}
+
+/// In place of `DefaultPlugins`. The keys are those that the game reads, and each is held for random times.
+pub struct Headless(pub &'static [KeyCode]);
+
+impl PluginGroup for Headless {
+    fn build(self) -> PluginGroupBuilder {
+        let window = WindowPlugin {
+            primary_window: None,
+            exit_condition: ExitCondition::DontExit,
+            ..default()
+        };
+        let no_gpu = RenderPlugin {
+            render_creation: RenderCreation::Automatic(Box::new(WgpuSettings {
+                backends: None,
+                ..default()
+            })),
+            ..default()
+        };
+        DefaultPlugins.build().set(window).set(no_gpu).add(Script(self.0))
+    }
+}
+
+struct Script(&'static [KeyCode]);
+
+/// The keyboard of a player with a seed.
+#[derive(Resource)]
+struct Keyboard {
+    keys: &'static [KeyCode],
+    held: Vec<bool>,
+    random: StdRng,
+    window: Entity,
+}
+
+impl Plugin for Script {
+    fn build(&self, app: &mut App) {
+        // Stands for the window of key events.
+        let window = app.world_mut().spawn_empty().id();
+        // The render plugin adds it only with a GPU, and hooks of components need it.
+        app.add_plugins(SyncWorldPlugin)
+            .insert_resource(TimeUpdateStrategy::ManualDuration(frame()))
+            .insert_resource(Keyboard {
+                keys: self.0,
+                held: vec![false; self.0.len()],
+                random: StdRng::seed_from_u64(7),
+                window,
+            })
+            .init_resource::<Log>()
+            .add_systems(First, press_keys)
+            .set_runner(run);
+    }
+}
+
+/// The duration of a frame, from the variable `GAMES_HZ` of the environment.
+fn frame() -> Duration {
+    let hz = std::env::var("GAMES_HZ").map_or(60.0, |hz| hz.parse().expect("`GAMES_HZ` is frames per second"));
+    Duration::from_secs_f64(1.0 / hz)
+}
+
+fn press_keys(mut keyboard: ResMut<Keyboard>, mut events: MessageWriter<KeyboardInput>) {
+    let keyboard = &mut *keyboard;
+    for (&key_code, held) in keyboard.keys.iter().zip(&mut keyboard.held) {
+        if keyboard.random.random_ratio(1, 12) {
+            *held = !*held;
+            events.write(KeyboardInput {
+                key_code,
+                logical_key: Key::Unidentified(bevy::input::keyboard::NativeKey::Unidentified),
+                state: if *held {
+                    ButtonState::Pressed
+                } else {
+                    ButtonState::Released
+                },
+                text: None,
+                repeat: false,
+                window: keyboard.window,
+            });
+        }
+    }
+}
+
+fn run(mut app: App) -> AppExit {
+    app.finish();
+    app.cleanup();
+    for _ in 0..FRAMES {
+        app.update();
+        if app.should_exit().is_some() {
+            break;
+        }
+    }
+    let has_rollback = app.world().contains_resource::<SpeculativeTicks>();
+    let log = app
+        .world_mut()
+        .remove_resource::<Log>()
+        .expect("the plugin inserted it");
+    // Closes the recording.
+    drop(app);
+    verdict::compare(&log, &rows(), has_rollback)
+}

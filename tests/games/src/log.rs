@@ -1,0 +1,61 @@
+//! [`Log`]: what a game says it did, written by the game's own systems.
+
+use bevy::prelude::*;
+use std::collections::BTreeMap;
+
+/// One action of a player, as the game consumed it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Step {
+    pub(crate) state: Vec<f32>,
+    pub(crate) action: Vec<f32>,
+    pub(crate) reward: f64,
+    pub(crate) next_state: Vec<f32>,
+    /// `Some(true)` if the step terminated the episode.
+    pub(crate) end: Option<bool>,
+}
+
+/// The steps of all players, in order.
+#[derive(Resource, Default)]
+pub struct Log {
+    players: BTreeMap<i64, Player>,
+}
+
+#[derive(Default)]
+struct Player {
+    state: Option<Vec<f32>>,
+    steps: Vec<Step>,
+}
+
+impl Log {
+    /// A player has acted, which led to `next_state`. The first call of an episode only states where it begins.
+    pub fn step(&mut self, player: i64, action: &[f32], reward: f64, next_state: &[f32]) {
+        let player = self.players.entry(player).or_default();
+        if let Some(state) = player.state.replace(next_state.to_vec()) {
+            player.steps.push(Step {
+                state,
+                action: action.to_vec(),
+                reward,
+                next_state: next_state.to_vec(),
+                end: None,
+            });
+        }
+    }
+
+    /// The last step of a player was the last of its episode.
+    pub fn end(&mut self, player: i64, terminated: bool) {
+        let player = self.players.entry(player).or_default();
+        player.state = None;
+        if let Some(step) = player.steps.last_mut() {
+            step.end = Some(terminated);
+        }
+    }
+
+    /// A player that stays has been reset to a state, in which its next episode begins.
+    pub fn restart(&mut self, player: i64, state: &[f32]) {
+        self.players.entry(player).or_default().state = Some(state.to_vec());
+    }
+
+    pub(crate) fn players(&self) -> impl Iterator<Item = (i64, &[Step])> {
+        self.players.iter().map(|(&player, log)| (player, log.steps.as_slice()))
+    }
+}
