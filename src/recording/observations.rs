@@ -61,7 +61,7 @@ impl<P: Component> Recording<P> {
     }
 
     /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its
-    /// [`ColumnBounds`]. An infinite bound means unbounded. Values are not clamped.
+    /// [`ColumnBounds`](super::ColumnBounds). An infinite bound means unbounded. Values are not clamped.
     ///
     /// A column that does not exist, `low > high` and NaN are rejected at set-up.
     pub fn bounds(self, name: impl Into<String>, low: f64, high: f64) -> Self {
