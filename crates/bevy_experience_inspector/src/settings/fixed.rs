@@ -3,7 +3,7 @@
 
 use super::super::{format, snapshot::RecordingSnapshot};
 use bevy_ecs::world::World;
-use bevy_egui::egui::{Grid, Ui};
+use bevy_egui::egui::{Grid, Label, RichText, Ui};
 use bevy_experience::plugin::Experience;
 
 /// Why a setting is fixed.
@@ -56,11 +56,15 @@ pub(super) fn draw_fixed_settings(world: &World, ui: &mut Ui, snapshot: &Recordi
     rows.extend(timing_rows(experience, snapshot));
     rows.push(("Retries of a failed sink", retry, EXPORT_THREADS));
     draw_grid(ui, "fixed settings", &rows);
+    if let Some(timing) = experience.timing(&*snapshot.name) {
+        let reason = format!("Captured and read there because {}.", timing.reason);
+        ui.add(Label::new(RichText::new(reason).weak()).wrap());
+    }
     ui.add_space(10.0);
     draw_current_state(experience, ui, snapshot);
 }
 
-/// When the recording is captured and its actions are read, and why.
+/// When the recording is captured and its actions are read.
 fn timing_rows(experience: &Experience, snapshot: &RecordingSnapshot) -> Vec<(&'static str, String, &'static str)> {
     let Some(timing) = experience.timing(&*snapshot.name) else {
         return vec![("Captured", "when there is a player".to_owned(), "")];
@@ -76,7 +80,6 @@ fn timing_rows(experience: &Experience, snapshot: &RecordingSnapshot) -> Vec<(&'
             note(timing.is_capture_given),
         ),
         ("Actions read", read, note(timing.is_read_given)),
-        ("Because", timing.reason.clone(), ""),
     ]
 }
 
