@@ -131,7 +131,7 @@ def test_a_change_of_the_controller_cuts_an_episode(record, where: str) -> None:
     recording = record(episodes, CONTROLLER, extra=extra if where == "column" else None)
     bot, person = recording.where(controller="bot"), recording.where(controller=["person", "policy"])
     assert bot["step"].tolist() == [2, 3, 4, 0, 1] and person["step"].tolist() == [0, 1, 5, 0, 1]
-    assert len(recording.where(controller="nobody")) == 0
+    assert len(recording.where(controller="absent")) == 0
     # A part that stops before the end of its episode bootstraps from the next observation.
     assert bot[:].truncated.tolist() == bot["truncated"].tolist() == [False, False, True, False, False]
     assert bot[:].terminated.tolist() == [False, False, False, False, True]

@@ -33,7 +33,7 @@ fn request_decision(request: On<RequestDecision>, mut world: DeferredWorld) {
         for slot in &mut *slots {
             slot.recorder.credit_now(players, entity);
         }
-        rewards::clear_deferred(entity, players);
+        rewards::clear_player(entity, players.reborrow());
     }
     let requested = slots.iter_mut().filter(|slot| slot.recorder.decides_on_demand());
     let results = requested.map(|slot| {

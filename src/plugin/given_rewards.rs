@@ -46,7 +46,7 @@ impl TeamPlan {
 
     /// Whether `teams` are of the same component.
     pub(super) fn is_of(&self, teams: &dyn DepartedTeams) -> bool {
-        self.teams.as_any().type_id() == teams.as_any().type_id()
+        (*self.teams).type_id() == teams.type_id()
     }
 }
 
@@ -54,8 +54,6 @@ impl TeamPlan {
 pub(super) trait DepartedTeams: Any + Send + Sync {
     /// Remembers the team of a player that leaves, and forgets those for which `is_known` is false.
     fn remember(&mut self, world: &World, player: Entity, is_known: &dyn Fn(Entity) -> bool);
-
-    fn as_any(&self) -> &dyn Any;
 }
 
 /// The players that have left, each with its team.
@@ -67,10 +65,6 @@ impl<T: Component + Clone> DepartedTeams for Departed<T> {
         if let Some(team) = world.get::<T>(player) {
             self.0.push((player, team.clone()));
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -127,7 +121,10 @@ fn give_team_reward<T: Component + Clone + PartialEq>(given: On<GiveTeamReward<T
     let component = component_id::<T>(players);
     let mut members = Vec::new();
     for slot in slots {
-        let teams = slot.teams.as_deref().and_then(|teams| teams.as_any().downcast_ref());
+        let teams = slot
+            .teams
+            .as_deref()
+            .and_then(|teams| (teams as &dyn Any).downcast_ref());
         let Some(Departed::<T>(departed)) = teams else { continue };
         let found = members.len();
         members.extend(

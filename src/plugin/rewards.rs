@@ -65,15 +65,8 @@ pub(super) fn clear(rewards: &mut QueryState<&'static mut Reward>, world: &mut W
 }
 
 /// Sets the rewards of one player to zero, without triggering change detection.
-pub(super) fn clear_player(player: Entity, world: &mut World) {
-    if let Some(mut reward) = world.get_mut::<Reward>(player) {
-        reward.bypass_change_detection().clear();
-    }
-}
-
-/// As [`clear_player`], in an observer.
-pub(super) fn clear_deferred(player: Entity, world: &mut DeferredWorld) {
-    if let Some(mut reward) = world.get_mut::<Reward>(player) {
+pub(super) fn clear_player<'w>(player: Entity, world: impl Into<DeferredWorld<'w>>) {
+    if let Some(mut reward) = world.into().get_mut::<Reward>(player) {
         reward.bypass_change_detection().clear();
     }
 }

@@ -279,7 +279,7 @@ impl RecorderState {
                     slot.recorder.credit_now(world, player);
                 }
             }
-            rewards::clear_player(player, world);
+            rewards::clear_player(player, &mut *world);
         }
     }
 

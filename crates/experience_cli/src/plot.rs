@@ -174,10 +174,11 @@ mod tests {
     use super::*;
 
     fn profile(returns: &[f64]) -> Profile {
-        let mut profile = Profile::default();
-        profile.returns = returns.to_vec();
-        profile.lengths = vec![7; returns.len()];
-        profile
+        Profile {
+            returns: returns.to_vec(),
+            lengths: vec![7; returns.len()],
+            ..Profile::default()
+        }
     }
 
     fn pixels(image: &[u8], color: RGBColor) -> usize {

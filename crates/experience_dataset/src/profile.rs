@@ -29,9 +29,6 @@ pub struct Profile {
     pub returns: Vec<f64>,
     /// The number of transitions of each episode, in the same order.
     pub lengths: Vec<u64>,
-    /// One for each image; [`images`](Self::images) is computed from them in the end.
-    #[serde(skip)]
-    histograms: Vec<ImageHistogram>,
 }
 
 /// Statistics of one value of a row, over all rows. Non-finite numbers are counted, and excluded from the other fields.
@@ -143,7 +140,6 @@ impl Profile {
             observation: named(schema.observation()),
             final_observation: named(schema.observation()),
             images: Vec::new(),
-            histograms: schema.images().iter().map(ImageHistogram::new).collect(),
             info: named(schema.info()),
             action: named(schema.action()),
             reward: ValueProfile::new("reward"),
@@ -162,9 +158,6 @@ impl Profile {
         for transition in episode.transitions() {
             for (feature, value) in self.observation.iter_mut().zip(transition.observation()) {
                 feature.add(f64::from(*value));
-            }
-            for (index, histogram) in self.histograms.iter_mut().enumerate() {
-                histogram.add(transition.image(index));
             }
             let columns = transition.episode().schema().info().iter().enumerate();
             let infos = columns.flat_map(|(index, column)| values(column.dtype, transition.after().info_bytes(index)));
@@ -191,13 +184,20 @@ pub(super) fn profile(recording: &RecordingData, watch: &mut dyn FnMut(Progress)
         // Without a shard that confirms it, a damaged `experience.json` could name columns of any width.
         return Ok(Profile::default());
     }
-    let mut profile = Profile::new(recording.schema());
+    let schema = recording.schema();
+    let mut profile = Profile::new(schema);
+    let mut histograms: Vec<_> = schema.images().iter().map(ImageHistogram::new).collect();
     for episode in recording.episodes() {
         let episode = episode?;
         profile.add(&episode);
+        for transition in episode.transitions() {
+            for (index, histogram) in histograms.iter_mut().enumerate() {
+                histogram.add(transition.image(index));
+            }
+        }
         meter.add(episode.len());
     }
-    profile.images = profile.histograms.iter().flat_map(ImageHistogram::profiles).collect();
+    profile.images = histograms.iter().flat_map(ImageHistogram::profiles).collect();
     Ok(profile)
 }
 

@@ -239,18 +239,11 @@ fn movement_by_an_observer() {
     struct Walk;
     fn on_walk(
         _: On<Walk>,
-        mut walkers: Query<(Entity, &Intent, &mut Position, &mut Reward)>,
-        mut log: ResMut<GameLog>,
-        mut commands: Commands,
+        walkers: Query<(Entity, &Intent, &mut Position, &mut Reward)>,
+        log: ResMut<GameLog>,
+        commands: Commands,
     ) {
-        for (walker, intent, mut position, mut reward) in &mut walkers {
-            let step = log.step(position.0, intent.step);
-            position.0 = step.after;
-            reward.add("step", step.reward);
-            if step.ends {
-                commands.trigger(EndEpisode::terminated(walker, "goal"));
-            }
-        }
+        walk(walkers, log, commands);
     }
     fn call(mut commands: Commands) {
         commands.trigger(Walk);
