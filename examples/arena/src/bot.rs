@@ -20,7 +20,7 @@ use crate::{
 use observation::{Observation, Route};
 
 /// The policy of a bot, from weakest to strongest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Skill {
     /// Walks between random positions and fires at random.
     Wanderer,
@@ -47,17 +47,13 @@ pub struct Bot {
 }
 
 impl Bot {
-    /// A bot for the fighter with number `index_in_match` of its match, which determines the skill.
-    pub(crate) fn new(seed: u64, fighter: &Fighter, index_in_match: i64) -> Self {
+    /// A bot for a fighter, from a round on.
+    pub(crate) fn new(seed: u64, fighter: &Fighter, skill: Skill, round: u64) -> Self {
+        let occasion = round << 32 | u64::from(fighter.session);
         Self {
-            skill: Skill::ALL[index_in_match as usize % Skill::ALL.len()],
+            skill,
             route: Route::default(),
-            rng: stream(
-                seed,
-                StreamPurpose::Bot,
-                fighter.agent.cast_unsigned(),
-                u64::from(fighter.session),
-            ),
+            rng: stream(seed, StreamPurpose::Bot, fighter.agent.cast_unsigned(), occasion),
         }
     }
 

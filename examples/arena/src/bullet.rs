@@ -93,9 +93,11 @@ pub(crate) fn apply_hits(
     }
     hits.sort_unstable();
     for hit in hits.drain(..) {
+        let mut kills = false;
         if let Some(target) = slots.entity(hit.target)
             && let Ok((mut body, ..)) = fighters.get_mut(target)
         {
+            kills = body.is_alive() && body.health <= BULLET_DAMAGE;
             body.health = (body.health - BULLET_DAMAGE).max(0.0);
         }
         // Fighters that kill each other in one tick both score. One that died in an earlier tick does not: its episode
@@ -105,6 +107,8 @@ pub(crate) fn apply_hits(
             && respawn.respawn_in == 0.0
         {
             score.hits += 1;
+            score.kills += u32::from(kills);
+            score.reward += HIT_REWARD;
             reward.add("hit", HIT_REWARD);
         }
     }

@@ -34,7 +34,7 @@ pub(crate) fn churn(
             if next_churn > 0 {
                 match slot.fighter {
                     Some(_) => slots.leave(agent, &mut commands),
-                    None => slots.join(agent, &settings, &mut commands),
+                    None => slots.join(agent, clock.round(&settings), &settings, &mut commands),
                 }
             }
             let slot = &mut slots.all[agent as usize];

@@ -86,6 +86,7 @@ pub(crate) fn collect(
             && let Ok((mut coin, mut transform)) = coins.get_mut(candidate.coin)
         {
             score.coins += 1;
+            score.reward += COIN_REWARD;
             reward.add("coin", COIN_REWARD);
             coin.relocations += 1;
             place_coin(&settings, candidate.match_id, &coin, &mut transform);

@@ -75,14 +75,18 @@ pub struct RespawnState {
 }
 
 /// A fighter's score in the current round.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Reflect)]
 pub struct Score {
     /// Coins collected.
     pub coins: u32,
     /// Bullets that hit a fighter.
     pub hits: u32,
+    /// Bullets that killed a fighter.
+    pub kills: u32,
     /// Deaths.
     pub deaths: u32,
+    /// The sum of rewards.
+    pub reward: f64,
 }
 
 /// The ability that a fighter uses in a tick.

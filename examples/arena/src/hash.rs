@@ -61,7 +61,14 @@ fn hash_fighters(world: &mut World, hash: &mut Fnv1a) {
         for value in [body.health, gear.shot_in, gear.dash_in, respawn.respawn_in] {
             hash.number(value);
         }
-        for count in [gear.shots, respawn.respawns, score.coins, score.hits, score.deaths] {
+        for count in [
+            gear.shots,
+            respawn.respawns,
+            score.coins,
+            score.hits,
+            score.kills,
+            score.deaths,
+        ] {
             hash.word(u64::from(count));
         }
         hash.vector(intent.steer);

@@ -46,10 +46,12 @@ pub mod record;
 mod round;
 pub mod rules;
 mod scoring;
+pub mod seating;
 mod settings;
 mod slots;
 mod spatial_index;
 mod tick_limit;
+pub mod tournament;
 pub mod view;
 #[cfg(feature = "window")]
 pub mod window;
@@ -140,7 +142,11 @@ impl Plugin for ArenaPlugin {
                         .chain()
                         .in_set(Score),
                     (
-                        (round::truncate_episodes, round::restart)
+                        (
+                            round::truncate_episodes,
+                            round::restart,
+                            seating::rotate.run_if(|settings: Res<ArenaSettings>| settings.rotate_seats),
+                        )
                             .chain()
                             .run_if(round::is_last_tick),
                         scoring::respawn_fighters,

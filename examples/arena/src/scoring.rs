@@ -11,9 +11,10 @@ use crate::{
 };
 
 /// Gives every living fighter the reward for surviving a tick.
-pub(crate) fn reward_survivors(mut fighters: Query<(&Body, &mut Reward)>) {
-    for (body, mut reward) in &mut fighters {
+pub(crate) fn reward_survivors(mut fighters: Query<(&Body, &mut Score, &mut Reward)>) {
+    for (body, mut score, mut reward) in &mut fighters {
         if body.is_alive() {
+            score.reward += ALIVE_REWARD;
             reward.add("alive", ALIVE_REWARD);
         }
     }

@@ -17,6 +17,10 @@ pub struct ArenaSettings {
     pub seed: u64,
     /// Whether fighters leave in mid-match and join again later.
     pub churn: bool,
+    /// Seats of each policy in each match. Scripted bots have the others.
+    pub policies: Vec<u32>,
+    /// Whether each round moves every controller to the next seat.
+    pub rotate_seats: bool,
 }
 
 impl Default for ArenaSettings {
@@ -27,6 +31,8 @@ impl Default for ArenaSettings {
             hz: 60,
             seed: 7,
             churn: false,
+            policies: Vec::new(),
+            rotate_seats: false,
         }
     }
 }

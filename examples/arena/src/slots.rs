@@ -2,7 +2,12 @@
 
 use bevy_ecs::prelude::*;
 
-use crate::{ArenaSettings, MatchId, bot::Bot, fighter::Fighter, fighter::FighterBundle};
+use crate::{
+    ArenaSettings, MatchId,
+    bot::Bot,
+    fighter::{Fighter, FighterBundle},
+    seating::Controller,
+};
 
 /// The slot of one agent in one match, for the lifetime of the arena.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,23 +50,21 @@ impl AgentSlots {
         MatchId((agent / i64::from(self.players)) as u32)
     }
 
-    /// Spawns an agent's fighter with a bot. The skill depends on the slot, so that each match has all three in equal
-    /// parts.
-    pub(crate) fn join(&mut self, agent: i64, settings: &ArenaSettings, commands: &mut Commands) {
+    /// Spawns an agent's fighter with the controller of its seat.
+    pub(crate) fn join(&mut self, agent: i64, round: u64, settings: &ArenaSettings, commands: &mut Commands) {
         let match_id = self.match_of(agent);
-        let index_in_match = agent % i64::from(self.players);
         let slot = &mut self.all[agent as usize];
         let fighter = Fighter {
             agent,
             session: slot.sessions,
         };
         slot.sessions += 1;
-        let bot = Bot::new(settings.seed, &fighter, index_in_match);
-        slot.fighter = Some(
-            commands
-                .spawn((FighterBundle::new(settings, match_id, fighter), bot))
-                .id(),
-        );
+        let controller = settings.controller(agent, round);
+        let mut spawned = commands.spawn((FighterBundle::new(settings, match_id, fighter), controller));
+        if let Controller::Script(skill) = controller {
+            spawned.insert(Bot::new(settings.seed, &fighter, skill, round));
+        }
+        slot.fighter = Some(spawned.id());
     }
 
     /// Despawns an agent's fighter.
@@ -75,6 +78,6 @@ impl AgentSlots {
 /// Spawns the fighters of all agents.
 pub(crate) fn join_all(settings: Res<ArenaSettings>, mut slots: ResMut<AgentSlots>, mut commands: Commands) {
     for agent in 0..settings.agent_count() as i64 {
-        slots.join(agent, &settings, &mut commands);
+        slots.join(agent, 0, &settings, &mut commands);
     }
 }
