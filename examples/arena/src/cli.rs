@@ -39,6 +39,12 @@ pub struct Args {
     /// Play without recording
     #[arg(long)]
     pub no_record: bool,
+    /// Seat an ONNX policy in each match, as in `fighter.onnx=4` for four seats; can be repeated
+    #[arg(long = "policy", value_name = "FILE=SEATS", value_parser = parse_policy)]
+    pub policies: Vec<PolicySeats>,
+    /// Play this many rounds of rotating seats without recording, and print the results of each kind of fighter
+    #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["ticks", "window", "realtime", "churn"], value_parser = value_parser!(u32).range(2..=1_000_000))]
+    pub tournament: Option<u32>,
     /// Play in a window, in real time. Needs a build with `--features window`
     #[arg(long)]
     pub window: bool,
@@ -62,6 +68,15 @@ pub struct Args {
     pub summary: SummaryFormat,
 }
 
+/// The seats of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicySeats {
+    /// The ONNX file.
+    pub file: PathBuf,
+    /// Seats in each match.
+    pub seats: u32,
+}
+
 /// The format of the summary.
 #[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SummaryFormat {
@@ -81,7 +96,22 @@ impl Args {
             hz: self.hz,
             seed: self.seed,
             churn: self.churn,
+            policies: self.policies.iter().map(|policy| policy.seats).collect(),
+            rotate_seats: self.tournament.is_some(),
         }
+    }
+}
+
+/// Parses `FILE=SEATS`, of which `=SEATS` is 1 by default.
+fn parse_policy(text: &str) -> Result<PolicySeats, String> {
+    let (file, seats) = text.rsplit_once('=').unwrap_or((text, "1"));
+    let seats = seats.parse().ok().filter(|seats| *seats > 0);
+    match seats {
+        Some(seats) if !file.is_empty() => Ok(PolicySeats {
+            file: file.into(),
+            seats,
+        }),
+        _ => Err("expected a file and a number of seats, as in `fighter.onnx=4`".to_owned()),
     }
 }
 
@@ -103,6 +133,14 @@ pub fn parse() -> Args {
             args.players,
             args.matches,
             args.settings().agent_count()
+        );
+        Args::command().error(ErrorKind::ValueValidation, message).exit();
+    }
+    let seats = args.policies.iter().map(|policy| u64::from(policy.seats)).sum::<u64>();
+    if seats > u64::from(args.players) {
+        let message = format!(
+            "the policies have {seats} seats, and a match has {}: lower the seats of `--policy`, or raise `--players`",
+            args.players
         );
         Args::command().error(ErrorKind::ValueValidation, message).exit();
     }
@@ -137,6 +175,20 @@ mod tests {
                 Args::try_parse_from(["arena"].iter().chain(&invalid)).is_err(),
                 "{invalid:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_policy_has_a_file_and_seats() {
+        let parse = |policy| Args::try_parse_from(["arena", "--policy", policy]).map(|args| args.policies[0].clone());
+        let seats = |file: &str, seats| PolicySeats {
+            file: file.into(),
+            seats,
+        };
+        assert_eq!(parse("a=b.onnx=4").ok(), Some(seats("a=b.onnx", 4)));
+        assert_eq!(parse("a.onnx").ok(), Some(seats("a.onnx", 1)));
+        for invalid in ["=4", "a.onnx=0", "a.onnx=-1", "a.onnx=", "a.onnx=x"] {
+            assert!(parse(invalid).is_err(), "{invalid}");
         }
     }
 

@@ -1,9 +1,11 @@
 //! The `arena` command: plays the arena and records a dataset.
 
 mod cli;
+mod policies;
 mod progress;
 mod run;
 mod summary;
+mod tournament_run;
 #[cfg(feature = "window")]
 mod windowed;
 
@@ -14,11 +16,15 @@ use std::{
 
 fn main() -> ExitCode {
     let args = cli::parse();
-    match run::run(&args) {
-        Ok(run) => {
+    let completed = match args.tournament {
+        Some(rounds) => tournament_run::run(&args, rounds),
+        None => run::run(&args).map(|run| (run.summary.render(args.summary), run.exit_code)),
+    };
+    match completed {
+        Ok((output, exit_code)) => {
             // A reader that closed the pipe early is no failure of the run.
-            let _ = stdout().write_all(run.summary.render(args.summary).as_bytes());
-            ExitCode::from(run.exit_code)
+            let _ = stdout().write_all(output.as_bytes());
+            ExitCode::from(exit_code)
         }
         Err(message) => {
             let _ = writeln!(stderr(), "error: {message}");

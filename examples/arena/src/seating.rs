@@ -10,7 +10,7 @@ use crate::{ArenaSettings, Clock, bot::Bot, bot::Skill, fighter::Fighter};
 
 /// What controls a fighter. [`HumanPlugin`](crate::human::HumanPlugin) takes its place for one agent.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Controller {
+pub enum SeatController {
     /// A scripted bot.
     Script(Skill),
     /// The policy with this index in [`ArenaSettings::policies`].
@@ -26,17 +26,17 @@ impl ArenaSettings {
 
     /// The controller of an agent in a round, which counts from 0.
     #[must_use]
-    pub fn controller(&self, agent: i64, round: u64) -> Controller {
+    pub fn controller(&self, agent: i64, round: u64) -> SeatController {
         let players = u64::from(self.players.max(1));
         let shift = if self.rotate_seats { round } else { 0 };
         let mut seat = ((agent.cast_unsigned() + shift) % players) as u32;
         for (policy, seats) in self.policies.iter().enumerate() {
             if seat < *seats {
-                return Controller::Policy(policy);
+                return SeatController::Policy(policy);
             }
             seat -= seats;
         }
-        Controller::Script(Skill::ALL[seat as usize % Skill::ALL.len()])
+        SeatController::Script(Skill::ALL[seat as usize % Skill::ALL.len()])
     }
 }
 
@@ -51,7 +51,7 @@ impl Clock {
 pub(crate) fn rotate(
     settings: Res<ArenaSettings>,
     clock: Res<Clock>,
-    fighters: Query<(Entity, &Fighter, &Controller)>,
+    fighters: Query<(Entity, &Fighter, &SeatController)>,
     mut commands: Commands,
 ) {
     let round = clock.round(&settings) + 1;
@@ -63,10 +63,10 @@ pub(crate) fn rotate(
         let mut fighter_commands = commands.entity(entity);
         fighter_commands.insert(next);
         match next {
-            Controller::Script(skill) => {
+            SeatController::Script(skill) => {
                 fighter_commands.insert(Bot::new(settings.seed, fighter, skill, round));
             }
-            Controller::Policy(_) => {
+            SeatController::Policy(_) => {
                 fighter_commands.remove::<Bot>();
             }
         }
@@ -85,8 +85,8 @@ mod tests {
             ..ArenaSettings::default()
         };
         let seats: Vec<_> = (0..5).map(|agent| settings.controller(agent, 3)).collect();
-        let mut expected = vec![Controller::Policy(0), Controller::Policy(1)];
-        expected.extend(Skill::ALL.map(Controller::Script));
+        let mut expected = vec![SeatController::Policy(0), SeatController::Policy(1)];
+        expected.extend(Skill::ALL.map(SeatController::Script));
         assert_eq!(seats, expected);
         assert_eq!(settings.controller(5, 3), settings.controller(0, 3), "each match alike");
     }
@@ -100,7 +100,7 @@ mod tests {
             ..ArenaSettings::default()
         };
         for agent in 0..5 {
-            let rounds = (0..5).filter(|round| settings.controller(agent, *round) == Controller::Policy(0));
+            let rounds = (0..5).filter(|round| settings.controller(agent, *round) == SeatController::Policy(0));
             assert_eq!(rounds.count(), 2, "agent {agent}");
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     ArenaSettings, MatchId,
     bot::Bot,
     fighter::{Fighter, FighterBundle},
-    seating::Controller,
+    seating::SeatController,
 };
 
 /// The slot of one agent in one match, for the lifetime of the arena.
@@ -61,7 +61,7 @@ impl AgentSlots {
         slot.sessions += 1;
         let controller = settings.controller(agent, round);
         let mut spawned = commands.spawn((FighterBundle::new(settings, match_id, fighter), controller));
-        if let Controller::Script(skill) = controller {
+        if let SeatController::Script(skill) = controller {
             spawned.insert(Bot::new(settings.seed, &fighter, skill, round));
         }
         slot.fighter = Some(spawned.id());

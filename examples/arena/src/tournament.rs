@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
 
-use crate::{ArenaSystems, fighter::Score, round::is_last_tick, seating::Controller};
+use crate::{ArenaSystems, fighter::Score, round::is_last_tick, seating::SeatController};
 
 /// Collects [`TournamentResults`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +53,7 @@ impl RoundResult {
 /// The results of all rounds that ended, by controller.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct TournamentResults {
-    rounds: BTreeMap<Controller, Vec<RoundResult>>,
+    rounds: BTreeMap<SeatController, Vec<RoundResult>>,
 }
 
 /// A mean over rounds with its 95 % confidence interval.
@@ -67,19 +67,19 @@ pub struct Estimate {
 
 impl TournamentResults {
     /// The controllers, policies last.
-    pub fn controllers(&self) -> impl Iterator<Item = Controller> {
+    pub fn controllers(&self) -> impl Iterator<Item = SeatController> {
         self.rounds.keys().copied()
     }
 
     /// The results of a controller, one for each round in which it played.
     #[must_use]
-    pub fn rounds(&self, controller: Controller) -> &[RoundResult] {
+    pub fn rounds(&self, controller: SeatController) -> &[RoundResult] {
         self.rounds.get(&controller).map_or(&[], Vec::as_slice)
     }
 
     /// The estimate of each quantity of a controller, in the order of [`RoundResult::NAMES`].
     #[must_use]
-    pub fn estimates(&self, controller: Controller) -> [Estimate; 4] {
+    pub fn estimates(&self, controller: SeatController) -> [Estimate; 4] {
         let rounds = self.rounds(controller);
         let count = rounds.len() as f64;
         core::array::from_fn(|quantity| {
@@ -95,8 +95,8 @@ impl TournamentResults {
 }
 
 /// Adds the results of the round that ends in this tick.
-fn collect_results(fighters: Query<(&Controller, &Score)>, mut results: ResMut<TournamentResults>) {
-    let mut sums = BTreeMap::<Controller, (RoundResult, f64)>::new();
+fn collect_results(fighters: Query<(&SeatController, &Score)>, mut results: ResMut<TournamentResults>) {
+    let mut sums = BTreeMap::<SeatController, (RoundResult, f64)>::new();
     for (controller, score) in &fighters {
         let (sum, count) = sums.entry(*controller).or_default();
         sum.reward += score.reward;
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_interval_is_that_of_the_means_of_rounds() {
-        let hunter = Controller::Script(Skill::Hunter);
+        let hunter = SeatController::Script(Skill::Hunter);
         let mut results = TournamentResults::default();
         let round = |reward| RoundResult {
             reward,
@@ -134,6 +134,6 @@ mod tests {
         // The standard deviation is the root of 5/3, and the standard error half of it.
         assert!((estimate.margin - 1.96 * (5.0_f64 / 3.0).sqrt() / 2.0).abs() < 1e-12);
         assert_eq!(kills, Estimate { mean: 0.0, margin: 0.0 });
-        assert!(!results.estimates(Controller::Policy(0))[0].mean.is_finite());
+        assert!(!results.estimates(SeatController::Policy(0))[0].mean.is_finite());
     }
 }

@@ -1,0 +1,1 @@
+//! Policies of `--policy`: seats them in the arena.
