@@ -40,6 +40,8 @@
 //! - An age greater than the number of the row in its episode is of before the episode: its image may show the player before the
 //!   reset.
 //! - A camera that is despawned or not active leaves its last image, whose age grows.
+//! - In the first frames a camera may not see what is still being loaded, as on the screen. A camera that was not drawn at all, because
+//!   Bevy has not compiled the shader that writes to targets, has no image.
 //! - A game that interpolates between ticks shows up to one tick less than the age states.
 //!
 //! # Cost and memory

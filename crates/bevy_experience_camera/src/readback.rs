@@ -22,12 +22,13 @@ use bevy_render::{
     camera::ExtractedCamera,
     render_asset::RenderAssets,
     render_resource::{
-        Buffer, BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Extent3d, PollType, TexelCopyBufferInfo,
-        TexelCopyBufferLayout,
+        Buffer, BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Extent3d, PipelineCache,
+        PipelineDescriptor, PollType, TexelCopyBufferInfo, TexelCopyBufferLayout,
     },
     renderer::{RenderDevice, RenderQueue},
     sync_world::MainEntity,
     texture::GpuImage,
+    view::ViewTarget,
 };
 use std::sync::Arc;
 
@@ -149,9 +150,22 @@ pub(crate) fn exchange(
     readback.published.publish(readback.report);
 }
 
+/// Whether a pipeline that writes to targets is still compiled, as in the first frames. Its cameras look as if they had written.
+fn is_output_waiting(pipelines: &PipelineCache) -> bool {
+    let mut waiting = pipelines
+        .waiting_pipelines()
+        .filter_map(|id| pipelines.pipelines().nth(id));
+    waiting.any(|pipeline| match &pipeline.descriptor {
+        // The label of `BlitPipeline`, whose ids are private.
+        PipelineDescriptor::RenderPipelineDescriptor(descriptor) => descriptor.label.as_deref() == Some("blit pipeline"),
+        PipelineDescriptor::ComputePipelineDescriptor(_) => false,
+    })
+}
+
 /// Copies the targets of the wanted cameras, as they were drawn in this frame.
 pub(crate) fn copy_targets(
-    drawn: Query<(&MainEntity, &ExtractedCamera)>,
+    drawn: Query<(&MainEntity, &ExtractedCamera, &ViewTarget)>,
+    pipelines: Res<PipelineCache>,
     images: Res<RenderAssets<GpuImage>>,
     device: Res<RenderDevice>,
     queue: Res<RenderQueue>,
@@ -169,7 +183,9 @@ pub(crate) fn copy_targets(
     }
     let (mut targets, mut sources) = (Vec::with_capacity(wanted.len()), Vec::with_capacity(wanted.len()));
     let mut bytes = 0;
-    for (entity, camera) in &drawn {
+    // Targets that no camera wrote to in this frame show an earlier one, or nothing.
+    let written = drawn.iter().filter(|(.., view)| view.needs_present());
+    for (entity, camera, _) in written.filter(|_| !is_output_waiting(&pipelines)) {
         let Some(NormalizedRenderTarget::Image(target)) = &camera.target else {
             continue;
         };
