@@ -22,8 +22,8 @@ use bevy_render::{
     camera::ExtractedCamera,
     render_asset::RenderAssets,
     render_resource::{
-        Buffer, BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Extent3d, PipelineCache,
-        PipelineDescriptor, PollType, TexelCopyBufferInfo, TexelCopyBufferLayout,
+        Buffer, BufferDescriptor, BufferUsages, CommandEncoderDescriptor, Extent3d, PipelineCache, PipelineDescriptor,
+        PollType, TexelCopyBufferInfo, TexelCopyBufferLayout,
     },
     renderer::{RenderDevice, RenderQueue},
     sync_world::MainEntity,
@@ -157,7 +157,9 @@ fn is_output_waiting(pipelines: &PipelineCache) -> bool {
         .filter_map(|id| pipelines.pipelines().nth(id));
     waiting.any(|pipeline| match &pipeline.descriptor {
         // The label of `BlitPipeline`, whose ids are private.
-        PipelineDescriptor::RenderPipelineDescriptor(descriptor) => descriptor.label.as_deref() == Some("blit pipeline"),
+        PipelineDescriptor::RenderPipelineDescriptor(descriptor) => {
+            descriptor.label.as_deref() == Some("blit pipeline")
+        }
         PipelineDescriptor::ComputePipelineDescriptor(_) => false,
     })
 }
