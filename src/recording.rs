@@ -131,6 +131,12 @@ impl<P: Component> Recording<P> {
         }
     }
 
+    /// The name that was given to [`new`](Self::new), for extensions that add methods to recordings.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
     pub(crate) fn into_spec(self) -> RecordingSpec {
         self.spec
     }
