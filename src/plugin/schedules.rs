@@ -201,6 +201,10 @@ pub(super) fn place(world: &mut World) {
     }
     state.placed_labels = [fixed, main].concat();
     state.orders = orders;
+    let mut nested = core::mem::take(&mut state.nested);
+    let (own, orders) = (state.placed_labels.clone(), state.orders.clone());
+    nested.exclude(world, &orders, own);
+    world.resource_mut::<Experience>().into_inner().state_mut().nested = nested;
 }
 
 /// Places the labels of the plugin in the order of one loop. Returns them.
@@ -223,6 +227,18 @@ fn place_in(
     }
     *labels = order;
     own
+}
+
+/// The schedules of the plugin that are not placed around schedules of the loops.
+pub(super) fn own_labels() -> [InternedScheduleLabel; 6] {
+    [
+        ExperienceTick.intern(),
+        ExperienceLoopTick(Loop::Main).intern(),
+        ExperienceLoopTick(Loop::Fixed).intern(),
+        ExperienceCapture.intern(),
+        ExperienceExit.intern(),
+        ExperienceSignal.intern(),
+    ]
 }
 
 /// Whether a loop contains `schedule`.

@@ -7,7 +7,7 @@ use super::{
     given_rewards::DepartedTeams,
     rewards,
     schedules::{Loop, LoopOrders},
-    timing::{ChangeWatch, RecordingTiming, SystemAccesses, TimingBasis},
+    timing::{ChangeWatch, NestedSchedules, RecordingTiming, SystemAccesses, TimingBasis},
 };
 use crate::{
     episode::{CaptureTime, EpisodeEnded, Recorder},
@@ -89,6 +89,8 @@ pub(super) struct RecorderState {
     pub(super) orders: LoopOrders,
     /// What the systems of the game access.
     pub(super) accesses: SystemAccesses,
+    /// The schedules that run within the loops.
+    pub(super) nested: NestedSchedules,
     /// The change tick until which the changes of players are counted.
     pub(super) watched_until: Option<Tick>,
     /// The game has run `ExperienceTick`.
@@ -131,6 +133,7 @@ impl RecorderState {
             placed_labels: Vec::new(),
             orders: LoopOrders::default(),
             accesses: SystemAccesses::default(),
+            nested: NestedSchedules::default(),
             watched_until: None,
             has_own_ticks: false,
             captures: 0,
