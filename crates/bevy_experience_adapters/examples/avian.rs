@@ -3,7 +3,7 @@ use avian2d::prelude::*;
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};
-use bevy_experience_adapters::prelude::*;
+use bevy_experience_adapters::avian2d::Avian2dRecordingExt;
 use bevy_reflect::Reflect;
 use bevy_transform::{TransformPlugin, components::Transform};
 

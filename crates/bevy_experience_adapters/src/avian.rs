@@ -55,7 +55,7 @@ macro_rules! adapter {
         /// ```
         /// # use bevy_ecs::prelude::*;
         /// use bevy_experience::prelude::*;
-        /// use bevy_experience_adapters::prelude::*;
+        #[doc = concat!("use bevy_experience_adapters::", stringify!($avian), "::", stringify!($extension), ";")]
         ///
         /// # #[derive(Component)] struct Walker;
         /// let recording = Recording::<Walker>::new("walker")

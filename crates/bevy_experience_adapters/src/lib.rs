@@ -53,12 +53,9 @@ pub mod leafwing;
 
 pub use input::{GamepadOf, GamepadPlayers, InputRecordingExt};
 
-/// All adapters that are enabled.
+/// The adapters of input that are enabled. Those of avian have the same methods in two and in three dimensions, so a game names
+/// the trait of its own.
 pub mod prelude {
-    #[cfg(feature = "avian2d")]
-    pub use crate::avian2d::Avian2dRecordingExt;
-    #[cfg(feature = "avian3d")]
-    pub use crate::avian3d::Avian3dRecordingExt;
     #[cfg(feature = "enhanced_input")]
     pub use crate::enhanced_input::EnhancedInputRecordingExt;
     #[cfg(feature = "leafwing")]

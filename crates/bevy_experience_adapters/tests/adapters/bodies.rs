@@ -8,7 +8,6 @@ use bevy_ecs::{
     schedule::{InternedScheduleLabel, ScheduleLabel},
 };
 use bevy_experience::{prelude::*, transition::Episode};
-use bevy_experience_adapters::prelude::*;
 use bevy_reflect::Reflect;
 use bevy_time::{TimePlugin, TimeUpdateStrategy};
 use bevy_transform::{TransformPlugin, components::Transform};
@@ -88,6 +87,7 @@ fn assert_rows(case: &str, app: &mut App, sink: &MemorySink, capture: InternedSc
 mod two_dimensions {
     use super::*;
     use avian2d::prelude::*;
+    use bevy_experience_adapters::avian2d::Avian2dRecordingExt;
 
     pub(super) fn recording() -> Recording<Push> {
         Recording::<Push>::new("body")
@@ -313,10 +313,13 @@ mod two_dimensions {
 mod three_dimensions {
     use super::*;
     use avian3d::prelude::*;
+    use bevy_experience_adapters::avian3d::Avian3dRecordingExt;
 
     fn recording() -> Recording<Push> {
-        let body = Avian3dRecordingExt::observe_body(Recording::<Push>::new("body"));
-        Avian3dRecordingExt::observe_grounded(body, 0.8).act::<Push>()
+        Recording::<Push>::new("body")
+            .observe_body()
+            .observe_grounded(0.8)
+            .act::<Push>()
     }
 
     fn push(mut bodies: Query<(&Push, &mut LinearVelocity, &mut BodyLog)>) {

@@ -182,6 +182,7 @@ fn several_threads_record_the_same_rows_as_one() {
 mod bodies {
     use super::*;
     use avian2d::prelude::*;
+    use bevy_experience_adapters::avian2d::Avian2dRecordingExt;
     use bevy_transform::{TransformPlugin, components::Transform};
 
     #[derive(Component, bevy_reflect::Reflect)]
