@@ -124,10 +124,15 @@ fn a_missing_device_is_logged() {
             .close(core::time::Duration::from_secs(30));
     });
     assert!(sink.episodes().is_empty());
-    let warning = log.warnings().into_iter().find(|line| line.contains("ButtonInput"));
+    let warning = log.warning();
     assert!(
-        warning.is_some_and(|line| line.contains("recording `walker`")),
-        "{:?}",
-        log.warnings()
+        warning.contains("recording `walker`") && warning.contains("ButtonInput"),
+        "{warning}"
+    );
+    let lines = log.lines();
+    assert_eq!(
+        lines.iter().filter(|line| line.contains("ButtonInput")).count(),
+        1,
+        "{lines:#?}"
     );
 }

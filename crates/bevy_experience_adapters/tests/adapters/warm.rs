@@ -42,8 +42,8 @@ fn game(enabled: bool, recording: Recording<Place>, scaling: PlayerScaling) -> T
         capacity: 512,
         ..Default::default()
     }));
-    test.finish();
-    test.cleanup();
+    App::finish(&mut test);
+    App::cleanup(&mut test);
     for agent in 0..PLAYERS {
         let world = test.world_mut();
         let mut gamepad = Gamepad::default();
@@ -208,8 +208,8 @@ mod bodies {
                     ..Default::default()
                 }),
         );
-        test.finish();
-        test.cleanup();
+        App::finish(&mut test);
+        App::cleanup(&mut test);
         test.world_mut().spawn((
             RigidBody::Static,
             Collider::rectangle(1000.0, 1.0),
