@@ -76,6 +76,7 @@ pub use attributes::{ColumnBounds, ColumnName};
 pub use error::FieldError;
 pub(crate) use error::FieldUsage;
 pub(crate) use name::root_name;
+pub use name::snake_case;
 
 /// The default prefix of the columns of a type: its [`ColumnName`], or the name that [`root_name`] derives.
 pub(crate) fn column_root<T: Typed + bevy_reflect::TypePath>() -> String {
