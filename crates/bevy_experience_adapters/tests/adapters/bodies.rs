@@ -303,7 +303,7 @@ mod two_dimensions {
         assert!(
             warnings
                 .iter()
-                .any(|line| line.contains("recording `body`") && line.contains("ContactGraph")),
+                .any(|line| line.contains("recording `body`") && line.contains("observe_contacts")),
             "{warnings:?}"
         );
     }

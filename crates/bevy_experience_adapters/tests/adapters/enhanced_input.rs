@@ -108,6 +108,9 @@ fn game(in_ticks: bool, sink: &MemorySink) -> App {
         app.add_input_context::<Place>();
     }
     app.add_recording(recorded().sink(sink.clone()));
+    // The context has its resources from then on.
+    app.finish();
+    app.cleanup();
     for agent in [1, 2] {
         app.world_mut().spawn((Place(0.0), AgentId(agent), actions()));
     }

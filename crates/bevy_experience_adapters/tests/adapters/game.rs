@@ -1,6 +1,6 @@
 //! A game of walkers, each of which logs every step that it takes.
 
-use bevy_app::prelude::*;
+use bevy_app::{PluginsState, prelude::*};
 use bevy_diagnostic::FrameCountPlugin;
 use bevy_ecs::{
     prelude::*,
@@ -108,8 +108,10 @@ pub fn schedules() -> [Schedules; 4] {
 /// Plays frames of a game, before each of which the script runs, and ends all recording.
 pub fn play(app: &mut App, hertz: u32, frames: u32, mut script: impl FnMut(&mut World, u32)) {
     app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::from_secs(1) / hertz));
-    app.finish();
-    app.cleanup();
+    if app.plugins_state() != PluginsState::Cleaned {
+        app.finish();
+        app.cleanup();
+    }
     for frame in 0..frames {
         script(app.world_mut(), frame);
         app.update();
@@ -153,7 +155,12 @@ pub fn assert_rows(case: &str, app: &mut App, sink: &MemorySink, agent: i64) -> 
     let rows = rows(sink, agent);
     assert!(log.len() > 100, "{case}: the game has only {} steps", log.len());
     assert_eq!(rows.len(), log.len() - 1, "{case}: rows and steps ({})", timing(app));
-    let wrong: Vec<_> = rows.iter().zip(&log[1..]).filter(|(row, step)| row != step).collect();
+    // Where the action is read in another loop than that of the capture, it has not been read before the first capture.
+    let is_read_outside =
+        timing(app).capture_after == FixedLast.intern() && timing(app).read_actions_after == Some(Update.intern());
+    let unread = usize::from(is_read_outside);
+    let pairs = rows.iter().zip(&log[1..]).skip(unread);
+    let wrong: Vec<_> = pairs.filter(|(row, step)| row != step).collect();
     assert!(
         wrong.is_empty(),
         "{case} ({}): {} of {} rows are wrong, the first: {:?}",

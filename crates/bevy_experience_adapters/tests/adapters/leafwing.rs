@@ -47,10 +47,14 @@ const KEYS: [KeyCode; 7] = [
 const TAPS: u32 = 8;
 
 fn script(world: &mut World, frame: u32) {
+    press_other_keys(world, frame);
+    set_key(world, KeyCode::Space, frame % TAPS == 3);
+}
+
+fn press_other_keys(world: &mut World, frame: u32) {
     for (index, key) in KEYS.into_iter().enumerate() {
         set_key(world, key, is_pressed(frame, index as u32));
     }
-    set_key(world, KeyCode::Space, frame % TAPS == 3);
 }
 
 fn action(state: &ActionState<Action>) -> Vec<f64> {
@@ -134,7 +138,7 @@ fn a_press_between_fixed_ticks_is_in_the_row_of_the_next_one() {
     app.add_systems(FixedUpdate, read_and_walk);
     let mut taps = 0;
     play(&mut app, 144, 800, |world, frame| {
-        script(world, frame);
+        press_other_keys(world, frame);
         // Held for three frames, in which there is at least one tick at 64 ticks a second.
         let is_held = frame % 9 < 3;
         set_key(world, KeyCode::Space, is_held);
