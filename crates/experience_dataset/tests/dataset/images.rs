@@ -16,11 +16,7 @@ use experience_core::{
 use experience_dataset::{Dataset, DatasetSink, DensifySettings, MergeSettings, RecordingData, Rule, densify, merge};
 use experience_export::Sink;
 use parquet::arrow::ArrowWriter;
-use std::{
-    fs::{self, File},
-    path::Path,
-    sync::Arc,
-};
+use std::{fs::File, sync::Arc};
 use tempfile::{TempDir, tempdir};
 
 const RUN: RunId = RunId::from_bits(1);
