@@ -325,7 +325,9 @@
 //! | feature | default | |
 //! |---|---|---|
 //! | `arrow` | by `dataset` | Arrow record batches and [`ChannelSink`](sink::ChannelSink) |
+//! | none | always | [`JournalSink`](sink::JournalSink): datasets without Parquet, which `experience recover` completes |
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
+//! | `foreign` | | [`Dataset`](dataset::Dataset) also reads files that pandas, polars or `DuckDB` have rewritten with other types |
 //!
 //! # Troubleshooting
 //! Problems after set-up never panic. Each is logged once with `tracing`, so read the log first (an app without Bevy's
@@ -387,6 +389,8 @@ pub mod sink {
     pub use experience_core::account::RunReport;
     #[cfg(feature = "dataset")]
     pub use experience_dataset::DatasetSink;
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub use experience_dataset::JournalSink;
     pub use experience_export::{MemorySink, RecordingInfo, Sink, SinkError};
 }
 
@@ -435,6 +439,9 @@ mod book {
     #[doc = include_str!("../docs/src/servers.md")]
     struct Servers;
 
+    #[doc = include_str!("../docs/src/cost.md")]
+    struct Cost;
+
     #[doc = include_str!("../docs/src/testing.md")]
     struct Testing;
 
@@ -448,6 +455,8 @@ pub mod prelude {
     pub use crate::sink::ChannelSink;
     #[cfg(feature = "dataset")]
     pub use crate::sink::DatasetSink;
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub use crate::sink::JournalSink;
     pub use crate::{
         buffer::{BufferKind, BufferSettings, Memory, Overflow},
         capture::{EntityList, EntityOrder, Nearest, PlayerChoices, PlayerValues},

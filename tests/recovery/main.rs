@@ -9,6 +9,7 @@ mod player;
 mod game;
 mod journal;
 mod long_episodes;
+mod segments;
 
 use bevy_experience::{
     buffer::Memory,

@@ -5,7 +5,7 @@ use crate::{
     args::RecoverArgs,
     output::{CommandError, Printer, count, counted},
 };
-use experience_dataset::{Dataset, RecoverSettings, RecoveredRecording};
+use experience_dataset::{Dataset, RecoverSettings, RecoveredRecording, RecoveredRun};
 use serde_json::json;
 
 pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
@@ -51,6 +51,17 @@ pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, Comma
 fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), CommandError> {
     let (name, recovery) = (&found.recording, &found.recovery);
     for run in &recovery.recovered {
+        if run.closed {
+            output.line(format!(
+                "{name}: run {}: wrote {} in {} from its segments to shards; lost {}",
+                run.run,
+                counted(run.transitions, "transition"),
+                counted(run.episodes, "episode"),
+                counted(run.lost, "transition")
+            ))?;
+            print_unread(name, run, output)?;
+            continue;
+        }
         output.line(format!(
             "{name}: run {}: recovered {} in {}, of which {} {} open and truncated; lost at least {}{}",
             run.run,
@@ -67,16 +78,7 @@ fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), Command
                 run.run
             ))?;
         }
-        for unread in run.damage() {
-            output.line(format!("{name}: run {}: NOT READ: {unread}", run.run))?;
-        }
-        if let Some(kept) = &run.kept {
-            output.line(format!(
-                "{name}: run {}: its damaged segments are kept in `{}`; `--discard-damaged` removes them",
-                run.run,
-                kept.display()
-            ))?;
-        }
+        print_unread(name, run, output)?;
         if let Some(buffers) = &run.kept_buffers {
             output.line(format!(
                 "{name}: run {}: the buffer files in `{}` were read and stay, because nothing proves that they are of this dataset",
@@ -99,6 +101,21 @@ fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), Command
     }
     for (run, error) in recovery.failed.iter().chain(&recovery.refused) {
         output.line(format!("{name}: run {run}: NOT RECOVERED: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Prints what could not be read.
+fn print_unread(name: &str, run: &RecoveredRun, output: &mut Printer) -> Result<(), CommandError> {
+    for unread in run.damage() {
+        output.line(format!("{name}: run {}: NOT READ: {unread}", run.run))?;
+    }
+    if let Some(kept) = &run.kept {
+        output.line(format!(
+            "{name}: run {}: its damaged segments are kept in `{}`; `--discard-damaged` removes them",
+            run.run,
+            kept.display()
+        ))?;
     }
     Ok(())
 }

@@ -73,6 +73,8 @@ impl Dataset {
     /// [`EndReason::CRASH`](experience_core::transition::EndReason::CRASH). A game does the same at its start, for the
     /// recordings that it writes.
     ///
+    /// Episodes in the segments of a [`JournalSink`](crate::JournalSink) are written to shards, also those of runs that were closed.
+    ///
     /// Live runs are unchanged. An interrupted recovery is finished by the next one. Runs that could not be recovered are in
     /// [`Recovery::failed`](crate::Recovery::failed).
     ///

@@ -74,7 +74,7 @@ pub use extent::{Extent, Segments};
 pub use reader::{Damage, JournalError, JournalReader, Place, Unread};
 pub use record::{Counts, Head, Record};
 pub use writer::{Journal, Owner};
-pub use writer::{remove, remove_segments, sweep};
+pub use writer::{remove, remove_segments, segment_number, sweep};
 
 use crate::disk;
 use core::time::Duration;

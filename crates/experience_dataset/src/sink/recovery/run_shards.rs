@@ -1,6 +1,6 @@
 //! The committed shards of an unfinished run, and which episodes of its journal are in them.
 
-use super::{super::shard::ShardAccount, recovered_state::RecoveredState};
+use super::{super::shard_account::ShardAccount, recovered_state::RecoveredState};
 use crate::sink::{
     account::RunAccount, checksum::FileChecksum, files::io_error, layout, read::for_each_batch, shard_name::ShardName,
 };
@@ -149,6 +149,7 @@ impl RunShards {
     pub(super) fn add_shards(&mut self, mut shards: Vec<ShardAccount>) {
         for shard in &mut shards {
             shard.committed = Some(self.committed);
+            self.next_index = self.next_index.saturating_add(1);
         }
         self.shards.extend(shards);
     }
