@@ -6,6 +6,7 @@
 #[path = "../support/player.rs"]
 mod player;
 
+mod account;
 mod game;
 mod journal;
 mod long_episodes;

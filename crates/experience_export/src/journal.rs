@@ -46,12 +46,19 @@
 //! | 5, reason | code `u16`, reason *text* |
 //! | 6, settled | episode id `i64`: it is durable at every sink |
 //! | 7, counts | recorded, not finite, lost, discarded, empty episodes, orphaned rewards, ignored ends, refused agents, unbuffered agents: `u64` each |
+//! | 8, tick rate | the first tick that it holds for `i64`, ticks a second `f64` |
+//! | 9, tag | episode id `i64`, agent id `i64`, tag *text* |
+//! | 10, untag | episode id `i64`: its tags so far are void |
 //!
 //! *Text* and *bytes* are a `u64` length and that many bytes; *maybe* is a `u8`, and the value where that is 1. This is the
 //! encoding of [bincode](https://docs.rs/bincode/2.0.1) with integers of fixed width. A row is a
 //! [`StepHeader`](experience_core::transition::StepHeader) followed by the columns of
 //! [`RowLayout`](experience_core::schema::RowLayout); the rows of one episode are in order, over any number of records. The
 //! first frame of a segment holds a head and all reasons so far, so every segment can be read without the others.
+//!
+//! Tick rates and tags are in frames of their own, so that version 0.1.0, which does not know them, skips nothing else. The last
+//! segment restates those that a sink has not stored, before the segments that held them are deleted. Applying a tag change twice
+//! in the order of the changes has the effect of applying it once.
 //!
 //! # Damage
 //! A frame that is truncated, such as the last one of a process that died, or has a wrong checksum, is skipped: the next frame

@@ -11,6 +11,7 @@ mod damaged_segments;
 mod recovered_state;
 mod rings;
 mod run_shards;
+mod unstored_tags;
 
 use super::{
     account::{RunAccount, RunStatus},
@@ -406,6 +407,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         account.status = RunStatus::Recovered;
         account.shards = shards.accounts();
         let report = shards.report(&account, &state);
+        unstored_tags::store(folder, &mut state, &mut recovered)?;
         recovered.lost = report.dropped.saturating_sub(report.non_finite);
         account.update(folder, &report)?;
     }
