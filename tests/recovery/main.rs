@@ -9,6 +9,7 @@ mod player;
 mod account;
 mod game;
 mod journal;
+mod journal_folder;
 mod long_episodes;
 
 use bevy_experience::{

@@ -84,6 +84,7 @@
 //! - `minari`: `convert::to_minari`, which writes Minari's HDF5 files without a C library.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod adopt;
 mod agents;
 mod columns;
 pub mod convert;
@@ -110,6 +111,7 @@ mod sink;
 mod stats;
 mod validate;
 
+pub use adopt::{AdoptedJournal, AdoptedJournals, adopt_journals};
 pub use dataset::Dataset;
 pub use densify::{Densified, DensifySettings, densify};
 pub use doctor::{Diagnosis, Finding, Severity, Symptom};

@@ -13,7 +13,7 @@ pub(crate) mod files;
 mod folder_claim;
 pub(crate) mod layout;
 mod liveness;
-mod lock;
+pub(crate) mod lock;
 pub(crate) mod partial;
 mod read;
 pub(crate) mod recording_folder;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     assembly::{AssemblyContext, EpisodeBuilder},
-    journal::{Counts, Journal, JournalSettings, Owner, Record, Segments},
+    journal::{self, Counts, Journal, JournalLock, JournalSettings, Owner, Record, Segments},
     sink::RecordingInfo,
 };
 use account_changes::AccountChanges;
@@ -60,6 +60,8 @@ pub(super) struct JournalTracker {
     /// The journal is in [`JournalSettings::folder`]: no sink makes a promise that depends on it, so that a full disk need not
     /// pause the recording.
     is_fallback: bool,
+    /// The lock of a journal in that folder. Other journals are guarded by the sink whose folder they are in.
+    lock: Option<JournalLock>,
     /// The account in the last frame.
     counts: Option<Counts>,
     /// The account changes in the last segment.
@@ -125,6 +127,7 @@ impl JournalTracker {
             is_unsynced_rewrite: false,
             needed_space: None,
             is_fallback: false,
+            lock: None,
             counts: None,
             changes: AccountChanges::default(),
             storage,
@@ -151,6 +154,12 @@ impl JournalTracker {
             Ok(journal) => {
                 self.segments = Some(journal.segments());
                 self.journal = Some(journal);
+                if is_fallback {
+                    // Without a lock the journal is unclear to other processes, which leave it as it is.
+                    self.lock = JournalLock::take(folder)
+                        .inspect_err(|error| tracing::debug!("cannot lock `{}`: {error}", folder.display()))
+                        .ok();
+                }
                 self.report_success();
             }
             Err(error) => self.report_failure(folder.to_owned(), error),
@@ -166,6 +175,13 @@ impl JournalTracker {
                 "`{}` stays: a sink failed before it made all of it durable; it is recovered at the next start",
                 journal.folder().display()
             );
+        }
+    }
+
+    /// Shows other processes that this one is alive.
+    pub(super) fn keep_alive(&mut self) {
+        if let Some(lock) = &mut self.lock {
+            lock.beat_if_due();
         }
     }
 
@@ -430,6 +446,10 @@ impl JournalTracker {
         let folder = journal.folder().to_owned();
         if let Err(error) = journal.remove() {
             tracing::warn!("cannot remove `{}`: {error}; nothing in it is needed", folder.display());
+        }
+        if let Some(lock) = self.lock.take() {
+            lock.remove();
+            journal::sweep(folder.parent().unwrap_or(Path::new(".")));
         }
     }
 }

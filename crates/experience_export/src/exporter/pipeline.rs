@@ -324,6 +324,7 @@ impl RecordingPipeline {
             self.begin_journal();
         }
         self.check_journal_host();
+        self.journal.keep_alive();
         if self.journal.is_write_due() {
             self.write_journal();
         }
