@@ -161,7 +161,7 @@ impl JournalReader {
             let bytes = content(&path)?;
             let mut is_done = false;
             reader.scan(&path, segment, &bytes, None, &mut |_, record| {
-                is_done |= is_enough(record)
+                is_done |= is_enough(record);
             })?;
             if is_done {
                 break;
