@@ -6,8 +6,10 @@
 #[path = "../support/player.rs"]
 mod player;
 
+mod account;
 mod game;
 mod journal;
+mod journal_folder;
 mod long_episodes;
 mod segments;
 

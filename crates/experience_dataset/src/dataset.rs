@@ -149,7 +149,11 @@ fn not_a_dataset(path: PathBuf) -> DatasetError {
                 datasets.truncate(MAX_NAMED);
                 return DatasetError::HoldsDatasets { path, datasets };
             }
-            "no folder in it has an `experience.json`"
+            if experience_export::journal::run_folders(&path).is_ok_and(|journals| !journals.is_empty()) {
+                "it holds journals of recordings without a dataset, which `experience recover` makes one"
+            } else {
+                "no folder in it has an `experience.json`"
+            }
         }
     };
     DatasetError::NotADataset { path, reason }

@@ -94,6 +94,8 @@
 )]
 
 #[cfg(feature = "parquet")]
+mod adopt;
+#[cfg(feature = "parquet")]
 mod agents;
 #[cfg(feature = "parquet")]
 mod columns;
@@ -141,6 +143,8 @@ mod stats;
 #[cfg(feature = "parquet")]
 mod validate;
 
+#[cfg(feature = "parquet")]
+pub use adopt::{AdoptedJournal, AdoptedJournals, adopt_journals};
 #[cfg(feature = "parquet")]
 pub use dataset::Dataset;
 #[cfg(feature = "parquet")]

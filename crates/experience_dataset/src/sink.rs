@@ -19,7 +19,7 @@ mod folder_claim;
 mod journal_sink;
 pub(crate) mod layout;
 mod liveness;
-mod lock;
+pub(crate) mod lock;
 #[cfg(feature = "parquet")]
 pub(crate) mod partial;
 #[cfg(feature = "parquet")]

@@ -13,6 +13,7 @@ mod recovered_state;
 mod rings;
 mod run_shards;
 mod segment_episodes;
+mod unstored_tags;
 
 use super::{
     account::{RunAccount, RunStatus},
@@ -461,6 +462,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         let ended = account.ended;
         account.shards = shards.accounts();
         let report = shards.report(&account, &state);
+        unstored_tags::store(folder, &mut state, &mut recovered)?;
         recovered.lost = report.dropped.saturating_sub(report.non_finite);
         account.update(folder, &report)?;
         if was_closed {
