@@ -73,7 +73,9 @@ pub fn adopt_journals(folder: &Path, include_unclear: bool) -> Result<AdoptedJou
         match adopt(folder, &journal) {
             Ok(adopted) => {
                 result.adopted.push(adopted);
-                lock.map(JournalLock::remove);
+                if let Some(lock) = lock {
+                    lock.remove();
+                }
             }
             Err(error @ SinkError::Io { .. }) => result.refused.push((journal, error.to_string())),
             Err(error) => result.failed.push((journal, error.to_string())),
