@@ -325,6 +325,7 @@
 //! | feature | default | |
 //! |---|---|---|
 //! | `arrow` | by `dataset` | Arrow record batches and [`ChannelSink`](sink::ChannelSink) |
+//! | `policy_onnx` | no | [`Policy::onnx`](policy::Policy), on `tract` |
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
 //!
 //! # Troubleshooting
@@ -366,6 +367,7 @@ pub mod performance {}
 pub mod player;
 pub mod plugin;
 pub mod plugin_group;
+pub mod policy;
 pub mod recording;
 mod reflect;
 pub mod test_app;
@@ -423,6 +425,9 @@ mod book {
     #[doc = include_str!("../docs/src/loading.md")]
     struct Loading;
 
+    #[doc = include_str!("../docs/src/acting.md")]
+    struct Acting;
+
     #[doc = include_str!("../docs/src/cli.md")]
     struct Cli;
 
@@ -458,10 +463,11 @@ pub mod prelude {
         },
         player::{AgentId, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{
-            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
-            PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
+            Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems,
+            GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
         },
         plugin_group::ExperiencePlugins,
+        policy::{Policy, PolicyControlled, PolicyFailed, Sampling},
         recording::{ColumnBounds, ColumnName, EpisodeRules, PlayerScaling, Recording},
         schema::ImageShape,
         sink::MemorySink,

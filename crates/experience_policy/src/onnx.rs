@@ -79,7 +79,7 @@ impl OnnxModel {
             reason,
         };
         let mut reader = bytes;
-        let framework = tract_onnx::onnx();
+        let framework = onnx();
         let proto = framework
             .proto_model_for_read(&mut reader)
             .map_err(|error| damaged(message(&error)))?;

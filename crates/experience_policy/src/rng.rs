@@ -33,15 +33,6 @@ impl DecisionRng {
         let (radius, angle) = (self.uniform(), self.uniform());
         (-2.0 * radius.ln()).sqrt() * (core::f64::consts::TAU * angle).cos()
     }
-
-    /// An integer below `n`.
-    ///
-    /// # Panics
-    /// When `n` is 0.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        assert!(n > 0, "there is an alternative");
-        ((self.uniform() * n as f64) as usize).min(n - 1)
-    }
 }
 
 fn mix(mut state: u64) -> u64 {
@@ -75,21 +66,14 @@ mod tests {
         let mut rng = DecisionRng::new(1, 2, 3, 4);
         let n = 20_000;
         let (mut sum, mut normal, mut squares) = (0.0, 0.0, 0.0);
-        let mut counts = [0; 3];
         for _ in 0..n {
             sum += rng.uniform();
             let value = rng.normal();
             normal += value;
             squares += value * value;
-            counts[rng.below(3)] += 1;
         }
         let n = f64::from(n);
         assert!((sum / n - 0.5).abs() < 0.01);
         assert!((normal / n).abs() < 0.03 && (squares / n - 1.0).abs() < 0.04);
-        assert!(
-            counts
-                .iter()
-                .all(|&count| (f64::from(count) / n - 1.0 / 3.0).abs() < 0.02)
-        );
     }
 }
