@@ -305,6 +305,10 @@
 //! The next start, `experience recover` or [`Dataset::recover`](dataset::Dataset::recover) moves the rest into shards. Episodes
 //! that had not ended are truncated, with the reason `crash`.
 //!
+//! # Playing a policy
+//! A [`Policy`](policy::Policy) acts for the players of a recording that have [`PolicyControlled`](policy::PolicyControlled): it sees
+//! what the recording observes, and writes the components that it records as the action. See [`policy`].
+//!
 //! # Monitoring
 //! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) publishes diagnostics of each recording:
 //! `experience/<recording>/recorded`, `exported`, `dropped`, `pending`, `flush_ms` and `lag`.

@@ -1,11 +1,11 @@
 //! Random numbers of a decision, which depend on the seed, the agent and the tick alone.
 
-/// A sequence of random numbers (SplitMix64), the same for the same seed, agent, tick and stream.
+/// A sequence of random numbers (`SplitMix64`), the same for the same seed, agent, tick and stream.
 pub(crate) struct DecisionRng {
     state: u64,
 }
 
-/// The increment of SplitMix64: 2⁶⁴ divided by the golden ratio.
+/// The increment of `SplitMix64`: 2⁶⁴ divided by the golden ratio.
 const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl DecisionRng {

@@ -83,7 +83,7 @@ fn numbers(plan: &FieldPlan, value: &Intent) -> Vec<f64> {
     let columns = plan.columns().iter().zip(&plan.leaf_sets);
     columns
         .flat_map(|(column, placed)| {
-            let bytes = row[placed.target..][..column.width() * column.dtype.size()].to_vec();
+            let bytes = row[placed.target - GUARD..][..column.width() * column.dtype.size()].to_vec();
             // Aligned for the type of the column.
             let mut words = vec![0_u64; bytes.len().div_ceil(8)];
             bytemuck::cast_slice_mut::<_, u8>(&mut words)[..bytes.len()].copy_from_slice(&bytes);
