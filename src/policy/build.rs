@@ -235,7 +235,7 @@ impl PolicySpec {
         let model_error = |source| PolicySetupError::Model {
             recording: recording.clone(),
             policy: policy.clone(),
-            source,
+            source: Box::new(source),
         };
         let (model, watcher) = opened.map_err(model_error)?;
         if layout.mask_width() > 0 && !layout.applies_mask() {

@@ -125,7 +125,7 @@ pub enum PolicySetupError {
         /// The policy.
         policy: String,
         /// What differs, and what to do.
-        source: ModelError,
+        source: Box<ModelError>,
     },
 }
 

@@ -13,7 +13,7 @@ use web_time::Instant;
 /// Calls a model: on the game's thread, or on one of its own if there is a time limit.
 pub(super) enum ModelRunner {
     Inline(CalledModel),
-    Thread(ModelThread),
+    Thread(Box<ModelThread>),
 }
 
 /// How a call ended.
@@ -35,7 +35,7 @@ impl ModelRunner {
     ) -> io::Result<Self> {
         Ok(match time_limit {
             None => Self::Inline(CalledModel(Some(model))),
-            Some(limit) => Self::Thread(ModelThread::new(model, limit, batches)?),
+            Some(limit) => Self::Thread(Box::new(ModelThread::new(model, limit, batches)?)),
         })
     }
 

@@ -72,10 +72,8 @@ impl<P: Component> Recording<P> {
         let value = plan_function::<PolicyControlled>(RowPart::Info, info_columns(), |controlled, bytes| {
             PolicyControlled::encode_info(controlled, bytes);
         });
-        self.edit(|spec| {
-            spec.info
-                .push(own_optional_plan::<PolicyControlled>(RowPart::Info, value))
-        })
+        let plan = own_optional_plan::<PolicyControlled>(RowPart::Info, value);
+        self.edit(|spec| spec.info.push(plan))
     }
 
     /// Sets the number of ticks per decision, 1 by default. A transition lasts this many ticks and sums their rewards.

@@ -93,7 +93,7 @@ fn step(mut fighters: Query<(&mut Body, &Intent, &mut Transform, &mut Allowed)>)
         body.age += 1;
         transform.translation.x = body.place;
         let age = body.age;
-        allowed.0 = core::array::from_fn(|bit| (age as usize * 7 + bit * 3) % 4 != 0);
+        allowed.0 = core::array::from_fn(|bit| !(age as usize * 7 + bit * 3).is_multiple_of(4));
     }
 }
 
@@ -104,7 +104,7 @@ fn decide(body: &Body) -> Intent {
         push: (age as f32 * 0.7).sin(),
         deed: [Deed::Hold, Deed::Push, Deed::Stop][(age as usize * 5 + body.place.abs() as usize) % 3],
         steps: (age * 37 % 200) as u8 as i8,
-        jump: age % 5 == 0,
+        jump: age.is_multiple_of(5),
     }
 }
 

@@ -62,7 +62,7 @@ impl Recorder {
                 };
                 match policies.iter_mut().find(|policy| controlled.is_by(policy.name())) {
                     Some(policy) => {
-                        policy.observe(player.entity, slot.agent_id, player.row, context.layout(), replacement)
+                        policy.observe(player.entity, slot.agent_id, player.row, context.layout(), replacement);
                     }
                     None => {
                         if let Some(first) = policies.first_mut() {

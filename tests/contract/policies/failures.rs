@@ -20,7 +20,7 @@ fn play(policy: impl FnOnce(Policy<Fighter>) -> Policy<Fighter>) -> (PolicyStatu
     test.record(recording());
     test.add_policy(policy(Policy::<Fighter>::for_recording("fighter")));
     test.add_observer(|failed: On<PolicyFailed>, mut failures: ResMut<Failures>| {
-        failures.0.push(failed.event().clone())
+        failures.0.push(failed.event().clone());
     });
     test.add_systems(FixedUpdate, step);
     let fighter = spawn(&mut test, 1);
@@ -77,7 +77,10 @@ fn a_panic_keeps_the_actions_and_retires_the_model() {
     });
     assert_kept(&episodes);
     assert_eq!(
-        (*calls.lock().unwrap_or_else(|error| error.into_inner()), status.failed),
+        (
+            *calls.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+            status.failed
+        ),
         (1, 9)
     );
     let [failure] = failures.as_slice() else {
@@ -190,7 +193,7 @@ fn a_file_that_changes_is_loaded_between_two_ticks_and_a_bad_one_keeps_the_model
             }),
     );
     test.add_observer(|failed: On<PolicyFailed>, mut failures: ResMut<Failures>| {
-        failures.0.push(failed.event().clone())
+        failures.0.push(failed.event().clone());
     });
     test.add_systems(FixedUpdate, step);
     let fighter = spawn(&mut test, 1);
@@ -246,7 +249,7 @@ fn a_player_without_the_component_of_the_action_does_not_act() {
     test.record(recording());
     test.add_policy(Policy::<Fighter>::for_recording("fighter").random());
     test.add_observer(|failed: On<PolicyFailed>, mut failures: ResMut<Failures>| {
-        failures.0.push(failed.event().clone())
+        failures.0.push(failed.event().clone());
     });
     test.add_systems(FixedUpdate, step);
     let fighter = spawn(&mut test, 1);

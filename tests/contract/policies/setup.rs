@@ -17,7 +17,10 @@ struct Stick(f32);
 struct Fixed(f32);
 
 fn message(test: &mut TestApp, policy: Policy<Fighter>) -> String {
-    test.try_add_policy(policy).err().expect("a refusal").to_string()
+    test.try_add_policy(policy)
+        .map(|_| ())
+        .expect_err("a refusal")
+        .to_string()
 }
 
 fn policy() -> Policy<Fighter> {
