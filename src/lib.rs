@@ -305,6 +305,10 @@
 //! The next start, `experience recover` or [`Dataset::recover`](dataset::Dataset::recover) moves the rest into shards. Episodes
 //! that had not ended are truncated, with the reason `crash`.
 //!
+//! # Playing a policy
+//! A [`Policy`](policy::Policy) acts for the players of a recording that have [`PolicyControlled`](policy::PolicyControlled): it sees
+//! what the recording observes, and writes the components that it records as the action. See [`policy`].
+//!
 //! # Monitoring
 //! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) publishes diagnostics of each recording:
 //! `experience/<recording>/recorded`, `exported`, `dropped`, `pending`, `flush_ms` and `lag`.
@@ -326,6 +330,7 @@
 //! |---|---|---|
 //! | `arrow` | by `dataset` | Arrow record batches and [`ChannelSink`](sink::ChannelSink) |
 //! | none | always | [`JournalSink`](sink::JournalSink): datasets without Parquet, which `experience recover` completes |
+//! | `policy_onnx` | no | [`Policy::onnx`](policy::Policy), on `tract` |
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
 //! | `foreign` | | [`Dataset`](dataset::Dataset) also reads files that pandas, polars or `DuckDB` have rewritten with other types |
 //!
@@ -368,6 +373,7 @@ pub mod performance {}
 pub mod player;
 pub mod plugin;
 pub mod plugin_group;
+pub mod policy;
 pub mod recording;
 mod reflect;
 pub mod test_app;
@@ -427,6 +433,9 @@ mod book {
     #[doc = include_str!("../docs/src/loading.md")]
     struct Loading;
 
+    #[doc = include_str!("../docs/src/acting.md")]
+    struct Acting;
+
     #[doc = include_str!("../docs/src/cli.md")]
     struct Cli;
 
@@ -467,10 +476,11 @@ pub mod prelude {
         },
         player::{AgentId, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{
-            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
-            PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
+            Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems,
+            GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
         },
         plugin_group::ExperiencePlugins,
+        policy::{Policy, PolicyControlled, PolicyFailed, Sampling},
         recording::{ColumnBounds, ColumnName, EpisodeRules, PlayerScaling, Recording},
         schema::ImageShape,
         sink::MemorySink,

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     episode::{CaptureTime, EpisodeEnded, Recorder},
     player::Reward,
+    policy::PolicySlot,
     recording::{GivenTiming, MemoryEstimate},
 };
 use bevy_ecs::{
@@ -39,6 +40,11 @@ pub(super) struct RecordingSlot {
     pub(super) estimate: MemoryEstimate,
     /// Empty after the exporter has started.
     pub(super) sinks: SyncCell<Vec<Box<dyn Sink>>>,
+    /// Whether it was added with a sink.
+    pub(super) has_sinks: bool,
+    pub(super) marker_name: &'static str,
+    /// The policies that act for its players.
+    pub(super) policies: Vec<PolicySlot>,
     /// The index of the point at which it is captured.
     pub(super) point: usize,
     pub(super) read_actions_after: Option<InternedScheduleLabel>,
@@ -215,6 +221,7 @@ impl RecorderState {
                 }
             }
         }
+        self.observe_for_policies(world);
         if self.slots.iter().any(|slot| slot.recorder.trusts_change_ticks()) {
             // Later writes must have newer ticks than the values read by this capture.
             world.increment_change_tick();

@@ -229,7 +229,7 @@ impl Survey {
         let takes = consumers
             .iter()
             .copied()
-            .find(|system| system.writes_action.is_some() && !producers.is_empty());
+            .find(|system| system.writes_action.is_some() && (self.has_policy || !producers.is_empty()));
         let overwrites = producers
             .iter()
             .copied()

@@ -27,6 +27,8 @@ pub(super) struct Survey {
     /// The fixed loop can run.
     pub(super) has_fixed_time: bool,
     pub(super) has_action: bool,
+    /// A policy writes the action, before the systems of the game.
+    pub(super) has_policy: bool,
     /// Pairs of systems that access the action, one of which writes it, without an order between them.
     pub(super) unordered: Vec<(usize, usize)>,
     /// The schedules that run within the loops.
@@ -149,6 +151,7 @@ impl Survey {
             orders: orders.clone(),
             has_fixed_time: world.contains_resource::<Time<Fixed>>(),
             has_action: !subjects.action.is_empty(),
+            has_policy: recorder.has_policy(),
             unordered: Vec::new(),
             known_nested: nested.labels().collect(),
         };
