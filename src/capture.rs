@@ -29,6 +29,7 @@ mod system_source;
 mod unchanged;
 mod world_position;
 mod world_source;
+mod writers;
 mod written;
 
 pub(crate) use block::{CapturedPlayer, EncodedBlock, PREFIX_WORDS};
@@ -48,6 +49,7 @@ pub use system_source::{PlayerChoices, PlayerValues};
 pub(crate) use unchanged::ChangeVisitor;
 use unchanged::PlayerPositions;
 pub(crate) use world_source::{PlacedWorldSource, WorldSource};
+pub(crate) use writers::ActionWriter;
 
 use crate::player::{DoNotRecord, Reward};
 use archetypes::MatchedArchetypes;
@@ -86,6 +88,10 @@ impl RowParts {
     pub(crate) const ALL: Self = Self {
         observation: true,
         action: true,
+    };
+    pub(crate) const OBSERVATION: Self = Self {
+        observation: true,
+        action: false,
     };
     pub(crate) const ACTION: Self = Self {
         observation: false,
@@ -241,6 +247,40 @@ impl RowEncoder {
             self.encode_group(world, parts, &mut scratch, &group, None, &mut visit);
         }
         self.scratch = scratch;
+    }
+
+    /// As [`encode_all`](Self::encode_all), for the players that have `component`.
+    pub(crate) fn encode_with(
+        &mut self,
+        world: &World,
+        parts: RowParts,
+        component: ComponentId,
+        mut visit: impl FnMut(EncodedBlock<'_>),
+    ) {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        for group in self.groups(world, usize::MAX) {
+            if world.archetypes()[group.archetype].contains(component) {
+                self.encode_group(world, parts, &mut scratch, &group, None, &mut visit);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// Whether any player has `component`.
+    pub(crate) fn has_players_with(&mut self, world: &World, component: ComponentId) -> bool {
+        self.archetypes.update(world);
+        let mut matched = self.archetypes.matched().iter().map(|&id| &world.archetypes()[id]);
+        matched.any(|archetype| archetype.contains(component) && !archetype.is_empty())
+    }
+
+    /// The names of the components that keep entities with the marker and `component` from being recorded.
+    pub(crate) fn missing_with(&self, world: &World, component: ComponentId) -> Option<Vec<&'static str>> {
+        self.archetypes.missing_with(world, component)
+    }
+
+    /// The writer of each component of the action that is recorded by its fields.
+    pub(crate) fn action_writers(&self) -> impl Iterator<Item = ActionWriter> + '_ {
+        self.sources.iter().filter_map(Source::action_writer)
     }
 
     /// All players in the order in which they are encoded, in groups of at most `max_players` players of one archetype.

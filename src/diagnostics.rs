@@ -19,6 +19,14 @@ use bevy_platform::time::Instant;
 ///
 /// With several sinks, each number is that of the worst sink.
 ///
+/// Each policy of a recording has, under the paths `experience/<recording>/<policy>/<name>`:
+///
+/// | name | |
+/// |---|---|
+/// | `call_ms` | duration of the last call of its model in milliseconds |
+/// | `actions` | actions that it has written |
+/// | `failures` | decisions that failed or were late, and players without an action |
+///
 /// ```
 /// # use bevy_app::prelude::*;
 /// use bevy_experience::prelude::*;
@@ -62,25 +70,58 @@ const DIAGNOSTICS: [(&str, &str); 6] = [
     ("lag", " s"),
 ];
 
+/// The diagnostics of a policy: name and unit.
+const POLICY_DIAGNOSTICS: [(&str, &str); 3] = [("call_ms", " ms"), ("actions", ""), ("failures", "")];
+
+/// Adds a diagnostic to the store, and returns its path.
+fn register(store: &mut DiagnosticsStore, path: DiagnosticPath, unit: &'static str) -> DiagnosticPath {
+    store.add(
+        Diagnostic::new(path.clone())
+            .with_suffix(unit)
+            .with_smoothing_factor(0.0),
+    );
+    path
+}
+
+fn add_measurements(store: &mut DiagnosticsStore, paths: &[DiagnosticPath], values: &[f64]) {
+    let time = Instant::now();
+    for (path, &value) in paths.iter().zip(values) {
+        let enabled = store.get_mut(path).filter(|diagnostic| diagnostic.is_enabled);
+        if let Some(diagnostic) = enabled {
+            diagnostic.add_measurement(DiagnosticMeasurement { time, value });
+        }
+    }
+}
+
 fn measure(
     experience: Option<Res<Experience>>,
     mut store: ResMut<DiagnosticsStore>,
     mut paths: Local<Vec<[DiagnosticPath; DIAGNOSTICS.len()]>>,
+    mut policy_paths: Local<Vec<Vec<[DiagnosticPath; POLICY_DIAGNOSTICS.len()]>>>,
 ) {
     let Some(experience) = experience else { return };
-    let now = Instant::now();
     for (index, recording) in experience.recordings().enumerate() {
         if index == paths.len() {
             // Recordings are never removed, so an index always refers to the same recording.
-            paths.push(DIAGNOSTICS.map(|(name, unit)| {
-                let path = ExperienceDiagnosticsPlugin::path(recording, name);
-                store.add(
-                    Diagnostic::new(path.clone())
-                        .with_suffix(unit)
-                        .with_smoothing_factor(0.0),
-                );
-                path
-            }));
+            paths
+                .push(DIAGNOSTICS.map(|(name, unit)| {
+                    register(&mut store, ExperienceDiagnosticsPlugin::path(recording, name), unit)
+                }));
+            policy_paths.push(Vec::new());
+        }
+        for (policy, status) in experience.policies(recording).enumerate() {
+            if policy == policy_paths[index].len() {
+                policy_paths[index].push(POLICY_DIAGNOSTICS.map(|(name, unit)| {
+                    let name = format!("{}/{name}", path_component(&status.name));
+                    register(&mut store, ExperienceDiagnosticsPlugin::path(recording, &name), unit)
+                }));
+            }
+            let values = [
+                status.last_call.as_secs_f64() * 1e3,
+                status.actions as f64,
+                (status.failed + status.late + status.undecided + status.not_written) as f64,
+            ];
+            add_measurements(&mut store, &policy_paths[index][policy], &values);
         }
         let Some(progress) = experience.progress(recording) else {
             continue;
@@ -93,12 +134,7 @@ fn measure(
             progress.flush.as_secs_f64() * 1e3,
             progress.lag.as_secs_f64(),
         ];
-        for (path, value) in paths[index].iter().zip(values) {
-            let enabled = store.get_mut(path).filter(|diagnostic| diagnostic.is_enabled);
-            if let Some(diagnostic) = enabled {
-                diagnostic.add_measurement(DiagnosticMeasurement { time: now, value });
-            }
-        }
+        add_measurements(&mut store, &paths[index], &values);
     }
 }
 

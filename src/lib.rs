@@ -305,6 +305,10 @@
 //! The next start, `experience recover` or [`Dataset::recover`](dataset::Dataset::recover) moves the rest into shards. Episodes
 //! that had not ended are truncated, with the reason `crash`.
 //!
+//! # Playing a policy
+//! A [`Policy`](policy::Policy) acts for the players of a recording that have [`PolicyControlled`](policy::PolicyControlled): it sees
+//! what the recording observes, and writes the components that it records as the action. See [`policy`].
+//!
 //! # Monitoring
 //! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) publishes diagnostics of each recording:
 //! `experience/<recording>/recorded`, `exported`, `dropped`, `pending`, `flush_ms` and `lag`.
@@ -325,7 +329,10 @@
 //! | feature | default | |
 //! |---|---|---|
 //! | `arrow` | by `dataset` | Arrow record batches and [`ChannelSink`](sink::ChannelSink) |
+//! | none | always | [`JournalSink`](sink::JournalSink): datasets without Parquet, which `experience recover` completes |
+//! | `policy_onnx` | no | [`Policy::onnx`](policy::Policy), on `tract` |
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
+//! | `foreign` | | [`Dataset`](dataset::Dataset) also reads files that pandas, polars or `DuckDB` have rewritten with other types |
 //!
 //! # Troubleshooting
 //! Problems after set-up never panic. Each is logged once with `tracing`, so read the log first (an app without Bevy's
@@ -366,6 +373,7 @@ pub mod performance {}
 pub mod player;
 pub mod plugin;
 pub mod plugin_group;
+pub mod policy;
 pub mod recording;
 mod reflect;
 pub mod test_app;
@@ -387,6 +395,8 @@ pub mod sink {
     pub use experience_core::account::RunReport;
     #[cfg(feature = "dataset")]
     pub use experience_dataset::DatasetSink;
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub use experience_dataset::JournalSink;
     pub use experience_export::{MemorySink, RecordingInfo, Sink, SinkError};
 }
 
@@ -423,6 +433,9 @@ mod book {
     #[doc = include_str!("../docs/src/loading.md")]
     struct Loading;
 
+    #[doc = include_str!("../docs/src/acting.md")]
+    struct Acting;
+
     #[doc = include_str!("../docs/src/cli.md")]
     struct Cli;
 
@@ -434,6 +447,9 @@ mod book {
 
     #[doc = include_str!("../docs/src/servers.md")]
     struct Servers;
+
+    #[doc = include_str!("../docs/src/cost.md")]
+    struct Cost;
 
     #[doc = include_str!("../docs/src/testing.md")]
     struct Testing;
@@ -448,6 +464,8 @@ pub mod prelude {
     pub use crate::sink::ChannelSink;
     #[cfg(feature = "dataset")]
     pub use crate::sink::DatasetSink;
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub use crate::sink::JournalSink;
     pub use crate::{
         buffer::{BufferKind, BufferSettings, Memory, Overflow},
         capture::{EntityList, EntityOrder, Nearest, PlayerChoices, PlayerValues},
@@ -458,10 +476,11 @@ pub mod prelude {
         },
         player::{AgentId, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{
-            Experience, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems, GapDetected,
-            PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
+            Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems,
+            GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
         },
         plugin_group::ExperiencePlugins,
+        policy::{Policy, PolicyControlled, PolicyFailed, Sampling},
         recording::{ColumnBounds, ColumnName, EpisodeRules, PlayerScaling, Recording},
         schema::ImageShape,
         sink::MemorySink,

@@ -1,5 +1,6 @@
 //! The Bevy plugin: schedules, system sets, observers and the resource [`Experience`].
 
+mod acting;
 mod capture_check;
 mod capture_point;
 mod decisions;
@@ -30,12 +31,13 @@ pub use live::LiveSettings;
 pub use pause::PauseReason;
 pub use players::{LastEnd, PlayerError, PlayerState};
 pub use refs::{PlayerRef, RecordingId, RecordingRef};
-pub use schedules::{ExperienceCapture, ExperienceReadActions, ExperienceSystems, ExperienceTick};
+pub use schedules::{ExperienceAct, ExperienceCapture, ExperienceReadActions, ExperienceSystems, ExperienceTick};
 pub use speculative::SpeculativeTicks;
 pub use timing::RecordingTiming;
 
 use crate::{
     player::{AgentId, DoNotRecord, Reward},
+    policy::{Policy, PolicySetupError},
     recording::{BuildContext, BuiltRecording, GivenTiming, Recording, SetupError},
 };
 use bevy_app::{App, Plugin};
@@ -168,6 +170,18 @@ pub trait ExperienceAppExt {
     /// # Errors
     /// When the recording cannot be set up: the cause and the remedy.
     fn try_add_recording<P: Component>(&mut self, recording: Recording<P>) -> Result<&mut Self, SetupError>;
+
+    /// Adds a policy, after its recording. It acts for the players with [`PolicyControlled`](crate::policy::PolicyControlled).
+    ///
+    /// # Panics
+    /// When the policy cannot be set up, with the message of the [`PolicySetupError`].
+    fn add_policy<P: Component>(&mut self, policy: Policy<P>) -> &mut Self;
+
+    /// Adds a policy, after its recording.
+    ///
+    /// # Errors
+    /// When the policy cannot act for the recording: the cause and the remedy.
+    fn try_add_policy<P: Component>(&mut self, policy: Policy<P>) -> Result<&mut Self, PolicySetupError>;
 }
 
 impl ExperienceAppExt for App {
@@ -236,7 +250,10 @@ impl ExperienceAppExt for App {
             recorder,
             marker_type: TypeId::of::<P>(),
             estimate,
+            has_sinks: !sinks.is_empty(),
             sinks: SyncCell::new(sinks),
+            marker_name: type_name::<P>(),
+            policies: Vec::new(),
             point,
             read_actions_after: timing.read_actions_after,
             expected_loop: Loop::Fixed,
@@ -248,6 +265,19 @@ impl ExperienceAppExt for App {
             pause: None,
             export_index: None,
         });
+        Ok(self)
+    }
+
+    #[track_caller]
+    fn add_policy<P: Component>(&mut self, policy: Policy<P>) -> &mut Self {
+        if let Err(error) = self.try_add_policy(policy) {
+            panic!("{error}");
+        }
+        self
+    }
+
+    fn try_add_policy<P: Component>(&mut self, policy: Policy<P>) -> Result<&mut Self, PolicySetupError> {
+        acting::add(self, policy)?;
         Ok(self)
     }
 }

@@ -1,10 +1,12 @@
 //! [`Recording`]: declares the observations, actions, rewards, rules and sinks of one stream of transitions.
 
+mod action_columns;
 mod actions;
 mod build;
 mod episode_rules;
 mod error;
 mod images;
+
 mod lists;
 mod memory_estimate;
 mod observations;
@@ -13,7 +15,7 @@ mod scaling;
 mod sources;
 mod timing;
 
-pub use crate::reflect::{ColumnBounds, ColumnName};
+pub use crate::reflect::{ColumnBounds, ColumnName, snake_case};
 pub(crate) use build::{BuildContext, BuiltRecording};
 pub use episode_rules::EpisodeRules;
 pub use error::SetupError;
@@ -83,6 +85,8 @@ pub(crate) struct RecordingSpec {
     reward_terms: Vec<String>,
     team: Option<TeamPlan>,
     bounds: Vec<(String, f64, f64)>,
+    action_bounds: Vec<(String, f64, f64)>,
+    choice_labels: Vec<(String, Vec<String>)>,
     allows_lossy: bool,
     mode: RecordMode,
     decision_interval: u32,
@@ -114,6 +118,8 @@ impl<P: Component> Recording<P> {
                 reward_terms: Vec::new(),
                 team: None,
                 bounds: Vec::new(),
+                action_bounds: Vec::new(),
+                choice_labels: Vec::new(),
                 allows_lossy: false,
                 mode: RecordMode::default(),
                 decision_interval: 1,
@@ -129,6 +135,12 @@ impl<P: Component> Recording<P> {
             },
             marker: PhantomData,
         }
+    }
+
+    /// The name that was given to [`new`](Self::new), for extensions that add methods to recordings.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
     }
 
     pub(crate) fn into_spec(self) -> RecordingSpec {

@@ -12,6 +12,7 @@
 //! | [`FieldPlan::place`] | | the offset of each column in the row |
 //! | [`FieldPlan::compile`] | [`locate`], [`fixed`], [`compile`], [`op`] | offsets of the leaves, from a live value, and the ops |
 //! | [`FieldPlan::encode`] | [`encode`](mod@encode), [`kernel`] | rows, for any number of values at a time |
+//! | [`FieldPlan::writer`] | [`write`](mod@write) | the inverse for actions: values, from numbers |
 //!
 //! # When `Reflect` getters are used
 //! The getters visit a leaf by its path: exact for every value, but many times slower than an op. They are used for
@@ -68,6 +69,7 @@ mod path;
 mod scalar;
 mod select;
 mod time;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +78,8 @@ pub use attributes::{ColumnBounds, ColumnName};
 pub use error::FieldError;
 pub(crate) use error::FieldUsage;
 pub(crate) use name::root_name;
+pub use name::snake_case;
+pub(crate) use write::FieldWriter;
 
 /// The default prefix of the columns of a type: its [`ColumnName`], or the name that [`root_name`] derives.
 pub(crate) fn column_root<T: Typed + bevy_reflect::TypePath>() -> String {

@@ -242,3 +242,65 @@ fn parallel_capture_allocates_per_thread_and_not_per_player() {
         }
     }
 }
+
+/// What a game with a policy allocates in 200 warm ticks.
+fn policy_game(acts: bool) -> u64 {
+    let mut test = TestApp::new();
+    test.insert_resource(Weather { wind: 0.25 });
+    test.record(
+        Recording::<Player>::new("player")
+            .observe::<Transform>()
+            .observe_resource::<Weather>()
+            .act::<Kick>()
+            .action_mask::<Feet>()
+            .policy_info()
+            .scaling(expecting(100)),
+    );
+    test.add_policy(Policy::<Player>::for_recording("player").random());
+    for player in 0..100_u16 {
+        let body = Transform::from_xyz(f32::from(player), 0.0, 0.0);
+        let mut player = test
+            .world_mut()
+            .spawn((Player, body, Kick::default(), Feet([true, false])));
+        if acts {
+            player.insert(PolicyControlled::default());
+        }
+    }
+    for (_, schedule) in test.world_mut().resource_mut::<Schedules>().iter_mut() {
+        schedule.set_executor(SingleThreadedExecutor::new());
+    }
+    test.ticks(60);
+    let before = allocations();
+    test.ticks(200);
+    let allocated = allocations() - before;
+    let actions = test
+        .world()
+        .resource::<Experience>()
+        .policies("player")
+        .next()
+        .unwrap()
+        .actions;
+    assert_eq!(actions, if acts { 100 * 259 } else { 0 });
+    allocated
+}
+
+#[derive(Reflect, Clone, Copy, Default)]
+enum Foot {
+    #[default]
+    Left,
+    Right,
+}
+
+#[derive(Component, Reflect)]
+struct Feet([bool; 2]);
+
+#[derive(Component, Reflect, Default)]
+struct Kick {
+    aim: Vec2,
+    foot: Foot,
+}
+
+#[test]
+fn a_warm_tick_with_a_policy_allocates_as_often_as_one_without() {
+    assert_eq!(policy_game(true), policy_game(false));
+}

@@ -4,7 +4,7 @@
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
-    dataset::{Dataset, RunStatus},
+    dataset::{Dataset, RecoverSettings, RunStatus},
     export::{ExportSettings, RetrySettings},
     journal::JournalSettings,
     prelude::*,
@@ -198,4 +198,66 @@ fn a_full_disk_pauses_recording_and_freed_space_resumes_it() {
         paused += usize::from(episode.unwrap().reason() == &EndReason::PAUSED);
     }
     assert!(paused >= 4, "{paused} episodes ended with a pause");
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test has to be visible in the output")]
+fn segments_on_a_full_disk_lose_no_row() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("skipped: mounting a tmpfs needs root");
+        return;
+    };
+    let root = disk.path().join("data");
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        export: settings(),
+        ..Default::default()
+    });
+    test.add_recording(
+        Recording::<Player>::new("player")
+            .observe::<Noise>()
+            .episodes(EpisodeRules {
+                max_steps: 16,
+                ..Default::default()
+            })
+            .sink(JournalSink::new(&root).with_segment_bytes(32 << 10)),
+    );
+    test.add_systems(FixedUpdate, noise);
+    for _ in 0..4 {
+        test.world_mut().spawn((Player, Noise([0.0; 32])));
+    }
+    let report = |test: &TestApp| test.world().resource::<Experience>().reports("player").remove(0);
+    let reason = |test: &TestApp| test.world().resource::<Experience>().pause_reason("player");
+    let other = disk.path().join("other");
+    fs::write(&other, vec![0; 512 << 10]).unwrap();
+    play_until(&mut test, |test| {
+        matches!(reason(test), Some(PauseReason::StorageFull(_)))
+    });
+    let recorded = report(&test).recorded;
+    assert!(recorded > 200, "{recorded}");
+    fs::remove_file(&other).unwrap();
+    play_until(&mut test, |test| {
+        reason(test).is_none() && report(test).recorded > recorded + 100
+    });
+    assert!(
+        test.world_mut()
+            .resource_mut::<Experience>()
+            .close(Duration::from_secs(30))
+    );
+    let report = report(&test);
+    assert_eq!(
+        (report.exported, report.dropped, report.pending),
+        (report.recorded, 0, 0)
+    );
+    // Shards and segments do not fit beside each other, so a copy is recovered.
+    let whole = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(&root).arg(whole.path()).status();
+    assert!(copied.unwrap().success());
+    let dataset = Dataset::open(whole.path().join("data")).unwrap();
+    let recovered = dataset.recover(&RecoverSettings::default()).unwrap();
+    let run = &recovered[0].recovery.recovered[0];
+    assert_eq!((run.transitions, run.lost), (report.recorded, 0), "{run:?}");
+    let player = Dataset::open(whole.path().join("data")).unwrap();
+    let player = player.recording("player").unwrap();
+    assert!(player.validate(&mut |_| {}).unwrap().is_valid());
+    assert_eq!(player.runs().unwrap()[0].account, report);
 }

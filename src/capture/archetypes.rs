@@ -105,6 +105,14 @@ impl MatchedArchetypes {
             .map(lacks)
     }
 
+    /// The names of the components that entities with the marker and `component` lack.
+    pub(super) fn missing_with(&self, world: &World, component: ComponentId) -> Option<Vec<&'static str>> {
+        let mut archetypes = self.incomplete.iter().map(|&id| &world.archetypes()[id]);
+        let archetype = archetypes.find(|archetype| archetype.contains(component) && !archetype.is_empty())?;
+        let missing = self.required.iter().filter(|required| !archetype.contains(required.id));
+        Some(missing.map(|required| required.name).collect())
+    }
+
     /// The number of entities with the marker that lack a required component.
     pub(super) fn incomplete_players(&self, world: &World) -> usize {
         let archetypes = self.incomplete.iter().map(|&id| &world.archetypes()[id]);

@@ -7,11 +7,12 @@
     reason = "columns of tables are read through erased pointers, so that one encoder serves all component types"
 )]
 
+use super::writers::{ActionWriter, ReflectMutFn, reflect_mut};
 use crate::reflect::FieldPlan;
 use bevy_ecs::{
     archetype::ArchetypeEntity,
     change_detection::{MAX_CHANGE_AGE, Tick},
-    component::{Component, ComponentId, StorageType},
+    component::{Component, ComponentId, ComponentMutability, StorageType},
     storage::Table,
     world::{EntityRef, World},
 };
@@ -63,6 +64,8 @@ pub(crate) struct Source {
     is_optional: bool,
     /// Restores the type of an erased value.
     reflect: Option<fn(ErasedPtr<'_>) -> &dyn Reflect>,
+    /// As `reflect`, for writing. `None` also for an immutable component.
+    reflect_mut: Option<ReflectMutFn>,
 }
 
 impl Source {
@@ -77,6 +80,7 @@ impl Source {
             presence: None,
             is_optional: false,
             reflect: None,
+            reflect_mut: None,
         }
     }
 
@@ -84,6 +88,7 @@ impl Source {
     pub(crate) fn fields<T: Component + Reflect>(world: &mut World, part: RowPart, plan: FieldPlan) -> Self {
         Self {
             reflect: Some(reflect::<T>),
+            reflect_mut: <T::Mutability as ComponentMutability>::MUTABLE.then_some(reflect_mut::<T> as ReflectMutFn),
             ..Self::new::<T>(world, part, SourceEncoding::Fields(plan))
         }
     }
@@ -124,6 +129,20 @@ impl Source {
         Self {
             presence: Some(presence),
             ..self
+        }
+    }
+
+    /// The inverse of the source, if it is a part of the action that is recorded by its fields.
+    pub(super) fn action_writer(&self) -> Option<ActionWriter> {
+        match &self.encoding {
+            SourceEncoding::Fields(plan) if self.part == RowPart::Action => Some(ActionWriter::new(
+                self.component,
+                self.name,
+                plan.columns(),
+                plan.writer()?,
+                self.reflect_mut,
+            )),
+            _ => None,
         }
     }
 

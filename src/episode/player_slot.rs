@@ -81,6 +81,9 @@ struct ColdState {
     /// [`EpisodeEnded`](super::EpisodeEnded) is triggered.
     in_game_episode: bool,
     begin_requested: bool,
+    /// The number of captures since the present decision interval of the game began, recorded or not. 0 if the next tick
+    /// begins a decision.
+    decision_phase: u32,
     /// No episode begins while this is set.
     is_excluded: bool,
     /// The player joins again at this capture, because its agent id has changed.
@@ -132,6 +135,7 @@ impl PlayerSlot {
                 pending_end: None,
                 in_game_episode: true,
                 begin_requested: false,
+                decision_phase: 0,
                 is_excluded: false,
                 is_rejoining: false,
                 delays_begin: false,
@@ -192,7 +196,40 @@ impl PlayerSlot {
     ///
     /// Contract, beginnings: a pending end is published before the next episode begins, and the next episode begins at
     /// the same capture unless the recording waits for [`BeginEpisode`](super::BeginEpisode).
-    pub(super) fn capture(&mut self, context: &RecordingContext, mut row: Option<&mut [u64]>) {
+    pub(super) fn capture(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
+        let was_in_episode = self.cold.in_game_episode && !self.has_pending_end;
+        let delays_begin = self.cold.delays_begin;
+        self.handle_capture(context, row);
+        if context.rules.decision_interval > 1 {
+            self.count_phase(&context.rules, was_in_episode, delays_begin);
+        }
+    }
+
+    /// Counts a tick of the game's decision interval, which begins with each episode of the game.
+    fn count_phase(&mut self, rules: &CaptureRules, was_in_episode: bool, delays_begin: bool) {
+        let last = rules.decision_interval - 1;
+        let begins = self.cold.in_game_episode && !self.has_pending_end && !was_in_episode;
+        self.cold.decision_phase = if delays_begin {
+            // The next capture begins the episode.
+            last
+        } else if begins || self.cold.decision_phase >= last {
+            0
+        } else {
+            self.cold.decision_phase + 1
+        };
+    }
+
+    /// The player has joined: the next tick begins a decision.
+    pub(super) fn begin_phase(&mut self) {
+        self.cold.decision_phase = 0;
+    }
+
+    /// Whether the next tick begins a decision.
+    pub(super) fn decides_next(&self) -> bool {
+        self.cold.decision_phase == 0
+    }
+
+    fn handle_capture(&mut self, context: &RecordingContext, mut row: Option<&mut [u64]>) {
         let decides_on_demand = context.rules.decides_on_demand;
         if self.is_open && !self.has_pending_end {
             match row {

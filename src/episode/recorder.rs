@@ -9,6 +9,7 @@ mod late_components;
 mod late_rewards;
 mod log_warnings;
 mod membership;
+mod observing;
 mod outputs;
 mod reward_terms;
 mod setup_checks;
@@ -89,6 +90,10 @@ pub(crate) struct Recorder {
     has_credited_rewards: bool,
     /// The actions of this tick could not be read, because a source was not available.
     has_unread_actions: bool,
+    /// The encoder was prepared for observations by the present capture.
+    has_prepared_observation: bool,
+    /// A policy acts for players of this recording.
+    has_policy: bool,
     /// Players found by the current capture that have no slot yet.
     joining: Vec<Entity>,
     /// Those of them whose slot was removed by the current capture. Their rewards until now belong to the episode that ended.
@@ -135,6 +140,8 @@ impl Recorder {
             signals_decisions: false,
             has_credited_rewards: false,
             has_unread_actions: false,
+            has_prepared_observation: false,
+            has_policy: false,
             joining: Vec::new(),
             rejoining: Vec::new(),
             excluded_agents: HashSet::new(),

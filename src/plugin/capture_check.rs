@@ -35,6 +35,7 @@ pub(super) fn check(world: &mut World) {
     let recording = slot.recorder.name().to_owned();
     let point = &state.points[slot.point];
     let (schedule, parent_loop) = (point.after, point.parent_loop);
+    let host = state.nested.loop_schedule_of(schedule, &state.orders);
     let is_missing = match parent_loop {
         None => true,
         Some(Loop::Fixed) => !world.contains_resource::<Time<Fixed>>(),
@@ -50,10 +51,14 @@ pub(super) fn check(world: &mut World) {
     }
     check.has_warned = true;
     if parent_loop.is_none() {
+        let (place, remedy) = host.map_or_else(
+            || (String::new(), "a schedule of one of these loops".to_owned()),
+            |host| (format!(" (it runs within `{host:?}`)"), format!("`{host:?}`")),
+        );
         tracing::warn!(
             "nothing is recorded in `{recording}`: there are players and no capture has run in {FRAMES} frames. Its \
-             `capture_after` names the schedule `{schedule:?}`, which is neither in the main loop nor in the fixed loop: run the \
-             schedule `ExperienceCapture` after each of its runs, or name a schedule of one of these loops"
+             `capture_after` names the schedule `{schedule:?}`, which is neither in the main loop nor in the fixed loop{place}: \
+             run the schedule `ExperienceCapture` after each of its runs, or name {remedy}"
         );
     } else {
         tracing::warn!(

@@ -37,6 +37,11 @@ impl CapturePoint {
         }
     }
 
+    /// Whether the game runs the captures of this point, and has not run one yet, and maybe neither the schedule that it names.
+    pub(super) fn awaits_first_capture(&self) -> bool {
+        self.parent_loop.is_none() && self.next_tick == 0
+    }
+
     /// Whether ticks of this point can be simulated again: a frame of the main loop cannot.
     pub(super) fn can_be_speculative(&self) -> bool {
         self.parent_loop != Some(Loop::Main)

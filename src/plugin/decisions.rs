@@ -1,6 +1,7 @@
 //! Observers of [`RequestDecision`] and [`DecisionMade`], for recordings in which the game requests each decision.
 
 use super::{
+    acting,
     experience::Experience,
     observers::{TakenSlots, player_above, warn_stray},
     rewards,
@@ -48,7 +49,12 @@ fn request_decision(request: On<RequestDecision>, mut world: DeferredWorld) {
     let is_player = results.fold(false, |is_player, result| {
         is_player | (result != RequestDisposition::NotAPlayer)
     });
+    // The policy sees what the step begins with. It acts when this observer and those of the game have run.
+    let acts = acting::observe_request(players, slots, entity);
     drop(taken);
+    if acts {
+        world.commands().queue(acting::act_on_requests);
+    }
     if !is_player {
         warn_stray_decision(&mut world, "`RequestDecision`", entity);
     }

@@ -136,7 +136,8 @@ impl Experience {
         Some(self.0.points[slot.point].next_tick)
     }
 
-    /// When a recording is captured and when its actions are read. `None` until it has its first player.
+    /// When a recording is captured and when its actions are read. `None` until it has its first player, and until the first fixed tick
+    /// or capture after that if nothing tells earlier.
     ///
     /// ```
     /// # use bevy_ecs::prelude::*;

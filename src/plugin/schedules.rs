@@ -1,6 +1,6 @@
 //! Schedules and system sets of the plugin, and their position in the main loop and the fixed loop.
 
-use super::{experience::Experience, systems};
+use super::{acting, experience::Experience, systems};
 use bevy_app::{App, FixedLast, FixedMainScheduleOrder, Last, MainScheduleOrder};
 use bevy_ecs::{
     schedule::{
@@ -40,6 +40,11 @@ struct ExperienceCapturePoint(InternedScheduleLabel);
 /// a recording reads its actions: [`Recording::read_actions_after`](crate::recording::Recording::read_actions_after).
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExperienceReadActions(pub InternedScheduleLabel);
+
+/// The schedule in which policies write actions, right before the named schedule of a loop. It exists for each schedule before
+/// which a policy acts: [`Policy::act_before`](crate::policy::Policy::act_before).
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExperienceAct(pub InternedScheduleLabel);
 
 /// The schedule that ends an update, after `Last`: it closes recordings when the app exits, and exports where there are no
 /// threads.
@@ -144,7 +149,10 @@ pub(super) fn add(app: &mut App) {
                 systems::export.in_set(ExperienceSystems::Export),
             ),
         )
-        .add_systems(ExperienceTick, systems::begin_tick(None))
+        .add_systems(
+            ExperienceTick,
+            (systems::begin_tick(None), acting::act_in_own_tick).chain(),
+        )
         .add_systems(ExperienceLoopTick(Loop::Main), systems::begin_tick(Some(Loop::Main)))
         .add_systems(ExperienceLoopTick(Loop::Fixed), systems::begin_tick(Some(Loop::Fixed)))
         .add_systems(ExperienceExit, systems::end_update);
@@ -201,6 +209,10 @@ pub(super) fn place(world: &mut World) {
     }
     state.placed_labels = [fixed, main].concat();
     state.orders = orders;
+    let mut nested = core::mem::take(&mut state.nested);
+    let (own, orders) = (state.placed_labels.clone(), state.orders.clone());
+    nested.exclude(world, &orders, own);
+    world.resource_mut::<Experience>().into_inner().state_mut().nested = nested;
 }
 
 /// Places the labels of the plugin in the order of one loop. Returns them.
@@ -210,9 +222,13 @@ fn place_in(
     points: &[InternedScheduleLabel],
 ) -> Vec<InternedScheduleLabel> {
     let tick = tick_label(parent);
-    let mut own = vec![tick, ExperienceReadActions(tick).intern()];
+    // What is at the begin of a tick precedes its other reads.
+    let mut own = vec![tick, ExperienceAct(tick).intern(), ExperienceReadActions(tick).intern()];
     let mut order = own.clone();
     for &label in labels.iter() {
+        let act = ExperienceAct(label).intern();
+        order.push(act);
+        own.push(act);
         let mut after = vec![ExperienceReadActions(label).intern()];
         if points.contains(&label) {
             after.push(ExperienceCapturePoint(label).intern());
@@ -223,6 +239,18 @@ fn place_in(
     }
     *labels = order;
     own
+}
+
+/// The schedules of the plugin that are not placed around schedules of the loops.
+pub(super) fn own_labels() -> [InternedScheduleLabel; 6] {
+    [
+        ExperienceTick.intern(),
+        ExperienceLoopTick(Loop::Main).intern(),
+        ExperienceLoopTick(Loop::Fixed).intern(),
+        ExperienceCapture.intern(),
+        ExperienceExit.intern(),
+        ExperienceSignal.intern(),
+    ]
 }
 
 /// Whether a loop contains `schedule`.
@@ -254,6 +282,19 @@ pub(super) fn add_read_actions(world: &mut World, schedule: InternedScheduleLabe
         let mut read = single_threaded(label);
         read.add_systems(systems::read_actions(schedule));
         schedules.insert(read);
+    }
+}
+
+/// Adds the schedule in which policies act before `schedule`, unless it exists. Its label is in the loop of `schedule` already.
+pub(super) fn add_act(world: &mut World, schedule: InternedScheduleLabel) {
+    let label = ExperienceAct(schedule);
+    let Some(mut schedules) = world.get_resource_mut::<Schedules>() else {
+        return;
+    };
+    if !schedules.contains(label) {
+        let mut act = single_threaded(label);
+        act.add_systems(acting::act_before(schedule));
+        schedules.insert(act);
     }
 }
 

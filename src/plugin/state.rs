@@ -7,11 +7,12 @@ use super::{
     given_rewards::DepartedTeams,
     rewards,
     schedules::{Loop, LoopOrders},
-    timing::{ChangeWatch, RecordingTiming, SystemAccesses, TimingBasis},
+    timing::{ChangeWatch, NestedSchedules, RecordingTiming, SystemAccesses, TimingBasis},
 };
 use crate::{
     episode::{CaptureTime, EpisodeEnded, Recorder},
     player::Reward,
+    policy::PolicySlot,
     recording::{GivenTiming, MemoryEstimate},
 };
 use bevy_ecs::{
@@ -39,6 +40,11 @@ pub(super) struct RecordingSlot {
     pub(super) estimate: MemoryEstimate,
     /// Empty after the exporter has started.
     pub(super) sinks: SyncCell<Vec<Box<dyn Sink>>>,
+    /// Whether it was added with a sink.
+    pub(super) has_sinks: bool,
+    pub(super) marker_name: &'static str,
+    /// The policies that act for its players.
+    pub(super) policies: Vec<PolicySlot>,
     /// The index of the point at which it is captured.
     pub(super) point: usize,
     pub(super) read_actions_after: Option<InternedScheduleLabel>,
@@ -89,6 +95,8 @@ pub(super) struct RecorderState {
     pub(super) orders: LoopOrders,
     /// What the systems of the game access.
     pub(super) accesses: SystemAccesses,
+    /// The schedules that run within the loops.
+    pub(super) nested: NestedSchedules,
     /// The change tick until which the changes of players are counted.
     pub(super) watched_until: Option<Tick>,
     /// The game has run `ExperienceTick`.
@@ -131,6 +139,7 @@ impl RecorderState {
             placed_labels: Vec::new(),
             orders: LoopOrders::default(),
             accesses: SystemAccesses::default(),
+            nested: NestedSchedules::default(),
             watched_until: None,
             has_own_ticks: false,
             captures: 0,
@@ -212,6 +221,7 @@ impl RecorderState {
                 }
             }
         }
+        self.observe_for_policies(world);
         if self.slots.iter().any(|slot| slot.recorder.trusts_change_ticks()) {
             // Later writes must have newer ticks than the values read by this capture.
             world.increment_change_tick();

@@ -42,7 +42,7 @@ pub(super) fn begin_tick(parent: Option<Loop>) -> impl FnMut(&mut World) + Send 
 /// The system that runs [`ExperienceCapture`] after `schedule`, if there are recordings to capture.
 pub(super) fn capture_after(schedule: InternedScheduleLabel) -> impl FnMut(&mut World) + Send + Sync + 'static {
     move |world| {
-        let needs_timing = recorder_scope(world, |world, state| {
+        let needed = recorder_scope(world, |world, state| {
             if let Some(parent) = Loop::ending_with(schedule) {
                 state.watch_changes(world, Some(parent));
                 state.verify_timings(world);
@@ -51,12 +51,18 @@ pub(super) fn capture_after(schedule: InternedScheduleLabel) -> impl FnMut(&mut 
                 }
             }
             let needs_timing = state.needs_timing(world, schedule);
-            needs_timing.then(|| (state.accesses.clone(), state.orders.all()))
+            let needs_access = state.nested.take_new() || needs_timing;
+            needs_access.then(|| (state.accesses.clone(), state.game_schedules(), needs_timing))
         });
-        if let Some((accesses, schedules)) = needs_timing.flatten() {
+        if let Some((accesses, schedules, needs_timing)) = needed.flatten() {
             // Builds schedules of the game, which runs code of the game.
             accesses.collect(world, &schedules);
-            recorder_scope(world, |world, state| state.choose_timings(world));
+            recorder_scope(world, |world, state| {
+                state.reconsider_timings(world);
+                if needs_timing {
+                    state.choose_timings(world);
+                }
+            });
         }
         if recorder_scope(world, |_, state| state.reach(schedule)) == Some(true) {
             let _ = world.try_run_schedule(ExperienceCapture);

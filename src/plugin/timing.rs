@@ -2,13 +2,16 @@
 //! what changes.
 //!
 //! The choice is made at the first end of a fixed tick or of a frame at which the recording has a player, before anything of
-//! it is captured. `survey` has the systems, `choice` the rules, `watch` the changes.
+//! it is captured. `survey` has the systems, `choice` the rules, `watch` the changes, `nested` the schedules that run within those of
+//! the loops.
 
 mod choice;
+mod nested;
 mod survey;
 mod system_access;
 mod watch;
 
+pub(super) use nested::NestedSchedules;
 pub(super) use system_access::SystemAccesses;
 pub(super) use watch::ChangeWatch;
 
@@ -62,14 +65,24 @@ pub(super) struct TimingBasis {
     parent: Loop,
     basis: Basis,
     has_reported: bool,
+    /// The systems were compared with the schedule that the game names, after changes were seen in the other loop only.
+    has_compared: bool,
 }
 
 impl RecorderState {
     /// Whether a recording has players, and its timing is not chosen yet, or the exporter is about to start.
     pub(super) fn needs_timing(&mut self, world: &World, schedule: InternedScheduleLabel) -> bool {
         let starts = !self.is_frozen() && Loop::ending_with(schedule) == Some(Loop::Fixed);
+        let has_new = self.nested.has_new();
+        let points = &self.points;
         let mut slots = self.slots.iter_mut();
-        starts || slots.any(|slot| slot.timing.is_none() && slot.recorder.players_in(world).next().is_some())
+        starts
+            || slots.any(|slot| {
+                let awaits_capture = points[slot.point].awaits_first_capture();
+                let awaits_tick = slot.watch.awaits_tick && slot.watch.changes == Changes::default() && !has_new;
+                let waits = awaits_capture || awaits_tick;
+                slot.timing.is_none() && !waits && slot.recorder.players_in(world).next().is_some()
+            })
     }
 
     /// Chooses the timing of each recording that has players for the first time.
@@ -81,7 +94,7 @@ impl RecorderState {
             }
             let has_players = slot.recorder.players_in(world).next().is_some();
             if has_players || !self.frozen {
-                let survey = Survey::new(world, &mut slot.recorder, &self.accesses, &self.orders);
+                let survey = Survey::new(world, &mut slot.recorder, &self.accesses, &self.nested, &self.orders);
                 if has_players {
                     self.choose_timing(world, index, &survey);
                 } else if slot.given.capture_after.is_none() {
@@ -96,13 +109,25 @@ impl RecorderState {
         let slot = &mut self.slots[index];
         let name = slot.recorder.name().to_owned();
         let choice = match slot.given.capture_after {
-            None => survey.choose_loop(slot.watch.changes),
+            None => {
+                let changes = slot.watch.changes;
+                let choice = survey.choose_loop(changes);
+                // Nothing is captured until the first fixed tick, which may run a schedule that tells more.
+                let is_open = choice.basis == Basis::Unknown && choice.parent == Loop::Fixed;
+                slot.watch.awaits_tick = is_open && changes == Changes::default();
+                if slot.watch.awaits_tick {
+                    return;
+                }
+                choice
+            }
             Some(schedule) => {
                 let Some(parent) = self.points[slot.point].parent_loop else {
-                    self.keep_given_timing(index);
+                    if !self.points[slot.point].awaits_first_capture() {
+                        self.keep_given_timing(index, survey);
+                    }
                     return;
                 };
-                let contradiction = survey.contradiction(&name, parent, schedule);
+                let contradiction = survey.contradiction(&name, parent, schedule, slot.watch.changes);
                 if let Some(message) = contradiction.filter(|_| self.enabled && !slot.recorder.decides_on_demand()) {
                     tracing::warn!("{message}");
                 }
@@ -182,21 +207,30 @@ impl RecorderState {
             parent: choice.parent,
             basis: choice.basis,
             has_reported: false,
+            has_compared: false,
         });
     }
 
     /// The timing of a recording whose captures the game runs itself.
-    fn keep_given_timing(&mut self, index: usize) {
+    fn keep_given_timing(&mut self, index: usize, survey: &Survey) {
         let slot = &mut self.slots[index];
+        let (writer, contradiction) = survey.outside(slot.recorder.name(), self.points[slot.point].after);
+        let mut reason = "the game runs `ExperienceCapture`".to_owned();
+        if let Some(writer) = writer {
+            reason = format!("{reason}; {writer}");
+        }
         let timing = RecordingTiming {
             capture_after: self.points[slot.point].after,
             is_capture_given: slot.given.capture_after.is_some(),
             read_actions_after: slot.given.read_actions_after,
             is_read_given: slot.given.read_actions_after.is_some(),
-            reason: "the game runs `ExperienceCapture`".to_owned(),
+            reason,
         };
         if self.enabled {
-            tracing::info!("recording `{}` is {timing}", slot.recorder.name());
+            tracing::info!("recording `{}` is {timing}{}", slot.recorder.name(), name_hint());
+            if let Some(message) = contradiction {
+                tracing::warn!("{message}");
+            }
         }
         slot.timing = Some(timing);
     }
@@ -215,7 +249,18 @@ impl RecorderState {
             let (here, there) = (changes.of(chosen), changes.of(other));
             let is_chosen = slot.given.capture_after.is_none();
             let is_seen = there >= 2 && changes.fixed_ticks >= FIXED_TICKS;
-            if is_chosen && basis.basis == Basis::Unknown && here == 0 && is_seen {
+            if !is_chosen && !basis.has_compared && here == 0 && there >= FIXED_TICKS && is_seen {
+                basis.has_compared = true;
+                self.compare_given_timing(world, index, chosen);
+                continue;
+            }
+            let can_move = match basis.basis {
+                Basis::Unknown => here == 0,
+                // The schedule that decided it may have run once.
+                Basis::Nested => here <= 1 && there >= FIXED_TICKS,
+                Basis::Systems | Basis::Inputs | Basis::Mixture => false,
+            };
+            if is_chosen && can_move && is_seen {
                 self.move_capture(world, index, other);
             } else if there >= REPORTED_CHANGES && there * 4 >= here && changes.fixed_ticks >= FIXED_TICKS {
                 basis.has_reported = true;
@@ -227,16 +272,60 @@ impl RecorderState {
         }
     }
 
+    /// The schedules whose systems are surveyed.
+    pub(super) fn game_schedules(&self) -> Vec<InternedScheduleLabel> {
+        self.orders.all().into_iter().chain(self.nested.labels()).collect()
+    }
+
+    /// Reports a schedule that the game names for captures, if what is observed is written by schedules that run within the other
+    /// loop.
+    fn compare_given_timing(&mut self, world: &World, index: usize, parent: Loop) {
+        let slot = &mut self.slots[index];
+        let survey = Survey::new(world, &mut slot.recorder, &self.accesses, &self.nested, &self.orders);
+        let has_reported = survey.choose_loop(Changes::default()).basis == Basis::Systems;
+        let after = self.points[slot.point].after;
+        let message = survey.contradiction(slot.recorder.name(), parent, after, slot.watch.changes);
+        if let Some(message) = message.filter(|_| self.enabled && !has_reported) {
+            tracing::warn!("{message}");
+        }
+    }
+
+    /// Moves captures if schedules that were seen to run within a loop since the choice tell something else, before anything
+    /// observed has changed where it is captured.
+    pub(super) fn reconsider_timings(&mut self, world: &mut World) {
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            let Some(parent) = slot.basis.as_ref().map(|basis| basis.parent) else {
+                continue;
+            };
+            let changes = slot.watch.changes;
+            if slot.given.capture_after.is_some() || changes.of(parent) > 0 {
+                continue;
+            }
+            let survey = Survey::new(world, &mut slot.recorder, &self.accesses, &self.nested, &self.orders);
+            let choice = survey.choose_loop(changes);
+            if choice.parent != parent && choice.basis != Basis::Unknown {
+                slot.recorder.discard_open_episodes();
+                self.apply_choice(world, index, &survey, choice);
+            }
+        }
+    }
+
     /// Moves the capture of a recording to the other loop. Nothing observed has changed at its captures so far, so its open
     /// episodes hold nothing of the game, and are discarded.
     fn move_capture(&mut self, world: &mut World, index: usize, parent: Loop) {
         let slot = &mut self.slots[index];
         slot.recorder.discard_open_episodes();
-        let survey = Survey::new(world, &mut slot.recorder, &self.accesses, &self.orders);
-        let choice = LoopChoice {
-            parent,
-            basis: Basis::Unknown,
-            reason: format!("what is observed has changed {}", where_in(parent)),
+        let survey = Survey::new(world, &mut slot.recorder, &self.accesses, &self.nested, &self.orders);
+        let known = survey.choose_loop(slot.watch.changes);
+        let choice = if known.parent == parent && known.basis == Basis::Nested {
+            known
+        } else {
+            LoopChoice {
+                parent,
+                basis: Basis::Unknown,
+                reason: format!("what is observed has changed {}", where_in(parent)),
+            }
         };
         self.apply_choice(world, index, &survey, choice);
     }

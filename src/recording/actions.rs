@@ -2,11 +2,12 @@
 
 use super::{
     Recording,
-    sources::{if_present, own_plan, plan_choice, plan_fields, plan_values},
+    sources::{if_present, own_optional_plan, own_plan, plan_choice, plan_fields, plan_function, plan_values},
 };
 use crate::{
     capture::RowPart,
     episode::DecisionTick,
+    policy::{PolicyControlled, info_columns},
     reflect::{FieldUsage, root_name},
 };
 use bevy_ecs::component::Component;
@@ -57,6 +58,22 @@ impl<P: Component> Recording<P> {
         };
         let value = plan_fields::<T>(RowPart::Info, FieldUsage::Info, root, None);
         self.edit(|spec| spec.info.push(own_plan::<T>(RowPart::Info, value)))
+    }
+
+    /// Records which policy acted in each transition, in two columns of info:
+    ///
+    /// | column | a policy acted | a person or a script acted |
+    /// |---|---|---|
+    /// | `policy_version`, `i64` | the [version](crate::policy::PolicyModel::version) of its model, above 0 | 0 |
+    /// | `behavior_logp`, `f32` | the logarithm of the probability with which it chose the action: of the density for numbers. 0 for what is not random | NaN |
+    ///
+    /// They are read with the action. Models can be trained with and without them: info is not a part of what a policy sees.
+    pub fn policy_info(self) -> Self {
+        let value = plan_function::<PolicyControlled>(RowPart::Info, info_columns(), |controlled, bytes| {
+            PolicyControlled::encode_info(controlled, bytes);
+        });
+        let plan = own_optional_plan::<PolicyControlled>(RowPart::Info, value);
+        self.edit(|spec| spec.info.push(plan))
     }
 
     /// Sets the number of ticks per decision, 1 by default. A transition lasts this many ticks and sums their rewards.

@@ -2,6 +2,7 @@
 
 use super::{
     EpisodeRules, GivenTiming, RecordingSpec,
+    action_columns::set_labels,
     error::SetupError,
     images::check_shapes,
     lists::ListDeclaration,
@@ -73,6 +74,8 @@ impl RecordingSpec {
         let mut action = plan(self.action)?;
         let info = plan(self.info)?;
         set_bounds(&recording, &self.bounds, observation.iter_mut().chain(&mut action))?;
+        set_bounds(&recording, &self.action_bounds, action.iter_mut())?;
+        set_labels(&recording, self.choice_labels, &mut action)?;
 
         let mut schema = Schema::new(recording.clone())
             .with_observation(columns(&observation))

@@ -79,6 +79,16 @@ pub enum SetupError {
         /// The names of the columns, separated by commas.
         known: String,
     },
+    /// Labels of the choices of an action that do not fit it.
+    #[error("recording `{recording}` sets the labels of the choices of `{column}`, {problem}")]
+    ChoiceLabels {
+        /// The recording.
+        recording: String,
+        /// The column.
+        column: String,
+        /// What is wrong with them, and the remedy.
+        problem: String,
+    },
     /// A field cannot be recorded.
     #[error("recording `{recording}`: {source}")]
     Field {

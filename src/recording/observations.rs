@@ -63,6 +63,9 @@ impl<P: Component> Recording<P> {
     /// Sets the bounds of the column `name` in the spaces of a dataset, in place of those of its type or of its
     /// [`ColumnBounds`](super::ColumnBounds). An infinite bound means unbounded. Values are not clamped.
     ///
+    /// If the observation and the action have a column of that name, it is the one of the observation;
+    /// [`action_bounds`](Self::action_bounds) sets those of the action only.
+    ///
     /// A column that does not exist, `low > high` and NaN are rejected at set-up.
     pub fn bounds(self, name: impl Into<String>, low: f64, high: f64) -> Self {
         self.edit(|spec| spec.bounds.push((name.into(), low, high)))

@@ -129,6 +129,26 @@ pub(super) fn own_plan<T: Component>(part: RowPart, value: ValuePlan) -> SourceP
     })
 }
 
+/// Plans values of the player's own component `T`, which it need not have.
+pub(super) fn own_optional_plan<T: Component>(part: RowPart, value: ValuePlan) -> SourcePlan {
+    let plan = own_plan::<T>(part, value);
+    Box::new(move |world, allow_lossy| {
+        let PlannedSource {
+            columns,
+            mask_width,
+            build,
+        } = plan(world, allow_lossy)?;
+        Ok(PlannedSource {
+            columns,
+            mask_width,
+            build: Box::new(move |world, offsets| match build(world, offsets) {
+                PlacedSource::Component(source) => PlacedSource::Component(source.optional()),
+                other => other,
+            }),
+        })
+    })
+}
+
 /// Refuses a type that is a resource. In Bevy, resources are components too, but never those of a player.
 pub(super) fn refuse_resource<T: Component>(world: &mut World, remedy: &'static str) -> Result<(), SourceError> {
     let id = world.register_component::<T>();

@@ -10,7 +10,12 @@ pub(crate) fn root_name<T: TypePath>() -> String {
     snake_case(T::short_type_path())
 }
 
-fn snake_case(name: &str) -> String {
+/// The `snake_case` of the short name of a type or of a variant, as it is in the names of columns. `MoveLeft` is `move_left`,
+/// `Cooldown<Dash>` is `cooldown_dash`.
+///
+/// For crates that name the columns of other sources as [`Recording`](crate::recording::Recording) does.
+#[must_use]
+pub fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     let mut previous: Option<char> = None;
     let mut rest = name.chars().peekable();

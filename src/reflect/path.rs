@@ -1,7 +1,7 @@
 //! Leaf paths: steps from a value to a leaf, resolved through `Reflect` getters.
 
 use bevy_math::{BVec3A, BVec4A};
-use bevy_reflect::{PartialReflect, ReflectRef, enums::Enum};
+use bevy_reflect::{PartialReflect, ReflectMut, ReflectRef, enums::Enum};
 
 /// One step of a path, from a value to a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,21 @@ pub(super) fn resolve_step(value: &dyn PartialReflect, step: PathStep, index: us
             })
             .into(),
         _ => Resolved::Mismatch,
+    }
+}
+
+/// Follows one step to a place that can be written. `None` if it does not exist.
+pub(super) fn resolve_step_mut(
+    value: &mut dyn PartialReflect,
+    step: PathStep,
+    index: usize,
+) -> Option<&mut dyn PartialReflect> {
+    match (step, value.reflect_mut()) {
+        (PathStep::Field(field), ReflectMut::Struct(value)) => value.field_at_mut(field),
+        (PathStep::Field(field), ReflectMut::TupleStruct(value)) => value.field_mut(field),
+        (PathStep::Field(field), ReflectMut::Tuple(value)) => value.field_mut(field),
+        (PathStep::Element { extent, divisor }, ReflectMut::Array(value)) => value.get_mut(index / divisor % extent),
+        _ => None,
     }
 }
 

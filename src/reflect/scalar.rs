@@ -71,6 +71,19 @@ macro_rules! impl_scalar {
                 }
             }
 
+            /// Sets `place` to the nearest value of this scalar. Returns false where `place` is of another type.
+            pub(super) fn write(self, place: &mut dyn PartialReflect, number: f64) -> bool {
+                match self {
+                    $(Self::$scalar => match place.try_downcast_mut::<$type>() {
+                        Some(place) => {
+                            *place = <$type>::from_number(number);
+                            true
+                        }
+                        None => false,
+                    },)*
+                }
+            }
+
             /// The number in `value`; `None` where `value` is of another type.
             pub(super) fn read(self, value: &dyn PartialReflect) -> Option<Number> {
                 match self {
@@ -185,6 +198,29 @@ fn put_integer(bytes: &mut [u8; 8], value: u64, size: usize) {
         _ => *bytes = value.to_ne_bytes(),
     }
 }
+
+/// Conversion of a number into the nearest value of a scalar.
+trait FromNumber {
+    fn from_number(number: f64) -> Self;
+}
+
+impl FromNumber for bool {
+    fn from_number(number: f64) -> Self {
+        number != 0.0
+    }
+}
+
+macro_rules! impl_from_number {
+    ($($type:ident)*) => {
+        $(impl FromNumber for $type {
+            fn from_number(number: f64) -> Self {
+                // Saturates.
+                number as $type
+            }
+        })*
+    };
+}
+impl_from_number! { i8 i16 i32 i64 isize u8 u16 u32 u64 usize f32 f64 }
 
 /// Conversion of a scalar into a [`Number`], without loss.
 pub(super) trait IntoNumber: Copy {

@@ -12,6 +12,7 @@ mod random;
 mod refusals;
 mod selection;
 mod time;
+mod write;
 
 use super::{op::OpKind, *};
 

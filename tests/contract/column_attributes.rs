@@ -208,3 +208,64 @@ fn empty_or_duplicate_column_names_are_refused() {
     let error = refusal(recording().observe::<Twins>());
     assert!(error.contains("`twins.b`"), "{error}");
 }
+
+#[test]
+fn choices_of_the_action_have_labels() {
+    #[derive(Component)]
+    struct Stance(i64);
+    let stance = || {
+        recording()
+            .observe::<Charge>()
+            .act_discrete_with::<Stance>("stance", 3, |stance| stance.0)
+    };
+    let labels = ["stand", "crouch", "lie"];
+    let columns = schema_of(stance().choice_labels("stance", labels));
+    assert_eq!(
+        columns.last().unwrap().1,
+        Space::Discrete {
+            n: 3,
+            labels: labels.map(str::to_owned).to_vec()
+        }
+    );
+    for (recording, problem) in [
+        (
+            stance().choice_labels("posture", labels),
+            "`posture`, which is not a column of the action",
+        ),
+        (
+            stance().choice_labels("stance", ["stand"]),
+            "`stance`, which has 3, and there are 1 labels: give one for each",
+        ),
+        (
+            stance().choice_labels("stance", ["stand", "lie", "lie"]),
+            "`stance`, and `lie` is the label of two: give each its own",
+        ),
+        (
+            recording()
+                .observe::<Charge>()
+                .act::<Intent>()
+                .choice_labels("intent.turn", labels),
+            "`intent.turn`, which is not discrete: record it with `act_discrete_with` or a similar method",
+        ),
+    ] {
+        let refusal = refusal(recording);
+        assert!(refusal.ends_with(problem), "{refusal}");
+    }
+}
+
+#[test]
+fn bounds_of_the_action_are_not_those_of_an_observation_with_the_same_name() {
+    let columns = schema_of(
+        recording()
+            .observe_with::<Charge>(["throttle"], |charge, out| out[0] = charge.0)
+            .act_with::<Charge>(["throttle"], |charge, out| out[0] = charge.0)
+            .action_bounds("throttle", -1.0, 1.0),
+    );
+    assert_eq!(columns[0].1, space(None, None));
+    assert_eq!(columns[1].1, space(-1.0, 1.0));
+    let error = refusal(recording().observe::<Charge>().action_bounds("charge", 0.0, 1.0));
+    assert!(
+        error.contains("sets the bounds of `charge`, which is not one of its columns"),
+        "{error}"
+    );
+}

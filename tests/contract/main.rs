@@ -31,6 +31,7 @@ mod parallel_capture;
 mod pausing;
 mod placement;
 mod players;
+mod policies;
 mod presence;
 mod reentrancy;
 mod resource_sources;

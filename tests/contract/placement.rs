@@ -6,5 +6,6 @@ mod actions;
 mod games;
 mod loops;
 mod messages;
+mod nested;
 mod quick_start;
 mod several_recordings;

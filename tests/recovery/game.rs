@@ -73,10 +73,7 @@ impl Game {
 
     /// A copy of the dataset, as a process that is killed now leaves it.
     pub fn killed(&self) -> CrashCopy {
-        let folder = tempdir().unwrap();
-        let data = folder.path().join("data");
-        copy(&self.data, &data);
-        CrashCopy { data, _folder: folder }
+        CrashCopy::of(&self.data)
     }
 
     /// The folder of the journals of all runs.
@@ -134,6 +131,17 @@ pub struct CrashCopy {
 }
 
 impl CrashCopy {
+    /// A copy of the dataset at `data`.
+    pub fn of(data: &Path) -> Self {
+        let folder = tempdir().unwrap();
+        let copied = folder.path().join("data");
+        copy(data, &copied);
+        Self {
+            data: copied,
+            _folder: folder,
+        }
+    }
+
     pub fn recover(&self) -> Vec<RecoveredRun> {
         let recovery = self.try_recover();
         assert!(recovery.failed.is_empty(), "{recovery:?}");

@@ -6,9 +6,12 @@
 #[path = "../support/player.rs"]
 mod player;
 
+mod account;
 mod game;
 mod journal;
+mod journal_folder;
 mod long_episodes;
+mod segments;
 
 use bevy_experience::{
     buffer::Memory,

@@ -13,9 +13,6 @@ pub use conform::{ColumnError, check_columns, conform};
 use arrow_schema::{DataType, Field};
 use experience_core::schema::{Column, DType, Schema, Space};
 
-/// Observations of more bytes than this have `next_observation` only in the last row of an episode.
-const WIDE_OBSERVATION: usize = 1024;
-
 /// Identifies a column of a record batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnId {
@@ -119,7 +116,7 @@ fn has_parts(schema: &Schema) -> bool {
 
 /// Whether `next_observation` is only in the last row of an episode, because an observation is over 1 KiB.
 pub fn is_wide(schema: &Schema) -> bool {
-    schema.layout().observation().len() > WIDE_OBSERVATION
+    schema.has_wide_observation()
 }
 
 impl ColumnId {

@@ -63,6 +63,9 @@
 //! (a shape with a 0) is omitted.
 //!
 //! All batches of a recording have the same Arrow schema.
+//!
+//! # Features
+//! - `foreign`: columns are read whose types other tools have changed; see [`columns::conform()`].
 
 mod channel;
 pub mod columns;

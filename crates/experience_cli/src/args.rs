@@ -159,7 +159,7 @@ pub struct MergeArgs {
 /// Arguments of `recover`.
 #[derive(ClapArgs, Clone, Debug)]
 pub struct RecoverArgs {
-    /// The dataset's folder
+    /// The dataset's folder, or the folder of journals without a dataset (`JournalSettings::folder`), which becomes a dataset
     pub dataset: PathBuf,
     /// Also recover runs whose process may be alive: their lock file is missing, or they are of another host or container
     #[arg(long)]

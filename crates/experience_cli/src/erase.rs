@@ -43,8 +43,7 @@ pub fn run(erase: &EraseArgs, output: &mut Printer) -> Result<Verdict, CommandEr
         return Ok(verdict);
     }
     Err(CommandError::NotDone(format!(
-        "agent {agent} is not in `{}`, so nothing was erased; the accounts of the runs, which `experience info --json` prints, list \
-         the agents{}",
+        "agent {agent} is not in `{}`, so nothing was erased; `experience info --json` prints the agents (`agent_totals`){}",
         dataset.path().display(),
         if erased.unreached.is_empty() {
             ""

@@ -76,6 +76,12 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Printer) -
             path.display()
         ))?;
     }
+    for path in &overview.segments {
+        output.line(format!(
+            "  segments `{}`: their episodes are in no shard yet; `experience recover` writes them to shards when the run has ended",
+            path.display()
+        ))?;
+    }
     for path in &overview.damaged_journals {
         output.line(format!(
             "  damaged `{}`: parts of a journal that could not be read; `experience recover --discard-damaged` removes them",
@@ -154,6 +160,7 @@ fn status(status: RunStatus) -> &'static str {
         RunStatus::Running => "not closed",
         RunStatus::Closed => "closed",
         RunStatus::Recovered => "recovered",
+        RunStatus::Journaled => "in segments",
     }
 }
 

@@ -5,16 +5,24 @@ use crate::{
     args::RecoverArgs,
     output::{CommandError, Printer, count, counted},
 };
-use experience_dataset::{Dataset, RecoverSettings, RecoveredRecording};
+use experience_dataset::{
+    AdoptedJournals, Dataset, DatasetError, RecoverSettings, RecoveredRecording, RecoveredRun, adopt_journals,
+};
 use serde_json::json;
 
 pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
-    let dataset = Dataset::open(&recover.dataset)?;
+    // The folder may be that of journals without a dataset, which becomes one.
+    let journals = adopt_journals(&recover.dataset, recover.include_unclear)?;
     let settings = RecoverSettings {
         include_unclear: recover.include_unclear,
         discard_damaged: recover.discard_damaged,
     };
-    let recordings = dataset.recover(&settings)?;
+    let recordings = match Dataset::open(&recover.dataset) {
+        Ok(dataset) => dataset.recover(&settings)?,
+        // There are journals, and none could be moved into a dataset.
+        Err(DatasetError::NotADataset { .. }) if !journals.is_empty() => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
     // Lost transitions and a last write that was cut short are expected after a crash. Data that could not be read needs the
     // user's attention.
     let is_complete = |found: &RecoveredRecording| {
@@ -24,17 +32,27 @@ pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, Comma
             && recovery.recovered.iter().all(|run| run.damage().next().is_none())
     };
     let refused: usize = recordings.iter().map(|found| found.recovery.refused.len()).sum();
-    let verdict = if recordings.iter().all(is_complete) {
+    let refused = refused + journals.refused.len();
+    let is_adopted = journals.unclear.is_empty() && journals.failed.is_empty();
+    let verdict = if is_adopted && recordings.iter().all(is_complete) {
         Verdict::Clean
     } else {
         Verdict::Problems
     };
     if output.is_json() {
-        output.json(&json!({ "recordings": recordings }))?;
-    } else {
-        if recordings.is_empty() {
-            output.line(format!("there is nothing to recover in `{}`", dataset.path().display()))?;
+        let mut document = json!({ "recordings": recordings });
+        if !journals.is_empty() {
+            document["journals"] = json!(journals);
         }
+        output.json(&document)?;
+    } else {
+        if recordings.is_empty() && journals.is_empty() {
+            output.line(format!(
+                "there is nothing to recover in `{}`",
+                recover.dataset.display()
+            ))?;
+        }
+        print_journals(&journals, output)?;
         for found in &recordings {
             print(found, output)?;
         }
@@ -48,9 +66,46 @@ pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, Comma
     }
 }
 
+fn print_journals(journals: &AdoptedJournals, output: &mut Printer) -> Result<(), CommandError> {
+    for journal in &journals.adopted {
+        output.line(format!(
+            "{}: run {}: its journal was moved into the dataset",
+            journal.recording, journal.run
+        ))?;
+    }
+    for path in &journals.alive {
+        output.line(format!(
+            "the process of the journal `{}` is alive: it is unchanged",
+            path.display()
+        ))?;
+    }
+    for path in &journals.unclear {
+        output.line(format!(
+            "the process of the journal `{}` may be alive: its lock file is missing, or was written on another host or copied less \
+             than a minute ago; try again in a minute, or if it is dead, recover it with `--include-unclear`",
+            path.display()
+        ))?;
+    }
+    for (path, error) in journals.failed.iter().chain(&journals.refused) {
+        output.line(format!("the journal `{}`: NOT RECOVERED: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
 fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), CommandError> {
     let (name, recovery) = (&found.recording, &found.recovery);
     for run in &recovery.recovered {
+        if run.closed {
+            output.line(format!(
+                "{name}: run {}: wrote {} in {} from its segments to shards; lost {}",
+                run.run,
+                counted(run.transitions, "transition"),
+                counted(run.episodes, "episode"),
+                counted(run.lost, "transition")
+            ))?;
+            print_unread(name, run, output)?;
+            continue;
+        }
         output.line(format!(
             "{name}: run {}: recovered {} in {}, of which {} {} open and truncated; lost at least {}{}",
             run.run,
@@ -67,16 +122,7 @@ fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), Command
                 run.run
             ))?;
         }
-        for unread in run.damage() {
-            output.line(format!("{name}: run {}: NOT READ: {unread}", run.run))?;
-        }
-        if let Some(kept) = &run.kept {
-            output.line(format!(
-                "{name}: run {}: its damaged segments are kept in `{}`; `--discard-damaged` removes them",
-                run.run,
-                kept.display()
-            ))?;
-        }
+        print_unread(name, run, output)?;
         if let Some(buffers) = &run.kept_buffers {
             output.line(format!(
                 "{name}: run {}: the buffer files in `{}` were read and stay, because nothing proves that they are of this dataset",
@@ -99,6 +145,21 @@ fn print(found: &RecoveredRecording, output: &mut Printer) -> Result<(), Command
     }
     for (run, error) in recovery.failed.iter().chain(&recovery.refused) {
         output.line(format!("{name}: run {run}: NOT RECOVERED: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Prints what could not be read.
+fn print_unread(name: &str, run: &RecoveredRun, output: &mut Printer) -> Result<(), CommandError> {
+    for unread in run.damage() {
+        output.line(format!("{name}: run {}: NOT READ: {unread}", run.run))?;
+    }
+    if let Some(kept) = &run.kept {
+        output.line(format!(
+            "{name}: run {}: its damaged segments are kept in `{}`; `--discard-damaged` removes them",
+            run.run,
+            kept.display()
+        ))?;
     }
     Ok(())
 }

@@ -227,6 +227,12 @@ impl Counters {
         self.tag_log().since(total)
     }
 
+    /// The number of all tag changes so far.
+    #[must_use]
+    pub fn tag_changes(&self) -> u64 {
+        self.tag_log().total()
+    }
+
     #[inline]
     fn tag_log(&self) -> MutexGuard<'_, TagLog> {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner)

@@ -118,6 +118,9 @@ struct SchemaDefinition {
     lists: Vec<ListDefinition>,
 }
 
+/// Bytes of an observation beyond which it is wide.
+const WIDE_OBSERVATION: usize = 1024;
+
 /// Schemas with more elements per row are refused on deserialization: they come from a damaged file, and their layout
 /// could overflow.
 const MAX_ROW_VALUES: usize = 1 << 26;
@@ -378,6 +381,13 @@ impl Schema {
     #[inline]
     pub fn observation_width(&self) -> usize {
         self.layout.observation_width()
+    }
+
+    /// Whether an observation is over 1 KiB. Datasets then store `next_observation` in the last row of an episode only.
+    #[must_use]
+    #[inline]
+    pub fn has_wide_observation(&self) -> bool {
+        self.layout.observation().len() > WIDE_OBSERVATION
     }
 
     /// Number of elements in one action, over all its columns.

@@ -73,6 +73,8 @@ impl Dataset {
     /// [`EndReason::CRASH`](experience_core::transition::EndReason::CRASH). A game does the same at its start, for the
     /// recordings that it writes.
     ///
+    /// Episodes in the segments of a [`JournalSink`](crate::JournalSink) are written to shards, also those of runs that were closed.
+    ///
     /// Live runs are unchanged. An interrupted recovery is finished by the next one. Runs that could not be recovered are in
     /// [`Recovery::failed`](crate::Recovery::failed).
     ///
@@ -147,7 +149,11 @@ fn not_a_dataset(path: PathBuf) -> DatasetError {
                 datasets.truncate(MAX_NAMED);
                 return DatasetError::HoldsDatasets { path, datasets };
             }
-            "no folder in it has an `experience.json`"
+            if experience_export::journal::run_folders(&path).is_ok_and(|journals| !journals.is_empty()) {
+                "it holds journals of recordings without a dataset, which `experience recover` makes one"
+            } else {
+                "no folder in it has an `experience.json`"
+            }
         }
     };
     DatasetError::NotADataset { path, reason }

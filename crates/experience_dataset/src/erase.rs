@@ -170,6 +170,13 @@ fn erase_from(
             save_account(recording.path(), &account)?;
         }
         erased.accounts += u64::from(is_changed || has_tags);
+        if account.status == RunStatus::Journaled {
+            erased.unreached.push(format!(
+                "run {} of `{}` has episodes in segments: recover it, and erase again",
+                account.run,
+                recording.folder_name()
+            ));
+        }
         if account.status == RunStatus::Running {
             erased.unreached.push(format!(
                 "run {} of `{}` is not closed: if its process is alive, it may write more data of the agent; erase again when it \

@@ -69,6 +69,7 @@
 //!     runs/<run>.json                 the account of a run: its counts and shards
 //!     runs/<run>.tags.jsonl           the tags of the run's episodes, if any
 //!     journal/<run>/                  rows that are not in shards yet, until the run is closed or recovered
+//!     segments/<run>/                 episodes of a `JournalSink`, until a recovery writes them to shards
 //!     damaged/<run>/                  segments of a journal that a recovery could not read completely
 //! ```
 //!
@@ -81,48 +82,99 @@
 //! [`DatasetError`] that names the file.
 //!
 //! # Features
+//! - `parquet`, by default: everything but [`JournalSink`] and the types of accounts. Without it the crate has no dependency on
+//!   Arrow and Parquet, for games that are shipped.
+//! - `foreign`, by default: files that pandas, polars or `DuckDB` have rewritten with other types of columns are read. Without it
+//!   the columns must have the types that this crate writes.
 //! - `minari`: `convert::to_minari`, which writes Minari's HDF5 files without a C library.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(feature = "parquet"),
+    expect(dead_code, reason = "the operations that read the files of a dataset need Parquet")
+)]
 
+#[cfg(feature = "parquet")]
+mod adopt;
+#[cfg(feature = "parquet")]
 mod agents;
+#[cfg(feature = "parquet")]
 mod columns;
+#[cfg(feature = "parquet")]
 pub mod convert;
+#[cfg(feature = "parquet")]
 mod dataset;
+#[cfg(feature = "parquet")]
 mod dataset_builder;
+#[cfg(feature = "parquet")]
 mod densify;
+#[cfg(feature = "parquet")]
 mod doctor;
+#[cfg(feature = "parquet")]
 mod episodes;
+#[cfg(feature = "parquet")]
 mod erase;
+#[cfg(feature = "parquet")]
 mod error;
-#[cfg(test)]
+#[cfg(all(test, feature = "parquet"))]
 mod faults;
+#[cfg(feature = "parquet")]
 mod image_histogram;
+#[cfg(feature = "parquet")]
 mod joint;
+#[cfg(feature = "parquet")]
 mod merge;
+#[cfg(feature = "parquet")]
 mod nominal_clock;
+#[cfg(feature = "parquet")]
 mod overview;
+#[cfg(feature = "parquet")]
 mod profile;
+#[cfg(feature = "parquet")]
 mod progress;
+#[cfg(feature = "parquet")]
 mod recording;
+#[cfg(feature = "parquet")]
 mod recover;
+#[cfg(feature = "parquet")]
 mod shard;
 mod sink;
+#[cfg(feature = "parquet")]
 mod stats;
+#[cfg(feature = "parquet")]
 mod validate;
 
+#[cfg(feature = "parquet")]
+pub use adopt::{AdoptedJournal, AdoptedJournals, adopt_journals};
+#[cfg(feature = "parquet")]
 pub use dataset::Dataset;
+#[cfg(feature = "parquet")]
 pub use densify::{Densified, DensifySettings, densify};
+#[cfg(feature = "parquet")]
 pub use doctor::{Diagnosis, Finding, Severity, Symptom};
+#[cfg(feature = "parquet")]
 pub use episodes::Episodes;
+#[cfg(feature = "parquet")]
 pub use erase::{Erasure, OUT_OF_REACH};
+#[cfg(feature = "parquet")]
 pub use error::DatasetError;
+#[cfg(feature = "parquet")]
 pub use joint::PlayerAt;
+#[cfg(feature = "parquet")]
 pub use merge::{MergeSettings, Merged, merge};
+#[cfg(feature = "parquet")]
 pub use overview::Overview;
+#[cfg(feature = "parquet")]
 pub use profile::{Profile, ValueProfile};
+#[cfg(feature = "parquet")]
 pub use progress::Progress;
+#[cfg(feature = "parquet")]
 pub use recording::RecordingData;
+#[cfg(feature = "parquet")]
 pub use recover::{RecoverSettings, RecoveredRecording, RecoveredRun, Recovery};
-pub use sink::{AgentCounts, DatasetSink, FileChecksum, Retired, RunAccount, RunStatus, ShardAccount};
+#[cfg(feature = "parquet")]
+pub use sink::DatasetSink;
+pub use sink::{AgentCounts, FileChecksum, JournalSink, Retired, RunAccount, RunStatus, ShardAccount};
+#[cfg(feature = "parquet")]
 pub use stats::{RecordingStats, Summary};
+#[cfg(feature = "parquet")]
 pub use validate::{RewrittenShard, Rule, Validation, Violation};

@@ -29,6 +29,9 @@ pub struct Overview {
     pub unfinished: Vec<PathBuf>,
     /// Journals of runs that are neither closed nor [recovered](crate::Dataset::recover).
     pub journals: Vec<PathBuf>,
+    /// Segments of runs of a [`JournalSink`](crate::JournalSink), whose episodes are in no shard before a
+    /// [recovery](crate::Dataset::recover).
+    pub segments: Vec<PathBuf>,
     /// Folders with segments of journals that a recovery could not read completely, one for each run. They stay until
     /// [`RecoverSettings::discard_damaged`](crate::RecoverSettings::discard_damaged).
     pub damaged_journals: Vec<PathBuf>,
@@ -76,7 +79,8 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
     }
     overview.agents = found.len() as u64;
     overview.unfinished = unfinished(recording)?;
-    overview.journals = journals(recording)?;
+    overview.journals = run_folders(recording, layout::JOURNALS)?;
+    overview.segments = run_folders(recording, layout::SEGMENTS)?;
     overview.damaged_journals =
         recovery::damaged_journals(recording.path()).map_err(DatasetError::io("list", recording.path()))?;
     Ok(overview)
@@ -94,8 +98,9 @@ pub(super) fn unfinished(recording: &RecordingData) -> Result<Vec<PathBuf>, Data
     Ok(found)
 }
 
-fn journals(recording: &RecordingData) -> Result<Vec<PathBuf>, DatasetError> {
-    let folder = recording.path().join(layout::JOURNALS);
+/// The folders of runs in a part of the recording.
+fn run_folders(recording: &RecordingData, part: &str) -> Result<Vec<PathBuf>, DatasetError> {
+    let folder = recording.path().join(part);
     let mut found = Vec::new();
     if folder.is_dir() {
         for entry in fs::read_dir(&folder).map_err(DatasetError::io("list", &folder))? {

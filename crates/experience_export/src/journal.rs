@@ -46,12 +46,19 @@
 //! | 5, reason | code `u16`, reason *text* |
 //! | 6, settled | episode id `i64`: it is durable at every sink |
 //! | 7, counts | recorded, not finite, lost, discarded, empty episodes, orphaned rewards, ignored ends, refused agents, unbuffered agents: `u64` each |
+//! | 8, tick rate | the first tick that it holds for `i64`, ticks a second `f64` |
+//! | 9, tag | episode id `i64`, agent id `i64`, tag *text* |
+//! | 10, untag | episode id `i64`: its tags so far are void |
 //!
 //! *Text* and *bytes* are a `u64` length and that many bytes; *maybe* is a `u8`, and the value where that is 1. This is the
 //! encoding of [bincode](https://docs.rs/bincode/2.0.1) with integers of fixed width. A row is a
 //! [`StepHeader`](experience_core::transition::StepHeader) followed by the columns of
 //! [`RowLayout`](experience_core::schema::RowLayout); the rows of one episode are in order, over any number of records. The
 //! first frame of a segment holds a head and all reasons so far, so every segment can be read without the others.
+//!
+//! Tick rates and tags are in frames of their own, so that version 0.1.0, which does not know them, skips nothing else. The last
+//! segment restates those that a sink has not stored, before the segments that held them are deleted. Applying a tag change twice
+//! in the order of the changes has the effect of applying it once.
 //!
 //! # Damage
 //! A frame that is truncated, such as the last one of a process that died, or has a wrong checksum, is skipped: the next frame
@@ -61,6 +68,7 @@
 
 mod extent;
 mod frame;
+mod lock;
 mod reader;
 mod record;
 mod segment;
@@ -71,10 +79,11 @@ mod writer;
 mod tests;
 
 pub use extent::{Extent, Segments};
+pub use lock::{JournalClaim, JournalLock};
 pub use reader::{Damage, JournalError, JournalReader, Place, Unread};
 pub use record::{Counts, Head, Record};
 pub use writer::{Journal, Owner};
-pub use writer::{remove, remove_segments, sweep};
+pub use writer::{remove, remove_segments, segment_number, sweep};
 
 use crate::disk;
 use core::time::Duration;
@@ -86,6 +95,9 @@ use std::{
 
 /// Folder of all journals in [`JournalSettings::folder`]. It is deleted with the last journal, and the folder around it stays.
 const JOURNALS: &str = "journal";
+
+/// Digits of a run's id in the name of its journal.
+const RUN_DIGITS: usize = 8;
 
 /// How a journal is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,9 +124,11 @@ pub struct JournalSettings {
     /// [`MemorySink`](crate::sink::MemorySink) alone. It is created where it is missing. `None` for no journal there, and no
     /// backlog.
     ///
-    /// After a clean close the folder is empty. A process that dies leaves `journal/<run>-<recording>/` in it, which no later
-    /// run recovers or deletes, and [`JournalReader`] can read; each later start [logs](Self::prepare_folder) it. Do not name a folder in memory, such as `/tmp` on many systems.
-    /// A full disk does not pause the recording: without a backlog the buffers overflow.
+    /// After a clean close the folder is empty. A process that dies leaves `journal/<run>-<recording>/` in it, with the open
+    /// episodes and the backlogs. The command `experience recover` writes them to a dataset in this folder, and each start
+    /// [logs](Self::prepare_folder) what is left. No later run passes them to its sinks, which may have received some of them. Do not
+    /// name a folder in memory, such as `/tmp` on many systems. A full disk does not pause the recording: without a backlog the
+    /// buffers overflow.
     pub folder: Option<PathBuf>,
 }
 
@@ -132,8 +146,8 @@ impl Default for JournalSettings {
 }
 
 impl JournalSettings {
-    /// Creates [`folder`](Self::folder), if one is named, and checks that files can be created in it. Logs the journals that
-    /// other processes have left in it, or are writing there: no sink recovers them.
+    /// Creates [`folder`](Self::folder), if one is named, and checks that files can be created in it. Logs the number and size of
+    /// the journals that other processes have left in it.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -141,11 +155,27 @@ impl JournalSettings {
         let Some(folder) = &self.folder else { return Ok(()) };
         disk::create_folders(folder)?;
         disk::probe(folder)?;
-        for journal in std::fs::read_dir(folder.join(JOURNALS)).into_iter().flatten().flatten() {
+        let (mut journals, mut bytes) = (0_u32, 0);
+        for journal in run_folders(folder).into_iter().flatten() {
+            match JournalLock::claim(&journal) {
+                JournalClaim::Dead(_) => {
+                    journals += 1;
+                    bytes += bytes_in(&journal);
+                }
+                JournalClaim::Alive => {}
+                JournalClaim::Unclear => tracing::warn!(
+                    "`{}` is the journal of a process that may be alive: if it died, `experience recover --include-unclear {}` \
+                     writes its episodes to a dataset in that folder",
+                    journal.display(),
+                    folder.display()
+                ),
+            }
+        }
+        if journals > 0 {
             tracing::warn!(
-                "`{}` is the journal of a process that died or is alive: no sink recovers it; if the process died, read it with \
-                 `JournalReader`, and delete it",
-                journal.path().display()
+                "processes that died have left {journals} journals with {bytes} bytes in `{0}`, whose episodes reached no sink: \
+                 `experience recover {0}` writes them to a dataset in that folder",
+                folder.display()
             );
         }
         Ok(())
@@ -180,10 +210,44 @@ impl JournalSettings {
         Ok(())
     }
 
-    /// The folder of one journal in [`folder`](Self::folder).
+    /// The folder of one journal in [`folder`](Self::folder): see [`run_folders`].
     pub(crate) fn run_folder(folder: &Path, run: RunId, recording: usize) -> PathBuf {
         folder.join(JOURNALS).join(format!("{run}-{recording}"))
     }
+}
+
+/// The folders of the journals in `folder`, a [`JournalSettings::folder`], in the order of their names. The name of each begins with
+/// the id of its run. Whether the process of a journal is alive, [`JournalLock::claim`] finds out.
+///
+/// # Errors
+/// When the file system refuses. A missing folder has no journals.
+pub fn run_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder.join(JOURNALS)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        // Other folders are journals that are being deleted, or are of another program.
+        let run = name
+            .to_str()
+            .and_then(|name| name.split_once('-'))
+            .map_or("", |(run, _)| run);
+        if run.len() == RUN_DIGITS && run.bytes().all(|digit| digit.is_ascii_hexdigit()) && entry.file_type()?.is_dir()
+        {
+            folders.push(entry.path());
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+/// Bytes of the files in `folder`, as far as they can be counted.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
 }
 
 /// When the journal is synced to the disk.

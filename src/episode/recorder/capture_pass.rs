@@ -70,6 +70,7 @@ impl Recorder {
             action: reads_players && !self.context.rules.reads_actions_early,
         };
         let is_available = self.encoder.prepare(world, parts);
+        self.has_prepared_observation = is_available && parts.observation;
         // Without the action of this tick, its transition cannot be closed.
         if !core::mem::take(&mut self.has_unread_actions) && is_available {
             return self.run_pass(world, parts);

@@ -70,6 +70,13 @@ impl Recorder {
         }
     }
 
+    /// Reads the action that a policy has decided on for `entity`. The decisions of other players are told from others as before.
+    pub(crate) fn note_policy_decision(&mut self, world: &World, entity: Entity) {
+        let signals_decisions = self.signals_decisions;
+        self.make_decision(world, entity);
+        self.signals_decisions = signals_decisions;
+    }
+
     /// Reads the action that `entity` has decided on. Returns false if the entity is not a player of this recording.
     pub(crate) fn make_decision(&mut self, world: &World, entity: Entity) -> bool {
         let is_player = self.is_player(world, entity);

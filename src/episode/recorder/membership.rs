@@ -120,6 +120,7 @@ impl Recorder {
         {
             slot.capture(&self.context, Some(&mut self.scratch_row));
         }
+        slot.begin_phase();
         self.insert_slot(slot);
     }
 

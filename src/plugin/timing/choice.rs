@@ -1,6 +1,7 @@
 //! The choice of a recording's timing, from a [`Survey`] of the systems and the changes that were seen.
 
 use super::{
+    FIXED_TICKS,
     survey::{Survey, SurveyedSystem, name_hint},
     watch::Changes,
 };
@@ -15,6 +16,9 @@ use bevy_ecs::schedule::InternedScheduleLabel;
 pub(super) enum Basis {
     /// Systems of one loop alone write what is observed.
     Systems,
+    /// Only systems of schedules that run within one loop do. Such a schedule may run once, so changes that are seen later can
+    /// change the choice.
+    Nested,
     /// Systems of the fixed loop do, and others that run before its ticks, whose results are input of the ticks.
     Inputs,
     /// Systems of both loops do.
@@ -41,8 +45,8 @@ pub(super) struct ReadChoice {
 }
 
 /// The position of a system in the tick of a capture: its schedule, then its schedule in a loop that runs within it, then its
-/// index.
-type Position = (usize, usize, usize);
+/// index, then its place in a schedule that the system of that index runs.
+type Position = (usize, usize, usize, Option<(usize, usize)>);
 
 impl Survey {
     /// The loop at whose end the recording is captured.
@@ -56,12 +60,12 @@ impl Survey {
         let is_late = |system: &SurveyedSystem| writes(system) && !self.runs_before_ticks(system);
         let early = self.find(Loop::Main, writes);
         match (self.find(Loop::Fixed, writes), self.find(Loop::Main, is_late).or(early)) {
-            (Some(fixed), None) => choose(Loop::Fixed, Basis::Systems, writing(fixed)),
+            (Some(fixed), None) => choose(Loop::Fixed, basis_of(fixed), writing(fixed)),
             (Some(fixed), Some(main)) if !is_late(main) => {
                 let reason = format!("{}, and {} before the ticks", writing(fixed), writing(main));
                 choose(Loop::Fixed, Basis::Inputs, reason)
             }
-            (None, Some(main)) => choose(Loop::Main, Basis::Systems, writing(main)),
+            (None, Some(main)) => choose(Loop::Main, basis_of(main), writing(main)),
             (Some(fixed), Some(main)) => {
                 let consumer = self.only_loop(consumes).or_else(|| self.only_loop(reads));
                 let both = format!("{} and {}", writing(fixed), writing(main));
@@ -139,9 +143,22 @@ impl Survey {
     }
 
     /// A message if the game's choice of the capture contradicts what its systems do.
-    pub(super) fn contradiction(&self, recording: &str, parent: Loop, after: InternedScheduleLabel) -> Option<String> {
+    ///
+    /// A schedule that runs within the other loop contradicts it only if what is observed was seen to change there, repeatedly.
+    pub(super) fn contradiction(
+        &self,
+        recording: &str,
+        parent: Loop,
+        after: InternedScheduleLabel,
+        changes: Changes,
+    ) -> Option<String> {
         let choice = self.choose_loop(Changes::default());
-        if choice.basis != Basis::Systems || choice.parent == parent {
+        let is_certain = match choice.basis {
+            Basis::Systems => true,
+            Basis::Nested => changes.of(parent) == 0 && changes.of(choice.parent) >= FIXED_TICKS,
+            Basis::Inputs | Basis::Mixture | Basis::Unknown => false,
+        };
+        if !is_certain || choice.parent == parent {
             return None;
         }
         let remedy = choice.parent.last_schedule();
@@ -151,6 +168,30 @@ impl Survey {
             choice.reason,
             name_hint()
         ))
+    }
+
+    /// The system of a schedule outside of both loops that writes what is observed, in words, and a message if the game
+    /// captures after that schedule although others do.
+    pub(super) fn outside(&self, recording: &str, after: InternedScheduleLabel) -> (Option<String>, Option<String>) {
+        let is_named = |system: &&SurveyedSystem| system.name.schedule == after;
+        let writes = |system: &&SurveyedSystem| system.writes.is_some();
+        if let Some(system) = self.systems.iter().filter(is_named).find(writes) {
+            return (Some(writing(system)), None);
+        }
+        let choice = self.choose_loop(Changes::default());
+        let can_write = self.systems.iter().filter(is_named).any(|system| system.is_opaque);
+        let is_known = self.known_nested.contains(&after);
+        let is_contradicted = is_known && !can_write && matches!(choice.basis, Basis::Systems | Basis::Nested);
+        let message = is_contradicted.then(|| {
+            format!(
+                "{}, but recording `{recording}` is captured after `{after:?}`, none of whose systems writes what is observed: \
+                 remove `capture_after({after:?})`, or name `{:?}`{}",
+                choice.reason,
+                choice.parent.last_schedule(),
+                name_hint()
+            )
+        });
+        (None, message)
     }
 
     /// Where the action of a recording that is captured after `capture` is read.
@@ -184,11 +225,11 @@ impl Survey {
         let produces_in_schedule = producers
             .iter()
             .copied()
-            .find(|system| system.name.schedule == first.name.schedule && position(system) < position(first));
+            .find(|system| is_in_one_schedule(system, first) && position(system) < position(first));
         let takes = consumers
             .iter()
             .copied()
-            .find(|system| system.writes_action.is_some() && !producers.is_empty());
+            .find(|system| system.writes_action.is_some() && (self.has_policy || !producers.is_empty()));
         let overwrites = producers
             .iter()
             .copied()
@@ -196,9 +237,9 @@ impl Survey {
             .min_by_key(|&system| position(system));
         let cause = match (takes, overwrites) {
             (Some(taker), _) => format!("{} reads the action, and may also clear it", taker.name),
-            (None, Some(writer)) if writer.name.schedule != last.name.schedule => {
+            (None, Some(writer)) if !is_in_one_schedule(writer, last) => {
                 return ReadChoice {
-                    after: Some(last.name.schedule),
+                    after: Some(self.loop_schedule(last)),
                     reason: format!(
                         "{} reads the action, and {} writes it after that",
                         last.name, writer.name
@@ -277,7 +318,7 @@ impl Survey {
         let is_beside_ticks = parent == Loop::Fixed && self.fixed_loop_in_main() == Some(consumer.place.schedule);
         ReadChoice {
             // That schedule ends after the ticks, when the action may be cleared.
-            after: (!is_beside_ticks).then_some(consumer.name.schedule),
+            after: (!is_beside_ticks).then(|| self.loop_schedule(consumer)),
             reason: format!("{} reads the action, outside of the loop of the capture", consumer.name),
             problem: None,
         }
@@ -291,11 +332,11 @@ impl Survey {
             (schedule + count - 1 - capture) % count
         };
         if place.parent == parent {
-            return Some((in_tick(place.schedule), 0, place.index));
+            return Some((in_tick(place.schedule), 0, place.index, place.nested));
         }
         // A frame runs the fixed loop, a fixed tick runs nothing of the frame.
         let within = self.fixed_loop_in_main().filter(|_| parent == Loop::Main)?;
-        Some((in_tick(within), 1 + place.schedule, place.index))
+        Some((in_tick(within), 1 + place.schedule, place.index, place.nested))
     }
 
     /// A message for each pair of systems that access the action without an order, in the schedules of a loop.
@@ -358,6 +399,19 @@ impl Survey {
             name_hint()
         ))
     }
+}
+
+/// What a choice by the systems of one loop is based on.
+fn basis_of(system: &SurveyedSystem) -> Basis {
+    match system.place.nested {
+        None => Basis::Systems,
+        Some(_) => Basis::Nested,
+    }
+}
+
+/// Whether two systems run in, or within, the same schedule of a loop.
+fn is_in_one_schedule(a: &SurveyedSystem, b: &SurveyedSystem) -> bool {
+    (a.place.parent, a.place.schedule) == (b.place.parent, b.place.schedule)
 }
 
 /// That a system writes a component that is observed.

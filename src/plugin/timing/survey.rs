@@ -1,6 +1,9 @@
 //! The survey of a recording: which systems of the loops write what it observes, and which write and read its action.
 
-use super::system_access::{ScheduleAccess, SystemAccess, SystemAccesses, names_are_kept};
+use super::{
+    nested::{Host, NestedSchedules},
+    system_access::{ScheduleAccess, SystemAccess, SystemAccesses, names_are_kept},
+};
 use crate::{
     capture::RowPart,
     episode::Recorder,
@@ -24,8 +27,12 @@ pub(super) struct Survey {
     /// The fixed loop can run.
     pub(super) has_fixed_time: bool,
     pub(super) has_action: bool,
+    /// A policy writes the action, before the systems of the game.
+    pub(super) has_policy: bool,
     /// Pairs of systems that access the action, one of which writes it, without an order between them.
     pub(super) unordered: Vec<(usize, usize)>,
+    /// The schedules that run within the loops.
+    pub(super) known_nested: Vec<InternedScheduleLabel>,
 }
 
 /// A system that accesses what a recording reads, or whose access is unknown.
@@ -49,8 +56,10 @@ pub(super) struct Place {
     pub(super) parent: Loop,
     /// The index of its schedule in the loop.
     pub(super) schedule: usize,
-    /// Its index in its schedule.
+    /// Its index in its schedule, or that of the system that runs its schedule.
     pub(super) index: usize,
+    /// For a system of a schedule that runs within one of the loop: the index of that schedule, and its own index there.
+    pub(super) nested: Option<(usize, usize)>,
 }
 
 /// The name of a system for messages.
@@ -61,6 +70,20 @@ pub(super) struct SystemName {
     pub(super) schedule: InternedScheduleLabel,
     index: usize,
     count: usize,
+    /// What runs the schedule, if it runs within one of a loop.
+    host: Option<String>,
+}
+
+impl SystemName {
+    fn new(systems: &[SystemAccess], index: usize, schedule: InternedScheduleLabel) -> Self {
+        Self {
+            name: systems[index].name.as_deref().map(short_name),
+            schedule,
+            index,
+            count: systems.len(),
+            host: None,
+        }
+    }
 }
 
 impl fmt::Display for SystemName {
@@ -70,10 +93,15 @@ impl fmt::Display for SystemName {
             schedule,
             index,
             count,
+            host,
         } = self;
         match name {
-            Some(name) => write!(f, "`{name}` in `{schedule:?}`"),
-            None => write!(f, "system {} of {count} in `{schedule:?}`", index + 1),
+            Some(name) => write!(f, "`{name}` in `{schedule:?}`")?,
+            None => write!(f, "system {} of {count} in `{schedule:?}`", index + 1)?,
+        }
+        match host {
+            Some(host) => write!(f, " (run {host})"),
+            None => Ok(()),
         }
     }
 }
@@ -107,7 +135,13 @@ struct Subjects<'w> {
 
 impl Survey {
     /// Surveys the systems of both loops for the present players of a recording.
-    pub(super) fn new(world: &World, recorder: &mut Recorder, accesses: &SystemAccesses, orders: &LoopOrders) -> Self {
+    pub(super) fn new(
+        world: &World,
+        recorder: &mut Recorder,
+        accesses: &SystemAccesses,
+        nested: &NestedSchedules,
+        orders: &LoopOrders,
+    ) -> Self {
         let players: Vec<_> = recorder.player_archetypes(world).collect();
         let required: Vec<_> = recorder.required_components().collect();
         let expected = players.is_empty().then_some(&required[..]);
@@ -117,49 +151,98 @@ impl Survey {
             orders: orders.clone(),
             has_fixed_time: world.contains_resource::<Time<Fixed>>(),
             has_action: !subjects.action.is_empty(),
+            has_policy: recorder.has_policy(),
             unordered: Vec::new(),
+            known_nested: nested.labels().collect(),
         };
-        survey.add_loops(&subjects, accesses);
+        survey.add_loops(&subjects, accesses, nested);
         let is_written = survey.systems.iter().any(|system| system.writes.is_some());
         if !is_written && !subjects.also_observed.is_empty() {
             core::mem::swap(&mut subjects.observed, &mut subjects.also_observed);
-            survey.add_loops(&subjects, accesses);
+            survey.add_loops(&subjects, accesses, nested);
         }
         survey
     }
 
-    fn add_loops(&mut self, subjects: &Subjects<'_>, accesses: &SystemAccesses) {
+    fn add_loops(&mut self, subjects: &Subjects<'_>, accesses: &SystemAccesses, nested: &NestedSchedules) {
         self.systems.clear();
         self.unordered.clear();
         self.add_loop(Loop::Fixed, subjects, accesses);
         self.add_loop(Loop::Main, subjects, accesses);
+        // After all others, so that a system of the loops is named before one of a schedule within them.
+        for (order, nested) in nested.iter().enumerate() {
+            for parent in [Loop::Fixed, Loop::Main] {
+                if let Some(host) = nested.host(parent) {
+                    self.add_nested((order, nested.label), (parent, host), subjects, accesses);
+                }
+            }
+        }
     }
 
     fn add_loop(&mut self, parent: Loop, subjects: &Subjects<'_>, accesses: &SystemAccesses) {
         let labels = self.orders.of(parent).to_vec();
         for (schedule, &label) in labels.iter().enumerate() {
             let access = accesses.of(label);
-            let first = self.systems.len();
-            let mut keys = Vec::new();
-            for (index, system) in access.systems.iter().enumerate() {
-                let place = Place {
-                    parent,
-                    schedule,
-                    index,
-                };
-                let name = SystemName {
-                    name: system.name.as_deref().map(short_name),
-                    schedule: label,
-                    index,
-                    count: access.systems.len(),
-                };
-                if let Some(surveyed) = subjects.survey(system, name, place) {
-                    self.systems.push(surveyed);
-                    keys.push(system.key);
-                }
-            }
-            self.add_unordered(&access, first, &keys);
+            let place = |index| Place {
+                parent,
+                schedule,
+                index,
+                nested: None,
+            };
+            self.add_systems(label, None, &access, place, subjects);
         }
+    }
+
+    /// Adds the systems of a schedule that runs within a loop.
+    fn add_nested(
+        &mut self,
+        (order, label): (usize, InternedScheduleLabel),
+        (parent, host): (Loop, Host),
+        subjects: &Subjects<'_>,
+        accesses: &SystemAccesses,
+    ) {
+        let Some(&outer) = self.orders.of(parent).get(host.schedule) else {
+            return;
+        };
+        let systems = accesses.of(outer).systems;
+        let index = host
+            .system
+            .and_then(|key| systems.iter().position(|system| system.key == key));
+        let runner = index.map_or_else(
+            || format!("within `{outer:?}`"),
+            |index| format!("by {}", SystemName::new(&systems, index, outer)),
+        );
+        let place = |inner| Place {
+            parent,
+            schedule: host.schedule,
+            index: index.unwrap_or_default(),
+            nested: Some((order, inner)),
+        };
+        self.add_systems(label, Some(runner), &accesses.of(label), place, subjects);
+    }
+
+    /// Adds the systems of one schedule.
+    fn add_systems(
+        &mut self,
+        label: InternedScheduleLabel,
+        host: Option<String>,
+        access: &ScheduleAccess,
+        place: impl Fn(usize) -> Place,
+        subjects: &Subjects<'_>,
+    ) {
+        let first = self.systems.len();
+        let mut keys = Vec::new();
+        for (index, system) in access.systems.iter().enumerate() {
+            let name = SystemName {
+                host: host.clone(),
+                ..SystemName::new(&access.systems, index, label)
+            };
+            if let Some(surveyed) = subjects.survey(system, name, place(index)) {
+                self.systems.push(surveyed);
+                keys.push(system.key);
+            }
+        }
+        self.add_unordered(access, first, &keys);
     }
 
     /// Adds the pairs of systems of one schedule, whose indices begin at `first`, that access the action without an order.
@@ -174,6 +257,15 @@ impl Survey {
                 }
             }
         }
+    }
+
+    /// The schedule of the loop in which, or within which, a system runs.
+    pub(super) fn loop_schedule(&self, system: &SurveyedSystem) -> InternedScheduleLabel {
+        let labels = self.orders.of(system.place.parent);
+        labels
+            .get(system.place.schedule)
+            .copied()
+            .unwrap_or(system.name.schedule)
     }
 
     /// The index of the schedule of the main loop in which the fixed loop runs.

@@ -54,6 +54,8 @@ pub(in crate::plugin) struct ChangeWatch {
     /// The observed components of players, without those of the action.
     components: Vec<ComponentId>,
     pub(super) changes: Changes,
+    /// The choice waits for the first fixed tick.
+    pub(super) awaits_tick: bool,
     frames_left: u32,
 }
 
@@ -70,6 +72,7 @@ impl ChangeWatch {
         Self {
             components,
             changes: Changes::default(),
+            awaits_tick: false,
             frames_left: FRAMES,
         }
     }
@@ -84,6 +87,7 @@ impl RecorderState {
         }
         let now = world.change_tick();
         if let (Some(span), Some(last)) = (span, self.watched_until) {
+            self.watch_nested(world, span, (last, now));
             for slot in &mut self.slots {
                 slot.watch_changes(world, span, (last, now));
             }
@@ -114,6 +118,7 @@ impl RecordingSlot {
             components,
             changes,
             frames_left,
+            ..
         } = &mut self.watch;
         if *frames_left == 0 {
             return;

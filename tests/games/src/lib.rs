@@ -3,7 +3,10 @@
 
 mod headless;
 mod log;
+mod unreliable;
 mod verdict;
 
-pub use headless::{Headless, rows};
+pub use headless::{Headless, Paced, frame, rows, seed};
 pub use log::Log;
+pub use unreliable::Unreliable;
+pub use verdict::compare;

@@ -18,6 +18,18 @@ pub(crate) struct Step {
 #[derive(Resource, Default)]
 pub struct Log {
     players: BTreeMap<i64, Player>,
+    /// What was simulated ahead of its inputs, by frame and player.
+    predicted: BTreeMap<(i64, i64), Prediction>,
+    /// Frames of players that were simulated again with another action or result.
+    pub(crate) mispredicted: usize,
+}
+
+/// A simulation of a player's frame that is not final.
+#[derive(PartialEq)]
+struct Prediction {
+    action: Vec<f32>,
+    reward: f64,
+    next_state: Vec<f32>,
 }
 
 #[derive(Default)]
@@ -39,6 +51,32 @@ impl Log {
                 end: None,
             });
         }
+    }
+
+    /// A player has acted in a frame that can be simulated again, which replaces it.
+    pub fn predict(&mut self, frame: i64, player: i64, action: &[f32], reward: f64, next_state: &[f32]) {
+        let prediction = Prediction {
+            action: action.to_vec(),
+            reward,
+            next_state: next_state.to_vec(),
+        };
+        if let Some(last) = self.predicted.get(&(frame, player)) {
+            self.mispredicted += usize::from(*last != prediction);
+        }
+        self.predicted.insert((frame, player), prediction);
+    }
+
+    /// The frames until `frame` are not simulated again.
+    pub fn confirm(&mut self, frame: i64) {
+        let open = self.predicted.split_off(&(frame + 1, i64::MIN));
+        for ((_, player), step) in core::mem::replace(&mut self.predicted, open) {
+            self.step(player, &step.action, step.reward, &step.next_state);
+        }
+    }
+
+    /// Counts frames that a game has predicted wrongly, by its own account.
+    pub fn count_mispredicted(&mut self, frames: usize) {
+        self.mispredicted += frames;
     }
 
     /// The last step of a player was the last of its episode.

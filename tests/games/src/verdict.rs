@@ -1,9 +1,13 @@
 //! Comparison of the recorded rows with the log of the game.
 
-use crate::{Log, log::Step};
+use crate::{Log, log::Step, rows};
 use bevy::app::AppExit;
-use bevy_experience::prelude::MemorySink;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::Path,
+};
 
 /// Steps that a player may take before it joins, which a capture does.
 const BEFORE_JOINING: usize = 2;
@@ -11,10 +15,10 @@ const BEFORE_JOINING: usize = 2;
 /// Steps at the end that a game with rollback may not have confirmed.
 const UNCONFIRMED: usize = 8;
 
-/// Compares each row with the step of the log at its place. Prints how many there are and are right, and what differs first.
-pub(crate) fn compare(log: &Log, rows: &MemorySink, has_rollback: bool) -> AppExit {
+/// Compares each recorded row with the step of the log at its place. With rollback, the last steps may be missing. Prints how many there are and are right, and what differs first.
+pub fn compare(log: &Log, has_rollback: bool) -> AppExit {
     let mut recorded: BTreeMap<i64, Vec<(Step, i64)>> = BTreeMap::new();
-    let mut episodes = rows.episodes();
+    let mut episodes = rows().episodes();
     episodes.sort_by_key(|episode| episode.info().episode_id);
     for episode in &episodes {
         let steps = recorded.entry(episode.info().agent_id).or_default();
@@ -70,10 +74,33 @@ pub(crate) fn compare(log: &Log, rows: &MemorySink, has_rollback: bool) -> AppEx
             }
         }
     }
-    println!("{total} rows, {right} right, {} episodes", episodes.len());
+    print!("{total} rows, {right} right, {} episodes", episodes.len());
+    if log.mispredicted > 0 {
+        print!(", {} frames mispredicted", log.mispredicted);
+    }
+    println!();
+    if let Some(path) = std::env::var_os("GAMES_ROWS")
+        && let Err(error) = write_rows(path.as_ref(), &recorded)
+    {
+        println!("the rows cannot be written: {error}");
+        return AppExit::error();
+    }
     if is_complete && total > 0 && total == right {
         AppExit::Success
     } else {
         AppExit::error()
     }
+}
+
+/// Writes the rows, one a line, of all agents in turn, so that two recordings of one game can be compared as far as both go.
+fn write_rows(path: &Path, recorded: &BTreeMap<i64, Vec<(Step, i64)>>) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for index in 0..recorded.values().map(Vec::len).max().unwrap_or_default() {
+        for (agent, steps) in recorded {
+            if let Some((step, tick)) = steps.get(index) {
+                writeln!(file, "agent {agent}, tick {tick}: {step:?}")?;
+            }
+        }
+    }
+    file.flush()
 }

@@ -2,7 +2,8 @@
 //!
 //! pandas, polars and DuckDB keep the values of a column and change its type: fixed-size lists become lists of any size, integers
 //! with nulls become floats, and dictionaries and strings get other widths. A type is accepted if all of its values can be
-//! converted without a change of meaning; the values are checked when they are converted.
+//! converted without a change of meaning; the values are checked when they are converted. Without the feature `foreign` only the
+//! types that this crate writes are converted.
 
 use super::{ColumnId, batch_columns::same_type};
 use arrow_array::{
@@ -11,7 +12,6 @@ use arrow_array::{
     types::{Float32Type, Float64Type, Int64Type},
 };
 use arrow_buffer::OffsetBuffer;
-use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, Schema as ArrowSchema};
 use experience_core::schema::Schema;
 use std::sync::Arc;
@@ -202,6 +202,9 @@ fn convert_list(array: &ArrayRef, item: &Arc<Field>, width: i32) -> Result<Array
     else {
         return Err(ArrowError::CastError("it has no lists".to_owned()));
     };
+    if let Some(lists) = array.as_list_opt().and_then(|lists| padded(lists, item, width)) {
+        return Ok(lists);
+    }
     // Nullable, because a null list is padded with null values.
     let own = Field::new_list_field(own.data_type().clone(), true);
     let lists = cast(array, &FixedSizeList(Arc::new(own), width))?;
@@ -214,6 +217,29 @@ fn convert_list(array: &ArrayRef, item: &Arc<Field>, width: i32) -> Result<Array
         values,
         lists.nulls().cloned(),
     )?))
+}
+
+/// Lists of variable size, as this crate writes those of which some are null. `None` for lists of another size or type.
+fn padded(lists: &ListArray, item: &Field, width: i32) -> Option<ArrayRef> {
+    let all = lists.values().as_primitive_opt::<Float32Type>()?;
+    if *item.data_type() != DataType::Float32 || all.null_count() > 0 {
+        return None;
+    }
+    let width_in_values = usize::try_from(width).ok()?;
+    let mut values = vec![0.0; width_in_values * lists.len()];
+    for (row, to) in values.chunks_exact_mut(width_in_values.max(1)).enumerate() {
+        if lists.is_valid(row) {
+            let range = lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize;
+            if range.len() != width_in_values {
+                return None;
+            }
+            to.copy_from_slice(&all.values()[range]);
+        }
+    }
+    let item = Field::new_list_field(DataType::Float32, true);
+    let values = Arc::new(Float32Array::from(values));
+    let lists = FixedSizeListArray::try_new(Arc::new(item), width, values, lists.nulls().cloned());
+    lists.ok().map(|lists| Arc::new(lists) as ArrayRef)
 }
 
 /// Floats as integers. pandas makes floats of integers with nulls, and NaN of the nulls.
@@ -262,16 +288,24 @@ fn rounded(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     Ok(floats)
 }
 
+#[cfg(feature = "foreign")]
 fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
-    let options = CastOptions {
+    let options = arrow_cast::CastOptions {
         // A value that does not fit is an error, not a null.
         safe: false,
-        ..CastOptions::default()
+        ..Default::default()
     };
-    cast_with_options(array, to, &options)
+    arrow_cast::cast_with_options(array, to, &options)
 }
 
-#[cfg(test)]
+#[cfg(not(feature = "foreign"))]
+fn cast(_: &ArrayRef, _: &DataType) -> Result<ArrayRef, ArrowError> {
+    Err(ArrowError::CastError(
+        "another tool has written it; build with the feature `foreign` to convert it".to_owned(),
+    ))
+}
+
+#[cfg(all(test, feature = "foreign"))]
 mod tests {
     use super::*;
     use arrow_array::{
@@ -373,5 +407,31 @@ mod tests {
         assert!(converted(&nulls, &DataType::Int64, false).is_err());
         let words = array(StringArray::from(vec!["1"]));
         assert!(converted(&words, &DataType::Int64, false).is_err());
+    }
+}
+
+#[cfg(test)]
+mod own_types {
+    use super::*;
+
+    #[test]
+    fn lists_of_a_wide_observation_are_read_without_the_casts_of_other_types() {
+        let to = DataType::FixedSizeList(Arc::new(Field::new_list_field(DataType::Float32, false)), 2);
+        let list = |rows: Vec<Option<Vec<Option<f32>>>>| ListArray::from_iter_primitive::<Float32Type, _, _>(rows);
+        let lists = list(vec![
+            None,
+            Some(vec![Some(1.0), Some(2.0)]),
+            None,
+            Some(vec![Some(3.0), Some(4.0)]),
+        ]);
+        for lists in [lists.clone(), lists.slice(1, 3)] {
+            let read = convert(&(Arc::new(lists.clone()) as ArrayRef), &to).unwrap();
+            assert_eq!((read.len(), read.null_count()), (lists.len(), lists.null_count()));
+            assert!(!has_missing(&read, true) && has_missing(&read, false));
+            let last = read.as_fixed_size_list().value(read.len() - 1);
+            assert_eq!(last.as_primitive::<Float32Type>().values(), &[3.0, 4.0]);
+        }
+        let short: ArrayRef = Arc::new(list(vec![Some(vec![Some(1.0)])]));
+        assert!(convert(&short, &to).is_err());
     }
 }

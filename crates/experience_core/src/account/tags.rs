@@ -67,6 +67,11 @@ impl TagLog {
         self.changes.push_back(change);
     }
 
+    /// The number of all changes so far.
+    pub(super) fn total(&self) -> u64 {
+        self.forgotten + self.changes.len() as u64
+    }
+
     /// The changes from which reports are made.
     pub(super) fn reported(&self) -> impl Iterator<Item = &TagChange> {
         let skipped = self.changes.len().saturating_sub(REPORTED_TAG_CHANGES);
@@ -79,7 +84,7 @@ impl TagLog {
         NewTagChanges {
             changes: self.changes.range(known.min(self.changes.len())..).cloned().collect(),
             forgotten: self.forgotten.saturating_sub(total),
-            total: self.forgotten + self.changes.len() as u64,
+            total: self.total(),
         }
     }
 }

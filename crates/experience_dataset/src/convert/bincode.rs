@@ -1,8 +1,11 @@
 //! Converts a recording to the format of the journal, frames of bincode.
 
-use crate::{DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter};
-use experience_core::transition::{Episode, Outcome, RunId};
-use experience_export::journal::{Fsync, Journal, JournalSettings, Owner, Record};
+use crate::{
+    DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter,
+    sink::segment_writer::put_episode,
+};
+use experience_core::transition::{Episode, RunId};
+use experience_export::journal::{Fsync, Journal, JournalSettings, Owner};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     io,
@@ -61,35 +64,7 @@ fn create(folder: &Path, owner: Owner) -> io::Result<Journal> {
 }
 
 fn write(journal: &mut Journal, episode: &Episode) -> io::Result<()> {
-    let info = episode.info();
-    let episode_id = info.episode_id;
     journal.begin()?;
-    journal.put(&Record::Open {
-        episode_id,
-        captured_as: episode_id as u32,
-        agent_id: info.agent_id,
-        continues: info.continues,
-    });
-    let words = episode.schema().layout().row_words();
-    let mut rest = episode.rows();
-    loop {
-        let limit = (journal.frame_bytes_left() / (words * size_of::<u64>()))
-            .max(1)
-            .saturating_mul(words);
-        let (now, later) = rest.split_at(rest.len().min(limit));
-        let _ = journal.put_rows(episode_id, now);
-        rest = later;
-        if rest.is_empty() {
-            break;
-        }
-        journal.commit()?;
-        journal.begin()?;
-    }
-    journal.put(&Record::Close {
-        episode_id,
-        terminated: episode.outcome() == Outcome::Terminated,
-        reason: episode.reason().as_str(),
-        end: &[],
-    });
+    put_episode(journal, episode)?;
     journal.commit()
 }

@@ -24,7 +24,7 @@ impl RunCopy<'_> {
     fn rank(&self) -> u8 {
         match self.account.as_ref().map(|account| account.status) {
             None => 0,
-            Some(RunStatus::Running) => 1,
+            Some(RunStatus::Running | RunStatus::Journaled) => 1,
             Some(RunStatus::Recovered) => 2,
             Some(RunStatus::Closed) => 3,
         }
@@ -46,7 +46,7 @@ impl RunCopy<'_> {
 /// Whether the account `a` of a run is taken before `b`.
 pub(super) fn is_preferred(a: &RunAccount, b: &RunAccount) -> bool {
     let rank = |account: &RunAccount| match account.status {
-        RunStatus::Running => 1,
+        RunStatus::Running | RunStatus::Journaled => 1,
         RunStatus::Recovered => 2,
         RunStatus::Closed => 3,
     };

@@ -5,7 +5,7 @@ use super::{
     layout,
     liveness::ProcessRecord,
     run_id,
-    shard::ShardAccount,
+    shard_account::ShardAccount,
     shard_name::ShardName,
 };
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
@@ -29,6 +29,9 @@ pub enum RunStatus {
     Closed,
     /// The process died, and everything of its journal and buffers that could be read is in shards.
     Recovered,
+    /// The run was closed, and its episodes are in the segments of a [`JournalSink`](crate::JournalSink), until a recovery
+    /// writes them to shards.
+    Journaled,
 }
 
 /// The counts and shards of a run: one JSON file for each run, in the recording's `runs` folder.

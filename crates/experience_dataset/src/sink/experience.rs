@@ -1,7 +1,6 @@
 //! `experience.json`: the schema of a recording, with its names, spaces and units. Written once and never changed.
 
 use super::layout;
-use experience_arrow::columns::is_wide;
 use experience_core::schema::{Column, ColumnList, DType, Schema, Space};
 use experience_export::disk;
 use serde::{Deserialize, Serialize};
@@ -40,7 +39,7 @@ impl ExperienceFile {
             "observation_space": box_space(schema.observation()),
             "action_space": action_space(schema),
             "action_parts": action_parts(schema),
-            "next_observation": if is_wide(schema) { "last_row" } else { "every_row" },
+            "next_observation": if schema.has_wide_observation() { "last_row" } else { "every_row" },
             "units": {
                 "tick": "ticks of the game since the run began",
                 "ticks": "ticks",

@@ -10,6 +10,7 @@
 //!     runs/<run>.json
 //!     runs/<run>.tags.jsonl            if an episode was tagged
 //!     journal/<run>/00000.journal      until the run is closed or recovered
+//!     segments/<run>/00000.journal     episodes of a `JournalSink`, until a recovery writes them to shards
 //!     damaged/<run>/00000.journal      segments that a recovery could not read completely
 //! ```
 
@@ -32,6 +33,8 @@ pub(crate) const PARTIAL: &str = "partial";
 pub(crate) const RUNS: &str = "runs";
 /// The folder of a recording's journals, one for each run that is neither closed nor recovered.
 pub(crate) const JOURNALS: &str = "journal";
+/// The folder of the segments of finished episodes, with a folder for each run of a `JournalSink`.
+pub(crate) const SEGMENTS: &str = "segments";
 /// The folder of segments that recoveries could not read completely.
 pub(crate) const DAMAGED: &str = "damaged";
 /// The dataset card, in the dataset's folder.
@@ -113,6 +116,11 @@ pub(crate) fn journal_folder(recording: &Path, run: RunId) -> PathBuf {
     recording.join(JOURNALS).join(run.to_string())
 }
 
+/// The folder of a run's segments in the folder `recording`.
+pub(crate) fn segments_folder(recording: &Path, run: RunId) -> PathBuf {
+    recording.join(SEGMENTS).join(run.to_string())
+}
+
 /// The file of a run's lock in the folder `recording`.
 pub(crate) fn lock_path(recording: &Path, run: RunId) -> PathBuf {
     recording.join(RUNS).join(format!(".{run}.lock"))
@@ -131,7 +139,7 @@ pub(crate) fn check_links(recording: &Path) -> Result<(), (PathBuf, PathBuf)> {
     let Ok(recording) = recording.canonicalize() else {
         return Ok(());
     };
-    for part in [DATA, RUNS, JOURNALS] {
+    for part in [DATA, RUNS, JOURNALS, SEGMENTS] {
         let part = recording.join(part);
         match part.canonicalize() {
             Ok(target) if target != part => return Err((part, target)),

@@ -297,7 +297,7 @@ pub(super) fn lock_retention(recording: &Path) -> Result<Option<File>, SinkError
 }
 
 /// Opens a lock file for writing. A link in its place could lead to any file, and is refused.
-pub(super) fn open_lock_file(path: &Path, create: bool) -> io::Result<File> {
+pub(crate) fn open_lock_file(path: &Path, create: bool) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(io::ErrorKind::InvalidInput.into());
     }

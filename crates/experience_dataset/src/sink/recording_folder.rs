@@ -174,8 +174,9 @@ fn check_root(root: &Path) -> Result<(), SinkError> {
     for entry in fs::read_dir(root).map_err(io_error("list", root))? {
         let name = entry.map_err(io_error("list", root))?.file_name();
         let name = name.to_string_lossy();
-        // Hidden files belong to a repository, or are the temporary files of another process.
-        if !name.starts_with('.') && name != layout::CARD {
+        // Hidden files belong to a repository, or are the temporary files of another process. Journals of recordings without a
+        // dataset may lie beside one, and are made a dataset there.
+        if !name.starts_with('.') && name != layout::CARD && name != layout::JOURNALS {
             unknown = Some(name.into_owned());
         }
     }

@@ -1,7 +1,8 @@
 //! Crash recovery: writes the episodes in journals and buffer files of dead processes to shards.
 //!
 //! For each run that was not closed and whose process is dead, the rows of its journal, and those of its buffer files that the
-//! journal lacks, become episodes. Episodes that are in the run's shards already are skipped, and the others are written to new
+//! journal lacks, become episodes. The segments of a [`JournalSink`](crate::JournalSink) hold episodes of its run, which may be
+//! closed. Episodes that are in the run's shards already are skipped, and the others are written to new
 //! shards. Then the account is updated, and the journal is removed. Its segments that could not be read completely are kept in
 //! the folder [`DAMAGED`](layout::DAMAGED). A recovery that was interrupted is finished by the next
 //! one, which finds the shards that the first has committed. A recovery holds the run's lock, so no two processes recover one
@@ -9,8 +10,11 @@
 
 mod damaged_segments;
 mod recovered_state;
+mod report;
 mod rings;
 mod run_shards;
+mod segment_episodes;
+mod unstored_tags;
 
 use super::{
     account::{RunAccount, RunStatus},
@@ -34,12 +38,14 @@ use experience_export::{
     journal::{self, Segments},
 };
 use recovered_state::RecoveredState;
+use report::log;
+pub use report::{RecoveredRun, Recovery};
 use run_shards::RunShards;
-use serde::Serialize;
+use segment_episodes::SegmentEpisodes;
 use std::{
     collections::BTreeSet,
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -49,84 +55,6 @@ use std::{
 
 /// Episodes are written when they have this many bytes of rows.
 const BATCH_BYTES: usize = 16 << 20;
-
-/// The result of the recovery of one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct RecoveredRun {
-    /// The run.
-    pub run: RunId,
-    /// Episodes that were written to shards.
-    pub episodes: u64,
-    /// Their transitions.
-    pub transitions: u64,
-    /// Those of the episodes that were still open: they are truncated, reason [`EndReason::CRASH`].
-    pub cut_short: u64,
-    /// Transitions that are known to have been recorded and could not be recovered; they count as dropped. At least this many
-    /// are lost: transitions that were captured after the last write of the journal, and were not in files of buffers, were in
-    /// no count that has survived. A journal is written at least every
-    /// [`JournalSettings::flush_interval`](experience_export::journal::JournalSettings::flush_interval) (1 second by default).
-    pub lost: u64,
-    /// The last tick from which a row has survived, in the journal, the files of buffers or the shards; `None` if none has.
-    /// What is lost beyond `lost` was captured after it.
-    pub last_tick: Option<i64>,
-    /// Parts of the journal and of the buffer files that could not be read, one sentence each.
-    pub unread: Vec<String>,
-    /// Folder in which those segments of the journal are kept that could not be read completely.
-    pub kept: Option<PathBuf>,
-    /// Those of `unread` that are ordinary: the process died in the middle of a write, whose rows count as lost.
-    pub torn: Vec<String>,
-    /// The folder of buffer files that were read and not removed, because nothing proves that they are of this dataset: it is a
-    /// copy, or version 0.1.0 wrote it. Remove the files whose names begin with the run if no dataset needs them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kept_buffers: Option<PathBuf>,
-}
-
-impl RecoveredRun {
-    /// The parts that could not be read although the process had written them: `unread` without `torn`.
-    pub fn damage(&self) -> impl Iterator<Item = &str> {
-        let damage = self.unread.iter().filter(|unread| !self.torn.contains(unread));
-        damage.map(String::as_str)
-    }
-
-    /// States from which tick on transitions may be lost that [`lost`](Self::lost) does not count; empty if no row has
-    /// survived.
-    #[must_use]
-    pub fn after_last_tick(&self) -> String {
-        self.last_tick.map_or_else(String::new, |tick| {
-            format!(", and all that were captured after tick {tick}, since the last write of the journal")
-        })
-    }
-}
-
-/// The result of a recovery of one recording.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Recovery {
-    /// Runs that were recovered.
-    pub recovered: Vec<RecoveredRun>,
-    /// Runs whose process is alive; they are unchanged.
-    pub alive: Vec<RunId>,
-    /// Unfinished runs whose process may be alive. They are unchanged. Either their lock file is missing: the file system has no
-    /// locks, or the file was removed. Or their process is of another host, another container or an earlier boot, and gave a
-    /// sign of life less than a minute ago: recover again in a minute.
-    pub unclear: Vec<RunId>,
-    /// Runs that could not be recovered, and why. No data of them was removed, so the recovery can be repeated.
-    pub failed: Vec<(RunId, String)>,
-    /// Runs whose recovery the file system refused, and why: a read-only disk, a full one, too many open files. They are
-    /// unchanged, and the recovery can be repeated.
-    pub refused: Vec<(RunId, String)>,
-    /// Folders with damaged segments of journals that were removed on request.
-    pub discarded: Vec<PathBuf>,
-}
-
-impl Recovery {
-    /// Whether no unfinished run was found.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
 
 /// Recovers every run of the recording in `folder` whose process is dead, and with `include_unclear` those for which that is
 /// unknown.
@@ -154,7 +82,9 @@ fn recover_others(
             target.display()
         ))
     })?;
-    journal::sweep(&folder.join(layout::JOURNALS));
+    for part in [layout::JOURNALS, layout::SEGMENTS] {
+        journal::sweep(&folder.join(part));
+    }
     for run in unfinished_runs(folder)? {
         if Some(run) == own {
             continue;
@@ -166,7 +96,8 @@ fn recover_others(
                 continue;
             }
             Claim::Unclear(_)
-                if include_unclear || RunAccount::read(folder, run).is_ok_and(|account| is_over(&account)) =>
+                if include_unclear
+                    || RunAccount::read(folder, run).is_ok_and(|account| account.status != RunStatus::Running) =>
             {
                 let lock = RunLock::take(folder, run);
                 if lock.check() == Ownership::Contended {
@@ -265,49 +196,14 @@ pub(super) fn recover_at_start(
     }
 }
 
-fn log(folder: &Path, recovery: &Recovery) {
-    for found in &recovery.recovered {
-        tracing::warn!(
-            "run {} of `{}` was not closed: recovered {} transitions in {} episodes, {} of them truncated; at least {} \
-             transitions are lost and counted as dropped{}",
-            found.run,
-            folder.display(),
-            found.transitions,
-            found.episodes,
-            found.cut_short,
-            found.lost,
-            found.after_last_tick()
-        );
-        for unread in found.damage() {
-            tracing::warn!("cannot recover a part of run {}: {unread}", found.run);
-        }
-        if let Some(kept) = &found.kept {
-            tracing::warn!(
-                "the damaged segments of run {} are kept in `{}`; `experience recover --discard-damaged` removes them",
-                found.run,
-                kept.display()
-            );
-        }
-        if let Some(buffers) = &found.kept_buffers {
-            tracing::warn!(
-                "the buffer files of run {} in `{}` were read and stay: nothing proves that they are of this dataset",
-                found.run,
-                buffers.display()
-            );
-        }
-    }
-    for (run, error) in recovery.failed.iter().chain(&recovery.refused) {
-        tracing::error!(
-            "cannot recover run {run} of `{}`: {error}; it will be tried again at the next start",
-            folder.display()
-        );
-    }
-}
-
-/// The runs that have a journal, or whose account is neither closed nor recovered.
+/// The runs that have a journal or segments, or whose account is neither closed nor recovered.
 fn unfinished_runs(folder: &Path) -> Result<BTreeSet<RunId>, SinkError> {
     let mut runs = BTreeSet::new();
-    for (part, suffix) in [(layout::JOURNALS, ""), (layout::RUNS, layout::ACCOUNT)] {
+    for (part, suffix) in [
+        (layout::JOURNALS, ""),
+        (layout::SEGMENTS, ""),
+        (layout::RUNS, layout::ACCOUNT),
+    ] {
         let part = folder.join(part);
         match fs::read_dir(&part) {
             Ok(entries) => {
@@ -327,6 +223,7 @@ fn unfinished_runs(folder: &Path) -> Result<BTreeSet<RunId>, SinkError> {
 
 fn is_unfinished(folder: &Path, run: RunId) -> bool {
     layout::journal_folder(folder, run).is_dir()
+        || layout::segments_folder(folder, run).is_dir()
         || match RunAccount::read(folder, run) {
             Ok(account) => !is_over(&account),
             // The recovery of the run reports the error.
@@ -334,14 +231,15 @@ fn is_unfinished(folder: &Path, run: RunId) -> bool {
         }
 }
 
-/// Whether the run was closed or recovered.
+/// Whether the run was closed or recovered, with all of its episodes in shards.
 fn is_over(account: &RunAccount) -> bool {
-    account.status != RunStatus::Running
+    matches!(account.status, RunStatus::Closed | RunStatus::Recovered)
 }
 
 /// Recovers one run, whose lock is held. Returns `None` if it only removed a journal that nothing refers to.
 fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option<RecoveredRun>, SinkError> {
     let journal = layout::journal_folder(folder, run);
+    let segments_folder = layout::segments_folder(folder, run);
     for part in [layout::DATA, layout::RUNS] {
         // Tools that copy a dataset may leave out empty folders.
         let part = folder.join(part);
@@ -350,11 +248,15 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         }
     }
     let mut state = RecoveredState::read(&journal, schema, run)?;
+    let mut segments = SegmentEpisodes::read(&segments_folder, schema, run)?;
     let account = match RunAccount::read(folder, run) {
         Err(error) if is_refusal(&error) => return Err(io_error("read the account in", folder)(error)),
         read => read.ok(),
     };
     let was_over = account.as_ref().is_some_and(is_over);
+    let was_closed = account
+        .as_ref()
+        .is_some_and(|account| account.status == RunStatus::Journaled);
     let buffers = state.rings.take().or_else(|| account.as_ref()?.buffers.clone());
     // A copy of a dataset names the ring files of the original, whose run may be alive.
     let process = account.as_ref().and_then(RunAccount::process);
@@ -363,10 +265,11 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         Some(buffers) => rings::open(buffers, schema, run, &mut state.unread)?,
         None => Vec::new(),
     };
-    if !was_over {
+    if !was_over && !was_closed {
         rings::read(&mut rings, schema, &mut state);
     }
-    let in_journal = state.builders.iter().map(EpisodeBuilder::episode_id).collect();
+    let in_journal = state.builders.iter().map(EpisodeBuilder::episode_id);
+    let in_journal = in_journal.chain(segments.ids.iter().copied()).collect();
     let mut shards = RunShards::read(folder, schema, run, account.as_ref(), in_journal)?;
     // Before the first write, which may need their space. The journal holds what they would have held.
     shards.remove_unfinished();
@@ -376,15 +279,31 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         transitions: 0,
         cut_short: 0,
         lost: 0,
-        last_tick: state.last_tick.max(shards.last_tick()),
-        unread: core::mem::take(&mut state.unread),
-        torn: core::mem::take(&mut state.torn),
+        closed: was_closed,
+        last_tick: state.last_tick.max(shards.last_tick()).max(segments.last_tick),
+        unread: [
+            core::mem::take(&mut segments.unread),
+            core::mem::take(&mut state.unread),
+        ]
+        .concat(),
+        torn: [core::mem::take(&mut segments.torn), core::mem::take(&mut state.torn)].concat(),
         kept_buffers: buffers.filter(|_| !owns_buffers && !rings.is_empty()),
         kept: None,
     };
+    let builders = core::mem::take(&mut segments.builders).into_iter();
+    let builders = builders.filter(|builder| !shards.has_episode(builder.episode_id()));
+    write(
+        folder,
+        schema,
+        &segments_folder,
+        builders.collect(),
+        &mut shards,
+        &mut recovered,
+    )?;
     let builders = core::mem::take(&mut state.builders);
     let builders = builders.into_iter().filter(|builder| {
         builder.transitions() > 0
+            && !segments.ids.contains(&builder.episode_id())
             && !shards.has_episode(builder.episode_id())
             && !state.durable.contains(&builder.episode_id())
             && !state.discarded_episodes.contains(&builder.captured_as())
@@ -398,16 +317,29 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         &mut recovered,
     )?;
     // The process died before it wrote an account, or the disk lost it. The journal holds what a new one needs.
-    let reconstruct = || RunAccount::reconstruct(run, schema, state.tick_rate, state.started);
+    let reconstruct = || match state.tick_rate.or(segments.tick_rate) {
+        tick_rate if state.started > 0.0 => RunAccount::reconstruct(run, schema, tick_rate, state.started),
+        tick_rate => RunAccount::reconstruct(run, schema, tick_rate, segments.started),
+    };
     let mut account = account.unwrap_or_else(reconstruct);
     // A run that is over has a journal with other episodes where its process went on after a recovery.
     if !was_over || recovered.episodes > 0 {
         account.resolve_deletions(folder);
-        account.status = RunStatus::Recovered;
+        account.status = if was_closed {
+            RunStatus::Closed
+        } else {
+            RunStatus::Recovered
+        };
+        let ended = account.ended;
         account.shards = shards.accounts();
         let report = shards.report(&account, &state);
+        unstored_tags::store(folder, &mut state, &mut recovered)?;
         recovered.lost = report.dropped.saturating_sub(report.non_finite);
         account.update(folder, &report)?;
+        if was_closed {
+            account.ended = ended;
+            account.save(folder).map_err(io_error("write", &account.path(folder)))?;
+        }
     }
     // The rings are removed before the journal, which holds their paths, and before the account forgets that they are of this
     // dataset. What they held is in shards, or unreadable.
@@ -417,11 +349,16 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     if account.forget_process() {
         account.save(folder).map_err(io_error("write", &account.path(folder)))?;
     }
-    let damaged = &state.damaged_segments;
-    if damaged.is_empty() {
-        journal::remove(&journal).map_err(io_error("remove", &journal))?;
-    } else {
-        recovered.kept = Some(keep_damaged(folder, &journal, damaged)?);
+    // The segments are removed last: without them a repeated recovery would take their episodes for lost.
+    for (journal, damaged) in [
+        (&journal, &state.damaged_segments),
+        (&segments_folder, &segments.damaged_segments),
+    ] {
+        if damaged.is_empty() {
+            journal::remove(journal).map_err(io_error("remove", journal))?;
+        } else {
+            recovered.kept = Some(keep_damaged(folder, journal, damaged)?);
+        }
     }
     Ok((!was_over || recovered.episodes > 0 || !recovered.unread.is_empty()).then_some(recovered))
 }

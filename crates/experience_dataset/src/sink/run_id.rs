@@ -5,7 +5,7 @@ use experience_core::transition::RunId;
 use experience_export::SinkError;
 use std::{fs, io, path::Path};
 
-/// Checks that `run` has no account, no journal and no shard in the folder `recording`, which may be missing.
+/// Checks that `run` has no account, no journal, no segments and no shard in the folder `recording`, which may be missing.
 ///
 /// The files of a process that died with the same id are left as they are, so that they can be recovered.
 pub(super) fn check_unused(recording: &Path, run: RunId) -> Result<(), SinkError> {
@@ -14,7 +14,7 @@ pub(super) fn check_unused(recording: &Path, run: RunId) -> Result<(), SinkError
         Ok(account) if account.status != RunStatus::Running => return Err(used(recording, run, "wrote")),
         _ => return Err(used(recording, run, "writes")),
     }
-    if layout::journal_folder(recording, run).exists() {
+    if layout::journal_folder(recording, run).exists() || layout::segments_folder(recording, run).exists() {
         return Err(used(recording, run, "writes"));
     }
     let data = recording.join(layout::DATA);

@@ -1,10 +1,7 @@
 //! Writer of one run's episodes into shards of bounded size.
 
 use super::{
-    batches::batches,
-    encoding::ShardEncoding,
-    shard::{ShardAccount, ShardEncoder},
-    shard_name::ShardName,
+    batches::batches, encoding::ShardEncoding, shard::ShardEncoder, shard_account::ShardAccount, shard_name::ShardName,
 };
 use experience_arrow::BatchEncoder;
 use experience_core::{

@@ -1,16 +1,13 @@
 //! Writer of one shard: a Parquet file of whole episodes, visible to readers when it is complete.
 
 use super::{
-    checksum::FileChecksum, encoding::ShardEncoding, files::io_error, layout, partial, shard_file::ShardFile,
-    shard_name::ShardName,
+    encoding::ShardEncoding, files::io_error, layout, partial, shard_account::ShardAccount, shard_file::ShardFile,
 };
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use experience_arrow::EpisodeSlice;
-use experience_core::transition::RunId;
 use experience_export::SinkError;
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
-use serde::{Deserialize, Serialize};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -21,32 +18,6 @@ use std::{
 ///
 /// Readers decode a whole row group to read its first row, and some hold it several times.
 pub(crate) const ROW_GROUP_BYTES: usize = 32 << 20;
-
-/// A finished shard, as the account of its run lists it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShardAccount {
-    /// The name of the file in the recording's `data` folder.
-    pub file: String,
-    /// Whole episodes in it.
-    pub episodes: u64,
-    /// Their transitions, one row each.
-    pub transitions: u64,
-    /// The checksum of the file; `None` in accounts that version 0.1.0 wrote.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checksum: Option<FileChecksum>,
-    /// When it was committed, in milliseconds since 1970 (UTC), by a clock that never goes back: not before another shard of
-    /// the recording that its run knew of. `None` in accounts that version 0.1.0 wrote, and for shards that a tool wrote.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub committed: Option<u64>,
-}
-
-impl ShardAccount {
-    /// The name of the shard. `None` if [`file`](Self::file), which any program may have written, is not that of a shard of
-    /// `run`.
-    pub(crate) fn name(&self, run: RunId) -> Option<ShardName> {
-        ShardName::parse(&self.file).filter(|name| name.run() == run)
-    }
-}
 
 /// Encodes episodes into a shard.
 pub(super) struct ShardEncoder {

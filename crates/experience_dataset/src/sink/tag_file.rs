@@ -31,6 +31,14 @@ impl TagFile {
         }
     }
 
+    /// The same file, whose present content stays.
+    pub(super) fn at_end(recording: &Path, run: RunId) -> Self {
+        Self {
+            len: u64::MAX,
+            ..Self::new(recording, run)
+        }
+    }
+
     /// Appends `changes`. May be called again after an error.
     pub(super) fn append(&mut self, changes: &[TagChange]) -> Result<(), SinkError> {
         let lines = to_lines(changes);

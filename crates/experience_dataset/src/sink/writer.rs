@@ -1,18 +1,17 @@
 //! The writer of one run: its shards and its account.
 
 use super::{
-    Settings,
     account::{RunAccount, RunStatus},
     batches::batches,
     card,
-    files::io_error,
+    dataset_sink::Settings,
     layout,
-    liveness::ProcessRecord,
-    lock::{Ownership, RunLock},
-    partial, recording_folder, recovery,
+    lock::RunLock,
+    partial, recovery,
     retention::{self, CommitClock},
-    run_id,
-    shard::{FinishedShard, ShardAccount, ShardEncoder},
+    run_start::{StartedRun, start_run},
+    shard::{FinishedShard, ShardEncoder},
+    shard_account::ShardAccount,
     shard_name::ShardName,
     tag_file::TagFile,
 };
@@ -23,7 +22,7 @@ use experience_core::{
     schema::Schema,
     transition::Episode,
 };
-use experience_export::{MissingEpisodes, RecordingInfo, SinkError, disk};
+use experience_export::{MissingEpisodes, RecordingInfo, SinkError};
 use std::{
     fs, io,
     path::PathBuf,
@@ -70,25 +69,9 @@ pub(super) struct DatasetWriter {
 impl DatasetWriter {
     pub(super) fn open(settings: Settings, recording: &RecordingInfo) -> Result<Self, SinkError> {
         let encoder = BatchEncoder::new(recording.schema.clone())?;
-        let folder = recording_folder::open_or_create(&settings.root, &recording.schema, settings.on_mismatch)?;
-        run_id::check_unused(&folder, recording.run)?;
-        for folder in [&settings.root, &folder, &folder.join(layout::RUNS)] {
-            disk::sweep(folder);
-        }
-        // An erasure closes its files before it commits the first.
-        for part in [layout::PARTIAL, layout::DATA] {
-            disk::sweep_empty(&folder.join(part));
-        }
-        let mut account = RunAccount::new(recording, settings.seed, settings.build.clone());
-        // Taken before the account exists: a process that finds an account checks the lock.
-        let mut lock = RunLock::take(&folder, recording.run);
-        account.set_process(ProcessRecord::new(&folder, lock.file_id()));
-        account.reserve(&folder).inspect_err(|error| {
-            // The lock of a run that exists is not this process's to remove.
-            if !matches!(error, SinkError::RunExists { .. }) {
-                lock.remove();
-            }
-        })?;
+        let (seed, build) = (settings.seed, settings.build.clone());
+        let StartedRun { folder, lock, account } =
+            start_run(&settings.root, settings.on_mismatch, recording, seed, build)?;
         let mut writer = Self {
             tags: TagFile::new(&folder, recording.run),
             lock,
@@ -151,7 +134,7 @@ impl DatasetWriter {
         if episodes.is_empty() {
             return Ok(());
         }
-        self.check_ownership()?;
+        self.lock.check_ownership(&self.folder, &self.account)?;
         self.encoder.accepts(episodes)?;
         // Fallible operations come before the first episode is accepted. Accepted episodes wait in memory if the disk fails later.
         self.commit_or_forget()?;
@@ -174,30 +157,12 @@ impl DatasetWriter {
         Ok(())
     }
 
-    /// Checks that no other process has recovered the run, which would write the same episodes and delete the journal.
-    fn check_ownership(&self) -> Result<(), SinkError> {
-        match self.lock.check() {
-            Ownership::Owned => Ok(()),
-            Ownership::Contended => Err(SinkError::Other(format!(
-                "another process holds the lock of run {} of `{}`, and may be recovering it",
-                self.account.run,
-                self.folder.display()
-            ))),
-            Ownership::Lost => Err(SinkError::RunRecovered {
-                run: self.account.run,
-                path: self.folder.clone(),
-            }),
-        }
-    }
-
     /// Checks the ownership of the run for a call that saves its account.
     fn check_account(&mut self, report: &RunReport) -> Result<(), SinkError> {
-        let owned = self.check_ownership();
+        let owned = self.lock.check_account(&self.folder, &self.account, report);
         if matches!(owned, Err(SinkError::RunRecovered { .. })) {
-            // The account is now that of the recovery. Rows that were not committed are in its shards, from the journal.
+            // Rows that were not committed are in the shards of the recovery, from the journal.
             (self.open, self.finished) = (None, Vec::new());
-            RunAccount::count_after_recovery(&self.folder, self.account.run, report)
-                .map_err(io_error("write", &self.account.path(&self.folder)))?;
         }
         owned
     }
@@ -224,15 +189,10 @@ impl DatasetWriter {
 
     pub(super) fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
         self.check_account(report)?;
-        if self.lock.take_replaced() {
-            self.account
-                .set_process(ProcessRecord::new(&self.folder, self.lock.file_id()));
+        if let Some(replaced) = self.lock.renew_process(&self.folder, &mut self.account) {
             self.save_account(report)?;
             // Reported as a failure, so that it is counted. The next call succeeds.
-            return Err(SinkError::Other(format!(
-                "`{}` was removed or replaced by another program while the run was recorded; it is locked again",
-                layout::lock_path(&self.folder, self.account.run).display()
-            )));
+            return Err(replaced);
         }
         let drained = if self.is_due() {
             self.finish()

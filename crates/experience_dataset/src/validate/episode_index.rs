@@ -215,7 +215,7 @@ impl EpisodeIndex {
             let found = counts.get(path.as_path()).copied().unwrap_or_default();
             violations.extend(shard_violation(shard, found, path.exists()));
         }
-        if run.status == RunStatus::Running || !is_whole {
+        if matches!(run.status, RunStatus::Running | RunStatus::Journaled) || !is_whole {
             // An unfinished run has counted transitions that are not in shards yet.
             return violations;
         }

@@ -9,8 +9,10 @@ mod doctor;
 mod episodes;
 mod erase;
 mod folder;
+#[cfg(feature = "foreign")]
 mod foreign;
 mod images;
+mod journal_sink;
 mod limits;
 mod lists;
 mod liveness;

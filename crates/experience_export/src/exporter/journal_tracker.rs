@@ -1,5 +1,6 @@
 //! Journal of one recording on the exporter thread: what is written when, and which segments can be deleted.
 
+mod account_changes;
 mod compaction;
 mod failure;
 
@@ -7,13 +8,15 @@ use super::{
     ExportSettings,
     episode_batch::{DurabilityToken, EpisodeBatch, StoredBatch},
     notice::Notices,
+    sink_context::StoredChanges,
     storage::StorageMonitor,
 };
 use crate::{
     assembly::{AssemblyContext, EpisodeBuilder},
-    journal::{Counts, Journal, JournalSettings, Owner, Record, Segments},
+    journal::{self, Counts, Journal, JournalLock, JournalSettings, Owner, Record, Segments},
     sink::RecordingInfo,
 };
+use account_changes::AccountChanges;
 use experience_core::{account::Counters, transition::Episode};
 use std::{
     io,
@@ -50,15 +53,19 @@ pub(super) struct JournalTracker {
     is_failing: bool,
     /// A rewrite of an open episode failed. It was logged.
     cannot_compact: bool,
-    /// An episode was rewritten, and the disk not synced since.
+    /// An episode or an account change was rewritten, and the disk not synced since.
     is_unsynced_rewrite: bool,
     /// Bytes that must fit on the full disk before the journal is written again.
     needed_space: Option<usize>,
-    /// The journal is in [`JournalSettings::folder`]: nothing is recovered from it, so that a full disk need not pause
-    /// the recording.
+    /// The journal is in [`JournalSettings::folder`]: no sink makes a promise that depends on it, so that a full disk need not
+    /// pause the recording.
     is_fallback: bool,
+    /// The lock of a journal in that folder. Other journals are guarded by the sink whose folder they are in.
+    lock: Option<JournalLock>,
     /// The account in the last frame.
     counts: Option<Counts>,
+    /// The account changes in the last segment.
+    changes: AccountChanges,
     storage: Arc<StorageMonitor>,
     notices: Arc<Notices>,
 }
@@ -120,7 +127,9 @@ impl JournalTracker {
             is_unsynced_rewrite: false,
             needed_space: None,
             is_fallback: false,
+            lock: None,
             counts: None,
+            changes: AccountChanges::default(),
             storage,
             notices,
         }
@@ -145,6 +154,12 @@ impl JournalTracker {
             Ok(journal) => {
                 self.segments = Some(journal.segments());
                 self.journal = Some(journal);
+                if is_fallback {
+                    // Without a lock the journal is unclear to other processes, which leave it as it is.
+                    self.lock = JournalLock::take(folder)
+                        .inspect_err(|error| tracing::debug!("cannot lock `{}`: {error}", folder.display()))
+                        .ok();
+                }
                 self.report_success();
             }
             Err(error) => self.report_failure(folder.to_owned(), error),
@@ -160,6 +175,13 @@ impl JournalTracker {
                 "`{}` stays: a sink failed before it made all of it durable; it is recovered at the next start",
                 journal.folder().display()
             );
+        }
+    }
+
+    /// Shows other processes that this one is alive.
+    pub(super) fn keep_alive(&mut self) {
+        if let Some(lock) = &mut self.lock {
+            lock.beat_if_due();
         }
     }
 
@@ -199,6 +221,7 @@ impl JournalTracker {
         &mut self,
         context: &AssemblyContext,
         counters: &Counters,
+        stored: StoredChanges,
         builders: impl IntoIterator<Item = &'a mut EpisodeBuilder>,
     ) {
         let Some(mut journal) = self.journal.take() else { return };
@@ -209,6 +232,12 @@ impl JournalTracker {
             Some(bytes) => journal.probe(bytes),
             None => Ok(()),
         };
+        let stored = self.stored_elsewhere(stored);
+        // Before the rows, so that none is without its tick rate.
+        let written = written.and_then(|()| {
+            self.is_unsynced_rewrite |= self.changes.write(&mut journal, counters, stored)?;
+            Ok(())
+        });
         let written = written.and_then(|()| self.try_write(&mut journal, context, counts(counters), &mut builders));
         let written = written.map_err(|error| (journal.folder().to_owned(), error));
         self.journal = Some(journal);
@@ -266,12 +295,25 @@ impl JournalTracker {
 
     /// Ends a write of everything: syncs the disk if that is due, and deletes segments that are not needed. `oldest` is the
     /// oldest segment with a part of an episode that was not dispatched.
-    pub(super) fn finish_write(&mut self, oldest: Option<u32>) {
+    pub(super) fn finish_write(&mut self, counters: &Counters, stored: StoredChanges, oldest: Option<u32>) {
         self.written = Instant::now();
         self.unwritten = 0;
         let undurable = self.oldest_undurable();
+        let stored = self.stored_elsewhere(stored);
         let Some(journal) = &mut self.journal else { return };
-        let needed = oldest.map_or(undurable, |oldest| oldest.min(undurable));
+        let mut needed = oldest.map_or(undurable, |oldest| oldest.min(undurable));
+        if self.changes.is_needed(counters, stored) {
+            // Another segment may have begun since they were written.
+            match self.changes.write(journal, counters, stored) {
+                Ok(has_moved) => self.is_unsynced_rewrite |= has_moved,
+                Err(error) => {
+                    let folder = journal.folder().to_owned();
+                    self.report_failure(folder, error);
+                    return;
+                }
+            }
+            needed = needed.min(journal.segment());
+        }
         let synced = if self.is_unsynced_rewrite || self.is_unsynced_withdrawal {
             // The rewritten rows are the only copy once the older segments are deleted. A withdrawn episode must not come back
             // after a power failure.
@@ -284,6 +326,16 @@ impl JournalTracker {
         if let Err(error) = synced.and_then(|()| journal.release(needed)) {
             let folder = journal.folder().to_owned();
             self.report_failure(folder, error);
+        }
+    }
+
+    /// The account changes that a reader of the journal finds elsewhere. No sink hosts a fallback journal, so that its reader has
+    /// nothing else.
+    fn stored_elsewhere(&self, stored: StoredChanges) -> StoredChanges {
+        if self.is_fallback {
+            StoredChanges::default()
+        } else {
+            stored
         }
     }
 
@@ -394,6 +446,10 @@ impl JournalTracker {
         let folder = journal.folder().to_owned();
         if let Err(error) = journal.remove() {
             tracing::warn!("cannot remove `{}`: {error}; nothing in it is needed", folder.display());
+        }
+        if let Some(lock) = self.lock.take() {
+            lock.remove();
+            journal::sweep(folder.parent().unwrap_or(Path::new(".")));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     episode_batch::{Completion, Dispatch, DurabilityToken},
     journal_tracker::JournalTracker,
     notice::{Notice, Notices},
-    sink_context::SinkContext,
+    sink_context::{SinkContext, StoredChanges},
     sink_handle::SinkHandle,
     storage::StorageMonitor,
 };
@@ -239,7 +239,9 @@ impl RecordingPipeline {
             self.begin_journal();
         }
         // Before the dispatch, so that no sink holds an episode that the journal lacks.
-        self.journal.write(&self.context, &self.counters, &mut self.finished);
+        let stored = self.stored_changes();
+        self.journal
+            .write(&self.context, &self.counters, stored, &mut self.finished);
         let created = Instant::now();
         let tokens: Vec<_> = self.sinks.iter().map(|_| Arc::new(DurabilityToken)).collect();
         self.journal.track(&self.finished, &tokens);
@@ -322,9 +324,16 @@ impl RecordingPipeline {
             self.begin_journal();
         }
         self.check_journal_host();
+        self.journal.keep_alive();
         if self.journal.is_write_due() {
             self.write_journal();
         }
+    }
+
+    /// The account changes that all sinks have stored.
+    fn stored_changes(&self) -> StoredChanges {
+        let stored = self.sinks.iter().map(SinkHandle::stored_changes);
+        stored.reduce(StoredChanges::min).unwrap_or_default()
     }
 
     fn begin_journal(&mut self) {
@@ -353,6 +362,7 @@ impl RecordingPipeline {
     fn write_journal(&mut self) {
         let _span = tracing::debug_span!("experience_journal", recording = self.context.schema.name()).entered();
         self.drop_unwanted();
+        let stored = self.stored_changes();
         let Self {
             finished,
             player_drains,
@@ -371,6 +381,7 @@ impl RecordingPipeline {
         journal.write(
             &self.context,
             &self.counters,
+            stored,
             builders.iter_mut().map(|builder| &mut **builder),
         );
         journal.compact(&mut builders);
@@ -380,7 +391,7 @@ impl RecordingPipeline {
                 journal.forget_sink(index);
             }
         }
-        journal.finish_write(oldest);
+        journal.finish_write(&self.counters, stored, oldest);
     }
 
     /// A periodic flush, which no caller waits for. A recording that is held up has the next one.

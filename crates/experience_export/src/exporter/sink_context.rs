@@ -5,7 +5,10 @@ use crate::sink::RecordingInfo;
 use experience_core::account::Counters;
 use std::{
     path::PathBuf,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 /// What the sinks of one recording share.
@@ -28,4 +31,43 @@ pub(super) struct SinkStatus {
     pub(super) is_lost: AtomicBool,
     /// The sink was closed, and does not store all episodes that it had accepted.
     pub(super) is_incomplete: AtomicBool,
+    stored_tags: AtomicU64,
+    stored_tick_rates: AtomicUsize,
+}
+
+impl SinkStatus {
+    /// The account changes that the sink has stored.
+    pub(super) fn stored_changes(&self) -> StoredChanges {
+        StoredChanges {
+            tags: self.stored_tags.load(Ordering::Acquire),
+            tick_rates: self.stored_tick_rates.load(Ordering::Acquire),
+        }
+    }
+
+    /// Notes that the sink has stored the first `total` tag changes.
+    pub(super) fn set_stored_tags(&self, total: u64) {
+        self.stored_tags.store(total, Ordering::Release);
+    }
+
+    /// Notes that the sink has stored the first `total` tick rates.
+    pub(super) fn set_stored_tick_rates(&self, total: usize) {
+        self.stored_tick_rates.store(total, Ordering::Release);
+    }
+}
+
+/// How many account changes of the run are stored outside of the journal. The journal holds all later ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StoredChanges {
+    pub(super) tags: u64,
+    pub(super) tick_rates: usize,
+}
+
+impl StoredChanges {
+    /// The changes that both have stored.
+    pub(super) fn min(self, other: Self) -> Self {
+        Self {
+            tags: self.tags.min(other.tags),
+            tick_rates: self.tick_rates.min(other.tick_rates),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::{
     ExportSettings,
     episode_batch::{Completion, Dispatch, EpisodeBatch, StoredBatch},
     notice::{Notice, SinkFailure},
-    sink_context::{SinkContext, SinkStatus},
+    sink_context::{SinkContext, SinkStatus, StoredChanges},
     sink_queue::{SinkGate, SinkQueue, sink_queue},
     sink_worker::SinkWorker,
 };
@@ -120,6 +120,11 @@ impl SinkHandle {
     /// The sink's own folder for a journal, once the sink is open.
     pub(super) fn journal_folder(&self) -> Option<&Path> {
         self.status.journal_folder.get()?.as_deref()
+    }
+
+    /// The account changes that the sink has stored.
+    pub(super) fn stored_changes(&self) -> StoredChanges {
+        self.status.stored_changes()
     }
 
     /// Whether the sink was retired with batches that it had not made durable.

@@ -151,11 +151,17 @@ impl SinkWorker {
         let begun = Instant::now();
         self.write_tags();
         let (counters, context) = (self.counters.clone(), self.context.clone());
-        self.call("flush", |sink| {
-            let flushed = sink.flush(&counters.report(&context.counters));
+        let mut tick_rates = 0;
+        let is_flushed = self.call("flush", |sink| {
+            let report = counters.report(&context.counters);
+            tick_rates = report.tick_rates.len();
+            let flushed = sink.flush(&report);
             counters.set_disk_bytes(sink.disk_bytes());
             flushed
         });
+        if is_flushed {
+            self.status.set_stored_tick_rates(tick_rates);
+        }
         self.release_durable();
         self.counters.set_last_flush(begun.elapsed());
     }
@@ -173,6 +179,7 @@ impl SinkWorker {
         }
         if !new.changes.is_empty() && self.call("write tags to", |sink| sink.write_tags(&new.changes)) {
             self.tag_changes = new.total;
+            self.status.set_stored_tags(new.total);
         }
     }
 

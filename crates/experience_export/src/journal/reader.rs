@@ -150,6 +150,26 @@ impl JournalReader {
         Ok(reader)
     }
 
+    /// Calls `is_enough` with the records of the journal in `folder`, in order, until it has returned true for one of a segment.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_until(folder: &Path, mut is_enough: impl FnMut(Record<'_>) -> bool) -> Result<(), JournalError> {
+        let mut reader = Self::default();
+        for segment in segments(folder)? {
+            let path = path(folder, segment);
+            let bytes = content(&path)?;
+            let mut is_done = false;
+            reader.scan(&path, segment, &bytes, None, &mut |_, record| {
+                is_done |= is_enough(record);
+            })?;
+            if is_done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `each` with every record of the segment whose content is `bytes`.
     ///
     /// # Errors

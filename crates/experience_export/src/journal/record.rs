@@ -66,6 +66,27 @@ pub enum Record<'a> {
     },
     /// The account of the recording.
     Counts(Counts),
+    /// A tick rate that holds until the next one, if the game changed its timestep.
+    TickRate {
+        /// The first tick of which the next is `1 / ticks_per_second` seconds of game time away.
+        from_tick: i64,
+        /// Ticks per second of game time.
+        ticks_per_second: f64,
+    },
+    /// An episode was tagged.
+    Tag {
+        /// The episode.
+        episode_id: i64,
+        /// Its agent.
+        agent_id: i64,
+        /// The tag.
+        tag: &'a str,
+    },
+    /// All earlier tags of an episode were removed.
+    Untag {
+        /// The episode.
+        episode_id: i64,
+    },
 }
 
 /// Recording and run of a journal, with everything that a reader of it needs.
@@ -108,7 +129,7 @@ pub struct Counts {
 
 impl<'a> Record<'a> {
     /// The tag of the last variant.
-    pub(super) const LAST_TAG: u32 = 7;
+    pub(super) const LAST_TAG: u32 = 10;
 
     /// Appends the record to `batch`. The bytes of its last field come last.
     pub(super) fn encode(&self, batch: &mut Vec<u8>) {
@@ -139,7 +160,7 @@ mod tests {
         }
     }
 
-    fn records() -> [Record<'static>; 9] {
+    fn records() -> [Record<'static>; 12] {
         [
             Record::Head(head()),
             Record::Open {
@@ -171,6 +192,16 @@ mod tests {
                 recorded: 1,
                 ..Counts::default()
             }),
+            Record::TickRate {
+                from_tick: 4,
+                ticks_per_second: 20.0,
+            },
+            Record::Tag {
+                episode_id: 1,
+                agent_id: 2,
+                tag: "t",
+            },
+            Record::Untag { episode_id: 1 },
         ]
     }
 
@@ -221,6 +252,10 @@ mod tests {
             &0_u64.to_le_bytes(),
         ];
         assert_eq!(batch, expected.concat());
+        batch.clear();
+        records()[9].encode(&mut batch);
+        let expected = [&8_u32.to_le_bytes()[..], &4_i64.to_le_bytes(), &20_f64.to_le_bytes()];
+        assert_eq!(batch, expected.concat());
     }
 
     #[test]
@@ -239,7 +274,7 @@ mod tests {
             assert!(Record::decode(&batch).is_none(), "{length}");
         }
         assert!(
-            Record::decode(&8_u32.to_le_bytes()).is_none(),
+            Record::decode(&11_u32.to_le_bytes()).is_none(),
             "there is no such record"
         );
     }

@@ -13,6 +13,7 @@ use experience_core::{
 };
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -371,6 +372,12 @@ pub fn remove_segments(folder: &Path, is_needless: impl Fn(u32) -> bool) {
             disk::remove_unfinished(&entry.path());
         }
     }
+}
+
+/// The number of the segment with this file name; `None` if it is not that of a segment.
+#[must_use]
+pub fn segment_number(name: &OsStr) -> Option<u32> {
+    number(name.to_str()?)
 }
 
 /// Completes deletions that were interrupted in `all`, a folder of journals, and deletes the folder if it is empty then.

@@ -52,6 +52,6 @@ pub(super) fn keep_damaged(folder: &Path, journal: &Path, damaged: &BTreeSet<u32
     disk::rename(journal, &kept).map_err(io_error("rename", journal))?;
     disk::sync_folder(&all);
     journal::remove_segments(&kept, |segment| !damaged.contains(&segment));
-    journal::sweep(&folder.join(layout::JOURNALS));
+    journal::sweep(disk::parent(journal));
     Ok(kept)
 }

@@ -2,6 +2,7 @@
 
 use crate::sink::files::io_error;
 use experience_core::{
+    account::{EpisodeTag, TagChange, TickRate},
     schema::Schema,
     transition::{EndReason, Outcome, ReasonTable, RunId, StepHeader, StepKind},
 };
@@ -46,6 +47,10 @@ pub(super) struct RecoveredState {
     pub(super) rings: Option<PathBuf>,
     pub(super) tick_rate: Option<f64>,
     pub(super) started: f64,
+    /// The tick rates that the journal states, in the order in which it does.
+    pub(super) tick_rates: Vec<TickRate>,
+    /// The tag changes that the journal states, in the order in which they were made.
+    pub(super) tag_changes: Vec<TagChange>,
     /// Parts that could not be read, one sentence each.
     pub(super) unread: Vec<String>,
     /// Segments of the journal with a part that could not be read.
@@ -126,6 +131,8 @@ impl RecoveredState {
             rings: None,
             tick_rate: None,
             started: 0.0,
+            tick_rates: Vec::new(),
+            tag_changes: Vec::new(),
             unread: Vec::new(),
             damaged_segments: BTreeSet::new(),
             torn: Vec::new(),
@@ -186,6 +193,23 @@ impl RecoveredState {
                 self.durable.insert(episode_id);
             }
             Record::Counts(counts) => self.counts = counts,
+            Record::TickRate {
+                from_tick,
+                ticks_per_second,
+            } => self.tick_rates.push(TickRate {
+                from_tick,
+                ticks_per_second,
+            }),
+            Record::Tag {
+                episode_id,
+                agent_id,
+                tag,
+            } => self.tag_changes.push(TagChange::Added(EpisodeTag {
+                episode_id,
+                agent_id,
+                tag: tag.to_owned(),
+            })),
+            Record::Untag { episode_id } => self.tag_changes.push(TagChange::Removed { removed: episode_id }),
         }
     }
 

@@ -1,11 +1,15 @@
 //! The committed shards of an unfinished run, and which episodes of its journal are in them.
 
-use super::{super::shard::ShardAccount, recovered_state::RecoveredState};
+use super::{super::shard_account::ShardAccount, recovered_state::RecoveredState};
 use crate::sink::{
     account::RunAccount, checksum::FileChecksum, files::io_error, layout, read::for_each_batch, shard_name::ShardName,
 };
 use experience_arrow::columns::ColumnId;
-use experience_core::{account::RunReport, schema::Schema, transition::RunId};
+use experience_core::{
+    account::{MAX_TICK_RATES, RunReport, TickRate},
+    schema::Schema,
+    transition::RunId,
+};
 use experience_export::{SinkError, disk};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -149,6 +153,7 @@ impl RunShards {
     pub(super) fn add_shards(&mut self, mut shards: Vec<ShardAccount>) {
         for shard in &mut shards {
             shard.committed = Some(self.committed);
+            self.next_index = self.next_index.saturating_add(1);
         }
         self.shards.extend(shards);
     }
@@ -182,7 +187,7 @@ impl RunShards {
             refused_agents: before.refused_agents.max(counts.refused_agents),
             unbuffered_agents: before.unbuffered_agents.max(counts.unbuffered_agents),
             tags: Vec::new(),
-            tick_rates: before.tick_rates.clone(),
+            tick_rates: merge_tick_rates(&before.tick_rates, &state.tick_rates),
             failures: before.failures,
             // Missing shards count as dropped, like all that is in no shard.
             missing: before.missing.min(dropped),
@@ -197,4 +202,18 @@ impl RunShards {
             disk::remove_unfinished(path);
         }
     }
+}
+
+/// The tick rates of an account, and those that the journal states besides, in the order of their ticks. The journal restates some.
+fn merge_tick_rates(account: &[TickRate], journal: &[TickRate]) -> Vec<TickRate> {
+    let mut rates = account.to_vec();
+    for rate in journal {
+        if !rates.contains(rate) {
+            rates.push(*rate);
+        }
+    }
+    // Stable, because the first two rates may be of the same tick.
+    rates.sort_by_key(|rate| rate.from_tick);
+    rates.truncate(MAX_TICK_RATES);
+    rates
 }

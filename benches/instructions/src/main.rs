@@ -1,10 +1,10 @@
 //! Scenarios whose instructions are counted. Unlike times, counts do not depend on the load of the machine.
 //!
-//! `benches/instructions` runs this under callgrind, scenario by scenario, and compares with `benches/instructions.txt`.
+//! `benches/instructions/run` runs this under callgrind, scenario by scenario, and compares with `counts.txt`.
 //! Run directly, it executes the scenarios without counting.
 #![expect(
     clippy::print_stdout,
-    reason = "prints the names of the scenarios for `benches/instructions`"
+    reason = "prints the names of the scenarios for `benches/instructions/run`"
 )]
 
 use bevy_ecs::{prelude::*, schedule::ScheduleLabel};

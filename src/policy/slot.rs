@@ -1,0 +1,332 @@
+//! [`PolicySlot`]: a policy with its batches, its model and its counts.
+
+use super::{
+    PolicyControlled,
+    events::{PolicyFailed, PolicyFailure},
+    runner::{CallOutcome, ModelRunner},
+    status::PolicyStatus,
+    write::ActionWriters,
+};
+use bevy_ecs::{entity::Entity, schedule::InternedScheduleLabel, world::World};
+use bevy_platform::cell::SyncCell;
+use core::time::Duration;
+use experience_core::schema::RowLayout;
+use experience_policy::{
+    ActionBatch, ModelWatcher, ObservationBatch, PolicyError, PolicyLayout, PolicyModel, Sampling,
+};
+use std::{io, sync::Arc};
+
+/// A policy of a recording.
+pub(crate) struct PolicySlot {
+    layout: Arc<PolicyLayout>,
+    runner: SyncCell<ModelRunner>,
+    watcher: Option<SyncCell<ModelWatcher>>,
+    /// In place of that of the model.
+    given_version: Option<i64>,
+    pub(super) sampling: Sampling,
+    pub(super) seed: u64,
+    pub(crate) act_before: Option<InternedScheduleLabel>,
+    writers: ActionWriters,
+    /// The players of `observations`, in their order.
+    players: Vec<Entity>,
+    acted: Vec<Entity>,
+    observations: ObservationBatch,
+    actions: ActionBatch,
+    status: PolicyStatus,
+    /// The kinds of failure that were reported since the last decision without one.
+    has_reported: [bool; PolicyFailure::COUNT],
+    /// The kinds of failure that were logged.
+    has_logged: [bool; PolicyFailure::COUNT],
+    /// Events that have not been triggered yet.
+    failures: Vec<PolicyFailed>,
+}
+
+impl PolicySlot {
+    /// # Errors
+    /// When no thread can be started for the time limit.
+    pub(super) fn new(
+        name: String,
+        layout: Arc<PolicyLayout>,
+        (model, watcher): (Box<dyn PolicyModel>, Option<ModelWatcher>),
+        given_version: Option<i64>,
+        time_limit: Option<Duration>,
+        writers: ActionWriters,
+    ) -> io::Result<Self> {
+        let (observations, actions) = (ObservationBatch::new(layout.clone()), ActionBatch::new(layout.clone()));
+        let status = PolicyStatus {
+            name,
+            model: model.describe(),
+            version: given_version.unwrap_or_else(|| model.version()),
+            ..Default::default()
+        };
+        Ok(Self {
+            runner: SyncCell::new(ModelRunner::new(model, time_limit, (&observations, &actions))?),
+            watcher: watcher.map(SyncCell::new),
+            given_version,
+            sampling: Sampling::Greedy,
+            seed: 0,
+            act_before: None,
+            writers,
+            players: Vec::new(),
+            acted: Vec::new(),
+            observations,
+            actions,
+            status,
+            has_reported: [false; PolicyFailure::COUNT],
+            has_logged: [false; PolicyFailure::COUNT],
+            failures: Vec::new(),
+            layout,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.status.name
+    }
+
+    pub(crate) fn status(&self) -> &PolicyStatus {
+        &self.status
+    }
+
+    /// Forgets the observations that were not acted on, and begins to collect those of a tick.
+    pub(crate) fn begin_tick(&mut self, tick: i64) {
+        self.players.clear();
+        self.observations.clear();
+        self.observations.set_tick(tick);
+    }
+
+    /// Sets the tick of observations that are collected between two ticks.
+    pub(crate) fn set_tick(&mut self, tick: i64) {
+        self.observations.set_tick(tick);
+    }
+
+    /// The players whose actions the last call of [`act`](Self::act) has written.
+    pub(crate) fn acted(&self) -> &[Entity] {
+        &self.acted
+    }
+
+    /// Collects the observation of a player: features, images and mask of a row.
+    pub(crate) fn observe(
+        &mut self,
+        player: Entity,
+        agent_id: i64,
+        row: &mut [u64],
+        layout: &RowLayout,
+        replacement: Option<f32>,
+    ) {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(row);
+        if let Some(replacement) = replacement {
+            let features: &mut [f32] = bytemuck::cast_slice_mut(&mut bytes[layout.observation()]);
+            for value in features.iter_mut().filter(|value| !value.is_finite()) {
+                *value = replacement;
+            }
+        }
+        self.players.push(player);
+        let features = bytemuck::cast_slice(&bytes[layout.observation()]);
+        self.observations.push(agent_id, features, &bytes[layout.mask()]);
+        for (image, &offset) in layout.image_offsets().iter().enumerate() {
+            let pixels = self.layout.images()[image].width();
+            self.observations.push_image(image, &bytes[offset..offset + pixels]);
+        }
+    }
+
+    /// Decides the actions of the players that were observed, and writes them.
+    pub(crate) fn act(&mut self, world: &mut World) {
+        self.poll_file();
+        self.acted.clear();
+        if self.players.is_empty() {
+            return;
+        }
+        let _span = tracing::debug_span!("experience_act", policy = self.status.name).entered();
+        self.status.players = self.players.len();
+        self.actions.begin(self.players.len());
+        let (outcome, duration) = self.runner.get().call(&mut self.observations, &mut self.actions);
+        self.status.last_call = duration;
+        let problem = match outcome {
+            CallOutcome::Decided => None,
+            CallOutcome::Late => {
+                self.status.late += 1;
+                Some((PolicyFailure::Late, format!("no decision within {duration:?}")))
+            }
+            CallOutcome::Failed(error) => {
+                self.status.failed += 1;
+                let failure = match error {
+                    PolicyError::Panicked(_) => PolicyFailure::Panicked,
+                    _ => PolicyFailure::Model,
+                };
+                // Not formatted at each decision.
+                Some((
+                    failure,
+                    if self.has_reported[failure as usize] {
+                        String::new()
+                    } else {
+                        error.to_string()
+                    },
+                ))
+            }
+        };
+        match problem {
+            None => {
+                self.status.decisions += 1;
+                self.decide_and_write(world);
+            }
+            Some((failure, error)) => {
+                for &player in &self.players {
+                    if let Some(mut controlled) = world.get_mut::<PolicyControlled>(player) {
+                        controlled.clear_decision();
+                    }
+                }
+                self.fail(failure, || error);
+            }
+        }
+        self.players.clear();
+        self.observations.clear();
+    }
+
+    fn decide_and_write(&mut self, world: &mut World) {
+        let counts = self.actions.decide(&self.observations, self.sampling, self.seed);
+        self.status.undecided += counts.undecided as u64;
+        self.status.forbidden += counts.forbidden as u64;
+        self.status.unmasked += counts.unmasked as u64;
+        self.status.clamped += counts.clamped as u64;
+        let mut unwritten = None;
+        for (index, &player) in self.players.iter().enumerate() {
+            let Ok(mut entity) = world.get_entity_mut(player) else {
+                continue;
+            };
+            let name = &self.status.name;
+            let Some(controlled) = entity
+                .get::<PolicyControlled>()
+                .filter(|controlled| controlled.is_by(name))
+            else {
+                // It was taken over since the capture.
+                continue;
+            };
+            let has_decision = controlled.version().is_some();
+            let written = self
+                .actions
+                .is_decided(index)
+                .then(|| self.writers.write(&mut entity, self.actions.values(index)));
+            match written {
+                Some(Ok(())) => {
+                    self.status.actions += 1;
+                    self.acted.push(player);
+                    let (version, log_prob) = (self.status.version, self.actions.log_prob(index));
+                    if let Some(mut controlled) = entity.get_mut::<PolicyControlled>() {
+                        controlled.set_decision(version, log_prob);
+                    }
+                    continue;
+                }
+                Some(Err(component)) => {
+                    self.status.not_written += 1;
+                    unwritten = Some((player, component));
+                }
+                None => {}
+            }
+            if has_decision && let Some(mut controlled) = entity.get_mut::<PolicyControlled>() {
+                controlled.clear_decision();
+            }
+        }
+        if counts.undecided > 0 {
+            let players = counts.undecided;
+            self.fail(PolicyFailure::Undecided, || {
+                format!("an output of the model is missing or NaN for {players} players, which keep their actions")
+            });
+        }
+        if let Some((player, component)) = unwritten {
+            self.fail(PolicyFailure::NotWritten, || {
+                format!("`{component}` of {player} cannot be written: the player lacks it, or a field does not accept its value")
+            });
+        }
+        if counts.undecided == 0 && unwritten.is_none() {
+            for failure in PolicyFailure::OF_DECISIONS {
+                self.has_reported[failure as usize] = false;
+            }
+        }
+    }
+
+    /// Takes a model that was loaded since the last decision.
+    fn poll_file(&mut self) {
+        let Some(loaded) = self.watcher.as_mut().and_then(|watcher| watcher.get().poll()) else {
+            return;
+        };
+        match loaded {
+            Ok(model) => {
+                self.status.reloads += 1;
+                self.status.version = self.given_version.unwrap_or_else(|| model.version());
+                self.status.model = model.describe();
+                self.has_reported = [false; PolicyFailure::COUNT];
+                tracing::info!(
+                    "the policy `{}` of recording `{}` acts by {} from now on, version {}",
+                    self.status.name,
+                    self.layout.recording(),
+                    self.status.model,
+                    self.status.version
+                );
+                self.runner.get().replace(model);
+            }
+            Err(error) => {
+                self.status.refused += 1;
+                self.has_reported[PolicyFailure::Reload as usize] = false;
+                self.fail(PolicyFailure::Reload, || format!("{error}; the model before stays"));
+            }
+        }
+    }
+
+    /// The observation of players could not be read.
+    pub(crate) fn note_unobserved(&mut self) {
+        self.fail(PolicyFailure::NotObserved, || {
+            "a source of the observation is not available, so no player acts; the log of the recording names it"
+                .to_owned()
+        });
+    }
+
+    /// A player with [`PolicyControlled`] lacks components that the recording reads.
+    pub(crate) fn note_incomplete(&mut self, missing: &[&'static str]) {
+        self.fail(PolicyFailure::Incomplete, || {
+            let names: Vec<_> = missing.iter().map(|name| format!("`{name}`")).collect();
+            format!(
+                "a player with `PolicyControlled` lacks {}, so it is not observed and does not act: insert it on the player",
+                names.join(", ")
+            )
+        });
+    }
+
+    /// A player names a policy that does not exist.
+    pub(crate) fn note_unknown_policy(&mut self, controlled: &PolicyControlled) {
+        let own = self.status.name.clone();
+        self.fail(PolicyFailure::UnknownPolicy, || {
+            format!(
+                "a player has `PolicyControlled::by(\"{}\")`, and there is no policy of this name: it does not act; the first policy \
+                 of the recording is `{own}`",
+                controlled.policy()
+            )
+        });
+    }
+
+    fn fail(&mut self, failure: PolicyFailure, error: impl FnOnce() -> String) {
+        if core::mem::replace(&mut self.has_reported[failure as usize], true) {
+            return;
+        }
+        let failed = PolicyFailed {
+            recording: self.layout.recording().to_owned(),
+            policy: self.status.name.clone(),
+            error: error(),
+            failure,
+        };
+        // A refused file is a new one each time.
+        if !core::mem::replace(&mut self.has_logged[failure as usize], true) || failure == PolicyFailure::Reload {
+            tracing::warn!(
+                "the policy `{}` of recording `{}`: {}",
+                failed.policy,
+                failed.recording,
+                failed.error
+            );
+        }
+        self.failures.push(failed);
+    }
+
+    /// The failures since the last call.
+    pub(crate) fn take_failure(&mut self) -> Option<PolicyFailed> {
+        self.failures.pop()
+    }
+}
