@@ -14,7 +14,7 @@ use bevy_app::{App, AppExit, TerminalCtrlCHandlerPlugin};
 use bevy_ecs::world::World;
 use bevy_experience::{export::ExportSettings, prelude::*, sink::RunReport};
 
-use crate::{cli::Args, progress::RunProgress, summary::Summary};
+use crate::{cli::Args, policies, progress::RunProgress, summary::Summary};
 
 /// How long a full buffer blocks the game before it drops rows, and how long closing may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -43,7 +43,9 @@ pub fn run(args: &Args) -> Result<CompletedRun, String> {
     }
     let mut app = headless(args.settings());
     app.add_plugins(TerminalCtrlCHandlerPlugin);
-    if !args.no_record {
+    if args.no_record {
+        policies::add_unrecorded(&mut app, args)?;
+    } else {
         add_recording(&mut app, args)?;
     }
     app.finish();
@@ -140,6 +142,11 @@ pub fn add_recording(app: &mut App, args: &Args) -> Result<(), String> {
             ..buffers(&settings)
         })
         .sink(DatasetSink::new(&args.out).with_seed(args.seed));
+    let recording = if args.policies.is_empty() {
+        recording
+    } else {
+        recording.policy_info()
+    };
     app.add_plugins(ExperiencePlugin {
         export,
         memory_budget: MEMORY_BUDGET,
@@ -147,7 +154,7 @@ pub fn add_recording(app: &mut App, args: &Args) -> Result<(), String> {
     })
     .try_add_recording(recording)
     .map_err(|error| error.to_string())?;
-    Ok(())
+    policies::add_policies(app, args)
 }
 
 /// The counts of the recording so far; all zero without a recording.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cli::{Args, SummaryFormat},
-    policies::add_policies,
+    policies,
     progress::RunProgress,
     run::exit_code,
 };
@@ -25,7 +25,7 @@ pub fn run(args: &Args, rounds: u32) -> Result<(String, u8), String> {
     let ticks = u64::from(rounds) * settings.round_ticks();
     let mut app = headless(settings.clone());
     app.add_plugins((TournamentPlugin, TerminalCtrlCHandlerPlugin));
-    add_policies(&mut app, args)?;
+    policies::add_unrecorded(&mut app, args)?;
     app.finish();
     app.cleanup();
     app.update();
@@ -52,7 +52,7 @@ pub fn run(args: &Args, rounds: u32) -> Result<(String, u8), String> {
 fn name(controller: SeatController, args: &Args) -> String {
     match controller {
         SeatController::Script(skill) => format!("{skill:?}").to_lowercase(),
-        SeatController::Policy(index) => args.policies[index].file.display().to_string(),
+        SeatController::Policy(index) => policies::name(args, index),
     }
 }
 
