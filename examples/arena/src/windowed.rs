@@ -14,6 +14,7 @@ use bevy::{prelude::*, window::ExitSystems};
 
 use crate::{
     cli::Args,
+    policies,
     run::{CompletedRun, add_recording, exit_code, finish},
     summary::Summary,
 };
@@ -52,7 +53,9 @@ pub fn run(args: &Args) -> Result<CompletedRun, String> {
     if matches!(output, RenderOutput::Window) {
         app.add_systems(PostUpdate, exit_at_limit.run_if(resource_exists::<TickLimit>));
     }
-    if !args.no_record {
+    if args.no_record {
+        policies::add_unrecorded(&mut app, args)?;
+    } else {
         add_recording(&mut app, args)?;
     }
     // `App::run` may not return the world, so the run is summarized in the last schedule before it exits.
