@@ -2,6 +2,7 @@
 
 mod capture_check;
 mod capture_point;
+mod controllers;
 mod decisions;
 mod events;
 mod experience;
@@ -35,7 +36,7 @@ pub use speculative::SpeculativeTicks;
 pub use timing::RecordingTiming;
 
 use crate::{
-    player::{AgentId, DoNotRecord, Reward},
+    player::{AgentId, Controller, DoNotRecord, Reward},
     recording::{BuildContext, BuiltRecording, GivenTiming, Recording, SetupError},
 };
 use bevy_app::{App, Plugin};
@@ -131,6 +132,7 @@ impl Plugin for ExperiencePlugin {
             panic!("no journal can be created in `{folder}` (`JournalSettings::folder`): {error}; {remedy}");
         }
         app.register_type::<AgentId>()
+            .register_type::<Controller>()
             .register_type::<DoNotRecord>()
             .register_type::<Reward>()
             .register_type::<LiveSettings>()
@@ -141,6 +143,7 @@ impl Plugin for ExperiencePlugin {
         let accesses = app.world().resource::<Experience>().state().accesses.clone();
         accesses.watch_fixed_main_loop(app.world_mut());
         observers::add(app);
+        controllers::add(app);
         decisions::add(app);
         given_rewards::add(app);
         if self.handle_sigterm {

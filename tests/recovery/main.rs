@@ -6,6 +6,7 @@
 #[path = "../support/player.rs"]
 mod player;
 
+mod controllers;
 mod game;
 mod journal;
 mod long_episodes;

@@ -119,7 +119,7 @@ pub use error::DatasetError;
 pub use joint::PlayerAt;
 pub use merge::{MergeSettings, Merged, merge};
 pub use overview::Overview;
-pub use profile::{Profile, ValueProfile};
+pub use profile::{ActionClasses, ClassCount, ControllerProfile, FeatureSample, Profile, ValueProfile};
 pub use progress::Progress;
 pub use recording::RecordingData;
 pub use recover::{RecoverSettings, RecoveredRecording, RecoveredRun, Recovery};

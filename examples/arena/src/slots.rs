@@ -57,9 +57,10 @@ impl AgentSlots {
         };
         slot.sessions += 1;
         let bot = Bot::new(settings.seed, &fighter, index_in_match);
+        let controller = bot.skill.controller();
         slot.fighter = Some(
             commands
-                .spawn((FighterBundle::new(settings, match_id, fighter), bot))
+                .spawn((FighterBundle::new(settings, match_id, fighter), bot, controller))
                 .id(),
         );
     }

@@ -141,7 +141,7 @@ pub fn recording(
             buffers: None,
         },
         counters,
-        reasons: Arc::default(),
+        words: Arc::default(),
         episodes,
         discarded: Arc::default(),
         players,
