@@ -233,12 +233,18 @@ fn a_decision_on_demand_has_the_controller_that_wrote_the_action() {
                 test.world_mut().trigger(DecisionMade::by(player));
             }
             test.ticks(1);
+            if number == 3 {
+                // Another one takes over after the action, and acts as well.
+                take_over(test.world_mut(), player, 4);
+                test.ticks(1);
+            }
             let seat = controller(if number == 1 { 2 } else { 1 }).unwrap();
             test.world_mut().entity_mut(player).insert(seat);
             test.world_mut().trigger(RequestDecision::of(player));
             test.ticks(1);
         }
-        check(&test.finish(), &[1, 2, 3]);
+        // The first one has said that its decision is made.
+        check(&test.finish(), if signals { &[1, 2, 3] } else { &[1, 2, 4] });
     }
 }
 

@@ -224,11 +224,10 @@ mod tests {
     /// A recording of `agents` agents, with two controllers, three classes and a reward of two terms.
     fn recording(agents: i64) -> Profile {
         let count = agents as usize;
-        let value = |name: &str, mean: f64| ValueProfile {
-            name: name.to_owned(),
-            count: 9,
-            mean,
-            ..ValueProfile::default()
+        let value = |name: &str, mean: f64| {
+            let mut value = ValueProfile::default();
+            (value.name, value.count, value.mean) = (name.to_owned(), 9, mean);
+            value
         };
         let class = |label: &str, count| ClassCount {
             label: label.to_owned(),
@@ -245,6 +244,7 @@ mod tests {
             reward_terms: vec![value("coin", 0.5), value("hit", -0.25)],
             action_classes: vec![ActionClasses {
                 name: "deed".to_owned(),
+                index: 0,
                 classes: vec![class("Hold", 98), class("Shoot", 2), class("Dash", 0)],
                 others: 0,
             }],

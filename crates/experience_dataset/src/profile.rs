@@ -51,9 +51,6 @@ pub struct Profile {
     /// Observations in which an action was taken.
     #[serde(skip)]
     pub sample: FeatureSample,
-    /// The indices of the discrete actions.
-    #[serde(skip)]
-    discrete: Vec<usize>,
 }
 
 /// Statistics of one value of a row, over all rows. Non-finite numbers are counted, and excluded from the other fields.
@@ -161,15 +158,13 @@ impl Profile {
                 .map(ValueProfile::new)
                 .collect()
         };
-        let (action_classes, discrete) = ActionClasses::of_schema(schema);
         Self {
             observation: named(schema.observation()),
             final_observation: named(schema.observation()),
             images: Vec::new(),
             info: named(schema.info()),
             action: named(schema.action()),
-            action_classes,
-            discrete,
+            action_classes: ActionClasses::of_schema(schema),
             controllers: Vec::new(),
             sample: FeatureSample::new(schema.observation_width()),
             reward: ValueProfile::new("reward"),
@@ -199,7 +194,7 @@ impl Profile {
             for (part, value) in self.action.iter_mut().zip(transition.action()) {
                 part.add(value);
             }
-            ActionClasses::add(&mut self.action_classes, &self.discrete, transition);
+            ActionClasses::add(&mut self.action_classes, transition);
             self.sample.add(transition.observation());
             for (term, value) in self.reward_terms.iter_mut().zip(transition.reward_terms()) {
                 term.add(f64::from(*value));

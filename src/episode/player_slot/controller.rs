@@ -4,17 +4,33 @@
 //! read into, and is copied with the action.
 
 use super::PlayerSlot;
+use bevy_ecs::change_detection::Tick;
 use experience_core::transition::StepHeader;
 
 impl PlayerSlot {
-    /// Sets the code of what controls the player from now on. `has_acted` states whether the player has acted on its open
-    /// request, so that the action of that request is one of the controller until now.
-    pub(in crate::episode) fn set_controller(&mut self, code: u16, has_acted: bool) {
-        let before = self.state.controller();
-        if let Some(request) = self.cold.request.as_mut().filter(|_| has_acted) {
-            request.acted_by.get_or_insert(before);
-        }
+    /// Sets the code of what controls the player from now on.
+    pub(in crate::episode) fn set_controller(&mut self, code: u16) {
         self.state.set_controller(code);
+    }
+
+    /// The player has acted on its open request, so its action is that of the controller until now, unless another one acts
+    /// after `now`. Called before another controller takes over.
+    pub(in crate::episode) fn keep_controller_of_action(&mut self, now: Tick) {
+        let before = self.state.controller();
+        if let Some(request) = &mut self.cold.request {
+            request.acted_by.get_or_insert((before, now));
+        }
+    }
+
+    /// Forgets which controller had acted on the open request if another one has acted since. `is_written_since` states whether the
+    /// action was written after a change tick.
+    pub(in crate::episode) fn check_takeover(&mut self, is_written_since: impl FnOnce(Tick) -> bool) {
+        if let Some(request) = &mut self.cold.request
+            && let Some((_, takeover)) = request.acted_by
+            && is_written_since(takeover)
+        {
+            request.acted_by = None;
+        }
     }
 
     /// Labels the action in `row`, which was read now.

@@ -23,8 +23,8 @@ pub(in crate::episode) struct DecisionRequest {
     pub(in crate::episode) since: Tick,
     /// [`DecisionMade`](crate::episode::DecisionMade) was triggered.
     pub(in crate::episode) is_made: bool,
-    /// The controller that has acted on the request, if another one took over since.
-    pub(super) acted_by: Option<u16>,
+    /// The controller that has acted on the request, if another one took over since, and the change tick before that.
+    pub(super) acted_by: Option<(u16, Tick)>,
 }
 
 impl PlayerSlot {
@@ -111,7 +111,7 @@ impl PlayerSlot {
                 .cold
                 .request
                 .and_then(|request| request.acted_by)
-                .unwrap_or(current);
+                .map_or(current, |(controller, _)| controller);
             StepHeader::of_mut(row).set_controller(acted_by);
             kept.set_controller(acted_by);
         }

@@ -2,7 +2,7 @@
 
 use super::Recorder;
 use crate::{episode::context::RecordingContext, player::Controller};
-use bevy_ecs::{entity::Entity, world::World};
+use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
 use core::sync::atomic::Ordering;
 
 impl Recorder {
@@ -23,11 +23,14 @@ impl Recorder {
         let Some(position) = self.players.position(entity) else {
             return;
         };
-        let slot = &mut self.players.slots_mut()[position];
-        let has_acted = slot
-            .open_request()
-            .is_some_and(|request| self.encoder.is_action_written(world, entity, request.since));
-        slot.set_controller(code, has_acted);
+        let (slot, encoder) = (&mut self.players.slots_mut()[position], &self.encoder);
+        slot.check_takeover(|takeover| encoder.is_action_written(world, entity, takeover));
+        let request = slot.open_request();
+        if request.is_some_and(|request| encoder.is_action_written(world, entity, request.since)) {
+            // The run of the observer has advanced the change tick, so writes from now on have this tick or a later one.
+            slot.keep_controller_of_action(Tick::new(world.read_change_tick().get().wrapping_sub(1)));
+        }
+        slot.set_controller(code);
     }
 }
 

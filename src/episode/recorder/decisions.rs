@@ -63,6 +63,7 @@ impl Recorder {
         };
         let has_acted = is_read && self.has_acted(world, &self.players.slots()[position]);
         let slot = &mut self.players.slots_mut()[position];
+        slot.check_takeover(|takeover| self.encoder.is_action_written(world, entity, takeover));
         slot.label_action(&mut self.scratch_row);
         let row = is_read.then_some(self.scratch_row.as_mut_slice());
         if slot.request_decision(&self.context, row, has_acted, written_since) {

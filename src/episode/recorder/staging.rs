@@ -112,6 +112,7 @@ impl Recorder {
             return;
         }
         if parts.action {
+            slot.check_takeover(|takeover| encoder.is_action_written(world, entity, takeover));
             slot.label_final_action();
         }
         slot.final_row_read(&context.rules, context.layout(), parts);

@@ -130,7 +130,7 @@ fn stats_print_who_acted_and_how_often_each_class() {
         (&6.into(), &0.into())
     );
     assert_eq!(document["profile"]["action_classes"][0]["classes"][2]["label"], "leap");
-    let found = printed(&["doctor", text(root.path())], 1);
+    let found = printed(&["doctor", text(root.path())], 0);
     assert!(
         !found.contains("controllers are mixed"),
         "60 transitions are too few: {found}"

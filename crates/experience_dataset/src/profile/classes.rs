@@ -14,6 +14,8 @@ const MAX_CLASSES: u64 = 256;
 pub struct ActionClasses {
     /// The name of the action: `intent.deed`.
     pub name: String,
+    /// The index of the value in the action.
+    pub index: usize,
     /// The alternatives in order, of which a larger number is counted in `others`.
     pub classes: Vec<ClassCount>,
     /// Actions that are no alternative in `classes`.
@@ -30,27 +32,27 @@ pub struct ClassCount {
 }
 
 impl ActionClasses {
-    /// An entry for each value of each discrete action column, with the index of the value in the action.
-    pub(super) fn of_schema(schema: &Schema) -> (Vec<Self>, Vec<usize>) {
+    /// An entry for each value of each discrete action column.
+    pub(super) fn of_schema(schema: &Schema) -> Vec<Self> {
         let columns = schema.action().iter();
         let values = columns.flat_map(|column| column.element_names().map(move |name| (name, column)));
         let discrete = values.enumerate().filter_map(|(index, (name, column))| {
             let classes = classes(column)?;
-            let entry = Self {
+            Some(Self {
                 name,
+                index,
                 classes,
                 others: 0,
-            };
-            Some((entry, index))
+            })
         });
-        discrete.unzip()
+        discrete.collect()
     }
 
-    /// Counts the action of a transition. `indices` are those of [`of_schema`](Self::of_schema).
-    pub(super) fn add(all: &mut [Self], indices: &[usize], transition: Transition<'_>) {
-        let mut entries = all.iter_mut().zip(indices).peekable();
+    /// Counts the action of a transition. `all` are the entries of [`of_schema`](Self::of_schema).
+    pub(super) fn add(all: &mut [Self], transition: Transition<'_>) {
+        let mut entries = all.iter_mut().peekable();
         for (index, value) in transition.action().enumerate() {
-            let Some((entry, _)) = entries.next_if(|(_, at)| **at == index) else {
+            let Some(entry) = entries.next_if(|entry| entry.index == index) else {
                 continue;
             };
             let class = (value >= 0.0 && value.fract() == 0.0).then_some(value as usize);
