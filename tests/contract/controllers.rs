@@ -2,7 +2,7 @@
 
 use crate::{log_lines::LogLines, player::Player, support::Choice};
 use bevy_app::prelude::*;
-use bevy_ecs::prelude::*;
+use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
 use bevy_experience::{
     buffer::pool::PoolSettings,
     prelude::*,
@@ -326,4 +326,33 @@ fn more_controllers_than_codes_are_other_and_logged_once() {
     let lines = log.lines();
     let warnings = lines.iter().filter(|line| line.contains("one controller too many"));
     assert_eq!(warnings.count(), 1, "{lines:?}");
+}
+
+/// One tick of a game with rollback, which it runs itself.
+#[derive(ScheduleLabel, Clone, Debug, PartialEq, Eq, Hash)]
+struct Simulate;
+
+#[test]
+fn a_tick_that_is_simulated_again_has_the_controller_of_its_last_simulation() {
+    let mut test = TestApp::new();
+    test.record(recording("player").capture_after(Simulate));
+    test.add_systems(Simulate, |world: &mut World| {
+        world.run_schedule(ExperienceCapture);
+    });
+    let player = spawn(&mut test, 1);
+    for (simulated, confirmed, number) in [
+        (1, 0, 1),
+        (2, 0, 2),
+        (2, 0, 3),
+        (3, 2, 1),
+        (4, 2, 3),
+        (3, 2, 0),
+        (4, 4, 2),
+    ] {
+        take_over(test.world_mut(), player, number);
+        let ticks = SpeculativeTicks { simulated, confirmed };
+        test.world_mut().insert_resource(ticks);
+        test.world_mut().run_schedule(Simulate);
+    }
+    check(&test.finish(), &[3, 0, 2]);
 }

@@ -4,7 +4,6 @@ use crate::{
     game::{Game, manual_flush},
     player::Age,
 };
-use bevy_ecs::prelude::*;
 use bevy_experience::{buffer::Memory, export::ExportSettings, prelude::*, transition::Episode};
 use core::time::Duration;
 

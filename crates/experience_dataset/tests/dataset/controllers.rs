@@ -4,7 +4,7 @@ use crate::{
     episodes::{assert_same, assert_valid, episodes, fighter, read, write},
     foreign::{columns, replace},
 };
-use arrow_array::{Array, DictionaryArray, RecordBatch, cast::AsArray, types::Int32Type};
+use arrow_array::{DictionaryArray, RecordBatch, cast::AsArray, types::Int32Type};
 use experience_arrow::BatchEncoder;
 use experience_core::{
     schema::{Column, DType, Schema, Space},
