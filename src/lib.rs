@@ -474,7 +474,7 @@ pub mod prelude {
             BeginEpisode, DecisionMade, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation,
             NonFinite, RecordMode, RequestDecision,
         },
-        player::{AgentId, DoNotRecord, GiveReward, GiveTeamReward, Reward},
+        player::{AgentId, Controller, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{
             Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems,
             GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,

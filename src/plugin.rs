@@ -3,6 +3,7 @@
 mod acting;
 mod capture_check;
 mod capture_point;
+mod controllers;
 mod decisions;
 mod events;
 mod experience;
@@ -36,7 +37,7 @@ pub use speculative::SpeculativeTicks;
 pub use timing::RecordingTiming;
 
 use crate::{
-    player::{AgentId, DoNotRecord, Reward},
+    player::{AgentId, Controller, DoNotRecord, Reward},
     policy::{Policy, PolicySetupError},
     recording::{BuildContext, BuiltRecording, GivenTiming, Recording, SetupError},
 };
@@ -133,6 +134,7 @@ impl Plugin for ExperiencePlugin {
             panic!("no journal can be created in `{folder}` (`JournalSettings::folder`): {error}; {remedy}");
         }
         app.register_type::<AgentId>()
+            .register_type::<Controller>()
             .register_type::<DoNotRecord>()
             .register_type::<Reward>()
             .register_type::<LiveSettings>()
@@ -143,6 +145,7 @@ impl Plugin for ExperiencePlugin {
         let accesses = app.world().resource::<Experience>().state().accesses.clone();
         accesses.watch_fixed_main_loop(app.world_mut());
         observers::add(app);
+        controllers::add(app);
         decisions::add(app);
         given_rewards::add(app);
         if self.handle_sigterm {

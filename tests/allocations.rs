@@ -136,6 +136,7 @@ fn warm(players: u16, enabled: bool, recording: impl Fn(Recording<Player>) -> Re
     for id in 0..players {
         let player = test.world_mut().spawn((
             Player,
+            Controller::script("bot"),
             Transform::from_xyz(f32::from(id), 0.0, 0.0),
             Kit {
                 weapon: Weapon::Bow,

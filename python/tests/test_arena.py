@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import bevy_experience as bx
+from bevy_experience.filters import controllers
 
 ROWS = 2000
 
@@ -77,6 +78,9 @@ def test_rows_are_those_of_head(dataset: bx.Dataset) -> None:
                 assert any(image is not None for image in images)
                 continue
             found = batch[column].tolist()
+            if column == "controller":
+                _, labels = controllers(recording)
+                found = [None if code < 0 else labels[code] for code in found]
             if column in ("episode_id", "agent_id", "match_id", "run", "continues"):
                 found = [None if value is None else str(value) for value in found]
             if batch[column].dtype == np.float32:
@@ -94,6 +98,29 @@ def test_returns_and_ends_are_those_of_stats(dataset: bx.Dataset) -> None:
         reasons, counts = np.unique(table["end_reason"].astype(str), return_counts=True)
         assert dict(zip(reasons.tolist(), counts.tolist(), strict=True)) == found["reasons"]
         assert table["return"].mean() == pytest.approx(found["returns"]["mean"])
+
+
+def test_the_bots_of_the_arena_say_who_acted(dataset: bx.Dataset) -> None:
+    if "fighter" not in dataset:
+        pytest.skip("the dataset is not the arena's")
+    fighter = dataset["fighter"]
+    codes, labels = controllers(fighter)
+    assert sorted(labels) == ["script:collector", "script:hunter", "script:wanderer"]
+    # A match has an equal number of each, by the number of the agent in its match.
+    agents = fighter["agent_id"]
+    assert all(len(np.unique(agents[codes == code] % 16 % 3)) == 1 for code in range(3)) and (codes >= 0).all()
+    hunter = fighter.where(controller="script:hunter")
+    assert len(hunter) == (codes == labels.index("script:hunter")).sum() > 0
+    assert not hunter["truncated"][hunter["terminated"]].any()
+    (stats,) = run(dataset, "stats", "--recording", "fighter")
+    for profile in stats["profile"]["controllers"]:
+        own = fighter.where(controller=profile["controller"])
+        assert (len(own), len(own.episodes)) == (profile["transitions"], profile["episodes"])
+        assert own.episodes.table["return"].mean() == pytest.approx(profile["mean_return"])
+    (deed,) = stats["profile"]["action_classes"]
+    counts = np.bincount(fighter["action.intent.deed"], minlength=3)
+    assert [c["label"] for c in deed["classes"]] == list(fighter.schema.heads["intent.deed"].space.labels)
+    assert [c["count"] for c in deed["classes"]] == counts.tolist()
 
 
 def test_every_row_has_its_successor(dataset: bx.Dataset) -> None:

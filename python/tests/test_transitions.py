@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from writer import CONTINUOUS, Life, column, discrete, schema
 
@@ -116,8 +117,6 @@ CONTROLLER = schema(info=[column("controller", "i64", space=discrete(3, ("person
 
 @pytest.mark.parametrize("where", ["info", "column"])
 def test_a_change_of_the_controller_cuts_an_episode(record, where: str) -> None:
-    import pyarrow as pa
-
     episodes = [
         Life(length=6, controllers=[0, 0, 1, 1, 1, 0]),
         Life(length=2, controllers=[1, 1]),
@@ -145,6 +144,20 @@ def test_a_change_of_the_controller_cuts_an_episode(record, where: str) -> None:
     steps = bot.n_step(5, 0.5)[:]
     assert steps["steps"].tolist() == [3, 2, 1, 2, 1] and steps["discount"].tolist() == [0.125, 0.25, 0.5, 0, 0]
     assert steps.truncated.tolist() == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.dictionary(pa.int32(), pa.string())])
+def test_a_column_without_a_controller_is_as_no_column(record, kind: pa.DataType) -> None:
+    # A game that does not say who acted, and one that has a column of its own for it.
+    def extra(table: pa.Table) -> pa.Table:
+        return table.append_column("controller", pa.nulls(len(table), kind))
+
+    plain = record(5, extra=extra)
+    assert "controller" not in plain.columns
+    with pytest.raises(bx.NoSuchColumnError, match="no column `controller`"):
+        plain.where(controller="person")
+    own = record([Life(length=2, controllers=[1, 0])], CONTROLLER, extra=extra, folder="own")
+    assert own.where(controller="bot")["step"].tolist() == [0]
 
 
 def test_rows_can_be_filtered(record) -> None:

@@ -3,7 +3,7 @@
 //! Bevy's change ticks report mutable access, whether or not a value changed, and miss writes that bypass them. Rows
 //! are therefore compared bit by bit: a NaN equals itself, and 0.0 differs from -0.0.
 
-use experience_core::schema::RowLayout;
+use experience_core::{schema::RowLayout, transition::StepHeader};
 
 /// Whether two rows have the same observation, images and mask.
 pub(crate) fn same_observation(layout: &RowLayout, a: &[u64], b: &[u64]) -> bool {
@@ -23,8 +23,9 @@ pub(crate) fn copy_observation(layout: &RowLayout, from: &[u64], to: &mut [u64])
     bytemuck::cast_slice_mut::<_, u8>(to)[range.clone()].copy_from_slice(&bytemuck::cast_slice(from)[range]);
 }
 
-/// Copies the action and the info.
+/// Copies the action, the info and the controller.
 pub(crate) fn copy_action(layout: &RowLayout, from: &[u64], to: &mut [u64]) {
+    StepHeader::of_mut(to).set_controller(StepHeader::of(from).action_controller());
     let range = layout.action().start..layout.info().end;
     bytemuck::cast_slice_mut::<_, u8>(to)[range.clone()].copy_from_slice(&bytemuck::cast_slice(from)[range]);
 }
@@ -56,7 +57,9 @@ mod tests {
         let mut target = row(1.0, 7, 2.0);
         copy_observation(layout, &row(5.0, 2, 3.0), &mut target);
         assert_eq!(target, row(5.0, 2, 2.0));
-        copy_action(layout, &row(5.0, 2, 3.0), &mut target);
-        assert_eq!(target, row(5.0, 2, 3.0));
+        let mut labelled = row(5.0, 2, 3.0);
+        StepHeader::of_mut(&mut labelled).set_controller(9);
+        copy_action(layout, &labelled, &mut target);
+        assert_eq!(target, labelled);
     }
 }

@@ -2,13 +2,13 @@
 //! time, pause state and shared counters.
 
 use super::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode};
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicBool, AtomicU32};
 use crossbeam_queue::SegQueue;
 use experience_buffer::pool::PoolWriter;
 use experience_core::{
     account::{Count, Counters},
     schema::{RowLayout, Schema},
-    transition::{EndReason, Outcome, ReasonTable},
+    transition::{EndReason, Outcome, WordTable},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -70,7 +70,10 @@ pub(super) struct RecordingContext {
     pub(super) schema: Arc<Schema>,
     pub(super) rules: CaptureRules,
     pub(super) counters: Arc<Counters>,
-    pub(super) reasons: Arc<ReasonTable>,
+    /// The words of the codes in rows.
+    pub(super) words: Arc<WordTable>,
+    /// It was logged that there are more controllers than codes.
+    pub(super) warned_controllers: AtomicBool,
     /// The next episode number of the run, shared by all recordings.
     pub(super) episode_counter: Arc<AtomicU32>,
     /// Discarded episodes. The exporter drops them even if their `Discard` row was overwritten.

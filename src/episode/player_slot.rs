@@ -4,11 +4,13 @@
 //! transition of an open episode, and is called by the recorder's fast path.
 
 mod accumulator;
+mod controller;
 mod ends;
 mod non_finite;
 mod on_demand;
 mod pending_end;
 mod reward_window;
+mod slot_state;
 mod steps;
 
 pub(super) use ends::EpisodeEnd;
@@ -27,6 +29,7 @@ use experience_buffer::{
 };
 use experience_core::transition::{StepHeader, StepKind};
 use pending_end::PendingEnd;
+use slot_state::SlotState;
 use std::sync::Arc;
 
 /// The destination of a player's rows.
@@ -62,10 +65,7 @@ pub(super) struct PlayerSlot {
     ordinal: u32,
     /// Number of the last capture that found the player, modulo 2¹⁶.
     last_capture: u16,
-    /// An episode is being recorded. Can differ from [`ColdState::in_game_episode`].
-    is_open: bool,
-    /// Whether [`ColdState::pending_end`] is set.
-    has_pending_end: bool,
+    state: SlotState,
     cold: Box<ColdState>,
 }
 
@@ -128,8 +128,7 @@ impl PlayerSlot {
             step: 0,
             ordinal: 0,
             last_capture: 0,
-            is_open: false,
-            has_pending_end: false,
+            state: SlotState::default(),
             cold: Box::new(ColdState {
                 match_key: 0,
                 pending_end: None,
@@ -154,7 +153,7 @@ impl PlayerSlot {
 
     /// Whether an episode is being recorded.
     pub(super) fn is_open(&self) -> bool {
-        self.is_open
+        self.state.is_open()
     }
 
     /// Whether rows of this player are written.
@@ -231,7 +230,7 @@ impl PlayerSlot {
 
     fn handle_capture(&mut self, context: &RecordingContext, mut row: Option<&mut [u64]>) {
         let decides_on_demand = context.rules.decides_on_demand;
-        if self.is_open && !self.has_pending_end {
+        if self.state.is_open() && !self.state.has_pending_end() {
             match row {
                 Some(row) if context.paused => self.end_for_pause(context, row),
                 Some(_) if decides_on_demand => self.cold.open_decision.add_tick(context.time),
@@ -240,24 +239,24 @@ impl PlayerSlot {
             }
             return;
         }
-        if self.has_pending_end && self.hold_end(context, row.as_deref_mut()) {
+        if self.state.has_pending_end() && self.hold_end(context, row.as_deref_mut()) {
             return;
         }
         self.publish_pending_end(context, row.as_deref_mut());
         let delays_begin = core::mem::take(&mut self.cold.delays_begin);
         let begins = self.cold.in_game_episode && !self.cold.is_excluded && !decides_on_demand && !delays_begin;
         if let (true, Some(row)) = (begins, row) {
-            self.begin_episode(context, row, 0);
+            self.begin_episode(context, row, None);
         }
     }
 
     /// Whether the next capture of the player begins an episode of the game, recorded or not.
     pub(super) fn begins_episode(&self, rules: &CaptureRules) -> bool {
         let cold = &*self.cold;
-        if self.has_pending_end {
+        if self.state.has_pending_end() {
             rules.start == EpisodeStart::AtOnce || cold.begin_requested
         } else {
-            !self.is_open && (cold.in_game_episode || cold.begin_requested)
+            !self.state.is_open() && (cold.in_game_episode || cold.begin_requested)
         }
     }
 
@@ -276,7 +275,7 @@ impl PlayerSlot {
 
     /// Requests that the next episode begins at the next capture. Ignored if the player is in an episode.
     pub(super) fn request_begin(&mut self) {
-        self.cold.begin_requested |= !self.cold.in_game_episode || self.has_pending_end;
+        self.cold.begin_requested |= !self.cold.in_game_episode || self.state.has_pending_end();
     }
 
     /// Begins no episode at the next capture.
@@ -293,7 +292,7 @@ impl PlayerSlot {
 
     /// Whether rewards given now belong to the open episode.
     pub(super) fn accepts_rewards(&self) -> bool {
-        self.is_open && !self.pending_end().is_some_and(|end| end.rewards_sealed)
+        self.state.is_open() && !self.pending_end().is_some_and(|end| end.rewards_sealed)
     }
 
     /// Adds to the reward of the transition in progress; `term` is an index into the declared reward terms.
@@ -307,7 +306,7 @@ impl PlayerSlot {
     /// Whether [`fast_step`](Self::fast_step) is sufficient at the next capture, if every tick is a decision.
     #[inline]
     pub(super) fn can_fast_step(&self, rules: &CaptureRules) -> bool {
-        self.is_open && !self.has_pending_end && self.step + 1 < rules.max_episode_steps
+        self.state.is_in_open_episode() && self.step + 1 < rules.max_episode_steps
     }
 
     /// Whether an observation belongs to the match of the open episode. `header` is that of its row.
@@ -329,6 +328,7 @@ impl PlayerSlot {
         self.ordinal = self.ordinal.wrapping_add(1);
         set_step(header, StepKind::Transition, time, 1);
         header.reward = reward;
+        header.set_controller(self.state.controller());
         self.set_identity(header);
         self.output.as_mut()
     }
@@ -414,13 +414,13 @@ fn match_key(header: &StepHeader) -> i64 {
     header.match_id().unwrap_or(i64::MIN)
 }
 
-/// Sets the header fields of a step: kind, time and ticks. The reward and the outcome are set by the caller.
+/// Sets the header fields of a step: kind, time and ticks. The reward, the outcome and what the row continues are set by the
+/// caller, and the controller by the reader of the action.
 #[inline(always)]
 fn set_step(header: &mut StepHeader, kind: StepKind, time: CaptureTime, ticks: u32) {
     header.set_kind(kind);
     header.tick = time.tick;
     header.timestamp = time.timestamp;
     header.ticks = ticks;
-    header.continues = 0;
     header.set_outcome(None, 0);
 }

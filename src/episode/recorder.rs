@@ -3,6 +3,7 @@
 //! [`Recorder::capture`] has the steps of a capture.
 
 mod capture_pass;
+mod controllers;
 mod controls;
 mod decisions;
 mod late_components;
@@ -32,13 +33,13 @@ use crate::{
 };
 use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
 use capture_pass::CapturePass;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicBool, AtomicU32};
 use crossbeam_queue::SegQueue;
 use experience_buffer::PlayerBuffers;
 use experience_core::{
     account::{Count, Counters},
     schema::Schema,
-    transition::ReasonTable,
+    transition::WordTable,
 };
 use late_components::LateComponents;
 use log_warnings::Warnings;
@@ -113,7 +114,8 @@ impl Recorder {
         let context = RecordingContext {
             rules: parts.rules,
             counters: Arc::default(),
-            reasons: Arc::default(),
+            words: Arc::default(),
+            warned_controllers: AtomicBool::new(false),
             episode_counter: parts.episode_counter,
             discarded_episodes: Arc::default(),
             non_finite_counts: (0..features).map(|_| Count::default()).collect(),
@@ -209,6 +211,7 @@ impl Recorder {
                 (Some(world), Some(_)) => self.has_acted(world, &slot),
                 _ => false,
             };
+            slot.label_action(&mut self.scratch_row);
             let row = was_read.then_some(self.scratch_row.as_mut_slice());
             slot.shut_down(&self.context, row, has_acted);
             self.outputs.close(&mut slot);
@@ -242,8 +245,8 @@ impl Recorder {
         &self.context.counters
     }
 
-    pub(crate) fn reasons(&self) -> &Arc<ReasonTable> {
-        &self.context.reasons
+    pub(crate) fn words(&self) -> &Arc<WordTable> {
+        &self.context.words
     }
 
     /// Episodes that the exporter must drop.

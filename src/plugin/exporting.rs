@@ -40,7 +40,7 @@ impl RecorderState {
                     buffers: recorder.buffer_folder().and_then(|folder| absolute(folder).ok()),
                 },
                 counters: recorder.counters().clone(),
-                reasons: recorder.reasons().clone(),
+                words: recorder.words().clone(),
                 episodes: self.episodes.clone(),
                 discarded: recorder.discarded_episodes().clone(),
                 players: recorder.buffers().clone(),

@@ -15,6 +15,7 @@ mod changes;
 mod clock;
 mod column_attributes;
 mod consent;
+mod controllers;
 mod ends;
 mod entity_lists;
 mod final_observation;

@@ -7,6 +7,7 @@
 mod player;
 
 mod account;
+mod controllers;
 mod game;
 mod journal;
 mod journal_folder;

@@ -64,6 +64,8 @@ pub enum ColumnId {
     Info(usize),
     /// `continues`.
     Continues,
+    /// `controller`. Shards of versions before it lack it, and are read as if it were null in every row.
+    Controller,
 }
 
 /// The columns of `schema`, in the order in which they are written.
@@ -95,7 +97,7 @@ pub fn column_ids(schema: &Schema) -> Vec<ColumnId> {
         columns.push(Changed);
     }
     columns.extend(non_empty(schema.info()).map(Info));
-    columns.push(Continues);
+    columns.extend([Continues, Controller]);
     columns
 }
 
@@ -147,6 +149,7 @@ impl ColumnId {
             Self::Changed => "changed",
             Self::Info(index) => return format!("info.{}", schema.info()[index].name),
             Self::Continues => "continues",
+            Self::Controller => "controller",
         };
         fixed.to_owned()
     }
@@ -171,7 +174,9 @@ impl ColumnId {
             Self::ActionPart(index) => column_type(&schema.action()[index]),
             Self::RewardTerm(_) => DataType::Float32,
             Self::Terminated | Self::Truncated => DataType::Boolean,
-            Self::EndReason => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            Self::EndReason | Self::Controller => {
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+            }
             Self::ActionMask | Self::NextActionMask => list(DataType::Boolean, schema.action_mask_width()),
             Self::Changed => list(DataType::UInt8, schema.observation_width().div_ceil(8)),
             Self::Info(index) => column_type(&schema.info()[index]),
@@ -197,8 +202,18 @@ impl ColumnId {
     fn is_nullable(self) -> bool {
         matches!(
             self,
-            Self::MatchId | Self::NextObservation | Self::NextImage(_) | Self::EndReason | Self::Continues
+            Self::MatchId
+                | Self::NextObservation
+                | Self::NextImage(_)
+                | Self::EndReason
+                | Self::Continues
+                | Self::Controller
         )
+    }
+
+    /// Whether a shard may lack the column.
+    pub(super) fn is_optional(self) -> bool {
+        self == Self::Controller
     }
 
     pub(super) fn field(self, schema: &Schema) -> Field {

@@ -137,6 +137,7 @@ impl<'a> TransitionRows<'a> {
             ColumnId::Terminated => self.flags(Outcome::Terminated),
             ColumnId::Truncated => self.flags(Outcome::Truncated),
             ColumnId::EndReason => self.reasons()?,
+            ColumnId::Controller => self.controllers()?,
             ColumnId::ActionMask => list(&data_type, self.mask(self.before()))?,
             ColumnId::NextActionMask => list(&data_type, self.mask(self.after()))?,
             ColumnId::Changed => list(&data_type, self.changed())?,
@@ -194,24 +195,29 @@ impl<'a> TransitionRows<'a> {
     }
 
     fn reasons(&self) -> Result<ArrayRef, ArrowError> {
-        let mut words: Vec<&str> = Vec::new();
-        let mut keys = vec![0_i32; self.len];
-        let mut valid = BooleanBufferBuilder::new(self.len);
-        valid.append_n(self.len, false);
+        let mut words = WordColumn::new(self.len);
         for (last, episode) in self.last_rows() {
-            let word = episode.reason().as_str();
-            let key = words.iter().position(|known| *known == word).unwrap_or_else(|| {
-                words.push(word);
-                words.len() - 1
-            });
-            keys[last] = i32::try_from(key).map_err(|_| ArrowError::DictionaryKeyOverflowError)?;
-            valid.set_bit(last, true);
+            words.set(last, episode.reason().as_str())?;
         }
-        let keys = PrimitiveArray::<Int32Type>::new(keys.into(), Some(NullBuffer::new(valid.finish())));
-        Ok(Arc::new(DictionaryArray::try_new(
-            keys,
-            Arc::new(StringArray::from(words)),
-        )?))
+        words.finish()
+    }
+
+    fn controllers(&self) -> Result<ArrayRef, ArrowError> {
+        let mut words = WordColumn::new(self.len);
+        let mut row = 0;
+        for slice in self.slices {
+            if slice.episode.controllers().is_empty() {
+                row += slice.steps.len();
+                continue;
+            }
+            for step in slice.steps.clone() {
+                if let Some(label) = slice.episode.transition(step).controller() {
+                    words.set(row, label)?;
+                }
+                row += 1;
+            }
+        }
+        words.finish()
     }
 
     /// The final observation in the last row of each episode, and null in the others.
@@ -367,6 +373,48 @@ impl<'a> TransitionRows<'a> {
             }
         }
         Arc::new(PrimitiveArray::<UInt8Type>::new(bits.into(), None))
+    }
+}
+
+/// Builds a dictionary of words, in which rows without a word are null.
+struct WordColumn<'a> {
+    words: Vec<&'a str>,
+    keys: Vec<i32>,
+    valid: BooleanBufferBuilder,
+    /// The index of the last word: neighbouring rows usually have the same one.
+    last: usize,
+}
+
+impl<'a> WordColumn<'a> {
+    fn new(len: usize) -> Self {
+        let mut valid = BooleanBufferBuilder::new(len);
+        valid.append_n(len, false);
+        Self {
+            words: Vec::new(),
+            keys: vec![0; len],
+            valid,
+            last: 0,
+        }
+    }
+
+    fn set(&mut self, row: usize, word: &'a str) -> Result<(), ArrowError> {
+        if self.words.get(self.last) != Some(&word) {
+            let known = self.words.iter().position(|known| *known == word);
+            self.last = known.unwrap_or(self.words.len());
+            if known.is_none() {
+                self.words.push(word);
+            }
+        }
+        self.keys[row] = i32::try_from(self.last).map_err(|_| ArrowError::DictionaryKeyOverflowError)?;
+        self.valid.set_bit(row, true);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<ArrayRef, ArrowError> {
+        let valid = NullBuffer::new(self.valid.finish());
+        let keys = PrimitiveArray::<Int32Type>::new(self.keys.into(), (valid.null_count() > 0).then_some(valid));
+        let words = Arc::new(StringArray::from(self.words));
+        Ok(Arc::new(DictionaryArray::try_new(keys, words)?))
     }
 }
 

@@ -55,6 +55,7 @@
 //! | `changed` | fixed-size list of u8, `[ceil(N / 8)]` | bit set of the features that differ in the next observation, lowest bit first |
 //! | `info.<name>` | its own | |
 //! | `continues` | i64, nullable | the episode that this one continues |
+//! | `controller` | dictionary of strings, nullable | what chose the action: `person`, `script:<name>`, `policy:<name>@<version>` |
 //!
 //! A recording of images alone has no `observation`, no `next_observation` and no `changed`. `changed` has no bit for an image.
 //!

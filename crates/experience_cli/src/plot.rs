@@ -1,7 +1,11 @@
-//! Plots the returns and lengths of episodes as a PNG image.
+//! Plots a recording as a PNG image.
 //!
-//! Four panels: histograms of returns and lengths, and both in the order of the episodes. The font is embedded, so that no font
+//! Panels: histograms of returns and lengths, and both in the order of the episodes; action classes, mean returns by controller and by
+//! agent, and mean reward by term; and a histogram of each feature of a sample of observations. The font is embedded, so that no font
 //! or library of the system is needed.
+
+mod bars;
+mod features;
 
 use crate::output::number;
 use core::{error::Error, ops::Range};
@@ -13,8 +17,12 @@ use std::{
     path::Path,
 };
 
-/// Width and height of the image, in pixels.
-const SIZE: (u32, u32) = (1200, 840);
+/// Width of the image, and height of its panels of returns and lengths with the title, of its panels of bars, and of each row of
+/// features, in pixels.
+const WIDTH: u32 = 1200;
+const EPISODES_HEIGHT: u32 = 840;
+const BARS_HEIGHT: u32 = 840;
+const FEATURES_HEIGHT: u32 = 170;
 const BINS: usize = 40;
 const MAX_TITLE: usize = 100;
 /// Larger magnitudes are clamped, because their differences would overflow.
@@ -33,12 +41,17 @@ type PlotResult<T> = Result<T, Box<dyn Error>>;
 /// Plots the returns and lengths of `profile` to the PNG file `path`.
 pub fn write(path: &Path, title: &str, profile: &Profile) -> io::Result<()> {
     let pixels = draw(title, profile).map_err(|error| io::Error::other(error.to_string()))?;
-    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), SIZE.0, SIZE.1);
+    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), WIDTH, height(profile));
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header().map_err(io::Error::other)?;
     writer.write_image_data(&pixels).map_err(io::Error::other)?;
     writer.finish().map_err(io::Error::other)
+}
+
+/// The height of the image, in pixels.
+fn height(profile: &Profile) -> u32 {
+    EPISODES_HEIGHT + BARS_HEIGHT + features::rows(profile) * FEATURES_HEIGHT
 }
 
 /// The RGB pixels of the image, row by row.
@@ -53,11 +66,19 @@ fn draw(title: &str, profile: &Profile) -> PlotResult<Vec<u8>> {
     // Non-finite returns cannot be plotted. The table of `experience stats` counts them.
     let returns = profile.returns.iter().copied().filter(|value| value.is_finite());
     let returns: Vec<f64> = returns.map(|value| value.clamp(-MAX_VALUE, MAX_VALUE)).collect();
-    let mut pixels = vec![0; SIZE.0 as usize * SIZE.1 as usize * 3];
+    let size = (WIDTH, height(profile));
+    let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
     {
-        let image = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
+        let image = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
         image.fill(&WHITE)?;
-        let panels = image.margin(8, 0, 0, 0).titled(&title, text(26))?.split_evenly((2, 2));
+        let (episodes, rest) = image.split_vertically(EPISODES_HEIGHT);
+        let (bars, features) = rest.split_vertically(BARS_HEIGHT);
+        bars::draw(&bars, profile)?;
+        features::draw(&features, profile)?;
+        let panels = episodes
+            .margin(8, 0, 0, 0)
+            .titled(&title, text(26))?
+            .split_evenly((2, 2));
         for (column, (name, values)) in [("return", &returns), ("length", &lengths)].into_iter().enumerate() {
             histogram(&panels[column], name, values)?;
             series(&panels[column + 2], name, values)?;
@@ -172,6 +193,7 @@ fn axis(values: &[f64]) -> Option<Range<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use experience_dataset::{ActionClasses, ClassCount, ControllerProfile, ValueProfile};
 
     fn profile(returns: &[f64]) -> Profile {
         Profile {
@@ -199,6 +221,71 @@ mod tests {
         assert!(dark.count() > 1000);
     }
 
+    /// A recording of `agents` agents, with two controllers, three classes and a reward of two terms.
+    fn recording(agents: i64) -> Profile {
+        let count = agents as usize;
+        let value = |name: &str, mean: f64| {
+            let mut value = ValueProfile::default();
+            (value.name, value.count, value.mean) = (name.to_owned(), 9, mean);
+            value
+        };
+        let class = |label: &str, count| ClassCount {
+            label: label.to_owned(),
+            count,
+        };
+        let controller = |label: &str, mean| ControllerProfile {
+            controller: Some(label.to_owned()),
+            episodes: 3,
+            mean_return: Some(mean),
+            ..ControllerProfile::default()
+        };
+        Profile {
+            agents: (0..agents).collect(),
+            reward_terms: vec![value("coin", 0.5), value("hit", -0.25)],
+            action_classes: vec![ActionClasses {
+                name: "deed".to_owned(),
+                index: 0,
+                classes: vec![class("Hold", 98), class("Shoot", 2), class("Dash", 0)],
+                others: 0,
+            }],
+            controllers: vec![controller("script:hunter", 4.0), controller("person", -2.0)],
+            ..profile(&vec![1.5; count])
+        }
+    }
+
+    #[test]
+    fn classes_controllers_agents_and_terms_are_drawn_as_bars() {
+        let bars = |profile: &Profile| {
+            let image = draw("bars", profile).unwrap();
+            let panel = |column: usize, row: usize| {
+                let (width, height) = (WIDTH as usize, BARS_HEIGHT as usize / 2);
+                let top = EPISODES_HEIGHT as usize + row * height;
+                let lines = image.chunks_exact(3 * width).skip(top).take(height);
+                let half = 3 * width / 2;
+                lines
+                    .map(|line| pixels(&line[column * half..][..half], BARS))
+                    .sum::<usize>()
+            };
+            [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(column, row)| panel(column, row))
+        };
+        let empty = bars(&profile(&[1.0]));
+        assert_eq!([empty[0], empty[1], empty[3]], [0; 3]);
+        assert!(
+            bars(&recording(3)).iter().all(|pixels| *pixels > 1000),
+            "{:?}",
+            bars(&recording(3))
+        );
+        // More agents than bars.
+        assert!(bars(&recording(1000))[2] > 1000);
+        let mut unusual = recording(3);
+        unusual.controllers[0].mean_return = Some(f64::NAN);
+        unusual.controllers[1].controller = Some("\u{1f980}\n".repeat(100));
+        unusual.reward_terms[0].mean = f64::MAX;
+        unusual.reward_terms[1].mean = -f64::MAX;
+        unusual.action_classes[0].classes = vec![ClassCount::default(); 256];
+        draw("unusual", &unusual).unwrap();
+    }
+
     #[test]
     fn unusual_values_are_drawn() {
         for returns in [
@@ -212,7 +299,7 @@ mod tests {
             &[3.0; 9],
         ] {
             let image = draw("\u{1f980}\0", &profile(returns)).unwrap();
-            assert_eq!(image.len(), 1200 * 840 * 3);
+            assert_eq!(image.len(), 1200 * 1680 * 3);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     output::{CommandError, Printer, count, counted, number},
     plot,
 };
-use experience_dataset::{DatasetError, ValueProfile};
+use experience_dataset::{DatasetError, Profile, ValueProfile};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,8 @@ pub fn run(arguments: &StatsArgs, output: &mut Printer) -> Result<Verdict, Comma
             &["episode", "min", "5 %", "median", "95 %", "max"],
             rows.into_iter().flatten().collect(),
         )?;
+        write_controllers(&profile, output)?;
+        write_classes(&profile, output)?;
         let mut rows = Vec::new();
         for (kind, columns) in [
             ("observation", profile.observation.as_slice()),
@@ -71,6 +73,55 @@ pub fn run(arguments: &StatsArgs, output: &mut Printer) -> Result<Verdict, Comma
         output.table(&["column", "name", "min", "mean", "std", "max", "non-finite"], rows)?;
     }
     Ok(Verdict::Clean)
+}
+
+/// What each controller did, if any is labelled.
+fn write_controllers(profile: &Profile, output: &mut Printer) -> Result<(), CommandError> {
+    if profile.controllers.iter().all(|profile| profile.controller.is_none()) {
+        return Ok(());
+    }
+    let rows = profile.controllers.iter().map(|profile| {
+        vec![
+            profile.controller.clone().unwrap_or_else(|| "no label".to_owned()),
+            count(profile.transitions),
+            count(profile.episodes),
+            profile.mean_return.map_or_else(String::new, number),
+        ]
+    });
+    output.table(
+        &["controller", "transitions", "episodes", "mean return"],
+        rows.collect(),
+    )?;
+    let mixed = profile
+        .episode_controllers
+        .iter()
+        .filter(|controller| controller.is_none());
+    match mixed.count() as u64 {
+        0 => Ok(()),
+        mixed => output.line(format!("  {} by several controllers", counted(mixed, "episode"))),
+    }
+}
+
+/// How often each alternative of each discrete action was chosen.
+fn write_classes(profile: &Profile, output: &mut Printer) -> Result<(), CommandError> {
+    let mut rows = Vec::new();
+    for action in &profile.action_classes {
+        let others = (action.others > 0).then_some(("other values", action.others));
+        let classes = action.classes.iter().map(|class| (class.label.as_str(), class.count));
+        for (label, chosen) in classes.chain(others) {
+            let share = 100.0 * chosen as f64 / action.total().max(1) as f64;
+            rows.push(vec![
+                action.name.clone(),
+                label.to_owned(),
+                count(chosen),
+                format!("{share:.2} %"),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    output.table(&["action", "class", "transitions", "share"], rows)
 }
 
 /// The plot file of one of several recordings: `out-fighter.png` for `out.png` and the recording `fighter`.

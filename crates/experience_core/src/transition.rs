@@ -15,6 +15,7 @@
 //! | transition | observation, action, reward, next observation |
 //! | episode | T ≥ 1 consecutive transitions of one agent, ended with an [`Outcome`] and an [`EndReason`] |
 //! | run | the lifetime of one process, identified by a [`RunId`] |
+//! | controller | what chose an action: `person`, `script:<name>` or `policy:<name>@<version>` |
 //!
 //! # Rows
 //! An episode of T transitions is T + 1 rows. The first has the kind [`StepKind::Begin`] and holds the first
@@ -41,6 +42,9 @@
 //!   exactly one of them is.
 //! - An action mask belongs to the observation of its row, so an episode has T + 1 masks.
 //! - Info columns belong to the action of their row.
+//! - The controller belongs to the action of its row: it is what controlled the player when the action was read. So with a
+//!   decision interval a transition is labelled with the controller that began the decision, also if another takes over within
+//!   it. Where the controller changes, on-change mode writes a row.
 //! - `next_observation[t]` and `observation[t + 1]` are the same row.
 //!
 //! ## 2. Timing
@@ -55,7 +59,7 @@
 //!   than n when the episode ends within the interval.
 //! - With decisions on demand a transition lasts from one request of the game for a decision of the player to the next one.
 //!   Its observation is read at the request, and its action at the next one, at the end of the episode, or when the game
-//!   says that the decision is made. `ticks` is the number of captures between the two, which can be 0.
+//!   says that the decision is made. Its controller is the one that wrote the action. `ticks` is the number of captures between the two, which can be 0.
 //!
 //! ## 3. Final observation
 //! - The last observation of an episode is the state in which the player ended, not the state after its reset.
@@ -121,12 +125,14 @@ mod header;
 mod reason;
 mod run_id;
 mod step;
+mod words;
 
 pub use {
     episode::{Episode, EpisodeInfo, Transition},
     header::{Outcome, StepHeader, StepKind},
-    reason::{EndReason, ReasonTable},
+    reason::EndReason,
     run_id::RunId,
     step::StepBytes,
+    words::WordTable,
 };
 pub use {header::header_words, step::values};

@@ -27,7 +27,8 @@ pub(super) struct EpisodeColumns {
     pub(super) truncated: BooleanArray,
     match_id: Int64Array,
     continues: Int64Array,
-    reason: ReasonColumn,
+    reason: WordColumn,
+    controller: WordColumn,
     /// Observation, images and mask.
     before: Vec<ColumnDecoder>,
     /// The next observation; `None` if the recording observes images alone.
@@ -88,7 +89,8 @@ impl EpisodeColumns {
             terminated: batch.bool(ColumnId::Terminated).clone(),
             truncated: batch.bool(ColumnId::Truncated).clone(),
             continues: batch.i64(ColumnId::Continues).clone(),
-            reason: ReasonColumn::new(batch.array(ColumnId::EndReason)),
+            reason: WordColumn::new(batch.array(ColumnId::EndReason)),
+            controller: WordColumn::new(batch.array(ColumnId::Controller)),
             before,
             next_observation: features(ColumnId::NextObservation).map(|next| (next.array.clone(), observation(&next))),
             next_images: images
@@ -114,6 +116,10 @@ impl EpisodeColumns {
 
     pub(super) fn reason(&self, row: usize) -> Option<&str> {
         self.reason.get(row)
+    }
+
+    pub(super) fn controller(&self, row: usize) -> Option<&str> {
+        self.controller.get(row)
     }
 
     /// Decodes the observation, the images and the mask before the action.
@@ -330,13 +336,13 @@ fn decode_discrete(value: i64, dtype: DType, into: &mut [u8]) {
     match_dtype!(dtype, convert, into[0] = u8::from(value != 0));
 }
 
-/// The column `end_reason`. Tools that rewrite a shard may turn the dictionary into plain strings.
-pub(super) enum ReasonColumn {
+/// The column `end_reason` or `controller`. Tools that rewrite a shard may turn the dictionary into plain strings.
+pub(super) enum WordColumn {
     Dictionary(DictionaryArray<Int32Type>),
     Plain(StringArray),
 }
 
-impl ReasonColumn {
+impl WordColumn {
     pub(super) fn new(array: &ArrayRef) -> Self {
         match array.as_dictionary_opt() {
             Some(dictionary) => Self::Dictionary(dictionary.clone()),

@@ -41,7 +41,7 @@ pub struct Densified {
 
 /// Writes a dataset in which every transition lasts one tick to the folder `to`, which appears when it is complete.
 ///
-/// A transition of n ticks becomes n transitions with the same observation, mask, action and info; the last of them has the
+/// A transition of n ticks becomes n transitions with the same observation, mask, action, controller and info; the last of them has the
 /// transition's next observation. That is exact for recordings that write a row when something changes. For recordings with a
 /// decision every n ticks, the observations in between were never recorded. Timestamps are interpolated linearly. `watch` is
 /// called with the progress.
@@ -159,13 +159,8 @@ fn densify_episode(episode: &Episode, settings: DensifySettings) -> Result<Episo
         }
     }
     let (outcome, reason) = (episode.outcome(), episode.reason().clone());
-    Ok(Episode::new(
-        episode.schema().clone(),
-        *episode.info(),
-        rows,
-        outcome,
-        reason,
-    ))
+    let dense = Episode::new(episode.schema().clone(), *episode.info(), rows, outcome, reason);
+    Ok(dense.with_controllers(episode.controllers().iter().cloned()))
 }
 
 /// The share of a transition's reward that one of its ticks gets.

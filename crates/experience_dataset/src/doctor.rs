@@ -7,6 +7,7 @@ mod constant_actions;
 mod ends;
 mod episode_checks;
 mod masks;
+mod policies;
 mod regression;
 
 use super::{DatasetError, Profile, Progress, RecordingData, RunAccount, ValueProfile, progress::ProgressMeter};
@@ -46,6 +47,10 @@ pub enum Symptom {
     ActionLags,
     /// Features of the observation are one transition late.
     LateFeature,
+    /// Nearly all actions are of one class.
+    RareActions,
+    /// Several controllers acted.
+    MixedControllers,
     /// Actions are forbidden by the mask.
     ForbiddenAction,
     /// The reward never changes.
@@ -186,6 +191,7 @@ fn check_episodes(
     diagnosis.episodes = profile.lengths.len() as u64;
     diagnosis.transitions = profile.lengths.iter().sum();
     check_values(&profile, diagnosis);
+    policies::check(&profile, diagnosis);
     if diagnosis.episodes >= MIN_EPISODES && terminated == 0 {
         report_all_truncated(&reasons, diagnosis);
     }

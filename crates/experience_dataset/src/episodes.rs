@@ -9,7 +9,7 @@ use core::fmt;
 use experience_arrow::columns::BatchColumns;
 use experience_core::{
     schema::Schema,
-    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
+    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind, WordTable},
 };
 use parquet::arrow::arrow_reader::RowSelection;
 use std::{
@@ -142,6 +142,8 @@ struct OpenEpisode {
     info: EpisodeInfo,
     rows: Vec<u64>,
     steps: usize,
+    /// The labels of the controller codes in `rows`.
+    controllers: Vec<(u16, Box<str>)>,
 }
 
 impl OpenEpisode {
@@ -152,10 +154,11 @@ impl OpenEpisode {
             info,
             rows: Vec::new(),
             steps: 0,
+            controllers: Vec::new(),
         };
         let header = open.push_row(StepKind::Begin);
         // The lower half of an episode id is its number.
-        header.continues = info.continues.map_or(0, |id| (id as u32).wrapping_add(1));
+        header.set_continues(info.continues.map(|id| id as u32));
         open
     }
 
@@ -194,7 +197,9 @@ impl OpenEpisode {
         columns.decode_before(row, bytemuck::cast_slice_mut(before));
         let seconds_per_tick = self.seconds_per_tick(tick, timestamp);
 
+        let controller = columns.controller(row).map_or(0, |label| self.controller_code(label));
         let header = self.push_row(StepKind::Transition);
+        header.set_controller(controller);
         // Estimates, which the next row replaces. They remain in the last row, whose own time is not in the data.
         header.tick = tick.saturating_add(i64::from(ticks));
         header.timestamp = timestamp + seconds_per_tick * f64::from(ticks);
@@ -221,7 +226,25 @@ impl OpenEpisode {
     }
 
     fn end(self, outcome: Outcome, reason: EndReason) -> Episode {
-        Episode::new(self.schema, self.info, self.rows, outcome, reason)
+        Episode::new(self.schema, self.info, self.rows, outcome, reason).with_controllers(self.controllers)
+    }
+
+    /// The code of a controller in this episode.
+    fn controller_code(&mut self, label: &str) -> u16 {
+        let last = StepHeader::of(self.last()).controller();
+        let is_last = |(code, known): &&(u16, Box<str>)| *code == last && **known == *label;
+        let known = self.controllers.iter().find(is_last);
+        let known = known.or_else(|| self.controllers.iter().find(|(_, known)| **known == *label));
+        if let Some((code, _)) = known {
+            return *code;
+        }
+        // A damaged file could have any number of labels. The last code is that of all beyond the maximum.
+        let code = (self.controllers.len() as u16 + 1).min(WordTable::MAX_CODE);
+        let label = if code < WordTable::MAX_CODE { label } else { "other" };
+        if usize::from(code) > self.controllers.len() {
+            self.controllers.push((code, label.into()));
+        }
+        code
     }
 
     fn missing_end(&self, path: &Path) -> DatasetError {

@@ -164,7 +164,7 @@ pub use merge::{MergeSettings, Merged, merge};
 #[cfg(feature = "parquet")]
 pub use overview::Overview;
 #[cfg(feature = "parquet")]
-pub use profile::{Profile, ValueProfile};
+pub use profile::{ActionClasses, ClassCount, ControllerProfile, FeatureSample, Profile, ValueProfile};
 #[cfg(feature = "parquet")]
 pub use progress::Progress;
 #[cfg(feature = "parquet")]

@@ -1,4 +1,13 @@
-//! Profiles the values of a recording: moments and bounds of every column, returns and lengths of episodes.
+//! Profiles the values of a recording: moments and bounds of every column, classes of discrete actions, controllers, returns and
+//! lengths of episodes.
+
+mod classes;
+mod controllers;
+mod sample;
+
+pub use classes::{ActionClasses, ClassCount};
+pub use controllers::ControllerProfile;
+pub use sample::FeatureSample;
 
 use super::{DatasetError, Progress, RecordingData, image_histogram::ImageHistogram, progress::ProgressMeter};
 use experience_core::{
@@ -19,6 +28,10 @@ pub struct Profile {
     pub images: Vec<ValueProfile>,
     /// Each value of the action.
     pub action: Vec<ValueProfile>,
+    /// How often each alternative of each discrete action was chosen.
+    pub action_classes: Vec<ActionClasses>,
+    /// What each controller did, in the order in which they first acted.
+    pub controllers: Vec<ControllerProfile>,
     /// Each value of the info columns.
     pub info: Vec<ValueProfile>,
     /// The reward of a transition.
@@ -29,6 +42,15 @@ pub struct Profile {
     pub returns: Vec<f64>,
     /// The number of transitions of each episode, in the same order.
     pub lengths: Vec<u64>,
+    /// The agent of each episode, in the same order.
+    #[serde(skip)]
+    pub agents: Vec<i64>,
+    /// The index in `controllers` of what chose all actions of each episode, in the same order; `None` if there were several.
+    #[serde(skip)]
+    pub episode_controllers: Vec<Option<usize>>,
+    /// Observations in which an action was taken.
+    #[serde(skip)]
+    pub sample: FeatureSample,
 }
 
 /// Statistics of one value of a row, over all rows. Non-finite numbers are counted, and excluded from the other fields.
@@ -142,10 +164,15 @@ impl Profile {
             images: Vec::new(),
             info: named(schema.info()),
             action: named(schema.action()),
+            action_classes: ActionClasses::of_schema(schema),
+            controllers: Vec::new(),
+            sample: FeatureSample::new(schema.observation_width()),
             reward: ValueProfile::new("reward"),
             reward_terms: schema.reward_terms().iter().map(ValueProfile::new).collect(),
             returns: Vec::new(),
             lengths: Vec::new(),
+            agents: Vec::new(),
+            episode_controllers: Vec::new(),
         }
     }
 
@@ -167,6 +194,8 @@ impl Profile {
             for (part, value) in self.action.iter_mut().zip(transition.action()) {
                 part.add(value);
             }
+            ActionClasses::add(&mut self.action_classes, transition);
+            self.sample.add(transition.observation());
             for (term, value) in self.reward_terms.iter_mut().zip(transition.reward_terms()) {
                 term.add(f64::from(*value));
             }
@@ -175,6 +204,9 @@ impl Profile {
         }
         self.returns.push(total);
         self.lengths.push(episode.len() as u64);
+        self.agents.push(episode.info().agent_id);
+        let controller = controllers::add(&mut self.controllers, episode);
+        self.episode_controllers.push(controller);
     }
 }
 

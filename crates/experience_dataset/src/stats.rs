@@ -1,6 +1,6 @@
 //! Summary statistics of a recording's episodes.
 
-use super::{DatasetError, columns::ReasonColumn, shard::ShardReader};
+use super::{DatasetError, columns::WordColumn, shard::ShardReader};
 use experience_arrow::columns::ColumnId;
 use experience_core::schema::Schema;
 use serde::Serialize;
@@ -80,7 +80,7 @@ fn add(stats: &mut RecordingStats, shard: &ShardReader) -> Result<(), DatasetErr
         let batch = shard.columns(&batch);
         let (ids, rewards) = (batch.i64(ColumnId::EpisodeId), batch.f64(ColumnId::Reward));
         let (terminated, truncated) = (batch.bool(ColumnId::Terminated), batch.bool(ColumnId::Truncated));
-        let reasons = ReasonColumn::new(batch.array(ColumnId::EndReason));
+        let reasons = WordColumn::new(batch.array(ColumnId::EndReason));
         for row in 0..batch.rows() {
             let (id, total, length) = open.take().unwrap_or((ids.value(row), 0.0, 0));
             if id != ids.value(row) {

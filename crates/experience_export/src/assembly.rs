@@ -12,7 +12,7 @@ pub(crate) use stored_episode::StoredEpisode;
 use core::sync::atomic::{AtomicU32, Ordering};
 use experience_core::{
     schema::Schema,
-    transition::{EndReason, Outcome, ReasonTable, RunId, StepHeader, StepKind},
+    transition::{EndReason, Outcome, RunId, StepHeader, StepKind, WordTable},
 };
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ pub struct AssemblyContext {
     pub schema: Arc<Schema>,
     /// The run that recorded them.
     pub run: RunId,
-    /// End reasons of the codes in the rows.
-    pub reasons: Arc<ReasonTable>,
+    /// Words of the codes in the rows.
+    pub words: Arc<WordTable>,
     /// Number of the run's next episode. An episode that begins after a gap takes one.
     pub episodes: Arc<AtomicU32>,
 }
@@ -82,7 +82,7 @@ impl Assembly {
                 losses.lost += u64::from(passed);
                 self.finish(Outcome::Truncated, EndReason::GAP, finished);
                 let run = context.run;
-                let continues = header.continues.checked_sub(1).map(|from| run.episode_id(from));
+                let continues = header.continues().map(|from| run.episode_id(from));
                 self.open = Some(EpisodeBuilder::begin(run.episode_id(header.episode), continues, row));
             }
             StepKind::Transition => {
@@ -167,7 +167,7 @@ impl Assembly {
 
     fn finish_if_ended(&mut self, context: &AssemblyContext, header: &StepHeader, finished: &mut Vec<EpisodeBuilder>) {
         if let Some(outcome) = header.outcome() {
-            let reason = context.reasons.reason(header.reason);
+            let reason = context.words.reason(header.reason);
             self.finish(outcome, reason.unwrap_or_else(|| EndReason::from("unknown")), finished);
         }
     }
@@ -195,7 +195,7 @@ mod tests {
                         .with_reward_terms(["a"])
                         .into_shared(),
                     run: RunId::from_bits(7),
-                    reasons: Arc::default(),
+                    words: Arc::default(),
                     episodes: Arc::new(AtomicU32::new(1000)),
                 },
                 rows: Vec::new(),
@@ -219,7 +219,7 @@ mod tests {
             header.episode = self.episode;
             header.reward = 1.0;
             header.agent_id = 5;
-            header.set_outcome(outcome, self.context.reasons.code(&EndReason::DEATH));
+            header.set_outcome(outcome, self.context.words.reason_code(&EndReason::DEATH));
             let index = self.rows.len() as f32;
             bytemuck::cast_slice_mut::<_, f32>(&mut row)[layout.observation().start / 4] = index;
             self.rows.push(row);
@@ -247,7 +247,7 @@ mod tests {
             assembly.finish(Outcome::Truncated, EndReason::SHUTDOWN, &mut finished);
             let whole = |builder: EpisodeBuilder| {
                 builder
-                    .into_episode(&self.context.schema, self.context.run, None)
+                    .into_episode(&self.context.schema, self.context.run, &self.context.words, None)
                     .unwrap()
             };
             (finished.into_iter().map(whole).collect(), losses)

@@ -31,7 +31,7 @@ use crossbeam_queue::SegQueue;
 use experience_buffer::{BufferPool, PlayerBuffers, TransitionBuffer, pool::Stream};
 use experience_core::{
     account::{Counters, RunReport, SinkCounters},
-    transition::ReasonTable,
+    transition::WordTable,
 };
 use exporter_thread::ExporterThread;
 use notice::Notices;
@@ -50,8 +50,8 @@ pub struct RecordingExport {
     pub info: RecordingInfo,
     /// Counters that capture and the exporter write.
     pub counters: Arc<Counters>,
-    /// Words of the end reasons' codes.
-    pub reasons: Arc<ReasonTable>,
+    /// Words of the codes in the rows: end reasons and controllers.
+    pub words: Arc<WordTable>,
     /// The run's counter of episodes. The exporter takes a number when a gap begins a new episode.
     pub episodes: Arc<AtomicU32>,
     /// Episodes that must not be written, by the number under which they were captured.

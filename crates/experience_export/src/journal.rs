@@ -43,7 +43,7 @@
 //! | 2, rows | episode id `i64`, rows *bytes* |
 //! | 3, close | episode id `i64`, terminated or else truncated `u8`, reason *text*, row whose reward is added to the last row's, or nothing *bytes* |
 //! | 4, discard | number under which the episode was captured `u32` |
-//! | 5, reason | code `u16`, reason *text* |
+//! | 5, word | code `u16`, end reason or controller *text* |
 //! | 6, settled | episode id `i64`: it is durable at every sink |
 //! | 7, counts | recorded, not finite, lost, discarded, empty episodes, orphaned rewards, ignored ends, refused agents, unbuffered agents: `u64` each |
 //! | 8, tick rate | the first tick that it holds for `i64`, ticks a second `f64` |
@@ -54,7 +54,7 @@
 //! encoding of [bincode](https://docs.rs/bincode/2.0.1) with integers of fixed width. A row is a
 //! [`StepHeader`](experience_core::transition::StepHeader) followed by the columns of
 //! [`RowLayout`](experience_core::schema::RowLayout); the rows of one episode are in order, over any number of records. The
-//! first frame of a segment holds a head and all reasons so far, so every segment can be read without the others.
+//! first frame of a segment holds a head and all words so far, so every segment can be read without the others.
 //!
 //! Tick rates and tags are in frames of their own, so that version 0.1.0, which does not know them, skips nothing else. The last
 //! segment restates those that a sink has not stored, before the segments that held them are deleted. Applying a tag change twice

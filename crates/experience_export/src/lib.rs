@@ -61,14 +61,14 @@
 //! let recording = RecordingExport {
 //!     info: RecordingInfo { schema, run: RunId::from_bits(1), tick_rate: None, started: SystemTime::now(), buffers: None },
 //!     counters: Arc::default(),
-//!     reasons: Arc::default(),
+//!     words: Arc::default(),
 //!     episodes: Arc::default(),
 //!     discarded: Arc::default(),
 //!     players: players.clone(),
 //!     sinks: vec![Box::new(PrintSink)],
 //! };
 //! let counters = recording.counters.clone();
-//! let death = recording.reasons.code(&"death".into());
+//! let death = recording.words.reason_code(&"death".into());
 //! let mut exporter = Exporter::spawn(ExportSettings::default(), vec![recording])?;
 //!
 //! // One player with an episode of 10 transitions.

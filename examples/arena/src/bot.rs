@@ -7,6 +7,7 @@ mod observation;
 mod wanderer;
 
 use bevy_ecs::prelude::*;
+use bevy_experience::player::Controller;
 use bevy_math::Vec3Swizzles;
 use bevy_transform::prelude::Transform;
 use rand_chacha::ChaCha8Rng;
@@ -33,6 +34,15 @@ pub enum Skill {
 impl Skill {
     /// All skills, weakest first.
     pub const ALL: [Self; 3] = [Self::Wanderer, Self::Collector, Self::Hunter];
+
+    /// What the data calls a bot of this skill.
+    pub(crate) fn controller(self) -> Controller {
+        Controller::script(match self {
+            Self::Wanderer => "wanderer",
+            Self::Collector => "collector",
+            Self::Hunter => "hunter",
+        })
+    }
 }
 
 /// A scripted policy, which writes the [`Intent`] of its fighter in every tick.

@@ -5,6 +5,7 @@
 
 use bevy_app::{App, FixedUpdate, Plugin, RunFixedMainLoop, RunFixedMainLoopSystems};
 use bevy_ecs::prelude::*;
+use bevy_experience::player::Controller;
 use bevy_input::{ButtonInput, keyboard::KeyCode};
 use bevy_math::Vec2;
 
@@ -116,13 +117,13 @@ impl FighterKeys {
     }
 }
 
-/// Removes the bot of the controlled fighter each time that the agent joins.
+/// Removes the bot of the controlled fighter each time that the agent joins. A person acts from then on.
 fn remove_bot(added: On<Add, Bot>, human: Res<Human>, fighters: Query<&Fighter>, mut commands: Commands) {
     if fighters
         .get(added.entity)
         .is_ok_and(|fighter| fighter.agent == human.agent)
     {
-        commands.entity(added.entity).remove::<Bot>();
+        commands.entity(added.entity).remove::<Bot>().insert(Controller::Person);
     }
 }
 

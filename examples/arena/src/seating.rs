@@ -5,6 +5,7 @@
 //! as every agent.
 
 use bevy_ecs::prelude::*;
+use bevy_experience::prelude::Controller;
 
 use crate::{ArenaSettings, Clock, bot::Bot, bot::Skill, fighter::Fighter};
 
@@ -64,10 +65,10 @@ pub(crate) fn rotate(
         fighter_commands.insert(next);
         match next {
             SeatController::Script(skill) => {
-                fighter_commands.insert(Bot::new(settings.seed, fighter, skill, round));
+                fighter_commands.insert((Bot::new(settings.seed, fighter, skill, round), skill.controller()));
             }
             SeatController::Policy(_) => {
-                fighter_commands.remove::<Bot>();
+                fighter_commands.remove::<(Bot, Controller)>();
             }
         }
     }

@@ -62,7 +62,7 @@ impl AgentSlots {
         let controller = settings.controller(agent, round);
         let mut spawned = commands.spawn((FighterBundle::new(settings, match_id, fighter), controller));
         if let SeatController::Script(skill) = controller {
-            spawned.insert(Bot::new(settings.seed, &fighter, skill, round));
+            spawned.insert((Bot::new(settings.seed, &fighter, skill, round), skill.controller()));
         }
         slot.fighter = Some(spawned.id());
     }

@@ -82,6 +82,7 @@ class StoreBuilder:
                 self._add(CONTROLLER, np.dtype(np.int32))
             for path in shards:
                 self._add_shard(path)
+            self._drop_unlabelled_controllers()
         finally:
             for writer in self._writers.values():
                 writer.close()
@@ -104,6 +105,14 @@ class StoreBuilder:
         except (DamagedError, FileNotFoundError):
             # Reported when its rows are read.
             return False
+
+    def _drop_unlabelled_controllers(self) -> None:
+        """Drop the column ``controller`` if no row has one: the game does not say who acted."""
+        if self._has_controller and not self._labels[CONTROLLER]:
+            writer = self._writers.pop(CONTROLLER)
+            writer.close()
+            writer.path.unlink()
+            del self._labels[CONTROLLER]
 
     def _add_shard(self, path: Path) -> None:
         columns = [*EPISODE_COLUMNS, *FLAG_COLUMNS, *self._rows, *self._finals]

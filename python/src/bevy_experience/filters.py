@@ -75,8 +75,9 @@ def where(
     min_length, max_length : int, optional
         Episodes by their number of transitions, both bounds included.
     controller : str or int or iterable of them, optional
-        Rows in which one of these controlled the player. An episode in which the controller changes
-        is cut there. Needs the column ``controller`` or ``info.controller``.
+        Rows in which one of these controlled the player: ``"person"``, ``"script:hunter"``,
+        ``"policy:fighter@3"``. An episode in which the controller changes is cut there. Needs the
+        column ``controller`` or ``info.controller``.
 
     Returns
     -------
@@ -142,7 +143,7 @@ def controllers(transitions: Transitions) -> tuple[NDArray[Any], list[str]]:
     Returns
     -------
     codes : numpy.ndarray
-        Shape ``(len(transitions),)``.
+        Shape ``(len(transitions),)``; -1 where nothing says what controlled the player.
     labels : list of str
         The name of each code; empty where they have no names.
 

@@ -86,7 +86,7 @@ class Transitions:
         A view of the memory-mapped cache if the rows are contiguous and the column is stored as it
         is, and a copy otherwise. Those that follow from others are copied: ``next_observation``,
         ``next_action_mask``, ``end_reason``, and the ids. ``match_id`` and ``continues`` are masked
-        arrays.
+        arrays. ``controller`` has codes, whose labels `controllers` returns.
 
         Parameters
         ----------

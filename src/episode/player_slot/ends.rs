@@ -15,7 +15,7 @@ pub(in crate::episode) struct EpisodeEnd {
     /// Transitions of the episode.
     pub(in crate::episode) steps: u32,
     pub(in crate::episode) outcome: Outcome,
-    /// The reason's code in the recording's [`ReasonTable`](experience_core::transition::ReasonTable).
+    /// The reason's code in the recording's [`WordTable`](experience_core::transition::WordTable).
     pub(in crate::episode) reason_code: u16,
 }
 
@@ -27,20 +27,20 @@ impl PlayerSlot {
 
     /// Closes the open episode in this slot, without a row. Returns the code of the reason.
     pub(super) fn close_episode(&mut self, context: &RecordingContext, outcome: Outcome, reason: &EndReason) -> u16 {
-        let reason_code = context.reasons.code(reason);
+        let reason_code = context.words.reason_code(reason);
         self.cold.last_end = Some(EpisodeEnd {
             episode: self.episode,
             steps: self.step,
             outcome,
             reason_code,
         });
-        self.is_open = false;
+        self.state.set_open(false);
         reason_code
     }
 
     /// Publishes a pending end. `row` is the player as encoded by this capture; `None` if it was not read.
     pub(super) fn publish_end(&mut self, context: &RecordingContext, end: &PendingEnd, row: Option<&mut [u64]>) {
-        if !self.is_open {
+        if !self.state.is_open() {
             return;
         }
         context.published_ends.add(1);
@@ -108,7 +108,7 @@ impl PlayerSlot {
         if context.rules.mode == RecordMode::OnChange && self.cold.open_decision.ticks > 0 {
             self.close_unchanged_if_action_differs(context, final_row);
         }
-        if !self.is_open {
+        if !self.state.is_open() {
             return;
         }
         let ColdState {
@@ -133,7 +133,7 @@ impl PlayerSlot {
         outcome: Outcome,
         reason: &EndReason,
     ) {
-        if !self.is_open {
+        if !self.state.is_open() {
             return;
         }
         let reason_code = self.close_episode(context, outcome, reason);
@@ -160,7 +160,7 @@ impl PlayerSlot {
 
     /// Discards the open episode. Contract, consent: no sink receives its rows, and no reader or sampler returns them.
     pub(in crate::episode) fn discard_episode(&mut self, context: &RecordingContext) {
-        if !core::mem::replace(&mut self.is_open, false) {
+        if !self.state.set_open(false) {
             return;
         }
         context.discarded_episodes.push(self.episode);
@@ -189,7 +189,7 @@ impl PlayerSlot {
         if let Some(end) = self.take_pending_end() {
             self.publish_end(context, &end, None);
         }
-        if !self.is_open {
+        if !self.state.is_open() {
             return;
         }
         let reason = EndReason::SHUTDOWN;

@@ -11,7 +11,7 @@ use crate::{
 use bevy_ecs::change_detection::Tick;
 use experience_core::{
     schema::RowLayout,
-    transition::{EndReason, Outcome},
+    transition::{EndReason, Outcome, StepHeader},
 };
 
 /// The request that began the open step of a player.
@@ -23,12 +23,14 @@ pub(in crate::episode) struct DecisionRequest {
     pub(in crate::episode) since: Tick,
     /// [`DecisionMade`](crate::episode::DecisionMade) was triggered.
     pub(in crate::episode) is_made: bool,
+    /// The controller that has acted on the request, if another one took over since, and the change tick before that.
+    pub(super) acted_by: Option<(u16, Tick)>,
 }
 
 impl PlayerSlot {
     /// The request of the open step.
     pub(in crate::episode) fn open_request(&self) -> Option<DecisionRequest> {
-        self.cold.request.filter(|_| self.is_open)
+        self.cold.request.filter(|_| self.state.is_open())
     }
 
     /// Whether the action in `row` differs from the action at the open request.
@@ -36,12 +38,14 @@ impl PlayerSlot {
         !diff::same_action(layout, row, &self.cold.action_row)
     }
 
-    /// The row to copy the action into that the player has decided on. `None` without an open request.
+    /// The row to copy the action into that the player has decided on, and not its controller. `None` without an open request.
     pub(in crate::episode) fn make_decision(&mut self) -> Option<&mut [u64]> {
-        if !self.is_open || self.has_pending_end {
+        if !self.state.is_open() || self.state.has_pending_end() {
             return None;
         }
         self.cold.request.as_mut()?.is_made = true;
+        let acted_by = self.state.controller();
+        StepHeader::of_mut(&mut self.cold.action_row).set_controller(acted_by);
         Some(&mut self.cold.action_row)
     }
 
@@ -54,7 +58,7 @@ impl PlayerSlot {
         has_acted: bool,
         since: Tick,
     ) -> bool {
-        let continues = self.is_open && !self.has_pending_end;
+        let continues = self.state.is_open() && !self.state.has_pending_end();
         if continues && !has_acted {
             return false;
         }
@@ -70,10 +74,14 @@ impl PlayerSlot {
             diff::copy_action(context.layout(), row, &mut self.cold.action_row);
         }
         // Also after a transition with a value that is not finite, which has ended the episode.
-        if !self.is_open && self.cold.in_game_episode && !self.cold.is_excluded {
-            self.begin_episode(context, row, 0);
+        if !self.state.is_open() && self.cold.in_game_episode && !self.cold.is_excluded {
+            self.begin_episode(context, row, None);
         }
-        self.cold.request = self.is_open.then_some(DecisionRequest { since, is_made: false });
+        self.cold.request = self.state.is_open().then_some(DecisionRequest {
+            since,
+            is_made: false,
+            acted_by: None,
+        });
         true
     }
 
@@ -84,7 +92,7 @@ impl PlayerSlot {
             let begins = context.rules.start == EpisodeStart::AtOnce || self.cold.begin_requested;
             self.cold.in_game_episode = !end.is_leaving && begins;
             self.cold.begin_requested = false;
-        } else if !self.is_open && self.cold.begin_requested {
+        } else if !self.state.is_open() && self.cold.begin_requested {
             self.cold.in_game_episode = true;
             self.cold.begin_requested = false;
         }
@@ -93,6 +101,20 @@ impl PlayerSlot {
     /// Sets the action of `row` to the one that the player has decided on, and keeps the action that `row` had.
     fn take_action(&mut self, layout: &RowLayout, row: &mut [u64]) {
         let is_made = self.is_decision_made();
+        let current = StepHeader::of(row).action_controller();
+        let kept = StepHeader::of_mut(&mut self.cold.action_row);
+        if is_made {
+            StepHeader::of_mut(row).set_controller(kept.action_controller());
+            kept.set_controller(current);
+        } else {
+            let acted_by = self
+                .cold
+                .request
+                .and_then(|request| request.acted_by)
+                .map_or(current, |(controller, _)| controller);
+            StepHeader::of_mut(row).set_controller(acted_by);
+            kept.set_controller(acted_by);
+        }
         let range = layout.action().start..layout.info().end;
         let current = &mut bytemuck::cast_slice_mut::<_, u8>(row)[range.clone()];
         let kept = &mut bytemuck::cast_slice_mut::<_, u8>(&mut self.cold.action_row)[range];

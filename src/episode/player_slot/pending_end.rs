@@ -56,12 +56,12 @@ impl PendingEnd {
 
 impl PlayerSlot {
     pub(in crate::episode) fn has_pending_end(&self) -> bool {
-        self.has_pending_end
+        self.state.has_pending_end()
     }
 
     pub(super) fn pending_end(&self) -> Option<&PendingEnd> {
         // The flag is in the slot's cache line. The end itself is not, and is rarely set.
-        if self.has_pending_end {
+        if self.state.has_pending_end() {
             self.cold.pending_end.as_ref()
         } else {
             None
@@ -69,7 +69,7 @@ impl PlayerSlot {
     }
 
     pub(super) fn take_pending_end(&mut self) -> Option<PendingEnd> {
-        if core::mem::replace(&mut self.has_pending_end, false) {
+        if self.state.set_pending_end(false) {
             self.cold.pending_end.take()
         } else {
             None
@@ -112,7 +112,7 @@ impl PlayerSlot {
         if !in_game_episode && !is_leaving {
             return false;
         }
-        self.has_pending_end = true;
+        self.state.set_pending_end(true);
         self.cold.pending_end = Some(PendingEnd {
             is_leaving,
             caused_by_leaving: is_leaving,
@@ -131,7 +131,7 @@ impl PlayerSlot {
         is_last_chance: bool,
     ) -> Option<(&mut [u64], RowParts)> {
         let end = self.cold.pending_end.as_ref()?;
-        if !self.is_open {
+        if !self.state.is_open() {
             return None;
         }
         // The next capture is too late for a player that leaves, and between ticks: the state changes before it.
@@ -170,7 +170,7 @@ impl PlayerSlot {
         row: &[u64],
         read: RowParts,
     ) {
-        let Some(end) = self.cold.pending_end.as_ref().filter(|_| self.is_open) else {
+        let Some(end) = self.cold.pending_end.as_ref().filter(|_| self.state.is_open()) else {
             return;
         };
         let parts = RowParts {
@@ -206,7 +206,7 @@ impl PlayerSlot {
         let action_is_final = self
             .pending_end()
             .is_some_and(|end| end.has_action || end.is_between_ticks);
-        (self.is_open && self.takes_action(rules) && !action_is_final).then_some(&mut self.cold.action_row)
+        (self.state.is_open() && self.takes_action(rules) && !action_is_final).then_some(&mut self.cold.action_row)
     }
 
     /// Whether the current tick provides the action of the open decision.

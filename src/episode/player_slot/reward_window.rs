@@ -37,7 +37,7 @@ impl PlayerSlot {
     /// this capture; `None` if it was not read.
     pub(super) fn hold_end(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) -> bool {
         let window = context.rules.reward_window;
-        if window == 0 || !self.is_open || context.paused || !self.stays_out(&context.rules) {
+        if window == 0 || !self.state.is_open() || context.paused || !self.stays_out(&context.rules) {
             return false;
         }
         let Some(mut end) = self.take_pending_end() else {
@@ -49,7 +49,7 @@ impl PlayerSlot {
             self.complete_end(context, &mut end, row);
         }
         end.held_for = Some(captures);
-        self.has_pending_end = true;
+        self.state.set_pending_end(true);
         self.cold.pending_end = Some(end);
         captures < window
     }

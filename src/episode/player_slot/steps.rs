@@ -14,7 +14,7 @@ use experience_core::transition::{EndReason, Outcome, StepHeader, StepKind};
 impl PlayerSlot {
     /// Begins an episode at the observation in `row`. Does nothing if the observation must be finite and is not, so
     /// that the next capture tries again.
-    pub(super) fn begin_episode(&mut self, context: &RecordingContext, row: &mut [u64], continues: u32) {
+    pub(super) fn begin_episode(&mut self, context: &RecordingContext, row: &mut [u64], continues: Option<u32>) {
         if self.output.is_none() || context.paused || !non_finite::sanitize_observation(context, row) {
             return;
         }
@@ -26,11 +26,11 @@ impl PlayerSlot {
         self.cold.match_key = match_key(header);
         set_step(header, StepKind::Begin, context.time, 0);
         header.reward = 0.0;
-        header.continues = continues;
+        header.set_continues(continues);
         // The first observation has no action.
         let action_start = context.layout().action().start;
         bytemuck::cast_slice_mut::<_, u8>(row)[action_start..].fill(0);
-        self.is_open = true;
+        self.state.set_open(true);
         self.push(context, row);
         self.keep_base_row(row);
     }
@@ -62,7 +62,7 @@ impl PlayerSlot {
                 base_row,
                 ..
             } = &mut *self.cold;
-            if self.is_open && stays_in_match && diff::same_observation(context.layout(), base_row, row) {
+            if self.state.is_open() && stays_in_match && diff::same_observation(context.layout(), base_row, row) {
                 if unchanged_decisions.ticks == 0 {
                     diff::copy_action(context.layout(), row, base_row);
                 }
@@ -70,7 +70,7 @@ impl PlayerSlot {
                 return;
             }
         }
-        if self.is_open {
+        if self.state.is_open() {
             self.close_transition(context, row, None);
         }
     }
@@ -80,10 +80,11 @@ impl PlayerSlot {
     #[inline]
     pub(in crate::episode) fn can_skip_read(&self, capture: u32) -> bool {
         // The action of the unchanged decisions is known only after the first of them was read.
-        self.is_open
-            && !self.has_pending_end
+        self.state.is_open()
+            && !self.state.has_pending_end()
             && self.was_captured(capture.wrapping_sub(1))
             && self.cold.unchanged_decisions.ticks > 0
+            && StepHeader::of(&self.cold.base_row).action_controller() == self.state.controller()
     }
 
     /// Adds a tick without changes.
@@ -97,10 +98,15 @@ impl PlayerSlot {
         unchanged_decisions.absorb(open_decision);
     }
 
-    /// Writes the unchanged decisions as a separate transition if their action differs from that in `row`. Its next
-    /// observation equals its first.
+    /// Writes the unchanged decisions as a separate transition if their action or its controller differs from that in `row`. Its
+    /// next observation equals its first.
     pub(super) fn close_unchanged_if_action_differs(&mut self, context: &RecordingContext, row: &[u64]) {
-        if self.cold.unchanged_decisions.ticks > 0 && !diff::same_action(context.layout(), &self.cold.base_row, row) {
+        if self.cold.unchanged_decisions.ticks == 0 {
+            return;
+        }
+        let base_row = &self.cold.base_row;
+        let [ours, other] = [base_row, row].map(|row| StepHeader::of(row).action_controller());
+        if ours != other || !diff::same_action(context.layout(), base_row, row) {
             self.close_unchanged(context);
         }
     }
@@ -169,9 +175,9 @@ impl PlayerSlot {
         }
         self.push(context, row);
         if is_split {
-            let continues = self.episode + 1;
+            let continues = Some(self.episode);
             self.begin_episode(context, row, continues);
-        } else if self.is_open {
+        } else if self.state.is_open() {
             self.keep_base_row(row);
         }
     }

@@ -49,7 +49,7 @@ impl Recorder {
             is_recorded: slot.is_recorded(),
             is_excluded: slot.is_excluded(),
             last_end: slot.last_end().map(|end| {
-                let reason = self.context.reasons.reason(end.reason_code);
+                let reason = self.context.words.reason(end.reason_code);
                 let reason = reason.unwrap_or_else(|| EndReason::from("unknown"));
                 (end.episode, end.steps, end.outcome, reason)
             }),

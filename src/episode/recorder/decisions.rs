@@ -7,6 +7,7 @@ use crate::{
     player::Reward,
 };
 use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
+use experience_core::transition::StepHeader;
 
 /// The result of a request for a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ impl Recorder {
         };
         let has_acted = is_read && self.has_acted(world, &self.players.slots()[position]);
         let slot = &mut self.players.slots_mut()[position];
+        slot.check_takeover(|takeover| self.encoder.is_action_written(world, entity, takeover));
+        slot.label_action(&mut self.scratch_row);
         let row = is_read.then_some(self.scratch_row.as_mut_slice());
         if slot.request_decision(&self.context, row, has_acted, written_since) {
             RequestDisposition::Accepted
@@ -88,6 +91,7 @@ impl Recorder {
         if encoder.prepare_one(world, RowParts::ACTION, entity)
             && encoder.encode_one(world, entity, RowParts::ACTION, scratch)
         {
+            StepHeader::of_mut(scratch).set_controller(StepHeader::of(row).action_controller());
             diff::copy_action(self.context.layout(), scratch, row);
         }
         is_player

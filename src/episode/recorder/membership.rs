@@ -109,6 +109,7 @@ impl Recorder {
         let Some(mut slot) = self.open_slot(entity, agent_id, archetype_row(world, entity), shares_pool) else {
             return;
         };
+        slot.set_controller(self.context.controller_code(world, entity));
         let has_reward = world.get::<Reward>(entity).is_some_and(|reward| !reward.is_zero());
         if has_reward && self.enabled && !self.context.was_paused && !self.rejoining.contains(&entity) {
             self.context.counters.orphaned_rewards.add(1);

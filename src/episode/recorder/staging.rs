@@ -89,6 +89,8 @@ impl Recorder {
         let (outcome, reason) = self.context.rules.leave_end();
         slot.request_end(outcome, &reason, true, between_ticks);
         self.has_ends_between_ticks |= between_ticks;
+        // The component may be removed together with the marker, and before it.
+        self.update_controller(world, entity);
         self.read_final_row(world, entity, false);
     }
 
@@ -108,6 +110,10 @@ impl Recorder {
         };
         if !encoder.prepare_one(world, parts, entity) || !encoder.encode_one(world, entity, parts, row) {
             return;
+        }
+        if parts.action {
+            slot.check_takeover(|takeover| encoder.is_action_written(world, entity, takeover));
+            slot.label_final_action();
         }
         slot.final_row_read(&context.rules, context.layout(), parts);
         let is_early = parts.observation && !is_last_chance && !slot.has_end_between_ticks();
@@ -164,8 +170,11 @@ impl Recorder {
         } = self;
         encoder.encode_all(world, RowParts::ACTION, |mut block| {
             for player in block.iter_mut() {
-                let slot = players.get_mut(player.entity);
-                if let Some(row) = slot.and_then(|slot| slot.early_action_row(&context.rules)) {
+                let Some(slot) = players.get_mut(player.entity) else {
+                    continue;
+                };
+                slot.label_action(player.row);
+                if let Some(row) = slot.early_action_row(&context.rules) {
                     diff::copy_action(context.layout(), player.row, row);
                 }
             }

@@ -7,7 +7,8 @@
 
 use super::{ColumnId, batch_columns::same_type};
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, ListArray, RecordBatch, RecordBatchOptions,
+    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, ListArray, NullArray, RecordBatch,
+    RecordBatchOptions,
     cast::AsArray,
     types::{Float32Type, Float64Type, Int64Type},
 };
@@ -25,16 +26,19 @@ pub enum ColumnError {
     Null(String),
 }
 
-/// Checks that the columns `ids` of `schema` are in `found`, with types that [`conform`] accepts. Further columns are ignored.
+/// Checks that the columns `ids` of `schema` are in `found`, with types that [`conform`] accepts. Further columns are ignored, and
+/// [`ColumnId::Controller`] may be missing.
 ///
 /// # Errors
 /// The first column that is missing or has another type, as a sentence.
 pub fn check_columns(schema: &Schema, ids: &[ColumnId], found: &ArrowSchema) -> Result<(), String> {
     for id in ids {
         let (name, expected) = (id.name(schema), id.read_type(schema));
-        let field = found
-            .field_with_name(&name)
-            .map_err(|_| format!("it has no column `{name}`"))?;
+        let field = match found.field_with_name(&name) {
+            Ok(field) => field,
+            Err(_) if id.is_optional() => continue,
+            Err(_) => return Err(format!("it has no column `{name}`")),
+        };
         if !is_convertible(field.data_type(), &expected, id.is_nullable()) {
             return Err(format!(
                 "column `{name}` is {} and should be {expected}",
@@ -47,7 +51,7 @@ pub fn check_columns(schema: &Schema, ids: &[ColumnId], found: &ArrowSchema) -> 
 
 /// The columns `ids` of `batch` with their [`read_type`](ColumnId::read_type)s; other columns are left out.
 ///
-/// Columns that have this type are not copied.
+/// Columns that have this type are not copied. A missing [`ColumnId::Controller`] is null in every row.
 ///
 /// # Errors
 /// If a column is missing or cannot be converted, or if a value is missing.
@@ -56,8 +60,14 @@ pub fn conform(schema: &Schema, ids: &[ColumnId], batch: &RecordBatch) -> Result
     let mut columns = Vec::with_capacity(ids.len());
     for &id in ids {
         let name = id.name(schema);
-        let Some(array) = batch.column_by_name(&name) else {
-            return Err(ColumnError::Schema(format!("it has no column `{name}`")));
+        let missing: ArrayRef;
+        let array = match batch.column_by_name(&name) {
+            Some(array) => array,
+            None if id.is_optional() => {
+                missing = Arc::new(NullArray::new(batch.num_rows()));
+                &missing
+            }
+            None => return Err(ColumnError::Schema(format!("it has no column `{name}`"))),
         };
         let expected = id.read_type(schema);
         let array = if same_type(array.data_type(), &expected) {

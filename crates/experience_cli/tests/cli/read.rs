@@ -1,12 +1,12 @@
 //! Commands that only read: `info`, `validate`, `head`, `stats`, `doctor`.
 
 use crate::{
-    command::{dataset, documents, printed, text},
+    command::{dataset, documents, printed, schema, text},
     episodes::{episodes, listing, write},
 };
 use experience_core::{
     schema::{Column, Schema},
-    transition::RunId,
+    transition::{Episode, RunId, StepHeader},
 };
 use std::fs;
 use tempfile::tempdir;
@@ -93,6 +93,51 @@ fn stats_print_every_column() {
 }
 
 #[test]
+fn stats_print_who_acted_and_how_often_each_class() {
+    let root = tempdir().expect("a folder can be made");
+    let all = episodes(&schema().into_shared(), RunId::from_bits(1), 6);
+    let labelled = all.iter().enumerate().map(|(number, episode)| {
+        let mut rows = episode.rows().to_vec();
+        let words = episode.schema().layout().row_words();
+        for (step, row) in rows.chunks_exact_mut(words).skip(1).enumerate() {
+            // A person takes over in the last episode.
+            StepHeader::of_mut(row).set_controller(if number < 5 || step < 4 { 1 } else { 2 });
+        }
+        let (outcome, reason) = (episode.outcome(), episode.reason().clone());
+        let episode = Episode::new(episode.schema().clone(), *episode.info(), rows, outcome, reason);
+        episode.with_controllers([(1, "script:hunter".into()), (2, "person".into())])
+    });
+    write(root.path(), &labelled.collect::<Vec<_>>());
+    let output = printed(&["stats", text(root.path())], 0);
+    for part in [
+        "controller",
+        "script:hunter",
+        "person",
+        "1 episode by several controllers",
+        "hop",
+        "share",
+    ] {
+        assert!(output.contains(part), "{part}: {output}");
+    }
+    let document = &documents(&["stats", text(root.path())], 0)[0];
+    let controllers = &document["profile"]["controllers"];
+    assert_eq!(
+        (&controllers[0]["transitions"], &controllers[0]["episodes"]),
+        (&54.into(), &5.into())
+    );
+    assert_eq!(
+        (&controllers[1]["transitions"], &controllers[1]["episodes"]),
+        (&6.into(), &0.into())
+    );
+    assert_eq!(document["profile"]["action_classes"][0]["classes"][2]["label"], "leap");
+    let found = printed(&["doctor", text(root.path())], 0);
+    assert!(
+        !found.contains("controllers are mixed"),
+        "60 transitions are too few: {found}"
+    );
+}
+
+#[test]
 fn stats_write_a_plot_for_each_recording() {
     let (root, to) = (dataset(), tempdir().expect("a folder can be made"));
     let path = to.path().join("out.png");
@@ -101,7 +146,8 @@ fn stats_write_a_plot_for_each_recording() {
         fs::File::open(&path).expect("there is a picture"),
     ));
     let info = decoder.read_info().expect("it is a picture");
-    assert_eq!((info.info().width, info.info().height), (1200, 840));
+    // Nine features vary, six of them in a row.
+    assert_eq!((info.info().width, info.info().height), (1200, 840 + 840 + 2 * 170));
     let other = Schema::new("../q")
         .with_observation([Column::feature("x")])
         .into_shared();

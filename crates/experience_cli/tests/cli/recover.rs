@@ -5,7 +5,7 @@ use crate::{
     episodes::{assert_valid, episodes, fighter, listing, read, recording, report},
     unfinished::{lock_path, unfinished},
 };
-use experience_core::transition::{ReasonTable, RunId};
+use experience_core::transition::{RunId, WordTable};
 use experience_dataset::JournalSink;
 use experience_export::{
     Sink,
@@ -88,7 +88,7 @@ fn journal(folder: &Path) {
         started: 1e9,
         rings: None,
     };
-    Journal::create(folder, owner, Arc::<ReasonTable>::default(), JournalSettings::default())
+    Journal::create(folder, owner, Arc::<WordTable>::default(), JournalSettings::default())
         .expect("a journal can be written");
 }
 

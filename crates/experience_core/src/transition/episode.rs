@@ -1,6 +1,6 @@
 //! [`Episode`] and `Transition`: whole episodes, as sinks receive them and as datasets return them.
 
-use super::{EndReason, Outcome, RunId, StepBytes, StepHeader, StepKind};
+use super::{EndReason, Outcome, RunId, StepBytes, StepHeader, StepKind, WordTable};
 use crate::schema::Schema;
 use core::fmt;
 use std::sync::Arc;
@@ -27,13 +27,16 @@ pub struct Episode {
     rows: Vec<u64>,
     outcome: Outcome,
     reason: EndReason,
+    /// The labels of the controller codes in the rows.
+    controllers: Arc<[(u16, Box<str>)]>,
 }
 
 impl Episode {
     /// Builds an episode from T + 1 encoded rows.
     ///
     /// The kinds and outcomes in the rows' headers are overwritten: the first row becomes the `Begin`, and `outcome`
-    /// and `reason` replace the flags.
+    /// and `reason` replace the flags. The codes of controllers have no labels before
+    /// [`with_controllers`](Self::with_controllers) or [`with_words`](Self::with_words).
     ///
     /// # Panics
     /// When `rows` is not a whole number of the schema's rows, or fewer than two.
@@ -56,11 +59,13 @@ impl Episode {
         );
         for (index, row) in rows.chunks_exact_mut(words).enumerate() {
             let header = StepHeader::of_mut(row);
-            header.set_kind(if index == 0 {
-                StepKind::Begin
-            } else {
-                StepKind::Transition
-            });
+            if index > 0 {
+                header.set_kind(StepKind::Transition);
+            } else if header.kind() != StepKind::Begin {
+                // The row after a gap, which has the controller of an action that was lost.
+                header.set_kind(StepKind::Begin);
+                header.set_continues(None);
+            }
             header.set_outcome(None, 0);
         }
         Self {
@@ -69,7 +74,38 @@ impl Episode {
             rows,
             outcome,
             reason,
+            controllers: Arc::default(),
         }
+    }
+
+    /// Sets the labels of the controller codes in the rows.
+    #[must_use]
+    pub fn with_controllers(mut self, labels: impl IntoIterator<Item = (u16, Box<str>)>) -> Self {
+        self.controllers = labels.into_iter().collect();
+        self
+    }
+
+    /// Sets the labels of the controller codes in the rows from the table of their recording. A code that it lacks is
+    /// `unknown`.
+    #[must_use]
+    pub fn with_words(self, words: &WordTable) -> Self {
+        let mut labels: Vec<(u16, Box<str>)> = Vec::new();
+        let mut last = 0;
+        for row in self.rows.chunks_exact(self.schema.layout().row_words()) {
+            let code = StepHeader::of(row).controller();
+            if code != 0 && code != last && labels.iter().all(|(known, _)| *known != code) {
+                let label = words.word(code);
+                labels.push((code, label.as_deref().unwrap_or("unknown").into()));
+            }
+            last = code;
+        }
+        self.with_controllers(labels)
+    }
+
+    /// The labels of the controller codes in the rows.
+    #[must_use]
+    pub fn controllers(&self) -> &[(u16, Box<str>)] {
+        &self.controllers
     }
 
     /// The schema of the rows.
@@ -244,6 +280,15 @@ impl<'a> Transition<'a> {
         self.after
     }
 
+    /// What controlled the player when the action was read: `person`, `script:<name>` or `policy:<name>@<version>`. `None`
+    /// where the game has not said so.
+    #[must_use]
+    pub fn controller(self) -> Option<&'a str> {
+        let code = self.after.header().controller();
+        let mut labels = self.episode.controllers.iter();
+        labels.find(|(known, _)| *known == code).map(|(_, label)| &**label)
+    }
+
     /// All elements of the action, `[action_width]`, converted to `f64`.
     pub fn action(self) -> impl Iterator<Item = f64> + 'a {
         self.after.action()
@@ -303,10 +348,65 @@ impl fmt::Debug for Transition<'_> {
             .field("ticks", &self.ticks())
             .field("observation", &self.observation())
             .field("action", &self.action().collect::<Vec<_>>())
+            .field("controller", &self.controller())
             .field("reward", &self.reward())
             .field("next_observation", &self.next_observation())
             .field("terminated", &self.terminated())
             .field("truncated", &self.truncated())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Column;
+
+    fn episode(first: StepKind, controllers: &[u16]) -> Episode {
+        let schema = Schema::new("test")
+            .with_observation([Column::feature("x")])
+            .into_shared();
+        let words = schema.layout().row_words();
+        let mut rows = vec![0_u64; (controllers.len() + 1) * words];
+        for (index, row) in rows.chunks_exact_mut(words).enumerate() {
+            let header = StepHeader::of_mut(row);
+            header.set_kind(if index == 0 { first } else { StepKind::Transition });
+            header.set_controller(index.checked_sub(1).map_or(3, |index| controllers[index]));
+        }
+        let run = RunId::from_bits(1);
+        let info = EpisodeInfo {
+            episode_id: 1,
+            agent_id: 7,
+            run,
+            continues: None,
+        };
+        Episode::new(schema, info, rows, Outcome::Terminated, EndReason::DEATH)
+    }
+
+    #[test]
+    fn the_controller_belongs_to_the_action_of_its_row() {
+        let words = WordTable::default();
+        let [person, bot] = ["person", "script:bot"].map(|label| {
+            words
+                .controller_code(|known| known == label, || label.to_owned())
+                .unwrap()
+        });
+        let episode = episode(StepKind::Begin, &[0, bot, bot, person, WordTable::MAX_CODE]).with_words(&words);
+        let found: Vec<_> = episode.transitions().map(Transition::controller).collect();
+        let expected = [
+            None,
+            Some("script:bot"),
+            Some("script:bot"),
+            Some("person"),
+            Some("unknown"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(StepHeader::of(episode.rows()).continues(), Some(2));
+    }
+
+    #[test]
+    fn a_row_that_begins_an_episode_after_a_gap_continues_none_by_its_controller() {
+        let episode = episode(StepKind::Transition, &[0]);
+        assert_eq!(StepHeader::of(episode.rows()).continues(), None);
     }
 }

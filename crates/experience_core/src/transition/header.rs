@@ -46,14 +46,14 @@ pub struct StepHeader {
     pub match_id: i64,
     /// The episode, counted from 0 within the run.
     pub episode: u32,
-    /// 1 + the episode that this one continues after a split, 0 where it continues none. Set in `Begin` rows only.
-    pub continues: u32,
+    /// What [`continues`](Self::continues) returns of a `Begin` row, and [`controller`](Self::controller) of a `Transition`.
+    origin: u32,
     /// Transitions pushed to the buffer up to and including this row, modulo 2³². The difference between two rows that
     /// were read is the number of transitions between them, missed ones included.
     pub ordinal: u32,
     /// Length of the transition in ticks.
     pub ticks: u32,
-    /// Code of the [`EndReason`](super::EndReason) in the recording's [`ReasonTable`](super::ReasonTable), 0 where the
+    /// Code of the [`EndReason`](super::EndReason) in the recording's [`WordTable`](super::WordTable), 0 where the
     /// episode goes on.
     pub reason: u16,
     kind: u8,
@@ -159,6 +159,48 @@ impl StepHeader {
         self.reason = reason;
     }
 
+    /// The episode that this one continues after a split, counted from 0 within the run. `None` in rows other than
+    /// [`StepKind::Begin`].
+    #[must_use]
+    #[inline]
+    pub fn continues(&self) -> Option<u32> {
+        match self.kind() {
+            StepKind::Begin => self.origin.checked_sub(1),
+            _ => None,
+        }
+    }
+
+    /// Sets the episode that this one continues, in a [`StepKind::Begin`] row.
+    #[inline]
+    pub fn set_continues(&mut self, episode: Option<u32>) {
+        self.origin = episode.map_or(0, |episode| episode.wrapping_add(1));
+    }
+
+    /// Code in the recording's [`WordTable`](super::WordTable) of what controlled the player when the action of this row
+    /// was read. 0 where nothing says so, as in all rows other than [`StepKind::Transition`].
+    #[must_use]
+    #[inline]
+    pub fn controller(&self) -> u16 {
+        match self.kind() {
+            StepKind::Transition => self.action_controller(),
+            _ => 0,
+        }
+    }
+
+    /// As [`controller`](Self::controller), of a row whose kind is not set yet.
+    #[must_use]
+    #[inline]
+    pub fn action_controller(&self) -> u16 {
+        self.origin as u16
+    }
+
+    /// Sets the code of what controlled the player when the action of this row was read. The row becomes a
+    /// [`StepKind::Transition`], or its action is copied to one.
+    #[inline]
+    pub fn set_controller(&mut self, code: u16) {
+        self.origin = u32::from(code);
+    }
+
     /// The match of the process that the player is in, or `None` where the recording has no match component.
     #[must_use]
     #[inline]
@@ -180,6 +222,18 @@ impl StepHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_continued_episode_and_the_controller_are_of_rows_of_their_own_kind() {
+        let mut header = StepHeader::new(StepKind::Begin);
+        assert_eq!((header.continues(), header.controller()), (None, 0));
+        header.set_continues(Some(6));
+        assert_eq!((header.continues(), header.controller()), (Some(6), 0));
+        // The row of a transition before a gap begins an episode.
+        let mut header = StepHeader::new(StepKind::Transition);
+        header.set_controller(7);
+        assert_eq!((header.continues(), header.controller()), (None, 7));
+    }
 
     #[test]
     fn flags_are_independent() {

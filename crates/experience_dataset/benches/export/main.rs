@@ -289,7 +289,7 @@ fn measure_backlog(workload: &Workload, streams: &[Vec<u64>], is_blocked: bool) 
     let recording = RecordingExport {
         info: info(workload),
         counters: counters.clone(),
-        reasons: Arc::default(),
+        words: Arc::default(),
         episodes: Arc::default(),
         discarded: Arc::default(),
         players: players.clone(),
@@ -383,7 +383,7 @@ fn export(workload: &Workload, streams: &[Vec<u64>], settings: ExportSettings) -
     let recording = RecordingExport {
         info: info(workload),
         counters: counters.clone(),
-        reasons: Arc::default(),
+        words: Arc::default(),
         episodes: Arc::default(),
         discarded: Arc::default(),
         players: players.clone(),

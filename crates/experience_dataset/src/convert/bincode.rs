@@ -1,10 +1,12 @@
 //! Converts a recording to the format of the journal, frames of bincode.
 
 use crate::{
-    DatasetError, Progress, RecordingData, dataset_builder::create_folder, progress::ProgressMeter,
-    sink::segment_writer::put_episode,
+    DatasetError, Progress, RecordingData,
+    dataset_builder::create_folder,
+    progress::ProgressMeter,
+    sink::segment_writer::{controller_codes, put_episode},
 };
-use experience_core::transition::{Episode, RunId};
+use experience_core::transition::{Episode, RunId, WordTable};
 use experience_export::journal::{Fsync, Journal, JournalSettings, Owner};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -26,11 +28,11 @@ pub fn to_bincode(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(
     let folder = create_folder(path)?;
     let write_error = |error: io::Error| DatasetError::io("write to", path)(error);
     let accounts = recording.runs()?;
-    let mut journals: BTreeMap<RunId, Journal> = BTreeMap::new();
+    let mut journals: BTreeMap<RunId, (Journal, Arc<WordTable>)> = BTreeMap::new();
     for episode in recording.episodes() {
         let episode = episode?;
         let run = episode.info().run;
-        let journal = match journals.entry(run) {
+        let (journal, words) = match journals.entry(run) {
             Entry::Occupied(journal) => journal.into_mut(),
             Entry::Vacant(entry) => {
                 let account = accounts.iter().find(|account| account.run == run);
@@ -42,29 +44,32 @@ pub fn to_bincode(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(
                     rings: None,
                 };
                 let journal = folder.temporary_path().join(run.to_string());
-                entry.insert(create(&journal, owner).map_err(write_error)?)
+                let words = Arc::<WordTable>::default();
+                let journal = create(&journal, owner, words.clone()).map_err(write_error)?;
+                entry.insert((journal, words))
             }
         };
-        write(journal, &episode).map_err(write_error)?;
+        write(journal, words, &episode).map_err(write_error)?;
         meter.add(episode.len());
     }
-    for journal in journals.values_mut() {
+    for (journal, _) in journals.values_mut() {
         journal.sync_if_due().map_err(write_error)?;
     }
     drop(journals);
     folder.commit().map_err(DatasetError::io("create", path))
 }
 
-fn create(folder: &Path, owner: Owner) -> io::Result<Journal> {
+fn create(folder: &Path, owner: Owner, words: Arc<WordTable>) -> io::Result<Journal> {
     let settings = JournalSettings {
         fsync: Fsync::EveryFlush,
         ..JournalSettings::default()
     };
-    Journal::create(folder, owner, Arc::default(), settings)
+    Journal::create(folder, owner, words, settings)
 }
 
-fn write(journal: &mut Journal, episode: &Episode) -> io::Result<()> {
+fn write(journal: &mut Journal, words: &WordTable, episode: &Episode) -> io::Result<()> {
+    controller_codes(words, episode);
     journal.begin()?;
-    put_episode(journal, episode)?;
+    put_episode(journal, words, episode)?;
     journal.commit()
 }

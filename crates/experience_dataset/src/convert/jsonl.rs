@@ -120,6 +120,7 @@ impl Serialize for JsonLine<'_> {
             line.serialize_entry(&name, &values(column, after.info_bytes(index)))?;
         }
         line.serialize_entry("continues", &info.continues.map(Id))?;
+        line.serialize_entry("controller", &transition.controller())?;
         line.end()
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/<id>/data/metadata.json
 //! <root>/<id>/data/main_data.hdf5
-//!   episode_0                 attributes id, total_steps, and of this crate episode_id, agent_id, run, end_reason
+//!   episode_0                 attributes id, total_steps, and of this crate episode_id, agent_id, run, end_reason, controller
 //!     observations            [T + 1, N] f32, including the final observation; with lists or images, a group with their parts:
 //!       observation           [T + 1, N] f32, the features outside of lists
 //!       observation.<list>    [T + 1, capacity, features] f32
@@ -285,6 +285,14 @@ fn write_episode(
         "end_reason",
         AttrValue::String(episode.reason().as_str().replace('\0', "\u{fffd}")),
     );
+    let controllers: Vec<&str> = episode.controllers().iter().map(|(_, label)| &**label).collect();
+    if !controllers.is_empty() {
+        // Several, in the order in which they first acted, where another took over.
+        group.set_attr(
+            "controller",
+            AttrValue::String(controllers.join(", ").replace('\0', "\u{fffd}")),
+        );
+    }
     let rows = || (0..=episode.len()).map(|index| episode.row(index));
     observation.write(group, episode, types);
     action.write(group, episode, types);

@@ -246,6 +246,7 @@ impl RowMapping {
             episode.outcome(),
             episode.reason().clone(),
         )
+        .with_controllers(episode.controllers().iter().cloned())
     }
 }
 

@@ -29,7 +29,7 @@ use damaged_segments::keep_damaged;
 pub(crate) use damaged_segments::{damaged_journals, discard_damaged};
 use experience_core::{
     schema::Schema,
-    transition::{EndReason, Episode, Outcome, RunId},
+    transition::{EndReason, Episode, Outcome, RunId, WordTable},
 };
 use experience_export::{
     SinkError,
@@ -297,6 +297,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         schema,
         &segments_folder,
         builders.collect(),
+        &segments.word_table(),
         &mut shards,
         &mut recovered,
     )?;
@@ -313,6 +314,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         schema,
         &journal,
         builders.collect(),
+        &state.word_table(),
         &mut shards,
         &mut recovered,
     )?;
@@ -363,12 +365,13 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
     Ok((!was_over || recovered.episodes > 0 || !recovered.unread.is_empty()).then_some(recovered))
 }
 
-/// Writes `builders` to new shards. Open episodes are truncated.
+/// Writes `builders` to new shards. Open episodes are truncated. `words` has the words of the codes in rows.
 fn write(
     folder: &Path,
     schema: &Arc<Schema>,
     journal: &Path,
     builders: Vec<EpisodeBuilder>,
+    words: &WordTable,
     shards: &mut RunShards,
     recovered: &mut RecoveredRun,
 ) -> Result<(), SinkError> {
@@ -382,7 +385,7 @@ fn write(
             recovered.cut_short += 1;
         }
         let transitions = builder.transitions();
-        match builder.into_episode(schema, recovered.run, Some(&mut segments)) {
+        match builder.into_episode(schema, recovered.run, words, Some(&mut segments)) {
             Ok(episode) => {
                 bytes += size_of_val(episode.rows());
                 recovered.episodes += 1;

@@ -13,13 +13,18 @@ use super::{
 use core::fmt;
 use experience_core::{
     account::{RunReport, TagChange},
-    transition::{Episode, Outcome},
+    transition::{Episode, Outcome, StepHeader, WordTable},
 };
 use experience_export::{
     MissingEpisodes, RecordingInfo, SinkError,
     journal::{self, Journal, JournalSettings, Owner, Record},
 };
-use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::PathBuf,
+    sync::Arc,
+};
 
 /// Writes the segments of one run of a recording, and keeps the account of the run up to date.
 pub(super) struct SegmentWriter {
@@ -32,6 +37,8 @@ pub(super) struct SegmentWriter {
     account: RunAccount,
     tags: TagFile,
     journal: Journal,
+    /// The words of the codes in the segments.
+    words: Arc<WordTable>,
     /// The accepted episodes, by the segments that hold them.
     written: Vec<SegmentRange>,
     /// Accepted episodes whose segments are gone.
@@ -73,7 +80,8 @@ impl SegmentWriter {
             fsync: settings.fsync,
             ..JournalSettings::default()
         };
-        let journal = Journal::create(&segments, owner, Arc::default(), journal_settings)
+        let words = Arc::<WordTable>::default();
+        let journal = Journal::create(&segments, owner, words.clone(), journal_settings)
             .map_err(io_error("create", &segments))
             .inspect_err(|_| {
                 // The account would reserve the run, and refuse the next attempt to open it.
@@ -91,6 +99,7 @@ impl SegmentWriter {
             lock,
             account,
             journal,
+            words,
             written: Vec::new(),
             missing: MissingEpisodes::default(),
             accepted: 0,
@@ -126,7 +135,7 @@ impl SegmentWriter {
         }
         self.lock.check_ownership(&self.folder, &self.account)?;
         let failed = io_error("write to", &self.segments);
-        let written = append(&mut self.journal, episodes).map_err(failed)?;
+        let written = append(&mut self.journal, &self.words, episodes).map_err(failed)?;
         for range in written {
             match self.written.last_mut() {
                 Some(last) if (last.first, last.last) == (range.first, range.last) => {
@@ -245,7 +254,10 @@ impl SegmentWriter {
 }
 
 /// Appends episodes. Returns the segments that hold them.
-fn append(journal: &mut Journal, episodes: &[Episode]) -> io::Result<Vec<SegmentRange>> {
+fn append(journal: &mut Journal, words: &WordTable, episodes: &[Episode]) -> io::Result<Vec<SegmentRange>> {
+    for episode in episodes {
+        controller_codes(words, episode);
+    }
     let mut written = Vec::new();
     journal.begin()?;
     for episode in episodes {
@@ -254,7 +266,7 @@ fn append(journal: &mut Journal, episodes: &[Episode]) -> io::Result<Vec<Segment
             journal.begin()?;
         }
         let first = journal.segment();
-        put_episode(journal, episode)?;
+        put_episode(journal, words, episode)?;
         written.push(SegmentRange {
             first,
             last: journal.segment(),
@@ -266,11 +278,36 @@ fn append(journal: &mut Journal, episodes: &[Episode]) -> io::Result<Vec<Segment
     Ok(written)
 }
 
-/// Adds an episode to the frame of a journal, and commits the frame whenever it is full.
+/// The codes that `words`, the table of a journal, assigns to the controllers of an episode, by the codes in the rows. The next frame
+/// that begins holds the words that are new.
+pub(crate) fn controller_codes(words: &WordTable, episode: &Episode) -> BTreeMap<u16, u16> {
+    let code = |(code, label): &(u16, Box<str>)| {
+        let assigned = words.controller_code(|known| *known == **label, || label.to_string());
+        (*code, assigned.unwrap_or_else(|| words.other_code()))
+    };
+    episode.controllers().iter().map(code).collect()
+}
+
+/// The rows with other codes of their controllers. `None` if they have none.
+fn recoded_controllers(codes: &BTreeMap<u16, u16>, episode: &Episode) -> Option<Vec<u64>> {
+    if codes.is_empty() {
+        return None;
+    }
+    let mut rows = episode.rows().to_vec();
+    // The first row has no action.
+    for row in rows.chunks_exact_mut(episode.schema().layout().row_words()).skip(1) {
+        let header = StepHeader::of_mut(row);
+        header.set_controller(codes.get(&header.controller()).copied().unwrap_or(0));
+    }
+    Some(rows)
+}
+
+/// Adds an episode to the frame of a journal, and commits the frame whenever it is full. [`controller_codes`] must have been called
+/// for the episode before the frame was begun.
 ///
 /// # Errors
 /// If the file system refuses.
-pub(crate) fn put_episode(journal: &mut Journal, episode: &Episode) -> io::Result<()> {
+pub(crate) fn put_episode(journal: &mut Journal, words: &WordTable, episode: &Episode) -> io::Result<()> {
     let info = episode.info();
     let episode_id = info.episode_id;
     journal.put(&Record::Open {
@@ -279,8 +316,9 @@ pub(crate) fn put_episode(journal: &mut Journal, episode: &Episode) -> io::Resul
         agent_id: info.agent_id,
         continues: info.continues,
     });
+    let recoded = recoded_controllers(&controller_codes(words, episode), episode);
     let words = episode.schema().layout().row_words();
-    let mut rest = episode.rows();
+    let mut rest = recoded.as_deref().unwrap_or(episode.rows());
     loop {
         let limit = (journal.frame_bytes_left() / (words * size_of::<u64>()))
             .max(1)

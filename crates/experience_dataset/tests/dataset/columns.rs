@@ -172,6 +172,7 @@ fn columns_are_in_the_documented_order() {
             "info.logp: Float64",
             "info.one: FixedSizeList(1 x non-null Boolean)",
             "continues: Int64?",
+            "controller: Dictionary(Int32, Utf8)?",
         ]
     );
 }

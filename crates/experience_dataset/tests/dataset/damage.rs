@@ -180,6 +180,11 @@ fn wrong_columns_are_named() {
         let mut without = batch.clone();
         without.remove_column(index);
         replace(&shard, &without);
+        if name == "controller" {
+            // Shards of earlier versions lack it.
+            assert_eq!(read(root.path()).unwrap(), 2);
+            continue;
+        }
         assert!(refusal(root.path(), "0000.parquet").contains(&format!("it has no column `{name}`")));
     }
     // The same names with other types.

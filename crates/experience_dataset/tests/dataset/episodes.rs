@@ -185,6 +185,7 @@ pub fn assert_same(a: &Episode, b: &Episode) {
             (a.terminated(), a.truncated(), a.end_reason()),
             (b.terminated(), b.truncated(), b.end_reason())
         );
+        assert_eq!(a.controller(), b.controller());
         assert_eq!(bits(a.observation()), bits(b.observation()));
         assert_eq!(bits(a.next_observation()), bits(b.next_observation()));
         assert_eq!(bits(a.reward_terms()), bits(b.reward_terms()));

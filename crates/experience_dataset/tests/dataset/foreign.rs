@@ -31,7 +31,7 @@ fn dataset() -> (TempDir, Vec<Episode>, RecordBatch) {
 }
 
 /// Replaces the shard of the dataset by `columns`. Other tools drop the metadata of the schema.
-fn replace(root: &Path, columns: Vec<(String, ArrayRef)>) {
+pub fn replace(root: &Path, columns: Vec<(String, ArrayRef)>) {
     let path = root.join("fighter/data/00000001-00000.parquet");
     let fields: Vec<_> = columns
         .iter()
@@ -44,7 +44,7 @@ fn replace(root: &Path, columns: Vec<(String, ArrayRef)>) {
     writer.close().unwrap();
 }
 
-fn columns(batch: &RecordBatch, change: impl Fn(&str, &ArrayRef) -> ArrayRef) -> Vec<(String, ArrayRef)> {
+pub fn columns(batch: &RecordBatch, change: impl Fn(&str, &ArrayRef) -> ArrayRef) -> Vec<(String, ArrayRef)> {
     let schema = batch.schema();
     let named = schema.fields().iter().zip(batch.columns());
     named

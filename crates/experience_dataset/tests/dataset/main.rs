@@ -2,6 +2,7 @@
 
 mod accounts;
 mod columns;
+mod controllers;
 mod convert;
 mod damage;
 mod densify;

@@ -4,7 +4,7 @@ use super::stored_episode::{StoredEpisode, add_reward};
 use crate::journal::{Extent, Journal, Record, Segments};
 use experience_core::{
     schema::{RowLayout, Schema},
-    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader},
+    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, WordTable},
 };
 use std::{io, sync::Arc};
 
@@ -269,7 +269,8 @@ impl EpisodeBuilder {
         })
     }
 
-    /// The closed episode in memory. Rows that are only in the journal are read back from `segments`.
+    /// The closed episode in memory. Rows that are only in the journal are read back from `segments`. `words` has the words of the
+    /// codes in the rows.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -280,6 +281,7 @@ impl EpisodeBuilder {
         self,
         schema: &Arc<Schema>,
         run: RunId,
+        words: &WordTable,
         segments: Option<&mut Segments>,
     ) -> io::Result<Episode> {
         let layout = schema.layout();
@@ -305,6 +307,6 @@ impl EpisodeBuilder {
             let last = rows.len() - layout.row_words();
             add_reward(layout, &self.end, &mut rows[last..]);
         }
-        Ok(Episode::new(schema.clone(), info, rows, outcome, reason))
+        Ok(Episode::new(schema.clone(), info, rows, outcome, reason).with_words(words))
     }
 }

@@ -3,7 +3,7 @@
 use crate::journal::{Extent, Segments};
 use experience_core::{
     schema::{RowLayout, Schema},
-    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader},
+    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, WordTable},
 };
 use std::{io, sync::Arc};
 
@@ -38,7 +38,13 @@ impl StoredEpisode {
     ///
     /// # Errors
     /// When its rows cannot be read, or are not those that were written.
-    pub(crate) fn load(&self, schema: &Arc<Schema>, run: RunId, segments: &mut Segments) -> io::Result<Episode> {
+    pub(crate) fn load(
+        &self,
+        schema: &Arc<Schema>,
+        run: RunId,
+        words: &WordTable,
+        segments: &mut Segments,
+    ) -> io::Result<Episode> {
         let layout = schema.layout();
         let mut rows = Vec::with_capacity(self.rows * layout.row_words());
         for extent in &self.extents {
@@ -55,7 +61,7 @@ impl StoredEpisode {
             continues: self.continues,
         };
         let (outcome, reason) = (self.outcome, self.reason.clone());
-        Ok(Episode::new(schema.clone(), info, rows, outcome, reason))
+        Ok(Episode::new(schema.clone(), info, rows, outcome, reason).with_words(words))
     }
 }
 

@@ -228,7 +228,7 @@ mod tests {
                 .with_observation([Column::feature("x")])
                 .into_shared(),
             run: RunId::from_bits(7),
-            reasons: Arc::default(),
+            words: Arc::default(),
             episodes: Arc::default(),
         };
         let buffer = Arc::new(NeverEmpty {

@@ -2,7 +2,7 @@
 
 use crate::assembly::StoredEpisode;
 use crossbeam_channel::Sender;
-use experience_core::transition::Episode;
+use experience_core::transition::{Episode, WordTable};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -63,6 +63,8 @@ pub(super) struct StoredBatch {
     /// The journal's folder.
     pub(super) journal: PathBuf,
     pub(super) episodes: Vec<StoredEpisode>,
+    /// The words of the codes in its rows.
+    pub(super) words: Arc<WordTable>,
     pub(super) transitions: u64,
     /// Bytes of rows.
     pub(super) bytes: usize,
@@ -72,13 +74,20 @@ pub(super) struct StoredBatch {
 }
 
 impl StoredBatch {
-    pub(super) fn new(journal: PathBuf, episodes: Vec<StoredEpisode>, bytes: usize, created: Instant) -> Self {
+    pub(super) fn new(
+        journal: PathBuf,
+        episodes: Vec<StoredEpisode>,
+        words: Arc<WordTable>,
+        bytes: usize,
+        created: Instant,
+    ) -> Self {
         Self {
             journal,
             transitions: episodes.iter().map(StoredEpisode::transitions).sum(),
             bytes,
             created,
             episodes,
+            words,
             loaded: Mutex::default(),
         }
     }

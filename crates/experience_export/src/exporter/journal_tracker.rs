@@ -150,7 +150,7 @@ impl JournalTracker {
     pub(super) fn begin(&mut self, folder: &Path, is_fallback: bool, context: &AssemblyContext) {
         let Some(settings) = self.settings.clone() else { return };
         self.is_fallback = is_fallback;
-        match Journal::create(folder, self.owner.clone(), context.reasons.clone(), settings) {
+        match Journal::create(folder, self.owner.clone(), context.words.clone(), settings) {
             Ok(journal) => {
                 self.segments = Some(journal.segments());
                 self.journal = Some(journal);
@@ -399,13 +399,15 @@ impl JournalTracker {
     /// The batch by its location in the journal. `None` unless the journal holds all of it.
     pub(super) fn stored_batch(
         &self,
+        context: &AssemblyContext,
         builders: &[EpisodeBuilder],
         bytes: usize,
         created: Instant,
     ) -> Option<Arc<StoredBatch>> {
         let journal = self.segments.as_ref()?.folder().to_owned();
         let episodes = builders.iter().map(EpisodeBuilder::stored).collect::<Option<_>>()?;
-        Some(Arc::new(StoredBatch::new(journal, episodes, bytes, created)))
+        let words = context.words.clone();
+        Some(Arc::new(StoredBatch::new(journal, episodes, words, bytes, created)))
     }
 
     /// The batch in memory.
@@ -419,7 +421,7 @@ impl JournalTracker {
         let mut segments = self.segments.as_mut();
         let episodes = builders.map(|builder| {
             let transitions = builder.transitions();
-            let episode = builder.into_episode(&context.schema, context.run, segments.as_deref_mut());
+            let episode = builder.into_episode(&context.schema, context.run, &context.words, segments.as_deref_mut());
             (transitions, episode)
         });
         collect(&self.name, episodes, created, stored)
@@ -431,7 +433,7 @@ impl JournalTracker {
             let mut segments = self.segments.as_mut();
             let episodes = stored.episodes.iter().map(|episode| {
                 let loaded = match segments.as_deref_mut() {
-                    Some(segments) => episode.load(&context.schema, context.run, segments),
+                    Some(segments) => episode.load(&context.schema, context.run, &context.words, segments),
                     None => Err(io::Error::other("the recording has no journal")),
                 };
                 (episode.transitions(), loaded)

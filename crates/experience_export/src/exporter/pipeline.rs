@@ -76,7 +76,7 @@ impl RecordingPipeline {
             context: AssemblyContext {
                 schema: export.info.schema.clone(),
                 run: export.info.run,
-                reasons: export.reasons,
+                words: export.words,
                 episodes: export.episodes,
             },
             counters: export.counters,
@@ -246,7 +246,7 @@ impl RecordingPipeline {
         let tokens: Vec<_> = self.sinks.iter().map(|_| Arc::new(DurabilityToken)).collect();
         self.journal.track(&self.finished, &tokens);
         let takes: Vec<_> = self.sinks.iter().map(|sink| sink.takes(bytes, false)).collect();
-        let location = self.journal.stored_batch(&self.finished, bytes, created);
+        let location = self.journal.stored_batch(&self.context, &self.finished, bytes, created);
         let stored = location.clone().filter(|_| takes.contains(&false));
         // Rows leave memory where no sink takes the batch now.
         let batch = (stored.is_none() || takes.contains(&true)).then(|| {

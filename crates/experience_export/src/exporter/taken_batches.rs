@@ -124,12 +124,15 @@ impl TakenBatch {
         let mut loaded = Vec::with_capacity(self.episodes.len());
         let mut segments = self.stored.as_ref().map(|stored| Segments::new(&stored.journal));
         // Both lists are in the order of the batch.
-        let mut locations = self.stored.iter().flat_map(|stored| &stored.episodes);
+        let mut locations = self
+            .stored
+            .iter()
+            .flat_map(|stored| stored.episodes.iter().map(|episode| (episode, &stored.words)));
         self.episodes.retain(|episode| {
-            let location = locations.find(|location| location.episode_id() == episode.episode_id);
+            let location = locations.find(|(location, _)| location.episode_id() == episode.episode_id);
             let read = match (location, &mut segments) {
-                (Some(location), Some(segments)) => location
-                    .load(&info.schema, info.run, segments)
+                (Some((location, words)), Some(segments)) => location
+                    .load(&info.schema, info.run, words, segments)
                     .map_err(|error| error.to_string()),
                 _ => Err("the journal does not hold it".to_owned()),
             };

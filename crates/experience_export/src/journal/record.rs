@@ -52,8 +52,8 @@ pub enum Record<'a> {
         /// The number under which it was captured.
         captured_as: u32,
     },
-    /// Word of a reason code in row headers.
-    Reason {
+    /// Word of a code in row headers: an end reason, or a controller.
+    Word {
         /// The code.
         code: u16,
         /// The word.
@@ -186,7 +186,7 @@ mod tests {
                 end: &[9],
             },
             Record::Discard { captured_as: 7 },
-            Record::Reason { code: 3, word: "death" },
+            Record::Word { code: 3, word: "death" },
             Record::Settled { episode_id: 5 },
             Record::Counts(Counts {
                 recorded: 1,

@@ -4,7 +4,7 @@ use super::*;
 use crate::disk::faults::{Fault, Faults};
 use experience_core::{
     schema::{Column, Schema},
-    transition::{EndReason, ReasonTable, RunId},
+    transition::{EndReason, RunId, WordTable},
 };
 use std::{fs, path::Path, sync::Arc};
 
@@ -68,9 +68,9 @@ fn segments(folder: &Path) -> usize {
 #[test]
 fn records_are_read_in_the_order_in_which_they_were_put() {
     let folder = tempfile::tempdir().unwrap();
-    let reasons = Arc::<ReasonTable>::default();
-    let code = reasons.code(&EndReason::from("fell off the world"));
-    let mut journal = Journal::create(folder.path(), owner(), reasons, JournalSettings::default()).unwrap();
+    let words = Arc::<WordTable>::default();
+    let code = words.reason_code(&EndReason::from("fell off the world"));
+    let mut journal = Journal::create(folder.path(), owner(), words, JournalSettings::default()).unwrap();
     journal.begin().unwrap();
     let put = [
         Record::Open {
@@ -101,7 +101,7 @@ fn records_are_read_in_the_order_in_which_they_were_put() {
             let schema: Schema = serde_json::from_str(head.schema).unwrap();
             assert_eq!(schema.hash(), head.schema_hash);
         }
-        Record::Reason { code: found, word } => known |= found == code && word == "fell off the world",
+        Record::Word { code: found, word } => known |= found == code && word == "fell off the world",
         record => {
             assert_eq!(record, put[at]);
             at += 1;

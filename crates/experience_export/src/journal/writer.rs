@@ -9,7 +9,7 @@ use super::{
 use crate::disk;
 use experience_core::{
     schema::Schema,
-    transition::{ReasonTable, RunId},
+    transition::{RunId, WordTable},
 };
 use std::{
     collections::BTreeMap,
@@ -53,7 +53,7 @@ pub struct Journal {
     owner: Owner,
     /// The schema, as JSON.
     schema: String,
-    reasons: Arc<ReasonTable>,
+    words: Arc<WordTable>,
     settings: JournalSettings,
     segment: Option<Segment>,
     /// Bytes of the complete segments that were not deleted.
@@ -65,8 +65,8 @@ pub struct Journal {
     number: u64,
     /// The frame that is being filled.
     frame: Vec<u8>,
-    /// Number of reasons that the segment holds.
-    reasons_written: usize,
+    /// Number of words that the segment holds.
+    words_written: usize,
     synced: Instant,
     /// Something was written and not synced.
     is_dirty: bool,
@@ -77,18 +77,13 @@ impl Journal {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn create(
-        folder: &Path,
-        owner: Owner,
-        reasons: Arc<ReasonTable>,
-        settings: JournalSettings,
-    ) -> io::Result<Self> {
+    pub fn create(folder: &Path, owner: Owner, words: Arc<WordTable>, settings: JournalSettings) -> io::Result<Self> {
         create_folder(folder)?;
         let mut journal = Self {
             folder: folder.to_owned(),
             schema: serde_json::to_string(&*owner.schema).map_err(io::Error::other)?,
             owner,
-            reasons,
+            words,
             settings,
             segment: None,
             ended: BTreeMap::new(),
@@ -96,7 +91,7 @@ impl Journal {
             oldest: 0,
             number: 0,
             frame: Vec::new(),
-            reasons_written: 0,
+            words_written: 0,
             synced: Instant::now(),
             is_dirty: false,
         };
@@ -143,7 +138,7 @@ impl Journal {
             self.begin_segment()?;
         }
         frame::begin(&mut self.frame, self.number);
-        self.put_reasons();
+        self.put_words();
         Ok(())
     }
 
@@ -165,8 +160,8 @@ impl Journal {
             writer: concat!("bevy_experience ", env!("CARGO_PKG_VERSION")),
         });
         head.encode(&mut self.frame);
-        self.reasons_written = 0;
-        self.put_reasons();
+        self.words_written = 0;
+        self.put_words();
         frame::seal(&mut self.frame);
         let keep_unsynced = self.settings.fsync != Fsync::Never;
         let segment = Segment::create(&self.folder, index, &self.frame, keep_unsynced)?;
@@ -177,14 +172,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Adds the reasons to the frame that the segment does not hold yet.
-    fn put_reasons(&mut self) {
-        while let Ok(code) = u16::try_from(self.reasons_written + 1)
-            && let Some(reason) = self.reasons.reason(code)
+    /// Adds the words to the frame that the segment does not hold yet.
+    fn put_words(&mut self) {
+        while let Ok(code) = u16::try_from(self.words_written + 1)
+            && let Some(word) = self.words.word(code)
         {
-            let word = reason.as_str();
-            Record::Reason { code, word }.encode(&mut self.frame);
-            self.reasons_written += 1;
+            Record::Word { code, word: &word }.encode(&mut self.frame);
+            self.words_written += 1;
         }
     }
 
@@ -248,8 +242,8 @@ impl Journal {
             return Err(io::Error::other("the frame is too long"));
         }
         if let Err(error) = segment.append(&self.frame) {
-            // The reasons in the frame are written again.
-            self.reasons_written = 0;
+            // The words in the frame are written again.
+            self.words_written = 0;
             // Readers of rows need the file before the next frame. Where this fails, the next frame tries again.
             let _ = segment.repair(&self.folder);
             return Err(error);

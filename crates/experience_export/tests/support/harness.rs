@@ -5,7 +5,7 @@ use experience_buffer::{BufferKind, BufferSettings, PlayerBuffers, TransitionBuf
 use experience_core::{
     account::{Counters, RunReport},
     schema::{Column, Schema},
-    transition::{Episode, Outcome, RunId, StepHeader, StepKind},
+    transition::{Episode, Outcome, RunId, StepHeader, StepKind, Transition, WordTable},
 };
 use experience_export::{
     ExportSettings, Exporter, MemorySink, Notice, RecordingExport, RecordingInfo, RetrySettings, Sink, SinkError,
@@ -26,6 +26,16 @@ pub const PLAYERS: usize = 4;
 pub const LENGTH: u32 = 15;
 /// Default number of values of an observation.
 const WIDTH: usize = 16;
+
+/// What controls all players.
+const CONTROLLER: &str = "script:walker";
+
+/// The words of the recording, and the code of [`CONTROLLER`].
+fn words() -> (Arc<WordTable>, u16) {
+    let words = Arc::<WordTable>::default();
+    let code = words.controller_code(|label| label == CONTROLLER, || CONTROLLER.to_owned());
+    (words, code.unwrap())
+}
 
 /// Blocks the writes of a sink until it is opened.
 #[derive(Clone, Default)]
@@ -81,6 +91,7 @@ pub struct Player {
     pub pushed: Arc<AtomicU32>,
     writer: Writer,
     row: Vec<u64>,
+    controller: u16,
     step: u32,
     /// Number of the next row, the first value of its observation.
     number: u32,
@@ -96,6 +107,7 @@ impl Player {
             pushed: Arc::default(),
             writer,
             row: vec![0; row_words],
+            controller: words().1,
             step: 0,
             number: 0,
         }
@@ -108,9 +120,11 @@ impl Player {
         header.agent_id = self.agent_id;
         if begins {
             header.set_kind(StepKind::Begin);
+            header.set_continues(None);
             header.episode = episodes.fetch_add(1, Ordering::Relaxed);
         } else {
             header.set_kind(StepKind::Transition);
+            header.set_controller(self.controller);
             header.ordinal += 1;
         }
         let ends = self.step == LENGTH;
@@ -141,7 +155,7 @@ pub fn recording(
             buffers: None,
         },
         counters,
-        reasons: Arc::default(),
+        words: words().0,
         episodes,
         discarded: Arc::default(),
         players,
@@ -310,6 +324,11 @@ pub fn assert_in_order(sink: &MemorySink, report: &RunReport) {
     let episodes = sink.episodes();
     let transitions: usize = episodes.iter().map(Episode::len).sum();
     assert_eq!(transitions as u64, report.exported);
+    let mut controllers = episodes
+        .iter()
+        .flat_map(Episode::transitions)
+        .map(Transition::controller);
+    assert!(controllers.all(|controller| controller == Some(CONTROLLER)));
     for agent in 0..PLAYERS as i64 {
         let own = episodes.iter().filter(|episode| episode.info().agent_id == agent);
         let numbers: Vec<_> = own

@@ -6,6 +6,7 @@ use arena::{
     ArenaSettings,
     fighter::{Body, Deed, Fighter, Score},
     headless,
+    human::HumanPlugin,
     record::{FIGHTER, buffers, recording},
     rules::{ALIVE_REWARD, COIN_REWARD, FULL_HEALTH, RESPAWN_SECONDS, ROUND_SECONDS},
 };
@@ -115,6 +116,30 @@ impl ColumnNames {
         let index = index.unwrap_or_else(|| panic!("action `{name}` is not among {:?}", self.actions));
         transition.action().nth(index).expect("the action has a value per name")
     }
+}
+
+#[test]
+fn the_data_says_which_bot_acted_and_where_a_person_did() {
+    let settings = ArenaSettings {
+        players: 6,
+        ..ArenaSettings::default()
+    };
+    let (mut app, sink) = recorded_app(&settings, true);
+    app.add_plugins(HumanPlugin { agent: 4 });
+    update(&mut app, 600);
+    let labels = ["wanderer", "collector", "hunter"].map(|skill| format!("script:{skill}"));
+    let mut seen = BTreeMap::new();
+    for transition in close(&mut app, &sink).iter().flat_map(Episode::transitions) {
+        let agent = transition.episode().info().agent_id;
+        let expected = if agent == 4 {
+            "person"
+        } else {
+            &labels[agent as usize % 3]
+        };
+        assert_eq!(transition.controller(), Some(expected), "agent {agent}");
+        *seen.entry(agent).or_insert(0) += 1;
+    }
+    assert_eq!(seen.len(), 6);
 }
 
 #[test]

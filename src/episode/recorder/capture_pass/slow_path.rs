@@ -24,6 +24,7 @@ impl SlowPath<'_> {
             self.joining.push(player.entity);
             return false;
         };
+        slot.label_action(player.row);
         self.reward_terms.credit(player.reward, slot, self.context);
         if slot.begins_episode(&self.context.rules) && has_other_agent_id(self.world, slot) {
             slot.capture_before_rejoining(self.context, player.row);

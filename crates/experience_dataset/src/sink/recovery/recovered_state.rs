@@ -4,7 +4,7 @@ use crate::sink::files::io_error;
 use experience_core::{
     account::{EpisodeTag, TagChange, TickRate},
     schema::Schema,
-    transition::{EndReason, Outcome, ReasonTable, RunId, StepHeader, StepKind},
+    transition::{EndReason, Outcome, RunId, StepHeader, StepKind, WordTable},
 };
 use experience_export::{
     SinkError,
@@ -35,7 +35,7 @@ pub(super) struct RecoveredState {
     pub(super) durable: HashSet<i64>,
     /// Episodes that were discarded on request, by the number that they were captured as.
     pub(super) discarded_episodes: HashSet<u32>,
-    /// End reasons by their codes in rows.
+    /// End reasons and controllers by their codes in rows.
     words: BTreeMap<u16, String>,
     pub(super) counts: Counts,
     /// Transitions that are missing between recovered ones.
@@ -186,7 +186,7 @@ impl RecoveredState {
             Record::Discard { captured_as } => {
                 self.discarded_episodes.insert(captured_as);
             }
-            Record::Reason { code, word } => {
+            Record::Word { code, word } => {
                 self.words.insert(code, word.to_owned());
             }
             Record::Settled { episode_id } => {
@@ -376,9 +376,9 @@ impl RecoveredState {
         builder.close(outcome, EndReason::from(reason.to_owned()));
     }
 
-    /// The end reasons of the codes in rows.
-    pub(super) fn reasons(&self) -> ReasonTable {
-        ReasonTable::from_codes(&self.words)
+    /// The words of the codes in rows.
+    pub(super) fn word_table(&self) -> WordTable {
+        WordTable::from_codes(&self.words)
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn read(rings: &mut [RunRing], schema: &Arc<Schema>, state: &mut Reco
     let context = AssemblyContext {
         schema: schema.clone(),
         run: state.run,
-        reasons: Arc::new(state.reasons()),
+        words: Arc::new(state.word_table()),
         episodes: Arc::new(AtomicU32::new(state.next_episode)),
     };
     // An agent that left and joined again has two files until the first is drained.

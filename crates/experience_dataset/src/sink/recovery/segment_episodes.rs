@@ -3,7 +3,7 @@
 use crate::sink::files::io_error;
 use experience_core::{
     schema::Schema,
-    transition::{EndReason, Outcome, RunId, StepHeader},
+    transition::{EndReason, Outcome, RunId, StepHeader, WordTable},
 };
 use experience_export::{
     SinkError,
@@ -11,7 +11,7 @@ use experience_export::{
     journal::{Head, JournalError, JournalReader, Place, Record, Unread},
 };
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::Path,
     sync::Arc,
 };
@@ -24,6 +24,7 @@ pub(super) struct SegmentEpisodes {
     pub(super) builders: Vec<EpisodeBuilder>,
     pub(super) ids: HashSet<i64>,
     open: HashMap<i64, OpenEpisode>,
+    words: BTreeMap<u16, String>,
     /// The largest tick of a row.
     pub(super) last_tick: Option<i64>,
     pub(super) tick_rate: Option<f64>,
@@ -56,6 +57,7 @@ impl SegmentEpisodes {
             builders: Vec::new(),
             ids: HashSet::new(),
             open: HashMap::new(),
+            words: BTreeMap::new(),
             last_tick: None,
             tick_rate: None,
             started: 0.0,
@@ -86,6 +88,11 @@ impl SegmentEpisodes {
         Ok(episodes)
     }
 
+    /// The words of the codes in rows.
+    pub(super) fn word_table(&self) -> WordTable {
+        WordTable::from_codes(&self.words)
+    }
+
     fn apply(&mut self, place: Place<'_>, record: Record<'_>) {
         match record {
             Record::Head(head) => self.begin_segment(place, &head),
@@ -111,6 +118,9 @@ impl SegmentEpisodes {
                 reason,
                 ..
             } => self.close(episode_id, terminated, reason),
+            Record::Word { code, word } => {
+                self.words.insert(code, word.to_owned());
+            }
             // A sink writes no other record.
             _ => {}
         }

@@ -1,0 +1,57 @@
+//! Controllers of players: their labels become codes, which the players' slots keep.
+
+use super::Recorder;
+use crate::{episode::context::RecordingContext, player::Controller};
+use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
+use core::sync::atomic::Ordering;
+
+impl Recorder {
+    /// Takes over the [`Controller`] of a player, which was inserted.
+    pub(crate) fn update_controller(&mut self, world: &World, entity: Entity) {
+        if self.players.position(entity).is_some() {
+            let code = self.context.controller_code(world, entity);
+            self.set_controller(world, entity, code);
+        }
+    }
+
+    /// Nothing says any more what controls a player.
+    pub(crate) fn remove_controller(&mut self, world: &World, entity: Entity) {
+        self.set_controller(world, entity, 0);
+    }
+
+    fn set_controller(&mut self, world: &World, entity: Entity, code: u16) {
+        let Some(position) = self.players.position(entity) else {
+            return;
+        };
+        let (slot, encoder) = (&mut self.players.slots_mut()[position], &self.encoder);
+        slot.check_takeover(|takeover| encoder.is_action_written(world, entity, takeover));
+        let request = slot.open_request();
+        if request.is_some_and(|request| encoder.is_action_written(world, entity, request.since)) {
+            // The run of the observer has advanced the change tick, so writes from now on have this tick or a later one.
+            slot.keep_controller_of_action(Tick::new(world.read_change_tick().get().wrapping_sub(1)));
+        }
+        slot.set_controller(code);
+    }
+}
+
+impl RecordingContext {
+    /// The code of an entity's [`Controller`], 0 for none.
+    pub(super) fn controller_code(&self, world: &World, entity: Entity) -> u16 {
+        let Some(controller) = world.get::<Controller>(entity) else {
+            return 0;
+        };
+        let code = self
+            .words
+            .controller_code(|label| controller.has_label(label), || controller.to_string());
+        code.unwrap_or_else(|| {
+            if !self.warned_controllers.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "recording `{}`: `{controller}` is one controller too many for a run, and is `other` in the data, as are those \
+                     after it: give `Controller::Policy` a version for each model that is loaded, not for each episode",
+                    self.schema.name()
+                );
+            }
+            self.words.other_code()
+        })
+    }
+}
