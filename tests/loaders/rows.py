@@ -93,12 +93,13 @@ def rows_of_pandas(frame: pandas.DataFrame) -> Rows:
         present = column.notna().to_numpy()
         # Images are bytes, and stay objects.
         is_image = name.removeprefix("next_").startswith("observation.")
-        if name != "end_reason" and not is_image and column.dtype == object:
+        is_word = name in ("end_reason", "controller")
+        if not is_word and not is_image and column.dtype == object:
             stacked = numpy.stack(column[present].to_numpy())
             filled = numpy.zeros((len(column), stacked.shape[1]), stacked.dtype)
             filled[present] = stacked
             columns[name] = filled
-        elif name == "end_reason" or is_image:
+        elif is_word or is_image:
             columns[name] = column.astype(object).to_numpy()
         else:
             # pandas converts a column of integers with nulls to floats, which lose the last bits of an id.
