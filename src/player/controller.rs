@@ -27,6 +27,9 @@ use std::borrow::Cow;
 /// belongs to the controller that began it. With decisions on demand, it is the controller that wrote the action, also if
 /// another one takes over before the next request.
 ///
+/// While a [policy](crate::policy) acts for a player, its actions are labelled with the policy's name and version, whatever component
+/// the player has.
+///
 /// # Versions
 /// A run has at most 4,096 controllers in a recording; further ones are `other`, which is logged. So give a policy a version for
 /// each model that is loaded, not for each episode.

@@ -6,6 +6,7 @@ use super::{
     state::{RecorderState, RecordingSlot, component_id},
     systems::recorder_scope,
 };
+use crate::episode::Recorder;
 use crate::policy::{Policy, PolicyControlled, PolicySetupError, PolicySlot, PolicySpec, PolicyStatus};
 use bevy_app::{App, FixedPreUpdate, PreUpdate};
 use bevy_ecs::{
@@ -46,9 +47,10 @@ impl RecorderState {
                 continue;
             };
             let default = self.default_act(parent, &self.slots[index]);
-            for policy in &mut self.slots[index].policies {
+            let slot = &mut self.slots[index];
+            for policy in &mut slot.policies {
                 if policy.act_before.unwrap_or(default) == schedule {
-                    policy.act(world);
+                    act(world, &mut slot.recorder, policy);
                 }
             }
         }
@@ -59,7 +61,7 @@ impl RecorderState {
         for slot in &mut self.slots {
             if self.points[slot.point].parent_loop.is_none() {
                 for policy in &mut slot.policies {
-                    policy.act(world);
+                    act(world, &mut slot.recorder, policy);
                 }
             }
         }
@@ -126,6 +128,13 @@ pub(super) fn observe_request(world: &World, slots: &mut [RecordingSlot], player
     acts
 }
 
+/// Labels the players that a policy acts for, and lets it act.
+fn act(world: &mut World, recorder: &mut Recorder, policy: &mut PolicySlot) {
+    policy.poll_file();
+    recorder.label_policy(world, policy);
+    policy.act(world);
+}
+
 /// Lets policies act for the players that were asked for a decision.
 pub(super) fn act_on_requests(world: &mut World) {
     recorder_scope(world, |world, state| {
@@ -134,7 +143,7 @@ pub(super) fn act_on_requests(world: &mut World) {
                 continue;
             }
             for policy in &mut slot.policies {
-                policy.act(world);
+                act(world, &mut slot.recorder, policy);
                 for &player in policy.acted() {
                     slot.recorder.note_policy_decision(world, player);
                 }

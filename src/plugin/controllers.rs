@@ -1,8 +1,8 @@
-//! Observers of [`Controller`]: recordings learn when something else takes over a player, and look at the component at no other
+//! Observers of [`Controller`] and [`PolicyControlled`]: recordings learn when something else takes over a player, and look at the component at no other
 //! time.
 
 use super::observers::TakenSlots;
-use crate::{episode::Recorder, player::Controller};
+use crate::{episode::Recorder, player::Controller, policy::PolicyControlled};
 use bevy_app::App;
 use bevy_ecs::{
     entity::Entity,
@@ -17,6 +17,10 @@ pub(super) fn add(app: &mut App) {
     });
     app.add_observer(|remove: On<Remove, Controller>, world: DeferredWorld| {
         update(remove.entity, world, Recorder::remove_controller);
+    });
+    // The label of the policy gives way to that of the component.
+    app.add_observer(|remove: On<Remove, PolicyControlled>, world: DeferredWorld| {
+        update(remove.entity, world, Recorder::update_controller);
     });
 }
 

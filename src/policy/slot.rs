@@ -7,6 +7,7 @@ use super::{
     status::PolicyStatus,
     write::ActionWriters,
 };
+use crate::player::Controller;
 use bevy_ecs::{entity::Entity, schedule::InternedScheduleLabel, world::World};
 use bevy_platform::cell::SyncCell;
 use core::time::Duration;
@@ -27,6 +28,8 @@ pub(crate) struct PolicySlot {
     pub(super) seed: u64,
     pub(crate) act_before: Option<InternedScheduleLabel>,
     writers: ActionWriters,
+    /// What the actions are labelled with.
+    controller: Controller,
     /// The players of `observations`, in their order.
     players: Vec<Entity>,
     acted: Vec<Entity>,
@@ -60,6 +63,7 @@ impl PolicySlot {
             ..Default::default()
         };
         Ok(Self {
+            controller: Controller::policy(status.name.clone(), status.version),
             runner: SyncCell::new(ModelRunner::new(model, time_limit, (&observations, &actions))?),
             watcher: watcher.map(SyncCell::new),
             given_version,
@@ -99,6 +103,16 @@ impl PolicySlot {
         self.observations.set_tick(tick);
     }
 
+    /// The players that were observed, for which it acts next.
+    pub(crate) fn players(&self) -> &[Entity] {
+        &self.players
+    }
+
+    /// What the actions are labelled with.
+    pub(crate) fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
     /// The players whose actions the last call of [`act`](Self::act) has written.
     pub(crate) fn acted(&self) -> &[Entity] {
         &self.acted
@@ -131,7 +145,6 @@ impl PolicySlot {
 
     /// Decides the actions of the players that were observed, and writes them.
     pub(crate) fn act(&mut self, world: &mut World) {
-        self.poll_file();
         self.acted.clear();
         if self.players.is_empty() {
             return;
@@ -244,8 +257,8 @@ impl PolicySlot {
         }
     }
 
-    /// Takes a model that was loaded since the last decision.
-    fn poll_file(&mut self) {
+    /// Takes a model that was loaded since the last decision. Called before each.
+    pub(crate) fn poll_file(&mut self) {
         let Some(loaded) = self.watcher.as_mut().and_then(|watcher| watcher.get().poll()) else {
             return;
         };
@@ -254,6 +267,7 @@ impl PolicySlot {
                 self.status.reloads += 1;
                 self.status.version = self.given_version.unwrap_or_else(|| model.version());
                 self.status.model = model.describe();
+                self.controller = Controller::policy(self.status.name.clone(), self.status.version);
                 self.has_reported = [false; PolicyFailure::COUNT];
                 tracing::info!(
                     "the policy `{}` of recording `{}` acts by {} from now on, version {}",

@@ -9,6 +9,10 @@ use experience_core::transition::StepHeader;
 
 impl PlayerSlot {
     /// Sets the code of what controls the player from now on.
+    pub(in crate::episode) fn controller(&self) -> u16 {
+        self.state.controller()
+    }
+
     pub(in crate::episode) fn set_controller(&mut self, code: u16) {
         self.state.set_controller(code);
     }

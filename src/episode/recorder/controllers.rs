@@ -1,7 +1,11 @@
 //! Controllers of players: their labels become codes, which the players' slots keep.
 
 use super::Recorder;
-use crate::{episode::context::RecordingContext, player::Controller};
+use crate::{
+    episode::context::RecordingContext,
+    player::Controller,
+    policy::{PolicyControlled, PolicySlot},
+};
 use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
 use core::sync::atomic::Ordering;
 
@@ -17,6 +21,23 @@ impl Recorder {
     /// Nothing says any more what controls a player.
     pub(crate) fn remove_controller(&mut self, world: &World, entity: Entity) {
         self.set_controller(world, entity, 0);
+    }
+
+    /// A policy decides next for the players that it has observed.
+    pub(crate) fn label_policy(&mut self, world: &World, policy: &PolicySlot) {
+        let mut code = None;
+        for &player in policy.players() {
+            let acts = world
+                .get::<PolicyControlled>(player)
+                .is_some_and(|controlled| controlled.is_by(policy.name()));
+            let Some(slot) = self.players.get_mut(player).filter(|_| acts) else {
+                continue;
+            };
+            let code = *code.get_or_insert_with(|| self.context.code(policy.controller()));
+            if slot.controller() != code {
+                self.set_controller(world, player, code);
+            }
+        }
     }
 
     fn set_controller(&mut self, world: &World, entity: Entity, code: u16) {
@@ -37,9 +58,12 @@ impl Recorder {
 impl RecordingContext {
     /// The code of an entity's [`Controller`], 0 for none.
     pub(super) fn controller_code(&self, world: &World, entity: Entity) -> u16 {
-        let Some(controller) = world.get::<Controller>(entity) else {
-            return 0;
-        };
+        world
+            .get::<Controller>(entity)
+            .map_or(0, |controller| self.code(controller))
+    }
+
+    fn code(&self, controller: &Controller) -> u16 {
         let code = self
             .words
             .controller_code(|label| controller.has_label(label), || controller.to_string());

@@ -35,6 +35,7 @@ fn each_transition_says_who_acted() {
     );
     test.add_systems(FixedUpdate, (person, step).chain());
     let fighter = spawn(&mut test, 1);
+    test.world_mut().entity_mut(fighter).insert(Controller::Person);
     // Who acts in the tick after each capture: the policy acts on observations of captures at which it had the seat.
     let mut expected = Vec::new();
     let mut had_seat = false;
@@ -57,6 +58,8 @@ fn each_transition_says_who_acted() {
     for (transition, by_policy) in transitions.iter().zip(&expected[1..]) {
         let action: Vec<_> = transition.action().collect();
         let log_prob = info(*transition, "behavior_logp");
+        let controller = if *by_policy { "policy:policy@12" } else { "person" };
+        assert_eq!(transition.controller(), Some(controller));
         if *by_policy {
             assert_eq!((action[0], action[2]), (-1.0, -5.0));
             assert_eq!(info(*transition, "policy_version"), 12.0);
