@@ -196,7 +196,7 @@ impl PlayerSlot {
     /// Contract, beginnings: a pending end is published before the next episode begins, and the next episode begins at
     /// the same capture unless the recording waits for [`BeginEpisode`](super::BeginEpisode).
     pub(super) fn capture(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
-        let was_in_episode = self.cold.in_game_episode && !self.has_pending_end;
+        let was_in_episode = self.cold.in_game_episode && !self.has_pending_end();
         let delays_begin = self.cold.delays_begin;
         self.handle_capture(context, row);
         if context.rules.decision_interval > 1 {
@@ -207,7 +207,7 @@ impl PlayerSlot {
     /// Counts a tick of the game's decision interval, which begins with each episode of the game.
     fn count_phase(&mut self, rules: &CaptureRules, was_in_episode: bool, delays_begin: bool) {
         let last = rules.decision_interval - 1;
-        let begins = self.cold.in_game_episode && !self.has_pending_end && !was_in_episode;
+        let begins = self.cold.in_game_episode && !self.has_pending_end() && !was_in_episode;
         self.cold.decision_phase = if delays_begin {
             // The next capture begins the episode.
             last
