@@ -6,7 +6,7 @@
 use super::Recorder;
 use crate::{
     capture::{RowParts, diff},
-    episode::FinalObservation,
+    episode::{FinalObservation, player_slot::PlayerSlot},
     player::Reward,
 };
 use bevy_ecs::{entity::Entity, world::World};
@@ -148,6 +148,10 @@ impl Recorder {
     ///
     /// Contract, timing: the recorded action is the one that this tick consumed.
     pub(crate) fn read_actions(&mut self, world: &World) {
+        let keeps_actions = self.context.rules.keeps_actions();
+        if keeps_actions {
+            self.players.slots_mut().iter_mut().for_each(PlayerSlot::forget_action);
+        }
         if !self.is_recording() || self.speculation.is_active() {
             return;
         }
@@ -164,8 +168,15 @@ impl Recorder {
         } = self;
         encoder.encode_all(world, RowParts::ACTION, |mut block| {
             for player in block.iter_mut() {
-                let slot = players.get_mut(player.entity);
-                if let Some(row) = slot.and_then(|slot| slot.early_action_row(&context.rules)) {
+                let Some(slot) = players.get_mut(player.entity) else {
+                    continue;
+                };
+                let row = if keeps_actions {
+                    slot.kept_action_row()
+                } else {
+                    slot.early_action_row(&context.rules)
+                };
+                if let Some(row) = row {
                     diff::copy_action(context.layout(), player.row, row);
                 }
             }
