@@ -352,8 +352,14 @@ impl Survey {
         Some((in_tick(within), 1 + place.schedule, place.index, place.nested))
     }
 
-    /// A message for each pair of systems that access the action without an order, in the schedules of a loop.
+    /// A message for each pair of systems that access the action without an order, in the loop that reads it for the captures of
+    /// `parent`.
     pub(super) fn unordered_messages(&self, recording: &str, parent: Loop) -> Vec<String> {
+        let parent = if self.is_led_from_outside(parent) {
+            parent.other()
+        } else {
+            parent
+        };
         let consumers = self.consumers(parent);
         let is_consumer = |system: &SurveyedSystem| consumers.iter().any(|consumer| consumer.place == system.place);
         let pairs = self
@@ -383,7 +389,7 @@ impl Survey {
         (parent, capture): (Loop, InternedScheduleLabel),
         given: &GivenTiming,
     ) -> Option<String> {
-        let read = given.read_actions_after?;
+        let read = given.read_actions_after.filter(|_| !self.is_led_from_outside(parent))?;
         let labels = self.orders.of(parent);
         let index = |label: InternedScheduleLabel| labels.iter().position(|&present| present == label);
         let (capture, read_index) = (index(capture)?, index(read)?);
