@@ -44,7 +44,7 @@ mod player_slot;
 mod player_table;
 mod recorder;
 
-pub(crate) use context::{CaptureRules, CaptureTime};
+pub(crate) use context::{ActionRead, CaptureRules, CaptureTime};
 pub use decision::{DecisionMade, RequestDecision};
 pub(crate) use recorder::{
     ControlError, EndDisposition, EndRequest, PlayerInfo, PoolPolicy, Recorder, RecorderParts, RequestDisposition,

@@ -31,13 +31,33 @@ pub(crate) struct CaptureRules {
     pub(crate) has_match_id: bool,
     /// The game requests each decision, and captures write no rows.
     pub(crate) decides_on_demand: bool,
-    /// Actions are read after the schedule given to `Recording::read_actions_after`, not at the capture.
-    pub(crate) reads_actions_early: bool,
+    /// When actions are read.
+    pub(crate) action_read: ActionRead,
     /// A component whose change tick precedes the last capture counts as unchanged.
     pub(crate) trusts_change_ticks: bool,
 }
 
+/// When the actions of a recording are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ActionRead {
+    AtCapture,
+    /// Once in each tick, before its capture.
+    InTick,
+    /// In the loop that does not run the captures. The ticks until the next read have the same action.
+    InOtherLoop,
+}
+
 impl CaptureRules {
+    /// Whether each tick has an action of its own that is read before the capture.
+    pub(crate) fn reads_actions_early(&self) -> bool {
+        self.action_read == ActionRead::InTick
+    }
+
+    /// Whether an action is kept for the ticks until the next read.
+    pub(crate) fn keeps_actions(&self) -> bool {
+        self.action_read == ActionRead::InOtherLoop
+    }
+
     /// Whether a player without changes can be captured without being encoded.
     pub(crate) fn can_skip_reads(&self) -> bool {
         self.trusts_change_ticks && self.mode == RecordMode::OnChange && !self.stores_action()
@@ -45,7 +65,7 @@ impl CaptureRules {
 
     /// Whether a transition's action is read before the capture that closes the transition, and stored until then.
     pub(super) fn stores_action(&self) -> bool {
-        self.reads_actions_early || self.decision_interval > 1 || self.decides_on_demand
+        self.reads_actions_early() || self.decision_interval > 1 || self.decides_on_demand
     }
 
     /// How an episode ends when its player is despawned or loses the recording's marker.
@@ -85,6 +105,8 @@ pub(super) struct RecordingContext {
     /// The subset of `published_ends` that a despawn caused, with the outcome `Terminated`.
     pub(super) terminated_despawns: Count,
     pub(super) time: CaptureTime,
+    /// No episode begins for a player whose action was not read: the next capture may come before the next read.
+    pub(super) awaits_actions: bool,
     /// Recording is paused as of this capture.
     pub(super) paused: bool,
     /// Recording was paused as of the previous capture. Rewards since then do not count as orphaned.

@@ -99,6 +99,10 @@ struct ColdState {
     unchanged_decisions: StepAccumulator,
     /// The action of `open_decision`, if it is read before the capture that closes the transition.
     action_row: Box<[u64]>,
+    /// The action that was read last in the other loop, if actions are read there.
+    kept_action: Box<[u64]>,
+    /// Whether `kept_action` is that of the last read.
+    has_kept_action: bool,
     /// The observation at which the open transition began, with the action of `unchanged_decisions`. Only with
     /// [`RecordMode::OnChange`].
     base_row: Box<[u64]>,
@@ -142,6 +146,8 @@ impl PlayerSlot {
                 open_decision: StepAccumulator::new(terms),
                 unchanged_decisions: StepAccumulator::new(terms),
                 action_row: row(rules.stores_action()),
+                kept_action: row(rules.keeps_actions()),
+                has_kept_action: false,
                 base_row: row(rules.mode == RecordMode::OnChange),
                 final_row: row(true),
                 scratch_row: row(true),
@@ -244,7 +250,9 @@ impl PlayerSlot {
         }
         self.publish_pending_end(context, row.as_deref_mut());
         let delays_begin = core::mem::take(&mut self.cold.delays_begin);
-        let begins = self.cold.in_game_episode && !self.cold.is_excluded && !decides_on_demand && !delays_begin;
+        let lacks_action = context.awaits_actions && !self.cold.has_kept_action;
+        let is_delayed = decides_on_demand || delays_begin || lacks_action;
+        let begins = self.cold.in_game_episode && !self.cold.is_excluded && !is_delayed;
         if let (true, Some(row)) = (begins, row) {
             self.begin_episode(context, row, None);
         }
@@ -285,8 +293,12 @@ impl PlayerSlot {
 
     /// The rules have changed: prepares the rows that they need.
     pub(super) fn update_rules(&mut self, context: &RecordingContext) {
+        self.cold.has_kept_action &= context.rules.keeps_actions();
         if context.rules.stores_action() && self.output.is_some() && self.cold.action_row.is_empty() {
             self.cold.action_row = vec![0; context.layout().row_words()].into_boxed_slice();
+        }
+        if context.rules.keeps_actions() && self.output.is_some() && self.cold.kept_action.is_empty() {
+            self.cold.kept_action = vec![0; context.layout().row_words()].into_boxed_slice();
         }
     }
 

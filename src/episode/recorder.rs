@@ -122,6 +122,7 @@ impl Recorder {
             published_ends: Count::default(),
             terminated_despawns: Count::default(),
             time: CaptureTime::default(),
+            awaits_actions: false,
             paused: false,
             was_paused: false,
             pool_writer: Mutex::default(),

@@ -115,6 +115,11 @@ impl LoopOrders {
         }
     }
 
+    /// Whether a loop has `schedule`, or begins with it.
+    pub(super) fn contains(&self, parent: Loop, schedule: InternedScheduleLabel) -> bool {
+        schedule == tick_label(parent) || self.of(parent).contains(&schedule)
+    }
+
     /// The schedules of both loops.
     pub(super) fn all(&self) -> Vec<InternedScheduleLabel> {
         [&self.fixed[..], &self.main].concat()

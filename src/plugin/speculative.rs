@@ -67,6 +67,8 @@ impl RecorderState {
             let point = self.slots[index].point;
             if self.is_reached(point) {
                 let time = self.time(world, point);
+                // The action is read with each simulation of a tick.
+                self.slots[index].recorder.set_awaits_actions(false);
                 self.slots[index].recorder.hold_capture(world, simulated, time);
             } else {
                 // The rewards are about to be cleared.

@@ -24,7 +24,7 @@ use bevy_ecs::{
     world::World,
 };
 use bevy_platform::cell::SyncCell;
-use bevy_time::Time;
+use bevy_time::{Fixed, Time};
 use core::{any::TypeId, sync::atomic::AtomicU32, time::Duration};
 use experience_buffer::Budget;
 use experience_core::transition::RunId;
@@ -213,7 +213,11 @@ impl RecorderState {
                 let is_reached = self.is_reached(self.slots[index].point);
                 let slot = &mut self.slots[index];
                 if is_reached {
-                    let time = time(&self.points[slot.point], self.epoch, world);
+                    let point = &self.points[slot.point];
+                    let time = time(point, self.epoch, world);
+                    let may_precede_read = point.parent_loop == Some(Loop::Main) || tick_follows(world);
+                    slot.recorder
+                        .set_awaits_actions(slot.recorder.keeps_actions() && may_precede_read);
                     slot.recorder.capture(world, time);
                 } else {
                     // The rewards are about to be cleared.
@@ -321,6 +325,12 @@ fn time(point: &CapturePoint, epoch: Option<f64>, world: &World) -> CaptureTime 
         tick: point.next_tick,
         timestamp: epoch.map_or(0.0, |epoch| elapsed(world) - epoch),
     }
+}
+
+/// Whether a fixed tick runs in this frame after the present one.
+fn tick_follows(world: &World) -> bool {
+    let fixed = world.get_resource::<Time<Fixed>>();
+    fixed.is_some_and(|fixed| fixed.overstep() >= fixed.timestep())
 }
 
 pub(super) fn elapsed(world: &World) -> f64 {

@@ -2,10 +2,11 @@
 //! what changes.
 //!
 //! The choice is made at the first end of a fixed tick or of a frame at which the recording has a player, before anything of
-//! it is captured. `survey` has the systems, `choice` the rules, `watch` the changes, `nested` the schedules that run within those of
-//! the loops.
+//! it is captured. `survey` has the systems, `data_flow` the way of the action through them, `choice` the rules, `watch` the changes,
+//! `nested` the schedules that run within those of the loops.
 
 mod choice;
+mod data_flow;
 mod nested;
 mod survey;
 mod system_access;
@@ -20,6 +21,7 @@ use super::{
     schedules::{self, Loop},
     state::RecorderState,
 };
+use crate::episode::ActionRead;
 use bevy_ecs::{schedule::InternedScheduleLabel, world::World};
 use choice::{Basis, LoopChoice, ReadChoice, where_in};
 use core::fmt;
@@ -175,7 +177,11 @@ impl RecorderState {
             schedules::add_read_actions(world, schedule);
         }
         slot.read_actions_after = read.after;
-        slot.recorder.set_reads_actions_early(read.after.is_some());
+        slot.recorder.set_action_read(match read.after {
+            None => ActionRead::AtCapture,
+            Some(schedule) if self.orders.contains(choice.parent, schedule) => ActionRead::InTick,
+            Some(_) => ActionRead::InOtherLoop,
+        });
         let mut reason = choice.reason.clone();
         if survey.has_action {
             reason = format!("{reason}; {}", read.reason);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     capture::RowEncoder,
-    episode::{CaptureRules, DecisionTick, RecordMode, Recorder, RecorderParts},
+    episode::{ActionRead, CaptureRules, DecisionTick, RecordMode, Recorder, RecorderParts},
     plugin::TeamPlan,
 };
 use bevy_ecs::{component::ComponentId, world::World};
@@ -214,7 +214,11 @@ impl RecordingSpec {
             reward_window,
             max_episode_steps: max_steps,
             has_match_id: self.match_id.is_some(),
-            reads_actions_early: self.read_actions_after.is_some(),
+            // In which loop is known when the timing is chosen.
+            action_read: match self.read_actions_after {
+                Some(_) => ActionRead::InTick,
+                None => ActionRead::AtCapture,
+            },
             trusts_change_ticks: self.trusts_change_ticks,
         }
     }
@@ -228,7 +232,7 @@ fn check_on_demand(recording: &str, rules: &CaptureRules) -> Result<(), SetupErr
         ("decision_interval", "leave it at 1")
     } else if rules.decision_tick != DecisionTick::First {
         ("decision_tick", "remove it")
-    } else if rules.reads_actions_early {
+    } else if rules.reads_actions_early() {
         (
             "read_actions_after",
             "remove it, and trigger `DecisionMade` when the action is final",

@@ -8,4 +8,5 @@ mod loops;
 mod messages;
 mod nested;
 mod quick_start;
+mod relays;
 mod several_recordings;

@@ -79,6 +79,7 @@ impl PlayerSlot {
     pub(super) fn complete_end(&mut self, context: &RecordingContext, end: &mut PendingEnd, row: Option<&mut [u64]>) {
         let layout = context.layout();
         let decides_on_demand = context.rules.decides_on_demand;
+        let takes_action = self.takes_action(&context.rules);
         if decides_on_demand {
             self.cold.open_decision.until = context.time;
         } else if !end.is_between_ticks {
@@ -95,6 +96,15 @@ impl PlayerSlot {
             StepHeader::of_mut(final_row).set_match_id(match_id);
             end.has_observation = true;
             end.has_acted = decides_on_demand && (self.is_decision_made() || self.has_other_action(layout, row));
+        }
+        if context.rules.keeps_actions() && !end.has_action && !end.is_between_ticks {
+            let cold = &mut *self.cold;
+            if cold.has_kept_action {
+                diff::copy_action(layout, &cold.kept_action, &mut cold.final_row);
+            }
+            if takes_action && !cold.action_row.is_empty() {
+                diff::copy_action(layout, &cold.final_row, &mut cold.action_row);
+            }
         }
         if context.rules.stores_action() && !decides_on_demand && self.cold.open_decision.ticks > 0 {
             diff::copy_action(layout, &self.cold.action_row, &mut self.cold.final_row);

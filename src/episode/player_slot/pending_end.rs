@@ -7,7 +7,7 @@
 use super::PlayerSlot;
 use crate::{
     capture::{RowParts, diff},
-    episode::{DecisionTick, FinalObservation, context::CaptureRules},
+    episode::{ActionRead, DecisionTick, FinalObservation, context::CaptureRules},
 };
 use experience_core::{
     schema::RowLayout,
@@ -141,7 +141,7 @@ impl PlayerSlot {
             || rules.final_observation == FinalObservation::AtTrigger;
         let parts = RowParts {
             observation: at_trigger && !end.has_observation,
-            action: !rules.reads_actions_early && !end.has_action,
+            action: rules.action_read == ActionRead::AtCapture && !end.has_action,
         };
         (parts.observation || parts.action).then_some((&mut self.cold.final_row, parts))
     }
@@ -209,8 +209,26 @@ impl PlayerSlot {
         (self.state.is_open() && self.takes_action(rules) && !action_is_final).then_some(&mut self.cold.action_row)
     }
 
+    /// Keeps an action that was read in the other loop. Returns the row to copy it into.
+    pub(in crate::episode) fn kept_action_row(&mut self) -> Option<&mut [u64]> {
+        self.cold.has_kept_action = !self.cold.kept_action.is_empty();
+        self.cold.has_kept_action.then_some(&mut self.cold.kept_action)
+    }
+
+    /// Forgets the action that was read in the other loop: a read follows, or recording is paused.
+    pub(in crate::episode) fn forget_action(&mut self) {
+        self.cold.has_kept_action = false;
+    }
+
+    /// Copies the action that was read in the other loop to the row of a capture.
+    pub(in crate::episode) fn copy_kept_action(&self, layout: &RowLayout, row: &mut [u64]) {
+        if self.cold.has_kept_action {
+            diff::copy_action(layout, &self.cold.kept_action, row);
+        }
+    }
+
     /// Whether the current tick provides the action of the open decision.
-    fn takes_action(&self, rules: &CaptureRules) -> bool {
+    pub(super) fn takes_action(&self, rules: &CaptureRules) -> bool {
         self.cold.open_decision.ticks == 0 || rules.decision_tick == DecisionTick::Last
     }
 

@@ -41,7 +41,7 @@ impl PlayerSlot {
         let stays_in_match = self.stays_in_match(rules, StepHeader::of(row));
         let cold = &mut *self.cold;
         cold.open_decision.add_tick(context.time);
-        if !rules.reads_actions_early
+        if !rules.reads_actions_early()
             && rules.decision_interval > 1
             && (cold.open_decision.ticks == 1 || rules.decision_tick == DecisionTick::Last)
         {

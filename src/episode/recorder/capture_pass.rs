@@ -15,7 +15,10 @@ pub(super) use parallel_capture::GROUP_PLAYERS;
 pub(super) use slow_path::has_other_agent_id;
 
 use super::Recorder;
-use crate::{capture::RowParts, episode::context::RecordingContext};
+use crate::{
+    capture::RowParts,
+    episode::{ActionRead, context::RecordingContext},
+};
 use bevy_ecs::{change_detection::Tick, world::World};
 use change_scan::ChangeScan;
 use fast_path::{FastPath, FastPathScratch, SlotCursor, StepInputs, TableCursor};
@@ -67,12 +70,15 @@ impl Recorder {
         let reads_players = self.enabled && reads_players;
         let parts = RowParts {
             observation: reads_players,
-            action: reads_players && !self.context.rules.reads_actions_early,
+            action: reads_players && self.context.rules.action_read == ActionRead::AtCapture,
         };
         let is_available = self.encoder.prepare(world, parts);
         self.has_prepared_observation = is_available && parts.observation;
         // Without the action of this tick, its transition cannot be closed.
-        if !core::mem::take(&mut self.has_unread_actions) && is_available {
+        let has_unread_actions = self.has_unread_actions;
+        // Actions that are kept are missing until the next read.
+        self.has_unread_actions &= self.context.rules.keeps_actions();
+        if !has_unread_actions && is_available {
             return self.run_pass(world, parts);
         }
         self.warn_unavailable();

@@ -6,7 +6,7 @@
 use super::Recorder;
 use crate::{
     capture::{RowParts, diff},
-    episode::FinalObservation,
+    episode::{FinalObservation, player_slot::PlayerSlot},
     player::Reward,
 };
 use bevy_ecs::{entity::Entity, world::World};
@@ -154,6 +154,10 @@ impl Recorder {
     ///
     /// Contract, timing: the recorded action is the one that this tick consumed.
     pub(crate) fn read_actions(&mut self, world: &World) {
+        let keeps_actions = self.context.rules.keeps_actions();
+        if keeps_actions {
+            self.players.slots_mut().iter_mut().for_each(PlayerSlot::forget_action);
+        }
         if !self.is_recording() || self.speculation.is_active() {
             return;
         }
@@ -174,7 +178,12 @@ impl Recorder {
                     continue;
                 };
                 slot.label_action(player.row);
-                if let Some(row) = slot.early_action_row(&context.rules) {
+                let row = if keeps_actions {
+                    slot.kept_action_row()
+                } else {
+                    slot.early_action_row(&context.rules)
+                };
+                if let Some(row) = row {
                     diff::copy_action(context.layout(), player.row, row);
                 }
             }

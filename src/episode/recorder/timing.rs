@@ -1,7 +1,7 @@
 //! What the choice of a recording's timing needs of its recorder, and what it changes.
 
 use super::Recorder;
-use crate::capture::RowDependency;
+use crate::{capture::RowDependency, episode::ActionRead};
 use bevy_ecs::{archetype::Archetype, component::ComponentId, entity::Entity, world::World};
 
 impl Recorder {
@@ -26,13 +26,25 @@ impl Recorder {
         self.encoder.players(world)
     }
 
-    /// Whether actions are read before the capture: after a schedule that ends earlier in the tick.
-    pub(crate) fn set_reads_actions_early(&mut self, reads_actions_early: bool) {
-        self.context.rules.reads_actions_early = reads_actions_early;
+    /// When actions are read.
+    pub(crate) fn set_action_read(&mut self, action_read: ActionRead) {
+        self.context.rules.action_read = action_read;
         self.capture_pass.update_rules(&self.context, self.enabled);
         for slot in self.players.slots_mut() {
             slot.update_rules(&self.context);
         }
+    }
+
+    /// Whether actions are read in the loop that does not run the captures.
+    pub(crate) fn keeps_actions(&self) -> bool {
+        self.context.rules.keeps_actions()
+    }
+
+    /// Whether the next capture may come before the next read of actions in the other loop.
+    ///
+    /// Contract, timing: an episode begins where the action of its first transition is known when that ends.
+    pub(crate) fn set_awaits_actions(&mut self, awaits_actions: bool) {
+        self.context.awaits_actions = awaits_actions;
     }
 
     /// Discards the open episodes: their rows were captured at the wrong moment of the tick. The next capture begins new ones.

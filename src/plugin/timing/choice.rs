@@ -67,9 +67,15 @@ impl Survey {
             }
             (None, Some(main)) => choose(Loop::Main, basis_of(main), writing(main)),
             (Some(fixed), Some(main)) => {
-                let consumer = self.only_loop(consumes).or_else(|| self.only_loop(reads));
+                let is_led = |system: &SurveyedSystem| system.is_led;
+                let consumer = self.only_loop(consumes).or_else(|| self.only_loop(is_led));
+                let consumer = consumer.or_else(|| self.only_loop(reads));
                 let both = format!("{} and {}", writing(fixed), writing(main));
                 match consumer.or_else(|| changes.only_loop().map(|parent| (parent, fixed))) {
+                    Some((parent, consumer)) if consumer.is_led && consumer.place.parent == parent => {
+                        let reason = format!("{both}, and the action leads to what {} writes", consumer.name);
+                        choose(parent, Basis::Mixture, reason)
+                    }
                     Some((parent, consumer)) if consumer.reads_action => {
                         let reason = format!("{both}, and {} reads the action", consumer.name);
                         choose(parent, Basis::Mixture, reason)
@@ -205,6 +211,9 @@ impl Survey {
             return ReadChoice::default();
         };
         let position = |system: &SurveyedSystem| self.position(system, parent, capture);
+        if self.is_led_from_outside(parent) {
+            return self.read_outside(parent);
+        }
         let consumers = self.consumers(parent);
         let Some(first) = consumers.iter().copied().min_by_key(|&system| position(system)) else {
             return self.read_outside(parent);
@@ -287,26 +296,30 @@ impl Survey {
         }
     }
 
-    /// The systems of a loop that read the action to move the player. If none is known to write what is observed, those that
-    /// may write it, and then all that read the action.
+    /// The systems of a loop that read the action to move the player: the first kind of [`READERS`] of which it has one.
     fn consumers(&self, parent: Loop) -> Vec<&SurveyedSystem> {
-        let find = |is: &dyn Fn(&SurveyedSystem) -> bool| -> Vec<_> {
-            let in_loop = self.systems.iter().filter(|system| system.place.parent == parent);
-            in_loop.filter(|system| system.reads_action && is(system)).collect()
-        };
-        let kinds: [&dyn Fn(&SurveyedSystem) -> bool; 3] = [
-            &|system: &SurveyedSystem| system.writes.is_some(),
-            &|system: &SurveyedSystem| system.is_opaque && system.writes_action.is_none(),
-            &|system: &SurveyedSystem| system.writes_action.is_none(),
-        ];
+        let kinds = READERS.iter().map(|&is| self.readers(parent, is));
         kinds
             .into_iter()
-            .map(find)
             .find(|systems| !systems.is_empty())
             .unwrap_or_default()
     }
 
-    /// No system of the loop reads the action: it is read where the other loop does.
+    /// The systems of a loop that read the action, and of which `is` holds.
+    fn readers(&self, parent: Loop, is: fn(&SurveyedSystem) -> bool) -> Vec<&SurveyedSystem> {
+        let in_loop = self.systems.iter().filter(|system| system.place.parent == parent);
+        in_loop.filter(|system| system.reads_action && is(system)).collect()
+    }
+
+    /// Whether the other loop alone has systems that lead from the action to what is observed.
+    fn is_led_from_outside(&self, parent: Loop) -> bool {
+        let has_known = |parent: Loop, kinds: &[fn(&SurveyedSystem) -> bool]| {
+            kinds.iter().any(|&is| !self.readers(parent, is).is_empty())
+        };
+        !has_known(parent, &[moves, leads]) && has_known(parent.other(), &[leads])
+    }
+
+    /// No system of the loop reads the action to move the player: it is read where the other loop does.
     fn read_outside(&self, parent: Loop) -> ReadChoice {
         let other = parent.other();
         let Some(consumer) = self.consumers(other).first().copied() else {
@@ -339,8 +352,14 @@ impl Survey {
         Some((in_tick(within), 1 + place.schedule, place.index, place.nested))
     }
 
-    /// A message for each pair of systems that access the action without an order, in the schedules of a loop.
+    /// A message for each pair of systems that access the action without an order, in the loop that reads it for the captures of
+    /// `parent`.
     pub(super) fn unordered_messages(&self, recording: &str, parent: Loop) -> Vec<String> {
+        let parent = if self.is_led_from_outside(parent) {
+            parent.other()
+        } else {
+            parent
+        };
         let consumers = self.consumers(parent);
         let is_consumer = |system: &SurveyedSystem| consumers.iter().any(|consumer| consumer.place == system.place);
         let pairs = self
@@ -370,7 +389,7 @@ impl Survey {
         (parent, capture): (Loop, InternedScheduleLabel),
         given: &GivenTiming,
     ) -> Option<String> {
-        let read = given.read_actions_after?;
+        let read = given.read_actions_after.filter(|_| !self.is_led_from_outside(parent))?;
         let labels = self.orders.of(parent);
         let index = |label: InternedScheduleLabel| labels.iter().position(|&present| present == label);
         let (capture, read_index) = (index(capture)?, index(read)?);
@@ -399,6 +418,26 @@ impl Survey {
             name_hint()
         ))
     }
+}
+
+/// The kinds of systems that read the action, those first that are the likeliest to move the player. A system that also writes the
+/// action, and what is observed only by way of others, is rather one that decides it.
+const READERS: [fn(&SurveyedSystem) -> bool; 5] = [
+    moves,
+    leads,
+    |system| system.is_opaque && system.writes_action.is_none(),
+    |system| system.writes_action.is_none(),
+    |system| system.leads,
+];
+
+/// Whether a system writes what is observed.
+fn moves(system: &SurveyedSystem) -> bool {
+    system.writes.is_some()
+}
+
+/// Whether a system only reads the action, and what it writes leads to what is observed.
+fn leads(system: &SurveyedSystem) -> bool {
+    system.leads && system.writes_action.is_none()
 }
 
 /// What a choice by the systems of one loop is based on.

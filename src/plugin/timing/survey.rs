@@ -7,6 +7,7 @@ use super::{
 use crate::{
     capture::RowPart,
     episode::Recorder,
+    player::Reward,
     plugin::schedules::{Loop, LoopOrders},
 };
 use bevy_app::RunFixedMainLoop;
@@ -38,6 +39,7 @@ pub(super) struct Survey {
 /// A system that accesses what a recording reads, or whose access is unknown.
 #[derive(Clone, Debug)]
 pub(super) struct SurveyedSystem {
+    pub(super) key: SystemKey,
     pub(super) name: SystemName,
     pub(super) place: Place,
     /// The component that it may write and the recording observes.
@@ -45,6 +47,10 @@ pub(super) struct SurveyedSystem {
     /// The component of the action that it may write.
     pub(super) writes_action: Option<String>,
     pub(super) reads_action: bool,
+    /// It reads the action, and what it writes leads, through other systems, to one that writes what is observed.
+    pub(super) leads: bool,
+    /// It writes what is observed, and a system that reads the action leads to it.
+    pub(super) is_led: bool,
     /// It may write anything: by commands, as an exclusive system, or by a query for all components.
     pub(super) is_opaque: bool,
     pub(super) is_exclusive: bool,
@@ -161,6 +167,13 @@ impl Survey {
             core::mem::swap(&mut subjects.observed, &mut subjects.also_observed);
             survey.add_loops(&subjects, accesses, nested);
         }
+        let components = subjects
+            .observed
+            .iter()
+            .chain(&subjects.action)
+            .map(|subject| subject.component);
+        // Any system may give rewards, and what moves the player is often one of them.
+        survey.follow_action(accesses, components.chain(world.component_id::<Reward>()));
         survey
     }
 
@@ -321,11 +334,14 @@ impl<'w> Subjects<'w> {
     /// `None` for a system that does not matter.
     fn survey(&self, system: &SystemAccess, name: SystemName, place: Place) -> Option<SurveyedSystem> {
         let mut surveyed = SurveyedSystem {
+            key: system.key,
             name,
             place,
             writes: None,
             writes_action: None,
             reads_action: false,
+            leads: false,
+            is_led: false,
             is_opaque: system.has_commands || system.access.is_none(),
             is_exclusive: system.access.is_none(),
         };

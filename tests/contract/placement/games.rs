@@ -2,7 +2,10 @@
 
 use bevy_app::prelude::*;
 use bevy_diagnostic::FrameCountPlugin;
-use bevy_ecs::{prelude::*, schedule::InternedScheduleLabel};
+use bevy_ecs::{
+    prelude::*,
+    schedule::{InternedScheduleLabel, ScheduleLabel},
+};
 use bevy_experience::{plugin::RecordingTiming, prelude::*, transition::Episode};
 use bevy_reflect::Reflect;
 use bevy_time::{TimePlugin, TimeUpdateStrategy};
@@ -158,6 +161,14 @@ pub fn assert_rows(case: &str, rows: &[Step], log: &[Step]) {
     );
 }
 
+/// The steps before the first capture that can begin an episode. An action that is read after the ticks of a frame is not known
+/// yet in the first frame with ticks: if it has two, the first episode begins at the second capture.
+pub fn unrecorded(timing: &RecordingTiming, hertz: u32) -> usize {
+    let is_read_after_ticks =
+        timing.capture_after == FixedLast.intern() && timing.read_actions_after == Some(Update.intern());
+    usize::from(is_read_after_ticks && hertz < 60)
+}
+
 /// Plays a game at several frame rates, and asserts that every row is right.
 #[track_caller]
 pub fn assert_every_row(case: &str, expected: &Expected, build: impl Fn(&mut App)) {
@@ -174,7 +185,8 @@ pub fn assert_every_row(case: &str, expected: &Expected, build: impl Fn(&mut App
         let case = format!("{case} at {hertz} Hz ({timing})");
         assert_eq!(timing.capture_after, expected.capture, "{case}");
         assert_eq!(timing.read_actions_after, expected.read, "{case}");
-        assert_rows(&case, &rows(&sink), &app.world().resource::<GameLog>().0);
+        let log = &app.world().resource::<GameLog>().0;
+        assert_rows(&case, &rows(&sink), &log[unrecorded(&timing, hertz)..]);
     }
 }
 

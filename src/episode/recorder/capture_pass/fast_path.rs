@@ -14,7 +14,7 @@ pub(super) use slot_cursor::{ChunkCursor, SlotCursor, TableCursor};
 use crate::{
     capture::{EncodedBlock, PREFIX_WORDS},
     episode::{
-        NonFinite, RecordMode,
+        ActionRead, NonFinite, RecordMode,
         context::RecordingContext,
         player_slot::{PlayerSlot, RowOutput},
         recorder::reward_terms::RewardTerms,
@@ -74,7 +74,7 @@ impl FastPath {
         Self {
             is_enabled: rules.decision_interval == 1
                 && rules.mode == RecordMode::EveryTick
-                && !rules.reads_actions_early
+                && rules.action_read == ActionRead::AtCapture
                 && !rules.decides_on_demand,
             finite_scan: (is_recording && requires_finite).then(|| FiniteScan::new(&context.schema)),
             term_columns: term_bytes.start / size_of::<f32>()..term_bytes.end / size_of::<f32>(),

@@ -26,6 +26,7 @@ impl SlowPath<'_> {
         };
         slot.label_action(player.row);
         self.reward_terms.credit(player.reward, slot, self.context);
+        slot.copy_kept_action(self.context.layout(), player.row);
         if slot.begins_episode(&self.context.rules) && has_other_agent_id(self.world, slot) {
             slot.capture_before_rejoining(self.context, player.row);
             self.joining.push(player.entity);

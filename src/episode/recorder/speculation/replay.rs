@@ -94,7 +94,7 @@ impl Recorder {
                 context.counters.orphaned_rewards.add(1);
             }
             // A tick that is simulated again may have another action, so it is not read before the capture.
-            if context.rules.reads_actions_early
+            if context.rules.reads_actions_early()
                 && let Some(action) = slot.early_action_row(&context.rules)
             {
                 diff::copy_action(context.layout(), row, action);
