@@ -4,4 +4,5 @@ mod determinism;
 mod recording;
 mod rules;
 mod support;
+mod tournament;
 mod view;
