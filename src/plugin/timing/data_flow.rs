@@ -10,7 +10,7 @@ use super::{
 };
 use bevy_ecs::{
     component::ComponentId,
-    query::ComponentIdSet,
+    query::{ComponentIdSet, FilteredAccess, FilteredAccessSet},
     schedule::{InternedScheduleLabel, SystemKey},
 };
 use bevy_platform::collections::HashSet;
@@ -32,8 +32,8 @@ impl Node {
             reads: ComponentIdSet::new(),
             writes: ComponentIdSet::new(),
         };
-        let queries = system.access.iter().flat_map(|access| access.filtered_accesses());
-        for access in queries.map(|query| query.access()) {
+        let queries = system.access.iter().flat_map(FilteredAccessSet::filtered_accesses);
+        for access in queries.map(FilteredAccess::access) {
             // A system that reads or writes all components is on no way.
             if let Ok(reads) = access.try_reads_and_writes() {
                 node.reads.union_with(reads);
