@@ -1,4 +1,4 @@
-//! Records actions of bevy_enhanced_input.
+//! Records actions of `bevy_enhanced_input`.
 use bevy_ecs::prelude::*;
 use bevy_enhanced_input::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};

@@ -9,7 +9,7 @@ use bevy_ecs::component::Component;
 use bevy_experience::{capture::Related, recording::Recording};
 use bevy_input::{
     ButtonInput,
-    gamepad::{GamepadButton, GamepadInput},
+    gamepad::{Gamepad, GamepadButton, GamepadInput},
     mouse::{AccumulatedMouseMotion, AccumulatedMouseScroll},
 };
 use core::hash::Hash;
@@ -228,7 +228,7 @@ impl<P: Component> InputRecordingExt for Recording<P> {
         buttons: impl IntoIterator<Item = (GamepadButton, impl Into<String>)>,
     ) -> Self {
         let table = InputTable::new("act_gamepad_buttons", buttons);
-        gamepad::record_buttons::<P, R>(self, table, |gamepad, button| gamepad.pressed(button))
+        gamepad::record_buttons::<P, R>(self, table, Gamepad::pressed)
     }
 
     fn act_just_pressed_gamepad_buttons<R: Related>(
@@ -236,7 +236,7 @@ impl<P: Component> InputRecordingExt for Recording<P> {
         buttons: impl IntoIterator<Item = (GamepadButton, impl Into<String>)>,
     ) -> Self {
         let table = InputTable::new("act_just_pressed_gamepad_buttons", buttons);
-        gamepad::record_buttons::<P, R>(self, table, |gamepad, button| gamepad.just_pressed(button))
+        gamepad::record_buttons::<P, R>(self, table, Gamepad::just_pressed)
     }
 
     fn act_discrete_gamepad_buttons<R: Related>(

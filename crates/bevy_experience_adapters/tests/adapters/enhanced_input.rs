@@ -1,4 +1,4 @@
-//! bevy_enhanced_input: every row is what the game has read from its actions, or what its observers were given.
+//! `bevy_enhanced_input`: every row is what the game has read from its actions, or what its observers were given.
 
 use crate::{
     game::{
