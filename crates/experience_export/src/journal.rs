@@ -220,10 +220,12 @@ impl JournalSettings {
 /// the id of its run. Whether the process of a journal is alive, [`JournalLock::claim`] finds out.
 ///
 /// # Errors
-/// When the file system refuses. A missing folder has no journals.
+/// When the file system refuses. A missing folder has no journals, nor has a file.
 pub fn run_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder.join(JOURNALS)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         entries => entries?,
     };
     let mut folders = Vec::new();
