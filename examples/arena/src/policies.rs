@@ -63,7 +63,6 @@ pub fn add_policies(app: &mut App, args: &Args) -> Result<(), String> {
 }
 
 #[cfg(feature = "policy")]
-#[expect(clippy::unnecessary_wraps, reason = "fails without the feature")]
 fn onnx(policy: Policy<Fighter>, file: &std::path::Path) -> Result<Policy<Fighter>, String> {
     Ok(policy.onnx(file))
 }
