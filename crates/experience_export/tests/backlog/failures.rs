@@ -26,7 +26,9 @@ fn blocked(settings: ExportSettings) -> (ExportHarness, Gate, MemorySink) {
 /// The folder of the only journal.
 fn journal(folder: &Path) -> PathBuf {
     let journals = fs::read_dir(folder.join("journal")).unwrap();
-    let mut journals: Vec<_> = journals.map(|entry| entry.unwrap().path()).collect();
+    let journals = journals.map(|entry| entry.unwrap().path());
+    // Beside it is the file of its lock.
+    let mut journals: Vec<_> = journals.filter(|path| path.is_dir()).collect();
     assert_eq!(journals.len(), 1);
     journals.remove(0)
 }
