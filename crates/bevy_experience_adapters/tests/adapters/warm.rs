@@ -188,11 +188,8 @@ mod bodies {
     #[derive(Component, bevy_reflect::Reflect)]
     struct Ball;
 
-    fn game(enabled: bool, parallel_above: usize) -> TestApp {
-        let mut test = TestApp::with_plugin(ExperiencePlugin {
-            enabled,
-            ..Default::default()
-        });
+    fn game(parallel_above: usize) -> TestApp {
+        let mut test = TestApp::new();
         test.add_plugins((TransformPlugin, PhysicsPlugins::default()));
         test.record(
             Recording::<Ball>::new("ball")
@@ -228,23 +225,9 @@ mod bodies {
     }
 
     #[test]
-    fn a_warm_tick_allocates_nothing() {
-        let count = |enabled| {
-            let mut test = game(enabled, usize::MAX);
-            // The allocations of the physics vary.
-            test.world_mut().resource_mut::<bevy_time::Time<Physics>>().pause();
-            test.ticks(60);
-            let before = allocations();
-            test.ticks(200);
-            allocations() - before
-        };
-        assert_eq!(count(true), count(false));
-    }
-
-    #[test]
     fn several_threads_record_the_same_rows_as_one() {
         let play = |parallel_above| {
-            let mut test = game(true, parallel_above);
+            let mut test = game(parallel_above);
             test.ticks(40);
             let episodes = test.finish();
             let rows = episodes.iter().flat_map(|episode| {
