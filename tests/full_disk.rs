@@ -8,6 +8,7 @@ use bevy_experience::{
     export::{ExportSettings, RetrySettings},
     journal::JournalSettings,
     prelude::*,
+    sink::Sink,
     test_app::TestApp,
 };
 use bevy_reflect::Reflect;
@@ -75,6 +76,28 @@ fn settings() -> ExportSettings {
     }
 }
 
+/// Four players, whose steps are as large on the disk as in memory.
+fn game(sink: impl Sink + 'static) -> TestApp {
+    let mut test = TestApp::with_plugin(ExperiencePlugin {
+        export: settings(),
+        ..Default::default()
+    });
+    test.add_recording(
+        Recording::<Player>::new("player")
+            .observe::<Noise>()
+            .episodes(EpisodeRules {
+                max_steps: 16,
+                ..Default::default()
+            })
+            .sink(sink),
+    );
+    test.add_systems(FixedUpdate, noise);
+    for _ in 0..4 {
+        test.world_mut().spawn((Player, Noise([0.0; 32])));
+    }
+    test
+}
+
 #[track_caller]
 fn play_until(test: &mut TestApp, mut done: impl FnMut(&TestApp) -> bool) {
     let begun = Instant::now();
@@ -93,23 +116,7 @@ fn a_full_disk_pauses_recording_and_freed_space_resumes_it() {
         return;
     };
     let root = disk.path().join("data");
-    let mut test = TestApp::with_plugin(ExperiencePlugin {
-        export: settings(),
-        ..Default::default()
-    });
-    test.add_recording(
-        Recording::<Player>::new("player")
-            .observe::<Noise>()
-            .episodes(EpisodeRules {
-                max_steps: 16,
-                ..Default::default()
-            })
-            .sink(DatasetSink::new(&root).with_shard_bytes(64 << 10)),
-    );
-    test.add_systems(FixedUpdate, noise);
-    for _ in 0..4 {
-        test.world_mut().spawn((Player, Noise([0.0; 32])));
-    }
+    let mut test = game(DatasetSink::new(&root).with_shard_bytes(64 << 10));
     let report = |test: &TestApp| test.world().resource::<Experience>().reports("player").remove(0);
     let reason = |test: &TestApp| test.world().resource::<Experience>().pause_reason("player");
     // A file of another program takes half of the disk.
@@ -208,23 +215,7 @@ fn segments_on_a_full_disk_lose_no_row() {
         return;
     };
     let root = disk.path().join("data");
-    let mut test = TestApp::with_plugin(ExperiencePlugin {
-        export: settings(),
-        ..Default::default()
-    });
-    test.add_recording(
-        Recording::<Player>::new("player")
-            .observe::<Noise>()
-            .episodes(EpisodeRules {
-                max_steps: 16,
-                ..Default::default()
-            })
-            .sink(JournalSink::new(&root).with_segment_bytes(32 << 10)),
-    );
-    test.add_systems(FixedUpdate, noise);
-    for _ in 0..4 {
-        test.world_mut().spawn((Player, Noise([0.0; 32])));
-    }
+    let mut test = game(JournalSink::new(&root).with_segment_bytes(32 << 10));
     let report = |test: &TestApp| test.world().resource::<Experience>().reports("player").remove(0);
     let reason = |test: &TestApp| test.world().resource::<Experience>().pause_reason("player");
     let other = disk.path().join("other");

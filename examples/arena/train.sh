@@ -18,5 +18,5 @@ arena() {
 rm -rf "$out/arena"
 arena --ticks 108000 --seed 11 --out "$out/arena"
 bevy-experience train "$out/arena" --recording fighter --where "controller=script:$kind" --batch-size 1024 --epochs 12 --out "$out/$kind.onnx"
-# Four of sixteen seats are the policy's, and each round moves everything to the next seat.
+# Four of sixteen seats are the policy's, and each round moves every controller to the next seat.
 arena --policy "$out/$kind.onnx=4" --tournament "${ROUNDS:-200}"

@@ -6,8 +6,10 @@ use super::{
     state::{RecorderState, RecordingSlot, component_id},
     systems::recorder_scope,
 };
-use crate::episode::Recorder;
-use crate::policy::{Policy, PolicyControlled, PolicySetupError, PolicySlot, PolicySpec, PolicyStatus};
+use crate::{
+    episode::Recorder,
+    policy::{Policy, PolicyControlled, PolicySetupError, PolicySlot, PolicySpec, PolicyStatus},
+};
 use bevy_app::{App, FixedPreUpdate, PreUpdate};
 use bevy_ecs::{
     component::Component,

@@ -18,7 +18,7 @@ pub(super) fn add(app: &mut App) {
     app.add_observer(|remove: On<Remove, Controller>, world: DeferredWorld| {
         update(remove.entity, world, Recorder::remove_controller);
     });
-    // The label of the policy gives way to that of the component.
+    // From now on the component decides the label, and no longer the policy.
     app.add_observer(|remove: On<Remove, PolicyControlled>, world: DeferredWorld| {
         update(remove.entity, world, Recorder::update_controller);
     });

@@ -96,7 +96,7 @@ fn journal(folder: &Path) -> PathBuf {
     }
 }
 
-/// Waits until the journal in `folder` has so many rows.
+/// Waits until the journal in `folder` has `expected` rows.
 fn wait_for_rows(folder: &Path, expected: usize) {
     let begun = Instant::now();
     loop {

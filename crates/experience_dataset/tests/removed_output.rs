@@ -32,7 +32,8 @@ fn a_removed_output_counts_as_dropped_and_fails_the_close() {
         ..RetrySettings::default()
     };
     let mut harness = play(&root, settings);
-    fs::remove_dir_all(&root).unwrap();
+    // The exporter may create a file while its folder is removed.
+    wait_until("the output is removed", || fs::remove_dir_all(&root).is_ok());
     harness.play(500, Duration::from_secs(10));
     assert!(!harness.exporter.close(TIMEOUT));
     let report = &harness.reports()[0];

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<CompletedRun, String> {
     app.cleanup();
     app.update();
     let started = Instant::now();
-    let exit = play(&mut app, args);
+    let exit = play(&mut app, args, args.ticks.unwrap_or(DEFAULT_TICKS));
     Ok(CompletedRun {
         summary: finish(app.world_mut(), args, started)?,
         exit_code: exit_code(&exit),
@@ -173,9 +173,8 @@ fn dropped(world: &World) -> u64 {
     progress.map_or(0, |progress| progress.dropped)
 }
 
-/// Plays all ticks, or until the app exits.
-fn play(app: &mut App, args: &Args) -> AppExit {
-    let ticks = args.ticks.unwrap_or(DEFAULT_TICKS);
+/// Plays `ticks`, or until the app exits.
+pub fn play(app: &mut App, args: &Args, ticks: u64) -> AppExit {
     let mut progress = RunProgress::start(ticks);
     tracing::info!("arena is open: {} matches of {} players", args.matches, args.players);
     let mut pacer = args.realtime.then(|| TickPacer::new(args.hz));

@@ -1,7 +1,7 @@
 //! Run of `arena --tournament`: plays rounds with rotating seats, and compares the controllers.
 
 use arena::{
-    ArenaSettings, Clock, headless,
+    ArenaSettings, headless,
     seating::SeatController,
     tournament::{Estimate, RoundResult, TournamentPlugin, TournamentResults},
 };
@@ -12,8 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cli::{Args, SummaryFormat},
     policies,
-    progress::RunProgress,
-    run::exit_code,
+    run::{exit_code, play},
 };
 
 /// Plays the rounds. Returns the table or JSON to print, and the exit code of the process.
@@ -29,23 +28,13 @@ pub fn run(args: &Args, rounds: u32) -> Result<(String, u8), String> {
     app.finish();
     app.cleanup();
     app.update();
-    let mut progress = RunProgress::start(ticks);
-    let mut code = 0;
-    for _ in 0..ticks {
-        app.update();
-        progress.update(*app.world().resource::<Clock>(), || 0);
-        if let Some(exit) = app.should_exit() {
-            code = exit_code(&exit);
-            break;
-        }
-    }
-    progress.finish();
+    let exit = play(&mut app, args, ticks);
     let results = app.world().resource::<TournamentResults>();
     let text = match args.summary {
         SummaryFormat::Text => table(results, args, &settings),
         SummaryFormat::Json => report(results, args).to_string() + "\n",
     };
-    Ok((text, code))
+    Ok((text, exit_code(&exit)))
 }
 
 /// The name of a controller in the results: the kind of bot, or the file of the policy.

@@ -68,8 +68,8 @@ fn create(folder: &Path, owner: Owner, words: Arc<WordTable>) -> io::Result<Jour
 }
 
 fn write(journal: &mut Journal, words: &WordTable, episode: &Episode) -> io::Result<()> {
-    controller_codes(words, episode);
+    let codes = controller_codes(words, episode);
     journal.begin()?;
-    put_episode(journal, words, episode)?;
+    put_episode(journal, &codes, episode)?;
     journal.commit()
 }

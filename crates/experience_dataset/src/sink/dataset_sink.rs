@@ -1,8 +1,7 @@
 //! [`DatasetSink`], which writes episodes to shards.
 
 use super::{
-    SchemaMismatch, encoding::ShardEncoding, folder_claim::FolderClaim, layout, recording_folder, run_id,
-    writer::DatasetWriter,
+    SchemaMismatch, encoding::ShardEncoding, folder_claim::FolderClaim, recording_folder, writer::DatasetWriter,
 };
 use core::time::Duration;
 use experience_core::{
@@ -192,21 +191,7 @@ impl Sink for DatasetSink {
     }
 
     fn check_run(&mut self, schema: &Schema, run: RunId) -> Result<(), SinkError> {
-        if let Some(folder) = recording_folder::find(&self.settings.root, schema)? {
-            run_id::check_unused(&folder, run)?;
-        }
-        // Before it is taken again, where this sink is checked twice.
-        self.claim = None;
-        let root = &self.settings.root;
-        self.claim = FolderClaim::take(root, schema, run);
-        match self.claim {
-            Some(_) => Ok(()),
-            None => Err(run_id::used(
-                &root.join(layout::folder_name(schema.name())),
-                run,
-                "writes",
-            )),
-        }
+        FolderClaim::renew(&mut self.claim, &self.settings.root, schema, run)
     }
 
     fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError> {

@@ -2,8 +2,9 @@
 //!
 //! The account of a run refuses the second one too, when it is opened: after set-up, when all that it records is dropped.
 
-use super::layout;
+use super::{layout, recording_folder, run_id};
 use experience_core::{schema::Schema, transition::RunId};
+use experience_export::SinkError;
 use std::{
     collections::BTreeSet,
     fs,
@@ -20,8 +21,29 @@ pub(super) struct FolderClaim {
 }
 
 impl FolderClaim {
+    /// Replaces `claim` by that of a new run, which has not written to the recording before.
+    ///
+    /// # Errors
+    /// If it has, or if another sink has the folder.
+    pub(super) fn renew(claim: &mut Option<Self>, root: &Path, schema: &Schema, run: RunId) -> Result<(), SinkError> {
+        if let Some(folder) = recording_folder::find(root, schema)? {
+            run_id::check_unused(&folder, run)?;
+        }
+        // Before it is taken again, where a sink is checked twice.
+        *claim = None;
+        *claim = Self::take(root, schema, run);
+        match claim {
+            Some(_) => Ok(()),
+            None => Err(run_id::used(
+                &root.join(layout::folder_name(schema.name())),
+                run,
+                "writes",
+            )),
+        }
+    }
+
     /// Claims the folder of `schema` in the dataset `root`, which may be missing; `None` if another sink has it.
-    pub(super) fn take(root: &Path, schema: &Schema, run: RunId) -> Option<Self> {
+    fn take(root: &Path, schema: &Schema, run: RunId) -> Option<Self> {
         let key = (resolved(root).join(layout::folder_name(schema.name())), run);
         let is_new = claimed().insert(key.clone());
         // Not created where another sink has the key, because a claim that is dropped gives it back.

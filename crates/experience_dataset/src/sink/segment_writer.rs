@@ -255,18 +255,19 @@ impl SegmentWriter {
 
 /// Appends episodes. Returns the segments that hold them.
 fn append(journal: &mut Journal, words: &WordTable, episodes: &[Episode]) -> io::Result<Vec<SegmentRange>> {
-    for episode in episodes {
-        controller_codes(words, episode);
-    }
+    let codes: Vec<_> = episodes
+        .iter()
+        .map(|episode| controller_codes(words, episode))
+        .collect();
     let mut written = Vec::new();
     journal.begin()?;
-    for episode in episodes {
+    for (episode, codes) in episodes.iter().zip(&codes) {
         if journal.frame_bytes_left() == 0 {
             journal.commit()?;
             journal.begin()?;
         }
         let first = journal.segment();
-        put_episode(journal, words, episode)?;
+        put_episode(journal, codes, episode)?;
         written.push(SegmentRange {
             first,
             last: journal.segment(),
@@ -302,12 +303,12 @@ fn recoded_controllers(codes: &BTreeMap<u16, u16>, episode: &Episode) -> Option<
     Some(rows)
 }
 
-/// Adds an episode to the frame of a journal, and commits the frame whenever it is full. [`controller_codes`] must have been called
-/// for the episode before the frame was begun.
+/// Adds an episode to the frame of a journal, and commits the frame whenever it is full. `codes` are the [`controller_codes`] of the
+/// episode, assigned before the frame was begun.
 ///
 /// # Errors
 /// If the file system refuses.
-pub(crate) fn put_episode(journal: &mut Journal, words: &WordTable, episode: &Episode) -> io::Result<()> {
+pub(crate) fn put_episode(journal: &mut Journal, codes: &BTreeMap<u16, u16>, episode: &Episode) -> io::Result<()> {
     let info = episode.info();
     let episode_id = info.episode_id;
     journal.put(&Record::Open {
@@ -316,7 +317,7 @@ pub(crate) fn put_episode(journal: &mut Journal, words: &WordTable, episode: &Ep
         agent_id: info.agent_id,
         continues: info.continues,
     });
-    let recoded = recoded_controllers(&controller_codes(words, episode), episode);
+    let recoded = recoded_controllers(codes, episode);
     let words = episode.schema().layout().row_words();
     let mut rest = recoded.as_deref().unwrap_or(episode.rows());
     loop {

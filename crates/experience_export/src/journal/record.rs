@@ -4,6 +4,7 @@ use bincode::{
     BorrowDecode, Encode,
     config::{Configuration, Fixint, Limit, LittleEndian},
 };
+use experience_core::{schema::Schema, transition::RunId};
 
 /// Longest batch. A longer length is damage.
 pub(super) const MAX_BATCH: usize = 1 << 30;
@@ -110,6 +111,24 @@ pub struct Head<'a> {
     pub rings: Option<&'a str>,
     /// Crate and version that wrote the journal.
     pub writer: &'a str,
+}
+
+impl Head<'_> {
+    /// What the segment is of, if not of `run` and `schema`: the rest of a sentence about it. `None` if it is of them.
+    #[must_use]
+    pub fn mismatch(&self, run: RunId, schema: &Schema) -> Option<String> {
+        let is_same = self.run == run.get() as u32
+            && self.schema_hash == schema.hash()
+            && self.row_bytes as usize == schema.layout().row_bytes();
+        (!is_same).then(|| {
+            format!(
+                "is of run {:08x} and the schema {:016x}, not of {run} and {:016x}",
+                self.run,
+                self.schema_hash,
+                schema.hash()
+            )
+        })
+    }
 }
 
 /// The account of a recording, as [`RunReport`](experience_core::account::RunReport) explains it.

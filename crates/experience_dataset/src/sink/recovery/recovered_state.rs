@@ -214,20 +214,12 @@ impl RecoveredState {
     }
 
     fn begin_segment(&mut self, place: Place<'_>, head: &Head<'_>) {
-        let is_same = head.run == self.run.get() as u32
-            && head.schema_hash == self.schema.hash()
-            && head.row_bytes as usize == self.schema.layout().row_bytes();
-        self.is_foreign = !is_same;
-        if self.is_foreign {
+        let mismatch = head.mismatch(self.run, &self.schema);
+        self.is_foreign = mismatch.is_some();
+        if let Some(mismatch) = mismatch {
             self.damaged_segments.insert(place.segment());
-            self.unread.push(format!(
-                "segment {} of the journal is of run {:08x} and the schema {:016x}, not of {} and {:016x}",
-                head.segment,
-                head.run,
-                head.schema_hash,
-                self.run,
-                self.schema.hash()
-            ));
+            self.unread
+                .push(format!("segment {} of the journal {mismatch}", head.segment));
             return;
         }
         self.rings = head.rings.map(PathBuf::from);

@@ -127,17 +127,11 @@ impl SegmentEpisodes {
     }
 
     fn begin_segment(&mut self, place: Place<'_>, head: &Head<'_>) {
-        self.is_foreign = head.run != self.run.get() as u32 || head.schema_hash != self.schema.hash();
-        if self.is_foreign {
+        let mismatch = head.mismatch(self.run, &self.schema);
+        self.is_foreign = mismatch.is_some();
+        if let Some(mismatch) = mismatch {
             self.damaged_segments.insert(place.segment());
-            self.unread.push(format!(
-                "segment {} is of run {:08x} and the schema {:016x}, not of {} and {:016x}",
-                head.segment,
-                head.run,
-                head.schema_hash,
-                self.run,
-                self.schema.hash()
-            ));
+            self.unread.push(format!("segment {} {mismatch}", head.segment));
             return;
         }
         (self.tick_rate, self.started) = (head.tick_rate, head.started);
