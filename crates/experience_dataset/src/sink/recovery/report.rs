@@ -16,7 +16,7 @@ pub struct RecoveredRun {
     pub transitions: u64,
     /// Whether the run was closed, by a [`JournalSink`](crate::JournalSink): its episodes were in segments.
     pub closed: bool,
-    /// Those of the episodes that were still open: they are truncated, reason [`EndReason::CRASH`].
+    /// Those of the episodes that were still open: they are truncated, reason [`EndReason::CRASH`](experience_core::transition::EndReason::CRASH).
     pub cut_short: u64,
     /// Transitions that are known to have been recorded and could not be recovered; they count as dropped. At least this many
     /// are lost: transitions that were captured after the last write of the journal, and were not in files of buffers, were in
