@@ -202,12 +202,13 @@ impl PlayerSlot {
     /// Contract, beginnings: a pending end is published before the next episode begins, and the next episode begins at
     /// the same capture unless the recording waits for [`BeginEpisode`](super::BeginEpisode).
     pub(super) fn capture(&mut self, context: &RecordingContext, row: Option<&mut [u64]>) {
+        if context.rules.decision_interval == 1 {
+            return self.handle_capture(context, row);
+        }
         let was_in_episode = self.cold.in_game_episode && !self.has_pending_end();
         let delays_begin = self.cold.delays_begin;
         self.handle_capture(context, row);
-        if context.rules.decision_interval > 1 {
-            self.count_phase(&context.rules, was_in_episode, delays_begin);
-        }
+        self.count_phase(&context.rules, was_in_episode, delays_begin);
     }
 
     /// Counts a tick of the game's decision interval, which begins with each episode of the game.
@@ -236,7 +237,7 @@ impl PlayerSlot {
 
     fn handle_capture(&mut self, context: &RecordingContext, mut row: Option<&mut [u64]>) {
         let decides_on_demand = context.rules.decides_on_demand;
-        if self.state.is_open() && !self.state.has_pending_end() {
+        if self.state.is_in_open_episode() {
             match row {
                 Some(row) if context.paused => self.end_for_pause(context, row),
                 Some(_) if decides_on_demand => self.cold.open_decision.add_tick(context.time),

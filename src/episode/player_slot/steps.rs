@@ -41,17 +41,18 @@ impl PlayerSlot {
         let stays_in_match = self.stays_in_match(rules, StepHeader::of(row));
         let cold = &mut *self.cold;
         cold.open_decision.add_tick(context.time);
-        if !rules.reads_actions_early()
-            && rules.decision_interval > 1
-            && (cold.open_decision.ticks == 1 || rules.decision_tick == DecisionTick::Last)
-        {
-            diff::copy_action(context.layout(), row, &mut cold.action_row);
-        }
-        // A decision that is not complete is closed where the match ends.
-        if cold.open_decision.ticks < rules.decision_interval && stays_in_match {
-            return;
-        }
+        // Otherwise each tick is a decision, and its action is in the row.
         if rules.stores_action() {
+            if !rules.reads_actions_early()
+                && rules.decision_interval > 1
+                && (cold.open_decision.ticks == 1 || rules.decision_tick == DecisionTick::Last)
+            {
+                diff::copy_action(context.layout(), row, &mut cold.action_row);
+            }
+            // A decision that is not complete is closed where the match ends.
+            if cold.open_decision.ticks < rules.decision_interval && stays_in_match {
+                return;
+            }
             diff::copy_action(context.layout(), &cold.action_row, row);
         }
         if rules.mode == RecordMode::OnChange {
@@ -100,6 +101,7 @@ impl PlayerSlot {
 
     /// Writes the unchanged decisions as a separate transition if their action or its controller differs from that in `row`. Its
     /// next observation equals its first.
+    #[inline(always)]
     pub(super) fn close_unchanged_if_action_differs(&mut self, context: &RecordingContext, row: &[u64]) {
         if self.cold.unchanged_decisions.ticks == 0 {
             return;
@@ -112,6 +114,7 @@ impl PlayerSlot {
     }
 
     /// Writes the unchanged decisions as a transition, and leaves the open decision unmodified.
+    #[inline(never)]
     pub(super) fn close_unchanged(&mut self, context: &RecordingContext) {
         let in_progress = core::mem::take(&mut self.cold.open_decision);
         self.cold.open_decision = core::mem::take(&mut self.cold.unchanged_decisions);
