@@ -1,57 +1,105 @@
-//! Check that captures run: detects a `capture_after` schedule that never runs, once there are players.
+//! Check that captures run and actions are read: detects schedules that never run, once there are players.
 
 use super::{
     experience::Experience,
     schedules::Loop,
     state::{RecorderState, RecordingSlot},
 };
-use bevy_ecs::world::World;
-use bevy_time::{Fixed, Time};
+use bevy_ecs::{schedule::InternedScheduleLabel, world::World};
+use bevy_time::{Fixed, Time, Virtual};
 
-/// State of the check.
+/// State of the checks.
 #[derive(Default)]
 pub(super) struct CaptureCheck {
-    /// Frames in which there were players of a recording that was never captured.
+    captures: WaitCheck,
+    actions: WaitCheck,
+}
+
+/// Counts the frames in which a recording waits for a schedule.
+#[derive(Default)]
+struct WaitCheck {
     frames: u32,
     has_warned: bool,
 }
 
-/// Warns once if a recording has players, and no capture has run in many frames. Called in each frame.
+/// Frames without a capture, or without a read of actions, until the warning.
+const FRAMES: u32 = 120;
+
+impl WaitCheck {
+    /// Counts a frame. Returns true once, when a recording has waited long enough for a schedule that does not run.
+    fn is_due(&mut self, is_missing: bool) -> bool {
+        self.frames = self.frames.saturating_add(1);
+        let is_due = self.frames >= FRAMES && is_missing;
+        self.has_warned |= is_due;
+        is_due
+    }
+}
+
+/// A schedule that a recording with players waits for.
+struct Wait {
+    recording: String,
+    schedule: InternedScheduleLabel,
+    parent_loop: Option<Loop>,
+    /// The schedule of a loop within which `schedule` runs.
+    host: Option<InternedScheduleLabel>,
+}
+
+/// Warns once if a recording has players, and no capture has run or no action was read in many frames. Called in each frame.
 ///
-/// Fixed ticks can be far apart, and stop while the game is paused. So a capture in the fixed loop is reported only if that
-/// loop cannot run.
+/// Fixed ticks can be far apart, and stop while the game is paused. So a schedule of the fixed loop is reported only if that
+/// loop cannot run, or does not although game time passes.
 pub(super) fn check(world: &mut World) {
-    /// Frames without a capture until the warning.
-    const FRAMES: u32 = 120;
     let Some(state) = world.get_resource::<Experience>().map(Experience::state) else {
         return;
     };
-    if !state.enabled || state.capture_check.has_warned {
+    let checks = &state.capture_check;
+    if !state.enabled || checks.captures.has_warned && checks.actions.has_warned {
         return;
     }
-    let Some(slot) = state.slots.iter().find(|slot| is_waiting(state, slot, world)) else {
+    let captures = (!checks.captures.has_warned)
+        .then(|| awaited_capture(state, world))
+        .flatten();
+    let actions = (!checks.actions.has_warned)
+        .then(|| awaited_read(state, world))
+        .flatten();
+    if captures.is_none() && actions.is_none() {
         return;
-    };
-    let recording = slot.recorder.name().to_owned();
-    let point = &state.points[slot.point];
-    let (schedule, parent_loop) = (point.after, point.parent_loop);
-    let host = state.nested.loop_schedule_of(schedule, &state.orders);
-    let is_missing = match parent_loop {
+    }
+    let fixed_remedy = fixed_loop_remedy(world);
+    let is_missing = |wait: &Wait| match wait.parent_loop {
         None => true,
-        Some(Loop::Fixed) => !world.contains_resource::<Time<Fixed>>(),
+        Some(Loop::Fixed) => fixed_remedy.is_some(),
         Some(Loop::Main) => false,
     };
     let Some(mut experience) = world.get_resource_mut::<Experience>() else {
         return;
     };
-    let check = &mut experience.state_mut().capture_check;
-    check.frames = check.frames.saturating_add(1);
-    if check.frames < FRAMES || !is_missing {
-        return;
+    let checks = &mut experience.state_mut().capture_check;
+    if let Some(wait) = captures
+        && checks.captures.is_due(is_missing(&wait))
+    {
+        warn_capture(&wait, fixed_remedy.unwrap_or_default());
     }
-    check.has_warned = true;
-    if parent_loop.is_none() {
-        let (place, remedy) = host.map_or_else(
+    if let Some(Wait {
+        recording, schedule, ..
+    }) = actions
+        && checks.actions.is_due(fixed_remedy.is_some())
+    {
+        let remedy = fixed_remedy.unwrap_or_default();
+        tracing::warn!(
+            "recording `{recording}`: there are players, and none of their actions has been read in {FRAMES} frames, so no action is \
+             recorded. Actions are read after `{schedule:?}` in the fixed loop, which does not run: {remedy}, or set \
+             `read_actions_after` to a schedule of the main loop"
+        );
+    }
+}
+
+fn warn_capture(wait: &Wait, fixed_remedy: &str) {
+    let Wait {
+        recording, schedule, ..
+    } = wait;
+    if wait.parent_loop.is_none() {
+        let (place, remedy) = wait.host.map_or_else(
             || (String::new(), "a schedule of one of these loops".to_owned()),
             |host| (format!(" (it runs within `{host:?}`)"), format!("`{host:?}`")),
         );
@@ -63,17 +111,54 @@ pub(super) fn check(world: &mut World) {
     } else {
         tracing::warn!(
             "nothing is recorded in `{recording}`: there are players and no capture has run in {FRAMES} frames. Captures run after \
-             `{schedule:?}` in the fixed loop, which does not run: add `TimePlugin`, or set `capture_after` to `Last`"
+             `{schedule:?}` in the fixed loop, which does not run: {fixed_remedy}, or set `capture_after` to `Last`"
         );
     }
 }
 
-/// Whether a recording was never captured, and has players.
-fn is_waiting(state: &RecorderState, slot: &RecordingSlot, world: &World) -> bool {
+/// The capture that a recording with players waits for.
+fn awaited_capture(state: &RecorderState, world: &World) -> Option<Wait> {
+    let is_waiting = |slot: &&RecordingSlot| state.points[slot.point].next_tick == 0 && has_players(slot, world);
+    let slot = state.slots.iter().find(is_waiting)?;
+    let point = &state.points[slot.point];
+    Some(Wait {
+        recording: slot.recorder.name().to_owned(),
+        schedule: point.after,
+        parent_loop: point.parent_loop,
+        host: state.nested.loop_schedule_of(point.after, &state.orders),
+    })
+}
+
+/// The read of actions in the fixed loop that a recording waits for whose captures run.
+fn awaited_read(state: &RecorderState, world: &World) -> Option<Wait> {
+    state.slots.iter().find_map(|slot| {
+        let schedule = slot.read_actions_after?;
+        let is_waiting = state.points[slot.point].next_tick > 0
+            && slot.recorder.awaits_first_read()
+            && state.orders.contains(Loop::Fixed, schedule)
+            && has_players(slot, world);
+        is_waiting.then(|| Wait {
+            recording: slot.recorder.name().to_owned(),
+            schedule,
+            parent_loop: Some(Loop::Fixed),
+            host: None,
+        })
+    })
+}
+
+fn has_players(slot: &RecordingSlot, world: &World) -> bool {
     let marker = slot.recorder.marker();
-    state.points[slot.point].next_tick == 0
-        && world
-            .archetypes()
-            .iter()
-            .any(|archetype| archetype.contains(marker) && !archetype.is_empty())
+    let mut archetypes = world.archetypes().iter();
+    archetypes.any(|archetype| archetype.contains(marker) && !archetype.is_empty())
+}
+
+/// What makes the fixed loop run. `None` if it runs, or may run later.
+fn fixed_loop_remedy(world: &World) -> Option<&'static str> {
+    let Some(fixed) = world.get_resource::<Time<Fixed>>() else {
+        return Some("add `TimePlugin`");
+    };
+    let passed = world.get_resource::<Time<Virtual>>().map(Time::elapsed)?;
+    // The loop has neither run a tick nor taken the time that passed.
+    let is_idle = fixed.elapsed().is_zero() && fixed.overstep().is_zero() && passed > fixed.timestep();
+    is_idle.then_some("keep `RunFixedMainLoop` in `MainScheduleOrder`")
 }
