@@ -3,16 +3,18 @@
 use super::{
     experience::Experience,
     schedules::Loop,
-    state::{RecorderState, RecordingSlot},
+    state::{RecorderState, RecordingSlot, component_id},
 };
-use bevy_ecs::{schedule::InternedScheduleLabel, world::World};
+use crate::policy::PolicyControlled;
+use bevy_ecs::{component::ComponentId, schedule::InternedScheduleLabel, world::World};
 use bevy_time::{Fixed, Time, Virtual};
 
 /// State of the checks.
 #[derive(Default)]
 pub(super) struct CaptureCheck {
     captures: WaitCheck,
-    actions: WaitCheck,
+    reads: WaitCheck,
+    policies: WaitCheck,
 }
 
 /// Counts the frames in which a recording waits for a schedule.
@@ -22,10 +24,15 @@ struct WaitCheck {
     has_warned: bool,
 }
 
-/// Frames without a capture, or without a read of actions, until the warning.
+/// Frames until the warning.
 const FRAMES: u32 = 120;
 
 impl WaitCheck {
+    /// What a recording waits for, if that was not reported.
+    fn find(&self, find: impl FnOnce() -> Option<Wait>) -> Option<Wait> {
+        (!self.has_warned).then(find).flatten()
+    }
+
     /// Counts a frame. Returns true once, when a recording has waited long enough for a schedule that does not run.
     fn is_due(&mut self, is_missing: bool) -> bool {
         self.frames = self.frames.saturating_add(1);
@@ -44,7 +51,8 @@ struct Wait {
     host: Option<InternedScheduleLabel>,
 }
 
-/// Warns once if a recording has players, and no capture has run or no action was read in many frames. Called in each frame.
+/// Warns once if there are players, and no capture has run, no action was read or no policy has acted in many frames. Called in each
+/// frame.
 ///
 /// Fixed ticks can be far apart, and stop while the game is paused. So a schedule of the fixed loop is reported only if that
 /// loop cannot run, or does not although game time passes.
@@ -52,44 +60,59 @@ pub(super) fn check(world: &mut World) {
     let Some(state) = world.get_resource::<Experience>().map(Experience::state) else {
         return;
     };
-    let checks = &state.capture_check;
-    if !state.enabled || checks.captures.has_warned && checks.actions.has_warned {
+    let CaptureCheck {
+        captures,
+        reads,
+        policies,
+    } = &state.capture_check;
+    if !state.enabled {
         return;
     }
-    let captures = (!checks.captures.has_warned)
-        .then(|| awaited_capture(state, world))
-        .flatten();
-    let actions = (!checks.actions.has_warned)
-        .then(|| awaited_read(state, world))
-        .flatten();
-    if captures.is_none() && actions.is_none() {
+    let capture = captures.find(|| awaited_capture(state, world));
+    let read = reads.find(|| awaited_read(state, world));
+    let policy = policies.find(|| awaited_policy(state, world));
+    if capture.is_none() && read.is_none() && policy.is_none() {
         return;
     }
     let fixed_remedy = fixed_loop_remedy(world);
-    let is_missing = |wait: &Wait| match wait.parent_loop {
-        None => true,
-        Some(Loop::Fixed) => fixed_remedy.is_some(),
-        Some(Loop::Main) => false,
-    };
     let Some(mut experience) = world.get_resource_mut::<Experience>() else {
         return;
     };
-    let checks = &mut experience.state_mut().capture_check;
-    if let Some(wait) = captures
-        && checks.captures.is_due(is_missing(&wait))
-    {
-        warn_capture(&wait, fixed_remedy.unwrap_or_default());
+    let CaptureCheck {
+        captures,
+        reads,
+        policies,
+    } = &mut experience.state_mut().capture_check;
+    if let Some(wait) = capture {
+        let is_missing = match wait.parent_loop {
+            None => true,
+            Some(Loop::Fixed) => fixed_remedy.is_some(),
+            Some(Loop::Main) => false,
+        };
+        if captures.is_due(is_missing) {
+            warn_capture(&wait, fixed_remedy.unwrap_or_default());
+        }
     }
+    let Some(remedy) = fixed_remedy else { return };
     if let Some(Wait {
         recording, schedule, ..
-    }) = actions
-        && checks.actions.is_due(fixed_remedy.is_some())
+    }) = read
+        && reads.is_due(true)
     {
-        let remedy = fixed_remedy.unwrap_or_default();
         tracing::warn!(
             "recording `{recording}`: there are players, and none of their actions has been read in {FRAMES} frames, so no action is \
              recorded. Actions are read after `{schedule:?}` in the fixed loop, which does not run: {remedy}, or set \
              `read_actions_after` to a schedule of the main loop"
+        );
+    }
+    if let Some(Wait {
+        recording, schedule, ..
+    }) = policy
+        && policies.is_due(true)
+    {
+        tracing::warn!(
+            "a policy of recording `{recording}` has not acted in {FRAMES} frames. It acts before `{schedule:?}` in the fixed loop, \
+             which does not run: {remedy}, or set `Policy::act_before` to a schedule of the main loop"
         );
     }
 }
@@ -146,10 +169,31 @@ fn awaited_read(state: &RecorderState, world: &World) -> Option<Wait> {
     })
 }
 
+/// The schedule in the fixed loop before which a policy acts that has not acted, in a recording whose captures run.
+fn awaited_policy(state: &RecorderState, world: &World) -> Option<Wait> {
+    let controlled = component_id::<PolicyControlled>(world)?;
+    let slot = |slot: &RecordingSlot| {
+        let mut policies = slot.policies.iter().filter(|policy| policy.status().decisions == 0);
+        let is_fixed = |schedule: &_| state.orders.contains(Loop::Fixed, *schedule);
+        let schedule = policies.find_map(|policy| policy.act_before.filter(is_fixed))?;
+        let is_waiting = state.points[slot.point].next_tick > 0 && has_entities(world, controlled);
+        is_waiting.then(|| Wait {
+            recording: slot.recorder.name().to_owned(),
+            schedule,
+            parent_loop: Some(Loop::Fixed),
+            host: None,
+        })
+    };
+    state.slots.iter().find_map(slot)
+}
+
 fn has_players(slot: &RecordingSlot, world: &World) -> bool {
-    let marker = slot.recorder.marker();
+    has_entities(world, slot.recorder.marker())
+}
+
+fn has_entities(world: &World, component: ComponentId) -> bool {
     let mut archetypes = world.archetypes().iter();
-    archetypes.any(|archetype| archetype.contains(marker) && !archetype.is_empty())
+    archetypes.any(|archetype| archetype.contains(component) && !archetype.is_empty())
 }
 
 /// What makes the fixed loop run. `None` if it runs, or may run later.

@@ -153,6 +153,32 @@ fn actions_that_are_read_in_a_fixed_loop_that_does_not_run_are_reported() {
 }
 
 #[test]
+fn a_policy_that_acts_in_a_fixed_loop_that_does_not_run_is_reported() {
+    let log = log(|| {
+        let mut app = App::new();
+        app.add_plugins(ExperiencePlugin::default());
+        let recording = Recording::<Player>::new("player").observe::<Age>().act::<Choice>();
+        app.add_recording(recording.capture_after(Last).read_actions_after(PreUpdate));
+        app.add_policy(
+            Policy::<Player>::for_recording("player")
+                .random()
+                .act_before(FixedUpdate),
+        );
+        app.world_mut()
+            .spawn((Player, Age(0.0), Choice(0.0), PolicyControlled::default()));
+        for _ in 0..300 {
+            app.update();
+        }
+    });
+    let warnings = log.warnings();
+    let policy: Vec<_> = warnings.iter().filter(|line| line.contains("policy")).collect();
+    assert!(
+        policy.len() == 1 && policy[0].contains("`FixedUpdate`") && policy[0].contains("`TimePlugin`"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn a_fixed_loop_that_the_game_has_removed_is_reported() {
     let app = || {
         let mut app = App::new();
