@@ -85,12 +85,12 @@ pub(crate) struct Recorder {
     pause_next: bool,
     /// A player's end was requested since the last capture, before a tick began.
     has_ends_between_ticks: bool,
-    /// The game has triggered [`DecisionMade`](super::DecisionMade), so a decision without it is not made.
-    signals_decisions: bool,
     /// Rewards were credited since the last capture, which the fast path does not add.
     has_credited_rewards: bool,
     /// The actions of this tick could not be read, because a source was not available.
     has_unread_actions: bool,
+    /// A schedule after which actions are read has run.
+    has_reached_read: bool,
     /// The encoder was prepared for observations by the present capture.
     has_prepared_observation: bool,
     /// A policy acts for players of this recording.
@@ -123,6 +123,7 @@ impl Recorder {
             terminated_despawns: Count::default(),
             time: CaptureTime::default(),
             awaits_actions: false,
+            signals_decisions: false,
             paused: false,
             was_paused: false,
             pool_writer: Mutex::default(),
@@ -140,9 +141,9 @@ impl Recorder {
             capture_count: 0,
             pause_next: false,
             has_ends_between_ticks: false,
-            signals_decisions: false,
             has_credited_rewards: false,
             has_unread_actions: false,
+            has_reached_read: false,
             has_prepared_observation: false,
             has_policy: false,
             joining: Vec::new(),
@@ -210,8 +211,9 @@ impl Recorder {
             });
             let has_acted = match (world.filter(|_| was_read), slot.open_request()) {
                 (Some(world), Some(_)) => self.has_acted(world, &slot),
-                _ => false,
+                _ => Some(false),
             };
+            let has_acted = self.check_acted(has_acted);
             slot.label_action(&mut self.scratch_row);
             let row = was_read.then_some(self.scratch_row.as_mut_slice());
             slot.shut_down(&self.context, row, has_acted);
