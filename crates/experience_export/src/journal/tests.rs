@@ -1,7 +1,10 @@
 //! Round trips through a journal, with faults of the disk at every operation.
 
 use super::*;
-use crate::disk::faults::{Fault, Faults};
+use crate::{
+    disk::faults::{Fault, Faults},
+    sink::RunLabel,
+};
 use experience_core::{
     schema::{Column, Schema},
     transition::{EndReason, RunId, WordTable},
@@ -13,6 +16,7 @@ const WORDS: usize = 10;
 
 fn owner() -> Owner {
     Owner {
+        label: RunLabel::default(),
         run: RunId::from_bits(7),
         schema: Schema::new("test")
             .with_observation([Column::feature("x")])
