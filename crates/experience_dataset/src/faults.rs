@@ -1,10 +1,12 @@
-//! Tests that inject every fault at every file system operation of recording, erasing, merging and recovering.
+//! Tests that inject every fault at every file system operation of recording, erasing, merging and recovering. Here is what they
+//! share.
 
 mod compaction;
 mod damage;
 mod editing;
 mod recording;
 mod recovery;
+mod segments;
 
 use super::{Dataset, DatasetError, RecordingData};
 use crate::sink::DatasetSink;

@@ -37,7 +37,8 @@ pub enum RunStatus {
 
 /// The counts and shards of a run: one JSON file for each run, in the recording's `runs` folder.
 ///
-/// The file is updated at every flush. Its size depends on the number of shards, and not on those of agents and episodes. [`shards`](Self::shards) lists the shards that readers see.
+/// The file is updated at every flush. Its size depends on the numbers of shards and segments, and not on those of agents and
+/// episodes. [`shards`](Self::shards) lists the shards that readers see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunAccount {
     /// The run, as in the `run` column.

@@ -25,7 +25,8 @@ use std::{borrow::Cow, path::PathBuf};
 ///
 /// What a process wrote outlives it, and what was synced outlives the machine; see [`with_fsync`](Self::with_fsync). Each frame
 /// has a checksum, so damage costs the episodes in it, which are counted as dropped. Open episodes are in the journal of the run.
-/// Segments take about the bytes of the rows, which is several times as much as shards.
+/// Segments take about the bytes of the rows, which is several times as much as shards; see
+/// [`with_keep_bytes`](Self::with_keep_bytes).
 #[derive(Debug)]
 pub struct JournalSink {
     description: String,

@@ -257,9 +257,11 @@ impl DatasetWriter {
     /// Removes the shards from the account whose files are gone, and lists those again that have returned.
     fn check_shards(&mut self) {
         let data = self.folder.join(layout::DATA);
+        let (folder, run) = (&self.folder, self.account.run);
         let is_gone = |shard: &ShardAccount| {
             // Any other error does not mean that the file is gone.
-            fs::metadata(data.join(&shard.file)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            let found = shard.name(run).map(|name| fs::metadata(name.path(folder)));
+            found.is_some_and(|found| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
         };
         let known = self.missing.len();
         self.account.shards.append(&mut self.missing);
