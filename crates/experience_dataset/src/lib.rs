@@ -173,7 +173,7 @@ pub use recording::RecordingData;
 pub use recover::{RecoverSettings, RecoveredRecording, RecoveredRun, Recovery};
 #[cfg(feature = "parquet")]
 pub use sink::DatasetSink;
-pub use sink::{AgentCounts, FileChecksum, JournalSink, Retired, RunAccount, RunStatus, ShardAccount};
+pub use sink::{AgentCounts, FileChecksum, JournalSink, Retired, RunAccount, RunStatus, SegmentAccount, ShardAccount};
 #[cfg(feature = "parquet")]
 pub use stats::{RecordingStats, Summary};
 #[cfg(feature = "parquet")]

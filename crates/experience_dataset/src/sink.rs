@@ -27,13 +27,15 @@ mod read;
 pub(crate) mod recording_folder;
 #[cfg(feature = "parquet")]
 pub(crate) mod recovery;
-#[cfg(feature = "parquet")]
 mod retention;
 mod run_id;
 #[cfg(feature = "parquet")]
 pub(crate) mod run_shard_writer;
 mod run_start;
-pub(crate) mod segment_writer;
+mod segment_account;
+pub(crate) mod segment_episodes;
+mod segment_ranges;
+mod segment_writer;
 #[cfg(feature = "parquet")]
 mod shard;
 mod shard_account;
@@ -51,6 +53,7 @@ pub use dataset_sink::DatasetSink;
 pub use journal_sink::JournalSink;
 #[cfg(feature = "parquet")]
 pub use recovery::{RecoveredRun, Recovery};
+pub use segment_account::SegmentAccount;
 #[cfg(feature = "parquet")]
 pub(crate) use shard::ROW_GROUP_BYTES;
 pub use shard_account::ShardAccount;

@@ -5,7 +5,10 @@ mod targets;
 
 use experience_buffer::{BufferSettings, Label, Memory, create_for};
 use experience_core::transition::{RunId, StepHeader, StepKind};
-use experience_export::journal::{Journal, JournalSettings, Owner, Record};
+use experience_export::{
+    RunLabel,
+    journal::{Journal, JournalSettings, Owner, Record},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -92,6 +95,7 @@ fn write_seeds(to: &Path) {
         tick_rate: Some(60.0),
         started: 0.0,
         rings: None,
+        label: RunLabel::default(),
     };
     let mut journal = Journal::create(folder.path(), owner, Arc::default(), JournalSettings::default()).unwrap();
     for half in 0..2 {

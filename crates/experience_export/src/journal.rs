@@ -49,6 +49,8 @@
 //! | 8, tick rate | the first tick that it holds for `i64`, ticks a second `f64` |
 //! | 9, tag | episode id `i64`, agent id `i64`, tag *text* |
 //! | 10, untag | episode id `i64`: its tags so far are void |
+//! | 11, label | seed of the run *maybe* `u64`, build of the game *maybe* *text* |
+//! | 12, failures | failed calls so far of the sink whose folder contains the journal `u64` |
 //!
 //! *Text* and *bytes* are a `u64` length and that many bytes; *maybe* is a `u8`, and the value where that is 1. This is the
 //! encoding of [bincode](https://docs.rs/bincode/2.0.1) with integers of fixed width. A row is a
@@ -56,9 +58,10 @@
 //! [`RowLayout`](experience_core::schema::RowLayout); the rows of one episode are in order, over any number of records. The
 //! first frame of a segment holds a head and all words so far, so every segment can be read without the others.
 //!
-//! Tick rates and tags are in frames of their own, so that version 0.1.0, which does not know them, skips nothing else. The last
-//! segment restates those that a sink has not stored, before the segments that held them are deleted. Applying a tag change twice
-//! in the order of the changes has the effect of applying it once.
+//! Records 8 to 12 are in frames of their own, so that version 0.1.0, which does not know them, skips nothing else. The second
+//! frame of a segment holds the label, if the run has one. The last segment restates all tick rates and the failures, and those tags
+//! that a sink has not stored, before the segments that held them are deleted. So they outlive the account, of which the
+//! journal is the only copy. Applying a tag change twice in the order of the changes has the effect of applying it once.
 //!
 //! # Damage
 //! A frame that is truncated, such as the last one of a process that died, or has a wrong checksum, is skipped: the next frame
@@ -83,7 +86,7 @@ pub use lock::{JournalClaim, JournalLock};
 pub use reader::{Damage, JournalError, JournalReader, Place, Unread};
 pub use record::{Counts, Head, Record};
 pub use writer::{Journal, Owner};
-pub use writer::{remove, remove_segments, segment_number, sweep};
+pub use writer::{remove, remove_segments, segment_number, segment_path, sweep};
 
 use crate::disk;
 use core::time::Duration;

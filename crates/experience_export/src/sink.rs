@@ -97,6 +97,12 @@ pub trait Sink: Send + 'static {
         None
     }
 
+    /// The label of the run, which the [journal](crate::journal) holds too: if the sink's account is lost, a recovery makes it anew
+    /// from the journal. Called once, after [`open`](Self::open). By default the run has none.
+    fn run_label(&self) -> RunLabel {
+        RunLabel::default()
+    }
+
     /// Ends the run: all accepted episodes are visible to readers when this returns. `report` is the final account.
     ///
     /// # Errors
@@ -111,6 +117,15 @@ pub struct MissingEpisodes {
     pub episodes: u64,
     /// Their transitions.
     pub transitions: u64,
+}
+
+/// What a game states about a run, for the account of the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunLabel {
+    /// The seed of the game's random numbers.
+    pub seed: Option<u64>,
+    /// The build of the game, such as a commit or a version.
+    pub build: Option<String>,
 }
 
 /// Metadata of a recording, for its sinks.

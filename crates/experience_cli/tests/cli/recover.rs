@@ -8,7 +8,7 @@ use crate::{
 use experience_core::transition::{RunId, WordTable};
 use experience_dataset::JournalSink;
 use experience_export::{
-    Sink,
+    RunLabel, Sink,
     journal::{Journal, JournalSettings, Owner},
 };
 use std::{fs, path::Path, sync::Arc};
@@ -87,6 +87,7 @@ fn journal(folder: &Path) {
         tick_rate: Some(60.0),
         started: 1e9,
         rings: None,
+        label: RunLabel::default(),
     };
     Journal::create(folder, owner, Arc::<WordTable>::default(), JournalSettings::default())
         .expect("a journal can be written");

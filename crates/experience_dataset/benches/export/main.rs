@@ -30,7 +30,7 @@ use experience_core::{
 };
 use experience_dataset::DatasetSink;
 use experience_export::{
-    ExportSettings, Exporter, RecordingExport, RecordingInfo, Sink, SinkError,
+    ExportSettings, Exporter, RecordingExport, RecordingInfo, RunLabel, Sink, SinkError,
     journal::{Journal, JournalSettings, Owner, Record},
 };
 use parquet::{
@@ -173,6 +173,7 @@ fn journal(workload: &Workload) -> Duration {
         tick_rate: Some(60.0),
         started: 0.0,
         rings: None,
+        label: RunLabel::default(),
     };
     let start = thread_cpu_time();
     let settings = JournalSettings::default();

@@ -1,13 +1,16 @@
 //! Converts a recording to the format of the journal, frames of bincode.
 
 use crate::{
-    DatasetError, Progress, RecordingData,
+    DatasetError, Progress, RecordingData, RunAccount,
     dataset_builder::create_folder,
     progress::ProgressMeter,
-    sink::segment_writer::{controller_codes, put_episode},
+    sink::segment_episodes::{controller_codes, put_episode},
 };
 use experience_core::transition::{Episode, RunId, WordTable};
-use experience_export::journal::{Fsync, Journal, JournalSettings, Owner};
+use experience_export::{
+    RunLabel,
+    journal::{Fsync, Journal, JournalSettings, Owner},
+};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     io,
@@ -42,6 +45,7 @@ pub fn to_bincode(recording: &RecordingData, path: &Path, watch: &mut dyn FnMut(
                     tick_rate: account.and_then(|account| account.tick_rate),
                     started: account.map_or(0.0, |account| account.started),
                     rings: None,
+                    label: account.map_or_else(RunLabel::default, RunAccount::label),
                 };
                 let journal = folder.temporary_path().join(run.to_string());
                 let words = Arc::<WordTable>::default();

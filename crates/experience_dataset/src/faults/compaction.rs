@@ -7,7 +7,7 @@ use experience_core::{
     transition::{Episode, StepHeader, StepKind, Transition},
 };
 use experience_export::{
-    RecordingInfo, Sink,
+    RecordingInfo, RunLabel, Sink,
     assembly::EpisodeBuilder,
     disk::faults::Fault,
     journal::{Fsync, Journal, JournalSettings, Owner},
@@ -51,6 +51,7 @@ fn record(folder: &Path, durable: &mut u64) -> io::Result<()> {
         tick_rate: Some(60.0),
         started: 0.0,
         rings: None,
+        label: RunLabel::default(),
     };
     let settings = JournalSettings {
         segment_bytes: 1,

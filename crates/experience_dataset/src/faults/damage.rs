@@ -7,7 +7,7 @@ use experience_core::{
     transition::{StepHeader, StepKind},
 };
 use experience_export::{
-    RecordingInfo, Sink,
+    RecordingInfo, RunLabel, Sink,
     disk::faults::Fault,
     journal::{Counts, Journal, JournalSettings, Owner, Record},
 };
@@ -63,6 +63,7 @@ fn unfinished() -> (TempDir, PathBuf) {
         tick_rate: Some(60.0),
         started: 0.0,
         rings: None,
+        label: RunLabel::default(),
     };
     let place = sink.journal_folder().unwrap();
     let mut journal = Journal::create(&place, owner, Arc::default(), JournalSettings::default()).unwrap();

@@ -5,11 +5,12 @@ use super::{
     layout,
     liveness::ProcessRecord,
     run_id,
+    segment_account::SegmentAccount,
     shard_account::ShardAccount,
     shard_name::ShardName,
 };
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
-use experience_export::{RecordingInfo, SinkError, disk};
+use experience_export::{RecordingInfo, RunLabel, SinkError, disk, journal};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -36,7 +37,8 @@ pub enum RunStatus {
 
 /// The counts and shards of a run: one JSON file for each run, in the recording's `runs` folder.
 ///
-/// The file is updated at every flush. Its size depends on the number of shards, and not on those of agents and episodes. [`shards`](Self::shards) lists the shards that readers see.
+/// The file is updated at every flush. Its size depends on the numbers of shards and segments, and not on those of agents and
+/// episodes. [`shards`](Self::shards) lists the shards that readers see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunAccount {
     /// The run, as in the `run` column.
@@ -74,20 +76,30 @@ pub struct RunAccount {
     pub account: RunReport,
     /// The committed shards of the run that were not deleted since.
     pub shards: Vec<ShardAccount>,
-    /// Totals of the shards that retention deleted; see
-    /// [`DatasetSink::with_keep_bytes`](crate::sink::DatasetSink::with_keep_bytes). Their transitions still count as exported.
+    /// The segments of a [`JournalSink`](crate::JournalSink) that were not deleted since, until a recovery writes them to shards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<SegmentAccount>,
+    /// Totals of the shards and segments that retention deleted; see
+    /// [`DatasetSink::with_keep_bytes`](crate::sink::DatasetSink::with_keep_bytes) and
+    /// [`JournalSink::with_keep_bytes`](crate::JournalSink::with_keep_bytes). Their transitions still count as exported.
     #[serde(default, skip_serializing_if = "Retired::is_empty")]
     pub retired: Retired,
     /// Shards that retention is deleting. A deletion has happened if the file does not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     retiring: Vec<PendingDeletion>,
+    /// Segments that retention is deleting, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retiring_segments: Vec<SegmentAccount>,
 }
 
-/// Totals of the shards of a run that retention deleted.
+/// Totals of the shards and segments of a run that retention deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retired {
     /// Deleted shards.
     pub shards: u64,
+    /// Deleted segments.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub segments: u64,
     /// Whole episodes in them.
     pub episodes: u64,
     /// Their transitions.
@@ -112,10 +124,21 @@ impl Retired {
     }
 
     fn add(&mut self, deleted: &ShardAccount) {
-        self.shards += 1;
-        self.episodes += deleted.episodes;
-        self.transitions += deleted.transitions;
+        self.shards = self.shards.saturating_add(1);
+        self.episodes = self.episodes.saturating_add(deleted.episodes);
+        self.transitions = self.transitions.saturating_add(deleted.transitions);
     }
+
+    fn add_segment(&mut self, deleted: &SegmentAccount) {
+        self.segments = self.segments.saturating_add(1);
+        self.episodes = self.episodes.saturating_add(deleted.episodes);
+        self.transitions = self.transitions.saturating_add(deleted.transitions);
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "`serde` passes references")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,15 +147,15 @@ struct PendingDeletion {
 }
 
 impl RunAccount {
-    pub(super) fn new(recording: &RecordingInfo, seed: Option<u64>, build: Option<String>) -> Self {
+    pub(super) fn new(recording: &RecordingInfo, label: RunLabel) -> Self {
         Self {
             run: recording.run,
             recording: recording.schema.name().to_owned(),
             schema_hash: format!("{:016x}", recording.schema.hash()),
             status: RunStatus::Running,
             tick_rate: recording.tick_rate,
-            seed,
-            build,
+            seed: label.seed,
+            build: label.build,
             buffers: recording.buffers.clone(),
             process: None,
             writer: concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -141,13 +164,21 @@ impl RunAccount {
             ended: None,
             account: RunReport::default(),
             shards: Vec::new(),
+            segments: Vec::new(),
             retired: Retired::default(),
             retiring: Vec::new(),
+            retiring_segments: Vec::new(),
         }
     }
 
     /// A new account for a run whose own is missing.
-    pub(super) fn reconstruct(run: RunId, schema: &Schema, tick_rate: Option<f64>, started: f64) -> Self {
+    pub(super) fn reconstruct(
+        run: RunId,
+        schema: &Schema,
+        tick_rate: Option<f64>,
+        started: f64,
+        label: RunLabel,
+    ) -> Self {
         let recording = RecordingInfo {
             schema: schema.clone().into_shared(),
             run,
@@ -155,7 +186,15 @@ impl RunAccount {
             started: UNIX_EPOCH + Duration::try_from_secs_f64(started).unwrap_or_default(),
             buffers: None,
         };
-        Self::new(&recording, None, None)
+        Self::new(&recording, label)
+    }
+
+    /// The seed and the build.
+    pub(crate) fn label(&self) -> RunLabel {
+        RunLabel {
+            seed: self.seed,
+            build: self.build.clone(),
+        }
     }
 
     /// Reads the account of a run in the folder `recording`.
@@ -248,6 +287,12 @@ impl RunAccount {
         }
     }
 
+    /// Moves a segment to the pending deletions.
+    pub(super) fn begin_segment_deletion(&mut self, segment: u32) {
+        let moved = self.segments.extract_if(.., |listed| listed.segment == segment);
+        self.retiring_segments.extend(moved);
+    }
+
     /// Removes the totals by agent that version 0.1.0 wrote: those of deleted shards are no longer known.
     fn forget_agents(&mut self) {
         self.account.agents.clear();
@@ -259,12 +304,17 @@ impl RunAccount {
         !self.retiring.is_empty()
     }
 
+    /// The segments whose deletion is pending.
+    pub(super) fn pending_segment_deletions(&self) -> impl Iterator<Item = u32> {
+        self.retiring_segments.iter().map(|pending| pending.segment)
+    }
+
     /// The shards whose deletion is pending. Text that is not the name of a shard of the run is left out.
     pub(super) fn pending_deletions(&self) -> impl Iterator<Item = ShardName> {
         self.retiring.iter().filter_map(|pending| pending.shard.name(self.run))
     }
 
-    /// Resolves the pending deletions: shards that are gone are added to `retired`, and the others are listed again.
+    /// Resolves the pending deletions: shards and segments that are gone are added to `retired`, and the others are listed again.
     pub(crate) fn resolve_deletions(&mut self, recording: &Path) {
         for pending in core::mem::take(&mut self.retiring) {
             match pending.shard.name(self.run) {
@@ -277,6 +327,15 @@ impl RunAccount {
             }
         }
         self.sort_shards();
+        let folder = layout::segments_folder(recording, self.run);
+        for pending in core::mem::take(&mut self.retiring_segments) {
+            if journal::segment_path(&folder, pending.segment).exists() {
+                self.segments.push(pending);
+            } else {
+                self.retired.add_segment(&pending);
+            }
+        }
+        self.segments.sort_by_key(|listed| listed.segment);
     }
 
     /// Sorts the shards by their numbers, which have five digits or more.
@@ -290,10 +349,11 @@ impl RunAccount {
         shard.committed.unwrap_or((self.started.max(0.0) * 1e3) as u64)
     }
 
-    /// The latest commit time of its shards.
+    /// The latest commit time of its shards and segments.
     pub(super) fn last_commit_time(&self) -> u64 {
         let times = self.shards.iter().map(|shard| self.commit_time(shard));
-        times.max().unwrap_or_default()
+        let segments = self.segments.iter().map(|segment| segment.committed);
+        times.chain(segments).max().unwrap_or_default()
     }
 
     /// Removes the counts of `agent` from the totals of deleted shards, if an account of version 0.1.0 states them, and returns

@@ -9,7 +9,7 @@ use experience_core::{
     schema::Schema,
     transition::{Episode, RunId},
 };
-use experience_export::{MissingEpisodes, RecordingInfo, Sink, SinkError};
+use experience_export::{MissingEpisodes, RecordingInfo, RunLabel, Sink, SinkError};
 use parquet::basic::ZstdLevel;
 use std::{borrow::Cow, path::PathBuf};
 
@@ -45,8 +45,7 @@ pub(super) struct Settings {
     pub(super) shard_episodes: usize,
     pub(super) keep_bytes: Option<u64>,
     pub(super) on_mismatch: SchemaMismatch,
-    pub(super) seed: Option<u64>,
-    pub(super) build: Option<String>,
+    pub(super) label: RunLabel,
     pub(super) recover: bool,
 }
 
@@ -68,8 +67,7 @@ impl DatasetSink {
                 shard_episodes: usize::MAX,
                 keep_bytes: None,
                 on_mismatch: SchemaMismatch::Sibling,
-                seed: None,
-                build: None,
+                label: RunLabel::default(),
                 recover: true,
             },
             writer: None,
@@ -154,14 +152,14 @@ impl DatasetSink {
     /// Stores the seed of the game's random numbers in the run's account.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
-        self.settings.seed = Some(seed);
+        self.settings.label.seed = Some(seed);
         self
     }
 
     /// Stores the build of the game, such as a commit or a version, in the run's account.
     #[must_use]
     pub fn with_build(mut self, build: impl Into<String>) -> Self {
-        self.settings.build = Some(build.into());
+        self.settings.label.build = Some(build.into());
         self
     }
 
@@ -227,6 +225,10 @@ impl Sink for DatasetSink {
 
     fn journal_folder(&self) -> Option<PathBuf> {
         self.writer.as_ref().map(DatasetWriter::journal_folder)
+    }
+
+    fn run_label(&self) -> RunLabel {
+        self.settings.label.clone()
     }
 
     fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {

@@ -6,7 +6,7 @@ use experience_core::{
     schema::Schema,
     transition::{Episode, RunId},
 };
-use experience_export::{MissingEpisodes, RecordingInfo, Sink, SinkError, journal::Fsync};
+use experience_export::{MissingEpisodes, RecordingInfo, RunLabel, Sink, SinkError, journal::Fsync};
 use std::{borrow::Cow, path::PathBuf};
 
 /// Writes episodes to a dataset as segments in the format of the [journal](experience_export::journal), without Arrow and
@@ -25,7 +25,8 @@ use std::{borrow::Cow, path::PathBuf};
 ///
 /// What a process wrote outlives it, and what was synced outlives the machine; see [`with_fsync`](Self::with_fsync). Each frame
 /// has a checksum, so damage costs the episodes in it, which are counted as dropped. Open episodes are in the journal of the run.
-/// Segments take about the bytes of the rows, which is several times as much as shards.
+/// Segments take about the bytes of the rows, which is several times as much as shards; see
+/// [`with_keep_bytes`](Self::with_keep_bytes).
 #[derive(Debug)]
 pub struct JournalSink {
     description: String,
@@ -38,10 +39,10 @@ pub struct JournalSink {
 pub(super) struct Settings {
     pub(super) root: PathBuf,
     pub(super) segment_bytes: u64,
+    pub(super) keep_bytes: Option<u64>,
     pub(super) fsync: Fsync,
     pub(super) on_mismatch: SchemaMismatch,
-    pub(super) seed: Option<u64>,
-    pub(super) build: Option<String>,
+    pub(super) label: RunLabel,
 }
 
 impl JournalSink {
@@ -57,10 +58,10 @@ impl JournalSink {
             settings: Settings {
                 root,
                 segment_bytes: 64 << 20,
+                keep_bytes: None,
                 fsync: Fsync::default(),
                 on_mismatch: SchemaMismatch::Sibling,
-                seed: None,
-                build: None,
+                label: RunLabel::default(),
             },
             writer: None,
             claim: None,
@@ -71,6 +72,23 @@ impl JournalSink {
     #[must_use]
     pub fn with_segment_bytes(mut self, bytes: u64) -> Self {
         self.settings.segment_bytes = bytes;
+        self
+    }
+
+    /// Limits the size of the recording's segments, in bytes; unlimited by default.
+    ///
+    /// Whenever a segment is complete, and at each flush, the oldest segments are deleted until at most `bytes` are left: segments of
+    /// this run, and of runs that are closed or whose process died. Segments of other live runs are neither counted nor deleted;
+    /// their own sinks do that. Where a folder of the recording is a link to another folder, which other datasets may share, only
+    /// segments of this run are counted and deleted. Shards of the recording do not count.
+    ///
+    /// The segment that is written is kept, and what was written to the last segment of a run whose process died. So are segments that
+    /// were not synced: what is written between two flushes can exceed the limit. An episode is deleted with the segment that it
+    /// begins in. The order is that of [`SegmentAccount::committed`](crate::SegmentAccount::committed). Deleted transitions still
+    /// count as exported, and [`RunAccount::retired`](crate::RunAccount::retired) counts them.
+    #[must_use]
+    pub fn with_keep_bytes(mut self, bytes: u64) -> Self {
+        self.settings.keep_bytes = Some(bytes);
         self
     }
 
@@ -92,14 +110,14 @@ impl JournalSink {
     /// Stores the seed of the game's random numbers in the run's account.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
-        self.settings.seed = Some(seed);
+        self.settings.label.seed = Some(seed);
         self
     }
 
     /// Stores the build of the game, such as a commit or a version, in the run's account.
     #[must_use]
     pub fn with_build(mut self, build: impl Into<String>) -> Self {
-        self.settings.build = Some(build.into());
+        self.settings.label.build = Some(build.into());
         self
     }
 
@@ -156,6 +174,10 @@ impl Sink for JournalSink {
 
     fn journal_folder(&self) -> Option<PathBuf> {
         self.writer.as_ref().map(SegmentWriter::journal_folder)
+    }
+
+    fn run_label(&self) -> RunLabel {
+        self.settings.label.clone()
     }
 
     fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {

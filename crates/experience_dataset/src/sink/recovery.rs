@@ -319,9 +319,13 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         &mut recovered,
     )?;
     // The process died before it wrote an account, or the disk lost it. The journal holds what a new one needs.
-    let reconstruct = || match state.tick_rate.or(segments.tick_rate) {
-        tick_rate if state.started > 0.0 => RunAccount::reconstruct(run, schema, tick_rate, state.started),
-        tick_rate => RunAccount::reconstruct(run, schema, tick_rate, segments.started),
+    let reconstruct = || {
+        let (started, label) = if state.started > 0.0 {
+            (state.started, state.label.clone())
+        } else {
+            (segments.started, segments.label.clone())
+        };
+        RunAccount::reconstruct(run, schema, state.tick_rate.or(segments.tick_rate), started, label)
     };
     let mut account = account.unwrap_or_else(reconstruct);
     // A run that is over has a journal with other episodes where its process went on after a recovery.
@@ -334,6 +338,7 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         };
         let ended = account.ended;
         account.shards = shards.accounts();
+        account.segments.clear();
         let report = shards.report(&account, &state);
         unstored_tags::store(folder, &mut state, &mut recovered)?;
         recovered.lost = report.dropped.saturating_sub(report.non_finite);

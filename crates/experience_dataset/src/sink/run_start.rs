@@ -10,7 +10,7 @@ use super::{
     recording_folder, run_id,
 };
 use experience_core::account::RunReport;
-use experience_export::{RecordingInfo, SinkError, disk};
+use experience_export::{RecordingInfo, RunLabel, SinkError, disk};
 use std::path::{Path, PathBuf};
 
 /// A run whose account and lock exist.
@@ -27,8 +27,7 @@ pub(super) fn start_run(
     root: &Path,
     on_mismatch: SchemaMismatch,
     recording: &RecordingInfo,
-    seed: Option<u64>,
-    build: Option<String>,
+    label: RunLabel,
 ) -> Result<StartedRun, SinkError> {
     let folder = recording_folder::open_or_create(root, &recording.schema, on_mismatch)?;
     run_id::check_unused(&folder, recording.run)?;
@@ -39,7 +38,7 @@ pub(super) fn start_run(
     for part in [layout::PARTIAL, layout::DATA] {
         disk::sweep_empty(&folder.join(part));
     }
-    let mut account = RunAccount::new(recording, seed, build);
+    let mut account = RunAccount::new(recording, label);
     // Taken before the account exists: a process that finds an account checks the lock.
     let mut lock = RunLock::take(&folder, recording.run);
     account.set_process(ProcessRecord::new(&folder, lock.file_id()));

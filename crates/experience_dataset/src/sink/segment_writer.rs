@@ -7,24 +7,22 @@ use super::{
     journal_sink::Settings,
     layout,
     lock::RunLock,
+    retention::{CommitClock, segments},
     run_start::{StartedRun, start_run},
+    segment_episodes::append,
+    segment_ranges::SegmentRanges,
     tag_file::TagFile,
 };
 use core::fmt;
 use experience_core::{
     account::{RunReport, TagChange},
-    transition::{Episode, Outcome, StepHeader, WordTable},
+    transition::{Episode, WordTable},
 };
 use experience_export::{
     MissingEpisodes, RecordingInfo, SinkError,
-    journal::{self, Journal, JournalSettings, Owner, Record},
+    journal::{self, Journal, JournalSettings, Owner},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc};
 
 /// Writes the segments of one run of a recording, and keeps the account of the run up to date.
 pub(super) struct SegmentWriter {
@@ -39,8 +37,15 @@ pub(super) struct SegmentWriter {
     journal: Journal,
     /// The words of the codes in the segments.
     words: Arc<WordTable>,
-    /// The accepted episodes, by the segments that hold them.
-    written: Vec<SegmentRange>,
+    /// The accepted episodes, by the segments that hold them. Those of deleted segments are removed.
+    written: SegmentRanges,
+    /// `None` before the first episode is accepted.
+    clock: Option<CommitClock>,
+    keep_bytes: Option<u64>,
+    /// The segments before this one are complete and outlive the machine.
+    durable_end: u32,
+    /// The list of segments in the account is not in its file.
+    has_unsaved_segments: bool,
     /// Accepted episodes whose segments are gone.
     missing: MissingEpisodes,
     accepted: u64,
@@ -50,23 +55,13 @@ pub(super) struct SegmentWriter {
     bytes: u64,
 }
 
-/// Episodes whose rows are in the same segments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SegmentRange {
-    first: u32,
-    last: u32,
-    episodes: u64,
-    transitions: u64,
-}
-
 impl SegmentWriter {
     pub(super) fn open(settings: Settings, recording: &RecordingInfo) -> Result<Self, SinkError> {
-        let (seed, build) = (settings.seed, settings.build.clone());
         let StartedRun {
             folder,
             mut lock,
             account,
-        } = start_run(&settings.root, settings.on_mismatch, recording, seed, build)?;
+        } = start_run(&settings.root, settings.on_mismatch, recording, settings.label.clone())?;
         let segments = layout::segments_folder(&folder, recording.run);
         let owner = Owner {
             run: recording.run,
@@ -74,6 +69,7 @@ impl SegmentWriter {
             tick_rate: recording.tick_rate,
             started: account.started,
             rings: None,
+            label: settings.label,
         };
         let journal_settings = JournalSettings {
             segment_bytes: settings.segment_bytes,
@@ -100,7 +96,11 @@ impl SegmentWriter {
             account,
             journal,
             words,
-            written: Vec::new(),
+            written: SegmentRanges::default(),
+            clock: None,
+            keep_bytes: settings.keep_bytes,
+            durable_end: 0,
+            has_unsaved_segments: false,
             missing: MissingEpisodes::default(),
             accepted: 0,
             durable: 0,
@@ -134,21 +134,19 @@ impl SegmentWriter {
             return Ok(());
         }
         self.lock.check_ownership(&self.folder, &self.account)?;
+        let clock = self.clock.get_or_insert_with(|| CommitClock::begin(&self.folder));
+        let before = self.journal.segment();
         let failed = io_error("write to", &self.segments);
-        let written = append(&mut self.journal, &self.words, episodes).map_err(failed)?;
-        for range in written {
-            match self.written.last_mut() {
-                Some(last) if (last.first, last.last) == (range.first, range.last) => {
-                    last.episodes += range.episodes;
-                    last.transitions += range.transitions;
-                }
-                _ => self.written.push(range),
-            }
-        }
+        let written = append(&mut self.journal, &self.words, episodes, clock.now()).map_err(failed)?;
+        written.into_iter().for_each(|range| self.written.add(range));
         self.accepted += episodes.len() as u64;
         // Until a sync succeeds, the journal of the run holds the rows too.
         if let Err(error) = self.journal.sync_if_due() {
             tracing::warn!("cannot sync `{}`: {error}; trying again", self.segments.display());
+        }
+        if self.journal.segment() > before {
+            self.check_segments();
+            self.enforce_retention();
         }
         Ok(())
     }
@@ -165,7 +163,8 @@ impl SegmentWriter {
             return Err(replaced);
         }
         let secured = self.secure();
-        let is_current = self.account.is_current(&self.with_missing(report), 0);
+        self.enforce_retention();
+        let is_current = !self.has_unsaved_segments && self.account.is_current(&self.with_missing(report), 0);
         let saved = if is_current { Ok(()) } else { self.save_account(report) };
         secured.and(saved)
     }
@@ -173,6 +172,7 @@ impl SegmentWriter {
     pub(super) fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
         self.lock.check_account(&self.folder, &self.account, report)?;
         let secured = self.secure();
+        self.enforce_retention();
         if secured.is_ok() {
             self.account.status = RunStatus::Journaled;
             self.account.forget_process();
@@ -204,10 +204,32 @@ impl SegmentWriter {
             return Err(io_error("write to", &self.segments)(error));
         }
         self.durable = self.accepted;
+        self.durable_end = self.journal.segment();
         Ok(())
     }
 
-    /// Counts the accepted episodes whose segments another process has removed, and the size of the others.
+    /// Deletes the oldest segments beyond the limit. A recording that is too large is no reason to lose new data.
+    fn enforce_retention(&mut self) {
+        let Some(max_bytes) = self.keep_bytes else { return };
+        let listed: BTreeSet<u32> = self.account.segments.iter().map(|listed| listed.segment).collect();
+        let enforced = segments::enforce(&self.folder, &mut self.account, self.durable_end, max_bytes);
+        // Also after an error: a deletion that is pending is finished later.
+        let kept = self.account.segments.first().map(|listed| listed.segment);
+        if let Some(last) = listed.range(..kept.unwrap_or(u32::MAX)).next_back() {
+            self.written.remove_until(*last);
+        }
+        match enforced {
+            Ok(true) => {
+                // The account was saved.
+                self.has_unsaved_segments = false;
+                self.check_segments();
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!("cannot remove old segments of `{}`: {error}", self.folder.display()),
+        }
+    }
+
+    /// Counts the accepted episodes whose segments another process has removed, and lists the others in the account.
     fn check_segments(&mut self) {
         let entries = match fs::read_dir(&self.segments) {
             Ok(entries) => Some(entries),
@@ -221,14 +243,14 @@ impl SegmentWriter {
             found.extend(journal::segment_number(&entry.file_name()));
             self.bytes += entry.metadata().map_or(0, |metadata| metadata.len());
         }
-        let known = self.missing;
-        self.missing = MissingEpisodes::default();
-        for range in &self.written {
-            if !(range.first..=range.last).all(|segment| found.contains(&segment)) {
-                self.missing.episodes += range.episodes;
-                self.missing.transitions += range.transitions;
-            }
+        for pending in self.account.pending_segment_deletions() {
+            found.remove(&pending);
         }
+        let listed = self.written.accounts(&found);
+        self.has_unsaved_segments |= listed != self.account.segments;
+        self.account.segments = listed;
+        let known = self.missing;
+        self.missing = self.written.missing(&found);
         if self.missing.transitions > known.transitions {
             tracing::error!(
                 "segments of run {} are gone from `{}`: another process has removed them; their {} transitions in {} episodes are \
@@ -249,97 +271,10 @@ impl SegmentWriter {
 
     fn save_account(&mut self, report: &RunReport) -> Result<(), SinkError> {
         let report = self.with_missing(report);
-        self.account.update(&self.folder, &report)
+        self.account.update(&self.folder, &report)?;
+        self.has_unsaved_segments = false;
+        Ok(())
     }
-}
-
-/// Appends episodes. Returns the segments that hold them.
-fn append(journal: &mut Journal, words: &WordTable, episodes: &[Episode]) -> io::Result<Vec<SegmentRange>> {
-    let codes: Vec<_> = episodes
-        .iter()
-        .map(|episode| controller_codes(words, episode))
-        .collect();
-    let mut written = Vec::new();
-    journal.begin()?;
-    for (episode, codes) in episodes.iter().zip(&codes) {
-        if journal.frame_bytes_left() == 0 {
-            journal.commit()?;
-            journal.begin()?;
-        }
-        let first = journal.segment();
-        put_episode(journal, codes, episode)?;
-        written.push(SegmentRange {
-            first,
-            last: journal.segment(),
-            episodes: 1,
-            transitions: episode.len() as u64,
-        });
-    }
-    journal.commit()?;
-    Ok(written)
-}
-
-/// The codes that `words`, the table of a journal, assigns to the controllers of an episode, by the codes in the rows. The next frame
-/// that begins holds the words that are new.
-pub(crate) fn controller_codes(words: &WordTable, episode: &Episode) -> BTreeMap<u16, u16> {
-    let code = |(code, label): &(u16, Box<str>)| {
-        let assigned = words.controller_code(|known| *known == **label, || label.to_string());
-        (*code, assigned.unwrap_or_else(|| words.other_code()))
-    };
-    episode.controllers().iter().map(code).collect()
-}
-
-/// The rows with other codes of their controllers. `None` if they have none.
-fn recoded_controllers(codes: &BTreeMap<u16, u16>, episode: &Episode) -> Option<Vec<u64>> {
-    if codes.is_empty() {
-        return None;
-    }
-    let mut rows = episode.rows().to_vec();
-    // The first row has no action.
-    for row in rows.chunks_exact_mut(episode.schema().layout().row_words()).skip(1) {
-        let header = StepHeader::of_mut(row);
-        header.set_controller(codes.get(&header.controller()).copied().unwrap_or(0));
-    }
-    Some(rows)
-}
-
-/// Adds an episode to the frame of a journal, and commits the frame whenever it is full. `codes` are the [`controller_codes`] of the
-/// episode, assigned before the frame was begun.
-///
-/// # Errors
-/// If the file system refuses.
-pub(crate) fn put_episode(journal: &mut Journal, codes: &BTreeMap<u16, u16>, episode: &Episode) -> io::Result<()> {
-    let info = episode.info();
-    let episode_id = info.episode_id;
-    journal.put(&Record::Open {
-        episode_id,
-        captured_as: episode_id as u32,
-        agent_id: info.agent_id,
-        continues: info.continues,
-    });
-    let recoded = recoded_controllers(codes, episode);
-    let words = episode.schema().layout().row_words();
-    let mut rest = recoded.as_deref().unwrap_or(episode.rows());
-    loop {
-        let limit = (journal.frame_bytes_left() / (words * size_of::<u64>()))
-            .max(1)
-            .saturating_mul(words);
-        let (now, later) = rest.split_at(rest.len().min(limit));
-        let _ = journal.put_rows(episode_id, now);
-        rest = later;
-        if rest.is_empty() {
-            break;
-        }
-        journal.commit()?;
-        journal.begin()?;
-    }
-    journal.put(&Record::Close {
-        episode_id,
-        terminated: episode.outcome() == Outcome::Terminated,
-        reason: episode.reason().as_str(),
-        end: &[],
-    });
-    Ok(())
 }
 
 impl fmt::Debug for SegmentWriter {

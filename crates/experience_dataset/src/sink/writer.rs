@@ -8,7 +8,7 @@ use super::{
     layout,
     lock::RunLock,
     partial, recovery,
-    retention::{self, CommitClock},
+    retention::{CommitClock, shards},
     run_start::{StartedRun, start_run},
     shard::{FinishedShard, ShardEncoder},
     shard_account::ShardAccount,
@@ -69,9 +69,8 @@ pub(super) struct DatasetWriter {
 impl DatasetWriter {
     pub(super) fn open(settings: Settings, recording: &RecordingInfo) -> Result<Self, SinkError> {
         let encoder = BatchEncoder::new(recording.schema.clone())?;
-        let (seed, build) = (settings.seed, settings.build.clone());
-        let StartedRun { folder, lock, account } =
-            start_run(&settings.root, settings.on_mismatch, recording, seed, build)?;
+        let label = settings.label.clone();
+        let StartedRun { folder, lock, account } = start_run(&settings.root, settings.on_mismatch, recording, label)?;
         let mut writer = Self {
             tags: TagFile::new(&folder, recording.run),
             lock,
@@ -258,9 +257,11 @@ impl DatasetWriter {
     /// Removes the shards from the account whose files are gone, and lists those again that have returned.
     fn check_shards(&mut self) {
         let data = self.folder.join(layout::DATA);
+        let (folder, run) = (&self.folder, self.account.run);
         let is_gone = |shard: &ShardAccount| {
             // Any other error does not mean that the file is gone.
-            fs::metadata(data.join(&shard.file)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            let found = shard.name(run).map(|name| fs::metadata(name.path(folder)));
+            found.is_some_and(|found| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
         };
         let known = self.missing.len();
         self.account.shards.append(&mut self.missing);
@@ -363,7 +364,7 @@ impl DatasetWriter {
         let Some(max_bytes) = self.settings.keep_bytes else {
             return;
         };
-        match retention::enforce(&self.folder, &mut self.account, max_bytes) {
+        match shards::enforce(&self.folder, &mut self.account, max_bytes) {
             // The account was saved, with shards that its file did not list before.
             Ok(true) => self.saved_shards = self.account.shards.len(),
             Ok(false) => {}

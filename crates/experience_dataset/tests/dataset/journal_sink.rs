@@ -297,6 +297,23 @@ fn a_run_id_is_used_once() {
 }
 
 #[test]
+fn the_label_of_a_run_is_in_its_segments() {
+    let all = some(2);
+    let root = tempdir().unwrap();
+    let mut sink = open_with(JournalSink::new(root.path()).with_seed(7).with_build("1.2"), &all);
+    sink.write(&all).unwrap();
+    sink.close(&report(&all)).unwrap();
+    fs::remove_file(account_path(root.path(), RUN)).unwrap();
+    let settings = RecoverSettings {
+        include_unclear: true,
+        ..RecoverSettings::default()
+    };
+    Dataset::open(root.path()).unwrap().recover(&settings).unwrap();
+    let account = run_account(root.path(), RUN);
+    assert_eq!((account.seed, account.build.as_deref()), (Some(7), Some("1.2")));
+}
+
+#[test]
 fn an_erasure_names_segments() {
     let all = some(3);
     let root = closed(&all);

@@ -23,6 +23,7 @@ mod refusals;
 mod retention;
 mod round_trip;
 mod row_groups;
+mod segment_retention;
 mod sharing;
 mod unfinished;
 mod validate;

@@ -4,7 +4,7 @@ use crate::episodes::{account, recording};
 use experience_core::transition::{Episode, RunId};
 use experience_dataset::{Dataset, DatasetSink, RecoverSettings, Recovery, RunAccount};
 use experience_export::{
-    RecordingInfo, Sink,
+    RecordingInfo, RunLabel, Sink,
     journal::{Journal, JournalSettings, Owner, Record},
 };
 use std::{
@@ -35,6 +35,7 @@ pub fn write_journal(folder: &Path, episodes: &[Episode], buffers: Option<PathBu
         tick_rate: Some(60.0),
         started: 1.0,
         rings: buffers.map(|folder| folder.to_str().unwrap().to_owned()),
+        label: RunLabel::default(),
     };
     let mut journal = Journal::create(folder, owner, Arc::default(), JournalSettings::default()).unwrap();
     for episode in episodes {

@@ -8,13 +8,13 @@ use super::{
     ExportSettings,
     episode_batch::{DurabilityToken, EpisodeBatch, StoredBatch},
     notice::Notices,
-    sink_context::StoredChanges,
+    sink_context::{SinkAccounts, StoredChanges},
     storage::StorageMonitor,
 };
 use crate::{
     assembly::{AssemblyContext, EpisodeBuilder},
     journal::{self, Counts, Journal, JournalLock, JournalSettings, Owner, Record, Segments},
-    sink::RecordingInfo,
+    sink::{RecordingInfo, RunLabel},
 };
 use account_changes::AccountChanges;
 use experience_core::{account::Counters, transition::Episode};
@@ -113,6 +113,7 @@ impl JournalTracker {
                     .buffers
                     .as_ref()
                     .and_then(|folder| folder.to_str().map(str::to_owned)),
+                label: RunLabel::default(),
             },
             journal: None,
             segments: None,
@@ -144,6 +145,11 @@ impl JournalTracker {
     pub(super) fn fallback_folder(&self) -> Option<PathBuf> {
         let folder = self.settings.as_ref()?.folder.as_ref()?;
         Some(JournalSettings::run_folder(folder, self.owner.run, self.recording))
+    }
+
+    /// Sets the label of the run, before the journal begins.
+    pub(super) fn set_label(&mut self, label: &RunLabel) {
+        self.owner.label.clone_from(label);
     }
 
     /// Begins the journal in `folder`.
@@ -221,7 +227,7 @@ impl JournalTracker {
         &mut self,
         context: &AssemblyContext,
         counters: &Counters,
-        stored: StoredChanges,
+        accounts: SinkAccounts,
         builders: impl IntoIterator<Item = &'a mut EpisodeBuilder>,
     ) {
         let Some(mut journal) = self.journal.take() else { return };
@@ -232,13 +238,13 @@ impl JournalTracker {
             Some(bytes) => journal.probe(bytes),
             None => Ok(()),
         };
-        let stored = self.stored_elsewhere(stored);
+        let accounts = self.stored_elsewhere(accounts);
         // Before the rows, so that none is without its tick rate.
         let written = written.and_then(|()| {
-            self.is_unsynced_rewrite |= self.changes.write(&mut journal, counters, stored)?;
+            self.is_unsynced_rewrite |= self.changes.write(&mut journal, counters, accounts)?;
             Ok(())
         });
-        let written = written.and_then(|()| self.try_write(&mut journal, context, counts(counters), &mut builders));
+        let written = written.and_then(|()| self.try_write(&mut journal, context, Counts::of(counters), &mut builders));
         let written = written.map_err(|error| (journal.folder().to_owned(), error));
         self.journal = Some(journal);
         match written {
@@ -295,16 +301,16 @@ impl JournalTracker {
 
     /// Ends a write of everything: syncs the disk if that is due, and deletes segments that are not needed. `oldest` is the
     /// oldest segment with a part of an episode that was not dispatched.
-    pub(super) fn finish_write(&mut self, counters: &Counters, stored: StoredChanges, oldest: Option<u32>) {
+    pub(super) fn finish_write(&mut self, counters: &Counters, accounts: SinkAccounts, oldest: Option<u32>) {
         self.written = Instant::now();
         self.unwritten = 0;
         let undurable = self.oldest_undurable();
-        let stored = self.stored_elsewhere(stored);
+        let accounts = self.stored_elsewhere(accounts);
         let Some(journal) = &mut self.journal else { return };
         let mut needed = oldest.map_or(undurable, |oldest| oldest.min(undurable));
-        if self.changes.is_needed(counters, stored) {
+        if self.changes.is_needed(counters, accounts) {
             // Another segment may have begun since they were written.
-            match self.changes.write(journal, counters, stored) {
+            match self.changes.write(journal, counters, accounts) {
                 Ok(has_moved) => self.is_unsynced_rewrite |= has_moved,
                 Err(error) => {
                     let folder = journal.folder().to_owned();
@@ -329,13 +335,16 @@ impl JournalTracker {
         }
     }
 
-    /// The account changes that a reader of the journal finds elsewhere. No sink hosts a fallback journal, so that its reader has
+    /// The accounts that a reader of the journal finds elsewhere. No sink hosts a fallback journal, so that its reader has
     /// nothing else.
-    fn stored_elsewhere(&self, stored: StoredChanges) -> StoredChanges {
+    fn stored_elsewhere(&self, accounts: SinkAccounts) -> SinkAccounts {
         if self.is_fallback {
-            StoredChanges::default()
+            SinkAccounts {
+                stored: StoredChanges::default(),
+                ..accounts
+            }
         } else {
-            stored
+            accounts
         }
     }
 
@@ -476,20 +485,4 @@ fn collect(
     });
     let readable = readable.collect();
     EpisodeBatch::new(readable, unreadable, created, stored)
-}
-
-fn counts(counters: &Counters) -> Counts {
-    // Counts of transitions that left are read before `recorded`, so that no transition seems to leave before it was recorded.
-    let (lost, non_finite, discarded) = (counters.lost.get(), counters.non_finite.get(), counters.discarded.get());
-    Counts {
-        recorded: counters.recorded.get(),
-        non_finite,
-        lost,
-        discarded,
-        empty_episodes: counters.empty_episodes.get(),
-        orphaned_rewards: counters.orphaned_rewards.get(),
-        ignored_ends: counters.ignored_ends.get(),
-        refused_agents: counters.refused_agents.get(),
-        unbuffered_agents: counters.unbuffered_agents.get(),
-    }
 }

@@ -6,7 +6,7 @@ use super::{
     episode_batch::{Completion, Dispatch, DurabilityToken},
     journal_tracker::JournalTracker,
     notice::{Notice, Notices},
-    sink_context::{SinkContext, StoredChanges},
+    sink_context::{SinkAccounts, SinkContext, StoredChanges},
     sink_handle::SinkHandle,
     storage::StorageMonitor,
 };
@@ -239,9 +239,9 @@ impl RecordingPipeline {
             self.begin_journal();
         }
         // Before the dispatch, so that no sink holds an episode that the journal lacks.
-        let stored = self.stored_changes();
+        let accounts = self.sink_accounts();
         self.journal
-            .write(&self.context, &self.counters, stored, &mut self.finished);
+            .write(&self.context, &self.counters, accounts, &mut self.finished);
         let created = Instant::now();
         let tokens: Vec<_> = self.sinks.iter().map(|_| Arc::new(DurabilityToken)).collect();
         self.journal.track(&self.finished, &tokens);
@@ -330,18 +330,24 @@ impl RecordingPipeline {
         }
     }
 
-    /// The account changes that all sinks have stored.
-    fn stored_changes(&self) -> StoredChanges {
+    /// What the accounts of the sinks hold.
+    fn sink_accounts(&self) -> SinkAccounts {
         let stored = self.sinks.iter().map(SinkHandle::stored_changes);
-        stored.reduce(StoredChanges::min).unwrap_or_default()
+        let host = self.journal_host.map(|host| &self.sinks[host]);
+        SinkAccounts {
+            stored: stored.reduce(StoredChanges::min).unwrap_or_default(),
+            failures: host.map_or(0, SinkHandle::failures),
+            stored_failures: host.map_or(0, SinkHandle::stored_failures),
+        }
     }
 
     fn begin_journal(&mut self) {
-        let host = self.sinks.iter().position(|sink| sink.journal_folder().is_some());
+        let host = self.sinks.iter().position(|sink| sink.journal_place().is_some());
         if let Some(host) = host
-            && let Some(folder) = self.sinks[host].journal_folder()
+            && let Some(place) = self.sinks[host].journal_place()
         {
-            self.journal.begin(folder, false, &self.context);
+            self.journal.set_label(&place.label);
+            self.journal.begin(&place.folder, false, &self.context);
             self.journal_host = Some(host);
         } else if self.sinks.iter().all(SinkHandle::is_opened)
             && let Some(folder) = self.journal.fallback_folder()
@@ -362,7 +368,7 @@ impl RecordingPipeline {
     fn write_journal(&mut self) {
         let _span = tracing::debug_span!("experience_journal", recording = self.context.schema.name()).entered();
         self.drop_unwanted();
-        let stored = self.stored_changes();
+        let accounts = self.sink_accounts();
         let Self {
             finished,
             player_drains,
@@ -381,7 +387,7 @@ impl RecordingPipeline {
         journal.write(
             &self.context,
             &self.counters,
-            stored,
+            accounts,
             builders.iter_mut().map(|builder| &mut **builder),
         );
         journal.compact(&mut builders);
@@ -391,7 +397,7 @@ impl RecordingPipeline {
                 journal.forget_sink(index);
             }
         }
-        journal.finish_write(&self.counters, stored, oldest);
+        journal.finish_write(&self.counters, accounts, oldest);
     }
 
     /// A periodic flush, which no caller waits for. A recording that is held up has the next one.

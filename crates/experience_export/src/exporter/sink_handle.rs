@@ -4,7 +4,7 @@ use super::{
     ExportSettings,
     episode_batch::{Completion, Dispatch, EpisodeBatch, StoredBatch},
     notice::{Notice, SinkFailure},
-    sink_context::{SinkContext, SinkStatus, StoredChanges},
+    sink_context::{JournalPlace, SinkContext, SinkStatus, StoredChanges},
     sink_queue::{SinkGate, SinkQueue, sink_queue},
     sink_worker::SinkWorker,
 };
@@ -12,7 +12,6 @@ use crate::sink::Sink;
 use experience_core::account::SinkCounters;
 use std::{
     collections::VecDeque,
-    path::Path,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -114,12 +113,22 @@ impl SinkHandle {
 
     /// Whether the worker has opened the sink, or given up.
     pub(super) fn is_opened(&self) -> bool {
-        self.status.journal_folder.get().is_some()
+        self.status.journal_place.get().is_some()
     }
 
-    /// The sink's own folder for a journal, once the sink is open.
-    pub(super) fn journal_folder(&self) -> Option<&Path> {
-        self.status.journal_folder.get()?.as_deref()
+    /// The sink's own place for a journal, once the sink is open.
+    pub(super) fn journal_place(&self) -> Option<&JournalPlace> {
+        self.status.journal_place.get()?.as_ref()
+    }
+
+    /// Failures of the sink so far.
+    pub(super) fn failures(&self) -> u64 {
+        self.counters.failures.get()
+    }
+
+    /// The failures in the account that the sink has stored.
+    pub(super) fn stored_failures(&self) -> u64 {
+        self.status.stored_failures()
     }
 
     /// The account changes that the sink has stored.

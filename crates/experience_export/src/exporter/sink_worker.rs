@@ -5,7 +5,7 @@ use super::{
     episode_batch::{Completion, Dispatch, EpisodeBatch},
     notice::{Notice, SinkFailure},
     settings::{Backoff, RetrySettings},
-    sink_context::{SinkContext, SinkStatus},
+    sink_context::{JournalPlace, SinkContext, SinkStatus},
     sink_queue::{SinkCommand, SinkReceiver},
     taken_batches::TakenBatches,
 };
@@ -121,16 +121,19 @@ impl SinkWorker {
 
     pub(super) fn open(&mut self) {
         let info = self.context.info.clone();
-        let mut journal_folder = None;
+        let mut place = None;
         let is_open = self.call("open", |sink| {
             sink.open(&info)?;
-            journal_folder = sink.journal_folder();
+            place = sink.journal_folder().map(|folder| JournalPlace {
+                folder,
+                label: sink.run_label(),
+            });
             Ok(())
         });
         if !is_open {
             self.retire();
         }
-        let _ = self.status.journal_folder.set(journal_folder.filter(|_| is_open));
+        let _ = self.status.journal_place.set(place.filter(|_| is_open));
     }
 
     fn write(&mut self, dispatch: &Dispatch<EpisodeBatch>) {
@@ -151,16 +154,17 @@ impl SinkWorker {
         let begun = Instant::now();
         self.write_tags();
         let (counters, context) = (self.counters.clone(), self.context.clone());
-        let mut tick_rates = 0;
+        let (mut tick_rates, mut failures) = (0, 0);
         let is_flushed = self.call("flush", |sink| {
             let report = counters.report(&context.counters);
-            tick_rates = report.tick_rates.len();
+            (tick_rates, failures) = (report.tick_rates.len(), report.failures);
             let flushed = sink.flush(&report);
             counters.set_disk_bytes(sink.disk_bytes());
             flushed
         });
         if is_flushed {
             self.status.set_stored_tick_rates(tick_rates);
+            self.status.set_stored_failures(failures);
         }
         self.release_durable();
         self.counters.set_last_flush(begun.elapsed());

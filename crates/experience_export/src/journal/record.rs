@@ -4,7 +4,7 @@ use bincode::{
     BorrowDecode, Encode,
     config::{Configuration, Fixint, Limit, LittleEndian},
 };
-use experience_core::{schema::Schema, transition::RunId};
+use experience_core::{account::Counters, schema::Schema, transition::RunId};
 
 /// Longest batch. A longer length is damage.
 pub(super) const MAX_BATCH: usize = 1 << 30;
@@ -88,6 +88,18 @@ pub enum Record<'a> {
         /// The episode.
         episode_id: i64,
     },
+    /// The label of the run; see [`RunLabel`](crate::RunLabel).
+    Label {
+        /// The seed of the game's random numbers.
+        seed: Option<u64>,
+        /// The build of the game.
+        build: Option<&'a str>,
+    },
+    /// [Failures](experience_core::account::RunReport::failures) of the sink whose folder contains the journal.
+    Failures {
+        /// Their number so far.
+        failures: u64,
+    },
 }
 
 /// Recording and run of a journal, with everything that a reader of it needs.
@@ -146,9 +158,28 @@ pub struct Counts {
     pub unbuffered_agents: u64,
 }
 
+impl Counts {
+    /// The counts at this moment.
+    pub(crate) fn of(counters: &Counters) -> Self {
+        // Counts of transitions that left are read before `recorded`, so that no transition seems to leave before it was recorded.
+        let (lost, non_finite, discarded) = (counters.lost.get(), counters.non_finite.get(), counters.discarded.get());
+        Self {
+            recorded: counters.recorded.get(),
+            non_finite,
+            lost,
+            discarded,
+            empty_episodes: counters.empty_episodes.get(),
+            orphaned_rewards: counters.orphaned_rewards.get(),
+            ignored_ends: counters.ignored_ends.get(),
+            refused_agents: counters.refused_agents.get(),
+            unbuffered_agents: counters.unbuffered_agents.get(),
+        }
+    }
+}
+
 impl<'a> Record<'a> {
     /// The tag of the last variant.
-    pub(super) const LAST_TAG: u32 = 10;
+    pub(super) const LAST_TAG: u32 = 12;
 
     /// Appends the record to `batch`. The bytes of its last field come last.
     pub(super) fn encode(&self, batch: &mut Vec<u8>) {
@@ -179,7 +210,7 @@ mod tests {
         }
     }
 
-    fn records() -> [Record<'static>; 12] {
+    fn records() -> [Record<'static>; 15] {
         [
             Record::Head(head()),
             Record::Open {
@@ -221,6 +252,15 @@ mod tests {
                 tag: "t",
             },
             Record::Untag { episode_id: 1 },
+            Record::Label {
+                seed: Some(7),
+                build: Some("1.2"),
+            },
+            Record::Label {
+                seed: None,
+                build: None,
+            },
+            Record::Failures { failures: 3 },
         ]
     }
 
@@ -275,6 +315,17 @@ mod tests {
         records()[9].encode(&mut batch);
         let expected = [&8_u32.to_le_bytes()[..], &4_i64.to_le_bytes(), &20_f64.to_le_bytes()];
         assert_eq!(batch, expected.concat());
+        batch.clear();
+        records()[12].encode(&mut batch);
+        let expected = [
+            &11_u32.to_le_bytes()[..],
+            &[1],
+            &7_u64.to_le_bytes(),
+            &[1],
+            &3_u64.to_le_bytes(),
+            b"1.2",
+        ];
+        assert_eq!(batch, expected.concat());
     }
 
     #[test]
@@ -293,7 +344,7 @@ mod tests {
             assert!(Record::decode(&batch).is_none(), "{length}");
         }
         assert!(
-            Record::decode(&11_u32.to_le_bytes()).is_none(),
+            Record::decode(&13_u32.to_le_bytes()).is_none(),
             "there is no such record"
         );
     }

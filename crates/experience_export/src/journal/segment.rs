@@ -26,7 +26,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Creates the segment `index` in `folder` with its first frame.
+    /// Creates the segment `index` in `folder` with `frame`, its first frames.
     pub(super) fn create(folder: &Path, index: u32, frame: &[u8], keep_unsynced: bool) -> io::Result<Self> {
         let path = path(folder, index);
         let mut segment = Self {

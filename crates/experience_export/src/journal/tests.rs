@@ -1,7 +1,10 @@
 //! Round trips through a journal, with faults of the disk at every operation.
 
 use super::*;
-use crate::disk::faults::{Fault, Faults};
+use crate::{
+    disk::faults::{Fault, Faults},
+    sink::RunLabel,
+};
 use experience_core::{
     schema::{Column, Schema},
     transition::{EndReason, RunId, WordTable},
@@ -13,6 +16,7 @@ const WORDS: usize = 10;
 
 fn owner() -> Owner {
     Owner {
+        label: RunLabel::default(),
         run: RunId::from_bits(7),
         schema: Schema::new("test")
             .with_observation([Column::feature("x")])
@@ -132,6 +136,43 @@ fn rows_are_read_back_from_any_segment_and_refused_when_they_are_others() {
     let mut found = vec![u64::MAX];
     assert!(journal.segments().read(&damaged, &mut found).is_err());
     assert_eq!(found, [u64::MAX], "what could not be read left nothing");
+}
+
+#[test]
+fn every_segment_holds_the_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let label = RunLabel {
+        seed: Some(7),
+        build: Some("1.2".to_owned()),
+    };
+    let owner = Owner {
+        label: label.clone(),
+        ..owner()
+    };
+    let settings = JournalSettings {
+        segment_bytes: 1,
+        ..JournalSettings::default()
+    };
+    let mut journal = Journal::create(folder.path(), owner, Arc::default(), settings).unwrap();
+    for frame in 0..FRAMES {
+        append(&mut journal, frame).unwrap();
+    }
+    let (found, reader) = episodes(folder.path());
+    assert_eq!((found.len(), reader.missing), (FRAMES as usize, 0));
+    for segment in 0..segments(folder.path()) {
+        let bytes = fs::read(segment_path(folder.path(), segment as u32)).unwrap();
+        let mut labels = Vec::new();
+        JournalReader::read_segment(&bytes, |_, record| {
+            if let Record::Label { seed, build } = record {
+                labels.push(RunLabel {
+                    seed,
+                    build: build.map(str::to_owned),
+                });
+            }
+        })
+        .unwrap();
+        assert_eq!(labels, core::slice::from_ref(&label), "segment {segment}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
     frame::{self, NUMBER},
     segment::Segment,
 };
-use crate::disk;
+use crate::{disk, sink::RunLabel};
 use experience_core::{
     schema::Schema,
     transition::{RunId, WordTable},
@@ -38,6 +38,8 @@ pub struct Owner {
     pub started: f64,
     /// Folder of the buffers' files. `None` where the buffers are not in files.
     pub rings: Option<String>,
+    /// The label of the run.
+    pub label: RunLabel,
 }
 
 /// Writer of the journal of one recording of a run.
@@ -163,13 +165,30 @@ impl Journal {
         self.words_written = 0;
         self.put_words();
         frame::seal(&mut self.frame);
+        let label = self.label_frame(self.number + 1);
+        self.frame.extend_from_slice(&label);
         let keep_unsynced = self.settings.fsync != Fsync::Never;
         let segment = Segment::create(&self.folder, index, &self.frame, keep_unsynced)?;
-        self.number += 1;
+        self.number += 1 + u64::from(!label.is_empty());
         self.is_dirty = true;
         let before = self.segment.replace(segment);
         self.ended.extend(before.map(|before| (before.index(), before.len())));
         Ok(())
+    }
+
+    /// The frame `number`, with the label of the run; empty if the run has none.
+    fn label_frame(&self, number: u64) -> Vec<u8> {
+        let RunLabel { seed, build } = &self.owner.label;
+        let mut frame = Vec::new();
+        if seed.is_some() || build.is_some() {
+            frame::begin(&mut frame, number);
+            let build = build.as_deref();
+            Record::Label { seed: *seed, build }.encode(&mut frame);
+            if !frame::seal(&mut frame) {
+                frame.clear();
+            }
+        }
+        frame
     }
 
     /// Adds the words to the frame that the segment does not hold yet.
@@ -372,6 +391,12 @@ pub fn remove_segments(folder: &Path, is_needless: impl Fn(u32) -> bool) {
 #[must_use]
 pub fn segment_number(name: &OsStr) -> Option<u32> {
     number(name.to_str()?)
+}
+
+/// The file of the segment `segment` of the journal in `folder`.
+#[must_use]
+pub fn segment_path(folder: &Path, segment: u32) -> PathBuf {
+    path(folder, segment)
 }
 
 /// Completes deletions that were interrupted in `all`, a folder of journals, and deletes the folder if it is empty then.

@@ -8,8 +8,8 @@ use experience_core::{
     transition::{Episode, Outcome, RunId, StepHeader, StepKind, Transition, WordTable},
 };
 use experience_export::{
-    ExportSettings, Exporter, MemorySink, Notice, RecordingExport, RecordingInfo, RetrySettings, Sink, SinkError,
-    SinkFailure, SinkPace,
+    ExportSettings, Exporter, MemorySink, Notice, RecordingExport, RecordingInfo, RetrySettings, RunLabel, Sink,
+    SinkError, SinkFailure, SinkPace,
     journal::{Fsync, JournalSettings},
 };
 use std::{
@@ -78,6 +78,9 @@ impl<S: Sink> Sink for GatedSink<S> {
     }
     fn journal_folder(&self) -> Option<PathBuf> {
         self.inner.journal_folder()
+    }
+    fn run_label(&self) -> RunLabel {
+        self.inner.run_label()
     }
     fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
         self.inner.close(report)

@@ -7,7 +7,7 @@ use experience_core::{
     transition::{EndReason, Outcome, RunId, StepHeader, StepKind, WordTable},
 };
 use experience_export::{
-    SinkError,
+    RunLabel, SinkError,
     assembly::EpisodeBuilder,
     journal::{Counts, Head, JournalError, JournalReader, Place, Record, Unread},
 };
@@ -47,6 +47,9 @@ pub(super) struct RecoveredState {
     pub(super) rings: Option<PathBuf>,
     pub(super) tick_rate: Option<f64>,
     pub(super) started: f64,
+    pub(super) label: RunLabel,
+    /// Failures of the sink whose account is that of the run.
+    pub(super) failures: u64,
     /// The tick rates that the journal states, in the order in which it does.
     pub(super) tick_rates: Vec<TickRate>,
     /// The tag changes that the journal states, in the order in which they were made.
@@ -131,6 +134,8 @@ impl RecoveredState {
             rings: None,
             tick_rate: None,
             started: 0.0,
+            label: RunLabel::default(),
+            failures: 0,
             tick_rates: Vec::new(),
             tag_changes: Vec::new(),
             unread: Vec::new(),
@@ -209,6 +214,13 @@ impl RecoveredState {
                 agent_id,
                 tag: tag.to_owned(),
             })),
+            Record::Label { seed, build } => {
+                self.label = RunLabel {
+                    seed,
+                    build: build.map(str::to_owned),
+                };
+            }
+            Record::Failures { failures } => self.failures = self.failures.max(failures),
             Record::Untag { episode_id } => self.tag_changes.push(TagChange::Removed { removed: episode_id }),
         }
     }

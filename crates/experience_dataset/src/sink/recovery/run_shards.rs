@@ -188,7 +188,7 @@ impl RunShards {
             unbuffered_agents: before.unbuffered_agents.max(counts.unbuffered_agents),
             tags: Vec::new(),
             tick_rates: merge_tick_rates(&before.tick_rates, &state.tick_rates),
-            failures: before.failures,
+            failures: before.failures.max(state.failures),
             // Missing shards count as dropped, like all that is in no shard.
             missing: before.missing.min(dropped),
             missing_episodes: before.missing_episodes,

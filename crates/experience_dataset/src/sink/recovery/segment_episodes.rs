@@ -6,7 +6,7 @@ use experience_core::{
     transition::{EndReason, Outcome, RunId, StepHeader, WordTable},
 };
 use experience_export::{
-    SinkError,
+    RunLabel, SinkError,
     assembly::EpisodeBuilder,
     journal::{Head, JournalError, JournalReader, Place, Record, Unread},
 };
@@ -29,6 +29,7 @@ pub(super) struct SegmentEpisodes {
     pub(super) last_tick: Option<i64>,
     pub(super) tick_rate: Option<f64>,
     pub(super) started: f64,
+    pub(super) label: RunLabel,
     /// Parts that could not be read, one sentence each.
     pub(super) unread: Vec<String>,
     /// Segments with a part that could not be read.
@@ -61,6 +62,7 @@ impl SegmentEpisodes {
             last_tick: None,
             tick_rate: None,
             started: 0.0,
+            label: RunLabel::default(),
             unread: Vec::new(),
             damaged_segments: BTreeSet::new(),
             torn: Vec::new(),
@@ -120,6 +122,12 @@ impl SegmentEpisodes {
             } => self.close(episode_id, terminated, reason),
             Record::Word { code, word } => {
                 self.words.insert(code, word.to_owned());
+            }
+            Record::Label { seed, build } => {
+                self.label = RunLabel {
+                    seed,
+                    build: build.map(str::to_owned),
+                };
             }
             // A sink writes no other record.
             _ => {}

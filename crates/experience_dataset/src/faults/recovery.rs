@@ -1,0 +1,123 @@
+//! Tests that inject every fault while a run whose process died is recovered.
+
+use super::{Acknowledged, assert_valid, at_every_point, episode, episodes, new_run, old, old_run, open, schema};
+use crate::{Dataset, RecoverSettings, RunStatus, sink::DatasetSink};
+use experience_export::{
+    RecordingInfo, RunLabel, Sink,
+    disk::faults::Fault,
+    journal::{Counts, Journal, JournalSettings, Owner, Record},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+use tempfile::TempDir;
+
+/// A dataset with a closed run, and a run whose process died: two episodes in a shard; in its journal the same two and two
+/// more, an open one, and one that was discarded.
+fn unfinished() -> (TempDir, PathBuf) {
+    let (folder, root) = old();
+    let schema = schema();
+    let run = new_run();
+    let mut sink = DatasetSink::new(&root).with_shard_bytes(1);
+    let info = RecordingInfo {
+        schema: schema.clone(),
+        run,
+        tick_rate: Some(60.0),
+        started: SystemTime::now(),
+        buffers: None,
+    };
+    sink.open(&info).unwrap();
+    let episodes: Vec<_> = (0..6)
+        .map(|number| episode(&schema, run, number, i64::from(number % 3)))
+        .collect();
+    sink.write(&episodes[..2]).unwrap();
+    let owner = Owner {
+        run,
+        schema,
+        tick_rate: Some(60.0),
+        started: 0.0,
+        rings: None,
+        label: RunLabel::default(),
+    };
+    let place = sink.journal_folder().unwrap();
+    let mut journal = Journal::create(&place, owner, Arc::default(), JournalSettings::default()).unwrap();
+    journal.begin().unwrap();
+    for (number, episode) in (0..).zip(&episodes) {
+        let episode_id = episode.info().episode_id;
+        journal.put(&Record::Open {
+            episode_id,
+            captured_as: number,
+            agent_id: episode.info().agent_id,
+            continues: None,
+        });
+        let _ = journal.put_rows(episode_id, episode.rows());
+        if number < 4 {
+            journal.put(&Record::Close {
+                episode_id,
+                terminated: true,
+                reason: "goal",
+                end: &[],
+            });
+        }
+    }
+    journal.put(&Record::Discard { captured_as: 5 });
+    journal.put(&Record::Counts(Counts {
+        recorded: 30,
+        discarded: 5,
+        ..Counts::default()
+    }));
+    journal.commit().unwrap();
+    // The process dies without dropping the sink.
+    core::mem::forget(sink);
+    (folder, root)
+}
+
+#[test]
+fn a_recovery_that_stops_at_any_moment_is_finished_by_another() {
+    let (_folder, left) = unfinished();
+    let recover = |root: &Path| {
+        let dataset = Dataset::open(root).unwrap();
+        dataset.recover(&RecoverSettings::default())
+    };
+    at_every_point(
+        &left,
+        &Fault::ALL,
+        |root, _| {
+            let _ = recover(root);
+            Acknowledged::default()
+        },
+        |root, _, _, when| {
+            assert_valid(root, when);
+            for found in recover(root).unwrap() {
+                assert!(found.recovery.failed.is_empty(), "{when}: {found:?}");
+            }
+            assert!(recover(root).unwrap().is_empty(), "{when}");
+            assert_valid(root, when);
+            let found: Vec<i64> = episodes(root)
+                .unwrap()
+                .into_iter()
+                .map(|(episode, _)| episode)
+                .collect();
+            let old = (0..6).map(|number| old_run().episode_id(number));
+            let new = (0..5).map(|number| new_run().episode_id(number));
+            assert_eq!(found, old.chain(new).collect::<Vec<_>>(), "{when}");
+            let run = open(root).runs().unwrap().remove(1);
+            assert_eq!(run.status, RunStatus::Recovered, "{when}");
+            assert_eq!(
+                (run.account.exported, run.account.discarded, run.account.dropped),
+                (25, 5, 0),
+                "{when}"
+            );
+            assert!(!root.join("player/journal").exists(), "{when}");
+            let unfinished = open(root).overview().unwrap().unfinished;
+            assert!(
+                unfinished
+                    .iter()
+                    .all(|path| !path.starts_with(root.join("player/data"))),
+                "{when}: {unfinished:?}"
+            );
+        },
+    );
+}
