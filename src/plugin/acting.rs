@@ -129,9 +129,10 @@ impl Experience {
             PlayerRef::Entity(entity) => entity,
             PlayerRef::Agent(AgentId(id)) => slot.recorder.agent_entity(id)?,
         };
+        let is_on_demand = slot.recorder.decides_on_demand();
         let watch = &mut slot.decision_watch;
         if watch.as_ref().is_none_or(|watch| watch.player() != player) {
-            *watch = Some(Box::new(DecisionWatch::new(player)));
+            *watch = Some(Box::new(DecisionWatch::new(player, is_on_demand)));
         }
         watch.as_mut()?.renew()
     }

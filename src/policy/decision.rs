@@ -13,7 +13,7 @@ pub struct PolicyDecision {
     pub policy: String,
     /// The version of its model, as in `info.policy_version`.
     pub version: i64,
-    /// The tick that the action was decided for. It is the action of the transition that begins with the capture before.
+    /// The tick of the observation that the model was called with: that of the row with which the transition of the action begins.
     pub tick: i64,
     /// How the action was chosen from the outputs.
     pub sampling: Sampling,
@@ -45,6 +45,8 @@ pub struct HeadDecision {
 /// The player whose decisions are kept.
 pub(crate) struct DecisionWatch {
     player: Entity,
+    /// The game requests each decision, in the tick that it acts in. Other decisions are made on the observation of the tick before.
+    is_on_demand: bool,
     /// Decisions after which nothing is kept, unless the watch is renewed.
     remaining: u32,
     decision: Option<PolicyDecision>,
@@ -55,9 +57,10 @@ impl DecisionWatch {
     const DURATION: u32 = 256;
 
     /// A watch without a decision.
-    pub(crate) fn new(player: Entity) -> Self {
+    pub(crate) fn new(player: Entity, is_on_demand: bool) -> Self {
         Self {
             player,
+            is_on_demand,
             remaining: Self::DURATION,
             decision: None,
         }
@@ -84,8 +87,14 @@ impl DecisionWatch {
         self.decision = None;
     }
 
-    /// The model gave no outputs.
-    pub(super) fn fail(&mut self, policy: &str, tick: i64, failure: PolicyFailure) {
+    /// The tick of the observation of a decision for `acting_tick`.
+    fn observation_tick(&self, acting_tick: i64) -> i64 {
+        acting_tick - i64::from(!self.is_on_demand)
+    }
+
+    /// The model gave no outputs at a decision for `acting_tick`.
+    pub(super) fn fail(&mut self, policy: &str, acting_tick: i64, failure: PolicyFailure) {
+        let tick = self.observation_tick(acting_tick);
         let decision = self.decision.get_or_insert_default();
         policy.clone_into(&mut decision.policy);
         decision.tick = tick;
@@ -103,10 +112,11 @@ impl DecisionWatch {
         (observations, actions): (&ObservationBatch, &ActionBatch),
         failure: Option<PolicyFailure>,
     ) {
+        let tick = self.observation_tick(observations.tick());
         let decision = self.decision.get_or_insert_default();
         policy.clone_into(&mut decision.policy);
         decision.version = version;
-        decision.tick = observations.tick();
+        decision.tick = tick;
         decision.sampling = sampling;
         decision.log_prob = actions.log_prob(index);
         decision.failure = failure;

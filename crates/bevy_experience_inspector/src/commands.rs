@@ -28,7 +28,7 @@ impl ExperienceInspector {
     pub(super) fn run_commands(&mut self, world: &mut World, recording: &str, commands: Vec<InspectorCommand>) {
         for command in commands {
             if let InspectorCommand::HandOver(player, successor) = command {
-                self.last_result = Some(Ok(format!("{} after the next capture", successor_text(&successor))));
+                self.last_result = Some(Ok(format!("{} from the next tick on", successor_text(&successor))));
                 self.request_handover(world, recording, player, successor);
                 continue;
             }

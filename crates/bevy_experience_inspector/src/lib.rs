@@ -34,7 +34,8 @@
 //! [`toggle`](ExperienceInspectorPlugin::toggle) set to `None`.
 //!
 //! The panel reads counters and copies rows out of buffers without draining them, and its buttons take effect between
-//! ticks, so it never blocks a capture. While the window is closed, only the system that reads the key runs.
+//! ticks, so it never blocks a capture. While the window is closed, only the system that reads the key runs, and no decision of a
+//! policy is kept.
 
 mod commands;
 mod distributions;
@@ -74,7 +75,8 @@ pub enum Tab {
     /// A table of all players, which can be sorted and searched. A click on a row selects the player.
     #[default]
     Players,
-    /// The selected player: its buffered transitions, and plots of its rewards, returns and features.
+    /// The selected player: its buffered transitions and images, the decisions of its policy, and plots of its rewards, returns and
+    /// features.
     Player,
     /// Histograms of actions, episode lengths and returns, and the value range of each feature.
     Distributions,

@@ -100,7 +100,9 @@ impl ExperienceInspector {
             return;
         }
         self.player_tab.draw_transition_slider(ui, plot_steps);
-        let left = ui.available_width() * 0.55;
+        // The table of a decision needs more space than plots.
+        let has_decisions = !self.player_tab.decisions.is_empty();
+        let left = ui.available_width() * if has_decisions { 0.5 } else { 0.55 };
         let height = ui.available_height();
         ui.horizontal_top(|ui| {
             ui.allocate_ui(vec2(left, height), |ui| {

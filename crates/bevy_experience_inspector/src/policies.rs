@@ -155,7 +155,10 @@ pub(super) fn failure_text(failure: PolicyFailure) -> String {
         PolicyFailure::Late => "✖ the decision was late".to_owned(),
         PolicyFailure::NotWritten => "✖ the action could not be written".to_owned(),
         PolicyFailure::Reload => "⚠ the new file was refused".to_owned(),
-        // `NotObserved`, `Incomplete`, `UnknownPolicy`, and variants that are added to this non-exhaustive enum later.
+        PolicyFailure::NotObserved => "✖ the observation could not be read".to_owned(),
+        PolicyFailure::Incomplete => "✖ a player lacks a component".to_owned(),
+        PolicyFailure::UnknownPolicy => "✖ a player names a policy that does not exist".to_owned(),
+        // Variants that are added to this non-exhaustive enum later.
         other => format!("✖ {other:?}"),
     }
 }

@@ -56,7 +56,7 @@ fn the_decision_that_is_kept_is_the_one_in_the_data() {
     let episode = episodes.iter().find(|episode| episode.info().agent_id == 1).unwrap();
     let mut compared = 0;
     for transition in episode.transitions() {
-        let Some(decision) = kept.get(&(transition.before().header().tick + 1)) else {
+        let Some(decision) = kept.get(&transition.before().header().tick) else {
             continue;
         };
         compared += 1;
@@ -143,7 +143,8 @@ fn a_decision_that_fails_says_so_and_one_after_a_takeover_is_not_kept() {
         }
     }
     for (tick, failure) in failures {
-        let expected = match tick {
+        // The model acts in the tick after its observation.
+        let expected = match tick + 1 {
             5..10 => Some(PolicyFailure::Model),
             10..15 => Some(PolicyFailure::Undecided),
             _ => None,
@@ -157,7 +158,7 @@ fn a_decision_that_fails_says_so_and_one_after_a_takeover_is_not_kept() {
 }
 
 #[test]
-fn a_decision_on_demand_is_of_the_tick_before_the_one_that_its_transition_ends_in() {
+fn a_decision_on_demand_has_the_tick_of_its_request() {
     let mut test = TestApp::new();
     test.record(
         Recording::<Fighter>::new("fighter")
@@ -166,13 +167,20 @@ fn a_decision_on_demand_is_of_the_tick_before_the_one_that_its_transition_ends_i
             .policy_info()
             .decision_on_demand(),
     );
-    test.add_policy(Policy::<Fighter>::for_recording("fighter").version(5).model(model));
+    test.add_policy(Policy::<Fighter>::for_recording("fighter").model(
+        |observations: &ObservationBatch, actions: &mut ActionBatch| {
+            model(observations, actions)?;
+            // Tells the decisions apart.
+            actions.set(0, 0, 0, observations.tick() as f64);
+            Ok(())
+        },
+    ));
     test.add_systems(
         FixedUpdate,
-        |seats: Query<(Entity, &Body)>, mut commands: Commands, mut turn: Local<u32>| {
+        |seats: Query<(Entity, &AgentId)>, mut commands: Commands, mut turn: Local<i64>| {
             *turn += 1;
-            for (player, body) in &seats {
-                if (*turn + body.place as u32).is_multiple_of(3) {
+            for (player, agent) in &seats {
+                if (*turn + agent.0) % 3 == 0 {
                     commands.trigger(RequestDecision::of(player));
                 }
             }
@@ -182,25 +190,21 @@ fn a_decision_on_demand_is_of_the_tick_before_the_one_that_its_transition_ends_i
     for &fighter in &fighters {
         test.world_mut().entity_mut(fighter).insert(PolicyControlled::default());
     }
-    let mut kept = Vec::new();
-    for _ in 0..30 {
+    let mut kept = HashMap::new();
+    for _ in 0..31 {
         test.ticks(1);
         if let Some(decision) = decision(&mut test, fighters[1]) {
-            kept.push((decision.tick, decision.heads[0].values[0]));
+            kept.insert(decision.tick, decision.heads[0].values[0]);
         }
     }
-    kept.dedup();
     let episodes = test.finish();
     let episode = episodes.iter().find(|episode| episode.info().agent_id == 1).unwrap();
-    let ticks: Vec<_> = episode
-        .transitions()
-        .map(|t| {
-            (
-                t.before().header().tick,
-                t.after().header().tick,
-                t.action().next().unwrap(),
-            )
-        })
-        .collect();
-    assert_eq!((&kept, ticks), (&vec![], vec![]));
+    let mut compared = 0;
+    for transition in episode.transitions() {
+        if let Some(&push) = kept.get(&transition.before().header().tick) {
+            compared += 1;
+            assert_eq!(transition.action().next(), Some(push));
+        }
+    }
+    assert!(compared >= 8, "{compared}: {kept:?}");
 }

@@ -15,17 +15,17 @@ use bevy_experience::{
 use std::collections::VecDeque;
 
 const COLUMNS: [TableColumn; 5] = [
-    TableColumn::text("Action", 1.3, "The column of the action."),
-    TableColumn::text("Choice", 1.1, "An alternative of a discrete column."),
+    TableColumn::text("Action", 1.12, "The column of the action."),
+    TableColumn::text("Choice", 0.66, "An alternative of a discrete column."),
     TableColumn::number(
         "Policy",
-        1.5,
+        1.2,
         "The probability of the alternative, as the policy samples it; or the mean of a number, and its standard deviation.",
     ),
-    TableColumn::number("Chosen", 0.85, "What the policy has chosen."),
+    TableColumn::number("Chosen", 0.6, "What the policy has chosen."),
     TableColumn::number(
         "Recorded",
-        0.95,
+        0.72,
         "What the transition has recorded. It differs where a system of the game has changed the action since.",
     ),
 ];
@@ -47,14 +47,17 @@ impl DecisionHistory {
         self.0.push_back(decision.clone());
     }
 
-    /// The last decision for a transition that begins with the capture of tick `before` and ends with that of `after`.
-    fn of_transition(&self, before: i64, after: i64) -> Option<&PolicyDecision> {
-        let mut decisions = self.0.iter().rev();
-        decisions.find(|decision| before < decision.tick && decision.tick <= after)
+    /// The decision on the observation of a tick.
+    fn at(&self, tick: i64) -> Option<&PolicyDecision> {
+        self.0.iter().find(|decision| decision.tick == tick)
     }
 
     fn last(&self) -> Option<&PolicyDecision> {
         self.0.back()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -64,7 +67,7 @@ impl PlayerTab {
     pub(super) fn draw_decision(&self, ui: &mut Ui, schema: &Schema, is_controlled: bool) {
         let shown = self.shown_rows(schema);
         let decision = match shown {
-            Some((before, after)) => self.decisions.of_transition(before.header().tick, after.header().tick),
+            Some((before, _)) => self.decisions.at(before.header().tick),
             None => self.decisions.last(),
         };
         let Some(decision) = decision else {
@@ -220,20 +223,18 @@ mod tests {
     use bevy_experience::policy::HeadDecision;
 
     #[test]
-    fn decisions_are_found_by_the_ticks_of_their_transition() {
+    fn a_history_has_the_last_decision_of_each_tick() {
         let mut history = DecisionHistory::default();
-        for tick in [5, 6, 6, 7, 10] {
+        for (tick, log_prob) in [(5, -1.0), (6, -2.0), (6, -3.0), (7, -4.0), (10, -5.0)] {
             let mut decision = PolicyDecision::default();
-            decision.tick = tick;
-            history.add(&decision, 4);
+            (decision.tick, decision.log_prob) = (tick, log_prob);
+            history.add(&decision, 3);
         }
-        let tick = |before, after| history.of_transition(before, after).map(|decision| decision.tick);
-        assert_eq!([tick(4, 5), tick(5, 6), tick(6, 7)], [Some(5), Some(6), Some(7)]);
-        assert_eq!([tick(7, 8), tick(8, 11), tick(10, 11)], [None, Some(10), None]);
-        let mut decision = PolicyDecision::default();
-        decision.tick = 11;
-        history.add(&decision, 4);
-        assert_eq!(history.of_transition(4, 5), None, "the oldest decision was not removed");
+        let found = |tick| history.at(tick).map(|decision| decision.log_prob);
+        assert_eq!(
+            [5, 6, 7, 8, 10].map(found),
+            [None, Some(-3.0), Some(-4.0), None, Some(-5.0)]
+        );
     }
 
     #[test]

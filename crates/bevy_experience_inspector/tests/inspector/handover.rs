@@ -31,7 +31,7 @@ fn controllers(episodes: &[Episode]) -> Vec<(String, usize)> {
                 "{turn} of {version}"
             ),
             "script:bot" => assert!((turn.abs() <= 1.0 || is_idle) && version == 0.0, "{turn} of {version}"),
-            other => panic!("nobody is called `{other}`"),
+            other => panic!("an unknown controller: `{other}`"),
         }
         last_turn = turn;
         match runs.last_mut() {

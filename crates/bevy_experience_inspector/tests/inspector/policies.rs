@@ -15,7 +15,7 @@ fn row(panel: &Panel, text: &str) -> Vec<String> {
         .texts()
         .into_iter()
         .filter(|found| (found.rect.center().y - top).abs() < 4.0);
-    let left = panel.find("Chosen").left() - 400.0;
+    let left = panel.find("Choice").left() - 130.0;
     let mut texts: Vec<_> = texts.filter(|found| found.rect.left() > left).collect();
     texts.sort_by(|a, b| a.rect.left().total_cmp(&b.rect.left()));
     texts
@@ -119,7 +119,7 @@ fn a_player_without_a_policy_shows_no_decision() {
     assert!(!panel.shows("Chosen"));
 }
 
-/// Fails at ticks in a range.
+/// Fails at some ticks.
 fn failing(observations: &ObservationBatch, actions: &mut ActionBatch) -> Result<(), PolicyError> {
     policy_game::model(observations, actions)?;
     match observations.tick() {
@@ -173,10 +173,10 @@ fn a_player_of_a_policy_that_does_not_exist_says_so_and_the_failure_can_be_dismi
     world.entity_mut(fighter).insert(PolicyControlled::by("absent"));
     let mut panel = policy_game::panel(test, 5);
     assert!(panel.shows("policy:absent (missing)") && panel.shows("there is no policy of this name"));
-    assert!(panel.shows("UnknownPolicy"));
+    assert!(panel.shows("names a policy that does not exist"));
     panel.click("Dismiss");
     panel.tick();
-    assert!(!panel.shows("UnknownPolicy") && panel.shows("acts for no player"));
+    assert!(!panel.shows("names a policy that") && panel.shows("acts for no player"));
 }
 
 #[test]

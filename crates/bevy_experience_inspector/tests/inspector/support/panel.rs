@@ -6,8 +6,8 @@ use super::{
 };
 use bevy_ecs::{schedule::ScheduleLabel, world::World};
 use bevy_egui::egui::{
-    CentralPanel, Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, Theme, epaint::ClippedShape,
-    vec2,
+    CentralPanel, Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, TextureId, TextureOptions,
+    Theme, epaint::ClippedShape, vec2,
 };
 use bevy_experience::export::{ExportSettings, RecordingInfo, RetrySettings, Sink, SinkError};
 use bevy_experience::{account::RunReport, transition::Episode};
@@ -198,6 +198,15 @@ impl Panel {
     pub fn show(&mut self, tab: Tab) {
         self.inspector().tab = tab;
         self.frames(3);
+    }
+
+    /// How the textures of images are to be sampled: all but that of the fonts.
+    pub fn image_options(&self) -> Vec<TextureOptions> {
+        let options = self.rasterizer.options.iter();
+        options
+            .filter(|(id, _)| **id != TextureId::default())
+            .map(|(_, options)| *options)
+            .collect()
     }
 
     /// Rasterizes the last frame.
