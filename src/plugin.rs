@@ -257,6 +257,7 @@ impl ExperienceAppExt for App {
             sinks: SyncCell::new(sinks),
             marker_name: type_name::<P>(),
             policies: Vec::new(),
+            decision_watch: None,
             point,
             read_actions_after: timing.read_actions_after,
             expected_loop: Loop::Fixed,

@@ -44,6 +44,7 @@
 
 mod build;
 mod controlled;
+mod decision;
 mod error;
 mod events;
 mod runner;
@@ -61,8 +62,9 @@ pub use experience_policy::{
 pub use {
     build::Policy,
     controlled::PolicyControlled,
+    decision::{HeadDecision, PolicyDecision},
     error::PolicySetupError,
     events::{PolicyFailed, PolicyFailure},
     status::PolicyStatus,
 };
-pub(crate) use {build::PolicySpec, controlled::info_columns, slot::PolicySlot};
+pub(crate) use {build::PolicySpec, controlled::info_columns, decision::DecisionWatch, slot::PolicySlot};

@@ -244,8 +244,8 @@ fn parallel_capture_allocates_per_thread_and_not_per_player() {
     }
 }
 
-/// What a game with a policy allocates in 200 warm ticks.
-fn policy_game(acts: bool) -> u64 {
+/// What a game with a policy allocates in 200 warm ticks. `is_shown`: something shows the decisions for one player.
+fn policy_game(acts: bool, is_shown: bool) -> u64 {
     let mut test = TestApp::new();
     test.insert_resource(Weather { wind: 0.25 });
     test.record(
@@ -258,6 +258,7 @@ fn policy_game(acts: bool) -> u64 {
             .scaling(expecting(100)),
     );
     test.add_policy(Policy::<Player>::for_recording("player").random());
+    let mut shown = None;
     for player in 0..100_u16 {
         let body = Transform::from_xyz(f32::from(player), 0.0, 0.0);
         let mut player = test
@@ -266,13 +267,26 @@ fn policy_game(acts: bool) -> u64 {
         if acts {
             player.insert(PolicyControlled::default());
         }
+        if is_shown {
+            shown = Some(player.id());
+        }
     }
     for (_, schedule) in test.world_mut().resource_mut::<Schedules>().iter_mut() {
         schedule.set_executor(SingleThreadedExecutor::new());
     }
-    test.ticks(60);
+    let play = |test: &mut TestApp, ticks: usize| {
+        for _ in 0..ticks {
+            test.ticks(1);
+            let mut experience = test.world_mut().resource_mut::<Experience>();
+            if let Some(player) = shown {
+                let decision = experience.policy_decision("player", player);
+                assert!(decision.is_none_or(|decision| decision.heads.len() == 2));
+            }
+        }
+    };
+    play(&mut test, 60);
     let before = allocations();
-    test.ticks(200);
+    play(&mut test, 200);
     let allocated = allocations() - before;
     let actions = test
         .world()
@@ -303,5 +317,7 @@ struct Kick {
 
 #[test]
 fn a_warm_tick_with_a_policy_allocates_as_often_as_one_without() {
-    assert_eq!(policy_game(true), policy_game(false));
+    let without = policy_game(false, false);
+    assert_eq!(policy_game(true, false), without);
+    assert_eq!(policy_game(true, true), without);
 }

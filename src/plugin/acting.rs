@@ -2,13 +2,17 @@
 
 use super::{
     experience::Experience,
+    refs::{PlayerRef, RecordingRef},
     schedules::{self, Loop, tick_label},
     state::{RecorderState, RecordingSlot, component_id},
     systems::recorder_scope,
 };
 use crate::{
     episode::Recorder,
-    policy::{Policy, PolicyControlled, PolicySetupError, PolicySlot, PolicySpec, PolicyStatus},
+    player::AgentId,
+    policy::{
+        DecisionWatch, Policy, PolicyControlled, PolicyDecision, PolicySetupError, PolicySlot, PolicySpec, PolicyStatus,
+    },
 };
 use bevy_app::{App, FixedPreUpdate, PreUpdate};
 use bevy_ecs::{
@@ -52,7 +56,7 @@ impl RecorderState {
             let slot = &mut self.slots[index];
             for policy in &mut slot.policies {
                 if policy.act_before.unwrap_or(default) == schedule {
-                    act(world, &mut slot.recorder, policy);
+                    act(world, &mut slot.recorder, policy, slot.decision_watch.as_deref_mut());
                 }
             }
         }
@@ -63,7 +67,7 @@ impl RecorderState {
         for slot in &mut self.slots {
             if self.points[slot.point].parent_loop.is_none() {
                 for policy in &mut slot.policies {
-                    act(world, &mut slot.recorder, policy);
+                    act(world, &mut slot.recorder, policy, slot.decision_watch.as_deref_mut());
                 }
             }
         }
@@ -91,10 +95,46 @@ impl RecorderState {
 
 impl Experience {
     /// The counts of each policy of a recording, in the order in which they were added.
-    pub fn policies<'a>(&self, recording: impl Into<super::RecordingRef<'a>>) -> impl Iterator<Item = &PolicyStatus> {
+    pub fn policies<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> impl Iterator<Item = &PolicyStatus> {
         let slot = self.slot(recording.into());
         slot.into_iter()
             .flat_map(|slot| slot.policies.iter().map(PolicySlot::status))
+    }
+
+    /// The last decision of a policy for a player, with the probabilities and means that it was chosen from. `None` until the first
+    /// decision after this was called for the player, and if there is no such player.
+    ///
+    /// Made for what shows a player while the game runs: call it once a frame. The decisions of one player of a recording are kept,
+    /// from the first call on until 256 decisions after the last one. Without a call, a decision keeps nothing.
+    ///
+    /// ```
+    /// # use bevy_ecs::prelude::*;
+    /// # use bevy_experience::prelude::*;
+    /// fn show(mut experience: ResMut<Experience>) {
+    ///     if let Some(decision) = experience.policy_decision("fighter", AgentId(7)) {
+    ///         println!("{:?}", decision.heads[0].probabilities);
+    ///     }
+    /// }
+    /// ```
+    pub fn policy_decision<'a>(
+        &mut self,
+        recording: impl Into<RecordingRef<'a>>,
+        player: impl Into<PlayerRef>,
+    ) -> Option<&PolicyDecision> {
+        let slot = self.slot_mut(recording.into())?;
+        if slot.policies.is_empty() {
+            return None;
+        }
+        let player = match player.into() {
+            PlayerRef::Entity(entity) => entity,
+            PlayerRef::Agent(AgentId(id)) => slot.recorder.agent_entity(id)?,
+        };
+        let is_on_demand = slot.recorder.decides_on_demand();
+        let watch = &mut slot.decision_watch;
+        if watch.as_ref().is_none_or(|watch| watch.player() != player) {
+            *watch = Some(Box::new(DecisionWatch::new(player, is_on_demand)));
+        }
+        watch.as_mut()?.renew()
     }
 }
 
@@ -131,10 +171,10 @@ pub(super) fn observe_request(world: &World, slots: &mut [RecordingSlot], player
 }
 
 /// Labels the players that a policy acts for, and lets it act.
-fn act(world: &mut World, recorder: &mut Recorder, policy: &mut PolicySlot) {
+fn act(world: &mut World, recorder: &mut Recorder, policy: &mut PolicySlot, watch: Option<&mut DecisionWatch>) {
     policy.poll_file();
     recorder.label_policy(world, policy);
-    policy.act(world);
+    policy.act(world, watch);
 }
 
 /// Lets policies act for the players that were asked for a decision.
@@ -145,7 +185,7 @@ pub(super) fn act_on_requests(world: &mut World) {
                 continue;
             }
             for policy in &mut slot.policies {
-                act(world, &mut slot.recorder, policy);
+                act(world, &mut slot.recorder, policy, slot.decision_watch.as_deref_mut());
                 for &player in policy.acted() {
                     slot.recorder.note_policy_decision(world, player);
                 }

@@ -10,7 +10,7 @@ use core::{any::TypeId, time::Duration};
 use experience_buffer::PlayerBuffers;
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
 use experience_export::ExportSettings;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// All recordings of the app, as a resource: reports, schemas, live buffers, flushing and closing.
 ///
@@ -183,6 +183,13 @@ impl Experience {
     #[must_use]
     pub fn buffers<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<&Arc<PlayerBuffers>> {
         Some(self.slot(recording.into())?.recorder.buffers())
+    }
+
+    /// The label of what controlled a player, by its code in a row of the recording's buffers:
+    /// [`StepHeader::controller`](experience_core::transition::StepHeader::controller). `None` for 0, which says nothing.
+    #[must_use]
+    pub fn controller_label<'a>(&self, recording: impl Into<RecordingRef<'a>>, code: u16) -> Option<Cow<'static, str>> {
+        self.slot(recording.into())?.recorder.controller_label(code)
     }
 
     /// The accounts of a recording, one for each sink in their order. Empty before the first capture.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     episode::{CaptureTime, EpisodeEnded, Recorder},
     player::Reward,
-    policy::PolicySlot,
+    policy::{DecisionWatch, PolicySlot},
     recording::{GivenTiming, MemoryEstimate},
 };
 use bevy_ecs::{
@@ -45,6 +45,8 @@ pub(super) struct RecordingSlot {
     pub(super) marker_name: &'static str,
     /// The policies that act for its players.
     pub(super) policies: Vec<PolicySlot>,
+    /// The player whose decisions are kept; `None` unless something shows them.
+    pub(super) decision_watch: Option<Box<DecisionWatch>>,
     /// The index of the point at which it is captured.
     pub(super) point: usize,
     pub(super) read_actions_after: Option<InternedScheduleLabel>,

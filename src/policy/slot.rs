@@ -2,6 +2,7 @@
 
 use super::{
     PolicyControlled,
+    decision::DecisionWatch,
     events::{PolicyFailed, PolicyFailure},
     runner::{CallOutcome, ModelRunner},
     status::PolicyStatus,
@@ -143,14 +144,16 @@ impl PolicySlot {
         }
     }
 
-    /// Decides the actions of the players that were observed, and writes them.
-    pub(crate) fn act(&mut self, world: &mut World) {
+    /// Decides the actions of the players that were observed, and writes them. The decision for the player of `watch` is kept there.
+    pub(crate) fn act(&mut self, world: &mut World, watch: Option<&mut DecisionWatch>) {
         self.acted.clear();
         if self.players.is_empty() {
             return;
         }
         let _span = tracing::debug_span!("experience_act", policy = self.status.name).entered();
         self.status.players = self.players.len();
+        let watched = watch.and_then(|watch| watch.find(&self.players).map(|index| (watch, index)));
+        let tick = self.observations.tick();
         self.actions.begin(self.players.len());
         let (outcome, duration) = self.runner.get().call(&mut self.observations, &mut self.actions);
         self.status.last_call = duration;
@@ -181,8 +184,14 @@ impl PolicySlot {
             None => {
                 self.status.decisions += 1;
                 self.decide_and_write(world);
+                if let Some((watch, index)) = watched {
+                    self.keep_decision(world, watch, index);
+                }
             }
             Some((failure, error)) => {
+                if let Some((watch, _)) = watched {
+                    watch.fail(&self.status.name, tick, failure);
+                }
                 for &player in &self.players {
                     if let Some(mut controlled) = world.get_mut::<PolicyControlled>(player) {
                         controlled.clear_decision();
@@ -193,6 +202,33 @@ impl PolicySlot {
         }
         self.players.clear();
         self.observations.clear();
+    }
+
+    /// Keeps the decision for the player with this index, after its action was written.
+    fn keep_decision(&self, world: &World, watch: &mut DecisionWatch, index: usize) {
+        let player = self.players[index];
+        let is_controlled = world
+            .get::<PolicyControlled>(player)
+            .is_some_and(|controlled| controlled.is_by(&self.status.name));
+        if !is_controlled {
+            watch.clear();
+            return;
+        }
+        let failure = if !self.actions.is_decided(index) {
+            Some(PolicyFailure::Undecided)
+        } else if !self.acted.contains(&player) {
+            Some(PolicyFailure::NotWritten)
+        } else {
+            None
+        };
+        let policy = (&*self.status.name, self.status.version);
+        watch.keep(
+            policy,
+            self.sampling,
+            index,
+            (&self.observations, &self.actions),
+            failure,
+        );
     }
 
     fn decide_and_write(&mut self, world: &mut World) {

@@ -1,5 +1,6 @@
 //! Policies: they see what is recorded, their actions are those of the data, and their failures never stop the game.
 
+mod decisions;
 mod failures;
 mod on_demand;
 #[cfg(feature = "policy_onnx")]

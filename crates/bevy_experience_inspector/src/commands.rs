@@ -1,8 +1,8 @@
 //! Command queue of the inspector: widgets queue commands while the panel is drawn, and they are applied to
-//! [`Experience`] afterwards.
+//! [`Experience`] and to players afterwards.
 
-use super::ExperienceInspector;
-use bevy_ecs::world::World;
+use super::{ExperienceInspector, handover::Successor};
+use bevy_ecs::{entity::Entity, world::World};
 use bevy_experience::plugin::{Experience, PlayerError};
 use bevy_experience::transition::EndReason;
 use core::time::Duration;
@@ -20,17 +20,32 @@ pub(super) enum InspectorCommand {
     TagEpisode(i64, String),
     Exclude(i64),
     Include(i64),
+    HandOver(Entity, Successor),
 }
 
 impl ExperienceInspector {
     /// Runs the queued commands and keeps the result of the last one for the tab bar.
     pub(super) fn run_commands(&mut self, world: &mut World, recording: &str, commands: Vec<InspectorCommand>) {
-        let Some(mut experience) = world.get_resource_mut::<Experience>() else {
-            return;
-        };
         for command in commands {
+            if let InspectorCommand::HandOver(player, successor) = command {
+                self.last_result = Some(Ok(format!("{} from the next tick on", successor_text(&successor))));
+                self.request_handover(world, recording, player, successor);
+                continue;
+            }
+            let Some(mut experience) = world.get_resource_mut::<Experience>() else {
+                return;
+            };
             self.last_result = Some(run(&mut experience, recording, command));
         }
+    }
+}
+
+/// Who acts, for a message.
+pub(super) fn successor_text(successor: &Successor) -> String {
+    match successor {
+        Successor::Person => "a person acts".to_owned(),
+        Successor::Policy(name) => format!("policy `{name}` acts"),
+        Successor::Controller(controller) => format!("{controller} acts"),
     }
 }
 
@@ -84,5 +99,7 @@ fn run(experience: &mut Experience, recording: &str, command: InspectorCommand) 
             .include(recording, agent)
             .map(|()| format!("agent {agent} is included"))
             .map_err(|error| error.to_string()),
+        // It needs the world: see `run_commands`.
+        InspectorCommand::HandOver(..) => Ok(String::new()),
     }
 }

@@ -76,6 +76,17 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// A duration below one second with its first digits: microseconds below one millisecond.
+pub(super) fn short_duration(duration: Duration) -> String {
+    if duration < Duration::from_millis(1) {
+        format!("{} µs", duration.as_micros())
+    } else if duration < Duration::from_secs(1) {
+        format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+    } else {
+        self::duration(duration)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +122,7 @@ mod tests {
         assert_eq!(bytes(2048), "2.0 KiB");
         assert_eq!(bytes(5 << 30), "5.00 GiB");
         assert_eq!(duration(Duration::from_millis(1500)), "1.5 s");
+        let durations = [250, 12_340, 1_500_000].map(Duration::from_micros);
+        assert_eq!(durations.map(short_duration), ["250 µs", "12.3 ms", "1.5 s"]);
     }
 }

@@ -34,15 +34,18 @@
 //! [`toggle`](ExperienceInspectorPlugin::toggle) set to `None`.
 //!
 //! The panel reads counters and copies rows out of buffers without draining them, and its buttons take effect between
-//! ticks, so it never blocks a capture. While the window is closed, only the system that reads the key runs.
+//! ticks, so it never blocks a capture. While the window is closed, only the system that reads the key runs, and no decision of a
+//! policy is kept.
 
 mod commands;
 mod distributions;
 mod format;
+mod handover;
 mod metrics;
 mod player;
 mod players;
 mod plugin;
+mod policies;
 mod schema;
 mod settings;
 mod snapshot;
@@ -59,7 +62,10 @@ use bevy_ecs::{
     world::{Mut, World},
 };
 use bevy_egui::egui;
-use bevy_experience::plugin::{Experience, SinkFailure};
+use bevy_experience::{
+    player::Controller,
+    plugin::{Experience, SinkFailure},
+};
 use snapshot::RecordingSnapshot;
 use std::collections::HashMap;
 
@@ -69,7 +75,8 @@ pub enum Tab {
     /// A table of all players, which can be sorted and searched. A click on a row selects the player.
     #[default]
     Players,
-    /// The selected player: its buffered transitions, and plots of its rewards, returns and features.
+    /// The selected player: its buffered transitions and images, the decisions of its policy, and plots of its rewards, returns and
+    /// features.
     Player,
     /// Histograms of actions, episode lengths and returns, and the value range of each feature.
     Distributions,
@@ -120,6 +127,12 @@ pub struct ExperienceInspector {
     metrics: HashMap<String, metrics::RecordingMetrics>,
     /// The last failure of each failed sink that has not recovered, by recording name and sink description.
     sink_failures: HashMap<(String, String), ReportedSinkFailure>,
+    /// The last failure of each policy that has not recovered, by the names of recording and policy.
+    policy_failures: HashMap<(String, String), policies::ReportedPolicyFailure>,
+    /// Handovers that wait for a capture.
+    handovers: Vec<handover::PendingHandover>,
+    /// What the component `Controller` said of players that a person took over.
+    predecessors: HashMap<Entity, Controller>,
     /// The result of the last command, shown in the tab bar.
     last_result: Option<Result<String, String>>,
     was_drawn: bool,
@@ -161,10 +174,11 @@ impl ExperienceInspector {
         let chosen = self.recording.clone().filter(|name| names.contains(name));
         let name = chosen.unwrap_or_else(|| first.clone());
         let metrics = self.metrics.entry(name.clone()).or_default();
-        let Some(snapshot) = RecordingSnapshot::new(experience, &name, metrics, &self.settings) else {
+        let Some(snapshot) = RecordingSnapshot::new(world, experience, &name, metrics, &self.settings) else {
             return;
         };
         self.clear_recovered_sinks(&snapshot);
+        self.clear_recovered_policies(&snapshot);
         let mut commands = Vec::new();
         self.draw_status_bar(ui, &names, &snapshot, &mut commands);
         ui.separator();

@@ -1,6 +1,10 @@
-//! The Player tab: the buffered transitions of one player, plots, and buttons that act on its open episode.
+//! The Player tab: the buffered transitions of one player with its images, the decisions of its policy, plots, and buttons that act
+//! on its open episode.
 
+mod controller;
+mod decision;
 mod history;
+mod images;
 mod plots;
 mod transition;
 
@@ -8,13 +12,19 @@ use super::{ExperienceInspector, commands::InspectorCommand, format, snapshot::R
 use bevy_ecs::{entity::Entity, reflect::AppTypeRegistry, world::World};
 use bevy_egui::egui::{Button, RichText, ScrollArea, TextEdit, Ui, vec2};
 use bevy_experience::plugin::Experience;
+use decision::DecisionHistory;
 use history::StepHistory;
+use images::ImageTextures;
 use std::collections::BTreeSet;
 
 /// The state of the tab for the selected player.
 #[derive(Default)]
 pub(super) struct PlayerTab {
     history: StepHistory,
+    /// When `history` was updated, in seconds of egui. `None` before.
+    read_time: Option<f64>,
+    decisions: DecisionHistory,
+    images: ImageTextures,
     /// `history` is not updated, so that the shown transition stays the same.
     is_frozen: bool,
     /// Index of the transition that is shown, counted back from the newest.
@@ -60,16 +70,16 @@ impl ExperienceInspector {
         });
         self.player_tab
             .draw_buttons(ui, agent_id, state.is_excluded, state.episode_id.is_some(), commands);
+        self.draw_controller_row(ui, snapshot, player, commands);
         ui.separator();
+        let is_controlled = player.acting.is_policy_controlled;
+        let plot_steps = self.settings.plot_steps;
         if self.player_tab.shows_components {
             draw_components(world, ui, state.entity);
             return;
         }
-        if !self.player_tab.is_frozen {
-            let experience = world.get_resource::<Experience>();
-            let buffer = experience.and_then(|experience| experience.buffers(&snapshot.name)?.get(agent_id));
-            self.player_tab.history.read(buffer.as_deref(), &snapshot.schema);
-        }
+        self.player_tab
+            .read(world, ui, snapshot, (agent_id, state.entity), plot_steps);
         if self.player_tab.history.transition_rows().is_empty() {
             let (title, remedy) = if snapshot.is_pooled && state.buffer.is_none() {
                 (
@@ -83,26 +93,69 @@ impl ExperienceInspector {
                 )
             };
             style::placeholder(ui, title, remedy);
+            if snapshot.is_pooled && state.buffer.is_none() {
+                images::draw_missing(ui, &snapshot.schema);
+            }
+            self.player_tab.draw_decision(ui, &snapshot.schema, is_controlled);
             return;
         }
-        let plot_steps = self.settings.plot_steps;
         self.player_tab.draw_transition_slider(ui, plot_steps);
-        let left = ui.available_width() * 0.55;
+        // The table of a decision needs more space than plots.
+        let has_decisions = !self.player_tab.decisions.is_empty();
+        let left = ui.available_width() * if has_decisions { 0.5 } else { 0.55 };
         let height = ui.available_height();
         ui.horizontal_top(|ui| {
             ui.allocate_ui(vec2(left, height), |ui| {
                 ui.vertical(|ui| {
                     ui.set_min_width(left);
-                    self.player_tab.draw_transition(ui, &snapshot.schema);
+                    let experience = world.get_resource::<Experience>();
+                    let label = |code| experience?.controller_label(&*snapshot.name, code);
+                    self.player_tab.draw_transition(ui, &snapshot.schema, label);
                 });
             });
             ui.separator();
-            ui.vertical(|ui| self.player_tab.draw_plots(ui, &snapshot.schema, plot_steps));
+            ui.vertical(|ui| {
+                self.player_tab.draw_decision(ui, &snapshot.schema, is_controlled);
+                self.player_tab.draw_plots(ui, &snapshot.schema, plot_steps);
+            });
         });
     }
 }
 
 impl PlayerTab {
+    /// Reads the player's buffer, and the last decision of its policy.
+    fn read(
+        &mut self,
+        world: &mut World,
+        ui: &Ui,
+        snapshot: &RecordingSnapshot,
+        (agent_id, player): (i64, Entity),
+        plot_steps: usize,
+    ) {
+        if self.is_frozen {
+            return;
+        }
+        let Some(mut experience) = world.get_resource_mut::<Experience>() else {
+            return;
+        };
+        if !snapshot.policies.is_empty()
+            && let Some(decision) = experience.policy_decision(&*snapshot.name, player)
+        {
+            self.decisions.add(decision, plot_steps);
+        }
+        let (schema, now) = (&snapshot.schema, ui.input(|input| input.time));
+        let since = self.read_time.map(|then| now - then);
+        let is_recent = since.is_some_and(|since| (0.0..images::IMAGE_INTERVAL).contains(&since));
+        if is_recent && !schema.images().is_empty() {
+            return;
+        }
+        self.read_time = Some(now);
+        let buffer = experience
+            .buffers(&snapshot.name)
+            .and_then(|buffers| buffers.get(agent_id));
+        self.history.read(buffer.as_deref(), schema);
+    }
+
     fn draw_buttons(
         &mut self,
         ui: &mut Ui,

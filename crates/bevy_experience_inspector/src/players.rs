@@ -17,9 +17,14 @@ pub(super) struct PlayersTab {
     sort: TableSort,
 }
 
-const COLUMNS: [TableColumn; 8] = [
+const COLUMNS: [TableColumn; 9] = [
     TableColumn::number("Agent", 0.8, "The agent id in the data."),
     TableColumn::text("Entity", 0.75, "The player's entity."),
+    TableColumn::text(
+        "Controller",
+        1.3,
+        "What acts for the player: a person, a script or a policy. Empty if nothing says so.",
+    ),
     TableColumn::text("Episode", 1.9, "The id of the open episode."),
     TableColumn::number("Step", 0.65, "Transitions of the open episode so far."),
     TableColumn::number(
@@ -44,7 +49,7 @@ impl ExperienceInspector {
         ui.horizontal(|ui| {
             ui.label("Search");
             let search = TextEdit::singleline(&mut self.players_tab.search)
-                .hint_text("agent, entity or end reason")
+                .hint_text("agent, entity, controller or end")
                 .desired_width(220.0);
             ui.add(search);
             let total = format::count(snapshot.players.len() as u64);
@@ -79,6 +84,7 @@ impl PlayersTab {
             search.is_empty()
                 || player.state.agent_id.to_string().contains(&search)
                 || player.state.entity.to_string().to_lowercase().contains(&search)
+                || player.acting.label.to_lowercase().contains(&search)
                 || last_end(player).to_lowercase().contains(&search)
         };
         let mut players: Vec<&PlayerSnapshot> = snapshot.players.iter().filter(matches).collect();
@@ -96,12 +102,13 @@ fn compare(a: &PlayerSnapshot, b: &PlayerSnapshot, column: usize) -> Ordering {
     let dropped = |player: &PlayerSnapshot| player.state.buffer.map_or(0, |buffer| buffer.dropped);
     match column {
         1 => a.state.entity.cmp(&b.state.entity),
-        2 => a.state.episode_id.cmp(&b.state.episode_id),
-        3 => a.state.steps.cmp(&b.state.steps),
-        4 => a.total_reward.total_cmp(&b.total_reward),
-        5 => utilisation(a).total_cmp(&utilisation(b)),
-        6 => dropped(a).cmp(&dropped(b)),
-        7 => last_end(a).cmp(&last_end(b)),
+        2 => a.acting.label.cmp(&b.acting.label),
+        3 => a.state.episode_id.cmp(&b.state.episode_id),
+        4 => a.state.steps.cmp(&b.state.steps),
+        5 => a.total_reward.total_cmp(&b.total_reward),
+        6 => utilisation(a).total_cmp(&utilisation(b)),
+        7 => dropped(a).cmp(&dropped(b)),
+        8 => last_end(a).cmp(&last_end(b)),
         _ => a.state.agent_id.cmp(&b.state.agent_id),
     }
 }
@@ -129,13 +136,14 @@ fn cell(player: &PlayerSnapshot, column: usize, error: Color32, warning: Color32
     match column {
         0 => TableCell::new(state.agent_id.to_string()),
         1 => TableCell::new(state.entity.to_string()),
-        2 => TableCell::new(state.episode_id.map_or_else(|| "none".to_owned(), |id| id.to_string())),
-        3 => TableCell::new(format::count(state.steps.into())),
-        4 => {
+        2 => TableCell::new(player.acting.label.clone()),
+        3 => TableCell::new(state.episode_id.map_or_else(|| "none".to_owned(), |id| id.to_string())),
+        4 => TableCell::new(format::count(state.steps.into())),
+        5 => {
             let mark = if player.is_complete { "" } else { "~" };
             TableCell::new(format!("{mark}{}", format::aligned(player.total_reward)))
         }
-        5 => match state.buffer {
+        6 => match state.buffer {
             Some(buffer) => TableCell {
                 text: format!("{:.0} %", 100.0 * buffer.utilisation()),
                 bar: Some(buffer.utilisation() as f32),
@@ -144,7 +152,7 @@ fn cell(player: &PlayerSnapshot, column: usize, error: Color32, warning: Color32
             None if state.is_recorded => TableCell::new("pooled"),
             None => TableCell::new("none").colored(error),
         },
-        6 => {
+        7 => {
             let dropped = state.buffer.map_or(0, |buffer| buffer.dropped);
             let cell = TableCell::new(format::count(dropped));
             if dropped > 0 { cell.colored(error) } else { cell }

@@ -1,6 +1,9 @@
-//! [`ExperienceInspectorPlugin`]: a floating egui window, the key that toggles it, and an observer of sink failures.
+//! [`ExperienceInspectorPlugin`]: a floating egui window, the key that toggles it, and observers of failures of sinks and policies.
 
-use super::{ExperienceInspector, InspectorSettings, ReportedSinkFailure, settings, ui_for_experience};
+use super::{
+    ExperienceInspector, InspectorSettings, ReportedSinkFailure, policies::ReportedPolicyFailure, settings,
+    ui_for_experience,
+};
 use bevy_app::{App, Plugin, Update};
 use bevy_ecs::{
     observer::On,
@@ -10,7 +13,7 @@ use bevy_ecs::{
     world::World,
 };
 use bevy_egui::{EguiContext, EguiPlugin, EguiPrimaryContextPass, PrimaryEguiContext, egui};
-use bevy_experience::plugin::SinkFailed;
+use bevy_experience::{plugin::SinkFailed, policy::PolicyFailed};
 use bevy_input::{ButtonInput, keyboard::KeyCode};
 use bevy_window::WindowPlugin;
 
@@ -60,6 +63,7 @@ impl Plugin for ExperienceInspectorPlugin {
         })
         .register_type::<InspectorSettings>()
         .add_observer(record_sink_failure)
+        .add_observer(record_policy_failure)
         .add_systems(EguiPrimaryContextPass, draw_window.run_if(is_open))
         .add_systems(Update, warn_if_never_drawn.run_if(is_open));
         if let Some(key) = self.toggle {
@@ -88,6 +92,14 @@ fn record_sink_failure(failed: On<SinkFailed>, inspector: Option<ResMut<Experien
     };
     let sink = (failed.recording.clone(), failed.sink.clone());
     inspector.sink_failures.insert(sink, failure);
+}
+
+fn record_policy_failure(failed: On<PolicyFailed>, inspector: Option<ResMut<ExperienceInspector>>) {
+    let Some(mut inspector) = inspector else { return };
+    let policy = (failed.recording.clone(), failed.policy.clone());
+    inspector
+        .policy_failures
+        .insert(policy, ReportedPolicyFailure::new(&failed));
 }
 
 /// Draws the floating window on the primary egui context.

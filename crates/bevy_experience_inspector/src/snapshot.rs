@@ -1,8 +1,10 @@
 //! Per-frame snapshot of one recording's state, which all tabs show.
 
-use super::{InspectorSettings, metrics::RecordingMetrics};
+use super::{InspectorSettings, metrics::RecordingMetrics, policies::Acting};
+use bevy_ecs::world::World;
 use bevy_experience::buffer::{BufferSettings, BufferStats};
 use bevy_experience::plugin::{Experience, PauseReason, PlayerState, RecordingProgress, SinkProgress};
+use bevy_experience::policy::PolicyStatus;
 use bevy_experience::schema::Schema;
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ pub(super) struct RecordingSnapshot {
     /// Nothing is recorded and nothing can be resumed: the plugin is disabled, or `Experience` was closed.
     pub(super) is_stopped: bool,
     pub(super) sinks: Vec<SinkProgress>,
+    /// In the order in which they were added.
+    pub(super) policies: Vec<PolicyStatus>,
     /// Sorted by agent id.
     pub(super) players: Vec<PlayerSnapshot>,
     pub(super) buffers: BufferStats,
@@ -33,6 +37,7 @@ pub(super) struct RecordingSnapshot {
 /// A player, with the return of its open episode.
 pub(super) struct PlayerSnapshot {
     pub(super) state: PlayerState,
+    pub(super) acting: Acting,
     /// The sum of the rewards of the open episode that were read from the buffer; 0 between episodes.
     pub(super) total_reward: f64,
     /// Every row of the open episode was read, so that `total_reward` is its return so far.
@@ -43,6 +48,7 @@ impl RecordingSnapshot {
     /// Reads the recording called `name` and updates `metrics` with its new rows. `None` if there is no such
     /// recording.
     pub(super) fn new(
+        world: &World,
         experience: &Experience,
         name: &str,
         metrics: &mut RecordingMetrics,
@@ -54,11 +60,13 @@ impl RecordingSnapshot {
         let all_paused = experience.is_paused();
         let states: Vec<PlayerState> = experience.players(name).collect();
         metrics.update(&schema, buffers, &states, progress, settings);
+        let policies: Vec<_> = experience.policies(name).cloned().collect();
         let mut players: Vec<PlayerSnapshot> = states
             .into_iter()
             .map(|state| {
                 let (total_reward, is_complete) = metrics.total_reward(&state);
                 PlayerSnapshot {
+                    acting: Acting::new(world, state.entity, &policies),
                     state,
                     total_reward,
                     is_complete,
@@ -75,6 +83,7 @@ impl RecordingSnapshot {
             all_paused,
             is_stopped: !experience.is_recording() && !all_paused,
             sinks: experience.sinks(name),
+            policies,
             players,
             buffers: buffers.stats(),
             buffer_settings: buffers.settings().clone(),

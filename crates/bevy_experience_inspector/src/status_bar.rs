@@ -1,4 +1,4 @@
-//! Status bar: recording state, pause and flush buttons, counters, and the state of each sink.
+//! Status bar: recording state, pause and flush buttons, counters, and the state of each sink and policy.
 
 use super::{ExperienceInspector, commands::InspectorCommand, format, snapshot::RecordingSnapshot, style};
 use bevy_egui::egui::{ComboBox, RichText, Ui};
@@ -24,6 +24,7 @@ impl ExperienceInspector {
         counters(ui, snapshot);
         ui.add_space(2.0);
         self.sink_rows(ui, snapshot);
+        self.draw_policy_rows(ui, snapshot);
     }
 
     /// The name of the only recording, or a drop-down list of all of them.

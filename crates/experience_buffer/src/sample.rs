@@ -182,6 +182,7 @@ fn copy_transition(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index:
         return None;
     }
     plan.observation(read, &mut batch.next_observation, index);
+    plan.images(read, &mut batch.next_images, index);
     plan.action(read, &mut batch.action, index);
 
     let previous = match chain {
@@ -195,6 +196,7 @@ fn copy_transition(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index:
         return None;
     }
     plan.observation(read, &mut batch.observation, index);
+    plan.images(read, &mut batch.images, index);
 
     let (mut outcome, mut reward) = (after.outcome(), after.reward);
     let end = match chain {

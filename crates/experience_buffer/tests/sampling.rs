@@ -5,7 +5,7 @@ use experience_buffer::{
     ring::Ring, sample::Actions,
 };
 use experience_core::{
-    schema::{Column, DType, Schema, Space},
+    schema::{Column, DType, ImageShape, Schema, Space},
     transition::{Outcome, StepHeader, StepKind},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -72,6 +72,59 @@ impl PlayerRows {
             rows.push(self.row(StepKind::Transition, ends, f64::from(step)));
         }
         rows
+    }
+}
+
+/// Images of the sizes 15, 4 and 9, of which none begins or ends with a word: all bytes are the step.
+#[test]
+fn images_are_those_of_the_sampled_observations() {
+    let image = |name, [height, width, channels]: [usize; 3]| {
+        Column::image(
+            name,
+            ImageShape {
+                height,
+                width,
+                channels,
+            },
+        )
+    };
+    let shapes = [("eye", [5, 1, 3]), ("map", [2, 2, 1]), ("ear", [1, 9, 1])];
+    let schema = Schema::new("walker")
+        .with_observation([Column::feature("step")])
+        .with_images(shapes.map(|(name, shape)| image(name, shape)))
+        .with_action([Column::scalar("a", DType::U8, Space::unbounded())]);
+    let layout = schema.layout();
+    let (mut writer, ring) = Ring::new(layout.row_words(), 64).unwrap();
+    for step in 0..40_u8 {
+        let mut row = vec![0; layout.row_words()];
+        // What surrounds the images must not get into them.
+        bytemuck::cast_slice_mut::<_, u8>(&mut row)[64..].fill(255);
+        let kind = if step == 0 {
+            StepKind::Begin
+        } else {
+            StepKind::Transition
+        };
+        *StepHeader::of_mut(&mut row) = StepHeader::new(kind);
+        StepHeader::of_mut(&mut row).ordinal = step.into();
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut row);
+        bytes[layout.observation()].copy_from_slice(&f32::from(step).to_ne_bytes());
+        for (index, offset) in layout.image_offsets().iter().enumerate() {
+            let pixels = &mut bytes[*offset..][..schema.images()[index].width()];
+            pixels.iter_mut().zip(0..).for_each(|(pixel, at)| *pixel = step + at);
+        }
+        writer.push(&row).unwrap();
+    }
+    let mut sampler = Sampler::new(&schema);
+    sampler.watch([ring.reader()]).unwrap();
+    let batch = sampler.sample(200, &mut StdRng::seed_from_u64(3));
+    assert_eq!(batch.len(), 200);
+    for index in 0..batch.len() {
+        for (image, bytes) in [15, 4, 9].into_iter().enumerate() {
+            let of = |images: &[Vec<u8>]| images[image][index * bytes..][..bytes].to_vec();
+            let expected = |step: f32| (0..bytes as u8).map(|at| step as u8 + at).collect::<Vec<_>>();
+            assert_eq!(of(&batch.images), expected(batch.observation[index]));
+            assert_eq!(of(&batch.next_images), expected(batch.next_observation[index]));
+        }
     }
 }
 

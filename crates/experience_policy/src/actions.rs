@@ -192,6 +192,20 @@ impl ActionBatch {
             .unwrap_or(&[])
     }
 
+    /// The logarithms of the standard deviations of a continuous head for a player, `[elements]`; empty for a discrete one. NaN
+    /// where the mean is the action.
+    ///
+    /// # Panics
+    /// When there is no such player or head.
+    #[must_use]
+    pub fn log_stds(&self, player: usize, head: usize) -> &[f32] {
+        let width = self.layout.heads()[head].outputs();
+        self.outputs[head]
+            .log_stds
+            .get(player * width..(player + 1) * width)
+            .unwrap_or(&[])
+    }
+
     /// The logarithm of the probability with which a player's action was chosen: of the density, for what is continuous. What is
     /// not random counts 0.
     ///

@@ -77,6 +77,38 @@ impl ActionBatch {
         }
         counts
     }
+
+    /// Appends the probability of each alternative of each element of a discrete head to `out`, `[elements, n]`: those that
+    /// [`decide`](Self::decide) samples from with this temperature. They are NaN where a logit is NaN, or missing.
+    ///
+    /// `mask` is that of the player, [`ObservationBatch::mask`]. Where it is not empty, what it forbids has a probability of 0.
+    ///
+    /// # Panics
+    /// When there is no such player or head, or `mask` has another width than the layout.
+    pub fn probabilities(&self, player: usize, head: usize, mask: &[bool], temperature: f32, out: &mut Vec<f64>) {
+        let described = &self.layout().heads()[head];
+        let n = described.alternatives().unwrap_or(0).max(1);
+        for (element, logits) in self.logits(player, head).chunks_exact(n).enumerate() {
+            let mask = described.first_mask_bit.map(|first| &mask[first + element * n..][..n]);
+            let mask = mask.filter(|mask| mask.contains(&true));
+            let is_allowed = |index: usize| mask.is_none_or(|mask| mask[index]);
+            let allowed = logits.iter().enumerate().filter(|(index, _)| is_allowed(*index));
+            let highest = allowed.map(|(_, &logit)| logit).fold(f32::NEG_INFINITY, f32::max);
+            let first = out.len();
+            if logits.iter().any(|logit| logit.is_nan()) {
+                out.extend(logits.iter().map(|_| f64::NAN));
+            } else if highest == f32::NEG_INFINITY {
+                // The first that is allowed is chosen.
+                out.extend(logits.iter().map(|_| 0.0));
+                if let Some(chosen) = (0..n).find(|&index| is_allowed(index)) {
+                    out[first + chosen] = 1.0;
+                }
+            } else {
+                let total = fill_weights(logits, mask, f64::from(highest), temperature, out);
+                out[first..].iter_mut().for_each(|weight| *weight /= total);
+            }
+        }
+    }
 }
 
 /// Chooses an alternative: its index, and the logarithm of its probability. `None` if a logit is NaN.
@@ -111,19 +143,8 @@ fn choose(
     let Sampling::Stochastic { temperature } = sampling else {
         return Some((best as f64, 0.0));
     };
-    let highest = f64::from(logits[best]);
     weights.clear();
-    weights.extend(logits.iter().enumerate().map(|(index, &logit)| {
-        if !is_allowed(index) {
-            return 0.0;
-        }
-        // Equal infinities have a difference that is NaN.
-        if f64::from(logit) == highest {
-            return 1.0;
-        }
-        ((f64::from(logit) - highest) / f64::from(temperature)).exp()
-    }));
-    let total: f64 = weights.iter().sum();
+    let total = fill_weights(logits, mask, f64::from(logits[best]), temperature, weights);
     let mut rest = rng.uniform() * total;
     let mut chosen = best;
     for (index, &weight) in weights.iter().enumerate() {
@@ -136,6 +157,23 @@ fn choose(
         }
     }
     Some((chosen as f64, (weights[chosen] / total).ln()))
+}
+
+/// Fills `weights` with the softmax of the logits under a mask, times a factor, which is returned. `highest` is the greatest allowed
+/// logit, and not negative infinity.
+fn fill_weights(logits: &[f32], mask: Option<&[bool]>, highest: f64, temperature: f32, weights: &mut Vec<f64>) -> f64 {
+    let first = weights.len();
+    weights.extend(logits.iter().enumerate().map(|(index, &logit)| {
+        if mask.is_some_and(|mask| !mask[index]) {
+            return 0.0;
+        }
+        // Equal infinities have a difference that is NaN.
+        if f64::from(logit) == highest {
+            return 1.0;
+        }
+        ((f64::from(logit) - highest) / f64::from(temperature)).exp()
+    }));
+    weights[first..].iter().sum()
 }
 
 /// Chooses a number, and the logarithm of its density. `None` if an output is NaN.

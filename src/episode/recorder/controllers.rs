@@ -8,6 +8,7 @@ use crate::{
 };
 use bevy_ecs::{change_detection::Tick, entity::Entity, world::World};
 use core::sync::atomic::Ordering;
+use std::borrow::Cow;
 
 impl Recorder {
     /// Takes over the [`Controller`] of a player, which was inserted.
@@ -21,6 +22,11 @@ impl Recorder {
     /// Nothing says any more what controls a player.
     pub(crate) fn remove_controller(&mut self, world: &World, entity: Entity) {
         self.set_controller(world, entity, 0);
+    }
+
+    /// The label of a controller, by its code in a row.
+    pub(crate) fn controller_label(&self, code: u16) -> Option<Cow<'static, str>> {
+        self.context.words.word(code)
     }
 
     /// A policy decides next for the players that it has observed.

@@ -62,6 +62,11 @@ impl Recorder {
         Some(self.players.slots()[position].agent_id)
     }
 
+    /// The entity of a living player with this agent id.
+    pub(crate) fn agent_entity(&self, agent_id: i64) -> Option<Entity> {
+        self.players.agent_entity(agent_id)
+    }
+
     /// Ends an agent's open episode at its last row, truncated. Returns the run's number of the episode.
     pub(crate) fn cut_episode(&mut self, agent_id: i64, reason: &EndReason) -> Result<u32, ControlError> {
         let slot = self.players.agent_mut(agent_id).ok_or(ControlError::NoSuchPlayer)?;

@@ -12,6 +12,7 @@ use bevy_experience::{
     schema::Schema,
     transition::{Outcome, StepBytes},
 };
+use std::borrow::Cow;
 
 const COLUMNS: [TableColumn; 4] = [
     TableColumn::text(
@@ -55,12 +56,33 @@ impl PlayerTab {
         });
     }
 
-    pub(super) fn draw_transition(&mut self, ui: &mut Ui, schema: &Schema) {
+    /// The index of the row that closes the transition that is shown.
+    fn shown_row(&self) -> Option<usize> {
         let rows = self.history.transition_rows();
-        let row = rows[rows.len() - 1 - self.steps_back.min(rows.len() - 1)];
+        let last = rows.len().checked_sub(1)?;
+        Some(rows[last - self.steps_back.min(last)])
+    }
+
+    /// The rows of the transition that is shown.
+    pub(super) fn shown_rows<'a>(&'a self, schema: &'a Schema) -> Option<(StepBytes<'a>, StepBytes<'a>)> {
+        let row = self.shown_row()?;
+        Some((self.history.row(schema, row - 1), self.history.row(schema, row)))
+    }
+
+    /// Draws the transition that is shown. `controller` names what acted, by its code in the row.
+    pub(super) fn draw_transition(
+        &mut self,
+        ui: &mut Ui,
+        schema: &Schema,
+        controller: impl FnOnce(u16) -> Option<Cow<'static, str>>,
+    ) {
+        let Some(row) = self.shown_row() else { return };
         let before = self.history.row(schema, row - 1);
         let after = self.history.row(schema, row);
-        draw_summary(ui, schema, before, after, self.history.outcome(row));
+        draw_summary(ui, schema, (before, after), self.history.outcome(row), controller);
+        if !schema.images().is_empty() {
+            self.images.draw(ui, schema, before);
+        }
         let names = schema.feature_names();
         let has_changed =
             |feature: usize| before.observation()[feature].to_bits() != after.observation()[feature].to_bits();
@@ -114,7 +136,13 @@ impl PlayerTab {
 }
 
 /// Draws everything of a transition except its observations.
-fn draw_summary(ui: &mut Ui, schema: &Schema, before: StepBytes<'_>, after: StepBytes<'_>, outcome: Option<Outcome>) {
+fn draw_summary(
+    ui: &mut Ui,
+    schema: &Schema,
+    (before, after): (StepBytes<'_>, StepBytes<'_>),
+    outcome: Option<Outcome>,
+    controller: impl FnOnce(u16) -> Option<Cow<'static, str>>,
+) {
     let header = after.header();
     ui.horizontal_wrapped(|ui| {
         ui.label(format!("tick {}, duration {}", before.header().tick, header.ticks));
@@ -126,6 +154,9 @@ fn draw_summary(ui: &mut Ui, schema: &Schema, before: StepBytes<'_>, after: Step
             Some(Outcome::Truncated) => ui.colored_label(style::warning_color(ui), "truncated"),
             None => ui.weak("not the last"),
         };
+        if let Some(label) = controller(header.controller()) {
+            ui.label(format!("by {label}"));
+        }
     });
     ui.horizontal_wrapped(|ui| {
         /// Values shown of one column.

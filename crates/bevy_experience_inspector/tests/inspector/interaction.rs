@@ -37,7 +37,7 @@ fn a_click_on_a_title_sorts_and_a_second_reverses_the_order() {
 #[test]
 fn the_search_field_filters_players() {
     let mut panel = Panel::new(game::play(30, 10));
-    panel.type_at("agent, entity or end reason", "117");
+    panel.type_at("agent, entity, controller or end", "117");
     assert_eq!(agents(&panel), [117]);
     assert!(panel.shows("1 of 30 players"));
 }

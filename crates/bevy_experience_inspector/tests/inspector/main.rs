@@ -2,9 +2,12 @@
 //!
 //! egui runs without a window, and [`support::rasterizer`] paints its output without a GPU.
 
+mod handover;
+mod images;
 mod interaction;
 mod messages;
 mod plugin;
+mod policies;
 mod screenshots;
 mod settings;
 mod support;

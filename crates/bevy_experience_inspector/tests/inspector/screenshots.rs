@@ -2,9 +2,16 @@
 //!
 //! They are written to `target/tmp/inspector`, or to the folder that `EXPERIENCE_PICTURES` names.
 
-use crate::support::{game, panel::Panel};
+use crate::{
+    images,
+    support::{game, panel::Panel, policy_game},
+};
+use bevy_app::FixedUpdate;
 use bevy_egui::egui::Theme;
-use bevy_experience::test_app::TestApp;
+use bevy_experience::{
+    policy::{ActionBatch, ObservationBatch, PolicyError},
+    test_app::TestApp,
+};
 use bevy_experience_inspector::Tab;
 use std::path::PathBuf;
 
@@ -68,6 +75,36 @@ fn save_states(size: [u16; 2], theme: Theme) {
     save_with_at_least(&mut panel, &name("no-recording"), 500);
 }
 
+/// Screenshots of a player that a policy acts for, of one whose policy fails, and of one with images.
+fn save_policies(size: [u16; 2], theme: Theme) {
+    let name = |state: &str| format!("{state}-{}x{}-{}", size[0], size[1], theme_name(theme));
+    let panel = |mut test: TestApp, ticks| {
+        test.ticks(3);
+        policy_game::show_player(Panel::sized(test, size, theme), ticks)
+    };
+    let mut policy = panel(policy_game::fixed(6), 300);
+    policy.click("health");
+    policy.click("place.x");
+    save(&mut policy, &name("policy"));
+    policy.show(Tab::Players);
+    save(&mut policy, &name("policy-players"));
+
+    let failing = |_: &ObservationBatch, _: &mut ActionBatch| Err(PolicyError::Model("no battery".to_owned()));
+    let failing = policy_game::policy(failing);
+    let mut failing = panel(policy_game::play(FixedUpdate, policy_game::recording(), failing, 6), 60);
+    assert!(failing.shows("✖ the model failed") && failing.shows("no battery"));
+    save(&mut failing, &name("policy-failed"));
+
+    let mut taken = panel(policy_game::fixed(6), 60);
+    taken.click("Take over");
+    (0..40).for_each(|_| taken.tick());
+    assert!(taken.shows("Return to script:bot"));
+    save(&mut taken, &name("policy-taken-over"));
+
+    let mut images = panel(images::game(1), 60);
+    save(&mut images, &name("images"));
+}
+
 fn save_tabs(size: [u16; 2], theme: Theme) {
     let mut panel = Panel::sized(game::play(24, 3), size, theme);
     for _ in 0..400 {
@@ -94,21 +131,25 @@ fn save_tabs(size: [u16; 2], theme: Theme) {
 #[test]
 fn small_and_dark() {
     save_tabs([1000, 700], Theme::Dark);
+    save_policies([1000, 700], Theme::Dark);
 }
 
 #[test]
 fn small_and_light() {
     save_tabs([1000, 700], Theme::Light);
+    save_policies([1000, 700], Theme::Light);
 }
 
 #[test]
 fn large_and_dark() {
     save_tabs([1920, 1080], Theme::Dark);
+    save_policies([1920, 1080], Theme::Dark);
 }
 
 #[test]
 fn large_and_light() {
     save_tabs([1920, 1080], Theme::Light);
+    save_policies([1920, 1080], Theme::Light);
 }
 
 #[test]

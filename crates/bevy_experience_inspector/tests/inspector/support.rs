@@ -2,4 +2,5 @@
 
 pub mod game;
 pub mod panel;
+pub mod policy_game;
 pub mod rasterizer;

@@ -20,6 +20,10 @@ pub struct Batch {
     pub reward: Vec<f32>,
     /// Observations after the action, `[len, N]`.
     pub next_observation: Vec<f32>,
+    /// The pixels of each image before the action, in the order of [`Schema::images`]: `[len, height, width, channels]` each.
+    pub images: Vec<Vec<u8>>,
+    /// The pixels of each image after the action.
+    pub next_images: Vec<Vec<u8>>,
     /// Whether the episode ended in a terminal state, so that there is nothing to bootstrap from, `[len]`.
     pub terminated: Vec<bool>,
     /// Whether the episode was cut off, so that a trainer bootstraps from the next observation, `[len]`.
@@ -58,6 +62,11 @@ impl Batch {
     pub(super) fn resize(&mut self, len: usize, plan: &Plan) {
         self.observation.resize(len * plan.features, 0.0);
         self.next_observation.resize(len * plan.features, 0.0);
+        for images in [&mut self.images, &mut self.next_images] {
+            for (pixels, image) in images.iter_mut().zip(&plan.images) {
+                pixels.resize(len * image.bytes, 0);
+            }
+        }
         self.reward.resize(len, 0.0);
         self.terminated.resize(len, false);
         self.truncated.resize(len, false);
@@ -80,6 +89,17 @@ pub(super) struct Plan {
     plain_action: bool,
     /// The action of a row, where it must be converted.
     scratch: Vec<u64>,
+    images: Vec<ImagePlan>,
+    /// The words of an image of a row.
+    image_scratch: Vec<u64>,
+}
+
+/// The words of a row that an image is in.
+struct ImagePlan {
+    words: Range<usize>,
+    /// Bytes of the first word before the image.
+    before: usize,
+    bytes: usize,
 }
 
 impl Plan {
@@ -97,7 +117,20 @@ impl Plan {
                 (column.dtype, offset..offset + column.width() * column.dtype.size())
             })
             .collect();
+        let images: Vec<_> = schema
+            .images()
+            .iter()
+            .zip(layout.image_offsets())
+            .map(|(image, &offset)| ImagePlan {
+                words: words(offset..offset + image.width()),
+                before: offset % 8,
+                bytes: image.width(),
+            })
+            .collect();
+        let image_words = images.iter().map(|image| image.words.len()).max();
         Self {
+            image_scratch: vec![0; image_words.unwrap_or(0)],
+            images,
             row_words: layout.row_words(),
             features: schema.observation_width(),
             action_values: schema.action_width(),
@@ -116,7 +149,20 @@ impl Plan {
             } else {
                 Actions::default()
             },
+            images: vec![Vec::new(); schema.images().len()],
+            next_images: vec![Vec::new(); schema.images().len()],
             ..Batch::default()
+        }
+    }
+
+    /// Copies the images of a row to index `index` of each of `to`.
+    #[inline]
+    pub(super) fn images(&mut self, row: &[AtomicU64], to: &mut [Vec<u8>], index: usize) {
+        for (image, to) in self.images.iter().zip(to) {
+            let words = &mut self.image_scratch[..image.words.len()];
+            atomic_copy::load(words, &row[image.words.clone()]);
+            let pixels = &bytemuck::cast_slice(words)[image.before..][..image.bytes];
+            to[index * image.bytes..][..image.bytes].copy_from_slice(pixels);
         }
     }
 

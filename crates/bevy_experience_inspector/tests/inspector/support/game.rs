@@ -1,7 +1,7 @@
 //! A small recorded game: fighters move, take damage, collect coins and die, on a fixed schedule without randomness.
 
 use bevy_app::prelude::*;
-use bevy_ecs::prelude::*;
+use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
 use bevy_experience::{prelude::*, test_app::TestApp};
 use bevy_experience_inspector::ExperienceInspectorPlugin;
 use bevy_reflect::Reflect;
@@ -75,11 +75,16 @@ pub fn play(fighters: usize, ticks: usize) -> TestApp {
 /// Adds the game and its recording to an app, without the inspector.
 pub fn set_up(test: &mut TestApp, fighters: usize) {
     test.record(recording());
-    test.add_systems(FixedUpdate, (simulate, end_dead_episodes).chain())
-        .add_observer(restore_health);
+    add_systems(test, FixedUpdate);
     for index in 0..fighters {
         spawn_fighter(test, index);
     }
+}
+
+/// Adds the systems of the game to a schedule.
+pub fn add_systems(test: &mut TestApp, schedule: impl ScheduleLabel) {
+    test.add_systems(schedule, (simulate, end_dead_episodes).chain())
+        .add_observer(restore_health);
 }
 
 /// Spawns the fighter with agent id `100 + index`.
@@ -106,7 +111,7 @@ pub fn spawn_fighter(test: &mut TestApp, index: usize) -> Entity {
     test.world_mut().spawn(fighter).id()
 }
 
-fn simulate(
+pub fn simulate(
     mut fighters: Query<(
         &AgentId,
         &mut Place,
@@ -115,9 +120,10 @@ fn simulate(
         &mut Intent,
         &mut Age,
         &mut Reward,
+        Has<PolicyControlled>,
     )>,
 ) {
-    for (agent, mut place, mut health, mut sight, mut intent, mut age, mut reward) in &mut fighters {
+    for (agent, mut place, mut health, mut sight, mut intent, mut age, mut reward, by_policy) in &mut fighters {
         age.0 += 1;
         let phase = age.0 as f32 * 0.05 + agent.0 as f32;
         place.x = 20.0 * phase.sin();
@@ -125,13 +131,15 @@ fn simulate(
         sight.nearest_coin = [(phase * 1.3).sin() * 4.0, (phase * 1.1).cos() * 4.0];
         sight.nearest_enemy = [(phase * 0.3).sin() * 9.0, (phase * 0.4).cos() * 9.0];
         sight.coins_in_reach = (phase.sin() * 2.5).max(0.0).floor();
-        intent.turn = (phase * 2.0).sin();
-        intent.fire = age.0.is_multiple_of(7);
-        intent.stance = match (phase * 0.2).sin() {
-            wave if wave > 0.4 => Stance::Chase,
-            wave if wave < -0.6 => Stance::Flee,
-            _ => Stance::Hold,
-        };
+        if !by_policy {
+            intent.turn = (phase * 2.0).sin();
+            intent.fire = age.0.is_multiple_of(7);
+            intent.stance = match (phase * 0.2).sin() {
+                wave if wave > 0.4 => Stance::Chase,
+                wave if wave < -0.6 => Stance::Flee,
+                _ => Stance::Hold,
+            };
+        }
         reward.add("alive", 0.01);
         if age.0.is_multiple_of(29) {
             reward.add("coin", 1.0);

@@ -4,9 +4,10 @@ use super::{
     game,
     rasterizer::{Rasterizer, Screenshot},
 };
+use bevy_ecs::{schedule::ScheduleLabel, world::World};
 use bevy_egui::egui::{
-    CentralPanel, Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, Theme, epaint::ClippedShape,
-    vec2,
+    CentralPanel, Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, TextureId, TextureOptions,
+    Theme, epaint::ClippedShape, vec2,
 };
 use bevy_experience::export::{ExportSettings, RecordingInfo, RetrySettings, Sink, SinkError};
 use bevy_experience::{account::RunReport, transition::Episode};
@@ -101,15 +102,7 @@ impl Panel {
     /// Draws one frame with input events.
     pub fn frame(&mut self, events: Vec<Event>) {
         self.frames += 1;
-        let input = RawInput {
-            screen_rect: Some(Rect::from_min_size(
-                Pos2::ZERO,
-                vec2(self.size[0].into(), self.size[1].into()),
-            )),
-            time: Some(f64::from(self.frames) / 60.0),
-            events,
-            ..RawInput::default()
-        };
+        let input = raw_input(self.size, f64::from(self.frames) / 60.0, events);
         let world = self.test.world_mut();
         let output = self.context.clone().run_ui(input, |ui| {
             CentralPanel::default().show_inside(ui, |ui| ui_for_experience(world, ui));
@@ -157,15 +150,29 @@ impl Panel {
     }
 
     pub fn click_at(&mut self, position: Pos2) {
-        let button = |pressed| Event::PointerButton {
-            pos: position,
-            button: PointerButton::Primary,
-            pressed,
-            modifiers: Modifiers::NONE,
+        for events in click_events(position) {
+            self.frame(events);
+        }
+        self.frames(2);
+    }
+
+    /// Clicks on the centre of a text within the next update: in a system of `schedule`.
+    #[track_caller]
+    pub fn click_within(&mut self, schedule: impl ScheduleLabel, text: &str) {
+        let (position, context) = (self.find(text).center(), self.context.clone());
+        let (size, mut time) = (self.size, f64::from(self.frames) / 60.0);
+        let mut frames = click_events(position).into_iter();
+        let click = move |world: &mut World| {
+            for events in frames.by_ref() {
+                time += 0.001;
+                let input = raw_input(size, time, events);
+                let _ = context.run_ui(input, |ui| {
+                    CentralPanel::default().show_inside(ui, |ui| ui_for_experience(world, ui));
+                });
+            }
         };
-        self.frame(vec![Event::PointerMoved(position)]);
-        self.frame(vec![button(true)]);
-        self.frame(vec![button(false)]);
+        self.test.add_systems(schedule, click);
+        self.test.ticks(1);
         self.frames(2);
     }
 
@@ -193,12 +200,45 @@ impl Panel {
         self.frames(3);
     }
 
+    /// How the textures of images are to be sampled: all but that of the fonts.
+    pub fn image_options(&self) -> Vec<TextureOptions> {
+        let options = self.rasterizer.options.iter();
+        options
+            .filter(|(id, _)| **id != TextureId::default())
+            .map(|(_, options)| *options)
+            .collect()
+    }
+
     /// Rasterizes the last frame.
     pub fn screenshot(&mut self) -> Screenshot {
         let primitives = self.context.tessellate(self.shapes.clone(), 1.0);
         let background = self.context.global_style().visuals.panel_fill;
         self.rasterizer.paint(&primitives, self.size, background)
     }
+}
+
+fn raw_input(size: [u16; 2], time: f64, events: Vec<Event>) -> RawInput {
+    RawInput {
+        screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(size[0].into(), size[1].into()))),
+        time: Some(time),
+        events,
+        ..RawInput::default()
+    }
+}
+
+/// The events of three frames in which a button of the mouse is clicked.
+fn click_events(position: Pos2) -> [Vec<Event>; 3] {
+    let button = |pressed| Event::PointerButton {
+        pos: position,
+        button: PointerButton::Primary,
+        pressed,
+        modifiers: Modifiers::NONE,
+    };
+    [
+        vec![Event::PointerMoved(position)],
+        vec![button(true)],
+        vec![button(false)],
+    ]
 }
 
 fn collect_text(shape: &Shape, clip: Rect, found: &mut Vec<DrawnText>) {

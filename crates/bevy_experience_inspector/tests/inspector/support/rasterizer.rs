@@ -1,7 +1,7 @@
 //! A software rasterizer for egui meshes: screenshots without a GPU or driver, identical on every machine.
 
 use bevy_egui::egui::{
-    Color32, ImageData, TextureId, TexturesDelta,
+    Color32, ImageData, TextureId, TextureOptions, TexturesDelta,
     ahash::HashMap,
     epaint::{ClippedPrimitive, ColorImage, Primitive, Vertex},
 };
@@ -11,6 +11,8 @@ use std::{fs::File, io::BufWriter, path::Path};
 #[derive(Default)]
 pub struct Rasterizer {
     textures: HashMap<TextureId, ColorImage>,
+    /// How each texture is to be sampled. The rasterizer itself samples the nearest texel of all.
+    pub options: HashMap<TextureId, TextureOptions>,
 }
 
 /// An RGB image, row by row from the top.
@@ -24,6 +26,7 @@ impl Rasterizer {
     pub fn update_textures(&mut self, delta: &TexturesDelta) {
         for (id, delta) in &delta.set {
             let ImageData::Color(image) = &delta.image;
+            self.options.insert(*id, delta.options);
             let Some([left, top]) = delta.pos else {
                 self.textures.insert(*id, (**image).clone());
                 continue;
@@ -40,6 +43,7 @@ impl Rasterizer {
         }
         for id in &delta.free {
             self.textures.remove(id);
+            self.options.remove(id);
         }
     }
 
