@@ -1,7 +1,7 @@
 //! A game of walkers in the plane, of which each test has its own systems.
 
 use bevy_app::prelude::*;
-use bevy_ecs::{prelude::*, schedule::InternedScheduleLabel, schedule::ScheduleLabel};
+use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
 use bevy_experience::{
     dataset::{Dataset, Diagnosis, Finding, Severity, Symptom},
     prelude::*,
@@ -51,6 +51,11 @@ impl Random {
         (self.0 >> 40) as f32 / (1_u64 << 24) as f32
     }
 
+    /// A whole number from 0 to `n` - 1.
+    pub fn below(&mut self, n: u32) -> u32 {
+        (self.next() * n as f32) as u32
+    }
+
     /// A number from -1 to 1.
     pub fn signed(&mut self) -> f32 {
         2.0 * self.next() - 1.0
@@ -67,54 +72,60 @@ pub struct Rates {
 /// One fixed tick per frame.
 pub const STEADY: Rates = Rates { frames: 60, ticks: 60 };
 
-/// How long a game is played, in seconds.
+/// How long a game of walkers is played, in seconds.
 const SECONDS: u32 = 40;
 
-/// Plays and records a game, and diagnoses the dataset.
+/// Plays and records a game of walkers, and diagnoses the dataset.
 pub fn diagnose(
     rates: Rates,
     capture_after: impl ScheduleLabel,
     recording: Recording<Walker>,
     systems: impl FnOnce(&mut App),
 ) -> Diagnosis {
-    let folder = tempfile::tempdir().unwrap();
-    play(folder.path(), rates, capture_after.intern(), recording, systems);
-    let dataset = Dataset::open(folder.path()).unwrap();
-    let recording = &dataset.recordings()[0];
-    assert!(recording.validate(&mut |_| {}).unwrap().is_valid());
-    recording.diagnose(&mut |_| {}).unwrap()
+    rates.diagnose(SECONDS, recording.capture_after(capture_after), |app| {
+        systems(app);
+        spawn(app.world_mut());
+    })
 }
 
-fn play(
-    folder: &Path,
-    rates: Rates,
-    capture_after: InternedScheduleLabel,
-    recording: Recording<Walker>,
-    systems: impl FnOnce(&mut App),
-) {
-    let mut test = TestApp::with_plugin(ExperiencePlugin {
-        run: Some(RunId::from_bits(1)),
-        ..ExperiencePlugin::default()
-    });
-    test.insert_resource(Random(7))
-        .insert_resource(Time::<Fixed>::from_hz(f64::from(rates.ticks)))
-        .insert_resource(TimeUpdateStrategy::ManualDuration(
-            Duration::from_secs(1) / rates.frames,
-        ));
-    systems(&mut test);
-    // A test does not depend on the speed of the machine.
-    let recording = recording.buffers(BufferSettings {
-        overflow: Overflow::Block(Duration::from_secs(60)),
-        ..BufferSettings::default()
-    });
-    test.record(recording.capture_after(capture_after).sink(DatasetSink::new(folder)));
-    spawn(test.world_mut());
-    for _ in 0..rates.frames * SECONDS {
-        test.update();
+impl Rates {
+    /// Plays and records a game for as many seconds, and diagnoses the dataset.
+    pub fn diagnose<P: Component>(
+        self,
+        seconds: u32,
+        recording: Recording<P>,
+        game: impl FnOnce(&mut App),
+    ) -> Diagnosis {
+        let folder = tempfile::tempdir().unwrap();
+        self.play(seconds, folder.path(), recording, game);
+        let dataset = Dataset::open(folder.path()).unwrap();
+        let recording = &dataset.recordings()[0];
+        assert!(recording.validate(&mut |_| {}).unwrap().is_valid());
+        recording.diagnose(&mut |_| {}).unwrap()
     }
-    test.finish();
-    // The sinks are closed with the app.
-    drop(test);
+
+    fn play<P: Component>(self, seconds: u32, folder: &Path, recording: Recording<P>, game: impl FnOnce(&mut App)) {
+        let mut test = TestApp::with_plugin(ExperiencePlugin {
+            run: Some(RunId::from_bits(1)),
+            ..ExperiencePlugin::default()
+        });
+        test.insert_resource(Random(7))
+            .insert_resource(Time::<Fixed>::from_hz(f64::from(self.ticks)))
+            .insert_resource(TimeUpdateStrategy::ManualDuration(Duration::from_secs(1) / self.frames));
+        // A test does not depend on the speed of the machine.
+        let recording = recording.buffers(BufferSettings {
+            overflow: Overflow::Block(Duration::from_secs(60)),
+            ..BufferSettings::default()
+        });
+        test.record(recording.sink(DatasetSink::new(folder)));
+        game(&mut test);
+        for _ in 0..self.frames * seconds {
+            test.update();
+        }
+        test.finish();
+        // The sinks are closed with the app.
+        drop(test);
+    }
 }
 
 /// Spawns a walker at a random place.

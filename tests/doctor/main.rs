@@ -7,3 +7,4 @@ mod ends;
 mod game;
 mod rewards;
 mod sensors;
+mod unseen;
