@@ -58,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--gamma", type=float, default=0.99, help="the discount of awr")
     train.add_argument("--beta", type=float, default=1.0, help="the temperature of awr: less imitates the best alone")
+    train.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="FEATURE[,FEATURE]",
+        help="features that the policy does not see, such as what its own last action was",
+    )
     train.add_argument("--held-out", type=float, default=0.1, help="the share of episodes that are held out")
     train.add_argument(
         "--split-by", choices=("episode", "agent", "match", "run"), default="episode", help="what is not divided"
@@ -92,6 +99,7 @@ def _train(arguments: argparse.Namespace) -> None:
         class_power=arguments.class_power,
         gamma=arguments.gamma,
         beta=arguments.beta,
+        ignored=tuple(name for names in arguments.ignore for name in names.split(",") if name),
         seed=arguments.seed,
     )
     print(f"trains on {len(parts[0]):,} transitions, and holds out {len(parts[1]):,}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,7 +37,7 @@ class Settings:
     batch_size, epochs, patience : int
         Rows of a batch, the most epochs, and epochs without a better held-out loss before the end.
     learning_rate : float
-        That of Adam.
+        That of Adam in the first steps. It falls to 0 along half a cosine by the last epoch.
     class_power : float
         Classes are weighted by ``frequency ** -class_power``: 0 imitates the frequencies, 1 makes
         rare classes as important as common ones.
@@ -45,6 +45,9 @@ class Settings:
         The discount, and the temperature of the advantages in standard deviations, of ``"awr"``.
     n_step : int
         Steps of a return before it is bootstrapped from the value, of ``"awr"``.
+    ignored : tuple of str
+        Features that the policy does not see: whole names, or all that begin with one and a dot or a
+        bracket.
     seed : int
         The seed of the network and the batches.
     """
@@ -59,6 +62,7 @@ class Settings:
     gamma: float = 0.99
     beta: float = 1.0
     n_step: int = 20
+    ignored: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -121,7 +125,7 @@ def fit(train: Transitions, valid: Transitions, settings: Settings = Settings(),
         raise UnsuitableError("the training or the held-out part is empty: record more episodes, or filter less")
     torch.manual_seed(settings.seed)
     scale = train.normalization()
-    fitted = Fitted(Policy(schema, scale, settings.hidden), scale)
+    fitted = Fitted(Policy(schema, scale, settings.hidden, ignored_features(schema, settings.ignored)), scale)
     trainer = _Trainer(train, valid, settings, fitted)
     best, best_loss = copy.deepcopy(fitted.policy.state_dict()), np.inf
     for epoch in range(settings.epochs):
@@ -140,6 +144,31 @@ def fit(train: Transitions, valid: Transitions, settings: Settings = Settings(),
     return fitted
 
 
+def ignored_features(schema: Schema, names: Sequence[str]) -> list[int]:
+    """Find the indices of the features with these names, or that begin with one and a dot or a bracket.
+
+    Raises
+    ------
+    UnsuitableError
+        If a name has no feature, or no feature is left.
+    """
+    found: set[int] = set()
+    for name in names:
+        indices = [
+            index
+            for index, feature in enumerate(schema.features)
+            if feature == name or feature.startswith((f"{name}.", f"{name}["))
+        ]
+        if not indices:
+            raise UnsuitableError(
+                f"`{schema.name}` has no feature `{name}` to ignore; its features are {', '.join(schema.features)}"
+            )
+        found.update(indices)
+    if len(found) == schema.observation_width:
+        raise UnsuitableError("all features are ignored: a policy needs one to decide by")
+    return sorted(found)
+
+
 class _Trainer:
     def __init__(self, train: Transitions, valid: Transitions, settings: Settings, fitted: Fitted) -> None:
         self._train, self._valid, self._settings = train, valid, settings
@@ -147,6 +176,8 @@ class _Trainer:
         self._schema: Schema = train.schema
         self._rng = np.random.default_rng(settings.seed)
         self._optimizer = torch.optim.Adam(self._policy.parameters(), lr=settings.learning_rate)
+        steps = settings.epochs * -(-len(train) // settings.batch_size)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, max(steps, 1))
         self._advantage_scale = 1.0
         self._weights: dict[str, Tensor] = {}
         self._columns = ("observation", *train._source.action_names)
@@ -177,6 +208,7 @@ class _Trainer:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self._policy.parameters(), 1.0)
             self._optimizer.step()
+            self._schedule.step()
             total, rows = total + float(loss.detach()) * len(batch.observation), rows + len(batch.observation)
             if show:
                 _show(number, self._settings.epochs, rows / len(self._train), total / rows)
