@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +20,7 @@ from ..normalization import Normalization
 from ..schema import Schema
 from ..transitions import Transitions
 from .heads import FORBIDDEN, HeadMeter, HeadScore, class_weights, head_loss, mask_parts, targets
+from .notes import ignored_features, repeated_actions, unlearned_heads
 from .policy import Policy
 
 
@@ -57,7 +58,7 @@ class Settings:
     batch_size: int = 512
     epochs: int = 30
     patience: int = 4
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     class_power: float = 0.5
     gamma: float = 0.99
     beta: float = 1.0
@@ -121,11 +122,13 @@ def fit(train: Transitions, valid: Transitions, settings: Settings = Settings(),
     observation_only(schema)
     if not schema.heads or not schema.observation_width:
         raise UnsuitableError(f"`{schema.name}` has no action or no observation: there is nothing to imitate")
+    _check(settings)
     if not len(train) or not len(valid):
         raise UnsuitableError("the training or the held-out part is empty: record more episodes, or filter less")
     torch.manual_seed(settings.seed)
     scale = train.normalization()
     fitted = Fitted(Policy(schema, scale, settings.hidden, ignored_features(schema, settings.ignored)), scale)
+    fitted.notes.extend(repeated_actions(train, settings.ignored))
     trainer = _Trainer(train, valid, settings, fitted)
     best, best_loss = copy.deepcopy(fitted.policy.state_dict()), np.inf
     for epoch in range(settings.epochs):
@@ -138,35 +141,24 @@ def fit(train: Transitions, valid: Transitions, settings: Settings = Settings(),
         if epoch - fitted.best_epoch >= settings.patience:
             break
     if not np.isfinite(best_loss):
-        raise UnsuitableError("the loss is not finite: a recorded value is NaN or infinite (see `experience doctor`)")
+        raise UnsuitableError(
+            "the loss is not finite: a recorded value is NaN or infinite (see `experience doctor`), or the learning rate is too high"
+        )
+    fitted.notes.extend(unlearned_heads(fitted.scores, trainer.constant))
     fitted.policy.load_state_dict(best)
     fitted.policy.eval()
     return fitted
 
 
-def ignored_features(schema: Schema, names: Sequence[str]) -> list[int]:
-    """Find the indices of the features with these names, or that begin with one and a dot or a bracket.
-
-    Raises
-    ------
-    UnsuitableError
-        If a name has no feature, or no feature is left.
-    """
-    found: set[int] = set()
-    for name in names:
-        indices = [
-            index
-            for index, feature in enumerate(schema.features)
-            if feature == name or feature.startswith((f"{name}.", f"{name}["))
-        ]
-        if not indices:
-            raise UnsuitableError(
-                f"`{schema.name}` has no feature `{name}` to ignore; its features are {', '.join(schema.features)}"
-            )
-        found.update(indices)
-    if len(found) == schema.observation_width:
-        raise UnsuitableError("all features are ignored: a policy needs one to decide by")
-    return sorted(found)
+def _check(settings: Settings) -> None:
+    for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("n_step", 1)):
+        if getattr(settings, name) < least:
+            raise UnsuitableError(f"`{name}` is {getattr(settings, name)}: give {least} or more")
+    for name in ("learning_rate", "beta"):
+        if not 0 < getattr(settings, name) < np.inf:
+            raise UnsuitableError(f"`{name}` is {getattr(settings, name)}: give a number above 0")
+    if not 0 <= settings.gamma <= 1:
+        raise UnsuitableError(f"`gamma` is {settings.gamma}: give a number from 0 to 1")
 
 
 class _Trainer:
@@ -180,6 +172,7 @@ class _Trainer:
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, max(steps, 1))
         self._advantage_scale = 1.0
         self._weights: dict[str, Tensor] = {}
+        self.constant: list[str] = []
         self._columns = ("observation", *train._source.action_names)
         if self._schema.action_mask:
             self._columns += ("action_mask",)
@@ -188,15 +181,16 @@ class _Trainer:
                 self._weights[name] = class_weights(train, head, settings.class_power)
                 occurs = int((self._weights[name] > 0).sum())
                 if occurs < 2:
-                    fitted.notes.append(f"`{name}` never varies in the training part")
+                    self.constant.append(name)
                 # A class that is in the held-out part alone is still scored.
                 self._weights[name].clamp_(min=1e-3)
             else:
                 offset, factor, constant = _moments(train, name, head.width)
                 if constant.any():
-                    fitted.notes.append(f"`{name}` never varies in the training part")
+                    self.constant.append(name)
                 getattr(self._policy, f"offset_{index}").copy_(torch.from_numpy(offset))
                 getattr(self._policy, f"factor_{index}").copy_(torch.from_numpy(factor))
+        fitted.notes.extend(f"`{name}` never varies in the training part" for name in self.constant)
 
     def epoch(self, number: int, *, show: bool) -> float:
         """Train on every row once. Returns the mean loss."""
