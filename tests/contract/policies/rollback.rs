@@ -178,10 +178,7 @@ impl Game {
                     transition.action().map(f64::to_bits).collect(),
                     transition.tick() as u64,
                     by_policy.then(|| (info(transition, "behavior_logp") as f32).to_bits()),
-                    transition
-                        .controller()
-                        .map(|controller| controller.to_string())
-                        .unwrap_or_default(),
+                    transition.controller().unwrap_or_default().to_owned(),
                 )
             });
             rows.collect()
