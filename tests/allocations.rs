@@ -321,3 +321,122 @@ fn a_warm_tick_with_a_policy_allocates_as_often_as_one_without() {
     assert_eq!(policy_game(true, false), without);
     assert_eq!(policy_game(true, true), without);
 }
+
+/// A policy in an ONNX file: the plugin allocates nothing beside what one call of the model allocates.
+#[cfg(feature = "policy_onnx")]
+mod onnx {
+    use super::*;
+    use bevy_experience::policy::{ActionBatch, ObservationBatch, OnnxModel, PolicyLayout, PolicyModel};
+    use std::sync::Arc;
+
+    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/policy/player.onnx");
+    const PLAYERS: usize = 100;
+    const TICKS: u64 = 200;
+
+    macro_rules! components {
+        ($($name:ident),*) => {
+            $(#[derive(Component, Reflect, Default)] struct $name([f32; 4]);)*
+        };
+    }
+    components!(Place, Motion, Aim, Strength);
+
+    #[derive(Reflect, Default)]
+    enum Deed {
+        #[default]
+        Hold,
+        Shoot,
+        Dash,
+    }
+
+    #[derive(Component, Reflect, Default)]
+    struct Intent {
+        turn: f32,
+        deed: Deed,
+    }
+
+    fn recording() -> Recording<Player> {
+        Recording::<Player>::new("player")
+            .observe::<Place>()
+            .observe::<Motion>()
+            .observe::<Aim>()
+            .observe::<Strength>()
+            .act::<Intent>()
+            .policy_info()
+            .scaling(expecting(PLAYERS as u16))
+    }
+
+    /// The layout of the recording, which a file is loaded for.
+    fn layout() -> Arc<PolicyLayout> {
+        let found = Arc::<std::sync::Mutex<Option<PolicyLayout>>>::default();
+        let taken = found.clone();
+        let mut test = TestApp::new();
+        test.record(recording());
+        test.add_policy(
+            Policy::<Player>::for_recording("player").file(MODEL, move |path, layout| {
+                *taken.lock().unwrap() = Some(layout.clone());
+                Ok(Box::new(OnnxModel::load(path, layout)?))
+            }),
+        );
+        let layout = found.lock().unwrap().take().unwrap();
+        Arc::new(layout)
+    }
+
+    /// Allocations of one call, once it is warm.
+    fn call(players: usize) -> u64 {
+        let layout = layout();
+        let mut model = OnnxModel::load(MODEL, &layout).unwrap();
+        let mut observations = ObservationBatch::new(layout.clone());
+        for player in 0..players {
+            observations.push(player as i64, &[0.5; 16], &[]);
+        }
+        let mut actions = ActionBatch::new(layout);
+        let mut allocated = 0;
+        for _ in 0..8 {
+            actions.begin(players);
+            let before = allocations();
+            model.act(&observations, &mut actions).unwrap();
+            allocated = allocations() - before;
+        }
+        allocated
+    }
+
+    /// Allocations of 200 warm ticks.
+    fn game(acts: bool) -> u64 {
+        let mut test = TestApp::new();
+        test.record(recording());
+        test.add_policy(Policy::<Player>::for_recording("player").onnx(MODEL));
+        for player in 0..PLAYERS {
+            let values = [player as f32; 4];
+            let components = (Place(values), Motion(values), Aim(values), Strength(values));
+            let mut player = test.world_mut().spawn((Player, components, Intent::default()));
+            if acts {
+                player.insert(PolicyControlled::default());
+            }
+        }
+        for (_, schedule) in test.world_mut().resource_mut::<Schedules>().iter_mut() {
+            schedule.set_executor(SingleThreadedExecutor::new());
+        }
+        test.ticks(60);
+        let before = allocations();
+        test.ticks(TICKS as u32);
+        let allocated = allocations() - before;
+        let experience = test.world().resource::<Experience>();
+        let actions = experience.policies("player").next().unwrap().actions;
+        assert_eq!(actions, if acts { PLAYERS as u64 * 259 } else { 0 });
+        allocated
+    }
+
+    #[test]
+    fn a_warm_tick_allocates_what_the_call_of_the_model_does() {
+        let (one, many) = (call(1), call(PLAYERS));
+        assert_eq!(
+            game(true) - game(false),
+            TICKS * many,
+            "one call: {one} for a player, {many} for all"
+        );
+        assert!(
+            many <= one + 4,
+            "{one} allocations for one player, and {many} for {PLAYERS}"
+        );
+    }
+}

@@ -196,7 +196,7 @@ def test_a_recording_of_one_transition(tmp_path: Path) -> None:
     assert recording.windows(4)[0]["mask"].tolist() == [[False, False, False, True]]
     assert recording.n_step(3, 0.9)[0]["discount"].tolist() == [0.9]
     assert (recording.normalization().std > 0).all()
-    with pytest.raises(bx.UnsuitableError, match="1 groups by episode cannot be divided into 2 parts"):
+    with pytest.raises(bx.UnsuitableError, match="1 episode cannot be divided into 2 parts"):
         recording.split(0.5, 0.5)
     assert len(recording.split(1.0)[0]) == 1
 

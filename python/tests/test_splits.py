@@ -84,7 +84,7 @@ def test_episodes_that_continue_one_that_was_lost_stay_together(record) -> None:
 def test_negative_agent_ids_are_other_players_in_each_run(record) -> None:
     parts = record([Life(agent=-1, run=1), Life(agent=-1, run=2)]).split(0.5, 0.5, by="agent")
     assert [len(part) for part in parts] == [5, 5]
-    with pytest.raises(bx.UnsuitableError, match="1 groups by agent"):
+    with pytest.raises(bx.UnsuitableError, match="1 agent cannot"):
         record([Life(agent=1, run=1), Life(agent=1, run=2)]).split(0.5, 0.5, by="agent")
 
 
@@ -104,7 +104,7 @@ def test_few_groups_give_one_to_each_part(record) -> None:
     recording = record([Life(length=10, run=1), Life(length=1, run=2), Life(length=1, run=3)])
     for seed in range(20):
         assert all(len(part) for part in recording.split(0.8, 0.1, 0.1, by="run", seed=seed))
-    with pytest.raises(bx.UnsuitableError, match="3 groups by run cannot be divided into 4 parts"):
+    with pytest.raises(bx.UnsuitableError, match="3 runs cannot be divided into 4 parts"):
         recording.split(0.7, 0.1, 0.1, 0.1, by="run")
     for fractions in ((), (0.5, 0.6), (-0.1, 0.5), (0.0, 1.0)):
         with pytest.raises(bx.UnsuitableError, match="positive numbers whose sum is at most 1"):

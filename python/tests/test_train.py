@@ -17,6 +17,7 @@ import bevy_experience as bx  # noqa: E402
 from bevy_experience.cli import main  # noqa: E402
 from bevy_experience.train import Fitted, Settings, export, fit, report  # noqa: E402
 from bevy_experience.train.heads import class_weights, mask_parts  # noqa: E402
+from bevy_experience.train.notes import repeated_actions  # noqa: E402
 
 FAST = Settings(hidden=(32,), epochs=12, batch_size=64, learning_rate=3e-3)
 
@@ -222,6 +223,79 @@ def test_an_action_that_never_varies_is_noted(record) -> None:
     assert torch.isfinite(steer).all() and "note: `deed` never varies" in report.text(fitted, train.schema)
 
 
+def test_one_episode_and_none_are_refused_by_the_command(record, tmp_path: Path, capsys) -> None:
+    for count, reason in (
+        (0, "`fighter` has no transitions: record play until an episode ends"),
+        (1, "1 episode cannot be divided into 2 parts: record more"),
+    ):
+        record([Life(length=20) for _ in range(count)])
+        assert main(["train", str(tmp_path / "dataset"), "--out", str(tmp_path / "fighter.onnx")]) == 3
+        assert reason in capsys.readouterr().err
+    assert not (tmp_path / "fighter.onnx").exists()
+
+
+@pytest.mark.parametrize("algorithm", ["bc", "awr"])
+def test_episodes_that_are_all_truncated_are_trained_on(record, tmp_path: Path, algorithm: str, capsys) -> None:
+    record([Life(length=20, terminated=False, reason="gap") for _ in range(10)], extra=learnable)
+    out = tmp_path / "fighter.onnx"
+    command = ["train", str(tmp_path / "dataset"), "--out", str(out), "--epochs", "2", "--hidden", "8"]
+    assert main([*command, "--algorithm", algorithm]) == 0
+    assert "10 episodes end at a gap" in capsys.readouterr().out and out.exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"epochs": 0}, "`epochs` is 0: give 1 or more"),
+        ({"batch_size": 0}, "`batch_size` is 0: give 1 or more"),
+        ({"learning_rate": -1.0}, "`learning_rate` is -1.0: give a number above 0"),
+        ({"beta": 0.0}, "`beta` is 0.0: give a number above 0"),
+        ({"gamma": 1.5}, "`gamma` is 1.5: give a number from 0 to 1"),
+        ({"ignored": ("mana",)}, "no feature `mana` to ignore; its features are position.x"),
+        ({"ignored": ("position", "body", "coin", "mode=Idle", "mode=Run", "mode=Hide", "armed", "charge")}, "all features"),
+    ],
+)
+def test_settings_that_are_refused(parts, setting: dict, reason: str) -> None:
+    with pytest.raises(bx.UnsuitableError, match=reason):
+        fit(*parts, Settings(**setting))
+
+
+def test_a_feature_that_repeats_the_last_action_is_noted_and_can_be_ignored(record, tmp_path: Path) -> None:
+    """`charge` is the last `deed`, which is mostly the one before."""
+
+    def extra(table: pa.Table) -> pa.Table:
+        rng = np.random.default_rng(0)
+        deed = np.repeat(rng.integers(0, 2, table.num_rows // 10 + 1), 10)[: table.num_rows]
+        before, after = matrix(table, "observation"), matrix(table, "next_observation")
+        after[:, 7] = deed
+        before[1:, 7] = deed[:-1]
+        return replaced(table, observation=before, next_observation=after, action__deed=deed)
+
+    train, valid = record([Life(length=20) for _ in range(40)], extra=extra, per_shard=40).split(0.5, 0.5)
+    [note] = repeated_actions(train)
+    assert note.startswith("`charge` is the last `deed`") and note.endswith("leave it out with --ignore charge")
+    settings = Settings(hidden=(16,), epochs=4, batch_size=32)
+    assert note in fit(train, valid, settings).notes
+    fitted = fit(train, valid, Settings(hidden=(16,), epochs=4, batch_size=32, ignored=("charge",)))
+    assert note not in fitted.notes
+    observation = valid[:].observation.copy()
+    path = tmp_path / "fighter.onnx"
+    assert export(fitted, train.schema, path, observation) < 1e-5
+    evaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator(onnx.load(path))
+    outputs = evaluator.run(None, {"observation": observation})
+    observation[:, 7] += 5
+    again = evaluator.run(None, {"observation": observation})
+    assert all(np.array_equal(a, b) for a, b in zip(outputs, again, strict=True))
+    assert fitted.scores["deed"].accuracy < fit(train, valid, settings).scores["deed"].accuracy
+
+
+def test_a_head_that_does_not_follow_from_the_observation_is_noted(record) -> None:
+    train, valid = record(30).split(0.5, 0.5)
+    fitted = fit(train, valid, Settings(hidden=(64, 64), epochs=4, patience=4, batch_size=8, learning_rate=1e-2))
+    assert fitted.scores["steer"].accuracy < 0
+    assert any(note.startswith("`steer` is predicted no better than by its mean") for note in fitted.notes)
+
+
 def test_the_command(record, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record([Life(length=20, agent=index % 3) for index in range(30)], extra=learnable, per_shard=30)
     out = tmp_path / "models" / "fighter.onnx"
@@ -249,7 +323,7 @@ def test_the_command(record, tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["--where", "agent_id"], "write it as KEY=VALUE"),
         (["--where", "agent_id=77"], "nothing to train on"),
         (["--where", "controller=bot"], "no column `controller`"),
-        (["--split-by", "run"], "1 groups by run cannot be divided into 2 parts"),
+        (["--split-by", "run"], "1 run cannot be divided into 2 parts"),
     ):
         assert main([*command, *wrong]) == 3
         assert reason in capsys.readouterr().err

@@ -2,6 +2,7 @@
 //! time, pause state and shared counters.
 
 use super::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode};
+use crate::player::Controller;
 use core::sync::atomic::{AtomicBool, AtomicU32};
 use crossbeam_queue::SegQueue;
 use experience_buffer::pool::PoolWriter;
@@ -92,6 +93,8 @@ pub(super) struct RecordingContext {
     pub(super) counters: Arc<Counters>,
     /// The words of the codes in rows.
     pub(super) words: Arc<WordTable>,
+    /// What the policies of the recording are in the data, the first of them first.
+    pub(super) policies: Vec<(String, Controller)>,
     /// It was logged that there are more controllers than codes.
     pub(super) warned_controllers: AtomicBool,
     /// The next episode number of the run, shared by all recordings.

@@ -115,6 +115,7 @@ impl Recorder {
             rules: parts.rules,
             counters: Arc::default(),
             words: Arc::default(),
+            policies: Vec::new(),
             warned_controllers: AtomicBool::new(false),
             episode_counter: parts.episode_counter,
             discarded_episodes: Arc::default(),

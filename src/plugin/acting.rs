@@ -4,6 +4,7 @@ use super::{
     experience::Experience,
     refs::{PlayerRef, RecordingRef},
     schedules::{self, Loop, tick_label},
+    speculative::SpeculativeTicks,
     state::{RecorderState, RecordingSlot, component_id},
     systems::recorder_scope,
 };
@@ -34,13 +35,36 @@ impl RecorderState {
         };
         for index in 0..self.slots.len() {
             let point = self.slots[index].point;
-            if !self.slots[index].policies.is_empty() && self.is_reached(point) {
+            let is_speculative =
+                world.contains_resource::<SpeculativeTicks>() && self.points[point].can_be_speculative();
+            if !self.slots[index].policies.is_empty() && self.is_reached(point) && !is_speculative {
                 let next_tick = self.points[point].next_tick + 1;
                 let slot = &mut self.slots[index];
                 slot.recorder
                     .observe_for_policies(world, controlled, next_tick, &mut slot.policies);
             }
         }
+    }
+
+    /// Collects the observations of the policies of a recording again, if its ticks are speculative.
+    fn observe_speculative(&mut self, world: &World, index: usize) {
+        let (slot, points) = (&mut self.slots[index], &self.points);
+        let point = &points[slot.point];
+        let Some(ticks) = world
+            .get_resource::<SpeculativeTicks>()
+            .filter(|_| point.can_be_speculative())
+        else {
+            return;
+        };
+        let Some(controlled) = component_id::<PolicyControlled>(world) else {
+            return;
+        };
+        let first = point
+            .first_speculative_tick
+            .unwrap_or(point.next_tick - ticks.simulated);
+        let tick = (first + ticks.simulated, ticks.simulated);
+        slot.recorder
+            .observe_speculative(world, controlled, tick, &mut slot.policies);
     }
 
     /// Lets the policies act that act before `schedule`.
@@ -53,9 +77,13 @@ impl RecorderState {
                 continue;
             };
             let default = self.default_act(parent, &self.slots[index]);
+            let acts = |policy: &PolicySlot| policy.act_before.unwrap_or(default) == schedule;
+            if self.slots[index].policies.iter().any(acts) {
+                self.observe_speculative(world, index);
+            }
             let slot = &mut self.slots[index];
             for policy in &mut slot.policies {
-                if policy.act_before.unwrap_or(default) == schedule {
+                if acts(policy) {
                     act(world, &mut slot.recorder, policy, slot.decision_watch.as_deref_mut());
                 }
             }
@@ -64,8 +92,10 @@ impl RecorderState {
 
     /// Lets the policies act whose captures the game runs itself.
     fn act_in_own_tick(&mut self, world: &mut World) {
-        for slot in &mut self.slots {
-            if self.points[slot.point].parent_loop.is_none() {
+        for index in 0..self.slots.len() {
+            if self.points[self.slots[index].point].parent_loop.is_none() {
+                self.observe_speculative(world, index);
+                let slot = &mut self.slots[index];
                 for policy in &mut slot.policies {
                     act(world, &mut slot.recorder, policy, slot.decision_watch.as_deref_mut());
                 }

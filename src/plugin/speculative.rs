@@ -1,6 +1,11 @@
 //! Ticks that are simulated more than once, as with rollback networking: [`SpeculativeTicks`].
 
-use super::{capture_point::CapturePoint, experience::Experience, state::RecorderState};
+use super::{
+    capture_point::CapturePoint,
+    experience::Experience,
+    state::{RecorderState, component_id},
+};
+use crate::policy::PolicyControlled;
 use bevy_ecs::{resource::Resource, world::World};
 
 /// States which ticks can be simulated again, for games with rollback or client prediction.
@@ -35,6 +40,9 @@ use bevy_ecs::{resource::Resource, world::World};
 ///   each resets the player, also if the player is between episodes in the data.
 /// - A player that the game restores on another entity is recognized by its [`AgentId`](crate::player::AgentId).
 /// - What is not confirmed when recording ends is not in the data.
+/// - A [policy](crate::policy) acts in each simulation of a tick, by what the players observe at its begin. Set this resource and run
+///   [`ExperienceTick`](super::ExperienceTick) there as well, so that the policy knows which tick it decides: the same state, tick
+///   and model give the same action again. Its players need an `AgentId`, and the recording no `decision_interval`.
 /// - [`decision_on_demand`](crate::recording::Recording::decision_on_demand) and
 ///   [`read_actions_after`](crate::recording::Recording::read_actions_after) have no effect: a recording with the first writes no
 ///   row, and actions are read at the capture. [`GiveReward`](crate::player::GiveReward) reaches living players only.
@@ -69,7 +77,15 @@ impl RecorderState {
                 let time = self.time(world, point);
                 // The action is read with each simulation of a tick.
                 self.slots[index].recorder.set_awaits_actions(false);
-                self.slots[index].recorder.hold_capture(world, simulated, time);
+                let slot = &mut self.slots[index];
+                slot.recorder.hold_capture(world, simulated, time);
+                let controlled = component_id::<PolicyControlled>(world).filter(|_| !slot.policies.is_empty());
+                let has_players = controlled.is_some_and(|controlled| {
+                    !slot.recorder.decides_on_demand() && slot.recorder.has_policy_players(world, controlled)
+                });
+                for policy in &mut slot.policies {
+                    policy.end_speculative(simulated, has_players);
+                }
             } else {
                 // The rewards are about to be cleared.
                 self.slots[index].recorder.credit_rewards(world);

@@ -48,6 +48,8 @@ pub enum PolicyFailure {
     Incomplete,
     /// A player names a policy that does not exist.
     UnknownPolicy,
+    /// The policy cannot act in the speculative ticks of a game with rollback.
+    Speculative,
     /// The file changed, and the new one was refused. The model before stays.
     Reload,
 }

@@ -36,6 +36,10 @@ pub(crate) struct PolicySlot {
     acted: Vec<Entity>,
     observations: ObservationBatch,
     actions: ActionBatch,
+    /// The game's number of the speculative tick that it was asked to decide last, since the last capture.
+    speculative_tick: Option<i64>,
+    /// The game does not say which speculative tick begins, so it does not act.
+    is_unsure_of_tick: bool,
     status: PolicyStatus,
     /// The kinds of failure that were reported since the last decision without one.
     has_reported: [bool; PolicyFailure::COUNT],
@@ -76,6 +80,8 @@ impl PolicySlot {
             acted: Vec::new(),
             observations,
             actions,
+            speculative_tick: None,
+            is_unsure_of_tick: false,
             status,
             has_reported: [false; PolicyFailure::COUNT],
             has_logged: [false; PolicyFailure::COUNT],
@@ -102,6 +108,30 @@ impl PolicySlot {
     /// Sets the tick of observations that are collected between two ticks.
     pub(crate) fn set_tick(&mut self, tick: i64) {
         self.observations.set_tick(tick);
+    }
+
+    /// Begins a speculative tick, with the game's number of it.
+    pub(crate) fn begin_speculative(&mut self, simulated: i64) {
+        self.speculative_tick = Some(simulated);
+    }
+
+    /// Compares the tick that it has decided with that of a speculative capture. A sample depends on the number of the tick, so a
+    /// policy that does not know it would decide otherwise when the tick is simulated again.
+    pub(crate) fn end_speculative(&mut self, simulated: i64, has_players: bool) {
+        let decided = self.speculative_tick.take();
+        let problem = match decided {
+            Some(decided) if decided == simulated => return,
+            Some(decided) => format!("it has decided for tick {decided}, and tick {simulated} is captured"),
+            None if has_players => "no tick has begun for it".to_owned(),
+            None => return,
+        };
+        self.is_unsure_of_tick = true;
+        self.fail(PolicyFailure::Speculative, || {
+            format!(
+                "{problem}, so it does not act any more: insert `SpeculativeTicks` and run `ExperienceTick` at the begin of each \
+                 simulated tick, as well as before `ExperienceCapture`"
+            )
+        });
     }
 
     /// The players that were observed, for which it acts next.
@@ -147,6 +177,9 @@ impl PolicySlot {
     /// Decides the actions of the players that were observed, and writes them. The decision for the player of `watch` is kept there.
     pub(crate) fn act(&mut self, world: &mut World, watch: Option<&mut DecisionWatch>) {
         self.acted.clear();
+        if self.is_unsure_of_tick {
+            self.begin_tick(self.observations.tick());
+        }
         if self.players.is_empty() {
             return;
         }
@@ -338,6 +371,15 @@ impl PolicySlot {
                 "a player with `PolicyControlled` lacks {}, so it is not observed and does not act: insert it on the player",
                 names.join(", ")
             )
+        });
+    }
+
+    /// Speculative ticks with a decision interval: when an interval begins is known only once its ticks are confirmed.
+    pub(crate) fn note_speculative_interval(&mut self) {
+        self.fail(PolicyFailure::Speculative, || {
+            "it does not act in speculative ticks with `decision_interval`, because the begin of an interval is not known before its \
+             ticks are confirmed: record without `decision_interval`, and let the model repeat its action"
+                .to_owned()
         });
     }
 

@@ -26,7 +26,10 @@ pub struct OnnxModel {
     path: String,
     metadata: ModelMetadata,
     version: i64,
-    plan: Arc<TypedRunnableModel>,
+    /// The plan, with memory that is used again at each decision.
+    state: TypedSimpleState,
+    /// The input of the last decision, whose memory is used again.
+    input: Arc<Tensor>,
     /// One per head of the layout that it was loaded for.
     outputs: Vec<HeadOutputs>,
 }
@@ -118,11 +121,12 @@ impl OnnxModel {
         hasher.write(bytes);
         // 53 bits, so that a `float64` column has it exactly. 0 is no policy.
         let content = (hasher.finish() >> 11).cast_signed().max(1);
-        let model = Self {
+        let mut model = Self {
             path: path.to_owned(),
             version: metadata.version.unwrap_or(content),
             metadata,
-            plan,
+            state: TypedSimpleState::new(&plan).map_err(graph_error)?,
+            input: Arc::new(Tensor::zero::<f32>(&[0, layout.features().len()]).map_err(graph_error)?),
             outputs,
         };
         model.try_run(layout)?;
@@ -136,15 +140,14 @@ impl OnnxModel {
     }
 
     /// Runs two observations of zeros, and checks the sizes of the outputs.
-    fn try_run(&self, layout: &PolicyLayout) -> Result<(), ModelError> {
+    fn try_run(&mut self, layout: &PolicyLayout) -> Result<(), ModelError> {
         const PLAYERS: usize = 2;
-        let refuse = |error: &TractError| ModelError::Graph {
-            path: self.path.clone(),
-            reason: message(error),
-        };
         let found = self
             .run(PLAYERS, &vec![0.0; PLAYERS * layout.features().len()])
-            .map_err(|error| refuse(&error))?;
+            .map_err(|error| ModelError::Graph {
+                path: self.path.clone(),
+                reason: message(&error),
+            })?;
         for (head, outputs) in layout.heads().iter().zip(&self.outputs) {
             for index in [Some(outputs.index), outputs.log_std].into_iter().flatten() {
                 let tensor = &found[index];
@@ -162,10 +165,21 @@ impl OnnxModel {
         Ok(())
     }
 
-    fn run(&self, players: usize, features: &[f32]) -> TractResult<TVec<TValue>> {
-        let width = features.len() / players.max(1);
-        let input = Tensor::from_shape(&[players, width], features)?;
-        self.plan.run(tvec!(input.into_tvalue()))
+    fn run(&mut self, players: usize, features: &[f32]) -> TractResult<TVec<TValue>> {
+        let shape = [players, features.len() / players.max(1)];
+        match Arc::get_mut(&mut self.input).filter(|input| input.shape() == shape) {
+            Some(input) => {
+                let mut view = input.try_as_plain_ram_mut()?;
+                view.as_slice_mut::<f32>()?.copy_from_slice(features);
+            }
+            None => self.input = Arc::new(Tensor::from_shape(&shape, features)?),
+        }
+        let found = self.state.run(tvec!(self.input.clone().into_tvalue()));
+        if found.is_err() {
+            // The values of a run that failed would be taken for those of the next.
+            self.state.reset_turn()?;
+        }
+        found
     }
 }
 

@@ -52,12 +52,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, default=30, help="the most epochs")
     train.add_argument("--patience", type=int, default=4, help="epochs without a better held-out loss before the end")
     train.add_argument("--batch-size", type=int, default=512, help="rows of a batch")
-    train.add_argument("--learning-rate", type=float, default=1e-3, help="that of Adam")
+    train.add_argument("--learning-rate", type=float, default=3e-3, help="that of Adam, which falls to 0 by the last epoch")
     train.add_argument(
         "--class-power", type=float, default=0.5, help="weight of rare classes: frequency to the power of minus this"
     )
     train.add_argument("--gamma", type=float, default=0.99, help="the discount of awr")
     train.add_argument("--beta", type=float, default=1.0, help="the temperature of awr: less imitates the best alone")
+    train.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="FEATURE[,FEATURE]",
+        help="features that the policy does not see, such as what its own last action was",
+    )
     train.add_argument("--held-out", type=float, default=0.1, help="the share of episodes that are held out")
     train.add_argument(
         "--split-by", choices=("episode", "agent", "match", "run"), default="episode", help="what is not divided"
@@ -79,6 +86,8 @@ def _train(arguments: argparse.Namespace) -> None:
     recording = dataset[arguments.recording or next(iter(dataset))]
     selected = recording.where(**_conditions(arguments.where))
     print(recording.accounts)
+    if not len(recording):
+        raise UnsuitableError(f"`{recording.name}` has no transitions: record play until an episode ends, and train then")
     if not len(selected):
         raise UnsuitableError(f"no transition of `{recording.name}` meets the conditions: there is nothing to train on")
     parts = selected.split(1 - arguments.held_out, arguments.held_out, by=arguments.split_by, seed=arguments.seed)
@@ -92,6 +101,7 @@ def _train(arguments: argparse.Namespace) -> None:
         class_power=arguments.class_power,
         gamma=arguments.gamma,
         beta=arguments.beta,
+        ignored=tuple(name for names in arguments.ignore for name in names.split(",") if name),
         seed=arguments.seed,
     )
     print(f"trains on {len(parts[0]):,} transitions, and holds out {len(parts[1]):,}")

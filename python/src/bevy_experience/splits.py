@@ -64,8 +64,8 @@ def split(
     present = np.flatnonzero(sizes)
     if len(present) < len(fractions):
         raise UnsuitableError(
-            f"{len(present)} groups by {by} cannot be divided into {len(fractions)} parts: split by "
-            "something smaller, or record more"
+            f"{len(present)} {by if len(present) == 1 else _PLURALS[by]} cannot be divided into {len(fractions)} parts: record "
+            "more, or split by something smaller"
         )
     order = np.array(sorted(present, key=lambda index: _rank(names[index], seed)))
     part_of_group = np.full(len(names), -1)
@@ -127,6 +127,7 @@ def _groups(transitions: Transitions, by: Group) -> tuple[NDArray[np.int64], lis
     return np.array([numbers[root] for root in roots], np.int64), list(members.values())
 
 
+_PLURALS: dict[Group, str] = {"episode": "episodes", "agent": "agents", "match": "matches", "run": "runs"}
 _COLUMNS = ("episode_id", "agent_id", "run", "match_id", "continues")
 
 

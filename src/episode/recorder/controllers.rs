@@ -46,6 +46,16 @@ impl Recorder {
         }
     }
 
+    /// Keeps what a policy that acts in speculative ticks is in the data: its players' slots do not see these ticks yet.
+    pub(crate) fn note_policy(&mut self, policy: &PolicySlot) {
+        let policies = &mut self.context.policies;
+        match policies.iter_mut().find(|(name, _)| name == policy.name()) {
+            Some((_, controller)) if controller == policy.controller() => {}
+            Some((_, controller)) => *controller = policy.controller().clone(),
+            None => policies.push((policy.name().to_owned(), policy.controller().clone())),
+        }
+    }
+
     fn set_controller(&mut self, world: &World, entity: Entity, code: u16) {
         let Some(position) = self.players.position(entity) else {
             return;
@@ -68,6 +78,17 @@ impl RecordingContext {
         world
             .get::<Controller>(entity)
             .map_or(0, |controller| self.code(controller))
+    }
+
+    /// As [`controller_code`](Self::controller_code), in a speculative tick: that of the policy, if one has acted.
+    pub(super) fn speculative_controller_code(&self, world: &World, entity: Entity) -> u16 {
+        let controlled = world.get::<PolicyControlled>(entity);
+        let acted = controlled.filter(|controlled| controlled.version().is_some());
+        let policy = acted.and_then(|acted| self.policies.iter().find(|(name, _)| acted.is_by(name)));
+        policy.map_or_else(
+            || self.controller_code(world, entity),
+            |(_, controller)| self.code(controller),
+        )
     }
 
     fn code(&self, controller: &Controller) -> u16 {

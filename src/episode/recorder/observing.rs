@@ -3,7 +3,8 @@
 use super::Recorder;
 use crate::{
     capture::{ActionWriter, RowParts},
-    episode::NonFinite,
+    episode::{NonFinite, player_table::PlayerTable},
+    player::AgentId,
     policy::{PolicyControlled, PolicySlot},
 };
 use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
@@ -36,6 +37,72 @@ impl Recorder {
             }
             return;
         }
+        self.collect(world, controlled, policies, |players, _, player| {
+            let slot = &players.slots()[players.position(player)?];
+            slot.decides_next().then_some(slot.agent_id)
+        });
+    }
+
+    /// As [`observe_for_policies`](Self::observe_for_policies), at the begin of a speculative tick: the players are read as they
+    /// are, because the game may have restored an earlier tick since the last capture. `simulated` is the game's number of the
+    /// tick.
+    pub(crate) fn observe_speculative(
+        &mut self,
+        world: &World,
+        controlled: ComponentId,
+        (tick, simulated): (i64, i64),
+        policies: &mut [PolicySlot],
+    ) {
+        self.has_prepared_observation = false;
+        for policy in &mut *policies {
+            policy.begin_tick(tick);
+            policy.begin_speculative(simulated);
+            self.note_policy(policy);
+        }
+        let Some(first) = policies.first_mut() else { return };
+        let has_players = self.encoder.has_players_with(world, controlled);
+        if let Some(missing) = self.encoder.missing_with(world, controlled) {
+            first.note_incomplete(&missing);
+        }
+        let rules = &self.context.rules;
+        if rules.decides_on_demand || !has_players {
+            return;
+        }
+        if rules.decision_interval > 1 {
+            first.note_speculative_interval();
+            return;
+        }
+        if !self.encoder.prepare(world, RowParts::OBSERVATION) {
+            for policy in &mut *policies {
+                policy.note_unobserved();
+            }
+            return;
+        }
+        let mut lacks_agent_id = false;
+        self.collect(world, controlled, policies, |_, world, player| {
+            // Players have slots, and ids of their own, only once a tick of theirs is confirmed.
+            let agent = world.get::<AgentId>(player);
+            lacks_agent_id |= agent.is_none();
+            agent.map(|agent| agent.0)
+        });
+        if lacks_agent_id && let Some(first) = policies.first_mut() {
+            first.note_incomplete(&["AgentId"]);
+        }
+    }
+
+    /// Whether any player is controlled by a policy.
+    pub(crate) fn has_policy_players(&mut self, world: &World, controlled: ComponentId) -> bool {
+        self.encoder.has_players_with(world, controlled)
+    }
+
+    /// Collects the observation of each player for which `agent_of` returns an agent id.
+    fn collect(
+        &mut self,
+        world: &World,
+        controlled: ComponentId,
+        policies: &mut [PolicySlot],
+        mut agent_of: impl FnMut(&PlayerTable, &World, Entity) -> Option<i64>,
+    ) {
         let Self {
             context,
             encoder,
@@ -48,21 +115,15 @@ impl Recorder {
         };
         encoder.encode_with(world, RowParts::OBSERVATION, controlled, |mut block| {
             for player in block.iter_mut() {
-                let Some(slot) = players
-                    .position(player.entity)
-                    .map(|position| &players.slots()[position])
-                else {
+                let Some(agent_id) = agent_of(players, world, player.entity) else {
                     continue;
                 };
-                if !slot.decides_next() {
-                    continue;
-                }
                 let Some(controlled) = world.get::<PolicyControlled>(player.entity) else {
                     continue;
                 };
                 match policies.iter_mut().find(|policy| controlled.is_by(policy.name())) {
                     Some(policy) => {
-                        policy.observe(player.entity, slot.agent_id, player.row, context.layout(), replacement);
+                        policy.observe(player.entity, agent_id, player.row, context.layout(), replacement);
                     }
                     None => {
                         if let Some(first) = policies.first_mut() {

@@ -122,7 +122,7 @@ impl Recorder {
         let is_read = (parts.observation || parts.action)
             && self.encoder.prepare_one(world, parts, entity)
             && self.encoder.encode_one(world, entity, parts, row);
-        let controller = self.context.controller_code(world, entity);
+        let controller = self.context.speculative_controller_code(world, entity);
         StepHeader::of_mut(row).set_controller(controller);
         let mut event = HeldEvent::new(entity, world.get::<AgentId>(entity).map(|agent| agent.0), kind);
         event.has_observation = is_read && parts.observation;
@@ -176,7 +176,8 @@ impl Recorder {
             for player in block.iter_mut() {
                 let agent_id = world.get::<AgentId>(player.entity).map(|agent| agent.0);
                 // The tick may be simulated again, with another controller.
-                StepHeader::of_mut(player.row).set_controller(context.controller_code(world, player.entity));
+                StepHeader::of_mut(player.row)
+                    .set_controller(context.speculative_controller_code(world, player.entity));
                 tick.push_player(player.entity, agent_id, player.row);
                 if let Some(reward) = player.reward {
                     reward_terms.for_each_amount(reward, |term, amount| tick.push_reward(term, amount));

@@ -126,8 +126,8 @@ def _model(onnx: Any, fitted: Fitted, schema: Schema) -> Any:
         nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
-    def dense(layer: Any, before: str, name: str) -> str:
-        weight = constant(f"{name}.weight", layer.weight.detach().numpy())
+    def dense(layer: Any, before: str, name: str, sees: Any = 1.0) -> str:
+        weight = constant(f"{name}.weight", layer.weight.detach().numpy() * sees)
         bias = constant(f"{name}.bias", layer.bias.detach().numpy())
         return node("Gemm", [before, weight, bias], name, transB=1)
 
@@ -137,7 +137,9 @@ def _model(onnx: Any, fitted: Fitted, schema: Schema) -> Any:
     hidden = node("Clip", [scaled, constant("clip.low", -10.0), constant("clip.high", 10.0)], "normalized")
     for index, layer in enumerate(policy.body):
         name = f"hidden.{index}"
-        hidden = node("Relu", [hidden], name) if isinstance(layer, torch.nn.ReLU) else dense(layer, hidden, name)
+        # The weights of features that it does not see are 0.
+        sees = policy.sees.numpy() if index == 0 else 1.0
+        hidden = node("Relu", [hidden], name) if isinstance(layer, torch.nn.ReLU) else dense(layer, hidden, name, sees)
     results = []
     for index, (head, layer) in enumerate(zip(schema.heads.values(), policy.outputs, strict=True)):
         name = f"action.{head.name}"

@@ -20,6 +20,7 @@ from ..normalization import Normalization
 from ..schema import Schema
 from ..transitions import Transitions
 from .heads import FORBIDDEN, HeadMeter, HeadScore, class_weights, head_loss, mask_parts, targets
+from .notes import ignored_features, repeated_actions, unlearned_heads
 from .policy import Policy
 
 
@@ -37,7 +38,7 @@ class Settings:
     batch_size, epochs, patience : int
         Rows of a batch, the most epochs, and epochs without a better held-out loss before the end.
     learning_rate : float
-        That of Adam.
+        That of Adam in the first steps. It falls to 0 along half a cosine by the last epoch.
     class_power : float
         Classes are weighted by ``frequency ** -class_power``: 0 imitates the frequencies, 1 makes
         rare classes as important as common ones.
@@ -45,6 +46,9 @@ class Settings:
         The discount, and the temperature of the advantages in standard deviations, of ``"awr"``.
     n_step : int
         Steps of a return before it is bootstrapped from the value, of ``"awr"``.
+    ignored : tuple of str
+        Features that the policy does not see: whole names, or all that begin with one and a dot or a
+        bracket.
     seed : int
         The seed of the network and the batches.
     """
@@ -54,11 +58,12 @@ class Settings:
     batch_size: int = 512
     epochs: int = 30
     patience: int = 4
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     class_power: float = 0.5
     gamma: float = 0.99
     beta: float = 1.0
     n_step: int = 20
+    ignored: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -117,11 +122,13 @@ def fit(train: Transitions, valid: Transitions, settings: Settings = Settings(),
     observation_only(schema)
     if not schema.heads or not schema.observation_width:
         raise UnsuitableError(f"`{schema.name}` has no action or no observation: there is nothing to imitate")
+    _check(settings)
     if not len(train) or not len(valid):
         raise UnsuitableError("the training or the held-out part is empty: record more episodes, or filter less")
     torch.manual_seed(settings.seed)
     scale = train.normalization()
-    fitted = Fitted(Policy(schema, scale, settings.hidden), scale)
+    fitted = Fitted(Policy(schema, scale, settings.hidden, ignored_features(schema, settings.ignored)), scale)
+    fitted.notes.extend(repeated_actions(train, settings.ignored))
     trainer = _Trainer(train, valid, settings, fitted)
     best, best_loss = copy.deepcopy(fitted.policy.state_dict()), np.inf
     for epoch in range(settings.epochs):
@@ -134,10 +141,24 @@ def fit(train: Transitions, valid: Transitions, settings: Settings = Settings(),
         if epoch - fitted.best_epoch >= settings.patience:
             break
     if not np.isfinite(best_loss):
-        raise UnsuitableError("the loss is not finite: a recorded value is NaN or infinite (see `experience doctor`)")
+        raise UnsuitableError(
+            "the loss is not finite: a recorded value is NaN or infinite (see `experience doctor`), or the learning rate is too high"
+        )
+    fitted.notes.extend(unlearned_heads(fitted.scores, trainer.constant))
     fitted.policy.load_state_dict(best)
     fitted.policy.eval()
     return fitted
+
+
+def _check(settings: Settings) -> None:
+    for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("n_step", 1)):
+        if getattr(settings, name) < least:
+            raise UnsuitableError(f"`{name}` is {getattr(settings, name)}: give {least} or more")
+    for name in ("learning_rate", "beta"):
+        if not 0 < getattr(settings, name) < np.inf:
+            raise UnsuitableError(f"`{name}` is {getattr(settings, name)}: give a number above 0")
+    if not 0 <= settings.gamma <= 1:
+        raise UnsuitableError(f"`gamma` is {settings.gamma}: give a number from 0 to 1")
 
 
 class _Trainer:
@@ -147,8 +168,11 @@ class _Trainer:
         self._schema: Schema = train.schema
         self._rng = np.random.default_rng(settings.seed)
         self._optimizer = torch.optim.Adam(self._policy.parameters(), lr=settings.learning_rate)
+        steps = settings.epochs * -(-len(train) // settings.batch_size)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, max(steps, 1))
         self._advantage_scale = 1.0
         self._weights: dict[str, Tensor] = {}
+        self.constant: list[str] = []
         self._columns = ("observation", *train._source.action_names)
         if self._schema.action_mask:
             self._columns += ("action_mask",)
@@ -157,15 +181,16 @@ class _Trainer:
                 self._weights[name] = class_weights(train, head, settings.class_power)
                 occurs = int((self._weights[name] > 0).sum())
                 if occurs < 2:
-                    fitted.notes.append(f"`{name}` never varies in the training part")
+                    self.constant.append(name)
                 # A class that is in the held-out part alone is still scored.
                 self._weights[name].clamp_(min=1e-3)
             else:
                 offset, factor, constant = _moments(train, name, head.width)
                 if constant.any():
-                    fitted.notes.append(f"`{name}` never varies in the training part")
+                    self.constant.append(name)
                 getattr(self._policy, f"offset_{index}").copy_(torch.from_numpy(offset))
                 getattr(self._policy, f"factor_{index}").copy_(torch.from_numpy(factor))
+        fitted.notes.extend(f"`{name}` never varies in the training part" for name in self.constant)
 
     def epoch(self, number: int, *, show: bool) -> float:
         """Train on every row once. Returns the mean loss."""
@@ -177,6 +202,7 @@ class _Trainer:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self._policy.parameters(), 1.0)
             self._optimizer.step()
+            self._schedule.step()
             total, rows = total + float(loss.detach()) * len(batch.observation), rows + len(batch.observation)
             if show:
                 _show(number, self._settings.epochs, rows / len(self._train), total / rows)

@@ -25,13 +25,20 @@ class Policy(nn.Module):  # type: ignore[misc]
         The normalization of the observations.
     hidden : sequence of int
         The widths of the dense layers.
+    ignored : sequence of int
+        The indices of features that it does not see.
     """
 
-    def __init__(self, schema: Schema, scale: Normalization, hidden: Sequence[int]) -> None:
+    def __init__(
+        self, schema: Schema, scale: Normalization, hidden: Sequence[int], ignored: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         self.heads = schema.heads
         self.register_buffer("mean", torch.from_numpy(scale.mean))
         self.register_buffer("deviation", torch.from_numpy(scale.std))
+        sees = torch.ones(schema.observation_width)
+        sees[list(ignored)] = 0.0
+        self.register_buffer("sees", sees)
         widths = [schema.observation_width, *hidden]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
@@ -47,7 +54,7 @@ class Policy(nn.Module):  # type: ignore[misc]
     def features(self, observation: Tensor) -> Tensor:
         """Compute what the outputs are made of, ``float32 [B, H]``."""
         # A feature far outside of what was recorded does not overrule all others.
-        return self.body(((observation - self.mean) / self.deviation).clamp(-10.0, 10.0))
+        return self.body(((observation - self.mean) / self.deviation).clamp(-10.0, 10.0) * self.sees)
 
     def standard(self, features: Tensor) -> list[Tensor]:
         """Compute the output of each head: logits ``[B, elements, n]``, or ``[B, elements]`` as learned."""
