@@ -1,7 +1,8 @@
-//! Tests that inject every fault at every file system operation of recording, erasing, merging and recovering.
+//! Tests that inject every fault at every file system operation of recording, erasing, merging, compacting and recovering.
 
 mod compaction;
 mod damage;
+mod shard_compaction;
 
 use super::{Dataset, DatasetError, MergeSettings, RecordingData, RecoverSettings, RunStatus, merge};
 use crate::sink::DatasetSink;

@@ -9,6 +9,7 @@
 
 use super::{
     account::{RunAccount, RunStatus},
+    compaction::Compactions,
     files::io_error,
     layout, lock,
     shard_name::ShardName,
@@ -62,6 +63,8 @@ pub(super) fn enforce(recording: &Path, own: &mut RunAccount, max_bytes: u64) ->
     let Some(_lock) = lock::try_lock_retention(recording) else {
         return Ok(false);
     };
+    // The accounts list the shards that a compaction was exchanging when its process died.
+    Compactions::end(recording)?;
     let newest = own.shards.last().and_then(|shard| shard.name(own.run));
     // Another dataset may share a linked folder, and know more about the runs in it.
     let mut others = match layout::check_links(recording) {
