@@ -1,7 +1,10 @@
 //! The command line arguments.
 
+mod curation;
+
 use crate::output::CommandError;
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+pub use curation::{CompactArgs, FilterArgs, SplitArgs};
 use experience_dataset::{Dataset, DatasetError, DensifySettings, RecordingData};
 use std::path::{Path, PathBuf};
 
@@ -71,6 +74,22 @@ pub enum CliCommand {
     Densify(DensifyArgs),
     /// Merge several datasets into one, with columns matched by name
     Merge(MergeArgs),
+    /// Write the episodes of a recording that meet all conditions to a new dataset
+    ///
+    /// Ids, tags and columns stay as they are. In the accounts of the new dataset, the transitions that were left out count as
+    /// discarded, and `filtered` says by which conditions. A value that no episode has is an error, as it may be mistyped.
+    Filter(FilterArgs),
+    /// Divide a recording into datasets for training, validation and test
+    ///
+    /// Each episode is in one of them, and with `--by agent`, `match` or `run` all that belongs to one of these. The parts are
+    /// those of `split` in the Python package with the same seed.
+    Split(SplitArgs),
+    /// Turn many small shards into few large ones, in place or in a new dataset
+    ///
+    /// Rows, ids and counts stay the same, and each run has shards of its own. Shards of runs that are being recorded or must
+    /// be recovered are left as they are. `experience` and the Python package may read the dataset meanwhile; other loaders may
+    /// see rows twice for a moment. An interrupted compaction is ended or undone by the next one.
+    Compact(CompactArgs),
 }
 
 /// Arguments of `convert`.
@@ -219,6 +238,9 @@ impl Args {
             CliCommand::Convert(convert) => check_output(&convert.output, convert.to == OutputFormat::Jsonl),
             CliCommand::Densify(densify) => check_output(&densify.output, false),
             CliCommand::Merge(merge) => check_output(&merge.output, false),
+            CliCommand::Filter(filter) => check_output(&filter.output, false).and_then(|()| filter.check()),
+            CliCommand::Split(split) => check_output(&split.output, false).and_then(|()| split.check()),
+            CliCommand::Compact(compact) => compact.output.as_deref().map_or(Ok(()), |to| check_output(to, false)),
             _ => Ok(()),
         };
         match checked {
@@ -271,6 +293,27 @@ impl RecordingArgs {
         match &self.recording {
             Some(name) => Ok(vec![dataset.recording(name)?.clone()]),
             None => Ok(dataset.recordings().to_vec()),
+        }
+    }
+
+    /// Opens the selected recording.
+    ///
+    /// # Errors
+    /// If the dataset has several, and none is named.
+    pub fn recording(&self) -> Result<RecordingData, CommandError> {
+        let mut recordings = self.recordings()?;
+        match recordings.pop() {
+            Some(recording) if recordings.is_empty() => Ok(recording),
+            last => {
+                recordings.extend(last);
+                let names: Vec<_> = recordings.iter().map(RecordingData::folder_name).collect();
+                Err(CommandError::Arguments(format!(
+                    "`{}` has {} recordings; choose one of them with `--recording`: {}",
+                    self.dataset.display(),
+                    names.len(),
+                    names.join(", ")
+                )))
+            }
         }
     }
 }

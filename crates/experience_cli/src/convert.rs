@@ -5,24 +5,12 @@ use crate::{
     args::{ConvertArgs, OutputFormat},
     output::{CommandError, Printer},
 };
-use experience_dataset::{
-    RecordingData,
-    convert::{MinariObservations, to_bincode, to_jsonl, to_lerobot, to_minari},
-};
+use experience_dataset::convert::{MinariObservations, to_bincode, to_jsonl, to_lerobot, to_minari};
 use serde_json::json;
 use std::path::Path;
 
 pub fn run(convert: &ConvertArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
-    let recordings = convert.source.recordings()?;
-    let [recording] = recordings.as_slice() else {
-        let names: Vec<_> = recordings.iter().map(RecordingData::folder_name).collect();
-        return Err(CommandError::Arguments(format!(
-            "`{}` has {} recordings; choose one of them with `--recording`: {}",
-            convert.source.dataset.display(),
-            names.len(),
-            names.join(", ")
-        )));
-    };
+    let recording = &convert.source.recording()?;
     let to = convert.output.as_path();
     for (option, format, is_given) in [
         ("--id", OutputFormat::Minari, convert.id.is_some()),

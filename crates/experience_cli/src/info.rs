@@ -243,5 +243,29 @@ fn print_runs(overview: &Overview, output: &mut Printer) -> Result<(), CommandEr
             output.line(format!("  {what}: {}", count(number)))?;
         }
     }
-    Ok(())
+    print_filtered(overview, output)
+}
+
+/// Prints what filters and splits have left out.
+fn print_filtered(overview: &Overview, output: &mut Printer) -> Result<(), CommandError> {
+    let (mut episodes, mut transitions) = (0_u64, 0_u64);
+    let mut selections: Vec<&str> = Vec::new();
+    for filtered in overview.runs.iter().map(|run| &run.filtered) {
+        episodes = episodes.saturating_add(filtered.episodes);
+        transitions = transitions.saturating_add(filtered.transitions);
+        for by in &filtered.by {
+            if !selections.contains(&by.as_str()) {
+                selections.push(by);
+            }
+        }
+    }
+    if episodes == 0 {
+        return Ok(());
+    }
+    output.line(format!(
+        "  {} in {} were left out: {}",
+        counted(transitions, "transition"),
+        counted(episodes, "episode"),
+        selections.join("; ")
+    ))
 }

@@ -3,16 +3,19 @@
 //! Each command calls a function of [`experience_dataset`] and prints the result. See `experience help`.
 
 mod args;
+mod compact;
 mod convert;
 mod densify;
 mod doctor;
 mod erase;
+mod filter;
 mod head;
 mod info;
 mod merge;
 mod output;
 mod plot;
 mod recover;
+mod split;
 mod stats;
 mod validate;
 
@@ -47,6 +50,9 @@ fn main() -> ExitCode {
         CliCommand::Recover(recover) => recover::run(recover, &mut output),
         CliCommand::Convert(convert) => convert::run(convert, &mut output),
         CliCommand::Densify(densify) => densify::run(densify, &mut output),
+        CliCommand::Filter(filter) => filter::run(filter, &mut output),
+        CliCommand::Split(split) => split::run(split, &mut output),
+        CliCommand::Compact(compact) => compact::run(compact, &mut output),
         CliCommand::Validate(source) => validate::run(source, &mut output),
     };
     if let Err(error) = &result

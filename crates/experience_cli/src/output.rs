@@ -36,9 +36,9 @@ impl CommandError {
                 | DatasetError::HoldsDatasets { .. },
             ) => "not_a_dataset",
             Self::Dataset(DatasetError::Io { .. }) | Self::Output(_) => "io",
+            Self::Dataset(DatasetError::NoMatch { .. }) | Self::NotDone(_) => "not_done",
             Self::Dataset(_) => "refused",
             Self::Arguments(_) => "arguments",
-            Self::NotDone(_) => "not_done",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A dataset on disk, opened for reading.
 
 use crate::{
-    DatasetError, Erasure, Progress, RecordingData, RecoverSettings, RecoveredRecording, erase, recover,
+    CompactSettings, Compacted, DatasetError, Erasure, Progress, RecordingData, RecoverSettings, RecoveredRecording,
+    compact, erase, recover,
     sink::{card, layout},
 };
 use std::{
@@ -66,6 +67,27 @@ impl Dataset {
     /// because a process writes to the dataset.
     pub fn erase(&self, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erasure, DatasetError> {
         erase::erase(self, agent, watch)
+    }
+
+    /// Compacts the shards in place: shards of a run that are small, and those after them, become few large ones. Their rows, the
+    /// counts in the accounts and all ids stay the same.
+    ///
+    /// Shards of runs that are being recorded or must be recovered are left as they are, see
+    /// [`Compacted::skipped`](crate::Compacted::skipped). Readers of this crate and of the Python package see each row once
+    /// meanwhile, or get an error if shards that they have listed are gone. Loaders that read all files of `data/` may see rows
+    /// twice for a moment. A compaction that was interrupted is ended or undone by the next one; readers see each row once
+    /// until then. It needs space on the disk for a copy of one run.
+    ///
+    /// `watch` is called with the progress.
+    ///
+    /// # Errors
+    /// If a shard or an account cannot be read, is damaged, or cannot be written.
+    pub fn compact(
+        &self,
+        settings: CompactSettings,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Compacted>, DatasetError> {
+        compact::compact_in_place(self, settings, watch)
     }
 
     /// Recovers the runs of processes that died: writes the episodes in their journals, and with

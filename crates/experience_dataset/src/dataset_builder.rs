@@ -1,7 +1,9 @@
 //! Builds a new dataset that appears when it is complete.
 
 use super::{Dataset, DatasetError, RecordingData, RunAccount, ShardAccount, progress::ProgressMeter};
-use crate::sink::{SchemaMismatch, card, partial, recording_folder, run_shard_writer::RunShardWriter, tag_file};
+use crate::sink::{
+    SchemaMismatch, card, layout, partial, recording_folder, run_shard_writer::RunShardWriter, tag_file,
+};
 use experience_core::{
     schema::Schema,
     transition::{Episode, RunId},
@@ -20,10 +22,22 @@ pub(super) struct DatasetBuilder {
 }
 
 impl DatasetBuilder {
-    /// Begins a dataset that will be at `to`, which is missing or an empty folder.
-    pub(super) fn create(to: &Path) -> Result<Self, DatasetError> {
+    /// Begins a dataset that will be at `to`, which is missing or an empty folder, and outside of the datasets `sources`.
+    pub(super) fn create<'a>(to: &Path, sources: impl IntoIterator<Item = &'a Path>) -> Result<Self, DatasetError> {
+        for source in sources {
+            refuse_within(source, to)?;
+        }
         let folder = create_folder(to)?;
         Ok(Self { folder })
+    }
+
+    /// Copies the card of the dataset `source`, of which [`finish`](Self::finish) replaces the list of recordings.
+    pub(super) fn copy_card(&self, source: &Path) -> Result<(), DatasetError> {
+        let card = source.join(layout::CARD);
+        if !card.is_file() {
+            return Ok(());
+        }
+        copy(&card, &self.folder.temporary_path().join(layout::CARD))
     }
 
     /// The folder of a recording, which is created if it is missing. Recordings of one name with different schemas get
@@ -40,6 +54,23 @@ impl DatasetBuilder {
         self.folder.commit().map_err(DatasetError::io("create", &to))?;
         Dataset::open(to)
     }
+}
+
+/// Returns an error if `to` is the dataset `source` or in it: it would be read as a part of it.
+pub(super) fn refuse_within(source: &Path, to: &Path) -> Result<(), DatasetError> {
+    let Ok(source) = source.canonicalize() else {
+        return Ok(());
+    };
+    let absolute = std::path::absolute(to).map_err(DatasetError::io("open", to))?;
+    let mut existing = absolute.ancestors().filter_map(|path| path.canonicalize().ok());
+    if existing.next().is_some_and(|folder| folder.starts_with(&source)) {
+        let reason = format!(
+            "it is in the dataset `{}`, which is read; name a folder outside of it",
+            source.display()
+        );
+        return Err(DatasetError::write(to, reason));
+    }
+    Ok(())
 }
 
 /// Begins a folder that will be at `to`, which is missing or an empty folder. Missing parents are created.

@@ -2,14 +2,13 @@
 
 use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, dataset_builder::save_account,
-    overview::unfinished, progress::ProgressMeter, shard::ShardReader,
+    overview::unfinished, progress::ProgressMeter, shard::ShardReader, shard_rewriter::ShardRewriter,
 };
-use crate::sink::{FileChecksum, encoding::ShardEncoding, layout, partial, tag_file};
+use crate::sink::{FileChecksum, compaction::Compactions, layout, partial, tag_file};
 use arrow_array::BooleanArray;
 use arrow_select::filter::filter_record_batch;
 use experience_arrow::columns::{BatchColumns, ColumnId};
 use experience_export::disk::{self, atomic::AtomicFile};
-use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -38,7 +37,10 @@ Not erased: the agent in the observations of others (as a nearest player), copie
 trained on it, and disk blocks that the file system has freed and not yet overwritten.";
 
 pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erasure, DatasetError> {
+    let mut locks = Vec::new();
     for recording in dataset.recordings() {
+        // A compaction could write shards again that it has read before the erasure.
+        locks.push(Compactions::lock(recording.path()).map_err(DatasetError::sink(recording.path()))?);
         // What an erasure has left that was interrupted.
         for folder in [layout::DATA, layout::PARTIAL, layout::RUNS] {
             disk::sweep(&recording.path().join(folder));
@@ -222,16 +224,12 @@ fn rewrite_without(
     agent: i64,
     meter: &mut ProgressMeter,
 ) -> Result<Option<ShardWithoutAgent>, DatasetError> {
-    let encode = |error: ParquetError| DatasetError::write(shard.path(), error);
     if !contains(shard, agent, meter)? {
         return Ok(None);
     }
-    let schema = shard.arrow_schema().clone();
-    let properties = ShardEncoding::default().properties(&schema).map_err(encode)?;
     let file = partial::replace(recording, shard.path()).map_err(DatasetError::io("replace", shard.path()))?;
-    let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(encode)?;
+    let mut writer = ShardRewriter::new(shard.path(), file, shard.arrow_schema())?;
     let mut erased: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
-    let mut rows = 0;
     for group in 0..shard.row_groups() {
         for batch in shard.row_group(group)? {
             let batch = batch?;
@@ -244,17 +242,15 @@ fn rewrite_without(
             let kept = erase_rows(shard.columns(&shard.conform(&ids, &batch)?), agent, &mut erased);
             let kept = filter_record_batch(&batch, &kept)
                 .map_err(|error| DatasetError::damaged(shard.path(), error.to_string()))?;
-            rows += kept.num_rows();
-            writer.write(&kept).map_err(encode)?;
+            writer.write(&kept, kept.get_array_memory_size())?;
         }
-        writer.flush().map_err(encode)?;
+        writer.end_row_group()?;
     }
-    let mut file = writer.into_inner().map_err(encode)?;
-    // Closed here, because a recording may have more shards than a process may have open files.
-    file.close().map_err(DatasetError::io("write", shard.path()))?;
+    let rows = writer.rows();
+    let (file, checksum) = writer.finish()?;
     Ok(Some(ShardWithoutAgent {
         path: shard.path().to_owned(),
-        checksum: FileChecksum::of(&file),
+        checksum,
         file: (rows > 0).then_some(file),
         erased,
     }))

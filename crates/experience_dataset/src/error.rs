@@ -80,6 +80,14 @@ pub enum DatasetError {
         /// The reason and the remedy.
         reason: String,
     },
+    /// A selection has no episode, or names a value that no episode has. Nothing was written.
+    #[error("nothing of `{}` was selected, so nothing was written: {reason}", path.display())]
+    NoMatch {
+        /// The recording.
+        path: PathBuf,
+        /// What is not in it, and what is.
+        reason: String,
+    },
     /// The columns of a shard are not those of its recording.
     #[error(
         "`{}` has another schema than its recording: {reason}; write its columns with their names, types and list lengths, or move \
@@ -131,6 +139,13 @@ impl DatasetError {
         Self::Unsuitable {
             path: path.to_owned(),
             reason: reason.to_string(),
+        }
+    }
+
+    pub(super) fn no_match(path: &Path, reason: impl Into<String>) -> Self {
+        Self::NoMatch {
+            path: path.to_owned(),
+            reason: reason.into(),
         }
     }
 

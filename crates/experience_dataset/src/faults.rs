@@ -1,5 +1,5 @@
-//! Tests that inject every fault at every file system operation of recording, erasing, merging and recovering. Here is what they
-//! share.
+//! Tests that inject every fault at every file system operation of recording, erasing, merging, compacting and recovering. Here is what
+//! they share.
 
 mod compaction;
 mod damage;
@@ -7,6 +7,7 @@ mod editing;
 mod recording;
 mod recovery;
 mod segments;
+mod shard_compaction;
 
 use super::{Dataset, DatasetError, RecordingData};
 use crate::sink::DatasetSink;

@@ -54,8 +54,9 @@
 //! | [`RecordingData::overview`], [`RecordingData::stats`], [`RecordingData::profile`] | count and summarise |
 //! | [`RecordingData::validate`] | check every [`Rule`] of the format |
 //! | [`RecordingData::diagnose`] | find problems of valid data that spoil training |
-//! | [`merge`], [`densify`] | write a new dataset |
+//! | [`merge`], [`densify`], [`filter`](filter()), [`split`](split()), [`compact`](compact()) | write a new dataset |
 //! | [`Dataset::erase`] | erase an agent |
+//! | [`Dataset::compact`] | turn many small shards into few |
 //! | [`Dataset::recover`] | recover the runs of processes that died |
 //! | [`convert`] | write other formats |
 //!
@@ -71,6 +72,7 @@
 //!     journal/<run>/                  rows that are not in shards yet, until the run is closed or recovered
 //!     segments/<run>/                 episodes of a `JournalSink`, until a recovery writes them to shards
 //!     damaged/<run>/                  segments of a journal that a recovery could not read completely
+//!     compaction.json                 which shards were compacted, if any
 //! ```
 //!
 //! Every file belongs to one run, so any number of processes may write one dataset at once. A shard has a temporary name
@@ -100,6 +102,8 @@ mod agents;
 #[cfg(feature = "parquet")]
 mod columns;
 #[cfg(feature = "parquet")]
+mod compact;
+#[cfg(feature = "parquet")]
 pub mod convert;
 #[cfg(feature = "parquet")]
 mod dataset;
@@ -110,6 +114,8 @@ mod densify;
 #[cfg(feature = "parquet")]
 mod doctor;
 #[cfg(feature = "parquet")]
+mod episode_table;
+#[cfg(feature = "parquet")]
 mod episodes;
 #[cfg(feature = "parquet")]
 mod erase;
@@ -117,6 +123,8 @@ mod erase;
 mod error;
 #[cfg(all(test, feature = "parquet"))]
 mod faults;
+#[cfg(feature = "parquet")]
+mod filter;
 #[cfg(feature = "parquet")]
 mod image_histogram;
 #[cfg(feature = "parquet")]
@@ -136,8 +144,16 @@ mod recording;
 #[cfg(feature = "parquet")]
 mod recover;
 #[cfg(feature = "parquet")]
+mod selection;
+#[cfg(feature = "parquet")]
 mod shard;
+#[cfg(feature = "parquet")]
+mod shard_packer;
+#[cfg(feature = "parquet")]
+mod shard_rewriter;
 mod sink;
+#[cfg(feature = "parquet")]
+mod split;
 #[cfg(feature = "parquet")]
 mod stats;
 #[cfg(feature = "parquet")]
@@ -145,6 +161,8 @@ mod validate;
 
 #[cfg(feature = "parquet")]
 pub use adopt::{AdoptedJournal, AdoptedJournals, adopt_journals};
+#[cfg(feature = "parquet")]
+pub use compact::{CompactSettings, Compacted, compact};
 #[cfg(feature = "parquet")]
 pub use dataset::Dataset;
 #[cfg(feature = "parquet")]
@@ -157,6 +175,8 @@ pub use episodes::Episodes;
 pub use erase::{Erasure, OUT_OF_REACH};
 #[cfg(feature = "parquet")]
 pub use error::DatasetError;
+#[cfg(feature = "parquet")]
+pub use filter::{EpisodeFilter, FilteredRecording, filter};
 #[cfg(feature = "parquet")]
 pub use joint::PlayerAt;
 #[cfg(feature = "parquet")]
@@ -173,7 +193,9 @@ pub use recording::RecordingData;
 pub use recover::{RecoverSettings, RecoveredRecording, RecoveredRun, Recovery};
 #[cfg(feature = "parquet")]
 pub use sink::DatasetSink;
-pub use sink::{AgentCounts, FileChecksum, JournalSink, Retired, RunAccount, RunStatus, SegmentAccount, ShardAccount};
+pub use sink::{AgentCounts, FileChecksum, Filtered, JournalSink, Retired, RunAccount, RunStatus, SegmentAccount, ShardAccount};
+#[cfg(feature = "parquet")]
+pub use split::{SplitBy, SplitPart, SplitSettings, split};
 #[cfg(feature = "parquet")]
 pub use stats::{RecordingStats, Summary};
 #[cfg(feature = "parquet")]

@@ -9,8 +9,9 @@ use super::{
     dataset_builder::{DatasetBuilder, copy, copy_tags, rewrite, save_account},
     progress::ProgressMeter,
     shard::ShardReader,
+    shard_rewriter::Recoder,
 };
-use crate::sink::{FileChecksum, layout, partial};
+use crate::sink::{layout, partial};
 use align::RowMapping;
 use experience_arrow::BatchEncoder;
 use experience_core::{schema::Schema, transition::RunId};
@@ -91,7 +92,7 @@ pub fn merge(
         .into_values()
         .map(|sources| Ok((union_schema(&sources, settings.fill)?, sources)))
         .collect::<Result<Vec<_>, DatasetError>>()?;
-    let builder = DatasetBuilder::create(to)?;
+    let builder = DatasetBuilder::create(to, datasets.iter().map(Dataset::path))?;
     let mut meter = ProgressMeter::new(total, watch);
     let mut merged = Vec::new();
     for (schema, sources) in groups {
@@ -226,17 +227,18 @@ impl<'a> RecordingMerger<'a> {
                 continue;
             };
             let to = self.folder.join(layout::DATA).join(name);
-            if recode::is_current(&shard, &encoder) {
+            let recoder = Recoder::new(&shard, &encoder);
+            if recoder.is_current() {
                 if self.is_new(&path, &path, &to, &shard)? {
                     copy(&path, &to)?;
                 }
                 continue;
             }
             let name = name.to_string_lossy();
-            let mut recoded = recode::recode(&shard, &encoder, self.folder, &name)?;
+            let (mut recoded, checksum) = recode::recode(&shard, &recoder, self.folder, &name)?;
             let mut listed = accounts.iter_mut().flat_map(|account| &mut account.shards);
             if let Some(listed) = listed.find(|listed| listed.file == name && listed.checksum.is_some()) {
-                listed.checksum = Some(FileChecksum::of(&recoded));
+                listed.checksum = Some(checksum);
             }
             if self.is_new(&path, &partial::path(self.folder, &name), &to, &shard)? {
                 recoded.commit().map_err(DatasetError::io("write", &to))?;

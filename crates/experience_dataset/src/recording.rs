@@ -6,6 +6,7 @@ use super::{
 };
 use crate::sink::{
     RunAccount,
+    compaction::Compactions,
     experience::{ExperienceFile, ExperienceFileError},
     layout, tag_file,
 };
@@ -109,15 +110,37 @@ impl RecordingData {
     pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
         let mut account = RunAccount::read_from(path).map_err(DatasetError::read(path))?;
         account.resolve_deletions(&self.path);
+        self.compactions()?.resolve(&self.path, &mut account);
         Ok(account)
     }
 
     /// The Parquet files of its transitions, sorted by name: by run, and in the order of writing within a run.
     ///
+    /// While shards are compacted, each row is in one of them: the old shards are listed, or the new ones.
+    ///
     /// # Errors
-    /// If the folder cannot be listed.
+    /// If the folder cannot be listed, or a compaction has ended in the middle because another process deleted its shards.
     pub fn shards(&self) -> Result<Vec<PathBuf>, DatasetError> {
-        list(&self.path.join(layout::DATA), layout::SHARD)
+        // The folder changes at most a few times, each in the time of one rename.
+        const ATTEMPTS: usize = 100;
+        for _ in 0..ATTEMPTS {
+            let before = self.compactions()?;
+            let listed = list(&self.path.join(layout::DATA), layout::SHARD)?;
+            if let Some(visible) = before.visible(listed)
+                && self.compactions()? == before
+            {
+                return Ok(visible);
+            }
+        }
+        Err(DatasetError::unsuitable(
+            &self.path,
+            "shards were deleted while they were compacted; run `experience compact`, which ends the compaction",
+        ))
+    }
+
+    /// Which shards were compacted.
+    fn compactions(&self) -> Result<Compactions, DatasetError> {
+        Compactions::read(&self.path).map_err(DatasetError::read(&self.path.join(layout::COMPACTION)))
     }
 
     /// Iterates over all episodes. Memory holds one episode and one batch of rows at a time.

@@ -1,6 +1,7 @@
 //! Reads a shard, a Parquet file of a recording, in small batches.
 
 use super::DatasetError;
+use crate::sink::{compaction::Compactions, shard_name::ShardName};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema as ArrowSchema, SchemaRef};
 use core::fmt::Display;
@@ -39,11 +40,22 @@ pub(super) struct ShardReader {
 
 impl ShardReader {
     /// Opens the shard at `path`. Returns `None` if it was removed since its folder was listed, by retention or an erasure.
+    ///
+    /// # Errors
+    /// If the shard was compacted since: its rows are in another one, which a reader of the old list would miss. If it cannot be
+    /// read, is damaged or has another schema.
     pub(super) fn open(schema: &Arc<Schema>, path: &Path) -> Result<Option<Self>, DatasetError> {
         let file = match File::open(path) {
             // A link whose target is missing is an error.
             Err(_) if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
-                return Ok(None);
+                return if is_compacted(path) {
+                    Err(DatasetError::unsuitable(
+                        path,
+                        "another process has compacted it since the shards were listed; open the dataset again",
+                    ))
+                } else {
+                    Ok(None)
+                };
             }
             opened => opened.map_err(DatasetError::io("open", path))?,
         };
@@ -161,6 +173,15 @@ impl ShardReader {
     fn root(&self, column: ColumnId) -> Option<usize> {
         self.metadata.schema().index_of(&column.name(&self.schema)).ok()
     }
+}
+
+/// Whether a shard that is not there was compacted.
+fn is_compacted(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| ShardName::parse(name.to_str()?));
+    let recording = path.parent().and_then(Path::parent);
+    name.zip(recording).is_some_and(|(name, recording)| {
+        Compactions::read(recording).is_ok_and(|compactions| compactions.has_replaced(name))
+    })
 }
 
 /// Iterates over record batches of a shard, with the types of its schema.

@@ -10,6 +10,8 @@ mod batches;
 pub(crate) mod card;
 pub(crate) mod checksum;
 #[cfg(feature = "parquet")]
+pub(crate) mod compaction;
+#[cfg(feature = "parquet")]
 mod dataset_sink;
 #[cfg(feature = "parquet")]
 pub(crate) mod encoding;
@@ -46,10 +48,12 @@ pub(crate) mod tag_file;
 #[cfg(feature = "parquet")]
 mod writer;
 
-pub use account::{AgentCounts, Retired, RunAccount, RunStatus};
+pub use account::{AgentCounts, Filtered, Retired, RunAccount, RunStatus};
 pub use checksum::FileChecksum;
 #[cfg(feature = "parquet")]
 pub use dataset_sink::DatasetSink;
+#[cfg(feature = "parquet")]
+pub(crate) use encoding::ROW_GROUP_ROWS;
 pub use journal_sink::JournalSink;
 #[cfg(feature = "parquet")]
 pub use recovery::{RecoveredRun, Recovery};

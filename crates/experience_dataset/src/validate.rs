@@ -13,6 +13,7 @@ use super::{
     DatasetError, Progress, RecordingData, columns::EpisodeColumns, error::damage, progress::ProgressMeter,
     shard::ShardReader,
 };
+pub(crate) use checksums::{ShardState, shard_state};
 use core::fmt;
 use episode_index::EpisodeIndex;
 use experience_arrow::columns::ColumnId;

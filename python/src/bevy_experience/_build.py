@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ._columns import EPISODE_COLUMNS, FLAG_COLUMNS, final_columns, row_columns
+from ._compaction import check_not_compacted
 from ._conform import ColumnError, MissingValueError, Values, strings
 from ._episode_index import EpisodeIndex, EpisodeRows, EpisodeRuleError
 from ._shards import ShardReader
@@ -126,6 +127,7 @@ class StoreBuilder:
                     self._add_rows(batch)
             self._index.finish()
         except FileNotFoundError:
+            check_not_compacted(path)
             # Retention or an erasure removed it since the folder was listed.
             self._missing.append(path.name)
         except (DamagedError, ColumnError, MissingValueError, EpisodeRuleError) as error:

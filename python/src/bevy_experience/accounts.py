@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ._compaction import Compactions
 from .errors import DamagedError
 
 
@@ -73,6 +74,10 @@ class Run:
         The finished shards that were not deleted.
     retired_transitions : int
         Transitions in shards that the game has deleted to keep a limit of bytes.
+    filtered_transitions, filtered_episodes : int
+        What `experience filter` and `experience split` left out. Its transitions count as discarded.
+    filtered_by : tuple of str
+        The selections that left them out.
     """
 
     id: int
@@ -88,6 +93,9 @@ class Run:
     shard_episodes: int
     shard_transitions: int
     retired_transitions: int
+    filtered_transitions: int
+    filtered_episodes: int
+    filtered_by: tuple[str, ...]
     checksums: dict[str, int] = field(repr=False)
     tags: tuple[tuple[int, str], ...] = field(repr=False, default=())
 
@@ -119,6 +127,8 @@ class Run:
                 shards.append(pending["shard"])
             else:
                 retired += int(pending["shard"]["transitions"])
+        shards = Compactions(data.parent).resolve(f"{run:08x}", shards)
+        filtered = document.get("filtered", {})
         names = {field.name for field in fields(Counts)}
         sums = {shard["file"]: shard.get("checksum") for shard in shards}
         return cls(
@@ -135,6 +145,9 @@ class Run:
             shard_episodes=sum(int(shard["episodes"]) for shard in shards),
             shard_transitions=sum(int(shard["transitions"]) for shard in shards),
             retired_transitions=retired,
+            filtered_transitions=int(filtered.get("transitions", 0)),
+            filtered_episodes=int(filtered.get("episodes", 0)),
+            filtered_by=tuple(str(by) for by in filtered.get("by", ())),
             checksums={name: int(found["crc32c"]) for name, found in sums.items() if found},
             tags=tuple((int(tag["episode_id"]), str(tag["tag"])) for tag in report.get("tags", ())),
         )
@@ -230,6 +243,11 @@ class Accounts:
         """Transitions in shards that the game has deleted to keep a limit of bytes."""
         return sum(run.retired_transitions for run in self.runs)
 
+    @property
+    def filtered_transitions(self) -> int:
+        """Transitions that `experience filter` and `experience split` left out of the dataset."""
+        return sum(run.filtered_transitions for run in self.runs)
+
     def missing(self) -> list[str]:
         """List what is missing from the data, one sentence each; empty if nothing is."""
         totals, found = self.totals, []
@@ -240,7 +258,12 @@ class Accounts:
 
         add(totals.dropped, "{} transitions were dropped: lost before they were written")
         add(totals.missing, "{} of the dropped transitions were in files that were removed")
-        add(totals.discarded, "{} transitions were discarded on request")
+        filtered = self.filtered_transitions
+        add(totals.discarded - filtered, "{} transitions were discarded on request")
+        selections = dict.fromkeys(by for run in self.runs for by in run.filtered_by)
+        # Braces in a tag are no places of a format.
+        by = "; ".join(selections).replace("{", "{{").replace("}", "}}")
+        add(filtered, "{} transitions were left out of the dataset: " + by)
         add(totals.pending, "{} transitions were not written when the accounts were updated")
         add(self.gaps, "{} episodes end at a gap: the rows after them were lost")
         add(totals.orphaned_rewards, "{} rewards were given outside of episodes, and are in no row")

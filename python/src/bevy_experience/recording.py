@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ._cache import open_store
+from ._compaction import visible_shards
 from ._experience_json import NAME, read_schema
 from ._rows import RowSource
 from ._segments import Segments
@@ -61,7 +62,7 @@ class Recording(Transitions):
     @cached_property
     def shards(self) -> tuple[Path, ...]:
         """The Parquet files of its transitions, sorted by name."""
-        return tuple(list_files(self.path / "data", ".parquet"))
+        return tuple(visible_shards(self.path))
 
     @cached_property
     def _runs(self) -> tuple[tuple[Run, ...], tuple[DamagedError, ...]]:

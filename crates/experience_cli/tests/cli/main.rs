@@ -2,6 +2,7 @@
 
 mod arguments;
 mod command;
+mod curation;
 #[expect(dead_code, reason = "the tests of datasets use all of it")]
 #[path = "../../../experience_dataset/tests/dataset/episodes.rs"]
 mod episodes;

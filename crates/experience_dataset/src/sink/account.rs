@@ -84,6 +84,9 @@ pub struct RunAccount {
     /// [`JournalSink::with_keep_bytes`](crate::JournalSink::with_keep_bytes). Their transitions still count as exported.
     #[serde(default, skip_serializing_if = "Retired::is_empty")]
     pub retired: Retired,
+    /// What a filter or a split of the dataset left out. Its transitions count as discarded.
+    #[serde(default, skip_serializing_if = "Filtered::is_empty")]
+    pub filtered: Filtered,
     /// Shards that retention is deleting. A deletion has happened if the file does not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     retiring: Vec<PendingDeletion>,
@@ -141,6 +144,23 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+/// The episodes of a run that `filter` and `split` left out of a dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filtered {
+    /// Whole episodes.
+    pub episodes: u64,
+    /// Their transitions.
+    pub transitions: u64,
+    /// The selections that left them out, in the order in which they were made.
+    pub by: Vec<String>,
+}
+
+impl Filtered {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct PendingDeletion {
     shard: ShardAccount,
@@ -166,6 +186,7 @@ impl RunAccount {
             shards: Vec::new(),
             segments: Vec::new(),
             retired: Retired::default(),
+            filtered: Filtered::default(),
             retiring: Vec::new(),
             retiring_segments: Vec::new(),
         }
@@ -345,7 +366,7 @@ impl RunAccount {
     }
 
     /// When a shard was committed, for the order in which shards are deleted; see [`ShardAccount::committed`].
-    pub(super) fn commit_time(&self, shard: &ShardAccount) -> u64 {
+    pub(crate) fn commit_time(&self, shard: &ShardAccount) -> u64 {
         shard.committed.unwrap_or((self.started.max(0.0) * 1e3) as u64)
     }
 
@@ -363,6 +384,45 @@ impl RunAccount {
         self.retired.episodes = self.retired.episodes.saturating_sub(counts.episodes);
         self.retired.transitions = self.retired.transitions.saturating_sub(counts.transitions);
         counts
+    }
+
+    /// Makes this the account of a dataset that holds a part of the run's episodes, in `shards`. The dataset that it is made of
+    /// holds `found` episodes and transitions, and `by` describes the selection.
+    ///
+    /// What was left out counts as discarded. Transitions that the account counts and that no shard holds are missing, and
+    /// count as dropped. If it counts fewer than there are, returns why it cannot be continued.
+    pub(crate) fn select(&mut self, shards: Vec<ShardAccount>, found: (u64, u64), by: &str) -> Result<(), String> {
+        let report = &mut self.account;
+        let listed = (
+            report.episodes.saturating_sub(self.retired.episodes),
+            report.exported.saturating_sub(self.retired.transitions),
+        );
+        if listed.0 < found.0 || listed.1 < found.1 {
+            return Err(format!(
+                "it counts {} transitions in {} episodes, and the shards hold {} in {}: `experience validate` says what differs; \
+                 restore the account from a copy, or move shards that it does not list out of the dataset",
+                listed.1, listed.0, found.1, found.0
+            ));
+        }
+        report.set_missing(
+            report.missing_episodes + listed.0 - found.0,
+            report.missing + listed.1 - found.1,
+        );
+        let kept = shards.iter().fold((0, 0), |kept, shard| {
+            (kept.0 + shard.episodes, kept.1 + shard.transitions)
+        });
+        let left_out = (found.0.saturating_sub(kept.0), found.1.saturating_sub(kept.1));
+        report.episodes -= left_out.0;
+        report.exported -= left_out.1;
+        report.discarded = report.discarded.saturating_add(left_out.1);
+        self.shards = shards;
+        if left_out.0 > 0 {
+            self.filtered.episodes += left_out.0;
+            self.filtered.transitions += left_out.1;
+            self.filtered.by.push(by.to_owned());
+            self.forget_agents();
+        }
+        Ok(())
     }
 
     /// The part of a report that an account holds. Tags are in a file of their own, because their number has no bound; those

@@ -66,6 +66,9 @@ use parquet::{
     file::properties::{EnabledStatistics, WriterProperties},
 };
 
+/// The maximum number of rows of a row group, unless one episode has more.
+pub(crate) const ROW_GROUP_ROWS: usize = 1 << 16;
+
 /// The encoding of shards.
 #[derive(Clone, Debug)]
 pub(crate) struct ShardEncoding {
@@ -77,7 +80,7 @@ impl Default for ShardEncoding {
     fn default() -> Self {
         Self {
             level: ZstdLevel::default(),
-            row_group_rows: 1 << 16,
+            row_group_rows: ROW_GROUP_ROWS,
         }
     }
 }

@@ -12,6 +12,7 @@
 //!     journal/<run>/00000.journal      until the run is closed or recovered
 //!     segments/<run>/00000.journal     episodes of a `JournalSink`, until a recovery writes them to shards
 //!     damaged/<run>/00000.journal      segments that a recovery could not read completely
+//!     compaction.json                  if shards were compacted
 //! ```
 
 use core::hash::Hasher;
@@ -37,6 +38,8 @@ pub(crate) const JOURNALS: &str = "journal";
 pub(crate) const SEGMENTS: &str = "segments";
 /// The folder of segments that recoveries could not read completely.
 pub(crate) const DAMAGED: &str = "damaged";
+/// Which shards of a recording were compacted; see [`compaction`](super::compaction).
+pub(crate) const COMPACTION: &str = "compaction.json";
 /// The dataset card, in the dataset's folder.
 pub(crate) const CARD: &str = "README.md";
 /// The file extension of committed shards.

@@ -283,11 +283,17 @@ pub(super) fn try_lock_retention(recording: &Path) -> Option<File> {
     }
 }
 
+/// Whether another process holds the lock that guards the accounts of other runs.
+pub(super) fn is_retention_locked(recording: &Path) -> bool {
+    let file = open_lock_file(&layout::retention_lock_path(recording), false);
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// Waits for the lock that guards the accounts of other runs; `None` if the file system has no locks.
 ///
 /// # Errors
 /// If the system refuses to open the file.
-pub(super) fn lock_retention(recording: &Path) -> Result<Option<File>, SinkError> {
+pub(crate) fn lock_retention(recording: &Path) -> Result<Option<File>, SinkError> {
     let path = layout::retention_lock_path(recording);
     match open_lock_file(&path, true) {
         Ok(file) => Ok(file.lock().is_ok().then_some(file)),

@@ -20,7 +20,7 @@ use super::{
     account::{RunAccount, RunStatus},
     files::{io_error, is_refusal},
     layout,
-    lock::{Claim, Ownership, RunLock, lock_retention},
+    lock::{Claim, Ownership, RunLock, is_retention_locked, lock_retention},
     partial,
     run_shard_writer::RunShardWriter,
     shard_name::ShardName,
@@ -148,6 +148,10 @@ fn recover_others(
 
 /// Removes the unfinished shards of runs that are over. Errors are ignored: readers open none of these files.
 fn remove_unfinished_shards(folder: &Path) {
+    // Another process is compacting shards of runs that are over.
+    if is_retention_locked(folder) {
+        return;
+    }
     // Runs of version 0.1.0 wrote them to `data/`.
     let folders = [layout::PARTIAL, layout::DATA].map(|part| fs::read_dir(folder.join(part)));
     for entry in folders.into_iter().flatten().flatten().flatten() {

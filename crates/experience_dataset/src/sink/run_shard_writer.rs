@@ -15,7 +15,7 @@ use std::{
 };
 
 /// A shard is committed when it has about this many bytes. Data loaders are fastest with few large files.
-const SHARD_BYTES: usize = 128 << 20;
+pub(crate) const SHARD_BYTES: usize = 128 << 20;
 
 /// Writes episodes of one run into shards, and stops at the first error.
 pub(crate) struct RunShardWriter {

@@ -30,29 +30,55 @@ fn check_shard(
     shard: &ShardAccount,
     validation: &mut Validation,
 ) -> Result<(), DatasetError> {
-    let Some(listed) = shard.checksum else { return Ok(()) };
+    match shard_state(recording, path, shard)? {
+        ShardState::AsWritten => {}
+        ShardState::Rewritten(by) => validation.rewritten.push(RewrittenShard {
+            file: path.to_owned(),
+            by,
+        }),
+        ShardState::Damaged(what) => {
+            let what = format!("{what}: it is damaged; restore it from a copy");
+            validation.add(Rule::File, path, (None, None), what);
+        }
+    }
+    Ok(())
+}
+
+/// A shard beside the checksum in the account of its run.
+pub(crate) enum ShardState {
+    /// It has this checksum, is missing, or the account states none.
+    AsWritten,
+    /// Another program has rewritten it, this one.
+    Rewritten(String),
+    /// It is damaged: how the checksums differ.
+    Damaged(String),
+}
+
+/// Reads the shard at `path`, which its account lists as `listed`, and compares the checksums.
+pub(crate) fn shard_state(
+    recording: &RecordingData,
+    path: &Path,
+    listed: &ShardAccount,
+) -> Result<ShardState, DatasetError> {
+    let Some(listed) = listed.checksum else {
+        return Ok(ShardState::AsWritten);
+    };
     let found = FileChecksum::read(path).map_err(DatasetError::io("read", path))?;
     if found == listed {
-        return Ok(());
+        return Ok(ShardState::AsWritten);
     }
     // Damage changes neither the length nor, unless it hits these few bytes, the name of the writer.
     let Some(shard) = ShardReader::open(recording.schema(), path)? else {
-        return Ok(());
+        return Ok(ShardState::AsWritten);
     };
     let writer = shard.created_by().to_owned();
     if found.bytes != listed.bytes && !is_own(&writer) {
-        validation.rewritten.push(RewrittenShard {
-            file: path.to_owned(),
-            by: writer,
-        });
-        return Ok(());
+        return Ok(ShardState::Rewritten(writer));
     }
-    let what = format!(
-        "its checksum is {:08x} over {} bytes, and it was written with {:08x} over {}: it is damaged; restore it from a copy",
+    Ok(ShardState::Damaged(format!(
+        "its checksum is {:08x} over {} bytes, and it was written with {:08x} over {}",
         found.crc32c, found.bytes, listed.crc32c, listed.bytes
-    );
-    validation.add(Rule::File, path, (None, None), what);
-    Ok(())
+    )))
 }
 
 /// Whether a shard was written by this crate, in any version.

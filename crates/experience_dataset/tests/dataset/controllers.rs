@@ -47,7 +47,7 @@ fn controlled(episode: &Episode, of: impl Fn(usize) -> Option<&'static str>) -> 
 }
 
 /// Six episodes: one by each of the labels, two in which another takes over, and one without a label.
-fn dataset(schema: &Schema) -> Vec<Episode> {
+pub fn dataset(schema: &Schema) -> Vec<Episode> {
     let all = episodes(&schema.clone().into_shared(), RUN, 6);
     let of = |episode: usize, step: usize| match episode {
         0..3 => Some(LABELS[episode]),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod columns;
+mod compact;
 mod controllers;
 mod convert;
 mod damage;
@@ -9,6 +10,7 @@ mod densify;
 mod doctor;
 mod episodes;
 mod erase;
+mod filter;
 mod folder;
 #[cfg(feature = "foreign")]
 mod foreign;
@@ -21,9 +23,11 @@ mod merge;
 mod reading;
 mod refusals;
 mod retention;
+mod rewritten;
 mod round_trip;
 mod row_groups;
 mod segment_retention;
 mod sharing;
+mod split;
 mod unfinished;
 mod validate;

@@ -1,7 +1,7 @@
 //! Retention of shards, for a [`DatasetSink`](crate::DatasetSink).
 
 use super::{delete, other_accounts, save};
-use crate::sink::{account::RunAccount, layout, lock, shard_name::ShardName};
+use crate::sink::{account::RunAccount, compaction::Compactions, layout, lock, shard_name::ShardName};
 use experience_core::transition::RunId;
 use experience_export::{SinkError, disk};
 use std::{collections::BTreeMap, fs, path::Path};
@@ -20,6 +20,8 @@ pub(in crate::sink) fn enforce(recording: &Path, own: &mut RunAccount, max_bytes
     let Some(_lock) = lock::try_lock_retention(recording) else {
         return Ok(false);
     };
+    // The accounts list the shards that a compaction was exchanging when its process died.
+    Compactions::end(recording)?;
     let newest = own.shards.last().and_then(|shard| shard.name(own.run));
     // Another dataset may share a linked folder, and know more about the runs in it.
     let mut others = match layout::check_links(recording) {

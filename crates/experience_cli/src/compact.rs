@@ -1,0 +1,43 @@
+//! The command `experience compact`.
+
+use crate::{
+    Verdict,
+    args::CompactArgs,
+    output::{CommandError, Printer, count, counted},
+};
+use experience_dataset::{CompactSettings, Dataset, compact};
+use serde_json::json;
+
+pub fn run(arguments: &CompactArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    let dataset = Dataset::open(&arguments.dataset)?;
+    let settings = CompactSettings::default();
+    let compacted = output.with_progress("compacting", |watch| match &arguments.output {
+        Some(to) => compact(&dataset, to, settings, watch),
+        None => dataset.compact(settings, watch),
+    })?;
+    // Shards that were left as they are need the user's attention.
+    let verdict = if compacted.iter().all(|recording| recording.skipped.is_empty()) {
+        Verdict::Clean
+    } else {
+        Verdict::Problems
+    };
+    if output.is_json() {
+        output.json(&json!({ "output": arguments.output, "compacted": compacted }))?;
+        return Ok(verdict);
+    }
+    for recording in compacted {
+        output.line(format!(
+            "`{}`: {} became {}",
+            recording.recording,
+            counted(recording.before, "shard"),
+            count(recording.after)
+        ))?;
+        for skipped in recording.skipped {
+            output.line(format!("  NOT COMPACTED: {skipped}"))?;
+        }
+    }
+    if let Some(to) = &arguments.output {
+        output.line(format!("written to `{}`", to.display()))?;
+    }
+    Ok(verdict)
+}

@@ -1,0 +1,40 @@
+//! The command `experience filter`.
+
+use crate::{
+    Verdict,
+    args::FilterArgs,
+    output::{CommandError, Printer, counted},
+};
+use experience_dataset::filter;
+use serde_json::json;
+
+pub fn run(arguments: &FilterArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    let recording = arguments.source.recording()?;
+    let conditions = arguments.conditions();
+    let to = &arguments.output;
+    let filtered = output.with_progress("filtering", |watch| filter(&recording, to, &conditions, watch))?;
+    if output.is_json() {
+        output.json(&json!({ "output": to, "filtered": filtered }))?;
+        return Ok(Verdict::Clean);
+    }
+    output.line(format!(
+        "`{}`: {} in {} selected by: {}",
+        filtered.recording,
+        counted(filtered.transitions, "transition"),
+        counted(filtered.episodes, "episode"),
+        filtered.selection
+    ))?;
+    output.line(format!(
+        "  left out: {} in {}, which count as discarded in the new accounts",
+        counted(filtered.left_out_transitions, "transition"),
+        counted(filtered.left_out_episodes, "episode")
+    ))?;
+    if filtered.mixed_episodes > 0 {
+        output.line(format!(
+            "  {} had another controller for a part: left out, because an episode is selected as a whole",
+            counted(filtered.mixed_episodes, "episode")
+        ))?;
+    }
+    output.line(format!("written to `{}`", to.display()))?;
+    Ok(Verdict::Clean)
+}
