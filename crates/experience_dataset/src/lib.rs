@@ -193,7 +193,9 @@ pub use recording::RecordingData;
 pub use recover::{RecoverSettings, RecoveredRecording, RecoveredRun, Recovery};
 #[cfg(feature = "parquet")]
 pub use sink::DatasetSink;
-pub use sink::{AgentCounts, FileChecksum, Filtered, JournalSink, Retired, RunAccount, RunStatus, SegmentAccount, ShardAccount};
+pub use sink::{
+    AgentCounts, FileChecksum, Filtered, JournalSink, Retired, RunAccount, RunStatus, SegmentAccount, ShardAccount,
+};
 #[cfg(feature = "parquet")]
 pub use split::{SplitBy, SplitPart, SplitSettings, split};
 #[cfg(feature = "parquet")]
