@@ -131,6 +131,81 @@ pub struct EpisodeEnded {
     pub recording: Option<&'static str>,
 }
 
+/// Discards an episode of the player, for example because a person who records has made a mistake.
+///
+/// The open episode reaches no sink, and no reader or sampler returns it: its transitions count as discarded. The next one begins at the
+/// next capture. The player stays where it is in the game: trigger [`EndEpisode`] afterwards to reset it.
+///
+/// An episode that has ended may already be in a buffer, a journal, a file, or a trainer that reads while the game runs. So it
+/// is tagged with [`DISCARDED_TAG`](experience_core::account::DISCARDED_TAG), which the journal and the dataset store as
+/// any tag. Readers of datasets skip it, and `experience compact` removes its rows from the files, where they count as exported
+/// until then. It is no means for [consent](crate::player::DoNotRecord).
+///
+/// A player that is not recorded, or has no such episode, is ignored, and a warning is logged.
+///
+/// ```
+/// # use bevy_ecs::prelude::*;
+/// use bevy_experience::prelude::*;
+///
+/// # #[derive(Component)] struct Human;
+/// # #[derive(Resource)] struct Keyboard { backspace: bool, delete: bool }
+/// /// Backspace discards the episode that is being recorded, and Delete the one before it.
+/// fn discard_mistakes(keyboard: Res<Keyboard>, human: Single<Entity, With<Human>>, mut commands: Commands) {
+///     if keyboard.backspace {
+///         commands.trigger(DiscardEpisode::running(*human));
+///     }
+///     if keyboard.delete {
+///         commands.trigger(DiscardEpisode::last(*human));
+///     }
+/// }
+/// ```
+#[derive(EntityEvent, Clone, Debug)]
+pub struct DiscardEpisode {
+    /// The player.
+    pub entity: Entity,
+    /// The episode.
+    pub which: DiscardedEpisode,
+    /// The name of the recording that this applies to; `None` for all recordings of the player.
+    pub recording: Option<&'static str>,
+}
+
+/// The episode that a [`DiscardEpisode`] discards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscardedEpisode {
+    /// The one that is open.
+    Running,
+    /// The last one that has ended since the player joined. After a split, that is the part before the split.
+    Last,
+}
+
+impl DiscardEpisode {
+    /// Discards the open episode.
+    #[must_use]
+    pub fn running(entity: Entity) -> Self {
+        Self {
+            entity,
+            which: DiscardedEpisode::Running,
+            recording: None,
+        }
+    }
+
+    /// Discards the last episode that has ended.
+    #[must_use]
+    pub fn last(entity: Entity) -> Self {
+        Self {
+            which: DiscardedEpisode::Last,
+            ..Self::running(entity)
+        }
+    }
+
+    /// Limits the event to the recording called `name`.
+    #[must_use]
+    pub fn in_recording(mut self, name: &'static str) -> Self {
+        self.recording = Some(name);
+        self
+    }
+}
+
 /// Begins the player's next episode at the next capture, in recordings with [`EpisodeStart::OnEvent`].
 #[derive(EntityEvent, Clone, Debug)]
 pub struct BeginEpisode {

@@ -471,8 +471,8 @@ pub mod prelude {
         capture::{EntityList, EntityOrder, Nearest, PlayerChoices, PlayerValues},
         diagnostics::ExperienceDiagnosticsPlugin,
         episode::{
-            BeginEpisode, DecisionMade, DecisionTick, EndEpisode, EpisodeEnded, EpisodeStart, FinalObservation,
-            NonFinite, RecordMode, RequestDecision,
+            BeginEpisode, DecisionMade, DecisionTick, DiscardEpisode, DiscardedEpisode, EndEpisode, EpisodeEnded,
+            EpisodeStart, FinalObservation, NonFinite, RecordMode, RequestDecision,
         },
         player::{AgentId, Controller, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{

@@ -158,3 +158,39 @@ def test_a_reader_of_shards_that_were_compacted_gets_an_error(dataset: Path) -> 
     (folder / "compaction.json").write_text("{")
     with pytest.raises(bx.DamagedError, match=r"compaction\.json"):
         _ = only(dataset).shards
+
+
+def test_episodes_that_were_discarded_after_their_end_are_skipped(tmp_path: Path, rng: np.random.Generator) -> None:
+    found = lives(10, rng)
+    for number in (2, 3, 9):
+        found[number].tags = ("discarded", "won")
+    write(tmp_path, found)
+    recording = only(tmp_path)
+    ids = [life.id for number, life in enumerate(found) if number not in (2, 3, 9)]
+    assert recording.episodes.table["episode_id"].tolist() == ids
+    assert np.unique(recording["episode_id"]).tolist() == ids and len(recording.discarded) == 3
+    skipped = sum(found[number].length for number in (2, 3, 9))
+    assert len(recording) == sum(life.length for life in found) - skipped
+    assert recording.accounts.discarded_transitions == skipped
+    sentence = f"{skipped} transitions were discarded after their episodes had ended, and are skipped"
+    assert recording.accounts.missing() == [sentence]
+    with pytest.raises(bx.UnsuitableError, match="7 groups by episode"):
+        recording.split(*[0.1] * 8)
+    assert not len(recording.where(tag="won"))
+
+
+def test_split_and_filter_leave_out_what_was_discarded(tmp_path: Path, rng: np.random.Generator) -> None:
+    found = episodes(rng)
+    for number in (0, 7, 20):
+        found[number].tags = ("discarded",)
+    write(tmp_path / "dataset", found)
+    source = only(tmp_path / "dataset")
+    run("split", tmp_path / "dataset", "-o", tmp_path / "parts", "--by", "match")
+    for name, part in zip(("train", "validation", "test"), source.split(0.8, 0.1, 0.1, by="match"), strict=True):
+        assert_same_rows(only(tmp_path / "parts" / name), part)
+    run("filter", tmp_path / "dataset", "-o", tmp_path / "some", "--return-quantile", "0.5..1")
+    assert_same_rows(only(tmp_path / "some"), source.where(return_quantile=(0.5, 1.0)))
+    assert run("compact", tmp_path / "dataset")["compacted"][0]["discarded"] == 3
+    after = only(tmp_path / "dataset")
+    assert_same_rows(after, source)
+    assert not after.discarded and after.accounts.transitions == len(after)

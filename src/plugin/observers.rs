@@ -1,4 +1,4 @@
-//! Observers of [`EndEpisode`], [`BeginEpisode`], despawns, marker removals and [`DoNotRecord`]. They stage episode
+//! Observers of [`EndEpisode`], [`BeginEpisode`], [`DiscardEpisode`], despawns, marker removals and [`DoNotRecord`]. They stage episode
 //! boundaries, which the next capture publishes, and discard the episodes of players that opt out.
 
 use super::{
@@ -8,7 +8,7 @@ use super::{
     state::{RecorderState, RecordingSlot, component_id},
 };
 use crate::{
-    episode::{BeginEpisode, EndDisposition, EndEpisode, EndRequest, EpisodeEnded},
+    episode::{BeginEpisode, DiscardEpisode, DiscardedEpisode, EndDisposition, EndEpisode, EndRequest, EpisodeEnded},
     player::DoNotRecord,
 };
 use bevy_app::App;
@@ -25,6 +25,7 @@ use experience_core::transition::EndReason;
 pub(super) fn add(app: &mut App) {
     app.add_observer(end_episode)
         .add_observer(begin_episode)
+        .add_observer(discard_episode)
         .add_observer(opt_out);
 }
 
@@ -166,6 +167,36 @@ pub(super) fn player_above(world: &DeferredWorld, entity: Entity) -> Option<Enti
     });
     // Limited, in case the relationships form a cycle.
     parents.take(32).map(ChildOf::parent).find(|&parent| is_player(parent))
+}
+
+fn discard_episode(discard: On<DiscardEpisode>, mut world: DeferredWorld) {
+    let Some(mut experience) = world.get_resource_mut::<Experience>() else {
+        return;
+    };
+    let entity = discard.entity;
+    let has_player = |slot: &&RecordingSlot| slot.recorder.agent_id(entity).is_some();
+    let is_wanted = |slot: &&RecordingSlot| discard.recording.is_none_or(|only| only == slot.recorder.name());
+    let slots = experience.state().slots.iter();
+    let names: Vec<String> = slots
+        .filter(is_wanted)
+        .filter(has_player)
+        .map(|slot| slot.recorder.name().to_owned())
+        .collect();
+    if names.is_empty() && !experience.state().slots.is_empty() {
+        tracing::warn!(
+            "`DiscardEpisode` for {entity}, which is not a recorded player: trigger it for the entity with the marker"
+        );
+    }
+    for name in names {
+        let discarded = match discard.which {
+            DiscardedEpisode::Running => experience.discard_episode(name.as_str(), entity),
+            DiscardedEpisode::Last => experience.discard_last_episode(name.as_str(), entity),
+        };
+        match discarded {
+            Ok(episode) => tracing::info!("episode {episode} of `{name}` is discarded"),
+            Err(error) => tracing::warn!("no episode of `{name}` is discarded: {error}"),
+        }
+    }
 }
 
 fn opt_out(opt_out: On<Add, DoNotRecord>, mut world: DeferredWorld) {

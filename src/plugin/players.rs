@@ -12,7 +12,10 @@ use crate::{
 };
 use bevy_ecs::entity::Entity;
 use experience_buffer::BufferStats;
-use experience_core::transition::{EndReason, Outcome};
+use experience_core::{
+    account::DISCARDED_TAG,
+    transition::{EndReason, Outcome},
+};
 
 /// The state of a living player in one recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,8 +182,7 @@ impl Experience {
     /// Discards the open episode of a player in one recording: no sink receives it, its transitions count as discarded,
     /// and its tags are dropped. Returns the id of the episode.
     ///
-    /// An episode that has ended cannot be discarded, because it may be in a shard: [tag](Self::tag_episode) it, and
-    /// skip it when reading. Readers and samplers of live buffers no longer return its steps. If the player has a buffer of
+    /// An episode that has ended may be in a shard: see [`discard_last_episode`](Self::discard_last_episode). Readers and samplers of live buffers no longer return its steps. If the player has a buffer of
     /// its own, they no longer return its earlier steps either.
     ///
     /// # Errors
@@ -196,6 +198,30 @@ impl Experience {
         let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
         let episode_id = run.episode_id(episode);
         recorder.counters().remove_tags(episode_id);
+        Ok(episode_id)
+    }
+
+    /// Marks the last episode of a player that has ended as discarded, in one recording: readers of datasets skip it, and
+    /// `experience compact` removes it from the files. Returns the id of the episode. See
+    /// [`DiscardEpisode`](crate::episode::DiscardEpisode).
+    ///
+    /// The mark is the tag [`DISCARDED_TAG`]. Until the episode is removed, its transitions count as exported.
+    ///
+    /// # Errors
+    /// When the recording or the player does not exist, or no episode of the player has ended since it joined.
+    pub fn discard_last_episode<'a>(
+        &mut self,
+        recording: impl Into<RecordingRef<'a>>,
+        player: impl Into<PlayerRef>,
+    ) -> Result<i64, PlayerError> {
+        let run = self.run();
+        let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
+        let episode = recorder.last_ended_episode(agent_id);
+        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
+        let episode_id = run.episode_id(episode);
+        recorder
+            .counters()
+            .add_tag(episode_id, agent_id, DISCARDED_TAG.to_owned());
         Ok(episode_id)
     }
 

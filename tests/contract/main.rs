@@ -16,6 +16,7 @@ mod clock;
 mod column_attributes;
 mod consent;
 mod controllers;
+mod discarding;
 mod ends;
 mod entity_lists;
 mod final_observation;

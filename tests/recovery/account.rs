@@ -131,6 +131,33 @@ fn tags_that_were_not_flushed_are_recovered() {
 }
 
 #[test]
+fn an_episode_that_was_discarded_after_its_end_is_skipped_after_a_crash() {
+    // In a shard, or in the journal alone.
+    for is_flushed in [true, false] {
+        let mut game = Game::new(journal_at_once(16 << 20), |recording| recording);
+        let player = game.spawn(1);
+        game.test.ticks(5);
+        game.test.world_mut().trigger(EndEpisode::terminated(player, "goal"));
+        game.test.ticks(1);
+        if is_flushed {
+            game.flush();
+        }
+        let mut experience = game.test.world_mut().resource_mut::<Experience>();
+        let discarded = experience.discard_last_episode("player", player).unwrap();
+        game.test.ticks(5);
+        let crashed = killed_after_write(&mut game);
+        crashed.recover();
+        let dataset = Dataset::open(&crashed.data).unwrap();
+        let recording = dataset.recording("player").unwrap();
+        let found: Vec<i64> = recording.episodes().map(|episode| episode.unwrap().info().episode_id).collect();
+        assert!(!found.is_empty() && !found.contains(&discarded), "{found:?}");
+        assert!(recording.discarded().unwrap().contains(&discarded));
+        assert!(recording.validate(&mut |_| {}).unwrap().is_valid());
+        game.finish();
+    }
+}
+
+#[test]
 fn tags_are_recovered_after_the_segments_that_held_them_were_deleted() {
     let mut game = Game::new(journal_at_once(1 << 10), |recording| {
         recording.episodes(EpisodeRules {

@@ -32,6 +32,12 @@ pub fn run(arguments: &CompactArgs, output: &mut Printer) -> Result<Verdict, Com
             counted(recording.before, "shard"),
             count(recording.after)
         ))?;
+        if recording.discarded > 0 {
+            output.line(format!(
+                "  {} removed, which had been discarded while they were recorded",
+                counted(recording.discarded, "episode")
+            ))?;
+        }
         for skipped in recording.skipped {
             output.line(format!("  NOT COMPACTED: {skipped}"))?;
         }

@@ -243,6 +243,12 @@ fn print_runs(overview: &Overview, output: &mut Printer) -> Result<(), CommandEr
             output.line(format!("  {what}: {}", count(number)))?;
         }
     }
+    if overview.discarded_episodes > 0 {
+        output.line(format!(
+            "  {} discarded after they had ended: readers skip them, and `experience compact` removes them",
+            counted(overview.discarded_episodes, "episode")
+        ))?;
+    }
     print_filtered(overview, output)
 }
 

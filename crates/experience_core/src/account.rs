@@ -22,7 +22,7 @@
 
 mod tags;
 
-pub use tags::{EpisodeTag, NewTagChanges, TagChange, remaining_tags};
+pub use tags::{DISCARDED_TAG, EpisodeTag, NewTagChanges, TagChange, remaining_tags};
 
 use core::time::Duration;
 use serde::{Deserialize, Serialize};

@@ -5,9 +5,11 @@ use experience_arrow::columns::ColumnId;
 use experience_core::account::AgentTotals;
 use std::collections::{BTreeMap, HashSet};
 
-/// The totals of each agent. Reads four columns.
+/// The totals of each agent. Reads five columns.
 pub(super) fn totals(recording: &RecordingData) -> Result<BTreeMap<i64, AgentTotals>, DatasetError> {
+    let discarded = recording.discarded()?;
     let columns = [
+        ColumnId::EpisodeId,
         ColumnId::AgentId,
         ColumnId::Reward,
         ColumnId::Terminated,
@@ -22,8 +24,8 @@ pub(super) fn totals(recording: &RecordingData) -> Result<BTreeMap<i64, AgentTot
             let batch = batch?;
             let batch = shard.columns(&batch);
             let (agents, rewards) = (batch.i64(ColumnId::AgentId), batch.f64(ColumnId::Reward));
-            let is_last = batch.is_last();
-            for row in 0..batch.rows() {
+            let (ids, is_last) = (batch.i64(ColumnId::EpisodeId), batch.is_last());
+            for row in (0..batch.rows()).filter(|row| !discarded.contains(&ids.value(*row))) {
                 let totals = totals.entry(agents.value(row)).or_default();
                 totals.transitions += 1;
                 totals.episodes += u64::from(is_last.value(row));

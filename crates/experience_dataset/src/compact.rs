@@ -13,12 +13,14 @@ use crate::sink::{
     layout, partial,
     run_shard_writer::SHARD_BYTES,
     shard_name::ShardName,
+    tag_file,
 };
 use experience_arrow::{BatchEncoder, columns::ColumnId};
+use experience_core::{account::DISCARDED_TAG, transition::RunId};
 use experience_export::disk;
 use serde::Serialize;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -51,6 +53,8 @@ pub struct Compacted {
     pub after: u64,
     /// The transitions in the shards that were rewritten.
     pub transitions: u64,
+    /// Episodes that were discarded after they had ended, and are in no shard any more.
+    pub discarded: u64,
     /// Runs whose shards were left as they are, and why, one sentence each.
     pub skipped: Vec<String>,
 }
@@ -81,13 +85,16 @@ pub fn compact(
             selection: String::new(),
         };
         let targets = core::slice::from_ref(&target);
-        let counts = source.write(targets, settings.shard_bytes, |_| Some(0), &mut meter)?;
+        let kept: HashSet<i64> = source.table.kept().map(|episode| episode.id).collect();
+        let part_of = |id| kept.contains(&id).then_some(0);
+        let counts = source.write(targets, settings.shard_bytes, part_of, &mut meter)?;
         let counts = counts.first().copied().unwrap_or_default();
         compacted.push(Compacted {
             recording: recording.folder_name().to_owned(),
             before: recording.shards()?.len() as u64,
             after: counts.shards,
             transitions: counts.transitions,
+            discarded: source.table.episodes.len() as u64 - counts.episodes,
             skipped: Vec::new(),
         });
     }
@@ -141,6 +148,8 @@ struct RecordingPlan<'a> {
 /// The shards of a run that are replaced: the last ones, so that the order of episodes stays.
 struct RunPlan {
     account: RunAccount,
+    /// Episodes of the run that were discarded after they had ended.
+    discarded: HashSet<i64>,
     old: Vec<ShardAccount>,
     next_index: u32,
 }
@@ -154,6 +163,7 @@ impl RunPlan {
 impl<'a> RecordingPlan<'a> {
     fn new(recording: &'a RecordingData, settings: CompactSettings) -> Result<Self, DatasetError> {
         let shards = recording.shards()?;
+        let discarded = recording.discarded()?;
         let mut plan = Self {
             recording,
             runs: Vec::new(),
@@ -169,7 +179,10 @@ impl<'a> RecordingPlan<'a> {
                 plan.compacted.skipped.push(reason);
                 continue;
             }
-            plan.runs.extend(RunPlan::new(recording, account, &shards, settings)?);
+            let of_run = |id: &&i64| **id >> 32 == account.run.get();
+            let discarded = discarded.iter().filter(of_run).copied().collect();
+            plan.runs
+                .extend(RunPlan::new(recording, account, discarded, &shards, settings)?);
         }
         Ok(plan)
     }
@@ -180,9 +193,11 @@ impl<'a> RecordingPlan<'a> {
         for run in core::mem::take(&mut self.runs) {
             let transitions = run.transitions();
             let old = run.old.len() as u64;
-            let new = compact_run(self.recording, run, settings, meter);
+            let result = compact_run(self.recording, run, settings, meter);
             partial::remove_if_empty(folder);
-            self.compacted.after = self.compacted.after - old + new?;
+            let (new, discarded) = result?;
+            self.compacted.after = self.compacted.after - old + new;
+            self.compacted.discarded += discarded;
             self.compacted.transitions += transitions;
         }
         Ok(self.compacted)
@@ -190,10 +205,11 @@ impl<'a> RecordingPlan<'a> {
 }
 
 impl RunPlan {
-    /// What is compacted of a run; `None` if it has no two small shards side by side.
+    /// What is compacted of a run; `None` if it has no two small shards side by side, and no shard with a discarded episode.
     fn new(
         recording: &RecordingData,
         account: RunAccount,
+        discarded: HashSet<i64>,
         shards: &[PathBuf],
         settings: CompactSettings,
     ) -> Result<Option<Self>, DatasetError> {
@@ -214,7 +230,9 @@ impl RunPlan {
             sizes.push(metadata.len());
         }
         let is_small = |size: u64| size < settings.shard_bytes as u64 / 2;
-        let Some(first) = sizes.windows(2).position(|pair| is_small(pair[0]) && is_small(pair[1])) else {
+        let small = sizes.windows(2).position(|pair| is_small(pair[0]) && is_small(pair[1]));
+        let holding = first_with(recording, &names, &discarded)?;
+        let Some(first) = small.into_iter().chain(holding).min() else {
             return Ok(None);
         };
         let next_index = names.last().map_or(0, |name| name.index().saturating_add(1));
@@ -229,19 +247,42 @@ impl RunPlan {
         }
         Ok(Some(Self {
             account,
+            discarded,
             old,
             next_index,
         }))
     }
 }
 
-/// Replaces the shards of one run. Returns the number of new ones.
+/// The index of the first of the shards `names` that holds one of `episodes`. Reads one column.
+fn first_with(
+    recording: &RecordingData,
+    names: &[ShardName],
+    episodes: &HashSet<i64>,
+) -> Result<Option<usize>, DatasetError> {
+    if episodes.is_empty() {
+        return Ok(None);
+    }
+    for (index, name) in names.iter().enumerate() {
+        let shard = open(recording, &name.path(recording.path()))?;
+        for batch in shard.batches(&[ColumnId::EpisodeId], None)? {
+            let batch = batch?;
+            let ids = shard.columns(&batch).i64(ColumnId::EpisodeId).values();
+            if ids.iter().any(|id| episodes.contains(id)) {
+                return Ok(Some(index));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Replaces the shards of one run. Returns the number of new ones, and of the discarded episodes that are not in them.
 fn compact_run(
     recording: &RecordingData,
     plan: RunPlan,
     settings: CompactSettings,
     meter: &mut ProgressMeter,
-) -> Result<u64, DatasetError> {
+) -> Result<(u64, u64), DatasetError> {
     let (folder, run) = (recording.path(), plan.account.run);
     check_shards(recording, &plan.account)?;
     let encoder = BatchEncoder::new(recording.schema().clone()).map_err(|error| DatasetError::write(folder, error))?;
@@ -258,7 +299,7 @@ fn compact_run(
             &open(recording, path)?,
             &encoder,
             &mut packer,
-            |_| Some(0),
+            |id| (!plan.discarded.contains(&id)).then_some(0),
             |rows| meter.add(rows),
         )?;
     }
@@ -273,7 +314,10 @@ fn compact_run(
         shard.account.committed = committed;
     }
     let before = sum(plan.old.iter());
-    let after = sum(packed.iter().map(|shard| &shard.account));
+    let gone = lengths.iter().filter(|(id, _)| plan.discarded.contains(id));
+    let gone = gone.fold((0, 0), |gone, (_, length)| (gone.0 + 1, gone.1 + length));
+    let mut after = sum(packed.iter().map(|shard| &shard.account));
+    after = (after.0 + gone.0, after.1 + gone.1);
     if before != after {
         let reason = format!(
             "it counts {} transitions in {} episodes in the shards that are compacted, and they hold {} in {}: `experience \
@@ -298,7 +342,24 @@ fn compact_run(
     let exchanged = exchange();
     let ended = Compactions::end(folder).map_err(DatasetError::sink(folder));
     exchanged.and(ended)?;
-    Ok(packed.len() as u64)
+    if gone.0 > 0 {
+        forget_discarded(recording, run, &lengths)?;
+    }
+    Ok((packed.len() as u64, gone.0))
+}
+
+/// Removes the tags of discarded episodes that are in no shard any more. Where the process dies before it, the tags name episodes that
+/// are not in the dataset, which has no effect.
+fn forget_discarded(recording: &RecordingData, run: RunId, gone: &HashMap<i64, u64>) -> Result<(), DatasetError> {
+    let mut tags = recording.run_tags(run)?;
+    let discarded: HashSet<i64> = tags
+        .iter()
+        .filter(|tag| tag.tag == DISCARDED_TAG && gone.contains_key(&tag.episode_id))
+        .map(|tag| tag.episode_id)
+        .collect();
+    tags.retain(|tag| !discarded.contains(&tag.episode_id));
+    let path = tag_file::path(recording.path(), run);
+    tag_file::replace(&path, tags).map_err(DatasetError::io("write", &path))
 }
 
 /// The episodes and transitions of all `shards`.

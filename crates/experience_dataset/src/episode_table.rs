@@ -22,6 +22,8 @@ pub(super) struct EpisodeEntry {
     pub(super) total_reward: f64,
     /// The index of [`EpisodeTable::controllers`].
     pub(super) controllers: u32,
+    /// It was discarded after it had ended, and belongs to no selection.
+    pub(super) is_discarded: bool,
 }
 
 /// All episodes of a recording, in the order of its shards. It takes about 100 bytes an episode.
@@ -45,7 +47,10 @@ impl EpisodeTable {
         shards: &[std::path::PathBuf],
         meter: &mut ProgressMeter,
     ) -> Result<Self, DatasetError> {
-        let mut reader = TableReader::default();
+        let mut reader = TableReader {
+            discarded: recording.discarded()?,
+            ..TableReader::default()
+        };
         for path in shards {
             let shard = open(recording, path)?;
             reader.add_shard(&shard, meter)?;
@@ -61,6 +66,11 @@ impl EpisodeTable {
             )),
             None => Ok(reader.table),
         }
+    }
+
+    /// The episodes that were not discarded.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &EpisodeEntry> + Clone {
+        self.episodes.iter().filter(|episode| !episode.is_discarded)
     }
 
     /// The index of a word, if an episode has it.
@@ -91,6 +101,7 @@ struct TableReader {
     table: EpisodeTable,
     words: HashMap<String, u32>,
     sets: HashMap<BTreeSet<Option<u32>>, u32>,
+    discarded: HashSet<i64>,
     open: Option<OpenEntry>,
 }
 
@@ -128,6 +139,7 @@ impl TableReader {
             let is_last = view.is_last();
             for row in 0..view.rows() {
                 let (id, step) = (ids.value(row), steps.value(row));
+                let is_discarded = step == 0 && self.discarded.contains(&id);
                 let controller = controllers.get(row).map(|word| self.word(word));
                 if let Some(open) = &self.open
                     && open.entry.id != id
@@ -146,6 +158,7 @@ impl TableReader {
                         transitions: 0,
                         total_reward: 0.0,
                         controllers: 0,
+                        is_discarded,
                     },
                     controllers: BTreeSet::from([controller]),
                     last: controller,

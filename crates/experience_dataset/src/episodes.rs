@@ -13,6 +13,7 @@ use experience_core::{
 };
 use parquet::arrow::arrow_reader::RowSelection;
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
     vec,
@@ -25,19 +26,23 @@ pub struct Episodes {
     /// The error of listing the shards, which is returned first.
     list_error: Option<DatasetError>,
     shards: vec::IntoIter<PathBuf>,
+    /// Episodes that are skipped.
+    discarded: HashSet<i64>,
     current: Option<ShardEpisodes>,
 }
 
 impl Episodes {
-    pub(super) fn new(schema: Arc<Schema>, shards: Result<Vec<PathBuf>, DatasetError>) -> Self {
-        let (shards, list_error) = match shards {
-            Ok(shards) => (shards, None),
-            Err(error) => (Vec::new(), Some(error)),
+    /// The episodes in shards, without those that were discarded.
+    pub(super) fn new(schema: Arc<Schema>, files: Result<(Vec<PathBuf>, HashSet<i64>), DatasetError>) -> Self {
+        let ((shards, discarded), list_error) = match files {
+            Ok(files) => (files, None),
+            Err(error) => (Default::default(), Some(error)),
         };
         Self {
             schema,
             list_error,
             shards: shards.into_iter(),
+            discarded,
             current: None,
         }
     }
@@ -53,6 +58,7 @@ impl Iterator for Episodes {
         loop {
             if let Some(shard) = &mut self.current {
                 match shard.next() {
+                    Some(Ok(episode)) if self.discarded.contains(&episode.info().episode_id) => continue,
                     Some(Ok(episode)) => return Some(Ok(episode)),
                     // Rows after the damage are not trusted. The next shard is independent of them.
                     Some(Err(error)) => {

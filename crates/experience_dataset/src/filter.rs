@@ -67,7 +67,7 @@ pub fn filter(
     let counts = source.write(core::slice::from_ref(&target), SHARD_BYTES, part_of, &mut meter)?;
     builder.copy_card(dataset)?;
     builder.finish()?;
-    let all = source.table.episodes.iter();
+    let all = source.table.kept();
     let (episodes, transitions) = (
         all.clone().count() as u64,
         all.map(|episode| episode.transitions).sum::<u64>(),

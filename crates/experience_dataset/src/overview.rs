@@ -21,6 +21,9 @@ pub struct Overview {
     pub bytes: u64,
     /// Number of different agents in shards that can be read; their totals are in [`RecordingData::agent_totals`].
     pub agents: u64,
+    /// Episodes that were marked as discarded after they had ended. Readers skip those of them that are in shards, and
+    /// `transitions` includes them.
+    pub discarded_episodes: u64,
     /// The accounts of all runs that can be read, in the order of their file names.
     pub runs: Vec<RunAccount>,
     /// Shards and accounts that are damaged, and how.
@@ -78,6 +81,11 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
         }
     }
     overview.agents = found.len() as u64;
+    overview.discarded_episodes = match recording.discarded() {
+        Ok(discarded) => discarded.len() as u64,
+        // `damaged` lists the files of a recording that are read here, and a file of tags is none of them.
+        Err(error) => damage(error).map(|_| 0)?,
+    };
     overview.unfinished = unfinished(recording)?;
     overview.journals = run_folders(recording, layout::JOURNALS)?;
     overview.segments = run_folders(recording, layout::SEGMENTS)?;

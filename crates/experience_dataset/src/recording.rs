@@ -11,12 +11,12 @@ use crate::sink::{
     layout, tag_file,
 };
 use experience_core::{
-    account::{AgentTotals, EpisodeTag},
+    account::{AgentTotals, DISCARDED_TAG, EpisodeTag},
     schema::Schema,
     transition::RunId,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -101,6 +101,25 @@ impl RecordingData {
         })
     }
 
+    /// The ids of the episodes that were discarded after they had ended: those with the tag
+    /// [`DISCARDED_TAG`]. Their rows are in shards, and [`episodes`](Self::episodes) and all that is computed
+    /// from it skip them. [`Dataset::compact`](crate::Dataset::compact), [`filter`](crate::filter()) and
+    /// [`split`](crate::split()) write shards without them.
+    ///
+    /// # Errors
+    /// If a file of tags cannot be read, or is damaged.
+    pub fn discarded(&self) -> Result<HashSet<i64>, DatasetError> {
+        let mut discarded = HashSet::new();
+        for path in list(&self.path.join(layout::RUNS), layout::TAGS)? {
+            let Some(run) = path.file_name().and_then(layout::tags_run) else {
+                continue;
+            };
+            let tags = self.run_tags(run)?.into_iter().filter(|tag| tag.tag == DISCARDED_TAG);
+            discarded.extend(tags.map(|tag| tag.episode_id));
+        }
+        Ok(discarded)
+    }
+
     /// The files of the accounts of all runs, sorted by name.
     pub(super) fn accounts(&self) -> Result<Vec<PathBuf>, DatasetError> {
         list(&self.path.join(layout::RUNS), layout::ACCOUNT)
@@ -145,13 +164,15 @@ impl RecordingData {
 
     /// Iterates over all episodes. Memory holds one episode and one batch of rows at a time.
     ///
-    /// A damaged shard yields an error at the damage, after which the iterator continues with the next shard.
+    /// A damaged shard yields an error at the damage, after which the iterator continues with the next shard. Episodes that were
+    /// [discarded](Self::discarded) are skipped.
     ///
     /// The time of a final observation is not in the data: the tick of an episode's last row is the tick plus the ticks of its
     /// last transition, and its timestamp is extrapolated from the episode's mean seconds per tick.
     #[must_use]
     pub fn episodes(&self) -> Episodes {
-        Episodes::new(self.schema.clone(), self.shards())
+        let files = self.discarded().and_then(|discarded| Ok((self.shards()?, discarded)));
+        Episodes::new(self.schema.clone(), files)
     }
 
     /// Counts, returns, lengths and end reasons of all episodes. Reads only the columns that it needs.
@@ -159,7 +180,7 @@ impl RecordingData {
     /// # Errors
     /// If a shard cannot be read, or is damaged.
     pub fn stats(&self) -> Result<RecordingStats, DatasetError> {
-        stats::stats(&self.schema, &self.shards()?)
+        stats::stats(&self.schema, &self.shards()?, &self.discarded()?)
     }
 
     /// The totals of each agent, in ascending order of agent id. Reads only the columns that it needs.
@@ -228,6 +249,8 @@ impl RecordingData {
                 players.extend(joint::players(&shard, key)?);
             }
         }
+        let discarded = self.discarded()?;
+        players.retain(|player: &PlayerAt| !discarded.contains(&player.episode().info().episode_id));
         players.sort_by_key(|player: &PlayerAt| player.episode().info().agent_id);
         Ok(players)
     }

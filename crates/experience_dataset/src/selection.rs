@@ -30,6 +30,14 @@ pub(super) struct SelectionTarget {
     pub(super) selection: String,
 }
 
+/// The episodes and transitions of a run in its shards.
+#[derive(Clone, Copy, Default)]
+struct RunEpisodes {
+    kept: (u64, u64),
+    /// Those that were discarded after they had ended.
+    discarded: (u64, u64),
+}
+
 /// What was written to a [`SelectionTarget`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SelectedCounts {
@@ -72,7 +80,8 @@ impl<'a> SelectionSource<'a> {
         })
     }
 
-    /// Writes each episode to the target that `part_of` returns for its id, or to none.
+    /// Writes each episode to the target that `part_of` returns for its id, or to none. It returns none for episodes that were
+    /// discarded.
     pub(super) fn write(
         &self,
         targets: &[SelectionTarget],
@@ -92,9 +101,14 @@ impl<'a> SelectionSource<'a> {
             let shard = open(recording, path)?;
             pack(&shard, &encoder, &mut packers, &part_of, |rows| meter.add(rows))?;
         }
-        let mut found: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+        let mut found: BTreeMap<i64, RunEpisodes> = BTreeMap::new();
         for episode in &self.table.episodes {
-            let (episodes, transitions) = found.entry(episode.run).or_default();
+            let run = found.entry(episode.run).or_default();
+            let (episodes, transitions) = if episode.is_discarded {
+                &mut run.discarded
+            } else {
+                &mut run.kept
+            };
             *episodes += 1;
             *transitions += episode.transitions;
         }
@@ -110,7 +124,7 @@ impl<'a> SelectionSource<'a> {
         &self,
         target: &SelectionTarget,
         packed: Vec<PackedShard>,
-        found: &BTreeMap<i64, (u64, u64)>,
+        found: &BTreeMap<i64, RunEpisodes>,
         is_selected: &dyn Fn(i64) -> bool,
     ) -> Result<SelectedCounts, DatasetError> {
         let mut counts = SelectedCounts::default();
@@ -129,8 +143,10 @@ impl<'a> SelectionSource<'a> {
             let path = account.path(self.recording.path());
             let shards = shards.remove(&run.get()).unwrap_or_default();
             let found = found.get(&run.get()).copied().unwrap_or_default();
+            let (episodes, transitions) = found.discarded;
+            account.discard(episodes, transitions);
             account
-                .select(shards, found, &target.selection)
+                .select(shards, found.kept, &target.selection)
                 .map_err(|reason| DatasetError::unsuitable(&path, reason))?;
             account.account.tags.retain(|tag| is_selected(tag.episode_id));
             save_account(&target.folder, &account)?;

@@ -5,7 +5,7 @@ use super::{
     shard::ShardReader,
     shard_rewriter::{Recoder, ShardRewriter},
 };
-use crate::sink::{ROW_GROUP_BYTES, partial, shard_name::ShardName};
+use crate::sink::{partial, shard_name::ShardName};
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;

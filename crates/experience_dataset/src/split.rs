@@ -112,7 +112,8 @@ pub fn split(
         .map_err(|reason| DatasetError::unsuitable(recording.path(), reason))?;
     let episodes = source.table.episodes.iter().zip(&groups.of_episode);
     let part_of: HashMap<i64, usize> = episodes
-        .map(|(episode, group)| (episode.id, part_of_group[*group]))
+        .filter(|(episode, _)| !episode.is_discarded)
+        .filter_map(|(episode, group)| Some((episode.id, part_of_group[*group]?)))
         .collect();
     let mut builders = Vec::new();
     let mut targets = Vec::new();
@@ -134,7 +135,7 @@ pub fn split(
     let parts = parts.map(|(index, ((name, share), counts))| SplitPart {
         name: name.clone(),
         share: *share,
-        groups: part_of_group.iter().filter(|part| **part == index).count() as u64,
+        groups: part_of_group.iter().filter(|part| **part == Some(index)).count() as u64,
         episodes: counts.episodes,
         transitions: counts.transitions,
     });
@@ -229,7 +230,9 @@ impl EpisodeGroups {
             });
             // Episode ids grow with time, so the name stays when episodes are added.
             let (transitions, name) = &mut groups[number];
-            *transitions += episode.transitions;
+            if !episode.is_discarded {
+                *transitions += episode.transitions;
+            }
             *name = episode.id.min(*name);
             of_episode.push(number);
         }
@@ -237,20 +240,20 @@ impl EpisodeGroups {
     }
 
     /// The part of each group: by the middle of the group in the sum of all sizes, in an order that the seed determines.
-    fn divide(&self, settings: &SplitSettings) -> Result<Vec<usize>, String> {
+    fn divide(&self, settings: &SplitSettings) -> Result<Vec<Option<usize>>, String> {
         let parts = settings.parts.len();
-        if self.groups.len() < parts {
+        // A group of episodes that were all discarded is in no part.
+        let mut order: Vec<usize> = (0..self.groups.len())
+            .filter(|group| self.groups[*group].0 > 0)
+            .collect();
+        if order.len() < parts {
+            let plural = if order.len() == 1 { "" } else { "s" };
             return Err(format!(
-                "{} by {} cannot be divided into {parts} parts: split by something smaller, or record more",
-                if self.groups.len() == 1 {
-                    "1 group".to_owned()
-                } else {
-                    format!("{} groups", self.groups.len())
-                },
+                "{} group{plural} by {} cannot be divided into {parts} parts: split by something smaller, or record more",
+                order.len(),
                 settings.by.name()
             ));
         }
-        let mut order: Vec<usize> = (0..self.groups.len()).collect();
         order.sort_by_cached_key(|group| {
             let name = self.groups[*group].1;
             (rank(name, settings.seed), name)
@@ -270,9 +273,9 @@ impl EpisodeGroups {
             part_of_place.push(edges.iter().filter(|edge| **edge <= middle).count().min(parts - 1));
         }
         fill_empty(&mut part_of_place, parts);
-        let mut part_of_group = vec![0; self.groups.len()];
+        let mut part_of_group = vec![None; self.groups.len()];
         for (group, part) in order.into_iter().zip(part_of_place) {
-            part_of_group[group] = part;
+            part_of_group[group] = Some(part);
         }
         Ok(part_of_group)
     }

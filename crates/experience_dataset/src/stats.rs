@@ -4,7 +4,11 @@ use super::{DatasetError, columns::WordColumn, shard::ShardReader};
 use experience_arrow::columns::ColumnId;
 use experience_core::schema::Schema;
 use serde::Serialize;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 /// Summary statistics of a recording; see [`RecordingData::stats`](super::RecordingData::stats).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -54,17 +58,21 @@ impl Summary {
     }
 }
 
-pub(super) fn stats(schema: &Arc<Schema>, shards: &[PathBuf]) -> Result<RecordingStats, DatasetError> {
+pub(super) fn stats(
+    schema: &Arc<Schema>,
+    shards: &[PathBuf],
+    discarded: &HashSet<i64>,
+) -> Result<RecordingStats, DatasetError> {
     let mut stats = RecordingStats::default();
     for path in shards {
         if let Some(shard) = ShardReader::open(schema, path)? {
-            add(&mut stats, &shard)?;
+            add(&mut stats, &shard, discarded)?;
         }
     }
     Ok(stats)
 }
 
-fn add(stats: &mut RecordingStats, shard: &ShardReader) -> Result<(), DatasetError> {
+fn add(stats: &mut RecordingStats, shard: &ShardReader, discarded: &HashSet<i64>) -> Result<(), DatasetError> {
     let columns = [
         ColumnId::EpisodeId,
         ColumnId::Reward,
@@ -87,11 +95,14 @@ fn add(stats: &mut RecordingStats, shard: &ShardReader) -> Result<(), DatasetErr
                 return Err(missing_end(id));
             }
             let (total, length) = (total + rewards.value(row), length + 1);
-            stats.transitions += 1;
             if !terminated.value(row) && !truncated.value(row) {
                 open = Some((id, total, length));
                 continue;
             }
+            if discarded.contains(&id) {
+                continue;
+            }
+            stats.transitions += length;
             stats.episodes += 1;
             if terminated.value(row) {
                 stats.terminated += 1;

@@ -11,6 +11,9 @@ from typing import Any
 from ._compaction import Compactions
 from .errors import DamagedError
 
+# The tag of episodes that were discarded after they had ended.
+DISCARDED_TAG = "discarded"
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -210,6 +213,9 @@ class Accounts:
         The sums of their counts.
     transitions, episodes : int
         What the shards hold.
+    discarded_transitions : int
+        Transitions of the shards whose episodes were discarded after they had ended. They are in no
+        selection, until `experience compact` removes them.
     gaps : int
         Episodes that end where rows were lost.
     damaged : tuple of DamagedError
@@ -226,6 +232,7 @@ class Accounts:
     runs: tuple[Run, ...]
     transitions: int
     episodes: int
+    discarded_transitions: int
     gaps: int
     damaged: tuple[DamagedError, ...]
     unfinished: tuple[Path, ...]
@@ -264,6 +271,7 @@ class Accounts:
         # Braces in a tag are no places of a format.
         by = "; ".join(selections).replace("{", "{{").replace("}", "}}")
         add(filtered, "{} transitions were left out of the dataset: " + by)
+        add(self.discarded_transitions, "{} transitions were discarded after their episodes had ended, and are skipped")
         add(totals.pending, "{} transitions were not written when the accounts were updated")
         add(self.gaps, "{} episodes end at a gap: the rows after them were lost")
         add(totals.orphaned_rewards, "{} rewards were given outside of episodes, and are in no row")

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._cache import open_store
 from ._compaction import visible_shards
@@ -15,7 +16,7 @@ from ._rows import RowSource
 from ._segments import Segments
 from ._shards import list_files
 from ._store import ArrayStore
-from .accounts import Accounts, Run, account_paths, read_tags
+from .accounts import DISCARDED_TAG, Accounts, Run, account_paths, read_tags
 from .errors import DamagedError, ExperienceError
 from .schema import Schema
 from .transitions import Transitions
@@ -99,7 +100,10 @@ class Recording(Transitions):
     @cached_property
     def _segments(self) -> Segments:  # type: ignore[override]
         first, length = self.store["episodes.first_row"], self.store["episodes.length"]
-        return Segments(np.arange(len(first)), first, first + length)
+        segments = Segments(np.arange(len(first)), first, first + length)
+        if not self.discarded:
+            return segments
+        return segments.select(~self._is_discarded())
 
     _is_cut = False
 
@@ -107,6 +111,11 @@ class Recording(Transitions):
     def tags(self) -> Mapping[int, frozenset[str]]:
         """The tags of each episode, by episode id. Episodes without rows may be among them."""
         return read_tags(self.path, self._runs[0])
+
+    @cached_property
+    def discarded(self) -> frozenset[int]:
+        """The ids of the episodes that were discarded after they had ended. They are in no selection."""
+        return frozenset(episode for episode, tags in self.tags.items() if DISCARDED_TAG in tags)
 
     def _tags(self) -> Mapping[int, frozenset[str]]:
         return self.tags
@@ -123,6 +132,7 @@ class Recording(Transitions):
             runs=runs,
             transitions=store.rows,
             episodes=store.episodes,
+            discarded_transitions=self._discarded_transitions(),
             gaps=int(np.count_nonzero(store["episodes.end_reason"] == gap)),
             damaged=(*damaged, *skipped),
             unfinished=tuple(
@@ -132,6 +142,12 @@ class Recording(Transitions):
             damaged_journals=_folders(self.path / "damaged"),
             other_schemas=self._other_schemas(),
         )
+
+    def _discarded_transitions(self) -> int:
+        return int(self.store["episodes.length"][self._is_discarded()].sum())
+
+    def _is_discarded(self) -> NDArray[np.bool_]:
+        return np.isin(self.store["episodes.episode_id"], np.array(list(self.discarded), np.int64))
 
     def _other_schemas(self) -> tuple[str, ...]:
         found = []

@@ -83,6 +83,13 @@ impl Recorder {
         Ok(episode)
     }
 
+    /// The run's number of the last episode of an agent that has ended since it joined.
+    pub(crate) fn last_ended_episode(&mut self, agent_id: i64) -> Result<u32, ControlError> {
+        let slot = self.players.agent_mut(agent_id).ok_or(ControlError::NoSuchPlayer)?;
+        let end = slot.last_end().ok_or(ControlError::NoEpisode)?;
+        Ok(end.episode)
+    }
+
     /// The run's number of an agent's open episode, or of the previous one.
     pub(crate) fn latest_episode(&mut self, agent_id: i64) -> Result<u32, ControlError> {
         let slot = self.players.agent_mut(agent_id).ok_or(ControlError::NoSuchPlayer)?;

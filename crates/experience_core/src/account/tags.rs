@@ -9,6 +9,10 @@ const TAG_CHANGES: usize = 1 << 14;
 /// The number of tag changes from which [`RunReport::tags`](super::RunReport::tags) is made.
 const REPORTED_TAG_CHANGES: usize = 1 << 10;
 
+/// The tag of an episode that was discarded after it had ended. Its rows may be in a shard, so readers skip it, until a tool
+/// writes the shard without it.
+pub const DISCARDED_TAG: &str = "discarded";
+
 /// A tag of an episode.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EpisodeTag {

@@ -101,8 +101,7 @@ impl EpisodeFilter {
         let controllers: BTreeSet<_> = codes.collect();
         let reasons: Vec<_> = self.end_reasons.iter().map(|word| table.word(word)).collect();
         let selected: HashSet<i64> = table
-            .episodes
-            .iter()
+            .kept()
             .filter(|episode| {
                 let holds = self.holds(episode, tags.get(&episode.id))
                     && (reasons.is_empty() || (episode.reason.is_some() && reasons.contains(&episode.reason)))
@@ -140,7 +139,7 @@ impl EpisodeFilter {
 
     /// Checks that each value of a list is one of an episode. A value that is nowhere is likely mistyped.
     fn check_values(&self, table: &EpisodeTable, tags: &BTreeMap<i64, BTreeSet<String>>) -> Result<(), String> {
-        let episodes = || table.episodes.iter();
+        let episodes = || table.kept();
         let ids: HashSet<i64> = episodes().map(|episode| episode.id).collect();
         if let Some(id) = self.episodes.iter().find(|id| !ids.contains(id)) {
             return Err(format!(
@@ -207,7 +206,7 @@ impl EpisodeFilter {
             let found = &table.controllers[episode.controllers as usize];
             !found.is_disjoint(&wanted) && !found.is_subset(&wanted)
         };
-        table.episodes.iter().filter(is_mixed).count() as u64
+        table.kept().filter(is_mixed).count() as u64
     }
 }
 
@@ -233,13 +232,13 @@ fn list(words: &BTreeSet<&str>) -> String {
 
 /// The returns at two quantiles of those of all episodes, interpolated linearly as by `numpy.quantile`.
 fn return_bounds(table: &EpisodeTable, (low, high): (f64, f64)) -> Result<(f64, f64), String> {
-    if let Some(episode) = table.episodes.iter().find(|episode| episode.total_reward.is_nan()) {
+    if let Some(episode) = table.kept().find(|episode| episode.total_reward.is_nan()) {
         return Err(format!(
             "the return of episode {} is not a number, so returns have no quantiles; leave it out first",
             episode.id
         ));
     }
-    let mut returns: Vec<f64> = table.episodes.iter().map(|episode| episode.total_reward).collect();
+    let mut returns: Vec<f64> = table.kept().map(|episode| episode.total_reward).collect();
     returns.sort_unstable_by(f64::total_cmp);
     Ok((quantile(&returns, low), quantile(&returns, high)))
 }

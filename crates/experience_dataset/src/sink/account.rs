@@ -386,6 +386,20 @@ impl RunAccount {
         counts
     }
 
+    /// Counts exported episodes and transitions as discarded: they were discarded after they had ended, and are no longer in a
+    /// shard.
+    pub(crate) fn discard(&mut self, episodes: u64, transitions: u64) {
+        if episodes == 0 {
+            return;
+        }
+        let report = &mut self.account;
+        let transitions = transitions.min(report.exported);
+        report.exported -= transitions;
+        report.discarded = report.discarded.saturating_add(transitions);
+        report.episodes = report.episodes.saturating_sub(episodes);
+        self.forget_agents();
+    }
+
     /// Makes this the account of a dataset that holds a part of the run's episodes, in `shards`. The dataset that it is made of
     /// holds `found` episodes and transitions, and `by` describes the selection.
     ///

@@ -5,7 +5,13 @@
 //! exchange is pending, [`visible`](Compactions::visible) hides the new shards until all of them are there, and the old ones from
 //! then on. The file stays, so that a reader that has listed the old shards learns where they are.
 
-use super::{account::RunAccount, layout, lock, partial, shard_account::ShardAccount, shard_name::ShardName};
+use super::{
+    account::RunAccount,
+    files::{self, io_error},
+    layout, lock, partial,
+    shard_account::ShardAccount,
+    shard_name::ShardName,
+};
 use experience_core::transition::RunId;
 use experience_export::{SinkError, disk};
 use serde::{Deserialize, Serialize};
@@ -49,17 +55,26 @@ impl PendingCompaction {
             .all(|shard| shard.name(self.run).is_some_and(|name| name.path(recording).exists()))
     }
 
-    /// Replaces the old shards of an account by the new ones.
+    /// Replaces the old shards of an account by the new ones. Episodes that were discarded are not in the new ones.
     fn apply(&self, account: &mut RunAccount) {
-        let names: HashSet<&str> = self
-            .old
-            .iter()
-            .chain(&self.new)
-            .map(|shard| shard.file.as_str())
-            .collect();
-        account.shards.retain(|shard| !names.contains(shard.file.as_str()));
+        let old: HashSet<&str> = self.old.iter().map(|shard| shard.file.as_str()).collect();
+        let new: HashSet<&str> = self.new.iter().map(|shard| shard.file.as_str()).collect();
+        // None if the account is that of after the exchange.
+        let is_replaced = account.shards.iter().any(|shard| old.contains(shard.file.as_str()));
+        account
+            .shards
+            .retain(|shard| !old.contains(shard.file.as_str()) && !new.contains(shard.file.as_str()));
         account.shards.extend(self.new.iter().cloned());
         account.sort_shards();
+        if is_replaced {
+            let sum = |shards: &[ShardAccount]| {
+                shards.iter().fold((0, 0), |sum: (u64, u64), shard| {
+                    (sum.0 + shard.episodes, sum.1 + shard.transitions)
+                })
+            };
+            let (before, after) = (sum(&self.old), sum(&self.new));
+            account.discard(before.0.saturating_sub(after.0), before.1.saturating_sub(after.1));
+        }
     }
 }
 
@@ -82,7 +97,7 @@ impl Compactions {
         let path = Self::path(recording);
         let mut json = serde_json::to_vec_pretty(self).expect("it holds only strings, numbers and lists");
         json.push(b'\n');
-        super::files::replace(&path, &json)
+        files::replace(&path, &json)
     }
 
     /// The shards among `listed`, all files of `data/`, that readers see. `None` if the folder changed while it was listed.
@@ -141,27 +156,25 @@ impl Compactions {
             let path = name.path(recording);
             match disk::remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(super::files::io_error("remove", &path)(error));
+                    return Err(io_error("remove", &path)(error));
                 }
                 _ => {}
             }
         }
         // A removal that is lost after the file says that the exchange has ended would bring the rows back.
         let data = recording.join(layout::DATA);
-        disk::try_sync_folder(&data).map_err(super::files::io_error("sync", &data))?;
+        disk::try_sync_folder(&data).map_err(io_error("sync", &data))?;
         if is_decided {
-            let mut account = RunAccount::read(recording, pending.run).map_err(super::files::io_error(
+            let mut account = RunAccount::read(recording, pending.run).map_err(io_error(
                 "read",
                 &recording.join(layout::RUNS).join(layout::account_name(pending.run)),
             ))?;
             pending.apply(&mut account);
             let path = account.path(recording);
-            account
-                .save(recording)
-                .map_err(super::files::io_error("write", &path))?;
-            let first = pending.names(&pending.new).map(ShardName::index).min();
-            file.compacted
-                .insert(pending.run.to_string(), first.unwrap_or_default());
+            account.save(recording).map_err(io_error("write", &path))?;
+            let last = pending.names(&pending.old).map(ShardName::index).max();
+            let below = last.map_or(0, |last| last.saturating_add(1));
+            file.compacted.insert(pending.run.to_string(), below);
         } else {
             for name in pending.names(&pending.new) {
                 disk::remove_unfinished(&partial::path(recording, &name.to_string()));
@@ -184,5 +197,10 @@ fn name_of(path: &Path) -> Option<ShardName> {
 }
 
 fn unreadable(recording: &Path) -> impl FnOnce(io::Error) -> SinkError {
-    super::files::io_error("read", &Compactions::path(recording))
+    let path = Compactions::path(recording);
+    move |source| SinkError::Io {
+        action: "read",
+        path,
+        source,
+    }
 }

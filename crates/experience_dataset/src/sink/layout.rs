@@ -46,6 +46,8 @@ pub(crate) const CARD: &str = "README.md";
 pub(crate) const SHARD: &str = ".parquet";
 /// The file extension of accounts.
 pub(crate) const ACCOUNT: &str = ".json";
+/// The file extension of the tags of a run's episodes.
+pub(crate) const TAGS: &str = ".tags.jsonl";
 
 /// What the file name of an unfinished shard has after that of the committed one.
 pub(crate) const UNFINISHED: &str = ".tmp";
@@ -111,7 +113,12 @@ pub(crate) fn account_run(name: &OsStr) -> Option<RunId> {
 
 /// The file name of the tags of a run's episodes.
 pub(crate) fn tags_name(run: RunId) -> String {
-    format!("{run}.tags.jsonl")
+    format!("{run}{TAGS}")
+}
+
+/// Parses a run from the file name of its tags.
+pub(crate) fn tags_run(name: &OsStr) -> Option<RunId> {
+    run(name.to_str()?.strip_suffix(TAGS)?)
 }
 
 /// The folder of a run's journal in the folder `recording`.

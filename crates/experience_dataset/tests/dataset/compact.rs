@@ -7,6 +7,7 @@ use crate::{
 use arrow_array::RecordBatch;
 use experience_arrow::BatchEncoder;
 use experience_core::{
+    account::{DISCARDED_TAG, EpisodeTag, TagChange},
     schema::{Column, ImageShape},
     transition::{Episode, RunId},
 };
@@ -82,6 +83,7 @@ fn small_shards_become_one_for_each_run() {
             before: 20,
             after: 2,
             transitions: 400,
+            discarded: 0,
             skipped: Vec::new(),
         };
         assert_eq!(compacted, [expected]);
@@ -235,4 +237,91 @@ fn shards_of_other_tools_get_the_columns_of_the_others() {
     assert_valid(root.path());
     assert_eq!(read(root.path()).len() + read(to.path()).len(), all.len());
     assert!(Arc::ptr_eq(&schema, all[0].schema()));
+}
+
+/// Marks episodes as discarded, as a run does.
+fn write_discarded(root: &Path, all: &[Episode], discarded: &[usize]) {
+    let (schema, run) = (all[0].schema(), all[0].info().run);
+    let mut sink = DatasetSink::new(root).with_shard_episodes(2);
+    sink.open(&recording(schema, run)).unwrap();
+    for some in all.chunks(2) {
+        sink.write(some).unwrap();
+    }
+    let tags: Vec<TagChange> = discarded
+        .iter()
+        .map(|episode| {
+            let info = all[*episode].info();
+            TagChange::Added(EpisodeTag {
+                episode_id: info.episode_id,
+                agent_id: info.agent_id,
+                tag: DISCARDED_TAG.to_owned(),
+            })
+        })
+        .collect();
+    sink.write_tags(&tags).unwrap();
+    sink.close(&report(all)).unwrap();
+}
+
+#[test]
+fn discarded_episodes_are_skipped_and_then_removed() {
+    let root = tempdir().unwrap();
+    let all = episodes(&fighter().into_shared(), RUN, 8);
+    write_discarded(root.path(), &all, &[2, 5]);
+    let kept: Vec<Episode> = [0, 1, 3, 4, 6, 7].map(|index: usize| all[index].clone()).into();
+    // The rows are there, and no reader returns them.
+    let recording = only(root.path());
+    assert_holds(root.path(), &kept);
+    assert_eq!(recording.transitions().unwrap(), 80);
+    assert_eq!(recording.discarded().unwrap().len(), 2);
+    let stats = recording.stats().unwrap();
+    assert_eq!((stats.episodes, stats.transitions), (6, 60));
+    let totals = recording.agent_totals().unwrap();
+    assert_eq!(totals[&2].episodes, 0, "{totals:?}");
+    assert_eq!(recording.overview().unwrap().discarded_episodes, 2);
+    // A filter counts them as discarded, and not as filtered.
+    let to = tempdir().unwrap();
+    let conditions = EpisodeFilter {
+        agents: vec![0],
+        ..EpisodeFilter::default()
+    };
+    filter(&recording, to.path(), &conditions, &mut |_| {}).unwrap();
+    assert_valid(to.path());
+    let run = only(to.path()).runs().unwrap().remove(0);
+    assert_eq!(
+        (run.account.exported, run.account.discarded, run.filtered.transitions),
+        (30, 50, 30)
+    );
+    // Only the shards from the first with such an episode on are rewritten.
+    let settings = CompactSettings { shard_bytes: 2 };
+    let compacted = Dataset::open(root.path())
+        .unwrap()
+        .compact(settings, &mut |_| {})
+        .unwrap();
+    assert_eq!((compacted[0].discarded, compacted[0].transitions), (2, 60));
+    assert!(listing(&root.path().join("fighter/data")).contains(&"00000001-00000.parquet".to_owned()));
+    assert_holds(root.path(), &kept);
+    let run = only(root.path()).runs().unwrap().remove(0);
+    assert_eq!(
+        (run.account.exported, run.account.discarded, run.account.episodes),
+        (60, 20, 6)
+    );
+    assert_eq!(only(root.path()).discarded().unwrap().len(), 0);
+    assert_eq!(only(root.path()).transitions().unwrap(), 60);
+    assert_eq!(in_place(root.path()).unwrap()[0].discarded, 0);
+    assert_holds(root.path(), &kept);
+}
+
+#[test]
+fn a_run_of_discarded_episodes_alone_keeps_its_account() {
+    let root = tempdir().unwrap();
+    let all = episodes(&fighter().into_shared(), RUN, 2);
+    write_discarded(root.path(), &all, &[0, 1]);
+    assert!(read(root.path()).is_empty());
+    assert_eq!(in_place(root.path()).unwrap()[0].after, 0);
+    assert_valid(root.path());
+    let run = only(root.path()).runs().unwrap().remove(0);
+    assert_eq!(
+        (run.account.recorded, run.account.exported, run.account.discarded),
+        (20, 0, 20)
+    );
 }
