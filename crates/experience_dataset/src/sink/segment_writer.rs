@@ -144,7 +144,7 @@ impl SegmentWriter {
         if let Err(error) = self.journal.sync_if_due() {
             tracing::warn!("cannot sync `{}`: {error}; trying again", self.segments.display());
         }
-        if self.journal.segment() > before {
+        if self.keep_bytes.is_some() && self.journal.segment() > before {
             self.check_segments();
             self.enforce_retention();
         }

@@ -1,10 +1,13 @@
 //! Retention of a `JournalSink`: deletion of the oldest segments.
 
 use crate::{
-    episodes::{assert_valid, episodes, fighter, generated, info, listing, read, recording, report},
+    episodes::{assert_valid, episodes, fighter, generated, info, listing, read, recording, report, tensor},
     unfinished::{account_path, recover, run_account},
 };
-use experience_core::transition::{Episode, RunId, StepHeader};
+use experience_core::{
+    schema::{DType, Schema},
+    transition::{Episode, RunId, StepHeader},
+};
 use experience_dataset::{Dataset, JournalSink, RunAccount, RunStatus};
 use experience_export::{MissingEpisodes, Sink};
 use std::{fs, path::Path};
@@ -12,9 +15,12 @@ use tempfile::tempdir;
 
 const RUN: RunId = RunId::from_bits(1);
 
+/// The segments of a run but for the first, which holds no episode: another one begins with each write.
 fn segments(root: &Path, run: RunId) -> Vec<String> {
     let folder = root.join("fighter/segments").join(run.to_string());
-    if folder.exists() { listing(&folder) } else { Vec::new() }
+    let mut names = if folder.exists() { listing(&folder) } else { Vec::new() };
+    names.retain(|name| name != "00000.journal");
+    names
 }
 
 /// The size of the segments of all runs.
@@ -24,12 +30,14 @@ fn bytes(root: &Path) -> u64 {
     segments.map(|segment| segment.unwrap().metadata().unwrap().len()).sum()
 }
 
-/// The size of a segment with one episode.
-fn one() -> u64 {
+/// The sizes of a segment with one episode, and of one without.
+fn sizes() -> (u64, u64) {
     let root = tempdir().unwrap();
-    let all = episodes(&fighter().into_shared(), RUN, 3);
+    let all = episodes(&fighter().into_shared(), RUN, 1);
     write_and_keep(root.path(), &all, u64::MAX, || ());
-    bytes(root.path()) / 3
+    let folder = root.path().join("fighter/segments/00000001");
+    let size = |segment: &str| fs::metadata(folder.join(segment)).unwrap().len();
+    (size("00001.journal"), size("00000.journal"))
 }
 
 fn open(root: &Path, all: &[Episode], keep: u64) -> JournalSink {
@@ -78,7 +86,7 @@ fn assert_exported(root: &Path, all: &[Episode], status: RunStatus) -> RunAccoun
 fn the_newest_segments_are_kept_and_the_account_counts_deleted_ones() {
     let root = tempdir().unwrap();
     let all = episodes(&fighter().into_shared(), RUN, 30);
-    let one = one();
+    let (one, _) = sizes();
     let keep = 5 * one + one / 2;
     let mut most = 0;
     let mut sink = write_and_keep(root.path(), &all, keep, || {
@@ -100,7 +108,7 @@ fn the_newest_segments_are_kept_and_the_account_counts_deleted_ones() {
         .map(|listed| format!("{:05}.journal", listed.segment))
         .collect();
     assert_eq!(listed, segments(root.path(), RUN));
-    assert_eq!(account.retired.episodes, account.retired.segments);
+    assert_eq!(account.retired.episodes + 1, account.retired.segments);
     assert!(account.retired.segments > 20 && account.retired.shards == 0);
     let recovery = recover(root.path());
     assert_eq!(recovery.recovered[0].lost, 0, "{recovery:?}");
@@ -137,8 +145,11 @@ fn a_segment_is_deleted_when_another_one_begins() {
 
 #[test]
 fn an_episode_is_deleted_with_the_segment_that_it_begins_in() {
-    let schema = fighter().into_shared();
-    let long = generated(&schema, info(RUN, 0, 1), 0, 2000, 1);
+    // A row has 4 KiB, so that the first episode takes three frames, and as many segments.
+    let schema = Schema::new("fighter")
+        .with_observation([tensor("image", DType::F32, &[1024])])
+        .into_shared();
+    let long = generated(&schema, info(RUN, 0, 1), 0, 2500, 1);
     let mut rows = long.rows().to_vec();
     for (ordinal, row) in (0..).zip(rows.chunks_exact_mut(schema.layout().row_words())) {
         StepHeader::of_mut(row).ordinal = ordinal;
@@ -146,21 +157,24 @@ fn an_episode_is_deleted_with_the_segment_that_it_begins_in() {
     let reason = long.reason().clone();
     let long = Episode::new(schema.clone(), *long.info(), rows, long.outcome(), reason);
     let all: Vec<_> = core::iter::once(long)
-        .chain(episodes(&schema, RUN, 4).split_off(1))
+        .chain((1..4).map(|number| generated(&schema, info(RUN, number, 1), 2500 * i64::from(number), 10, 1)))
         .collect();
     let root = tempdir().unwrap();
     let mut sink = open(root.path(), &all, 1);
     sink.write(&all[..1]).unwrap();
-    sink.write(&all[1..2]).unwrap();
-    sink.flush(&report(&all[..2])).unwrap();
+    sink.flush(&report(&all[..1])).unwrap();
+    assert_eq!(segments(root.path(), RUN), ["00003.journal"], "the end of the episode");
     let account = run_account(root.path(), RUN);
-    assert_eq!((account.retired.episodes, account.retired.transitions), (1, 2000));
-    sink.write(&all[2..]).unwrap();
+    assert_eq!((account.retired.episodes, account.retired.transitions), (1, 2500));
+    sink.write(&all[1..]).unwrap();
     sink.close(&report(&all)).unwrap();
     let recovery = recover(root.path());
-    assert_eq!(recovery.recovered[0].lost, 0, "{recovery:?}");
+    let [run] = &*recovery.recovered else {
+        panic!("{recovery:?}")
+    };
+    assert_eq!((run.episodes, run.lost, run.unread.len()), (3, 0, 0), "{recovery:?}");
     let account = run_account(root.path(), RUN);
-    assert_eq!((&account.account, account.retired.episodes), (&report(&all), 2));
+    assert_eq!((&account.account, account.retired.episodes), (&report(&all), 1));
     assert_valid(root.path());
 }
 
@@ -168,7 +182,7 @@ fn an_episode_is_deleted_with_the_segment_that_it_begins_in() {
 fn a_run_that_died_is_recovered_without_its_deleted_segments() {
     let root = tempdir().unwrap();
     let all = episodes(&fighter().into_shared(), RUN, 20);
-    drop(write_and_keep(root.path(), &all, 4 * one(), || ()));
+    drop(write_and_keep(root.path(), &all, 4 * sizes().0, || ()));
     let before = run_account(root.path(), RUN);
     assert!(
         before.status == RunStatus::Running && before.retired.episodes > 10,
@@ -187,17 +201,16 @@ fn a_deletion_that_was_interrupted_is_finished_or_undone() {
         drop(write_and_keep(root.path(), &all, u64::MAX, || ()));
         let path = account_path(root.path(), RUN);
         let mut account: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        let first = account["segments"].as_array_mut().unwrap().remove(0);
-        account["retiring_segments"] = serde_json::json!([first]);
+        let first: Vec<_> = account["segments"].as_array_mut().unwrap().drain(..2).collect();
+        account["retiring_segments"] = serde_json::json!(first);
         fs::write(&path, account.to_string()).unwrap();
-        if is_deleted {
-            let name = &segments(root.path(), RUN)[0];
+        for name in ["00000.journal", "00001.journal"].into_iter().filter(|_| is_deleted) {
             fs::remove_file(root.path().join("fighter/segments/00000001").join(name)).unwrap();
         }
         let recovery = recover(root.path());
         assert_eq!(recovery.recovered[0].lost, 0, "{recovery:?}");
         let account = assert_exported(root.path(), &all, RunStatus::Recovered);
-        assert_eq!(account.retired.segments, u64::from(is_deleted));
+        assert_eq!(account.retired.segments, 2 * u64::from(is_deleted));
     }
 }
 
@@ -219,9 +232,10 @@ fn segments_of_live_runs_are_never_deleted() {
     let living = record(alive);
     let of = |run: RunId| segments(root.path(), run).len();
     assert_eq!([closed, dead, alive].map(of), [4, 4, 4]);
-    let one = one();
+    let (one, empty) = sizes();
     let all = episodes(&schema, new, 10);
-    let mut sink = write_and_keep(root.path(), &all[..4], 9 * one + one / 2, || ());
+    let keep = 9 * one + 2 * empty + empty / 2;
+    let mut sink = write_and_keep(root.path(), &all[..4], keep, || ());
     let found = [closed, dead, alive, new].map(of);
     assert_eq!(found, [1, 4, 4, 4], "the oldest segments that may be deleted");
     for number in 5..=10 {
@@ -234,7 +248,7 @@ fn segments_of_live_runs_are_never_deleted() {
     sink.close(&report(&all)).unwrap();
     assert_valid(root.path());
     let account = run_account(root.path(), closed);
-    assert_eq!((account.status, account.retired.segments), (RunStatus::Closed, 4));
+    assert_eq!((account.status, account.retired.segments), (RunStatus::Closed, 5));
     assert_eq!(account.account, report(&episodes(&schema, closed, 4)));
     drop(living);
     let recovery = recover(root.path());
@@ -292,5 +306,6 @@ fn a_hostile_account_deletes_and_counts_nothing_else() {
         .validate(&mut |_| {})
         .unwrap();
     recover(root.path());
-    assert_exported(root.path(), &all, RunStatus::Closed);
+    let account = run_account(root.path(), RUN);
+    assert_eq!((account.status, account.account), (RunStatus::Closed, report(&all)));
 }

@@ -166,20 +166,25 @@ impl RunShards {
     pub(super) fn report(&self, account: &RunAccount, state: &RecoveredState) -> RunReport {
         let (before, counts) = (&account.account, &state.counts);
         let retired = &account.retired;
-        let exported = retired.transitions + self.shards.iter().map(|shard| shard.transitions).sum::<u64>();
-        let discarded = before.discarded.max(counts.discarded) + state.discarded;
+        // Saturating, because an account may hold any number.
+        let sum = |numbers: &[u64]| numbers.iter().fold(0_u64, |sum, number| sum.saturating_add(*number));
+        let (episodes, transitions) = self.shards.iter().fold((0, 0), |(episodes, transitions), shard| {
+            (episodes + shard.episodes, transitions + shard.transitions)
+        });
+        let exported = sum(&[retired.transitions, transitions]);
+        let discarded = sum(&[before.discarded.max(counts.discarded), state.discarded]);
         let non_finite = before.non_finite.max(counts.non_finite);
-        let known = exported + discarded + non_finite + counts.lost + state.lost;
+        let known = sum(&[exported, discarded, non_finite, counts.lost, state.lost]);
         let recorded = before.recorded.max(counts.recorded).max(known);
         // Recorded transitions that are in no shard are lost.
-        let dropped = recorded.saturating_sub(exported + discarded);
+        let dropped = recorded.saturating_sub(sum(&[exported, discarded]));
         RunReport {
             recorded,
             exported,
             dropped,
             discarded,
             pending: 0,
-            episodes: retired.episodes + self.shards.iter().map(|shard| shard.episodes).sum::<u64>(),
+            episodes: sum(&[retired.episodes, episodes]),
             empty_episodes: before.empty_episodes.max(counts.empty_episodes),
             orphaned_rewards: before.orphaned_rewards.max(counts.orphaned_rewards),
             non_finite,
