@@ -324,7 +324,7 @@ fn a_warm_tick_with_a_policy_allocates_as_often_as_one_without() {
 
 /// A policy in an ONNX file: the plugin allocates nothing beside what one call of the model allocates.
 #[cfg(feature = "policy_onnx")]
-mod onnx {
+mod policy_in_onnx {
     use super::*;
     use bevy_experience::policy::{ActionBatch, ObservationBatch, OnnxModel, PolicyLayout, PolicyModel};
     use std::sync::Arc;
@@ -418,7 +418,7 @@ mod onnx {
         }
         test.ticks(60);
         let before = allocations();
-        test.ticks(TICKS as u32);
+        test.ticks(TICKS as usize);
         let allocated = allocations() - before;
         let experience = test.world().resource::<Experience>();
         let actions = experience.policies("player").next().unwrap().actions;
