@@ -7,11 +7,7 @@ use crate::{
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{
-    account::DISCARDED_TAG,
-    buffer::pool::PoolSettings,
-    plugin::PlayerError,
-    prelude::*,
-    test_app::TestApp,
+    account::DISCARDED_TAG, buffer::pool::PoolSettings, plugin::PlayerError, prelude::*, test_app::TestApp,
 };
 use core::time::Duration;
 
@@ -57,7 +53,11 @@ fn the_open_episode_reaches_no_sink_and_counts_as_discarded() {
         test.ticks(3);
         let episodes = test.finish();
         let first: Vec<_> = episodes.iter().map(|episode| episode.row(0).observation()[0]).collect();
-        assert_eq!(first, [1.0, 9.0], "the first had ended, the second is discarded, the third began after it");
+        assert_eq!(
+            first,
+            [1.0, 9.0],
+            "the first had ended, the second is discarded, the third began after it"
+        );
         let report = test.report();
         assert_eq!((report.discarded, report.dropped, report.pending), (3, 0, 0));
         assert_eq!(report.recorded, report.exported + report.discarded);
@@ -93,7 +93,11 @@ fn the_last_episode_that_has_ended_is_marked_whatever_is_open() {
         assert_eq!(episodes.len(), 3);
         let report = test.report();
         assert_eq!((report.recorded, report.discarded), (report.exported, 0));
-        let tags: Vec<_> = report.tags.iter().map(|tag| (tag.episode_id, tag.agent_id, tag.tag.as_str())).collect();
+        let tags: Vec<_> = report
+            .tags
+            .iter()
+            .map(|tag| (tag.episode_id, tag.agent_id, tag.tag.as_str()))
+            .collect();
         let ids: Vec<i64> = episodes.iter().map(|episode| episode.info().episode_id).collect();
         assert_eq!(tags, [(ids[0], 7, DISCARDED_TAG), (ids[1], 7, DISCARDED_TAG)]);
     }
@@ -110,8 +114,11 @@ fn a_discard_is_limited_to_one_recording_and_to_players_with_an_episode() {
     test.ticks(4);
     test.world_mut().trigger(DiscardEpisode::last(player));
     test.world_mut().trigger(DiscardEpisode::last(stranger));
-    test.world_mut().trigger(DiscardEpisode::running(player).in_recording("other"));
-    let error = experience(&mut test).discard_last_episode("player", player).unwrap_err();
+    test.world_mut()
+        .trigger(DiscardEpisode::running(player).in_recording("other"));
+    let error = experience(&mut test)
+        .discard_last_episode("player", player)
+        .unwrap_err();
     assert!(matches!(error, PlayerError::NoEpisode { agent_id: 7, .. }), "{error}");
     test.ticks(2);
     assert!(experience(&mut test).flush(Duration::from_secs(30)));
@@ -161,7 +168,10 @@ fn a_dataset_stores_the_mark_and_its_readers_skip_the_episode() {
             found.collect()
         };
         let before = left();
-        assert!(!before.is_empty() && before.iter().all(|id| !ids.contains(id)), "{before:?}");
+        assert!(
+            !before.is_empty() && before.iter().all(|id| !ids.contains(id)),
+            "{before:?}"
+        );
         assert_eq!(recording.discarded().unwrap().len(), 2);
         let counts = || recording.runs().unwrap().remove(0).account;
         let recorded = counts();

@@ -149,7 +149,10 @@ fn an_episode_that_was_discarded_after_its_end_is_skipped_after_a_crash() {
         crashed.recover();
         let dataset = Dataset::open(&crashed.data).unwrap();
         let recording = dataset.recording("player").unwrap();
-        let found: Vec<i64> = recording.episodes().map(|episode| episode.unwrap().info().episode_id).collect();
+        let found: Vec<i64> = recording
+            .episodes()
+            .map(|episode| episode.unwrap().info().episode_id)
+            .collect();
         assert!(!found.is_empty() && !found.contains(&discarded), "{found:?}");
         assert!(recording.discarded().unwrap().contains(&discarded));
         assert!(recording.validate(&mut |_| {}).unwrap().is_valid());

@@ -315,7 +315,7 @@ fn compact_run(
     }
     let before = sum(plan.old.iter());
     let gone = lengths.iter().filter(|(id, _)| plan.discarded.contains(id));
-    let gone = gone.fold((0, 0), |gone, (_, length)| (gone.0 + 1, gone.1 + length));
+    let gone = gone.fold((0_u64, 0_u64), |gone, (_, length)| (gone.0 + 1, gone.1 + length));
     let mut after = sum(packed.iter().map(|shard| &shard.account));
     after = (after.0 + gone.0, after.1 + gone.1);
     if before != after {
@@ -332,7 +332,7 @@ fn compact_run(
         new: packed.iter().map(|shard| shard.account.clone()).collect(),
     };
     Compactions::begin(folder, pending).map_err(DatasetError::sink(folder))?;
-    let mut exchange = || {
+    let mut exchange = || -> Result<(), DatasetError> {
         for shard in &mut packed {
             let path = folder.join(layout::DATA).join(&shard.account.file);
             shard.file.commit().map_err(DatasetError::io("write", &path))?;

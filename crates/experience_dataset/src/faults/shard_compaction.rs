@@ -37,9 +37,7 @@ fn compaction_leaves_a_valid_dataset_with_each_episode_once_at_any_moment() {
         |root, _, _, when| {
             assert_valid(root, when);
             assert_eq!(ids(root), expected, "{when}");
-            // A game that records to the dataset, and recoveries, neither impede nor spoil what is left.
-            let third = crate::RunAccount::clone(&open(root).runs().unwrap()[0]).run;
-            assert_eq!(third, old_run(), "{when}");
+            // A recovery does not spoil what is left.
             let dataset = Dataset::open(root).unwrap();
             dataset.recover(&RecoverSettings::default()).unwrap();
             assert_valid(root, when);
