@@ -191,16 +191,37 @@ impl<'a> RecordingPlan<'a> {
     fn run(mut self, settings: CompactSettings, meter: &mut ProgressMeter) -> Result<Compacted, DatasetError> {
         let folder = self.recording.path();
         for run in core::mem::take(&mut self.runs) {
+            remove_partial(folder, run.account.run);
             let transitions = run.transitions();
             let old = run.old.len() as u64;
             let result = compact_run(self.recording, run, settings, meter);
+            // Also after an error.
             partial::remove_if_empty(folder);
             let (new, discarded) = result?;
             self.compacted.after = self.compacted.after - old + new;
             self.compacted.discarded += discarded;
             self.compacted.transitions += transitions;
         }
+        partial::remove_if_empty(folder);
         Ok(self.compacted)
+    }
+}
+
+/// Removes what a compaction has left of a run, whose process died while it wrote new shards. The run is over, and the caller holds
+/// the lock of the recording, so that no other process writes them. Errors are ignored: readers open none of these files.
+fn remove_partial(recording: &Path, run: RunId) {
+    for entry in fs::read_dir(recording.join(layout::PARTIAL))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name();
+        let shard = name
+            .to_str()
+            .and_then(|name| ShardName::parse(name.strip_suffix(layout::UNFINISHED)?));
+        if shard.is_some_and(|shard| shard.run() == run) {
+            disk::remove_unfinished(&entry.path());
+        }
     }
 }
 
