@@ -134,7 +134,7 @@ pub struct EpisodeEnded {
 /// Discards an episode of the player, for example because a person who records has made a mistake.
 ///
 /// The open episode reaches no sink, and no reader or sampler returns it: its transitions count as discarded. The next one begins at the
-/// next capture. The player stays where it is in the game: trigger [`EndEpisode`] afterwards to reset it.
+/// next capture. No [`EpisodeEnded`] is triggered, and the player stays where it is in the game, unless the game resets it.
 ///
 /// An episode that has ended may already be in a buffer, a journal, a file, or a trainer that reads while the game runs. So it
 /// is tagged with [`DISCARDED_TAG`](experience_core::account::DISCARDED_TAG), which the journal and the dataset store as

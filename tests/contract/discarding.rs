@@ -73,7 +73,6 @@ fn the_last_episode_that_has_ended_is_marked_whatever_is_open() {
             ..EpisodeRules::default()
         };
         let (mut test, player) = play(Recording::new("player").episodes(rules).scaling(scaling));
-        test.world_mut().trigger(BeginEpisode { entity: player });
         test.ticks(4);
         end(&mut test, player);
         test.ticks(2);
@@ -127,7 +126,7 @@ fn a_discard_is_limited_to_one_recording_and_to_players_with_an_episode() {
     end(&mut test, player);
     test.ticks(2);
     let id = experience(&mut test).discard_last_episode("player", 7).unwrap();
-    assert_eq!(test.report().tags[0].episode_id, id);
+    assert_eq!(experience(&mut test).reports("player")[0].tags[0].episode_id, id);
 }
 
 #[cfg(feature = "dataset")]
@@ -160,6 +159,7 @@ fn a_dataset_stores_the_mark_and_its_readers_skip_the_episode() {
         assert!(experience(&mut test).flush(Duration::from_secs(30)));
         end(&mut test, player);
         test.ticks(1);
+        assert!(experience(&mut test).close(Duration::from_secs(30)));
         drop(test);
         let dataset = Dataset::open(folder.path()).unwrap();
         let recording = dataset.recording("player").unwrap();

@@ -191,16 +191,37 @@ impl<'a> RecordingPlan<'a> {
     fn run(mut self, settings: CompactSettings, meter: &mut ProgressMeter) -> Result<Compacted, DatasetError> {
         let folder = self.recording.path();
         for run in core::mem::take(&mut self.runs) {
+            remove_partial(folder, run.account.run);
             let transitions = run.transitions();
             let old = run.old.len() as u64;
             let result = compact_run(self.recording, run, settings, meter);
+            // Also after an error.
             partial::remove_if_empty(folder);
             let (new, discarded) = result?;
             self.compacted.after = self.compacted.after - old + new;
             self.compacted.discarded += discarded;
             self.compacted.transitions += transitions;
         }
+        partial::remove_if_empty(folder);
         Ok(self.compacted)
+    }
+}
+
+/// Removes what a compaction has left of a run, whose process died while it wrote new shards. The run is over, and the caller holds
+/// the lock of the recording, so that no other process writes them. Errors are ignored: readers open none of these files.
+fn remove_partial(recording: &Path, run: RunId) {
+    for entry in fs::read_dir(recording.join(layout::PARTIAL))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name();
+        let shard = name
+            .to_str()
+            .and_then(|name| ShardName::parse(name.strip_suffix(layout::UNFINISHED)?));
+        if shard.is_some_and(|shard| shard.run() == run) {
+            disk::remove_unfinished(&entry.path());
+        }
     }
 }
 
@@ -315,7 +336,7 @@ fn compact_run(
     }
     let before = sum(plan.old.iter());
     let gone = lengths.iter().filter(|(id, _)| plan.discarded.contains(id));
-    let gone = gone.fold((0, 0), |gone, (_, length)| (gone.0 + 1, gone.1 + length));
+    let gone = gone.fold((0_u64, 0_u64), |gone, (_, length)| (gone.0 + 1, gone.1 + length));
     let mut after = sum(packed.iter().map(|shard| &shard.account));
     after = (after.0 + gone.0, after.1 + gone.1);
     if before != after {
@@ -332,7 +353,7 @@ fn compact_run(
         new: packed.iter().map(|shard| shard.account.clone()).collect(),
     };
     Compactions::begin(folder, pending).map_err(DatasetError::sink(folder))?;
-    let mut exchange = || {
+    let mut exchange = || -> Result<(), DatasetError> {
         for shard in &mut packed {
             let path = folder.join(layout::DATA).join(&shard.account.file);
             shard.file.commit().map_err(DatasetError::io("write", &path))?;

@@ -37,10 +37,12 @@ Not erased: the agent in the observations of others (as a nearest player), copie
 trained on it, and disk blocks that the file system has freed and not yet overwritten.";
 
 pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erasure, DatasetError> {
-    let mut locks = Vec::new();
+    // A compaction could write shards again that it has read before the erasure.
+    let recordings = dataset.recordings().iter();
+    let _locks = recordings
+        .map(|recording| Compactions::lock(recording.path()).map_err(DatasetError::sink(recording.path())))
+        .collect::<Result<Vec<_>, _>>()?;
     for recording in dataset.recordings() {
-        // A compaction could write shards again that it has read before the erasure.
-        locks.push(Compactions::lock(recording.path()).map_err(DatasetError::sink(recording.path()))?);
         // What an erasure has left that was interrupted.
         for folder in [layout::DATA, layout::PARTIAL, layout::RUNS] {
             disk::sweep(&recording.path().join(folder));

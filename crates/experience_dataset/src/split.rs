@@ -148,9 +148,12 @@ impl SplitSettings {
     /// # Errors
     /// If the shares are not positive numbers that add up to 1, or a name is no plain name of a folder, or is given twice.
     pub fn check(&self) -> Result<(), String> {
-        let sum: f64 = self.parts.iter().map(|(_, share)| share).sum();
-        if self.parts.is_empty() || self.parts.iter().any(|(_, share)| !(*share > 0.0)) || (sum - 1.0).abs() > 1e-9 {
-            let shares: Vec<_> = self.parts.iter().map(|(_, share)| share.to_string()).collect();
+        let shares = self.parts.iter().map(|(_, share)| *share);
+        // Without parts `sum` is -0.
+        let sum = shares.clone().fold(0.0, |sum, share| sum + share);
+        let are_positive = shares.clone().all(|share| share > 0.0);
+        if !are_positive || (sum - 1.0).abs() > 1e-9 {
+            let shares: Vec<_> = shares.map(|share| share.to_string()).collect();
             return Err(format!(
                 "the shares {} add up to {sum}: give positive numbers that add up to 1",
                 shares.join(", ")

@@ -15,10 +15,10 @@ pub struct FilterArgs {
     #[arg(long, short)]
     pub output: PathBuf,
     /// These episodes, by `episode_id`; each condition that takes ids or words takes several, divided by commas
-    #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     pub episode: Vec<i64>,
     /// Episodes of these agents, by `agent_id`
-    #[arg(long, value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     pub agent: Vec<i64>,
     /// Episodes of these runs, 8 hexadecimal digits as in the names of files
     #[arg(long, value_delimiter = ',', value_parser = parse_run)]
@@ -85,7 +85,11 @@ impl FilterArgs {
     /// Checks what does not depend on a dataset.
     pub fn check(&self) -> Result<(), String> {
         let conditions = self.conditions();
-        if conditions == EpisodeFilter::default() {
+        let has_conditions = EpisodeFilter {
+            inverted: false,
+            ..conditions.clone()
+        } != EpisodeFilter::default();
+        if !has_conditions {
             return Err(
                 "a filter needs a condition, such as `--agent 3` or `--return-quantile 0.5..1`; `experience compact -o` copies all \
                  episodes"

@@ -51,7 +51,7 @@ impl EpisodeFilter {
     /// If quantiles are not two numbers from 0 to 1 in order, if a bound is NaN, or if an upper bound is below its lower bound.
     pub fn check(&self) -> Result<(), String> {
         if let Some((low, high)) = self.return_quantile
-            && !(0.0 <= low && low <= high && high <= 1.0)
+            && !((0.0..=high).contains(&low) && high <= 1.0)
         {
             return Err(format!(
                 "the quantiles of returns are {low} and {high}: give two numbers from 0 to 1, in order"
@@ -169,8 +169,8 @@ impl EpisodeFilter {
             .flatten()
             .map(String::as_str)
             .collect();
-        let named = self.tags.iter().chain(&self.without_tags);
-        if let Some(tag) = named.into_iter().find(|tag| !known.contains(tag.as_str())) {
+        let mut named = self.tags.iter().chain(&self.without_tags);
+        if let Some(tag) = named.find(|tag| !known.contains(tag.as_str())) {
             return Err(format!(
                 "no episode in it has the tag `{tag}`; the tags are: {}",
                 list(&known)

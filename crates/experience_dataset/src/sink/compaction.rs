@@ -106,7 +106,7 @@ impl Compactions {
             return Some(listed);
         };
         let found: HashSet<ShardName> = listed.iter().filter_map(|path| name_of(path)).collect();
-        let has_all = |shards| pending.names(shards).all(|name| found.contains(&name));
+        let has_all = |shards: &[ShardAccount]| pending.names(shards).all(|name| found.contains(&name));
         let hidden: HashSet<ShardName> = if has_all(&pending.new) {
             pending.names(&pending.old).collect()
         } else if has_all(&pending.old) {

@@ -118,7 +118,7 @@ fn large_shards_before_the_small_ones_stay() {
     let data = root.path().join("fighter/data");
     let large = fs::read(data.join("00000001-00000.parquet")).unwrap();
     let settings = CompactSettings {
-        shard_bytes: large.len(),
+        shard_bytes: 2 * large.len(),
     };
     let compacted = Dataset::open(root.path())
         .unwrap()
@@ -276,7 +276,7 @@ fn discarded_episodes_are_skipped_and_then_removed() {
     let stats = recording.stats().unwrap();
     assert_eq!((stats.episodes, stats.transitions), (6, 60));
     let totals = recording.agent_totals().unwrap();
-    assert_eq!(totals[&2].episodes, 0, "{totals:?}");
+    assert_eq!(totals.keys().copied().collect::<Vec<_>>(), [0, 1]);
     assert_eq!(recording.overview().unwrap().discarded_episodes, 2);
     // A filter counts them as discarded, and not as filtered.
     let to = tempdir().unwrap();

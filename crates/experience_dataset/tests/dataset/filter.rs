@@ -5,7 +5,7 @@ use crate::{
     episodes::{account, assert_same, assert_valid, episodes, fighter, listing, read, recording, report, write},
     rewritten::overwrite,
 };
-use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use experience_arrow::BatchEncoder;
 use experience_core::{
     account::{EpisodeTag, TagChange},

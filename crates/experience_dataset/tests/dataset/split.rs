@@ -1,7 +1,7 @@
 //! `split`: datasets for training, validation and test, of which each episode is in one.
 
 use crate::episodes::{assert_same, assert_valid, episodes, fighter, generated, info, listing, read, write};
-use experience_core::transition::{Episode, EpisodeInfo, RunId};
+use experience_core::transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId};
 use experience_dataset::{Dataset, SplitBy, SplitSettings, split};
 use std::{
     collections::{HashMap, HashSet},
@@ -15,13 +15,19 @@ fn chained() -> Vec<Vec<Episode>> {
     let schema = fighter().into_shared();
     let of_run = |bits| {
         let run = RunId::from_bits(bits);
+        let continues = |number: u32| number > 20 && number.is_multiple_of(4);
         let episode = |number: u32| {
             let info = EpisodeInfo {
-                continues: (number > 20 && number % 4 == 0).then(|| run.episode_id(number - 3)),
+                continues: continues(number).then(|| run.episode_id(number - 3)),
                 ..info(run, number, i64::from(number % 3) - 1)
             };
             let len = 1 + number as usize % 5;
-            generated(&schema, info, 10 * i64::from(number), len, u64::from(number))
+            let episode = generated(&schema, info, 10 * i64::from(number), len, u64::from(number));
+            if !continues(number + 3) {
+                return episode;
+            }
+            let rows = episode.rows().to_vec();
+            Episode::new(schema.clone(), info, rows, Outcome::Truncated, EndReason::SPLIT)
         };
         (0..40).map(episode).collect()
     };
