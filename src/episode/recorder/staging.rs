@@ -121,7 +121,7 @@ impl Recorder {
         if let Some(request) = slot.open_request() {
             let written = encoder.action_written(world, entity, request.since);
             has_acted = request.has_acted(
-                *signals_decisions,
+                context.signals_decisions,
                 written,
                 slot.has_other_final_action(context.layout()),
             );
