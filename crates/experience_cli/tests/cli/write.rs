@@ -200,6 +200,35 @@ fn a_last_write_that_was_cut_short_is_no_problem() {
 }
 
 #[test]
+fn a_missing_frame_is_a_problem() {
+    let (root, other) = (dataset(), tempdir().expect("a folder can be made"));
+    let killed = RunId::from_bits(2);
+    write(other.path(), &episodes(&schema().into_shared(), killed, 3));
+    let frames = other.path().join("frames");
+    printed(
+        &["convert", text(other.path()), "--to", "bincode", "-o", text(&frames)],
+        0,
+    );
+    let mut bytes = std::fs::read(frames.join("00000002/00000.journal")).expect("it can be read");
+    // The first frame, after 16 bytes, describes the segment. Each of the others has an episode.
+    let mut ends = vec![16];
+    while let Some((length, _)) = bytes[ends[ends.len() - 1]..].split_first_chunk::<4>() {
+        ends.push(ends[ends.len() - 1] + 8 + u32::from_le_bytes(*length) as usize);
+    }
+    bytes.drain(ends[2]..ends[3]);
+    let journal = root.path().join("p/journal/00000002");
+    std::fs::create_dir_all(&journal).expect("it can be created");
+    std::fs::write(journal.join("00000.journal"), bytes).expect("it can be written");
+    std::fs::write(root.path().join("p/runs/.00000002.lock"), "").expect("it can be written");
+    let output = printed(&["recover", text(root.path())], 1);
+    assert!(
+        output.contains("recovered 20 transitions in 2 episodes") && output.contains("1 frames are missing"),
+        "{output}"
+    );
+    printed(&["validate", text(root.path())], 0);
+}
+
+#[test]
 fn recover_prints_recovered_runs_and_those_that_may_be_alive() {
     let root = dataset();
     let path = text(root.path());

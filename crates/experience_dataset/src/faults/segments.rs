@@ -6,7 +6,7 @@ use experience_core::account::RunReport;
 use experience_export::{RecordingInfo, Sink, SinkError, disk::faults::Fault};
 use std::{path::Path, time::SystemTime};
 
-const EPISODES: u32 = 4;
+const EPISODES: u32 = 3;
 
 /// Records episodes, each in a segment of its own, of which the last stays. Operations that fail are repeated once.
 fn record(root: &Path, acknowledged: &mut Acknowledged) -> Result<(), SinkError> {
