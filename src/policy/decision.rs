@@ -93,11 +93,19 @@ impl DecisionWatch {
     }
 
     /// The model gave no outputs at a decision for `acting_tick`.
-    pub(super) fn fail(&mut self, policy: &str, acting_tick: i64, failure: PolicyFailure) {
+    pub(super) fn fail(
+        &mut self,
+        (policy, version): (&str, i64),
+        sampling: Sampling,
+        acting_tick: i64,
+        failure: PolicyFailure,
+    ) {
         let tick = self.observation_tick(acting_tick);
         let decision = self.decision.get_or_insert_default();
         policy.clone_into(&mut decision.policy);
+        decision.version = version;
         decision.tick = tick;
+        decision.sampling = sampling;
         decision.log_prob = f64::NAN;
         decision.failure = Some(failure);
         decision.heads.clear();

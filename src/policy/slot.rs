@@ -223,7 +223,7 @@ impl PolicySlot {
             }
             Some((failure, error)) => {
                 if let Some((watch, _)) = watched {
-                    watch.fail(&self.status.name, tick, failure);
+                    watch.fail((&self.status.name, self.status.version), self.sampling, tick, failure);
                 }
                 for &player in &self.players {
                     if let Some(mut controlled) = world.get_mut::<PolicyControlled>(player) {

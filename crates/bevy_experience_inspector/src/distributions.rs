@@ -51,7 +51,11 @@ impl ExperienceInspector {
                     ScrollArea::vertical()
                         .id_salt("histograms")
                         .auto_shrink([false, false])
-                        .show(ui, |ui| draw_histograms(ui, snapshot, distributions));
+                        .show(ui, |ui| {
+                            // The scroll bar floats over its content.
+                            ui.set_max_width(ui.available_width() - 10.0);
+                            draw_histograms(ui, snapshot, distributions);
+                        });
                 });
             });
             ui.separator();

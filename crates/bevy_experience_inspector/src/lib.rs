@@ -156,7 +156,10 @@ pub fn ui_for_experience(world: &mut World, ui: &mut egui::Ui) {
     world.init_resource::<ExperienceInspector>();
     world.resource_scope(|world, mut inspector: Mut<ExperienceInspector>| {
         inspector.was_drawn = true;
+        let visuals = ui.visuals().clone();
+        style::set_contrast(ui);
         inspector.draw(world, ui);
+        *ui.visuals_mut() = visuals;
     });
 }
 

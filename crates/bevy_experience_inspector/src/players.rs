@@ -19,13 +19,13 @@ pub(super) struct PlayersTab {
 
 const COLUMNS: [TableColumn; 9] = [
     TableColumn::number("Agent", 0.8, "The agent id in the data."),
-    TableColumn::text("Entity", 0.75, "The player's entity."),
+    TableColumn::text("Entity", 0.7, "The player's entity."),
     TableColumn::text(
         "Controller",
-        1.3,
+        1.9,
         "What acts for the player: a person, a script or a policy. Empty if nothing says so.",
     ),
-    TableColumn::text("Episode", 1.9, "The id of the open episode."),
+    TableColumn::text("Episode", 1.7, "The id of the open episode."),
     TableColumn::number("Step", 0.65, "Transitions of the open episode so far."),
     TableColumn::number(
         "Return",
@@ -34,7 +34,7 @@ const COLUMNS: [TableColumn; 9] = [
     ),
     TableColumn::number("Buffer", 0.95, "The fraction of the buffer that is not exported yet."),
     TableColumn::number("Dropped", 0.8, "Rows that were overwritten before export."),
-    TableColumn::text("Last end", 2.1, "The reason and outcome of the last episode."),
+    TableColumn::text("Last end", 1.75, "The reason and outcome of the last episode."),
 ];
 
 impl ExperienceInspector {

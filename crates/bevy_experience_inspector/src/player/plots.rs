@@ -1,9 +1,9 @@
 //! Plots of a player's returns, rewards and selected features over its last transitions.
 
 use super::{super::style, PlayerTab};
-use bevy_egui::egui::Ui;
+use bevy_egui::egui::{RichText, Ui};
 use bevy_experience::schema::Schema;
-use egui_plot::{Legend, Line, Plot, PlotPoints};
+use egui_plot::{Line, Plot, PlotPoints};
 
 /// A line of a plot: its name, and points of tick and value.
 type Series = (String, Vec<[f64; 2]>);
@@ -77,9 +77,15 @@ impl PlayerTab {
 }
 
 fn draw_plot(ui: &mut Ui, title: &str, height: f32, series: Vec<Series>) {
-    ui.strong(title);
     let colors: Vec<_> = (0..series.len()).map(|index| style::series_color(ui, index)).collect();
-    let mut plot = Plot::new(title)
+    // A legend in the plot would hide it where it is low.
+    ui.horizontal_wrapped(|ui| {
+        ui.strong(title);
+        for ((name, _), &color) in series.iter().zip(&colors).filter(|_| series.len() > 1) {
+            ui.label(RichText::new(format!("● {name}")).small().color(color));
+        }
+    });
+    let plot = Plot::new(title)
         .height(height)
         .allow_scroll(false)
         .allow_zoom(false)
@@ -87,9 +93,6 @@ fn draw_plot(ui: &mut Ui, title: &str, height: f32, series: Vec<Series>) {
         .allow_boxed_zoom(false)
         .include_y(0.0)
         .link_axis("experience ticks", [true, false]);
-    if series.len() > 1 {
-        plot = plot.legend(Legend::default());
-    }
     plot.show(ui, |ui| {
         for ((name, points), color) in series.into_iter().zip(colors) {
             ui.line(Line::new(name, PlotPoints::from(points)).color(color).width(1.5));

@@ -6,7 +6,7 @@ use crate::support::{
 };
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use bevy_experience::{policy::PolicyControlled, prelude::*, transition::Episode};
+use bevy_experience::{prelude::*, transition::Episode};
 
 /// Runs of equal labels in the transitions of agent 101, with their lengths.
 ///

@@ -1,6 +1,7 @@
 //! The Player tab of a player that a policy acts for: probabilities, means, the recorded action, and failures.
 
 use crate::support::{game, panel::Panel, policy_game};
+use bevy_app::{FixedPostUpdate, FixedUpdate};
 use bevy_ecs::prelude::*;
 use bevy_experience::{
     policy::{ActionBatch, ObservationBatch, PolicyError},
@@ -65,11 +66,12 @@ fn probabilities_and_the_recorded_action_are_those_of_the_decision() {
 
 #[test]
 fn an_action_that_the_game_changes_differs_from_the_decision() {
-    let mut test = policy_game::fixed(3);
+    let recording = policy_game::recording().read_actions_after(FixedPostUpdate);
+    let mut test = policy_game::play(FixedUpdate, recording, policy_game::policy(policy_game::model), 3);
     let disarm = |mut fighters: Query<&mut game::Intent, With<PolicyControlled>>| {
         fighters.iter_mut().for_each(|mut intent| intent.turn = 0.25);
     };
-    test.add_systems(bevy_app::FixedPostUpdate, disarm);
+    test.add_systems(FixedPostUpdate, disarm);
     let panel = policy_game::panel(test, 20);
     let turn = row(&panel, "intent.turn");
     assert_eq!(turn[3], "0.250", "{turn:?}");
@@ -134,12 +136,7 @@ fn failing(observations: &ObservationBatch, actions: &mut ActionBatch) -> Result
 
 #[test]
 fn failures_are_shown_until_the_policy_acts_again() {
-    let test = policy_game::play(
-        bevy_app::FixedUpdate,
-        policy_game::recording(),
-        policy_game::policy(failing),
-        3,
-    );
+    let test = policy_game::play(FixedUpdate, policy_game::recording(), policy_game::policy(failing), 3);
     let mut panel = policy_game::panel(test, 0);
     let mut states = Vec::new();
     for _ in 0..50 {

@@ -75,33 +75,42 @@ fn save_states(size: [u16; 2], theme: Theme) {
     save_with_at_least(&mut panel, &name("no-recording"), 500);
 }
 
-/// Screenshots of a player that a policy acts for, of one whose policy fails, and of one with images.
-fn save_policies(size: [u16; 2], theme: Theme) {
-    let name = |state: &str| format!("{state}-{}x{}-{}", size[0], size[1], theme_name(theme));
-    let panel = |mut test: TestApp, ticks| {
-        test.ticks(3);
-        policy_game::show_player(Panel::sized(test, size, theme), ticks)
-    };
-    let mut policy = panel(policy_game::fixed(6), 300);
-    policy.click("health");
-    policy.click("place.x");
-    save(&mut policy, &name("policy"));
-    policy.show(Tab::Players);
-    save(&mut policy, &name("policy-players"));
+/// A panel with the tab of a player that a policy acts for.
+fn policy_panel(mut test: TestApp, size: [u16; 2], theme: Theme, ticks: usize) -> Panel {
+    test.ticks(3);
+    policy_game::show_player(Panel::sized(test, size, theme), ticks)
+}
 
+/// Screenshots of a player that a policy acts for, and of all players.
+fn save_policy(size: [u16; 2], theme: Theme) {
+    let name = |state: &str| format!("{state}-{}x{}-{}", size[0], size[1], theme_name(theme));
+    let mut panel = policy_panel(policy_game::fixed(24), size, theme, 300);
+    panel.click("health");
+    panel.click("place.x");
+    save(&mut panel, &name("policy"));
+    panel.show(Tab::Players);
+    save(&mut panel, &name("policy-players"));
+}
+
+/// Screenshots of a policy that fails, of a player that a person took over, and of one with images.
+fn save_policy_states(theme: Theme) {
+    const SIZE: [u16; 2] = [1000, 700];
+    let name = |state: &str| format!("{state}-1000x700-{}", theme_name(theme));
     let failing = |_: &ObservationBatch, _: &mut ActionBatch| Err(PolicyError::Model("no battery".to_owned()));
-    let failing = policy_game::policy(failing);
-    let mut failing = panel(policy_game::play(FixedUpdate, policy_game::recording(), failing, 6), 60);
+    let policy = policy_game::policy(failing);
+    let failing = policy_game::play(FixedUpdate, policy_game::recording(), policy, 6);
+    let mut failing = policy_panel(failing, SIZE, theme, 60);
     assert!(failing.shows("✖ the model failed") && failing.shows("no battery"));
     save(&mut failing, &name("policy-failed"));
 
-    let mut taken = panel(policy_game::fixed(6), 60);
+    let mut taken = policy_panel(policy_game::fixed(6), SIZE, theme, 60);
     taken.click("Take over");
     (0..40).for_each(|_| taken.tick());
     assert!(taken.shows("Return to script:bot"));
     save(&mut taken, &name("policy-taken-over"));
 
-    let mut images = panel(images::game(1), 60);
+    let mut images = policy_panel(images::game(1), SIZE, theme, 60);
+    assert_eq!(images.images().len(), 2);
     save(&mut images, &name("images"));
 }
 
@@ -131,25 +140,27 @@ fn save_tabs(size: [u16; 2], theme: Theme) {
 #[test]
 fn small_and_dark() {
     save_tabs([1000, 700], Theme::Dark);
-    save_policies([1000, 700], Theme::Dark);
+    save_policy([1000, 700], Theme::Dark);
+    save_policy_states(Theme::Dark);
 }
 
 #[test]
 fn small_and_light() {
     save_tabs([1000, 700], Theme::Light);
-    save_policies([1000, 700], Theme::Light);
+    save_policy([1000, 700], Theme::Light);
+    save_policy_states(Theme::Light);
 }
 
 #[test]
 fn large_and_dark() {
     save_tabs([1920, 1080], Theme::Dark);
-    save_policies([1920, 1080], Theme::Dark);
+    save_policy([1920, 1080], Theme::Dark);
 }
 
 #[test]
 fn large_and_light() {
     save_tabs([1920, 1080], Theme::Light);
-    save_policies([1920, 1080], Theme::Light);
+    save_policy([1920, 1080], Theme::Light);
 }
 
 #[test]

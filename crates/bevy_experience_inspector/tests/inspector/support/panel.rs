@@ -6,8 +6,8 @@ use super::{
 };
 use bevy_ecs::{schedule::ScheduleLabel, world::World};
 use bevy_egui::egui::{
-    CentralPanel, Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, TextureId, TextureOptions,
-    Theme, epaint::ClippedShape, vec2,
+    CentralPanel, ColorImage, Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, TextureId,
+    TextureOptions, Theme, epaint::ClippedShape, vec2,
 };
 use bevy_experience::export::{ExportSettings, RecordingInfo, RetrySettings, Sink, SinkError};
 use bevy_experience::{account::RunReport, transition::Episode};
@@ -200,7 +200,17 @@ impl Panel {
         self.frames(3);
     }
 
-    /// How the textures of images are to be sampled: all but that of the fonts.
+    /// The textures of images, which are all but that of the fonts, in the order of their creation.
+    pub fn images(&self) -> Vec<&ColorImage> {
+        let textures = self.rasterizer.textures.iter();
+        let mut images: Vec<_> = textures.filter(|(id, _)| **id != TextureId::default()).collect();
+        images.sort_by_key(|(id, _)| match id {
+            TextureId::Managed(id) | TextureId::User(id) => *id,
+        });
+        images.into_iter().map(|(_, image)| image).collect()
+    }
+
+    /// How the textures of images are to be sampled.
     pub fn image_options(&self) -> Vec<TextureOptions> {
         let options = self.rasterizer.options.iter();
         options

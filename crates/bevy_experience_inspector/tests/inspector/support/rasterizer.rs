@@ -10,7 +10,7 @@ use std::{fs::File, io::BufWriter, path::Path};
 /// The textures that egui uploaded, and a rasterizer that samples them.
 #[derive(Default)]
 pub struct Rasterizer {
-    textures: HashMap<TextureId, ColorImage>,
+    pub textures: HashMap<TextureId, ColorImage>,
     /// How each texture is to be sampled. The rasterizer itself samples the nearest texel of all.
     pub options: HashMap<TextureId, TextureOptions>,
 }
