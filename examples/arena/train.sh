@@ -17,6 +17,8 @@ arena() {
 # Half an hour of play.
 rm -rf "$out/arena"
 arena --ticks 108000 --seed 11 --out "$out/arena"
-bevy-experience train "$out/arena" --recording fighter --where "controller=script:$kind" --batch-size 1024 --epochs 12 --out "$out/$kind.onnx"
+# The direction that a fighter faces is its last aim: a policy that sees it repeats itself.
+bevy-experience train "$out/arena" --recording fighter --where "controller=script:$kind" \
+    --ignore body.facing --epochs 12 --out "$out/$kind.onnx"
 # Four of sixteen seats are the policy's, and each round moves every controller to the next seat.
 arena --policy "$out/$kind.onnx=4" --tournament "${ROUNDS:-200}"

@@ -27,7 +27,7 @@ pub enum PolicyError {
 #[non_exhaustive]
 pub enum ModelError {
     /// The file cannot be read.
-    #[error("`{path}` cannot be read: {source}")]
+    #[error("`{path}` cannot be read: {source}; give the path of a model file that exists")]
     Io {
         /// The file.
         path: String,
