@@ -59,7 +59,7 @@ pub fn densify(
     for recording in dataset.recordings() {
         total = total.saturating_add(recording.transitions()?);
     }
-    let builder = DatasetBuilder::create(to, [dataset.path()])?;
+    let builder = DatasetBuilder::create(to, [])?;
     let mut meter = ProgressMeter::new(total, watch);
     let mut densified = Vec::new();
     for recording in dataset.recordings() {

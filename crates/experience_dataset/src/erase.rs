@@ -37,8 +37,9 @@ Not erased: the agent in the observations of others (as a nearest player), copie
 trained on it, and disk blocks that the file system has freed and not yet overwritten.";
 
 pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erasure, DatasetError> {
-    // A compaction could write shards again that it has read before the erasure.
+    // A compaction could write shards again that it has read before the erasure. One creates the file of the lock, which stays.
     let recordings = dataset.recordings().iter();
+    let recordings = recordings.filter(|recording| layout::retention_lock_path(recording.path()).exists());
     let _locks = recordings
         .map(|recording| Compactions::lock(recording.path()).map_err(DatasetError::sink(recording.path())))
         .collect::<Result<Vec<_>, _>>()?;

@@ -92,7 +92,7 @@ pub fn merge(
         .into_values()
         .map(|sources| Ok((union_schema(&sources, settings.fill)?, sources)))
         .collect::<Result<Vec<_>, DatasetError>>()?;
-    let builder = DatasetBuilder::create(to, datasets.iter().map(Dataset::path))?;
+    let builder = DatasetBuilder::create(to, [])?;
     let mut meter = ProgressMeter::new(total, watch);
     let mut merged = Vec::new();
     for (schema, sources) in groups {

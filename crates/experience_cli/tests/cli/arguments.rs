@@ -63,6 +63,7 @@ fn errors_are_json_on_request() {
         assert_eq!(error(&[verb], 2).0, "arguments", "{verb}");
     }
     assert_eq!(error(&["erase", path, "--agent", "7"], 3).0, "not_done");
+    assert_eq!(error(&["filter", path, "--agent", "7", "-o", "x"], 3).0, "not_done");
     assert_eq!(error(&["merge", path, "-o", path], 3).0, "refused");
     assert_eq!(error(&["stats", path, "--plot", "x.svg"], 2).0, "arguments");
 }
