@@ -4,10 +4,14 @@ use super::{Acknowledged, assert_valid, at_every_point, episode, episodes, new_r
 use crate::{Dataset, RecoverSettings, RunStatus, sink::DatasetSink};
 use experience_export::{
     RecordingInfo, RunLabel, Sink,
-    disk::faults::Fault,
+    disk::{
+        Operation,
+        faults::{Fault, Faults},
+    },
     journal::{Counts, Journal, JournalSettings, Owner, Record},
 };
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -120,4 +124,31 @@ fn a_recovery_that_stops_at_any_moment_is_finished_by_another() {
             );
         },
     );
+}
+
+#[test]
+fn an_unfinished_shard_is_removed_before_another_is_written() {
+    let (_folder, root) = unfinished();
+    // A nearly full disk may need its space for the shards of the recovery.
+    let shard = root.join("player/partial/00000002-00007.parquet.tmp");
+    fs::create_dir_all(shard.parent().unwrap()).unwrap();
+    fs::write(&shard, "rows that are in the journal too").unwrap();
+    let operations = Faults::count(|| {
+        Dataset::open(&root)
+            .unwrap()
+            .recover(&RecoverSettings::default())
+            .unwrap();
+    });
+    let first = |operation: Operation, is_one: &dyn Fn(&Path) -> bool| {
+        let mut operations = operations.iter();
+        operations
+            .position(|(done, path)| *done == operation && is_one(path))
+            .unwrap()
+    };
+    let removed = first(Operation::Remove, &|path| *path == *shard);
+    let created = first(Operation::CreateFile, &|path| {
+        path.file_name().unwrap().to_string_lossy().ends_with(".parquet.tmp")
+    });
+    assert!(removed < created, "{operations:?}");
+    assert!(!shard.exists());
 }

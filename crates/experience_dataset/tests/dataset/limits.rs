@@ -71,14 +71,15 @@ fn unfinished_files_of_killed_processes_are_removed_by_the_next_one() {
         fs::create_dir_all(folder.join(".experience-fedcba9876543210.tmp/data")).unwrap();
     }
     // A probe.
-    fs::write(fighter.join("data/.experience-0123456789abcdef.tmp"), "").unwrap();
+    let probe = fighter.join("data/.experience-0123456789abcdef.tmp");
+    fs::write(&probe, "").unwrap();
     // A file of an erasure, which the next erasure removes.
     let erased = fighter.join("data/.experience-1123456789abcdef.tmp");
     fs::write(&erased, "rows").unwrap();
     let mut sink = DatasetSink::new(root.path());
     sink.open(&recording(all[0].schema(), RunId::from_bits(8))).unwrap();
     sink.close(&report(&[])).unwrap();
-    assert!(erased.exists());
+    assert!(erased.exists() && !probe.exists());
     experience_dataset::Dataset::open(root.path())
         .unwrap()
         .erase(99, &mut |_| {})
