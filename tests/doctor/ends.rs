@@ -95,6 +95,29 @@ fn a_reset_in_the_triggering_system_is_found() {
 }
 
 #[test]
+fn a_reset_to_a_fixed_start_in_the_triggering_system_is_found() {
+    fn finish_and_reset(mut players: Query<(Entity, &mut Place, &mut Age)>, mut commands: Commands) {
+        for (player, mut place, mut age) in &mut players {
+            if place.x.hypot(place.y) > 3.0 {
+                commands.trigger(EndEpisode::terminated(player, "goal"));
+                *place = Place::default();
+                age.0 = 0;
+            }
+        }
+    }
+    let found = diagnose(STEADY, FixedLast, recording(), |app| {
+        app.add_systems(FixedPreUpdate, press_keys)
+            .add_systems(FixedUpdate, (walk, finish_and_reset).chain());
+    });
+    assert_only(
+        &found,
+        Symptom::ResetTooEarly,
+        "an observer of `EpisodeEnded`",
+        "reset to the start by the trigger",
+    );
+}
+
+#[test]
 fn a_game_without_resets_is_healthy() {
     fn begin_anew(ended: On<EpisodeEnded>, mut players: Query<&mut Age, With<Walker>>) {
         if let Ok(mut age) = players.get_mut(ended.entity) {

@@ -1,9 +1,15 @@
-//! Rewards that belong to no transition.
+//! Rewards that belong to no transition, and those that never change.
 
-use crate::game::{Age, STEADY, assert_healthy, diagnose, finding, finish, press_keys, recording, reset, walk};
+use crate::game::{
+    Age, Intent, Place, STEADY, assert_healthy, assert_only, diagnose, finding, finish, press_keys, recording, reset,
+    walk,
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use bevy_experience::{dataset::Symptom, prelude::*};
+use bevy_experience::{
+    dataset::{Severity, Symptom},
+    prelude::*,
+};
 
 #[test]
 fn rewards_of_the_tick_of_a_spawn_are_named() {
@@ -39,4 +45,42 @@ fn rewards_after_the_end_are_named() {
     assert_healthy(&found, "rewards after the end");
     let note = finding(&found, Symptom::OrphanedRewards);
     assert!(note.cause.contains("before `EndEpisode`"), "{note:#?}");
+}
+
+/// Moves a walker, with the same reward in each tick.
+fn survive<const REWARD: i8>(mut players: Query<(&Intent, &mut Place, &mut Reward, &mut Age)>) {
+    for (intent, mut place, mut reward, mut age) in &mut players {
+        place.x += 0.1 * intent.x;
+        place.y += 0.1 * intent.y;
+        reward.add("alive", f64::from(REWARD));
+        age.0 += 1;
+    }
+}
+
+#[test]
+fn a_reward_for_each_tick_of_survival_is_a_note() {
+    let found = diagnose(STEADY, FixedLast, recording(), |app| {
+        app.add_systems(FixedPreUpdate, press_keys)
+            .add_systems(FixedUpdate, (survive::<1>, finish).chain())
+            .add_observer(reset);
+    });
+    assert_healthy(&found, "survival");
+    let note = finding(&found, Symptom::ConstantReward);
+    assert_eq!(note.severity, Severity::Note);
+    assert!(note.cause.contains("the length of an episode"), "{note:#?}");
+}
+
+#[test]
+fn rewards_of_zero_are_found() {
+    let found = diagnose(STEADY, FixedLast, recording(), |app| {
+        app.add_systems(FixedPreUpdate, press_keys)
+            .add_systems(FixedUpdate, (survive::<0>, finish).chain())
+            .add_observer(reset);
+    });
+    assert_only(
+        &found,
+        Symptom::ConstantReward,
+        "nothing calls `Reward::add`",
+        "rewards of zero",
+    );
 }

@@ -175,7 +175,7 @@ fn verdicts_on_games_that_no_threshold_was_tuned_on() {
         ("tank", Broken::Missed, Sound::Silent),
         // What a key does depends on the heading, so it does nothing on average.
         ("spaceship", Broken::Missed, Sound::Silent),
-        ("racer", Broken::Missed, Sound::Silent),
+        ("racer", Broken::Found, Sound::Silent),
         // A player moves by one cell in six ticks or more: few rows are wrong.
         ("grid", Broken::Missed, Sound::Silent),
         ("race of two", Broken::Found, Sound::Silent),
@@ -184,11 +184,7 @@ fn verdicts_on_games_that_no_threshold_was_tuned_on() {
         ("jumper", Broken::Found, Sound::Silent),
         ("pendulum", Broken::Found, Sound::Silent),
         // A push moves the tip three ticks later, and accelerates the cart in its own.
-        (
-            "cart and pole",
-            Broken::Misnamed(vec![Symptom::ConstantReward]),
-            Sound::FalseAlarm(vec![Symptom::ConstantReward]),
-        ),
+        ("cart and pole", Broken::Missed, Sound::Silent),
         ("arm", Broken::Found, Sound::Silent),
         // The bounty is the only reward, and is lost.
         (

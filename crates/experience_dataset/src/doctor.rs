@@ -191,6 +191,7 @@ fn check_episodes(
     diagnosis.episodes = profile.lengths.len() as u64;
     diagnosis.transitions = profile.lengths.iter().sum();
     check_values(&profile, diagnosis);
+    check_reward(&profile.reward, terminated > 0, diagnosis);
     policies::check(&profile, diagnosis);
     if diagnosis.episodes >= MIN_EPISODES && terminated == 0 {
         report_all_truncated(&reasons, diagnosis);
@@ -267,16 +268,28 @@ fn check_values(profile: &Profile, diagnosis: &mut Diagnosis) {
              feature is unused in this game: leave it out with `observe_fields`",
         );
     }
-    if profile.reward.is_constant() {
-        diagnosis.add(
-            Symptom::ConstantReward,
+}
+
+/// Checks the sums of rewards. `ends` says whether the game ends episodes.
+fn check_reward(reward: &ValueProfile, ends: bool, diagnosis: &mut Diagnosis) {
+    if diagnosis.transitions < MIN_TRANSITIONS || !reward.is_constant() {
+        return;
+    }
+    let (severity, cause) = if ends && reward.min != 0.0 {
+        (
+            Severity::Note,
+            "only the length of an episode decides its return, as in a game of survival; if other rewards are given, they are given \
+             to another entity than the one with the recording's marker",
+        )
+    } else {
+        (
             Severity::Error,
-            format!("the reward of every transition is {}", profile.reward.min),
-            Vec::new(),
             "nothing calls `Reward::add`, or it is called on another entity than the one with the recording's marker; the data \
              suits imitation learning, but not reinforcement learning",
-        );
-    }
+        )
+    };
+    let what = format!("the reward of every transition is {}", reward.min);
+    diagnosis.add(Symptom::ConstantReward, severity, what, Vec::new(), cause);
 }
 
 fn report_all_truncated(ends: &BTreeMap<EndReason, u64>, diagnosis: &mut Diagnosis) {

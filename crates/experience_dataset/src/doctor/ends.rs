@@ -112,8 +112,7 @@ impl EndCheck {
                 self.jumps += u64::from(before.is_jump);
             }
         }
-        // If no feature changes, an early reset cannot be detected.
-        if episode.outcome() == Outcome::Terminated && first != last {
+        if episode.outcome() == Outcome::Terminated {
             let observation = FinalObservation {
                 hash: last,
                 is_jump: ends_with_jump(episode),
