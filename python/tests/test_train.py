@@ -19,6 +19,7 @@ from bevy_experience.train import Fitted, Settings, export, fit, report  # noqa:
 from bevy_experience.train.heads import class_weights, mask_parts  # noqa: E402
 from bevy_experience.train.notes import repeated_actions  # noqa: E402
 
+EVERY_FEATURE = ("position", "body", "coin", "mode=Idle", "mode=Run", "mode=Hide", "armed", "charge")
 FAST = Settings(hidden=(32,), epochs=12, batch_size=64, learning_rate=3e-3)
 
 
@@ -252,7 +253,7 @@ def test_episodes_that_are_all_truncated_are_trained_on(record, tmp_path: Path, 
         ({"beta": 0.0}, "`beta` is 0.0: give a number above 0"),
         ({"gamma": 1.5}, "`gamma` is 1.5: give a number from 0 to 1"),
         ({"ignored": ("mana",)}, "no feature `mana` to ignore; its features are position.x"),
-        ({"ignored": ("position", "body", "coin", "mode=Idle", "mode=Run", "mode=Hide", "armed", "charge")}, "all features"),
+        ({"ignored": EVERY_FEATURE}, "all features are ignored"),
     ],
 )
 def test_settings_that_are_refused(parts, setting: dict, reason: str) -> None:

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, default=30, help="the most epochs")
     train.add_argument("--patience", type=int, default=4, help="epochs without a better held-out loss before the end")
     train.add_argument("--batch-size", type=int, default=512, help="rows of a batch")
-    train.add_argument("--learning-rate", type=float, default=3e-3, help="that of Adam, which falls to 0 by the last epoch")
+    train.add_argument("--learning-rate", type=float, default=3e-3, help="that of Adam, which falls to 0 in the end")
     train.add_argument(
         "--class-power", type=float, default=0.5, help="weight of rare classes: frequency to the power of minus this"
     )
@@ -87,7 +87,7 @@ def _train(arguments: argparse.Namespace) -> None:
     selected = recording.where(**_conditions(arguments.where))
     print(recording.accounts)
     if not len(recording):
-        raise UnsuitableError(f"`{recording.name}` has no transitions: record play until an episode ends, and train then")
+        raise UnsuitableError(f"`{recording.name}` has no transitions: record play until an episode ends")
     if not len(selected):
         raise UnsuitableError(f"no transition of `{recording.name}` meets the conditions: there is nothing to train on")
     parts = selected.split(1 - arguments.held_out, arguments.held_out, by=arguments.split_by, seed=arguments.seed)

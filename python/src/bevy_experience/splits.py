@@ -65,8 +65,8 @@ def split(
     present = np.flatnonzero(sizes)
     if len(present) < len(fractions):
         raise UnsuitableError(
-            f"{len(present)} {by if len(present) == 1 else _PLURALS[by]} cannot be divided into {len(fractions)} parts: record "
-            "more, or split by something smaller"
+            f"{len(present)} {by if len(present) == 1 else _PLURALS[by]} cannot be divided into {len(fractions)} "
+            "parts: record more, or split by something smaller"
         )
     order = np.array(sorted(present, key=lambda index: (_rank(names[index], seed), int(names[index]))))
     part_of_group = np.full(len(names), -1)

@@ -142,7 +142,8 @@ def fit(train: Transitions, valid: Transitions, settings: Settings = Settings(),
             break
     if not np.isfinite(best_loss):
         raise UnsuitableError(
-            "the loss is not finite: a recorded value is NaN or infinite (see `experience doctor`), or the learning rate is too high"
+            "the loss is not finite: a recorded value is NaN or infinite (see `experience doctor`), or the "
+            "learning rate is too high"
         )
     fitted.notes.extend(unlearned_heads(fitted.scores, trainer.constant))
     fitted.policy.load_state_dict(best)

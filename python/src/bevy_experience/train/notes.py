@@ -73,8 +73,8 @@ def repeated_actions(train: Transitions, ignored: Sequence[str] = ()) -> list[st
             if index not in skipped:
                 feature = schema.features[index]
                 notes.append(
-                    f"`{feature}` is the last `{name}` (correlation {correlation[index]:.3f}): a policy that sees it learns to "
-                    f"repeat its own action; leave it out with --ignore {feature}"
+                    f"`{feature}` is the last `{name}` (correlation {correlation[index]:.3f}): a policy that sees it "
+                    f"learns to repeat its own action; leave it out with --ignore {feature}"
                 )
     return notes
 
