@@ -6,6 +6,7 @@ use super::{
     world_source::{Players, TableRun, WorldSource},
 };
 use bevy_ecs::{
+    change_detection::Tick,
     component::{Component, ComponentId, Immutable, Mutable},
     entity::Entity,
     relationship::{Relationship, RelationshipTarget},
@@ -117,6 +118,12 @@ impl<R: Related> WorldSource for RelatedSource<R> {
         if has_found {
             self.has_found.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn is_written(&self, world: &World, player: Entity, since: Tick) -> Option<bool> {
+        let relationship = world.get::<R>(player);
+        let related = relationship.and_then(|relationship| self.find(world, relationship, player));
+        Some(related.is_some_and(|related| self.source.is_written(world, related, since)))
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

@@ -9,7 +9,7 @@ pub(crate) use resource::ResourceValue;
 pub(crate) use single::SingleValue;
 
 use super::world_source::{Players, TableRun, WorldSource};
-use bevy_ecs::{component::ComponentId, world::World};
+use bevy_ecs::{change_detection::Tick, component::ComponentId, entity::Entity, world::World};
 use core::ops::Range;
 use experience_core::schema::Column;
 
@@ -21,6 +21,11 @@ pub(crate) trait SharedValue: Send + Sync + 'static {
 
     /// The id and the name of each component type that it reads.
     fn components(&self) -> Vec<(ComponentId, &'static str)>;
+
+    /// Whether the value was written after the change tick `since`. `None` if that cannot be known.
+    fn is_written(&self, _world: &World, _since: Tick) -> Option<bool> {
+        None
+    }
 
     /// Why players are not recorded while the value does not exist, and the remedy.
     fn unavailable(&self) -> String {
@@ -81,6 +86,10 @@ impl<V: SharedValue> WorldSource for SharedSource<V> {
         self.last_encoded.clear();
         self.last_encoded.extend_from_slice(&self.encoded);
         changed
+    }
+
+    fn is_written(&self, world: &World, _: Entity, since: Tick) -> Option<bool> {
+        self.value.is_written(world, since)
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

@@ -3,6 +3,7 @@
 use super::source::RowPart;
 use bevy_ecs::{
     archetype::{ArchetypeEntity, ArchetypeId},
+    change_detection::Tick,
     component::ComponentId,
     entity::Entity,
     storage::Table,
@@ -24,6 +25,12 @@ pub(crate) trait WorldSource: Send + Sync {
     /// Whether rows of players can differ from those at the last call although no component of these players changed.
     fn may_have_changed(&mut self) -> bool {
         true
+    }
+
+    /// Whether what it reads for `player` was added or accessed mutably after the change tick `since`. `None` if no change ticks
+    /// tell it.
+    fn is_written(&self, _world: &World, _player: Entity, _since: Tick) -> Option<bool> {
+        None
     }
 
     /// The id and the name of each component type that it reads, as far as they are known.

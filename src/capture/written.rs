@@ -1,7 +1,12 @@
 //! Change ticks of single players: whether a component that a recording reads was written since a moment.
 
 use super::{RowEncoder, RowPart, Source};
-use bevy_ecs::{change_detection::Tick, component::ComponentId, entity::Entity, world::World};
+use bevy_ecs::{
+    change_detection::Tick,
+    component::ComponentId,
+    entity::Entity,
+    world::{EntityRef, World},
+};
 
 impl RowEncoder {
     /// Whether the entity is a player with every component that the recording reads.
@@ -34,26 +39,35 @@ impl RowEncoder {
         source.map(Source::name)
     }
 
-    /// Whether a component of the player's action was added or accessed mutably after the change tick `since`. True if the
-    /// player has no such component, or the action is read from elsewhere.
-    pub(crate) fn is_action_written(&self, world: &World, player: Entity, since: Tick) -> bool {
-        let mut action = self
-            .sources
-            .iter()
-            .filter(|source| source.part() == RowPart::Action)
-            .peekable();
-        let is_read_elsewhere = self.world_sources.iter().any(|placed| placed.part == RowPart::Action);
-        if action.peek().is_none() || is_read_elsewhere {
-            return true;
-        }
+    /// Whether a part of the player's action was added or accessed mutably after the change tick `since`: a component of the player
+    /// or of a related entity, or a resource. True if the player is gone or lacks a component, or if the action has no part. `None`
+    /// if a part has no change ticks, because a system computes it, and no other part was written.
+    pub(crate) fn action_written(&self, world: &World, player: Entity, since: Tick) -> Option<bool> {
         let Ok(found) = world.get_entity(player) else {
-            return true;
+            return Some(true);
         };
-        let now = world.read_change_tick();
-        action.any(|source| {
-            found
-                .get_change_ticks_by_id(source.component())
-                .is_none_or(|ticks| ticks.is_changed(since, now))
-        })
+        let own = self.sources.iter().filter(|source| source.part() == RowPart::Action);
+        let own =
+            own.map(|source| Some(!found.contains_id(source.component()) || source.is_written(world, found, since)));
+        let others = self
+            .world_sources
+            .iter()
+            .filter(|placed| placed.part == RowPart::Action);
+        let others = others.map(|placed| placed.source.is_written(world, player, since));
+        let parts = own.chain(others);
+        let strongest = parts.reduce(|one, other| match (one, other) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (None, _) | (_, None) => None,
+            (Some(false), Some(false)) => Some(false),
+        });
+        strongest.unwrap_or(Some(true))
+    }
+}
+
+impl Source {
+    /// Whether the component of an entity was added or accessed mutably after the change tick `since`. False without the component.
+    pub(super) fn is_written(&self, world: &World, entity: EntityRef<'_>, since: Tick) -> bool {
+        let ticks = entity.get_change_ticks_by_id(self.component());
+        ticks.is_some_and(|ticks| ticks.is_changed(since, world.read_change_tick()))
     }
 }

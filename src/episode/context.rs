@@ -107,6 +107,8 @@ pub(super) struct RecordingContext {
     pub(super) time: CaptureTime,
     /// No episode begins for a player whose action was not read: the next capture may come before the next read.
     pub(super) awaits_actions: bool,
+    /// The game has triggered [`DecisionMade`](super::DecisionMade), so a decision without it is not made.
+    pub(super) signals_decisions: bool,
     /// Recording is paused as of this capture.
     pub(super) paused: bool,
     /// Recording was paused as of the previous capture. Rewards since then do not count as orphaned.

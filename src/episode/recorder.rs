@@ -85,8 +85,6 @@ pub(crate) struct Recorder {
     pause_next: bool,
     /// A player's end was requested since the last capture, before a tick began.
     has_ends_between_ticks: bool,
-    /// The game has triggered [`DecisionMade`](super::DecisionMade), so a decision without it is not made.
-    signals_decisions: bool,
     /// Rewards were credited since the last capture, which the fast path does not add.
     has_credited_rewards: bool,
     /// The actions of this tick could not be read, because a source was not available.
@@ -123,6 +121,7 @@ impl Recorder {
             terminated_despawns: Count::default(),
             time: CaptureTime::default(),
             awaits_actions: false,
+            signals_decisions: false,
             paused: false,
             was_paused: false,
             pool_writer: Mutex::default(),
@@ -140,7 +139,6 @@ impl Recorder {
             capture_count: 0,
             pause_next: false,
             has_ends_between_ticks: false,
-            signals_decisions: false,
             has_credited_rewards: false,
             has_unread_actions: false,
             has_prepared_observation: false,
@@ -210,8 +208,9 @@ impl Recorder {
             });
             let has_acted = match (world.filter(|_| was_read), slot.open_request()) {
                 (Some(world), Some(_)) => self.has_acted(world, &slot),
-                _ => false,
+                _ => Some(false),
             };
+            let has_acted = self.check_acted(has_acted);
             slot.label_action(&mut self.scratch_row);
             let row = was_read.then_some(self.scratch_row.as_mut_slice());
             slot.shut_down(&self.context, row, has_acted);

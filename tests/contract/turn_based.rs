@@ -1,6 +1,7 @@
 //! Decisions on demand: a board game for two players with the rules of Connect Four, checked against the log of the game.
 
 mod decisions;
+mod sources;
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;

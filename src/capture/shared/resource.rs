@@ -2,7 +2,11 @@
 
 use super::SharedValue;
 use crate::capture::source::Source;
-use bevy_ecs::{component::ComponentId, world::World};
+use bevy_ecs::{
+    change_detection::Tick,
+    component::ComponentId,
+    world::{EntityRef, World},
+};
 
 /// A resource. Players are not recorded while it does not exist.
 pub(crate) struct ResourceValue {
@@ -15,14 +19,23 @@ impl ResourceValue {
     pub(crate) fn new(source: Source) -> Self {
         Self { source }
     }
+
+    /// The entity that holds the resource.
+    fn entity<'w>(&self, world: &'w World) -> Option<EntityRef<'w>> {
+        let entity = world.resource_entities().get(self.source.component())?;
+        world.get_entity(entity).ok()
+    }
 }
 
 impl SharedValue for ResourceValue {
     fn encode(&mut self, world: &World, row: &mut [u8]) -> bool {
-        let entity = world.resource_entities().get(self.source.component());
-        let entity = entity.and_then(|entity| world.get_entity(entity).ok());
         self.source.compile_if_found(world);
-        self.source.encode_entity(entity, row)
+        self.source.encode_entity(self.entity(world), row)
+    }
+
+    fn is_written(&self, world: &World, since: Tick) -> Option<bool> {
+        let entity = self.entity(world);
+        Some(entity.is_some_and(|entity| self.source.is_written(world, entity, since)))
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

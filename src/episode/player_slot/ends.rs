@@ -95,7 +95,10 @@ impl PlayerSlot {
             let match_id = StepHeader::of(row).match_id();
             StepHeader::of_mut(final_row).set_match_id(match_id);
             end.has_observation = true;
-            end.has_acted = decides_on_demand && (self.is_decision_made() || self.has_other_action(layout, row));
+            end.has_acted = self.cold.request.is_some_and(|request| {
+                let differs = self.has_other_action(layout, row);
+                request.has_acted(context.signals_decisions, request.is_written, differs) == Some(true)
+            });
         }
         if context.rules.keeps_actions() && !end.has_action && !end.is_between_ticks {
             let cold = &mut *self.cold;

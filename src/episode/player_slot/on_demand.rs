@@ -23,14 +23,41 @@ pub(in crate::episode) struct DecisionRequest {
     pub(in crate::episode) since: Tick,
     /// [`DecisionMade`](crate::episode::DecisionMade) was triggered.
     pub(in crate::episode) is_made: bool,
+    /// Whether the action was written since, as far as is known, as of the capture that pauses.
+    pub(super) is_written: Option<bool>,
     /// The controller that has acted on the request, if another one took over since, and the change tick before that.
     pub(super) acted_by: Option<(u16, Tick)>,
+}
+
+impl DecisionRequest {
+    /// Whether the player has acted since the request. `None` if that is not known. `signals_decisions` states whether the game
+    /// triggers [`DecisionMade`](crate::episode::DecisionMade), `written` whether the action was written since, as far as is known,
+    /// and `differs` whether it has another value.
+    pub(in crate::episode) fn has_acted(
+        self,
+        signals_decisions: bool,
+        written: Option<bool>,
+        differs: bool,
+    ) -> Option<bool> {
+        if self.is_made || signals_decisions {
+            return Some(self.is_made);
+        }
+        // Values are compared as well, because a write can bypass change detection.
+        if differs { Some(true) } else { written }
+    }
 }
 
 impl PlayerSlot {
     /// The request of the open step.
     pub(in crate::episode) fn open_request(&self) -> Option<DecisionRequest> {
         self.cold.request.filter(|_| self.state.is_open())
+    }
+
+    /// Records whether the action was written since the open request, before the capture that pauses ends the episode.
+    pub(in crate::episode) fn set_action_written(&mut self, is_written: Option<bool>) {
+        if let Some(request) = &mut self.cold.request {
+            request.is_written = is_written;
+        }
     }
 
     /// Whether the action in `row` differs from the action at the open request.
@@ -80,6 +107,7 @@ impl PlayerSlot {
         self.cold.request = self.state.is_open().then_some(DecisionRequest {
             since,
             is_made: false,
+            is_written: None,
             acted_by: None,
         });
         true

@@ -63,7 +63,11 @@ impl Recorder {
     pub(super) fn capture_players(&mut self, world: &World) -> usize {
         // The capture that pauses reads players once more: open episodes end at that observation.
         let reads_players = if self.context.rules.decides_on_demand {
-            self.context.paused && !self.context.was_paused
+            let pauses = self.context.paused && !self.context.was_paused;
+            if pauses {
+                self.note_written_actions(world);
+            }
+            pauses
         } else {
             !(self.context.paused && self.context.was_paused)
         };

@@ -45,9 +45,10 @@ impl Recorder {
             return;
         };
         let (slot, encoder) = (&mut self.players.slots_mut()[position], &self.encoder);
-        slot.check_takeover(|takeover| encoder.is_action_written(world, entity, takeover));
+        let is_written = |since| encoder.action_written(world, entity, since) == Some(true);
+        slot.check_takeover(is_written);
         let request = slot.open_request();
-        if request.is_some_and(|request| encoder.is_action_written(world, entity, request.since)) {
+        if request.is_some_and(|request| is_written(request.since)) {
             // The run of the observer has advanced the change tick, so writes from now on have this tick or a later one.
             slot.keep_controller_of_action(Tick::new(world.read_change_tick().get().wrapping_sub(1)));
         }

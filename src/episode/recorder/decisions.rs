@@ -61,9 +61,10 @@ impl Recorder {
         let Some(position) = self.players.position(entity) else {
             return RequestDisposition::Accepted;
         };
-        let has_acted = is_read && self.has_acted(world, &self.players.slots()[position]);
+        let has_acted = is_read.then(|| self.has_acted(world, &self.players.slots()[position]));
+        let has_acted = self.check_acted(has_acted.unwrap_or(Some(false)));
         let slot = &mut self.players.slots_mut()[position];
-        slot.check_takeover(|takeover| self.encoder.is_action_written(world, entity, takeover));
+        slot.check_takeover(|takeover| self.encoder.action_written(world, entity, takeover) == Some(true));
         slot.label_action(&mut self.scratch_row);
         let row = is_read.then_some(self.scratch_row.as_mut_slice());
         if slot.request_decision(&self.context, row, has_acted, written_since) {
@@ -75,15 +76,15 @@ impl Recorder {
 
     /// Reads the action that a policy has decided on for `entity`. The decisions of other players are told from others as before.
     pub(crate) fn note_policy_decision(&mut self, world: &World, entity: Entity) {
-        let signals_decisions = self.signals_decisions;
+        let signals_decisions = self.context.signals_decisions;
         self.make_decision(world, entity);
-        self.signals_decisions = signals_decisions;
+        self.context.signals_decisions = signals_decisions;
     }
 
     /// Reads the action that `entity` has decided on. Returns false if the entity is not a player of this recording.
     pub(crate) fn make_decision(&mut self, world: &World, entity: Entity) -> bool {
         let is_player = self.is_player(world, entity);
-        self.signals_decisions |= is_player;
+        self.context.signals_decisions |= is_player;
         let Some(row) = self.players.get_mut(entity).and_then(|slot| slot.make_decision()) else {
             return is_player;
         };
@@ -97,16 +98,36 @@ impl Recorder {
         is_player
     }
 
-    /// Whether a player has acted on its open request. The scratch row has its action of this moment.
-    pub(super) fn has_acted(&self, world: &World, slot: &PlayerSlot) -> bool {
+    /// Whether a player has acted on its open request. `None` if that is not known. The scratch row has its action of this moment.
+    pub(super) fn has_acted(&self, world: &World, slot: &PlayerSlot) -> Option<bool> {
         let Some(request) = slot.open_request() else {
-            return false;
+            return Some(false);
         };
-        // Rows are compared as well, because a write can bypass change detection.
-        request.is_made
-            || !self.signals_decisions
-                && (self.encoder.is_action_written(world, slot.entity, request.since)
-                    || slot.has_other_action(self.context.layout(), &self.scratch_row))
+        let written = self.encoder.action_written(world, slot.entity, request.since);
+        let differs = slot.has_other_action(self.context.layout(), &self.scratch_row);
+        request.has_acted(self.context.signals_decisions, written, differs)
+    }
+
+    /// Warns once if it is not known whether a player has acted on its request. It counts as if it had not.
+    pub(super) fn check_acted(&mut self, has_acted: Option<bool>) -> bool {
+        if has_acted.is_none() && self.warnings.unknown_decision.first_time() {
+            tracing::warn!(
+                "recording `{}`: a player was asked for a decision, and its action, which a system computes, was the same afterwards. \
+                 Whether it has acted is not known, so the request counts as not answered: trigger `DecisionMade` for each decision, \
+                 or record the component or resource that holds the action, with `act`, `act_resource` or `act_related`",
+                self.name()
+            );
+        }
+        has_acted == Some(true)
+    }
+
+    /// Notes which players have written their action since their request, for the capture that pauses, which ends their episodes.
+    pub(super) fn note_written_actions(&mut self, world: &World) {
+        for slot in self.players.slots_mut() {
+            if let Some(request) = slot.open_request() {
+                slot.set_action_written(self.encoder.action_written(world, slot.entity, request.since));
+            }
+        }
     }
 
     /// Whether captures find `entity`: it has every component that the recording reads.

@@ -27,6 +27,7 @@ pub(super) struct Warnings {
     pub(super) duplicate_agent: WarnOnce,
     pub(super) negative_agent: WarnOnce,
     pub(super) no_buffer: WarnOnce,
+    pub(super) unknown_decision: WarnOnce,
     unavailable: WarnOnce,
     pub(super) late_simulation: WarnOnce,
     pub(super) unconfirmed_ticks: WarnOnce,

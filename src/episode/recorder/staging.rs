@@ -101,7 +101,6 @@ impl Recorder {
             players,
             encoder,
             context,
-            signals_decisions,
             ..
         } = self;
         let Some(slot) = players.get_mut(entity) else { return };
@@ -112,19 +111,23 @@ impl Recorder {
             return;
         }
         if parts.action {
-            slot.check_takeover(|takeover| encoder.is_action_written(world, entity, takeover));
+            slot.check_takeover(|takeover| encoder.action_written(world, entity, takeover) == Some(true));
             slot.label_final_action();
         }
         slot.final_row_read(&context.rules, context.layout(), parts);
         let is_early = parts.observation && !is_last_chance && !slot.has_end_between_ticks();
         let is_leaving = slot.is_leaving();
+        let mut has_acted = Some(false);
         if let Some(request) = slot.open_request() {
-            let has_acted = request.is_made
-                || !*signals_decisions
-                    && (encoder.is_action_written(world, entity, request.since)
-                        || slot.has_other_final_action(context.layout()));
-            slot.set_acted(has_acted);
+            let written = encoder.action_written(world, entity, request.since);
+            has_acted = request.has_acted(
+                context.signals_decisions,
+                written,
+                slot.has_other_final_action(context.layout()),
+            );
+            slot.set_acted(has_acted == Some(true));
         }
+        self.check_acted(has_acted);
         if is_early {
             self.check_final_row(world, entity, is_leaving);
         }

@@ -129,6 +129,22 @@ fn a_pause_and_a_despawn_end_the_open_decision() {
 }
 
 #[test]
+fn the_same_move_before_a_pause_is_a_decision() {
+    let (mut test, player) = one_player(recording("player"));
+    for number in [1.0, 2.0] {
+        show_number(&mut test, player, number);
+        test.world_mut().trigger(RequestDecision::of(player));
+        test.ticks(1);
+        decide(&mut test, player, 2);
+        test.ticks(1);
+    }
+    show_number(&mut test, player, 3.0);
+    test.world_mut().resource_mut::<Experience>().pause("a test");
+    test.ticks(2);
+    assert_eq!(numbers(&test.finish()[0]), [(1.0, 2.0, 2, 2.0), (2.0, 2.0, 2, 3.0)]);
+}
+
+#[test]
 fn settings_that_end_a_step_are_refused() {
     let error = |recording: Recording<Seat>| {
         let mut test = TestApp::new();
