@@ -89,6 +89,8 @@ pub(crate) struct Recorder {
     has_credited_rewards: bool,
     /// The actions of this tick could not be read, because a source was not available.
     has_unread_actions: bool,
+    /// A schedule after which actions are read has run.
+    has_reached_read: bool,
     /// The encoder was prepared for observations by the present capture.
     has_prepared_observation: bool,
     /// A policy acts for players of this recording.
@@ -141,6 +143,7 @@ impl Recorder {
             has_ends_between_ticks: false,
             has_credited_rewards: false,
             has_unread_actions: false,
+            has_reached_read: false,
             has_prepared_observation: false,
             has_policy: false,
             joining: Vec::new(),

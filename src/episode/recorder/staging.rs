@@ -157,6 +157,7 @@ impl Recorder {
     ///
     /// Contract, timing: the recorded action is the one that this tick consumed.
     pub(crate) fn read_actions(&mut self, world: &World) {
+        self.has_reached_read = true;
         let keeps_actions = self.context.rules.keeps_actions();
         if keeps_actions {
             self.players.slots_mut().iter_mut().for_each(PlayerSlot::forget_action);

@@ -40,6 +40,11 @@ impl Recorder {
         self.context.rules.keeps_actions()
     }
 
+    /// Whether actions are read before captures, and no schedule has run after which they are read.
+    pub(crate) fn awaits_first_read(&self) -> bool {
+        !self.has_reached_read && self.context.rules.action_read != ActionRead::AtCapture
+    }
+
     /// Whether the next capture may come before the next read of actions in the other loop.
     ///
     /// Contract, timing: an episode begins where the action of its first transition is known when that ends.
