@@ -128,7 +128,8 @@ fn a_saved_world_holds_only_what_the_game_inserted_and_loads_again() {
     let mut test = hero_app();
     let hero = (Hero, Level(3), Age(0.0));
     test.world_mut().spawn((hero, AgentId(7), DoNotRecord));
-    let rewarded = test.world_mut().spawn((Hero, Level(4), Age(0.0), AgentId(8))).id();
+    let rewarded = (Hero, Level(4), Age(0.0), AgentId(8), Controller::script("hunter"));
+    let rewarded = test.world_mut().spawn(rewarded).id();
     test.ticks(3);
     let mut reward = test.world_mut().get_mut::<Reward>(rewarded).unwrap();
     reward.add("step", 2.0);
@@ -157,6 +158,7 @@ fn a_saved_world_holds_only_what_the_game_inserted_and_loads_again() {
     );
     assert!(first.contains::<DoNotRecord>(), "consent is part of the saved world");
     assert_eq!(world.get::<AgentId>(heroes[1]), Some(&AgentId(8)));
+    assert_eq!(world.get::<Controller>(heroes[1]), Some(&Controller::script("hunter")));
     assert_eq!(
         world.get::<Reward>(heroes[1]),
         Some(&Reward::default()),
@@ -191,7 +193,14 @@ fn every_registered_type_can_be_serialized_and_deserialized() {
         flush_interval: Duration::from_millis(30),
         ..Default::default()
     };
+    let controllers = [
+        Controller::Person,
+        Controller::script("hunter"),
+        Controller::policy("fighter", 3),
+    ];
     let values: [&dyn Reflect; 4] = [&AgentId(-3), &DoNotRecord, &reward, &live];
+    let controllers = controllers.iter().map(|controller| controller as &dyn Reflect);
+    let values = values.into_iter().chain(controllers);
     for value in values {
         let text = serde_json::to_string(&ReflectSerializer::new(value.as_partial_reflect(), &registry)).unwrap();
         let mut deserializer = serde_json::Deserializer::from_str(&text);
@@ -203,7 +212,8 @@ fn every_registered_type_can_be_serialized_and_deserialized() {
 #[test]
 fn a_clone_of_a_player_is_a_player_of_its_own() {
     let mut test = hero_app();
-    let hero = test.world_mut().spawn((Hero, Level(3), Age(0.0), AgentId(7))).id();
+    let hero = (Hero, Level(3), Age(0.0), AgentId(7), Controller::Person);
+    let hero = test.world_mut().spawn(hero).id();
     test.ticks(3);
     test.world_mut().get_mut::<Reward>(hero).unwrap().add("bonus", 100.0);
     let clone = test.world_mut().entity_mut(hero).clone_and_spawn();
@@ -216,6 +226,7 @@ fn a_clone_of_a_player_is_a_player_of_its_own() {
         "the reward was given to the original"
     );
     assert_eq!(world.get::<Level>(clone), Some(&Level(3)));
+    assert_eq!(world.get::<Controller>(clone), Some(&Controller::Person));
     test.ticks(3);
     test.world_mut().despawn(clone);
     test.ticks(3);

@@ -87,15 +87,16 @@ pub fn play() -> String {
 }
 
 /// Sets up what a browser lacks, which must be refused with an error that names what works there. Returns the error, or panics
-/// with it.
+/// with it. A plugin that is disabled accepts it, and plays a few frames.
 #[cfg_attr(target_family = "wasm", wasm_bindgen::prelude::wasm_bindgen)]
 #[must_use]
 pub fn set_up(what: &str) -> String {
     report_panics();
     let mut export = ExportSettings::default();
     let mut recording = recording().sink(MemorySink::default());
+    let enabled = what != "disabled";
     match what {
-        "threads" => export.threads = true,
+        "threads" | "disabled" => export.threads = true,
         "journal" => {
             export.journal = Some(JournalSettings {
                 folder: Some("journals".into()),
@@ -111,13 +112,15 @@ pub fn set_up(what: &str) -> String {
         _ => return format!("there is no case `{what}`"),
     }
     let mut app = game(ExperiencePlugin {
+        enabled,
         export,
         ..ExperiencePlugin::default()
     });
-    match app.try_add_recording(recording) {
-        Ok(_) => "it was accepted".to_owned(),
-        Err(error) => error.to_string(),
+    if let Err(error) = app.try_add_recording(recording) {
+        return error.to_string();
     }
+    (0..8).for_each(|_| app.update());
+    "it was accepted, and has played".to_owned()
 }
 
 fn game(plugin: ExperiencePlugin) -> App {
