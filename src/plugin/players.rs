@@ -56,7 +56,10 @@ pub enum PlayerError {
     #[error("there is no recording `{0}`: `Experience::recordings` lists the names")]
     NoSuchRecording(String),
     /// No living player of the recording has this entity or agent id.
-    #[error("recording `{recording}` has no living player with {player}")]
+    #[error(
+        "recording `{recording}` has no living player with {player}: an entity with its marker is one after the next capture, if it \
+         has every component that the recording reads, and not `DoNotRecord`"
+    )]
     NoSuchPlayer {
         /// The recording.
         recording: String,

@@ -95,7 +95,8 @@ pub enum PolicySetupError {
     },
     /// The schedule of `act_before` is neither in the main loop nor in the fixed loop.
     #[error(
-        "the policy `{policy}` of recording `{recording}` acts before `{schedule}`, which is neither in the main loop nor in the fixed loop"
+        "the policy `{policy}` of recording `{recording}` acts before `{schedule}`, which is neither in the main loop nor in the \
+         fixed loop: name a schedule of one of them, and add the plugin that adds it before the policy"
     )]
     Schedule {
         /// The recording.

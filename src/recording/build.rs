@@ -306,7 +306,13 @@ fn warn_mask(schema: &Schema) {
             _ => 0,
         })
         .fold(0, u64::saturating_add);
-    if mask > 0 && mask as u64 != choices {
+    if mask > 0 && choices == 0 {
+        tracing::warn!(
+            "recording `{}`: the action has no discrete columns, so its mask says nothing: remove `action_mask`, or record the \
+             choice with `act_discrete_with` or as a fieldless enum",
+            schema.name()
+        );
+    } else if mask as u64 != choices && mask > 0 {
         tracing::warn!(
             "recording `{}`: the action mask has {mask} values, and the discrete columns of the action have {choices} choices \
              in all: give the component of `action_mask` one `bool` for each choice, in their order",

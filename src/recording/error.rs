@@ -140,7 +140,7 @@ pub enum SetupError {
     /// The schedule of `read_actions_after` is neither in the main loop nor in the fixed loop.
     #[error(
         "recording `{recording}`: `read_actions_after` takes a schedule of the main loop or the fixed loop, and `{schedule}` is \
-         in neither"
+         in neither: name another, or add the plugin that adds it to a loop before the recording"
     )]
     Schedule {
         /// The recording.

@@ -259,6 +259,13 @@ fn recordings_and_players_are_addressed_by_id_name_and_entity() {
         }
     );
     assert!(error.to_string().contains(&format!("entity {player}")), "{error}");
+    // One that was spawned since the last capture will be one.
+    let spawned = test.world_mut().spawn((Player, Age(0.0))).id();
+    let error = experience(&mut test)
+        .end_episode(id, spawned, "test")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("after the next capture"), "{error}");
     assert!(!experience(&mut test).is_excluded(id, player));
     assert!(
         experience(&mut test).exclude(id, 7).is_ok(),

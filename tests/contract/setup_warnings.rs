@@ -9,7 +9,9 @@ use bevy_app::{MainScheduleOrder, prelude::*};
 use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
 use bevy_experience::{episode::RecordMode, prelude::*, recording::SetupError, test_app::TestApp};
 use bevy_reflect::Reflect;
+use bevy_time::{Time, TimePlugin, TimeUpdateStrategy, Virtual};
 use bevy_transform::components::Transform;
+use core::time::Duration;
 
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Simulation;
@@ -124,6 +126,98 @@ fn a_fixed_loop_that_does_not_run_is_reported() {
     assert_warning(&log, &["nothing is recorded", "`TimePlugin`"]);
 }
 
+/// Players whose captures run in each frame, and whose actions are read in a fixed loop that does not run.
+fn play_without_fixed_ticks(app: &mut App) {
+    app.add_plugins(ExperiencePlugin::default());
+    app.add_recording(
+        Recording::<Player>::new("player")
+            .observe::<Age>()
+            .act::<Choice>()
+            .capture_after(Last)
+            .read_actions_after(FixedUpdate)
+            .sink(MemorySink::default()),
+    );
+    app.world_mut().spawn((Player, Age(0.0), Choice(0.0)));
+    for _ in 0..300 {
+        app.update();
+    }
+}
+
+#[test]
+fn actions_that_are_read_in_a_fixed_loop_that_does_not_run_are_reported() {
+    let log = log(|| play_without_fixed_ticks(&mut App::new()));
+    assert_warning(
+        &log,
+        &["`player`", "`FixedUpdate`", "`TimePlugin`", "`read_actions_after`"],
+    );
+}
+
+#[test]
+fn a_policy_that_acts_in_a_fixed_loop_that_does_not_run_is_reported() {
+    let log = log(|| {
+        let mut app = App::new();
+        app.add_plugins(ExperiencePlugin::default());
+        let recording = Recording::<Player>::new("player").observe::<Age>().act::<Choice>();
+        app.add_recording(recording.capture_after(Last).read_actions_after(PreUpdate));
+        app.add_policy(
+            Policy::<Player>::for_recording("player")
+                .random()
+                .act_before(FixedUpdate),
+        );
+        app.world_mut()
+            .spawn((Player, Age(0.0), Choice(0.0), PolicyControlled::default()));
+        for _ in 0..300 {
+            app.update();
+        }
+    });
+    let warnings = log.warnings();
+    let policy: Vec<_> = warnings.iter().filter(|line| line.contains("policy")).collect();
+    assert!(
+        policy.len() == 1 && policy[0].contains("`FixedUpdate`") && policy[0].contains("`TimePlugin`"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_fixed_loop_that_the_game_has_removed_is_reported() {
+    let app = || {
+        let mut app = App::new();
+        app.add_plugins(TimePlugin);
+        app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::from_millis(5)));
+        let mut order = app.world_mut().resource_mut::<MainScheduleOrder>();
+        order.labels.retain(|label| *label != RunFixedMainLoop.intern());
+        app
+    };
+    let reads = log(|| play_without_fixed_ticks(&mut app()));
+    assert_warning(&reads, &["`FixedUpdate`", "`RunFixedMainLoop`", "`read_actions_after`"]);
+    let captures = log(|| {
+        let mut app = app();
+        app.add_plugins(ExperiencePlugin::default());
+        let recording = Recording::<Player>::new("player").observe::<Age>();
+        app.add_recording(recording.capture_after(FixedLast).sink(MemorySink::default()));
+        app.world_mut().spawn((Player, Age(0.0)));
+        for _ in 0..300 {
+            app.update();
+        }
+    });
+    assert_warning(
+        &captures,
+        &["nothing is recorded", "`RunFixedMainLoop`", "`capture_after`"],
+    );
+}
+
+#[test]
+fn a_fixed_loop_that_waits_for_a_paused_game_is_not_reported() {
+    let log = log(|| {
+        let mut app = App::new();
+        app.add_plugins(TimePlugin);
+        app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::from_millis(5)));
+        app.world_mut().resource_mut::<Time<Virtual>>().pause();
+        play_without_fixed_ticks(&mut app);
+    });
+    assert!(log.warnings().is_empty(), "{:?}", log.warnings());
+}
+
 #[test]
 fn a_component_that_is_on_a_child_is_reported_also_for_players_with_short_lives() {
     let log = log(|| {
@@ -195,6 +289,12 @@ fn a_mask_of_another_length_than_the_action_is_reported_at_set_up() {
         let _ = [Move::Left, Move::Right, Move::Jump];
     });
     assert_warning(&log, &["mask has 2 values", "3 choices", "`action_mask`"]);
+    let log = self::log(|| {
+        let mut test = TestApp::new();
+        let recording = Recording::<Player>::new("player").observe::<Age>().act::<Choice>();
+        test.record(recording.action_mask::<Allowed>());
+    });
+    assert_warning(&log, &["no discrete columns", "remove `action_mask`"]);
 }
 
 #[test]
@@ -205,6 +305,15 @@ fn actions_that_are_read_after_the_capture_are_reported_at_set_up() {
         TestApp::new().record(recording().read_actions_after(FixedUpdate));
     });
     assert_warning(&log, &["`FixedLast`", "`read_actions_after`"]);
+    let recording = Recording::<Player>::new("player").observe::<Age>().act::<Choice>();
+    let refused = TestApp::new()
+        .try_add_recording(recording.read_actions_after(Simulation))
+        .err();
+    let refused = refused.expect("no loop has the schedule").to_string();
+    assert!(
+        refused.contains("`Simulation`") && refused.contains("add the plugin"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -358,7 +467,7 @@ fn neighbours_and_match_ids_that_never_exist_are_reported_at_the_end() {
 #[test]
 fn a_value_that_is_not_finite_is_reported_with_what_happens_to_it() {
     for (non_finite, consequence) in [
-        (NonFinite::EndEpisode, "the transition is dropped"),
+        (NonFinite::EndEpisode, "before it; none begins with such an observation"),
         (NonFinite::Replace(-1.0), "it is recorded as -1"),
     ] {
         let log = log(|| {
@@ -375,7 +484,7 @@ fn a_value_that_is_not_finite_is_reported_with_what_happens_to_it() {
         });
         let line = log.warning();
         assert!(line.contains(consequence), "{line}");
-        let drops = line.contains("dropped") || line.contains("episode ends");
+        let drops = line.contains("dropped") || line.contains("episode ends") || line.contains("none begins");
         assert_eq!(drops, non_finite == NonFinite::EndEpisode, "{line}");
     }
 }

@@ -216,7 +216,7 @@ fn print_runs(overview: &Overview, output: &mut Printer) -> Result<(), CommandEr
         ),
         (
             total(|report| report.refused_agents),
-            "players refused because another had their agent id",
+            "players refused because another had their agent id, or it was negative",
         ),
         (
             total(|report| report.empty_episodes),

@@ -46,6 +46,17 @@ impl CommandError {
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Of a command that takes no `--recording`.
+            Self::Dataset(DatasetError::WithinDataset {
+                path,
+                dataset,
+                recording,
+            }) => write!(
+                f,
+                "`{}` belongs to the recording `{recording}`, and this command takes a dataset with all its recordings: `{}`",
+                path.display(),
+                dataset.display()
+            ),
             Self::Dataset(error) => error.fmt(f),
             Self::Arguments(reason) | Self::NotDone(reason) => f.write_str(reason),
             Self::Output(error) => write!(f, "cannot print: {error}"),

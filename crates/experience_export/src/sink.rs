@@ -152,7 +152,8 @@ pub enum SinkError {
     },
     /// The recording's folder holds another schema, and the sink is configured to refuse that.
     #[error(
-        "`{}` (there) holds other columns than this recording (here): {}; name another folder, or allow a sibling folder",
+        "`{}` (there) holds other columns than this recording (here): {}; name another folder, or remove \
+         `refuse_other_schema`, so that it is written beside the other",
         path.display(),
         differences.join("; ")
     )]

@@ -63,7 +63,11 @@ impl Recorder {
         let is_found = dropped > 0 || self.context.non_finite_counts.iter().any(|count| count.get() > 0);
         if is_found && self.warnings.non_finite.first_time() {
             let consequence = match self.context.rules.non_finite {
-                NonFinite::EndEpisode => "the transition is dropped and the episode ends before it".to_owned(),
+                NonFinite::EndEpisode => {
+                    "the transition is dropped and the episode ends before it; none begins with such \
+                     an observation"
+                        .to_owned()
+                }
                 NonFinite::Replace(value) => format!("it is recorded as {value}"),
                 NonFinite::Keep => "it is recorded as it is".to_owned(),
             };

@@ -44,8 +44,8 @@ impl Recorder {
             && self.setup_checks.missing_component.first_time()
         {
             tracing::warn!(
-                "recording `{}`: {players} players are not recorded now, because they lack {}: insert these components, or \
-                 do not record them",
+                "recording `{}`: {players} players are not recorded now, because they lack {}: insert these components, \
+                 or do not record them; `observe_optional` is for those that come and go",
                 self.name(),
                 missing.join(", ")
             );

@@ -84,9 +84,17 @@ fn a_path_within_a_dataset_is_answered_with_the_dataset() {
             let output = printed(&[verb, &within], 3);
             assert!(output.contains(&advice), "{verb} {within}: {output}");
         }
-        for command in [&["erase", &within, "--agent", "1"][..], &["recover", &within]] {
+        let to = format!("{path}-merged");
+        let without_option: [&[&str]; 4] = [
+            &["erase", &within, "--agent", "1"],
+            &["recover", &within],
+            &["merge", &within, "-o", &to],
+            &["densify", &within, "-o", &to],
+        ];
+        for command in without_option {
             let output = printed(command, 3);
-            assert!(output.contains(&format!("open the dataset, `{path}`")), "{output}");
+            assert!(output.contains(&format!("all its recordings: `{path}`")), "{output}");
+            assert!(!output.contains("choose the recording"), "{output}");
         }
     }
     // The advice is good.

@@ -57,9 +57,10 @@ pub(super) fn check(runs: &[RunAccount], players: &PlayerCounts, diagnosis: &mut
         diagnosis.add(
             Symptom::RefusedAgents,
             Severity::Warning,
-            format!("{refused} players were not recorded, because another player had their agent id"),
+            format!("{refused} players were not recorded, because another player had their agent id, or it was negative"),
             places,
-            "the game gives one id to two players at a time, or its ids are hashed to too few bits: give each player its own `AgentId`",
+            "the game gives one id to two players at a time, its ids are hashed to too few bits, or a hash is used as a signed number: give \
+             each player its own `AgentId` of 0 or more",
         );
     }
     let (unbuffered, places) = per_run(|run| run.account.unbuffered_agents);
@@ -106,7 +107,8 @@ pub(super) fn check(runs: &[RunAccount], players: &PlayerCounts, diagnosis: &mut
             Severity::Note,
             format!("{} runs are not closed", places.len()),
             runs.iter().filter(|run| run.ended.is_none()).map(|run| format!("run {}", run.run)).collect(),
-            "a process that died lost its open episodes and the shard that it was writing; `.with_shard_age(…)` bounds that",
+            "the game is still running, or its process died: then `experience recover` writes what its journal holds to shards, and \
+             closes the run",
         );
     }
 }

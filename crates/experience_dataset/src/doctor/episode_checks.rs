@@ -72,7 +72,8 @@ impl EpisodeChecks {
             Severity::Warning,
             format!("{episodes} episodes of {} agents end because rows were lost", agents.len()),
             agents.iter().take(MAX_PLACES).map(|(agent, gaps)| format!("agent {agent}: {gaps} episodes")).collect(),
-            "buffers overflowed before the exporter drained them: raise `BufferSettings::capacity`, or use `Overflow::Block` in headless runs",
+            "buffers overflowed before the exporter drained them: raise `BufferSettings::capacity`, or use `Overflow::Block` in headless \
+             runs; or the journal of a process that died was damaged there",
         );
     }
 }

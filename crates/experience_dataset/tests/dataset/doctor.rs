@@ -205,6 +205,7 @@ fn duplicates_gaps_and_early_resets_are_found() {
     let found = diagnosis_of(Schema::clone(&schema), &torn);
     assert_eq!(symptoms(&found), [Symptom::Gaps]);
     assert_eq!(found.findings[0].places.len(), 3);
+    assert!(found.findings[0].cause.contains("journal"), "{found:#?}");
 
     // The final observation is the one after the reset.
     let mut reset = carts(3);
@@ -388,4 +389,7 @@ fn an_empty_recording_is_found() {
         ]
     );
     assert!(found.findings[1].what.starts_with("5 transitions"), "{found:#?}");
+    // Causes that the account cannot tell apart are all named.
+    assert!(found.findings[2].what.contains("negative"), "{found:#?}");
+    assert!(found.findings[5].cause.contains("still running"), "{found:#?}");
 }

@@ -123,6 +123,10 @@ fn another_schema_is_refused_on_request() {
             refusal.to_string().contains("observation column `armour` is only here"),
             "{refusal}"
         );
+        assert!(
+            refusal.to_string().contains("remove `refuse_other_schema`"),
+            "{refusal}"
+        );
     }
     assert_eq!(listing(root.path()), before);
 }
