@@ -96,7 +96,7 @@ pub fn set_up(what: &str) -> String {
     let mut recording = recording().sink(MemorySink::default());
     let enabled = what != "disabled";
     match what {
-        "disabled" | "threads" => export.threads = true,
+        "threads" | "disabled" => export.threads = true,
         "journal" => {
             export.journal = Some(JournalSettings {
                 folder: Some("journals".into()),
