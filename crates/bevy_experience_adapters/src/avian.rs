@@ -67,6 +67,10 @@ macro_rules! adapter {
             #[doc = concat!("Observes position, rotation and velocities of the body: the columns `", stringify!($position), "`,")]
             #[doc = concat!("`", stringify!($rotation), "`, `", stringify!($linear), "` and `", stringify!($angular), "`, in the units of the")]
             /// physics and radians a second, as `f32`. A player without one of the components is not recorded.
+            ///
+            /// With avian's feature `f64` values are rounded to `f32`, as policies take them: 24 bits, so that a position of
+            /// 100,000 is right within 0.004. In a larger world, observe the position relative to a place nearby, with
+            /// [`observe_with`](Recording::observe_with).
             fn observe_body(self) -> Self;
 
             /// Observes the contacts of the body's colliders: `contacts.count`, how many pairs of colliders touch, and

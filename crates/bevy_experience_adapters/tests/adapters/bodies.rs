@@ -86,7 +86,10 @@ fn assert_rows(case: &str, app: &mut App, sink: &MemorySink, capture: InternedSc
 
 mod two_dimensions {
     use super::*;
-    use avian2d::prelude::*;
+    use avian2d::{
+        math::{AdjustPrecision, AsF32, Scalar, Vector},
+        prelude::*,
+    };
     use bevy_experience_adapters::avian2d::Avian2dRecordingExt;
 
     pub(super) fn recording() -> Recording<Push> {
@@ -99,10 +102,15 @@ mod two_dimensions {
 
     fn push(mut bodies: Query<(&Push, &mut LinearVelocity, &mut BodyLog)>) {
         for (push, mut velocity, mut log) in &mut bodies {
-            velocity.x += push.0[0] * 0.1;
-            velocity.y += push.0[1];
+            velocity.x += (push.0[0] * 0.1).adjust_precision();
+            velocity.y += push.0[1].adjust_precision();
             log.pushes.push(*push);
         }
+    }
+
+    /// A number of avian, which is `f32` or `f64`, as a column holds it.
+    fn single(value: Scalar) -> f32 {
+        Vector::splat(value).f32().x
     }
 
     /// The body as the game reads it, with its contacts from [`Collisions`].
@@ -118,7 +126,7 @@ mod two_dimensions {
         collisions: Collisions,
     ) {
         for (body, position, rotation, linear, angular, mut log) in &mut bodies {
-            let (mut count, mut impulse, mut grounded) = (0.0, 0.0, 0.0_f32);
+            let (mut count, mut impulse, mut grounded): (f32, Scalar, f32) = (0.0, 0.0, 0.0);
             for pair in collisions.collisions_with(body) {
                 count += 1.0;
                 impulse += pair.total_normal_impulse_magnitude();
@@ -140,7 +148,9 @@ mod two_dimensions {
                 linear.y,
                 angular.0,
             ];
-            log.bodies.push([&values[..], &[count, impulse, grounded]].concat());
+            let values = values.map(single);
+            log.bodies
+                .push([&values[..], &[count, single(impulse), grounded]].concat());
         }
     }
 
@@ -227,7 +237,7 @@ mod two_dimensions {
         let sink = MemorySink::default();
         let mut app = app();
         app.add_plugins(PhysicsPlugins::default())
-            .insert_resource(Gravity(avian2d::math::Vector::X * 9.81))
+            .insert_resource(Gravity(Vector::X * 9.81))
             .add_recording(recording().observe_has::<Sleeping>().sink(sink.clone()));
         let wall = Transform::from_xyz(2.0, 0.0, 0.0);
         app.world_mut()
@@ -249,6 +259,28 @@ mod two_dimensions {
             (1.0, 1.0),
             "gravity says where the ground is: {observation:?}"
         );
+    }
+
+    /// A physics of `f64` has more digits than a column.
+    #[cfg(feature = "complete_f64")]
+    #[test]
+    fn numbers_of_double_precision_are_rounded() {
+        let sink = MemorySink::default();
+        let mut app = app();
+        app.add_plugins(PhysicsPlugins::default())
+            .insert_resource(Gravity::ZERO)
+            .add_recording(recording().capture_after(FixedLast).sink(sink.clone()));
+        // 2^24 + 1. A position that is spawned is overwritten by the `Transform`, which has `f32`.
+        app.add_systems(FixedLast, |mut positions: Query<&mut Position>| {
+            for mut position in &mut positions {
+                position.0 = Vector::new(16_777_217.0, 1.0 / 3.0);
+            }
+        });
+        app.world_mut().spawn((Push::default(), RigidBody::Kinematic));
+        play(&mut app, 64, 10);
+        let episodes = sink.episodes();
+        let observation = episodes[0].transition(0).observation();
+        assert_eq!(observation[..2], [16_777_216.0, 1.0 / 3.0]);
     }
 
     #[test]

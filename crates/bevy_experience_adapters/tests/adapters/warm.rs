@@ -182,20 +182,29 @@ fn several_threads_record_the_same_rows_as_one() {
 mod bodies {
     use super::*;
     use avian2d::prelude::*;
+    use bevy_ecs::schedule::ScheduleLabel;
+    use bevy_experience::{
+        plugin::{ExperienceCapture, ExperienceTick},
+        transition::Episode,
+    };
     use bevy_experience_adapters::avian2d::Avian2dRecordingExt;
     use bevy_transform::{TransformPlugin, components::Transform};
 
     #[derive(Component, bevy_reflect::Reflect)]
     struct Ball;
 
-    fn game(parallel_above: usize) -> TestApp {
+    fn recording() -> Recording<Ball> {
+        Recording::<Ball>::new("ball")
+            .observe_body()
+            .observe_contacts()
+            .observe_grounded(0.8)
+    }
+
+    fn game(recording: Recording<Ball>, parallel_above: usize) -> TestApp {
         let mut test = TestApp::new();
         test.add_plugins((TransformPlugin, PhysicsPlugins::default()));
         test.record(
-            Recording::<Ball>::new("ball")
-                .observe_body()
-                .observe_contacts()
-                .observe_grounded(0.8)
+            recording
                 .scaling(PlayerScaling {
                     parallel_above: Some(parallel_above),
                     ..expecting()
@@ -227,7 +236,7 @@ mod bodies {
     #[test]
     fn several_threads_record_the_same_rows_as_one() {
         let play = |parallel_above| {
-            let mut test = game(parallel_above);
+            let mut test = game(recording(), parallel_above);
             test.ticks(40);
             let episodes = test.finish();
             let rows = episodes.iter().flat_map(|episode| {
@@ -242,5 +251,33 @@ mod bodies {
         assert!(serial.len() >= PLAYERS as usize * 70);
         assert!(serial.iter().any(|(_, observation)| observation.last() == Some(&1.0)));
         assert_eq!(play(0), serial);
+    }
+
+    /// Names captures that the test runs itself, so that the allocations of avian do not count.
+    #[derive(ScheduleLabel, Clone, Debug, PartialEq, Eq, Hash)]
+    struct Measured;
+
+    #[test]
+    fn a_warm_capture_allocates_nothing() {
+        let mut test = game(recording().capture_after(Measured), usize::MAX);
+        let mut captures = |ticks: u32| {
+            let mut sum = 0;
+            for _ in 0..ticks {
+                let before = allocations();
+                test.world_mut().run_schedule(ExperienceTick);
+                sum += allocations() - before;
+                test.ticks(1);
+                let before = allocations();
+                test.world_mut().run_schedule(ExperienceCapture);
+                sum += allocations() - before;
+            }
+            sum
+        };
+        assert!(captures(60) > 0, "the first captures allocate what is kept");
+        assert_eq!(captures(200), 0);
+        let episodes = test.finish();
+        let rows = || episodes.iter().flat_map(Episode::transitions);
+        assert!(rows().count() >= PLAYERS as usize * 255);
+        assert!(rows().any(|row| row.observation().last() == Some(&1.0)), "bodies stand");
     }
 }
