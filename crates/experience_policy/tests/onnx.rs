@@ -119,7 +119,10 @@ fn each_damaged_file_is_refused_with_its_fault_and_a_remedy() {
             "wide_output",
             &["the output `action.boost`", "needed for the action `boost`"],
         ),
-        ("missing", &["missing.onnx` cannot be read", "give the path of a model file"]),
+        (
+            "missing",
+            &["missing.onnx` cannot be read", "give the path of a model file"],
+        ),
     ] {
         let error = load(&format!("{name}.onnx")).err().expect(name).to_string();
         for part in parts {
