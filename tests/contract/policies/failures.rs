@@ -176,7 +176,13 @@ fn a_file_that_changes_is_loaded_between_two_ticks_and_a_bad_one_keeps_the_model
     use bevy_experience::policy::ModelError;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policy.txt");
-    std::fs::write(&path, "1").unwrap();
+    // An interval is short here, so no file may be seen half written.
+    let replace = |text: &str| {
+        let next = folder.path().join("next.txt");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(&next, &path).unwrap();
+    };
+    replace("1");
     let mut test = TestApp::new();
     test.init_resource::<Weather>().init_resource::<Failures>();
     test.record(recording());
@@ -217,10 +223,10 @@ fn a_file_that_changes_is_loaded_between_two_ticks_and_a_bad_one_keeps_the_model
         panic!("{:?}", status(test));
     };
     test.ticks(3);
-    std::fs::write(&path, "23").unwrap();
+    replace("23");
     wait(&mut test, &|status| status.reloads == 1);
     test.ticks(2);
-    std::fs::write(&path, "bad").unwrap();
+    replace("bad");
     wait(&mut test, &|status| status.refused == 1);
     test.ticks(2);
     assert_eq!(status(&test).version, 23);

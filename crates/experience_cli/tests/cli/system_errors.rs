@@ -60,6 +60,9 @@ fn dead(root: &Path) {
     let mut account: Value = serde_json::from_slice(&account).expect("it is JSON");
     account["process"]["pid"] = u32::MAX.into();
     fs::write(&path, account.to_string()).expect("it can be written");
+    // A process that another test starts holds copies of this one's files until it runs its program.
+    let lock = fs::File::open(lock_path(root, RUN)).expect("it can be opened");
+    lock.lock().expect("it can be locked");
 }
 
 #[test]
