@@ -42,6 +42,10 @@ impl WorldSource for PlayerPositionSource {
         }
     }
 
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::WorldPosition
+    }
+
     fn components(&self) -> Vec<(ComponentId, &'static str)> {
         let mut components = self.required_components();
         components.push((self.positions.parent_component(), type_name::<ChildOf>()));

@@ -119,6 +119,10 @@ impl<R: Related> WorldSource for RelatedSource<R> {
         }
     }
 
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::OtherEntity
+    }
+
     fn components(&self) -> Vec<(ComponentId, &'static str)> {
         vec![
             (self.relationship.id(), core::any::type_name::<R>()),

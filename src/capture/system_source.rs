@@ -128,6 +128,10 @@ impl<I: PlayerRows> WorldSource for SystemSource<I> {
         }
     }
 
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::System
+    }
+
     fn components(&self) -> Vec<(ComponentId, &'static str)> {
         Vec::new()
     }

@@ -1,6 +1,7 @@
 //! Sources that read more of the world than the player's own components.
 
 use super::source::RowPart;
+use crate::restore::Unrestored;
 use bevy_ecs::{
     archetype::{ArchetypeEntity, ArchetypeId},
     component::ComponentId,
@@ -25,6 +26,9 @@ pub(crate) trait WorldSource: Send + Sync {
     fn may_have_changed(&mut self) -> bool {
         true
     }
+
+    /// Why its values cannot be written back to a player.
+    fn unrestored(&self) -> Unrestored;
 
     /// The id and the name of each component type that it reads, as far as they are known.
     fn components(&self) -> Vec<(ComponentId, &'static str)>;

@@ -57,6 +57,10 @@ impl SharedValue for CountValue {
         true
     }
 
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::Count
+    }
+
     fn components(&self) -> Vec<(ComponentId, &'static str)> {
         vec![self.component]
     }

@@ -25,6 +25,10 @@ impl SharedValue for ResourceValue {
         self.source.encode_entity(entity, row)
     }
 
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::Resource
+    }
+
     fn components(&self) -> Vec<(ComponentId, &'static str)> {
         vec![(self.source.component(), self.source.name())]
     }

@@ -58,6 +58,10 @@ impl SharedValue for SingleValue {
         true
     }
 
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::OtherEntity
+    }
+
     fn components(&self) -> Vec<(ComponentId, &'static str)> {
         vec![self.marker, (self.source.component(), self.source.name())]
     }
