@@ -37,13 +37,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     app.world_mut().spawn((Walker, AgentId(7), Transform::default()));
     app.ticks(6);
+    let run = app.world_mut().resource::<Experience>().run();
     // Replays go on when recording is closed.
     app.world_mut()
         .resource_mut::<Experience>()
         .close(Duration::from_secs(10));
 
     let dataset = Dataset::open(FOLDER)?;
-    let episode = dataset.recording("walker")?.episode(&EpisodeQuery::new().agent(7))?;
+    let episode = dataset.recording("walker")?.episode(&EpisodeQuery::new().run(run).agent(7))?;
     let ghost = app.world_mut().spawn((Replay::new(episode), Transform::default())).id();
     for _ in 0..6 {
         app.ticks(1);

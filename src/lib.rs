@@ -441,6 +441,9 @@ mod book {
     #[doc = include_str!("../docs/src/acting.md")]
     struct Acting;
 
+    #[doc = include_str!("../docs/src/replay.md")]
+    struct Replay;
+
     #[doc = include_str!("../docs/src/cli.md")]
     struct Cli;
 

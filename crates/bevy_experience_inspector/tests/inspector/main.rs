@@ -5,6 +5,7 @@
 mod interaction;
 mod messages;
 mod plugin;
+mod replays;
 mod screenshots;
 mod settings;
 mod support;
