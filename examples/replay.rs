@@ -44,13 +44,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         .close(Duration::from_secs(10));
 
     let dataset = Dataset::open(FOLDER)?;
-    let episode = dataset.recording("walker")?.episode(&EpisodeQuery::new().run(run).agent(7))?;
+    let episode = dataset
+        .recording("walker")?
+        .episode(&EpisodeQuery::new().run(run).agent(7))?;
     let ghost = app.world_mut().spawn((Replay::new(episode), Transform::default())).id();
     for _ in 0..6 {
         app.ticks(1);
         let ghost = app.world_mut().entity(ghost);
         if let (Some(replay), Some(transform)) = (ghost.get::<Replay>(), ghost.get::<Transform>()) {
-            println!("step {} of {}: {}", replay.step(), replay.last_step(), transform.translation);
+            println!(
+                "step {} of {}: {}",
+                replay.step(),
+                replay.last_step(),
+                transform.translation
+            );
         }
     }
     if let Some(report) = app.world_mut().get::<Replay>(ghost).and_then(Replay::report) {

@@ -39,7 +39,6 @@ pub(crate) use entity_list::EntityListSource;
 pub use entity_list::{EntityList, EntityOrder};
 pub(crate) use match_source::MatchSource;
 pub use nearest::Nearest;
-pub use origins::ColumnGroup;
 pub(crate) use origins::{ColumnOrigin, OriginSource, SourceInverse};
 pub(crate) use player_position::PlayerPositionSource;
 pub use related::Related;

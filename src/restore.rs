@@ -44,10 +44,20 @@
 mod columns;
 mod restorer;
 
-pub use crate::capture::ColumnGroup;
 pub use restorer::EpisodeRestorer;
 
 use core::fmt;
+
+/// The groups of columns that can be restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ColumnGroup {
+    /// The features of the observation.
+    Observation,
+    /// The images of the observation.
+    Image,
+    /// The action.
+    Action,
+}
 
 /// A column of an episode, and how it is restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,10 +106,8 @@ pub enum Unrestored {
     Immutable,
     /// It follows from other values of the component.
     Derived,
-    /// It is within an `Option` of several values.
+    /// It is within an `Option` of several values, or not all of the `Option` is recorded.
     NestedOption,
-    /// It is within an `Option`, and the presence of the value is not recorded.
-    NoPresence,
     /// So many rows have no class of a one-hot, or several.
     NoClass {
         /// The number of rows.
@@ -110,7 +118,9 @@ pub enum Unrestored {
 impl fmt::Display for Unrestored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Function => "a function computes it, which has no inverse: observe the fields of the component as well",
+            Self::Function => {
+                "a function computes it, which has no inverse: observe the fields of the component as well"
+            }
             Self::System => "a system computes it",
             Self::Resource => "it is of a resource, which all players share",
             Self::OtherEntity => "it is of another entity",
@@ -121,8 +131,7 @@ impl fmt::Display for Unrestored {
             }
             Self::Immutable => "the component is immutable",
             Self::Derived => "it follows from other values of the component",
-            Self::NestedOption => "it is within an `Option` of several values",
-            Self::NoPresence => "it is within an `Option` whose `is_some` is not recorded",
+            Self::NestedOption => "it is within an `Option` of several values, or not all of the `Option` is recorded",
             Self::NoClass { rows } => {
                 return write!(f, "{rows} of its rows have no class of the enum, or several");
             }

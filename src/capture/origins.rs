@@ -1,7 +1,10 @@
 //! Origins of columns: the source that fills each column of a row, and its inverse.
 
 use super::{RowEncoder, writers::ComponentAccess};
-use crate::{reflect::FieldWriter, restore::Unrestored};
+use crate::{
+    reflect::FieldWriter,
+    restore::{ColumnGroup, Unrestored},
+};
 use core::ops::Range;
 
 /// The source of neighbouring columns of one group of a schema.
@@ -11,17 +14,6 @@ pub(crate) struct ColumnOrigin {
     /// Indices of the columns in the group.
     pub(crate) columns: Range<usize>,
     pub(crate) source: OriginSource,
-}
-
-/// The groups of columns that can be restored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ColumnGroup {
-    /// The features of the observation.
-    Observation,
-    /// The images of the observation.
-    Image,
-    /// The action.
-    Action,
 }
 
 #[derive(Clone, Copy, Debug)]

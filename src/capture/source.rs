@@ -7,7 +7,10 @@
     reason = "columns of tables are read through erased pointers, so that one encoder serves all component types"
 )]
 
-use super::{origins::SourceInverse, writers::{ActionWriter, ComponentAccess}};
+use super::{
+    origins::SourceInverse,
+    writers::{ActionWriter, ComponentAccess},
+};
 use crate::{reflect::FieldPlan, restore::Unrestored};
 use bevy_ecs::{
     archetype::ArchetypeEntity,

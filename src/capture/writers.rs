@@ -42,8 +42,11 @@ impl ComponentAccess {
             reflect_mut: None,
             take: |entity| Some(Box::new(entity.take::<T>()?)),
             put: |entity, value| {
-                let value = value.downcast::<T>();
-                value.map(|value| entity.insert(*value)).is_ok()
+                let Ok(value) = value.downcast::<T>() else {
+                    return false;
+                };
+                entity.insert(*value);
+                true
             },
         }
     }
@@ -75,9 +78,9 @@ impl ComponentAccess {
         self.reflect_mut.is_some()
     }
 
-    /// Whether `entity` is in the world of the component id.
+    /// Whether `entity` exists, in the world of the component id.
     pub(crate) fn is_of_world(&self, entity: &EntityWorldMut<'_>) -> bool {
-        entity.world().id() == self.world
+        !entity.is_despawned() && entity.world().id() == self.world
     }
 
     /// The component of `entity`, for writing. Change detection sees a write.

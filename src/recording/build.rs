@@ -10,10 +10,10 @@ use super::{
     sources::{PlacedSource, PlannedSource, SourcePlan},
 };
 use crate::{
-    capture::{ColumnGroup, ColumnOrigin, OriginSource, RowEncoder},
+    capture::{ColumnOrigin, OriginSource, RowEncoder},
     episode::{ActionRead, CaptureRules, DecisionTick, RecordMode, Recorder, RecorderParts},
     plugin::TeamPlan,
-    restore::Unrestored,
+    restore::{ColumnGroup, Unrestored},
 };
 use bevy_ecs::{component::ComponentId, world::World};
 use core::{ops::Range, sync::atomic::AtomicU32};
@@ -291,7 +291,9 @@ fn origin(group: ColumnGroup, columns: Range<usize>, placed: &[PlacedSource]) ->
         Some(PlacedSource::World(source)) => OriginSource::Other(source.source.unrestored()),
         Some(PlacedSource::EntityList(_)) => OriginSource::Other(Unrestored::Entities),
         Some(PlacedSource::Component(_)) | None => {
-            let components = placed.iter().filter(|source| matches!(source, PlacedSource::Component(_)));
+            let components = placed
+                .iter()
+                .filter(|source| matches!(source, PlacedSource::Component(_)));
             OriginSource::Component(components.count().saturating_sub(1))
         }
     };

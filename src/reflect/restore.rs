@@ -59,19 +59,19 @@ pub(crate) enum Inverse {
     Rounded,
     /// The leaf follows from others.
     Derived,
-    /// The leaf is in an `Option` of several values.
+    /// The leaf is in an `Option` of several values, or not all of the `Option` is recorded.
     NestedOption,
-    /// The leaf is in an `Option`, and its presence is not recorded.
-    NoPresence,
 }
 
 impl Inverse {
     pub(super) fn of(kind: LeafKind, encoding: LeafEncoding) -> Self {
         let is_observed = matches!(encoding, LeafEncoding::Observation { .. });
         match kind {
-            LeafKind::Scalar(
-                Scalar::I32 | Scalar::U32 | Scalar::I64 | Scalar::U64 | Scalar::Isize | Scalar::Usize,
-            ) if is_observed => Self::SmallIntegers,
+            LeafKind::Scalar(Scalar::I32 | Scalar::U32 | Scalar::I64 | Scalar::U64 | Scalar::Isize | Scalar::Usize)
+                if is_observed =>
+            {
+                Self::SmallIntegers
+            }
             LeafKind::Scalar(Scalar::F64) if is_observed => Self::Rounded,
             LeafKind::Variant { .. } if is_observed => Self::OneHot,
             LeafKind::Time(TimeLeaf::Fraction) => Self::Derived,
@@ -84,10 +84,7 @@ impl Inverse {
 
     /// Whether the leaves are written.
     pub(crate) fn is_written(self) -> bool {
-        matches!(
-            self,
-            Self::Exact | Self::SmallIntegers | Self::OneHot | Self::Rounded
-        )
+        matches!(self, Self::Exact | Self::SmallIntegers | Self::OneHot | Self::Rounded)
     }
 }
 
@@ -98,17 +95,13 @@ pub(super) fn join_options(leaf_sets: &mut [WrittenLeaves]) {
         let Some(some) = path.iter().position(|&step| step == PathStep::Some) else {
             continue;
         };
-        let is_last = some + 1 == path.len();
-        let is_presence = |next: &&WrittenLeaves| matches!(next.kind, WrittenKind::Presence) && *next.path == path[..some];
-        let has_presence = leaf_sets.get(index + 1).filter(is_presence).is_some();
-        match (is_last, has_presence) {
-            (true, true) => {
-                if leaf_sets[index].inverse.is_written() {
-                    leaf_sets[index + 1].inverse = Inverse::Exact;
-                }
-            }
-            (true, false) => leaf_sets[index].inverse = Inverse::NoPresence,
-            (false, _) => leaf_sets[index].inverse = Inverse::NestedOption,
+        let is_presence =
+            |next: &&WrittenLeaves| matches!(next.kind, WrittenKind::Presence) && *next.path == path[..some];
+        let is_joined = some + 1 == path.len() && leaf_sets.get(index + 1).filter(is_presence).is_some();
+        if !is_joined {
+            leaf_sets[index].inverse = Inverse::NestedOption;
+        } else if leaf_sets[index].inverse.is_written() {
+            leaf_sets[index + 1].inverse = Inverse::Exact;
         }
     }
 }
@@ -256,10 +249,7 @@ fn write_none(place: &mut dyn PartialReflect) -> bool {
     let ReflectMut::Enum(option) = place.reflect_mut() else {
         return false;
     };
-    is_some(option) == Some(false)
-        || place
-            .try_apply(&DynamicEnum::new("None", DynamicVariant::Unit))
-            .is_ok()
+    is_some(option) == Some(false) || place.try_apply(&DynamicEnum::new("None", DynamicVariant::Unit)).is_ok()
 }
 
 /// The variant of a fieldless enum.

@@ -1,6 +1,7 @@
 //! The columns of an episode: their values in a row, and the check that a recording has the same ones.
 
-use crate::{capture::ColumnGroup, reflect::ColumnValues};
+use super::ColumnGroup;
+use crate::reflect::ColumnValues;
 use experience_core::{
     schema::{Column, DType, Schema, Space},
     transition::Episode,

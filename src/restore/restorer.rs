@@ -1,12 +1,12 @@
 //! [`EpisodeRestorer`]: writes the rows of an episode to the components of an entity.
 
 use super::{
-    Restoration, RestoreError, RestoredColumn, Unrestored,
+    ColumnGroup, Restoration, RestoreError, RestoredColumn, Unrestored,
     columns::{self, ColumnPlace},
 };
 use crate::{
-    capture::{ColumnGroup, ComponentAccess, SourceInverse},
-    reflect::{ColumnValues, FieldWriter, Inverse},
+    capture::{ComponentAccess, SourceInverse},
+    reflect::{FieldWriter, Inverse},
 };
 use bevy_ecs::{reflect::AppTypeRegistry, world::EntityWorldMut};
 use bevy_reflect::std_traits::ReflectDefault;
@@ -195,11 +195,12 @@ fn restoration(
     let inverse = fields.inverse(column);
     let undetermined = || {
         let rows = 0..=episode.len();
-        let values = |row, place: ColumnPlace| -> ColumnValues<'_> { place.values(episode, row) };
-        let is_absent = |row| presence.is_some_and(|presence| !values(row, presence).is_set(0));
+        let is_absent = |row| presence.is_some_and(|presence| !presence.values(episode, row).is_set(0));
         let is_determined = |row| {
-            let is_some = fields.is_optional(column).then(|| values(row, places[column + 1].0));
-            is_absent(row) || fields.is_determined(column, values(row, places[column].0), is_some)
+            let is_some = fields
+                .is_optional(column)
+                .then(|| places[column + 1].0.values(episode, row));
+            is_absent(row) || fields.is_determined(column, places[column].0.values(episode, row), is_some)
         };
         rows.filter(|&row| !is_determined(row)).count()
     };
@@ -214,7 +215,6 @@ fn restoration(
         },
         Inverse::Derived => Restoration::None(Unrestored::Derived),
         Inverse::NestedOption => Restoration::None(Unrestored::NestedOption),
-        Inverse::NoPresence => Restoration::None(Unrestored::NoPresence),
     }
 }
 

@@ -1,7 +1,10 @@
 //! The Replays tab: controls of each entity that replays a recorded episode, and what is restored.
 
 use super::{format, style};
-use bevy_ecs::{entity::Entity, world::World};
+use bevy_ecs::{
+    entity::Entity,
+    world::{Mut, World},
+};
 use bevy_egui::egui::{CollapsingHeader, DragValue, RichText, ScrollArea, Slider, Ui};
 use bevy_experience_replay::{Replay, ReplayReport};
 
@@ -44,13 +47,13 @@ pub(super) fn draw_replays_tab(world: &mut World, ui: &mut Ui) {
     });
 }
 
-fn draw_controls(ui: &mut Ui, replay: &mut Replay) {
+fn draw_controls(ui: &mut Ui, replay: &mut Mut<'_, Replay>) {
     ui.horizontal_wrapped(|ui| {
         if replay.is_playing() {
-            if ui.button("Pause").clicked() {
+            if ui.button("Pause replay").clicked() {
                 replay.pause();
             }
-        } else if ui.button("Play").clicked() {
+        } else if ui.button("Play replay").clicked() {
             replay.play();
         }
         let (mut step, last) = (replay.step(), replay.last_step());
@@ -70,8 +73,15 @@ fn draw_controls(ui: &mut Ui, replay: &mut Replay) {
         }
         let mut speed = replay.speed();
         ui.label("Speed");
-        let field = DragValue::new(&mut speed).range(0.0..=MAX_SPEED).speed(0.05).suffix("×");
-        if ui.add(field).on_hover_text("Seconds of the episode per second").changed() {
+        let field = DragValue::new(&mut speed)
+            .range(0.0..=MAX_SPEED)
+            .speed(0.05)
+            .suffix("×");
+        if ui
+            .add(field)
+            .on_hover_text("Seconds of the episode per second")
+            .changed()
+        {
             replay.set_speed(speed);
         }
     });
@@ -117,12 +127,14 @@ fn draw_report(ui: &mut Ui, report: &ReplayReport) {
     let unrestored = report.unrestored().count();
     let all = report.columns.len();
     let title = format!("{} of {all} columns are restored", all - unrestored);
-    CollapsingHeader::new(title).default_open(unrestored > 0).show(ui, |ui| {
-        for column in report.rounded() {
-            ui.label(format!("{}: rounded to `f32` by the recording", column.name));
-        }
-        for (column, reason) in report.unrestored() {
-            ui.label(format!("{}: not restored: {reason}", column.name));
-        }
-    });
+    CollapsingHeader::new(title)
+        .default_open(unrestored > 0)
+        .show(ui, |ui| {
+            for column in report.rounded() {
+                ui.label(format!("{}: rounded to `f32` by the recording", column.name));
+            }
+            for (column, reason) in report.unrestored() {
+                ui.label(format!("{}: not restored: {reason}", column.name));
+            }
+        });
 }

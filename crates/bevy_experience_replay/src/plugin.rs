@@ -93,7 +93,10 @@ fn show(world: &mut World, ghost: Entity) {
         Err(_) => return,
     };
     // Hooks and observers of components that were inserted may have replaced it.
-    let Some(mut replay) = world.get_mut::<Replay>(ghost).filter(|replay| matches!(replay.state, ReplayState::New)) else {
+    let Some(mut replay) = world
+        .get_mut::<Replay>(ghost)
+        .filter(|replay| matches!(replay.state, ReplayState::New))
+    else {
         return;
     };
     replay.state = ReplayState::Ready(restorer);

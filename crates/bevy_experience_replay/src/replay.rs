@@ -157,7 +157,7 @@ impl Replay {
 
     /// Sets how many seconds of the episode are played per second: 1 by default. A negative number and NaN are 0.
     pub fn set_speed(&mut self, speed: f64) {
-        self.speed = speed.max(0.0);
+        self.speed = speed.max(0.0).min(f64::MAX);
     }
 
     /// How many seconds of the episode are played per second.

@@ -53,7 +53,11 @@ impl ReplayReport {
 
     /// Adds components that could not be written. Returns the new ones among them.
     pub(crate) fn add_missing(&mut self, names: &[&'static str]) -> Vec<&'static str> {
-        let new: Vec<_> = names.iter().copied().filter(|name| !self.missing.contains(name)).collect();
+        let new: Vec<_> = names
+            .iter()
+            .copied()
+            .filter(|name| !self.missing.contains(name))
+            .collect();
         self.missing.extend(&new);
         new
     }
@@ -61,7 +65,10 @@ impl ReplayReport {
 
 impl fmt::Display for ReplayReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = self.columns.iter().filter(|column| column.restoration == Restoration::Exact);
+        let exact = self
+            .columns
+            .iter()
+            .filter(|column| column.restoration == Restoration::Exact);
         write!(
             f,
             "episode {} of `{}`: {} of {} columns are restored exactly",

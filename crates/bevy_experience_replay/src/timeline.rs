@@ -39,6 +39,9 @@ impl Timeline {
 
     /// The last row at `seconds` or before, not before row `from`.
     pub(crate) fn row_at(&self, seconds: f64, from: usize) -> usize {
-        self.0.partition_point(|&shown| shown <= seconds).saturating_sub(1).max(from)
+        self.0
+            .partition_point(|&shown| shown <= seconds)
+            .saturating_sub(1)
+            .max(from)
     }
 }

@@ -77,7 +77,11 @@ impl fmt::Display for EpisodeQuery {
         parts.extend(self.run.map(|run| format!("the run {run}")));
         parts.extend(self.episode.map(|episode| format!("the id {episode}")));
         parts.extend(self.agent.map(|agent| format!("the agent {agent}")));
-        let all = if parts.is_empty() { "any id".to_owned() } else { parts.join(" and ") };
+        let all = if parts.is_empty() {
+            "any id".to_owned()
+        } else {
+            parts.join(" and ")
+        };
         match self.skipped {
             0 => f.write_str(&all),
             skipped => write!(f, "{all}, after {skipped} more"),

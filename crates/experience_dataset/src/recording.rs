@@ -1,8 +1,8 @@
 //! Reads one recording of a dataset.
 
 use super::{
-    DatasetError, Diagnosis, EpisodeQuery, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation, agents,
-    doctor, joint, one_episode, overview, profile, shard, stats, validate,
+    DatasetError, Diagnosis, EpisodeQuery, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation,
+    agents, doctor, joint, one_episode, overview, profile, shard, stats, validate,
 };
 use crate::sink::{
     RunAccount,

@@ -2,9 +2,10 @@
 
 use super::Recorder;
 use crate::{
-    capture::{ActionWriter, ColumnGroup, RowParts, SourceInverse},
+    capture::{ActionWriter, RowParts, SourceInverse},
     episode::NonFinite,
     policy::{PolicyControlled, PolicySlot},
+    restore::ColumnGroup,
 };
 use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
 use core::ops::Range;

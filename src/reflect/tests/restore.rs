@@ -35,7 +35,14 @@ fn stance() -> impl Strategy<Value = Stance> {
 
 fn body() -> impl Strategy<Value = Body> {
     let stances = [[stance(), stance()], [stance(), stance()]];
-    let numbers = (any::<[f32; 2]>(), any::<u8>(), any::<i16>(), 0..1_u32 << 24, stance(), stances);
+    let numbers = (
+        any::<[f32; 2]>(),
+        any::<u8>(),
+        any::<i16>(),
+        0..1_u32 << 24,
+        stance(),
+        stances,
+    );
     let options = (
         any::<bool>(),
         any::<Option<f32>>(),
@@ -123,8 +130,12 @@ fn what_is_rounded_or_nested_is_known() {
         ]
     );
     let (plan, _) = observed(Some(&["charge"]), &Body::default());
-    let names = inverses(&plan);
-    assert_eq!(names[0].1, if names.len() == 1 { Inverse::NoPresence } else { Inverse::Exact });
+    assert_eq!(
+        inverses(&plan),
+        [("body.charge", Inverse::Exact), ("body.charge.is_some", Inverse::Exact)]
+    );
+    let (plan, _) = observed(Some(&["charge.is_some"]), &Body::default());
+    assert_eq!(inverses(&plan), [("body.charge.is_some", Inverse::NestedOption)]);
 }
 
 #[test]
@@ -141,7 +152,10 @@ fn rounded_values_are_the_nearest() {
     assert_eq!(other.wide, DVec2::new(f64::from(0.1_f32), f64::INFINITY));
     assert_eq!((other.long, other.pause, other.rest), (1 << 24, value.pause, None));
     let writer = plan.writer().unwrap();
-    assert!(!writer.is_determined(2, column(&plan, &row, 2), None), "2²⁴ may be 2²⁴ + 1");
+    assert!(
+        !writer.is_determined(2, column(&plan, &row, 2), None),
+        "2²⁴ may be 2²⁴ + 1"
+    );
 }
 
 #[test]
@@ -169,6 +183,7 @@ fn a_one_hot_without_one_class_determines_nothing() {
     };
     assert!(!restore(&plan, &row, &mut other));
     assert_eq!(other.stance, Stance::Lie);
-    row.chunks_exact_mut(4).for_each(|value| value.copy_from_slice(&1.0_f32.to_ne_bytes()));
+    row.chunks_exact_mut(4)
+        .for_each(|value| value.copy_from_slice(&1.0_f32.to_ne_bytes()));
     assert!(!writer.is_determined(0, column(&plan, &row, 0), None));
 }

@@ -43,7 +43,7 @@ fn buttons_play_pause_and_step() {
     panel.frames(1);
     assert_eq!(step(&mut panel, ghost), 2);
     assert!(panel.shows("2 of 20") && panel.shows("0.03 s of 0.31 s"));
-    panel.click("Pause");
+    panel.click("Pause replay");
     panel.tick();
     panel.tick();
     assert_eq!(step(&mut panel, ghost), 2);
@@ -56,7 +56,7 @@ fn buttons_play_pause_and_step() {
     let world = panel.test.world_mut();
     let reward = world.get::<Replay>(ghost).unwrap().reward();
     assert!(reward > 0.0);
-    panel.click("Play");
+    panel.click("Play replay");
     panel.tick();
     assert_eq!(step(&mut panel, ghost), 2);
 }
@@ -64,7 +64,7 @@ fn buttons_play_pause_and_step() {
 #[test]
 fn a_click_on_the_slider_seeks() {
     let (mut panel, ghost) = replayed();
-    panel.click("Pause");
+    panel.click("Pause replay");
     let forward = panel.find("▶");
     // The slider begins after the button and is 260 points wide.
     panel.click_at(forward.right_center() + bevy_egui::egui::vec2(150.0, 0.0));
@@ -73,7 +73,10 @@ fn a_click_on_the_slider_seeks() {
     panel.tick();
     let world = panel.test.world_mut();
     let episode = world.get::<Replay>(ghost).unwrap().episode().clone();
-    assert_eq!(world.get::<Place>(ghost).unwrap().x, episode.row(sought).observation()[0]);
+    assert_eq!(
+        world.get::<Place>(ghost).unwrap().x,
+        episode.row(sought).observation()[0]
+    );
 }
 
 #[test]

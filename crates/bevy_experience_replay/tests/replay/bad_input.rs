@@ -56,7 +56,13 @@ fn error(mut app: TestApp, replay: Replay) -> String {
 #[test]
 fn episodes_are_found_by_run_id_and_agent() {
     let folder = dataset(3);
-    let all: Vec<_> = Dataset::open(folder.path()).unwrap().recording("hero").unwrap().episodes().map(Result::unwrap).collect();
+    let all: Vec<_> = Dataset::open(folder.path())
+        .unwrap()
+        .recording("hero")
+        .unwrap()
+        .episodes()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(all.len(), 3);
     for (index, expected) in all.iter().enumerate() {
         let &EpisodeInfo { run, episode_id, .. } = expected.info();
@@ -88,12 +94,21 @@ fn episodes_are_found_by_run_id_and_agent() {
 fn a_damaged_shard_hides_its_own_episodes_alone() {
     let folder = dataset(2);
     let recording = Dataset::open(folder.path()).unwrap().recording("hero").unwrap().clone();
-    let ids: Vec<_> = recording.episodes().map(|episode| episode.unwrap().info().episode_id).collect();
+    let ids: Vec<_> = recording
+        .episodes()
+        .map(|episode| episode.unwrap().info().episode_id)
+        .collect();
     let shard = &recording.shards().unwrap()[0];
     let mut bytes = fs::read(shard).unwrap();
     bytes.truncate(bytes.len() / 2);
     fs::write(shard, bytes).unwrap();
-    assert_eq!(find(&folder, &EpisodeQuery::new().episode(ids[1])).unwrap().info().episode_id, ids[1]);
+    assert_eq!(
+        find(&folder, &EpisodeQuery::new().episode(ids[1]))
+            .unwrap()
+            .info()
+            .episode_id,
+        ids[1]
+    );
     let error = find(&folder, &EpisodeQuery::new().episode(ids[0])).unwrap_err();
     assert!(matches!(error, DatasetError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains(&*shard.to_string_lossy()), "{error}");
@@ -109,7 +124,12 @@ fn another_schema_is_refused_with_what_differs() {
     let recording = Recording::<Hero>::new("hero").observe_fields::<Body>(["place", "lives", "debt", "fuel", "is_wet"]);
     app.record(recording.observe::<Cape>());
     let error = error(app, Replay::new(episode));
-    for part in ["`hero`", "`cape` is only here", "`body.stance` is only there", "image column `screen` is only there"] {
+    for part in [
+        "`hero`",
+        "`cape` is only here",
+        "`body.stance` is only there",
+        "image column `screen` is only there",
+    ] {
         assert!(error.contains(part), "`{part}`: {error}");
     }
 }
@@ -133,7 +153,10 @@ fn an_enum_with_other_variants_is_another_schema() {
     let mut app = game::with_replays(TestApp::new());
     app.record(Recording::<Hero>::new("hero").observe::<OtherBody>());
     let error = error(app, Replay::new(episode));
-    assert!(error.contains("observation column `body.stance` has another type, shape or space"), "{error}");
+    assert!(
+        error.contains("observation column `body.stance` has another type, shape or space"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -142,7 +165,10 @@ fn a_recording_that_does_not_exist_is_refused_with_those_that_do() {
     let mut app = game::with_replays(TestApp::new());
     app.record(Recording::<Hero>::new("villain").observe::<Body>());
     let error = error(app, Replay::new(episode));
-    assert!(error.contains("`hero`") && error.contains("`villain`") && error.contains("add_recording"), "{error}");
+    assert!(
+        error.contains("`hero`") && error.contains("`villain`") && error.contains("add_recording"),
+        "{error}"
+    );
 
     let episode = find(&dataset(1), &EpisodeQuery::new()).unwrap();
     let mut app = App::new();
@@ -184,11 +210,17 @@ fn a_ghost_without_a_component_shows_the_others() {
     let mut app = TestApp::new();
     app.record(game::recording());
     app.add_plugins(ReplayPlugin);
-    let ghost = app.world_mut().spawn((Replay::new(episode), Body::default(), Screen::default())).id();
+    let ghost = app
+        .world_mut()
+        .spawn((Replay::new(episode), Body::default(), Screen::default()))
+        .id();
     app.ticks(4);
     assert_eq!(app.world_mut().get::<Body>(ghost).unwrap().lives, 3);
     let missing = game::replay(&mut app, ghost).report().unwrap().missing.clone();
-    assert_eq!(missing, [core::any::type_name::<Mind>(), core::any::type_name::<Shield>()]);
+    assert_eq!(
+        missing,
+        [core::any::type_name::<Mind>(), core::any::type_name::<Shield>()]
+    );
     // It is restored once it is there.
     app.world_mut().entity_mut(ghost).insert(Mind {
         fear: 9.0,
@@ -213,14 +245,21 @@ fn gaps_are_reported() {
     let report = game::replay(&mut app, ghost).report().unwrap().clone();
     assert_eq!((report.continues, report.ends_in_gap), (Some(41), true));
     let text = report.to_string();
-    assert!(text.contains("it continues episode 41; it ends where steps were lost"), "{text}");
+    assert!(
+        text.contains("it continues episode 41; it ends where steps were lost"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_one_hot_without_a_class_is_not_restored() {
     let episode = find(&dataset(1), &EpisodeQuery::new()).unwrap();
     let schema = episode.schema().clone();
-    let feature = schema.feature_names().iter().position(|name| name == "body.stance=Stand").unwrap();
+    let feature = schema
+        .feature_names()
+        .iter()
+        .position(|name| name == "body.stance=Stand")
+        .unwrap();
     let mut rows = episode.rows().to_vec();
     // The second row has no class.
     let row = &mut rows[schema.layout().row_words()..2 * schema.layout().row_words()];
@@ -232,11 +271,19 @@ fn a_one_hot_without_a_class_is_not_restored() {
     app.ticks(3);
     let report = game::replay(&mut app, ghost).report().unwrap().clone();
     let (column, reason) = report.unrestored().next().unwrap();
-    assert_eq!((column.name.as_str(), reason), ("body.stance", Unrestored::NoClass { rows: 1 }));
+    assert_eq!(
+        (column.name.as_str(), reason),
+        ("body.stance", Unrestored::NoClass { rows: 1 })
+    );
     assert_eq!(column.restoration, Restoration::None(reason));
     assert_eq!(report.unrestored().count(), 1);
     assert_eq!(report.missing, Vec::<&str>::new());
-    assert!(report.to_string().contains("not restored: `body.stance` (1 of its rows"), "{report}");
+    assert!(
+        report
+            .to_string()
+            .contains("not restored: `body.stance` (1 of its rows"),
+        "{report}"
+    );
 }
 
 #[test]

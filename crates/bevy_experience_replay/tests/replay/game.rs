@@ -116,37 +116,48 @@ pub fn with_replays(mut app: TestApp) -> TestApp {
     app
 }
 
+/// A script in which nothing changes.
+pub fn still(ticks: usize) -> Vec<HeroState> {
+    vec![HeroState::default(); ticks]
+}
+
 /// Plays a script, and writes it to a dataset in `folder`.
 pub fn play(folder: &Path, script: &[HeroState]) {
     let mut app = TestApp::new();
     app.record(recording().sink(DatasetSink::new(folder)));
     app.insert_resource(Script(script.iter().rev().cloned().collect()))
         .add_systems(FixedUpdate, follow_script);
-    let hero = (Hero, AgentId(7), Body::default(), Mind::default(), Screen::default(), Intent::default());
+    let hero = (
+        Hero,
+        AgentId(7),
+        Body::default(),
+        Mind::default(),
+        Screen::default(),
+        Intent::default(),
+    );
     app.world_mut().spawn(hero);
     app.ticks(script.len());
     app.finish();
 }
 
-fn follow_script(mut script: ResMut<Script>, mut heroes: Query<(Entity, &mut Reward), With<Hero>>, mut commands: Commands) {
+fn follow_script(
+    mut script: ResMut<Script>,
+    mut heroes: Query<(Entity, &mut Body, &mut Mind, &mut Screen, &mut Intent, &mut Reward)>,
+    mut commands: Commands,
+) {
     let Some(state) = script.0.pop() else { return };
-    for (hero, mut reward) in &mut heroes {
+    for (hero, mut body, mut mind, mut screen, mut intent, mut reward) in &mut heroes {
         reward.add("tick", 1.0);
-        let HeroState {
-            body,
-            mind,
-            screen,
-            shield,
-            stunned,
-            intent,
-        } = state.clone();
+        *body = state.body.clone();
+        *mind = state.mind.clone();
+        *screen = state.screen.clone();
+        *intent = state.intent.clone();
         let mut hero = commands.entity(hero);
-        hero.insert((body, mind, screen, intent));
-        match shield {
+        match state.shield.clone() {
             Some(shield) => hero.insert(shield),
             None => hero.remove::<Shield>(),
         };
-        match stunned {
+        match state.stunned.clone() {
             Some(stunned) => hero.insert(stunned),
             None => hero.remove::<Stunned>(),
         };
@@ -162,7 +173,13 @@ pub fn episode(folder: &Path) -> Episode {
 
 /// A ghost with all components that are always there.
 pub fn spawn_ghost(app: &mut TestApp, replay: Replay) -> Entity {
-    let ghost = (replay, Body::default(), Mind::default(), Screen::default(), Intent::default());
+    let ghost = (
+        replay,
+        Body::default(),
+        Mind::default(),
+        Screen::default(),
+        Intent::default(),
+    );
     app.world_mut().spawn(ghost).id()
 }
 

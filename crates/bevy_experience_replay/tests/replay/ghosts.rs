@@ -1,6 +1,6 @@
 //! Ghosts are not recorded, and show final observations.
 
-use crate::game::{self, Body, Hero, HeroState};
+use crate::game::{self, Body, Hero};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};
@@ -10,7 +10,7 @@ use bevy_reflect::Reflect;
 #[test]
 fn a_ghost_is_not_recorded() {
     let folder = tempfile::tempdir().unwrap();
-    game::play(folder.path(), &vec![HeroState::default(); 5]);
+    game::play(folder.path(), &game::still(5));
     let mut app = game::app();
     let ghost = game::spawn_ghost(&mut app, Replay::new(game::episode(folder.path())));
     app.world_mut().entity_mut(ghost).insert(Hero);
@@ -68,14 +68,19 @@ fn the_last_step_is_the_final_observation() {
 #[test]
 fn replays_do_not_change_what_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
-    game::play(folder.path(), &vec![HeroState::default(); 5]);
+    game::play(folder.path(), &game::still(5));
     let recorded = |ghosts: usize| {
         let mut app = game::app();
         app.add_systems(FixedUpdate, |mut heroes: Query<&mut Body, Without<Replay>>| {
             heroes.iter_mut().for_each(|mut body| body.place.x += 1.0);
         });
-        app.world_mut()
-            .spawn((Hero, Body::default(), game::Mind::default(), game::Screen::default(), game::Intent::default()));
+        app.world_mut().spawn((
+            Hero,
+            Body::default(),
+            game::Mind::default(),
+            game::Screen::default(),
+            game::Intent::default(),
+        ));
         for _ in 0..ghosts {
             let ghost = game::spawn_ghost(&mut app, Replay::new(game::episode(folder.path())));
             app.world_mut().entity_mut(ghost).insert(Hero);
@@ -83,7 +88,8 @@ fn replays_do_not_change_what_is_recorded() {
         app.ticks(8);
         let episodes = app.finish();
         let rows = episodes.iter().flat_map(|episode| episode.transitions());
-        rows.map(|transition| transition.observation().to_vec()).collect::<Vec<_>>()
+        rows.map(|transition| transition.observation().to_vec())
+            .collect::<Vec<_>>()
     };
     assert_eq!(recorded(3), recorded(0));
 }

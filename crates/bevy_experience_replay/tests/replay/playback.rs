@@ -48,8 +48,14 @@ fn a_replay_ends_at_its_last_step_and_starts_over() {
     assert_eq!(lives(&mut app, ghost, 11), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     assert_eq!(app.world_mut().resource::<Ended>().0, [ghost]);
     let replay = game::replay(&mut app, ghost);
-    assert_eq!((replay.is_playing(), replay.step(), replay.last_step()), (false, 10, 10));
-    assert_eq!((replay.reward(), replay.seconds(), replay.duration()), (10.0, 10.0 / 64.0, 10.0 / 64.0));
+    assert_eq!(
+        (replay.is_playing(), replay.step(), replay.last_step()),
+        (false, 10, 10)
+    );
+    assert_eq!(
+        (replay.reward(), replay.seconds(), replay.duration()),
+        (10.0, 10.0 / 64.0, 10.0 / 64.0)
+    );
     assert_eq!(lives(&mut app, ghost, 2), [10, 10]);
     game::replay(&mut app, ghost).play();
     assert_eq!(lives(&mut app, ghost, 3), [0, 1, 2]);
@@ -87,7 +93,10 @@ fn a_pause_keeps_the_step_and_a_seek_shows_another_one() {
     game::replay(&mut app, ghost).pause();
     game::replay(&mut app, ghost).seek(usize::MAX);
     assert_eq!(lives(&mut app, ghost, 1), [10]);
-    assert_eq!(app.world_mut().resource::<Ended>().0, [], "it was not played to its end");
+    assert!(
+        app.world_mut().resource::<Ended>().0.is_empty(),
+        "it was not played to its end"
+    );
 }
 
 #[test]

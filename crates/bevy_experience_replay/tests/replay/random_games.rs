@@ -21,18 +21,16 @@ fn body() -> impl Strategy<Value = Body> {
         prop::option::of(float()),
         prop::option::of(stance()),
     );
-    (numbers, others).prop_map(
-        |((x, y, lives, debt, fuel), (stance, is_wet, charge, mood))| Body {
-            place: Vec2::new(x, y),
-            lives,
-            debt,
-            fuel,
-            stance,
-            is_wet,
-            charge,
-            mood,
-        },
-    )
+    (numbers, others).prop_map(|((x, y, lives, debt, fuel), (stance, is_wet, charge, mood))| Body {
+        place: Vec2::new(x, y),
+        lives,
+        debt,
+        fuel,
+        stance,
+        is_wet,
+        charge,
+        mood,
+    })
 }
 
 fn intent() -> impl Strategy<Value = Intent> {
