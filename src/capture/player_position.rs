@@ -4,6 +4,7 @@ use super::{
     world_position::WorldPositions,
     world_source::{Players, TableRun, WorldSource},
 };
+use crate::restore::Unrestored;
 use bevy_ecs::{component::ComponentId, hierarchy::ChildOf, world::World};
 use bevy_transform::components::Transform;
 use core::any::type_name;

@@ -5,6 +5,7 @@ use super::{
     source::{ComponentReader, Source},
     world_source::{Players, TableRun, WorldSource},
 };
+use crate::restore::Unrestored;
 use bevy_ecs::{
     component::{Component, ComponentId, Immutable, Mutable},
     entity::Entity,

@@ -6,6 +6,7 @@ mod player_values;
 pub use player_values::{PlayerChoices, PlayerValues};
 
 use super::world_source::{Players, TableRun, WorldSource};
+use crate::restore::Unrestored;
 use bevy_ecs::{
     component::ComponentId,
     system::{IntoSystem, ReadOnlySystem, System},

@@ -2,6 +2,7 @@
 
 use super::SharedValue;
 use crate::capture::consent::{ConsentFilter, EntityArchetypes};
+use crate::restore::Unrestored;
 use bevy_ecs::{
     component::{Component, ComponentId},
     hierarchy::ChildOf,

@@ -2,6 +2,7 @@
 
 use super::SharedValue;
 use crate::capture::source::Source;
+use crate::restore::Unrestored;
 use bevy_ecs::{component::ComponentId, world::World};
 
 /// A resource. Players are not recorded while it does not exist.

@@ -5,6 +5,7 @@ use crate::capture::{
     consent::{ConsentFilter, EntityArchetypes},
     source::Source,
 };
+use crate::restore::Unrestored;
 use bevy_ecs::{
     component::{Component, ComponentId},
     world::World,
