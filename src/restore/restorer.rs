@@ -206,9 +206,8 @@ fn restoration(
     };
     match inverse {
         Inverse::Exact => Restoration::Exact,
-        Inverse::Rounded => Restoration::Rounded,
         Inverse::SmallIntegers if undetermined() == 0 => Restoration::Exact,
-        Inverse::SmallIntegers => Restoration::Rounded,
+        Inverse::Rounded | Inverse::SmallIntegers => Restoration::Rounded,
         Inverse::OneHot => match undetermined() {
             0 => Restoration::Exact,
             rows => Restoration::None(Unrestored::NoClass { rows }),

@@ -6,6 +6,7 @@ use crate::{
 };
 use bevy_app::{App, Plugin, PreUpdate};
 use bevy_ecs::{
+    change_detection::DetectChangesMut,
     entity::Entity,
     event::EntityEvent,
     lifecycle::Remove,

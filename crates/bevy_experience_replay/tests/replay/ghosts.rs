@@ -3,7 +3,7 @@
 use crate::game::{self, Body, Hero};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use bevy_experience::{prelude::*, test_app::TestApp};
+use bevy_experience::{prelude::*, test_app::TestApp, transition::Episode};
 use bevy_experience_replay::Replay;
 use bevy_reflect::Reflect;
 
@@ -26,7 +26,7 @@ fn a_ghost_is_not_recorded() {
     assert_eq!(app.world_mut().resource::<Experience>().players("hero").count(), 1);
     app.world_mut().despawn(ghost);
     let episodes = app.finish();
-    assert_eq!(episodes.iter().map(|episode| episode.len()).collect::<Vec<_>>(), [2]);
+    assert_eq!(episodes.iter().map(Episode::len).collect::<Vec<_>>(), [2]);
 }
 
 #[derive(Component, Reflect, Clone, Copy, Debug, PartialEq)]
@@ -87,7 +87,7 @@ fn replays_do_not_change_what_is_recorded() {
         }
         app.ticks(8);
         let episodes = app.finish();
-        let rows = episodes.iter().flat_map(|episode| episode.transitions());
+        let rows = episodes.iter().flat_map(Episode::transitions);
         rows.map(|transition| transition.observation().to_vec())
             .collect::<Vec<_>>()
     };
