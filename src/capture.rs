@@ -19,6 +19,7 @@ pub(crate) mod diff;
 mod entity_list;
 mod match_source;
 mod nearest;
+mod origins;
 mod player_position;
 mod related;
 mod shared;
@@ -38,6 +39,7 @@ pub(crate) use entity_list::EntityListSource;
 pub use entity_list::{EntityList, EntityOrder};
 pub(crate) use match_source::MatchSource;
 pub use nearest::Nearest;
+pub(crate) use origins::{ColumnOrigin, OriginSource, SourceInverse};
 pub(crate) use player_position::PlayerPositionSource;
 pub use related::Related;
 pub(crate) use related::RelatedSource;
@@ -49,7 +51,7 @@ pub use system_source::{PlayerChoices, PlayerValues};
 pub(crate) use unchanged::ChangeVisitor;
 use unchanged::PlayerPositions;
 pub(crate) use world_source::{PlacedWorldSource, WorldSource};
-pub(crate) use writers::ActionWriter;
+pub(crate) use writers::{ActionWriter, ComponentAccess};
 
 use crate::player::{DoNotRecord, Reward};
 use archetypes::MatchedArchetypes;
@@ -113,6 +115,7 @@ pub(crate) struct RowEncoder {
     world_sources: Vec<PlacedWorldSource>,
     lists: Vec<EntityListSource>,
     match_id: Option<MatchSource>,
+    origins: Vec<ColumnOrigin>,
     reward: ComponentReader<Reward>,
     archetypes: MatchedArchetypes,
     positions: PlayerPositions,
@@ -190,6 +193,7 @@ impl RowEncoder {
             world_sources,
             lists,
             match_id,
+            origins: Vec::new(),
             scratch: EncodeScratch::default(),
         };
         encoder.scratch = encoder.scratch();

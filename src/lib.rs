@@ -309,6 +309,10 @@
 //! A [`Policy`](policy::Policy) acts for the players of a recording that have [`PolicyControlled`](policy::PolicyControlled): it sees
 //! what the recording observes, and writes the components that it records as the action. See [`policy`].
 //!
+//! # Replaying an episode
+//! An [`EpisodeRestorer`](restore::EpisodeRestorer) writes the rows of a recorded episode back to the components that they were read
+//! from. The crate `bevy_experience_replay` plays episodes with it, on entities of the game's own. See [`restore`].
+//!
 //! # Monitoring
 //! [`ExperienceDiagnosticsPlugin`](diagnostics::ExperienceDiagnosticsPlugin) publishes diagnostics of each recording:
 //! `experience/<recording>/recorded`, `exported`, `dropped`, `pending`, `flush_ms` and `lag`.
@@ -376,6 +380,7 @@ pub mod plugin_group;
 pub mod policy;
 pub mod recording;
 mod reflect;
+pub mod restore;
 pub mod test_app;
 
 #[doc(inline)]
@@ -435,6 +440,9 @@ mod book {
 
     #[doc = include_str!("../docs/src/acting.md")]
     struct Acting;
+
+    #[doc = include_str!("../docs/src/replay.md")]
+    struct Replay;
 
     #[doc = include_str!("../docs/src/cli.md")]
     struct Cli;

@@ -15,6 +15,7 @@ mod observers;
 mod pause;
 mod players;
 mod refs;
+mod restoring;
 mod rewards;
 mod schedules;
 mod signal;

@@ -12,7 +12,7 @@
 //! | [`FieldPlan::place`] | | the offset of each column in the row |
 //! | [`FieldPlan::compile`] | [`locate`], [`fixed`], [`compile`], [`op`] | offsets of the leaves, from a live value, and the ops |
 //! | [`FieldPlan::encode`] | [`encode`](mod@encode), [`kernel`] | rows, for any number of values at a time |
-//! | [`FieldPlan::writer`] | [`write`](mod@write) | the inverse for actions: values, from numbers |
+//! | [`FieldPlan::writer`] | [`write`](mod@write), [`restore`] | the inverse: values, from the numbers of an action or from a row |
 //!
 //! # When `Reflect` getters are used
 //! The getters visit a leaf by its path: exact for every value, but many times slower than an op. They are used for
@@ -66,6 +66,7 @@ mod locate;
 mod name;
 mod op;
 mod path;
+mod restore;
 mod scalar;
 mod select;
 mod time;
@@ -79,6 +80,7 @@ pub use error::FieldError;
 pub(crate) use error::FieldUsage;
 pub(crate) use name::root_name;
 pub use name::snake_case;
+pub(crate) use restore::{ColumnValues, Inverse};
 pub(crate) use write::FieldWriter;
 
 /// The default prefix of the columns of a type: its [`ColumnName`], or the name that [`root_name`] derives.

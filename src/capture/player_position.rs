@@ -4,6 +4,7 @@ use super::{
     world_position::WorldPositions,
     world_source::{Players, TableRun, WorldSource},
 };
+use crate::restore::Unrestored;
 use bevy_ecs::{component::ComponentId, hierarchy::ChildOf, world::World};
 use bevy_transform::components::Transform;
 use core::any::type_name;
@@ -40,6 +41,10 @@ impl WorldSource for PlayerPositionSource {
                 row[offset..][..size_of::<f32>()].copy_from_slice(&position[axis].to_ne_bytes());
             }
         }
+    }
+
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::WorldPosition
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

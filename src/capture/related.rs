@@ -5,6 +5,7 @@ use super::{
     source::{ComponentReader, Source},
     world_source::{Players, TableRun, WorldSource},
 };
+use crate::restore::Unrestored;
 use bevy_ecs::{
     change_detection::Tick,
     component::{Component, ComponentId, Immutable, Mutable},
@@ -124,6 +125,10 @@ impl<R: Related> WorldSource for RelatedSource<R> {
         let relationship = world.get::<R>(player);
         let related = relationship.and_then(|relationship| self.find(world, relationship, player));
         Some(related.is_some_and(|related| self.source.is_written(world, related, since)))
+    }
+
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::OtherEntity
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

@@ -9,6 +9,7 @@ pub(crate) use resource::ResourceValue;
 pub(crate) use single::SingleValue;
 
 use super::world_source::{Players, TableRun, WorldSource};
+use crate::restore::Unrestored;
 use bevy_ecs::{change_detection::Tick, component::ComponentId, entity::Entity, world::World};
 use core::ops::Range;
 use experience_core::schema::Column;
@@ -18,6 +19,9 @@ pub(crate) trait SharedValue: Send + Sync + 'static {
     /// Encodes the value into `row`, at the offsets that [`SharedBytes::place`] returns. Returns false if it does not exist,
     /// and players cannot be recorded without it.
     fn encode(&mut self, world: &World, row: &mut [u8]) -> bool;
+
+    /// Why the value cannot be written back to a player.
+    fn unrestored(&self) -> Unrestored;
 
     /// The id and the name of each component type that it reads.
     fn components(&self) -> Vec<(ComponentId, &'static str)>;
@@ -90,6 +94,10 @@ impl<V: SharedValue> WorldSource for SharedSource<V> {
 
     fn is_written(&self, world: &World, _: Entity, since: Tick) -> Option<bool> {
         self.value.is_written(world, since)
+    }
+
+    fn unrestored(&self) -> Unrestored {
+        self.value.unrestored()
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

@@ -7,12 +7,15 @@
     reason = "columns of tables are read through erased pointers, so that one encoder serves all component types"
 )]
 
-use super::writers::{ActionWriter, ReflectMutFn, reflect_mut};
-use crate::reflect::FieldPlan;
+use super::{
+    origins::SourceInverse,
+    writers::{ActionWriter, ComponentAccess},
+};
+use crate::{reflect::FieldPlan, restore::Unrestored};
 use bevy_ecs::{
     archetype::ArchetypeEntity,
     change_detection::{MAX_CHANGE_AGE, Tick},
-    component::{Component, ComponentId, ComponentMutability, StorageType},
+    component::{Component, ComponentId, StorageType},
     storage::Table,
     world::{EntityRef, World},
 };
@@ -52,8 +55,8 @@ pub(crate) struct ErasedPtr<'a>(bevy_ecs::ptr::Ptr<'a>);
 pub(crate) struct Source {
     part: RowPart,
     component: ComponentId,
-    /// The name of the component type. Bevy keeps names only with its feature `debug`.
-    name: &'static str,
+    /// Writes the component.
+    access: ComponentAccess,
     storage: StorageType,
     /// Bytes from one value of a column to the next.
     size: usize,
@@ -64,32 +67,31 @@ pub(crate) struct Source {
     is_optional: bool,
     /// Restores the type of an erased value.
     reflect: Option<fn(ErasedPtr<'_>) -> &dyn Reflect>,
-    /// As `reflect`, for writing. `None` also for an immutable component.
-    reflect_mut: Option<ReflectMutFn>,
 }
 
 impl Source {
     fn new<T: Component>(world: &mut World, part: RowPart, encoding: SourceEncoding) -> Self {
+        let access = ComponentAccess::new::<T>(world);
         Self {
             part,
-            component: world.register_component::<T>(),
-            name: core::any::type_name::<T>(),
+            component: access.component(),
+            access,
             storage: T::STORAGE_TYPE,
             size: size_of::<T>(),
             encoding,
             presence: None,
             is_optional: false,
             reflect: None,
-            reflect_mut: None,
         }
     }
 
     /// The leaves of the component `T`, as `plan` lays them out.
     pub(crate) fn fields<T: Component + Reflect>(world: &mut World, part: RowPart, plan: FieldPlan) -> Self {
+        let source = Self::new::<T>(world, part, SourceEncoding::Fields(plan));
         Self {
             reflect: Some(reflect::<T>),
-            reflect_mut: <T::Mutability as ComponentMutability>::MUTABLE.then_some(reflect_mut::<T> as ReflectMutFn),
-            ..Self::new::<T>(world, part, SourceEncoding::Fields(plan))
+            access: source.access.reflected::<T>(),
+            ..source
         }
     }
 
@@ -135,14 +137,29 @@ impl Source {
     /// The inverse of the source, if it is a part of the action that is recorded by its fields.
     pub(super) fn action_writer(&self) -> Option<ActionWriter> {
         match &self.encoding {
-            SourceEncoding::Fields(plan) if self.part == RowPart::Action => Some(ActionWriter::new(
-                self.component,
-                self.name,
-                plan.columns(),
-                plan.writer()?,
-                self.reflect_mut,
-            )),
+            SourceEncoding::Fields(plan) if self.part == RowPart::Action => {
+                Some(ActionWriter::new(self.access, plan.columns(), plan.writer()?))
+            }
             _ => None,
+        }
+    }
+
+    /// The inverse of the source, whose last column is the presence of the component if it has one.
+    pub(super) fn inverse(&self) -> SourceInverse {
+        let has_presence = self.presence.is_some();
+        match &self.encoding {
+            SourceEncoding::Custom { .. } => SourceInverse::None(Unrestored::Function),
+            SourceEncoding::Presence => SourceInverse::Component {
+                access: self.access,
+                fields: None,
+                has_presence,
+            },
+            SourceEncoding::Fields(_) if !self.access.is_mutable() => SourceInverse::None(Unrestored::Immutable),
+            SourceEncoding::Fields(plan) => SourceInverse::Component {
+                access: self.access,
+                fields: plan.writer(),
+                has_presence,
+            },
         }
     }
 
@@ -161,7 +178,7 @@ impl Source {
 
     /// The name of the component type.
     pub(crate) fn name(&self) -> &'static str {
-        self.name
+        self.access.name()
     }
 
     /// Prefetches the components of `players`, if they are in neighbouring rows of `table`.

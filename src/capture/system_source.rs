@@ -6,6 +6,7 @@ mod player_values;
 pub use player_values::{PlayerChoices, PlayerValues};
 
 use super::world_source::{Players, TableRun, WorldSource};
+use crate::restore::Unrestored;
 use bevy_ecs::{
     component::ComponentId,
     system::{IntoSystem, ReadOnlySystem, System},
@@ -126,6 +127,10 @@ impl<I: PlayerRows> WorldSource for SystemSource<I> {
                 None => values.fill(0),
             }
         }
+    }
+
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::System
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

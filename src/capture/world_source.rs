@@ -1,6 +1,7 @@
 //! Sources that read more of the world than the player's own components.
 
 use super::source::RowPart;
+use crate::restore::Unrestored;
 use bevy_ecs::{
     archetype::{ArchetypeEntity, ArchetypeId},
     change_detection::Tick,
@@ -32,6 +33,9 @@ pub(crate) trait WorldSource: Send + Sync {
     fn is_written(&self, _world: &World, _player: Entity, _since: Tick) -> Option<bool> {
         None
     }
+
+    /// Why its values cannot be written back to a player.
+    fn unrestored(&self) -> Unrestored;
 
     /// The id and the name of each component type that it reads, as far as they are known.
     fn components(&self) -> Vec<(ComponentId, &'static str)>;

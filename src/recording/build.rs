@@ -10,12 +10,13 @@ use super::{
     sources::{PlacedSource, PlannedSource, SourcePlan},
 };
 use crate::{
-    capture::RowEncoder,
+    capture::{ColumnOrigin, OriginSource, RowEncoder},
     episode::{ActionRead, CaptureRules, DecisionTick, RecordMode, Recorder, RecorderParts},
     plugin::TeamPlan,
+    restore::{ColumnGroup, Unrestored},
 };
 use bevy_ecs::{component::ComponentId, world::World};
-use core::sync::atomic::AtomicU32;
+use core::{ops::Range, sync::atomic::AtomicU32};
 use experience_buffer::{Budget, PlayerBuffers};
 use experience_core::{
     schema::{Column, DType, Schema, Space},
@@ -126,13 +127,21 @@ impl RecordingSpec {
             })
             .collect();
         let mut placed = Vec::new();
-        place(world, observation, &features, &mut placed);
-        place(world, images, layout.image_offsets(), &mut placed);
+        let mut origins = Vec::new();
+        let mut note = |group, range, placed: &[PlacedSource]| origins.push(origin(group, range, placed));
+        place(world, observation, &features, &mut placed, |range, placed| {
+            note(ColumnGroup::Observation, range, placed);
+        });
+        place(world, images, layout.image_offsets(), &mut placed, |range, placed| {
+            note(ColumnGroup::Image, range, placed);
+        });
         for planned in mask {
             placed.push((planned.build)(world, &[layout.mask().start]));
         }
-        place(world, action, layout.action_offsets(), &mut placed);
-        place(world, info, layout.info_offsets(), &mut placed);
+        place(world, action, layout.action_offsets(), &mut placed, |range, placed| {
+            note(ColumnGroup::Action, range, placed);
+        });
+        place(world, info, layout.info_offsets(), &mut placed, |_, _| {});
 
         let match_id = match self.match_id {
             None => None,
@@ -157,6 +166,7 @@ impl RecordingSpec {
         }
         let parallel_above = self.scaling.parallel_threshold(!lists.is_empty());
         let encoder = RowEncoder::new(world, context.marker, layout, sources, world_sources, lists, match_id);
+        let encoder = encoder.with_origins(origins);
         let mut sinks = self.sinks;
         if context.enabled {
             estimate.check(&context.estimates, context.budget.limit())?;
@@ -257,14 +267,37 @@ fn columns(planned: &[PlannedSource]) -> Vec<Column> {
         .collect()
 }
 
-/// Creates the sources, given the offsets of all their columns in order.
-fn place(world: &mut World, planned: Vec<PlannedSource>, offsets: &[usize], placed: &mut Vec<PlacedSource>) {
-    let mut rest = offsets;
+/// Creates the sources, given the offsets of all their columns in order. `note` gets the columns of each source, and the sources up
+/// to it.
+fn place(
+    world: &mut World,
+    planned: Vec<PlannedSource>,
+    offsets: &[usize],
+    placed: &mut Vec<PlacedSource>,
+    mut note: impl FnMut(Range<usize>, &[PlacedSource]),
+) {
+    let mut start = 0;
     for planned in planned {
-        let (own, after) = rest.split_at(planned.columns.len());
-        rest = after;
-        placed.push((planned.build)(world, own));
+        let end = start + planned.columns.len();
+        placed.push((planned.build)(world, &offsets[start..end]));
+        note(start..end, placed);
+        start = end;
     }
+}
+
+/// The origin of the columns of the last source.
+fn origin(group: ColumnGroup, columns: Range<usize>, placed: &[PlacedSource]) -> ColumnOrigin {
+    let source = match placed.last() {
+        Some(PlacedSource::World(source)) => OriginSource::Other(source.source.unrestored()),
+        Some(PlacedSource::EntityList(_)) => OriginSource::Other(Unrestored::Entities),
+        Some(PlacedSource::Component(_)) | None => {
+            let components = placed
+                .iter()
+                .filter(|source| matches!(source, PlacedSource::Component(_)));
+            OriginSource::Component(components.count().saturating_sub(1))
+        }
+    };
+    ColumnOrigin { group, columns, source }
 }
 
 /// Sets the bounds of columns by name.

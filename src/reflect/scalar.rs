@@ -72,7 +72,7 @@ macro_rules! impl_scalar {
             }
 
             /// Sets `place` to the nearest value of this scalar. Returns false where `place` is of another type.
-            pub(super) fn write(self, place: &mut dyn PartialReflect, number: f64) -> bool {
+            pub(super) fn write(self, place: &mut dyn PartialReflect, number: Number) -> bool {
                 match self {
                     $(Self::$scalar => match place.try_downcast_mut::<$type>() {
                         Some(place) => {
@@ -81,6 +81,13 @@ macro_rules! impl_scalar {
                         }
                         None => false,
                     },)*
+                }
+            }
+
+            /// The nearest value of this scalar.
+            pub(super) fn boxed(self, number: Number) -> Box<dyn PartialReflect> {
+                match self {
+                    $(Self::$scalar => Box::new(<$type>::from_number(number)),)*
                 }
             }
 
@@ -167,6 +174,28 @@ pub(super) enum Number {
 }
 
 impl Number {
+    /// Reads a number of `dtype` from its native-endian bytes. `None` where there are too few.
+    pub(super) fn from_bytes(dtype: DType, bytes: &[u8]) -> Option<Self> {
+        macro_rules! read {
+            ($type:ty) => {
+                <$type>::from_ne_bytes(*bytes.first_chunk()?).into_number()
+            };
+        }
+        Some(match dtype {
+            DType::F32 => read!(f32),
+            DType::F64 => read!(f64),
+            DType::I8 => read!(i8),
+            DType::I16 => read!(i16),
+            DType::I32 => read!(i32),
+            DType::I64 => read!(i64),
+            DType::U8 => read!(u8),
+            DType::U16 => read!(u16),
+            DType::U32 => read!(u32),
+            DType::U64 => read!(u64),
+            DType::Bool => Self::Unsigned(u64::from(*bytes.first()? != 0)),
+        })
+    }
+
     pub(super) fn to_f32(self) -> f32 {
         match self {
             Self::Signed(value) => value as f32,
@@ -174,6 +203,11 @@ impl Number {
             Self::F32(value) => value,
             Self::F64(value) => value as f32,
         }
+    }
+
+    /// The number as an index, the nearest one if it is none.
+    pub(super) fn to_index(self) -> usize {
+        usize::from_number(self)
     }
 
     /// The native-endian bytes of the number, at the start of the array. Integers are `size` bytes wide.
@@ -199,28 +233,50 @@ fn put_integer(bytes: &mut [u8; 8], value: u64, size: usize) {
     }
 }
 
-/// Conversion of a number into the nearest value of a scalar.
+/// Conversion of a number into the nearest value of a scalar. A number of the scalar's own type is not changed.
 trait FromNumber {
-    fn from_number(number: f64) -> Self;
+    fn from_number(number: Number) -> Self;
 }
 
 impl FromNumber for bool {
-    fn from_number(number: f64) -> Self {
-        number != 0.0
+    fn from_number(number: Number) -> Self {
+        match number {
+            Number::Signed(value) => value != 0,
+            Number::Unsigned(value) => value != 0,
+            Number::F32(value) => value != 0.0,
+            Number::F64(value) => value != 0.0,
+        }
     }
 }
 
 macro_rules! impl_from_number {
-    ($($type:ident)*) => {
-        $(impl FromNumber for $type {
-            fn from_number(number: f64) -> Self {
-                // Saturates.
-                number as $type
+    (integers: $($integer:ident)*; floats: $($float:ident)*) => {
+        $(impl FromNumber for $integer {
+            fn from_number(number: Number) -> Self {
+                match number {
+                    Number::Signed(value) => {
+                        Self::try_from(value).unwrap_or(if value < 0 { Self::MIN } else { Self::MAX })
+                    }
+                    Number::Unsigned(value) => Self::try_from(value).unwrap_or(Self::MAX),
+                    // Saturates.
+                    Number::F32(value) => value as Self,
+                    Number::F64(value) => value as Self,
+                }
+            }
+        })*
+        $(impl FromNumber for $float {
+            fn from_number(number: Number) -> Self {
+                match number {
+                    Number::Signed(value) => value as Self,
+                    Number::Unsigned(value) => value as Self,
+                    Number::F32(value) => value as Self,
+                    Number::F64(value) => value as Self,
+                }
             }
         })*
     };
 }
-impl_from_number! { i8 i16 i32 i64 isize u8 u16 u32 u64 usize f32 f64 }
+impl_from_number! { integers: i8 i16 i32 i64 isize u8 u16 u32 u64 usize; floats: f32 f64 }
 
 /// Conversion of a scalar into a [`Number`], without loss.
 pub(super) trait IntoNumber: Copy {

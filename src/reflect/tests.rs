@@ -10,6 +10,7 @@ mod masks;
 mod observations;
 mod random;
 mod refusals;
+mod restore;
 mod selection;
 mod time;
 mod write;

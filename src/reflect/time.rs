@@ -30,6 +30,22 @@ impl TimeLeaf {
         Some(Number::F32(number))
     }
 
+    /// Sets `value` to the nearest one whose number is `number`. Returns false where it is of another type, where `number` is not
+    /// a duration, and for a fraction, which follows from the elapsed time.
+    pub(super) fn write(self, value: &mut dyn PartialReflect, number: Number) -> bool {
+        let Ok(duration) = Duration::try_from_secs_f32(number.to_f32()) else {
+            return false;
+        };
+        match self {
+            Self::Seconds => value.try_downcast_mut::<Duration>().map(|place| *place = duration),
+            Self::Elapsed => value
+                .try_downcast_mut::<Timer>()
+                .map(|timer| timer.set_elapsed(duration)),
+            Self::Fraction => None,
+        }
+        .is_some()
+    }
+
     pub(super) fn space(self) -> Space {
         Space::Box {
             low: Some(0.0),

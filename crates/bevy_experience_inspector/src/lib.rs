@@ -46,6 +46,7 @@ mod player;
 mod players;
 mod plugin;
 mod policies;
+mod replays;
 mod schema;
 mod settings;
 mod snapshot;
@@ -80,6 +81,8 @@ pub enum Tab {
     Player,
     /// Histograms of actions, episode lengths and returns, and the value range of each feature.
     Distributions,
+    /// The entities that replay recorded episodes, with play, pause, seek and speed.
+    Replays,
     /// The columns of the recording's schema.
     Schema,
     /// Export settings, buffer settings, and those of the inspector.
@@ -88,10 +91,11 @@ pub enum Tab {
 
 impl Tab {
     /// All tabs, from left to right.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Players,
         Self::Player,
         Self::Distributions,
+        Self::Replays,
         Self::Schema,
         Self::Settings,
     ];
@@ -101,6 +105,7 @@ impl Tab {
             Self::Players => "Players",
             Self::Player => "Player",
             Self::Distributions => "Distributions",
+            Self::Replays => "Replays",
             Self::Schema => "Schema",
             Self::Settings => "Settings",
         }
@@ -191,6 +196,7 @@ impl ExperienceInspector {
             Tab::Players => self.draw_players_tab(ui, &snapshot),
             Tab::Player => self.draw_player_tab(world, ui, &snapshot, &mut commands),
             Tab::Distributions => self.draw_distributions_tab(ui, &snapshot),
+            Tab::Replays => replays::draw_replays_tab(world, ui),
             Tab::Schema => schema::draw_schema_tab(ui, &snapshot.schema),
             Tab::Settings => self.draw_settings_tab(world, ui, &snapshot),
         }

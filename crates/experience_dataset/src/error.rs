@@ -64,6 +64,14 @@ pub enum DatasetError {
         /// The folder names of the existing recordings.
         known: Vec<String>,
     },
+    /// The recording has no episode that a query selects.
+    #[error("`{}` has no episode with {query}: `experience info` lists its runs, and `RecordingData::episodes` its episodes", path.display())]
+    NoSuchEpisode {
+        /// The recording's folder.
+        path: PathBuf,
+        /// What was looked for.
+        query: String,
+    },
     /// A file or folder could not be written, for a reason other than the file system.
     #[error("cannot write `{}`: {reason}", path.display())]
     Write {

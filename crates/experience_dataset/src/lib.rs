@@ -50,7 +50,7 @@
 //! # Operations
 //! | item | what it does |
 //! |---|---|
-//! | [`RecordingData::episodes`], [`RecordingData::joint`] | read episodes, or all players of a match at one tick |
+//! | [`RecordingData::episodes`], [`RecordingData::episode`], [`RecordingData::joint`] | read all episodes, one, or all players of a match at one tick |
 //! | [`RecordingData::overview`], [`RecordingData::stats`], [`RecordingData::profile`] | count and summarise |
 //! | [`RecordingData::validate`] | check every [`Rule`] of the format |
 //! | [`RecordingData::diagnose`] | find problems of valid data that spoil training |
@@ -134,6 +134,8 @@ mod merge;
 #[cfg(feature = "parquet")]
 mod nominal_clock;
 #[cfg(feature = "parquet")]
+mod one_episode;
+#[cfg(feature = "parquet")]
 mod overview;
 #[cfg(feature = "parquet")]
 mod profile;
@@ -181,6 +183,8 @@ pub use filter::{EpisodeFilter, FilteredRecording, filter};
 pub use joint::PlayerAt;
 #[cfg(feature = "parquet")]
 pub use merge::{MergeSettings, Merged, merge};
+#[cfg(feature = "parquet")]
+pub use one_episode::EpisodeQuery;
 #[cfg(feature = "parquet")]
 pub use overview::Overview;
 #[cfg(feature = "parquet")]

@@ -1,8 +1,8 @@
 //! Reads one recording of a dataset.
 
 use super::{
-    DatasetError, Diagnosis, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation, agents,
-    doctor, joint, overview, profile, shard, stats, validate,
+    DatasetError, Diagnosis, EpisodeQuery, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation,
+    agents, doctor, joint, one_episode, overview, profile, shard, stats, validate,
 };
 use crate::sink::{
     RunAccount,
@@ -13,7 +13,7 @@ use crate::sink::{
 use experience_core::{
     account::{AgentTotals, DISCARDED_TAG, EpisodeTag},
     schema::Schema,
-    transition::RunId,
+    transition::{Episode, RunId},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -173,6 +173,15 @@ impl RecordingData {
     pub fn episodes(&self) -> Episodes {
         let files = self.discarded().and_then(|discarded| Ok((self.shards()?, discarded)));
         Episodes::new(self.schema.clone(), files)
+    }
+
+    /// The first episode that `query` selects, in the order of the shards. Finds it in the columns of ids, and reads the other columns
+    /// of its own rows alone.
+    ///
+    /// # Errors
+    /// If there is none. If a shard cannot be read or is damaged, and no other shard has the episode.
+    pub fn episode(&self, query: &EpisodeQuery) -> Result<Episode, DatasetError> {
+        one_episode::find(self, query)
     }
 
     /// Counts, returns, lengths and end reasons of all episodes. Reads only the columns that it needs.

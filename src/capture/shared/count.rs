@@ -2,6 +2,7 @@
 
 use super::SharedValue;
 use crate::capture::consent::{ConsentFilter, EntityArchetypes};
+use crate::restore::Unrestored;
 use bevy_ecs::{
     component::{Component, ComponentId},
     hierarchy::ChildOf,
@@ -55,6 +56,10 @@ impl SharedValue for CountValue {
         let count = self.count(world) as f32;
         row[self.offset..][..size_of::<f32>()].copy_from_slice(&count.to_ne_bytes());
         true
+    }
+
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::Count
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

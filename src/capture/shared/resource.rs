@@ -2,6 +2,7 @@
 
 use super::SharedValue;
 use crate::capture::source::Source;
+use crate::restore::Unrestored;
 use bevy_ecs::{
     change_detection::Tick,
     component::ComponentId,
@@ -36,6 +37,10 @@ impl SharedValue for ResourceValue {
     fn is_written(&self, world: &World, since: Tick) -> Option<bool> {
         let entity = self.entity(world);
         Some(entity.is_some_and(|entity| self.source.is_written(world, entity, since)))
+    }
+
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::Resource
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

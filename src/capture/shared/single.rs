@@ -5,6 +5,7 @@ use crate::capture::{
     consent::{ConsentFilter, EntityArchetypes},
     source::Source,
 };
+use crate::restore::Unrestored;
 use bevy_ecs::{
     component::{Component, ComponentId},
     world::World,
@@ -56,6 +57,10 @@ impl SharedValue for SingleValue {
             self.several = Several::Found;
         }
         true
+    }
+
+    fn unrestored(&self) -> Unrestored {
+        Unrestored::OtherEntity
     }
 
     fn components(&self) -> Vec<(ComponentId, &'static str)> {

@@ -2,12 +2,14 @@
 
 use super::Recorder;
 use crate::{
-    capture::{ActionWriter, RowParts},
+    capture::{ActionWriter, RowParts, SourceInverse},
     episode::{NonFinite, player_table::PlayerTable},
     player::AgentId,
     policy::{PolicyControlled, PolicySlot},
+    restore::ColumnGroup,
 };
 use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
+use core::ops::Range;
 
 impl Recorder {
     /// Collects the observations of the players whose policy decides in the tick that begins after this capture, `next_tick`.
@@ -173,6 +175,11 @@ impl Recorder {
     /// The writer of each component of the action that is recorded by its fields.
     pub(crate) fn action_writers(&self) -> impl Iterator<Item = ActionWriter> + '_ {
         self.encoder.action_writers()
+    }
+
+    /// The inverse of each source.
+    pub(crate) fn inverses(&self) -> impl Iterator<Item = (ColumnGroup, Range<usize>, SourceInverse)> + '_ {
+        self.encoder.inverses()
     }
 
     /// A policy acts for players of this recording.

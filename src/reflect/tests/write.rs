@@ -133,7 +133,7 @@ fn a_variant_that_does_not_exist_is_refused() {
 }
 
 #[test]
-fn observations_have_no_inverse() {
-    let plan = placed_plan::<Vec2>(None, LeafEncoding::Observation { allow_lossy: false });
+fn masks_have_no_inverse() {
+    let plan = placed_plan::<[bool; 3]>(None, LeafEncoding::Mask);
     assert!(plan.writer().is_none());
 }

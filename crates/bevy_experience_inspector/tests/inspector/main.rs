@@ -8,6 +8,7 @@ mod interaction;
 mod messages;
 mod plugin;
 mod policies;
+mod replays;
 mod screenshots;
 mod settings;
 mod support;
