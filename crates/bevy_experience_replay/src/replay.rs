@@ -158,7 +158,11 @@ impl Replay {
     /// Sets how many seconds of the episode are played per second: 1 by default. A negative number and NaN are 0.
     pub fn set_speed(&mut self, speed: f64) {
         // A clamped NaN is NaN, and infinity times a paused clock is.
-        self.speed = if speed.is_nan() { 0.0 } else { speed.clamp(0.0, f64::MAX) };
+        self.speed = if speed.is_nan() {
+            0.0
+        } else {
+            speed.clamp(0.0, f64::MAX)
+        };
     }
 
     /// How many seconds of the episode are played per second.
