@@ -1,6 +1,8 @@
 //! Tests that inject every fault while a run whose process died is recovered.
 
-use super::{Acknowledged, assert_valid, at_every_point, episode, episodes, new_run, old, old_run, open, schema};
+use super::{
+    Acknowledged, assert_valid, at_every_point, copy_of, episode, episodes, new_run, old, old_run, open, schema,
+};
 use crate::{Dataset, RecoverSettings, RunStatus, sink::DatasetSink};
 use experience_export::{
     RecordingInfo, RunLabel, Sink,
@@ -128,7 +130,8 @@ fn a_recovery_that_stops_at_any_moment_is_finished_by_another() {
 
 #[test]
 fn an_unfinished_shard_is_removed_before_another_is_written() {
-    let (_folder, root) = unfinished();
+    let (_folder, original) = unfinished();
+    let (_copy, root) = copy_of(&original);
     // A nearly full disk may need its space for the shards of the recovery.
     let shard = root.join("player/partial/00000002-00007.parquet.tmp");
     fs::create_dir_all(shard.parent().unwrap()).unwrap();
@@ -140,10 +143,10 @@ fn an_unfinished_shard_is_removed_before_another_is_written() {
             .unwrap();
     });
     let first = |operation: Operation, is_one: &dyn Fn(&Path) -> bool| {
-        let mut operations = operations.iter();
         operations
+            .iter()
             .position(|(done, path)| *done == operation && is_one(path))
-            .unwrap()
+            .unwrap_or_else(|| panic!("{operation:?} is not among {:?}", operations))
     };
     let removed = first(Operation::Remove, &|path| *path == *shard);
     let created = first(Operation::CreateFile, &|path| {
