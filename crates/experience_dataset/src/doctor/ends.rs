@@ -25,7 +25,7 @@ const MANY_TIMES: usize = 2;
 const MANY: usize = 4;
 /// Final observations that are kept until the next episode of their player begins. In games that number each life, most players are
 /// not seen again.
-const MAX_WAITING: usize = 1 << 16;
+const MAX_WAITING: usize = 1 << 15;
 
 /// The reasons of ends that are not the game's.
 const OWN_REASONS: [EndReason; 9] = [
