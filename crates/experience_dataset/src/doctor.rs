@@ -233,7 +233,14 @@ fn check_values(profile: &Profile, diagnosis: &mut Diagnosis) {
             .chain(&profile.reward_terms)
             .chain([&profile.reward])
     };
-    let non_finite: Vec<_> = columns().filter(|column| column.non_finite > 0).collect();
+    // `Recording::policy_info` writes NaN as the probability of an action that no policy chose.
+    let has_versions = profile.info.iter().any(|info| info.name == "policy_version");
+    let is_probability = |column: &ValueProfile| {
+        has_versions && column.name == "behavior_logp" && profile.info.iter().any(|info| core::ptr::eq(info, column))
+    };
+    let non_finite: Vec<_> = columns()
+        .filter(|column| column.non_finite > 0 && !is_probability(column))
+        .collect();
     if !non_finite.is_empty() {
         let places = non_finite
             .iter()

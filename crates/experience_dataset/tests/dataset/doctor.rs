@@ -306,9 +306,23 @@ fn non_finite_final_observations_and_infos_are_found() {
     let found = diagnosis_of(schema(), &trajectories);
     assert_eq!(symptoms(&found), [Symptom::NonFinite]);
     assert_eq!(found.findings[0].places, ["weather: 1 times"]);
-    let schema = schema()
-        .with_info([Column::scalar("behavior_logp", DType::F32, Space::unbounded())])
-        .into_shared();
+    let found = diagnosis_with_infos(&["behavior_logp"]);
+    assert_eq!(symptoms(&found), [Symptom::NonFinite]);
+    assert_eq!(found.findings[0].places, ["behavior_logp: 24 times"]);
+}
+
+#[test]
+fn a_probability_of_an_action_that_no_policy_chose_is_no_finding() {
+    let found = diagnosis_with_infos(&["behavior_logp", "policy_version"]);
+    assert_eq!(symptoms(&found), [], "{found:#?}");
+}
+
+/// The diagnosis of episodes whose first info is infinite in two rows.
+fn diagnosis_with_infos(infos: &[&str]) -> Diagnosis {
+    let infos = infos
+        .iter()
+        .map(|name| Column::scalar(*name, DType::F32, Space::unbounded()));
+    let schema = schema().with_info(infos).into_shared();
     let at = schema.layout().info_offsets()[0];
     let all: Vec<_> = (0_u32..)
         .zip(carts(1))
@@ -322,9 +336,7 @@ fn non_finite_final_observations_and_infos_are_found() {
             Episode::new(schema.clone(), *episode.info(), rows, outcome, reason)
         })
         .collect();
-    let found = diagnosis(&all);
-    assert_eq!(symptoms(&found), [Symptom::NonFinite]);
-    assert_eq!(found.findings[0].places, ["behavior_logp: 24 times"]);
+    diagnosis(&all)
 }
 
 #[test]
