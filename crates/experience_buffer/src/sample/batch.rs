@@ -156,8 +156,17 @@ impl Plan {
     }
 
     /// Copies the images of a row to index `index` of each of `to`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn images(&mut self, row: &[AtomicU64], to: &mut [Vec<u8>], index: usize) {
+        if !self.images.is_empty() {
+            self.copy_images(row, to, index);
+        }
+    }
+
+    // Kept out of the loop that samples rows without images.
+    #[cold]
+    #[inline(never)]
+    fn copy_images(&mut self, row: &[AtomicU64], to: &mut [Vec<u8>], index: usize) {
         for (image, to) in self.images.iter().zip(to) {
             let words = &mut self.image_scratch[..image.words.len()];
             atomic_copy::load(words, &row[image.words.clone()]);
