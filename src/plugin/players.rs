@@ -172,18 +172,18 @@ impl Experience {
         player: impl Into<PlayerRef>,
         reason: impl Into<EndReason>,
     ) -> Result<i64, PlayerError> {
-        let run = self.run();
-        let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
-        let episode = recorder.cut_episode(agent_id, &reason.into());
-        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
-        Ok(run.episode_id(episode))
+        let reason = reason.into();
+        let cut = |recorder: &mut Recorder, agent_id| recorder.cut_episode(agent_id, &reason);
+        let (_, _, episode_id) = self.act_on_episode(recording.into(), player.into(), cut)?;
+        Ok(episode_id)
     }
 
     /// Discards the open episode of a player in one recording: no sink receives it, its transitions count as discarded,
     /// and its tags are dropped. Returns the id of the episode.
     ///
-    /// An episode that has ended may be in a shard: see [`discard_last_episode`](Self::discard_last_episode). Readers and samplers of live buffers no longer return its steps. If the player has a buffer of
-    /// its own, they no longer return its earlier steps either.
+    /// Readers and samplers of live buffers no longer return its steps. If the player has a buffer of its own, they no longer return
+    /// its earlier steps either. An episode that has ended may be in a shard: see
+    /// [`discard_last_episode`](Self::discard_last_episode).
     ///
     /// # Errors
     /// When the recording or the player does not exist, or the player is between episodes.
@@ -192,11 +192,8 @@ impl Experience {
         recording: impl Into<RecordingRef<'a>>,
         player: impl Into<PlayerRef>,
     ) -> Result<i64, PlayerError> {
-        let run = self.run();
-        let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
-        let episode = recorder.discard_episode(agent_id);
-        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
-        let episode_id = run.episode_id(episode);
+        let (recorder, _, episode_id) =
+            self.act_on_episode(recording.into(), player.into(), Recorder::discard_episode)?;
         recorder.counters().remove_tags(episode_id);
         Ok(episode_id)
     }
@@ -214,11 +211,8 @@ impl Experience {
         recording: impl Into<RecordingRef<'a>>,
         player: impl Into<PlayerRef>,
     ) -> Result<i64, PlayerError> {
-        let run = self.run();
-        let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
-        let episode = recorder.last_ended_episode(agent_id);
-        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
-        let episode_id = run.episode_id(episode);
+        let (recorder, agent_id, episode_id) =
+            self.act_on_episode(recording.into(), player.into(), Recorder::last_ended_episode)?;
         recorder
             .counters()
             .add_tag(episode_id, agent_id, DISCARDED_TAG.to_owned());
@@ -239,11 +233,8 @@ impl Experience {
         player: impl Into<PlayerRef>,
         tag: impl Into<String>,
     ) -> Result<i64, PlayerError> {
-        let run = self.run();
-        let (recorder, agent_id) = self.player_mut(recording.into(), player.into())?;
-        let episode = recorder.latest_episode(agent_id);
-        let episode = episode.map_err(|error| player_error(recorder, agent_id, error))?;
-        let episode_id = run.episode_id(episode);
+        let (recorder, agent_id, episode_id) =
+            self.act_on_episode(recording.into(), player.into(), Recorder::latest_episode)?;
         recorder.counters().add_tag(episode_id, agent_id, tag.into());
         Ok(episode_id)
     }
@@ -295,6 +286,20 @@ impl Experience {
         let (recorder, agent_id) = self.player_mut(recording, player)?;
         recorder.set_excluded(agent_id, excluded);
         Ok(())
+    }
+
+    /// Calls `act` for a player of a recording, which returns the number of an episode in the run. Returns the recorder, the agent
+    /// id of the player, and the id of the episode.
+    fn act_on_episode(
+        &mut self,
+        recording: RecordingRef<'_>,
+        player: PlayerRef,
+        act: impl FnOnce(&mut Recorder, i64) -> Result<u32, ControlError>,
+    ) -> Result<(&mut Recorder, i64, i64), PlayerError> {
+        let run = self.run();
+        let (recorder, agent_id) = self.player_mut(recording, player)?;
+        let episode = act(recorder, agent_id).map_err(|error| player_error(recorder, agent_id, error))?;
+        Ok((recorder, agent_id, run.episode_id(episode)))
     }
 
     /// The recorder of a recording, and the agent id of a player.

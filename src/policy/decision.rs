@@ -92,20 +92,20 @@ impl DecisionWatch {
         acting_tick - i64::from(!self.is_on_demand)
     }
 
-    /// The model gave no outputs at a decision for `acting_tick`.
-    pub(super) fn fail(
-        &mut self,
-        (policy, version): (&str, i64),
-        sampling: Sampling,
-        acting_tick: i64,
-        failure: PolicyFailure,
-    ) {
+    /// Begins a decision for `acting_tick`, without its outputs. Keeps the memory of the one before.
+    fn begin(&mut self, (policy, version): (&str, i64), sampling: Sampling, acting_tick: i64) -> &mut PolicyDecision {
         let tick = self.observation_tick(acting_tick);
         let decision = self.decision.get_or_insert_default();
         policy.clone_into(&mut decision.policy);
         decision.version = version;
         decision.tick = tick;
         decision.sampling = sampling;
+        decision
+    }
+
+    /// The model gave no outputs at a decision for `acting_tick`.
+    pub(super) fn fail(&mut self, policy: (&str, i64), sampling: Sampling, acting_tick: i64, failure: PolicyFailure) {
+        let decision = self.begin(policy, sampling, acting_tick);
         decision.log_prob = f64::NAN;
         decision.failure = Some(failure);
         decision.heads.clear();
@@ -114,23 +114,19 @@ impl DecisionWatch {
     /// Keeps the outputs for the player with this index.
     pub(super) fn keep(
         &mut self,
-        (policy, version): (&str, i64),
+        policy: (&str, i64),
         sampling: Sampling,
         index: usize,
         (observations, actions): (&ObservationBatch, &ActionBatch),
         failure: Option<PolicyFailure>,
     ) {
-        let tick = self.observation_tick(observations.tick());
-        let decision = self.decision.get_or_insert_default();
-        policy.clone_into(&mut decision.policy);
-        decision.version = version;
-        decision.tick = tick;
-        decision.sampling = sampling;
+        let decision = self.begin(policy, sampling, observations.tick());
         decision.log_prob = actions.log_prob(index);
         decision.failure = failure;
-        let (temperature, mask) = match sampling {
-            Sampling::Greedy => (1.0, observations.mask(index)),
-            Sampling::Stochastic { temperature } => (temperature, observations.mask(index)),
+        let mask = observations.mask(index);
+        let temperature = match sampling {
+            Sampling::Greedy => 1.0,
+            Sampling::Stochastic { temperature } => temperature,
         };
         let layout = actions.layout();
         decision.heads.resize_with(layout.heads().len(), HeadDecision::default);
