@@ -1,11 +1,12 @@
 //! Collects the log lines of one thread.
 
 use core::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
+    subscriber::Interest,
 };
 
 /// The lines that were logged so far, each as `LEVEL message`.
@@ -15,6 +16,10 @@ pub struct LogLines(Arc<Mutex<Vec<String>>>);
 impl LogLines {
     /// Runs `f`, and collects the lines that this thread logs meanwhile.
     pub fn collect<R>(&self, f: impl FnOnce() -> R) -> R {
+        static GLOBAL: Once = Once::new();
+        GLOBAL.call_once(|| {
+            let _ = tracing::subscriber::set_global_default(Undecided);
+        });
         tracing::subscriber::with_default(self.clone(), f)
     }
 
@@ -38,6 +43,27 @@ impl LogLines {
             lines => panic!("not one warning: {lines:#?}"),
         }
     }
+}
+
+/// The subscriber of threads that collect nothing. It leaves each line undecided, because `tracing` asks once, and only the thread that
+/// is first at a line while there is one other subscriber: its `never` would hold for the threads that collect, too.
+struct Undecided;
+
+impl Subscriber for Undecided {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
 }
 
 impl Subscriber for LogLines {
