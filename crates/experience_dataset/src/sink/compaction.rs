@@ -153,13 +153,7 @@ impl Compactions {
         let is_decided = pending.is_decided(recording);
         let removed = if is_decided { &pending.old } else { &pending.new };
         for name in pending.names(removed) {
-            let path = name.path(recording);
-            match disk::remove(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(io_error("remove", &path)(error));
-                }
-                _ => {}
-            }
+            files::remove(&name.path(recording))?;
         }
         // A removal that is lost after the file says that the exchange has ended would bring the rows back.
         let data = recording.join(layout::DATA);

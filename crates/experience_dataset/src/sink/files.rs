@@ -28,6 +28,14 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> Result<bool, SinkError> {
     disk::create(path, content).map_err(io_error("create", path))
 }
 
+/// Removes a file. One that is gone is no error.
+pub(crate) fn remove(path: &Path) -> Result<(), SinkError> {
+    match disk::remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Checks that a file can be created in `folder`, and removes it again.
 pub(crate) fn probe(folder: &Path) -> Result<(), SinkError> {
     disk::probe(folder).map_err(io_error("write to the folder", folder))

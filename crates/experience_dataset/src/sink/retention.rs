@@ -17,9 +17,10 @@ use super::{
     layout, lock,
 };
 use experience_core::transition::RunId;
-use experience_export::{SinkError, disk};
+use experience_export::SinkError;
 use std::{
-    fs, io,
+    collections::BTreeMap,
+    fs,
     path::Path,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -74,11 +75,38 @@ fn accounts(recording: &Path) -> Result<Vec<RunAccount>, SinkError> {
     Ok(accounts)
 }
 
-/// Deletes a file. One that is gone is no error.
-fn delete(path: &Path) -> Result<(), SinkError> {
-    match disk::remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
-        _ => Ok(()),
+/// A shard or segment that may be deleted.
+struct DeletionCandidate {
+    /// When it was committed, and its number in its run.
+    order: (u64, RunId, u32),
+    bytes: u64,
+}
+
+/// The numbers of the oldest candidates by run, without which at most `max_bytes` of `bytes` are left.
+fn choose_deletions(
+    mut candidates: Vec<DeletionCandidate>,
+    mut bytes: u64,
+    max_bytes: u64,
+) -> BTreeMap<RunId, Vec<u32>> {
+    candidates.sort_by_key(|candidate| candidate.order);
+    let mut deletions: BTreeMap<RunId, Vec<u32>> = BTreeMap::new();
+    for candidate in candidates {
+        if bytes <= max_bytes {
+            break;
+        }
+        bytes = bytes.saturating_sub(candidate.bytes);
+        let (_, run, number) = candidate.order;
+        deletions.entry(run).or_default().push(number);
+    }
+    deletions
+}
+
+/// The accounts of runs other than `own` whose files may be deleted. Another dataset may share a linked folder, and know more about
+/// the runs in it.
+fn others(recording: &Path, own: RunId) -> Result<Vec<RunAccount>, SinkError> {
+    match layout::check_links(recording) {
+        Ok(()) => other_accounts(recording, own),
+        Err(_) => Ok(Vec::new()),
     }
 }
 

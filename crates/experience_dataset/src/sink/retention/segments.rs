@@ -2,21 +2,14 @@
 //!
 //! The segments of a run are deleted from the first on, because an episode ends with the segment that it begins in.
 
-use super::{delete, other_accounts, save};
+use super::{DeletionCandidate, choose_deletions, others, save};
 use crate::sink::{
     account::{RunAccount, RunStatus},
-    layout, lock,
+    files, layout, lock,
 };
 use experience_core::transition::RunId;
 use experience_export::{SinkError, disk, journal};
-use std::{collections::BTreeMap, fs, path::Path};
-
-/// A segment that may be deleted.
-struct DeletionCandidate {
-    /// When its first episode was accepted, and its number in its run.
-    order: (u64, RunId, u32),
-    bytes: u64,
-}
+use std::{fs, path::Path};
 
 /// Deletes the oldest segments of `own` before the segment `end`, and of runs that are over, until at most `max_bytes` are left.
 /// Returns whether a segment was deleted and the account saved.
@@ -29,11 +22,7 @@ pub(in crate::sink) fn enforce(
     let Some(_lock) = lock::try_lock_retention(recording) else {
         return Ok(false);
     };
-    // Another dataset may share a linked folder, and know more about the runs in it.
-    let mut others = match layout::check_links(recording) {
-        Ok(()) => other_accounts(recording, own.run)?,
-        Err(_) => Vec::new(),
-    };
+    let mut others = others(recording, own.run)?;
     others.retain(|account| matches!(account.status, RunStatus::Running | RunStatus::Journaled));
     let mut bytes = bytes_of(recording, own.run);
     let mut candidates = candidates(recording, own, end);
@@ -46,16 +35,7 @@ pub(in crate::sink) fn enforce(
         };
         candidates.extend(self::candidates(recording, account, end));
     }
-    candidates.sort_by_key(|candidate| candidate.order);
-    let mut deletions: BTreeMap<RunId, Vec<u32>> = BTreeMap::new();
-    for candidate in candidates {
-        if bytes <= max_bytes {
-            break;
-        }
-        bytes = bytes.saturating_sub(candidate.bytes);
-        let (_, run, segment) = candidate.order;
-        deletions.entry(run).or_default().push(segment);
-    }
+    let mut deletions = choose_deletions(candidates, bytes, max_bytes);
     let mut has_deleted = false;
     for account in others.iter_mut().chain([own]) {
         let segments = deletions.remove(&account.run).unwrap_or_default();
@@ -100,7 +80,7 @@ fn delete_segments(recording: &Path, account: &mut RunAccount, numbers: &[u32]) 
     let mut pending: Vec<u32> = account.pending_segment_deletions().collect();
     pending.sort_unstable();
     for number in pending {
-        delete(&journal::segment_path(&folder, number))?;
+        files::remove(&journal::segment_path(&folder, number))?;
     }
     disk::sync_folder(&folder);
     account.resolve_deletions(recording);
