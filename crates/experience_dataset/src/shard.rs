@@ -3,7 +3,7 @@
 use super::DatasetError;
 use crate::sink::{compaction::Compactions, shard_name::ShardName};
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Schema as ArrowSchema, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 use core::fmt::Display;
 use experience_arrow::{
     SCHEMA_HASH_KEY,
@@ -13,7 +13,10 @@ use experience_core::schema::Schema;
 use parquet::{
     arrow::{
         ProjectionMask,
-        arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection},
+        arrow_reader::{
+            ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+            RowSelection,
+        },
     },
     file::statistics::Statistics,
 };
@@ -60,7 +63,7 @@ impl ShardReader {
             opened => opened.map_err(DatasetError::io("open", path))?,
         };
         let len = file.metadata().map_err(DatasetError::io("read", path))?.len();
-        let metadata = catch_decoder_panic(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
+        let metadata = catch_decoder_panic(path, || load_metadata(&file))?;
         check_schema(schema, metadata.schema())
             .and_then(|()| check_list_lengths(schema, &metadata))
             .map_err(|reason| DatasetError::other_schema(path, reason))?;
@@ -173,6 +176,29 @@ impl ShardReader {
     fn root(&self, column: ColumnId) -> Option<usize> {
         self.metadata.schema().index_of(&column.name(&self.schema)).ok()
     }
+}
+
+/// Reads the footer of a file.
+///
+/// A column of categories in which each value is missing, as pandas writes it, is a dictionary of nulls, which the decoder cannot
+/// read. It is read as a column of nulls.
+fn load_metadata(file: &File) -> parquet::errors::Result<ArrowReaderMetadata> {
+    let metadata = ArrowReaderMetadata::load(file, Default::default())?;
+    let is_empty_dictionary = |field: &Field| match field.data_type() {
+        DataType::Dictionary(_, values) => **values == DataType::Null,
+        _ => false,
+    };
+    let schema = metadata.schema();
+    if !schema.fields().iter().any(|field| is_empty_dictionary(field)) {
+        return Ok(metadata);
+    }
+    let fields = schema.fields().iter().map(|field| match is_empty_dictionary(field) {
+        true => Arc::new(field.as_ref().clone().with_data_type(DataType::Null)),
+        false => field.clone(),
+    });
+    let schema = ArrowSchema::new_with_metadata(fields.collect::<Fields>(), schema.metadata().clone());
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)
 }
 
 /// Whether a shard that is not there was compacted.
