@@ -175,7 +175,7 @@ def test_episodes_that_were_discarded_after_their_end_are_skipped(tmp_path: Path
     assert recording.accounts.discarded_transitions == skipped
     sentence = f"{skipped} transitions were discarded after their episodes had ended, and are skipped"
     assert recording.accounts.missing() == [sentence]
-    with pytest.raises(bx.UnsuitableError, match="7 groups by episode"):
+    with pytest.raises(bx.UnsuitableError, match="7 episodes cannot be divided into 8 parts"):
         recording.split(*[0.1] * 8)
     assert not len(recording.where(tag="won"))
 
