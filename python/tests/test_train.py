@@ -20,7 +20,7 @@ from bevy_experience.train.heads import class_weights, mask_parts  # noqa: E402
 from bevy_experience.train.notes import repeated_actions  # noqa: E402
 
 EVERY_FEATURE = ("position", "body", "coin", "mode=Idle", "mode=Run", "mode=Hide", "armed", "charge")
-FAST = Settings(hidden=(32,), epochs=12, batch_size=64, learning_rate=3e-3)
+FAST = Settings(hidden=(32,), epochs=24, batch_size=64, learning_rate=3e-3)
 
 
 def replaced(table: pa.Table, **columns: object) -> pa.Table:
