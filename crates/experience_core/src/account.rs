@@ -115,7 +115,6 @@ impl RunReport {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "`serde` passes references")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }

@@ -139,7 +139,6 @@ impl Retired {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "`serde` passes references")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
