@@ -210,7 +210,7 @@ pub(super) fn prepare(folder: &Path) -> Result<(), BufferError> {
     let file_error = |error: std::io::Error| no_file(folder, error);
     fs::create_dir_all(folder).map_err(file_error)?;
     let label = Label::default();
-    let (file, builder, _) = create_unique(folder, label).map_err(file_error)?;
-    drop(file);
+    // The file is closed at once.
+    let (_, builder, _) = create_unique(folder, label).map_err(file_error)?;
     fs::remove_file(builder).map_err(file_error)
 }
