@@ -1,7 +1,10 @@
 //! A game of walkers in the plane, of which each test has its own systems.
 
 use bevy_app::prelude::*;
-use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
+use bevy_ecs::{
+    prelude::*,
+    schedule::{ScheduleLabel, Schedules, SingleThreadedExecutor},
+};
 use bevy_experience::{
     dataset::{Dataset, Diagnosis, Finding, Severity, Symptom},
     prelude::*,
@@ -119,6 +122,10 @@ impl Rates {
         });
         test.record(recording.sink(DatasetSink::new(folder)));
         game(&mut test);
+        // Systems of a few players: handing them to threads takes longer than running them.
+        for (_, schedule) in test.world_mut().resource_mut::<Schedules>().iter_mut() {
+            schedule.set_executor(SingleThreadedExecutor::new());
+        }
         for _ in 0..self.frames * seconds {
             test.update();
         }
