@@ -2,6 +2,9 @@
 //! journal flush before the kill, and with file-backed buffers up to the kill itself. A kill during recovery loses
 //! nothing.
 
+// The games of these tests are headless. A build with the window would play them again.
+#![cfg(not(feature = "window"))]
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},

@@ -1,5 +1,8 @@
 //! Ten minutes of game time at full speed with churn: memory stays constant, and all counts add up.
 
+// The games of these tests are headless. A build with the window would play them again.
+#![cfg(not(feature = "window"))]
+
 #[path = "../../../tests/support/memory_held.rs"]
 mod memory_held;
 

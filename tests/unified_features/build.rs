@@ -1,0 +1,3 @@
+//! Makes Cargo resolve the build dependencies.
+
+fn main() {}
