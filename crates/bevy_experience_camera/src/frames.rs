@@ -52,6 +52,13 @@ impl Frames {
         !self.waiting.is_empty()
     }
 
+    /// Drops what a device has that is lost: the copies that wait for it, which will not arrive, and all buffers.
+    pub(crate) fn drop_device(&mut self, report: &mut CameraReport) {
+        report.failed += self.in_flight() as u64;
+        self.waiting.clear();
+        self.idle.clear();
+    }
+
     /// The number of images that wait for the GPU.
     pub(crate) fn in_flight(&self) -> usize {
         self.waiting.iter().map(|frame| frame.targets.len()).sum()

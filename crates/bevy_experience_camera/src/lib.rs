@@ -48,7 +48,8 @@
 //! Each camera is copied once per frame with a tick, for all players that look through it, and all cameras of a frame in one
 //! copy. The game never waits: if the GPU is [`MAX_FRAMES_IN_FLIGHT`] frames behind, or the
 //! [memory budget](ExperienceCameraPlugin::memory_budget) is exhausted, images are left out. [`CameraReadback`] counts them, and
-//! the ages of rows grow. Nothing is spawned, and no component changes.
+//! the ages of rows grow. Nothing is spawned, and no component changes. If the device is lost, images fail until Bevy has a new one
+//! (`RenderErrorHandler`).
 //!
 //! # What cannot be recorded
 //! Each of these is logged once, and recorded as black images of age -1: a camera that draws to a window; a target in another
@@ -76,9 +77,9 @@ pub use target::camera_target;
 use bevy_app::{App, First, Plugin};
 use bevy_ecs::schedule::IntoScheduleConfigs;
 use bevy_experience::prelude::{ExperienceCapture, ExperienceSystems};
-use bevy_render::{ExtractSchedule, Render, RenderApp, RenderSystems};
+use bevy_render::{ExtractSchedule, Render, RenderApp, RenderStartup, RenderSystems};
 use clock::refresh_clock;
-use readback::{TargetReadback, copy_targets, exchange};
+use readback::{TargetReadback, copy_targets, exchange, start_with_device};
 
 /// The maximum number of frames whose images wait for the GPU.
 pub const MAX_FRAMES_IN_FLIGHT: usize = 4;
@@ -123,6 +124,7 @@ impl Plugin for ExperienceCameraPlugin {
         };
         render_app
             .insert_resource(TargetReadback::new(published, self.memory_budget))
+            .add_systems(RenderStartup, start_with_device)
             .add_systems(ExtractSchedule, exchange)
             .add_systems(Render, copy_targets.in_set(RenderSystems::Cleanup));
     }

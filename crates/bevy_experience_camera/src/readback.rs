@@ -95,6 +95,13 @@ impl TargetReadback {
     }
 }
 
+/// Starts with a device: the first one, and each that Bevy creates after one was lost.
+pub(crate) fn start_with_device(mut readback: ResMut<TargetReadback>) {
+    let readback = &mut *readback;
+    readback.frames.drop_device(&mut readback.report);
+    readback.last = Default::default();
+}
+
 /// Delivers images that have arrived to players, and notes which cameras they look through.
 pub(crate) fn exchange(
     players: Extract<Query<&PlayerCameras>>,

@@ -2,6 +2,7 @@
 //! enough; without one each test states on the standard error that it is skipped, or fails if `EXPERIENCE_REQUIRE_GPU` is set.
 
 mod budget;
+mod failures;
 mod game;
 mod harmless;
 mod latency;
