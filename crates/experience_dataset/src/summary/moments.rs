@@ -6,8 +6,11 @@ use core::ops::Range;
 /// Columns that are measured in one pass over the rows: their state fits the vector registers of every x86-64.
 const LANES: usize = 4;
 
-/// Columns that are compared at once, to find those that are constant: 64 bytes of `f32`, a cache line.
+/// Columns that are compared at once, to find those that rarely change: 64 bytes of `f32`, a cache line.
 const LINE: usize = 16;
+
+/// Rows whose changes say how the rows of a chunk are measured.
+const PROBE_ROWS: usize = 17;
 
 /// Rows that are measured around one origin.
 const CHUNK_ROWS: usize = 1024;
@@ -117,11 +120,8 @@ pub(super) fn add_rows<T: Number>(columns: &mut [Moments], values: &[T]) {
     for rows in values.chunks(CHUNK_ROWS * width) {
         for start in (0..width).step_by(LINE) {
             let line = start..width.min(start + LINE);
-            if is_constant(rows, width, line.clone()) {
-                let count = (rows.len() / width) as u64;
-                for column in line {
-                    columns[column].merge(&Moments::of_constant(rows[column].into(), count));
-                }
+            if is_steady(rows, width, line.clone()) {
+                add_runs(columns, rows, line);
             } else {
                 add_line(columns, rows, line);
             }
@@ -129,12 +129,95 @@ pub(super) fn add_rows<T: Number>(columns: &mut [Moments], values: &[T]) {
     }
 }
 
-/// Whether all rows have the bits of the first in `columns`. Most columns of a board do not change from row to row.
-fn is_constant<T: Number>(rows: &[T], width: usize, columns: Range<usize>) -> bool {
-    let mut rows = rows.chunks_exact(width).map(|row| &row[columns.clone()]);
-    let Some(first) = rows.next() else { return false };
-    let first = bytemuck::cast_slice::<T, u8>(first);
-    rows.all(|row| bytemuck::cast_slice::<T, u8>(row) == first)
+/// Whether few of the first rows differ from the row before in `columns`, as most columns of a board do.
+fn is_steady<T: Number>(rows: &[T], width: usize, columns: Range<usize>) -> bool {
+    let probe = &rows[..rows.len().min(PROBE_ROWS * width)];
+    let parts = || probe.chunks_exact(width).map(|row| bits(&row[columns.clone()]));
+    let changes = parts().zip(parts().skip(1)).filter(|(before, after)| before != after);
+    changes.count() * 4 <= probe.len() / width
+}
+
+fn bits<T: Number>(values: &[T]) -> &[u8] {
+    bytemuck::cast_slice(values)
+}
+
+/// Adds `line` of all rows, of which many equal the row before.
+fn add_runs<T: Number>(columns: &mut [Moments], rows: &[T], line: Range<usize>) {
+    let width = columns.len();
+    let mut parts = rows.chunks_exact(width).map(|row| &row[line.clone()]);
+    let Some(first) = parts.next() else { return };
+    let mut sums = [Sums::default(); LINE];
+    let (mut run, mut count) = (first, 1.0);
+    let mut add = |run: &[T], count: f64| {
+        for ((sums, value), origin) in sums.iter_mut().zip(run).zip(first) {
+            sums.add((*value).into(), (*origin).into(), count);
+        }
+    };
+    for part in parts {
+        if bits(part) == bits(run) {
+            count += 1.0;
+        } else {
+            add(run, count);
+            (run, count) = (part, 1.0);
+        }
+    }
+    add(run, count);
+    let count = rows.len() / width;
+    for ((column, sums), origin) in line.zip(&sums).zip(first) {
+        let moments = match sums.moments((*origin).into(), count) {
+            Some(moments) => moments,
+            None => Moments::of_column(rows, width, column),
+        };
+        columns[column].merge(&moments);
+    }
+}
+
+/// Sums over a chunk of distances from an origin.
+#[derive(Clone, Copy)]
+struct Sums {
+    sum: f64,
+    squares: f64,
+    min: f64,
+    max: f64,
+    is_binary: bool,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self {
+            sum: 0.0,
+            squares: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            is_binary: true,
+        }
+    }
+}
+
+impl Sums {
+    /// Adds `value`, `count` times.
+    fn add(&mut self, value: f64, origin: f64, count: f64) {
+        let distance = value - origin;
+        self.sum += distance * count;
+        self.squares += distance * distance * count;
+        self.min = if value < self.min { value } else { self.min };
+        self.max = if value > self.max { value } else { self.max };
+        self.is_binary &= (value == 0.0) | (value == 1.0);
+    }
+
+    /// The moments of `count` values. `None` if one of them is not finite.
+    fn moments(&self, origin: f64, count: usize) -> Option<Moments> {
+        let offset = self.sum / count as f64;
+        (self.sum.is_finite() && self.squares.is_finite()).then(|| Moments {
+            count: count as u64,
+            non_finite: 0,
+            min: self.min,
+            max: self.max,
+            mean: origin + offset,
+            squares: (self.squares - self.sum * offset).max(0.0),
+            is_binary: self.is_binary,
+        })
+    }
 }
 
 fn add_line<T: Number>(columns: &mut [Moments], rows: &[T], line: Range<usize>) {
