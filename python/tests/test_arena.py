@@ -100,6 +100,32 @@ def test_returns_and_ends_are_those_of_stats(dataset: bx.Dataset) -> None:
         assert table["return"].mean() == pytest.approx(found["returns"]["mean"])
 
 
+def test_summaries_are_those_of_info_and_stats(dataset: bx.Dataset) -> None:
+    for info, stats in zip(run(dataset, "info"), run(dataset, "stats"), strict=True):
+        recording, theirs = dataset[info["folder"]], info["overview"]["summary"]
+        # Every shard has one, and no row is read for it.
+        assert theirs["transitions"] == info["overview"]["transitions"] and recording._footers is not None
+        found, rows = recording.summary(), recording.filter(np.ones(len(recording), bool))
+        scale, measured = recording.normalization(), rows.normalization()
+        for name in ("mean", "std", "low", "high"):
+            assert np.allclose(getattr(scale, name), getattr(measured, name), rtol=1e-6), name
+        assert (scale.flags == measured.flags).all() and scale.count == measured.count
+        for same in (rows.summary(), found):
+            assert same.transitions == theirs["transitions"]
+            for profiles in (theirs, stats["profile"]):
+                features = profiles["observation"]
+                assert list(same.observation.names) == [feature["name"] for feature in features]
+                for ours, name in (("count", "count"), ("non_finite", "non_finite"), ("min", "min"), ("max", "max")):
+                    assert getattr(same.observation, ours).tolist() == [feature[name] for feature in features]
+                assert np.allclose(same.observation.mean, [f["mean"] for f in features], rtol=1e-9, atol=1e-12)
+                assert np.allclose(same.observation.std, [f["deviation"] for f in features], rtol=1e-6, atol=1e-9)
+                assert same.reward.mean[0] == pytest.approx(profiles["reward"]["mean"])
+                steps = {found["controller"]: found["transitions"] for found in profiles["controllers"]}
+                assert same.controllers == steps
+                counts = {a["name"]: [c["count"] for c in a["classes"]] for a in profiles["action_classes"]}
+                assert {name: classes.counts.tolist() for name, classes in same.action_classes.items()} == counts
+
+
 def test_the_bots_of_the_arena_say_who_acted(dataset: bx.Dataset) -> None:
     if "fighter" not in dataset:
         pytest.skip("the dataset is not the arena's")

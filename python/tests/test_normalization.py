@@ -10,12 +10,12 @@ import pytest
 from writer import OBSERVATION, column, schema
 
 import bevy_experience as bx
-from bevy_experience import normalization
+from bevy_experience import summary
 
 
 @pytest.mark.parametrize("chunk", [64, 1000, 1 << 25])
 def test_means_and_deviations_without_flags(record, monkeypatch, chunk: int) -> None:
-    monkeypatch.setattr(normalization, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(summary, "_CHUNK_BYTES", chunk)
     recording = record(60)
     for selection in (recording, recording.where(terminated=True)):
         values = selection["observation"].astype(np.float64)

@@ -44,7 +44,7 @@ def matrix(table: pyarrow.Table, name: str) -> numpy.ndarray:
 
 def test_every_column_is_described_with_its_type_and_shape(info: dict, frames: pyarrow.Table) -> None:
     assert set(frames.column_names) == set(info["features"])
-    types = {"float32": pyarrow.float32(), "int64": pyarrow.int64(), "bool": pyarrow.bool_()}
+    types = {"float32": pyarrow.float32(), "int64": pyarrow.int64(), "bool": pyarrow.bool_(), "string": pyarrow.string()}
     for name, feature in info["features"].items():
         kind = frames.schema.field(name).type
         if feature["shape"] == [1]:
@@ -62,6 +62,8 @@ def test_frames_are_the_datasets_transitions(info: dict, frames: pyarrow.Table, 
     assert (matrix(frames, "action") == matrix(source, "action").astype(numpy.float32)).all()
     for name, column in {"next.terminated": "terminated", "next.truncated": "truncated", "agent_id": "agent_id", "tick": "tick"}.items():
         assert (frames[name].to_numpy() == source[column].to_numpy()).all(), name
+    controllers = source["controller"].cast(pyarrow.string()).fill_null("")
+    assert frames["controller"].to_pylist() == controllers.to_pylist()
     assert (frames["next.reward"].to_numpy() == source["reward"].to_numpy().astype(numpy.float32)).all()
     assert (frames["next.done"].to_numpy() == (source["terminated"].to_numpy() | source["truncated"].to_numpy())).all()
 
@@ -126,6 +128,7 @@ def test_lerobot_loads_it_and_a_policy_takes_a_step(converted: Path, info: dict)
     dataset = LeRobotDataset("local/converted", root=converted, delta_timestamps=deltas)
     batch = next(iter(torch.utils.data.DataLoader(dataset, batch_size=8, shuffle=True)))
     assert batch["observation.state"].shape[0] == 8 and batch["action"].shape[1] == 4
+    assert len(batch["controller"]) == 8 and all(isinstance(label, str) for label in batch["controller"])
     loss, _ = policy.forward(batch)
     before = [parameter.detach().clone() for parameter in policy.parameters()]
     loss.backward()

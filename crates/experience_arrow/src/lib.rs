@@ -144,6 +144,12 @@ impl BatchEncoder {
         })
     }
 
+    /// The schema of the episodes.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
     /// The Arrow schema of all batches.
     #[must_use]
     pub fn arrow_schema(&self) -> &SchemaRef {

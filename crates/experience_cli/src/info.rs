@@ -9,6 +9,9 @@ use experience_core::schema::{Column, Schema, Space};
 use experience_dataset::{Overview, RecordingData, RunStatus};
 use serde_json::json;
 
+/// The maximum number of actions, and of controllers, that are printed.
+const MAX_ROWS: usize = 16;
+
 pub fn run(source: &RecordingArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
     let mut verdict = Verdict::Clean;
     for recording in source.recordings()? {
@@ -66,6 +69,7 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Printer) -
         format!("  {transitions} in {shards} of {size}; the accounts of the runs list {episodes} of {agents}")
     })?;
     print_columns(schema, output)?;
+    print_summary(overview, output)?;
     print_runs(overview, output)?;
     for (path, reason) in &overview.damaged {
         output.line(format!("  UNREADABLE `{}`: {reason}", path.display()))?;
@@ -250,6 +254,52 @@ fn print_runs(overview: &Overview, output: &mut Printer) -> Result<(), CommandEr
         ))?;
     }
     print_filtered(overview, output)
+}
+
+/// Prints the most frequent class of each discrete action, and the steps of each controller, as far as footers have them.
+fn print_summary(overview: &Overview, output: &mut Printer) -> Result<(), CommandError> {
+    let summary = &overview.summary;
+    let share = |steps: u64| format!("{:.2} %", 100.0 * steps as f64 / summary.transitions.max(1) as f64);
+    let classes = summary.action_classes.iter().filter_map(|action| {
+        // The first of those that are equally frequent.
+        let class = action.classes.iter().rev().max_by_key(|class| class.count)?;
+        Some(vec![
+            action.name.clone(),
+            class.label.clone(),
+            count(class.count),
+            share(class.count),
+        ])
+    });
+    let is_labelled = summary.controllers.iter().any(|found| found.controller.is_some());
+    let controllers = summary.controllers.iter().filter(|_| is_labelled).map(|found| {
+        vec![
+            found.controller.clone().unwrap_or_else(|| "no label".to_owned()),
+            count(found.transitions),
+            share(found.transitions),
+        ]
+    });
+    let tables: [(&[&str], Vec<Vec<String>>); 2] = [
+        (&["action", "most frequent", "transitions", "share"], classes.collect()),
+        (&["controller", "transitions", "share"], controllers.collect()),
+    ];
+    for (head, mut rows) in tables {
+        let others = rows.len().saturating_sub(MAX_ROWS) as u64;
+        rows.truncate(MAX_ROWS);
+        if summary.transitions > 0 && !rows.is_empty() {
+            output.table(head, rows)?;
+            if others > 0 {
+                output.line(format!("  and {} more: `experience stats` prints them", count(others)))?;
+            }
+        }
+    }
+    let rest = overview.transitions.saturating_sub(summary.transitions);
+    if rest > 0 {
+        output.line(format!(
+            "  {} in shards without a summary: `experience stats` reads their rows",
+            counted(rest, "transition")
+        ))?;
+    }
+    Ok(())
 }
 
 /// Prints what filters and splits have left out.

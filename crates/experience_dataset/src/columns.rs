@@ -350,6 +350,35 @@ impl WordColumn {
         }
     }
 
+    /// How many rows have each word, and how many have none. A word may occur twice.
+    pub(super) fn counts(&self) -> Vec<(Option<&str>, u64)> {
+        let mut counts: Vec<(Option<&str>, u64)>;
+        match self {
+            Self::Dictionary(dictionary) => {
+                let words = dictionary.values().as_string::<i32>();
+                counts = (0..words.len())
+                    .map(|index| (words.is_valid(index).then(|| words.value(index)), 0))
+                    .collect();
+                counts.push((None, dictionary.null_count() as u64));
+                let keys = dictionary.keys();
+                for row in (0..keys.len()).filter(|row| keys.is_valid(*row)) {
+                    counts[keys.value(row) as usize].1 += 1;
+                }
+            }
+            Self::Plain(words) => {
+                counts = Vec::new();
+                for word in words {
+                    match counts.last_mut() {
+                        Some((last, count)) if *last == word => *count += 1,
+                        _ => counts.push((word, 1)),
+                    }
+                }
+            }
+        }
+        counts.retain(|(_, count)| *count > 0);
+        counts
+    }
+
     pub(super) fn get(&self, row: usize) -> Option<&str> {
         let (words, index) = match self {
             Self::Dictionary(dictionary) => (dictionary.values().as_string(), dictionary.key(row)?),

@@ -5,7 +5,7 @@ use super::{
     columns::EpisodeColumns,
     shard::{ShardBatches, ShardReader},
 };
-use core::fmt;
+use core::{fmt, ops::Range};
 use experience_arrow::columns::BatchColumns;
 use experience_core::{
     schema::Schema,
@@ -94,6 +94,8 @@ pub(super) struct ShardEpisodes {
     columns: Option<EpisodeColumns>,
     row: usize,
     open: Option<OpenEpisode>,
+    /// The steps that are read, if the selection holds a part of one episode.
+    part: Option<Range<usize>>,
 }
 
 impl ShardEpisodes {
@@ -105,6 +107,16 @@ impl ShardEpisodes {
             columns: None,
             row: 0,
             open: None,
+            part: None,
+        })
+    }
+
+    /// The steps `part` of one episode. `rows` are those of the steps, and the next row if the episode has one: its observation is the
+    /// last of the part.
+    pub(super) fn of_part(shard: &ShardReader, rows: RowSelection, part: Range<usize>) -> Result<Self, DatasetError> {
+        Ok(Self {
+            part: Some(part),
+            ..Self::new(shard, Some(rows))?
         })
     }
 }
@@ -127,7 +139,11 @@ impl Iterator for ShardEpisodes {
             };
             let open = self
                 .open
-                .get_or_insert_with(|| OpenEpisode::begin(&self.schema, columns, self.row));
+                .get_or_insert_with(|| OpenEpisode::begin(&self.schema, columns, self.row, self.part.as_ref()));
+            if self.part.as_ref().is_some_and(|part| open.steps == part.len()) {
+                let ended = self.open.take()?.end_part(columns, self.row);
+                return Some(ended.map_err(|reason| DatasetError::damaged(&self.path, reason)));
+            }
             let pushed = open.push_transition(columns, self.row);
             self.row += 1;
             match pushed {
@@ -147,18 +163,22 @@ struct OpenEpisode {
     schema: Arc<Schema>,
     info: EpisodeInfo,
     rows: Vec<u64>,
+    /// The step of the first row in its episode.
+    first: usize,
     steps: usize,
     /// The labels of the controller codes in `rows`.
     controllers: Vec<(u16, Box<str>)>,
 }
 
 impl OpenEpisode {
-    fn begin(schema: &Arc<Schema>, columns: &EpisodeColumns, row: usize) -> Self {
+    fn begin(schema: &Arc<Schema>, columns: &EpisodeColumns, row: usize, part: Option<&Range<usize>>) -> Self {
         let info = info(columns, row);
+        let rows = part.map_or(0, |part| part.len() + 1);
         let mut open = Self {
             schema: schema.clone(),
             info,
-            rows: Vec::new(),
+            rows: Vec::with_capacity(rows * schema.layout().row_words()),
+            first: part.map_or(0, |part| part.start),
             steps: 0,
             controllers: Vec::new(),
         };
@@ -175,16 +195,7 @@ impl OpenEpisode {
         row: usize,
     ) -> Result<Option<(Outcome, EndReason)>, String> {
         let id = self.info.episode_id;
-        if info(columns, row) != self.info {
-            return Err(format!("episode {id} has no last row"));
-        }
-        let step = columns.step.value(row);
-        if usize::try_from(step) != Ok(self.steps) {
-            return Err(format!(
-                "episode {id} has step {step} where step {} should be",
-                self.steps
-            ));
-        }
+        self.check_step(columns, row)?;
         if self.info.run.get() != columns.run.value(row) {
             return Err(format!(
                 "episode {id} is of run {}, which is not a valid run",
@@ -229,6 +240,29 @@ impl OpenEpisode {
             .reason(row)
             .ok_or_else(|| format!("episode {id} ends without a reason"))?;
         Ok(Some((outcome, EndReason::from(reason.to_owned()))))
+    }
+
+    /// Checks that a row is the next of the episode.
+    fn check_step(&self, columns: &EpisodeColumns, row: usize) -> Result<(), String> {
+        let id = self.info.episode_id;
+        if info(columns, row) != self.info {
+            return Err(format!("episode {id} has no last row"));
+        }
+        let (step, expected) = (columns.step.value(row), self.first + self.steps);
+        if usize::try_from(step) == Ok(expected) {
+            return Ok(());
+        }
+        Err(format!("episode {id} has step {step} where step {expected} should be"))
+    }
+
+    /// Ends a part before `row`, whose observation is its last.
+    fn end_part(mut self, columns: &EpisodeColumns, row: usize) -> Result<Episode, String> {
+        self.check_step(columns, row)?;
+        let last = self.last();
+        let header = StepHeader::of_mut(last);
+        (header.tick, header.timestamp) = (columns.tick.value(row), columns.timestamp.value(row));
+        columns.decode_before(row, bytemuck::cast_slice_mut(last));
+        Ok(self.end(Outcome::Truncated, EndReason::SPLIT))
     }
 
     fn end(self, outcome: Outcome, reason: EndReason) -> Episode {

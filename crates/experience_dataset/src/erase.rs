@@ -231,7 +231,7 @@ fn rewrite_without(
         return Ok(None);
     }
     let file = partial::replace(recording, shard.path()).map_err(DatasetError::io("replace", shard.path()))?;
-    let mut writer = ShardRewriter::new(shard.path(), file, shard.arrow_schema())?;
+    let mut writer = ShardRewriter::new(shard.path(), file, shard.schema(), shard.arrow_schema())?;
     let mut erased: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     for group in 0..shard.row_groups() {
         for batch in shard.row_group(group)? {

@@ -72,6 +72,32 @@ pub enum DatasetError {
         /// What was looked for.
         query: String,
     },
+    /// The episode that a query selects is larger than the query allows.
+    #[error(
+        "the episode in `{}` has {transitions} transitions, of which the selected ones take {bytes} bytes of memory, more than {max_bytes}: \
+         read a part of it with `EpisodeQuery::steps`, or allow more with `EpisodeQuery::max_bytes`",
+        path.display()
+    )]
+    EpisodeTooLarge {
+        /// The shard.
+        path: PathBuf,
+        /// The number of its transitions.
+        transitions: u64,
+        /// The size of those that are selected.
+        bytes: u64,
+        /// The maximum.
+        max_bytes: u64,
+    },
+    /// The episode that a query selects has none of the steps that it selects.
+    #[error("the episode in `{}` has {transitions} transitions, and none of the steps from {step} on that are selected", path.display())]
+    NoSuchStep {
+        /// The shard.
+        path: PathBuf,
+        /// The number of its transitions.
+        transitions: u64,
+        /// The first step that is selected.
+        step: u64,
+    },
     /// A file or folder could not be written, for a reason other than the file system.
     #[error("cannot write `{}`: {reason}", path.display())]
     Write {

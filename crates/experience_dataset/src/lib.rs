@@ -159,6 +159,8 @@ mod split;
 #[cfg(feature = "parquet")]
 mod stats;
 #[cfg(feature = "parquet")]
+mod summary;
+#[cfg(feature = "parquet")]
 mod validate;
 
 #[cfg(feature = "parquet")]
@@ -204,5 +206,7 @@ pub use sink::{
 pub use split::{SplitBy, SplitPart, SplitSettings, split};
 #[cfg(feature = "parquet")]
 pub use stats::{RecordingStats, Summary};
+#[cfg(feature = "parquet")]
+pub use summary::{ControllerSteps, RecordingSummary};
 #[cfg(feature = "parquet")]
 pub use validate::{RewrittenShard, Rule, Validation, Violation};

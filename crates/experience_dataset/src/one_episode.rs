@@ -14,12 +14,30 @@ use parquet::arrow::arrow_reader::RowSelection;
 /// let query = EpisodeQuery::new().agent(3).skip(1);
 /// assert_eq!(query.to_string(), "the agent 3, after 1 more");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpisodeQuery {
     run: Option<RunId>,
     episode: Option<i64>,
     agent: Option<i64>,
     skipped: usize,
+    steps: Option<(usize, usize)>,
+    max_bytes: u64,
+}
+
+/// The maximum size of an episode that is read at once, unless a query allows more.
+const MAX_BYTES: u64 = 256 << 20;
+
+impl Default for EpisodeQuery {
+    fn default() -> Self {
+        Self {
+            run: None,
+            episode: None,
+            agent: None,
+            skipped: 0,
+            steps: None,
+            max_bytes: MAX_BYTES,
+        }
+    }
 }
 
 impl EpisodeQuery {
@@ -57,6 +75,39 @@ impl EpisodeQuery {
     #[must_use]
     pub fn skip(self, count: usize) -> Self {
         Self { skipped: count, ..self }
+    }
+
+    /// Only the transitions of these steps of the episode, or those of them that it has. The part is an episode of its own: its steps are
+    /// counted from 0, and it is truncated with [`EndReason::SPLIT`](experience_core::transition::EndReason::SPLIT) where the episode goes on.
+    ///
+    /// Long episodes are read part by part:
+    ///
+    /// ```no_run
+    /// # use experience_dataset::{Dataset, DatasetError, EpisodeQuery};
+    /// # use experience_core::transition::EndReason;
+    /// let recording = Dataset::open("data/arena")?.recording("fighter")?.clone();
+    /// let mut first = 0;
+    /// loop {
+    ///     let part = recording.episode(&EpisodeQuery::new().agent(3).steps(first..first + 10_000))?;
+    ///     first += part.len();
+    ///     if *part.reason() != EndReason::SPLIT {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), DatasetError>(())
+    /// ```
+    #[must_use]
+    pub fn steps(self, steps: Range<usize>) -> Self {
+        Self {
+            steps: Some((steps.start, steps.end)),
+            ..self
+        }
+    }
+
+    /// The size in bytes of the episode, or of its part, up to which it is read: 256 MiB by default. All of it is in memory.
+    #[must_use]
+    pub fn max_bytes(self, max_bytes: u64) -> Self {
+        Self { max_bytes, ..self }
     }
 
     /// The ids that are selected, with their columns.
@@ -101,6 +152,8 @@ pub(super) fn find(recording: &RecordingData, query: &EpisodeQuery) -> Result<Ep
         match found {
             Ok(Some(episode)) => return Ok(episode),
             Ok(None) => {}
+            // The episode was found.
+            Err(error @ (DatasetError::EpisodeTooLarge { .. } | DatasetError::NoSuchStep { .. })) => return Err(error),
             // The other shards are independent of it.
             Err(error) => {
                 first_error.get_or_insert(error);
@@ -128,8 +181,35 @@ fn find_in_shard(
     let Some((rows, all)) = find_rows(shard, query, skipped)? else {
         return Ok(None);
     };
-    let selection = RowSelection::from_consecutive_ranges(core::iter::once(rows), all);
-    ShardEpisodes::new(shard, Some(selection))?.next().transpose()
+    let part = part(shard, query, rows.len())?;
+    // With the row whose observation is the last of the part.
+    let with_next = rows.start + part.start..rows.end.min((rows.start + part.end).saturating_add(1));
+    let selection = RowSelection::from_consecutive_ranges(core::iter::once(with_next), all);
+    ShardEpisodes::of_part(shard, selection, part)?.next().transpose()
+}
+
+/// The steps that are read of an episode of `len` transitions.
+fn part(shard: &ShardReader, query: &EpisodeQuery, len: usize) -> Result<Range<usize>, DatasetError> {
+    let (start, end) = query.steps.unwrap_or((0, len));
+    let end = end.min(len);
+    let (path, transitions) = (shard.path().to_owned(), len as u64);
+    if start >= end {
+        return Err(DatasetError::NoSuchStep {
+            path,
+            transitions,
+            step: start as u64,
+        });
+    }
+    let bytes = (end - start + 1) as u64 * shard.schema().layout().row_bytes() as u64;
+    if bytes > query.max_bytes {
+        return Err(DatasetError::EpisodeTooLarge {
+            path,
+            transitions,
+            bytes,
+            max_bytes: query.max_bytes,
+        });
+    }
+    Ok(start..end)
 }
 
 /// The rows of the episode, and the number of all rows of the shard.

@@ -1,6 +1,9 @@
 //! An overview of a recording's folder, from file footers, accounts and the column of agent ids.
 
-use super::{DatasetError, RecordingData, RunAccount, RunStatus, agents, error::damage, shard::ShardReader};
+use super::{
+    DatasetError, RecordingData, RecordingSummary, RunAccount, RunStatus, agents, error::damage, shard::ShardReader,
+    summary::FooterSummary,
+};
 use crate::sink::{layout, recovery};
 use serde::Serialize;
 use std::{
@@ -21,6 +24,9 @@ pub struct Overview {
     pub bytes: u64,
     /// Number of different agents in shards that can be read; their totals are in [`RecordingData::agent_totals`].
     pub agents: u64,
+    /// The combined summaries of all shards whose footer has one that can be used. Shards of earlier versions and of other programs
+    /// have none: its `transitions` say how many it includes. Those of discarded episodes are among them.
+    pub summary: RecordingSummary,
     /// Episodes that were marked as discarded after they had ended. Readers skip those of them that are in shards, and
     /// `transitions` includes them.
     pub discarded_episodes: u64,
@@ -60,6 +66,7 @@ impl Overview {
 pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetError> {
     let mut overview = Overview::default();
     let mut found = HashSet::new();
+    let mut summary = FooterSummary::new(recording.schema());
     for path in recording.shards()? {
         overview.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
         match ShardReader::open(recording.schema(), &path) {
@@ -67,6 +74,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
             Ok(Some(shard)) => {
                 overview.shards += 1;
                 overview.transitions += shard.rows();
+                summary.add(&shard);
                 if let Err(error) = agents::collect(&shard, &mut found) {
                     overview.damaged.push((path, damage(error)?));
                 }
@@ -74,6 +82,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
             Err(error) => overview.damaged.push((path, damage(error)?)),
         }
     }
+    overview.summary = summary.finish();
     for path in recording.accounts()? {
         match recording.account(&path) {
             Ok(run) => overview.runs.push(run),

@@ -5,11 +5,14 @@ mod classes;
 mod controllers;
 mod sample;
 
+pub(crate) use classes::class_of;
 pub use classes::{ActionClasses, ClassCount};
 pub use controllers::ControllerProfile;
 pub use sample::FeatureSample;
 
-use super::{DatasetError, Progress, RecordingData, image_histogram::ImageHistogram, progress::ProgressMeter};
+use super::{
+    DatasetError, Progress, RecordingData, image_histogram::ImageHistogram, progress::ProgressMeter, summary::Moments,
+};
 use experience_core::{
     schema::{Column, Schema},
     transition::{Episode, values},
@@ -80,6 +83,19 @@ impl ValueProfile {
         Self {
             name: name.into(),
             ..Self::default()
+        }
+    }
+
+    pub(super) fn of_moments(name: impl Into<String>, moments: &Moments) -> Self {
+        Self {
+            name: name.into(),
+            count: moments.count,
+            non_finite: moments.non_finite,
+            min: moments.min,
+            mean: moments.mean,
+            deviation: (moments.squares / moments.count.max(1) as f64).sqrt(),
+            max: moments.max,
+            squares: moments.squares,
         }
     }
 

@@ -1,8 +1,9 @@
 //! Reads one recording of a dataset.
 
 use super::{
-    DatasetError, Diagnosis, EpisodeQuery, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats, Validation,
-    agents, doctor, joint, one_episode, overview, profile, shard, stats, validate,
+    DatasetError, Diagnosis, EpisodeQuery, Episodes, Overview, PlayerAt, Profile, Progress, RecordingStats,
+    RecordingSummary, Validation, agents, doctor, joint, one_episode, overview, profile, shard, stats, summary,
+    validate,
 };
 use crate::sink::{
     RunAccount,
@@ -190,6 +191,28 @@ impl RecordingData {
     /// If a shard cannot be read, or is damaged.
     pub fn stats(&self) -> Result<RecordingStats, DatasetError> {
         stats::stats(&self.schema, &self.shards()?, &self.discarded()?)
+    }
+
+    /// Moments of the features and rewards, classes of discrete actions, and steps of each controller. `watch` is called with the
+    /// progress.
+    ///
+    /// They are combined from the footers of the shards. Rows are read only of shards whose footer has no summary that can be used, and
+    /// of those with an episode that was [discarded](Self::discarded).
+    ///
+    /// ```no_run
+    /// # use experience_dataset::{Dataset, DatasetError};
+    /// let dataset = Dataset::open("data/arena")?;
+    /// let summary = dataset.recording("fighter")?.summary(&mut |_| {})?;
+    /// for feature in &summary.observation {
+    ///     println!("{}: {} ± {}", feature.name, feature.mean, feature.deviation);
+    /// }
+    /// # Ok::<(), DatasetError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If a shard cannot be read, or is damaged.
+    pub fn summary(&self, watch: &mut dyn FnMut(Progress)) -> Result<RecordingSummary, DatasetError> {
+        summary::summary(self, watch)
     }
 
     /// The totals of each agent, in ascending order of agent id. Reads only the columns that it needs.

@@ -1,7 +1,10 @@
 //! Reads a shard, a Parquet file of a recording, in small batches.
 
-use super::DatasetError;
-use crate::sink::{compaction::Compactions, shard_name::ShardName};
+use super::{
+    DatasetError,
+    summary::{SUMMARY_KEY, ShardSummary},
+};
+use crate::sink::{compaction::Compactions, encoding::is_own_writer, shard_name::ShardName};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 use core::fmt::Display;
@@ -39,6 +42,8 @@ pub(super) struct ShardReader {
     path: PathBuf,
     file: File,
     metadata: ArrowReaderMetadata,
+    /// The columns of the file, without its summary, which is not that of other rows.
+    arrow: SchemaRef,
 }
 
 impl ShardReader {
@@ -68,11 +73,13 @@ impl ShardReader {
             .and_then(|()| check_list_lengths(schema, &metadata))
             .map_err(|reason| DatasetError::other_schema(path, reason))?;
         check_offsets(&metadata, len).map_err(|reason| DatasetError::damaged(path, reason))?;
+        let arrow = without_summary(metadata.schema());
         Ok(Some(Self {
             schema: schema.clone(),
             path: path.to_owned(),
             file,
             metadata,
+            arrow,
         }))
     }
 
@@ -100,7 +107,21 @@ impl ShardReader {
 
     /// The Arrow schema of the file, with columns that this crate does not know.
     pub(super) fn arrow_schema(&self) -> &SchemaRef {
-        self.metadata.schema()
+        &self.arrow
+    }
+
+    /// The summary in the footer. `None` if there is none, or if another program wrote the file: pyarrow keeps the metadata of a
+    /// table whose rows were changed.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence.
+    pub(super) fn summary(&self) -> Option<Result<ShardSummary, String>> {
+        if !is_own_writer(self.created_by()) {
+            return None;
+        }
+        let metadata = self.metadata.metadata().file_metadata().key_value_metadata()?;
+        let text = metadata.iter().find(|entry| entry.key == SUMMARY_KEY)?.value.as_deref();
+        ShardSummary::from_footer(&self.schema, self.rows(), text.unwrap_or_default()).transpose()
     }
 
     pub(super) fn row_groups(&self) -> usize {
@@ -176,6 +197,15 @@ impl ShardReader {
     fn root(&self, column: ColumnId) -> Option<usize> {
         self.metadata.schema().index_of(&column.name(&self.schema)).ok()
     }
+}
+
+fn without_summary(schema: &SchemaRef) -> SchemaRef {
+    if !schema.metadata().contains_key(SUMMARY_KEY) {
+        return schema.clone();
+    }
+    let mut metadata = schema.metadata().clone();
+    metadata.remove(SUMMARY_KEY);
+    Arc::new(ArrowSchema::new_with_metadata(schema.fields().clone(), metadata))
 }
 
 /// Reads the footer of a file.

@@ -13,11 +13,12 @@ use experience_arrow::{
     BatchEncoder,
     columns::{BatchColumns, ColumnId},
 };
-use experience_core::transition::RunId;
+use experience_core::{schema::Schema, transition::RunId};
 use experience_export::disk::atomic::AtomicFile;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// A shard that is complete and not committed.
@@ -96,7 +97,7 @@ impl<'a> ShardPacker<'a> {
             match cut {
                 Cut::Shard => {
                     self.end_shard()?;
-                    self.begin_shard(run, &batch.schema())?;
+                    self.begin_shard(run, shard.schema(), &batch.schema())?;
                 }
                 Cut::RowGroup => self.open.iter_mut().try_for_each(|open| open.writer.end_row_group())?,
             }
@@ -123,15 +124,15 @@ impl<'a> ShardPacker<'a> {
         open.writer.write(rows, rows.num_rows().saturating_mul(row_bytes))
     }
 
-    fn begin_shard(&mut self, run: RunId, schema: &SchemaRef) -> Result<(), DatasetError> {
+    fn begin_shard(&mut self, run: RunId, schema: &Arc<Schema>, arrow: &SchemaRef) -> Result<(), DatasetError> {
         let index = self.next_index.entry(run).or_default();
         let name = ShardName::new(run, *index);
         *index = index.saturating_add(1);
         let partial = partial::path(&self.recording, &name.to_string());
         let file = partial::create(&self.recording, &name.to_string()).map_err(DatasetError::io("create", &partial))?;
         self.open = Some(OpenShard {
-            writer: ShardRewriter::new(&name.path(&self.recording), file, schema)?,
-            schema: schema.clone(),
+            writer: ShardRewriter::new(&name.path(&self.recording), file, schema, arrow)?,
+            schema: arrow.clone(),
             name,
             episodes: 0,
         });

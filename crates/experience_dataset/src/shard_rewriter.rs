@@ -5,13 +5,18 @@
 use super::{
     DatasetError,
     shard::{ShardReader, column_error},
+    summary::{SUMMARY_KEY, SummaryBuilder},
 };
 use crate::sink::{FileChecksum, ROW_GROUP_BYTES, ROW_GROUP_ROWS, encoding::ShardEncoding};
 use arrow_array::RecordBatch;
 use arrow_schema::{Fields, Schema as ArrowSchema, SchemaRef};
-use experience_arrow::BatchEncoder;
+use experience_arrow::{
+    BatchEncoder,
+    columns::{BatchColumns, conform},
+};
+use experience_core::schema::Schema;
 use experience_export::disk::atomic::AtomicFile;
-use parquet::{arrow::ArrowWriter, errors::ParquetError};
+use parquet::{arrow::ArrowWriter, errors::ParquetError, file::metadata::KeyValue};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,20 +29,27 @@ pub(super) struct ShardRewriter {
     writer: ArrowWriter<AtomicFile>,
     /// The size of the open row group's columns before they were encoded, in bytes.
     group_bytes: usize,
+    summary: Option<SummaryBuilder>,
     rows: u64,
 }
 
 impl ShardRewriter {
-    /// A writer of rows with the columns of `schema` to `file`. Errors name `path`.
-    pub(super) fn new(path: &Path, file: AtomicFile, schema: &SchemaRef) -> Result<Self, DatasetError> {
-        let properties = ShardEncoding::default().properties(schema);
+    /// A writer of transitions of `schema`, with the columns of `arrow`, to `file`. Errors name `path`.
+    pub(super) fn new(
+        path: &Path,
+        file: AtomicFile,
+        schema: &Arc<Schema>,
+        arrow: &SchemaRef,
+    ) -> Result<Self, DatasetError> {
+        let properties = ShardEncoding::default().properties(arrow);
         let writer = properties
-            .and_then(|properties| ArrowWriter::try_new(file, schema.clone(), Some(properties)))
+            .and_then(|properties| ArrowWriter::try_new(file, arrow.clone(), Some(properties)))
             .map_err(encoding_error(path))?;
         Ok(Self {
             path: path.to_owned(),
             writer,
             group_bytes: 0,
+            summary: SummaryBuilder::for_footer(schema),
             rows: 0,
         })
     }
@@ -60,6 +72,11 @@ impl ShardRewriter {
 
     /// Appends a batch of `bytes` bytes to the open row group.
     pub(super) fn write(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), DatasetError> {
+        if let Some(summary) = &mut self.summary {
+            let schema = summary.schema().clone();
+            let read = conform(&schema, summary.columns(), batch).map_err(|error| column_error(&self.path, error))?;
+            summary.add(BatchColumns::new(&schema, &read));
+        }
         self.writer.write(batch).map_err(encoding_error(&self.path))?;
         self.group_bytes += bytes;
         self.rows += batch.num_rows() as u64;
@@ -77,7 +94,11 @@ impl ShardRewriter {
 
     /// Writes the footer, and syncs and closes the file, which is not committed. A recording may have more shards than a
     /// process may have open files.
-    pub(super) fn finish(self) -> Result<(AtomicFile, FileChecksum), DatasetError> {
+    pub(super) fn finish(mut self) -> Result<(AtomicFile, FileChecksum), DatasetError> {
+        if let Some(summary) = self.summary.as_ref().and_then(SummaryBuilder::to_footer) {
+            self.writer
+                .append_key_value_metadata(KeyValue::new(SUMMARY_KEY.to_owned(), summary));
+        }
         let path = self.path;
         let mut file = self.writer.into_inner().map_err(encoding_error(&path))?;
         file.close().map_err(DatasetError::io("write", &path))?;

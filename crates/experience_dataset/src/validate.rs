@@ -11,7 +11,7 @@ mod rows;
 
 use super::{
     DatasetError, Progress, RecordingData, columns::EpisodeColumns, error::damage, progress::ProgressMeter,
-    shard::ShardReader,
+    shard::ShardReader, summary::SummaryBuilder,
 };
 pub(crate) use checksums::{ShardState, shard_state};
 use core::fmt;
@@ -63,6 +63,8 @@ pub enum Rule {
     Continues,
     /// The account of a run matches the shards, and its counts add up.
     Account,
+    /// The summary in the footer of a shard is that of its rows.
+    Summary,
 }
 
 impl Rule {
@@ -85,6 +87,7 @@ impl Rule {
             Self::NoOverlap => "episodes of one agent do not overlap in time",
             Self::Continues => "a continued episode ended with the reason `split` or `gap`",
             Self::Account => "the account of a run matches the shards, and its counts add up",
+            Self::Summary => "the summary in the footer of a shard is that of its rows",
         }
     }
 }
@@ -224,12 +227,26 @@ fn check_shard(
     if shard.schema().observation_width() > 0 {
         columns.push(ColumnId::Changed);
     }
+    let stored = shard.summary();
+    let mut summary = matches!(stored, Some(Ok(_))).then(|| SummaryBuilder::new(shard.schema()));
     for batch in shard.batches(&columns, None)? {
         let batch = batch?;
         let view = shard.columns(&batch);
+        if let Some(summary) = &mut summary {
+            summary.add(view);
+        }
         let columns = EpisodeColumns::new(shard.schema(), view);
         rows.check(shard.path(), view, &columns, index, validation);
         meter.add(batch.num_rows());
+    }
+    let wrong = match (stored, summary) {
+        (Some(Ok(stored)), Some(summary)) => summary.finish().difference(&stored),
+        (Some(Err(reason)), _) => Some(reason),
+        _ => None,
+    };
+    if let Some(reason) = wrong {
+        let what = format!("its footer has a summary that is not used: {reason}");
+        validation.add(Rule::Summary, shard.path(), (None, None), what);
     }
     Ok(())
 }

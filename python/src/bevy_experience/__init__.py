@@ -28,11 +28,13 @@ from .normalization import Normalization
 from .recording import Recording
 from .returns import NStep, discounted, returns_to_go
 from .schema import Column, EntityList, Schema, Space
+from .summary import ActionClasses, Moments, Summary
 from .transitions import Transitions
 from .windows import Windows
 
 __all__ = [
     "Accounts",
+    "ActionClasses",
     "Batch",
     "Column",
     "Counts",
@@ -43,6 +45,7 @@ __all__ = [
     "Episodes",
     "ExperienceError",
     "MissingExtraError",
+    "Moments",
     "NStep",
     "NoSuchColumnError",
     "NoSuchRecordingError",
@@ -53,6 +56,7 @@ __all__ = [
     "Run",
     "Schema",
     "Space",
+    "Summary",
     "Transitions",
     "UnsuitableError",
     "Windows",

@@ -10,8 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ._footers import read as read_footer
 from .errors import DamagedError, ExperienceError, OtherSchemaError
 from .schema import Schema
+from .summary import Summary
 
 _SCHEMA_HASH_KEY = b"bevy_experience.schema_hash"
 # Target size of a batch, in bytes of an observation.
@@ -95,6 +97,11 @@ class ShardReader:
     def rows(self) -> int:
         """The number of transitions."""
         return int(self._file.metadata.num_rows)
+
+    @property
+    def summary(self) -> Summary | None:
+        """The summary in the footer; ``None`` if there is none that can be used."""
+        return read_footer(self.schema, self._file.metadata)
 
     def has_column(self, name: str) -> bool:
         """Whether the file has a column of this name."""

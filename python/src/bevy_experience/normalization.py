@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UnsuitableError
+from .schema import Schema
+from .summary import Moments, measure_observations
 
 if TYPE_CHECKING:
     from .transitions import Transitions
 
-# Rows that are read at once.
-_CHUNK_BYTES = 32 << 20
 # Deviations below this, relative to the mean, are rounding errors of a constant.
 _CONSTANT = 1e-6
 
@@ -96,40 +96,22 @@ def measure(transitions: Transitions) -> Normalization:
     UnsuitableError
         If the selection is empty.
     """
-    schema = transitions.schema
-    width = schema.observation_width
     if not len(transitions):
         raise UnsuitableError("there is nothing to measure: the selection is empty")
-    count, mean, squares = np.zeros(width), np.zeros(width), np.zeros(width)
-    low, high = np.full(width, np.inf), np.full(width, -np.inf)
-    is_binary = np.ones(width, bool)
-    step = max(1, _CHUNK_BYTES // max(8 * width, 1))
-    for start in range(0, len(transitions), step):
-        batch = transitions.take(slice(start, start + step), columns=["observation"])
-        values = batch.observation.astype(np.float64)
-        finite = np.isfinite(values)
-        is_binary &= ((values == 0) | (values == 1)).all(axis=0)
-        low = np.minimum(low, np.where(finite, values, np.inf).min(axis=0))
-        high = np.maximum(high, np.where(finite, values, -np.inf).max(axis=0))
-        # Chan's update: the mean of each chunk, and then that of all.
-        number = finite.sum(axis=0)
-        present = np.maximum(number, 1)
-        chunk_mean = np.where(finite, values, 0).sum(axis=0) / present
-        deviation = np.where(finite, values - chunk_mean, 0)
-        delta, total = chunk_mean - mean, np.maximum(count + number, 1)
-        squares += (deviation**2).sum(axis=0) + delta**2 * count * number / total
-        mean += delta * number / total
-        count += number
-    std = np.sqrt(squares / np.maximum(count, 1))
-    flags = schema.flags | (schema.unit_bounded & is_binary)
+    return of_moments(transitions.schema, measure_observations(transitions), len(transitions))
+
+
+def of_moments(schema: Schema, moments: Moments, count: int) -> Normalization:
+    """Normalize by moments of the features, of ``count`` observations."""
+    mean, std = moments.mean, moments.std
+    flags = schema.flags | (schema.unit_bounded & moments.binary)
     is_constant = std <= _CONSTANT * np.maximum(np.abs(mean), 1e-30)
-    none = count == 0
     return Normalization(
         features=schema.features,
         mean=np.where(flags, 0, mean).astype(np.float32),
         std=np.where(flags | is_constant, 1, std).astype(np.float32),
-        low=np.where(none, 0, low).astype(np.float32),
-        high=np.where(none, 0, high).astype(np.float32),
+        low=moments.min.astype(np.float32),
+        high=moments.max.astype(np.float32),
         flags=flags,
-        count=len(transitions),
+        count=count,
     )

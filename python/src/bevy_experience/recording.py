@@ -14,11 +14,13 @@ from ._compaction import visible_shards
 from ._experience_json import NAME, read_schema
 from ._rows import RowSource
 from ._segments import Segments
-from ._shards import list_files
+from ._shards import ShardReader, list_files
 from ._store import ArrayStore
 from .accounts import DISCARDED_TAG, Accounts, Run, account_paths, read_tags
-from .errors import DamagedError, ExperienceError
+from .errors import DamagedError, ExperienceError, UnsuitableError
+from .normalization import Normalization, of_moments
 from .schema import Schema
+from .summary import Summary
 from .transitions import Transitions
 
 
@@ -119,6 +121,42 @@ class Recording(Transitions):
 
     def _tags(self) -> Mapping[int, frozenset[str]]:
         return self.tags
+
+    @cached_property
+    def _footers(self) -> Summary | None:
+        """The summary of all shards, from their footers; ``None`` if rows must be read for it."""
+        if self._skip_damaged or self.discarded:
+            return None
+        combined: Summary | None = None
+        for path in self.shards:
+            try:
+                with ShardReader(self._schema, path, []) as shard:
+                    found = shard.summary
+            except FileNotFoundError:
+                return None
+            if found is None:
+                return None
+            combined = found if combined is None else combined + found
+        return combined
+
+    def summary(self) -> Summary:
+        """Return moments of the features and rewards, and counts of action classes and controllers.
+
+        They are combined from the footers of the shards. Rows are read if a shard has no summary, as
+        those of earlier versions and of other programs, and if episodes were discarded.
+        """
+        return self._footers or super().summary()
+
+    def normalization(self) -> Normalization:
+        """Compute means and deviations, from `summary` where that needs no row.
+
+        They agree with those of the rows to ``float32``; see `bevy_experience.normalization.measure`.
+        """
+        if self._footers is None:
+            return super().normalization()
+        if not self._footers.transitions:
+            raise UnsuitableError("there is nothing to measure: the selection is empty")
+        return of_moments(self._schema, self._footers.observation, self._footers.transitions)
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .filters import Conditions
     from .normalization import Normalization
     from .returns import NStep
+    from .summary import Summary
     from .windows import Windows, WindowSettings
 
 Index = int | slice | Sequence[int] | NDArray[Any]
@@ -251,6 +252,12 @@ class Transitions:
     def normalization(self) -> Normalization:
         """Compute means and deviations; see `bevy_experience.normalization.measure`."""
         from .normalization import measure
+
+        return measure(self)
+
+    def summary(self) -> Summary:
+        """Compute moments of the features and rewards, and counts of action classes and controllers."""
+        from .summary import measure
 
         return measure(self)
 

@@ -108,6 +108,22 @@ fn stats_print_who_acted_and_how_often_each_class() {
         episode.with_controllers([(1, "script:hunter".into()), (2, "person".into())])
     });
     write(root.path(), &labelled.collect::<Vec<_>>());
+    // Without a row being read.
+    let output = printed(&["info", text(root.path())], 0);
+    for part in [
+        "most frequent",
+        "controller",
+        "script:hunter",
+        "90.00 %",
+        "person",
+        "10.00 %",
+    ] {
+        assert!(output.contains(part), "{part}: {output}");
+    }
+    let overview = &documents(&["info", text(root.path())], 0)[0]["overview"];
+    let stats = &documents(&["stats", text(root.path())], 0)[0]["profile"];
+    assert_eq!(overview["summary"]["action_classes"], stats["action_classes"]);
+    assert_eq!(overview["summary"]["controllers"][0]["transitions"], 54);
     let output = printed(&["stats", text(root.path())], 0);
     for part in [
         "controller",

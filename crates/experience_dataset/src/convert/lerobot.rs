@@ -15,6 +15,7 @@
 //! | `next.terminated`, `next.truncated` | the kind of the end |
 //! | `timestamp`, `frame_index`, `episode_index`, `index`, `task_index` | the position of the frame |
 //! | `agent_id`, `tick` | as in the recording |
+//! | `controller` | what chose the action, a string: empty where the recording has no label |
 //!
 //! A recording of images alone has no `observation.state`. Images have 1 to 4 channels. Videos are not written, because they need
 //! an encoder: `LeRobot` itself converts a dataset of images to one of videos.
@@ -220,6 +221,7 @@ fn features(schema: &Schema) -> Value {
         ("next.truncated", scalar("bool")),
         ("agent_id", scalar("int64")),
         ("tick", scalar("int64")),
+        ("controller", scalar("string")),
         ("timestamp", scalar("float32")),
         ("frame_index", scalar("int64")),
         ("episode_index", scalar("int64")),

@@ -18,7 +18,7 @@ pub(super) fn recode(
 ) -> Result<(AtomicFile, FileChecksum), DatasetError> {
     let partial = partial::path(recording, name);
     let file = partial::create(recording, name).map_err(DatasetError::io("create", &partial))?;
-    let mut writer = ShardRewriter::new(shard.path(), file, recoder.schema())?;
+    let mut writer = ShardRewriter::new(shard.path(), file, shard.schema(), recoder.schema())?;
     for group in 0..shard.row_groups() {
         for batch in shard.row_group(group)? {
             let batch = recoder.recode(batch?)?;

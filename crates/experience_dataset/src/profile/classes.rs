@@ -33,7 +33,7 @@ pub struct ClassCount {
 
 impl ActionClasses {
     /// An entry for each value of each discrete action column.
-    pub(super) fn of_schema(schema: &Schema) -> Vec<Self> {
+    pub(crate) fn of_schema(schema: &Schema) -> Vec<Self> {
         let columns = schema.action().iter();
         let values = columns.flat_map(|column| column.element_names().map(move |name| (name, column)));
         let discrete = values.enumerate().filter_map(|(index, (name, column))| {
@@ -55,8 +55,7 @@ impl ActionClasses {
             let Some(entry) = entries.next_if(|entry| entry.index == index) else {
                 continue;
             };
-            let class = (value >= 0.0 && value.fract() == 0.0).then_some(value as usize);
-            match class.and_then(|class| entry.classes.get_mut(class)) {
+            match class_of(value).and_then(|class| entry.classes.get_mut(class)) {
                 Some(class) => class.count += 1,
                 None => entry.others += 1,
             }
@@ -68,6 +67,12 @@ impl ActionClasses {
     pub fn total(&self) -> u64 {
         self.others + self.classes.iter().map(|class| class.count).sum::<u64>()
     }
+}
+
+/// The class of a discrete action; `None` for a number that is none.
+pub(crate) fn class_of(value: f64) -> Option<usize> {
+    let class = value as usize;
+    (class as f64 == value).then_some(class)
 }
 
 fn classes(column: &Column) -> Option<Vec<ClassCount>> {

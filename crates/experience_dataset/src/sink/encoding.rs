@@ -66,6 +66,14 @@ use parquet::{
     file::properties::{EnabledStatistics, WriterProperties},
 };
 
+/// The program that writes shards, without its version.
+const WRITER: &str = "bevy_experience ";
+
+/// Whether this crate wrote a file.
+pub(crate) fn is_own_writer(created_by: &str) -> bool {
+    created_by.starts_with(WRITER)
+}
+
 /// The maximum number of rows of a row group, unless one episode has more.
 pub(crate) const ROW_GROUP_ROWS: usize = 1 << 16;
 
@@ -89,7 +97,7 @@ impl ShardEncoding {
     pub(crate) fn properties(&self, schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(self.level))
-            .set_created_by(concat!("bevy_experience ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_created_by(format!("{WRITER}{}", env!("CARGO_PKG_VERSION")))
             // `ShardEncoder` closes row groups.
             .set_max_row_group_row_count(None);
         for leaf in ArrowSchemaConverter::new().convert(schema)?.columns() {

@@ -51,11 +51,10 @@ impl RunShardWriter {
                 None => {
                     let name = ShardName::new(self.run, self.next_index).to_string();
                     self.next_index = self.next_index.saturating_add(1);
-                    let schema = self.encoder.arrow_schema();
                     self.open.insert(ShardEncoder::create(
                         &self.recording,
                         name,
-                        schema,
+                        &self.encoder,
                         ShardEncoding::default(),
                     )?)
                 }

@@ -3,11 +3,11 @@
 use super::{
     encoding::ShardEncoding, files::io_error, layout, partial, shard_account::ShardAccount, shard_file::ShardFile,
 };
+use crate::summary::{SUMMARY_KEY, SummaryBuilder};
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
-use experience_arrow::EpisodeSlice;
+use experience_arrow::{BatchEncoder, EpisodeSlice, columns::BatchColumns};
 use experience_export::SinkError;
-use parquet::{arrow::ArrowWriter, errors::ParquetError};
+use parquet::{arrow::ArrowWriter, errors::ParquetError, file::metadata::KeyValue};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -25,29 +25,33 @@ pub(super) struct ShardEncoder {
     encoding: ShardEncoding,
     /// The size of the open row group's columns before they were encoded, in bytes.
     group_bytes: usize,
+    summary: Option<SummaryBuilder>,
     opened: Instant,
     path: PathBuf,
     account: ShardAccount,
 }
 
 impl ShardEncoder {
-    /// Begins the shard `name` of the folder `recording`.
+    /// Begins the shard `name` of the folder `recording`, for batches of `encoder`.
     pub(super) fn create(
         recording: &Path,
         name: String,
-        schema: &SchemaRef,
+        encoder: &BatchEncoder,
         encoding: ShardEncoding,
     ) -> Result<Self, SinkError> {
         let path = recording.join(layout::DATA).join(&name);
         let file = partial::create(recording, &name).map_err(io_error("create", &partial::path(recording, &name)))?;
         let writer = encoding
-            .properties(schema)
-            .and_then(|properties| ArrowWriter::try_new(ShardFile::new(file), schema.clone(), Some(properties)))
+            .properties(encoder.arrow_schema())
+            .and_then(|properties| {
+                ArrowWriter::try_new(ShardFile::new(file), encoder.arrow_schema().clone(), Some(properties))
+            })
             .map_err(|error| encoding_error(&path, &error))?;
         Ok(Self {
             writer,
             encoding,
             group_bytes: 0,
+            summary: SummaryBuilder::for_footer(encoder.schema()),
             opened: Instant::now(),
             path,
             account: ShardAccount {
@@ -73,6 +77,10 @@ impl ShardEncoder {
         self.writer
             .write(batch)
             .map_err(|error| encoding_error(&self.path, &error))?;
+        if let Some(summary) = &mut self.summary {
+            let schema = summary.schema().clone();
+            summary.add(BatchColumns::new(&schema, batch));
+        }
         self.group_bytes += bytes;
         self.account.episodes += episodes as u64;
         self.account.transitions += batch.num_rows() as u64;
@@ -119,7 +127,11 @@ impl ShardEncoder {
     }
 
     /// Encodes the footer.
-    pub(super) fn finish(self) -> Result<FinishedShard, SinkError> {
+    pub(super) fn finish(mut self) -> Result<FinishedShard, SinkError> {
+        if let Some(summary) = self.summary.as_ref().and_then(SummaryBuilder::to_footer) {
+            self.writer
+                .append_key_value_metadata(KeyValue::new(SUMMARY_KEY.to_owned(), summary));
+        }
         let file = self
             .writer
             .into_inner()

@@ -288,7 +288,7 @@ impl DatasetWriter {
             let shard = ShardEncoder::create(
                 &self.folder,
                 name.to_string(),
-                self.encoder.arrow_schema(),
+                &self.encoder,
                 self.settings.encoding.clone(),
             )?;
             self.next_shard += 1;

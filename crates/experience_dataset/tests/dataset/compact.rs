@@ -240,7 +240,7 @@ fn shards_of_other_tools_get_the_columns_of_the_others() {
 }
 
 /// Marks episodes as discarded, as a run does.
-fn write_discarded(root: &Path, all: &[Episode], discarded: &[usize]) {
+pub fn write_discarded(root: &Path, all: &[Episode], discarded: &[usize]) {
     let (schema, run) = (all[0].schema(), all[0].info().run);
     let mut sink = DatasetSink::new(root).with_shard_episodes(2);
     sink.open(&recording(schema, run)).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{FILE_BYTES, FILES_PER_CHUNK, STATES, commit, images, writer};
 use crate::{DatasetError, ValueProfile, image_histogram::ImageHistogram, sink::ROW_GROUP_BYTES};
-use arrow_array::{ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
+use arrow_array::{ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, DataType, Field, Schema as ArrowSchema};
 use core::ops::Range;
 use experience_core::{
@@ -51,6 +51,7 @@ impl<'a> FrameWriter<'a> {
             ("next.truncated", DataType::Boolean),
             ("agent_id", DataType::Int64),
             ("tick", DataType::Int64),
+            ("controller", DataType::Utf8),
             ("timestamp", DataType::Float32),
             ("frame_index", DataType::Int64),
             ("episode_index", DataType::Int64),
@@ -137,6 +138,9 @@ impl<'a> FrameWriter<'a> {
             .collect();
         let rewards = transitions().map(|transition| transition.reward() as f32);
         let times = (0..len).map(|frame| (frame as f64 / f64::from(self.fps)) as f32);
+        // `LeRobot` makes a tensor of each value that is no string, which a missing one cannot be.
+        let labels = transitions().map(|transition| transition.controller().unwrap_or_default());
+        let controllers = Arc::new(StringArray::from_iter_values(labels));
         let mut columns = Vec::new();
         if self.schema.observation_width() > 0 {
             columns.extend([observations.clone(), observations]);
@@ -144,7 +148,7 @@ impl<'a> FrameWriter<'a> {
         for index in 0..self.schema.images().len() {
             columns.push(images::array(episode, index)?);
         }
-        let others: [ArrayRef; 12] = [
+        let others: [ArrayRef; 13] = [
             flat(actions, self.schema.action_width())?,
             Arc::new(Float32Array::from_iter_values(rewards)),
             flags(&|transition| transition.is_last()),
@@ -152,6 +156,7 @@ impl<'a> FrameWriter<'a> {
             flags(&|transition| transition.truncated()),
             longs(&|_| episode.info().agent_id),
             longs(&|step| episode.transition(step).tick()),
+            controllers,
             Arc::new(Float32Array::from_iter_values(times)),
             longs(&|step| step as i64),
             longs(&|_| episode_index as i64),

@@ -101,6 +101,32 @@ fn lerobot_has_its_feature_names_and_all_frames() {
 }
 
 #[test]
+fn lerobot_has_the_controller_of_each_frame() {
+    let all = crate::controllers::dataset(&fighter());
+    let (_root, recording) = dataset(&all);
+    let to = tempdir().unwrap();
+    to_lerobot(&recording, to.path(), "win", None, &mut |_| {}).unwrap();
+    let info: Value = serde_json::from_slice(&fs::read(to.path().join("meta/info.json")).unwrap()).unwrap();
+    let expected = serde_json::json!({ "dtype": "string", "shape": [1], "names": null });
+    assert_eq!(info["features"]["controller"], expected);
+    let frames = table(&to.path().join("data/chunk-000/file-000.parquet"));
+    let found: Vec<_> = frames["controller"]
+        .as_string::<i32>()
+        .iter()
+        .map(Option::unwrap)
+        .collect();
+    let transitions = all.iter().flat_map(Episode::transitions);
+    let labels: Vec<_> = transitions
+        .map(|transition| transition.controller().unwrap_or_default())
+        .collect();
+    assert_eq!(found, labels);
+    assert!(labels.contains(&"") && labels.contains(&"script:hunter"));
+    // Statistics are of numbers.
+    let stats: Value = serde_json::from_slice(&fs::read(to.path().join("meta/stats.json")).unwrap()).unwrap();
+    assert_eq!(stats.get("controller"), None);
+}
+
+#[test]
 fn lerobot_statistics_are_of_the_frames() {
     let schema = fighter()
         .with_action([Column::scalar("aim", DType::F64, Space::unbounded())])
