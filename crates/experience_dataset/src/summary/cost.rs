@@ -129,7 +129,7 @@ fn a_summary_costs_little_of_the_encoding() {
     let workloads: [(&str, Schema, usize, Fill<'_>); 5] = [
         ("arena of 39 features", narrow, 40, &walk),
         ("board of 1,024 cells", wide(1024), 40, &board),
-        ("board of 16,384 cells", wide(16_384), 40, &board),
+        ("board of 4,096 cells", wide(4096), 40, &board),
         ("1,024 features that move", wide(1024), 40, &walk),
         ("images of 84 × 84", pictures, 20, &|_, _| {}),
     ];

@@ -16,8 +16,8 @@ const VERSION: u32 = 1;
 
 /// A longer summary is not written: every reader of a file reads its footer.
 ///
-/// A feature takes 43 bytes, so that rows of up to 24,000 features have one.
-pub(super) const MAX_BYTES: usize = 1 << 20;
+/// A feature takes 43 bytes, so that rows of up to 6,000 features have one.
+pub(super) const MAX_BYTES: usize = 256 << 10;
 
 /// Bytes of a feature, and of a class, in a summary, at least.
 pub(super) const FEATURE_BYTES: usize = 4 * size_of::<f64>() * 4 / 3;
