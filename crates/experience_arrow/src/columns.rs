@@ -211,6 +211,19 @@ impl ColumnId {
         )
     }
 
+    /// Whether the column has values of the game that can be NaN. pandas writes NaN as a missing value.
+    ///
+    /// Not [`Reward`](Self::Reward): a row that a join has not found has no reward either, and is refused.
+    pub(super) fn can_be_nan(self, schema: &Schema) -> bool {
+        match self {
+            Self::Observation | Self::NextObservation | Self::RewardTerm(_) => true,
+            Self::Action => !schema.is_single_discrete(),
+            Self::ActionPart(index) => schema.action()[index].dtype.is_float(),
+            Self::Info(index) => schema.info()[index].dtype.is_float(),
+            _ => false,
+        }
+    }
+
     /// Whether a shard may lack the column.
     pub(super) fn is_optional(self) -> bool {
         self == Self::Controller

@@ -305,7 +305,8 @@ fn compact_run(
     meter: &mut ProgressMeter,
 ) -> Result<(u64, u64), DatasetError> {
     let (folder, run) = (recording.path(), plan.account.run);
-    check_shards(recording, &plan.account)?;
+    // Those that stay keep their checksums.
+    check_shards(recording, run, &plan.old)?;
     let encoder = BatchEncoder::new(recording.schema().clone()).map_err(|error| DatasetError::write(folder, error))?;
     let paths: Vec<_> = plan
         .old

@@ -6,6 +6,7 @@ mod damage;
 mod editing;
 mod recording;
 mod recovery;
+mod retention;
 mod segments;
 mod shard_compaction;
 
@@ -17,12 +18,13 @@ use experience_core::{
     transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, StepKind},
 };
 use experience_export::{
-    RecordingInfo, Sink, SinkError,
+    RecordingInfo, RunLabel, Sink, SinkError,
     disk::faults::{Fault, Faults},
+    journal::{Journal, JournalSettings, Owner, Record},
 };
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -58,6 +60,39 @@ fn episode(schema: &Arc<Schema>, run: RunId, number: u32, agent_id: i64) -> Epis
         continues: None,
     };
     Episode::new(schema.clone(), info, rows, Outcome::Terminated, EndReason::GOAL)
+}
+
+/// The journal of a run in the folder that its sink names.
+fn journal(folder: &Path, run: RunId) -> io::Result<Journal> {
+    let owner = Owner {
+        run,
+        schema: schema(),
+        tick_rate: Some(60.0),
+        started: 0.0,
+        rings: None,
+        label: RunLabel::default(),
+    };
+    Journal::create(folder, owner, Arc::default(), JournalSettings::default())
+}
+
+/// Adds the rows of an episode to the frame of a journal, and its end if it `is_closed`.
+fn put_episode(journal: &mut Journal, number: u32, episode: &Episode, is_closed: bool) {
+    let episode_id = episode.info().episode_id;
+    journal.put(&Record::Open {
+        episode_id,
+        captured_as: number,
+        agent_id: episode.info().agent_id,
+        continues: None,
+    });
+    let _ = journal.put_rows(episode_id, episode.rows());
+    if is_closed {
+        journal.put(&Record::Close {
+            episode_id,
+            terminated: true,
+            reason: "goal",
+            end: &[],
+        });
+    }
 }
 
 /// What a sink has acknowledged during a scenario.

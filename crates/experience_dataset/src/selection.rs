@@ -1,7 +1,7 @@
 //! Writes a selection of a recording's episodes to the recordings of new datasets.
 
 use super::{
-    DatasetError, RecordingData, RunAccount, RunStatus,
+    DatasetError, RecordingData, RunAccount, RunStatus, ShardAccount,
     dataset_builder::save_account,
     episode_table::{EpisodeTable, open},
     progress::ProgressMeter,
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::sink::{layout, partial, tag_file};
 use experience_arrow::BatchEncoder;
+use experience_core::transition::RunId;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
@@ -60,7 +61,7 @@ impl<'a> SelectionSource<'a> {
         }
         let shards = recording.shards()?;
         for account in &accounts {
-            check_shards(recording, account)?;
+            check_shards(recording, account.run, &account.shards)?;
         }
         let table = EpisodeTable::read(recording, &shards, meter)?;
         let known: HashSet<i64> = accounts.iter().map(|account| account.run.get()).collect();
@@ -182,11 +183,11 @@ pub(super) fn unfinished(recording: &Path, account: &RunAccount) -> Option<Strin
     }
 }
 
-/// Compares the shards of a run with the checksums in its account. A shard that is damaged would get a new checksum, and the damage
-/// would be hidden.
-pub(super) fn check_shards(recording: &RecordingData, account: &RunAccount) -> Result<(), DatasetError> {
-    for shard in &account.shards {
-        let Some(name) = shard.name(account.run) else { continue };
+/// Compares `shards` of a run, which are rewritten, with the checksums in its account. A shard that is damaged would get a new
+/// checksum, and the damage would be hidden.
+pub(super) fn check_shards(recording: &RecordingData, run: RunId, shards: &[ShardAccount]) -> Result<(), DatasetError> {
+    for shard in shards {
+        let Some(name) = shard.name(run) else { continue };
         let path = name.path(recording.path());
         if path.exists()
             && let ShardState::Damaged(reason) = shard_state(recording, &path, shard)?

@@ -30,6 +30,7 @@ pub(crate) mod recording_folder;
 #[cfg(feature = "parquet")]
 pub(crate) mod recovery;
 mod retention;
+mod retired_episodes;
 mod run_id;
 #[cfg(feature = "parquet")]
 pub(crate) mod run_shard_writer;

@@ -45,7 +45,7 @@ pub enum Operation {
     Rename,
     /// Create a hard link.
     Link,
-    /// Remove a file or a folder.
+    /// Remove a file or a folder, or truncate a file, which needs no space either.
     Remove,
 }
 
@@ -368,6 +368,16 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
 pub fn remove(path: &Path) -> io::Result<()> {
     check(Operation::Remove, path)?;
     fs::remove_file(path)
+}
+
+/// Truncates the file at `path` to `len` bytes, and syncs it where the file system lets it.
+pub(crate) fn truncate(path: &Path, len: u64) -> io::Result<()> {
+    check(Operation::Remove, path)?;
+    let mut file = DiskFile::open(path, OpenOptions::new().write(true))?;
+    file.file.set_len(len)?;
+    // The bytes are released in any case.
+    let _ = file.sync();
+    Ok(())
 }
 
 /// Removes an unfinished file. Errors are ignored.

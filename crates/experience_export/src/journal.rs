@@ -10,7 +10,9 @@
 //! [folder for it](crate::sink::Sink::journal_folder), or for which [`JournalSettings::folder`] names one.
 //!
 //! A journal is a folder of segments, `00000.journal`, `00001.journal` and so on. A segment is deleted when it and those before
-//! it hold nothing that is needed: every episode in them is durable at every sink, discarded or lost.
+//! it hold nothing that is needed: every episode in them is durable at every sink, discarded or lost. Of the last one that was
+//! deleted, the first 12 bytes stay as a **mark**, until the next deletion. So a segment that is missing for another reason is told
+//! from one that was not needed any more.
 //!
 //! An episode that stays open would keep every segment since it began, with all other episodes in them. Where less
 //! than a quarter of that is needed, the episode is written again to the end of the journal, so that the older segments can be
@@ -51,6 +53,7 @@
 //! | 10, untag | episode id `i64`: its tags so far are void |
 //! | 11, label | seed of the run *maybe* `u64`, build of the game *maybe* *text* |
 //! | 12, failures | failed calls so far of the sink whose folder contains the journal `u64` |
+//! | 13, marks releases | none: the segments are numbered without gaps from 0 or from a mark on |
 //!
 //! *Text* and *bytes* are a `u64` length and that many bytes; *maybe* is a `u8`, and the value where that is 1. This is the
 //! encoding of [bincode](https://docs.rs/bincode/2.0.1) with integers of fixed width. A row is a
@@ -58,8 +61,8 @@
 //! [`RowLayout`](experience_core::schema::RowLayout); the rows of one episode are in order, over any number of records. The
 //! first frame of a segment holds a head and all words so far, so every segment can be read without the others.
 //!
-//! Records 8 to 12 are in frames of their own, so that version 0.1.0, which does not know them, skips nothing else. The second
-//! frame of a segment holds the label, if the run has one. The last segment restates all tick rates and the failures, and those tags
+//! Records 8 to 13 are in frames of their own, so that version 0.1.0, which does not know them, skips nothing else. The second
+//! frame of a segment holds the label, if the run has one, and record 13, unless the journal is never synced. The last segment restates all tick rates and the failures, and those tags
 //! that a sink has not stored, before the segments that held them are deleted. So they outlive the account, of which the
 //! journal is the only copy. Applying a tag change twice in the order of the changes has the effect of applying it once.
 //!
@@ -67,7 +70,8 @@
 //! A frame that is truncated, such as the last one of a process that died, or has a wrong checksum, is skipped: the next frame
 //! begins where a length, a checksum and a number match again. That is found in time proportional to the segment, whatever its
 //! bytes. A segment whose preamble is damaged is read from its first frame on. All that is skipped is reported as [`Damage`],
-//! and the number of frames that are missing as [`JournalReader::missing`].
+//! the number of frames that are missing as [`JournalReader::missing`], and that of segments which are missing before the first as
+//! [`JournalReader::absent_segments`].
 
 mod extent;
 mod frame;

@@ -39,7 +39,7 @@ pub fn add_unrecorded(app: &mut App, args: &Args) -> Result<(), String> {
         enabled: false,
         ..ExperiencePlugin::default()
     })
-    .try_add_recording(recording(&args.settings()).policy_info())
+    .try_add_recording(recording(&args.settings()))
     .map_err(|error| error.to_string())?;
     add_policies(app, args)
 }

@@ -55,6 +55,7 @@ pub fn recording(settings: &ArenaSettings) -> Recording<Fighter> {
         )
         .observe_nearest_with(Nearest::<Coin>::new(COINS, SIGHT).xy())
         .act::<Intent>()
+        .policy_info()
         .match_id::<MatchId>()
         .reward_terms(["alive", "coin", "hit"])
         .episodes(EpisodeRules {

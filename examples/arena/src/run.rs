@@ -142,11 +142,6 @@ pub fn add_recording(app: &mut App, args: &Args) -> Result<(), String> {
             ..buffers(&settings)
         })
         .sink(DatasetSink::new(&args.out).with_seed(args.seed));
-    let recording = if args.policies.is_empty() {
-        recording
-    } else {
-        recording.policy_info()
-    };
     app.add_plugins(ExperiencePlugin {
         export,
         memory_budget: MEMORY_BUDGET,

@@ -31,6 +31,14 @@ class ColumnSource:
         name = f"{prefix}.{column.name}"
         return cls(name, column.dtype, column.shape, is_list=bool(column.shape))
 
+    @property
+    def can_be_nan(self) -> bool:
+        """Whether the column has values of the game that can be NaN, which pandas writes as missing.
+
+        Not ``reward``: a row that a join has not found has none either, and is refused.
+        """
+        return self.dtype.kind == "f" and self.name not in ("timestamp", "reward")
+
     def convert(self, array: Any) -> Values:
         """Convert the column of a batch: ``dtype [rows, *shape]``."""
         width = int(np.prod(self.shape, dtype=np.int64))
@@ -43,6 +51,7 @@ class ColumnSource:
                 self.dtype,
                 width if self.is_list else None,
                 nullable=self.nullable,
+                can_be_nan=self.can_be_nan,
             )
         return Values(values.data.reshape(len(array), *self.shape), values.valid)
 

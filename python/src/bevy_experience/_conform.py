@@ -2,6 +2,7 @@
 
 pandas, polars and DuckDB keep the values of a column and change its type: fixed-size lists become
 lists of any size, integers with nulls become floats, and dictionaries and strings get other widths.
+pandas also writes NaN as a missing value, in lists too.
 A type is accepted if all of its values can be converted without a change of meaning.
 """
 
@@ -32,7 +33,15 @@ class Values(NamedTuple):
     """``bool [rows]``; ``None`` if every row has a value."""
 
 
-def numbers(name: str, column: Any, dtype: np.dtype[Any], width: int | None, *, nullable: bool = False) -> Values:
+def numbers(
+    name: str,
+    column: Any,
+    dtype: np.dtype[Any],
+    width: int | None,
+    *,
+    nullable: bool = False,
+    can_be_nan: bool = False,
+) -> Values:
     """Convert a column of numbers, booleans or lists of them.
 
     Parameters
@@ -47,9 +56,13 @@ def numbers(name: str, column: Any, dtype: np.dtype[Any], width: int | None, *, 
         The length of each list; ``None`` for a column without lists.
     nullable : bool
         Whether a row may have no value.
+    can_be_nan : bool
+        Whether a value that is missing, other than a whole list, is NaN.
     """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if can_be_nan and width is None:
+        column = _missing_as_nan(column)
     valid = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else None
     if pa.types.is_null(column.type):
         shape = (len(column),) if width is None else (len(column), width)
@@ -60,7 +73,7 @@ def numbers(name: str, column: Any, dtype: np.dtype[Any], width: int | None, *, 
             valid = finite if valid is None else valid & finite
         result = Values(data, valid)
     else:
-        result = Values(_lists(name, column, dtype, width, valid), valid)
+        result = Values(_lists(name, column, dtype, width, valid, can_be_nan=can_be_nan), valid)
     if not nullable and result.valid is not None and not result.valid.all():
         raise MissingValueError(f"a value is missing in column `{name}`")
     return result
@@ -113,7 +126,15 @@ def _is_string(kind: Any) -> bool:
     return hasattr(pa.types, "is_string_view") and bool(pa.types.is_string_view(kind))
 
 
-def _lists(name: str, column: Any, dtype: np.dtype[Any], width: int, valid: NDArray[np.bool_] | None) -> NDArray[Any]:
+def _lists(
+    name: str,
+    column: Any,
+    dtype: np.dtype[Any],
+    width: int,
+    valid: NDArray[np.bool_] | None,
+    *,
+    can_be_nan: bool,
+) -> NDArray[Any]:
     """Convert lists of ``width`` values to ``dtype [rows, width]``."""
     kind = column.type
     if pa.types.is_fixed_size_list(kind):
@@ -130,12 +151,25 @@ def _lists(name: str, column: Any, dtype: np.dtype[Any], width: int, valid: NDAr
         flat = present.flatten()
     else:
         raise ColumnError(f"column `{name}` is {kind} and should be lists of {width} values")
+    if can_be_nan:
+        flat = _missing_as_nan(flat)
     if flat.null_count:
         raise MissingValueError(f"a value is missing in column `{name}`")
     data, finite = _scalars(name, flat, dtype)
     if finite is not None and not finite.all():
         raise MissingValueError(f"a value is missing in column `{name}`")
     return _spread(data.reshape(-1, width), valid, len(column))
+
+
+def _missing_as_nan(column: Any) -> Any:
+    """Fill what is missing of numbers. Other types are returned as they are."""
+    if pa.types.is_null(column.type):
+        return pa.array(np.full(len(column), np.nan))
+    if not column.null_count:
+        return column
+    if pa.types.is_integer(column.type):
+        column = column.cast(pa.float64(), safe=False)
+    return column.fill_null(float("nan")) if pa.types.is_floating(column.type) else column
 
 
 def _is_list(kind: Any) -> bool:

@@ -1,14 +1,14 @@
 //! Converts columns that other tools wrote to the types that readers expect.
 //!
 //! pandas, polars and DuckDB keep the values of a column and change its type: fixed-size lists become lists of any size, integers
-//! with nulls become floats, and dictionaries and strings get other widths. A type is accepted if all of its values can be
-//! converted without a change of meaning; the values are checked when they are converted. Without the feature `foreign` only the
-//! types that this crate writes are converted.
+//! with nulls become floats, and dictionaries and strings get other widths. pandas also writes NaN as a missing value, in lists too.
+//! A type is accepted if all of its values can be converted without a change of meaning; the values are checked when they are
+//! converted. Without the feature `foreign` only the types that this crate writes are converted.
 
 use super::{ColumnId, batch_columns::same_type};
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, ListArray, NullArray, RecordBatch,
-    RecordBatchOptions,
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, FixedSizeListArray, Float32Array, ListArray, NullArray,
+    PrimitiveArray, RecordBatch, RecordBatchOptions,
     cast::AsArray,
     types::{Float32Type, Float64Type, Int64Type},
 };
@@ -39,7 +39,7 @@ pub fn check_columns(schema: &Schema, ids: &[ColumnId], found: &ArrowSchema) -> 
             Err(_) if id.is_optional() => continue,
             Err(_) => return Err(format!("it has no column `{name}`")),
         };
-        if !is_convertible(field.data_type(), &expected, id.is_nullable()) {
+        if !is_convertible(field.data_type(), &expected, id.is_nullable() || id.can_be_nan(schema)) {
             return Err(format!(
                 "column `{name}` is {} and should be {expected}",
                 field.data_type()
@@ -51,7 +51,8 @@ pub fn check_columns(schema: &Schema, ids: &[ColumnId], found: &ArrowSchema) -> 
 
 /// The columns `ids` of `batch` with their [`read_type`](ColumnId::read_type)s; other columns are left out.
 ///
-/// Columns that have this type are not copied. A missing [`ColumnId::Controller`] is null in every row.
+/// Columns that have this type are not copied. A missing [`ColumnId::Controller`] is null in every row. A missing value of the game is
+/// NaN if it is a float: an observation, an action, a reward term or info.
 ///
 /// # Errors
 /// If a column is missing or cannot be converted, or if a value is missing.
@@ -77,6 +78,11 @@ pub fn conform(schema: &Schema, ids: &[ColumnId], batch: &RecordBatch) -> Result
                 let found = array.data_type();
                 ColumnError::Schema(format!("column `{name}` is {found} and should be {expected}: {error}"))
             })?
+        };
+        let array = if id.can_be_nan(schema) {
+            missing_as_nan(array, id.is_nullable())
+        } else {
+            array
         };
         if has_missing(&array, id.is_nullable()) {
             return Err(ColumnError::Null(format!("a value is missing in column `{name}`")));
@@ -143,14 +149,42 @@ fn check_image_sizes(name: &str, images: &BinaryArray, bytes: usize) -> Result<(
     }
 }
 
+/// Floats with NaN for each that is missing, and lists of floats with NaN for each item that is missing. A list that is missing in
+/// a nullable column stays so, and so does one in another column, which [`has_missing`] finds.
+fn missing_as_nan(array: ArrayRef, is_nullable: bool) -> ArrayRef {
+    if !is_nullable {
+        if let Some(floats) = array.as_primitive_opt::<Float32Type>() {
+            return filled(floats, f32::NAN).map_or(array, |filled| Arc::new(filled));
+        }
+        if let Some(floats) = array.as_primitive_opt::<Float64Type>() {
+            return filled(floats, f64::NAN).map_or(array, |filled| Arc::new(filled));
+        }
+    }
+    let Some(list) = array.as_fixed_size_list_opt().filter(|list| has_missing_items(list)) else {
+        return array;
+    };
+    let values = missing_as_nan(list.values().clone(), false);
+    let item = Arc::new(Field::new_list_field(values.data_type().clone(), true));
+    let filled = FixedSizeListArray::try_new(item, list.value_length(), values, list.nulls().cloned());
+    filled.map_or(array, |filled| Arc::new(filled))
+}
+
+/// The values with `missing` for each null; `None` if there is no null.
+fn filled<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, missing: T::Native) -> Option<PrimitiveArray<T>> {
+    (array.null_count() > 0)
+        .then(|| PrimitiveArray::from_iter_values(array.iter().map(|value| value.unwrap_or(missing))))
+}
+
 /// Whether a row has no value, or its list lacks one. A row of a nullable column may have none.
 fn has_missing(array: &ArrayRef, is_nullable: bool) -> bool {
     if !is_nullable && array.null_count() > 0 {
         return true;
     }
-    let Some(list) = array.as_fixed_size_list_opt() else {
-        return false;
-    };
+    array.as_fixed_size_list_opt().is_some_and(has_missing_items)
+}
+
+/// Whether a list that is there lacks an item.
+fn has_missing_items(list: &FixedSizeListArray) -> bool {
     match (list.values().nulls(), list.nulls()) {
         (None, _) => false,
         (Some(values), None) => values.null_count() > 0,

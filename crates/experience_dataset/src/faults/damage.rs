@@ -46,6 +46,10 @@ fn row(schema: &Schema, agent_id: i64, frame: u32, episode: u32, ordinal: u32) -
 
 /// A dataset with a run whose process died. Each frame of its journal has one row of each agent.
 fn unfinished() -> (TempDir, PathBuf) {
+    unfinished_with(JournalSettings::default())
+}
+
+fn unfinished_with(settings: JournalSettings) -> (TempDir, PathBuf) {
     let (folder, root) = old();
     let (schema, run) = (schema(), new_run());
     let mut sink = DatasetSink::new(&root);
@@ -66,7 +70,7 @@ fn unfinished() -> (TempDir, PathBuf) {
         label: RunLabel::default(),
     };
     let place = sink.journal_folder().unwrap();
-    let mut journal = Journal::create(&place, owner, Arc::default(), JournalSettings::default()).unwrap();
+    let mut journal = Journal::create(&place, owner, Arc::default(), settings).unwrap();
     let mut recorded = 0;
     for frame in 0..FRAMES {
         journal.begin().unwrap();
@@ -111,7 +115,7 @@ fn segment(root: &Path) -> PathBuf {
     journals[0].join("00000.journal")
 }
 
-/// The frames of a segment without the first, which has no rows.
+/// The frames of a segment without the first two, which have no rows.
 fn frames(bytes: &[u8]) -> Vec<Range<usize>> {
     let (mut frames, mut at) = (Vec::new(), 16);
     while at < bytes.len() {
@@ -119,7 +123,7 @@ fn frames(bytes: &[u8]) -> Vec<Range<usize>> {
         frames.push(at..at + 8 + length as usize);
         at += 8 + length as usize;
     }
-    frames.remove(0);
+    frames.drain(..2);
     frames
 }
 
@@ -179,6 +183,28 @@ fn a_missing_frame_is_reported_and_ids_stay_unique() {
             !root.join("player/journal").exists() && !root.join("player/damaged").exists(),
             "{when}"
         );
+    }
+}
+
+#[test]
+fn a_missing_segment_is_reported_also_where_it_is_the_first() {
+    let (_folder, left) = unfinished_with(JournalSettings {
+        segment_bytes: 1,
+        ..JournalSettings::default()
+    });
+    // One for each frame. The last is not known to have been there.
+    for missing in 0..FRAMES - 1 {
+        let when = format!("without segment {missing}");
+        let (_folder, root) = copy_of(&left);
+        fs::remove_file(segment(&root).with_file_name(format!("{missing:05}.journal"))).unwrap();
+        let run = recover(&root, true, &when);
+        let sentence = if missing == 0 {
+            "1 segments are missing"
+        } else {
+            "frames are missing"
+        };
+        assert!(run.damage().any(|unread| unread.contains(sentence)), "{when}: {run:?}");
+        assert!(!root.join("player/journal").exists(), "{when}");
     }
 }
 

@@ -1,21 +1,21 @@
 //! Tests that inject every fault while a run whose process died is recovered.
 
 use super::{
-    Acknowledged, assert_valid, at_every_point, copy_of, episode, episodes, new_run, old, old_run, open, schema,
+    Acknowledged, assert_valid, at_every_point, copy_of, episode, episodes, journal, new_run, old, old_run, open,
+    put_episode, schema,
 };
 use crate::{Dataset, RecoverSettings, RunStatus, sink::DatasetSink};
 use experience_export::{
-    RecordingInfo, RunLabel, Sink,
+    RecordingInfo, Sink,
     disk::{
         Operation,
         faults::{Fault, Faults},
     },
-    journal::{Counts, Journal, JournalSettings, Owner, Record},
+    journal::{Counts, Record},
 };
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
     time::SystemTime,
 };
 use tempfile::TempDir;
@@ -39,34 +39,10 @@ fn unfinished() -> (TempDir, PathBuf) {
         .map(|number| episode(&schema, run, number, i64::from(number % 3)))
         .collect();
     sink.write(&episodes[..2]).unwrap();
-    let owner = Owner {
-        run,
-        schema,
-        tick_rate: Some(60.0),
-        started: 0.0,
-        rings: None,
-        label: RunLabel::default(),
-    };
-    let place = sink.journal_folder().unwrap();
-    let mut journal = Journal::create(&place, owner, Arc::default(), JournalSettings::default()).unwrap();
+    let mut journal = journal(&sink.journal_folder().unwrap(), run).unwrap();
     journal.begin().unwrap();
     for (number, episode) in (0..).zip(&episodes) {
-        let episode_id = episode.info().episode_id;
-        journal.put(&Record::Open {
-            episode_id,
-            captured_as: number,
-            agent_id: episode.info().agent_id,
-            continues: None,
-        });
-        let _ = journal.put_rows(episode_id, episode.rows());
-        if number < 4 {
-            journal.put(&Record::Close {
-                episode_id,
-                terminated: true,
-                reason: "goal",
-                end: &[],
-            });
-        }
+        put_episode(&mut journal, number, episode, number < 4);
     }
     journal.put(&Record::Discard { captured_as: 5 });
     journal.put(&Record::Counts(Counts {

@@ -4,6 +4,7 @@ use super::{
     files::{self, io_error},
     layout,
     liveness::ProcessRecord,
+    retired_episodes::{self, RetiredEpisodes, RetiredFile},
     run_id,
     segment_account::SegmentAccount,
     shard_account::ShardAccount,
@@ -13,7 +14,7 @@ use experience_core::{account::RunReport, schema::Schema, transition::RunId};
 use experience_export::{RecordingInfo, RunLabel, SinkError, disk, journal};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, BufReader},
     path::{Path, PathBuf},
@@ -93,6 +94,9 @@ pub struct RunAccount {
     /// Segments that retention is deleting, likewise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     retiring_segments: Vec<SegmentAccount>,
+    /// Episodes of shards and segments that retention deletes, as long as the journal of the run may have their rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retired_episodes: Vec<RetiredEpisodes>,
 }
 
 /// Totals of the shards and segments of a run that retention deleted.
@@ -188,6 +192,7 @@ impl RunAccount {
             filtered: Filtered::default(),
             retiring: Vec::new(),
             retiring_segments: Vec::new(),
+            retired_episodes: Vec::new(),
         }
     }
 
@@ -296,6 +301,26 @@ impl RunAccount {
     /// Replaces the file of the account in the folder `recording`.
     pub(crate) fn save(&self, recording: &Path) -> io::Result<()> {
         disk::replace(&self.path(recording), &self.to_json())
+    }
+
+    /// Notes which `episodes` begin in a file that is about to be deleted, if the run has a journal, and forgets those that the
+    /// journal does not hold any more.
+    pub(super) fn note_episodes(
+        &mut self,
+        recording: &Path,
+        file: RetiredFile,
+        episodes: impl FnOnce() -> BTreeSet<i64>,
+    ) {
+        retired_episodes::forget_released(&mut self.retired_episodes, recording, self.run);
+        self.retired_episodes.retain(|retired| !retired.is_of(file));
+        let noted = RetiredEpisodes::new(recording, self.run, file, episodes);
+        self.retired_episodes.extend(noted);
+    }
+
+    /// Whether retention has deleted an episode of which the journal may have the rows.
+    #[cfg(feature = "parquet")]
+    pub(super) fn deleted_episodes(&self, recording: &Path) -> impl Fn(i64) -> bool + use<> {
+        retired_episodes::deleted_episodes(&self.retired_episodes, recording, self.run)
     }
 
     /// Moves a shard to the pending deletions.

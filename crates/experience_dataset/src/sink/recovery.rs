@@ -258,6 +258,9 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         read => read.ok(),
     };
     let was_over = account.as_ref().is_some_and(is_over);
+    if let Some(account) = account.as_ref().filter(|_| !was_over) {
+        segments.check_listed(&segments_folder, &account.segments);
+    }
     let was_closed = account
         .as_ref()
         .is_some_and(|account| account.status == RunStatus::Journaled);
@@ -305,9 +308,12 @@ fn recover_run(folder: &Path, schema: &Arc<Schema>, run: RunId) -> Result<Option
         &mut shards,
         &mut recovered,
     )?;
+    let deleted = account.as_ref().map(|account| account.deleted_episodes(folder));
+    let is_deleted = |episode_id: i64| deleted.as_ref().is_some_and(|is_deleted| is_deleted(episode_id));
     let builders = core::mem::take(&mut state.builders);
     let builders = builders.into_iter().filter(|builder| {
         builder.transitions() > 0
+            && !is_deleted(builder.episode_id())
             && !segments.ids.contains(&builder.episode_id())
             && !shards.has_episode(builder.episode_id())
             && !state.durable.contains(&builder.episode_id())

@@ -364,7 +364,7 @@ impl DatasetWriter {
         let Some(max_bytes) = self.settings.keep_bytes else {
             return;
         };
-        match shards::enforce(&self.folder, &mut self.account, max_bytes) {
+        match shards::enforce(&self.folder, &self.schema, &mut self.account, max_bytes) {
             // The account was saved, with shards that its file did not list before.
             Ok(true) => self.saved_shards = self.account.shards.len(),
             Ok(false) => {}

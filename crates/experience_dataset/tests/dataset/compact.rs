@@ -104,22 +104,29 @@ fn small_shards_become_one_for_each_run() {
     }
 }
 
-#[test]
-fn large_shards_before_the_small_ones_stay() {
-    let root = tempdir().unwrap();
+/// A dataset of a large shard and five small ones. Returns its episodes, and the size of a shard with which the large one stays.
+fn write_large_and_small(root: &Path) -> (Vec<Episode>, CompactSettings) {
     let all = episodes(&fighter().into_shared(), RUN, 40);
-    let mut sink = DatasetSink::new(root.path()).with_shard_episodes(2);
+    let mut sink = DatasetSink::new(root).with_shard_episodes(2);
     sink.open(&recording(all[0].schema(), RUN)).unwrap();
     sink.write(&all[..30]).unwrap();
     for some in all[30..].chunks(2) {
         sink.write(some).unwrap();
     }
     sink.close(&report(&all)).unwrap();
+    let large = fs::metadata(root.join("fighter/data/00000001-00000.parquet")).unwrap();
+    let settings = CompactSettings {
+        shard_bytes: 2 * large.len() as usize,
+    };
+    (all, settings)
+}
+
+#[test]
+fn large_shards_before_the_small_ones_stay() {
+    let root = tempdir().unwrap();
+    let (all, settings) = write_large_and_small(root.path());
     let data = root.path().join("fighter/data");
     let large = fs::read(data.join("00000001-00000.parquet")).unwrap();
-    let settings = CompactSettings {
-        shard_bytes: 2 * large.len(),
-    };
     let compacted = Dataset::open(root.path())
         .unwrap()
         .compact(settings, &mut |_| {})
@@ -128,6 +135,28 @@ fn large_shards_before_the_small_ones_stay() {
     assert_eq!(listing(&data), ["00000001-00000.parquet", "00000001-00006.parquet"]);
     assert_eq!(fs::read(data.join("00000001-00000.parquet")).unwrap(), large);
     assert_holds(root.path(), &all);
+}
+
+#[test]
+fn a_shard_that_stays_is_not_read() {
+    let root = tempdir().unwrap();
+    let (_, settings) = write_large_and_small(root.path());
+    let path = root.path().join("fighter/data/00000001-00000.parquet");
+    let mut damaged = fs::read(&path).unwrap();
+    let middle = damaged.len() / 3;
+    damaged[middle] ^= 1;
+    fs::write(&path, &damaged).unwrap();
+    let dataset = Dataset::open(root.path()).unwrap();
+    let compacted = dataset.compact(settings, &mut |_| {}).unwrap();
+    assert_eq!((compacted[0].before, compacted[0].after), (6, 2));
+    // Its checksum in the account is that of the file without the damage.
+    assert_eq!(fs::read(&path).unwrap(), damaged);
+    let validation = only(root.path()).validate(&mut |_| {}).unwrap();
+    let found = validation
+        .violations
+        .iter()
+        .any(|found| found.what.contains("checksum"));
+    assert!(found, "{validation:#?}");
 }
 
 #[test]

@@ -5,9 +5,9 @@ use crate::{
     rewritten::without_summary,
 };
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, NullArray, RecordBatch,
+    Array, ArrayRef, BooleanArray, FixedSizeListArray, Float64Array, Int64Array, NullArray, RecordBatch,
     cast::AsArray,
-    types::{Float64Type, Int64Type},
+    types::{Float32Type, Float64Type, Int64Type},
 };
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
@@ -234,6 +234,116 @@ fn other_values_are_another_schema_and_no_damage() {
     let dataset = Dataset::open(root.path()).unwrap();
     let error = dataset.recording("fighter").unwrap().transitions().unwrap_err();
     assert!(error.to_string().contains("has 5 values in 5 rows"), "{error}");
+}
+
+/// `array` with null for each NaN, also in lists, as `pandas` writes it.
+fn nan_as_null(array: &ArrayRef) -> ArrayRef {
+    if let Some(list) = array.as_fixed_size_list_opt() {
+        let values = nan_as_null(list.values());
+        let item = Arc::new(Field::new("element", values.data_type().clone(), true));
+        let nulls = list.nulls().cloned();
+        return Arc::new(FixedSizeListArray::try_new(item, list.value_length(), values, nulls).unwrap());
+    }
+    match array.data_type() {
+        DataType::Float32 => {
+            let values = array.as_primitive::<Float32Type>();
+            Arc::new(values.unary_opt::<_, Float32Type>(|value| (!value.is_nan()).then_some(value)))
+        }
+        DataType::Float64 => {
+            let values = array.as_primitive::<Float64Type>();
+            Arc::new(values.unary_opt::<_, Float64Type>(|value| (!value.is_nan()).then_some(value)))
+        }
+        _ => array.clone(),
+    }
+}
+
+#[test]
+fn nan_is_read_where_pandas_writes_a_missing_value() {
+    let schema = fighter()
+        .with_info([
+            Column::scalar("value", DType::F64, Space::unbounded()),
+            Column {
+                shape: vec![2],
+                ..Column::scalar("latent", DType::F64, Space::unbounded())
+            },
+        ])
+        .into_shared();
+    let all: Vec<_> = episodes(&schema, RUN, 4).iter().map(with_nan).collect();
+    let batch = BatchEncoder::new(schema).unwrap().encode(&all).unwrap();
+    let lists = |array: &ArrayRef| {
+        if is_list(array) {
+            list(array, DataType::List)
+        } else {
+            array.clone()
+        }
+    };
+    let without_floats = |name: &str, array: &ArrayRef| match name {
+        "info.value" => Arc::new(NullArray::new(array.len())) as ArrayRef,
+        _ => nan_as_null(array),
+    };
+    for (written, value_is_gone) in [
+        (columns(&batch, |_, array| nan_as_null(array)), false),
+        (columns(&batch, |_, array| lists(&nan_as_null(array))), false),
+        (columns(&batch, without_floats), true),
+    ] {
+        let missing = |name: &str| {
+            written
+                .iter()
+                .find(|(column, _)| column == name)
+                .unwrap()
+                .1
+                .logical_null_count()
+        };
+        assert!(missing("info.behavior_logp") > 0 && missing("action.move.x") > 0 && missing("reward.coin") > 0);
+        let root = tempdir().unwrap();
+        write(root.path(), &all);
+        replace(root.path(), written);
+        let dataset = Dataset::open(root.path()).unwrap();
+        let read: Vec<_> = dataset
+            .recording("fighter")
+            .unwrap()
+            .episodes()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(read.len(), all.len());
+        for (read, written) in read.iter().zip(&all).filter(|_| !value_is_gone) {
+            assert_same(read, written);
+        }
+        assert_valid(root.path());
+        let folder = tempdir().unwrap();
+        let merged = folder.path().join("merged");
+        merge(&[dataset], &merged, MergeSettings::default(), &mut |_| {}).unwrap();
+        assert_valid(&merged);
+    }
+}
+
+/// The episode with NaN in some values of each column of floats that can hold it.
+fn with_nan(episode: &Episode) -> Episode {
+    let schema = episode.schema();
+    let layout = schema.layout();
+    let mut rows = episode.rows().to_vec();
+    for (index, row) in rows.chunks_exact_mut(layout.row_words()).enumerate() {
+        let bytes = bytemuck::cast_slice_mut::<u64, u8>(row);
+        let mut set = |offset: usize, nan: &[u8]| bytes[offset..offset + nan.len()].copy_from_slice(nan);
+        let (narrow, wide) = (f32::NAN.to_ne_bytes(), f64::NAN.to_ne_bytes());
+        if index % 3 == 1 {
+            set(layout.observation().start + 4, &narrow);
+            set(layout.action_offsets()[0], &narrow);
+            set(layout.reward_terms().start, &narrow);
+            set(layout.info_offsets()[0], &narrow);
+        }
+        if index % 2 == 1 {
+            set(layout.info_offsets()[2], &wide);
+            set(layout.info_offsets()[3] + 8, &wide);
+        }
+    }
+    Episode::new(
+        schema.clone(),
+        *episode.info(),
+        rows,
+        episode.outcome(),
+        episode.reason().clone(),
+    )
 }
 
 #[test]

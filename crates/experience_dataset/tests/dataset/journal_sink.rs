@@ -259,6 +259,31 @@ fn segments_that_another_process_removes_are_counted() {
 }
 
 #[test]
+fn a_segment_that_is_missing_at_a_recovery_is_named() {
+    let all = some(6);
+    let root = tempdir().unwrap();
+    let mut sink = open_with(JournalSink::new(root.path()).with_segment_bytes(1), &all);
+    for some in all.chunks(2) {
+        sink.write(some).unwrap();
+    }
+    sink.close(&report(&all)).unwrap();
+    drop(sink);
+    let first = run_account(root.path(), RUN)
+        .segments
+        .into_iter()
+        .find(|listed| listed.episodes > 0);
+    let name = format!("{:05}.journal", first.unwrap().segment);
+    fs::remove_file(root.path().join(SEGMENTS).join(&name)).unwrap();
+    let recovery = recover(root.path());
+    let [run] = &*recovery.recovered else {
+        panic!("{recovery:?}")
+    };
+    let sentence = format!("{name}` is missing, with 20 transitions in 2 episodes");
+    assert!(run.damage().any(|unread| unread.contains(&sentence)), "{run:?}");
+    assert_eq!((run.episodes, run.lost), (4, 20));
+}
+
+#[test]
 fn a_run_without_episodes_leaves_no_segments() {
     let all = some(1);
     let root = tempdir().unwrap();

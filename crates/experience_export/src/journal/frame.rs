@@ -12,6 +12,9 @@ pub(super) const HEADER: usize = 8;
 /// Bytes of a batch before its records.
 pub(super) const NUMBER: usize = 8;
 
+/// Bytes that are left of the last segment that was released: its preamble without the byte order. No write ends there.
+pub(super) const MARK: usize = 12;
+
 pub(super) const MAGIC: [u8; 8] = *b"bevyjrnl";
 pub(super) const VERSION: u32 = 1;
 const BYTE_ORDER: u32 = 0x0102_0304;
@@ -23,6 +26,11 @@ pub(super) fn preamble() -> [u8; PREAMBLE] {
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
     bytes[12..].copy_from_slice(&BYTE_ORDER.to_ne_bytes());
     bytes
+}
+
+/// Whether `bytes` are all that is left of a segment that was released.
+pub(super) fn is_mark(bytes: &[u8]) -> bool {
+    *bytes == preamble()[..MARK]
 }
 
 /// Whether `bytes`, the end of a segment, are the beginning of a longer frame, as far as its length can be trusted.

@@ -128,6 +128,9 @@ pub struct JournalReader {
     pub missing: u64,
     /// Those of the missing frames in whose place nothing is, not even a damaged part.
     pub absent: u64,
+    /// Number of segments that are missing before the first one, although no release has deleted them. 0 for a journal whose
+    /// releases leave no mark.
+    pub absent_segments: u32,
     /// A damaged part was found since the last frame.
     is_after_damage: bool,
     /// Parts that could not be read.
@@ -141,11 +144,26 @@ impl JournalReader {
     /// When the file system refuses, or the journal has another format version or byte order. Damage is no error.
     pub fn read(folder: &Path, mut each: impl FnMut(Place<'_>, Record<'_>)) -> Result<Self, JournalError> {
         let mut reader = Self::default();
-        let mut last = None;
+        let (mut last, mut marks_releases) = (None, false);
+        // The first segment that must be there, and the first that is.
+        let (mut first, mut found) = (0, None);
         for segment in segments(folder)? {
             let path = path(folder, segment);
             let bytes = content(&path)?;
-            last = reader.scan(&path, segment, &bytes, last, &mut each)?;
+            if frame::is_mark(&bytes) {
+                // Segments before a mark have not been deleted yet, or are.
+                (first, found) = (segment.saturating_add(1), None);
+                (last, reader.is_after_damage) = (None, false);
+                continue;
+            }
+            found = found.or(Some(segment));
+            last = reader.scan(&path, segment, &bytes, last, &mut |place, record| {
+                marks_releases |= record == Record::MarksReleases;
+                each(place, record);
+            })?;
+        }
+        if marks_releases {
+            reader.absent_segments = found.map_or(0, |found| found.saturating_sub(first));
         }
         Ok(reader)
     }

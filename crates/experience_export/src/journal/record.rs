@@ -100,6 +100,8 @@ pub enum Record<'a> {
         /// Their number so far.
         failures: u64,
     },
+    /// The last segment that was deleted has left a mark: if there is none, the first segment is 0.
+    MarksReleases,
 }
 
 /// Recording and run of a journal, with everything that a reader of it needs.
@@ -179,7 +181,7 @@ impl Counts {
 
 impl<'a> Record<'a> {
     /// The tag of the last variant.
-    pub(super) const LAST_TAG: u32 = 12;
+    pub(super) const LAST_TAG: u32 = 13;
 
     /// Appends the record to `batch`. The bytes of its last field come last.
     pub(super) fn encode(&self, batch: &mut Vec<u8>) {
@@ -210,7 +212,7 @@ mod tests {
         }
     }
 
-    fn records() -> [Record<'static>; 15] {
+    fn records() -> [Record<'static>; 16] {
         [
             Record::Head(head()),
             Record::Open {
@@ -261,6 +263,7 @@ mod tests {
                 build: None,
             },
             Record::Failures { failures: 3 },
+            Record::MarksReleases,
         ]
     }
 
@@ -344,7 +347,7 @@ mod tests {
             assert!(Record::decode(&batch).is_none(), "{length}");
         }
         assert!(
-            Record::decode(&13_u32.to_le_bytes()).is_none(),
+            Record::decode(&14_u32.to_le_bytes()).is_none(),
             "there is no such record"
         );
     }

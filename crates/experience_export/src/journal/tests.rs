@@ -105,6 +105,7 @@ fn records_are_read_in_the_order_in_which_they_were_put() {
             let schema: Schema = serde_json::from_str(head.schema).unwrap();
             assert_eq!(schema.hash(), head.schema_hash);
         }
+        Record::MarksReleases => {}
         Record::Word { code: found, word } => known |= found == code && word == "fell off the world",
         record => {
             assert_eq!(record, put[at]);
@@ -186,6 +187,121 @@ fn segments_go_oldest_first_and_never_the_one_that_grows() {
     assert_eq!(episodes(folder.path()).0, [4]);
     append(&mut journal, 5).unwrap();
     assert_eq!(episodes(folder.path()).0, [4, 5]);
+}
+
+/// Appends all frames to segments of their own, and releases all but the last two after each. A failure is retried once. Returns the
+/// frames that were committed and not released.
+fn append_and_release(folder: &Path, fsync: Fsync, faults: &Faults) -> Vec<i64> {
+    let settings = JournalSettings {
+        segment_bytes: 1,
+        fsync,
+        ..JournalSettings::default()
+    };
+    let begin = || Journal::create(folder, owner(), Arc::default(), settings.clone());
+    let mut journal = begin();
+    if journal.is_err() {
+        faults.free_space();
+        let _ = fs::remove_dir_all(folder);
+        journal = begin();
+    }
+    let Ok(mut journal) = journal else { return Vec::new() };
+    let mut kept = Vec::new();
+    for frame in 0..FRAMES {
+        let mut appended = append(&mut journal, frame);
+        if appended.is_err() {
+            faults.free_space();
+            appended = append(&mut journal, frame);
+        }
+        if let Ok(extent) = appended {
+            kept.push((frame, extent.segment));
+        }
+        kept.drain(..kept.len().saturating_sub(2));
+        if let Some((_, needed)) = kept.first()
+            && journal.release(*needed).is_err()
+        {
+            let _ = journal.release(*needed);
+        }
+    }
+    kept.into_iter().map(|(frame, _)| frame).collect()
+}
+
+#[test]
+fn a_released_segment_is_not_missing_at_any_moment() {
+    for fsync in [Fsync::EveryFlush, Fsync::Never] {
+        let operations = Faults::count(|| {
+            let folder = tempfile::tempdir().unwrap();
+            append_and_release(&folder.path().join("journal"), fsync, &Faults::idle());
+        });
+        for fault in Fault::ALL {
+            if fault == Fault::PowerLoss && fsync == Fsync::Never {
+                continue;
+            }
+            for (at, operation) in operations.iter().enumerate() {
+                let folder = tempfile::tempdir().unwrap();
+                let folder = folder.path().join("journal");
+                let faults = Faults::plan(at, fault);
+                let kept = append_and_release(&folder, fsync, &faults);
+                assert!(faults.struck());
+                drop(faults);
+                let what = format!("{fault:?} at {operation:?}, {fsync:?}");
+                let (found, reader) = episodes(&folder);
+                assert_eq!((reader.absent_segments, reader.absent), (0, 0), "{what}: {found:?}");
+                if !matches!(fault, Fault::PowerLoss) && (fsync, fault) != (Fsync::Never, Fault::Lost) {
+                    assert!(
+                        kept.iter().all(|frame| found.contains(frame)),
+                        "{what}: {found:?}, not {kept:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_deleted_segment_is_missing_also_where_it_is_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    for released in [0, 2, 3] {
+        let folder = folder.path().join(released.to_string());
+        let mut journal = create(&folder, 1).unwrap();
+        let extents: Vec<_> = (0..FRAMES).map(|frame| append(&mut journal, frame).unwrap()).collect();
+        let needed = extents[released].segment;
+        journal.release(needed).unwrap();
+        let (found, reader) = episodes(&folder);
+        assert_eq!(found, (released as i64..FRAMES).collect::<Vec<_>>());
+        assert_eq!((reader.absent_segments, reader.missing, reader.damage.len()), (0, 0, 0));
+        for end in needed + 1..extents[FRAMES as usize - 1].segment {
+            fs::remove_file(segment_path(&folder, end - 1)).unwrap();
+            let (_, reader) = episodes(&folder);
+            assert_eq!(
+                (reader.absent_segments, reader.missing),
+                (end - needed, 0),
+                "{released}"
+            );
+        }
+        // A gap is known by the numbers of the frames.
+        fs::remove_file(segment_path(&folder, extents[FRAMES as usize - 2].segment)).unwrap();
+        append(&mut journal, FRAMES).unwrap();
+    }
+}
+
+#[test]
+fn the_mark_of_a_release_is_all_that_is_left_of_large_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = create(folder.path(), 1 << 20).unwrap();
+    for frame in 0..1_000 {
+        append(&mut journal, frame).unwrap();
+    }
+    journal.release(u32::MAX).unwrap();
+    let sizes = |folder: &Path| -> Vec<u64> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().metadata().unwrap().len()).collect()
+    };
+    assert_eq!(sizes(folder.path()), [frame::MARK as u64]);
+    journal.release(u32::MAX).unwrap();
+    append(&mut journal, 0).unwrap();
+    let (found, reader) = episodes(folder.path());
+    assert_eq!((found, reader.absent_segments, reader.missing), (vec![0], 0, 0));
+    assert_eq!(reader.damage, []);
 }
 
 #[test]

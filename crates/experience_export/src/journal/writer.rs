@@ -63,6 +63,8 @@ pub struct Journal {
     next_segment: u32,
     /// The oldest segment that was not deleted.
     oldest: u32,
+    /// The released segment that was truncated to a mark instead of being deleted.
+    mark: Option<u32>,
     /// Number of the next frame.
     number: u64,
     /// The frame that is being filled.
@@ -91,6 +93,7 @@ impl Journal {
             ended: BTreeMap::new(),
             next_segment: 0,
             oldest: 0,
+            mark: None,
             number: 0,
             frame: Vec::new(),
             words_written: 0,
@@ -148,7 +151,6 @@ impl Journal {
         // The old segment is not synced again.
         self.secure()?;
         let index = self.next_segment;
-        self.next_segment += 1;
         frame::begin(&mut self.frame, self.number);
         let head = Record::Head(Head {
             run: self.owner.run.get() as u32,
@@ -165,30 +167,44 @@ impl Journal {
         self.words_written = 0;
         self.put_words();
         frame::seal(&mut self.frame);
-        let label = self.label_frame(self.number + 1);
-        self.frame.extend_from_slice(&label);
+        let about_run = self.frame_about_run(self.number + 1);
+        self.frame.extend_from_slice(&about_run);
         let keep_unsynced = self.settings.fsync != Fsync::Never;
-        let segment = Segment::create(&self.folder, index, &self.frame, keep_unsynced)?;
-        self.number += 1 + u64::from(!label.is_empty());
+        let created = Segment::create(&self.folder, index, &self.frame, keep_unsynced);
+        // The number of a segment that could not be created is used again, unless its file stays.
+        if created.is_ok() || path(&self.folder, index).exists() {
+            self.next_segment += 1;
+        }
+        let segment = created?;
+        self.number += 1 + u64::from(!about_run.is_empty());
         self.is_dirty = true;
         let before = self.segment.replace(segment);
         self.ended.extend(before.map(|before| (before.index(), before.len())));
         Ok(())
     }
 
-    /// The frame `number`, with the label of the run; empty if the run has none.
-    fn label_frame(&self, number: u64) -> Vec<u8> {
+    /// The frame `number`, with the label of the run, and whether releases leave a mark; empty if there is neither.
+    fn frame_about_run(&self, number: u64) -> Vec<u8> {
         let RunLabel { seed, build } = &self.owner.label;
         let mut frame = Vec::new();
+        frame::begin(&mut frame, number);
         if seed.is_some() || build.is_some() {
-            frame::begin(&mut frame, number);
             let build = build.as_deref();
             Record::Label { seed: *seed, build }.encode(&mut frame);
-            if !frame::seal(&mut frame) {
-                frame.clear();
-            }
+        }
+        if self.marks_releases() {
+            Record::MarksReleases.encode(&mut frame);
+        }
+        if frame.len() == frame::HEADER + NUMBER || !frame::seal(&mut frame) {
+            frame.clear();
         }
         frame
+    }
+
+    /// Whether the last segment that was released leaves a mark. Not in a journal that is never synced: after a loss of power, a
+    /// deletion could be there without the mark.
+    fn marks_releases(&self) -> bool {
+        self.settings.fsync != Fsync::Never
     }
 
     /// Adds the words to the frame that the segment does not hold yet.
@@ -326,6 +342,9 @@ impl Journal {
     /// Deletes the segments before `segment`, oldest first. The segment that frames are appended to is deleted too if it is
     /// before `segment` and large enough to be worth a new one.
     ///
+    /// The last of them is truncated to a mark first, and stays until the next call that deletes a segment. So a reader knows that
+    /// the segments before it were not lost. A truncation needs no space, which a full disk would refuse.
+    ///
     /// # Errors
     /// When the file system refuses. The call can be repeated.
     pub fn release(&mut self, segment: u32) -> io::Result<()> {
@@ -336,15 +355,39 @@ impl Journal {
             self.ended.insert(last.index(), last.len());
             self.is_dirty = false;
         }
-        let current = self.segment();
-        while self.oldest < segment.min(current) {
+        let end = segment.min(self.segment());
+        self.leave_mark(end)?;
+        let end = end.min(self.mark.unwrap_or(end));
+        while self.oldest < end {
             match disk::remove(&path(&self.folder, self.oldest)) {
-                // The number of a segment that could not be created has no file.
+                // Another process may have removed it.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {
                     self.ended.remove(&self.oldest);
                     self.oldest += 1;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Truncates the last segment before `end` to a mark, unless that is done.
+    fn leave_mark(&mut self, end: u32) -> io::Result<()> {
+        if !self.marks_releases() {
+            return Ok(());
+        }
+        let first = self.mark.map_or(0, |mark| mark + 1);
+        while first < end
+            && let Some((&last, _)) = self.ended.range(first..end).next_back()
+        {
+            let truncated = disk::truncate(&path(&self.folder, last), frame::MARK as u64);
+            match truncated {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => self.ended.remove(&last),
+            };
+            if truncated.is_ok() {
+                self.mark = Some(last);
+                break;
             }
         }
         Ok(())

@@ -159,6 +159,14 @@ impl RecoveredState {
                 journal.display()
             ));
         }
+        if reader.absent_segments > 0 {
+            state.unread.push(format!(
+                "{} segments are missing from the beginning of the journal `{}`, although they were still needed: another program \
+                 has deleted them",
+                reader.absent_segments,
+                journal.display()
+            ));
+        }
         let torn = reader.damage.iter().filter(|damage| damage.kind == Unread::Torn);
         state.torn.extend(torn.map(ToString::to_string));
         let compacted: Vec<_> = state.compactions.keys().copied().collect();
@@ -220,6 +228,8 @@ impl RecoveredState {
                     build: build.map(str::to_owned),
                 };
             }
+            // The reader checks the marks.
+            Record::MarksReleases => {}
             Record::Failures { failures } => self.failures = self.failures.max(failures),
             Record::Untag { episode_id } => self.tag_changes.push(TagChange::Removed { removed: episode_id }),
         }

@@ -1,6 +1,6 @@
 //! Reads the segments of a [`JournalSink`](crate::JournalSink), which hold whole episodes.
 
-use crate::sink::files::io_error;
+use crate::sink::{files::io_error, segment_account::SegmentAccount};
 use experience_core::{
     schema::Schema,
     transition::{EndReason, Outcome, RunId, StepHeader, WordTable},
@@ -8,7 +8,7 @@ use experience_core::{
 use experience_export::{
     RunLabel, SinkError,
     assembly::EpisodeBuilder,
-    journal::{Head, JournalError, JournalReader, Place, Record, Unread},
+    journal::{Head, JournalError, JournalReader, Place, Record, Unread, segment_path},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -88,6 +88,22 @@ impl SegmentEpisodes {
         let torn = reader.damage.iter().filter(|damage| damage.kind == Unread::Torn);
         episodes.torn.extend(torn.map(ToString::to_string));
         Ok(episodes)
+    }
+
+    /// Reports the segments that the account of the run lists and that are not in `folder`. Retention removes a segment from the list
+    /// before it deletes it.
+    pub(super) fn check_listed(&mut self, folder: &Path, listed: &[SegmentAccount]) {
+        for listed in listed {
+            let path = segment_path(folder, listed.segment);
+            if !path.exists() {
+                self.unread.push(format!(
+                    "`{}` is missing, with {} transitions in {} episodes: another program has deleted it",
+                    path.display(),
+                    listed.transitions,
+                    listed.episodes
+                ));
+            }
+        }
     }
 
     /// The words of the codes in rows.

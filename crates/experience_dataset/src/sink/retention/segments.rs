@@ -6,10 +6,14 @@ use super::{DeletionCandidate, choose_deletions, others, save};
 use crate::sink::{
     account::{RunAccount, RunStatus},
     files, layout, lock,
+    retired_episodes::RetiredFile,
 };
 use experience_core::transition::RunId;
-use experience_export::{SinkError, disk, journal};
-use std::{fs, path::Path};
+use experience_export::{
+    SinkError, disk,
+    journal::{self, JournalReader, Record},
+};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Deletes the oldest segments of `own` before the segment `end`, and of runs that are over, until at most `max_bytes` are left.
 /// Returns whether a segment was deleted and the account saved.
@@ -72,11 +76,14 @@ fn candidates(recording: &Path, account: &RunAccount, end: u32) -> Vec<DeletionC
 
 /// Deletes the segments `numbers` of a run, and those whose deletion is pending, in the order of their numbers.
 fn delete_segments(recording: &Path, account: &mut RunAccount, numbers: &[u32]) -> Result<(), SinkError> {
+    let folder = layout::segments_folder(recording, account.run);
     for number in numbers.iter().copied() {
+        account.note_episodes(recording, RetiredFile::Segment(number), || {
+            episodes(&journal::segment_path(&folder, number))
+        });
         account.begin_segment_deletion(number);
     }
     save(recording, account)?;
-    let folder = layout::segments_folder(recording, account.run);
     let mut pending: Vec<u32> = account.pending_segment_deletions().collect();
     pending.sort_unstable();
     for number in pending {
@@ -91,4 +98,19 @@ fn delete_segments(recording: &Path, account: &mut RunAccount, numbers: &[u32]) 
         let _ = fs::remove_dir(&folder);
     }
     save(recording, account)
+}
+
+/// The episodes that begin in a segment. One that cannot be read is deleted like any other.
+fn episodes(path: &Path) -> BTreeSet<i64> {
+    let mut episodes = BTreeSet::new();
+    let bytes = fs::read(path).unwrap_or_default();
+    let read = JournalReader::read_segment(&bytes, |_, record| {
+        if let Record::Open { episode_id, .. } = record {
+            episodes.insert(episode_id);
+        }
+    });
+    if let Err(error) = read {
+        tracing::debug!("cannot read the episodes of `{}`: {error}", path.display());
+    }
+    episodes
 }
