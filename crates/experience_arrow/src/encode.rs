@@ -14,7 +14,7 @@ use bytemuck::Pod;
 use core::{ops::Range, slice::ChunksExact};
 use experience_core::{
     schema::{Column, DType, Schema},
-    transition::{Episode, Outcome, StepHeader},
+    transition::{Episode, EpisodePart, Outcome, StepHeader},
 };
 use std::sync::Arc;
 
@@ -45,17 +45,47 @@ macro_rules! match_dtype {
 pub struct EpisodeSlice<'a> {
     /// The episode.
     pub episode: &'a Episode,
-    /// The slice's transitions, counted from 0 within the episode.
+    /// The slice's transitions, counted from 0 within `episode`.
     pub steps: Range<usize>,
+    /// The index in the whole episode of the first transition of `episode`: not 0 where that is a part of one.
+    first_step: usize,
+    /// Whether the last transition of `episode` is not the last one of the whole episode.
+    is_open: bool,
 }
 
 impl<'a> EpisodeSlice<'a> {
     /// All transitions of `episode`.
     pub fn whole(episode: &'a Episode) -> Self {
+        Self::new(episode, 0..episode.len())
+    }
+
+    /// The transitions `steps` of `episode`.
+    pub fn new(episode: &'a Episode, steps: Range<usize>) -> Self {
         Self {
             episode,
-            steps: 0..episode.len(),
+            steps,
+            first_step: 0,
+            is_open: false,
         }
+    }
+
+    /// All transitions of `part`.
+    pub fn part(part: &'a EpisodePart) -> Self {
+        Self {
+            first_step: part.first_step(),
+            is_open: !part.is_end(),
+            ..Self::whole(part.rows())
+        }
+    }
+
+    /// The index in the whole episode of the slice's first transition.
+    pub fn first_step(&self) -> usize {
+        self.first_step + self.steps.start
+    }
+
+    /// Whether the slice's last transition is the last one of the whole episode.
+    pub fn has_end(&self) -> bool {
+        !self.is_open && self.steps.end == self.episode.len()
     }
 
     fn words(&self) -> usize {
@@ -164,7 +194,7 @@ impl<'a> TransitionRows<'a> {
             *end += slice.steps.len();
             Some((*end - 1, slice))
         });
-        ends.filter(|(_, slice)| slice.steps.end == slice.episode.len())
+        ends.filter(|(_, slice)| slice.has_end())
             .map(|(last, slice)| (last, slice.episode))
     }
 
@@ -181,7 +211,10 @@ impl<'a> TransitionRows<'a> {
     }
 
     fn steps(&self) -> ArrayRef {
-        let steps = self.slices.iter().flat_map(|slice| slice.steps.clone());
+        let steps = self
+            .slices
+            .iter()
+            .flat_map(|slice| slice.first_step()..slice.first_step() + slice.steps.len());
         self.primitive::<Int32Type>(steps.map(|step| i32::try_from(step).unwrap_or(i32::MAX)))
     }
 

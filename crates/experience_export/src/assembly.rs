@@ -4,6 +4,7 @@
 //! dataset those in a journal and in files of rings. Its API may change in any release.
 
 mod episode_builder;
+mod part_rows;
 mod stored_episode;
 
 pub use episode_builder::EpisodeBuilder;
@@ -26,6 +27,15 @@ pub struct AssemblyContext {
     pub words: Arc<WordTable>,
     /// Number of the run's next episode. An episode that begins after a gap takes one.
     pub episodes: Arc<AtomicU32>,
+    /// Whether builders give out transitions before their episode ends.
+    pub gives_parts: bool,
+}
+
+impl AssemblyContext {
+    fn begin(&self, episode_id: i64, continues: Option<i64>, row: &[u64]) -> EpisodeBuilder {
+        let builder = EpisodeBuilder::begin(episode_id, continues, row);
+        if self.gives_parts { builder.with_parts(row) } else { builder }
+    }
 }
 
 /// Transitions that will be in no episode.
@@ -37,6 +47,8 @@ pub struct LossCounts {
     pub discarded: u64,
     /// The discarded episodes that the journal holds, by the number under which they were captured.
     pub(crate) withdrawn: Vec<u32>,
+    /// The ids of the discarded episodes of which a part was given out.
+    pub(crate) withdrawn_parts: Vec<i64>,
 }
 
 /// Assembles the rows of one buffer into episodes.
@@ -83,7 +95,7 @@ impl Assembly {
                 self.finish(Outcome::Truncated, EndReason::GAP, finished);
                 let run = context.run;
                 let continues = header.continues().map(|from| run.episode_id(from));
-                self.open = Some(EpisodeBuilder::begin(run.episode_id(header.episode), continues, row));
+                self.open = Some(context.begin(run.episode_id(header.episode), continues, row));
             }
             StepKind::Transition => {
                 if passed == 1
@@ -99,11 +111,8 @@ impl Assembly {
                     if header.outcome().is_none() {
                         let continues = before.filter(|&(captured_as, _)| captured_as == header.episode);
                         let episode = context.episodes.fetch_add(1, Ordering::Relaxed);
-                        self.open = Some(EpisodeBuilder::begin(
-                            context.run.episode_id(episode),
-                            continues.map(|(_, id)| id),
-                            row,
-                        ));
+                        let id = context.run.episode_id(episode);
+                        self.open = Some(context.begin(id, continues.map(|(_, id)| id), row));
                     }
                 }
             }
@@ -127,6 +136,9 @@ impl Assembly {
                         losses
                             .withdrawn
                             .extend(open.is_in_journal().then_some(open.captured_as()));
+                        losses
+                            .withdrawn_parts
+                            .extend(open.has_given_parts().then_some(open.episode_id()));
                     } else {
                         self.open = Some(open);
                         self.finish(Outcome::Truncated, EndReason::GAP, finished);
@@ -197,6 +209,7 @@ mod tests {
                     run: RunId::from_bits(7),
                     words: Arc::default(),
                     episodes: Arc::new(AtomicU32::new(1000)),
+                    gives_parts: false,
                 },
                 rows: Vec::new(),
                 ordinal: 0,
