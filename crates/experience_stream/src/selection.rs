@@ -1,7 +1,7 @@
 //! [`Selection`]: the rows and columns that a subscriber asks for.
 
 use crate::Ticket;
-use arrow_array::{Array, BooleanArray, RecordBatch, cast::AsArray, types::{Int32Type, Int64Type}};
+use arrow_array::{BooleanArray, RecordBatch, cast::AsArray, types::{Int32Type, Int64Type}};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use std::{collections::HashSet, sync::Arc};

@@ -118,7 +118,8 @@ impl FlightService for StreamService {
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         let (_, selection) = self.open(&Self::ticket(request.get_ref())?)?;
-        let schema = arrow_flight::SchemaAsIpc::new(selection.schema(), &IpcWriteOptions::default());
+        let options = IpcWriteOptions::default();
+        let schema = arrow_flight::SchemaAsIpc::new(selection.schema(), &options);
         let schema = schema.try_into().map_err(|error: arrow_schema::ArrowError| Status::internal(error.to_string()))?;
         Ok(Response::new(schema))
     }

@@ -3,7 +3,6 @@
 use crate::{
     StreamMonitor,
     recording::{RecordingWriter, StreamedRecording},
-    registry::Registry,
     server::StreamServer,
     settings::{StreamSettings, TlsIdentity},
 };

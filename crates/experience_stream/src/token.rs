@@ -19,7 +19,7 @@ impl Interceptor for TokenCheck {
         let Some(token) = &self.0 else {
             return Ok(request);
         };
-        let header = request.metadata().get("authorization").map(|value| value.as_bytes());
+        let header = request.metadata().get("authorization").map(tonic::metadata::MetadataValue::as_bytes);
         match header.and_then(bearer) {
             Some(given) if is_same(given, token.as_bytes()) => Ok(request),
             Some(_) => Err(Status::unauthenticated("the token is not that of the stream")),

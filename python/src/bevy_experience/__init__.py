@@ -22,12 +22,15 @@ from .errors import (
     NoSuchRecordingError,
     NotADatasetError,
     OtherSchemaError,
+    StreamError,
     UnsuitableError,
 )
 from .normalization import Normalization
 from .recording import Recording
+from .replay_ring import PrioritizedBatch, ReplayRing
 from .returns import NStep, discounted, returns_to_go
 from .schema import Column, EntityList, Schema, Space
+from .stream import Missed, Position, Stream, stream
 from .transitions import Transitions
 from .windows import Windows
 
@@ -42,6 +45,7 @@ __all__ = [
     "Episode",
     "Episodes",
     "ExperienceError",
+    "Missed",
     "MissingExtraError",
     "NStep",
     "NoSuchColumnError",
@@ -49,15 +53,21 @@ __all__ = [
     "Normalization",
     "NotADatasetError",
     "OtherSchemaError",
+    "Position",
+    "PrioritizedBatch",
     "Recording",
+    "ReplayRing",
     "Run",
     "Schema",
     "Space",
+    "Stream",
+    "StreamError",
     "Transitions",
     "UnsuitableError",
     "Windows",
     "discounted",
     "open",
     "returns_to_go",
+    "stream",
 ]
 __version__ = "0.1.0"
