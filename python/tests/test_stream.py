@@ -13,10 +13,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from writer import column
 from writer import schema as definition
 
 import bevy_experience as bx
@@ -68,7 +70,7 @@ ALL = ("episode_id", "step", "tick", "agent_id", "observation", "reward", "next_
 
 
 @pytest.mark.parametrize("unit", ["episodes", "transitions"])
-def test_a_stream_has_the_rows_of_the_dataset(arena: Arena, address: str, tmp_path: Path, unit: bx.stream) -> None:
+def test_a_stream_has_the_rows_of_the_dataset(arena: Arena, address: str, tmp_path: Path, unit: Literal["episodes", "transitions"]) -> None:
     process = arena("--realtime", "--hz=300", "--ticks=900")
     stream = bx.stream(address, "fighter", start="oldest", unit=unit, columns=ALL)
     batches = list(stream)
@@ -188,9 +190,7 @@ def test_a_torch_dataset_has_batches_of_one_size(arena: Arena, address: str) -> 
 
 def test_next_observations_of_wide_rows_come_from_the_next_row(rng: np.random.Generator) -> None:
     """A stream, like a dataset, has them in the last row of an episode alone."""
-    wide = definition(
-        observation=[{"name": "x", "dtype": "f32", "shape": [300], "space": {"type": "Box", "low": None, "high": None}}]
-    )
+    wide = definition(observation=[column("x", shape=(300,))])
     columns = StreamColumns(bx.Schema.parse(wide, "0" * 16), None)
     assert columns.joined == ("next_observation",) and "step" in columns.requested
     join = SuccessorJoin(columns)
@@ -228,7 +228,7 @@ def test_next_observations_of_wide_rows_come_from_the_next_row(rng: np.random.Ge
 def test_words_and_missing_values_are_converted() -> None:
     schema = bx.Schema.parse(definition(), "0" * 16)
     columns = StreamColumns(schema, ("end_reason", "match_id", "controller"))
-    batch = pa.record_batch(
+    batch = pa.RecordBatch.from_pydict(
         {
             "end_reason": pa.array([None, "death"]).dictionary_encode(),
             "match_id": pa.array([3, None], pa.int64()),

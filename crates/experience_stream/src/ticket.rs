@@ -78,6 +78,8 @@ impl Ticket {
             ));
         }
         let ticket: Self = serde_json::from_slice(json).map_err(|error| {
+            // It repeats names of the ticket.
+            let error: String = error.to_string().chars().take(400).collect();
             format!(
                 "the ticket is not valid: {error}; it is JSON such as {{\"recording\": \"fighter\", \"from\": \"now\", \"unit\": \
                  \"episodes\"}}, with `agents`, `controllers` and `columns` as lists"
