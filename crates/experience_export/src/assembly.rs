@@ -34,7 +34,11 @@ pub struct AssemblyContext {
 impl AssemblyContext {
     fn begin(&self, episode_id: i64, continues: Option<i64>, row: &[u64]) -> EpisodeBuilder {
         let builder = EpisodeBuilder::begin(episode_id, continues, row);
-        if self.gives_parts { builder.with_parts(row) } else { builder }
+        if self.gives_parts {
+            builder.with_parts(row)
+        } else {
+            builder
+        }
     }
 }
 

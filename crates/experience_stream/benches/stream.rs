@@ -34,8 +34,16 @@ const EPISODE: usize = 400;
 /// The columns of the arena's recording, and the time of each push.
 fn schema() -> Arc<Schema> {
     let features = (0..39).map(|index| Column::feature(format!("feature[{index}]")));
-    let axes = ["steer.x", "steer.y", "aim.x", "aim.y"].map(|axis| Column::scalar(axis, DType::F32, Space::bounded(-1.0, 1.0)));
-    let deed = Column::scalar("deed", DType::U8, Space::Discrete { n: 3, labels: Vec::new() });
+    let axes = ["steer.x", "steer.y", "aim.x", "aim.y"]
+        .map(|axis| Column::scalar(axis, DType::F32, Space::bounded(-1.0, 1.0)));
+    let deed = Column::scalar(
+        "deed",
+        DType::U8,
+        Space::Discrete {
+            n: 3,
+            labels: Vec::new(),
+        },
+    );
     Schema::new("fighter")
         .with_observation(features)
         .with_action(axes.into_iter().chain([deed]))
@@ -67,13 +75,22 @@ fn episodes(schema: &Arc<Schema>, run: RunId) -> Vec<Episode> {
     let episode = |number: u32| {
         let mut rows = vec![0_u64; (EPISODE + 1) * words];
         for (step, row) in rows.chunks_exact_mut(words).enumerate() {
-            *StepHeader::of_mut(row) = StepHeader::new(if step == 0 { StepKind::Begin } else { StepKind::Transition });
+            *StepHeader::of_mut(row) = StepHeader::new(if step == 0 {
+                StepKind::Begin
+            } else {
+                StepKind::Transition
+            });
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(row);
             for (index, value) in bytes[schema.layout().observation()].iter_mut().enumerate() {
                 *value = (step * 31 + index * 7) as u8 & 0x3f;
             }
         }
-        let info = EpisodeInfo { episode_id: run.episode_id(number), agent_id: number.into(), run, continues: None };
+        let info = EpisodeInfo {
+            episode_id: run.episode_id(number),
+            agent_id: number.into(),
+            run,
+            continues: None,
+        };
         Episode::new(schema.clone(), info, rows, Outcome::Terminated, EndReason::DEATH)
     };
     (0..20).map(episode).collect()
@@ -86,7 +103,9 @@ fn measure(subscribers: usize) {
     let info = info(&schema);
     sink.open(&info).expect("the loopback address is free");
     let address = monitor.address().expect("the server has started");
-    let threads: Vec<_> = (0..subscribers).map(|_| thread::spawn(move || receive(&format!("http://{address}")))).collect();
+    let threads: Vec<_> = (0..subscribers)
+        .map(|_| thread::spawn(move || receive(&format!("http://{address}"))))
+        .collect();
     while monitor.recordings()[0].subscribers.len() < subscribers {
         thread::sleep(Duration::from_millis(1));
     }
@@ -99,15 +118,25 @@ fn measure(subscribers: usize) {
         written += rows;
         let status = monitor.recordings().remove(0);
         let row_bytes = status.episodes.bytes as u64 / status.episodes.held.transitions.max(1);
-        while monitor.recordings()[0].subscribers.iter().any(|subscriber| subscriber.behind.transitions * row_bytes > AHEAD) {
+        while monitor.recordings()[0]
+            .subscribers
+            .iter()
+            .any(|subscriber| subscriber.behind.transitions * row_bytes > AHEAD)
+        {
             thread::sleep(Duration::from_micros(200));
         }
     }
     sink.close(&RunReport::default()).expect("a stream closes");
-    let received: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("the subscriber ends")).collect();
+    let received: Vec<_> = threads
+        .into_iter()
+        .map(|thread| thread.join().expect("the subscriber ends"))
+        .collect();
     let seconds = begun.elapsed().as_secs_f64();
     let bytes: u64 = received.iter().map(|(_, bytes)| bytes).sum();
-    assert!(received.iter().all(|(rows, _)| *rows == written), "a subscriber has missed rows: {received:?}");
+    assert!(
+        received.iter().all(|(rows, _)| *rows == written),
+        "a subscriber has missed rows: {received:?}"
+    );
     println!(
         "{subscribers} subscriber(s): {:.2} million transitions a second to each, {:.2} million in all, {:.0} MB/s, {} bytes each",
         written as f64 / seconds / 1e6,
@@ -119,16 +148,22 @@ fn measure(subscribers: usize) {
 
 /// The transitions and bytes until the end of the stream.
 fn receive(address: &str) -> (u64, u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the system has threads");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the system has threads");
     runtime.block_on(async {
-        let mut client = FlightServiceClient::connect(address.to_owned()).await.expect("the server has started");
+        let mut client = FlightServiceClient::connect(address.to_owned())
+            .await
+            .expect("the server has started");
         let ticket = FlightTicket::new(Ticket::new("fighter").to_json());
         let mut stream = client.do_get(ticket).await.expect("the ticket is valid").into_inner();
         let (mut rows, mut bytes) = (0, 0);
         while let Some(message) = stream.message().await.expect("the connection holds") {
             bytes += (message.data_body.len() + message.data_header.len()) as u64;
             if !message.app_metadata.is_empty() {
-                let metadata: BatchMetadata = serde_json::from_slice(&message.app_metadata).expect("the metadata is JSON");
+                let metadata: BatchMetadata =
+                    serde_json::from_slice(&message.app_metadata).expect("the metadata is JSON");
                 rows = metadata.position.transitions - metadata.missed.transitions;
             }
         }
@@ -169,7 +204,11 @@ fn serve(address: &str) {
     for tick in 0_u32.. {
         for (agent, (writer, pushed)) in writers.iter_mut().enumerate() {
             // Every third row ends an episode, and the one after it begins the next.
-            let kind = if tick % 3 == 0 { StepKind::Begin } else { StepKind::Transition };
+            let kind = if tick % 3 == 0 {
+                StepKind::Begin
+            } else {
+                StepKind::Transition
+            };
             let ordinal = tick / 3 * 2 + tick % 3;
             let header = StepHeader::of_mut(&mut row);
             *header = StepHeader::new(kind);
@@ -178,7 +217,9 @@ fn serve(address: &str) {
             header.set_outcome((tick % 3 == 2).then_some(Outcome::Terminated), death);
             counters.recorded.add(u64::from(kind == StepKind::Transition));
             pushed.store(ordinal, Ordering::Release);
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let now = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
             let sent = schema.layout().info_offsets()[0];
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut row);
             bytes[sent..sent + 8].copy_from_slice(&now.as_secs_f64().to_ne_bytes());

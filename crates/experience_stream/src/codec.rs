@@ -35,9 +35,12 @@ impl BatchCodec {
         let mut dictionaries = DictionaryTracker::new(false);
         // Numbers the dictionaries as the message of the schema does.
         generator.schema_to_bytes_with_dictionary_tracker(&self.schema, &mut dictionaries, &self.options);
-        let (dictionaries, columns) =
-            generator.encode(batch, &mut dictionaries, &self.options, &mut self.context)?;
-        Ok(dictionaries.into_iter().chain([columns]).map(FlightData::from).collect())
+        let (dictionaries, columns) = generator.encode(batch, &mut dictionaries, &self.options, &mut self.context)?;
+        Ok(dictionaries
+            .into_iter()
+            .chain([columns])
+            .map(FlightData::from)
+            .collect())
     }
 }
 

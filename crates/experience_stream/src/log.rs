@@ -191,18 +191,26 @@ impl BatchLog {
         let state = self.state();
         let end = state.first + state.batches.len() as u64;
         match seek {
-            Seek::Newest => Cursor { counts: state.head, next: end },
+            Seek::Newest => Cursor {
+                counts: state.head,
+                next: end,
+            },
             Seek::Oldest => Cursor {
                 counts: state.batches.front().map_or(state.head, |oldest| oldest.start),
                 next: state.first,
             },
             Seek::After(counts) => {
-                let mut index = state.batches.partition_point(|batch| batch.end.transitions <= counts.transitions);
+                let mut index = state
+                    .batches
+                    .partition_point(|batch| batch.end.transitions <= counts.transitions);
                 // Whether batches that have news alone were received is not known.
                 while index > 0 && state.batches[index - 1].is_news() {
                     index -= 1;
                 }
-                Cursor { counts, next: state.first + index as u64 }
+                Cursor {
+                    counts,
+                    next: state.first + index as u64,
+                }
             }
         }
     }
@@ -244,7 +252,10 @@ mod tests {
     fn batch(transitions: u64, begins_episode: bool) -> NewBatch {
         NewBatch {
             messages: Arc::default(),
-            counts: Counts { transitions, episodes: 1 },
+            counts: Counts {
+                transitions,
+                episodes: 1,
+            },
             begins_episode,
             withdrawn: Vec::new(),
         }
@@ -257,7 +268,10 @@ mod tests {
     fn batch_after(log: &BatchLog, cursor: Cursor, whole: bool) -> (u64, Counts, Cursor) {
         match log.next(cursor, usize::MAX, whole) {
             Next::Batch { batch, missed, next } => {
-                let cursor = Cursor { counts: batch.end, next };
+                let cursor = Cursor {
+                    counts: batch.end,
+                    next,
+                };
                 (batch.start.transitions, missed, cursor)
             }
             Next::Wait | Next::Closed(_) => panic!("a batch is held"),
@@ -270,14 +284,32 @@ mod tests {
         let cursor = log.seek(Seek::Newest);
         log.append((0..5).map(|_| batch(10, true)));
         let (start, missed, cursor) = batch_after(&log, cursor, true);
-        assert_eq!((start, missed), (30, Counts { transitions: 30, episodes: 3 }));
+        assert_eq!(
+            (start, missed),
+            (
+                30,
+                Counts {
+                    transitions: 30,
+                    episodes: 3
+                }
+            )
+        );
         let (start, missed, cursor) = batch_after(&log, cursor, true);
         assert_eq!((start, missed), (40, Counts::default()));
         assert!(matches!(log.next(cursor, usize::MAX, true), Next::Wait));
-        log.skip(Counts { transitions: 7, episodes: 1 });
+        log.skip(Counts {
+            transitions: 7,
+            episodes: 1,
+        });
         log.close();
         let end = log.next(cursor, usize::MAX, true);
-        assert!(matches!(end, Next::Closed(Counts { transitions: 7, episodes: 1 })));
+        assert!(matches!(
+            end,
+            Next::Closed(Counts {
+                transitions: 7,
+                episodes: 1
+            })
+        ));
     }
 
     #[test]
@@ -289,7 +321,10 @@ mod tests {
         let (start, missed, _) = batch_after(&log, cursor, true);
         assert_eq!((start, missed.transitions), (30, 30));
         // A position within an episode continues it.
-        let within = log.seek(Seek::After(Counts { transitions: 15, episodes: 1 }));
+        let within = log.seek(Seek::After(Counts {
+            transitions: 15,
+            episodes: 1,
+        }));
         assert_eq!(batch_after(&log, within, true).0, 10);
     }
 

@@ -41,7 +41,10 @@ impl StreamedRecording {
     pub(crate) fn new(info: &RecordingInfo, encoder: &BatchEncoder, settings: &StreamSettings) -> Self {
         let experience = ExperienceFile::new(&info.schema).to_json();
         let mut metadata = encoder.arrow_schema().metadata().clone();
-        metadata.insert(EXPERIENCE_KEY.to_owned(), String::from_utf8_lossy(&experience).into_owned());
+        metadata.insert(
+            EXPERIENCE_KEY.to_owned(),
+            String::from_utf8_lossy(&experience).into_owned(),
+        );
         let fields = encoder.arrow_schema().fields().clone();
         Self {
             name: info.schema.name().to_owned(),
@@ -71,7 +74,13 @@ impl StreamedRecording {
             Start::Position(position) if position.run != self.run => {
                 // What this run had sent before its oldest batch is missed.
                 let cursor = log.seek(Seek::Oldest);
-                Ok((Cursor { counts: Counts::default(), ..cursor }, true))
+                Ok((
+                    Cursor {
+                        counts: Counts::default(),
+                        ..cursor
+                    },
+                    true,
+                ))
             }
             Start::Position(position) => {
                 let (transitions, episodes) = (position.transitions, position.episodes);
@@ -186,8 +195,28 @@ impl RecordingWriter {
         Ok(())
     }
 
-    /// Appends transitions as they happen.
-    pub(crate) fn write_parts(&mut self, batch: &PartBatch) -> Result<(), SinkError> {
+    /// Appends transitions as they happen. Those that cannot be encoded are missed by all subscribers.
+    pub(crate) fn write_parts(&mut self, batch: &PartBatch) {
+        let mut missed = Counts {
+            transitions: batch.missed_transitions,
+            episodes: batch.missed_episodes,
+        };
+        let mut batches = self.encode_parts(batch).unwrap_or_else(|error| {
+            tracing::error!("{error}; {} transitions are missing in the stream", batch.transitions());
+            missed.add(Counts {
+                transitions: batch.transitions(),
+                episodes: batch.episodes(),
+            });
+            Vec::new()
+        });
+        if let Some(first) = batches.first_mut() {
+            first.withdrawn.clone_from(&batch.withdrawn);
+        }
+        self.recording.transitions.skip(missed);
+        self.recording.transitions.append(batches);
+    }
+
+    fn encode_parts(&mut self, batch: &PartBatch) -> Result<Vec<NewBatch>, SinkError> {
         let mut batches = Vec::new();
         let mut group = Vec::new();
         let mut bytes = 0;
@@ -203,15 +232,7 @@ impl RecordingWriter {
         if !group.is_empty() || (batches.is_empty() && !batch.withdrawn.is_empty()) {
             batches.push(self.encode(&group)?);
         }
-        if let Some(first) = batches.first_mut() {
-            first.withdrawn.clone_from(&batch.withdrawn);
-        }
-        self.recording.transitions.skip(Counts {
-            transitions: batch.missed_transitions,
-            episodes: batch.missed_episodes,
-        });
-        self.recording.transitions.append(batches);
-        Ok(())
+        Ok(batches)
     }
 
     /// Tells the subscribers of both units that episodes are discarded.
@@ -226,9 +247,10 @@ impl RecordingWriter {
 
     fn encode(&mut self, slices: &[EpisodeSlice<'_>]) -> Result<NewBatch, SinkError> {
         let batch = self.encoder.encode_slices(slices)?;
-        let messages = self.codec.encode(&batch).map_err(|error| {
-            SinkError::Other(format!("cannot encode recording `{}`: {error}", self.recording.name))
-        })?;
+        let messages = self
+            .codec
+            .encode(&batch)
+            .map_err(|error| SinkError::Other(format!("cannot encode recording `{}`: {error}", self.recording.name)))?;
         Ok(NewBatch {
             messages,
             counts: Counts {

@@ -1,7 +1,11 @@
 //! [`Selection`]: the rows and columns that a subscriber asks for.
 
 use crate::Ticket;
-use arrow_array::{BooleanArray, RecordBatch, cast::AsArray, types::{Int32Type, Int64Type}};
+use arrow_array::{
+    BooleanArray, RecordBatch,
+    cast::AsArray,
+    types::{Int32Type, Int64Type},
+};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use std::{collections::HashSet, sync::Arc};
@@ -21,14 +25,21 @@ impl Selection {
     /// # Errors
     /// The column that is unknown, and those that are not.
     pub(crate) fn new(ticket: &Ticket, schema: &SchemaRef) -> Result<Self, String> {
-        let columns = ticket.columns.as_ref().map(|names| indices(names, schema)).transpose()?;
+        let columns = ticket
+            .columns
+            .as_ref()
+            .map(|names| indices(names, schema))
+            .transpose()?;
         let selected = match &columns {
             Some(columns) => Arc::new(schema.project(columns).map_err(|error| error.to_string())?),
             None => schema.clone(),
         };
         Ok(Self {
             agents: ticket.agents.as_ref().map(|agents| agents.iter().copied().collect()),
-            controllers: ticket.controllers.as_ref().map(|labels| labels.iter().cloned().collect()),
+            controllers: ticket
+                .controllers
+                .as_ref()
+                .map(|labels| labels.iter().cloned().collect()),
             columns,
             schema: selected,
         })
@@ -65,7 +76,12 @@ impl Selection {
         let agents = match &self.agents {
             Some(agents) => {
                 let ids = column("agent_id")?.as_primitive::<Int64Type>();
-                Some(ids.values().iter().map(|id| Some(agents.contains(id))).collect::<BooleanArray>())
+                Some(
+                    ids.values()
+                        .iter()
+                        .map(|id| Some(agents.contains(id)))
+                        .collect::<BooleanArray>(),
+                )
             }
             None => None,
         };
@@ -74,7 +90,10 @@ impl Selection {
         };
         let controllers = column("controller")?.as_dictionary::<Int32Type>();
         let values = controllers.values().as_string::<i32>();
-        let wanted: Vec<bool> = values.iter().map(|label| label.is_some_and(|label| labels.contains(label))).collect();
+        let wanted: Vec<bool> = values
+            .iter()
+            .map(|label| label.is_some_and(|label| labels.contains(label)))
+            .collect();
         let keys = controllers.keys().iter().enumerate();
         let rows = keys.map(|(row, key)| {
             let is_controlled = key.is_some_and(|key| wanted.get(key as usize) == Some(&true));
@@ -90,7 +109,10 @@ fn indices(names: &[String], schema: &Schema) -> Result<Vec<usize>, String> {
         let Ok(index) = schema.index_of(name) else {
             let known: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
             let name: String = name.chars().take(100).collect();
-            return Err(format!("there is no column `{name}`; the columns are {}", known.join(", ")));
+            return Err(format!(
+                "there is no column `{name}`; the columns are {}",
+                known.join(", ")
+            ));
         };
         if !indices.contains(&index) {
             indices.push(index);

@@ -54,7 +54,8 @@ impl StreamServer {
     /// When the address cannot be bound, or the certificate is invalid.
     pub(crate) fn start(settings: &StreamSettings, registry: Arc<Registry>) -> Result<Self, SinkError> {
         let listener = bind(settings)?;
-        let cannot = |error: io::Error| SinkError::Other(format!("cannot serve a stream at `{}`: {error}", settings.address));
+        let cannot =
+            |error: io::Error| SinkError::Other(format!("cannot serve a stream at `{}`: {error}", settings.address));
         let address = listener.local_addr().map_err(cannot)?;
         listener.set_nonblocking(true).map_err(cannot)?;
         let runtime = Builder::new_multi_thread()
@@ -65,7 +66,10 @@ impl StreamServer {
             .map_err(cannot)?;
         let (shutdown, is_shutdown) = watch::channel(false);
         let router = router(settings, registry, is_shutdown.clone())?;
-        let limit = settings.max_subscribers.saturating_add(SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
+        let limit = settings
+            .max_subscribers
+            .saturating_add(SPARE_CONNECTIONS)
+            .min(Semaphore::MAX_PERMITS);
         let thread = std::thread::Builder::new()
             .name("experience-stream".to_owned())
             .spawn(move || serve(runtime, listener, router, limit, is_shutdown))
@@ -127,6 +131,8 @@ fn router(
         .http2_keepalive_timeout(Some(PING_ANSWER))
         .http2_max_header_list_size(16 << 10);
     if let Some(tls) = &settings.tls {
+        // Where several providers are linked, rustls panics unless one is chosen. One that the program has chosen stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let identity = Identity::from_pem(&tls.certificate, &tls.key);
         server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(|error| {
             let source = std::error::Error::source(&error).map(|source| format!(": {source}"));

@@ -1,11 +1,7 @@
 //! [`StreamService`]: the calls of Arrow Flight.
 
 use crate::{
-    Start, Ticket,
-    recording::StreamedRecording,
-    registry::Registry,
-    selection::Selection,
-    subscriber::Subscriber,
+    Start, Ticket, recording::StreamedRecording, registry::Registry, selection::Selection, subscriber::Subscriber,
     ticket::MAX_TICKET_BYTES,
 };
 use arrow_flight::{
@@ -39,7 +35,10 @@ impl StreamService {
             let name: String = name.chars().take(100).collect();
             Status::not_found(match known.as_slice() {
                 [] => format!("there is no recording `{name}`: the game has not begun to record"),
-                known => format!("there is no recording `{name}`; the recordings are {}", known.join(", ")),
+                known => format!(
+                    "there is no recording `{name}`; the recordings are {}",
+                    known.join(", ")
+                ),
             })
         })
     }
@@ -120,7 +119,9 @@ impl FlightService for StreamService {
         let (_, selection) = self.open(&Self::ticket(request.get_ref())?)?;
         let options = IpcWriteOptions::default();
         let schema = arrow_flight::SchemaAsIpc::new(selection.schema(), &options);
-        let schema = schema.try_into().map_err(|error: arrow_schema::ArrowError| Status::internal(error.to_string()))?;
+        let schema = schema
+            .try_into()
+            .map_err(|error: arrow_schema::ArrowError| Status::internal(error.to_string()))?;
         Ok(Response::new(schema))
     }
 

@@ -57,7 +57,11 @@ impl StreamSettings {
                 "`{address}` has no address to listen at: name a host and a port, such as `127.0.0.1:7711`"
             )));
         }
-        if self.token.as_ref().is_some_and(|token| token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        if self
+            .token
+            .as_ref()
+            .is_some_and(|token| token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
             return Err(SinkError::Other(
                 "the token of the stream is empty, or has other characters than visible ASCII; use a random one, such as the output \
                  of `openssl rand -hex 32`"

@@ -139,7 +139,9 @@ impl StreamSink {
     }
 
     fn writer(&mut self) -> Result<&mut RecordingWriter, SinkError> {
-        self.writer.as_mut().ok_or_else(|| SinkError::Other("the stream is closed: open the sink before writing to it".to_owned()))
+        self.writer
+            .as_mut()
+            .ok_or_else(|| SinkError::Other("the stream is closed: open the sink before writing to it".to_owned()))
     }
 }
 
@@ -189,7 +191,8 @@ impl Sink for StreamSink {
     }
 
     fn write_parts(&mut self, batch: &PartBatch) -> Result<(), SinkError> {
-        self.writer()?.write_parts(batch)
+        self.writer()?.write_parts(batch);
+        Ok(())
     }
 
     fn write_tags(&mut self, changes: &[TagChange]) -> Result<(), SinkError> {

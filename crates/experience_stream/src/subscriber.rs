@@ -151,13 +151,23 @@ impl Subscriber {
             }
             self.changes.borrow_and_update();
             let unit = self.counters.unit;
-            match self.recording.log(unit).next(self.cursor, self.max_behind, unit == Unit::Episodes) {
+            match self
+                .recording
+                .log(unit)
+                .next(self.cursor, self.max_behind, unit == Unit::Episodes)
+            {
                 Next::Batch { batch, missed, next } => {
                     self.counters.miss(missed);
                     let messages = self.select(&batch).map_err(|error| {
-                        Status::internal(format!("cannot select from recording `{}`: {error}", self.recording.name))
+                        Status::internal(format!(
+                            "cannot select from recording `{}`: {error}",
+                            self.recording.name
+                        ))
                     })?;
-                    self.cursor = Cursor { counts: batch.end, next };
+                    self.cursor = Cursor {
+                        counts: batch.end,
+                        next,
+                    };
                     self.counters.move_to(batch.end);
                     self.queue(messages, missed, batch.withdrawn.clone());
                 }

@@ -86,9 +86,9 @@ impl Ticket {
             )
         })?;
         match &ticket {
-            Self { columns: Some(names), .. } if names.is_empty() => {
-                Err("`columns` is empty: name at least one, or leave it out for all".to_owned())
-            }
+            Self {
+                columns: Some(names), ..
+            } if names.is_empty() => Err("`columns` is empty: name at least one, or leave it out for all".to_owned()),
             Self {
                 from: Start::Position(position),
                 unit,

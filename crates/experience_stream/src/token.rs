@@ -19,7 +19,10 @@ impl Interceptor for TokenCheck {
         let Some(token) = &self.0 else {
             return Ok(request);
         };
-        let header = request.metadata().get("authorization").map(tonic::metadata::MetadataValue::as_bytes);
+        let header = request
+            .metadata()
+            .get("authorization")
+            .map(tonic::metadata::MetadataValue::as_bytes);
         match header.and_then(bearer) {
             Some(given) if is_same(given, token.as_bytes()) => Ok(request),
             Some(_) => Err(Status::unauthenticated("the token is not that of the stream")),
@@ -38,7 +41,10 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 
 /// Compares in a time that depends on the lengths alone, so that it does not tell how many bytes of a guess are right.
 fn is_same(given: &[u8], token: &[u8]) -> bool {
-    let differences = given.iter().zip(token).fold(0, |found, (a, b)| black_box(found | (a ^ b)));
+    let differences = given
+        .iter()
+        .zip(token)
+        .fold(0, |found, (a, b)| black_box(found | (a ^ b)));
     given.len() == token.len() && black_box(differences) == 0
 }
 
@@ -54,7 +60,16 @@ mod tests {
             TokenCheck::new(Some("secret")).call(request).is_ok()
         };
         assert!(accepts("Bearer secret") && accepts("bearer secret"));
-        for wrong in ["", "secret", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets", "Bearer tecres", "Basic secret"] {
+        for wrong in [
+            "",
+            "secret",
+            "Bearer",
+            "Bearer ",
+            "Bearer secre",
+            "Bearer secrets",
+            "Bearer tecres",
+            "Basic secret",
+        ] {
             assert!(!accepts(wrong), "{wrong}");
         }
         assert!(TokenCheck::new(Some("secret")).call(Request::new(())).is_err());

@@ -18,6 +18,10 @@ fn mutated_tickets_are_accepted_or_refused() {
             ticket::ticket(&mutated);
         }
     }
-    let long = format!(r#"{{"recording": "{}", "{}": 1}}"#, "w".repeat(30_000), "k".repeat(30_000));
+    let long = format!(
+        r#"{{"recording": "{}", "{}": 1}}"#,
+        "w".repeat(30_000),
+        "k".repeat(30_000)
+    );
     ticket::ticket(long.as_bytes());
 }

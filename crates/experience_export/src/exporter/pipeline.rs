@@ -248,7 +248,10 @@ impl RecordingPipeline {
             self.withdraw(captured_as);
         }
         if let Some(parts) = &mut self.parts {
-            losses.withdrawn_parts.into_iter().for_each(|episode| parts.withdraw(episode));
+            losses
+                .withdrawn_parts
+                .into_iter()
+                .for_each(|episode| parts.withdraw(episode));
         }
         if losses.lost > 0 {
             self.notices.post(Notice::Gap {

@@ -19,7 +19,14 @@ pub const NAME: &str = "fighter";
 const PLAYERS: i64 = 4;
 
 pub fn schema() -> Arc<Schema> {
-    let deed = Column::scalar("deed", DType::U8, Space::Discrete { n: 3, labels: Vec::new() });
+    let deed = Column::scalar(
+        "deed",
+        DType::U8,
+        Space::Discrete {
+            n: 3,
+            labels: Vec::new(),
+        },
+    );
     Schema::new(NAME)
         .with_observation([Column::feature("x"), Column::feature("y")])
         .with_action([deed])
@@ -60,7 +67,10 @@ impl Game {
         for sink in &mut sinks {
             sink.check(&schema).unwrap();
         }
-        let settings = BufferSettings { capacity: 4096, ..BufferSettings::default() };
+        let settings = BufferSettings {
+            capacity: 4096,
+            ..BufferSettings::default()
+        };
         let buffers = Arc::new(PlayerBuffers::new(settings, schema.layout().row_words()).unwrap());
         let recording = RecordingExport {
             info: RecordingInfo {
@@ -77,7 +87,11 @@ impl Game {
             players: buffers.clone(),
             sinks,
         };
-        let (counters, words, episodes) = (recording.counters.clone(), recording.words.clone(), recording.episodes.clone());
+        let (counters, words, episodes) = (
+            recording.counters.clone(),
+            recording.words.clone(),
+            recording.episodes.clone(),
+        );
         let settings = ExportSettings {
             flush_interval: Duration::from_millis(20),
             ..ExportSettings::default()
@@ -96,7 +110,17 @@ impl Game {
             }
         });
         let players = players.collect();
-        Self { schema, run, exporter, counters, words, episodes, players, random: 7, tick: 0 }
+        Self {
+            schema,
+            run,
+            exporter,
+            counters,
+            words,
+            episodes,
+            players,
+            random: 7,
+            tick: 0,
+        }
     }
 
     fn random(&mut self) -> u32 {
@@ -155,7 +179,9 @@ impl Game {
         let layout = schema.layout();
         let mut row = vec![0_u64; layout.row_words()];
         let controller = if self.tick % 40 < 20 { "script:bot" } else { "person" };
-        let code = self.words.controller_code(|known| known == controller, || controller.to_owned());
+        let code = self
+            .words
+            .controller_code(|known| known == controller, || controller.to_owned());
         let (value, deed) = (self.random() as f32, (self.random() % 3) as u8);
         let player = &mut self.players[index];
         if kind == StepKind::Transition {
@@ -174,7 +200,9 @@ impl Game {
         if kind == StepKind::Transition {
             header.set_controller(code.unwrap());
         }
-        let (outcome, reason) = end.map_or((None, 0), |(outcome, reason)| (Some(outcome), self.words.reason_code(&reason)));
+        let (outcome, reason) = end.map_or((None, 0), |(outcome, reason)| {
+            (Some(outcome), self.words.reason_code(&reason))
+        });
         header.set_outcome(outcome, reason);
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut row);
         bytes[layout.observation()].copy_from_slice(bytemuck::bytes_of(&[value, player.ordinal as f32]));
@@ -196,7 +224,11 @@ impl Game {
         let reports = self.exporter.reports(0);
         for report in &reports {
             assert_eq!(report.pending, 0, "{report:?}");
-            assert_eq!(report.recorded, report.exported + report.dropped + report.discarded, "{report:?}");
+            assert_eq!(
+                report.recorded,
+                report.exported + report.dropped + report.discarded,
+                "{report:?}"
+            );
         }
         reports
     }

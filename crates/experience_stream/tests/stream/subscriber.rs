@@ -9,7 +9,10 @@ use arrow_select::concat::concat_batches;
 use experience_stream::{BatchMetadata, Counts, Position, StreamMonitor, Ticket};
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};
-use tonic::{Request, Status, Streaming, transport::{Channel, Endpoint}};
+use tonic::{
+    Request, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
 
 pub struct Client {
     pub runtime: Runtime,
@@ -24,7 +27,11 @@ impl Client {
     /// A client whose connection holds few bytes, so that its server waits for it.
     pub fn slow(address: SocketAddr) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        Self::to(endpoint.initial_stream_window_size(16 << 10).initial_connection_window_size(16 << 10))
+        Self::to(
+            endpoint
+                .initial_stream_window_size(16 << 10)
+                .initial_connection_window_size(16 << 10),
+        )
     }
 
     pub fn to(endpoint: Endpoint) -> Self {
@@ -37,7 +44,9 @@ impl Client {
 
     pub fn get(&mut self, ticket: impl Into<Vec<u8>>) -> Result<Streaming<FlightData>, Status> {
         let request = Request::new(FlightTicket::new(ticket.into()));
-        self.runtime.block_on(self.flight.do_get(request)).map(tonic::Response::into_inner)
+        self.runtime
+            .block_on(self.flight.do_get(request))
+            .map(tonic::Response::into_inner)
     }
 
     pub fn subscribe(mut self, ticket: &Ticket) -> Subscription {
@@ -72,7 +81,12 @@ pub struct Subscription {
 impl Subscription {
     fn message(&mut self) -> Option<FlightData> {
         let message = async { tokio::time::timeout(Duration::from_secs(20), self.stream.message()).await };
-        let message = self.client.runtime.block_on(message).expect("a message is sent in time").unwrap()?;
+        let message = self
+            .client
+            .runtime
+            .block_on(message)
+            .expect("a message is sent in time")
+            .unwrap()?;
         if self.schema.is_none() {
             let header = arrow_ipc::root_as_message(&message.data_header).unwrap();
             let schema = try_fb_to_schema(header.header_as_schema().unwrap()).unwrap();
@@ -96,7 +110,8 @@ impl Subscription {
                     continue;
                 }
                 let batch = header.header_as_record_batch().unwrap();
-                let batch = reader::read_record_batch(&body, batch, schema.clone(), &dictionaries, None, &header.version());
+                let batch =
+                    reader::read_record_batch(&body, batch, schema.clone(), &dictionaries, None, &header.version());
                 rows = Some(batch.unwrap());
             }
             self.take_metadata(&message.app_metadata);

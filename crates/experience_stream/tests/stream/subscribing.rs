@@ -4,7 +4,11 @@ use crate::{
     game::{Game, NAME},
     subscriber::{Client, await_subscribers, eventually},
 };
-use arrow_array::{RecordBatch, UInt32Array, cast::AsArray, types::{Int32Type, Int64Type}};
+use arrow_array::{
+    RecordBatch, UInt32Array,
+    cast::AsArray,
+    types::{Int32Type, Int64Type},
+};
 use arrow_select::{concat::concat_batches, take::take_record_batch};
 use experience_arrow::BatchEncoder;
 use experience_core::transition::{Episode, RunId};
@@ -18,7 +22,11 @@ fn sink() -> StreamSink {
 }
 
 fn ticket(unit: Unit, from: Start) -> Ticket {
-    Ticket { unit, from, ..Ticket::new(NAME) }
+    Ticket {
+        unit,
+        from,
+        ..Ticket::new(NAME)
+    }
 }
 
 /// The same rows in the order of episodes and steps.
@@ -34,11 +42,23 @@ fn sorted(batch: &RecordBatch) -> RecordBatch {
 #[track_caller]
 fn assert_same_rows(left: &RecordBatch, right: &RecordBatch) {
     assert_eq!(left.num_rows(), right.num_rows());
-    for (field, (left, right)) in left.schema().fields().iter().zip(left.columns().iter().zip(right.columns())) {
-        if let (Some(left), Some(right)) = (left.as_dictionary_opt::<Int32Type>(), right.as_dictionary_opt::<Int32Type>()) {
+    for (field, (left, right)) in left
+        .schema()
+        .fields()
+        .iter()
+        .zip(left.columns().iter().zip(right.columns()))
+    {
+        if let (Some(left), Some(right)) = (
+            left.as_dictionary_opt::<Int32Type>(),
+            right.as_dictionary_opt::<Int32Type>(),
+        ) {
             let words = |column: &arrow_array::DictionaryArray<Int32Type>| -> Vec<Option<String>> {
                 let values = column.values().as_string::<i32>().clone();
-                column.keys().iter().map(|key| key.map(|key| values.value(key as usize).to_owned())).collect()
+                column
+                    .keys()
+                    .iter()
+                    .map(|key| key.map(|key| values.value(key as usize).to_owned()))
+                    .collect()
             };
             assert_eq!(words(left), words(right), "{}", field.name());
         } else {
@@ -83,7 +103,10 @@ fn both_units_have_the_rows_of_the_dataset() {
         .filter(|row| !of_live.withdrawn.contains(&ids[*row as usize]))
         .collect();
     assert!(kept.len() < live.num_rows());
-    assert_same_rows(&sorted(&take_record_batch(&live, &UInt32Array::from(kept)).unwrap()), &sorted(&expected));
+    assert_same_rows(
+        &sorted(&take_record_batch(&live, &UInt32Array::from(kept)).unwrap()),
+        &sorted(&expected),
+    );
     let json = fs::read_to_string(folder.path().join(NAME).join("experience.json")).unwrap();
     assert_eq!(of_live.schema.unwrap().metadata()[EXPERIENCE_KEY], json);
 }
@@ -113,7 +136,11 @@ fn a_position_continues_exactly_after_any_row() {
     for unit in [Unit::Episodes, Unit::Transitions] {
         let connect = || Client::connect(monitor.address().unwrap());
         let mut first = connect().subscribe(&ticket(unit, Start::Oldest));
-        let held = if unit == Unit::Episodes { monitor.recordings()[0].episodes.held } else { monitor.recordings()[0].transitions.held };
+        let held = if unit == Unit::Episodes {
+            monitor.recordings()[0].episodes.held
+        } else {
+            monitor.recordings()[0].transitions.held
+        };
         let all = first.rows(held.transitions as usize);
         drop(first);
         let mut received = 0;
@@ -132,8 +159,14 @@ fn a_position_continues_exactly_after_any_row() {
         assert_same_rows(&concat_batches(&all.schema(), &parts).unwrap(), &all);
         let last = position.unwrap();
         for row in [1, 7, all.num_rows() / 2, all.num_rows() - 1] {
-            let within = Position { transitions: row as u64, episodes: 0, ..last };
-            let rest = connect().subscribe(&ticket(unit, Start::Position(within))).rows(all.num_rows() - row);
+            let within = Position {
+                transitions: row as u64,
+                episodes: 0,
+                ..last
+            };
+            let rest = connect()
+                .subscribe(&ticket(unit, Start::Position(within)))
+                .rows(all.num_rows() - row);
             assert_same_rows(&rest, &all.slice(row, all.num_rows() - row));
         }
     }
@@ -167,11 +200,17 @@ fn rows_and_columns_are_selected_on_the_server() {
     game.play(1000);
     game.flush();
     let select = |ticket: Ticket| {
-        let mut subscription = Client::connect(monitor.address().unwrap()).subscribe(&Ticket { from: Start::Oldest, ..ticket });
+        let mut subscription = Client::connect(monitor.address().unwrap()).subscribe(&Ticket {
+            from: Start::Oldest,
+            ..ticket
+        });
         let mut batches = Vec::new();
         let total = monitor.recordings()[0].episodes.total.transitions;
         // Positions go on where nothing is selected.
-        while subscription.position.is_none_or(|position| position.transitions < total) {
+        while subscription
+            .position
+            .is_none_or(|position| position.transitions < total)
+        {
             batches.extend(subscription.next());
             if subscription.is_closed {
                 break;
@@ -182,7 +221,10 @@ fn rows_and_columns_are_selected_on_the_server() {
     let all = select(Ticket::new(NAME));
     let agents = column(&all, "agent_id");
     let expected = agents.iter().filter(|agent| [1, 3].contains(*agent)).count();
-    let some = select(Ticket { agents: Some(vec![3, 1, 99]), ..Ticket::new(NAME) });
+    let some = select(Ticket {
+        agents: Some(vec![3, 1, 99]),
+        ..Ticket::new(NAME)
+    });
     assert_eq!(some.num_rows(), expected);
     assert!(column(&some, "agent_id").iter().all(|agent| [1, 3].contains(agent)));
     let projected = select(Ticket {
@@ -190,7 +232,12 @@ fn rows_and_columns_are_selected_on_the_server() {
         columns: Some(vec!["reward".into(), "agent_id".into(), "reward".into()]),
         ..Ticket::new(NAME)
     });
-    let names: Vec<_> = projected.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<_> = projected
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     assert_eq!(names, ["agent_id", "reward"]);
     assert_eq!(projected.num_rows(), agents.iter().filter(|agent| **agent == 2).count());
     let mut rows: BTreeMap<String, usize> = BTreeMap::new();
@@ -201,7 +248,10 @@ fn rows_and_columns_are_selected_on_the_server() {
     }
     assert_eq!(rows.len(), 2);
     for (controller, expected) in rows {
-        let own = select(Ticket { controllers: Some(vec![controller]), ..Ticket::new(NAME) });
+        let own = select(Ticket {
+            controllers: Some(vec![controller]),
+            ..Ticket::new(NAME)
+        });
         assert_eq!(own.num_rows(), expected);
     }
     // No row is selected in any batch, and the stream still ends.
@@ -237,7 +287,10 @@ fn a_position_of_another_run_begins_with_the_oldest_and_says_so() {
     game.flush();
     let mut again = Client::connect(address).subscribe(&ticket(Unit::Episodes, Start::Position(position)));
     let total = monitor.recordings()[0].episodes.total;
-    assert_eq!(again.rows(total.transitions as usize).num_rows() as u64, total.transitions);
+    assert_eq!(
+        again.rows(total.transitions as usize).num_rows() as u64,
+        total.transitions
+    );
     assert!(again.is_restarted && again.missed == Default::default());
     assert_eq!(again.position.unwrap().run, RunId::from_bits(2));
     game.close();
