@@ -1,10 +1,12 @@
 //! Encodes record batches as Flight messages, and decodes them without a copy.
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_flight::{FlightData, SchemaAsIpc};
 use arrow_ipc::{
-    MetadataVersion, reader,
+    MetadataVersion,
+    convert::try_fb_to_schema,
+    reader,
     writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions},
 };
 use arrow_schema::{ArrowError, Schema, SchemaRef};
@@ -62,18 +64,46 @@ pub(crate) fn message_bytes(messages: &[FlightData]) -> usize {
         .sum()
 }
 
-/// Decodes the messages of a batch. Its columns are views of them.
-pub(crate) fn decode(schema: &SchemaRef, messages: &[FlightData]) -> Result<RecordBatch, ArrowError> {
-    let mut dictionaries = HashMap::<i64, ArrayRef>::new();
-    for message in messages {
-        let header = arrow_ipc::root_as_message(&message.data_header)
-            .map_err(|error| ArrowError::IpcError(format!("invalid message: {error}")))?;
-        let body = Buffer::from(message.data_body.clone());
-        if let Some(dictionary) = header.header_as_dictionary_batch() {
-            reader::read_dictionary(&body, dictionary, schema, &mut dictionaries, &header.version())?;
-        } else if let Some(batch) = header.header_as_record_batch() {
-            return reader::read_record_batch(&body, batch, schema.clone(), &dictionaries, None, &header.version());
-        }
+/// Decodes batches of one schema. Their columns are views of the messages.
+pub(crate) struct BatchDecoder {
+    schema: SchemaRef,
+    /// The schema with the numbers of its dictionaries, which only its message has.
+    numbered: SchemaRef,
+}
+
+impl BatchDecoder {
+    pub(crate) fn new(schema: SchemaRef) -> Result<Self, ArrowError> {
+        let message = schema_message(&schema);
+        let header = parse(&message)?;
+        let header = header
+            .header_as_schema()
+            .ok_or_else(|| ArrowError::IpcError("the message has no schema".to_owned()))?;
+        Ok(Self {
+            numbered: Arc::new(try_fb_to_schema(header)?),
+            schema,
+        })
     }
-    Err(ArrowError::IpcError("the messages have no batch".to_owned()))
+
+    /// Decodes the messages of a batch.
+    pub(crate) fn decode(&self, messages: &[FlightData]) -> Result<RecordBatch, ArrowError> {
+        let mut dictionaries = HashMap::<i64, ArrayRef>::new();
+        for message in messages {
+            let header = parse(message)?;
+            let body = Buffer::from(message.data_body.clone());
+            if let Some(dictionary) = header.header_as_dictionary_batch() {
+                reader::read_dictionary(&body, dictionary, &self.numbered, &mut dictionaries, &header.version())?;
+            } else if let Some(batch) = header.header_as_record_batch() {
+                let numbered = self.numbered.clone();
+                let read = reader::read_record_batch(&body, batch, numbered, &dictionaries, None, &header.version())?;
+                let options = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
+                return RecordBatch::try_new_with_options(self.schema.clone(), read.columns().to_vec(), &options);
+            }
+        }
+        Err(ArrowError::IpcError("the messages have no batch".to_owned()))
+    }
+}
+
+fn parse(message: &FlightData) -> Result<arrow_ipc::Message<'_>, ArrowError> {
+    arrow_ipc::root_as_message(&message.data_header)
+        .map_err(|error| ArrowError::IpcError(format!("invalid message: {error}")))
 }

@@ -1,8 +1,11 @@
 //! [`BatchLog`]: the newest batches of a recording, encoded once and shared by all subscribers.
 
-use crate::{codec, codec::Messages, position::Counts};
+use crate::{
+    codec::{self, BatchDecoder, Messages},
+    position::Counts,
+};
 use arrow_array::RecordBatch;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::ArrowError;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -32,11 +35,11 @@ impl LoggedBatch {
     }
 
     /// The batch as arrays, which are views of the messages.
-    pub(crate) fn decode(&self, schema: &SchemaRef) -> Result<&RecordBatch, ArrowError> {
+    pub(crate) fn decode(&self, decoder: &BatchDecoder) -> Result<&RecordBatch, ArrowError> {
         if let Some(decoded) = self.decoded.get() {
             return Ok(decoded);
         }
-        let decoded = codec::decode(schema, &self.messages)?;
+        let decoded = decoder.decode(&self.messages)?;
         Ok(self.decoded.get_or_init(|| decoded))
     }
 }

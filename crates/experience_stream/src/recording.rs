@@ -2,7 +2,7 @@
 
 use crate::{
     Start, StreamSettings, SubscriberStatus, Ticket, Unit,
-    codec::BatchCodec,
+    codec::{BatchCodec, BatchDecoder},
     log::{BatchLog, Cursor, NewBatch, Seek},
     position::Counts,
     subscriber::SubscriberCounters,
@@ -28,6 +28,7 @@ pub(crate) struct StreamedRecording {
     pub(crate) run: RunId,
     /// The columns, with the recording's description as metadata.
     pub(crate) schema: SchemaRef,
+    pub(crate) decoder: BatchDecoder,
     /// The content of `experience.json`.
     pub(crate) experience: Vec<u8>,
     episodes: BatchLog,
@@ -38,7 +39,11 @@ pub(crate) struct StreamedRecording {
 }
 
 impl StreamedRecording {
-    pub(crate) fn new(info: &RecordingInfo, encoder: &BatchEncoder, settings: &StreamSettings) -> Self {
+    pub(crate) fn new(
+        info: &RecordingInfo,
+        encoder: &BatchEncoder,
+        settings: &StreamSettings,
+    ) -> Result<Self, SinkError> {
         let experience = ExperienceFile::new(&info.schema).to_json();
         let mut metadata = encoder.arrow_schema().metadata().clone();
         metadata.insert(
@@ -46,16 +51,20 @@ impl StreamedRecording {
             String::from_utf8_lossy(&experience).into_owned(),
         );
         let fields = encoder.arrow_schema().fields().clone();
-        Self {
+        let schema = Arc::new(ArrowSchema::new_with_metadata(fields, metadata));
+        Ok(Self {
             name: info.schema.name().to_owned(),
             run: info.run,
-            schema: Arc::new(ArrowSchema::new_with_metadata(fields, metadata)),
+            decoder: BatchDecoder::new(schema.clone()).map_err(|error| {
+                SinkError::Other(format!("cannot stream recording `{}`: {error}", info.schema.name()))
+            })?,
+            schema,
             experience,
             episodes: BatchLog::new(settings.kept_bytes),
             transitions: BatchLog::new(settings.kept_bytes),
             subscribers: Mutex::default(),
             missed_before: Mutex::default(),
-        }
+        })
     }
 
     pub(crate) fn log(&self, unit: Unit) -> &BatchLog {

@@ -170,7 +170,7 @@ impl Sink for StreamSink {
     fn open(&mut self, info: &RecordingInfo) -> Result<(), SinkError> {
         let encoder = BatchEncoder::new(info.schema.clone())?;
         self.start()?;
-        let recording = Arc::new(StreamedRecording::new(info, &encoder, &self.settings));
+        let recording = Arc::new(StreamedRecording::new(info, &encoder, &self.settings)?);
         if !self.monitor.registry.add(recording.clone()) {
             return Err(SinkError::Other(format!(
                 "the stream at `{}` already serves a recording `{}`; give each recording another name",

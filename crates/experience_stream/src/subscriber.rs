@@ -200,7 +200,7 @@ impl Subscriber {
             self.counters.sent_transitions.fetch_add(total, Ordering::AcqRel);
             return Ok(Some(batch.messages.clone()));
         }
-        let decoded = batch.decode(&self.recording.schema)?;
+        let decoded = batch.decode(&self.recording.decoder)?;
         let rows = decoded.slice(passed as usize, (total - passed) as usize);
         let selected = self.selection.select(&rows)?;
         if selected.num_rows() == 0 {

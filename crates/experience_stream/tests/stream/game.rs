@@ -47,7 +47,6 @@ struct Player {
 
 pub struct Game {
     pub schema: Arc<Schema>,
-    pub run: RunId,
     exporter: Exporter,
     counters: Arc<Counters>,
     words: Arc<WordTable>,
@@ -112,7 +111,6 @@ impl Game {
         let players = players.collect();
         Self {
             schema,
-            run,
             exporter,
             counters,
             words,

@@ -148,6 +148,10 @@ fn subscribers_that_die_at_any_time_cost_the_game_nothing() {
         subscribers[0].next();
         drop(subscribers);
         game.play(10);
+        for report in game.reports() {
+            let accounted = report.exported + report.dropped + report.discarded + report.pending;
+            assert_eq!(report.recorded, accounted, "{report:?}");
+        }
     }
     await_subscribers(&monitor, 0);
     let reports = game.close();
