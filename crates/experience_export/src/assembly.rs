@@ -192,7 +192,10 @@ impl Assembly {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use experience_core::{schema::Column, transition::Episode};
+    use experience_core::{
+        schema::Column,
+        transition::{Episode, EpisodePart},
+    };
 
     /// The rows of one buffer. The observation of each row is its index.
     struct Rows {
@@ -283,6 +286,57 @@ mod tests {
         assert!(episodes[0].transition(2).terminated());
         assert_eq!(episodes[0].reason(), &EndReason::DEATH);
         assert_eq!(episodes[0].info().agent_id, 5);
+    }
+
+    #[test]
+    fn parts_are_the_transitions_of_the_episodes_with_the_last_one_of_an_open_episode_held_back() {
+        let mut rows = Rows::new();
+        rows.context.gives_parts = true;
+        rows.episode(4)
+            .push(StepKind::Begin, None)
+            .push(StepKind::Transition, None)
+            .push(StepKind::Transition, None)
+            .push(StepKind::End, Some(Outcome::Terminated))
+            .episode(5);
+        let mut assembly = Assembly::default();
+        let (mut finished, mut losses) = (Vec::new(), LossCounts::default());
+        let mut parts: Vec<EpisodePart> = Vec::new();
+        for row in &rows.rows {
+            assembly.push_row(&rows.context, row, &mut finished, &mut losses);
+            parts.extend(
+                finished
+                    .iter_mut()
+                    .filter_map(|builder| builder.take_part(&rows.context)),
+            );
+            if let Some(open) = assembly.open_mut() {
+                parts.extend(open.take_part(&rows.context));
+                let given: usize = parts
+                    .iter()
+                    .filter(|part| part.info().episode_id == open.episode_id())
+                    .map(EpisodePart::len)
+                    .sum();
+                assert_eq!(given as u64, open.transitions().saturating_sub(1));
+            }
+        }
+        let (episodes, _) = rows.assemble(|_| false);
+        for episode in &episodes {
+            let own: Vec<_> = parts.iter().filter(|part| part.info() == episode.info()).collect();
+            assert!(own.len() > 1);
+            let given = own.iter().flat_map(|part| {
+                part.rows()
+                    .transitions()
+                    .map(|transition| (part.first_step() + transition.step(), transition))
+            });
+            for ((step, found), expected) in given.zip(episode.transitions()) {
+                assert_eq!((step, found.reward()), (expected.step(), expected.reward()));
+                assert_eq!(found.observation(), expected.observation());
+                assert_eq!(found.next_observation(), expected.next_observation());
+            }
+            assert_eq!(own.iter().map(|part| part.len()).sum::<usize>(), episode.len());
+            let (last, others) = own.split_last().unwrap();
+            assert_eq!(last.end(), Some((episode.outcome(), episode.reason())));
+            assert!(others.iter().all(|part| part.end().is_none()));
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Pipeline of one recording: from its buffers through assembly and the journal to its sinks.
 
+mod parts;
+
 use super::{
     ExportSettings, RecordingExport, RecordingMonitor,
     drain::{PlayerDrain, ShardDrain, TURN},
@@ -213,32 +215,6 @@ impl RecordingPipeline {
             self.dispatch(false);
         }
         result
-    }
-
-    /// Takes the last transitions of the finished episodes from number `from` on. Sends what was taken so far if that is more than
-    /// `limit` bytes.
-    fn collect_finished_parts(&mut self, from: usize, limit: usize) {
-        let Some(parts) = &mut self.parts else { return };
-        for builder in &mut self.finished[from..] {
-            parts.collect(&self.context, builder);
-        }
-        if parts.bytes() >= limit {
-            self.send_parts();
-        }
-    }
-
-    /// Sends the transitions that have become final to the sinks that take them.
-    fn send_parts(&mut self) {
-        if self.parts.as_ref().is_none_or(PartCollector::is_empty) {
-            return;
-        }
-        // Before the parts, so that a player who has opted out is in none of them.
-        self.drop_unwanted();
-        let Some(parts) = &mut self.parts else { return };
-        let batch = parts.take(|episode| self.unwanted.contains_key(&episode));
-        for sink in &mut self.sinks {
-            sink.send_parts(&batch);
-        }
     }
 
     fn count_losses(&mut self, agent_id: Option<i64>, losses: LossCounts) {

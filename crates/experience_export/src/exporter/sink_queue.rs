@@ -284,7 +284,7 @@ mod tests {
     use crate::exporter::episode_batch::DurabilityToken;
     use experience_core::{
         schema::{Column, Schema},
-        transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId},
+        transition::{EndReason, Episode, EpisodeInfo, EpisodePart, Outcome, RunId},
     };
 
     fn batch(number: i64, transitions: usize) -> Arc<EpisodeBatch> {
@@ -329,6 +329,48 @@ mod tests {
         drop(receiver);
         assert!(queue.is_shut());
         assert!(queue.fits(1, 0) && !offer(&mut queue, &batch(1, 1), usize::MAX));
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_counted_in_the_next_batch() {
+        let (mut queue, receiver) = sink_queue();
+        let parts = |number, transitions| {
+            let episode = batch(number, transitions).episodes[0].clone();
+            PartBatch {
+                parts: Arc::new([EpisodePart::new(episode, 0, true)]),
+                withdrawn: vec![number],
+                ..PartBatch::default()
+            }
+        };
+        queue.send_parts(parts(0, 100), 1);
+        queue.send_parts(parts(1, 3), 1);
+        queue.send_parts(parts(2, 4), 1);
+        let take = || match receiver.recv() {
+            SinkCommand::WriteParts(batch) => {
+                receiver.done_parts(&batch);
+                batch
+            }
+            _ => panic!("parts were sent"),
+        };
+        assert_eq!((take().transitions(), receiver.try_recv().is_none()), (100, true));
+        queue.send_parts(parts(3, 5), 1);
+        let next = take();
+        assert_eq!(
+            (next.transitions(), next.missed_transitions, next.missed_episodes),
+            (5, 7, 2)
+        );
+        assert_eq!(next.withdrawn, [1, 2, 3]);
+        // At the close nothing that was missed is left untold.
+        queue.send_parts(parts(4, 100), 1);
+        queue.send_parts(parts(5, 9), 1);
+        queue.close(None);
+        take();
+        let last = take();
+        assert_eq!(
+            (last.transitions(), last.missed_transitions, last.missed_episodes),
+            (0, 9, 1)
+        );
+        assert!(matches!(receiver.recv(), SinkCommand::Close(None)));
     }
 
     #[test]
