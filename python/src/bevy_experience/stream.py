@@ -230,7 +230,7 @@ class Stream(Iterator[Batch]):
         call = flight.FlightCallOptions(headers=headers)
         if self._columns is None:
             descriptor = flight.FlightDescriptor.for_path(self.recording)
-            self._columns = StreamColumns(_schema(self._client.get_schema(descriptor, call).schema), self._names)
+            self._columns = StreamColumns(_schema(self._client.get_flight_info(descriptor, call).schema), self._names)
             self._join = SuccessorJoin(self._columns) if self._columns.joined else None
         start = {"position": asdict(self.position)} if self.position is not None else self._start
         ticket = {**self._ticket, "from": start, "columns": list(self._columns.requested)}
