@@ -24,6 +24,7 @@ from writer import schema as definition
 import bevy_experience as bx
 from bevy_experience._stream_columns import StreamColumns, SuccessorJoin
 
+Unit = Literal["episodes", "transitions"]
 Arena = Callable[..., subprocess.Popen]
 
 
@@ -70,7 +71,7 @@ ALL = ("episode_id", "step", "tick", "agent_id", "observation", "reward", "next_
 
 
 @pytest.mark.parametrize("unit", ["episodes", "transitions"])
-def test_a_stream_has_the_rows_of_the_dataset(arena: Arena, address: str, tmp_path: Path, unit: Literal["episodes", "transitions"]) -> None:
+def test_a_stream_has_the_rows_of_the_dataset(arena: Arena, address: str, tmp_path: Path, unit: Unit) -> None:
     process = arena("--realtime", "--hz=300", "--ticks=900")
     stream = bx.stream(address, "fighter", start="oldest", unit=unit, columns=ALL)
     batches = list(stream)
