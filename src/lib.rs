@@ -336,6 +336,7 @@
 //! | none | always | [`JournalSink`](sink::JournalSink): datasets without Parquet, which `experience recover` completes |
 //! | `policy_onnx` | no | [`Policy::onnx`](policy::Policy), on `tract` |
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
+//! | `stream` | no | [`StreamSink`](sink::StreamSink), which serves recordings to trainers while the game runs, on `arrow-flight` |
 //! | `foreign` | | [`Dataset`](dataset::Dataset) also reads files that pandas, polars or `DuckDB` have rewritten with other types |
 //!
 //! # Troubleshooting
@@ -403,6 +404,8 @@ pub mod sink {
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub use experience_dataset::JournalSink;
     pub use experience_export::{MemorySink, RecordingInfo, Sink, SinkError};
+    #[cfg(all(feature = "stream", not(all(target_family = "wasm", target_os = "unknown"))))]
+    pub use experience_stream::{self as stream, StreamMonitor, StreamSink};
 }
 
 /// Compiles the Rust code of the README and of the book in `docs/`.

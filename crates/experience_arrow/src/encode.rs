@@ -2,7 +2,10 @@
 //!
 //! Each column is filled in one pass over all rows. Its type is matched once before the pass, not per value.
 
-use crate::columns::{ColumnId, is_wide};
+use crate::{
+    EpisodeSlice,
+    columns::{ColumnId, is_wide},
+};
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, DictionaryArray, FixedSizeListArray, ListArray,
     PrimitiveArray, StringArray,
@@ -11,7 +14,7 @@ use arrow_array::{
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType};
 use bytemuck::Pod;
-use core::{ops::Range, slice::ChunksExact};
+use core::ops::Range;
 use experience_core::{
     schema::{Column, DType, Schema},
     transition::{Episode, Outcome, StepHeader},
@@ -38,41 +41,6 @@ macro_rules! match_dtype {
             DType::Bool => $bool,
         }
     };
-}
-
-/// Consecutive transitions of one episode.
-#[derive(Clone, Debug)]
-pub struct EpisodeSlice<'a> {
-    /// The episode.
-    pub episode: &'a Episode,
-    /// The slice's transitions, counted from 0 within the episode.
-    pub steps: Range<usize>,
-}
-
-impl<'a> EpisodeSlice<'a> {
-    /// All transitions of `episode`.
-    pub fn whole(episode: &'a Episode) -> Self {
-        Self {
-            episode,
-            steps: 0..episode.len(),
-        }
-    }
-
-    fn words(&self) -> usize {
-        self.episode.schema().layout().row_words()
-    }
-
-    /// The row with the observation before each transition.
-    fn before(&self) -> ChunksExact<'a, u64> {
-        let (rows, words) = (self.episode.rows(), self.words());
-        rows[self.steps.start * words..self.steps.end * words].chunks_exact(words)
-    }
-
-    /// The row that each transition leads to, which holds its action and its reward.
-    fn after(&self) -> ChunksExact<'a, u64> {
-        let (rows, words) = (self.episode.rows(), self.words());
-        rows[(self.steps.start + 1) * words..(self.steps.end + 1) * words].chunks_exact(words)
-    }
 }
 
 /// The transitions of one batch.
@@ -164,7 +132,7 @@ impl<'a> TransitionRows<'a> {
             *end += slice.steps.len();
             Some((*end - 1, slice))
         });
-        ends.filter(|(_, slice)| slice.steps.end == slice.episode.len())
+        ends.filter(|(_, slice)| slice.has_end())
             .map(|(last, slice)| (last, slice.episode))
     }
 
@@ -181,7 +149,10 @@ impl<'a> TransitionRows<'a> {
     }
 
     fn steps(&self) -> ArrayRef {
-        let steps = self.slices.iter().flat_map(|slice| slice.steps.clone());
+        let steps = self
+            .slices
+            .iter()
+            .flat_map(|slice| slice.first_step()..slice.first_step() + slice.steps.len());
         self.primitive::<Int32Type>(steps.map(|step| i32::try_from(step).unwrap_or(i32::MAX)))
     }
 

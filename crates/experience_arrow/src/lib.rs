@@ -71,9 +71,10 @@
 mod channel;
 pub mod columns;
 mod encode;
+mod slice;
 
 pub use channel::ChannelSink;
-pub use encode::EpisodeSlice;
+pub use slice::EpisodeSlice;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Field, Schema as ArrowSchema, SchemaRef};

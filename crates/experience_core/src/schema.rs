@@ -57,6 +57,7 @@
 
 mod column;
 mod difference;
+mod experience_file;
 mod image;
 mod layout;
 mod list;
@@ -64,6 +65,7 @@ mod list;
 pub use layout::HEADER_BYTES;
 pub use {
     column::{Column, DType, Space},
+    experience_file::ExperienceFile,
     image::ImageShape,
     layout::RowLayout,
     list::ColumnList,

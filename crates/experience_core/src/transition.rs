@@ -122,6 +122,7 @@
 
 mod episode;
 mod header;
+mod part;
 mod reason;
 mod run_id;
 mod step;
@@ -130,6 +131,7 @@ mod words;
 pub use {
     episode::{Episode, EpisodeInfo, Transition},
     header::{Outcome, StepHeader, StepKind},
+    part::EpisodePart,
     reason::EndReason,
     run_id::RunId,
     step::StepBytes,

@@ -8,7 +8,7 @@ use super::{
 use crate::sink::{
     RunAccount,
     compaction::Compactions,
-    experience::{ExperienceFile, ExperienceFileError},
+    experience::{self, ExperienceFileError},
     layout, tag_file,
 };
 use experience_core::{
@@ -35,7 +35,7 @@ impl RecordingData {
     pub(super) fn open(dataset: &Path, folder: String) -> Result<Self, DatasetError> {
         let path = dataset.join(&folder);
         let document = path.join(layout::EXPERIENCE);
-        let experience = ExperienceFile::read(&path).map_err(|error| match error {
+        let experience = experience::read(&path).map_err(|error| match error {
             ExperienceFileError::Io(source) => DatasetError::read(&document)(source),
             ExperienceFileError::Damaged(reason) => DatasetError::damaged(&document, reason),
         })?;

@@ -4,6 +4,7 @@
 //! dataset those in a journal and in files of rings. Its API may change in any release.
 
 mod episode_builder;
+mod part_rows;
 mod stored_episode;
 
 pub use episode_builder::EpisodeBuilder;
@@ -26,6 +27,19 @@ pub struct AssemblyContext {
     pub words: Arc<WordTable>,
     /// Number of the run's next episode. An episode that begins after a gap takes one.
     pub episodes: Arc<AtomicU32>,
+    /// Whether builders give out transitions before their episode ends.
+    pub gives_parts: bool,
+}
+
+impl AssemblyContext {
+    fn begin(&self, episode_id: i64, continues: Option<i64>, row: &[u64]) -> EpisodeBuilder {
+        let builder = EpisodeBuilder::begin(episode_id, continues, row);
+        if self.gives_parts {
+            builder.with_parts(row)
+        } else {
+            builder
+        }
+    }
 }
 
 /// Transitions that will be in no episode.
@@ -37,6 +51,8 @@ pub struct LossCounts {
     pub discarded: u64,
     /// The discarded episodes that the journal holds, by the number under which they were captured.
     pub(crate) withdrawn: Vec<u32>,
+    /// The ids of the discarded episodes of which a part was given out.
+    pub(crate) withdrawn_parts: Vec<i64>,
 }
 
 /// Assembles the rows of one buffer into episodes.
@@ -83,7 +99,7 @@ impl Assembly {
                 self.finish(Outcome::Truncated, EndReason::GAP, finished);
                 let run = context.run;
                 let continues = header.continues().map(|from| run.episode_id(from));
-                self.open = Some(EpisodeBuilder::begin(run.episode_id(header.episode), continues, row));
+                self.open = Some(context.begin(run.episode_id(header.episode), continues, row));
             }
             StepKind::Transition => {
                 if passed == 1
@@ -99,11 +115,8 @@ impl Assembly {
                     if header.outcome().is_none() {
                         let continues = before.filter(|&(captured_as, _)| captured_as == header.episode);
                         let episode = context.episodes.fetch_add(1, Ordering::Relaxed);
-                        self.open = Some(EpisodeBuilder::begin(
-                            context.run.episode_id(episode),
-                            continues.map(|(_, id)| id),
-                            row,
-                        ));
+                        let id = context.run.episode_id(episode);
+                        self.open = Some(context.begin(id, continues.map(|(_, id)| id), row));
                     }
                 }
             }
@@ -127,6 +140,9 @@ impl Assembly {
                         losses
                             .withdrawn
                             .extend(open.is_in_journal().then_some(open.captured_as()));
+                        losses
+                            .withdrawn_parts
+                            .extend(open.has_given_parts().then_some(open.episode_id()));
                     } else {
                         self.open = Some(open);
                         self.finish(Outcome::Truncated, EndReason::GAP, finished);
@@ -176,7 +192,10 @@ impl Assembly {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use experience_core::{schema::Column, transition::Episode};
+    use experience_core::{
+        schema::Column,
+        transition::{Episode, EpisodePart},
+    };
 
     /// The rows of one buffer. The observation of each row is its index.
     struct Rows {
@@ -197,6 +216,7 @@ mod tests {
                     run: RunId::from_bits(7),
                     words: Arc::default(),
                     episodes: Arc::new(AtomicU32::new(1000)),
+                    gives_parts: false,
                 },
                 rows: Vec::new(),
                 ordinal: 0,
@@ -266,6 +286,57 @@ mod tests {
         assert!(episodes[0].transition(2).terminated());
         assert_eq!(episodes[0].reason(), &EndReason::DEATH);
         assert_eq!(episodes[0].info().agent_id, 5);
+    }
+
+    #[test]
+    fn parts_are_the_transitions_of_the_episodes_with_the_last_one_of_an_open_episode_held_back() {
+        let mut rows = Rows::new();
+        rows.context.gives_parts = true;
+        rows.episode(4)
+            .push(StepKind::Begin, None)
+            .push(StepKind::Transition, None)
+            .push(StepKind::Transition, None)
+            .push(StepKind::End, Some(Outcome::Terminated))
+            .episode(5);
+        let mut assembly = Assembly::default();
+        let (mut finished, mut losses) = (Vec::new(), LossCounts::default());
+        let mut parts: Vec<EpisodePart> = Vec::new();
+        for row in &rows.rows {
+            assembly.push_row(&rows.context, row, &mut finished, &mut losses);
+            parts.extend(
+                finished
+                    .iter_mut()
+                    .filter_map(|builder| builder.take_part(&rows.context)),
+            );
+            if let Some(open) = assembly.open_mut() {
+                parts.extend(open.take_part(&rows.context));
+                let given: usize = parts
+                    .iter()
+                    .filter(|part| part.info().episode_id == open.episode_id())
+                    .map(EpisodePart::len)
+                    .sum();
+                assert_eq!(given as u64, open.transitions().saturating_sub(1));
+            }
+        }
+        let (episodes, _) = rows.assemble(|_| false);
+        for episode in &episodes {
+            let own: Vec<_> = parts.iter().filter(|part| part.info() == episode.info()).collect();
+            assert!(own.len() > 1);
+            let given = own.iter().flat_map(|part| {
+                part.rows()
+                    .transitions()
+                    .map(|transition| (part.first_step() + transition.step(), transition))
+            });
+            for ((step, found), expected) in given.zip(episode.transitions()) {
+                assert_eq!((step, found.reward()), (expected.step(), expected.reward()));
+                assert_eq!(found.observation(), expected.observation());
+                assert_eq!(found.next_observation(), expected.next_observation());
+            }
+            assert_eq!(own.iter().map(|part| part.len()).sum::<usize>(), episode.len());
+            let (last, others) = own.split_last().unwrap();
+            assert_eq!(last.end(), Some((episode.outcome(), episode.reason())));
+            assert!(others.iter().all(|part| part.end().is_none()));
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod episode_batch;
 mod exporter_thread;
 mod journal_tracker;
 mod notice;
+mod part_collector;
 mod pipeline;
 mod settings;
 mod sink_context;

@@ -143,4 +143,4 @@ pub mod journal;
 mod sink;
 
 pub use exporter::{ExportSettings, Exporter, Notice, RecordingExport, RetrySettings, SinkFailure, SinkPace};
-pub use sink::{MemorySink, MissingEpisodes, RecordingInfo, RunLabel, Sink, SinkError};
+pub use sink::{MemorySink, MissingEpisodes, PartBatch, RecordingInfo, RunLabel, Sink, SinkError};

@@ -3,8 +3,10 @@
 //! A sink runs on a worker thread: it may block, fail or panic without delaying the game.
 
 mod memory;
+mod parts;
 
 pub use memory::MemorySink;
+pub use parts::PartBatch;
 
 use crate::disk::remedy;
 use experience_core::{
@@ -54,6 +56,26 @@ pub trait Sink: Send + 'static {
     /// # Errors
     /// When none of them was accepted. They are offered again, and counted as dropped when retries end.
     fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError>;
+
+    /// Whether the sink also takes transitions as they happen: [`write_parts`](Self::write_parts) is called then. Called once,
+    /// before [`open`](Self::open). By default not.
+    fn takes_parts(&self) -> bool {
+        false
+    }
+
+    /// Takes transitions as they happen, also those of open episodes. They are in addition to the whole episodes that
+    /// [`write`](Self::write) gets, and are not part of the account.
+    ///
+    /// A transition is given out when the next one is captured or its episode has ended, because an end between two ticks sets its
+    /// flags. Transitions of an episode that is discarded later may be among them. The batches do not wait in the journal: while the
+    /// sink's queue is full, transitions are [missed](PartBatch::missed_transitions).
+    ///
+    /// # Errors
+    /// When the transitions could not be taken.
+    fn write_parts(&mut self, batch: &PartBatch) -> Result<(), SinkError> {
+        let _ = batch;
+        Ok(())
+    }
 
     /// Makes the accepted episodes visible to readers as far as the sink can. `report` is the account of the run so far.
     ///

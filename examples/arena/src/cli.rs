@@ -30,6 +30,9 @@ pub struct Args {
     /// Folder of the dataset, which is created or added to
     #[arg(long, default_value = "data/arena")]
     pub out: PathBuf,
+    /// Also stream the recording to trainers from this address, such as 127.0.0.1:7711. Needs a build with `--features stream`
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "no_record")]
+    pub stream: Option<String>,
     /// Play in real time, not as fast as possible
     #[arg(long)]
     pub realtime: bool,

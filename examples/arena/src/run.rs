@@ -6,7 +6,9 @@ use std::{
 };
 
 use arena::{
-    Clock, headless,
+    Clock,
+    fighter::Fighter,
+    headless,
     record::{FIGHTER, buffers, recording},
     world_hash,
 };
@@ -142,6 +144,10 @@ pub fn add_recording(app: &mut App, args: &Args) -> Result<(), String> {
             ..buffers(&settings)
         })
         .sink(DatasetSink::new(&args.out).with_seed(args.seed));
+    let recording = match &args.stream {
+        Some(address) => stream(recording, address)?,
+        None => recording,
+    };
     app.add_plugins(ExperiencePlugin {
         export,
         memory_budget: MEMORY_BUDGET,
@@ -150,6 +156,22 @@ pub fn add_recording(app: &mut App, args: &Args) -> Result<(), String> {
     .try_add_recording(recording)
     .map_err(|error| error.to_string())?;
     policies::add_policies(app, args)
+}
+
+/// Also serves the recording to trainers at `address`.
+#[cfg(feature = "stream")]
+fn stream(recording: Recording<Fighter>, address: &str) -> Result<Recording<Fighter>, String> {
+    let sink = bevy_experience::sink::StreamSink::new(address);
+    // A token from the environment is in no list of processes.
+    Ok(recording.sink(match std::env::var("ARENA_STREAM_TOKEN") {
+        Ok(token) => sink.token(token),
+        Err(_) => sink,
+    }))
+}
+
+#[cfg(not(feature = "stream"))]
+fn stream(_: Recording<Fighter>, _: &str) -> Result<Recording<Fighter>, String> {
+    Err("the arena was built without its stream: run `cargo run --release -p arena --features stream -- --stream 127.0.0.1:7711`".to_owned())
 }
 
 /// The counts of the recording so far; all zero without a recording.

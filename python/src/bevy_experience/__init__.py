@@ -22,12 +22,15 @@ from .errors import (
     NoSuchRecordingError,
     NotADatasetError,
     OtherSchemaError,
+    StreamError,
     UnsuitableError,
 )
 from .normalization import Normalization
 from .recording import Recording
+from .replay_ring import PrioritizedBatch, ReplayRing
 from .returns import NStep, discounted, returns_to_go
 from .schema import Column, EntityList, Schema, Space
+from .stream import Missed, Position, Stream, stream
 from .summary import ActionClasses, Moments, Summary
 from .transitions import Transitions
 from .windows import Windows
@@ -44,6 +47,7 @@ __all__ = [
     "Episode",
     "Episodes",
     "ExperienceError",
+    "Missed",
     "MissingExtraError",
     "Moments",
     "NStep",
@@ -52,10 +56,15 @@ __all__ = [
     "Normalization",
     "NotADatasetError",
     "OtherSchemaError",
+    "Position",
+    "PrioritizedBatch",
     "Recording",
+    "ReplayRing",
     "Run",
     "Schema",
     "Space",
+    "Stream",
+    "StreamError",
     "Summary",
     "Transitions",
     "UnsuitableError",
@@ -63,5 +72,6 @@ __all__ = [
     "discounted",
     "open",
     "returns_to_go",
+    "stream",
 ]
 __version__ = "0.1.0"

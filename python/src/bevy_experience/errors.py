@@ -77,3 +77,7 @@ class MissingExtraError(ExperienceError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"`{package}` is not installed: `pip install 'bevy-experience[{extra}]'` installs it")
+
+
+class StreamError(ExperienceError):
+    """The stream of a game cannot be read: the message says why, and what to do."""

@@ -9,14 +9,16 @@ Examples
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._stream_columns import concatenate
 from .batch import Batch
-from .errors import MissingExtraError
+from .errors import MissingExtraError, UnsuitableError
 from .returns import NStep
+from .stream import Stream
 
 if TYPE_CHECKING:
     from .transitions import Transitions
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
 
 try:
     import torch
-    from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+    from torch.utils.data import (
+        BatchSampler,
+        DataLoader,
+        Dataset,
+        IterableDataset,
+        RandomSampler,
+        SequentialSampler,
+        get_worker_info,
+    )
 except ModuleNotFoundError as missing:
     raise MissingExtraError("torch", "torch") from missing
 
@@ -140,6 +150,80 @@ class WindowDataset(_BatchDataset):
 
     def __init__(self, windows: Windows, *, transform: Callable[[Tensors], Tensors] | None = None) -> None:
         super().__init__(windows.__getitem__, len(windows), windows._transitions, transform)
+
+
+class StreamDataset(IterableDataset):  # type: ignore[misc]
+    """An iterable dataset of the transitions of a running game, as `bevy_experience.stream` receives them.
+
+    Items are batches: use ``DataLoader(dataset, batch_size=None)``, with at most one worker, because each would
+    receive all transitions.
+
+    Parameters
+    ----------
+    address, recording : str
+        The game, and the recording.
+    size : int, optional
+        Transitions in each batch; by default as many as arrive together. What is left at the end is smaller.
+    transform : callable, optional
+        Is called with the tensors of a batch, in the process that reads them.
+    **settings
+        Further arguments of `bevy_experience.stream`.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        recording: str,
+        *,
+        size: int | None = None,
+        transform: Callable[[Tensors], Tensors] | None = None,
+        **settings: Any,
+    ) -> None:
+        if size is not None and size < 1:
+            raise UnsuitableError(f"a batch of {size} transitions: `size` must be 1 or more")
+        self._arguments = (address, recording, settings)
+        self._size = size
+        self._transform = transform
+
+    def __iter__(self) -> Iterator[Tensors]:
+        """Subscribe, and yield batches until the game closes the recording."""
+        worker = get_worker_info()
+        if worker is not None and worker.num_workers > 1:
+            raise UnsuitableError(
+                f"{worker.num_workers} workers would each receive all transitions: use `num_workers=0` or 1"
+            )
+        address, recording, settings = self._arguments
+        with Stream(address, recording, **settings) as stream:
+            for batch in stream if self._size is None else _of_size(stream, self._size):
+                # Tensors are writable, and the columns of a stream may not be.
+                writable = {name: values.copy() for name, values in batch.items() if values.dtype != object}
+                converted = tensors(Batch(batch.schema, writable))
+                yield converted if self._transform is None else self._transform(converted)
+
+
+def _of_size(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
+    """Divide and join batches, so that all but the last have ``size`` rows."""
+    schema = None
+    held: list[dict[str, Any]] = []
+    rows = 0
+    for batch in batches:
+        schema = batch.schema
+        held.append(dict(batch))
+        rows += len(batch["episode_id"])
+        if rows < size:
+            continue
+        joined = _joined(held)
+        for start in range(0, rows - size + 1, size):
+            yield Batch(schema, {name: values[start : start + size] for name, values in joined.items()})
+        rest = rows % size
+        held = [{name: values[rows - rest :] for name, values in joined.items()}] if rest else []
+        rows = rest
+    if rows and schema is not None:
+        yield Batch(schema, _joined(held))
+
+
+def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def loader(

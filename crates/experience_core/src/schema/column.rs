@@ -34,6 +34,24 @@ impl DType {
         }
     }
 
+    /// The name of the type in `NumPy`.
+    #[must_use]
+    pub const fn numpy_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F64 => "float64",
+            Self::I8 => "int8",
+            Self::I16 => "int16",
+            Self::I32 => "int32",
+            Self::I64 => "int64",
+            Self::U8 => "uint8",
+            Self::U16 => "uint16",
+            Self::U32 => "uint32",
+            Self::U64 => "uint64",
+            Self::Bool => "bool",
+        }
+    }
+
     /// Whether this is a floating-point type.
     #[must_use]
     pub const fn is_float(self) -> bool {

@@ -20,10 +20,7 @@ pub(super) fn batches(episodes: &[Episode]) -> impl Iterator<Item = Vec<EpisodeS
         }
         let steps = (BATCH_BYTES / episode.schema().layout().row_bytes()).max(1);
         let end = episode.len().min(step + steps);
-        let slice = EpisodeSlice {
-            episode,
-            steps: step..end,
-        };
+        let slice = EpisodeSlice::new(episode, step..end);
         step = end;
         if end == episode.len() {
             (rest, step) = (later, 0);

@@ -3,11 +3,11 @@
 use super::{
     SchemaMismatch,
     card::recordings,
-    experience::{ExperienceFile, ExperienceFileError},
+    experience::{self, ExperienceFileError},
     files::{self, io_error},
     layout,
 };
-use experience_core::schema::Schema;
+use experience_core::schema::{ExperienceFile, Schema};
 use experience_export::{
     SinkError,
     disk::{self, atomic::AtomicFolder},
@@ -127,10 +127,10 @@ fn create(folder: &Path, schema: &Schema) -> Result<(), SinkError> {
 /// The `experience.json` in `folder`, or `None` where a recording may be created.
 fn read(folder: &Path) -> Result<Option<ExperienceFile>, SinkError> {
     let is_missing = |read: &Result<_, ExperienceFileError>| matches!(read, Err(ExperienceFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound);
-    let mut read = ExperienceFile::read(folder);
+    let mut read = experience::read(folder);
     if is_missing(&read) && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         // Another process may have created the folder since.
-        read = ExperienceFile::read(folder);
+        read = experience::read(folder);
         if is_missing(&read) {
             return Err(not_a_dataset(folder, "it is not empty and has no `experience.json`"));
         }

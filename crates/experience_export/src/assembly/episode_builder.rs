@@ -1,10 +1,14 @@
 //! Builder of one episode, from rows in memory and in the journal.
 
-use super::stored_episode::{StoredEpisode, add_reward};
+use super::{
+    AssemblyContext,
+    part_rows::PartRows,
+    stored_episode::{StoredEpisode, add_reward},
+};
 use crate::journal::{Extent, Journal, Record, Segments};
 use experience_core::{
     schema::{RowLayout, Schema},
-    transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId, StepHeader, WordTable},
+    transition::{EndReason, Episode, EpisodeInfo, EpisodePart, Outcome, RunId, StepHeader, WordTable},
 };
 use std::{io, sync::Arc};
 
@@ -28,6 +32,8 @@ pub struct EpisodeBuilder {
     /// A row whose reward is added to that of the last row, which is only in the journal; or empty.
     end: Vec<u64>,
     closed: Option<(Outcome, EndReason)>,
+    /// The rows of the transitions that were not given out yet. `None` unless the builder gives out parts.
+    parts: Option<Box<PartRows>>,
     written: Written,
     uncommitted: UncommittedFrame,
 }
@@ -75,8 +81,36 @@ impl EpisodeBuilder {
             tail: Vec::new(),
             end: Vec::new(),
             closed: None,
+            parts: None,
             written: Written::default(),
             uncommitted: UncommittedFrame::default(),
+        }
+    }
+
+    /// Gives out the transitions of the episode before it ends: [`take_part`](Self::take_part). `row` is its first row.
+    pub(super) fn with_parts(mut self, row: &[u64]) -> Self {
+        self.parts = Some(Box::new(PartRows::begin(row)));
+        self
+    }
+
+    /// Whether a part of the episode was given out.
+    pub(crate) fn has_given_parts(&self) -> bool {
+        self.parts.as_ref().is_some_and(|parts| parts.first_step() > 0)
+    }
+
+    /// The transitions that are final and were not given out yet: all, where the episode is closed. Otherwise all but the last one,
+    /// because an end between two ticks changes it. `None` without such a transition.
+    pub(crate) fn take_part(&mut self, context: &AssemblyContext) -> Option<EpisodePart> {
+        let info = self.info(context.run);
+        self.parts.as_mut()?.take(context, info, self.closed.as_ref())
+    }
+
+    fn info(&self, run: RunId) -> EpisodeInfo {
+        EpisodeInfo {
+            episode_id: self.episode_id,
+            agent_id: self.agent_id,
+            run,
+            continues: self.continues,
         }
     }
 
@@ -109,6 +143,9 @@ impl EpisodeBuilder {
     pub fn push(&mut self, row: &[u64]) {
         self.tail.extend_from_slice(row);
         self.rows += 1;
+        if let Some(parts) = &mut self.parts {
+            parts.push(row);
+        }
     }
 
     /// Appends `rows` rows that are stored in a journal.
@@ -126,6 +163,9 @@ impl EpisodeBuilder {
     pub fn add_end(&mut self, layout: &RowLayout, end: &[u64]) {
         if self.rows < 2 {
             return;
+        }
+        if let Some(parts) = &mut self.parts {
+            parts.add_end(layout, end);
         }
         match self.tail.len().checked_sub(layout.row_words()) {
             Some(last) => add_reward(layout, end, &mut self.tail[last..]),
@@ -285,6 +325,7 @@ impl EpisodeBuilder {
         segments: Option<&mut Segments>,
     ) -> io::Result<Episode> {
         let layout = schema.layout();
+        let info = self.info(run);
         let mut rows = if self.only_in_journal == 0 {
             self.tail
         } else {
@@ -295,12 +336,6 @@ impl EpisodeBuilder {
             }
             rows.extend_from_slice(&self.tail);
             rows
-        };
-        let info = EpisodeInfo {
-            episode_id: self.episode_id,
-            agent_id: self.agent_id,
-            run,
-            continues: self.continues,
         };
         let (outcome, reason) = self.closed.expect("only closed episodes are dispatched");
         if !self.end.is_empty() {

@@ -77,6 +77,8 @@ pub(super) struct ShardDrain {
     shard: Arc<Ring>,
     /// By stream number.
     assemblies: HashMap<u32, Assembly, BuildHasherDefault<StreamHasher>>,
+    /// Streams with rows in the last turn.
+    touched: Vec<u32>,
     /// Streams that ended, each with the number of the first row after its last one.
     leaving: VecDeque<(u64, Stream)>,
 }
@@ -86,6 +88,7 @@ impl ShardDrain {
         Self {
             shard,
             assemblies: HashMap::default(),
+            touched: Vec::new(),
             leaving: VecDeque::new(),
         }
     }
@@ -100,6 +103,15 @@ impl ShardDrain {
         self.assemblies.values_mut().filter_map(Assembly::open_mut)
     }
 
+    /// Calls `each` with the open episodes that were given rows in the last turn, with some of them more than once.
+    pub(super) fn for_each_touched(&mut self, mut each: impl FnMut(&mut EpisodeBuilder)) {
+        for stream in &self.touched {
+            if let Some(open) = self.assemblies.get_mut(stream).and_then(Assembly::open_mut) {
+                each(open);
+            }
+        }
+    }
+
     /// Drains one turn. Returns the number of rows.
     pub(super) fn drain(
         &mut self,
@@ -107,11 +119,16 @@ impl ShardDrain {
         finished: &mut Vec<EpisodeBuilder>,
         losses: &mut LossCounts,
     ) -> usize {
-        let assemblies = &mut self.assemblies;
+        let (assemblies, touched) = (&mut self.assemblies, &mut self.touched);
+        touched.clear();
         let rows = self
             .shard
             .drain(TURN, &mut |row| {
-                let assembly = assemblies.entry(StepHeader::of(row).stream).or_default();
+                let stream = StepHeader::of(row).stream;
+                if context.gives_parts {
+                    touched.push(stream);
+                }
+                let assembly = assemblies.entry(stream).or_default();
                 assembly.push_row(context, row, finished, losses);
             })
             .steps;
@@ -230,6 +247,7 @@ mod tests {
             run: RunId::from_bits(7),
             words: Arc::default(),
             episodes: Arc::default(),
+            gives_parts: false,
         };
         let buffer = Arc::new(NeverEmpty {
             row_words: context.schema.layout().row_words(),

@@ -1,11 +1,14 @@
 //! Pipeline of one recording: from its buffers through assembly and the journal to its sinks.
 
+mod parts;
+
 use super::{
     ExportSettings, RecordingExport, RecordingMonitor,
     drain::{PlayerDrain, ShardDrain, TURN},
     episode_batch::{Completion, Dispatch, DurabilityToken},
     journal_tracker::JournalTracker,
     notice::{Notice, Notices},
+    part_collector::PartCollector,
     sink_context::{SinkAccounts, SinkContext, StoredChanges},
     sink_handle::SinkHandle,
     storage::StorageMonitor,
@@ -41,6 +44,8 @@ pub(super) struct RecordingPipeline {
     finished: Vec<EpisodeBuilder>,
     /// Transitions in `finished`.
     finished_transitions: usize,
+    /// Transitions as they happen. `None` where no sink takes them.
+    parts: Option<PartCollector>,
     journal: JournalTracker,
     /// The sink whose folder contains the journal.
     journal_host: Option<usize>,
@@ -68,9 +73,11 @@ impl RecordingPipeline {
         let journal = JournalTracker::new(index, &export.info, settings, storage.clone(), notices.clone());
         let sinks = export.sinks.into_iter();
         let sinks = sinks.map(|sink| SinkHandle::new(sink, context.clone(), settings));
+        let sinks = sinks.collect::<Result<Vec<_>, _>>()?;
+        let parts = sinks.iter().any(SinkHandle::takes_parts).then(PartCollector::default);
         Ok(Self {
             index,
-            sinks: sinks.collect::<Result<_, _>>()?,
+            sinks,
             storage,
             notices: notices.clone(),
             context: AssemblyContext {
@@ -78,6 +85,7 @@ impl RecordingPipeline {
                 run: export.info.run,
                 words: export.words,
                 episodes: export.episodes,
+                gives_parts: parts.is_some(),
             },
             counters: export.counters,
             players: export.players,
@@ -89,6 +97,7 @@ impl RecordingPipeline {
             next_shard: 0,
             finished: Vec::new(),
             finished_transitions: 0,
+            parts,
             journal,
             journal_host: None,
         })
@@ -125,6 +134,9 @@ impl RecordingPipeline {
                 player.drain(context, finished, losses)
             });
             taken += rows;
+            if let Some((parts, open)) = self.parts.as_mut().zip(player.open()) {
+                parts.collect(&self.context, open);
+            }
             is_exhausted &= rows < player.turn();
             if done {
                 self.players.remove_if_same(player.agent_id, &player.buffer);
@@ -148,10 +160,14 @@ impl RecordingPipeline {
                 shard.drain(context, finished, losses)
             });
             taken += rows;
+            if let Some(parts) = &mut self.parts {
+                shard.for_each_touched(|open| parts.collect(&self.context, open));
+            }
             is_exhausted &= rows < TURN;
             self.next_shard = (self.next_shard + 1) % shards.len();
         }
         self.shard_drains = shards;
+        self.send_parts();
         if is_exhausted {
             self.forget_unwanted();
         }
@@ -190,6 +206,7 @@ impl RecordingPipeline {
         let mut losses = LossCounts::default();
         let result = turn(&self.context, &mut self.finished, &mut losses);
         self.count_losses(agent_id, losses);
+        self.collect_finished_parts(before, settings.batch_bytes);
         self.finished_transitions += self.finished[before..]
             .iter()
             .map(|builder| builder.transitions() as usize)
@@ -205,6 +222,12 @@ impl RecordingPipeline {
         self.counters.discarded.add(losses.discarded);
         for captured_as in losses.withdrawn {
             self.withdraw(captured_as);
+        }
+        if let Some(parts) = &mut self.parts {
+            losses
+                .withdrawn_parts
+                .into_iter()
+                .for_each(|episode| parts.withdraw(episode));
         }
         if losses.lost > 0 {
             self.notices.post(Notice::Gap {
@@ -315,6 +338,9 @@ impl RecordingPipeline {
     fn withdraw(&mut self, episode: u32) {
         if self.unwanted.insert(episode, self.pass).is_none() {
             self.journal.withdraw(episode);
+            if let Some(parts) = &mut self.parts {
+                parts.withdraw(self.context.run.episode_id(episode));
+            }
         }
     }
 
@@ -439,6 +465,8 @@ impl RecordingPipeline {
         }
         self.finished_transitions = self.finished.iter().map(|builder| builder.transitions() as usize).sum();
         self.count_losses(None, losses);
+        self.collect_finished_parts(0, usize::MAX);
+        self.send_parts();
         self.dispatch(true);
         for sink in &mut self.sinks {
             sink.close(deadline, completion.cloned());

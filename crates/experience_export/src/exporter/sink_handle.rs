@@ -8,7 +8,7 @@ use super::{
     sink_queue::{SinkGate, SinkQueue, sink_queue},
     sink_worker::SinkWorker,
 };
-use crate::sink::Sink;
+use crate::sink::{PartBatch, Sink};
 use experience_core::account::SinkCounters;
 use std::{
     collections::VecDeque,
@@ -28,6 +28,8 @@ pub(super) struct SinkHandle {
     counters: Arc<SinkCounters>,
     queue: SinkQueue,
     status: Arc<SinkStatus>,
+    /// The sink takes transitions as they happen.
+    takes_parts: bool,
     queue_bytes: usize,
     patience: Duration,
     /// Limit of `backlog_bytes`.
@@ -65,6 +67,7 @@ impl SinkHandle {
             counters: Arc::default(),
             queue,
             status: Arc::default(),
+            takes_parts: sink.takes_parts(),
             queue_bytes: settings.queue_bytes,
             patience: settings.patience,
             backlog_limit: settings.journal.as_ref().map_or(0, |journal| journal.backlog_bytes),
@@ -225,6 +228,18 @@ impl SinkHandle {
             self.forward(dispatch);
         }
         self.check_patience();
+    }
+
+    /// Whether the sink takes transitions as they happen.
+    pub(super) fn takes_parts(&self) -> bool {
+        self.takes_parts
+    }
+
+    /// Sends transitions as they happen to a sink that takes them. Those that do not fit in its queue are missed.
+    pub(super) fn send_parts(&mut self, batch: &PartBatch) {
+        if self.takes_parts {
+            self.queue.send_parts(batch.clone(), self.queue_bytes);
+        }
     }
 
     fn fits_in_queue(&self, bytes: usize) -> bool {

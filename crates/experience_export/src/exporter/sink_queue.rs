@@ -4,12 +4,13 @@
 //! the worker reports each batch it has written or given up. So the bound holds without a lock around the channel.
 
 use super::episode_batch::{Completion, Dispatch, EpisodeBatch};
+use crate::sink::PartBatch;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::Thread,
     time::Duration,
@@ -19,6 +20,8 @@ use web_time::Instant;
 /// Instruction to a sink worker.
 pub(super) enum SinkCommand {
     Write(Dispatch<EpisodeBatch>),
+    /// Transitions as they happen.
+    WriteParts(PartBatch),
     /// `None` for a periodic flush, which no caller waits for.
     Flush(Option<Arc<Completion>>),
     /// The last command.
@@ -31,6 +34,8 @@ pub(super) struct SinkGate {
     pending: Mutex<PendingBatches>,
     /// Bytes in the sink's backlog, in the journal.
     backlog_bytes: AtomicU64,
+    /// Bytes of the parts in the channel, and of those being written.
+    part_bytes: AtomicUsize,
     /// Unparked when bytes of the queue are freed, and when the worker has ended.
     exporter: OnceLock<Thread>,
     is_shut: AtomicBool,
@@ -73,6 +78,8 @@ pub(super) struct SinkQueue {
     commands: Sender<SinkCommand>,
     deadline: Sender<Instant>,
     gate: Arc<SinkGate>,
+    /// What the worker was not told yet of parts that did not fit.
+    missed_parts: PartBatch,
     /// The last command sent was a flush.
     ends_with_flush: bool,
     is_closing: bool,
@@ -96,6 +103,7 @@ pub(super) fn sink_queue() -> (SinkQueue, SinkReceiver) {
         commands,
         deadline,
         gate: gate.clone(),
+        missed_parts: PartBatch::default(),
         ends_with_flush: false,
         is_closing: false,
     };
@@ -157,6 +165,27 @@ impl SinkQueue {
         false
     }
 
+    /// Sends transitions as they happen, or counts them as missed where they do not fit in `bound` bytes. An empty queue takes a
+    /// batch of any size.
+    pub(super) fn send_parts(&mut self, mut batch: PartBatch, bound: usize) {
+        let bytes = batch.bytes();
+        batch.follow(core::mem::take(&mut self.missed_parts));
+        let queued = self.gate.part_bytes.load(Ordering::Acquire);
+        if queued > 0 && queued.saturating_add(bytes) > bound {
+            batch.miss();
+            self.missed_parts = batch;
+            return;
+        }
+        self.forward_parts(batch, bytes);
+    }
+
+    fn forward_parts(&mut self, batch: PartBatch, bytes: usize) {
+        self.ends_with_flush = false;
+        self.gate.part_bytes.fetch_add(bytes, Ordering::AcqRel);
+        // A worker that has ended takes no parts.
+        let _ = self.commands.send(SinkCommand::WriteParts(batch));
+    }
+
     /// Sends a flush. A periodic flush is left out where one is queued with no batch after it.
     pub(super) fn flush(&mut self, completion: Option<Arc<Completion>>) {
         if completion.is_none() && self.ends_with_flush && !self.commands.is_empty() {
@@ -176,6 +205,10 @@ impl SinkQueue {
     /// Sends the last command, once.
     pub(super) fn close(&mut self, completion: Option<Arc<Completion>>) {
         if !core::mem::replace(&mut self.is_closing, true) {
+            let missed = core::mem::take(&mut self.missed_parts);
+            if !missed.is_empty() {
+                self.forward_parts(missed, 0);
+            }
             let _ = self.commands.send(SinkCommand::Close(completion));
         }
     }
@@ -206,6 +239,11 @@ impl SinkReceiver {
         pending.created.pop_front();
         drop(pending);
         self.gate.unpark_exporter();
+    }
+
+    /// Reports that parts were written or given up.
+    pub(super) fn done_parts(&self, batch: &PartBatch) {
+        self.gate.part_bytes.fetch_sub(batch.bytes(), Ordering::AcqRel);
     }
 
     /// Waits before a retry: for `wait`, until the deadline, or until a deadline is set.
@@ -246,7 +284,7 @@ mod tests {
     use crate::exporter::episode_batch::DurabilityToken;
     use experience_core::{
         schema::{Column, Schema},
-        transition::{EndReason, Episode, EpisodeInfo, Outcome, RunId},
+        transition::{EndReason, Episode, EpisodeInfo, EpisodePart, Outcome, RunId},
     };
 
     fn batch(number: i64, transitions: usize) -> Arc<EpisodeBatch> {
@@ -294,6 +332,48 @@ mod tests {
     }
 
     #[test]
+    fn parts_that_do_not_fit_are_counted_in_the_next_batch() {
+        let (mut queue, receiver) = sink_queue();
+        let parts = |number, transitions| {
+            let episode = batch(number, transitions).episodes[0].clone();
+            PartBatch {
+                parts: Arc::new([EpisodePart::new(episode, 0, true)]),
+                withdrawn: vec![number],
+                ..PartBatch::default()
+            }
+        };
+        queue.send_parts(parts(0, 100), 1);
+        queue.send_parts(parts(1, 3), 1);
+        queue.send_parts(parts(2, 4), 1);
+        let take = || match receiver.recv() {
+            SinkCommand::WriteParts(batch) => {
+                receiver.done_parts(&batch);
+                batch
+            }
+            _ => panic!("parts were sent"),
+        };
+        assert_eq!((take().transitions(), receiver.try_recv().is_none()), (100, true));
+        queue.send_parts(parts(3, 5), 1);
+        let next = take();
+        assert_eq!(
+            (next.transitions(), next.missed_transitions, next.missed_episodes),
+            (5, 7, 2)
+        );
+        assert_eq!(next.withdrawn, [1, 2, 3]);
+        // At the close nothing that was missed is left untold.
+        queue.send_parts(parts(4, 100), 1);
+        queue.send_parts(parts(5, 9), 1);
+        queue.close(None);
+        take();
+        let last = take();
+        assert_eq!(
+            (last.transitions(), last.missed_transitions, last.missed_episodes),
+            (0, 9, 1)
+        );
+        assert!(matches!(receiver.recv(), SinkCommand::Close(None)));
+    }
+
+    #[test]
     fn periodic_flushes_do_not_pile_up_and_a_shut_queue_completes_the_others() {
         let (mut queue, receiver) = sink_queue();
         for _ in 0..10 {
@@ -336,6 +416,7 @@ mod tests {
                         receiver.done(&batch);
                     }
                     SinkCommand::Flush(_) => flushes += 1,
+                    SinkCommand::WriteParts(_) => unreachable!("no parts are sent"),
                     SinkCommand::Close(_) => return (next, flushes),
                 }
             }

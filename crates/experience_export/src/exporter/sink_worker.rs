@@ -99,6 +99,13 @@ impl SinkWorker {
                 self.receiver.done(&dispatch.batch);
                 ControlFlow::Continue(())
             }
+            SinkCommand::WriteParts(batch) => {
+                let _span = tracing::debug_span!("experience_write_parts", sink = self.name).entered();
+                // The sink counts for its readers what it cannot take.
+                self.call("write transitions to", |sink| sink.write_parts(&batch));
+                self.receiver.done_parts(&batch);
+                ControlFlow::Continue(())
+            }
             SinkCommand::Flush(completion) => {
                 let _span = tracing::debug_span!("experience_flush", sink = self.name).entered();
                 self.flush();

@@ -1,6 +1,5 @@
 //! Gymnasium spaces as Minari stores them in `metadata.json`.
 
-use crate::sink::experience::dtype_name;
 use experience_core::schema::{Column, DType, Space};
 use serde_json::{Value, json};
 
@@ -44,7 +43,7 @@ pub(super) fn column_space(column: &Column) -> Value {
         };
     }
     let (low, high) = bounds(column);
-    let dtype = dtype_name(column.dtype);
+    let dtype = column.dtype.numpy_name();
     json!({ "type": "Box", "dtype": dtype, "shape": shape(column), "low": nested(low), "high": nested(high) })
 }
 

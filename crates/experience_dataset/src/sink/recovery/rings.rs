@@ -61,6 +61,7 @@ pub(super) fn read(rings: &mut [RunRing], schema: &Arc<Schema>, state: &mut Reco
         run: state.run,
         words: Arc::new(state.word_table()),
         episodes: Arc::new(AtomicU32::new(state.next_episode)),
+        gives_parts: false,
     };
     // An agent that left and joined again has two files until the first is drained.
     rings.sort_by_cached_key(|found| first_episode(&found.ring));

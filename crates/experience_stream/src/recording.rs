@@ -1,0 +1,273 @@
+//! [`StreamedRecording`]: a recording that is served, and its subscribers.
+
+use crate::{
+    Start, StreamSettings, SubscriberStatus, Ticket, Unit,
+    codec::{BatchCodec, BatchDecoder},
+    log::{BatchLog, Cursor, NewBatch, Seek},
+    position::Counts,
+    subscriber::SubscriberCounters,
+};
+use arrow_schema::{Schema as ArrowSchema, SchemaRef};
+use experience_arrow::{BatchEncoder, EpisodeSlice};
+use experience_core::{
+    schema::ExperienceFile,
+    transition::{Episode, RunId},
+};
+use experience_export::{PartBatch, RecordingInfo, SinkError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The metadata key of the content of `experience.json` in the Arrow schema of a stream.
+pub const EXPERIENCE_KEY: &str = "bevy_experience.experience";
+
+/// The maximum size of a batch in bytes of rows, unless one transition is larger.
+const BATCH_BYTES: usize = 512 << 10;
+
+/// A recording that is served.
+pub(crate) struct StreamedRecording {
+    pub(crate) name: String,
+    pub(crate) run: RunId,
+    /// The columns, with the recording's description as metadata.
+    pub(crate) schema: SchemaRef,
+    pub(crate) decoder: BatchDecoder,
+    /// The content of `experience.json`.
+    pub(crate) experience: Vec<u8>,
+    episodes: BatchLog,
+    transitions: BatchLog,
+    subscribers: Mutex<Vec<Arc<SubscriberCounters>>>,
+    /// What subscribers that are gone have missed.
+    missed_before: Mutex<Counts>,
+}
+
+impl StreamedRecording {
+    pub(crate) fn new(
+        info: &RecordingInfo,
+        encoder: &BatchEncoder,
+        settings: &StreamSettings,
+    ) -> Result<Self, SinkError> {
+        let experience = ExperienceFile::new(&info.schema).to_json();
+        let mut metadata = encoder.arrow_schema().metadata().clone();
+        metadata.insert(
+            EXPERIENCE_KEY.to_owned(),
+            String::from_utf8_lossy(&experience).into_owned(),
+        );
+        let fields = encoder.arrow_schema().fields().clone();
+        let schema = Arc::new(ArrowSchema::new_with_metadata(fields, metadata));
+        Ok(Self {
+            name: info.schema.name().to_owned(),
+            run: info.run,
+            decoder: BatchDecoder::new(schema.clone()).map_err(|error| {
+                SinkError::Other(format!("cannot stream recording `{}`: {error}", info.schema.name()))
+            })?,
+            schema,
+            experience,
+            episodes: BatchLog::new(settings.kept_bytes),
+            transitions: BatchLog::new(settings.kept_bytes),
+            subscribers: Mutex::default(),
+            missed_before: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn log(&self, unit: Unit) -> &BatchLog {
+        match unit {
+            Unit::Episodes => &self.episodes,
+            Unit::Transitions => &self.transitions,
+        }
+    }
+
+    /// The place where `ticket` begins, and whether its position is of another run.
+    pub(crate) fn start(&self, ticket: &Ticket) -> Result<(Cursor, bool), String> {
+        let log = self.log(ticket.unit);
+        match ticket.from {
+            Start::Now => Ok((log.seek(Seek::Newest), false)),
+            Start::Oldest => Ok((log.seek(Seek::Oldest), false)),
+            Start::Position(position) if position.run != self.run => {
+                // What this run had sent before its oldest batch is missed.
+                let cursor = log.seek(Seek::Oldest);
+                Ok((
+                    Cursor {
+                        counts: Counts::default(),
+                        ..cursor
+                    },
+                    true,
+                ))
+            }
+            Start::Position(position) => {
+                let (transitions, episodes) = (position.transitions, position.episodes);
+                let head = log.status().head;
+                if transitions > head.transitions || episodes > head.episodes {
+                    return Err(format!(
+                        "the position is at transition {transitions} and episode {episodes}, and the stream ends at {} and {}: use a \
+                         position that the server has sent",
+                        head.transitions, head.episodes
+                    ));
+                }
+                Ok((log.seek(Seek::After(Counts { transitions, episodes })), false))
+            }
+        }
+    }
+
+    /// Nothing follows.
+    pub(crate) fn close(&self) {
+        self.episodes.close();
+        self.transitions.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.episodes.is_closed()
+    }
+
+    fn subscribers(&self) -> MutexGuard<'_, Vec<Arc<SubscriberCounters>>> {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add_subscriber(&self, subscriber: Arc<SubscriberCounters>) {
+        self.subscribers().push(subscriber);
+    }
+
+    pub(crate) fn remove_subscriber(&self, gone: &Arc<SubscriberCounters>) {
+        let mut missed = self.missed_before.lock().unwrap_or_else(PoisonError::into_inner);
+        missed.add(gone.missed());
+        self.subscribers().retain(|subscriber| !Arc::ptr_eq(subscriber, gone));
+    }
+
+    pub(crate) fn subscriber_count(&self) -> usize {
+        self.subscribers().len()
+    }
+
+    pub(crate) fn subscriber_statuses(&self) -> Vec<SubscriberStatus> {
+        let subscribers = self.subscribers();
+        let statuses = subscribers.iter().map(|subscriber| {
+            let behind = self.log(subscriber.unit).behind(subscriber.counts());
+            subscriber.status(behind)
+        });
+        statuses.collect()
+    }
+
+    /// What all subscribers have missed, those that are gone included.
+    pub(crate) fn missed(&self) -> Counts {
+        let mut missed = *self.missed_before.lock().unwrap_or_else(PoisonError::into_inner);
+        for subscriber in self.subscribers().iter() {
+            missed.add(subscriber.missed());
+        }
+        missed
+    }
+}
+
+/// Encodes the episodes of one recording into its logs.
+pub(crate) struct RecordingWriter {
+    recording: Arc<StreamedRecording>,
+    encoder: BatchEncoder,
+    codec: BatchCodec,
+}
+
+impl RecordingWriter {
+    pub(crate) fn new(recording: Arc<StreamedRecording>, encoder: BatchEncoder) -> Self {
+        Self {
+            codec: BatchCodec::new(recording.schema.clone()),
+            recording,
+            encoder,
+        }
+    }
+
+    pub(crate) fn recording(&self) -> &Arc<StreamedRecording> {
+        &self.recording
+    }
+
+    /// Appends whole episodes: all, or none where one cannot be encoded.
+    pub(crate) fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
+        self.encoder.accepts(episodes)?;
+        let mut batches = Vec::new();
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        for episode in episodes {
+            let row_bytes = episode.schema().layout().row_bytes();
+            let steps = (BATCH_BYTES / row_bytes).max(1);
+            if bytes + episode.len() * row_bytes > BATCH_BYTES && !group.is_empty() {
+                batches.push(self.encode(&group)?);
+                (bytes, group) = (0, Vec::new());
+            }
+            if episode.len() > steps {
+                // A batch has either whole episodes, or a part of one.
+                for start in (0..episode.len()).step_by(steps) {
+                    let end = episode.len().min(start + steps);
+                    batches.push(self.encode(&[EpisodeSlice::new(episode, start..end)])?);
+                }
+            } else {
+                bytes += episode.len() * row_bytes;
+                group.push(EpisodeSlice::whole(episode));
+            }
+        }
+        if !group.is_empty() {
+            batches.push(self.encode(&group)?);
+        }
+        self.recording.episodes.append(batches);
+        Ok(())
+    }
+
+    /// Appends transitions as they happen. Those that cannot be encoded are missed by all subscribers.
+    pub(crate) fn write_parts(&mut self, batch: &PartBatch) {
+        let mut missed = Counts {
+            transitions: batch.missed_transitions,
+            episodes: batch.missed_episodes,
+        };
+        let mut batches = self.encode_parts(batch).unwrap_or_else(|error| {
+            tracing::error!("{error}; {} transitions are missing in the stream", batch.transitions());
+            missed.add(Counts {
+                transitions: batch.transitions(),
+                episodes: batch.episodes(),
+            });
+            Vec::new()
+        });
+        if let Some(first) = batches.first_mut() {
+            first.withdrawn.clone_from(&batch.withdrawn);
+        }
+        self.recording.transitions.skip(missed);
+        self.recording.transitions.append(batches);
+    }
+
+    fn encode_parts(&mut self, batch: &PartBatch) -> Result<Vec<NewBatch>, SinkError> {
+        let mut batches = Vec::new();
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        for part in batch.parts.iter() {
+            bytes += size_of_val(part.rows().rows());
+            group.push(EpisodeSlice::part(part));
+            if bytes >= BATCH_BYTES {
+                batches.push(self.encode(&group)?);
+                (bytes, group) = (0, Vec::new());
+            }
+        }
+        // Also without parts: there is news of discarded episodes.
+        if !group.is_empty() || (batches.is_empty() && !batch.withdrawn.is_empty()) {
+            batches.push(self.encode(&group)?);
+        }
+        Ok(batches)
+    }
+
+    /// Tells the subscribers of both units that episodes are discarded.
+    pub(crate) fn withdraw(&mut self, episodes: &[i64]) -> Result<(), SinkError> {
+        for unit in [Unit::Episodes, Unit::Transitions] {
+            let mut news = self.encode(&[])?;
+            news.withdrawn = episodes.to_vec();
+            self.recording.log(unit).append([news]);
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, slices: &[EpisodeSlice<'_>]) -> Result<NewBatch, SinkError> {
+        let batch = self.encoder.encode_slices(slices)?;
+        let messages = self
+            .codec
+            .encode(&batch)
+            .map_err(|error| SinkError::Other(format!("cannot encode recording `{}`: {error}", self.recording.name)))?;
+        Ok(NewBatch {
+            messages,
+            counts: Counts {
+                transitions: batch.num_rows() as u64,
+                episodes: slices.iter().filter(|slice| slice.has_end()).count() as u64,
+            },
+            begins_episode: slices.first().is_none_or(|slice| slice.first_step() == 0),
+            withdrawn: Vec::new(),
+        })
+    }
+}

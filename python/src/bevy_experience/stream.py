@@ -1,0 +1,358 @@
+"""Receives recordings from a running game, over Arrow Flight.
+
+The game has a ``StreamSink``. `stream` subscribes to one of its recordings, reconnects where the
+connection is lost, and continues exactly after the last transition that it has received. What it
+could not get is counted in `Stream.missed`.
+
+Examples
+--------
+>>> import bevy_experience
+>>> for batch in bevy_experience.stream("grpc://127.0.0.1:7711", "fighter"):  # doctest: +SKIP
+...     train(batch.observation, batch.action, batch.reward)
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ._stream_columns import StreamColumns, SuccessorJoin
+from .batch import Batch
+from .errors import StreamError
+from .replay_ring import ReplayRing
+from .schema import Schema
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Missed", "Position", "ReplayRing", "Stream", "stream"]
+
+Unit = Literal["episodes", "transitions"]
+
+_EXPERIENCE_KEY = b"bevy_experience.experience"
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+_NOT_FOUND_PATIENCE = 2.0
+"""How long a recording may be missing at a server that has others, while a game starts."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in the stream of a recording, counted from the start of the game and before filters.
+
+    Attributes
+    ----------
+    run : int
+        The run that records, as in the column ``run``.
+    unit : str
+        ``"episodes"`` or ``"transitions"``: each has a stream of its own.
+    transitions, episodes : int
+        What precedes the place: transitions, and episodes whose last transition is among them.
+    """
+
+    run: int
+    unit: Unit
+    transitions: int
+    episodes: int
+
+
+@dataclass(frozen=True)
+class Missed:
+    """What a stream has not received, because it was too slow or away for too long.
+
+    Attributes
+    ----------
+    transitions, episodes : int
+        Transitions, and episodes whose last transition is among them, before filters.
+    restarts : int
+        Times that another run of the game followed. What the run before would still have sent is
+        not known, and not in the other counts.
+    """
+
+    transitions: int = 0
+    episodes: int = 0
+    restarts: int = 0
+
+
+class Stream(Iterator[Batch]):
+    """An iterator over the batches of a recording of a running game.
+
+    It ends when the game closes the recording. See `stream` for the parameters. It is for one
+    thread, apart from `close`.
+
+    Attributes
+    ----------
+    missed : Missed
+        What was not received.
+    position : Position or None
+        The place after the last batch: `stream` continues there with ``start=position``.
+    incomplete : int
+        Rows that were left out because the row after them, which has their next observation, was
+        filtered or missed. Always 0 unless observations are images or larger than 1 KiB.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        recording: str,
+        *,
+        start: Literal["now", "oldest"] | Position = "now",
+        unit: Unit = "episodes",
+        agents: Iterable[int] | None = None,
+        controllers: str | Iterable[str] | None = None,
+        columns: Iterable[str] | None = None,
+        token: str | None = None,
+        tls_root_certs: bytes | str | None = None,
+        patience: float | None = 30.0,
+    ) -> None:
+        self._address = address if "://" in address else f"grpc://{address}"
+        self._names = None if columns is None else tuple(columns)
+        self._ticket: dict[str, Any] = {"recording": recording, "unit": unit}
+        if agents is not None:
+            self._ticket["agents"] = [int(agent) for agent in agents]
+        if controllers is not None:
+            self._ticket["controllers"] = [controllers] if isinstance(controllers, str) else list(controllers)
+        self._token = token
+        self._certificates = tls_root_certs.encode() if isinstance(tls_root_certs, str) else tls_root_certs
+        self._patience = patience
+        self._start: Any = start
+        self.position = start if isinstance(start, Position) else None
+        self.missed = Missed()
+        self._withdrawn: list[int] = []
+        self._columns: StreamColumns | None = None
+        self._join: SuccessorJoin | None = None
+        self._client: Any = None
+        self._reader: Any = None
+        self._is_closed = False
+        self._failing_since: float | None = None
+        self._wait = _FIRST_WAIT
+
+    @property
+    def recording(self) -> str:
+        """The name of the recording."""
+        return str(self._ticket["recording"])
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the recording. Connects to the game if that was not done before."""
+        while self._columns is None:
+            self._attempt(self._connect)
+        return self._columns.schema
+
+    @property
+    def incomplete(self) -> int:
+        """Rows that were left out because their next observation did not follow."""
+        return self._join.incomplete if self._join else 0
+
+    def take_withdrawn(self) -> list[int]:
+        """Return the ids of episodes that were discarded since the last call.
+
+        Their players have opted out, or the game has withdrawn them. Transitions that were received
+        before must not be used.
+        """
+        withdrawn, self._withdrawn = self._withdrawn, []
+        return withdrawn
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        while not self._is_closed:
+            batch: Batch | None = self._attempt(self._receive)
+            if batch is not None:
+                return batch
+        self.close()
+        raise StopIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the subscription. A call of ``next`` in another thread ends too."""
+        self._is_closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        reader, client, self._reader, self._client = self._reader, self._client, None, None
+        if reader is not None:
+            reader.cancel()
+        if client is not None:
+            client.close()
+
+    def _attempt(self, action: Any) -> Any:
+        """Call ``action``. After a failure that may pass, wait, so that the next call reconnects."""
+        import pyarrow as pa
+        from pyarrow import flight
+
+        try:
+            return action()
+        except flight.FlightUnauthenticatedError as error:
+            self.close()
+            raise StreamError(f"`{self._address}` refuses the token: {_message(error)}") from error
+        except pa.ArrowInvalid as error:
+            self.close()
+            raise StreamError(f"`{self._address}` refuses the subscription: {_message(error)}") from error
+        except (pa.ArrowException, OSError) as error:
+            # `ArrowKeyError` and `FlightError` are among them.
+            if self._is_closed:
+                return None
+            self._disconnect()
+            self._wait_after(error, isinstance(error, KeyError) and "the recordings are" in str(error))
+            return None
+
+    def _wait_after(self, error: Exception, is_unknown: bool) -> None:
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        patience = self._patience
+        if is_unknown:
+            patience = min(_NOT_FOUND_PATIENCE, patience if patience is not None else _NOT_FOUND_PATIENCE)
+        if patience is not None and now - self._failing_since >= patience:
+            self.close()
+            raise StreamError(
+                f"`{self._address}` cannot be read for {patience:g} seconds: {_message(error)}; check that the "
+                "game runs with a `StreamSink` at this address, and raise `patience` if it starts later"
+            ) from error
+        time.sleep(self._wait * random.uniform(0.5, 1.0))
+        self._wait = min(2 * self._wait, _LONGEST_WAIT)
+
+    def _connect(self) -> None:
+        from pyarrow import flight
+
+        options = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 20_000)]
+        self._client = flight.FlightClient(self._address, tls_root_certs=self._certificates, generic_options=options)
+        headers = [] if self._token is None else [(b"authorization", f"Bearer {self._token}".encode())]
+        call = flight.FlightCallOptions(headers=headers)
+        if self._columns is None:
+            descriptor = flight.FlightDescriptor.for_path(self.recording)
+            self._columns = StreamColumns(_schema(self._client.get_flight_info(descriptor, call).schema), self._names)
+            self._join = SuccessorJoin(self._columns) if self._columns.joined else None
+        start = {"position": asdict(self.position)} if self.position is not None else self._start
+        ticket = {**self._ticket, "from": start, "columns": list(self._columns.requested)}
+        self._reader = self._client.do_get(flight.Ticket(json.dumps(ticket).encode()), call)
+        schema = _schema(self._reader.schema)
+        if schema.hash != self._columns.schema.hash:
+            self.close()
+            raise StreamError(
+                f"the game at `{self._address}` was started again with other columns of `{self.recording}`: "
+                "subscribe anew"
+            )
+
+    def _receive(self) -> Batch | None:
+        if self._reader is None:
+            self._connect()
+        try:
+            chunk = self._reader.read_chunk()
+        except StopIteration:
+            # Without the message that the recording is closed.
+            raise OSError("the connection was lost") from None
+        self._failing_since, self._wait = None, _FIRST_WAIT
+        if chunk.app_metadata is not None:
+            self._take(json.loads(chunk.app_metadata.to_pybytes()))
+        if chunk.data is None or self._columns is None:
+            return None
+        columns = self._columns.convert(chunk.data)
+        if self._join is not None:
+            columns = self._join.join(columns)
+        columns = {name: columns[name] for name in self._columns.names}
+        return Batch(self._columns.schema, columns) if len(columns["episode_id"]) else None
+
+    def _take(self, metadata: dict[str, Any]) -> None:
+        missed = metadata.get("missed", {})
+        restarts = int(metadata.get("restarted", False))
+        if (missed or restarts) and self._join is not None:
+            self._join.forget()
+        self.missed = Missed(
+            self.missed.transitions + missed.get("transitions", 0),
+            self.missed.episodes + missed.get("episodes", 0),
+            self.missed.restarts + restarts,
+        )
+        self._withdrawn.extend(metadata.get("withdrawn", ()))
+        self.position = Position(**metadata["position"])
+        if metadata.get("closed", False):
+            self._is_closed = True
+
+
+def _schema(arrow: Any) -> Schema:
+    document = (arrow.metadata or {}).get(_EXPERIENCE_KEY)
+    if document is None:
+        raise StreamError("the server is not a `StreamSink` of `bevy_experience`: its schema has no description")
+    content = json.loads(document)
+    return Schema.parse(content["schema"], content["schema_hash"], content.get("lists", ()))
+
+
+def _message(error: Exception) -> str:
+    """The server's own words, without what gRPC adds."""
+    text = str(error.args[0]) if error.args else str(error)
+    return text.partition(". gRPC client debug context")[0].partition(". Detail:")[0]
+
+
+def stream(
+    address: str,
+    recording: str,
+    *,
+    start: Literal["now", "oldest"] | Position = "now",
+    unit: Unit = "episodes",
+    agents: Iterable[int] | None = None,
+    controllers: str | Iterable[str] | None = None,
+    columns: Iterable[str] | None = None,
+    token: str | None = None,
+    tls_root_certs: bytes | str | None = None,
+    patience: float | None = 30.0,
+) -> Stream:
+    """Subscribe to a recording of a running game.
+
+    Parameters
+    ----------
+    address : str
+        Where the game's ``StreamSink`` listens: ``"grpc://127.0.0.1:7711"``, or
+        ``"grpc+tls://host:7711"`` where it has a certificate.
+    recording : str
+        The name of the recording.
+    start : "now", "oldest" or Position
+        Begin with what is recorded from now on, with the oldest transition that the game still
+        holds, or after a position of an earlier stream.
+    unit : "episodes" or "transitions"
+        Whole episodes when they have ended, or transitions as they happen. Episodes that are
+        discarded after transitions were sent are in `Stream.take_withdrawn`.
+    agents : iterable of int, optional
+        Only transitions of these agents.
+    controllers : str or iterable of str, optional
+        Only transitions that these controlled, such as ``"policy:fighter@3"``.
+    columns : iterable of str, optional
+        The columns; by default those that trainers need. ``episode_id`` is always there.
+    token : str, optional
+        The token of the ``StreamSink``.
+    tls_root_certs : bytes or str, optional
+        Certificates in PEM that the server's is checked against; by default those of the system.
+    patience : float, optional
+        How many seconds the game may be out of reach before the iteration raises; ``None`` for ever.
+
+    Returns
+    -------
+    Stream
+        An iterator over batches of ``(B, ...)`` arrays, which may be read-only. It ends when the
+        game closes the recording.
+
+    Raises
+    ------
+    StreamError
+        By the iteration: if the token or the subscription is refused, or the game is out of reach.
+    """
+    return Stream(
+        address,
+        recording,
+        start=start,
+        unit=unit,
+        agents=agents,
+        controllers=controllers,
+        columns=columns,
+        token=token,
+        tls_root_certs=tls_root_certs,
+        patience=patience,
+    )
