@@ -484,7 +484,7 @@ pub mod prelude {
         },
         player::{AgentId, Controller, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{
-            Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems,
+            EnvironmentReset, Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems,
             GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
         },
         plugin_group::ExperiencePlugins,

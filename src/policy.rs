@@ -56,9 +56,11 @@ mod write;
 #[cfg(feature = "policy_onnx")]
 pub use experience_policy::OnnxModel;
 pub use experience_policy::{
-    ActionBatch, Head, HeadKind, ModelError, ObservationBatch, PolicyError, PolicyLayout, PolicyModel, RandomModel,
-    Sampling,
+    ActionBatch, EpisodeOutcome, Head, HeadKind, ModelError, ModelRequest, ModelRequests, ObservationBatch, OutcomeBatch,
+    PolicyError, PolicyLayout, PolicyModel, Progress, RandomModel, Sampling,
 };
+#[cfg(feature = "remote")]
+pub use experience_remote::{RemotePolicy, RemoteStatus, environment_seed};
 pub use {
     build::Policy,
     controlled::PolicyControlled,

@@ -14,7 +14,8 @@ use bevy_platform::cell::SyncCell;
 use core::time::Duration;
 use experience_core::schema::RowLayout;
 use experience_policy::{
-    ActionBatch, ModelWatcher, ObservationBatch, PolicyError, PolicyLayout, PolicyModel, Sampling,
+    ActionBatch, ModelRequest, ModelRequests, ModelWatcher, ObservationBatch, OutcomeBatch, PolicyError, PolicyLayout,
+    PolicyModel, Progress, Sampling,
 };
 use std::{io, sync::Arc};
 
@@ -23,6 +24,15 @@ pub(crate) struct PolicySlot {
     layout: Arc<PolicyLayout>,
     runner: SyncCell<ModelRunner>,
     watcher: Option<SyncCell<ModelWatcher>>,
+    /// The model is told what becomes of its actions.
+    needs_outcomes: bool,
+    /// What the model has been told since the last decision has not reached it.
+    is_undelivered: bool,
+    requests: Option<Arc<ModelRequests>>,
+    /// The reset that the model has asked for, with its seed.
+    reset: Option<Option<u64>>,
+    /// The model has another version since the players were labelled.
+    has_new_version: bool,
     /// In place of that of the model.
     given_version: Option<i64>,
     pub(super) sampling: Sampling,
@@ -69,6 +79,11 @@ impl PolicySlot {
         };
         Ok(Self {
             controller: Controller::policy(status.name.clone(), status.version),
+            needs_outcomes: model.needs_outcomes(),
+            is_undelivered: false,
+            requests: model.requests(),
+            reset: None,
+            has_new_version: false,
             runner: SyncCell::new(ModelRunner::new(model, time_limit, (&observations, &actions))?),
             watcher: watcher.map(SyncCell::new),
             given_version,
@@ -96,6 +111,54 @@ impl PolicySlot {
 
     pub(crate) fn status(&self) -> &PolicyStatus {
         &self.status
+    }
+
+    pub(crate) fn layout(&self) -> &Arc<PolicyLayout> {
+        &self.layout
+    }
+
+    /// Whether the model is told what becomes of its actions.
+    pub(crate) fn needs_outcomes(&self) -> bool {
+        self.needs_outcomes
+    }
+
+    /// The ends of episodes that the model is told next.
+    pub(crate) fn outcomes_mut(&mut self) -> &mut OutcomeBatch {
+        self.observations.outcomes_mut()
+    }
+
+    /// Collects what the player that was observed last has got since its last decision.
+    pub(crate) fn observe_progress(&mut self, progress: Progress, terms: &[f32]) {
+        self.observations.push_progress(progress, terms);
+    }
+
+    /// Whether the model has been told all that was collected for the last decision.
+    pub(crate) fn has_delivered(&self) -> bool {
+        !self.is_undelivered
+    }
+
+    /// Whether the model has got another version since the last call.
+    pub(crate) fn take_new_version(&mut self) -> bool {
+        core::mem::take(&mut self.has_new_version)
+    }
+
+    /// Takes what the model asks of the game. Resets are kept until the next capture. Returns whether the game shall exit.
+    pub(crate) fn take_requests(&mut self) -> bool {
+        let mut exits = false;
+        for request in self.requests.iter().flat_map(|requests| requests.take()) {
+            match request {
+                ModelRequest::Reset { seed } => self.reset = Some(seed),
+                ModelRequest::Exit => exits = true,
+                _ => {}
+            }
+        }
+        exits
+    }
+
+    /// Takes the reset that the model has asked for.
+    pub(crate) fn take_reset(&mut self) -> Option<(Option<u64>, Arc<ModelRequests>)> {
+        let seed = self.reset.take()?;
+        self.requests.clone().map(|requests| (seed, requests))
     }
 
     /// Forgets the observations that were not acted on, and begins to collect those of a tick.
@@ -180,7 +243,8 @@ impl PolicySlot {
         if self.is_unsure_of_tick {
             self.begin_tick(self.observations.tick());
         }
-        if self.players.is_empty() {
+        self.is_undelivered = false;
+        if self.players.is_empty() && self.observations.outcomes().is_empty() {
             return;
         }
         let _span = tracing::debug_span!("experience_act", policy = self.status.name).entered();
@@ -195,6 +259,11 @@ impl PolicySlot {
             CallOutcome::Late => {
                 self.status.late += 1;
                 Some((PolicyFailure::Late, format!("no decision within {duration:?}")))
+            }
+            CallOutcome::Failed(error @ (PolicyError::Late(_) | PolicyError::Busy)) => {
+                self.status.late += 1;
+                self.is_undelivered = error == PolicyError::Busy;
+                Some((PolicyFailure::Late, error.to_string()))
             }
             CallOutcome::Failed(error) => {
                 self.status.failed += 1;
@@ -216,6 +285,7 @@ impl PolicySlot {
         match problem {
             None => {
                 self.status.decisions += 1;
+                self.update_version();
                 self.decide_and_write(world);
                 if let Some((watch, index)) = watched {
                     self.keep_decision(world, watch, index);
@@ -233,8 +303,21 @@ impl PolicySlot {
                 self.fail(failure, || error);
             }
         }
+        if !self.is_undelivered {
+            self.observations.outcomes_mut().clear();
+        }
         self.players.clear();
         self.observations.clear();
+    }
+
+    /// Takes over the version that the model has set for a decision.
+    fn update_version(&mut self) {
+        let version = self.actions.version().filter(|_| self.given_version.is_none());
+        if let Some(version) = version.filter(|&version| version != self.status.version) {
+            self.status.version = version;
+            self.controller = Controller::policy(self.status.name.clone(), version);
+            self.has_new_version = true;
+        }
     }
 
     /// Keeps the decision for the player with this index, after its action was written.
