@@ -484,8 +484,8 @@ pub mod prelude {
         },
         player::{AgentId, Controller, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{
-            EnvironmentReset, Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems,
-            GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
+            EnvironmentReset, Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin,
+            ExperienceSystems, GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
         },
         plugin_group::ExperiencePlugins,
         policy::{Policy, PolicyControlled, PolicyFailed, Sampling},

@@ -56,8 +56,8 @@ mod write;
 #[cfg(feature = "policy_onnx")]
 pub use experience_policy::OnnxModel;
 pub use experience_policy::{
-    ActionBatch, EpisodeOutcome, Head, HeadKind, ModelError, ModelRequest, ModelRequests, ObservationBatch, OutcomeBatch,
-    PolicyError, PolicyLayout, PolicyModel, Progress, RandomModel, Sampling,
+    ActionBatch, EpisodeOutcome, Head, HeadKind, ModelError, ModelRequest, ModelRequests, ObservationBatch,
+    OutcomeBatch, PolicyError, PolicyLayout, PolicyModel, Progress, RandomModel, Sampling,
 };
 #[cfg(feature = "remote")]
 pub use experience_remote::{RemotePolicy, RemoteStatus, environment_seed};

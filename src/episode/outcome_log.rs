@@ -5,7 +5,7 @@
 //! [`OutcomeBatch::MAX_ENDS`].
 
 use super::context::RecordingContext;
-use experience_core::transition::{EndReason, Outcome, RunId, StepHeader, StepKind, WordTable};
+use experience_core::transition::{Outcome, RunId, StepHeader, StepKind, WordTable};
 use experience_policy::{EpisodeOutcome, OutcomeBatch, PolicyLayout, Progress};
 use std::{
     borrow::Cow,
@@ -84,9 +84,7 @@ impl OutcomeLog {
             has_observation: is_transition,
         };
         let (features, mask) = (&bytes[layout.observation()], &bytes[layout.mask()]);
-        let is_held = self
-            .ends
-            .push(end, &player.terms, bytemuck::cast_slice(features), mask);
+        let is_held = self.ends.push(end, &player.terms, bytemuck::cast_slice(features), mask);
         if is_held && is_transition {
             for (image, &offset) in layout.image_offsets().iter().enumerate() {
                 let width = context.schema.images()[image].width();
@@ -163,5 +161,5 @@ impl RecordingContext {
 }
 
 fn word(words: &WordTable, code: u16) -> Cow<'static, str> {
-    words.word(code).unwrap_or_else(|| EndReason::from("unknown").to_word())
+    words.word(code).unwrap_or(Cow::Borrowed("unknown"))
 }

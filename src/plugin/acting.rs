@@ -212,7 +212,10 @@ fn act(world: &mut World, recorder: &mut Recorder, policy: &mut PolicySlot, watc
         recorder.confirm_outcomes();
     }
     if policy.take_requests() {
-        tracing::info!("the game exits, because the model of the policy `{}` asks for it", policy.name());
+        tracing::info!(
+            "the game exits, because the model of the policy `{}` asks for it",
+            policy.name()
+        );
         world.write_message(AppExit::Success);
     }
 }

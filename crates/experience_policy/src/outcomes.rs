@@ -94,9 +94,14 @@ impl OutcomeBatch {
         self.terms.extend_from_slice(terms);
         if end.has_observation {
             assert_eq!(features.len(), width, "an observation has one value for each feature");
-            assert_eq!(mask.len(), bits.div_ceil(8), "an observation has one bit for each choice");
+            assert_eq!(
+                mask.len(),
+                bits.div_ceil(8),
+                "an observation has one bit for each choice"
+            );
             self.features.extend_from_slice(features);
-            self.mask.extend((0..bits).map(|bit| mask[bit / 8] >> (bit % 8) & 1 == 1));
+            self.mask
+                .extend((0..bits).map(|bit| mask[bit / 8] >> (bit % 8) & 1 == 1));
         } else {
             end.has_observation = false;
             self.features.resize(self.features.len() + width, 0.0);
