@@ -10,7 +10,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, channel},
+        mpsc::{Receiver, channel},
     },
     thread,
 };
@@ -65,10 +65,7 @@ impl Connector {
 
     /// The session, if it is made within `patience`.
     pub(crate) fn poll(&self, patience: Duration) -> Option<Session> {
-        match self.sessions.recv_timeout(patience) {
-            Ok(session) => Some(session),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.sessions.recv_timeout(patience).ok()
     }
 
     /// Why the last attempt has failed.

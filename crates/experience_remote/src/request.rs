@@ -50,16 +50,16 @@ impl RequestEncoder {
             each(body, &|body, progress| body.put_i64_le(progress.episode.unwrap_or(-1)));
         });
         self.column(rows, |body| {
-            each(body, &|body, progress| body.put_u32_le(progress.step))
+            each(body, &|body, progress| body.put_u32_le(progress.step));
         });
         self.column(rows, |body| {
             each(body, &|body, progress| body.put_u32_le(progress.transitions));
         });
         self.column(rows, |body| {
-            each(body, &|body, progress| body.put_u32_le(progress.ticks))
+            each(body, &|body, progress| body.put_u32_le(progress.ticks));
         });
         self.column(rows, |body| {
-            each(body, &|body, progress| body.put_f64_le(progress.reward))
+            each(body, &|body, progress| body.put_f64_le(progress.reward));
         });
         self.column(rows, |body| {
             body.put_bytes(0, players);
