@@ -344,7 +344,7 @@ fn a_version_that_changes_is_in_the_data_from_its_first_decision_on() {
             .info("policy_version")
             .and_then(|mut values| values.next());
         let expected = if call % 5 == 0 { 0 } else { 1 + call / 4 };
-        assert_eq!(version, Some(expected as f64), "{call}");
+        assert_eq!(version, Some(vec![expected as f64]), "{call}");
         assert_eq!(
             transition.controller(),
             Some(format!("policy:policy@{}", 1 + call / 4).as_str()),

@@ -69,6 +69,7 @@ class Game:
         self._child: subprocess.Popen[bytes] | None = None
         self._seed = seed
         self._is_fresh = False
+        self._can_reset = True
         self._is_closed = False
         # The server holds no reference to the game, so that a game that is dropped is closed.
         this = weakref.ref(self)
@@ -128,19 +129,22 @@ class Game:
         Decision
             The first one after that.
         """
-        if seed is not None and self._is_fresh and self._seed == seed:
+        # What a game starts with may differ from what its reset leaves, so each game is always reset in one of the two ways.
+        if not self._can_reset and seed is not None and self._is_fresh and self._seed == seed:
             return self.decision
-        self._open().control(reset={"seed": seed})
-        self._is_fresh = False
-        while True:
-            decision = self.receive()
-            if decision.reset is True:
+        if self._can_reset or self._command is None:
+            self._is_fresh = False
+            self._open().control(reset={"seed": seed})
+            while True:
+                decision = self.receive()
+                if decision.reset is not None:
+                    break
+                self._open().control(keep=True)
+            self.decision = decision
+            if decision.reset:
                 return decision
-            if decision.reset is False:
-                break
-            self._open().control(keep=True)
+            self._can_reset = False
         if self._command is None:
-            self._open().control(keep=True)
             raise UnsuitableError(
                 "the game cannot begin anew: add an observer of `EnvironmentReset` to it, or let the environment start it"
             )

@@ -57,11 +57,9 @@ class PlayerCodec:
         return values
 
     def info(self, decision: Decision, row: int) -> dict[str, Any]:
-        """What is said of a row besides."""
+        """What is said of a row besides: nothing that differs between two runs with one seed."""
         info: dict[str, Any] = {
             "agent_id": int(decision.agent_id[row]),
-            "episode_id": int(decision.episode_id[row]),
-            "tick": decision.tick,
             "ticks": int(decision.ticks[row]),
             "transitions": int(decision.transitions[row]),
         }

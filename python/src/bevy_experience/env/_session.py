@@ -60,7 +60,10 @@ class Session:
         # Games begin the next episode by themselves. If no agent is in the middle of one, nothing has to be reset.
         is_at_begin = bool(players) and all(self._decision.step[row] == 0 for row in players.values())
         if seed is not None or not is_at_begin:
-            self._decision = self.game.reset(seed)
+            try:
+                self.game.reset(seed)
+            finally:
+                self._decision = self.game.decision
         for _ in range(_MAX_WAIT):
             players = self.players()
             if players:

@@ -105,6 +105,16 @@ class ParallelEnv(_Base):  # type: ignore[misc]
         """
         return cls(None, address=address, token=token, tls=tls, **options)
 
+    @property
+    def episode_ids(self) -> dict[str, int]:
+        """The id of the running episode of each agent, as in the column ``episode_id`` of a dataset."""
+        return {name: self._session.episodes[self._ids[name]] for name in self.agents}
+
+    @property
+    def tick(self) -> int:
+        """The tick of the game that comes next, whose actions `step` decides."""
+        return self._session.decision.tick
+
     def observation_space(self, agent: str) -> Any:
         """Return the space of the observations of an agent: the same for all."""
         return self._observation_space

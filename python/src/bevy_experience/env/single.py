@@ -68,6 +68,16 @@ class Env(_Base):  # type: ignore[misc]
         """Listen at an address, and wait for a running game; see `ParallelEnv.join`."""
         return cls(None, address=address, token=token, tls=tls, **options)
 
+    @property
+    def episode_id(self) -> int | None:
+        """The id of the running episode, as in the column ``episode_id`` of a dataset; ``None`` between two."""
+        return None if self._agent is None else self._session.episodes[self._agent]
+
+    @property
+    def tick(self) -> int:
+        """The tick of the game that comes next, whose action `step` decides."""
+        return self._session.decision.tick
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode.
 
