@@ -42,7 +42,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         recording = recording.sink(DatasetSink::new(folder));
     }
     let policy = Policy::<Walker>::for_recording("walker");
-    let policy = match RemotePolicy::from_env()? {
+    let remote = RemotePolicy::from_env()?;
+    // Without a trainer it plays for a while at random.
+    let is_alone = remote.is_none();
+    let policy = match remote {
         Some(remote) => policy.remote(remote.lockstep()),
         None => policy.random(),
     };
@@ -57,6 +60,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             commands.spawn(place(&mut random));
         })
         .add_systems(FixedUpdate, walk)
+        .add_systems(
+            Update,
+            move |mut frames: Local<u32>, mut exit: MessageWriter<AppExit>| {
+                *frames += 1;
+                if is_alone && *frames == 1000 {
+                    exit.write_default();
+                }
+            },
+        )
         .add_observer(
             |ended: On<EpisodeEnded>, mut commands: Commands, mut random: ResMut<Random>| {
                 commands.entity(ended.entity).insert((place(&mut random), Clock(0)));

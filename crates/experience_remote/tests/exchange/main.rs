@@ -1,5 +1,6 @@
 //! A remote policy with a real server: one that decides, and those that are late, dead, wrong or for another game.
 
+mod mutations;
 mod server;
 
 use arrow_flight::FlightData;
