@@ -441,6 +441,9 @@ mod book {
     #[doc = include_str!("../docs/src/acting.md")]
     struct Acting;
 
+    #[doc = include_str!("../docs/src/environments.md")]
+    struct Environments;
+
     #[doc = include_str!("../docs/src/replay.md")]
     struct Replay;
 
