@@ -72,7 +72,15 @@ def main() -> None:
                 after[index] = scaled(infos["final_obs"][index])
             with torch.no_grad():
                 next_value = agent.critic(after).squeeze(-1) * torch.as_tensor(~terminated)
-            values = (current, action, policy.log_prob(action), torch.as_tensor(reward), value, next_value, torch.as_tensor(done))
+            values = (
+                current,
+                action,
+                policy.log_prob(action),
+                torch.as_tensor(reward),
+                value,
+                next_value,
+                torch.as_tensor(done),
+            )
             for name, tensor in zip(rows, values, strict=True):
                 rows[name].append(tensor.float() if name != "action" else tensor)
             running += reward

@@ -27,13 +27,18 @@ def main() -> None:
         PPOConfig()
         .environment("bevy", env_config={"command": arguments.game})
         .env_runners(num_env_runners=arguments.runners)
-        .training(lr=1e-3, gamma=0.95, train_batch_size_per_learner=2048, minibatch_size=256, num_epochs=6, entropy_coeff=0.01)
+        .training(
+            lr=1e-3, gamma=0.95, train_batch_size_per_learner=2048, minibatch_size=256, num_epochs=6, entropy_coeff=0.01
+        )
     )
     algorithm = config.build_algo()
     for iteration in range(arguments.iterations):
         result = algorithm.train()["env_runners"]
         steps = result.get("num_env_steps_sampled_lifetime", 0)
-        print(f"{iteration:4d} {steps:10.0f} steps, mean return {result.get('episode_return_mean', float('nan')):7.2f}", flush=True)
+        print(
+            f"{iteration:4d} {steps:10.0f} steps, mean return {result.get('episode_return_mean', float('nan')):7.2f}",
+            flush=True,
+        )
     algorithm.stop()
 
 

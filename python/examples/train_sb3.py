@@ -1,7 +1,7 @@
 """Trains a game with PPO of Stable-Baselines3, and prints the mean return of the episodes.
 
-    cargo build --release --example environment --features remote
-    python python/examples/train_sb3.py target/release/examples/environment
+cargo build --release --example environment --features remote
+python python/examples/train_sb3.py target/release/examples/environment
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Curve(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         mean = np.mean(self.returns) if self.returns else float("nan")
-        print(f"{self.num_timesteps:8d} steps {time.monotonic() - self.start:6.1f} s mean return {mean:7.2f}", flush=True)
+        print(
+            f"{self.num_timesteps:8d} steps {time.monotonic() - self.start:6.1f} s mean return {mean:7.2f}", flush=True
+        )
 
 
 def main() -> None:
@@ -45,7 +47,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     env = VecMonitor(VecEnv(arguments.game, arguments.games))
-    model = PPO("MlpPolicy", env, n_steps=128, batch_size=256, learning_rate=1e-3, ent_coef=0.01, gamma=0.95, seed=arguments.seed)
+    model = PPO(
+        "MlpPolicy",
+        env,
+        n_steps=128,
+        batch_size=256,
+        learning_rate=1e-3,
+        ent_coef=0.01,
+        gamma=0.95,
+        seed=arguments.seed,
+    )
     model.learn(arguments.steps, callback=Curve(None))
     observations = env.reset()
     returns: list[float] = []

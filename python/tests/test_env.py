@@ -231,7 +231,7 @@ def test_a_running_game_is_joined_and_needs_the_token() -> None:
 def test_a_policy_server_decides_for_several_games(tmp_path: Path) -> None:
     seen: dict[int, int] = {}
 
-    def decide(decision, game):  # noqa: ANN001, ANN202
+    def decide(decision, game):
         seen[game.process] = seen.get(game.process, 0) + 1
         from bevy_experience.env import Actions
 

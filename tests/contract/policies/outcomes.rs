@@ -222,7 +222,7 @@ fn what_a_busy_policy_was_not_told_is_told_later() {
     };
     let logs = [all.log.clone(), busy.log.clone()];
     game(all, recording(), 40);
-    let (test, _) = game(busy, recording(), 40);
+    let (mut test, _) = game(busy, recording(), 40);
     let status: PolicyStatus = test
         .world()
         .resource::<Experience>()

@@ -234,7 +234,10 @@ fn a_server_that_hangs_is_found_out_and_heartbeats_tell_a_slow_one_from_it() {
             Reply::Wait(Duration::from_millis(150)),
             Reply::Send(metadata(r#"{"heartbeat":true}"#)),
         ];
-        [beat.repeat(5), vec![Reply::Send(actions(1, &[2.0]))]].concat()
+        (0..5)
+            .flat_map(|_| beat.clone())
+            .chain([Reply::Send(actions(1, &[2.0]))])
+            .collect()
     });
     let server = TestServer::start(0, Some(ACCEPTED), None, slow);
     let policy = RemotePolicy::new(&server.address).silence_limit(Duration::from_millis(300));

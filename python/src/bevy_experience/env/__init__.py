@@ -1,6 +1,7 @@
 """Environments over a Bevy game, for trainers that step.
 
-The game is not rewritten: it is the one that records, with ``RemotePolicy::from_env()`` as its policy. Needs the extra ``env``.
+The game is not rewritten: it is the one that records, with ``RemotePolicy::from_env()`` as its policy.
+Needs the extra ``env``.
 
 Examples
 --------

@@ -63,7 +63,8 @@ class Hello:
             protocol = content["protocol"]
             if protocol != PROTOCOL:
                 raise UnsuitableError(
-                    f"the protocol of the game is {protocol} and that of this package {PROTOCOL}: use the same version of both"
+                    f"the protocol of the game is {protocol} and that of this package {PROTOCOL}: use the same "
+                    "version of both"
                 )
             return cls(
                 schema=Schema.parse(content["schema"], str(content["schema_hash"])),

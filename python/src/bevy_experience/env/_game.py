@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import subprocess
@@ -68,6 +69,7 @@ class Game:
         self._exchange: Exchange | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._seed = seed
+        self.decision: Decision
         self._is_fresh = False
         self._can_reset = True
         self._is_closed = False
@@ -84,8 +86,8 @@ class Game:
 
         self._server = GameServer(serve, address, token=self._token, tls=tls)
         self.address = self._server.address
-        self._finalizer = weakref.finalize(self, _end, self._server, children := [])
-        self._children: list[subprocess.Popen[bytes]] = children
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._finalizer = weakref.finalize(self, _end, self._server, self._children)
         try:
             self._start()
         except BaseException:
@@ -102,9 +104,7 @@ class Game:
         """The id of the child, or ``None``."""
         return None if self._child is None else self._child.pid
 
-    def send(
-        self, actions: NDArray[np.float64], decided: NDArray[np.bool_] | None = None, **info: Any
-    ) -> None:
+    def send(self, actions: NDArray[np.float64], decided: NDArray[np.bool_] | None = None, **info: Any) -> None:
         """Answer the decision that was received last."""
         self._is_fresh = False
         self._open().answer(actions, decided=decided, **info)
@@ -129,7 +129,7 @@ class Game:
         Decision
             The first one after that.
         """
-        # What a game starts with may differ from what its reset leaves, so each game is always reset in one of the two ways.
+        # What a game starts with may differ from what its reset leaves, so a game is always reset in the same way.
         if not self._can_reset and seed is not None and self._is_fresh and self._seed == seed:
             return self.decision
         if self._can_reset or self._command is None:
@@ -146,7 +146,8 @@ class Game:
             self._can_reset = False
         if self._command is None:
             raise UnsuitableError(
-                "the game cannot begin anew: add an observer of `EnvironmentReset` to it, or let the environment start it"
+                "the game cannot begin anew: add an observer of `EnvironmentReset` to it, or let the environment "
+                "start it"
             )
         self._stop_child()
         self._seed = seed if seed is not None else self._seed
@@ -160,15 +161,11 @@ class Game:
         self._is_closed = True
         exchange = self._exchange
         if exchange is not None and not exchange.closed.is_set() and self._command is not None:
-            try:
+            with contextlib.suppress(GameClosedError):
                 exchange.control(exit=True)
-            except GameClosedError:
-                pass
             if self._child is not None:
-                try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     self._child.wait(2.0)
-                except subprocess.TimeoutExpired:
-                    pass
         self._finalizer()
 
     def _open(self) -> Exchange:
@@ -260,10 +257,8 @@ class Game:
     def _stop_child(self) -> None:
         exchange, child = self._exchange, self._child
         if exchange is not None:
-            try:
+            with contextlib.suppress(GameClosedError):
                 exchange.control(exit=True)
-            except GameClosedError:
-                pass
             exchange.closed.set()
         if child is not None:
             _kill(child)
@@ -289,5 +284,3 @@ def _end(server: GameServer, children: list[subprocess.Popen[bytes]]) -> None:
         if child.poll() is None:
             child.kill()
             child.wait()
-
-

@@ -71,9 +71,13 @@ class GameServer(flight.FlightServerBase):  # type: ignore[misc]
         tls: tuple[bytes, bytes] | None = None,
     ) -> None:
         if not is_loopback(address) and not token:
-            raise UnsuitableError(f"`{address}` is reached by other machines: give a `token`, and the game the same one")
+            raise UnsuitableError(
+                f"`{address}` is reached by other machines: give a `token`, and the game the same one"
+            )
         if address.startswith("grpc+tls://") != (tls is not None):
-            raise UnsuitableError(f"`{address}` and `tls` do not fit: an address with `grpc+tls://` needs a certificate and a key")
+            raise UnsuitableError(
+                f"`{address}` and `tls` do not fit: an address with `grpc+tls://` needs a certificate and a key"
+            )
         middleware = {"token": _TokenCheck(token)} if token else None
         super().__init__(location=address, tls_certificates=[tls] if tls else None, middleware=middleware)
         scheme = "grpc+tls" if tls else "grpc"

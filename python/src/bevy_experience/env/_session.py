@@ -48,11 +48,7 @@ class Session:
     def players(self) -> dict[int, int]:
         """The rows of the players that need an action and are in an episode, by agent id."""
         decision = self._decision
-        return {
-            int(decision.agent_id[row]): row
-            for row in range(decision.players)
-            if decision.episode_id[row] >= 0
-        }
+        return {int(decision.agent_id[row]): row for row in range(decision.players) if decision.episode_id[row] >= 0}
 
     def begin(self, seed: int | None) -> dict[int, tuple[Any, dict[str, Any]]]:
         """Begin anew. Returns the first observation and the info of each agent."""
@@ -71,7 +67,9 @@ class Session:
             self.game.keep()
             self._decision = self.game.receive()
         else:
-            raise UnsuitableError("no player is in an episode: spawn players when the game begins anew, with `PolicyControlled`")
+            raise UnsuitableError(
+                "no player is in an episode: spawn players when the game begins anew, with `PolicyControlled`"
+            )
         self.episodes.clear()
         self.finished.clear()
         self._observations.clear()

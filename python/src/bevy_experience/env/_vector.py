@@ -20,8 +20,8 @@ _utils: Any = extra("gymnasium.vector.utils", "env")
 class VectorEnv(_gymnasium_vector.VectorEnv):  # type: ignore[misc]
     """Several games with one player each.
 
-    An episode that ends is followed by the next one in the same step (``AutoresetMode.SAME_STEP``): its final observation is in
-    ``infos["final_obs"]``, and the info of its last step in ``infos["final_info"]``.
+    An episode that ends is followed by the next one in the same step (``AutoresetMode.SAME_STEP``): its final
+    observation is in ``infos["final_obs"]``, and the info of its last step in ``infos["final_info"]``.
 
     Parameters
     ----------

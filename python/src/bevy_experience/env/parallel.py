@@ -154,8 +154,8 @@ class ParallelEnv(_Base):  # type: ignore[misc]
         Returns
         -------
         observations, rewards, terminations, truncations, infos : dict
-            By agent: those that acted, and those that have joined. The observation of an agent that has ended is its final one,
-            as is ``infos[agent]["final_observation"]``.
+            By agent: those that acted, and those that have joined. The observation of an agent that has
+            ended is its final one, as is ``infos[agent]["final_observation"]``.
         """
         if not self.agents:
             return {}, {}, {}, {}, {}

@@ -42,8 +42,8 @@ class PolicyServer:
     Parameters
     ----------
     decide : callable
-        Gets a `Decision` and the `Hello` of the game, and returns `Actions`, or an array of actions. It is called in a thread of
-        each game.
+        Gets a `Decision` and the `Hello` of the game, and returns `Actions`, or an array of actions. It is called
+        in a thread of each game.
     address : str
         Where to listen. Port 0 chooses a free one; see `address`.
     schema : Schema, optional

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .._extras import extra
-from .single import Env
 from ._vector import start
+from .single import Env
 
 _Base: Any = extra("stable_baselines3.common.vec_env", "sb3").VecEnv
 
@@ -19,7 +19,8 @@ class VecEnv(_Base):  # type: ignore[misc]
     """Several games with one player each, which step at once.
 
     An episode that ends is followed by the next one in the same step. Its final observation is in
-    ``infos[i]["terminal_observation"]``, and ``infos[i]["TimeLimit.truncated"]`` says that it was cut, so that values are bootstrapped.
+    ``infos[i]["terminal_observation"]``, and ``infos[i]["TimeLimit.truncated"]`` says that it was cut, so that values
+    are bootstrapped.
 
     Parameters
     ----------

@@ -18,11 +18,11 @@ _Base: Any = extra("gymnasium", "env").Env
 class Env(_Base):  # type: ignore[misc]
     """A Bevy game with one player.
 
-    The parameters are those of `ParallelEnv`, as is `join`. After the end of an episode, `reset` without a seed goes on with the next
-    one, which the game begins by itself.
+    The parameters are those of `ParallelEnv`, as is `join`. After the end of an episode, `reset` without a seed goes on
+    with the next one, which the game begins by itself.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
 
     def __init__(
         self,
