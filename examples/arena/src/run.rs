@@ -142,10 +142,10 @@ pub fn add_recording(app: &mut App, args: &Args) -> Result<(), String> {
             ..buffers(&settings)
         })
         .sink(DatasetSink::new(&args.out).with_seed(args.seed));
-    let recording = if args.policies.is_empty() {
-        recording
-    } else {
+    let recording = if args.has_policies() {
         recording.policy_info()
+    } else {
+        recording
     };
     app.add_plugins(ExperiencePlugin {
         export,

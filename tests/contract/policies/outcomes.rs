@@ -222,7 +222,7 @@ fn what_a_busy_policy_was_not_told_is_told_later() {
     };
     let logs = [all.log.clone(), busy.log.clone()];
     game(all, recording(), 40);
-    let (mut test, _) = game(busy, recording(), 40);
+    let (test, _) = game(busy, recording(), 40);
     let status: PolicyStatus = test
         .world()
         .resource::<Experience>()
@@ -339,10 +339,7 @@ fn a_version_that_changes_is_in_the_data_from_its_first_decision_on() {
     for (index, transition) in episodes[0].transitions().enumerate() {
         // The first transition ends before the first decision.
         let call = index as i64 + 1;
-        let version = transition
-            .after()
-            .info("policy_version")
-            .and_then(|mut values| values.next());
+        let version = transition.after().info("policy_version");
         let expected = if call % 5 == 0 { 0 } else { 1 + call / 4 };
         assert_eq!(version, Some(vec![expected as f64]), "{call}");
         assert_eq!(

@@ -6,7 +6,7 @@ Needs the extra ``env``.
 Examples
 --------
 >>> from bevy_experience.env import ParallelEnv
->>> env = ParallelEnv(["target/release/arena", "--headless"])  # doctest: +SKIP
+>>> env = ParallelEnv(["target/release/arena", "--remote", "env"])  # doctest: +SKIP
 >>> observations, infos = env.reset(seed=1)  # doctest: +SKIP
 >>> actions = {agent: env.action_space(agent).sample() for agent in env.agents}  # doctest: +SKIP
 >>> observations, rewards, terminations, truncations, infos = env.step(actions)  # doctest: +SKIP
