@@ -315,7 +315,7 @@ fn a_server_for_another_schema_is_refused_with_what_differs() {
     let other = r#"{"accepted":{"protocol":1,"model":{"features":["x","z"],"action_mask":0,
         "heads":[{"name":"move","output":"action.move","kind":"discrete","n":4}]}}}"#;
     let server = TestServer::start(0, Some(other), None, always(0.0));
-    let refused = text(Game::new(RemotePolicy::new(&server.address)).decide(1));
+    let refused = text(Game::new(RemotePolicy::new(&server.address).first_wait(Duration::from_secs(1))).decide(1));
     for part in [
         "another schema",
         "lacks the features `y`",
@@ -326,7 +326,7 @@ fn a_server_for_another_schema_is_refused_with_what_differs() {
     }
     let newer = r#"{"accepted":{"protocol":2}}"#;
     let server = TestServer::start(0, Some(newer), None, always(0.0));
-    let refused = text(Game::new(RemotePolicy::new(&server.address)).decide(1));
+    let refused = text(Game::new(RemotePolicy::new(&server.address).first_wait(Duration::from_secs(1))).decide(1));
     assert!(refused.contains("its protocol is 2"), "{refused}");
 }
 
