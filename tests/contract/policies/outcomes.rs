@@ -207,7 +207,7 @@ fn a_policy_that_is_told_outcomes_changes_neither_the_world_nor_the_data() {
             .iter()
             .map(|&fighter| test.world_mut().get::<Body>(fighter).copied())
             .collect();
-        let rows: Vec<_> = test.finish().iter().map(|episode| episode.len()).collect();
+        let rows: Vec<_> = test.finish().iter().map(Episode::len).collect();
         (bodies, rows)
     };
     assert_eq!(play(listener()), play(Listener::default()));
