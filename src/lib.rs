@@ -335,6 +335,8 @@
 //! | `arrow` | by `dataset` | Arrow record batches and [`ChannelSink`](sink::ChannelSink) |
 //! | none | always | [`JournalSink`](sink::JournalSink): datasets without Parquet, which `experience recover` completes |
 //! | `policy_onnx` | no | [`Policy::onnx`](policy::Policy), on `tract` |
+//! | `remote` | no | `Policy::remote`: decisions of another process over Arrow Flight, and environments for trainers |
+//! | `remote_tls` | no | the same over TLS |
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
 //! | `foreign` | | [`Dataset`](dataset::Dataset) also reads files that pandas, polars or `DuckDB` have rewritten with other types |
 //!
