@@ -45,6 +45,7 @@
 mod build;
 mod controlled;
 mod decision;
+mod delivery;
 mod error;
 mod events;
 mod runner;

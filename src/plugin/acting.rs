@@ -291,6 +291,9 @@ pub(super) fn add<P: Component>(app: &mut App, policy: Policy<P>) -> Result<(), 
         });
     }
     let built = build(spec, slot)?;
+    if built.needs_outcomes() && slot.policies.iter().any(PolicySlot::needs_outcomes) {
+        return Err(PolicySetupError::SecondRemote(recording));
+    }
     if let Some(schedule) = built.act_before {
         if !schedules::is_in_a_loop(world, schedule) {
             return Err(PolicySetupError::Schedule {

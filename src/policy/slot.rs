@@ -14,8 +14,7 @@ use bevy_platform::cell::SyncCell;
 use core::time::Duration;
 use experience_core::schema::RowLayout;
 use experience_policy::{
-    ActionBatch, ModelRequest, ModelRequests, ModelWatcher, ObservationBatch, OutcomeBatch, PolicyError, PolicyLayout,
-    PolicyModel, Progress, Sampling,
+    ActionBatch, ModelRequests, ModelWatcher, ObservationBatch, PolicyError, PolicyLayout, PolicyModel, Sampling,
 };
 use std::{io, sync::Arc};
 
@@ -25,14 +24,14 @@ pub(crate) struct PolicySlot {
     runner: SyncCell<ModelRunner>,
     watcher: Option<SyncCell<ModelWatcher>>,
     /// The model is told what becomes of its actions.
-    needs_outcomes: bool,
+    pub(super) needs_outcomes: bool,
     /// What the model has been told since the last decision has not reached it.
-    is_undelivered: bool,
-    requests: Option<Arc<ModelRequests>>,
+    pub(super) is_undelivered: bool,
+    pub(super) requests: Option<Arc<ModelRequests>>,
     /// The reset that the model has asked for, with its seed.
-    reset: Option<Option<u64>>,
+    pub(super) reset: Option<Option<u64>>,
     /// The model has another version since the players were labelled.
-    has_new_version: bool,
+    pub(super) has_new_version: bool,
     /// In place of that of the model.
     given_version: Option<i64>,
     pub(super) sampling: Sampling,
@@ -44,7 +43,7 @@ pub(crate) struct PolicySlot {
     /// The players of `observations`, in their order.
     players: Vec<Entity>,
     acted: Vec<Entity>,
-    observations: ObservationBatch,
+    pub(super) observations: ObservationBatch,
     actions: ActionBatch,
     /// The game's number of the speculative tick that it was asked to decide last, since the last capture.
     speculative_tick: Option<i64>,
@@ -115,50 +114,6 @@ impl PolicySlot {
 
     pub(crate) fn layout(&self) -> &Arc<PolicyLayout> {
         &self.layout
-    }
-
-    /// Whether the model is told what becomes of its actions.
-    pub(crate) fn needs_outcomes(&self) -> bool {
-        self.needs_outcomes
-    }
-
-    /// The ends of episodes that the model is told next.
-    pub(crate) fn outcomes_mut(&mut self) -> &mut OutcomeBatch {
-        self.observations.outcomes_mut()
-    }
-
-    /// Collects what the player that was observed last has got since its last decision.
-    pub(crate) fn observe_progress(&mut self, progress: Progress, terms: &[f32]) {
-        self.observations.push_progress(progress, terms);
-    }
-
-    /// Whether the model has been told all that was collected for the last decision.
-    pub(crate) fn has_delivered(&self) -> bool {
-        !self.is_undelivered
-    }
-
-    /// Whether the model has got another version since the last call.
-    pub(crate) fn take_new_version(&mut self) -> bool {
-        core::mem::take(&mut self.has_new_version)
-    }
-
-    /// Takes what the model asks of the game. Resets are kept until the next capture. Returns whether the game shall exit.
-    pub(crate) fn take_requests(&mut self) -> bool {
-        let mut exits = false;
-        for request in self.requests.iter().flat_map(|requests| requests.take()) {
-            match request {
-                ModelRequest::Reset { seed } => self.reset = Some(seed),
-                ModelRequest::Exit => exits = true,
-                _ => {}
-            }
-        }
-        exits
-    }
-
-    /// Takes the reset that the model has asked for.
-    pub(crate) fn take_reset(&mut self) -> Option<(Option<u64>, Arc<ModelRequests>)> {
-        let seed = self.reset.take()?;
-        self.requests.clone().map(|requests| (seed, requests))
     }
 
     /// Forgets the observations that were not acted on, and begins to collect those of a tick.

@@ -299,6 +299,15 @@ fn a_reset_ends_the_episodes_and_what_it_leaves_is_observed_first() {
 }
 
 #[test]
+fn a_recording_has_one_policy_that_is_told_outcomes() {
+    let (mut test, _) = game(listener(), recording(), 0);
+    let policy = || Policy::<Fighter>::for_recording("fighter").named("second");
+    let refused = test.try_add_policy(policy().model(listener())).err();
+    assert!(refused.is_some_and(|error| error.to_string().contains("has a remote policy already")));
+    assert!(test.try_add_policy(policy().random()).is_ok());
+}
+
+#[test]
 fn an_exit_that_a_policy_asks_for_exits_the_app() {
     let listener = listener();
     let requests = listener.requests.clone();
