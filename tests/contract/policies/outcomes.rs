@@ -181,7 +181,13 @@ fn what_a_policy_is_told_is_what_is_recorded() {
                 rows.len(),
                 recorded.len()
             );
-            assert_eq!(rows[..], recorded[..rows.len()], "agent {agent}, interval {interval}");
+            // The shutdown adds the reward of a decision that is not complete to the last transition.
+            let told_until = rows.len().min(recorded.len() - 1);
+            assert_eq!(
+                rows[..told_until],
+                recorded[..told_until],
+                "agent {agent}, interval {interval}"
+            );
         }
         let firsts: Vec<_> = (0..4)
             .map(|agent| {
@@ -303,7 +309,8 @@ fn a_recording_has_one_policy_that_is_told_outcomes() {
     let (mut test, _) = game(listener(), recording(), 0);
     let policy = || Policy::<Fighter>::for_recording("fighter").named("second");
     let refused = test.try_add_policy(policy().model(listener())).err();
-    assert!(refused.is_some_and(|error| error.to_string().contains("has a remote policy already")));
+    let refused = refused.map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("has a remote policy already"), "{refused}");
     assert!(test.try_add_policy(policy().random()).is_ok());
 }
 
