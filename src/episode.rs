@@ -40,6 +40,7 @@
 
 mod context;
 mod decision;
+mod outcome_log;
 mod player_slot;
 mod player_table;
 mod recorder;

@@ -335,6 +335,8 @@
 //! | `arrow` | by `dataset` | Arrow record batches and [`ChannelSink`](sink::ChannelSink) |
 //! | none | always | [`JournalSink`](sink::JournalSink): datasets without Parquet, which `experience recover` completes |
 //! | `policy_onnx` | no | [`Policy::onnx`](policy::Policy), on `tract` |
+//! | `remote` | no | `Policy::remote`: decisions of another process over Arrow Flight, and environments for trainers |
+//! | `remote_tls` | no | the same over TLS |
 //! | `dataset` | yes | [`DatasetSink`](sink::DatasetSink) and [`Dataset`](dataset::Dataset), on Parquet |
 //! | `stream` | no | [`StreamSink`](sink::StreamSink), which serves recordings to trainers while the game runs, on `arrow-flight` |
 //! | `foreign` | | [`Dataset`](dataset::Dataset) also reads files that pandas, polars or `DuckDB` have rewritten with other types |
@@ -444,6 +446,9 @@ mod book {
     #[doc = include_str!("../docs/src/acting.md")]
     struct Acting;
 
+    #[doc = include_str!("../docs/src/environments.md")]
+    struct Environments;
+
     #[doc = include_str!("../docs/src/replay.md")]
     struct Replay;
 
@@ -487,8 +492,8 @@ pub mod prelude {
         },
         player::{AgentId, Controller, DoNotRecord, GiveReward, GiveTeamReward, Reward},
         plugin::{
-            Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin, ExperienceSystems,
-            GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
+            EnvironmentReset, Experience, ExperienceAct, ExperienceAppExt, ExperienceCapture, ExperiencePlugin,
+            ExperienceSystems, GapDetected, PauseReason, PlayerRef, RecordingId, SinkFailed, SpeculativeTicks,
         },
         plugin_group::ExperiencePlugins,
         policy::{Policy, PolicyControlled, PolicyFailed, Sampling},

@@ -5,6 +5,7 @@ mod capture_check;
 mod capture_point;
 mod controllers;
 mod decisions;
+mod environment;
 mod events;
 mod experience;
 mod exporting;
@@ -27,6 +28,7 @@ mod timing;
 
 pub(crate) use given_rewards::TeamPlan;
 
+pub use environment::EnvironmentReset;
 pub use events::{GapDetected, SinkFailed, SinkFailure};
 pub use experience::{Experience, RecordingProgress, SinkProgress};
 pub use live::LiveSettings;

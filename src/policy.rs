@@ -45,6 +45,7 @@
 mod build;
 mod controlled;
 mod decision;
+mod delivery;
 mod error;
 mod events;
 mod runner;
@@ -56,9 +57,11 @@ mod write;
 #[cfg(feature = "policy_onnx")]
 pub use experience_policy::OnnxModel;
 pub use experience_policy::{
-    ActionBatch, Head, HeadKind, ModelError, ObservationBatch, PolicyError, PolicyLayout, PolicyModel, RandomModel,
-    Sampling,
+    ActionBatch, EpisodeOutcome, Head, HeadKind, ModelError, ModelRequest, ModelRequests, ObservationBatch,
+    OutcomeBatch, PolicyError, PolicyLayout, PolicyModel, Progress, RandomModel, Sampling,
 };
+#[cfg(feature = "remote")]
+pub use experience_remote::{RemotePolicy, RemoteStatus, environment_seed};
 pub use {
     build::Policy,
     controlled::PolicyControlled,

@@ -1,7 +1,7 @@
 //! Per-recording context that is passed to every [`PlayerSlot`](super::player_slot::PlayerSlot): capture rules, capture
 //! time, pause state and shared counters.
 
-use super::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode};
+use super::{DecisionTick, EpisodeStart, FinalObservation, NonFinite, RecordMode, outcome_log::OutcomeLog};
 use crate::player::Controller;
 use core::sync::atomic::{AtomicBool, AtomicU32};
 use crossbeam_queue::SegQueue;
@@ -118,6 +118,8 @@ pub(super) struct RecordingContext {
     pub(super) was_paused: bool,
     /// Writes the rows of players that share the pool. Only captures take this lock.
     pub(super) pool_writer: Mutex<PoolWriter>,
+    /// What becomes of the actions of a policy that needs to know it. All players take the slow path then.
+    pub(super) outcome_log: Option<Mutex<OutcomeLog>>,
 }
 
 impl RecordingContext {

@@ -162,6 +162,16 @@ impl PlayerSlot {
         self.state.is_open()
     }
 
+    /// The numbers of the open episode and of its transitions. `None` between two episodes, and once an end is pending.
+    pub(super) fn open_episode(&self) -> Option<(u32, u32)> {
+        self.state.is_in_open_episode().then_some((self.episode, self.step))
+    }
+
+    /// Whether the player is in an episode of the game, recorded or not, whose end is not pending.
+    pub(super) fn is_in_game_episode(&self) -> bool {
+        self.cold.in_game_episode && !self.state.has_pending_end()
+    }
+
     /// Whether rows of this player are written.
     pub(super) fn is_recorded(&self) -> bool {
         self.output.is_some()
@@ -354,6 +364,7 @@ impl PlayerSlot {
 
     fn push(&mut self, context: &RecordingContext, row: &mut [u64]) {
         self.set_identity(StepHeader::of_mut(row));
+        context.note_outcome(row);
         // An error means that the buffer is closed. Only `close_output` closes it, and it takes the output.
         let _ = match &mut self.output {
             Some(RowOutput::Dedicated(buffer)) => buffer.writer.push(row),

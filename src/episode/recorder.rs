@@ -128,6 +128,7 @@ impl Recorder {
             paused: false,
             was_paused: false,
             pool_writer: Mutex::default(),
+            outcome_log: None,
             schema: parts.schema,
         };
         Self {

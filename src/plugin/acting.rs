@@ -15,7 +15,7 @@ use crate::{
         DecisionWatch, Policy, PolicyControlled, PolicyDecision, PolicySetupError, PolicySlot, PolicySpec, PolicyStatus,
     },
 };
-use bevy_app::{App, FixedPreUpdate, PreUpdate};
+use bevy_app::{App, AppExit, FixedPreUpdate, PreUpdate};
 use bevy_ecs::{
     component::Component,
     entity::Entity,
@@ -203,8 +203,21 @@ pub(super) fn observe_request(world: &World, slots: &mut [RecordingSlot], player
 /// Labels the players that a policy acts for, and lets it act.
 fn act(world: &mut World, recorder: &mut Recorder, policy: &mut PolicySlot, watch: Option<&mut DecisionWatch>) {
     policy.poll_file();
-    recorder.label_policy(world, policy);
+    recorder.label_policy(world, policy, policy.players());
     policy.act(world, watch);
+    if policy.take_new_version() {
+        recorder.label_policy(world, policy, policy.acted());
+    }
+    if policy.needs_outcomes() && policy.has_delivered() {
+        recorder.confirm_outcomes();
+    }
+    if policy.take_requests() {
+        tracing::info!(
+            "the game exits, because the model of the policy `{}` asks for it",
+            policy.name()
+        );
+        world.write_message(AppExit::Success);
+    }
 }
 
 /// Lets policies act for the players that were asked for a decision.
@@ -254,6 +267,7 @@ pub(super) fn add<P: Component>(app: &mut App, policy: Policy<P>) -> Result<(), 
         return Err(PolicySetupError::NoPlugin(recording));
     };
     let state = experience.state();
+    let run = state.run;
     let Some(id) = state.find(&recording) else {
         return Err(PolicySetupError::UnknownRecording {
             recording,
@@ -277,6 +291,9 @@ pub(super) fn add<P: Component>(app: &mut App, policy: Policy<P>) -> Result<(), 
         });
     }
     let built = build(spec, slot)?;
+    if built.needs_outcomes() && slot.policies.iter().any(PolicySlot::needs_outcomes) {
+        return Err(PolicySetupError::SecondRemote(recording));
+    }
     if let Some(schedule) = built.act_before {
         if !schedules::is_in_a_loop(world, schedule) {
             return Err(PolicySetupError::Schedule {
@@ -295,6 +312,9 @@ pub(super) fn add<P: Component>(app: &mut App, policy: Policy<P>) -> Result<(), 
     let mut experience = world.resource_mut::<Experience>();
     if let Some(slot) = experience.state_mut().recording_mut(id) {
         slot.recorder.set_has_policy();
+        if built.needs_outcomes() {
+            slot.recorder.log_outcomes(run, &built);
+        }
         slot.policies.push(built);
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! Inserting rewards and triggering events, which can run observers, happen outside of them.
 
 use super::{
-    LiveSettings, capture_check, events,
+    LiveSettings, capture_check, environment, events,
     experience::Experience,
     final_observations, rewards,
     schedules::{ExperienceCapture, Loop},
@@ -75,6 +75,7 @@ pub(super) fn capture(world: &mut World) {
     // Inserts components, which may run observers.
     rewards::insert_missing(world, players_without_reward(world));
     // Triggers events.
+    environment::reset(world);
     final_observations::trigger_ends(world);
     recorder_scope(world, |world, state| state.capture(world));
 }

@@ -84,6 +84,12 @@ impl<P: Component> Policy<P> {
         self.edit(|spec| spec.source = Some(ModelSource::Model(Box::new(model))))
     }
 
+    /// Acts by a process that listens at an address, such as a trainer in Python: see [`RemotePolicy`](super::RemotePolicy).
+    #[cfg(feature = "remote")]
+    pub fn remote(self, remote: super::RemotePolicy) -> Self {
+        self.model(remote)
+    }
+
     /// Acts at random, for smoke tests: all alternatives that the mask allows, and all numbers within the bounds, with equal
     /// probability.
     pub fn random(self) -> Self {
@@ -231,13 +237,19 @@ impl PolicySpec {
         };
         let layout = Arc::new(PolicyLayout::of(schema));
         let writers = ActionWriters::new(&policy, &layout, fields, self.writers)?;
-        let opened = source.open(&layout, self.reload_interval);
+        let opened = source.open(schema, &layout, self.reload_interval);
         let model_error = |source| PolicySetupError::Model {
             recording: recording.clone(),
             policy: policy.clone(),
             source: Box::new(source),
         };
         let (model, watcher) = opened.map_err(model_error)?;
+        if model.needs_outcomes() && self.time_limit.is_some() {
+            return Err(model_error(ModelError::Other(format!(
+                "{} has a time limit of its own: use `RemotePolicy::deadline` in place of `Policy::time_limit`",
+                model.describe()
+            ))));
+        }
         if layout.mask_width() > 0 && !layout.applies_mask() {
             tracing::warn!(
                 "the policy `{policy}` of recording `{recording}` is not restricted by the action mask, which does not have one bit \

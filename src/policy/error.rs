@@ -50,6 +50,11 @@ pub enum PolicySetupError {
         /// The name.
         policy: String,
     },
+    /// Another policy of the recording is told what became of its actions, which one can be.
+    #[error(
+        "recording `{0}` has a remote policy already: let one server decide for all players, or give each kind of player a recording"
+    )]
+    SecondRemote(String),
     /// The recording has no action.
     #[error("recording `{0}` records no action, so a policy has nothing to decide: add `act::<T>()` to the recording")]
     NoAction(String),

@@ -14,7 +14,7 @@ use bevy_platform::cell::SyncCell;
 use core::time::Duration;
 use experience_core::schema::RowLayout;
 use experience_policy::{
-    ActionBatch, ModelWatcher, ObservationBatch, PolicyError, PolicyLayout, PolicyModel, Sampling,
+    ActionBatch, ModelRequests, ModelWatcher, ObservationBatch, PolicyError, PolicyLayout, PolicyModel, Sampling,
 };
 use std::{io, sync::Arc};
 
@@ -23,6 +23,15 @@ pub(crate) struct PolicySlot {
     layout: Arc<PolicyLayout>,
     runner: SyncCell<ModelRunner>,
     watcher: Option<SyncCell<ModelWatcher>>,
+    /// The model is told what becomes of its actions.
+    pub(super) needs_outcomes: bool,
+    /// What the model has been told since the last decision has not reached it.
+    pub(super) is_undelivered: bool,
+    pub(super) requests: Option<Arc<ModelRequests>>,
+    /// The reset that the model has asked for, with its seed.
+    pub(super) reset: Option<Option<u64>>,
+    /// The model has another version since the players were labelled.
+    pub(super) has_new_version: bool,
     /// In place of that of the model.
     given_version: Option<i64>,
     pub(super) sampling: Sampling,
@@ -34,7 +43,7 @@ pub(crate) struct PolicySlot {
     /// The players of `observations`, in their order.
     players: Vec<Entity>,
     acted: Vec<Entity>,
-    observations: ObservationBatch,
+    pub(super) observations: ObservationBatch,
     actions: ActionBatch,
     /// The game's number of the speculative tick that it was asked to decide last, since the last capture.
     speculative_tick: Option<i64>,
@@ -69,6 +78,11 @@ impl PolicySlot {
         };
         Ok(Self {
             controller: Controller::policy(status.name.clone(), status.version),
+            needs_outcomes: model.needs_outcomes(),
+            is_undelivered: false,
+            requests: model.requests(),
+            reset: None,
+            has_new_version: false,
             runner: SyncCell::new(ModelRunner::new(model, time_limit, (&observations, &actions))?),
             watcher: watcher.map(SyncCell::new),
             given_version,
@@ -96,6 +110,10 @@ impl PolicySlot {
 
     pub(crate) fn status(&self) -> &PolicyStatus {
         &self.status
+    }
+
+    pub(crate) fn layout(&self) -> &Arc<PolicyLayout> {
+        &self.layout
     }
 
     /// Forgets the observations that were not acted on, and begins to collect those of a tick.
@@ -180,7 +198,8 @@ impl PolicySlot {
         if self.is_unsure_of_tick {
             self.begin_tick(self.observations.tick());
         }
-        if self.players.is_empty() {
+        self.is_undelivered = false;
+        if self.players.is_empty() && self.observations.outcomes().is_empty() {
             return;
         }
         let _span = tracing::debug_span!("experience_act", policy = self.status.name).entered();
@@ -195,6 +214,11 @@ impl PolicySlot {
             CallOutcome::Late => {
                 self.status.late += 1;
                 Some((PolicyFailure::Late, format!("no decision within {duration:?}")))
+            }
+            CallOutcome::Failed(error @ (PolicyError::Late(_) | PolicyError::Busy)) => {
+                self.status.late += 1;
+                self.is_undelivered = error == PolicyError::Busy;
+                Some((PolicyFailure::Late, error.to_string()))
             }
             CallOutcome::Failed(error) => {
                 self.status.failed += 1;
@@ -216,6 +240,7 @@ impl PolicySlot {
         match problem {
             None => {
                 self.status.decisions += 1;
+                self.update_version();
                 self.decide_and_write(world);
                 if let Some((watch, index)) = watched {
                     self.keep_decision(world, watch, index);
@@ -233,8 +258,21 @@ impl PolicySlot {
                 self.fail(failure, || error);
             }
         }
+        if !self.is_undelivered {
+            self.observations.outcomes_mut().clear();
+        }
         self.players.clear();
         self.observations.clear();
+    }
+
+    /// Takes over the version that the model has set for a decision.
+    fn update_version(&mut self) {
+        let version = self.actions.version().filter(|_| self.given_version.is_none());
+        if let Some(version) = version.filter(|&version| version != self.status.version) {
+            self.status.version = version;
+            self.controller = Controller::policy(self.status.name.clone(), version);
+            self.has_new_version = true;
+        }
     }
 
     /// Keeps the decision for the player with this index, after its action was written.

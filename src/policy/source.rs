@@ -1,5 +1,6 @@
 //! [`ModelSource`]: where the model of a policy comes from.
 
+use experience_core::schema::Schema;
 use experience_policy::{ModelError, ModelWatcher, PolicyLayout, PolicyModel};
 use std::{
     path::{Path, PathBuf},
@@ -24,12 +25,13 @@ impl ModelSource {
     /// When it cannot act for `layout`.
     pub(super) fn open(
         self,
+        schema: &Schema,
         layout: &Arc<PolicyLayout>,
         interval: Duration,
     ) -> Result<(Box<dyn PolicyModel>, Option<ModelWatcher>), ModelError> {
         match self {
-            Self::Model(model) => {
-                model.check(layout)?;
+            Self::Model(mut model) => {
+                model.prepare(schema, layout)?;
                 Ok((model, None))
             }
             Self::File { path, load } => {

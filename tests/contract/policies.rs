@@ -5,6 +5,7 @@ mod failures;
 mod on_demand;
 #[cfg(feature = "policy_onnx")]
 mod onnx;
+mod outcomes;
 mod rollback;
 mod setup;
 mod taking_over;

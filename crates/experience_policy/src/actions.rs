@@ -18,6 +18,9 @@ pub struct ActionBatch {
     pub(crate) log_probs: Vec<f64>,
     /// Whether each player has an action.
     pub(crate) is_decided: Vec<bool>,
+    /// Whether the model leaves the action of each player as it is.
+    pub(crate) is_kept: Vec<bool>,
+    version: Option<i64>,
     /// The weights of the alternatives of one element.
     pub(crate) scratch: Vec<f64>,
 }
@@ -43,6 +46,8 @@ impl ActionBatch {
             values: Vec::new(),
             log_probs: Vec::new(),
             is_decided: Vec::new(),
+            is_kept: Vec::new(),
+            version: None,
             scratch: Vec::new(),
             layout,
         }
@@ -64,6 +69,8 @@ impl ActionBatch {
         refill(&mut self.values, players * self.layout.value_count(), 0.0);
         refill(&mut self.log_probs, players, 0.0);
         refill(&mut self.is_decided, players, false);
+        refill(&mut self.is_kept, players, false);
+        self.version = None;
     }
 
     /// The number of players.
@@ -153,6 +160,34 @@ impl ActionBatch {
     /// When there is no such player.
     pub fn add_log_prob(&mut self, player: usize, log_prob: f64) {
         self.log_probs[player] += log_prob;
+    }
+
+    /// Leaves the action of a player as it is. That is a decision: it does not count as an output that is missing.
+    ///
+    /// # Panics
+    /// When there is no such player.
+    pub fn keep_action(&mut self, player: usize) {
+        self.is_kept[player] = true;
+    }
+
+    /// Whether the model leaves the action of a player as it is.
+    ///
+    /// # Panics
+    /// When there is no such player.
+    #[must_use]
+    pub fn is_kept(&self, player: usize) -> bool {
+        self.is_kept[player]
+    }
+
+    /// Sets the version of the model that has decided, a number above 0, where it changes while the game runs.
+    pub fn set_version(&mut self, version: i64) {
+        self.version = (version > 0).then_some(version);
+    }
+
+    /// The version that the model has set for this decision.
+    #[must_use]
+    pub fn version(&self) -> Option<i64> {
+        self.version
     }
 
     /// The values of a player's action after [`decide`](Self::decide): the elements of all heads, in order. An alternative is its

@@ -7,6 +7,12 @@ pub enum PolicyError {
     /// The model returned an error.
     #[error("the model failed: {0}")]
     Model(String),
+    /// The model has not decided in time. What it was told has reached it.
+    #[error("no decision within {0:?}")]
+    Late(core::time::Duration),
+    /// The model is still busy with an earlier decision, and was not asked.
+    #[error("no decision, because an earlier one is still awaited")]
+    Busy,
     /// The model panicked.
     #[error("the model panicked: {0}")]
     Panicked(String),

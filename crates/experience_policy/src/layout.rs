@@ -9,6 +9,7 @@ pub struct PolicyLayout {
     schema_hash: u64,
     features: Vec<String>,
     images: Vec<Column>,
+    reward_terms: Vec<String>,
     mask_width: usize,
     applies_mask: bool,
     heads: Vec<Head>,
@@ -123,6 +124,7 @@ impl PolicyLayout {
             schema_hash: schema.hash(),
             features: schema.feature_names(),
             images: schema.images().to_vec(),
+            reward_terms: schema.reward_terms().to_vec(),
             mask_width,
             applies_mask,
             heads,
@@ -152,6 +154,12 @@ impl PolicyLayout {
     #[must_use]
     pub fn images(&self) -> &[Column] {
         &self.images
+    }
+
+    /// The names of the reward terms.
+    #[must_use]
+    pub fn reward_terms(&self) -> &[String] {
+        &self.reward_terms
     }
 
     /// The number of bits of the action mask; 0 where there is none.

@@ -23,7 +23,9 @@ mod model;
 mod observations;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod outcomes;
 mod random;
+mod requests;
 mod rng;
 mod sampling;
 mod watcher;
@@ -37,7 +39,9 @@ pub use {
     metadata::ModelMetadata,
     model::PolicyModel,
     observations::ObservationBatch,
+    outcomes::{EpisodeOutcome, OutcomeBatch, Progress},
     random::RandomModel,
+    requests::{ModelRequest, ModelRequests},
     sampling::{DecisionCounts, Sampling},
     watcher::ModelWatcher,
 };

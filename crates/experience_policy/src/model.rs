@@ -1,6 +1,8 @@
 //! [`PolicyModel`]: what decides the actions of a batch of players.
 
-use crate::{ActionBatch, ModelError, ObservationBatch, PolicyError, PolicyLayout};
+use crate::{ActionBatch, ModelError, ModelRequests, ObservationBatch, PolicyError, PolicyLayout};
+use experience_core::schema::Schema;
+use std::sync::Arc;
 
 /// Decides the actions of a batch of players.
 ///
@@ -41,6 +43,26 @@ pub trait PolicyModel: Send + 'static {
         Ok(())
     }
 
+    /// Prepares the model for a recording. Called once, before the first decision.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), which it calls.
+    fn prepare(&mut self, schema: &Schema, layout: &PolicyLayout) -> Result<(), ModelError> {
+        let _ = schema;
+        self.check(layout)
+    }
+
+    /// Whether the model is told what became of its actions: [`ObservationBatch::progress`] and [`ObservationBatch::outcomes`].
+    /// Then it is also called without players, where episodes have ended and no player is left.
+    fn needs_outcomes(&self) -> bool {
+        false
+    }
+
+    /// What the model asks of the game, if it does. Taken after each call.
+    fn requests(&self) -> Option<Arc<ModelRequests>> {
+        None
+    }
+
     /// A number above 0 that tells this model from others in the data: `info.policy_version`.
     fn version(&self) -> i64 {
         1
@@ -68,6 +90,18 @@ impl PolicyModel for Box<dyn PolicyModel> {
 
     fn check(&self, layout: &PolicyLayout) -> Result<(), ModelError> {
         (**self).check(layout)
+    }
+
+    fn prepare(&mut self, schema: &Schema, layout: &PolicyLayout) -> Result<(), ModelError> {
+        (**self).prepare(schema, layout)
+    }
+
+    fn needs_outcomes(&self) -> bool {
+        (**self).needs_outcomes()
+    }
+
+    fn requests(&self) -> Option<Arc<ModelRequests>> {
+        (**self).requests()
     }
 
     fn version(&self) -> i64 {

@@ -1,6 +1,6 @@
 //! [`ObservationBatch`]: the observations of all players that a policy acts for at one decision.
 
-use crate::PolicyLayout;
+use crate::{OutcomeBatch, PolicyLayout, Progress};
 use std::sync::Arc;
 
 /// Observations of several players, as they are recorded: `[players, features]`.
@@ -12,6 +12,11 @@ pub struct ObservationBatch {
     features: Vec<f32>,
     mask: Vec<bool>,
     images: Vec<Vec<u8>>,
+    /// Empty for a model that does not need it.
+    progress: Vec<Progress>,
+    /// `[players, terms]`.
+    reward_terms: Vec<f32>,
+    outcomes: OutcomeBatch,
 }
 
 impl ObservationBatch {
@@ -24,15 +29,20 @@ impl ObservationBatch {
             features: Vec::new(),
             mask: Vec::new(),
             images: layout.images().iter().map(|_| Vec::new()).collect(),
+            progress: Vec::new(),
+            reward_terms: Vec::new(),
+            outcomes: OutcomeBatch::new(layout.clone()),
             layout,
         }
     }
 
-    /// Removes all players, and keeps the memory.
+    /// Removes all players, and keeps the memory. The [outcomes](Self::outcomes) stay.
     pub fn clear(&mut self) {
         self.agent_ids.clear();
         self.features.clear();
         self.mask.clear();
+        self.progress.clear();
+        self.reward_terms.clear();
         self.images.iter_mut().for_each(Vec::clear);
     }
 
@@ -70,6 +80,20 @@ impl ObservationBatch {
             "an image has one byte for each channel of each pixel"
         );
         self.images[image].extend_from_slice(pixels);
+    }
+
+    /// Appends what the player that was pushed last has got since its last decision, with the sum of each reward term.
+    ///
+    /// # Panics
+    /// When the number of terms is not that of the layout.
+    pub fn push_progress(&mut self, progress: Progress, terms: &[f32]) {
+        assert_eq!(
+            terms.len(),
+            self.layout.reward_terms().len(),
+            "a player has one sum for each reward term"
+        );
+        self.progress.push(progress);
+        self.reward_terms.extend_from_slice(terms);
     }
 
     /// The number of players.
@@ -124,6 +148,35 @@ impl ObservationBatch {
     #[must_use]
     pub fn mask(&self, player: usize) -> &[bool] {
         row(&self.mask, self.layout.mask_width(), player)
+    }
+
+    /// The masks of all players, `[players, bits]` in C order.
+    #[must_use]
+    pub fn all_masks(&self) -> &[bool] {
+        &self.mask
+    }
+
+    /// What each player has got since its last decision. Empty unless the model [needs it](crate::PolicyModel::needs_outcomes).
+    #[must_use]
+    pub fn progress(&self) -> &[Progress] {
+        &self.progress
+    }
+
+    /// The sums of the reward terms of all players, `[players, terms]` in C order, as [`progress`](Self::progress).
+    #[must_use]
+    pub fn all_reward_terms(&self) -> &[f32] {
+        &self.reward_terms
+    }
+
+    /// The episodes that ended since the last decision, as [`progress`](Self::progress).
+    #[must_use]
+    pub fn outcomes(&self) -> &OutcomeBatch {
+        &self.outcomes
+    }
+
+    /// The episodes that ended since the last decision, for the one who collects them.
+    pub fn outcomes_mut(&mut self) -> &mut OutcomeBatch {
+        &mut self.outcomes
     }
 
     /// The pixels of an image for all players, `[players, height, width, channels]`.

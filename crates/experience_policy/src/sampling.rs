@@ -42,6 +42,9 @@ impl ActionBatch {
         let layout = self.layout().clone();
         let mut counts = DecisionCounts::default();
         for player in 0..self.len() {
+            if self.is_kept[player] {
+                continue;
+            }
             let mut rng = DecisionRng::new(seed, observations.agent_ids()[player], observations.tick(), 0);
             let mask = observations.mask(player);
             let values = &mut self.values[player * layout.value_count()..][..layout.value_count()];

@@ -45,6 +45,10 @@ pub struct Args {
     /// Seat an ONNX policy in each match, as in `fighter.onnx=4` for four seats; can be repeated
     #[arg(long = "policy", value_name = "FILE=SEATS", value_parser = parse_policy)]
     pub policies: Vec<PolicySeats>,
+    /// Let the process that listens at this address, such as `grpc://127.0.0.1:7712`, play all seats without a policy; `env` for the
+    /// environment in Python that starts the arena. Needs a build with `--features remote`
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["tournament", "window"])]
+    pub remote: Option<String>,
     /// Play this many rounds of rotating seats without recording, and print the results of each kind of fighter
     #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["ticks", "window", "realtime", "churn"], value_parser = value_parser!(u32).range(2..=1_000_000))]
     pub tournament: Option<u32>,
@@ -99,9 +103,24 @@ impl Args {
             hz: self.hz,
             seed: self.seed,
             churn: self.churn,
-            policies: self.policies.iter().map(|policy| policy.seats).collect(),
+            policies: (self.policies.iter().map(|policy| policy.seats))
+                .chain(self.remote.as_ref().map(|_| self.remote_seats()))
+                .collect(),
             rotate_seats: self.tournament.is_some(),
         }
+    }
+}
+
+impl Args {
+    /// Seats in each match that no policy in a file has.
+    fn remote_seats(&self) -> u32 {
+        let seats = self.policies.iter().map(|policy| policy.seats);
+        seats.fold(self.players, u32::saturating_sub)
+    }
+
+    /// Whether any policy plays.
+    pub fn has_policies(&self) -> bool {
+        !self.policies.is_empty() || self.remote.is_some()
     }
 }
 
@@ -129,7 +148,10 @@ fn parse_size(text: &str) -> Result<[u32; 2], String> {
 
 /// The arguments of this process. Exits with a message and code 2 if they are invalid.
 pub fn parse() -> Args {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    if args.remote.is_some() {
+        args.seed = crate::policies::environment_seed().unwrap_or(args.seed);
+    }
     if args.settings().agent_count() > MAX_FIGHTERS {
         let message = format!(
             "{} players in each of {} matches are {} fighters, more than the limit of {MAX_FIGHTERS}: lower `--players` or `--matches`",

@@ -1,4 +1,4 @@
-//! Policies of `--policy`: ONNX files that act for the fighters of their seats.
+//! Policies of `--policy` and `--remote`: ONNX files, and another process, that act for the fighters of their seats.
 
 use arena::{
     fighter::Fighter,
@@ -32,11 +32,12 @@ pub fn name(args: &Args, index: usize) -> String {
 /// # Errors
 /// As [`add_policies`].
 pub fn add_unrecorded(app: &mut App, args: &Args) -> Result<(), String> {
-    if args.policies.is_empty() {
+    if !args.has_policies() {
         return Ok(());
     }
     app.add_plugins(ExperiencePlugin {
-        enabled: false,
+        // A trainer is told what the recording has of its actions.
+        enabled: args.remote.is_some(),
         ..ExperiencePlugin::default()
     })
     .try_add_recording(recording(&args.settings()))
@@ -49,14 +50,20 @@ pub fn add_unrecorded(app: &mut App, args: &Args) -> Result<(), String> {
 /// # Errors
 /// A message for the user when a file is missing, damaged, or of another recording.
 pub fn add_policies(app: &mut App, args: &Args) -> Result<(), String> {
-    if args.policies.is_empty() {
+    if !args.has_policies() {
         return Ok(());
     }
-    let names: Vec<_> = (0..args.policies.len()).map(|index| name(args, index)).collect();
+    let mut names: Vec<_> = (0..args.policies.len()).map(|index| name(args, index)).collect();
     for (policy, name) in args.policies.iter().zip(&names) {
         let policy = onnx(Policy::for_recording(FIGHTER).named(name.clone()), &policy.file)?;
         app.try_add_policy(policy.seed(args.seed))
             .map_err(|error| error.to_string())?;
+    }
+    if let Some(address) = &args.remote {
+        let name = "remote".to_owned();
+        let policy = remote(Policy::for_recording(FIGHTER).named(name.clone()), address)?;
+        app.try_add_policy(policy).map_err(|error| error.to_string())?;
+        names.push(name);
     }
     app.insert_resource(PolicyNames(names)).add_observer(seat_policy);
     Ok(())
@@ -73,6 +80,33 @@ fn onnx(_: Policy<Fighter>, file: &std::path::Path) -> Result<Policy<Fighter>, S
         "the arena was built without policies: run `cargo run --release -p arena --features policy -- --policy {}`",
         file.display()
     ))
+}
+
+#[cfg(feature = "remote")]
+fn remote(policy: Policy<Fighter>, address: &str) -> Result<Policy<Fighter>, String> {
+    use bevy_experience::policy::RemotePolicy;
+    let trainer = if address == "env" {
+        let found = RemotePolicy::from_env().map_err(|error| error.to_string())?;
+        found.ok_or("`--remote env` is for an arena that an environment in Python starts: give an address")?
+    } else {
+        RemotePolicy::new(address)
+    };
+    Ok(policy.remote(trainer.lockstep()))
+}
+
+#[cfg(not(feature = "remote"))]
+fn remote(_: Policy<Fighter>, address: &str) -> Result<Policy<Fighter>, String> {
+    Err(format!(
+        "the arena was built without remote policies: run `cargo run --release -p arena --features remote -- --remote {address}`"
+    ))
+}
+
+/// The seed that an environment in Python has given to this process.
+pub fn environment_seed() -> Option<u64> {
+    #[cfg(feature = "remote")]
+    return bevy_experience::policy::environment_seed();
+    #[cfg(not(feature = "remote"))]
+    None
 }
 
 /// Lets the policy of a fighter's seat act for it.

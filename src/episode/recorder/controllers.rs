@@ -29,10 +29,10 @@ impl Recorder {
         self.context.words.word(code)
     }
 
-    /// A policy decides next for the players that it has observed.
-    pub(crate) fn label_policy(&mut self, world: &World, policy: &PolicySlot) {
+    /// A policy decides next for players, or has decided for them by another version than before.
+    pub(crate) fn label_policy(&mut self, world: &World, policy: &PolicySlot, players: &[Entity]) {
         let mut code = None;
-        for &player in policy.players() {
+        for &player in players {
             let acts = world
                 .get::<PolicyControlled>(player)
                 .is_some_and(|controlled| controlled.is_by(policy.name()));

@@ -3,13 +3,15 @@
 use super::Recorder;
 use crate::{
     capture::{ActionWriter, RowParts, SourceInverse},
-    episode::{NonFinite, player_table::PlayerTable},
+    episode::{NonFinite, context::RecordingContext, outcome_log::OutcomeLog, player_table::PlayerTable},
     player::AgentId,
     policy::{PolicyControlled, PolicySlot},
     restore::ColumnGroup,
 };
 use bevy_ecs::{component::ComponentId, entity::Entity, world::World};
 use core::ops::Range;
+use experience_core::transition::RunId;
+use std::sync::Mutex;
 
 impl Recorder {
     /// Collects the observations of the players whose policy decides in the tick that begins after this capture, `next_tick`.
@@ -25,6 +27,7 @@ impl Recorder {
         for policy in &mut *policies {
             policy.begin_tick(next_tick);
         }
+        self.begin_outcomes(policies);
         let is_prepared = core::mem::take(&mut self.has_prepared_observation);
         let has_players = self.encoder.has_players_with(world, controlled);
         if let (Some(missing), Some(first)) = (self.encoder.missing_with(world, controlled), policies.first_mut()) {
@@ -126,6 +129,7 @@ impl Recorder {
                 match policies.iter_mut().find(|policy| controlled.is_by(policy.name())) {
                     Some(policy) => {
                         policy.observe(player.entity, agent_id, player.row, context.layout(), replacement);
+                        tell_progress(context, players, policy, player.entity, agent_id);
                     }
                     None => {
                         if let Some(first) = policies.first_mut() {
@@ -169,6 +173,8 @@ impl Recorder {
             self.context.layout(),
             replacement,
         );
+        self.begin_outcomes(core::slice::from_mut(policy));
+        tell_progress(&self.context, &self.players, policy, player, agent_id);
         true
     }
 
@@ -182,6 +188,34 @@ impl Recorder {
         self.encoder.inverses()
     }
 
+    /// Keeps what becomes of the actions of a policy, from now on.
+    pub(crate) fn log_outcomes(&mut self, run: RunId, policy: &PolicySlot) {
+        if self.context.outcome_log.is_none() {
+            self.context.outcome_log = Some(Mutex::new(OutcomeLog::new(run, policy.layout().clone())));
+        }
+    }
+
+    /// Hands the ends of episodes to the policy that needs them.
+    fn begin_outcomes(&self, policies: &mut [PolicySlot]) {
+        let policy = policies.iter_mut().find(|policy| policy.needs_outcomes());
+        if let (Some(policy), Some(mut log)) = (policy, self.context.outcome_log()) {
+            log.begin_decision(policy.outcomes_mut());
+        }
+    }
+
+    /// What was told of the players at the last decision has been delivered.
+    pub(crate) fn confirm_outcomes(&self) {
+        if let Some(mut log) = self.context.outcome_log() {
+            log.confirm();
+        }
+    }
+
+    /// The players that are in an episode whose end is not pending.
+    pub(crate) fn players_in_episodes(&self) -> impl Iterator<Item = Entity> + '_ {
+        let slots = self.players.slots().iter();
+        slots.filter(|slot| slot.is_in_game_episode()).map(|slot| slot.entity)
+    }
+
     /// A policy acts for players of this recording.
     pub(crate) fn set_has_policy(&mut self) {
         self.has_policy = true;
@@ -190,5 +224,24 @@ impl Recorder {
     /// Whether a policy acts for players of this recording.
     pub(crate) fn has_policy(&self) -> bool {
         self.has_policy
+    }
+}
+
+/// Tells a policy that needs it what a player has got since its last decision.
+fn tell_progress(
+    context: &RecordingContext,
+    players: &PlayerTable,
+    policy: &mut PolicySlot,
+    player: Entity,
+    agent_id: i64,
+) {
+    if policy.needs_outcomes()
+        && let Some(mut log) = context.outcome_log()
+    {
+        let open = players
+            .position(player)
+            .and_then(|position| players.slots()[position].open_episode());
+        let (progress, terms) = log.progress(agent_id, open);
+        policy.observe_progress(progress, terms);
     }
 }

@@ -90,7 +90,7 @@ impl FastPath {
 
     /// Whether the fast path can be used at this capture.
     pub(super) fn applies(&self, context: &RecordingContext) -> bool {
-        self.is_enabled && !context.paused
+        self.is_enabled && !context.paused && context.outcome_log.is_none()
     }
 
     /// Closes and writes the transition of each player of the block that is in the common case. Lists the others in

@@ -1,0 +1,242 @@
+//! [`Session`]: one connection to a policy server.
+//!
+//! A session has a runtime of one thread, which is whatever thread waits for an answer: the game's. So a decision wakes no other thread,
+//! which costs more than encoding it.
+
+use crate::{
+    RemoteError,
+    address::Address,
+    answer::{Answer, AnswerColumns},
+    columns,
+    handshake::Accepted,
+};
+use arrow_flight::{FlightData, FlightDescriptor, SchemaAsIpc, flight_service_client::FlightServiceClient};
+use arrow_ipc::writer::IpcWriteOptions;
+use bytes::Bytes;
+use core::time::Duration;
+use experience_policy::PolicyLayout;
+use futures_util::stream;
+use std::time::Instant;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::mpsc,
+    time::timeout,
+};
+use tonic::{Request, Streaming, metadata::MetadataValue, transport::Endpoint};
+
+/// How a session is made.
+#[derive(Clone)]
+pub(crate) struct SessionSettings {
+    pub(crate) address: Address,
+    pub(crate) token: Option<String>,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "read with TLS alone"))]
+    pub(crate) tls_ca: Option<String>,
+    pub(crate) silence_limit: Duration,
+    pub(crate) max_message_bytes: usize,
+}
+
+/// The largest window for data in flight: a batch of observations is sent without waiting for the server.
+const WINDOW: u32 = 16 << 20;
+
+/// A connection that the server has accepted.
+pub(crate) struct Session {
+    // Dropped before the runtime that they need.
+    requests: mpsc::Sender<FlightData>,
+    answers: Streaming<FlightData>,
+    runtime: Runtime,
+    address: String,
+    columns: AnswerColumns,
+    silence_limit: Duration,
+    last_heard: Instant,
+    /// Requests whose answer has not come.
+    pub(crate) awaited: usize,
+}
+
+impl Session {
+    /// Connects, and waits until the server accepts the game. `hello` is what the game says.
+    pub(crate) fn connect(
+        settings: &SessionSettings,
+        layout: &PolicyLayout,
+        hello: &[u8],
+    ) -> Result<Self, RemoteError> {
+        let unreachable = |reason: String| RemoteError::Unreachable {
+            address: settings.address.text.clone(),
+            reason,
+        };
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|error| unreachable(error.to_string()))?;
+        let (requests, answers) = runtime.block_on(async {
+            let opened = timeout(settings.silence_limit, open(settings, layout, hello)).await;
+            opened.unwrap_or_else(|_| Err(unreachable(format!("no answer within {:?}", settings.silence_limit))))
+        })?;
+        let mut session = Self {
+            requests,
+            answers,
+            runtime,
+            address: settings.address.text.clone(),
+            columns: AnswerColumns::default(),
+            silence_limit: settings.silence_limit,
+            last_heard: Instant::now(),
+            awaited: 0,
+        };
+        let accepted = session.await_acceptance()?;
+        accepted.check(&settings.address, layout)?;
+        Ok(session)
+    }
+
+    fn await_acceptance(&mut self) -> Result<Accepted, RemoteError> {
+        loop {
+            let Some(data) = self.receive(None)? else { continue };
+            match Answer::read(&data, &self.columns)? {
+                Answer::Accepted(accepted) => return Ok(accepted),
+                Answer::Columns(columns) => self.columns = columns,
+                Answer::Heartbeat => {}
+                _ => return Err(self.lost("it has answered before it has accepted the game")),
+            }
+        }
+    }
+
+    /// Sends the request of a decision.
+    pub(crate) fn send(&mut self, data: FlightData) -> Result<(), RemoteError> {
+        self.awaited += 1;
+        self.requests
+            .try_send(data)
+            .map_err(|_| self.lost("it does not take requests"))
+    }
+
+    /// Waits for the next answer, until a moment if there is a limit. `None` if none has come until then. `read` is called with the
+    /// answer.
+    pub(crate) fn answer<R>(
+        &mut self,
+        limit: Option<Instant>,
+        read: impl FnOnce(Result<Answer<'_>, RemoteError>) -> R,
+    ) -> Result<Option<R>, RemoteError> {
+        loop {
+            let Some(data) = self.receive(limit)? else {
+                return Ok(None);
+            };
+            let answer = Answer::read(&data, &self.columns);
+            match answer {
+                Ok(Answer::Heartbeat) => {}
+                Ok(Answer::Columns(columns)) => self.columns = columns,
+                answer => {
+                    self.awaited = self.awaited.saturating_sub(1);
+                    return Ok(Some(read(answer)));
+                }
+            }
+        }
+    }
+
+    /// Receives a message. An error if the connection ends, or if nothing is heard of the server for too long.
+    fn receive(&mut self, limit: Option<Instant>) -> Result<Option<FlightData>, RemoteError> {
+        let now = Instant::now();
+        let dead_at = self.last_heard + self.silence_limit;
+        let until = limit.map_or(dead_at, |limit| limit.min(dead_at));
+        let (runtime, answers) = (&self.runtime, &mut self.answers);
+        let received =
+            runtime.block_on(async { timeout(until.saturating_duration_since(now), answers.message()).await });
+        match received {
+            Ok(Ok(Some(data))) => {
+                self.last_heard = Instant::now();
+                Ok(Some(data))
+            }
+            Ok(Ok(None)) => Err(self.lost("the server has ended it")),
+            Ok(Err(status)) => Err(self.lost(&describe(&status))),
+            Err(_) if until >= dead_at => {
+                Err(self.lost(&format!("nothing was heard of the server for {:?}", self.silence_limit)))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Begins to wait: silence before this moment does not count, because nothing was asked.
+    pub(crate) fn begin_waiting(&mut self) {
+        if self.awaited == 0 {
+            self.last_heard = Instant::now();
+        }
+    }
+
+    fn lost(&self, reason: &str) -> RemoteError {
+        RemoteError::Lost {
+            address: self.address.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// Opens the stream, and sends what the game says with the schema of its batches.
+async fn open(
+    settings: &SessionSettings,
+    layout: &PolicyLayout,
+    hello: &[u8],
+) -> Result<(mpsc::Sender<FlightData>, Streaming<FlightData>), RemoteError> {
+    let unreachable = |reason: String| RemoteError::Unreachable {
+        address: settings.address.text.clone(),
+        reason,
+    };
+    let endpoint = endpoint(settings).map_err(|error| unreachable(cause(&error)))?;
+    let channel = endpoint.connect().await.map_err(|error| unreachable(cause(&error)))?;
+    let mut client = FlightServiceClient::new(channel).max_decoding_message_size(settings.max_message_bytes);
+    let (requests, mut received) = mpsc::channel(4);
+    let first = FlightData {
+        flight_descriptor: Some(FlightDescriptor::new_cmd(Bytes::copy_from_slice(hello))),
+        ..SchemaAsIpc::new(&columns::game_schema(layout), &IpcWriteOptions::default()).into()
+    };
+    requests
+        .try_send(first)
+        .map_err(|error| unreachable(error.to_string()))?;
+    let mut request = Request::new(stream::poll_fn(move |context| received.poll_recv(context)));
+    if let Some(token) = &settings.token {
+        let value = MetadataValue::try_from(format!("Bearer {token}"));
+        // The text of the error would hold the token.
+        let mut value = value.map_err(|_| unreachable("the token has characters that are not ASCII".to_owned()))?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+    }
+    let answers = client.do_exchange(request).await;
+    let answers = answers.map_err(|status| unreachable(describe(&status)))?.into_inner();
+    Ok((requests, answers))
+}
+
+fn endpoint(settings: &SessionSettings) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(settings.address.uri())?
+        .connect_timeout(settings.silence_limit)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Some(Duration::from_secs(15)))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW);
+    #[cfg(feature = "tls")]
+    if settings.address.is_tls {
+        use tonic::transport::{Certificate, ClientTlsConfig};
+        let tls = match &settings.tls_ca {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        return endpoint.tls_config(tls);
+    }
+    Ok(endpoint)
+}
+
+/// The innermost error, which says what has happened.
+fn cause(error: &dyn core::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// What a status says, without the metadata.
+fn describe(status: &tonic::Status) -> String {
+    /// More of it is not logged.
+    const LONGEST: usize = 2000;
+    let text: String = status.message().chars().take(LONGEST).collect();
+    if text.is_empty() {
+        status.code().description().to_owned()
+    } else {
+        text
+    }
+}
