@@ -8,6 +8,8 @@ mod recording;
 mod recovery;
 mod segments;
 mod shard_compaction;
+#[cfg(feature = "object_store")]
+mod uploads;
 
 use super::{Dataset, DatasetError, RecordingData};
 use crate::sink::DatasetSink;

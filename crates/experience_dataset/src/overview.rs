@@ -1,7 +1,10 @@
 //! An overview of a recording's folder, from file footers, accounts and the column of agent ids.
 
 use super::{DatasetError, RecordingData, RunAccount, RunStatus, agents, error::damage, shard::ShardReader};
-use crate::sink::{layout, recovery};
+use crate::{
+    sink::{layout, recovery},
+    store::source,
+};
 use serde::Serialize;
 use std::{
     collections::HashSet,
@@ -61,7 +64,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
     let mut overview = Overview::default();
     let mut found = HashSet::new();
     for path in recording.shards()? {
-        overview.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        overview.bytes += source::size(&path).unwrap_or(0);
         match ShardReader::open(recording.schema(), &path) {
             Ok(None) => {}
             Ok(Some(shard)) => {
@@ -74,8 +77,9 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
             Err(error) => overview.damaged.push((path, damage(error)?)),
         }
     }
+    let compactions = recording.compactions()?;
     for path in recording.accounts()? {
-        match recording.account(&path) {
+        match recording.account_with(&path, &compactions) {
             Ok(run) => overview.runs.push(run),
             Err(error) => overview.damaged.push((path, damage(error)?)),
         }

@@ -8,7 +8,10 @@ use super::{
     shard_packer::{PackedShard, ShardPacker, pack},
     validate::{ShardState, shard_state},
 };
-use crate::sink::{layout, partial, tag_file};
+use crate::{
+    sink::{layout, partial, tag_file},
+    store::source,
+};
 use experience_arrow::BatchEncoder;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -188,7 +191,7 @@ pub(super) fn check_shards(recording: &RecordingData, account: &RunAccount) -> R
     for shard in &account.shards {
         let Some(name) = shard.name(account.run) else { continue };
         let path = name.path(recording.path());
-        if path.exists()
+        if source::exists(&path)
             && let ShardState::Damaged(reason) = shard_state(recording, &path, shard)?
         {
             return Err(DatasetError::damaged(&path, reason));

@@ -4,6 +4,7 @@ use super::{
     Acknowledged, assert_valid, at_every_point, copy_of, episode, episodes, new_run, old, old_run, open, schema,
 };
 use crate::{Dataset, RecoverSettings, RunStatus, sink::DatasetSink};
+use experience_core::account::RunReport;
 use experience_export::{
     RecordingInfo, RunLabel, Sink,
     disk::{
@@ -24,9 +25,15 @@ use tempfile::TempDir;
 /// more, an open one, and one that was discarded.
 fn unfinished() -> (TempDir, PathBuf) {
     let (folder, root) = old();
+    leave_unfinished(&root, None);
+    (folder, root)
+}
+
+/// Leaves that run in the dataset `root`. With a report its account was saved after the shard was committed.
+pub(super) fn leave_unfinished(root: &Path, flushed: Option<&RunReport>) {
     let schema = schema();
     let run = new_run();
-    let mut sink = DatasetSink::new(&root).with_shard_bytes(1);
+    let mut sink = DatasetSink::new(root).with_shard_bytes(1);
     let info = RecordingInfo {
         schema: schema.clone(),
         run,
@@ -39,6 +46,9 @@ fn unfinished() -> (TempDir, PathBuf) {
         .map(|number| episode(&schema, run, number, i64::from(number % 3)))
         .collect();
     sink.write(&episodes[..2]).unwrap();
+    if let Some(report) = flushed {
+        sink.flush(report).unwrap();
+    }
     let owner = Owner {
         run,
         schema,
@@ -77,7 +87,6 @@ fn unfinished() -> (TempDir, PathBuf) {
     journal.commit().unwrap();
     // The process dies without dropping the sink.
     core::mem::forget(sink);
-    (folder, root)
 }
 
 #[test]

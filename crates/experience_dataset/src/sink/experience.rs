@@ -1,8 +1,8 @@
 //! `experience.json`: the schema of a recording, with its names, spaces and units. Written once and never changed.
 
 use super::layout;
+use crate::store::source;
 use experience_core::schema::{Column, ColumnList, DType, Schema, Space};
-use experience_export::disk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{io, path::Path};
@@ -69,8 +69,13 @@ impl ExperienceFile {
 
     /// Reads the file in the folder of a recording.
     pub(crate) fn read(recording: &Path) -> Result<Self, ExperienceFileError> {
-        let content = disk::read(&recording.join(layout::EXPERIENCE)).map_err(ExperienceFileError::Io)?;
-        let format = serde_json::from_slice::<FormatVersion>(&content)
+        let content = source::read(&recording.join(layout::EXPERIENCE)).map_err(ExperienceFileError::Io)?;
+        Self::parse(&content)
+    }
+
+    /// Parses the content of the file.
+    pub(crate) fn parse(content: &[u8]) -> Result<Self, ExperienceFileError> {
+        let format = serde_json::from_slice::<FormatVersion>(content)
             .map_err(|error| ExperienceFileError::Damaged(error.to_string()))?;
         if format.format != FORMAT {
             return Err(ExperienceFileError::Damaged(format!(
@@ -79,7 +84,7 @@ impl ExperienceFile {
             )));
         }
         let read: Self =
-            serde_json::from_slice(&content).map_err(|error| ExperienceFileError::Damaged(error.to_string()))?;
+            serde_json::from_slice(content).map_err(|error| ExperienceFileError::Damaged(error.to_string()))?;
         if read.schema_hash != format!("{:016x}", read.schema.hash()) {
             return Err(ExperienceFileError::Damaged(
                 "its schema does not have the hash that it lists".to_owned(),
