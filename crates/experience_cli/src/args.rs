@@ -178,7 +178,8 @@ pub struct MergeArgs {
 /// Arguments of `recover`.
 #[derive(ClapArgs, Clone, Debug)]
 pub struct RecoverArgs {
-    /// The dataset's folder, or the folder of journals without a dataset (`JournalSettings::folder`), which becomes a dataset
+    /// The dataset's folder, or the folder of journals without a dataset (`JournalSettings::folder`), which becomes a dataset; or the
+    /// address of an object store, to upload what this host has recorded for it
     pub dataset: PathBuf,
     /// Also recover runs whose process may be alive: their lock file is missing, or they are of another host or container
     #[arg(long)]
@@ -186,6 +187,10 @@ pub struct RecoverArgs {
     /// Then remove the parts of journals that could not be read, which recoveries keep in the folder `damaged`
     #[arg(long)]
     pub discard_damaged: bool,
+    /// With the address of an object store: the folder of `DatasetSink::with_staging`, in which the runs of this host wait for their
+    /// upload [default: that of the sink]
+    #[arg(long)]
+    pub staging: Option<PathBuf>,
 }
 
 /// Arguments of `erase`.
@@ -201,7 +206,7 @@ pub struct EraseArgs {
 /// Selects a dataset, or one recording of it.
 #[derive(ClapArgs, Clone, Debug)]
 pub struct RecordingArgs {
-    /// The dataset's folder
+    /// The dataset's folder or address, such as `s3://bucket/prefix`
     pub dataset: PathBuf,
     /// One recording of it [default: all]
     #[arg(long, short)]

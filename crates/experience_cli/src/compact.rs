@@ -4,6 +4,7 @@ use crate::{
     Verdict,
     args::CompactArgs,
     output::{CommandError, Printer, count, counted},
+    output_place::OutputPlace,
 };
 use experience_dataset::{CompactSettings, Dataset, compact};
 use serde_json::json;
@@ -11,10 +12,12 @@ use serde_json::json;
 pub fn run(arguments: &CompactArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
     let dataset = Dataset::open(&arguments.dataset)?;
     let settings = CompactSettings::default();
-    let compacted = output.with_progress("compacting", |watch| match &arguments.output {
-        Some(to) => compact(&dataset, to, settings, watch),
+    let place = arguments.output.as_deref().map(OutputPlace::new).transpose()?;
+    let compacted = output.with_progress("compacting", |watch| match &place {
+        Some(place) => compact(&dataset, &place.path(), settings, watch),
         None => dataset.compact(settings, watch),
     })?;
+    let to = place.map(OutputPlace::finish).transpose()?;
     // Shards that were left as they are need the user's attention.
     let verdict = if compacted.iter().all(|recording| recording.skipped.is_empty()) {
         Verdict::Clean
@@ -22,7 +25,7 @@ pub fn run(arguments: &CompactArgs, output: &mut Printer) -> Result<Verdict, Com
         Verdict::Problems
     };
     if output.is_json() {
-        output.json(&json!({ "output": arguments.output, "compacted": compacted }))?;
+        output.json(&json!({ "output": to, "compacted": compacted }))?;
         return Ok(verdict);
     }
     for recording in compacted {
@@ -42,7 +45,7 @@ pub fn run(arguments: &CompactArgs, output: &mut Printer) -> Result<Verdict, Com
             output.line(format!("  NOT COMPACTED: {skipped}"))?;
         }
     }
-    if let Some(to) = &arguments.output {
+    if let Some(to) = &to {
         output.line(format!("written to `{}`", to.display()))?;
     }
     Ok(verdict)

@@ -4,6 +4,7 @@ use crate::{
     Verdict,
     args::{ConvertArgs, OutputFormat},
     output::{CommandError, Printer},
+    output_place::OutputPlace,
 };
 use experience_dataset::convert::{MinariObservations, to_bincode, to_jsonl, to_lerobot, to_minari};
 use serde_json::json;
@@ -11,7 +12,9 @@ use std::path::Path;
 
 pub fn run(convert: &ConvertArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
     let recording = &convert.source.recording()?;
-    let to = convert.output.as_path();
+    let place = OutputPlace::new(&convert.output)?;
+    let local = place.path();
+    let to = local.as_path();
     for (option, format, is_given) in [
         ("--id", OutputFormat::Minari, convert.id.is_some()),
         ("--flat", OutputFormat::Minari, convert.flat),
@@ -48,6 +51,14 @@ pub fn run(convert: &ConvertArgs, output: &mut Printer) -> Result<Verdict, Comma
             output.with_progress(name, |watch| to_minari(recording, to, &id, observations, watch))
         }
     }?;
+    // A dataset of Minari is in a folder of the output.
+    let below = written.strip_prefix(to).map(Path::to_owned).unwrap_or_default();
+    let shown = place.finish()?;
+    let written = if below.as_os_str().is_empty() {
+        shown
+    } else {
+        shown.join(below)
+    };
     if output.is_json() {
         output.json(&json!({ "recording": name, "output": written }))?;
     } else {

@@ -4,6 +4,7 @@ use crate::{
     Verdict,
     args::DensifyArgs,
     output::{CommandError, Printer, count, counted},
+    output_place::OutputPlace,
 };
 use experience_dataset::{Dataset, DensifySettings, densify};
 use serde_json::json;
@@ -14,8 +15,9 @@ pub fn run(arguments: &DensifyArgs, output: &mut Printer) -> Result<Verdict, Com
         spread_rewards: arguments.spread_rewards,
         max_steps: arguments.max_steps,
     };
-    let to = &arguments.output;
-    let densified = output.with_progress("densifying", |watch| densify(&dataset, to, settings, watch))?;
+    let place = OutputPlace::new(&arguments.output)?;
+    let densified = output.with_progress("densifying", |watch| densify(&dataset, &place.path(), settings, watch))?;
+    let to = place.finish()?;
     if output.is_json() {
         output.json(&json!({ "output": to, "densified": densified }))?;
         return Ok(Verdict::Clean);

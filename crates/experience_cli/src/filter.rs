@@ -4,6 +4,7 @@ use crate::{
     Verdict,
     args::FilterArgs,
     output::{CommandError, Printer, counted},
+    output_place::OutputPlace,
 };
 use experience_dataset::filter;
 use serde_json::json;
@@ -11,8 +12,11 @@ use serde_json::json;
 pub fn run(arguments: &FilterArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
     let recording = arguments.source.recording()?;
     let conditions = arguments.conditions();
-    let to = &arguments.output;
-    let filtered = output.with_progress("filtering", |watch| filter(&recording, to, &conditions, watch))?;
+    let place = OutputPlace::new(&arguments.output)?;
+    let filtered = output.with_progress("filtering", |watch| {
+        filter(&recording, &place.path(), &conditions, watch)
+    })?;
+    let to = place.finish()?;
     if output.is_json() {
         output.json(&json!({ "output": to, "filtered": filtered }))?;
         return Ok(Verdict::Clean);

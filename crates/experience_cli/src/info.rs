@@ -3,10 +3,11 @@
 use crate::{
     Verdict,
     args::RecordingArgs,
+    fleet,
     output::{CommandError, Printer, bytes, count, counted},
 };
 use experience_core::schema::{Column, Schema, Space};
-use experience_dataset::{Overview, RecordingData, RunStatus};
+use experience_dataset::{Overview, RecordingData, RunStatus, is_address};
 use serde_json::json;
 
 /// The maximum number of actions, and of controllers, that are printed.
@@ -71,6 +72,9 @@ fn print(recording: &RecordingData, overview: &Overview, output: &mut Printer) -
     print_columns(schema, output)?;
     print_summary(overview, output)?;
     print_runs(overview, output)?;
+    if is_address(recording.path()) {
+        fleet::print(overview, output)?;
+    }
     for (path, reason) in &overview.damaged {
         output.line(format!("  UNREADABLE `{}`: {reason}", path.display()))?;
     }

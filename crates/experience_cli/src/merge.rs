@@ -4,6 +4,7 @@ use crate::{
     Verdict,
     args::MergeArgs,
     output::{CommandError, Printer, count, counted},
+    output_place::OutputPlace,
 };
 use experience_dataset::{Dataset, MergeSettings, merge};
 use serde_json::json;
@@ -18,8 +19,9 @@ pub fn run(arguments: &MergeArgs, output: &mut Printer) -> Result<Verdict, Comma
         fill: arguments.fill,
         keep_apart: arguments.keep_apart,
     };
-    let to = &arguments.output;
-    let merged = output.with_progress("merging", |watch| merge(&datasets, to, settings, watch))?;
+    let place = OutputPlace::new(&arguments.output)?;
+    let merged = output.with_progress("merging", |watch| merge(&datasets, &place.path(), settings, watch))?;
+    let to = place.finish()?;
     if output.is_json() {
         output.json(&json!({ "output": to, "merged": merged }))?;
         return Ok(Verdict::Clean);

@@ -7,10 +7,14 @@ use crate::{
 };
 use experience_dataset::{
     AdoptedJournals, Dataset, DatasetError, RecoverSettings, RecoveredRecording, RecoveredRun, adopt_journals,
+    is_address,
 };
 use serde_json::json;
 
 pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    if is_address(&recover.dataset) {
+        return recover_staged(recover, output);
+    }
     // The folder may be that of journals without a dataset, which becomes one.
     let journals = adopt_journals(&recover.dataset, recover.include_unclear)?;
     let settings = RecoverSettings {
@@ -64,6 +68,59 @@ pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, Comma
             counted(refused as u64, "run")
         ))),
     }
+}
+
+/// Uploads the runs that wait on this host for an object store.
+#[cfg(feature = "object_store")]
+fn recover_staged(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
+    let found =
+        experience_dataset::upload_staged(&recover.dataset, recover.staging.as_deref(), recover.include_unclear)?;
+    if output.is_json() {
+        let names = |runs: &[(experience_core::transition::RunId, std::path::PathBuf)]| -> Vec<_> {
+            runs.iter()
+                .map(|(run, folder)| json!({ "run": run.to_string(), "folder": folder }))
+                .collect()
+        };
+        let failed = found.failed.iter();
+        let failed: Vec<_> = failed
+            .map(|(run, folder, error)| json!({ "run": run.to_string(), "folder": folder, "error": error }))
+            .collect();
+        output
+            .json(&json!({ "completed": names(&found.completed), "alive": names(&found.alive), "failed": failed }))?;
+    } else {
+        if found == experience_dataset::StagedUploads::default() {
+            output.line(format!("no run waits on this host for `{}`", recover.dataset.display()))?;
+        }
+        for (run, folder) in &found.completed {
+            output.line(format!(
+                "run {run}: uploaded as a whole, and `{}` was removed",
+                folder.display()
+            ))?;
+        }
+        for (run, folder) in &found.alive {
+            output.line(format!(
+                "run {run}: its process is alive, or may be, so `{}` is unchanged; if it is dead, use `--include-unclear`",
+                folder.display()
+            ))?;
+        }
+        for (run, folder, error) in &found.failed {
+            output.line(format!("run {run} in `{}`: NOT UPLOADED: {error}", folder.display()))?;
+        }
+    }
+    match found.failed.len() {
+        0 => Ok(Verdict::Clean),
+        failed => Err(CommandError::NotDone(format!(
+            "{} could not be uploaded as a whole; nothing of them was removed, so recover again when the cause is gone",
+            counted(failed as u64, "run")
+        ))),
+    }
+}
+
+/// Without the feature, opening the dataset says what is missing.
+#[cfg(not(feature = "object_store"))]
+fn recover_staged(recover: &RecoverArgs, _: &mut Printer) -> Result<Verdict, CommandError> {
+    Dataset::open(&recover.dataset)?;
+    Ok(Verdict::Clean)
 }
 
 fn print_journals(journals: &AdoptedJournals, output: &mut Printer) -> Result<(), CommandError> {

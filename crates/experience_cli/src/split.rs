@@ -4,6 +4,7 @@ use crate::{
     Verdict,
     args::SplitArgs,
     output::{CommandError, Printer, count, number},
+    output_place::OutputPlace,
 };
 use experience_dataset::{SplitSettings, split};
 use serde_json::json;
@@ -15,8 +16,9 @@ pub fn run(arguments: &SplitArgs, output: &mut Printer) -> Result<Verdict, Comma
         by: arguments.by.into(),
         seed: arguments.seed,
     };
-    let to = &arguments.output;
-    let parts = output.with_progress("splitting", |watch| split(&recording, to, &settings, watch))?;
+    let place = OutputPlace::new(&arguments.output)?;
+    let parts = output.with_progress("splitting", |watch| split(&recording, &place.path(), &settings, watch))?;
+    let to = place.finish()?;
     if output.is_json() {
         output.json(&json!({
             "output": to,

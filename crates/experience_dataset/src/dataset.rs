@@ -4,6 +4,10 @@ use crate::{
     CompactSettings, Compacted, DatasetError, Erasure, Progress, RecordingData, RecoverSettings, RecoveredRecording,
     compact, erase, recover,
     sink::{card, layout},
+    store::{
+        address::{self, DatasetAddress},
+        source,
+    },
 };
 use std::{
     fs, io,
@@ -20,11 +24,17 @@ pub struct Dataset {
 impl Dataset {
     /// Opens the dataset in the folder `path` and reads the schemas of its recordings. Shards are read on demand.
     ///
+    /// With the feature `object_store`, `path` may be an address: `s3://bucket/prefix`, `gs://bucket/prefix` or
+    /// `az://container/prefix`. Shards are read by ranges then. Credentials are those of the environment, as the store's own tools
+    /// take them. What changes a dataset in place is refused there, with the remedy.
+    ///
     /// # Errors
     /// If the folder is missing or has no recording in it, or if the `experience.json` of a recording is damaged. The error names
     /// a dataset around `path` or in it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, DatasetError> {
         let path = path.into();
+        let path = DatasetAddress::resolve(&path)
+            .map_err(|reason| DatasetError::unsuitable(Path::new("the address"), reason))?;
         let folders = card::recordings(&path).or_else(|error| match error.kind() {
             io::ErrorKind::NotADirectory => Ok(Vec::new()),
             _ => Err(DatasetError::io("open", &path)(error)),
@@ -60,6 +70,9 @@ impl Dataset {
     /// the old or the new one at any moment, and an interrupted erasure is finished by another. Data that could not be erased
     /// is in [`Erasure::unreached`] and [`OUT_OF_REACH`](crate::OUT_OF_REACH).
     ///
+    /// In an object store, the shards that hold the agent are rewritten on the disk and uploaded. What a bucket with versions keeps
+    /// is in [`Erasure::unreached`].
+    ///
     /// `watch` is called with the progress.
     ///
     /// # Errors
@@ -87,6 +100,12 @@ impl Dataset {
         settings: CompactSettings,
         watch: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Compacted>, DatasetError> {
+        if address::is_store(&self.path) {
+            return Err(DatasetError::unsuitable(
+                &self.path,
+                "shards in an object store cannot be compacted in place: compact to a new address, and remove the old one",
+            ));
+        }
         compact::compact_in_place(self, settings, watch)
     }
 
@@ -103,6 +122,12 @@ impl Dataset {
     /// # Errors
     /// If a folder cannot be listed, or the dataset card cannot be written.
     pub fn recover(&self, settings: &RecoverSettings) -> Result<Vec<RecoveredRecording>, DatasetError> {
+        if address::is_store(&self.path) {
+            return Err(DatasetError::unsuitable(
+                &self.path,
+                "runs are recovered on the host that recorded them: call `upload_staged` there, or run `experience recover`",
+            ));
+        }
         recover::recover(self, settings)
     }
 
@@ -139,7 +164,7 @@ const MAX_NAMED: usize = 10;
 
 /// The error for a path without a recording in it, which names the dataset that was probably meant.
 fn not_a_dataset(path: PathBuf) -> DatasetError {
-    let is_recording = |folder: &Path| folder.join(layout::EXPERIENCE).is_file();
+    let is_recording = |folder: &Path| source::is_file(&folder.join(layout::EXPERIENCE));
     // `.` and `..` have no parent before they are resolved.
     let absolute = path.canonicalize().unwrap_or_else(|_| path.clone());
     for (depth, folder) in absolute.ancestors().take(MAX_DEPTH).enumerate() {
@@ -158,6 +183,7 @@ fn not_a_dataset(path: PathBuf) -> DatasetError {
         }
     }
     let reason = match fs::read_dir(&path) {
+        Err(_) if address::is_store(&path) => "no prefix below it has an `experience.json`",
         Err(_) => "it is a file",
         Ok(entries) => {
             let folders = entries

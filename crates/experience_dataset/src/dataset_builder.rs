@@ -4,6 +4,7 @@ use super::{Dataset, DatasetError, RecordingData, RunAccount, ShardAccount, prog
 use crate::sink::{
     SchemaMismatch, card, layout, partial, recording_folder, run_shard_writer::RunShardWriter, tag_file,
 };
+use crate::store::source;
 use experience_core::{
     schema::Schema,
     transition::{Episode, RunId},
@@ -129,13 +130,17 @@ pub(super) fn rewrite(
 
 /// Copies a file and syncs the copy.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), DatasetError> {
-    disk::copy(from, to).map_err(DatasetError::io("copy", from))
+    source::copy_to_disk(from, to).map_err(DatasetError::io("copy", from))
 }
 
 /// Copies the file of a run's tags from one recording to another, if it exists.
 pub(super) fn copy_tags(from: &Path, to: &Path, run: RunId) -> Result<(), DatasetError> {
     let (from, to) = (tag_file::path(from, run), tag_file::path(to, run));
-    if from.exists() { copy(&from, &to) } else { Ok(()) }
+    if source::exists(&from) {
+        copy(&from, &to)
+    } else {
+        Ok(())
+    }
 }
 
 /// Replaces the account of a run in the folder of a recording.

@@ -4,7 +4,10 @@ use super::{
     Dataset, DatasetError, Progress, RecordingData, RunAccount, RunStatus, dataset_builder::save_account,
     overview::unfinished, progress::ProgressMeter, shard::ShardReader, shard_rewriter::ShardRewriter,
 };
-use crate::sink::{FileChecksum, compaction::Compactions, layout, partial, tag_file};
+use crate::{
+    sink::{FileChecksum, compaction::Compactions, layout, partial, tag_file},
+    store::{address, rewrite_place::RewritePlace, source},
+};
 use arrow_array::BooleanArray;
 use arrow_select::filter::filter_record_batch;
 use experience_arrow::columns::{BatchColumns, ColumnId};
@@ -72,6 +75,10 @@ pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progres
 /// Returns an error if a file of the recording is a symbolic link: a rewritten file would replace the link, and the file that it
 /// names would keep the agent.
 fn refuse_links(recording: &RecordingData) -> Result<(), DatasetError> {
+    // A store has no links.
+    if address::is_store(recording.path()) {
+        return Ok(());
+    }
     let accounts = recording.accounts()?;
     let tags = accounts
         .iter()
@@ -130,6 +137,8 @@ fn erase_from(
         .iter()
         .map(|path| recording.account(path))
         .collect::<Result<Vec<_>, DatasetError>>()?;
+    let place = RewritePlace::of(recording.path())
+        .map_err(DatasetError::io("create a temporary folder for", recording.path()))?;
     // All shards are rewritten before the first is replaced, so most errors leave the recording unchanged.
     let mut rewritten = Vec::new();
     for path in recording.shards()? {
@@ -140,7 +149,7 @@ fn erase_from(
             .bounds(ColumnId::AgentId)
             .is_none_or(|(min, max)| (min..=max).contains(&agent))
         {
-            rewritten.extend(rewrite_without(recording.path(), &shard, agent, meter)?);
+            rewritten.extend(rewrite_without(recording.path(), place.as_ref(), &shard, agent, meter)?);
         } else {
             meter.add(usize::try_from(shard.rows()).unwrap_or(0));
         }
@@ -160,9 +169,15 @@ fn erase_from(
         match shard.file {
             Some(mut file) => {
                 file.commit().map_err(DatasetError::io("replace", &shard.path))?;
+                if let Some(place) = &place {
+                    let uploaded = place
+                        .upload(&shard.path, shard.checksum)
+                        .map_err(DatasetError::io("replace", &shard.path))?;
+                    erased.unreached.extend(uploaded);
+                }
                 checksums.insert(shard.path, shard.checksum);
             }
-            None => disk::remove(&shard.path).map_err(DatasetError::io("remove", &shard.path))?,
+            None => source::remove(&shard.path).map_err(DatasetError::io("remove", &shard.path))?,
         }
     }
     for mut account in accounts {
@@ -223,6 +238,7 @@ fn erase_from(
 /// two.
 fn rewrite_without(
     recording: &Path,
+    place: Option<&RewritePlace>,
     shard: &ShardReader,
     agent: i64,
     meter: &mut ProgressMeter,
@@ -230,7 +246,11 @@ fn rewrite_without(
     if !contains(shard, agent, meter)? {
         return Ok(None);
     }
-    let file = partial::replace(recording, shard.path()).map_err(DatasetError::io("replace", shard.path()))?;
+    let file = match place {
+        Some(place) => place.create(shard.path()),
+        None => partial::replace(recording, shard.path()),
+    };
+    let file = file.map_err(DatasetError::io("replace", shard.path()))?;
     let mut writer = ShardRewriter::new(shard.path(), file, shard.schema(), shard.arrow_schema())?;
     let mut erased: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     for group in 0..shard.row_groups() {

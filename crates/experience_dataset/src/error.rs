@@ -158,6 +158,7 @@ impl DatasetError {
     pub(super) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| match source.raw_os_error() {
             Some(_) if source.kind() != std::io::ErrorKind::IsADirectory => Self::io("read", path)(source),
+            None if crate::store::source::is_store_error(&source) => Self::io("read", path)(source),
             _ => Self::damaged(path, source.to_string()),
         }
     }

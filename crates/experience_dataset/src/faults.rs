@@ -9,6 +9,8 @@ mod recovery;
 mod retention;
 mod segments;
 mod shard_compaction;
+#[cfg(feature = "object_store")]
+mod uploads;
 
 use super::{Dataset, DatasetError, RecordingData};
 use crate::sink::DatasetSink;

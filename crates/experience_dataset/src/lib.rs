@@ -88,6 +88,8 @@
 //!   Arrow and Parquet, for games that are shipped.
 //! - `foreign`, by default: files that pandas, polars or `DuckDB` have rewritten with other types of columns are read. Without it
 //!   the columns must have the types that this crate writes.
+//! - `object_store`: datasets in object stores, at addresses such as `s3://bucket/prefix`, in [`DatasetSink::new`] and
+//!   [`Dataset::open`].
 //! - `minari`: `convert::to_minari`, which writes Minari's HDF5 files without a C library.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -158,6 +160,7 @@ mod sink;
 mod split;
 #[cfg(feature = "parquet")]
 mod stats;
+mod store;
 #[cfg(feature = "parquet")]
 mod summary;
 #[cfg(feature = "parquet")]
@@ -206,6 +209,13 @@ pub use sink::{
 pub use split::{SplitBy, SplitPart, SplitSettings, split};
 #[cfg(feature = "parquet")]
 pub use stats::{RecordingStats, Summary};
+pub use store::{address::is_address, upload_state::UploadState};
+#[cfg(feature = "object_store")]
+pub use store::{
+    staging::StagedUploads,
+    upload_status::UploadStatus,
+    whole::{upload, upload_staged},
+};
 #[cfg(feature = "parquet")]
 pub use summary::{ControllerSteps, RecordingSummary};
 #[cfg(feature = "parquet")]

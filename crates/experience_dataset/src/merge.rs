@@ -11,7 +11,10 @@ use super::{
     shard::ShardReader,
     shard_rewriter::Recoder,
 };
-use crate::sink::{layout, partial};
+use crate::{
+    sink::{layout, partial},
+    store::source,
+};
 use align::RowMapping;
 use experience_arrow::BatchEncoder;
 use experience_core::{schema::Schema, transition::RunId};
@@ -19,8 +22,7 @@ use run_copies::{is_preferred, superseded_shards};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap, HashSet, btree_map},
-    fs::{self, File},
-    io::{self, BufReader, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -315,19 +317,11 @@ fn duplicate_run(run: RunId, here: &Path, there: &Path) -> DatasetError {
 }
 
 fn same_content(a: &Path, b: &Path) -> Result<bool, DatasetError> {
-    let len = |path: &Path| {
-        fs::metadata(path)
-            .map(|metadata| metadata.len())
-            .map_err(DatasetError::io("read", path))
-    };
+    let len = |path: &Path| source::size(path).map_err(DatasetError::io("read", path));
     if len(a)? != len(b)? {
         return Ok(false);
     }
-    let open = |path: &Path| {
-        File::open(path)
-            .map(BufReader::new)
-            .map_err(DatasetError::io("open", path))
-    };
+    let open = |path: &Path| source::open(path).map_err(DatasetError::io("open", path));
     let (mut left, mut right) = (open(a)?, open(b)?);
     let mut buffers = [vec![0; 1 << 16], vec![0; 1 << 16]];
     loop {

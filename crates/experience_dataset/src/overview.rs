@@ -4,7 +4,10 @@ use super::{
     DatasetError, RecordingData, RecordingSummary, RunAccount, RunStatus, agents, error::damage, shard::ShardReader,
     summary::FooterSummary,
 };
-use crate::sink::{layout, recovery};
+use crate::{
+    sink::{layout, recovery},
+    store::source,
+};
 use serde::Serialize;
 use std::{
     collections::HashSet,
@@ -68,7 +71,7 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
     let mut found = HashSet::new();
     let mut summary = FooterSummary::new(recording.schema());
     for path in recording.shards()? {
-        overview.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        overview.bytes += source::size(&path).unwrap_or(0);
         match ShardReader::open(recording.schema(), &path) {
             Ok(None) => {}
             Ok(Some(shard)) => {
@@ -83,8 +86,9 @@ pub(super) fn overview(recording: &RecordingData) -> Result<Overview, DatasetErr
         }
     }
     overview.summary = summary.finish();
+    let compactions = recording.compactions()?;
     for path in recording.accounts()? {
-        match recording.account(&path) {
+        match recording.account_with(&path, &compactions) {
             Ok(run) => overview.runs.push(run),
             Err(error) => overview.damaged.push((path, damage(error)?)),
         }

@@ -5,11 +5,14 @@ use super::{
     RecordingSummary, Validation, agents, doctor, joint, one_episode, overview, profile, shard, stats, summary,
     validate,
 };
-use crate::sink::{
-    RunAccount,
-    compaction::Compactions,
-    experience::{self, ExperienceFileError},
-    layout, tag_file,
+use crate::{
+    sink::{
+        RunAccount,
+        compaction::Compactions,
+        experience::{self, ExperienceFileError},
+        layout, tag_file,
+    },
+    store::source,
 };
 use experience_core::{
     account::{AgentTotals, DISCARDED_TAG, EpisodeTag},
@@ -18,7 +21,7 @@ use experience_core::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -75,7 +78,12 @@ impl RecordingData {
     /// # Errors
     /// If an account cannot be read, or is damaged.
     pub fn runs(&self) -> Result<Vec<RunAccount>, DatasetError> {
-        self.accounts()?.iter().map(|path| self.account(path)).collect()
+        let compactions = self.compactions()?;
+        let accounts = self.accounts()?;
+        accounts
+            .iter()
+            .map(|path| self.account_with(path, &compactions))
+            .collect()
     }
 
     /// The tags of each episode of all runs, by episode id. Episodes that are not in the dataset may be among them.
@@ -128,9 +136,14 @@ impl RecordingData {
 
     /// Reads an account from its file.
     pub(super) fn account(&self, path: &Path) -> Result<RunAccount, DatasetError> {
+        self.account_with(path, &self.compactions()?)
+    }
+
+    /// The same, for a caller that reads several.
+    pub(super) fn account_with(&self, path: &Path, compactions: &Compactions) -> Result<RunAccount, DatasetError> {
         let mut account = RunAccount::read_from(path).map_err(DatasetError::read(path))?;
         account.resolve_deletions(&self.path);
-        self.compactions()?.resolve(&self.path, &mut account);
+        compactions.resolve(&self.path, &mut account);
         Ok(account)
     }
 
@@ -159,7 +172,7 @@ impl RecordingData {
     }
 
     /// Which shards were compacted.
-    fn compactions(&self) -> Result<Compactions, DatasetError> {
+    pub(super) fn compactions(&self) -> Result<Compactions, DatasetError> {
         Compactions::read(&self.path).map_err(DatasetError::read(&self.path.join(layout::COMPACTION)))
     }
 
@@ -291,14 +304,12 @@ impl RecordingData {
 /// The files in `folder` whose names end with `suffix`, sorted. Hidden files are skipped.
 fn list(folder: &Path, suffix: &str) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = Vec::new();
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            for entry in entries {
-                let entry = entry.map_err(DatasetError::io("list", folder))?;
-                let name = entry.file_name();
-                let name = name.to_string_lossy();
-                if name.ends_with(suffix) && !name.starts_with('.') {
-                    found.push(entry.path());
+    match source::list(folder) {
+        Ok(names) => {
+            for name in names {
+                let text = name.to_string_lossy();
+                if text.ends_with(suffix) && !text.starts_with('.') {
+                    found.push(folder.join(&name));
                 }
             }
         }

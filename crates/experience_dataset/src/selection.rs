@@ -8,7 +8,10 @@ use super::{
     shard_packer::{PackedShard, ShardPacker, pack},
     validate::{ShardState, shard_state},
 };
-use crate::sink::{layout, partial, tag_file};
+use crate::{
+    sink::{layout, partial, tag_file},
+    store::source,
+};
 use experience_arrow::BatchEncoder;
 use experience_core::transition::RunId;
 use std::{
@@ -189,7 +192,7 @@ pub(super) fn check_shards(recording: &RecordingData, run: RunId, shards: &[Shar
     for shard in shards {
         let Some(name) = shard.name(run) else { continue };
         let path = name.path(recording.path());
-        if path.exists()
+        if source::exists(&path)
             && let ShardState::Damaged(reason) = shard_state(recording, &path, shard)?
         {
             return Err(DatasetError::damaged(&path, reason));

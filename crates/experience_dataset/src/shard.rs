@@ -4,7 +4,10 @@ use super::{
     DatasetError,
     summary::{SUMMARY_KEY, ShardSummary},
 };
-use crate::sink::{compaction::Compactions, encoding::is_own_writer, shard_name::ShardName};
+use crate::{
+    sink::{compaction::Compactions, encoding::is_own_writer, shard_name::ShardName},
+    store::{shard_file::ShardFile, source},
+};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 use core::fmt::Display;
@@ -24,7 +27,6 @@ use parquet::{
     file::statistics::Statistics,
 };
 use std::{
-    fs::{self, File},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -40,7 +42,7 @@ const BATCH_ROWS: usize = 8192;
 pub(super) struct ShardReader {
     schema: Arc<Schema>,
     path: PathBuf,
-    file: File,
+    file: ShardFile,
     metadata: ArrowReaderMetadata,
     /// The columns of the file, without its summary, which is not that of other rows.
     arrow: SchemaRef,
@@ -53,9 +55,9 @@ impl ShardReader {
     /// If the shard was compacted since: its rows are in another one, which a reader of the old list would miss. If it cannot be
     /// read, is damaged or has another schema.
     pub(super) fn open(schema: &Arc<Schema>, path: &Path) -> Result<Option<Self>, DatasetError> {
-        let file = match File::open(path) {
+        let file = match ShardFile::open(path) {
             // A link whose target is missing is an error.
-            Err(_) if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
+            Err(_) if source::is_gone(path) => {
                 return if is_compacted(path) {
                     Err(DatasetError::unsuitable(
                         path,
@@ -67,8 +69,9 @@ impl ShardReader {
             }
             opened => opened.map_err(DatasetError::io("open", path))?,
         };
-        let len = file.metadata().map_err(DatasetError::io("read", path))?.len();
-        let metadata = catch_decoder_panic(path, || load_metadata(&file))?;
+        let len = file.size().map_err(DatasetError::io("read", path))?;
+        let metadata =
+            catch_decoder_panic(path, || load_metadata(&file)).map_err(|error| store_error(&file, path, error))?;
         check_schema(schema, metadata.schema())
             .and_then(|()| check_list_lengths(schema, &metadata))
             .map_err(|reason| DatasetError::other_schema(path, reason))?;
@@ -130,11 +133,11 @@ impl ShardReader {
 
     /// Reads a row group with every column of the file, in the types of the file.
     pub(super) fn row_group(&self, group: usize) -> Result<RawBatches, DatasetError> {
-        let file = self.file.try_clone().map_err(DatasetError::io("open", &self.path))?;
+        let file = self.open_again()?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_batch_size((BATCH_BYTES / self.schema.layout().row_bytes()).clamp(1, BATCH_ROWS));
-        RawBatches::new(&self.path, builder)
+        RawBatches::new(&self.path, builder, self.open_again()?)
     }
 
     /// Reads `columns` of all rows, or of the rows in `selection`.
@@ -143,7 +146,7 @@ impl ShardReader {
         columns: &[ColumnId],
         selection: Option<RowSelection>,
     ) -> Result<ShardBatches, DatasetError> {
-        let file = self.file.try_clone().map_err(DatasetError::io("open", &self.path))?;
+        let file = self.open_again()?;
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_projection(ProjectionMask::roots(
                 self.metadata.parquet_schema(),
@@ -156,7 +159,7 @@ impl ShardReader {
         Ok(ShardBatches {
             schema: self.schema.clone(),
             columns: columns.to_vec(),
-            batches: RawBatches::new(&self.path, builder)?,
+            batches: RawBatches::new(&self.path, builder, self.open_again()?)?,
         })
     }
 
@@ -194,6 +197,10 @@ impl ShardReader {
         })?
     }
 
+    fn open_again(&self) -> Result<ShardFile, DatasetError> {
+        self.file.try_clone().map_err(DatasetError::io("open", &self.path))
+    }
+
     fn root(&self, column: ColumnId) -> Option<usize> {
         self.metadata.schema().index_of(&column.name(&self.schema)).ok()
     }
@@ -212,7 +219,7 @@ fn without_summary(schema: &SchemaRef) -> SchemaRef {
 ///
 /// A column of categories in which each value is missing, as pandas writes it, is a dictionary of nulls, which the decoder cannot
 /// read. It is read as a column of nulls.
-fn load_metadata(file: &File) -> parquet::errors::Result<ArrowReaderMetadata> {
+fn load_metadata(file: &ShardFile) -> parquet::errors::Result<ArrowReaderMetadata> {
     let metadata = ArrowReaderMetadata::load(file, Default::default())?;
     let is_empty_dictionary = |field: &Field| match field.data_type() {
         DataType::Dictionary(_, values) => **values == DataType::Null,
@@ -275,15 +282,22 @@ pub(super) fn column_error(path: &Path, error: ColumnError) -> DatasetError {
 /// Iterates over record batches of a shard, with the types of the file.
 pub(super) struct RawBatches {
     path: PathBuf,
+    file: ShardFile,
     /// `None` after an error or a panic.
     reader: Option<ParquetRecordBatchReader>,
 }
 
 impl RawBatches {
-    fn new(path: &Path, builder: ParquetRecordBatchReaderBuilder<File>) -> Result<Self, DatasetError> {
+    fn new(
+        path: &Path,
+        builder: ParquetRecordBatchReaderBuilder<ShardFile>,
+        file: ShardFile,
+    ) -> Result<Self, DatasetError> {
+        let built = catch_decoder_panic(path, || builder.build()).map_err(|error| store_error(&file, path, error))?;
         Ok(Self {
             path: path.to_owned(),
-            reader: Some(catch_decoder_panic(path, || builder.build())?),
+            file,
+            reader: Some(built),
         })
     }
 }
@@ -297,7 +311,7 @@ impl Iterator for RawBatches {
             reader.next().transpose().map(|batch| (reader, batch))
         }) {
             Ok((reader, batch)) => (reader, batch?),
-            Err(error) => return Some(Err(error)),
+            Err(error) => return Some(Err(store_error(&self.file, &self.path, error))),
         };
         self.reader = Some(reader);
         Some(Ok(batch))
@@ -312,6 +326,11 @@ fn catch_decoder_panic<T, E: Display>(path: &Path, decode: impl FnOnce() -> Resu
         Ok(decoded) => decoded.map_err(|error| decode_error(path, error.to_string())),
         Err(_) => Err(DatasetError::damaged(path, "the decoder panicked")),
     }
+}
+
+/// The error of the store that was the reason of an error of a decoder, or that error.
+fn store_error(file: &ShardFile, path: &Path, error: DatasetError) -> DatasetError {
+    file.take_store_error().map_or(error, DatasetError::io("read", path))
 }
 
 /// The error of a decoder. An error of the system, such as too many open files, says nothing about the file.

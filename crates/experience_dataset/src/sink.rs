@@ -25,7 +25,7 @@ pub(crate) mod lock;
 #[cfg(feature = "parquet")]
 pub(crate) mod partial;
 #[cfg(feature = "parquet")]
-mod read;
+pub(crate) mod read;
 pub(crate) mod recording_folder;
 #[cfg(feature = "parquet")]
 pub(crate) mod recovery;

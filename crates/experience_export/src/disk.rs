@@ -387,7 +387,7 @@ pub fn remove_unfinished(path: &Path) {
 }
 
 /// Removes a folder with its content.
-pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
+pub fn remove_folder(folder: &Path) -> io::Result<()> {
     check(Operation::Remove, folder)?;
     fs::remove_dir_all(folder)
 }

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ._footers import read as read_footer
+from ._store_path import is_store_error, parquet_source
 from .errors import DamagedError, ExperienceError, OtherSchemaError
 from .schema import Schema
 from .summary import Summary
@@ -73,7 +74,7 @@ class ShardReader:
         if path.is_dir():
             raise DamagedError(path, "it is a folder")
         try:
-            self._file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+            self._file = pq.ParquetFile(parquet_source(path), buffer_size=_BUFFER_BYTES, pre_buffer=False)
             self._arrow_schema = self._file.schema_arrow
         except (pa.ArrowException, OSError) as error:
             raise _decode_error(path, error) from error
@@ -140,6 +141,8 @@ def _decode_error(path: Path, error: Exception) -> Exception:
     """Tell damage from errors of the system, such as a missing permission."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
+    if is_store_error(path, error):
+        return ExperienceError(f"cannot read `{path}`: {error}")
     if isinstance(error, pa.ArrowNotImplementedError) or "Expected all lists" in str(error):
         return DamagedError(path, f"pyarrow {pa.__version__} cannot read it ({error}), and a newer one may")
     if isinstance(error, pa.ArrowMemoryError):

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         "A report and a picture are written beside it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    train.add_argument("dataset", type=Path, help="the folder of the dataset")
+    train.add_argument("dataset", help="the folder of the dataset, or its address")
     train.add_argument("--recording", help="the recording; may be left out if there is only one")
     train.add_argument("--out", type=Path, required=True, help="the file to write, such as fighter.onnx")
     train.add_argument(

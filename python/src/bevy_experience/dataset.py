@@ -9,6 +9,7 @@ from typing import Literal
 
 from ._cache import default_folder
 from ._experience_json import NAME
+from ._store_path import dataset_path
 from .errors import NoSuchRecordingError, NotADatasetError
 from .recording import Recording
 
@@ -28,7 +29,9 @@ def open_dataset(
     Parameters
     ----------
     path : str or os.PathLike
-        The folder that was given to ``DatasetSink::new``.
+        The folder that was given to ``DatasetSink::new``, or the address of an object store:
+        ``s3://bucket/prefix``, ``gs://bucket/prefix`` or ``az://container/prefix``. Files are read by
+        ranges then, with the credentials and settings of the environment.
     cache : str or os.PathLike, optional
         The folder for the memory-mapped caches. By default that of the environment variable
         ``BEVY_EXPERIENCE_CACHE``, or a folder in the user's cache.
@@ -49,7 +52,7 @@ def open_dataset(
     DamagedError
         If the schema of a recording is damaged.
     """
-    return Dataset(Path(path), Path(cache) if cache else default_folder(), damaged)
+    return Dataset(dataset_path(path), Path(cache) if cache else default_folder(), damaged)
 
 
 class Dataset(Mapping[str, Recording]):

@@ -5,6 +5,7 @@ use super::{
     put_episode, schema,
 };
 use crate::{Dataset, RecoverSettings, RunStatus, sink::DatasetSink};
+use experience_core::account::RunReport;
 use experience_export::{
     RecordingInfo, Sink,
     disk::{
@@ -24,9 +25,15 @@ use tempfile::TempDir;
 /// more, an open one, and one that was discarded.
 fn unfinished() -> (TempDir, PathBuf) {
     let (folder, root) = old();
+    leave_unfinished(&root, None);
+    (folder, root)
+}
+
+/// Leaves that run in the dataset `root`. With a report its account was saved after the shard was committed.
+pub(super) fn leave_unfinished(root: &Path, flushed: Option<&RunReport>) {
     let schema = schema();
     let run = new_run();
-    let mut sink = DatasetSink::new(&root).with_shard_bytes(1);
+    let mut sink = DatasetSink::new(root).with_shard_bytes(1);
     let info = RecordingInfo {
         schema: schema.clone(),
         run,
@@ -39,6 +46,9 @@ fn unfinished() -> (TempDir, PathBuf) {
         .map(|number| episode(&schema, run, number, i64::from(number % 3)))
         .collect();
     sink.write(&episodes[..2]).unwrap();
+    if let Some(report) = flushed {
+        sink.flush(report).unwrap();
+    }
     let mut journal = journal(&sink.journal_folder().unwrap(), run).unwrap();
     journal.begin().unwrap();
     for (number, episode) in (0..).zip(&episodes) {
@@ -53,7 +63,6 @@ fn unfinished() -> (TempDir, PathBuf) {
     journal.commit().unwrap();
     // The process dies without dropping the sink.
     core::mem::forget(sink);
-    (folder, root)
 }
 
 #[test]

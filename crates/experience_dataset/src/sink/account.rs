@@ -10,13 +10,13 @@ use super::{
     shard_account::ShardAccount,
     shard_name::ShardName,
 };
+use crate::store::{source, upload_state::UploadState};
 use experience_core::{account::RunReport, schema::Schema, transition::RunId};
-use experience_export::{RecordingInfo, RunLabel, SinkError, disk, journal};
+use experience_export::{RecordingInfo, RunLabel, SinkError, journal};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, BufReader},
+    io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -88,6 +88,9 @@ pub struct RunAccount {
     /// What a filter or a split of the dataset left out. Its transitions count as discarded.
     #[serde(default, skip_serializing_if = "Filtered::is_empty")]
     pub filtered: Filtered,
+    /// How far the run has been uploaded, in an account in an object store, until all of the run is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<UploadState>,
     /// Shards that retention is deleting. A deletion has happened if the file does not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     retiring: Vec<PendingDeletion>,
@@ -130,7 +133,7 @@ impl Retired {
         *self == Self::default()
     }
 
-    fn add(&mut self, deleted: &ShardAccount) {
+    pub(crate) fn add(&mut self, deleted: &ShardAccount) {
         self.shards = self.shards.saturating_add(1);
         self.episodes = self.episodes.saturating_add(deleted.episodes);
         self.transitions = self.transitions.saturating_add(deleted.transitions);
@@ -190,6 +193,7 @@ impl RunAccount {
             segments: Vec::new(),
             retired: Retired::default(),
             filtered: Filtered::default(),
+            upload: None,
             retiring: Vec::new(),
             retiring_segments: Vec::new(),
             retired_episodes: Vec::new(),
@@ -223,7 +227,7 @@ impl RunAccount {
     }
 
     /// Reads the account of a run in the folder `recording`.
-    pub(super) fn read(recording: &Path, run: RunId) -> io::Result<Self> {
+    pub(crate) fn read(recording: &Path, run: RunId) -> io::Result<Self> {
         let path = recording.join(layout::RUNS).join(layout::account_name(run));
         Self::read_from(&path)
     }
@@ -233,7 +237,7 @@ impl RunAccount {
     ///
     /// It is read as a stream, because version 0.1.0 listed every agent: an account of millions has hundreds of megabytes.
     pub(crate) fn read_from(path: &Path) -> io::Result<Self> {
-        let account: Self = serde_json::from_reader(BufReader::new(File::open(path)?))?;
+        let account: Self = serde_json::from_reader(source::open(path)?)?;
         if path.file_name().and_then(layout::account_run) == Some(account.run) {
             Ok(account)
         } else {
@@ -264,7 +268,7 @@ impl RunAccount {
 
     /// Removes the process, and the folder of its buffers: nothing of the run is left outside of the dataset. Returns whether
     /// there was one of them.
-    pub(super) fn forget_process(&mut self) -> bool {
+    pub(crate) fn forget_process(&mut self) -> bool {
         self.buffers.take().is_some() | self.process.take().is_some()
     }
 
@@ -300,7 +304,7 @@ impl RunAccount {
 
     /// Replaces the file of the account in the folder `recording`.
     pub(crate) fn save(&self, recording: &Path) -> io::Result<()> {
-        disk::replace(&self.path(recording), &self.to_json())
+        source::replace(&self.path(recording), &self.to_json())
     }
 
     /// Notes which `episodes` begin in a file that is about to be deleted, if the run has a journal, and forgets those that the
@@ -324,7 +328,7 @@ impl RunAccount {
     }
 
     /// Moves a shard to the pending deletions.
-    pub(super) fn begin_deletion(&mut self, name: ShardName) {
+    pub(crate) fn begin_deletion(&mut self, name: ShardName) {
         let file = name.to_string();
         if let Some(index) = self.shards.iter().position(|shard| shard.file == file) {
             let shard = self.shards.remove(index);
@@ -345,7 +349,7 @@ impl RunAccount {
     }
 
     /// Whether deletions of shards are pending.
-    pub(super) fn has_pending_deletions(&self) -> bool {
+    pub(crate) fn has_pending_deletions(&self) -> bool {
         !self.retiring.is_empty()
     }
 
@@ -355,7 +359,7 @@ impl RunAccount {
     }
 
     /// The shards whose deletion is pending. Text that is not the name of a shard of the run is left out.
-    pub(super) fn pending_deletions(&self) -> impl Iterator<Item = ShardName> {
+    pub(crate) fn pending_deletions(&self) -> impl Iterator<Item = ShardName> {
         self.retiring.iter().filter_map(|pending| pending.shard.name(self.run))
     }
 
@@ -363,7 +367,7 @@ impl RunAccount {
     pub(crate) fn resolve_deletions(&mut self, recording: &Path) {
         for pending in core::mem::take(&mut self.retiring) {
             match pending.shard.name(self.run) {
-                Some(name) if !name.path(recording).exists() => {
+                Some(name) if !source::exists(&name.path(recording)) => {
                     self.retired.add(&pending.shard);
                     self.forget_agents();
                 }
@@ -383,8 +387,17 @@ impl RunAccount {
         self.segments.sort_by_key(|listed| listed.segment);
     }
 
+    /// Counts the shards as deleted whose deletion was pending.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn retire_pending(&mut self) {
+        for pending in core::mem::take(&mut self.retiring) {
+            self.retired.add(&pending.shard);
+        }
+        self.forget_agents();
+    }
+
     /// Sorts the shards by their numbers, which have five digits or more.
-    pub(super) fn sort_shards(&mut self) {
+    pub(crate) fn sort_shards(&mut self) {
         self.shards
             .sort_by(|a, b| (a.file.len(), &a.file).cmp(&(b.file.len(), &b.file)));
     }
@@ -483,7 +496,7 @@ impl RunAccount {
         recording.join(layout::RUNS).join(layout::account_name(self.run))
     }
 
-    fn to_json(&self) -> Vec<u8> {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
         let mut json = serde_json::to_vec_pretty(self).expect("an account holds only strings, numbers and lists");
         json.push(b'\n');
         json

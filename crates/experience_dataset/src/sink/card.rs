@@ -7,6 +7,7 @@ use super::{
     files::{self, io_error},
     layout,
 };
+use crate::store::source;
 use core::fmt::Write;
 use experience_export::SinkError;
 use std::{fs, io, path::Path};
@@ -38,18 +39,38 @@ pub(crate) fn update(root: &Path) -> Result<(), SinkError> {
 /// The folder names of all recordings, sorted.
 pub(crate) fn recordings(root: &Path) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(root)? {
-        let entry = entry?;
+    for name in source::list(root)? {
         // Folders of recordings have ASCII names; others are not recordings.
-        if let Ok(name) = entry.file_name().into_string()
+        if let Ok(name) = name.into_string()
             && !name.starts_with('.')
-            && entry.path().join(layout::EXPERIENCE).is_file()
+            && name != layout::CARD
+            && source::is_file(&root.join(&name).join(layout::EXPERIENCE))
         {
             found.push(name);
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// Returns the card `old` with the recording in the folder `recording` beside those that it names; `None` if it names it.
+#[cfg(feature = "object_store")]
+pub(crate) fn with_recording(old: &str, recording: &str) -> Option<String> {
+    let mut names: Vec<String> = split(old).0.lines().filter_map(config_name).collect();
+    if names.iter().any(|name| name == recording) {
+        return None;
+    }
+    names.push(recording.to_owned());
+    // Those that a user wrote stay as they are.
+    names.retain(|name| name == recording || old.contains(&quote(&data_files(name))));
+    names.sort();
+    Some(with_configs(old, &names))
+}
+
+#[cfg(feature = "object_store")]
+fn config_name(line: &str) -> Option<String> {
+    let name = line.trim_start_matches([' ', '-']).strip_prefix("config_name:")?;
+    Some(unquote(name.trim()))
 }
 
 /// Returns the card `old` with the configs of `recordings`.

@@ -1,9 +1,9 @@
 //! Length and CRC-32C of a shard's file.
 
+use crate::store::source;
 use experience_export::disk::atomic::AtomicFile;
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
 };
@@ -28,14 +28,14 @@ impl FileChecksum {
         }
     }
 
-    fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
     }
 
     /// Reads the file at `path`.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+        let mut file = source::open(path)?;
         let mut checksum = Self::default();
         let mut buffer = vec![0; 1 << 16];
         loop {

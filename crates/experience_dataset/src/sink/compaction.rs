@@ -12,6 +12,7 @@ use super::{
     shard_account::ShardAccount,
     shard_name::ShardName,
 };
+use crate::store::source;
 use experience_core::transition::RunId;
 use experience_export::{SinkError, disk};
 use serde::{Deserialize, Serialize};
@@ -50,9 +51,11 @@ impl PendingCompaction {
 
     /// Whether all new shards are in the folder `recording`: then the exchange will be completed, and undone otherwise.
     fn is_decided(&self, recording: &Path) -> bool {
-        self.new
-            .iter()
-            .all(|shard| shard.name(self.run).is_some_and(|name| name.path(recording).exists()))
+        self.new.iter().all(|shard| {
+            shard
+                .name(self.run)
+                .is_some_and(|name| source::exists(&name.path(recording)))
+        })
     }
 
     /// Replaces the old shards of an account by the new ones. Episodes that were discarded are not in the new ones.
@@ -85,7 +88,7 @@ impl Compactions {
 
     /// Reads the file in the folder `recording`; the default if there is none.
     pub(crate) fn read(recording: &Path) -> io::Result<Self> {
-        match disk::read(&Self::path(recording)) {
+        match source::read(&Self::path(recording)) {
             Ok(content) => Ok(serde_json::from_slice(&content)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),

@@ -3,6 +3,9 @@
 use super::{
     SchemaMismatch, encoding::ShardEncoding, folder_claim::FolderClaim, recording_folder, writer::DatasetWriter,
 };
+use crate::store::DatasetAddress;
+#[cfg(feature = "object_store")]
+use crate::store::{remote_target::RemoteTarget, upload_status::UploadStatus};
 use core::time::Duration;
 use experience_core::{
     account::{RunReport, TagChange},
@@ -34,6 +37,13 @@ pub struct DatasetSink {
     settings: Settings,
     writer: Option<DatasetWriter>,
     claim: Option<FolderClaim>,
+    /// Why the address cannot be written to.
+    refused: Option<String>,
+    /// The store that the run is uploaded to. Its root is a folder on the disk then.
+    #[cfg(feature = "object_store")]
+    remote: Option<RemoteTarget>,
+    /// Episodes in committed shards of the run that was closed and is being uploaded.
+    closed_episodes: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,14 +61,36 @@ pub(super) struct Settings {
 
 impl DatasetSink {
     /// A sink that writes to the folder `path`, which is created if it is missing.
+    ///
+    /// With the feature `object_store`, `path` may be the address of an object store: `s3://bucket/prefix`, `gs://bucket/prefix` or
+    /// `az://container/prefix`. Credentials are those of the environment, as the store's own tools take them. The run is written to
+    /// a folder on the disk ([`with_staging`](Self::with_staging)), and a thread uploads what is finished. An address that cannot be
+    /// written to is refused when the recording is added.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        let mut root = path.into();
+        let path = path.into();
+        let (mut root, refused) = match DatasetAddress::resolve(&path) {
+            Ok(root) => (root, None),
+            Err(reason) => (PathBuf::new(), Some(reason)),
+        };
+        #[cfg(feature = "object_store")]
+        let remote = match DatasetAddress::parse(&root) {
+            Ok(DatasetAddress::Store(address)) => Some(RemoteTarget::new(address)),
+            _ => None,
+        };
         if root.as_os_str().is_empty() {
             // The working directory, with a path that can be checked like any other.
             root.push(".");
         }
         Self {
-            description: format!("dataset {}", root.display()),
+            description: match refused {
+                // An address that holds credentials is not repeated.
+                Some(_) => "dataset at a refused address".to_owned(),
+                None => format!("dataset {}", root.display()),
+            },
+            refused,
+            #[cfg(feature = "object_store")]
+            remote,
+            closed_episodes: None,
             settings: Settings {
                 root,
                 encoding: ShardEncoding::default(),
@@ -171,6 +203,75 @@ impl DatasetSink {
         self
     }
 
+    /// Sets the folder in which runs wait for their upload; by default `bevy_experience/uploads` in the folder for the state of
+    /// programs (`$XDG_STATE_HOME`, `~/.local/state`, `%LOCALAPPDATA%`). It must be on a disk that outlives the process, and with
+    /// containers the container. Without an object store it has no effect.
+    #[cfg(feature = "object_store")]
+    #[must_use]
+    pub fn with_staging(mut self, folder: impl Into<PathBuf>) -> Self {
+        if let Some(remote) = &mut self.remote {
+            remote.staging = folder.into();
+        }
+        self
+    }
+
+    /// Limits the bytes of finished shards that wait for their upload; 8 GiB by default. At the limit the disk counts as full: the
+    /// recording is paused, and no captured step is lost, until shards were uploaded.
+    #[cfg(feature = "object_store")]
+    #[must_use]
+    pub fn with_staging_bytes(mut self, bytes: u64) -> Self {
+        if let Some(remote) = &mut self.remote {
+            remote.staging_bytes = bytes;
+        }
+        self
+    }
+
+    /// Sets the time between two signs of life of the run in an object store, one request each; a minute by default. A reader takes
+    /// a run for dead after three of them.
+    #[cfg(feature = "object_store")]
+    #[must_use]
+    pub fn with_heartbeat(mut self, interval: Duration) -> Self {
+        if let Some(remote) = &mut self.remote {
+            remote.heartbeat = interval.max(Duration::from_millis(10));
+        }
+        self
+    }
+
+    /// Sets how long the end of the run waits for its last uploads; 8 seconds by default. What is not uploaded by then waits on the
+    /// disk for the next game, or for `experience recover`, and `Experience::close` returns false. `ExportSettings::close_timeout`
+    /// bounds the wait too.
+    #[cfg(feature = "object_store")]
+    #[must_use]
+    pub fn with_upload_wait(mut self, wait: Duration) -> Self {
+        if let Some(remote) = &mut self.remote {
+            remote.upload_wait = wait;
+        }
+        self
+    }
+
+    /// The state of the uploads; `None` for a folder. Take it before the sink is given to a recording.
+    #[cfg(feature = "object_store")]
+    #[must_use]
+    pub fn upload_status(&self) -> Option<UploadStatus> {
+        Some(self.remote.as_ref()?.status.clone())
+    }
+
+    fn check_address(&self) -> Result<(), SinkError> {
+        match &self.refused {
+            Some(reason) => Err(SinkError::Other(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets the folder that the run is written to.
+    fn set_root(&mut self, run: RunId) {
+        #[cfg(feature = "object_store")]
+        if let Some(remote) = &self.remote {
+            self.settings.root = remote.root(run);
+        }
+        let _ = run;
+    }
+
     fn writer(&mut self) -> Result<&mut DatasetWriter, SinkError> {
         self.writer
             .as_mut()
@@ -184,20 +285,50 @@ impl Sink for DatasetSink {
     }
 
     fn check(&mut self, schema: &Schema) -> Result<(), SinkError> {
+        self.check_address()?;
         experience_arrow::BatchEncoder::new(schema.clone().into_shared())?;
+        #[cfg(feature = "object_store")]
+        if let Some(remote) = &self.remote {
+            recording_folder::check_new(&remote.folder())?;
+            return remote.check();
+        }
         recording_folder::check(&self.settings.root, schema, self.settings.on_mismatch)
     }
 
     fn check_run(&mut self, schema: &Schema, run: RunId) -> Result<(), SinkError> {
+        self.set_root(run);
         FolderClaim::renew(&mut self.claim, &self.settings.root, schema, run)
     }
 
     fn open(&mut self, recording: &RecordingInfo) -> Result<(), SinkError> {
+        self.check_address()?;
+        self.set_root(recording.run);
+        #[cfg(feature = "object_store")]
+        if let Some(remote) = &mut self.remote {
+            remote.keep_bytes = self.settings.keep_bytes;
+            remote.refuse_other_schema = self.settings.on_mismatch == SchemaMismatch::Refuse;
+            remote.uploads_earlier = self.settings.recover;
+            let settings = Settings {
+                // Shards in the store are counted and deleted by the uploader.
+                keep_bytes: None,
+                // Each run has a folder of its own.
+                recover: false,
+                ..self.settings.clone()
+            };
+            let writer = DatasetWriter::open(settings, recording)?;
+            let started = remote.start(writer.folder(), recording.run);
+            self.writer = Some(writer);
+            return started;
+        }
         self.writer = Some(DatasetWriter::open(self.settings.clone(), recording)?);
         Ok(())
     }
 
     fn write(&mut self, episodes: &[Episode]) -> Result<(), SinkError> {
+        #[cfg(feature = "object_store")]
+        if let Some(remote) = &self.remote {
+            remote.check_space()?;
+        }
         self.writer()?.write(episodes)
     }
 
@@ -212,7 +343,12 @@ impl Sink for DatasetSink {
     }
 
     fn flush(&mut self, report: &RunReport) -> Result<(), SinkError> {
-        self.writer()?.flush(report)
+        let flushed = self.writer()?.flush(report);
+        #[cfg(feature = "object_store")]
+        if let Some(remote) = &self.remote {
+            remote.wake();
+        }
+        flushed
     }
 
     fn disk_bytes(&self) -> u64 {
@@ -220,7 +356,8 @@ impl Sink for DatasetSink {
     }
 
     fn durable(&self, _: u64) -> u64 {
-        self.writer.as_ref().map_or(0, DatasetWriter::committed_episodes)
+        let open = self.writer.as_ref().map(DatasetWriter::committed_episodes);
+        open.or(self.closed_episodes).unwrap_or(0)
     }
 
     fn journal_folder(&self) -> Option<PathBuf> {
@@ -232,8 +369,18 @@ impl Sink for DatasetSink {
     }
 
     fn close(&mut self, report: &RunReport) -> Result<(), SinkError> {
-        self.writer()?.close(report)?;
-        self.writer = None;
+        // Repeated for the rest of the uploads.
+        if self.closed_episodes.is_none() {
+            let writer = self.writer()?;
+            writer.close(report)?;
+            self.closed_episodes = Some(writer.committed_episodes());
+            self.writer = None;
+        }
+        #[cfg(feature = "object_store")]
+        if let Some(remote) = &mut self.remote {
+            remote.finish()?;
+        }
+        self.closed_episodes = None;
         Ok(())
     }
 }

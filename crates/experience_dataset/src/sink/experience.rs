@@ -1,8 +1,8 @@
 //! `experience.json` in the folder of a recording. Written once and never changed.
 
 use super::layout;
+use crate::store::source;
 use experience_core::schema::ExperienceFile;
-use experience_export::disk;
 use std::{io, path::Path};
 
 /// An `experience.json` that could not be read.
@@ -15,6 +15,6 @@ pub(crate) enum ExperienceFileError {
 
 /// Reads the file in the folder of a recording.
 pub(crate) fn read(recording: &Path) -> Result<ExperienceFile, ExperienceFileError> {
-    let content = disk::read(&recording.join(layout::EXPERIENCE)).map_err(ExperienceFileError::Io)?;
+    let content = source::read(&recording.join(layout::EXPERIENCE)).map_err(ExperienceFileError::Io)?;
     ExperienceFile::from_json(&content).map_err(ExperienceFileError::Damaged)
 }

@@ -6,7 +6,7 @@ use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuild
 use std::{fs::File, path::Path};
 
 /// Calls `visit` with each batch of the columns `ids` of the shard at `path`, after it has checked their types.
-pub(super) fn for_each_batch(
+pub(crate) fn for_each_batch(
     path: &Path,
     schema: &Schema,
     ids: &[ColumnId],

@@ -47,6 +47,12 @@ pub(super) fn check(root: &Path, schema: &Schema, on_mismatch: SchemaMismatch) -
     Ok(())
 }
 
+/// Checks that the folder `root` can be created, or be written to.
+#[cfg(feature = "object_store")]
+pub(super) fn check_new(root: &Path) -> Result<(), SinkError> {
+    files::probe(nearest_folder(root)?)
+}
+
 /// The folder for episodes of `schema` in the dataset `root`, if it exists.
 pub(super) fn find(root: &Path, schema: &Schema) -> Result<Option<PathBuf>, SinkError> {
     let names = [

@@ -3,13 +3,13 @@
 //! Tags are not in the account, because their number has no bound and the account is rewritten at each flush.
 
 use super::{files::io_error, layout};
+use crate::store::source;
 use experience_core::{
     account::{EpisodeTag, TagChange, remaining_tags},
     transition::RunId,
 };
 use experience_export::{SinkError, disk};
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
@@ -55,7 +55,7 @@ pub(crate) fn path(recording: &Path, run: RunId) -> PathBuf {
 /// Reads the tags in the file at `path`; none if it does not exist. A last line without an end was being written when its
 /// process died, and is ignored.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<EpisodeTag>> {
-    let mut file = match File::open(path) {
+    let mut file = match source::open(path) {
         Ok(file) => BufReader::new(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
@@ -78,10 +78,10 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<EpisodeTag>> {
 /// Replaces the file at `path` by one with `tags`. Without tags it is removed.
 pub(crate) fn replace(path: &Path, tags: Vec<EpisodeTag>) -> io::Result<()> {
     if tags.is_empty() {
-        return disk::remove(path);
+        return source::remove(path);
     }
     let changes: Vec<_> = tags.into_iter().map(TagChange::Added).collect();
-    disk::replace(path, &to_lines(&changes))
+    source::replace(path, &to_lines(&changes))
 }
 
 fn to_lines(changes: &[TagChange]) -> Vec<u8> {

@@ -15,6 +15,7 @@ use super::{
     shard_name::ShardName,
     tag_file::TagFile,
 };
+use crate::store::uploaded;
 use core::fmt;
 use experience_arrow::BatchEncoder;
 use experience_core::{
@@ -121,6 +122,12 @@ impl DatasetWriter {
     /// The number of accepted episodes, in order of acceptance, that are in committed shards.
     pub(super) fn committed_episodes(&self) -> u64 {
         self.committed_episodes
+    }
+
+    /// The folder of the recording.
+    #[cfg(feature = "object_store")]
+    pub(super) fn folder(&self) -> &std::path::Path {
+        &self.folder
     }
 
     /// The folder of the run's journal.
@@ -262,6 +269,7 @@ impl DatasetWriter {
             // Any other error does not mean that the file is gone.
             let found = shard.name(run).map(|name| fs::metadata(name.path(folder)));
             found.is_some_and(|found| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
+                && !shard.name(run).is_some_and(|name| uploaded::is_uploaded(folder, name))
         };
         let known = self.missing.len();
         self.account.shards.append(&mut self.missing);

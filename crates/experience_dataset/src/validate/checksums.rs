@@ -1,7 +1,9 @@
 //! Compares shards with the checksums in the accounts of their runs.
 
 use super::{RewrittenShard, Rule, Validation};
-use crate::{DatasetError, RecordingData, RunAccount, ShardAccount, shard::ShardReader, sink::FileChecksum};
+use crate::{
+    DatasetError, RecordingData, RunAccount, ShardAccount, shard::ShardReader, sink::FileChecksum, store::source,
+};
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
@@ -17,7 +19,7 @@ pub(super) fn check_checksums(
     for shard in &run.shards {
         let Some(name) = shard.name(run.run) else { continue };
         let path = name.path(recording.path());
-        if path.exists() && !unreadable.contains(&path) {
+        if source::exists(&path) && !unreadable.contains(&path) {
             check_shard(recording, &path, shard, validation)?;
         }
     }

@@ -2,7 +2,7 @@
 
 use super::checksums::check_checksums;
 use super::{Rule, Validation};
-use crate::{DatasetError, RecordingData, RunAccount, RunStatus, ShardAccount, validate::id_set::IdSet};
+use crate::{DatasetError, RecordingData, RunAccount, RunStatus, ShardAccount, store::source, validate::id_set::IdSet};
 use core::ops::Range;
 use experience_core::transition::RunId;
 use std::{
@@ -213,7 +213,7 @@ impl EpisodeIndex {
                 continue;
             }
             let found = counts.get(path.as_path()).copied().unwrap_or_default();
-            violations.extend(shard_violation(shard, found, path.exists()));
+            violations.extend(shard_violation(shard, found, source::exists(&path)));
         }
         if matches!(run.status, RunStatus::Running | RunStatus::Journaled) || !is_whole {
             // An unfinished run has counted transitions that are not in shards yet.

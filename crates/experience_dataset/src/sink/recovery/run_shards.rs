@@ -4,6 +4,7 @@ use super::{super::shard_account::ShardAccount, recovered_state::RecoveredState}
 use crate::sink::{
     account::RunAccount, checksum::FileChecksum, files::io_error, layout, read::for_each_batch, shard_name::ShardName,
 };
+use crate::store::uploaded;
 use experience_arrow::columns::ColumnId;
 use experience_core::{
     account::{MAX_TICK_RATES, RunReport, TickRate},
@@ -71,6 +72,16 @@ impl RunShards {
                     names.push(shard);
                 }
             }
+        }
+        for (name, uploaded) in uploaded::read_all(folder, run).map_err(io_error("read", folder))? {
+            shards.next_index = shards.next_index.max(name.index().saturating_add(1));
+            // Its file is removed after this record was written.
+            names.retain(|found| *found != name);
+            for episode in &uploaded.episodes {
+                shards.only_in_journal.remove(episode);
+            }
+            shards.last_tick = shards.last_tick.max(uploaded.last_tick);
+            shards.shards.push(uploaded.shard);
         }
         names.sort();
         for name in names {
