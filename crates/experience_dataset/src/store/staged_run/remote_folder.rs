@@ -9,6 +9,7 @@ use crate::{
         key::{DatasetKey, RecordingFolder},
     },
 };
+use experience_core::schema::ExperienceFile;
 use experience_export::disk;
 
 /// How often the card is written again because another process has changed it meanwhile.
