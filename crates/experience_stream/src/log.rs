@@ -245,8 +245,9 @@ impl BatchLog {
                 let mut index = state
                     .batches
                     .partition_point(|batch| batch.end.transitions <= counts.transitions);
-                // Whether batches that have news alone were received is not known.
-                while index > 0 && state.batches[index - 1].is_news() {
+                // Whether batches at the place that have news alone were received is not known.
+                let is_at_place = |batch: &LoggedBatch| batch.end.transitions == counts.transitions;
+                while index > 0 && state.batches[index - 1].is_news() && is_at_place(&state.batches[index - 1]) {
                     index -= 1;
                 }
                 let next = state.first + index as u64;
@@ -428,11 +429,16 @@ mod tests {
         assert_eq!(withdrawn(place(25)).0, [3]);
         assert!(withdrawn(place(35)).0.is_empty());
         assert!(withdrawn(log.seek(Seek::Oldest)).0.is_empty());
+        // News before a batch within which a place is does not move it back.
+        log.append([news(5), batch(10, true)]);
+        let within = place(85);
+        assert!(withdrawn(within).0.is_empty());
+        assert_eq!(batch_after(&log, within, true).0, 80);
         // News that is skipped.
         log.append([news(4), batch(10, true), batch(10, true)]);
         let Next::Batch { withdrawn, .. } = log.next(kept, 1, true) else {
             panic!("a batch is held");
         };
-        assert_eq!(withdrawn, [1, 2, 3, 4]);
+        assert_eq!(withdrawn, [1, 2, 3, 5, 4]);
     }
 }

@@ -46,7 +46,13 @@ class StreamColumns:
         """The columns that a stream has in the last row of an episode alone."""
         extra: list[str] = []
         if self.joined:
-            extra = ["agent_id", "step", "terminated", "truncated", *(name.removeprefix("next_") for name in self.joined)]
+            extra = [
+                "agent_id",
+                "step",
+                "terminated",
+                "truncated",
+                *(name.removeprefix("next_") for name in self.joined),
+            ]
         self.requested = tuple(dict.fromkeys((*self.names, *extra)))
         """The columns that the server sends."""
 

@@ -148,7 +148,9 @@ class Stream(Iterator[Batch]):
         """The schema of the recording. Connects to the game if that was not done before."""
         while self._columns is None:
             if self._is_closed:
-                raise StreamError(f"the stream of `{self.recording}` was closed before it had its schema: subscribe anew")
+                raise StreamError(
+                    f"the stream of `{self.recording}` was closed before it had its schema: subscribe anew"
+                )
             self._attempt(self._connect)
         return self._columns.schema
 

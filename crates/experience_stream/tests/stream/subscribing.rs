@@ -356,7 +356,9 @@ fn an_episode_that_is_discarded_before_it_is_sent_is_withdrawn_after_it() {
     };
     sink.write_tags(&[TagChange::Added(tag)]).unwrap();
     sink.write(&episodes).unwrap();
-    let parts = episodes.iter().map(|episode| EpisodePart::new(episode.clone(), 0, true));
+    let parts = episodes
+        .iter()
+        .map(|episode| EpisodePart::new(episode.clone(), 0, true));
     sink.write_parts(&PartBatch {
         parts: parts.collect(),
         ..PartBatch::default()
