@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -196,13 +197,16 @@ def test_next_observations_of_wide_rows_come_from_the_next_row(rng: np.random.Ge
     assert columns.joined == ("next_observation",) and "step" in columns.requested
     join = SuccessorJoin(columns)
 
-    def rows(episode: int, steps: range, end: int | None, skip: int | None = None) -> dict[str, np.ndarray]:
+    def rows(
+        episode: int, steps: range, end: int | None, skip: int | None = None, agent: int | None = None
+    ) -> dict[str, np.ndarray]:
         found = np.array([step for step in steps if step != skip])
         observation = np.repeat((1000.0 * episode + found)[:, None], 300, 1).astype(np.float32)
         final = found == end
         following = np.where(final[:, None], observation + 1, 0).astype(np.float32)
         return {
             "episode_id": np.full(len(found), episode),
+            "agent_id": np.full(len(found), episode if agent is None else agent),
             "step": found,
             "observation": observation,
             "next_observation": following,
@@ -224,6 +228,70 @@ def test_next_observations_of_wide_rows_come_from_the_next_row(rng: np.random.Ge
     assert join.incomplete == 1
     join.forget()
     assert join.incomplete == 2
+    # Rows wait for the newest episode of an agent alone.
+    for episode in (9, 4, 7):
+        assert len(join.join(rows(episode, range(3), None, agent=1))["step"]) == 2
+    assert join.incomplete == 4
+    join.withdraw([7])
+    assert len(join.join(rows(7, range(3, 5), 4, agent=1))["step"]) == 2
+    assert join.incomplete == 4
+
+
+def test_discarded_episodes_are_forgotten_without_another_batch(address: str) -> None:
+    stream = bx.stream(address, "fighter", patience=None)
+    ring = bx.ReplayRing(10).follow(stream)
+    schema = bx.Schema.parse(definition(), "0" * 16)
+    ring.add(bx.Batch(schema, {"episode_id": np.array([1, 2, 1]), "reward": np.zeros(3)}))
+    position = {"run": 1, "unit": "episodes", "transitions": 3, "episodes": 2}
+    stream._take({"position": position, "withdrawn": [1]})
+    assert len(ring) == 1 and stream.take_withdrawn() == []
+    ring.close()
+
+
+def test_a_stream_that_is_closed_while_it_connects_ends(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting, goes_on, is_cancelled = threading.Event(), threading.Event(), threading.Event()
+    schema = bx.Schema.parse(definition(), "0" * 16)
+
+    class Reader:
+        schema = None
+
+        def cancel(self) -> None:
+            is_cancelled.set()
+
+        def read_chunk(self) -> None:
+            is_cancelled.wait(30)
+            raise OSError("cancelled")
+
+    class Client:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def do_get(self, *_: Any) -> Reader:
+            connecting.set()
+            goes_on.wait(30)
+            return Reader()
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("pyarrow.flight.FlightClient", Client)
+    stream = bx.stream(address, "fighter")
+    stream._columns = StreamColumns(schema, None)
+    found: list[list[bx.Batch]] = []
+    reader = threading.Thread(target=lambda: found.append(list(stream)), daemon=True)
+    reader.start()
+    assert connecting.wait(10)
+    stream.close()
+    goes_on.set()
+    reader.join(10)
+    assert found == [[]] and is_cancelled.is_set()
+
+
+def test_a_closed_stream_has_no_schema(address: str) -> None:
+    stream = bx.stream(address, "fighter")
+    stream.close()
+    with pytest.raises(bx.StreamError, match="closed"):
+        stream.schema  # noqa: B018
 
 
 def test_words_and_missing_values_are_converted() -> None:

@@ -41,6 +41,14 @@ impl<'a> EpisodeSlice<'a> {
         }
     }
 
+    /// The transitions `steps` of `part`, counted from 0 within it.
+    pub fn part_steps(part: &'a EpisodePart, steps: Range<usize>) -> Self {
+        Self {
+            steps,
+            ..Self::part(part)
+        }
+    }
+
     /// The index in the whole episode of the slice's first transition.
     pub fn first_step(&self) -> usize {
         self.first_step + self.steps.start

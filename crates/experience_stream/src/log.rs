@@ -21,8 +21,6 @@ pub(crate) struct LoggedBatch {
     pub(crate) messages: Messages,
     /// Whether it begins with the first transition of an episode.
     pub(crate) begins_episode: bool,
-    /// Ids of episodes that are discarded.
-    pub(crate) withdrawn: Vec<i64>,
     bytes: usize,
     /// Bytes of all batches before it.
     offset: u64,
@@ -49,8 +47,22 @@ pub(crate) struct NewBatch {
     pub(crate) messages: Messages,
     pub(crate) counts: Counts,
     pub(crate) begins_episode: bool,
+    /// Ids of episodes that are discarded.
     pub(crate) withdrawn: Vec<i64>,
 }
+
+/// News of a discarded episode. It outlives its batch, because a subscriber that misses the batch may hold transitions of the
+/// episode.
+struct Withdrawal {
+    /// The number of its batch.
+    batch: u64,
+    /// The transitions up to the end of that batch.
+    transitions: u64,
+    episode_id: i64,
+}
+
+/// Most withdrawals of which a log has news: 24 MiB.
+const MAX_WITHDRAWALS: usize = 1 << 20;
 
 /// The newest batches of one unit of a recording, up to a number of bytes.
 pub(crate) struct BatchLog {
@@ -63,6 +75,8 @@ pub(crate) struct BatchLog {
 #[derive(Default)]
 struct LogState {
     batches: VecDeque<Arc<LoggedBatch>>,
+    /// In the order of their batches, of those that were forgotten too.
+    withdrawals: VecDeque<Withdrawal>,
     bytes: usize,
     /// Number of batches that were forgotten.
     first: u64,
@@ -71,6 +85,21 @@ struct LogState {
     /// Everything so far, missing transitions included.
     head: Counts,
     is_closed: bool,
+}
+
+impl LogState {
+    /// The number of the next batch.
+    fn end(&self) -> u64 {
+        self.first + self.batches.len() as u64
+    }
+
+    /// The episodes that the batches from number `from` up to number `to` withdraw.
+    fn withdrawn(&self, from: u64, to: u64) -> Vec<i64> {
+        let begin = self.withdrawals.partition_point(|withdrawal| withdrawal.batch < from);
+        let end = self.withdrawals.partition_point(|withdrawal| withdrawal.batch < to);
+        let withdrawals = self.withdrawals.range(begin..end.max(begin));
+        withdrawals.map(|withdrawal| withdrawal.episode_id).collect()
+    }
 }
 
 /// Where to begin.
@@ -92,16 +121,18 @@ pub(crate) struct Cursor {
 
 /// What follows a place in the log.
 pub(crate) enum Next {
-    /// A batch, which may begin before the place; what is missing before it; and the number of the batch after it.
+    /// A batch, which may begin before the place; what is missing before it; the ids of episodes that are discarded up to its
+    /// end; and the number of the batch after it.
     Batch {
         batch: Arc<LoggedBatch>,
         missed: Counts,
+        withdrawn: Vec<i64>,
         next: u64,
     },
     /// Nothing yet.
     Wait,
-    /// Nothing, ever. What is missing at the end.
-    Closed(Counts),
+    /// Nothing, ever. What is missing at the end, and the ids of episodes that are discarded in it.
+    Closed { missed: Counts, withdrawn: Vec<i64> },
 }
 
 /// The state of a log.
@@ -135,12 +166,21 @@ impl BatchLog {
             let offset = state.written;
             state.bytes += bytes;
             state.written += bytes as u64;
+            let (number, transitions) = (state.end(), state.head.transitions);
+            state
+                .withdrawals
+                .extend(batch.withdrawn.into_iter().map(|episode_id| Withdrawal {
+                    batch: number,
+                    transitions,
+                    episode_id,
+                }));
+            let surplus = state.withdrawals.len().saturating_sub(MAX_WITHDRAWALS);
+            state.withdrawals.drain(..surplus);
             let logged = LoggedBatch {
                 start,
                 end: state.head,
                 messages: batch.messages,
                 begins_episode: batch.begins_episode,
-                withdrawn: batch.withdrawn,
                 bytes,
                 offset,
                 decoded: OnceLock::new(),
@@ -192,11 +232,10 @@ impl BatchLog {
     /// A place in the log: that of a position, or the oldest or the newest one.
     pub(crate) fn seek(&self, seek: Seek) -> Cursor {
         let state = self.state();
-        let end = state.first + state.batches.len() as u64;
         match seek {
             Seek::Newest => Cursor {
                 counts: state.head,
-                next: end,
+                next: state.end(),
             },
             Seek::Oldest => Cursor {
                 counts: state.batches.front().map_or(state.head, |oldest| oldest.start),
@@ -206,13 +245,20 @@ impl BatchLog {
                 let mut index = state
                     .batches
                     .partition_point(|batch| batch.end.transitions <= counts.transitions);
-                // Whether batches that have news alone were received is not known.
-                while index > 0 && state.batches[index - 1].is_news() {
+                // Whether batches at the place that have news alone were received is not known.
+                let is_at_place = |batch: &LoggedBatch| batch.end.transitions == counts.transitions;
+                while index > 0 && state.batches[index - 1].is_news() && is_at_place(&state.batches[index - 1]) {
                     index -= 1;
                 }
+                let next = state.first + index as u64;
+                // What was forgotten may have withdrawn episodes since.
+                let since = state
+                    .withdrawals
+                    .partition_point(|withdrawal| withdrawal.transitions < counts.transitions);
+                let since = state.withdrawals.get(since).filter(|_| index == 0);
                 Cursor {
                     counts,
-                    next: state.first + index as u64,
+                    next: since.map_or(next, |withdrawal| withdrawal.batch.min(next)),
                 }
             }
         }
@@ -229,15 +275,20 @@ impl BatchLog {
             if state.written - batch.offset > max_behind as u64 && index + 1 < state.batches.len() {
                 is_cut = true;
             } else if !(is_cut && whole && !batch.begins_episode) {
+                let next = state.first + index as u64 + 1;
                 return Next::Batch {
                     batch: batch.clone(),
                     missed: batch.start.since(cursor.counts),
-                    next: state.first + index as u64 + 1,
+                    withdrawn: state.withdrawn(cursor.next, next),
+                    next,
                 };
             }
         }
         if state.is_closed {
-            return Next::Closed(state.head.since(cursor.counts));
+            return Next::Closed {
+                missed: state.head.since(cursor.counts),
+                withdrawn: state.withdrawn(cursor.next, state.end()),
+            };
         }
         Next::Wait
     }
@@ -270,14 +321,16 @@ mod tests {
 
     fn batch_after(log: &BatchLog, cursor: Cursor, whole: bool) -> (u64, Counts, Cursor) {
         match log.next(cursor, usize::MAX, whole) {
-            Next::Batch { batch, missed, next } => {
+            Next::Batch {
+                batch, missed, next, ..
+            } => {
                 let cursor = Cursor {
                     counts: batch.end,
                     next,
                 };
                 (batch.start.transitions, missed, cursor)
             }
-            Next::Wait | Next::Closed(_) => panic!("a batch is held"),
+            Next::Wait | Next::Closed { .. } => panic!("a batch is held"),
         }
     }
 
@@ -308,10 +361,13 @@ mod tests {
         let end = log.next(cursor, usize::MAX, true);
         assert!(matches!(
             end,
-            Next::Closed(Counts {
-                transitions: 7,
-                episodes: 1
-            })
+            Next::Closed {
+                missed: Counts {
+                    transitions: 7,
+                    episodes: 1
+                },
+                ..
+            }
         ));
     }
 
@@ -340,5 +396,49 @@ mod tests {
             panic!("batches are held");
         };
         assert_eq!((batch.start.transitions, missed.transitions), (40, 40));
+    }
+
+    #[test]
+    fn withdrawals_outlive_their_batches() {
+        let log = log(2);
+        let kept = log.seek(Seek::Newest);
+        log.append([batch(10, true)]);
+        let news = |episode_id| NewBatch {
+            counts: Counts::default(),
+            withdrawn: vec![episode_id],
+            ..batch(0, true)
+        };
+        // Before the place of the second cursor, at it, and after it.
+        log.append([news(1), batch(10, true), news(2), batch(10, true), news(3)]);
+        log.append((0..5).map(|_| batch(10, true)));
+        let withdrawn = |cursor| match log.next(cursor, usize::MAX, true) {
+            Next::Batch { withdrawn, next, .. } => (withdrawn, next),
+            Next::Wait | Next::Closed { .. } => panic!("a batch is held"),
+        };
+        let (ids, next) = withdrawn(kept);
+        assert_eq!(ids, [1, 2, 3]);
+        assert!(withdrawn(Cursor { next, ..kept }).0.is_empty());
+        let place = |transitions| {
+            log.seek(Seek::After(Counts {
+                transitions,
+                episodes: 2,
+            }))
+        };
+        assert_eq!(withdrawn(place(15)).0, [2, 3]);
+        assert_eq!(withdrawn(place(20)).0, [2, 3]);
+        assert_eq!(withdrawn(place(25)).0, [3]);
+        assert!(withdrawn(place(35)).0.is_empty());
+        assert!(withdrawn(log.seek(Seek::Oldest)).0.is_empty());
+        // News before a batch within which a place is does not move it back.
+        log.append([news(5), batch(10, true)]);
+        let within = place(85);
+        assert!(withdrawn(within).0.is_empty());
+        assert_eq!(batch_after(&log, within, true).0, 80);
+        // News that is skipped.
+        log.append([news(4), batch(10, true), batch(10, true)]);
+        let Next::Batch { withdrawn, .. } = log.next(kept, 1, true) else {
+            panic!("a batch is held");
+        };
+        assert_eq!(withdrawn, [1, 2, 3, 5, 4]);
     }
 }

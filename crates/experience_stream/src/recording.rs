@@ -14,7 +14,10 @@ use experience_core::{
     transition::{Episode, RunId},
 };
 use experience_export::{PartBatch, RecordingInfo, SinkError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// The metadata key of the content of `experience.json` in the Arrow schema of a stream.
 pub const EXPERIENCE_KEY: &str = "bevy_experience.experience";
@@ -153,11 +156,45 @@ impl StreamedRecording {
     }
 }
 
+/// The number of withdrawn episodes that are remembered, because rows of them may still be on their way.
+const MAX_RECENT: usize = 4096;
+
+/// Ids of the episodes that were withdrawn last.
+#[derive(Default)]
+struct RecentlyWithdrawn {
+    order: VecDeque<i64>,
+    ids: HashSet<i64>,
+}
+
+impl RecentlyWithdrawn {
+    fn add(&mut self, episodes: &[i64]) {
+        for &episode in episodes {
+            if self.ids.insert(episode) {
+                self.order.push_back(episode);
+            }
+        }
+        while self.order.len() > MAX_RECENT {
+            if let Some(oldest) = self.order.pop_front() {
+                self.ids.remove(&oldest);
+            }
+        }
+    }
+
+    /// Those of `episodes` that were withdrawn.
+    fn among(&self, episodes: impl Iterator<Item = i64>) -> Vec<i64> {
+        if self.ids.is_empty() {
+            return Vec::new();
+        }
+        episodes.filter(|episode| self.ids.contains(episode)).collect()
+    }
+}
+
 /// Encodes the episodes of one recording into its logs.
 pub(crate) struct RecordingWriter {
     recording: Arc<StreamedRecording>,
     encoder: BatchEncoder,
     codec: BatchCodec,
+    withdrawn: RecentlyWithdrawn,
 }
 
 impl RecordingWriter {
@@ -166,6 +203,7 @@ impl RecordingWriter {
             codec: BatchCodec::new(recording.schema.clone()),
             recording,
             encoder,
+            withdrawn: RecentlyWithdrawn::default(),
         }
     }
 
@@ -200,6 +238,13 @@ impl RecordingWriter {
         if !group.is_empty() {
             batches.push(self.encode(&group)?);
         }
+        // A tag can be written before its episode, which must then be withdrawn after it was sent.
+        let again = self
+            .withdrawn
+            .among(episodes.iter().map(|episode| episode.info().episode_id));
+        if !again.is_empty() {
+            batches.push(self.news(again)?);
+        }
         self.recording.episodes.append(batches);
         Ok(())
     }
@@ -218,8 +263,18 @@ impl RecordingWriter {
             });
             Vec::new()
         });
-        if let Some(first) = batches.first_mut() {
-            first.withdrawn.clone_from(&batch.withdrawn);
+        let before = batch.withdrawn.clone();
+        let ids = batch.parts.iter().map(|part| part.info().episode_id);
+        let mut after = self.withdrawn.among(ids);
+        after.dedup();
+        for (index, withdrawn) in [(0, before), (batches.len() + 1, after)] {
+            if withdrawn.is_empty() {
+                continue;
+            }
+            match self.news(withdrawn) {
+                Ok(news) => batches.insert(index.min(batches.len()), news),
+                Err(error) => tracing::error!("{error}; subscribers are not told of discarded episodes"),
+            }
         }
         self.recording.transitions.skip(missed);
         self.recording.transitions.append(batches);
@@ -230,15 +285,19 @@ impl RecordingWriter {
         let mut group = Vec::new();
         let mut bytes = 0;
         for part in batch.parts.iter() {
-            bytes += size_of_val(part.rows().rows());
-            group.push(EpisodeSlice::part(part));
-            if bytes >= BATCH_BYTES {
-                batches.push(self.encode(&group)?);
-                (bytes, group) = (0, Vec::new());
+            let row_bytes = part.rows().schema().layout().row_bytes();
+            let steps = (BATCH_BYTES / row_bytes).max(1);
+            for start in (0..part.len()).step_by(steps) {
+                let slice = EpisodeSlice::part_steps(part, start..part.len().min(start + steps));
+                bytes += (part.len() - start).min(steps) * row_bytes;
+                group.push(slice);
+                if bytes >= BATCH_BYTES {
+                    batches.push(self.encode(&group)?);
+                    (bytes, group) = (0, Vec::new());
+                }
             }
         }
-        // Also without parts: there is news of discarded episodes.
-        if !group.is_empty() || (batches.is_empty() && !batch.withdrawn.is_empty()) {
+        if !group.is_empty() {
             batches.push(self.encode(&group)?);
         }
         Ok(batches)
@@ -246,12 +305,20 @@ impl RecordingWriter {
 
     /// Tells the subscribers of both units that episodes are discarded.
     pub(crate) fn withdraw(&mut self, episodes: &[i64]) -> Result<(), SinkError> {
+        self.withdrawn.add(episodes);
         for unit in [Unit::Episodes, Unit::Transitions] {
-            let mut news = self.encode(&[])?;
-            news.withdrawn = episodes.to_vec();
+            let news = self.news(episodes.to_vec())?;
             self.recording.log(unit).append([news]);
         }
         Ok(())
+    }
+
+    /// A batch without rows, which withdraws episodes.
+    fn news(&mut self, withdrawn: Vec<i64>) -> Result<NewBatch, SinkError> {
+        Ok(NewBatch {
+            withdrawn,
+            ..self.encode(&[])?
+        })
     }
 
     fn encode(&mut self, slices: &[EpisodeSlice<'_>]) -> Result<NewBatch, SinkError> {

@@ -115,7 +115,7 @@ impl Subscriber {
         let (cursor, is_restarted) = recording.start(ticket)?;
         let counters = Arc::new(SubscriberCounters::new(ticket.unit, peer, cursor.counts));
         recording.add_subscriber(counters.clone());
-        Ok(Self {
+        let mut subscriber = Self {
             changes: recording.log(ticket.unit).subscribe(),
             codec: BatchCodec::new(selection.schema().clone()),
             messages: VecDeque::from([schema_message(selection.schema())]),
@@ -128,7 +128,10 @@ impl Subscriber {
             is_restarted,
             is_closed: false,
             _permit: permit,
-        })
+        };
+        // The place where it begins, so that it can continue there if the connection is lost before the first batch.
+        subscriber.queue(None, Counts::default(), Vec::new());
+        Ok(subscriber)
     }
 
     /// The messages of the stream. It is polled only while the connection takes more.
@@ -156,7 +159,12 @@ impl Subscriber {
                 .log(unit)
                 .next(self.cursor, self.max_behind, unit == Unit::Episodes)
             {
-                Next::Batch { batch, missed, next } => {
+                Next::Batch {
+                    batch,
+                    missed,
+                    withdrawn,
+                    next,
+                } => {
                     self.counters.miss(missed);
                     let messages = self.select(&batch).map_err(|error| {
                         Status::internal(format!(
@@ -169,13 +177,13 @@ impl Subscriber {
                         next,
                     };
                     self.counters.move_to(batch.end);
-                    self.queue(messages, missed, batch.withdrawn.clone());
+                    self.queue(messages, missed, withdrawn);
                 }
-                Next::Closed(missed) => {
+                Next::Closed { missed, withdrawn } => {
                     self.is_closed = true;
                     self.counters.miss(missed);
                     self.cursor.counts.add(missed);
-                    self.queue(None, missed, Vec::new());
+                    self.queue(None, missed, withdrawn);
                 }
                 Next::Wait => {
                     if *self.shutdown.borrow() {

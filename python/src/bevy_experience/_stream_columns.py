@@ -46,7 +46,13 @@ class StreamColumns:
         """The columns that a stream has in the last row of an episode alone."""
         extra: list[str] = []
         if self.joined:
-            extra = ["step", "terminated", "truncated", *(name.removeprefix("next_") for name in self.joined)]
+            extra = [
+                "agent_id",
+                "step",
+                "terminated",
+                "truncated",
+                *(name.removeprefix("next_") for name in self.joined),
+            ]
         self.requested = tuple(dict.fromkeys((*self.names, *extra)))
         """The columns that the server sends."""
 
@@ -97,8 +103,8 @@ def concatenate(parts: list[NDArray[Any]]) -> NDArray[Any]:
 class SuccessorJoin:
     """Fills columns that a stream has in the last row of an episode alone, from the next row.
 
-    A row waits for the next one of its episode. Rows of which that one never comes, because it is
-    filtered or was missed, are left out and counted.
+    A row waits for the next one of its episode, until a row of the agent's next episode arrives. Rows
+    of which the next one never comes, because it is filtered or was missed, are left out and counted.
     """
 
     def __init__(self, columns: StreamColumns) -> None:
@@ -111,6 +117,12 @@ class SuccessorJoin:
         if self._held:
             self.incomplete += len(self._held["episode_id"])
         self._held = {}
+
+    def withdraw(self, episodes: list[int]) -> None:
+        """Remove rows of discarded episodes."""
+        if self._held:
+            stays = ~np.isin(self._held["episode_id"], episodes)
+            self._held = {name: values[stays] for name, values in self._held.items()} if stays.any() else {}
 
     def join(self, columns: Columns) -> Columns:
         """Return the rows that are complete, in the order of episodes and steps."""
@@ -126,7 +138,12 @@ class SuccessorJoin:
         for name in self._columns.joined:
             columns[name] = columns[name].copy()
             columns[name][before] = columns[name.removeprefix("next_")][before + 1]
-        waits = ~same & ~is_end
+        # Of an agent, only the row that arrived last: its episodes follow each other.
+        arrived = order.argsort()
+        newest = np.zeros(len(order), np.bool_)
+        _, from_end = np.unique(columns["agent_id"][arrived][::-1], return_index=True)
+        newest[arrived[::-1][from_end]] = True
+        waits = newest & ~same & ~is_end
         complete = follows | is_end
         self.incomplete += int((~complete & ~waits).sum())
         self._held = {name: values[waits] for name, values in columns.items()} if waits.any() else {}

@@ -182,6 +182,9 @@ class ReplayRing:
         if self._thread is not None:
             raise UnsuitableError("the ring follows a stream already: use a ring for each stream")
         self._stream = stream
+        # At once, because a stream of an idle game may have no next batch.
+        self.forget(stream.take_withdrawn())
+        stream._on_withdrawn = self.forget
         self._thread = threading.Thread(target=self._fill, args=(stream,), name="replay-ring", daemon=True)
         self._thread.start()
         return self
@@ -190,8 +193,6 @@ class ReplayRing:
         try:
             for batch in stream:
                 self.add(batch)
-                self.forget(stream.take_withdrawn())
-            self.forget(stream.take_withdrawn())
         except BaseException as error:
             self._error = error
         finally:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -88,10 +89,13 @@ class Stream(Iterator[Batch]):
     missed : Missed
         What was not received.
     position : Position or None
-        The place after the last batch: `stream` continues there with ``start=position``.
+        The place after the last batch, or where the stream begins: `stream` continues there with
+        ``start=position``.
     incomplete : int
         Rows that were left out because the row after them, which has their next observation, was
-        filtered or missed. Always 0 unless observations are images or larger than 1 KiB.
+        filtered or missed. Always 0 unless observations are images or larger than 1 KiB. Where the
+        iteration ends before the recording, or another `stream` continues it, the last row of each
+        open episode is among them, counted when ``next`` finds the stream closed.
     """
 
     def __init__(
@@ -122,11 +126,15 @@ class Stream(Iterator[Batch]):
         self.position = start if isinstance(start, Position) else None
         self.missed = Missed()
         self._withdrawn: list[int] = []
+        self._on_withdrawn: Callable[[list[int]], None] | None = None
+        """Is called at once with the ids of discarded episodes, instead of `take_withdrawn`."""
         self._columns: StreamColumns | None = None
         self._join: SuccessorJoin | None = None
         self._client: Any = None
         self._reader: Any = None
         self._is_closed = False
+        # Of the connection, which another thread may close.
+        self._lock = threading.Lock()
         self._failing_since: float | None = None
         self._wait = _FIRST_WAIT
 
@@ -139,6 +147,10 @@ class Stream(Iterator[Batch]):
     def schema(self) -> Schema:
         """The schema of the recording. Connects to the game if that was not done before."""
         while self._columns is None:
+            if self._is_closed:
+                raise StreamError(
+                    f"the stream of `{self.recording}` was closed before it had its schema: subscribe anew"
+                )
             self._attempt(self._connect)
         return self._columns.schema
 
@@ -165,6 +177,8 @@ class Stream(Iterator[Batch]):
             if batch is not None:
                 return batch
         self.close()
+        if self._join is not None:
+            self._join.forget()
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -175,11 +189,24 @@ class Stream(Iterator[Batch]):
 
     def close(self) -> None:
         """End the subscription. A call of ``next`` in another thread ends too."""
-        self._is_closed = True
+        with self._lock:
+            self._is_closed = True
         self._disconnect()
 
+    def _hold(self, client: Any, reader: Any = None) -> None:
+        """Make the connection one that `close` ends. If the stream is closed, end it."""
+        with self._lock:
+            if not self._is_closed:
+                self._client, self._reader = client, reader
+                return
+        if reader is not None:
+            reader.cancel()
+        client.close()
+        raise OSError("the stream is closed")
+
     def _disconnect(self) -> None:
-        reader, client, self._reader, self._client = self._reader, self._client, None, None
+        with self._lock:
+            reader, client, self._reader, self._client = self._reader, self._client, None, None
         if reader is not None:
             reader.cancel()
         if client is not None:
@@ -192,16 +219,16 @@ class Stream(Iterator[Batch]):
 
         try:
             return action()
-        except flight.FlightUnauthenticatedError as error:
-            self.close()
-            raise StreamError(f"`{self._address}` refuses the token: {_message(error)}") from error
-        except pa.ArrowInvalid as error:
-            self.close()
-            raise StreamError(f"`{self._address}` refuses the subscription: {_message(error)}") from error
         except (pa.ArrowException, OSError) as error:
             # `ArrowKeyError` and `FlightError` are among them.
             if self._is_closed:
                 return None
+            if isinstance(error, flight.FlightUnauthenticatedError):
+                self.close()
+                raise StreamError(f"`{self._address}` refuses the token: {_message(error)}") from error
+            if isinstance(error, pa.ArrowInvalid):
+                self.close()
+                raise StreamError(f"`{self._address}` refuses the subscription: {_message(error)}") from error
             self._disconnect()
             self._wait_after(error, isinstance(error, KeyError) and "the recordings are" in str(error))
             return None
@@ -221,33 +248,37 @@ class Stream(Iterator[Batch]):
         time.sleep(self._wait * random.uniform(0.5, 1.0))
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
 
-    def _connect(self) -> None:
+    def _connect(self) -> Any:
         from pyarrow import flight
 
         options = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 20_000)]
-        self._client = flight.FlightClient(self._address, tls_root_certs=self._certificates, generic_options=options)
+        client = flight.FlightClient(self._address, tls_root_certs=self._certificates, generic_options=options)
+        self._hold(client)
         headers = [] if self._token is None else [(b"authorization", f"Bearer {self._token}".encode())]
         call = flight.FlightCallOptions(headers=headers)
         if self._columns is None:
             descriptor = flight.FlightDescriptor.for_path(self.recording)
-            self._columns = StreamColumns(_schema(self._client.get_flight_info(descriptor, call).schema), self._names)
+            self._columns = StreamColumns(_schema(client.get_flight_info(descriptor, call).schema), self._names)
             self._join = SuccessorJoin(self._columns) if self._columns.joined else None
         start = {"position": asdict(self.position)} if self.position is not None else self._start
         ticket = {**self._ticket, "from": start, "columns": list(self._columns.requested)}
-        self._reader = self._client.do_get(flight.Ticket(json.dumps(ticket).encode()), call)
-        schema = _schema(self._reader.schema)
+        reader = client.do_get(flight.Ticket(json.dumps(ticket).encode()), call)
+        self._hold(client, reader)
+        schema = _schema(reader.schema)
         if schema.hash != self._columns.schema.hash:
             self.close()
             raise StreamError(
                 f"the game at `{self._address}` was started again with other columns of `{self.recording}`: "
                 "subscribe anew"
             )
+        return reader
 
     def _receive(self) -> Batch | None:
-        if self._reader is None:
-            self._connect()
+        reader = self._reader
+        if reader is None:
+            reader = self._connect()
         try:
-            chunk = self._reader.read_chunk()
+            chunk = reader.read_chunk()
         except StopIteration:
             # Without the message that the recording is closed.
             raise OSError("the connection was lost") from None
@@ -272,7 +303,13 @@ class Stream(Iterator[Batch]):
             self.missed.episodes + missed.get("episodes", 0),
             self.missed.restarts + restarts,
         )
-        self._withdrawn.extend(metadata.get("withdrawn", ()))
+        if withdrawn := metadata.get("withdrawn"):
+            if self._join is not None:
+                self._join.withdraw(withdrawn)
+            if self._on_withdrawn is None:
+                self._withdrawn.extend(withdrawn)
+            else:
+                self._on_withdrawn(withdrawn)
         self.position = Position(**metadata["position"])
         if metadata.get("closed", False):
             self._is_closed = True

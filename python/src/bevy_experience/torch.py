@@ -194,11 +194,17 @@ class StreamDataset(IterableDataset):  # type: ignore[misc]
             )
         address, recording, settings = self._arguments
         with Stream(address, recording, **settings) as stream:
+            # Tensors that were yielded are not taken back.
+            stream._on_withdrawn = _ignore
             for batch in stream if self._size is None else _of_size(stream, self._size):
                 # Tensors are writable, and the columns of a stream may not be.
                 writable = {name: values.copy() for name, values in batch.items() if values.dtype != object}
                 converted = tensors(Batch(batch.schema, writable))
                 yield converted if self._transform is None else self._transform(converted)
+
+
+def _ignore(_: list[int]) -> None:
+    pass
 
 
 def _of_size(batches: Iterable[Batch], size: int) -> Iterator[Batch]:

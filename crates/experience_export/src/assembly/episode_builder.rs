@@ -88,7 +88,7 @@ impl EpisodeBuilder {
     }
 
     /// Gives out the transitions of the episode before it ends: [`take_part`](Self::take_part). `row` is its first row.
-    pub(super) fn with_parts(mut self, row: &[u64]) -> Self {
+    pub(crate) fn with_parts(mut self, row: &[u64]) -> Self {
         self.parts = Some(Box::new(PartRows::begin(row)));
         self
     }

@@ -206,11 +206,12 @@ impl RecordingPipeline {
         let mut losses = LossCounts::default();
         let result = turn(&self.context, &mut self.finished, &mut losses);
         self.count_losses(agent_id, losses);
-        self.collect_finished_parts(before, settings.batch_bytes);
         self.finished_transitions += self.finished[before..]
             .iter()
             .map(|builder| builder.transitions() as usize)
             .sum::<usize>();
+        // May remove finished episodes, so they are counted first.
+        self.collect_finished_parts(before, settings.batch_bytes);
         if self.is_batch_full(settings) {
             self.dispatch(false);
         }
@@ -305,11 +306,20 @@ impl RecordingPipeline {
             finished_transitions,
             unwanted,
             counters,
+            parts,
+            context,
             ..
         } = self;
         finished.retain(|builder| {
             let is_unwanted = unwanted.contains_key(&builder.captured_as());
             if is_unwanted {
+                // The pieces of an episode with gaps have ids of their own. That of the first one is withdrawn already.
+                if let Some(parts) = parts
+                    && builder.has_given_parts()
+                    && builder.episode_id() != context.run.episode_id(builder.captured_as())
+                {
+                    parts.withdraw(builder.episode_id());
+                }
                 *finished_transitions -= builder.transitions() as usize;
                 counters.discarded.add(builder.transitions());
             }

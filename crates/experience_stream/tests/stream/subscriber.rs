@@ -121,6 +121,13 @@ impl Subscription {
         }
     }
 
+    /// Receives one message, which has no rows.
+    pub fn next_message(&mut self) {
+        let message = self.message().expect("the stream goes on");
+        assert!(message.data_header.is_empty());
+        self.take_metadata(&message.app_metadata);
+    }
+
     fn take_metadata(&mut self, json: &[u8]) {
         let metadata: BatchMetadata = serde_json::from_slice(json).unwrap();
         self.missed.transitions += metadata.missed.transitions;

@@ -11,11 +11,14 @@ use arrow_array::{
 };
 use arrow_select::{concat::concat_batches, take::take_record_batch};
 use experience_arrow::BatchEncoder;
-use experience_core::transition::{Episode, RunId};
+use experience_core::{
+    account::{DISCARDED_TAG, EpisodeTag, TagChange},
+    transition::{Episode, EpisodePart, RunId},
+};
 use experience_dataset::{Dataset, DatasetSink};
-use experience_export::MemorySink;
+use experience_export::{MemorySink, PartBatch, RecordingInfo, Sink};
 use experience_stream::{EXPERIENCE_KEY, Position, Start, StreamSink, Ticket, Unit};
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, time::SystemTime};
 
 fn sink() -> StreamSink {
     StreamSink::new("127.0.0.1:0")
@@ -294,4 +297,80 @@ fn a_position_of_another_run_begins_with_the_oldest_and_says_so() {
     assert!(again.is_restarted && again.missed == Default::default());
     assert_eq!(again.position.unwrap().run, RunId::from_bits(2));
     game.close();
+}
+
+#[test]
+fn the_first_message_has_the_place_where_the_stream_begins() {
+    let sink = sink();
+    let monitor = sink.monitor();
+    let mut game = Game::new(vec![Box::new(sink)]);
+    game.play(300);
+    game.flush();
+    let before = monitor.recordings()[0].episodes.total;
+    let connect = || Client::connect(monitor.address().unwrap());
+    let mut now = connect().subscribe(&ticket(Unit::Episodes, Start::Now));
+    now.next_message();
+    let place = now.position.unwrap();
+    assert_eq!(
+        (place.transitions, place.episodes),
+        (before.transitions, before.episodes)
+    );
+    // The connection is lost, and what is recorded meanwhile is not.
+    drop(now);
+    game.play(300);
+    game.flush();
+    let after = monitor.recordings()[0].episodes.total.transitions;
+    let mut again = connect().subscribe(&ticket(Unit::Episodes, Start::Position(place)));
+    let expected = after - before.transitions;
+    assert!(expected > 0);
+    assert_eq!(again.rows(expected as usize).num_rows() as u64, expected);
+    assert_eq!(again.missed, Default::default());
+    game.close();
+}
+
+#[test]
+fn an_episode_that_is_discarded_before_it_is_sent_is_withdrawn_after_it() {
+    let memory = MemorySink::default();
+    let mut game = Game::new(vec![Box::new(memory.clone())]);
+    game.play(200);
+    let schema = game.schema.clone();
+    let reports = game.close();
+    let episodes: Vec<Episode> = memory.episodes().into_iter().take(2).collect();
+    let id = episodes[0].info().episode_id;
+
+    let mut sink = sink();
+    let monitor = sink.monitor();
+    sink.check(&schema).unwrap();
+    sink.open(&RecordingInfo {
+        schema,
+        run: RunId::from_bits(1),
+        tick_rate: None,
+        started: SystemTime::now(),
+        buffers: None,
+    })
+    .unwrap();
+    let tag = EpisodeTag {
+        episode_id: id,
+        agent_id: episodes[0].info().agent_id,
+        tag: DISCARDED_TAG.into(),
+    };
+    sink.write_tags(&[TagChange::Added(tag)]).unwrap();
+    sink.write(&episodes).unwrap();
+    let parts = episodes
+        .iter()
+        .map(|episode| EpisodePart::new(episode.clone(), 0, true));
+    sink.write_parts(&PartBatch {
+        parts: parts.collect(),
+        ..PartBatch::default()
+    })
+    .unwrap();
+    for unit in [Unit::Episodes, Unit::Transitions] {
+        let mut late = Client::connect(monitor.address().unwrap()).subscribe(&ticket(unit, Start::Oldest));
+        let rows = late.next().unwrap();
+        assert!(column(&rows, "episode_id").contains(&id));
+        assert_eq!(late.withdrawn, [id]);
+        late.next_message();
+        assert_eq!(late.withdrawn, [id, id], "{unit}");
+    }
+    sink.close(&reports[0]).unwrap();
 }
