@@ -255,8 +255,7 @@ impl StagedRun {
             // Any other error does not mean that the file is gone.
             shard.name(self.run).is_some_and(|name| {
                 !self.is_stored(name)
-                    && fs::metadata(name.path(&self.folder))
-                        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+                    && fs::metadata(name.path(&self.folder)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
             })
         };
         let gone: Vec<_> = account.shards.extract_if(.., |shard| is_gone(shard)).collect();
@@ -265,13 +264,18 @@ impl StagedRun {
         }
         let report = &mut account.account;
         let (episodes, transitions) = gone.iter().fold((0_u64, 0_u64), |sum, shard| {
-            (sum.0.saturating_add(shard.episodes), sum.1.saturating_add(shard.transitions))
+            (
+                sum.0.saturating_add(shard.episodes),
+                sum.1.saturating_add(shard.transitions),
+            )
         });
         report.set_missing(
             report.missing_episodes.saturating_add(episodes),
             report.missing.saturating_add(transitions),
         );
-        account.save(&self.folder).map_err(on_disk("write the account in", &self.folder))?;
+        account
+            .save(&self.folder)
+            .map_err(on_disk("write the account in", &self.folder))?;
         tracing::error!(
             "{} finished shards of run {} are gone from `{}`: another process has removed them; their {transitions} transitions in \
              {episodes} episodes are counted as dropped",
@@ -295,7 +299,9 @@ impl StagedRun {
             .map(|name| fs::metadata(name.path(&self.folder)).map_or(0, |file| file.len()));
         let bytes = bytes.sum();
         let records = self.records.iter().flat_map(BTreeMap::values);
-        let (uploaded, size) = records.fold((0, 0), |(count, size): (u64, u64), record| (count + 1, size.saturating_add(record.bytes)));
+        let (uploaded, size) = records.fold((0, 0), |(count, size): (u64, u64), record| {
+            (count + 1, size.saturating_add(record.bytes))
+        });
         self.status.update(|counts| {
             (counts.pending_shards, counts.pending_bytes) = (pending.len() as u64, bytes);
             (counts.uploaded_shards, counts.uploaded_bytes) = (uploaded, size);

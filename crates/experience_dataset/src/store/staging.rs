@@ -193,7 +193,11 @@ fn is_unused(recording: &Path, run: RunId) -> bool {
 fn is_starting(recording: &Path) -> bool {
     let created = fs::metadata(recording.join(layout::EXPERIENCE)).and_then(|file| file.modified());
     // A time in the future counts as recent.
-    created.is_ok_and(|created| SystemTime::now().duration_since(created).map_or(true, |age| age < START))
+    created.is_ok_and(|created| {
+        SystemTime::now()
+            .duration_since(created)
+            .map_or(true, |age| age < START)
+    })
 }
 
 /// Removes the folder of a recording that is in the store as a whole, unless it has a journal, and its dataset if nothing else is in it.

@@ -119,7 +119,10 @@ impl StoreRetention {
 }
 
 fn records_bytes(records: &BTreeMap<ShardName, UploadedShard>, names: &[ShardName]) -> u64 {
-    sum(names.iter().filter_map(|name| records.get(name)).map(|record| record.bytes))
+    sum(names
+        .iter()
+        .filter_map(|name| records.get(name))
+        .map(|record| record.bytes))
 }
 
 /// Saturating, because an account may hold any number.
