@@ -79,3 +79,6 @@ def test_a_path_is_one_of_its_store() -> None:
     assert (path / "a.parquet").stem == "a"
     assert isinstance(path, StorePath)
     assert dataset_path("file:///srv/data") == Path("/srv/data")
+    assert dataset_path("file://localhost/srv/a#b") == Path("/srv/a#b")
+    with pytest.raises(ExperienceError, match="absolute path"):
+        dataset_path("file://srv/data")

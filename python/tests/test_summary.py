@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -179,8 +180,24 @@ DAMAGE = {
     "classes": lambda d: d["action"].pop(),
     "others": lambda d: d["action"][0].update(others=1),
     "controllers": lambda d: d.update(controllers={"person": 10**30}),
+    "negative controllers": lambda d: d.update(
+        controllers={**d["controllers"], "other": -1}, unlabelled=d["unlabelled"] + 1
+    ),
+    "negative others": lambda d: d["action"][0].update(
+        others=d["action"][0]["others"] - 100,
+        counts=[d["action"][0]["counts"][0] + 100, *d["action"][0]["counts"][1:]],
+    ),
     "missing": lambda d: d.pop("reward"),
 }
+
+
+def test_a_deeply_nested_footer_is_not_used(record) -> None:
+    class Footer:
+        metadata: ClassVar = {_footers.KEY: b"[" * 1_000_000}
+        created_by = "bevy_experience 0.1.0"
+        num_rows = 1
+
+    assert _footers.read(record(2).schema, Footer()) is None
 
 
 @pytest.mark.usefixtures("own_writer")

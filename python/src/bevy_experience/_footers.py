@@ -36,7 +36,7 @@ def read(schema: Schema, metadata: Any) -> Summary | None:
         if document["version"] != _VERSION:
             return None
         return _parse(schema, int(metadata.num_rows), document)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
@@ -51,10 +51,11 @@ def _parse(schema: Schema, rows: int, document: dict[str, Any]) -> Summary:
     for action, (index, (_, labels)) in zip(document["action"], expected.items(), strict=True):
         counted = np.array(action["counts"], np.int64)
         _check(action["index"] == index and counted.shape == (len(labels),))
-        _check(int(counted.sum()) + action["others"] == rows and bool((counted >= 0).all()))
+        _check(bool((counted >= 0).all()) and action["others"] >= 0)
+        _check(int(counted.sum()) + action["others"] == rows)
         counts[index] = (counted, int(action["others"]))
     controllers = [*document["controllers"].items(), (None, document["unlabelled"])]
-    _check(sum(steps for _, steps in controllers) == rows)
+    _check(all(steps >= 0 for _, steps in controllers) and sum(steps for _, steps in controllers) == rows)
     return of_counts(schema, rows, moments, counts, controllers)
 
 

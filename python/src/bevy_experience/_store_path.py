@@ -41,7 +41,10 @@ def dataset_path(path: str | os.PathLike[str]) -> Any:
     text = os.fspath(path)
     scheme = text.partition("://")[0].lower()
     if scheme == "file":
-        return Path(urlsplit(text).path)
+        rest = text.partition("://")[2].removeprefix("localhost")
+        if not rest.startswith("/"):
+            raise ExperienceError("a `file://` address has an absolute path: `file:///srv/data`")
+        return Path(rest)
     if scheme not in _SCHEMES:
         raise ExperienceError(
             f"`{scheme}://` is not the address of a dataset: use a folder, `s3://bucket/prefix`, "

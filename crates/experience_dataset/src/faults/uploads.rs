@@ -1,6 +1,7 @@
 //! Faults of an object store, and of the disk, at every operation of an upload; and the death of the process there.
 
 mod faulty_store;
+mod later_passes;
 
 use super::{Acknowledged, copy, episode, new_run, recovery::leave_unfinished, schema};
 use crate::{

@@ -5,7 +5,10 @@ use super::{
 };
 use crate::store::DatasetAddress;
 #[cfg(feature = "object_store")]
-use crate::store::{remote_target::RemoteTarget, upload_status::UploadStatus};
+use crate::store::{
+    remote_target::{MAX_DURATION, RemoteTarget},
+    upload_status::UploadStatus,
+};
 use core::time::Duration;
 use experience_core::{
     account::{RunReport, TagChange},
@@ -232,7 +235,7 @@ impl DatasetSink {
     #[must_use]
     pub fn with_heartbeat(mut self, interval: Duration) -> Self {
         if let Some(remote) = &mut self.remote {
-            remote.heartbeat = interval.max(Duration::from_millis(10));
+            remote.heartbeat = interval.clamp(Duration::from_millis(10), MAX_DURATION);
         }
         self
     }
@@ -244,7 +247,7 @@ impl DatasetSink {
     #[must_use]
     pub fn with_upload_wait(mut self, wait: Duration) -> Self {
         if let Some(remote) = &mut self.remote {
-            remote.upload_wait = wait;
+            remote.upload_wait = wait.min(MAX_DURATION);
         }
         self
     }

@@ -13,6 +13,9 @@ use std::{
     time::Instant,
 };
 
+/// The longest interval and wait, so that the time at which it ends can be computed.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(365 * 86_400);
+
 /// The store of a sink, and its uploader while the sink is open.
 #[derive(Debug)]
 pub(crate) struct RemoteTarget {

@@ -7,6 +7,7 @@
 //! - A shard is removed from the disk after its record is durable and the account in the store names it.
 //! - The record of a shard holds the ids of its episodes, so a recovery writes none of them again.
 
+mod over;
 mod remote_folder;
 
 use super::{
@@ -163,7 +164,9 @@ impl StagedRun {
     pub(crate) fn pass(&mut self) -> Result<Progress, PassError> {
         let passed = self.try_pass();
         self.status.update(|counts| match &passed {
-            Ok(_) => (counts.last_error, counts.is_stuck) = (None, false),
+            Ok(_) if self.damaged.is_empty() => (counts.last_error, counts.is_stuck) = (None, false),
+            // The error of the damaged shard stays.
+            Ok(_) => counts.is_stuck = false,
             Err(error) if error.is_stop() => {}
             Err(error) => {
                 self.failures += 1;
@@ -176,32 +179,56 @@ impl StagedRun {
 
     fn try_pass(&mut self) -> Result<Progress, PassError> {
         let account = RunAccount::read(&self.folder, self.run);
-        let account = account.map_err(on_disk("read the account in", &self.folder))?;
+        let mut account = account.map_err(on_disk("read the account in", &self.folder))?;
         if self.records.is_none() {
             let records = uploaded::read_all(&self.folder, self.run);
             self.records = Some(records.map_err(on_disk("read the records of uploads in", &self.folder))?);
         }
+        let is_over = matches!(account.status, RunStatus::Closed | RunStatus::Recovered);
+        if is_over {
+            self.count_missing(&mut account)?;
+        }
+        let listed: BTreeSet<ShardName> = account.shards.iter().filter_map(|shard| shard.name(self.run)).collect();
+        self.damaged.retain(|name| listed.contains(name));
         self.count(&account);
         let remote = self.remote_folder()?;
         let remote = RecordingFolder::parse(&remote)
             .ok_or_else(|| PassError::Other(format!("`{remote}` is not the name of a recording's folder")))?;
+        if is_over && self.is_in_store(remote, &account)? {
+            return Ok(Progress::Complete);
+        }
         let mut shards = account.shards.clone();
         shards.sort_by_key(|shard| shard.name(self.run));
+        let mut unread = None;
         for shard in &shards {
             let Some(name) = shard.name(self.run) else { continue };
-            if !self.is_stored(name) && !self.damaged.contains(&name) {
-                self.upload_shard(remote, name, shard)?;
-                self.count(&account);
+            if self.is_stored(name) || self.damaged.contains(&name) {
+                continue;
             }
+            match self.upload_shard(remote, name, shard) {
+                Ok(()) => {}
+                // A shard that cannot be read now is no reason to keep the others waiting.
+                Err(error @ PassError::Disk(..)) => {
+                    unread.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            self.count(&account);
+            // After each shard, because the account is also the sign of life, and the disk may be full.
+            self.upload_account(remote, &account)?;
+            self.remove_uploaded([name])?;
         }
         self.upload_account(remote, &account)?;
-        self.remove_uploaded(&account)?;
+        self.remove_uploaded(listed)?;
         self.enforce_retention(remote, &account)?;
-        let is_over = matches!(account.status, RunStatus::Closed | RunStatus::Recovered);
+        if let Some(error) = unread {
+            return Err(error);
+        }
         Ok(match is_over {
-            false => Progress::Open,
-            true if self.damaged.is_empty() => Progress::Complete,
-            true => Progress::Damaged,
+            true if !self.damaged.is_empty() => Progress::Damaged,
+            true if self.compose(&account).account.upload.is_none() => Progress::Complete,
+            _ => Progress::Open,
         })
     }
 
@@ -218,7 +245,9 @@ impl StagedRun {
             .map(|name| fs::metadata(name.path(&self.folder)).map_or(0, |file| file.len()));
         let bytes = bytes.sum();
         let records = self.records.iter().flat_map(BTreeMap::values);
-        let (uploaded, size) = records.fold((0, 0), |(count, size), record| (count + 1, size + record.bytes));
+        let (uploaded, size) = records.fold((0, 0), |(count, size): (u64, u64), record| {
+            (count + 1, size.saturating_add(record.bytes))
+        });
         self.status.update(|counts| {
             (counts.pending_shards, counts.pending_bytes) = (pending.len() as u64, bytes);
             (counts.uploaded_shards, counts.uploaded_bytes) = (uploaded, size);
@@ -239,9 +268,10 @@ impl StagedRun {
         let path = name.path(&self.folder);
         let mut record = match describe(&path, &self.schema, shard) {
             Ok(record) => record,
-            Err(error) => match fs::metadata(&path) {
-                // Another process has removed it, which the writer of the run counts.
+            Err(error) => match fs::File::open(&path) {
+                // Another process has removed it, which the writer of the run counts, or the next pass once the run is over.
                 Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(()),
+                // A shard that cannot be opened is not damaged.
                 Err(refused) => return Err(PassError::Disk("read", path, refused)),
                 Ok(_) => {
                     self.mark_damaged(name, &error.to_string());
@@ -335,9 +365,9 @@ impl StagedRun {
         Ok(())
     }
 
-    /// Removes the files of shards that the account in the store names.
-    fn remove_uploaded(&self, account: &RunAccount) -> Result<(), PassError> {
-        for name in account.shards.iter().filter_map(|shard| shard.name(self.run)) {
+    /// Removes the files of those of the shards `names` that the account in the store names.
+    fn remove_uploaded(&self, names: impl IntoIterator<Item = ShardName>) -> Result<(), PassError> {
+        for name in names {
             let path = name.path(&self.folder);
             if self.is_stored(name) && path.exists() {
                 disk::remove(&path).map_err(on_disk("remove", &path))?;
@@ -362,8 +392,8 @@ impl StagedRun {
         });
         self.records = Some(records);
         self.retention = Some(retention);
-        let own = match chosen {
-            Ok(own) => own,
+        match chosen {
+            Ok(_) => {}
             Err(error) if error.kind() == StoreErrorKind::Stopped => {
                 return Err(self.store_error(DatasetKey::Account(remote, self.run))(error));
             }
@@ -372,7 +402,7 @@ impl StagedRun {
                 tracing::warn!("cannot delete old shards of `{}`: {error}", self.dataset);
                 return Ok(());
             }
-        };
+        }
         let retiring = self.records.iter().flatten();
         let retiring: Vec<_> = retiring
             .filter(|(_, record)| record.state == StoredState::Retiring)
@@ -381,9 +411,8 @@ impl StagedRun {
         if retiring.is_empty() {
             return Ok(());
         }
-        if !own.is_empty() {
-            self.write_records(&own)?;
-        }
+        // Also those of an earlier pass, whose records may not have been written.
+        self.write_records(&retiring)?;
         self.upload_account(remote, account)?;
         for name in &retiring {
             let key = DatasetKey::Shard(remote, *name);

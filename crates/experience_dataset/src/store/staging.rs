@@ -19,9 +19,12 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 const LOCK: &str = ".upload.lock";
+/// A folder without an account is that of a run that is just starting, for this long.
+const START: Duration = Duration::from_secs(60);
 /// What the name of a folder begins with that is being removed.
 const REMOVED: &str = ".uploaded-";
 
@@ -65,7 +68,7 @@ pub(crate) fn staged_bytes(folder: &Path) -> u64 {
 }
 
 /// The recordings of all runs in `folder`, that of an address.
-fn recordings(folder: &Path) -> Vec<(RunId, PathBuf)> {
+pub(super) fn recordings(folder: &Path) -> Vec<(RunId, PathBuf)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let Some(run) = entry.file_name().to_str().and_then(layout::run) else {
@@ -117,10 +120,22 @@ pub(crate) fn upload_left(
     plan: &UploadPlan,
     is_stopped: &dyn Fn() -> bool,
 ) -> StagedUploads {
+    let mut left = recordings(folder);
+    left.retain(|(run, _)| own != Some(*run));
+    upload_recordings(left, include_unclear, plan, is_stopped)
+}
+
+/// As [`upload_left`], of the recordings in `left`.
+pub(super) fn upload_recordings(
+    left: impl IntoIterator<Item = (RunId, PathBuf)>,
+    include_unclear: bool,
+    plan: &UploadPlan,
+    is_stopped: &dyn Fn() -> bool,
+) -> StagedUploads {
     let mut result = StagedUploads::default();
-    for (run, recording) in recordings(folder) {
-        if own == Some(run) || is_stopped() {
-            continue;
+    for (run, recording) in left {
+        if is_stopped() {
+            break;
         }
         match upload_one(&recording, run, include_unclear, plan) {
             Ok(true) => result.completed.push((run, recording)),
@@ -146,6 +161,9 @@ fn upload_one(recording: &Path, run: RunId, include_unclear: bool, plan: &Upload
         return Err(PassError::Other(reason.clone()));
     }
     if is_unused(recording, run) {
+        if !include_unclear && is_starting(recording) {
+            return Ok(false);
+        }
         remove(recording, lock)?;
         return Ok(true);
     }
@@ -169,6 +187,17 @@ fn is_unused(recording: &Path, run: RunId) -> bool {
     matches!(RunAccount::read(recording, run), Err(error) if error.kind() == io::ErrorKind::NotFound)
         && is_empty(layout::DATA)
         && is_empty(layout::JOURNALS)
+}
+
+/// Whether the folder was created so recently that its process may be about to create the account.
+fn is_starting(recording: &Path) -> bool {
+    let created = fs::metadata(recording.join(layout::EXPERIENCE)).and_then(|file| file.modified());
+    // A time in the future counts as recent.
+    created.is_ok_and(|created| {
+        SystemTime::now()
+            .duration_since(created)
+            .map_or(true, |age| age < START)
+    })
 }
 
 /// Removes the folder of a recording that is in the store as a whole, unless it has a journal, and its dataset if nothing else is in it.

@@ -1,7 +1,8 @@
 //! [`StoreRetention`]: deletes the oldest shards of a recording in a store beyond a number of bytes.
 //!
 //! Shards of this run are counted after each upload, from the records on the disk. Those of other runs cost a request for each account,
-//! so they are counted at the start and then once an hour: those of runs that are closed, recovered, or gave no sign of life.
+//! so they are counted at the start and then once an hour: those of runs that are closed or recovered, and in the store as a whole. The
+//! account of another run is written by the process that uploads it, which may return after any time, so its shards stay.
 
 use super::{
     address::StoreAddress,
@@ -60,11 +61,14 @@ impl StoreRetention {
                 bytes: record.bytes,
             })
             .collect();
-        let own_bytes: u64 = own.iter().map(|candidate| candidate.bytes).sum();
+        let own_bytes = sum(own.iter().map(|candidate| candidate.bytes));
         let is_due = self.others.is_none_or(|(counted, _)| counted.elapsed() >= OTHER_RUNS);
         let mut accounts = BTreeMap::new();
         let mut candidates = own.clone();
+        let known = self.others.map_or(0, |(_, bytes)| bytes);
         if is_due {
+            // Also after a failure, other runs are counted again after the interval.
+            self.others = Some((Instant::now(), known));
             for (other, account) in other_runs(client, dataset, remote, run)? {
                 let sizes = |name: ShardName| client.head(&DatasetKey::Shard(remote, name).in_bucket(dataset));
                 for shard in &account.0.shards {
@@ -82,10 +86,9 @@ impl StoreRetention {
                 accounts.insert(other, account);
             }
         }
-        let known = self.others.map_or(0, |(_, bytes)| bytes);
-        let mut bytes: u64 = candidates.iter().map(|candidate| candidate.bytes).sum();
+        let mut bytes = sum(candidates.iter().map(|candidate| candidate.bytes));
         if !is_due {
-            bytes += known;
+            bytes = bytes.saturating_add(known);
         }
         let newest = own
             .iter()
@@ -116,16 +119,20 @@ impl StoreRetention {
 }
 
 fn records_bytes(records: &BTreeMap<ShardName, UploadedShard>, names: &[ShardName]) -> u64 {
-    names
+    sum(names
         .iter()
         .filter_map(|name| records.get(name))
-        .map(|record| record.bytes)
-        .sum()
+        .map(|record| record.bytes))
+}
+
+/// Saturating, because an account may hold any number.
+fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
 }
 
 type OtherAccount = (RunAccount, super::client::StoredObject);
 
-/// The accounts of runs other than `own` that are over, or whose process gave no sign of life.
+/// The accounts of runs other than `own` that are over, and in the store as a whole. No other process writes them.
 fn other_runs(
     client: &StoreClient,
     dataset: &StoreAddress,
@@ -149,8 +156,7 @@ fn other_runs(
         let Ok(account) = serde_json::from_slice::<RunAccount>(&bytes) else {
             continue;
         };
-        let is_over =
-            account.status != RunStatus::Running || account.upload.as_ref().is_some_and(|upload| !upload.is_alive());
+        let is_over = account.status != RunStatus::Running && account.upload.is_none();
         if account.run == run && is_over {
             found.insert(run, (account, object));
         }

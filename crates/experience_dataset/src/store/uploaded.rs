@@ -67,7 +67,11 @@ pub(crate) fn read_all(recording: &Path, run: RunId) -> io::Result<BTreeMap<Shar
         let Some(name) = name.filter(|name| name.run() == run) else {
             continue;
         };
-        let record: UploadedShard = serde_json::from_slice(&disk::read(&path(recording, name))?)?;
+        let path = path(recording, name);
+        let record: UploadedShard = serde_json::from_slice(&disk::read(&path)?).map_err(|error| {
+            let reason = format!("`{}` is damaged: {error}; restore it from a copy", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, reason)
+        })?;
         found.insert(name, record);
     }
     Ok(found)

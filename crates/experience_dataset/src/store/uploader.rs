@@ -58,6 +58,10 @@ struct Work {
     stop: Arc<AtomicBool>,
     wakes: Receiver<Wake>,
     is_closing: bool,
+    /// The runs of earlier processes that were not tried yet, the next one last.
+    left: Vec<(RunId, PathBuf)>,
+    /// A run that was tried is to be tried again later.
+    is_repeated: bool,
 }
 
 impl Uploader {
@@ -81,6 +85,8 @@ impl Uploader {
             stop: stop.clone(),
             wakes,
             is_closing: false,
+            left: Vec::new(),
+            is_repeated: false,
         };
         let thread = std::thread::Builder::new()
             .name("experience-upload".to_owned())
@@ -243,14 +249,20 @@ impl Work {
         }
     }
 
-    /// Uploads the runs of earlier processes. Returns when to try again, if some are left.
-    fn upload_earlier(&self) -> Option<Duration> {
+    /// Uploads one run of an earlier process, so that the next pass of this run is not late. Returns when to go on, if some are left.
+    fn upload_earlier(&mut self) -> Option<Duration> {
         let folder = self.earlier.as_ref()?;
+        if self.left.is_empty() {
+            self.is_repeated = false;
+            self.left = staging::recordings(folder);
+            self.left.retain(|(run, _)| *run != self.run);
+            self.left.reverse();
+        }
         let plan = UploadPlan {
             keep_bytes: None,
             ..self.plan.clone()
         };
-        let result = staging::upload_left(folder, Some(self.run), false, &plan, &|| self.is_stopped());
+        let result = staging::upload_recordings(self.left.pop(), false, &plan, &|| self.is_stopped());
         for (run, recording) in &result.completed {
             tracing::info!(
                 "uploaded run {run} of an earlier process from `{}`",
@@ -263,7 +275,11 @@ impl Work {
                 recording.display()
             );
         }
-        (!result.alive.is_empty() || !result.failed.is_empty()).then_some(MAX_WAIT)
+        self.is_repeated |= !result.alive.is_empty() || !result.failed.is_empty();
+        if !self.left.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.is_repeated.then_some(MAX_WAIT)
     }
 
     /// All of the run is in the store. The folder is removed once the exporter has removed the journal; if the process ends before

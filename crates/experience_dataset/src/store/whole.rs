@@ -3,6 +3,7 @@
 use super::{
     address::{DatasetAddress, StoreAddress},
     client::{StoreClient, UploadError},
+    error::StoreErrorKind,
     staged_run::UploadPlan,
     staging::{self, StagedUploads},
 };
@@ -36,10 +37,23 @@ pub fn upload(from: &Path, to: &Path) -> Result<(), DatasetError> {
         move |error: super::error::StoreError| DatasetError::io("write", &path)(error.into())
     };
     let client = StoreClient::of(&address).map_err(failed(&address.path()))?;
-    if client.has_any(&address.prefix).map_err(failed(&address.path()))? {
+    // Objects below the address, or at it: the address of a file.
+    let is_taken = || -> Result<bool, super::error::StoreError> {
+        if client.has_any(&address.prefix)? {
+            return Ok(true);
+        }
+        if address.prefix.is_empty() {
+            return Ok(false);
+        }
+        match client.head(&address.prefix) {
+            Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(false),
+            found => found.map(|_| true),
+        }
+    };
+    if is_taken().map_err(failed(&address.path()))? {
         return Err(DatasetError::write(
             &address.path(),
-            "there are objects below it already: name a new address",
+            "there is an object at it or below it already: name a new address",
         ));
     }
     let mut files = Vec::new();

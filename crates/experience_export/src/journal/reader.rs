@@ -138,24 +138,26 @@ pub struct JournalReader {
 }
 
 impl JournalReader {
-    /// Calls `each` with every record of the journal in `folder`, in order. A missing folder is an empty journal.
+    /// Calls `each` with every record of the journal in `folder` that no release has deleted, in order. A missing folder is an empty
+    /// journal.
     ///
     /// # Errors
     /// When the file system refuses, or the journal has another format version or byte order. Damage is no error.
     pub fn read(folder: &Path, mut each: impl FnMut(Place<'_>, Record<'_>)) -> Result<Self, JournalError> {
         let mut reader = Self::default();
         let (mut last, mut marks_releases) = (None, false);
+        let mut segments = segments(folder)?;
+        // The mark is written before the segments before it are deleted. What they hold and is still needed is restated after it,
+        // and a `Discard` of one of their episodes may have been in the segment that became the mark.
+        let mark = last_mark(folder, &segments)?;
+        if let Some(mark) = mark {
+            segments.retain(|segment| *segment > mark);
+        }
         // The first segment that must be there, and the first that is.
-        let (mut first, mut found) = (0, None);
-        for segment in segments(folder)? {
+        let (first, mut found) = (mark.map_or(0, |mark| mark.saturating_add(1)), None);
+        for segment in segments {
             let path = path(folder, segment);
             let bytes = content(&path)?;
-            if frame::is_mark(&bytes) {
-                // Segments before a mark have not been deleted yet, or are.
-                (first, found) = (segment.saturating_add(1), None);
-                (last, reader.is_after_damage) = (None, false);
-                continue;
-            }
             found = found.or(Some(segment));
             last = reader.scan(&path, segment, &bytes, last, &mut |place, record| {
                 marks_releases |= record == Record::MarksReleases;
@@ -288,6 +290,21 @@ fn segments(folder: &Path) -> Result<Vec<u32>, JournalError> {
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// Number of the last of the `segments` that is the mark of a release.
+fn last_mark(folder: &Path, segments: &[u32]) -> Result<Option<u32>, JournalError> {
+    for segment in segments.iter().rev() {
+        let path = path(folder, *segment);
+        let file = fs::metadata(&path).map_err(|source| JournalError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        if file.len() == frame::MARK as u64 && frame::is_mark(&content(&path)?) {
+            return Ok(Some(*segment));
+        }
+    }
+    Ok(None)
 }
 
 /// Content of a segment, unless it is longer than [`MAX_SEGMENT`].

@@ -258,6 +258,49 @@ fn a_released_segment_is_not_missing_at_any_moment() {
 }
 
 #[test]
+fn a_release_that_is_interrupted_brings_no_discarded_episode_back() {
+    let begin = |folder: &Path| {
+        let mut journal = create(folder, 1).unwrap();
+        append(&mut journal, 0).unwrap();
+        append(&mut journal, 1).unwrap();
+        journal.begin().unwrap();
+        journal.put(&Record::Discard { captured_as: 0 });
+        journal.commit().unwrap();
+        let kept = append(&mut journal, 2).unwrap();
+        (journal, kept.segment)
+    };
+    let operations = {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, needed) = begin(folder.path());
+        Faults::count(|| journal.release(needed).unwrap())
+    };
+    assert!(operations.len() > 2, "{operations:?}");
+    for fault in [Fault::Refused, Fault::Killed] {
+        for (at, operation) in operations.iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut journal, needed) = begin(folder.path());
+            let faults = Faults::plan(at, fault);
+            let _ = journal.release(needed);
+            drop(faults);
+            let (mut rows, mut discards) = (Vec::new(), Vec::new());
+            let reader = JournalReader::read(folder.path(), |_, record| match record {
+                Record::Rows { episode_id, .. } => rows.push(episode_id),
+                Record::Discard { captured_as } => discards.push(captured_as),
+                _ => {}
+            })
+            .unwrap();
+            let what = format!("{fault:?} at {operation:?}");
+            // Episode 0 is there with its discard, or neither is.
+            match discards[..] {
+                [0] => assert_eq!(rows, [0, 1, 2], "{what}"),
+                _ => assert_eq!((&rows[..], &discards[..]), (&[2][..], &[][..]), "{what}"),
+            }
+            assert_eq!((reader.absent_segments, reader.absent), (0, 0), "{what}");
+        }
+    }
+}
+
+#[test]
 fn a_deleted_segment_is_missing_also_where_it_is_the_first() {
     let folder = tempfile::tempdir().unwrap();
     for released in [0, 2, 3] {

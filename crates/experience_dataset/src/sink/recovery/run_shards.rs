@@ -179,9 +179,15 @@ impl RunShards {
         let retired = &account.retired;
         // Saturating, because an account may hold any number.
         let sum = |numbers: &[u64]| numbers.iter().fold(0_u64, |sum, number| sum.saturating_add(*number));
-        let (episodes, transitions) = self.shards.iter().fold((0, 0), |(episodes, transitions), shard| {
-            (episodes + shard.episodes, transitions + shard.transitions)
-        });
+        let (episodes, transitions) = self
+            .shards
+            .iter()
+            .fold((0_u64, 0_u64), |(episodes, transitions), shard| {
+                (
+                    episodes.saturating_add(shard.episodes),
+                    transitions.saturating_add(shard.transitions),
+                )
+            });
         let exported = sum(&[retired.transitions, transitions]);
         let discarded = sum(&[before.discarded.max(counts.discarded), state.discarded]);
         let non_finite = before.non_finite.max(counts.non_finite);
