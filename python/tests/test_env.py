@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -268,4 +269,115 @@ def test_an_episode_that_ends_is_cut_or_ended() -> None:
     env.step(0)
     observation, info = env.reset()
     assert info["transitions"] == 0 and observation.shape == (2,)
+    env.close()
+
+
+def test_a_game_without_players_exits_with_its_environment() -> None:
+    """Its standard input ends with the environment, whatever becomes of the connection."""
+    is_held = Event()
+
+    def decide(decision, game):
+        if is_held.is_set():
+            time.sleep(30)
+        return np.zeros(decision.players)
+
+    def start() -> subprocess.Popen:
+        variables = {**os.environ, "BEVY_EXPERIENCE_REMOTE": server.address, "BEVY_EXPERIENCE_REMOTE_EXIT": "stdin"}
+        game = subprocess.Popen(COMMAND, env=variables, stdin=subprocess.PIPE)
+        game.stdin.write(b"\n")
+        game.stdin.flush()
+        time.sleep(1.0)
+        assert game.poll() is None
+        return game
+
+    with PolicyServer(decide, "grpc://127.0.0.1:0") as server:
+        game = start()
+        game.stdin.close()
+        assert game.wait(5) == 0
+        # A game that waits for ever is ended.
+        is_held.set()
+        game = start()
+        game.stdin.close()
+        assert game.wait(20) == 1
+
+
+def test_seeds_are_checked_and_go_on() -> None:
+    from bevy_experience.env._game import checked_seed, next_seed
+
+    assert checked_seed(np.int64(3)) == 3 and type(checked_seed(np.int64(3))) is int
+    for wrong in (-1, 2**64, 1.5, "1"):
+        with pytest.raises(bx.UnsuitableError, match="seed"):
+            checked_seed(wrong)
+    assert next_seed(5) == next_seed(5) != 5
+    assert next_seed(None) != next_seed(None)
+    env = Env(COMMAND)
+    with pytest.raises(bx.UnsuitableError, match="seed"):
+        env.reset(seed=2**64)
+    env.reset(seed=np.int64(5))
+    env.close()
+
+
+def test_a_player_that_comes_back_joins_with_its_first_observation() -> None:
+    env = ParallelEnv(COMMAND, rejoin=True)
+    observations, _ = env.reset(seed=1)
+    (first,) = env.agents
+    ends = 0
+    for _ in range(200):
+        assert len(env.agents) == 1
+        before = env.agents[0]
+        action = best(observations[before])
+        observations, rewards, terminations, _, infos = env.step({before: action})
+        assert rewards[before] == -1.0
+        if terminations[before]:
+            ends += 1
+            (after,) = env.agents
+            assert after == f"{first}.{ends}" and rewards[after] == 0.0 and infos[after]["transitions"] == 0
+            assert (observations[before] == GOAL).all() and (observations[after] != GOAL).any()
+            assert set(env.possible_agents) == {first, after}
+    assert ends > 20
+    env.close()
+
+
+ARENA = os.environ.get("EXPERIENCE_ARENA")
+
+
+@pytest.mark.skipif(not ARENA, reason="EXPERIENCE_ARENA names no arena with the feature `remote`")
+def test_players_of_the_arena_join_and_leave(tmp_path: Path) -> None:
+    command = [ARENA, "--remote", "env", "--players", "16", "--churn", "--ticks", "100000", "--out", str(tmp_path)]
+
+    def play(env: ParallelEnv, seed: int | None, steps: int) -> list:
+        observations, infos = env.reset(seed=seed)
+        assert len(observations) == 16
+        seen = [[observations[name].tolist() for name in env.agents]]
+        for _ in range(steps):
+            actions = {}
+            for name in env.agents:
+                space = env.action_space(name)
+                if name not in seeded:
+                    seeded.add(name)
+                    space.seed(len(seeded))
+                actions[name] = space.sample(infos[name].get("action_mask"))
+            live = set(env.agents)
+            observations, rewards, terminations, truncations, infos = env.step(actions)
+            assert live <= set(observations) and set(env.agents) <= set(env.possible_agents)
+            for name in observations:
+                assert env.observation_space(name).contains(observations[name])
+                if name not in live:
+                    joined.append(name)
+                    assert rewards[name] == 0.0
+                if terminations[name] or truncations[name]:
+                    left.append(infos[name]["end_reason"])
+            seen.append([observations[name].tolist() for name in sorted(observations)])
+        return seen
+
+    joined: list[str] = []
+    left: list[str] = []
+    seeded: set[str] = set()
+    env = ParallelEnv(command, rejoin=True, seed=3)
+    first = play(env, 3, 1000)
+    assert joined and left
+    # The arena has no reset: it is started again, with another seed.
+    process = env._game.process
+    second = play(env, None, 5)
+    assert env._game.process != process and second[0] != first[0]
     env.close()

@@ -25,7 +25,7 @@ pub(crate) struct PolicySlot {
     watcher: Option<SyncCell<ModelWatcher>>,
     /// The model is told what becomes of its actions.
     pub(super) needs_outcomes: bool,
-    /// What the model has been told since the last decision has not reached it.
+    /// What was collected of players for the last decision has not reached the model.
     pub(super) is_undelivered: bool,
     pub(super) requests: Option<Arc<ModelRequests>>,
     /// The reset that the model has asked for, with its seed.
@@ -198,10 +198,13 @@ impl PolicySlot {
         if self.is_unsure_of_tick {
             self.begin_tick(self.observations.tick());
         }
-        self.is_undelivered = false;
-        if self.players.is_empty() && self.observations.outcomes().is_empty() {
+        // Without players nothing is told of them, even if ends are.
+        let has_players = !self.players.is_empty();
+        self.is_undelivered = true;
+        if !has_players && self.observations.outcomes().is_empty() {
             return;
         }
+        self.is_undelivered = false;
         let _span = tracing::debug_span!("experience_act", policy = self.status.name).entered();
         self.status.players = self.players.len();
         let watched = watch.and_then(|watch| watch.find(&self.players).map(|index| (watch, index)));
@@ -261,6 +264,7 @@ impl PolicySlot {
         if !self.is_undelivered {
             self.observations.outcomes_mut().clear();
         }
+        self.is_undelivered |= !has_players;
         self.players.clear();
         self.observations.clear();
     }

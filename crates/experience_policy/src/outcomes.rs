@@ -1,7 +1,7 @@
 //! [`OutcomeBatch`]: the episodes that ended since the last decision, and [`Progress`]: what a player has got since then.
 
 use crate::PolicyLayout;
-use experience_core::transition::Outcome;
+use experience_core::{schema::Column, transition::Outcome};
 use std::{borrow::Cow, sync::Arc};
 
 /// What the recording has of a player since its last decision: sums over the transitions that were closed since then.
@@ -36,7 +36,8 @@ pub struct EpisodeOutcome {
 
 /// Ends of episodes, with the final observation of each.
 ///
-/// It holds at most [`MAX_ENDS`](Self::MAX_ENDS); more are counted in [`missed`](Self::missed).
+/// It holds at most [`MAX_ENDS`](Self::MAX_ENDS), and fewer if they would take more than [`MAX_BYTES`](Self::MAX_BYTES). More are
+/// counted in [`missed`](Self::missed).
 #[derive(Clone, Debug)]
 pub struct OutcomeBatch {
     layout: Arc<PolicyLayout>,
@@ -46,11 +47,15 @@ pub struct OutcomeBatch {
     mask: Vec<bool>,
     images: Vec<Vec<u8>>,
     missed: u64,
+    /// The most ends, which depends on the size of an observation.
+    max_ends: usize,
 }
 
 impl OutcomeBatch {
     /// The most ends that a batch holds.
     pub const MAX_ENDS: usize = 65_536;
+    /// The most memory that the ends of a batch take, in bytes. One end is held in any case.
+    pub const MAX_BYTES: usize = 64 << 20;
 
     /// A batch without ends.
     #[must_use]
@@ -62,17 +67,19 @@ impl OutcomeBatch {
             mask: Vec::new(),
             images: layout.images().iter().map(|_| Vec::new()).collect(),
             missed: 0,
+            max_ends: Self::MAX_ENDS.min(Self::MAX_BYTES / end_bytes(&layout)).max(1),
             layout,
         }
     }
 
-    /// Removes all ends, and keeps the memory.
+    /// Removes all ends and the count of missed ones, and keeps the memory.
     pub fn clear(&mut self) {
         self.ends.clear();
         self.terms.clear();
         self.features.clear();
         self.mask.clear();
         self.images.iter_mut().for_each(Vec::clear);
+        self.missed = 0;
     }
 
     /// Appends an end: the sum of each reward term, and the features and the mask of its final observation, which are empty where
@@ -81,7 +88,7 @@ impl OutcomeBatch {
     /// # Panics
     /// When the number of terms, features or bits is not that of the layout.
     pub fn push(&mut self, mut end: EpisodeOutcome, terms: &[f32], features: &[f32], mask: &[u8]) -> bool {
-        if self.ends.len() >= Self::MAX_ENDS {
+        if self.ends.len() >= self.max_ends {
             self.missed += 1;
             return false;
         }
@@ -169,9 +176,16 @@ impl OutcomeBatch {
         &self.images[image]
     }
 
-    /// The ends that did not fit, since the batch was made.
+    /// The ends that did not fit, since the batch was made or cleared.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
     }
+}
+
+/// The memory of an end, without its reason, in bytes.
+fn end_bytes(layout: &PolicyLayout) -> usize {
+    let values = layout.reward_terms().len() + layout.features().len();
+    let images: usize = layout.images().iter().map(Column::width).sum();
+    size_of::<EpisodeOutcome>() + values * size_of::<f32>() + layout.mask_width() + images
 }

@@ -10,9 +10,10 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, channel},
+        mpsc::{Receiver, RecvTimeoutError, channel},
     },
     thread,
+    time::Instant,
 };
 
 /// The pauses between attempts: doubled after each, up to the last.
@@ -63,9 +64,22 @@ impl Connector {
         })
     }
 
-    /// The session, if it is made within `patience`.
+    /// The session, if it is made within `patience`. A server that refuses the game is not waited for.
     pub(crate) fn poll(&self, patience: Duration) -> Option<Session> {
-        self.sessions.recv_timeout(patience).ok()
+        /// How long an attempt that was refused goes unnoticed.
+        const SLICE: Duration = Duration::from_millis(10);
+        let start = Instant::now();
+        loop {
+            let left = patience.saturating_sub(start.elapsed());
+            match self.sessions.recv_timeout(left.min(SLICE)) {
+                Ok(session) => return Some(session),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if left <= SLICE || matches!(self.last_error(), Some(RemoteError::Refused { .. })) {
+                return None;
+            }
+        }
     }
 
     /// Why the last attempt has failed.

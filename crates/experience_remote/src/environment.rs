@@ -1,6 +1,14 @@
 //! The variables with which an environment in Python starts a game.
 
 use crate::RemoteError;
+use core::time::Duration;
+use experience_policy::{ModelRequest, ModelRequests};
+use std::{
+    io::{self, Read},
+    process,
+    sync::Arc,
+    thread,
+};
 
 /// The address of the policy server.
 pub(crate) const ADDRESS: &str = "BEVY_EXPERIENCE_REMOTE";
@@ -10,6 +18,8 @@ pub(crate) const TOKEN: &str = "BEVY_EXPERIENCE_REMOTE_TOKEN";
 pub(crate) const GAME: &str = "BEVY_EXPERIENCE_REMOTE_GAME";
 /// Set if the game shall exit when the connection ends.
 pub(crate) const EXIT: &str = "BEVY_EXPERIENCE_REMOTE_EXIT";
+/// The value of [`EXIT`] with which the game exits when its standard input ends, too.
+pub(crate) const EXIT_WITH_STDIN: &str = "stdin";
 /// The seed.
 const SEED: &str = "BEVY_EXPERIENCE_REMOTE_SEED";
 
@@ -23,6 +33,37 @@ pub(crate) fn variable(name: &'static str) -> Result<Option<String>, RemoteError
             name,
             reason: "is not Unicode".to_owned(),
         }),
+    }
+}
+
+/// Asks the game to exit when the standard input ends, which it does when the environment ends in any way. A policy notices a lost
+/// connection only where it asks for a decision, and a game in a menu asks for none.
+pub(crate) fn exit_with_stdin(requests: Arc<ModelRequests>) -> io::Result<()> {
+    /// A game that has not exited until then hangs.
+    const GRACE: Duration = Duration::from_secs(10);
+    let watch = move || {
+        if !wait_for_end(&mut io::stdin()) {
+            return;
+        }
+        requests.push(ModelRequest::Exit);
+        thread::sleep(GRACE);
+        tracing::error!("the environment has ended and the game does not exit, so its process is ended");
+        process::exit(1);
+    };
+    let builder = thread::Builder::new().name("experience-remote-stdin".to_owned());
+    builder.spawn(watch).map(|_| ())
+}
+
+/// Reads to the end. False if there was nothing to read: then the input is not that of an environment, which begins with a line.
+fn wait_for_end(input: &mut impl Read) -> bool {
+    let (mut has_read, mut buffer) = (false, [0; 64]);
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return has_read,
+            Ok(_) => has_read = true,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return has_read,
+        }
     }
 }
 

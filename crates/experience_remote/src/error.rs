@@ -28,6 +28,14 @@ pub enum RemoteError {
         /// The last reason.
         reason: String,
     },
+    /// The server does not take this game, for now at least.
+    #[error("the policy server at `{address}` refuses the game: {reason}; the game asks again by itself")]
+    Refused {
+        /// The address.
+        address: String,
+        /// What the server says.
+        reason: String,
+    },
     /// The connection ended.
     #[error("the connection to the policy server at `{address}` is lost: {reason}; the game connects again by itself")]
     Lost {

@@ -9,6 +9,7 @@ mod error;
 mod handshake;
 mod policy;
 mod request;
+mod runtime;
 mod session;
 mod status;
 

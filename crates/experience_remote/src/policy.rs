@@ -40,6 +40,9 @@ pub struct RemotePolicy {
     connection: Connection,
 }
 
+/// Longer limits would overflow where they are added to a moment.
+const LONGEST_SILENCE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 enum Connection {
     /// The model was not prepared.
     None,
@@ -79,10 +82,12 @@ impl RemotePolicy {
     /// The policy of the environment in Python that has started this process. `None` if none has: then the game plays as usual.
     ///
     /// The environment sets `BEVY_EXPERIENCE_REMOTE`, an address, and perhaps `BEVY_EXPERIENCE_REMOTE_TOKEN`. With
-    /// `BEVY_EXPERIENCE_REMOTE_EXIT` the game exits when the connection ends, so that it does not outlive the environment.
+    /// `BEVY_EXPERIENCE_REMOTE_EXIT` the game exits when the connection ends, so that it does not outlive the environment. With its
+    /// value `stdin` the game also exits when its standard input ends, after one line at least: a thread reads it. A game that has
+    /// not exited 10 s later is ended with the status 1.
     ///
     /// # Errors
-    /// When a variable is not Unicode.
+    /// When a variable is not Unicode, or the thread cannot be started.
     pub fn from_env() -> Result<Option<Self>, RemoteError> {
         let Some(address) = environment::variable(environment::ADDRESS)? else {
             return Ok(None);
@@ -90,7 +95,14 @@ impl RemotePolicy {
         let mut policy = Self::new(address);
         policy.token = environment::variable(environment::TOKEN)?;
         policy.game = environment::variable(environment::GAME)?;
-        policy.exits = environment::variable(environment::EXIT)?.is_some();
+        let exit = environment::variable(environment::EXIT)?;
+        policy.exits = exit.is_some();
+        if exit.as_deref() == Some(environment::EXIT_WITH_STDIN) {
+            environment::exit_with_stdin(policy.requests.clone()).map_err(|error| RemoteError::Variable {
+                name: environment::EXIT,
+                reason: format!("needs a thread, which cannot be started: {error}"),
+            })?;
+        }
         Ok(Some(policy))
     }
 
@@ -194,7 +206,7 @@ impl RemotePolicy {
                 address,
                 token: self.token.clone(),
                 tls_ca: self.tls_ca.clone(),
-                silence_limit: self.silence_limit,
+                silence_limit: self.silence_limit.min(LONGEST_SILENCE),
                 max_message_bytes: self.max_message_bytes,
             },
             layout: layout.clone(),
@@ -228,9 +240,13 @@ impl RemotePolicy {
                     address: self.address.clone(),
                     reason: "the connection is being made".to_owned(),
                 });
-                let is_over = self.exits
-                    && !matches!(&error, RemoteError::Unreachable { reason, .. } if reason.contains("being made"));
-                if is_over {
+                // A server may want another recording of this game.
+                let is_over = match &error {
+                    RemoteError::Refused { .. } => false,
+                    RemoteError::Unreachable { reason, .. } => !reason.contains("being made"),
+                    _ => true,
+                };
+                if self.exits && is_over {
                     self.requests.push(ModelRequest::Exit);
                 }
                 self.count(|status| {
@@ -282,7 +298,8 @@ impl RemotePolicy {
         actions: &mut ActionBatch,
     ) -> Result<Exchange, RemoteError> {
         let start = Instant::now();
-        let limit = self.deadline.map(|deadline| start + deadline);
+        // A deadline beyond all moments is none.
+        let limit = self.deadline.and_then(|deadline| start.checked_add(deadline));
         let reset = self.requests.take_reset();
         self.connect()?;
         while let Connection::Open { session, .. } = &mut self.connection

@@ -9,6 +9,7 @@ use crate::{
     answer::{Answer, AnswerColumns},
     columns,
     handshake::Accepted,
+    runtime::SessionRuntime,
 };
 use arrow_flight::{FlightData, FlightDescriptor, SchemaAsIpc, flight_service_client::FlightServiceClient};
 use arrow_ipc::writer::IpcWriteOptions;
@@ -17,12 +18,8 @@ use core::time::Duration;
 use experience_policy::PolicyLayout;
 use futures_util::stream;
 use std::time::Instant;
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::mpsc,
-    time::timeout,
-};
-use tonic::{Request, Streaming, metadata::MetadataValue, transport::Endpoint};
+use tokio::{sync::mpsc, time::timeout};
+use tonic::{Code, Request, Streaming, metadata::MetadataValue, transport::Endpoint};
 
 /// How a session is made.
 #[derive(Clone)]
@@ -43,11 +40,13 @@ pub(crate) struct Session {
     // Dropped before the runtime that they need.
     requests: mpsc::Sender<FlightData>,
     answers: Streaming<FlightData>,
-    runtime: Runtime,
+    runtime: SessionRuntime,
     address: String,
     columns: AnswerColumns,
     silence_limit: Duration,
-    last_heard: Instant,
+    /// How long was waited since the last message. Time in which the game does not wait is not silence: nothing is received then.
+    silence: Duration,
+    is_accepted: bool,
     /// Requests whose answer has not come.
     pub(crate) awaited: usize,
 }
@@ -63,15 +62,14 @@ impl Session {
             address: settings.address.text.clone(),
             reason,
         };
-        let runtime = Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(|error| unreachable(error.to_string()))?;
-        let (requests, answers) = runtime.block_on(async {
+        let runtime = SessionRuntime::new().map_err(|error| unreachable(error.to_string()))?;
+        let opening = async {
             let opened = timeout(settings.silence_limit, open(settings, layout, hello)).await;
             opened.unwrap_or_else(|_| Err(unreachable(format!("no answer within {:?}", settings.silence_limit))))
-        })?;
+        };
+        let (requests, answers) = runtime
+            .block_on(opening)
+            .map_err(|error| unreachable(error.to_string()))??;
         let mut session = Self {
             requests,
             answers,
@@ -79,11 +77,13 @@ impl Session {
             address: settings.address.text.clone(),
             columns: AnswerColumns::default(),
             silence_limit: settings.silence_limit,
-            last_heard: Instant::now(),
+            silence: Duration::ZERO,
+            is_accepted: false,
             awaited: 0,
         };
         let accepted = session.await_acceptance()?;
         accepted.check(&settings.address, layout)?;
+        session.is_accepted = true;
         Ok(session)
     }
 
@@ -132,30 +132,41 @@ impl Session {
 
     /// Receives a message. An error if the connection ends, or if nothing is heard of the server for too long.
     fn receive(&mut self, limit: Option<Instant>) -> Result<Option<FlightData>, RemoteError> {
-        let now = Instant::now();
-        let dead_at = self.last_heard + self.silence_limit;
-        let until = limit.map_or(dead_at, |limit| limit.min(dead_at));
-        let (runtime, answers) = (&self.runtime, &mut self.answers);
-        let received =
-            runtime.block_on(async { timeout(until.saturating_duration_since(now), answers.message()).await });
+        /// A shorter wait does not read from the socket.
+        const SHORTEST: Duration = Duration::from_millis(1);
+        let start = Instant::now();
+        let left = self.silence_limit.saturating_sub(self.silence);
+        let wait = limit.map_or(left, |limit| limit.saturating_duration_since(start).min(left));
+        let answers = &mut self.answers;
+        let received = self
+            .runtime
+            .block_on(async { timeout(wait.max(SHORTEST), answers.message()).await })
+            .map_err(|error| self.lost(&format!("no thread can be started: {error}")))?;
         match received {
             Ok(Ok(Some(data))) => {
-                self.last_heard = Instant::now();
+                self.silence = Duration::ZERO;
                 Ok(Some(data))
             }
             Ok(Ok(None)) => Err(self.lost("the server has ended it")),
+            Ok(Err(status)) if !self.is_accepted && is_refusal(&status) => Err(RemoteError::Refused {
+                address: self.address.clone(),
+                reason: describe(&status),
+            }),
             Ok(Err(status)) => Err(self.lost(&describe(&status))),
-            Err(_) if until >= dead_at => {
+            Err(_) if wait >= left => {
                 Err(self.lost(&format!("nothing was heard of the server for {:?}", self.silence_limit)))
             }
-            Err(_) => Ok(None),
+            Err(_) => {
+                self.silence += start.elapsed();
+                Ok(None)
+            }
         }
     }
 
     /// Begins to wait: silence before this moment does not count, because nothing was asked.
     pub(crate) fn begin_waiting(&mut self) {
         if self.awaited == 0 {
-            self.last_heard = Instant::now();
+            self.silence = Duration::ZERO;
         }
     }
 
@@ -197,8 +208,27 @@ async fn open(
         request.metadata_mut().insert("authorization", value);
     }
     let answers = client.do_exchange(request).await;
-    let answers = answers.map_err(|status| unreachable(describe(&status)))?.into_inner();
-    Ok((requests, answers))
+    let answers = answers.map_err(|status| {
+        if is_refusal(&status) {
+            RemoteError::Refused {
+                address: settings.address.text.clone(),
+                reason: describe(&status),
+            }
+        } else {
+            unreachable(describe(&status))
+        }
+    })?;
+    Ok((requests, answers.into_inner()))
+}
+
+/// Whether a status is what the server says of this game. One of the transport has a source, and one about the token does not
+/// change by asking again.
+fn is_refusal(status: &tonic::Status) -> bool {
+    let is_of_game = !matches!(
+        status.code(),
+        Code::Unauthenticated | Code::PermissionDenied | Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded
+    );
+    is_of_game && core::error::Error::source(status).is_none()
 }
 
 fn endpoint(settings: &SessionSettings) -> Result<Endpoint, tonic::transport::Error> {

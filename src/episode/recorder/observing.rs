@@ -173,7 +173,10 @@ impl Recorder {
             self.context.layout(),
             replacement,
         );
-        self.begin_outcomes(core::slice::from_mut(policy));
+        if policy.players().len() == 1 {
+            // Further requests before the policy acts belong to the same decision.
+            self.begin_outcomes(core::slice::from_mut(policy));
+        }
         tell_progress(&self.context, &self.players, policy, player, agent_id);
         true
     }

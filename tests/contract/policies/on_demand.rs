@@ -1,6 +1,8 @@
 //! Policies of recordings in which the game requests each decision.
 
 use super::*;
+use bevy_ecs::world::DeferredWorld;
+use bevy_experience::policy::PolicyModel;
 
 /// Seats take turns, and the game asks twice in some ticks.
 fn ask(mut seats: Query<(Entity, &AgentId, &mut Body)>, mut commands: Commands, mut turn: Local<u32>) {
@@ -81,4 +83,76 @@ fn a_policy_acts_on_each_request_and_sees_what_the_step_begins_with() {
             .iter()
             .all(|episode| episode.info().agent_id != 2 || episode.len() == 0)
     );
+}
+
+/// Counts what it is told, and is busy at each third call.
+struct Counter {
+    told: Arc<Mutex<HashMap<i64, u32>>>,
+    calls: usize,
+}
+
+impl PolicyModel for Counter {
+    fn act(&mut self, observations: &ObservationBatch, actions: &mut ActionBatch) -> Result<(), PolicyError> {
+        self.calls += 1;
+        if self.calls.is_multiple_of(3) {
+            return Err(PolicyError::Busy);
+        }
+        let mut told = self.told.lock().unwrap();
+        for (agent, progress) in observations.agent_ids().iter().zip(observations.progress()) {
+            *told.entry(*agent).or_default() += progress.transitions;
+        }
+        for player in 0..observations.len() {
+            actions.set(player, 0, 0, 0.5);
+            actions.choose(player, 1, 0, 1);
+            actions.set(player, 2, 0, 0.0);
+            actions.choose(player, 3, 0, 0);
+        }
+        Ok(())
+    }
+
+    fn needs_outcomes(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Event)]
+struct AskAll;
+
+#[test]
+fn each_transition_is_told_once_if_requests_share_a_decision() {
+    let told: Arc<Mutex<HashMap<i64, u32>>> = Arc::default();
+    let mut test = TestApp::new();
+    test.record(
+        Recording::<Fighter>::new("fighter")
+            .observe::<Body>()
+            .act::<Intent>()
+            .decision_on_demand(),
+    );
+    let model = Counter {
+        told: told.clone(),
+        calls: 0,
+    };
+    test.add_policy(Policy::<Fighter>::for_recording("fighter").model(model));
+    let fighters: Vec<_> = (0..2).map(|agent| spawn(&mut test, agent)).collect();
+    for &fighter in &fighters {
+        test.world_mut().entity_mut(fighter).insert(PolicyControlled::default());
+    }
+    // Both requests come before the policy acts, and it acts twice: the second time without players.
+    test.add_observer(move |_: On<AskAll>, mut world: DeferredWorld| {
+        for &fighter in &fighters {
+            world.trigger(RequestDecision::of(fighter));
+        }
+    });
+    test.add_systems(FixedUpdate, |mut commands: Commands| commands.trigger(AskAll));
+    // The last call is not a busy one.
+    test.ticks(40);
+    let transitions: Vec<_> = test.finish().iter().map(Episode::len).collect();
+    let told = told.lock().unwrap();
+    for agent in 0..2 {
+        let (told, recorded) = (told[&agent] as usize, transitions[agent as usize]);
+        assert!(
+            recorded > 20 && (recorded - 2..=recorded).contains(&told),
+            "{told} of {recorded}"
+        );
+    }
 }

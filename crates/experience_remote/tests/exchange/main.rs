@@ -1,6 +1,7 @@
 //! A remote policy with a real server: one that decides, and those that are late, dead, wrong or for another game.
 
 mod mutations;
+mod outcomes;
 mod server;
 
 use arrow_flight::FlightData;
@@ -388,4 +389,57 @@ fn a_game_of_an_environment_exits_when_the_connection_ends() {
     let fails = script(|_, _| vec![Reply::Fail("the trainer failed")]);
     let server = TestServer::start(0, Some(ACCEPTED), None, fails);
     assert!(text(Game::new(RemotePolicy::new(&server.address)).decide(1)).contains("the trainer failed"));
+}
+
+#[test]
+fn a_game_that_is_refused_does_not_wait_and_does_not_exit() {
+    let server = TestServer::start(0, None, None, always(1.0));
+    let mut game = Game::new(RemotePolicy::new(&server.address).exit_on_close(true));
+    let requests = game.model.requests().expect("it has requests");
+    let start = Instant::now();
+    let refused = text(game.decide(1));
+    assert!(refused.contains("refuses the game: another recording"), "{refused}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(requests.take(), []);
+}
+
+#[test]
+fn a_pause_of_the_game_is_not_silence_of_the_server() {
+    let slow = script(|number, _| {
+        let wait = if number == 1 { 100 } else { 0 };
+        vec![
+            Reply::Wait(Duration::from_millis(wait)),
+            Reply::Send(actions(1, &[number as f64 - 1.0])),
+        ]
+    });
+    let server = TestServer::start(0, Some(ACCEPTED), None, slow);
+    let policy = RemotePolicy::new(&server.address)
+        .deadline(Duration::from_millis(30))
+        .silence_limit(Duration::from_millis(300));
+    let mut game = Game::new(policy.first_wait(Duration::from_secs(5)));
+    assert!(matches!(game.decide(1), Err(PolicyError::Late(_))));
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(game.decide(1), Ok(vec![1.0]));
+    assert_eq!(game.model.status()().lost, 0);
+}
+
+#[test]
+fn limits_can_be_as_long_as_a_duration() {
+    let server = TestServer::start(0, Some(ACCEPTED), None, always(1.0));
+    let policy = RemotePolicy::new(&server.address)
+        .deadline(Duration::MAX)
+        .silence_limit(Duration::MAX)
+        .first_wait(Duration::MAX);
+    assert_eq!(Game::new(policy).decide(1), Ok(vec![1.0]));
+}
+
+#[test]
+fn a_game_inside_of_a_runtime_is_decided_for() {
+    let server = TestServer::start(0, Some(ACCEPTED), None, always(1.0));
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
+    runtime.block_on(async {
+        let mut game = Game::new(RemotePolicy::new(&server.address));
+        assert_eq!(game.decide(1), Ok(vec![1.0]));
+        assert_eq!(game.decide(1), Ok(vec![1.0]));
+    });
 }

@@ -53,7 +53,7 @@ struct Service {
 }
 
 impl TestServer {
-    /// `accepted` is the JSON with which it accepts a game; `None` if it never does.
+    /// `accepted` is the JSON with which it accepts a game; `None` if it refuses it.
     pub fn start(port: u16, accepted: Option<&str>, token: Option<&'static str>, script: Script) -> Self {
         let runtime = Runtime::new().expect("threads can be started");
         let (sender, received) = channel();
@@ -184,7 +184,7 @@ impl FlightService for Service {
                 let answers = if data.flight_descriptor.is_some() {
                     match &accepted {
                         Some(json) => vec![Reply::Send(columns(1)), Reply::Send(metadata(json))],
-                        None => Vec::new(),
+                        None => vec![Reply::Fail("another recording is wanted")],
                     }
                 } else {
                     number += 1;

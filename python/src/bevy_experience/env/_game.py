@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 import os
 import secrets
 import subprocess
@@ -68,7 +69,7 @@ class Game:
         self._connected = threading.Condition()
         self._exchange: Exchange | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._seed = seed
+        self._seed = checked_seed(seed)
         self.decision: Decision
         self._is_fresh = False
         self._can_reset = True
@@ -129,6 +130,7 @@ class Game:
         Decision
             The first one after that.
         """
+        seed = checked_seed(seed)
         # What a game starts with may differ from what its reset leaves, so a game is always reset in the same way.
         if not self._can_reset and seed is not None and self._is_fresh and self._seed == seed:
             return self.decision
@@ -150,7 +152,8 @@ class Game:
                 "start it"
             )
         self._stop_child()
-        self._seed = seed if seed is not None else self._seed
+        # Without a seed, the next episodes are others.
+        self._seed = next_seed(self._seed) if seed is None else seed
         self._start()
         return self.decision
 
@@ -183,14 +186,20 @@ class Game:
                 "BEVY_EXPERIENCE_REMOTE": self.address,
                 "BEVY_EXPERIENCE_REMOTE_GAME": self._name,
                 "BEVY_EXPERIENCE_REMOTE_TOKEN": self._token or "",
-                "BEVY_EXPERIENCE_REMOTE_EXIT": "1",
+                "BEVY_EXPERIENCE_REMOTE_EXIT": "stdin",
                 "BEVY_EXPERIENCE_REMOTE_SEED": "" if self._seed is None else str(self._seed),
             }
             try:
-                self._child = subprocess.Popen(self._command, env=variables, cwd=self._cwd, stdin=subprocess.DEVNULL)
+                self._child = subprocess.Popen(
+                    self._command, env=variables, cwd=self._cwd, stdin=subprocess.PIPE, bufsize=0
+                )
             except OSError as error:
                 raise UnsuitableError(f"the game `{self._command[0]}` cannot be started: {error}") from None
             self._children.append(self._child)
+            # The end of this input tells the game that this process has ended, in any way.
+            if self._child.stdin is not None:
+                with contextlib.suppress(OSError):
+                    self._child.stdin.write(b"\n")
         deadline = time.monotonic() + self._start_timeout
         with self._connected:
             while self._exchange is None:
@@ -266,7 +275,36 @@ class Game:
         self._child = None
 
 
+def checked_seed(seed: Any) -> int | None:
+    """A seed as an ``int``, if it is one that a game takes.
+
+    Raises
+    ------
+    UnsuitableError
+        If it is no integer from 0 to ``2**64 - 1``.
+    """
+    if seed is None:
+        return None
+    if not isinstance(seed, numbers.Integral) or not 0 <= int(seed) < 2**64:
+        raise UnsuitableError(f"the seed {seed!r} is not an integer from 0 to 2**64 - 1")
+    return int(seed)
+
+
+def next_seed(seed: int | None) -> int:
+    """The seed of a game that is started again without one: it follows from the seed before."""
+    if seed is None:
+        return secrets.randbits(63)
+    return int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0])
+
+
+def _close_input(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+
+
 def _kill(child: subprocess.Popen[bytes]) -> None:
+    _close_input(child)
     try:
         child.wait(1.0)
     except subprocess.TimeoutExpired:
@@ -281,6 +319,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 def _end(server: GameServer, children: list[subprocess.Popen[bytes]]) -> None:
     server.close()
     for child in children:
+        _close_input(child)
         if child.poll() is None:
             child.kill()
             child.wait()

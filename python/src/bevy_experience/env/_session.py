@@ -161,6 +161,15 @@ class Session:
         del self._observations[agent]
         self.finished.add(agent)
 
+    def join_again(self, agent: int) -> Step | None:
+        """Let an agent that has finished in this decision join in it, if its next episode has begun."""
+        self.finished.discard(agent)
+        row = self.players().get(agent)
+        if row is None:
+            return None
+        observation, info = self._join(agent, row)
+        return Step(observation, 0.0, False, False, info)
+
     def rejoin(self, agent: int) -> tuple[Any, dict[str, Any]]:
         """Wait until an agent that has finished is in its next episode, which the game begins by itself.
 

@@ -44,8 +44,8 @@ class VectorEnv(_gymnasium_vector.VectorEnv):  # type: ignore[misc]
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Begin an episode in each game, with the seeds `seed`, `seed` + 1 and so on if it is one number."""
-        if seed is None or isinstance(seed, int):
-            seeds = [None if seed is None else seed + index for index in range(self.num_envs)]
+        if seed is None or isinstance(seed, (int, np.integer)):
+            seeds = [None if seed is None else int(seed) + index for index in range(self.num_envs)]
         else:
             seeds = list(seed)
         infos: dict[str, Any] = {}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._extras import extra
 from ._game import Game
 from ._players import PlayerCodec
-from ._session import Session
+from ._session import Session, Step
 
 _Base: Any = extra("pettingzoo", "env").ParallelEnv
 
@@ -19,7 +19,7 @@ class ParallelEnv(_Base):  # type: ignore[misc]
 
     An agent is a player in an episode, named ``<recording>_<agent id>``. It leaves when its episode ends. With
     `rejoin`, the next episode of its player joins as ``<recording>_<agent id>.<n>``; otherwise the
-    player keeps its action until `reset`.
+    player keeps its action until `reset`. A name with a number is in `possible_agents` while its agent is there.
 
     Parameters
     ----------
@@ -136,6 +136,8 @@ class ParallelEnv(_Base):  # type: ignore[misc]
             By agent.
         """
         first = self._session.begin(seed)
+        for agent in [agent for agent in self._names if self._returns.get(agent)]:
+            self._leave(agent)
         self._ids.clear()
         self._names.clear()
         self._returns.clear()
@@ -166,8 +168,8 @@ class ParallelEnv(_Base):  # type: ignore[misc]
         terminations: dict[str, bool] = {}
         truncations: dict[str, bool] = {}
         infos: dict[str, dict[str, Any]] = {}
-        for agent in sorted(steps):
-            step, name = steps[agent], self._name(agent)
+        for agent, step in self._in_order(steps):
+            name = self._name(agent)
             observations[name] = step.observation
             rewards[name] = step.reward
             terminations[name] = step.terminated
@@ -201,8 +203,22 @@ class ParallelEnv(_Base):  # type: ignore[misc]
                 self.possible_agents.append(name)
         return name
 
+    def _in_order(self, steps: dict[int, Step]) -> Iterator[tuple[int, Step]]:
+        """The steps by agent. With `rejoin`, an end is followed by the begin of the next episode."""
+        for agent in sorted(steps):
+            step = steps[agent]
+            yield agent, step
+            if self._rejoins and (step.terminated or step.truncated):
+                again = self._session.join_again(agent)
+                if again is not None:
+                    yield agent, again
+
     def _leave(self, agent: int) -> None:
-        self._ids.pop(self._names.pop(agent), None)
+        name = self._names.pop(agent)
+        self._ids.pop(name, None)
+        if self._returns.get(agent):
+            # Such a name does not come back before `reset`.
+            self.possible_agents.remove(name)
+            self._spaces.pop(name, None)
         if self._rejoins:
             self._returns[agent] = self._returns.get(agent, 0) + 1
-            self._session.finished.discard(agent)

@@ -8,7 +8,7 @@ from typing import Any
 
 from .._extras import extra
 from ..errors import UnsuitableError
-from ._game import Game
+from ._game import Game, checked_seed
 from ._players import PlayerCodec
 from ._session import Session, Step
 
@@ -86,6 +86,7 @@ class Env(_Base):  # type: ignore[misc]
         observation, info
             The first of the episode.
         """
+        seed = checked_seed(seed)
         super().reset(seed=seed)
         first = self._session.begin(seed)
         if len(first) != 1:
