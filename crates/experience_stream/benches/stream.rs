@@ -153,9 +153,9 @@ fn receive(address: &str) -> (u64, u64) {
         .build()
         .expect("the system has threads");
     runtime.block_on(async {
-        let mut client = FlightServiceClient::connect(address.to_owned())
-            .await
-            .expect("the server has started");
+        let endpoint = tonic::transport::Endpoint::from_shared(address.to_owned()).expect("the address is valid");
+        let channel = endpoint.connect().await.expect("the server has started");
+        let mut client = FlightServiceClient::new(channel);
         let ticket = FlightTicket::new(Ticket::new("fighter").to_json());
         let mut stream = client.do_get(ticket).await.expect("the ticket is valid").into_inner();
         let (mut rows, mut bytes) = (0, 0);
