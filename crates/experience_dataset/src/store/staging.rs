@@ -100,7 +100,7 @@ pub(super) fn lock(folder: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// The uploads of earlier runs; see [`upload_left`].
+/// The uploads of earlier runs, of which the process is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StagedUploads {
     /// Runs of recordings that are now in the store as a whole.
