@@ -19,7 +19,7 @@ import numpy as np
 from bevy_experience.env import Decision, Env, Hello, PolicyServer, vector
 
 
-class PythonGrid(gymnasium.Env):  # type: ignore[misc]
+class PythonGrid(gymnasium.Env):
     """The game of ``examples/environment.rs`` in Python."""
 
     observation_space = gymnasium.spaces.Box(0.0, 6.0, (2,), np.float32)

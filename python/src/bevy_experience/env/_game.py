@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,19 +108,19 @@ class Game:
     def send(self, actions: NDArray[np.float64], decided: NDArray[np.bool_] | None = None, **info: Any) -> None:
         """Answer the decision that was received last."""
         self._is_fresh = False
-        self._open().answer(actions, decided=decided, **info)
+        with self._exit_status():
+            self._open().answer(actions, decided=decided, **info)
 
     def keep(self) -> None:
         """Answer the decision that was received last: all players keep their actions."""
         self._is_fresh = False
-        self._open().control(keep=True)
+        with self._exit_status():
+            self._open().control(keep=True)
 
     def receive(self) -> Decision:
         """Wait for the next decision of the game."""
-        try:
+        with self._exit_status():
             return self._open().receive()
-        except GameClosedError as error:
-            raise GameClosedError(f"{error}{self._exit_text()}") from None
 
     def reset(self, seed: int | None) -> Decision:
         """Let the game begin anew.
@@ -136,12 +136,13 @@ class Game:
             return self.decision
         if self._can_reset or self._command is None:
             self._is_fresh = False
-            self._open().control(reset={"seed": seed})
+            with self._exit_status():
+                self._open().control(reset={"seed": seed})
             while True:
                 decision = self.receive()
                 if decision.reset is not None:
                     break
-                self._open().control(keep=True)
+                self.keep()
             self.decision = decision
             if decision.reset:
                 return decision
@@ -223,6 +224,14 @@ class Game:
             f"no game{named} has connected to `{self.address}` within {self._start_timeout} s: let the game use "
             "`RemotePolicy::from_env`, or `RemotePolicy::new` with this address"
         )
+
+    @contextlib.contextmanager
+    def _exit_status(self) -> Iterator[None]:
+        """Add to the error of a connection that is lost with which status the game has ended."""
+        try:
+            yield
+        except GameClosedError as error:
+            raise GameClosedError(f"{error}{self._exit_text()}") from None
 
     def _exit_text(self) -> str:
         if self._child is None:
