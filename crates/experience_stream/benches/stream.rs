@@ -98,7 +98,7 @@ fn episodes(schema: &Arc<Schema>, run: RunId) -> Vec<Episode> {
 
 fn measure(subscribers: usize) {
     let schema = schema();
-    let mut sink = StreamSink::new("127.0.0.1:0").kept_bytes(2 * AHEAD as usize);
+    let mut sink = StreamSink::new("127.0.0.1:0").with_kept_bytes(2 * AHEAD as usize);
     let monitor = sink.monitor();
     let info = info(&schema);
     sink.open(&info).expect("the loopback address is free");

@@ -7,7 +7,7 @@
 //! | item | what it is |
 //! |---|---|
 //! | [`StreamSink`] | the sink: address, token, TLS, limits |
-//! | [`StreamMonitor`] | what is served, to whom, and what they have missed |
+//! | [`StreamMonitor`] | the recordings that are served, their subscribers, and what each has missed |
 //! | [`Ticket`], [`Start`], [`Unit`] | what a subscriber asks for |
 //! | [`Position`], [`Counts`], [`BatchMetadata`] | what a subscriber is told with each batch |
 //!
@@ -27,7 +27,7 @@
 //!
 //! # Limits
 //! A request is at most [`MAX_TICKET_BYTES`] and a little more, and the subscribers and connections are limited. The server holds
-//! [`kept_bytes`](StreamSink::kept_bytes) for each unit of each recording, and for each subscriber one batch and what its connection
+//! [`with_kept_bytes`](StreamSink::with_kept_bytes) for each unit of each recording, and for each subscriber one batch and what its connection
 //! buffers.
 
 mod codec;

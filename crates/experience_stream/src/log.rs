@@ -264,15 +264,15 @@ impl BatchLog {
         }
     }
 
-    /// What follows `cursor`, as far as it is at most `max_behind` bytes behind the newest batch. With `whole`, where the beginning
+    /// What follows `cursor`, as far as it is at most `bytes_behind` bytes behind the newest batch. With `whole`, where the beginning
     /// of an episode is missing, the rest of it is missing too.
-    pub(crate) fn next(&self, cursor: Cursor, max_behind: usize, whole: bool) -> Next {
+    pub(crate) fn next(&self, cursor: Cursor, bytes_behind: usize, whole: bool) -> Next {
         let state = self.state();
         let index = cursor.next.saturating_sub(state.first) as usize;
         let mut is_cut = false;
         for (index, batch) in state.batches.iter().enumerate().skip(index) {
             is_cut |= batch.start.transitions > cursor.counts.transitions;
-            if state.written - batch.offset > max_behind as u64 && index + 1 < state.batches.len() {
+            if state.written - batch.offset > bytes_behind as u64 && index + 1 < state.batches.len() {
                 is_cut = true;
             } else if !(is_cut && whole && !batch.begins_episode) {
                 let next = state.first + index as u64 + 1;

@@ -1,4 +1,4 @@
-//! [`StreamMonitor`]: what a stream serves, to whom, and what they have missed.
+//! [`StreamMonitor`]: the recordings that a stream serves, their subscribers, and what each has missed.
 
 use crate::{Unit, position::Counts, registry::Registry};
 use core::net::SocketAddr;

@@ -120,7 +120,7 @@ fn router(
         registry,
         subscribers: Arc::new(Semaphore::new(max_subscribers)),
         max_subscribers,
-        max_behind: settings.max_behind,
+        bytes_behind: settings.bytes_behind,
         shutdown,
     };
     let service = FlightServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);

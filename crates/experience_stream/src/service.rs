@@ -21,7 +21,7 @@ pub(crate) struct StreamService {
     pub(crate) registry: Arc<Registry>,
     pub(crate) subscribers: Arc<Semaphore>,
     pub(crate) max_subscribers: usize,
-    pub(crate) max_behind: usize,
+    pub(crate) bytes_behind: usize,
     pub(crate) shutdown: watch::Receiver<bool>,
 }
 
@@ -131,13 +131,13 @@ impl FlightService for StreamService {
         let (recording, selection) = self.open(&ticket)?;
         let permit = self.subscribers.clone().try_acquire_owned().map_err(|_| {
             Status::resource_exhausted(format!(
-                "the stream has {} subscribers, its maximum: end one, or raise `StreamSink::max_subscribers`",
+                "the stream has {} subscribers, its maximum: end one, or raise `StreamSink::with_max_subscribers`",
                 self.max_subscribers
             ))
         })?;
         let (name, from) = (recording.name.clone(), ticket.from);
         let shutdown = self.shutdown.clone();
-        let subscriber = Subscriber::new(recording, &ticket, selection, peer, self.max_behind, shutdown, permit)
+        let subscriber = Subscriber::new(recording, &ticket, selection, peer, self.bytes_behind, shutdown, permit)
             .map_err(Status::invalid_argument)?;
         let from = match from {
             Start::Now => "now",

@@ -11,7 +11,7 @@ pub(crate) struct StreamSettings {
     pub(crate) token: Option<String>,
     pub(crate) tls: Option<TlsIdentity>,
     pub(crate) kept_bytes: usize,
-    pub(crate) max_behind: usize,
+    pub(crate) bytes_behind: usize,
     pub(crate) max_subscribers: usize,
     pub(crate) threads: usize,
     pub(crate) linger: Duration,
@@ -31,7 +31,7 @@ impl StreamSettings {
             token: None,
             tls: None,
             kept_bytes: 64 << 20,
-            max_behind: usize::MAX,
+            bytes_behind: usize::MAX,
             max_subscribers: 32,
             threads: 2,
             linger: Duration::from_secs(3),
@@ -70,8 +70,8 @@ impl StreamSettings {
         }
         if self.token.is_none() && addresses.iter().any(|address| !address.ip().is_loopback()) {
             return Err(SinkError::Other(format!(
-                "`{address}` can be reached from other machines, and the stream has no token: everybody there could read the players' \
-                 experience; set one with `StreamSink::token`, and encrypt it with `StreamSink::tls`, or listen at `127.0.0.1`"
+                "`{address}` can be reached from other machines, and the stream has no token: any program there could read the players' \
+                 experience; set one with `StreamSink::with_token`, and encrypt it with `StreamSink::with_tls`, or listen at `127.0.0.1`"
             )));
         }
         Ok(addresses)
@@ -86,7 +86,7 @@ impl fmt::Debug for StreamSettings {
             .field("has_token", &self.token.is_some())
             .field("has_tls", &self.tls.is_some())
             .field("kept_bytes", &self.kept_bytes)
-            .field("max_behind", &self.max_behind)
+            .field("bytes_behind", &self.bytes_behind)
             .field("max_subscribers", &self.max_subscribers)
             .finish_non_exhaustive()
     }

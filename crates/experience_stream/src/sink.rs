@@ -30,12 +30,12 @@ use std::{
 /// ```
 ///
 /// The sink never waits for subscribers while the game records. Each recording keeps its newest batches, up to
-/// [`kept_bytes`](Self::kept_bytes); a subscriber that is slower than that loses the oldest ones, alone, and is told how many
+/// [`with_kept_bytes`](Self::with_kept_bytes); a subscriber that is slower than that loses the oldest ones, alone, and is told how many
 /// transitions and episodes that were.
 ///
 /// # Security
 /// A stream at a loopback address needs no token: all users of the machine can read it. At any other address the set-up fails without
-/// a [`token`](Self::token). The token is sent in the clear unless [`tls`](Self::tls) encrypts it.
+/// a [`with_token`](Self::with_token). The token is sent in the clear unless [`with_tls`](Self::with_tls) encrypts it.
 ///
 /// # Errors
 /// The recording's set-up fails if the address cannot be used, if it needs a token, or if the certificate is invalid.
@@ -68,14 +68,14 @@ impl StreamSink {
 
     /// Requires subscribers to send this token, as `authorization: Bearer <token>`. It is visible ASCII.
     #[must_use]
-    pub fn token(mut self, token: impl Into<String>) -> Self {
+    pub fn with_token(mut self, token: impl Into<String>) -> Self {
         self.settings.token = Some(token.into());
         self
     }
 
     /// Encrypts the stream with this certificate, with its chain, and its private key, both in PEM.
     #[must_use]
-    pub fn tls(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+    pub fn with_tls(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.settings.tls = Some(TlsIdentity {
             certificate: certificate.into(),
             key: key.into(),
@@ -86,7 +86,7 @@ impl StreamSink {
     /// Bytes of encoded batches that each recording keeps for its subscribers, for each of the two units: 64 MiB by default. So much
     /// can a subscriber be behind. The newest batch is always kept.
     #[must_use]
-    pub fn kept_bytes(mut self, bytes: usize) -> Self {
+    pub fn with_kept_bytes(mut self, bytes: usize) -> Self {
         self.settings.kept_bytes = bytes;
         self
     }
@@ -95,33 +95,33 @@ impl StreamSink {
     /// older, for trainers that want fresh experience more than all of it. It also limits how much is sent from the oldest
     /// transition on.
     #[must_use]
-    pub fn bytes_behind(mut self, bytes: usize) -> Self {
-        self.settings.max_behind = bytes;
+    pub fn with_bytes_behind(mut self, bytes: usize) -> Self {
+        self.settings.bytes_behind = bytes;
         self
     }
 
     /// Most subscribers at once, of all recordings together: 32 by default.
     #[must_use]
-    pub fn max_subscribers(mut self, subscribers: usize) -> Self {
+    pub fn with_max_subscribers(mut self, subscribers: usize) -> Self {
         self.settings.max_subscribers = subscribers;
         self
     }
 
     /// Number of threads that send: 2 by default. They are apart from those of the game.
     #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
+    pub fn with_threads(mut self, threads: usize) -> Self {
         self.settings.threads = threads;
         self
     }
 
     /// How long the close of a recording waits for its subscribers to receive the rest: 3 seconds by default.
     #[must_use]
-    pub fn linger(mut self, linger: Duration) -> Self {
+    pub fn with_linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self
     }
 
-    /// Shows what is served, to whom, and what they have missed. It does not keep the server running.
+    /// Shows the recordings that are served, their subscribers, and what each has missed. It does not keep the server running.
     #[must_use]
     pub fn monitor(&self) -> StreamMonitor {
         self.monitor.clone()

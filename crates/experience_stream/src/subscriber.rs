@@ -92,7 +92,7 @@ pub(crate) struct Subscriber {
     changes: watch::Receiver<u64>,
     shutdown: watch::Receiver<bool>,
     cursor: Cursor,
-    max_behind: usize,
+    bytes_behind: usize,
     /// The position that the subscriber named is of another run, and it was not told so yet.
     is_restarted: bool,
     /// Messages that were not sent yet.
@@ -108,7 +108,7 @@ impl Subscriber {
         ticket: &Ticket,
         selection: Selection,
         peer: Option<SocketAddr>,
-        max_behind: usize,
+        bytes_behind: usize,
         shutdown: watch::Receiver<bool>,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, String> {
@@ -124,7 +124,7 @@ impl Subscriber {
             selection,
             shutdown,
             cursor,
-            max_behind,
+            bytes_behind,
             is_restarted,
             is_closed: false,
             _permit: permit,
@@ -157,7 +157,7 @@ impl Subscriber {
             match self
                 .recording
                 .log(unit)
-                .next(self.cursor, self.max_behind, unit == Unit::Episodes)
+                .next(self.cursor, self.bytes_behind, unit == Unit::Episodes)
             {
                 Next::Batch {
                     batch,

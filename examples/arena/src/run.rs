@@ -164,7 +164,7 @@ fn stream(recording: Recording<Fighter>, address: &str) -> Result<Recording<Figh
     let sink = bevy_experience::sink::StreamSink::new(address);
     // A token from the environment is in no list of processes.
     Ok(recording.sink(match std::env::var("ARENA_STREAM_TOKEN") {
-        Ok(token) => sink.token(token),
+        Ok(token) => sink.with_token(token),
         Err(_) => sink,
     }))
 }

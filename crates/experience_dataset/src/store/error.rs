@@ -60,7 +60,7 @@ impl StoreError {
         self.kind
     }
 
-    /// Whether a repetition cannot succeed before somebody changes the address, the store or the credentials.
+    /// Whether a repetition cannot succeed until the address, the store or the credentials are changed.
     pub(crate) fn is_lasting(&self) -> bool {
         matches!(self.kind, StoreErrorKind::NoBucket | StoreErrorKind::Denied)
     }

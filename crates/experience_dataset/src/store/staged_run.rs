@@ -113,7 +113,7 @@ impl PassError {
         matches!(self, Self::Store(_, error) if error.kind() == StoreErrorKind::Stopped)
     }
 
-    /// Whether a repetition cannot succeed before somebody acts.
+    /// Whether a repetition cannot succeed until the address, the store, the credentials or the file are changed.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
             Self::Disk(..) => false,

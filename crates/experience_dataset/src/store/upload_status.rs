@@ -26,7 +26,7 @@ pub(crate) struct Counts {
     pub(crate) last_error: Option<String>,
     /// All of the closed run is in the store.
     pub(crate) is_complete: bool,
-    /// A repetition cannot succeed before somebody acts.
+    /// A repetition cannot succeed until the address, the store, the credentials or the file are changed.
     pub(crate) is_stuck: bool,
 }
 

@@ -13,7 +13,7 @@ use std::{collections::HashSet, time::Duration};
 fn a_slow_subscriber_is_told_exactly_what_it_missed_and_a_fast_one_gets_all() {
     for unit in [Unit::Episodes, Unit::Transitions] {
         let (sink, memory) = (
-            StreamSink::new("127.0.0.1:0").kept_bytes(4 << 20),
+            StreamSink::new("127.0.0.1:0").with_kept_bytes(4 << 20),
             MemorySink::default(),
         );
         let monitor = sink.monitor();
@@ -75,7 +75,7 @@ fn a_slow_subscriber_is_told_exactly_what_it_missed_and_a_fast_one_gets_all() {
 
 #[test]
 fn a_subscriber_that_was_away_for_too_long_is_told_exactly_what_it_missed() {
-    let sink = StreamSink::new("127.0.0.1:0").kept_bytes(256 << 10);
+    let sink = StreamSink::new("127.0.0.1:0").with_kept_bytes(256 << 10);
     let monitor = sink.monitor();
     let mut game = Game::new(vec![Box::new(sink)]);
     game.play(400);
@@ -104,7 +104,7 @@ fn a_subscriber_that_was_away_for_too_long_is_told_exactly_what_it_missed() {
 
 #[test]
 fn a_limit_of_bytes_behind_skips_what_is_older() {
-    let sink = StreamSink::new("127.0.0.1:0").bytes_behind(64 << 10);
+    let sink = StreamSink::new("127.0.0.1:0").with_bytes_behind(64 << 10);
     let monitor = sink.monitor();
     let mut game = Game::new(vec![Box::new(sink)]);
     game.play(5000);
@@ -128,7 +128,10 @@ fn a_limit_of_bytes_behind_skips_what_is_older() {
 
 #[test]
 fn subscribers_that_die_at_any_time_cost_the_game_nothing() {
-    let (sink, memory) = (StreamSink::new("127.0.0.1:0").max_subscribers(8), MemorySink::default());
+    let (sink, memory) = (
+        StreamSink::new("127.0.0.1:0").with_max_subscribers(8),
+        MemorySink::default(),
+    );
     let monitor = sink.monitor();
     let mut game = Game::new(vec![Box::new(sink), Box::new(memory.clone())]);
     eventually(|| monitor.recordings().len() == 1);
@@ -162,7 +165,7 @@ fn subscribers_that_die_at_any_time_cost_the_game_nothing() {
 
 #[test]
 fn a_subscriber_that_takes_nothing_does_not_delay_the_close_for_long() {
-    let sink = StreamSink::new("127.0.0.1:0").linger(Duration::from_millis(200));
+    let sink = StreamSink::new("127.0.0.1:0").with_linger(Duration::from_millis(200));
     let monitor = sink.monitor();
     let mut game = Game::new(vec![Box::new(sink)]);
     eventually(|| monitor.recordings().len() == 1);

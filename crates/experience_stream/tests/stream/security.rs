@@ -23,13 +23,16 @@ fn an_address_that_others_can_reach_needs_a_token() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:7711"] {
         let error = refusal(&mut StreamSink::new(address));
         assert!(
-            error.contains("StreamSink::token") && error.contains("127.0.0.1"),
+            error.contains("StreamSink::with_token") && error.contains("127.0.0.1"),
             "{error}"
         );
     }
-    StreamSink::new("0.0.0.0:0").token("secret").check(&schema()).unwrap();
+    StreamSink::new("0.0.0.0:0")
+        .with_token("secret")
+        .check(&schema())
+        .unwrap();
     for token in ["", "with space", "with\nline"] {
-        assert!(refusal(&mut StreamSink::new("127.0.0.1:0").token(token)).contains("openssl rand"));
+        assert!(refusal(&mut StreamSink::new("127.0.0.1:0").with_token(token)).contains("openssl rand"));
     }
 }
 
@@ -39,7 +42,7 @@ fn addresses_that_cannot_be_used_are_errors_with_a_remedy() {
         let error = refusal(&mut StreamSink::new(address));
         assert!(error.contains("127.0.0.1:7711"), "{error}");
     }
-    let error = refusal(&mut StreamSink::new("192.0.2.1:7711").token("secret"));
+    let error = refusal(&mut StreamSink::new("192.0.2.1:7711").with_token("secret"));
     assert!(error.contains("one of its own"), "{error}");
     let mut first = StreamSink::new("127.0.0.1:0");
     first.check(&schema()).unwrap();
@@ -53,7 +56,7 @@ fn addresses_that_cannot_be_used_are_errors_with_a_remedy() {
 
 #[test]
 fn nothing_is_read_without_the_token() {
-    let sink = StreamSink::new("127.0.0.1:0").token("secret");
+    let sink = StreamSink::new("127.0.0.1:0").with_token("secret");
     let monitor = sink.monitor();
     let game = Game::new(vec![Box::new(sink)]);
     eventually(|| monitor.recordings().len() == 1);
@@ -117,8 +120,8 @@ fn tls_encrypts_the_stream() {
     let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (certificate, key) = (own.cert.pem(), own.signing_key.serialize_pem());
     let sink = StreamSink::new("127.0.0.1:0")
-        .tls(certificate.clone(), key)
-        .token("secret");
+        .with_tls(certificate.clone(), key)
+        .with_token("secret");
     let monitor = sink.monitor();
     let mut game = Game::new(vec![Box::new(sink)]);
     game.play(100);
@@ -152,7 +155,7 @@ fn tls_encrypts_the_stream() {
     // Without TLS nothing is served.
     let mut plain = TcpStream::connect(address).unwrap();
     plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-    let error = refusal(&mut StreamSink::new("127.0.0.1:0").tls("no certificate", "no key"));
+    let error = refusal(&mut StreamSink::new("127.0.0.1:0").with_tls("no certificate", "no key"));
     assert!(error.contains("PEM"), "{error}");
     drop(stream);
     game.close();
@@ -160,7 +163,7 @@ fn tls_encrypts_the_stream() {
 
 #[test]
 fn hostile_tickets_are_refused() {
-    let sink = StreamSink::new("127.0.0.1:0").max_subscribers(3);
+    let sink = StreamSink::new("127.0.0.1:0").with_max_subscribers(3);
     let monitor = sink.monitor();
     let mut game = Game::new(vec![Box::new(sink)]);
     game.play(300);
