@@ -59,7 +59,7 @@ enum Connection {
 }
 
 impl RemotePolicy {
-    /// A policy of the server at an address: `grpc://host:port`, or `grpc+tls://host:port` with the feature `tls`.
+    /// A policy of the server at an address: `grpc://host:port`, or `grpc+tls://host:port` with the feature `remote_tls` of `bevy_experience`.
     #[must_use]
     pub fn new(address: impl Into<String>) -> Self {
         Self {
@@ -236,16 +236,15 @@ impl RemotePolicy {
         } = &mut self.connection
         {
             let Some(session) = connector.poll(core::mem::take(patience)) else {
-                let error = connector.last_error().unwrap_or_else(|| RemoteError::Unreachable {
+                let failed = connector.last_error();
+                // Without an error the first attempt goes on. A server that refuses may want another recording of this game.
+                let is_over = failed
+                    .as_ref()
+                    .is_some_and(|error| !matches!(error, RemoteError::Refused { .. }));
+                let error = failed.unwrap_or_else(|| RemoteError::Unreachable {
                     address: self.address.clone(),
                     reason: "the connection is being made".to_owned(),
                 });
-                // A server may want another recording of this game.
-                let is_over = match &error {
-                    RemoteError::Refused { .. } => false,
-                    RemoteError::Unreachable { reason, .. } => !reason.contains("being made"),
-                    _ => true,
-                };
                 if self.exits && is_over {
                     self.requests.push(ModelRequest::Exit);
                 }
@@ -413,8 +412,7 @@ impl PolicyModel for RemotePolicy {
         }
     }
 
-    fn check(&self, layout: &PolicyLayout) -> Result<(), ModelError> {
-        let _ = layout;
+    fn check(&self, _: &PolicyLayout) -> Result<(), ModelError> {
         self.checked_address()
             .map(|_| ())
             .map_err(|error| ModelError::Other(error.to_string()))
