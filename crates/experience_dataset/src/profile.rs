@@ -119,26 +119,23 @@ impl ValueProfile {
         }
     }
 
-    /// The profile of the values of both. The deviation is combined by the method of Chan, Golub and `LeVeque` (1979).
+    /// The profile of the values of both.
     pub(super) fn merged(&self, other: &Self) -> Self {
-        let non_finite = self.non_finite + other.non_finite;
-        let (mut merged, added) = if self.count == 0 {
-            (other.clone(), self)
-        } else {
-            (self.clone(), other)
-        };
-        merged.non_finite = non_finite;
-        if added.count > 0 {
-            let count = merged.count + added.count;
-            let part = added.count as f64 / count as f64;
-            let distance = added.mean - merged.mean;
-            merged.squares += added.squares + distance * distance * merged.count as f64 * part;
-            merged.mean += distance * part;
-            merged.deviation = (merged.squares / count as f64).max(0.0).sqrt();
-            (merged.min, merged.max) = (merged.min.min(added.min), merged.max.max(added.max));
-            merged.count = count;
+        let mut moments = self.moments();
+        moments.merge(&other.moments());
+        Self::of_moments(self.name.clone(), &moments)
+    }
+
+    fn moments(&self) -> Moments {
+        Moments {
+            count: self.count,
+            non_finite: self.non_finite,
+            min: self.min,
+            max: self.max,
+            mean: self.mean,
+            squares: self.squares,
+            is_binary: false,
         }
-        merged
     }
 
     /// Whether all values are finite and equal.

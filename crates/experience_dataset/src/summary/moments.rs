@@ -74,7 +74,7 @@ impl Moments {
     }
 
     /// Adds the moments of other values, by the method of Chan, Golub and `LeVeque` (1979).
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         let non_finite = self.non_finite.saturating_add(other.non_finite);
         let is_binary = self.is_binary && other.is_binary;
         if self.count == 0 {
