@@ -1,8 +1,9 @@
-//! `recorder ADDRESS STAGING RUN SHARDS [--columns N] [--payload BYTES] [--keep BYTES] [--limit BYTES] [--wait SECONDS] [--pause]`:
+//! `recorder ADDRESS STAGING RUN SHARDS [--columns N] [--steps N] [--keep BYTES] [--limit BYTES] [--wait SECONDS] [--pause]`:
 //! records to an address as a game does, for tests that kill it.
 //!
-//! Each shard has two episodes of five transitions. Prints `flushed N` after each shard that the sink has committed to the disk, and
-//! `closed`, or what went wrong. With `--pause` it waits for a line of its input before the close.
+//! Each shard has two episodes of five transitions, or of `--steps`; with more than two columns their values do not compress. Prints
+//! `flushed N` after each shard that the sink has committed to the disk, and `closed`, or what went wrong. With `--pause` it waits for a line
+//! of its input before the close.
 
 #![expect(clippy::print_stdout, reason = "a command prints")]
 
@@ -16,12 +17,10 @@ use experience_dataset::DatasetSink;
 use experience_export::{RecordingInfo, Sink, SinkError};
 use std::{env, process::ExitCode, sync::Arc, thread, time::SystemTime};
 
-const STEPS: usize = 5;
-
-fn episode(schema: &Arc<Schema>, run: RunId, number: u32, noise: bool) -> Episode {
+fn episode(schema: &Arc<Schema>, run: RunId, number: u32, steps: usize, noise: bool) -> Episode {
     let words = schema.layout().row_words();
     let header_words = size_of::<StepHeader>() / 8;
-    let mut rows = vec![0_u64; (STEPS + 1) * words];
+    let mut rows = vec![0_u64; (steps + 1) * words];
     let mut state = u64::from(number) + 1;
     for (step, row) in rows.chunks_exact_mut(words).enumerate() {
         let kind = if step == 0 {
@@ -40,7 +39,7 @@ fn episode(schema: &Arc<Schema>, run: RunId, number: u32, noise: bool) -> Episod
         }
         let header = StepHeader::of_mut(row);
         *header = StepHeader::new(kind);
-        header.tick = i64::from(number) * STEPS as i64 + step as i64;
+        header.tick = i64::from(number) * steps as i64 + step as i64;
         header.agent_id = i64::from(number % 3);
         header.ticks = u32::from(step > 0);
     }
@@ -82,6 +81,7 @@ fn record(arguments: &[String]) -> Result<(), SinkError> {
     };
     let run = RunId::from_bits(run.parse().unwrap_or(1));
     let columns = option(arguments, "--columns").unwrap_or(2) as usize;
+    let steps = option(arguments, "--steps").unwrap_or(5) as usize;
     let schema = Schema::new("player")
         .with_observation((0..columns).map(|column| Column::feature(format!("x{column}"))))
         .into_shared();
@@ -107,10 +107,10 @@ fn record(arguments: &[String]) -> Result<(), SinkError> {
     })?;
     let mut report = RunReport::default();
     for shard in 0..shards.parse().unwrap_or(1_u32) {
-        let episodes = [2 * shard, 2 * shard + 1].map(|number| episode(&schema, run, number, columns > 2));
+        let episodes = [2 * shard, 2 * shard + 1].map(|number| episode(&schema, run, number, steps, columns > 2));
         retry(|| sink.write(&episodes))?;
-        report.recorded += 2 * STEPS as u64;
-        report.exported += 2 * STEPS as u64;
+        report.recorded += 2 * steps as u64;
+        report.exported += 2 * steps as u64;
         report.episodes += 2;
         sink.flush(&report)?;
         println!("flushed {}", shard + 1);
