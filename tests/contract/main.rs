@@ -39,6 +39,7 @@ mod reentrancy;
 mod resource_sources;
 mod rollback;
 mod saved_worlds;
+mod schedule_warnings;
 mod setup_warnings;
 mod shared_pool;
 mod termination;

@@ -1,6 +1,9 @@
 //! Components, systems and apps that several modules of the contract tests share.
 
-use crate::player::{Age, Player, grow};
+use crate::{
+    log_lines::LogLines,
+    player::{Age, Player, grow},
+};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_experience::{prelude::*, test_app::TestApp};
@@ -46,4 +49,20 @@ pub fn play_with_reward(recording: Recording<Player>) -> TestApp {
 /// The [`Experience`] of an app.
 pub fn experience(test: &mut TestApp) -> Mut<'_, Experience> {
     test.world_mut().resource_mut::<Experience>()
+}
+
+/// Runs `play`, and returns the log.
+pub fn log(play: impl FnOnce()) -> LogLines {
+    let log = LogLines::default();
+    log.collect(play);
+    log
+}
+
+/// Asserts that there is one warning, with all `parts`.
+#[track_caller]
+pub fn assert_warning(log: &LogLines, parts: &[&str]) {
+    let line = log.warning();
+    for part in parts {
+        assert!(line.contains(part), "`{part}` is not in: {line}");
+    }
 }
