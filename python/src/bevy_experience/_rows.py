@@ -33,6 +33,7 @@ class RowSource:
         self.store = store
         stored = [name for name in store.meta["arrays"] if not name.startswith("episodes.")]
         self.names: tuple[str, ...] = tuple(dict.fromkeys([*stored, *_OF_EPISODE, "end_reason"]))
+        self._last_row = max(store.rows - 1, 0)
 
     @property
     def default_names(self) -> tuple[str, ...]:
@@ -81,18 +82,13 @@ class RowSource:
     def gather(self, names: tuple[str, ...], rows: Rows) -> dict[str, NDArray[Any]]:
         """Copy the columns ``names`` of ``rows``."""
         batch: dict[str, NDArray[Any]] = {}
-        after: _RowsAfter | None = None
         for name in names:
             if name.startswith("next_"):
-                after = after or _RowsAfter(self, rows)
-                batch[name] = after.column(name)
+                batch[name] = self._next(name, rows)
             elif name == "end_reason":
                 batch[name] = self.end_reasons(rows)
             elif name in _OF_EPISODE:
                 batch[name] = self.episode_column(name, self.store["episode"].take(rows))
-            elif after is not None and name in after.flags:
-                # Gathered already. A caller may change the array of a batch.
-                batch[name] = after.flags.pop(name)
             else:
                 batch[name] = self.store[name].take(rows, axis=0)
         return batch
@@ -121,25 +117,15 @@ class RowSource:
         last |= self.store["truncated"].take(rows)
         return last
 
-
-class _RowsAfter:
-    """The rows after some rows, for columns of what follows a transition."""
-
-    def __init__(self, source: RowSource, rows: Rows) -> None:
-        store = source.store
-        self._store = store
-        self._after = np.minimum(rows + 1, max(store.rows - 1, 0))
-        self.flags: dict[str, NDArray[np.bool_]] = {
-            name: store[name].take(rows) for name in ("terminated", "truncated")
-        }
-        (self._ends,) = (self.flags["terminated"] | self.flags["truncated"]).nonzero()
-        self._episodes = store["episode"].take(rows[self._ends])
-
-    def column(self, name: str) -> NDArray[Any]:
+    def _next(self, name: str, rows: Rows) -> NDArray[Any]:
         """Return the value after each row: of the next row, or of the final observation."""
-        values: NDArray[Any] = self._store[name.removeprefix("next_")].take(self._after, axis=0)
-        if len(self._ends):
-            values[self._ends] = self._store[name].take(self._episodes, axis=0)
+        current = self.store[name.removeprefix("next_")]
+        after = np.minimum(rows + 1, self._last_row)
+        values: NDArray[Any] = current.take(after, axis=0)
+        (ends,) = self.is_last(rows).nonzero()
+        if len(ends):
+            episodes = self.store["episode"].take(rows[ends])
+            values[ends] = self.store[name].take(episodes, axis=0)
         return values
 
 
