@@ -41,6 +41,42 @@ def test_leaves_are_drawn_in_proportion_to_their_values(leaves: int, rng: np.ran
     assert tree.total == pytest.approx(values[1:].sum())
 
 
+@pytest.mark.parametrize("leaves", [1, 2, 3, 64, 1000])
+def test_a_range_of_leaves_is_filled_as_leaf_by_leaf(leaves: int, rng: np.random.Generator) -> None:
+    filled, single = SumTree(leaves), SumTree(leaves)
+    for _ in range(20):
+        start, stop = sorted(rng.integers(0, leaves + 1, 2).tolist())
+        value = float(rng.random())
+        filled.fill(start, stop, value)
+        single.set(np.arange(start, stop), value)
+        assert filled.total == single.total
+    everything = np.arange(leaves)
+    assert (filled[everything] == single[everything]).all()
+    assert (filled.draw(100, np.random.default_rng(1)) == single.draw(100, np.random.default_rng(1))).all()
+
+
+def test_of_leaves_named_twice_the_last_value_stays() -> None:
+    tree = SumTree(5)
+    tree.set(np.array([4, 1, 4, 1]), np.array([1.0, 2.0, 3.0, 4.0]))
+    assert tree.total == 7 and (tree[np.arange(5)] == [0, 4, 0, 0, 3]).all()
+
+
+def test_priorities_that_begin_late_are_those_of_all_transitions() -> None:
+    early, late = ReplayRing(10, alpha=1.0, seed=1), ReplayRing(10, alpha=1.0, seed=1)
+    early.update_priorities(np.zeros(0, np.int64), np.zeros(0))
+    for ring in (early, late):
+        for first in (0, 7, 14):
+            ring.add(batch(first, 7, episode=first))
+        ring.forget([14])
+        assert len(ring) == 3
+    for _ in range(3):
+        drawn = [ring.sample_prioritized(50) for ring in (early, late)]
+        assert (drawn[0].ids == drawn[1].ids).all() and set(drawn[0].ids) == {11, 12, 13}
+        assert (drawn[0].weights == drawn[1].weights).all()
+        for ring in (early, late):
+            ring.update_priorities(np.array([11, 12]), np.array([3.0, 0.5]))
+
+
 def test_the_last_transitions_are_held() -> None:
     ring = ReplayRing(10, seed=1)
     with pytest.raises(bx.UnsuitableError, match="empty"):

@@ -37,19 +37,40 @@ class SumTree:
         """Set the values of leaves. Of a leaf that is named twice, the last value stays."""
         nodes = self._first + np.asarray(leaves)
         self._nodes[nodes] = values
-        while len(nodes) and nodes[0] > 1:
-            nodes = np.unique(nodes >> 1)
-            # Sums are made anew, so that rounding errors do not add up.
-            self._nodes[nodes] = self._nodes[2 * nodes] + self._nodes[2 * nodes + 1]
+        # Sums are made anew, so that rounding errors do not add up. A node that several leaves share is made
+        # several times, which takes less time than finding them.
+        for _ in range(self._first.bit_length() - 1):
+            left = nodes & -2
+            nodes = nodes >> 1
+            self._nodes[nodes] = self._nodes.take(left) + self._nodes.take(left + 1)
+
+    def fill(self, start: int, stop: int, value: float) -> None:
+        """Set the values of the leaves from ``start`` to before ``stop`` to one value."""
+        if start == stop:
+            return
+        first, last = self._first + start, self._first + stop - 1
+        self._nodes[first : last + 1] = value
+        while first > 1:
+            first, last = first >> 1, last >> 1
+            children = self._nodes[2 * first : 2 * last + 2]
+            np.add(children[::2], children[1::2], out=self._nodes[first : last + 1])
 
     def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw leaves in proportion to their values, one from each of ``count`` equal ranges of the sum."""
         points = (np.arange(count) + rng.random(count)) / count * self.total
-        nodes = np.ones(count, np.int64)
-        while len(nodes) and nodes[0] < self._first:
-            left = self._nodes[2 * nodes]
-            # Rounding must not lead to a subtree without a value.
-            goes_right = (points >= left) & (self._nodes[2 * nodes + 1] > 0)
-            points = np.where(goes_right, points - left, np.minimum(points, left))
-            nodes = 2 * nodes + goes_right
-        return nodes - self._first
+        leaves = self._find(points)
+        while (is_empty := self._nodes.take(leaves) == 0).any():
+            # Rounding led to a leaf without a value.
+            leaves[is_empty] = self._find(rng.random(np.count_nonzero(is_empty)) * self.total)
+        return leaves - self._first
+
+    def _find(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the node of the leaf at each point of the sum."""
+        nodes = np.ones(len(points), np.int64)
+        for _ in range(self._first.bit_length() - 1):
+            nodes *= 2
+            left = self._nodes.take(nodes)
+            goes_right = points >= left
+            points = points - left * goes_right
+            nodes += goes_right
+        return nodes

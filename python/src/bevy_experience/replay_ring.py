@@ -67,7 +67,10 @@ class ReplayRing:
         self._schema: Schema | None = None
         self._columns: dict[str, NDArray[Any]] = {}
         self._valid = np.zeros(capacity, np.bool_)
-        self._tree = SumTree(capacity)
+        # The number of valid slots.
+        self._count = 0
+        # Made when it is first needed: draws without priorities need none.
+        self._tree: SumTree | None = None
         self._largest = 1.0
         self._added = 0
         self._thread: threading.Thread | None = None
@@ -78,7 +81,7 @@ class ReplayRing:
     def __len__(self) -> int:
         """Return the number of transitions that can be drawn."""
         with self._lock:
-            return int(self._valid.sum())
+            return self._count
 
     @property
     def added(self) -> int:
@@ -90,14 +93,25 @@ class ReplayRing:
         rows = len(next(iter(batch.values())))
         with self._lock:
             self._allocate(batch)
-            skipped = max(rows - self.capacity, 0)
-            slots = (self._added + np.arange(skipped, rows)) % self.capacity
-            for name, stored in self._columns.items():
-                stored[slots] = batch[name][skipped:]
-            self._valid[slots] = True
-            self._tree.set(slots, self._largest**self.alpha)
+            read = max(rows - self.capacity, 0)
+            # At most two parts: up to the last slot, and from the first one on.
+            while read < rows:
+                start = (self._added + read) % self.capacity
+                count = min(rows - read, self.capacity - start)
+                self._write(batch, read, slice(start, start + count))
+                read += count
             self._added += rows
             self._grown.notify_all()
+
+    def _write(self, batch: Batch, first: int, slots: slice) -> None:
+        """Write the rows of a batch from ``first`` on into consecutive slots."""
+        count = slots.stop - slots.start
+        for name, stored in self._columns.items():
+            stored[slots] = batch[name][first : first + count]
+        self._count += count - int(np.count_nonzero(self._valid[slots]))
+        self._valid[slots] = True
+        if self._tree is not None:
+            self._tree.fill(slots.start, slots.stop, self._largest**self.alpha)
 
     def _allocate(self, batch: Batch) -> None:
         if self._schema is None:
@@ -116,7 +130,9 @@ class ReplayRing:
                 return
             (slots,) = (self._valid & np.isin(self._columns["episode_id"], ids)).nonzero()
             self._valid[slots] = False
-            self._tree.set(slots, 0.0)
+            self._count -= len(slots)
+            if self._tree is not None:
+                self._tree.set(slots, 0.0)
 
     def sample(self, size: int) -> Batch:
         """Draw transitions uniformly, with replacement: arrays of shape ``(size, ...)``."""
@@ -124,7 +140,7 @@ class ReplayRing:
             self._check()
             filled = min(self._added, self.capacity)
             slots = self._rng.integers(0, filled, size)
-            if not self._valid[slots].all():
+            if self._count < filled and not self._valid[slots].all():
                 slots = self._rng.choice(self._valid.nonzero()[0], size)
             return self._take(slots)
 
@@ -140,9 +156,10 @@ class ReplayRing:
         """
         with self._lock:
             self._check()
-            slots = self._tree.draw(size, self._rng)
-            probabilities = self._tree[slots] / self._tree.total
-            weights = (int(self._valid.sum()) * probabilities) ** -beta
+            tree = self._priorities()
+            slots = tree.draw(size, self._rng)
+            probabilities = tree[slots] / tree.total
+            weights = (self._count * probabilities) ** -beta
             # The newest transition that is stored in each slot.
             last = self._added - 1
             ids = last - (last - slots) % self.capacity
@@ -160,19 +177,26 @@ class ReplayRing:
         with self._lock:
             slots = ids % self.capacity
             stays = (ids >= self._added - self.capacity) & (ids < self._added) & self._valid[slots]
-            self._tree.set(slots[stays], priorities[stays] ** self.alpha)
+            self._priorities().set(slots[stays], priorities[stays] ** self.alpha)
             if stays.any():
                 self._largest = max(self._largest, float(priorities[stays].max()))
+
+    def _priorities(self) -> SumTree:
+        if self._tree is None:
+            # No priority was set before, so all transitions have the same.
+            self._tree = SumTree(self.capacity)
+            self._tree.set(self._valid.nonzero()[0], self._largest**self.alpha)
+        return self._tree
 
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
-        if not self._valid.any():
+        if not self._count:
             raise UnsuitableError("the ring is empty: call `wait` before it is drawn from")
 
     def _take(self, slots: NDArray[Any]) -> Batch:
         assert self._schema is not None
-        return Batch(self._schema, {name: values[slots] for name, values in self._columns.items()})
+        return Batch(self._schema, {name: values.take(slots, axis=0) for name, values in self._columns.items()})
 
     def follow(self, stream: Stream) -> Self:
         """Fill the ring from a stream, in a thread that ends with the stream or with `close`.
