@@ -16,6 +16,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+from conftest import Certificate, MakeCertificate
 
 import bevy_experience as bx
 
@@ -227,6 +228,72 @@ def test_a_running_game_is_joined_and_needs_the_token() -> None:
     games[1].wait()
     with pytest.raises(bx.UnsuitableError, match="token"):
         ParallelEnv.join("grpc://0.0.0.0:0")
+
+
+def test_an_address_that_cannot_be_used_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bevy_experience.env._server._PORT_WAIT", 0.2)
+    with PolicyServer(lambda decision, game: np.zeros(decision.players), "grpc://127.0.0.1:0") as server:
+        for address in (server.address, "grpc://127.0.0.1:x", "grpc://127.0.0.1:99999"):
+            with pytest.raises(bx.UnsuitableError, match="another port"):
+                Env.join(address)
+        for address in ("grpc://127.0.0.1", "127.0.0.1:7712"):
+            with pytest.raises(bx.UnsuitableError, match=r"grpc://127.0.0.1:7712"):
+                Env.join(address)
+
+
+def test_a_game_that_runs_is_joined_again_after_its_environment_was_closed() -> None:
+    port = 19000 + os.getpid() % 2000
+    address = f"grpc://127.0.0.1:{port}"
+    game = subprocess.Popen(COMMAND, env={**os.environ, "BEVY_EXPERIENCE_REMOTE": address})
+    ticks = []
+    try:
+        for seed in range(4):
+            env = Env.join(address, start_timeout=20)
+            env.reset(seed=seed)
+            for _ in range(20):
+                _, _, terminated, truncated, _ = env.step(0)
+                if terminated or truncated:
+                    env.reset()
+            ticks.append(env.tick)
+            if seed % 2:
+                env.close()
+            else:
+                del env
+        assert ticks == sorted(ticks) and game.poll() is None
+    finally:
+        game.kill()
+        game.wait()
+
+
+def test_a_game_is_joined_and_decided_for_over_a_secure_connection(make_certificate: MakeCertificate) -> None:
+    own, other = make_certificate("IP:127.0.0.1"), make_certificate("IP:127.0.0.1")
+    tls = (own.pem, own.key.read_bytes())
+    seen = Event()
+
+    def decide(decision, game):
+        seen.set()
+        return np.zeros(decision.players)
+
+    def start(address: str, authority: Certificate) -> subprocess.Popen:
+        variables = {"BEVY_EXPERIENCE_REMOTE": address, "BEVY_EXPERIENCE_REMOTE_TOKEN": "right"}
+        variables["BEVY_EXPERIENCE_REMOTE_CA"] = str(authority.file)
+        return subprocess.Popen(COMMAND, env={**os.environ, **variables})
+
+    with PolicyServer(decide, "grpc+tls://127.0.0.1:0", tls=tls, token="right") as server:
+        games = [start(server.address, other)]
+        try:
+            assert not seen.wait(2)
+            games.append(start(server.address, own))
+            assert seen.wait(20)
+        finally:
+            for game in games:
+                game.kill()
+                game.wait()
+    # A child is told of the certificate by its environment.
+    env = Env(COMMAND, address="grpc+tls://127.0.0.1:0", tls=tls)
+    env.reset(seed=1)
+    env.step(0)
+    env.close()
 
 
 def test_a_policy_server_decides_for_several_games(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from writer import lives, write
 
 import bevy_experience
-from bevy_experience._store_path import StorePath, dataset_path
+from bevy_experience._store_path import StorePath, _azure_options, _filesystem, _gcs_options, dataset_path
 from bevy_experience.errors import ExperienceError, NotADatasetError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,3 +82,35 @@ def test_a_path_is_one_of_its_store() -> None:
     assert dataset_path("file://localhost/srv/a#b") == Path("/srv/a#b")
     with pytest.raises(ExperienceError, match="absolute path"):
         dataset_path("file://srv/data")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "variable"),
+    [
+        ("s3", "AWS_ENDPOINT_URL"),
+        ("s3", "AWS_ENDPOINT_URL_S3"),
+        ("gs", "GOOGLE_BASE_URL"),
+        ("az", "AZURE_STORAGE_ENDPOINT"),
+    ],
+)
+def test_credentials_in_the_address_of_a_server_are_refused_and_not_repeated(
+    scheme: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _filesystem.cache_clear()
+    monkeypatch.setenv(variable, "http://someone:s3cr3t@127.0.0.1:9")
+    with pytest.raises(ExperienceError, match=variable) as refused:
+        bevy_experience.open(f"{scheme}://games/arena")
+    assert "s3cr3t" not in str(refused.value) and "someone" not in str(refused.value)
+    _filesystem.cache_clear()
+
+
+def test_the_settings_of_stores_are_those_of_games(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "games")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "key")
+    assert _azure_options() == {"account_name": "games", "account_key": "key"}
+    for endpoint, authority in (("https://games.blob.example", ".blob.example"), ("https://host:1", "host:1")):
+        monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", endpoint)
+        assert _azure_options()["blob_storage_authority"] == authority
+    monkeypatch.setenv("GOOGLE_BASE_URL", "http://127.0.0.1:4443")
+    monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
+    assert _gcs_options() == {"endpoint_override": "127.0.0.1:4443", "scheme": "http", "anonymous": True}

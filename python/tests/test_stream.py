@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import Certificate, MakeCertificate
 from writer import column
 from writer import schema as definition
 
@@ -43,9 +45,11 @@ def arena(address: str, tmp_path: Path) -> Iterator[Arena]:
         pytest.skip("EXPERIENCE_ARENA names no arena with the feature `stream`")
     running: list[subprocess.Popen] = []
 
-    def start(*arguments: str, token: str | None = None) -> subprocess.Popen:
+    def start(*arguments: str, token: str | None = None, tls: Certificate | None = None) -> subprocess.Popen:
         settings = [f"--stream={address.removeprefix('grpc://')}", f"--out={tmp_path / 'arena'}", "--players=8"]
         environment = {**os.environ, **({} if token is None else {"ARENA_STREAM_TOKEN": token})}
+        if tls is not None:
+            environment |= {"ARENA_STREAM_CERTIFICATE": str(tls.file), "ARENA_STREAM_KEY": str(tls.key)}
         process = subprocess.Popen(
             [command, *settings, *arguments],
             env=environment,
@@ -151,6 +155,112 @@ def test_refusals_are_errors_at_once(arena: Arena, address: str) -> None:
     with pytest.raises(bx.StreamError, match="position"):
         start = bx.Position(1, "episodes", 0, 0)
         next(bx.stream(address, "fighter", token="secret", start=start, unit="transitions"))
+
+
+def test_a_secure_stream_is_read_with_its_certificate_alone(
+    arena: Arena, address: str, make_certificate: MakeCertificate
+) -> None:
+    own = make_certificate("IP:127.0.0.1")
+    arena("--realtime", "--ticks=100000", token="secret", tls=own)
+    secure = address.replace("grpc://", "grpc+tls://")
+    options: dict[str, Any] = {"token": "secret", "unit": "transitions", "patience": 20}
+    with bx.stream(secure, "fighter", tls_root_certs=own.pem, **options) as stream:
+        assert len(next(stream)["reward"]) > 0
+    for other in (make_certificate("IP:127.0.0.1").pem, None):
+        begun = time.monotonic()
+        with pytest.raises(bx.StreamError, match="tls_root_certs"):
+            next(bx.stream(secure, "fighter", tls_root_certs=other, **options))
+        assert time.monotonic() - begun < 10
+    with pytest.raises(bx.StreamError, match=r"grpc\+tls://"):
+        next(bx.stream(address, "fighter", **{**options, "patience": 0.5}))
+
+
+def test_certificates_that_do_not_fit_name_a_remedy(address: str, make_certificate: MakeCertificate) -> None:
+    flight = pytest.importorskip("pyarrow.flight")
+    elsewhere = make_certificate("DNS:elsewhere.example")
+    secure = address.replace("grpc://", "grpc+tls://")
+    for tls, expected in ((elsewhere, "names other hosts"), (None, "without TLS")):
+        chain = [] if tls is None else [(tls.pem, tls.key.read_bytes())]
+        with flight.FlightServerBase(secure if chain else address, tls_certificates=chain):
+            begun = time.monotonic()
+            with pytest.raises(bx.StreamError, match=expected):
+                next(bx.stream(secure, "fighter", tls_root_certs=elsewhere.pem))
+            assert time.monotonic() - begun < 10
+
+
+@pytest.mark.skipif(int(pa.__version__.split(".")[0]) < 20, reason="takes 20 s, once")
+def test_an_idle_subscription_stays_and_notices_a_game_that_is_gone(
+    arena: Arena, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a relay that stops to pass bytes on without closing the connection, as a router that forgets it."""
+    monkeypatch.setattr(sys.modules["bevy_experience.stream"], "_KEEPALIVE", 0.5)
+    # No episode ends for a minute.
+    arena("--realtime", "--hz=1")
+    with Relay(address) as relay, bx.stream(relay.address, "fighter", patience=None) as stream:
+        reader = threading.Thread(target=lambda: list(stream), daemon=True)
+        reader.start()
+        deadline = time.monotonic() + 20
+        while stream.position is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        connections, passed = relay.connections, relay.passed
+        time.sleep(6.0)
+        assert relay.connections == connections and relay.passed > passed
+        relay.is_silent = True
+        deadline = time.monotonic() + 30
+        while relay.connections == connections:
+            assert time.monotonic() < deadline, "the subscription waits for ever"
+            time.sleep(0.05)
+        stream.close()
+        reader.join(10)
+
+
+class Relay:
+    """Passes bytes between a port of this host and an address, and none while it is silent."""
+
+    def __init__(self, to: str) -> None:
+        host, _, port = to.removeprefix("grpc://").rpartition(":")
+        self._to = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"grpc://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = self.passed = 0
+        self.is_silent = False
+        self._sockets: list[socket.socket] = []
+
+    def __enter__(self) -> Relay:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        for side in self._sockets:
+            side.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                game = socket.create_connection(self._to)
+            except OSError:
+                # The game has not started yet.
+                client.close()
+                continue
+            self._sockets += [client, game]
+            self.connections += 1
+            for source, sink in ((client, game), (game, client)):
+                threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                if not self.is_silent:
+                    self.passed += len(data)
+                    sink.sendall(data)
+        except OSError:
+            pass
 
 
 def test_an_address_without_a_game_is_an_error_after_the_patience(address: str) -> None:

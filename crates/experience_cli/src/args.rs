@@ -55,7 +55,9 @@ pub enum CliCommand {
     ///
     /// The files are rewritten without the agent and read again to verify that it is gone. Not erased are: the agent in the
     /// observations of others (as a nearest player), copies and uploads of the dataset, models that were trained on it, and
-    /// disk blocks that the file system has freed and not yet overwritten. Shards that a process was writing when it died
+    /// disk blocks that the file system has freed and not yet overwritten. In an object store, old content that the bucket keeps is
+    /// not erased either: versions, soft delete, locks, replicas and backups are settings of the bucket, which this command cannot ask
+    /// for. It names the versions that the store answers with; delete them by the store's own tools. Shards that a process was writing when it died
     /// cannot be read; they are listed, to be removed by hand.
     Erase(EraseArgs),
     /// Recover the runs of processes that died, in place

@@ -5,12 +5,12 @@ use crate::{
     args::EraseArgs,
     output::{CommandError, Printer, counted},
 };
-use experience_dataset::{Dataset, OUT_OF_REACH};
+use experience_dataset::{Dataset, OUT_OF_REACH, OUT_OF_REACH_IN_STORE, is_address};
 use serde_json::json;
 
 pub fn run(erase: &EraseArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
     let dataset = Dataset::open(&erase.dataset)?;
-    let agent = erase.agent;
+    let (agent, is_stored) = (erase.agent, is_address(dataset.path()));
     let erased = output.with_progress("erasing", |watch| dataset.erase(agent, watch))?;
     let is_found = erased.transitions + erased.accounts > 0;
     // Files that may still hold data of the agent need the user's attention.
@@ -21,7 +21,11 @@ pub fn run(erase: &EraseArgs, output: &mut Printer) -> Result<Verdict, CommandEr
     };
     if output.is_json() {
         // A string, because JSON readers round large numbers.
-        output.json(&json!({ "agent": agent.to_string(), "erased": erased, "out_of_reach": OUT_OF_REACH }))?;
+        let mut document = json!({ "agent": agent.to_string(), "erased": erased, "out_of_reach": OUT_OF_REACH });
+        if is_stored {
+            document["out_of_reach_in_store"] = json!(OUT_OF_REACH_IN_STORE);
+        }
+        output.json(&document)?;
     } else {
         if is_found {
             output.line(format!(
@@ -37,6 +41,9 @@ pub fn run(erase: &EraseArgs, output: &mut Printer) -> Result<Verdict, CommandEr
         }
         if is_found {
             output.line(OUT_OF_REACH)?;
+            if is_stored {
+                output.line(OUT_OF_REACH_IN_STORE)?;
+            }
         }
     }
     if is_found {

@@ -12,11 +12,14 @@ pub struct OutputPlace {
 }
 
 impl OutputPlace {
-    /// The place of the output `to`.
+    /// The place of the output `to`. An address that cannot be written to is an error before any work is done.
     pub fn new(to: &Path) -> Result<Self, CommandError> {
         #[cfg(feature = "object_store")]
         let folder = match is_address(to) {
-            true => Some(tempfile::tempdir()?),
+            true => {
+                experience_dataset::check_upload(to)?;
+                Some(tempfile::tempdir()?)
+            }
             false => None,
         };
         #[cfg(not(feature = "object_store"))]

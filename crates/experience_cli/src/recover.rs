@@ -73,8 +73,11 @@ pub fn run(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, Comma
 /// Uploads the runs that wait on this host for an object store.
 #[cfg(feature = "object_store")]
 fn recover_staged(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict, CommandError> {
-    let found =
-        experience_dataset::upload_staged(&recover.dataset, recover.staging.as_deref(), recover.include_unclear)?;
+    let settings = RecoverSettings {
+        include_unclear: recover.include_unclear,
+        discard_damaged: recover.discard_damaged,
+    };
+    let found = experience_dataset::upload_staged(&recover.dataset, recover.staging.as_deref(), &settings)?;
     if output.is_json() {
         let names = |runs: &[(experience_core::transition::RunId, std::path::PathBuf)]| -> Vec<_> {
             runs.iter()
@@ -85,8 +88,12 @@ fn recover_staged(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict
         let failed: Vec<_> = failed
             .map(|(run, folder, error)| json!({ "run": run.to_string(), "folder": folder, "error": error }))
             .collect();
-        output
-            .json(&json!({ "completed": names(&found.completed), "alive": names(&found.alive), "failed": failed }))?;
+        output.json(&json!({
+            "completed": names(&found.completed),
+            "kept": names(&found.kept),
+            "alive": names(&found.alive),
+            "failed": failed
+        }))?;
     } else {
         if found == experience_dataset::StagedUploads::default() {
             output.line(format!("no run waits on this host for `{}`", recover.dataset.display()))?;
@@ -94,6 +101,13 @@ fn recover_staged(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict
         for (run, folder) in &found.completed {
             output.line(format!(
                 "run {run}: uploaded as a whole, and `{}` was removed",
+                folder.display()
+            ))?;
+        }
+        for (run, folder) in &found.kept {
+            output.line(format!(
+                "run {run}: uploaded as a whole, but `{}` stays, with parts of its journal that could not be read; `--discard-damaged` \
+                 removes them",
                 folder.display()
             ))?;
         }
@@ -108,7 +122,9 @@ fn recover_staged(recover: &RecoverArgs, output: &mut Printer) -> Result<Verdict
         }
     }
     match found.failed.len() {
-        0 => Ok(Verdict::Clean),
+        0 if found.kept.is_empty() => Ok(Verdict::Clean),
+        // Data that could not be read needs the user's attention.
+        0 => Ok(Verdict::Problems),
         failed => Err(CommandError::NotDone(format!(
             "{} could not be uploaded as a whole; nothing of them was removed, so recover again when the cause is gone",
             counted(failed as u64, "run")

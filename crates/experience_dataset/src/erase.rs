@@ -6,7 +6,11 @@ use super::{
 };
 use crate::{
     sink::{FileChecksum, compaction::Compactions, layout, partial, tag_file},
-    store::{address, rewrite_place::RewritePlace, source},
+    store::{
+        address,
+        rewrite_place::{RewritePlace, kept_version},
+        source,
+    },
 };
 use arrow_array::BooleanArray;
 use arrow_select::filter::filter_record_batch;
@@ -38,6 +42,12 @@ pub struct Erasure {
 pub const OUT_OF_REACH: &str = "\
 Not erased: the agent in the observations of others (as a nearest player), copies and uploads of the dataset, models that were \
 trained on it, and disk blocks that the file system has freed and not yet overwritten.";
+
+/// A further limit of an erasure in an object store, for users.
+pub const OUT_OF_REACH_IN_STORE: &str = "\
+A bucket may keep the old content of what was rewritten or removed: as versions, by soft delete, under a lock, in replicas and in backups. \
+What it is set to keep cannot be asked for here; where it has named a version, the version is listed as not erased. Look up its settings, \
+and delete old versions by the store's own tools.";
 
 pub(super) fn erase(dataset: &Dataset, agent: i64, watch: &mut dyn FnMut(Progress)) -> Result<Erasure, DatasetError> {
     // A compaction could write shards again that it has read before the erasure. One creates the file of the lock, which stays.
@@ -116,6 +126,11 @@ fn hard_link(path: &Path) -> String {
     )
 }
 
+/// What a store keeps of the content of a file that is replaced or removed.
+fn version_of(path: &Path) -> Result<Option<String>, DatasetError> {
+    kept_version(path).map_err(DatasetError::io("open", path))
+}
+
 /// A shard without the agent that is written and not yet committed.
 struct ShardWithoutAgent {
     path: PathBuf,
@@ -177,16 +192,22 @@ fn erase_from(
                 }
                 checksums.insert(shard.path, shard.checksum);
             }
-            None => source::remove(&shard.path).map_err(DatasetError::io("remove", &shard.path))?,
+            None => {
+                erased.unreached.extend(version_of(&shard.path)?);
+                source::remove(&shard.path).map_err(DatasetError::io("remove", &shard.path))?;
+            }
         }
     }
     for mut account in accounts {
         let has_tags = erase_tags(recording, &account, agent, erased)?;
-        let is_changed = changed_runs.contains(&account.run.get())
-            || mentions(&account, agent)
-            || contradicts_shards(recording, &account)?;
+        let mentions_agent = mentions(&account, agent);
+        let is_changed =
+            changed_runs.contains(&account.run.get()) || mentions_agent || contradicts_shards(recording, &account)?;
         if is_changed {
             erase_from_account(recording, &mut account, agent, &checksums)?;
+            if mentions_agent {
+                erased.unreached.extend(version_of(&account.path(recording.path()))?);
+            }
             save_account(recording.path(), &account)?;
         }
         erased.accounts += u64::from(is_changed || has_tags);
@@ -380,6 +401,7 @@ fn erase_tags(
     if has_other_names(&path) {
         erased.unreached.push(hard_link(&path));
     }
+    erased.unreached.extend(version_of(&path)?);
     tag_file::replace(&path, tags).map_err(DatasetError::io("write", &path))?;
     Ok(true)
 }

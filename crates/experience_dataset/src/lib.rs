@@ -179,7 +179,7 @@ pub use doctor::{Diagnosis, Finding, Severity, Symptom};
 #[cfg(feature = "parquet")]
 pub use episodes::Episodes;
 #[cfg(feature = "parquet")]
-pub use erase::{Erasure, OUT_OF_REACH};
+pub use erase::{Erasure, OUT_OF_REACH, OUT_OF_REACH_IN_STORE};
 #[cfg(feature = "parquet")]
 pub use error::DatasetError;
 #[cfg(feature = "parquet")]
@@ -214,7 +214,7 @@ pub use store::{address::is_address, upload_state::UploadState};
 pub use store::{
     staging::StagedUploads,
     upload_status::UploadStatus,
-    whole::{upload, upload_staged},
+    whole::{check_upload, upload, upload_staged},
 };
 #[cfg(feature = "parquet")]
 pub use summary::{ControllerSteps, RecordingSummary};

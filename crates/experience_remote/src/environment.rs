@@ -14,6 +14,8 @@ use std::{
 pub(crate) const ADDRESS: &str = "BEVY_EXPERIENCE_REMOTE";
 /// The token of the server.
 pub(crate) const TOKEN: &str = "BEVY_EXPERIENCE_REMOTE_TOKEN";
+/// The certificate of the authority that signs that of the server, in PEM, or the path of a file with it.
+pub(crate) const CA: &str = "BEVY_EXPERIENCE_REMOTE_CA";
 /// What tells this game from the others of a server.
 pub(crate) const GAME: &str = "BEVY_EXPERIENCE_REMOTE_GAME";
 /// Set if the game shall exit when the connection ends.
@@ -34,6 +36,23 @@ pub(crate) fn variable(name: &'static str) -> Result<Option<String>, RemoteError
             reason: "is not Unicode".to_owned(),
         }),
     }
+}
+
+/// The value of [`CA`], in PEM.
+pub(crate) fn authority() -> Result<Option<String>, RemoteError> {
+    let Some(value) = variable(CA)? else {
+        return Ok(None);
+    };
+    if value.trim_start().starts_with("-----BEGIN") {
+        return Ok(Some(value));
+    }
+    let read = std::fs::read_to_string(&value);
+    read.map(Some).map_err(|error| RemoteError::Variable {
+        name: CA,
+        reason: format!(
+            "names `{value}`, which cannot be read: {error}; it is a certificate in PEM, or a file with one"
+        ),
+    })
 }
 
 /// Asks the game to exit when the standard input ends, which it does when the environment ends in any way. A policy notices a lost

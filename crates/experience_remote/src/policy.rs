@@ -81,19 +81,21 @@ impl RemotePolicy {
 
     /// The policy of the environment in Python that has started this process. `None` if none has: then the game plays as usual.
     ///
-    /// The environment sets `BEVY_EXPERIENCE_REMOTE`, an address, and perhaps `BEVY_EXPERIENCE_REMOTE_TOKEN`. With
+    /// The environment sets `BEVY_EXPERIENCE_REMOTE`, an address, and perhaps `BEVY_EXPERIENCE_REMOTE_TOKEN`.
+    /// `BEVY_EXPERIENCE_REMOTE_CA` is the certificate for [`tls_ca`](Self::tls_ca), or the path of a file with it. With
     /// `BEVY_EXPERIENCE_REMOTE_EXIT` the game exits when the connection ends, so that it does not outlive the environment. With its
     /// value `stdin` the game also exits when its standard input ends, after one line at least: a thread reads it. A game that has
     /// not exited 10 s later is ended with the status 1.
     ///
     /// # Errors
-    /// When a variable is not Unicode, or the thread cannot be started.
+    /// When a variable is not Unicode, the certificate cannot be read, or the thread cannot be started.
     pub fn from_env() -> Result<Option<Self>, RemoteError> {
         let Some(address) = environment::variable(environment::ADDRESS)? else {
             return Ok(None);
         };
         let mut policy = Self::new(address);
         policy.token = environment::variable(environment::TOKEN)?;
+        policy.tls_ca = environment::authority()?;
         policy.game = environment::variable(environment::GAME)?;
         let exit = environment::variable(environment::EXIT)?;
         policy.exits = exit.is_some();

@@ -250,13 +250,26 @@ fn endpoint(settings: &SessionSettings) -> Result<Endpoint, tonic::transport::Er
     Ok(endpoint)
 }
 
-/// The innermost error, which says what has happened.
+/// The innermost error, which says what has happened, and for one of TLS what to do.
 fn cause(error: &dyn core::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    innermost.to_string()
+    let text = innermost.to_string();
+    let remedy = if text.contains("CaUsedAsEndEntity") {
+        "a certificate that signs itself must not be marked as one of an authority: make it with `basicConstraints=CA:FALSE`"
+    } else if text.contains("not valid for name") || text.contains("NotValidForName") {
+        "connect to a host that the certificate names, or give the server one for this host"
+    } else if text.contains("peer certificate") {
+        "give the certificate of the authority that signs the server's, or the server's own if that signs itself, with \
+         `RemotePolicy::tls_ca` or the variable `BEVY_EXPERIENCE_REMOTE_CA`"
+    } else if text.contains("InvalidContentType") || text.contains("corrupt message") {
+        "the server answers without TLS: give it a certificate, or connect to `grpc://`"
+    } else {
+        return text;
+    };
+    format!("{text}: {remedy}")
 }
 
 /// What a status says, without the metadata.

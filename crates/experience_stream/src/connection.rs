@@ -1,4 +1,4 @@
-//! [`Connections`]: accepts at most a number of connections at once, and closes silent ones.
+//! [`connections`]: accepts at most a number of connections at once, and closes those that are silent or never let in.
 
 use core::{
     pin::Pin,
@@ -6,14 +6,24 @@ use core::{
     time::Duration,
 };
 use futures_util::stream::{self, Stream};
-use std::{io, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep},
 };
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::{
+    Extensions,
+    transport::server::{Connected, TlsConnectInfo},
+};
 
 /// A connection on which nothing arrives for this long is closed. A live client answers the pings of HTTP/2, which are more frequent.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -21,18 +31,28 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// The wait after a connection could not be accepted, such as for want of file handles.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// The connections of `listener`, at most `limit` at once. Further ones wait in the queue of the operating system.
-pub(crate) fn connections(listener: TcpListener, limit: usize) -> impl Stream<Item = io::Result<Connection>> {
+/// The connections of `listener`, at most `limit` at once. Further ones wait in the queue of the operating system. A connection without
+/// a call that is let in within `admission` is closed: otherwise clients without the token could hold all of them.
+pub(crate) fn connections(
+    listener: TcpListener,
+    limit: usize,
+    admission: Duration,
+) -> impl Stream<Item = io::Result<Connection>> {
     let slots = Arc::new(Semaphore::new(limit));
-    stream::unfold((listener, slots), |(listener, slots)| async move {
+    stream::unfold((listener, slots), move |(listener, slots)| async move {
         let slot = slots.clone().acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let _ = stream.set_nodelay(true);
                     let connection = Connection {
                         stream,
+                        info: ConnectionInfo {
+                            peer,
+                            is_admitted: Arc::default(),
+                        },
                         silence: Box::pin(sleep(SILENCE)),
+                        admission: Some(Box::pin(sleep(admission))),
                         _slot: slot,
                     };
                     return Some((Ok(connection), (listener, slots)));
@@ -49,16 +69,52 @@ pub(crate) fn connections(listener: TcpListener, limit: usize) -> impl Stream<It
 /// One connection.
 pub(crate) struct Connection {
     stream: TcpStream,
+    info: ConnectionInfo,
     /// Ends when nothing has arrived for too long.
     silence: Pin<Box<Sleep>>,
+    /// Ends when no call was let in for too long. `None` after the first one.
+    admission: Option<Pin<Box<Sleep>>>,
     _slot: OwnedSemaphorePermit,
 }
 
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+/// What the calls of a connection know of it.
+#[derive(Clone)]
+pub(crate) struct ConnectionInfo {
+    pub(crate) peer: SocketAddr,
+    is_admitted: Arc<AtomicBool>,
+}
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+impl ConnectionInfo {
+    /// That of a call, by its extensions.
+    pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions
+            .get::<Self>()
+            .or_else(|| Some(extensions.get::<TlsConnectInfo<Self>>()?.get_ref()))
+    }
+
+    /// A call of the connection was let in.
+    pub(crate) fn admit(&self) {
+        self.is_admitted.store(true, Ordering::Release);
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ConnectionInfo;
+
+    fn connect_info(&self) -> ConnectionInfo {
+        self.info.clone()
+    }
+}
+
+impl Connection {
+    /// Whether the connection has had no call that was let in for too long.
+    fn is_refused(&mut self, context: &mut Context<'_>) -> bool {
+        if self.info.is_admitted.load(Ordering::Acquire) {
+            self.admission = None;
+        }
+        self.admission
+            .as_mut()
+            .is_some_and(|admission| admission.as_mut().poll(context).is_ready())
     }
 }
 
@@ -68,6 +124,9 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.is_refused(context) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 self.silence.as_mut().reset(Instant::now() + SILENCE);

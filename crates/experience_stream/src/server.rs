@@ -70,9 +70,10 @@ impl StreamServer {
             .max_subscribers
             .saturating_add(SPARE_CONNECTIONS)
             .min(Semaphore::MAX_PERMITS);
+        let admission = settings.admission;
         let thread = std::thread::Builder::new()
             .name("experience-stream".to_owned())
-            .spawn(move || serve(runtime, listener, router, limit, is_shutdown))
+            .spawn(move || serve(runtime, listener, router, (limit, admission), is_shutdown))
             .map_err(cannot)?;
         tracing::info!("serving recordings at `{address}`");
         Ok(Self {
@@ -146,8 +147,14 @@ fn router(
     Ok(server.add_service(InterceptedService::new(service, check)))
 }
 
-/// Runs the server until it is shut down.
-fn serve(runtime: Runtime, listener: TcpListener, router: Router, limit: usize, shutdown: watch::Receiver<bool>) {
+/// Runs the server until it is shut down. `limits` are the number of connections, and how long one stays open that is not let in.
+fn serve(
+    runtime: Runtime,
+    listener: TcpListener,
+    router: Router,
+    limits: (usize, Duration),
+    shutdown: watch::Receiver<bool>,
+) {
     let mut is_shutdown = shutdown.clone();
     let mut is_over = shutdown;
     runtime.block_on(async {
@@ -158,7 +165,7 @@ fn serve(runtime: Runtime, listener: TcpListener, router: Router, limit: usize, 
         let signal = async move {
             let _ = is_shutdown.wait_for(|is_shutdown| *is_shutdown).await;
         };
-        let server = router.serve_with_incoming_shutdown(connections(listener, limit), signal);
+        let server = router.serve_with_incoming_shutdown(connections(listener, limits.0, limits.1), signal);
         let grace = async move {
             let _ = is_over.wait_for(|is_over| *is_over).await;
             tokio::time::sleep(GRACE).await;
@@ -171,4 +178,63 @@ fn serve(runtime: Runtime, listener: TcpListener, router: Router, limit: usize, 
         }
     });
     runtime.shutdown_timeout(GRACE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_flight::{Criteria, flight_service_client::FlightServiceClient};
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+        time::Instant,
+    };
+    use tonic::{Request, transport::Endpoint};
+
+    /// The beginning of a connection of HTTP/2, with settings.
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    /// A ping, which the server answers.
+    const PING_FRAME: &[u8] = b"\0\0\x08\x06\0\0\0\0\0experien";
+
+    #[test]
+    fn connections_without_the_token_are_closed_and_others_stay() {
+        let settings = StreamSettings {
+            token: Some("secret".to_owned()),
+            max_subscribers: 0,
+            admission: Duration::from_millis(500),
+            ..StreamSettings::new("127.0.0.1:0".to_owned())
+        };
+        let server = StreamServer::start(&settings, Arc::default()).unwrap();
+        let list = |channel: tonic::transport::Channel| async move {
+            let mut request = Request::new(Criteria::default());
+            let header = "Bearer secret".parse().unwrap();
+            request.metadata_mut().insert("authorization", header);
+            FlightServiceClient::new(channel).list_flights(request).await
+        };
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
+        let own = runtime.block_on(endpoint.connect()).unwrap();
+        runtime.block_on(list(own.clone())).unwrap();
+        // All other connections, which are never silent.
+        let mut held: Vec<_> = (1..SPARE_CONNECTIONS)
+            .map(|_| TcpStream::connect(server.address).unwrap())
+            .collect();
+        for connection in &mut held {
+            connection.write_all(PREFACE).unwrap();
+            connection.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        }
+        let start = Instant::now();
+        while !held.is_empty() {
+            assert!(start.elapsed() < Duration::from_secs(20), "{} are open", held.len());
+            held.retain_mut(|connection| {
+                let is_written = connection.write_all(PING_FRAME).is_ok();
+                let is_open = !matches!(connection.read(&mut [0; 1024]), Ok(0));
+                is_written && is_open
+            });
+        }
+        assert!(start.elapsed() >= Duration::from_millis(300));
+        runtime.block_on(list(own)).unwrap();
+        let other = runtime.block_on(endpoint.connect()).unwrap();
+        runtime.block_on(list(other)).unwrap();
+    }
 }

@@ -1,8 +1,8 @@
 //! [`StreamService`]: the calls of Arrow Flight.
 
 use crate::{
-    Start, Ticket, recording::StreamedRecording, registry::Registry, selection::Selection, subscriber::Subscriber,
-    ticket::MAX_TICKET_BYTES,
+    Start, Ticket, connection::ConnectionInfo, recording::StreamedRecording, registry::Registry, selection::Selection,
+    subscriber::Subscriber, ticket::MAX_TICKET_BYTES,
 };
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
@@ -126,7 +126,7 @@ impl FlightService for StreamService {
     }
 
     async fn do_get(&self, request: Request<FlightTicket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let peer = request.remote_addr();
+        let peer = ConnectionInfo::of(request.extensions()).map(|connection| connection.peer);
         let ticket = parse(&request.get_ref().ticket)?;
         let (recording, selection) = self.open(&ticket)?;
         let permit = self.subscribers.clone().try_acquire_owned().map_err(|_| {

@@ -15,6 +15,8 @@ pub(crate) struct StreamSettings {
     pub(crate) max_subscribers: usize,
     pub(crate) threads: usize,
     pub(crate) linger: Duration,
+    /// How long a connection may be open without a call that is let in.
+    pub(crate) admission: Duration,
 }
 
 /// A certificate chain and its private key, in PEM.
@@ -35,6 +37,7 @@ impl StreamSettings {
             max_subscribers: 32,
             threads: 2,
             linger: Duration::from_secs(3),
+            admission: Duration::from_secs(10),
         }
     }
 

@@ -1,5 +1,6 @@
 //! [`TokenCheck`]: refuses every call without the bearer token.
 
+use crate::connection::ConnectionInfo;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use tonic::{Request, Status, service::Interceptor};
@@ -17,7 +18,7 @@ impl TokenCheck {
 impl Interceptor for TokenCheck {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
         let Some(token) = &self.0 else {
-            return Ok(request);
+            return Ok(admitted(request));
         };
         let header = request
             .metadata()
@@ -25,13 +26,21 @@ impl Interceptor for TokenCheck {
             .map(tonic::metadata::MetadataValue::as_bytes);
         match header.and_then(bearer) {
             // In a time that depends on the lengths alone, so that it does not tell how many bytes of a guess are right.
-            Some(given) if bool::from(given.ct_eq(token.as_bytes())) => Ok(request),
+            Some(given) if bool::from(given.ct_eq(token.as_bytes())) => Ok(admitted(request)),
             Some(_) => Err(Status::unauthenticated("the token is not that of the stream")),
             None => Err(Status::unauthenticated(
                 "the stream needs a token: send it as the header `authorization: Bearer <token>`",
             )),
         }
     }
+}
+
+/// The request, whose connection stays open.
+fn admitted(request: Request<()>) -> Request<()> {
+    if let Some(connection) = ConnectionInfo::of(request.extensions()) {
+        connection.admit();
+    }
+    request
 }
 
 /// The token of a header.

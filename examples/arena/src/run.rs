@@ -161,12 +161,19 @@ pub fn add_recording(app: &mut App, args: &Args) -> Result<(), String> {
 /// Also serves the recording to trainers at `address`.
 #[cfg(feature = "stream")]
 fn stream(recording: Recording<Fighter>, address: &str) -> Result<Recording<Fighter>, String> {
-    let sink = bevy_experience::sink::StreamSink::new(address);
+    let mut sink = bevy_experience::sink::StreamSink::new(address);
     // A token from the environment is in no list of processes.
-    Ok(recording.sink(match std::env::var("ARENA_STREAM_TOKEN") {
-        Ok(token) => sink.with_token(token),
-        Err(_) => sink,
-    }))
+    if let Ok(token) = std::env::var("ARENA_STREAM_TOKEN") {
+        sink = sink.with_token(token);
+    }
+    if let Some(certificate) = std::env::var_os("ARENA_STREAM_CERTIFICATE") {
+        let key = std::env::var_os("ARENA_STREAM_KEY").ok_or("`ARENA_STREAM_CERTIFICATE` needs `ARENA_STREAM_KEY`")?;
+        let read = |path: &std::ffi::OsStr| {
+            std::fs::read(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))
+        };
+        sink = sink.with_tls(read(&certificate)?, read(&key)?);
+    }
+    Ok(recording.sink(sink))
 }
 
 #[cfg(not(feature = "stream"))]

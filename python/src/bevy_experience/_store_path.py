@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pyarrow.fs as pafs
 
 from .errors import ExperienceError
 
 _SCHEMES = ("s3", "gs", "az")
+_TRUE = ("1", "true", "on", "yes", "y")
+_EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""The key of the account of Azurite, which is public: it protects nothing."""
 
 
 class _Status(NamedTuple):
@@ -66,20 +69,69 @@ def _filesystem(scheme: str, process: int) -> Any:
     """Open the file system of a scheme, with the settings of the environment. A fork needs its own."""
     del process
     if scheme == "gs":
-        return pafs.GcsFileSystem()
+        return pafs.GcsFileSystem(**_gcs_options())
     if scheme == "az":
+        settings = _azure_options()
         if not hasattr(pafs, "AzureFileSystem"):
             raise ExperienceError("this pyarrow has no file system for `az://`: install a newer one")
-        return pafs.AzureFileSystem(account_name=os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", ""))
+        return pafs.AzureFileSystem(**settings)
     options: dict[str, Any] = {}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    endpoint = _server("AWS_ENDPOINT_URL_S3") or _server("AWS_ENDPOINT_URL")
     if endpoint:
-        parts = urlsplit(endpoint)
-        options = {"endpoint_override": parts.netloc or endpoint, "scheme": parts.scheme or "https"}
+        options = {"endpoint_override": endpoint.netloc or endpoint.geturl(), "scheme": endpoint.scheme or "https"}
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region:
         options["region"] = region
     return pafs.S3FileSystem(**options)
+
+
+def _server(name: str) -> SplitResult | None:
+    """Parse the address of a server in a variable, which holds no credentials: libraries log it."""
+    value = os.environ.get(name)
+    if not value:
+        return None
+    if "@" in value:
+        raise ExperienceError(
+            f"the address in `{name}` must not hold credentials: write it as `https://host:port`, and pass them by "
+            "their own variables"
+        )
+    return urlsplit(value)
+
+
+def _gcs_options() -> dict[str, Any]:
+    """Return the options of `pyarrow.fs.GcsFileSystem`, with the variables that games read too."""
+    account = os.environ.get("GOOGLE_SERVICE_ACCOUNT")
+    if account:
+        # Google's library has no other way to be told.
+        os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", account)
+    options: dict[str, Any] = {}
+    endpoint = _server("GOOGLE_BASE_URL")
+    if endpoint:
+        options = {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme}
+    if os.environ.get("GOOGLE_SKIP_SIGNATURE", "").lower() in _TRUE:
+        options["anonymous"] = True
+    return options
+
+
+def _azure_options() -> dict[str, Any]:
+    """Return the options of `pyarrow.fs.AzureFileSystem`, with the variables that games read too."""
+    account = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+    key = os.environ.get("AZURE_STORAGE_ACCOUNT_KEY") or os.environ.get("AZURE_STORAGE_ACCESS_KEY")
+    endpoint = _server("AZURE_STORAGE_ENDPOINT")
+    if os.environ.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in _TRUE:
+        account, key = account or "devstoreaccount1", key or _EMULATOR_KEY
+        endpoint = _server("AZURITE_BLOB_STORAGE_URL") or urlsplit("http://127.0.0.1:10000")
+    options: dict[str, Any] = {"account_name": account}
+    if key:
+        options["account_key"] = key
+    if endpoint:
+        # An authority that begins with a dot follows the name of the account.
+        authority = (
+            endpoint.netloc.removeprefix(account) if endpoint.netloc.startswith(f"{account}.") else endpoint.netloc
+        )
+        for service in ("blob", "dfs"):
+            options |= {f"{service}_storage_authority": authority, f"{service}_storage_scheme": endpoint.scheme}
+    return options
 
 
 class StorePath:

@@ -36,6 +36,8 @@ Unit = Literal["episodes", "transitions"]
 
 _EXPERIENCE_KEY = b"bevy_experience.experience"
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+_KEEPALIVE = 20.0
+"""Seconds between two pings to a game that sends nothing, and until one of them must be answered."""
 _NOT_FOUND_PATIENCE = 2.0
 """How long a recording may be missing at a server that has others, while a game starts."""
 
@@ -229,6 +231,9 @@ class Stream(Iterator[Batch]):
             if isinstance(error, pa.ArrowInvalid):
                 self.close()
                 raise StreamError(f"`{self._address}` refuses the subscription: {_message(error)}") from error
+            if (remedy := _tls_remedy(str(error))) is not None:
+                self.close()
+                raise StreamError(f"no secure connection to `{self._address}`: {remedy}") from error
             self._disconnect()
             self._wait_after(error, isinstance(error, KeyError) and "the recordings are" in str(error))
             return None
@@ -243,7 +248,8 @@ class Stream(Iterator[Batch]):
             self.close()
             raise StreamError(
                 f"`{self._address}` cannot be read for {patience:g} seconds: {_message(error)}; check that the "
-                "game runs with a `StreamSink` at this address, and raise `patience` if it starts later"
+                "game runs with a `StreamSink` at this address, which begins with `grpc+tls://` where that has a "
+                "certificate, and raise `patience` if it starts later"
             ) from error
         time.sleep(self._wait * random.uniform(0.5, 1.0))
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
@@ -251,7 +257,14 @@ class Stream(Iterator[Batch]):
     def _connect(self) -> Any:
         from pyarrow import flight
 
-        options = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 20_000)]
+        options = [
+            ("grpc.keepalive_time_ms", round(1000 * _KEEPALIVE)),
+            ("grpc.keepalive_timeout_ms", round(1000 * _KEEPALIVE)),
+            # A subscriber sends nothing. By default two pings are sent without data and no more, and a game that is
+            # gone without a word is waited for without end.
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.http2.ping_timeout_ms", round(1000 * _KEEPALIVE)),
+        ]
         client = flight.FlightClient(self._address, tls_root_certs=self._certificates, generic_options=options)
         self._hold(client)
         headers = [] if self._token is None else [(b"authorization", f"Bearer {self._token}".encode())]
@@ -323,6 +336,24 @@ def _schema(arrow: Any) -> Schema:
     return Schema.parse(content["schema"], content["schema_hash"], content.get("lists", ()))
 
 
+def _tls_remedy(error: str) -> str | None:
+    """What is wrong with the certificate of a server and what to do, for an error that is about it."""
+    text = error.lower().replace("_", " ")
+    if "is not in peer certificate" in text:
+        return (
+            "its certificate names other hosts: connect to one that it names, or give the game one for this host, with "
+            "a `subjectAltName` for an IP address too"
+        )
+    if "certificate verify failed" in text:
+        return (
+            "its certificate is not signed by a trusted authority: give the authority's certificate as "
+            "`tls_root_certs`, or the game's own if that signs itself"
+        )
+    if "wrong version number" in text:
+        return "the game answers without TLS: set `StreamSink::with_tls` there, or connect to `grpc://`"
+    return None
+
+
 def _message(error: Exception) -> str:
     """The server's own words, without what gRPC adds."""
     text = str(error.args[0]) if error.args else str(error)
@@ -366,7 +397,8 @@ def stream(
     token : str, optional
         The token of the ``StreamSink``.
     tls_root_certs : bytes or str, optional
-        Certificates in PEM that the server's is checked against; by default those of the system.
+        Certificates in PEM that the server's is checked against; by default those of the system. A certificate that
+        does not pass raises at once.
     patience : float, optional
         How many seconds the game may be out of reach before the iteration raises; ``None`` for ever.
 

@@ -5,7 +5,7 @@ mod later_passes;
 
 use super::{Acknowledged, copy, episode, new_run, recovery::leave_unfinished, schema};
 use crate::{
-    Dataset, DatasetSink, RunStatus,
+    Dataset, DatasetSink, RecoverSettings, RunStatus,
     store::{
         address::{DatasetAddress, StoreAddress},
         client::StoreClient,
@@ -43,6 +43,12 @@ fn new_address() -> StoreAddress {
         other => panic!("{other:?}"),
     }
 }
+
+/// No process of a test is alive.
+const UNCLEAR: RecoverSettings = RecoverSettings {
+    include_unclear: true,
+    discard_damaged: false,
+};
 
 fn plan(address: &StoreAddress) -> UploadPlan {
     UploadPlan {
@@ -145,7 +151,7 @@ fn record_and_upload(staging_folder: &Path, address: &StoreAddress, run: RunId) 
 fn finish(staging_folder: &Path, address: &StoreAddress, inner: &Arc<InMemory>, when: &str) {
     set_store(address, inner, usize::MAX, StoreFault::Refused);
     let folder = staging::address_folder(staging_folder, address);
-    let result = staging::upload_left(&folder, None, true, &plan(address), &|| false);
+    let result = staging::upload_left(&folder, None, &UNCLEAR, &plan(address), &|| false);
     assert_eq!(result.failed, [], "{when}");
     assert_eq!(result.alive, [], "{when}");
 }
@@ -263,7 +269,7 @@ fn upload_unfinished(staging_folder: &Path, address: &StoreAddress) {
         let _ = staged.pass().or_else(|_| staged.pass());
     }
     let folder = staging::address_folder(staging_folder, address);
-    let _ = staging::upload_left(&folder, None, true, &plan(address), &|| false);
+    let _ = staging::upload_left(&folder, None, &UNCLEAR, &plan(address), &|| false);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::{
     address::StoreAddress,
-    error::{StoreError, StoreErrorKind},
+    error::{StoreError, StoreErrorKind, check_endpoints},
 };
 use crate::sink::{FileChecksum, layout};
 use bytes::Bytes;
@@ -40,6 +40,8 @@ const STOP_INTERVAL: Duration = Duration::from_millis(50);
 const TAIL_BYTES: u64 = 64 << 10;
 /// Ends of files that are kept.
 const MAX_TAILS: usize = 1024;
+/// Shards whose listing is kept, about 200 bytes each. Others cost a request of their own when they are opened.
+const MAX_LISTED: usize = 65_536;
 
 static CLIENTS: Mutex<Option<HashMap<String, Arc<StoreClient>>>> = Mutex::new(None);
 
@@ -128,6 +130,7 @@ impl StoreClient {
         if let Some(client) = clients.get(&address.root()) {
             return Ok(client.clone());
         }
+        check_endpoints(address.scheme, std::env::vars_os())?;
         // Builders look for the runtime.
         let runtime = runtime()?;
         let _entered = runtime.enter();
@@ -365,11 +368,15 @@ impl StoreClient {
         let (store, prefix) = (self.store.clone(), self.key(key)?);
         let listed = self.wait(async move { store.list_with_delimiter(Some(&prefix)).await })?;
         // A listing states the sizes of shards, which then need no request of their own.
-        let shards = listed
+        let shards: Vec<_> = listed
             .objects
             .iter()
-            .filter(|object| object.location.as_ref().ends_with(layout::SHARD));
-        lock(&self.listed).extend(shards.map(|object| (object.location.to_string(), object.clone().into())));
+            .filter(|object| object.location.as_ref().ends_with(layout::SHARD))
+            .collect();
+        let shards = shards
+            .into_iter()
+            .map(|object| (object.location.to_string(), object.clone().into()));
+        extend_bounded(&mut lock(&self.listed), shards, MAX_LISTED);
         let objects = listed.objects.iter().map(|object| &object.location);
         let names = objects.chain(&listed.common_prefixes);
         Ok(names.filter_map(|name| name.filename().map(str::to_owned)).collect())
@@ -380,6 +387,14 @@ impl StoreClient {
         let (store, prefix) = (self.store.clone(), self.key(key)?);
         self.wait(async move { Ok(store.list(Some(&prefix)).try_next().await?.is_some()) })
     }
+}
+
+/// Adds entries to a map that holds at most `limit`: the earlier ones are removed first, and what does not fit is left out.
+fn extend_bounded<V>(map: &mut HashMap<String, V>, entries: impl ExactSizeIterator<Item = (String, V)>, limit: usize) {
+    if map.len() + entries.len() > limit {
+        map.clear();
+    }
+    map.extend(entries.take(limit));
 }
 
 /// An error of the upload of a file.
@@ -457,4 +472,22 @@ fn build(address: &StoreAddress) -> object_store::Result<Arc<dyn ObjectStore>> {
                 .build()?,
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_listings_is_bounded() {
+        let mut listed = HashMap::new();
+        for folder in 0..10 {
+            let entries: Vec<_> = (0..4).map(|index| (format!("{folder}/{index}"), index)).collect();
+            extend_bounded(&mut listed, entries.into_iter(), 10);
+            assert!(listed.len() <= 10 && listed.contains_key(&format!("{folder}/0")));
+        }
+        let many: Vec<_> = (0..40).map(|index| (index.to_string(), index)).collect();
+        extend_bounded(&mut listed, many.into_iter(), 10);
+        assert_eq!(listed.len(), 10);
+    }
 }

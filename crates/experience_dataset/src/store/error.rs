@@ -2,7 +2,7 @@
 
 use super::address::{StoreAddress, credentials};
 use core::fmt;
-use std::io;
+use std::{ffi::OsString, io};
 
 /// The most of a store's own words that an error repeats.
 const MAX_DETAIL: usize = 240;
@@ -21,6 +21,33 @@ const SECRETS: &[&str] = &[
     "AZURE_STORAGE_TOKEN",
     "GOOGLE_SERVICE_ACCOUNT_KEY",
 ];
+
+/// Refuses credentials in the address of a server in the environment: libraries log it, and requests are signed by others.
+pub(super) fn check_endpoints(
+    scheme: &str,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(), StoreError> {
+    let prefixes: &[&str] = match scheme {
+        "gs" => &["GOOGLE_"],
+        "az" => &["AZURE_", "AZURITE_"],
+        _ => &["AWS_"],
+    };
+    for (name, value) in variables {
+        let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+        let is_of_store = prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let is_address = value.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+        if is_of_store && is_address && ["ENDPOINT", "URL"].iter().any(|part| name.contains(part)) {
+            return Err(StoreError::new(
+                StoreErrorKind::Denied,
+                format!(
+                    "the address in `{name}` must not hold credentials: write it as `https://host:port`, and set {}",
+                    credentials(scheme)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
 
 /// An error of an object store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,14 +188,29 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
     (!found.is_empty() && found.len() < 64 && found.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(found)
 }
 
-/// The part of a store's words that a message repeats: one line, without queries of addresses, bodies, and values of secrets.
+/// A word, without the name and the password in the address that may be in it: `http://user:password@host`.
+fn without_credentials(word: &str) -> String {
+    let Some((before, after)) = word.split_once("://") else {
+        return word.to_owned();
+    };
+    let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+    let (authority, rest) = after.split_at(end);
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{before}://…@{host}{rest}"),
+        None => word.to_owned(),
+    }
+}
+
+/// The part of a store's words that a message repeats: one line, without credentials and queries of addresses, bodies, and values of
+/// secrets.
 fn detail(text: &str) -> String {
     let text = text.split(['<', '{']).next().unwrap_or_default();
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
+        let word = without_credentials(word);
         match word.split_once('?') {
             Some((before, _)) if before.contains("://") => words.push(format!("{before}?…")),
-            _ => words.push(word.to_owned()),
+            _ => words.push(word),
         }
     }
     let mut line = words.join(" ");
@@ -241,6 +283,34 @@ mod tests {
         }
         let error = StoreError::describe(&address(), &generic("GET https://host/k?sig=s3cr3t timed out"));
         assert!(error.to_string().contains("https://host/k?… timed out"), "{error}");
+        let error = StoreError::describe(
+            &address(),
+            &generic("GET (http://AKIAKEY:s3cr3t@host/player@1): refused"),
+        );
+        assert!(
+            error.to_string().contains("(http://…@host/player@1): refused"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn credentials_in_the_address_of_a_server_are_refused_and_not_repeated() {
+        let check = |scheme, name: &str, value: &str| check_endpoints(scheme, [(name.into(), value.into())]);
+        for (scheme, name) in [
+            ("s3", "AWS_ENDPOINT_URL"),
+            ("s3", "AWS_ENDPOINT_URL_S3"),
+            ("gs", "GOOGLE_BASE_URL"),
+            ("az", "AZURE_STORAGE_ENDPOINT"),
+        ] {
+            let error = check(scheme, name, "http://someone:s3cr3t/@host:9000").unwrap_err();
+            assert!(error.is_lasting() && error.to_string().contains(name), "{error}");
+            assert!(
+                !error.to_string().contains("s3cr3t") && !error.to_string().contains("someone"),
+                "{error}"
+            );
+            assert_eq!(check(scheme, name, "http://host:9000"), Ok(()));
+        }
+        assert_eq!(check("s3", "HTTPS_PROXY", "http://someone:s3cr3t@proxy"), Ok(()));
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl RewritePlace {
             return Ok(None);
         }
         let folder = std::env::temp_dir().join(format!("bevy_experience-{:016x}", rand::random::<u64>()));
-        fs::create_dir(&folder)?;
+        create_private(&folder)?;
         Ok(Some(Self { folder }))
     }
 
@@ -43,7 +43,7 @@ impl RewritePlace {
         {
             use super::client::{StoreClient, UploadError};
             let (client, key) = StoreClient::of_file(shard)?;
-            let before = client.head(&key)?;
+            let before = client.head(&key)?.version;
             let stored = client
                 .put_file(&key, &self.file(shard), Some(checksum))
                 .map_err(|error| match error {
@@ -51,14 +51,9 @@ impl RewritePlace {
                     UploadError::Store(error) => error.into(),
                     UploadError::Damaged(reason) => io::Error::other(reason),
                 })?;
-            let has_versions = |version: &Option<String>| version.as_ref().is_some_and(|version| version != "null");
-            Ok((has_versions(&before.version) || has_versions(&stored.version)).then(|| {
-                format!(
-                    "`{}` has versions: its bucket keeps the old content, version {}; delete that version by the store's own tools",
-                    shard.display(),
-                    before.version.as_deref().unwrap_or("null")
-                )
-            }))
+            let is_versioned =
+                names_version(shard, before.as_deref()) || names_version(shard, stored.version.as_deref());
+            Ok(is_versioned.then(|| describe_version(shard, before.as_deref())))
         }
         #[cfg(not(feature = "object_store"))]
         {
@@ -66,6 +61,44 @@ impl RewritePlace {
             Ok(None)
         }
     }
+}
+
+/// What the store may keep of the content of a file that is about to be replaced or removed. `None` for a file on the disk, and where the
+/// store does not answer with a version.
+pub(crate) fn kept_version(file: &Path) -> io::Result<Option<String>> {
+    #[cfg(feature = "object_store")]
+    if address::is_store(file) {
+        let (client, key) = super::client::StoreClient::of_file(file)?;
+        let version = client.head(&key)?.version;
+        return Ok(names_version(file, version.as_deref()).then(|| describe_version(file, version.as_deref())));
+    }
+    let _ = file;
+    Ok(None)
+}
+
+/// Whether the store keeps versions of a file, by the version that it has answered with.
+#[cfg(feature = "object_store")]
+fn names_version(file: &Path, version: Option<&str>) -> bool {
+    // Google numbers the generations of every object, also in a bucket that keeps the last one alone.
+    let is_numbered_anyhow = address::StoreAddress::of_file(file).is_some_and(|address| address.scheme == "gs");
+    !is_numbered_anyhow && version.is_some_and(|version| version != "null")
+}
+
+#[cfg(feature = "object_store")]
+fn describe_version(file: &Path, version: Option<&str>) -> String {
+    format!(
+        "`{}` has versions: its bucket keeps the old content, version {}; delete that version by the store's own tools",
+        file.display(),
+        version.unwrap_or("null")
+    )
+}
+
+/// Creates a folder that other users of the machine cannot read: it will hold what players have done.
+fn create_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 fn hash(path: &Path) -> u64 {
@@ -78,5 +111,20 @@ fn hash(path: &Path) -> u64 {
 impl Drop for RewritePlace {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn other_users_cannot_read_the_place() {
+        let place = RewritePlace::of(Path::new("memory://bucket/arena/player"))
+            .unwrap()
+            .unwrap();
+        let mode = fs::metadata(&place.folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 }

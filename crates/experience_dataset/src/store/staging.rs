@@ -12,7 +12,10 @@ use super::{
     staged_run::{PassError, Progress, StagedRun, UploadPlan},
     upload_status::UploadStatus,
 };
-use crate::sink::{RunAccount, layout, recovery};
+use crate::{
+    RecoverSettings,
+    sink::{RunAccount, layout, recovery},
+};
 use experience_core::transition::RunId;
 use experience_export::disk;
 use std::{
@@ -103,8 +106,11 @@ pub(super) fn lock(folder: &Path) -> io::Result<Option<File>> {
 /// The uploads of earlier runs, of which the process is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StagedUploads {
-    /// Runs of recordings that are now in the store as a whole.
+    /// Runs of recordings that are now in the store as a whole, and whose folders are removed.
     pub completed: Vec<(RunId, PathBuf)>,
+    /// Runs that are in the store as a whole too. Their folders stay, because they hold parts of journals that could not be read:
+    /// [`RecoverSettings::discard_damaged`] removes those.
+    pub kept: Vec<(RunId, PathBuf)>,
     /// Runs whose process is alive, or may be.
     pub alive: Vec<(RunId, PathBuf)>,
     /// Runs that could not be uploaded, and why. They are unchanged or uploaded in part, and can be uploaded again.
@@ -116,19 +122,19 @@ pub struct StagedUploads {
 pub(crate) fn upload_left(
     folder: &Path,
     own: Option<RunId>,
-    include_unclear: bool,
+    settings: &RecoverSettings,
     plan: &UploadPlan,
     is_stopped: &dyn Fn() -> bool,
 ) -> StagedUploads {
     let mut left = recordings(folder);
     left.retain(|(run, _)| own != Some(*run));
-    upload_recordings(left, include_unclear, plan, is_stopped)
+    upload_recordings(left, settings, plan, is_stopped)
 }
 
 /// As [`upload_left`], of the recordings in `left`.
 pub(super) fn upload_recordings(
     left: impl IntoIterator<Item = (RunId, PathBuf)>,
-    include_unclear: bool,
+    settings: &RecoverSettings,
     plan: &UploadPlan,
     is_stopped: &dyn Fn() -> bool,
 ) -> StagedUploads {
@@ -137,9 +143,10 @@ pub(super) fn upload_recordings(
         if is_stopped() {
             break;
         }
-        match upload_one(&recording, run, include_unclear, plan) {
-            Ok(true) => result.completed.push((run, recording)),
-            Ok(false) => result.alive.push((run, recording)),
+        match upload_one(&recording, run, settings, plan) {
+            Ok(Some(Removal::Removed)) => result.completed.push((run, recording)),
+            Ok(Some(Removal::Kept)) => result.kept.push((run, recording)),
+            Ok(None) => result.alive.push((run, recording)),
             Err(error) if error.is_stop() => {}
             Err(error) => result.failed.push((run, recording, error.to_string())),
         }
@@ -147,33 +154,39 @@ pub(super) fn upload_recordings(
     result
 }
 
-/// Uploads one run. False if its process is alive, or may be.
-fn upload_one(recording: &Path, run: RunId, include_unclear: bool, plan: &UploadPlan) -> Result<bool, PassError> {
+/// Uploads one run. `None` if its process is alive, or may be.
+fn upload_one(
+    recording: &Path,
+    run: RunId,
+    settings: &RecoverSettings,
+    plan: &UploadPlan,
+) -> Result<Option<Removal>, PassError> {
     let lock = lock(recording).map_err(|error| PassError::Disk("lock", recording.join(LOCK), error))?;
-    let Some(lock) = lock else { return Ok(false) };
+    let Some(lock) = lock else { return Ok(None) };
     let mut staged = StagedRun::open(recording.to_owned(), run, plan.clone(), UploadStatus::default())?;
-    let recovered = recovery::recover(recording, staged.schema(), include_unclear);
+    let recovered = recovery::recover(recording, staged.schema(), settings.include_unclear);
     let recovered = recovered.map_err(|error| PassError::Other(error.to_string()))?;
     if !recovered.alive.is_empty() || !recovered.unclear.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     if let Some((_, reason)) = recovered.failed.first().or(recovered.refused.first()) {
         return Err(PassError::Other(reason.clone()));
     }
     if is_unused(recording, run) {
-        if !include_unclear && is_starting(recording) {
-            return Ok(false);
+        if !settings.include_unclear && is_starting(recording) {
+            return Ok(None);
         }
-        remove(recording, lock)?;
-        return Ok(true);
+        return remove(recording, lock).map(Some);
     }
     match staged.pass()? {
         Progress::Complete => {
-            remove(recording, lock)?;
-            Ok(true)
+            if settings.discard_damaged {
+                recovery::discard_damaged(recording).map_err(|error| PassError::Other(error.to_string()))?;
+            }
+            remove(recording, lock).map(Some)
         }
         // The account is neither closed nor recovered: the process had no journal, or is alive.
-        Progress::Open => Ok(false),
+        Progress::Open => Ok(None),
         Progress::Damaged => Err(PassError::Other(format!(
             "shards of `{}` are damaged; restore them from a copy, or remove them",
             recording.display()
@@ -200,16 +213,20 @@ fn is_starting(recording: &Path) -> bool {
     })
 }
 
+/// What became of the folder of a recording that is in the store as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    Removed,
+    /// It has a journal, or parts of one that could not be read.
+    Kept,
+}
+
 /// Removes the folder of a recording that is in the store as a whole, unless it has a journal, and its dataset if nothing else is in it.
-pub(super) fn remove(recording: &Path, lock: File) -> Result<(), PassError> {
-    if recording.join(layout::JOURNALS).is_dir()
-        && fs::read_dir(recording.join(layout::JOURNALS)).is_ok_and(|mut left| left.next().is_some())
-    {
-        return Ok(());
-    }
+pub(super) fn remove(recording: &Path, lock: File) -> Result<Removal, PassError> {
     // What a recovery could not read stays, and with it what a further recovery needs to skip the rest.
-    if recording.join(layout::DAMAGED).is_dir() {
-        return Ok(());
+    let has_entries = |part: &str| fs::read_dir(recording.join(part)).is_ok_and(|mut entries| entries.next().is_some());
+    if has_entries(layout::JOURNALS) || has_entries(layout::DAMAGED) {
+        return Ok(Removal::Kept);
     }
     // Renamed first: a part of a folder would look like a run that has lost its account.
     let name = recording.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -225,5 +242,5 @@ pub(super) fn remove(recording: &Path, lock: File) -> Result<(), PassError> {
             let _ = disk::remove_folder(root);
         }
     }
-    Ok(())
+    Ok(Removal::Removed)
 }

@@ -5,6 +5,7 @@ use super::{
     staging,
     upload_status::UploadStatus,
 };
+use crate::RecoverSettings;
 use core::time::Duration;
 use experience_core::transition::RunId;
 use std::{
@@ -262,11 +263,21 @@ impl Work {
             keep_bytes: None,
             ..self.plan.clone()
         };
-        let result = staging::upload_recordings(self.left.pop(), false, &plan, &|| self.is_stopped());
+        let result = staging::upload_recordings(self.left.pop(), &RecoverSettings::default(), &plan, &|| {
+            self.is_stopped()
+        });
         for (run, recording) in &result.completed {
             tracing::info!(
                 "uploaded run {run} of an earlier process from `{}`",
                 recording.display()
+            );
+        }
+        for (run, recording) in &result.kept {
+            tracing::warn!(
+                "run {run} of an earlier process is in the store, and `{}` stays, because parts of its journal could not be read: \
+                 `experience recover {} --discard-damaged` removes them",
+                recording.display(),
+                self.plan.dataset
             );
         }
         for (run, recording, error) in &result.failed {

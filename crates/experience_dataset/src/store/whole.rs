@@ -3,14 +3,15 @@
 use super::{
     address::{DatasetAddress, StoreAddress},
     client::{StoreClient, UploadError},
-    error::StoreErrorKind,
+    error::{StoreError, StoreErrorKind},
     staged_run::UploadPlan,
     staging::{self, StagedUploads},
 };
-use crate::{DatasetError, sink::layout};
+use crate::{DatasetError, RecoverSettings, sink::layout};
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,20 +26,21 @@ fn store_of(to: &Path) -> Result<StoreAddress, DatasetError> {
     }
 }
 
-/// Uploads a file, or all files of a folder such as a dataset, to the address `to`, below which nothing may be yet. Hidden files are
-/// left out. Accounts and the card are uploaded last, so that they name nothing that is not there.
+/// Checks that [`upload`] can begin at the address `to`: that it is valid, that the store takes the credentials, and that there is nothing
+/// at it or below it.
 ///
 /// # Errors
-/// If there is something at the address, a file cannot be read, or the store refuses one. What was uploaded by then stays.
-pub fn upload(from: &Path, to: &Path) -> Result<(), DatasetError> {
-    let address = store_of(to)?;
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error: super::error::StoreError| DatasetError::io("write", &path)(error.into())
-    };
-    let client = StoreClient::of(&address).map_err(failed(&address.path()))?;
+/// If one of these is not so.
+pub fn check_upload(to: &Path) -> Result<(), DatasetError> {
+    open_free(&store_of(to)?).map(|_| ())
+}
+
+/// The client of an address at and below which nothing is.
+fn open_free(address: &StoreAddress) -> Result<Arc<StoreClient>, DatasetError> {
+    let failed = |error: StoreError| DatasetError::io("write", &address.path())(error.into());
+    let client = StoreClient::of(address).map_err(failed)?;
     // Objects below the address, or at it: the address of a file.
-    let is_taken = || -> Result<bool, super::error::StoreError> {
+    let is_taken = || -> Result<bool, StoreError> {
         if client.has_any(&address.prefix)? {
             return Ok(true);
         }
@@ -50,12 +52,27 @@ pub fn upload(from: &Path, to: &Path) -> Result<(), DatasetError> {
             found => found.map(|_| true),
         }
     };
-    if is_taken().map_err(failed(&address.path()))? {
+    if is_taken().map_err(failed)? {
         return Err(DatasetError::write(
             &address.path(),
             "there is an object at it or below it already: name a new address",
         ));
     }
+    Ok(client)
+}
+
+/// Uploads a file, or all files of a folder such as a dataset, to the address `to`, below which nothing may be yet. Hidden files are
+/// left out. Accounts and the card are uploaded last, so that they name nothing that is not there.
+///
+/// # Errors
+/// If there is something at the address, a file cannot be read, or the store refuses one. What was uploaded by then stays.
+pub fn upload(from: &Path, to: &Path) -> Result<(), DatasetError> {
+    let address = store_of(to)?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error: StoreError| DatasetError::io("write", &path)(error.into())
+    };
+    let client = open_free(&address)?;
     let mut files = Vec::new();
     if from.is_dir() {
         collect(from, String::new(), &mut files)?;
@@ -120,11 +137,16 @@ fn collect(folder: &Path, prefix: String, files: &mut Vec<(String, PathBuf)>) ->
 /// uploads what is left, and removes their folders. `staging` is the folder of [`DatasetSink::with_staging`](crate::DatasetSink), by
 /// default its default. A game does the same at its start.
 ///
-/// With `include_unclear`, also runs whose process may be alive. Set it only if none of them is.
+/// With [`RecoverSettings::include_unclear`], also runs whose process may be alive. Set it only if none of them is. Parts of journals that
+/// could not be read stay in their folders, unless [`RecoverSettings::discard_damaged`] is set.
 ///
 /// # Errors
 /// If `to` is not the address of a store, or its settings in the environment are invalid.
-pub fn upload_staged(to: &Path, staging: Option<&Path>, include_unclear: bool) -> Result<StagedUploads, DatasetError> {
+pub fn upload_staged(
+    to: &Path,
+    staging: Option<&Path>,
+    settings: &RecoverSettings,
+) -> Result<StagedUploads, DatasetError> {
     let dataset = store_of(to)?;
     let client = StoreClient::of(&dataset).map_err(|error| DatasetError::io("open", &dataset.path())(error.into()))?;
     let staging = staging.map_or_else(staging::default_staging, Path::to_owned);
@@ -136,5 +158,5 @@ pub fn upload_staged(to: &Path, staging: Option<&Path>, include_unclear: bool) -
         refuse_other_schema: false,
         keep_bytes: None,
     };
-    Ok(staging::upload_left(&folder, None, include_unclear, &plan, &|| false))
+    Ok(staging::upload_left(&folder, None, settings, &plan, &|| false))
 }

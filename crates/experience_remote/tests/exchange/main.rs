@@ -3,6 +3,8 @@
 mod mutations;
 mod outcomes;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 use arrow_flight::FlightData;
 use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;

@@ -55,6 +55,17 @@ struct Service {
 impl TestServer {
     /// `accepted` is the JSON with which it accepts a game; `None` if it refuses it.
     pub fn start(port: u16, accepted: Option<&str>, token: Option<&'static str>, script: Script) -> Self {
+        Self::start_with(Server::builder(), port, accepted, token, script)
+    }
+
+    /// As [`start`](Self::start), with the settings of `builder`.
+    pub fn start_with(
+        mut builder: Server,
+        port: u16,
+        accepted: Option<&str>,
+        token: Option<&'static str>,
+        script: Script,
+    ) -> Self {
         let runtime = Runtime::new().expect("threads can be started");
         let (sender, received) = channel();
         let service = Service {
@@ -75,7 +86,7 @@ impl TestServer {
         let port = listener.local_addr().expect("the listener has an address").port();
         let incoming = Incoming(listener);
         runtime.spawn(async move {
-            let server = Server::builder().add_service(FlightServiceServer::new(service));
+            let server = builder.add_service(FlightServiceServer::new(service));
             let _ = server.serve_with_incoming(incoming).await;
         });
         Self {

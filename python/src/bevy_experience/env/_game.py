@@ -69,6 +69,8 @@ class Game:
         self._connected = threading.Condition()
         self._exchange: Exchange | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        # A child trusts this certificate, unless it is told another authority.
+        self._certificate = None if tls is None else tls[0].decode()
         self._seed = checked_seed(seed)
         self.decision: Decision
         self._is_fresh = False
@@ -181,7 +183,9 @@ class Game:
         self._exchange = None
         if self._command is not None:
             self._name = secrets.token_hex(8)
+            trusted = {} if self._certificate is None else {"BEVY_EXPERIENCE_REMOTE_CA": self._certificate}
             variables = {
+                **trusted,
                 **os.environ,
                 **self._variables,
                 "BEVY_EXPERIENCE_REMOTE": self.address,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
 import ipaddress
+import os
+import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +17,10 @@ from pyarrow import flight
 from ..errors import ExperienceError, UnsuitableError
 from ._exchange import Exchange, Hello
 
+# How long a close waits for the handlers.
+_CLOSE_WAIT = 1.0
+# How long a port may be in use by a server that is closing.
+_PORT_WAIT = 5.0
 # A game that waits hears of the server at least this often.
 _HEARTBEAT = 2.0
 
@@ -31,6 +39,37 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _await_port(address: str) -> None:
+    """Wait until nothing listens at an address.
+
+    Raises
+    ------
+    UnsuitableError
+        If the address cannot be used.
+    """
+    port = address.rstrip("/").rpartition(":")[2]
+    deadline = time.monotonic() + _PORT_WAIT
+    while True:
+        try:
+            if int(port) not in range(1 << 16):
+                raise ValueError(f"the port is {port}")
+            found = socket.getaddrinfo(_host(address), int(port), type=socket.SOCK_STREAM)
+            with socket.socket(found[0][0], socket.SOCK_STREAM) as probe:
+                if os.name != "nt":
+                    # A port whose connections have just ended is free. On Windows the option has another meaning.
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(found[0][4])
+                return
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            raise UnsuitableError(
+                f"cannot listen at `{address}`: {error}; close the environment or server that listens there, or use "
+                "another port of this machine, or 0 for a free one: `grpc://127.0.0.1:0`"
+            ) from None
 
 
 class _TokenCheck(flight.ServerMiddlewareFactory):  # type: ignore[misc]
@@ -70,6 +109,8 @@ class GameServer(flight.FlightServerBase):  # type: ignore[misc]
         token: str | None = None,
         tls: tuple[bytes, bytes] | None = None,
     ) -> None:
+        if not _host(address):
+            raise UnsuitableError(f"`{address}` is not an address to listen at: write it as `grpc://127.0.0.1:7712`")
         if not is_loopback(address) and not token:
             raise UnsuitableError(
                 f"`{address}` is reached by other machines: give a `token`, and the game the same one"
@@ -78,6 +119,7 @@ class GameServer(flight.FlightServerBase):  # type: ignore[misc]
             raise UnsuitableError(
                 f"`{address}` and `tls` do not fit: an address with `grpc+tls://` needs a certificate and a key"
             )
+        _await_port(address)
         middleware = {"token": _TokenCheck(token)} if token else None
         super().__init__(location=address, tls_certificates=[tls] if tls else None, middleware=middleware)
         scheme = "grpc+tls" if tls else "grpc"
@@ -116,8 +158,11 @@ class GameServer(flight.FlightServerBase):  # type: ignore[misc]
             exchanges = list(self._exchanges)
         for exchange in exchanges:
             exchange.closed.set()
-        # Waits for the handlers, which end when their games do.
-        threading.Thread(target=self.shutdown, name="bevy-experience-shutdown", daemon=True).start()
+        # Waits for the handlers. One that waits for a message of a game ends when the game does.
+        ending = threading.Thread(target=self.shutdown, name="bevy-experience-shutdown", daemon=True)
+        ending.start()
+        # Then the port is free for the next server.
+        ending.join(_CLOSE_WAIT)
 
     def _beat(self) -> None:
         while not self._stopped.wait(_HEARTBEAT / 4):

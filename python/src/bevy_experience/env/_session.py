@@ -33,12 +33,14 @@ class Session:
     def __init__(self, game: Game, codec: PlayerCodec) -> None:
         self.game = game
         self.codec = codec
-        self._decision: Decision = game.decision
+        self._decision: Decision
         # The open episode and the last observation of each agent.
         self.episodes: dict[int, int] = {}
         self._observations: dict[int, Any] = {}
         self.finished: set[int] = set()
-        self._has_acted = False
+        # The open episodes of all players, also of those that are no agents or do not decide in this tick.
+        self._open: dict[int, int] = {}
+        self._note(game.decision)
 
     @property
     def decision(self) -> Decision:
@@ -50,22 +52,37 @@ class Session:
         decision = self._decision
         return {int(decision.agent_id[row]): row for row in range(decision.players) if decision.episode_id[row] >= 0}
 
+    def _note(self, decision: Decision) -> Decision:
+        """Make a decision the present one."""
+        self._decision = decision
+        for row in range(len(decision)):
+            agent, episode = int(decision.agent_id[row]), int(decision.episode_id[row])
+            if row < decision.players and episode >= 0:
+                self._open[agent] = episode
+            elif row < decision.players or self._open.get(agent) == episode:
+                self._open.pop(agent, None)
+        return decision
+
+    def _is_at_begin(self) -> bool:
+        """Whether all players in an episode have just begun it. Those that do not decide now are in the middle."""
+        players = self.players()
+        return self._open.keys() <= players.keys() and all(self._decision.step[row] == 0 for row in players.values())
+
     def begin(self, seed: int | None) -> dict[int, tuple[Any, dict[str, Any]]]:
         """Begin anew. Returns the first observation and the info of each agent."""
-        players = self.players()
-        # Games begin the next episode by themselves. If no agent is in the middle of one, nothing has to be reset.
-        is_at_begin = bool(players) and all(self._decision.step[row] == 0 for row in players.values())
-        if seed is not None or not is_at_begin:
+        # Games begin the next episode by themselves. If no player is in the middle of one, nothing has to be reset.
+        if seed is not None or not self.players() or not self._is_at_begin():
             try:
                 self.game.reset(seed)
             finally:
-                self._decision = self.game.decision
+                self._open.clear()
+                self._note(self.game.decision)
         for _ in range(_MAX_WAIT):
             players = self.players()
             if players:
                 break
             self.game.keep()
-            self._decision = self.game.receive()
+            self._note(self.game.receive())
         else:
             raise UnsuitableError(
                 "no player is in an episode: spawn players when the game begins anew, with `PolicyControlled`"
@@ -96,7 +113,7 @@ class Session:
     def receive(self) -> dict[int, Step]:
         """Wait for the next decision. Returns what the step brought to each agent, with those that have joined."""
         while True:
-            self._decision = self.game.receive()
+            self._note(self.game.receive())
             steps = self._steps()
             if steps or not self.episodes:
                 return steps
@@ -188,5 +205,5 @@ class Session:
                     f"agent {agent} is not in its next episode at once, and others are in theirs: use `ParallelEnv`"
                 )
             self.game.keep()
-            self._decision = self.game.receive()
+            self._note(self.game.receive())
         raise UnsuitableError(f"agent {agent} does not come back after its episode has ended: use `ParallelEnv`")

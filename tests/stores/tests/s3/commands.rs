@@ -61,12 +61,49 @@ fn outputs_go_to_an_address_as_a_whole() {
 }
 
 #[test]
+fn an_output_that_cannot_be_written_is_refused_before_the_work() {
+    let world = World::new();
+    world.record(1, 3, &[]);
+    for (to, reason) in [
+        ("s3://missing/out", "the bucket `missing` does not exist"),
+        (ADDRESS, "name a new address"),
+        ("s3://AKIAKEY:h1dden@games/out", "must not hold credentials"),
+        ("s3://games/a//b", "no empty part"),
+        ("gopher://games/out", "s3://bucket/prefix"),
+        ("file:///tmp/out", "not the address of an object store"),
+    ] {
+        for command in ["merge", "compact", "filter", "split", "densify", "convert"] {
+            let mut arguments = vec![command, ADDRESS, "--output", to, "--quiet"];
+            arguments.extend(match command {
+                "filter" => &["--agent", "1"][..],
+                "convert" => &["--to", "bincode"],
+                _ => &[],
+            });
+            let _ = world.server.take_requests();
+            let (code, printed) = world.experience(&arguments);
+            assert_eq!(code, Some(3), "{command} {to}: {printed}");
+            assert!(
+                printed.contains(reason) && !printed.contains("h1dden"),
+                "{command}: {printed}"
+            );
+            let requests = world.server.take_requests();
+            let has_read = requests
+                .iter()
+                .any(|request| request.starts_with("GET") && request.contains(".parquet"));
+            assert!(!has_read, "{command} {to}: {requests:?}");
+        }
+    }
+}
+
+#[test]
 fn an_agent_is_erased_from_a_store() {
     let world = World::new();
     world.record(1, 3, &[]);
     let (code, erased) = world.experience(&["erase", ADDRESS, "--agent", "1", "--quiet"]);
     assert_eq!(code, Some(0), "{erased}");
     assert!(erased.contains("erased 10 transitions in 2 episodes"), "{erased}");
+    // Whether the bucket has versions cannot be asked for.
+    assert!(erased.contains("A bucket may keep the old content"), "{erased}");
     assert_eq!(world.episodes(), 4);
     let (_, info) = world.experience(&["info", ADDRESS, "--json", "--quiet"]);
     assert!(!info.contains("\"1\":{"), "{info}");

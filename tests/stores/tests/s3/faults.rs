@@ -144,6 +144,25 @@ fn credentials_in_an_address_are_refused_and_not_shown() {
 }
 
 #[test]
+fn credentials_in_the_address_of_the_server_are_refused_and_not_shown() {
+    let world = World::new();
+    let endpoint = world.server.url().replace("http://", "http://someone:h1dden@");
+    let mut game = world.recorder(ADDRESS, 1, 1, &[]);
+    let mut command = world.command(&experience());
+    command.args(["info", ADDRESS]);
+    for process in [&mut game, &mut command] {
+        let output = process.env("AWS_ENDPOINT_URL", &endpoint).output().unwrap();
+        let printed = printed(output);
+        assert!(
+            printed.contains("`AWS_ENDPOINT_URL` must not hold credentials"),
+            "{printed}"
+        );
+        assert!(!printed.contains("h1dden") && !printed.contains("someone"), "{printed}");
+    }
+    assert_eq!(world.server.take_requests(), Vec::<String>::new());
+}
+
+#[test]
 fn objects_with_odd_names_are_not_taken_for_shards() {
     let world = World::new();
     world.record(1, 1, &[]);

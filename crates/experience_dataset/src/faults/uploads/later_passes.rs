@@ -187,7 +187,7 @@ fn the_folder_of_a_run_that_is_starting_stays() {
     fs::copy(experience, recording.join(layout::EXPERIENCE)).unwrap();
     let upload = || {
         let folder = staging::address_folder(folder.path(), &address);
-        staging::upload_left(&folder, None, false, &plan(&address), &|| false)
+        staging::upload_left(&folder, None, &RecoverSettings::default(), &plan(&address), &|| false)
     };
     let result = upload();
     assert_eq!(
@@ -201,6 +201,35 @@ fn the_folder_of_a_run_that_is_starting_stays() {
         .unwrap();
     file.set_modified(SystemTime::now() - Duration::from_secs(120)).unwrap();
     assert_eq!(upload().completed, [(starting, recording.clone())]);
+    assert!(!recording.exists());
+}
+
+#[test]
+fn the_folder_of_a_run_with_damaged_segments_stays_until_they_are_discarded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, inner) = (new_address(), Arc::new(InMemory::new()));
+    record_offline(folder.path(), &address, &inner);
+    set_store(&address, &inner, usize::MAX, StoreFault::Refused);
+    let recording = folder_of(folder.path(), &address, new_run());
+    let damaged = recording.join(layout::DAMAGED).join(new_run().to_string());
+    fs::create_dir_all(&damaged).unwrap();
+    fs::write(damaged.join("00000000.segment"), "damaged").unwrap();
+    let upload = |discard_damaged| {
+        let folder = staging::address_folder(folder.path(), &address);
+        let settings = RecoverSettings {
+            discard_damaged,
+            ..UNCLEAR
+        };
+        staging::upload_left(&folder, None, &settings, &plan(&address), &|| false)
+    };
+    for _ in 0..2 {
+        let result = upload(false);
+        assert_eq!((result.failed, result.completed), (vec![], vec![]));
+        assert_eq!(result.kept, [(new_run(), recording.clone())]);
+        assert!(damaged.exists());
+        assert_eq!(stored_account(&address, new_run()).unwrap().shards.len(), 3);
+    }
+    assert_eq!(upload(true).completed, [(new_run(), recording.clone())]);
     assert!(!recording.exists());
 }
 
