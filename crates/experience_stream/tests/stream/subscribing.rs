@@ -249,13 +249,15 @@ fn rows_and_columns_are_selected_on_the_server() {
             *rows.entry(transition.controller().unwrap().to_owned()).or_default() += 1;
         }
     }
-    assert_eq!(rows.len(), 2);
-    for (controller, expected) in rows {
+    assert_eq!(rows.len(), 3);
+    let policies = rows["policy:a@b@3"] + rows["policy:a@b@21"];
+    let others = ["policy:a@*", "policy:b@*", "policy:*", "script:bot@*"].map(|controller| (controller.to_owned(), 0));
+    for (controller, expected) in rows.into_iter().chain([("policy:a@b@*".to_owned(), policies)]).chain(others) {
         let own = select(Ticket {
-            controllers: Some(vec![controller]),
+            controllers: Some(vec![controller.clone()]),
             ..Ticket::new(NAME)
         });
-        assert_eq!(own.num_rows(), expected);
+        assert_eq!(own.num_rows(), expected, "{controller}");
     }
     // No row is selected in any batch, and the stream still ends.
     let mut nothing = Client::connect(monitor.address().unwrap()).subscribe(&Ticket {
