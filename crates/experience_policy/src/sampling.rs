@@ -223,8 +223,16 @@ fn log_prob(head: &Head, value: f64, mean: f64, deviation: f64) -> f64 {
         return ln_density(standard(value)) - deviation.ln();
     }
     let half = if is_float { 0.0 } else { 0.5 };
-    let from = if value <= low { f64::NEG_INFINITY } else { standard(value - half) };
-    let to = if value >= high { f64::INFINITY } else { standard(value + half) };
+    let from = if value <= low {
+        f64::NEG_INFINITY
+    } else {
+        standard(value - half)
+    };
+    let to = if value >= high {
+        f64::INFINITY
+    } else {
+        standard(value + half)
+    };
     ln_probability(from, to)
 }
 

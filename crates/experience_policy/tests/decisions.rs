@@ -217,7 +217,10 @@ fn a_clamped_or_rounded_sample_has_the_probability_of_its_value() {
         for (value, (count, log_prob)) in found {
             let (share, probability) = (f64::from(count) / SAMPLES as f64, log_prob.exp());
             let deviation = (probability * (1.0 - probability) / SAMPLES as f64).sqrt();
-            assert!((share - probability).abs() < 5.0 * deviation, "{value}: {share}, {probability}");
+            assert!(
+                (share - probability).abs() < 5.0 * deviation,
+                "{value}: {share}, {probability}"
+            );
         }
     }
 }
