@@ -146,6 +146,18 @@ def test_a_change_of_the_controller_cuts_an_episode(record, where: str) -> None:
     assert steps.truncated.tolist() == [True, True, True, False, False]
 
 
+def test_all_versions_of_a_policy_are_selected(record) -> None:
+    labels = ("policy:a@b@3", "policy:a@b@21", "policy:a@4", "script:a@5")
+    controllers = schema(info=[column("controller", "i64", space=discrete(4, labels))])
+    recording = record([Life(length=5, controllers=[0, 1, 2, 3, 0])], controllers)
+
+    def steps(controller: str) -> list[int]:
+        return recording.where(controller=controller)["step"].tolist()
+
+    assert steps("policy:a@b@*") == [0, 1, 4] and steps("policy:a@*") == [2] and steps("policy:a@b@21") == [1]
+    assert steps("script:a@*") == steps("policy:b@*") == steps("policy:*") == []
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.dictionary(pa.int32(), pa.string())])
 def test_a_column_without_a_controller_is_as_no_column(record, kind: pa.DataType) -> None:
     # A game that does not say who acted, and one that has a column of its own for it.

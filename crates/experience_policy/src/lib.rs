@@ -20,6 +20,7 @@ mod error;
 mod layout;
 mod metadata;
 mod model;
+mod normal;
 mod observations;
 #[cfg(feature = "onnx")]
 mod onnx;

@@ -1,6 +1,11 @@
 //! Decisions: the outputs of a model become values of an action, under a mask and within bounds.
 
-use crate::{ActionBatch, Head, HeadKind, ObservationBatch, actions::HeadOutput, rng::DecisionRng};
+use crate::{
+    ActionBatch, Head, HeadKind, ObservationBatch,
+    actions::HeadOutput,
+    normal::{ln_density, ln_probability},
+    rng::DecisionRng,
+};
 use experience_core::schema::DType;
 
 /// How values are chosen from the outputs of a model.
@@ -179,7 +184,7 @@ fn fill_weights(logits: &[f32], mask: Option<&[bool]>, highest: f64, temperature
     weights[first..].iter().sum()
 }
 
-/// Chooses a number, and the logarithm of its density. `None` if an output is NaN.
+/// Chooses a number, and the logarithm of its probability or density. `None` if an output is NaN.
 fn number(
     head: &Head,
     output: &HeadOutput,
@@ -192,37 +197,67 @@ fn number(
     if mean.is_nan() {
         return None;
     }
-    let (mut value, mut log) = (mean, 0.0);
+    let mut value = mean;
+    let mut random = None;
     if let Sampling::Stochastic { temperature } = sampling
         && log_std.is_finite()
     {
-        let (deviation, noise) = (log_std.exp() * f64::from(temperature), rng.normal());
-        value += deviation * noise;
-        log = -0.5 * noise * noise - deviation.ln() - 0.5 * core::f64::consts::TAU.ln();
+        let deviation = log_std.exp() * f64::from(temperature);
+        value += deviation * rng.normal();
+        random = Some(deviation).filter(|deviation| *deviation > 0.0);
     }
     let bounded = within(head, value);
     // Rounding an integer is no violation of bounds.
     counts.clamped += usize::from((bounded - value).abs() > if head.dtype.is_float() { 0.0 } else { 0.5 });
+    let log = random.map_or(0.0, |deviation| log_prob(head, bounded, mean, deviation));
     Some((bounded, log))
+}
+
+/// The logarithm of the probability of a value that was sampled, rounded and clamped; of its density where it is a float between the
+/// bounds. A value at a bound has the probability of all that lies beyond.
+fn log_prob(head: &Head, value: f64, mean: f64, deviation: f64) -> f64 {
+    let (low, high) = bounds(head);
+    let standard = |value: f64| (value - mean) / deviation;
+    let is_float = head.dtype.is_float();
+    if is_float && low < value && value < high {
+        return ln_density(standard(value)) - deviation.ln();
+    }
+    let half = if is_float { 0.0 } else { 0.5 };
+    let from = if value <= low {
+        f64::NEG_INFINITY
+    } else {
+        standard(value - half)
+    };
+    let to = if value >= high {
+        f64::INFINITY
+    } else {
+        standard(value + half)
+    };
+    ln_probability(from, to)
 }
 
 /// The nearest value of the head's type within its bounds.
 fn within(head: &Head, value: f64) -> f64 {
-    let HeadKind::Continuous { low, high } = head.kind else {
-        return value;
-    };
     let value = if head.dtype.is_float() { value } else { value.round() };
+    let (low, high) = bounds(head);
+    // `clamp` panics for bounds that are not ordered, such as an integer between 0.2 and 0.8.
+    if low <= high { value.clamp(low, high) } else { low }
+}
+
+/// The lowest and the highest value of the head's type within its bounds.
+fn bounds(head: &Head) -> (f64, f64) {
     let (lowest, highest) = limits(head.dtype);
+    let HeadKind::Continuous { low, high } = head.kind else {
+        return (lowest, highest);
+    };
     let low = low.unwrap_or(lowest).max(lowest);
     let high = high.unwrap_or(highest).min(highest);
     // Bounds of an integer need not be integers.
-    let (low, high) = if head.dtype.is_float() {
+    if head.dtype.is_float() {
         (low, high)
     } else {
         (low.ceil(), high.floor())
-    };
-    // `clamp` panics for bounds that are not ordered, such as an integer between 0.2 and 0.8.
-    if low <= high { value.clamp(low, high) } else { low }
+    }
 }
 
 /// The range of a type.

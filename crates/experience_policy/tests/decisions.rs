@@ -2,7 +2,7 @@
 
 use experience_core::schema::{Column, DType, Schema, Space};
 use experience_policy::{ActionBatch, HeadKind, ObservationBatch, PolicyLayout, PolicyModel, RandomModel, Sampling};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A small generator of test cases.
 struct Cases(u64);
@@ -178,6 +178,51 @@ fn a_gaussian_has_its_mean_and_deviation_and_density() {
     actions.set(0, 0, 0, 3.0);
     actions.decide(&observations, Sampling::Stochastic { temperature: 1.0 }, 1);
     assert_eq!((actions.values(0), actions.log_prob(0)), (&[3.0][..], 0.0));
+}
+
+#[test]
+fn a_clamped_or_rounded_sample_has_the_probability_of_its_value() {
+    let bounded = |low, high| Space::Box {
+        low: Some(low),
+        high: Some(high),
+    };
+    for (dtype, space, mean) in [
+        // A float is at one of its bounds, or between them.
+        (DType::F32, bounded(-1.0, 1.0), 0.8),
+        (DType::F32, bounded(-1.0, 1.0), -3.0),
+        (DType::I32, bounded(-1.5, 2.5), 0.3),
+        (DType::U8, Space::unbounded(), 0.2),
+    ] {
+        let schema = Schema::new("p")
+            .with_observation([Column::feature("x")])
+            .with_action([Column::scalar("a", dtype, space)]);
+        let (mut observations, mut actions) = batches(&schema, 1, 0, |_| true);
+        let mut found = BTreeMap::new();
+        const SAMPLES: i64 = 20_000;
+        for tick in 0..SAMPLES {
+            observations.set_tick(tick);
+            actions.begin(1);
+            actions.set(0, 0, 0, mean);
+            actions.log_stds_mut(0)[0] = 0.7_f32.ln();
+            actions.decide(&observations, Sampling::Stochastic { temperature: 1.0 }, 1);
+            let value = actions.values(0)[0];
+            if dtype.is_float() && value.abs() < 1.0 {
+                continue;
+            }
+            let (count, log_prob) = found.entry(value as i64).or_insert((0, actions.log_prob(0)));
+            *count += 1;
+            assert_eq!(*log_prob, actions.log_prob(0), "one value has one probability");
+        }
+        assert!(found.len() > 1 || mean < -1.0);
+        for (value, (count, log_prob)) in found {
+            let (share, probability) = (f64::from(count) / SAMPLES as f64, log_prob.exp());
+            let deviation = (probability * (1.0 - probability) / SAMPLES as f64).sqrt();
+            assert!(
+                (share - probability).abs() < 5.0 * deviation,
+                "{value}: {share}, {probability}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Selection {
         let values = controllers.values().as_string::<i32>();
         let wanted: Vec<bool> = values
             .iter()
-            .map(|label| label.is_some_and(|label| labels.contains(label)))
+            .map(|label| label.is_some_and(|label| labels.contains(label) || is_any_version(labels, label)))
             .collect();
         let keys = controllers.keys().iter().enumerate();
         let rows = keys.map(|(row, key)| {
@@ -101,6 +101,14 @@ impl Selection {
         });
         Ok(Some(rows.collect()))
     }
+}
+
+/// Whether one of `wanted` is the policy of `label` with `*` as its version.
+fn is_any_version(wanted: &HashSet<String>, label: &str) -> bool {
+    let Some((policy, _)) = label.rsplit_once('@').filter(|_| label.starts_with("policy:")) else {
+        return false;
+    };
+    wanted.iter().any(|wanted| wanted.strip_suffix("@*") == Some(policy))
 }
 
 fn indices(names: &[String], schema: &Schema) -> Result<Vec<usize>, String> {

@@ -31,8 +31,8 @@ pub struct Ticket {
     /// The agents whose transitions are sent. All, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<Vec<i64>>,
-    /// The controllers whose transitions are sent, such as `policy:fighter@3`. All, if absent. Episodes are cut where another
-    /// controller took over.
+    /// The controllers whose transitions are sent, such as `policy:fighter@3`, or `policy:fighter@*` for all versions of a policy. All,
+    /// if absent. Episodes are cut where another controller took over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controllers: Option<Vec<String>>,
     /// The columns that are sent, in the order of the recording's. All, if absent.

@@ -45,6 +45,9 @@ pub struct Args {
     /// Seat an ONNX policy in each match, as in `fighter.onnx=4` for four seats; can be repeated
     #[arg(long = "policy", value_name = "FILE=SEATS", value_parser = parse_policy)]
     pub policies: Vec<PolicySeats>,
+    /// Policies of `--policy` sample their actions, and do not choose the most probable ones
+    #[arg(long, requires = "policies")]
+    pub sample: bool,
     /// Let the process that listens at this address, such as `grpc://127.0.0.1:7712`, play all seats without a policy; `env` for the
     /// environment in Python that starts the arena. Needs a build with `--features remote`
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["tournament", "window"])]
@@ -191,6 +194,8 @@ mod tests {
             ["--ticks", "0"],
             ["--ticks", "many"],
             ["--summary", "yaml"],
+            // This needs `--policy`.
+            ["--sample", "--churn"],
             // These need `--window`.
             ["--human", "--churn"],
             ["--inspector", "--churn"],

@@ -54,9 +54,14 @@ pub fn add_policies(app: &mut App, args: &Args) -> Result<(), String> {
         return Ok(());
     }
     let mut names: Vec<_> = (0..args.policies.len()).map(|index| name(args, index)).collect();
+    let sampling = if args.sample {
+        Sampling::Stochastic { temperature: 1.0 }
+    } else {
+        Sampling::Greedy
+    };
     for (policy, name) in args.policies.iter().zip(&names) {
         let policy = onnx(Policy::for_recording(FIGHTER).named(name.clone()), &policy.file)?;
-        app.try_add_policy(policy.seed(args.seed))
+        app.try_add_policy(policy.seed(args.seed).sampling(sampling))
             .map_err(|error| error.to_string())?;
     }
     if let Some(address) = &args.remote {

@@ -76,7 +76,7 @@ def where(
         Episodes by their number of transitions, both bounds included.
     controller : str or int or iterable of them, optional
         Rows in which one of these controlled the player: ``"person"``, ``"script:hunter"``,
-        ``"policy:fighter@3"``. An episode in which the controller changes is cut there. Needs the
+        ``"policy:fighter@3"``, or ``"policy:fighter@*"`` for all versions of a policy. An episode in which the controller changes is cut there. Needs the
         column ``controller`` or ``info.controller``.
 
     Returns
@@ -169,4 +169,6 @@ def _controlled(transitions: Transitions, wanted: object) -> NDArray[np.bool_]:
             alternatives.append(word)
         elif word in labels:
             alternatives.append(labels.index(word))
+        elif word.startswith("policy:") and word.endswith("@*"):
+            alternatives += [code for code, label in enumerate(labels) if label.rpartition("@")[0] == word[:-2]]
     return np.isin(codes, alternatives)

@@ -391,7 +391,8 @@ def stream(
     agents : iterable of int, optional
         Only transitions of these agents.
     controllers : str or iterable of str, optional
-        Only transitions that these controlled, such as ``"policy:fighter@3"``.
+        Only transitions that these controlled, such as ``"policy:fighter@3"``, or ``"policy:fighter@*"`` for
+        all versions of a policy.
     columns : iterable of str, optional
         The columns; by default those that trainers need. ``episode_id`` is always there.
     token : str, optional

@@ -176,7 +176,11 @@ impl Game {
         let schema = self.schema.clone();
         let layout = schema.layout();
         let mut row = vec![0_u64; layout.row_words()];
-        let controller = if self.tick % 40 < 20 { "script:bot" } else { "person" };
+        let controller = match self.tick % 40 {
+            0..20 => "script:bot",
+            20..30 => "policy:a@b@3",
+            _ => "policy:a@b@21",
+        };
         let code = self
             .words
             .controller_code(|known| known == controller, || controller.to_owned());

@@ -249,17 +249,22 @@ fn rows_and_columns_are_selected_on_the_server() {
             *rows.entry(transition.controller().unwrap().to_owned()).or_default() += 1;
         }
     }
-    assert_eq!(rows.len(), 2);
-    for (controller, expected) in rows {
+    assert_eq!(rows.len(), 3);
+    let policies = rows["policy:a@b@3"] + rows["policy:a@b@21"];
+    for (controller, expected) in rows.into_iter().chain([("policy:a@b@*".to_owned(), policies)]) {
         let own = select(Ticket {
-            controllers: Some(vec![controller]),
+            controllers: Some(vec![controller.clone()]),
             ..Ticket::new(NAME)
         });
-        assert_eq!(own.num_rows(), expected);
+        assert_eq!(own.num_rows(), expected, "{controller}");
     }
     // No row is selected in any batch, and the stream still ends.
     let mut nothing = Client::connect(monitor.address().unwrap()).subscribe(&Ticket {
-        controllers: Some(vec!["policy:none".into()]),
+        controllers: Some(
+            ["policy:none", "policy:a@*", "policy:b@*", "policy:*", "script:bot@*"]
+                .map(Into::into)
+                .into(),
+        ),
         from: Start::Oldest,
         ..Ticket::new(NAME)
     });

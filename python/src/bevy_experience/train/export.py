@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from .._extras import extra
 from ..errors import UnsuitableError
 from ..schema import Column, Schema
 from .fit import Fitted
+from .policy import Policy
 
 OPSET = 17
 TOLERANCE = 1e-5
@@ -52,11 +54,30 @@ def export(fitted: Fitted, schema: Schema, path: Path, observation: NDArray[np.f
     UnsuitableError
         If the difference is above `TOLERANCE`. No file is written.
     """
+    deviations = {name: score.deviation for name, score in fitted.scores.items()}
+    return write(fitted.policy, deviations, schema, path, observation)
+
+
+def write(
+    policy: Policy,
+    deviations: Mapping[str, Sequence[float]],
+    schema: Schema,
+    path: Path,
+    observation: NDArray[np.float32],
+    *,
+    version: int | None = None,
+) -> float:
+    """Write a network as `export` does.
+
+    ``deviations`` has the deviation of each element of the continuous heads, in the units of the
+    action: a game that samples uses them. ``version``, above 0, is the number of the policy in the
+    column ``info.policy_version``; without it, a game numbers the file by its content.
+    """
     onnx = extra("onnx", "train")
-    model = _model(onnx, fitted, schema)
-    onnx.helper.set_model_props(model, metadata(fitted, schema))
+    model = _model(onnx, policy, schema)
+    onnx.helper.set_model_props(model, metadata(policy, deviations, schema, version))
     onnx.checker.check_model(model)
-    difference = _difference(model, fitted, observation)
+    difference = _difference(model, policy, observation)
     if not difference <= TOLERANCE:
         raise UnsuitableError(
             f"the outputs of the exported model differ from torch's by {difference:.2e}, more than {TOLERANCE:.0e}: "
@@ -72,16 +93,18 @@ def export(fitted: Fitted, schema: Schema, path: Path, observation: NDArray[np.f
     return difference
 
 
-def metadata(fitted: Fitted, schema: Schema) -> dict[str, str]:
+def metadata(
+    policy: Policy, deviations: Mapping[str, Sequence[float]], schema: Schema, version: int | None = None
+) -> dict[str, str]:
     """Describe a model for the game that runs it.
 
     Returns
     -------
     dict of str to str
-        ``recording``, ``schema_hash``, ``features``, ``heads``, ``normalization``, ``command`` and
-        ``writer``, each with the prefix ``bevy_experience.``; lists and objects are JSON.
+        ``recording``, ``schema_hash``, ``features``, ``heads``, ``normalization``, ``command``,
+        ``writer`` and, if given, ``version``, each with the prefix ``bevy_experience.``; lists and objects are JSON.
     """
-    heads = [_describe(head, fitted) for head in schema.heads.values()]
+    heads = [_describe(head, deviations) for head in schema.heads.values()]
     content = {
         "format": "1",
         "recording": schema.name,
@@ -89,16 +112,16 @@ def metadata(fitted: Fitted, schema: Schema) -> dict[str, str]:
         "features": json.dumps(schema.features),
         "heads": json.dumps(heads),
         "action_mask": str(schema.action_mask),
-        "normalization": json.dumps(
-            {"included": True, "mean": fitted.scale.mean.tolist(), "std": fitted.scale.std.tolist()}
-        ),
+        "normalization": json.dumps({"included": True, "mean": policy.mean.tolist(), "std": policy.deviation.tolist()}),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "writer": f"bevy-experience {__version__}, torch {torch.__version__}",
     }
+    if version is not None:
+        content["version"] = str(version)
     return {f"bevy_experience.{key}": value for key, value in content.items()}
 
 
-def _describe(head: Column, fitted: Fitted) -> dict[str, Any]:
+def _describe(head: Column, deviations: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": head.name,
         "output": f"action.{head.name}",
@@ -110,10 +133,10 @@ def _describe(head: Column, fitted: Fitted) -> dict[str, Any]:
         return found | {"n": head.space.n, "labels": list(head.space.labels)}
     bounds = [None if np.isinf(bound) else bound for bound in (head.space.low, head.space.high)]
     # The deviation of a Gaussian policy: the error on held-out data.
-    return found | {"low": bounds[0], "high": bounds[1], "std": fitted.scores[head.name].deviation}
+    return found | {"low": bounds[0], "high": bounds[1], "std": list(deviations[head.name])}
 
 
-def _model(onnx: Any, fitted: Fitted, schema: Schema) -> Any:
+def _model(onnx: Any, policy: Policy, schema: Schema) -> Any:
     """Build the graph: plain operators that every runtime has."""
     helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
     nodes, constants = [], []
@@ -131,7 +154,6 @@ def _model(onnx: Any, fitted: Fitted, schema: Schema) -> Any:
         bias = constant(f"{name}.bias", layer.bias.detach().numpy())
         return node("Gemm", [before, weight, bias], name, transB=1)
 
-    policy = fitted.policy
     centred = node("Sub", ["observation", constant("mean", policy.mean.numpy())], "centred")
     scaled = node("Div", [centred, constant("deviation", policy.deviation.numpy())], "scaled")
     hidden = node("Clip", [scaled, constant("clip.low", -10.0), constant("clip.high", 10.0)], "normalized")
@@ -157,12 +179,12 @@ def _model(onnx: Any, fitted: Fitted, schema: Schema) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
 
 
-def _difference(model: Any, fitted: Fitted, observation: NDArray[np.float32]) -> float:
+def _difference(model: Any, policy: Policy, observation: NDArray[np.float32]) -> float:
     """Compare the file's outputs with torch's, by ONNX's own reference implementation."""
     evaluator = extra("onnx.reference", "train").ReferenceEvaluator(model)
     found = evaluator.run(None, {"observation": observation})
     with torch.no_grad():
-        expected = [output.numpy() for output in fitted.policy(torch.from_numpy(observation))]
+        expected = [output.numpy() for output in policy(torch.from_numpy(observation))]
     return max(
         float((np.abs(ours - theirs) / (1 + np.abs(theirs))).max())
         for ours, theirs in zip(found, expected, strict=True)
