@@ -1,5 +1,7 @@
 """Decisions a second of a remote policy in lockstep, and steps a second of an environment beside one in pure Python.
 
+Beside the decisions are the round trips of a plain Flight client and server, with messages of the same size.
+
 cargo build --release -p experience_remote --example round_trips
 cargo build --release --example environment --features remote
 python python/benchmarks/remote.py target/release/examples
@@ -15,8 +17,29 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import pyarrow as pa
+from pyarrow import flight
 
 from bevy_experience.env import Decision, Env, Hello, PolicyServer, vector
+
+
+class PlainServer(flight.FlightServerBase):  # type: ignore[misc]
+    """Answers each batch with one of as many actions, which was made before."""
+
+    def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
+        """Answer until the client ends the exchange."""
+        schema = pa.schema([("action", pa.list_(pa.float64(), 3)), ("behavior_logp", pa.float64())])
+        answers: dict[int, Any] = {}
+        writer.begin(schema)
+        while True:
+            try:
+                rows = reader.read_chunk().data.num_rows
+            except StopIteration:
+                return
+            if rows not in answers:
+                content = {"action": [[0.0] * 3] * rows, "behavior_logp": [0.0] * rows}
+                answers[rows] = pa.RecordBatch.from_pydict(content, schema)
+            writer.write_batch(answers[rows])
 
 
 class PythonGrid(gymnasium.Env):
@@ -53,6 +76,17 @@ def steps_a_second(env: Any, seconds: float) -> float:
     return steps / (time.perf_counter() - start)
 
 
+def vector_steps_a_second(envs: Any, seconds: float) -> float:
+    """Step all games with random actions."""
+    rng = np.random.default_rng(0)
+    envs.reset(seed=0)
+    start, steps = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        envs.step(rng.integers(4, size=envs.num_envs))
+        steps += envs.num_envs
+    return steps / (time.perf_counter() - start)
+
+
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,10 +97,13 @@ def main() -> None:
     def decide(decision: Decision, game: Hello) -> Any:
         return np.zeros((decision.players, game.schema.action_width))
 
+    plain = PlainServer("grpc://127.0.0.1:0")
     with PolicyServer(decide, "grpc://127.0.0.1:0") as server:
         for players in (1, 16, 1000):
-            command = [arguments.programs / "round_trips", server.address, str(players), str(arguments.seconds)]
-            subprocess.run([str(part) for part in command], check=True)
+            for address, mode in ((server.address, []), (f"grpc://127.0.0.1:{plain.port}", ["bare"])):
+                command = [arguments.programs / "round_trips", address, players, arguments.seconds, *mode]
+                subprocess.run([str(part) for part in command], check=True)
+    plain.shutdown()
     game = [arguments.programs / "environment"]
     if not game[0].exists():
         return
@@ -76,13 +113,12 @@ def main() -> None:
     print(f"the same game in Python: {steps_a_second(PythonGrid(), arguments.seconds):.0f} steps a second")
     for games in (4, 8):
         envs = vector(game, games)
-        envs.reset(seed=0)
-        start, steps = time.perf_counter(), 0
-        while time.perf_counter() - start < arguments.seconds:
-            envs.step(np.zeros(games, np.int64))
-            steps += games
-        print(f"{games} games: {steps / (time.perf_counter() - start):.0f} steps a second")
+        print(f"{games} games: {vector_steps_a_second(envs, arguments.seconds):.0f} steps a second")
         envs.close()
+        envs = gymnasium.vector.SyncVectorEnv([PythonGrid] * games)
+        print(
+            f"{games} of the same game in Python: {vector_steps_a_second(envs, arguments.seconds):.0f} steps a second"
+        )
 
 
 if __name__ == "__main__":

@@ -132,33 +132,35 @@ class Decision:
 
     def __init__(self, batch: Any, metadata: dict[str, Any], schema: Schema) -> None:
         rows = batch.num_rows
-        columns = batch.columns
+        # One call for all columns: an object for each takes longer than all else here. What was received has no offset.
+        buffers = batch.to_struct_array().buffers()
         self._batch = batch
         self.tick: int = metadata["tick"]
         self.players: int = metadata["players"]
         self.missed: int = metadata.get("missed", 0)
         self.reset: bool | None = metadata.get("reset")
-        self.agent_id = _values(columns[0], np.int64, rows)
-        self.episode_id = _values(columns[1], np.int64, rows)
-        self.step = _values(columns[2], np.int32, rows)
-        self.transitions = _values(columns[3], np.int32, rows)
-        self.ticks = _values(columns[4], np.int32, rows)
-        self.reward = _values(columns[5], np.float64, rows)
-        self.outcome = _values(columns[6], np.uint8, rows)
-        self.observation = _lists(columns[8], np.float32, rows, schema.observation_width)
-        index = 9
+        # The buffer of the rows; two of each number; three of the text, its offsets and bytes; three of each list.
+        self.agent_id = _values(buffers[2], np.int64, rows)
+        self.episode_id = _values(buffers[4], np.int64, rows)
+        self.step = _values(buffers[6], np.int32, rows)
+        self.transitions = _values(buffers[8], np.int32, rows)
+        self.ticks = _values(buffers[10], np.int32, rows)
+        self.reward = _values(buffers[12], np.float64, rows)
+        self.outcome = _values(buffers[14], np.uint8, rows)
+        self.observation = _lists(buffers[20], np.float32, rows, schema.observation_width)
+        index = 23
         self.action_mask: NDArray[np.uint8] | None = None
         if schema.action_mask:
-            self.action_mask = _lists(columns[index], np.uint8, rows, schema.action_mask)
-            index += 1
+            self.action_mask = _lists(buffers[index], np.uint8, rows, schema.action_mask)
+            index += 3
         self.reward_terms: NDArray[np.float32] | None = None
         if schema.reward_terms:
-            self.reward_terms = _lists(columns[index], np.float32, rows, len(schema.reward_terms))
-            index += 1
-        self.images = {
-            image.name: _lists(columns[index + number], np.uint8, rows, image.width).reshape(rows, *image.shape)
-            for number, image in enumerate(schema.images)
-        }
+            self.reward_terms = _lists(buffers[index], np.float32, rows, len(schema.reward_terms))
+            index += 3
+        self.images: dict[str, NDArray[np.uint8]] = {}
+        for number, image in enumerate(schema.images):
+            pixels = _lists(buffers[index + 3 * number], np.uint8, rows, image.width)
+            self.images[image.name] = pixels.reshape(rows, *image.shape)
 
     def end_reason(self, row: int) -> str:
         """Why the episode of a row has ended; empty where it has not."""
@@ -168,17 +170,28 @@ class Decision:
         return len(self.agent_id)
 
 
-def _values(column: Any, dtype: Any, rows: int) -> NDArray[Any]:
-    if rows == 0:
-        return np.empty(0, dtype)
-    return np.frombuffer(column.buffers()[1], dtype, rows, column.offset * np.dtype(dtype).itemsize)
+def _values(buffer: Any, dtype: Any, rows: int) -> NDArray[Any]:
+    return np.frombuffer(buffer, dtype, rows) if rows else np.empty(0, dtype)
 
 
-def _lists(column: Any, dtype: Any, rows: int, width: int) -> NDArray[Any]:
-    if rows == 0 or width == 0:
-        return np.empty((rows, width), dtype)
-    start = column.offset * width * np.dtype(dtype).itemsize
-    return np.frombuffer(column.buffers()[-1], dtype, rows * width, start).reshape(rows, width)
+def _lists(buffer: Any, dtype: Any, rows: int, width: int) -> NDArray[Any]:
+    return _values(buffer, dtype, rows * width).reshape(rows, width)
+
+
+class _Answer:
+    """The record batch of an answer, in memory that is used again."""
+
+    def __init__(self, schema: Any, players: int, width: int) -> None:
+        self.action = np.zeros((players, width))
+        self.behavior_logp = np.zeros(players)
+        self.decided = np.zeros((players + 7) // 8, np.uint8)
+        values = pa.Array.from_buffers(pa.float64(), players * width, [None, pa.py_buffer(self.action)])
+        columns = [
+            pa.Array.from_buffers(schema.field(0).type, players, [None], children=[values]),
+            pa.Array.from_buffers(pa.float64(), players, [None, pa.py_buffer(self.behavior_logp)]),
+            pa.Array.from_buffers(pa.bool_(), players, [None, pa.py_buffer(self.decided)]),
+        ]
+        self.batch = pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 class Exchange:
@@ -198,7 +211,8 @@ class Exchange:
             pa.field("decided", pa.bool_(), nullable=False),
         ]
         self._answer_schema = pa.schema(fields)
-        self._list_type = values
+        # The last answer. A game has received it before it asks anew, so its memory can be written again.
+        self._answer: _Answer | None = None
         self._is_asked = False
         self._spoke_at = time.monotonic()
         self.receiving_since: float | None = None
@@ -245,35 +259,29 @@ class Exchange:
         policy_version: int | None = None,
     ) -> None:
         """Answer a decision with actions ``float64 [P, A]``."""
+        actions = np.asarray(actions)
         players = len(actions)
-        values = np.ascontiguousarray(actions, np.float64)
-        if values.shape != (players, self._width):
+        if actions.shape != (players, self._width):
             raise UnsuitableError(
-                f"the actions have the shape {values.shape}, and ({players}, {self._width}) is needed: one value "
+                f"the actions have the shape {actions.shape}, and ({players}, {self._width}) is needed: one value "
                 "for each element of each head"
             )
-        logp = np.zeros(players) if behavior_logp is None else np.ascontiguousarray(behavior_logp, np.float64)
-        bits = np.ones(players, bool) if decided is None else np.ascontiguousarray(decided, bool)
-        if logp.shape != (players,) or bits.shape != (players,):
+        if any(given is not None and np.shape(given) != (players,) for given in (behavior_logp, decided)):
             raise UnsuitableError(f"`behavior_logp` and `decided` need one value for each of {players} players")
-        flat = pa.Array.from_buffers(pa.float64(), players * self._width, [None, pa.py_buffer(values)])
-        packed = pa.py_buffer(np.packbits(bits, bitorder="little"))
-        batch = pa.RecordBatch.from_arrays(
-            [
-                pa.Array.from_buffers(self._list_type, players, [None], children=[flat]),
-                pa.Array.from_buffers(pa.float64(), players, [None, pa.py_buffer(logp)]),
-                pa.Array.from_buffers(pa.bool_(), players, [None, packed]),
-            ],
-            schema=self._answer_schema,
-        )
+        if self._answer is None or len(self._answer.action) != players:
+            self._answer = _Answer(self._answer_schema, players, self._width)
+        answer = self._answer
+        answer.action[:] = actions
+        answer.behavior_logp[:] = 0.0 if behavior_logp is None else behavior_logp
+        answer.decided[:] = 0xFF if decided is None else np.packbits(np.asarray(decided, bool), bitorder="little")
         with self._lock:
             self._is_asked = False
             try:
                 if policy_version is None:
-                    self._writer.write_batch(batch)
+                    self._writer.write_batch(answer.batch)
                 else:
                     metadata = json.dumps({"policy_version": int(policy_version)}).encode()
-                    self._writer.write_with_metadata(batch, pa.py_buffer(metadata))
+                    self._writer.write_with_metadata(answer.batch, pa.py_buffer(metadata))
             except (pa.ArrowException, OSError) as error:
                 raise GameClosedError(f"the connection to the game is lost: {_first_line(error)}") from None
 
