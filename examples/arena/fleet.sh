@@ -1,91 +1,90 @@
 #!/usr/bin/env bash
-# Four arenas that upload to one store, and readers of the same prefix while it is written.
+# Four arenas that upload to one store, readers of the same prefix while it is written and afterwards, and a trainer.
 #
 #   examples/arena/fleet.sh [s3://bucket/prefix]
 #
-# Without an address, a server of the tests serves a temporary folder as S3. With one, credentials are those of the environment. DuckDB,
-# the Python package and Ray read it where they are installed.
+# Without an address, a server of the tests serves a temporary folder as S3. With one, credentials are those of the environment. Each
+# arena plays TICKS ticks at HZ a second, two minutes by default, and the last one is killed in the middle. `PYTHON` is an interpreter with
+# the package, and perhaps DuckDB, Ray and torch: see `python/examples/read_store.py`. `PROGRAMS` is a folder with the programs, which are
+# built where it is not set.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
-target=${CARGO_TARGET_DIR:-target}
-cargo build --release -p arena -p experience_cli --features arena/object_store,experience_cli/object_store
+programs=${PROGRAMS:-${CARGO_TARGET_DIR:-target}/release}
+python=${PYTHON:-python3}
+ticks=${TICKS:-36000} hz=${HZ:-300}
+if [ -z "${PROGRAMS:-}" ]; then
+    cargo build --release -p arena -p experience_cli -p stores --features arena/object_store,experience_cli/object_store
+fi
 folder=$(mktemp -d)
 jobs_of_this=()
 finish() {
     for job in "${jobs_of_this[@]}"; do kill "$job" 2> /dev/null || true; done
+    wait 2> /dev/null || true
     rm -rf "$folder"
 }
 trap finish EXIT
 
 address=${1:-}
 if [ -z "$address" ]; then
-    cargo build --release -p stores --bin s3-server
-    "$target/release/s3-server" "$folder/buckets" fleet > "$folder/environment" &
-    jobs_of_this+=($!)
-    until grep -q "# ready" "$folder/environment" 2> /dev/null; do sleep 0.1; done
+    mkdir "$folder/buckets"
+    "$programs/s3-server" "$folder/buckets" fleet > "$folder/environment" &
+    server=$!
+    jobs_of_this+=("$server")
+    until grep -q "# ready" "$folder/environment"; do
+        kill -0 "$server"
+        sleep 0.1
+    done
     # shellcheck disable=SC1091
     source "$folder/environment"
     address=s3://fleet/arena
 fi
+experience=$programs/experience
 
-export XDG_STATE_HOME=$folder/state
+# The staging folders and the cache of the package.
+export XDG_STATE_HOME=$folder/state BEVY_EXPERIENCE_CACHE=$folder/cache
 arenas=()
 for seed in 1 2 3 4; do
-    "$target/release/arena" --players 16 --ticks "${TICKS:-18000}" --seed "$seed" --out "$address" > "$folder/arena$seed" &
+    "$programs/arena" --players 16 --ticks "$ticks" --realtime --hz "$hz" --shard-age 5 --seed "$seed" --out "$address" \
+        > "$folder/arena$seed" 2>&1 &
     arenas+=($!)
     jobs_of_this+=($!)
 done
-sleep 2
-echo "=== while the arenas play"
-"$target/release/experience" info "$address" || true
-for arena in "${arenas[@]}"; do wait "$arena"; done
-echo "=== after they have ended"
-"$target/release/experience" info "$address"
-"$target/release/experience" validate "$address"
+until "$experience" stats "$address" > /dev/null 2>&1; do sleep 1; done
 
-echo "=== DuckDB"
-if command -v duckdb > /dev/null; then
-    endpoint=${AWS_ENDPOINT_URL:-}
-    duckdb -c "
-        INSTALL httpfs; LOAD httpfs;
-        CREATE SECRET (TYPE s3, PROVIDER credential_chain
-            ${endpoint:+, ENDPOINT '${endpoint#*://}', URL_STYLE 'path', USE_SSL $([[ $endpoint == https* ]] && echo true || echo false)});
-        SELECT run, count(*) AS transitions, count(DISTINCT episode_id) AS episodes
-        FROM read_parquet('$address/fighter/data/*.parquet') GROUP BY run;"
-else
-    echo "not installed"
-fi
-
-echo "=== the Python package, and Ray Data"
-python=${PYTHON:-python3}
+readers=
 if "$python" -c "import bevy_experience" 2> /dev/null; then
-    "$python" - "$address" << 'PYTHON'
-import sys
-
-import bevy_experience
-
-fighter = bevy_experience.open(sys.argv[1])["fighter"]
-print(len(fighter), "transitions of", len(fighter.accounts.runs), "runs")
-PYTHON
+    "$python" python/examples/read_store.py "$address" --recording fighter --until "$folder/ended" --info "$experience" --train \
+        > "$folder/readers" 2> "$folder/readers.log" &
+    readers=$!
+    jobs_of_this+=($!)
 else
-    echo "bevy_experience is not installed"
+    echo "no other readers: bevy_experience is not installed in $python"
 fi
-if "$python" -c "import ray" 2> /dev/null; then
-    "$python" - "$address" << 'PYTHON'
-import os
-import sys
-from urllib.parse import urlsplit
 
-import pyarrow.fs
-import ray
-
-endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
-options = {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme} if endpoint.netloc else {}
-store = pyarrow.fs.S3FileSystem(**options)
-rows = ray.data.read_parquet(sys.argv[1].removeprefix("s3://") + "/fighter/data", filesystem=store)
-print(rows.groupby("episode_id").count().count(), "episodes")
-PYTHON
-else
-    echo "ray is not installed"
+sleep $((ticks / hz / 2))
+echo "=== in the middle of the game"
+"$experience" info "$address" | sed -n '/fleet:/,$p'
+kill -KILL "${arenas[3]}"
+wait "${arenas[3]}" 2> /dev/null || true
+for arena in "${arenas[@]:0:3}"; do wait "$arena"; done
+echo "=== three have ended, and one was killed"
+"$experience" info "$address" | sed -n '/fleet:/,$p'
+echo "=== what it has left on its host is uploaded"
+"$experience" recover "$address"
+"$experience" info "$address" | sed -n '1,3p;/fleet:/,$p'
+"$experience" validate "$address"
+touch "$folder/ended"
+if [ -n "$readers" ]; then
+    echo "=== readers while the games wrote, and at the end"
+    status=0
+    wait "$readers" || status=$?
+    cat "$folder/readers"
+    if [ "$status" != 0 ]; then
+        tail -n 30 "$folder/readers.log"
+        exit "$status"
+    fi
 fi
+echo "=== fewer and larger files"
+"$experience" compact "$address" --output "$address-compacted"
+"$experience" validate "$address-compacted"

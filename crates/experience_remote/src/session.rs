@@ -262,7 +262,7 @@ fn cause(error: &dyn core::error::Error) -> String {
     } else if text.contains("not valid for name") || text.contains("NotValidForName") {
         "connect to a host that the certificate names, or give the server one for this host"
     } else if text.contains("peer certificate") {
-        "give the certificate of the authority that signs the server's, or the server's own if that signs itself, with \
+        "give the certificate of the authority that signs the server's, or the server's own if that signs itself, in PEM, with \
          `RemotePolicy::tls_ca` or the variable `BEVY_EXPERIENCE_REMOTE_CA`"
     } else if text.contains("InvalidContentType") || text.contains("corrupt message") {
         "the server answers without TLS: give it a certificate, or connect to `grpc://`"

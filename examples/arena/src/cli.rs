@@ -30,6 +30,9 @@ pub struct Args {
     /// Folder of the dataset, which is created or added to
     #[arg(long, default_value = "data/arena")]
     pub out: PathBuf,
+    /// Seconds after which a file of the dataset is finished, and uploaded if the dataset is in an object store [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=86_400), conflicts_with = "no_record")]
+    pub shard_age: Option<u64>,
     /// Also stream the recording to trainers from this address, such as 127.0.0.1:7711. Needs a build with `--features stream`
     #[arg(long, value_name = "ADDRESS", conflicts_with = "no_record")]
     pub stream: Option<String>,

@@ -138,12 +138,16 @@ pub fn add_recording(app: &mut App, args: &Args) -> Result<(), String> {
         Overflow::Block(EXPORT_TIMEOUT)
     };
     let settings = args.settings();
+    let mut dataset = DatasetSink::new(&args.out).with_seed(args.seed);
+    if let Some(seconds) = args.shard_age {
+        dataset = dataset.with_shard_age(Duration::from_secs(seconds));
+    }
     let recording = recording(&settings)
         .buffers(BufferSettings {
             overflow,
             ..buffers(&settings)
         })
-        .sink(DatasetSink::new(&args.out).with_seed(args.seed));
+        .sink(dataset);
     let recording = match &args.stream {
         Some(address) => stream(recording, address)?,
         None => recording,

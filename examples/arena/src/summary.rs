@@ -67,12 +67,21 @@ impl Summary {
         if let Some(out) = &self.out
             && self.episodes > 0
         {
-            text += &format!(
-                "\nLoad it in Python:\n\n    from datasets import load_dataset\n    \
-                 steps = load_dataset({:?}, \"fighter\", split=\"train\").with_format(\"numpy\")\n    \
-                 print(steps[0][\"observation\"], steps[0][\"action\"], steps[0][\"reward\"])\n",
-                out.display().to_string()
-            );
+            let shown = out.display().to_string();
+            text += "\nLoad it in Python:\n\n";
+            text += &if bevy_experience::dataset::is_address(out) {
+                format!(
+                    "    import bevy_experience\n    \
+                     steps = bevy_experience.open({shown:?})[\"fighter\"]\n    \
+                     print(steps[0][\"observation\"], steps[0].actions, steps[0][\"reward\"])\n"
+                )
+            } else {
+                format!(
+                    "    from datasets import load_dataset\n    \
+                     steps = load_dataset({shown:?}, \"fighter\", split=\"train\").with_format(\"numpy\")\n    \
+                     print(steps[0][\"observation\"], steps[0][\"action\"], steps[0][\"reward\"])\n"
+                )
+            };
         }
         text
     }
@@ -117,6 +126,12 @@ mod tests {
     fn text_shows_how_to_load_the_dataset() {
         let text = summary().render(SummaryFormat::Text);
         assert!(text.contains("load_dataset(\"data/arena\", \"fighter\""), "{text}");
+        let stored = Summary {
+            out: Some("s3://games/arena".into()),
+            ..summary()
+        };
+        let text = stored.render(SummaryFormat::Text);
+        assert!(text.contains("bevy_experience.open(\"s3://games/arena\")"), "{text}");
         let unrecorded = Summary { out: None, ..summary() };
         assert!(!unrecorded.render(SummaryFormat::Text).contains("load_dataset"));
     }

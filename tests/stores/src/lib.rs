@@ -1,9 +1,12 @@
 //! An S3 server for tests, with faults in front of it.
 //!
 //! [`S3Server`] serves a folder by the crate `s3s-fs`, with authentication, on a port of this host. A [`Fault`] answers some of the
-//! requests in its place.
+//! requests in its place. With the [dialect](Dialect) of Google, it speaks the XML interface of that store, which has the same requests.
+
+mod google;
 
 use core::{convert::Infallible, time::Duration};
+use google::Generations;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -67,9 +70,21 @@ impl Fault {
     }
 }
 
+/// The interface that a server has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// That of Amazon.
+    #[default]
+    Amazon,
+    /// The XML interface of Google, without authentication: generations in place of entity tags in conditions.
+    Google,
+}
+
 #[derive(Debug, Default)]
 struct State {
+    folder: PathBuf,
     faults: Vec<Fault>,
+    generations: Generations,
     /// Methods and paths of all requests.
     requests: Vec<String>,
 }
@@ -79,6 +94,7 @@ struct State {
 pub struct S3Server {
     folder: PathBuf,
     address: SocketAddr,
+    dialect: Dialect,
     state: Arc<Mutex<State>>,
     runtime: Option<Runtime>,
 }
@@ -90,10 +106,23 @@ impl S3Server {
     /// If the port cannot be opened.
     #[must_use]
     pub fn start(folder: &Path) -> Self {
+        Self::start_as(Dialect::Amazon, folder)
+    }
+
+    /// Starts a server with this interface.
+    ///
+    /// # Panics
+    /// If the port cannot be opened.
+    #[must_use]
+    pub fn start_as(dialect: Dialect, folder: &Path) -> Self {
         let mut server = Self {
+            dialect,
             folder: folder.to_owned(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(State {
+                folder: folder.to_owned(),
+                ..State::default()
+            })),
             runtime: None,
         };
         server.restart();
@@ -109,18 +138,20 @@ impl S3Server {
         let runtime = Runtime::new().expect("threads can be started");
         let files = s3s_fs::FileSystem::new(&self.folder).expect("the folder of the server exists");
         let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        if self.dialect == Dialect::Amazon {
+            builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        }
         let service = builder.build();
         let listener = runtime
             .block_on(TcpListener::bind(self.address))
             .expect("the port is free");
         self.address = listener.local_addr().expect("a listener has an address");
-        let state = self.state.clone();
+        let (state, dialect) = (self.state.clone(), self.dialect);
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (service, state) = (service.clone(), state.clone());
                 tokio::spawn(async move {
-                    let answer = service_fn(move |request| answer(request, service.clone(), state.clone()));
+                    let answer = service_fn(move |request| answer(request, service.clone(), state.clone(), dialect));
                     let server = Builder::new(TokioExecutor::new());
                     let _ = server.serve_connection(TokioIo::new(socket), answer).await;
                 });
@@ -153,6 +184,9 @@ impl S3Server {
     /// The variables of the environment by which a client finds the server.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
+        if self.dialect == Dialect::Google {
+            return vec![("GOOGLE_SERVICE_ACCOUNT_KEY", google::service_account(&self.url()))];
+        }
         vec![
             ("AWS_ENDPOINT_URL", self.url()),
             ("AWS_ALLOW_HTTP", "true".to_owned()),
@@ -197,18 +231,34 @@ fn effect(state: &Mutex<State>, request: &Request<Incoming>) -> Option<Effect> {
     Some(fault.effect.clone())
 }
 
+/// Whether a request is for an object, at the name of a folder on the disk, which the crate answers with an error of its own. A store
+/// has no such object.
+fn is_folder(state: &Mutex<State>, request: &Request<Incoming>) -> bool {
+    let key = request.uri().path().trim_matches('/');
+    let is_read = request.method() == Method::HEAD || request.method() == Method::GET;
+    let folder = &state.lock().unwrap_or_else(PoisonError::into_inner).folder;
+    is_read && request.uri().query().is_none() && key.contains('/') && folder.join(key).is_dir()
+}
+
 async fn answer(
     request: Request<Incoming>,
     service: S3Service,
     state: Arc<Mutex<State>>,
+    dialect: Dialect,
 ) -> Result<Response<Body>, Infallible> {
     let effect = effect(&state, &request);
+    if is_folder(&state, &request) {
+        return Ok(error(404, "NoSuchKey"));
+    }
     match &effect {
         Some(Effect::Status(status, code)) => return Ok(error(*status, code)),
         Some(Effect::Delay(delay)) => tokio::time::sleep(*delay).await,
         Some(Effect::Late(..)) | None => {}
     }
-    let answered = service.call(request.map(Body::from)).await;
+    let answered = match dialect {
+        Dialect::Amazon => service.call(request.map(Body::from)).await,
+        Dialect::Google => google::call(request.map(Body::from), &service, &state).await,
+    };
     let answered = answered.unwrap_or_else(|_| error(500, "InternalError"));
     Ok(match effect {
         Some(Effect::Late(status, code)) => error(status, code),

@@ -3,6 +3,7 @@
 
 mod commands;
 mod faults;
+mod google;
 mod uploads;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
     time::{Duration, Instant},
 };
-use stores::{S3Server, SECRET_KEY};
+use stores::{Dialect, S3Server, SECRET_KEY};
 use tempfile::TempDir;
 
 const BUCKET: &str = "games";
@@ -26,10 +27,15 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::of(Dialect::Amazon)
+    }
+
+    /// With a server that has another interface.
+    fn of(dialect: Dialect) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let buckets = folder.path().join("buckets");
         std::fs::create_dir(&buckets).unwrap();
-        let server = S3Server::start(&buckets);
+        let server = S3Server::start_as(dialect, &buckets);
         server.create_bucket(BUCKET);
         Self { server, folder }
     }
