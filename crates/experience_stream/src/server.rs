@@ -2,12 +2,12 @@
 
 use crate::{
     connection::connections,
+    flight_server::FlightServer,
     registry::Registry,
-    service::{MAX_REQUEST_BYTES, StreamService},
+    service::StreamService,
     settings::StreamSettings,
     token::TokenCheck,
 };
-use arrow_flight::flight_service_server::FlightServiceServer;
 use core::{net::SocketAddr, time::Duration};
 use experience_export::SinkError;
 use std::{
@@ -123,7 +123,6 @@ fn router(
         bytes_behind: settings.bytes_behind,
         shutdown,
     };
-    let service = FlightServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
     let calls = u32::try_from(max_subscribers.saturating_add(SPARE_CALLS)).unwrap_or(u32::MAX);
     let mut server = Server::builder()
         .max_concurrent_streams(calls)
@@ -143,7 +142,7 @@ fn router(
         })?;
     }
     let check = TokenCheck::new(settings.token.as_deref());
-    Ok(server.add_service(InterceptedService::new(service, check)))
+    Ok(server.add_service(InterceptedService::new(FlightServer::new(service), check)))
 }
 
 /// Runs the server until it is shut down.
