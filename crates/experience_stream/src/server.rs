@@ -1,12 +1,8 @@
 //! [`StreamServer`]: the listener and the threads of a stream.
 
 use crate::{
-    connection::connections,
-    flight_server::FlightServer,
-    registry::Registry,
-    service::StreamService,
-    settings::StreamSettings,
-    token::TokenCheck,
+    connection::connections, flight_server::FlightServer, registry::Registry, service::StreamService,
+    settings::StreamSettings, token::TokenCheck,
 };
 use core::{net::SocketAddr, time::Duration};
 use experience_export::SinkError;

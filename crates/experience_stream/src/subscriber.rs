@@ -144,7 +144,9 @@ impl Subscriber {
     async fn next_message(&mut self) -> Result<Option<StreamMessage>, Status> {
         loop {
             if let Some(message) = self.messages.pop_front() {
-                self.counters.sent_bytes.fetch_add(message.len() as u64, Ordering::AcqRel);
+                self.counters
+                    .sent_bytes
+                    .fetch_add(message.len() as u64, Ordering::AcqRel);
                 return Ok(Some(message));
             }
             if self.is_closed {
