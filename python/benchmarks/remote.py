@@ -10,6 +10,7 @@ python python/benchmarks/remote.py target/release/examples
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import time
 from pathlib import Path
@@ -63,6 +64,13 @@ class PythonGrid(gymnasium.Env):
         return self.place.copy(), -1.0, bool((self.place == 3).all()), self.steps == 50, {}
 
 
+def processor_seconds() -> tuple[float, float]:
+    """Processor time of this process and of its children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own, children = (usage.ru_utime + usage.ru_stime for usage in usages)
+    return own, children
+
+
 def steps_a_second(env: Any, seconds: float) -> float:
     """Step with random actions."""
     rng = np.random.default_rng(0)
@@ -102,7 +110,10 @@ def main() -> None:
         for players in (1, 16, 1000):
             for address, mode in ((server.address, []), (f"grpc://127.0.0.1:{plain.port}", ["bare"])):
                 command = [arguments.programs / "round_trips", address, players, arguments.seconds, *mode]
+                before = processor_seconds()
                 subprocess.run([str(part) for part in command], check=True)
+                decider, client = (after - first for after, first in zip(processor_seconds(), before, strict=True))
+                print(f"  processor time: {decider:.2f} s of the server, {client:.2f} s of the client")
     plain.shutdown()
     game = [arguments.programs / "environment"]
     if not game[0].exists():

@@ -94,7 +94,7 @@ async fn bare(address: &str, players: usize, seconds: f64) -> Result<(), Box<dyn
     let endpoint = Endpoint::from_shared(address.replace("grpc://", "http://"))?.tcp_nodelay(true);
     let mut client = FlightServiceClient::new(endpoint.connect().await?);
     let batch = batch(players)?;
-    let mut messages = batches_to_flight_data(&batch.schema(), vec![batch])?;
+    let mut messages = batches_to_flight_data(&batch.schema(), [&batch])?;
     messages[0].flight_descriptor = Some(FlightDescriptor::new_cmd(b"bare".to_vec()));
     let (sender, mut receiver) = mpsc::channel(4);
     sender.try_send(messages.remove(0))?;

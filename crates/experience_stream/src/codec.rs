@@ -1,54 +1,71 @@
-//! Encodes record batches as Flight messages, and decodes them without a copy.
+//! Encodes record batches as messages of a Flight stream. The bodies of the messages are the buffers of the columns, which are not copied
+//! before they are sent.
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_flight::{FlightData, SchemaAsIpc};
 use arrow_ipc::{
     MetadataVersion,
-    convert::try_fb_to_schema,
-    reader,
-    writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions},
+    writer::{IpcWriteOptions, StreamEncoder},
 };
-use arrow_schema::{ArrowError, Schema, SchemaRef};
-use std::{collections::HashMap, sync::Arc};
+use arrow_schema::{ArrowError, Schema};
+use bytes::Bytes;
+use std::sync::Arc;
 
 /// The messages of one batch: its dictionaries, then its columns. They depend on no other batch.
-pub(crate) type Messages = Arc<[FlightData]>;
+pub(crate) type Messages = Arc<[StreamMessage]>;
+
+/// A message of a Flight stream: a `FlightData` whose body is in pieces.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StreamMessage {
+    /// The message of Arrow's format without its body.
+    pub(crate) header: Bytes,
+    pub(crate) metadata: Bytes,
+    pub(crate) body: Arc<[Buffer]>,
+    pub(crate) body_len: usize,
+}
+
+impl StreamMessage {
+    /// The first message of a stream.
+    pub(crate) fn schema(schema: &Schema) -> Self {
+        let data: FlightData = SchemaAsIpc::new(schema, &options()).into();
+        Self {
+            header: data.data_header,
+            ..Self::default()
+        }
+    }
+
+    /// Its header and its body.
+    pub(crate) fn len(&self) -> usize {
+        self.header.len() + self.body_len
+    }
+}
 
 /// Encodes batches of one schema.
 pub(crate) struct BatchCodec {
-    schema: SchemaRef,
-    options: IpcWriteOptions,
-    context: IpcWriteContext,
+    /// Without metadata: it only numbers the dictionaries, as the message of the whole schema does.
+    schema: Schema,
 }
 
 impl BatchCodec {
-    pub(crate) fn new(schema: SchemaRef) -> Self {
+    pub(crate) fn new(schema: &Schema) -> Self {
         Self {
-            schema,
-            options: options(),
-            context: IpcWriteContext::default(),
+            schema: Schema::new(schema.fields().clone()),
         }
     }
 
     /// Encodes a batch. Dictionaries are written with each batch, so that a subscriber can begin at any.
-    pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<Messages, ArrowError> {
-        let generator = IpcDataGenerator::default();
-        let mut dictionaries = DictionaryTracker::new(false);
-        // Numbers the dictionaries as the message of the schema does.
-        generator.schema_to_bytes_with_dictionary_tracker(&self.schema, &mut dictionaries, &self.options);
-        let (dictionaries, columns) = generator.encode(batch, &mut dictionaries, &self.options, &mut self.context)?;
-        Ok(dictionaries
-            .into_iter()
-            .chain([columns])
-            .map(FlightData::from)
-            .collect())
+    pub(crate) fn encode(&self, batch: &RecordBatch) -> Result<Messages, ArrowError> {
+        let buffers = StreamEncoder::try_new_with_options(&self.schema, options())?.encode(batch)?;
+        let mut pieces = Pieces::new(buffers);
+        // Each stream has one of its own, with the metadata.
+        pieces.message()?;
+        let mut messages = Vec::new();
+        while !pieces.is_empty() {
+            messages.push(pieces.message()?);
+        }
+        Ok(messages.into())
     }
-}
-
-/// The first message of a stream.
-pub(crate) fn schema_message(schema: &Schema) -> FlightData {
-    SchemaAsIpc::new(schema, &options()).into()
 }
 
 fn options() -> IpcWriteOptions {
@@ -57,53 +74,70 @@ fn options() -> IpcWriteOptions {
 }
 
 /// Bytes of a batch's messages.
-pub(crate) fn message_bytes(messages: &[FlightData]) -> usize {
+pub(crate) fn message_bytes(messages: &[StreamMessage]) -> usize {
     messages
         .iter()
-        .map(|message| size_of::<FlightData>() + message.data_header.len() + message.data_body.len())
+        .map(|message| size_of::<StreamMessage>() + message.len())
         .sum()
 }
 
-/// Decodes batches of one schema. Their columns are views of the messages.
-pub(crate) struct BatchDecoder {
-    schema: SchemaRef,
-    /// The schema with the numbers of its dictionaries, which only its message has.
-    numbered: SchemaRef,
+/// The pieces of messages in Arrow's format of streams, which follow each other.
+struct Pieces {
+    /// Those that were not taken, the first one last.
+    rest: Vec<Buffer>,
 }
 
-impl BatchDecoder {
-    pub(crate) fn new(schema: SchemaRef) -> Result<Self, ArrowError> {
-        let message = schema_message(&schema);
-        let header = parse(&message)?;
-        let header = header
-            .header_as_schema()
-            .ok_or_else(|| ArrowError::IpcError("the message has no schema".to_owned()))?;
-        Ok(Self {
-            numbered: Arc::new(try_fb_to_schema(header)?),
-            schema,
+impl Pieces {
+    fn new(mut buffers: Vec<Buffer>) -> Self {
+        buffers.reverse();
+        Self { rest: buffers }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rest.iter().all(Buffer::is_empty)
+    }
+
+    /// Takes the next message: a mark and the length of the header, each of 4 bytes, the header, and the body.
+    fn message(&mut self) -> Result<StreamMessage, ArrowError> {
+        let prefix = joined(&self.take(8)?);
+        let length = prefix.last_chunk().map_or(0, |length| i32::from_le_bytes(*length));
+        let header = joined(&self.take(usize::try_from(length).map_err(|_| incomplete())?)?);
+        let message = arrow_ipc::root_as_message(&header)
+            .map_err(|error| ArrowError::IpcError(format!("invalid message: {error}")))?;
+        let body_len = usize::try_from(message.bodyLength()).map_err(|_| incomplete())?;
+        Ok(StreamMessage {
+            body: self.take(body_len)?.into(),
+            body_len,
+            header: header.into(),
+            metadata: Bytes::new(),
         })
     }
 
-    /// Decodes the messages of a batch.
-    pub(crate) fn decode(&self, messages: &[FlightData]) -> Result<RecordBatch, ArrowError> {
-        let mut dictionaries = HashMap::<i64, ArrayRef>::new();
-        for message in messages {
-            let header = parse(message)?;
-            let body = Buffer::from(message.data_body.clone());
-            if let Some(dictionary) = header.header_as_dictionary_batch() {
-                reader::read_dictionary(&body, dictionary, &self.numbered, &mut dictionaries, &header.version())?;
-            } else if let Some(batch) = header.header_as_record_batch() {
-                let numbered = self.numbered.clone();
-                let read = reader::read_record_batch(&body, batch, numbered, &dictionaries, None, &header.version())?;
-                let options = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
-                return RecordBatch::try_new_with_options(self.schema.clone(), read.columns().to_vec(), &options);
+    /// Takes pieces of this length together.
+    fn take(&mut self, mut length: usize) -> Result<Vec<Buffer>, ArrowError> {
+        let mut taken = Vec::new();
+        while length > 0 {
+            let piece = self.rest.pop().ok_or_else(incomplete)?;
+            if piece.len() > length {
+                self.rest.push(piece.slice(length));
+                taken.push(piece.slice_with_length(0, length));
+                break;
             }
+            length -= piece.len();
+            taken.push(piece);
         }
-        Err(ArrowError::IpcError("the messages have no batch".to_owned()))
+        Ok(taken)
     }
 }
 
-fn parse(message: &FlightData) -> Result<arrow_ipc::Message<'_>, ArrowError> {
-    arrow_ipc::root_as_message(&message.data_header)
-        .map_err(|error| ArrowError::IpcError(format!("invalid message: {error}")))
+fn joined(pieces: &[Buffer]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(pieces.iter().map(Buffer::len).sum());
+    for piece in pieces {
+        bytes.extend_from_slice(piece);
+    }
+    bytes
+}
+
+fn incomplete() -> ArrowError {
+    ArrowError::IpcError("the messages of a batch are not complete".to_owned())
 }

@@ -32,6 +32,7 @@
 
 mod codec;
 mod connection;
+mod flight_server;
 mod log;
 mod monitor;
 mod position;

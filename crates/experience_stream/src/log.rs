@@ -1,14 +1,13 @@
 //! [`BatchLog`]: the newest batches of a recording, encoded once and shared by all subscribers.
 
 use crate::{
-    codec::{self, BatchDecoder, Messages},
+    codec::{self, Messages},
     position::Counts,
 };
 use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
 
@@ -18,32 +17,25 @@ pub(crate) struct LoggedBatch {
     pub(crate) start: Counts,
     /// What precedes the next batch, unless some is missing between them.
     pub(crate) end: Counts,
+    /// Its columns, whose buffers are the bodies of the messages.
+    pub(crate) batch: RecordBatch,
     pub(crate) messages: Messages,
     /// Whether it begins with the first transition of an episode.
     pub(crate) begins_episode: bool,
     bytes: usize,
     /// Bytes of all batches before it.
     offset: u64,
-    decoded: OnceLock<RecordBatch>,
 }
 
 impl LoggedBatch {
     fn is_news(&self) -> bool {
         self.start.transitions == self.end.transitions
     }
-
-    /// The batch as arrays, which are views of the messages.
-    pub(crate) fn decode(&self, decoder: &BatchDecoder) -> Result<&RecordBatch, ArrowError> {
-        if let Some(decoded) = self.decoded.get() {
-            return Ok(decoded);
-        }
-        let decoded = decoder.decode(&self.messages)?;
-        Ok(self.decoded.get_or_init(|| decoded))
-    }
 }
 
 /// A batch for the log.
 pub(crate) struct NewBatch {
+    pub(crate) batch: RecordBatch,
     pub(crate) messages: Messages,
     pub(crate) counts: Counts,
     pub(crate) begins_episode: bool,
@@ -179,11 +171,11 @@ impl BatchLog {
             let logged = LoggedBatch {
                 start,
                 end: state.head,
+                batch: batch.batch,
                 messages: batch.messages,
                 begins_episode: batch.begins_episode,
                 bytes,
                 offset,
-                decoded: OnceLock::new(),
             };
             state.batches.push_back(Arc::new(logged));
             while state.bytes > self.limit && state.batches.len() > 1 {
@@ -302,9 +294,11 @@ impl BatchLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow_schema::Schema;
 
     fn batch(transitions: u64, begins_episode: bool) -> NewBatch {
         NewBatch {
+            batch: RecordBatch::new_empty(Arc::new(Schema::empty())),
             messages: Arc::default(),
             counts: Counts {
                 transitions,

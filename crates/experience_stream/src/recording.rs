@@ -2,7 +2,7 @@
 
 use crate::{
     Start, StreamSettings, SubscriberStatus, Ticket, Unit,
-    codec::{BatchCodec, BatchDecoder},
+    codec::BatchCodec,
     log::{BatchLog, Cursor, NewBatch, Seek},
     position::Counts,
     subscriber::SubscriberCounters,
@@ -31,7 +31,6 @@ pub(crate) struct StreamedRecording {
     pub(crate) run: RunId,
     /// The columns, with the recording's description as metadata.
     pub(crate) schema: SchemaRef,
-    pub(crate) decoder: BatchDecoder,
     /// The content of `experience.json`.
     pub(crate) experience: Vec<u8>,
     episodes: BatchLog,
@@ -58,9 +57,6 @@ impl StreamedRecording {
         Ok(Self {
             name: info.schema.name().to_owned(),
             run: info.run,
-            decoder: BatchDecoder::new(schema.clone()).map_err(|error| {
-                SinkError::Other(format!("cannot stream recording `{}`: {error}", info.schema.name()))
-            })?,
             schema,
             experience,
             episodes: BatchLog::new(settings.kept_bytes),
@@ -200,7 +196,7 @@ pub(crate) struct RecordingWriter {
 impl RecordingWriter {
     pub(crate) fn new(recording: Arc<StreamedRecording>, encoder: BatchEncoder) -> Self {
         Self {
-            codec: BatchCodec::new(recording.schema.clone()),
+            codec: BatchCodec::new(&recording.schema),
             recording,
             encoder,
             withdrawn: RecentlyWithdrawn::default(),
@@ -327,10 +323,12 @@ impl RecordingWriter {
             .codec
             .encode(&batch)
             .map_err(|error| SinkError::Other(format!("cannot encode recording `{}`: {error}", self.recording.name)))?;
+        let transitions = batch.num_rows() as u64;
         Ok(NewBatch {
+            batch,
             messages,
             counts: Counts {
-                transitions: batch.num_rows() as u64,
+                transitions,
                 episodes: slices.iter().filter(|slice| slice.has_end()).count() as u64,
             },
             begins_episode: slices.first().is_none_or(|slice| slice.first_step() == 0),

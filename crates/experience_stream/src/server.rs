@@ -1,13 +1,9 @@
 //! [`StreamServer`]: the listener and the threads of a stream.
 
 use crate::{
-    connection::connections,
-    registry::Registry,
-    service::{MAX_REQUEST_BYTES, StreamService},
-    settings::StreamSettings,
-    token::TokenCheck,
+    connection::connections, flight_server::FlightServer, registry::Registry, service::StreamService,
+    settings::StreamSettings, token::TokenCheck,
 };
-use arrow_flight::flight_service_server::FlightServiceServer;
 use core::{net::SocketAddr, time::Duration};
 use experience_export::SinkError;
 use std::{
@@ -124,7 +120,6 @@ fn router(
         bytes_behind: settings.bytes_behind,
         shutdown,
     };
-    let service = FlightServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
     let calls = u32::try_from(max_subscribers.saturating_add(SPARE_CALLS)).unwrap_or(u32::MAX);
     let mut server = Server::builder()
         .max_concurrent_streams(calls)
@@ -144,7 +139,7 @@ fn router(
         })?;
     }
     let check = TokenCheck::new(settings.token.as_deref());
-    Ok(server.add_service(InterceptedService::new(service, check)))
+    Ok(server.add_service(InterceptedService::new(FlightServer::new(service), check)))
 }
 
 /// Runs the server until it is shut down. `limits` are the number of connections, and how long one stays open that is not let in.

@@ -75,6 +75,30 @@ impl StreamService {
         let selection = Selection::new(ticket, &recording.schema).map_err(Status::invalid_argument)?;
         Ok((recording, selection))
     }
+
+    /// Begins a subscription.
+    pub(crate) fn subscribe(&self, request: &Request<FlightTicket>) -> Result<Subscriber, Status> {
+        let peer = ConnectionInfo::of(request.extensions()).map(|connection| connection.peer);
+        let ticket = parse(&request.get_ref().ticket)?;
+        let (recording, selection) = self.open(&ticket)?;
+        let permit = self.subscribers.clone().try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "the stream has {} subscribers, its maximum: end one, or raise `StreamSink::with_max_subscribers`",
+                self.max_subscribers
+            ))
+        })?;
+        let (name, from) = (recording.name.clone(), ticket.from);
+        let shutdown = self.shutdown.clone();
+        let subscriber = Subscriber::new(recording, &ticket, selection, peer, self.bytes_behind, shutdown, permit)
+            .map_err(Status::invalid_argument)?;
+        let from = match from {
+            Start::Now => "now",
+            Start::Oldest => "the oldest transition",
+            Start::Position(_) => "its position",
+        };
+        tracing::debug!("{peer:?} receives `{name}` from {from} on, by {}", ticket.unit);
+        Ok(subscriber)
+    }
 }
 
 fn parse(ticket: &[u8]) -> Result<Ticket, Status> {
@@ -125,27 +149,9 @@ impl FlightService for StreamService {
         Ok(Response::new(schema))
     }
 
-    async fn do_get(&self, request: Request<FlightTicket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let peer = ConnectionInfo::of(request.extensions()).map(|connection| connection.peer);
-        let ticket = parse(&request.get_ref().ticket)?;
-        let (recording, selection) = self.open(&ticket)?;
-        let permit = self.subscribers.clone().try_acquire_owned().map_err(|_| {
-            Status::resource_exhausted(format!(
-                "the stream has {} subscribers, its maximum: end one, or raise `StreamSink::with_max_subscribers`",
-                self.max_subscribers
-            ))
-        })?;
-        let (name, from) = (recording.name.clone(), ticket.from);
-        let shutdown = self.shutdown.clone();
-        let subscriber = Subscriber::new(recording, &ticket, selection, peer, self.bytes_behind, shutdown, permit)
-            .map_err(Status::invalid_argument)?;
-        let from = match from {
-            Start::Now => "now",
-            Start::Oldest => "the oldest transition",
-            Start::Position(_) => "its position",
-        };
-        tracing::debug!("{peer:?} receives `{name}` from {from} on, by {}", ticket.unit);
-        Ok(Response::new(Box::pin(subscriber.into_stream())))
+    /// [`FlightServer`](crate::flight_server::FlightServer) serves it.
+    async fn do_get(&self, _: Request<FlightTicket>) -> Result<Response<Self::DoGetStream>, Status> {
+        unsupported("DoGet")
     }
 
     async fn handshake(

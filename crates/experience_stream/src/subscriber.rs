@@ -2,14 +2,13 @@
 
 use crate::{
     BatchMetadata, Position, Ticket, Unit,
-    codec::{BatchCodec, Messages, schema_message},
+    codec::{BatchCodec, Messages, StreamMessage},
     log::{Cursor, LoggedBatch, Next},
     monitor::SubscriberStatus,
     position::Counts,
     recording::StreamedRecording,
     selection::Selection,
 };
-use arrow_flight::FlightData;
 use arrow_schema::ArrowError;
 use core::{
     net::SocketAddr,
@@ -96,7 +95,7 @@ pub(crate) struct Subscriber {
     /// The position that the subscriber named is of another run, and it was not told so yet.
     is_restarted: bool,
     /// Messages that were not sent yet.
-    messages: VecDeque<FlightData>,
+    messages: VecDeque<StreamMessage>,
     is_closed: bool,
     /// One of the permitted subscribers.
     _permit: OwnedSemaphorePermit,
@@ -117,8 +116,8 @@ impl Subscriber {
         recording.add_subscriber(counters.clone());
         let mut subscriber = Self {
             changes: recording.log(ticket.unit).subscribe(),
-            codec: BatchCodec::new(selection.schema().clone()),
-            messages: VecDeque::from([schema_message(selection.schema())]),
+            codec: BatchCodec::new(selection.schema()),
+            messages: VecDeque::from([StreamMessage::schema(selection.schema())]),
             recording,
             counters,
             selection,
@@ -135,18 +134,19 @@ impl Subscriber {
     }
 
     /// The messages of the stream. It is polled only while the connection takes more.
-    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<FlightData, Status>> + Send {
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<StreamMessage, Status>> + Send {
         stream::try_unfold(self, |mut subscriber| async move {
             let message = subscriber.next_message().await?;
             Ok(message.map(|message| (message, subscriber)))
         })
     }
 
-    async fn next_message(&mut self) -> Result<Option<FlightData>, Status> {
+    async fn next_message(&mut self) -> Result<Option<StreamMessage>, Status> {
         loop {
             if let Some(message) = self.messages.pop_front() {
-                let bytes = message.data_header.len() + message.data_body.len();
-                self.counters.sent_bytes.fetch_add(bytes as u64, Ordering::AcqRel);
+                self.counters
+                    .sent_bytes
+                    .fetch_add(message.len() as u64, Ordering::AcqRel);
                 return Ok(Some(message));
             }
             if self.is_closed {
@@ -208,8 +208,7 @@ impl Subscriber {
             self.counters.sent_transitions.fetch_add(total, Ordering::AcqRel);
             return Ok(Some(batch.messages.clone()));
         }
-        let decoded = batch.decode(&self.recording.decoder)?;
-        let rows = decoded.slice(passed as usize, (total - passed) as usize);
+        let rows = batch.batch.slice(passed as usize, (total - passed) as usize);
         let selected = self.selection.select(&rows)?;
         if selected.num_rows() == 0 {
             return Ok(None);
@@ -239,10 +238,13 @@ impl Subscriber {
             Some(messages) => {
                 self.messages.extend(messages.iter().cloned());
                 if let Some(last) = self.messages.back_mut() {
-                    last.app_metadata = json.into();
+                    last.metadata = json.into();
                 }
             }
-            None => self.messages.push_back(FlightData::new().with_app_metadata(json)),
+            None => self.messages.push_back(StreamMessage {
+                metadata: json.into(),
+                ..StreamMessage::default()
+            }),
         }
     }
 }
