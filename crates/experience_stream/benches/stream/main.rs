@@ -155,8 +155,10 @@ impl Source {
         loop {
             let status = self.monitor.recordings().remove(0);
             let row_bytes = status.episodes.bytes as u64 / status.episodes.held.transitions.max(1);
-            let subscribers = status.subscribers.iter();
-            let behind = subscribers.map(|subscriber| subscriber.behind.transitions);
+            let behind = status
+                .subscribers
+                .iter()
+                .map(|subscriber| subscriber.behind.transitions);
             if behind.max().unwrap_or(0) * row_bytes <= AHEAD {
                 return;
             }
@@ -168,12 +170,13 @@ impl Source {
 /// Without a subscriber: batches are encoded and kept.
 fn encode() {
     let mut source = Source::open("127.0.0.1:0");
-    let stopwatch = Stopwatch::start();
+    let begun = Instant::now();
     let mut written = 0;
     while written < ROWS {
         written += source.write();
     }
-    println!("no subscriber: {}", stopwatch.rate(written));
+    let rate = written as f64 / begun.elapsed().as_secs_f64() / 1e6;
+    println!("no subscriber: {rate:.2} million transitions a second");
 }
 
 fn measure(subscribers: usize) {
@@ -183,7 +186,7 @@ fn measure(subscribers: usize) {
         .map(|_| thread::spawn(move || receive(address, Until::End)))
         .collect();
     source.wait_for_subscribers(subscribers);
-    let stopwatch = Stopwatch::start();
+    let begun = Instant::now();
     let mut written = 0;
     while written < ROWS {
         written += source.write();
@@ -194,11 +197,12 @@ fn measure(subscribers: usize) {
         .into_iter()
         .map(|thread| thread.join().expect("the subscriber ends"))
         .collect();
-    let streamed = report("the sink", &received, &stopwatch);
+    let seconds = begun.elapsed().as_secs_f64();
     assert!(
         received.iter().all(|received| received.rows == written),
         "a subscriber has missed rows"
     );
+    let streamed = report("the sink", &received, seconds);
     let sample = received.into_iter().next().expect("there is a subscriber");
     let plain = measure_plain(subscribers, sample);
     println!(
@@ -213,7 +217,7 @@ fn measure_plain(subscribers: usize, sample: Received) -> f64 {
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = PlainServer::start(any_port, sample.schema, sample.batch, batches);
     let address = server.address;
-    let stopwatch = Stopwatch::start();
+    let begun = Instant::now();
     let threads: Vec<_> = (0..subscribers)
         .map(|_| thread::spawn(move || receive(address, Until::End)))
         .collect();
@@ -221,55 +225,26 @@ fn measure_plain(subscribers: usize, sample: Received) -> f64 {
         .into_iter()
         .map(|thread| thread.join().expect("the subscriber ends"))
         .collect();
+    let seconds = begun.elapsed().as_secs_f64();
     for received in &mut received {
         received.rows = batches * sample.batch_rows;
     }
-    report("a plain server", &received, &stopwatch)
+    report("a plain server", &received, seconds)
 }
 
-/// Prints the rate, and returns the transitions a second to each subscriber.
-fn report(server: &str, received: &[Received], stopwatch: &Stopwatch) -> f64 {
+/// Prints and returns the million transitions a second to each subscriber.
+fn report(server: &str, received: &[Received], seconds: f64) -> f64 {
     let (subscribers, rows) = (received.len(), received[0].rows);
     let bytes: u64 = received.iter().map(|received| received.bytes).sum();
-    let seconds = stopwatch.begun.elapsed().as_secs_f64();
+    let rate = rows as f64 / seconds / 1e6;
     println!(
-        "{subscribers} subscriber(s) of {server}: to each {}; {:.0} MB/s in all, {} bytes for each transition",
-        stopwatch.rate(rows),
+        "{subscribers} subscriber(s) of {server}: {rate:.2} million transitions a second to each, {:.2} million in all, {:.0} MB/s, {} bytes \
+         each",
+        rate * subscribers as f64,
         bytes as f64 / seconds / 1e6,
         bytes / rows / subscribers as u64
     );
-    rows as f64 / seconds
-}
-
-/// Measures time, and the processor time of this process: of its senders and its receivers.
-struct Stopwatch {
-    begun: Instant,
-    processor: f64,
-}
-
-impl Stopwatch {
-    fn start() -> Self {
-        Self {
-            begun: Instant::now(),
-            processor: processor_seconds(),
-        }
-    }
-
-    fn rate(&self, rows: u64) -> String {
-        let rate = rows as f64 / self.begun.elapsed().as_secs_f64() / 1e6;
-        let processor = (processor_seconds() - self.processor) / rows as f64 * 1e6;
-        format!("{rate:.2} million transitions a second, {processor:.2} us of processor time for a transition")
-    }
-}
-
-/// The processor time of this process so far in seconds; 0 where there is no `/proc`.
-fn processor_seconds() -> f64 {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name, which ends with the last parenthesis, the fields begin with the third.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
-    ticks.sum::<f64>() / TICKS_PER_SECOND
+    rate
 }
 
 /// Sends as fast as the slowest subscriber takes, for ever.
