@@ -349,10 +349,14 @@ impl PlayerSlot {
     ) -> Option<&mut RowOutput> {
         self.step += 1;
         self.ordinal = self.ordinal.wrapping_add(1);
-        set_step(header, StepKind::Transition, time, 1);
-        header.reward = reward;
-        header.set_controller(self.state.controller());
-        self.set_identity(header);
+        let mut of = StepHeader::new(StepKind::Transition);
+        of.tick = time.tick;
+        of.timestamp = time.timestamp;
+        of.reward = reward;
+        of.ticks = 1;
+        of.set_controller(self.state.controller());
+        self.set_identity(&mut of);
+        header.set_transition(&of);
         self.output.as_mut()
     }
 
