@@ -18,7 +18,10 @@ use criterion::{
     Bencher, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 #[derive(Component, Reflect)]
 struct Player;
@@ -54,19 +57,24 @@ fn rows_each(players: usize, row_bytes: usize) -> usize {
 }
 
 fn floor(b: &mut Bencher<'_>, players: usize, values: usize) {
+    b.iter(floor_copy(players, values));
+}
+
+/// Copies the rows of one tick when it is called.
+fn floor_copy(players: usize, values: usize) -> impl FnMut() {
     let words = (HEADER + values).div_ceil(8);
     let rows = rows_each(players, words * 8);
     let from: Vec<u64> = (0..(players * words) as u64).collect();
     let mut to = from.repeat(rows);
     let mut tick = 0;
-    b.iter(|| {
+    move || {
         let to = &mut to[(tick % rows) * from.len()..][..from.len()];
         for (to, from) in to.chunks_exact_mut(words).zip(black_box(&from).chunks_exact(words)) {
             to.copy_from_slice(from);
         }
+        black_box(&*to);
         tick += 1;
-    });
-    black_box(&to);
+    }
 }
 
 /// An app with `players` players, which have the components that `spawn` returns for their index.
@@ -138,6 +146,83 @@ fn capture(c: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// The players of [`capture`] with buffers of their own. `plugin_own` is one capture after the other. Before a measured capture of
+/// `plugin_cold`, and a measured copy of `floor_cold`, other memory is written, as a game would between two captures. In
+/// `plugin_apart` the episodes of players end at different captures, so that their buffers are at different rows.
+fn own(c: &mut Criterion) {
+    let mut group = c.benchmark_group("capture");
+    for players in [100, 1000, 4000] {
+        group.throughput(Throughput::Elements(players as u64));
+        let own = || {
+            let scaling = PlayerScaling {
+                pool_above: Some(usize::MAX),
+                ..Default::default()
+            };
+            four_components_with(Recording::new("player"), scaling, players)
+        };
+        group.bench_function(BenchmarkId::new("floor_own", players), |b| floor(b, players, 64));
+        group.bench_function(BenchmarkId::new("plugin_own", players), |b| plugin(b, own()));
+        group.bench_function(BenchmarkId::new("plugin_apart", players), |b| {
+            let mut test = own();
+            end_apart(&mut test);
+            plugin(b, test);
+        });
+        let mut caches = Caches::new();
+        group.bench_function(BenchmarkId::new("floor_cold", players), |b| {
+            let mut copy = floor_copy(players, 64);
+            b.iter_custom(|ticks| caches.measure_cold(ticks, &mut copy));
+        });
+        group.bench_function(BenchmarkId::new("plugin_cold", players), |b| {
+            let mut test = own();
+            captures(&mut test);
+            b.iter_custom(|ticks| {
+                caches.measure_cold(ticks, || {
+                    test.world_mut().run_schedule(ExperienceCapture);
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Ends the episodes of players, a seventh of them at each of some captures.
+fn end_apart(test: &mut TestApp) {
+    let mut players = test.world_mut().query_filtered::<Entity, With<Player>>();
+    let players: Vec<_> = players.iter(test.world()).collect();
+    for tick in 0..60 {
+        for (index, &player) in players.iter().enumerate() {
+            if tick > 0 && (index * 5 + tick).is_multiple_of(7) {
+                test.world_mut().trigger(EndEpisode::truncated(player, "round"));
+            }
+        }
+        test.world_mut().run_schedule(ExperienceCapture);
+    }
+}
+
+/// Memory of the game, which takes the place of all else in the caches.
+struct Caches(Vec<u64>);
+
+impl Caches {
+    fn new() -> Self {
+        Self(vec![0; (64 << 20) / size_of::<u64>()])
+    }
+
+    fn measure_cold(&mut self, ticks: u64, mut measured: impl FnMut()) -> Duration {
+        let mut total = Duration::ZERO;
+        for _ in 0..ticks {
+            self.0
+                .iter_mut()
+                .step_by(8)
+                .for_each(|word| *word = word.wrapping_add(1));
+            black_box(&self.0);
+            let start = Instant::now();
+            measured();
+            total += start.elapsed();
+        }
+        total
+    }
 }
 
 /// The rows of [`capture`], on one thread and on all, in a shared pool and in own buffers.
@@ -379,5 +464,7 @@ fn sources(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, capture, threads, wide, image, still, board, nearest, sources);
+criterion_group!(
+    benches, capture, own, threads, wide, image, still, board, nearest, sources
+);
 criterion_main!(benches);

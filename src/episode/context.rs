@@ -103,6 +103,8 @@ pub(super) struct RecordingContext {
     pub(super) discarded_episodes: Arc<SegQueue<u32>>,
     /// Number of non-finite values read, per feature.
     pub(super) non_finite_counts: Box<[Count]>,
+    /// Whether any of these counts is not 0, so that a capture need not load all of them.
+    pub(super) has_non_finite: AtomicBool,
     /// Published ends that the game requested or a leaving player caused.
     pub(super) published_ends: Count,
     /// The subset of `published_ends` that a despawn caused, with the outcome `Terminated`.

@@ -35,16 +35,9 @@ use std::sync::Arc;
 /// The destination of a player's rows.
 pub(super) enum RowOutput {
     /// A buffer for this player only.
-    Dedicated(Box<DedicatedBuffer>),
+    Dedicated(Writer),
     /// The pool that players share. `stream` identifies the player's rows among those of all players.
     Pooled { stream: u32, handle: PoolHandle },
-}
-
-/// The buffer of one player.
-pub(super) struct DedicatedBuffer {
-    pub(super) writer: Writer,
-    /// Number of transitions pushed, stored when the buffer is closed. The last of them may have been dropped.
-    pub(super) transitions: Arc<AtomicU32>,
 }
 
 /// One player in one recording.
@@ -86,6 +79,8 @@ struct ColdState {
     decision_phase: u32,
     /// No episode begins while this is set.
     is_excluded: bool,
+    /// Number of transitions pushed, stored when a dedicated buffer is closed. The last of them may have been dropped.
+    transitions: Arc<AtomicU32>,
     /// The player joins again at this capture, because its agent id has changed.
     is_rejoining: bool,
     /// The next capture begins no episode, because the observation is not complete.
@@ -114,7 +109,14 @@ struct ColdState {
 }
 
 impl PlayerSlot {
-    pub(super) fn new(context: &RecordingContext, entity: Entity, agent_id: i64, output: Option<RowOutput>) -> Self {
+    /// `transitions` is the count that is stored when a dedicated buffer is closed.
+    pub(super) fn new(
+        context: &RecordingContext,
+        entity: Entity,
+        agent_id: i64,
+        output: Option<RowOutput>,
+        transitions: Arc<AtomicU32>,
+    ) -> Self {
         let terms = context.schema.reward_terms().len();
         let rules = &context.rules;
         let row = |needed| {
@@ -140,6 +142,7 @@ impl PlayerSlot {
                 begin_requested: false,
                 decision_phase: 0,
                 is_excluded: false,
+                transitions,
                 is_rejoining: false,
                 delays_begin: false,
                 request: None,
@@ -349,10 +352,14 @@ impl PlayerSlot {
     ) -> Option<&mut RowOutput> {
         self.step += 1;
         self.ordinal = self.ordinal.wrapping_add(1);
-        set_step(header, StepKind::Transition, time, 1);
-        header.reward = reward;
-        header.set_controller(self.state.controller());
-        self.set_identity(header);
+        let mut of = StepHeader::new(StepKind::Transition);
+        of.tick = time.tick;
+        of.timestamp = time.timestamp;
+        of.reward = reward;
+        of.ticks = 1;
+        of.set_controller(self.state.controller());
+        self.set_identity(&mut of);
+        header.set_transition(&of);
         self.output.as_mut()
     }
 
@@ -367,7 +374,7 @@ impl PlayerSlot {
         context.note_outcome(row);
         // An error means that the buffer is closed. Only `close_output` closes it, and it takes the output.
         let _ = match &mut self.output {
-            Some(RowOutput::Dedicated(buffer)) => buffer.writer.push(row),
+            Some(RowOutput::Dedicated(writer)) => writer.push(row),
             Some(RowOutput::Pooled { handle, .. }) => context.pool_writer().push(handle, row),
             None => Ok(()),
         };
@@ -390,9 +397,9 @@ impl PlayerSlot {
     }
 
     #[inline]
-    pub(super) fn dedicated_buffer(&mut self) -> Option<&mut DedicatedBuffer> {
+    pub(super) fn dedicated_writer(&mut self) -> Option<&mut Writer> {
         match &mut self.output {
-            Some(RowOutput::Dedicated(buffer)) => Some(buffer),
+            Some(RowOutput::Dedicated(writer)) => Some(writer),
             Some(RowOutput::Pooled { .. }) | None => None,
         }
     }
@@ -410,7 +417,7 @@ impl PlayerSlot {
     /// Number of rows that a dedicated buffer accepts before it drops a row that the exporter has not read.
     pub(super) fn free_rows(&self) -> usize {
         match &self.output {
-            Some(RowOutput::Dedicated(buffer)) => buffer.writer.free(),
+            Some(RowOutput::Dedicated(writer)) => writer.free(),
             Some(RowOutput::Pooled { .. }) | None => usize::MAX,
         }
     }
@@ -418,9 +425,9 @@ impl PlayerSlot {
     /// Closes the output; its rows can still be drained. Returns the stream that ended, if the output was the pool.
     pub(super) fn close_output(&mut self) -> Option<Stream> {
         match self.output.take()? {
-            RowOutput::Dedicated(buffer) => {
+            RowOutput::Dedicated(_writer) => {
                 // Stored before the drop of the writer closes the buffer.
-                buffer.transitions.store(self.ordinal, Ordering::Release);
+                self.cold.transitions.store(self.ordinal, Ordering::Release);
                 None
             }
             RowOutput::Pooled { handle, stream } => Some(Stream {

@@ -120,6 +120,7 @@ impl Recorder {
             episode_counter: parts.episode_counter,
             discarded_episodes: Arc::default(),
             non_finite_counts: (0..features).map(|_| Count::default()).collect(),
+            has_non_finite: AtomicBool::new(false),
             published_ends: Count::default(),
             terminated_despawns: Count::default(),
             time: CaptureTime::default(),

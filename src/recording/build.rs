@@ -1,7 +1,7 @@
 //! Recording set-up: validates a recording, lays out its rows, and builds the sources and the recorder.
 
 use super::{
-    EpisodeRules, GivenTiming, RecordingSpec,
+    EpisodeRules, GivenTiming, PlayerScaling, RecordingSpec,
     action_columns::set_labels,
     error::SetupError,
     images::check_shapes,
@@ -193,6 +193,9 @@ impl RecordingSpec {
         });
         if context.enabled && expects_pool {
             recorder.preallocate_pool().map_err(refused)?;
+        }
+        if context.enabled && !expects_pool && players > PlayerScaling::default().expected_players {
+            recorder.preallocate_buffers(players).map_err(refused)?;
         }
         Ok(BuiltRecording {
             recorder,

@@ -40,6 +40,10 @@ pub struct PlayerScaling {
     /// players may join. A player for which the budget has no memory left is not recorded, and is counted in
     /// [`unbuffered_agents`](experience_core::account::RunReport::unbuffered_agents).
     ///
+    /// If it exceeds 16 and not [`pool_above`](Self::pool_above), the memory of that many buffers on the heap is reserved at set-up:
+    /// side by side, with all of it mapped, and on huge pages if the system has them. Captures of these players are faster, and
+    /// none of them waits for the first write to a page.
+    ///
     /// If it exceeds [`pool_above`](Self::pool_above), the pool is created at set-up, with all of its memory mapped,
     /// and on huge pages if the system has them. A pool that is created later, during play, is on ordinary pages, and
     /// the first write to each page stalls the capture.

@@ -156,8 +156,22 @@ unsafe fn copy_strided(size: usize, run: &LeafRun, rows: &RowBlock) {
 /// # Safety
 /// As for [`encode`]; `run.target` counts bits from the start of a row.
 unsafe fn pack_bits(run: &LeafRun, rows: &RowBlock) {
+    let whole_bytes = if run.source_step == 1 && run.target.is_multiple_of(8) {
+        run.count / 8
+    } else {
+        0
+    };
     for row in 0..rows.count {
-        let mut leaf = 0;
+        // SAFETY: the caller guarantees `run.count` contiguous `bool`s from this source on, and as many bits from this target on.
+        // So eight bytes and one byte are there for each of the whole bytes.
+        unsafe {
+            let source = rows.source.add(row * rows.source_stride + run.source);
+            let target = rows.target.add(row * rows.target_stride + run.target / 8);
+            for byte in 0..whole_bytes {
+                *target.add(byte) |= pack_byte(load_bytes(source.add(byte * 8)));
+            }
+        }
+        let mut leaf = whole_bytes * 8;
         while leaf < run.count {
             let bit = run.target + leaf;
             let bits = (8 - bit % 8).min(run.count - leaf);

@@ -133,7 +133,7 @@ pub use queue::QueueBuffer;
 pub use sample::{Batch, Sampler};
 pub use settings::{BufferKind, BufferSettings, Overflow};
 pub use stats::{BufferStats, Drained};
-pub use writer::{Writer, create, create_for};
+pub use writer::{BlockWriter, Writer, create, create_for};
 
 use core::fmt;
 

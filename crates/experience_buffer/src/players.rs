@@ -1,10 +1,12 @@
 //! A concurrent map of per-player buffers.
 
 use super::{
-    Budget, BufferError, BufferPool, BufferSettings, BufferStats, Drained, Label, MemoryUse, TransitionBuffer, Writer,
+    Budget, BufferError, BufferKind, BufferPool, BufferSettings, BufferStats, Drained, Label, Memory, MemoryUse,
+    TransitionBuffer, Writer,
+    memory::Words,
     pool::{PoolSettings, PoolWriter},
     resources::BufferResources,
-    ring::Reader,
+    ring::{Reader, Ring, slab::Slab},
     sync::{Mutex, MutexGuard, lock},
     writer::create_with,
 };
@@ -35,6 +37,8 @@ pub struct PlayerBuffers {
     row_words: usize,
     label: Label,
     budget: Option<Arc<Budget>>,
+    /// The memory of the rings that were reserved.
+    reserved: OnceLock<Arc<Slab>>,
     buffers: DashMap<i64, Arc<dyn TransitionBuffer>>,
     pool: OnceLock<Arc<BufferPool>>,
     retired: Mutex<RetiredBuffers>,
@@ -61,6 +65,7 @@ impl PlayerBuffers {
             row_words,
             label: Label::default(),
             budget: None,
+            reserved: OnceLock::new(),
             buffers: DashMap::new(),
             pool: OnceLock::new(),
             retired: Mutex::default(),
@@ -85,7 +90,36 @@ impl PlayerBuffers {
         self
     }
 
+    /// Reserves the memory of `players` rings, and maps all of it now, on huge pages where the system has them. They are taken
+    /// by the players that join first, and again when their players have left and all rows were drained. Further players
+    /// have memory of their own.
+    ///
+    /// Nothing is reserved for other kinds of buffers, for other memory than [`Memory::Heap`], and if memory has been reserved
+    /// before.
+    ///
+    /// # Errors
+    /// When the memory cannot be allocated, or the budget is exhausted.
+    pub fn reserve(&self, players: usize) -> Result<(), BufferError> {
+        let settings = &self.settings;
+        let can_reserve = settings.kind == BufferKind::Ring && settings.memory == Memory::Heap;
+        if !can_reserve || players < 2 || self.reserved.get().is_some() {
+            return Ok(());
+        }
+        let bytes = settings.bytes(self.row_words)?.saturating_mul(players);
+        let share = self.budget.as_ref().map(|budget| budget.take(bytes)).transpose()?;
+        let huge_pages = cfg!(target_os = "linux");
+        let allocate = |words| Ok(Words::new(&settings.memory, huge_pages, words)?.holding(share));
+        let slab = Slab::of_lanes(settings.shape(self.row_words), players, allocate)?;
+        slab.prefault();
+        // Another thread that reserves at the same time may have been first.
+        let _ = self.reserved.set(Arc::new(slab));
+        Ok(())
+    }
+
     fn create(&self, agent_id: i64) -> Result<(Writer, Arc<dyn TransitionBuffer>), BufferError> {
+        if let Some((writer, ring)) = self.reserved.get().and_then(Ring::in_lane) {
+            return Ok((writer.into(), ring));
+        }
         let share = match &self.budget {
             None => None,
             Some(budget) => {
@@ -255,7 +289,8 @@ impl PlayerBuffers {
     /// The sum of all statistics, with those of the pool and of removed buffers.
     #[must_use]
     pub fn stats(&self) -> BufferStats {
-        let open: BufferStats = self.buffers.iter().map(|entry| entry.stats()).sum();
+        let mut open: BufferStats = self.buffers.iter().map(|entry| entry.stats()).sum();
+        open.memory += self.reserved.get().map(|slab| slab.free_memory()).unwrap_or_default();
         let mut retired = self.retired();
         retired.release_drained();
         let undrained: BufferStats = retired.undrained.iter().map(|buffer| buffer.stats()).sum();

@@ -178,7 +178,7 @@ impl BufferPool {
         for (agent_id, share) in (0..).zip(shares) {
             let label = Label { agent_id, ..label };
             let words = ring::words(&settings.memory, settings.huge_pages, shape, label)?;
-            let slots = Arc::new(Slots::new(words.holding(share), shape));
+            let slots = Slots::new(words.holding(share), shape);
             rings.push(Arc::new(Ring::of(slots.clone())));
             writers.push(ShardWriter::new(slots, streams));
         }

@@ -23,12 +23,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(super) mod block;
 mod cursor;
 pub(super) mod links;
 #[cfg(not(loom))]
 mod mapped;
 mod reader;
 mod rows;
+pub(super) mod slab;
 pub(super) mod slots;
 mod writer;
 
@@ -49,12 +51,13 @@ use super::{
 };
 use core::fmt;
 use cursor::Cursor;
+use slab::Slab;
 use slots::Slots;
 use std::sync::Arc;
 
 /// A ring of rows.
 pub struct Ring {
-    slots: Arc<Slots>,
+    slots: Slots,
     /// The accounting cursor. The writer never takes this lock.
     drain: Mutex<Cursor>,
 }
@@ -111,13 +114,21 @@ impl Ring {
         settings.check(row_words)?;
         let shape = settings.shape(row_words);
         let words = words(&settings.memory, settings.huge_pages, shape, resources.label)?;
-        let slots = Arc::new(Slots::new(words.holding(resources.share), shape));
+        Ok(Self::on(Slots::new(words.holding(resources.share), shape)))
+    }
+
+    /// A ring in a free lane of a slab, and its writer. `None` if there is none.
+    pub(super) fn in_lane(slab: &Arc<Slab>) -> Option<(RingWriter, Arc<Self>)> {
+        Slots::in_lane(slab).map(Self::on)
+    }
+
+    fn on(slots: Slots) -> (RingWriter, Arc<Self>) {
         let ring = Arc::new(Self::of(slots.clone()));
-        Ok((RingWriter::new(slots, shape), ring))
+        (RingWriter::new(slots), ring)
     }
 
     #[inline]
-    pub(super) fn of(slots: Arc<Slots>) -> Self {
+    pub(super) fn of(slots: Slots) -> Self {
         Self {
             drain: Mutex::new(Cursor::new(0)),
             slots,
@@ -148,7 +159,7 @@ impl Ring {
     /// Maps all of its memory now, unless it is a file.
     #[inline]
     pub(super) fn prefault(&self) {
-        self.slots.cells().prefault();
+        self.slots.prefault();
     }
 
     #[inline]
@@ -174,7 +185,7 @@ impl TransitionBuffer for Ring {
 
     #[inline]
     fn row_words(&self) -> usize {
-        self.slots.cells().row_words()
+        self.slots.view().row_words()
     }
 
     #[inline]
@@ -207,20 +218,20 @@ impl TransitionBuffer for Ring {
     #[inline]
     fn drain(&self, max: usize, each: &mut dyn FnMut(&[u64])) -> Drained {
         let mut cursor = lock(&self.drain);
-        let slots = &*self.slots;
+        let slots = &self.slots;
         cursor.read::<false>(slots, max, |next, missed| slots.account(next, missed), each)
     }
 
     #[inline]
     fn peek_newest(&self, max: usize, each: &mut dyn FnMut(&[u64])) {
-        let slots = &*self.slots;
+        let slots = &self.slots;
         let head = slots.head();
-        let mut row = vec![0; slots.cells().content_words()];
+        let mut row = vec![0; slots.view().content_words()];
         let wanted = head.saturating_sub(max as u64);
         for number in wanted.max(slots.oldest(head)).max(slots.floor())..head {
             // The floor is loaded again for each row, because it may rise while `each` runs.
             if slots.read(number, &mut row) && slots.is_public(&row) && number >= slots.floor() {
-                each(&row[slots.cells().view().row()]);
+                each(&row[slots.view().row()]);
             }
         }
     }

@@ -143,7 +143,7 @@ impl Sampler {
 #[inline(always)]
 fn prefetch(drawn: &Drawn<'_>) {
     let (slots, number) = (drawn.slots, drawn.number);
-    let cells = slots.cells().view();
+    let cells = slots.view();
     if slots.links() == Links::Chain {
         cells.prefetch(slots.index(number), cells.stride());
     } else {
@@ -162,7 +162,7 @@ fn copy_transition(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index:
         first: oldest,
         head,
     } = drawn;
-    let cells = slots.cells().view();
+    let cells = slots.view();
     let links = cells.row().start;
     let content = |number| cells.content(slots.index(number));
     // All that is loaded here may be of later rows, until `is_whole` at the end.

@@ -13,9 +13,12 @@ pub struct Writer(Kind);
 #[derive(Debug)]
 enum Kind {
     Ring(ring::RingWriter),
-    // One variant for the others, so that a push to a ring has one branch.
-    Other(Other),
+    // One variant for the others, so that a push to a ring has one branch. Boxed, so that a writer is small: a capture visits
+    // those of all players.
+    Other(Box<Other>),
 }
+
+const _: () = assert!(size_of::<Writer>() <= 16);
 
 #[derive(Debug)]
 enum Other {
@@ -57,8 +60,7 @@ impl Writer {
     pub fn free(&self) -> usize {
         match &self.0 {
             Kind::Ring(writer) => writer.free(),
-            Kind::Other(Other::Queue(writer)) => writer.free(),
-            Kind::Other(Other::Mutex(writer)) => writer.free(),
+            Kind::Other(other) => other.free(),
         }
     }
 
@@ -70,8 +72,37 @@ impl Writer {
     pub fn hide(&mut self) {
         match &mut self.0 {
             Kind::Ring(writer) => writer.hide(),
-            Kind::Other(Other::Queue(writer)) => writer.hide(),
-            Kind::Other(Other::Mutex(writer)) => writer.hide(),
+            Kind::Other(other) => other.hide(),
+        }
+    }
+}
+
+/// Pushes rows to many buffers in turn, as the [`Writer`] of each of them would, in fewer instructions where the memory of the
+/// buffers was [reserved](super::PlayerBuffers::reserve).
+#[derive(Default)]
+pub struct BlockWriter<'a>(ring::block::BlockWriter<'a>);
+
+impl<'a> BlockWriter<'a> {
+    /// As [`Writer::prefetch`].
+    #[inline(always)]
+    pub fn prefetch(&mut self, writer: &'a Writer) {
+        if let Kind::Ring(writer) = &writer.0 {
+            self.0.prefetch(writer);
+        }
+    }
+
+    /// As [`Writer::push`].
+    ///
+    /// # Errors
+    /// When the buffer was closed.
+    ///
+    /// # Panics
+    /// When `row` has another length than the buffer's rows.
+    #[inline(always)]
+    pub fn push(&mut self, writer: &'a mut Writer, row: &[u64]) -> Result<(), Closed> {
+        match &mut writer.0 {
+            Kind::Ring(writer) => self.0.push(writer, row),
+            Kind::Other(other) => other.push(row),
         }
     }
 }
@@ -82,6 +113,20 @@ impl Other {
         match self {
             Self::Queue(writer) => writer.push(row),
             Self::Mutex(writer) => writer.push(row),
+        }
+    }
+
+    fn free(&self) -> usize {
+        match self {
+            Self::Queue(writer) => writer.free(),
+            Self::Mutex(writer) => writer.free(),
+        }
+    }
+
+    fn hide(&mut self) {
+        match self {
+            Self::Queue(writer) => writer.hide(),
+            Self::Mutex(writer) => writer.hide(),
         }
     }
 }
@@ -133,11 +178,11 @@ pub(super) fn create_with(
         }
         BufferKind::Queue => {
             let (writer, buffer) = QueueBuffer::with_resources(settings, row_words, resources)?;
-            (Writer(Kind::Other(Other::Queue(writer))), buffer)
+            (Writer(Kind::Other(Box::new(Other::Queue(writer)))), buffer)
         }
         BufferKind::Mutex => {
             let (writer, buffer) = MutexBuffer::with_resources(settings, row_words, resources)?;
-            (Writer(Kind::Other(Other::Mutex(writer))), buffer)
+            (Writer(Kind::Other(Box::new(Other::Mutex(writer)))), buffer)
         }
     })
 }

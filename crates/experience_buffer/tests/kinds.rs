@@ -1,8 +1,8 @@
 //! Contract of `TransitionBuffer` for every buffer kind and memory: order, overflow, close, peek and readers.
 
 use experience_buffer::{
-    BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Memory, Overflow, TransitionBuffer, Writer,
-    create,
+    BufferError, BufferKind, BufferSettings, BufferStats, Closed, Drained, Memory, Overflow, PlayerBuffers,
+    TransitionBuffer, Writer, create,
 };
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -13,6 +13,8 @@ enum Placement {
     Heap,
     /// An anonymous mapping, with huge pages if the system and the size allow them.
     HugePages,
+    /// Memory that was reserved for several rings.
+    Reserved,
     Numa,
     File,
 }
@@ -25,6 +27,7 @@ const MUTEX: (BufferKind, Placement) = (BufferKind::Mutex, Placement::Heap);
 fn kinds() -> impl Iterator<Item = (BufferKind, Placement)> {
     let mapped = [
         (BufferKind::Ring, Placement::HugePages),
+        (BufferKind::Ring, Placement::Reserved),
         (BufferKind::Ring, Placement::Numa),
         (BufferKind::Ring, Placement::File),
         (BufferKind::Queue, Placement::HugePages),
@@ -46,7 +49,7 @@ fn settings((kind, placement): (BufferKind, Placement), capacity: usize, overflo
         capacity,
         overflow,
         memory: match placement {
-            Placement::Heap | Placement::HugePages => Memory::Heap,
+            Placement::Heap | Placement::HugePages | Placement::Reserved => Memory::Heap,
             Placement::Numa => Memory::Numa,
             Placement::File => Memory::File(FOLDER.with(|folder| folder.path().to_owned())),
         },
@@ -55,7 +58,18 @@ fn settings((kind, placement): (BufferKind, Placement), capacity: usize, overflo
 }
 
 fn make(kind: (BufferKind, Placement), capacity: usize, overflow: Overflow) -> (Writer, Arc<dyn TransitionBuffer>) {
-    create(&settings(kind, capacity, overflow), 2).unwrap()
+    let settings = settings(kind, capacity, overflow);
+    if kind.1 != Placement::Reserved {
+        return create(&settings, 2).unwrap();
+    }
+    let players = PlayerBuffers::new(settings, 2).unwrap();
+    players.reserve(3).unwrap();
+    let mut opened: Vec<_> = (0..3).map(|agent_id| players.open(agent_id).unwrap()).collect();
+    // The rings beside it have rows of their own.
+    for beside in [0, 2] {
+        (0..9).for_each(|_| opened[beside].0.push(&[u64::MAX; 2]).unwrap());
+    }
+    opened.swap_remove(1)
 }
 
 fn drop_oldest(kind: (BufferKind, Placement), capacity: usize) -> (Writer, Arc<dyn TransitionBuffer>) {

@@ -7,7 +7,7 @@
 #![cfg(loom)]
 
 use experience_buffer::{
-    BufferPool, BufferSettings, Overflow, TransitionBuffer,
+    BufferPool, BufferSettings, Overflow, PlayerBuffers, TransitionBuffer,
     pool::{LINKS, PoolSettings},
     ring::{Reader, Ring, RingWriter},
 };
@@ -188,5 +188,36 @@ fn a_run_is_published_as_a_whole_and_overwrites_whole_rows() {
         }
         writer.publish();
         reader_thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_lane_is_used_again_after_its_last_handle() {
+    loom::model(|| {
+        let settings = BufferSettings {
+            capacity: 1,
+            ..BufferSettings::default()
+        };
+        let players = PlayerBuffers::new(settings, 1).unwrap();
+        players.reserve(2).unwrap();
+        let (mut writer, buffer) = players.open(1).unwrap();
+        let _beside = players.open(2).unwrap();
+        writer.push(&[1]).unwrap();
+        let mut reader = buffer.reader().unwrap();
+        drop((writer, buffer));
+        let thread = thread::spawn(move || {
+            let mut seen = Vec::new();
+            reader.read(1, |row| seen.push(row[0]));
+            assert_eq!(seen, [1], "the lane had another ring while a reader had this one");
+        });
+        // The lane is free, or the new ring is alone.
+        players.remove(1, |_| ());
+        let (mut writer, buffer) = players.open(3).unwrap();
+        assert_eq!(buffer.stats().added, 0);
+        writer.push(&[2]).unwrap();
+        let mut seen = Vec::new();
+        buffer.drain(1, &mut |row| seen.push(row[0]));
+        assert_eq!(seen, [2]);
+        thread.join().unwrap();
     });
 }

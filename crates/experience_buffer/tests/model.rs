@@ -1,7 +1,8 @@
 //! Model-based property tests: random operations on rings and queues, with `MutexBuffer` as the model.
 
 use experience_buffer::{
-    BufferKind, BufferSettings, BufferStats, Memory, MemoryUse, Overflow, TransitionBuffer, Writer, create,
+    BufferKind, BufferSettings, BufferStats, Memory, MemoryUse, Overflow, PlayerBuffers, TransitionBuffer, Writer,
+    create,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -134,6 +135,30 @@ proptest! {
     ) {
         let (mut tested, mut model) = pair(kind, Memory::Heap, capacity, overflow);
         compare(&mut tested, &mut model, &operations)?;
+    }
+
+    /// The former rings of a lane leave nothing behind.
+    #[test]
+    fn reserved_rings_match_the_mutex_buffer(
+        overflow in prop_oneof![Just(Overflow::DropOldest), Just(Overflow::DropNewest)],
+        capacity in 1..9usize,
+        in_turn in proptest::collection::vec(operations(), 1..4),
+    ) {
+        let settings = BufferSettings { capacity, overflow: overflow.clone(), ..BufferSettings::default() };
+        let players = PlayerBuffers::new(settings, 3).unwrap();
+        players.reserve(2).unwrap();
+        let mut beside = players.open(0).unwrap();
+        beside.0.push(&[7; 3]).unwrap();
+        for operations in in_turn {
+            let (_, mut model) = pair(BufferKind::Ring, Memory::Heap, capacity, overflow.clone());
+            let mut tested = players.open(1).unwrap();
+            compare(&mut tested, &mut model, &operations)?;
+            let (writer, buffer) = tested;
+            drop(writer);
+            players.remove(1, |_| ());
+            drop(buffer);
+        }
+        prop_assert_eq!(peek(&*beside.1), [7]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! `PlayerBuffers`: the map from agent id to buffer, its totals and its memory budget.
 
-use experience_buffer::{Budget, BufferError, BufferKind, BufferSettings, Memory, PlayerBuffers};
+use experience_buffer::{
+    BlockWriter, Budget, BufferError, BufferKind, BufferSettings, BufferStats, Memory, Overflow, PlayerBuffers,
+    TransitionBuffer,
+};
 use std::{
     sync::{Arc, Barrier},
     thread,
@@ -222,4 +225,121 @@ fn ring_files_are_charged_to_the_budget_with_their_whole_size() {
     let _open = players.open(1).unwrap();
     let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
     assert_eq!(budget.limit() - budget.left(), file.metadata().unwrap().len() as usize);
+}
+
+#[test]
+fn reserved_rings_are_charged_to_the_budget_at_once_and_used_again() {
+    let settings = settings();
+    let bytes = settings.bytes(3).unwrap();
+    let budget = Budget::new(21 * bytes);
+    let players = PlayerBuffers::new(settings, 3).unwrap().with_budget(budget.clone());
+    players.reserve(20).unwrap();
+    assert_eq!(budget.left(), bytes);
+    let memory = players.stats().memory.total();
+    assert!(memory > 0 && memory <= 20 * bytes, "{memory}");
+    players.reserve(20).unwrap();
+    assert_eq!(budget.left(), bytes, "reserved once");
+    for round in 0..3_u64 {
+        let mut opened: Vec<_> = (0..20).map(|agent_id| players.open(agent_id).unwrap()).collect();
+        assert_eq!(budget.left(), bytes);
+        let readers: Vec<_> = opened.iter().map(|(_, buffer)| buffer.reader().unwrap()).collect();
+        for (agent, (writer, buffer)) in (0..).zip(&mut opened) {
+            assert_eq!((buffer.stats().added, buffer.len()), (0, 0), "a new ring is empty");
+            writer.push(&[round, agent, 9]).unwrap();
+        }
+        let beyond = players.open(20).unwrap();
+        assert_eq!(budget.left(), 0);
+        assert!(players.open(21).is_err());
+        drop((opened, beyond));
+        for agent in 0..21 {
+            players.remove(agent, |row| assert_eq!(row, [round, agent.cast_unsigned(), 9]));
+        }
+        // A reader keeps a ring, so that its rows stay.
+        assert!(players.get(0).is_none());
+        for (agent, mut reader) in (0..).zip(readers) {
+            assert_eq!(reader.read(9, |row| assert_eq!(row, [round, agent, 9])).steps, 1);
+        }
+        assert_eq!(budget.left(), bytes);
+    }
+    assert_eq!(players.stats().memory.total(), memory);
+    drop(players);
+    assert_eq!(budget.left(), budget.limit());
+}
+
+#[test]
+fn a_ring_that_a_reader_holds_is_not_used_again() {
+    let players = players();
+    players.reserve(2).unwrap();
+    let (mut writer, buffer) = players.open(1).unwrap();
+    writer.push(&[1]).unwrap();
+    let mut reader = buffer.reader().unwrap();
+    drop((writer, buffer));
+    players.remove(1, |_| ());
+    for agent_id in 2..5 {
+        let (mut writer, _) = players.open(agent_id).unwrap();
+        (0..9).for_each(|_| writer.push(&[2]).unwrap());
+    }
+    let mut seen = Vec::new();
+    reader.read(9, |row| seen.push(row[0]));
+    assert_eq!(seen, [1]);
+}
+
+#[test]
+fn nothing_is_reserved_for_other_kinds_and_memory() {
+    for kind in [BufferKind::Queue, BufferKind::Mutex] {
+        let settings = BufferSettings { kind, ..settings() };
+        let budget = Budget::new(10 * settings.bytes(1).unwrap());
+        let players = PlayerBuffers::new(settings, 1).unwrap().with_budget(budget.clone());
+        players.reserve(4).unwrap();
+        assert_eq!(budget.left(), budget.limit());
+    }
+}
+
+#[test]
+fn a_block_writer_pushes_what_the_writers_push() {
+    for (kind, overflow) in [
+        (BufferKind::Ring, Overflow::DropOldest),
+        (BufferKind::Ring, Overflow::DropNewest),
+        (BufferKind::Queue, Overflow::DropOldest),
+    ] {
+        let settings = BufferSettings {
+            kind,
+            overflow,
+            ..settings()
+        };
+        // The last rings are alone, and those of the other map are in memory of their own.
+        let maps = [(); 2].map(|()| PlayerBuffers::new(settings.clone(), 9).unwrap());
+        maps[0].reserve(12).unwrap();
+        let [mut blocks, mut singles] = maps.each_ref().map(|players| {
+            let opened: Vec<_> = (0..16).map(|agent_id| players.open(agent_id).unwrap()).collect();
+            opened
+        });
+        for tick in 0..7_u64 {
+            if tick == 5 {
+                blocks[3].1.close();
+                singles[3].1.close();
+            }
+            let row = |agent: usize| [tick, agent as u64, 0, 1, 2, 3, 4, 5, 6];
+            let mut block = BlockWriter::default();
+            blocks.iter().for_each(|(writer, _)| block.prefetch(writer));
+            let mut block = BlockWriter::default();
+            // Not all of them, and not in the order of their memory.
+            let players = blocks.iter_mut().zip(&mut singles).enumerate().rev();
+            for (agent, ((writer, _), (single, _))) in
+                players.filter(|(agent, _)| !(agent + tick as usize).is_multiple_of(3))
+            {
+                assert_eq!(block.push(writer, &row(agent)), single.push(&row(agent)));
+            }
+            for ((_, block), (_, single)) in blocks.iter().zip(&singles) {
+                let rows = |buffer: &dyn TransitionBuffer| {
+                    let mut rows = Vec::new();
+                    buffer.peek_all(&mut |row| rows.push(row.to_vec()));
+                    rows
+                };
+                assert_eq!(rows(&**block), rows(&**single));
+                let counts = |stats: BufferStats| (stats.added, stats.dropped, stats.rejected, stats.len);
+                assert_eq!(counts(block.stats()), counts(single.stats()));
+            }
+        }
+    }
 }

@@ -125,6 +125,8 @@ fn buffers(kind: BufferKind, overflow: &Overflow) -> (Vec<Writer>, Vec<Arc<dyn T
         ..BufferSettings::default()
     };
     let players = PlayerBuffers::new(settings, WORDS).unwrap();
+    // Some of the rings are side by side, and some are alone.
+    players.reserve(WRITERS - 2).unwrap();
     (0..WRITERS as i64).map(|agent| players.open(agent).unwrap()).unzip()
 }
 

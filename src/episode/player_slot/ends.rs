@@ -186,8 +186,8 @@ impl PlayerSlot {
         self.cold.scratch_row = row;
         // The pool hides the rows of the episode when it stores its `Discard` row. A dedicated buffer does not link the rows of
         // an episode, and hides all of its rows.
-        if let Some(buffer) = self.dedicated_buffer() {
-            buffer.writer.hide();
+        if let Some(writer) = self.dedicated_writer() {
+            writer.hide();
         }
     }
 

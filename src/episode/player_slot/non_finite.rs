@@ -1,6 +1,7 @@
 //! NaN and infinity handling: applies the recording's [`NonFinite`] rule to encoded rows.
 
 use crate::episode::{NonFinite, context::RecordingContext};
+use core::sync::atomic::Ordering;
 use experience_core::{schema::DType, transition::StepHeader};
 
 /// The treatment of a non-finite value.
@@ -67,6 +68,7 @@ pub(super) fn sanitize_observation(context: &RecordingContext, row: &mut [u64]) 
     {
         return true;
     }
+    context.has_non_finite.store(true, Ordering::Relaxed);
     for (value, count) in observation.iter_mut().zip(&context.non_finite_counts) {
         if !value.is_finite() {
             count.add(1);

@@ -3,6 +3,7 @@
 use super::Recorder;
 use crate::episode::NonFinite;
 use bevy_ecs::world::World;
+use core::sync::atomic::Ordering;
 
 /// A condition that is logged only the first time.
 #[derive(Default)]
@@ -60,7 +61,7 @@ impl Recorder {
     fn warn_non_finite(&mut self) {
         let dropped = self.context.counters.non_finite.get();
         let recorded = self.context.counters.recorded.get();
-        let is_found = dropped > 0 || self.context.non_finite_counts.iter().any(|count| count.get() > 0);
+        let is_found = dropped > 0 || self.context.has_non_finite.load(Ordering::Relaxed);
         if is_found && self.warnings.non_finite.first_time() {
             let consequence = match self.context.rules.non_finite {
                 NonFinite::EndEpisode => {

@@ -7,7 +7,9 @@ use crate::{
     player::{AgentId, DoNotRecord, Reward},
 };
 use bevy_ecs::{entity::Entity, entity_disabling::Disabled, world::World};
+use core::sync::atomic::AtomicU32;
 use experience_core::transition::{EndReason, Outcome};
+use std::sync::Arc;
 
 impl Recorder {
     /// Handles players with a slot that the capture did not find.
@@ -149,9 +151,12 @@ impl Recorder {
             }
             None => self.players.next_agent_id(),
         };
+        let transitions = Arc::<AtomicU32>::default();
         let output = match (self.enabled, shares_pool) {
             (false, _) => None,
-            (true, false) => self.outputs.open_dedicated(agent_id, &self.context, &mut self.warnings),
+            (true, false) => self
+                .outputs
+                .open_dedicated(agent_id, &transitions, &self.context, &mut self.warnings),
             (true, true) => self
                 .outputs
                 .open_pooled(archetype_row, &mut self.context, &mut self.warnings),
@@ -159,7 +164,7 @@ impl Recorder {
         if self.enabled && output.is_none() {
             self.context.counters.unbuffered_agents.add(1);
         }
-        let mut slot = PlayerSlot::new(&self.context, entity, agent_id, output);
+        let mut slot = PlayerSlot::new(&self.context, entity, agent_id, output, transitions);
         slot.mark_captured(self.capture_count);
         slot.set_excluded(self.excluded_agents.contains(&agent_id));
         Some(slot)

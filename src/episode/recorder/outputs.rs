@@ -4,7 +4,7 @@
 use super::{Recorder, capture_pass::GROUP_PLAYERS, log_warnings::Warnings};
 use crate::episode::{
     context::RecordingContext,
-    player_slot::{DedicatedBuffer, PlayerSlot, RowOutput},
+    player_slot::{PlayerSlot, RowOutput},
 };
 use core::sync::atomic::AtomicU32;
 use experience_buffer::{
@@ -60,22 +60,23 @@ impl PlayerOutputs {
         players > self.policy.above
     }
 
-    /// Opens a dedicated buffer. `None` if there is no memory for it.
+    /// Opens a dedicated buffer. `None` if there is no memory for it. `transitions` will hold the number of transitions pushed
+    /// when it is closed.
     pub(super) fn open_dedicated(
         &mut self,
         agent_id: i64,
+        transitions: &Arc<AtomicU32>,
         context: &RecordingContext,
         warnings: &mut Warnings,
     ) -> Option<RowOutput> {
         match self.buffers.open(agent_id) {
             Ok((writer, buffer)) => {
-                let transitions = Arc::<AtomicU32>::default();
                 self.new_buffers.push(NewBuffer {
                     agent_id,
                     buffer,
                     transitions: transitions.clone(),
                 });
-                Some(RowOutput::Dedicated(Box::new(DedicatedBuffer { writer, transitions })))
+                Some(RowOutput::Dedicated(writer))
             }
             Err(error) => {
                 if warnings.no_buffer.first_time() {
@@ -161,6 +162,14 @@ impl Recorder {
             pool.bytes >> 20,
         );
         Ok(())
+    }
+
+    /// Reserves the memory of the dedicated buffers of `players` players, and pre-faults it.
+    ///
+    /// # Errors
+    /// When the memory cannot be allocated.
+    pub(crate) fn preallocate_buffers(&mut self, players: usize) -> Result<(), BufferError> {
+        self.buffers().reserve(players.min(self.outputs.policy.above))
     }
 
     pub(crate) fn buffers(&self) -> &Arc<PlayerBuffers> {

@@ -31,7 +31,5 @@ pub(super) fn hide(slots: &Slots, number: u64) {
 /// The links of a row, unless a later row took its cell.
 #[inline]
 fn links_of(slots: &Slots, number: u64) -> Option<&[AtomicU64]> {
-    slots
-        .holds(number)
-        .then(|| slots.cells().view().links(slots.index(number)))
+    slots.holds(number).then(|| slots.view().links(slots.index(number)))
 }

@@ -7,7 +7,6 @@ use super::{
 use crate::{Closed, ring::slots::Slots};
 use core::{fmt, ops::Range};
 use experience_core::transition::{StepHeader, StepKind};
-use std::sync::Arc;
 
 /// Pushes to a [`BufferPool`](super::BufferPool) for all players. Dropping it closes the pool.
 ///
@@ -172,7 +171,7 @@ impl Drop for PoolPart<'_> {
 
 /// Pushes to one shard.
 pub struct ShardWriter {
-    slots: Arc<Slots>,
+    slots: Slots,
     next: u64,
     /// Whether runs are written with non-temporal stores.
     streams: bool,
@@ -180,7 +179,7 @@ pub struct ShardWriter {
 
 impl ShardWriter {
     #[inline]
-    pub(super) fn new(slots: Arc<Slots>, streams: bool) -> Self {
+    pub(super) fn new(slots: Slots, streams: bool) -> Self {
         Self {
             slots,
             next: 0,
@@ -217,8 +216,8 @@ impl ShardWriter {
     fn append_run(&mut self, run: &Run, cells: &[u64]) -> Result<(), Closed> {
         /// Minimum rows for which non-temporal stores are worth their two fences.
         const MIN_STREAMED_ROWS: u64 = 8;
-        let slots = &*self.slots;
-        let stride = slots.cells().view().stride();
+        let slots = &self.slots;
+        let stride = slots.view().stride();
         let cells = &cells[run.cells.start * stride..run.cells.end * stride];
         if slots.is_closed() {
             slots.reject(run.cells.len() as u64);
@@ -244,7 +243,7 @@ impl ShardWriter {
 
     #[inline]
     fn append(&mut self, player: &mut PoolHandle, row: &[u64]) -> Result<(), Closed> {
-        let slots = &*self.slots;
+        let slots = &self.slots;
         if slots.is_closed() {
             slots.reject(1);
             return Err(Closed);

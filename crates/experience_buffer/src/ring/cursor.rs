@@ -77,7 +77,7 @@ impl Cursor {
         let mut read = Drained::default();
         let mut head = slots.head();
         let mut times = 0;
-        let cells = slots.cells().view();
+        let cells = slots.view();
         let (row, stride) = (cells.row(), cells.stride());
         let has_skipped = slots.links() == Links::Skipped;
         let run = (RUN_WORDS / stride).max(1);

@@ -7,7 +7,7 @@ use crate::{
     memory::{Label, Words, file::RingFile, preamble::Preamble},
 };
 use core::fmt;
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 /// A ring in a file, opened for reading alone: see [`memory`](crate::memory).
 ///
@@ -35,7 +35,7 @@ use std::{path::Path, sync::Arc};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct MappedRing {
-    slots: Arc<Slots>,
+    slots: Slots,
     label: Label,
     cursor: Cursor,
 }
@@ -63,7 +63,7 @@ impl MappedRing {
                 wanted: row_words,
             });
         }
-        let slots = Arc::new(Slots::new(Words::of_file(file), shape));
+        let slots = Slots::new(Words::of_file(file), shape);
         if !slots.is_consistent() {
             return Err(OpenError::Damaged { path: path.to_owned() });
         }

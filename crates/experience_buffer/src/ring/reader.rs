@@ -3,20 +3,19 @@
 use super::{cursor::Cursor, slots::Slots};
 use crate::Drained;
 use core::fmt;
-use std::sync::Arc;
 
 /// Reads a [`Ring`](super::Ring) with a cursor of its own. A clone starts at the same row and advances independently.
 ///
 /// Reading removes nothing, and does not change the statistics of the ring.
 #[derive(Clone)]
 pub struct Reader {
-    slots: Arc<Slots>,
+    slots: Slots,
     cursor: Cursor,
 }
 
 impl Reader {
     /// A reader at the oldest row.
-    pub(super) fn new(slots: Arc<Slots>) -> Self {
+    pub(super) fn new(slots: Slots) -> Self {
         let mut reader = Self {
             cursor: Cursor::new(0),
             slots,
@@ -25,7 +24,7 @@ impl Reader {
         reader
     }
 
-    pub(crate) fn slots(&self) -> &Arc<Slots> {
+    pub(crate) fn slots(&self) -> &Slots {
         &self.slots
     }
 
@@ -67,7 +66,7 @@ impl Reader {
     /// Words of a row.
     #[must_use]
     pub fn row_words(&self) -> usize {
-        self.slots.cells().row_words()
+        self.slots.view().row_words()
     }
 }
 

@@ -1,88 +1,16 @@
 //! Row storage of a ring: rows of atomic words at a fixed stride, in any kind of memory.
 
 use crate::{
-    atomic_copy,
-    memory::{MemoryUse, Words},
-    prefetch,
-    shape::Shape,
+    atomic_copy, prefetch,
     sync::{AtomicU64, Ordering},
 };
 use core::ops::Range;
 
-/// Shared words with the layout of a [`Shape`]: a header, and the rows.
+/// The cells of a ring, and their dimensions. A copy of what the [`Slab`](super::slab::Slab) knows, because the compiler cannot
+/// know that a write to a cell leaves that unchanged.
 ///
 /// There is no sequence number between the rows, so consecutive rows can be copied at once. The ring's counters
 /// define which of them are valid: see [`Slots`](super::slots::Slots).
-pub(crate) struct Rows {
-    words: Words,
-    first: usize,
-    stride: usize,
-    /// Words of a cell without padding.
-    len: usize,
-    links: usize,
-}
-
-impl Rows {
-    /// Rows in `words`, which are [`Shape::words`] words.
-    #[inline]
-    pub(super) fn new(words: Words, shape: Shape) -> Self {
-        Self {
-            words,
-            first: shape.first(),
-            stride: shape.stride(),
-            len: shape.content(),
-            links: shape.links.words(),
-        }
-    }
-
-    /// The words before the first cell.
-    #[inline]
-    pub(super) fn header(&self) -> &[AtomicU64] {
-        &self.words[..self.first]
-    }
-
-    /// Maps all pages now, unless they are of a file.
-    #[inline]
-    pub(crate) fn prefault(&self) {
-        self.words.prefault();
-    }
-
-    /// Bytes, by kind of memory.
-    #[inline]
-    pub(crate) fn memory(&self) -> MemoryUse {
-        self.words.memory()
-    }
-
-    #[inline]
-    pub(super) fn words_mut(&mut self) -> &mut Words {
-        &mut self.words
-    }
-
-    #[inline]
-    pub(crate) fn row_words(&self) -> usize {
-        self.len - self.links
-    }
-
-    /// Words of a row and its links: what [`RowsView::load`] copies.
-    #[inline]
-    pub(crate) fn content_words(&self) -> usize {
-        self.len
-    }
-
-    /// A copy of the dimensions, for code that accesses several cells: the compiler cannot know that a write to a cell leaves
-    /// this struct unchanged.
-    #[inline]
-    pub(crate) fn view(&self) -> RowsView<'_> {
-        RowsView {
-            words: &self.words[self.first..],
-            stride: self.stride,
-            len: self.len,
-            links: self.links,
-        }
-    }
-}
-
-/// See [`Rows::view`].
 #[derive(Clone, Copy)]
 pub(crate) struct RowsView<'a> {
     words: &'a [AtomicU64],
@@ -92,10 +20,38 @@ pub(crate) struct RowsView<'a> {
 }
 
 impl<'a> RowsView<'a> {
+    /// Cells from the beginning of `words` on, `stride` words apart, each of `len` words of which the first `links` are links.
+    #[inline(always)]
+    pub(super) fn new(words: &'a [AtomicU64], stride: usize, len: usize, links: usize) -> Self {
+        Self {
+            words,
+            stride,
+            len,
+            links,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn row_words(self) -> usize {
+        self.len - self.links
+    }
+
+    /// Words of a row and its links: what [`load`](Self::load) copies.
+    #[inline]
+    pub(crate) fn content_words(self) -> usize {
+        self.len
+    }
+
     /// The links and the row of a cell.
     #[inline(always)]
     pub(crate) fn content(self, index: usize) -> &'a [AtomicU64] {
         &self.words[index * self.stride..][..self.len]
+    }
+
+    /// The links and the row of the cell that begins at word `first`.
+    #[inline(always)]
+    pub(super) fn content_at(self, first: usize) -> &'a [AtomicU64] {
+        &self.words[first..][..self.len]
     }
 
     /// The row in a cell's content.

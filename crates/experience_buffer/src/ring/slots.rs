@@ -1,36 +1,19 @@
 //! Shared state of a ring: row storage, the head, the accounting cursor, and the counters of lost rows.
 
-use super::{links, rows::Rows};
+use super::{
+    links,
+    rows::RowsView,
+    slab::{Counter, Slab},
+};
 use crate::{
     atomic_copy,
-    memory::Words,
+    memory::{MemoryUse, Words},
     prefetch,
     shape::{Links, Shape},
     stats::BufferStats,
     sync::{AtomicU64, Ordering, acquire, fence},
 };
-
-/// The counters, by their word in the header. Those that the writer writes and those that the draining thread writes are
-/// 128 bytes apart, because processors fetch cache lines in pairs.
-mod counter {
-    /// Rows pushed, which is the number of the next row: all before it are written.
-    pub const HEAD: usize = 16;
-    /// 1 once the ring is closed. Next to the head, because every push reads it.
-    pub const CLOSED: usize = 17;
-    /// Rows refused because the ring was closed.
-    pub const REJECTED: usize = 18;
-    /// Rows refused because the ring was full.
-    pub const SKIPPED: usize = 19;
-    /// Only the accounting cursor reads rows before this one.
-    pub const FLOOR: usize = 20;
-    /// Rows begun: greater than `r` before the first word of row `r` is written. So a row that is more than a capacity behind
-    /// it is overwritten, or about to be.
-    pub const BEGUN: usize = 21;
-    /// The accounting cursor: the first row that was not drained. Written by the draining thread.
-    pub const ACCOUNTED: usize = 32;
-    /// Rows that were overwritten before the accounting cursor reached them.
-    pub const MISSED: usize = 33;
-}
+use std::sync::Arc;
 
 /// Greater than any count of rows in a file that is not damaged.
 #[cfg(not(loom))]
@@ -48,43 +31,90 @@ const MAX_COUNT: u64 = 1 << 62;
 /// may be relaxed. Two numbers, of which the reader loads first the one that is written last, are Leslie Lamport's,
 /// "Concurrent Reading and Writing" (Communications of the ACM 20, 1977). A sequence number in every cell, as is more usual,
 /// would be loaded twice a row, and consecutive rows could not be copied at once.
+///
+/// This is a handle: its clones are the same ring. The last one frees the ring's lane of its [`Slab`].
 pub(crate) struct Slots {
-    cells: Rows,
-    mask: u64,
-    links: Links,
+    slab: Arc<Slab>,
+    lane: u32,
+}
+
+impl Clone for Slots {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.slab.hold(self.lane());
+        Self {
+            slab: self.slab.clone(),
+            lane: self.lane,
+        }
+    }
+}
+
+impl Drop for Slots {
+    #[inline]
+    fn drop(&mut self) {
+        self.slab.release(self.lane());
+    }
 }
 
 impl Slots {
     /// A ring in `words`, which are [`Shape::words`] words.
     #[inline]
     pub(crate) fn new(words: Words, shape: Shape) -> Self {
-        let capacity = shape.capacity.next_power_of_two();
-        debug_assert_eq!(Ok(words.len()), shape.words());
         Self {
-            cells: Rows::new(words, shape),
-            mask: capacity as u64 - 1,
-            links: shape.links,
+            slab: Arc::new(Slab::single(words, shape)),
+            lane: 0,
         }
     }
 
-    #[inline]
-    fn counter(&self, index: usize) -> &AtomicU64 {
-        &self.cells.header()[index]
+    /// A ring in a free lane of a slab. `None` if there is none.
+    pub(crate) fn in_lane(slab: &Arc<Slab>) -> Option<Self> {
+        let lane = slab.take_lane()?;
+        slab.hold(lane as usize);
+        Some(Self {
+            slab: slab.clone(),
+            lane,
+        })
     }
 
-    #[inline]
-    pub(crate) fn cells(&self) -> &Rows {
-        &self.cells
+    #[inline(always)]
+    pub(super) fn slab(&self) -> &Slab {
+        &self.slab
+    }
+
+    #[inline(always)]
+    pub(super) fn lane(&self) -> usize {
+        self.lane as usize
+    }
+
+    #[inline(always)]
+    fn counter(&self, counter: Counter) -> &AtomicU64 {
+        self.slab.counter(self.lane(), counter)
+    }
+
+    /// The cells.
+    #[inline(always)]
+    pub(crate) fn view(&self) -> RowsView<'_> {
+        self.slab.view(self.lane())
+    }
+
+    /// Bytes, by kind of memory.
+    pub(crate) fn memory(&self) -> MemoryUse {
+        self.slab.memory()
+    }
+
+    /// Maps all pages now, unless they are of a file.
+    pub(crate) fn prefault(&self) {
+        self.slab.prefault();
     }
 
     #[inline]
     pub(crate) fn links(&self) -> Links {
-        self.links
+        self.slab.links()
     }
 
     #[inline]
     pub(crate) fn capacity(&self) -> u64 {
-        self.mask + 1
+        self.slab.mask() + 1
     }
 
     /// The counters as statistics.
@@ -104,7 +134,7 @@ impl Slots {
             rejected: self.rejected(),
             len: count(len),
             capacity: count(self.capacity()),
-            memory: self.cells.memory(),
+            memory: self.memory(),
         }
     }
 
@@ -117,21 +147,28 @@ impl Slots {
         let head = self.head();
         missed <= accounted
             && accounted.max(floor) <= head
-            && (head..MAX_COUNT).contains(&acquire(self.counter(counter::BEGUN)))
+            && (head..MAX_COUNT).contains(&acquire(self.counter(Counter::Begun)))
             && head.max(self.skipped()).max(self.rejected()) < MAX_COUNT
-            && self.counter(counter::CLOSED).load(Ordering::Relaxed) <= 1
+            && self.counter(Counter::Closed).load(Ordering::Relaxed) <= 1
     }
 
     /// Whether the ring was closed. Also sound on read-only memory.
+    #[cfg(not(loom))]
     #[inline]
     pub(crate) fn was_closed(&self) -> bool {
-        acquire(self.counter(counter::CLOSED)) != 0
+        acquire(self.counter(Counter::Closed)) != 0
     }
 
     #[inline]
     pub(crate) fn head(&self) -> u64 {
         // Acquire: a thread that learns of a row sees its words.
-        acquire(self.counter(counter::HEAD))
+        acquire(self.counter(Counter::Head))
+    }
+
+    /// The number of the next row. Only the writer calls this: it has stored the count itself.
+    #[inline(always)]
+    pub(crate) fn next(&self) -> u64 {
+        self.counter(Counter::Head).load(Ordering::Relaxed)
     }
 
     /// The oldest row that can be valid when `head` rows were pushed.
@@ -142,81 +179,81 @@ impl Slots {
 
     #[inline]
     pub(crate) fn accounted(&self) -> u64 {
-        acquire(self.counter(counter::ACCOUNTED))
+        acquire(self.counter(Counter::Accounted))
     }
 
     /// Moves the accounting cursor to `next`, having missed `missed` rows before it. The caller holds the lock of the cursor.
     #[inline]
     pub(crate) fn account(&self, next: u64, missed: u64) {
         // In this order: a thread that loads them in the other order never sees more rows missed than passed.
-        self.counter(counter::ACCOUNTED).store(next, Ordering::Release);
+        self.counter(Counter::Accounted).store(next, Ordering::Release);
         if missed > 0 {
-            let before = self.counter(counter::MISSED).load(Ordering::Relaxed);
-            self.counter(counter::MISSED).store(before + missed, Ordering::Release);
+            let before = self.counter(Counter::Missed).load(Ordering::Relaxed);
+            self.counter(Counter::Missed).store(before + missed, Ordering::Release);
         }
     }
 
     /// Rows that were overwritten before the accounting cursor reached them.
     #[inline]
     pub(crate) fn missed(&self) -> u64 {
-        acquire(self.counter(counter::MISSED))
+        acquire(self.counter(Counter::Missed))
     }
 
     #[inline]
     pub(crate) fn skipped(&self) -> u64 {
-        acquire(self.counter(counter::SKIPPED))
+        acquire(self.counter(Counter::Skipped))
     }
 
     #[inline]
     pub(crate) fn floor(&self) -> u64 {
-        acquire(self.counter(counter::FLOOR))
+        acquire(self.counter(Counter::Floor))
     }
 
     #[inline]
     pub(crate) fn raise_floor(&self, floor: u64) {
-        self.counter(counter::FLOOR).fetch_max(floor, Ordering::AcqRel);
+        self.counter(Counter::Floor).fetch_max(floor, Ordering::AcqRel);
     }
 
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
-        self.counter(counter::CLOSED).load(Ordering::Acquire) != 0
+        self.counter(Counter::Closed).load(Ordering::Acquire) != 0
     }
 
     #[inline]
     pub(crate) fn close(&self) {
-        self.counter(counter::CLOSED).store(1, Ordering::Release);
+        self.counter(Counter::Closed).store(1, Ordering::Release);
     }
 
     #[inline]
     pub(crate) fn rejected(&self) -> u64 {
-        self.counter(counter::REJECTED).load(Ordering::Relaxed)
+        self.counter(Counter::Rejected).load(Ordering::Relaxed)
     }
 
     #[cold]
     pub(crate) fn reject(&self, rows: u64) {
-        self.counter(counter::REJECTED).fetch_add(rows, Ordering::Relaxed);
+        self.counter(Counter::Rejected).fetch_add(rows, Ordering::Relaxed);
     }
 
     /// Whether readers other than the accounting cursor may read a row, given its links and words.
     #[inline]
     pub(crate) fn is_public(&self, content: &[u64]) -> bool {
-        self.links != Links::Chain || !links::is_hidden(content)
+        self.links() != Links::Chain || !links::is_hidden(content)
     }
 
     #[inline]
     pub(crate) fn index(&self, number: u64) -> usize {
-        usize::try_from(number & self.mask).expect("cells are addressable")
+        usize::try_from(number & self.slab.mask()).expect("cells are addressable")
     }
 
     /// Writes and publishes row `number`. Only the writer calls this, with the numbers from 0 in order.
     #[inline(always)]
     pub(crate) fn append(&self, number: u64, links: &[u64], row: &[u64]) {
-        let (counters, cells) = (self.cells.header(), self.cells.view());
-        counters[counter::BEGUN].store(number + 1, Ordering::Relaxed);
+        let cells = self.view();
+        self.counter(Counter::Begun).store(number + 1, Ordering::Relaxed);
         // A reader that reads one of the words below also sees the count above.
         fence(Ordering::Release);
         cells.store(self.index(number), links, row);
-        counters[counter::HEAD].store(number + 1, Ordering::Release);
+        self.counter(Counter::Head).store(number + 1, Ordering::Release);
     }
 
     /// Writes the rows from `number` on, whose cells are consecutive in `cells`, and at most as many as the ring holds. Readers
@@ -224,12 +261,12 @@ impl Slots {
     /// the writer calls this.
     #[inline]
     pub(crate) fn write_cells(&self, number: u64, cells: &[u64], streams: bool) {
-        let (counters, view) = (self.cells.header(), self.cells.view());
+        let view = self.view();
         let rows = cells.len() / view.stride();
         assert_eq!(rows * view.stride(), cells.len(), "cells of another width");
         debug_assert!(rows as u64 <= self.capacity());
         let after = number + rows as u64;
-        counters[counter::BEGUN].store(after, Ordering::Relaxed);
+        self.counter(Counter::Begun).store(after, Ordering::Relaxed);
         fence(Ordering::Release);
         let index = self.index(number);
         let before_end = usize::try_from(self.capacity()).map_or(rows, |all| rows.min(all - index));
@@ -244,7 +281,7 @@ impl Slots {
     #[inline]
     pub(crate) fn publish_cells(&self, next: u64) {
         atomic_copy::flush_streamed();
-        self.cells.header()[counter::HEAD].store(next, Ordering::Release);
+        self.counter(Counter::Head).store(next, Ordering::Release);
     }
 
     /// Prefetches the memory that [`append`](Self::append) of row `number` will write.
@@ -252,8 +289,8 @@ impl Slots {
     pub(crate) fn prefetch(&self, number: u64) {
         /// The hardware prefetcher follows longer rows.
         const WORDS: usize = 64;
-        prefetch::slice_for_write(&self.cells.header()[counter::HEAD..=counter::CLOSED]);
-        let content = self.cells.view().content(self.index(number));
+        prefetch::slice_for_write(core::slice::from_ref(self.counter(Counter::Head)));
+        let content = self.view().content(self.index(number));
         prefetch::slice_for_write(&content[..content.len().min(WORDS)]);
     }
 
@@ -268,10 +305,9 @@ impl Slots {
 
     /// Counts a row that is refused because the ring is full. Only the writer calls this.
     #[cold]
-    pub(crate) fn skip(&self) -> u64 {
-        let skipped = self.counter(counter::SKIPPED).load(Ordering::Relaxed) + 1;
-        self.counter(counter::SKIPPED).store(skipped, Ordering::Release);
-        skipped
+    pub(crate) fn skip(&self) {
+        let skipped = self.counter(Counter::Skipped).load(Ordering::Relaxed) + 1;
+        self.counter(Counter::Skipped).store(skipped, Ordering::Release);
     }
 
     /// Whether row `number`, which was pushed, was in its cell during all of the caller's loads from there.
@@ -285,13 +321,13 @@ impl Slots {
     pub(super) fn oldest_whole(&self) -> u64 {
         // If one of the words loaded before is of a later row, the fence makes that row's `BEGUN` visible to the load below.
         fence(Ordering::Acquire);
-        self.oldest(self.counter(counter::BEGUN).load(Ordering::Relaxed))
+        self.oldest(self.counter(Counter::Begun).load(Ordering::Relaxed))
     }
 
     /// Copies the links and the words of row `number`, which was pushed, into `copy`. False if it was overwritten.
     #[inline]
     pub(crate) fn read(&self, number: u64, copy: &mut [u64]) -> bool {
-        self.cells.view().load(self.index(number), copy);
+        self.view().load(self.index(number), copy);
         self.is_whole(number)
     }
 
@@ -299,16 +335,5 @@ impl Slots {
     #[inline]
     pub(crate) fn holds(&self, number: u64) -> bool {
         number >= self.oldest(self.head())
-    }
-}
-
-/// Removes the ring's file, unless it holds rows that were not drained.
-impl Drop for Slots {
-    #[inline]
-    fn drop(&mut self) {
-        let is_done = |slots: &Self| slots.was_closed() && slots.accounted() >= slots.head();
-        if self.cells.memory().file > 0 && is_done(self) {
-            self.cells.words_mut().remove_file();
-        }
     }
 }

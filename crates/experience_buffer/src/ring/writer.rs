@@ -1,42 +1,25 @@
 //! Wait-free producer of a ring: appends rows, and drops the oldest or the newest one when the ring is full.
 
 use super::slots::Slots;
-use crate::{
-    Closed,
-    shape::{Links, Shape},
-};
+use crate::{Closed, shape::Links};
 use core::fmt;
-use std::sync::Arc;
 
 /// Pushes to a [`Ring`](super::Ring). There is one writer for each ring; dropping it closes the ring.
 pub struct RingWriter {
-    slots: Arc<Slots>,
-    /// The number of the next row.
-    next: u64,
-    /// Whether a full ring refuses the newest row, in place of overwriting the oldest.
-    refuses_newest: bool,
-    /// The accounting cursor when it was last loaded; it may have advanced.
-    accounted: u64,
-    skipped: u64,
+    slots: Slots,
 }
 
 impl RingWriter {
     #[inline]
-    pub(super) fn new(slots: Arc<Slots>, shape: Shape) -> Self {
-        Self {
-            slots,
-            next: 0,
-            refuses_newest: shape.links == Links::Skipped,
-            accounted: 0,
-            skipped: 0,
-        }
+    pub(super) fn new(slots: Slots) -> Self {
+        Self { slots }
     }
 
     /// Prefetches the memory of the next push. A thread that pushes to many rings calls this for a few of them before the first
     /// push, so that their cache misses overlap.
     #[inline]
     pub fn prefetch(&self) {
-        self.slots.prefetch(self.next);
+        self.slots.prefetch(self.slots.next());
     }
 
     /// Appends a row. Allocates nothing, and is wait-free.
@@ -51,32 +34,39 @@ impl RingWriter {
     /// When `row` has another length than the ring's rows.
     #[inline(always)]
     pub fn push(&mut self, row: &[u64]) -> Result<(), Closed> {
-        let slots = &*self.slots;
+        self.append(row)
+    }
+
+    #[inline(always)]
+    pub(super) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// As [`push`](Self::push), by the thread that has the writer for itself.
+    #[inline(always)]
+    pub(super) fn append(&self, row: &[u64]) -> Result<(), Closed> {
+        let slots = &self.slots;
         if slots.is_closed() {
             slots.reject(1);
             return Err(Closed);
         }
-        if self.refuses_newest {
+        if slots.links() == Links::Skipped {
             return self.push_or_skip(row);
         }
-        slots.append(self.next, &[], row);
-        self.next += 1;
+        slots.append(slots.next(), &[], row);
         Ok(())
     }
 
+    /// As [`push`](Self::push), where a full ring refuses the newest row in place of overwriting the oldest.
     #[inline(never)]
-    fn push_or_skip(&mut self, row: &[u64]) -> Result<(), Closed> {
-        let slots = &*self.slots;
-        assert_eq!(row.len(), slots.cells().row_words(), "a row of another width");
-        if self.next - self.accounted >= slots.capacity() {
-            self.accounted = slots.accounted();
-        }
-        if self.next - self.accounted >= slots.capacity() {
-            self.skipped = slots.skip();
+    fn push_or_skip(&self, row: &[u64]) -> Result<(), Closed> {
+        let slots = &self.slots;
+        assert_eq!(row.len(), slots.view().row_words(), "a row of another width");
+        if slots.free() == 0 {
+            slots.skip();
             return Ok(());
         }
-        slots.append(self.next, &[self.skipped], row);
-        self.next += 1;
+        slots.append(slots.next(), &[slots.skipped()], row);
         Ok(())
     }
 
@@ -93,7 +83,7 @@ impl RingWriter {
     /// peeked at until then.
     #[inline]
     pub fn hide(&mut self) {
-        self.slots.raise_floor(self.next);
+        self.slots.raise_floor(self.slots.next());
     }
 }
 
@@ -108,7 +98,7 @@ impl fmt::Debug for RingWriter {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RingWriter")
-            .field("next", &self.next)
+            .field("next", &self.slots.next())
             .finish_non_exhaustive()
     }
 }

@@ -2,12 +2,11 @@
 
 use crate::ring::slots::Slots;
 use rand::{Rng, RngExt};
-use std::sync::Arc;
 
 /// Rings, and a uniform distribution over their rows.
 #[derive(Default)]
 pub(super) struct Sources {
-    rings: Vec<Arc<Slots>>,
+    rings: Vec<Slots>,
     windows: Vec<Window>,
     /// A guide table, by which a draw takes constant time for any number of rings: the window at which the search for a draw
     /// begins, for equal parts of the range of draws. See H. C. Chen and Y. Asau, "On generating random variates from an
@@ -43,7 +42,7 @@ pub(super) struct Drawn<'a> {
 }
 
 impl Sources {
-    pub(super) fn set(&mut self, rings: impl IntoIterator<Item = Arc<Slots>>) {
+    pub(super) fn set(&mut self, rings: impl IntoIterator<Item = Slots>) {
         self.rings.clear();
         self.rings.extend(rings);
         self.windows.clear();

@@ -1,6 +1,7 @@
 //! The header of a row: kind, outcome, ids, time and reward of a step.
 
 use bytemuck::{Pod, Zeroable};
+use core::mem::offset_of;
 use serde::{Deserialize, Serialize};
 
 /// What a row adds to its episode.
@@ -65,6 +66,9 @@ pub struct StepHeader {
 
 const _: () = assert!(size_of::<StepHeader>() == crate::schema::HEADER_BYTES);
 
+/// Words of a header.
+const HEADER_WORDS: usize = size_of::<StepHeader>() / 8;
+
 /// Indices of the 64-bit words of a row that hold header fields, for readers that load single words.
 pub mod header_words {
     use super::StepHeader;
@@ -114,6 +118,21 @@ impl StepHeader {
     #[inline]
     pub fn of_mut(row: &mut [u64]) -> &mut Self {
         bytemuck::from_bytes_mut(&mut bytemuck::cast_slice_mut(row)[..size_of::<Self>()])
+    }
+
+    /// Makes this the header of a [`StepKind::Transition`] within an episode: with the fields of `of`, except for the match, which
+    /// stays, and without outcome and reason. In whole words, so that a capture of many players makes few stores.
+    #[inline(always)]
+    pub fn set_transition(&mut self, of: &Self) {
+        let kind = u32::from_ne_bytes([0, 0, StepKind::Transition as u8, self.flags & HAS_MATCH]);
+        let words: &mut [u64; HEADER_WORDS] = bytemuck::cast_mut(self);
+        words[offset_of!(Self, tick) / 8] = of.tick.cast_unsigned();
+        words[offset_of!(Self, timestamp) / 8] = of.timestamp.to_bits();
+        words[offset_of!(Self, reward) / 8] = of.reward.to_bits();
+        words[offset_of!(Self, agent_id) / 8] = of.agent_id.cast_unsigned();
+        words[offset_of!(Self, episode) / 8] = bytemuck::cast([of.episode, of.origin]);
+        words[offset_of!(Self, ordinal) / 8] = bytemuck::cast([of.ordinal, of.ticks]);
+        words[offset_of!(Self, reason) / 8] = bytemuck::cast([kind, of.stream]);
     }
 
     /// What the row adds to its episode.
@@ -233,6 +252,31 @@ mod tests {
         let mut header = StepHeader::new(StepKind::Transition);
         header.set_controller(7);
         assert_eq!((header.continues(), header.controller()), (None, 7));
+    }
+
+    #[test]
+    fn a_transition_has_the_fields_that_are_set_one_by_one() {
+        for match_id in [None, Some(-3)] {
+            let mut before = StepHeader::new(StepKind::End);
+            before.set_outcome(Some(Outcome::Truncated), 9);
+            before.set_match_id(match_id);
+            let mut of = StepHeader {
+                tick: -1,
+                timestamp: 2.5,
+                reward: -0.5,
+                agent_id: i64::MIN + 3,
+                episode: 0x8765_4321,
+                ordinal: 0xfedc_ba98,
+                ticks: 0x8000_0001,
+                stream: 0x8000_0002,
+                ..StepHeader::new(StepKind::Transition)
+            };
+            of.set_controller(0x8003);
+            let mut set = before;
+            set.set_transition(&of);
+            of.set_match_id(match_id);
+            assert_eq!(set, of);
+        }
     }
 
     #[test]

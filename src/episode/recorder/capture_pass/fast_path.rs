@@ -22,7 +22,10 @@ use crate::{
     player::Reward,
 };
 use core::ops::Range;
-use experience_buffer::pool::{LINKS, Run};
+use experience_buffer::{
+    BlockWriter,
+    pool::{LINKS, Run},
+};
 use experience_core::transition::StepHeader;
 use finite_scan::FiniteScan;
 
@@ -173,9 +176,9 @@ impl FastPath {
                     }
                     block.set_prefix(index, run.add(handle));
                 }
-                Some(RowOutput::Dedicated(buffer)) => {
+                Some(RowOutput::Dedicated(writer)) => {
                     // The buffers are far apart in memory.
-                    buffer.writer.prefetch();
+                    writer.prefetch();
                     scratch.dedicated.push((position, index));
                 }
                 None => captured += 1,
@@ -225,20 +228,25 @@ fn push_dedicated(
         return 0;
     }
     count_recorded(context, scratch.dedicated.len());
+    let mut writers = BlockWriter::default();
+    let (mut rest, mut first) = (cursor.slots_mut(), 0);
+    // In ascending order of the positions.
     for &(position, index) in &scratch.dedicated {
-        if let Some(slot) = cursor.slot_mut(position) {
-            push_row(slot, block.row_mut(index));
-        }
+        let Some((slot, after)) = rest.get_mut(position - first..).and_then(<[_]>::split_first_mut) else {
+            break;
+        };
+        (rest, first) = (after, position + 1);
+        push_row(slot, &mut writers, block.row_mut(index));
     }
     scratch.dedicated.len()
 }
 
 /// Writes a row to the slot's dedicated buffer.
 #[inline(always)]
-fn push_row(slot: &mut PlayerSlot, row: &[u64]) {
-    if let Some(buffer) = slot.dedicated_buffer() {
+fn push_row<'a>(slot: &'a mut PlayerSlot, writers: &mut BlockWriter<'a>, row: &[u64]) {
+    if let Some(writer) = slot.dedicated_writer() {
         // An error means that the buffer is closed. Only `PlayerSlot::close_output` closes it, and it takes the output.
-        let _ = buffer.writer.push(row);
+        let _ = writers.push(writer, row);
     }
 }
 

@@ -1,4 +1,11 @@
 //! Vectorized test for NaN and infinity over many rows, on the exponent bits of the floats.
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "long runs are scanned with instructions that not all processors have"
+    )
+)]
 
 use core::ops::Range;
 use experience_core::schema::{Column, DType, Schema};
@@ -8,8 +15,10 @@ use experience_core::schema::{Column, DType, Schema};
 pub(super) struct FiniteScan {
     /// Long runs of equal words, scanned by a vectorized loop.
     runs: Vec<(Range<usize>, WordScan<1>)>,
-    /// Eight equal words, unrolled: a vectorized loop of that length costs more than it saves.
+    /// Few equal words, unrolled: a vectorized loop of that length costs more than it saves.
     eights: Vec<WordScan<8>>,
+    fours: Vec<WordScan<4>>,
+    twos: Vec<WordScan<2>>,
     singles: Vec<WordScan<1>>,
 }
 
@@ -75,6 +84,14 @@ impl FiniteScan {
                     scan.eights.push(WordScan::new(word, bits));
                     8
                 }
+                (_, 4..) => {
+                    scan.fours.push(WordScan::new(word, bits));
+                    4
+                }
+                (_, 2..) => {
+                    scan.twos.push(WordScan::new(word, bits));
+                    2
+                }
                 _ => {
                     scan.singles.push(WordScan::new(word, bits));
                     1
@@ -90,14 +107,47 @@ impl FiniteScan {
         let mut carries = 0;
         for (words, scan) in &self.runs {
             for row in rows.chunks_exact(stride) {
-                for &word in &row[words.clone()] {
-                    carries |= scan.carry(word);
-                }
+                carries |= scan.run(&row[words.clone()]);
             }
         }
-        let eights = self.eights.iter().map(|scan| scan.carries(rows, stride));
-        let singles = self.singles.iter().map(|scan| scan.carries(rows, stride));
-        eights.chain(singles).fold(carries, |all, carries| all | carries) & SIGN_BITS == 0
+        for scan in &self.eights {
+            carries |= scan.carries(rows, stride);
+        }
+        for scan in &self.fours {
+            carries |= scan.carries(rows, stride);
+        }
+        for scan in &self.twos {
+            carries |= scan.carries(rows, stride);
+        }
+        for scan in &self.singles {
+            carries |= scan.carries(rows, stride);
+        }
+        carries & SIGN_BITS == 0
+    }
+}
+
+impl WordScan<1> {
+    /// The carries of consecutive words, combined by OR.
+    #[inline]
+    fn run(&self, words: &[u64]) -> u64 {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has the instructions with which the function is compiled.
+            return unsafe { self.run_with_avx2(words) };
+        }
+        self.run_of(words)
+    }
+
+    /// As [`run_of`](Self::run_of), compiled with vectors of twice the length.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn run_with_avx2(&self, words: &[u64]) -> u64 {
+        self.run_of(words)
+    }
+
+    #[inline(always)]
+    fn run_of(&self, words: &[u64]) -> u64 {
+        words.iter().fold(0, |carries, &word| carries | self.carry(word))
     }
 }
 

@@ -19,8 +19,8 @@ pub(in crate::episode::recorder::capture_pass) trait SlotCursor {
     /// slot, or this cursor cannot reach it.
     fn advance_to(&mut self, entity: Entity) -> Option<(usize, &mut PlayerSlot)>;
 
-    /// The slot at a position that [`advance_to`](Self::advance_to) returned.
-    fn slot_mut(&mut self, position: usize) -> Option<&mut PlayerSlot>;
+    /// All slots, which are at the positions that [`advance_to`](Self::advance_to) returns.
+    fn slots_mut(&mut self) -> &mut [PlayerSlot];
 
     /// The next `len` slots, or as many as are left, and the slots after them. Does not move the cursor.
     fn peek(&mut self, len: usize) -> (&mut [PlayerSlot], &[PlayerSlot]);
@@ -56,8 +56,8 @@ impl SlotCursor for TableCursor<'_> {
     }
 
     #[inline(always)]
-    fn slot_mut(&mut self, position: usize) -> Option<&mut PlayerSlot> {
-        self.players.slots_mut().get_mut(position)
+    fn slots_mut(&mut self) -> &mut [PlayerSlot] {
+        self.players.slots_mut()
     }
 
     #[inline(always)]
@@ -125,8 +125,8 @@ impl SlotCursor for ChunkCursor<'_> {
     }
 
     #[inline(always)]
-    fn slot_mut(&mut self, position: usize) -> Option<&mut PlayerSlot> {
-        self.slots.get_mut(position)
+    fn slots_mut(&mut self) -> &mut [PlayerSlot] {
+        self.slots
     }
 
     #[inline(always)]

@@ -9,7 +9,7 @@ use crate::{
     capture::{EncodedBlock, PREFIX_WORDS},
     episode::player_slot::{PlayerSlot, RowOutput},
 };
-use experience_buffer::prefetch;
+use experience_buffer::{BlockWriter, prefetch};
 use experience_core::transition::StepHeader;
 
 impl FastPath {
@@ -81,17 +81,20 @@ impl FastPath {
             }
             writer.push_run(&run, block.cells());
         } else {
+            let mut ahead = BlockWriter::default();
             for (slot, cell) in slots.iter_mut().zip(block.cells_mut()) {
                 let header = StepHeader::of_mut(&mut cell[PREFIX_WORDS..]);
                 slot.mark_captured(capture);
                 let total = total(header);
-                if let Some(RowOutput::Dedicated(buffer)) = slot.fast_step(time, total, header) {
+                if let Some(RowOutput::Dedicated(writer)) = slot.fast_step(time, total, header) {
                     // The buffers are far apart in memory.
-                    buffer.writer.prefetch();
+                    ahead.prefetch(writer);
                 }
             }
-            for (index, slot) in slots.iter_mut().enumerate() {
-                push_row(slot, block.row_mut(index));
+            let row = PREFIX_WORDS..PREFIX_WORDS + block.row_words();
+            let mut writers = BlockWriter::default();
+            for (slot, cell) in slots.iter_mut().zip(block.cells_mut()) {
+                push_row(slot, &mut writers, &cell[row.clone()]);
             }
         }
         cursor.skip(players);
