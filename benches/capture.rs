@@ -10,13 +10,16 @@
 //! into a row of its buffer. Both wrap around once before they are measured. Throughput is in players.
 
 use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
-use bevy_experience::{plugin::ExperienceCapture, prelude::*, test_app::TestApp};
+use bevy_experience::{
+    capture::{Neighbors, SpatialGrid},
+    plugin::ExperienceCapture,
+    prelude::*,
+    test_app::TestApp,
+};
 use bevy_math::{Vec2, Vec3};
 use bevy_reflect::Reflect;
 use bevy_transform::components::Transform;
-use criterion::{
-    Bencher, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
-};
+use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     hint::black_box,
@@ -351,63 +354,133 @@ fn board(c: &mut Criterion) {
     group.finish();
 }
 
-/// The three nearest neighbours of each player, out of about 25 in range, on one thread, and a list of all of these. Players
-/// move between captures: if they stood still, the branch predictor would learn the result of each comparison.
+/// Positions in a square with 25 of them within 20 units of each, which move between two rounds: if they stood still, the
+/// branch predictor would learn the result of each comparison.
+struct Crowd {
+    side: f32,
+    rng: StdRng,
+}
+
+impl Crowd {
+    fn new(count: usize) -> Self {
+        Self {
+            side: (count as f32 * 50.0).sqrt(),
+            rng: StdRng::seed_from_u64(9),
+        }
+    }
+
+    fn place(&mut self) -> Vec3 {
+        let mut along = || self.rng.random_range(0.0..self.side);
+        Vec3::new(along(), along(), 0.0)
+    }
+
+    fn step(&self, index: usize, place: Vec3) -> Vec3 {
+        let to = Vec2::from_angle(index as f32).extend(0.0);
+        (place + to).map(|along| along.rem_euclid(self.side))
+    }
+}
+
+/// What else a game does between two captures, as far as it concerns caches: writes as much memory as the second-level cache
+/// holds twice.
+struct OtherWork(Vec<u8>);
+
+impl OtherWork {
+    const BYTES: usize = 2 << 20;
+
+    fn new(is_cold: bool) -> Self {
+        Self(vec![0; if is_cold { Self::BYTES } else { 0 }])
+    }
+
+    fn run(&mut self) {
+        for byte in self.0.iter_mut().step_by(64) {
+            *byte = byte.wrapping_add(1);
+        }
+        black_box(&mut self.0);
+    }
+}
+
+/// The three nearest neighbours of each player, on one thread, and a list of all within sight. `grid` builds the grid and searches
+/// it without a recording. In `cold` captures, the caches hold other memory.
 fn nearest(c: &mut Criterion) {
     let mut group = c.benchmark_group("capture_nearest");
     for players in [100, 1000, 10_000] {
         group.throughput(Throughput::Elements(players as u64));
+        group.bench_function(BenchmarkId::new("grid", players), |b| grid(b, players));
         let nearest = || Recording::new("player").observe_nearest_with(Nearest::<Player>::new(3, 20.0).xy());
         let list = |order| {
             let list = EntityList::new("others", 32).kind::<Player>("player");
             Recording::new("player").observe_entities(list.within(20.0).xy().order(order))
         };
-        moving(&mut group, BenchmarkId::new("plugin", players), players, 36, nearest);
+        for (name, is_cold) in [("plugin", false), ("cold", true)] {
+            let id = BenchmarkId::new(name, players);
+            group.bench_function(id, |b| moving(b, players, 36, is_cold, nearest()));
+        }
         for (name, order) in [("list", EntityOrder::Distance), ("list_by_id", EntityOrder::Id)] {
-            moving(
-                &mut group,
-                BenchmarkId::new(name, players),
-                players,
-                32 * 12 + 4,
-                || list(order),
-            );
+            let id = BenchmarkId::new(name, players);
+            group.bench_function(id, |b| moving(b, players, 32 * 12 + 4, false, list(order)));
         }
     }
     group.finish();
 }
 
-/// Measures a capture of players in a square, which move between captures. An observation takes `bytes`.
-fn moving(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    players: usize,
-    bytes: usize,
-    recording: impl Fn() -> Recording<Player>,
-) {
-    let mut rng = StdRng::seed_from_u64(9);
-    let side = (players as f32 * 50.0).sqrt();
-    group.bench_function(id, |b| {
-        let recording = recording()
-            .scaling(PlayerScaling {
-                parallel_above: Some(usize::MAX),
-                ..Default::default()
-            })
-            .buffers(holding(rows_each(players, HEADER + bytes)));
-        let mut test = app(recording, players, |_| Transform::default());
-        let mut places = test.world_mut().query::<&mut Transform>();
-        let mut along = || rng.random_range(0.0..side);
-        for mut place in places.iter_mut(test.world_mut()) {
-            place.translation = Vec3::new(along(), along(), 0.0);
+/// Measures building a grid and finding the three points nearest to each, besides itself.
+fn grid(b: &mut Bencher<'_>, points: usize) {
+    let mut crowd = Crowd::new(points);
+    let mut places: Vec<_> = (0..points).map(|_| crowd.place()).collect();
+    let mut grid = SpatialGrid::new(20.0);
+    let mut neighbors = Neighbors::new(4, 20.0);
+    b.iter_custom(|rounds| {
+        let mut spent = Duration::ZERO;
+        for _ in 0..rounds {
+            for (index, place) in places.iter_mut().enumerate() {
+                *place = crowd.step(index, *place);
+            }
+            let start = Instant::now();
+            grid.clear();
+            for (id, &place) in (0..).zip(&places) {
+                grid.insert(id, place);
+            }
+            grid.build();
+            for &place in &places {
+                neighbors.clear();
+                grid.nearest(place, &mut neighbors);
+                black_box(&neighbors);
+            }
+            spent += start.elapsed();
         }
-        captures(&mut test);
-        b.iter(|| {
+        spent
+    });
+}
+
+/// Measures a capture of players that move between captures. An observation takes `bytes`.
+fn moving(b: &mut Bencher<'_>, players: usize, bytes: usize, is_cold: bool, recording: Recording<Player>) {
+    let recording = recording
+        .scaling(PlayerScaling {
+            parallel_above: Some(usize::MAX),
+            ..Default::default()
+        })
+        .buffers(holding(rows_each(players, HEADER + bytes)));
+    let mut crowd = Crowd::new(players);
+    let mut test = app(recording, players, |_| Transform::default());
+    let mut places = test.world_mut().query::<&mut Transform>();
+    for mut place in places.iter_mut(test.world_mut()) {
+        place.translation = crowd.place();
+    }
+    captures(&mut test);
+    let mut other_work = OtherWork::new(is_cold);
+    b.iter_custom(|captures| {
+        let mut spent = Duration::ZERO;
+        for _ in 0..captures {
             let world = test.world_mut();
             for (player, mut place) in places.iter_mut(world).enumerate() {
-                let to = Vec2::from_angle(player as f32).extend(0.0);
-                place.translation = (place.translation + to).map(|along| along.rem_euclid(side));
+                place.translation = crowd.step(player, place.translation);
             }
+            other_work.run();
+            let start = Instant::now();
             world.run_schedule(ExperienceCapture);
-        });
+            spent += start.elapsed();
+        }
+        spent
     });
 }
 

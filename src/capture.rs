@@ -415,17 +415,7 @@ impl RowEncoder {
             });
         }
         for (list, neighbors) in self.lists.iter().zip(neighbors) {
-            for (player, row) in players.iter().zip(rows.chunks_exact_mut(words)) {
-                let own_match = StepHeader::of(row).match_id();
-                list.encode(
-                    neighbors,
-                    world,
-                    table,
-                    player,
-                    own_match,
-                    bytemuck::cast_slice_mut(row),
-                );
-            }
+            list.encode(neighbors, world, table, players, rows, words);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Observations of lists of entities: `EntityList`, its columns and its settings.
 
+mod index;
 mod match_grids;
 mod source;
 
@@ -11,7 +12,8 @@ use bevy_ecs::{component::Component, world::World};
 use bevy_reflect::{Reflect, TypePath, Typed};
 use core::any::TypeId;
 use experience_core::schema::{Column, DType, Space};
-use source::{EntityKind, EntitySearch};
+use index::{Axes, EntityKind};
+use source::EntitySearch;
 
 /// Maximum capacity of a list. A row holds all of its places, whether or not there are entities.
 const MAX_CAPACITY: usize = 4096;
@@ -65,7 +67,7 @@ pub struct EntityList {
     name: String,
     capacity: usize,
     max_distance: f32,
-    axes: &'static [usize],
+    axes: Axes,
     frame: PositionFrame,
     order: EntityOrder,
     kinds: Vec<KindSpec>,
@@ -115,7 +117,7 @@ impl EntityList {
             name: name.into(),
             capacity,
             max_distance: f32::INFINITY,
-            axes: &[0, 1, 2],
+            axes: Axes::Xyz,
             frame: PositionFrame::Player,
             order: EntityOrder::default(),
             kinds: Vec::new(),
@@ -143,13 +145,13 @@ impl EntityList {
 
     /// Measures positions and distances along x and y only, for games in two dimensions.
     pub fn xy(mut self) -> Self {
-        self.axes = &[0, 1];
+        self.axes = Axes::Xy;
         self
     }
 
     /// Measures positions and distances along x and z only, for games on a ground plane.
     pub fn xz(mut self) -> Self {
-        self.axes = &[0, 2];
+        self.axes = Axes::Xz;
         self
     }
 
@@ -243,7 +245,7 @@ impl EntityList {
             });
         }
         let bound = f64::from(self.max_distance);
-        columns.extend(self.axes.iter().map(|&axis| match self.frame {
+        columns.extend(self.axes.indices().iter().map(|&axis| match self.frame {
             PositionFrame::World => Column::feature(["x", "y", "z"][axis]),
             PositionFrame::Player if bound == f64::INFINITY => Column::feature(["dx", "dy", "dz"][axis]),
             PositionFrame::Player => {

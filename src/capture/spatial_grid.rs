@@ -1,10 +1,10 @@
-//! A spatial hash grid for radius and k-nearest-neighbour queries over points that are rebuilt every tick.
+//! A spatial grid for radius and k-nearest-neighbour queries over points that are rebuilt every tick.
 //!
 //! # Why not a crate
 //! Building the index and querying the three nearest neighbours of every point, in nanoseconds a point (uniform
 //! density, about 25 points within the maximum distance, all points moved between two rebuilds; fastest of 20 to 200
-//! rounds on a shared two-core server). The figures of this grid are of a variant that did not sort points by id; with
-//! sorting it takes about as long for 1,000 points and more, and up to 1.6 times as long for 100 in 2D:
+//! rounds on a shared two-core server). The figures of this grid are of its predecessor, which compared one point after the other
+//! and takes twice as many instructions:
 //!
 //! | points | this grid | `kiddo` 6.3, `ImmutableKdTree` | `rstar` 0.14, `bulk_load` |
 //! |---|---|---|---|
@@ -15,37 +15,39 @@
 //!
 //! Both crates also allocate for each rebuild and each query.
 
+mod cells;
 mod neighbors;
+mod points;
+mod search;
 #[cfg(test)]
 mod tests;
 
 pub use neighbors::Neighbors;
 
 use bevy_math::Vec3;
-use core::ops::Range;
+use cells::CellLayout;
+use points::{Points, Tag};
 
-/// Up to this many points are scanned without a hash table.
-const MAX_UNSORTED_POINTS: usize = 12;
+/// Up to this many points are scanned without cells.
+const MAX_UNSORTED_POINTS: usize = 24;
 
-/// Mean occupancy above which cells are halved, and below which they are doubled. Doubling multiplies the occupancy by
-/// at most 8, so one doubling never leads to a halving.
-const MAX_OCCUPANCY: f32 = 5.0;
-const MIN_OCCUPANCY: f32 = 1.4;
+/// The mean number of points in a point's cell that cells are resized to, and those below and above which they are. Then about
+/// six points of a plane are as near as the width of a cell.
+const OCCUPANCY: f32 = 2.8;
+const MIN_OCCUPANCY: f32 = 2.3;
+const MAX_OCCUPANCY: f32 = 3.4;
 
 /// Limits of a cell's width.
 const MIN_WIDTH: f32 = 1.0 / (1_u64 << 60) as f32;
 const MAX_WIDTH: f32 = (1_u64 << 60) as f32;
 
-/// Cell numbers are clamped to this, so their differences fit in an `i32`.
-const MAX_CELL: f32 = (1 << 29) as f32;
-
 /// Points in 2D or 3D, each with an id, for queries by distance.
 ///
-/// Space is divided into cubic cells without bounds, which are hashed into a table of two to four buckets a point, so
-/// an outlier costs no memory. A row of cells along x is contiguous in the table. The start of a row is a
-/// low-discrepancy hash of its y and z, so worlds of any shape fill the table evenly. The width of a cell adapts to the
-/// density of the points at every build. A build or query does not allocate unless the grid holds more points than ever
-/// before.
+/// Space is divided into cubic cells, whose width adapts to the density of the points at every build. Where the bounding box of
+/// the points has at most four cells a point, cells are numbered row by row; otherwise they are hashed into a table of two to four
+/// buckets a point, so an outlier costs no memory. A row of cells along x is contiguous in either. Most queries for the nearest
+/// search the cells that touch that of the center, in which a fixed number of points of each row are compared at once. A build or
+/// query does not allocate unless the grid holds more points than ever before.
 ///
 /// Points in a plane keep the third coordinate at 0.
 ///
@@ -71,26 +73,37 @@ const MAX_CELL: f32 = (1 << 29) as f32;
 /// ```
 #[derive(Clone, Debug)]
 pub struct SpatialGrid {
-    /// A power of two, so that dividing by it is exact.
     cell_width: f32,
     /// Mean number of points in a point's bucket, as of the last build.
     mean_occupancy: f32,
     /// The bounding box of all points.
     min: Vec3,
     max: Vec3,
+    /// All points have one z, which is finite.
+    is_flat: bool,
+    /// The square of the distance from any point within which all points are in cells that touch that of the point; negative
+    /// if there is none.
+    squared_reach: f32,
     /// Points in the order in which they were inserted, and the bucket of each.
-    inserted: Vec<Point>,
-    buckets: Vec<u32>,
-    /// `points[starts[b]..starts[b + 1]]` are the points of bucket `b`. Empty where all points are scanned.
+    inserted: Vec<Inserted>,
+    buckets: Vec<Bucket>,
+    /// `None` where all points are scanned.
+    layout: Option<CellLayout>,
+    /// `points[starts[b]..starts[b + 1]]` are the points of bucket `b`.
     starts: Vec<u32>,
-    points: Vec<Point>,
+    points: Points,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Point {
+struct Inserted {
     position: Vec3,
     id: u32,
-    /// The hash of its row of cells. A bucket can hold points of several rows.
+}
+
+/// The bucket of a point, and its row of cells.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    index: u32,
     row: u32,
 }
 
@@ -99,24 +112,23 @@ impl SpatialGrid {
     #[must_use]
     #[expect(clippy::manual_clamp, reason = "unlike `clamp`, this replaces NaN")]
     pub fn new(cell_width: f32) -> Self {
-        // Without its mantissa, a float is a power of two.
-        let width = cell_width.abs().max(MIN_WIDTH).min(MAX_WIDTH).to_bits() & !((1 << 23) - 1);
         Self {
-            cell_width: f32::from_bits(width),
-            mean_occupancy: MAX_OCCUPANCY,
+            cell_width: cell_width.abs().max(MIN_WIDTH).min(MAX_WIDTH),
+            mean_occupancy: OCCUPANCY,
             min: Vec3::INFINITY,
             max: Vec3::NEG_INFINITY,
+            is_flat: false,
+            squared_reach: -1.0,
             inserted: Vec::new(),
             buckets: Vec::new(),
+            layout: None,
             starts: Vec::new(),
-            points: Vec::new(),
+            points: Points::default(),
         }
     }
 
     /// Removes all points.
     pub fn clear(&mut self) {
-        self.min = Vec3::INFINITY;
-        self.max = Vec3::NEG_INFINITY;
         self.inserted.clear();
     }
 
@@ -125,198 +137,97 @@ impl SpatialGrid {
     /// A point with a NaN coordinate is ignored, because no distance to it is defined.
     #[inline]
     pub fn insert(&mut self, id: u32, position: Vec3) {
-        if position.is_nan() {
-            return;
+        if !position.is_nan() {
+            self.inserted.push(Inserted { position, id });
         }
-        self.min = self.min.min(position);
-        self.max = self.max.max(position);
-        self.inserted.push(Point { position, id, row: 0 });
+    }
+
+    /// Replaces each id by that at its place in `ids`. Call this before [`build`](Self::build).
+    pub(in crate::capture) fn renumber(&mut self, ids: &[u32]) {
+        for point in &mut self.inserted {
+            point.id = ids[point.id as usize];
+        }
     }
 
     /// Sorts the points into cells. Call it after [`clear`](Self::clear) and [`insert`](Self::insert), before queries.
     pub fn build(&mut self) {
-        self.starts.clear();
-        if self.inserted.len() <= MAX_UNSORTED_POINTS {
-            self.points.clone_from(&self.inserted);
+        self.find_bounds();
+        let count = self.inserted.len();
+        self.points.resize(count);
+        if count <= MAX_UNSORTED_POINTS {
+            self.layout = None;
+            for (index, &Inserted { position, id }) in self.inserted.iter().enumerate() {
+                self.points.place(index, position, Tag { id, row: 0 });
+            }
             return;
         }
         if self.mean_occupancy < MIN_OCCUPANCY && self.cell_width < MAX_WIDTH {
-            self.cell_width *= 2.0;
+            self.resize_cells();
         }
-        self.assign_buckets();
+        let mut layout = self.count_buckets();
         while self.mean_occupancy > MAX_OCCUPANCY && self.cell_width > MIN_WIDTH {
-            self.cell_width /= 2.0;
-            self.assign_buckets();
+            self.resize_cells();
+            layout = self.count_buckets();
         }
-        self.sort();
+        self.sort(&layout);
+        self.layout = Some(layout);
     }
 
-    /// Calls `each` with the id and the squared distance of every point at most `radius` from `center`, in no
-    /// particular order.
-    #[inline]
-    pub fn for_each_within(&self, center: Vec3, radius: f32, mut each: impl FnMut(u32, f32)) {
-        let max_squared = radius * radius;
-        self.scan_box(center, padded_sqrt(max_squared), |points, row| {
-            for point in points {
-                let squared = point.position.distance_squared(center);
-                if squared <= max_squared && point.is_in(row) {
-                    each(point.id, squared);
-                }
-            }
-        });
+    fn find_bounds(&mut self) {
+        let (mut min, mut max) = (Vec3::INFINITY, Vec3::NEG_INFINITY);
+        for point in &self.inserted {
+            min = min.min(point.position);
+            max = max.max(point.position);
+        }
+        self.is_flat = min.z == max.z && min.z.is_finite();
+        (self.min, self.max) = (min, max);
     }
 
-    /// Adds the points nearest to `center` to `neighbors`, which may already hold points of other grids.
-    #[inline]
-    pub fn nearest(&self, center: Vec3, neighbors: &mut Neighbors) {
-        neighbors.save();
-        let max_radius = padded_sqrt(neighbors.max_squared());
-        let mut radius = self.cell_width;
-        loop {
-            let found_all = self.scan_box(center, radius.min(max_radius), |points, row| {
-                neighbors.add(center, points, row);
-            });
-            let needed = padded_sqrt(neighbors.max_squared());
-            if found_all || needed <= radius {
-                return;
-            }
-            // With enough points found, the distance of the last bounds the search.
-            radius = if neighbors.is_full() { needed } else { 2.0 * radius };
-            neighbors.restore();
-        }
+    /// Changes the width of cells towards [`OCCUPANCY`], as for points in a plane, and at most by a factor of two.
+    fn resize_cells(&mut self) {
+        let factor = ((OCCUPANCY - 1.0) / (self.mean_occupancy - 1.0)).sqrt();
+        self.cell_width = (self.cell_width * factor.clamp(0.5, 2.0)).clamp(MIN_WIDTH, MAX_WIDTH);
     }
 
     /// Finds the bucket of each point, and counts the points of each bucket.
-    fn assign_buckets(&mut self) {
-        let len = (2 * self.inserted.len()).next_power_of_two();
-        let hasher = CellHasher::new(self.cell_width, len);
+    fn count_buckets(&mut self) -> CellLayout {
+        let layout = CellLayout::new(self.cell_width, self.min, self.max, self.is_flat, self.inserted.len());
+        // The count of bucket `b` is at `b + 2`.
         self.starts.clear();
-        self.starts.resize(len + 1, 0);
-        self.buckets.resize(self.inserted.len(), 0);
+        self.starts.reserve(CellLayout::max_len(self.inserted.len()) + 2);
+        self.starts.resize(layout.len() + 2, 0);
+        self.buckets.resize(self.inserted.len(), Bucket::default());
         let mut pairs = 0_u64;
-        for (point, bucket) in self.inserted.iter_mut().zip(&mut self.buckets) {
-            let [x, y, z] = hasher.cell(point.position);
-            point.row = CellHasher::row(y, z);
-            *bucket = hasher.bucket(x, point.row) as u32;
-            let count = &mut self.starts[*bucket as usize];
+        for (point, bucket) in self.inserted.iter().zip(&mut self.buckets) {
+            let [x, y, z] = layout.cell(point.position);
+            let row = layout.row(y, z);
+            let index = layout.bucket(x, row);
+            *bucket = Bucket {
+                index: index as u32,
+                row,
+            };
+            let count = &mut self.starts[index + 2];
             pairs += u64::from(*count);
             *count += 1;
         }
         self.mean_occupancy = 1.0 + 2.0 * pairs as f32 / self.inserted.len() as f32;
+        layout
     }
 
     /// Sorts the points by bucket, with the counts in `starts`.
-    fn sort(&mut self) {
+    fn sort(&mut self, layout: &CellLayout) {
         let mut end = 0;
         for start in &mut self.starts {
             end += *start;
             *start = end;
         }
-        self.points.clone_from(&self.inserted);
-        // Each bucket's end moves back to its start as its points are placed, the last one first.
-        for (point, &bucket) in self.inserted.iter().zip(&self.buckets).rev() {
-            let start = &mut self.starts[bucket as usize];
-            *start -= 1;
-            self.points[*start as usize] = *point;
+        // The start of bucket `b` is at `b + 1`, and moves to its end as its points are placed.
+        for (&Inserted { position, id }, &Bucket { index, row }) in self.inserted.iter().zip(&self.buckets) {
+            let next = &mut self.starts[index as usize + 1];
+            self.points.place(*next as usize, position, Tag { id, row });
+            *next += 1;
         }
+        self.starts.truncate(layout.len() + 1);
+        self.squared_reach = layout.reach(self.min, self.max).map_or(-1.0, |reach| reach * reach);
     }
-
-    /// Calls `visit` with slices that together contain every point in the axis-aligned box around `center` with the
-    /// half-extent `radius`, and may contain others. If a row is given, `visit` ignores points of other rows, so that
-    /// no point is visited twice. Returns true if the box contains all points of the grid.
-    #[inline]
-    fn scan_box(&self, center: Vec3, radius: f32, mut visit: impl FnMut(&[Point], Option<u32>)) -> bool {
-        let Some(len) = self.starts.len().checked_sub(1) else {
-            visit(&self.points, None);
-            return true;
-        };
-        let hasher = CellHasher::new(self.cell_width, len);
-        let (low, high) = (center - radius, center + radius);
-        let (min, max) = (hasher.cell(low.max(self.min)), hasher.cell(high.min(self.max)));
-        let mut cells = 1.0;
-        for (min, max) in min.into_iter().zip(max) {
-            if min > max {
-                return false;
-            }
-            cells *= (max - min + 1) as f32;
-        }
-        // A scan of all points is cheaper than visiting more cells than there are points. 27 is the smallest box in 3D.
-        if cells > self.points.len().max(27) as f32 {
-            visit(&self.points, None);
-            return true;
-        }
-        let width = (max[0] - min[0] + 1) as usize;
-        for z in min[2]..=max[2] {
-            for y in min[1]..=max[1] {
-                let row = CellHasher::row(y, z);
-                let first = hasher.bucket(min[0], row);
-                let end = first + width;
-                visit(self.points_of(first..end.min(len)), Some(row));
-                if end > len {
-                    visit(self.points_of(0..end - len), Some(row));
-                }
-            }
-        }
-        low.cmple(self.min).all() && high.cmpge(self.max).all()
-    }
-
-    #[inline]
-    fn points_of(&self, buckets: Range<usize>) -> &[Point] {
-        &self.points[self.starts[buckets.start] as usize..self.starts[buckets.end] as usize]
-    }
-}
-
-impl Point {
-    #[inline]
-    fn is_in(&self, row: Option<u32>) -> bool {
-        row.is_none_or(|row| row == self.row)
-    }
-}
-
-/// Maps positions to cells, and hashes cells into a table of buckets.
-struct CellHasher {
-    cells_per_unit: f32,
-    len: usize,
-}
-
-impl CellHasher {
-    #[inline]
-    fn new(cell_width: f32, len: usize) -> Self {
-        Self {
-            cells_per_unit: 1.0 / cell_width,
-            len,
-        }
-    }
-
-    /// The cell of a position. Cell numbers are monotonic in each coordinate.
-    #[inline]
-    fn cell(&self, position: Vec3) -> [i32; 3] {
-        (position * self.cells_per_unit).to_array().map(|coordinate| {
-            let coordinate = coordinate.clamp(-MAX_CELL, MAX_CELL);
-            // `f32::floor` is a function call on targets without an instruction for it.
-            let cell = coordinate as i32;
-            cell - i32::from(cell as f32 > coordinate)
-        })
-    }
-
-    /// The hash of a row of cells. The factors are those of M. Roberts, "The Unreasonable Effectiveness of Quasirandom
-    /// Sequences", for two dimensions: rows near each other never have the same hash.
-    #[inline]
-    fn row(y: i32, z: i32) -> u32 {
-        let y = y.cast_unsigned().wrapping_mul(0xc13f_a9a9);
-        y.wrapping_add(z.cast_unsigned().wrapping_mul(0x91e1_0da5))
-    }
-
-    /// The bucket of a cell. Buckets of a row wrap around at the end of the table.
-    #[inline]
-    fn bucket(&self, x: i32, row: u32) -> usize {
-        let start = row >> (u32::BITS - self.len.ilog2());
-        start.wrapping_add(x.cast_unsigned()) as usize & (self.len - 1)
-    }
-}
-
-/// The square root, rounded up by more than the rounding error of a squared distance.
-#[inline]
-fn padded_sqrt(squared: f32) -> f32 {
-    squared.sqrt() * (1.0 + 1e-6) + 1e-18
 }

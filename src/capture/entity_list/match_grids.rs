@@ -69,33 +69,42 @@ impl MatchGrids {
         self.grids[..self.used].iter_mut().for_each(SpatialGrid::build);
     }
 
-    /// Finds the candidates nearest to a player in the match `own_match`.
-    #[inline]
-    pub(super) fn nearest(&self, own_match: Option<i64>, center: Vec3, neighbors: &mut Neighbors) {
-        neighbors.clear();
-        self.for_each_grid(own_match, |grid| grid.nearest(center, neighbors));
+    /// Replaces each candidate by that at its place in `numbers`. Call this before [`build`](Self::build).
+    pub(super) fn renumber(&mut self, numbers: &[u32]) {
+        for grid in &mut self.grids[..self.used] {
+            grid.renumber(numbers);
+        }
     }
 
-    /// Calls `each` with the id and the squared distance of every candidate within the maximum distance of a player in the
-    /// match `own_match`.
+    /// The candidates that a player in the match `own_match` finds.
+    pub(super) fn in_match(&self, own_match: Option<i64>) -> MatchView<'_> {
+        let one = |grid: usize| &self.grids[grid..=grid];
+        MatchView(match own_match {
+            None => [&self.grids[..self.used], &[]],
+            Some(own_match) => {
+                [self.by_match.get(&own_match).copied(), self.unmatched].map(|grid| grid.map_or(&[][..], one))
+            }
+        })
+    }
+}
+
+/// The grids of candidates that the players of a match find.
+pub(super) struct MatchView<'a>([&'a [SpatialGrid]; 2]);
+
+impl MatchView<'_> {
+    /// Adds the candidates nearest to `center` to `neighbors`, except one.
     #[inline]
-    pub(super) fn for_each_within(&self, own_match: Option<i64>, center: Vec3, mut each: impl FnMut(u32, f32)) {
-        self.for_each_grid(own_match, |grid| {
-            grid.for_each_within(center, self.max_distance, &mut each);
-        });
+    pub(super) fn nearest(&self, except: u32, center: Vec3, neighbors: &mut Neighbors) {
+        for grid in self.0.into_iter().flatten() {
+            grid.nearest_except(except, center, neighbors);
+        }
     }
 
+    /// Calls `each` with the number and the squared distance of every candidate at most `radius` from `center`.
     #[inline]
-    fn for_each_grid(&self, own_match: Option<i64>, mut each: impl FnMut(&SpatialGrid)) {
-        let Some(own_match) = own_match else {
-            self.grids[..self.used].iter().for_each(each);
-            return;
-        };
-        for grid in [self.by_match.get(&own_match).copied(), self.unmatched]
-            .into_iter()
-            .flatten()
-        {
-            each(&self.grids[grid]);
+    pub(super) fn for_each_within(&self, center: Vec3, radius: f32, mut each: impl FnMut(u32, f32)) {
+        for grid in self.0.into_iter().flatten() {
+            grid.for_each_within(center, radius, &mut each);
         }
     }
 }

@@ -1,35 +1,23 @@
 //! Source of entity lists: collects candidates once per capture, and searches them for each player.
 
 use super::{
-    super::{
-        excluded_components,
-        match_source::MatchSource,
-        run_length,
-        source::{ComponentReader, Source},
-        spatial_grid::Neighbors,
-        world_position::{WorldPositions, place_below},
-    },
+    super::{match_source::MatchSource, source::Source, spatial_grid::Neighbors, world_position::place_below},
     EntityOrder,
-    match_grids::MatchGrids,
+    index::{Axes, EntityIndex, EntityKind},
+    match_grids::MatchView,
 };
-use crate::player::AgentId;
-use bevy_ecs::{
-    archetype::{ArchetypeEntity, ArchetypeGeneration, ArchetypeId},
-    component::{Component, ComponentId},
-    entity::Entity,
-    storage::Table,
-    world::World,
-};
+use bevy_ecs::{archetype::ArchetypeEntity, component::ComponentId, entity::Entity, storage::Table, world::World};
 use bevy_math::Vec3;
 use bevy_transform::components::Transform;
 use core::ops::Range;
+use experience_core::transition::StepHeader;
 
 /// The parameters of an [`EntityList`](super::EntityList), as far as they concern the search.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EntitySearch {
     pub(super) capacity: usize,
     pub(super) max_distance: f32,
-    pub(super) axes: &'static [usize],
+    pub(super) axes: Axes,
     /// Values of the one-hot kind; 0 if there is one kind.
     pub(super) kind_width: usize,
     /// Values of each entity's chosen fields.
@@ -44,93 +32,29 @@ pub(super) struct EntitySearch {
 impl EntitySearch {
     /// Values of each entity in a row.
     fn width(&self) -> usize {
-        1 + self.kind_width + self.axes.len() + self.feature_width
-    }
-
-    /// The coordinates along the search axes, padded with 0.
-    #[inline]
-    fn project(&self, position: Vec3) -> Vec3 {
-        let mut projected = Vec3::ZERO;
-        for (index, &axis) in self.axes.iter().enumerate() {
-            projected[index] = position[axis];
-        }
-        projected
-    }
-}
-
-/// A component whose entities are in a list.
-pub(super) struct EntityKind {
-    component: ComponentId,
-    name: &'static str,
-    /// Whether any entity ever had the component and a position.
-    is_found: bool,
-}
-
-impl EntityKind {
-    pub(super) fn new<T: Component>(world: &mut World) -> Self {
-        Self {
-            component: world.register_component::<T>(),
-            name: core::any::type_name::<T>(),
-            is_found: false,
-        }
-    }
-}
-
-/// An entity that can be in a list.
-struct Candidate {
-    position: Vec3,
-    /// Index of its kind.
-    kind: u32,
-    match_id: Option<i64>,
-    agent: Option<i64>,
-    entity: Entity,
-    /// Index of its first value in [`EntityListSource::features`].
-    features: usize,
-}
-
-impl Candidate {
-    /// Candidates at equal distances are ordered by rank. Entities order by bits in which the index is inverted, so the index
-    /// is taken instead: entities are mostly stored in its order.
-    fn rank(&self) -> (Option<i64>, u32) {
-        (self.agent, self.entity.index_u32())
+        1 + self.kind_width + self.axes.indices().len() + self.feature_width
     }
 }
 
 /// The source of an [`EntityList`](super::EntityList)'s columns.
 pub(crate) struct EntityListSource {
-    kinds: Vec<EntityKind>,
-    excluded: [ComponentId; 2],
-    positions: WorldPositions,
-    agent: ComponentReader<AgentId>,
     search: EntitySearch,
+    index: EntityIndex,
     fields: Vec<Source>,
-    /// The bytes of a row that it fills.
-    bytes: Range<usize>,
-    checked: ArchetypeGeneration,
-    /// The archetypes of candidates, and the index of their kind.
-    archetypes: Vec<(ArchetypeId, u32)>,
-    /// Sorted by rank. A candidate's id in `grids` is its index here, so that ids break ties as ranks do.
-    candidates: Vec<Candidate>,
-    /// The chosen fields of the candidates, in the order in which they were collected.
+    /// The part of a row that it fills, as a range of `f32`.
+    values: Range<usize>,
+    /// The chosen fields of the candidates, in the order of their indices.
     features: Vec<f32>,
-    grids: MatchGrids,
 }
 
 impl EntityListSource {
     /// A source for entities of the given kinds. Each of `fields` encodes a part of a candidate's features.
     pub(super) fn new(world: &mut World, search: EntitySearch, kinds: Vec<EntityKind>, fields: Vec<Source>) -> Self {
         Self {
-            kinds,
-            excluded: excluded_components(world),
-            positions: WorldPositions::new(world),
-            agent: ComponentReader::new(world),
+            index: EntityIndex::new(world, kinds, search.axes, search.max_distance),
             fields,
-            bytes: 0..0,
-            checked: ArchetypeGeneration::initial(),
-            archetypes: Vec::new(),
-            candidates: Vec::new(),
+            values: 0..0,
             features: Vec::new(),
-            grids: MatchGrids::new(search.max_distance),
             search,
         }
     }
@@ -146,7 +70,7 @@ impl EntityListSource {
 
     /// The names of the component types that no entity with a position ever had.
     pub(crate) fn kinds_never_found(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.kinds.iter().filter(|kind| !kind.is_found).map(|kind| kind.name)
+        self.index.kinds_never_found()
     }
 
     /// The id and the name of each component type that it reads.
@@ -156,20 +80,19 @@ impl EntityListSource {
     }
 
     pub(crate) fn position_component(&self) -> ComponentId {
-        self.positions.local().id()
+        self.index.positions().local().id()
     }
 
-    /// Scratch memory for [`encode`](Self::encode), with capacity for one more entity than the list, because a search for
-    /// the nearest finds the player itself.
+    /// Scratch memory for [`encode`](Self::encode).
     pub(crate) fn neighbors(&self) -> Neighbors {
-        let itself = usize::from(!self.search.counts_overflow);
-        Neighbors::new(self.search.capacity + itself, self.search.max_distance)
+        Neighbors::new(self.search.capacity, self.search.max_distance)
     }
 
     /// Sets the byte of a row at which this source begins.
     pub(crate) fn place(&mut self, start: usize) {
         let values = self.search.capacity * self.search.width() + usize::from(self.search.counts_overflow);
-        self.bytes = start..start + values * size_of::<f32>();
+        let first = start / size_of::<f32>();
+        self.values = first..first + values;
     }
 
     /// Collects all candidates; with `player`, which is then the only player to be encoded, those within the maximum
@@ -180,195 +103,132 @@ impl EntityListSource {
         match_source: Option<&MatchSource>,
         player: Option<Entity>,
     ) {
-        self.update_archetypes(world);
-        self.candidates.clear();
-        self.features.clear();
-        let center = player
-            .and_then(|player| self.positions.of_entity(world, player))
-            .map(|position| self.search.project(position));
-        for index in 0..self.archetypes.len() {
-            let (archetype, kind) = self.archetypes[index];
-            let archetype = &world.archetypes()[archetype];
-            let Some(table) = world.storages().tables.get(archetype.table_id()) else {
-                continue;
-            };
-            let mut rest = archetype.entities();
-            while !rest.is_empty() {
-                let (run, after) = rest.split_at(run_length(rest, rest.len()));
-                rest = after;
-                match center {
-                    None => self.collect(world, table, run, kind, match_source),
-                    Some(center) => {
-                        for entity in run {
-                            self.collect_within(world, table, entity, kind, match_source, center);
-                        }
-                    }
-                }
-            }
-        }
-        self.build_grids();
-    }
-
-    /// Archetypes are never removed from a world, so only those created since the last capture are checked.
-    fn update_archetypes(&mut self, world: &World) {
-        let archetypes = world.archetypes();
-        if self.checked == archetypes.generation() {
-            return;
-        }
-        for archetype in &archetypes[self.checked..] {
-            let is_placed = archetype.contains(self.positions.local().id());
-            if !is_placed || self.excluded.iter().any(|&id| archetype.contains(id)) {
-                continue;
-            }
-            let mut first = None;
-            for (index, kind) in (0..).zip(&mut self.kinds) {
-                if archetype.contains(kind.component) {
-                    kind.is_found = true;
-                    first = first.or(Some(index));
-                }
-            }
-            self.archetypes.extend(first.map(|kind| (archetype.id(), kind)));
-        }
-        self.checked = archetypes.generation();
-    }
-
-    /// Collects an entity if it is within the maximum distance of `center`.
-    fn collect_within(
-        &mut self,
-        world: &World,
-        table: &Table,
-        entity: &ArchetypeEntity,
-        kind: u32,
-        match_source: Option<&MatchSource>,
-        center: Vec3,
-    ) {
-        let is_within = self.positions.of(world, table, entity).is_some_and(|placed| {
-            let position = self.search.project(placed.position);
-            center.distance_squared(position) <= self.search.max_distance * self.search.max_distance
-        });
-        if is_within {
-            self.collect(world, table, core::slice::from_ref(entity), kind, match_source);
-        }
-    }
-
-    /// Collects entities in neighbouring rows of a table.
-    fn collect(
-        &mut self,
-        world: &World,
-        table: &Table,
-        run: &[ArchetypeEntity],
-        kind: u32,
-        match_source: Option<&MatchSource>,
-    ) {
-        let Some(transforms) = self.positions.local().get_slice(table, run) else {
-            return;
-        };
-        let parents = self.positions.parents(table, run);
-        let agents = self.agent.get_slice(table, run);
         let Self {
             search,
-            candidates,
+            index,
+            fields,
             features,
             ..
         } = self;
-        let (first, width) = (features.len(), search.feature_width);
-        let mut add = |index: usize, match_id| {
-            let mut position = transforms[index].translation;
-            if let Some(parents) = parents {
-                let placed = place_below(world, &parents[index], position);
-                if placed.is_excluded {
+        let width = search.feature_width;
+        let within = player.and_then(|player| {
+            let position = index.positions().of_entity(world, player)?;
+            Some((position, search.max_distance))
+        });
+        loop {
+            features.clear();
+            let encode_fields = |table: &Table, run: &[ArchetypeEntity]| {
+                if width == 0 {
                     return;
                 }
-                position = placed.position;
-            }
-            candidates.push(Candidate {
-                position: search.project(position),
-                kind,
-                match_id,
-                agent: agents.map(|agents| agents[index].0),
-                entity: run[index].id(),
-                features: first + index * width,
-            });
-        };
-        match match_source {
-            Some(match_source) => match_source.for_each(world, table, run, add),
-            None => (0..run.len()).for_each(|index| add(index, None)),
-        }
-        if width > 0 {
-            features.resize(first + run.len() * width, 0.0);
-            let rows: &mut [u8] = bytemuck::cast_slice_mut(&mut features[first..]);
-            for field in &mut self.fields {
-                if field.needs_compiling() {
-                    field.compile(world, table, &run[0]);
+                let first = features.len();
+                features.resize(first + run.len() * width, 0.0);
+                let rows: &mut [u8] = bytemuck::cast_slice_mut(&mut features[first..]);
+                for field in &mut *fields {
+                    if field.needs_compiling() {
+                        field.compile(world, table, &run[0]);
+                    }
+                    field.encode(world, table, run, rows, width * size_of::<f32>());
                 }
-                field.encode(world, table, run, rows, width * size_of::<f32>());
+            };
+            let is_complete = match within {
+                None => index.collect(world, match_source, encode_fields),
+                Some(within) => index.collect_within(world, match_source, within, encode_fields),
+            };
+            if is_complete {
+                return;
             }
         }
     }
 
-    fn build_grids(&mut self) {
-        let Self { candidates, grids, .. } = self;
-        // Entities are mostly stored in the order in which they were spawned, which is often that of their agent ids.
-        if !candidates.is_sorted_by_key(Candidate::rank) {
-            candidates.sort_unstable_by_key(Candidate::rank);
-        }
-        grids.clear();
-        for (id, candidate) in (0..).zip(candidates) {
-            grids.insert(candidate.match_id, id, candidate.position);
-        }
-        grids.build();
-    }
-
-    /// Encodes the list of one player into its row.
+    /// Encodes the lists of players, which are in neighbouring rows of `table`, into rows that are `words` words apart and
+    /// have the match id of each player.
     pub(crate) fn encode(
         &self,
         neighbors: &mut Neighbors,
         world: &World,
         table: &Table,
-        player: &ArchetypeEntity,
-        own_match: Option<i64>,
-        row: &mut [u8],
+        players: &[ArchetypeEntity],
+        rows: &mut [u64],
+        words: usize,
     ) {
-        let out: &mut [f32] = bytemuck::cast_slice_mut(&mut row[self.bytes.clone()]);
-        out.fill(0.0);
-        let Some(placed) = self.positions.of(world, table, player) else {
-            return;
-        };
-        let (search, center) = (&self.search, self.search.project(placed.position));
-        let (places, overflow) = out.split_at_mut(search.capacity * search.width());
+        let positions = self.index.positions();
+        let transforms = positions.local().get_slice(table, players);
+        let parents = positions.parents(table, players);
+        let first = self.index.first_of(world, players);
+        let mut last_match = None;
+        let mut found_in = self.index.in_match(None);
+        for ((offset, player), row) in (0..).zip(players).zip(rows.chunks_exact_mut(words)) {
+            let own_match = StepHeader::of(row).match_id();
+            if own_match != last_match {
+                last_match = own_match;
+                found_in = self.index.in_match(own_match);
+            }
+            let out = &mut bytemuck::cast_slice_mut::<u64, f32>(row)[self.values.clone()];
+            let Some(transform) = transforms.map(|transforms| &transforms[offset as usize]) else {
+                out.fill(0.0);
+                continue;
+            };
+            let mut position = transform.translation;
+            if let Some(parents) = parents {
+                position = place_below(world, &parents[offset as usize], position).position;
+            }
+            let itself = first.and_then(|first| self.index.number_of(player.id(), first + offset));
+            let itself = itself.unwrap_or(u32::MAX);
+            self.encode_list(neighbors, &found_in, itself, self.search.axes.project(position), out);
+        }
+    }
+
+    /// Encodes the list of a player at `center` that is the candidate `itself`.
+    #[inline]
+    fn encode_list(
+        &self,
+        neighbors: &mut Neighbors,
+        candidates: &MatchView<'_>,
+        itself: u32,
+        center: Vec3,
+        out: &mut [f32],
+    ) {
+        let search = &self.search;
+        let width = search.width();
+        let (places, overflow) = out.split_at_mut(search.capacity * width);
+        neighbors.clear();
         match overflow {
-            [overflow] => *overflow = self.find_all(neighbors, player.id(), own_match, center) as f32,
-            _ => self.grids.nearest(own_match, center, neighbors),
+            [overflow] => *overflow = self.find_all(neighbors, candidates, itself, center) as f32,
+            _ => candidates.nearest(itself, center, neighbors),
         }
         if search.order == EntityOrder::Id {
             neighbors.sort_by_id();
         }
-        let found = neighbors.iter().map(|(id, _)| &self.candidates[id as usize]);
-        let others = found.filter(|candidate| candidate.entity != player.id());
         let origin = if search.is_relative { center } else { Vec3::ZERO };
-        for (values, candidate) in places.chunks_exact_mut(search.width()).zip(others) {
-            let (head, features) = values.split_at_mut(1 + search.kind_width + search.axes.len());
-            let (flags, position) = head.split_at_mut(1 + search.kind_width);
+        let mut used = 0;
+        for ((number, _), values) in neighbors.iter().zip(places.chunks_exact_mut(width)) {
+            used += width;
+            let (candidate, index) = self.index.candidate(number);
+            let (flags, rest) = values.split_at_mut(1 + search.kind_width);
+            flags.fill(0.0);
             flags[0] = 1.0;
             if let Some(flag) = flags.get_mut(1 + candidate.kind as usize) {
                 *flag = 1.0;
             }
-            position.copy_from_slice(&(candidate.position - origin).to_array()[..search.axes.len()]);
-            features.copy_from_slice(&self.features[candidate.features..][..search.feature_width]);
+            let (position, features) = rest.split_at_mut(search.axes.indices().len());
+            for (to, along) in position.iter_mut().zip((candidate.position - origin).to_array()) {
+                *to = along;
+            }
+            let first = index as usize * search.feature_width;
+            features.copy_from_slice(&self.features[first..][..search.feature_width]);
         }
+        places[used..].fill(0.0);
     }
 
-    /// Finds the candidates within the maximum distance of `player`, without itself. The nearest are in `neighbors`; returns
+    /// Finds the candidates within the maximum distance of a player, without itself. The nearest are in `neighbors`; returns
     /// the number of the others.
-    fn find_all(&self, neighbors: &mut Neighbors, player: Entity, own_match: Option<i64>, center: Vec3) -> usize {
+    fn find_all(&self, neighbors: &mut Neighbors, candidates: &MatchView<'_>, itself: u32, center: Vec3) -> usize {
         let mut found = 0_usize;
-        neighbors.clear();
-        self.grids.for_each_within(own_match, center, |id, squared| {
-            // A player is at its own position exactly, so that no other candidate has to be read.
-            let is_itself = squared == 0.0 && self.candidates[id as usize].entity == player;
-            if squared < f32::INFINITY && !is_itself {
+        candidates.for_each_within(center, self.search.max_distance, |number, squared| {
+            if squared < f32::INFINITY && number != itself {
                 found += 1;
-                neighbors.insert(id, squared);
+                neighbors.insert(number, squared);
             }
         });
         found.saturating_sub(self.search.capacity)

@@ -1,8 +1,5 @@
 //! Result buffer of a k-nearest-neighbour query on a [`SpatialGrid`](super::SpatialGrid).
 
-use super::Point;
-use bevy_math::Vec3;
-
 /// The points nearest to a center, collected by [`SpatialGrid::nearest`](super::SpatialGrid::nearest).
 ///
 /// Of two points at one distance, the one with the lower id is the nearer one.
@@ -11,7 +8,7 @@ pub struct Neighbors {
     /// The squared distance of a point in the upper half, its id in the lower, ascending. Floats that are not negative
     /// order as their bits do.
     keys: Vec<u64>,
-    /// The keys as of the start of the current query, which [`restore`](Self::restore) reverts to.
+    /// The keys as of the start of the current query, which a search with a larger radius begins with.
     saved: Vec<u64>,
     /// Marks an unused entry of `keys`. Greater than the key of every point within the maximum distance.
     empty_key: u64,
@@ -43,28 +40,6 @@ impl Neighbors {
         found.map(|&key| (key as u32, squared_distance(key)))
     }
 
-    /// Whether `count` points were found.
-    #[inline]
-    pub(super) fn is_full(&self) -> bool {
-        self.keys.last().is_none_or(|&last| last < self.empty_key)
-    }
-
-    /// The squared distance beyond which no further point is among the nearest.
-    #[inline]
-    pub(super) fn max_squared(&self) -> f32 {
-        self.keys.last().map_or(0.0, |&last| squared_distance(last))
-    }
-
-    #[inline]
-    pub(super) fn save(&mut self) {
-        self.saved.copy_from_slice(&self.keys);
-    }
-
-    #[inline]
-    pub(super) fn restore(&mut self) {
-        self.keys.copy_from_slice(&self.saved);
-    }
-
     /// Adds a point, if it is among the nearest.
     #[inline]
     pub(in crate::capture) fn insert(&mut self, id: u32, squared_distance: f32) {
@@ -77,45 +52,129 @@ impl Neighbors {
         self.keys.sort_unstable_by_key(|&key| key as u32);
     }
 
-    /// Adds those of `points` that are in `row` and among the nearest.
+    /// Lets `search` add points.
     #[inline]
-    pub(super) fn add(&mut self, center: Vec3, points: &[Point], row: Option<u32>) {
+    pub(super) fn collect(&mut self, search: impl Search) {
         match self.keys.len() {
+            0 => {}
             // With a constant length, the keys stay in registers.
-            1 => add::<1>(&mut self.keys, center, points, row),
-            2 => add::<2>(&mut self.keys, center, points, row),
-            3 => add::<3>(&mut self.keys, center, points, row),
-            4 => add::<4>(&mut self.keys, center, points, row),
-            5 => add::<5>(&mut self.keys, center, points, row),
-            6 => add::<6>(&mut self.keys, center, points, row),
-            _ => add_to_many(&mut self.keys, center, points, row),
+            1 => self.collect_few::<1>(search),
+            2 => self.collect_few::<2>(search),
+            3 => self.collect_few::<3>(search),
+            4 => self.collect_few::<4>(search),
+            5 => self.collect_few::<5>(search),
+            6 => self.collect_few::<6>(search),
+            _ => {
+                self.saved.copy_from_slice(&self.keys);
+                search.run(&mut Many {
+                    keys: &mut self.keys,
+                    saved: &self.saved,
+                    empty_key: self.empty_key,
+                });
+            }
+        }
+    }
+
+    #[inline]
+    fn collect_few<const N: usize>(&mut self, search: impl Search) {
+        if let Some(keys) = self.keys.first_chunk_mut::<N>() {
+            let mut few = Few {
+                keys: *keys,
+                saved: *keys,
+                empty_key: self.empty_key,
+            };
+            search.run(&mut few);
+            *keys = few.keys;
         }
     }
 }
 
-/// Branch-free insertion of each point into the sorted keys. Whether a point is nearer than those before is
-/// unpredictable, and a mispredicted branch costs more than the comparisons.
-#[inline]
-fn add<const N: usize>(keys: &mut [u64], center: Vec3, points: &[Point], row: Option<u32>) {
-    let Ok(keys) = <&mut [u64; N]>::try_from(keys) else {
-        return;
-    };
-    let mut nearest = *keys;
-    for point in points {
-        let mut key = key(point.position.distance_squared(center), point.id);
-        if !point.is_in(row) {
-            key = u64::MAX;
-        }
-        for kept in &mut nearest {
-            (*kept, key) = ((*kept).min(key), (*kept).max(key));
-        }
-    }
-    *keys = nearest;
+/// A search for the nearest points, generic in how they are kept.
+pub(super) trait Search {
+    fn run(self, nearest: &mut impl NearestKeys);
 }
 
-fn add_to_many(keys: &mut [u64], center: Vec3, points: &[Point], row: Option<u32>) {
-    for point in points.iter().filter(|point| point.is_in(row)) {
-        insert(keys, key(point.position.distance_squared(center), point.id));
+/// Keeps the nearest of the points that it is given.
+pub(super) trait NearestKeys {
+    /// Adds those of the points that are among the nearest.
+    fn insert(&mut self, keys: impl Iterator<Item = u64>);
+    /// The key of the last point, or that of an unused entry.
+    fn last(&self) -> u64;
+    /// Whether all entries are used.
+    fn is_full(&self) -> bool;
+    /// Removes the points that were added by this search.
+    fn restore(&mut self);
+
+    /// The squared distance beyond which no further point is among the nearest.
+    #[inline]
+    fn limit(&self) -> f32 {
+        squared_distance(self.last())
+    }
+}
+
+struct Few<const N: usize> {
+    keys: [u64; N],
+    saved: [u64; N],
+    empty_key: u64,
+}
+
+impl<const N: usize> NearestKeys for Few<N> {
+    /// Branch-free insertion. Whether a point is nearer than those before is unpredictable, and a mispredicted branch costs
+    /// more than the comparisons.
+    #[inline]
+    fn insert(&mut self, keys: impl Iterator<Item = u64>) {
+        let mut nearest = self.keys;
+        for mut key in keys {
+            for kept in &mut nearest {
+                (*kept, key) = ((*kept).min(key), (*kept).max(key));
+            }
+        }
+        self.keys = nearest;
+    }
+
+    #[inline]
+    fn last(&self) -> u64 {
+        self.keys[N - 1]
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.last() < self.empty_key
+    }
+
+    #[inline]
+    fn restore(&mut self) {
+        self.keys = self.saved;
+    }
+}
+
+struct Many<'a> {
+    keys: &'a mut [u64],
+    saved: &'a [u64],
+    empty_key: u64,
+}
+
+impl NearestKeys for Many<'_> {
+    #[inline]
+    fn insert(&mut self, keys: impl Iterator<Item = u64>) {
+        for key in keys {
+            insert(self.keys, key);
+        }
+    }
+
+    #[inline]
+    fn last(&self) -> u64 {
+        self.keys.last().copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.last() < self.empty_key
+    }
+
+    #[inline]
+    fn restore(&mut self) {
+        self.keys.copy_from_slice(self.saved);
     }
 }
 
@@ -129,8 +188,9 @@ fn insert(keys: &mut [u64], key: u64) {
     }
 }
 
+/// Orders points by distance, then by id.
 #[inline]
-fn key(squared_distance: f32, id: u32) -> u64 {
+pub(super) fn key(squared_distance: f32, id: u32) -> u64 {
     u64::from(squared_distance.to_bits()) << 32 | u64::from(id)
 }
 

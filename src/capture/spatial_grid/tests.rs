@@ -30,6 +30,23 @@ fn points() -> impl Strategy<Value = Vec<Vec3>> {
     })
 }
 
+/// Evenly spread points in a plane or in space, around a center that may be so far away that positions are coarse.
+fn crowd() -> impl Strategy<Value = Vec<Vec3>> {
+    let center = prop_oneof![4 => Just(0.0_f32), 1 => Just(-3e4), 1 => Just(2e6), 1 => Just(1e9)];
+    let along = -40.0..40.0_f32;
+    let offset = (along.clone(), along.clone(), along).prop_map(Vec3::from);
+    (
+        any::<bool>(),
+        center,
+        0.0..0.3_f32,
+        prop::collection::vec(offset, 0..700),
+    )
+        .prop_map(|(is_flat, center, height, offsets)| {
+            let place = |offset: Vec3| center + offset * Vec3::new(1.0, 1.0, if is_flat { 0.0 } else { height });
+            offsets.into_iter().map(place).collect()
+        })
+}
+
 fn fill(grid: &mut SpatialGrid, points: impl Iterator<Item = (u32, Vec3)>) {
     grid.clear();
     for (id, point) in points {
@@ -73,6 +90,47 @@ proptest! {
                 let nearest: Vec<_> = neighbors.iter().collect();
                 prop_assert_eq!(&nearest, &expected[..count.min(expected.len())], "nearest to {}", center);
             }
+        }
+    }
+
+    /// Cells adapt to the points over several builds, so that most searches end in the cells around the center.
+    #[test]
+    fn searches_of_a_crowd_find_what_a_scan_of_all_points_finds(
+        points in crowd(),
+        max_distance in prop_oneof![1.0..30.0_f32, Just(f32::INFINITY)],
+        count in 1..9_usize,
+        builds in 1..5,
+        numbers_are_reversed: bool,
+    ) {
+        let mut grid = SpatialGrid::new(max_distance);
+        let ids: Vec<u32> = (0..points.len() as u32).rev().collect();
+        for _ in 0..builds {
+            grid.clear();
+            for (id, &point) in (0..).zip(&points) {
+                grid.insert(id, point);
+            }
+            if numbers_are_reversed {
+                grid.renumber(&ids);
+            }
+            grid.build();
+        }
+        let mut by_id = points.clone();
+        if numbers_are_reversed {
+            by_id.reverse();
+        }
+        let mut neighbors = Neighbors::new(count, max_distance);
+        for (except, &center) in by_id.iter().enumerate().step_by(7) {
+            let mut expected = brute_force(&by_id, center, max_distance);
+            let mut within = Vec::new();
+            grid.for_each_within(center, max_distance, |id, squared| within.push((id, squared)));
+            within.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+            prop_assert_eq!(&within, &expected, "within {} of {}", max_distance, center);
+            expected.retain(|&(id, _)| id as usize != except);
+            expected.truncate(count);
+            neighbors.clear();
+            grid.nearest_except(except as u32, center, &mut neighbors);
+            let nearest: Vec<_> = neighbors.iter().collect();
+            prop_assert_eq!(&nearest, &expected, "nearest to {}, without {}", center, except);
         }
     }
 
