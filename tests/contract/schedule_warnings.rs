@@ -6,7 +6,7 @@ use crate::{
     support::{Choice, assert_warning, log},
 };
 use bevy_app::{MainScheduleOrder, prelude::*};
-use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
+use bevy_ecs::schedule::ScheduleLabel;
 use bevy_experience::{prelude::*, test_app::TestApp};
 use bevy_time::{Time, TimePlugin, TimeUpdateStrategy, Virtual};
 use core::time::Duration;
