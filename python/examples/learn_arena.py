@@ -41,6 +41,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ignore", action="append", default=[], help="a feature that a random network does not see")
     parser.add_argument("--hidden", default="128,128", help="widths of the layers")
     parser.add_argument("--deviation", type=float, default=0.5, help="of a random network's numbers")
+    parser.add_argument("--least-deviation", type=float, default=0.0, help="of the numbers of `--begin`")
     parser.add_argument("--transitions", type=int, default=5_000_000, help="ends after this many")
     parser.add_argument("--minutes", type=float, default=60.0, help="ends after this time")
     parser.add_argument("--batch", type=int, default=32_768, help="transitions of an update")
@@ -66,7 +67,8 @@ class Loop:
         settings = LearnerSettings(**{name: getattr(arguments, name) for name in LearnerSettings.__dataclass_fields__})
         hidden = [int(width) for width in arguments.hidden.split(",")]
         if arguments.begin:
-            self.network = ActorCritic.from_file(arguments.begin, self.schema, hidden)
+            least = arguments.least_deviation
+            self.network = ActorCritic.from_file(arguments.begin, self.schema, hidden, least_deviation=least)
         else:
             self.network = ActorCritic.random(
                 self.schema,
@@ -84,6 +86,8 @@ class Loop:
             state = torch.load(self.checkpoint)
             self.network.load_state_dict(state["network"])
             self.learner.optimizer.load_state_dict(state["optimizer"])
+            for group in self.learner.optimizer.param_groups:
+                group["lr"] = settings.learning_rate
             self.version, self.transitions, self.learner.updates = state["counts"]
         else:
             self.log.unlink(missing_ok=True)

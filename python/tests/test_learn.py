@@ -260,6 +260,8 @@ def test_a_policy_is_restored_from_its_file(recording: bx.Recording, tmp_path: P
     for found, expected in zip(policy(rows), fitted.policy(rows), strict=True):
         assert torch.allclose(found, expected, atol=1e-5)
     assert torch.equal(policy.sees, fitted.policy.sees) and policy.sees.min() == 0
+    wide = ActorCritic.from_file(path, recording.schema, least_deviation=5.0)
+    assert wide.deviations()["steer"] == pytest.approx([5.0, 5.0])
     network = ActorCritic.from_file(path, recording.schema)
     network.export(path, observation, 12)
     assert version_of(path) == 12

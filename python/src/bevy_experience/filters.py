@@ -76,8 +76,9 @@ def where(
         Episodes by their number of transitions, both bounds included.
     controller : str or int or iterable of them, optional
         Rows in which one of these controlled the player: ``"person"``, ``"script:hunter"``,
-        ``"policy:fighter@3"``, or ``"policy:fighter@*"`` for all versions of a policy. An episode in which the controller changes is cut there. Needs the
-        column ``controller`` or ``info.controller``.
+        ``"policy:fighter@3"``, or ``"policy:fighter@*"`` for all versions of a policy. An episode in
+        which the controller changes is cut there. Needs the column ``controller`` or
+        ``info.controller``.
 
     Returns
     -------

@@ -97,11 +97,20 @@ impl Subscription {
 
     /// The next batch with rows. `None` at the end of the stream.
     pub fn next(&mut self) -> Option<RecordBatch> {
+        let mut rows = Vec::new();
+        while rows.is_empty() && self.receive(&mut rows) {}
+        rows.pop()
+    }
+
+    /// Receives the next message, and adds its rows to `batches` if it has some. Returns whether there was one: not at the end of
+    /// the stream.
+    pub fn receive(&mut self, batches: &mut Vec<RecordBatch>) -> bool {
         let mut dictionaries = HashMap::new();
         let schema = self.schema.clone().unwrap();
         loop {
-            let message = self.message()?;
-            let mut rows = None;
+            let Some(message) = self.message() else {
+                return false;
+            };
             if !message.data_header.is_empty() {
                 let header = arrow_ipc::root_as_message(&message.data_header).unwrap();
                 let body = Buffer::from(message.data_body.clone());
@@ -112,12 +121,10 @@ impl Subscription {
                 let batch = header.header_as_record_batch().unwrap();
                 let batch =
                     reader::read_record_batch(&body, batch, schema.clone(), &dictionaries, None, &header.version());
-                rows = Some(batch.unwrap());
+                batches.push(batch.unwrap());
             }
             self.take_metadata(&message.app_metadata);
-            if rows.is_some() {
-                return rows;
-            }
+            return true;
         }
     }
 

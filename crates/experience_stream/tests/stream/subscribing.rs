@@ -214,10 +214,7 @@ fn rows_and_columns_are_selected_on_the_server() {
             .position
             .is_none_or(|position| position.transitions < total)
         {
-            batches.extend(subscription.next());
-            if subscription.is_closed {
-                break;
-            }
+            assert!(subscription.receive(&mut batches));
         }
         concat_batches(&subscription.schema.unwrap(), &batches).unwrap()
     };

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class ActorCritic(nn.Module):  # type: ignore[misc]
     """
 
     def __init__(
-        self, policy: Policy, schema: Schema, deviations: dict[str, Sequence[float]], hidden: Sequence[int]
+        self, policy: Policy, schema: Schema, deviations: Mapping[str, Sequence[float]], hidden: Sequence[int]
     ) -> None:
         super().__init__()
         observation_only(schema)
@@ -108,8 +108,22 @@ class ActorCritic(nn.Module):  # type: ignore[misc]
         return cls(policy, schema, deviations, hidden)
 
     @classmethod
-    def from_file(cls, path: Path, schema: Schema, hidden: Sequence[int] = (128, 128)) -> ActorCritic:
+    def from_file(
+        cls, path: Path, schema: Schema, hidden: Sequence[int] = (128, 128), *, least_deviation: float = 0.0
+    ) -> ActorCritic:
         """Begin with the policy of a file of ``bevy-experience train``, and a value function of nothing.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file.
+        schema : Schema
+            The schema of the recording.
+        hidden : sequence of int
+            The widths of the layers of the value function.
+        least_deviation : float
+            The least deviation of continuous values, in the units of the action. Those of a file are
+            its errors, which can be so small that nothing new is tried.
 
         Raises
         ------
@@ -117,7 +131,8 @@ class ActorCritic(nn.Module):  # type: ignore[misc]
             If the file is of another recording, or no export of this package.
         """
         policy, deviations = restore(path, schema)
-        return cls(policy, schema, dict(deviations), hidden)
+        found = {name: [max(each, least_deviation) for each in values] for name, values in deviations.items()}
+        return cls(policy, schema, found, hidden)
 
     def value(self, observation: Tensor) -> Tensor:
         """Compute the values of observations ``float32 [B, F]``: ``float32 [B]``."""
