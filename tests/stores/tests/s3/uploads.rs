@@ -28,8 +28,8 @@ fn a_run_is_uploaded_and_read_by_its_address() {
 #[test]
 fn a_large_shard_is_uploaded_in_parts_and_read_by_ranges() {
     let world = World::new();
-    // Two episodes of 5,000 transitions with 450 random values each: about 18 MB in a shard.
-    let printed = world.record(1, 1, &["--columns", "450", "--steps", "5000", "--wait", "120"]);
+    // Two episodes of 8,000 transitions with 450 values each, of which 24 bits are random: about 21 MB in a shard.
+    let printed = world.record(1, 1, &["--columns", "450", "--steps", "8000", "--wait", "120"]);
     assert!(printed.contains("closed"), "{printed}");
     let requests = world.server.take_requests();
     assert!(
