@@ -125,6 +125,8 @@ def play(env):
     env.reset(seed=1)
     for _ in range(20):
         if isinstance(env, ParallelEnv):
+            if not env.agents:  # every episode has ended
+                env.reset()
             assert env.agents
             env.step({name: env.action_space(name).sample() for name in env.agents})
         else:
