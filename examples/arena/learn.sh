@@ -13,6 +13,7 @@ out=${OUT:-data/learn}
 arenas=${ARENAS:-2}
 matches=${MATCHES:-8}
 seats=${SEATS:-8}
+hz=${HZ:-60}
 port=${PORT:-7711}
 arena=${ARENA:-target/release/arena}
 policy=$out/policy.onnx
@@ -20,7 +21,7 @@ policy=$out/policy.onnx
 
 # The columns and their normalization, of a minute of play.
 rm -rf "$out/bots"
-"$arena" --ticks 3600 --seed 11 --out "$out/bots" > /dev/null
+"$arena" --hz "$hz" --ticks $((60 * hz)) --seed 11 --out "$out/bots" > /dev/null
 
 jobs=()
 trap 'kill "${jobs[@]}" 2> /dev/null || true; wait' EXIT
@@ -40,7 +41,7 @@ play() {
     while :; do
         seed=$((seed + 1))
         rm -rf "$out/arena$index"
-        "$arena" --policy "$policy=$seats" --sample --matches "$matches" --realtime --ticks 36000 --seed "$seed" \
+        "$arena" --policy "$policy=$seats" --sample --matches "$matches" --realtime --hz "$hz" --ticks $((600 * hz)) --seed "$seed" \
             --stream "127.0.0.1:$((port + index))" --out "$out/arena$index" > /dev/null 2> "$out/arena$index.log" &
         job=$!
         wait "$job" || sleep 1
