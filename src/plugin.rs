@@ -55,7 +55,7 @@ use core::any::{TypeId, type_name};
 use experience_core::transition::RunId;
 use experience_export::ExportSettings;
 use schedules::Loop;
-use state::{RecorderState, RecordingSlot};
+use state::RecordingSlot;
 use std::{path::Path, thread};
 use timing::ChangeWatch;
 
@@ -143,7 +143,7 @@ impl Plugin for ExperiencePlugin {
             .register_type::<LiveSettings>()
             .insert_resource(LiveSettings::of(&self.export));
         schedules::add(app);
-        app.insert_resource(Experience::new(RecorderState::new(self)));
+        app.insert_resource(Experience::new(self));
         schedules::place(app.world_mut());
         let accesses = app.world().resource::<Experience>().state().accesses.clone();
         accesses.watch_fixed_main_loop(app.world_mut());
@@ -253,6 +253,7 @@ impl ExperienceAppExt for App {
         let mut experience = self.world_mut().resource_mut::<Experience>();
         experience.state_mut().slots.push(RecordingSlot {
             watch: ChangeWatch::new(&recorder),
+            taker_watch: None,
             recorder,
             marker_type: TypeId::of::<P>(),
             estimate,

@@ -1,7 +1,7 @@
 //! The resource `Experience`: reports, schemas, live buffers, flushing and closing.
 
 use super::{
-    RecordingTiming,
+    ExperiencePlugin, RecordingTiming,
     refs::{RecordingId, RecordingRef},
     state::{RecorderState, RecordingSlot},
 };
@@ -28,8 +28,15 @@ use std::{borrow::Cow, sync::Arc};
 /// ```
 ///
 /// Dropping it closes all recordings, as does dropping the app.
+///
+/// During a capture it has no recordings, as a system of [`observe_system`](crate::recording::Recording::observe_system) can see.
 #[derive(Resource)]
-pub struct Experience(Box<RecorderState>);
+pub struct Experience {
+    /// `None` while [`recorder_scope`](super::systems::recorder_scope) has it.
+    state: Option<Box<RecorderState>>,
+    /// What the methods use meanwhile: the same run, without recordings.
+    vacant: Box<RecorderState>,
+}
 
 /// Progress of a recording, in transitions. With several sinks, each number is that of the worst sink.
 ///
@@ -74,66 +81,86 @@ pub struct SinkProgress {
 }
 
 impl Experience {
-    pub(super) fn new(state: RecorderState) -> Self {
-        Self(Box::new(state))
+    pub(super) fn new(plugin: &ExperiencePlugin) -> Self {
+        let state = RecorderState::new(plugin);
+        let vacant = RecorderState::new(&ExperiencePlugin {
+            enabled: false,
+            run: Some(state.run),
+            ..plugin.clone()
+        });
+        Self {
+            state: Some(Box::new(state)),
+            vacant: Box::new(vacant),
+        }
     }
 
     pub(super) fn state(&self) -> &RecorderState {
-        &self.0
+        self.state.as_ref().unwrap_or(&self.vacant)
     }
 
     pub(super) fn state_mut(&mut self) -> &mut RecorderState {
-        &mut self.0
+        self.state.as_mut().unwrap_or(&mut self.vacant)
+    }
+
+    /// Takes the state out. `None` if it is out already.
+    pub(super) fn take_state(&mut self) -> Option<Box<RecorderState>> {
+        self.state.take()
+    }
+
+    /// Puts back what [`take_state`](Self::take_state) has returned.
+    pub(super) fn put_state(&mut self, state: Box<RecorderState>) {
+        self.state = Some(state);
     }
 
     /// The id of `recording`, if it exists.
     pub(super) fn resolve(&self, recording: RecordingRef<'_>) -> Option<RecordingId> {
         match recording {
-            RecordingRef::Id(id) => self.0.recording(id).map(|_| id),
-            RecordingRef::Name(name) => self.0.find(name),
+            RecordingRef::Id(id) => self.state().recording(id).map(|_| id),
+            RecordingRef::Name(name) => self.state().find(name),
         }
     }
 
     pub(super) fn slot(&self, recording: RecordingRef<'_>) -> Option<&RecordingSlot> {
-        self.0.recording(self.resolve(recording)?)
+        self.state().recording(self.resolve(recording)?)
     }
 
     pub(super) fn slot_mut(&mut self, recording: RecordingRef<'_>) -> Option<&mut RecordingSlot> {
         let id = self.resolve(recording)?;
-        self.0.recording_mut(id)
+        self.state_mut().recording_mut(id)
     }
 
     /// Whether recording is active: the plugin is enabled, not closed, and not [paused](Self::pause) as a whole.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.0.enabled && !self.0.closed && self.0.pause.is_none()
+        let state = self.state();
+        state.enabled && !state.closed && state.pause.is_none()
     }
 
     /// The id of this run.
     #[must_use]
     pub fn run(&self) -> RunId {
-        self.0.run
+        self.state().run
     }
 
     /// The export settings in effect: those of the plugin, with the changes made through
     /// [`LiveSettings`](super::LiveSettings).
     #[must_use]
     pub fn export_settings(&self) -> &ExportSettings {
-        &self.0.settings
+        &self.state().settings
     }
 
     /// The memory limit of the buffers of all recordings, in bytes:
     /// [`memory_budget`](super::ExperiencePlugin::memory_budget).
     #[must_use]
     pub fn memory_budget(&self) -> usize {
-        self.0.budget.limit()
+        self.state().budget.limit()
     }
 
     /// The tick of a recording's next capture: the number of captures so far after the schedule after which it is captured.
     #[must_use]
     pub fn tick<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Option<i64> {
         let slot = self.slot(recording.into())?;
-        Some(self.0.points[slot.point].next_tick)
+        Some(self.state().points[slot.point].next_tick)
     }
 
     /// When a recording is captured and when its actions are read. `None` until it has its first player, and until the first fixed tick
@@ -155,13 +182,13 @@ impl Experience {
 
     /// The names of the recordings, in the order in which they were added.
     pub fn recordings(&self) -> impl Iterator<Item = &str> {
-        self.0.slots.iter().map(|slot| slot.recorder.name())
+        self.state().slots.iter().map(|slot| slot.recorder.name())
     }
 
     /// The recording with the marker component `P`. `None` if there is none, or more than one.
     #[must_use]
     pub fn recording<P: Component>(&self) -> Option<RecordingId> {
-        let slots = self.0.slots.iter().enumerate();
+        let slots = self.state().slots.iter().enumerate();
         let mut with_marker = slots.filter(|(_, slot)| slot.marker_type == TypeId::of::<P>());
         let (index, _) = with_marker.next()?;
         with_marker.next().is_none().then(|| RecordingId::new(index))
@@ -170,7 +197,7 @@ impl Experience {
     /// The recording with this name.
     #[must_use]
     pub fn recording_named(&self, name: &str) -> Option<RecordingId> {
-        self.0.find(name)
+        self.state().find(name)
     }
 
     /// The schema of a recording.
@@ -196,7 +223,7 @@ impl Experience {
     #[must_use]
     pub fn reports<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Vec<RunReport> {
         let slot = self.slot(recording.into());
-        match (&self.0.exporter, slot.and_then(|slot| slot.export_index)) {
+        match (&self.state().exporter, slot.and_then(|slot| slot.export_index)) {
             (Some(exporter), Some(index)) => exporter.reports(index),
             _ => Vec::new(),
         }
@@ -208,7 +235,7 @@ impl Experience {
         let slot = self.slot(recording.into())?;
         let mut progress = RecordingProgress::default();
         let counters = slot.recorder.counters();
-        let (Some(exporter), Some(index)) = (&self.0.exporter, slot.export_index) else {
+        let (Some(exporter), Some(index)) = (&self.state().exporter, slot.export_index) else {
             progress.recorded = counters.recorded.get();
             return Some(progress);
         };
@@ -233,7 +260,7 @@ impl Experience {
     pub fn sinks<'a>(&self, recording: impl Into<RecordingRef<'a>>) -> Vec<SinkProgress> {
         let slot = self.slot(recording.into());
         let (Some(exporter), Some(slot), Some(index)) =
-            (&self.0.exporter, slot, slot.and_then(|slot| slot.export_index))
+            (&self.state().exporter, slot, slot.and_then(|slot| slot.export_index))
         else {
             return Vec::new();
         };
@@ -262,8 +289,9 @@ impl Experience {
     /// episodes. Returns false if that takes longer than `timeout`. [`Duration::ZERO`] requests the flush without
     /// waiting.
     pub fn flush(&mut self, timeout: Duration) -> bool {
-        self.0.hand_over_buffers();
-        self.0.exporter.as_ref().is_none_or(|exporter| exporter.flush(timeout))
+        let state = self.state_mut();
+        state.hand_over_buffers();
+        state.exporter.as_ref().is_none_or(|exporter| exporter.flush(timeout))
     }
 
     /// Closes all recordings: open episodes are truncated (reason `shutdown`), and everything is written.
@@ -272,6 +300,6 @@ impl Experience {
     /// false also if a sink could not be closed, or no longer stores all that it had accepted: those transitions count as
     /// dropped in the [reports](Self::reports), and the log names them.
     pub fn close(&mut self, timeout: Duration) -> bool {
-        self.0.close(None, timeout)
+        self.state_mut().close(None, timeout)
     }
 }

@@ -7,7 +7,7 @@ use super::{
     given_rewards::DepartedTeams,
     rewards,
     schedules::{Loop, LoopOrders},
-    timing::{ChangeWatch, NestedSchedules, RecordingTiming, SystemAccesses, TimingBasis},
+    timing::{ChangeWatch, NestedSchedules, RecordingTiming, SystemAccesses, TakerWatch, TimingBasis},
 };
 use crate::{
     episode::{CaptureTime, EpisodeEnded, Recorder},
@@ -59,6 +59,8 @@ pub(super) struct RecordingSlot {
     /// `None` until then, and for captures that the game runs itself.
     pub(super) basis: Option<TimingBasis>,
     pub(super) watch: ChangeWatch,
+    /// `None` unless a system may take the action where it cannot be read before.
+    pub(super) taker_watch: Option<TakerWatch>,
     /// Whether [`Reward`] is a required component of the marker.
     pub(super) marker_requires_reward: bool,
     /// The teams of players that have left, if the recording names the component of a team.

@@ -3,17 +3,19 @@
 //!
 //! The choice is made at the first end of a fixed tick or of a frame at which the recording has a player, before anything of
 //! it is captured. `survey` has the systems, `data_flow` the way of the action through them, `choice` the rules, `watch` the changes,
-//! `nested` the schedules that run within those of the loops.
+//! `nested` the schedules that run within those of the loops, `taken_actions` whether a system clears the action.
 
 mod choice;
 mod data_flow;
 mod nested;
 mod survey;
 mod system_access;
+mod taken_actions;
 mod watch;
 
 pub(super) use nested::NestedSchedules;
 pub(super) use system_access::SystemAccesses;
+pub(super) use taken_actions::TakerWatch;
 pub(super) use watch::ChangeWatch;
 
 use super::{
@@ -171,6 +173,7 @@ impl RecorderState {
                 after: Some(schedule),
                 reason: "`read_actions_after` names where actions are read".to_owned(),
                 problem: None,
+                takers: None,
             };
         }
         if let Some(schedule) = read.after {
@@ -196,6 +199,10 @@ impl RecorderState {
         if self.enabled {
             tracing::info!("recording `{name}` is {timing}{}", name_hint());
         }
+        slot.taker_watch = read
+            .takers
+            .filter(|_| self.enabled)
+            .map(|takers| TakerWatch::new(takers, choice.parent));
         if self.enabled && !on_demand {
             if let Some(problem) = read.problem {
                 tracing::warn!("recording `{name}`: {problem}{}", name_hint());

@@ -110,14 +110,14 @@ fn run(mut test: TestApp, players: usize) {
 }
 
 /// Players with 12 features, two values of an action and a reward.
-fn capture(recording: Recording<Player>) {
+fn capture(recording: Recording<Player>, players: usize) {
     let recording = recording
         .observe::<Place>()
         .observe::<Motion>()
         .observe::<Aim>()
         .act::<Intent>()
         .reward_terms(["alive"]);
-    captures(recording, 1024, || {
+    captures(recording, players, || {
         let intent = Intent {
             turn: 0.5,
             shoots: true,
@@ -284,13 +284,15 @@ fn sample() {
     measured(&mut || assert_eq!(sampler.sample(OPERATIONS, &mut rng).len(), OPERATIONS));
 }
 
-const SCENARIOS: [(&str, fn()); 13] = [
-    ("capture_own", || capture(Recording::new("player"))),
+const SCENARIOS: [(&str, fn()); 14] = [
+    ("capture_one", || capture(Recording::new("player"), 1)),
+    ("capture_own", || capture(Recording::new("player"), 1024)),
     ("capture_shared", || {
-        capture(Recording::new("player").scaling(PlayerScaling {
+        let scaling = PlayerScaling {
             pool_above: Some(0),
             ..Default::default()
-        }));
+        };
+        capture(Recording::new("player").scaling(scaling), 1024);
     }),
     ("capture_wide", wide),
     ("capture_still", still),

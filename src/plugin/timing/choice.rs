@@ -3,6 +3,7 @@
 use super::{
     FIXED_TICKS,
     survey::{Survey, SurveyedSystem, name_hint},
+    taken_actions::ActionTakers,
     watch::Changes,
 };
 use crate::{
@@ -40,8 +41,10 @@ pub(super) struct LoopChoice {
 pub(super) struct ReadChoice {
     pub(super) after: Option<InternedScheduleLabel>,
     pub(super) reason: String,
-    /// Whether no schedule is right.
+    /// Why no schedule is right.
     pub(super) problem: Option<String>,
+    /// The systems because of which none is right, if they take the action.
+    pub(super) takers: Option<ActionTakers>,
 }
 
 /// The position of a system in the tick of a capture: its schedule, then its schedule in a loop that runs within it, then its
@@ -235,16 +238,15 @@ impl Survey {
             .iter()
             .copied()
             .find(|system| is_in_one_schedule(system, first) && position(system) < position(first));
-        let takes = consumers
-            .iter()
-            .copied()
-            .find(|system| system.writes_action.is_some() && (self.has_policy || !producers.is_empty()));
+        let may_take =
+            |system: &&SurveyedSystem| system.writes_action.is_some() && (self.has_policy || !producers.is_empty());
+        let takers: Vec<_> = consumers.iter().copied().filter(may_take).collect();
         let overwrites = producers
             .iter()
             .copied()
             .filter(|&system| position(system).is_some() && position(system) > position(last))
             .min_by_key(|&system| position(system));
-        let cause = match (takes, overwrites) {
+        let cause = match (takers.first(), overwrites) {
             (Some(taker), _) => format!("{} reads the action, and may also clear it", taker.name),
             (None, Some(writer)) if !is_in_one_schedule(writer, last) => {
                 return ReadChoice {
@@ -253,7 +255,7 @@ impl Survey {
                         "{} reads the action, and {} writes it after that",
                         last.name, writer.name
                     ),
-                    problem: None,
+                    ..Default::default()
                 };
             }
             (None, Some(writer)) => format!(
@@ -264,22 +266,33 @@ impl Survey {
                 return ReadChoice {
                     after: None,
                     reason: format!("{} reads the action, and no system writes it after that", last.name),
-                    problem: None,
+                    ..Default::default()
                 };
             }
         };
         if let Some(producer) = produces_in_schedule {
+            let problem = format!(
+                "{cause}, and {} writes it before in the same schedule, so no moment between two schedules has the action that \
+                 is taken: move {} to an earlier schedule, or keep the action until the next tick",
+                producer.name, producer.name
+            );
+            let reason = format!(
+                "{} writes the action in the schedule in which it is read",
+                producer.name
+            );
+            let systems = takers
+                .iter()
+                .map(|taker| (taker.name.schedule, taker.key))
+                .collect::<Vec<_>>();
+            let (problem, takers) = match systems.is_empty() {
+                true => (Some(problem), None),
+                false => (None, Some(ActionTakers { systems, problem })),
+            };
             return ReadChoice {
                 after: None,
-                reason: format!(
-                    "{} writes the action in the schedule in which it is read",
-                    producer.name
-                ),
-                problem: Some(format!(
-                    "{cause}, and {} writes it before in the same schedule, so no moment between two schedules has the action that \
-                     is taken: move {} to an earlier schedule, or keep the action until the next tick",
-                    producer.name, producer.name
-                )),
+                reason,
+                problem,
+                takers,
             };
         }
         let schedule = first.place.schedule;
@@ -292,7 +305,7 @@ impl Survey {
         ReadChoice {
             after: before,
             reason: cause,
-            problem: None,
+            ..Default::default()
         }
     }
 
@@ -333,7 +346,7 @@ impl Survey {
             // That schedule ends after the ticks, when the action may be cleared.
             after: (!is_beside_ticks).then(|| self.loop_schedule(consumer)),
             reason: format!("{} reads the action, outside of the loop of the capture", consumer.name),
-            problem: None,
+            ..Default::default()
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is logged about a timing, and the method that returns it.
 
-use super::games::{Intent, Position, Walker, app, close, input, recording, run, timing, walk};
+use super::games::{GameLog, Intent, Position, Walker, app, close, input, recording, run, timing, walk};
 use crate::log_lines::LogLines;
 use bevy_app::prelude::*;
 use bevy_ecs::{prelude::*, schedule::ScheduleLabel};
@@ -170,6 +170,27 @@ fn an_intent_that_is_written_and_taken_in_one_schedule_is_reported() {
         line.contains("may also clear it") && line.contains("earlier schedule"),
         "{line}"
     );
+}
+
+#[test]
+fn an_intent_that_is_reset_after_the_end_of_an_episode_is_not_reported() {
+    fn respawn(mut walkers: Query<(&mut Intent, &mut Position)>, log: Res<GameLog>) {
+        if log.0.last().is_some_and(|step| step.ends) {
+            for (mut intent, mut position) in &mut walkers {
+                intent.step = 0.0;
+                position.0 = 0.0;
+            }
+        }
+    }
+    let (_, log) = play(recording(), |app| {
+        app.add_systems(Update, (input, walk, respawn).chain());
+    });
+    assert!(
+        infos(&log)[0].contains("in the schedule in which it is read"),
+        "{:?}",
+        infos(&log)
+    );
+    assert!(log.warnings().is_empty(), "{:?}", log.warnings());
 }
 
 #[test]
