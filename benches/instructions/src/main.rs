@@ -126,6 +126,19 @@ fn capture(recording: Recording<Player>, players: usize) {
     });
 }
 
+/// Players that were announced, so that the memory of their buffers is reserved, with 12 features.
+fn reserved() {
+    let recording = Recording::new("player")
+        .observe::<Place>()
+        .observe::<Motion>()
+        .observe::<Aim>()
+        .scaling(PlayerScaling {
+            expected_players: 1024,
+            ..Default::default()
+        });
+    captures(recording, 1024, || (Place([1.0; 4]), Motion([2.0; 4]), Aim([3.0; 4])));
+}
+
 /// On-change recording of the same features, none of which changes, so no row is written.
 fn still() {
     let recording = Recording::new("player")
@@ -284,9 +297,10 @@ fn sample() {
     measured(&mut || assert_eq!(sampler.sample(OPERATIONS, &mut rng).len(), OPERATIONS));
 }
 
-const SCENARIOS: [(&str, fn()); 14] = [
+const SCENARIOS: [(&str, fn()); 15] = [
     ("capture_one", || capture(Recording::new("player"), 1)),
     ("capture_own", || capture(Recording::new("player"), 1024)),
+    ("capture_reserved", reserved),
     ("capture_shared", || {
         let scaling = PlayerScaling {
             pool_above: Some(0),

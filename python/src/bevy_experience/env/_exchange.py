@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class Decision:
     """A batch that a game sends: players that need an action, and episodes that have ended.
 
     The first `players` rows are the players that need an action; the others are ends. Arrays are views
-    of the received memory.
+    of the received memory, and made when they are asked for.
 
     Attributes
     ----------
@@ -111,71 +112,87 @@ class Decision:
         What the game says about the last reset that it was asked for.
     """
 
-    __slots__ = (
-        "_batch",
-        "action_mask",
-        "agent_id",
-        "episode_id",
-        "images",
-        "missed",
-        "observation",
-        "outcome",
-        "players",
-        "reset",
-        "reward",
-        "reward_terms",
-        "step",
-        "tick",
-        "ticks",
-        "transitions",
-    )
-
     def __init__(self, batch: Any, metadata: dict[str, Any], schema: Schema) -> None:
-        rows = batch.num_rows
-        # One call for all columns: an object for each takes longer than all else here. What was received has no offset.
-        buffers = batch.to_struct_array().buffers()
         self._batch = batch
+        self._schema = schema
         self.tick: int = metadata["tick"]
         self.players: int = metadata["players"]
         self.missed: int = metadata.get("missed", 0)
         self.reset: bool | None = metadata.get("reset")
-        # The buffer of the rows; two of each number; three of the text, its offsets and bytes; three of each list.
-        self.agent_id = _values(buffers[2], np.int64, rows)
-        self.episode_id = _values(buffers[4], np.int64, rows)
-        self.step = _values(buffers[6], np.int32, rows)
-        self.transitions = _values(buffers[8], np.int32, rows)
-        self.ticks = _values(buffers[10], np.int32, rows)
-        self.reward = _values(buffers[12], np.float64, rows)
-        self.outcome = _values(buffers[14], np.uint8, rows)
-        self.observation = _lists(buffers[20], np.float32, rows, schema.observation_width)
-        index = 23
-        self.action_mask: NDArray[np.uint8] | None = None
-        if schema.action_mask:
-            self.action_mask = _lists(buffers[index], np.uint8, rows, schema.action_mask)
-            index += 3
-        self.reward_terms: NDArray[np.float32] | None = None
-        if schema.reward_terms:
-            self.reward_terms = _lists(buffers[index], np.float32, rows, len(schema.reward_terms))
-            index += 3
-        self.images: dict[str, NDArray[np.uint8]] = {}
-        for number, image in enumerate(schema.images):
-            pixels = _lists(buffers[index + 3 * number], np.uint8, rows, image.width)
-            self.images[image.name] = pixels.reshape(rows, *image.shape)
+
+    # The buffer of the rows; two of each number; three of the text, its offsets and bytes; three of each list. One call
+    # for all columns: an object for each takes longer than all else here. What was received has no offset.
+    @cached_property
+    def _buffers(self) -> list[Any]:
+        buffers: list[Any] = self._batch.to_struct_array().buffers()
+        return buffers
+
+    @cached_property
+    def agent_id(self) -> NDArray[np.int64]:
+        return self._numbers(2, np.int64)
+
+    @cached_property
+    def episode_id(self) -> NDArray[np.int64]:
+        return self._numbers(4, np.int64)
+
+    @cached_property
+    def step(self) -> NDArray[np.int32]:
+        return self._numbers(6, np.int32)
+
+    @cached_property
+    def transitions(self) -> NDArray[np.int32]:
+        return self._numbers(8, np.int32)
+
+    @cached_property
+    def ticks(self) -> NDArray[np.int32]:
+        return self._numbers(10, np.int32)
+
+    @cached_property
+    def reward(self) -> NDArray[np.float64]:
+        return self._numbers(12, np.float64)
+
+    @cached_property
+    def outcome(self) -> NDArray[np.uint8]:
+        return self._numbers(14, np.uint8)
+
+    @cached_property
+    def observation(self) -> NDArray[np.float32]:
+        return self._lists(20, np.float32, self._schema.observation_width)
+
+    @cached_property
+    def action_mask(self) -> NDArray[np.uint8] | None:
+        width = self._schema.action_mask
+        return self._lists(23, np.uint8, width) if width else None
+
+    @cached_property
+    def reward_terms(self) -> NDArray[np.float32] | None:
+        width = len(self._schema.reward_terms)
+        return self._lists(23 + 3 * bool(self._schema.action_mask), np.float32, width) if width else None
+
+    @cached_property
+    def images(self) -> dict[str, NDArray[np.uint8]]:
+        first = 23 + 3 * bool(self._schema.action_mask) + 3 * bool(self._schema.reward_terms)
+        images: dict[str, NDArray[np.uint8]] = {}
+        for number, image in enumerate(self._schema.images):
+            pixels = self._lists(first + 3 * number, np.uint8, image.width)
+            images[image.name] = pixels.reshape(len(self), *image.shape)
+        return images
 
     def end_reason(self, row: int) -> str:
         """Why the episode of a row has ended; empty where it has not."""
         return str(self._batch.column(7)[row].as_py())
 
     def __len__(self) -> int:
-        return len(self.agent_id)
+        return int(self._batch.num_rows)
 
+    def _numbers(self, index: int, dtype: Any) -> NDArray[Any]:
+        return self._lists(index, dtype, 1)[:, 0]
 
-def _values(buffer: Any, dtype: Any, rows: int) -> NDArray[Any]:
-    return np.frombuffer(buffer, dtype, rows) if rows else np.empty(0, dtype)
-
-
-def _lists(buffer: Any, dtype: Any, rows: int, width: int) -> NDArray[Any]:
-    return _values(buffer, dtype, rows * width).reshape(rows, width)
+    def _lists(self, index: int, dtype: Any, width: int) -> NDArray[Any]:
+        rows = len(self)
+        if rows * width == 0:
+            return np.empty((rows, width), dtype)
+        return np.frombuffer(self._buffers[index], dtype, rows * width).reshape(rows, width)
 
 
 class _Answer:
