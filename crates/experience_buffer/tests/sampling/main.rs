@@ -1,79 +1,19 @@
 //! `Sampler`: uniform sampling of transitions from rings and pools, and pairing of consecutive rows.
 
 use experience_buffer::{
-    BufferError, BufferPool, BufferSettings, Overflow, PlayerBuffers, Sampler, TransitionBuffer, pool::PoolSettings,
-    ring::Ring, sample::Actions,
+    BufferError, BufferPool, Overflow, Sampler, TransitionBuffer, pool::PoolSettings, ring::Ring, sample::Actions,
 };
 use experience_core::{
     schema::{Column, DType, ImageShape, Schema, Space},
     transition::{Outcome, StepHeader, StepKind},
 };
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{SeedableRng, rngs::StdRng};
 use std::collections::BTreeMap;
 
-/// Two features, the player and the step, and an action, the step of the observation that it was taken in.
-fn schema() -> Schema {
-    Schema::new("walker")
-        .with_observation([Column::feature("player"), Column::feature("step")])
-        .with_action([Column::scalar("a", DType::F32, Space::unbounded())])
-}
+mod support;
+mod uniformity;
 
-/// Generates the rows of one player.
-struct PlayerRows {
-    schema: Schema,
-    agent: u8,
-    step: u16,
-    episode: u32,
-    ordinal: u32,
-}
-
-impl PlayerRows {
-    fn new(agent: u8) -> Self {
-        Self {
-            schema: schema(),
-            agent,
-            step: 0,
-            episode: u32::from(agent) << 16,
-            ordinal: 0,
-        }
-    }
-
-    fn row(&mut self, kind: StepKind, outcome: Option<Outcome>, reward: f64) -> Vec<u64> {
-        let layout = self.schema.layout();
-        let mut row = vec![0; layout.row_words()];
-        if kind == StepKind::Begin {
-            self.episode += 1;
-        }
-        if kind == StepKind::Transition {
-            self.ordinal += 1;
-        }
-        let mut header = StepHeader::new(kind);
-        header.agent_id = i64::from(self.agent);
-        header.episode = self.episode;
-        header.ordinal = self.ordinal;
-        header.reward = reward;
-        header.set_outcome(outcome, 0);
-        *StepHeader::of_mut(&mut row) = header;
-        if matches!(kind, StepKind::Begin | StepKind::Transition) {
-            self.step += 1;
-            let floats: &mut [f32] = bytemuck::cast_slice_mut(&mut row);
-            floats[layout.observation().start / 4] = f32::from(self.agent);
-            floats[layout.observation().start / 4 + 1] = f32::from(self.step);
-            floats[layout.action_offsets()[0] / 4] = f32::from(self.step) - 1.0;
-        }
-        row
-    }
-
-    /// The rows of a whole episode.
-    fn episode(&mut self, transitions: u16, outcome: Outcome) -> Vec<Vec<u64>> {
-        let mut rows = vec![self.row(StepKind::Begin, None, 0.0)];
-        for step in 1..=transitions {
-            let ends = (step == transitions).then_some(outcome);
-            rows.push(self.row(StepKind::Transition, ends, f64::from(step)));
-        }
-        rows
-    }
-}
+use support::*;
 
 /// Images of the sizes 15, 4 and 9, of which none begins or ends with a word: all bytes are the step.
 #[test]
@@ -126,172 +66,6 @@ fn images_are_those_of_the_sampled_observations() {
             assert_eq!(of(&batch.next_images), expected(batch.next_observation[index]));
         }
     }
-}
-
-fn sampler(readers: impl IntoIterator<Item = experience_buffer::ring::Reader>) -> Sampler {
-    let mut sampler = Sampler::new(&schema());
-    sampler.watch(readers).unwrap();
-    sampler
-}
-
-/// How often each (player, step) was drawn. Asserts that every sample is one transition, not halves of two.
-fn counts(sampler: &mut Sampler, draws: usize, seed: u64) -> BTreeMap<(u8, u16), u64> {
-    let mut counts = BTreeMap::new();
-    let batch = sampler.sample(draws, &mut StdRng::seed_from_u64(seed));
-    let Actions::Values(actions) = &batch.action else {
-        panic!("an action of one float is not discrete");
-    };
-    assert_eq!(batch.len(), actions.len());
-    let pairs = batch
-        .observation
-        .chunks_exact(2)
-        .zip(batch.next_observation.chunks_exact(2));
-    for ((observation, next), action) in pairs.zip(actions) {
-        let [player, step] = *observation else { unreachable!() };
-        assert_eq!(next, [player, step + 1.0], "next observation of the same player");
-        assert_eq!(*action, step, "action of the observation");
-        *counts.entry((player as u8, step as u16)).or_default() += 1;
-    }
-    counts
-}
-
-/// Pearson's chi-square statistic of draws against the uniform distribution.
-fn chi_square(counts: &BTreeMap<(u8, u16), u64>, transitions: usize) -> f64 {
-    assert_eq!(counts.len(), transitions, "every transition is drawn");
-    let expected = counts.values().sum::<u64>() as f64 / transitions as f64;
-    counts
-        .values()
-        .map(|&seen| (seen as f64 - expected).powi(2) / expected)
-        .sum()
-}
-
-/// The 99.9 % quantile of the chi-square distribution, after Wilson and Hilferty (1931).
-fn chi_square_quantile(degrees: usize) -> f64 {
-    let k = degrees as f64;
-    k * (1.0 - 2.0 / (9.0 * k) + 3.09 * (2.0 / (9.0 * k)).sqrt()).powi(3)
-}
-
-/// Asserts that draws are uniform over `transitions` transitions: chi-square test at a significance level of 0.1 %.
-#[track_caller]
-fn assert_uniform(counts: &BTreeMap<(u8, u16), u64>, transitions: usize) {
-    let (statistic, degrees) = (chi_square(counts, transitions), transitions - 1);
-    assert!(statistic < chi_square_quantile(degrees), "{statistic} of {degrees}");
-}
-
-fn players(capacity: usize, overflow: Overflow) -> PlayerBuffers {
-    let settings = BufferSettings {
-        capacity,
-        overflow,
-        ..BufferSettings::default()
-    };
-    PlayerBuffers::new(settings, schema().layout().row_words()).unwrap()
-}
-
-#[test]
-fn transitions_of_rings_are_sampled_uniformly() {
-    let players = players(64, Overflow::DropOldest);
-    let mut transitions = 0;
-    let mut writers = Vec::new();
-    // Rings of very different content: many short episodes, a long one, one transition, and a wrapped ring.
-    for (agent, episodes, steps) in [(1, 12, 2), (2, 1, 30), (3, 1, 1), (4, 5, 40)] {
-        let (mut writer, buffer) = players.open(agent).unwrap();
-        let mut player_rows = PlayerRows::new(agent as u8);
-        for _ in 0..episodes {
-            for row in player_rows.episode(steps, Outcome::Terminated) {
-                writer.push(&row).unwrap();
-            }
-        }
-        let mut rows = Vec::new();
-        buffer.peek_all(&mut |row| rows.push(StepHeader::of(row).kind()));
-        transitions += rows.windows(2).filter(|pair| pair[1] == StepKind::Transition).count();
-        writers.push(writer);
-    }
-    let counts = counts(&mut sampler(players.readers()), 40_000, 1);
-    assert_uniform(&counts, transitions);
-}
-
-#[test]
-fn sampling_is_uniform_over_two_hundred_rings() {
-    let players = players(16, Overflow::DropOldest);
-    let mut random = StdRng::seed_from_u64(10);
-    let (mut transitions, mut writers) = (0, Vec::new());
-    for agent in 0..200 {
-        let (mut writer, _) = players.open(agent).unwrap();
-        // A quarter of the rings have no transition, most have up to three, and one in twenty is full.
-        let steps = match random.random_range(0..20) {
-            0..5 => 0,
-            5 => 15,
-            _ => random.random_range(1..4),
-        };
-        for row in PlayerRows::new(agent as u8).episode(steps, Outcome::Terminated) {
-            writer.push(&row).unwrap();
-        }
-        transitions += usize::from(steps);
-        writers.push(writer);
-    }
-    let counts = counts(&mut sampler(players.readers()), 200_000, 11);
-    assert_uniform(&counts, transitions);
-}
-
-#[test]
-fn transitions_of_a_pool_are_sampled_uniformly() {
-    let settings = PoolSettings {
-        bytes: 1 << 16,
-        shards: 3,
-        ..PoolSettings::default()
-    };
-    let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
-    let mut players: Vec<_> = (0..20)
-        .map(|agent| (pool.handle(agent), PlayerRows::new(agent as u8)))
-        .collect();
-    // The players' rows are interleaved.
-    let mut transitions = 0;
-    for _ in 0..2 {
-        let mut episodes: Vec<_> = players
-            .iter_mut()
-            .map(|(handle, player_rows)| (handle, player_rows.episode(4, Outcome::Truncated).into_iter()))
-            .collect();
-        for _ in 0..5 {
-            for (handle, rows) in &mut episodes {
-                writer.push(handle, &rows.next().unwrap()).unwrap();
-            }
-        }
-        transitions += 20 * 4;
-    }
-    assert_eq!(pool.stats().dropped, 0);
-    let counts = counts(&mut sampler(pool.readers()), 40_000, 2);
-    assert_uniform(&counts, transitions);
-}
-
-#[test]
-fn a_wrapped_pool_pairs_the_remaining_rows() {
-    let settings = PoolSettings {
-        bytes: 8 << 10,
-        shards: 1,
-        ..PoolSettings::default()
-    };
-    let (mut writer, pool) = BufferPool::new(&settings, schema().layout().row_words()).unwrap();
-    let mut players: Vec<_> = (0..5)
-        .map(|agent| (pool.handle(agent), PlayerRows::new(agent as u8)))
-        .collect();
-    let mut random = StdRng::seed_from_u64(3);
-    let mut open = [false; 5];
-    for _ in 0..3000 {
-        let index = random.random_range(0..5);
-        let (handle, player_rows) = &mut players[index];
-        let kind = if open[index] {
-            StepKind::Transition
-        } else {
-            StepKind::Begin
-        };
-        let ends = (open[index] && random.random_range(0..10) == 0).then_some(Outcome::Terminated);
-        open[index] = ends.is_none();
-        let row = player_rows.row(kind, ends, 1.0);
-        writer.push(handle, &row).unwrap();
-    }
-    assert!(pool.stats().dropped > 2000);
-    let drawn = counts(&mut sampler(pool.readers()), 5_000, 4);
-    assert!(drawn.len() > 20, "{}", drawn.len());
 }
 
 #[test]
