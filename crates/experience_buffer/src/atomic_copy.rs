@@ -82,9 +82,13 @@ pub(super) fn load(to: &mut [u64], from: &[AtomicU64]) {
 pub(super) fn load_floats(to: &mut [f32], from: &[AtomicU64]) {
     assert!(to.len().div_ceil(2) == from.len(), "a row of another width");
     if !vector::load(to, from) {
-        for (to, from) in to.chunks_mut(2).zip(from) {
-            let pair: [f32; 2] = bytemuck::cast(from.load(Ordering::Relaxed));
-            to.copy_from_slice(&pair[..to.len()]);
+        let (pairs, odd) = to.as_chunks_mut::<2>();
+        let (words, last) = from.split_at(pairs.len());
+        for (to, from) in pairs.iter_mut().zip(words) {
+            *to = bytemuck::cast(from.load(Ordering::Relaxed));
+        }
+        for (to, from) in odd.iter_mut().zip(last) {
+            [*to, _] = bytemuck::cast::<_, [f32; 2]>(from.load(Ordering::Relaxed));
         }
     }
 }

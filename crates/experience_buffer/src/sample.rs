@@ -15,11 +15,11 @@ use super::{
     shape::Links,
     sync::{AtomicU64, Ordering},
 };
-use batch::Plan;
+use batch::{Plan, Target};
 use core::fmt;
 use experience_core::{
     schema::Schema,
-    transition::{Outcome, StepHeader, StepKind, header_words},
+    transition::{StepHeader, StepKind, header_words},
 };
 use rand::Rng;
 use sources::{Drawn, Sources};
@@ -110,33 +110,43 @@ impl Sampler {
         let Self { plan, sources, batch } = self;
         sources.update();
         batch.resize(count, plan);
-        let mut drawn = 0;
-        let mut rejections_left = MAX_REJECTIONS.saturating_mul(count).max(1024);
-        let mut prefetched = [None; PREFETCHED];
-        let (mut begun, mut done) = (0, 0);
-        while sources.total() > 0 && drawn < count && rejections_left > 0 {
-            // At most as many as are needed: every draw that is not rejected is used.
-            while begun - done < PREFETCHED.min(count - drawn) {
-                let row = sources.draw(rng);
-                prefetch(&row);
-                prefetched[begun % PREFETCHED] = Some(row);
-                begun += 1;
-            }
-            let row = &prefetched[done % PREFETCHED];
-            done += 1;
-            if row
-                .as_ref()
-                .and_then(|row| copy_transition(plan, row, batch, drawn))
-                .is_some()
-            {
-                drawn += 1;
-            } else {
-                rejections_left -= 1;
-            }
-        }
+        let drawn = if sources.total() > 0 {
+            draw(plan, sources, batch, count, rng)
+        } else {
+            0
+        };
         batch.resize(drawn, plan);
         batch
     }
+}
+
+/// Draws `count` transitions into `batch`, which has place for them. Returns how many were drawn.
+fn draw(plan: &mut Plan, sources: &Sources, batch: &mut Batch, count: usize, rng: &mut (impl Rng + ?Sized)) -> usize {
+    let mut target = plan.target(batch);
+    let mut rejections_left = MAX_REJECTIONS.saturating_mul(count).max(1024);
+    let mut prefetched = [None; PREFETCHED];
+    let (mut begun, mut done, mut drawn) = (0, 0, 0);
+    while drawn < count && rejections_left > 0 {
+        // At most as many as are needed: every draw that is not rejected is used.
+        while begun - done < PREFETCHED.min(count - drawn) {
+            let row = sources.draw(rng);
+            prefetch(&row);
+            prefetched[begun % PREFETCHED] = Some(row);
+            begun += 1;
+        }
+        let row = &prefetched[done % PREFETCHED];
+        done += 1;
+        if row
+            .as_ref()
+            .and_then(|row| copy_transition(row, &mut target, drawn))
+            .is_some()
+        {
+            drawn += 1;
+        } else {
+            rejections_left -= 1;
+        }
+    }
+    drawn
 }
 
 /// Prefetches the rows that [`copy_transition`] will read, as far as they are known.
@@ -148,14 +158,14 @@ fn prefetch(drawn: &Drawn<'_>) {
         cells.prefetch(slots.index(number), cells.stride());
     } else {
         // The row before, the row, and the next one's header.
-        let words = 2 * cells.stride() + cells.row().start + HEADER + 1;
+        let words = 2 * cells.stride() + cells.row().start + HEADER;
         cells.prefetch(slots.index(number.wrapping_sub(1)), words);
     }
 }
 
 /// Copies the transition that ends with the drawn row to index `index` of the batch. `None` if the draw is rejected.
-#[inline]
-fn copy_transition(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index: usize) -> Option<()> {
+#[inline(always)]
+fn copy_transition(drawn: &Drawn<'_>, to: &mut Target<'_>, index: usize) -> Option<()> {
     let &Drawn {
         slots,
         number,
@@ -181,9 +191,7 @@ fn copy_transition(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index:
     if after.kind() != StepKind::Transition || chain.is_some_and(|chain| chain.hidden) {
         return None;
     }
-    plan.observation(read, &mut batch.next_observation, index);
-    plan.images(read, &mut batch.next_images, index);
-    plan.action(read, &mut batch.action, index);
+    to.after(read, index);
 
     let previous = match chain {
         None => number.checked_sub(1).filter(|&previous| previous >= oldest)?,
@@ -195,8 +203,7 @@ fn copy_transition(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index:
     if before.episode != after.episode || after.ordinal.wrapping_sub(before.ordinal) != 1 {
         return None;
     }
-    plan.observation(read, &mut batch.observation, index);
-    plan.images(read, &mut batch.images, index);
+    to.before(read, index);
 
     let (mut outcome, mut reward) = (after.outcome(), after.reward);
     let end = match chain {
@@ -219,9 +226,7 @@ fn copy_transition(plan: &mut Plan, drawn: &Drawn<'_>, batch: &mut Batch, index:
     if !slots.is_whole(older) || older < slots.floor() {
         return None;
     }
-    batch.reward[index] = reward as f32;
-    batch.terminated[index] = outcome == Some(Outcome::Terminated);
-    batch.truncated[index] = outcome == Some(Outcome::Truncated);
+    to.outcome(index, reward, outcome);
     Some(())
 }
 

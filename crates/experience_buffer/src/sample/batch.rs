@@ -4,7 +4,7 @@ use crate::{atomic_copy, sync::AtomicU64};
 use core::ops::Range;
 use experience_core::{
     schema::{DType, Schema},
-    transition::values,
+    transition::{Outcome, values},
 };
 
 /// Sampled transitions in the order in which they were drawn, as row-major arrays of N features and M action values.
@@ -155,58 +155,130 @@ impl Plan {
         }
     }
 
-    /// Copies the images of a row to index `index` of each of `to`.
+    /// What rows are copied to.
+    pub(super) fn target<'a>(&'a mut self, batch: &'a mut Batch) -> Target<'a> {
+        Target {
+            features: self.features,
+            action_values: self.action_values,
+            observation_words: self.observation.clone(),
+            action_words: self.action.clone(),
+            observation: &mut batch.observation,
+            next_observation: &mut batch.next_observation,
+            action: match &mut batch.action {
+                Actions::Values(to) => match self.plain_action {
+                    true => ActionTarget::Plain(to),
+                    false => ActionTarget::Values(to),
+                },
+                Actions::Discrete(to) => ActionTarget::Discrete(to),
+            },
+            reward: &mut batch.reward,
+            terminated: &mut batch.terminated,
+            truncated: &mut batch.truncated,
+            images: &self.images,
+            image_pixels: [&mut batch.images, &mut batch.next_images],
+            columns: &self.columns,
+            scratch: &mut self.scratch,
+            image_scratch: &mut self.image_scratch,
+        }
+    }
+}
+
+/// What rows are copied to, and where it is in a row.
+///
+/// A local value, unlike the [`Plan`] and the [`Batch`]: what those hold would be loaded again after each copy, which may have
+/// changed any memory as far as the compiler knows.
+pub(super) struct Target<'a> {
+    features: usize,
+    action_values: usize,
+    observation_words: Range<usize>,
+    action_words: Range<usize>,
+    observation: &'a mut [f32],
+    next_observation: &'a mut [f32],
+    action: ActionTarget<'a>,
+    reward: &'a mut [f32],
+    terminated: &'a mut [bool],
+    truncated: &'a mut [bool],
+    images: &'a [ImagePlan],
+    image_pixels: [&'a mut [Vec<u8>]; 2],
+    columns: &'a [(DType, Range<usize>)],
+    scratch: &'a mut [u64],
+    image_scratch: &'a mut [u64],
+}
+
+enum ActionTarget<'a> {
+    /// As the values are in the row.
+    Plain(&'a mut [f32]),
+    Values(&'a mut [f32]),
+    Discrete(&'a mut [i64]),
+}
+
+impl Target<'_> {
+    /// Copies what the row holds that a transition leads to, to index `index`.
     #[inline(always)]
-    pub(super) fn images(&mut self, row: &[AtomicU64], to: &mut [Vec<u8>], index: usize) {
+    pub(super) fn after(&mut self, row: &[AtomicU64], index: usize) {
+        let to = &mut self.next_observation[index * self.features..][..self.features];
+        atomic_copy::load_floats(to, &row[self.observation_words.clone()]);
+        self.copy_action(row, index);
         if !self.images.is_empty() {
-            self.copy_images(row, to, index);
+            copy_images(self.images, row, self.image_pixels[1], self.image_scratch, index);
         }
     }
 
-    // Kept out of the loop that samples rows without images.
-    #[cold]
-    #[inline(never)]
-    fn copy_images(&mut self, row: &[AtomicU64], to: &mut [Vec<u8>], index: usize) {
-        for (image, to) in self.images.iter().zip(to) {
-            let words = &mut self.image_scratch[..image.words.len()];
-            atomic_copy::load(words, &row[image.words.clone()]);
-            let pixels = &bytemuck::cast_slice(words)[image.before..][..image.bytes];
-            to[index * image.bytes..][..image.bytes].copy_from_slice(pixels);
+    /// Copies what the row holds that a transition starts from, to index `index`.
+    #[inline(always)]
+    pub(super) fn before(&mut self, row: &[AtomicU64], index: usize) {
+        let to = &mut self.observation[index * self.features..][..self.features];
+        atomic_copy::load_floats(to, &row[self.observation_words.clone()]);
+        if !self.images.is_empty() {
+            copy_images(self.images, row, self.image_pixels[0], self.image_scratch, index);
         }
     }
 
-    /// Copies the observation of a row to index `index` of `to`.
     #[inline(always)]
-    pub(super) fn observation(&self, row: &[AtomicU64], to: &mut [f32], index: usize) {
-        let to = &mut to[index * self.features..][..self.features];
-        atomic_copy::load_floats(to, &row[self.observation.clone()]);
-    }
-
-    /// Copies the action of a row to index `index` of `to`.
-    #[inline(always)]
-    pub(super) fn action(&mut self, row: &[AtomicU64], to: &mut Actions, index: usize) {
-        let words = &row[self.action.clone()];
-        match to {
-            Actions::Values(to) if self.plain_action => {
+    fn copy_action(&mut self, row: &[AtomicU64], index: usize) {
+        let words = &row[self.action_words.clone()];
+        match &mut self.action {
+            ActionTarget::Plain(to) => {
                 atomic_copy::load_floats(&mut to[index * self.action_values..][..self.action_values], words);
             }
-            Actions::Values(to) => {
+            ActionTarget::Values(to) => {
                 let to = &mut to[index * self.action_values..][..self.action_values];
-                atomic_copy::load(&mut self.scratch, words);
+                atomic_copy::load(self.scratch, words);
                 let found = self
                     .columns
                     .iter()
-                    .flat_map(|(dtype, bytes)| values(*dtype, &bytemuck::cast_slice(&self.scratch)[bytes.clone()]));
+                    .flat_map(|(dtype, bytes)| values(*dtype, &bytemuck::cast_slice(self.scratch)[bytes.clone()]));
                 for (to, value) in to.iter_mut().zip(found) {
                     *to = value as f32;
                 }
             }
-            Actions::Discrete(to) => {
-                atomic_copy::load(&mut self.scratch, words);
+            ActionTarget::Discrete(to) => {
+                atomic_copy::load(self.scratch, words);
                 let (dtype, bytes) = &self.columns[0];
-                let choice = values(*dtype, &bytemuck::cast_slice(&self.scratch)[bytes.clone()]).next();
+                let choice = values(*dtype, &bytemuck::cast_slice(self.scratch)[bytes.clone()]).next();
                 to[index] = choice.unwrap_or_default() as i64;
             }
         }
+    }
+
+    /// Sets how transition `index` was rewarded, and whether its episode ended with it.
+    #[inline(always)]
+    pub(super) fn outcome(&mut self, index: usize, reward: f64, outcome: Option<Outcome>) {
+        self.reward[index] = reward as f32;
+        self.terminated[index] = outcome == Some(Outcome::Terminated);
+        self.truncated[index] = outcome == Some(Outcome::Truncated);
+    }
+}
+
+/// Copies the images of a row to index `index` of each of `to`.
+// Kept out of the loop that samples rows without images.
+#[cold]
+#[inline(never)]
+fn copy_images(images: &[ImagePlan], row: &[AtomicU64], to: &mut [Vec<u8>], scratch: &mut [u64], index: usize) {
+    for (image, to) in images.iter().zip(to) {
+        let words = &mut scratch[..image.words.len()];
+        atomic_copy::load(words, &row[image.words.clone()]);
+        let pixels = &bytemuck::cast_slice(words)[image.before..][..image.bytes];
+        to[index * image.bytes..][..image.bytes].copy_from_slice(pixels);
     }
 }

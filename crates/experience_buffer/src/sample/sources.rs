@@ -100,7 +100,11 @@ impl Sources {
     /// When there are no rows.
     #[inline]
     pub(super) fn draw(&self, rng: &mut (impl Rng + ?Sized)) -> Drawn<'_> {
-        let draw = rng.random_range(0..self.total);
+        // A draw below 2³² takes half of the random numbers.
+        let draw = match u32::try_from(self.total) {
+            Ok(total) => rng.random_range(0..total).into(),
+            Err(_) => rng.random_range(0..self.total),
+        };
         let mut window = self.guide[(draw >> self.shift) as usize];
         while self.windows[window as usize].end <= draw {
             window += 1;
