@@ -33,6 +33,30 @@ fn odd_age(players: PlayerChoices, ages: Query<&Age>) {
 }
 
 #[test]
+fn a_system_reads_the_experience_without_recordings() {
+    let mut test = TestApp::new();
+    let count = |players: PlayerValues, experience: Res<Experience>| {
+        let recordings = experience.recordings().count() + experience.reports("player").len();
+        for (_, values) in players {
+            values[0] = recordings as f32;
+        }
+    };
+    test.record(
+        Recording::<Player>::new("player")
+            .observe_system(["recordings"], count)
+            .observe::<Age>(),
+    );
+    test.add_systems(FixedUpdate, grow);
+    test.world_mut().spawn((Player, Age(0.0)));
+    test.ticks(3);
+    let experience = test.world().resource::<Experience>();
+    assert_eq!(experience.recordings().count(), 1);
+    let episodes = test.finish();
+    assert_eq!(episodes[0].len(), 2);
+    assert!(episodes[0].transitions().all(|step| step.observation()[0] == 0.0));
+}
+
+#[test]
 fn a_system_writes_the_values_of_all_players() {
     let mut test = TestApp::new();
     test.insert_resource(Wind(0.25));
