@@ -23,6 +23,10 @@ use std::{
 /// Words of a row.
 const WORDS: usize = 33;
 
+/// Rows of a ring, and of a player's part of the memory of [`Copies`]: eight turns of a consumer. They wrap around, as those of a game
+/// that has run for a while.
+const CAPACITY: usize = 64;
+
 /// A row, as a program would have a `struct` for it.
 #[derive(Clone, Copy)]
 struct Step([u64; WORDS]);
@@ -39,8 +43,6 @@ pub struct Copies;
 
 pub struct Copied {
     memory: Vec<u64>,
-    /// Rows of one player.
-    capacity: usize,
     /// Rows of each player so far.
     pushed: Vec<usize>,
 }
@@ -54,10 +56,9 @@ impl Way for Copies {
     type Consumer = Counted;
 
     fn new(source: &Source) -> (Copied, Counted) {
-        let capacity = BufferSettings::default().capacity;
         let copied = Copied {
-            memory: vec![0; PLAYERS * capacity * source.row_words()],
-            capacity,
+            // Not 0, for which the system would map pages at the first write.
+            memory: vec![1; PLAYERS * CAPACITY * source.row_words()],
             pushed: vec![0; PLAYERS],
         };
         (copied, Counted(source.transitions()))
@@ -67,7 +68,7 @@ impl Way for Copies {
 impl Recorder for Copied {
     fn push(&mut self, first: usize, rows: &[u64]) {
         for (player, row) in (first..).zip(rows.chunks_exact(WORDS)) {
-            let place = player * self.capacity + self.pushed[player] % self.capacity;
+            let place = player * CAPACITY + self.pushed[player] % CAPACITY;
             self.pushed[player] += 1;
             self.memory[place * WORDS..][..WORDS].copy_from_slice(row);
         }
@@ -96,7 +97,13 @@ impl Way for Rings {
     type Consumer = Export;
 
     fn new(source: &Source) -> (RingRecorder, Export) {
-        let players = PlayerBuffers::new(BufferSettings::default(), source.row_words()).expect("valid settings");
+        let settings = BufferSettings {
+            capacity: CAPACITY,
+            ..BufferSettings::default()
+        };
+        let players = PlayerBuffers::new(settings, source.row_words()).expect("valid settings");
+        // As a recording does for the players that it expects.
+        players.reserve(PLAYERS).expect("the memory is available");
         let players = Arc::new(players);
         let counters = Arc::<Counters>::default();
         let (sink, batches) = ChannelSink::bounded(1 << 10);
