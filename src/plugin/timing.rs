@@ -173,7 +173,6 @@ impl RecorderState {
                 after: Some(schedule),
                 reason: "`read_actions_after` names where actions are read".to_owned(),
                 problem: None,
-                takers: None,
             };
         }
         if let Some(schedule) = read.after {
@@ -199,13 +198,13 @@ impl RecorderState {
         if self.enabled {
             tracing::info!("recording `{name}` is {timing}{}", name_hint());
         }
-        slot.taker_watch = read
-            .takers
-            .filter(|_| self.enabled)
-            .map(|takers| TakerWatch::new(takers, choice.parent));
+        slot.taker_watch = None;
         if self.enabled && !on_demand {
-            if let Some(problem) = read.problem {
-                tracing::warn!("recording `{name}`: {problem}{}", name_hint());
+            match read.problem {
+                Some(problem) if problem.takers.is_empty() => {
+                    tracing::warn!("recording `{name}`: {}{}", problem.message, name_hint());
+                }
+                problem => slot.taker_watch = problem.map(|problem| TakerWatch::new(problem, choice.parent)),
             }
             for message in survey.unordered_messages(&name, choice.parent) {
                 tracing::warn!("{message}");

@@ -3,7 +3,7 @@
 use super::{
     FIXED_TICKS,
     survey::{Survey, SurveyedSystem, name_hint},
-    taken_actions::ActionTakers,
+    taken_actions::ReadProblem,
     watch::Changes,
 };
 use crate::{
@@ -42,9 +42,7 @@ pub(super) struct ReadChoice {
     pub(super) after: Option<InternedScheduleLabel>,
     pub(super) reason: String,
     /// Why no schedule is right.
-    pub(super) problem: Option<String>,
-    /// The systems because of which none is right, if they take the action.
-    pub(super) takers: Option<ActionTakers>,
+    pub(super) problem: Option<ReadProblem>,
 }
 
 /// The position of a system in the tick of a capture: its schedule, then its schedule in a loop that runs within it, then its
@@ -271,28 +269,20 @@ impl Survey {
             }
         };
         if let Some(producer) = produces_in_schedule {
-            let problem = format!(
-                "{cause}, and {} writes it before in the same schedule, so no moment between two schedules has the action that \
-                 is taken: move {} to an earlier schedule, or keep the action until the next tick",
-                producer.name, producer.name
-            );
-            let reason = format!(
-                "{} writes the action in the schedule in which it is read",
-                producer.name
-            );
-            let systems = takers
-                .iter()
-                .map(|taker| (taker.name.schedule, taker.key))
-                .collect::<Vec<_>>();
-            let (problem, takers) = match systems.is_empty() {
-                true => (Some(problem), None),
-                false => (None, Some(ActionTakers { systems, problem })),
-            };
             return ReadChoice {
                 after: None,
-                reason,
-                problem,
-                takers,
+                reason: format!(
+                    "{} writes the action in the schedule in which it is read",
+                    producer.name
+                ),
+                problem: Some(ReadProblem {
+                    message: format!(
+                        "{cause}, and {} writes it before in the same schedule, so no moment between two schedules has the \
+                         action that is taken: move {} to an earlier schedule, or keep the action until the next tick",
+                        producer.name, producer.name
+                    ),
+                    takers: takers.iter().map(|taker| (taker.name.schedule, taker.key)).collect(),
+                }),
             };
         }
         let schedule = first.place.schedule;

@@ -23,26 +23,27 @@ const TICKS: u32 = 36_000;
 /// Players that are watched, so that the watch takes no noticeable time.
 const PLAYERS: usize = 16;
 
-/// The systems that may take the action, in a loop that has no schedule after which the action could be read.
+/// Why no schedule is one after which the action can be read.
 #[derive(Clone, Debug)]
-pub(super) struct ActionTakers {
-    pub(super) systems: Vec<(InternedScheduleLabel, SystemKey)>,
-    /// What is wrong if one of them does, and the remedy.
-    pub(super) problem: String,
+pub(super) struct ReadProblem {
+    /// What is wrong, and the remedy.
+    pub(super) message: String,
+    /// The systems that may take the action: it is wrong only if one of them does. Empty if it is wrong in any case.
+    pub(super) takers: Vec<(InternedScheduleLabel, SystemKey)>,
 }
 
 /// The watch over the systems of one recording that may take the action.
 #[derive(Debug)]
 pub(in crate::plugin) struct TakerWatch {
-    takers: ActionTakers,
+    problem: ReadProblem,
     parent: Loop,
     ticks_left: u32,
 }
 
 impl TakerWatch {
-    pub(super) fn new(takers: ActionTakers, parent: Loop) -> Self {
+    pub(super) fn new(problem: ReadProblem, parent: Loop) -> Self {
         Self {
-            takers,
+            problem,
             parent,
             ticks_left: TICKS,
         }
@@ -56,9 +57,9 @@ impl RecorderState {
             let Some(mut watch) = slot.taker_watch.take_if(|watch| watch.parent == parent) else {
                 continue;
             };
-            if watch.takers.has_taken(world, &slot.recorder) {
+            if watch.problem.is_seen(world, &slot.recorder) {
                 let name = slot.recorder.name();
-                tracing::warn!("recording `{name}`: {}{}", watch.takers.problem, name_hint());
+                tracing::warn!("recording `{name}`: {}{}", watch.problem.message, name_hint());
             } else if watch.ticks_left > 0 {
                 watch.ticks_left -= 1;
                 slot.taker_watch = Some(watch);
@@ -67,9 +68,9 @@ impl RecorderState {
     }
 }
 
-impl ActionTakers {
-    /// Whether one of the systems was the last to write the action of a player in the middle of an episode.
-    fn has_taken(&self, world: &World, recorder: &Recorder) -> bool {
+impl ReadProblem {
+    /// Whether one of the takers was the last to write the action of a player in the middle of an episode.
+    fn is_seen(&self, world: &World, recorder: &Recorder) -> bool {
         let Some(schedules) = world.get_resource::<Schedules>() else {
             return false;
         };
@@ -77,7 +78,7 @@ impl ActionTakers {
             let mut systems = schedules.get(label)?.systems().ok()?;
             systems.find_map(|(other, system)| (other == key).then(|| system.get_last_run()))
         };
-        let mut last_runs = self.systems.iter().filter_map(last_run);
+        let mut last_runs = self.takers.iter().filter_map(last_run);
         let is_written_in = |run: Tick, player: Entity| {
             let Ok(player) = world.get_entity(player) else {
                 return false;

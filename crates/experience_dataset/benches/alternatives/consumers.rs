@@ -12,7 +12,7 @@ use experience_export::{ExportSettings, Exporter};
 use std::{collections::HashMap, hint::black_box, sync::Arc, time::Duration};
 
 /// Transitions of a batch, as the exporter dispatches them.
-const BATCH: usize = 8192;
+pub const BATCH: usize = 8192;
 
 /// Sorts rows by player into episodes, and encodes those that have ended.
 pub struct EpisodeSorter {
@@ -74,7 +74,7 @@ pub struct Export {
 impl Export {
     pub fn settings() -> ExportSettings {
         ExportSettings {
-            // The other ways have no journal.
+            // The other pipelines have no journal.
             journal: None,
             threads: false,
             ..ExportSettings::default()

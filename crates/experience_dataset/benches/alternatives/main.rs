@@ -18,21 +18,21 @@
 #[path = "../export/arena.rs"]
 mod arena;
 mod consumers;
+mod pipelines;
 mod source;
 #[path = "../export/streams.rs"]
 mod streams;
-mod ways;
 #[expect(dead_code, reason = "used by the other benchmarks")]
 #[path = "../export/workload.rs"]
 mod workload;
 
+use pipelines::{Arrays, Boxes, Channel, Copies, Locked, Rings};
 use source::{BLOCK, Source};
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
-use ways::{Arrays, Boxes, Channel, Copies, Locked, Rings};
 
 const PLAYERS: usize = 1000;
 /// Ticks of a measurement.
@@ -40,13 +40,13 @@ const TICKS: usize = 480;
 /// Ticks between two turns of a consumer on the game's thread.
 const TURN: usize = 8;
 
-/// The side of the game's thread.
+/// What the game's thread pushes to.
 trait Recorder {
     /// Takes the rows of the players from `first` on.
     fn push(&mut self, first: usize, rows: &[u64]);
 }
 
-/// The other side.
+/// What takes the rows to Arrow.
 trait Consumer: Send {
     /// Takes what was pushed. Returns the transitions in the Arrow batches that it made.
     fn take(&mut self) -> usize;
@@ -55,8 +55,8 @@ trait Consumer: Send {
     fn finish(self) -> usize;
 }
 
-/// A way from the game's thread to Arrow batches.
-trait Way {
+/// A pipeline from the game's thread to Arrow batches.
+trait Pipeline {
     const NAME: &str;
     type Recorder: Recorder;
     type Consumer: Consumer;
@@ -65,8 +65,8 @@ trait Way {
 }
 
 /// The time of the pushes and of everything, with the consumer on the same thread. Each is per row.
-fn alternate<W: Way>(source: &mut Source) -> [Duration; 2] {
-    let (mut recorder, mut consumer) = W::new(source);
+fn alternate<P: Pipeline>(source: &mut Source) -> [Duration; 2] {
+    let (mut recorder, mut consumer) = P::new(source);
     let (mut pushes, mut takes, mut transitions) = (Duration::ZERO, Duration::ZERO, 0);
     for tick in 0..TICKS {
         pushes += push_tick(source, &mut recorder, tick);
@@ -80,14 +80,14 @@ fn alternate<W: Way>(source: &mut Source) -> [Duration; 2] {
     let start = Instant::now();
     transitions += consumer.finish();
     takes += start.elapsed();
-    assert_eq!(transitions, source.transitions(), "{}: nothing is lost", W::NAME);
+    assert_eq!(transitions, source.transitions(), "{}: nothing is lost", P::NAME);
     let rows = (TICKS * PLAYERS) as u32;
     [pushes / rows, (pushes + takes) / rows]
 }
 
 /// The time of a push, with a consumer on another core.
-fn concurrent<W: Way>(source: &mut Source) -> Duration {
-    let (mut recorder, mut consumer) = W::new(source);
+fn concurrent<P: Pipeline>(source: &mut Source) -> Duration {
+    let (mut recorder, mut consumer) = P::new(source);
     let is_over = AtomicBool::new(false);
     let (mut pushes, mut transitions) = (Duration::ZERO, 0);
     thread::scope(|scope| {
@@ -110,7 +110,7 @@ fn concurrent<W: Way>(source: &mut Source) -> Duration {
         is_over.store(true, Ordering::Release);
         transitions = thread.join().expect("the consumer does not panic");
     });
-    assert_eq!(transitions, source.transitions(), "{}: nothing is lost", W::NAME);
+    assert_eq!(transitions, source.transitions(), "{}: nothing is lost", P::NAME);
     pushes / (TICKS * PLAYERS) as u32
 }
 
@@ -125,12 +125,12 @@ fn push_tick(source: &mut Source, recorder: &mut impl Recorder, tick: usize) -> 
     pushes
 }
 
-fn print_way<W: Way>(source: &mut Source, runs: usize) {
+fn print_row<P: Pipeline>(source: &mut Source, runs: usize) {
     let mut times = [const { Vec::new() }; 3];
     // The first run warms the allocator and is not counted.
     for run in 0..=runs {
-        let [push, whole] = alternate::<W>(source);
-        let drained = concurrent::<W>(source);
+        let [push, whole] = alternate::<P>(source);
+        let drained = concurrent::<P>(source);
         if run > 0 {
             for (times, time) in times.iter_mut().zip([push, drained, whole]) {
                 times.push(time);
@@ -143,7 +143,7 @@ fn print_way<W: Way>(source: &mut Source, runs: usize) {
         let (least, median, most) = (&times[0], &times[times.len() / 2], &times[times.len() - 1]);
         format!("{} ns ({} to {})", nanos(median), nanos(least), nanos(most))
     });
-    println!("| {} | {} |", W::NAME, cells.join(" | "));
+    println!("| {} | {} |", P::NAME, cells.join(" | "));
 }
 
 fn main() {
@@ -157,10 +157,10 @@ fn main() {
         "| {PLAYERS} players, {} bytes a row | push | push, drained | to Arrow |\n|---|---|---|---|",
         source.row_bytes()
     );
-    print_way::<Copies>(&mut source, runs);
-    print_way::<Rings>(&mut source, runs);
-    print_way::<Locked>(&mut source, runs);
-    print_way::<Boxes>(&mut source, runs);
-    print_way::<Channel>(&mut source, runs);
-    print_way::<Arrays>(&mut source, runs);
+    print_row::<Copies>(&mut source, runs);
+    print_row::<Rings>(&mut source, runs);
+    print_row::<Locked>(&mut source, runs);
+    print_row::<Boxes>(&mut source, runs);
+    print_row::<Channel>(&mut source, runs);
+    print_row::<Arrays>(&mut source, runs);
 }

@@ -1,7 +1,7 @@
 //! Arrow's builders, to which the game's thread appends.
 
 use super::WORDS;
-use crate::{Consumer, PLAYERS, Recorder, Way, source::Source};
+use crate::{Consumer, PLAYERS, Pipeline, Recorder, consumers::BATCH, source::Source};
 use arrow_array::{
     ArrayRef, RecordBatch,
     builder::{BooleanBuilder, FixedSizeListBuilder, Float32Builder, Float64Builder, Int32Builder, Int64Builder},
@@ -15,9 +15,6 @@ use std::{
     hint::black_box,
     sync::{Arc, mpsc},
 };
-
-/// Transitions of a batch, as the exporter dispatches them.
-const BATCH: usize = 8192;
 
 /// Arrow's builders in the tick. The observation before the action is a copy of the player's last row.
 pub struct Arrays;
@@ -102,7 +99,7 @@ impl Columns {
     }
 }
 
-impl Way for Arrays {
+impl Pipeline for Arrays {
     const NAME: &str = "Arrow builders in the tick (`arrow`)";
     type Recorder = ArrayRecorder;
     type Consumer = BatchReceiver;

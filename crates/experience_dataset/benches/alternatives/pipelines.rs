@@ -1,11 +1,11 @@
-//! The ways: a copy alone, this crate's rings, and what the standard library, `crossbeam-queue` and `arrow` offer.
+//! The pipelines: a copy alone, this crate's rings, and what the standard library, `crossbeam-queue` and `arrow` offer.
 
 mod arrays;
 
 pub use arrays::Arrays;
 
 use crate::{
-    Consumer, PLAYERS, Recorder, TICKS, Way,
+    Consumer, PLAYERS, Pipeline, Recorder, TICKS,
     consumers::{EpisodeSorter, Export},
     source::Source,
 };
@@ -50,7 +50,7 @@ pub struct Copied {
 /// Encodes nothing, and returns the number of transitions in the end.
 pub struct Counted(usize);
 
-impl Way for Copies {
+impl Pipeline for Copies {
     const NAME: &str = "a copy, and nothing else";
     type Recorder = Copied;
     type Consumer = Counted;
@@ -91,7 +91,7 @@ pub struct Rings;
 
 pub struct RingRecorder(Vec<Writer>);
 
-impl Way for Rings {
+impl Pipeline for Rings {
     const NAME: &str = "rings and exporter (`experience_buffer`, `experience_export`)";
     type Recorder = RingRecorder;
     type Consumer = Export;
@@ -159,7 +159,7 @@ pub struct LockedConsumer {
     sorter: EpisodeSorter,
 }
 
-impl Way for Locked {
+impl Pipeline for Locked {
     const NAME: &str = "`Mutex<Vec<Step>>`";
     type Recorder = LockedSteps;
     type Consumer = LockedConsumer;
@@ -203,7 +203,7 @@ pub struct BoxQueue(Arc<ArrayQueue<Box<Step>>>);
 
 pub struct BoxConsumer(BoxQueue, EpisodeSorter);
 
-impl Way for Boxes {
+impl Pipeline for Boxes {
     const NAME: &str = "`ArrayQueue<Box<Step>>` (`crossbeam-queue`)";
     type Recorder = BoxQueue;
     type Consumer = BoxConsumer;
@@ -240,7 +240,7 @@ pub struct ChannelRecorder(mpsc::Sender<Step>);
 
 pub struct ChannelConsumer(mpsc::Receiver<Step>, EpisodeSorter);
 
-impl Way for Channel {
+impl Pipeline for Channel {
     const NAME: &str = "`mpsc::channel::<Step>()`";
     type Recorder = ChannelRecorder;
     type Consumer = ChannelConsumer;
